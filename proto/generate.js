@@ -36,6 +36,9 @@ if (modified(join(out, 'sublet.d.ts')) < newest) {
   ]);
   // 64-bit fields decode to plain numbers: every number in this API is a safe integer, checked where it enters.
   const numbers = '$protobuf.util.Long = null;\n$protobuf.configure();\n';
-  writeFileSync(js, readFileSync(js, 'utf8').replace(/^import .*\n/m, (line) => line + numbers));
+  writeFileSync(
+    js,
+    readFileSync(js, 'utf8').replace(/^import .*\n/m, (line) => line + numbers),
+  );
   await run(pbts, ['-o', join(out, 'sublet.d.ts'), js]);
 }

@@ -1,0 +1,52 @@
+/**
+ * How a replica reaches its peers, by interface: `transport/` implements it on gRPC, the simulator on a
+ * network that loses, delays and cuts.
+ */
+import type { PeerMessage, SnapshotMessage } from '#raft/message.js';
+import type { SnapshotSource } from '#replica/log-store.js';
+import type { AppliedMeta, MemberInfo, Membership } from '#replica/membership.js';
+import type { StateRecord } from '#replica/state-machine.js';
+
+/** What a member says of itself before it takes part. */
+export type MemberHello = {
+  readonly clusterId: string;
+  readonly name: string;
+  readonly storeId: string;
+  /** False: the store is empty; the member waits to be bootstrapped or added. */
+  readonly bootstrapped: boolean;
+  /** Known when bootstrapped. */
+  readonly membership: Membership | undefined;
+  /** Kinds of commands this member can apply; see `Replica`. */
+  readonly commandKinds: readonly string[];
+  /** What the founders are, as configured; all must agree at bootstrap. */
+  readonly founders: readonly { readonly name: string; readonly peer: string }[];
+};
+
+/** What the replica does with what arrives. */
+export interface PeerHandler {
+  hello(): MemberHello;
+  receive(message: PeerMessage): void;
+  /** Streams a snapshot in; resolves when it is staged, and the message has been given to the core. */
+  receiveSnapshot(
+    message: SnapshotMessage,
+    meta: AppliedMeta,
+    chunks: AsyncIterable<readonly StateRecord[]>,
+  ): Promise<void>;
+  /** The last message to this member was surely not delivered. */
+  unreachable(member: MemberInfo): void;
+}
+
+export interface PeerNetwork {
+  /** Begins to listen and to hand over what arrives. */
+  start(handler: PeerHandler): Promise<void>;
+  /** The peers to talk to and to accept; called at start and after each change of membership. Own id included. */
+  setMembership(membership: Membership): void;
+  /** Best effort, in order per member; never throws and never blocks. `message.to` names the member. */
+  send(message: PeerMessage): void;
+  /** Streams `source` to `message.to` on a connection of its own; rejects when it did not arrive whole. The caller closes `source`. */
+  sendSnapshot(message: SnapshotMessage, source: SnapshotSource): Promise<void>;
+  /** Asks whoever listens at HOST:PORT who it is (bootstrap, joining). */
+  hello(peer: string): Promise<MemberHello>;
+  /** Since when each peer has been connected, or not, on the network's clock in ms. For display. */
+  stop(): Promise<void>;
+}
