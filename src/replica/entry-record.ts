@@ -1,0 +1,92 @@
+/**
+ * One log entry as bytes: a fixed header with a CRC-32 over header and data, then the data. The same bytes
+ * go to this member's disk and to every peer, so an entry is encoded once, where it is created, and kept with
+ * the entry for as long as that lives; a record that was received or read is kept the same way.
+ *
+ * Layout, numbers big-endian: format version (1 byte) · type (1) · term (8) · index (8) · CRC-32 (4) · data.
+ */
+import { crc32 } from 'node:zlib';
+import { type Entry, type EntryType, logIndex, term } from '#raft/entry.js';
+import { readUint64, writeUint64 } from '#replica/uint64.js';
+
+/** Bytes that a record has beyond its data. */
+export const entryHeaderBytes = 22;
+
+/** Written first in every record; a record of another version is refused. */
+export const entryFormatVersion = 1;
+
+const typeOffset = 1;
+const termOffset = 2;
+const indexOffset = 10;
+const sumOffset = 18;
+
+/** The code of a type is its position here; only ever append. */
+const entryTypes: readonly EntryType[] = ['normal', 'conf-change', 'conf-change-v2'];
+
+const records = new WeakMap<Entry, Uint8Array>();
+
+/** Bytes that are no sound entry record: damaged, cut off, or of a format this version does not know. */
+export class EntryRecordError extends Error {
+  override readonly name = 'EntryRecordError';
+}
+
+/** The bytes of `entry`, shared by all who ask: read-only. */
+export function entryRecord(entry: Entry): Uint8Array {
+  const known = records.get(entry);
+  if (known !== undefined) return known;
+  const record = encode(entry);
+  records.set(entry, record);
+  return record;
+}
+
+/**
+ * The entry in `record`, checked. Keeps `record` as its bytes, and `data` is a view into it: the caller must not
+ * change it afterwards.
+ * @throws EntryRecordError
+ */
+export function decodeEntryRecord(record: Uint8Array): Entry {
+  if (record.byteLength < entryHeaderBytes) {
+    throw new EntryRecordError(`entry record of ${record.byteLength} bytes; the header alone has ${entryHeaderBytes}`);
+  }
+  if (record[0] !== entryFormatVersion) {
+    throw new EntryRecordError(`entry record of format ${record[0]}; this version reads format ${entryFormatVersion}`);
+  }
+  const view = new DataView(record.buffer, record.byteOffset, record.byteLength);
+  const found = view.getUint32(sumOffset);
+  const computed = sum(record);
+  if (found !== computed)
+    throw new EntryRecordError(`entry record has sum ${hex(found)}; its bytes have ${hex(computed)}`);
+  const type = entryTypes[view.getUint8(typeOffset)];
+  if (type === undefined) throw new EntryRecordError(`entry record of unknown type ${view.getUint8(typeOffset)}`);
+  const entry: Entry = { ...position(record), type, data: record.subarray(entryHeaderBytes) };
+  records.set(entry, record);
+  return entry;
+}
+
+function encode(entry: Entry): Uint8Array {
+  const record = new Uint8Array(entryHeaderBytes + entry.data.byteLength);
+  record[0] = entryFormatVersion;
+  record[typeOffset] = entryTypes.indexOf(entry.type);
+  writeUint64(record, termOffset, entry.term);
+  writeUint64(record, indexOffset, entry.index);
+  record.set(entry.data, entryHeaderBytes);
+  new DataView(record.buffer).setUint32(sumOffset, sum(record));
+  return record;
+}
+
+function position(record: Uint8Array): Pick<Entry, 'term' | 'index'> {
+  try {
+    return { term: term(readUint64(record, termOffset)), index: logIndex(readUint64(record, indexOffset)) };
+  } catch (error) {
+    throw new EntryRecordError('entry record with a term or index out of range', { cause: error });
+  }
+}
+
+/** CRC-32 of everything but the sum itself. */
+function sum(record: Uint8Array): number {
+  return crc32(record.subarray(entryHeaderBytes), crc32(record.subarray(0, sumOffset)));
+}
+
+function hex(value: number): string {
+  return `0x${value.toString(16).padStart(8, '0')}`;
+}
