@@ -1,0 +1,73 @@
+/**
+ * The two ways in which the core says no. A `RaftError` refuses one call and leaves the state untouched;
+ * an `InvariantError` means that the member's own state, or a peer's, can't be trusted any more: the
+ * driver must stop the node.
+ */
+
+/**
+ * - `proposal-dropped`: no leader is known, a leadership transfer is under way, this leader was removed, the
+ *   limit of uncommitted bytes is reached, or forwarding is disabled. Nothing was appended; try again later.
+ * - `conf-change-refused`: the change can't be made in the present configuration, or another is under way.
+ * - `local-message`: a peer sent a message that may not travel. Drop it.
+ * - `peer-not-found`: a response from a member outside the configuration. Drop it.
+ * - `malformed-message`, `malformed-conf-change`: a peer or the driver sent what no correct core sends.
+ * - `no-leader`: a read was asked of a member that knows no leader.
+ * - `too-many-reads`: `maxPendingReads` are waiting already.
+ * - `invalid-config`: `RaftConfig` holds a value outside its range.
+ */
+export type RaftErrorCode =
+  | 'proposal-dropped'
+  | 'conf-change-refused'
+  | 'local-message'
+  | 'peer-not-found'
+  | 'malformed-message'
+  | 'malformed-conf-change'
+  | 'no-leader'
+  | 'too-many-reads'
+  | 'invalid-config';
+
+/** One call was refused; the core's state is as before. */
+export class RaftError extends Error {
+  override readonly name = 'RaftError';
+  readonly code: RaftErrorCode;
+
+  constructor(code: RaftErrorCode, message: string) {
+    super(message);
+    this.code = code;
+  }
+}
+
+/**
+ * - `amnesia`: the leader, or the own hard state, knows of committed entries that this log lacks: the store
+ *   lost acknowledged writes. The member must rejoin as a new one.
+ * - `committed-conflict`: a leader sent an entry that differs from a committed one.
+ * - `broken`: any other contradiction, among them a driver that broke the contract of `Ready`.
+ */
+export type InvariantCode = 'amnesia' | 'committed-conflict' | 'broken';
+
+/** Safety can't be guaranteed any more. Stop the node; the core must not be used after it. */
+export class InvariantError extends Error {
+  override readonly name = 'InvariantError';
+  readonly code: InvariantCode;
+
+  constructor(code: InvariantCode, message: string) {
+    super(message);
+    this.code = code;
+  }
+}
+
+/** Throws an `InvariantError` unless `condition` holds. `message` is built only then. */
+export function invariant(
+  condition: boolean,
+  message: () => string,
+  code: InvariantCode = 'broken',
+): asserts condition {
+  if (!condition) {
+    throw new InvariantError(code, message());
+  }
+}
+
+/** The end of an exhaustive switch. */
+export function assertNever(value: never): never {
+  throw new InvariantError('broken', `unreachable case ${JSON.stringify(value)}`);
+}

@@ -1,0 +1,53 @@
+/** A core's state at one moment, for operators and tests: plain data, detached from the core. */
+import type { ConfState, LogIndex, MemberId, Term } from '#raft/entry.js';
+import type { Role } from '#raft/ready.js';
+
+/**
+ * How the leader treats a peer. `probe`: one append at a time until it is known where the logs meet.
+ * `replicate`: optimistic, up to the window. `snapshot`: nothing but heartbeats until it has caught up.
+ */
+export type ProgressState = 'probe' | 'replicate' | 'snapshot';
+
+export type PeerStatus = {
+  /** Highest index known to be on the peer's stable storage. */
+  readonly match: LogIndex;
+  /** Next index to send. */
+  readonly next: LogIndex;
+  readonly state: ProgressState;
+  /** No append goes out until the peer answers. */
+  readonly paused: boolean;
+  /** Heard from since the last quorum check. */
+  readonly active: boolean;
+  readonly learner: boolean;
+  /** Index of the snapshot on its way; 0 if none. */
+  readonly pendingSnapshot: LogIndex;
+  /** Append messages under way, and whether no more may be. */
+  readonly inflight: number;
+  readonly inflightFull: boolean;
+};
+
+export type RaftStatus = {
+  readonly id: MemberId;
+  readonly term: Term;
+  readonly vote: MemberId;
+  /** `noMember` if unknown. */
+  readonly leader: MemberId;
+  readonly role: Role;
+  readonly commit: LogIndex;
+  /** Acknowledged as applied. */
+  readonly applied: LogIndex;
+  readonly firstIndex: LogIndex;
+  /** Of the whole log, what is not yet stable included. */
+  readonly lastIndex: LogIndex;
+  readonly confState: ConfState;
+  /** To whom this leader is handing over; `noMember` if to nobody. */
+  readonly leadTransferee: MemberId;
+  /** Index of the newest configuration change that may be unapplied; 0 on others than the leader. */
+  readonly pendingConfIndex: LogIndex;
+  /** Data bytes appended by this leader and not yet applied. */
+  readonly uncommittedBytes: number;
+  /** Reads that wait for confirmation. */
+  readonly pendingReads: number;
+  /** Per member of the configuration, itself included, by ascending id. Empty unless leader. */
+  readonly progress: ReadonlyMap<MemberId, PeerStatus>;
+};
