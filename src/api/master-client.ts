@@ -1,0 +1,171 @@
+/**
+ * A client of the masters: knows several addresses, stays with the one that answers, and moves on when it
+ * does not. It retries nothing whose outcome is unknown unless the call is idempotent.
+ */
+
+import type { ClientDuplexStream, ClientReadableStream } from '@grpc/grpc-js';
+import {
+  type CallOptions,
+  type ChannelCredentials,
+  Client,
+  credentials,
+  type ServiceError,
+  status,
+} from '@grpc/grpc-js';
+import { definition, type Method } from '#api/method.js';
+
+/** No master could be asked: each address, and what became of it. */
+export class NoMasterError extends Error {
+  override readonly name = 'NoMasterError';
+  readonly attempts: readonly { readonly master: string; readonly reason: string }[];
+
+  constructor(attempts: NoMasterError['attempts']) {
+    super(`no master reachable: ${attempts.map(({ master, reason }) => `${master} (${reason})`).join(', ')}`);
+    this.attempts = attempts;
+  }
+}
+
+export type MasterClientOptions = {
+  /** HOST:PORT each; tried in this order, beginning with the one that answered last. */
+  readonly masters: readonly string[];
+  readonly credentials?: ChannelCredentials;
+  /** Per address tried, in ms. */
+  readonly timeoutMs?: number;
+};
+
+export type UnaryOptions = {
+  /** Whether a call that may have been carried out can be sent again. */
+  readonly idempotent: boolean;
+  readonly timeoutMs?: number;
+};
+
+export class MasterClient {
+  readonly #clients: readonly { readonly master: string; readonly client: Client }[];
+  readonly #timeoutMs: number;
+  #current = 0;
+
+  constructor(options: MasterClientOptions) {
+    if (options.masters.length === 0) throw new RangeError('masters: at least one HOST:PORT is needed');
+    this.#timeoutMs = options.timeoutMs ?? 10_000;
+    this.#clients = options.masters.map((master) => ({
+      master,
+      client: new Client(master, options.credentials ?? credentials.createInsecure(), {
+        'grpc.max_receive_message_length': 16 * 1024 * 1024,
+        'grpc.initial_reconnect_backoff_ms': 100,
+        'grpc.max_reconnect_backoff_ms': 2_000,
+        'grpc.keepalive_time_ms': 20_000,
+        'grpc.keepalive_timeout_ms': 10_000,
+      }),
+    }));
+  }
+
+  /** The address that calls go to first. */
+  get current(): string {
+    return this.#at(0).master;
+  }
+
+  /**
+   * One request, one response.
+   * @throws NoMasterError when no address answered; ServiceError when one did and refused.
+   */
+  async call<Request, RequestDecoded extends Request, Response, ResponseDecoded extends Response>(
+    method: Method<Request, RequestDecoded, Response, ResponseDecoded>,
+    request: Request,
+    options: UnaryOptions,
+  ): Promise<ResponseDecoded> {
+    const attempts: { master: string; reason: string }[] = [];
+    for (let tried = 0; tried < this.#clients.length; tried++) {
+      const { master, client } = this.#at(0);
+      try {
+        return await unary(client, method, request, { deadline: Date.now() + (options.timeoutMs ?? this.#timeoutMs) });
+      } catch (error) {
+        if (!isServiceError(error) || !this.#moveOn(error, options.idempotent)) throw error;
+        attempts.push({ master, reason: error.details });
+        this.next();
+      }
+    }
+    throw new NoMasterError(attempts);
+  }
+
+  /** Opens a server stream at the current address; the caller handles its end, and calls `next` to move on. */
+  serverStream<Request, RequestDecoded extends Request, Response, ResponseDecoded extends Response>(
+    method: Method<Request, RequestDecoded, Response, ResponseDecoded>,
+    request: Request,
+    callOptions: CallOptions = {},
+  ): ClientReadableStream<ResponseDecoded> {
+    const { path, requestSerialize } = definition(method);
+    return this.#at(0).client.makeServerStreamRequest(
+      path,
+      requestSerialize,
+      (bytes: Buffer) => method.response.decode(bytes),
+      request,
+      callOptions,
+    );
+  }
+
+  /** Opens a bidirectional stream at the current address. */
+  bidiStream<Request, RequestDecoded extends Request, Response, ResponseDecoded extends Response>(
+    method: Method<Request, RequestDecoded, Response, ResponseDecoded>,
+    callOptions: CallOptions = {},
+  ): ClientDuplexStream<Request, ResponseDecoded> {
+    const { path, requestSerialize } = definition(method);
+    return this.#at(0).client.makeBidiStreamRequest(
+      path,
+      requestSerialize,
+      (bytes: Buffer) => method.response.decode(bytes),
+      callOptions,
+    );
+  }
+
+  /** Turns to the next address. */
+  next(): void {
+    this.#current = (this.#current + 1) % this.#clients.length;
+  }
+
+  close(): void {
+    for (const { client } of this.#clients) client.close();
+  }
+
+  #at(offset: number): { readonly master: string; readonly client: Client } {
+    const found = this.#clients[(this.#current + offset) % this.#clients.length];
+    if (found === undefined) throw new RangeError('a master client always has an address');
+    return found;
+  }
+
+  #moveOn(error: ServiceError, idempotent: boolean): boolean {
+    if (error.code === status.UNAVAILABLE) return idempotent || neverSent(error);
+    return error.code === status.DEADLINE_EXCEEDED && idempotent;
+  }
+}
+
+/** grpc-js says so when a connection could not be made at all. */
+function neverSent(error: ServiceError): boolean {
+  return /No connection established|ECONNREFUSED|Name resolution failed/.test(error.details);
+}
+
+export function isServiceError(error: unknown): error is ServiceError {
+  return error instanceof Error && 'code' in error && typeof error.code === 'number' && 'details' in error;
+}
+
+function unary<Request, RequestDecoded extends Request, Response, ResponseDecoded extends Response>(
+  client: Client,
+  method: Method<Request, RequestDecoded, Response, ResponseDecoded>,
+  request: Request,
+  options: CallOptions,
+): Promise<ResponseDecoded> {
+  const { path, requestSerialize } = definition(method);
+  return new Promise((resolve, reject) => {
+    client.makeUnaryRequest(
+      path,
+      requestSerialize,
+      (bytes: Buffer) => method.response.decode(bytes),
+      request,
+      options,
+      (error: ServiceError | null, response?: ResponseDecoded) => {
+        if (error) reject(error);
+        else if (response === undefined) reject(new Error(`${path} ended without a response`));
+        else resolve(response);
+      },
+    );
+  });
+}

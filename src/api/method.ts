@@ -1,0 +1,51 @@
+/**
+ * gRPC methods as plain values: path, kind of call and codecs, typed by the generated messages. Servers
+ * and clients are both made from them; no .proto file is read for it at run time.
+ */
+import type { MethodDefinition } from '@grpc/grpc-js';
+
+/** What the generator makes of a message: a class with static codecs. */
+export type MessageType<Properties, Decoded extends Properties> = {
+  encode(message: Properties): { finish(): Uint8Array };
+  decode(bytes: Uint8Array): Decoded;
+};
+
+/** A method: `Request` as the caller writes it, `RequestDecoded` as the server reads it, likewise the response. */
+export type Method<Request, RequestDecoded extends Request, Response, ResponseDecoded extends Response> = {
+  readonly path: string;
+  readonly requestStream: boolean;
+  readonly responseStream: boolean;
+  readonly request: MessageType<Request, RequestDecoded>;
+  readonly response: MessageType<Response, ResponseDecoded>;
+};
+
+type Shape = { readonly requestStream?: boolean; readonly responseStream?: boolean };
+
+export function method<Request, RequestDecoded extends Request, Response, ResponseDecoded extends Response>(
+  path: string,
+  request: MessageType<Request, RequestDecoded>,
+  response: MessageType<Response, ResponseDecoded>,
+  { requestStream = false, responseStream = false }: Shape = {},
+): Method<Request, RequestDecoded, Response, ResponseDecoded> {
+  return { path, requestStream, responseStream, request, response };
+}
+
+/** The method as grpc-js knows it. */
+export function definition<Request, RequestDecoded extends Request, Response, ResponseDecoded extends Response>(
+  of: Method<Request, RequestDecoded, Response, ResponseDecoded>,
+): MethodDefinition<Request, Response> {
+  return {
+    path: of.path,
+    originalName: of.path.slice(of.path.lastIndexOf('/') + 1),
+    requestStream: of.requestStream,
+    responseStream: of.responseStream,
+    requestSerialize: (message) => buffer(of.request.encode(message).finish()),
+    requestDeserialize: (bytes) => of.request.decode(bytes),
+    responseSerialize: (message) => buffer(of.response.encode(message).finish()),
+    responseDeserialize: (bytes) => of.response.decode(bytes),
+  };
+}
+
+function buffer(bytes: Uint8Array): Buffer {
+  return Buffer.isBuffer(bytes) ? bytes : Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength);
+}

@@ -1,0 +1,41 @@
+/** The services of `sublet.v1`, as values. */
+import { method } from '#api/method.js';
+import { sublet } from '#proto/sublet.js';
+
+const v1 = sublet.v1;
+
+export const agentService = {
+  register: method('/sublet.v1.AgentService/Register', v1.RegisterRequest, v1.RegisterResponse),
+  reportStatus: method('/sublet.v1.AgentService/ReportStatus', v1.ReportStatusRequest, v1.ReportStatusResponse),
+  keepAlive: method('/sublet.v1.AgentService/KeepAlive', v1.KeepAliveRequest, v1.KeepAliveResponse, {
+    requestStream: true,
+    responseStream: true,
+  }),
+  watch: method('/sublet.v1.AgentService/Watch', v1.WatchRequest, v1.WatchResponse, { responseStream: true }),
+  leave: method('/sublet.v1.AgentService/Leave', v1.LeaveRequest, v1.LeaveResponse),
+};
+
+export const operatorService = {
+  listAgents: method('/sublet.v1.OperatorService/ListAgents', v1.ListAgentsRequest, v1.ListAgentsResponse),
+  getAgent: method('/sublet.v1.OperatorService/GetAgent', v1.GetAgentRequest, v1.GetAgentResponse),
+  lookup: method('/sublet.v1.OperatorService/Lookup', v1.LookupRequest, v1.LookupResponse),
+  releaseAgents: method('/sublet.v1.OperatorService/ReleaseAgents', v1.ReleaseAgentsRequest, v1.ReleaseAgentsResponse),
+  listOverlays: method('/sublet.v1.OperatorService/ListOverlays', v1.ListOverlaysRequest, v1.ListOverlaysResponse),
+  addOverlay: method('/sublet.v1.OperatorService/AddOverlay', v1.AddOverlayRequest, v1.AddOverlayResponse),
+  updateOverlay: method('/sublet.v1.OperatorService/UpdateOverlay', v1.UpdateOverlayRequest, v1.UpdateOverlayResponse),
+  removeOverlay: method('/sublet.v1.OperatorService/RemoveOverlay', v1.RemoveOverlayRequest, v1.RemoveOverlayResponse),
+  updateNetwork: method('/sublet.v1.OperatorService/UpdateNetwork', v1.UpdateNetworkRequest, v1.UpdateNetworkResponse),
+  reserve: method('/sublet.v1.OperatorService/Reserve', v1.ReserveRequest, v1.ReserveResponse),
+  unreserve: method('/sublet.v1.OperatorService/Unreserve', v1.UnreserveRequest, v1.UnreserveResponse),
+  listReservations: method(
+    '/sublet.v1.OperatorService/ListReservations',
+    v1.ListReservationsRequest,
+    v1.ListReservationsResponse,
+  ),
+  listHistory: method('/sublet.v1.OperatorService/ListHistory', v1.ListHistoryRequest, v1.ListHistoryResponse),
+  getNetwork: method('/sublet.v1.OperatorService/GetNetwork', v1.GetNetworkRequest, v1.GetNetworkResponse),
+};
+
+export const clusterService = {
+  getStatus: method('/sublet.v1.ClusterService/GetStatus', v1.GetStatusRequest, v1.GetStatusResponse),
+};
