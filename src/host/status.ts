@@ -1,0 +1,67 @@
+/**
+ * What the reconciler says of its host: how each overlay fares, what it repaired and how long its passes take.
+ */
+
+/** How the host stands after a pass. */
+export interface HostStatus {
+  /** One for each overlay of which the lease holds a part, in the lease's order. */
+  readonly overlays: readonly OverlayStatus[];
+  /** Problems of the whole host (they are repeated in each overlay's error). */
+  readonly problems: readonly string[];
+  /** True when the last pass left nothing to do. */
+  readonly converged: boolean;
+}
+
+export type OverlayStatus =
+  | { readonly kind: 'configuring'; readonly name: string }
+  | { readonly kind: 'ok'; readonly name: string; readonly notes: readonly string[] }
+  /** `error` says what is wrong and what to do about it. */
+  | { readonly kind: 'failed'; readonly name: string; readonly error: string };
+
+/** Counters since the reconciler was made; they only rise, except where said. */
+export interface HostMetrics {
+  /** Passes that looked at the host. */
+  readonly passes: number;
+  /** Steps that ran, by step kind. */
+  readonly stepsRun: Readonly<Record<string, number>>;
+  /** Steps that failed, by step kind. */
+  readonly stepsFailed: Readonly<Record<string, number>>;
+  /** Steps that put back what somebody else changed or removed, by step kind. */
+  readonly driftRepaired: Readonly<Record<string, number>>;
+  /** Gauge: how long the last full observation and comparison took. */
+  readonly lastPassMs: number;
+  /** Gauge: entries (neighbours, FDB, routes) that this host should have. */
+  readonly entries: number;
+}
+
+/** A thing that this host lacks, or that stands in the way. */
+export interface Finding {
+  readonly severity: 'ok' | 'warning' | 'error';
+  /** What was looked at: `root`, `iproute2`, `vxlan`, `ipset`, `iptables`, `cni`, `docker`, `port`, … */
+  readonly what: string;
+  readonly says: string;
+  /** What to do; absent when all is well. */
+  readonly todo?: string;
+}
+
+/** What a probe of one peer's VTEP found. */
+export interface PingReport {
+  readonly agentId: string;
+  readonly vtepIp: string;
+  readonly nodeIp: string;
+  readonly reachable: boolean;
+  readonly probes: readonly PingProbe[];
+  /** Which entry is missing or what else is in the way, most likely cause first; empty if reachable. */
+  readonly causes: readonly string[];
+}
+
+export interface PingProbe {
+  /** `vtep`/`vtep6`: through the tunnel; `underlay`: beside it. */
+  readonly path: 'vtep' | 'vtep6' | 'underlay';
+  /** Bytes of the IP packet, sent with "don't fragment". */
+  readonly packetBytes: number;
+  readonly ok: boolean;
+  /** Round trip; absent when nothing came back. */
+  readonly roundTripMs?: number;
+  readonly says: string;
+}
