@@ -1,0 +1,104 @@
+/** The house rules of docs/architecture.md that a machine can check: which room may import which, and what pure rooms never touch. */
+import assert from 'node:assert/strict';
+import { readdirSync, readFileSync } from 'node:fs';
+import { join } from 'node:path';
+
+/** Room → rooms it may import, itself aside. */
+const allowed: Readonly<Record<string, readonly string[]>> = {
+  address: [],
+  raft: [],
+  ipam: ['address', 'proto'],
+  replica: ['raft', 'proto'],
+  storage: ['raft', 'replica', 'proto'],
+  transport: ['raft', 'replica', 'proto'],
+  api: ['proto'],
+  config: ['address', 'ipam'],
+  master: ['address', 'raft', 'ipam', 'replica', 'storage', 'transport', 'api', 'proto'],
+  host: ['address'],
+  agent: ['address', 'host', 'replica', 'api', 'proto'],
+  cli: [
+    'address',
+    'raft',
+    'ipam',
+    'replica',
+    'storage',
+    'transport',
+    'api',
+    'config',
+    'master',
+    'host',
+    'agent',
+    'proto',
+  ],
+};
+const pure = ['address', 'raft', 'ipam'];
+const emptyNames = /(^|\/)(utils?|helpers?|common|manager|misc)(\.|\/|-)/;
+
+type Source = { readonly name: string; readonly room: string; readonly text: string };
+
+function sources(): Source[] {
+  return readdirSync('src', { recursive: true, encoding: 'utf8' })
+    .filter((name) => name.endsWith('.ts'))
+    .map((name) => ({ name, room: name.includes('/') ? (name.split('/')[0] ?? '') : '', text: read(name) }));
+}
+
+function read(name: string): string {
+  return readFileSync(join('src', name), 'utf8');
+}
+
+function imports(text: string): string[] {
+  return [...text.matchAll(/(?:from|import)\s*\(?\s*'([^']+)'/g)].map((match) => match[1] ?? '');
+}
+
+describe('house rules', () => {
+  const production = sources().filter(({ name }) => !name.endsWith('.spec.ts') && !name.includes('/testing/'));
+
+  it('has a rule for each room', () => {
+    const rooms = new Set(production.map(({ room }) => room).filter((room) => room !== ''));
+    assert.deepEqual(
+      [...rooms].filter((room) => allowed[room] === undefined),
+      [],
+    );
+  });
+
+  it('imports run one way only', () => {
+    const wrong = production.flatMap(({ name, room, text }) =>
+      imports(text)
+        .filter((target) => target.startsWith('#'))
+        .map((target) => target.slice(1, target.indexOf('/')))
+        .filter((target) => room !== '' && target !== room && !allowed[room]?.includes(target))
+        .map((target) => `src/${name} imports #${target}`),
+    );
+    assert.deepEqual(wrong, []);
+  });
+
+  it('names rooms, not paths', () => {
+    const wrong = sources().flatMap(({ name, text }) =>
+      imports(text)
+        .filter((target) => target.startsWith('.'))
+        .map((target) => `src/${name} imports ${target}`),
+    );
+    assert.deepEqual(wrong, []);
+  });
+
+  it('keeps clocks, chance, promises and I/O out of the pure rooms', () => {
+    const impure =
+      /\bDate\.now\b|\bnew Date\b|Math\.random|\bsetTimeout\b|\bsetInterval\b|\bprocess\.|'node:|\bawait\b|\basync\b|\bPromise\b/;
+    const wrong = production
+      .filter(({ room }) => pure.includes(room))
+      .flatMap(({ name, text }) =>
+        text
+          .split('\n')
+          .filter((line) => !/^\s*(\*|\/\/|\/\*)/.test(line) && impure.test(line))
+          .map((line) => `src/${name}: ${line.trim()}`),
+      );
+    assert.deepEqual(wrong, []);
+  });
+
+  it('gives each file a noun for a name', () => {
+    assert.deepEqual(
+      sources().filter(({ name }) => emptyNames.test(name)),
+      [],
+    );
+  });
+});

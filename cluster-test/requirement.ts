@@ -1,0 +1,52 @@
+/**
+ * What a test needs of the machine. A test whose need is not met is skipped, and the reason is listed at the
+ * end of the run; with SUBLET_TEST_ALL=1 (as continuous integration sets it) it fails instead.
+ */
+import { accessSync, constants, existsSync } from 'node:fs';
+import { delimiter, join } from 'node:path';
+import type { Context } from 'mocha';
+
+/** A need, and undefined if it is met, or else what is missing. */
+export type Requirement = { readonly missing: string | undefined };
+
+/** Skipped tests and why, in order; the runner prints them. */
+export const skipped: { readonly title: string; readonly reason: string }[] = [];
+
+/** Call first in a test or a `before` hook: `require(this, root, command('ipset'))`. */
+export function requires(context: Context, ...requirements: readonly Requirement[]): void {
+  const reason = requirements.flatMap(({ missing }) => missing ?? []).join('; ');
+  if (reason === '') return;
+  if (process.env.SUBLET_TEST_ALL === '1') throw new Error(`SUBLET_TEST_ALL=1, but ${reason}`);
+  const title =
+    context.currentTest?.fullTitle() ?? context.test?.parent?.fullTitle() ?? context.test?.fullTitle() ?? '';
+  skipped.push({ title, reason });
+  context.skip();
+}
+
+/** Root, for namespaces, mounts and devices. */
+export const root: Requirement = { missing: process.getuid?.() === 0 ? undefined : 'not root' };
+
+/** A program on PATH, or at an absolute path. */
+export function command(name: string): Requirement {
+  const folders = name.startsWith('/') ? [''] : (process.env.PATH ?? '').split(delimiter);
+  return { missing: folders.some((folder) => executable(join(folder, name))) ? undefined : `no ${name}` };
+}
+
+/** A file or folder. */
+export function present(path: string): Requirement {
+  return { missing: existsSync(path) ? undefined : `no ${path}` };
+}
+
+/** Anything else. */
+export function condition(met: boolean, otherwise: string): Requirement {
+  return { missing: met ? undefined : otherwise };
+}
+
+function executable(path: string): boolean {
+  try {
+    accessSync(path, constants.X_OK);
+    return true;
+  } catch {
+    return false; // The only question was whether it can be run.
+  }
+}
