@@ -1,0 +1,122 @@
+/** Real masters as processes of their own on loopback, with their data in a temporary folder. */
+import { mkdtempSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { MasterClient } from '#api/master-client.js';
+import { clusterService } from '#api/services.js';
+import { Child } from '#cluster-test/process/child.js';
+import { holds, until } from '#cluster-test/process/condition.js';
+import { freePorts } from '#cluster-test/process/ports.js';
+import { sublet as proto } from '#proto/sublet.js';
+
+const startBoundMs = 30_000;
+
+export type MastersOptions = {
+  readonly count: number;
+  /** A `--config` file for all; its `network` founds the plan. */
+  readonly config: string;
+  /** More flags for each. */
+  readonly flags?: readonly string[];
+  /** Where the data goes; default: a temporary folder, deleted at the end. */
+  readonly folder?: string;
+};
+
+export type MasterProcess = {
+  readonly name: string;
+  /** HOST:PORT of the API. */
+  readonly api: string;
+  readonly http: string;
+  readonly dataDir: string;
+  readonly args: readonly string[];
+  child: Child;
+};
+
+export class Masters implements AsyncDisposable {
+  readonly folder: string;
+  readonly masters: readonly MasterProcess[];
+  readonly #temporary: boolean;
+
+  private constructor(folder: string, temporary: boolean, masters: readonly MasterProcess[]) {
+    this.folder = folder;
+    this.#temporary = temporary;
+    this.masters = masters;
+  }
+
+  /** Starts them all and waits until each is ready. */
+  static async start(options: MastersOptions): Promise<Masters> {
+    const folder = options.folder ?? mkdtempSync(join(tmpdir(), 'sublet-masters-'));
+    const ports = await freePorts(options.count * 3);
+    const port = (at: number): string => `127.0.0.1:${ports[at]}`;
+    const members = Array.from({ length: options.count }, (_, at) => ({ name: `m${at + 1}`, peer: port(at * 3 + 1) }));
+    const masters = members.map(({ name, peer }, at) => {
+      const dataDir = join(folder, name);
+      const args = [
+        ...['master', '--config', options.config, '--name', name, '--data-dir', dataDir],
+        ...['--listen', port(at * 3), '--peer-listen', peer, '--http-listen', port(at * 3 + 2)],
+        ...['--cluster-id', 'test'],
+        ...members.flatMap((member) => ['--member', `${member.name}=${member.peer}`]),
+        ...(options.flags ?? []),
+      ];
+      return { name, api: port(at * 3), http: port(at * 3 + 2), dataDir, args, child: new Child(args) };
+    });
+    const cluster = new Masters(folder, options.folder === undefined, masters);
+    try {
+      await cluster.ready();
+    } catch (error) {
+      await cluster[Symbol.asyncDispose]();
+      throw error;
+    }
+    return cluster;
+  }
+
+  /** API addresses, all masters. */
+  get addresses(): string[] {
+    return this.masters.map(({ api }) => api);
+  }
+
+  /** Waits until the named masters (default: all) say that they are ready. */
+  async ready(masters: readonly MasterProcess[] = this.masters): Promise<void> {
+    for (const master of masters) {
+      try {
+        await until(`${master.name} ready`, startBoundMs, async () => {
+          if (!master.child.running) throw new Error(`${master.name} has ended`);
+          return holds((await fetch(`http://${master.http}/readyz`)).ok);
+        });
+      } catch (error) {
+        throw new Error(`${master.name} is not ready; it said:\n${master.child.output}`, { cause: error });
+      }
+    }
+  }
+
+  /** What one master says of the cluster. */
+  async status(master: MasterProcess): Promise<proto.v1.GetStatusResponse> {
+    const client = new MasterClient({ masters: [master.api], timeoutMs: 2_000 });
+    try {
+      return await client.call(clusterService.getStatus, {}, { idempotent: true });
+    } finally {
+      client.close();
+    }
+  }
+
+  /** The master that leads by its own account, once there is one. */
+  async leader(boundMs = 15_000): Promise<MasterProcess> {
+    return until('a leader', boundMs, async () => {
+      for (const master of this.masters.filter(({ child }) => child.running)) {
+        const status = await this.status(master).catch(() => undefined); // One that is dead or starting can't say.
+        if (status?.role === proto.v1.MemberRole.MEMBER_ROLE_LEADER) return master;
+      }
+      return undefined;
+    });
+  }
+
+  /** Starts a master again that has ended, with its own data. */
+  restart(master: MasterProcess): void {
+    if (master.child.running) throw new Error(`${master.name} still runs`);
+    master.child = new Child(master.args);
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    await Promise.all(this.masters.map(({ child }) => child.kill()));
+    if (this.#temporary) rmSync(this.folder, { recursive: true, force: true });
+  }
+}
