@@ -1,0 +1,71 @@
+/**
+ * Boot storm: so many agents register at once with three masters, fsync on, calls spread over all masters. The
+ * echo rate and the fdatasync time of the same run say what the machine could do at all.
+ */
+import { parseArgs } from 'node:util';
+import { fileSystemOf, measureFdatasync } from '#cluster-test/bench/disk.js';
+import { measureEcho } from '#cluster-test/bench/echo.js';
+import { load } from '#cluster-test/bench/load.js';
+import { metric } from '#cluster-test/bench/metrics.js';
+import { benchConfig, Registrar } from '#cluster-test/bench/plan.js';
+import { memoryOf } from '#cluster-test/bench/process-memory.js';
+import { print, type Row } from '#cluster-test/bench/report.js';
+import { Masters } from '#cluster-test/process/masters.js';
+
+export const help = `boot-storm [--agents 10000] [--concurrency 256] [--masters 3]`;
+const singles = 300;
+
+export async function run(args: readonly string[]): Promise<void> {
+  const { values } = parseArgs({
+    args: [...args],
+    options: {
+      agents: { type: 'string', default: '10000' },
+      concurrency: { type: 'string', default: '256' },
+      masters: { type: 'string', default: '3' },
+    },
+  });
+  const agents = Number(values.agents);
+  const concurrency = Number(values.concurrency);
+
+  await using masters = await Masters.start({ count: Number(values.masters), config: benchConfig() });
+  using registrar = new Registrar(masters.addresses);
+  const fdatasync = measureFdatasync(masters.folder);
+  // The yardstick is taken before and after, so that a machine that slows down on the way shows.
+  const echoBefore = await measureEcho(agents, concurrency);
+  const single = await load(singles, 1, (number) => registrar.register(number));
+  const leader = await masters.leader();
+  const counts = async (): Promise<{ writes: number; entries: number }> => ({
+    writes: await metric(leader.http, 'sublet_storage_writes_total'),
+    entries: await metric(leader.http, 'sublet_storage_entries_written_total'),
+  });
+  const begin = await counts();
+  const storm = await load(agents, concurrency, (number) => registrar.register(singles + number));
+  const end = await counts();
+  const echoAfter = await measureEcho(agents, concurrency);
+
+  const echoPerSecond = (echoBefore.loaded.perSecond + echoAfter.loaded.perSecond) / 2;
+  const floorMs = (echoBefore.single.latencyMs.p50 + echoAfter.single.latencyMs.p50) / 2 + fdatasync.p50;
+  const rows: Row[] = [
+    { name: 'registrations', value: storm.perSecond, unit: '/s' },
+    { name: 'bare echo', value: echoPerSecond, unit: '/s' },
+    { name: 'registrations / bare echo', value: storm.perSecond / echoPerSecond, unit: '×', wanted: { atLeast: 0.6 } },
+    { name: 'registration p50', value: storm.latencyMs.p50, unit: 'ms' },
+    { name: 'registration p99', value: storm.latencyMs.p99, unit: 'ms' },
+    { name: 'entries per fsync', value: (end.entries - begin.entries) / (end.writes - begin.writes), unit: '' },
+    { name: 'one at a time p50', value: single.latencyMs.p50, unit: 'ms' },
+    { name: 'echo p50 + fdatasync p50', value: floorMs, unit: 'ms' },
+    { name: 'one at a time / floor', value: single.latencyMs.p50 / floorMs, unit: '×', wanted: { atMost: 2.5 } },
+    { name: 'fdatasync p50', value: fdatasync.p50, unit: 'ms' },
+    ...masters.masters.map(({ name, child }) => ({
+      name: `peak memory ${name}${name === leader.name ? ' (leader)' : ''}`,
+      value: memoryOf(child.pid).peakMb,
+      unit: 'MB',
+    })),
+    { name: 'peak memory client', value: memoryOf(process.pid).peakMb, unit: 'MB' },
+  ];
+  print(
+    'boot-storm',
+    { agents, concurrency, masters: masters.masters.length, fileSystem: fileSystemOf(masters.folder) },
+    rows,
+  );
+}

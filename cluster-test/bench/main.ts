@@ -1,0 +1,19 @@
+/** `npm run bench -- NAME [options]`: the benchmarks, each in a file of its own, loaded when it is asked for. */
+
+type Benchmark = { readonly help: string; run(args: readonly string[]): Promise<void> };
+
+const benchmarks: Readonly<Record<string, () => Promise<Benchmark>>> = {
+  'boot-storm': () => import('#cluster-test/bench/boot-storm.js'),
+  'full-house': () => import('#cluster-test/bench/full-house.js'),
+  failover: () => import('#cluster-test/bench/failover.js'),
+};
+
+const [name = '', ...args] = process.argv.slice(2);
+const chosen = benchmarks[name];
+if (chosen === undefined) {
+  console.error(name === '' || name === '--help' ? 'npm run bench -- NAME [options]' : `no benchmark named ${name}`);
+  for (const load of Object.values(benchmarks)) console.error(`  ${(await load()).help}`);
+  process.exitCode = 2;
+} else {
+  await (await chosen()).run(args);
+}
