@@ -1,0 +1,159 @@
+/**
+ * Everything that can change the plan, as closed union. The values are parsed and branded; `command-codec.ts` turns
+ * them into what the log holds and back. A command carries all that its outcome depends on besides the plan itself,
+ * the leader's judgement of who is silent included, so that every replica comes to the same outcome.
+ */
+import type { Cidr4 } from '#address/cidr4.js';
+import type { Cidr6 } from '#address/cidr6.js';
+import type { Cidr, Ip } from '#address/ip.js';
+import type { Ipv4 } from '#address/ipv4.js';
+import type { NetworkConfig, OverlayStatus } from '#ipam/agent.js';
+import type { AgentId, InstanceId } from '#ipam/identity.js';
+import type { NetworkSettings, Overlay } from '#ipam/network.js';
+
+/** What every command carries. */
+export type CommandOrigin = {
+  /** Time of day when it was proposed, ms since 1970. For display only. */
+  readonly wallTime: number;
+  /** Who asked, for the history: an operator's name, or empty. Agents are named by their `agentId`. */
+  readonly by: string;
+  /** Refused (`aborted`) if the plan's revision is another one. */
+  readonly expectedRevision?: number | undefined;
+};
+
+/**
+ * The proposer's judgement of a holder at one epoch. It counts only while the holder's lease still has that epoch, so
+ * a judgement that is overtaken by a new registration can do no harm. A holder not judged counts as live.
+ */
+export type HolderJudgement = {
+  readonly agentId: AgentId;
+  readonly epoch: number;
+  readonly silent: boolean;
+  /** When it was last heard, ms since 1970; undefined: not since this leader came to office. For the message only. */
+  readonly lastHeard: number | undefined;
+};
+
+/** What an agent's cached lease says that it holds. */
+export type HeldLease = {
+  readonly vtepIp: Ipv4 | undefined;
+  readonly subnets: readonly HeldSubnet[];
+};
+export type HeldSubnet = {
+  readonly overlay: string;
+  readonly subnet: Cidr4 | undefined;
+  readonly subnet6: Cidr6 | undefined;
+};
+
+/** Establishes the network. Once there is one, only an equal one is accepted, and changes nothing. */
+export type ConfigureNetwork = {
+  readonly kind: 'configure-network';
+  readonly settings: NetworkSettings;
+  readonly overlays: readonly Overlay[];
+};
+
+/** Changes what may change under agents. Absent fields stay. The VTEP subnets can only grow; `vtepSubnet6` may be added. */
+export type UpdateNetwork = {
+  readonly kind: 'update-network';
+  readonly vtepSubnet?: Cidr4 | undefined;
+  readonly vtepSubnet6?: Cidr6 | undefined;
+  readonly vtepMtu?: number | undefined;
+  readonly quarantineMs?: number | undefined;
+  readonly reclaim?: { readonly ttlMs: number | undefined } | undefined;
+};
+
+/** `config`: from a master's file, which does not bring back a name that was removed; `operator` does. */
+export type AddOverlay = {
+  readonly kind: 'add-overlay';
+  readonly overlay: Overlay;
+  readonly source: 'config' | 'operator';
+};
+
+/** Enables, disables, grows to a supernet; absent fields stay. */
+export type UpdateOverlay = {
+  readonly kind: 'update-overlay';
+  readonly name: string;
+  readonly enabled?: boolean | undefined;
+  readonly subnet?: Cidr4 | undefined;
+  readonly subnet6?: Cidr6 | undefined;
+};
+
+export type RemoveOverlay = { readonly kind: 'remove-overlay'; readonly name: string };
+
+export type Register = {
+  readonly kind: 'register';
+  readonly agentId: AgentId;
+  readonly instanceId: InstanceId;
+  /** Rises with each changed request of an instance; an equal one is a retry. */
+  readonly sequence: number;
+  readonly nodeIp: Ip;
+  readonly hostname: string;
+  readonly networkConfig: NetworkConfig;
+  /** Claims an id whose holder may still live, for fresh addresses. */
+  readonly takeover: boolean;
+  /** Honoured in adoption only. */
+  readonly held: HeldLease | undefined;
+  /** Of those that `Ipam.holdersConcerned` names. */
+  readonly holders: readonly HolderJudgement[];
+};
+
+export type ReportStatus = {
+  readonly kind: 'report-status';
+  readonly agentId: AgentId;
+  readonly epoch: number;
+  readonly overlays: readonly { readonly overlay: string; readonly status: OverlayStatus; readonly error: string }[];
+};
+
+/** The agent has taken its data plane down and gives everything back. */
+export type Leave = { readonly kind: 'leave'; readonly agentId: AgentId; readonly epoch: number };
+
+/** An operator frees what agents hold: all of them or none. A holder not judged silent needs `force`. */
+export type Release = {
+  readonly kind: 'release';
+  readonly agentIds: readonly AgentId[];
+  readonly force: boolean;
+  readonly holders: readonly HolderJudgement[];
+};
+
+/** The lease of this epoch has run out. */
+export type Expire = { readonly kind: 'expire'; readonly agentId: AgentId; readonly epoch: number };
+
+/** Keeps one block for one agent. `overlay` undefined: an address of the VTEP subnet, as a /32. */
+export type Reserve = {
+  readonly kind: 'reserve';
+  readonly overlay: string | undefined;
+  readonly subnet: Cidr;
+  readonly agentId: AgentId;
+};
+
+export type Unreserve = { readonly kind: 'unreserve'; readonly overlay: string | undefined; readonly subnet: Cidr };
+
+/** Keeps a range of whole blocks from everybody. Who holds one keeps it until it is freed, and does not get it back. */
+export type Exclude = { readonly kind: 'exclude'; readonly overlay: string | undefined; readonly subnet: Cidr };
+
+/** Ends an exclusion, named as it was made. */
+export type Unexclude = { readonly kind: 'unexclude'; readonly overlay: string | undefined; readonly subnet: Cidr };
+
+/** After a restore or a recovery: `held` is honoured where free and nobody gets fresh blocks, until it is ended. */
+export type BeginAdoption = { readonly kind: 'begin-adoption' };
+export type EndAdoption = { readonly kind: 'end-adoption' };
+
+export type Action =
+  | ConfigureNetwork
+  | UpdateNetwork
+  | AddOverlay
+  | UpdateOverlay
+  | RemoveOverlay
+  | Register
+  | ReportStatus
+  | Leave
+  | Release
+  | Expire
+  | Reserve
+  | Unreserve
+  | Exclude
+  | Unexclude
+  | BeginAdoption
+  | EndAdoption;
+
+export type Command = CommandOrigin & Action;
+export type CommandKind = Action['kind'];

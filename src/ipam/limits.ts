@@ -1,0 +1,35 @@
+/** Every bound of the replicated plan, in one place. What goes beyond one is refused with its name and number. */
+
+/** DC/OS's limit follows from device names: `m-` and 13 more make the 15 that Linux allows. */
+export const overlayNameLengthMax = 13;
+export const overlaysMax = 128;
+/** Names of removed overlays that are remembered. */
+export const removedOverlaysMax = 10_000;
+export const agentIdLengthMax = 253;
+export const instanceIdLengthMax = 64;
+/** As DNS allows. */
+export const hostnameLengthMax = 253;
+export const statusErrorLengthMax = 1024;
+export const releasedAtOnceMax = 1000;
+export const reservationsMax = 10_000;
+export const exclusionsMax = 1000;
+export const historyMax = 10_000;
+/** Earlier instances of an agent whose late retries are still told from news. */
+export const formerInstancesMax = 4;
+export const operatorNameLengthMax = 253;
+/** The least that two halves of a piece need: network, gateway, a container and broadcast each. */
+export const prefixMax = 28;
+export const prefix6Max = 126;
+export const vtepPrefixMin = 8;
+export const vtepPrefixMax = 28;
+export const mtuMin = 576;
+/** IPv6 needs links of 1280 bytes (RFC 8200 §5). */
+export const mtuMin6 = 1280;
+export const mtuMax = 65535;
+export const vniMax = 0xffffff;
+/** Device names hold 15 characters. */
+export const deviceNameLengthMax = 15;
+export const defaultOverlayMtu = 1420;
+export const defaultQuarantineMs = 15 * 60 * 1000;
+/** A year. */
+export const durationMaxMs = 366 * 24 * 3600 * 1000;

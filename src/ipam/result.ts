@@ -1,0 +1,43 @@
+/**
+ * What comes of a command: an answer, or a refusal that left everything as it was.
+ */
+import type { Cidr } from '#address/ip.js';
+import type { Agent } from '#ipam/agent.js';
+import type { Network, Overlay } from '#ipam/network.js';
+
+/** Closed set; each is the gRPC status code of the same name. */
+export type RefusalCode =
+  | 'invalid-argument'
+  | 'not-found'
+  | 'already-exists'
+  | 'failed-precondition'
+  | 'aborted'
+  | 'resource-exhausted';
+
+/** Nothing was changed. The message names the action, the field, the value and the limit. */
+export type Refusal = {
+  readonly kind: 'refused';
+  readonly code: RefusalCode;
+  readonly message: string;
+  /** The field at fault, as the API spells it; empty when it is not about one. */
+  readonly field: string;
+};
+
+/**
+ * The answer. `revision` is the one that it holds at: the command's own index if it changed anything, else the last
+ * one before. `changed` tells which.
+ */
+export type Answer = { readonly revision: number; readonly changed: boolean } & (
+  | { readonly kind: 'done' }
+  | { readonly kind: 'registered'; readonly agent: Agent }
+  | { readonly kind: 'network'; readonly network: Network }
+  | { readonly kind: 'overlay'; readonly overlay: Overlay }
+  /** What rests now, in ascending order; VTEP addresses as /32. */
+  | { readonly kind: 'released'; readonly released: readonly Cidr[] }
+);
+
+export type Result = Answer | Refusal;
+
+export function refuse(code: RefusalCode, field: string, message: string): Refusal {
+  return { kind: 'refused', code, field, message };
+}
