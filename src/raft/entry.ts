@@ -22,6 +22,11 @@ export const appendThread = -1 as MemberId; // Brand constructor: negative, so n
 /** Sentinel address of the storage thread that applies committed entries. */
 export const applyThread = -2 as MemberId; // Brand constructor: negative, so no member can have it.
 
+/** The term of nothing: of a local message, and of the position before the first entry. */
+export const noTerm = term(0);
+/** The position before the first entry. */
+export const noIndex = logIndex(0);
+
 export function memberId(value: number): MemberId {
   return safe(value, 'member id') as MemberId; // Brand constructor: checked.
 }

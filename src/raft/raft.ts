@@ -15,36 +15,57 @@
  * must stop.
  */
 
-import type { ConfChange } from '#raft/conf-change.js';
-import type { RaftConfig } from '#raft/config.js';
-import type { ConfState, LogIndex, MemberId, Term } from '#raft/entry.js';
-import { InvariantError } from '#raft/errors.js';
+import { type ConfChange, encodeConfChange } from '#raft/conf-change.js';
+import { checkConfig, type RaftConfig } from '#raft/config.js';
+import { type Core, createCore } from '#raft/core.js';
+import {
+  type ConfState,
+  type Entry,
+  type LogIndex,
+  logIndex,
+  type MemberId,
+  noIndex,
+  noMember,
+  noTerm,
+  type Term,
+} from '#raft/entry.js';
+import { RaftError } from '#raft/errors.js';
 import type { LogReader } from '#raft/log-reader.js';
 import type { Message } from '#raft/message.js';
+import { confChangeRefusal } from '#raft/proposal.js';
 import type { Ready } from '#raft/ready.js';
-import type { RaftStatus } from '#raft/status.js';
+import { advance, hasReady, takeReady } from '#raft/ready-builder.js';
+import { applyChange } from '#raft/reconfiguration.js';
+import { type RaftStatus, statusOf } from '#raft/status.js';
+import { step, stepGuarded } from '#raft/step.js';
+import { tick } from '#raft/timers.js';
 
 /** Where a leader put a proposal: `firstIndex`, `firstIndex` + 1, … in `term`. Committed only if that term is still there when applied. */
 export type Position = { readonly term: Term; readonly firstIndex: LogIndex };
 
 export class Raft {
+  readonly #core: Core;
+
   /**
    * Starts as a follower without a leader, from what `log` says is on stable storage. Throws `invalid-config`;
    * `InvariantError` (`amnesia`) if the hard state's commit, or `config.applied`, is beyond what is in the log.
    */
-  constructor(_config: RaftConfig, _log: LogReader) {}
+  constructor(config: RaftConfig, log: LogReader) {
+    checkConfig(config);
+    this.#core = createCore(config, log);
+  }
 
   /** Counts one tick of time: followers may campaign, a leader sends heartbeats and checks its quorum. */
   tick(): void {
-    throw unfinished();
+    tick(this.#core);
   }
 
   /**
    * Takes a message: from a peer, from a storage thread, or from this member itself. Throws `local-message`,
    * `peer-not-found`, `malformed-message`, `proposal-dropped`: all harmless, the message is dropped.
    */
-  step(_message: Message): void {
-    throw unfinished();
+  step(message: Message): void {
+    stepGuarded(this.#core, message);
   }
 
   /**
@@ -52,8 +73,8 @@ export class Raft {
    * position on a leader, undefined on a follower (they were forwarded, their fate is unknown). Throws
    * `proposal-dropped`.
    */
-  propose(_data: readonly Uint8Array[]): Position | undefined {
-    throw unfinished();
+  propose(data: readonly Uint8Array[]): Position | undefined {
+    return this.#propose(data.map((bytes) => ({ term: noTerm, index: noIndex, type: 'normal', data: bytes })));
   }
 
   /**
@@ -62,10 +83,15 @@ export class Raft {
    * or this one can't be made; nothing is appended then.
    */
   proposeConfChange(
-    _change: ConfChange,
-    _type: 'conf-change' | 'conf-change-v2' = 'conf-change-v2',
+    change: ConfChange,
+    type: 'conf-change' | 'conf-change-v2' = 'conf-change-v2',
   ): Position | undefined {
-    throw unfinished();
+    const data = encodeConfChange(change, type);
+    const refusal = this.#core.role === 'leader' ? confChangeRefusal(this.#core, change) : undefined;
+    if (refusal !== undefined) {
+      throw new RaftError('conf-change-refused', `the configuration change is refused: ${refusal}`);
+    }
+    return this.#propose([{ term: noTerm, index: noIndex, type, data }]);
   }
 
   /**
@@ -73,36 +99,39 @@ export class Raft {
    * in a later Ready: once that index is applied, the read may be served. A read is lost, without notice, when
    * the leader changes or a message is lost: ask again. Throws `no-leader`, `too-many-reads`.
    */
-  readIndex(_request: number): void {
-    throw unfinished();
+  readIndex(request: number): void {
+    if (this.#core.leader === noMember) {
+      throw new RaftError('no-leader', `read ${request} can't be confirmed: no leader is known`);
+    }
+    this.#local({ kind: 'read-index', request });
   }
 
   /**
    * Hands leadership to `to` (a follower passes the wish on). The leader drops proposals until it is done or an
    * election timeout has passed. Ignored for strangers and learners; naming the leader itself calls it off.
    */
-  transferLeadership(_to: MemberId): void {
-    throw unfinished();
+  transferLeadership(to: MemberId): void {
+    step(this.#core, { kind: 'transfer-leader', from: to, to: this.#core.id, term: noTerm });
   }
 
   /** Campaigns now, with a pre-vote if configured. Nothing on a leader, a learner, or while a change of membership waits to be applied. */
   campaign(): void {
-    throw unfinished();
+    this.#local({ kind: 'hup' });
   }
 
   /** A follower forgets its leader, so that it may vote before the lease of a leader known to be dead ends. Nothing with lease-based reads. */
   forgetLeader(): void {
-    throw unfinished();
+    this.#local({ kind: 'forget-leader' });
   }
 
   /** The last message to `member` was not delivered: a leader goes back to probing it. */
-  reportUnreachable(_member: MemberId): void {
-    throw unfinished();
+  reportUnreachable(member: MemberId): void {
+    step(this.#core, { kind: 'unreachable', from: member, to: this.#core.id, term: noTerm });
   }
 
   /** How streaming the snapshot of a `snapshot` message to `member` ended. Must be called for each one, or the peer gets no appends. */
-  reportSnapshot(_member: MemberId, _ok: boolean): void {
-    throw unfinished();
+  reportSnapshot(member: MemberId, ok: boolean): void {
+    step(this.#core, { kind: 'snapshot-status', from: member, to: this.#core.id, term: noTerm, reject: !ok });
   }
 
   /**
@@ -110,36 +139,51 @@ export class Raft {
    * configuration from then on, which belongs into snapshots from that index on. Throws `InvariantError` if the
    * change can't be applied: the members' configurations differ.
    */
-  applyConfChange(_change: ConfChange): ConfState {
-    throw unfinished();
+  applyConfChange(change: ConfChange): ConfState {
+    return applyChange(this.#core, change);
   }
 
   /** Whether `ready()` would hold anything. */
   hasReady(): boolean {
-    throw unfinished();
+    return hasReady(this.#core);
   }
 
   /** Takes what there is to do. In sync mode, `advance()` must follow before the next one. */
   ready(): Ready {
-    throw unfinished();
+    return takeReady(this.#core);
   }
 
   /** Sync mode: all of the last Ready is persisted and applied. */
   advance(): void {
-    throw unfinished();
+    advance(this.#core);
   }
 
   /** The state now, for operators and tests. */
   status(): RaftStatus {
-    throw unfinished();
+    return statusOf(this.#core);
   }
 
   /** Sets the current election timeout, in ticks, until the next change of role or term draws a new one. For tests. */
-  setElectionTimeout(_ticks: number): void {
-    throw unfinished();
+  setElectionTimeout(ticks: number): void {
+    this.#core.electionTimeout = ticks;
+  }
+
+  #propose(entries: readonly Entry[]): Position | undefined {
+    const core = this.#core;
+    const leads = core.role === 'leader';
+    const firstIndex = logIndex(core.log.lastIndex + 1);
+    this.#local({ kind: 'propose', entries });
+    return leads ? { term: core.term, firstIndex } : undefined;
+  }
+
+  /** A message of this member to itself, past the guards. */
+  #local(body: LocalBody): void {
+    const { id } = this.#core;
+    step(this.#core, { from: id, to: id, term: noTerm, ...body });
   }
 }
 
-function unfinished(): InvariantError {
-  return new InvariantError('broken', 'the core is not landed yet');
-}
+type LocalBody =
+  | { readonly kind: 'hup' | 'forget-leader' }
+  | { readonly kind: 'read-index'; readonly request: number }
+  | { readonly kind: 'propose'; readonly entries: readonly Entry[] };

@@ -1,4 +1,5 @@
 /** A core's state at one moment, for operators and tests: plain data, detached from the core. */
+import type { Core } from '#raft/core.js';
 import type { ConfState, LogIndex, MemberId, Term } from '#raft/entry.js';
 import type { Role } from '#raft/ready.js';
 
@@ -51,3 +52,20 @@ export type RaftStatus = {
   /** Per member of the configuration, itself included, by ascending id. Empty unless leader. */
   readonly progress: ReadonlyMap<MemberId, PeerStatus>;
 };
+
+export function statusOf(core: Core): RaftStatus {
+  const { id, term, vote, leader, role, log, leadTransferee, pendingConfIndex, uncommittedBytes, membership } = core;
+  const progress = new Map<MemberId, PeerStatus>();
+  if (role === 'leader') {
+    for (const [member, peer] of membership.progress) {
+      progress.set(member, peer.status());
+    }
+  }
+  const { commit, applied, firstIndex, lastIndex } = log;
+  return {
+    ...{ id, term, vote, leader, role, commit, applied, firstIndex, lastIndex, confState: membership.config },
+    ...{ leadTransferee, pendingConfIndex, uncommittedBytes },
+    pendingReads: core.reads.count + core.postponedReads.length,
+    progress,
+  };
+}

@@ -1,0 +1,321 @@
+/**
+ * A message finding its way: the guards at the door, the comparison of terms that every message begins with
+ * (Raft paper §5.1), and the dispatch by role.
+ */
+import { becomeFollower, type Core, send } from '#raft/core.js';
+import { handleVote, handleVoteResponse, hup, respondToVote } from '#raft/election.js';
+import { appendThread, applyThread, type MemberId, noIndex, noMember, noTerm } from '#raft/entry.js';
+import { assertNever, invariant, RaftError } from '#raft/errors.js';
+import { acknowledge, handleAppend, handleHeartbeat, handleSnapshot } from '#raft/follower.js';
+import type {
+  AppendMessage,
+  HeartbeatMessage,
+  Message,
+  ProposeMessage,
+  ReadIndexMessage,
+  SnapshotMessage,
+  TransferLeaderMessage,
+  VoteMessage,
+} from '#raft/message.js';
+import type { Progress } from '#raft/progress.js';
+import { dropped, proposeAsLeader } from '#raft/proposal.js';
+import { handleReadAsLeader } from '#raft/reads.js';
+import { broadcastHeartbeat, handleAppendResponse, handleHeartbeatResponse, transferTo } from '#raft/replication.js';
+import { handleSnapshotStored, handleStorageAppended, handleStorageApplied } from '#raft/storage-acks.js';
+import { campaignByItself, checkQuorum } from '#raft/timers.js';
+
+/** What only the member itself and its storage threads may say. */
+const localKinds: ReadonlySet<Message['kind']> = new Set<Message['kind']>([
+  ...(['hup', 'beat', 'unreachable', 'snapshot-status', 'check-quorum'] as const),
+  ...(['storage-append', 'storage-append-response', 'storage-apply', 'storage-apply-response'] as const),
+]);
+/** Answers, which make sense only from a member of the configuration. */
+const responseKinds: ReadonlySet<Message['kind']> = new Set<Message['kind']>([
+  ...(['append-response', 'vote-response', 'pre-vote-response', 'heartbeat-response'] as const),
+  ...(['read-index-response', 'unreachable'] as const),
+]);
+
+/** Takes a message that came from outside of the core. */
+export function stepGuarded(core: Core, message: Message): void {
+  const { kind, from } = message;
+  if (localKinds.has(kind) && from !== appendThread && from !== applyThread) {
+    throw new RaftError('local-message', `raft: cannot step raft local message ${kind} from member ${from}`);
+  }
+  if (responseKinds.has(kind) && from > 0 && !core.membership.progress.has(from)) {
+    throw new RaftError('peer-not-found', `raft: cannot step as peer not found: ${kind} from member ${from}`);
+  }
+  if (kind === 'append') {
+    checkContiguous(message);
+  }
+  step(core, message);
+}
+
+/** Before anything else, so that a malformed message leaves no trace. */
+function checkContiguous({ from, index, entries }: AppendMessage): void {
+  const first = entries[0]?.index ?? index + 1;
+  const last = entries.at(-1)?.index ?? index;
+  if (first !== index + 1 || last !== index + entries.length) {
+    throw new RaftError(
+      'malformed-message',
+      `member ${from} sent ${entries.length} entries ${first}…${last} to follow on entry ${index}`,
+    );
+  }
+}
+
+/** Takes a message straight. */
+export function step(core: Core, message: Message): void {
+  if (message.term > core.term) {
+    if (!enterHigherTerm(core, message)) {
+      return;
+    }
+  } else if (message.term !== noTerm && message.term < core.term) {
+    handleLowerTerm(core, message);
+    return;
+  }
+  switch (message.kind) {
+    case 'hup':
+      campaignByItself(core);
+      break;
+    case 'storage-append-response':
+      handleStorageAppended(core, message);
+      break;
+    case 'storage-apply-response':
+      handleStorageApplied(core, message);
+      break;
+    case 'vote':
+    case 'pre-vote':
+      handleVote(core, message);
+      break;
+    default:
+      stepByRole(core, message);
+  }
+}
+
+/** Follows a higher term. False if the message is to be ignored. */
+function enterHigherTerm(core: Core, message: Message): boolean {
+  const { kind, from } = message;
+  switch (kind) {
+    case 'vote':
+    case 'pre-vote':
+      if (!message.transfer && leaseHolds(core)) {
+        return false;
+      }
+      // A pre-vote only asks what would be.
+      return kind === 'pre-vote' || follow(core, message, noMember);
+    case 'pre-vote-response':
+      // Granted, it carries the term asked for, which this member enters when it has won.
+      return !message.reject || follow(core, message, noMember);
+    case 'append':
+    case 'heartbeat':
+    case 'snapshot':
+      return follow(core, message, from);
+    default:
+      return follow(core, message, noMember);
+  }
+}
+
+function follow(core: Core, { term }: Message, leader: MemberId): true {
+  becomeFollower(core, term, leader);
+  return true;
+}
+
+/** A member in touch with a leader helps nobody to depose it (dissertation §4.2.3). */
+function leaseHolds(core: Core): boolean {
+  return core.config.checkQuorum && core.leader !== noMember && core.electionElapsed < core.config.electionTicks;
+}
+
+function handleLowerTerm(core: Core, message: Message): void {
+  switch (message.kind) {
+    case 'append':
+    case 'heartbeat':
+      // Where a raised term does not depose leaders by votes, an outdated leader must learn of it by an answer, or a
+      // member whose term is too high would stay cut off for good.
+      if (core.config.checkQuorum || core.config.preVote) {
+        acknowledge(core, message, noIndex);
+      }
+      break;
+    case 'pre-vote':
+      respondToVote(core, message, core.term, true);
+      break;
+    case 'storage-append-response':
+      if (message.snapshot !== undefined) {
+        handleSnapshotStored(core, message.snapshot);
+      }
+      break;
+    default:
+      break;
+  }
+}
+
+type RoleMessage = Exclude<
+  Message,
+  { readonly kind: 'hup' | 'storage-append-response' | 'storage-apply-response' } | VoteMessage
+>;
+
+function stepByRole(core: Core, message: RoleMessage): void {
+  switch (core.role) {
+    case 'leader':
+      stepLeader(core, message);
+      break;
+    case 'follower':
+      stepFollower(core, message);
+      break;
+    case 'candidate':
+    case 'pre-candidate':
+      stepCandidate(core, message);
+      break;
+    default:
+      assertNever(core.role);
+  }
+}
+
+function stepCandidate(core: Core, message: RoleMessage): void {
+  switch (message.kind) {
+    case 'propose':
+      throw dropped('an election is under way');
+    case 'append':
+    case 'heartbeat':
+    case 'snapshot':
+      // Somebody else has won this term.
+      becomeFollower(core, message.term, message.from);
+      hear(core, message);
+      break;
+    case 'vote-response':
+    case 'pre-vote-response':
+      handleVoteResponse(core, message);
+      break;
+    default:
+      break;
+  }
+}
+
+function stepFollower(core: Core, message: RoleMessage): void {
+  switch (message.kind) {
+    case 'propose':
+      forwardProposal(core, message);
+      break;
+    case 'append':
+    case 'heartbeat':
+    case 'snapshot':
+      core.electionElapsed = 0;
+      core.leader = message.from;
+      hear(core, message);
+      break;
+    case 'transfer-leader':
+    case 'read-index':
+      forward(core, message);
+      break;
+    case 'timeout-now':
+      hup(core, 'transfer');
+      break;
+    case 'forget-leader':
+      if (core.config.readOnly !== 'lease-based') {
+        core.leader = noMember;
+      }
+      break;
+    case 'read-index-response':
+      core.readStates.push({ index: message.index, request: message.request });
+      break;
+    default:
+      break;
+  }
+}
+
+function hear(core: Core, message: AppendMessage | HeartbeatMessage | SnapshotMessage): void {
+  switch (message.kind) {
+    case 'append':
+      handleAppend(core, message);
+      break;
+    case 'heartbeat':
+      handleHeartbeat(core, message);
+      break;
+    case 'snapshot':
+      handleSnapshot(core, message);
+      break;
+    default:
+      assertNever(message);
+  }
+}
+
+function forwardProposal(core: Core, message: ProposeMessage): void {
+  if (core.leader === noMember) {
+    throw dropped('no leader is known');
+  }
+  if (core.config.disableProposalForwarding === true) {
+    throw dropped(`member ${core.leader} leads, and proposals are not forwarded`);
+  }
+  send(core, { ...message, from: message.from === noMember ? core.id : message.from, to: core.leader });
+}
+
+function forward(core: Core, message: TransferLeaderMessage | ReadIndexMessage): void {
+  if (core.leader !== noMember) {
+    // A read keeps its asker and no term; a transfer keeps its target as the sender and carries the own term.
+    const term = message.kind === 'transfer-leader' ? core.term : noTerm;
+    send(core, { ...message, to: core.leader, term });
+  }
+}
+
+function stepLeader(core: Core, message: RoleMessage): void {
+  switch (message.kind) {
+    case 'beat':
+      broadcastHeartbeat(core);
+      break;
+    case 'check-quorum':
+      checkQuorum(core);
+      break;
+    case 'propose':
+      proposeAsLeader(core, message);
+      break;
+    case 'read-index':
+      handleReadAsLeader(core, message);
+      break;
+    case 'append':
+    case 'heartbeat':
+      invariant(false, () => `member ${message.from} leads in term ${core.term} as well`);
+      break;
+    default: {
+      const progress = core.membership.progress.get(message.from);
+      if (progress !== undefined) {
+        stepPeer(core, message, progress);
+      }
+    }
+  }
+}
+
+/** What a leader hears of, or from, one peer. */
+function stepPeer(core: Core, message: RoleMessage, progress: Progress): void {
+  switch (message.kind) {
+    case 'append-response':
+      handleAppendResponse(core, message, progress);
+      break;
+    case 'heartbeat-response':
+      handleHeartbeatResponse(core, message, progress);
+      break;
+    case 'snapshot-status':
+      handleSnapshotStatus(progress, message.reject);
+      break;
+    case 'unreachable':
+      // What was sent ahead is most likely lost.
+      if (progress.state === 'replicate') {
+        progress.becomeProbe();
+      }
+      break;
+    case 'transfer-leader':
+      transferTo(core, message.from, progress);
+      break;
+    default:
+      break;
+  }
+}
+
+/** Either way the peer is probed, but not before its next answer: it may still be busy installing. */
+function handleSnapshotStatus(progress: Progress, failed: boolean): void {
+  if (progress.state !== 'snapshot') {
+    return;
+  }
+  if (failed) {
+    progress.pendingSnapshot = noIndex;
+  }
+  progress.becomeProbe();
+  progress.flowPaused = true;
+}
