@@ -63,6 +63,11 @@ export function decodeEntryRecord(record: Uint8Array): Entry {
   return entry;
 }
 
+/** The CRC-32 that `record`, a sound one, carries. */
+export function entrySum(record: Uint8Array): number {
+  return new DataView(record.buffer, record.byteOffset, record.byteLength).getUint32(sumOffset);
+}
+
 function encode(entry: Entry): Uint8Array {
   const record = new Uint8Array(entryHeaderBytes + entry.data.byteLength);
   record[0] = entryFormatVersion;

@@ -1,0 +1,107 @@
+/**
+ * Free space: below a floor the store asks that proposals be refused, and a ballast file holds what opening
+ * needs, to be given up when the disk is full all the same. LevelDB can't open, and so can't even be read,
+ * on a disk without any room.
+ */
+import { randomBytes } from 'node:crypto';
+import { open, rename, rm, stat, statfs } from 'node:fs/promises';
+import { isDiskFull, reasonOf } from '#storage/store-failure.js';
+
+export interface DiskSpace {
+  /** Looks at the disk, and rebuilds the ballast when there is room for it. Never throws: what fails is a problem. */
+  check(): Promise<void>;
+  /** Why proposals should be refused, as of the last look; undefined: all is well. */
+  problem(): string | undefined;
+}
+
+const mebibyte = 1024 * 1024;
+
+export class FileDiskSpace implements DiskSpace {
+  readonly #directory: string;
+  readonly #ballast: string;
+  readonly #floorBytes: number;
+  readonly #ballastBytes: number;
+  #problem: string | undefined;
+
+  constructor(
+    directory: string,
+    ballast: string,
+    sizes: { readonly floorBytes: number; readonly ballastBytes: number },
+  ) {
+    this.#directory = directory;
+    this.#ballast = ballast;
+    this.#floorBytes = sizes.floorBytes;
+    this.#ballastBytes = sizes.ballastBytes;
+  }
+
+  problem(): string | undefined {
+    return this.#problem;
+  }
+
+  async check(): Promise<void> {
+    try {
+      this.#problem = await this.#look();
+    } catch (error) {
+      this.#problem = `can't tell how much space is free on the file system of ${this.#directory}: ${reasonOf(error)}`;
+    }
+  }
+
+  /** Frees the ballast. False: there was none. */
+  async giveUpBallast(): Promise<boolean> {
+    const bytes = await this.#ballastSize();
+    await rm(this.#ballast, { force: true });
+    return bytes > 0;
+  }
+
+  async #look(): Promise<string | undefined> {
+    const free = await this.#freeBytes();
+    const missing = this.#ballastBytes - (await this.#ballastSize());
+    if (free < this.#floorBytes + missing) {
+      const given = missing > 0 ? ` beside the ${megabytes(this.#ballastBytes)} of ballast that were given up` : '';
+      return (
+        `${megabytes(free)} free on the file system of ${this.#directory}; ${megabytes(this.#floorBytes + missing)} are ` +
+        `needed${given}. Free some space, or enlarge it; it is looked at again every second.`
+      );
+    }
+    if (missing > 0) await this.#writeBallast();
+    return undefined;
+  }
+
+  async #freeBytes(): Promise<number> {
+    const { bavail, bsize } = await statfs(this.#directory);
+    return bavail * bsize;
+  }
+
+  async #ballastSize(): Promise<number> {
+    const found = await stat(this.#ballast).catch((error: NodeJS.ErrnoException) => {
+      if (error.code === 'ENOENT') return undefined;
+      throw error;
+    });
+    return found?.size ?? 0;
+  }
+
+  /** Random, so that a file system that compresses holds as much space as is asked of it. */
+  async #writeBallast(): Promise<void> {
+    const temporary = `${this.#ballast}.new`;
+    try {
+      const handle = await open(temporary, 'w', 0o600);
+      try {
+        for (let left = this.#ballastBytes; left > 0; left -= mebibyte) {
+          await handle.writeFile(randomBytes(Math.min(left, mebibyte)));
+        }
+        await handle.sync();
+      } finally {
+        await handle.close();
+      }
+      await rename(temporary, this.#ballast);
+    } catch (error) {
+      await rm(temporary, { force: true });
+      // Somebody else was faster with what was free; the next look says so.
+      if (!isDiskFull(error)) throw error;
+    }
+  }
+}
+
+function megabytes(bytes: number): string {
+  return `${(bytes / mebibyte).toFixed(1)} MiB`;
+}

@@ -1,0 +1,79 @@
+/**
+ * The small file beside the database that outlives it: two slots, each far enough from the other that one torn
+ * write never harms both. Here are its bytes; what they mean is in `identity-slots.ts`.
+ */
+import { constants } from 'node:fs';
+import { open, rename } from 'node:fs/promises';
+import { dirname } from 'node:path';
+import { syncDirectory } from '#storage/directory.js';
+
+export type SlotNumber = 0 | 1;
+
+/** Bytes of a slot: one sector, so that a disk writes it whole or not at all. */
+export const slotBytes = 512;
+
+/** What the store asks of the file system for its identity. */
+export interface IdentityFile {
+  /** Both slots as they are; undefined when there is no file. */
+  read(): Promise<readonly [Uint8Array, Uint8Array] | undefined>;
+  /** Makes the file, whole or not at all, with both slots; durable, with its name, when it resolves. */
+  create(slots: readonly [Uint8Array, Uint8Array]): Promise<void>;
+  /** Overwrites one slot; durable when it resolves. */
+  write(slot: SlotNumber, bytes: Uint8Array): Promise<void>;
+}
+
+/** Slots lie in blocks of their own. */
+const slotSpacing = 4096;
+const fileBytes = 2 * slotSpacing;
+
+/** `IdentityFile` on a real file system. */
+export class FileIdentity implements IdentityFile {
+  readonly #path: string;
+
+  constructor(path: string) {
+    this.#path = path;
+  }
+
+  async read(): Promise<readonly [Uint8Array, Uint8Array] | undefined> {
+    const handle = await open(this.#path, 'r').catch((error: NodeJS.ErrnoException) => {
+      if (error.code === 'ENOENT') return undefined;
+      throw error;
+    });
+    if (handle === undefined) return undefined;
+    try {
+      // A file that was cut off reads as zeros, which no slot's sum allows.
+      const bytes = new Uint8Array(fileBytes);
+      await handle.read(bytes, 0, fileBytes, 0);
+      return [bytes.subarray(0, slotBytes), bytes.subarray(slotSpacing, slotSpacing + slotBytes)];
+    } finally {
+      await handle.close();
+    }
+  }
+
+  async create(slots: readonly [Uint8Array, Uint8Array]): Promise<void> {
+    const bytes = new Uint8Array(fileBytes);
+    bytes.set(slots[0], 0);
+    bytes.set(slots[1], slotSpacing);
+    const temporary = `${this.#path}.new`;
+    const handle = await open(temporary, 'w', 0o600);
+    try {
+      await handle.write(bytes, 0, fileBytes, 0);
+      await handle.sync();
+    } finally {
+      await handle.close();
+    }
+    await rename(temporary, this.#path);
+    await syncDirectory(dirname(this.#path));
+  }
+
+  async write(slot: SlotNumber, bytes: Uint8Array): Promise<void> {
+    const handle = await open(this.#path, constants.O_WRONLY);
+    try {
+      const { bytesWritten } = await handle.write(bytes, 0, bytes.byteLength, slot * slotSpacing);
+      if (bytesWritten !== bytes.byteLength) throw new Error(`only ${bytesWritten} bytes written to ${this.#path}`);
+      await handle.datasync();
+    } finally {
+      await handle.close();
+    }
+  }
+}

@@ -1,0 +1,111 @@
+/**
+ * Who this member is and what it promised at least, apart from the database: ids, term and vote, and how far
+ * the database had durably come when the slot was written. Each write goes to the slot that holds the older
+ * content, so the newer one survives a torn write.
+ *
+ * A slot is text, for operators: 8 hex digits of CRC-32 over the rest, a blank, JSON, blanks up to `slotBytes`.
+ */
+import { crc32 } from 'node:zlib';
+import { z } from 'zod';
+import { logIndex, memberId, noMember, term } from '#raft/entry.js';
+import { type IdentityFile, type SlotNumber, slotBytes } from '#storage/identity-file.js';
+import { SerialQueue } from '#storage/serial-queue.js';
+import { corrupt } from '#storage/store-failure.js';
+import { hex32 } from '#storage/sum.js';
+
+const formatVersion = 1;
+
+const count = z.int().nonnegative();
+const slotSchema = z.strictObject({
+  format: z.literal(formatVersion),
+  /** Counts the writes of slots: the higher of two is the newer. */
+  write: count,
+  storeId: z.string().regex(/^[0-9a-f]{32}$/),
+  clusterId: z.string().min(1).max(63).optional(),
+  memberId: count.transform(memberId).optional(),
+  term: count.transform(term),
+  vote: count.transform(memberId),
+  /** `Head.sequence` that was durable; may lag. */
+  sequence: count,
+  /** Last log index that was durable at `sequence`, for messages. */
+  lastIndex: count.transform(logIndex),
+});
+
+type Slot = z.output<typeof slotSchema>;
+export type Identity = Readonly<Omit<Slot, 'format' | 'write'>>;
+
+/** Writes that may wait for each other: one for a vote, one for the lag, one at close, with room to spare. */
+const waitingMax = 8;
+
+export class IdentitySlots {
+  readonly #file: IdentityFile;
+  readonly #queue = new SerialQueue(waitingMax);
+  #newest: Slot;
+  #next: SlotNumber;
+
+  private constructor(file: IdentityFile, newest: Slot, next: SlotNumber) {
+    this.#file = file;
+    this.#newest = newest;
+    this.#next = next;
+  }
+
+  /**
+   * undefined: there is no file.
+   * @throws StoreError `corrupt` when neither slot is sound
+   */
+  static async load(file: IdentityFile, place: string): Promise<IdentitySlots | undefined> {
+    const bytes = await file.read();
+    if (bytes === undefined) return undefined;
+    const [a, b] = bytes.map(decodeSlot);
+    if (a !== undefined && (b === undefined || a.write > b.write)) return new IdentitySlots(file, a, 1);
+    if (b !== undefined) return new IdentitySlots(file, b, 0);
+    throw corrupt(place, 'neither slot of its identity file is sound, so what it voted for is unknown');
+  }
+
+  static async create(file: IdentityFile, storeId: string, sequence: number): Promise<IdentitySlots> {
+    const first: Slot = {
+      format: formatVersion,
+      write: 1,
+      storeId,
+      term: term(0),
+      vote: noMember,
+      sequence,
+      lastIndex: logIndex(0),
+    };
+    const second: Slot = { ...first, write: 2 };
+    await file.create([encodeSlot(first), encodeSlot(second)]);
+    return new IdentitySlots(file, second, 0);
+  }
+
+  /** As durably written. */
+  get identity(): Identity {
+    return this.#newest;
+  }
+
+  /** Durable when it resolves; what `change` does not name stays as it is. */
+  update(change: Partial<Identity>): Promise<void> {
+    return this.#queue.run(async () => {
+      const slot: Slot = { ...this.#newest, ...change, write: this.#newest.write + 1 };
+      await this.#file.write(this.#next, encodeSlot(slot));
+      this.#newest = slot;
+      this.#next = this.#next === 0 ? 1 : 0;
+    });
+  }
+}
+
+function encodeSlot(slot: Slot): Uint8Array {
+  const json = JSON.stringify(slot);
+  const content = Buffer.from(` ${json}`);
+  const room = slotBytes - 8;
+  if (content.byteLength > room) throw new RangeError(`identity of ${content.byteLength} bytes; a slot holds ${room}`);
+  const rest = Buffer.concat([content, Buffer.alloc(room - content.byteLength, ' ')]);
+  return Buffer.concat([Buffer.from(hex32(crc32(rest))), rest]);
+}
+
+/** undefined: torn or damaged. */
+function decodeSlot(bytes: Uint8Array): Slot | undefined {
+  const text = Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength);
+  const rest = text.subarray(8);
+  if (text.subarray(0, 8).toString('latin1') !== hex32(crc32(rest))) return undefined;
+  return slotSchema.parse(JSON.parse(rest.toString()));
+}

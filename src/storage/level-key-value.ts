@@ -1,0 +1,166 @@
+/**
+ * `KeyValueBackend` on LevelDB (classic-level, by package `level`), opened with the care that LevelDB itself does
+ * not take: never an empty database in place of a lost one, never past its own complaints.
+ */
+import { mkdir, readdir } from 'node:fs/promises';
+import { join } from 'node:path';
+import { Level } from 'level';
+import { StoreError } from '#replica/log-store.js';
+import {
+  type KeyRange,
+  type KeyValue,
+  type KeyValueBackend,
+  type KeyValueOperation,
+  type KeyValueSnapshot,
+  type KeyValueView,
+  scanBatchBytes,
+} from '#storage/key-value.js';
+import { levelDbComplaints } from '#storage/leveldb-complaints.js';
+import { lockHolder } from '#storage/lock-holder.js';
+import { corrupt } from '#storage/store-failure.js';
+
+type Database = Level<Uint8Array, Uint8Array>;
+type Snapshot = ReturnType<Database['snapshot']>;
+
+export type LevelOptions = {
+  /** Whether an empty database may be made: only before the member has an identity. */
+  readonly mayCreate: boolean;
+  /** What LevelDB keeps in memory and in a `.log` before it writes a table. */
+  readonly writeBufferBytes: number;
+};
+
+/** Pairs per call into LevelDB; `scanBatchBytes` ends a batch earlier when they are large. */
+const scanBatchCount = 4096;
+
+/** What a crash in the middle of making a database can leave behind. */
+const newbornFiles = /^(LOCK|LOG|LOG\.old|MANIFEST-000001|000001\.dbtmp)$/;
+
+/**
+ * @throws StoreError `corrupt`, `locked`; other failures as LevelDB reports them
+ */
+export async function openLevelKeyValue(directory: string, options: LevelOptions): Promise<KeyValueBackend> {
+  await refuseWithoutCurrent(directory, options.mayCreate);
+  await refuseComplaints(directory);
+  if (options.mayCreate) await mkdir(directory, { recursive: true });
+  const database: Database = new Level(directory, {
+    keyEncoding: 'view',
+    valueEncoding: 'view',
+    createIfMissing: options.mayCreate,
+    writeBufferSize: options.writeBufferBytes,
+  });
+  await openDatabase(database, directory);
+  try {
+    await refuseComplaints(directory);
+  } catch (error) {
+    await database.close();
+    throw error;
+  }
+  return new LevelKeyValue(database);
+}
+
+/** LevelDB takes a directory without CURRENT for a new one and would delete the tables in it. */
+async function refuseWithoutCurrent(directory: string, mayCreate: boolean): Promise<void> {
+  const names = await readdir(directory).catch((error: NodeJS.ErrnoException) => {
+    if (error.code === 'ENOENT') return [] as string[];
+    throw error;
+  });
+  if (names.includes('CURRENT')) return;
+  if (!mayCreate) throw corrupt(directory, 'its CURRENT file is missing, and with it the database');
+  const others = names.filter((name) => !newbornFiles.test(name));
+  if (others.length > 0) throw corrupt(directory, `its CURRENT file is missing, but there are ${others.join(', ')}`);
+}
+
+async function refuseComplaints(directory: string): Promise<void> {
+  const [first, ...others] = await levelDbComplaints(directory);
+  if (first === undefined) return;
+  const more = others.length > 0 ? `, and ${others.length} more like it` : '';
+  throw corrupt(directory, `LevelDB could not read all of it ("${first}"${more})`);
+}
+
+async function openDatabase(database: Database, directory: string): Promise<void> {
+  try {
+    await database.open();
+  } catch (error) {
+    const cause = error instanceof Error ? error.cause : undefined;
+    if (!(cause instanceof Error && 'code' in cause && cause.code === 'LEVEL_LOCKED')) throw error;
+    const holder = /already held by process/.test(cause.message)
+      ? `this process (${process.pid})`
+      : ((await lockHolder(join(directory, 'LOCK'))) ?? 'another process');
+    throw new StoreError(
+      'locked',
+      `The store in ${directory} is in use by ${holder}. One process at a time can have it: stop that one, or give this one ` +
+        'a data directory of its own.',
+      { cause: error },
+    );
+  }
+}
+
+class LevelView implements KeyValueView {
+  readonly #database: Database;
+  readonly #options: { readonly snapshot?: Snapshot };
+
+  constructor(database: Database, snapshot?: Snapshot) {
+    this.#database = database;
+    this.#options = snapshot === undefined ? {} : { snapshot };
+  }
+
+  get(key: Uint8Array): Promise<Uint8Array | undefined> {
+    return this.#database.get(key, this.#options);
+  }
+
+  async *scan(range: KeyRange): AsyncIterable<readonly KeyValue[]> {
+    const iterator = this.#database.iterator({
+      gte: range.from,
+      lt: range.to,
+      highWaterMarkBytes: scanBatchBytes,
+      ...this.#options,
+    });
+    try {
+      for (;;) {
+        const batch = await iterator.nextv(scanBatchCount);
+        if (batch.length === 0) return;
+        yield batch;
+      }
+    } finally {
+      await iterator.close();
+    }
+  }
+
+  keys(range: KeyRange, countMax: number): Promise<readonly Uint8Array[]> {
+    return this.#database.keys({ gte: range.from, lt: range.to, limit: countMax, ...this.#options }).all();
+  }
+}
+
+class LevelKeyValueSnapshot extends LevelView implements KeyValueSnapshot {
+  readonly #snapshot: Snapshot;
+
+  constructor(database: Database, snapshot: Snapshot) {
+    super(database, snapshot);
+    this.#snapshot = snapshot;
+  }
+
+  close(): Promise<void> {
+    return this.#snapshot.close();
+  }
+}
+
+class LevelKeyValue extends LevelView implements KeyValueBackend {
+  readonly #database: Database;
+
+  constructor(database: Database) {
+    super(database);
+    this.#database = database;
+  }
+
+  async write(operations: readonly KeyValueOperation[]): Promise<void> {
+    await this.#database.batch([...operations], { sync: true });
+  }
+
+  snapshot(): KeyValueSnapshot {
+    return new LevelKeyValueSnapshot(this.#database, this.#database.snapshot());
+  }
+
+  close(): Promise<void> {
+    return this.#database.close();
+  }
+}

@@ -1,0 +1,74 @@
+/**
+ * The log store of a member in a directory: `db/` is LevelDB's, `identity` the identity file, `ballast` space
+ * to give up. Formats, what damage is found, and what an operator does then: docs/storage.md.
+ */
+import { randomBytes } from 'node:crypto';
+import { mkdir } from 'node:fs/promises';
+import { dirname, join, resolve } from 'node:path';
+import type { Clock } from '#replica/clock.js';
+import type { LogStore } from '#replica/log-store.js';
+import { syncDirectory } from '#storage/directory.js';
+import { FileDiskSpace } from '#storage/disk-space.js';
+import { FileIdentity } from '#storage/identity-file.js';
+import type { KeyValueBackend } from '#storage/key-value.js';
+import { openLogStore } from '#storage/key-value-log-store.js';
+import { openLevelKeyValue } from '#storage/level-key-value.js';
+import { isDiskFull, storeError } from '#storage/store-failure.js';
+
+const mebibyte = 1024 * 1024;
+
+export type LevelStoreOptions = {
+  readonly clock: Clock;
+  /** Below it `spaceProblem()` asks that proposals be refused. */
+  readonly freeBytesFloor?: number;
+  /** Held in reserve for opening on a full disk: at least four times `writeBufferBytes`. */
+  readonly ballastBytes?: number;
+  /** LevelDB's: what it keeps in memory and in a `.log` before it writes a table. */
+  readonly writeBufferBytes?: number;
+};
+
+export const levelStoreDefaults = {
+  freeBytesFloor: 64 * mebibyte,
+  ballastBytes: 16 * mebibyte,
+  writeBufferBytes: 4 * mebibyte,
+} as const;
+
+/**
+ * Opens the store in `directory`, or makes it if there never was one.
+ * @throws StoreError `corrupt`, `amnesia`, `locked`, `full`, `io`: nothing is changed then that a later start would need
+ */
+export async function openLevelStore(directory: string, options: LevelStoreOptions): Promise<LogStore> {
+  const place = resolve(directory);
+  const sizes = { ...levelStoreDefaults, ...options };
+  const space = new FileDiskSpace(place, join(place, 'ballast'), {
+    floorBytes: sizes.freeBytesFloor,
+    ballastBytes: sizes.ballastBytes,
+  });
+  try {
+    await mkdir(place, { recursive: true });
+    await syncDirectory(dirname(place));
+  } catch (error) {
+    throw storeError(place, 'make its directory', error);
+  }
+  return openLogStore({
+    place,
+    identityFile: new FileIdentity(join(place, 'identity')),
+    openBackend: (mayCreate) =>
+      openWithBallast(space, () =>
+        openLevelKeyValue(join(place, 'db'), { mayCreate, writeBufferBytes: sizes.writeBufferBytes }),
+      ),
+    space,
+    clock: options.clock,
+    newStoreId: () => randomBytes(16).toString('hex'),
+  });
+}
+
+/** LevelDB writes when it opens. On a full disk the ballast makes room for that, once. */
+async function openWithBallast(space: FileDiskSpace, open: () => Promise<KeyValueBackend>): Promise<KeyValueBackend> {
+  try {
+    return await open();
+  } catch (error) {
+    if (!isDiskFull(error) || !(await space.giveUpBallast())) throw error;
+    return await open();
+  }
+}

@@ -1,0 +1,70 @@
+/** A snapshot on its way in: records under a generation of their own, which nothing reads until it is installed. */
+import type { SnapshotSink, StagedSnapshot } from '#replica/log-store.js';
+import type { AppliedMeta } from '#replica/membership.js';
+import type { StateRecord } from '#replica/state-machine.js';
+import type { KeyValueOperation } from '#storage/key-value.js';
+import { stateKey } from '#storage/keys.js';
+import { RecordSums } from '#storage/record-sums.js';
+import { encodeStateRecord } from '#storage/state-record.js';
+
+/** All in, and durable. */
+export class StagedGeneration implements StagedSnapshot {
+  readonly meta: AppliedMeta;
+  readonly generation: number;
+  readonly sums: RecordSums;
+
+  constructor(meta: AppliedMeta, generation: number, sums: RecordSums) {
+    this.meta = meta;
+    this.generation = generation;
+    this.sums = sums;
+  }
+}
+
+export class SnapshotStaging implements SnapshotSink {
+  readonly #meta: AppliedMeta;
+  readonly #generation: number;
+  readonly #sums = new RecordSums();
+  readonly #write: (operations: readonly KeyValueOperation[]) => Promise<void>;
+  readonly #discard: (generation: number) => void;
+  #ended = false;
+
+  constructor(
+    meta: AppliedMeta,
+    generation: number,
+    disk: {
+      readonly write: (operations: readonly KeyValueOperation[]) => Promise<void>;
+      readonly discard: (generation: number) => void;
+    },
+  ) {
+    this.#meta = meta;
+    this.#generation = generation;
+    this.#write = disk.write;
+    this.#discard = disk.discard;
+  }
+
+  /** Durable when it resolves. @throws StoreError; RangeError at a record beyond its limits, and nothing is written */
+  async append(records: readonly StateRecord[]): Promise<void> {
+    this.#requireOpen();
+    const encoded = records.map((record) => ({ key: record.key, ...encodeStateRecord(record) }));
+    for (const { key, sum } of encoded) this.#sums.put(key, sum);
+    await this.#write(
+      encoded.map(({ key, stored }) => ({ type: 'put', key: stateKey(this.#generation, key), value: stored })),
+    );
+  }
+
+  async finish(): Promise<StagedGeneration> {
+    this.#requireOpen();
+    this.#ended = true;
+    return new StagedGeneration(this.#meta, this.#generation, this.#sums);
+  }
+
+  async abort(): Promise<void> {
+    if (this.#ended) return;
+    this.#ended = true;
+    this.#discard(this.#generation);
+  }
+
+  #requireOpen(): void {
+    if (this.#ended) throw new RangeError('the snapshot was finished or aborted before');
+  }
+}

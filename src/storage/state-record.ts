@@ -1,0 +1,35 @@
+/** One record of the applied state as a database value: CRC-32 over key and value (4 bytes, big-endian), then the value. */
+import { crc32 } from 'node:zlib';
+import type { StateRecord } from '#replica/state-machine.js';
+
+const sumBytes = 4;
+
+/** Limits of a record (`RecordChange`): keys 1 to 512 bytes, values up to 1 MiB. */
+export const stateKeyBytesMax = 512;
+export const stateValueBytesMax = 1024 * 1024;
+
+/** @throws RangeError when key or value is beyond its limit */
+export function encodeStateRecord({ key, value }: StateRecord): { readonly stored: Uint8Array; readonly sum: number } {
+  if (key.byteLength < 1 || key.byteLength > stateKeyBytesMax) {
+    throw new RangeError(`state key of ${key.byteLength} bytes; allowed are 1 to ${stateKeyBytesMax}`);
+  }
+  if (value.byteLength > stateValueBytesMax) {
+    throw new RangeError(`state value of ${value.byteLength} bytes; allowed are up to ${stateValueBytesMax}`);
+  }
+  const stored = new Uint8Array(sumBytes + value.byteLength);
+  const sum = crc32(value, crc32(key));
+  new DataView(stored.buffer).setUint32(0, sum);
+  stored.set(value, sumBytes);
+  return { stored, sum };
+}
+
+/** undefined: the bytes are damaged. */
+export function decodeStateRecord(
+  key: Uint8Array,
+  stored: Uint8Array,
+): { readonly record: StateRecord; readonly sum: number } | undefined {
+  if (stored.byteLength < sumBytes) return undefined;
+  const sum = new DataView(stored.buffer, stored.byteOffset, stored.byteLength).getUint32(0);
+  const value = stored.subarray(sumBytes);
+  return sum === crc32(value, crc32(key)) ? { record: { key, value }, sum } : undefined;
+}

@@ -1,0 +1,194 @@
+/**
+ * A disk in memory that crashes where it is told to: `KeyValueBackend` and `IdentityFile` over one durable
+ * content. Every write to either is a step. At the step of the crash the write is lost, or kept without being
+ * acknowledged, or torn (the identity file only: a database batch is atomic); from then on nothing answers any more but with `DiskCrash`,
+ * until `reboot` gives the disk as the next process finds it.
+ */
+import { type IdentityFile, type SlotNumber, slotBytes } from '#storage/identity-file.js';
+import type {
+  KeyRange,
+  KeyValue,
+  KeyValueBackend,
+  KeyValueOperation,
+  KeyValueSnapshot,
+  KeyValueView,
+} from '#storage/key-value.js';
+
+export class DiskCrash extends Error {
+  override readonly name = 'DiskCrash';
+}
+
+export type CrashKind = 'lost' | 'kept' | 'torn';
+export const crashKinds: readonly CrashKind[] = ['lost', 'kept', 'torn'];
+
+type Table = ReadonlyMap<string, Uint8Array>;
+type Slots = readonly [Uint8Array, Uint8Array];
+
+/** Pairs a scan hands over at once. */
+const scanBatchCount = 100;
+
+export class MemoryDisk {
+  table: Table;
+  slots: Slots | undefined;
+  /** Writes so far, by what they were. */
+  readonly steps: string[] = [];
+  #crashAt = Number.POSITIVE_INFINITY;
+  #crashKind: CrashKind = 'lost';
+  #crashed = false;
+
+  constructor(table: Table = new Map(), slots?: Slots) {
+    this.table = table;
+    this.slots = slots;
+  }
+
+  /** Step numbers count from 0. */
+  crashAt(step: number, kind: CrashKind): void {
+    this.#crashAt = step;
+    this.#crashKind = kind;
+  }
+
+  get crashed(): boolean {
+    return this.#crashed;
+  }
+
+  /** The same content, sound and working; also a copy to damage. */
+  reboot(): MemoryDisk {
+    return new MemoryDisk(new Map(this.table), this.slots && [this.slots[0].slice(), this.slots[1].slice()]);
+  }
+
+  backend(): KeyValueBackend {
+    return new MemoryKeyValue(this);
+  }
+
+  identityFile(): IdentityFile {
+    return {
+      read: async () => {
+        this.requireUp();
+        return this.slots;
+      },
+      create: (slots) =>
+        // The file gets its name at the end, so a torn one is none.
+        this.step('create identity', (kind) => {
+          if (kind !== 'torn') this.slots = slots;
+        }),
+      write: (slot, bytes) =>
+        this.step('write identity', (kind) => {
+          this.#writeSlot(slot, kind === 'torn' ? this.#tear(slot, bytes) : bytes);
+        }),
+    };
+  }
+
+  requireUp(): void {
+    if (this.#crashed) throw new DiskCrash('the disk is gone');
+  }
+
+  /** `change` makes the write durable; it is left out where the crash loses it. */
+  async step(what: string, change: (kind: CrashKind) => void): Promise<void> {
+    this.requireUp();
+    const number = this.steps.push(what) - 1;
+    // What is in flight takes a turn of the event loop, as a real disk would.
+    await new Promise((resolve) => setImmediate(resolve));
+    this.requireUp();
+    if (number < this.#crashAt) {
+      change('kept');
+      return;
+    }
+    if (this.#crashKind !== 'lost') change(this.#crashKind);
+    this.#crashed = true;
+    throw new DiskCrash(`crash at step ${number} (${what}), ${this.#crashKind}`);
+  }
+
+  #writeSlot(slot: SlotNumber, bytes: Uint8Array): void {
+    if (this.slots === undefined) throw new DiskCrash('no identity file');
+    this.slots = slot === 0 ? [bytes, this.slots[1]] : [this.slots[0], bytes];
+  }
+
+  #tear(slot: SlotNumber, bytes: Uint8Array): Uint8Array {
+    const torn = bytes.slice();
+    torn.set((this.slots?.[slot] ?? new Uint8Array(slotBytes)).subarray(100), 100);
+    return torn;
+  }
+}
+
+class MemoryView implements KeyValueView {
+  protected readonly disk: MemoryDisk;
+  readonly #table: () => Table;
+
+  constructor(disk: MemoryDisk, table: () => Table) {
+    this.disk = disk;
+    this.#table = table;
+  }
+
+  async get(key: Uint8Array): Promise<Uint8Array | undefined> {
+    this.disk.requireUp();
+    return this.#table().get(text(key));
+  }
+
+  async *scan(range: KeyRange): AsyncIterable<readonly KeyValue[]> {
+    const found = within(this.#table(), range);
+    for (let at = 0; at < found.length; at += scanBatchCount) {
+      this.disk.requireUp();
+      yield found.slice(at, at + scanBatchCount).map(([key, value]) => [bytes(key), value] as const);
+    }
+  }
+
+  async keys(range: KeyRange, countMax: number): Promise<readonly Uint8Array[]> {
+    this.disk.requireUp();
+    return within(this.#table(), range)
+      .slice(0, countMax)
+      .map(([key]) => bytes(key));
+  }
+}
+
+class MemoryKeyValue extends MemoryView implements KeyValueBackend {
+  constructor(disk: MemoryDisk) {
+    super(disk, () => disk.table);
+  }
+
+  write(operations: readonly KeyValueOperation[]): Promise<void> {
+    return this.disk.step('write batch', (kind) => {
+      if (kind === 'torn') return;
+      const next = new Map(this.disk.table);
+      for (const operation of operations) {
+        if (operation.type === 'put') next.set(text(operation.key), operation.value.slice());
+        else next.delete(text(operation.key));
+      }
+      this.disk.table = next;
+    });
+  }
+
+  snapshot(): KeyValueSnapshot {
+    this.disk.requireUp();
+    const { table } = this.disk;
+    return new MemorySnapshot(this.disk, table);
+  }
+
+  async close(): Promise<void> {
+    // There is nothing to release.
+  }
+}
+
+class MemorySnapshot extends MemoryView implements KeyValueSnapshot {
+  constructor(disk: MemoryDisk, table: Table) {
+    super(disk, () => table);
+  }
+
+  async close(): Promise<void> {
+    // There is nothing to release.
+  }
+}
+
+function within(table: Table, range: KeyRange): readonly (readonly [string, Uint8Array])[] {
+  const from = text(range.from);
+  const to = text(range.to);
+  return [...table].filter(([key]) => key >= from && key < to).sort(([a], [b]) => (a < b ? -1 : 1));
+}
+
+/** One character a byte, so that strings compare as bytes do. */
+function text(key: Uint8Array): string {
+  return Buffer.from(key).toString('latin1');
+}
+
+function bytes(key: string): Uint8Array {
+  return new Uint8Array(Buffer.from(key, 'latin1'));
+}
