@@ -1,0 +1,58 @@
+/**
+ * How the masters say no: one table from reasons to gRPC status codes. The set of codes is closed; whatever a
+ * call meets ends in one of these rows, and the message names the field, the value and the limit.
+ */
+import { status } from '@grpc/grpc-js';
+
+type Row = {
+  readonly code: status;
+  /** What the caller learns from the code, for the documentation. */
+  readonly meaning: string;
+};
+
+/** Reason → status code. Reasons that the plan gives are spelled as the plan spells them. */
+export const refusals = {
+  'invalid-argument': { code: status.INVALID_ARGUMENT, meaning: 'A field is wrong, whatever the state of the plan.' },
+  malformed: { code: status.INVALID_ARGUMENT, meaning: 'The bytes are no message of this method.' },
+  'not-found': { code: status.NOT_FOUND, meaning: 'No such agent, overlay or reservation.' },
+  'already-exists': { code: status.ALREADY_EXISTS, meaning: 'The name, address or id is in another hand.' },
+  'failed-precondition': {
+    code: status.FAILED_PRECONDITION,
+    meaning: 'The plan must change first; the message says how.',
+  },
+  aborted: { code: status.ABORTED, meaning: 'Overtaken: a stale epoch, sequence or expected revision.' },
+  'resource-exhausted': { code: status.RESOURCE_EXHAUSTED, meaning: 'No address is left for what was asked.' },
+  overloaded: {
+    code: status.RESOURCE_EXHAUSTED,
+    meaning: 'A queue or a limit per client is full; nothing happened. Try again later.',
+  },
+  'too-large': { code: status.RESOURCE_EXHAUSTED, meaning: 'The message is larger than the limit.' },
+  'no-space': { code: status.RESOURCE_EXHAUSTED, meaning: 'The disk of a master is nearly full; nothing happened.' },
+  'too-slow': { code: status.RESOURCE_EXHAUSTED, meaning: 'A watcher that does not read is let go; it may come back.' },
+  unavailable: {
+    code: status.UNAVAILABLE,
+    meaning: 'No leader, or this master can not serve now. Try again, or another master.',
+  },
+  'unknown-outcome': {
+    code: status.UNKNOWN,
+    meaning: 'Leadership was lost on the way: the change may or may not come about. Look before asking again.',
+  },
+  deadline: { code: status.DEADLINE_EXCEEDED, meaning: 'Not done within the deadline of the caller.' },
+  unimplemented: { code: status.UNIMPLEMENTED, meaning: 'This version has no such method.' },
+  internal: { code: status.INTERNAL, meaning: 'A bug in the master; its log has the details.' },
+} as const satisfies Readonly<Record<string, Row>>;
+
+export type RefusalReason = keyof typeof refusals;
+
+/** A call is refused, and nothing was changed (but with `unknown-outcome`). `code` is what goes to the caller. */
+export class RefusedError extends Error {
+  override readonly name = 'RefusedError';
+  readonly reason: RefusalReason;
+  readonly code: status;
+
+  constructor(reason: RefusalReason, message: string) {
+    super(message);
+    this.reason = reason;
+    this.code = refusals[reason].code;
+  }
+}
