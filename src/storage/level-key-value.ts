@@ -2,7 +2,7 @@
  * `KeyValueBackend` on LevelDB (classic-level, by package `level`), opened with the care that LevelDB itself does
  * not take: never an empty database in place of a lost one, never past its own complaints.
  */
-import { mkdir, readdir } from 'node:fs/promises';
+import { mkdir, readdir, readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { Level } from 'level';
 import { StoreError } from '#replica/log-store.js';
@@ -23,6 +23,8 @@ type Database = Level<Uint8Array, Uint8Array>;
 type Snapshot = ReturnType<Database['snapshot']>;
 
 export type LevelOptions = {
+  /** What messages call the store that the database is part of. */
+  readonly place: string;
   /** Whether an empty database may be made: only before the member has an identity. */
   readonly mayCreate: boolean;
   /** What LevelDB keeps in memory and in a `.log` before it writes a table. */
@@ -39,8 +41,8 @@ const newbornFiles = /^(LOCK|LOG|LOG\.old|MANIFEST-000001|000001\.dbtmp)$/;
  * @throws StoreError `corrupt`, `locked`; other failures as LevelDB reports them
  */
 export async function openLevelKeyValue(directory: string, options: LevelOptions): Promise<KeyValueBackend> {
-  await refuseWithoutCurrent(directory, options.mayCreate);
-  await refuseComplaints(directory);
+  await refuseIncomplete(directory, options);
+  await refuseComplaints(directory, options.place);
   if (options.mayCreate) await mkdir(directory, { recursive: true });
   const database: Database = new Level(directory, {
     keyEncoding: 'view',
@@ -48,9 +50,9 @@ export async function openLevelKeyValue(directory: string, options: LevelOptions
     createIfMissing: options.mayCreate,
     writeBufferSize: options.writeBufferBytes,
   });
-  await openDatabase(database, directory);
+  await openDatabase(database, directory, options.place);
   try {
-    await refuseComplaints(directory);
+    await refuseComplaints(directory, options.place);
   } catch (error) {
     await database.close();
     throw error;
@@ -59,25 +61,29 @@ export async function openLevelKeyValue(directory: string, options: LevelOptions
 }
 
 /** LevelDB takes a directory without CURRENT for a new one and would delete the tables in it. */
-async function refuseWithoutCurrent(directory: string, mayCreate: boolean): Promise<void> {
+async function refuseIncomplete(directory: string, { mayCreate, place }: LevelOptions): Promise<void> {
   const names = await readdir(directory).catch((error: NodeJS.ErrnoException) => {
     if (error.code === 'ENOENT') return [] as string[];
     throw error;
   });
-  if (names.includes('CURRENT')) return;
-  if (!mayCreate) throw corrupt(directory, 'its CURRENT file is missing, and with it the database');
+  if (names.includes('CURRENT')) {
+    const manifest = (await readFile(join(directory, 'CURRENT'), 'utf8')).trim();
+    if (!names.includes(manifest)) throw corrupt(place, `its CURRENT file names "${manifest}", which is not there`);
+    return;
+  }
+  if (!mayCreate) throw corrupt(place, 'its CURRENT file is missing, and with it the database');
   const others = names.filter((name) => !newbornFiles.test(name));
-  if (others.length > 0) throw corrupt(directory, `its CURRENT file is missing, but there are ${others.join(', ')}`);
+  if (others.length > 0) throw corrupt(place, `its CURRENT file is missing, but there are ${others.join(', ')}`);
 }
 
-async function refuseComplaints(directory: string): Promise<void> {
+async function refuseComplaints(directory: string, place: string): Promise<void> {
   const [first, ...others] = await levelDbComplaints(directory);
   if (first === undefined) return;
   const more = others.length > 0 ? `, and ${others.length} more like it` : '';
-  throw corrupt(directory, `LevelDB could not read all of it ("${first}"${more})`);
+  throw corrupt(place, `LevelDB could not read all of it ("${first}"${more})`);
 }
 
-async function openDatabase(database: Database, directory: string): Promise<void> {
+async function openDatabase(database: Database, directory: string, place: string): Promise<void> {
   try {
     await database.open();
   } catch (error) {
@@ -88,7 +94,7 @@ async function openDatabase(database: Database, directory: string): Promise<void
       : ((await lockHolder(join(directory, 'LOCK'))) ?? 'another process');
     throw new StoreError(
       'locked',
-      `The store in ${directory} is in use by ${holder}. One process at a time can have it: stop that one, or give this one ` +
+      `The store in ${place} is in use by ${holder}. One process at a time can have it: stop that one, or give this one ` +
         'a data directory of its own.',
       { cause: error },
     );

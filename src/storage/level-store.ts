@@ -55,7 +55,7 @@ export async function openLevelStore(directory: string, options: LevelStoreOptio
     identityFile: new FileIdentity(join(place, 'identity')),
     openBackend: (mayCreate) =>
       openWithBallast(space, () =>
-        openLevelKeyValue(join(place, 'db'), { mayCreate, writeBufferBytes: sizes.writeBufferBytes }),
+        openLevelKeyValue(join(place, 'db'), { place, mayCreate, writeBufferBytes: sizes.writeBufferBytes }),
       ),
     space,
     clock: options.clock,

@@ -21,7 +21,7 @@ export class DiskCrash extends Error {
 export type CrashKind = 'lost' | 'kept' | 'torn';
 export const crashKinds: readonly CrashKind[] = ['lost', 'kept', 'torn'];
 
-type Table = ReadonlyMap<string, Uint8Array>;
+export type Table = ReadonlyMap<string, Uint8Array>;
 type Slots = readonly [Uint8Array, Uint8Array];
 
 /** Pairs a scan hands over at once. */
@@ -32,6 +32,8 @@ export class MemoryDisk {
   slots: Slots | undefined;
   /** Writes so far, by what they were. */
   readonly steps: string[] = [];
+  /** The database's batches so far. */
+  readonly batches: (readonly KeyValueOperation[])[] = [];
   #crashAt = Number.POSITIVE_INFINITY;
   #crashKind: CrashKind = 'lost';
   #crashed = false;
@@ -148,12 +150,8 @@ class MemoryKeyValue extends MemoryView implements KeyValueBackend {
   write(operations: readonly KeyValueOperation[]): Promise<void> {
     return this.disk.step('write batch', (kind) => {
       if (kind === 'torn') return;
-      const next = new Map(this.disk.table);
-      for (const operation of operations) {
-        if (operation.type === 'put') next.set(text(operation.key), operation.value.slice());
-        else next.delete(text(operation.key));
-      }
-      this.disk.table = next;
+      this.disk.batches.push(operations);
+      this.disk.table = applied(this.disk.table, operations);
     });
   }
 
@@ -176,6 +174,16 @@ class MemorySnapshot extends MemoryView implements KeyValueSnapshot {
   async close(): Promise<void> {
     // There is nothing to release.
   }
+}
+
+/** `table` after one batch. */
+export function applied(table: Table, operations: readonly KeyValueOperation[]): Table {
+  const next = new Map(table);
+  for (const operation of operations) {
+    if (operation.type === 'put') next.set(text(operation.key), operation.value.slice());
+    else next.delete(text(operation.key));
+  }
+  return next;
 }
 
 function within(table: Table, range: KeyRange): readonly (readonly [string, Uint8Array])[] {
