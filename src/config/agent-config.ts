@@ -1,0 +1,123 @@
+/**
+ * The configuration of an agent: its keys, their flags, and the rules between them. What depends on the host (its
+ * name, its address) stays undefined here; the agent finds it out.
+ */
+import { join } from 'node:path';
+import { formatIp, parseIp } from '#address/ip.js';
+import { agentSettings } from '#config/agent-settings.js';
+import { ConfigDocument, type ConfigSource, type Finding } from '#config/document.js';
+import type { HostPort } from '#config/host-port.js';
+import { insecureSetting, listeningFindings, tls } from '#config/listening.js';
+import { type LogConfig, log, logConfig } from '#config/log-config.js';
+import type { Loaded } from '#config/master-config.js';
+import { address, listen, matching, oneOf, path, remotes, whole, yesNo } from '#config/reading.js';
+import { section } from '#config/section.js';
+
+export type AgentConfig = {
+  /** 1 to 253 characters of [A-Za-z0-9._:-]; undefined: the host name. */
+  readonly id: string | undefined;
+  /** Canonical text; undefined: the source address of the route to the masters. */
+  readonly nodeIp: string | undefined;
+  readonly masters: readonly HostPort[];
+  readonly stateDir: string;
+  readonly httpListen: HostPort;
+  readonly network: 'linux' | 'plan';
+  readonly cniDir: string;
+  /** Undefined: host-local's own default. */
+  readonly cniDataDir: string | undefined;
+  readonly cniStyle: 'standard' | 'mesos';
+  /** Undefined: DOCKER_HOST, else the local socket. */
+  readonly dockerHost: string | undefined;
+  readonly iptables: 'iptables' | 'iptables-nft' | 'iptables-legacy';
+  readonly networkConfig: {
+    readonly allocateSubnet: boolean;
+    readonly mesosBridge: boolean;
+    readonly dockerBridge: boolean;
+    /** Bytes. */
+    readonly overlayMtu: number;
+    readonly enableIpv6: boolean;
+  };
+  readonly insecure: boolean;
+  readonly log: LogConfig;
+};
+
+const mastersMax = 9;
+const defaults = {
+  masters: [{ host: '127.0.0.1', port: 7070 }],
+  httpListen: { host: '127.0.0.1', port: 7073 },
+  cniDir: '/etc/cni/net.d',
+  overlayMtu: 1420,
+};
+
+const schema = section({
+  id: matching(/^[A-Za-z0-9._:-]{1,253}$/, '1 to 253 characters of [A-Za-z0-9._:-]').optional(),
+  node_ip: address(parseIp, formatIp, '10.0.0.1').optional(),
+  masters: remotes(mastersMax).optional(),
+  state_dir: path.optional(),
+  http_listen: listen.optional(),
+  network: oneOf('linux', 'plan').optional(),
+  cni_dir: path.optional(),
+  cni_data_dir: path.optional(),
+  cni_style: oneOf('standard', 'mesos').optional(),
+  docker_host: matching(/^(unix:\/\/\/.+|tcp:\/\/[^/]+:[0-9]{1,5}\/?)$/, 'unix:///PATH or tcp://HOST:PORT').optional(),
+  iptables: oneOf('iptables', 'iptables-nft', 'iptables-legacy').optional(),
+  network_config: section({
+    allocate_subnet: yesNo.optional(),
+    mesos_bridge: yesNo.optional(),
+    docker_bridge: yesNo.optional(),
+    overlay_mtu: whole(576, 65_535, 'bytes').optional(),
+    enable_ipv6: yesNo.optional(),
+  }).optional(),
+  max_configuration_attempts: whole(0, 4_294_967_295).optional(),
+  tls: tls.optional(),
+  insecure: yesNo.optional(),
+  log: log.optional(),
+});
+
+/** The settings of an agent, for flags and help. */
+export { agentSettings };
+
+/**
+ * Reads an agent's configuration.
+ * @throws ConfigError with every problem
+ */
+export function loadAgentConfig(source: ConfigSource): Loaded<AgentConfig> {
+  const document = new ConfigDocument(source, agentSettings);
+  const given = document.read(schema, listenFindings);
+  const wanted = given.network_config;
+  const dcos = given.max_configuration_attempts !== undefined;
+  const config: AgentConfig = {
+    id: given.id,
+    nodeIp: given.node_ip,
+    masters: given.masters ?? defaults.masters,
+    stateDir: given.state_dir ?? join('sublet-data', 'agent'),
+    httpListen: given.http_listen ?? defaults.httpListen,
+    network: given.network ?? 'linux',
+    cniDir: given.cni_dir ?? defaults.cniDir,
+    cniDataDir: given.cni_data_dir,
+    cniStyle: given.cni_style ?? (dcos ? 'mesos' : 'standard'),
+    dockerHost: given.docker_host,
+    iptables: given.iptables ?? 'iptables',
+    networkConfig: {
+      allocateSubnet: wanted?.allocate_subnet ?? true,
+      mesosBridge: wanted?.mesos_bridge ?? true,
+      dockerBridge: wanted?.docker_bridge ?? true,
+      overlayMtu: wanted?.overlay_mtu ?? defaults.overlayMtu,
+      enableIpv6: wanted?.enable_ipv6 ?? true,
+    },
+    insecure: given.insecure ?? false,
+    log: logConfig(given.log),
+  };
+  return { config, warnings: warnings(document).map((finding) => document.problem(finding)) };
+}
+
+function listenFindings(document: ConfigDocument): readonly Finding[] {
+  const given = document.at('http_listen');
+  const read = given === undefined ? undefined : listen.safeParse(given);
+  return listeningFindings(document, { http_listen: read?.success ? read.data : undefined });
+}
+
+function warnings(document: ConfigDocument): readonly Finding[] {
+  if (document.at('insecure') !== true) return [];
+  return [{ path: ['insecure'], message: `is on: ${insecureSetting.about}` }];
+}

@@ -1,0 +1,30 @@
+/** Lengths of time as people write them: `24h`, `15m`, `30s`, `500ms`, `7d`, `1h30m`. Inside they are whole milliseconds. */
+
+const unitMs: Readonly<Record<string, number>> = { d: 86_400_000, h: 3_600_000, m: 60_000, s: 1_000, ms: 1 };
+
+/** The milliseconds of `1h30m`; undefined for anything else, and for more than a safe integer. */
+export function parseDuration(text: string): number | undefined {
+  if (!/^(?:[0-9]{1,9}(?:ms|[dhms]))+$/.test(text)) return undefined;
+  let total = 0;
+  let smallest = Number.POSITIVE_INFINITY;
+  for (const [, count, unit] of text.matchAll(/([0-9]+)(ms|[dhms])/g)) {
+    const size = unitMs[unit ?? ''] ?? 0;
+    // `30m1h` and `1h1h` are slips of the pen, not lengths.
+    if (size >= smallest) return undefined;
+    smallest = size;
+    total += Number(count) * size;
+  }
+  return Number.isSafeInteger(total) ? total : undefined;
+}
+
+/** The shortest text for a length: 5400000 → `1h30m`, 0 → `0s`. At most `parts` units, the rest cut off. */
+export function formatDuration(ms: number, parts = 5): string {
+  let left = Math.max(0, Math.floor(ms));
+  const out: string[] = [];
+  for (const [unit, size] of Object.entries(unitMs)) {
+    const count = Math.floor(left / size);
+    left -= count * size;
+    if (count > 0) out.push(`${count}${unit}`);
+  }
+  return out.length === 0 ? '0s' : out.slice(0, parts).join('');
+}

@@ -1,0 +1,41 @@
+/**
+ * Who may connect. Without TLS a process listens on loopback only, since whoever reaches it may do everything;
+ * anything else has to be asked for by name, `insecure`.
+ */
+import type { ConfigDocument, Finding } from '#config/document.js';
+import { formatHostPort, type HostPort, isLoopback } from '#config/host-port.js';
+import { refused } from '#config/reading.js';
+import type { Setting } from '#config/setting.js';
+
+export const tls = refused('TLS is not there yet', 'leave tls out, and listen on loopback or set insecure');
+
+export const insecureSetting: Setting = {
+  key: 'insecure',
+  flag: '--insecure',
+  as: 'switch',
+  about: 'listen beyond loopback without TLS: whoever reaches the ports may read and change everything',
+  default: 'false',
+};
+
+/** What is wrong with these addresses to listen on: beyond loopback, or two of them the same. */
+export function listeningFindings(
+  document: ConfigDocument,
+  listening: Readonly<Record<string, HostPort | undefined>>,
+): readonly Finding[] {
+  const findings: Finding[] = [];
+  const taken = new Map<string, string>();
+  for (const [key, at] of Object.entries(listening)) {
+    if (at === undefined) continue;
+    const text = formatHostPort(at);
+    if (!isLoopback(at) && document.at('insecure') !== true) {
+      const message = `"${text}" is reachable from other machines, and there is no TLS: a loopback address like 127.0.0.1:${at.port} is allowed, or set insecure (--insecure)`;
+      findings.push({ path: [key], message });
+    }
+    const other = taken.get(text);
+    if (other !== undefined && at.port !== 0) {
+      findings.push({ path: [key], message: `"${text}" is what ${other} listens on: each needs a port of its own` });
+    }
+    taken.set(text, key);
+  }
+  return findings;
+}

@@ -1,0 +1,316 @@
+import assert from 'node:assert/strict';
+import { formatHostPort } from '#config/host-port.js';
+import { loadMasterConfig } from '#config/master-config.js';
+import { ConfigError, formatProblem } from '#config/problem.js';
+import type { FlagValue } from '#config/setting.js';
+
+const load = (value: unknown, flags: readonly FlagValue[] = []) =>
+  loadMasterConfig({ file: { name: 'master.json', text: JSON.stringify(value) }, flags });
+
+/** The problems with a configuration, without the place that all of them have (`master.json:1: `). */
+function problems(value: unknown, flags: readonly FlagValue[] = []): string[] {
+  try {
+    load(value, flags);
+  } catch (error) {
+    if (error instanceof ConfigError) {
+      return error.problems.map((problem) => formatProblem(problem).replace('master.json:1: ', ''));
+    }
+    throw error;
+  }
+  return [];
+}
+
+const overlay = { name: 'dcos', subnet: '9.0.0.0/8', prefix: 24 };
+
+describe('the configuration of a master', () => {
+  it('is, without a word, a cluster of one on loopback', () => {
+    const { config, warnings } = loadMasterConfig({});
+    assert.deepEqual(config, {
+      name: 'master-1',
+      dataDir: 'sublet-data',
+      listen: { host: '127.0.0.1', port: 7070 },
+      peerListen: { host: '127.0.0.1', port: 7071 },
+      httpListen: { host: '127.0.0.1', port: 7072 },
+      cluster: { id: 'sublet', members: [{ name: 'master-1', peer: { host: '127.0.0.1', port: 7071 } }] },
+      network: undefined,
+      lease: { reclaimMs: undefined, quarantineMs: 900_000 },
+      raft: { heartbeatMs: 100, electionMs: 1_000, retainEntries: 10_000 },
+      insecure: false,
+      log: { level: 'info', format: 'auto' },
+    });
+    assert.deepEqual(warnings, []);
+  });
+
+  it('takes a file of DC/OS as it is, and says that ZooKeeper is not used', () => {
+    const { config, warnings } = load({
+      replicated_log_dir: '/var/lib/dcos/mesos/master',
+      network: { vtep_subnet: '44.128.0.0/20', vtep_mac_oui: '70:B3:D5:00:00:00', overlays: [overlay] },
+      zk: { url: 'zk://127.0.0.1:2181/mesos', quorum: 1 },
+    });
+    assert.equal(config.dataDir, '/var/lib/dcos/mesos/master');
+    assert.equal(config.network?.vtepMacOui, '70:b3:d5:00:00:00');
+    assert.deepEqual(warnings.map(formatProblem), [
+      'master.json:1: zk: is ignored: Sublet replicates by itself and uses no ZooKeeper',
+    ]);
+  });
+
+  it('lets flags win, also over the DC/OS name of a key', () => {
+    const { config } = load({ replicated_log_dir: '/a', raft: { heartbeat_ms: 50, election_ms: 900 } }, [
+      { flag: '--data-dir', value: '/b' },
+      { flag: '--heartbeat-ms', value: '20' },
+      {
+        flag: '--overlay',
+        value: ['name=dcos,subnet=9.0.0.0/8,prefix=24', 'name=six,subnet6=fd01:b::/64,prefix6=80,enabled=false'],
+      },
+    ]);
+    assert.equal(config.dataDir, '/b');
+    assert.deepEqual(config.raft, { heartbeatMs: 20, electionMs: 900, retainEntries: 10_000 });
+    assert.deepEqual(
+      config.network?.overlays.map(({ name, prefix, prefix6, enabled }) => ({ name, prefix, prefix6, enabled })),
+      [
+        { name: 'dcos', prefix: 24, prefix6: undefined, enabled: true },
+        { name: 'six', prefix: undefined, prefix6: 80, enabled: false },
+      ],
+    );
+  });
+
+  it('finds itself among the members by name or by peer address', () => {
+    const members = [
+      { name: 'm1', peer: '127.0.0.1:8071' },
+      { name: 'm2', peer: '[0::1]:8072' },
+      { name: 'm3', peer: '127.0.0.1:8073' },
+    ];
+    assert.equal(formatHostPort(load({ name: 'm2', cluster: { members } }).config.peerListen), '[::1]:8072');
+    assert.equal(load({ peer_listen: '[::1]:8072', cluster: { members } }).config.name, 'm2');
+  });
+
+  it('rests a block for a fourth of the TTL when nothing else is said', () => {
+    assert.equal(load({ lease: { reclaim: '24h' } }).config.lease.quarantineMs, 6 * 3_600_000);
+    assert.equal(load({ lease: { reclaim: '5m' } }).config.lease.quarantineMs, 900_000);
+  });
+
+  const lengths = 'a length of time from 0s to 365d is allowed, like "90s", "15m", "24h" or "7d"';
+  const hostPort = 'HOST:PORT is allowed, like 127.0.0.1:7070, [::1]:7070 or master-1.example:7070';
+  const wrong: readonly (readonly [string, unknown, readonly string[]])[] = [
+    [
+      'an unknown key',
+      { lisen: '127.0.0.1:1' },
+      [
+        'lisen: is no key here; did you mean listen? (allowed: name, data_dir, listen, peer_listen, http_listen, cluster, network, lease, raft, tls, insecure, log, zk)',
+      ],
+    ],
+    [
+      'several unknown keys inside',
+      { raft: { tick: 1, elction_ms: 1 } },
+      [
+        'raft.tick: is no key here (allowed: heartbeat_ms, election_ms, retain_entries)',
+        'raft.elction_ms: is no key here; did you mean election_ms? (allowed: heartbeat_ms, election_ms, retain_entries)',
+      ],
+    ],
+    [
+      'a number as text',
+      { raft: { heartbeat_ms: '100' } },
+      ['raft.heartbeat_ms: "100" is no number: a whole number of milliseconds from 10 to 60000 is allowed'],
+    ],
+    [
+      'a fraction',
+      { raft: { heartbeat_ms: 10.5 } },
+      ['raft.heartbeat_ms: 10.5 is no whole number: a whole number of milliseconds from 10 to 60000 is allowed'],
+    ],
+    [
+      'a number out of range',
+      { raft: { retain_entries: 0 } },
+      ['raft.retain_entries: 0 is out of range: a whole number from 1 to 10000000 is allowed'],
+    ],
+    [
+      'an election of fewer than five heartbeats',
+      { raft: { heartbeat_ms: 100, election_ms: 499 } },
+      ['raft.election_ms: 499 is too short beside raft.heartbeat_ms 100: at least 5 heartbeats, 500, are allowed'],
+    ],
+    [
+      'a heartbeat too long for the default election',
+      { raft: { heartbeat_ms: 201 } },
+      ['raft.heartbeat_ms: 201 is too long beside raft.election_ms 1000: at most a fifth of it, 200, is allowed'],
+    ],
+    [
+      'a section that is none',
+      { raft: [] },
+      ['raft: [] is no object: { … } with the keys heartbeat_ms, election_ms, retain_entries is allowed'],
+    ],
+    ['a list that is none', { cluster: { members: {} } }, ['cluster.members: {} is no list: [ … ] is allowed']],
+    [
+      'a name of another form',
+      { name: 'Master 1' },
+      ['name: "Master 1" has another form: 1 to 63 characters of [a-z0-9.-] is allowed'],
+    ],
+    ['an empty path', { data_dir: '' }, ['data_dir: "" is no path: a path of 1 to 4096 characters is allowed']],
+    [
+      'two names for one setting',
+      { data_dir: '/a', replicated_log_dir: '/b' },
+      ['replicated_log_dir: "/b" stands beside data_dir, which is the same setting: leave one of them out'],
+    ],
+    ['an address without a port', { listen: '127.0.0.1' }, [`listen: "127.0.0.1" has no port: ${hostPort}`]],
+    [
+      'an address beyond loopback',
+      { http_listen: '0.0.0.0:7072' },
+      [
+        'http_listen: "0.0.0.0:7072" is reachable from other machines, and there is no TLS: a loopback address like 127.0.0.1:7072 is allowed, or set insecure (--insecure)',
+      ],
+    ],
+    [
+      'the same address twice',
+      { listen: '127.0.0.1:7071' },
+      ['peer_listen: "127.0.0.1:7071" is what listen listens on: each needs a port of its own'],
+    ],
+    [
+      'two members with one name',
+      {
+        name: 'a',
+        cluster: {
+          members: [
+            { name: 'a', peer: '127.0.0.1:1' },
+            { name: 'a', peer: '127.0.0.1:2' },
+          ],
+        },
+      },
+      ['cluster.members[1].name: "a" is the name of cluster.members[0] too: each member needs its own'],
+    ],
+    [
+      'two members with one address',
+      {
+        name: 'a',
+        cluster: {
+          members: [
+            { name: 'a', peer: '127.0.0.1:1' },
+            { name: 'b', peer: '127.0.0.1:1' },
+          ],
+        },
+      },
+      ['cluster.members[1].peer: "127.0.0.1:1" is the peer of cluster.members[0] too: each member needs its own'],
+    ],
+    [
+      'a name that is no member',
+      { name: 'c', cluster: { members: [{ name: 'a', peer: '127.0.0.1:1' }] } },
+      ['name: "c" is none of cluster.members: a are'],
+    ],
+    [
+      'a member without an address',
+      { name: 'a', cluster: { members: [{ name: 'a' }] } },
+      ['cluster.members[0].peer: is missing: HOST:PORT is allowed, like 127.0.0.1:7070'],
+    ],
+    [
+      'a member at port 0',
+      { name: 'a', cluster: { members: [{ name: 'a', peer: '127.0.0.1:0' }] } },
+      ['cluster.members[0].peer: "127.0.0.1:0" has port 0: 1 to 65535 is allowed'],
+    ],
+    [
+      'a cluster id of another form',
+      { cluster: { id: 'a/b' } },
+      ['cluster.id: "a/b" has another form: 1 to 63 characters of [A-Za-z0-9._-] is allowed'],
+    ],
+    ['no length of time', { lease: { quarantine: '15' } }, [`lease.quarantine: "15" is no length of time: ${lengths}`]],
+    [
+      'a TTL out of range',
+      { lease: { reclaim: '10s' } },
+      [
+        'lease.reclaim: "10s" is out of range: "never" or a length of time from 1m to 365d is allowed, like "90s", "15m", "24h" or "7d"',
+      ],
+    ],
+    [
+      'a quarantine too short for the TTL',
+      { lease: { reclaim: '24h', quarantine: '1h' } },
+      [
+        'lease.quarantine: "1h" is too short beside lease.reclaim "24h": at least 6h (15 minutes, or a fourth of the TTL if that is longer) is allowed',
+      ],
+    ],
+    [
+      'TLS',
+      { tls: { ca: 'ca.pem' } },
+      ['tls: TLS is not there yet: leave tls out, and listen on loopback or set insecure'],
+    ],
+    ['a switch that is none', { insecure: 'yes' }, ['insecure: "yes" is neither: true or false is allowed']],
+    [
+      'a level that is none',
+      { log: { level: 'loud' } },
+      ['log.level: "loud" is none of them: "error" or "warn" or "info" or "debug" or "trace" is allowed'],
+    ],
+    [
+      'a VTEP subnet with host bits',
+      { network: { vtep_subnet: '44.128.0.1/20' } },
+      ['network.vtep_subnet: "44.128.0.1/20" has host bits: 44.128.0.0/20 is the network'],
+    ],
+    [
+      'a MAC that is no OUI',
+      { network: { vtep_mac_oui: '70:B3:D5:00:00:01' } },
+      ['network.vtep_mac_oui: "70:b3:d5:00:00:01" is no OUI: its low three bytes must be zero, like 70:b3:d5:00:00:00'],
+    ],
+    [
+      'an overlay name of another form',
+      { network: { overlays: [{ ...overlay, name: 'a-name-too-long' }] } },
+      ['network.overlays[0].name: "a-name-too-long" has another form: 1 to 13 characters of [a-z0-9-] is allowed'],
+    ],
+    [
+      'an overlay without a name',
+      { network: { overlays: [{ subnet: '9.0.0.0/8', prefix: 24 }] } },
+      ['network.overlays[0].name: is missing: 1 to 13 characters of [a-z0-9-] is allowed'],
+    ],
+    [
+      'an IPv6 network for an IPv4 one',
+      { network: { overlays: [{ ...overlay, subnet: 'fd00::/64' }] } },
+      [
+        'network.overlays[0].subnet: "fd00::/64" is no IPv4 network: an address, a slash and a prefix from 0 to 32, like 9.0.0.0/8',
+      ],
+    ],
+    [
+      'an agent’s word for a network',
+      { network: 'plan' },
+      [
+        'network: "plan" is no object: { … } with the keys vtep_subnet, vtep_subnet6, vtep_mac_oui, vtep_mtu, vni, vxlan_port, overlays is allowed',
+      ],
+    ],
+  ];
+  for (const [title, value, wanted] of wrong) {
+    it(`refuses ${title}`, () => assert.deepEqual(problems(value), wanted));
+  }
+
+  it('names the line of each problem, and tells all of them at once', () => {
+    const text = '{\n  "raft": {\n    "heartbeat_ms": 1,\n    "elections": 3\n  },\n  "listen": "x"\n}\n';
+    assert.throws(
+      () => loadMasterConfig({ file: { name: 'conf/m.json', text }, flags: [{ flag: '--quarantine', value: 'x' }] }),
+      {
+        name: 'ConfigError',
+        message: [
+          `--quarantine: "x" is no length of time: ${lengths}`,
+          'conf/m.json:3: raft.heartbeat_ms: 1 is out of range: a whole number of milliseconds from 10 to 60000 is allowed',
+          'conf/m.json:4: raft.elections: is no key here; did you mean election_ms? (allowed: heartbeat_ms, election_ms, retain_entries)',
+          `conf/m.json:6: listen: "x" has no port: ${hostPort}`,
+        ].join('\n'),
+      },
+    );
+  });
+
+  it('says where a file is no JSON', () => {
+    assert.throws(() => loadMasterConfig({ file: { name: 'm.json', text: '{\n  "name": "a",\n}' } }), {
+      message: 'm.json:3: no JSON: "," before "}" (column 1)',
+    });
+    assert.deepEqual(problems([]), ['[] is no configuration: a JSON object { … } is expected']);
+  });
+
+  it('lets a process listen beyond loopback when told to, and says what that means', () => {
+    const { config, warnings } = load({ listen: '0.0.0.0:7070', insecure: true });
+    assert.equal(config.listen.host, '0.0.0.0');
+    assert.deepEqual(warnings.map(formatProblem), [
+      'master.json:1: insecure: is on: listen beyond loopback without TLS: whoever reaches the ports may read and change everything',
+    ]);
+  });
+
+  it('warns of an even number of members', () => {
+    const members = [
+      { name: 'a', peer: '127.0.0.1:1' },
+      { name: 'b', peer: '127.0.0.1:2' },
+    ];
+    assert.deepEqual(load({ name: 'a', cluster: { members } }).warnings.map(formatProblem), [
+      'master.json:1: cluster.members: has 2 members, which survive no more failures than 1 do: an odd number is better',
+    ]);
+  });
+});

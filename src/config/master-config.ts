@@ -1,0 +1,261 @@
+/**
+ * The configuration of a master: its keys, their flags, and the rules between them. Reading it touches nothing; a
+ * `MasterConfig` is complete, with every default in place.
+ */
+import { join } from 'node:path';
+import { z } from 'zod';
+import { ConfigDocument, type ConfigSource, type Finding } from '#config/document.js';
+import { formatDuration } from '#config/duration.js';
+import { formatHostPort, type HostPort } from '#config/host-port.js';
+import { insecureSetting, listeningFindings, tls } from '#config/listening.js';
+import { type LogConfig, log, logConfig } from '#config/log-config.js';
+import { masterSettings } from '#config/master-settings.js';
+import { type NetworkConfig, network } from '#config/network-config.js';
+import { type Problem, showValue } from '#config/problem.js';
+import { duration, listen, matching, neverOr, path, remote, whole, yesNo } from '#config/reading.js';
+import { list, section } from '#config/section.js';
+
+export type MasterConfig = {
+  /** This member's name, 1–63 characters of [a-z0-9.-]. */
+  readonly name: string;
+  /** As given; `sublet/` is made inside. */
+  readonly dataDir: string;
+  readonly listen: HostPort;
+  readonly peerListen: HostPort;
+  readonly httpListen: HostPort;
+  readonly cluster: {
+    readonly id: string;
+    /** The first members, this one among them; after bootstrap the replicated membership counts. */
+    readonly members: readonly MemberConfig[];
+  };
+  /** Undefined: nothing was said, and nothing can disagree with what is replicated; a new cluster takes `defaultNetwork`. */
+  readonly network: NetworkConfig | undefined;
+  readonly lease: {
+    /** TTL in ms; undefined: leases last until they are released. */
+    readonly reclaimMs: number | undefined;
+    readonly quarantineMs: number;
+  };
+  readonly raft: {
+    readonly heartbeatMs: number;
+    readonly electionMs: number;
+    /** Log entries that compaction leaves behind the applied position. */
+    readonly retainEntries: number;
+  };
+  readonly insecure: boolean;
+  readonly log: LogConfig;
+};
+
+export type MemberConfig = { readonly name: string; readonly peer: HostPort };
+
+export type Loaded<Config> = {
+  readonly config: Config;
+  /** What is accepted and should be looked at all the same. */
+  readonly warnings: readonly Problem[];
+};
+
+const membersMax = 9;
+const minute = 60_000;
+const defaults = {
+  name: 'master-1',
+  dataDir: 'sublet-data',
+  clusterId: 'sublet',
+  listen: { host: '127.0.0.1', port: 7070 },
+  peerListen: { host: '127.0.0.1', port: 7071 },
+  httpListen: { host: '127.0.0.1', port: 7072 },
+  quarantineMs: 15 * minute,
+  heartbeatMs: 100,
+  electionMs: 1_000,
+  retainEntries: 10_000,
+};
+
+const memberName = matching(/^[a-z0-9.-]{1,63}$/, '1 to 63 characters of [a-z0-9.-]');
+
+const schema = section({
+  name: memberName.optional(),
+  data_dir: path.optional(),
+  listen: listen.optional(),
+  peer_listen: listen.optional(),
+  http_listen: listen.optional(),
+  cluster: section({
+    id: matching(/^[A-Za-z0-9._-]{1,63}$/, '1 to 63 characters of [A-Za-z0-9._-]').optional(),
+    members: list(section({ name: memberName, peer: remote }), membersMax).optional(),
+  }).optional(),
+  network: network.optional(),
+  lease: section({
+    reclaim: neverOr('1m', '365d').optional(),
+    quarantine: duration('0s', '365d').optional(),
+  }).optional(),
+  raft: section({
+    heartbeat_ms: whole(10, 60_000, 'milliseconds').optional(),
+    election_ms: whole(50, 600_000, 'milliseconds').optional(),
+    retain_entries: whole(1, 10_000_000).optional(),
+  }).optional(),
+  tls: tls.optional(),
+  insecure: yesNo.optional(),
+  log: log.optional(),
+  zk: z.unknown().optional(),
+});
+
+/** The settings of a master, for flags and help. */
+export { masterSettings };
+
+/**
+ * Reads a master's configuration.
+ * @throws ConfigError with every problem
+ */
+export function loadMasterConfig(source: ConfigSource): Loaded<MasterConfig> {
+  const document = new ConfigDocument(source, masterSettings);
+  const given = document.read(schema, relations);
+  const members = given.cluster?.members ?? [];
+  const self = ownMember(document);
+  const name = given.name ?? self?.name ?? defaults.name;
+  const peerListen = given.peer_listen ?? self?.peer ?? defaults.peerListen;
+  const reclaimMs = given.lease?.reclaim;
+  const config: MasterConfig = {
+    name,
+    dataDir: given.data_dir ?? join('.', defaults.dataDir),
+    listen: given.listen ?? defaults.listen,
+    peerListen,
+    httpListen: given.http_listen ?? defaults.httpListen,
+    cluster: {
+      id: given.cluster?.id ?? defaults.clusterId,
+      members: members.length > 0 ? members : [{ name, peer: peerListen }],
+    },
+    network: given.network,
+    lease: { reclaimMs, quarantineMs: given.lease?.quarantine ?? quarantineMin(reclaimMs) },
+    raft: {
+      heartbeatMs: given.raft?.heartbeat_ms ?? defaults.heartbeatMs,
+      electionMs: given.raft?.election_ms ?? defaults.electionMs,
+      retainEntries: given.raft?.retain_entries ?? defaults.retainEntries,
+    },
+    insecure: given.insecure ?? false,
+    log: logConfig(given.log),
+  };
+  return { config, warnings: warnings(document).map((finding) => document.problem(finding)) };
+}
+
+/** The shortest rest a block may have: one TTL's fourth, and never less than 15 minutes. Also the default. */
+function quarantineMin(reclaimMs: number | undefined): number {
+  return Math.max(defaults.quarantineMs, Math.ceil((reclaimMs ?? 0) / 4));
+}
+
+function relations(document: ConfigDocument): readonly Finding[] {
+  return [
+    ...memberFindings(document),
+    ...listenFindings(document),
+    ...raftFindings(document),
+    ...leaseFindings(document),
+  ];
+}
+
+function memberFindings(document: ConfigDocument): readonly Finding[] {
+  const members = membersOf(document);
+  const findings: Finding[] = [];
+  members.forEach((member, at) => {
+    for (const key of ['name', 'peer'] as const) {
+      const first = members.findIndex((other) => same(other, member, key));
+      if (member[key] === undefined || first === at) continue;
+      const shown = key === 'name' ? member.name : formatHostPort(member.peer ?? defaults.peerListen);
+      const message = `"${shown}" is the ${key} of cluster.members[${first}] too: each member needs its own`;
+      findings.push({ path: ['cluster', 'members', at, key], message });
+    }
+  });
+  const names = members.flatMap(({ name }) => (name === undefined ? [] : [name]));
+  const name = document.at('name');
+  if (typeof name === 'string' && names.length > 0 && !names.includes(name)) {
+    findings.push({ path: ['name'], message: `"${name}" is none of cluster.members: ${names.join(', ')} are` });
+  }
+  if (name === undefined && names.length > 0 && ownMember(document) === undefined) {
+    const message = `is needed to tell which of cluster.members this master is: ${names.join(', ')} (--name)`;
+    findings.push({ path: ['name'], message });
+  }
+  return findings;
+}
+
+function same(a: PartialMember, b: PartialMember, key: 'name' | 'peer'): boolean {
+  if (key === 'name') return a.name === b.name;
+  return a.peer !== undefined && b.peer !== undefined && formatHostPort(a.peer) === formatHostPort(b.peer);
+}
+
+type PartialMember = { readonly name: string | undefined; readonly peer: HostPort | undefined };
+
+/** The members as far as they can be read, at their places. */
+function membersOf(document: ConfigDocument): readonly PartialMember[] {
+  const given = document.at('cluster', 'members');
+  if (!Array.isArray(given)) return [];
+  return given.map((_, at) => ({
+    name: valid(memberName, document.at('cluster', 'members', at, 'name')),
+    peer: valid(remote, document.at('cluster', 'members', at, 'peer')),
+  }));
+}
+
+/** The member that this master is: by its name, else by the address it listens on for its peers. */
+function ownMember(document: ConfigDocument): MemberConfig | undefined {
+  const name = document.at('name');
+  const peerListen = valid(listen, document.at('peer_listen'));
+  const found = membersOf(document).find((member) => {
+    if (name !== undefined) return member.name === name;
+    return (
+      peerListen !== undefined &&
+      member.peer !== undefined &&
+      formatHostPort(member.peer) === formatHostPort(peerListen)
+    );
+  });
+  return found?.name === undefined || found.peer === undefined ? undefined : { name: found.name, peer: found.peer };
+}
+
+function listenFindings(document: ConfigDocument): readonly Finding[] {
+  // A value that can't be read has its own problem already; a key that is absent has its default.
+  const at = (key: string, fallback: HostPort): HostPort | undefined =>
+    document.at(key) === undefined ? fallback : valid(listen, document.at(key));
+  return listeningFindings(document, {
+    listen: at('listen', defaults.listen),
+    peer_listen: at('peer_listen', ownMember(document)?.peer ?? defaults.peerListen),
+    http_listen: at('http_listen', defaults.httpListen),
+  });
+}
+
+function raftFindings(document: ConfigDocument): readonly Finding[] {
+  const heartbeat = document.at('raft', 'heartbeat_ms') ?? defaults.heartbeatMs;
+  const election = document.at('raft', 'election_ms') ?? defaults.electionMs;
+  if (typeof heartbeat !== 'number' || typeof election !== 'number' || election >= 5 * heartbeat) return [];
+  const message = `${election} is too short beside raft.heartbeat_ms ${heartbeat}: at least 5 heartbeats, ${5 * heartbeat}, are allowed`;
+  const key = document.at('raft', 'election_ms') === undefined ? 'heartbeat_ms' : 'election_ms';
+  return [{ path: ['raft', key], message: key === 'election_ms' ? message : heartbeatMessage(heartbeat, election) }];
+}
+
+function heartbeatMessage(heartbeat: number, election: number): string {
+  return `${heartbeat} is too long beside raft.election_ms ${election}: at most a fifth of it, ${Math.floor(election / 5)}, is allowed`;
+}
+
+function leaseFindings(document: ConfigDocument): readonly Finding[] {
+  const reclaimMs = valid(neverOr('1m', '365d'), document.at('lease', 'reclaim'));
+  const quarantineMs = valid(duration('0s', '365d'), document.at('lease', 'quarantine'));
+  if (reclaimMs === undefined || quarantineMs === undefined) return [];
+  const least = quarantineMin(reclaimMs);
+  if (quarantineMs >= least) return [];
+  const message = `${showValue(document.at('lease', 'quarantine'))} is too short beside lease.reclaim ${showValue(document.at('lease', 'reclaim'))}: at least ${formatDuration(least)} (15 minutes, or a fourth of the TTL if that is longer) is allowed`;
+  return [{ path: ['lease', 'quarantine'], message }];
+}
+
+function valid<T>(schema: z.ZodType<T>, value: unknown): T | undefined {
+  if (value === undefined) return undefined;
+  const read = schema.safeParse(value);
+  return read.success ? read.data : undefined;
+}
+
+function warnings(document: ConfigDocument): Finding[] {
+  const found: Finding[] = [];
+  if (document.at('zk') !== undefined) {
+    found.push({ path: ['zk'], message: 'is ignored: Sublet replicates by itself and uses no ZooKeeper' });
+  }
+  const members = membersOf(document).length;
+  if (members > 0 && members % 2 === 0) {
+    const message = `has ${members} members, which survive no more failures than ${members - 1} do: an odd number is better`;
+    found.push({ path: ['cluster', 'members'], message });
+  }
+  if (document.at('insecure') === true) {
+    found.push({ path: ['insecure'], message: `is on: ${insecureSetting.about}` });
+  }
+  return found;
+}
