@@ -2,10 +2,14 @@
  * How a replica reaches its peers, by interface: `transport/` implements it on gRPC, the simulator on a
  * network that loses, delays and cuts.
  */
+import type { MemberId } from '#raft/entry.js';
 import type { PeerMessage, SnapshotMessage } from '#raft/message.js';
 import type { SnapshotSource } from '#replica/log-store.js';
-import type { AppliedMeta, MemberInfo, Membership } from '#replica/membership.js';
+import type { AppliedMeta, Membership } from '#replica/membership.js';
 import type { StateRecord } from '#replica/state-machine.js';
+
+/** One of the first members, as configured. `peer` is HOST:PORT. */
+export type Founder = { readonly name: string; readonly peer: string };
 
 /** What a member says of itself before it takes part. */
 export type MemberHello = {
@@ -19,7 +23,12 @@ export type MemberHello = {
   /** Kinds of commands this member can apply; see `Replica`. */
   readonly commandKinds: readonly string[];
   /** What the founders are, as configured; all must agree at bootstrap. */
-  readonly founders: readonly { readonly name: string; readonly peer: string }[];
+  readonly founders: readonly Founder[];
+  /**
+   * While it waits to be bootstrapped: whom of the founders it has seen, with the store they answered with, itself
+   * included. All must have seen the same before any of them begins.
+   */
+  readonly seen: readonly { readonly name: string; readonly storeId: string }[];
 };
 
 /** What the replica does with what arrives. */
@@ -33,20 +42,21 @@ export interface PeerHandler {
     chunks: AsyncIterable<readonly StateRecord[]>,
   ): Promise<void>;
   /** The last message to this member was surely not delivered. */
-  unreachable(member: MemberInfo): void;
+  unreachable(member: MemberId): void;
+  /** A peer will not talk to this member, and says why: another cluster, a store it does not know, a removed member. */
+  refused(peer: string, reason: string): void;
 }
 
 export interface PeerNetwork {
   /** Begins to listen and to hand over what arrives. */
   start(handler: PeerHandler): Promise<void>;
-  /** The peers to talk to and to accept; called at start and after each change of membership. Own id included. */
-  setMembership(membership: Membership): void;
+  /** The peers to talk to and to accept, `self` included; called at start and after each change of membership. */
+  setMembership(self: MemberId, membership: Membership): void;
   /** Best effort, in order per member; never throws and never blocks. `message.to` names the member. */
   send(message: PeerMessage): void;
   /** Streams `source` to `message.to` on a connection of its own; rejects when it did not arrive whole. The caller closes `source`. */
   sendSnapshot(message: SnapshotMessage, source: SnapshotSource): Promise<void>;
   /** Asks whoever listens at HOST:PORT who it is (bootstrap, joining). */
   hello(peer: string): Promise<MemberHello>;
-  /** Since when each peer has been connected, or not, on the network's clock in ms. For display. */
   stop(): Promise<void>;
 }

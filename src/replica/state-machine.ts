@@ -30,3 +30,11 @@ export interface StateMachine<Output> {
   /** Replaces the whole state by these records (start, snapshot). Record order is ascending by key bytes. */
   restore(records: AsyncIterable<readonly StateRecord[]>, at: ApplyPosition): Promise<void>;
 }
+
+/**
+ * A command of a kind, or a format, that this version does not know: the member can't go on, or its state would
+ * differ from its peers'. It stops; a newer version goes on where it was.
+ */
+export class UnknownCommandError extends Error {
+  override readonly name = 'UnknownCommandError';
+}

@@ -1,0 +1,457 @@
+/**
+ * A member at work, from the start of its core to its stop: ticks, proposals and reads go to the core through the
+ * driver, and what the core decides comes back to who asked. It leads, follows and gives way; being founded, and
+ * the life before and after, are the business of `Replica`.
+ */
+import type { ConfChange } from '#raft/conf-change.js';
+import { type Entry, type LogIndex, type MemberId, noMember, type Term } from '#raft/entry.js';
+import { RaftError } from '#raft/errors.js';
+import type { PeerMessage } from '#raft/message.js';
+import { Raft } from '#raft/raft.js';
+import type { Ready } from '#raft/ready.js';
+import { AppliedState } from '#replica/applied-state.js';
+import { ClusterTime, encodeStamped } from '#replica/cluster-time.js';
+import { compactionPoint } from '#replica/compaction.js';
+import { DiskWatch, transferTarget } from '#replica/disk-watch.js';
+import type { LoadedLog } from '#replica/log-store.js';
+import { LogTail } from '#replica/log-tail.js';
+import type { AppliedMeta, MemberInfo, Membership } from '#replica/membership.js';
+import {
+  type MembershipChange,
+  MembershipRefusedError,
+  membershipRefusal,
+  toConfChange,
+} from '#replica/membership-change.js';
+import { MembershipChanges } from '#replica/membership-changes.js';
+import { type LeadershipNotice, Office } from '#replica/office.js';
+import { Proposals } from '#replica/proposals.js';
+import { RaftDriver, type RaftDriverHost } from '#replica/raft-driver.js';
+import { raftConfig } from '#replica/raft-settings.js';
+import { ReadBarriers } from '#replica/read-barriers.js';
+import type { ReplicaLimits, ReplicaOptions, ReplicaTiming } from '#replica/replica-options.js';
+import { replicaStatus } from '#replica/replica-status.js';
+import { type Applied, ProposeError, type ReplicaStatus } from '#replica/replicated-log.js';
+import type { SendResult, SnapshotReceiver } from '#replica/snapshot-transfers.js';
+import { Ticker } from '#replica/ticker.js';
+
+/** What the outside is told. */
+export interface ActiveReplicaListener<Output> {
+  applied(applied: Applied<Output>): void;
+  restored(index: LogIndex): void;
+  leadership(notice: LeadershipNotice): void;
+  /** The member has stopped by itself: `fatal` or `removed` was observed. */
+  ended(): void;
+}
+
+export type ActiveReplicaStart = {
+  readonly self: MemberInfo;
+  readonly log: Pick<LoadedLog, 'hardState' | 'entries' | 'compacted'>;
+  /** The stored state, already restored into the machine. */
+  readonly applied: AppliedMeta;
+  readonly timing: ReplicaTiming;
+  readonly limits: ReplicaLimits;
+};
+
+export class ActiveReplica<Output> {
+  readonly self: MemberInfo;
+  readonly #options: ReplicaOptions<Output>;
+  readonly #timing: ReplicaTiming;
+  readonly #limits: ReplicaLimits;
+  readonly #listener: ActiveReplicaListener<Output>;
+  readonly #tail: LogTail;
+  readonly #raft: Raft;
+  readonly #driver: RaftDriver;
+  readonly #applied: AppliedState<Output>;
+  readonly #proposals: Proposals<Output>;
+  readonly #reads: ReadBarriers;
+  readonly #office: Office;
+  readonly #time: ClusterTime;
+  readonly #disk: DiskWatch;
+  readonly #ticker: Ticker;
+  readonly #changes = new MembershipChanges();
+  #waiters: (() => boolean)[] = [];
+  readonly #lastContactMs = new Map<MemberId, number>();
+  #flushDue = false;
+  #handingOver = false;
+  #stopped = false;
+  #snapshotsSent = 0;
+  #snapshotsInstalled = 0;
+
+  constructor(options: ReplicaOptions<Output>, start: ActiveReplicaStart, listener: ActiveReplicaListener<Output>) {
+    const { store, network, clock, defer, random, observe } = options;
+    const { self, applied, timing, limits } = start;
+    this.self = self;
+    this.#options = options;
+    this.#timing = timing;
+    this.#limits = limits;
+    this.#listener = listener;
+    const { hardState, entries, compacted } = start.log;
+    this.#tail = new LogTail({ hardState, entries, compacted, applied });
+    this.#raft = new Raft(raftConfig({ id: self.id, applied: applied.index, timing, limits, random }), this.#tail);
+    this.#applied = new AppliedState(
+      options.machine,
+      {
+        applied: (done, entry) => this.#onApplied(done, entry),
+        passed: (entry) => this.#onPassed(entry),
+        reconfigure: (change: ConfChange) => this.#raft.applyConfChange(change),
+        membershipChanged: (membership) => this.#onMembership(membership),
+      },
+      applied,
+    );
+    this.#proposals = new Proposals(limits.proposals);
+    this.#reads = new ReadBarriers(clock, limits.reads, (request) => this.#startRead(request));
+    this.#office = new Office(self.id, hardState?.term);
+    this.#time = new ClusterTime(clock);
+    this.#disk = new DiskWatch(timing.electionMs, observe);
+    this.#ticker = new Ticker(clock, defer, timing.heartbeatMs, (gapMs) => this.#driver.act(() => this.#tick(gapMs)));
+    this.#driver = new RaftDriver({
+      ...{ self: self.id, raft: this.#raft, tail: this.#tail, store, network, clock, defer },
+      ...{ writes: limits.writes, snapshotSendsMax: limits.snapshotSendsMax, host: this.#driverHost() },
+    });
+  }
+
+  get membership(): Membership {
+    return this.#applied.membership;
+  }
+
+  get office(): LeadershipNotice {
+    return this.#office.notice();
+  }
+
+  /** Begins to count time, and with it to take part. */
+  start(): void {
+    this.#options.network.setMembership(this.self.id, this.membership);
+    this.#ticker.start();
+    const { voters, votersOutgoing } = this.membership.confState;
+    const alone = voters.length === 1 && voters[0] === this.self.id && votersOutgoing.length === 0;
+    if (alone) this.#driver.act(() => this.#raft.campaign());
+    this.#driver.wake();
+  }
+
+  /** @throws ProposeError, as a rejection */
+  propose(command: Uint8Array): Promise<Applied<Output>> {
+    if (this.#stopped) return Promise.reject(this.#stoppedError());
+    if (!this.#office.leads || this.#handingOver) return Promise.reject(this.#notLeader());
+    const problem = this.#options.store.spaceProblem();
+    if (problem !== undefined) return Promise.reject(new ProposeError('no-space', problem));
+    const answer = this.#proposals.add(command);
+    // While a write is in flight its end brings the next turn, and with it one batch of all that came meanwhile.
+    if (!this.#driver.writer.busy) this.#driver.wake();
+    return answer;
+  }
+
+  /** @throws ProposeError, as a rejection */
+  readBarrier(): Promise<LogIndex> {
+    if (this.#stopped) return Promise.reject(this.#stoppedError());
+    if (this.#office.leader === noMember) return Promise.reject(this.#notLeader());
+    const answer = this.#reads.add();
+    this.#driver.wake();
+    return answer;
+  }
+
+  /** Takes what a peer sent. */
+  receive(message: PeerMessage): void {
+    if (this.#stopped) return;
+    this.#lastContactMs.set(message.from, this.#options.clock.now());
+    if (message.kind === 'propose') {
+      this.#refused(message.from, 'proposals are not forwarded between members');
+    } else if (message.kind === 'timeout-now' && this.#disk.hangs) {
+      this.#refused(message.from, 'this member does not take over while its disk hangs');
+    } else {
+      this.#driver.receive(message);
+    }
+  }
+
+  receiveSnapshot(...[message, meta, chunks]: Parameters<SnapshotReceiver['receive']>): Promise<void> {
+    if (this.#stopped) return Promise.reject(this.#stoppedError());
+    return this.#driver.receiver.receive(message, meta, chunks);
+  }
+
+  unreachable(member: MemberId): void {
+    this.#driver.act(() => this.#raft.reportUnreachable(member));
+    this.#driver.wake();
+  }
+
+  /** Hands leadership to `to`, or to the voter that is furthest. Returns whom it asked; undefined if there is nobody to ask. */
+  transferLeadership(to?: MemberId): MemberId | undefined {
+    const target = to ?? (this.#office.leads ? transferTarget(this.#raft.status(), new Set()) : undefined);
+    if (target === undefined || this.#stopped) return undefined;
+    this.#driver.act(() => this.#raft.transferLeadership(target));
+    this.#driver.wake();
+    return target;
+  }
+
+  /**
+   * Asks for one change of the membership; answers once it is applied here. Leader only.
+   * @throws ProposeError, MembershipRefusedError, as rejections
+   */
+  changeMembership(change: MembershipChange): Promise<Membership> {
+    if (this.#stopped) return Promise.reject(this.#stoppedError());
+    if (!this.#office.ready || this.#handingOver) return Promise.reject(this.#notLeader());
+    const refusal = membershipRefusal(change, this.membership, this.#raft.status());
+    if (refusal !== undefined) return Promise.reject(new MembershipRefusedError(refusal));
+    try {
+      const position = this.#raft.proposeConfChange(toConfChange(change, this.membership));
+      if (position === undefined) return Promise.reject(this.#notLeader());
+      this.#driver.wake();
+      return this.#changes.add(position);
+    } catch (error) {
+      if (error instanceof RaftError) return Promise.reject(new MembershipRefusedError(error.message));
+      throw error;
+    }
+  }
+
+  status(): ReplicaStatus {
+    return replicaStatus({
+      ...{ self: this.self, membership: this.membership, raft: this.#raft.status() },
+      ...{ applied: this.#applied.index, ready: this.#office.ready, writer: this.#driver.writer },
+      ...{ lastContactMs: this.#lastContactMs, spaceProblem: this.#options.store.spaceProblem() },
+      ...{ snapshotsSent: this.#snapshotsSent, snapshotsInstalled: this.#snapshotsInstalled },
+    });
+  }
+
+  /**
+   * Ends this member's part, in order: hands leadership over (if `transfer`), lets what is under way come to its
+   * answer, and stores what is applied. Each step waits an election timeout at most.
+   */
+  async stop({ transfer }: { readonly transfer: boolean }): Promise<void> {
+    if (transfer && this.#office.leads && !this.#stopped) {
+      this.#handingOver = true;
+      if (this.transferLeadership() !== undefined) await this.#until(() => !this.#office.leads);
+      await this.#until(() => this.#proposals.underWay === 0);
+    }
+    if (this.#stopped) return;
+    this.#ticker.stop();
+    this.#driver.writer.flush();
+    await this.#until(() => !this.#driver.writer.busy && !this.#unsaved());
+    this.#end(() => this.#stoppedError());
+  }
+
+  #driverHost(): RaftDriverHost {
+    return {
+      beforeReady: () => this.#beforeReady(),
+      leadership: (ready) => this.#onLeadership(ready),
+      apply: (entries) => this.#apply(entries),
+      readConfirmed: (request, index) => this.#onReadConfirmed(request, index),
+      takeApplied: (commit) => this.#applied.take(commit),
+      restore: (meta, from) => this.#restore(meta, from),
+      snapshotEnded: (result) => this.#onSnapshotEnded(result),
+      turnEnded: () => this.#onTurnEnded(),
+      refused: (from, reason) => this.#refused(from, reason),
+      failed: (error) => this.#fail(error),
+    };
+  }
+
+  #tick(gapMs: number): void {
+    const paused = gapMs > this.#timing.electionMs;
+    if (paused) {
+      this.#options.observe({ kind: 'paused', forMs: gapMs });
+      if (this.#office.leads) this.#listener.leadership(this.#office.notice(true));
+    }
+    const leads = this.#office.leads;
+    const { busySinceMs } = this.#driver.writer;
+    const now = this.#options.clock.now();
+    const target = this.#disk.check(now, busySinceMs, leads ? this.#raft.status() : undefined);
+    if (target !== undefined) this.#raft.transferLeadership(target);
+    // With a disk that hangs nobody campaigns: it could neither vote nor lead.
+    if (leads || !this.#disk.hangs) this.#raft.tick();
+    this.#reads.tick();
+    this.#driver.wake();
+  }
+
+  /** Commands that came while a write was in flight are proposed together: one batch, one message per peer. */
+  #beforeReady(): void {
+    this.#reads.run();
+    if (this.#office.ready && this.#proposals.queued > 0 && !this.#driver.writer.busy) this.#proposeQueued();
+  }
+
+  #proposeQueued(): void {
+    const batch = this.#proposals.nextBatch();
+    if (batch.length === 0) return;
+    const time = Math.max(this.#applied.time, this.#time.now());
+    try {
+      const position = this.#raft.propose(batch.map((command) => encodeStamped({ time, command })));
+      if (position !== undefined) this.#proposals.proposed(batch.length, position.term, position.firstIndex);
+    } catch (error) {
+      // Too much is uncommitted, or leadership is passing on: they stay queued until that is decided.
+      if (!(error instanceof RaftError && error.code === 'proposal-dropped')) throw error;
+    }
+  }
+
+  #startRead(request: number): boolean {
+    if (this.#office.leader === noMember) return false;
+    try {
+      this.#raft.readIndex(request);
+      return true;
+    } catch (error) {
+      if (error instanceof RaftError && (error.code === 'no-leader' || error.code === 'too-many-reads')) return false;
+      throw error;
+    }
+  }
+
+  #onLeadership(ready: Pick<Ready, 'softState' | 'hardState'>): void {
+    const { changed, lost } = this.#office.update(ready);
+    if (!changed) return;
+    if (lost !== undefined) this.#onOfficeLost(lost);
+    this.#reads.restart();
+    this.#listener.leadership(this.#office.notice());
+  }
+
+  /** What is queued was never proposed. What is under way may yet be committed by the next leader: it has a while. */
+  #onOfficeLost(term: Term): void {
+    this.#proposals.refuseQueued(() => this.#notLeader());
+    const unknown = 'leadership was lost on the way: the command may or may not come to be applied';
+    this.#options.clock.after(this.#timing.electionMs, () => {
+      this.#proposals.abandon(term, () => new ProposeError('unknown-outcome', unknown));
+      this.#changes.abandon(term, () => new ProposeError('unknown-outcome', unknown));
+    });
+  }
+
+  #apply(entries: readonly Entry[]): void {
+    this.#applied.apply(entries);
+    this.#reads.applied(this.#applied.index);
+  }
+
+  #onApplied(applied: Applied<Output>, entry: Entry): void {
+    this.#checkReady(entry.term);
+    this.#listener.applied(applied);
+    this.#proposals.applied(applied, entry);
+  }
+
+  #onPassed(entry: Entry): void {
+    this.#checkReady(entry.term);
+    this.#proposals.passed(entry);
+    this.#changes.passed(entry, this.membership);
+  }
+
+  #checkReady(term: Term): void {
+    if (!this.#office.applied(term)) return;
+    this.#time.beginOffice(this.#applied.time);
+    this.#listener.leadership(this.#office.notice());
+  }
+
+  #onMembership(membership: Membership): void {
+    this.#options.network.setMembership(this.self.id, membership);
+    this.#options.observe({ kind: 'membership', membership });
+  }
+
+  #onReadConfirmed(request: number, index: LogIndex): void {
+    this.#reads.confirmed(request, index);
+    this.#reads.applied(this.#applied.index);
+  }
+
+  async #restore(meta: AppliedMeta, from: MemberId): Promise<void> {
+    await this.#applied.restore(this.#options.store.records(), meta);
+    this.#snapshotsInstalled += 1;
+    const unknown = 'a snapshot replaced the log: the command may or may not have been applied';
+    this.#proposals.abandon(this.#office.term, () => new ProposeError('unknown-outcome', unknown));
+    this.#options.network.setMembership(this.self.id, meta.membership);
+    this.#options.observe({ kind: 'snapshot-installed', index: meta.index, from });
+    this.#listener.restored(meta.index);
+    this.#reads.applied(meta.index);
+  }
+
+  #onSnapshotEnded({ to, index, error }: SendResult): void {
+    if (error === undefined) {
+      this.#snapshotsSent += 1;
+      this.#options.observe({ kind: 'snapshot-sent', to, index });
+    } else {
+      this.#options.observe({ kind: 'snapshot-failed', to, error });
+    }
+  }
+
+  #onTurnEnded(): void {
+    this.#saveSoon();
+    this.#compact();
+    this.#waiters = this.#waiters.filter((waiter) => !waiter());
+    const { members } = this.membership;
+    if (members.length > 0 && !members.some(({ id }) => id === this.self.id)) this.#leave();
+  }
+
+  #unsaved(): boolean {
+    return this.#applied.pending || this.#driver.writer.commitLags;
+  }
+
+  /** Applied changes wait for the next log write, but not for long. */
+  #saveSoon(): void {
+    const { writer } = this.#driver;
+    if (this.#applied.pendingBytes > this.#limits.unsavedBytesMax) writer.flush();
+    if (this.#flushDue || !this.#unsaved()) return;
+    this.#flushDue = true;
+    this.#options.clock.after(this.#limits.flushAfterMs, () => {
+      this.#flushDue = false;
+      if (!this.#stopped && this.#unsaved()) writer.flush();
+    });
+  }
+
+  #compact(): void {
+    if (this.#driver.writer.busy) return;
+    const persisted = this.#tail.persisted.index;
+    const firstIndex = this.#tail.firstIndex();
+    const { compaction } = this.#limits;
+    if (persisted - firstIndex < compaction.entriesKept + compaction.compactionStep - 1) return;
+    const progress = this.#office.leads ? [...this.#raft.status().progress.values()] : [];
+    const activeMatches = progress.filter(({ active }) => active).map(({ match }) => match);
+    const { pinned } = this.#driver.sender;
+    const through = compactionPoint({ persisted, firstIndex, pinned, activeMatches }, compaction);
+    if (through === undefined) return;
+    this.#tail.compact(through);
+    this.#driver.writer.compact(through);
+  }
+
+  /** Resolves when `condition` holds, or after an election timeout. It is looked at after every turn. */
+  #until(condition: () => boolean): Promise<void> {
+    if (condition()) return Promise.resolve();
+    return new Promise((resolve) => {
+      const cancel = this.#options.clock.after(this.#timing.electionMs, resolve);
+      this.#waiters.push(() => {
+        if (!condition() && !this.#stopped) return false;
+        cancel();
+        resolve();
+        return true;
+      });
+    });
+  }
+
+  #leave(): void {
+    const { name } = this.self;
+    this.#options.observe({ kind: 'removed', message: `member ${name} was removed from the cluster and has stopped` });
+    this.#end(() => this.#stoppedError());
+    this.#listener.ended();
+  }
+
+  #fail(error: Error): void {
+    if (this.#stopped) return;
+    this.#end(() => this.#stoppedError());
+    this.#options.observe({ kind: 'fatal', error });
+    this.#listener.ended();
+  }
+
+  /** Nothing leaves and nothing is written from here on; everyone who waits is told. */
+  #end(error: () => ProposeError): void {
+    const { term } = this.#office;
+    this.#stopped = true;
+    this.#ticker.stop();
+    this.#driver.stop();
+    this.#proposals.refuseQueued(error);
+    const unknown = 'the member stopped: the command may or may not come to be applied';
+    this.#proposals.abandon(term, () => new ProposeError('unknown-outcome', unknown));
+    this.#changes.abandon(term, () => new ProposeError('unknown-outcome', unknown));
+    this.#reads.stop(error);
+    for (const waiter of this.#waiters.splice(0)) waiter();
+  }
+
+  #refused(from: MemberId, reason: string): void {
+    this.#options.observe({ kind: 'message-refused', from, reason });
+  }
+
+  #notLeader(): ProposeError {
+    const leader = this.membership.members.find(({ id }) => id === this.#office.leader);
+    const who = leader === undefined ? 'no leader is known' : `${leader.name} at ${leader.peer} does`;
+    return new ProposeError('not-leader', `member ${this.self.name} does not lead the cluster: ${who}`, leader);
+  }
+
+  #stoppedError(): ProposeError {
+    return new ProposeError('stopped', `member ${this.self.name} has stopped`);
+  }
+}

@@ -1,0 +1,33 @@
+/** How far the log may be forgotten: a policy, apart from the doing. */
+import { type LogIndex, logIndex } from '#raft/entry.js';
+
+export type CompactionView = {
+  /** Index of the applied state that the store holds. */
+  readonly persisted: LogIndex;
+  readonly firstIndex: LogIndex;
+  /** Entries behind it that a snapshot under way will need after its end; undefined when none is. */
+  readonly pinned: LogIndex | undefined;
+  /** On a leader: how far the peers are that answer. */
+  readonly activeMatches: readonly LogIndex[];
+};
+
+export type CompactionLimits = {
+  readonly entriesKept: number;
+  /** Fewer than so many entries at a time are not worth a write. */
+  readonly compactionStep: number;
+};
+
+/** A peer that answers is waited for, up to so many times `entriesKept`. */
+export const patienceFactor = 10;
+
+/** The index to compact the log through; undefined if it is too early. */
+export function compactionPoint(view: CompactionView, limits: CompactionLimits): LogIndex | undefined {
+  const { persisted, firstIndex, pinned, activeMatches } = view;
+  const { entriesKept, compactionStep } = limits;
+  const patient = Math.min(persisted - entriesKept, ...activeMatches);
+  const through = Math.min(
+    Math.max(patient, persisted - patienceFactor * entriesKept),
+    pinned ?? Number.POSITIVE_INFINITY,
+  );
+  return through - firstIndex + 1 >= Math.max(1, compactionStep) ? logIndex(through) : undefined;
+}

@@ -1,0 +1,235 @@
+/**
+ * How a cluster begins, and how a member with an empty store finds its place in one that exists.
+ *
+ * The founders ask each other who they are. Only when every one of them has an empty store, and every one has seen
+ * the same founders with the same stores, does each write the same first state. That takes the danger out of a
+ * disk that is wiped meanwhile: whoever decides has fixed what it has seen, so that nobody can decide otherwise. A
+ * founder that crashed before it wrote finds the others founded, with its own store among them, and follows suit.
+ */
+import { logIndex, type MemberId, memberId, term } from '#raft/entry.js';
+import type { BootstrapProblem, BootstrapProblemCode } from '#replica/bootstrap-problem.js';
+import type { Clock } from '#replica/clock.js';
+import type { AppliedMeta, MemberInfo, Membership } from '#replica/membership.js';
+import type { Founder, MemberHello } from '#replica/peer-network.js';
+import { noMembership } from '#replica/replica-status.js';
+
+export type FoundingOptions = {
+  readonly name: string;
+  readonly clusterId: string;
+  readonly founders: readonly Founder[];
+  readonly storeId: string;
+  readonly clock: Clock;
+  readonly hello: (peer: string) => Promise<MemberHello>;
+  /** Told once per problem. */
+  readonly problem: (problem: BootstrapProblem) => void;
+};
+
+export type Founded = { readonly how: 'founder' | 'joined'; readonly memberId: MemberId; readonly meta: AppliedMeta };
+
+/** Between two rounds of asking: while founders come up, and while something is wrong that an operator must mend. */
+const pollMs = 100;
+const mendPollMs = 2000;
+
+type Seen = MemberHello['seen'];
+type Answer = { readonly founder: Founder; readonly hello: MemberHello };
+type Silence = { readonly founder: Founder; readonly problem: BootstrapProblem };
+type Round = { readonly founded: Founded } | { readonly problem: BootstrapProblem };
+
+export class Founding {
+  readonly #options: FoundingOptions;
+  #seen: Seen;
+  #stopped = false;
+  #wake: (() => void) | undefined;
+  readonly #told = new Set<string>();
+
+  constructor(options: FoundingOptions) {
+    this.#options = options;
+    this.#seen = [{ name: options.name, storeId: options.storeId }];
+  }
+
+  /** For `MemberHello.seen`. */
+  get seen(): Seen {
+    return this.#seen;
+  }
+
+  /** Resolves when this member knows its place; undefined when stopped before. */
+  async run(): Promise<Founded | undefined> {
+    while (!this.#stopped) {
+      const round = await this.#round();
+      if ('founded' in round) return round.founded;
+      this.#tell(round.problem);
+      await this.#pause(
+        round.problem.code === 'unreachable' || round.problem.code === 'not-ready' ? pollMs : mendPollMs,
+      );
+    }
+    return undefined;
+  }
+
+  stop(): void {
+    this.#stopped = true;
+    this.#wake?.();
+  }
+
+  async #round(): Promise<Round> {
+    const { name, founders, hello } = this.#options;
+    const others = founders.filter((founder) => founder.name !== name);
+    const answers = await Promise.all(
+      others.map(async (founder): Promise<Answer | Silence> => {
+        try {
+          return { founder, hello: await hello(founder.peer) };
+        } catch (error) {
+          const reason = error instanceof Error ? error.message : String(error);
+          return { founder, problem: problem('unreachable', founder, `does not answer: ${reason}`) };
+        }
+      }),
+    );
+    const answered = answers.flatMap((answer) => ('hello' in answer ? [answer] : []));
+    for (const { founder, hello: peer } of answered) {
+      const found = this.#identityProblem(founder, peer);
+      if (found !== undefined) return { problem: found };
+    }
+    const places = answered.flatMap(({ founder, hello: peer }) =>
+      peer.membership === undefined ? [] : [this.#place(founder, peer.membership)],
+    );
+    const refusal = places.find((place) => 'problem' in place);
+    const [place] = places;
+    if (refusal !== undefined) return refusal;
+    if (place !== undefined) return place;
+    return this.#agree(answered, answers.flatMap((answer) => ('problem' in answer ? [answer.problem] : []))[0]);
+  }
+
+  /** Nobody has begun. Begin if everybody is here and has seen the same. */
+  #agree(answered: readonly Answer[], missing: BootstrapProblem | undefined): Round {
+    const { name, clusterId, founders, storeId } = this.#options;
+    if (!founders.some((founder) => founder.name === name)) {
+      const [first] = founders;
+      const message = `member ${name} is not among the founders, and no cluster answers that it could join`;
+      return { problem: { code: 'not-a-member', peer: first?.peer ?? '', message } };
+    }
+    for (const { founder, hello } of answered) {
+      if (describe(hello.founders) !== describe(founders)) {
+        const theirs = `is configured with the founders ${describe(hello.founders)}, this member with ${describe(founders)}`;
+        return { problem: problem('founders-differ', founder, `${theirs}: make them the same`) };
+      }
+    }
+    const stores = [{ name, storeId }, ...answered.map(({ hello }) => ({ name: hello.name, storeId: hello.storeId }))];
+    this.#seen = stores.sort(byName);
+    if (missing !== undefined) return { problem: missing };
+    const behind = answered.find(({ hello }) => !sameSeen(hello.seen, this.#seen));
+    if (behind !== undefined) {
+      return { problem: problem('not-ready', behind.founder, 'has not seen all founders yet') };
+    }
+    return founded(
+      'founder',
+      name,
+      firstState(clusterId, founders, new Map(stores.map((one) => [one.name, one.storeId]))),
+    );
+  }
+
+  /** The place that an existing cluster has for this member. */
+  #place(founder: Founder, membership: Membership): Round {
+    const { name, founders, storeId, clusterId } = this.#options;
+    const own = membership.members.find((member) => member.name === name);
+    if (own === undefined) {
+      const wayIn = `add it with \`sublet members add ${name}\`, or correct its configuration`;
+      return { problem: problem('not-a-member', founder, `belongs to a cluster that has no member ${name}: ${wayIn}`) };
+    }
+    if (own.storeId !== storeId) {
+      const lost = `knows ${name} with store ${own.storeId}, but this store is ${storeId}: its data was lost`;
+      const wayBack = `remove it with \`sublet members remove ${name}\` and add it again with \`sublet members add ${name}\``;
+      return { problem: problem('wiped', founder, `${lost}, and with it what it has promised; ${wayBack}`) };
+    }
+    const stores = new Map(membership.members.map((member) => [member.name, member.storeId]));
+    const first = firstState(clusterId, founders, stores);
+    if (first !== undefined && sameMembership(first.membership, membership)) return founded('founder', name, first);
+    // The membership has changed since: begin with nothing, and learn all from a snapshot.
+    const empty = { ...membership, confState: noMembership(clusterId).confState };
+    return founded('joined', name, { index: logIndex(0), term: term(0), time: 0, membership: empty });
+  }
+
+  #identityProblem(founder: Founder, peer: MemberHello): BootstrapProblem | undefined {
+    const { name, clusterId } = this.#options;
+    if (peer.clusterId !== clusterId) {
+      const clusters = `belongs to cluster ${peer.clusterId}, this member to ${clusterId}`;
+      return problem('other-cluster', founder, `${clusters}: correct the address, or the cluster id`);
+    }
+    if (peer.name === founder.name) return undefined;
+    const answers = `answers as ${peer.name}${peer.name === name ? ', which is the name of this member' : ''}`;
+    return problem('name-mismatch', founder, `${answers}: names are unique, and each has its own address`);
+  }
+
+  #tell(found: BootstrapProblem): void {
+    const key = `${found.code} ${found.peer} ${found.message}`;
+    // A bound on memory, not on what is told: after so many different problems the old ones count as news again.
+    if (this.#told.size >= 1000) this.#told.clear();
+    if (this.#told.has(key)) return;
+    this.#told.add(key);
+    this.#options.problem(found);
+  }
+
+  #pause(delayMs: number): Promise<void> {
+    if (this.#stopped) return Promise.resolve();
+    return new Promise((resolve) => {
+      const cancel = this.#options.clock.after(delayMs, resolve);
+      this.#wake = () => {
+        cancel();
+        resolve();
+      };
+    });
+  }
+}
+
+/** The state every founder writes; undefined if a store is not known. Ids go by the order of names. */
+function firstState(
+  clusterId: string,
+  founders: readonly Founder[],
+  stores: ReadonlyMap<string, string>,
+): AppliedMeta | undefined {
+  const members: MemberInfo[] = [];
+  for (const { name, peer } of [...founders].sort(byName)) {
+    const storeId = stores.get(name);
+    if (storeId === undefined) return undefined;
+    members.push({ id: memberId(members.length + 1), name, peer, storeId });
+  }
+  const confState = { ...noMembership(clusterId).confState, voters: members.map(({ id }) => id) };
+  const membership = { clusterId, confState, members, nextMemberId: memberId(members.length + 1) };
+  return { index: logIndex(1), term: term(1), time: 0, membership };
+}
+
+function founded(how: Founded['how'], name: string, meta: AppliedMeta | undefined): Round {
+  const own = meta?.membership.members.find((member) => member.name === name);
+  if (meta === undefined || own === undefined) throw new Error(`member ${name} is not in the state it wants to found`);
+  return { founded: { how, memberId: own.id, meta } };
+}
+
+function problem(code: BootstrapProblemCode, founder: Founder, what: string): BootstrapProblem {
+  return { code, peer: founder.peer, message: `${founder.name} at ${founder.peer} ${what}` };
+}
+
+function byName(one: { readonly name: string }, other: { readonly name: string }): number {
+  return one.name < other.name ? -1 : Number(one.name > other.name);
+}
+
+function describe(founders: readonly Founder[]): string {
+  return [...founders]
+    .sort(byName)
+    .map(({ name, peer }) => `${name}=${peer}`)
+    .join(', ');
+}
+
+function sameSeen(one: Seen, other: Seen): boolean {
+  const text = (seen: Seen) => JSON.stringify([...seen].sort(byName).map(({ name, storeId }) => [name, storeId]));
+  return text(one) === text(other);
+}
+
+function sameMembership(one: Membership, other: Membership): boolean {
+  const text = ({ confState, members, nextMemberId }: Membership) =>
+    JSON.stringify([
+      [...confState.voters].sort(),
+      confState.votersOutgoing,
+      confState.learners,
+      members.map(({ id, name, peer, storeId }) => [id, name, peer, storeId]),
+      nextMemberId,
+    ]);
+  return text(one) === text(other);
+}

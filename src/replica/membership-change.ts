@@ -1,0 +1,114 @@
+/**
+ * What a configuration change means for names, addresses and store ids. The core's `ConfChange` speaks of ids;
+ * its context carries, as JSON, who a new member is, so that everyone learns of it with the same entry.
+ */
+import { type ConfChange, noContext } from '#raft/conf-change.js';
+import { type ConfState, type MemberId, memberId } from '#raft/entry.js';
+import { InvariantError } from '#raft/errors.js';
+import type { RaftStatus } from '#raft/status.js';
+import type { MemberInfo, Membership } from '#replica/membership.js';
+
+/** One step that an operator asks for. New members come as learners, and vote once they are promoted. */
+export type MembershipChange =
+  | { readonly kind: 'add-learner'; readonly name: string; readonly peer: string; readonly storeId: string }
+  | { readonly kind: 'promote'; readonly member: MemberId }
+  | { readonly kind: 'remove'; readonly member: MemberId };
+
+/** Everyone a configuration names, whatever for, ascending. */
+export function memberIds(confState: ConfState): readonly MemberId[] {
+  const ids = new Set([
+    ...confState.voters,
+    ...confState.votersOutgoing,
+    ...confState.learners,
+    ...confState.learnersNext,
+  ]);
+  return [...ids].sort((one, other) => one - other);
+}
+
+export function isVoter({ voters, votersOutgoing }: ConfState, member: MemberId): boolean {
+  return voters.includes(member) || votersOutgoing.includes(member);
+}
+
+/** A learner this many entries behind the commit index, or fewer, counts as caught up. */
+export const promoteLagMax = 1000;
+
+/** The change can't be made as things stand; the message says why and what to do. Nothing happened. */
+export class MembershipRefusedError extends Error {
+  override readonly name = 'MembershipRefusedError';
+}
+
+/** Why a leader will not propose `change`; undefined if it will. */
+export function membershipRefusal(
+  change: MembershipChange,
+  { members, confState }: Membership,
+  { id, commit, progress }: RaftStatus,
+): string | undefined {
+  if (change.kind === 'add-learner') {
+    const twin = members.find(
+      ({ name, peer, storeId }) => name === change.name || peer === change.peer || storeId === change.storeId,
+    );
+    if (twin === undefined) return undefined;
+    return `member ${twin.id} is ${twin.name} at ${twin.peer} with store ${twin.storeId}: remove it first, or use another name, address and store`;
+  }
+  const member = members.find((one) => one.id === change.member);
+  if (member === undefined) return `there is no member ${change.member}`;
+  if (change.kind === 'remove') {
+    if (change.member === id) return `member ${member.name} leads the cluster: transfer leadership first`;
+    return isVoter(confState, change.member) && confState.voters.length === 1
+      ? `member ${member.name} is the only voter`
+      : undefined;
+  }
+  if (isVoter(confState, change.member)) return `member ${member.name} votes already`;
+  const match = progress.get(change.member)?.match ?? 0;
+  return commit - match > promoteLagMax
+    ? `member ${member.name} is at index ${match}, ${commit - match} entries behind; ${promoteLagMax} at most may be missing to vote`
+    : undefined;
+}
+
+/** The core's form of a change. A new member gets the next id. */
+export function toConfChange(change: MembershipChange, membership: Membership): ConfChange {
+  const transition = 'auto';
+  switch (change.kind) {
+    case 'add-learner': {
+      const { name, peer, storeId } = change;
+      const member: MemberInfo = { id: membership.nextMemberId, name, peer, storeId };
+      return {
+        transition,
+        operations: [{ kind: 'add-learner', member: member.id }],
+        context: new TextEncoder().encode(JSON.stringify(member)),
+      };
+    }
+    case 'promote':
+      return { transition, operations: [{ kind: 'add-voter', member: change.member }], context: noContext };
+    case 'remove':
+      return { transition, operations: [{ kind: 'remove', member: change.member }], context: noContext };
+  }
+}
+
+/** The membership once `change` has led the core to `confState`. @throws InvariantError if nobody knows who a new member is */
+export function changeMembers(membership: Membership, change: ConfChange, confState: ConfState): Membership {
+  const newcomer = change.context.byteLength === 0 ? undefined : decodeMember(change.context);
+  const known = new Map(membership.members.map((member) => [member.id, member]));
+  if (newcomer !== undefined) known.set(newcomer.id, newcomer);
+  const members = memberIds(confState).map((id) => {
+    const member = known.get(id);
+    if (member === undefined) throw new InvariantError('broken', `member ${id} was added without name and address`);
+    return member;
+  });
+  const nextMemberId = memberId(Math.max(membership.nextMemberId, ...members.map(({ id }) => id + 1)));
+  return { ...membership, confState, members, nextMemberId };
+}
+
+function decodeMember(context: Uint8Array): MemberInfo {
+  const parsed: unknown = JSON.parse(new TextDecoder().decode(context));
+  if (typeof parsed !== 'object' || parsed === null) throw malformed(parsed);
+  const { id, name, peer, storeId } = parsed as Partial<Record<keyof MemberInfo, unknown>>; // Checked field by field below.
+  if (typeof id !== 'number' || typeof name !== 'string' || typeof peer !== 'string' || typeof storeId !== 'string') {
+    throw malformed(parsed);
+  }
+  return { id: memberId(id), name, peer, storeId };
+}
+
+function malformed(value: unknown): InvariantError {
+  return new InvariantError('broken', `a configuration change names a member as ${JSON.stringify(value)}`);
+}

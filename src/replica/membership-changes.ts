@@ -1,0 +1,38 @@
+/** Membership changes on their way: who waits for the configuration entry at which index. */
+import type { Entry, Term } from '#raft/entry.js';
+import type { Position } from '#raft/raft.js';
+import type { Membership } from '#replica/membership.js';
+import { ProposeError } from '#replica/replicated-log.js';
+
+type Waiting = {
+  readonly term: Term;
+  readonly resolve: (membership: Membership) => void;
+  readonly reject: (error: ProposeError) => void;
+};
+
+export class MembershipChanges {
+  /** By log index. The core allows one change at a time, so this stays small. */
+  readonly #waiting = new Map<number, Waiting>();
+
+  add({ term, firstIndex }: Position): Promise<Membership> {
+    return new Promise((resolve, reject) => this.#waiting.set(firstIndex, { term, resolve, reject }));
+  }
+
+  /** `entry` was applied, and this is the membership now. */
+  passed(entry: Entry, membership: Membership): void {
+    const waiting = this.#waiting.get(entry.index);
+    if (waiting === undefined) return;
+    this.#waiting.delete(entry.index);
+    if (waiting.term === entry.term) waiting.resolve(membership);
+    else waiting.reject(new ProposeError('not-leader', `the change was replaced by the leader of term ${entry.term}`));
+  }
+
+  /** Gives up on changes of terms up to `term`: their outcome is unknown here. */
+  abandon(term: Term, error: () => ProposeError): void {
+    for (const [index, waiting] of this.#waiting) {
+      if (waiting.term > term) continue;
+      this.#waiting.delete(index);
+      waiting.reject(error());
+    }
+  }
+}

@@ -1,0 +1,125 @@
+/**
+ * Commands on their way: queued until the core takes them, then under way until they are applied, overwritten, or
+ * their leader has lost its office. Each caller gets exactly one answer.
+ */
+import type { Entry, Term } from '#raft/entry.js';
+import { type Applied, ProposeError } from '#replica/replicated-log.js';
+
+export type ProposalLimits = {
+  readonly commandBytesMax: number;
+  /** Commands waiting to be proposed; beyond it they are refused as `overloaded`. */
+  readonly queuedMax: number;
+  readonly queuedBytesMax: number;
+  /** Commands proposed at once: one log batch, one append message per peer. */
+  readonly perBatchMax: number;
+  readonly bytesPerBatchMax: number;
+  /** Commands proposed and not yet answered. */
+  readonly underWayMax: number;
+};
+
+type Caller<Output> = {
+  readonly resolve: (applied: Applied<Output>) => void;
+  readonly reject: (error: ProposeError) => void;
+};
+type Queued<Output> = Caller<Output> & { readonly command: Uint8Array };
+type UnderWay<Output> = Caller<Output> & { readonly term: Term };
+
+export class Proposals<Output> {
+  readonly #limits: ProposalLimits;
+  #queue: Queued<Output>[] = [];
+  #queuedBytes = 0;
+  /** By log index. */
+  readonly #underWay = new Map<number, UnderWay<Output>>();
+
+  constructor(limits: ProposalLimits) {
+    this.#limits = limits;
+  }
+
+  get queued(): number {
+    return this.#queue.length;
+  }
+
+  get underWay(): number {
+    return this.#underWay.size;
+  }
+
+  /** Queues a command. @throws ProposeError, as a rejection: `too-large`, `overloaded` */
+  add(command: Uint8Array): Promise<Applied<Output>> {
+    const { commandBytesMax, queuedMax, queuedBytesMax } = this.#limits;
+    const bytes = command.byteLength;
+    if (bytes > commandBytesMax) {
+      return Promise.reject(
+        new ProposeError('too-large', `the command has ${bytes} bytes, ${commandBytesMax} at most`),
+      );
+    }
+    if (this.#queue.length >= queuedMax || this.#queuedBytes + bytes > queuedBytesMax) {
+      const waiting = `${this.#queue.length} commands of ${this.#queuedBytes} bytes wait to be proposed`;
+      const most = `${queuedMax} commands and ${queuedBytesMax} bytes at most`;
+      return Promise.reject(new ProposeError('overloaded', `${waiting}, ${most}: try again shortly`));
+    }
+    this.#queuedBytes += bytes;
+    return new Promise((resolve, reject) => this.#queue.push({ command, resolve, reject }));
+  }
+
+  /** What goes into the next batch, still queued: see `proposed`. */
+  nextBatch(): readonly Uint8Array[] {
+    const { perBatchMax, bytesPerBatchMax, underWayMax } = this.#limits;
+    const batch: Uint8Array[] = [];
+    let bytes = 0;
+    const most = Math.min(perBatchMax, underWayMax - this.#underWay.size);
+    for (const { command } of this.#queue) {
+      bytes += command.byteLength;
+      if (batch.length >= most || (batch.length > 0 && bytes > bytesPerBatchMax)) break;
+      batch.push(command);
+    }
+    return batch;
+  }
+
+  /** The first `count` queued commands are now in the log, from `firstIndex` on. */
+  proposed(count: number, term: Term, firstIndex: number): void {
+    for (const [at, { command, resolve, reject }] of this.#queue.splice(0, count).entries()) {
+      this.#queuedBytes -= command.byteLength;
+      this.#underWay.set(firstIndex + at, { term, resolve, reject });
+    }
+  }
+
+  /** Answers whoever waits for `entry`. */
+  applied(applied: Applied<Output>, entry: Entry): void {
+    const waiting = this.#takeAt(entry);
+    if (waiting?.term === entry.term) waiting.resolve(applied);
+    else waiting?.reject(overwritten(entry));
+  }
+
+  /** `entry` carried no command, so whoever waits at its index waits in vain. */
+  passed(entry: Entry): void {
+    this.#takeAt(entry)?.reject(overwritten(entry));
+  }
+
+  /** Refuses all that is queued: nothing happened to them. */
+  refuseQueued(error: () => ProposeError): void {
+    const queue = this.#queue;
+    this.#queue = [];
+    this.#queuedBytes = 0;
+    for (const { reject } of queue) reject(error());
+  }
+
+  /** Gives up on proposals of terms up to `term`: their outcome is unknown here. */
+  abandon(term: Term, error: () => ProposeError): void {
+    for (const [index, waiting] of this.#underWay) {
+      if (waiting.term > term) continue;
+      this.#underWay.delete(index);
+      waiting.reject(error());
+    }
+  }
+
+  #takeAt({ index }: Entry): UnderWay<Output> | undefined {
+    const waiting = this.#underWay.get(index);
+    if (waiting !== undefined) this.#underWay.delete(index);
+    return waiting;
+  }
+}
+
+/** Another entry was committed at its index, so this command never will be. */
+function overwritten({ index, term }: Entry): ProposeError {
+  return new ProposeError('not-leader', `the command was replaced at ${index} by the leader of term ${term}`);
+}

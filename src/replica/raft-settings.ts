@@ -1,0 +1,32 @@
+/** The core's configuration, from a replica's timing and limits. One tick is one heartbeat. */
+import type { RaftConfig } from '#raft/config.js';
+import type { LogIndex, MemberId } from '#raft/entry.js';
+import type { ReplicaLimits, ReplicaTiming } from '#replica/replica-options.js';
+
+export type RaftSettings = {
+  readonly id: MemberId;
+  readonly applied: LogIndex;
+  readonly timing: ReplicaTiming;
+  readonly limits: ReplicaLimits;
+  readonly random: (below: number) => number;
+};
+
+export function raftConfig({ id, applied, timing, limits, random }: RaftSettings): RaftConfig {
+  return {
+    ...{ id, applied, random },
+    heartbeatTicks: 1,
+    electionTicks: Math.round(timing.electionMs / timing.heartbeatMs),
+    preVote: true,
+    checkQuorum: true,
+    asyncStorageWrites: true,
+    readOnly: 'safe',
+    stepDownOnRemoval: true,
+    // A command is proposed where it can be answered: callers are told who leads.
+    disableProposalForwarding: true,
+    maxAppendBytes: limits.appendBytesMax,
+    maxInflightAppends: limits.appendsInFlightMax,
+    maxInflightBytes: limits.appendBytesInFlightMax,
+    maxCommittedBytesPerReady: limits.applyBytesPerStepMax,
+    maxUncommittedBytes: limits.uncommittedBytesMax,
+  };
+}

@@ -1,0 +1,26 @@
+/** What a replica tells its observer: for logs, for metrics, and to end the process when it can't go on. */
+import type { LogIndex, MemberId } from '#raft/entry.js';
+import type { BootstrapProblem } from '#replica/bootstrap-problem.js';
+import type { Membership } from '#replica/membership.js';
+
+export type ReplicaEvent =
+  /** The member has stopped for good: its store failed, its state can't be trusted, or a command is unknown to it. End the process with an error. */
+  | { readonly kind: 'fatal'; readonly error: Error }
+  /** The membership no longer has this member: it has stopped. */
+  | { readonly kind: 'removed'; readonly message: string }
+  /** Why the cluster can't begin yet, or this member can't take part; told once per problem, and tried again. */
+  | { readonly kind: 'bootstrap-problem'; readonly problem: BootstrapProblem }
+  | { readonly kind: 'bootstrapped'; readonly membership: Membership; readonly how: 'founder' | 'joined' }
+  | { readonly kind: 'membership'; readonly membership: Membership }
+  /** A write has been under way for longer than an election timeout: a leader hands over, a follower does not campaign. */
+  | { readonly kind: 'disk-hangs'; readonly forMs: number; readonly handsOverTo: MemberId | undefined }
+  | { readonly kind: 'disk-answers'; readonly afterMs: number }
+  /** This member did nothing for longer than an election timeout. */
+  | { readonly kind: 'paused'; readonly forMs: number }
+  | { readonly kind: 'snapshot-sent'; readonly to: MemberId; readonly index: LogIndex }
+  | { readonly kind: 'snapshot-failed'; readonly to: MemberId; readonly error: Error }
+  | { readonly kind: 'snapshot-installed'; readonly index: LogIndex; readonly from: MemberId }
+  /** A peer will not talk to this member; told once per reason. */
+  | { readonly kind: 'refused-by-peer'; readonly peer: string; readonly reason: string }
+  /** A message from a peer that no correct peer sends, or that came too late to matter; dropped. */
+  | { readonly kind: 'message-refused'; readonly from: MemberId; readonly reason: string };

@@ -1,0 +1,98 @@
+/** What a replica is made of and bounded by. Everything it touches of the world comes in here. */
+import type { Clock } from '#replica/clock.js';
+import type { CompactionLimits } from '#replica/compaction.js';
+import type { LogStore } from '#replica/log-store.js';
+import type { Founder, PeerNetwork } from '#replica/peer-network.js';
+import type { ProposalLimits } from '#replica/proposals.js';
+import type { ReadBarrierLimits } from '#replica/read-barriers.js';
+import type { ReplicaEvent } from '#replica/replica-event.js';
+import type { StateMachine } from '#replica/state-machine.js';
+import type { StorageWriterLimits } from '#replica/storage-writer.js';
+
+/** Runs `run` after what has already arrived was handed over: once per turn of the event loop (`setImmediate`). */
+export type Defer = (run: () => void) => void;
+
+export type ReplicaTiming = {
+  /** Between two heartbeats of a leader, 1 ms or more. */
+  readonly heartbeatMs: number;
+  /** Without a leader's word for this long, up to twice as long, a member campaigns: at least 5 × `heartbeatMs`. */
+  readonly electionMs: number;
+};
+
+export type ReplicaLimits = {
+  readonly proposals: ProposalLimits;
+  readonly reads: ReadBarrierLimits;
+  readonly writes: StorageWriterLimits;
+  readonly compaction: CompactionLimits;
+  /** Bytes of entries proposed and not yet committed. */
+  readonly uncommittedBytesMax: number;
+  /** Append messages, and bytes of entries, under way to one peer; bytes of entries in one message. */
+  readonly appendsInFlightMax: number;
+  readonly appendBytesInFlightMax: number;
+  readonly appendBytesMax: number;
+  /** Bytes of committed entries applied in one step. */
+  readonly applyBytesPerStepMax: number;
+  /** Applied changes not yet stored: written without waiting for company beyond so many bytes, and after so many ms. */
+  readonly unsavedBytesMax: number;
+  readonly flushAfterMs: number;
+  /** Snapshots streamed to followers at a time. */
+  readonly snapshotSendsMax: number;
+};
+
+const kibi = 1024;
+const mebi = 1024 * kibi;
+
+export const defaultReplicaTiming: ReplicaTiming = { heartbeatMs: 100, electionMs: 1000 };
+
+export const defaultReplicaLimits: ReplicaLimits = {
+  proposals: {
+    commandBytesMax: mebi,
+    queuedMax: 16_384,
+    queuedBytesMax: 16 * mebi,
+    perBatchMax: 1024,
+    bytesPerBatchMax: mebi,
+    underWayMax: 16_384,
+  },
+  reads: { waitingMax: 65_536, timeoutMs: 5000, retryMs: 500 },
+  writes: { entriesPerWriteMax: 8192, bytesPerWriteMax: 4 * mebi },
+  compaction: { entriesKept: 10_000, compactionStep: 1000 },
+  uncommittedBytesMax: 16 * mebi,
+  appendsInFlightMax: 256,
+  appendBytesInFlightMax: 16 * mebi,
+  appendBytesMax: 2 * mebi,
+  applyBytesPerStepMax: 256 * kibi,
+  unsavedBytesMax: 4 * mebi,
+  flushAfterMs: 1000,
+  snapshotSendsMax: 2,
+};
+
+export type ReplicaOptions<Output> = {
+  /** This member's name, and the cluster it belongs to, as configured. */
+  readonly name: string;
+  readonly clusterId: string;
+  /** The first members, this one among them. Only the very first start of the cluster asks for it. */
+  readonly founders: readonly Founder[];
+  /** Opened by the caller, who closes it after `stop`. */
+  readonly store: LogStore;
+  readonly network: PeerNetwork;
+  readonly machine: StateMachine<Output>;
+  /** The kinds of commands that `machine` knows; peers are told. */
+  readonly commandKinds: readonly string[];
+  readonly clock: Clock;
+  readonly defer: Defer;
+  /** A uniform integer in [0, below). */
+  readonly random: (below: number) => number;
+  /** Told of what an operator or a log wants to know. Must not throw. */
+  readonly observe: (event: ReplicaEvent) => void;
+  readonly timing?: ReplicaTiming;
+  readonly limits?: Partial<ReplicaLimits>;
+};
+
+/** @throws RangeError naming the field, its value and the limit */
+export function checkTiming({ heartbeatMs, electionMs }: ReplicaTiming): void {
+  if (!(heartbeatMs >= 1)) throw new RangeError(`heartbeat ${heartbeatMs} ms is too short: 1 ms at least`);
+  if (!(electionMs >= 5 * heartbeatMs)) {
+    const least = `${5 * heartbeatMs} ms at least`;
+    throw new RangeError(`election timeout ${electionMs} ms is too short: 5 heartbeats, ${least}`);
+  }
+}

@@ -1,0 +1,66 @@
+/** A replica's state for operators, put together from the core's and the replica's own. */
+import { type LogIndex, logIndex, type MemberId, noMember, term } from '#raft/entry.js';
+import type { RaftStatus } from '#raft/status.js';
+import type { MemberInfo, Membership } from '#replica/membership.js';
+import { isVoter } from '#replica/membership-change.js';
+import type { PeerStatus, ReplicaStatus } from '#replica/replicated-log.js';
+
+export type ReplicaStatusParts = {
+  readonly self: MemberInfo;
+  readonly membership: Membership;
+  readonly raft: RaftStatus;
+  readonly applied: LogIndex;
+  readonly ready: boolean;
+  readonly writer: { readonly writes: number; readonly entriesWritten: number };
+  readonly lastContactMs: ReadonlyMap<MemberId, number>;
+  readonly snapshotsSent: number;
+  readonly snapshotsInstalled: number;
+  readonly spaceProblem: string | undefined;
+};
+
+export function replicaStatus(parts: ReplicaStatusParts): ReplicaStatus {
+  const { self, membership, raft, writer } = parts;
+  return {
+    self,
+    membership,
+    role: raft.role,
+    term: raft.term,
+    leader: membership.members.find(({ id }) => id === raft.leader),
+    commitIndex: raft.commit,
+    appliedIndex: parts.applied,
+    lastIndex: raft.lastIndex,
+    firstIndex: raft.firstIndex,
+    leaderReady: parts.ready,
+    peers: membership.members.filter(({ id }) => id !== self.id).map((member) => peerStatus(member, parts)),
+    writes: writer.writes,
+    entriesWritten: writer.entriesWritten,
+    snapshotsSent: parts.snapshotsSent,
+    snapshotsInstalled: parts.snapshotsInstalled,
+    spaceProblem: parts.spaceProblem,
+  };
+}
+
+function peerStatus(member: MemberInfo, { membership, raft, lastContactMs }: ReplicaStatusParts): PeerStatus {
+  return {
+    member,
+    role: isVoter(membership.confState, member.id) ? 'voter' : 'learner',
+    matchIndex: raft.progress.get(member.id)?.match,
+    lastContactMs: lastContactMs.get(member.id),
+  };
+}
+
+/** Of a member that is not at work: it waits to be founded, or has stopped. */
+export function idleStatus(self: MemberInfo, membership: Membership, spaceProblem: string | undefined): ReplicaStatus {
+  const none = logIndex(0);
+  return {
+    ...{ self, membership, role: 'follower', term: term(0), leader: undefined },
+    ...{ commitIndex: none, appliedIndex: none, lastIndex: none, firstIndex: none, leaderReady: false, peers: [] },
+    ...{ writes: 0, entriesWritten: 0, snapshotsSent: 0, snapshotsInstalled: 0, spaceProblem },
+  };
+}
+
+/** The membership of a cluster that does not exist yet. */
+export function noMembership(clusterId: string): Membership {
+  const confState = { voters: [], votersOutgoing: [], learners: [], learnersNext: [], autoLeave: false };
+  return { clusterId, confState, members: [], nextMemberId: noMember };
+}

@@ -1,0 +1,245 @@
+/**
+ * One replica of a log: a Raft member with its store, its peers and a state machine, all by interface. This is
+ * the whole of its life: found or join a cluster, load what is stored, take part, stop. Knows nothing of
+ * what it replicates.
+ */
+import { type LogIndex, type MemberId, noMember } from '#raft/entry.js';
+import { ActiveReplica, type ActiveReplicaListener } from '#replica/active-replica.js';
+import { type Founded, Founding } from '#replica/founding.js';
+import type { LoadedLog } from '#replica/log-store.js';
+import type { AppliedMeta, MemberInfo, Membership } from '#replica/membership.js';
+import type { MembershipChange } from '#replica/membership-change.js';
+import type { LeadershipNotice } from '#replica/office.js';
+import type { MemberHello, PeerHandler } from '#replica/peer-network.js';
+import {
+  checkTiming,
+  defaultReplicaLimits,
+  defaultReplicaTiming,
+  type ReplicaOptions,
+} from '#replica/replica-options.js';
+import { idleStatus, noMembership } from '#replica/replica-status.js';
+import { type Applied, ProposeError, type ReplicaStatus, type ReplicatedLog } from '#replica/replicated-log.js';
+import { asError } from '#replica/snapshot-transfers.js';
+
+export class Replica<Output> implements ReplicatedLog<Output> {
+  readonly #options: ReplicaOptions<Output>;
+  readonly #onApplied = new Set<(applied: Applied<Output>) => void>();
+  readonly #onRestored = new Set<(index: LogIndex) => void>();
+  readonly #onLeadership = new Set<(notice: LeadershipNotice) => void>();
+  readonly #refusals = new Set<string>();
+  #founding: Founding | undefined;
+  #active: ActiveReplica<Output> | undefined;
+  /** Known while the cluster exists but the core is not at work yet. */
+  #stored: { readonly self: MemberInfo; readonly membership: Membership } | undefined;
+  #stopped = false;
+
+  /** @throws RangeError when the timing is out of range */
+  constructor(options: ReplicaOptions<Output>) {
+    checkTiming(options.timing ?? defaultReplicaTiming);
+    this.#options = options;
+  }
+
+  /**
+   * Listens to its peers, founds or joins the cluster if its store is empty, loads the state and takes part. Resolves
+   * when it does, which may be long: what it waits for is observed as `bootstrap-problem`. Rejects when it can't
+   * listen, the store is another member's, or the stored state can't be read.
+   */
+  async start(): Promise<void> {
+    const { store, network, machine, observe } = this.#options;
+    await network.start(this.#peerHandler());
+    const start = await this.#begin();
+    if (start === undefined || this.#stopped) return;
+    const { log, applied, memberId } = start;
+    const self = this.#selfIn(applied.membership, memberId);
+    this.#stored = { self, membership: applied.membership };
+    if (start.how !== undefined) observe({ kind: 'bootstrapped', membership: applied.membership, how: start.how });
+    await machine.restore(store.records(), applied);
+    if (this.#stopped) return;
+    const timing = this.#options.timing ?? defaultReplicaTiming;
+    const limits = { ...defaultReplicaLimits, ...this.#options.limits };
+    this.#active = new ActiveReplica(this.#options, { self, log, applied, timing, limits }, this.#listener());
+    this.#active.start();
+  }
+
+  /**
+   * Ends this member's part: with `transfer` a leader hands over first, and answers what is under way. Stores what is
+   * applied, and stops the network; the store stays open. Takes a few election timeouts at most.
+   */
+  async stop({ transfer = false }: { readonly transfer?: boolean } = {}): Promise<void> {
+    this.#founding?.stop();
+    await this.#active?.stop({ transfer });
+    this.#stopped = true;
+    await this.#options.network.stop();
+  }
+
+  propose(command: Uint8Array): Promise<Applied<Output>> {
+    return this.#active?.propose(command) ?? Promise.reject(this.#notAtWork());
+  }
+
+  readBarrier(): Promise<LogIndex> {
+    return this.#active?.readBarrier() ?? Promise.reject(this.#notAtWork());
+  }
+
+  /**
+   * Makes one change of the membership; answers with the membership once it is applied here. Leader only.
+   * @throws ProposeError, MembershipRefusedError, as rejections
+   */
+  changeMembership(change: MembershipChange): Promise<Membership> {
+    return this.#active?.changeMembership(change) ?? Promise.reject(this.#notAtWork());
+  }
+
+  /**
+   * Asks the leader, this member or another, to hand over to `to`, or (leader only) to the voter that is furthest.
+   * Returns whom it asked for; undefined when there is nobody to ask. `onLeadership` tells whether it came to be.
+   */
+  transferLeadership(to?: MemberId): MemberId | undefined {
+    return this.#active?.transferLeadership(to);
+  }
+
+  /**
+   * The kinds of commands that every member can apply, as they answer now. A kind that is not among them must not be
+   * proposed yet: a member would meet it and stop. Rejects while a member does not answer.
+   */
+  async commandKindsOfAll(): Promise<ReadonlySet<string>> {
+    const { network, commandKinds } = this.#options;
+    const { self, membership } = this.status();
+    const peers = membership.members.filter(({ id }) => id !== self.id);
+    const hellos = await Promise.all(peers.map(({ peer }) => network.hello(peer)));
+    return new Set(commandKinds.filter((kind) => hellos.every((hello) => hello.commandKinds.includes(kind))));
+  }
+
+  onApplied(listener: (applied: Applied<Output>) => void): () => void {
+    return subscribe(this.#onApplied, listener);
+  }
+
+  onRestored(listener: (index: LogIndex) => void): () => void {
+    return subscribe(this.#onRestored, listener);
+  }
+
+  onLeadership(listener: (notice: LeadershipNotice) => void): () => void {
+    return subscribe(this.#onLeadership, listener);
+  }
+
+  status(): ReplicaStatus {
+    if (this.#active !== undefined) return this.#active.status();
+    const { store, clusterId } = this.#options;
+    const membership = this.#stored?.membership ?? noMembership(clusterId);
+    return idleStatus(this.#stored?.self ?? this.#configuredSelf(), membership, store.spaceProblem());
+  }
+
+  /** What the core starts from; undefined when stopped before it was founded. */
+  async #begin(): Promise<
+    | {
+        readonly log: Pick<LoadedLog, 'hardState' | 'entries' | 'compacted'>;
+        readonly applied: AppliedMeta;
+        readonly memberId: MemberId | undefined;
+        readonly how: Founded['how'] | undefined;
+      }
+    | undefined
+  > {
+    const { store } = this.#options;
+    const { applied } = store.loaded;
+    if (applied !== undefined) return { log: store.loaded, applied, memberId: store.identity.memberId, how: undefined };
+    const founded = await this.#found();
+    if (founded === undefined || this.#stopped) return undefined;
+    const { meta, memberId, how } = founded;
+    await store.bootstrap(memberId, meta);
+    const log = { hardState: undefined, entries: [], compacted: { index: meta.index, term: meta.term } };
+    return { log, applied: meta, memberId, how };
+  }
+
+  #found(): Promise<Founded | undefined> {
+    const { name, clusterId, founders, store, clock, network, observe } = this.#options;
+    this.#founding = new Founding({
+      ...{ name, clusterId, founders, clock, storeId: store.identity.storeId },
+      hello: (peer) => network.hello(peer),
+      problem: (problem) => observe({ kind: 'bootstrap-problem', problem }),
+    });
+    return this.#founding.run();
+  }
+
+  /** Who this member is by its own store. @throws Error when that is not who it is configured to be */
+  #selfIn({ clusterId, members }: Membership, id: MemberId | undefined): MemberInfo {
+    const { name, clusterId: configured, store } = this.#options;
+    if (clusterId !== configured) {
+      const way = 'correct the configuration, or use another data directory';
+      throw new Error(
+        `this store belongs to cluster ${clusterId}, but the configured cluster is ${configured}: ${way}`,
+      );
+    }
+    const self = members.find((member) => member.id === id);
+    if (self === undefined) {
+      throw new Error(`member ${name} (id ${id}) is not in the membership that its store holds: it was removed`);
+    }
+    if (self.name !== name) {
+      throw new Error(`this store belongs to member ${self.name}, but the configured name is ${name}`);
+    }
+    if (self.storeId !== store.identity.storeId) {
+      throw new Error(`the cluster knows member ${name} with store ${self.storeId}, not ${store.identity.storeId}`);
+    }
+    return self;
+  }
+
+  #configuredSelf(): MemberInfo {
+    const { name, founders, store } = this.#options;
+    const peer = founders.find((founder) => founder.name === name)?.peer ?? '';
+    return { id: noMember, name, peer, storeId: store.identity.storeId };
+  }
+
+  #hello(): MemberHello {
+    const { name, clusterId, commandKinds, founders, store } = this.#options;
+    const membership = this.#active?.membership ?? this.#stored?.membership ?? store.loaded.applied?.membership;
+    const bootstrapped = membership !== undefined;
+    const seen = this.#founding?.seen ?? [];
+    const { storeId } = store.identity;
+    return { clusterId, name, storeId, bootstrapped, membership, commandKinds, founders, seen };
+  }
+
+  #peerHandler(): PeerHandler {
+    return {
+      hello: () => this.#hello(),
+      receive: (message) => this.#active?.receive(message),
+      receiveSnapshot: (message, meta, chunks) =>
+        this.#active?.receiveSnapshot(message, meta, chunks) ?? Promise.reject(this.#notAtWork()),
+      unreachable: (member) => this.#active?.unreachable(member),
+      refused: (peer, reason) => this.#onRefused(peer, reason),
+    };
+  }
+
+  #onRefused(peer: string, reason: string): void {
+    const key = `${peer} ${reason}`;
+    if (this.#refusals.size >= 1000) this.#refusals.clear();
+    if (this.#refusals.has(key)) return;
+    this.#refusals.add(key);
+    this.#options.observe({ kind: 'refused-by-peer', peer, reason });
+  }
+
+  #listener(): ActiveReplicaListener<Output> {
+    return {
+      applied: (applied) => tell(this.#onApplied, applied),
+      restored: (index) => tell(this.#onRestored, index),
+      leadership: (notice) => tell(this.#onLeadership, notice),
+      ended: () => {
+        this.#stopped = true;
+        this.#options.network.stop().catch((error: unknown) => {
+          this.#options.observe({ kind: 'fatal', error: asError(error) });
+        });
+      },
+    };
+  }
+
+  #notAtWork(): ProposeError {
+    const { name } = this.#options;
+    if (this.#stopped) return new ProposeError('stopped', `member ${name} has stopped`);
+    return new ProposeError('not-leader', `member ${name} does not take part yet: its cluster waits to be founded`);
+  }
+}
+
+function subscribe<Listener>(listeners: Set<Listener>, listener: Listener): () => void {
+  listeners.add(listener);
+  return () => listeners.delete(listener);
+}
+
+function tell<Value>(listeners: ReadonlySet<(value: Value) => void>, value: Value): void {
+  for (const listener of listeners) listener(value);
+}

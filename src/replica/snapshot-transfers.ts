@@ -1,0 +1,137 @@
+/**
+ * Snapshots on their way: those streamed out to followers that are behind the compaction point, and the one being
+ * received. Both leave the log at work; a transfer that ends early starts over with the next one.
+ */
+import type { LogIndex, MemberId, SnapshotMeta } from '#raft/entry.js';
+import type { SnapshotMessage } from '#raft/message.js';
+import type { LogStore, StagedSnapshot } from '#replica/log-store.js';
+import type { AppliedMeta } from '#replica/membership.js';
+import type { PeerNetwork } from '#replica/peer-network.js';
+import type { StateRecord } from '#replica/state-machine.js';
+
+export type SendResult = { readonly to: MemberId; readonly index: LogIndex; readonly error: Error | undefined };
+
+export class SnapshotSender {
+  readonly #store: LogStore;
+  readonly #network: PeerNetwork;
+  readonly #sendsMax: number;
+  readonly #ended: (result: SendResult) => void;
+  /** Per member, the lowest index whose successors it will need: the log must not be compacted beyond it. */
+  readonly #underWay = new Map<MemberId, LogIndex>();
+
+  constructor(store: LogStore, network: PeerNetwork, sendsMax: number, ended: (result: SendResult) => void) {
+    this.#store = store;
+    this.#network = network;
+    this.#sendsMax = sendsMax;
+    this.#ended = ended;
+  }
+
+  /** The log is needed from behind this index on; undefined when nothing is under way. */
+  get pinned(): LogIndex | undefined {
+    let lowest: LogIndex | undefined;
+    for (const index of this.#underWay.values()) lowest = lowest === undefined || index < lowest ? index : lowest;
+    return lowest;
+  }
+
+  /** Streams the applied state to whom `message` names. It may be newer than the message promises, never older. */
+  send(message: SnapshotMessage): void {
+    const { to, snapshot } = message;
+    if (this.#underWay.has(to)) return;
+    if (this.#underWay.size >= this.#sendsMax) {
+      const error = new Error(`${this.#sendsMax} snapshots are being sent already; this one comes later`);
+      this.#ended({ to, index: snapshot.index, error });
+      return;
+    }
+    this.#underWay.set(to, snapshot.index);
+    this.#stream(message).then(
+      (index) => this.#end({ to, index, error: undefined }),
+      (error: unknown) => this.#end({ to, index: snapshot.index, error: asError(error) }),
+    );
+  }
+
+  async #stream(message: SnapshotMessage): Promise<LogIndex> {
+    const source = await this.#store.openSnapshot();
+    try {
+      const snapshot = snapshotOf(source.meta);
+      await this.#network.sendSnapshot({ ...message, snapshot }, source);
+      return snapshot.index;
+    } finally {
+      await source.close();
+    }
+  }
+
+  #end(result: SendResult): void {
+    this.#underWay.delete(result.to);
+    this.#ended(result);
+  }
+}
+
+/** Takes snapshots in, one at a time, and keeps the staged one until the core has decided about it. */
+export class SnapshotReceiver {
+  readonly #store: LogStore;
+  readonly #offer: (message: SnapshotMessage) => void;
+  #receiving = false;
+  #staged: StagedSnapshot | undefined;
+
+  /** `offer` gives a snapshot that is staged to the core and works off what the core then wants. */
+  constructor(store: LogStore, offer: (message: SnapshotMessage) => void) {
+    this.#store = store;
+    this.#offer = offer;
+  }
+
+  /** Rejects when the stream breaks, when another one is being received, and when it contradicts its message. */
+  async receive(
+    message: SnapshotMessage,
+    meta: AppliedMeta,
+    chunks: AsyncIterable<readonly StateRecord[]>,
+  ): Promise<void> {
+    const { index, term } = message.snapshot;
+    if (meta.index !== index || meta.term !== term) {
+      throw new Error(`a snapshot at ${meta.index} of term ${meta.term} came as one at ${index} of term ${term}`);
+    }
+    if (this.#receiving) throw new Error('another snapshot is being received');
+    this.#receiving = true;
+    try {
+      await this.#stage(message, meta, chunks);
+    } finally {
+      this.#receiving = false;
+    }
+  }
+
+  /** The staged snapshot that the core now wants installed. */
+  claim({ index, term }: SnapshotMeta): StagedSnapshot {
+    const staged = this.#staged;
+    if (staged?.meta.index !== index || staged.meta.term !== term) {
+      throw new Error(`the core wants the snapshot at ${index} of term ${term} installed, which was not received`);
+    }
+    this.#staged = undefined;
+    return staged;
+  }
+
+  async #stage(
+    message: SnapshotMessage,
+    meta: AppliedMeta,
+    chunks: AsyncIterable<readonly StateRecord[]>,
+  ): Promise<void> {
+    const sink = await this.#store.stageSnapshot(meta);
+    let claimed = false;
+    try {
+      for await (const records of chunks) await sink.append(records);
+      this.#staged = await sink.finish();
+      this.#offer(message);
+      claimed = this.#staged === undefined;
+    } finally {
+      // What is left of a transfer that broke, or of a snapshot that the core did not want.
+      this.#staged = undefined;
+      if (!claimed) await sink.abort();
+    }
+  }
+}
+
+export function snapshotOf({ index, term, membership }: AppliedMeta): SnapshotMeta {
+  return { index, term, confState: membership.confState };
+}
+
+export function asError(error: unknown): Error {
+  return error instanceof Error ? error : new Error(String(error));
+}

@@ -1,0 +1,52 @@
+/**
+ * A state machine for tests: commands are lines of text, kept in order. A line `KEY=VALUE` also sets a record, and
+ * `unknown` is a command that it does not know.
+ */
+import type { ApplyPosition, RecordChange, StateMachine, StateRecord } from '#replica/state-machine.js';
+import { UnknownCommandError } from '#replica/state-machine.js';
+
+export type LedgerLine = { readonly index: number; readonly time: number; readonly text: string };
+
+export class Ledger implements StateMachine<string> {
+  /** What this process applied itself. */
+  readonly lines: LedgerLine[] = [];
+  /** The whole state: by number of the line, its text. */
+  readonly records = new Map<number, string>();
+  restores = 0;
+
+  apply(
+    command: Uint8Array,
+    at: ApplyPosition,
+  ): { readonly output: string; readonly changes: readonly RecordChange[] } {
+    const text = new TextDecoder().decode(command);
+    if (text === 'unknown') throw new UnknownCommandError('command kind "unknown" is not known to this version');
+    this.lines.push({ index: at.index, time: at.time, text });
+    const number = this.records.size + 1;
+    this.records.set(number, text);
+    return {
+      output: `${number}: ${text}`,
+      changes: [{ key: numberKey(number), value: new TextEncoder().encode(text) }],
+    };
+  }
+
+  async restore(records: AsyncIterable<readonly StateRecord[]>): Promise<void> {
+    this.records.clear();
+    this.restores += 1;
+    for await (const batch of records) {
+      for (const { key, value } of batch) {
+        const number = new DataView(key.buffer, key.byteOffset, key.byteLength).getUint32(0);
+        this.records.set(number, new TextDecoder().decode(value));
+      }
+    }
+  }
+
+  get text(): string {
+    return [...this.records].map(([number, line]) => `${number} ${line}`).join('\n');
+  }
+}
+
+function numberKey(number: number): Uint8Array {
+  const key = new Uint8Array(4);
+  new DataView(key.buffer).setUint32(0, number);
+  return key;
+}

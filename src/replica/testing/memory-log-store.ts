@@ -1,0 +1,245 @@
+/**
+ * A log store in memory, in two halves: the disk, which survives a crash and holds only what was synced, and the
+ * store, a process's handle on it, which dies with the process. A write takes time, may hang, and may fail with its
+ * data there or not; a failure poisons the store.
+ */
+import type { Entry, HardState, MemberId } from '#raft/entry.js';
+import { logIndex, term } from '#raft/entry.js';
+import { invariant } from '#raft/errors.js';
+import {
+  type LoadedLog,
+  type LogStore,
+  type LogWrite,
+  type SnapshotSink,
+  type SnapshotSource,
+  type StagedSnapshot,
+  StoreError,
+  type StoreIdentity,
+} from '#replica/log-store.js';
+import type { AppliedMeta } from '#replica/membership.js';
+import type { StateRecord } from '#replica/state-machine.js';
+
+/** What a disk does with a write. */
+export type WriteFate =
+  | { readonly kind: 'ok'; readonly afterMs: number }
+  /** Answers only when `MemoryDisk.release` is called. */
+  | { readonly kind: 'hang' }
+  | { readonly kind: 'fail'; readonly afterMs: number; readonly stored: boolean };
+
+type Records = ReadonlyMap<string, StateRecord>;
+type Content = {
+  readonly hardState: HardState | undefined;
+  readonly compacted: { readonly index: Entry['index']; readonly term: Entry['term'] };
+  readonly entries: readonly Entry[];
+  readonly applied: AppliedMeta | undefined;
+  readonly records: Records;
+};
+
+/** What is on stable storage, and how the disk behaves. */
+export class MemoryDisk {
+  readonly storeId: string;
+  clusterId: string | undefined;
+  memberId: MemberId | undefined;
+  content: Content = {
+    hardState: undefined,
+    compacted: { index: logIndex(0), term: term(0) },
+    entries: [],
+    applied: undefined,
+    records: new Map(),
+  };
+  /** Decides about each write. */
+  fate: (write: LogWrite) => WriteFate = () => ({ kind: 'ok', afterMs: 1 });
+  spaceProblem: string | undefined;
+  /** Every write that became durable, in order. */
+  readonly writes: LogWrite[] = [];
+  #held: (() => void)[] = [];
+
+  constructor(storeId: string) {
+    this.storeId = storeId;
+  }
+
+  /** Lets the writes that hang be done. */
+  release(): void {
+    for (const done of this.#held.splice(0)) done();
+  }
+
+  hold(done: () => void): void {
+    this.#held.push(done);
+  }
+}
+
+export class MemoryLogStore implements LogStore {
+  readonly identity: StoreIdentity;
+  readonly loaded: LoadedLog;
+  readonly #disk: MemoryDisk;
+  readonly #after: (delayMs: number, run: () => void) => void;
+  readonly #staged = new Map<StagedSnapshot, Records>();
+  #poisoned = false;
+  #inFlight = false;
+  openSnapshots = 0;
+
+  /** `after` drops what is due once the process is dead. */
+  constructor(disk: MemoryDisk, after: (delayMs: number, run: () => void) => void) {
+    const { storeId, clusterId, memberId, content } = disk;
+    this.#disk = disk;
+    this.#after = after;
+    this.identity = { storeId, clusterId, memberId };
+    this.loaded = content;
+  }
+
+  async bootstrap(memberId: MemberId, meta: AppliedMeta): Promise<void> {
+    await this.#sync({}, () => {
+      this.#disk.memberId = memberId;
+      this.#disk.clusterId = meta.membership.clusterId;
+      const compacted = { index: meta.index, term: meta.term };
+      this.#disk.content = { hardState: undefined, compacted, entries: [], applied: meta, records: new Map() };
+    });
+  }
+
+  async write(write: LogWrite): Promise<void> {
+    await this.#sync(write, () => {
+      this.#disk.content = written(this.#disk.content, write, this.#staged);
+      this.#disk.writes.push(write);
+      if (write.install !== undefined) this.#staged.delete(write.install);
+    });
+  }
+
+  async compact(through: Entry['index']): Promise<void> {
+    await this.#sync({}, () => {
+      const { content } = this.#disk;
+      const { applied, entries, compacted } = content;
+      invariant(applied !== undefined && through <= applied.index, () => `compaction at ${through} passes the state`);
+      const last = entries[through - compacted.index - 1];
+      invariant(last !== undefined, () => `nothing to compact at ${through}`);
+      if (last === undefined) return;
+      const kept = entries.slice(through - compacted.index);
+      this.#disk.content = { ...content, entries: kept, compacted: { index: through, term: last.term } };
+    });
+  }
+
+  async *records(): AsyncIterable<readonly StateRecord[]> {
+    yield* chunked(this.#disk.content.records, 1024);
+  }
+
+  openSnapshot(): Promise<SnapshotSource> {
+    const { applied, records } = this.#disk.content;
+    if (applied === undefined) return Promise.reject(new StoreError('io', 'there is no state yet'));
+    this.openSnapshots += 1;
+    return Promise.resolve({
+      meta: applied,
+      chunks: (chunkBytesMax: number) => chunked(records, chunkBytesMax),
+      close: () => {
+        this.openSnapshots -= 1;
+        return Promise.resolve();
+      },
+    });
+  }
+
+  stageSnapshot(meta: AppliedMeta): Promise<SnapshotSink> {
+    const records = new Map<string, StateRecord>();
+    const staged: StagedSnapshot = { meta };
+    return Promise.resolve({
+      append: async (batch: readonly StateRecord[]) => {
+        for (const record of batch) records.set(keyText(record.key), record);
+        await new Promise<void>((resolve) => this.#after(1, resolve));
+      },
+      finish: () => {
+        this.#staged.set(staged, records);
+        return Promise.resolve(staged);
+      },
+      abort: () => {
+        this.#staged.delete(staged);
+        return Promise.resolve();
+      },
+    });
+  }
+
+  spaceProblem(): string | undefined {
+    return this.#disk.spaceProblem;
+  }
+
+  close(): Promise<void> {
+    return Promise.resolve();
+  }
+
+  #sync(write: LogWrite, store: () => void): Promise<void> {
+    if (this.#poisoned) return Promise.reject(new StoreError('poisoned', 'an earlier write failed'));
+    invariant(!this.#inFlight, () => 'a write was started while another was in flight');
+    this.#inFlight = true;
+    const fate = this.#disk.fate(write);
+    return new Promise((resolve, reject) => {
+      const done = () => {
+        this.#inFlight = false;
+        store();
+        resolve();
+      };
+      switch (fate.kind) {
+        case 'ok':
+          this.#after(fate.afterMs, done);
+          return;
+        case 'hang':
+          this.#disk.hold(() => this.#after(0, done));
+          return;
+        case 'fail':
+          this.#after(fate.afterMs, () => {
+            this.#poisoned = true;
+            if (fate.stored) store();
+            reject(new StoreError('io', 'the disk failed'));
+          });
+      }
+    });
+  }
+}
+
+function written(content: Content, write: LogWrite, staged: ReadonlyMap<StagedSnapshot, Records>): Content {
+  const hardState = write.hardState ?? content.hardState;
+  if (write.install !== undefined) {
+    const records = staged.get(write.install);
+    const { meta } = write.install;
+    invariant(records !== undefined, () => `the snapshot at ${meta.index} was not staged`);
+    invariant((hardState?.commit ?? 0) >= meta.index, () => `a snapshot at ${meta.index} beyond the commit index`);
+    const compacted = { index: meta.index, term: meta.term };
+    return { hardState, compacted, entries: [], applied: meta, records: records ?? new Map() };
+  }
+  const entries = replaced(content, write.entries ?? []);
+  if (write.applied === undefined) return { ...content, hardState, entries };
+  const { meta, changes } = write.applied;
+  invariant((hardState?.commit ?? 0) >= meta.index, () => `applied ${meta.index} stored beyond the commit index`);
+  const last = content.compacted.index + entries.length;
+  invariant(last >= meta.index, () => `applied ${meta.index} stored beyond the log, which ends at ${last}`);
+  const records = new Map(content.records);
+  for (const { key, value } of changes) {
+    if (value === undefined) records.delete(keyText(key));
+    else records.set(keyText(key), { key, value });
+  }
+  return { ...content, hardState, entries, applied: meta, records };
+}
+
+function replaced({ compacted, entries }: Content, added: readonly Entry[]): readonly Entry[] {
+  const [first] = added;
+  if (first === undefined) return entries;
+  const keep = first.index - compacted.index - 1;
+  invariant(keep >= 0 && keep <= entries.length, () => `entry ${first.index} leaves a gap`);
+  for (const [at, { index }] of added.entries()) invariant(index === first.index + at, () => `gap at ${index}`);
+  return [...entries.slice(0, keep), ...added];
+}
+
+async function* chunked(records: Records, chunkBytesMax: number): AsyncIterable<readonly StateRecord[]> {
+  let chunk: StateRecord[] = [];
+  let bytes = 0;
+  for (const [, record] of [...records].sort(([one], [other]) => (one < other ? -1 : 1))) {
+    const size = record.key.byteLength + record.value.byteLength;
+    if (chunk.length > 0 && bytes + size > chunkBytesMax) {
+      yield chunk;
+      chunk = [];
+      bytes = 0;
+    }
+    chunk.push(record);
+    bytes += size;
+  }
+  if (chunk.length > 0) yield chunk;
+}
+
+function keyText(key: Uint8Array): string {
+  return Buffer.from(key).toString('hex');
+}

@@ -1,0 +1,178 @@
+/**
+ * A cluster in one process and virtual time: real replicas on disks, a network and clocks that the test owns. One
+ * seed decides about all chance, so that a run can be repeated exactly.
+ */
+
+import { Replica } from '#replica/replica.js';
+import type { ReplicaEvent } from '#replica/replica-event.js';
+import type { ReplicaLimits, ReplicaTiming } from '#replica/replica-options.js';
+import type { Applied } from '#replica/replicated-log.js';
+import { Ledger } from '#replica/testing/ledger.js';
+import { MemoryDisk, MemoryLogStore } from '#replica/testing/memory-log-store.js';
+import { MemoryHub, MemoryPeerNetwork } from '#replica/testing/memory-network.js';
+import { SeededRandom } from '#replica/testing/seeded-random.js';
+import { VirtualTime } from '#replica/testing/virtual-time.js';
+
+export type TestClusterOptions = {
+  readonly names?: readonly string[];
+  readonly seed?: number;
+  readonly timing?: ReplicaTiming;
+  readonly limits?: Partial<ReplicaLimits>;
+};
+
+/** A machine with a disk, on which a member's process runs, or not. */
+export class TestMember {
+  readonly name: string;
+  readonly peer: string;
+  disk: MemoryDisk;
+  readonly events: ReplicaEvent[] = [];
+  process:
+    | { readonly replica: Replica<string>; readonly ledger: Ledger; readonly started: Promise<void>; kill(): void }
+    | undefined;
+
+  constructor(name: string, disk: MemoryDisk) {
+    this.name = name;
+    this.peer = `${name}:7071`;
+    this.disk = disk;
+  }
+
+  get replica(): Replica<string> {
+    if (this.process === undefined) throw new Error(`${this.name} is not running`);
+    return this.process.replica;
+  }
+
+  get ledger(): Ledger {
+    if (this.process === undefined) throw new Error(`${this.name} is not running`);
+    return this.process.ledger;
+  }
+
+  get running(): boolean {
+    return this.process !== undefined;
+  }
+}
+
+export class TestCluster {
+  readonly time = new VirtualTime();
+  readonly random: SeededRandom;
+  readonly hub: MemoryHub;
+  readonly members: readonly TestMember[];
+  readonly #options: TestClusterOptions;
+  #stores = 0;
+
+  constructor(options: TestClusterOptions = {}) {
+    this.#options = options;
+    this.random = new SeededRandom(options.seed ?? 1);
+    this.hub = new MemoryHub(this.time, this.random);
+    this.members = (options.names ?? ['a', 'b', 'c']).map((name) => new TestMember(name, this.newDisk()));
+  }
+
+  /** Starts all members and waits until one of them leads and may serve. */
+  static async start(options: TestClusterOptions = {}): Promise<TestCluster> {
+    const cluster = new TestCluster(options);
+    for (const member of cluster.members) cluster.boot(member);
+    await cluster.leader();
+    return cluster;
+  }
+
+  newDisk(): MemoryDisk {
+    this.#stores += 1;
+    return new MemoryDisk(this.#stores.toString(16).padStart(32, '0'));
+  }
+
+  member(name: string): TestMember {
+    const found = this.members.find((member) => member.name === name);
+    if (found === undefined) throw new Error(`no member ${name}`);
+    return found;
+  }
+
+  /** Starts a process on the member's disk. `settings` stand in for another configuration. */
+  boot(
+    member: TestMember,
+    settings: { readonly clusterId?: string; readonly name?: string; readonly founders?: readonly TestMember[] } = {},
+  ): void {
+    if (member.process !== undefined) throw new Error(`${member.name} is running already`);
+    let alive = true;
+    const after = (delayMs: number, run: () => void) =>
+      this.time.after(delayMs, () => {
+        if (alive) run();
+      });
+    const ledger = new Ledger();
+    const network = new MemoryPeerNetwork(this.hub, member.peer);
+    const founders = (settings.founders ?? this.members).map(({ name, peer }) => ({ name, peer }));
+    const { timing, limits } = this.#options;
+    const replica = new Replica<string>({
+      ...{ name: settings.name ?? member.name, clusterId: settings.clusterId ?? 'test', founders },
+      ...{ store: new MemoryLogStore(member.disk, after), network, machine: ledger, commandKinds: ['line'] },
+      clock: { now: () => this.time.now(), after },
+      defer: (run) => after(0, run),
+      random: (below) => this.random.below(below),
+      observe: (event) => member.events.push(event),
+      ...(timing === undefined ? {} : { timing }),
+      ...(limits === undefined ? {} : { limits }),
+    });
+    const kill = () => {
+      alive = false;
+      member.process = undefined;
+      network.stop().catch(() => assertUnreachable());
+    };
+    member.process = { replica, ledger, started: replica.start(), kill };
+  }
+
+  /** `kill -9`: what was not synced is gone, and nothing more happens. */
+  crash(member: TestMember): void {
+    member.process?.kill();
+  }
+
+  restart(member: TestMember): void {
+    this.crash(member);
+    this.boot(member);
+  }
+
+  get ready(): TestMember | undefined {
+    const leaders = this.members.filter((member) => member.process?.replica.status().leaderReady === true);
+    return leaders.sort((one, other) => other.replica.status().term - one.replica.status().term)[0];
+  }
+
+  /** The leader that may serve, as soon as there is one. */
+  async leader(withinMs = 20_000): Promise<TestMember> {
+    await this.time.runUntil(() => this.ready !== undefined, withinMs, 'a leader');
+    if (this.ready === undefined) throw new Error('the leader is gone again');
+    return this.ready;
+  }
+
+  follower(): TestMember {
+    const found = this.members.find((member) => member.running && member !== this.ready);
+    if (found === undefined) throw new Error('no follower runs');
+    return found;
+  }
+
+  /** Proposes on `member`, to be awaited with `time.until`. */
+  propose(member: TestMember, text: string): Promise<Applied<string>> {
+    return member.replica.propose(new TextEncoder().encode(text));
+  }
+
+  /** Proposes and waits for the answer. */
+  commit(member: TestMember, text: string, withinMs = 10_000): Promise<Applied<string>> {
+    return this.time.until(this.propose(member, text), withinMs);
+  }
+
+  /** Waits until all running members have applied the same. */
+  converged(withinMs = 20_000): Promise<void> {
+    return this.time.runUntil(
+      () => {
+        const running = this.members.filter((member) => member.running);
+        const [first] = running;
+        return running.every(({ replica }) => {
+          const { appliedIndex, commitIndex, lastIndex } = replica.status();
+          return appliedIndex === first?.replica.status().lastIndex && commitIndex === lastIndex;
+        });
+      },
+      withinMs,
+      'convergence',
+    );
+  }
+}
+
+function assertUnreachable(): never {
+  throw new Error('the network in memory does not fail to stop');
+}

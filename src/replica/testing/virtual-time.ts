@@ -1,0 +1,114 @@
+/**
+ * Time that a test owns: a queue of events, worked off one by one in order of time and, at equal times, of arrival.
+ * Between two events all promises settle, so a run depends on its inputs alone.
+ */
+import { setImmediate as nextTurn } from 'node:timers/promises';
+import type { Clock } from '#replica/clock.js';
+
+type Event = { readonly atMs: number; readonly order: number; readonly run: () => void; cancelled: boolean };
+
+export class VirtualTime implements Clock {
+  /** A binary heap by time, then order. */
+  readonly #heap: Event[] = [];
+  #nowMs = 0;
+  #orders = 0;
+  #events = 0;
+
+  now(): number {
+    return this.#nowMs;
+  }
+
+  /** Events worked off so far. */
+  get events(): number {
+    return this.#events;
+  }
+
+  after(delayMs: number, run: () => void): () => void {
+    const event: Event = { atMs: this.#nowMs + Math.max(0, delayMs), order: this.#orders, run, cancelled: false };
+    this.#orders += 1;
+    this.#push(event);
+    return () => {
+      event.cancelled = true;
+    };
+  }
+
+  sleep(delayMs: number): Promise<void> {
+    return new Promise((resolve) => this.after(delayMs, resolve));
+  }
+
+  /** Works off all events of the next `durationMs`. */
+  async runFor(durationMs: number): Promise<void> {
+    const endMs = this.#nowMs + durationMs;
+    await nextTurn();
+    for (let next = this.#heap[0]; next !== undefined && next.atMs <= endMs; next = this.#heap[0]) await this.#step();
+    this.#nowMs = endMs;
+  }
+
+  /** Works off events until `condition` holds. @throws Error when `withinMs` have passed before */
+  async runUntil(condition: () => boolean, withinMs: number, what = 'the condition'): Promise<void> {
+    const endMs = this.#nowMs + withinMs;
+    await nextTurn();
+    while (!condition()) {
+      const next = this.#heap[0];
+      if (next === undefined || next.atMs > endMs) throw new Error(`${what} did not hold within ${withinMs} ms`);
+      await this.#step();
+    }
+  }
+
+  /** Works off events until `promise` is settled, and gives its outcome. */
+  async until<Value>(promise: Promise<Value>, withinMs: number): Promise<Value> {
+    let settled = false;
+    const done = () => {
+      settled = true;
+    };
+    promise.then(done, done);
+    await this.runUntil(() => settled, withinMs, 'the promise to be settled');
+    return promise;
+  }
+
+  async #step(): Promise<void> {
+    const event = this.#pop();
+    if (event === undefined || event.cancelled) return;
+    this.#nowMs = Math.max(this.#nowMs, event.atMs);
+    this.#events += 1;
+    event.run();
+    await nextTurn();
+  }
+
+  #push(event: Event): void {
+    const heap = this.#heap;
+    let at = heap.length;
+    heap.push(event);
+    while (at > 0) {
+      const parent = (at - 1) >> 1;
+      const above = heap[parent];
+      if (above === undefined || before(above, event)) break;
+      heap[at] = above;
+      at = parent;
+    }
+    heap[at] = event;
+  }
+
+  #pop(): Event | undefined {
+    const heap = this.#heap;
+    const top = heap[0];
+    const last = heap.pop();
+    if (last === undefined || heap.length === 0) return top;
+    let at = 0;
+    for (;;) {
+      const left = heap[2 * at + 1];
+      const right = heap[2 * at + 2];
+      const child = right !== undefined && left !== undefined && before(right, left) ? 2 * at + 2 : 2 * at + 1;
+      const below = heap[child];
+      if (below === undefined || before(last, below)) break;
+      heap[at] = below;
+      at = child;
+    }
+    heap[at] = last;
+    return top;
+  }
+}
+
+function before(one: Event, other: Event): boolean {
+  return one.atMs < other.atMs || (one.atMs === other.atMs && one.order < other.order);
+}

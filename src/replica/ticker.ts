@@ -1,0 +1,51 @@
+/**
+ * Regular ticks on a clock that may be late. A tick that is due is counted only after what arrived meanwhile was
+ * taken in, so that a stalled event loop does not pass for a silent leader; ticks missed in a stall are dropped,
+ * not made up for.
+ */
+import type { Clock } from '#replica/clock.js';
+import type { Defer } from '#replica/replica-options.js';
+
+export class Ticker {
+  readonly #clock: Clock;
+  readonly #defer: Defer;
+  readonly #intervalMs: number;
+  readonly #tick: (gapMs: number) => void;
+  #cancel: (() => void) | undefined;
+  #stopped = false;
+  #lastMs = 0;
+
+  /** `tick` gets the time since the tick before. */
+  constructor(clock: Clock, defer: Defer, intervalMs: number, tick: (gapMs: number) => void) {
+    this.#clock = clock;
+    this.#defer = defer;
+    this.#intervalMs = intervalMs;
+    this.#tick = tick;
+  }
+
+  start(): void {
+    this.#lastMs = this.#clock.now();
+    this.#schedule(this.#intervalMs);
+  }
+
+  stop(): void {
+    this.#stopped = true;
+    this.#cancel?.();
+  }
+
+  #schedule(delayMs: number): void {
+    this.#cancel = this.#clock.after(delayMs, () => this.#defer(() => this.#run()));
+  }
+
+  #run(): void {
+    if (this.#stopped) return;
+    const now = this.#clock.now();
+    const gapMs = now - this.#lastMs;
+    this.#lastMs = now;
+    // The rhythm is kept if the clock was a little late, and begins anew after a stall.
+    const lateMs = gapMs - this.#intervalMs;
+    const late = lateMs > 0 && lateMs < this.#intervalMs ? lateMs : 0;
+    this.#schedule(this.#intervalMs - late);
+    this.#tick(gapMs);
+  }
+}
