@@ -38,6 +38,8 @@ describe('an interval set', () => {
           let gap = n;
           while (model.has(gap)) gap += 1n;
           assert.equal(set.firstGap(n), gap);
+          const part = new Set([...model].filter((value) => value >= n && value < n + 7n));
+          assert.deepEqual([...set.within(n, n + 7n)], rangesOf(part));
           assert.equal(set.intersects(n, n + 3n), model.has(n) || model.has(n + 1n) || model.has(n + 2n));
         }
       }),

@@ -72,6 +72,18 @@ export class IntervalSet {
     return at !== undefined && from < at[1] ? at[1] : from;
   }
 
+  /** The parts of the set that lie in [start, end), lowest first. */
+  *within(start: bigint, end: bigint): Generator<Range, void, undefined> {
+    const before = this.ranges.atOrBefore(start);
+    if (before !== undefined && before[0] < start && before[1] > start) {
+      yield { start, end: before[1] < end ? before[1] : end };
+    }
+    for (const [from, to] of this.ranges.entries(start)) {
+      if (from >= end) return;
+      yield { start: from, end: to < end ? to : end };
+    }
+  }
+
   /** Every range, lowest first. */
   *[Symbol.iterator](): Generator<Range, void, undefined> {
     for (const [start, end] of this.ranges.entries()) yield { start, end };

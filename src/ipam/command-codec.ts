@@ -1,11 +1,283 @@
-/** Turns commands into what the log holds, and back. */
-import type { Command } from '#ipam/command.js';
+/**
+ * Turns commands into what the log holds (sublet.store.v1.Command), and back. A kind that this version does not know is
+ * an error of its own: a newer member proposed it, and this one must stop rather than skip it.
+ */
+import type { Action, Command, CommandKind, CommandOrigin, HolderJudgement, Register } from '#ipam/command.js';
+import { parseAgentId, parseInstanceId } from '#ipam/identity.js';
+import { assertNever } from '#ipam/invariant.js';
+import {
+  cidr4Of,
+  cidr6Of,
+  cidrOf,
+  ipBytes,
+  ipOf,
+  ipv4Of,
+  networkConfigOf,
+  optional,
+  overlayOf,
+  present,
+  reading,
+  settingsOf,
+  statusOf,
+  toCidr,
+  toCidrMaybe,
+  toNetworkConfig,
+  toOverlay,
+  toSettings,
+  toStatus,
+} from '#ipam/wire.js';
+import { sublet } from '#proto/sublet.js';
+
+const store = sublet.store.v1;
 
 /** A command of a kind that this version does not know: a newer member proposed it. */
 export class UnknownCommandError extends Error {
   override readonly name = 'UnknownCommandError';
 }
 
-export declare function encodeCommand(command: Command): Uint8Array;
-/** @throws UnknownCommandError, RecordError */
-export declare function decodeCommand(bytes: Uint8Array): Command;
+/** Every kind that this version knows, in the order of their numbers: what a member advertises. */
+export const commandKinds: readonly CommandKind[] = [
+  'configure-network',
+  'update-network',
+  'add-overlay',
+  'update-overlay',
+  'remove-overlay',
+  'register',
+  'report-status',
+  'leave',
+  'release',
+  'expire',
+  'reserve',
+  'unreserve',
+  'exclude',
+  'unexclude',
+  'begin-adoption',
+  'end-adoption',
+];
+
+export function encodeCommand(command: Command): Uint8Array {
+  const { wallTime: wallTimeMs, by } = command;
+  const origin = { wallTimeMs, by, expectedRevision: command.expectedRevision ?? null };
+  return store.Command.encode({ ...origin, ...toAction(command) }).finish();
+}
+
+/** @throws UnknownCommandError; RecordError for bytes that are no command. */
+export function decodeCommand(bytes: Uint8Array): Command {
+  return reading('a command', () => {
+    const stored = store.Command.decode(bytes);
+    const origin: CommandOrigin = {
+      wallTime: stored.wallTimeMs,
+      by: stored.by,
+      ...(stored.expectedRevision != null && { expectedRevision: stored.expectedRevision }),
+    };
+    return { ...origin, ...actionOf(stored) };
+  });
+}
+
+function toAction(action: Action): sublet.store.v1.Command.$Properties {
+  switch (action.kind) {
+    case 'configure-network':
+      return {
+        configureNetwork: { settings: toSettings(action.settings), overlays: action.overlays.map(toOverlay) },
+      };
+    case 'update-network': {
+      const { vtepMtu = null, quarantineMs = null } = action;
+      const reclaim = action.reclaim ? { ttlMs: action.reclaim.ttlMs ?? null } : null;
+      const subnets = { vtepSubnet: toCidrMaybe(action.vtepSubnet), vtepSubnet6: toCidrMaybe(action.vtepSubnet6) };
+      return { updateNetwork: { ...subnets, vtepMtu, quarantineMs, reclaim } };
+    }
+    case 'add-overlay':
+      return { addOverlay: { overlay: toOverlay(action.overlay), fromConfig: action.source === 'config' } };
+    case 'update-overlay': {
+      const subnets = { subnet: toCidrMaybe(action.subnet), subnet6: toCidrMaybe(action.subnet6) };
+      return { updateOverlay: { name: action.name, enabled: action.enabled ?? null, ...subnets } };
+    }
+    case 'remove-overlay':
+      return { removeOverlay: { name: action.name } };
+    case 'register':
+      return { register: toRegister(action) };
+    case 'report-status': {
+      const overlays = action.overlays.map((report) => ({ ...report, status: toStatus(report.status) }));
+      return { reportStatus: { agentId: action.agentId, epoch: action.epoch, overlays } };
+    }
+    case 'leave':
+      return { leave: { agentId: action.agentId, epoch: action.epoch } };
+    case 'release':
+      return {
+        release: { agentIds: [...action.agentIds], force: action.force, holders: toJudgements(action.holders) },
+      };
+    case 'expire':
+      return { expire: { agentId: action.agentId, epoch: action.epoch } };
+    case 'reserve':
+      return { reserve: { overlay: action.overlay ?? null, subnet: toCidr(action.subnet), agentId: action.agentId } };
+    case 'unreserve':
+      return { unreserve: { overlay: action.overlay ?? null, subnet: toCidr(action.subnet) } };
+    case 'exclude':
+      return { exclude: { overlay: action.overlay ?? null, subnet: toCidr(action.subnet) } };
+    case 'unexclude':
+      return { unexclude: { overlay: action.overlay ?? null, subnet: toCidr(action.subnet) } };
+    case 'begin-adoption':
+      return { beginAdoption: {} };
+    case 'end-adoption':
+      return { endAdoption: {} };
+    default:
+      return assertNever(action);
+  }
+}
+
+function toRegister(action: Register): sublet.store.v1.Register.$Properties {
+  const { agentId, instanceId, sequence, hostname, takeover, held } = action;
+  return {
+    agentId,
+    instanceId,
+    sequence,
+    nodeIp: ipBytes(action.nodeIp),
+    hostname,
+    networkConfig: toNetworkConfig(action.networkConfig),
+    takeover,
+    held: held
+      ? {
+          vtepIp: held.vtepIp ?? null,
+          subnets: held.subnets.map(({ overlay, subnet, subnet6 }) => ({
+            overlay,
+            subnet: toCidrMaybe(subnet),
+            subnet6: toCidrMaybe(subnet6),
+          })),
+        }
+      : null,
+    holders: toJudgements(action.holders),
+  };
+}
+
+function toJudgements(holders: readonly HolderJudgement[]): sublet.store.v1.HolderJudgement.$Properties[] {
+  return holders.map(({ lastHeard, ...judgement }) => ({ ...judgement, lastHeardMs: lastHeard ?? null }));
+}
+
+function actionOf(stored: sublet.store.v1.Command): Action {
+  const kind = stored.action;
+  switch (kind) {
+    case 'configureNetwork': {
+      const action = present(stored.configureNetwork, kind);
+      const overlays = (action.overlays ?? []).map(overlayOf);
+      return { kind: 'configure-network', settings: settingsOf(action.settings), overlays };
+    }
+    case 'updateNetwork': {
+      const action = present(stored.updateNetwork, kind);
+      return {
+        kind: 'update-network',
+        vtepSubnet: cidr4Of(action.vtepSubnet),
+        vtepSubnet6: cidr6Of(action.vtepSubnet6),
+        vtepMtu: optional(action.vtepMtu),
+        quarantineMs: optional(action.quarantineMs),
+        reclaim: action.reclaim ? { ttlMs: optional(action.reclaim.ttlMs) } : undefined,
+      };
+    }
+    case 'addOverlay': {
+      const action = present(stored.addOverlay, kind);
+      const source = action.fromConfig === true ? 'config' : 'operator';
+      return { kind: 'add-overlay', overlay: overlayOf(action.overlay), source };
+    }
+    case 'updateOverlay': {
+      const action = present(stored.updateOverlay, kind);
+      return {
+        kind: 'update-overlay',
+        name: action.name ?? '',
+        enabled: optional(action.enabled),
+        subnet: cidr4Of(action.subnet),
+        subnet6: cidr6Of(action.subnet6),
+      };
+    }
+    case 'removeOverlay':
+      return { kind: 'remove-overlay', name: present(stored.removeOverlay, kind).name ?? '' };
+    case 'beginAdoption':
+      return { kind: 'begin-adoption' };
+    case 'endAdoption':
+      return { kind: 'end-adoption' };
+    case 'reserve':
+    case 'unreserve':
+    case 'exclude':
+    case 'unexclude':
+      return setAsideOf(stored, kind);
+    case undefined:
+      throw new UnknownCommandError(
+        'a command is of a kind that this version does not know: a newer master proposed it; upgrade this one',
+      );
+    default:
+      return agentActionOf(stored, kind);
+  }
+}
+
+type AgentActionField = 'register' | 'reportStatus' | 'leave' | 'release' | 'expire';
+
+function agentActionOf(stored: sublet.store.v1.Command, kind: AgentActionField): Action {
+  switch (kind) {
+    case 'register':
+      return registerOf(present(stored.register, kind));
+    case 'reportStatus': {
+      const action = present(stored.reportStatus, kind);
+      const overlays = (action.overlays ?? []).map((report) => ({
+        overlay: report.overlay ?? '',
+        status: statusOf(report.status),
+        error: report.error ?? '',
+      }));
+      return { kind: 'report-status', agentId: parseAgentId(action.agentId ?? ''), epoch: action.epoch ?? 0, overlays };
+    }
+    case 'leave': {
+      const action = present(stored.leave, kind);
+      return { kind: 'leave', agentId: parseAgentId(action.agentId ?? ''), epoch: action.epoch ?? 0 };
+    }
+    case 'release': {
+      const action = present(stored.release, kind);
+      const agentIds = (action.agentIds ?? []).map(parseAgentId);
+      return { kind: 'release', agentIds, force: action.force ?? false, holders: judgementsOf(action.holders) };
+    }
+    case 'expire': {
+      const action = present(stored.expire, kind);
+      return { kind: 'expire', agentId: parseAgentId(action.agentId ?? ''), epoch: action.epoch ?? 0 };
+    }
+    default:
+      return assertNever(kind);
+  }
+}
+
+function setAsideOf(stored: sublet.store.v1.Command, kind: 'reserve' | 'unreserve' | 'exclude' | 'unexclude'): Action {
+  const action = present(stored[kind], kind);
+  const range = { overlay: optional(action.overlay), subnet: cidrOf(action.subnet) };
+  if (kind !== 'reserve') return { kind, ...range };
+  return { kind, ...range, agentId: parseAgentId(stored.reserve?.agentId ?? '') };
+}
+
+function registerOf(stored: sublet.store.v1.Register.$Properties): Register {
+  return {
+    kind: 'register',
+    agentId: parseAgentId(stored.agentId ?? ''),
+    instanceId: parseInstanceId(stored.instanceId ?? ''),
+    sequence: stored.sequence ?? 0,
+    nodeIp: ipOf(stored.nodeIp),
+    hostname: stored.hostname ?? '',
+    networkConfig: networkConfigOf(stored.networkConfig),
+    takeover: stored.takeover ?? false,
+    held: stored.held
+      ? {
+          vtepIp: ipv4Of(stored.held.vtepIp),
+          subnets: (stored.held.subnets ?? []).map((held) => ({
+            overlay: held.overlay ?? '',
+            subnet: cidr4Of(held.subnet),
+            subnet6: cidr6Of(held.subnet6),
+          })),
+        }
+      : undefined,
+    holders: judgementsOf(stored.holders),
+  };
+}
+
+function judgementsOf(
+  stored: sublet.store.v1.HolderJudgement.$Properties[] | null | undefined,
+): readonly HolderJudgement[] {
+  return (stored ?? []).map((holder) => ({
+    agentId: parseAgentId(holder.agentId ?? ''),
+    epoch: holder.epoch ?? 0,
+    silent: holder.silent ?? false,
+    lastHeard: optional(holder.lastHeardMs),
+  }));
+}

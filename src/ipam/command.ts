@@ -1,5 +1,5 @@
 /**
- * Everything that can change the plan, as closed union. The values are parsed and branded; `command-codec.ts` turns
+ * Everything that can change the plan, as a closed union. The values are parsed and branded; `command-codec.ts` turns
  * them into what the log holds and back. A command carries all that its outcome depends on besides the plan itself,
  * the leader's judgement of who is silent included, so that every replica comes to the same outcome.
  */
@@ -44,7 +44,7 @@ export type HeldSubnet = {
   readonly subnet6: Cidr6 | undefined;
 };
 
-/** Establishes the network. Once there is one, only an equal one is accepted, and changes nothing. */
+/** Establishes the network. Once there is one, only equal settings are accepted, and nothing changes. */
 export type ConfigureNetwork = {
   readonly kind: 'configure-network';
   readonly settings: NetworkSettings;

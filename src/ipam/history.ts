@@ -1,4 +1,12 @@
-/** One line of the history: what changed the plan, for people. */
+/**
+ * The last changes, for people: what happened when, to whom, with which subnets. Bounded: the oldest entry goes when one
+ * more would be too many. What agents report of their own state is not a change of the plan and is not in it.
+ */
+import type { AgentId } from '#ipam/identity.js';
+import { assertInvariant } from '#ipam/invariant.js';
+import { historyMax } from '#ipam/limits.js';
+
+/** One line of the history. */
 export type HistoryEntry = {
   readonly revision: number;
   /** Time of day when it was proposed, ms since 1970. */
@@ -11,3 +19,67 @@ export type HistoryEntry = {
   readonly subjects: readonly string[];
   readonly detail: string;
 };
+
+export type HistoryQuery = {
+  /** Only entries after this revision. */
+  readonly after: number;
+  /** At most so many, the newest. */
+  readonly limit: number;
+  readonly agentId?: AgentId | undefined;
+};
+
+type Numbered = { readonly number: number; readonly entry: HistoryEntry };
+
+export class History {
+  /** Entry n is at n modulo `historyMax`. */
+  private readonly ring: HistoryEntry[] = [];
+  /** Numbers of the oldest entry and of the next one. */
+  private oldest = 1;
+  private next = 1;
+
+  get size(): number {
+    return this.next - this.oldest;
+  }
+
+  /** Takes up the entry; `dropped` is the one that had to go for it. */
+  push(entry: HistoryEntry): { readonly added: Numbered; readonly dropped: Numbered | undefined } {
+    const slot = this.next % historyMax;
+    const full = this.size === historyMax ? this.ring[slot] : undefined;
+    const dropped = full === undefined ? undefined : { number: this.oldest, entry: full };
+    if (dropped !== undefined) this.oldest += 1;
+    this.ring[slot] = entry;
+    this.next += 1;
+    return { added: { number: this.next - 1, entry }, dropped };
+  }
+
+  /** Takes up stored entries, in any order. @throws InvariantError unless their numbers follow one another. */
+  load(entries: readonly Numbered[]): void {
+    const sorted = entries.toSorted((a, b) => a.number - b.number);
+    this.oldest = sorted[0]?.number ?? 1;
+    this.next = this.oldest;
+    for (const { number, entry } of sorted) {
+      assertInvariant(number === this.next && this.size < historyMax, `history entry ${number} is out of order`);
+      this.ring[number % historyMax] = entry;
+      this.next += 1;
+    }
+  }
+
+  /** Every entry with its number, oldest first. */
+  *entries(): Generator<Numbered, void, undefined> {
+    for (let number = this.oldest; number < this.next; number++) {
+      const entry = this.ring[number % historyMax];
+      if (entry !== undefined) yield { number, entry };
+    }
+  }
+
+  /** Oldest first. */
+  find({ after, limit, agentId }: HistoryQuery): readonly HistoryEntry[] {
+    const found: HistoryEntry[] = [];
+    for (let number = this.next - 1; number >= this.oldest && found.length < limit; number--) {
+      const entry = this.ring[number % historyMax];
+      if (entry === undefined || entry.revision <= after) break;
+      if (agentId === undefined || entry.who === agentId || entry.subjects.includes(agentId)) found.push(entry);
+    }
+    return found.reverse();
+  }
+}

@@ -6,81 +6,244 @@
  */
 import type { Ip } from '#address/ip.js';
 import type { Agent } from '#ipam/agent.js';
+import { viewAgent } from '#ipam/agent-view.js';
 import type { RecordChange } from '#ipam/change.js';
 import type { Command, Register } from '#ipam/command.js';
+import { expire, leave, release } from '#ipam/departure.js';
+import { type Disagreements, disagreementsWith } from '#ipam/disagreement.js';
 import type { Event } from '#ipam/event.js';
-import type { HistoryEntry } from '#ipam/history.js';
+import type { HistoryEntry, HistoryQuery } from '#ipam/history.js';
 import type { AgentId, InstanceId } from '#ipam/identity.js';
+import { assertInvariant, assertNever } from '#ipam/invariant.js';
+import { operatorNameLengthMax } from '#ipam/limits.js';
 import type { Network, NetworkSettings, Overlay } from '#ipam/network.js';
-import type { Result } from '#ipam/result.js';
+import { configureNetwork, updateNetwork } from '#ipam/network-change.js';
+import { addOverlay, removeOverlay, updateOverlay } from '#ipam/overlay-change.js';
+import { Plan } from '#ipam/plan.js';
+import { PlanWriter, type Position } from '#ipam/plan-writer.js';
+import { encodeRecord, recordKey } from '#ipam/record.js';
+import { register } from '#ipam/registration.js';
+import { Restoration, recordsOf } from '#ipam/restoration.js';
+import { done, type Refusal, type Reply, type Result, refuse } from '#ipam/result.js';
+import { exclude, reserve, unexclude, unreserve } from '#ipam/setting-aside.js';
+import { reportStatus } from '#ipam/status-report.js';
+import { exclusionsOf, lookUp, reservationsOf, usageOf } from '#ipam/survey.js';
 import type { Exclusion, Lookup, PlanUsage, Reservation } from '#ipam/usage.js';
 
 export type Outcome = {
   readonly result: Result;
   /** Empty unless the result says `changed`. */
   readonly events: readonly Event[];
-  /** Exactly the records that changed; empty unless the result says `changed`. */
+  /** Exactly the records that changed, each once; empty unless the result says `changed`. */
   readonly changes: readonly RecordChange[];
 };
 
 /** What decides whether a keep-alive counts. */
 export type Lease = { readonly agentId: AgentId; readonly instanceId: InstanceId; readonly epoch: number };
 
-export type HistoryQuery = {
-  /** Only entries after this revision. */
-  readonly after: number;
-  /** At most so many, the newest. */
-  readonly limit: number;
-  readonly agentId?: AgentId | undefined;
-};
+export class Ipam {
+  private readonly plan: Plan;
+  private lastTime = 0;
 
-/** How a master's file differs from the plan (rule 9). */
-export type Disagreements = {
-  /** New in the file: to be proposed as `add-overlay` with `source: 'config'`. */
-  readonly additions: readonly Overlay[];
-  readonly differences: readonly Disagreement[];
-};
-export type Disagreement = {
-  /** As in the file: `network.vtep_subnet`, `network.overlays.dcos.prefix`. */
-  readonly field: string;
-  readonly configured: string;
-  readonly replicated: string;
-  /** The command that would change the plan to what the file says, or why none can. */
-  readonly remedy: string;
-};
+  /** An empty plan, or (from `restore`) a loaded one. */
+  constructor(plan: Plan = new Plan()) {
+    this.plan = plan;
+  }
 
-export declare class Ipam {
-  constructor();
-  /** The plan that these records hold, in any order. @throws RecordError for what is no record of a plan. */
-  static restore(records: Iterable<readonly [Uint8Array, Uint8Array]>): Ipam;
-  /** Applies one committed command. `time` is cluster time in ms and must not go back. */
-  apply(command: Command, at: { readonly index: number; readonly time: number }): Outcome;
-  /** Every record, in ascending order of key. */
-  records(): Iterable<readonly [Uint8Array, Uint8Array]>;
-  /** Equal for equal states, and for practical purposes for no others. 32 hexadecimal digits. */
-  hash(): string;
+  /**
+   * The plan that these records hold, in ascending order of key.
+   * @throws RecordError for what is no record of a plan; InvariantError for records that contradict one another.
+   */
+  static restore(records: Iterable<readonly [Uint8Array, Uint8Array]>): Ipam {
+    const restoration = new Restoration();
+    for (const [key, value] of records) restoration.add(key, value);
+    return new Ipam(restoration.finish());
+  }
+
+  /** As `restore`, for records that come by and by: `add` each, then make the plan. */
+  static restoration(): { add(key: Uint8Array, value: Uint8Array): void; finish(): Ipam } {
+    const restoration = new Restoration();
+    return { add: (key, value) => restoration.add(key, value), finish: () => new Ipam(restoration.finish()) };
+  }
+
+  /** Applies one committed command. `index` rises; `time` is cluster time in ms and never goes back. */
+  apply(command: Command, at: Position): Outcome {
+    const { plan } = this;
+    assertInvariant(at.index > plan.meta.revision, `index ${at.index} does not follow revision ${plan.meta.revision}`);
+    assertInvariant(at.time >= this.lastTime, `cluster time went back from ${this.lastTime} to ${at.time}`);
+    this.lastTime = at.time;
+    const writer = new PlanWriter(plan, at, command);
+    const reply = checkOrigin(plan, command) ?? dispatch(plan, writer, command);
+    if (reply.kind === 'refused') {
+      assertInvariant(!writer.changed, `${command.kind} was refused but has changed something`);
+      return { result: reply, events: [], changes: [] };
+    }
+    writer.close();
+    const result = { ...reply, revision: plan.meta.revision, changed: writer.changed };
+    return { result, events: writer.events, changes: writer.ledger.changes };
+  }
+
+  /** Every record, in ascending order of key; sorts them, so it is for tools and tests. */
+  records(): readonly (readonly [Uint8Array, Uint8Array])[] {
+    const all = [...recordsOf(this.plan)].map((record) => [recordKey(record), encodeRecord(record)] as const);
+    return all.sort(([a], [b]) => compareBytes(a, b));
+  }
+
+  /** Equal for equal states, and for practical purposes for no others. 32 hexadecimal digits. O(1). */
+  hash(): string {
+    return this.plan.hash.toString();
+  }
 
   /** Index of the last command that changed anything; 0 before the first. */
-  get revision(): number;
-  get adoption(): boolean;
-  get network(): Network | undefined;
-  overlay(name: string): Overlay | undefined;
+  get revision(): number {
+    return this.plan.meta.revision;
+  }
+
+  get adoption(): boolean {
+    return this.plan.meta.adoption;
+  }
+
+  get network(): Network | undefined {
+    return this.plan.network;
+  }
+
+  overlay(name: string): Overlay | undefined {
+    return this.plan.overlays.get(name)?.overlay;
+  }
+
   /** Names that were removed and are not in use, ascending. */
-  get removedOverlays(): readonly string[];
-  get agentCount(): number;
-  agent(agentId: AgentId): Agent | undefined;
+  get removedOverlays(): readonly string[] {
+    return [...this.plan.removed.entries()].map(([name]) => name);
+  }
+
+  get agentCount(): number {
+    return this.plan.agents.size;
+  }
+
+  agent(agentId: AgentId): Agent | undefined {
+    const record = this.plan.agents.get(agentId);
+    return record && viewAgent(this.plan, record);
+  }
+
   /** The first `limit` agents after this id, by ascending id. */
-  agentsAfter(agentId: AgentId | undefined, limit: number): readonly Agent[];
-  lease(agentId: AgentId): Lease | undefined;
-  leases(): Iterable<Lease>;
-  /** The leases of others that this registration depends on: to be judged live or silent. At most two. */
-  holdersConcerned(register: Pick<Register, 'agentId' | 'instanceId' | 'nodeIp'>): readonly Lease[];
+  agentsAfter(agentId: AgentId | undefined, limit: number): readonly Agent[] {
+    const page: Agent[] = [];
+    for (const [id, record] of this.plan.agents.entries(agentId)) {
+      if (page.length >= limit) break;
+      if (id !== agentId) page.push(viewAgent(this.plan, record));
+    }
+    return page;
+  }
+
+  lease(agentId: AgentId): Lease | undefined {
+    return this.plan.agents.get(agentId);
+  }
+
+  /** Every lease, by ascending agent id. Don't apply commands meanwhile. */
+  *leases(): Generator<Lease, void, undefined> {
+    for (const [, record] of this.plan.agents.entries()) yield record;
+  }
+
+  /** The leases that this registration depends on: to be judged live or silent. At most two. */
+  holdersConcerned(command: Pick<Register, 'agentId' | 'instanceId' | 'nodeIp'>): readonly Lease[] {
+    const sameId = this.plan.agents.get(command.agentId);
+    const sameNode = this.plan.nodeHolder(command.nodeIp);
+    const concerned: Lease[] = [];
+    if (sameId !== undefined && sameId.instanceId !== command.instanceId) concerned.push(sameId);
+    if (sameNode !== undefined && sameNode.agentId !== command.agentId) concerned.push(sameNode);
+    return concerned;
+  }
+
   /** Undefined until there is a network. `time` is cluster time. */
-  usage(time: number): PlanUsage | undefined;
-  lookup(ip: Ip, time: number): Lookup;
-  reservations(): readonly Reservation[];
-  exclusions(): readonly Exclusion[];
+  usage(time: number): PlanUsage | undefined {
+    return usageOf(this.plan, time);
+  }
+
+  lookup(ip: Ip, time: number): Lookup {
+    return lookUp(this.plan, ip, time);
+  }
+
+  reservations(): readonly Reservation[] {
+    return reservationsOf(this.plan);
+  }
+
+  exclusions(): readonly Exclusion[] {
+    return exclusionsOf(this.plan);
+  }
+
   /** Oldest first. */
-  history(query: HistoryQuery): readonly HistoryEntry[];
-  disagreements(settings: NetworkSettings, overlays: readonly Overlay[]): Disagreements;
+  history(query: HistoryQuery): readonly HistoryEntry[] {
+    return this.plan.history.find(query);
+  }
+
+  /** How a master's file differs from the plan (rule 9); settings that it does not mention are not compared. */
+  disagreements(settings: Partial<NetworkSettings>, overlays: readonly Overlay[]): Disagreements {
+    return disagreementsWith(this.plan, settings, overlays);
+  }
+}
+
+function checkOrigin(plan: Plan, { kind, by, expectedRevision }: Command): Refusal | undefined {
+  if (by.length > operatorNameLengthMax) {
+    const message = `${kind}: the name of who asks has ${by.length} characters: at most ${operatorNameLengthMax}`;
+    return refuse('invalid-argument', 'by', message);
+  }
+  const { revision } = plan.meta;
+  if (expectedRevision === undefined || expectedRevision === revision) return undefined;
+  const message = `${kind}: expected_revision ${expectedRevision}: the plan is at revision ${revision}; read it again`;
+  return refuse('aborted', 'expected_revision', message);
+}
+
+function dispatch(plan: Plan, writer: PlanWriter, command: Command): Reply | Refusal {
+  switch (command.kind) {
+    case 'configure-network':
+      return configureNetwork(plan, writer, command);
+    case 'update-network':
+      return updateNetwork(plan, writer, command);
+    case 'add-overlay':
+      return addOverlay(plan, writer, command);
+    case 'update-overlay':
+      return updateOverlay(plan, writer, command);
+    case 'remove-overlay':
+      return removeOverlay(plan, writer, command);
+    case 'register':
+      return register(plan, writer, command);
+    case 'report-status':
+      return reportStatus(plan, writer, command);
+    case 'leave':
+      return leave(plan, writer, command);
+    case 'release':
+      return release(plan, writer, command);
+    case 'expire':
+      return expire(plan, writer, command);
+    case 'reserve':
+      return reserve(plan, writer, command);
+    case 'unreserve':
+      return unreserve(plan, writer, command);
+    case 'exclude':
+      return exclude(plan, writer, command);
+    case 'unexclude':
+      return unexclude(plan, writer, command);
+    case 'begin-adoption':
+      return setAdoption(plan, writer, true);
+    case 'end-adoption':
+      return setAdoption(plan, writer, false);
+    default:
+      return assertNever(command);
+  }
+}
+
+function setAdoption(plan: Plan, writer: PlanWriter, adoption: boolean): Reply {
+  if (plan.meta.adoption === adoption) return done;
+  writer.setAdoption(adoption);
+  writer.note(adoption ? 'begin-adoption' : 'end-adoption', writer.origin.by, []);
+  return done;
+}
+
+function compareBytes(a: Uint8Array, b: Uint8Array): number {
+  const shorter = Math.min(a.length, b.length);
+  for (let at = 0; at < shorter; at++) {
+    const difference = (a[at] ?? 0) - (b[at] ?? 0);
+    if (difference !== 0) return difference;
+  }
+  return a.length - b.length;
 }

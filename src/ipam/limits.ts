@@ -33,3 +33,6 @@ export const defaultOverlayMtu = 1420;
 export const defaultQuarantineMs = 15 * 60 * 1000;
 /** A year. */
 export const durationMaxMs = 366 * 24 * 3600 * 1000;
+/** A lease must outlive a few keep-alives. */
+export const reclaimMinMs = 30_000;
+export const quarantineUnderReclaimMinMs = 15 * 60 * 1000;

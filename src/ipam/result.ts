@@ -19,25 +19,29 @@ export type Refusal = {
   readonly kind: 'refused';
   readonly code: RefusalCode;
   readonly message: string;
-  /** The field at fault, as the API spells it; empty when it is not about one. */
+  /** The field at fault, as the API or the configuration file spells it; empty when it is not about one. */
   readonly field: string;
 };
 
-/**
- * The answer. `revision` is the one that it holds at: the command's own index if it changed anything, else the last
- * one before. `changed` tells which.
- */
-export type Answer = { readonly revision: number; readonly changed: boolean } & (
+/** What a command that was applied says. */
+export type Reply =
   | { readonly kind: 'done' }
   | { readonly kind: 'registered'; readonly agent: Agent }
   | { readonly kind: 'network'; readonly network: Network }
   | { readonly kind: 'overlay'; readonly overlay: Overlay }
-  /** What rests now, in ascending order; VTEP addresses as /32. */
-  | { readonly kind: 'released'; readonly released: readonly Cidr[] }
-);
+  /** What rests now: by agent in the order asked, the VTEP address (as /32) first, then by overlay and family. */
+  | { readonly kind: 'released'; readonly released: readonly Cidr[] };
+
+/**
+ * A reply and the revision that it holds at: the command's own index if it changed anything, else the last one before.
+ * `changed` tells which.
+ */
+export type Answer = Reply & { readonly revision: number; readonly changed: boolean };
 
 export type Result = Answer | Refusal;
 
 export function refuse(code: RefusalCode, field: string, message: string): Refusal {
   return { kind: 'refused', code, field, message };
 }
+
+export const done: Reply = { kind: 'done' };

@@ -1,0 +1,74 @@
+/**
+ * Works out an agent's whole part of the plan from what is kept of it and the network: MAC, IPv6 VTEP address, halves.
+ */
+import { type Cidr4, cidr4, halves4, offsetOf4 } from '#address/cidr4.js';
+import { addressAt6, type Cidr6, cidr6, halves6 } from '#address/cidr6.js';
+import type { Ipv4 } from '#address/ipv4.js';
+import { macFor } from '#address/mac.js';
+import type { Agent, AgentOverlay, Bridge, NetworkConfig, OverlayProblem, Vxlan } from '#ipam/agent.js';
+import type { AgentRecord, Holding, StoredProblem } from '#ipam/agent-record.js';
+import { assertInvariant } from '#ipam/invariant.js';
+import type { NetworkSettings, Overlay } from '#ipam/network.js';
+import type { Plan } from '#ipam/plan.js';
+import { describeSpace } from '#ipam/space.js';
+
+export function viewAgent(plan: Plan, record: AgentRecord): Agent {
+  assertInvariant(plan.settings !== undefined, 'there are agents but no network');
+  const { agentId, instanceId, sequence, nodeIp, reachable, hostname, networkConfig, epoch, registeredAt } = record;
+  return {
+    ...{ agentId, instanceId, sequence, nodeIp, reachable, hostname, networkConfig, epoch, registeredAt },
+    vxlan: viewVxlan(plan.settings, record.vtepIp),
+    overlays: record.holdings.map((holding) => {
+      const overlay = plan.overlays.get(holding.overlay)?.overlay;
+      assertInvariant(overlay !== undefined, `a block of overlay ${holding.overlay}, which is not there, is held`);
+      return viewOverlay(overlay, holding, networkConfig);
+    }),
+    problems: record.problems.map((problem) => viewProblem(plan, problem)),
+  };
+}
+
+function viewVxlan(settings: NetworkSettings, vtepIp: Ipv4): Vxlan {
+  const { vtepSubnet, vtepSubnet6, vtepMacOui, vni, vtepName, vtepMtu, vxlanPort } = settings;
+  const offset = BigInt(offsetOf4(vtepSubnet, vtepIp));
+  return {
+    vni,
+    vtepName,
+    vtepIp: { address: vtepIp, prefix: vtepSubnet.prefix },
+    // The same offset in its subnet as the IPv4 address in its own.
+    vtepIp6: vtepSubnet6 && { address: addressAt6(vtepSubnet6, offset), prefix: vtepSubnet6.prefix },
+    vtepMac: macFor(vtepMacOui, vtepIp),
+    vtepMtu,
+    vxlanPort,
+  };
+}
+
+function viewOverlay(info: Overlay, holding: Holding, config: NetworkConfig): AgentOverlay {
+  const { block4, block6, status, error } = holding;
+  const subnet = block4 === undefined || info.v4 === undefined ? undefined : cidr4(block4, info.v4.prefix);
+  const subnet6 = block6 === undefined || info.v6 === undefined ? undefined : cidr6(block6, info.v6.prefix);
+  return {
+    info,
+    subnet,
+    subnet6,
+    mesosBridge: config.mesosBridge ? viewBridge(`m-${info.name}`, 0, subnet, subnet6) : undefined,
+    dockerBridge: config.dockerBridge ? viewBridge(`d-${info.name}`, 1, subnet, subnet6) : undefined,
+    status,
+    error,
+  };
+}
+
+function viewBridge(name: string, half: 0 | 1, subnet: Cidr4 | undefined, subnet6: Cidr6 | undefined): Bridge {
+  return { name, ip: subnet && halves4(subnet)[half], ip6: subnet6 && halves6(subnet6)[half] };
+}
+
+function viewProblem(plan: Plan, { overlay, family, reason }: StoredProblem): OverlayProblem {
+  const space = plan.space(overlay, family);
+  // The overlay may have been removed since the agent last asked.
+  const where = space === undefined ? `overlay "${overlay}"` : describeSpace(space);
+  const piece = space === undefined ? `IPv${family} block` : `/${space.prefix}`;
+  const message =
+    reason === 'exhausted'
+      ? `${where} has no free ${piece}: all are held, reserved, excluded or in quarantine`
+      : `${where} lets no fresh ${piece} during adoption: an operator must end it first`;
+  return { overlay, family, reason, message };
+}

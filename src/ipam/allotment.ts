@@ -1,0 +1,169 @@
+/**
+ * What an agent gets (rules 1, 6, 7, 12): what it holds, what it may have back, and then what is free. Only decides;
+ * nothing is taken until the whole registration is sure, so that all or nothing costs no undoing.
+ */
+import { cidr4 } from '#address/cidr4.js';
+import { type Cidr, type Ip, isIpv4 } from '#address/ip.js';
+import type { Ipv4 } from '#address/ipv4.js';
+import type { Ipv6 } from '#address/ipv6.js';
+import type { AgentRecord, DepartedRecord, Holding, StoredProblem } from '#ipam/agent-record.js';
+import type { Claim } from '#ipam/claim.js';
+import type { Register } from '#ipam/command.js';
+import { assertInvariant } from '#ipam/invariant.js';
+import type { OverlayEntry, Plan } from '#ipam/plan.js';
+import { type Refusal, refuse } from '#ipam/result.js';
+import { blockAddress, blockOf, describeSpace, exactBlock, type Space } from '#ipam/space.js';
+
+export type Allotment = {
+  readonly kind: 'allotted';
+  readonly vtepIp: Ipv4;
+  /** In ascending order of overlay. */
+  readonly holdings: readonly Holding[];
+  readonly problems: readonly StoredProblem[];
+};
+
+/** Where an agent's addresses may come from before anything is let afresh. */
+type Sources = {
+  readonly plan: Plan;
+  readonly command: Register;
+  readonly time: number;
+  /** The agent's own lease, which goes on. */
+  readonly current: AgentRecord | undefined;
+  /** What rests and may be had back. */
+  readonly returning: DepartedRecord | undefined;
+};
+
+export function allot(plan: Plan, command: Register, claim: Claim, time: number): Allotment | Refusal {
+  const current = claim.kind === 'confirm' || claim.kind === 'reinstall' ? claim.holder : undefined;
+  const returning = claim.kind === 'arrive' && claim.returning ? claim.departed : undefined;
+  const sources: Sources = { plan, command, time, current, returning };
+  const vtepIp = allotVtep(sources);
+  if (typeof vtepIp !== 'number') return vtepIp;
+  const holdings: Holding[] = [];
+  const problems: StoredProblem[] = [];
+  for (const [name, entry] of plan.overlays.entries()) {
+    const old = current?.holdings.find(({ overlay }) => overlay === name);
+    const { block4, block6, missing } = allotOverlay(sources, entry, old);
+    problems.push(...missing);
+    if (block4 === undefined && block6 === undefined) continue;
+    if (old !== undefined && old.block4 === block4 && old.block6 === block6 && claim.kind === 'confirm') {
+      holdings.push(old);
+    } else {
+      holdings.push({ overlay: entry.overlay.name, block4, block6, status: 'none', error: '' });
+    }
+  }
+  return { kind: 'allotted', vtepIp, holdings, problems: problems.length === 0 ? noProblems : problems };
+}
+
+/** One empty list for all. */
+const noProblems: readonly StoredProblem[] = [];
+
+function allotVtep(sources: Sources): Ipv4 | Refusal {
+  const { plan, command, current, returning, time } = sources;
+  const space = plan.vtep;
+  assertInvariant(space !== undefined, 'nobody registers without a network');
+  const held = command.held?.vtepIp;
+  const block = pick(sources, space, {
+    current: current && blockOf(space, current.vtepIp),
+    returning: returning && blockOf(space, returning.vtepIp),
+    held: held === undefined ? undefined : exactBlock(space, cidr4(held, 32)),
+  });
+  const address = ipv4At(space, block);
+  if (address !== undefined) return address;
+  const action = `register agent_id "${command.agentId}"`;
+  if (plan.meta.adoption) {
+    const state = 'the plan is in adoption: only what an agent still holds is let, until an operator ends it';
+    return refuse('failed-precondition', 'held', `${action}: ${state}`);
+  }
+  const state = `${describeSpace(space)} has no free address: all ${space.pool.usage(time).total} are taken`;
+  return refuse('resource-exhausted', 'vtep_subnet', `${action}: ${state}; grow it or release agents`);
+}
+
+type Piece = {
+  readonly block4: Ipv4 | undefined;
+  readonly block6: Ipv6 | undefined;
+  readonly missing: readonly StoredProblem[];
+};
+
+/** One overlay: both families or, of what is not held yet, none (rule 7). */
+function allotOverlay(sources: Sources, entry: OverlayEntry, old: Holding | undefined): Piece {
+  const { plan, command, returning } = sources;
+  const { name, enabled } = entry.overlay;
+  const { adoption } = plan.meta;
+  const { allocateSubnet, enableIpv6 } = command.networkConfig;
+  const back = returning?.holdings.find(({ overlay }) => overlay === name);
+  const held = command.held?.subnets.find(({ overlay }) => overlay === name);
+  // A disabled overlay lets nothing more; in adoption, an agent that still holds a piece of it gets that all the same.
+  const open = allocateSubnet && (enabled || adoption);
+  const current4 = numberOf(entry.v4, old?.block4);
+  const current6 = numberOf(entry.v6, old?.block6);
+  const wishes4 = {
+    current: current4,
+    returning: numberOf(entry.v4, back?.block4),
+    held: heldOf(entry.v4, held?.subnet),
+  };
+  const wishes6 = {
+    current: current6,
+    returning: numberOf(entry.v6, back?.block6),
+    held: heldOf(entry.v6, held?.subnet6),
+  };
+  const block4 = entry.v4 && open ? pick(sources, entry.v4, wishes4) : current4;
+  const block6 = entry.v6 && open && enableIpv6 ? pick(sources, entry.v6, wishes6) : current6;
+  const reason = adoption ? 'adoption' : 'exhausted';
+  const missing: StoredProblem[] = [];
+  if (open && enabled && entry.v4 && block4 === undefined) missing.push({ overlay: name, family: 4, reason });
+  if (open && enabled && entry.v6 && enableIpv6 && block6 === undefined)
+    missing.push({ overlay: name, family: 6, reason });
+  // In adoption nothing is taken afresh, so there is nothing to give back: what is still held must not be lost.
+  const whole = missing.length === 0 || adoption;
+  return {
+    block4: ipv4At(entry.v4, whole ? block4 : current4),
+    block6: ipv6At(entry.v6, whole ? block6 : current6),
+    missing,
+  };
+}
+
+type Wishes = {
+  readonly current: bigint | undefined;
+  readonly returning: bigint | undefined;
+  readonly held: bigint | undefined;
+};
+
+/** The block that the agent gets in this space, or undefined if there is none for it. */
+function pick(sources: Sources, space: Space, { current, returning, held }: Wishes): bigint | undefined {
+  const { pool } = space;
+  const { agentId } = sources.command;
+  if (sources.plan.meta.adoption) {
+    // What the agent runs on is the truth; the records may be older than that.
+    return held !== undefined && pool.mayReturn(held, agentId) ? held : current;
+  }
+  if (current !== undefined) return current;
+  const own = pool.chooseReserved(agentId, sources.time);
+  if (own !== undefined) return own;
+  // It must be the same rest: the block may have been held by another since.
+  const rests = returning !== undefined && pool.restsUntil(returning) === sources.returning?.until;
+  if (rests && pool.mayReturn(returning, agentId)) return returning;
+  return pool.choose(sources.time);
+}
+
+function numberOf(space: Space | undefined, address: Ip | undefined): bigint | undefined {
+  return space === undefined || address === undefined ? undefined : blockOf(space, address);
+}
+
+function heldOf(space: Space | undefined, subnet: Cidr | undefined): bigint | undefined {
+  return space === undefined || subnet === undefined ? undefined : exactBlock(space, subnet);
+}
+
+function ipv4At(space: Space | undefined, block: bigint | undefined): Ipv4 | undefined {
+  if (space === undefined || block === undefined) return undefined;
+  const address = blockAddress(space, block);
+  assertInvariant(isIpv4(address), 'an IPv4 space has IPv4 blocks');
+  return address;
+}
+
+function ipv6At(space: Space | undefined, block: bigint | undefined): Ipv6 | undefined {
+  if (space === undefined || block === undefined) return undefined;
+  const address = blockAddress(space, block);
+  assertInvariant(!isIpv4(address), 'an IPv6 space has IPv6 blocks');
+  return address;
+}

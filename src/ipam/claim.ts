@@ -1,0 +1,131 @@
+/**
+ * Who may have an agent id (rules 1–3): what a registration is to the holder that there is, or to the one that was. The
+ * leader's judgement of who is silent counts only for the epoch it names, so one overtaken by events can do no harm.
+ */
+import { formatIp } from '#address/ip.js';
+import type { AgentRecord, DepartedRecord, FormerInstance } from '#ipam/agent-record.js';
+import type { CommandOrigin, HolderJudgement, Register } from '#ipam/command.js';
+import { formerInstancesMax } from '#ipam/limits.js';
+import type { Plan } from '#ipam/plan.js';
+import { type Refusal, refuse } from '#ipam/result.js';
+
+export type Claim =
+  /** The holder itself: it keeps what it has, at the same epoch. */
+  | { readonly kind: 'confirm'; readonly holder: AgentRecord }
+  /** The holder's host, installed anew: the same addresses at a new epoch. */
+  | { readonly kind: 'reinstall'; readonly holder: AgentRecord }
+  /** Another host in place of a holder that may still live: fresh addresses, the old ones rest. */
+  | { readonly kind: 'takeover'; readonly holder: AgentRecord }
+  /** Nobody holds the id. `returning`: what rests of it may be had back. */
+  | { readonly kind: 'arrive'; readonly departed: DepartedRecord | undefined; readonly returning: boolean };
+
+export function claimOf(plan: Plan, command: Register & CommandOrigin, time: number): Claim | Refusal {
+  const { agentId, instanceId } = command;
+  const holder = plan.agents.get(agentId);
+  const departed = plan.departed.get(agentId);
+  const late = lateRetry(command, holder ?? departed);
+  if (late !== undefined) return late;
+  if (holder === undefined) return arrival(command, departed, time);
+  if (holder.instanceId === instanceId) return confirmation(command, holder);
+  const silent = judgedSilent(command.holders, holder);
+  if (silent && holder.reachable && holder.nodeIp === command.nodeIp) return { kind: 'reinstall', holder };
+  if (command.takeover) return { kind: 'takeover', holder };
+  const advice = silent
+    ? `it is silent, but on another node than ${formatIp(command.nodeIp)}: release it, or register with takeover for fresh subnets`
+    : 'stop it and wait until it is silent, or register with takeover for fresh subnets';
+  const who = `${describeHolder(command, holder)} (instance ${holder.instanceId})`;
+  return refuse('already-exists', 'agent_id', `register agent_id "${agentId}": ${who}; ${advice}`);
+}
+
+/** A request that an instance sent before it was replaced, or before its lease ended, and that comes late. */
+function lateRetry(command: Register, last: AgentRecord | DepartedRecord | undefined): Refusal | undefined {
+  const { agentId, instanceId, sequence } = command;
+  const former = last?.former.find((other) => other.instanceId === instanceId);
+  if (former === undefined || sequence > former.sequence || isUnsequenced(sequence, former.sequence)) return undefined;
+  const since = `instance ${instanceId} was replaced after its sequence ${former.sequence}`;
+  return refuse('aborted', 'sequence', `register agent_id "${agentId}" with sequence ${sequence}: ${since}`);
+}
+
+/** An agent that sends no sequence can't be told from its own late retries, and is taken at its word. */
+function isUnsequenced(sequence: number, last: number): boolean {
+  return sequence === 0 && last === 0;
+}
+
+function confirmation(command: Register, holder: AgentRecord): Claim | Refusal {
+  const { agentId, sequence } = command;
+  const action = `register agent_id "${agentId}" with sequence ${sequence}`;
+  if (sequence < holder.sequence) {
+    return refuse('aborted', 'sequence', `${action}: ${holder.sequence} came before; a lower one is a late request`);
+  }
+  const difference = differenceOf(command, holder);
+  if (sequence > holder.sequence || isUnsequenced(sequence, holder.sequence) || difference === undefined) {
+    return { kind: 'confirm', holder };
+  }
+  const advice = 'a changed request needs a higher sequence';
+  return refuse('aborted', 'sequence', `${action}: that sequence came with another ${difference} before; ${advice}`);
+}
+
+/** The first field in which a request differs from what the agent registered with. */
+function differenceOf(command: Register, holder: AgentRecord): string | undefined {
+  if (command.nodeIp !== holder.nodeIp) return 'node_ip';
+  if (command.hostname !== holder.hostname) return 'hostname';
+  const { networkConfig: a } = command;
+  const { networkConfig: b } = holder;
+  const same =
+    a.allocateSubnet === b.allocateSubnet &&
+    a.mesosBridge === b.mesosBridge &&
+    a.dockerBridge === b.dockerBridge &&
+    a.enableIpv6 === b.enableIpv6 &&
+    a.overlayMtu === b.overlayMtu;
+  return same ? undefined : 'network_config';
+}
+
+function arrival(command: Register, departed: DepartedRecord | undefined, time: number): Claim | Refusal {
+  if (departed === undefined || departed.until <= time) return { kind: 'arrive', departed, returning: false };
+  const { agentId, instanceId, sequence } = command;
+  const sameInstance = departed.instanceId === instanceId;
+  if (sameInstance && sequence <= departed.sequence && !isUnsequenced(sequence, departed.sequence)) {
+    const since = `the lease that it was answered with has ended; register again with a higher sequence`;
+    return refuse('aborted', 'sequence', `register agent_id "${agentId}" with sequence ${sequence}: ${since}`);
+  }
+  // Another host gets them back only if the last one said that it had let go of them: it might still be using them.
+  const returning = sameInstance || departed.left || departed.nodeIp === command.nodeIp;
+  return { kind: 'arrive', departed, returning };
+}
+
+/** Whether the proposer judged this very lease of the holder to be silent. */
+export function judgedSilent(holders: readonly HolderJudgement[], holder: AgentRecord): boolean {
+  return judgementOf(holders, holder)?.silent === true;
+}
+
+function judgementOf(holders: readonly HolderJudgement[], holder: AgentRecord): HolderJudgement | undefined {
+  return holders.find(({ agentId, epoch }) => agentId === holder.agentId && epoch === holder.epoch);
+}
+
+/** `agent "a" on node 10.0.0.1 holds it and was last heard 12 s ago`. */
+export function describeHolder(
+  command: CommandOrigin & { readonly holders: readonly HolderJudgement[] },
+  holder: AgentRecord,
+): string {
+  const lastHeard = judgementOf(command.holders, holder)?.lastHeard;
+  const heard =
+    lastHeard === undefined
+      ? 'was not heard since the leader took office'
+      : `was last heard ${Math.max(0, Math.round((command.wallTime - lastHeard) / 1000))} s ago`;
+  return `agent "${holder.agentId}" on node ${formatIp(holder.nodeIp)} holds it and ${heard}`;
+}
+
+/** What is to be remembered of earlier instances, once this one is the agent's. */
+export function formerInstances(
+  last: AgentRecord | DepartedRecord | undefined,
+  instanceId: AgentRecord['instanceId'],
+): readonly FormerInstance[] {
+  if (last === undefined) return noFormer;
+  if (last.instanceId === instanceId && !last.former.some((other) => other.instanceId === instanceId))
+    return last.former;
+  const all = [{ instanceId: last.instanceId, sequence: last.sequence }, ...last.former];
+  return all.filter((other) => other.instanceId !== instanceId).slice(0, formerInstancesMax);
+}
+
+/** One empty list for all. */
+const noFormer: readonly FormerInstance[] = [];

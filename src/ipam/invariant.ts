@@ -1,0 +1,15 @@
+/** What must be true of the plan whatever is asked of it. */
+
+/** The plan contradicts itself: a defect. The node must stop rather than go on from it. */
+export class InvariantError extends Error {
+  override readonly name = 'InvariantError';
+}
+
+export function assertInvariant(holds: boolean, what: string): asserts holds {
+  if (!holds) throw new InvariantError(`address plan: ${what}`);
+}
+
+/** Ends a `switch` over a closed union. */
+export function assertNever(value: never): never {
+  throw new InvariantError(`address plan: unexpected ${String(value)}`);
+}

@@ -1,0 +1,246 @@
+/**
+ * The one way to change the plan: a writer lives for one command, and makes each change in memory, in the records, in the
+ * events and in the history together. Whoever refuses a command must not have written anything before.
+ */
+import { formatCidr, isCidr4 } from '#address/ip.js';
+import type { AgentRecord, DepartedRecord } from '#ipam/agent-record.js';
+import { viewAgent } from '#ipam/agent-view.js';
+import type { CommandOrigin } from '#ipam/command.js';
+import type { Event, Happening } from '#ipam/event.js';
+import type { HistoryEntry } from '#ipam/history.js';
+import { assertInvariant } from '#ipam/invariant.js';
+import { Ledger } from '#ipam/ledger.js';
+import type { NetworkSettings, Overlay } from '#ipam/network.js';
+import { exclusionKey, type PlacedBlock, type Plan } from '#ipam/plan.js';
+import type { PlanRecord } from '#ipam/record.js';
+import { blockAddress, blockCidr, blockRange, type Space } from '#ipam/space.js';
+import type { Exclusion, Reservation } from '#ipam/usage.js';
+
+/** Where in the log the command stands, and when: cluster time in ms. */
+export type Position = { readonly index: number; readonly time: number };
+
+/** More than a command adds on average, so that what is remembered of the departed does not pile up. */
+const forgottenAtOnceMax = 2;
+
+export class PlanWriter {
+  readonly plan: Plan;
+  readonly position: Position;
+  readonly origin: CommandOrigin;
+  readonly ledger: Ledger;
+  private readonly happenings: Event[] = [];
+
+  constructor(plan: Plan, position: Position, origin: CommandOrigin) {
+    this.plan = plan;
+    this.position = position;
+    this.origin = origin;
+    this.ledger = new Ledger(plan.hash);
+  }
+
+  get time(): number {
+    return this.position.time;
+  }
+
+  get changed(): boolean {
+    return !this.ledger.empty;
+  }
+
+  get events(): readonly Event[] {
+    return this.happenings;
+  }
+
+  /** When what is freed now may be let again. */
+  get restEnd(): number {
+    assertInvariant(this.plan.settings !== undefined, 'nothing is freed without a network');
+    return this.time + this.plan.settings.quarantineMs;
+  }
+
+  tell(happening: Happening): void {
+    this.happenings.push({ revision: this.position.index, ...happening });
+  }
+
+  note(what: string, who: string, subjects: readonly string[], detail = ''): void {
+    const { wallTime } = this.origin;
+    const entry: HistoryEntry = { revision: this.position.index, wallTime, what, who, subjects, detail };
+    const { added, dropped } = this.plan.history.push(entry);
+    if (dropped !== undefined) this.ledger.remove({ kind: 'history', value: dropped });
+    this.ledger.add({ kind: 'history', value: added });
+  }
+
+  /**
+   * Puts an agent in place of its old state (undefined: there was none). Blocks that it no longer holds go to rest, those
+   * that it holds now are its own.
+   */
+  putAgent(old: AgentRecord | undefined, next: AgentRecord): void {
+    const before = old === undefined ? [] : [...this.plan.blocksOf(old)];
+    const after = [...this.plan.blocksOf(next)];
+    for (const placed of without(before, after)) this.free(placed);
+    for (const placed of without(after, before)) this.hold(placed, next);
+    this.plan.setAgent(old, next);
+    this.swap(old && { kind: 'agent', value: old }, { kind: 'agent', value: next });
+  }
+
+  /** Tells watchers how the agent is now. */
+  tellAgent(agent: AgentRecord, statusOnly: boolean): void {
+    this.tell({ kind: 'agent-changed', agent: viewAgent(this.plan, agent), statusOnly });
+  }
+
+  /** Ends an agent's lease: all its blocks rest. Returns them. */
+  removeAgent(agent: AgentRecord): readonly PlacedBlock[] {
+    const blocks = [...this.plan.blocksOf(agent)];
+    for (const placed of blocks) this.free(placed);
+    this.plan.setAgent(agent, undefined);
+    this.ledger.remove({ kind: 'agent', value: agent });
+    this.tell({ kind: 'agent-removed', agentId: agent.agentId });
+    return blocks;
+  }
+
+  putDeparted(departed: DepartedRecord): void {
+    const old = this.plan.departed.get(departed.agentId);
+    if (old !== undefined) this.dropDeparted(old);
+    this.plan.setDeparted(undefined, departed);
+    this.ledger.add({ kind: 'departed', value: departed });
+  }
+
+  dropDeparted(departed: DepartedRecord): void {
+    this.plan.setDeparted(departed, undefined);
+    this.ledger.remove({ kind: 'departed', value: departed });
+  }
+
+  putSettings(settings: NetworkSettings): void {
+    const old = this.plan.settings;
+    this.plan.setSettings(settings);
+    this.swap(old && { kind: 'settings', value: old }, { kind: 'settings', value: settings });
+  }
+
+  putOverlay(overlay: Overlay): void {
+    const old = this.plan.overlays.get(overlay.name)?.overlay;
+    this.plan.setOverlay(overlay);
+    this.swap(old && { kind: 'overlay', value: old }, { kind: 'overlay', value: overlay });
+  }
+
+  /** Deletes an overlay of which nothing is held, and all that is known of its blocks. */
+  removeOverlay(name: string): void {
+    const entry = this.plan.overlays.get(name);
+    assertInvariant(entry !== undefined, `overlay ${name} is not there`);
+    for (const space of [entry.v4, entry.v6]) if (space !== undefined) this.forgetSpace(space);
+    this.plan.overlays.delete(name);
+    this.ledger.remove({ kind: 'overlay', value: entry.overlay });
+    this.plan.removed.set(name, true);
+    this.ledger.add({ kind: 'removed-overlay', value: name });
+  }
+
+  private forgetSpace(space: Space): void {
+    assertInvariant(space.pool.heldCount === 0, 'what is held is not forgotten');
+    for (const [block, until] of space.pool.freedBlocks) this.ledger.remove(freedRecord({ space, block }, until));
+    for (const reservation of reservationsIn(space)) {
+      this.plan.reservationCount -= 1;
+      this.ledger.remove({ kind: 'reservation', value: reservation });
+    }
+    for (const [key, exclusion] of [...this.plan.exclusions.entries()]) {
+      if (exclusion.overlay !== space.overlay || isCidr4(exclusion.subnet) !== (space.family === 4)) continue;
+      this.plan.exclusions.delete(key);
+      this.ledger.remove({ kind: 'exclusion', value: exclusion });
+    }
+  }
+
+  reviveOverlayName(name: string): void {
+    if (this.plan.removed.delete(name)) this.ledger.remove({ kind: 'removed-overlay', value: name });
+  }
+
+  reserve(space: Space, block: bigint, reservation: Reservation): void {
+    space.pool.reserve(block, reservation.agentId);
+    this.plan.reservationCount += 1;
+    this.ledger.add({ kind: 'reservation', value: reservation });
+  }
+
+  unreserve(space: Space, block: bigint, reservation: Reservation): void {
+    space.pool.unreserve(block);
+    this.plan.reservationCount -= 1;
+    this.ledger.remove({ kind: 'reservation', value: reservation });
+  }
+
+  exclude(space: Space, exclusion: Exclusion): void {
+    const { first, end } = blockRange(exclusion.subnet, space.prefix);
+    space.pool.exclude(first, end);
+    this.plan.exclusions.set(exclusionKey(exclusion.overlay, exclusion.subnet), exclusion);
+    this.ledger.add({ kind: 'exclusion', value: exclusion });
+  }
+
+  unexclude(space: Space, exclusion: Exclusion): void {
+    const { first, end } = blockRange(exclusion.subnet, space.prefix);
+    space.pool.unexclude(first, end);
+    this.plan.exclusions.delete(exclusionKey(exclusion.overlay, exclusion.subnet));
+    this.ledger.remove({ kind: 'exclusion', value: exclusion });
+  }
+
+  setAdoption(adoption: boolean): void {
+    this.putMeta({ ...this.plan.meta, adoption });
+  }
+
+  /** Ends the command: what it changed has its index as revision. */
+  close(): void {
+    if (!this.changed) return;
+    for (let forgotten = 0; forgotten < forgottenAtOnceMax; forgotten++) if (!this.forgetOldest()) break;
+    this.putMeta({ ...this.plan.meta, revision: this.position.index });
+  }
+
+  /** Forgets the agent that departed first if nothing of it rests any more. */
+  private forgetOldest(): boolean {
+    const oldest = this.plan.departedByEnd.first()?.[0];
+    if (oldest === undefined || oldest.until > this.time) return false;
+    const departed = this.plan.departed.get(oldest.agentId);
+    assertInvariant(departed !== undefined, `departed agent ${oldest.agentId} is listed but not there`);
+    this.dropDeparted(departed);
+    return true;
+  }
+
+  private putMeta(meta: Plan['meta']): void {
+    const old = this.plan.meta;
+    this.plan.meta = meta;
+    // An empty plan has no records at all, so before the first change there is nothing to replace.
+    const stored = old.revision > 0 || old.adoption;
+    this.swap(stored ? { kind: 'meta', value: old } : undefined, { kind: 'meta', value: meta });
+  }
+
+  /** Puts a record, in place of the old one if there was one. */
+  private swap(old: PlanRecord | undefined, next: PlanRecord): void {
+    if (old === undefined) this.ledger.add(next);
+    else this.ledger.replace(old, next);
+  }
+
+  private hold(placed: PlacedBlock, agent: AgentRecord): void {
+    const { space, block } = placed;
+    const until = space.pool.restsUntil(block);
+    space.pool.hold(block, agent.agentId);
+    if (until !== undefined) this.ledger.remove(freedRecord(placed, until));
+  }
+
+  private free(placed: PlacedBlock): void {
+    const until = this.restEnd;
+    placed.space.pool.free(placed.block, until);
+    this.ledger.add(freedRecord(placed, until));
+  }
+}
+
+function freedRecord({ space, block }: PlacedBlock, until: number): PlanRecord {
+  return { kind: 'freed', value: { overlay: space.overlay, address: blockAddress(space, block), until } };
+}
+
+/** Every reservation of a space, by block. */
+export function reservationsIn(space: Space): readonly Reservation[] {
+  const found: Reservation[] = [];
+  for (const [block, agentId] of space.pool.reservations) {
+    found.push({ overlay: space.overlay, subnet: blockCidr(space, block), agentId });
+  }
+  return found;
+}
+
+function without(blocks: readonly PlacedBlock[], others: readonly PlacedBlock[]): readonly PlacedBlock[] {
+  return blocks.filter(({ space, block }) => !others.some((other) => other.space === space && other.block === block));
+}
+
+/** `9.0.1.0/24`; a VTEP address without its /32. */
+export function formatBlock({ space, block }: PlacedBlock): string {
+  const text = formatCidr(blockCidr(space, block));
+  return space.overlay === undefined ? text.replace('/32', '') : text;
+}

@@ -1,0 +1,156 @@
+/**
+ * The state of the address plan in memory: what the records say, and the indexes that follow from them. Knows how to take
+ * in each record; which changes are right is decided in the files named after commands, and written by `PlanWriter`.
+ */
+import { type Cidr, containsIp, type Family, familyOf, formatCidr, type Ip } from '#address/ip.js';
+import { SortedMap } from '#address/sorted-map.js';
+import type { AgentRecord, DepartedRecord, Holding } from '#ipam/agent-record.js';
+import { History } from '#ipam/history.js';
+import type { AgentId } from '#ipam/identity.js';
+import { assertInvariant } from '#ipam/invariant.js';
+import type { Network, NetworkSettings, Overlay } from '#ipam/network.js';
+import { Interning, type Meta } from '#ipam/record.js';
+import { RecordHash } from '#ipam/record-hash.js';
+import { blockOf, grownSpace, overlaySpace, type Space, vtepSpace } from '#ipam/space.js';
+import type { Exclusion } from '#ipam/usage.js';
+
+/** An overlay and the spaces of its families. */
+export type OverlayEntry = {
+  readonly overlay: Overlay;
+  readonly v4: Space | undefined;
+  readonly v6: Space | undefined;
+};
+
+/** A block with the space that it belongs to. */
+export type PlacedBlock = { readonly space: Space; readonly block: bigint };
+
+type Holder = { readonly vtepIp: AgentRecord['vtepIp']; readonly holdings: readonly Holding[] };
+type RestEnd = { readonly until: number; readonly agentId: AgentId };
+
+function byText(a: string, b: string): number {
+  return a < b ? -1 : a > b ? 1 : 0;
+}
+
+export class Plan {
+  readonly hash = new RecordHash();
+  readonly interning = new Interning();
+  readonly history = new History();
+  meta: Meta = { revision: 0, adoption: false };
+  settings: NetworkSettings | undefined;
+  vtep: Space | undefined;
+  readonly overlays = new SortedMap<string, OverlayEntry>(byText);
+  readonly removed = new SortedMap<string, true>(byText);
+  readonly agents = new SortedMap<AgentId, AgentRecord>(byText);
+  readonly departed = new Map<AgentId, DepartedRecord>();
+  readonly departedByEnd = new SortedMap<RestEnd, true>((a, b) => a.until - b.until || byText(a.agentId, b.agentId));
+  /** By space and network; see `exclusionKey`. */
+  readonly exclusions = new SortedMap<string, Exclusion>(byText);
+  reservationCount = 0;
+  /** Who is reached at which underlay address. */
+  private readonly nodes = new Map<Ip, AgentId>();
+  /** How many agents said that their underlay address is of the family. */
+  private readonly families = { 4: 0, 6: 0 };
+
+  get network(): Network | undefined {
+    if (this.settings === undefined) return undefined;
+    return { ...this.settings, overlays: this.overlayList() };
+  }
+
+  overlayList(): readonly Overlay[] {
+    return [...this.overlays.entries()].map(([, entry]) => entry.overlay);
+  }
+
+  /** Every space, the VTEP subnet first, then by overlay and family. */
+  *spaces(): Generator<Space, void, undefined> {
+    if (this.vtep !== undefined) yield this.vtep;
+    for (const [, { v4, v6 }] of this.overlays.entries()) {
+      if (v4 !== undefined) yield v4;
+      if (v6 !== undefined) yield v6;
+    }
+  }
+
+  /** The space of an overlay (undefined: of the VTEP addresses) in a family. */
+  space(overlay: string | undefined, family: Family): Space | undefined {
+    if (overlay === undefined) return family === 4 ? this.vtep : undefined;
+    const entry = this.overlays.get(overlay);
+    return family === 4 ? entry?.v4 : entry?.v6;
+  }
+
+  /** The space whose subnet contains the address. */
+  spaceAround(address: Ip): Space | undefined {
+    for (const space of this.spaces()) if (containsIp(space.subnet, address)) return space;
+    return undefined;
+  }
+
+  /** Who is reached at this underlay address. */
+  nodeHolder(address: Ip): AgentRecord | undefined {
+    const agentId = this.nodes.get(address);
+    return agentId === undefined ? undefined : this.agents.get(agentId);
+  }
+
+  /** How many agents, not counting this one, have an underlay address of the family. */
+  othersOfFamily(family: Family, except: AgentRecord | undefined): number {
+    const own = except !== undefined && familyOf(except.nodeIp) === family ? 1 : 0;
+    return this.families[family] - own;
+  }
+
+  /** Every block that someone holds, with its space. */
+  *blocksOf(holder: Holder): Generator<PlacedBlock, void, undefined> {
+    assertInvariant(this.vtep !== undefined, 'there are agents but no network');
+    yield { space: this.vtep, block: blockOf(this.vtep, holder.vtepIp) };
+    for (const { overlay, block4, block6 } of holder.holdings) {
+      for (const address of [block4, block6]) {
+        if (address === undefined) continue;
+        const space = this.space(overlay, familyOf(address));
+        assertInvariant(space !== undefined, `a block of overlay ${overlay}, which is not there, is held`);
+        yield { space, block: blockOf(space, address) };
+      }
+    }
+  }
+
+  setSettings(settings: NetworkSettings): void {
+    this.settings = settings;
+    this.vtep = this.vtep === undefined ? vtepSpace(settings.vtepSubnet) : grownSpace(this.vtep, settings.vtepSubnet);
+  }
+
+  setOverlay(overlay: Overlay): void {
+    const { name, v4, v6 } = overlay;
+    const old = this.overlays.get(name);
+    this.overlays.set(name, {
+      overlay,
+      v4: v4 && (old?.v4 ? grownSpace(old.v4, v4.subnet) : overlaySpace(name, v4.subnet, v4.prefix)),
+      v6: v6 && (old?.v6 ? grownSpace(old.v6, v6.subnet) : overlaySpace(name, v6.subnet, v6.prefix)),
+    });
+  }
+
+  /** Takes in one agent's new state; its blocks are the pools' business. */
+  setAgent(old: AgentRecord | undefined, next: AgentRecord | undefined): void {
+    if (old !== undefined) {
+      this.families[familyOf(old.nodeIp)] -= 1;
+      if (old.reachable) this.nodes.delete(old.nodeIp);
+      if (next === undefined) this.agents.delete(old.agentId);
+    }
+    if (next === undefined) return;
+    this.families[familyOf(next.nodeIp)] += 1;
+    if (next.reachable) {
+      assertInvariant(!this.nodes.has(next.nodeIp), 'a node address is in two hands');
+      this.nodes.set(next.nodeIp, next.agentId);
+    }
+    this.agents.set(next.agentId, next);
+  }
+
+  setDeparted(old: DepartedRecord | undefined, next: DepartedRecord | undefined): void {
+    if (old !== undefined) {
+      this.departed.delete(old.agentId);
+      this.departedByEnd.delete({ until: old.until, agentId: old.agentId });
+    }
+    if (next === undefined) return;
+    this.departed.set(next.agentId, next);
+    this.departedByEnd.set({ until: next.until, agentId: next.agentId }, true);
+  }
+}
+
+/** Names an exclusion within the plan. */
+export function exclusionKey(overlay: string | undefined, subnet: Cidr): string {
+  return `${overlay ?? ''} ${formatCidr(subnet)}`;
+}

@@ -1,0 +1,383 @@
+/**
+ * The records that the plan's state is made of: each kind's key and bytes (sublet.store.v1.Record). A key is one byte
+ * for the kind and then what names the record within it, so that records of a kind are neighbours on disk. Encoding is
+ * canonical: what was read and is written again gives the same bytes, or the state hash would lie.
+ */
+import { type Cidr, familyOf, type Ip } from '#address/ip.js';
+import { ipv4 } from '#address/ipv4.js';
+import type { NetworkConfig, ProblemReason } from '#ipam/agent.js';
+import type { AgentRecord, DepartedRecord, FormerInstance, Holding, StoredProblem } from '#ipam/agent-record.js';
+import type { HistoryEntry } from '#ipam/history.js';
+import { parseAgentId, parseInstanceId } from '#ipam/identity.js';
+import { assertNever } from '#ipam/invariant.js';
+import type { NetworkSettings, Overlay } from '#ipam/network.js';
+import type { Exclusion, Reservation } from '#ipam/usage.js';
+import {
+  cidrOf,
+  ipBytes,
+  ipOf,
+  ipv4Of,
+  ipv6Of,
+  networkConfigOf,
+  optional,
+  overlayOf,
+  present,
+  RecordError,
+  reading,
+  settingsOf,
+  statusOf,
+  toCidr,
+  toNetworkConfig,
+  toOverlay,
+  toSettings,
+  toStatus,
+} from '#ipam/wire.js';
+import { sublet } from '#proto/sublet.js';
+
+const store = sublet.store.v1;
+
+export type Meta = { readonly revision: number; readonly adoption: boolean };
+
+/** A block that was held once and is not now; `overlay` undefined: a VTEP address. */
+export type Freed = { readonly overlay: string | undefined; readonly address: Ip; readonly until: number };
+
+/** `number` counts entries from 1. */
+export type NumberedEntry = { readonly number: number; readonly entry: HistoryEntry };
+
+export type PlanRecord =
+  | { readonly kind: 'meta'; readonly value: Meta }
+  | { readonly kind: 'settings'; readonly value: NetworkSettings }
+  | { readonly kind: 'overlay'; readonly value: Overlay }
+  | { readonly kind: 'removed-overlay'; readonly value: string }
+  | { readonly kind: 'reservation'; readonly value: Reservation }
+  | { readonly kind: 'exclusion'; readonly value: Exclusion }
+  | { readonly kind: 'freed'; readonly value: Freed }
+  | { readonly kind: 'departed'; readonly value: DepartedRecord }
+  | { readonly kind: 'agent'; readonly value: AgentRecord }
+  | { readonly kind: 'history'; readonly value: NumberedEntry };
+
+/** The first byte of a key; the same number as the record's field in the protobuf. */
+const prefixes = {
+  meta: 1,
+  settings: 2,
+  overlay: 3,
+  'removed-overlay': 4,
+  reservation: 5,
+  exclusion: 6,
+  freed: 7,
+  departed: 8,
+  agent: 9,
+  history: 10,
+} as const satisfies Record<PlanRecord['kind'], number>;
+
+/** Where the plan keeps this record. */
+export function recordKey(record: PlanRecord): Uint8Array {
+  const prefix = prefixes[record.kind];
+  switch (record.kind) {
+    case 'meta':
+    case 'settings':
+      return new Uint8Array([prefix]);
+    case 'overlay':
+      return textKey(prefix, record.value.name);
+    case 'removed-overlay':
+      return textKey(prefix, record.value);
+    case 'reservation':
+    case 'exclusion':
+      return blockKey(prefix, record.value.overlay, record.value.subnet);
+    case 'freed':
+      // The length of a block follows from the overlay, so the address alone names it.
+      return blockKey(prefix, record.value.overlay, { address: record.value.address, prefix: 0 });
+    case 'departed':
+    case 'agent':
+      return textKey(prefix, record.value.agentId);
+    case 'history': {
+      const key = new Uint8Array(9);
+      key[0] = prefix;
+      new DataView(key.buffer).setBigUint64(1, BigInt(record.value.number));
+      return key;
+    }
+    default:
+      return assertNever(record);
+  }
+}
+
+/** Names and ids are ASCII. */
+function textKey(prefix: number, text: string): Uint8Array {
+  const key = new Uint8Array(1 + text.length);
+  key[0] = prefix;
+  for (let at = 0; at < text.length; at++) key[at + 1] = text.charCodeAt(at);
+  return key;
+}
+
+function blockKey(prefix: number, overlay = '', block: { readonly address: Ip; readonly prefix: number }): Uint8Array {
+  const address = ipBytes(block.address);
+  const key = new Uint8Array(4 + overlay.length + address.length);
+  // The overlay ends with a zero byte, which no name has.
+  key.set(textKey(prefix, overlay));
+  key.set([familyOf(block.address), ...address, block.prefix], overlay.length + 2);
+  return key;
+}
+
+export function encodeRecord(record: PlanRecord): Uint8Array {
+  return store.Record.encode(toStored(record)).finish();
+}
+
+function toStored(record: PlanRecord): sublet.store.v1.Record.$Properties {
+  switch (record.kind) {
+    case 'meta':
+      return { meta: record.value };
+    case 'settings':
+      return { settings: toSettings(record.value) };
+    case 'overlay':
+      return { overlay: toOverlay(record.value) };
+    case 'removed-overlay':
+      return { removedOverlay: { name: record.value } };
+    case 'reservation': {
+      const { overlay = null, subnet, agentId } = record.value;
+      return { reservation: { overlay, subnet: toCidr(subnet), agentId } };
+    }
+    case 'exclusion': {
+      const { overlay = null, subnet } = record.value;
+      return { exclusion: { overlay, subnet: toCidr(subnet) } };
+    }
+    case 'freed': {
+      const { overlay = null, address, until } = record.value;
+      return { freed: { overlay, address: ipBytes(address), restsUntilMs: until } };
+    }
+    case 'departed':
+      return { departed: toDeparted(record.value) };
+    case 'agent':
+      return { agent: toAgent(record.value) };
+    case 'history': {
+      const { number, entry } = record.value;
+      const { revision, wallTime: wallTimeMs, what, who, subjects, detail } = entry;
+      return { historyEntry: { number, revision, wallTimeMs, what, who, subjects: [...subjects], detail } };
+    }
+    default:
+      return assertNever(record);
+  }
+}
+
+function toAgent(agent: AgentRecord): sublet.store.v1.Agent.$Properties {
+  return {
+    agentId: agent.agentId,
+    instanceId: agent.instanceId,
+    sequence: agent.sequence,
+    nodeIp: ipBytes(agent.nodeIp),
+    reachable: agent.reachable,
+    hostname: agent.hostname,
+    networkConfig: toNetworkConfig(agent.networkConfig),
+    epoch: agent.epoch,
+    registeredAtMs: agent.registeredAt,
+    vtepIp: agent.vtepIp,
+    holdings: agent.holdings.map(toHolding),
+    problems: agent.problems.map(({ overlay, family, reason }) => ({ overlay, family, reason: toReason(reason) })),
+    former: agent.former.map(toFormer),
+  };
+}
+
+function toDeparted(departed: DepartedRecord): sublet.store.v1.Departed.$Properties {
+  return {
+    agentId: departed.agentId,
+    instanceId: departed.instanceId,
+    sequence: departed.sequence,
+    nodeIp: ipBytes(departed.nodeIp),
+    epoch: departed.epoch,
+    left: departed.left,
+    restsUntilMs: departed.until,
+    vtepIp: departed.vtepIp,
+    holdings: departed.holdings.map(toHolding),
+    former: departed.former.map(toFormer),
+  };
+}
+
+function toHolding(holding: Holding): sublet.store.v1.Holding.$Properties {
+  return {
+    overlay: holding.overlay,
+    address4: holding.block4 ?? null,
+    address6: holding.block6 === undefined ? null : ipBytes(holding.block6),
+    status: toStatus(holding.status),
+    error: holding.error,
+  };
+}
+
+function toFormer({ instanceId, sequence }: FormerInstance): sublet.store.v1.FormerInstance.$Properties {
+  return { instanceId, sequence };
+}
+
+function toReason(reason: ProblemReason): sublet.store.v1.ProblemReason {
+  switch (reason) {
+    case 'exhausted':
+      return store.ProblemReason.PROBLEM_REASON_EXHAUSTED;
+    case 'adoption':
+      return store.ProblemReason.PROBLEM_REASON_ADOPTION;
+    default:
+      return assertNever(reason);
+  }
+}
+
+/** Texts and settings that thousands of records share are kept once; see `decodeRecord`. */
+export class Interning {
+  private readonly texts = new Map<string, string>();
+  private readonly configs = new Map<string, NetworkConfig>();
+
+  text(value: string): string {
+    const known = this.texts.get(value);
+    if (known === undefined) this.texts.set(value, value);
+    return known ?? value;
+  }
+
+  networkConfig(config: NetworkConfig): NetworkConfig {
+    const { allocateSubnet, mesosBridge, dockerBridge, enableIpv6, overlayMtu } = config;
+    const key = `${allocateSubnet}${mesosBridge}${dockerBridge}${enableIpv6}${overlayMtu}`;
+    const known = this.configs.get(key);
+    if (known === undefined) this.configs.set(key, config);
+    return known ?? config;
+  }
+}
+
+/** @throws RecordError for what is no record, or lies under another record's key. */
+export function decodeRecord(key: Uint8Array, value: Uint8Array, interning: Interning): PlanRecord {
+  const record = reading('a record of the address plan', () => recordOf(store.Record.decode(value), interning));
+  const expected = recordKey(record);
+  if (key.length !== expected.length || expected.some((byte, at) => byte !== key[at])) {
+    throw new RecordError(`a record of kind ${record.kind} lies under the key of another`);
+  }
+  return record;
+}
+
+function recordOf(stored: sublet.store.v1.Record, interning: Interning): PlanRecord {
+  const kind = stored.kind;
+  switch (kind) {
+    case 'agent':
+      return { kind: 'agent', value: agentOf(present(stored.agent, kind), interning) };
+    case 'freed':
+      return { kind: 'freed', value: freedOf(present(stored.freed, kind), interning) };
+    case 'departed':
+      return { kind: 'departed', value: departedOf(present(stored.departed, kind), interning) };
+    case 'historyEntry':
+      return { kind: 'history', value: entryOf(present(stored.historyEntry, kind)) };
+    case 'meta': {
+      const { revision = 0, adoption = false } = present(stored.meta, kind);
+      return { kind, value: { revision: revision ?? 0, adoption: adoption ?? false } };
+    }
+    case 'settings':
+      return { kind, value: settingsOf(stored.settings) };
+    case 'overlay':
+      return { kind, value: overlayOf(stored.overlay) };
+    case 'removedOverlay':
+      return { kind: 'removed-overlay', value: present(stored.removedOverlay, kind).name ?? '' };
+    case 'reservation': {
+      const { overlay, subnet, agentId } = present(stored.reservation, kind);
+      return { kind, value: { ...setAside(overlay, cidrOf(subnet)), agentId: parseAgentId(agentId ?? '') } };
+    }
+    case 'exclusion': {
+      const { overlay, subnet } = present(stored.exclusion, kind);
+      return { kind, value: setAside(overlay, cidrOf(subnet)) };
+    }
+    case undefined:
+      throw new RecordError('a record is of a kind that this version does not know');
+    default:
+      return assertNever(kind);
+  }
+}
+
+function setAside(overlay: string | null | undefined, subnet: Cidr): Exclusion {
+  return { overlay: optional(overlay), subnet };
+}
+
+function agentOf(stored: sublet.store.v1.Agent.$Properties, interning: Interning): AgentRecord {
+  const agentId = parseAgentId(stored.agentId ?? '');
+  const hostname = stored.hostname ?? '';
+  return {
+    agentId,
+    instanceId: parseInstanceId(stored.instanceId ?? ''),
+    sequence: stored.sequence ?? 0,
+    nodeIp: ipOf(stored.nodeIp),
+    reachable: stored.reachable ?? false,
+    // Mostly the same text, which is then kept once.
+    hostname: hostname === agentId ? agentId : hostname,
+    networkConfig: interning.networkConfig(networkConfigOf(stored.networkConfig)),
+    epoch: stored.epoch ?? 0,
+    registeredAt: stored.registeredAtMs ?? 0,
+    vtepIp: ipv4(stored.vtepIp ?? 0),
+    holdings: holdingsOf(stored.holdings, interning),
+    problems: problemsOf(stored.problems, interning),
+    former: formerOf(stored.former),
+  };
+}
+
+function departedOf(stored: sublet.store.v1.Departed.$Properties, interning: Interning): DepartedRecord {
+  return {
+    agentId: parseAgentId(stored.agentId ?? ''),
+    instanceId: parseInstanceId(stored.instanceId ?? ''),
+    sequence: stored.sequence ?? 0,
+    nodeIp: ipOf(stored.nodeIp),
+    epoch: stored.epoch ?? 0,
+    left: stored.left ?? false,
+    until: stored.restsUntilMs ?? 0,
+    vtepIp: ipv4(stored.vtepIp ?? 0),
+    holdings: holdingsOf(stored.holdings, interning),
+    former: formerOf(stored.former),
+  };
+}
+
+function holdingsOf(
+  stored: sublet.store.v1.Holding.$Properties[] | null | undefined,
+  interning: Interning,
+): readonly Holding[] {
+  if (!stored || stored.length === 0) return none;
+  return stored.map((holding) => ({
+    overlay: interning.text(holding.overlay ?? ''),
+    block4: ipv4Of(holding.address4),
+    block6: holding.address6?.length ? ipv6Of(holding.address6) : undefined,
+    status: statusOf(holding.status),
+    error: holding.error ?? '',
+  }));
+}
+
+/** One empty list for all. */
+const none: readonly never[] = [];
+
+function problemsOf(
+  stored: sublet.store.v1.Problem.$Properties[] | null | undefined,
+  interning: Interning,
+): readonly StoredProblem[] {
+  if (!stored || stored.length === 0) return none;
+  return stored.map((problem) => ({
+    overlay: interning.text(problem.overlay ?? ''),
+    family: problem.family === 6 ? 6 : 4,
+    reason: problem.reason === store.ProblemReason.PROBLEM_REASON_ADOPTION ? 'adoption' : 'exhausted',
+  }));
+}
+
+function formerOf(stored: sublet.store.v1.FormerInstance.$Properties[] | null | undefined): readonly FormerInstance[] {
+  if (!stored || stored.length === 0) return none;
+  return stored.map(({ instanceId, sequence }) => ({
+    instanceId: parseInstanceId(instanceId ?? ''),
+    sequence: sequence ?? 0,
+  }));
+}
+
+function freedOf(stored: sublet.store.v1.Freed.$Properties, interning: Interning): Freed {
+  const overlay = optional(stored.overlay);
+  return {
+    overlay: overlay === undefined ? undefined : interning.text(overlay),
+    address: ipOf(stored.address),
+    until: stored.restsUntilMs ?? 0,
+  };
+}
+
+function entryOf(stored: sublet.store.v1.HistoryEntry.$Properties): NumberedEntry {
+  return {
+    number: stored.number ?? 0,
+    entry: {
+      revision: stored.revision ?? 0,
+      wallTime: stored.wallTimeMs ?? 0,
+      what: stored.what ?? '',
+      who: stored.who ?? '',
+      subjects: stored.subjects ?? [],
+      detail: stored.detail ?? '',
+    },
+  };
+}
