@@ -1,0 +1,31 @@
+/** What an agent is made of; everything it sees of the world comes in here. */
+import type { AgentLog } from '#agent/agent-log.js';
+import type { BootClock } from '#agent/boot-clock.js';
+import type { MasterApi, RegisterRequest } from '#agent/master-api.js';
+import type { AgentStore } from '#agent/store.js';
+import type { HostSettings } from '#host/input.js';
+import type { Reconciler } from '#host/reconciler-interface.js';
+import type { Clock } from '#replica/clock.js';
+
+export type AgentOptions = {
+  readonly agentId: string;
+  readonly hostname: string;
+  /** The underlay address as it is now; asked before each registration and every 30 s. Rejects while there is none. */
+  readonly nodeIp: () => Promise<string>;
+  readonly networkConfig: NonNullable<RegisterRequest['networkConfig']>;
+  /** Claim the id from a holder that may still live, until the first success. */
+  readonly takeover: boolean;
+  readonly settings: HostSettings;
+  readonly api: MasterApi;
+  readonly host: Reconciler;
+  readonly store: AgentStore;
+  readonly clock: Clock;
+  readonly bootClock: BootClock;
+  /** Gives [0, 1). */
+  readonly random: () => number;
+  /** Gives an instance id that nobody has. */
+  readonly newInstanceId: () => string;
+  readonly log: AgentLog;
+  /** The masters refuse the agent's configuration and it holds nothing: it has stopped, and the process should end. */
+  readonly failed: (error: Error) => void;
+};

@@ -1,0 +1,336 @@
+/**
+ * One agent at work: registration, keep-alives, watch and reports, and the host that is told what follows from them.
+ *
+ * What it was let is used from three sources, best first: a master's answer in this process; the cache, when no master
+ * has answered shortly after the start; nothing. A dead control plane changes nothing on the host (DESIGN §6, rule 5);
+ * only a TTL that has run out, or masters who say that the lease is not this agent's, take the tunnel down.
+ */
+import type { AgentOptions } from '#agent/agent-options.js';
+import { between } from '#agent/backoff.js';
+import { hostInput } from '#agent/host-input.js';
+import { KeepAlive } from '#agent/keep-alive.js';
+import { asksForMore, heldOf, type Lease, type Network } from '#agent/lease.js';
+import { LeaseTerm } from '#agent/lease-term.js';
+import type { KeepAliveResponse, MasterError } from '#agent/master-api.js';
+import { PeerCache } from '#agent/peer-cache.js';
+import { PeerTable, type TableChange } from '#agent/peer-table.js';
+import { PeerWatch } from '#agent/peer-watch.js';
+import { type Grant, Registration, type RegistrationContent } from '#agent/registration.js';
+import { StatusReporter } from '#agent/status-reporter.js';
+import { formerClustersMax } from '#agent/store.js';
+import type { CleanupReport } from '#host/reconciler-interface.js';
+
+/** No master has answered for so long after the start: the cache is used, ms. */
+export const cacheAfterMs = 3_000;
+/** Changes of the table that follow one another reach the host together, ms. */
+const hostGatherMs = 100;
+/** All agents hear of a change of the network at once; they register again within this time, ms. */
+export const networkChangeJitterMs = 30_000;
+const nodeIpEveryMs = 30_000;
+/** An agent that lacks an overlay asks again after so long for each peer there is, so that all together ask 10 times a second, ms. */
+const problemRetryMs = { perPeer: 100, min: 60_000, max: 3_600_000 };
+/** How often the end of a lease with a TTL is cached, ms: at least this, or a hundredth of the TTL. */
+const termSaveMinMs = 30_000;
+
+export type LeaseSource = 'none' | 'cache' | 'masters';
+
+export class Agent {
+  readonly registration: Registration;
+  readonly keepAlive: KeepAlive;
+  readonly watch: PeerWatch;
+  readonly table: PeerTable;
+  readonly term: LeaseTerm;
+  readonly #options: AgentOptions;
+  readonly #peerCache: PeerCache;
+  readonly #reporter: StatusReporter;
+  #lease: Lease | undefined;
+  #source: LeaseSource = 'none';
+  /** Whether what is cached may go to the host. */
+  #cacheDue = false;
+  /** The masters have said that the lease is not the newest. */
+  #fenced = false;
+  #stopped = false;
+  #cacheError = '';
+  #termSavedAtMs = Number.NEGATIVE_INFINITY;
+  #cancelHost: (() => void) | undefined;
+  #cancelCacheDue: () => void = () => {};
+  #cancelNodeIp: () => void = () => {};
+
+  constructor(options: AgentOptions) {
+    this.#options = options;
+    const { api, clock, bootClock, random, newInstanceId, log, store, agentId } = options;
+    const cached = this.#ownCache();
+    this.#lease = cached?.lease;
+    this.#source = cached === undefined ? 'none' : 'cache';
+    this.table = new PeerTable(agentId, store.peers);
+    this.term = new LeaseTerm({ clock, bootClock, record: cached?.term, changed: () => this.#onTerm() });
+    this.registration = new Registration({
+      ...{ api, clock, bootClock, random, newInstanceId, log, store },
+      compose: () => this.#compose(),
+      granted: (grant) => this.#onGranted(grant),
+      refused: (error) => this.#onRefused(error),
+    });
+    this.keepAlive = new KeepAlive({
+      ...{ api, clock, bootClock, random },
+      answered: (response, sentAtMs) => this.#onKeptAlive(response, sentAtMs),
+      fenced: (error) => this.#onFenced(error),
+    });
+    this.watch = new PeerWatch({
+      ...{ api, clock, random, log, table: this.table },
+      changed: (change) => this.#onTable(change),
+    });
+    this.#peerCache = new PeerCache({ clock, log, store, table: this.table });
+    this.#reporter = new StatusReporter({ api, clock, random, log, fenced: (error) => this.#onFenced(error) });
+  }
+
+  /** What this agent was let, as far as is known. */
+  get lease(): Lease | undefined {
+    return this.#lease;
+  }
+
+  get leaseSource(): LeaseSource {
+    return this.#source;
+  }
+
+  get options(): AgentOptions {
+    return this.#options;
+  }
+
+  /** The newest picture of the network. */
+  get network(): Network | undefined {
+    const lease = this.#lease;
+    const { network, clusterId, revision } = this.table;
+    if (lease === undefined) return network;
+    return network !== undefined && clusterId === lease.clusterId && revision >= lease.revision
+      ? network
+      : lease.network;
+  }
+
+  /** Why the caches could not be written; empty if they could. */
+  get cacheErrors(): readonly string[] {
+    return [this.#cacheError, this.#peerCache.error].filter((error) => error !== '');
+  }
+
+  start(): void {
+    const { clock, host } = this.#options;
+    host.onStatus((status) => this.#reporter.setOverlays(status.overlays));
+    host.start();
+    if (this.#lease !== undefined) {
+      this.watch.start();
+      this.#cancelCacheDue = clock.after(cacheAfterMs, () => this.#useCache());
+    }
+    this.#checkNodeIpLater();
+    this.registration.begin('the agent has started');
+  }
+
+  /** Stops talking to the masters. The data plane and the lease stay as they are. */
+  async stop(): Promise<void> {
+    this.#quiet();
+    await this.#peerCache.flush();
+    await this.#options.host.stop();
+  }
+
+  /**
+   * Takes the data plane down, gives everything back and stops. What was let is cached until the masters have
+   * confirmed, so that leaving can be repeated.
+   * @throws MasterError when no master could be told.
+   */
+  async leave(): Promise<CleanupReport> {
+    const { api, host, settings, store, agentId, log } = this.#options;
+    const lease = this.#lease;
+    this.#quiet();
+    if (lease === undefined) throw new Error('this agent holds nothing that it could give back');
+    const report = await host.cleanup([lease.clusterId, ...store.identity.formerClusterIds], settings);
+    await api.leave({ agentId, instanceId: lease.instanceId, epoch: lease.epoch });
+    store.saveLease(undefined);
+    this.#lease = undefined;
+    this.#source = 'none';
+    log.info({ agentId, epoch: lease.epoch }, 'left: the lease is given back');
+    return report;
+  }
+
+  #quiet(): void {
+    this.#stopped = true;
+    this.registration.stop();
+    this.keepAlive.stop();
+    this.watch.stop();
+    this.#reporter.stop();
+    this.term.stop();
+    this.#cancelHost?.();
+    this.#cancelCacheDue();
+    this.#cancelNodeIp();
+  }
+
+  #ownCache(): AgentOptions['store']['lease'] {
+    const { store, agentId, log } = this.#options;
+    if (store.lease === undefined || store.lease.lease.agentId === agentId) return store.lease;
+    log.warn({ agentId, cached: store.lease.lease.agentId }, 'the cached lease is of another agent id and is not used');
+    return undefined;
+  }
+
+  async #compose(): Promise<RegistrationContent> {
+    const { agentId, hostname, networkConfig, nodeIp, takeover } = this.#options;
+    const lease = this.#lease;
+    return {
+      ...{ agentId, hostname, networkConfig, nodeIp: await nodeIp() },
+      takeover: takeover && this.#source !== 'masters',
+      ...(lease === undefined ? {} : { held: heldOf(lease) }),
+    };
+  }
+
+  #onGranted({ lease, sentAtMs, ttlMs }: Grant): void {
+    const { log, agentId } = this.#options;
+    const { epoch, instanceId, clusterId, problems } = lease;
+    if (this.#source !== 'masters' || this.#lease?.epoch !== epoch) {
+      log.info({ clusterId, epoch, vtepIp: lease.vxlan.vtepIp, overlays: lease.overlays.length }, 'registered');
+    }
+    for (const { overlay, reason } of problems) log.warn({ overlay, reason }, 'an overlay was not let');
+    this.#rememberCluster(clusterId);
+    this.#lease = lease;
+    this.#source = 'masters';
+    this.#fenced = false;
+    this.#cancelCacheDue();
+    this.term.heard(sentAtMs, ttlMs);
+    this.#saveLease();
+    this.keepAlive.start({ agentId, instanceId, epoch });
+    this.#reporter.setLease({ agentId, instanceId, epoch });
+    this.watch.start();
+    this.watch.announced(lease.revision);
+    this.#updateHost();
+    if (problems.length > 0) this.#askForMoreLater();
+  }
+
+  #askForMoreLater(): void {
+    const { perPeer, min, max } = problemRetryMs;
+    const delayMs = Math.min(max, Math.max(min, perPeer * this.table.size));
+    this.registration.beginLater('an overlay is lacking', between(delayMs / 2, delayMs * 1.5, this.#options.random));
+  }
+
+  #onRefused(error: MasterError): void {
+    this.#cancelCacheDue();
+    if (error.kind === 'invalid' && this.#lease === undefined) {
+      this.#quiet();
+      this.#options.failed(error);
+      return;
+    }
+    // Said to have no lease, and not given a new one: what it had is or will be another's.
+    if (this.#fenced) this.term.revoked();
+    // What was cached may have been given to others since; it is not confirmed, so it is not used for long.
+    else if (this.#source === 'cache') this.term.fenced();
+    this.#saveLease();
+  }
+
+  #onFenced(error: MasterError): void {
+    if (this.#stopped) return;
+    this.#options.log.warn({ status: error.status, error: error.message }, 'the lease is not the newest');
+    this.keepAlive.stop();
+    this.#reporter.setLease(undefined);
+    this.#fenced = true;
+    this.term.fenced();
+    this.#saveLease();
+    if (!this.registration.underWay) this.registration.begin('the lease is not the newest');
+  }
+
+  #onKeptAlive({ ttlLeftMs, revision }: KeepAliveResponse, sentAtMs: number): void {
+    this.term.heard(sentAtMs, ttlLeftMs ?? undefined);
+    this.watch.announced(revision);
+    const { clock } = this.#options;
+    const ttlMs = this.term.record?.ttlMs;
+    if (ttlMs === undefined || clock.now() - this.#termSavedAtMs < Math.max(termSaveMinMs, ttlMs / 100)) return;
+    this.#saveLease();
+  }
+
+  #onTerm(): void {
+    const { log } = this.#options;
+    if (this.term.valid) log.info({}, 'the lease is good again: the tunnel goes up');
+    else log.error({}, 'the lease has ended: the tunnel goes down');
+    this.#cacheDue = true;
+    this.#updateHost();
+  }
+
+  #onTable(change: Exclude<TableChange, 'nothing'>): void {
+    this.#peerCache.changed(change);
+    if (change === 'position') return;
+    this.#updateHost();
+    const { network, clusterId, revision } = this.table;
+    const lease = this.#lease;
+    if (change !== 'network' || network === undefined || lease === undefined) return;
+    if (clusterId !== lease.clusterId) {
+      this.registration.begin('the cluster has another id');
+    } else if (revision > lease.revision && asksForMore(lease, network)) {
+      this.registration.beginLater('the network has changed', between(0, networkChangeJitterMs, this.#options.random));
+    }
+  }
+
+  #useCache(): void {
+    const { log } = this.#options;
+    log.warn({ epoch: this.#lease?.epoch, peers: this.table.size }, 'no master has answered: starting from the cache');
+    this.#cacheDue = true;
+    this.#updateHost();
+  }
+
+  #updateHost(): void {
+    if (this.#stopped || this.#cancelHost !== undefined) return;
+    this.#cancelHost = this.#options.clock.after(hostGatherMs, () => {
+      this.#cancelHost = undefined;
+      this.#tellHost();
+    });
+  }
+
+  #tellHost(): void {
+    const { host, settings, store } = this.#options;
+    const lease = this.#lease;
+    const { network } = this;
+    const { picture } = this.table;
+    if (lease === undefined || network === undefined) return;
+    if (this.#source === 'cache' && !this.#cacheDue) return;
+    // Without a whole picture of the peers, telling the host would take away the routes that it has.
+    if (picture === undefined || picture.clusterId !== lease.clusterId) return;
+    const { formerClusterIds } = store.identity;
+    const leaseValid = this.term.valid;
+    host.update(hostInput({ lease, leaseValid, network, peers: picture.peers, settings, formerClusterIds }));
+  }
+
+  #checkNodeIpLater(): void {
+    this.#cancelNodeIp = this.#options.clock.after(nodeIpEveryMs, () => void this.#checkNodeIp());
+  }
+
+  async #checkNodeIp(): Promise<void> {
+    const { nodeIp, log } = this.#options;
+    try {
+      const now = await nodeIp();
+      if (this.#source === 'masters' && now !== this.#lease?.nodeIp) this.registration.begin(`node_ip is ${now} now`);
+    } catch (error) {
+      // An underlay that is down for a while is no reason to give anything up.
+      log.debug({ error: error instanceof Error ? error.message : String(error) }, 'this host has no node_ip now');
+    }
+    if (!this.#stopped) this.#checkNodeIpLater();
+  }
+
+  #rememberCluster(clusterId: string): void {
+    const { store } = this.#options;
+    const before = this.#lease?.clusterId;
+    if (before === undefined || before === clusterId) return;
+    const { identity } = store;
+    const former = [before, ...identity.formerClusterIds.filter((id) => id !== before && id !== clusterId)];
+    this.#cached(() => store.saveIdentity({ ...identity, formerClusterIds: former.slice(0, formerClustersMax) }));
+  }
+
+  #saveLease(): void {
+    const lease = this.#lease;
+    if (lease === undefined) return;
+    this.#termSavedAtMs = this.#options.clock.now();
+    this.#cached(() => this.#options.store.saveLease({ lease, term: this.term.record }));
+  }
+
+  /** The cache is for later; now the agent goes on without it, and says so. */
+  #cached(save: () => void): void {
+    try {
+      save();
+      this.#cacheError = '';
+    } catch (error) {
+      this.#cacheError = error instanceof Error ? error.message : String(error);
+      this.#options.log.error({ error: this.#cacheError }, 'the lease could not be cached');
+    }
+  }
+}

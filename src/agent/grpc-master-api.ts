@@ -1,0 +1,121 @@
+/** The masters over gRPC: turns status codes into what an agent does about them. */
+import type { ServiceError } from '@grpc/grpc-js';
+import { status } from '@grpc/grpc-js';
+import {
+  type KeepAliveResponse,
+  type KeepAliveStream,
+  type LeaveRequest,
+  type MasterApi,
+  MasterError,
+  type MasterErrorKind,
+  type OpenStream,
+  type RegisterRequest,
+  type RegisterResponse,
+  type ReportStatusRequest,
+  type StreamEvents,
+  type WatchRequest,
+  type WatchResponse,
+} from '#agent/master-api.js';
+import { isServiceError, type MasterClient, NoMasterError } from '#api/master-client.js';
+import { agentService } from '#api/services.js';
+
+const kinds: Readonly<Partial<Record<status, MasterErrorKind>>> = {
+  [status.ABORTED]: 'aborted',
+  // The masters have no such agent: whatever was let to it is not its own any more.
+  [status.NOT_FOUND]: 'aborted',
+  [status.INVALID_ARGUMENT]: 'invalid',
+  [status.OUT_OF_RANGE]: 'invalid',
+  [status.ALREADY_EXISTS]: 'refused',
+  [status.FAILED_PRECONDITION]: 'refused',
+  [status.PERMISSION_DENIED]: 'refused',
+  [status.UNAUTHENTICATED]: 'refused',
+  [status.UNIMPLEMENTED]: 'refused',
+  [status.RESOURCE_EXHAUSTED]: 'exhausted',
+};
+
+export class GrpcMasterApi implements MasterApi {
+  readonly #client: MasterClient;
+
+  /** The client stays the caller's, who closes it. */
+  constructor(client: MasterClient) {
+    this.#client = client;
+  }
+
+  get current(): string {
+    return this.#client.current;
+  }
+
+  turnFrom(master: string): void {
+    if (this.#client.current === master) this.#client.next();
+  }
+
+  register(request: RegisterRequest): Promise<RegisterResponse> {
+    return told(this.#client.call(agentService.register, request, { idempotent: true }));
+  }
+
+  async reportStatus(request: ReportStatusRequest): Promise<void> {
+    await told(this.#client.call(agentService.reportStatus, request, { idempotent: true }));
+  }
+
+  async leave(request: LeaveRequest): Promise<void> {
+    await told(this.#client.call(agentService.leave, request, { idempotent: true }));
+  }
+
+  keepAlive(events: StreamEvents<KeepAliveResponse>): KeepAliveStream {
+    const master = this.#client.current;
+    const stream = this.#client.bidiStream(agentService.keepAlive);
+    const cancel = listen(stream, master, events);
+    return { master, cancel, send: (request) => stream.write(request) };
+  }
+
+  watch(request: WatchRequest, events: StreamEvents<WatchResponse>): OpenStream {
+    const master = this.#client.current;
+    return { master, cancel: listen(this.#client.serverStream(agentService.watch, request), master, events) };
+  }
+}
+
+/** What both kinds of stream of grpc-js have, as far as it is used here. */
+type Incoming<Message> = {
+  on(event: 'data', listener: (message: Message) => void): unknown;
+  on(event: 'error', listener: (error: Error) => void): unknown;
+  on(event: 'end', listener: () => void): unknown;
+  cancel(): void;
+};
+
+function listen<Message>(stream: Incoming<Message>, master: string, events: StreamEvents<Message>): () => void {
+  let over = false;
+  const end = (error: MasterError): void => {
+    if (over) return;
+    over = true;
+    events.ended(error);
+  };
+  stream.on('data', (message) => {
+    if (!over) events.message(message);
+  });
+  // Also after `cancel`, since grpc-js reports the cancelling as an error.
+  stream.on('error', (error) => end(masterError(error, master)));
+  stream.on('end', () => end(new MasterError('unavailable', 'OK', `${master} ended the stream`)));
+  return () => {
+    over = true;
+    stream.cancel();
+  };
+}
+
+async function told<T>(call: Promise<T>): Promise<T> {
+  try {
+    return await call;
+  } catch (error) {
+    throw masterError(error, undefined);
+  }
+}
+
+function masterError(error: unknown, master: string | undefined): MasterError {
+  if (error instanceof NoMasterError) return new MasterError('unavailable', 'UNAVAILABLE', error.message);
+  if (!isServiceError(error)) throw error;
+  return new MasterError(kindOf(error), status[error.code], master ? `${master}: ${error.details}` : error.details);
+}
+
+function kindOf({ code }: ServiceError): MasterErrorKind {
+  // What is not named is an outcome nobody knows, or a master's own trouble: both are asked about again.
+  return kinds[code] ?? 'unavailable';
+}

@@ -1,0 +1,127 @@
+/**
+ * Keeps the agent live at the masters: one message at a time on a stream, the next when the answer says so. A stream
+ * that ends or does not answer is opened anew at the next master, after a random wait.
+ */
+import { type Backoff, backoffMs } from '#agent/backoff.js';
+import type { BootClock } from '#agent/boot-clock.js';
+import {
+  type KeepAliveRequest,
+  type KeepAliveResponse,
+  type KeepAliveStream,
+  type MasterApi,
+  MasterError,
+} from '#agent/master-api.js';
+import type { Clock } from '#replica/clock.js';
+
+/** An answer waits for a round of the masters, one per second; beyond this the master is given up. */
+export const answerTimeoutMs = 8_000;
+/** Agents count as live for 30 s: after a lost master there is time for several tries. */
+const reopenBackoff: Backoff = { baseMs: 500, capMs: 8_000 };
+/** Whatever a master says, the next message is sent within these bounds. */
+const nextMs = { min: 100, max: 5 * 60_000 };
+
+export type KeepAliveOptions = {
+  readonly api: MasterApi;
+  readonly clock: Clock;
+  readonly bootClock: BootClock;
+  readonly random: () => number;
+  /** `sentAtMs` of the boot clock is when the answered message was sent. */
+  readonly answered: (response: KeepAliveResponse, sentAtMs: number) => void;
+  /** The masters know no lease of this epoch any more. Nothing more is sent until `start`. */
+  readonly fenced: (error: MasterError) => void;
+};
+
+/** What the status shows. */
+export type KeepAliveCounts = { readonly answered: number; readonly failures: number; readonly lastError: string };
+
+export class KeepAlive {
+  readonly #options: KeepAliveOptions;
+  #request: KeepAliveRequest | undefined;
+  #stream: KeepAliveStream | undefined;
+  #sentAtMs: number | undefined;
+  #cancelTimer: () => void = () => {};
+  /** Failures since the last answer. */
+  #failedInRow = 0;
+  #answered = 0;
+  #failures = 0;
+  #lastError = '';
+
+  constructor(options: KeepAliveOptions) {
+    this.#options = options;
+  }
+
+  get counts(): KeepAliveCounts {
+    return { answered: this.#answered, failures: this.#failures, lastError: this.#lastError };
+  }
+
+  /** Sends for this lease from now on, at once. */
+  start(request: KeepAliveRequest): void {
+    this.#request = request;
+    this.#failedInRow = 0;
+    // An answer under way would be one about another epoch: the stream is opened anew.
+    this.#close();
+    this.#send();
+  }
+
+  stop(): void {
+    this.#request = undefined;
+    this.#close();
+  }
+
+  #send(): void {
+    const request = this.#request;
+    if (request === undefined) return;
+    const { api, bootClock, clock } = this.#options;
+    this.#stream ??= api.keepAlive({
+      message: (response) => this.#onAnswer(response),
+      ended: (error) => this.#onEnded(error),
+    });
+    this.#sentAtMs = bootClock.now();
+    this.#timer(clock.after(answerTimeoutMs, () => this.#onSilence()));
+    this.#stream.send(request);
+  }
+
+  #onAnswer(response: KeepAliveResponse): void {
+    const sentAtMs = this.#sentAtMs;
+    if (sentAtMs === undefined) return; // One more answer than there were messages proves nothing.
+    this.#sentAtMs = undefined;
+    this.#failedInRow = 0;
+    this.#answered += 1;
+    this.#lastError = '';
+    const delayMs = Math.min(nextMs.max, Math.max(nextMs.min, response.nextInMs));
+    this.#timer(this.#options.clock.after(delayMs, () => this.#send()));
+    this.#options.answered(response, sentAtMs);
+  }
+
+  #onSilence(): void {
+    this.#onEnded(new MasterError('unavailable', 'DEADLINE_EXCEEDED', `no answer within ${answerTimeoutMs} ms`));
+  }
+
+  #onEnded(error: MasterError): void {
+    const { api, clock, random } = this.#options;
+    if (this.#stream !== undefined) api.turnFrom(this.#stream.master);
+    this.#close();
+    this.#failures += 1;
+    this.#lastError = error.message;
+    if (error.kind === 'aborted') {
+      this.#request = undefined;
+      this.#options.fenced(error);
+      return;
+    }
+    const delayMs = backoffMs(reopenBackoff, this.#failedInRow, random);
+    this.#failedInRow += 1;
+    this.#timer(clock.after(delayMs, () => this.#send()));
+  }
+
+  #close(): void {
+    this.#cancelTimer();
+    this.#stream?.cancel();
+    this.#stream = undefined;
+    this.#sentAtMs = undefined;
+  }
+
+  #timer(cancel: () => void): void {
+    this.#cancelTimer();
+    this.#cancelTimer = cancel;
+  }
+}

@@ -1,0 +1,150 @@
+/**
+ * What this agent was let and the network it is part of, as plain data: made of a master's answer, kept in the cache,
+ * turned into what the host is told. Text fields that do not apply are empty, as in the API.
+ */
+import { z } from 'zod';
+import { MasterError, type RegisterRequest, type RegisterResponse } from '#agent/master-api.js';
+import type { sublet } from '#proto/sublet.js';
+
+const count = z.int().min(0);
+
+export const networkSchema = z.strictObject({
+  vtepSubnet: z.string(),
+  vtepSubnet6: z.string(),
+  overlays: z.array(
+    z.strictObject({
+      name: z.string(),
+      subnet: z.string(),
+      prefix: count,
+      subnet6: z.string(),
+      prefix6: count,
+      enabled: z.boolean(),
+    }),
+  ),
+});
+export type Network = z.infer<typeof networkSchema>;
+export type Overlay = Network['overlays'][number];
+
+const bridgeSchema = z.strictObject({ name: z.string(), ip: z.string(), ip6: z.string() });
+export type Bridge = z.infer<typeof bridgeSchema>;
+
+export const leaseSchema = z.strictObject({
+  clusterId: z.string().min(1),
+  agentId: z.string().min(1),
+  instanceId: z.string().min(1),
+  /** The log index that granted it. */
+  epoch: count,
+  /** The revision that the answer holds at. */
+  revision: count,
+  nodeIp: z.string(),
+  vxlan: z.strictObject({
+    vni: count,
+    vxlanPort: count,
+    vtepName: z.string(),
+    /** With the prefix of the VTEP subnet. */
+    vtepIp: z.string(),
+    vtepIp6: z.string(),
+    vtepMac: z.string(),
+    /** 0: the underlay's MTU less the encapsulation. */
+    vtepMtu: count,
+  }),
+  overlays: z.array(
+    z.strictObject({
+      name: z.string(),
+      subnet: z.string(),
+      subnet6: z.string(),
+      mesosBridge: bridgeSchema.optional(),
+      dockerBridge: bridgeSchema.optional(),
+    }),
+  ),
+  network: networkSchema,
+  /** Overlays that the agent did not get, and why. */
+  problems: z.array(z.strictObject({ overlay: z.string(), reason: z.string() })),
+});
+export type Lease = z.infer<typeof leaseSchema>;
+
+/** @throws MasterError when a part is missing that every answer has. */
+export function leaseOf(response: RegisterResponse): Lease {
+  const agent = given(response.agent, 'agent');
+  const vxlan = given(agent.vxlan, 'agent.vxlan');
+  return {
+    clusterId: given(response.clusterId || undefined, 'cluster_id'),
+    agentId: agent.agentId ?? '',
+    instanceId: agent.instanceId ?? '',
+    epoch: given(response.lease, 'lease').epoch ?? 0,
+    revision: response.revision,
+    nodeIp: agent.nodeIp ?? '',
+    vxlan: {
+      vni: vxlan.vni ?? 0,
+      vxlanPort: vxlan.vxlanPort ?? 0,
+      vtepName: vxlan.vtepName ?? '',
+      vtepIp: vxlan.vtepIp ?? '',
+      vtepIp6: vxlan.vtepIp6 ?? '',
+      vtepMac: vxlan.vtepMac ?? '',
+      vtepMtu: vxlan.vtepMtu ?? 0,
+    },
+    overlays: (agent.overlays ?? []).map(({ info, subnet, subnet6, mesosBridge, dockerBridge }) => ({
+      name: info?.name ?? '',
+      subnet: subnet ?? '',
+      subnet6: subnet6 ?? '',
+      ...(mesosBridge ? { mesosBridge: bridgeOf(mesosBridge) } : {}),
+      ...(dockerBridge ? { dockerBridge: bridgeOf(dockerBridge) } : {}),
+    })),
+    network: networkOf(given(response.network, 'network')),
+    problems: response.problems.map(({ overlay, reason }) => ({ overlay: overlay ?? '', reason: reason ?? '' })),
+  };
+}
+
+export function networkOf(network: sublet.v1.Network.$Properties): Network {
+  return {
+    vtepSubnet: network.vtepSubnet ?? '',
+    vtepSubnet6: network.vtepSubnet6 ?? '',
+    overlays: (network.overlays ?? []).map((overlay) => ({
+      name: overlay.name ?? '',
+      subnet: overlay.subnet ?? '',
+      prefix: overlay.prefix ?? 0,
+      subnet6: overlay.subnet6 ?? '',
+      prefix6: overlay.prefix6 ?? 0,
+      enabled: overlay.enabled ?? false,
+    })),
+  };
+}
+
+/** What the agent tells the masters that it holds; honoured after a disaster only (DESIGN §6, rule 12). */
+export function heldOf(lease: Lease): NonNullable<RegisterRequest['held']> {
+  return {
+    clusterId: lease.clusterId,
+    epoch: lease.epoch,
+    vtepIp: lease.vxlan.vtepIp,
+    subnets: lease.overlays
+      .filter(({ subnet, subnet6 }) => subnet !== '' || subnet6 !== '')
+      .map(({ name, subnet, subnet6 }) => ({ overlay: name, subnet, subnet6 })),
+  };
+}
+
+/**
+ * Whether the agent should register again: something it could hold more of, or that its own addresses follow from,
+ * has changed since `lease.network`. Disabling and removing change nothing of what it holds.
+ */
+export function asksForMore(lease: Lease, network: Network): boolean {
+  const before = lease.network;
+  if (before.vtepSubnet !== network.vtepSubnet || before.vtepSubnet6 !== network.vtepSubnet6) return true;
+  const lacking = new Set(lease.problems.map(({ overlay }) => overlay));
+  return network.overlays.some((overlay) => {
+    if (!overlay.enabled) return false;
+    const old = before.overlays.find(({ name }) => name === overlay.name);
+    if (old === undefined || !old.enabled) return true;
+    return lacking.has(overlay.name) && (old.subnet !== overlay.subnet || old.subnet6 !== overlay.subnet6);
+  });
+}
+
+function bridgeOf(bridge: sublet.v1.Bridge.$Properties): Bridge {
+  return { name: bridge.name ?? '', ip: bridge.ip ?? '', ip6: bridge.ip6 ?? '' };
+}
+
+function given<T>(value: T | null | undefined, field: string): T {
+  if (value === null || value === undefined) {
+    throw new MasterError('unavailable', 'INTERNAL', `the master's answer to Register lacks ${field}`);
+  }
+  return value;
+}

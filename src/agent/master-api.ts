@@ -1,0 +1,69 @@
+/**
+ * What an agent asks of the masters, as an interface: over gRPC in `grpc-master-api.ts`, inside one process in tests
+ * and simulations. Any master may answer; an implementation knows several and stays with the one that answers.
+ */
+import type { sublet } from '#proto/sublet.js';
+
+type v1 = typeof sublet.v1;
+export type RegisterRequest = sublet.v1.RegisterRequest.$Properties;
+export type RegisterResponse = InstanceType<v1['RegisterResponse']>;
+export type ReportStatusRequest = sublet.v1.ReportStatusRequest.$Properties;
+export type KeepAliveRequest = sublet.v1.KeepAliveRequest.$Properties;
+export type KeepAliveResponse = InstanceType<v1['KeepAliveResponse']>;
+export type WatchRequest = sublet.v1.WatchRequest.$Properties;
+export type WatchResponse = InstanceType<v1['WatchResponse']>;
+export type LeaveRequest = sublet.v1.LeaveRequest.$Properties;
+
+/** A stream that was opened: `cancel` ends it without a further event. */
+export interface OpenStream {
+  /** The master it was opened at: HOST:PORT. */
+  readonly master: string;
+  cancel(): void;
+}
+
+export interface KeepAliveStream extends OpenStream {
+  send(request: KeepAliveRequest): void;
+}
+
+/** What comes back on a stream, never before the call that opened it has returned. After `ended` nothing more comes; a stream that the master closed ends as `unavailable`. */
+export type StreamEvents<Message> = {
+  readonly message: (message: Message) => void;
+  readonly ended: (error: MasterError) => void;
+};
+
+/** The calls. The promises reject with `MasterError` only. */
+export interface MasterApi {
+  /** Idempotent: sent again to the next master until one answers or all have failed. */
+  register(request: RegisterRequest): Promise<RegisterResponse>;
+  reportStatus(request: ReportStatusRequest): Promise<void>;
+  leave(request: LeaveRequest): Promise<void>;
+  keepAlive(events: StreamEvents<KeepAliveResponse>): KeepAliveStream;
+  watch(request: WatchRequest, events: StreamEvents<WatchResponse>): OpenStream;
+  /** The master that calls and streams go to first: HOST:PORT. */
+  readonly current: string;
+  /** Turns to the next master for what is opened from now on, unless that has been done since `master` was in use. */
+  turnFrom(master: string): void;
+}
+
+/**
+ * Why a master's answer is no answer.
+ * - `unavailable`: none could be asked, none knows a leader, or the outcome is unknown; ask again.
+ * - `aborted`: fenced: the epoch or the sequence is not the newest.
+ * - `exhausted`: no address is left, or a queue is full; the next try may succeed.
+ * - `refused`: understood and refused; asking the same again helps only after something else has changed.
+ * - `invalid`: the request itself is at fault.
+ */
+export type MasterErrorKind = 'unavailable' | 'exhausted' | 'aborted' | 'refused' | 'invalid';
+
+export class MasterError extends Error {
+  override readonly name = 'MasterError';
+  readonly kind: MasterErrorKind;
+  /** The status as gRPC names it: `FAILED_PRECONDITION`. */
+  readonly status: string;
+
+  constructor(kind: MasterErrorKind, status: string, message: string) {
+    super(message);
+    this.kind = kind;
+    this.status = status;
+  }
+}

@@ -1,0 +1,179 @@
+/**
+ * Every other agent, and the network, as the masters' watch tells of them: a snapshot replaces the table when its end
+ * has arrived, changes are taken in by whole revisions. Only what a host needs of a peer is kept.
+ */
+import type { Network } from '#agent/lease.js';
+import { networkOf } from '#agent/lease.js';
+import type { WatchRequest, WatchResponse } from '#agent/master-api.js';
+import type { Peer, PeerOverlay } from '#host/input.js';
+import type { sublet } from '#proto/sublet.js';
+
+/** The whole table at one revision of one cluster. */
+export type PeerPicture = {
+  readonly clusterId: string;
+  readonly revision: number;
+  readonly network: Network;
+  readonly peers: readonly Peer[];
+};
+
+/** The master sent something that the protocol does not allow here; the watch must begin anew. */
+export class WatchProtocolError extends Error {
+  override readonly name = 'WatchProtocolError';
+}
+
+/** What a message changed. `position`: only the revision. */
+export type TableChange = 'nothing' | 'position' | 'peers' | 'network';
+
+type Staged = { readonly clusterId: string; readonly peers: Map<string, Peer>; network: Network | undefined };
+
+export class PeerTable {
+  readonly #self: string;
+  #clusterId = '';
+  #revision = 0;
+  #network: Network | undefined;
+  #peers = new Map<string, Peer>();
+  #staged: Staged | undefined;
+
+  /** `self` is this agent's id: it is no peer of its own. */
+  constructor(self: string, picture?: PeerPicture) {
+    this.#self = self;
+    if (picture === undefined) return;
+    this.#clusterId = picture.clusterId;
+    this.#revision = picture.revision;
+    this.#network = picture.network;
+    for (const peer of picture.peers) this.#peers.set(peer.agentId, peer);
+  }
+
+  /** Empty before the first snapshot. */
+  get clusterId(): string {
+    return this.#clusterId;
+  }
+
+  get revision(): number {
+    return this.#revision;
+  }
+
+  get size(): number {
+    return this.#peers.size;
+  }
+
+  get network(): Network | undefined {
+    return this.#network;
+  }
+
+  /** Undefined before the first snapshot. */
+  get picture(): PeerPicture | undefined {
+    if (this.#network === undefined) return undefined;
+    const { clusterId, revision, network } = {
+      clusterId: this.#clusterId,
+      revision: this.#revision,
+      network: this.#network,
+    };
+    return { clusterId, revision, network, peers: [...this.#peers.values()] };
+  }
+
+  /** The request that goes on from here. */
+  get request(): WatchRequest {
+    return { clusterId: this.#clusterId, fromRevision: this.#revision, peersOnly: true };
+  }
+
+  /** A stream begins: a snapshot that broke off with the last one is forgotten. */
+  streamBegins(): void {
+    this.#staged = undefined;
+  }
+
+  /** @throws WatchProtocolError */
+  take(message: WatchResponse): TableChange {
+    if (message.snapshotBegin) {
+      this.#staged = { clusterId: message.snapshotBegin.clusterId ?? '', peers: new Map(), network: undefined };
+      return 'nothing';
+    }
+    if (message.snapshotChunk) return this.#takeChunk(message.snapshotChunk);
+    if (message.snapshotEnd) return this.#endSnapshot(message.snapshotEnd.revision ?? 0);
+    if (message.changes) return this.#takeChanges(message.changes);
+    if (message.progress) return this.#advance(message.progress.revision ?? 0, 'position');
+    return 'nothing'; // A kind of message that only a newer master knows.
+  }
+
+  #takeChunk({ network, agents }: sublet.v1.SnapshotChunk.$Properties): TableChange {
+    const staged = this.#staged;
+    if (staged === undefined) throw new WatchProtocolError('a chunk of a snapshot came without its begin');
+    if (network) staged.network = networkOf(network);
+    for (const agent of agents ?? []) this.#put(staged.peers, agent);
+    return 'nothing';
+  }
+
+  #endSnapshot(revision: number): TableChange {
+    const staged = this.#staged;
+    if (staged?.network === undefined) throw new WatchProtocolError('a snapshot ended without its begin or network');
+    this.#staged = undefined;
+    this.#clusterId = staged.clusterId;
+    this.#revision = revision;
+    this.#network = staged.network;
+    this.#peers = staged.peers;
+    return 'network';
+  }
+
+  #takeChanges({ changes, revision }: sublet.v1.Changes.$Properties): TableChange {
+    if (this.#staged !== undefined) throw new WatchProtocolError('changes came in the middle of a snapshot');
+    if (this.#network === undefined) throw new WatchProtocolError('changes came before any snapshot');
+    let change: TableChange = 'position';
+    for (const one of changes ?? []) {
+      if ((one.revision ?? 0) <= this.#revision) continue; // Taken in already.
+      if (one.networkChanged) {
+        this.#network = networkOf(one.networkChanged);
+        change = 'network';
+      } else if (this.#changePeer(one) && change === 'position') {
+        change = 'peers';
+      }
+    }
+    return this.#advance(revision ?? 0, change);
+  }
+
+  #changePeer({ agentChanged, agentRemoved }: sublet.v1.Change.$Properties): boolean {
+    if (agentChanged) return this.#put(this.#peers, agentChanged);
+    return this.#peers.delete(agentRemoved ?? '');
+  }
+
+  /** A master behind the one before says less than is known; the table never goes back. */
+  #advance(revision: number, change: TableChange): TableChange {
+    if (revision <= this.#revision) return change === 'position' ? 'nothing' : change;
+    this.#revision = revision;
+    return change;
+  }
+
+  /** Whether anything that a host sees has changed. */
+  #put(peers: Map<string, Peer>, agent: sublet.v1.Agent.$Properties): boolean {
+    const agentId = agent.agentId ?? '';
+    if (agentId === this.#self) return false;
+    const peer = peerOf(agent);
+    if (peer === undefined) return peers.delete(agentId);
+    const before = peers.get(agentId);
+    if (before !== undefined && JSON.stringify(before) === JSON.stringify(peer)) return false;
+    peers.set(agentId, peer);
+    return true;
+  }
+}
+
+/** Undefined for an agent whose node address another has taken over: nothing is sent to it. */
+function peerOf(agent: sublet.v1.Agent.$Properties): Peer | undefined {
+  const { agentId, nodeIp, vxlan } = agent;
+  if (!agent.reachable || !agentId || !nodeIp || !vxlan?.vtepIp) return undefined;
+  return {
+    agentId,
+    nodeIp,
+    vtepIp: bare(vxlan.vtepIp),
+    ...(vxlan.vtepIp6 ? { vtepIp6: bare(vxlan.vtepIp6) } : {}),
+    vtepMac: vxlan.vtepMac ?? '',
+    overlays: (agent.overlays ?? []).flatMap(({ info, subnet, subnet6 }): PeerOverlay[] =>
+      subnet || subnet6
+        ? [{ name: info?.name ?? '', ...(subnet ? { subnet } : {}), ...(subnet6 ? { subnet6 } : {}) }]
+        : [],
+    ),
+  };
+}
+
+/** `44.128.0.2/20` → `44.128.0.2`. */
+function bare(address: string): string {
+  return address.replace(/\/\d+$/, '');
+}

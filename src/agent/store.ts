@@ -1,0 +1,37 @@
+/**
+ * What an agent keeps across restarts, as an interface: on disk in `state-dir.ts`, in memory in tests and simulations.
+ */
+import type { Lease } from '#agent/lease.js';
+import type { PeerPicture } from '#agent/peer-table.js';
+
+/** Who this installation is. */
+export type Identity = {
+  /** Made once, at random. */
+  readonly instanceId: string;
+  /** The last one that may have been sent; 0: none. */
+  readonly sequence: number;
+  /** Clusters that this host held leases of before: what they left on the host is adopted. Newest first. */
+  readonly formerClusterIds: readonly string[];
+};
+
+/** When a lease with a TTL ends: `ttlMs` after `heardAtMs` of the boot `bootId`. */
+export type TermRecord = { readonly bootId: string; readonly heardAtMs: number; readonly ttlMs: number };
+
+/** The cached lease. Without `term` it lasts until it is released. */
+export type LeaseRecord = { readonly lease: Lease; readonly term?: TermRecord | undefined };
+
+/** Ids of former clusters that are remembered. */
+export const formerClustersMax = 8;
+
+export interface AgentStore {
+  readonly identity: Identity;
+  /** Durable on return. @throws when it could not be written; the old one stands then. */
+  saveIdentity(identity: Identity): void;
+  /** What was cached when the store was opened. */
+  readonly lease: LeaseRecord | undefined;
+  readonly peers: PeerPicture | undefined;
+  /** Durable on return; undefined forgets it. @throws when it could not be written. */
+  saveLease(record: LeaseRecord | undefined): void;
+  /** At most one at a time. Rejects when it could not be written; the old one stands then. */
+  savePeers(picture: PeerPicture): Promise<void>;
+}
