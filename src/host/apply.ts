@@ -1,0 +1,258 @@
+/**
+ * Runs steps. Neighbouring steps of one tool go through one process of it in batch mode, so that thousands of entries
+ * cost no process each; every step gets its own outcome all the same. A step whose ground gave way is not tried.
+ */
+import { readFile, writeFile } from 'node:fs/promises';
+import { join } from 'node:path';
+import { deleteCniFile, writeCniFile } from '#host/cni-folder.js';
+import { chainRestore, fdbCommand, filterRuleArguments, ipCommands, ipsetCommand, isIpv6Rule } from '#host/command.js';
+import type { DockerEngine } from '#host/docker-engine.js';
+import { explain } from '#host/explain.js';
+import type { IptablesFlavour } from '#host/input.js';
+import { iptablesCommand } from '#host/observe-firewall.js';
+import type { Part } from '#host/problem.js';
+import { type Runner, ToolMissingError } from '#host/runner.js';
+import { assertNever, type Step } from '#host/step.js';
+
+export interface Tools {
+  readonly run: Runner;
+  readonly docker: DockerEngine;
+  readonly iptables: IptablesFlavour;
+}
+
+export type Outcome =
+  | { readonly kind: 'done'; readonly step: Step }
+  /** `error` is one line for people. */
+  | { readonly kind: 'failed'; readonly step: Step; readonly error: string }
+  /** Not tried, because a step that it stands on failed. */
+  | { readonly kind: 'skipped'; readonly step: Step };
+
+/** Runs `steps` in order. Never rejects for a step that fails. */
+export async function apply(steps: readonly Step[], tools: Tools): Promise<Outcome[]> {
+  const outcomes: Outcome[] = [];
+  const fallen = new Set<Part>();
+  for (const batch of batches(steps)) {
+    const stands = batch.steps.filter(({ part }) => !fallen.has(part));
+    const fell = batch.steps.filter(({ part }) => fallen.has(part));
+    outcomes.push(...fell.map((step) => ({ kind: 'skipped', step }) as const));
+    for (const outcome of await runBatch(batch.tool, stands, tools)) {
+      outcomes.push(outcome);
+      if (outcome.kind === 'failed') for (const part of groundOf(outcome.step)) fallen.add(part);
+    }
+  }
+  return outcomes;
+}
+
+/** The parts that can't be built when this step failed. Peers' entries stand each for themselves. */
+export function groundOf({ part, scope }: Pick<Step, 'part' | 'scope'>): readonly Part[] {
+  if (part === 'device') return ['device', 'peers', 'source-route'];
+  if (scope.kind === 'overlay' || part === 'peers' || part === 'source-route' || part === 'sysctl') return [];
+  return [part];
+}
+
+type Tool = 'ip' | 'ip6' | 'bridge' | 'ipset' | 'one';
+
+function batches(steps: readonly Step[]): { tool: Tool; steps: Step[] }[] {
+  const all: { tool: Tool; part: Part; steps: Step[] }[] = [];
+  for (const step of steps) {
+    const tool = toolOf(step);
+    const last = all.at(-1);
+    // A batch stays within a part, so that the device is known to stand before peers are put behind it.
+    if (last !== undefined && last.tool === tool && last.part === step.part && tool !== 'one') last.steps.push(step);
+    else all.push({ tool, part: step.part, steps: [step] });
+  }
+  return all;
+}
+
+function toolOf(step: Step): Tool {
+  switch (step.kind) {
+    case 'device-create':
+    case 'link-delete':
+    case 'link-set':
+    case 'address':
+    case 'neighbour':
+    case 'route':
+      return 'ip';
+    case 'rule':
+      return isIpv6Rule(step) ? 'ip6' : 'ip';
+    case 'fdb':
+      return 'bridge';
+    case 'set-create':
+    case 'set-destroy':
+    case 'set-entry':
+      return 'ipset';
+    default:
+      return 'one';
+  }
+}
+
+async function runBatch(tool: Tool, steps: readonly Step[], tools: Tools): Promise<Outcome[]> {
+  if (steps.length === 0) return [];
+  try {
+    switch (tool) {
+      case 'ip':
+        return await runIproute(['ip', '-force', '-batch', '-'], steps, tools.run);
+      case 'ip6':
+        return await runIproute(['ip', '-6', '-force', '-batch', '-'], steps, tools.run);
+      case 'bridge':
+        return await runIproute(['bridge', '-force', '-batch', '-'], steps, tools.run);
+      case 'ipset':
+        return await runIpset(steps, tools.run);
+      case 'one':
+        return await Promise.all(steps.map((step) => runOne(step, tools)));
+      default:
+        return assertNever(tool);
+    }
+  } catch (error) {
+    return steps.map((step) => failed(step, message(error)));
+  }
+}
+
+function failed(step: Step, said: string): Outcome {
+  return { kind: 'failed', step, error: explain(step, said) };
+}
+
+/** `-force` goes on after a failed line; the messages of a line come before "Command failed -:LINE". */
+async function runIproute(command: readonly string[], steps: readonly Step[], run: Runner): Promise<Outcome[]> {
+  const [tool = '', ...args] = command;
+  const lines: string[] = [];
+  const stepOfLine: number[] = [];
+  steps.forEach((step, index) => {
+    for (const line of iprouteLines(step)) {
+      lines.push(line);
+      stepOfLine.push(index);
+    }
+  });
+  const { code, stderr } = await run.run(tool, args, { input: `${lines.join('\n')}\n`, timeoutMs: batchTimeoutMs });
+  const errors = new Map<number, string>();
+  let said: string[] = [];
+  for (const line of stderr.split('\n')) {
+    const at = /^Command failed -:(\d+)/.exec(line);
+    if (at === null) said.push(line);
+    else {
+      errors.set(stepOfLine[Number(at[1]) - 1] ?? 0, said.join('\n'));
+      said = [];
+    }
+  }
+  const ended =
+    code === null
+      ? `${tool} took more than ${batchTimeoutMs / 1000} s`
+      : code !== 0 && errors.size === 0
+        ? stderr
+        : undefined;
+  return steps.map((step, index) => {
+    const error = errors.get(index) ?? ended;
+    return error === undefined || isAlreadyGone(step, error) ? { kind: 'done', step } : failed(step, error);
+  });
+}
+/** 100,000 entries take seconds. */
+const batchTimeoutMs = 120_000;
+
+function iprouteLines(step: Step): string[] {
+  switch (step.kind) {
+    case 'fdb':
+      return [fdbCommand(step)];
+    case 'device-create':
+    case 'link-delete':
+    case 'link-set':
+    case 'address':
+    case 'neighbour':
+    case 'route':
+    case 'rule':
+      return ipCommands(step);
+    default:
+      throw new Error(`${step.kind} is no step of iproute2`);
+  }
+}
+
+/** What should go and has gone is as wanted: somebody else, or the kernel, was faster. */
+function isAlreadyGone(step: Step, error: string): boolean {
+  const goes = step.kind === 'link-delete' || ('action' in step && step.action === 'del');
+  return (
+    goes && /No such (process|file or directory|device)|Cannot (find|assign)|not found|does not exist/i.test(error)
+  );
+}
+
+/** `ipset restore` stops at the first line that fails; then each is run alone, to know which. */
+async function runIpset(steps: readonly Step[], run: Runner): Promise<Outcome[]> {
+  const lines = steps.map(ipsetLine);
+  const together = await run.run('ipset', ['restore'], { input: `${lines.join('\n')}\n` });
+  if (together.code === 0) return steps.map((step) => ({ kind: 'done', step }));
+  const outcomes: Outcome[] = [];
+  for (const step of steps) {
+    const alone = await run.run('ipset', ['-exist', ...ipsetLine(step).replace(' -exist', '').split(' ')]);
+    outcomes.push(alone.code === 0 ? { kind: 'done', step } : failed(step, alone.stderr));
+    if (alone.code !== 0 && step.kind === 'set-create') break;
+  }
+  return [...outcomes, ...steps.slice(outcomes.length).map((step) => ({ kind: 'skipped', step }) as const)];
+}
+
+function ipsetLine(step: Step): string {
+  if (step.kind === 'set-create' || step.kind === 'set-destroy' || step.kind === 'set-entry') return ipsetCommand(step);
+  throw new Error(`${step.kind} is no step of ipset`);
+}
+
+async function runOne(step: Step, tools: Tools): Promise<Outcome> {
+  try {
+    const error = await perform(step, tools);
+    return error === undefined ? { kind: 'done', step } : failed(step, error);
+  } catch (error) {
+    return failed(step, message(error));
+  }
+}
+
+/** Undefined when it worked, else what the tool said. */
+async function perform(step: Step, { run, docker, iptables }: Tools): Promise<string | undefined> {
+  switch (step.kind) {
+    case 'sysctl':
+      return setSysctl(step.path, step.value);
+    case 'filter-rule':
+      return errorOf(
+        await run.run(iptablesCommand(iptables, step.family), [...lockWait, ...filterRuleArguments(step)]),
+      );
+    case 'chain-set': {
+      const restore = `${iptablesCommand(iptables, step.family)}-restore`;
+      return errorOf(await run.run(restore, [...lockWait, '--noflush'], { input: chainRestore(step) }));
+    }
+    case 'chain-delete': {
+      const command = iptablesCommand(iptables, step.family);
+      const flushed = errorOf(await run.run(command, [...lockWait, '-F', step.chain]));
+      return flushed ?? errorOf(await run.run(command, [...lockWait, '-X', step.chain]));
+    }
+    case 'cni-write':
+      await writeCniFile(step.dir, step.name, step.content);
+      return undefined;
+    case 'cni-delete':
+      await deleteCniFile(step.dir, step.name);
+      return undefined;
+    case 'docker-create':
+      await docker.create(step.request);
+      return undefined;
+    case 'docker-delete':
+      await docker.remove(step.id);
+      return undefined;
+    default:
+      throw new Error(`${step.kind} runs in a batch`);
+  }
+}
+/** Seconds to wait for another program's hold on the tables. */
+const lockWait = ['-w', '5'];
+
+/** A device that went away meanwhile needs no setting. */
+async function setSysctl(path: string, value: string): Promise<undefined> {
+  const file = join('/proc/sys', path);
+  const exists = await readFile(file, 'utf8').then(
+    () => true,
+    () => false,
+  );
+  if (exists || !path.includes('/conf/')) await writeFile(file, value);
+}
+
+function errorOf({ code, stderr }: { code: number | null; stderr: string }): string | undefined {
+  return code === 0 ? undefined : stderr.trim() || (code === null ? 'it took too long' : `exit code ${code}`);
+}
+
+function message(error: unknown): string {
+  if (error instanceof ToolMissingError) return error.message;
+  return error instanceof Error ? error.message : String(error);
+}

@@ -1,0 +1,45 @@
+/** Takes everything of Sublet's off the host, and nothing else. */
+import { apply, type Tools } from '#host/apply.js';
+import { planned } from '#host/command.js';
+import { nothing } from '#host/desired.js';
+import { diff } from '#host/diff.js';
+import type { HostSettings } from '#host/input.js';
+import { markOf } from '#host/marks.js';
+import { allAreas, observe } from '#host/observe.js';
+import { bareHost } from '#host/observed.js';
+import type { CleanupReport } from '#host/reconciler-interface.js';
+
+/** Idempotent. Bridges and Docker networks with containers on them stay, and are told in `left`. */
+export async function cleanHost(
+  clusterIds: readonly string[],
+  settings: HostSettings,
+  { run, docker }: Pick<Tools, 'run' | 'docker'>,
+): Promise<CleanupReport> {
+  const wish = nothing(clusterIds, settings.cniDir);
+  const lookout = { run, docker, vtepName: '', bridges: [], settings };
+  const observed = await observe(lookout, allAreas, bareHost);
+  const plan = diff(wish, observed);
+  const outcomes = await apply(plan.steps, { run, docker, iptables: settings.iptables });
+  return {
+    removed: outcomes.filter(({ kind }) => kind === 'done').map(({ step }) => planned(step)),
+    left: [
+      ...plan.problems.map(({ error }) => error),
+      ...outcomes.flatMap((outcome) => {
+        if (outcome.kind === 'failed') return [outcome.error];
+        return outcome.kind === 'skipped'
+          ? [`${planned(outcome.step).command}: not tried, since a step before it failed`]
+          : [];
+      }),
+      ...unread(observed, clusterIds),
+    ],
+  };
+}
+
+/** Places that could not be looked at may still hold something of ours. */
+function unread(observed: typeof bareHost, clusterIds: readonly string[]): string[] {
+  const places = [observed.sets, observed.tables[4], observed.tables[6], observed.cni, observed.docker];
+  const marks = clusterIds.map(markOf).join(' or ');
+  return places.flatMap((place) =>
+    place.kind === 'unreadable' ? [`could not look for ${marks}: ${place.error}`] : [],
+  );
+}

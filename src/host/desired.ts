@@ -1,0 +1,244 @@
+/**
+ * How the host should look: plain data made from the input and the one fact the input can't know, which interface
+ * carries the node's address. Pure; says nothing of how to get there. Texts are in the form in which the tools print
+ * them, so that comparing is comparing strings.
+ */
+import { cniFile, type DesiredCni } from '#host/desired-cni.js';
+import { type DesiredDockerNetwork, dockerNetworks } from '#host/desired-docker.js';
+import { type DesiredFirewall, firewall } from '#host/desired-firewall.js';
+import type { BridgeLease, HostInput, NetworkOverlay, OverlayLease, Peer } from '#host/input.js';
+import { type Marks, marksOf } from '#host/marks.js';
+import type { Problem } from '#host/problem.js';
+import { firstAddress, hostRoute, isIpv6Text, prefixOf } from '#host/text.js';
+
+/** What the host itself knows: the interface that has the node's address. */
+export interface Underlay {
+  readonly device: string;
+  readonly mtu: number;
+}
+
+export interface DesiredHost {
+  readonly marks: Marks;
+  readonly device: DeviceWish;
+  /** VTEP address → MAC. */
+  readonly neighbours: ReadonlyMap<string, string>;
+  /** MAC → node address. */
+  readonly fdb: ReadonlyMap<string, string>;
+  /** Subnet → VTEP address, in the main table. */
+  readonly routes: ReadonlyMap<string, string>;
+  /** Node address → VTEP address, in the source table. */
+  readonly sourceRoutes: ReadonlyMap<string, string>;
+  /** Overlay subnets whose traffic looks at the source table first. */
+  readonly rules: ReadonlySet<string>;
+  readonly sysctls: DesiredSysctls;
+  readonly bridges: readonly DesiredBridge[];
+  readonly firewall: DesiredFirewall;
+  readonly cni: DesiredCni;
+  readonly docker: readonly DesiredDockerNetwork[];
+  /** The overlays whose status is told, in the lease's order. */
+  readonly overlays: readonly string[];
+  /** Whose addresses are whose, for saying which overlay a failed route hurts. */
+  readonly ranges: readonly NetworkOverlay[];
+  readonly problems: readonly Problem[];
+}
+
+export type DeviceWish =
+  | { readonly kind: 'present'; readonly device: DesiredDevice }
+  /** No device of ours should be there: leaving the host. */
+  | { readonly kind: 'absent' }
+  /** What it should be can't be told; it and the peers' entries stay as they are. */
+  | { readonly kind: 'untouched' };
+
+export interface DesiredDevice {
+  readonly name: string;
+  readonly vni: number;
+  readonly port: number;
+  readonly local: string;
+  readonly mac: string;
+  readonly mtu: number;
+  /** With prefix; one per family. */
+  readonly addresses: readonly string[];
+  /** False when the lease ran out. */
+  readonly up: boolean;
+}
+
+export interface DesiredSysctls {
+  readonly forward4: boolean;
+  readonly forward6: boolean;
+  /** Devices whose reverse path filter is loose, whenever they exist. */
+  readonly looseDevices: readonly string[];
+}
+
+/** A bridge that a CNI plugin makes with the first container; we only mark it and watch its address. */
+export interface DesiredBridge {
+  readonly name: string;
+  readonly overlay: string;
+  /** Gateway addresses with prefix. */
+  readonly gateways: readonly string[];
+}
+
+/** The plan for `input` on a host whose underlay is `underlay`; absent, nothing can be tunnelled, and that is a problem. */
+export function desired(input: HostInput, underlay: Underlay | undefined): DesiredHost {
+  const marks = marksOf(input.clusterId, input.formerClusterIds);
+  const device = underlay === undefined ? undefined : desiredDevice(input, underlay);
+  const mtu = Math.min(input.settings.overlayMtu, device?.mtu ?? input.settings.overlayMtu);
+  const held = input.lease.overlays.map((overlay) => heldOverlay(overlay, input.settings.enableIpv6));
+  const mesos = held.flatMap(({ name, mesosBridge }) => (mesosBridge ? [{ overlay: name, bridge: mesosBridge }] : []));
+  const containers = held.flatMap(({ mesosBridge, dockerBridge }) => [mesosBridge, dockerBridge].filter((b) => !!b));
+  return {
+    marks,
+    device: device === undefined ? { kind: 'untouched' } : { kind: 'present', device },
+    ...(device?.up ? peerTables(input) : noPeers),
+    rules: sourceRules(input),
+    sysctls: {
+      forward4: containers.some(({ cidr }) => cidr !== undefined),
+      forward6: containers.some(({ cidr6 }) => cidr6 !== undefined),
+      looseDevices: [input.lease.vxlan.vtepName, ...containers.map(({ name }) => name)],
+    },
+    bridges: mesos.map(({ overlay, bridge }) => ({ name: bridge.name, overlay, gateways: gatewaysOf(bridge) })),
+    firewall: firewall(input, held, containers),
+    cni: {
+      dir: input.settings.cniDir,
+      files: new Map(mesos.map(({ overlay, bridge }) => cniFile({ ...input, overlay, bridge, mtu }))),
+    },
+    docker: dockerNetworks(held, {
+      marks,
+      mtu,
+      trusted: [input.lease.vxlan.vtepName, ...containers.map((b) => b.name)],
+    }),
+    overlays: held.map(({ name }) => name),
+    ranges: input.overlays,
+    problems: [...underlayProblems(input, underlay), ...leaseProblems(input), ...mtuProblems(device, held)],
+  };
+}
+
+/** What a host looks like that has nothing of ours; for leaving. */
+export function nothing(clusterIds: readonly string[], cniDir: string): DesiredHost {
+  return {
+    marks: marksOf(clusterIds[0] ?? '', clusterIds),
+    device: { kind: 'absent' },
+    ...noPeers,
+    rules: noRules,
+    sysctls: { forward4: false, forward6: false, looseDevices: [] },
+    bridges: [],
+    firewall: { sets: [], masquerade: [], forward: { 4: [], 6: [] } },
+    cni: { dir: cniDir, files: new Map() },
+    docker: [],
+    overlays: [],
+    ranges: [],
+    problems: [],
+  };
+}
+
+/** Bytes that VXLAN adds: outer IP, UDP, VXLAN and inner Ethernet headers (RFC 7348 §4.3, §5). */
+function encapsulationBytes(nodeIp: string): number {
+  return isIpv6Text(nodeIp) ? 70 : 50;
+}
+
+function desiredDevice(input: HostInput, underlay: Underlay): DesiredDevice {
+  const { vxlan, nodeIp } = input.lease;
+  const ip6 = input.settings.enableIpv6 ? vxlan.vtepIp6 : undefined;
+  return {
+    name: vxlan.vtepName,
+    vni: vxlan.vni,
+    port: vxlan.port,
+    local: nodeIp,
+    mac: vxlan.vtepMac,
+    mtu: vxlan.vtepMtu ?? underlay.mtu - encapsulationBytes(nodeIp),
+    addresses: ip6 === undefined ? [vxlan.vtepIp] : [vxlan.vtepIp, ip6],
+    up: input.leaseValid,
+  };
+}
+
+const noPeers = {
+  neighbours: new Map<string, string>(),
+  fdb: new Map<string, string>(),
+  routes: new Map<string, string>(),
+  sourceRoutes: new Map<string, string>(),
+};
+const noRules: ReadonlySet<string> = new Set();
+
+/** The per-peer entries. Peers of the other underlay family can't be reached and get none. */
+function peerTables(input: HostInput) {
+  const { enableIpv6 } = input.settings;
+  const tables = {
+    neighbours: new Map<string, string>(),
+    fdb: new Map<string, string>(),
+    routes: new Map<string, string>(),
+    sourceRoutes: new Map<string, string>(),
+  };
+  const family6 = isIpv6Text(input.lease.nodeIp);
+  const own6 = enableIpv6 && input.lease.vxlan.vtepIp6 !== undefined;
+  for (const peer of input.peers) {
+    if (isIpv6Text(peer.nodeIp) === family6) addPeer(tables, peer, own6 ? peer.vtepIp6 : undefined);
+  }
+  return tables;
+}
+
+function addPeer(
+  tables: Record<'neighbours' | 'fdb' | 'routes' | 'sourceRoutes', Map<string, string>>,
+  peer: Peer,
+  vtepIp6: string | undefined,
+): void {
+  tables.neighbours.set(peer.vtepIp, peer.vtepMac);
+  if (vtepIp6 !== undefined) tables.neighbours.set(vtepIp6, peer.vtepMac);
+  tables.fdb.set(peer.vtepMac, peer.nodeIp);
+  for (const { subnet, subnet6 } of peer.overlays) {
+    if (subnet !== undefined) tables.routes.set(hostRoute(subnet), peer.vtepIp);
+    if (subnet6 !== undefined && vtepIp6 !== undefined) tables.routes.set(hostRoute(subnet6), vtepIp6);
+  }
+  const via = isIpv6Text(peer.nodeIp) ? vtepIp6 : peer.vtepIp;
+  if (via !== undefined) tables.sourceRoutes.set(peer.nodeIp, via);
+}
+
+/** The source table holds node addresses, so only overlays of the underlay's family look there. */
+function sourceRules(input: HostInput): ReadonlySet<string> {
+  const family6 = isIpv6Text(input.lease.nodeIp);
+  if (family6 && !input.settings.enableIpv6) return noRules;
+  return new Set(input.overlays.flatMap(({ subnet, subnet6 }) => (family6 ? subnet6 : subnet) ?? []));
+}
+
+/** The overlay as this host will build it: without IPv6 where that is off, without bridges where nothing is held. */
+function heldOverlay(overlay: OverlayLease, enableIpv6: boolean): OverlayLease {
+  if (enableIpv6) return overlay;
+  const { name, subnet, mesosBridge, dockerBridge } = overlay;
+  const without6 = (bridge: BridgeLease | undefined): BridgeLease | undefined =>
+    bridge?.cidr === undefined ? undefined : { name: bridge.name, cidr: bridge.cidr };
+  const [mesos, docker] = [without6(mesosBridge), without6(dockerBridge)];
+  return {
+    name,
+    ...(subnet === undefined ? {} : { subnet }),
+    ...(mesos === undefined ? {} : { mesosBridge: mesos }),
+    ...(docker === undefined ? {} : { dockerBridge: docker }),
+  };
+}
+
+function gatewaysOf({ cidr, cidr6 }: BridgeLease): string[] {
+  return [cidr, cidr6].flatMap((range) => (range === undefined ? [] : `${firstAddress(range)}/${prefixOf(range)}`));
+}
+
+function underlayProblems({ lease }: HostInput, underlay: Underlay | undefined): Problem[] {
+  if (underlay !== undefined) return [];
+  const error = `node_ip ${lease.nodeIp} is on no interface of this host: give the address of the underlay with --node-ip, or bring its interface up`;
+  return [{ scope: { kind: 'host' }, part: 'device', error }];
+}
+
+function leaseProblems({ leaseValid, lease }: HostInput): Problem[] {
+  if (leaseValid) return [];
+  const error = `the lease ran out while no master answered: ${lease.vxlan.vtepName} is down until one renews it`;
+  return [{ scope: { kind: 'host' }, part: 'device', error }];
+}
+
+/** RFC 8200 §5: a link that carries IPv6 carries packets of 1280 bytes. */
+const ipv6MtuBytesMin = 1280;
+
+function mtuProblems(device: DesiredDevice | undefined, held: readonly OverlayLease[]): Problem[] {
+  if (device === undefined || device.mtu >= ipv6MtuBytesMin) return [];
+  return held
+    .filter(({ subnet6 }) => subnet6 !== undefined)
+    .map(({ name }) => ({
+      scope: { kind: 'overlay', name },
+      part: 'device',
+      error: `an MTU of ${device.mtu} on ${device.name} is below IPv6's minimum of ${ipv6MtuBytesMin}: raise the underlay's MTU or vtep_mtu`,
+    }));
+}

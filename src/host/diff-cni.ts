@@ -1,0 +1,44 @@
+/** The CNI files: written where they differ, removed where they are ours and no longer wanted. */
+import type { DesiredHost } from '#host/desired.js';
+import type { Plan } from '#host/diff.js';
+import type { ObservedHost } from '#host/observed.js';
+import { hostScope, overlayScope, type Problem } from '#host/problem.js';
+import type { Step } from '#host/step.js';
+
+export function diffCni({ cni, marks }: DesiredHost, observed: ObservedHost): Plan {
+  const there = observed.cni;
+  const { dir } = cni;
+  if (there.kind !== 'read') {
+    const error = there.kind === 'unreadable' ? there.error : `the CNI folder ${dir} was not read`;
+    return { steps: [], problems: [...cni.files.keys()].map((name) => problem(name, error)) };
+  }
+  const steps: Step[] = [];
+  const problems: Problem[] = [];
+  const isOurs = (name: string) => marks.all.has(there.value.get(name)?.mark ?? '');
+  for (const [name, content] of cni.files) {
+    const inTheWay = [name, twin(name)].find((file) => there.value.has(file) && !isOurs(file));
+    if (inTheWay !== undefined) {
+      problems.push(problem(name, `${dir}/${inTheWay} describes the same network and is not Sublet's: move it away`));
+    } else if (there.value.get(name)?.content !== content) {
+      steps.push({ kind: 'cni-write', dir, name, content, scope: overlayScope(overlayOf(name)), part: 'cni' });
+    }
+  }
+  for (const name of there.value.keys()) {
+    if (isOurs(name) && !cni.files.has(name))
+      steps.push({ kind: 'cni-delete', dir, name, scope: hostScope, part: 'cni' });
+  }
+  return { steps, problems };
+}
+
+/** The name that the same network has in the other style; engines must never see both. */
+function twin(name: string): string {
+  return name.endsWith('.conflist') ? name.replace(/list$/, '') : `${name}list`;
+}
+
+function overlayOf(name: string): string {
+  return name.slice(0, name.lastIndexOf('.'));
+}
+
+function problem(name: string, error: string): Problem {
+  return { scope: overlayScope(overlayOf(name)), part: 'cni', error };
+}

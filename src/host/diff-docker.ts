@@ -1,0 +1,107 @@
+/**
+ * The Docker networks. One of that name with another subnet is an error and never "already there"; one of ours with
+ * containers on it is never removed under them.
+ */
+import type { DesiredHost } from '#host/desired.js';
+import {
+  type DesiredDockerNetwork,
+  type DockerNetworkRequest,
+  dockerOption,
+  dockerRequest,
+} from '#host/desired-docker.js';
+import type { Plan } from '#host/diff.js';
+import type { Marks } from '#host/marks.js';
+import type { ObservedDockerNetwork, ObservedHost } from '#host/observed.js';
+import { hostScope, overlayScope, type Problem, type Scope } from '#host/problem.js';
+import type { Step } from '#host/step.js';
+
+export function diffDocker({ docker: wanted, marks }: DesiredHost, { docker: there }: ObservedHost): Plan {
+  if (there.kind !== 'read') {
+    const error = there.kind === 'unreadable' ? there.error : 'Docker was not asked';
+    return { steps: [], problems: wanted.map(({ overlay }) => problem(overlay, error)) };
+  }
+  const plans = wanted.map((network): Plan => {
+    const now = there.networks.get(network.overlay);
+    const request = dockerRequest(network, there.version);
+    if (now === undefined) return { steps: [create(request, network.overlay)], problems: [] };
+    return compare(network, request, now, marks);
+  });
+  const names = new Set(wanted.map(({ overlay }) => overlay));
+  const stale = [...there.networks.values()].filter(({ name, mark }) => marks.all.has(mark ?? '') && !names.has(name));
+  plans.push(...stale.map((network) => removal(network, hostScope, 'which this host no longer holds')));
+  return { steps: plans.flatMap(({ steps }) => steps), problems: plans.flatMap(({ problems }) => problems) };
+}
+
+function compare(
+  network: DesiredDockerNetwork,
+  request: DockerNetworkRequest,
+  there: ObservedDockerNetwork,
+  marks: Marks,
+): Plan {
+  const { overlay } = network;
+  const isOurs = marks.all.has(there.mark ?? '');
+  const wrong = differences(network, there);
+  if (wrong.length === 0) {
+    const unlike = Object.entries(request.Options).filter(([key, value]) => there.options[key] !== value);
+    const isIdle = isOurs && there.containers.length === 0;
+    if (isIdle && unlike.length > 0) wrong.push('options of another lease');
+    else return { steps: [], problems: notes(network, unlike, there) };
+  }
+  if (!isOurs) {
+    const error = `there is a Docker network "${overlay}" that is not Sublet's, with ${wrong.join(' and ')}: remove it with "docker network rm ${overlay}"`;
+    return { steps: [], problems: [problem(overlay, error)] };
+  }
+  const { steps, problems } = removal(there, overlayScope(overlay), `with ${wrong.join(' and ')}`);
+  return { steps: steps.length === 0 ? [] : [...steps, create(request, overlay)], problems };
+}
+
+/** What makes the network unfit, in words. */
+function differences({ subnet, subnet6, bridge }: DesiredDockerNetwork, there: ObservedDockerNetwork): string[] {
+  const wrong: string[] = [];
+  const wanted = [subnet, subnet6].filter((range) => range !== undefined);
+  if (there.driver !== 'bridge') wrong.push(`driver ${there.driver} and not bridge`);
+  if (!wanted.every((range) => there.subnets.includes(range))) {
+    wrong.push(`subnet ${there.subnets.join(', ') || 'none'} and not ${wanted.join(', ')}`);
+  }
+  const name = there.options[dockerOption.bridge];
+  if (name !== bridge) wrong.push(`bridge ${name ?? 'of a generated name'} and not ${bridge}`);
+  return wrong;
+}
+
+/** What is not as we would make it, but carries traffic; and what Docker did of its own accord. */
+function notes(
+  { overlay, subnet }: DesiredDockerNetwork,
+  unlike: readonly (readonly [key: string, value: string])[],
+  there: ObservedDockerNetwork,
+): Problem[] {
+  const said = unlike.map(
+    ([key, value]) =>
+      `Docker network "${overlay}" has ${key} "${there.options[key] ?? ''}" and not "${value}": make it anew when it has no containers ("docker network rm ${overlay}", Sublet creates it again)`,
+  );
+  const stray = subnet === undefined ? there.subnets.filter((range) => !range.includes(':')) : [];
+  said.push(
+    ...stray.map(
+      (range) =>
+        `Docker gave the IPv6-only network "${overlay}" an IPv4 pool of its own, ${range}: engines before 28 can't do without`,
+    ),
+  );
+  return said.map((error) => ({ ...problem(overlay, error), note: true }));
+}
+
+function removal(network: ObservedDockerNetwork, scope: Scope, why: string): Plan {
+  const { name, id, containers } = network;
+  if (containers.length === 0)
+    return { steps: [{ kind: 'docker-delete', name, id, scope, part: 'docker' }], problems: [] };
+  const error = `Docker network "${name}" ${why} still has containers (${containers.slice(0, namedMax).join(', ')}${containers.length > namedMax ? ', …' : ''}): stop them or connect them elsewhere`;
+  return { steps: [], problems: [{ scope, part: 'docker', error }] };
+}
+/** Containers named in an error. */
+const namedMax = 5;
+
+function create(request: DockerNetworkRequest, overlay: string): Step {
+  return { kind: 'docker-create', request, scope: overlayScope(overlay), part: 'docker' };
+}
+
+function problem(overlay: string, error: string): Problem {
+  return { scope: overlayScope(overlay), part: 'docker', error };
+}

@@ -1,0 +1,205 @@
+/**
+ * The ipset, the masquerade rules and the forward chain. Our entries are told by their comment, our rules by theirs,
+ * our chain by its name; a set or chain of somebody else's is added to, never emptied.
+ */
+import type { Family } from '#address/ip.js';
+import type { DesiredHost } from '#host/desired.js';
+import type { DesiredSet, MasqueradeRule } from '#host/desired-firewall.js';
+import type { Plan } from '#host/diff.js';
+import { forwardChain, type Marks } from '#host/marks.js';
+import type { ObservedHost, ObservedSet, ObservedTables, Readable } from '#host/observed.js';
+import { hostScope, overlayScope, type Part, type Problem, type Scope } from '#host/problem.js';
+import type { Step } from '#host/step.js';
+
+export function diffFirewall(desired: DesiredHost, observed: ObservedHost): Plan {
+  const sets = diffSets(desired, observed.sets);
+  const families = [4, 6] as const;
+  const masquerade = families.map((family) =>
+    diffMasquerade(desired, family, observed.tables[family], new Set(sets.broken)),
+  );
+  const forward = families.map((family) => diffForward(desired, family, observed.tables[family]));
+  const unused = diffUnusedSets(desired, observed.sets);
+  const parts = [sets, ...masquerade, ...forward, unused];
+  return { steps: parts.flatMap(({ steps }) => steps), problems: parts.flatMap(({ problems }) => problems) };
+}
+
+type SetsPlan = Plan & {
+  /** Sets that no rule can refer to. */
+  readonly broken: readonly string[];
+};
+
+function diffSets(desired: DesiredHost, there: Readable<ReadonlyMap<string, ObservedSet>>): SetsPlan {
+  const wanted = desired.firewall.sets;
+  if (there.kind !== 'read') {
+    const error = there.kind === 'unreadable' ? there.error : 'the ipsets were not read';
+    return { steps: [], problems: masqueradeProblems(desired, wanted, error), broken: wanted.map(({ name }) => name) };
+  }
+  const steps: Step[] = [];
+  const problems: Problem[] = [];
+  const broken: string[] = [];
+  for (const set of wanted) {
+    const now = there.value.get(set.name);
+    if (now !== undefined && (now.type !== 'hash:net' || now.family !== set.family)) {
+      const error = `the ipset "${set.name}" is of type ${now.type} (IPv${now.family}) and not Sublet's hash:net: remove or rename it`;
+      problems.push(...masqueradeProblems(desired, [set], error));
+      broken.push(set.name);
+    } else {
+      steps.push(...fillSet(set, now, desired.marks));
+    }
+  }
+  return { steps, problems, broken };
+}
+
+function fillSet(set: DesiredSet, there: ObservedSet | undefined, marks: Marks): Step[] {
+  const scope = { scope: hostScope, part: 'masquerade' } as const;
+  const create: Step[] =
+    there === undefined ? [{ kind: 'set-create', name: set.name, family: set.family, ...scope }] : [];
+  const comment = there === undefined || there.comments ? { comment: marks.current } : {};
+  const add = [...set.entries]
+    .filter(([entry, nomatch]) => there?.entries.get(entry)?.nomatch !== nomatch)
+    .map(([entry, nomatch]): Step => {
+      return { kind: 'set-entry', action: 'add', set: set.name, entry, nomatch, ...comment, ...scope };
+    });
+  return [...create, ...add, ...staleEntries(set.name, there, marks, (entry) => set.entries.has(entry))];
+}
+
+function staleEntries(
+  name: string,
+  there: ObservedSet | undefined,
+  marks: Marks,
+  isWanted: (entry: string) => boolean,
+): Step[] {
+  return [...(there?.entries ?? [])]
+    .filter(([entry, { comment }]) => comment !== undefined && marks.all.has(comment) && !isWanted(entry))
+    .map(([entry, { nomatch }]): Step => {
+      return { kind: 'set-entry', action: 'del', set: name, entry, nomatch, scope: hostScope, part: 'masquerade' };
+    });
+}
+
+/** Sets that hold entries of ours though none is wanted: emptied of those, and destroyed if nothing else is in them. */
+function diffUnusedSets(desired: DesiredHost, there: Readable<ReadonlyMap<string, ObservedSet>>): Plan {
+  if (there.kind !== 'read') return { steps: [], problems: [] };
+  const wanted = new Set(desired.firewall.sets.map(({ name }) => name));
+  const steps = [...there.value]
+    .filter(([name]) => !wanted.has(name))
+    .flatMap(([name, set]) => {
+      const stale = staleEntries(name, set, desired.marks, () => false);
+      const isOurs = stale.length > 0 && stale.length === set.entries.size;
+      return isOurs ? [{ kind: 'set-destroy', name, scope: hostScope, part: 'masquerade' } satisfies Step] : stale;
+    });
+  return { steps, problems: [] };
+}
+
+function masqueradeProblems({ firewall }: DesiredHost, sets: readonly DesiredSet[], error: string): Problem[] {
+  const names = new Set(sets.map(({ name }) => name));
+  return firewall.masquerade
+    .filter(({ set }) => names.has(set))
+    .map(({ overlay }) => ({ scope: overlayScope(overlay), part: 'masquerade', error }));
+}
+
+function diffMasquerade(
+  { firewall, marks }: DesiredHost,
+  family: Family,
+  there: Readable<ObservedTables>,
+  brokenSets: ReadonlySet<string>,
+): Plan {
+  const wanted = firewall.masquerade.filter((rule) => rule.family === family);
+  if (there.kind !== 'read') {
+    return {
+      steps: [],
+      problems: unreadable(
+        there,
+        wanted.map(({ overlay }) => overlayScope(overlay)),
+        'masquerade',
+      ),
+    };
+  }
+  const { postrouting, randomFully } = there.value;
+  const rules = new Map(wanted.map((rule) => [masqueradeRule(rule, marks.current, randomFully), rule]));
+  const steps: Step[] = withoutMarked(postrouting, marks, (rule) => rules.has(rule)).map((rule) =>
+    filterRule('delete', family, 'nat', 'POSTROUTING', rule, hostScope, 'masquerade'),
+  );
+  for (const [text, rule] of rules) {
+    if (!postrouting.includes(text) && !brokenSets.has(rule.set)) {
+      steps.push(filterRule('append', family, 'nat', 'POSTROUTING', text, overlayScope(rule.overlay), 'masquerade'));
+    }
+  }
+  return { steps, problems: [] };
+}
+
+/** In the order in which iptables-save prints it, so that the same text is compared, added and deleted. */
+function masqueradeRule({ source, set }: MasqueradeRule, mark: string, randomFully: boolean): string {
+  return `-s ${source} -m set --match-set ${set} dst -m comment --comment ${mark} -j MASQUERADE${randomFully ? ' --random-fully' : ''}`;
+}
+
+function diffForward(
+  { firewall, marks, overlays }: DesiredHost,
+  family: Family,
+  there: Readable<ObservedTables>,
+): Plan {
+  const devices = firewall.forward[family];
+  if (there.kind !== 'read') {
+    return {
+      steps: [],
+      problems: unreadable(there, devices.length === 0 ? [] : overlays.map(overlayScope), 'forward'),
+    };
+  }
+  const { forward, dockerUser, ours } = there.value;
+  const jump = `-m comment --comment ${marks.current} -j ${forwardChain}`;
+  const rules = devices.flatMap((device) => [`-i ${device} -j ACCEPT`, `-o ${device} -j ACCEPT`]);
+  const isWanted = devices.length > 0;
+  const steps: Step[] = [];
+  if (isWanted && ours?.join('\n') !== rules.join('\n')) {
+    steps.push({ kind: 'chain-set', family, chain: forwardChain, rules, scope: hostScope, part: 'forward' });
+  }
+  // Docker's own chain for this comes first in FORWARD, before Docker's isolation; without it, FORWARD itself.
+  const home = dockerUser === undefined ? 'FORWARD' : 'DOCKER-USER';
+  const chains = { FORWARD: forward, ...(dockerUser === undefined ? {} : { 'DOCKER-USER': dockerUser }) };
+  for (const [chain, present] of Object.entries(chains)) {
+    const keep = isWanted && chain === home && isReached(present, jump);
+    const remove = withoutMarked(present, marks, (rule) => keep && rule === jump);
+    if (isWanted && chain === home && !keep)
+      steps.push(filterRule('insert', family, 'filter', chain, jump, hostScope, 'forward'));
+    steps.push(...remove.map((rule) => filterRule('delete', family, 'filter', chain, rule, hostScope, 'forward')));
+  }
+  if (!isWanted && ours !== undefined) {
+    steps.push({ kind: 'chain-delete', family, chain: forwardChain, scope: hostScope, part: 'forward' });
+  }
+  return { steps, problems: [] };
+}
+
+/** Whether packets get to the jump: it is there, and nothing before it ends the chain for all of them. */
+function isReached(rules: readonly string[], jump: string): boolean {
+  const end = rules.findIndex((rule) => /^-j (RETURN|DROP|ACCEPT|REJECT)\b/.test(rule));
+  const at = rules.indexOf(jump);
+  return at >= 0 && (end < 0 || at < end);
+}
+
+/** Our rules that are not wanted, or there more than once; deleting by text takes the first of equal ones. */
+function withoutMarked(rules: readonly string[], marks: Marks, isWanted: (rule: string) => boolean): string[] {
+  const seen = new Set<string>();
+  return rules.filter((rule) => {
+    const mark = /--comment (\S+)/.exec(rule)?.[1];
+    if (mark === undefined || !marks.all.has(mark)) return false;
+    const isExtra = seen.has(rule);
+    seen.add(rule);
+    return isExtra || !isWanted(rule);
+  });
+}
+
+function filterRule(
+  action: 'append' | 'insert' | 'delete',
+  family: Family,
+  table: 'nat' | 'filter',
+  chain: string,
+  rule: string,
+  scope: Scope,
+  part: Part,
+): Step {
+  return { kind: 'filter-rule', action, family, table, chain, rule, scope, part };
+}
+
+function unreadable(there: Readable<unknown>, scopes: readonly Scope[], part: Part): Problem[] {
+  const error = there.kind === 'unreadable' ? there.error : 'the firewall was not read';
+  return scopes.map((scope) => ({ scope, part, error }));
+}

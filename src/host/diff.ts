@@ -1,0 +1,38 @@
+/**
+ * What must be done so that the observed host becomes the desired one, in an order that never routes to what can't be
+ * reached. Pure. Equal hosts give no steps; what only somebody else can mend gives a problem instead of a step.
+ */
+import type { DesiredHost } from '#host/desired.js';
+import { diffBridges } from '#host/diff-bridges.js';
+import { diffCni } from '#host/diff-cni.js';
+import { diffDevice } from '#host/diff-device.js';
+import { diffDocker } from '#host/diff-docker.js';
+import { diffFirewall } from '#host/diff-firewall.js';
+import { diffPeers } from '#host/diff-peers.js';
+import { diffLooseFilters, diffSysctls } from '#host/diff-sysctl.js';
+import type { ObservedHost } from '#host/observed.js';
+import type { Problem } from '#host/problem.js';
+import type { Step } from '#host/step.js';
+
+export interface Plan {
+  readonly steps: readonly Step[];
+  readonly problems: readonly Problem[];
+}
+
+export function diff(desired: DesiredHost, observed: ObservedHost): Plan {
+  const device = diffDevice(desired, observed);
+  const parts: Plan[] = [
+    diffSysctls(desired, observed),
+    device,
+    diffPeers(desired, device.tables),
+    diffLooseFilters(desired, observed, device.creates),
+    diffFirewall(desired, observed),
+    diffBridges(desired, observed),
+    diffCni(desired, observed),
+    diffDocker(desired, observed),
+  ];
+  return {
+    steps: parts.flatMap(({ steps }) => steps),
+    problems: [...desired.problems, ...parts.flatMap(({ problems }) => problems)],
+  };
+}

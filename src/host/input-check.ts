@@ -1,0 +1,111 @@
+/**
+ * Refuses an input that is not canonical before any of it reaches a command line: texts become words of batch files,
+ * where a blank or a line break would be another command.
+ */
+import { formatCidr4, parseInterface4 } from '#address/cidr4.js';
+import { formatCidr6, parseInterface6 } from '#address/cidr6.js';
+import { formatCidr, formatIp, parseCidr, parseIp } from '#address/ip.js';
+import { formatMac, parseMac } from '#address/mac.js';
+import type { BridgeLease, HostInput, NetworkOverlay, OverlayLease, Peer } from '#host/input.js';
+
+/** Names the field and the value that is not as `HostInput` says. */
+export class HostInputError extends Error {}
+
+/** Peers found good before; an agent hands in the same objects again for the peers that did not change. */
+const goodPeers = new WeakSet<Peer>();
+
+/** Throws `HostInputError`. */
+export function checkHostInput(input: HostInput): void {
+  for (const id of [input.clusterId, ...input.formerClusterIds])
+    check('cluster id', id, /^[A-Za-z0-9._-]{1,64}$/.test(id));
+  const { vxlan, overlays, nodeIp } = input.lease;
+  canonical('node_ip', nodeIp, ipText);
+  integer('vni', vxlan.vni, 1, 0xff_ffff);
+  integer('vxlan_port', vxlan.port, 1, 0xffff);
+  deviceName('vtep_name', vxlan.vtepName);
+  canonical('vtep_ip', vxlan.vtepIp, (text) => formatCidr4(parseInterface4(text)));
+  canonical('vtep_ip6', vxlan.vtepIp6, (text) => formatCidr6(parseInterface6(text)));
+  canonical('vtep_mac', vxlan.vtepMac, (text) => formatMac(parseMac(text)));
+  if (vxlan.vtepMtu !== undefined) integer('vtep_mtu', vxlan.vtepMtu, mtuMin, mtuMax);
+  integer('overlay_mtu', input.settings.overlayMtu, mtuMin, mtuMax);
+  overlays.forEach(checkOverlayLease);
+  input.overlays.forEach(checkOverlay);
+  for (const peer of input.peers) {
+    if (goodPeers.has(peer)) continue;
+    checkPeer(peer);
+    goodPeers.add(peer);
+  }
+}
+
+/** RFC 791: every host takes datagrams of 576 bytes. */
+const mtuMin = 576;
+const mtuMax = 65_535;
+
+function checkOverlayLease({ name, subnet, subnet6, mesosBridge, dockerBridge }: OverlayLease): void {
+  checkOverlay({ name, ...(subnet === undefined ? {} : { subnet }), ...(subnet6 === undefined ? {} : { subnet6 }) });
+  for (const bridge of [mesosBridge, dockerBridge]) if (bridge !== undefined) checkBridge(bridge);
+}
+
+function checkBridge({ name, cidr, cidr6 }: BridgeLease): void {
+  deviceName('bridge', name);
+  canonical('bridge ip', cidr, cidrText);
+  canonical('bridge ip6', cidr6, cidrText);
+}
+
+function checkOverlay({ name, subnet, subnet6 }: Pick<NetworkOverlay, 'name' | 'subnet' | 'subnet6'>): void {
+  check('overlay', name, /^[a-z0-9-]{1,13}$/.test(name));
+  canonical('subnet', subnet, cidrText);
+  canonical('subnet6', subnet6, cidrText);
+}
+
+function checkPeer(peer: Peer): void {
+  canonical('node_ip', peer.nodeIp, ipText);
+  canonical('vtep_ip', peer.vtepIp, ipText);
+  canonical('vtep_ip6', peer.vtepIp6, ipText);
+  canonical('vtep_mac', peer.vtepMac, (text) => formatMac(parseMac(text)));
+  for (const { name, subnet, subnet6 } of peer.overlays) {
+    check('overlay', name, /^[a-z0-9-]{1,13}$/.test(name));
+    canonical('subnet', subnet, cidrText);
+    canonical('subnet6', subnet6, cidrText);
+  }
+}
+
+function ipText(text: string): string {
+  return formatIp(parseIp(text));
+}
+
+function cidrText(text: string): string {
+  return formatCidr(parseCidr(text));
+}
+
+/** `format` reads and prints the text; what comes back otherwise, or not at all, is refused. */
+function canonical(field: string, text: string | undefined, format: (text: string) => string): void {
+  if (text === undefined) return;
+  let printed: string;
+  try {
+    printed = format(text);
+  } catch (error) {
+    throw new HostInputError(
+      `${field} ${JSON.stringify(text)}: ${error instanceof Error ? error.message : String(error)}`,
+    );
+  }
+  check(field, text, printed === text, printed);
+}
+
+/** IFNAMSIZ less the closing zero. */
+function deviceName(field: string, name: string): void {
+  check(field, name, /^[A-Za-z0-9_.-]{1,15}$/.test(name));
+}
+
+function integer(field: string, value: number, min: number, max: number): void {
+  if (!Number.isInteger(value) || value < min || value > max) {
+    throw new HostInputError(`${field} ${value} is not an integer from ${min} to ${max}`);
+  }
+}
+
+function check(field: string, text: string, isGood: boolean, instead?: string): void {
+  if (!isGood)
+    throw new HostInputError(
+      `${field} ${JSON.stringify(text)} is not in the form expected${instead === undefined ? '' : `: ${instead}`}`,
+    );
+}

@@ -1,0 +1,70 @@
+/**
+ * Tells which lines of `ip -N -o monitor` mean that the host is no longer as wanted. Our own changes echo there too;
+ * an event that agrees with what is desired is nobody's drift. Pure.
+ */
+import type { DesiredHost } from '#host/desired.js';
+import { routeProtocol, sourceTable } from '#host/marks.js';
+import type { Area } from '#host/observe.js';
+
+const linkLine = /^(Deleted )?\d+: ([^:@\s]+)[:@]\S* ?(<[^>]*>)?/;
+const addressLine = /^(Deleted )?\d+: (\S+) +inet6? /;
+const ruleLine = /^(?:Deleted )?\d+:\s+.*\blookup (\d+)/;
+const fdbLine = /^(Deleted )?(\S+) dev (\S+) lladdr (\S+) NOARP PERMANENT/;
+const neighbourLine = /^(Deleted )?(\S+) dev (\S+) (?:lladdr (\S+) )?(.*)$/;
+const routeLine = /^(Deleted )?(\S+) via (\S+) dev (\S+) (.*)$/;
+
+/** The areas to look at again because of one line; none for what does not concern us. */
+export function areasOf(line: string, desired: DesiredHost, underlay: string | undefined): readonly Area[] {
+  if (desired.device.kind !== 'present') return desired.device.kind === 'untouched' ? untouchedAreas(line) : [];
+  const vtep = desired.device.device.name;
+  const link = addressLine.exec(line) ?? linkLine.exec(line);
+  if (link !== null) return linkAreas(link, desired, { vtep, underlay });
+  const rule = ruleLine.exec(line);
+  if (rule !== null) return rule[1] === String(sourceTable) ? ['rules'] : [];
+  if (!line.includes(` dev ${vtep} `)) return [];
+  return peerEntryAgrees(line, desired) ? [] : ['peers'];
+}
+
+/** While node_ip is on no interface, a new address may be it. */
+function untouchedAreas(line: string): readonly Area[] {
+  return addressLine.test(line) ? ['links'] : [];
+}
+
+function linkAreas(
+  [, deleted, name = '', flags = '']: RegExpExecArray,
+  desired: DesiredHost,
+  { vtep, underlay }: { vtep: string; underlay: string | undefined },
+): readonly Area[] {
+  // A link that goes down or away takes its entries with it, silently.
+  if (name === vtep)
+    return deleted !== undefined || (flags !== '' && !/\bUP\b/.test(flags)) ? ['links', 'peers'] : ['links'];
+  if (desired.sysctls.looseDevices.includes(name)) return ['links', 'sysctls'];
+  return name === underlay ? ['links'] : [];
+}
+
+/** Whether the event leaves the entry as it is wanted. */
+function peerEntryAgrees(line: string, desired: DesiredHost): boolean {
+  const fdb = fdbLine.exec(line);
+  if (fdb !== null) {
+    const [, deleted, dst, , mac = ''] = fdb;
+    return (desired.fdb.get(mac) === dst) === (deleted === undefined);
+  }
+  const route = routeLine.exec(line);
+  if (route !== null) return routeAgrees(route, desired);
+  const neighbour = neighbourLine.exec(line);
+  if (neighbour === null) return true;
+  const [, deleted, ip = '', , mac, rest = ''] = neighbour;
+  const wanted = desired.neighbours.get(ip);
+  if (deleted !== undefined) return wanted === undefined;
+  // Others' entries, which the kernel makes as it resolves, concern us only in place of one of ours.
+  if (wanted === undefined) return !rest.includes(`proto ${routeProtocol}`);
+  return mac === wanted && rest.includes('PERMANENT') && rest.includes(`proto ${routeProtocol}`);
+}
+
+function routeAgrees([, deleted, subnet = '', via, , rest = '']: RegExpExecArray, desired: DesiredHost): boolean {
+  const table = /\btable (\d+)/.exec(rest)?.[1];
+  const isSource = table === String(sourceTable);
+  if ((table !== undefined && !isSource) || !rest.includes(`proto ${routeProtocol}`)) return true;
+  const wanted = (isSource ? desired.sourceRoutes : desired.routes).get(subnet);
+  return (wanted === via) === (deleted === undefined);
+}

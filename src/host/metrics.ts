@@ -1,0 +1,40 @@
+/** The reconciler's counters. */
+import type { Outcome } from '#host/apply.js';
+import type { HostMetrics } from '#host/status.js';
+import type { StepKind } from '#host/step.js';
+
+export class HostCounters {
+  readonly #run = new Map<string, number>();
+  readonly #failed = new Map<string, number>();
+  readonly #drift = new Map<string, number>();
+  #passes = 0;
+  lastPassMs = 0;
+  entries = 0;
+
+  observed(passMs: number): void {
+    this.#passes += 1;
+    this.lastPassMs = passMs;
+  }
+
+  ran(kind: StepKind, outcome: Outcome['kind'], isDrift: boolean): void {
+    if (outcome === 'skipped') return;
+    add(this.#run, kind);
+    if (outcome === 'failed') add(this.#failed, kind);
+    else if (isDrift) add(this.#drift, kind);
+  }
+
+  snapshot(): HostMetrics {
+    return {
+      passes: this.#passes,
+      stepsRun: Object.fromEntries(this.#run),
+      stepsFailed: Object.fromEntries(this.#failed),
+      driftRepaired: Object.fromEntries(this.#drift),
+      lastPassMs: this.lastPassMs,
+      entries: this.entries,
+    };
+  }
+}
+
+function add(counts: Map<string, number>, kind: string): void {
+  counts.set(kind, (counts.get(kind) ?? 0) + 1);
+}

@@ -1,0 +1,27 @@
+/** Reads the CNI folder: every network file, and whose it is. */
+import { readdir, readFile } from 'node:fs/promises';
+import { join } from 'node:path';
+import { cniMark } from '#host/desired-cni.js';
+import type { ObservedCniFile, ObservedHost } from '#host/observed.js';
+
+/** Files beyond this many are not looked at; a container engine reads a handful. */
+const filesMax = 1000;
+
+/** A folder that is not there has no files: it is made with the first one. */
+export async function observeCni(dir: string): Promise<ObservedHost['cni']> {
+  try {
+    const names = (await readdir(dir)).filter((name) => /\.(conf|conflist)$/.test(name)).slice(0, filesMax);
+    const files = await Promise.all(names.map(async (name) => [name, await readCniFile(join(dir, name))] as const));
+    return { kind: 'read', value: new Map(files) };
+  } catch (error) {
+    if (error instanceof Error && 'code' in error && error.code === 'ENOENT') return { kind: 'read', value: new Map() };
+    const why = error instanceof Error ? error.message : String(error);
+    return { kind: 'unreadable', error: `the CNI folder ${dir} can't be read: ${why}` };
+  }
+}
+
+async function readCniFile(path: string): Promise<ObservedCniFile> {
+  const content = await readFile(path, 'utf8');
+  const mark = cniMark(content);
+  return { content, ...(mark === undefined ? {} : { mark }) };
+}

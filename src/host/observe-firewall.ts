@@ -1,0 +1,116 @@
+/** Reads ipsets and iptables by their own save formats, which are what their restore takes. */
+import type { Family } from '#address/ip.js';
+import type { IptablesFlavour } from '#host/input.js';
+import { forwardChain } from '#host/marks.js';
+import type { ObservedEntry, ObservedHost, ObservedSet, ObservedTables, Readable } from '#host/observed.js';
+import { type Runner, ToolMissingError } from '#host/runner.js';
+
+export async function observeSets(run: Runner): Promise<ObservedHost['sets']> {
+  return readable(run, 'ipset', ['save'], parseSets);
+}
+
+export async function observeTables(run: Runner, flavour: IptablesFlavour): Promise<ObservedHost['tables']> {
+  const randomFully = await supportsRandomFully(run, flavour);
+  const [four, six] = await Promise.all(
+    ([4, 6] as const).map((family) =>
+      readable(run, `${iptablesCommand(flavour, family)}-save`, [], (saved) => parseTables(saved, randomFully)),
+    ),
+  );
+  const unasked = { kind: 'unasked' } as const;
+  return { 4: four ?? unasked, 6: six ?? unasked };
+}
+
+/** `ip6tables-nft` for `iptables-nft`. */
+export function iptablesCommand(flavour: IptablesFlavour, family: Family): string {
+  return family === 4 ? flavour : flavour.replace('iptables', 'ip6tables');
+}
+
+const randomFullySince = [1, 6, 2] as const;
+const versions = new WeakMap<Runner, Map<string, boolean>>();
+
+/** Asked once per runner and command: a tool's version does not change under a running agent in a way that matters. */
+async function supportsRandomFully(run: Runner, flavour: IptablesFlavour): Promise<boolean> {
+  const known = versions.get(run) ?? new Map<string, boolean>();
+  versions.set(run, known);
+  const answer = known.get(flavour);
+  if (answer !== undefined) return answer;
+  const result = await readable(run, flavour, ['--version'], (text) => {
+    const version = (/v(\d+)\.(\d+)\.(\d+)/.exec(text) ?? []).slice(1).map(Number);
+    const unlike = randomFullySince.findIndex((part, index) => version[index] !== part);
+    return unlike < 0 || (version[unlike] ?? 0) > (randomFullySince[unlike] ?? 0);
+  });
+  if (result.kind !== 'read') return true;
+  known.set(flavour, result.value);
+  return result.value;
+}
+
+async function readable<Value>(
+  run: Runner,
+  command: string,
+  args: readonly string[],
+  parse: (stdout: string) => Value,
+): Promise<Readable<Value>> {
+  try {
+    const { code, stdout, stderr } = await run.run(command, args);
+    if (code === 0) return { kind: 'read', value: parse(stdout) };
+    return {
+      kind: 'unreadable',
+      error: `"${[command, ...args].join(' ')}" failed: ${firstLine(stderr) || `exit code ${code}`}`,
+    };
+  } catch (error) {
+    if (error instanceof ToolMissingError) return { kind: 'unreadable', error: error.message };
+    throw error;
+  }
+}
+
+function firstLine(text: string): string {
+  return text.trim().split('\n')[0] ?? '';
+}
+
+/** Reads `ipset save`. */
+export function parseSets(saved: string): ReadonlyMap<string, ObservedSet> {
+  const sets = new Map<string, ObservedSet & { entries: Map<string, ObservedEntry> }>();
+  for (const line of saved.split('\n')) {
+    const words = wordsOf(line);
+    const [verb, name = '', what = ''] = words;
+    if (verb === 'create') {
+      const family = words[words.indexOf('family') + 1] === 'inet6' ? 6 : 4;
+      sets.set(name, { type: what, family, comments: words.includes('comment'), entries: new Map() });
+    } else if (verb === 'add') {
+      const at = words.indexOf('comment');
+      const comment = at < 0 ? undefined : words[at + 1];
+      const entry = { nomatch: words.includes('nomatch'), ...(comment === undefined ? {} : { comment }) };
+      sets.get(name)?.entries.set(what, entry);
+    }
+  }
+  return sets;
+}
+
+/** Reads what concerns us of `iptables-save`. */
+export function parseTables(saved: string, randomFully: boolean): ObservedTables {
+  const chains = new Map<string, string[]>();
+  let table = '';
+  for (const line of saved.split('\n')) {
+    if (line.startsWith('*')) table = line.slice(1).trim();
+    else if (line.startsWith(':')) chains.set(`${table} ${line.slice(1).split(' ')[0]}`, []);
+    else if (line.startsWith('-A ')) {
+      const [, chain = '', ...rule] = wordsOf(line);
+      chains.get(`${table} ${chain}`)?.push(rule.join(' '));
+    }
+  }
+  const forward = chains.get('filter FORWARD') ?? [];
+  const dockerUser = forward.some((rule) => rule === '-j DOCKER-USER') ? chains.get('filter DOCKER-USER') : undefined;
+  const ours = chains.get(`filter ${forwardChain}`);
+  return {
+    postrouting: chains.get('nat POSTROUTING') ?? [],
+    forward,
+    ...(dockerUser === undefined ? {} : { dockerUser }),
+    ...(ours === undefined ? {} : { ours }),
+    randomFully,
+  };
+}
+
+/** Words of a line as a shell would see them; the save formats quote with double quotes. */
+function wordsOf(line: string): string[] {
+  return [...line.matchAll(/"((?:[^"\\]|\\.)*)"|(\S+)/g)].map((match) => match[1] ?? match[2] ?? '');
+}

@@ -1,0 +1,185 @@
+/** Reads links, addresses, neighbours, FDB, routes and rules by iproute2's JSON (`-N`: numbers, not a site's names for them). */
+import { z } from 'zod';
+import { routeProtocol, sourceTable } from '#host/marks.js';
+import type { ObservedHost, ObservedLink } from '#host/observed.js';
+import type { Runner } from '#host/runner.js';
+
+/** A tool that answered with an error where an answer was needed. */
+export class ObserveError extends Error {}
+
+const linkShape = z.object({
+  ifname: z.string(),
+  flags: z.array(z.string()),
+  mtu: z.number(),
+  address: z.string().optional(),
+  ifalias: z.string().optional(),
+  master: z.string().optional(),
+  inet6_addr_gen_mode: z.string().optional(),
+  linkinfo: z
+    .object({
+      info_kind: z.string().optional(),
+      info_data: z
+        .object({
+          id: z.number().optional(),
+          port: z.number().optional(),
+          local: z.string().optional(),
+          local6: z.string().optional(),
+          learning: z.boolean().optional(),
+        })
+        .optional(),
+    })
+    .optional(),
+});
+type Link = z.infer<typeof linkShape>;
+
+const addressShape = z.object({
+  ifname: z.string().optional(),
+  addr_info: z.array(
+    z.object({ local: z.string().optional(), prefixlen: z.number().optional(), scope: z.string().optional() }),
+  ),
+});
+
+export async function observeLinks(run: Runner): Promise<ObservedHost['links']> {
+  const [links, addresses] = await Promise.all([
+    ask(run, 'ip', ['-N', '-j', '-d', 'link', 'show'], linkShape),
+    ask(run, 'ip', ['-N', '-j', 'address', 'show'], addressShape),
+  ]);
+  const addressesOf = new Map(addresses.map(({ ifname, addr_info }) => [ifname, addr_info]));
+  return new Map(
+    links.map((link) => {
+      const global = (addressesOf.get(link.ifname) ?? []).filter(
+        ({ local, scope }) => local !== undefined && scope !== linkScope,
+      );
+      return [
+        link.ifname,
+        linkOf(
+          link,
+          global.map(({ local, prefixlen }) => `${local}/${prefixlen}`),
+        ),
+      ];
+    }),
+  );
+}
+/** RT_SCOPE_LINK, as `-N` prints it. */
+const linkScope = '253';
+
+function linkOf(link: Link, addresses: readonly string[]): ObservedLink {
+  const kind = link.linkinfo?.info_kind ?? 'physical';
+  const data = link.linkinfo?.info_data;
+  const local = data?.local ?? data?.local6;
+  return {
+    name: link.ifname,
+    kind,
+    mac: link.address ?? '',
+    mtu: link.mtu,
+    up: link.flags.includes('UP'),
+    addresses,
+    ...(link.ifalias === undefined ? {} : { alias: link.ifalias }),
+    ...(link.master === undefined ? {} : { master: link.master }),
+    ...(link.inet6_addr_gen_mode === undefined ? {} : { addressGeneration: link.inet6_addr_gen_mode }),
+    ...(kind !== 'vxlan' || data === undefined
+      ? {}
+      : {
+          vxlan: {
+            vni: data.id ?? 0,
+            port: data.port ?? 0,
+            learning: data.learning ?? true,
+            ...(local === undefined ? {} : { local }),
+          },
+        }),
+  };
+}
+
+/** The peers' entries; all empty when the device is not there. */
+export async function observePeers(
+  run: Runner,
+  device: string,
+): Promise<Pick<ObservedHost, 'neighbours' | 'fdb' | 'routes' | 'sourceRoutes'>> {
+  const proto = String(routeProtocol);
+  const [neighbours, fdb, routes4, routes6] = await Promise.all([
+    rows(run, 'ip', ['-N', '-j', 'neigh', 'show', 'dev', device, 'nud', 'permanent']),
+    rows(run, 'bridge', ['-j', 'fdb', 'show', 'dev', device]),
+    rows(run, 'ip', ['-N', '-j', '-4', 'route', 'show', 'table', 'all', 'proto', proto]),
+    rows(run, 'ip', ['-N', '-j', '-6', 'route', 'show', 'table', 'all', 'proto', proto]),
+  ]);
+  const routes = new Map<string, string>();
+  const sourceRoutes = new Map<string, string>();
+  for (const row of [...routes4, ...routes6]) {
+    if (row.dev !== device) continue;
+    const table = row.table === String(sourceTable) ? sourceRoutes : routes;
+    table.set(text(row.dst), text(row.gateway));
+  }
+  const ours = neighbours.filter((row) => row.protocol === proto);
+  return {
+    neighbours: new Map(ours.map((row) => [text(row.dst), text(row.lladdr)])),
+    fdb: fdbOf(fdb),
+    routes,
+    sourceRoutes,
+  };
+}
+
+function fdbOf(entries: readonly Row[]): Map<string, string> {
+  const fdb = new Map<string, string>();
+  for (const row of entries) {
+    if (row.dst === undefined) continue;
+    const mac = text(row.mac);
+    const other = fdb.get(mac);
+    fdb.set(mac, other === undefined ? text(row.dst) : `${other} ${text(row.dst)}`);
+  }
+  return fdb;
+}
+
+const ruleShape = z.object({
+  src: z.string(),
+  srclen: z.number().optional(),
+  table: z.string().optional(),
+  protocol: z.string().optional(),
+});
+
+/** Our rules by source, counted: two agents starting at once could add one twice. */
+export async function observeRules(run: Runner): Promise<ObservedHost['rules']> {
+  const both = await Promise.all(
+    ['-4', '-6'].map((family) => ask(run, 'ip', ['-N', '-j', family, 'rule', 'show'], ruleShape)),
+  );
+  const rules = new Map<string, number>();
+  for (const { src, srclen, table, protocol } of both.flat()) {
+    if (protocol !== String(routeProtocol) || table !== String(sourceTable)) continue;
+    const source = `${src}/${srclen ?? (src.includes(':') ? 128 : 32)}`;
+    rules.set(source, (rules.get(source) ?? 0) + 1);
+  }
+  return rules;
+}
+
+/** One row of a large table; only texts are looked at, without a schema, since there can be 100,000. */
+type Row = Readonly<Record<string, unknown>>;
+
+function text(value: unknown): string {
+  return typeof value === 'string' ? value : '';
+}
+
+async function rows(run: Runner, command: string, args: readonly string[]): Promise<readonly Row[]> {
+  const { code, stdout, stderr } = await run.run(command, args);
+  if (code !== 0 && !isNothingThere(stderr)) throw new ObserveError(failure(command, args, stderr, code));
+  const parsed: unknown = code === 0 && stdout !== '' ? JSON.parse(stdout) : [];
+  return Array.isArray(parsed) ? parsed : [];
+}
+
+/** A device or table that does not exist has no entries. */
+function isNothingThere(stderr: string): boolean {
+  return /Cannot find device|does not exist|No such device|Device .* not found/i.test(stderr);
+}
+
+async function ask<Shape extends z.ZodType>(
+  run: Runner,
+  command: string,
+  args: readonly string[],
+  shape: Shape,
+): Promise<z.infer<Shape>[]> {
+  const { code, stdout, stderr } = await run.run(command, args);
+  if (code !== 0) throw new ObserveError(failure(command, args, stderr, code));
+  return z.array(shape).parse(stdout.trim() === '' ? [] : JSON.parse(stdout));
+}
+
+function failure(command: string, args: readonly string[], stderr: string, code: number | null): string {
+  return `"${command} ${args.join(' ')}" failed: ${stderr.trim() || `exit code ${code}`}`;
+}

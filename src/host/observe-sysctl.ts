@@ -1,0 +1,34 @@
+/** Reads the kernel settings that we care for, from /proc/sys of this network namespace. */
+import { readFile } from 'node:fs/promises';
+import { join } from 'node:path';
+import { forwardPath, reversePathFilter } from '#host/diff-sysctl.js';
+import type { Runner } from '#host/runner.js';
+
+const root = '/proc/sys';
+
+/** The forwarding switches and the reverse path filters of `devices`; what does not exist is left out. */
+export async function observeSysctls(devices: readonly string[]): Promise<ReadonlyMap<string, string>> {
+  const paths = [forwardPath[4], forwardPath[6], ...devices.map(reversePathFilter)];
+  const values = await Promise.all(paths.map(async (path) => [path, await read(path)] as const));
+  return new Map(values.flatMap(([path, value]) => (value === undefined ? [] : [[path, value]])));
+}
+
+async function read(path: string): Promise<string | undefined> {
+  try {
+    return (await readFile(join(root, path), 'utf8')).trim();
+  } catch {
+    return undefined; // The device, or the whole family, is not there; that is what the caller wants to know.
+  }
+}
+
+/** RTPROT_RA, as `-N` prints it. */
+const routerAdvertisement = '9';
+
+/** Devices that got a route by router advertisement and would stop listening once the host forwards (`accept_ra` 1). */
+export async function observeRaDevices(run: Runner): Promise<string[]> {
+  const { code, stdout } = await run.run('ip', ['-N', '-6', 'route', 'show', 'proto', routerAdvertisement]);
+  if (code !== 0) return [];
+  const devices = new Set([...stdout.matchAll(/ dev (\S+)/g)].map((match) => match[1] ?? ''));
+  const accepts = await Promise.all([...devices].map((device) => read(`net/ipv6/conf/${device}/accept_ra`)));
+  return [...devices].filter((_, index) => accepts[index] === '1');
+}

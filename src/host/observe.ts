@@ -1,0 +1,56 @@
+/**
+ * Reads the host. Asks only for the areas it is told to and keeps what is known of the others, so that the expensive
+ * tables (thousands of peers) are read less often than the cheap ones. Changes nothing.
+ */
+import type { DockerEngine } from '#host/docker-engine.js';
+import type { HostInput, HostSettings } from '#host/input.js';
+import { observeCni } from '#host/observe-cni.js';
+import { observeSets, observeTables } from '#host/observe-firewall.js';
+import { observeLinks, observePeers, observeRules } from '#host/observe-kernel.js';
+import { observeRaDevices, observeSysctls } from '#host/observe-sysctl.js';
+import type { ObservedHost } from '#host/observed.js';
+import type { Runner } from '#host/runner.js';
+
+/** What can be read on its own. `peers`: neighbours, FDB and routes, the tables that grow with the network. */
+export type Area = 'links' | 'peers' | 'rules' | 'sysctls' | 'firewall' | 'cni' | 'docker';
+
+export const allAreas: ReadonlySet<Area> = new Set(['links', 'peers', 'rules', 'sysctls', 'firewall', 'cni', 'docker']);
+
+/** What to look at: names from the input, and the tools to look with. */
+export interface Lookout {
+  readonly run: Runner;
+  readonly docker: DockerEngine;
+  readonly vtepName: string;
+  readonly bridges: readonly string[];
+  readonly settings: HostSettings;
+}
+
+export function lookoutOf(input: HostInput, run: Runner, docker: DockerEngine): Lookout {
+  const bridges = input.lease.overlays.flatMap(({ mesosBridge, dockerBridge }) =>
+    [mesosBridge?.name, dockerBridge?.name].filter((name) => name !== undefined),
+  );
+  return { run, docker, vtepName: input.lease.vxlan.vtepName, bridges, settings: input.settings };
+}
+
+/** `known` with the given areas read anew. */
+export async function observe(lookout: Lookout, areas: ReadonlySet<Area>, known: ObservedHost): Promise<ObservedHost> {
+  const { run, settings, vtepName } = lookout;
+  const when = <Value>(area: Area, read: () => Promise<Value>): Promise<Value | Record<string, never>> =>
+    areas.has(area) ? read() : Promise.resolve({});
+  const parts = await Promise.all([
+    when('links', async () => ({ links: await observeLinks(run) })),
+    when('peers', () => observePeers(run, vtepName)),
+    when('rules', async () => ({ rules: await observeRules(run) })),
+    when('sysctls', async () => ({
+      sysctls: await observeSysctls([vtepName, ...lookout.bridges]),
+      raDevices: await observeRaDevices(run),
+    })),
+    when('firewall', async () => ({
+      sets: await observeSets(run),
+      tables: await observeTables(run, settings.iptables),
+    })),
+    when('cni', async () => ({ cni: await observeCni(settings.cniDir) })),
+    when('docker', async () => ({ docker: await lookout.docker.observe() })),
+  ]);
+  return Object.assign({}, known, ...parts);
+}

@@ -1,0 +1,339 @@
+/**
+ * Keeps one Linux host as its input says. One pass at a time: read what may have changed, compare with the desired
+ * host, run the steps, tell the status. Passes are set off by a new input, by kernel events, by a short poll of what
+ * has no events (firewall, files, Docker) and by a long one of everything. Between passes it knows the host by the
+ * last observation and the steps run since, so that a new peer costs its own entries and no look at the others.
+ */
+import { apply, type Outcome } from '#host/apply.js';
+import { BackOff } from '#host/back-off.js';
+import { cleanHost } from '#host/cleanup.js';
+import { commandOf } from '#host/command.js';
+import { type DesiredHost, desired, type Underlay } from '#host/desired.js';
+import { diff, type Plan } from '#host/diff.js';
+import { type DockerEngine, dockerEngine, localDocker, noDocker } from '#host/docker-engine.js';
+import { imagine } from '#host/imagine.js';
+import type { HostInput, HostSettings } from '#host/input.js';
+import { checkHostInput } from '#host/input-check.js';
+import { areasOf } from '#host/kernel-event.js';
+import { type KernelMonitor, kernelMonitor } from '#host/kernel-monitor.js';
+import { HostCounters } from '#host/metrics.js';
+import { type Area, allAreas, lookoutOf, observe } from '#host/observe.js';
+import { bareHost, type ObservedHost } from '#host/observed.js';
+import { pingPeers } from '#host/ping.js';
+import { planHost } from '#host/plan.js';
+import type { CleanupReport, PlannedStep, Reconciler } from '#host/reconciler-interface.js';
+import { processRunner, type Runner } from '#host/runner.js';
+import type { HostMetrics, HostStatus, PingReport } from '#host/status.js';
+import { statusOf } from '#host/status-report.js';
+import { underlayOf } from '#host/underlay.js';
+
+/** What the reconciler says while it works; the agent's logger fits. */
+export interface HostLog {
+  info(fields: object, message: string): void;
+  warn(fields: object, message: string): void;
+}
+
+export interface HostReconcilerOptions {
+  readonly log: HostLog;
+  readonly run?: Runner;
+  /** Opens the engine at a Docker host. */
+  readonly docker?: (host: string) => DockerEngine;
+  /** How often what has no events is looked at: firewall, CNI files, Docker, sysctls. Default 3,000. */
+  readonly pollMs?: number;
+  /** How often at most everything is looked at; it is less often where that takes long. Default 60,000. */
+  readonly fullPassMs?: number;
+}
+
+/** Events that come together are one pass. */
+const debounceMs = 50;
+/** After the device was made or changed it is looked at again: udev, for one, may have had its own idea of the MAC. */
+const verifyMs = 500;
+/** A full pass may take one part in this many of the time. */
+const fullPassShare = 200;
+
+const pollAreas: readonly Area[] = ['firewall', 'cni', 'docker', 'sysctls'];
+
+export class HostReconciler implements Reconciler {
+  readonly #log: HostLog;
+  readonly #run: Runner;
+  readonly #openDocker: (host: string) => DockerEngine;
+  readonly #pollMs: number;
+  readonly #fullPassMs: number;
+  readonly #monitor: KernelMonitor;
+  readonly #counters = new HostCounters();
+  readonly #backOff = new BackOff();
+  readonly #listeners: ((status: HostStatus) => void)[] = [];
+  readonly #dirty = new Set<Area>();
+
+  #input: HostInput | undefined;
+  #triedInput: HostInput | undefined;
+  #wish: { input: HostInput; underlay: Underlay | undefined; desired: DesiredHost } | undefined;
+  #model: ObservedHost = bareHost;
+  #status: HostStatus = { overlays: [], problems: [], converged: false };
+  #docker: { host: string; engine: DockerEngine } | undefined;
+  #timers = new Set<NodeJS.Timeout>();
+  #eventTimer: NodeJS.Timeout | undefined;
+  #running: Promise<void> | undefined;
+  #stopped = false;
+
+  constructor(options: HostReconcilerOptions) {
+    this.#log = options.log;
+    this.#run = options.run ?? processRunner;
+    this.#openDocker = options.docker ?? dockerEngine;
+    this.#pollMs = options.pollMs ?? 3_000;
+    this.#fullPassMs = options.fullPassMs ?? 60_000;
+    this.#monitor = kernelMonitor({
+      line: (line) => this.#onEvent(line),
+      gap: () => this.#soon(allAreas),
+    });
+  }
+
+  start(): void {
+    this.#monitor.start();
+    this.#every(this.#pollMs, () => this.#lookAt(pollAreas));
+    this.#scheduleFullPass();
+  }
+
+  update(input: HostInput): void {
+    checkHostInput(input);
+    const before = this.#input;
+    this.#input = input;
+    if (before === undefined || !sameSite(before, input)) {
+      this.#backOff.reset();
+      for (const area of allAreas) this.#dirty.add(area);
+    }
+    this.#kick();
+  }
+
+  async settled(): Promise<HostStatus> {
+    while (this.#running !== undefined) await this.#running;
+    return this.#status;
+  }
+
+  onStatus(listener: (status: HostStatus) => void): void {
+    this.#listeners.push(listener);
+  }
+
+  status(): HostStatus {
+    return this.#status;
+  }
+
+  metrics(): HostMetrics {
+    return this.#counters.snapshot();
+  }
+
+  async plan(input: HostInput): Promise<readonly PlannedStep[]> {
+    checkHostInput(input);
+    return planHost(input, this.#run, this.#engine(input));
+  }
+
+  async ping(target?: string): Promise<readonly PingReport[]> {
+    if (this.#input === undefined) throw new Error('no lease yet: there is nobody to ping');
+    return pingPeers(this.#input, this.#run, target);
+  }
+
+  async stop(): Promise<void> {
+    this.#stopped = true;
+    for (const timer of this.#timers) clearTimeout(timer);
+    clearTimeout(this.#eventTimer);
+    await this.#monitor.stop();
+    await this.#running;
+  }
+
+  async cleanup(clusterIds: readonly string[], settings: HostSettings): Promise<CleanupReport> {
+    await this.stop();
+    const docker = this.#openDocker(settings.dockerHost ?? localDocker);
+    return cleanHost(clusterIds, settings, { run: this.#run, docker });
+  }
+
+  // Passes.
+
+  #lookAt(areas: Iterable<Area>): void {
+    for (const area of areas) this.#dirty.add(area);
+    this.#kick();
+  }
+
+  /** Looks a little later, together with whatever else happens until then. */
+  #soon(areas: Iterable<Area>, delayMs = debounceMs): void {
+    for (const area of areas) this.#dirty.add(area);
+    if (this.#eventTimer !== undefined || this.#stopped) return;
+    this.#eventTimer = setTimeout(() => {
+      this.#eventTimer = undefined;
+      this.#kick();
+    }, delayMs);
+  }
+
+  #kick(): void {
+    if (this.#stopped || this.#running !== undefined || this.#input === undefined) return;
+    this.#running = this.#work().finally(() => {
+      this.#running = undefined;
+    });
+  }
+
+  async #work(): Promise<void> {
+    while (!this.#stopped && this.#input !== undefined && (this.#dirty.size > 0 || this.#triedInput !== this.#input)) {
+      const areas = new Set(this.#dirty);
+      this.#dirty.clear();
+      const input = this.#input;
+      this.#triedInput = input;
+      try {
+        await this.#pass(input, areas);
+      } catch (error) {
+        this.#failWhole(input, error instanceof Error ? error.message : String(error));
+        for (const area of areas) this.#dirty.add(area);
+        return; // The poll tries again.
+      }
+    }
+  }
+
+  async #pass(input: HostInput, areas: ReadonlySet<Area>): Promise<void> {
+    const startMs = performance.now();
+    const docker = this.#engine(input);
+    const before = this.#model;
+    const observed = areas.size === 0 ? before : await observe(lookoutOf(input, this.#run, docker), areas, before);
+    const isDrift = this.#wish?.input === input;
+    const wish = this.#desired(input, underlayOf(observed, input.lease.nodeIp));
+    const plan = diff(wish, observed);
+    const passMs = performance.now() - startMs;
+    if (areas.has('peers')) this.#counters.observed(passMs);
+    this.#counters.entries = wish.neighbours.size + wish.fdb.size + wish.routes.size + wish.sourceRoutes.size;
+
+    const steps = this.#backOff.allowed(plan.steps, Date.now());
+    const outcomes = await apply(steps, { run: this.#run, docker, iptables: input.settings.iptables });
+    const done = outcomes.filter(({ kind }) => kind === 'done').map(({ step }) => step);
+    this.#model = shareTables(imagine(observed, done), wish);
+    this.#count(outcomes, isDrift ? { before, observed } : undefined);
+    this.#backOff.record(plan.steps, outcomes, Date.now());
+    this.#after(input, plan, outcomes, wish);
+  }
+
+  #after(input: HostInput, plan: Plan, outcomes: readonly Outcome[], wish: DesiredHost): void {
+    if (outcomes.some(({ step }) => step.part === 'device' || step.part === 'bridge'))
+      this.#later(verifyMs, ['links', 'peers']);
+    if (outcomes.some(({ step }) => step.part === 'docker')) this.#later(verifyMs, ['links', 'sysctls', 'firewall']);
+    const nextAt = this.#backOff.nextAt();
+    if (nextAt !== undefined) this.#later(Math.max(nextAt - Date.now(), debounceMs), pollAreas);
+    const isOpen = outcomes.length < plan.steps.length || outcomes.some(({ kind }) => kind !== 'done');
+    this.#tell(statusOf(wish, plan.problems, this.#backOff.errors(), !isOpen));
+    if (outcomes.length > 0) this.#logOutcomes(outcomes, input);
+  }
+
+  #count(outcomes: readonly Outcome[], drift: { before: ObservedHost; observed: ObservedHost } | undefined): void {
+    for (const outcome of outcomes) {
+      const { step } = outcome;
+      const isDrift = drift !== undefined && !this.#backOff.has(step) && !isNewcomer(step, drift);
+      this.#counters.ran(step.kind, outcome.kind, isDrift);
+    }
+  }
+
+  #logOutcomes(outcomes: readonly Outcome[], input: HostInput): void {
+    const failed = outcomes.filter((outcome) => outcome.kind === 'failed');
+    const done = outcomes.filter(({ kind }) => kind === 'done');
+    const commands = done.slice(0, loggedMax).map(({ step }) => commandOf(step));
+    if (done.length > 0) this.#log.info({ steps: done.length, commands, peers: input.peers.length }, 'host changed');
+    for (const { error } of failed.slice(0, loggedMax)) this.#log.warn({ error }, 'host step failed');
+  }
+
+  /** Nothing could be read: each overlay says so. */
+  #failWhole(input: HostInput, error: string): void {
+    this.#log.warn({ error }, 'host can not be read');
+    const wish = this.#desired(input, { device: '', mtu: 1500 });
+    this.#wish = undefined;
+    this.#tell(statusOf(wish, [{ scope: { kind: 'host' }, part: 'device', error }], [], false));
+  }
+
+  #tell(status: HostStatus): void {
+    const isNews = JSON.stringify(status) !== JSON.stringify(this.#status);
+    this.#status = status;
+    if (isNews) for (const listener of this.#listeners) listener(status);
+  }
+
+  // What sets off passes.
+
+  #onEvent(line: string): void {
+    if (this.#wish === undefined) return;
+    const areas = areasOf(line, this.#wish.desired, this.#wish.underlay?.device);
+    if (areas.length > 0) this.#soon(areas);
+  }
+
+  #later(delayMs: number, areas: readonly Area[]): void {
+    if (this.#stopped) return;
+    const timer = setTimeout(() => {
+      this.#timers.delete(timer);
+      this.#lookAt(areas);
+    }, delayMs);
+    this.#timers.add(timer);
+  }
+
+  #every(periodMs: number, run: () => void): void {
+    this.#timers.add(setInterval(run, periodMs));
+  }
+
+  #scheduleFullPass(): void {
+    if (this.#stopped) return;
+    const periodMs = Math.max(this.#fullPassMs, this.#counters.lastPassMs * fullPassShare);
+    const timer = setTimeout(() => {
+      this.#timers.delete(timer);
+      this.#lookAt(allAreas);
+      this.#scheduleFullPass();
+    }, periodMs);
+    this.#timers.add(timer);
+  }
+
+  #desired(input: HostInput, underlay: Underlay | undefined): DesiredHost {
+    const known = this.#wish;
+    const isSame =
+      known?.input === input && known.underlay?.device === underlay?.device && known.underlay?.mtu === underlay?.mtu;
+    if (known !== undefined && isSame) return known.desired;
+    const wish = desired(input, underlay);
+    this.#wish = { input, underlay, desired: wish };
+    return wish;
+  }
+
+  /** The engine is asked where a network is wanted, or one was: else Docker is none of our business. */
+  #engine({ settings, lease }: HostInput): DockerEngine {
+    const isWanted = lease.overlays.some(({ dockerBridge }) => dockerBridge !== undefined);
+    const host = settings.dockerHost ?? localDocker;
+    if (!isWanted && this.#docker === undefined) return noDocker;
+    if (this.#docker?.host !== host) this.#docker = { host, engine: this.#openDocker(host) };
+    return this.#docker.engine;
+  }
+}
+
+/** Commands and errors of one pass that are logged. */
+const loggedMax = 10;
+
+/** Whether everything but the peers is the same: then nothing of the host needs to be read for the change. */
+function sameSite(a: HostInput, b: HostInput): boolean {
+  const site = ({ peers: _, ...rest }: HostInput) => JSON.stringify(rest);
+  return site(a) === site(b);
+}
+
+/** What a device needs that has just come (a bridge with its first container) is no repair. */
+function isNewcomer(
+  step: Outcome['step'],
+  { before, observed }: { before: ObservedHost; observed: ObservedHost },
+): boolean {
+  const name = step.kind === 'link-set' ? step.name : step.kind === 'sysctl' ? step.path.split('/')[3] : undefined;
+  return name !== undefined && observed.links.has(name) && !before.links.has(name);
+}
+
+/** Where a table is as wanted the model holds the very same map, so that it is kept once and compared at a glance. */
+function shareTables(model: ObservedHost, wish: DesiredHost): ObservedHost {
+  const share = (have: ReadonlyMap<string, string>, want: ReadonlyMap<string, string>) =>
+    sameTable(have, want) ? want : have;
+  return {
+    ...model,
+    neighbours: share(model.neighbours, wish.neighbours),
+    fdb: share(model.fdb, wish.fdb),
+    routes: share(model.routes, wish.routes),
+    sourceRoutes: share(model.sourceRoutes, wish.sourceRoutes),
+  };
+}
+
+function sameTable(a: ReadonlyMap<string, string>, b: ReadonlyMap<string, string>): boolean {
+  if (a === b) return true;
+  if (a.size !== b.size) return false;
+  for (const [key, value] of a) if (b.get(key) !== value) return false;
+  return true;
+}
