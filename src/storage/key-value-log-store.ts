@@ -15,7 +15,6 @@ import {
   type LogStore,
   type LogWrite,
   type SnapshotSink,
-  type SnapshotSource,
   StoreError,
   type StoreIdentity,
 } from '#replica/log-store.js';
@@ -50,8 +49,6 @@ export type StoreDisk = {
 
 /** How long the identity file's durable sequence may lag behind the database. */
 export const identityLagMs = 1000;
-
-const recordsBatchBytes = 1024 * 1024;
 
 /** Writes, compactions, staged chunks and sweeps that may wait for each other. */
 const waitingMax = 64;
@@ -199,13 +196,13 @@ class KeyValueLogStore implements LogStore {
     if (this.#content.head.generation === 0) return;
     const source = await this.openSnapshot();
     try {
-      yield* source.chunks(recordsBatchBytes);
+      yield* source.batches();
     } finally {
       await source.close();
     }
   }
 
-  openSnapshot(): Promise<SnapshotSource> {
+  openSnapshot(): Promise<StoredSnapshot> {
     // In the queue, so that no compaction passes a source that is being opened.
     return this.#exclusively('open a snapshot', async () => {
       const source = await StoredSnapshot.open(this.#backend, this.#disk.place, () => this.#sources.delete(source));

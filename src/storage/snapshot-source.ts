@@ -66,6 +66,11 @@ export class StoredSnapshot implements SnapshotSource {
     if (chunk.length > 0) yield chunk;
   }
 
+  /** The same, in batches as they are read: about `scanBatchBytes` each. */
+  batches(): AsyncIterable<readonly StateRecord[]> {
+    return scanState(this.#snapshot, this.#head, this.#place);
+  }
+
   /** Idempotent. */
   close(): Promise<void> {
     this.#closing ??= this.#snapshot.close().finally(this.#closed);

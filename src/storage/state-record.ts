@@ -2,6 +2,9 @@
 import { crc32 } from 'node:zlib';
 import type { StateRecord } from '#replica/state-machine.js';
 
+/** With the CRC-32 it is stored with. */
+export type SummedRecord = StateRecord & { readonly sum: number };
+
 const sumBytes = 4;
 
 /** Limits of a record (`RecordChange`): keys 1 to 512 bytes, values up to 1 MiB. */
@@ -24,12 +27,11 @@ export function encodeStateRecord({ key, value }: StateRecord): { readonly store
 }
 
 /** undefined: the bytes are damaged. */
-export function decodeStateRecord(
-  key: Uint8Array,
-  stored: Uint8Array,
-): { readonly record: StateRecord; readonly sum: number } | undefined {
-  if (stored.byteLength < sumBytes) return undefined;
-  const sum = new DataView(stored.buffer, stored.byteOffset, stored.byteLength).getUint32(0);
+export function decodeStateRecord(key: Uint8Array, stored: Uint8Array): SummedRecord | undefined {
+  const [a, b, c, d] = stored;
+  if (a === undefined || b === undefined || c === undefined || d === undefined) return undefined;
+  // By hand: a DataView for each of a hundred thousand records costs more than the sum.
+  const sum = ((a << 24) | (b << 16) | (c << 8) | d) >>> 0;
   const value = stored.subarray(sumBytes);
-  return sum === crc32(value, crc32(key)) ? { record: { key, value }, sum } : undefined;
+  return sum === crc32(value, crc32(key)) ? { key, value, sum } : undefined;
 }

@@ -1,13 +1,10 @@
 /** Reads the state records of a generation and holds them against what the head says of them. */
-import type { StateRecord } from '#replica/state-machine.js';
 import type { Head } from '#storage/head-record.js';
 import type { KeyValueView } from '#storage/key-value.js';
 import { innerKey, stateRange } from '#storage/keys.js';
-import { decodeStateRecord } from '#storage/state-record.js';
+import { decodeStateRecord, type SummedRecord } from '#storage/state-record.js';
 import { corrupt } from '#storage/store-failure.js';
 import { addToSum } from '#storage/sum.js';
-
-export type SummedRecord = StateRecord & { readonly sum: number };
 
 /**
  * The records of `head.generation`, ascending by key, as `view` holds them; `head` is read from the same view.
@@ -33,7 +30,7 @@ export async function* scanState(
       }
       count += 1;
       total = addToSum(total, decoded.sum);
-      records.push({ ...decoded.record, sum: decoded.sum });
+      records.push(decoded);
     }
     yield records;
   }
