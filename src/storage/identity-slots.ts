@@ -56,7 +56,7 @@ export class IdentitySlots {
   static async load(file: IdentityFile, place: string): Promise<IdentitySlots | undefined> {
     const bytes = await file.read();
     if (bytes === undefined) return undefined;
-    const [a, b] = bytes.map(decodeSlot);
+    const [a, b] = bytes.map((slot) => decodeSlot(slot, place));
     if (a !== undefined && (b === undefined || a.write > b.write)) return new IdentitySlots(file, a, 1);
     if (b !== undefined) return new IdentitySlots(file, b, 0);
     throw corrupt(place, 'neither slot of its identity file is sound, so what it voted for is unknown');
@@ -102,10 +102,12 @@ function encodeSlot(slot: Slot): Uint8Array {
   return Buffer.concat([Buffer.from(hex32(crc32(rest))), rest]);
 }
 
-/** undefined: torn or damaged. */
-function decodeSlot(bytes: Uint8Array): Slot | undefined {
+/** undefined: torn or damaged. @throws StoreError `corrupt` at a whole slot in a form that is not ours */
+function decodeSlot(bytes: Uint8Array, place: string): Slot | undefined {
   const text = Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength);
   const rest = text.subarray(8);
   if (text.subarray(0, 8).toString('latin1') !== hex32(crc32(rest))) return undefined;
-  return slotSchema.parse(JSON.parse(rest.toString()));
+  const slot = slotSchema.safeParse(JSON.parse(rest.toString()));
+  if (slot.success) return slot.data;
+  throw corrupt(place, `its identity file has a form that this version can't read: ${z.prettifyError(slot.error)}`);
 }

@@ -1,6 +1,7 @@
 import assert from 'node:assert/strict';
 import fc from 'fast-check';
 import { logIndex, memberId } from '#raft/entry.js';
+import { assertNever } from '#raft/errors.js';
 import { type LogStore, type LogWrite, StoreError } from '#replica/log-store.js';
 import type { RecordChange } from '#replica/state-machine.js';
 import { openLogStore } from '#storage/key-value-log-store.js';
@@ -315,6 +316,6 @@ async function obey(
       return store.write({ install: await sink.finish(), hardState: model.hardState() });
     }
     default:
-      throw new Error(`unknown command ${kind satisfies never}`);
+      return assertNever(kind);
   }
 }

@@ -1,4 +1,6 @@
 import assert from 'node:assert/strict';
+import { spawn } from 'node:child_process';
+import { once } from 'node:events';
 import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -55,7 +57,9 @@ describe('log store on LevelDB', () => {
 
   it('gives back what was written: entries, hard state, records, identity', async () => {
     const store = await bootstrapped();
-    const of = membership(store.identity.storeId);
+    const { storeId } = store.identity;
+    const of = membership(storeId);
+    assert.deepEqual(store.identity, { storeId, clusterId: 'sample', memberId: self });
     await store.write({ entries: entries(1, 3), hardState: hardState(1, 0, 1) });
     await store.write({
       hardState: hardState(1, 3, 1),
@@ -76,7 +80,7 @@ describe('log store on LevelDB', () => {
         ['b', 'other'],
       ],
     });
-    assert.deepEqual(again.identity, { storeId: store.identity.storeId, clusterId: 'sample', memberId: self });
+    assert.deepEqual(again.identity, { storeId, clusterId: 'sample', memberId: self });
     assert.deepEqual(again.loaded.entries[3]?.data, entries(4, 4)[0]?.data);
   });
 
@@ -105,6 +109,34 @@ describe('log store on LevelDB', () => {
       assert.match(error.message, new RegExp(`in use by this process \\(${process.pid}\\)`));
       return true;
     });
+  });
+
+  it('names the other process that has the store', async function () {
+    if (process.platform !== 'linux') this.skip();
+    const url = (file: string) => JSON.stringify(new URL(file, import.meta.url).href);
+    const script = `
+      const { openLevelStore } = await import(${url('level-store.js')});
+      const { HandClock } = await import(${url('testing/hand-clock.js')});
+      await openLevelStore(${JSON.stringify(directory)}, { clock: new HandClock(), freeBytesFloor: 0, ballastBytes: 0 });
+      console.log('open');
+      process.stdin.resume();`;
+    const holder = spawn(process.execPath, ['--input-type=module', '-e', script], {
+      stdio: ['pipe', 'pipe', 'inherit'],
+    });
+    try {
+      await once(holder.stdout, 'data');
+      await assert.rejects(openStore(), (error) => {
+        assert(error instanceof StoreError);
+        assert.equal(error.code, 'locked');
+        assert.match(error.message, new RegExp(`in use by process ${holder.pid} \\(.*node.*\\)`));
+        return true;
+      });
+    } finally {
+      holder.kill();
+      await once(holder, 'exit');
+    }
+    // Killed without a goodbye, it leaves a store that opens.
+    await openStore();
   });
 
   it('streams a snapshot in chunks within their limit while writes go on', async () => {

@@ -4,6 +4,9 @@
  */
 import { readFile, stat } from 'node:fs/promises';
 
+/** Enough of a command line to know it by. */
+const commandLengthMax = 100;
+
 /** Like `process 4711 (node dist/…)`; undefined when it can't be told: another system, another pid namespace, or just gone. */
 export async function lockHolder(path: string): Promise<string | undefined> {
   try {
@@ -21,6 +24,6 @@ export async function lockHolder(path: string): Promise<string | undefined> {
 }
 
 async function describeProcess(pid: number): Promise<string> {
-  const command = (await readFile(`/proc/${pid}/cmdline`, 'utf8')).split('\0').join(' ').trim();
-  return `process ${pid} (${command})`;
+  const command = (await readFile(`/proc/${pid}/cmdline`, 'utf8')).replace(/[\0\s]+/g, ' ').trim();
+  return `process ${pid} (${command.slice(0, commandLengthMax)})`;
 }

@@ -2,6 +2,7 @@ import assert from 'node:assert/strict';
 import { StoreError, type StoreErrorCode } from '#replica/log-store.js';
 import type { KeyValueOperation } from '#storage/key-value.js';
 import { openLogStore } from '#storage/key-value-log-store.js';
+import { entryKey } from '#storage/keys.js';
 import { LifeOfAStore } from '#storage/testing/life-of-a-store.js';
 import { applied, MemoryDisk, type Table } from '#storage/testing/memory-disk.js';
 import { contentOf, memoryStoreDisk } from '#storage/testing/sample.js';
@@ -83,6 +84,31 @@ describe('a database that lost or changed something while it was closed', () => 
       table.delete(key);
       assert.equal(await refusal(withTable(table)), 'corrupt', describeKey(key));
     }
+  });
+
+  it('is refused with the place in the log where it is not whole', async () => {
+    const harmed = (harm: (table: Map<string, Uint8Array>) => void) => {
+      const table = new Map(disk.table);
+      harm(table);
+      return openLogStore(memoryStoreDisk(withTable(table)));
+    };
+    const key = (index: number) => Buffer.from(entryKey(index)).toString('latin1');
+    await assert.rejects(
+      harmed((table) => table.delete(key(21))),
+      /log entry 21 is missing/,
+    );
+    await assert.rejects(
+      harmed((table) => table.delete(key(22))),
+      /log ends at entry 21 instead of 22/,
+    );
+    await assert.rejects(
+      harmed((table) => table.set(key(23), new Uint8Array(40))),
+      /log goes on after its last entry, 22/,
+    );
+    await assert.rejects(
+      harmed((table) => table.set(key(22), table.get(key(21)) ?? new Uint8Array(0))),
+      /in the place of log entry 22 there is entry 21/,
+    );
   });
 
   it('is refused when any one byte of it is flipped', async () => {

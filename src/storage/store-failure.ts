@@ -32,7 +32,12 @@ export function storeError(place: string, action: string, error: unknown): Store
   }
   if (codesOf(error).includes('LEVEL_CORRUPTION'))
     return corrupt(place, `LevelDB could not ${action}: ${reason}`, error);
-  return new StoreError('io', `The store in ${place} could not ${action}: ${reason}`, { cause: error });
+  return new StoreError(
+    'io',
+    `The store in ${place} could not ${action}: ${reason}. See to the disk and to who may read and ` +
+      'write there, then start again: whether anything is lost is found out then.',
+    { cause: error },
+  );
 }
 
 /** LevelDB hands the system's words through, not its number. */

@@ -33,6 +33,7 @@ export class LifeOfAStore {
     ['second', () => this.#pass(1000)],
     ['commit and apply', () => this.#apply(3, 3, record('a', 'one'), record('b', 'two'))],
     ['replace a tail', () => this.store.write({ entries: entries(5, 5, 2), hardState: hardState(2, 3) })],
+    ['vote in the same term', () => this.store.write({ hardState: hardState(2, 3, 1) })],
     ['apply only', () => this.#apply(4, 4, record('a', 'changed'), removed('b'), record('c', 'three'))],
     ['append one', () => this.store.write({ entries: entries(6, 6, 2) })],
     ['vote again', () => this.store.write({ hardState: hardState(3, 4, 1) })],
@@ -71,7 +72,7 @@ export class LifeOfAStore {
   #apply(index: number, commit: number, ...changes: readonly RecordChange[]): Promise<void> {
     const term = index <= 4 ? 1 : index <= 6 ? 2 : 4;
     const inForce = index <= 3 ? 1 : commit <= 4 ? 2 : index <= 6 ? 3 : 4;
-    const vote = inForce === 1 || inForce === 3 ? 1 : 0;
+    const vote = inForce === 4 ? 0 : 1;
     return this.store.write({
       hardState: hardState(inForce, commit, vote),
       applied: { meta: meta(index, term), changes },
