@@ -29,21 +29,19 @@ export class MemoryLog implements LogReader {
   #base: LogPosition;
   #entries: Entry[] = [];
   #hardState: HardState | undefined;
-  readonly #confState: ConfState;
   #installed: LogIndex = noIndex;
-  /** What `snapshot()` gives. Its owner keeps it up to date. */
+  /** What `snapshot()` gives, and whose configuration a restart begins with. Its owner keeps it up to date. */
   served: SnapshotMeta | undefined;
 
   /** Empty, or beginning after `start`, which is installed and served. */
   constructor(start?: SnapshotMeta) {
     this.#base = { index: start?.index ?? noIndex, term: start?.term ?? noTerm };
-    this.#confState = start?.confState ?? emptyMembership.config;
     this.#installed = this.#base.index;
     this.served = start;
   }
 
   initialState(): { readonly hardState: HardState | undefined; readonly confState: ConfState } {
-    return { hardState: this.#hardState, confState: this.#confState };
+    return { hardState: this.#hardState, confState: this.served?.confState ?? emptyMembership.config };
   }
 
   firstIndex(): LogIndex {
