@@ -1,0 +1,146 @@
+/** A real dockerd in a host's namespace, with folders of its own and an image made of busybox. */
+import { execFileSync, spawn, spawnSync } from 'node:child_process';
+import { cpSync, existsSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, symlinkSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { Endpoint } from '#cluster-test/host/endpoint.js';
+import { atEnd, type Netns } from '#cluster-test/host/netns.js';
+import { holds, until } from '#cluster-test/process/condition.js';
+
+const startBoundMs = 30_000;
+const stopBoundMs = 15_000;
+/** Debian's client; another one on PATH may be of another version than the engine. */
+const client = '/usr/bin/docker';
+
+export class DockerDaemon {
+  /** For the agent: `unix:///…`. */
+  readonly address: string;
+  readonly #host: Netns;
+  readonly #folder: string;
+  readonly #env: Record<string, string>;
+  #forget: () => void = () => {};
+
+  private constructor(host: Netns, folder: string, env: Record<string, string>) {
+    this.#host = host;
+    this.#folder = folder;
+    this.#env = env;
+    this.address = `unix://${join(folder, 'docker.sock')}`;
+  }
+
+  /** `env` may hold a PATH on which `iptables` is another one. */
+  static async start(host: Netns, env: Record<string, string> = {}): Promise<DockerDaemon> {
+    const folder = mkdtempSync(join(tmpdir(), 'sublet-docker-'));
+    const docker = new DockerDaemon(host, folder, env);
+    docker.#forget = atEnd(() => docker.#clear());
+    await docker.start();
+    docker.#importImage();
+    return docker;
+  }
+
+  get folder(): string {
+    return this.#folder;
+  }
+
+  async start(): Promise<void> {
+    const at = (name: string) => join(this.#folder, name);
+    const args = ['--data-root', at('data'), '--exec-root', at('exec'), '-p', at('pid'), '-H', this.address];
+    const [program = '', ...enter] = this.#host.enter;
+    const child = spawn(program, [...enter, 'dockerd', ...args], { env: { ...process.env, ...this.#env } });
+    let said = '';
+    child.stderr.on('data', (bytes: Buffer) => {
+      said = (said + bytes.toString()).slice(-5_000);
+    });
+    await until(`dockerd ready (it said: ${said})`, startBoundMs, () => {
+      if (child.exitCode !== null) throw new Error(`dockerd ended: ${said}`);
+      return holds(spawnSync(client, ['-H', this.address, 'version'], { stdio: 'ignore' }).status === 0);
+    });
+  }
+
+  /** Ends the daemon, containers included, and waits for it. */
+  async stop(): Promise<void> {
+    const pid = this.#pid();
+    if (pid === undefined) return;
+    process.kill(pid, 'SIGTERM');
+    await until('dockerd gone', stopBoundMs, () => holds(!existsSync(`/proc/${pid}`)));
+  }
+
+  /** Ends it and removes all it had. */
+  async remove(): Promise<void> {
+    this.#removeContainers();
+    await this.stop();
+    this.#forget();
+  }
+
+  docker(...args: readonly string[]): string {
+    return execFileSync(client, ['-H', this.address, ...args], { encoding: 'utf8', stdio: ['ignore', 'pipe', 'pipe'] });
+  }
+
+  /** Starts a container on `network` that does nothing but be there. */
+  async container(name: string, network: string): Promise<Endpoint> {
+    this.docker('run', '-d', '--name', name, '--network', network, 'busybox', '/bin/busybox', 'sleep', '3600');
+    const inspected = JSON.parse(this.docker('inspect', name))[0];
+    const { IPAddress, GlobalIPv6Address } = inspected.NetworkSettings.Networks[network];
+    const endpoint = new Endpoint(name, `/proc/${inspected.State.Pid}/ns/net`, GlobalIPv6Address || IPAddress);
+    await endpoint.ready;
+    return endpoint;
+  }
+
+  /** Nothing can be pulled here: the image is a tree with busybox in it. */
+  #importImage(): void {
+    const tree = join(this.#folder, 'tree');
+    mkdirSync(join(tree, 'bin'), { recursive: true });
+    cpSync('/bin/busybox', join(tree, 'bin/busybox'), { dereference: true });
+    symlinkSync('busybox', join(tree, 'bin/sh'));
+    const archive = execFileSync('tar', ['-C', tree, '-c', '.'], { maxBuffer: 64 * 1024 * 1024 });
+    execFileSync(client, ['-H', this.address, 'import', '-', 'busybox'], { input: archive });
+  }
+
+  #pid(): number | undefined {
+    const file = join(this.#folder, 'pid');
+    const pid = existsSync(file) ? Number(readFileSync(file, 'utf8')) : undefined;
+    return pid !== undefined && existsSync(`/proc/${pid}`) ? pid : undefined;
+  }
+
+  #removeContainers(): void {
+    const { stdout } = spawnSync(client, ['-H', this.address, 'ps', '-aq'], { encoding: 'utf8' });
+    const ids = (stdout ?? '').split('\n').filter(Boolean);
+    if (ids.length > 0) spawnSync(client, ['-H', this.address, 'rm', '-f', ...ids], { stdio: 'ignore' });
+  }
+
+  /** The synchronous end, for when the process is about to go. */
+  #clear(): void {
+    if (this.#pid() !== undefined) this.#removeContainers();
+    for (const pid of processesNaming(this.#folder)) {
+      try {
+        process.kill(pid, 'SIGKILL');
+      } catch {
+        // It ended by itself meanwhile.
+      }
+    }
+    for (const mount of mountsUnder(this.#folder)) spawnSync('umount', ['-l', mount]);
+    rmSync(this.#folder, { recursive: true, force: true });
+  }
+}
+
+/** Processes whose command line names the folder: dockerd, its containerd, and shims. */
+function processesNaming(folder: string): number[] {
+  return readdirSync('/proc')
+    .filter((name) => /^\d+$/.test(name) && Number(name) !== process.pid)
+    .filter((pid) => {
+      try {
+        return readFileSync(`/proc/${pid}/cmdline`, 'utf8').includes(folder);
+      } catch {
+        return false; // It ended by itself meanwhile.
+      }
+    })
+    .map(Number);
+}
+
+function mountsUnder(folder: string): string[] {
+  return readFileSync('/proc/self/mounts', 'utf8')
+    .split('\n')
+    .map((line) => line.split(' ')[1] ?? '')
+    .filter((path) => path.startsWith(folder))
+    .sort()
+    .reverse();
+}
