@@ -1,0 +1,279 @@
+import assert from 'node:assert/strict';
+import { setTimeout as sleep } from 'node:timers/promises';
+import { ChannelCredentials, ServerCredentials } from '@grpc/grpc-js';
+import { logIndex, memberId, term } from '#raft/entry.js';
+import type { PeerMessage, SnapshotMessage } from '#raft/message.js';
+import type { SnapshotSource } from '#replica/log-store.js';
+import type { AppliedMeta, MemberInfo, Membership } from '#replica/membership.js';
+import type { MemberHello, PeerHandler } from '#replica/peer-network.js';
+import type { StateRecord } from '#replica/state-machine.js';
+import { GrpcPeerNetwork } from '#transport/grpc-peer-network.js';
+
+const credentials = { server: ServerCredentials.createInsecure(), client: ChannelCredentials.createInsecure() };
+const boundMs = 10_000;
+
+/** Real sockets have no clock that a test could own: wait for the condition, with a bound. */
+async function until(condition: () => boolean, what: string): Promise<void> {
+  const endMs = performance.now() + boundMs;
+  while (!condition()) {
+    if (performance.now() > endMs) throw new Error(`${what} did not come to be within ${boundMs} ms`);
+    await sleep(5);
+  }
+}
+
+class Node {
+  readonly network: GrpcPeerNetwork;
+  readonly received: PeerMessage[] = [];
+  readonly unreachable: number[] = [];
+  readonly refused: string[] = [];
+  readonly snapshots: { readonly index: number; readonly records: StateRecord[] }[] = [];
+  /** Stands before each chunk that is taken in. */
+  onChunk: () => Promise<void> = () => Promise.resolve();
+
+  constructor(port = 0) {
+    this.network = new GrpcPeerNetwork({ listen: `127.0.0.1:${port}`, credentials, pingMs: 500 });
+  }
+
+  start(): Promise<void> {
+    const handler: PeerHandler = {
+      hello: () => hello,
+      receive: (message) => this.received.push(message),
+      receiveSnapshot: async (message, _meta, chunks) => {
+        const records: StateRecord[] = [];
+        for await (const chunk of chunks) {
+          await this.onChunk();
+          records.push(...chunk);
+        }
+        this.snapshots.push({ index: message.snapshot.index, records });
+      },
+      unreachable: (member) => this.unreachable.push(member),
+      refused: (_peer, reason) => this.refused.push(reason),
+    };
+    return this.network.start(handler);
+  }
+}
+
+const hello: MemberHello = {
+  ...{ clusterId: 'test', name: 'a', storeId: 'a1', bootstrapped: false, membership: undefined },
+  commandKinds: ['register', 'leave'],
+  founders: [{ name: 'a', peer: '127.0.0.1:1' }],
+  seen: [{ name: 'a', storeId: 'a1' }],
+};
+
+function info(id: number, port: number, storeId = `store-${id}`): MemberInfo {
+  return { id: memberId(id), name: `m${id}`, peer: `127.0.0.1:${port}`, storeId };
+}
+
+function membership(members: readonly MemberInfo[], clusterId = 'test'): Membership {
+  const voters = members.map(({ id }) => id);
+  const confState = { voters, votersOutgoing: [], learners: [], learnersNext: [], autoLeave: false };
+  return { clusterId, confState, members, nextMemberId: memberId(members.length + 1) };
+}
+
+function heartbeat(commit: number): PeerMessage {
+  const envelope = { from: memberId(1), to: memberId(2), term: term(3) };
+  return { kind: 'heartbeat', ...envelope, commit: logIndex(commit), context: 0 };
+}
+
+function snapshotMessage({ index, term: at, membership: of }: AppliedMeta): SnapshotMessage {
+  const envelope = { from: memberId(1), to: memberId(2), term: term(3) };
+  return { kind: 'snapshot', ...envelope, snapshot: { index, term: at, confState: of.confState } };
+}
+
+function source(meta: AppliedMeta, chunks: readonly (readonly StateRecord[])[]): SnapshotSource {
+  return {
+    meta,
+    async *chunks() {
+      yield* chunks;
+    },
+    close: () => Promise.resolve(),
+  };
+}
+
+function records(count: number, bytes: number): StateRecord[] {
+  return Array.from({ length: count }, (_, at) => ({ key: Buffer.from(`key-${at}`), value: Buffer.alloc(bytes, at) }));
+}
+
+describe('peers over gRPC', () => {
+  let nodes: Node[] = [];
+
+  async function start(port = 0): Promise<Node> {
+    const node = new Node(port);
+    nodes.push(node);
+    await node.start();
+    return node;
+  }
+
+  /** Two members that know each other. */
+  async function pair(): Promise<{ readonly one: Node; readonly two: Node; readonly known: Membership }> {
+    const one = await start();
+    const two = await start();
+    const known = membership([info(1, one.network.port), info(2, two.network.port)]);
+    one.network.setMembership(memberId(1), known);
+    two.network.setMembership(memberId(2), known);
+    await until(() => one.network.connected(memberId(2)), 'the connection');
+    return { one, two, known };
+  }
+
+  afterEach(async () => {
+    for (const node of nodes) await node.network.stop();
+    nodes = [];
+  });
+
+  it('say who they are to anyone who asks', async () => {
+    const one = await start();
+    const two = await start();
+    assert.deepEqual(await two.network.hello(`127.0.0.1:${one.network.port}`), hello);
+    await assert.rejects(two.network.hello('127.0.0.1:1'), /ECONNREFUSED|UNAVAILABLE/);
+  });
+
+  it('deliver messages in order, what one turn sends in one frame', async () => {
+    const { one, two } = await pair();
+    for (let commit = 1; commit <= 500; commit += 1) one.network.send(heartbeat(commit));
+    await until(() => two.received.length === 500, 'all messages');
+    assert.deepEqual(
+      two.received.map((message) => (message.kind === 'heartbeat' ? message.commit : undefined)),
+      Array.from({ length: 500 }, (_, at) => at + 1),
+    );
+    assert.deepEqual(one.unreachable, []);
+  });
+
+  it('report what can surely not be delivered, and connect again when the peer is back', async () => {
+    const { one, two, known } = await pair();
+    const { port } = two.network;
+    await two.network.stop();
+    await until(() => !one.network.connected(memberId(2)), 'the end of the stream');
+    one.unreachable.length = 0;
+    one.network.send(heartbeat(1));
+    await until(() => one.unreachable.length === 1, 'the report');
+    const again = await start(port);
+    again.network.setMembership(memberId(2), known);
+    await until(() => one.network.connected(memberId(2)), 'the connection');
+    one.network.send(heartbeat(2));
+    await until(() => again.received.length === 1, 'the message');
+  });
+
+  it('take no part before they know their place', async () => {
+    const one = await start();
+    const two = await start();
+    const known = membership([info(1, one.network.port), info(2, two.network.port)]);
+    one.network.setMembership(memberId(1), known);
+    await until(() => one.unreachable.length === 0 && !one.network.connected(memberId(2)), 'no connection');
+    two.network.setMembership(memberId(2), known);
+    await until(() => one.network.connected(memberId(2)), 'the connection');
+    assert.deepEqual(one.refused, []);
+  });
+
+  const strangers: readonly (readonly [string, (one: MemberInfo, two: MemberInfo) => Membership, RegExp])[] = [
+    [
+      'of another cluster',
+      (one, two) => membership([one, two], 'other'),
+      /cluster test, the caller is of cluster other/,
+    ],
+    [
+      'with another store',
+      (one, two) => membership([{ ...one, storeId: 'new' }, two]),
+      /known with store store-1, but came with store new: it has lost its data; .*members add/,
+    ],
+    [
+      'that was removed',
+      (one, two) => membership([{ ...one, id: memberId(5) }, two]),
+      /member 5 is not in the membership/,
+    ],
+    [
+      'that takes it for another member',
+      (one, two) => membership([one, { ...two, id: memberId(3) }]),
+      /this is member 2 \(m2\), not member 3/,
+    ],
+  ];
+  for (const [who, believed, reason] of strangers) {
+    it(`refuse a peer ${who}, with the reason`, async () => {
+      const one = await start();
+      const two = await start();
+      const known = [info(1, one.network.port), info(2, two.network.port)] as const;
+      two.network.setMembership(memberId(2), membership(known));
+      const own = believed(...known);
+      one.network.setMembership(own.members[0]?.id ?? memberId(1), own);
+      await until(() => one.refused.length > 0, 'the refusal');
+      assert.match(one.refused[0] ?? '', reason);
+      one.network.send(heartbeat(1));
+      assert.deepEqual(two.received, []);
+    });
+  }
+
+  it('end the streams of a member that is removed', async () => {
+    const { one, two, known } = await pair();
+    two.network.setMembership(memberId(2), membership(known.members.slice(1)));
+    await until(() => one.refused.length > 0, 'the refusal');
+    assert.match(one.refused[0] ?? '', /member m1 was removed/);
+  });
+
+  it('stream a snapshot of several chunks, while messages go on', async () => {
+    const { one, two, known } = await pair();
+    const meta = { index: logIndex(40), term: term(2), time: 77, membership: known };
+    const chunks = [records(400, 2500), records(3, 10), records(1, 900_000)];
+    two.onChunk = async () => {
+      const before = two.received.length;
+      one.network.send(heartbeat(before + 1));
+      await until(() => two.received.length > before, 'a heartbeat during the snapshot');
+    };
+    await one.network.sendSnapshot(snapshotMessage(meta), source(meta, chunks));
+    const [snapshot] = two.snapshots;
+    assert.equal(snapshot?.index, 40);
+    assert.deepEqual(
+      snapshot.records.map(({ key, value }) => [Buffer.from(key).toString(), value.length, value[0]]),
+      chunks.flat().map(({ key, value }) => [Buffer.from(key).toString(), value.length, value[0]]),
+    );
+    assert.equal(two.received.length, 3);
+  });
+
+  it('take nothing for a snapshot whose sender breaks off', async () => {
+    const { one, two, known } = await pair();
+    const meta = { index: logIndex(40), term: term(2), time: 77, membership: known };
+    const broken: SnapshotSource = {
+      ...source(meta, []),
+      async *chunks() {
+        yield records(10, 10);
+        throw new Error('the disk fails');
+      },
+    };
+    await assert.rejects(one.network.sendSnapshot(snapshotMessage(meta), broken), /the disk fails/);
+    await one.network.sendSnapshot(snapshotMessage(meta), source(meta, [records(2, 10)]));
+    assert.deepEqual(
+      two.snapshots.map(({ records: taken }) => taken.length),
+      [2],
+    );
+  });
+
+  it('tell the sender when the receiver will not, or can not, take a snapshot', async () => {
+    const { one, two, known } = await pair();
+    const meta = { index: logIndex(40), term: term(2), time: 77, membership: known };
+    two.onChunk = () => Promise.reject(new Error('no room'));
+    const many = Array.from({ length: 50 }, () => records(100, 10_000));
+    await assert.rejects(one.network.sendSnapshot(snapshotMessage(meta), source(meta, many)), /no room/);
+    await two.network.stop();
+    await assert.rejects(one.network.sendSnapshot(snapshotMessage(meta), source(meta, many)), /UNAVAILABLE/);
+  });
+
+  it('serve other services on the peer port', async () => {
+    let added = 0;
+    const network = new GrpcPeerNetwork({
+      ...{ listen: '127.0.0.1:0', credentials },
+      addServices: () => {
+        added += 1;
+      },
+    });
+    await network.start({
+      ...{ hello: () => hello, receive: () => {}, unreachable: () => {}, refused: () => {} },
+      receiveSnapshot: () => Promise.resolve(),
+    });
+    assert.equal(added, 1);
+    await network.stop();
+  });
+
+  it('say which address they can not listen on', async () => {
+    const one = await start();
+    const twin = new Node(one.network.port);
+    await assert.rejects(twin.start(), /can't listen for peers on 127\.0\.0\.1:\d+/);
+  });
+});

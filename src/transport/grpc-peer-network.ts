@@ -1,0 +1,136 @@
+/**
+ * The peers of a replica over gRPC: a server for what they send, and per peer a stream for what this member sends.
+ * Two connections per pair, one for each direction, so each side notices by itself when its own is cut; snapshots
+ * have further ones.
+ */
+import type { ChannelCredentials, Server, ServerCredentials } from '@grpc/grpc-js';
+import type { MemberId } from '#raft/entry.js';
+import type { PeerMessage, SnapshotMessage } from '#raft/message.js';
+import type { SnapshotSource } from '#replica/log-store.js';
+import type { MemberInfo, Membership } from '#replica/membership.js';
+import type { MemberHello, PeerHandler, PeerNetwork } from '#replica/peer-network.js';
+import { decodeHello } from '#transport/membership-codec.js';
+import { type PeerChannelOptions, peerClient } from '#transport/peer-channel.js';
+import { envelopeOf } from '#transport/peer-gate.js';
+import { PeerLink } from '#transport/peer-link.js';
+import { PeerServer } from '#transport/peer-server.js';
+import { peerService } from '#transport/peer-service.js';
+import { sendSnapshot } from '#transport/snapshot-stream.js';
+
+export type GrpcPeerNetworkOptions = {
+  /** HOST:PORT to listen on; port 0 takes any free one. */
+  readonly listen: string;
+  /** Plain text, or mutual TLS: who is trusted with a connection. Who is a peer is checked above it. */
+  readonly credentials: { readonly server: ServerCredentials; readonly client: ChannelCredentials };
+  /** A silent connection is asked for a sign of life after so many ms, and given up after as many without. Default 1000. */
+  readonly pingMs?: number;
+  /** What else is served on the peer port. */
+  readonly addServices?: (server: Server) => void;
+};
+
+const defaultPingMs = 1000;
+const helloTimeoutMs = 2000;
+
+export class GrpcPeerNetwork implements PeerNetwork {
+  readonly #options: GrpcPeerNetworkOptions;
+  readonly #channel: PeerChannelOptions;
+  readonly #links = new Map<MemberId, PeerLink>();
+  readonly #stop = new AbortController();
+  #handler: PeerHandler | undefined;
+  #server: PeerServer | undefined;
+  #place: { readonly self: MemberInfo; readonly membership: Membership } | undefined;
+  #port = 0;
+
+  constructor(options: GrpcPeerNetworkOptions) {
+    this.#options = options;
+    this.#channel = { credentials: options.credentials.client, pingMs: options.pingMs ?? defaultPingMs };
+  }
+
+  /** Where it listens; 0 before. */
+  get port(): number {
+    return this.#port;
+  }
+
+  async start(handler: PeerHandler): Promise<void> {
+    const { listen, credentials, addServices } = this.#options;
+    this.#handler = handler;
+    this.#server = new PeerServer({
+      ...{ listen, handler, credentials: credentials.server, pingMs: this.#channel.pingMs },
+      addServices: addServices ?? (() => {}),
+      place: () => this.#place,
+      heard: ({ id }) => this.#links.get(id)?.nudge(),
+    });
+    this.#port = await this.#server.start();
+  }
+
+  setMembership(id: MemberId, membership: Membership): void {
+    const self = membership.members.find((member) => member.id === id);
+    // A member that was removed talks to nobody any more.
+    this.#place = self === undefined ? undefined : { self, membership };
+    const peers = self === undefined ? [] : membership.members.filter((member) => member.id !== id);
+    for (const [member, link] of this.#links) {
+      if (peers.some((peer) => peer.id === member && peer.peer === link.member.peer)) continue;
+      link.close();
+      this.#links.delete(member);
+    }
+    if (this.#stop.signal.aborted || self === undefined) return;
+    for (const peer of peers) {
+      if (!this.#links.has(peer.id)) this.#links.set(peer.id, this.#link(self, peer, membership.clusterId));
+    }
+    this.#server?.membershipChanged(membership);
+  }
+
+  send(message: PeerMessage): void {
+    this.#links.get(message.to)?.send(message);
+  }
+
+  /** Whether this member's stream to `member` is open. */
+  connected(member: MemberId): boolean {
+    return this.#links.get(member)?.connected === true;
+  }
+
+  async sendSnapshot(message: SnapshotMessage, source: SnapshotSource): Promise<void> {
+    const place = this.#place;
+    const peer = place?.membership.members.find(({ id }) => id === message.to);
+    if (place === undefined || peer === undefined) throw new Error(`member ${message.to} is not in the membership`);
+    const envelope = envelopeOf(place.self, place.membership.clusterId, peer.id);
+    const { signal } = this.#stop;
+    await sendSnapshot({ peer: peer.peer, envelope, message, source, channel: this.#channel, signal });
+  }
+
+  hello(peer: string): Promise<MemberHello> {
+    const client = peerClient(peer, this.#channel);
+    const { path, requestSerialize, responseDeserialize } = peerService.hello;
+    return new Promise((resolve, reject) => {
+      const deadline = Date.now() + helloTimeoutMs;
+      client.makeUnaryRequest(path, requestSerialize, responseDeserialize, {}, { deadline }, (error, response) => {
+        client.close();
+        try {
+          if (error !== null || response === undefined) throw error ?? new Error('empty answer');
+          resolve(decodeHello(response));
+        } catch (reason) {
+          reject(reason);
+        }
+      });
+    });
+  }
+
+  stop(): Promise<void> {
+    this.#stop.abort();
+    this.#place = undefined;
+    for (const link of this.#links.values()) link.close();
+    this.#links.clear();
+    this.#server?.stop();
+    return Promise.resolve();
+  }
+
+  #link(self: MemberInfo, member: MemberInfo, clusterId: string): PeerLink {
+    return new PeerLink({
+      member,
+      envelope: envelopeOf(self, clusterId, member.id),
+      channel: this.#channel,
+      unreachable: () => this.#handler?.unreachable(member.id),
+      refused: (reason) => this.#handler?.refused(member.peer, reason),
+    });
+  }
+}

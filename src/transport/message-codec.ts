@@ -1,0 +1,152 @@
+/**
+ * Messages of consensus as Protocol Buffers. Entries travel as the records that are also on disk: they are not
+ * encoded again, and each brings its own sum. What comes in is checked into branded values here.
+ */
+import { sublet } from '#proto/sublet.js';
+import { logIndex, type MemberId, memberId, type SnapshotMeta, term } from '#raft/entry.js';
+import type { PeerMessage } from '#raft/message.js';
+import { decodeEntryRecord, entryRecord } from '#replica/entry-record.js';
+import { decodeConfState, encodeConfState } from '#transport/membership-codec.js';
+
+const Kind = sublet.raft.v1.PeerMessageKind;
+type WireMessage = sublet.raft.v1.PeerMessage.$Properties;
+
+/** A peer sent bytes that no correct peer sends. */
+export class WireError extends Error {
+  override readonly name = 'WireError';
+}
+
+export function encodeMessage(message: PeerMessage): WireMessage {
+  const { from, term } = message;
+  switch (message.kind) {
+    case 'append': {
+      const { index, logTerm, commit } = message;
+      return {
+        kind: Kind.PEER_MESSAGE_KIND_APPEND,
+        from,
+        term,
+        index,
+        logTerm,
+        commit,
+        entries: message.entries.map(entryRecord),
+      };
+    }
+    case 'append-response': {
+      const { index, logTerm, reject, rejectHint } = message;
+      return { kind: Kind.PEER_MESSAGE_KIND_APPEND_RESPONSE, from, term, index, logTerm, reject, rejectHint };
+    }
+    case 'vote':
+    case 'pre-vote': {
+      const { index, logTerm, transfer } = message;
+      const kind = message.kind === 'vote' ? Kind.PEER_MESSAGE_KIND_VOTE : Kind.PEER_MESSAGE_KIND_PRE_VOTE;
+      return { kind, from, term, index, logTerm, transfer };
+    }
+    case 'vote-response':
+      return { kind: Kind.PEER_MESSAGE_KIND_VOTE_RESPONSE, from, term, reject: message.reject };
+    case 'pre-vote-response':
+      return { kind: Kind.PEER_MESSAGE_KIND_PRE_VOTE_RESPONSE, from, term, reject: message.reject };
+    case 'snapshot': {
+      const { snapshot } = message;
+      const position = {
+        index: snapshot.index,
+        logTerm: snapshot.term,
+        confState: encodeConfState(snapshot.confState),
+      };
+      return { kind: Kind.PEER_MESSAGE_KIND_SNAPSHOT, from, term, ...position };
+    }
+    case 'heartbeat': {
+      const { commit, context } = message;
+      return { kind: Kind.PEER_MESSAGE_KIND_HEARTBEAT, from, term, commit, context };
+    }
+    case 'heartbeat-response':
+      return { kind: Kind.PEER_MESSAGE_KIND_HEARTBEAT_RESPONSE, from, term, context: message.context };
+    case 'transfer-leader':
+      return { kind: Kind.PEER_MESSAGE_KIND_TRANSFER_LEADER, from, term };
+    case 'timeout-now':
+      return { kind: Kind.PEER_MESSAGE_KIND_TIMEOUT_NOW, from, term };
+    case 'read-index':
+      return { kind: Kind.PEER_MESSAGE_KIND_READ_INDEX, from, term, context: message.request };
+    case 'read-index-response': {
+      const { index, request } = message;
+      return { kind: Kind.PEER_MESSAGE_KIND_READ_INDEX_RESPONSE, from, term, index, context: request };
+    }
+    case 'propose':
+      throw new TypeError('proposals do not travel between members');
+  }
+}
+
+/**
+ * The message that `sender` sent to `to`. @throws WireError when it makes no sense, or speaks for somebody else
+ */
+export function decodeMessage(wire: WireMessage, sender: MemberId, to: MemberId): PeerMessage {
+  try {
+    return decode(wire, sender, to);
+  } catch (error) {
+    if (error instanceof WireError) throw error;
+    const reason = error instanceof Error ? error.message : String(error);
+    throw new WireError(`member ${sender} sent what is no message: ${reason}`, { cause: error });
+  }
+}
+
+function decode(wire: WireMessage, sender: MemberId, to: MemberId): PeerMessage {
+  const from = memberId(wire.from ?? 0);
+  if (from !== sender && wire.kind !== Kind.PEER_MESSAGE_KIND_TRANSFER_LEADER) {
+    throw new WireError(`member ${sender} sent a message in the name of member ${from}`);
+  }
+  const envelope = { from, to, term: term(wire.term ?? 0) };
+  const index = logIndex(wire.index ?? 0);
+  const logTerm = term(wire.logTerm ?? 0);
+  const commit = logIndex(wire.commit ?? 0);
+  const context = logIndex(wire.context ?? 0);
+  const reject = wire.reject === true;
+  switch (wire.kind) {
+    case Kind.PEER_MESSAGE_KIND_APPEND: {
+      const entries = (wire.entries ?? []).map(decodeEntryRecord);
+      for (const [at, entry] of entries.entries()) {
+        if (entry.index !== index + 1 + at) throw new WireError(`entry ${entry.index} came as ${index + 1 + at}`);
+      }
+      return { kind: 'append', ...envelope, index, logTerm, commit, entries };
+    }
+    case Kind.PEER_MESSAGE_KIND_APPEND_RESPONSE:
+      return {
+        kind: 'append-response',
+        ...envelope,
+        index,
+        logTerm,
+        reject,
+        rejectHint: logIndex(wire.rejectHint ?? 0),
+      };
+    case Kind.PEER_MESSAGE_KIND_VOTE:
+      return { kind: 'vote', ...envelope, index, logTerm, transfer: wire.transfer === true };
+    case Kind.PEER_MESSAGE_KIND_PRE_VOTE:
+      return { kind: 'pre-vote', ...envelope, index, logTerm, transfer: wire.transfer === true };
+    case Kind.PEER_MESSAGE_KIND_VOTE_RESPONSE:
+      return { kind: 'vote-response', ...envelope, reject };
+    case Kind.PEER_MESSAGE_KIND_PRE_VOTE_RESPONSE:
+      return { kind: 'pre-vote-response', ...envelope, reject };
+    case Kind.PEER_MESSAGE_KIND_SNAPSHOT: {
+      const snapshot: SnapshotMeta = { index, term: logTerm, confState: decodeConfState(wire.confState) };
+      return { kind: 'snapshot', ...envelope, snapshot };
+    }
+    case Kind.PEER_MESSAGE_KIND_HEARTBEAT:
+      return { kind: 'heartbeat', ...envelope, commit, context };
+    case Kind.PEER_MESSAGE_KIND_HEARTBEAT_RESPONSE:
+      return { kind: 'heartbeat-response', ...envelope, context };
+    case Kind.PEER_MESSAGE_KIND_TRANSFER_LEADER:
+      return { kind: 'transfer-leader', ...envelope };
+    case Kind.PEER_MESSAGE_KIND_TIMEOUT_NOW:
+      return { kind: 'timeout-now', ...envelope };
+    case Kind.PEER_MESSAGE_KIND_READ_INDEX:
+      return { kind: 'read-index', ...envelope, request: context };
+    case Kind.PEER_MESSAGE_KIND_READ_INDEX_RESPONSE:
+      return { kind: 'read-index-response', ...envelope, request: context, index };
+    default:
+      throw new WireError(`member ${sender} sent a message of unknown kind ${wire.kind ?? 0}`);
+  }
+}
+
+/** Encoded size of a message, roughly: what the bound on a send queue counts. */
+export function messageBytes(message: PeerMessage): number {
+  if (message.kind !== 'append') return 32;
+  return message.entries.reduce((sum, entry) => sum + entry.data.byteLength + 32, 32);
+}

@@ -1,0 +1,69 @@
+/** Who may talk to this member: the check that opens every stream, on the side that is called. */
+import { status } from '@grpc/grpc-js';
+import type { sublet } from '#proto/sublet.js';
+import type { MemberId } from '#raft/entry.js';
+import type { MemberInfo, Membership } from '#replica/membership.js';
+import { protocolVersion } from '#transport/peer-service.js';
+
+export type WireEnvelope = sublet.raft.v1.Envelope.$Properties;
+
+/** Ends a call with a status and a reason. */
+export class Refusal extends Error {
+  override readonly name = 'Refusal';
+  readonly code: status;
+
+  constructor(code: status, message: string) {
+    super(message);
+    this.code = code;
+  }
+}
+
+/** Statuses that another try will not change soon: somebody has to mend something. */
+export function isLasting(code: status): boolean {
+  return code === status.FAILED_PRECONDITION || code === status.PERMISSION_DENIED || code === status.INVALID_ARGUMENT;
+}
+
+export function envelopeOf(self: MemberInfo, clusterId: string, to: MemberId): WireEnvelope {
+  return { protocolVersion, clusterId, fromId: self.id, fromStoreId: self.storeId, toId: to };
+}
+
+/**
+ * The member that calls. `UNAVAILABLE` while this member takes no part yet.
+ * @throws Refusal
+ */
+export function admit(
+  envelope: WireEnvelope | null | undefined,
+  self: MemberInfo | undefined,
+  membership: Membership | undefined,
+): MemberInfo {
+  if (envelope == null) throw new Refusal(status.INVALID_ARGUMENT, 'the stream did not begin with an envelope');
+  const { protocolVersion: version = 0, clusterId, fromId, fromStoreId, toId } = envelope;
+  if (version !== protocolVersion) {
+    const versions = `the peers' protocol is version ${protocolVersion} here, the caller speaks version ${version}`;
+    throw new Refusal(status.FAILED_PRECONDITION, `${versions}: run compatible releases`);
+  }
+  if (self === undefined || membership === undefined) {
+    throw new Refusal(status.UNAVAILABLE, 'this member does not take part yet');
+  }
+  if (clusterId !== membership.clusterId) {
+    const clusters = `this is a member of cluster ${membership.clusterId}, the caller is of cluster ${clusterId}`;
+    throw new Refusal(status.FAILED_PRECONDITION, clusters);
+  }
+  if (toId !== self.id) {
+    throw new Refusal(status.FAILED_PRECONDITION, `this is member ${self.id} (${self.name}), not member ${toId}`);
+  }
+  const from = membership.members.find(({ id }) => id === fromId);
+  if (from === undefined) {
+    const gone = `member ${fromId} is not in the membership: it was removed, or is not added yet`;
+    throw new Refusal(
+      status.PERMISSION_DENIED,
+      `${gone}; to rejoin it needs an empty data directory and \`sublet members add\``,
+    );
+  }
+  if (from.storeId !== fromStoreId) {
+    const stores = `member ${from.name} is known with store ${from.storeId}, but came with store ${fromStoreId}`;
+    const wayBack = `\`sublet members remove ${from.name}\` and \`sublet members add\` bring it back as a new member`;
+    throw new Refusal(status.PERMISSION_DENIED, `${stores}: it has lost its data; ${wayBack}`);
+  }
+  return from;
+}

@@ -1,0 +1,163 @@
+/**
+ * The outgoing half of a peer: one stream that carries this member's messages to it, in order. What one turn sends is
+ * one frame. While there is no stream, messages are dropped and the core is told: Raft repeats itself, and an
+ * old message is worth less than the next one.
+ */
+import { type Client, type ClientWritableStream, type ServiceError, status } from '@grpc/grpc-js';
+import type { PeerMessage } from '#raft/message.js';
+import type { MemberInfo } from '#replica/membership.js';
+import { encodeMessage, messageBytes } from '#transport/message-codec.js';
+import { type PeerChannelOptions, peerClient } from '#transport/peer-channel.js';
+import { isLasting, type WireEnvelope } from '#transport/peer-gate.js';
+import { type DeliverRequest, peerService } from '#transport/peer-service.js';
+
+export type PeerLinkOptions = {
+  readonly member: MemberInfo;
+  readonly envelope: WireEnvelope;
+  readonly channel: PeerChannelOptions;
+  /** A message was dropped, or the stream broke. */
+  readonly unreachable: () => void;
+  /** The peer will not talk to this member. */
+  readonly refused: (reason: string) => void;
+};
+
+/** Messages and bytes waiting for the stream; beyond it new ones are dropped. */
+const queuedMax = 4096;
+const queuedBytesMax = 64 * 1024 * 1024;
+/** A frame takes more messages until it has so many bytes. */
+const frameBytes = 1024 * 1024;
+/** Between two attempts to connect: doubling from the first to the last, and while the peer refuses. */
+const backOffFirstMs = 50;
+const backOffLastMs = 1000;
+const refusedRetryMs = 2000;
+/** From the attempt to the peer's consent. */
+const consentMs = 3000;
+
+type Stream = { readonly client: Client; readonly call: ClientWritableStream<DeliverRequest>; consented: boolean };
+
+export class PeerLink {
+  readonly #options: PeerLinkOptions;
+  #stream: Stream | undefined;
+  #retry: NodeJS.Timeout | undefined;
+  #backOffMs = backOffFirstMs;
+  #refusing = false;
+  #closed = false;
+  #queue: PeerMessage[] = [];
+  #queuedBytes = 0;
+  #flushDue = false;
+  #blocked = false;
+
+  constructor(options: PeerLinkOptions) {
+    this.#options = options;
+    this.#connect();
+  }
+
+  get member(): MemberInfo {
+    return this.#options.member;
+  }
+
+  get connected(): boolean {
+    return this.#stream?.consented === true;
+  }
+
+  send(message: PeerMessage): void {
+    const bytes = messageBytes(message);
+    if (!this.connected || this.#queue.length >= queuedMax || this.#queuedBytes + bytes > queuedBytesMax) {
+      // Not from inside the caller's turn: it is busy with its core.
+      queueMicrotask(() => this.#options.unreachable());
+      return;
+    }
+    this.#queue.push(message);
+    this.#queuedBytes += bytes;
+    if (this.#flushDue || this.#blocked) return;
+    this.#flushDue = true;
+    queueMicrotask(() => this.#flush());
+  }
+
+  /** The peer was heard of: if an attempt waits for its time, it is made now. */
+  nudge(): void {
+    if (this.#retry === undefined || this.#refusing) return;
+    clearTimeout(this.#retry);
+    this.#retry = undefined;
+    this.#connect();
+  }
+
+  close(): void {
+    this.#closed = true;
+    clearTimeout(this.#retry);
+    this.#stream?.call.cancel();
+  }
+
+  #flush(): void {
+    this.#flushDue = false;
+    const call = this.#stream?.call;
+    while (call !== undefined && this.#queue.length > 0 && !this.#blocked) {
+      const messages = this.#takeFrame();
+      this.#blocked = !call.write({ messages: messages.map(encodeMessage) });
+    }
+  }
+
+  #takeFrame(): readonly PeerMessage[] {
+    let count = 0;
+    let bytes = 0;
+    for (const message of this.#queue) {
+      count += 1;
+      bytes += messageBytes(message);
+      if (bytes >= frameBytes) break;
+    }
+    this.#queuedBytes -= bytes;
+    if (count === this.#queue.length) {
+      const all = this.#queue;
+      this.#queue = [];
+      return all;
+    }
+    return this.#queue.splice(0, count);
+  }
+
+  #connect(): void {
+    const { member, envelope, channel } = this.#options;
+    const client = peerClient(member.peer, channel);
+    const { path, requestSerialize, responseDeserialize } = peerService.deliver;
+    const call = client.makeClientStreamRequest(path, requestSerialize, responseDeserialize, (error) =>
+      this.#ended(stream, error),
+    );
+    const stream: Stream = { client, call, consented: false };
+    this.#stream = stream;
+    const timer = setTimeout(() => call.cancel(), consentMs);
+    call.on('metadata', () => {
+      clearTimeout(timer);
+      this.#consented(stream);
+    });
+    call.on('status', () => clearTimeout(timer));
+    call.on('drain', () => {
+      this.#blocked = false;
+      this.#flush();
+    });
+    call.write({ envelope, messages: [] });
+  }
+
+  #consented(stream: Stream): void {
+    stream.consented = true;
+    this.#backOffMs = backOffFirstMs;
+    this.#refusing = false;
+  }
+
+  #ended(stream: Stream, error: ServiceError | null): void {
+    stream.client.close();
+    if (this.#stream === stream) this.#stream = undefined;
+    this.#queue = [];
+    this.#queuedBytes = 0;
+    this.#blocked = false;
+    if (this.#closed) return;
+    if (stream.consented) this.#options.unreachable();
+    const code = error?.code ?? status.UNAVAILABLE;
+    this.#refusing = isLasting(code);
+    if (this.#refusing) this.#options.refused(error?.details ?? '');
+    const delayMs = this.#refusing ? refusedRetryMs : this.#backOffMs;
+    this.#backOffMs = Math.min(backOffLastMs, this.#backOffMs * 2);
+    this.#retry = setTimeout(() => {
+      this.#retry = undefined;
+      this.#connect();
+    }, delayMs);
+  }
+}

@@ -1,0 +1,170 @@
+/**
+ * The incoming half of all peers: the gRPC server on the peer port. Every stream begins with an envelope that is
+ * checked before anything else; a second stream of the same member replaces its first.
+ */
+import {
+  Metadata,
+  Server,
+  type ServerCredentials,
+  type ServerReadableStream,
+  type ServerUnaryCall,
+  type sendUnaryData,
+  status,
+} from '@grpc/grpc-js';
+import type { MemberInfo, Membership } from '#replica/membership.js';
+import type { PeerHandler } from '#replica/peer-network.js';
+import { decodeMeta, encodeHello } from '#transport/membership-codec.js';
+import { decodeMessage, WireError } from '#transport/message-codec.js';
+import { connectionOptions } from '#transport/peer-channel.js';
+import { admit, Refusal } from '#transport/peer-gate.js';
+import {
+  type DeliverRequest,
+  type DeliverResponse,
+  type HelloRequest,
+  type HelloResponse,
+  type InstallSnapshotRequest,
+  type InstallSnapshotResponse,
+  peerService,
+} from '#transport/peer-service.js';
+import { readChunks } from '#transport/snapshot-stream.js';
+
+export type PeerServerOptions = {
+  /** HOST:PORT; port 0 takes any free one. */
+  readonly listen: string;
+  readonly credentials: ServerCredentials;
+  readonly pingMs: number;
+  /** Adds what else is served on the peer port, before it is opened. */
+  readonly addServices: (server: Server) => void;
+  readonly handler: PeerHandler;
+  /** Who this member is, and who its peers are; undefined while it takes no part. */
+  readonly place: () => { readonly self: MemberInfo; readonly membership: Membership } | undefined;
+  /** A peer has opened its stream. */
+  readonly heard: (member: MemberInfo) => void;
+};
+
+type DeliverCall = ServerReadableStream<DeliverRequest, DeliverResponse>;
+type SnapshotCall = ServerReadableStream<InstallSnapshotRequest, InstallSnapshotResponse>;
+type Incoming = { readonly from: MemberInfo; readonly end: (refusal: Refusal) => void };
+
+export class PeerServer {
+  readonly #options: PeerServerOptions;
+  readonly #server: Server;
+  /** By member id: its stream. */
+  readonly #streams = new Map<number, Incoming>();
+
+  constructor(options: PeerServerOptions) {
+    this.#options = options;
+    this.#server = new Server(connectionOptions(options.pingMs));
+    this.#server.addService(peerService, {
+      hello: (call: ServerUnaryCall<HelloRequest, HelloResponse>, answer: sendUnaryData<HelloResponse>) =>
+        this.#hello(call, answer),
+      deliver: (call: DeliverCall, answer: sendUnaryData<DeliverResponse>) => this.#deliver(call, answer),
+      installSnapshot: (call: SnapshotCall, answer: sendUnaryData<InstallSnapshotResponse>) => {
+        this.#installSnapshot(call).then(
+          () => answer(null, {}),
+          (error: unknown) => answer(serviceError(error)),
+        );
+      },
+    });
+    options.addServices(this.#server);
+  }
+
+  /** Listens; resolves with the port. Rejects when it can't. */
+  start(): Promise<number> {
+    const { listen, credentials } = this.#options;
+    return new Promise((resolve, reject) => {
+      this.#server.bindAsync(listen, credentials, (error, port) => {
+        if (error === null) resolve(port);
+        else reject(new Error(`can't listen for peers on ${listen}: ${error.message}`, { cause: error }));
+      });
+    });
+  }
+
+  /** Ends every stream at once. */
+  stop(): void {
+    this.#streams.clear();
+    this.#server.forceShutdown();
+  }
+
+  /** Ends the streams of those who are no members any more. */
+  membershipChanged({ members }: Membership): void {
+    for (const { from, end } of [...this.#streams.values()]) {
+      if (members.some(({ id, storeId }) => id === from.id && storeId === from.storeId)) continue;
+      this.#streams.delete(from.id);
+      end(new Refusal(status.PERMISSION_DENIED, `member ${from.name} was removed from the cluster`));
+    }
+  }
+
+  #hello(_call: ServerUnaryCall<HelloRequest, HelloResponse>, answer: sendUnaryData<HelloResponse>): void {
+    answer(null, encodeHello(this.#options.handler.hello()));
+  }
+
+  #deliver(call: DeliverCall, answer: sendUnaryData<DeliverResponse>): void {
+    let incoming: Incoming | undefined;
+    let over = false;
+    const finish = (refusal: Refusal | undefined) => {
+      if (over) return;
+      over = true;
+      if (incoming !== undefined && this.#streams.get(incoming.from.id) === incoming) {
+        this.#streams.delete(incoming.from.id);
+      }
+      if (refusal === undefined) answer(null, {});
+      else answer(serviceError(refusal));
+    };
+    call.on('data', (request: DeliverRequest) => {
+      if (over) return;
+      try {
+        incoming ??= this.#open(call, request, finish);
+        this.#receive(incoming.from, request);
+      } catch (error) {
+        finish(asRefusal(error));
+      }
+    });
+    call.on('end', () => finish(undefined));
+    call.on('cancelled', () => finish(new Refusal(status.CANCELLED, 'cancelled')));
+    call.on('error', (error: Error) => finish(new Refusal(status.UNAVAILABLE, error.message)));
+  }
+
+  #open(call: DeliverCall, request: DeliverRequest, end: (refusal: Refusal) => void): Incoming {
+    const incoming = { from: this.#admit(request.envelope), end };
+    const former = this.#streams.get(incoming.from.id);
+    this.#streams.set(incoming.from.id, incoming);
+    former?.end(new Refusal(status.ABORTED, 'a newer stream of the same member took over'));
+    call.sendMetadata(new Metadata());
+    this.#options.heard(incoming.from);
+    return incoming;
+  }
+
+  #receive(from: MemberInfo, { messages }: DeliverRequest): void {
+    const self = this.#options.place()?.self;
+    if (self === undefined) throw new Refusal(status.UNAVAILABLE, 'this member does not take part any more');
+    for (const message of messages ?? []) this.#options.handler.receive(decodeMessage(message, from.id, self.id));
+  }
+
+  async #installSnapshot(call: SnapshotCall): Promise<void> {
+    const parts: AsyncIterator<InstallSnapshotRequest> = call[Symbol.asyncIterator]();
+    const first = await parts.next();
+    const begin = first.done === true ? undefined : first.value.begin;
+    const from = this.#admit(begin?.envelope);
+    const self = this.#options.place()?.self;
+    const message = decodeMessage(begin?.message ?? {}, from.id, self?.id ?? from.id);
+    if (message.kind !== 'snapshot') throw new Refusal(status.INVALID_ARGUMENT, `a snapshot began as ${message.kind}`);
+    await this.#options.handler.receiveSnapshot(message, decodeMeta(begin?.meta ?? {}), readChunks(parts));
+  }
+
+  #admit(envelope: DeliverRequest['envelope']): MemberInfo {
+    const place = this.#options.place();
+    return admit(envelope, place?.self, place?.membership);
+  }
+}
+
+function asRefusal(error: unknown): Refusal {
+  if (error instanceof Refusal) return error;
+  const message = error instanceof Error ? error.message : String(error);
+  return new Refusal(error instanceof WireError ? status.INVALID_ARGUMENT : status.INTERNAL, message);
+}
+
+function serviceError(error: unknown): { readonly code: status; readonly details: string } {
+  const { code, message } = asRefusal(error);
+  return { code, details: message };
+}
