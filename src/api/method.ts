@@ -39,13 +39,14 @@ export function definition<Request, RequestDecoded extends Request, Response, Re
     originalName: of.path.slice(of.path.lastIndexOf('/') + 1),
     requestStream: of.requestStream,
     responseStream: of.responseStream,
-    requestSerialize: (message) => buffer(of.request.encode(message).finish()),
+    requestSerialize: (message) => toBuffer(of.request.encode(message).finish()),
     requestDeserialize: (bytes) => of.request.decode(bytes),
-    responseSerialize: (message) => buffer(of.response.encode(message).finish()),
+    responseSerialize: (message) => toBuffer(of.response.encode(message).finish()),
     responseDeserialize: (bytes) => of.response.decode(bytes),
   };
 }
 
-function buffer(bytes: Uint8Array): Buffer {
+/** The same bytes as a Buffer, not copied. */
+export function toBuffer(bytes: Uint8Array): Buffer {
   return Buffer.isBuffer(bytes) ? bytes : Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength);
 }

@@ -1,0 +1,66 @@
+import assert from 'node:assert/strict';
+import { agentService, operatorService } from '#api/services.js';
+import { refusal } from '#master/testing/refusal.js';
+import { TestMasters } from '#master/testing/test-masters.js';
+import { sublet } from '#proto/sublet.js';
+
+describe('agent service', () => {
+  it('lets the worked example of the design', async () => {
+    await using masters = await TestMasters.start();
+    const first = await masters.register('agent-1');
+    const second = await masters.register('agent-2');
+    assert.equal(first.agent?.overlays?.[0]?.subnet, '9.0.0.0/24');
+    assert.deepEqual({ ...first.agent?.overlays?.[0]?.mesosBridge }, { name: 'm-dcos', ip: '9.0.0.0/25' });
+    assert.deepEqual({ ...first.agent?.overlays?.[0]?.dockerBridge }, { name: 'd-dcos', ip: '9.0.0.128/25' });
+    assert.equal(first.agent?.vxlan?.vtepIp, '44.128.0.1/20');
+    assert.equal(first.agent?.vxlan?.vtepMac, '70:b3:d5:80:00:01');
+    assert.equal(second.agent?.overlays?.[0]?.subnet, '9.0.1.0/24');
+    assert.equal(second.agent?.vxlan?.vtepIp, '44.128.0.2/20');
+    assert.equal(first.clusterId, 'test');
+    assert.equal(first.network?.overlays?.[0]?.name, 'dcos');
+    assert.equal(first.lease?.epoch, first.revision);
+  });
+
+  it('gives the same answer when an agent asks again', async () => {
+    await using masters = await TestMasters.start();
+    const first = await masters.register('agent-1');
+    const again = await masters.register('agent-1');
+    assert.deepEqual(again, first);
+  });
+
+  it('takes leave of an agent, again when it asks again, and of no later epoch', async () => {
+    await using masters = await TestMasters.start();
+    const { lease } = await masters.register('agent-1');
+    const leave = { agentId: 'agent-1', instanceId: 'agent-1-1', epoch: lease?.epoch ?? 0 };
+    const first = await masters.client().call(agentService.leave, leave, { idempotent: false });
+    const again = await masters.client().call(agentService.leave, leave, { idempotent: false });
+    assert.equal(again.revision, first.revision);
+    await masters.register('agent-1', { sequence: 2 });
+    const { code } = await refusal(masters.client().call(agentService.leave, leave, { idempotent: false }));
+    assert.equal(code, 'ABORTED');
+  });
+
+  it('keeps what an agent reports of its overlays', async () => {
+    await using masters = await TestMasters.start();
+    const { lease } = await masters.register('agent-1');
+    const state = { status: sublet.v1.OverlayStatus.OVERLAY_STATUS_FAILED, error: 'no such device' };
+    const epoch = lease?.epoch ?? 0;
+    const report = { agentId: 'agent-1', instanceId: 'agent-1-1', epoch, overlays: [{ overlay: 'dcos', state }] };
+    await masters.client().call(agentService.reportStatus, report, { idempotent: false });
+    const { agent } = await masters
+      .client()
+      .call(operatorService.getAgent, { agentId: 'agent-1' }, { idempotent: true });
+    assert.deepEqual({ ...agent?.overlays?.[0]?.state }, state);
+  });
+
+  it('refuses a late report of an earlier instance, and says who holds the id now', async () => {
+    await using masters = await TestMasters.start();
+    const { lease } = await masters.register('agent-1');
+    const report = { agentId: 'agent-1', instanceId: 'other', epoch: lease?.epoch ?? 0 };
+    const { code, message } = await refusal(
+      masters.client().call(agentService.reportStatus, report, { idempotent: false }),
+    );
+    assert.equal(code, 'ABORTED');
+    assert.match(message, /held by instance_id "agent-1-1" now, not by "other"/);
+  });
+});

@@ -1,0 +1,157 @@
+/**
+ * AgentService's unary calls: register, report status, leave. All are carried out by the leader, which alone can
+ * judge who is silent.
+ */
+import { Writer } from 'protobufjs/minimal.js';
+import { toBuffer } from '#api/method.js';
+import { RefusedError } from '#api/refusal.js';
+import { agentService } from '#api/services.js';
+import type { Agent, OverlayStatus } from '#ipam/agent.js';
+import type { ReportStatus } from '#ipam/command.js';
+import { parseAgentId, parseInstanceId } from '#ipam/identity.js';
+import { overlaysMax, statusErrorLengthMax } from '#ipam/limits.js';
+import { type Endpoint, encodingEndpoint, endpoint } from '#master/endpoint.js';
+import type { Office } from '#master/office.js';
+import type { Plan } from '#master/plan.js';
+import type { PlanEncoding } from '#master/plan-encoding.js';
+import { leaseMessage } from '#master/plan-message.js';
+import { parseField, safeInteger } from '#master/refusal-mapping.js';
+import { parseRegister } from '#master/register-request.js';
+import { sublet } from '#proto/sublet.js';
+
+const { OverlayStatus: Status, RegisterResponse } = sublet.v1;
+
+export type AgentServiceOptions = {
+  readonly plan: Plan;
+  readonly office: Office;
+  readonly encoding: PlanEncoding;
+  /** Ms since 1970. */
+  readonly wallClock: () => number;
+};
+
+/** The plan knows a repetition of each of these, and answers it as it answered the first. */
+const atLeader = { place: 'leader', idempotent: true } as const;
+
+export function agentEndpoints(options: AgentServiceOptions): readonly Endpoint[] {
+  return [
+    encodingEndpoint(agentService.register, atLeader, (request) => register(request, options)),
+    endpoint(agentService.reportStatus, atLeader, (request) => reportStatus(request, options)),
+    endpoint(agentService.leave, atLeader, (request) => leave(request, options)),
+  ];
+}
+
+async function register(request: sublet.v1.RegisterRequest, options: AgentServiceOptions): Promise<Uint8Array> {
+  const { plan, office, wallClock } = options;
+  const parsed = parseRegister(request);
+  const { ipam } = plan;
+  const answer = await plan.change({
+    ...parsed,
+    // Only in adoption does the plan look at it: there is no need to replicate it otherwise.
+    held: ipam.adoption ? parsed.held : undefined,
+    holders: ipam.holdersConcerned(parsed).map((lease) => office.presence.judge(lease)),
+    wallTime: wallClock(),
+    by: '',
+  });
+  if (answer.kind !== 'registered') throw new RangeError(`a registration was answered with "${answer.kind}"`);
+  return registered(answer.agent, answer.revision, options);
+}
+
+/** Field numbers of RegisterResponse, with the wire type of what is written here as ready bytes. */
+const agentField = (1 << 3) | 2;
+const networkField = (3 << 3) | 2;
+
+/** The response, made of the bytes that watchers get, too, and of the network's, which are the same for all. */
+function registered(agent: Agent, revision: number, { plan, encoding }: AgentServiceOptions): Uint8Array {
+  const { network } = plan;
+  const writer = Writer.create().uint32(agentField).bytes(encoding.agent(agent, network?.reclaimMs));
+  if (network !== undefined) writer.uint32(networkField).bytes(encoding.network(network));
+  const rest: sublet.v1.RegisterResponse.$Properties = {
+    lease: leaseMessage(agent, network?.reclaimMs),
+    problems: agent.problems.map(({ overlay, message }) => ({ overlay, reason: message })),
+    revision,
+    clusterId: plan.clusterId,
+  };
+  return toBuffer(RegisterResponse.encode(rest, writer).finish());
+}
+
+async function reportStatus(
+  request: sublet.v1.ReportStatusRequest,
+  { plan, wallClock }: AgentServiceOptions,
+): Promise<sublet.v1.ReportStatusResponse.$Properties> {
+  const agentId = parseField('agent_id', request.agentId, parseAgentId);
+  const instanceId = parseField('instance_id', request.instanceId, parseInstanceId);
+  const epoch = safeInteger('epoch', request.epoch);
+  checkInstance('report status', plan, agentId, instanceId);
+  const overlays = parseReports(request.overlays);
+  const { revision } = await plan.change({
+    kind: 'report-status',
+    agentId,
+    epoch,
+    overlays,
+    wallTime: wallClock(),
+    by: '',
+  });
+  return { revision };
+}
+
+async function leave(
+  request: sublet.v1.LeaveRequest,
+  { plan, wallClock }: AgentServiceOptions,
+): Promise<sublet.v1.LeaveResponse.$Properties> {
+  const agentId = parseField('agent_id', request.agentId, parseAgentId);
+  const instanceId = parseField('instance_id', request.instanceId, parseInstanceId);
+  const epoch = safeInteger('epoch', request.epoch);
+  checkInstance('leave', plan, agentId, instanceId);
+  const { revision } = await plan.change({ kind: 'leave', agentId, epoch, wallTime: wallClock(), by: '' });
+  return { revision };
+}
+
+/** The epoch fences the call in the plan; the instance only makes the message better when a host was reinstalled. */
+function checkInstance(
+  action: string,
+  { ipam }: Plan,
+  agentId: ReturnType<typeof parseAgentId>,
+  instanceId: string,
+): void {
+  const lease = ipam.lease(agentId);
+  if (lease === undefined || lease.instanceId === instanceId) return;
+  throw new RefusedError(
+    'aborted',
+    `${action}: agent_id "${agentId}" is held by instance_id "${lease.instanceId}" now, not by "${instanceId}"`,
+  );
+}
+
+function parseReports(reports: readonly sublet.v1.OverlayReport.$Properties[]): ReportStatus['overlays'] {
+  if (reports.length > overlaysMax) {
+    throw new RefusedError(
+      'invalid-argument',
+      `overlays has ${reports.length} entries: ${overlaysMax} at most are allowed`,
+    );
+  }
+  return reports.map(({ overlay, state }) => ({
+    overlay: overlay ?? '',
+    status: parseStatus(state?.status ?? Status.OVERLAY_STATUS_UNSPECIFIED),
+    error: parseError(state?.error ?? ''),
+  }));
+}
+
+function parseStatus(status: sublet.v1.OverlayStatus): OverlayStatus {
+  switch (status) {
+    case Status.OVERLAY_STATUS_OK:
+      return 'ok';
+    case Status.OVERLAY_STATUS_FAILED:
+      return 'failed';
+    case Status.OVERLAY_STATUS_CONFIGURING:
+      return 'configuring';
+    default:
+      throw new RefusedError(
+        'invalid-argument',
+        `overlays.state.status is ${status}: OK, FAILED or CONFIGURING is allowed`,
+      );
+  }
+}
+
+/** An error text that is too long is cut, not refused: what matters is at its beginning, and it must not get lost. */
+function parseError(error: string): string {
+  return error.length <= statusErrorLengthMax ? error : `${error.slice(0, statusErrorLengthMax - 1)}…`;
+}

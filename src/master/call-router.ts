@@ -1,0 +1,96 @@
+/**
+ * Brings a call to where it can be carried out: here, or at the leader, one hop at most. Without a leader it waits
+ * a bounded time for one; what surely did not happen, or does no harm twice, is tried again with the next leader.
+ */
+import { RefusedError } from '#api/refusal.js';
+import type { CallContext, Endpoint } from '#master/endpoint.js';
+import type { Leadership } from '#master/leadership.js';
+import { toRefusedError } from '#master/refusal-mapping.js';
+import type { MemberInfo } from '#replica/membership.js';
+
+/** How calls reach another master. */
+export interface PeerCalls {
+  /**
+   * Carries out a call at `member`; `timeoutMs` is what its caller still waits.
+   * @throws RefusedError: the member's own, or `unavailable` (never arrived), or `unknown-outcome` (the way broke).
+   */
+  call(member: MemberInfo, path: string, request: Uint8Array, timeoutMs: number, caller: string): Promise<Uint8Array>;
+}
+
+export type CallRouterOptions = {
+  readonly leadership: Leadership;
+  readonly peers: PeerCalls;
+  /** How long a call waits for a leader, in ms; its own deadline may be sooner. */
+  readonly leaderWaitMs: number;
+  /** Deadline of a call that brings none, in ms from now. */
+  readonly defaultTimeoutMs: number;
+  /** Ms since 1970, the scale of deadlines. */
+  readonly wallClock: () => number;
+  /** Hears of errors that nobody foresaw. */
+  readonly report: (error: unknown) => void;
+};
+
+/** How often one call is tried; between two tries the leader has changed or a moment has passed. */
+const triesMax = 10;
+/** The least time between two tries when no change of leader is announced, in ms. */
+const retryPauseMs = 100;
+
+export class CallRouter {
+  readonly #options: CallRouterOptions;
+
+  constructor(options: CallRouterOptions) {
+    this.#options = options;
+  }
+
+  /** @throws RefusedError */
+  async serve(endpoint: Endpoint, request: Uint8Array, context: CallContext): Promise<Uint8Array> {
+    try {
+      if (endpoint.place(request) === 'here') return await endpoint.handle(request, context);
+      return await this.#atLeader(endpoint, request, context);
+    } catch (error) {
+      throw toRefusedError(error, this.#options.report);
+    }
+  }
+
+  async #atLeader(endpoint: Endpoint, request: Uint8Array, context: CallContext): Promise<Uint8Array> {
+    const { leadership, wallClock } = this.#options;
+    let waitUntil: number | undefined;
+    for (let tries = 1; ; tries++) {
+      const { seat } = leadership;
+      try {
+        if (seat.kind === 'here') return await endpoint.handle(request, context);
+        if (seat.kind === 'member' && !context.forwarded)
+          return await this.#handOn(seat.member, endpoint, request, context);
+        if (seat.kind === 'member') throw new RefusedError('unavailable', 'this master does not lead any more');
+      } catch (error) {
+        const refused = toRefusedError(error, this.#options.report);
+        if (context.forwarded || tries === triesMax || !mayTryAgain(refused, endpoint)) throw refused;
+      }
+      waitUntil ??= wallClock() + Math.min(this.#options.leaderWaitMs, context.deadline - wallClock());
+      const left = waitUntil - wallClock();
+      if (left <= 0) throw this.#noLeader();
+      // The seat may have changed while the call was out: then there is nothing to wait for.
+      const pause = seat === leadership.seat && seat.kind !== 'none' && seat.kind !== 'elect' ? retryPauseMs : left;
+      if (seat === leadership.seat) await leadership.changed(Math.min(left, pause));
+    }
+  }
+
+  #handOn(member: MemberInfo, endpoint: Endpoint, request: Uint8Array, context: CallContext): Promise<Uint8Array> {
+    const { peers, wallClock, defaultTimeoutMs } = this.#options;
+    const left = context.deadline === Number.POSITIVE_INFINITY ? defaultTimeoutMs : context.deadline - wallClock();
+    if (left <= 0) throw new RefusedError('deadline', `${endpoint.path}: the deadline has passed`);
+    return peers.call(member, endpoint.path, request, left, context.caller);
+  }
+
+  #noLeader(): RefusedError {
+    return new RefusedError(
+      'unavailable',
+      `the masters have no leader that can be reached; waited ${this.#options.leaderWaitMs} ms or to the deadline; try again`,
+    );
+  }
+}
+
+/** `unavailable`: nothing happened. */
+function mayTryAgain({ reason }: RefusedError, { idempotent }: Endpoint): boolean {
+  return reason === 'unavailable' || (reason === 'unknown-outcome' && idempotent);
+}

@@ -1,0 +1,74 @@
+/**
+ * One unary method as the masters serve it: bytes in, bytes out. The bytes are decoded where the call is carried
+ * out, so a follower that hands a call on never looks inside.
+ */
+import { type MessageType, type Method, toBuffer } from '#api/method.js';
+import { RefusedError } from '#api/refusal.js';
+
+/** `leader`: carried out by the leader, and handed on by others. `here`: answered by the master that was asked. */
+export type Place = 'leader' | 'here';
+
+export type CallContext = {
+  /** Who calls, HOST:PORT; for limits and logs. */
+  readonly caller: string;
+  /** Ms since 1970; Infinity: none. */
+  readonly deadline: number;
+  /** True when another master handed the call on: it is not handed on again. */
+  readonly forwarded: boolean;
+};
+
+export type Endpoint = {
+  readonly path: string;
+  /** Whether a call whose outcome is unknown may be carried out once more. */
+  readonly idempotent: boolean;
+  /** @throws RefusedError when the place depends on the request, and that is malformed. */
+  place(request: Uint8Array): Place;
+  /** @throws RefusedError, ProposeError */
+  handle(request: Uint8Array, context: CallContext): Promise<Uint8Array>;
+};
+
+type Options<RequestDecoded> = {
+  readonly place: Place | ((request: RequestDecoded) => Place);
+  readonly idempotent: boolean;
+};
+
+/** Makes an endpoint of a function from message to message. */
+export function endpoint<Request, RequestDecoded extends Request, Response, ResponseDecoded extends Response>(
+  method: Method<Request, RequestDecoded, Response, ResponseDecoded>,
+  options: Options<RequestDecoded>,
+  handle: (request: RequestDecoded, context: CallContext) => Promise<Response> | Response,
+): Endpoint {
+  return encodingEndpoint(method, options, async (request, context) =>
+    toBuffer(method.response.encode(await handle(request, context)).finish()),
+  );
+}
+
+/** Makes an endpoint of a function that encodes its response itself. */
+export function encodingEndpoint<Request, RequestDecoded extends Request, Response, ResponseDecoded extends Response>(
+  method: Method<Request, RequestDecoded, Response, ResponseDecoded>,
+  options: Options<RequestDecoded>,
+  handle: (request: RequestDecoded, context: CallContext) => Promise<Uint8Array>,
+): Endpoint {
+  const { place } = options;
+  const { path } = method;
+  return {
+    path,
+    idempotent: options.idempotent,
+    place: typeof place === 'function' ? (bytes) => place(decode(path, method.request, bytes)) : () => place,
+    handle: async (bytes, context) => handle(decode(path, method.request, bytes), context),
+  };
+}
+
+/** @throws RefusedError `malformed`, naming the method. */
+export function decode<Properties, Decoded extends Properties>(
+  path: string,
+  type: MessageType<Properties, Decoded>,
+  bytes: Uint8Array,
+): Decoded {
+  try {
+    return type.decode(bytes);
+  } catch (error) {
+    const why = error instanceof Error ? error.message : String(error);
+    throw new RefusedError('malformed', `${path}: the ${bytes.length} bytes are no request of this method: ${why}`);
+  }
+}

@@ -1,0 +1,253 @@
+/**
+ * The latest events, by revision, ready to be sent: each is encoded when the first watcher needs it, and never
+ * again. A batch holds whole revisions only; watchers at the same place get the same batch. The ring is bounded:
+ * who stands before its base has to begin with a snapshot.
+ */
+import { toBuffer } from '#api/method.js';
+import type { Event } from '#ipam/event.js';
+import type { AgentId } from '#ipam/identity.js';
+import type { Network } from '#ipam/network.js';
+import type { PlanEncoding } from '#master/plan-encoding.js';
+import { sublet } from '#proto/sublet.js';
+
+const { Change, Changes, WatchResponse } = sublet.v1;
+
+export type EventRingOptions = {
+  readonly encoding: PlanEncoding;
+  /** Revisions kept. */
+  readonly countMax: number;
+  /** Bytes kept; what is not encoded yet counts with an estimate. */
+  readonly bytesMax: number;
+  /** Bytes of one batch, unless a single revision has more. */
+  readonly batchBytesMax: number;
+};
+
+/** The events of one revision; `network` as it was right after it, if that has changed. */
+export type Revision = {
+  readonly revision: number;
+  readonly events: readonly Event[];
+  readonly network: Network | undefined;
+  /** TTL of leases at this revision. */
+  readonly reclaimMs: number | undefined;
+};
+
+/** Everything from after a watcher's place up to `upTo`; `bytes` undefined: none of it concerns the watcher. */
+export type Batch = { readonly bytes: Buffer | undefined; readonly upTo: number };
+
+type Slot = {
+  readonly revision: number;
+  readonly agents: readonly AgentId[];
+  readonly network: boolean;
+  /** Given up once encoded. */
+  source: Revision | undefined;
+  /** Encoded `Change`s, for all watchers and for those that want only what concerns peers. */
+  all: readonly Uint8Array[];
+  peers: readonly Uint8Array[];
+  bytes: number;
+};
+
+/** What one event may come to before it is encoded. */
+const estimatedBytes = 1024;
+
+export class EventRing {
+  readonly #options: EventRingOptions;
+  /** Ascending by revision; the first `#start` are given up. */
+  #slots: Slot[] = [];
+  #start = 0;
+  #bytes = 0;
+  #base = 0;
+  #head = 0;
+  #batches = new Map<string, Batch>();
+
+  constructor(options: EventRingOptions) {
+    this.#options = options;
+  }
+
+  /** A watcher that has seen this revision, or a later one, can go on from the ring. */
+  get base(): number {
+    return this.#base;
+  }
+
+  /** The last index that is known to be applied, whether it changed anything or not. */
+  get head(): number {
+    return this.#head;
+  }
+
+  get count(): number {
+    return this.#slots.length - this.#start;
+  }
+
+  get bytes(): number {
+    return this.#bytes;
+  }
+
+  /** Forgets everything: the state was replaced by one whose last change was at `base`, applied up to `head`. */
+  reset(base: number, head: number): void {
+    this.#slots = [];
+    this.#start = 0;
+    this.#bytes = 0;
+    this.#base = base;
+    this.#head = Math.max(base, head);
+    this.#batches.clear();
+  }
+
+  /** The command at this index was applied, and changed nothing. */
+  pass(index: number): void {
+    this.#head = index;
+    this.#batches.clear();
+  }
+
+  append(revision: Revision): void {
+    if (revision.revision <= this.#head) {
+      throw new RangeError(`revision ${revision.revision} after ${this.#head}: the log goes forward only`);
+    }
+    const bytes = revision.events.length * estimatedBytes;
+    this.#slots.push({ ...touched(revision), source: revision, all: [], peers: [], bytes });
+    this.#head = revision.revision;
+    this.#bytes += bytes;
+    this.#batches.clear();
+    this.#trim();
+  }
+
+  /** What comes after `place`, which is not before the base; undefined: nothing does. */
+  after(place: number, peersOnly: boolean): Batch | undefined {
+    if (place < this.#base) throw new RangeError(`place ${place} is before the ring's base ${this.#base}`);
+    if (place >= this.#head) return undefined;
+    const key = `${place} ${peersOnly}`;
+    const known = this.#batches.get(key);
+    if (known !== undefined) return known;
+    const batch = this.#makeBatch(place, peersOnly);
+    this.#batches.set(key, batch);
+    return batch;
+  }
+
+  /** Bytes of the events after `place`, encoded or estimated. */
+  bytesAfter(place: number): number {
+    let bytes = 0;
+    for (let at = this.#firstAfter(place); at < this.#slots.length; at++) bytes += this.#slots[at]?.bytes ?? 0;
+    return bytes;
+  }
+
+  /** What the events after `place` concern: these agents, and whether what all of them share. */
+  touchedAfter(place: number): { readonly agents: ReadonlySet<AgentId>; readonly network: boolean } {
+    const slots = this.#slots.slice(this.#firstAfter(place));
+    return {
+      agents: new Set(slots.flatMap(({ agents }) => agents)),
+      network: slots.some(({ network }) => network),
+    };
+  }
+
+  #makeBatch(place: number, peersOnly: boolean): Batch {
+    const changes: Uint8Array[] = [];
+    let bytes = 0;
+    let upTo = place;
+    let at = this.#firstAfter(place);
+    for (; at < this.#slots.length; at++) {
+      const slot = this.#slots[at];
+      if (slot === undefined) break;
+      const encoded = this.#encoded(slot, peersOnly);
+      const more = encoded.reduce((sum, { length }) => sum + length, 0);
+      if (bytes > 0 && bytes + more > this.#options.batchBytesMax) break;
+      changes.push(...encoded);
+      bytes += more;
+      upTo = slot.revision;
+    }
+    // What was applied after the last event changed nothing, so whoever has them all is as far as the head.
+    if (at === this.#slots.length) upTo = this.#head;
+    return { bytes: changes.length === 0 ? undefined : changesMessage(changes, upTo), upTo };
+  }
+
+  #encoded(slot: Slot, peersOnly: boolean): readonly Uint8Array[] {
+    if (slot.source !== undefined) {
+      const { all, peers } = encodeRevision(slot.source, this.#options.encoding);
+      slot.source = undefined;
+      slot.all = all;
+      slot.peers = peers;
+      this.#bytes -= slot.bytes;
+      slot.bytes = all.reduce((sum, { length }) => sum + length, 0);
+      this.#bytes += slot.bytes;
+    }
+    return peersOnly ? slot.peers : slot.all;
+  }
+
+  #trim(): void {
+    const { countMax, bytesMax } = this.#options;
+    while (this.count > countMax || (this.#bytes > bytesMax && this.count > 1)) {
+      const slot = this.#slots[this.#start];
+      if (slot === undefined) break;
+      this.#base = slot.revision;
+      this.#bytes -= slot.bytes;
+      this.#start += 1;
+    }
+    // Moving the rest down costs as much as it holds, so it waits until half of the array is given up.
+    if (this.#start > 1024 && this.#start * 2 > this.#slots.length) {
+      this.#slots = this.#slots.slice(this.#start);
+      this.#start = 0;
+    }
+  }
+
+  /** Position of the first slot whose revision is above `place`. */
+  #firstAfter(place: number): number {
+    let low = this.#start;
+    let high = this.#slots.length;
+    while (low < high) {
+      const middle = (low + high) >>> 1;
+      if ((this.#slots[middle]?.revision ?? Number.POSITIVE_INFINITY) <= place) low = middle + 1;
+      else high = middle;
+    }
+    return low;
+  }
+}
+
+function touched({ revision, events, network }: Revision): Pick<Slot, 'revision' | 'agents' | 'network'> {
+  const agents = events.flatMap((event) => {
+    if (event.kind === 'agent-changed') return event.agent.agentId;
+    return event.kind === 'agent-removed' ? event.agentId : [];
+  });
+  return { revision, agents, network: network !== undefined };
+}
+
+type EncodedRevision = { readonly all: readonly Uint8Array[]; readonly peers: readonly Uint8Array[] };
+
+const agentChangedField = (2 << 3) | 2;
+const networkChangedField = (4 << 3) | 2;
+
+function encodeRevision({ revision, events, network, reclaimMs }: Revision, encoding: PlanEncoding): EncodedRevision {
+  const all: Uint8Array[] = [];
+  const peers: Uint8Array[] = [];
+  // Overlays and settings travel as the whole network, once, however many of them one command has changed.
+  if (network !== undefined) {
+    const change = Change.encode({ revision }).uint32(networkChangedField).bytes(encoding.network(network)).finish();
+    all.push(change);
+    peers.push(change);
+  }
+  for (const event of events) {
+    switch (event.kind) {
+      case 'agent-changed': {
+        const agent = encoding.agent(event.agent, reclaimMs);
+        const change = Change.encode({ revision }).uint32(agentChangedField).bytes(agent).finish();
+        all.push(change);
+        if (!event.statusOnly) peers.push(change);
+        break;
+      }
+      case 'agent-removed': {
+        const change = Change.encode({ revision, agentRemoved: event.agentId }).finish();
+        all.push(change);
+        peers.push(change);
+        break;
+      }
+      default: // With the network, above.
+    }
+  }
+  return { all, peers };
+}
+
+const changesField = (4 << 3) | 2;
+const changeField = (1 << 3) | 2;
+
+/** `WatchResponse{changes{changes, revision}}`, of changes that are encoded already. */
+function changesMessage(changes: readonly Uint8Array[], revision: number): Buffer {
+  const inner = Changes.encode({ revision });
+  for (const change of changes) inner.uint32(changeField).bytes(change);
+  return toBuffer(WatchResponse.encode({}).uint32(changesField).bytes(inner.finish()).finish());
+}

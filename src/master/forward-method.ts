@@ -1,0 +1,49 @@
+/** The stream on which followers hand calls to the leader, as both ends use it. */
+import { method, toBuffer } from '#api/method.js';
+import { type RefusalReason, RefusedError, refusals } from '#api/refusal.js';
+import { sublet } from '#proto/sublet.js';
+
+const { ForwardRequest, ForwardResponse, KeepAlivesRequest, KeepAlivesResponse } = sublet.peer.v1;
+
+export const forwardMethods = {
+  forward: method('/sublet.peer.v1.ForwardService/Forward', ForwardRequest, ForwardResponse, {
+    requestStream: true,
+    responseStream: true,
+  }),
+  keepAlives: method('/sublet.peer.v1.ForwardService/KeepAlives', KeepAlivesRequest, KeepAlivesResponse),
+};
+
+/** Calls, or answers, in one message of the stream. */
+export const forwardCountMax = 512;
+/** Bytes of requests, or responses, in one message, unless a single one is larger. */
+export const forwardBytesMax = 512 * 1024;
+/** Largest message that an end takes: one call of the largest size, with room for its envelope. */
+export const forwardMessageBytesMax = 4 * 1024 * 1024;
+/** Calls under way on one link; beyond it a call is refused. */
+export const forwardPendingMax = 16_384;
+
+/** The metadata key that carries the cluster's id: a master of another cluster is refused. */
+export const clusterIdKey = 'sublet-cluster-id';
+
+/** As grpc-js takes it; both ends read decoded messages. */
+export const forwardDefinition = {
+  path: forwardMethods.forward.path,
+  originalName: 'Forward',
+  requestStream: true,
+  responseStream: true,
+  requestSerialize: (message: sublet.peer.v1.ForwardRequest.$Properties) =>
+    toBuffer(ForwardRequest.encode(message).finish()),
+  requestDeserialize: (bytes: Buffer) => ForwardRequest.decode(bytes),
+  responseSerialize: (message: sublet.peer.v1.ForwardResponse.$Properties) =>
+    toBuffer(ForwardResponse.encode(message).finish()),
+  responseDeserialize: (bytes: Buffer) => ForwardResponse.decode(bytes),
+};
+
+/** The refusal that another master sent. A reason of a newer version counts as a bug here. */
+export function refusedByPeer(reason: string, message: string): RefusedError {
+  return new RefusedError(isReason(reason) ? reason : 'internal', message);
+}
+
+function isReason(text: string): text is RefusalReason {
+  return Object.hasOwn(refusals, text);
+}

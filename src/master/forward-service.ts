@@ -1,0 +1,117 @@
+/**
+ * The leader's end of the stream on which followers hand calls on. It carries each call out as if it had come
+ * directly, but never hands it on again, and gives back whatever answers have come together in one message.
+ */
+import {
+  type handleBidiStreamingCall,
+  Metadata,
+  type ServerDuplexStream,
+  type ServiceDefinition,
+  status,
+  type UntypedServiceImplementation,
+} from '@grpc/grpc-js';
+import { RefusedError } from '#api/refusal.js';
+import type { CallRouter } from '#master/call-router.js';
+import type { Endpoint } from '#master/endpoint.js';
+import {
+  clusterIdKey,
+  forwardBytesMax,
+  forwardCountMax,
+  forwardDefinition,
+  forwardPendingMax,
+} from '#master/forward-method.js';
+import { toRefusedError } from '#master/refusal-mapping.js';
+import { TurnBatch } from '#master/turn-batch.js';
+import type { sublet } from '#proto/sublet.js';
+
+type Answer = sublet.peer.v1.ForwardedAnswer.$Properties;
+type Stream = ServerDuplexStream<sublet.peer.v1.ForwardRequest, sublet.peer.v1.ForwardResponse.$Properties>;
+
+export type ForwardServiceOptions = {
+  readonly clusterId: string;
+  readonly router: Pick<CallRouter, 'serve'>;
+  /** By path: everything that may be handed on. */
+  readonly endpoints: ReadonlyMap<string, Endpoint>;
+  readonly wallClock: () => number;
+  readonly report: (error: unknown) => void;
+};
+
+export const forwardServiceDefinition: ServiceDefinition = { Forward: forwardDefinition };
+
+/** To be added to the server on the peer port. */
+export function forwardService(options: ForwardServiceOptions): UntypedServiceImplementation {
+  const handle: handleBidiStreamingCall<sublet.peer.v1.ForwardRequest, sublet.peer.v1.ForwardResponse.$Properties> = (
+    stream,
+  ) => accept(stream, options);
+  return { Forward: handle };
+}
+
+function accept(stream: Stream, options: ForwardServiceOptions): void {
+  const [clusterId] = stream.metadata.get(clusterIdKey);
+  if (clusterId !== options.clusterId) {
+    stream.emit('error', {
+      code: status.FAILED_PRECONDITION,
+      details: `this master is of cluster "${options.clusterId}", the caller of "${String(clusterId)}"`,
+    });
+    return;
+  }
+  let open = true;
+  let underWay = 0;
+  const answers = new TurnBatch<Answer>({
+    countMax: forwardCountMax,
+    bytesMax: forwardBytesMax,
+    bytesOf: ({ response }) => response?.length ?? 0,
+    deliver: (items, done) => {
+      if (open) stream.write({ answers: [...items] }, done);
+    },
+  });
+  stream.on('data', ({ calls }: sublet.peer.v1.ForwardRequest) => {
+    for (const call of calls) {
+      const id = call.id ?? 0;
+      const answer = (reason: string, message: string, response: Uint8Array | undefined): void => {
+        underWay -= 1;
+        answers.add(response === undefined ? { id, reason, message } : { id, response });
+      };
+      underWay += 1;
+      const outcome = underWay > forwardPendingMax ? tooMany() : carryOut(call, options);
+      outcome.then(
+        (response) => answer('', '', response),
+        (error: unknown) => {
+          const refused = toRefusedError(error, options.report);
+          answer(refused.reason, refused.message, undefined);
+        },
+      );
+    }
+  });
+  const ended = (): void => {
+    open = false;
+  };
+  stream.on('cancelled', ended);
+  stream.on('error', ended);
+  stream.on('end', () => {
+    ended();
+    stream.end();
+  });
+  // Shows the other end that it is accepted: it sends nothing before.
+  stream.sendMetadata(new Metadata());
+}
+
+async function carryOut(
+  call: sublet.peer.v1.ForwardedCall.$Properties,
+  options: ForwardServiceOptions,
+): Promise<Uint8Array> {
+  const path = call.method ?? '';
+  const endpoint = options.endpoints.get(path);
+  if (endpoint === undefined) throw new RefusedError('unimplemented', `this master has no method ${path}`);
+  return options.router.serve(endpoint, call.request ?? new Uint8Array(0), {
+    caller: call.caller ?? '',
+    deadline: options.wallClock() + (call.timeoutMs ?? 0),
+    forwarded: true,
+  });
+}
+
+function tooMany(): Promise<Uint8Array> {
+  return Promise.reject(
+    new RefusedError('overloaded', `more than ${forwardPendingMax} calls of one master are under way`),
+  );
+}

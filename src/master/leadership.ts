@@ -1,0 +1,82 @@
+/**
+ * Who leads, as this master knows it: kept from the log's announcements, so that a call costs no look at the whole
+ * status. Calls that find no leader wait here for a change.
+ */
+import type { Clock } from '#replica/clock.js';
+import type { MemberInfo } from '#replica/membership.js';
+import type { ReplicatedLog } from '#replica/replicated-log.js';
+
+/**
+ * `here`: this master leads and may serve. `elect`: it leads, but does not know the state yet. `member`: another one
+ * leads. `none`: nobody is known to.
+ */
+export type Seat =
+  | { readonly kind: 'here' }
+  | { readonly kind: 'elect' }
+  | { readonly kind: 'member'; readonly member: MemberInfo }
+  | { readonly kind: 'none' };
+
+/** What a listener learns; `paused`: the leader found that it had been stopped for longer than an election timeout. */
+export type SeatChange = { readonly seat: Seat; readonly paused: boolean };
+
+export class Leadership {
+  readonly #log: Pick<ReplicatedLog<unknown>, 'status' | 'onLeadership'>;
+  readonly #clock: Clock;
+  readonly #listeners = new Set<(change: SeatChange) => void>();
+  readonly #waiting = new Set<() => void>();
+  readonly #unsubscribe: () => void;
+  #seat: Seat;
+
+  constructor(log: Pick<ReplicatedLog<unknown>, 'status' | 'onLeadership'>, clock: Clock) {
+    this.#log = log;
+    this.#clock = clock;
+    this.#seat = this.#look();
+    this.#unsubscribe = log.onLeadership(({ paused }) => this.#changed(paused));
+  }
+
+  get seat(): Seat {
+    return this.#seat;
+  }
+
+  /** Calls that wait for a change. */
+  get waiting(): number {
+    return this.#waiting.size;
+  }
+
+  /** Calls `listener` after each change. Returns the unsubscriber. */
+  onChange(listener: (change: SeatChange) => void): () => void {
+    this.#listeners.add(listener);
+    return () => this.#listeners.delete(listener);
+  }
+
+  /** Resolves at the next change, or after `boundMs`. */
+  changed(boundMs: number): Promise<void> {
+    return new Promise((resolve) => {
+      const done = (): void => {
+        cancel();
+        this.#waiting.delete(done);
+        resolve();
+      };
+      const cancel = this.#clock.after(Math.max(0, boundMs), done);
+      this.#waiting.add(done);
+    });
+  }
+
+  /** Lets everybody go who waits; no change is announced any more. */
+  stop(): void {
+    this.#unsubscribe();
+    for (const done of [...this.#waiting]) done();
+  }
+
+  #changed(paused: boolean): void {
+    this.#seat = this.#look();
+    for (const listener of this.#listeners) listener({ seat: this.#seat, paused });
+    for (const done of [...this.#waiting]) done();
+  }
+
+  #look(): Seat {
+    const { role, leader, leaderReady, self } = this.#log.status();
+    if (role === 'leader') return { kind: leaderReady ? 'here' : 'elect' };
+    return leader === undefined || leader.id === self.id ? { kind: 'none' } : { kind: 'member', member: leader };
+  }
+}

@@ -1,0 +1,215 @@
+/**
+ * Everything that a master serves, over a replicated log given to it: the address plan's services, presence and
+ * leases, watchers, and calls between masters. It opens no port and no store.
+ */
+import type { ChannelCredentials, Server, ServiceDefinition, UntypedServiceImplementation } from '@grpc/grpc-js';
+import { Admission, type AdmissionLimits, defaultAdmissionLimits } from '#master/admission.js';
+import { agentEndpoints } from '#master/agent-service.js';
+import { apiServer, type CallObserver } from '#master/api-server.js';
+import { CallRouter } from '#master/call-router.js';
+import { clusterEndpoints, type Warning } from '#master/cluster-service.js';
+import { type ConfiguredNetwork, NetworkKeeper } from '#master/configured-network.js';
+import type { Endpoint } from '#master/endpoint.js';
+import { EventRing } from '#master/event-ring.js';
+import { forwardService, forwardServiceDefinition } from '#master/forward-service.js';
+import type { IpamMachine, PlanOutcome } from '#master/ipam-machine.js';
+import { KeepAliveService } from '#master/keep-alive-service.js';
+import { Leadership } from '#master/leadership.js';
+import type { MasterLog } from '#master/master-log.js';
+import { Office } from '#master/office.js';
+import { operatorEndpoints } from '#master/operator-service.js';
+import { PeerLinks } from '#master/peer-links.js';
+import { Plan } from '#master/plan.js';
+import { PlanEncoding } from '#master/plan-encoding.js';
+import { PlanSnapshots } from '#master/plan-snapshot.js';
+import { WatchHub } from '#master/watch-hub.js';
+import { watchMethod } from '#master/watch-service.js';
+import type { Clock } from '#replica/clock.js';
+import type { ReplicatedLog } from '#replica/replicated-log.js';
+
+export type MasterServicesOptions = {
+  readonly log: ReplicatedLog<PlanOutcome>;
+  /** The one that `log` applies to. */
+  readonly machine: IpamMachine;
+  readonly clusterId: string;
+  readonly name: string;
+  readonly network: ConfiguredNetwork;
+  readonly electionTimeoutMs: number;
+  /** For calls to other masters' peer ports. */
+  readonly peerCredentials: ChannelCredentials;
+  readonly version: string;
+  readonly clock: Clock;
+  /** Ms since 1970. */
+  readonly wallClock: () => number;
+  /** In [0, 1). */
+  readonly random: () => number;
+  readonly logger: MasterLog;
+  readonly limits?: Partial<ServiceLimits>;
+};
+
+export type ServiceLimits = {
+  readonly admission: AdmissionLimits;
+  /** How long a call waits for a leader, in ms. */
+  readonly leaderWaitMs: number;
+  /** Revisions, and bytes of events, that a watcher can be behind before it gets a snapshot. */
+  readonly ringCountMax: number;
+  readonly ringBytesMax: number;
+  /** Bytes in one message to a watcher. */
+  readonly batchBytesMax: number;
+};
+
+const defaultLimits: ServiceLimits = {
+  admission: defaultAdmissionLimits,
+  leaderWaitMs: 5_000,
+  ringCountMax: 16_384,
+  ringBytesMax: 16 * 1024 * 1024,
+  batchBytesMax: 256 * 1024,
+};
+/** Bytes of one chunk of a snapshot, message and all. */
+const chunkBytesMax = 1024 * 1024;
+const defaultTimeoutMs = 10_000;
+
+/** A service for the server on the peer port. */
+export type PeerService = {
+  readonly definition: ServiceDefinition;
+  readonly implementation: UntypedServiceImplementation;
+};
+
+export class MasterServices {
+  readonly plan: Plan;
+  readonly office: Office;
+  readonly leadership: Leadership;
+  readonly admission: Admission;
+  readonly ring: EventRing;
+  readonly hub: WatchHub;
+  readonly #options: MasterServicesOptions;
+  readonly #keeper: NetworkKeeper;
+  readonly #links: PeerLinks;
+  readonly #router: CallRouter;
+  readonly #keepAlives: KeepAliveService;
+  readonly #endpoints: readonly Endpoint[];
+  readonly #subscriptions: readonly (() => void)[];
+
+  constructor(options: MasterServicesOptions) {
+    this.#options = options;
+    const { log, machine, clusterId, clock, wallClock, random, logger, electionTimeoutMs } = options;
+    const limits = { ...defaultLimits, ...options.limits };
+    const report = (error: unknown): void => logger.error({ err: error }, 'an error that was not expected');
+    this.plan = new Plan({ log, machine, clock, clusterId });
+    this.leadership = new Leadership(log, clock);
+    const { plan, leadership } = this;
+    this.office = new Office({ log, machine, leadership, clock, wallClock, random, electionTimeoutMs, report });
+    this.admission = new Admission(limits.admission);
+    const { office, admission } = this;
+    this.#links = new PeerLinks({ clusterId, credentials: options.peerCredentials, clock });
+    const peers = this.#links;
+    const { leaderWaitMs } = limits;
+    this.#router = new CallRouter({ leadership, peers, leaderWaitMs, defaultTimeoutMs, wallClock, report });
+    this.#keepAlives = new KeepAliveService({ office, leadership, router: this.#router, admission, clock, report });
+
+    const encoding = new PlanEncoding();
+    const { ringCountMax, ringBytesMax, batchBytesMax } = limits;
+    this.ring = new EventRing({ encoding, countMax: ringCountMax, bytesMax: ringBytesMax, batchBytesMax });
+    const { ring } = this;
+    const snapshots = new PlanSnapshots({ machine, ring, encoding, clusterId, clock, chunkBytesMax });
+    const appliedIndex = (): number => log.status().appliedIndex;
+    this.hub = new WatchHub({ ring, snapshots, clusterId, clock, appliedIndex, report });
+
+    const { network, name, version } = options;
+    this.#keeper = new NetworkKeeper({ log, machine, leadership, network, name, wallClock, logger });
+    const warnings = (): readonly Warning[] => this.warnings();
+    this.#endpoints = [
+      ...agentEndpoints({ plan, office, encoding, wallClock }),
+      ...operatorEndpoints({ plan, office, wallClock }),
+      ...clusterEndpoints({ log, plan, office, leadership, peers, clusterId, clock, wallClock, version, warnings }),
+    ];
+    this.#subscriptions = [this.#followLog(), this.#followLeader()];
+  }
+
+  /** What an operator should look at, as this master sees it. */
+  warnings(): readonly Warning[] {
+    const { spaceProblem } = this.#options.log.status();
+    const space =
+      spaceProblem === undefined ? [] : [{ message: spaceProblem, remedy: 'free space on the disk of this master' }];
+    return [...space, ...this.#keeper.warnings(), ...this.#fullOverlays()];
+  }
+
+  /** The gRPC server of the API, not bound yet. */
+  apiServer(observe: CallObserver): Server {
+    const { logger } = this.#options;
+    const { admission, hub } = this;
+    const report = (error: unknown): void => logger.error({ err: error }, 'an error that was not expected');
+    const streams = [this.#keepAlives.method, watchMethod({ hub, admission, report })];
+    return apiServer({ endpoints: this.#endpoints, streams, router: this.#router, admission, observe, report });
+  }
+
+  /** What this master serves on its peer port, to other masters only. */
+  peerService(): PeerService {
+    const { clusterId, wallClock, logger } = this.#options;
+    const report = (error: unknown): void => logger.error({ err: error }, 'an error that was not expected');
+    const endpoints = new Map(
+      [...this.#endpoints, this.#keepAlives.endpoint].map((each) => [each.path, each] as const),
+    );
+    return {
+      definition: forwardServiceDefinition,
+      implementation: forwardService({ clusterId, router: this.#router, endpoints, wallClock, report }),
+    };
+  }
+
+  /** Ends watches and whatever waits. The log is not stopped. */
+  stop(): void {
+    for (const unsubscribe of this.#subscriptions) unsubscribe();
+    this.#keeper.stop();
+    this.hub.stop();
+    this.#keepAlives.stop();
+    this.office.stop();
+    this.leadership.stop();
+    this.#links.close();
+  }
+
+  #followLog(): () => void {
+    const { log, machine } = this.#options;
+    const restored = (index: number): void => this.hub.restored(machine.ipam.revision, index);
+    restored(log.status().appliedIndex);
+    const unsubscribe = [
+      log.onApplied((applied) => this.hub.applied(applied, machine.network?.reclaimMs)),
+      log.onRestored(restored),
+    ];
+    return () => {
+      for (const each of unsubscribe) each();
+    };
+  }
+
+  #followLeader(): () => void {
+    const { log } = this.#options;
+    return this.leadership.onChange(({ seat }) => {
+      if (seat.kind === 'member') this.#links.leaderIs(seat.member);
+      else if (seat.kind !== 'none') this.#links.leaderIs(log.status().self);
+    });
+  }
+
+  #fullOverlays(): readonly Warning[] {
+    const usage = this.plan.ipam.usage(this.plan.time);
+    if (usage === undefined) return [];
+    const full: Warning[] = [];
+    for (const { overlay, v4, v6 } of usage.overlays) {
+      for (const [family, pool] of [
+        ['IPv4', v4],
+        ['IPv6', v6],
+      ] as const) {
+        if (pool === undefined || pool.free > 0n || !overlay.enabled) continue;
+        full.push({
+          message: `overlay ${overlay.name} has no free ${family} block: ${pool.held} of ${pool.total} are held, ${pool.quarantined} rest`,
+          remedy: `grow it (sublet overlay grow ${overlay.name}) or release who is gone (sublet agents --silent)`,
+        });
+      }
+    }
+    if (usage.vtep.free === 0n) {
+      full.push({
+        message: `the VTEP subnet has no free address: ${usage.vtep.held} of ${usage.vtep.total} are held`,
+        remedy: 'grow it (sublet network grow) or release who is gone (sublet agents --silent)',
+      });
+    }
+    return full;
+  }
+}

@@ -1,0 +1,190 @@
+/**
+ * What a master does only while it leads: it keeps account of who was heard, answers keep-alives after a quorum
+ * has confirmed that it still leads, and ends leases that have run out. Nothing of it is kept from one term in
+ * office to the next.
+ */
+import { RefusedError } from '#api/refusal.js';
+import { encodeCommand } from '#ipam/command-codec.js';
+import { type AgentId, parseAgentId, parseInstanceId } from '#ipam/identity.js';
+import type { IpamMachine, PlanOutcome } from '#master/ipam-machine.js';
+import type { Leadership } from '#master/leadership.js';
+import { PacedRounds } from '#master/paced-rounds.js';
+import { Presence } from '#master/presence.js';
+import { parseField, safeInteger } from '#master/refusal-mapping.js';
+import type { sublet } from '#proto/sublet.js';
+import type { Clock } from '#replica/clock.js';
+import { type Applied, ProposeError, type ReplicatedLog } from '#replica/replicated-log.js';
+
+/** One quorum round a second confirms all keep-alives that came before it. */
+const roundIntervalMs = 1_000;
+/** How often leases are looked at, in ms. */
+const lookEveryMs = 1_000;
+/** Expiries proposed and not yet decided. */
+const expiringMax = 256;
+/** Two agents of every address that a /8 of /24s has. */
+const keepAlivesWaitingMax = 131_072;
+/** When the next keep-alive is due, in ms; each answer is jittered by a tenth either way. */
+const keepAliveMs = 10_000;
+
+export type OfficeOptions = {
+  readonly log: Pick<ReplicatedLog<PlanOutcome>, 'propose' | 'readBarrier' | 'onApplied'>;
+  readonly machine: IpamMachine;
+  readonly leadership: Leadership;
+  readonly clock: Clock;
+  /** Ms since 1970. */
+  readonly wallClock: () => number;
+  /** In [0, 1). */
+  readonly random: () => number;
+  /** A leader that did nothing for longer than this was paused, and trusts no TTL that ran meanwhile. */
+  readonly electionTimeoutMs: number;
+  /** Hears of errors that nobody foresaw. */
+  readonly report: (error: unknown) => void;
+};
+
+export type KeepAlive = { readonly agentId: AgentId; readonly instanceId: string; readonly epoch: number };
+/** A refusal belongs to one keep-alive of a round, not to the round. */
+export type KeepAliveOutcome = sublet.v1.KeepAliveResponse.$Properties | RefusedError;
+
+/** @throws RefusedError */
+export function parseKeepAlive(request: sublet.v1.KeepAliveRequest.$Properties): KeepAlive {
+  return {
+    agentId: parseField('agent_id', request.agentId ?? '', parseAgentId),
+    instanceId: parseField('instance_id', request.instanceId ?? '', parseInstanceId),
+    epoch: safeInteger('epoch', request.epoch ?? 0),
+  };
+}
+
+export class Office {
+  readonly presence: Presence;
+  readonly #options: OfficeOptions;
+  readonly #rounds: PacedRounds<KeepAlive, KeepAliveOutcome>;
+  /** Expiries on their way, until they are decided. */
+  readonly #expiring = new Map<AgentId, Promise<void>>();
+  readonly #subscriptions: readonly (() => void)[];
+  #lookedAt: number;
+  #cancelLook: () => void;
+
+  constructor(options: OfficeOptions) {
+    this.#options = options;
+    const { clock, log, leadership } = options;
+    this.presence = new Presence(clock, options.wallClock);
+    this.#rounds = new PacedRounds({
+      clock,
+      intervalMs: roundIntervalMs,
+      waitingMax: keepAlivesWaitingMax,
+      round: (keepAlives) => this.#round(keepAlives),
+    });
+    this.#subscriptions = [
+      log.onApplied((applied) => this.#applied(applied)),
+      leadership.onChange(({ paused }) => this.#seatChanged(paused)),
+    ];
+    this.#lookedAt = clock.now();
+    this.#cancelLook = clock.after(lookEveryMs, () => this.#look());
+    this.#seatChanged(false);
+  }
+
+  /**
+   * Resolves once a quorum has confirmed this leader after the call, and the keep-alive counts or is refused.
+   * @throws RefusedError, ProposeError when no quorum answered or this master does not lead
+   */
+  keepAlive(keepAlive: KeepAlive): Promise<KeepAliveOutcome> {
+    return this.#rounds.add(keepAlive);
+  }
+
+  stop(): void {
+    this.#cancelLook();
+    for (const unsubscribe of this.#subscriptions) unsubscribe();
+    this.#rounds.stop();
+    this.presence.end();
+  }
+
+  #seatChanged(paused: boolean): void {
+    const leads = this.#options.leadership.seat.kind === 'here';
+    if (leads && (paused || !this.presence.begun)) this.#begin();
+    if (!leads && this.presence.begun) this.presence.end();
+  }
+
+  #begin(): void {
+    this.presence.begin(this.#options.machine.ipam.leases());
+  }
+
+  /** What an agent does through the log says that it lives, and when it left. */
+  #applied({ output: { events, result } }: Applied<PlanOutcome>): void {
+    if (!this.presence.begun) return;
+    if (result.kind === 'registered') this.presence.hear(result.agent.agentId, result.agent.epoch);
+    for (const event of events) if (event.kind === 'agent-removed') this.presence.forget(event.agentId);
+  }
+
+  async #round(keepAlives: readonly KeepAlive[]): Promise<readonly KeepAliveOutcome[]> {
+    await this.#options.log.readBarrier();
+    // What is about to expire is decided first: a keep-alive must not be answered and then overtaken.
+    const undecided = keepAlives.flatMap(({ agentId }) => this.#expiring.get(agentId) ?? []);
+    if (undecided.length > 0) await Promise.all(undecided);
+    if (this.#options.leadership.seat.kind !== 'here') {
+      throw new RefusedError('unavailable', 'this master does not lead any more');
+    }
+    return keepAlives.map((keepAlive) => this.#count(keepAlive));
+  }
+
+  #count({ agentId, instanceId, epoch }: KeepAlive): KeepAliveOutcome {
+    const { ipam } = this.#options.machine;
+    if (this.#expiring.has(agentId)) {
+      return new RefusedError(
+        'unavailable',
+        `keep-alive: the lease of agent_id "${agentId}" is just running out; ask again`,
+      );
+    }
+    const lease = ipam.lease(agentId);
+    if (lease === undefined) {
+      return new RefusedError('not-found', `keep-alive: agent_id "${agentId}" holds no lease; register first`);
+    }
+    if (lease.instanceId !== instanceId || lease.epoch !== epoch) {
+      const whose = lease.instanceId === instanceId ? 'of this instance' : `of instance "${lease.instanceId}"`;
+      return new RefusedError(
+        'aborted',
+        `keep-alive: epoch ${epoch} of agent_id "${agentId}" is stale: the lease ${whose} has epoch ${lease.epoch}; register again`,
+      );
+    }
+    this.presence.hear(agentId, epoch);
+    const ttlMs = this.#options.machine.network?.reclaimMs;
+    const nextInMs = this.#nextInMs(ttlMs);
+    return ttlMs === undefined
+      ? { nextInMs, revision: ipam.revision }
+      : { ttlLeftMs: ttlMs, nextInMs, revision: ipam.revision };
+  }
+
+  /** A third of the TTL leaves room for two that are lost. */
+  #nextInMs(ttlMs: number | undefined): number {
+    const due = Math.min(keepAliveMs, (ttlMs ?? Number.POSITIVE_INFINITY) / 3);
+    return Math.round(due * (0.9 + 0.2 * this.#options.random()));
+  }
+
+  #look(): void {
+    const { clock, machine, electionTimeoutMs } = this.#options;
+    const gap = clock.now() - this.#lookedAt;
+    this.#lookedAt = clock.now();
+    this.#cancelLook = clock.after(lookEveryMs, () => this.#look());
+    if (!this.presence.begun) return;
+    if (gap > lookEveryMs + electionTimeoutMs) this.#begin();
+    const ttlMs = machine.network?.reclaimMs;
+    if (ttlMs === undefined) return;
+    for (const { agentId, epoch } of this.presence.overdue(ttlMs)) {
+      if (this.#expiring.size >= expiringMax) return;
+      if (!this.#expiring.has(agentId)) this.#expire(agentId, epoch);
+    }
+  }
+
+  #expire(agentId: AgentId, epoch: number): void {
+    const { log, wallClock, report } = this.#options;
+    const command = encodeCommand({ kind: 'expire', agentId, epoch, wallTime: wallClock(), by: '' });
+    const decided = log
+      .propose(command)
+      .then(
+        () => undefined,
+        // Whether it came about is looked up in the plan by whoever waits; one that did not is proposed anew.
+        (error: unknown) => (error instanceof ProposeError ? undefined : report(error)),
+      )
+      .finally(() => this.#expiring.delete(agentId));
+    this.#expiring.set(agentId, decided);
+  }
+}

@@ -1,0 +1,64 @@
+/**
+ * The links to other masters that lead or led. When the lead changes, the old link stays for a moment, so that
+ * what its master still answers (it may have handed over in good order) arrives.
+ */
+import type { ChannelCredentials } from '@grpc/grpc-js';
+import type { PeerCalls } from '#master/call-router.js';
+import { ForwardLink } from '#master/forward-link.js';
+import type { Clock } from '#replica/clock.js';
+import type { MemberInfo } from '#replica/membership.js';
+
+export type PeerLinksOptions = {
+  readonly clusterId: string;
+  readonly credentials: ChannelCredentials;
+  readonly clock: Clock;
+};
+
+/** How long a master that leads no more may still answer, in ms. */
+const graceMs = 1_000;
+
+export class PeerLinks implements PeerCalls {
+  readonly #options: PeerLinksOptions;
+  readonly #links = new Map<string, { readonly link: ForwardLink; cancelClose: (() => void) | undefined }>();
+
+  constructor(options: PeerLinksOptions) {
+    this.#options = options;
+  }
+
+  call(member: MemberInfo, path: string, request: Uint8Array, timeoutMs: number, caller: string): Promise<Uint8Array> {
+    return this.#to(member.peer).call(path, request, timeoutMs, caller);
+  }
+
+  /** Another member leads now, or this one: links to all others are let go, after a moment. */
+  leaderIs(member: MemberInfo): void {
+    for (const [peer, entry] of this.#links) {
+      if (peer === member.peer) {
+        entry.cancelClose?.();
+        entry.cancelClose = undefined;
+      } else {
+        entry.cancelClose ??= this.#options.clock.after(graceMs, () => this.#close(peer));
+      }
+    }
+  }
+
+  close(): void {
+    for (const peer of [...this.#links.keys()]) this.#close(peer);
+  }
+
+  #to(peer: string): ForwardLink {
+    const known = this.#links.get(peer);
+    if (known !== undefined) return known.link;
+    const { clusterId, credentials } = this.#options;
+    const link = new ForwardLink({ peer, clusterId, credentials });
+    this.#links.set(peer, { link, cancelClose: undefined });
+    return link;
+  }
+
+  #close(peer: string): void {
+    const entry = this.#links.get(peer);
+    if (entry === undefined) return;
+    entry.cancelClose?.();
+    this.#links.delete(peer);
+    entry.link.close();
+  }
+}

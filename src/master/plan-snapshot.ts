@@ -1,0 +1,182 @@
+/**
+ * The whole plan as watchers get it when they begin: encoded once for all that begin at about the same time, and
+ * brought up to date by the events since. It is made in slices, so that a large plan does not hold up the master;
+ * what changes meanwhile is put right at the end, so it stands for exactly one revision.
+ */
+import { toBuffer } from '#api/method.js';
+import type { AgentId } from '#ipam/identity.js';
+import type { EventRing } from '#master/event-ring.js';
+import type { IpamMachine } from '#master/ipam-machine.js';
+import type { PlanEncoding } from '#master/plan-encoding.js';
+import { sublet } from '#proto/sublet.js';
+import type { Clock } from '#replica/clock.js';
+
+const { SnapshotChunk, WatchResponse } = sublet.v1;
+
+/** Messages to be sent in order: begin, chunks, end. */
+export type PlanSnapshot = { readonly revision: number; readonly messages: readonly Buffer[]; readonly bytes: number };
+
+export type PlanSnapshotsOptions = {
+  readonly machine: IpamMachine;
+  readonly ring: EventRing;
+  readonly encoding: PlanEncoding;
+  readonly clusterId: string;
+  readonly clock: Clock;
+  /** Bytes of one message, at most. */
+  readonly chunkBytesMax: number;
+};
+
+/** Agents encoded without a break. */
+const sliceAgents = 500;
+/** A plan that changes under every attempt is encoded in one go at the last. */
+const attemptsMax = 3;
+/** The events that may follow a snapshot before it is made anew: half of its own size, but at least this. */
+const staleBytesMin = 256 * 1024;
+/** How long one is kept that nobody asks for, in ms: a large one is tens of megabytes. */
+const keepMs = 60_000;
+
+export class PlanSnapshots {
+  readonly #options: PlanSnapshotsOptions;
+  #current: PlanSnapshot | undefined;
+  #making: Promise<PlanSnapshot> | undefined;
+  #cancelDrop: (() => void) | undefined;
+  /** Raised when the plan is replaced under a snapshot that is being made. */
+  #generation = 0;
+
+  constructor(options: PlanSnapshotsOptions) {
+    this.#options = options;
+  }
+
+  /** The snapshot to begin with: after it come the events after its revision, which the ring still has. */
+  async get(): Promise<PlanSnapshot> {
+    this.#keep();
+    const current = this.#current;
+    if (current !== undefined && this.#fresh(current)) return current;
+    this.#making ??= this.#make().finally(() => {
+      this.#making = undefined;
+    });
+    return this.#making;
+  }
+
+  /** The state was replaced as a whole. */
+  reset(): void {
+    this.#generation += 1;
+    this.#current = undefined;
+  }
+
+  stop(): void {
+    this.#cancelDrop?.();
+    this.reset();
+  }
+
+  #fresh({ revision, bytes }: PlanSnapshot): boolean {
+    const { ring } = this.#options;
+    return revision >= ring.base && ring.bytesAfter(revision) <= Math.max(staleBytesMin, bytes / 2);
+  }
+
+  #keep(): void {
+    this.#cancelDrop?.();
+    this.#cancelDrop = this.#options.clock.after(keepMs, () => {
+      this.#current = undefined;
+    });
+  }
+
+  async #make(): Promise<PlanSnapshot> {
+    for (let attempt = 1; ; attempt++) {
+      const agents = await this.#encodeAgents(attempt < attemptsMax ? sliceAgents : Number.POSITIVE_INFINITY);
+      if (agents === undefined) continue;
+      const snapshot = this.#pack(agents);
+      this.#current = snapshot;
+      return snapshot;
+    }
+  }
+
+  /** Every agent's bytes, as of the ring's head now; undefined: something changed that concerns them all. */
+  async #encodeAgents(slice: number): Promise<ReadonlyMap<AgentId, Uint8Array> | undefined> {
+    const { ring, machine, encoding } = this.#options;
+    const generation = this.#generation;
+    const begin = ring.head;
+    const encoded = new Map<AgentId, Uint8Array>();
+    let last: AgentId | undefined;
+    for (;;) {
+      const { ipam } = machine;
+      const some = ipam.agentsAfter(last, Math.min(slice, ipam.agentCount + 1));
+      for (const agent of some) encoded.set(agent.agentId, encoding.agent(agent, machine.network?.reclaimMs));
+      last = some.at(-1)?.agentId;
+      if (some.length < slice) break;
+      await this.#breathe();
+      if (generation !== this.#generation || begin < ring.base) return undefined;
+    }
+    return this.#bringUpToDate(encoded, begin) ? encoded : undefined;
+  }
+
+  /** False: what changed since `begin` concerns every agent. */
+  #bringUpToDate(encoded: Map<AgentId, Uint8Array>, begin: number): boolean {
+    const { ring, machine, encoding } = this.#options;
+    const { ipam } = machine;
+    const touched = ring.touchedAfter(begin);
+    if (touched.network) return false;
+    for (const agentId of touched.agents) {
+      const agent = ipam.agent(agentId);
+      if (agent === undefined) encoded.delete(agentId);
+      else encoded.set(agentId, encoding.agent(agent, machine.network?.reclaimMs));
+    }
+    return true;
+  }
+
+  #breathe(): Promise<void> {
+    return new Promise((resolve) => this.#options.clock.after(0, resolve));
+  }
+
+  #pack(agents: ReadonlyMap<AgentId, Uint8Array>): PlanSnapshot {
+    const { ring, machine, encoding, clusterId, chunkBytesMax } = this.#options;
+    const revision = ring.head;
+    const { network } = machine;
+    const messages = [toBuffer(WatchResponse.encode({ snapshotBegin: { clusterId, revision } }).finish())];
+    let chunk = new ChunkWriter();
+    if (network !== undefined) chunk.network(encoding.network(network));
+    for (const agent of agents.values()) {
+      if (chunk.bytes + agent.length + fieldOverhead > chunkBytesMax - fieldOverhead) {
+        messages.push(chunk.finish());
+        chunk = new ChunkWriter();
+      }
+      chunk.agent(agent);
+    }
+    messages.push(chunk.finish());
+    messages.push(toBuffer(WatchResponse.encode({ snapshotEnd: { revision } }).finish()));
+    return { revision, messages, bytes: messages.reduce((sum, { length }) => sum + length, 0) };
+  }
+}
+
+/** Tag and length of a field below 2^28 bytes. */
+const fieldOverhead = 5;
+const networkField = (1 << 3) | 2;
+const agentField = (2 << 3) | 2;
+const chunkField = (2 << 3) | 2;
+
+/** A `SnapshotChunk` of parts that are encoded already. */
+class ChunkWriter {
+  readonly #writer = SnapshotChunk.encode({});
+  #bytes = 0;
+
+  get bytes(): number {
+    return this.#bytes;
+  }
+
+  network(bytes: Uint8Array): void {
+    this.#add(networkField, bytes);
+  }
+
+  agent(bytes: Uint8Array): void {
+    this.#add(agentField, bytes);
+  }
+
+  finish(): Buffer {
+    return toBuffer(WatchResponse.encode({}).uint32(chunkField).bytes(this.#writer.finish()).finish());
+  }
+
+  #add(field: number, bytes: Uint8Array): void {
+    this.#writer.uint32(field).bytes(bytes);
+    this.#bytes += bytes.length + fieldOverhead;
+  }
+}

@@ -1,0 +1,73 @@
+/**
+ * The replicated plan as the services use it: propose a change and get its answer or a refusal, read it at a
+ * linearizable point or as it is.
+ */
+
+import type { Command } from '#ipam/command.js';
+import { encodeCommand } from '#ipam/command-codec.js';
+import type { Ipam } from '#ipam/ipam.js';
+import type { Network } from '#ipam/network.js';
+import type { Answer } from '#ipam/result.js';
+import type { IpamMachine, PlanOutcome } from '#master/ipam-machine.js';
+import { refusedByPlan } from '#master/refusal-mapping.js';
+import type { Clock } from '#replica/clock.js';
+import type { ReplicatedLog } from '#replica/replicated-log.js';
+
+export type PlanOptions = {
+  readonly log: ReplicatedLog<PlanOutcome>;
+  readonly machine: IpamMachine;
+  readonly clock: Clock;
+  readonly clusterId: string;
+};
+
+export class Plan {
+  readonly clusterId: string;
+  readonly #log: ReplicatedLog<PlanOutcome>;
+  readonly #machine: IpamMachine;
+  readonly #clock: Clock;
+  #appliedAt: number;
+
+  constructor({ log, machine, clock, clusterId }: PlanOptions) {
+    this.clusterId = clusterId;
+    this.#log = log;
+    this.#machine = machine;
+    this.#clock = clock;
+    this.#appliedAt = clock.now();
+    log.onApplied(() => {
+      this.#appliedAt = clock.now();
+    });
+    log.onRestored(() => {
+      this.#appliedAt = clock.now();
+    });
+  }
+
+  /** As it is now on this master. */
+  get ipam(): Ipam {
+    return this.#machine.ipam;
+  }
+
+  get network(): Network | undefined {
+    return this.#machine.network;
+  }
+
+  /** Cluster time now, by the last command and the clock since, in ms. For display: it may lag behind the leader's. */
+  get time(): number {
+    return this.#machine.time + Math.max(0, this.#clock.now() - this.#appliedAt);
+  }
+
+  /**
+   * Carries out a change. Leader only.
+   * @throws RefusedError as the plan refused it; ProposeError
+   */
+  async change(command: Command): Promise<Answer> {
+    const { output } = await this.#log.propose(encodeCommand(command));
+    if (output.result.kind === 'refused') throw refusedByPlan(output.result);
+    return output.result;
+  }
+
+  /** The plan at or after everything acknowledged before the call; `stale`: as it is. @throws ProposeError */
+  async read(stale: boolean): Promise<Ipam> {
+    if (!stale) await this.#log.readBarrier();
+    return this.#machine.ipam;
+  }
+}

@@ -1,0 +1,50 @@
+/** Turns whatever stops a call into the one refusal that its caller sees. */
+import { AddressError } from '#address/brand.js';
+import { RefusedError } from '#api/refusal.js';
+import { IdentityError } from '#ipam/identity.js';
+import type { Refusal } from '#ipam/result.js';
+import { ProposeError, type ProposeErrorCode } from '#replica/replicated-log.js';
+
+const reasonOf = {
+  'not-leader': 'unavailable',
+  'unknown-outcome': 'unknown-outcome',
+  overloaded: 'overloaded',
+  'too-large': 'too-large',
+  'no-space': 'no-space',
+  stopped: 'unavailable',
+  timeout: 'unavailable',
+} as const satisfies Record<ProposeErrorCode, string>;
+
+/** `report` hears of what nobody foresaw: a bug. */
+export function toRefusedError(error: unknown, report: (error: unknown) => void): RefusedError {
+  if (error instanceof RefusedError) return error;
+  if (error instanceof ProposeError) return new RefusedError(reasonOf[error.code], error.message);
+  report(error);
+  return new RefusedError('internal', 'the master met an error that it did not expect; its log has the details');
+}
+
+/** What the plan refused. */
+export function refusedByPlan({ code, message }: Refusal): RefusedError {
+  return new RefusedError(code, message);
+}
+
+/** Reads one field of a request; what the parser throws becomes an `invalid-argument` that names the field. */
+export function parseField<Value>(field: string, text: string, parse: (text: string) => Value): Value {
+  try {
+    return parse(text);
+  } catch (error) {
+    if (error instanceof AddressError) throw new RefusedError('invalid-argument', `${field}: ${error.message}`);
+    // An identity error names its field itself.
+    if (error instanceof IdentityError) throw new RefusedError('invalid-argument', error.message);
+    throw error;
+  }
+}
+
+/** A 64-bit number of a request, which must be a safe integer. @throws RefusedError */
+export function safeInteger(field: string, value: number): number {
+  if (Number.isSafeInteger(value) && value >= 0) return value;
+  throw new RefusedError(
+    'invalid-argument',
+    `${field} is beyond ${Number.MAX_SAFE_INTEGER}, the largest number allowed`,
+  );
+}

@@ -1,0 +1,68 @@
+/** Watch streams: the gRPC side of the hub. Messages are sent as the hub hands them over, already encoded. */
+import type { ServerWritableStream, UntypedHandleCall } from '@grpc/grpc-js';
+import { RefusedError } from '#api/refusal.js';
+import { agentService } from '#api/services.js';
+import type { Admission } from '#master/admission.js';
+import { type StreamMethod, streamError } from '#master/api-server.js';
+import { decode } from '#master/endpoint.js';
+import { safeInteger, toRefusedError } from '#master/refusal-mapping.js';
+import type { WatchHub, WatchStart } from '#master/watch-hub.js';
+
+type Stream = ServerWritableStream<Buffer, Uint8Array>;
+
+export type WatchServiceOptions = {
+  readonly hub: WatchHub;
+  readonly admission: Admission;
+  readonly report: (error: unknown) => void;
+};
+
+const clusterIdLengthMax = 63;
+
+export function watchMethod(options: WatchServiceOptions): StreamMethod {
+  const handle: UntypedHandleCall = (stream: Stream) => accept(stream, options);
+  return { path: agentService.watch.path, requestStream: false, handle };
+}
+
+function accept(stream: Stream, { hub, admission, report }: WatchServiceOptions): void {
+  const caller = stream.getPeer();
+  const fail = (error: unknown): void => {
+    stream.emit('error', streamError(toRefusedError(error, report)));
+  };
+  let start: WatchStart;
+  try {
+    start = parseWatch(stream.request);
+    admission.enter('stream', caller);
+  } catch (error) {
+    fail(error);
+    return;
+  }
+  let open = true;
+  const unwatch = hub.watch(start, {
+    send: (message, sent) => {
+      if (open) stream.write(message, sent);
+    },
+    end: (refused) => {
+      if (open) fail(refused);
+    },
+  });
+  const close = (): void => {
+    if (!open) return;
+    open = false;
+    unwatch();
+    admission.leave('stream', caller);
+  };
+  stream.on('cancelled', close);
+  stream.on('close', close);
+}
+
+function parseWatch(bytes: Buffer): WatchStart {
+  const { path, request } = agentService.watch;
+  const { clusterId, fromRevision, peersOnly } = decode(path, request, bytes);
+  if (clusterId.length > clusterIdLengthMax) {
+    throw new RefusedError(
+      'invalid-argument',
+      `cluster_id has ${clusterId.length} characters: ${clusterIdLengthMax} at most are allowed`,
+    );
+  }
+  return { clusterId, fromRevision: safeInteger('from_revision', fromRevision), peersOnly };
+}
