@@ -7,10 +7,11 @@ import { formatIp, parseIp } from '#address/ip.js';
 import { agentSettings } from '#config/agent-settings.js';
 import { ConfigDocument, type ConfigSource, type Finding } from '#config/document.js';
 import type { HostPort } from '#config/host-port.js';
-import { insecureSetting, listeningFindings, tls } from '#config/listening.js';
+import { listeningFindings, tls } from '#config/listening.js';
 import { type LogConfig, log, logConfig } from '#config/log-config.js';
 import type { Loaded } from '#config/master-config.js';
-import { address, listen, matching, oneOf, path, remotes, whole, yesNo } from '#config/reading.js';
+import { insecureSetting } from '#config/process-settings.js';
+import { listen, matching, oneOf, parsedBy, path, remotes, whole, yesNo } from '#config/reading.js';
 import { section } from '#config/section.js';
 
 export type AgentConfig = {
@@ -51,7 +52,7 @@ const defaults = {
 
 const schema = section({
   id: matching(/^[A-Za-z0-9._:-]{1,253}$/, '1 to 253 characters of [A-Za-z0-9._:-]').optional(),
-  node_ip: address(parseIp, formatIp, '10.0.0.1').optional(),
+  node_ip: parsedBy((text) => formatIp(parseIp(text)), '10.0.0.1').optional(),
   masters: remotes(mastersMax).optional(),
   state_dir: path.optional(),
   http_listen: listen.optional(),

@@ -1,6 +1,5 @@
 /** The settings of an agent, as its flags, its help and the reference have them. */
-import { insecureSetting } from '#config/listening.js';
-import { logSettings } from '#config/log-config.js';
+import { insecureSetting, logSettings } from '#config/process-settings.js';
 import type { Setting } from '#config/setting.js';
 
 export const agentSettings: readonly Setting[] = [

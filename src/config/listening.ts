@@ -5,17 +5,8 @@
 import type { ConfigDocument, Finding } from '#config/document.js';
 import { formatHostPort, type HostPort, isLoopback } from '#config/host-port.js';
 import { refused } from '#config/reading.js';
-import type { Setting } from '#config/setting.js';
 
 export const tls = refused('TLS is not there yet', 'leave tls out, and listen on loopback or set insecure');
-
-export const insecureSetting: Setting = {
-  key: 'insecure',
-  flag: '--insecure',
-  as: 'switch',
-  about: 'listen beyond loopback without TLS: whoever reaches the ports may read and change everything',
-  default: 'false',
-};
 
 /** What is wrong with these addresses to listen on: beyond loopback, or two of them the same. */
 export function listeningFindings(

@@ -1,4 +1,6 @@
 import assert from 'node:assert/strict';
+import { parseCidr4 } from '#address/cidr4.js';
+import { formatMac, parseOui } from '#address/mac.js';
 import { formatHostPort } from '#config/host-port.js';
 import { loadMasterConfig } from '#config/master-config.js';
 import { ConfigError, formatProblem } from '#config/problem.js';
@@ -32,9 +34,23 @@ describe('the configuration of a master', () => {
       peerListen: { host: '127.0.0.1', port: 7071 },
       httpListen: { host: '127.0.0.1', port: 7072 },
       cluster: { id: 'sublet', members: [{ name: 'master-1', peer: { host: '127.0.0.1', port: 7071 } }] },
-      network: undefined,
-      lease: { reclaimMs: undefined, quarantineMs: 900_000 },
+      network: {
+        mentioned: {},
+        settings: {
+          vtepSubnet: parseCidr4('44.128.0.0/20'),
+          vtepSubnet6: undefined,
+          vtepMacOui: parseOui('70:b3:d5:00:00:00'),
+          vtepMtu: 0,
+          vni: 1024,
+          vtepName: 'vtep1024',
+          vxlanPort: 64_000,
+          quarantineMs: 900_000,
+          reclaimMs: undefined,
+        },
+        overlays: undefined,
+      },
       raft: { heartbeatMs: 100, electionMs: 1_000, retainEntries: 10_000 },
+      storage: { freeFloorBytes: 67_108_864, ballastBytes: 16_777_216, writeBufferBytes: 4_194_304 },
       insecure: false,
       log: { level: 'info', format: 'auto' },
     });
@@ -48,7 +64,9 @@ describe('the configuration of a master', () => {
       zk: { url: 'zk://127.0.0.1:2181/mesos', quorum: 1 },
     });
     assert.equal(config.dataDir, '/var/lib/dcos/mesos/master');
-    assert.equal(config.network?.vtepMacOui, '70:b3:d5:00:00:00');
+    assert.equal(formatMac(config.network.settings.vtepMacOui), '70:b3:d5:00:00:00');
+    assert.deepEqual(Object.keys(config.network.mentioned), ['vtepSubnet', 'vtepMacOui']);
+    assert.equal(config.network.overlays?.[0]?.v4?.prefix, 24);
     assert.deepEqual(warnings.map(formatProblem), [
       'master.json:1: zk: is ignored: Sublet replicates by itself and uses no ZooKeeper',
     ]);
@@ -66,10 +84,10 @@ describe('the configuration of a master', () => {
     assert.equal(config.dataDir, '/b');
     assert.deepEqual(config.raft, { heartbeatMs: 20, electionMs: 900, retainEntries: 10_000 });
     assert.deepEqual(
-      config.network?.overlays.map(({ name, prefix, prefix6, enabled }) => ({ name, prefix, prefix6, enabled })),
+      config.network.overlays?.map(({ name, v4, v6, enabled }) => [name, v4?.prefix, v6?.prefix, enabled]),
       [
-        { name: 'dcos', prefix: 24, prefix6: undefined, enabled: true },
-        { name: 'six', prefix: undefined, prefix6: 80, enabled: false },
+        ['dcos', 24, undefined, true],
+        ['six', undefined, 80, false],
       ],
     );
   });
@@ -85,8 +103,8 @@ describe('the configuration of a master', () => {
   });
 
   it('rests a block for a fourth of the TTL when nothing else is said', () => {
-    assert.equal(load({ lease: { reclaim: '24h' } }).config.lease.quarantineMs, 6 * 3_600_000);
-    assert.equal(load({ lease: { reclaim: '5m' } }).config.lease.quarantineMs, 900_000);
+    assert.equal(load({ lease: { reclaim: '24h' } }).config.network.settings.quarantineMs, 6 * 3_600_000);
+    assert.equal(load({ lease: { reclaim: '5m' } }).config.network.settings.quarantineMs, 900_000);
   });
 
   const lengths = 'a length of time from 0s to 365d is allowed, like "90s", "15m", "24h" or "7d"';
@@ -96,7 +114,7 @@ describe('the configuration of a master', () => {
       'an unknown key',
       { lisen: '127.0.0.1:1' },
       [
-        'lisen: is no key here; did you mean listen? (allowed: name, data_dir, listen, peer_listen, http_listen, cluster, network, lease, raft, tls, insecure, log, zk)',
+        'lisen: is no key here; did you mean listen? (allowed: name, data_dir, listen, peer_listen, http_listen, cluster, network, lease, raft, storage, tls, insecure, log, zk)',
       ],
     ],
     [
@@ -213,7 +231,7 @@ describe('the configuration of a master', () => {
       'a TTL out of range',
       { lease: { reclaim: '10s' } },
       [
-        'lease.reclaim: "10s" is out of range: "never" or a length of time from 1m to 365d is allowed, like "90s", "15m", "24h" or "7d"',
+        'lease.reclaim: "10s" is out of range: "never" or a length of time from 30s to 365d is allowed, like "90s", "15m", "24h" or "7d"',
       ],
     ],
     [
@@ -221,6 +239,13 @@ describe('the configuration of a master', () => {
       { lease: { reclaim: '24h', quarantine: '1h' } },
       [
         'lease.quarantine: "1h" is too short beside lease.reclaim "24h": at least 6h (15 minutes, or a fourth of the TTL if that is longer) is allowed',
+      ],
+    ],
+    [
+      'a ballast smaller than four write buffers',
+      { storage: { ballast_bytes: 1_000_000, write_buffer_bytes: 262_144 } },
+      [
+        'storage.ballast_bytes: 1000000 is too little beside storage.write_buffer_bytes 262144: at least four buffers, 1048576, are allowed',
       ],
     ],
     [
@@ -260,6 +285,26 @@ describe('the configuration of a master', () => {
       [
         'network.overlays[0].subnet: "fd00::/64" is no IPv4 network: an address, a slash and a prefix from 0 to 32, like 9.0.0.0/8',
       ],
+    ],
+    [
+      'a prefix without a subnet',
+      { network: { overlays: [{ name: 'a', prefix: 24 }] } },
+      ['network.overlays[0].subnet: is missing beside prefix: they go together'],
+    ],
+    [
+      'overlays that overlap',
+      { network: { overlays: [overlay, { ...overlay, name: 'two', subnet: '9.1.0.0/16' }] } },
+      ['network.overlays[1].subnet: 9.1.0.0/16 of overlay "two" overlaps 9.0.0.0/8 of overlay "dcos"'],
+    ],
+    [
+      'a reserved name',
+      { network: { overlays: [{ ...overlay, name: 'host' }] } },
+      ['network.overlays[0].name: "host" is reserved: not host, bridge, default, none'],
+    ],
+    [
+      'a VTEP subnet wider than /8',
+      { network: { vtep_subnet: '44.0.0.0/7' } },
+      ['network.vtep_subnet: 44.0.0.0/7 has a prefix of 7: prefixes from 8 to 28 are allowed'],
     ],
     [
       'an agent’s word for a network',

@@ -5,14 +5,14 @@
 import { join } from 'node:path';
 import { z } from 'zod';
 import { ConfigDocument, type ConfigSource, type Finding } from '#config/document.js';
-import { formatDuration } from '#config/duration.js';
 import { formatHostPort, type HostPort } from '#config/host-port.js';
-import { insecureSetting, listeningFindings, tls } from '#config/listening.js';
+import { listeningFindings, tls } from '#config/listening.js';
 import { type LogConfig, log, logConfig } from '#config/log-config.js';
 import { masterSettings } from '#config/master-settings.js';
-import { type NetworkConfig, network } from '#config/network-config.js';
-import { type Problem, showValue } from '#config/problem.js';
-import { duration, listen, matching, neverOr, path, remote, whole, yesNo } from '#config/reading.js';
+import { lease, type NetworkConfig, network, networkConfig, networkFindings } from '#config/network-config.js';
+import type { Problem } from '#config/problem.js';
+import { insecureSetting } from '#config/process-settings.js';
+import { listen, matching, path, remote, whole, yesNo } from '#config/reading.js';
 import { list, section } from '#config/section.js';
 
 export type MasterConfig = {
@@ -28,18 +28,20 @@ export type MasterConfig = {
     /** The first members, this one among them; after bootstrap the replicated membership counts. */
     readonly members: readonly MemberConfig[];
   };
-  /** Undefined: nothing was said, and nothing can disagree with what is replicated; a new cluster takes `defaultNetwork`. */
-  readonly network: NetworkConfig | undefined;
-  readonly lease: {
-    /** TTL in ms; undefined: leases last until they are released. */
-    readonly reclaimMs: number | undefined;
-    readonly quarantineMs: number;
-  };
+  /** The address plan, and how long leases and quarantines last. */
+  readonly network: NetworkConfig;
   readonly raft: {
     readonly heartbeatMs: number;
     readonly electionMs: number;
     /** Log entries that compaction leaves behind the applied position. */
     readonly retainEntries: number;
+  };
+  readonly storage: {
+    /** Free space below which changes are refused. */
+    readonly freeFloorBytes: number;
+    /** Given up when the disk is full, so that the store opens; at least four write buffers. */
+    readonly ballastBytes: number;
+    readonly writeBufferBytes: number;
   };
   readonly insecure: boolean;
   readonly log: LogConfig;
@@ -54,7 +56,7 @@ export type Loaded<Config> = {
 };
 
 const membersMax = 9;
-const minute = 60_000;
+const mebibyte = 1024 * 1024;
 const defaults = {
   name: 'master-1',
   dataDir: 'sublet-data',
@@ -62,10 +64,12 @@ const defaults = {
   listen: { host: '127.0.0.1', port: 7070 },
   peerListen: { host: '127.0.0.1', port: 7071 },
   httpListen: { host: '127.0.0.1', port: 7072 },
-  quarantineMs: 15 * minute,
   heartbeatMs: 100,
   electionMs: 1_000,
   retainEntries: 10_000,
+  freeFloorBytes: 64 * mebibyte,
+  ballastBytes: 16 * mebibyte,
+  writeBufferBytes: 4 * mebibyte,
 };
 
 const memberName = matching(/^[a-z0-9.-]{1,63}$/, '1 to 63 characters of [a-z0-9.-]');
@@ -81,14 +85,16 @@ const schema = section({
     members: list(section({ name: memberName, peer: remote }), membersMax).optional(),
   }).optional(),
   network: network.optional(),
-  lease: section({
-    reclaim: neverOr('1m', '365d').optional(),
-    quarantine: duration('0s', '365d').optional(),
-  }).optional(),
+  lease: lease.optional(),
   raft: section({
     heartbeat_ms: whole(10, 60_000, 'milliseconds').optional(),
     election_ms: whole(50, 600_000, 'milliseconds').optional(),
     retain_entries: whole(1, 10_000_000).optional(),
+  }).optional(),
+  storage: section({
+    free_floor_bytes: whole(0, 1024 ** 4, 'bytes').optional(),
+    ballast_bytes: whole(0, 1024 ** 3, 'bytes').optional(),
+    write_buffer_bytes: whole(64 * 1024, 256 * mebibyte, 'bytes').optional(),
   }).optional(),
   tls: tls.optional(),
   insecure: yesNo.optional(),
@@ -110,7 +116,6 @@ export function loadMasterConfig(source: ConfigSource): Loaded<MasterConfig> {
   const self = ownMember(document);
   const name = given.name ?? self?.name ?? defaults.name;
   const peerListen = given.peer_listen ?? self?.peer ?? defaults.peerListen;
-  const reclaimMs = given.lease?.reclaim;
   const config: MasterConfig = {
     name,
     dataDir: given.data_dir ?? join('.', defaults.dataDir),
@@ -121,12 +126,16 @@ export function loadMasterConfig(source: ConfigSource): Loaded<MasterConfig> {
       id: given.cluster?.id ?? defaults.clusterId,
       members: members.length > 0 ? members : [{ name, peer: peerListen }],
     },
-    network: given.network,
-    lease: { reclaimMs, quarantineMs: given.lease?.quarantine ?? quarantineMin(reclaimMs) },
+    network: networkConfig(given.network, given.lease, document.at('lease', 'reclaim') !== undefined),
     raft: {
       heartbeatMs: given.raft?.heartbeat_ms ?? defaults.heartbeatMs,
       electionMs: given.raft?.election_ms ?? defaults.electionMs,
       retainEntries: given.raft?.retain_entries ?? defaults.retainEntries,
+    },
+    storage: {
+      freeFloorBytes: given.storage?.free_floor_bytes ?? defaults.freeFloorBytes,
+      ballastBytes: given.storage?.ballast_bytes ?? defaults.ballastBytes,
+      writeBufferBytes: given.storage?.write_buffer_bytes ?? defaults.writeBufferBytes,
     },
     insecure: given.insecure ?? false,
     log: logConfig(given.log),
@@ -134,17 +143,13 @@ export function loadMasterConfig(source: ConfigSource): Loaded<MasterConfig> {
   return { config, warnings: warnings(document).map((finding) => document.problem(finding)) };
 }
 
-/** The shortest rest a block may have: one TTL's fourth, and never less than 15 minutes. Also the default. */
-function quarantineMin(reclaimMs: number | undefined): number {
-  return Math.max(defaults.quarantineMs, Math.ceil((reclaimMs ?? 0) / 4));
-}
-
 function relations(document: ConfigDocument): readonly Finding[] {
   return [
     ...memberFindings(document),
     ...listenFindings(document),
     ...raftFindings(document),
-    ...leaseFindings(document),
+    ...networkFindings(document),
+    ...storageFindings(document),
   ];
 }
 
@@ -228,14 +233,16 @@ function heartbeatMessage(heartbeat: number, election: number): string {
   return `${heartbeat} is too long beside raft.election_ms ${election}: at most a fifth of it, ${Math.floor(election / 5)}, is allowed`;
 }
 
-function leaseFindings(document: ConfigDocument): readonly Finding[] {
-  const reclaimMs = valid(neverOr('1m', '365d'), document.at('lease', 'reclaim'));
-  const quarantineMs = valid(duration('0s', '365d'), document.at('lease', 'quarantine'));
-  if (reclaimMs === undefined || quarantineMs === undefined) return [];
-  const least = quarantineMin(reclaimMs);
-  if (quarantineMs >= least) return [];
-  const message = `${showValue(document.at('lease', 'quarantine'))} is too short beside lease.reclaim ${showValue(document.at('lease', 'reclaim'))}: at least ${formatDuration(least)} (15 minutes, or a fourth of the TTL if that is longer) is allowed`;
-  return [{ path: ['lease', 'quarantine'], message }];
+function storageFindings(document: ConfigDocument): readonly Finding[] {
+  const ballast = document.at('storage', 'ballast_bytes') ?? defaults.ballastBytes;
+  const buffer = document.at('storage', 'write_buffer_bytes') ?? defaults.writeBufferBytes;
+  if (typeof ballast !== 'number' || typeof buffer !== 'number' || ballast >= 4 * buffer) return [];
+  if (document.at('storage', 'ballast_bytes') === undefined) {
+    const message = `${buffer} is too much beside storage.ballast_bytes ${ballast}: at most a fourth of it is allowed`;
+    return [{ path: ['storage', 'write_buffer_bytes'], message }];
+  }
+  const message = `${ballast} is too little beside storage.write_buffer_bytes ${buffer}: at least four buffers, ${4 * buffer}, are allowed`;
+  return [{ path: ['storage', 'ballast_bytes'], message }];
 }
 
 function valid<T>(schema: z.ZodType<T>, value: unknown): T | undefined {

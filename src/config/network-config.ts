@@ -1,135 +1,140 @@
 /**
- * The `network` of a master's configuration: the address plan that a new cluster begins with. Here it is read for its
- * form, value by value; whether the values make a plan together is for `ipam` to say.
+ * The `network` and `lease` of a master's configuration: the address plan that a new cluster begins with. Here they
+ * are read for their form; what makes sound sense together is for `ipam` to say, by the same check as for any change.
  */
-import type { z } from 'zod';
-import { formatCidr4, parseCidr4 } from '#address/cidr4.js';
-import { formatCidr6, parseCidr6 } from '#address/cidr6.js';
-import { formatMac, parseOui } from '#address/mac.js';
-import { address, matching, whole, yesNo } from '#config/reading.js';
+import { z } from 'zod';
+import { type Cidr4, parseCidr4 } from '#address/cidr4.js';
+import { type Cidr6, parseCidr6 } from '#address/cidr6.js';
+import { parseOui } from '#address/mac.js';
+import type { ConfigDocument, Finding } from '#config/document.js';
+import { formatDuration } from '#config/duration.js';
+import type { Path } from '#config/json-text.js';
+import { showValue } from '#config/problem.js';
+import { duration, matching, neverOr, parsedBy, type Schema, whole, yesNo } from '#config/reading.js';
 import { list, section } from '#config/section.js';
-import type { Setting } from '#config/setting.js';
+import {
+  defaultQuarantineMs,
+  mtuMax,
+  mtuMin,
+  overlaysMax,
+  prefix6Max,
+  prefixMax,
+  quarantineUnderReclaimMinMs,
+  vniMax,
+} from '#ipam/limits.js';
+import type { NetworkSettings, Overlay } from '#ipam/network.js';
+import { checkNetwork } from '#ipam/network-check.js';
 
-/** Addresses are canonical text. */
 export type NetworkConfig = {
-  readonly vtepSubnet: string;
-  readonly vtepSubnet6: string | undefined;
-  readonly vtepMacOui: string;
-  /** Undefined: the underlay's MTU less the encapsulation. */
-  readonly vtepMtu: number | undefined;
-  readonly vni: number;
-  readonly vxlanPort: number;
-  readonly overlays: readonly OverlayConfig[];
+  /** What was said, and nothing else: only this can disagree with what is replicated. */
+  readonly mentioned: Partial<NetworkSettings>;
+  /** What a new cluster begins with: what was said, and defaults for the rest. */
+  readonly settings: NetworkSettings;
+  /** As written; undefined: nothing was said of overlays, and a new cluster has none. */
+  readonly overlays: readonly Overlay[] | undefined;
 };
 
-/** At least one of `subnet` and `subnet6` is there, each with its prefix. */
-export type OverlayConfig = {
-  readonly name: string;
-  readonly subnet: string | undefined;
-  readonly prefix: number | undefined;
-  readonly subnet6: string | undefined;
-  readonly prefix6: number | undefined;
-  readonly enabled: boolean;
-};
-
-/** What a cluster begins with that is not told: DC/OS's tunnel addresses, and no overlay. */
-export const defaultNetwork: NetworkConfig = {
-  vtepSubnet: '44.128.0.0/20',
+/** DC/OS's tunnel addresses, for a cluster that is not told others. */
+const defaultSettings: NetworkSettings = {
+  vtepSubnet: parseCidr4('44.128.0.0/20'),
   vtepSubnet6: undefined,
-  vtepMacOui: '70:b3:d5:00:00:00',
-  vtepMtu: undefined,
+  vtepMacOui: parseOui('70:b3:d5:00:00:00'),
+  vtepMtu: 0,
   vni: 1024,
+  vtepName: 'vtep1024',
   vxlanPort: 64_000,
-  overlays: [],
+  quarantineMs: defaultQuarantineMs,
+  reclaimMs: undefined,
 };
 
-export const overlaysMax = 256;
-
-const subnet4 = address(parseCidr4, formatCidr4, '9.0.0.0/8');
-const subnet6 = address(parseCidr6, formatCidr6, 'fd01:b::/64');
+const subnet4: Schema<Cidr4> = parsedBy(parseCidr4, '9.0.0.0/8');
+const subnet6: Schema<Cidr6> = parsedBy(parseCidr6, 'fd01:b::/64');
 
 const overlay = section({
   name: matching(/^[a-z0-9-]{1,13}$/, '1 to 13 characters of [a-z0-9-]'),
   subnet: subnet4.optional(),
-  prefix: whole(0, 32, 'bits').optional(),
+  prefix: whole(1, prefixMax, 'bits').optional(),
   subnet6: subnet6.optional(),
-  prefix6: whole(0, 128, 'bits').optional(),
+  prefix6: whole(1, prefix6Max, 'bits').optional(),
   enabled: yesNo.optional(),
+}).transform(({ name, subnet, prefix, subnet6, prefix6, enabled = true }, context): Overlay => {
+  const missing = (key: string, beside: string) => {
+    context.addIssue({ code: 'custom', path: [key], message: `is missing beside ${beside}: they go together` });
+    return z.NEVER;
+  };
+  if (subnet === undefined && prefix !== undefined) return missing('subnet', 'prefix');
+  if (subnet6 === undefined && prefix6 !== undefined) return missing('subnet6', 'prefix6');
+  if (subnet !== undefined && prefix === undefined) return missing('prefix', 'subnet');
+  if (subnet6 !== undefined && prefix6 === undefined) return missing('prefix6', 'subnet6');
+  return {
+    name,
+    v4: subnet && { subnet, prefix: prefix ?? 0 },
+    v6: subnet6 && { subnet: subnet6, prefix: prefix6 ?? 0 },
+    enabled,
+  };
 });
 
 export const network = section({
   vtep_subnet: subnet4.optional(),
   vtep_subnet6: subnet6.optional(),
-  vtep_mac_oui: address(parseOui, formatMac, '70:b3:d5:00:00:00').optional(),
-  vtep_mtu: whole(68, 65_535, 'bytes').optional(),
-  vni: whole(1, 16_777_215).optional(),
+  vtep_mac_oui: parsedBy(parseOui, '70:b3:d5:00:00:00').optional(),
+  vtep_mtu: whole(mtuMin, mtuMax, 'bytes').optional(),
+  vni: whole(1, vniMax).optional(),
   vxlan_port: whole(1, 65_535).optional(),
   overlays: list(overlay, overlaysMax).optional(),
-}).transform(
-  (given): NetworkConfig => ({
-    vtepSubnet: given.vtep_subnet ?? defaultNetwork.vtepSubnet,
-    vtepSubnet6: given.vtep_subnet6,
-    vtepMacOui: given.vtep_mac_oui ?? defaultNetwork.vtepMacOui,
-    vtepMtu: given.vtep_mtu,
-    vni: given.vni ?? defaultNetwork.vni,
-    vxlanPort: given.vxlan_port ?? defaultNetwork.vxlanPort,
-    overlays: (given.overlays ?? []).map((each) => ({ ...pick(each), enabled: each.enabled ?? true })),
-  }),
-);
+});
 
-function pick({ name, subnet, prefix, subnet6, prefix6 }: z.infer<typeof overlay>): Omit<OverlayConfig, 'enabled'> {
-  return { name, subnet, prefix, subnet6, prefix6 };
+export const lease = section({
+  reclaim: neverOr('30s', '365d').optional(),
+  quarantine: duration('0s', '365d').optional(),
+});
+
+type Network = z.infer<typeof network> | undefined;
+type Lease = z.infer<typeof lease> | undefined;
+
+/** `reclaimSaid`: whether `lease.reclaim` is there; its value is undefined for `never`, too. */
+export function networkConfig(given: Network, lease: Lease, reclaimSaid: boolean): NetworkConfig {
+  const mentioned: Partial<NetworkSettings> = {
+    ...(given?.vtep_subnet && { vtepSubnet: given.vtep_subnet }),
+    ...(given?.vtep_subnet6 && { vtepSubnet6: given.vtep_subnet6 }),
+    ...(given?.vtep_mac_oui !== undefined && { vtepMacOui: given.vtep_mac_oui }),
+    ...(given?.vtep_mtu !== undefined && { vtepMtu: given.vtep_mtu }),
+    ...(given?.vni !== undefined && { vni: given.vni }),
+    ...(given?.vxlan_port !== undefined && { vxlanPort: given.vxlan_port }),
+    ...(lease?.quarantine !== undefined && { quarantineMs: lease.quarantine }),
+    ...(reclaimSaid && { reclaimMs: lease?.reclaim }),
+  };
+  const quarantineMs = defaultQuarantine(lease?.reclaim);
+  return { mentioned, settings: { ...defaultSettings, quarantineMs, ...mentioned }, overlays: given?.overlays };
 }
 
-export const networkSettings: readonly Setting[] = [
-  {
-    key: 'network.vtep_subnet',
-    flag: '--vtep-subnet',
-    takes: 'CIDR',
-    as: 'text',
-    about: 'IPv4 network of the tunnel endpoints; its size bounds the number of agents',
-    default: defaultNetwork.vtepSubnet,
-  },
-  {
-    key: 'network.vtep_subnet6',
-    flag: '--vtep-subnet6',
-    takes: 'CIDR',
-    as: 'text',
-    about: 'IPv6 network of the tunnel endpoints; without it they have no IPv6 address',
-  },
-  {
-    key: 'network.vtep_mac_oui',
-    flag: '--vtep-mac-oui',
-    takes: 'MAC',
-    as: 'text',
-    about: 'first three bytes of the tunnel endpoints’ MAC addresses; the low three are zero',
-    default: defaultNetwork.vtepMacOui,
-  },
-  {
-    key: 'network.vtep_mtu',
-    flag: '--vtep-mtu',
-    takes: 'BYTES',
-    as: 'number',
-    about: 'MTU of the tunnel endpoints',
-    default: 'the underlay’s less 50 (IPv4) or 70 (IPv6)',
-  },
-  { key: 'network.vni', flag: '--vni', takes: 'N', as: 'number', about: 'VXLAN network identifier', default: '1024' },
-  {
-    key: 'network.vxlan_port',
-    flag: '--vxlan-port',
-    takes: 'PORT',
-    as: 'number',
-    about: 'UDP port of the VXLAN',
-    default: '64000',
-  },
-  {
-    key: 'network.overlays',
-    flag: '--overlay',
-    takes: 'NAME=VALUE,…',
-    as: 'overlay',
-    repeated: true,
-    about:
-      'an overlay, as name=dcos,subnet=9.0.0.0/8,prefix=24 (or subnet6=,prefix6=; enabled=false lets nothing); in a file a list of objects with these keys',
-    default: 'none',
-  },
-];
+/** The shortest rest that a block may have under this TTL is what it has by default. */
+function defaultQuarantine(reclaimMs: number | undefined): number {
+  if (reclaimMs === undefined) return defaultQuarantineMs;
+  return Math.max(quarantineUnderReclaimMinMs, Math.ceil(reclaimMs / 4));
+}
+
+/** What is wrong with the network as a whole; looked at only when each value by itself is right. */
+export function networkFindings(document: ConfigDocument): readonly Finding[] {
+  const given = network.optional().safeParse(document.at('network'));
+  const times = lease.optional().safeParse(document.at('lease'));
+  if (!given.success || !times.success) return [];
+  const { settings, overlays } = networkConfig(given.data, times.data, true);
+  const refusal = checkNetwork(settings, overlays ?? []);
+  if (refusal === undefined) return [];
+  if (refusal.field === 'lease.quarantine') return [quarantineFinding(document, settings)];
+  return [{ path: pathOf(refusal.field), message: refusal.message.replace(`${refusal.field}: `, '') }];
+}
+
+/** In the words of the file, rather than milliseconds. */
+function quarantineFinding(document: ConfigDocument, { reclaimMs }: NetworkSettings): Finding {
+  const [quarantine, reclaim] = [document.at('lease', 'quarantine'), document.at('lease', 'reclaim')].map(showValue);
+  const least = formatDuration(defaultQuarantine(reclaimMs));
+  const message = `${quarantine} is too short beside lease.reclaim ${reclaim}: at least ${least} (15 minutes, or a fourth of the TTL if that is longer) is allowed`;
+  return { path: ['lease', 'quarantine'], message };
+}
+
+/** `network.overlays[0].name` → its steps. */
+function pathOf(field: string): Path {
+  return field.split(/[.[\]]+/).flatMap((step) => (step === '' ? [] : [/^[0-9]+$/.test(step) ? Number(step) : step]));
+}

@@ -77,9 +77,9 @@ export const path: Schema<string> = reading('a path of 1 to 4096 characters is a
   return found;
 });
 
-/** An address or network by its parser, in the canonical form that `format` gives. */
-export function address<T>(parse: (text: string) => T, format: (parsed: T) => string, like: string): Schema<string> {
-  return reading(`one like ${like} is allowed`, (value) => format(parse(text(value))));
+/** A value by its parser, which throws `AddressError`. */
+export function parsedBy<T>(parse: (text: string) => T, like: string): Schema<T> {
+  return reading(`one like ${like} is allowed`, (value) => parse(text(value)));
 }
 
 const hostPortAllowed = 'HOST:PORT is allowed, like 127.0.0.1:7070';

@@ -1,0 +1,60 @@
+/** The parts that command definitions are made of, so that all of them look and behave alike. */
+import { type Command, InvalidArgumentError, Option } from 'commander';
+import type { Terminal } from '#cli/terminal.js';
+
+/** What a module of `commands/` exports: it turns an empty command into the whole of it. */
+export type Define = (command: Command, terminal: Terminal) => void;
+
+/** Adds the options that say which masters to ask, and for how long. */
+export function connects(command: Command): Command {
+  return command
+    .addOption(
+      new Option(
+        '--master <HOST:PORT,…>',
+        'masters to ask; any will do (or SUBLET_MASTER; default 127.0.0.1:7070)',
+      ).helpGroup('Connection:'),
+    )
+    .addOption(
+      new Option('--timeout <TIME>', 'how long to wait for each master (default 10s)').helpGroup('Connection:'),
+    );
+}
+
+/** As `connects`, with a choice of output. */
+export function connectsAndPrints(command: Command): Command {
+  return connects(command.addOption(outputOption()));
+}
+
+/** Table or JSON; without a default of commander's, which would hide what is said before the command's name. */
+export function outputOption(): Option {
+  return new Option('-o, --output <FORM>', 'print a table (default), or the response as canonical proto JSON').choices([
+    'table',
+    'json',
+  ]);
+}
+
+/** A write may be bound to what was looked at. */
+export function writes(command: Command): Command {
+  return connectsAndPrints(command).addOption(
+    new Option('--expected-revision <N>', 'refuse if anything has changed since this revision').argParser(wholeNumber),
+  );
+}
+
+const exampleWidth = 78;
+
+/** Adds examples to the help: a command line and what it is good for, each. */
+export function examples(command: Command, ...lines: readonly (readonly [string, string])[]): Command {
+  const room = Math.max(...lines.map(([line]) => line.length));
+  const aside = lines.every(([, what]) => room + what.length + 8 <= exampleWidth);
+  const text = lines.map(([line, what]) =>
+    aside ? `  $ ${line.padEnd(room)}  # ${what}` : `  # ${what}\n  $ ${line}`,
+  );
+  return command.addHelpText('after', `\nExamples:\n${text.join('\n')}`);
+}
+
+/** For commander: a whole number ≥ 0, or a usage error. */
+export function wholeNumber(text: string): number {
+  const value = /^[0-9]{1,16}$/.test(text) ? Number(text) : Number.NaN;
+  if (!Number.isSafeInteger(value))
+    throw new InvalidArgumentError('a whole number from 0 to 9007199254740991 is allowed.');
+  return value;
+}

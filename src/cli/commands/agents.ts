@@ -1,0 +1,161 @@
+/** `sublet agents [ID]`: which agent holds what, and how it is. */
+import { operatorService } from '#api/services.js';
+import { connectsAndPrints, type Define, examples } from '#cli/command-kit.js';
+import { usage } from '#cli/failure.js';
+import { type Operator, operate, print } from '#cli/operator.js';
+import { type Cell, formatFacts, formatTable } from '#cli/table.js';
+import type { Terminal } from '#cli/terminal.js';
+import { ago, clockTime, overlayState, plural, presence } from '#cli/words.js';
+import { sublet } from '#proto/sublet.js';
+
+type Agent = sublet.v1.Agent.$Properties;
+type AgentOverlay = sublet.v1.AgentOverlay.$Properties;
+
+const pageSize = 1_000;
+/** 65,536 agents are what a /8 of /24s holds; this is sixteen times as many. */
+const pagesMax = 1_024;
+
+export const define: Define = (command, terminal) => {
+  connectsAndPrints(command)
+    .description('Which agent holds what. With an ID, everything about that agent.')
+    .argument('[ID]', 'one agent')
+    .option('--live', 'only agents that were heard within 30 seconds')
+    .option('--silent', 'only agents that were not')
+    .option('--stale', 'answer from what this master has, without asking the others');
+  examples(
+    command,
+    ['sublet agents', 'all of them'],
+    ['sublet agents agent-1', 'one, with its bridges and VTEP'],
+    ['sublet agents --silent', 'who has not been heard'],
+    ['sublet agents -o json | jq -r .agents[].nodeIp', 'for scripts'],
+  );
+  command.action((id: string | undefined, options: { live?: true; silent?: true; stale?: true }) =>
+    operate(command, terminal, async (operator) => {
+      const stale = options.stale === true;
+      if (id === undefined) await list(operator, presenceOf(options), stale);
+      else await one(operator, id, stale);
+    }),
+  );
+};
+
+function presenceOf({ live, silent }: { live?: true; silent?: true }): sublet.v1.PresenceState {
+  const { PresenceState } = sublet.v1;
+  if (live && silent) throw usage('--live and --silent exclude one another: leave both out to see all agents');
+  if (live) return PresenceState.PRESENCE_STATE_LIVE;
+  return silent ? PresenceState.PRESENCE_STATE_SILENT : PresenceState.PRESENCE_STATE_UNSPECIFIED;
+}
+
+async function one(operator: Operator, agentId: string, stale: boolean): Promise<void> {
+  const response = await operator.client.call(operatorService.getAgent, { agentId, stale }, { idempotent: true });
+  const { terminal } = operator;
+  print(operator, operatorService.getAgent, response, () => formatAgent(response.agent ?? {}, terminal));
+}
+
+async function list(operator: Operator, presence: sublet.v1.PresenceState, stale: boolean): Promise<void> {
+  const { terminal } = operator;
+  const agents: Agent[] = [];
+  let pageToken = '';
+  for (let page = 0; page < pagesMax; page++) {
+    const request = { pageSize, pageToken, presence, stale };
+    const response = await operator.client.call(operatorService.listAgents, request, { idempotent: true });
+    agents.push(...response.agents);
+    pageToken = response.nextPageToken;
+    if (pageToken !== '') continue;
+    const whole = new sublet.v1.ListAgentsResponse({ agents, revision: response.revision });
+    print(operator, operatorService.listAgents, whole, () => formatAgents(agents, terminal));
+    return;
+  }
+  throw new Error(`the masters' list of agents has no end: ${pagesMax} pages of ${pageSize}`);
+}
+
+/** One line per agent and overlay. On a terminal the agent is named once; in a pipe each line is complete. */
+export function formatAgents(agents: readonly Agent[], terminal: Terminal): string {
+  if (agents.length === 0) return 'No agents. One registers with `sublet agent --master HOST:PORT`.\n';
+  const rows = agents.flatMap((agent) => {
+    const head: readonly Cell[] = [
+      { text: agent.agentId ?? '', style: 'bold' },
+      agent.reachable === false ? { text: `${agent.nodeIp} (lost)`, style: 'red' } : (agent.nodeIp ?? ''),
+      presence(agent.presence, terminal.now()),
+      withoutPrefix(agent.vxlan?.vtepIp),
+    ];
+    const overlays = (agent.overlays ?? []).map(overlayCells);
+    if (overlays.length === 0) return [[...head, '-', '-', '-']];
+    const blank: readonly Cell[] = terminal.columns === undefined ? head : ['', '', '', ''];
+    return overlays.map((cells, at) => [...(at === 0 ? head : blank), ...cells]);
+  });
+  const columns = [
+    { title: 'AGENT', least: 10 },
+    { title: 'NODE IP', least: 9 },
+    { title: 'PRESENCE' },
+    { title: 'VTEP' },
+    { title: 'OVERLAY' },
+    { title: 'SUBNET' },
+    { title: 'ON THE HOST', least: 6 },
+  ];
+  const table = formatTable(columns, rows, terminal);
+  return terminal.columns === undefined ? table : `${table}${terminal.paint('dim', plural(agents.length, 'agent'))}\n`;
+}
+
+function overlayCells(overlay: AgentOverlay): readonly Cell[] {
+  return [overlay.info?.name ?? '', subnets(overlay), overlayState(overlay.state)];
+}
+
+function subnets({ subnet, subnet6 }: AgentOverlay): string {
+  return [subnet, subnet6].filter(Boolean).join(' ') || '-';
+}
+
+function withoutPrefix(address: string | null | undefined): string {
+  return address?.replace(/\/.*$/, '') || '-';
+}
+
+/** Everything about one agent. */
+export function formatAgent(agent: Agent, terminal: Terminal): string {
+  const now = terminal.now();
+  const vxlan = agent.vxlan;
+  const ttl = agent.lease?.ttlSeconds ?? 0;
+  const facts: readonly (readonly [string, Cell | undefined])[] = [
+    ['agent', { text: agent.agentId ?? '', style: 'bold' }],
+    ['host name', agent.hostname || undefined],
+    ['node ip', agent.nodeIp ?? ''],
+    ['reachable', agent.reachable === false ? lostAddress : undefined],
+    ['presence', presence(agent.presence, now)],
+    [
+      'last heard',
+      agent.presence?.lastHeard ? `${ago(agent.presence.lastHeard, now)} ago`.replace('now ago', 'now') : undefined,
+    ],
+    ['registered', clockTime(agent.registeredAt, now)],
+    ['instance', agent.instanceId ?? ''],
+    ['lease', `epoch ${agent.lease?.epoch ?? 0}, ${ttl === 0 ? 'until it is released' : `TTL ${ttl} s`}`],
+    ['vtep', [vxlan?.vtepIp, vxlan?.vtepIp6].filter(Boolean).join('  ') || '-'],
+    ['vtep mac', vxlan?.vtepMac ?? '-'],
+    [
+      'vxlan',
+      `${vxlan?.vtepName ?? '-'}, VNI ${vxlan?.vni ?? 0}, UDP port ${vxlan?.vxlanPort ?? 0}${mtu(vxlan?.vtepMtu)}`,
+    ],
+  ];
+  const given = facts.flatMap(([name, value]) => (value === undefined ? [] : [[name, value] as const]));
+  return (
+    formatFacts(given, terminal) + (agent.overlays ?? []).map((each) => `\n${formatOverlay(each, terminal)}`).join('')
+  );
+}
+
+const lostAddress: Cell = { text: 'no: another agent has its node ip, and peers do not route to it', style: 'red' };
+
+function mtu(of: number | null | undefined): string {
+  return of ? `, MTU ${of}` : '';
+}
+
+function formatOverlay(overlay: AgentOverlay, terminal: Terminal): string {
+  const bridges = [overlay.mesosBridge, overlay.dockerBridge].flatMap((bridge) =>
+    bridge?.name ? [[bridge.name, [bridge.ip, bridge.ip6].filter(Boolean).join('  ')] as const] : [],
+  );
+  return formatFacts(
+    [
+      ['overlay', { text: overlay.info?.name ?? '', style: 'bold' }],
+      ['subnet', subnets(overlay)],
+      ...bridges,
+      ['on the host', overlayState(overlay.state)],
+    ],
+    terminal,
+  );
+}

@@ -1,0 +1,27 @@
+/** `sublet exclude OVERLAY RANGE`: a range of an overlay that nobody gets. */
+import { operatorService } from '#api/services.js';
+import { type Define, examples, writes } from '#cli/command-kit.js';
+import { subnetArgument } from '#cli/commands/subnet-argument.js';
+import { operate, print } from '#cli/operator.js';
+
+export const define: Define = (command, terminal) => {
+  writes(command)
+    .description(
+      'Lets a range of an overlay to nobody: addresses that are used elsewhere, say. What is held in it stays held.',
+    )
+    .argument('<OVERLAY>', 'name of the overlay')
+    .argument('<RANGE>', 'one or more whole blocks, as a CIDR, IPv4 or IPv6');
+  examples(
+    command,
+    ['sublet exclude dcos 9.64.0.0/10', 'a quarter of 9.0.0.0/8'],
+    ['sublet unreserve dcos 9.64.0.0/10', 'and back again'],
+  );
+  command.action((overlay: string, text: string, options: { expectedRevision?: number }) =>
+    operate(command, terminal, async (operator) => {
+      const subnet = subnetArgument(text);
+      const request = { overlay, subnet, agentId: '', expectedRevision: options.expectedRevision ?? 0 };
+      const response = await operator.client.call(operatorService.reserve, request, { idempotent: false });
+      print(operator, operatorService.reserve, response, () => `Excluded ${subnet} of ${overlay}.\n`);
+    }),
+  );
+};

@@ -1,0 +1,55 @@
+/** `sublet history`: the last changes of the plan. */
+import { operatorService } from '#api/services.js';
+import { connectsAndPrints, type Define, examples, wholeNumber } from '#cli/command-kit.js';
+import { usage } from '#cli/failure.js';
+import { operate, print } from '#cli/operator.js';
+import { type Cell, formatTable } from '#cli/table.js';
+import type { Terminal } from '#cli/terminal.js';
+import { clockTime } from '#cli/words.js';
+import type { sublet } from '#proto/sublet.js';
+
+const limitMax = 1_000;
+
+export const define: Define = (command, terminal) => {
+  connectsAndPrints(command)
+    .description('What changed, when and by whom, oldest first. The masters keep the last 10,000 changes.')
+    .option('--agent <ID>', 'only what concerns this agent')
+    .option('--from <REVISION>', 'only changes after this revision', wholeNumber)
+    .option('--limit <N>', 'at most this many, the newest (1 to 1000; default 100)', wholeNumber)
+    .option('--stale', 'answer from what this master has, without asking the others');
+  examples(
+    command,
+    ['sublet history', 'the last 100 changes'],
+    ['sublet history --agent agent-1', 'what happened to one agent'],
+    ['sublet history --from 4711 -o json', 'everything since a revision, for scripts'],
+  );
+  type Options = { agent?: string; from?: number; limit?: number; stale?: true };
+  command.action(({ agent = '', from = 0, limit = 0, stale = undefined }: Options) =>
+    operate(command, terminal, async (operator) => {
+      if (limit > limitMax) throw usage(`--limit: ${limit} is out of range: 1 to ${limitMax} is allowed`);
+      const request = { agentId: agent, fromRevision: from, limit, stale: stale === true };
+      const response = await operator.client.call(operatorService.listHistory, request, { idempotent: true });
+      print(operator, operatorService.listHistory, response, () => formatHistory(response, terminal));
+    }),
+  );
+};
+
+export function formatHistory({ entries }: sublet.v1.ListHistoryResponse, terminal: Terminal): string {
+  if (entries.length === 0) return 'No changes.\n';
+  const now = terminal.now();
+  const rows = entries.map(({ revision, time, what, who, subjects, detail }): readonly Cell[] => [
+    String(revision ?? 0),
+    clockTime(time, now),
+    { text: what ?? '', style: 'bold' },
+    who ?? '',
+    [...(subjects ?? []), detail ?? ''].filter(Boolean).join(' '),
+  ]);
+  const columns = [
+    { title: 'REVISION', align: 'right' as const },
+    { title: 'TIME' },
+    { title: 'WHAT' },
+    { title: 'WHO', least: 10 },
+    { title: 'OF', least: 12 },
+  ];
+  return formatTable(columns, rows, terminal);
+}

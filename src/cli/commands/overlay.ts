@@ -1,0 +1,135 @@
+/** `sublet overlay add|enable|disable|grow|remove`: changes the overlays of the network. */
+import type { Command } from 'commander';
+import { operatorService } from '#api/services.js';
+import { type Define, examples, wholeNumber, writes } from '#cli/command-kit.js';
+import { subnetArgument } from '#cli/commands/subnet-argument.js';
+import { usage } from '#cli/failure.js';
+import { type Operator, operate, print } from '#cli/operator.js';
+import type { Terminal } from '#cli/terminal.js';
+import type { sublet } from '#proto/sublet.js';
+
+type Overlay = sublet.v1.Overlay.$Properties;
+type Written = { readonly expectedRevision?: number };
+
+export const define: Define = (command, terminal) => {
+  command.description('Adds, enables, disables, grows or removes an overlay. Every agent learns of it at once.');
+  add(command, terminal);
+  setEnabled(command, terminal, 'enable', 'let this overlay to agents again', true);
+  setEnabled(command, terminal, 'disable', 'let no more of this overlay; what is held stays held', false);
+  grow(command, terminal);
+  remove(command, terminal);
+  examples(
+    command,
+    ['sublet overlay add dcos --subnet 9.0.0.0/8 --prefix 24', 'a /24 of it per agent'],
+    ['sublet overlay disable dcos', 'let no more of it'],
+  );
+};
+
+type AddOptions = Written & { subnet?: string; prefix?: number; subnet6?: string; prefix6?: number; disabled?: true };
+
+function add(group: Command, terminal: Terminal): void {
+  const command = writes(group.command('add').summary('add an overlay'))
+    .description('Adds an overlay. Agents that run get their piece of it within 30 seconds.')
+    .argument('<NAME>', '1 to 13 characters of [a-z0-9-]')
+    .option('--subnet <CIDR>', 'its IPv4 network')
+    .option('--prefix <BITS>', 'length of an agent’s piece of it, like 24', wholeNumber)
+    .option('--subnet6 <CIDR>', 'its IPv6 network')
+    .option('--prefix6 <BITS>', 'length of an agent’s piece of it, like 80', wholeNumber)
+    .option('--disabled', 'let nothing of it until it is enabled');
+  examples(
+    command,
+    ['sublet overlay add dcos --subnet 9.0.0.0/8 --prefix 24', 'IPv4'],
+    ['sublet overlay add both --subnet 9.0.0.0/8 --prefix 24 --subnet6 fd01:b::/64 --prefix6 80', 'both'],
+  );
+  command.action((name: string, options: AddOptions) =>
+    operate(command, terminal, async (operator) => {
+      const overlay = overlayOf(name, options);
+      const request = { overlay, expectedRevision: options.expectedRevision ?? 0 };
+      const response = await operator.client.call(operatorService.addOverlay, request, { idempotent: false });
+      print(operator, operatorService.addOverlay, response, () => `Added ${described(response.overlay ?? {})}.\n`);
+    }),
+  );
+}
+
+function overlayOf(name: string, { subnet, prefix, subnet6, prefix6, disabled }: AddOptions): Overlay {
+  if (subnet === undefined && subnet6 === undefined) throw usage('--subnet or --subnet6 is needed');
+  if ((subnet === undefined) !== (prefix === undefined)) throw usage('--subnet and --prefix go together');
+  if ((subnet6 === undefined) !== (prefix6 === undefined)) throw usage('--subnet6 and --prefix6 go together');
+  return {
+    name,
+    enabled: disabled !== true,
+    ...(subnet === undefined ? {} : { subnet: subnetArgument(subnet, '--subnet'), prefix: prefix ?? 0 }),
+    ...(subnet6 === undefined ? {} : { subnet6: subnetArgument(subnet6, '--subnet6'), prefix6: prefix6 ?? 0 }),
+  };
+}
+
+function setEnabled(group: Command, terminal: Terminal, name: string, summary: string, enabled: boolean): void {
+  const command = writes(group.command(name).summary(summary))
+    .description(`${capital(summary)}.`)
+    .argument('<NAME>', 'the overlay');
+  examples(command, [`sublet overlay ${name} dcos`, summary]);
+  command.action((overlay: string, options: Written) =>
+    operate(command, terminal, (operator) => update(operator, { name: overlay, enabled }, options)),
+  );
+}
+
+function grow(group: Command, terminal: Terminal): void {
+  const command = writes(group.command('grow').summary('give an overlay a larger subnet'))
+    .description('Gives an overlay a larger subnet, one that contains the one it has. What is held stays where it is.')
+    .argument('<NAME>', 'the overlay')
+    .option('--subnet <CIDR>', 'a supernet of its IPv4 network')
+    .option('--subnet6 <CIDR>', 'a supernet of its IPv6 network');
+  examples(command, ['sublet overlay grow dcos --subnet 8.0.0.0/7', 'twice as much']);
+  command.action((name: string, options: Written & { subnet?: string; subnet6?: string }) =>
+    operate(command, terminal, (operator) => {
+      const { subnet, subnet6 } = options;
+      if (subnet === undefined && subnet6 === undefined) throw usage('--subnet or --subnet6 is needed');
+      const larger = {
+        ...(subnet === undefined ? {} : { subnet: subnetArgument(subnet, '--subnet') }),
+        ...(subnet6 === undefined ? {} : { subnet6: subnetArgument(subnet6, '--subnet6') }),
+      };
+      return update(operator, { name, ...larger }, options);
+    }),
+  );
+}
+
+async function update(
+  operator: Operator,
+  change: sublet.v1.UpdateOverlayRequest.$Properties,
+  { expectedRevision = 0 }: Written,
+) {
+  const request = { ...change, expectedRevision };
+  const response = await operator.client.call(operatorService.updateOverlay, request, { idempotent: false });
+  print(operator, operatorService.updateOverlay, response, () => `Now ${described(response.overlay ?? {})}.\n`);
+}
+
+function remove(group: Command, terminal: Terminal): void {
+  const command = writes(group.command('remove').summary('remove an overlay that nobody holds'))
+    .description('Removes an overlay. Refused while agents hold a piece of it: disable it, and release them first.')
+    .argument('<NAME>', 'the overlay');
+  examples(
+    command,
+    ['sublet overlay disable dcos', 'let no more of it'],
+    ['sublet overlay remove dcos', 'once nobody holds any'],
+  );
+  command.action((name: string, options: Written) =>
+    operate(command, terminal, async (operator) => {
+      const request = { name, expectedRevision: options.expectedRevision ?? 0 };
+      const response = await operator.client.call(operatorService.removeOverlay, request, { idempotent: false });
+      print(operator, operatorService.removeOverlay, response, () => `Removed ${name}.\n`);
+    }),
+  );
+}
+
+/** `dcos: 9.0.0.0/8 in pieces of /24, enabled` */
+function described({ name, subnet, prefix, subnet6, prefix6, enabled }: Overlay): string {
+  const spaces = [
+    ...(subnet ? [`${subnet} in pieces of /${prefix ?? 0}`] : []),
+    ...(subnet6 ? [`${subnet6} in pieces of /${prefix6 ?? 0}`] : []),
+  ];
+  return `${name ?? ''}: ${[...spaces, enabled ? 'enabled' : 'disabled'].join(', ')}`;
+}
+
+function capital(text: string): string {
+  return text.slice(0, 1).toUpperCase() + text.slice(1);
+}

@@ -1,0 +1,30 @@
+/** `sublet release ID…`: takes back what agents hold. */
+import { operatorService } from '#api/services.js';
+import { type Define, examples, writes } from '#cli/command-kit.js';
+import { operate, print } from '#cli/operator.js';
+import { plural } from '#cli/words.js';
+
+export const define: Define = (command, terminal) => {
+  writes(command)
+    .description(
+      'Takes back what these agents hold: all of them, or none if one can’t be. What was held rests in quarantine before it is let again; an agent that still runs registers afresh.',
+    )
+    .argument('<ID...>', 'agents to release')
+    .option('--force', 'release also agents that are live');
+  examples(
+    command,
+    ['sublet release agent-7', 'a host that is gone for good'],
+    ['sublet release agent-7 agent-8 --force', 'although they may be live'],
+    ['sublet agents --silent', 'who has not been heard, first'],
+  );
+  command.action((agentIds: string[], options: { force?: true; expectedRevision?: number }) =>
+    operate(command, terminal, async (operator) => {
+      const request = { agentIds, force: options.force === true, expectedRevision: options.expectedRevision ?? 0 };
+      const response = await operator.client.call(operatorService.releaseAgents, request, { idempotent: false });
+      print(operator, operatorService.releaseAgents, response, () => {
+        const rests = response.released.length === 0 ? '' : `; resting now: ${response.released.join(', ')}`;
+        return `Released ${plural(agentIds.length, 'agent')}${rests}.\n`;
+      });
+    }),
+  );
+};

@@ -1,0 +1,100 @@
+/** `sublet status`: how the masters and agents are, as the master that is asked sees it. */
+import { clusterService } from '#api/services.js';
+import { connectsAndPrints, type Define, examples } from '#cli/command-kit.js';
+import { operate, print } from '#cli/operator.js';
+import { type Cell, formatFacts, formatTable, wrap } from '#cli/table.js';
+import { printable, type Terminal } from '#cli/terminal.js';
+import { ago, count, role } from '#cli/words.js';
+import type { sublet } from '#proto/sublet.js';
+
+type Status = sublet.v1.GetStatusResponse;
+
+export const define: Define = (command, terminal) => {
+  connectsAndPrints(command).description(
+    'How the masters and agents are, as the master that is asked sees it. It answers also when there is no leader.',
+  );
+  examples(
+    command,
+    ['sublet status', 'the master on this machine'],
+    ['sublet status --master 10.0.0.2:7070', 'as that one sees it'],
+    ['sublet status -o json | jq .warnings', 'for scripts'],
+  );
+  command.action(() =>
+    operate(command, terminal, async (operator) => {
+      const status = await operator.client.call(clusterService.getStatus, {}, { idempotent: true });
+      print(operator, clusterService.getStatus, status, () => formatStatus(status, terminal));
+    }),
+  );
+};
+
+export function formatStatus(status: Status, terminal: Terminal): string {
+  const parts = [formatFacts(facts(status), terminal), members(status, terminal)];
+  if (status.silentAgents.length > 0) parts.push(silent(status, terminal));
+  if (status.warnings.length > 0) parts.push(warnings(status, terminal));
+  return parts.join('\n');
+}
+
+function facts(status: Status): readonly (readonly [string, Cell])[] {
+  const leader: Cell = status.leader === '' ? { text: 'none: nothing can be changed', style: 'red' } : status.leader;
+  const { live = 0, silent = 0, total = 0 } = status.agents ?? {};
+  const behind = status.commitIndex - status.appliedIndex;
+  return [
+    ['cluster', status.clusterId],
+    ['leader', leader],
+    ['term', String(status.term)],
+    ['revision', `${status.appliedIndex}${behind > 0 ? ` (${count(behind)} behind what is committed)` : ''}`],
+    ['agents', status.leader === '' ? count(total) : `${count(total)}: ${count(live)} live, ${count(silent)} silent`],
+    ...(status.adoption ? [['adoption', adoption] as const] : []),
+    ['answered by', `${status.name}, version ${status.version}`],
+  ];
+}
+
+const adoption: Cell = { text: 'on: only what agents still hold is let, until an operator ends it', style: 'yellow' };
+
+function members({ members, leader }: Status, terminal: Terminal): string {
+  const rows = members.map((member): readonly Cell[] => {
+    const leads = leader !== '' && member.name === leader;
+    return [
+      { text: member.name ?? '', style: 'bold' },
+      leads ? { text: 'leader', style: 'green' } : role(member.role),
+      member.api || '-',
+      member.peer ?? '',
+      member.matchIndex === null || member.matchIndex === undefined ? '-' : String(member.matchIndex),
+      member.self ? 'here' : ago(member.lastContact, terminal.now()) || '-',
+    ];
+  });
+  const columns = [
+    { title: 'MASTER', least: 8 },
+    { title: 'ROLE' },
+    { title: 'API', least: 12 },
+    { title: 'PEERS', least: 12 },
+    { title: 'MATCH', align: 'right' as const },
+    { title: 'HEARD' },
+  ];
+  return formatTable(columns, rows, terminal);
+}
+
+function silent({ silentAgents, agents }: Status, terminal: Terminal): string {
+  const rows = silentAgents.map(({ agentId, nodeIp, silentSince }): readonly Cell[] => [
+    agentId ?? '',
+    nodeIp ?? '',
+    { text: ago(silentSince, terminal.now()), style: 'yellow' },
+  ]);
+  const table = formatTable(
+    [{ title: 'SILENT AGENT', least: 12 }, { title: 'NODE IP' }, { title: 'FOR' }],
+    rows,
+    terminal,
+  );
+  const left = (agents?.silent ?? 0) - rows.length;
+  return left > 0 ? `${table}and ${count(left)} more: sublet agents --silent\n` : table;
+}
+
+function warnings({ warnings }: Status, terminal: Terminal): string {
+  return warnings
+    .map(({ message, remedy }) => {
+      const said = wrap(printable(message ?? ''), terminal.columns && terminal.columns - 2, '  ');
+      const mend = remedy ? `  ${terminal.paint('cyan', printable(remedy))}\n` : '';
+      return `${terminal.paint('yellow', '!')} ${said}\n${mend}`;
+    })
+    .join('');
+}

@@ -1,0 +1,106 @@
+/** `sublet watch`: every change of the plan as it happens, across the deaths of masters. */
+
+import { status } from '@grpc/grpc-js';
+import { isServiceError, NoMasterError } from '#api/master-client.js';
+import { responseJson } from '#api/proto-json.js';
+import { agentService } from '#api/services.js';
+import { connectsAndPrints, type Define, examples, wholeNumber } from '#cli/command-kit.js';
+import { type Operator, operate } from '#cli/operator.js';
+import { PlanPicture } from '#cli/plan-picture.js';
+import type { sublet } from '#proto/sublet.js';
+
+type WatchResponse = sublet.v1.WatchResponse;
+
+/** Masters tried in a row without a word from any of them, times the number of masters. */
+const roundsMax = 20;
+const retryMs = 500;
+
+export const define: Define = (command, terminal) => {
+  connectsAndPrints(command)
+    .description(
+      'Every change as it happens, until it is stopped with Ctrl-C. When a master goes away, the next one goes on where it stopped. With -o json one response of AgentService/Watch a line, the snapshot that it begins with included.',
+    )
+    .option('--from <REVISION>', 'begin after this revision, with all that has happened since', wholeNumber)
+    .option('--cluster-id <ID>', 'with --from: the cluster that the revision is of');
+  examples(
+    command,
+    ['sublet watch', 'from now on'],
+    ['sublet watch -o json | jq -c .changes', 'for scripts'],
+    ['sublet watch --from 4711 --cluster-id sublet', 'what came after revision 4711'],
+  );
+  command.action((options: { from?: number; clusterId?: string }) =>
+    operate(command, terminal, (operator) => new Watch(operator, options.clusterId ?? '', options.from ?? 0).run()),
+  );
+};
+
+class Watch {
+  readonly #operator: Operator;
+  readonly #picture = new PlanPicture();
+  #clusterId: string;
+  #revision: number;
+  #failures: { master: string; reason: string }[] = [];
+  /** A stream that began with a snapshot repeats what is known; only what differs is told, and of the first one nothing. */
+  #begun = false;
+
+  constructor(operator: Operator, clusterId: string, revision: number) {
+    this.#operator = operator;
+    this.#clusterId = clusterId;
+    this.#revision = revision;
+  }
+
+  /** Never resolves: rejects when no master can be watched. */
+  async run(): Promise<void> {
+    const { client } = this.#operator;
+    const masters = new Set<string>();
+    for (;;) {
+      const master = client.current;
+      const reason = await this.#stream();
+      masters.add(master);
+      this.#failures.push({ master, reason });
+      if (this.#failures.length >= roundsMax * masters.size) {
+        throw new NoMasterError([...new Map(this.#failures.map((each) => [each.master, each])).values()]);
+      }
+      client.next();
+      await new Promise((resolve) => setTimeout(resolve, retryMs));
+    }
+  }
+
+  /** Follows one stream to its end. @throws ServiceError when asking another master would not help */
+  #stream(): Promise<string> {
+    const request = { clusterId: this.#clusterId, fromRevision: this.#revision };
+    const stream = this.#operator.client.serverStream(agentService.watch, request);
+    return new Promise((resolve, reject) => {
+      stream.on('data', (response: WatchResponse) => {
+        this.#failures = [];
+        this.#take(response);
+      });
+      stream.on('end', () => resolve('it ended the watch'));
+      stream.on('error', (error) => {
+        if (!isServiceError(error)) reject(error);
+        else if (passing.has(error.code)) resolve(error.details);
+        else reject(error);
+      });
+    });
+  }
+
+  #take(response: WatchResponse): void {
+    const { output, terminal } = this.#operator;
+    if (output === 'json') terminal.write(`${JSON.stringify(responseJson(agentService.watch, response))}\n`);
+    const told = this.#picture.take(response);
+    if (output === 'table' && this.#begun) for (const line of told) terminal.write(`${line}\n`);
+    if (response.snapshotBegin) this.#clusterId = response.snapshotBegin.clusterId ?? '';
+    const revision = response.snapshotEnd?.revision ?? response.changes?.revision ?? response.progress?.revision;
+    if (revision === null || revision === undefined) return;
+    this.#revision = revision;
+    if (!this.#begun && output === 'table') terminal.note(this.#picture.introduction(revision));
+    this.#begun = true;
+  }
+}
+
+const passing: ReadonlySet<status> = new Set([
+  status.UNAVAILABLE,
+  status.CANCELLED,
+  status.UNKNOWN,
+  status.INTERNAL,
+  status.RESOURCE_EXHAUSTED,
+]);

@@ -1,0 +1,127 @@
+/** What `sublet config check` says of a file: whose configuration it is, what it means, or what is wrong with it. */
+import { readFileSync } from 'node:fs';
+import { formatCidr } from '#address/ip.js';
+import { formatMac } from '#address/mac.js';
+import { exitCodes, Failure, usage } from '#cli/failure.js';
+import { type Cell, formatFacts } from '#cli/table.js';
+import type { Terminal } from '#cli/terminal.js';
+import { type AgentConfig, loadAgentConfig } from '#config/agent-config.js';
+import { formatDuration } from '#config/duration.js';
+import { formatHostPort } from '#config/host-port.js';
+import { type ConfigKind, configKind } from '#config/kind.js';
+import { loadMasterConfig, type MasterConfig } from '#config/master-config.js';
+import type { NetworkConfig } from '#config/network-config.js';
+import { ConfigError, formatProblem, type Problem } from '#config/problem.js';
+import type { Overlay } from '#ipam/network.js';
+
+/** Reads a configuration file; `-` is the standard input. @throws Failure when it can't be read */
+export function readConfigFile(file: string): { readonly name: string; readonly text: string } {
+  if (file === '-') return { name: 'stdin', text: readFileSync(0, 'utf8') };
+  try {
+    return { name: file, text: readFileSync(file, 'utf8') };
+  } catch (error) {
+    const code = error instanceof Error && 'code' in error ? String(error.code) : '';
+    const why = { ENOENT: 'there is no such file', EACCES: 'it may not be read', EISDIR: 'it is a folder' }[code];
+    if (why === undefined) throw error;
+    throw new Failure(exitCodes.refused, `${file}: ${why}`);
+  }
+}
+
+/** @throws Failure when the file can't be used */
+export function checkConfig(file: string, wanted: ConfigKind | undefined, terminal: Terminal): void {
+  const source = { file: readConfigFile(file) };
+  const kind = wanted ?? configKind(source.file.text);
+  if (kind === undefined) {
+    throw usage(
+      `${source.file.name}: its keys don’t tell whose configuration it is: say --kind master or --kind agent`,
+    );
+  }
+  const loaded = describeOrFail(source.file.name, () =>
+    kind === 'master'
+      ? described(loadMasterConfig(source), masterFacts)
+      : described(loadAgentConfig(source), agentFacts),
+  );
+  terminal.write(
+    `${terminal.paint('green', 'ok')}  ${source.file.name} is the configuration of ${kind === 'master' ? 'a master' : 'an agent'}.\n\n`,
+  );
+  terminal.write(formatFacts(loaded.facts, terminal));
+  for (const warning of loaded.warnings) {
+    terminal.write(`${terminal.paint('yellow', '!')} ${formatProblem(warning)}\n`);
+  }
+}
+
+type Facts = readonly (readonly [string, Cell])[];
+
+function described<Config>(
+  { config, warnings }: { readonly config: Config; readonly warnings: readonly Problem[] },
+  facts: (config: Config) => Facts,
+): { readonly facts: Facts; readonly warnings: readonly Problem[] } {
+  return { facts: facts(config), warnings };
+}
+
+/** Runs `load`; what is wrong with the configuration comes out as a failure that lists it. */
+export function describeOrFail<T>(name: string, load: () => T): T {
+  try {
+    return load();
+  } catch (error) {
+    if (!(error instanceof ConfigError)) throw error;
+    const { length } = error.problems;
+    const count = length === 1 ? 'a problem' : `${length} problems`;
+    throw new Failure(exitCodes.refused, `${name} can’t be used: ${count}`, error.problems.map(formatProblem));
+  }
+}
+
+function masterFacts(config: MasterConfig): Facts {
+  const { cluster, raft, network } = config;
+  return [
+    ['name', config.name],
+    ['data', config.dataDir],
+    ['api', formatHostPort(config.listen)],
+    ['peers', formatHostPort(config.peerListen)],
+    ['http', formatHostPort(config.httpListen)],
+    ['cluster', cluster.id],
+    ['members', cluster.members.map(({ name, peer }) => `${name} at ${formatHostPort(peer)}`).join(', ')],
+    ...networkFacts(network),
+    ['raft', `heartbeat ${raft.heartbeatMs} ms, election ${raft.electionMs} ms, ${raft.retainEntries} entries kept`],
+  ];
+}
+
+function networkFacts({ settings, overlays }: NetworkConfig): Facts {
+  const { vtepSubnet, vtepSubnet6, vtepMacOui, vtepMtu, vni, vxlanPort, reclaimMs, quarantineMs } = settings;
+  const vtep = [vtepSubnet, vtepSubnet6].flatMap((subnet) => (subnet === undefined ? [] : [formatCidr(subnet)]));
+  const mtu = vtepMtu === 0 ? '' : `, MTU ${vtepMtu}`;
+  const reclaim =
+    reclaimMs === undefined ? 'last until they are released' : `end after ${formatDuration(reclaimMs)} of silence`;
+  return [
+    ['vteps', `${vtep.join(' and ')}, MAC ${formatMac(vtepMacOui)}, VNI ${vni}, UDP port ${vxlanPort}${mtu}`],
+    ...(overlays ?? []).map((overlay) => ['overlay', describe(overlay)] as const),
+    ...(overlays?.length ? [] : [['overlays', 'none: add one with `sublet overlay add`'] as const]),
+    ['leases', `${reclaim}; blocks rest ${formatDuration(quarantineMs)}`],
+  ];
+}
+
+function describe({ name, v4, v6, enabled }: Overlay): string {
+  const spaces = [v4, v6].flatMap((space) => (space ? [`${formatCidr(space.subnet)} in /${space.prefix}s`] : []));
+  return `${name}: ${spaces.join(' and ')}${enabled ? '' : ', disabled'}`;
+}
+
+function agentFacts(config: AgentConfig): Facts {
+  const { networkConfig } = config;
+  const wanted = [
+    networkConfig.allocateSubnet ? 'subnets' : 'no subnets',
+    networkConfig.mesosBridge ? 'm- bridges' : 'no m- bridges',
+    networkConfig.dockerBridge ? 'd- bridges' : 'no d- bridges',
+    networkConfig.enableIpv6 ? 'IPv6' : 'no IPv6',
+    `MTU ${networkConfig.overlayMtu}`,
+  ];
+  return [
+    ['id', config.id ?? 'the host name'],
+    ['node ip', config.nodeIp ?? 'the source address of the route to the masters'],
+    ['masters', config.masters.map(formatHostPort).join(', ')],
+    ['state', config.stateDir],
+    ['http', formatHostPort(config.httpListen)],
+    ['network', config.network === 'plan' ? 'plan: changes nothing on this host' : 'linux'],
+    ['wants', wanted.join(', ')],
+    ['cni', `${config.cniDir}, style ${config.cniStyle}`],
+  ];
+}

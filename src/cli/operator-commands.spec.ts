@@ -1,0 +1,249 @@
+import assert from 'node:assert/strict';
+import { status as code } from '@grpc/grpc-js';
+import { clusterService, operatorService } from '#api/services.js';
+import { run } from '#cli/program.js';
+import { CannedMaster, Refused } from '#cli/testing/canned-master.js';
+import { RecordedTerminal } from '#cli/testing/recorded-terminal.js';
+import { agent1, agent2, history, overlays, status } from '#cli/testing/samples.js';
+import { sublet } from '#proto/sublet.js';
+
+const { v1 } = sublet;
+
+describe('what operators ask', () => {
+  let master: CannedMaster;
+  const zone = process.env.TZ;
+
+  before(async () => {
+    process.env.TZ = 'UTC';
+    master = await new CannedMaster()
+      .on(clusterService.getStatus, () => status)
+      .on(operatorService.listAgents, ({ pageToken }) =>
+        pageToken === '' ? { agents: [agent1], nextPageToken: 'more', revision: 9 } : { agents: [agent2], revision: 9 },
+      )
+      .on(operatorService.getAgent, ({ agentId }) => {
+        if (agentId === 'agent-1') return { agent: agent1, revision: 9 };
+        throw new Refused(code.NOT_FOUND, `agent_id: "${agentId}" holds nothing`);
+      })
+      .on(operatorService.listOverlays, () => overlays)
+      .on(operatorService.listHistory, () => history)
+      .on(operatorService.lookup, ({ ip }) => ({
+        ip,
+        kind: v1.LookupKind.LOOKUP_KIND_OVERLAY,
+        overlay: 'dcos',
+        subnet: '9.0.0.0/24',
+        blockState: v1.BlockState.BLOCK_STATE_HELD,
+        agentId: 'agent-1',
+        bridge: 'm-dcos',
+        nodeIp: '10.0.0.1',
+        revision: 9,
+      }))
+      .on(operatorService.releaseAgents, ({ agentIds, force }) => {
+        if (!force) throw new Refused(code.FAILED_PRECONDITION, `agent_ids: "${agentIds[0]}" is live`);
+        return { revision: 10, released: ['9.0.0.0/24'] };
+      })
+      .on(operatorService.reserve, () => {
+        throw new Refused(code.UNKNOWN, 'leadership was lost on the way');
+      })
+      .on(operatorService.listReservations, () => ({
+        reservations: [
+          { overlay: 'dcos', subnet: '9.0.50.0/24', agentId: 'db-1' },
+          { overlay: 'dcos', subnet: '9.64.0.0/10' },
+        ],
+      }))
+      .on(operatorService.addOverlay, ({ overlay }) => ({ overlay: overlay ?? null, revision: 11 }))
+      .listen();
+  });
+  after(async () => {
+    if (zone === undefined) delete process.env.TZ;
+    else process.env.TZ = zone;
+    await master[Symbol.asyncDispose]();
+  });
+
+  async function ran(columns: number | undefined, ...args: readonly string[]) {
+    const terminal = new RecordedTerminal(columns);
+    const exit = await run([...args, '--master', master.address], terminal);
+    return { exit, out: terminal.out, notes: terminal.notes };
+  }
+
+  const golden: readonly (readonly [string, number | undefined, readonly string[], readonly string[]])[] = [
+    [
+      'how the cluster is',
+      80,
+      ['status'],
+      [
+        'cluster      sublet',
+        'leader       m1',
+        'term         3',
+        'revision     1234',
+        'agents       2: 1 live, 1 silent',
+        'answered by  m2, version 0.1.0',
+        '',
+        'MASTER  ROLE      API             PEERS           MATCH  HEARD',
+        'm1      leader    10.0.0.11:7070  10.0.0.11:7071      -  now',
+        'm2      follower  10.0.0.12:7070  10.0.0.12:7071      -  here',
+        'm3      follower  -               10.0.0.13:7071      -  1m15s',
+        '',
+        'SILENT AGENT  NODE IP   FOR',
+        'agent-2       10.0.0.2  1h2m',
+        '',
+        '! overlay dcos is full: 65536 of 65536 pieces are held, reserved, excluded or',
+        '  resting, so new agents do not get it',
+        '  sublet overlay grow dcos --subnet CIDR',
+      ],
+    ],
+    [
+      'who holds what, on a terminal',
+      80,
+      ['agents'],
+      [
+        'AGENT    NODE IP   PRESENCE     VTEP        OVERLAY  SUBNET       ON THE HOST',
+        'agent-1  10.0.0.1  live         44.128.0.1  dcos     9.0.0.0/24   ok',
+        '                                            dcos6    fd01:b::/80  failed: Docke…',
+        'agent-2  10.0.0.2  silent 1h2m  44.128.0.2  -        -            -',
+        '2 agents',
+      ],
+    ],
+    [
+      'who holds what, in a pipe, each line complete',
+      undefined,
+      ['agents'],
+      [
+        'AGENT    NODE IP   PRESENCE     VTEP        OVERLAY  SUBNET       ON THE HOST',
+        'agent-1  10.0.0.1  live         44.128.0.1  dcos     9.0.0.0/24   ok',
+        'agent-1  10.0.0.1  live         44.128.0.1  dcos6    fd01:b::/80  failed: Docker does not answer at /var/run/docker.sock',
+        'agent-2  10.0.0.2  silent 1h2m  44.128.0.2  -        -            -',
+      ],
+    ],
+    [
+      'one agent',
+      80,
+      ['agents', 'agent-1'],
+      [
+        'agent       agent-1',
+        'host name   host-1.example',
+        'node ip     10.0.0.1',
+        'presence    live',
+        'last heard  4s ago',
+        'registered  2025-05-31 11:00:00',
+        'instance    6d1f0c9e-1111-4222-8333-444455556666',
+        'lease       epoch 7, until it is released',
+        'vtep        44.128.0.1/20  fd01:a::1/64',
+        'vtep mac    70:b3:d5:80:00:01',
+        'vxlan       vtep1024, VNI 1024, UDP port 64000',
+        '',
+        'overlay      dcos',
+        'subnet       9.0.0.0/24',
+        'm-dcos       9.0.0.0/25',
+        'd-dcos       9.0.0.128/25',
+        'on the host  ok',
+        '',
+        'overlay      dcos6',
+        'subnet       fd01:b::/80',
+        'm-dcos6      fd01:b::/81',
+        'd-dcos6      fd01:b:0:0:0:8000::/81',
+        'on the host  failed: Docker does not answer at /var/run/docker.sock',
+      ],
+    ],
+    [
+      'how full the overlays are',
+      80,
+      ['overlays'],
+      [
+        'OVERLAY  SUBNET       PIECES  LETS  HELD  RESERVED  EXCLUDED  RESTING    FREE',
+        'dcos     9.0.0.0/8    /24     yes      1         1    16,384        2  49,148',
+        'dcos6    fd01:b::/64  /80     no       1         0         0        0  65,535',
+        'VTEPs                                  2         0         0        0   4,092',
+      ],
+    ],
+    [
+      'whose address it is',
+      80,
+      ['lookup', '9.0.0.7'],
+      [
+        'address  9.0.0.7',
+        'is       an address of an overlay',
+        'overlay  dcos',
+        'subnet   9.0.0.0/24',
+        'state    held',
+        'agent    agent-1',
+        'node ip  10.0.0.1',
+        'bridge   m-dcos',
+      ],
+    ],
+    [
+      'what happened',
+      80,
+      ['history'],
+      [
+        'REVISION  TIME                 WHAT               WHO      OF',
+        '       2  2025-05-31 11:00:00  configure-network           44.128.0.0/20 establ…',
+        '       7  11:50:00             register           agent-1  9.0.0.0/24 fd01:b::/…',
+      ],
+    ],
+    [
+      'what is reserved',
+      80,
+      ['reservations'],
+      ['OVERLAY  SUBNET       FOR', 'dcos     9.0.50.0/24  db-1', 'dcos     9.64.0.0/10  nobody (excluded)'],
+    ],
+    ['what was released', 80, ['release', 'agent-1', '--force'], ['Released 1 agent; resting now: 9.0.0.0/24.']],
+    [
+      'what was added',
+      80,
+      ['overlay', 'add', 'x', '--subnet', '9.0.0.0/8', '--prefix', '24'],
+      ['Added x: 9.0.0.0/8 in pieces of /24, enabled.'],
+    ],
+  ];
+  for (const [title, columns, args, lines] of golden) {
+    it(`shows ${title}`, async () => {
+      const { exit, out, notes } = await ran(columns, ...args);
+      assert.equal(notes, '');
+      assert.equal(out, `${lines.join('\n')}\n`);
+      assert.equal(exit, 0);
+      if (columns !== undefined) for (const line of out.split('\n')) assert.ok(line.length <= columns, line);
+    });
+  }
+
+  it('prints canonical JSON, all pages as one response', async () => {
+    const { out } = await ran(undefined, 'agents', '-o', 'json');
+    const parsed = JSON.parse(out);
+    assert.deepEqual(Object.keys(parsed), ['agents', 'revision']);
+    assert.equal(parsed.revision, '9');
+    assert.deepEqual(
+      parsed.agents.map(({ agentId }: { agentId: string }) => agentId),
+      ['agent-1', 'agent-2'],
+    );
+    assert.equal(parsed.agents[0].overlays[0].state.status, 'OVERLAY_STATUS_OK');
+  });
+
+  it('takes the masters and the output also before the command’s name', async () => {
+    const terminal = new RecordedTerminal();
+    assert.equal(await run(['--master', master.address, '-o', 'json', 'status'], terminal), 0);
+    assert.equal(JSON.parse(terminal.out).clusterId, 'sublet');
+  });
+
+  it('asks for canonical addresses', async () => {
+    await ran(80, 'lookup', 'FD01:B:0::1');
+    assert.deepEqual(Object(master.asked.at(-1)?.request).ip, 'fd01:b::1');
+  });
+
+  it('ends with 1 when it is refused, in the master’s words', async () => {
+    const refused = await ran(80, 'release', 'agent-1');
+    assert.deepEqual(refused, {
+      exit: 1,
+      out: '',
+      notes: 'sublet: agent_ids: "agent-1" is live [FAILED_PRECONDITION]\n',
+    });
+    const unknown = await ran(80, 'agents', 'nobody');
+    assert.deepEqual(unknown, { exit: 1, out: '', notes: 'sublet: agent_id: "nobody" holds nothing [NOT_FOUND]\n' });
+  });
+
+  it('says so when it can’t be known what came of a change', async () => {
+    const { exit, notes } = await ran(80, 'exclude', 'dcos', '9.64.0.0/10');
+    assert.equal(exit, 1);
+    assert.equal(
+      notes,
+      'sublet: leadership was lost on the way [UNKNOWN]\n  It may or may not have happened: look with `sublet history` before asking again.\n',
+    );
+  });
+});

@@ -1,0 +1,76 @@
+/** What the commands of operators share: which masters, which form of output, and the call itself. */
+import type { Command } from 'commander';
+import { MasterClient } from '#api/master-client.js';
+import type { Method } from '#api/method.js';
+import { responseJson } from '#api/proto-json.js';
+import { argument, usage } from '#cli/failure.js';
+import { masterFailure } from '#cli/refusal-words.js';
+import type { Terminal } from '#cli/terminal.js';
+import { parseDuration } from '#config/duration.js';
+import { formatHostPort, parseHostPort } from '#config/host-port.js';
+
+export type Operator = {
+  readonly client: MasterClient;
+  readonly output: 'table' | 'json';
+  readonly terminal: Terminal;
+};
+
+/** The nearest value of an option: the command's own, or one given before the command's name. */
+function option(command: Command, name: string): unknown {
+  for (let at: Command | null = command; at !== null; at = at.parent) {
+    if (at.getOptionValueSource(name) !== undefined && at.getOptionValueSource(name) !== 'default') {
+      return at.getOptionValue(name);
+    }
+  }
+  return undefined;
+}
+
+const mastersMax = 9;
+
+/** The masters to ask: `--master`, else SUBLET_MASTER, else the one on this machine. */
+export function mastersOf(command: Command): readonly string[] {
+  const flag = option(command, 'master');
+  const [name, text] =
+    typeof flag === 'string' ? ['--master', flag] : ['SUBLET_MASTER', process.env.SUBLET_MASTER || '127.0.0.1:7070'];
+  const masters = text.split(',').map((each) => formatHostPort(argument(name, each.trim(), parseHostPort)));
+  if (masters.length > mastersMax) throw usage(`${name}: ${masters.length} addresses are more than ${mastersMax}`);
+  return masters;
+}
+
+/** Runs a command's work against the masters; whatever they refuse comes out as a `Failure`. */
+export async function operate(
+  command: Command,
+  terminal: Terminal,
+  work: (operator: Operator) => Promise<void>,
+): Promise<void> {
+  const output = option(command, 'output') === 'json' ? 'json' : 'table';
+  const timeout = option(command, 'timeout');
+  const client = new MasterClient({ masters: mastersOf(command), ...timeoutOf(timeout) });
+  try {
+    await work({ client, output, terminal });
+  } catch (error) {
+    throw masterFailure(error);
+  } finally {
+    client.close();
+  }
+}
+
+function timeoutOf(text: unknown): { readonly timeoutMs?: number } {
+  if (typeof text !== 'string') return {};
+  const timeoutMs = parseDuration(text);
+  if (timeoutMs === undefined || timeoutMs < 1 || timeoutMs > 600_000) {
+    throw usage(`--timeout: "${text}" is no length of time from 1ms to 10m, like 5s`);
+  }
+  return { timeoutMs };
+}
+
+/** Prints a response: as canonical proto JSON, or as `table` has it. */
+export function print<Request, RequestDecoded extends Request, Response, ResponseDecoded extends Response>(
+  { output, terminal }: Operator,
+  method: Method<Request, RequestDecoded, Response, ResponseDecoded>,
+  response: Response,
+  table: () => string,
+): void {
+  if (output === 'json') terminal.write(`${JSON.stringify(responseJson(method, response), undefined, 2)}\n`);
+  else terminal.write(table());
+}

@@ -1,0 +1,173 @@
+/**
+ * The `sublet` command and its subcommands. Their names and summaries are here; everything else of a command is in
+ * its module, which is loaded when the command is called, so that `sublet --help` loads nothing but this.
+ */
+import { Command, CommanderError } from 'commander';
+import { type Define, examples, outputOption } from '#cli/command-kit.js';
+import { exitCodes, Failure } from '#cli/failure.js';
+import type { Terminal } from '#cli/terminal.js';
+import { version } from '#cli/version.js';
+
+type Entry = {
+  readonly name: string;
+  readonly summary: string;
+  readonly group: string;
+  readonly load: () => Promise<{ readonly define: Define }>;
+};
+
+const look = 'Look:';
+const change = 'Change:';
+const running = 'Run:';
+
+export const commands: readonly Entry[] = [
+  {
+    name: 'config',
+    group: running,
+    summary: 'check a configuration file without starting',
+    load: () => import('#cli/commands/config.js'),
+  },
+  {
+    name: 'version',
+    group: running,
+    summary: 'the version of this program',
+    load: () => import('#cli/commands/version.js'),
+  },
+  {
+    name: 'status',
+    group: look,
+    summary: 'how the masters and agents are',
+    load: () => import('#cli/commands/status.js'),
+  },
+  { name: 'agents', group: look, summary: 'which agent holds what', load: () => import('#cli/commands/agents.js') },
+  {
+    name: 'overlays',
+    group: look,
+    summary: 'the overlays, and how full they are',
+    load: () => import('#cli/commands/overlays.js'),
+  },
+  { name: 'lookup', group: look, summary: 'whose address is this?', load: () => import('#cli/commands/lookup.js') },
+  {
+    name: 'history',
+    group: look,
+    summary: 'what changed, when, and by whom',
+    load: () => import('#cli/commands/history.js'),
+  },
+  { name: 'watch', group: look, summary: 'every change as it happens', load: () => import('#cli/commands/watch.js') },
+  {
+    name: 'reservations',
+    group: look,
+    summary: 'what is kept for somebody, or for nobody',
+    load: () => import('#cli/commands/reservations.js'),
+  },
+  {
+    name: 'network',
+    group: look,
+    summary: 'the whole network; grow its VTEP subnet',
+    load: () => import('#cli/commands/network.js'),
+  },
+  {
+    name: 'release',
+    group: change,
+    summary: 'take back what agents hold',
+    load: () => import('#cli/commands/release.js'),
+  },
+  {
+    name: 'reserve',
+    group: change,
+    summary: 'keep a block for one agent',
+    load: () => import('#cli/commands/reserve.js'),
+  },
+  { name: 'exclude', group: change, summary: 'let a range to nobody', load: () => import('#cli/commands/exclude.js') },
+  {
+    name: 'unreserve',
+    group: change,
+    summary: 'end a reservation or an exclusion',
+    load: () => import('#cli/commands/unreserve.js'),
+  },
+  {
+    name: 'overlay',
+    group: change,
+    summary: 'add, enable, disable, grow or remove an overlay',
+    load: () => import('#cli/commands/overlay.js'),
+  },
+];
+
+/** The program, with each command still empty: it is filled when it is called. */
+export function makeProgram(terminal: Terminal): Command {
+  const program = new Command('sublet')
+    .description('Sublet lets subnets: a replicated address plan for overlay networks.')
+    .version(version, '-V, --version', 'the version of this program')
+    .helpOption('-h, --help', 'this help; `sublet COMMAND --help` for a command')
+    .helpCommand(false)
+    .enablePositionalOptions()
+    .showHelpAfterError('  See: sublet --help')
+    .exitOverride()
+    .configureOutput({
+      writeOut: (text) => terminal.write(text),
+      writeErr: (text) => terminal.note(text),
+      getOutHelpWidth: () => Math.min(terminal.columns ?? 100, 100),
+      getErrHelpWidth: () => Math.min(terminal.columns ?? 100, 100),
+      outputError: (text, write) => write(usageError(text, terminal)),
+    })
+    .configureHelp({
+      styleTitle: (title) => terminal.paint('bold', title),
+      helpWidth: Math.min(terminal.columns ?? 100, 100),
+    })
+    .option('--master <HOST:PORT,…>', 'masters to ask (or SUBLET_MASTER; default 127.0.0.1:7070)')
+    .addOption(outputOption())
+    .hook('preSubcommand', async (_, command) => {
+      await fill(command, terminal);
+    });
+  examples(
+    program,
+    ['sublet dev', 'three masters and three agents, here'],
+    ['sublet agents', 'who holds what'],
+    ['sublet lookup 9.0.1.7 -o json', 'whose address is this?'],
+  );
+  for (const { name, summary, group } of commands)
+    program.command(name).summary(summary).description(summary).helpGroup(group);
+  return program;
+}
+
+/** Loads a command's module into it. */
+export async function fill(command: Command, terminal: Terminal): Promise<void> {
+  const entry = commands.find(({ name }) => name === command.name());
+  if (entry === undefined) return;
+  (await entry.load()).define(command, terminal);
+  point(command, `sublet ${command.name()}`);
+}
+
+/** Wrong use points to the help of the command at hand. */
+function point(command: Command, path: string): void {
+  command.helpCommand(false).showHelpAfterError(`  See: ${path} --help`);
+  for (const inner of command.commands) point(inner, `${path} ${inner.name()}`);
+}
+
+/** `sublet help status` is `sublet status --help`. */
+export function withoutHelpCommand(args: readonly string[]): readonly string[] {
+  return args[0] === 'help' ? [...args.slice(1), '--help'] : args;
+}
+
+/** commander's words in ours: who says it, and where to read on. */
+function usageError(text: string, terminal: Terminal): string {
+  const said = text
+    .replace(/^error: /, '')
+    .trim()
+    .replaceAll('\n', ' ');
+  return `${terminal.paintNote('red', 'sublet:')} ${said}\n`;
+}
+
+/** Runs one command line. @returns the exit code; only a bug is thrown. */
+export async function run(args: readonly string[], terminal: Terminal): Promise<number> {
+  try {
+    await makeProgram(terminal).parseAsync(withoutHelpCommand(args), { from: 'user' });
+    return exitCodes.done;
+  } catch (error) {
+    // Help and version that were asked for end with 0; anything else that commander ends for is wrong use.
+    if (error instanceof CommanderError) return error.exitCode === 0 ? exitCodes.done : exitCodes.usage;
+    if (!(error instanceof Failure)) throw error;
+    terminal.note(`${terminal.paintNote('red', 'sublet:')} ${error.message}\n`);
+    for (const hint of error.hints) terminal.note(`  ${hint}\n`);
+    return error.exitCode;
+  }
+}

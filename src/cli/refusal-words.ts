@@ -1,0 +1,43 @@
+/** What masters answer when they say no, and what a client meets when there is none, as failures of a command. */
+import { status } from '@grpc/grpc-js';
+import { isServiceError, NoMasterError } from '#api/master-client.js';
+import { exitCodes, Failure } from '#cli/failure.js';
+
+const hints: Partial<Record<status, readonly string[]>> = {
+  [status.UNKNOWN]: ['It may or may not have happened: look with `sublet history` before asking again.'],
+  [status.DEADLINE_EXCEEDED]: ['It may or may not have happened: look with `sublet history` before asking again.'],
+  [status.UNAVAILABLE]: ['Ask again in a moment. `sublet status` tells who leads.'],
+  [status.UNIMPLEMENTED]: ['That master is of another version: `sublet status` tells which.'],
+  [status.INTERNAL]: ['That is a bug. The log of the master has the details.'],
+};
+
+/** The failure that this error is to a person; any other error is thrown as it is. */
+export function masterFailure(error: unknown): Failure {
+  if (error instanceof NoMasterError) {
+    const attempts = error.attempts.map(({ master, reason }) => `${master}: ${shortReason(reason)}`);
+    const unreached = error.attempts.every(({ reason }) => neverSent(reason));
+    const advice = unreached
+      ? 'Name the masters with --master HOST:PORT[,…] or SUBLET_MASTER; `sublet dev` starts a cluster on this machine.'
+      : 'Ask again in a moment. `sublet status` tells who leads.';
+    return new Failure(exitCodes.noMaster, ['no master reachable', ...attempts].join('\n  '), [advice]);
+  }
+  if (isServiceError(error)) {
+    const code: status = error.code;
+    return new Failure(exitCodes.refused, `${error.details} [${status[code]}]`, hints[code] ?? []);
+  }
+  throw error;
+}
+
+function neverSent(reason: string): boolean {
+  return /ECONNREFUSED|No connection established|Name resolution failed|ETIMEDOUT|EHOSTUNREACH|ENETUNREACH/.test(
+    reason,
+  );
+}
+
+/** What grpc-js says of a connection, without what only it understands. */
+function shortReason(reason: string): string {
+  if (/ECONNREFUSED/.test(reason)) return 'nothing listens there (connection refused)';
+  if (/Name resolution failed/.test(reason)) return 'the host name is not known';
+  const [, last] = /Last error: (.*?)(?:\. Resolution note.*)?$/.exec(reason) ?? [];
+  return last ?? reason;
+}

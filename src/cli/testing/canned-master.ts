@@ -1,0 +1,59 @@
+/** A gRPC server on loopback that answers as it is told, for what the command line does with answers. */
+import { type handleUnaryCall, Server, ServerCredentials, type status } from '@grpc/grpc-js';
+import { definition, type Method } from '#api/method.js';
+
+export class CannedMaster implements AsyncDisposable {
+  readonly #server = new Server();
+  /** What was asked, in order: the method's path and the request. */
+  readonly asked: { readonly path: string; readonly request: unknown }[] = [];
+  /** HOST:PORT, once it listens. */
+  address = '';
+
+  /** Answers this method with what `answer` gives, or refuses with what it throws: `Refused`. */
+  on<Request, RequestDecoded extends Request, Response, ResponseDecoded extends Response>(
+    method: Method<Request, RequestDecoded, Response, ResponseDecoded>,
+    answer: (request: RequestDecoded) => Response,
+  ): this {
+    const { path } = method;
+    const handle: handleUnaryCall<RequestDecoded, Response> = ({ request }, done) => {
+      this.asked.push({ path, request });
+      try {
+        done(null, answer(request));
+      } catch (error) {
+        if (!(error instanceof Refused)) throw error;
+        done({ code: error.code, details: error.message });
+      }
+    };
+    this.#server.register(
+      path,
+      handle,
+      definition(method).responseSerialize,
+      (bytes) => method.request.decode(bytes),
+      'unary',
+    );
+    return this;
+  }
+
+  async listen(): Promise<this> {
+    const port = await new Promise<number>((resolve, reject) => {
+      this.#server.bindAsync('127.0.0.1:0', ServerCredentials.createInsecure(), (error, bound) =>
+        error === null ? resolve(bound) : reject(error),
+      );
+    });
+    this.address = `127.0.0.1:${port}`;
+    return this;
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    this.#server.forceShutdown();
+  }
+}
+
+export class Refused extends Error {
+  readonly code: status;
+
+  constructor(code: status, message: string) {
+    super(message);
+    this.code = code;
+  }
+}

@@ -1,0 +1,41 @@
+/** A terminal that remembers what was written; its clock stands still. */
+import { plain, type Style, type Terminal } from '#cli/terminal.js';
+
+export class RecordedTerminal implements Terminal {
+  readonly columns: number | undefined;
+  out = '';
+  notes = '';
+
+  /** Without columns it is a pipe. */
+  constructor(columns?: number) {
+    this.columns = columns;
+  }
+
+  write(text: string): void {
+    this.out += text;
+  }
+
+  note(text: string): void {
+    this.notes += text;
+  }
+
+  paint(style: Style, text: string): string {
+    return plain(style, text);
+  }
+
+  paintNote(style: Style, text: string): string {
+    return plain(style, text);
+  }
+
+  now(): number {
+    return recordedNow;
+  }
+}
+
+/** 2025-06-01T12:00:00Z, in ms since 1970. */
+export const recordedNow = 1_748_779_200_000;
+
+/** The time so many seconds before the terminal's now, as the API has it. */
+export function secondsAgo(seconds: number): { seconds: number; nanos: number } {
+  return { seconds: recordedNow / 1_000 - seconds, nanos: 0 };
+}

@@ -1,0 +1,116 @@
+/** The API's enums, times and numbers as people read them. */
+import type { Cell } from '#cli/table.js';
+import { formatDuration } from '#config/duration.js';
+import { sublet } from '#proto/sublet.js';
+
+const { BlockState, LookupKind, MemberRole, OverlayStatus, PresenceState } = sublet.v1;
+type Timestamp = { readonly seconds?: number | null; readonly nanos?: number | null };
+
+/** Ms since 1970; undefined for a time that is not set. */
+export function milliseconds(time: Timestamp | null | undefined): number | undefined {
+  if (time === null || time === undefined) return undefined;
+  return (time.seconds ?? 0) * 1_000 + Math.floor((time.nanos ?? 0) / 1_000_000);
+}
+
+/** How long ago, in at most two units: `5m`, `2h30m`; under a second `now`. */
+export function ago(time: Timestamp | null | undefined, now: number): string {
+  const at = milliseconds(time);
+  if (at === undefined) return '';
+  const past = now - at;
+  return past < 1_000 ? 'now' : formatDuration(past - (past % 1_000), 2);
+}
+
+/** Local time of day for today, else the date with it: `14:03:07`, `2025-06-01 14:03:07`. */
+export function clockTime(time: Timestamp | null | undefined, now: number): string {
+  const at = milliseconds(time);
+  if (at === undefined) return '';
+  const local = (ms: number): string => new Date(ms - new Date(ms).getTimezoneOffset() * 60_000).toISOString();
+  const [day = '', clock = ''] = local(at).split('T');
+  return local(now).startsWith(day) ? clock.slice(0, 8) : `${day} ${clock.slice(0, 8)}`;
+}
+
+export function role(of: sublet.v1.MemberRole | null | undefined): string {
+  switch (of) {
+    case MemberRole.MEMBER_ROLE_LEADER:
+      return 'leader';
+    case MemberRole.MEMBER_ROLE_FOLLOWER:
+      return 'follower';
+    case MemberRole.MEMBER_ROLE_CANDIDATE:
+      return 'candidate';
+    case MemberRole.MEMBER_ROLE_LEARNER:
+      return 'learner';
+    default:
+      return '-';
+  }
+}
+
+type Presence = sublet.v1.Presence.$Properties | null | undefined;
+
+/** `live`, or `silent 5m`. */
+export function presence(of: Presence, now: number): Cell {
+  switch (of?.state) {
+    case PresenceState.PRESENCE_STATE_LIVE:
+      return { text: 'live', style: 'green' };
+    case PresenceState.PRESENCE_STATE_SILENT:
+      return { text: `silent ${ago(of.silentSince, now)}`.trimEnd(), style: 'yellow' };
+    default:
+      return '-';
+  }
+}
+
+type State = sublet.v1.OverlayState.$Properties | null | undefined;
+
+/** How the overlay is on the host: `ok`, `configuring`, `failed: …`; `-` before the host has said. */
+export function overlayState(of: State): Cell {
+  switch (of?.status) {
+    case OverlayStatus.OVERLAY_STATUS_OK:
+      return { text: 'ok', style: 'green' };
+    case OverlayStatus.OVERLAY_STATUS_FAILED:
+      return { text: `failed: ${of.error ?? ''}`, style: 'red' };
+    case OverlayStatus.OVERLAY_STATUS_CONFIGURING:
+      return { text: 'configuring', style: 'yellow' };
+    default:
+      return '-';
+  }
+}
+
+export function blockState(of: sublet.v1.BlockState | null | undefined): string {
+  switch (of) {
+    case BlockState.BLOCK_STATE_HELD:
+      return 'held';
+    case BlockState.BLOCK_STATE_RESERVED:
+      return 'reserved';
+    case BlockState.BLOCK_STATE_EXCLUDED:
+      return 'excluded';
+    case BlockState.BLOCK_STATE_QUARANTINED:
+      return 'resting (quarantined)';
+    case BlockState.BLOCK_STATE_FREE:
+      return 'free';
+    default:
+      return '-';
+  }
+}
+
+export function lookupKind(of: sublet.v1.LookupKind | null | undefined): string {
+  switch (of) {
+    case LookupKind.LOOKUP_KIND_OVERLAY:
+      return 'an address of an overlay';
+    case LookupKind.LOOKUP_KIND_VTEP:
+      return 'a tunnel endpoint (VTEP)';
+    case LookupKind.LOOKUP_KIND_NODE:
+      return 'the underlay address of a node';
+    default:
+      return 'in no overlay, no VTEP subnet, and no node’s address';
+  }
+}
+
+/** 65536 → `65,536`: three digits at a time. The largest that the API counts to stands for all beyond. */
+export function count(of: number | null | undefined): string {
+  const value = of ?? 0;
+  return value >= Number.MAX_SAFE_INTEGER ? '≥ 2^53' : value.toLocaleString('en-US');
+}
+
+/** `1 agent`, `2 agents`. */
+export function plural(of: number, noun: string): string {
+  return `${count(of)} ${noun}${of === 1 ? '' : 's'}`;
+}
