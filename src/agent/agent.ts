@@ -51,6 +51,7 @@ export class Agent {
   #fenced = false;
   #stopped = false;
   #cacheError = '';
+  #hostError = '';
   #termSavedAtMs = Number.NEGATIVE_INFINITY;
   #cancelHost: (() => void) | undefined;
   #cancelCacheDue: () => void = () => {};
@@ -106,9 +107,11 @@ export class Agent {
       : lease.network;
   }
 
-  /** Why the caches could not be written; empty if they could. */
-  get cacheErrors(): readonly string[] {
-    return [this.#cacheError, this.#peerCache.error].filter((error) => error !== '');
+  /** What is wrong in the agent itself, for the status. */
+  get troubles(): readonly string[] {
+    const cache = (error: string): string => (error === '' ? '' : `the cache can't be written: ${error}`);
+    const all = [cache(this.#cacheError), cache(this.#peerCache.error), this.#hostError];
+    return all.filter((trouble) => trouble !== '');
   }
 
   start(): void {
@@ -278,7 +281,7 @@ export class Agent {
   }
 
   #tellHost(): void {
-    const { host, settings, store } = this.#options;
+    const { host, settings, store, log } = this.#options;
     const lease = this.#lease;
     const { network } = this;
     const { picture } = this.table;
@@ -288,7 +291,15 @@ export class Agent {
     if (picture === undefined || picture.clusterId !== lease.clusterId) return;
     const { formerClusterIds } = store.identity;
     const leaseValid = this.term.valid;
-    host.update(hostInput({ lease, leaseValid, network, peers: picture.peers, settings, formerClusterIds }));
+    try {
+      host.update(hostInput({ lease, leaseValid, network, peers: picture.peers, settings, formerClusterIds }));
+      this.#hostError = '';
+    } catch (error) {
+      if (!(error instanceof Error)) throw error;
+      // A master sent what it never should; the host stays as it is.
+      this.#hostError = error.message;
+      log.error({ error: error.message }, 'what the masters say can not be put to the host');
+    }
   }
 
   #checkNodeIpLater(): void {

@@ -31,7 +31,7 @@ export type StreamEvents<Message> = {
   readonly ended: (error: MasterError) => void;
 };
 
-/** The calls. The promises reject with `MasterError` only. */
+/** The calls. Their promises settle within a bounded time, and reject with `MasterError` only. */
 export interface MasterApi {
   /** Idempotent: sent again to the next master until one answers or all have failed. */
   register(request: RegisterRequest): Promise<RegisterResponse>;

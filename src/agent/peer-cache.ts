@@ -44,7 +44,7 @@ export class PeerCache {
     this.#due = { atMs, cancel: clock.after(delayMs, () => void this.flush()) };
   }
 
-  /** Writes what is not written yet. Does not reject: a failure is logged, and the next change tries again. */
+  /** Writes what is not written yet. Does not reject: a failure is logged and tried again. */
   flush(): Promise<void> {
     this.#due?.cancel();
     this.#due = undefined;
@@ -62,7 +62,7 @@ export class PeerCache {
       await store.savePeers(picture);
       this.#error = '';
     } catch (error) {
-      this.#dirty = true;
+      this.changed('position');
       this.#error = error instanceof Error ? error.message : String(error);
       log.error({ error: this.#error }, 'the peers could not be cached');
     }

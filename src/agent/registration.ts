@@ -15,9 +15,14 @@ import type { Clock } from '#replica/clock.js';
 const unavailableBackoff: Backoff = { baseMs: 500, capMs: 10_000 };
 /** The masters are full, of requests or of leases. */
 const exhaustedBackoff: Backoff = { baseMs: 1_000, capMs: 60_000 };
-/** A holder counts as silent after 30 s: a reinstalled host gets in with the second or third try. */
-const refusedRetryMs = { from: 10_000, to: 20_000 };
-const invalidRetryMs = { from: 30_000, to: 60_000 };
+/**
+ * The masters said no. Soon at first, since a network may be just being founded; a holder counts as silent after 30 s,
+ * so that a reinstalled host gets in at most 20 s after that. Waits are drawn from the upper half.
+ */
+const refusedBackoff: Backoff = { baseMs: 1_000, capMs: 20_000 };
+const invalidBackoff: Backoff = { baseMs: 30_000, capMs: 60_000 };
+/** A request may be late by its own retries: so many rounds in a row are refused before the instance id is at fault. */
+const abortedRoundsMax = 2;
 
 /** What a request says besides who asks. */
 export type RegistrationContent = Omit<RegisterRequest, 'instanceId' | 'sequence'>;
@@ -64,6 +69,8 @@ export class Registration {
   #later: { readonly atMs: number; readonly cancel: () => void } | undefined;
   #cancelWait: () => void = () => {};
   #renewedInstance = false;
+  #abortedInRow = 0;
+  #refusedInRow = 0;
 
   constructor(options: RegistrationOptions) {
     this.#options = options;
@@ -119,6 +126,8 @@ export class Registration {
       this.#failed(round, outcome);
       return;
     }
+    this.#abortedInRow = 0;
+    this.#refusedInRow = 0;
     this.#decided({ kind: 'registered' });
     this.#options.granted(outcome);
   }
@@ -150,8 +159,7 @@ export class Registration {
       round.content = content;
       return content;
     } catch (error) {
-      const why = error instanceof Error ? error.message : String(error);
-      throw new MasterError('unavailable', 'not sent', `the request could not be made: ${why}`);
+      throw new MasterError('unavailable', 'not sent', `the request could not be made: ${messageOf(error)}`);
     }
   }
 
@@ -168,10 +176,10 @@ export class Registration {
         this.#overtaken(round, error);
         break;
       case 'refused':
-        this.#refused(error, between(refusedRetryMs.from, refusedRetryMs.to, random));
+        this.#refused(error, refusedBackoff);
         break;
       case 'invalid':
-        this.#refused(error, between(invalidRetryMs.from, invalidRetryMs.to, random));
+        this.#refused(error, invalidBackoff);
         break;
     }
   }
@@ -192,38 +200,49 @@ export class Registration {
   }
 
   /**
-   * A master has seen a newer request of this instance. Requests of one process only rise, so the state directory was
-   * put back from a backup or copied to a second host: from here on this is an installation of its own.
+   * A master has seen a newer request of this instance, or has ended the lease that this one was answered with. Requests
+   * of one process only rise; so if it happens again, the state directory was put back from a backup or copied to a
+   * second host, and from here on this is an installation of its own.
    */
   #overtaken(round: Round, error: MasterError): void {
-    const { store, log, random, newInstanceId } = this.#options;
-    if (this.#renewedInstance) {
-      this.#refused(error, between(refusedRetryMs.from, refusedRetryMs.to, random));
-      return;
+    this.#abortedInRow += 1;
+    if (this.#abortedInRow >= abortedRoundsMax) {
+      if (this.#renewedInstance || !this.#renewInstance(round, error)) {
+        this.#refused(error, refusedBackoff);
+        return;
+      }
     }
+    this.#round = undefined;
+    this.begin('the request was overtaken');
+  }
+
+  #renewInstance({ sequence }: Round, error: MasterError): boolean {
+    const { store, log, newInstanceId } = this.#options;
+    const { identity } = store;
     log.error(
-      { instanceId: store.identity.instanceId, sequence: round.sequence, error: error.message },
+      { instanceId: identity.instanceId, sequence, error: error.message },
       'the masters know a newer request of this instance: its state_dir was restored or copied; registering as a new instance',
     );
     try {
-      store.saveIdentity({ ...store.identity, instanceId: newInstanceId(), sequence: 0 });
+      store.saveIdentity({ ...identity, instanceId: newInstanceId(), sequence: 0 });
     } catch (cause) {
-      const why = cause instanceof Error ? cause.message : String(cause);
-      const message = `${error.message}; and no new instance_id could be written: ${why}`;
-      this.#refused(new MasterError('refused', error.status, message), refusedRetryMs.to);
-      return;
+      log.error({ error: messageOf(cause) }, 'no new instance id could be written');
+      return false;
     }
     this.#renewedInstance = true;
-    this.#round = undefined;
-    this.begin('a new instance id');
+    return true;
   }
 
-  #refused(error: MasterError, delayMs: number): void {
-    const { clock, log } = this.#options;
+  #refused(error: MasterError, backoff: Backoff): void {
+    const { clock, log, random } = this.#options;
+    // Half of the wait is certain: a refusal is an answer, and asking again at once would bring the same one.
+    const mostMs = backoffMs(backoff, this.#refusedInRow, () => 1);
+    const delayMs = between(mostMs / 2, mostMs, random);
+    this.#refusedInRow += 1;
     log.error({ status: error.status, error: error.message }, 'the masters refuse to register this agent');
     this.#decided({ kind: 'refused', error: error.message, untilMs: clock.now() + delayMs });
-    this.#options.refused(error);
     this.beginLater('refused before', delayMs);
+    this.#options.refused(error);
   }
 
   #decided(state: RegistrationState): void {
@@ -233,4 +252,8 @@ export class Registration {
     this.#again = undefined;
     if (again !== undefined && state.kind === 'registered') this.beginLater(again, 0);
   }
+}
+
+function messageOf(error: unknown): string {
+  return error instanceof Error ? error.message : String(error);
 }

@@ -1,0 +1,118 @@
+/** How an agent stands, as plain JSON for people and scripts, and whether it is ready. */
+import type { Agent, LeaseSource } from '#agent/agent.js';
+import type { Lease } from '#agent/lease.js';
+import type { RegistrationState } from '#agent/registration.js';
+import type { HostStatus } from '#host/status.js';
+
+export type AgentStatus = {
+  readonly agent_id: string;
+  readonly instance_id: string;
+  readonly hostname: string;
+  readonly network_mode: string;
+  /** The master that is asked first. */
+  readonly master: string;
+  readonly registration: {
+    readonly state: RegistrationState['kind'];
+    readonly error?: string;
+    /** ms until the masters are asked again. */
+    readonly next_in_ms?: number;
+  };
+  readonly lease: LeaseStatus | null;
+  readonly keep_alive: { readonly answered: number; readonly failures: number; readonly last_error: string };
+  readonly watch: {
+    readonly connected: boolean;
+    readonly cluster_id: string;
+    readonly revision: number;
+    readonly peers: number;
+    readonly failures: number;
+    readonly snapshots: number;
+    readonly last_error: string;
+  };
+  readonly host: HostStatus;
+  readonly ready: boolean;
+  /** Why it is not ready, and whatever else an operator should look at. */
+  readonly problems: readonly string[];
+};
+
+type LeaseStatus = {
+  readonly source: LeaseSource;
+  readonly valid: boolean;
+  /** ms; null: it does not run out. */
+  readonly ttl_left_ms: number | null;
+} & Pick<Lease, 'vxlan' | 'overlays' | 'problems'> & {
+    readonly cluster_id: string;
+    readonly epoch: number;
+    readonly node_ip: string;
+  };
+
+export function agentStatus(agent: Agent, networkMode: string): AgentStatus {
+  const { options, keepAlive, watch, table } = agent;
+  const { answered, failures, lastError } = keepAlive.counts;
+  const counts = watch.counts;
+  const unready = notReady(agent);
+  return {
+    agent_id: options.agentId,
+    instance_id: options.store.identity.instanceId,
+    hostname: options.hostname,
+    network_mode: networkMode,
+    master: options.api.current,
+    registration: registrationStatus(agent),
+    lease: leaseStatus(agent),
+    keep_alive: { answered, failures, last_error: lastError },
+    watch: {
+      connected: counts.connected,
+      cluster_id: table.clusterId,
+      revision: table.revision,
+      peers: table.size,
+      failures: counts.failures,
+      snapshots: counts.snapshots,
+      last_error: counts.lastError,
+    },
+    host: options.host.status(),
+    ready: unready.length === 0,
+    problems: [...unready, ...agent.troubles, ...overlayProblems(agent)],
+  };
+}
+
+/** Why the agent is not ready to carry containers; empty if it is. A dead control plane is no reason. */
+export function notReady({ lease, leaseSource, term, table, registration }: Agent): readonly string[] {
+  const { state } = registration;
+  const error = 'error' in state ? `: ${state.error}` : '';
+  if (lease === undefined) return [`not registered${error}`];
+  if (!term.valid) return [`the lease has ended and the tunnel is down${error}`];
+  if (table.clusterId !== lease.clusterId) return ['the peers are not known yet'];
+  if (leaseSource === 'cache' && state.kind === 'asking' && state.attempt === 1) return ['registering'];
+  return [];
+}
+
+function registrationStatus({ registration, options }: Agent): AgentStatus['registration'] {
+  const { state } = registration;
+  if (!('untilMs' in state)) return { state: state.kind };
+  const next = Math.max(0, Math.round(state.untilMs - options.clock.now()));
+  return { state: state.kind, error: state.error, next_in_ms: next };
+}
+
+function leaseStatus({ lease, leaseSource, term }: Agent): LeaseStatus | null {
+  if (lease === undefined) return null;
+  const { clusterId, epoch, nodeIp, vxlan, overlays, problems } = lease;
+  const left = term.leftMs;
+  return {
+    source: leaseSource,
+    valid: term.valid,
+    ttl_left_ms: left === undefined ? null : Math.round(left),
+    cluster_id: clusterId,
+    epoch,
+    node_ip: nodeIp,
+    vxlan,
+    overlays,
+    problems,
+  };
+}
+
+function overlayProblems({ lease, options }: Agent): readonly string[] {
+  const lacking = (lease?.problems ?? []).map(({ overlay, reason }) => `overlay ${overlay} was not let: ${reason}`);
+  const failed = options.host
+    .status()
+    .overlays.flatMap((overlay) => (overlay.kind === 'failed' ? [`overlay ${overlay.name}: ${overlay.error}`] : []));
+  return [...lacking, ...failed];
+}

@@ -1,0 +1,187 @@
+import assert from 'node:assert/strict';
+import { hostInput } from '#agent/host-input.js';
+import { asksForMore, leaseOf, networkOf } from '#agent/lease.js';
+import { overlayInfo } from '#agent/overlay-info.js';
+import { PlanOnly } from '#agent/plan-only.js';
+import { grant, network } from '#agent/testing/fake-masters.js';
+import { defaultHostSettings } from '#host/input.js';
+import type { PlannedStep } from '#host/reconciler-interface.js';
+import type { HostStatus } from '#host/status.js';
+
+const lease = leaseOf(grant({ agentId: 'a', instanceId: 'i', nodeIp: '10.0.0.1' }));
+const input = hostInput({
+  lease,
+  leaseValid: true,
+  network: lease.network,
+  peers: [],
+  settings: defaultHostSettings,
+  formerClusterIds: [],
+});
+
+describe('what the host is told', () => {
+  it('is the lease of the worked example', () => {
+    assert.deepEqual(input, {
+      clusterId: 'cluster-1',
+      formerClusterIds: [],
+      lease: {
+        nodeIp: '10.0.0.1',
+        vxlan: { vni: 1024, port: 64000, vtepName: 'vtep1024', vtepIp: '44.128.0.1/20', vtepMac: '70:b3:d5:80:00:01' },
+        overlays: [
+          {
+            name: 'dcos',
+            subnet: '9.0.0.0/24',
+            mesosBridge: { name: 'm-dcos', cidr: '9.0.0.0/25' },
+            dockerBridge: { name: 'd-dcos', cidr: '9.0.0.128/25' },
+          },
+        ],
+      },
+      leaseValid: true,
+      overlays: [{ name: 'dcos', subnet: '9.0.0.0/8', enabled: true }],
+      peers: [],
+      settings: defaultHostSettings,
+    });
+  });
+
+  it('has IPv6 and an MTU where there are some', () => {
+    const wide = { ...lease, vxlan: { ...lease.vxlan, vtepIp6: 'fd01:a::1/64', vtepMtu: 1400 } };
+    const { vxlan } = hostInput({ ...input, lease: wide, network: wide.network }).lease;
+    assert.equal(vxlan.vtepIp6, 'fd01:a::1/64');
+    assert.equal(vxlan.vtepMtu, 1400);
+  });
+});
+
+describe('whether a changed network concerns an agent', () => {
+  const [dcos = {}] = network.overlays ?? [];
+  const table: readonly (readonly [string, typeof network, boolean])[] = [
+    ['nothing has changed', network, false],
+    [
+      'an overlay was added',
+      { ...network, overlays: [dcos, { name: 'b', subnet: '10.0.0.0/8', enabled: true }] },
+      true,
+    ],
+    ['a disabled overlay was added', { ...network, overlays: [dcos, { name: 'b', subnet: '10.0.0.0/8' }] }, false],
+    ['an overlay was disabled', { ...network, overlays: [{ ...dcos, enabled: false }] }, false],
+    ['an overlay was removed', { ...network, overlays: [] }, false],
+    [
+      'an overlay of which it has its part has grown',
+      { ...network, overlays: [{ ...dcos, subnet: '8.0.0.0/7' }] },
+      false,
+    ],
+    ['the VTEP subnet has grown', { ...network, vtepSubnet: '44.128.0.0/16' }, true],
+    ['VTEPs have IPv6 now', { ...network, vtepSubnet6: 'fd01:a::/64' }, true],
+  ];
+  for (const [what, changed, asks] of table) {
+    it(`${asks ? 'asks' : 'does not ask'} again when ${what}`, () => {
+      assert.equal(asksForMore(lease, networkOf(changed)), asks);
+    });
+  }
+
+  it('asks again when an overlay that it lacks has grown, or is enabled', () => {
+    const lacking = { ...lease, problems: [{ overlay: 'dcos', reason: 'full' }] };
+    assert.equal(asksForMore(lacking, networkOf({ ...network, overlays: [{ ...dcos, subnet: '8.0.0.0/7' }] })), true);
+    const off = { ...lease, network: networkOf({ ...network, overlays: [{ ...dcos, enabled: false }] }) };
+    assert.equal(asksForMore(off, networkOf(network)), true);
+  });
+});
+
+describe('the agent in the form of DC/OS', () => {
+  it('is the AgentInfo of the worked example', () => {
+    assert.deepEqual(
+      overlayInfo({ lease, network: lease.network, statuses: [{ kind: 'ok', name: 'dcos', notes: [] }] }),
+      {
+        ip: '10.0.0.1',
+        overlays: [
+          {
+            info: { name: 'dcos', subnet: '9.0.0.0/8', prefix: 24, enabled: true },
+            subnet: '9.0.0.0/24',
+            backend: {
+              vxlan: { vni: 1024, vtep_name: 'vtep1024', vtep_ip: '44.128.0.1/20', vtep_mac: '70:b3:d5:80:00:01' },
+            },
+            mesos_bridge: { name: 'm-dcos', ip: '9.0.0.0/25' },
+            docker_bridge: { name: 'd-dcos', ip: '9.0.0.128/25' },
+            state: { status: 'STATUS_OK' },
+          },
+        ],
+      },
+    );
+  });
+
+  it('names overlays of which the agent holds nothing, with the reason where there is one', () => {
+    const more = networkOf({
+      ...network,
+      overlays: [
+        ...(network.overlays ?? []),
+        { name: 'full', subnet6: 'fd01:b::/64', prefix6: 80, enabled: true },
+        { name: 'off', subnet: '11.0.0.0/8', prefix: 24, enabled: false },
+        { name: 'new', subnet: '12.0.0.0/8', prefix: 24, enabled: true },
+      ],
+    });
+    const lacking = { ...lease, problems: [{ overlay: 'full', reason: 'no block is free' }] };
+    const failed = { kind: 'failed', name: 'dcos', error: 'no ipset' } as const;
+    const info = JSON.parse(JSON.stringify(overlayInfo({ lease: lacking, network: more, statuses: [failed] })));
+    assert.deepEqual(
+      info.overlays.map((overlay: { info: object; state: object }) => [overlay.info, overlay.state]),
+      [
+        [
+          { name: 'dcos', subnet: '9.0.0.0/8', prefix: 24, enabled: true },
+          { status: 'STATUS_FAILED', error: 'no ipset' },
+        ],
+        [
+          { name: 'full', subnet6: 'fd01:b::/64', prefix6: 80, enabled: true },
+          { status: 'STATUS_FAILED', error: 'no block is free' },
+        ],
+        [{ name: 'new', subnet: '12.0.0.0/8', prefix: 24, enabled: true }, { status: 'STATUS_INVALID' }],
+      ],
+    );
+  });
+});
+
+describe('plan mode', () => {
+  const step = (command: string): PlannedStep => ({ command, why: 'a test' });
+
+  it('prints the steps, later only what is new, and reports nothing as built', async () => {
+    let steps: readonly PlannedStep[] = [step('one'), step('two')];
+    const lines: string[] = [];
+    const plan = new PlanOnly({ planner: { plan: async () => steps }, print: (line) => lines.push(line) });
+    const told: HostStatus[] = [];
+    plan.onStatus((status) => told.push(status));
+    plan.update(input);
+    await plan.settled();
+    assert.deepEqual(lines.splice(0), [
+      'plan: 2 steps, 2 of them new; nothing is changed on this host',
+      '  one    # a test',
+      '  two    # a test',
+    ]);
+    plan.update({ ...input });
+    await plan.settled();
+    assert.deepEqual(lines, []);
+    steps = [step('two'), step('three')];
+    plan.update({ ...input });
+    await plan.settled();
+    assert.deepEqual(lines, [
+      'plan: 2 steps, 1 of them new, 1 no longer needed; nothing is changed on this host',
+      '  three    # a test',
+    ]);
+    assert.deepEqual(told, [{ overlays: [{ kind: 'configuring', name: 'dcos' }], problems: [], converged: false }]);
+  });
+
+  it('says why a plan could not be made', async () => {
+    const lines: string[] = [];
+    const planner = { plan: () => Promise.reject(new Error('no ip command')) };
+    const plan = new PlanOnly({ planner, print: (line) => lines.push(line) });
+    plan.update(input);
+    const { overlays } = await plan.settled();
+    assert.deepEqual(lines, ['plan: the plan could not be made: no ip command']);
+    assert.deepEqual(overlays, [{ kind: 'failed', name: 'dcos', error: 'the plan could not be made: no ip command' }]);
+  });
+
+  it('prints a long plan in part', async () => {
+    const lines: string[] = [];
+    const planner = { plan: async () => Array.from({ length: 1_000 }, (_, at) => step(`step ${at}`)) };
+    const plan = new PlanOnly({ planner, print: (line) => lines.push(line) });
+    plan.update(input);
+    await plan.settled();
+    assert.equal(lines.length, 202);
+    assert.equal(lines.at(-1), '  … and 800 more');
+  });
+});

@@ -1,0 +1,109 @@
+import assert from 'node:assert/strict';
+import { PeerTable, WatchProtocolError } from '#agent/peer-table.js';
+import { agentMessage, changes, network, snapshot } from '#agent/testing/fake-masters.js';
+import { sublet } from '#proto/sublet.js';
+
+const { WatchResponse } = sublet.v1;
+
+function take(table: PeerTable, ...messages: readonly sublet.v1.WatchResponse.$Properties[]): string[] {
+  return messages.map((message) => table.take(WatchResponse.decode(WatchResponse.encode(message).finish())));
+}
+
+const ids = (table: PeerTable): string[] => (table.picture?.peers ?? []).map(({ agentId }) => agentId);
+
+describe('peer table', () => {
+  let table: PeerTable;
+  beforeEach(() => {
+    table = new PeerTable('a');
+  });
+
+  it('is replaced when the end of a snapshot has arrived, not before', () => {
+    take(table, ...snapshot(100, [agentMessage('b', 2), agentMessage('c', 3)]));
+    assert.deepEqual(ids(table), ['b', 'c']);
+    const [begin = {}, first = {}, second = {}, end = {}] = snapshot(200, [agentMessage('d', 4)]);
+    assert.deepEqual(take(table, begin, first, second), ['nothing', 'nothing', 'nothing']);
+    assert.deepEqual(ids(table), ['b', 'c']);
+    assert.equal(table.revision, 100);
+    assert.deepEqual(take(table, end), ['network']);
+    assert.deepEqual(ids(table), ['d']);
+    assert.deepEqual(table.request, { clusterId: 'cluster-1', fromRevision: 200, peersOnly: true });
+  });
+
+  it('forgets a snapshot that broke off with its stream', () => {
+    const [begin = {}, first = {}, second = {}, end = {}] = snapshot(100);
+    take(table, begin, first);
+    table.streamBegins();
+    assert.throws(() => take(table, second), WatchProtocolError);
+    assert.throws(() => take(table, end), WatchProtocolError);
+    assert.equal(table.picture, undefined);
+  });
+
+  it('keeps of a peer what a host needs, and leaves itself out', () => {
+    take(table, ...snapshot(100));
+    assert.deepEqual(table.picture?.peers, [
+      {
+        agentId: 'b',
+        nodeIp: '10.0.0.2',
+        vtepIp: '44.128.0.2',
+        vtepMac: '70:b3:d5:80:00:02',
+        overlays: [{ name: 'dcos', subnet: '9.0.1.0/24' }],
+      },
+    ]);
+  });
+
+  it('takes in changes, and tells which a host would see', () => {
+    take(table, ...snapshot(100));
+    assert.deepEqual(take(table, changes(101, { agentChanged: agentMessage('c', 3) })), ['peers']);
+    assert.deepEqual(take(table, changes(102, { agentChanged: { ...agentMessage('c', 3), hostname: 'other' } })), [
+      'position',
+    ]);
+    assert.deepEqual(take(table, changes(103, { agentChanged: agentMessage('a', 9) })), ['position']);
+    assert.deepEqual(take(table, changes(104, { agentRemoved: 'b' })), ['peers']);
+    assert.deepEqual(take(table, changes(105, { agentRemoved: 'nobody' })), ['position']);
+    assert.deepEqual(take(table, changes(106, { networkChanged: { ...network, overlays: [] } })), ['network']);
+    assert.deepEqual(take(table, { progress: { revision: 110 } }), ['position']);
+    assert.deepEqual(take(table, { progress: { revision: 110 } }), ['nothing']);
+    assert.deepEqual(ids(table), ['c']);
+    assert.equal(table.revision, 110);
+    assert.deepEqual(table.network?.overlays, []);
+  });
+
+  it('keeps the very object of a peer that did not change', () => {
+    take(table, ...snapshot(100));
+    const before = table.picture?.peers[0];
+    take(table, changes(101, { agentChanged: { ...agentMessage('b', 2), hostname: 'other' } }));
+    assert.equal(table.picture?.peers[0], before);
+  });
+
+  it('never goes back, and takes nothing in twice', () => {
+    take(table, ...snapshot(100));
+    take(table, changes(105, { agentRemoved: 'b' }));
+    assert.deepEqual(take(table, changes(104, { agentChanged: agentMessage('b', 2) })), ['nothing']);
+    assert.deepEqual(take(table, { progress: { revision: 90 } }), ['nothing']);
+    assert.deepEqual(ids(table), []);
+    assert.equal(table.revision, 105);
+  });
+
+  it('leaves out who is not reachable', () => {
+    take(table, ...snapshot(100));
+    assert.deepEqual(take(table, changes(101, { agentChanged: { ...agentMessage('b', 2), reachable: false } })), [
+      'peers',
+    ]);
+    assert.deepEqual(ids(table), []);
+  });
+
+  it('refuses what makes no sense', () => {
+    assert.throws(() => take(table, changes(101, { agentRemoved: 'b' })), /before any snapshot/);
+    take(table, ...snapshot(100));
+    const [begin = {}] = snapshot(200);
+    take(table, begin);
+    assert.throws(() => take(table, changes(101, { agentRemoved: 'b' })), /in the middle of a snapshot/);
+  });
+
+  it('goes on from a picture', () => {
+    take(table, ...snapshot(100));
+    const copy = new PeerTable('a', table.picture);
+    assert.deepEqual(copy.picture, table.picture);
+    assert.deepEqual(copy.request, table.request);
+  });
+});

@@ -1,0 +1,233 @@
+import assert from 'node:assert/strict';
+import { once } from 'node:events';
+import { mkdtempSync, rmSync } from 'node:fs';
+import { createServer } from 'node:net';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { Server, ServerCredentials, status } from '@grpc/grpc-js';
+import { sourceAddress } from '#agent/node-address.js';
+import { leaveCluster, type RunningAgent, type StartAgentOptions, startAgent } from '#agent/start-agent.js';
+import { FakeHost } from '#agent/testing/fake-host.js';
+import { grant, snapshot } from '#agent/testing/fake-masters.js';
+import { definition } from '#api/method.js';
+import { agentService } from '#api/services.js';
+import { defaultHostSettings } from '#host/input.js';
+import type { sublet } from '#proto/sublet.js';
+
+/** A master of one answer each, on real gRPC: what is tested is the agent's end of the wire. */
+class OneMaster {
+  readonly registers: sublet.v1.RegisterRequest[] = [];
+  readonly leaves: sublet.v1.LeaveRequest[] = [];
+  refuse: { code: status; details: string } | undefined;
+  readonly #server = new Server();
+  port = 0;
+
+  async listen(): Promise<void> {
+    const { register, reportStatus, keepAlive, watch, leave } = agentService;
+    this.#server.addService(
+      {
+        register: definition(register),
+        reportStatus: definition(reportStatus),
+        keepAlive: definition(keepAlive),
+        watch: definition(watch),
+        leave: definition(leave),
+      },
+      {
+        register: (
+          call: { request: sublet.v1.RegisterRequest },
+          done: (error: object | null, value?: object) => void,
+        ) => {
+          this.registers.push(call.request);
+          if (this.refuse !== undefined) done(this.refuse);
+          else done(null, grant(call.request));
+        },
+        reportStatus: (_: object, done: (error: null, value: object) => void) => done(null, {}),
+        leave: (call: { request: sublet.v1.LeaveRequest }, done: (error: null, value: object) => void) => {
+          this.leaves.push(call.request);
+          done(null, {});
+        },
+        keepAlive: (call: NodeJS.ReadWriteStream) => {
+          call.on('data', () => call.write(Object.assign(Object.create(null), { nextInMs: 10_000, revision: 100 })));
+          call.on('end', () => call.end());
+        },
+        watch: (call: { write(message: object): void }) => {
+          for (const message of snapshot(100)) call.write(message);
+        },
+      },
+    );
+    this.port = await new Promise<number>((resolve, reject) =>
+      this.#server.bindAsync('127.0.0.1:0', ServerCredentials.createInsecure(), (error, port) =>
+        error ? reject(error) : resolve(port),
+      ),
+    );
+  }
+
+  close(): void {
+    this.#server.forceShutdown();
+  }
+}
+
+describe('a started agent', () => {
+  let folder: string;
+  let master: OneMaster;
+  let host: FakeHost;
+  const silent = { debug: () => {}, info: () => {}, warn: () => {}, error: () => {} };
+  beforeEach(async () => {
+    folder = mkdtempSync(join(tmpdir(), 'sublet-agent-'));
+    master = new OneMaster();
+    host = new FakeHost();
+    await master.listen();
+  });
+  afterEach(() => {
+    master.close();
+    rmSync(folder, { recursive: true, force: true });
+  });
+
+  function options(parts: Partial<StartAgentOptions> = {}): StartAgentOptions {
+    return {
+      id: 'a',
+      masters: [{ host: '127.0.0.1', port: master.port }],
+      stateDir: folder,
+      httpListen: { host: '127.0.0.1', port: 0 },
+      network: 'linux',
+      networkConfig: {},
+      settings: defaultHostSettings,
+      reconciler: host,
+      log: silent,
+      print: () => {},
+      ...parts,
+    };
+  }
+
+  /** Waits for what the wire brings; the bound is mocha's. */
+  async function until(met: () => Promise<boolean> | boolean): Promise<void> {
+    while (!(await met())) await new Promise((resolve) => setTimeout(resolve, 5));
+  }
+
+  async function get(running: RunningAgent, path: string, method = 'GET') {
+    const response = await fetch(`http://127.0.0.1:${running.http.port}${path}`, { method });
+    return { status: response.status, text: await response.text() };
+  }
+
+  it('registers over gRPC and answers over HTTP', async () => {
+    const running = await startAgent(options());
+    try {
+      await until(async () => (await get(running, '/readyz')).status === 200);
+      assert.equal(master.registers[0]?.nodeIp, '127.0.0.1');
+      assert.equal((await get(running, '/healthz')).text, 'ok\n');
+      const overlay = JSON.parse((await get(running, '/overlay-agent/overlay')).text);
+      assert.equal(overlay.overlays[0].subnet, '9.0.0.0/24');
+      const view = JSON.parse((await get(running, '/status')).text);
+      assert.equal(view.registration.state, 'registered');
+      assert.equal(view.lease.epoch, 7);
+      assert.equal(view.watch.peers, 1);
+      assert.deepEqual(view.problems, []);
+      const metrics = (await get(running, '/metrics')).text;
+      for (const line of [
+        'sublet_agent_registered 1',
+        'sublet_agent_ready 1',
+        'sublet_agent_peers 1',
+        'sublet_agent_lease_left_seconds +Inf',
+        'sublet_host_steps_total{kind="route"} 2',
+      ]) {
+        assert.ok(metrics.split('\n').includes(line), `${line} in\n${metrics}`);
+      }
+      assert.equal((await get(running, '/nothing')).status, 404);
+      assert.equal((await get(running, '/status', 'POST')).status, 405);
+      assert.equal((await get(running, '/status', 'HEAD')).text, '');
+      await until(() => host.last()?.peers.length === 1);
+    } finally {
+      await running.stop();
+    }
+    assert.equal(host.stopped, true);
+  });
+
+  it('says over HTTP why it is not ready', async () => {
+    master.refuse = { code: status.ALREADY_EXISTS, details: 'agent "a" on node 10.0.0.9 holds it' };
+    const running = await startAgent(options());
+    try {
+      await until(async () => (await get(running, '/readyz')).text.includes('10.0.0.9 holds it'));
+      assert.equal((await get(running, '/readyz')).status, 503);
+      assert.equal((await get(running, '/overlay-agent/overlay')).status, 503);
+      assert.equal(JSON.parse((await get(running, '/status')).text).registration.state, 'refused');
+    } finally {
+      await running.stop();
+    }
+  });
+
+  it('fails when its configuration is refused and it holds nothing', async () => {
+    master.refuse = { code: status.INVALID_ARGUMENT, details: 'node_ip 9.0.0.1 lies in overlay "dcos"' };
+    const running = await startAgent(options());
+    assert.match((await running.failed).message, /lies in overlay/);
+    await running.stop();
+  });
+
+  it('goes past masters that are not there', async () => {
+    const gone = createServer().listen(0, '127.0.0.1');
+    await once(gone, 'listening');
+    const address = gone.address();
+    const port = typeof address === 'object' && address !== null ? address.port : 0;
+    await new Promise((closed) => gone.close(closed));
+    const running = await startAgent(
+      options({
+        masters: [
+          { host: '127.0.0.1', port },
+          { host: '127.0.0.1', port: master.port },
+        ],
+      }),
+    );
+    try {
+      await until(async () => (await get(running, '/readyz')).status === 200);
+    } finally {
+      await running.stop();
+    }
+  });
+
+  it('is refused while another runs on its state directory, and leaves nothing behind', async () => {
+    const running = await startAgent(options());
+    try {
+      await assert.rejects(startAgent(options()), /is used by another sublet agent/);
+    } finally {
+      await running.stop();
+    }
+    await (await startAgent(options())).stop();
+  });
+
+  it('gives its state directory back when HTTP can not listen', async () => {
+    const taken = createServer().listen(0, '127.0.0.1');
+    await once(taken, 'listening');
+    const address = taken.address();
+    const port = typeof address === 'object' && address !== null ? address.port : 0;
+    await assert.rejects(startAgent(options({ httpListen: { host: '127.0.0.1', port } })), /EADDRINUSE/);
+    await new Promise((closed) => taken.close(closed));
+    await (await startAgent(options())).stop();
+  });
+
+  it('leaves for good with the cached lease, when it is stopped', async () => {
+    const running = await startAgent(options());
+    await until(async () => (await get(running, '/readyz')).status === 200);
+    await running.stop();
+    await leaveCluster(options());
+    assert.equal(master.leaves[0]?.epoch, 7);
+    assert.deepEqual(host.cleaned, [['cluster-1']]);
+    await assert.rejects(leaveCluster(options()), /holds nothing that it could give back/);
+  });
+});
+
+describe('the default node address', () => {
+  it('is the source of the route to the first master that there is a route to', async () => {
+    assert.equal(await sourceAddress([{ host: '127.0.0.2', port: 7070 }]), '127.0.0.1');
+    const masters = [
+      { host: '255.255.255.255', port: 7070 },
+      { host: '127.0.0.1', port: 7070 },
+    ];
+    assert.equal(await sourceAddress(masters), '127.0.0.1');
+  });
+
+  it('is refused when there is no route, with the reason', async () => {
+    await assert.rejects(
+      sourceAddress([{ host: '255.255.255.255', port: 7070 }]),
+      /no route to any master \(255.255.255.255: .*\); set node_ip/,
+    );
+  });
+});

@@ -1,0 +1,128 @@
+/** An agent as a process has it: real clock, state directory, gRPC, HTTP, and the host it is given. */
+import { randomUUID } from 'node:crypto';
+import { hostname } from 'node:os';
+import type { ChannelCredentials } from '@grpc/grpc-js';
+import { Agent } from '#agent/agent.js';
+import { AgentHttp } from '#agent/agent-http.js';
+import type { AgentLog } from '#agent/agent-log.js';
+import type { AgentOptions } from '#agent/agent-options.js';
+import { systemBootClock } from '#agent/boot-clock.js';
+import { GrpcMasterApi } from '#agent/grpc-master-api.js';
+import { sourceAddress } from '#agent/node-address.js';
+import { PlanOnly } from '#agent/plan-only.js';
+import { StateDir } from '#agent/state-dir.js';
+import { systemClock } from '#agent/system-clock.js';
+import { MasterClient } from '#api/master-client.js';
+import type { HostSettings } from '#host/input.js';
+import type { CleanupReport, Reconciler } from '#host/reconciler-interface.js';
+
+export type HostAndPort = { readonly host: string; readonly port: number };
+
+export type StartAgentOptions = {
+  /** 1–253 characters of `[A-Za-z0-9._:-]`; default: the host name. */
+  readonly id?: string | undefined;
+  /** Canonical text; default: the source address of the route to the masters. */
+  readonly nodeIp?: string | undefined;
+  readonly masters: readonly HostAndPort[];
+  readonly credentials?: ChannelCredentials | undefined;
+  readonly stateDir: string;
+  /** Port 0: the system chooses. */
+  readonly httpListen: HostAndPort;
+  /** `plan`: print what would be done to this host, and change nothing. */
+  readonly network: 'linux' | 'plan';
+  readonly networkConfig: AgentOptions['networkConfig'];
+  readonly takeover?: boolean | undefined;
+  readonly settings: HostSettings;
+  readonly reconciler: Reconciler;
+  readonly log: AgentLog;
+  /** Prints one line of a plan. */
+  readonly print: (line: string) => void;
+};
+
+export type RunningAgent = {
+  readonly agent: Agent;
+  /** Where its HTTP answers. */
+  readonly http: HostAndPort;
+  /** Resolves, with the reason, when the agent has given up and the process should end with 1; otherwise never. */
+  readonly failed: Promise<Error>;
+  /** Stops the process's part; lease and data plane stay. */
+  stop(): Promise<void>;
+  /** Takes the data plane down, gives the lease back, and stops. Rejects when no master could be told. */
+  leave(): Promise<CleanupReport>;
+};
+
+/** @throws StateDirError; Error when HTTP can't listen. */
+export async function startAgent(options: StartAgentOptions): Promise<RunningAgent> {
+  const parts = await assemble(options);
+  const { agent, dispose } = parts;
+  try {
+    const http = await AgentHttp.listen({ agent, networkMode: options.network, listen: options.httpListen });
+    agent.start();
+    const { host } = options.httpListen;
+    const end = async (): Promise<void> => {
+      await http.close();
+      await dispose();
+    };
+    return {
+      agent,
+      http: { host, port: http.port },
+      failed: parts.failed,
+      stop: () => agent.stop().finally(end),
+      leave: () => agent.leave().finally(end),
+    };
+  } catch (error) {
+    await dispose();
+    throw error;
+  }
+}
+
+/**
+ * What `sublet agent` does to leave for good, with the agent stopped: takes the data plane down and gives the cached
+ * lease back.
+ * @throws StateDirError while an agent runs on the directory; MasterError when no master could be told; Error when there is no lease.
+ */
+export async function leaveCluster(options: StartAgentOptions): Promise<CleanupReport> {
+  const { agent, dispose } = await assemble(options);
+  try {
+    return await agent.leave();
+  } finally {
+    await dispose();
+  }
+}
+
+type Assembled = { readonly agent: Agent; readonly failed: Promise<Error>; readonly dispose: () => Promise<void> };
+
+async function assemble(options: StartAgentOptions): Promise<Assembled> {
+  const { masters, nodeIp, network, reconciler, print, log, settings, networkConfig } = options;
+  const store = await StateDir.open(options.stateDir, log);
+  const client = new MasterClient({
+    masters: masters.map(({ host, port }) => (host.includes(':') ? `[${host}]:${port}` : `${host}:${port}`)),
+    ...(options.credentials === undefined ? {} : { credentials: options.credentials }),
+  });
+  let fail: (error: Error) => void = () => {};
+  const failed = new Promise<Error>((resolve) => {
+    fail = resolve;
+  });
+  const agent = new Agent({
+    agentId: options.id ?? hostname(),
+    hostname: hostname(),
+    nodeIp: nodeIp === undefined ? () => sourceAddress(masters) : async () => nodeIp,
+    networkConfig,
+    takeover: options.takeover ?? false,
+    settings,
+    api: new GrpcMasterApi(client),
+    host: network === 'plan' ? new PlanOnly({ planner: reconciler, print }) : reconciler,
+    store,
+    clock: systemClock,
+    bootClock: systemBootClock(),
+    random: Math.random,
+    newInstanceId: randomUUID,
+    log,
+    failed: (error) => fail(error),
+  });
+  const dispose = async (): Promise<void> => {
+    client.close();
+    await store[Symbol.asyncDispose]();
+  };
+  return { agent, failed, dispose };
+}

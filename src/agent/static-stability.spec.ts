@@ -1,0 +1,325 @@
+import assert from 'node:assert/strict';
+import { cacheAfterMs } from '#agent/agent.js';
+import { fencedGraceMs } from '#agent/lease-term.js';
+import { AgentWorld } from '#agent/testing/agent-world.js';
+import {
+  aborted,
+  agentMessage,
+  changes,
+  grant,
+  network,
+  refused,
+  snapshot,
+  unavailable,
+} from '#agent/testing/fake-masters.js';
+
+const hour = 3_600_000;
+
+describe('static stability of an agent', () => {
+  let world: AgentWorld;
+  beforeEach(() => {
+    world = new AgentWorld();
+  });
+
+  /** Leaves a store behind as an agent does that ran before. */
+  async function ranBefore(ttlSeconds = 0): Promise<void> {
+    if (ttlSeconds > 0) withTtl(ttlSeconds);
+    const agent = world.start();
+    await world.time.runFor(2_000);
+    await agent.stop();
+  }
+
+  function withTtl(ttlSeconds: number): void {
+    world.masters.onRegister = (request) => grant(request, { ttlSeconds });
+    world.masters.onKeepAlive = () => ({ nextInMs: 10_000, revision: 100, ttlLeftMs: ttlSeconds * 1000 });
+  }
+
+  it('starts from the cache when no master answers', async () => {
+    await ranBefore();
+    world.masters.setDown(true);
+    const agent = world.start();
+    await world.time.runFor(cacheAfterMs);
+    assert.equal(world.host.last(), undefined);
+    await world.time.runFor(1_000);
+    assert.equal(agent.leaseSource, 'cache');
+    assert.equal(world.host.last()?.leaseValid, true);
+    assert.equal(world.host.last()?.lease.vxlan.vtepIp, '44.128.0.1/20');
+    assert.deepEqual(
+      world.host.last()?.peers.map(({ agentId }) => agentId),
+      ['b'],
+    );
+    await world.time.runFor(2 * hour);
+    assert.equal(world.host.last()?.leaseValid, true);
+  });
+
+  it('does not use the cache when a master answers', async () => {
+    await ranBefore();
+    world.masters.onRegister = (request) => grant(request, { epoch: 9 });
+    world.start();
+    await world.time.runFor(cacheAfterMs + 1_000);
+    assert.equal(world.store.lease?.lease.epoch, 9);
+    assert.ok(!world.logged.some((message) => message.includes('starting from the cache')));
+  });
+
+  it('goes back to the masters when they are there again, with the revision of its cache', async () => {
+    await ranBefore();
+    world.masters.setDown(true);
+    const agent = world.start();
+    await world.time.runFor(hour);
+    world.masters.setDown(false);
+    await world.time.runFor(11_000);
+    assert.equal(agent.leaseSource, 'masters');
+    assert.deepEqual(world.masters.lastWatch.request, { clusterId: 'cluster-1', fromRevision: 100, peersOnly: true });
+  });
+
+  it('changes nothing on the host while the masters are down', async () => {
+    world.start();
+    await world.time.runFor(1_000);
+    const told = world.host.inputs.length;
+    world.masters.setDown(true);
+    await world.time.runFor(2 * hour);
+    assert.equal(world.host.inputs.length, told);
+    assert.equal(world.host.last()?.leaseValid, true);
+  });
+
+  it('does not tell the host of a lease without a whole picture of the peers', async () => {
+    world.masters.onWatch = (watch) => watch.send(...snapshot(100).slice(0, 3));
+    world.start();
+    await world.time.runFor(5_000);
+    assert.equal(world.host.last(), undefined);
+    world.masters.lastWatch.send(...snapshot(100).slice(3));
+    await world.time.runFor(500);
+    assert.deepEqual(
+      world.host.last()?.peers.map(({ agentId }) => agentId),
+      ['b'],
+    );
+  });
+
+  it('takes the tunnel down when the TTL ends, counted from sending the last answered keep-alive', async () => {
+    withTtl(3600);
+    world.start();
+    await world.time.runFor(25_000);
+    assert.equal(world.masters.keepAlives.length, 3);
+    // The third was sent 20 s and two round trips after the start.
+    const sentAt = 20_000;
+    world.masters.setDown(true);
+    await world.time.runFor(sentAt + hour - 25_000 - 1);
+    assert.equal(world.host.last()?.leaseValid, true);
+    await world.time.runFor(5_200);
+    assert.equal(world.host.last()?.leaseValid, false);
+  });
+
+  it('does not count a keep-alive that was not answered', async () => {
+    withTtl(60);
+    world.start();
+    await world.time.runFor(1_000);
+    world.masters.onKeepAlive = () => 'silence';
+    await world.time.runFor(65_000);
+    assert.equal(world.host.last()?.leaseValid, false);
+  });
+
+  it('brings the tunnel up again when the masters answer', async () => {
+    withTtl(60);
+    world.start();
+    await world.time.runFor(1_000);
+    world.masters.setDown(true);
+    await world.time.runFor(120_000);
+    assert.equal(world.host.last()?.leaseValid, false);
+    world.masters.setDown(false);
+    await world.time.runFor(10_000);
+    assert.equal(world.host.last()?.leaseValid, true);
+  });
+
+  it('counts the time that the host slept', async () => {
+    withTtl(3600);
+    world.start();
+    await world.time.runFor(1_000);
+    world.masters.setDown(true);
+    world.sleptMs = 2 * hour;
+    await world.time.runFor(5_200);
+    assert.equal(world.host.last()?.leaseValid, false);
+  });
+
+  it('counts on across a restart of the agent', async () => {
+    await ranBefore(3600);
+    world.masters.setDown(true);
+    world.start();
+    await world.time.runFor(hour - 10_000);
+    assert.equal(world.host.last()?.leaseValid, true);
+    await world.time.runFor(15_000);
+    assert.equal(world.host.last()?.leaseValid, false);
+  });
+
+  it('does not trust a lease with a TTL after the host was booted, until a master confirms it', async () => {
+    await ranBefore(3600);
+    world.masters.setDown(true);
+    world.bootId = 'boot-2';
+    world.start();
+    await world.time.runFor(10_000);
+    assert.equal(world.host.last()?.leaseValid, false);
+    world.masters.setDown(false);
+    await world.time.runFor(11_000);
+    assert.equal(world.host.last()?.leaseValid, true);
+  });
+
+  it('has no end when a TTL is taken off', async () => {
+    withTtl(60);
+    world.start();
+    await world.time.runFor(1_000);
+    world.masters.onKeepAlive = () => ({ nextInMs: 10_000, revision: 100 });
+    await world.time.runFor(20_000);
+    world.masters.setDown(true);
+    await world.time.runFor(2 * hour);
+    assert.equal(world.host.last()?.leaseValid, true);
+  });
+
+  it('registers anew when its epoch is stale', async () => {
+    const agent = world.start();
+    await world.time.runFor(1_000);
+    world.masters.onRegister = (request) => grant(request, { epoch: 50 });
+    world.masters.onKeepAlive = ({ epoch }) => (epoch === 7 ? aborted : { nextInMs: 10_000, revision: 100 });
+    await world.time.runFor(11_000);
+    assert.deepEqual(
+      world.masters.registers.map(({ sequence }) => sequence),
+      [1, 2],
+    );
+    assert.equal(agent.lease?.epoch, 50);
+    assert.equal(world.masters.keepAlives.at(-1)?.epoch, 50);
+    assert.equal(world.masters.reports.at(-1)?.epoch, 50);
+    assert.equal(world.host.last()?.leaseValid, true);
+  });
+
+  it('registers anew when a report finds its epoch stale', async () => {
+    world.masters.onReport = () => aborted;
+    world.start();
+    await world.time.runFor(1_000);
+    assert.equal(world.masters.registers.length >= 2, true);
+  });
+
+  it('takes the tunnel down when its lease is gone and it gets no other', async () => {
+    world.start();
+    await world.time.runFor(1_000);
+    world.masters.onKeepAlive = () => aborted;
+    world.masters.onRegister = () => refused;
+    await world.time.runFor(11_000);
+    assert.equal(world.host.last()?.leaseValid, false);
+    world.masters.onKeepAlive = () => ({ nextInMs: 10_000, revision: 100 });
+    world.masters.onRegister = (request) => grant(request, { epoch: 50 });
+    await world.time.runFor(21_000);
+    assert.equal(world.host.last()?.leaseValid, true);
+  });
+
+  it('uses a lease that is gone for 10 minutes at most while no master can be asked', async () => {
+    world.start();
+    await world.time.runFor(1_000);
+    world.masters.onKeepAlive = () => aborted;
+    world.masters.onRegister = () => unavailable;
+    await world.time.runFor(10_000 + fencedGraceMs - 1_000);
+    assert.equal(world.host.last()?.leaseValid, true);
+    await world.time.runFor(10_000);
+    assert.equal(world.host.last()?.leaseValid, false);
+  });
+
+  it('leaves the host alone for a while when it is refused after a restart, then takes the tunnel down', async () => {
+    await ranBefore();
+    world.masters.onRegister = () => refused;
+    world.start();
+    await world.time.runFor(fencedGraceMs - 1_000);
+    assert.equal(world.host.last(), undefined);
+    await world.time.runFor(7_000);
+    assert.equal(world.host.last()?.leaseValid, false);
+  });
+
+  it('registers again within 30 s, at the same epoch, when an overlay is added', async () => {
+    world.start();
+    await world.time.runFor(1_000);
+    world.random = 0.9;
+    const more = {
+      ...network,
+      overlays: [...(network.overlays ?? []), { name: 'more', subnet: '10.0.0.0/8', prefix: 24, enabled: true }],
+    };
+    world.masters.onRegister = (request) => grant(request, { network: more, revision: 103 });
+    world.masters.lastWatch.send(changes(102, { networkChanged: more }));
+    await world.time.runFor(500);
+    assert.deepEqual(
+      world.host.last()?.overlays.map(({ name }) => name),
+      ['dcos', 'more'],
+    );
+    await world.time.runFor(26_000);
+    assert.equal(world.masters.registers.length, 1);
+    await world.time.runFor(1_000);
+    assert.deepEqual(
+      world.masters.registers.map(({ sequence }) => sequence),
+      [1, 2],
+    );
+    await world.time.runFor(120_000);
+    assert.equal(world.masters.registers.length, 2);
+  });
+
+  it('does not register again when an overlay is disabled or removed', async () => {
+    world.start();
+    await world.time.runFor(1_000);
+    const disabled = (network.overlays ?? []).map((overlay) => ({ ...overlay, enabled: false }));
+    world.masters.lastWatch.send(changes(102, { networkChanged: { ...network, overlays: disabled } }));
+    await world.time.runFor(120_000);
+    world.masters.lastWatch.send(changes(103, { networkChanged: { ...network, overlays: [] } }));
+    await world.time.runFor(120_000);
+    assert.equal(world.masters.registers.length, 1);
+    assert.deepEqual(world.host.last()?.overlays, []);
+  });
+
+  it('takes over to a recovered cluster: held is offered, the old marks are adopted, the peers come anew', async () => {
+    world.start();
+    await world.time.runFor(1_000);
+    world.masters.onRegister = (request) =>
+      grant(request, { clusterId: 'cluster-2', epoch: 2 ** 33, revision: 2 ** 33 });
+    world.masters.onKeepAlive = ({ epoch }) => (epoch === 7 ? aborted : { nextInMs: 10_000, revision: 2 ** 33 });
+    world.masters.onWatch = (watch) => watch.send(...snapshot(2 ** 33, [agentMessage('c', 3)], 'cluster-2'));
+    world.masters.lastWatch.end();
+    await world.time.runFor(12_000);
+    assert.equal(world.masters.registers.at(-1)?.held?.clusterId, 'cluster-1');
+    assert.equal(world.host.last()?.clusterId, 'cluster-2');
+    assert.deepEqual(world.host.last()?.formerClusterIds, ['cluster-1']);
+    assert.deepEqual(
+      world.host.last()?.peers.map(({ agentId }) => agentId),
+      ['c'],
+    );
+  });
+
+  it('leaves: the data plane first, then the lease, then the cache', async () => {
+    const agent = world.start();
+    await world.time.runFor(1_000);
+    world.masters.onLeave = () => {
+      assert.deepEqual(world.host.cleaned, [['cluster-1']]);
+      assert.notEqual(world.store.lease, undefined);
+      return undefined;
+    };
+    await world.time.until(agent.leave(), 1_000);
+    assert.deepEqual(world.masters.leaves, [{ agentId: 'a', instanceId: 'instance-1', epoch: 7 }]);
+    assert.equal(world.store.lease, undefined);
+    const asked = world.masters.registers.length;
+    await world.time.runFor(120_000);
+    assert.equal(world.masters.registers.length, asked);
+  });
+
+  it('can be told to leave again when no master could be told', async () => {
+    const agent = world.start();
+    await world.time.runFor(1_000);
+    world.masters.setDown(true);
+    await assert.rejects(world.time.until(agent.leave(), 1_000), /no master reachable/);
+    assert.notEqual(world.store.lease, undefined);
+  });
+
+  it('goes on without a cache, and says so, when the disk is full', async () => {
+    const agent = world.start();
+    await world.time.runFor(30);
+    world.store.full = true;
+    world.masters.onKeepAlive = () => ({ nextInMs: 10_000, revision: 100, ttlLeftMs: 60_000 });
+    await world.time.runFor(60_000);
+    assert.equal(world.host.last()?.leaseValid, true);
+    assert.match(agent.troubles.join(), /ENOSPC/);
+    world.store.full = false;
+    await world.time.runFor(61_000);
+    assert.deepEqual(agent.troubles, []);
+  });
+});

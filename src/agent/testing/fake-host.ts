@@ -1,0 +1,73 @@
+/** A host that does as it is told at once, and writes down what it was told. */
+import type { HostInput } from '#host/input.js';
+import type { CleanupReport, PlannedStep, Reconciler } from '#host/reconciler-interface.js';
+import type { HostMetrics, HostStatus, PingReport } from '#host/status.js';
+
+export class FakeHost implements Reconciler {
+  readonly inputs: HostInput[] = [];
+  readonly cleaned: (readonly string[])[] = [];
+  steps: readonly PlannedStep[] = [];
+  stopped = false;
+  #status: HostStatus = { overlays: [], problems: [], converged: false };
+  #listeners: ((status: HostStatus) => void)[] = [];
+
+  /** What it was told last. */
+  last(): HostInput | undefined {
+    return this.inputs.at(-1);
+  }
+
+  start(): void {}
+
+  update(input: HostInput): void {
+    this.inputs.push(input);
+    const overlays = input.lease.overlays.map(({ name }) => ({ kind: 'ok', name, notes: [] }) as const);
+    this.tell({ overlays, problems: [], converged: true });
+  }
+
+  tell(status: HostStatus): void {
+    const same = JSON.stringify(status) === JSON.stringify(this.#status);
+    this.#status = status;
+    if (!same) for (const listener of this.#listeners) listener(status);
+  }
+
+  async settled(): Promise<HostStatus> {
+    return this.#status;
+  }
+
+  onStatus(listener: (status: HostStatus) => void): void {
+    this.#listeners.push(listener);
+  }
+
+  status(): HostStatus {
+    return this.#status;
+  }
+
+  metrics(): HostMetrics {
+    return {
+      passes: this.inputs.length,
+      stepsRun: { route: 2 },
+      stepsFailed: {},
+      driftRepaired: {},
+      lastPassMs: 3,
+      entries: 3,
+    };
+  }
+
+  async plan(): Promise<readonly PlannedStep[]> {
+    return this.steps;
+  }
+
+  async ping(): Promise<readonly PingReport[]> {
+    return [];
+  }
+
+  async stop(): Promise<void> {
+    this.stopped = true;
+  }
+
+  async cleanup(clusterIds: readonly string[]): Promise<CleanupReport> {
+    this.cleaned.push(clusterIds);
+    this.stopped = true;
+    return { removed: [], left: [] };
+  }
+}
