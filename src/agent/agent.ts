@@ -18,6 +18,7 @@ import { PeerWatch } from '#agent/peer-watch.js';
 import { type Grant, Registration, type RegistrationContent } from '#agent/registration.js';
 import { StatusReporter } from '#agent/status-reporter.js';
 import { formerClustersMax } from '#agent/store.js';
+import { HostInputError } from '#host/input-check.js';
 import type { CleanupReport } from '#host/reconciler-interface.js';
 
 /** No master has answered for so long after the start: the cache is used, ms. */
@@ -295,7 +296,7 @@ export class Agent {
       host.update(hostInput({ lease, leaseValid, network, peers: picture.peers, settings, formerClusterIds }));
       this.#hostError = '';
     } catch (error) {
-      if (!(error instanceof Error)) throw error;
+      if (!(error instanceof HostInputError)) throw error;
       // A master sent what it never should; the host stays as it is.
       this.#hostError = error.message;
       log.error({ error: error.message }, 'what the masters say can not be put to the host');

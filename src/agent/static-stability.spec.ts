@@ -109,6 +109,18 @@ describe('static stability of an agent', () => {
     assert.equal(world.host.last()?.leaseValid, false);
   });
 
+  it('counts from the sending, however late the answer came', async () => {
+    withTtl(60);
+    world.start();
+    await world.time.runFor(1_000);
+    world.masters.latencyMs = 7_000;
+    // Sent at 10 s and answered at 17 s; the next one is not answered.
+    await world.time.runFor(17_000);
+    world.masters.setDown(true);
+    await world.time.runFor(10_000 + 60_000 + 5_200 - 18_000);
+    assert.equal(world.host.last()?.leaseValid, false);
+  });
+
   it('does not count a keep-alive that was not answered', async () => {
     withTtl(60);
     world.start();
@@ -268,18 +280,37 @@ describe('static stability of an agent', () => {
     assert.deepEqual(world.host.last()?.overlays, []);
   });
 
+  it('does not register again because a master is behind', async () => {
+    const grown = { ...network, vtepSubnet: '44.128.0.0/16' };
+    world.masters.onRegister = (request) => grant(request, { network: grown, revision: 103 });
+    world.masters.onKeepAlive = () => ({ nextInMs: 10_000, revision: 103 });
+    const agent = world.start();
+    await world.time.runFor(120_000);
+    assert.equal(world.masters.registers.length, 1);
+    assert.equal(agent.network?.vtepSubnet, '44.128.0.0/16');
+  });
+
   it('takes over to a recovered cluster: held is offered, the old marks are adopted, the peers come anew', async () => {
     world.start();
     await world.time.runFor(1_000);
     world.masters.onRegister = (request) =>
       grant(request, { clusterId: 'cluster-2', epoch: 2 ** 33, revision: 2 ** 33 });
     world.masters.onKeepAlive = ({ epoch }) => (epoch === 7 ? aborted : { nextInMs: 10_000, revision: 2 ** 33 });
-    world.masters.onWatch = (watch) => watch.send(...snapshot(2 ** 33, [agentMessage('c', 3)], 'cluster-2'));
+    world.masters.onWatch = () => {};
     world.masters.lastWatch.end();
     await world.time.runFor(12_000);
+    world.masters.lastWatch.send(...snapshot(2 ** 33, [agentMessage('c', 3)], 'cluster-2'));
+    await world.time.runFor(1_000);
     assert.equal(world.masters.registers.at(-1)?.held?.clusterId, 'cluster-1');
     assert.equal(world.host.last()?.clusterId, 'cluster-2');
     assert.deepEqual(world.host.last()?.formerClusterIds, ['cluster-1']);
+    // At no time the new lease with the old peers.
+    for (const { clusterId, peers } of world.host.inputs) {
+      assert.deepEqual(
+        peers.map(({ agentId }) => agentId),
+        clusterId === 'cluster-1' ? ['b'] : ['c'],
+      );
+    }
     assert.deepEqual(
       world.host.last()?.peers.map(({ agentId }) => agentId),
       ['c'],

@@ -1,4 +1,4 @@
-/** Masters that a test owns: they answer after 5 ms of its clock, as its script says, and write down what they are asked. */
+/** Masters that a test owns: they answer some time later by its clock, as its script says, and write down what they are asked. */
 import {
   type KeepAliveRequest,
   type KeepAliveResponse,
@@ -16,8 +16,6 @@ import {
 } from '#agent/master-api.js';
 import { sublet } from '#proto/sublet.js';
 import type { Clock } from '#replica/clock.js';
-
-const latencyMs = 5;
 
 /** A response, an error, or silence. */
 export type Answer<T> = T | MasterError | 'silence';
@@ -50,6 +48,7 @@ export class FakeMasters implements MasterApi {
     revision: 100,
   });
   onWatch: (watch: FakeWatch) => void = (watch) => watch.send(...snapshot(100));
+  latencyMs = 5;
   readonly #clock: Clock;
   readonly #masters: readonly string[];
   #at = 0;
@@ -97,7 +96,7 @@ export class FakeMasters implements MasterApi {
       ...stream,
       send: (request) => {
         this.keepAlives.push(request);
-        this.#clock.after(latencyMs, () => {
+        this.#clock.after(this.latencyMs, () => {
           if (this.#down) return;
           const answer = this.onKeepAlive(request);
           if (answer instanceof MasterError) stream.end(answer);
@@ -121,7 +120,7 @@ export class FakeMasters implements MasterApi {
       end: () => stream.end(unavailable),
     };
     this.watches.push(watch);
-    this.#clock.after(latencyMs, () => {
+    this.#clock.after(this.latencyMs, () => {
       if (!this.#down) this.onWatch(watch);
     });
     return {
@@ -142,7 +141,7 @@ export class FakeMasters implements MasterApi {
 
   #unary<T>(answer: () => Answer<T>): Promise<T> {
     return new Promise((resolve, reject) => {
-      this.#clock.after(latencyMs, () => {
+      this.#clock.after(this.latencyMs, () => {
         const given = this.#down ? unavailable : answer();
         if (given instanceof MasterError) reject(given);
         else if (given !== 'silence') resolve(given);
@@ -166,7 +165,7 @@ export class FakeMasters implements MasterApi {
       this.#open.delete(end);
     };
     this.#open.add(end);
-    if (this.#down) this.#clock.after(latencyMs, () => end(unavailable));
+    if (this.#down) this.#clock.after(this.latencyMs, () => end(unavailable));
     return { master: this.current, end, message, cancel };
   }
 }
