@@ -91,11 +91,11 @@ async function runBatch(tool: Tool, steps: readonly Step[], tools: Tools): Promi
   try {
     switch (tool) {
       case 'ip':
-        return await runIproute(['ip', '-force', '-batch', '-'], steps, tools.run);
+        return await runIproute(['ip'], steps, tools.run);
       case 'ip6':
-        return await runIproute(['ip', '-6', '-force', '-batch', '-'], steps, tools.run);
+        return await runIproute(['ip', '-6'], steps, tools.run);
       case 'bridge':
-        return await runIproute(['bridge', '-force', '-batch', '-'], steps, tools.run);
+        return await runIproute(['bridge'], steps, tools.run);
       case 'ipset':
         return await runIpset(steps, tools.run);
       case 'one':
@@ -112,39 +112,58 @@ function failed(step: Step, said: string): Outcome {
   return { kind: 'failed', step, error: explain(step, said) };
 }
 
-/** `-force` goes on after a failed line; the messages of a line come before "Command failed -:LINE". */
+/**
+ * `-force` goes on after a failed line, as peers' entries do; without it the batch ends there, since each step on the
+ * device stands on the one before. The messages of a line come before "Command failed -:LINE".
+ */
 async function runIproute(command: readonly string[], steps: readonly Step[], run: Runner): Promise<Outcome[]> {
-  const [tool = '', ...args] = command;
-  const lines: string[] = [];
-  const stepOfLine: number[] = [];
-  steps.forEach((step, index) => {
-    for (const line of iprouteLines(step)) {
-      lines.push(line);
-      stepOfLine.push(index);
-    }
-  });
-  const { code, stderr } = await run.run(tool, args, { input: `${lines.join('\n')}\n`, timeoutMs: batchTimeoutMs });
-  const errors = new Map<number, string>();
-  let said: string[] = [];
-  for (const line of stderr.split('\n')) {
-    const at = /^Command failed -:(\d+)/.exec(line);
-    if (at === null) said.push(line);
-    else {
-      errors.set(stepOfLine[Number(at[1]) - 1] ?? 0, said.join('\n'));
-      said = [];
-    }
-  }
+  const [tool = '', ...flags] = command;
+  const goesOn = steps.every(({ part }) => part !== 'device');
+  const lines = steps.map(iprouteLines);
+  const input = `${lines.flat().join('\n')}\n`;
+  const args = [...flags, ...(goesOn ? ['-force'] : []), '-batch', '-'];
+  const { code, stderr } = await run.run(tool, args, { input, timeoutMs: batchTimeoutMs });
+  const errors = errorsByLine(stderr);
   const ended =
     code === null
       ? `${tool} took more than ${batchTimeoutMs / 1000} s`
       : code !== 0 && errors.size === 0
         ? stderr
         : undefined;
+  const lastLine = goesOn ? Number.POSITIVE_INFINITY : Math.min(...errors.keys());
+  let line = 0;
   return steps.map((step, index) => {
-    const error = errors.get(index) ?? ended;
+    const first = line + 1;
+    line += lines[index]?.length ?? 0;
+    if (first > lastLine) return { kind: 'skipped', step };
+    const error = ended ?? firstError(errors, first, line);
     return error === undefined || isAlreadyGone(step, error) ? { kind: 'done', step } : failed(step, error);
   });
 }
+
+function errorsByLine(stderr: string): ReadonlyMap<number, string> {
+  const errors = new Map<number, string>();
+  let said: string[] = [];
+  for (const line of stderr.split('\n')) {
+    const at = /^Command failed -:(\d+)/.exec(line);
+    if (at === null) said.push(line);
+    else {
+      errors.set(Number(at[1]), said.join('\n'));
+      said = [];
+    }
+  }
+  return errors;
+}
+
+/** Of the lines `from` to `to`: what comes after the first error is its consequence. */
+function firstError(errors: ReadonlyMap<number, string>, from: number, to: number): string | undefined {
+  for (let line = from; line <= to; line++) {
+    const error = errors.get(line);
+    if (error !== undefined) return error;
+  }
+  return undefined;
+}
+
 /** 100,000 entries take seconds. */
 const batchTimeoutMs = 120_000;
 

@@ -8,7 +8,7 @@ import { basename, dirname, join } from 'node:path';
 export async function writeCniFile(dir: string, name: string, content: string): Promise<void> {
   await mkdir(dir, { recursive: true });
   const staging = await stagingFolder(dir);
-  await mkdir(staging, { recursive: true });
+  await makeFolder(staging);
   const temporary = join(staging, `${name}.${process.pid}`);
   try {
     const file = await open(temporary, 'w', 0o644);
@@ -27,6 +27,16 @@ export async function writeCniFile(dir: string, name: string, content: string): 
 
 export async function deleteCniFile(dir: string, name: string): Promise<void> {
   await rm(join(dir, name), { force: true });
+}
+
+/** Not by `recursive`, which on a read-only file system says that there is no such folder. */
+async function makeFolder(path: string): Promise<void> {
+  try {
+    await mkdir(path);
+  } catch (error) {
+    const isThere = error instanceof Error && 'code' in error && error.code === 'EEXIST';
+    if (!isThere) throw error;
+  }
 }
 
 /** A sibling of the folder; inside it (engines skip folders) where the folder is a mount of its own. */

@@ -34,7 +34,7 @@ const withoutRoot = 'run the agent as root, or with CAP_NET_ADMIN and CAP_NET_RA
 const portRemedy = `the VXLAN's UDP port is taken (see "ss -ulnp"): free it, or give the network another vxlan_port`;
 
 function deviceRemedy({ vni, port }: { vni: number; port: number }, said: string): string | undefined {
-  if (/File exists/i.test(said)) {
+  if (/File exists|already exists/i.test(said)) {
     return `another VXLAN device has id ${vni} on port ${port} (see "ip -d link show type vxlan"): remove it, or give the network another vni`;
   }
   if (/Unknown device type|not supported/i.test(said))

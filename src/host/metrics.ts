@@ -11,9 +11,10 @@ export class HostCounters {
   lastPassMs = 0;
   entries = 0;
 
-  observed(passMs: number): void {
+  /** `passMs`: what observing and comparing took, given for passes over the peers' entries. */
+  passed(passMs?: number): void {
     this.#passes += 1;
-    this.lastPassMs = passMs;
+    if (passMs !== undefined) this.lastPassMs = passMs;
   }
 
   ran(kind: StepKind, outcome: Outcome['kind'], isDrift: boolean): void {

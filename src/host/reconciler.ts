@@ -75,6 +75,7 @@ export class HostReconciler implements Reconciler {
   #eventTimer: NodeJS.Timeout | undefined;
   #running: Promise<void> | undefined;
   #stopped = false;
+  #loggedErrors: ReadonlySet<string> = new Set();
 
   constructor(options: HostReconcilerOptions) {
     this.#log = options.log;
@@ -195,7 +196,7 @@ export class HostReconciler implements Reconciler {
     const wish = this.#desired(input, underlayOf(observed, input.lease.nodeIp));
     const plan = diff(wish, observed);
     const passMs = performance.now() - startMs;
-    if (areas.has('peers')) this.#counters.observed(passMs);
+    this.#counters.passed(areas.has('peers') ? passMs : undefined);
     this.#counters.entries = wish.neighbours.size + wish.fdb.size + wish.routes.size + wish.sourceRoutes.size;
 
     const steps = this.#backOff.allowed(plan.steps, Date.now());
@@ -231,7 +232,10 @@ export class HostReconciler implements Reconciler {
     const done = outcomes.filter(({ kind }) => kind === 'done');
     const commands = done.slice(0, loggedMax).map(({ step }) => commandOf(step));
     if (done.length > 0) this.#log.info({ steps: done.length, commands, peers: input.peers.length }, 'host changed');
-    for (const { error } of failed.slice(0, loggedMax)) this.#log.warn({ error }, 'host step failed');
+    // A part that goes on failing alike is logged once; the status tells that it still does.
+    const news = failed.map(({ error }) => error).filter((error) => !this.#loggedErrors.has(error));
+    for (const error of news.slice(0, loggedMax)) this.#log.warn({ error }, 'host step failed');
+    this.#loggedErrors = new Set(failed.map(({ error }) => error));
   }
 
   /** Nothing could be read: each overlay says so. */

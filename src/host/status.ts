@@ -20,7 +20,7 @@ export type OverlayStatus =
 
 /** Counters since the reconciler was made; they only rise, except where said. */
 export interface HostMetrics {
-  /** Passes that looked at the host. */
+  /** Comparisons of the host with what it should be, polls included. */
   readonly passes: number;
   /** Steps that ran, by step kind. */
   readonly stepsRun: Readonly<Record<string, number>>;
@@ -28,7 +28,7 @@ export interface HostMetrics {
   readonly stepsFailed: Readonly<Record<string, number>>;
   /** Steps that put back what somebody else changed or removed, by step kind. */
   readonly driftRepaired: Readonly<Record<string, number>>;
-  /** Gauge: how long the last full observation and comparison took. */
+  /** Gauge: how long the last observation of the peers' entries and comparison took, in ms. */
   readonly lastPassMs: number;
   /** Gauge: entries (neighbours, FDB, routes) that this host should have. */
   readonly entries: number;

@@ -1,0 +1,242 @@
+/**
+ * What this host lacks for an agent, told before one starts: rights, tools, kernel, folders, ports, Docker. Changes
+ * nothing on the host; what only trying can tell is tried in a network namespace that is gone with the try.
+ */
+import { constants } from 'node:fs';
+import { access, readFile } from 'node:fs/promises';
+import { dirname, join } from 'node:path';
+import { type DockerEngine, dockerEngine, localDocker } from '#host/docker-engine.js';
+import type { HostSettings } from '#host/input.js';
+import { observeLinks } from '#host/observe-kernel.js';
+import type { ObservedHost } from '#host/observed.js';
+import { processRunner, type Runner, ToolMissingError } from '#host/runner.js';
+import type { Finding } from '#host/status.js';
+import { underlayOf } from '#host/underlay.js';
+
+export interface HostCheck {
+  readonly settings: HostSettings;
+  /** Where it is known: the address that must be on an interface. */
+  readonly nodeIp?: string;
+  readonly vtepName: string;
+  /** UDP port of the VXLAN. */
+  readonly port: number;
+  /** Whether containers are to be attached here, by CNI and by Docker. */
+  readonly containers: { readonly cni: boolean; readonly docker: boolean };
+  readonly run?: Runner;
+  readonly docker?: DockerEngine;
+}
+
+/** One finding for each thing looked at, good ones too. Never rejects for what it finds. */
+export async function checkHost(check: HostCheck): Promise<readonly Finding[]> {
+  const run = check.run ?? processRunner;
+  const needsFirewall = check.containers.cni || check.containers.docker;
+  const found = await Promise.all([
+    guarded('root', checkRights),
+    guarded('iproute2', () => checkTool(run, 'iproute2', 'ip', '-V')),
+    guarded('vxlan', () => checkVxlan(run)),
+    guarded('device', () => checkLinks(run, check)),
+    guarded('port', () => checkPort(check.port)),
+    ...(check.settings.enableIpv6 ? [guarded('ipv6', checkIpv6)] : []),
+    ...(needsFirewall
+      ? [guarded('ipset', () => checkIpset(run)), guarded('iptables', () => checkIptables(run, check.settings))]
+      : []),
+    ...(check.containers.cni
+      ? [guarded('cni', () => checkCniFolder(check.settings.cniDir)), guarded('cni', checkCniPlugins)]
+      : []),
+    ...(check.containers.docker ? [guarded('docker', () => checkDocker(check))] : []),
+    guarded('ping', () => checkTool(run, 'ping', 'ping', '-V', 'warning')),
+  ]);
+  return found.flat();
+}
+
+type Found = Omit<Finding, 'what'>;
+
+/** A check that itself breaks is a finding too; a missing tool's error says how to get it. */
+async function guarded(what: string, look: () => Promise<Found | readonly Found[]>): Promise<Finding[]> {
+  try {
+    return [await look()].flat().map((found) => ({ what, ...found }));
+  } catch (error) {
+    if (error instanceof ToolMissingError) {
+      return [{ what, severity: 'error', says: `"${error.command}" is not installed`, todo: error.message }];
+    }
+    return [{ what, severity: 'error', says: error instanceof Error ? error.message : String(error) }];
+  }
+}
+
+/** Capability numbers of linux/capability.h. */
+const capabilities = { CAP_NET_ADMIN: 12, CAP_NET_RAW: 13 } as const;
+
+async function checkRights(): Promise<Found> {
+  const status = await readFile('/proc/self/status', 'utf8');
+  const effective = BigInt(`0x${/^CapEff:\s*([0-9a-f]+)/m.exec(status)?.[1] ?? '0'}`);
+  const lacking = Object.entries(capabilities).filter(([, bit]) => (effective & (1n << BigInt(bit))) === 0n);
+  if (lacking.length === 0) return { severity: 'ok', says: 'may change the network' };
+  const names = lacking.map(([name]) => name).join(' and ');
+  return { severity: 'error', says: `lacks ${names}`, todo: `run the agent as root, or give it ${names}` };
+}
+
+async function checkTool(
+  run: Runner,
+  what: string,
+  command: string,
+  versionFlag: string,
+  severity: 'warning' | 'error' = 'error',
+): Promise<Found> {
+  try {
+    const { stdout, stderr } = await run.run(command, [versionFlag]);
+    return { severity: 'ok', says: `${what}: ${(stdout || stderr).trim().split('\n')[0]}` };
+  } catch (error) {
+    if (!(error instanceof ToolMissingError)) throw error;
+    const needed = severity === 'warning' ? '; only "sublet agent ping" needs it' : '';
+    return { severity, says: `"${command}" is not installed${needed}`, todo: error.message };
+  }
+}
+
+/** Makes a VXLAN device where nobody sees it. */
+async function checkVxlan(run: Runner): Promise<Found> {
+  const attempt = 'ip link add name probe type vxlan id 1 dstport 64000 nolearning';
+  const { code, stderr } = await run.run('unshare', ['--net', 'sh', '-c', attempt]);
+  if (code === 0) return { severity: 'ok', says: 'the kernel makes VXLAN devices' };
+  if (/Operation not permitted/.test(stderr)) {
+    return { severity: 'warning', says: 'can not tell without root whether the kernel makes VXLAN devices' };
+  }
+  return {
+    severity: 'error',
+    says: `the kernel makes no VXLAN device: ${stderr.trim()}`,
+    todo: 'load the module: modprobe vxlan',
+  };
+}
+
+async function checkLinks(run: Runner, { nodeIp, vtepName }: HostCheck): Promise<Found[]> {
+  const links = await observeLinks(run);
+  const found = [deviceFinding(links, vtepName)];
+  if (nodeIp !== undefined) found.push(underlayFinding(links, nodeIp));
+  return found;
+}
+
+function deviceFinding(links: ObservedHost['links'], name: string): Found {
+  const link = links.get(name);
+  if (link === undefined) return { severity: 'ok', says: `${name} is free` };
+  if (link.alias?.startsWith('sublet:')) return { severity: 'ok', says: `${name} is there, of ${link.alias}` };
+  const says = `there is a ${link.kind} device ${name} that is not Sublet's`;
+  return { severity: 'error', says, todo: `ip link del ${name}, or give the network another vtep_name` };
+}
+
+function underlayFinding(links: ObservedHost['links'], nodeIp: string): Found {
+  const underlay = underlayOf({ links }, nodeIp);
+  if (underlay !== undefined) {
+    return { severity: 'ok', says: `node_ip ${nodeIp} is on ${underlay.device}, MTU ${underlay.mtu}` };
+  }
+  return {
+    severity: 'error',
+    says: `node_ip ${nodeIp} is on no interface`,
+    todo: 'give the address of the underlay with --node-ip',
+  };
+}
+
+/** A socket of the kernel's own VXLAN has no inode; anybody else's has. */
+async function checkPort(port: number): Promise<Found> {
+  const hex = port.toString(16).toUpperCase().padStart(4, '0');
+  const tables = await Promise.all(
+    ['udp', 'udp6'].map((name) => readFile(`/proc/net/${name}`, 'utf8').catch(() => '')),
+  );
+  const isTaken = tables
+    .join('')
+    .split('\n')
+    .some((line) => {
+      const fields = line.trim().split(/\s+/);
+      return fields[1]?.endsWith(`:${hex}`) && fields[9] !== '0';
+    });
+  if (!isTaken) return { severity: 'ok', says: `UDP port ${port} is free for VXLAN` };
+  return {
+    severity: 'error',
+    says: `UDP port ${port} is taken`,
+    todo: `see "ss -ulnp": free it, or give the network another vxlan_port`,
+  };
+}
+
+async function checkIpv6(): Promise<Found> {
+  const isThere = await readFile('/proc/sys/net/ipv6/conf/all/forwarding').then(
+    () => true,
+    () => false,
+  );
+  if (isThere) return { severity: 'ok', says: 'IPv6 is on' };
+  const todo = 'boot without ipv6.disable=1, or set network_config.enable_ipv6 to false';
+  return { severity: 'warning', says: 'IPv6 is off in this kernel: overlays with a subnet6 will fail', todo };
+}
+
+async function checkIpset(run: Runner): Promise<Found> {
+  const { code, stderr } = await run.run('ipset', ['save']);
+  if (code === 0) return { severity: 'ok', says: 'ipset works' };
+  return {
+    severity: 'error',
+    says: `ipset does not work: ${stderr.trim()}`,
+    todo: 'run as root; load the module: modprobe ip_set_hash_net',
+  };
+}
+
+/** Docker's rules and ours must stand in the same tables: an accept in one does not undo a drop in the other. */
+async function checkIptables(run: Runner, { iptables }: HostSettings): Promise<Found[]> {
+  const { stdout } = await run.run(iptables, ['--version']);
+  const isNft = stdout.includes('nf_tables');
+  const found: Found[] = [{ severity: 'ok', says: `${iptables}: ${stdout.trim()}` }];
+  const other = isNft ? 'iptables-legacy' : 'iptables-nft';
+  const saved = await run.run(`${other}-save`, ['-t', 'filter']).catch(() => undefined); // Not installed: no such rules.
+  if (saved?.code === 0 && /^:FORWARD DROP/m.test(saved.stdout)) {
+    const says = `${other} drops what is forwarded, and "${iptables}" writes to other tables`;
+    found.push({ severity: 'error', says, todo: `set iptables to "${other}", which is what Docker uses here` });
+  }
+  return found;
+}
+
+async function checkCniFolder(dir: string): Promise<Found> {
+  const existing = await firstExisting(dir);
+  const isWritable = await access(existing, constants.W_OK).then(
+    () => true,
+    () => false,
+  );
+  if (isWritable) return { severity: 'ok', says: existing === dir ? `${dir} is writable` : `${dir} will be made` };
+  return {
+    severity: 'error',
+    says: `${existing} can not be written`,
+    todo: 'mount it writable, or give another cni_dir',
+  };
+}
+
+async function firstExisting(dir: string): Promise<string> {
+  for (let path = dir; path !== '/'; path = dirname(path)) {
+    if (await exists(path)) return path;
+  }
+  return '/';
+}
+
+/** Where engines and distributions put the plugins. */
+const pluginFolders = ['/opt/cni/bin', '/usr/lib/cni', '/usr/libexec/cni'];
+
+async function checkCniPlugins(): Promise<Found> {
+  const plugins = ['bridge', 'host-local', 'portmap'];
+  for (const folder of pluginFolders) {
+    const there = await Promise.all(plugins.map((plugin) => exists(join(folder, plugin))));
+    if (there.every(Boolean)) return { severity: 'ok', says: `CNI plugins in ${folder}` };
+  }
+  const says = `the CNI plugins ${plugins.join(', ')} are in none of ${pluginFolders.join(', ')}`;
+  return {
+    severity: 'warning',
+    says,
+    todo: 'install them where your container engine looks (Debian: apt-get install containernetworking-plugins)',
+  };
+}
+
+async function exists(path: string): Promise<boolean> {
+  return access(path).then(
+    () => true,
+    () => false,
+  );
+}
+
+async function checkDocker({ settings, docker }: HostCheck): Promise<Found> {
+  const host = settings.dockerHost ?? localDocker;
+  const seen = await (docker ?? dockerEngine(host)).observe();
+  if (seen.kind === 'read') return { severity: 'ok', says: `Docker ${seen.version.join('.')} answers at ${host}` };
+  return { severity: 'error', says: seen.kind === 'unreadable' ? seen.error : 'Docker was not asked' };
+}
