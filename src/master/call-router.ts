@@ -20,6 +20,8 @@ export interface PeerCalls {
 export type CallRouterOptions = {
   readonly leadership: Leadership;
   readonly peers: PeerCalls;
+  /** Why this master can not answer for the plan yet; undefined: it can. */
+  readonly closed: () => string | undefined;
   /** How long a call waits for a leader, in ms; its own deadline may be sooner. */
   readonly leaderWaitMs: number;
   /** Deadline of a call that brings none, in ms from now. */
@@ -45,11 +47,18 @@ export class CallRouter {
   /** @throws RefusedError */
   async serve(endpoint: Endpoint, request: Uint8Array, context: CallContext): Promise<Uint8Array> {
     try {
+      this.#checkOpen(endpoint);
       if (endpoint.place(request) === 'here') return await endpoint.handle(request, context);
       return await this.#atLeader(endpoint, request, context);
     } catch (error) {
       throw toRefusedError(error, this.#options.report);
     }
+  }
+
+  /** Before its state is loaded, a master would answer for an empty plan. */
+  #checkOpen({ needsPlan }: Endpoint): void {
+    const why = needsPlan ? this.#options.closed() : undefined;
+    if (why !== undefined) throw new RefusedError('unavailable', why);
   }
 
   async #atLeader(endpoint: Endpoint, request: Uint8Array, context: CallContext): Promise<Uint8Array> {

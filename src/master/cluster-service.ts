@@ -41,8 +41,10 @@ type Account = Pick<sublet.v1.GetStatusResponse.$Properties, 'agents' | 'silentA
 
 export function clusterEndpoints(options: ClusterServiceOptions): readonly Endpoint[] {
   return [
-    endpoint(clusterService.getStatus, { place: 'here', idempotent: true }, (_request, { forwarded }) =>
-      getStatus(options, forwarded),
+    endpoint(
+      clusterService.getStatus,
+      { place: 'here', idempotent: true, needsPlan: false },
+      (_request, { forwarded }) => getStatus(options, forwarded),
     ),
   ];
 }

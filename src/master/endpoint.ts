@@ -21,6 +21,8 @@ export type Endpoint = {
   readonly path: string;
   /** Whether a call whose outcome is unknown may be carried out once more. */
   readonly idempotent: boolean;
+  /** False: answered also while the plan is not loaded. */
+  readonly needsPlan: boolean;
   /** @throws RefusedError when the place depends on the request, and that is malformed. */
   place(request: Uint8Array): Place;
   /** @throws RefusedError, ProposeError */
@@ -30,6 +32,7 @@ export type Endpoint = {
 type Options<RequestDecoded> = {
   readonly place: Place | ((request: RequestDecoded) => Place);
   readonly idempotent: boolean;
+  readonly needsPlan?: boolean;
 };
 
 /** Makes an endpoint of a function from message to message. */
@@ -54,6 +57,7 @@ export function encodingEndpoint<Request, RequestDecoded extends Request, Respon
   return {
     path,
     idempotent: options.idempotent,
+    needsPlan: options.needsPlan ?? true,
     place: typeof place === 'function' ? (bytes) => place(decode(path, method.request, bytes)) : () => place,
     handle: async (bytes, context) => handle(decode(path, method.request, bytes), context),
   };

@@ -54,6 +54,8 @@ export class KeepAliveService {
   readonly #options: KeepAliveServiceOptions;
   readonly #relay: PacedRounds<KeepAlive, KeepAliveOutcome>;
   readonly #endpoint: Endpoint;
+  /** Ends each open stream with the refusal. */
+  readonly #open = new Set<(refused: RefusedError) => void>();
 
   constructor(options: KeepAliveServiceOptions) {
     this.#options = options;
@@ -76,8 +78,10 @@ export class KeepAliveService {
     return { path: agentService.keepAlive.path, requestStream: true, handle };
   }
 
+  /** Lets go of every stream: its agent turns to another master. */
   stop(): void {
     this.#relay.stop();
+    for (const end of [...this.#open]) end(new RefusedError('unavailable', 'this master is stopping'));
   }
 
   /** @throws RefusedError, ProposeError */
@@ -118,9 +122,12 @@ export class KeepAliveService {
       fail(error);
       return;
     }
+    this.#open.add(fail);
     const close = (): void => {
-      if (open) admission.leave('stream', caller);
+      if (!open) return;
       open = false;
+      this.#open.delete(fail);
+      admission.leave('stream', caller);
     };
     stream.on('data', (bytes: Buffer) => {
       stream.pause();

@@ -3,6 +3,7 @@
  * leases, watchers, and calls between masters. It opens no port and no store.
  */
 import type { ChannelCredentials, Server, ServiceDefinition, UntypedServiceImplementation } from '@grpc/grpc-js';
+import { RefusedError } from '#api/refusal.js';
 import { Admission, type AdmissionLimits, defaultAdmissionLimits } from '#master/admission.js';
 import { agentEndpoints } from '#master/agent-service.js';
 import { apiServer, type CallObserver } from '#master/api-server.js';
@@ -68,6 +69,8 @@ const defaultLimits: ServiceLimits = {
 /** Bytes of one chunk of a snapshot, message and all. */
 const chunkBytesMax = 1024 * 1024;
 const defaultTimeoutMs = 10_000;
+/** Log entries that a follower may be behind and still count as ready. */
+const behindMax = 1_000;
 
 /** A service for the server on the peer port. */
 export type PeerService = {
@@ -89,6 +92,7 @@ export class MasterServices {
   readonly #keepAlives: KeepAliveService;
   readonly #endpoints: readonly Endpoint[];
   readonly #subscriptions: readonly (() => void)[];
+  #closed: string | undefined = 'this master is starting';
 
   constructor(options: MasterServicesOptions) {
     this.#options = options;
@@ -104,7 +108,8 @@ export class MasterServices {
     this.#links = new PeerLinks({ clusterId, credentials: options.peerCredentials, clock });
     const peers = this.#links;
     const { leaderWaitMs } = limits;
-    this.#router = new CallRouter({ leadership, peers, leaderWaitMs, defaultTimeoutMs, wallClock, report });
+    const closed = (): string | undefined => this.#closed;
+    this.#router = new CallRouter({ leadership, peers, closed, leaderWaitMs, defaultTimeoutMs, wallClock, report });
     this.#keepAlives = new KeepAliveService({ office, leadership, router: this.#router, admission, clock, report });
 
     const encoding = new PlanEncoding();
@@ -126,6 +131,39 @@ export class MasterServices {
     this.#subscriptions = [this.#followLog(), this.#followLeader()];
   }
 
+  /** The log is at work and the plan is loaded: from here on it may be asked for. */
+  open(): void {
+    this.hub.restored(this.#options.machine.ipam.revision, this.#options.log.status().appliedIndex);
+    this.#closed = undefined;
+  }
+
+  /** Carries out a call of the API by its path, for other front ends. @throws RefusedError */
+  async call(path: string, request: Uint8Array, caller: string, timeoutMs: number): Promise<Uint8Array> {
+    const endpoint = this.#endpoints.find((each) => each.path === path);
+    if (endpoint === undefined) throw new RefusedError('unimplemented', `this master has no method ${path}`);
+    const deadline = this.#options.wallClock() + timeoutMs;
+    return this.#router.serve(endpoint, request, { caller, deadline, forwarded: false });
+  }
+
+  /**
+   * Why calls would not be served as they should, now; undefined: they would.
+   * A follower that is far behind its leader is not ready either.
+   */
+  notReady(): string | undefined {
+    if (this.#closed !== undefined) return this.#closed;
+    const { kind } = this.leadership.seat;
+    if (kind === 'none') return 'the masters have no leader that this one knows of';
+    if (kind === 'elect') return 'this master has just been elected and does not know the state yet';
+    const { commitIndex, appliedIndex } = this.#options.log.status();
+    if (commitIndex - appliedIndex <= behindMax) return undefined;
+    return `this master has applied ${appliedIndex} of ${commitIndex} log entries`;
+  }
+
+  /** Refuses calls from now on, but goes on to take part. */
+  close(why: string): void {
+    this.#closed = why;
+  }
+
   /** What an operator should look at, as this master sees it. */
   warnings(): readonly Warning[] {
     const { spaceProblem } = this.#options.log.status();
@@ -139,7 +177,8 @@ export class MasterServices {
     const { logger } = this.#options;
     const { admission, hub } = this;
     const report = (error: unknown): void => logger.error({ err: error }, 'an error that was not expected');
-    const streams = [this.#keepAlives.method, watchMethod({ hub, admission, report })];
+    const closed = (): string | undefined => this.#closed;
+    const streams = [this.#keepAlives.method, watchMethod({ hub, admission, closed, report })];
     return apiServer({ endpoints: this.#endpoints, streams, router: this.#router, admission, observe, report });
   }
 
@@ -156,6 +195,12 @@ export class MasterServices {
     };
   }
 
+  /** Lets go of watches and keep-alives, so that agents turn to other masters. */
+  endStreams(): void {
+    this.hub.stop();
+    this.#keepAlives.stop();
+  }
+
   /** Ends watches and whatever waits. The log is not stopped. */
   stop(): void {
     for (const unsubscribe of this.#subscriptions) unsubscribe();
@@ -170,7 +215,6 @@ export class MasterServices {
   #followLog(): () => void {
     const { log, machine } = this.#options;
     const restored = (index: number): void => this.hub.restored(machine.ipam.revision, index);
-    restored(log.status().appliedIndex);
     const unsubscribe = [
       log.onApplied((applied) => this.hub.applied(applied, machine.network?.reclaimMs)),
       log.onRestored(restored),

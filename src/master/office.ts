@@ -61,6 +61,8 @@ export class Office {
   /** Expiries on their way, until they are decided. */
   readonly #expiring = new Map<AgentId, Promise<void>>();
   readonly #subscriptions: readonly (() => void)[];
+  #counted = 0;
+  #expired = 0;
   #lookedAt: number;
   #cancelLook: () => void;
 
@@ -81,6 +83,16 @@ export class Office {
     this.#lookedAt = clock.now();
     this.#cancelLook = clock.after(lookEveryMs, () => this.#look());
     this.#seatChanged(false);
+  }
+
+  /** Keep-alives counted so far. */
+  get counted(): number {
+    return this.#counted;
+  }
+
+  /** Leases ended so far because their TTL ran out. */
+  get expired(): number {
+    return this.#expired;
   }
 
   /**
@@ -146,6 +158,7 @@ export class Office {
       );
     }
     this.presence.hear(agentId, epoch);
+    this.#counted += 1;
     const ttlMs = this.#options.machine.network?.reclaimMs;
     const nextInMs = this.#nextInMs(ttlMs);
     return ttlMs === undefined
@@ -180,7 +193,9 @@ export class Office {
     const decided = log
       .propose(command)
       .then(
-        () => undefined,
+        ({ output }) => {
+          if (output.result.kind === 'released') this.#expired += 1;
+        },
         // Whether it came about is looked up in the plan by whoever waits; one that did not is proposed anew.
         (error: unknown) => (error instanceof ProposeError ? undefined : report(error)),
       )

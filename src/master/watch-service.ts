@@ -13,6 +13,8 @@ type Stream = ServerWritableStream<Buffer, Uint8Array>;
 export type WatchServiceOptions = {
   readonly hub: WatchHub;
   readonly admission: Admission;
+  /** Why this master can not answer for the plan yet; undefined: it can. */
+  readonly closed: () => string | undefined;
   readonly report: (error: unknown) => void;
 };
 
@@ -23,7 +25,7 @@ export function watchMethod(options: WatchServiceOptions): StreamMethod {
   return { path: agentService.watch.path, requestStream: false, handle };
 }
 
-function accept(stream: Stream, { hub, admission, report }: WatchServiceOptions): void {
+function accept(stream: Stream, { hub, admission, closed, report }: WatchServiceOptions): void {
   const caller = stream.getPeer();
   const fail = (error: unknown): void => {
     stream.emit('error', streamError(toRefusedError(error, report)));
@@ -31,6 +33,8 @@ function accept(stream: Stream, { hub, admission, report }: WatchServiceOptions)
   let start: WatchStart;
   try {
     start = parseWatch(stream.request);
+    const why = closed();
+    if (why !== undefined) throw new RefusedError('unavailable', why);
     admission.enter('stream', caller);
   } catch (error) {
     fail(error);

@@ -107,6 +107,7 @@ export class TestMasters implements AsyncDisposable {
       masters.push({ member, machine, services, api: `127.0.0.1:${await bind(server, '127.0.0.1:0', insecure)}` });
     }
     cluster.elect(0);
+    for (const { services } of masters) services.open();
     return new TestMasters(cluster, masters, servers);
   }
 

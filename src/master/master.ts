@@ -1,0 +1,260 @@
+/**
+ * A master at work: its store, its part in the replicated log, its services and the ports they are on. It is all
+ * put together here, and taken apart in good order.
+ */
+import type { Server as HttpServer } from 'node:http';
+import { join } from 'node:path';
+import { credentials, type Server, ServerCredentials } from '@grpc/grpc-js';
+import { commandKinds } from '#ipam/command-codec.js';
+import { checkNetwork } from '#ipam/network-check.js';
+import { bind } from '#master/api-server.js';
+import type { ConfiguredNetwork } from '#master/configured-network.js';
+import { httpServer } from '#master/http-server.js';
+import { IpamMachine, type PlanOutcome } from '#master/ipam-machine.js';
+import type { MasterLog } from '#master/master-log.js';
+import { MasterServices, type ServiceLimits } from '#master/master-services.js';
+import { Metrics } from '#master/metrics.js';
+import { addReflection, type Health } from '#master/reflection.js';
+import { reportReplicaEvent } from '#master/replica-report.js';
+import { SystemClock } from '#master/system-clock.js';
+import type { LogStore } from '#replica/log-store.js';
+import type { Founder } from '#replica/peer-network.js';
+import { Replica } from '#replica/replica.js';
+import { defaultReplicaLimits, type ReplicaTiming } from '#replica/replica-options.js';
+import { openLevelStore } from '#storage/level-store.js';
+import { GrpcPeerNetwork } from '#transport/grpc-peer-network.js';
+
+export type MasterOptions = {
+  /** This member's name in the cluster. */
+  readonly name: string;
+  readonly clusterId: string;
+  /** The first members, this one among them; asked for at the very first start only. */
+  readonly founders: readonly Founder[];
+  /** `sublet/` is made inside. */
+  readonly dataDir: string;
+  /** HOST:PORT each; port 0 takes any free one. An IPv6 host stands in brackets. */
+  readonly listen: string;
+  readonly peerListen: string;
+  readonly httpListen: string;
+  readonly network: ConfiguredNetwork;
+  readonly timing: ReplicaTiming;
+  /** Log entries that compaction leaves behind the applied position. */
+  readonly retainEntries: number;
+  /** Allows addresses that other machines reach: there is no TLS yet. */
+  readonly insecure: boolean;
+  readonly version: string;
+  readonly logger: MasterLog;
+  /** The master can not go on (its store failed, it was removed): end the process with an error. Called once at most. */
+  readonly onFatal: (error: Error) => void;
+  readonly limits?: Partial<ServiceLimits>;
+};
+
+/** How often health is looked at, in ms, besides each change of the leader. */
+const healthEveryMs = 500;
+/** How long calls that are under way may take when the master stops, in ms. */
+const drainMs = 1_000;
+
+/**
+ * Starts a master. Resolves when its store is open, its ports are bound and it takes part, or waits to: `ready` tells
+ * when it serves.
+ * @throws StoreError; Error for a port that is taken, an address that is not loopback, a network that is not sound
+ */
+export async function startMaster(options: MasterOptions): Promise<Master> {
+  checkAddresses(options);
+  checkFounding(options.network);
+  const clock = new SystemClock();
+  const store = await openLevelStore(join(options.dataDir, 'sublet'), { clock });
+  const master = new Master(options, store, clock);
+  try {
+    await master.start();
+  } catch (error) {
+    await master.stop({ transfer: false });
+    throw error;
+  }
+  return master;
+}
+
+/** Made by `startMaster`. */
+export class Master {
+  readonly services: MasterServices;
+  readonly #options: MasterOptions;
+  readonly #store: LogStore;
+  readonly #clock: SystemClock;
+  readonly #replica: Replica<PlanOutcome>;
+  readonly #machine = new IpamMachine();
+  readonly #peers: GrpcPeerNetwork;
+  readonly #api: Server;
+  readonly #http: HttpServer;
+  readonly #health: Health;
+  #apiPort = 0;
+  #cancelHealth: () => void = () => undefined;
+  #readyWaiters: (() => void)[] = [];
+  #stopping: Promise<void> | undefined;
+  #failed = false;
+
+  constructor(options: MasterOptions, store: LogStore, clock: SystemClock) {
+    this.#options = options;
+    this.#store = store;
+    this.#clock = clock;
+    const { name, clusterId, founders, timing, retainEntries, logger, version, network } = options;
+    this.#peers = new GrpcPeerNetwork({
+      listen: options.peerListen,
+      credentials: { server: ServerCredentials.createInsecure(), client: credentials.createInsecure() },
+      addServices: (server) => {
+        const { definition, implementation } = this.services.peerService();
+        server.addService(definition, implementation);
+      },
+    });
+    const compaction = { ...defaultReplicaLimits.compaction, entriesKept: retainEntries };
+    this.#replica = new Replica({
+      ...{ name, clusterId, founders, store, machine: this.#machine, commandKinds, clock, timing },
+      network: this.#peers,
+      limits: { compaction },
+      defer: setImmediate,
+      random: (below) => Math.floor(Math.random() * below),
+      observe: (event) => reportReplicaEvent(event, logger, (error) => this.#fail(error)),
+    });
+    this.services = new MasterServices({
+      ...{ log: this.#replica, machine: this.#machine, clusterId, name, network, version, clock, logger },
+      electionTimeoutMs: timing.electionMs,
+      peerCredentials: credentials.createInsecure(),
+      wallClock: Date.now,
+      random: Math.random,
+      ...(options.limits === undefined ? {} : { limits: options.limits }),
+    });
+    const metrics = new Metrics({ services: this.services, status: () => this.#replica.status(), version });
+    this.#api = this.services.apiServer((path, ms, refused) => metrics.observe(path, ms, refused));
+    this.#health = addReflection(this.#api);
+    this.#http = httpServer({
+      plan: this.services.plan,
+      metrics,
+      call: (path, request, caller, timeoutMs) => this.services.call(path, request, caller, timeoutMs),
+      notReady: () => this.services.notReady(),
+      report: (error) => logger.error({ err: error }, 'an error that was not expected'),
+    });
+  }
+
+  /** HOST:PORT of the API, of the peer port and of HTTP, as bound. */
+  get addresses(): { readonly api: string; readonly peer: string; readonly http: string } {
+    const { listen, peerListen, httpListen } = this.#options;
+    const address = this.#http.address();
+    const httpPort = address !== null && typeof address === 'object' ? address.port : 0;
+    return {
+      api: `${hostOf(listen)}:${this.#apiPort}`,
+      peer: `${hostOf(peerListen)}:${this.#peers.port}`,
+      http: `${hostOf(httpListen)}:${httpPort}`,
+    };
+  }
+
+  /** To be called once, by `startMaster`. */
+  async start(): Promise<void> {
+    const { listen, httpListen } = this.#options;
+    this.#apiPort = await bind(this.#api, listen, ServerCredentials.createInsecure());
+    await listenHttp(this.#http, httpListen);
+    this.services.leadership.onChange(() => this.#lookAtHealth());
+    this.#lookAtHealth();
+    this.#replica.start().then(
+      () => this.#begun(),
+      (error: unknown) => this.#fail(error instanceof Error ? error : new Error(String(error))),
+    );
+  }
+
+  /** Resolves when this master serves: it knows a leader, and the state. */
+  ready(): Promise<void> {
+    if (this.services.notReady() === undefined) return Promise.resolve();
+    return new Promise((resolve) => this.#readyWaiters.push(resolve));
+  }
+
+  /** Ends watches, hands leadership over (if `transfer`), lets calls finish, and closes everything. Idempotent. */
+  stop({ transfer = true }: { readonly transfer?: boolean } = {}): Promise<void> {
+    this.#stopping ??= this.#stop(transfer);
+    return this.#stopping;
+  }
+
+  async #stop(transfer: boolean): Promise<void> {
+    this.#cancelHealth();
+    this.#health.serving(false);
+    this.services.endStreams();
+    await this.#replica.stop({ transfer: transfer && !this.#failed });
+    this.services.stop();
+    await drained(this.#api, this.#clock);
+    this.#http.closeAllConnections();
+    await new Promise((resolve) => this.#http.close(resolve));
+    await this.#store.close();
+  }
+
+  #begun(): void {
+    if (this.#stopping !== undefined) return;
+    this.services.open();
+    this.#lookAtHealth();
+  }
+
+  #lookAtHealth(): void {
+    if (this.#stopping !== undefined) return;
+    this.#cancelHealth();
+    this.#cancelHealth = this.#clock.after(healthEveryMs, () => this.#lookAtHealth());
+    const ready = this.services.notReady() === undefined;
+    this.#health.serving(ready);
+    if (!ready) return;
+    const waiters = this.#readyWaiters;
+    this.#readyWaiters = [];
+    for (const resolve of waiters) resolve();
+  }
+
+  #fail(error: Error): void {
+    if (this.#failed || this.#stopping !== undefined) return;
+    this.#failed = true;
+    this.services.close(`this master has failed: ${error.message}`);
+    this.#options.onFatal(error);
+  }
+}
+
+function checkAddresses({ insecure, listen, peerListen, httpListen }: MasterOptions): void {
+  if (insecure) return;
+  for (const [name, address] of Object.entries({ listen, peerListen, httpListen })) {
+    if (isLoopback(hostOf(address))) continue;
+    throw new Error(
+      `${name} ${address} can be reached from other machines, and there is no TLS: use a loopback address, or set insecure`,
+    );
+  }
+}
+
+function checkFounding({ founding }: ConfiguredNetwork): void {
+  const wrong = checkNetwork(founding.settings, founding.overlays);
+  if (wrong !== undefined) throw new Error(wrong.message);
+}
+
+/** `127.0.0.1:7070` → `127.0.0.1`, `[::1]:7070` → `[::1]`. */
+function hostOf(address: string): string {
+  return address.slice(0, Math.max(0, address.lastIndexOf(':')));
+}
+
+function isLoopback(host: string): boolean {
+  return host === 'localhost' || host === '[::1]' || /^127\.\d+\.\d+\.\d+$/.test(host);
+}
+
+function listenHttp(server: HttpServer, address: string): Promise<void> {
+  const host = hostOf(address).replace(/^\[|\]$/g, '');
+  const port = Number(address.slice(address.lastIndexOf(':') + 1));
+  return new Promise((resolve, reject) => {
+    server.once('error', reject);
+    server.listen(port, host, () => {
+      server.off('error', reject);
+      resolve();
+    });
+  });
+}
+
+/** Lets calls finish, for a moment. */
+function drained(server: Server, clock: SystemClock): Promise<void> {
+  return new Promise((resolve) => {
+    const cancel = clock.after(drainMs, () => {
+      server.forceShutdown();
+      resolve();
+    });
+    server.tryShutdown(() => {
+      cancel();
+      resolve();
+    });
+  });
+}

@@ -1,0 +1,153 @@
+/**
+ * What a master tells Prometheus. Counters and latencies are kept as calls pass; everything else is looked up when
+ * the page is asked for, so that it costs nothing in between.
+ */
+import { Counter, collectDefaultMetrics, Gauge, Histogram, Registry } from 'prom-client';
+import type { RefusedError } from '#api/refusal.js';
+import { agentService } from '#api/services.js';
+import type { PoolUsage } from '#ipam/usage.js';
+import type { MasterServices } from '#master/master-services.js';
+import type { ReplicaStatus } from '#replica/replicated-log.js';
+
+export type MetricsOptions = {
+  readonly services: MasterServices;
+  readonly status: () => ReplicaStatus;
+  readonly version: string;
+};
+
+/** In seconds: from a follower's memory to a lost leader. */
+const latencyBuckets = [0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10];
+
+export class Metrics {
+  readonly #registry = new Registry();
+  readonly #calls: Counter<'method' | 'reason'>;
+  readonly #latency: Histogram<'method'>;
+  readonly #registrations: Counter;
+
+  constructor(options: MetricsOptions) {
+    const registers = [this.#registry];
+    collectDefaultMetrics({ register: this.#registry });
+    this.#calls = new Counter({
+      name: 'sublet_calls_total',
+      help: 'Unary calls that this master answered, handed on or not; reason is empty for those not refused.',
+      labelNames: ['method', 'reason'],
+      registers,
+    });
+    this.#latency = new Histogram({
+      name: 'sublet_call_seconds',
+      help: 'Time from the arrival of a unary call to its answer.',
+      labelNames: ['method'],
+      buckets: latencyBuckets,
+      registers,
+    });
+    this.#registrations = new Counter({
+      name: 'sublet_registrations_total',
+      help: 'Registrations that this master answered with a lease.',
+      registers,
+    });
+    this.#replicaGauges(options.status);
+    this.#planGauges(options.services);
+    this.#serviceGauges(options.services);
+    const info = new Gauge({ name: 'sublet_info', help: 'Always 1.', labelNames: ['version'], registers });
+    info.set({ version: options.version }, 1);
+  }
+
+  get contentType(): string {
+    return this.#registry.contentType;
+  }
+
+  /** Takes note of one call; for `apiServer`. */
+  observe(path: string, milliseconds: number, refused: RefusedError | undefined): void {
+    this.#calls.inc({ method: path, reason: refused?.reason ?? '' });
+    this.#latency.observe({ method: path }, milliseconds / 1000);
+    if (path === agentService.register.path && refused === undefined) this.#registrations.inc();
+  }
+
+  page(): Promise<string> {
+    return this.#registry.metrics();
+  }
+
+  #replicaGauges(status: () => ReplicaStatus): void {
+    this.#gauge('sublet_raft_is_leader', '1 while this master leads.', () => (status().role === 'leader' ? 1 : 0));
+    this.#gauge('sublet_raft_has_leader', '1 while a leader is known.', () => (status().leader === undefined ? 0 : 1));
+    this.#gauge('sublet_raft_term', 'Raft term.', () => status().term);
+    this.#gauge('sublet_raft_commit_index', 'Last committed log index.', () => status().commitIndex);
+    this.#gauge('sublet_raft_applied_index', 'Last applied log index.', () => status().appliedIndex);
+    this.#gauge('sublet_raft_last_index', 'Last log index.', () => status().lastIndex);
+    this.#gauge('sublet_raft_first_index', 'First log index that is kept.', () => status().firstIndex);
+    this.#count('sublet_storage_writes_total', 'Synced storage writes.', () => status().writes);
+    this.#count('sublet_storage_entries_written_total', 'Log entries in them.', () => status().entriesWritten);
+    this.#count('sublet_snapshots_sent_total', 'Snapshots sent to other masters.', () => status().snapshotsSent);
+    this.#count('sublet_snapshots_installed_total', 'Snapshots taken over.', () => status().snapshotsInstalled);
+    this.#gauge('sublet_storage_space_problem', '1 while the disk is below its floor.', () =>
+      status().spaceProblem === undefined ? 0 : 1,
+    );
+  }
+
+  #planGauges({ plan }: MasterServices): void {
+    this.#gauge('sublet_agents', 'Agents that hold a lease.', () => plan.ipam.agentCount);
+    this.#gauge('sublet_revision', 'Log index of the last change of the plan.', () => plan.ipam.revision);
+    const blocks = new Gauge({
+      name: 'sublet_blocks',
+      help: 'Blocks of each overlay and of the VTEP subnet (overlay "") by state.',
+      labelNames: ['overlay', 'family', 'state'],
+      registers: [this.#registry],
+      collect: () => {
+        blocks.reset();
+        const usage = plan.ipam.usage(plan.time);
+        if (usage === undefined) return;
+        const set = (overlay: string, family: string, pool: PoolUsage | undefined): void => {
+          if (pool === undefined) return;
+          for (const state of ['held', 'reserved', 'excluded', 'quarantined', 'free'] as const) {
+            blocks.set({ overlay, family, state }, Number(pool[state]));
+          }
+        };
+        set('', 'ipv4', usage.vtep);
+        for (const { overlay, v4, v6 } of usage.overlays) {
+          set(overlay.name, 'ipv4', v4);
+          set(overlay.name, 'ipv6', v6);
+        }
+      },
+    });
+  }
+
+  #serviceGauges({ office, hub, ring, admission }: MasterServices): void {
+    const presence = new Gauge({
+      name: 'sublet_agents_presence',
+      help: 'Agents by presence; told by the leader only.',
+      labelNames: ['state'],
+      registers: [this.#registry],
+      collect: () => {
+        presence.reset();
+        if (!office.presence.begun) return;
+        const { live, silent } = office.presence.counts();
+        presence.set({ state: 'live' }, live);
+        presence.set({ state: 'silent' }, silent);
+      },
+    });
+    this.#count('sublet_keepalives_total', 'Keep-alives counted by this master as leader.', () => office.counted);
+    this.#count('sublet_leases_expired_total', 'Leases ended by this master as leader.', () => office.expired);
+    this.#gauge('sublet_watchers', 'Watches open at this master.', () => hub.size);
+    this.#count('sublet_watch_messages_total', 'Messages sent to watchers.', () => hub.messagesSent);
+    this.#count('sublet_watch_snapshots_total', 'Snapshots begun for watchers.', () => hub.snapshotsServed);
+    this.#gauge('sublet_watch_ring_revisions', 'Revisions kept for watchers.', () => ring.count);
+    this.#gauge('sublet_watch_ring_bytes', 'Bytes of them.', () => ring.bytes);
+    this.#gauge('sublet_calls_under_way', 'Unary calls under way.', () => admission.total.calls);
+    this.#gauge('sublet_streams_open', 'Streams open.', () => admission.total.streams);
+    this.#count('sublet_admission_refused_total', 'Calls and streams refused for load.', () => admission.refused);
+  }
+
+  #gauge(name: string, help: string, value: () => number): void {
+    const collect = (): void => gauge.set(value());
+    const gauge = new Gauge({ name, help, registers: [this.#registry], collect });
+  }
+
+  /** A counter whose value is kept elsewhere. */
+  #count(name: string, help: string, value: () => number): void {
+    const collect = (): void => {
+      counter.reset();
+      counter.inc(value());
+    };
+    const counter = new Counter({ name, help, registers: [this.#registry], collect });
+  }
+}
