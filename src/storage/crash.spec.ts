@@ -1,4 +1,5 @@
 import assert from 'node:assert/strict';
+import { logIndex } from '#raft/entry.js';
 import { StoreError } from '#replica/log-store.js';
 import { openLogStore } from '#storage/key-value-log-store.js';
 import { HandClock } from '#storage/testing/hand-clock.js';
@@ -21,8 +22,8 @@ function allowed(before: Content, after: Content): readonly Content[] {
   const voteOnly =
     hardState === undefined
       ? before
-      : { ...before, hardState: { ...hardState, commit: before.hardState?.commit ?? 0 } };
-  return [before, after, voteOnly as Content]; // The commit of `before` is a LogIndex already.
+      : { ...before, hardState: { ...hardState, commit: before.hardState?.commit ?? logIndex(0) } };
+  return [before, after, voteOnly];
 }
 
 describe('a crash between any two steps of a write', () => {
@@ -76,6 +77,10 @@ describe('a crash between any two steps of a write', () => {
             return false; // Not this one; the failure below shows what was found.
           }
         });
+        if (what === 'write identity' && kind === 'kept') {
+          const { term, vote } = after.hardState ?? {};
+          assert.deepEqual([found.hardState?.term, found.hardState?.vote], [term, vote], `vote of step ${step}`);
+        }
         assert(
           matches,
           `step ${step} (${what}) after ${done} acts:\n${JSON.stringify({ found, before, after }, null, 1)}`,

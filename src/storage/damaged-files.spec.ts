@@ -158,12 +158,6 @@ const logDamages: readonly Damage[] = [
 /** Of a store whose writes have gone into a table. */
 const tableDamages: readonly Damage[] = [
   {
-    name: 'a flipped byte in a table',
-    expect: 'corrupt',
-    message: /LevelDB could not|can't be read|sum it was written with|is missing/,
-    harm: (store) => edit(table(store), (bytes) => flip(bytes, bytes.length >> 1)),
-  },
-  {
     name: 'a table with nothing but its footer',
     expect: 'corrupt',
     message: /head record is missing|LevelDB could not/,
@@ -220,8 +214,8 @@ describe('a store with damaged files', () => {
       it(`is refused, and stays refused, with ${name}`, async () => {
         cpSync(sound, copy, { recursive: true });
         harm(copy);
-        await refused(copy, expect, message);
-        await refused(copy, expect, /damaged|forgotten/);
+        // LevelDB keeps its complaints for two openings.
+        for (let attempt = 0; attempt < 3; attempt++) await refused(copy, expect, message);
       });
     }
   }
@@ -237,28 +231,32 @@ describe('a store with damaged files', () => {
     }
   });
 
-  it('is refused, or whole, whichever page of a table is zeroed', async () => {
-    cpSync(inTable, copy, { recursive: true });
-    const sound = readFileSync(table(copy));
-    const outcomes = new Set<string>();
-    for (let from = 0; from < sound.length; from += page) {
-      edit(table(copy), (bytes) => bytes.fill(0, from, Math.min(from + page, bytes.length)));
-      try {
-        const store = await openAt(copy);
-        const { log: found, records } = await contentOf(store);
-        await store.close();
-        // Nothing but older versions of the head lay there.
-        assert.deepEqual([found.length, records.length], [count, count], `page at ${from}`);
-        outcomes.add('whole');
-      } catch (error) {
-        assert(error instanceof StoreError && error.code === 'corrupt', String(error));
-        outcomes.add('corrupt');
-      }
-      rmSync(copy, { recursive: true });
+  for (const [harm, change] of [
+    ['zeroed', (bytes: Buffer, from: number) => bytes.fill(0, from, Math.min(from + page, bytes.length))],
+    ['hit by a flipped byte', (bytes: Buffer, from: number) => flip(bytes, Math.min(from + 1000, bytes.length - 1))],
+  ] as const) {
+    it(`is refused, or whole, whichever page of a table is ${harm}`, async () => {
       cpSync(inTable, copy, { recursive: true });
-    }
-    assert(outcomes.has('corrupt'));
-  });
+      const { length } = readFileSync(table(copy));
+      let refusals = 0;
+      for (let from = 0; from < length; from += page) {
+        edit(table(copy), (bytes) => change(bytes, from));
+        try {
+          const store = await openAt(copy);
+          const { log: found, records } = await contentOf(store);
+          await store.close();
+          // Nothing but older versions of the head lay there.
+          assert.deepEqual([found.length, records.length], [count, count], `page at ${from}`);
+        } catch (error) {
+          assert(error instanceof StoreError && error.code === 'corrupt', String(error));
+          refusals += 1;
+        }
+        rmSync(copy, { recursive: true });
+        cpSync(inTable, copy, { recursive: true });
+      }
+      assert(refusals >= 5, `${refusals} refusals`);
+    });
+  }
 
   it('is refused as amnesiac when an old copy of the database is put under its identity file', async () => {
     cpSync(inLog, copy, { recursive: true });

@@ -62,8 +62,9 @@ export async function openLevelKeyValue(directory: string, options: LevelOptions
 
 /** LevelDB takes a directory without CURRENT for a new one and would delete the tables in it. */
 async function refuseIncomplete(directory: string, { mayCreate, place }: LevelOptions): Promise<void> {
+  const none: readonly string[] = [];
   const names = await readdir(directory).catch((error: NodeJS.ErrnoException) => {
-    if (error.code === 'ENOENT') return [] as string[];
+    if (error.code === 'ENOENT') return none;
     throw error;
   });
   if (names.includes('CURRENT')) {

@@ -4,6 +4,7 @@ import { once } from 'node:events';
 import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { Level } from 'level';
 import { logIndex } from '#raft/entry.js';
 import { type LogStore, StoreError } from '#replica/log-store.js';
 import { type LevelStoreOptions, openLevelStore } from '#storage/level-store.js';
@@ -98,6 +99,31 @@ describe('log store on LevelDB', () => {
         [2, 5],
         [2, 6],
       ],
+    );
+  });
+
+  it('syncs every batch it writes', async () => {
+    const scratch = new Level(join(directory, 'scratch'));
+    await scratch.open();
+    const prototype: { write: (options?: unknown) => Promise<void> } = Object.getPrototypeOf(scratch.batch());
+    await scratch.close();
+    const { write } = prototype;
+    const seen: unknown[] = [];
+    prototype.write = function (options) {
+      seen.push(options);
+      return write.call(this, options);
+    };
+    try {
+      const store = await bootstrapped();
+      await store.write({ entries: entries(1, 1), hardState: hardState(1, 0, 1) });
+      const sink = await store.stageSnapshot(meta(9));
+      await sink.append([record('a', 'b')]);
+    } finally {
+      prototype.write = write;
+    }
+    assert.deepEqual(
+      seen,
+      Array.from({ length: 5 }, () => ({ sync: true })),
     );
   });
 

@@ -2,13 +2,13 @@
  * The life of a member's store, act by act: made, bootstrapped, votes, entries, a conflict, records, compaction, a
  * snapshot that is given up and one that is installed. Specs crash it, drop parts of it and damage it everywhere.
  */
-import { logIndex } from '#raft/entry.js';
+import { logIndex, memberId } from '#raft/entry.js';
 import type { LogStore } from '#replica/log-store.js';
 import type { RecordChange } from '#replica/state-machine.js';
 import { openLogStore } from '#storage/key-value-log-store.js';
 import { HandClock } from '#storage/testing/hand-clock.js';
 import type { MemoryDisk } from '#storage/testing/memory-disk.js';
-import { entries, hardState, memoryStoreDisk, meta, record, self } from '#storage/testing/sample.js';
+import { entries, hardState, membership, memoryStoreDisk, meta, record, self } from '#storage/testing/sample.js';
 
 export class LifeOfAStore {
   readonly disk: MemoryDisk;
@@ -73,9 +73,10 @@ export class LifeOfAStore {
     const term = index <= 4 ? 1 : index <= 6 ? 2 : 4;
     const inForce = index <= 3 ? 1 : commit <= 4 ? 2 : index <= 6 ? 3 : 4;
     const vote = inForce === 4 ? 0 : 1;
+    const of = index < 6 ? membership() : { ...membership(), nextMemberId: memberId(5) };
     return this.store.write({
       hardState: hardState(inForce, commit, vote),
-      applied: { meta: meta(index, term), changes },
+      applied: { meta: meta(index, term, of), changes },
     });
   }
 

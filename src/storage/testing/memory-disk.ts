@@ -55,7 +55,7 @@ export class MemoryDisk {
 
   /** The same content, sound and working; also a copy to damage. */
   reboot(): MemoryDisk {
-    return new MemoryDisk(new Map(this.table), this.slots && [this.slots[0].slice(), this.slots[1].slice()]);
+    return new MemoryDisk(new Map(this.table), this.slots && [copy(this.slots[0]), copy(this.slots[1])]);
   }
 
   backend(): KeyValueBackend {
@@ -106,7 +106,7 @@ export class MemoryDisk {
   }
 
   #tear(slot: SlotNumber, bytes: Uint8Array): Uint8Array {
-    const torn = bytes.slice();
+    const torn = copy(bytes);
     torn.set((this.slots?.[slot] ?? new Uint8Array(slotBytes)).subarray(100), 100);
     return torn;
   }
@@ -180,7 +180,7 @@ class MemorySnapshot extends MemoryView implements KeyValueSnapshot {
 export function applied(table: Table, operations: readonly KeyValueOperation[]): Table {
   const next = new Map(table);
   for (const operation of operations) {
-    if (operation.type === 'put') next.set(text(operation.key), operation.value.slice());
+    if (operation.type === 'put') next.set(text(operation.key), copy(operation.value));
     else next.delete(text(operation.key));
   }
   return next;
@@ -190,6 +190,11 @@ function within(table: Table, range: KeyRange): readonly (readonly [string, Uint
   const from = text(range.from);
   const to = text(range.to);
   return [...table].filter(([key]) => key >= from && key < to).sort(([a], [b]) => (a < b ? -1 : 1));
+}
+
+/** A real one: `slice` of a Buffer shares its memory. */
+function copy(of: Uint8Array): Uint8Array {
+  return new Uint8Array(of);
 }
 
 /** One character a byte, so that strings compare as bytes do. */

@@ -1,0 +1,94 @@
+import assert from 'node:assert/strict';
+import { mkdtemp, open, rm } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { crc32 } from 'node:zlib';
+import { logIndex, memberId, term } from '#raft/entry.js';
+import { FileIdentity } from '#storage/identity-file.js';
+import { IdentitySlots } from '#storage/identity-slots.js';
+import { MemoryDisk } from '#storage/testing/memory-disk.js';
+import { sampleStoreId } from '#storage/testing/sample.js';
+
+describe('identity file', () => {
+  const vote = (n: number) => ({ term: term(n), vote: memberId(1), sequence: n, lastIndex: logIndex(n) });
+
+  async function slotsOf(disk: MemoryDisk): Promise<IdentitySlots> {
+    const slots = await IdentitySlots.load(disk.identityFile(), '/memory');
+    assert(slots !== undefined);
+    return slots;
+  }
+
+  it('keeps the newest content and the one before it, so that a torn write costs the newest alone', async () => {
+    const disk = new MemoryDisk();
+    const slots = await IdentitySlots.create(disk.identityFile(), sampleStoreId, 1);
+    await slots.update(vote(1));
+    for (let n = 2; n < 8; n++) {
+      await slots.update(vote(n));
+      assert.equal((await slotsOf(disk.reboot())).identity.term, n);
+      const torn = disk.reboot();
+      torn.crashAt(0, 'torn');
+      await assert.rejects((await slotsOf(torn)).update({ ...vote(n + 1), clusterId: 'x'.repeat(60) }));
+      assert.equal((await slotsOf(torn.reboot())).identity.term, n);
+      for (const at of [0, 1] as const) {
+        const hurt = disk.reboot();
+        hurt.slots?.[at].fill(0);
+        const left = (await slotsOf(hurt)).identity.term;
+        assert([n - 1, n].includes(left), `slot ${at} lost after vote ${n}: term ${left} is left`);
+      }
+    }
+  });
+
+  it('holds the longest ids and the largest numbers', async () => {
+    const disk = new MemoryDisk();
+    const slots = await IdentitySlots.create(disk.identityFile(), sampleStoreId, Number.MAX_SAFE_INTEGER);
+    const largest = Number.MAX_SAFE_INTEGER;
+    await slots.update({
+      clusterId: 'c'.repeat(63),
+      memberId: memberId(largest),
+      term: term(largest),
+      vote: memberId(largest),
+      lastIndex: logIndex(largest),
+    });
+    const { identity } = await slotsOf(disk);
+    assert.deepEqual(identity, slots.identity);
+    assert.equal(identity.memberId, largest);
+  });
+
+  it('says so when a slot has a form of another version', async () => {
+    const disk = new MemoryDisk();
+    await IdentitySlots.create(disk.identityFile(), sampleStoreId, 1);
+    const rest = Buffer.alloc(504, ' ');
+    rest.write(' {"format":2}');
+    disk.slots?.[0].set(Buffer.from(crc32(rest).toString(16).padStart(8, '0')));
+    disk.slots?.[0].set(rest, 8);
+    await assert.rejects(slotsOf(disk), /a form that this version can't read/);
+  });
+
+  it('is synced, with its name when it is made and at every write', async () => {
+    const directory = await mkdtemp(join(tmpdir(), 'sublet-identity-'));
+    const scratch = await open(directory, 'r');
+    const prototype: { sync: () => Promise<void>; datasync: () => Promise<void> } = Object.getPrototypeOf(scratch);
+    await scratch.close();
+    const { sync, datasync } = prototype;
+    const calls: string[] = [];
+    prototype.sync = function () {
+      calls.push('sync');
+      return sync.call(this);
+    };
+    prototype.datasync = function () {
+      calls.push('datasync');
+      return datasync.call(this);
+    };
+    try {
+      const slots = await IdentitySlots.create(new FileIdentity(join(directory, 'identity')), sampleStoreId, 1);
+      assert.deepEqual(calls.splice(0), ['sync', 'sync']);
+      await slots.update(vote(1));
+      assert.deepEqual(calls, ['datasync']);
+      const again = await IdentitySlots.load(new FileIdentity(join(directory, 'identity')), directory);
+      assert.deepEqual(again?.identity, slots.identity);
+    } finally {
+      Object.assign(prototype, { sync, datasync });
+      await rm(directory, { recursive: true });
+    }
+  });
+});
