@@ -181,13 +181,17 @@ const tableDamages: readonly Damage[] = [
 ];
 
 describe('a store with damaged files', () => {
-  const root = mkdtempSync(join(tmpdir(), 'sublet-damage-'));
-  const inLog = join(root, 'in-log');
-  const inTable = join(root, 'in-table');
-  const old = join(root, 'old');
-  const copy = join(root, 'copy');
+  let root = '';
+  let inLog = '';
+  let inTable = '';
+  let old = '';
+  let copy = '';
 
   before(async () => {
+    root = mkdtempSync(join(tmpdir(), 'sublet-damage-'));
+    [inLog = '', inTable = '', old = '', copy = ''] = ['in-log', 'in-table', 'old', 'copy'].map((name) =>
+      join(root, name),
+    );
     const store = await openAt(inLog);
     await store.bootstrap(self, meta(0, 0, membership(store.identity.storeId)));
     await live(store, 1, count / 2);
@@ -207,12 +211,12 @@ describe('a store with damaged files', () => {
   beforeEach(() => rmSync(copy, { recursive: true, force: true }));
 
   for (const [sound, damages] of [
-    [inLog, logDamages],
-    [inTable, tableDamages],
+    [() => inLog, logDamages],
+    [() => inTable, tableDamages],
   ] as const) {
     for (const { name, expect, message, harm } of damages) {
       it(`is refused, and stays refused, with ${name}`, async () => {
-        cpSync(sound, copy, { recursive: true });
+        cpSync(sound(), copy, { recursive: true });
         harm(copy);
         // LevelDB keeps its complaints for two openings.
         for (let attempt = 0; attempt < 3; attempt++) await refused(copy, expect, message);
