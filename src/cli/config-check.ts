@@ -1,8 +1,9 @@
 /** What `sublet config check` says of a file: whose configuration it is, what it means, or what is wrong with it. */
-import { readFileSync } from 'node:fs';
 import { formatCidr } from '#address/ip.js';
 import { formatMac } from '#address/mac.js';
-import { exitCodes, Failure, usage } from '#cli/failure.js';
+import { readConfigFile } from '#cli/config-file.js';
+import { exitCodes, usage } from '#cli/failure.js';
+import { orFailure } from '#cli/process-config.js';
 import { type Cell, formatFacts } from '#cli/table.js';
 import type { Terminal } from '#cli/terminal.js';
 import { type AgentConfig, loadAgentConfig } from '#config/agent-config.js';
@@ -11,21 +12,8 @@ import { formatHostPort } from '#config/host-port.js';
 import { type ConfigKind, configKind } from '#config/kind.js';
 import { loadMasterConfig, type MasterConfig } from '#config/master-config.js';
 import type { NetworkConfig } from '#config/network-config.js';
-import { ConfigError, formatProblem, type Problem } from '#config/problem.js';
+import { formatProblem, type Problem } from '#config/problem.js';
 import type { Overlay } from '#ipam/network.js';
-
-/** Reads a configuration file; `-` is the standard input. @throws Failure when it can't be read */
-export function readConfigFile(file: string): { readonly name: string; readonly text: string } {
-  if (file === '-') return { name: 'stdin', text: readFileSync(0, 'utf8') };
-  try {
-    return { name: file, text: readFileSync(file, 'utf8') };
-  } catch (error) {
-    const code = error instanceof Error && 'code' in error ? String(error.code) : '';
-    const why = { ENOENT: 'there is no such file', EACCES: 'it may not be read', EISDIR: 'it is a folder' }[code];
-    if (why === undefined) throw error;
-    throw new Failure(exitCodes.refused, `${file}: ${why}`);
-  }
-}
 
 /** @throws Failure when the file can't be used */
 export function checkConfig(file: string, wanted: ConfigKind | undefined, terminal: Terminal): void {
@@ -36,7 +24,7 @@ export function checkConfig(file: string, wanted: ConfigKind | undefined, termin
       `${source.file.name}: its keys don’t tell whose configuration it is: say --kind master or --kind agent`,
     );
   }
-  const loaded = describeOrFail(source.file.name, () =>
+  const loaded = orFailure(source.file.name, exitCodes.refused, () =>
     kind === 'master'
       ? described(loadMasterConfig(source), masterFacts)
       : described(loadAgentConfig(source), agentFacts),
@@ -57,18 +45,6 @@ function described<Config>(
   facts: (config: Config) => Facts,
 ): { readonly facts: Facts; readonly warnings: readonly Problem[] } {
   return { facts: facts(config), warnings };
-}
-
-/** Runs `load`; what is wrong with the configuration comes out as a failure that lists it. */
-export function describeOrFail<T>(name: string, load: () => T): T {
-  try {
-    return load();
-  } catch (error) {
-    if (!(error instanceof ConfigError)) throw error;
-    const { length } = error.problems;
-    const count = length === 1 ? 'a problem' : `${length} problems`;
-    throw new Failure(exitCodes.refused, `${name} can’t be used: ${count}`, error.problems.map(formatProblem));
-  }
 }
 
 function masterFacts(config: MasterConfig): Facts {

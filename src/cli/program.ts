@@ -21,6 +21,12 @@ const running = 'Run:';
 
 export const commands: readonly Entry[] = [
   {
+    name: 'agent',
+    group: running,
+    summary: 'run the agent of this host, or ask it',
+    load: () => import('#cli/commands/agent.js'),
+  },
+  {
     name: 'config',
     group: running,
     summary: 'check a configuration file without starting',

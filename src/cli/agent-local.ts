@@ -1,0 +1,112 @@
+/** What the agent on this host says of itself over HTTP. */
+import { z } from 'zod';
+import { argument, exitCodes, Failure } from '#cli/failure.js';
+import { type Cell, formatFacts, formatTable } from '#cli/table.js';
+import type { Terminal } from '#cli/terminal.js';
+import { formatDuration } from '#config/duration.js';
+import { formatHostPort, parseHostPort } from '#config/host-port.js';
+
+const timeoutMs = 5_000;
+
+/** What is shown of /status; there is more in it. */
+const statusSchema = z.object({
+  agent_id: z.string(),
+  network_mode: z.string(),
+  master: z.string(),
+  registration: z.object({ state: z.string(), error: z.string().optional(), next_in_ms: z.number().optional() }),
+  lease: z
+    .object({
+      source: z.string(),
+      valid: z.boolean(),
+      ttl_left_ms: z.number().nullable(),
+      cluster_id: z.string(),
+      epoch: z.number(),
+      node_ip: z.string(),
+      vxlan: z.object({ vtepIp: z.string(), vtepMac: z.string() }),
+      overlays: z.array(z.object({ name: z.string(), subnet: z.string().optional(), subnet6: z.string().optional() })),
+    })
+    .nullable(),
+  watch: z.object({ connected: z.boolean(), revision: z.number(), peers: z.number() }),
+  host: z.object({
+    overlays: z.array(z.object({ kind: z.string(), name: z.string(), error: z.string().optional() })),
+    converged: z.boolean(),
+  }),
+  ready: z.boolean(),
+  problems: z.array(z.string()),
+});
+type AgentStatus = z.infer<typeof statusSchema>;
+
+/** @throws Failure when no agent answers there */
+export async function showAgentStatus(http: string, output: 'table' | 'json', terminal: Terminal): Promise<void> {
+  const at = formatHostPort(argument('--http', http, parseHostPort));
+  const body = await fetchJson(`http://${at}/status`, at);
+  if (output === 'json') {
+    terminal.write(`${JSON.stringify(body, undefined, 2)}\n`);
+    return;
+  }
+  const parsed = statusSchema.safeParse(body);
+  if (!parsed.success) {
+    throw new Failure(exitCodes.refused, `what answers at ${at} is no agent of this version`, [
+      '-o json shows what it says.',
+    ]);
+  }
+  terminal.write(formatAgentStatus(parsed.data, terminal));
+}
+
+async function fetchJson(url: string, at: string): Promise<unknown> {
+  try {
+    const response = await fetch(url, { signal: AbortSignal.timeout(timeoutMs) });
+    const body: unknown = await response.json();
+    if (response.ok) return body;
+    throw new Failure(exitCodes.refused, `${url} answers with status ${response.status}`);
+  } catch (error) {
+    if (error instanceof Failure) throw error;
+    const cause = error instanceof Error && error.cause instanceof Error ? error.cause.message : String(error);
+    throw new Failure(exitCodes.refused, `no agent answers at ${at}: ${cause}`, [
+      'Is it running? Its address is http_listen in its configuration; say --http HOST:PORT for another one.',
+    ]);
+  }
+}
+
+export function formatAgentStatus(status: AgentStatus, terminal: Terminal): string {
+  const { lease, registration, watch, host } = status;
+  const facts: readonly (readonly [string, Cell])[] = [
+    ['agent', { text: status.agent_id, style: 'bold' }],
+    ['ready', status.ready ? { text: 'yes', style: 'green' } : { text: 'no', style: 'red' }],
+    ['master', status.master],
+    [
+      'registration',
+      registration.error === undefined ? registration.state : `${registration.state}: ${registration.error}`,
+    ],
+    ['lease', lease === null ? 'none' : leaseWords(lease)],
+    ...(lease === null
+      ? []
+      : ([
+          ['node ip', lease.node_ip],
+          ['vtep', `${lease.vxlan.vtepIp}, ${lease.vxlan.vtepMac}`],
+        ] as const)),
+    ['peers', `${watch.peers}, as of revision ${watch.revision}${watch.connected ? '' : ' (no master is heard)'}`],
+    ['network', status.network_mode === 'plan' ? 'plan: nothing is changed on this host' : hostWords(host.converged)],
+  ];
+  const rows = (lease?.overlays ?? []).map(({ name, subnet, subnet6 }): readonly Cell[] => {
+    const found = host.overlays.find((overlay) => overlay.name === name);
+    const subnets = [subnet, subnet6].filter((each) => each !== undefined).join(' ');
+    return [name, subnets || '-', found === undefined ? '-' : found.kind];
+  });
+  const table =
+    rows.length === 0
+      ? ''
+      : `\n${formatTable([{ title: 'OVERLAY' }, { title: 'SUBNET' }, { title: 'ON THE HOST' }], rows, terminal)}`;
+  const problems = status.problems.map((problem) => `${terminal.paint('yellow', '!')} ${problem}\n`).join('');
+  return formatFacts(facts, terminal) + table + (problems === '' ? '' : `\n${problems}`);
+}
+
+function leaseWords(lease: NonNullable<AgentStatus['lease']>): string {
+  const { epoch, cluster_id: cluster, source, valid, ttl_left_ms: left } = lease;
+  const end = left === null ? 'until it is released' : valid ? `${formatDuration(left, 2)} left` : 'ended';
+  return `epoch ${epoch} of cluster ${cluster}, ${end}${source === 'cache' ? ', from the cache' : ''}`;
+}
+
+function hostWords(converged: boolean): string {
+  return converged ? 'linux: this host is as it should be' : 'linux: this host is being changed';
+}

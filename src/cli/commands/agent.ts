@@ -1,0 +1,69 @@
+/** `sublet agent`: runs the agent of this host; `sublet agent status|leave` look at it and end it. */
+import { type Command, Option } from 'commander';
+import { type Define, examples } from '#cli/command-kit.js';
+import { addSettingFlags } from '#cli/setting-flags.js';
+import type { Terminal } from '#cli/terminal.js';
+import { agentSettings } from '#config/agent-settings.js';
+
+export const define: Define = (command, terminal) => {
+  command
+    .description(
+      'Runs the agent of this host: it leases the host’s addresses, keeps the lease, and makes the host match it. With --network plan it prints what it would do and changes nothing.',
+    )
+    .enablePositionalOptions();
+  configures(command);
+  command.addOption(new Option('--takeover', 'claim the id from a holder that may still live; gives fresh subnets'));
+  status(command, terminal);
+  leave(command, terminal);
+  examples(
+    command,
+    ['sublet agent --master 10.0.0.1:7070,10.0.0.2:7070', 'lease, and build the overlays'],
+    ['sublet agent --config /etc/sublet/agent.json', 'from a file'],
+    ['sublet agent --network plan --state-dir /tmp/try', 'only say what would be done'],
+    ['sublet agent status', 'how the agent on this host is'],
+  );
+  command.action(async (options: { config?: string; takeover?: true }) => {
+    const { runAgent } = await import('#cli/agent-run.js');
+    await runAgent(command, options, terminal);
+  });
+};
+
+function configures(command: Command): void {
+  command.option('--config <FILE>', 'JSON; flags win over it');
+  addSettingFlags(command, agentSettings);
+}
+
+function status(group: Command, terminal: Terminal): void {
+  const command = group
+    .command('status')
+    .summary('how the agent on this host is')
+    .description('How the agent on this host is, as its HTTP endpoint /status tells.')
+    .option('--http <HOST:PORT>', 'where its HTTP answers', '127.0.0.1:7073')
+    .addOption(
+      new Option('-o, --output <FORM>', 'print a table (default), or the JSON of /status').choices(['table', 'json']),
+    );
+  examples(
+    command,
+    ['sublet agent status', 'for people'],
+    ['sublet agent status -o json | jq .problems', 'for scripts'],
+  );
+  command.action(async (options: { http: string; output?: 'table' | 'json' }) => {
+    const { showAgentStatus } = await import('#cli/agent-local.js');
+    await showAgentStatus(options.http, options.output ?? 'table', terminal);
+  });
+}
+
+function leave(group: Command, terminal: Terminal): void {
+  const command = group
+    .command('leave')
+    .summary('give back what this host holds, and clean up')
+    .description(
+      'Gives back what this host holds and takes Sublet’s things off the host, and nothing else. The agent must be stopped; it is given the same settings.',
+    );
+  configures(command);
+  examples(command, ['sublet agent leave --config /etc/sublet/agent.json', 'after stopping the agent']);
+  command.action(async (options: { config?: string }) => {
+    const { leaveWithAgent } = await import('#cli/agent-run.js');
+    await leaveWithAgent(command, options, terminal);
+  });
+}

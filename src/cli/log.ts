@@ -1,0 +1,32 @@
+/**
+ * The log of a process: pino, on stderr. Readable on a terminal, one JSON object a line otherwise. Rooms take the
+ * narrow interface that they need; a `Logger` fits all of them.
+ */
+import { isatty } from 'node:tty';
+import { destination, type Logger, pino } from 'pino';
+import { colours } from '#cli/terminal.js';
+import type { LogConfig } from '#config/log-config.js';
+
+export type { Logger };
+
+const stderr = 2;
+
+/** `about` is in every line: who logs. */
+export async function makeLogger(config: LogConfig, about: Readonly<Record<string, string>>): Promise<Logger> {
+  const options = { level: config.level, base: about };
+  const readable = config.format === 'readable' || (config.format === 'auto' && isatty(stderr));
+  // Synchronous, so that the last words of a process that ends are there.
+  if (!readable)
+    return pino({ ...options, timestamp: pino.stdTimeFunctions.isoTime }, destination({ dest: stderr, sync: true }));
+  const { PinoPretty } = await import('pino-pretty');
+  const stream = PinoPretty({
+    colorize: colours(process.env, isatty(stderr)),
+    destination: stderr,
+    sync: true,
+    translateTime: 'SYS:HH:MM:ss.l',
+    ignore: Object.keys(about).join(','),
+    errorLikeObjectKeys: ['err', 'error'],
+    singleLine: true,
+  });
+  return pino(options, stream);
+}

@@ -1,0 +1,38 @@
+/** How a process gets its configuration: a file, flags over it, and every problem as a failure of the command. */
+import type { Command } from 'commander';
+import { readConfigFile } from '#cli/config-file.js';
+import { exitCodes, Failure } from '#cli/failure.js';
+import type { Logger } from '#cli/log.js';
+import { givenFlags } from '#cli/setting-flags.js';
+import type { ConfigSource } from '#config/document.js';
+import type { Loaded } from '#config/master-config.js';
+import { ConfigError, formatProblem, type Problem } from '#config/problem.js';
+import type { Setting } from '#config/setting.js';
+
+/** @throws Failure as wrong use, with all that is wrong */
+export function loadConfig<Config>(
+  command: Command,
+  settings: readonly Setting[],
+  load: (source: ConfigSource) => Loaded<Config>,
+): Loaded<Config> {
+  const file: unknown = command.getOptionValue('config');
+  const flags = givenFlags(command, settings);
+  const source = typeof file === 'string' ? { file: readConfigFile(file), flags } : { flags };
+  return orFailure('the configuration', exitCodes.usage, () => load(source));
+}
+
+/** Runs `load`; what is wrong with a configuration comes out as a failure that lists it. */
+export function orFailure<T>(what: string, exitCode: Failure['exitCode'], load: () => T): T {
+  try {
+    return load();
+  } catch (error) {
+    if (!(error instanceof ConfigError)) throw error;
+    const { length } = error.problems;
+    const count = length === 1 ? 'a problem' : `${length} problems`;
+    throw new Failure(exitCode, `${what} can’t be used: ${count}`, error.problems.map(formatProblem));
+  }
+}
+
+export function logWarnings(log: Logger, warnings: readonly Problem[]): void {
+  for (const warning of warnings) log.warn({ key: warning.key }, formatProblem(warning));
+}

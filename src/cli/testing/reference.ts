@@ -1,0 +1,74 @@
+/** The parts of docs/reference that are made from the program itself, between `<!-- name -->` and `<!-- end -->`. */
+import { status } from '@grpc/grpc-js';
+import type { Command } from 'commander';
+import { refusals } from '#api/refusal.js';
+import { exitCodes } from '#cli/failure.js';
+import { fill, makeProgram } from '#cli/program.js';
+import { RecordedTerminal } from '#cli/testing/recorded-terminal.js';
+import type { Setting } from '#config/setting.js';
+
+/** The page with the part `name` replaced. @throws Error when the page has no such part */
+export function withPart(page: string, name: string, text: string): string {
+  const begin = `<!-- ${name} -->\n`;
+  const [before, after] = page.split(begin);
+  const end = after?.indexOf('<!-- end -->') ?? -1;
+  if (before === undefined || after === undefined || end < 0) throw new Error(`the page has no part ${name}`);
+  return `${before}${begin}\n${text.trim()}\n\n${after.slice(end)}`;
+}
+
+export function settingsTable(settings: readonly Setting[]): string {
+  const rows = settings.map(({ key, alias, flag, takes, about, default: byDefault }) => [
+    alias === undefined ? `\`${key}\`` : `\`${key}\`, in DC/OS files \`${alias}\``,
+    `\`${flag}${takes === undefined ? '' : ` ${takes}`}\``,
+    about,
+    byDefault ?? '',
+  ]);
+  return table(['key', 'flag', 'meaning', 'default'], rows);
+}
+
+export function refusalTable(): string {
+  const rows = Object.entries(refusals).map(([reason, { code, meaning }]) => [`\`${status[code]}\``, reason, meaning]);
+  return table(['status', 'reason', 'meaning'], rows);
+}
+
+const exitMeanings: Readonly<Record<keyof typeof exitCodes, string>> = {
+  done: 'done',
+  refused: 'refused by a master, or failed; the message says why',
+  usage: 'wrong use: a command, flag, argument or configuration that can’t be',
+  noMaster: 'no master reachable',
+  storeFailed: 'a master can’t go on: its store failed, or it was removed',
+};
+
+export function exitCodeTable(): string {
+  const rows = Object.entries(exitCodes).map(([name, code]) => [String(code), meaningOf(name)]);
+  return table(['exit code', 'meaning'], rows);
+}
+
+function meaningOf(name: string): string {
+  const found = Object.entries(exitMeanings).find(([key]) => key === name);
+  if (found === undefined) throw new Error(`exit code ${name} has no meaning`);
+  return found[1];
+}
+
+/** Every command's help, as it prints it. */
+export async function commandPages(): Promise<string> {
+  const terminal = new RecordedTerminal(100);
+  const program = makeProgram(terminal);
+  for (const command of program.commands) await fill(command, terminal);
+  return [program, ...program.commands.flatMap((command) => [command, ...command.commands])].map(page).join('\n');
+}
+
+function page(command: Command): string {
+  let help = '';
+  command.configureOutput({ writeOut: (text) => (help += text) });
+  command.outputHelp();
+  const path: string[] = [];
+  for (let at: Command | null = command; at !== null; at = at.parent) path.unshift(at.name());
+  return `## ${path.join(' ')}\n\n\`\`\`\n${help.trim()}\n\`\`\`\n`;
+}
+
+function table(titles: readonly string[], rows: readonly (readonly string[])[]): string {
+  const line = (cells: readonly string[]): string =>
+    `| ${cells.map((cell) => cell.replaceAll('|', '\\|')).join(' | ')} |`;
+  return [line(titles), line(titles.map(() => '---')), ...rows.map(line)].join('\n');
+}
