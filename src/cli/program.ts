@@ -21,6 +21,13 @@ const running = 'Run:';
 
 export const commands: readonly Entry[] = [
   {
+    name: 'dev',
+    group: running,
+    summary: 'a whole cluster on this machine, to try things',
+    load: () => import('#cli/commands/dev.js'),
+  },
+  { name: 'master', group: running, summary: 'run a master', load: () => import('#cli/commands/master.js') },
+  {
     name: 'agent',
     group: running,
     summary: 'run the agent of this host, or ask it',

@@ -52,12 +52,13 @@ function facts(status: Status): readonly (readonly [string, Cell])[] {
 const adoption: Cell = { text: 'on: only what agents still hold is let, until an operator ends it', style: 'yellow' };
 
 function members({ members, leader }: Status, terminal: Terminal): string {
+  const apiKnown = members.some(({ api }) => api);
   const rows = members.map((member): readonly Cell[] => {
     const leads = leader !== '' && member.name === leader;
     return [
       { text: member.name ?? '', style: 'bold' },
       leads ? { text: 'leader', style: 'green' } : role(member.role),
-      member.api || '-',
+      ...(apiKnown ? [member.api || '-'] : []),
       member.peer ?? '',
       member.matchIndex === null || member.matchIndex === undefined ? '-' : String(member.matchIndex),
       member.self ? 'here' : ago(member.lastContact, terminal.now()) || '-',
@@ -66,7 +67,7 @@ function members({ members, leader }: Status, terminal: Terminal): string {
   const columns = [
     { title: 'MASTER', least: 8 },
     { title: 'ROLE' },
-    { title: 'API', least: 12 },
+    ...(apiKnown ? [{ title: 'API', least: 12 }] : []),
     { title: 'PEERS', least: 12 },
     { title: 'MATCH', align: 'right' as const },
     { title: 'HEARD' },

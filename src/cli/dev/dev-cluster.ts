@@ -1,0 +1,86 @@
+/**
+ * A whole cluster on this machine, as processes of their own: started together, watched until it lets subnets,
+ * kept running, stopped in order.
+ */
+import { MasterClient } from '#api/master-client.js';
+import { clusterService, operatorService } from '#api/services.js';
+import { DevChild, type DevDeath } from '#cli/dev/dev-child.js';
+import { type DevOptions, type DevProcess, devPlan } from '#cli/dev/dev-plan.js';
+import { keepDevOptions } from '#cli/dev/dev-record.js';
+import { needPorts } from '#cli/dev/free-ports.js';
+import type { sublet } from '#proto/sublet.js';
+
+type Agent = sublet.v1.Agent.$Properties;
+
+const pollMs = 200;
+const callTimeoutMs = 2_000;
+
+export type DevCluster = {
+  readonly children: readonly DevChild[];
+  /**
+   * Every agent of the plan and what it was let, once each of them is live and has all that it is going to get.
+   * @returns what is missing when that was not so within `boundMs`
+   */
+  ready(boundMs: number): Promise<DevState>;
+  leader(): Promise<string>;
+  stop(): Promise<void>;
+};
+
+export type DevState =
+  | { readonly kind: 'ready'; readonly agents: readonly Agent[]; readonly leader: string }
+  | { readonly kind: 'waiting'; readonly missing: string };
+
+/** Starts all processes. `died` hears of each that ends unasked. */
+export async function startDevCluster(
+  options: DevOptions,
+  died: (process: DevProcess, death: DevDeath) => void,
+): Promise<DevCluster> {
+  const plan = devPlan(options);
+  await needPorts(plan.flatMap(({ ports }) => ports));
+  keepDevOptions(options);
+  const children = plan.map((process) => new DevChild(process, (death) => died(process, death)));
+  for (const child of children) child.start();
+  const masters = plan.flatMap(({ api }) => (api === undefined ? [] : [api]));
+  const wanted = plan.flatMap(({ kind, name }) => (kind === 'agent' ? [name] : []));
+  const client = new MasterClient({ masters, timeoutMs: callTimeoutMs });
+  const state = (): Promise<DevState> => stateOf(client, wanted).catch(notYet);
+  return {
+    children,
+    async ready(boundMs) {
+      const bound = performance.now() + boundMs;
+      for (;;) {
+        const now = await state();
+        if (now.kind === 'ready' || performance.now() > bound) return now;
+        await new Promise((resolve) => setTimeout(resolve, pollMs));
+      }
+    },
+    async leader() {
+      return (await client.call(clusterService.getStatus, {}, { idempotent: true })).leader;
+    },
+    async stop() {
+      client.close();
+      // Agents first: they have nothing to say to masters that are going.
+      for (const kind of ['agent', 'master'] as const) {
+        await Promise.all(children.filter(({ process }) => process.kind === kind).map((child) => child.stop()));
+      }
+    },
+  };
+}
+
+async function stateOf(client: MasterClient, wanted: readonly string[]): Promise<DevState> {
+  const { leader } = await client.call(clusterService.getStatus, {}, { idempotent: true });
+  if (leader === '') return { kind: 'waiting', missing: 'the masters have no leader yet' };
+  const { agents } = await client.call(operatorService.listAgents, { pageSize: 1_000 }, { idempotent: true });
+  const live = (name: string): boolean =>
+    agents.some(({ agentId, presence }) => agentId === name && presence?.state === 1);
+  const missing = wanted.filter((name) => !live(name));
+  if (missing.length > 0) return { kind: 'waiting', missing: `not registered yet: ${missing.join(', ')}` };
+  const silent = agents.find(({ overlays }) => overlays?.some(({ state }) => !state?.status));
+  if (silent !== undefined) return { kind: 'waiting', missing: `${silent.agentId} has not said how its overlays are` };
+  return { kind: 'ready', leader, agents };
+}
+
+/** While the cluster starts, no answer is no failure: it is asked again. */
+function notYet(error: unknown): DevState {
+  return { kind: 'waiting', missing: error instanceof Error ? error.message : String(error) };
+}

@@ -1,0 +1,125 @@
+/** `sublet dev` as a person sees it: what is started, what was let, how to look further, and what dies meanwhile. */
+import { relative } from 'node:path';
+import { formatAgents } from '#cli/commands/agents.js';
+import type { DevDeath } from '#cli/dev/dev-child.js';
+import { type DevCluster, startDevCluster } from '#cli/dev/dev-cluster.js';
+import { type DevProcess, devDefaults, devMax, lastPort } from '#cli/dev/dev-plan.js';
+import { type DevWishes, devOptions } from '#cli/dev/dev-record.js';
+import { exitCodes, Failure, usage } from '#cli/failure.js';
+import { formatTable } from '#cli/table.js';
+import type { Terminal } from '#cli/terminal.js';
+import { plural } from '#cli/words.js';
+
+const readyBoundMs = 60_000;
+/** As a shell counts the end by SIGINT. */
+const interrupted = 130;
+
+export async function runDev(wishes: DevWishes, terminal: Terminal): Promise<void> {
+  checkWishes(wishes);
+  const options = devOptions({ ...wishes, dataDir: relative('.', wishes.dataDir) || '.' });
+  const { masters, agents, dataDir } = options;
+  terminal.write(
+    `Starting ${plural(masters, 'master')} and ${plural(agents, 'agent')}; data in ./${dataDir}, logs in ./${dataDir}/log\n\n`,
+  );
+  const cluster = await startDevCluster(options, (process, death) => sayDeath(process, death, terminal));
+  const stopped = untilTold(cluster, terminal);
+  const state = await Promise.race([cluster.ready(readyBoundMs), stopped]);
+  if (state === undefined) return;
+  if (state.kind === 'waiting') {
+    await cluster.stop();
+    throw new Failure(exitCodes.refused, `not ready after ${readyBoundMs / 1_000} s: ${state.missing}`, [
+      `The logs in ./${dataDir}/log say more.`,
+    ]);
+  }
+  terminal.write(`${processes(cluster, state.leader, terminal)}\n${formatAgents(state.agents, terminal)}\n`);
+  terminal.write(
+    `${further(options.basePort, cluster, state.leader, terminal)}\n${terminal.paint('green', 'ready')}\n`,
+  );
+  await stopped;
+}
+
+function checkWishes({ masters, agents, basePort }: DevWishes): void {
+  const { masters: mastersMax, agents: agentsMax } = devMax;
+  if (masters !== undefined && (masters < 1 || masters > mastersMax)) {
+    throw usage(`--masters: ${masters} is out of range: 1 to ${mastersMax} is allowed`);
+  }
+  if (agents !== undefined && agents > agentsMax) {
+    throw usage(`--agents: ${agents} is out of range: 0 to ${agentsMax} is allowed`);
+  }
+  const shape = {
+    ...devDefaults,
+    ...(masters && { masters }),
+    ...(agents && { agents }),
+    ...(basePort && { basePort }),
+  };
+  if (basePort !== undefined && (basePort < 1_024 || lastPort(shape) > 65_535)) {
+    throw usage(
+      `--base-port: ${basePort} is out of range: 1024 to ${65_535 - (lastPort(shape) - shape.basePort)} is allowed`,
+    );
+  }
+}
+
+/** Resolves when the cluster has stopped, on Ctrl-C or SIGTERM. A second signal leaves the stopping to the children. */
+function untilTold(cluster: DevCluster, terminal: Terminal): Promise<undefined> {
+  return new Promise((resolve, reject) => {
+    let told = false;
+    const stop = (): void => {
+      // The children notice that this process is gone, and stop by themselves.
+      if (told) process.exit(interrupted);
+      told = true;
+      terminal.write('\nStopping…\n');
+      cluster.stop().then(() => {
+        terminal.write('Stopped. `sublet dev` goes on where this left off.\n');
+        resolve(undefined);
+      }, reject);
+    };
+    process.on('SIGINT', stop);
+    process.on('SIGTERM', stop);
+    process.on('SIGHUP', stop);
+  });
+}
+
+function sayDeath({ name, log }: DevProcess, { how, againInMs, lastWords }: DevDeath, terminal: Terminal): void {
+  const next =
+    againInMs === undefined ? 'not started again; Ctrl-C and run again' : `starting it again in ${againInMs / 1_000} s`;
+  terminal.write(`${terminal.paint('yellow', '!')} ${name} has ended (${how}); ${next}\n`);
+  if (/^SIG/.test(how)) return;
+  for (const line of lastWords) terminal.write(`    ${terminal.paint('dim', line)}\n`);
+  terminal.write(`    all of its log: ./${log}\n`);
+}
+
+function processes({ children }: DevCluster, leader: string, terminal: Terminal): string {
+  const rows = children.map(({ process: { name, ports, api }, pid }) => [
+    name === leader ? { text: `${name} (leader)`, style: 'bold' as const } : name,
+    String(pid ?? ''),
+    api ?? '-',
+    `http://127.0.0.1:${ports.at(-1)}`,
+  ]);
+  return formatTable(
+    [{ title: 'PROCESS' }, { title: 'PID', align: 'right' }, { title: 'API' }, { title: 'HTTP' }],
+    rows,
+    terminal,
+  );
+}
+
+/** Command lines to go on with, as this program was called. */
+function further(basePort: number, cluster: DevCluster, leader: string, terminal: Terminal): string {
+  const called = program();
+  const at = basePort === devDefaults.basePort ? '' : ` --master 127.0.0.1:${basePort}`;
+  const pid = cluster.children.find(({ process: { name } }) => name === leader)?.pid;
+  const lines: readonly (readonly [string, string])[] = [
+    [`${called} status${at}`, 'how the cluster is'],
+    [`${called} agents agent-1${at}`, 'one agent, with its bridges'],
+    [`${called} lookup 9.0.1.7${at}`, 'whose address is this?'],
+    [`${called} watch${at}`, 'every change as it happens'],
+    [`kill -9 ${pid}`, `the leader, ${leader}; then look at the status`],
+  ];
+  const room = Math.max(...lines.map(([line]) => line.length));
+  const text = lines.map(([line, what]) => `  ${line.padEnd(room)}  ${terminal.paint('dim', `# ${what}`)}\n`);
+  return `Look further, from another terminal:\n${text.join('')}`;
+}
+
+/** How this program is called here: from a clone by npm, or by its name. */
+function program(): string {
+  return process.env.npm_lifecycle_event === undefined ? 'sublet' : 'npx sublet';
+}

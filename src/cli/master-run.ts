@@ -1,0 +1,85 @@
+/** The master process: its configuration, its parts, and its life. */
+import type { Command } from 'commander';
+import { type ExitCode, exitCodes, Failure } from '#cli/failure.js';
+import { serve } from '#cli/lifetime.js';
+import { makeLogger } from '#cli/log.js';
+import { loadConfig, logWarnings } from '#cli/process-config.js';
+import { version } from '#cli/version.js';
+import { formatHostPort } from '#config/host-port.js';
+import { loadMasterConfig, type MasterConfig } from '#config/master-config.js';
+import { masterSettings } from '#config/master-settings.js';
+import type { NetworkConfig } from '#config/network-config.js';
+import type { ConfiguredNetwork } from '#master/configured-network.js';
+import { type MasterOptions, startMaster } from '#master/master.js';
+import { StoreError } from '#replica/log-store.js';
+
+/** Runs until it is told to stop. @throws Failure */
+export async function runMaster(command: Command): Promise<void> {
+  const { config, warnings } = loadConfig(command, masterSettings, loadMasterConfig);
+  const log = await makeLogger(config.log, { process: 'master', name: config.name });
+  logWarnings(log, warnings);
+  let fatal: Failure | undefined;
+  const exitCode = await serve(log, async (failed) => {
+    const onFatal = (error: Error): void => {
+      fatal = fatalFailure(error);
+      log.fatal({ err: error }, error.message);
+      failed(fatal.exitCode);
+    };
+    const master = await startMaster({ ...masterOptions(config), version, logger: log, onFatal }).catch(
+      (error: unknown) => {
+        throw startFailure(error);
+      },
+    );
+    const { api, peer, http } = master.addresses;
+    log.info({ api, peer, http, data: config.dataDir }, `master ${config.name} of cluster ${config.cluster.id} runs`);
+    void master.ready().then(() => log.info({}, 'ready'));
+    return master;
+  });
+  if (fatal !== undefined) throw fatal;
+  log.info({}, 'stopped');
+  process.exitCode = exitCode;
+}
+
+function masterOptions(config: MasterConfig): Omit<MasterOptions, 'version' | 'logger' | 'onFatal'> {
+  const { name, dataDir, cluster, raft, insecure } = config;
+  return {
+    ...{ name, dataDir, insecure },
+    clusterId: cluster.id,
+    founders: cluster.members.map((member) => ({ name: member.name, peer: formatHostPort(member.peer) })),
+    listen: formatHostPort(config.listen),
+    peerListen: formatHostPort(config.peerListen),
+    httpListen: formatHostPort(config.httpListen),
+    network: configuredNetwork(config.network),
+    timing: { heartbeatMs: raft.heartbeatMs, electionMs: raft.electionMs },
+    retainEntries: raft.retainEntries,
+  };
+}
+
+function configuredNetwork({ settings, mentioned, overlays }: NetworkConfig): ConfiguredNetwork {
+  const silent = overlays === undefined && Object.keys(mentioned).length === 0;
+  return {
+    founding: { settings, overlays: overlays ?? [] },
+    file: silent ? undefined : { settings: mentioned, overlays: overlays ?? [] },
+  };
+}
+
+/** A supervisor may start it again; whether that helps, the message says. */
+function fatalFailure(error: Error): Failure {
+  const exitCode: ExitCode = exitCodes.storeFailed;
+  return new Failure(exitCode, error.message);
+}
+
+function startFailure(error: unknown): unknown {
+  // Somebody else has the store: there is nothing wrong with it, and nothing that starting again would mend.
+  if (error instanceof StoreError && error.code === 'locked') return new Failure(exitCodes.refused, error.message);
+  if (error instanceof StoreError) return fatalFailure(error);
+  const code = error instanceof Error && 'code' in error ? error.code : undefined;
+  if (error instanceof Error && (code === 'EADDRINUSE' || code === 'EADDRNOTAVAIL' || code === 'EACCES')) {
+    return new Failure(exitCodes.refused, `can’t listen: ${error.message}`, [
+      'Choose other addresses with --listen, --peer-listen and --http-listen.',
+    ]);
+  }
+  // What startMaster says in plain words, about its options.
+  if (error instanceof Error && error.constructor === Error) return new Failure(exitCodes.refused, error.message);
+  return error;
+}
