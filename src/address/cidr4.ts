@@ -13,7 +13,7 @@ export type Cidr4 = Brand<Interface4, 'Cidr4'>;
 
 /** The network of this address and prefix; throws `AddressError` for host bits or a prefix outside 0 … 32. */
 export function cidr4(address: Ipv4, prefix: number): Cidr4 {
-  checkPrefix(`${formatIpv4(address)}/${prefix}`, prefix);
+  if (!isPrefix(prefix)) throw badPrefix(`${formatIpv4(address)}/${prefix}`, prefix);
   const network = networkAddress(address, prefix);
   if (network !== address) {
     const given = `${formatIpv4(address)}/${prefix}`;
@@ -36,14 +36,17 @@ export function parseInterface4(text: string): Interface4 {
   if (address === undefined || (digits.length > 1 && digits.startsWith('0'))) {
     throw new AddressError(text, 'is no IPv4 network: an address, a slash and a prefix from 0 to 32, like 9.0.0.0/8');
   }
-  return { address, prefix: checkPrefix(text, Number(digits)) };
+  const prefix = Number(digits);
+  if (!isPrefix(prefix)) throw badPrefix(text, prefix);
+  return { address, prefix };
 }
 
-function checkPrefix(text: string, prefix: number): number {
-  if (!Number.isInteger(prefix) || prefix < 0 || prefix > 32) {
-    throw new AddressError(text, `has a prefix of ${prefix}: 0 to 32 is allowed`);
-  }
-  return prefix;
+function isPrefix(prefix: number): boolean {
+  return Number.isInteger(prefix) && prefix >= 0 && prefix <= 32;
+}
+
+function badPrefix(text: string, prefix: number): AddressError {
+  return new AddressError(text, `has a prefix of ${prefix}: 0 to 32 is allowed`);
 }
 
 function networkAddress(address: Ipv4, prefix: number): Ipv4 {
@@ -120,7 +123,7 @@ export function subnetCount4(network: Cidr4, prefix: number): number {
 
 /** The `n`th piece (from 0) of `prefix`; throws `AddressError` when there is none. */
 export function subnetAt4(network: Cidr4, prefix: number, n: number): Cidr4 {
-  checkPrefix(formatCidr4(network), prefix);
+  if (!isPrefix(prefix)) throw badPrefix(formatCidr4(network), prefix);
   const count = subnetCount4(network, prefix);
   if (!Number.isInteger(n) || n < 0 || n >= count) {
     throw new AddressError(formatCidr4(network), `has no subnet ${n} of prefix ${prefix}: it has ${count}`);

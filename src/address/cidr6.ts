@@ -14,7 +14,7 @@ export type Cidr6 = Brand<Interface6, 'Cidr6'>;
 
 /** The network of this address and prefix; throws `AddressError` for host bits or a prefix outside 0 … 128. */
 export function cidr6(address: Ipv6, prefix: number): Cidr6 {
-  checkPrefix(`${formatIpv6(address)}/${prefix}`, prefix);
+  if (!isPrefix(prefix)) throw badPrefix(`${formatIpv6(address)}/${prefix}`, prefix);
   const network = networkAddress(address, prefix);
   if (network !== address) {
     const given = `${formatIpv6(address)}/${prefix}`;
@@ -40,14 +40,17 @@ export function parseInterface6(text: string): Interface6 {
       'is no IPv6 network: an address, a slash and a prefix from 0 to 128, like fd01:b::/64',
     );
   }
-  return { address, prefix: checkPrefix(text, Number(digits)) };
+  const prefix = Number(digits);
+  if (!isPrefix(prefix)) throw badPrefix(text, prefix);
+  return { address, prefix };
 }
 
-function checkPrefix(text: string, prefix: number): number {
-  if (!Number.isInteger(prefix) || prefix < 0 || prefix > 128) {
-    throw new AddressError(text, `has a prefix of ${prefix}: 0 to 128 is allowed`);
-  }
-  return prefix;
+function isPrefix(prefix: number): boolean {
+  return Number.isInteger(prefix) && prefix >= 0 && prefix <= 128;
+}
+
+function badPrefix(text: string, prefix: number): AddressError {
+  return new AddressError(text, `has a prefix of ${prefix}: 0 to 128 is allowed`);
 }
 
 function networkAddress(address: Ipv6, prefix: number): Ipv6 {
@@ -126,7 +129,7 @@ export function subnetCount6(network: Cidr6, prefix: number): bigint {
 
 /** The `n`th piece (from 0) of `prefix`; throws `AddressError` when there is none. */
 export function subnetAt6(network: Cidr6, prefix: number, n: bigint): Cidr6 {
-  checkPrefix(formatCidr6(network), prefix);
+  if (!isPrefix(prefix)) throw badPrefix(formatCidr6(network), prefix);
   const count = subnetCount6(network, prefix);
   if (n < 0n || n >= count) {
     throw new AddressError(formatCidr6(network), `has no subnet ${n} of prefix ${prefix}: it has ${count}`);

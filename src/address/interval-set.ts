@@ -42,6 +42,7 @@ export class IntervalSet {
     let from = start;
     let to = end;
     const before = this.ranges.atOrBefore(start);
+    if (before !== undefined && before[1] >= end) return;
     // A range that ends where this one starts is joined with it.
     if (before !== undefined && before[1] >= start) from = this.take(before);
     if (before !== undefined && before[1] > to) to = before[1];

@@ -33,15 +33,14 @@ export class SortedMap<K, V> {
 
   /** Puts the value at the key, in place of one that is there. */
   set(key: K, value: V): void {
-    // A key beyond every leaf goes to the end of the last one.
-    const position = Math.min(this.leafFor(key), this.leaves.length - 1);
+    const position = this.leafToPut(key);
     const leaf = this.leaves[position];
     if (leaf === undefined) {
       this.leaves.push({ keys: [key], values: [value] });
       this.entryCount = 1;
       return;
     }
-    const slot = this.slotFor(leaf, key);
+    const slot = this.slotToPut(leaf, key);
     const found = leaf.keys[slot];
     if (found !== undefined && this.compare(found, key) === 0) {
       leaf.values[slot] = value;
@@ -124,6 +123,14 @@ export class SortedMap<K, V> {
     }
   }
 
+  /** The leaf that a key belongs in: beyond every leaf it goes to the end of the last one, which is tried first. */
+  private leafToPut(key: K): number {
+    const last = this.leaves.length - 1;
+    const keys = this.leaves[last]?.keys;
+    const first = keys?.[0];
+    return first !== undefined && this.compare(first, key) <= 0 ? last : Math.min(this.leafFor(key), last);
+  }
+
   /** The first leaf whose last key is at or after the key; the number of leaves when there is none. */
   private leafFor(key: K): number {
     let low = 0;
@@ -149,6 +156,12 @@ export class SortedMap<K, V> {
       else high = middle;
     }
     return low;
+  }
+
+  /** As `slotFor`, quicker for a key after all others. */
+  private slotToPut(leaf: Leaf<K, V>, key: K): number {
+    const last = leaf.keys[leaf.keys.length - 1];
+    return last !== undefined && this.compare(last, key) < 0 ? leaf.keys.length : this.slotFor(leaf, key);
   }
 
   /** Cuts an overfull leaf in two; when keys arrive in rising order the left one stays full. */

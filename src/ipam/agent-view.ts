@@ -14,9 +14,17 @@ import { describeSpace } from '#ipam/space.js';
 
 export function viewAgent(plan: Plan, record: AgentRecord): Agent {
   assertInvariant(plan.settings !== undefined, 'there are agents but no network');
-  const { agentId, instanceId, sequence, nodeIp, reachable, hostname, networkConfig, epoch, registeredAt } = record;
+  const { networkConfig } = record;
   return {
-    ...{ agentId, instanceId, sequence, nodeIp, reachable, hostname, networkConfig, epoch, registeredAt },
+    agentId: record.agentId,
+    instanceId: record.instanceId,
+    sequence: record.sequence,
+    nodeIp: record.nodeIp,
+    reachable: record.reachable,
+    hostname: record.hostname,
+    networkConfig,
+    epoch: record.epoch,
+    registeredAt: record.registeredAt,
     vxlan: viewVxlan(plan.settings, record.vtepIp),
     overlays: record.holdings.map((holding) => {
       const overlay = plan.overlays.get(holding.overlay)?.overlay;

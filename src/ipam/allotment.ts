@@ -41,7 +41,8 @@ export function allot(plan: Plan, command: Register, claim: Claim, time: number)
   if (typeof vtepIp !== 'number') return vtepIp;
   const holdings: Holding[] = [];
   const problems: StoredProblem[] = [];
-  for (const [name, entry] of plan.overlays.entries()) {
+  for (const entry of plan.overlayEntries) {
+    const { name } = entry.overlay;
     const old = current?.holdings.find(({ overlay }) => overlay === name);
     const { block4, block6, missing } = allotOverlay(sources, entry, old);
     problems.push(...missing);

@@ -2,7 +2,7 @@
  * Turns commands into what the log holds (sublet.store.v1.Command), and back. A kind that this version does not know is
  * an error of its own: a newer member proposed it, and this one must stop rather than skip it.
  */
-import type { Action, Command, CommandKind, CommandOrigin, HolderJudgement, Register } from '#ipam/command.js';
+import type { Action, Command, CommandKind, HolderJudgement, Register } from '#ipam/command.js';
 import { parseAgentId, parseInstanceId } from '#ipam/identity.js';
 import { assertNever } from '#ipam/invariant.js';
 import {
@@ -58,20 +58,18 @@ export const commandKinds: readonly CommandKind[] = [
 export function encodeCommand(command: Command): Uint8Array {
   const { wallTime: wallTimeMs, by } = command;
   const origin = { wallTimeMs, by, expectedRevision: command.expectedRevision ?? null };
-  return store.Command.encode({ ...origin, ...toAction(command) }).finish();
+  return store.Command.encode({ ...toAction(command), ...origin }).finish();
 }
 
 /** @throws UnknownCommandError; RecordError for bytes that are no command. */
 export function decodeCommand(bytes: Uint8Array): Command {
-  return reading('a command', () => {
-    const stored = store.Command.decode(bytes);
-    const origin: CommandOrigin = {
-      wallTime: stored.wallTimeMs,
-      by: stored.by,
-      ...(stored.expectedRevision != null && { expectedRevision: stored.expectedRevision }),
-    };
-    return { ...origin, ...actionOf(stored) };
-  });
+  return reading('a command', () => store.Command.decode(bytes), commandOf);
+}
+
+function commandOf(stored: sublet.store.v1.Command): Command {
+  const { wallTimeMs: wallTime, by, expectedRevision } = stored;
+  // The action is new and nobody else's, so it is added to rather than copied: this is done for every log entry.
+  return Object.assign(actionOf(stored), { wallTime, by, expectedRevision: optional(expectedRevision) });
 }
 
 function toAction(action: Action): sublet.store.v1.Command.$Properties {

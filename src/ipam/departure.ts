@@ -15,11 +15,11 @@ export function leave(plan: Plan, writer: PlanWriter, { agentId, epoch }: Leave)
   if (agent?.epoch !== epoch) {
     const departed = plan.departed.get(agentId);
     // The answer to the first try was lost.
-    if (agent === undefined && departed?.left === true && departed.epoch === epoch) return done;
+    if (agent === undefined && departed?.left === true && departed.epoch === epoch) return done();
     return staleEpoch(plan, action, agentId, epoch);
   }
   depart(writer, agent, 'leave', agentId, true);
-  return done;
+  return done();
 }
 
 export function expire(plan: Plan, writer: PlanWriter, { agentId, epoch }: Expire): Reply | Refusal {

@@ -79,7 +79,8 @@ export class Ipam {
       return { result: reply, events: [], changes: [] };
     }
     writer.close();
-    const result = { ...reply, revision: plan.meta.revision, changed: writer.changed };
+    // The reply is new and nobody else's, so it is added to rather than copied.
+    const result = Object.assign(reply, { revision: plan.meta.revision, changed: writer.changed });
     return { result, events: writer.events, changes: writer.ledger.changes };
   }
 
@@ -233,10 +234,10 @@ function dispatch(plan: Plan, writer: PlanWriter, command: Command): Reply | Ref
 }
 
 function setAdoption(plan: Plan, writer: PlanWriter, adoption: boolean): Reply {
-  if (plan.meta.adoption === adoption) return done;
+  if (plan.meta.adoption === adoption) return done();
   writer.setAdoption(adoption);
   writer.note(adoption ? 'begin-adoption' : 'end-adoption', writer.origin.by, []);
-  return done;
+  return done();
 }
 
 function compareBytes(a: Uint8Array, b: Uint8Array): number {

@@ -8,19 +8,19 @@ import type { RecordHash } from '#ipam/record-hash.js';
 
 export class Ledger {
   private readonly hash: RecordHash;
-  /** By key, as text: a record that changes twice in a command is stored once. */
-  private readonly byKey = new Map<string, RecordChange>();
+  /** In the order in which they were made; no record changes twice in one command. */
+  private readonly made: RecordChange[] = [];
 
   constructor(hash: RecordHash) {
     this.hash = hash;
   }
 
   get empty(): boolean {
-    return this.byKey.size === 0;
+    return this.made.length === 0;
   }
 
   get changes(): readonly RecordChange[] {
-    return [...this.byKey.values()];
+    return this.made;
   }
 
   /** Puts a record where there was none. */
@@ -28,23 +28,22 @@ export class Ledger {
     const key = recordKey(record);
     const value = encodeRecord(record);
     this.hash.add(key, value);
-    this.note({ key, value });
+    this.made.push({ key, value });
   }
 
   /** Deletes a record that is there, exactly as it is. */
   remove(record: PlanRecord): void {
     const key = recordKey(record);
     this.hash.remove(key, encodeRecord(record));
-    this.note({ key, value: undefined });
+    this.made.push({ key, value: undefined });
   }
 
   /** Puts a record in place of one with the same key. */
   replace(old: PlanRecord, next: PlanRecord): void {
-    this.hash.remove(recordKey(old), encodeRecord(old));
-    this.add(next);
-  }
-
-  private note(change: RecordChange): void {
-    this.byKey.set(String.fromCharCode(...change.key), change);
+    const key = recordKey(next);
+    const value = encodeRecord(next);
+    this.hash.remove(key, encodeRecord(old));
+    this.hash.add(key, value);
+    this.made.push({ key, value });
   }
 }

@@ -80,7 +80,7 @@ export function removeOverlay(plan: Plan, writer: PlanWriter, { name }: RemoveOv
   writer.removeOverlay(name);
   writer.tell({ kind: 'overlay-removed', name });
   writer.note('remove-overlay', writer.origin.by, [name], describeOverlay(entry.overlay));
-  return done;
+  return done();
 }
 
 function unknownOverlay(action: string, name: string): Refusal {

@@ -28,12 +28,14 @@ export class PlanWriter {
   readonly origin: CommandOrigin;
   readonly ledger: Ledger;
   private readonly happenings: Event[] = [];
+  private adoption: boolean;
 
   constructor(plan: Plan, position: Position, origin: CommandOrigin) {
     this.plan = plan;
     this.position = position;
     this.origin = origin;
     this.ledger = new Ledger(plan.hash);
+    this.adoption = plan.meta.adoption;
   }
 
   get time(): number {
@@ -71,8 +73,8 @@ export class PlanWriter {
    * that it holds now are its own.
    */
   putAgent(old: AgentRecord | undefined, next: AgentRecord): void {
-    const before = old === undefined ? [] : [...this.plan.blocksOf(old)];
-    const after = [...this.plan.blocksOf(next)];
+    const before = old === undefined ? [] : this.plan.blocksOf(old);
+    const after = this.plan.blocksOf(next);
     for (const placed of without(before, after)) this.free(placed);
     for (const placed of without(after, before)) this.hold(placed, next);
     this.plan.setAgent(old, next);
@@ -86,7 +88,7 @@ export class PlanWriter {
 
   /** Ends an agent's lease: all its blocks rest. Returns them. */
   removeAgent(agent: AgentRecord): readonly PlacedBlock[] {
-    const blocks = [...this.plan.blocksOf(agent)];
+    const blocks = this.plan.blocksOf(agent);
     for (const placed of blocks) this.free(placed);
     this.plan.setAgent(agent, undefined);
     this.ledger.remove({ kind: 'agent', value: agent });
@@ -94,9 +96,10 @@ export class PlanWriter {
     return blocks;
   }
 
+  /** Remembers an agent whose lease has ended, unless nothing of it rests. */
   putDeparted(departed: DepartedRecord): void {
-    const old = this.plan.departed.get(departed.agentId);
-    if (old !== undefined) this.dropDeparted(old);
+    assertInvariant(!this.plan.departed.has(departed.agentId), 'an agent departs once');
+    if (departed.until <= this.time) return;
     this.plan.setDeparted(undefined, departed);
     this.ledger.add({ kind: 'departed', value: departed });
   }
@@ -123,7 +126,7 @@ export class PlanWriter {
     const entry = this.plan.overlays.get(name);
     assertInvariant(entry !== undefined, `overlay ${name} is not there`);
     for (const space of [entry.v4, entry.v6]) if (space !== undefined) this.forgetSpace(space);
-    this.plan.overlays.delete(name);
+    this.plan.deleteOverlay(name);
     this.ledger.remove({ kind: 'overlay', value: entry.overlay });
     this.plan.removed.set(name, true);
     this.ledger.add({ kind: 'removed-overlay', value: name });
@@ -173,15 +176,16 @@ export class PlanWriter {
     this.ledger.remove({ kind: 'exclusion', value: exclusion });
   }
 
+  /** Takes effect when the command ends. */
   setAdoption(adoption: boolean): void {
-    this.putMeta({ ...this.plan.meta, adoption });
+    this.adoption = adoption;
   }
 
   /** Ends the command: what it changed has its index as revision. */
   close(): void {
     if (!this.changed) return;
     for (let forgotten = 0; forgotten < forgottenAtOnceMax; forgotten++) if (!this.forgetOldest()) break;
-    this.putMeta({ ...this.plan.meta, revision: this.position.index });
+    this.putMeta({ revision: this.position.index, adoption: this.adoption });
   }
 
   /** Forgets the agent that departed first if nothing of it rests any more. */
@@ -198,7 +202,7 @@ export class PlanWriter {
     const old = this.plan.meta;
     this.plan.meta = meta;
     // An empty plan has no records at all, so before the first change there is nothing to replace.
-    const stored = old.revision > 0 || old.adoption;
+    const stored = old.revision > 0;
     this.swap(stored ? { kind: 'meta', value: old } : undefined, { kind: 'meta', value: meta });
   }
 

@@ -38,7 +38,11 @@ export class Plan {
   meta: Meta = { revision: 0, adoption: false };
   settings: NetworkSettings | undefined;
   vtep: Space | undefined;
-  readonly overlays = new SortedMap<string, OverlayEntry>(byText);
+  readonly overlays = new Map<string, OverlayEntry>();
+  /** In ascending order of name. */
+  overlayEntries: readonly OverlayEntry[] = [];
+  /** The VTEP subnet first, then by overlay and family. */
+  spaces: readonly Space[] = [];
   readonly removed = new SortedMap<string, true>(byText);
   readonly agents = new SortedMap<AgentId, AgentRecord>(byText);
   readonly departed = new Map<AgentId, DepartedRecord>();
@@ -57,16 +61,7 @@ export class Plan {
   }
 
   overlayList(): readonly Overlay[] {
-    return [...this.overlays.entries()].map(([, entry]) => entry.overlay);
-  }
-
-  /** Every space, the VTEP subnet first, then by overlay and family. */
-  *spaces(): Generator<Space, void, undefined> {
-    if (this.vtep !== undefined) yield this.vtep;
-    for (const [, { v4, v6 }] of this.overlays.entries()) {
-      if (v4 !== undefined) yield v4;
-      if (v6 !== undefined) yield v6;
-    }
+    return this.overlayEntries.map(({ overlay }) => overlay);
   }
 
   /** The space of an overlay (undefined: of the VTEP addresses) in a family. */
@@ -78,7 +73,7 @@ export class Plan {
 
   /** The space whose subnet contains the address. */
   spaceAround(address: Ip): Space | undefined {
-    for (const space of this.spaces()) if (containsIp(space.subnet, address)) return space;
+    for (const space of this.spaces) if (containsIp(space.subnet, address)) return space;
     return undefined;
   }
 
@@ -94,23 +89,22 @@ export class Plan {
     return this.families[family] - own;
   }
 
-  /** Every block that someone holds, with its space. */
-  *blocksOf(holder: Holder): Generator<PlacedBlock, void, undefined> {
+  /** Every block that someone holds, with its space: the VTEP address, then by overlay and family. */
+  blocksOf(holder: Holder): readonly PlacedBlock[] {
     assertInvariant(this.vtep !== undefined, 'there are agents but no network');
-    yield { space: this.vtep, block: blockOf(this.vtep, holder.vtepIp) };
+    const blocks: PlacedBlock[] = [{ space: this.vtep, block: blockOf(this.vtep, holder.vtepIp) }];
     for (const { overlay, block4, block6 } of holder.holdings) {
-      for (const address of [block4, block6]) {
-        if (address === undefined) continue;
-        const space = this.space(overlay, familyOf(address));
-        assertInvariant(space !== undefined, `a block of overlay ${overlay}, which is not there, is held`);
-        yield { space, block: blockOf(space, address) };
-      }
+      const entry = this.overlays.get(overlay);
+      if (block4 !== undefined) blocks.push(placed(entry?.v4, block4));
+      if (block6 !== undefined) blocks.push(placed(entry?.v6, block6));
     }
+    return blocks;
   }
 
   setSettings(settings: NetworkSettings): void {
     this.settings = settings;
     this.vtep = this.vtep === undefined ? vtepSpace(settings.vtepSubnet) : grownSpace(this.vtep, settings.vtepSubnet);
+    this.listSpaces();
   }
 
   setOverlay(overlay: Overlay): void {
@@ -121,6 +115,18 @@ export class Plan {
       v4: v4 && (old?.v4 ? grownSpace(old.v4, v4.subnet) : overlaySpace(name, v4.subnet, v4.prefix)),
       v6: v6 && (old?.v6 ? grownSpace(old.v6, v6.subnet) : overlaySpace(name, v6.subnet, v6.prefix)),
     });
+    this.listSpaces();
+  }
+
+  deleteOverlay(name: string): void {
+    this.overlays.delete(name);
+    this.listSpaces();
+  }
+
+  private listSpaces(): void {
+    this.overlayEntries = [...this.overlays.values()].sort((a, b) => byText(a.overlay.name, b.overlay.name));
+    const spaces = [this.vtep, ...this.overlayEntries.flatMap(({ v4, v6 }) => [v4, v6])];
+    this.spaces = spaces.filter((space) => space !== undefined);
   }
 
   /** Takes in one agent's new state; its blocks are the pools' business. */
@@ -153,4 +159,9 @@ export class Plan {
 /** Names an exclusion within the plan. */
 export function exclusionKey(overlay: string | undefined, subnet: Cidr): string {
   return `${overlay ?? ''} ${formatCidr(subnet)}`;
+}
+
+function placed(space: Space | undefined, address: Ip): PlacedBlock {
+  assertInvariant(space !== undefined, 'a block of an overlay that is not there is held');
+  return { space, block: blockOf(space, address) };
 }

@@ -10,13 +10,18 @@ export class RecordHash {
   private readonly sum: Words = [0, 0, 0, 0];
 
   add(key: Uint8Array, value: Uint8Array): void {
-    const words = mix(key, value);
-    for (const [lane, word] of words.entries()) this.sum[lane] = ((this.sum[lane] ?? 0) + word) | 0;
+    this.accumulate(mix(key, value), 1);
   }
 
   remove(key: Uint8Array, value: Uint8Array): void {
-    const words = mix(key, value);
-    for (const [lane, word] of words.entries()) this.sum[lane] = ((this.sum[lane] ?? 0) - word) | 0;
+    this.accumulate(mix(key, value), -1);
+  }
+
+  private accumulate(words: Words, sign: 1 | -1): void {
+    this.sum[0] = (this.sum[0] + sign * words[0]) | 0;
+    this.sum[1] = (this.sum[1] + sign * words[1]) | 0;
+    this.sum[2] = (this.sum[2] + sign * words[2]) | 0;
+    this.sum[3] = (this.sum[3] + sign * words[3]) | 0;
   }
 
   /** 32 hexadecimal digits. */
@@ -49,15 +54,15 @@ function absorb(words: Words, bytes: Uint8Array): void {
   for (let at = 0; at < bytes.length; at += 4) {
     const word =
       (bytes[at] ?? 0) | ((bytes[at + 1] ?? 0) << 8) | ((bytes[at + 2] ?? 0) << 16) | ((bytes[at + 3] ?? 0) << 24);
-    a = rotate(Math.imul(a ^ word, factors[0]), 13) + d;
+    a = (rotate(Math.imul(a ^ word, factors[0]), 13) + d) | 0;
     b = rotate(Math.imul(b ^ word, factors[1]), 17) ^ a;
-    c = rotate(Math.imul(c + word, factors[2]), 11) + b;
+    c = (rotate(Math.imul(c + word, factors[2]), 11) + b) | 0;
     d = rotate(Math.imul(d ^ word, factors[3]), 19) ^ c;
   }
-  words[0] = a | 0;
-  words[1] = b | 0;
-  words[2] = c | 0;
-  words[3] = d | 0;
+  words[0] = a;
+  words[1] = b;
+  words[2] = c;
+  words[3] = d;
 }
 
 function rotate(word: number, bits: number): number {

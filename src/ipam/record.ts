@@ -238,12 +238,22 @@ export class Interning {
 
 /** @throws RecordError for what is no record, or lies under another record's key. */
 export function decodeRecord(key: Uint8Array, value: Uint8Array, interning: Interning): PlanRecord {
-  const record = reading('a record of the address plan', () => recordOf(store.Record.decode(value), interning));
+  const record = reading(
+    'a record of the address plan',
+    () => store.Record.decode(value),
+    (stored) => recordOf(stored, interning),
+  );
   const expected = recordKey(record);
-  if (key.length !== expected.length || expected.some((byte, at) => byte !== key[at])) {
+  if (!equalBytes(key, expected)) {
     throw new RecordError(`a record of kind ${record.kind} lies under the key of another`);
   }
   return record;
+}
+
+function equalBytes(a: Uint8Array, b: Uint8Array): boolean {
+  if (a.length !== b.length) return false;
+  for (let at = 0; at < a.length; at++) if (a[at] !== b[at]) return false;
+  return true;
 }
 
 function recordOf(stored: sublet.store.v1.Record, interning: Interning): PlanRecord {

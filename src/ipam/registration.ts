@@ -67,17 +67,12 @@ function unusable(address: Ip): string | undefined {
 }
 
 function checkNodeIp(plan: Plan, action: string, nodeIp: Ip): Refusal | undefined {
-  const around = plan.spaceAround(nodeIp)?.subnet ?? vtepSubnet6Around(plan, nodeIp);
-  if (around === undefined) return undefined;
-  const owner = plan.spaceAround(nodeIp)?.overlay;
-  const where = owner === undefined ? 'the VTEP subnet' : `overlay "${owner}"`;
-  const message = `${action}: node_ip ${formatIp(nodeIp)} lies in ${where} ${formatCidr(around)}`;
+  const around = plan.spaceAround(nodeIp);
+  const subnet = around?.subnet ?? plan.settings?.vtepSubnet6;
+  if (subnet === undefined || !containsIp(subnet, nodeIp)) return undefined;
+  const where = around?.overlay === undefined ? 'the VTEP subnet' : `overlay "${around.overlay}"`;
+  const message = `${action}: node_ip ${formatIp(nodeIp)} lies in ${where} ${formatCidr(subnet)}`;
   return refuse('invalid-argument', 'node_ip', `${message}: an underlay address outside every overlay is needed`);
-}
-
-function vtepSubnet6Around(plan: Plan, nodeIp: Ip) {
-  const subnet = plan.settings?.vtepSubnet6;
-  return subnet !== undefined && containsIp(subnet, nodeIp) ? subnet : undefined;
 }
 
 /** VXLAN goes from node to node, so all agents must reach one another in one family (rule 2). */
@@ -140,8 +135,8 @@ function write(plan: Plan, writer: PlanWriter, claim: Claim, old: AgentRecord | 
   writer.tellAgent(next, old !== undefined && samePlace(old, next));
   const detail = describe(claim, old, next);
   if (detail === undefined) return;
-  const before = old === undefined ? [] : [...plan.blocksOf(old)];
-  const let_ = [...plan.blocksOf(next)].filter((placed) => !before.some((other) => sameBlock(placed, other)));
+  const before = old === undefined ? [] : plan.blocksOf(old);
+  const let_ = plan.blocksOf(next).filter((placed) => !before.some((other) => sameBlock(placed, other)));
   writer.note('register', next.agentId, let_.map(formatBlock), detail);
 }
 

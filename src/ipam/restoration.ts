@@ -108,9 +108,9 @@ export function* recordsOf(plan: Plan): Generator<PlanRecord, void, undefined> {
   if (plan.settings !== undefined) yield { kind: 'settings', value: plan.settings };
   for (const overlay of plan.overlayList()) yield { kind: 'overlay', value: overlay };
   for (const [name] of plan.removed.entries()) yield { kind: 'removed-overlay', value: name };
-  for (const space of plan.spaces()) for (const value of reservationsIn(space)) yield { kind: 'reservation', value };
+  for (const space of plan.spaces) for (const value of reservationsIn(space)) yield { kind: 'reservation', value };
   for (const [, value] of plan.exclusions.entries()) yield { kind: 'exclusion', value };
-  for (const space of plan.spaces()) {
+  for (const space of plan.spaces) {
     for (const [block, until] of space.pool.freedBlocks) {
       yield { kind: 'freed', value: { overlay: space.overlay, address: blockAddress(space, block), until } };
     }

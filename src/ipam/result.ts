@@ -44,4 +44,6 @@ export function refuse(code: RefusalCode, field: string, message: string): Refus
   return { kind: 'refused', code, field, message };
 }
 
-export const done: Reply = { kind: 'done' };
+export function done(): Reply {
+  return { kind: 'done' };
+}

@@ -17,7 +17,7 @@ export function reserve(plan: Plan, writer: PlanWriter, command: Reserve): Reply
   const { space, block } = place;
   const { pool } = space;
   const keptFor = pool.reservation(block);
-  if (keptFor === agentId) return done;
+  if (keptFor === agentId) return done();
   if (keptFor !== undefined) {
     return refuse('already-exists', 'subnet', `${action}: it is reserved for agent "${keptFor}" already`);
   }
@@ -35,7 +35,7 @@ export function reserve(plan: Plan, writer: PlanWriter, command: Reserve): Reply
   }
   writer.reserve(space, block, { overlay: space.overlay, subnet, agentId });
   writer.note('reserve', writer.origin.by, [formatCidr(subnet), agentId], overlay ?? 'VTEP');
-  return done;
+  return done();
 }
 
 export function unreserve(plan: Plan, writer: PlanWriter, command: Unreserve): Reply | Refusal {
@@ -47,13 +47,13 @@ export function unreserve(plan: Plan, writer: PlanWriter, command: Unreserve): R
   if (agentId === undefined) return refuse('not-found', 'subnet', `${actionOf(command)}: it is not reserved`);
   writer.unreserve(space, block, { overlay: space.overlay, subnet, agentId });
   writer.note('unreserve', writer.origin.by, [formatCidr(subnet), agentId], overlay ?? 'VTEP');
-  return done;
+  return done();
 }
 
 export function exclude(plan: Plan, writer: PlanWriter, command: Exclude): Reply | Refusal {
   const { overlay, subnet } = command;
   const action = actionOf(command);
-  if (plan.exclusions.get(exclusionKey(overlay, subnet)) !== undefined) return done;
+  if (plan.exclusions.get(exclusionKey(overlay, subnet)) !== undefined) return done();
   const space = spaceOf(plan, command);
   if ('kind' in space) return space;
   if (
@@ -81,7 +81,7 @@ export function exclude(plan: Plan, writer: PlanWriter, command: Exclude): Reply
   writer.exclude(space, { overlay: space.overlay, subnet });
   const detail = held === 0 ? '' : `; ${held} of its blocks stay held until they are freed`;
   writer.note('exclude', writer.origin.by, [formatCidr(subnet)], `${overlay ?? 'VTEP'}${detail}`);
-  return done;
+  return done();
 }
 
 export function unexclude(plan: Plan, writer: PlanWriter, command: Unexclude): Reply | Refusal {
@@ -95,7 +95,7 @@ export function unexclude(plan: Plan, writer: PlanWriter, command: Unexclude): R
   }
   writer.unexclude(space, exclusion);
   writer.note('unexclude', writer.origin.by, [formatCidr(subnet)], overlay ?? 'VTEP');
-  return done;
+  return done();
 }
 
 function actionOf({ kind, overlay, subnet }: Range): string {

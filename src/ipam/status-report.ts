@@ -22,11 +22,11 @@ export function reportStatus(plan: Plan, writer: PlanWriter, command: ReportStat
     }
   }
   const holdings = agent.holdings.map((holding) => reported(holding, overlays));
-  if (holdings.every((holding, at) => holding === agent.holdings[at])) return done;
+  if (holdings.every((holding, at) => holding === agent.holdings[at])) return done();
   const next: AgentRecord = { ...agent, holdings };
   writer.putAgent(agent, next);
   writer.tellAgent(next, true);
-  return done;
+  return done();
 }
 
 function reported(holding: Holding, overlays: ReportStatus['overlays']): Holding {

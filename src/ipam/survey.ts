@@ -12,7 +12,7 @@ import type { Exclusion, Lookup, PlanUsage, Reservation } from '#ipam/usage.js';
 /** Undefined until there is a network. Costs O(reserved + quarantined). */
 export function usageOf(plan: Plan, time: number): PlanUsage | undefined {
   if (plan.vtep === undefined) return undefined;
-  const overlays = [...plan.overlays.entries()].map(([, { overlay, v4, v6 }]) => ({
+  const overlays = plan.overlayEntries.map(({ overlay, v4, v6 }) => ({
     overlay,
     v4: v4?.pool.usage(time),
     v6: v6?.pool.usage(time),
@@ -57,7 +57,7 @@ function stateOf({ pool }: Space, block: bigint, time: number) {
 
 /** By space, the VTEP subnet first, and block. */
 export function reservationsOf(plan: Plan): readonly Reservation[] {
-  return [...plan.spaces()].flatMap((space) => reservationsIn(space));
+  return plan.spaces.flatMap((space) => reservationsIn(space));
 }
 
 /** By overlay, VTEP addresses first, family and address. */

@@ -24,18 +24,28 @@ export class RecordError extends Error {
 
 type Maybe<T> = T | null | undefined;
 
-/** Runs a decoder; whatever it finds wrong becomes a `RecordError` that names what was being read. */
-export function reading<T>(what: string, decode: () => T): T {
+/**
+ * Decodes bytes and makes a value of what is in them. Whatever is wrong with them becomes a `RecordError` that says
+ * what was being read; errors that are not about the bytes pass.
+ */
+export function reading<Stored, T>(what: string, decode: () => Stored, convert: (stored: Stored) => T): T {
+  let stored: Stored;
   try {
-    return decode();
+    stored = decode();
   } catch (error) {
-    // protobufjs reports bad bytes as RangeError or Error, the constructors of brands by errors of their own.
-    const known = error instanceof AddressError || error instanceof IdentityError || error instanceof RangeError;
-    if (known || (error instanceof Error && error.constructor === Error)) {
-      throw new RecordError(`${what} can't be read: ${error.message}`, { cause: error });
-    }
+    // protobufjs has no error type of its own: RangeError, TypeError and Error all mean bad bytes.
+    throw unreadable(what, error);
+  }
+  try {
+    return convert(stored);
+  } catch (error) {
+    if (error instanceof AddressError || error instanceof IdentityError) throw unreadable(what, error);
     throw error;
   }
+}
+
+function unreadable(what: string, error: unknown): RecordError {
+  return new RecordError(`${what} can't be read: ${error instanceof Error ? error.message : error}`, { cause: error });
 }
 
 /** The value, which must be there. */
