@@ -302,6 +302,28 @@ describe('a pre-vote', () => {
     assert.equal(member.status.leader, 3);
   });
 
+  it('of the own term is not granted by one that has voted for another, or knows a leader', () => {
+    const voted = new TestMember(1, { hardState: { term: 5, vote: 3, commit: 0 } });
+    assert.deepEqual(answerTo(voted, voteRequest('pre-vote', { from: 2, to: 1, term: 5 })), ['rejected', 5]);
+    const led = new TestMember(1, { hardState: { term: 5, commit: 0 } });
+    led.receive(heartbeat({ from: 3, to: 1, term: 5 }));
+    led.take();
+    assert.deepEqual(answerTo(led, voteRequest('pre-vote', { from: 2, to: 1, term: 5 })), ['rejected', 5]);
+  });
+
+  it('that nobody answers is repeated after an election timeout, not at every tick', () => {
+    const member = new TestMember(1, preVote);
+    member.ticks(10);
+    member.run();
+    assert.equal(member.take('pre-vote').length, 2);
+    member.ticks(9);
+    member.run();
+    assert.equal(member.take('pre-vote').length, 0);
+    member.ticks(1);
+    member.run();
+    assert.equal(member.take('pre-vote').length, 2);
+  });
+
   it('is not needed for a campaign that the leader asked for', () => {
     const member = new TestMember(1, preVote);
     member.receive(simply('timeout-now', { from: 2, to: 1, term: 1 }));

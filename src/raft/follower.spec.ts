@@ -168,6 +168,12 @@ describe('a received snapshot', () => {
     assert.equal(member.status.lastIndex, 3);
   });
 
+  it('is ignored if it ends before the log here begins', () => {
+    const member = new TestMember(1, { base: { index: 7, term: 4 }, hardState: { term: 5, commit: 7 } });
+    assert.equal(answerTo(member, snapshotMessage(fromTwo, [3, 1], voters)).index, 7);
+    assert.deepEqual([member.status.commit, member.status.firstIndex], [7, 8]);
+  });
+
   it('is ignored if it is for a cluster without this member', () => {
     const member = follower([1, 1, 1], { hardState: { term: 5, commit: 2 } });
     const { index } = answerTo(member, snapshotMessage(fromTwo, [9, 4], confState([2, 3])));

@@ -180,7 +180,7 @@ describe('a configuration change', () => {
 
   it('that is refused at the leader after it was forwarded becomes an empty entry', () => {
     const member = alone();
-    member.receive(proposal('a', addFour, change([['remove', 1]]), 'b'));
+    member.receive(proposal('a', addFour, change([['add-voter', 5]]), 'b'));
     assert.deepEqual(
       member.log
         .entries(member.log.firstIndex(), logIndex(member.log.lastIndex() + 1), Number.POSITIVE_INFINITY)

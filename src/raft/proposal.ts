@@ -67,12 +67,7 @@ export function confChangeRefusal(
   if (pendingConfIndex > core.log.applied) {
     return `the change at index ${pendingConfIndex} is not applied yet (applied: ${core.log.applied})`;
   }
-  const joint = isJoint(core.membership.config);
-  const leaves = change.operations.length === 0;
-  if (joint && !leaves) {
-    return 'the configuration is joint and must be left first';
-  }
-  if (!joint && leaves) {
+  if (change.operations.length === 0 && !isJoint(core.membership.config)) {
     return 'the configuration is not joint, so there is nothing to leave';
   }
   return arithmeticRefusal(core, change);

@@ -182,6 +182,16 @@ describe('handing out committed entries', () => {
     assert.deepEqual(take(), [4, 5]);
   });
 
+  it('stops at the limit exactly, also for what is committed later', () => {
+    const size = entryBytes(entries([1])[0] ?? assert.fail());
+    const log = logOf({ stored: [1, 1], commit: 1, applyingBytesMax: size });
+    log.acceptApplying(log.nextCommitted(true), true);
+    log.commitTo(logIndex(2));
+    assert.equal(log.hasNextCommitted(true), false);
+    log.appliedTo(logIndex(1), size);
+    assert.deepEqual(indexes(log.nextCommitted(true)), [2]);
+  });
+
   it('stops after a list that was cut short, even below the limit, until an acknowledgement', () => {
     const size = entryBytes(entries([1])[0] ?? assert.fail());
     const log = logOf({ stored: [1, 1], commit: 2, applyingBytesMax: size + 1 });

@@ -115,11 +115,23 @@ class World {
     }
   }
 
+  /**
+   * Keeps three voters. A configuration counts once it is applied, so of two voters the one that is left could not
+   * win if it never heard that the removal of the other one, a leader with a longer log, was committed.
+   */
   #changeMembers(member: TestMember, choice: number): void {
+    const { role, confState: configured } = member.status;
     const kinds = ['add-voter', 'add-learner', 'remove'] as const;
     const one = [kinds[choice % 3] ?? 'remove', 1 + (choice % 5)] as const;
     const two = [kinds[(choice >> 2) % 3] ?? 'remove', 1 + ((choice >> 3) % 5)] as const;
-    member.raft.proposeConfChange(change(choice % 2 > 0 ? [one] : [one, two]));
+    const operations = choice % 2 > 0 ? [one] : [one, two];
+    const voters = new Set<number>(configured.voters);
+    for (const [kind, id] of operations) {
+      kind === 'add-voter' ? voters.add(id) : voters.delete(id);
+    }
+    if (role === 'leader' && voters.size >= 3) {
+      member.raft.proposeConfChange(change(operations));
+    }
   }
 
   #compact({ log, status }: TestMember): void {

@@ -158,6 +158,13 @@ describe('a safe read', () => {
     assert.deepEqual(member.readStates, []);
   });
 
+  it('is lost with the leadership while it is postponed, too', () => {
+    const member = elected();
+    member.raft.readIndex(1);
+    member.receive(heartbeat({ from: 2, to: 1, term: 2 }));
+    assert.equal(member.status.pendingReads, 0);
+  });
+
   it('of another leadership is not confirmed by an echo left over from before', () => {
     const cluster = new TestCluster([1, 2, 3]);
     const member = cluster.elect(1);

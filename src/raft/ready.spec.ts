@@ -166,6 +166,19 @@ describe('asynchronous storage', () => {
     assert.equal(member.applyQueue[0]?.entries.length, 1);
   });
 
+  it('acknowledges entries also with a later write that has none, in case entries were replaced meanwhile', () => {
+    const member = asyncFollower();
+    member.raft.step(append(fromTwo, { terms: [1] }));
+    member.work();
+    member.raft.step(heartbeat(fromTwo, 1));
+    member.work();
+    const [, second] = member.appendQueue;
+    assert.deepEqual(
+      second?.responses.map(({ kind }) => kind),
+      ['storage-append-response'],
+    );
+  });
+
   it('hands out committed entries within their limit, until they are applied', () => {
     const member = asyncFollower({
       maxCommittedBytesPerReady: 1,

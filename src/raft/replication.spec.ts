@@ -256,7 +256,33 @@ describe('a peer that is replicated to', () => {
     );
     assert.deepEqual([peer(member, 2).inflight, peer(member, 2).inflightFull], [2, true]);
     member.receive(accepted(route(member, 2), 2));
-    assert.ok(member.take('append').some(({ to, index }) => to === 2 && index === 3));
+    assert.ok(member.take('append').some(({ to, index, entries: [entry] }) => to === 2 && index === 3 && entry));
+    assert.equal(peer(member, 2).inflight, 2);
+  });
+
+  it('with a full window gets an empty append for a sign of life, and pauses again', () => {
+    const member = replicating({ maxInflightAppends: 1 });
+    member.raft.propose([bytes('a')]);
+    member.raft.propose([bytes('b')]);
+    member.run();
+    member.take();
+    member.receive(heartbeatResponse(route(member, 2)));
+    assert.deepEqual(
+      member.take('append').map(({ index, entries: list }) => [index, list.length]),
+      [[2, 0]],
+    );
+    assert.equal(peer(member, 2).paused, true);
+  });
+
+  it('is not told again what it was told', () => {
+    const member = replicating();
+    member.raft.propose([bytes('a')]);
+    member.run();
+    member.receive(accepted(route(member, 2), 2));
+    assert.ok(member.take('append').some(({ to, commit }) => to === 3 && commit === 2));
+    member.receive(accepted(route(member, 3), 2));
+    member.receive(heartbeatResponse(route(member, 3)));
+    assert.deepEqual(member.take('append'), []);
   });
 
   it('gets what fits the byte limit of a message, and the window of bytes', () => {
@@ -273,6 +299,16 @@ describe('a peer that is replicated to', () => {
     assert.equal(member.take('append').filter(({ to }) => to === 2).length, 2, 'several may follow one answer');
   });
 
+  it('gets no more data than its window of bytes holds', () => {
+    const member = replicating({ maxAppendBytes: 10, maxInflightBytes: 10 });
+    for (const data of ['123456', '123456', '123456']) {
+      member.raft.propose([bytes(data)]);
+    }
+    member.run();
+    assert.equal(member.take('append').filter(({ to }) => to === 2).length, 2);
+    assert.equal(peer(member, 2).inflightFull, true);
+  });
+
   it('is probed again when it is reported unreachable', () => {
     const member = replicating();
     member.raft.propose([bytes('a')]);
@@ -280,6 +316,15 @@ describe('a peer that is replicated to', () => {
     assert.deepEqual([peer(member, 2).state, peer(member, 2).next], ['probe', 2]);
     member.receive(heartbeatResponse(route(member, 2)));
     assert.ok(member.take('append').some(({ to, index }) => to === 2 && index === 1));
+  });
+
+  it('that is probed although it has everything is replicated to again after its next answer', () => {
+    const member = replicating();
+    member.raft.reportUnreachable(memberId(2));
+    member.receive(heartbeatResponse(route(member, 2)));
+    assert.equal(member.take('append').filter(({ to }) => to === 2).length, 1);
+    member.receive(accepted(route(member, 2), 1));
+    assert.equal(peer(member, 2).state, 'replicate');
   });
 
   it('can not acknowledge what was never appended', () => {
@@ -356,8 +401,10 @@ describe('a snapshot', () => {
     member.receive(accepted(route(member, 3), 8));
     member.receive(rejected(route(member, 2), 5, [0, 0]));
     assert.equal(peer(member, 2).pendingSnapshot, 8, 'the newest one is sent');
+    member.take();
     member.receive(accepted(route(member, 2), 3));
     assert.equal(peer(member, 2).state, 'snapshot', 'entry 4 is still needed');
+    assert.deepEqual(member.take('snapshot'), [], 'and on its way');
     member.receive(accepted(route(member, 2), 5));
     assert.equal(peer(member, 2).state, 'replicate');
   });
@@ -402,6 +449,12 @@ describe('a leader that checks its quorum', () => {
     member.ticks(10);
     const { role, term, leader: known } = member.status;
     assert.deepEqual([role, term, known], ['follower', 1, 0]);
+  });
+
+  it('does so after its first one too, if nobody answers it', () => {
+    const member = leader({ checkQuorum: true });
+    member.ticks(10);
+    assert.equal(member.status.role, 'follower');
   });
 
   it('stays while a majority answers; learners are none', () => {

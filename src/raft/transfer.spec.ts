@@ -30,6 +30,21 @@ describe('a leadership transfer', () => {
     assert.equal(cluster.member(2).status.role, 'leader');
   });
 
+  it('is not completed by the acknowledgement of a part of the log', () => {
+    const cluster = new TestCluster([1, 2, 3], { maxAppendBytes: 1 });
+    const leader = cluster.elect(1);
+    cluster.isolate(2);
+    leader.raft.propose([bytes('a'), bytes('b')]);
+    cluster.settle();
+    leader.raft.reportUnreachable(memberId(2));
+    leader.raft.transferLeadership(memberId(2));
+    leader.run();
+    leader.receive(accepted({ from: 2, to: 1, term: 1 }, 2));
+    assert.deepEqual(leader.take('timeout-now'), []);
+    leader.receive(accepted({ from: 2, to: 1, term: 1 }, 3));
+    assert.equal(leader.take('timeout-now').length, 1);
+  });
+
   it('stops proposals while it is under way, and for an election timeout at most', () => {
     const cluster = new TestCluster([1, 2, 3]);
     const leader = cluster.elect(1);

@@ -57,6 +57,12 @@ describe('unstable entries', () => {
     assert.deepEqual(nextIndexes(unstable), [7]);
   });
 
+  it('are not handed out when they turn out stable before', () => {
+    const unstable = unstableOf(1, 1, 1);
+    stable(unstable, 5, 1);
+    assert.deepEqual(nextIndexes(unstable), [6, 7]);
+  });
+
   it('are handed out again from where they were replaced', () => {
     const unstable = unstableOf(1, 1, 1);
     unstable.acceptInProgress();
