@@ -9,7 +9,7 @@ export function handleAppend(core: Core, message: AppendMessage): void {
   const { index, logTerm, entries } = message;
   if (index < core.log.commit) {
     // What is committed can't conflict; tell the leader how far we agree at least.
-    acknowledge(core, message, core.log.commit);
+    acknowledge(core, message.from, core.log.commit);
     return;
   }
   if (!core.log.matches({ index, term: logTerm })) {
@@ -20,7 +20,7 @@ export function handleAppend(core: Core, message: AppendMessage): void {
   // Beyond the last entry of this message the own log may still differ from the leader's.
   const verified = logIndex(index + entries.length);
   core.log.commitTo(logIndex(Math.min(message.commit, verified)));
-  acknowledge(core, message, verified);
+  acknowledge(core, message.from, verified);
 }
 
 /**
@@ -31,16 +31,28 @@ function rejectAppend(core: Core, { from, index, logTerm }: AppendMessage): void
   const start = logIndex(Math.min(index, core.log.lastIndex));
   const hint = core.log.lastIndexAtMostTerm(start, logTerm);
   send(core, {
-    ...{ kind: 'append-response', from: core.id, to: from, term: core.term },
-    ...{ index, logTerm: hint.term ?? noTerm, reject: true, rejectHint: hint.index },
+    kind: 'append-response',
+    from: core.id,
+    to: from,
+    term: core.term,
+    index,
+    logTerm: hint.term ?? noTerm,
+    reject: true,
+    rejectHint: hint.index,
   });
 }
 
-/** Says that everything up to `index` is here, as soon as it is stable. */
-export function acknowledge(core: Core, { from }: { readonly from: MemberId }, index: LogIndex): void {
+/** Tells `to` that everything up to `index` is here, as soon as it is stable. A leader tells itself as well. */
+export function acknowledge(core: Core, to: MemberId, index: LogIndex): void {
   send(core, {
-    ...{ kind: 'append-response', from: core.id, to: from, term: core.term },
-    ...{ index, logTerm: noTerm, reject: false, rejectHint: noIndex },
+    kind: 'append-response',
+    from: core.id,
+    to,
+    term: core.term,
+    index,
+    logTerm: noTerm,
+    reject: false,
+    rejectHint: noIndex,
   });
 }
 
@@ -51,7 +63,7 @@ export function handleHeartbeat(core: Core, { from, commit, context }: Heartbeat
 
 export function handleSnapshot(core: Core, message: SnapshotMessage): void {
   const taken = restore(core, message.snapshot);
-  acknowledge(core, message, taken ? core.log.lastIndex : core.log.commit);
+  acknowledge(core, message.from, taken ? core.log.lastIndex : core.log.commit);
 }
 
 /** Replaces log and configuration by the snapshot's; false if it brings nothing new or is not meant for this member. */

@@ -3,10 +3,11 @@
  * and the start of replication (Raft paper §5.3, §6).
  */
 import { type ConfChange, decodeConfChange, isConfChange } from '#raft/conf-change.js';
-import { type Core, send } from '#raft/core.js';
-import { type Entry, type EntryType, type LogIndex, logIndex, noIndex, noMember, noTerm } from '#raft/entry.js';
+import type { Core } from '#raft/core.js';
+import { type Entry, type EntryType, type LogIndex, logIndex, noMember } from '#raft/entry.js';
 import { dataBytes } from '#raft/entry-size.js';
 import { RaftError } from '#raft/errors.js';
+import { acknowledge } from '#raft/follower.js';
 import { changeMembership, isJoint, MembershipError } from '#raft/membership.js';
 import type { ProposeMessage } from '#raft/message.js';
 import { broadcastAppend } from '#raft/replication.js';
@@ -104,10 +105,7 @@ export function appendProposals(core: Core, proposals: readonly Proposal[]): voi
   }
   core.uncommittedBytes += bytes;
   core.log.append(entries);
-  send(core, {
-    ...{ kind: 'append-response', from: core.id, to: core.id, term: core.term },
-    ...{ index: core.log.lastIndex, logTerm: noTerm, reject: false, rejectHint: noIndex },
-  });
+  acknowledge(core, core.id, core.log.lastIndex);
 }
 
 /** Entries of `bytes` data bytes are applied. Those of an earlier leader were never counted, so it stops at 0. */

@@ -131,7 +131,7 @@ function handleLowerTerm(core: Core, message: Message): void {
       // Where a raised term does not depose leaders by votes, an outdated leader must learn of it by an answer, or a
       // member whose term is too high would stay cut off for good.
       if (core.config.checkQuorum || core.config.preVote) {
-        acknowledge(core, message, noIndex);
+        acknowledge(core, message.from, noIndex);
       }
       break;
     case 'pre-vote':
