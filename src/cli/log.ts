@@ -3,21 +3,25 @@
  * narrow interface that they need; a `Logger` fits all of them.
  */
 import { isatty } from 'node:tty';
-import { destination, type Logger, pino } from 'pino';
+import { destination, type Logger, type LoggerOptions, pino } from 'pino';
 import { colours } from '#cli/terminal.js';
 import type { LogConfig } from '#config/log-config.js';
 
 export type { Logger };
 
 const stderr = 2;
+/** Times and levels as people and log collectors read them. */
+const jsonForm: LoggerOptions = {
+  timestamp: pino.stdTimeFunctions.isoTime,
+  formatters: { level: (label) => ({ level: label }) },
+};
 
 /** `about` is in every line: who logs. */
 export async function makeLogger(config: LogConfig, about: Readonly<Record<string, string>>): Promise<Logger> {
   const options = { level: config.level, base: about };
   const readable = config.format === 'readable' || (config.format === 'auto' && isatty(stderr));
   // Synchronous, so that the last words of a process that ends are there.
-  if (!readable)
-    return pino({ ...options, timestamp: pino.stdTimeFunctions.isoTime }, destination({ dest: stderr, sync: true }));
+  if (!readable) return pino({ ...options, ...jsonForm }, destination({ dest: stderr, sync: true }));
   const { PinoPretty } = await import('pino-pretty');
   const stream = PinoPretty({
     colorize: colours(process.env, isatty(stderr)),

@@ -50,7 +50,6 @@ describe('the configuration of a master', () => {
         overlays: undefined,
       },
       raft: { heartbeatMs: 100, electionMs: 1_000, retainEntries: 10_000 },
-      storage: { freeFloorBytes: 67_108_864, ballastBytes: 16_777_216, writeBufferBytes: 4_194_304 },
       insecure: false,
       log: { level: 'info', format: 'auto' },
     });
@@ -114,7 +113,7 @@ describe('the configuration of a master', () => {
       'an unknown key',
       { lisen: '127.0.0.1:1' },
       [
-        'lisen: is no key here; did you mean listen? (allowed: name, data_dir, listen, peer_listen, http_listen, cluster, network, lease, raft, storage, tls, insecure, log, zk)',
+        'lisen: is no key here; did you mean listen? (allowed: name, data_dir, listen, peer_listen, http_listen, cluster, network, lease, raft, tls, insecure, log, zk)',
       ],
     ],
     [
@@ -239,13 +238,6 @@ describe('the configuration of a master', () => {
       { lease: { reclaim: '24h', quarantine: '1h' } },
       [
         'lease.quarantine: "1h" is too short beside lease.reclaim "24h": at least 6h (15 minutes, or a fourth of the TTL if that is longer) is allowed',
-      ],
-    ],
-    [
-      'a ballast smaller than four write buffers',
-      { storage: { ballast_bytes: 1_000_000, write_buffer_bytes: 262_144 } },
-      [
-        'storage.ballast_bytes: 1000000 is too little beside storage.write_buffer_bytes 262144: at least four buffers, 1048576, are allowed',
       ],
     ],
     [

@@ -36,13 +36,6 @@ export type MasterConfig = {
     /** Log entries that compaction leaves behind the applied position. */
     readonly retainEntries: number;
   };
-  readonly storage: {
-    /** Free space below which changes are refused. */
-    readonly freeFloorBytes: number;
-    /** Given up when the disk is full, so that the store opens; at least four write buffers. */
-    readonly ballastBytes: number;
-    readonly writeBufferBytes: number;
-  };
   readonly insecure: boolean;
   readonly log: LogConfig;
 };
@@ -56,7 +49,6 @@ export type Loaded<Config> = {
 };
 
 const membersMax = 9;
-const mebibyte = 1024 * 1024;
 const defaults = {
   name: 'master-1',
   dataDir: 'sublet-data',
@@ -67,9 +59,6 @@ const defaults = {
   heartbeatMs: 100,
   electionMs: 1_000,
   retainEntries: 10_000,
-  freeFloorBytes: 64 * mebibyte,
-  ballastBytes: 16 * mebibyte,
-  writeBufferBytes: 4 * mebibyte,
 };
 
 const memberName = matching(/^[a-z0-9.-]{1,63}$/, '1 to 63 characters of [a-z0-9.-]');
@@ -90,11 +79,6 @@ const schema = section({
     heartbeat_ms: whole(10, 60_000, 'milliseconds').optional(),
     election_ms: whole(50, 600_000, 'milliseconds').optional(),
     retain_entries: whole(1, 10_000_000).optional(),
-  }).optional(),
-  storage: section({
-    free_floor_bytes: whole(0, 1024 ** 4, 'bytes').optional(),
-    ballast_bytes: whole(0, 1024 ** 3, 'bytes').optional(),
-    write_buffer_bytes: whole(64 * 1024, 256 * mebibyte, 'bytes').optional(),
   }).optional(),
   tls: tls.optional(),
   insecure: yesNo.optional(),
@@ -132,11 +116,6 @@ export function loadMasterConfig(source: ConfigSource): Loaded<MasterConfig> {
       electionMs: given.raft?.election_ms ?? defaults.electionMs,
       retainEntries: given.raft?.retain_entries ?? defaults.retainEntries,
     },
-    storage: {
-      freeFloorBytes: given.storage?.free_floor_bytes ?? defaults.freeFloorBytes,
-      ballastBytes: given.storage?.ballast_bytes ?? defaults.ballastBytes,
-      writeBufferBytes: given.storage?.write_buffer_bytes ?? defaults.writeBufferBytes,
-    },
     insecure: given.insecure ?? false,
     log: logConfig(given.log),
   };
@@ -149,7 +128,6 @@ function relations(document: ConfigDocument): readonly Finding[] {
     ...listenFindings(document),
     ...raftFindings(document),
     ...networkFindings(document),
-    ...storageFindings(document),
   ];
 }
 
@@ -231,18 +209,6 @@ function raftFindings(document: ConfigDocument): readonly Finding[] {
 
 function heartbeatMessage(heartbeat: number, election: number): string {
   return `${heartbeat} is too long beside raft.election_ms ${election}: at most a fifth of it, ${Math.floor(election / 5)}, is allowed`;
-}
-
-function storageFindings(document: ConfigDocument): readonly Finding[] {
-  const ballast = document.at('storage', 'ballast_bytes') ?? defaults.ballastBytes;
-  const buffer = document.at('storage', 'write_buffer_bytes') ?? defaults.writeBufferBytes;
-  if (typeof ballast !== 'number' || typeof buffer !== 'number' || ballast >= 4 * buffer) return [];
-  if (document.at('storage', 'ballast_bytes') === undefined) {
-    const message = `${buffer} is too much beside storage.ballast_bytes ${ballast}: at most a fourth of it is allowed`;
-    return [{ path: ['storage', 'write_buffer_bytes'], message }];
-  }
-  const message = `${ballast} is too little beside storage.write_buffer_bytes ${buffer}: at least four buffers, ${4 * buffer}, are allowed`;
-  return [{ path: ['storage', 'ballast_bytes'], message }];
 }
 
 function valid<T>(schema: z.ZodType<T>, value: unknown): T | undefined {

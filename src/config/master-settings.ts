@@ -105,31 +105,6 @@ export const masterSettings: readonly Setting[] = [
     about: 'log entries kept for followers that lag; one that is further behind gets a snapshot',
     default: '10000',
   },
-  {
-    key: 'storage.free_floor_bytes',
-    flag: '--free-floor-bytes',
-    takes: 'BYTES',
-    as: 'number',
-    about: 'free space on the data’s file system below which changes are refused',
-    default: '67108864 (64 MiB)',
-  },
-  {
-    key: 'storage.ballast_bytes',
-    flag: '--ballast-bytes',
-    takes: 'BYTES',
-    as: 'number',
-    about:
-      'a file kept to be given up when the disk is full, so that the master can start; at least four write buffers',
-    default: '16777216 (16 MiB)',
-  },
-  {
-    key: 'storage.write_buffer_bytes',
-    flag: '--write-buffer-bytes',
-    takes: 'BYTES',
-    as: 'number',
-    about: 'what LevelDB keeps in memory before it writes a table',
-    default: '4194304 (4 MiB)',
-  },
   insecureSetting,
   ...logSettings,
 ];

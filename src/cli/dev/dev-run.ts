@@ -31,7 +31,9 @@ export async function runDev(wishes: DevWishes, terminal: Terminal): Promise<voi
       `The logs in ./${dataDir}/log say more.`,
     ]);
   }
-  terminal.write(`${processes(cluster, state.leader, terminal)}\n${formatAgents(state.agents, terminal)}\n`);
+  terminal.write(
+    `${processes(cluster, state.leader, terminal)}\n${formatAgents(state.agents, terminal)}${state.agents.length > 0 ? configuring(terminal) : ''}\n`,
+  );
   terminal.write(
     `${further(options.basePort, cluster, state.leader, terminal)}\n${terminal.paint('green', 'ready')}\n`,
   );
@@ -79,6 +81,11 @@ function untilTold(cluster: DevCluster, terminal: Terminal): Promise<undefined> 
   });
 }
 
+/** Why the table says what it says. */
+function configuring(terminal: Terminal): string {
+  return `${terminal.paint('dim', 'These agents change nothing on this host (--network plan), and so stay at configuring.')}\n`;
+}
+
 function sayDeath({ name, log }: DevProcess, { how, againInMs, lastWords }: DevDeath, terminal: Terminal): void {
   const next =
     againInMs === undefined ? 'not started again; Ctrl-C and run again' : `starting it again in ${againInMs / 1_000} s`;
@@ -112,7 +119,7 @@ function further(basePort: number, cluster: DevCluster, leader: string, terminal
     [`${called} agents agent-1${at}`, 'one agent, with its bridges'],
     [`${called} lookup 9.0.1.7${at}`, 'whose address is this?'],
     [`${called} watch${at}`, 'every change as it happens'],
-    [`kill -9 ${pid}`, `the leader, ${leader}; then look at the status`],
+    [`kill -9 ${pid}`, `the leader, ${leader}; another takes over`],
   ];
   const room = Math.max(...lines.map(([line]) => line.length));
   const text = lines.map(([line, what]) => `  ${line.padEnd(room)}  ${terminal.paint('dim', `# ${what}`)}\n`);
