@@ -52,13 +52,18 @@ export function groundOf({ part, scope }: Pick<Step, 'part' | 'scope'>): readonl
 
 type Tool = 'ip' | 'ip6' | 'bridge' | 'ipset' | 'one';
 
+/** Steps that one process gets; their text is in memory at once. */
+const batchStepsMax = 2_000;
+
 function batches(steps: readonly Step[]): { tool: Tool; steps: Step[] }[] {
   const all: { tool: Tool; part: Part; steps: Step[] }[] = [];
   for (const step of steps) {
     const tool = toolOf(step);
     const last = all.at(-1);
     // A batch stays within a part, so that the device is known to stand before peers are put behind it.
-    if (last !== undefined && last.tool === tool && last.part === step.part && tool !== 'one') last.steps.push(step);
+    const joins =
+      last !== undefined && last.tool === tool && last.part === step.part && last.steps.length < batchStepsMax;
+    if (joins && tool !== 'one') last.steps.push(step);
     else all.push({ tool, part: step.part, steps: [step] });
   }
   return all;

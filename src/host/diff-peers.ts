@@ -58,14 +58,10 @@ function diffRoutes(
       part: table === 'main' ? 'peers' : 'source-route',
     };
   };
-  // A source route's metric follows its gateway, so another gateway makes another route there and not the same one changed.
-  const isReplaced = (subnet: string) => table === 'main' && wanted.has(subnet);
-  for (const [subnet, via] of there) {
-    if (wanted.get(subnet) !== via && !isReplaced(subnet)) out.push(step('del', subnet, via));
-  }
+  for (const [subnet, via] of there) if (!wanted.has(subnet)) out.push(step('del', subnet, via));
   for (const [subnet, via] of wanted) {
     const now = there.get(subnet);
-    if (now !== via) into.push(step(now !== undefined && isReplaced(subnet) ? 'replace' : 'add', subnet, via));
+    if (now !== via) into.push(step(now === undefined ? 'add' : 'replace', subnet, via));
   }
   return [out, into];
 }

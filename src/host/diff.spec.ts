@@ -112,7 +112,7 @@ describe('diff', () => {
       built(exampleInput([examplePeer(2)])),
     );
     assert.deepEqual(
-      steps.map((step) => step.replace(/ metric \d+/, '')),
+      steps.map((step) => step.replace(/ scope \d+/, '')),
       [
         'ip route del 10.0.0.2 via 44.128.0.2 dev vtep1024 proto 205 table 42',
         'bridge fdb replace 70:b3:d5:80:00:02 dev vtep1024 dst 10.0.0.9 self permanent',

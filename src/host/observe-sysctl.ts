@@ -24,8 +24,12 @@ async function read(path: string): Promise<string | undefined> {
 /** RTPROT_RA, as `-N` prints it. */
 const routerAdvertisement = '9';
 
-/** Devices that got a route by router advertisement and would stop listening once the host forwards (`accept_ra` 1). */
-export async function observeRaDevices(run: Runner): Promise<string[]> {
+/**
+ * Devices that got a route by router advertisement and would stop listening once the host forwards (`accept_ra` 1).
+ * On a host that forwards already there is nothing to save.
+ */
+export async function observeRaDevices(run: Runner, sysctls: ReadonlyMap<string, string>): Promise<string[]> {
+  if (sysctls.get(forwardPath[6]) !== '0') return [];
   const { code, stdout } = await run.run('ip', ['-N', '-6', 'route', 'show', 'proto', routerAdvertisement]);
   if (code !== 0) return [];
   const devices = new Set([...stdout.matchAll(/ dev (\S+)/g)].map((match) => match[1] ?? ''));

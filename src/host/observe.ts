@@ -41,10 +41,10 @@ export async function observe(lookout: Lookout, areas: ReadonlySet<Area>, known:
     when('links', async () => ({ links: await observeLinks(run) })),
     when('peers', () => observePeers(run, vtepName)),
     when('rules', async () => ({ rules: await observeRules(run) })),
-    when('sysctls', async () => ({
-      sysctls: await observeSysctls([vtepName, ...lookout.bridges]),
-      raDevices: await observeRaDevices(run),
-    })),
+    when('sysctls', async () => {
+      const sysctls = await observeSysctls([vtepName, ...lookout.bridges]);
+      return { sysctls, raDevices: await observeRaDevices(run, sysctls) };
+    }),
     when('firewall', async () => ({
       sets: await observeSets(run),
       tables: await observeTables(run, settings.iptables),

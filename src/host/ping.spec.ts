@@ -1,16 +1,18 @@
 import assert from 'node:assert/strict';
 import { pingPeers } from '#host/ping.js';
-import type { RunResult } from '#host/runner.js';
+import type { RunOptions, RunResult } from '#host/runner.js';
 import { exampleInput } from '#host/testing/example.js';
 
 /** A host whose tools answer as given; everything that is not listed prints an empty table. */
 function host(answers: Readonly<Record<string, string>>) {
   return {
-    async run(command: string, args: readonly string[]): Promise<RunResult> {
+    async run(command: string, args: readonly string[], options?: RunOptions): Promise<RunResult> {
       const line = [command, ...args].join(' ');
       const key = Object.keys(answers).find((part) => line.includes(part));
       if (command === 'ping') return { code: 1, stdout: '1 packets transmitted, 0 received', stderr: '' };
-      return { code: 0, stdout: key === undefined ? '[]' : (answers[key] ?? ''), stderr: '' };
+      const stdout = key === undefined ? '[]' : (answers[key] ?? '');
+      for (const line of stdout.split('\n')) options?.onLine?.(line);
+      return { code: 0, stdout, stderr: '' };
     },
   };
 }
@@ -27,12 +29,13 @@ const addresses = [
     ],
   },
 ];
-const neighbour = (dst: string) => ({ dst, lladdr: '70:b3:d5:80:00:02', protocol: '205' });
+const neighbour = (dst: string) => `${dst} lladdr 70:b3:d5:80:00:02 PERMANENT proto 205 \n`;
+const fdb = (dst: string) => `70:b3:d5:80:00:02 dst ${dst} self permanent\n`;
 const whole = {
   'link show': JSON.stringify([eth0, vtep]),
   'address show': JSON.stringify(addresses),
-  'neigh show': JSON.stringify([neighbour('44.128.0.2'), neighbour('fd01:a::2')]),
-  'fdb show': JSON.stringify([{ mac: '70:b3:d5:80:00:02', dst: '10.0.0.2' }]),
+  'neigh show': neighbour('44.128.0.2') + neighbour('fd01:a::2'),
+  'fdb show': fdb('10.0.0.2'),
 };
 
 async function causes(answers: Readonly<Record<string, string>>): Promise<readonly string[]> {
@@ -42,13 +45,13 @@ async function causes(answers: Readonly<Record<string, string>>): Promise<readon
 
 describe('a ping that fails', () => {
   it('names the entry that is missing or wrong on this host', async () => {
-    assert.deepEqual(await causes({ ...whole, 'neigh show': JSON.stringify([neighbour('fd01:a::2')]) }), [
+    assert.deepEqual(await causes({ ...whole, 'neigh show': neighbour('fd01:a::2') }), [
       'neighbour 44.128.0.2 → 70:b3:d5:80:00:02 is missing on this host',
     ]);
-    assert.deepEqual(await causes({ ...whole, 'fdb show': '[]' }), [
+    assert.deepEqual(await causes({ ...whole, 'fdb show': '' }), [
       'FDB entry 70:b3:d5:80:00:02 → 10.0.0.2 is missing on this host',
     ]);
-    const elsewhere = JSON.stringify([{ mac: '70:b3:d5:80:00:02', dst: '10.0.0.9' }]);
+    const elsewhere = fdb('10.0.0.9');
     assert.deepEqual(await causes({ ...whole, 'fdb show': elsewhere }), [
       'FDB entry 70:b3:d5:80:00:02 → 10.0.0.2 is 10.0.0.9 instead on this host',
     ]);

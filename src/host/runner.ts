@@ -10,12 +10,21 @@ export interface RunResult {
   readonly stderr: string;
 }
 
+export interface RunOptions {
+  /** Written to its standard input. */
+  readonly input?: string;
+  /** Default 30,000. */
+  readonly timeoutMs?: number;
+  /** Gets standard output line by line as it comes; `stdout` then stays empty, so that long tables are never whole in memory. */
+  readonly onLine?: (line: string) => void;
+}
+
 export interface Runner {
   /**
    * Runs `command`; never rejects for its exit code. Rejects with `ToolMissingError` if there is no such command.
-   * `input` is written to its standard input. Ended after `timeoutMs` (default 30,000).
+   * It is ended after `timeoutMs`.
    */
-  run(command: string, args: readonly string[], options?: { input?: string; timeoutMs?: number }): Promise<RunResult>;
+  run(command: string, args: readonly string[], options?: RunOptions): Promise<RunResult>;
 }
 
 /** The command is not installed. `package` is what Debian calls the package that has it. */
@@ -48,10 +57,10 @@ export function toolEnvironment(): NodeJS.ProcessEnv {
 }
 
 export const processRunner: Runner = {
-  run(command, args, { input = '', timeoutMs = runTimeoutMs } = {}) {
+  run(command, args, { input = '', timeoutMs = runTimeoutMs, onLine } = {}) {
     return new Promise((resolve, reject) => {
       const child = spawn(command, [...args], { env: toolEnvironment(), timeout: timeoutMs });
-      const stdout = collect(child.stdout);
+      const stdout = onLine === undefined ? collect(child.stdout) : eachLine(child.stdout, onLine);
       const stderr = collect(child.stderr);
       child.on('error', (error) => reject(isMissing(error) ? new ToolMissingError(command) : error));
       child.on('close', (code) => resolve({ code, stdout: stdout(), stderr: stderr() }));
@@ -61,6 +70,21 @@ export const processRunner: Runner = {
     });
   },
 };
+
+/** Returns what says that the last line, which may have no end, is done. */
+function eachLine(stream: NodeJS.ReadableStream, onLine: (line: string) => void): () => string {
+  let rest = '';
+  stream.setEncoding('utf8');
+  stream.on('data', (chunk: string) => {
+    const lines = (rest + chunk).split('\n');
+    rest = lines.pop() ?? '';
+    for (const line of lines) onLine(line);
+  });
+  return () => {
+    if (rest !== '') onLine(rest);
+    return '';
+  };
+}
 
 function collect(stream: NodeJS.ReadableStream): () => string {
   const chunks: Buffer[] = [];

@@ -1,0 +1,113 @@
+/** The measured process of `host-peers`, inside the host's namespace; prints one `HostPeersResult`. */
+import { readFileSync } from 'node:fs';
+import { setTimeout as delay } from 'node:timers/promises';
+import type { HostPeersResult } from '#cluster-test/bench/host-peers.js';
+import { desired } from '#host/desired.js';
+import { diff } from '#host/diff.js';
+import { noDocker } from '#host/docker-engine.js';
+import { defaultHostSettings, type HostInput, type Peer } from '#host/input.js';
+import { allAreas, lookoutOf, observe } from '#host/observe.js';
+import { bareHost } from '#host/observed.js';
+import { HostReconciler } from '#host/reconciler.js';
+import { processRunner } from '#host/runner.js';
+import { underlayOf } from '#host/underlay.js';
+
+const rounds = 9;
+const ticksPerSecond = 100;
+
+function peerOf(n: number): Peer {
+  const [high, low] = [n >> 8, n & 255];
+  const hex = (byte: number) => byte.toString(16).padStart(2, '0');
+  return {
+    agentId: `agent-${n}`,
+    nodeIp: `10.1.${high}.${low}`,
+    vtepIp: `44.128.${high}.${low}`,
+    vtepMac: `70:b3:d5:80:${hex(high)}:${hex(low)}`,
+    overlays: [{ name: 'dcos', subnet: `9.${high}.${low}.0/24` }],
+  };
+}
+
+function inputWith(peers: readonly Peer[], cniDir: string): HostInput {
+  const vxlan = { vni: 1024, port: 64000, vtepName: 'vtep1024', vtepIp: '44.128.0.1/16', vtepMac: '70:b3:d5:80:00:01' };
+  const bridge = { name: 'm-dcos', cidr: '9.0.0.0/25' };
+  return {
+    clusterId: 'bench',
+    formerClusterIds: [],
+    lease: { nodeIp: '10.0.0.1', vxlan, overlays: [{ name: 'dcos', subnet: '9.0.0.0/24', mesosBridge: bridge }] },
+    leaseValid: true,
+    overlays: [{ name: 'dcos', subnet: '9.0.0.0/8', enabled: true }],
+    peers,
+    settings: { ...defaultHostSettings, cniDir },
+  };
+}
+
+async function timed(run: () => Promise<unknown>): Promise<number> {
+  const start = performance.now();
+  await run();
+  return performance.now() - start;
+}
+
+/** Seconds of processor time: this process, and the children that ended. */
+function processorTime(): { own: number; children: number } {
+  const fields = readFileSync('/proc/self/stat', 'utf8')
+    .replace(/^.*\) /, '')
+    .split(' ')
+    .map(Number);
+  const at = (field: number) => (fields[field] ?? 0) / ticksPerSecond;
+  return { own: at(11) + at(12), children: at(13) + at(14) };
+}
+
+async function noChange(input: HostInput): Promise<number> {
+  return timed(async () => {
+    const observed = await observe(lookoutOf(input, processRunner, noDocker), allAreas, bareHost);
+    const { steps } = diff(desired(input, underlayOf(observed, input.lease.nodeIp)), observed);
+    if (steps.length > 0) throw new Error(`${steps.length} steps are left: ${JSON.stringify(steps[0])}`);
+  });
+}
+
+const [count = '0', idleSeconds = '0', cniDir = ''] = process.argv.slice(2);
+const log = { info: () => {}, warn: (fields: object) => console.error(JSON.stringify(fields)) };
+const reconciler = new HostReconciler({ log });
+reconciler.start();
+let peers: readonly Peer[] = [];
+reconciler.update(inputWith(peers, cniDir));
+await reconciler.settled();
+const bareBytes = process.memoryUsage().rss;
+
+peers = Array.from({ length: Number(count) }, (_, index) => peerOf(index + 2));
+const programMs = await timed(async () => {
+  reconciler.update(inputWith(peers, cniDir));
+  await reconciler.settled();
+});
+// V8 gives memory back by itself once it has been idle for a while; nothing here asks it to.
+await delay(15_000);
+const before = processorTime();
+const seconds = await timed(() => delay(Number(idleSeconds) * 1000)).then((ms) => ms / 1000);
+const after = processorTime();
+const withPeersBytes = process.memoryUsage().rss;
+const noChangeMs: number[] = [];
+for (let round = 0; round < rounds; round++) noChangeMs.push(await noChange(inputWith(peers, cniDir)));
+const onePeerMs: number[] = [];
+for (let round = 0; round < rounds; round++) {
+  peers = [...peers, peerOf(peers.length + 2)];
+  onePeerMs.push(
+    await timed(async () => {
+      reconciler.update(inputWith(peers, cniDir));
+      await reconciler.settled();
+    }),
+  );
+}
+const own = after.own - before.own;
+const result: HostPeersResult = {
+  programMs,
+  entries: reconciler.metrics().entries,
+  noChangeMs,
+  onePeerMs,
+  idleCpu: (own + after.children - before.children) / seconds,
+  idleCpuOwn: own / seconds,
+  bareBytes,
+  withPeersBytes,
+};
+process.stdout.write(JSON.stringify(result));
+await reconciler.stop();
+process.exit(0);
