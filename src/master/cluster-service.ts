@@ -85,17 +85,25 @@ function ownAccount({ plan, office }: ClusterServiceOptions): Account {
 }
 
 /** Undefined when another master leads but does not say, or nobody leads. */
-async function leaderAccount({ leadership, peers }: ClusterServiceOptions): Promise<Account | undefined> {
+async function leaderAccount({ leadership, peers, clock }: ClusterServiceOptions): Promise<Account | undefined> {
   const { seat } = leadership;
   if (seat.kind !== 'member') return undefined;
   const { path, request, response } = clusterService.getStatus;
+  let cancel: () => void = () => undefined;
+  const tooLate = new Promise<undefined>((resolve) => {
+    cancel = clock.after(leaderAccountMs, () => resolve(undefined));
+  });
   try {
-    const bytes = await peers.call(seat.member, path, request.encode({}).finish(), leaderAccountMs, '');
+    const answer = peers.call(seat.member, path, request.encode({}).finish(), leaderAccountMs, '');
+    const bytes = await Promise.race([answer, tooLate]);
+    if (bytes === undefined) return undefined;
     const { agents, silentAgents } = response.decode(bytes);
     return { agents: agents ?? null, silentAgents };
   } catch {
     // The status is asked for most when something is broken: it goes out with what is known here.
     return undefined;
+  } finally {
+    cancel();
   }
 }
 

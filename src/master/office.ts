@@ -23,7 +23,7 @@ const lookEveryMs = 1_000;
 const expiringMax = 256;
 /** Two agents of every address that a /8 of /24s has. */
 const keepAlivesWaitingMax = 131_072;
-/** When the next keep-alive is due, in ms; each answer is jittered by a tenth either way. */
+/** When the next keep-alive is due, in ms, jittered by a tenth either way: a third of the shortest TTL and of what makes one silent. */
 const keepAliveMs = 10_000;
 
 export type OfficeOptions = {
@@ -160,16 +160,10 @@ export class Office {
     this.presence.hear(agentId, epoch);
     this.#counted += 1;
     const ttlMs = this.#options.machine.network?.reclaimMs;
-    const nextInMs = this.#nextInMs(ttlMs);
+    const nextInMs = Math.round(keepAliveMs * (0.9 + 0.2 * this.#options.random()));
     return ttlMs === undefined
       ? { nextInMs, revision: ipam.revision }
       : { ttlLeftMs: ttlMs, nextInMs, revision: ipam.revision };
-  }
-
-  /** A third of the TTL leaves room for two that are lost. */
-  #nextInMs(ttlMs: number | undefined): number {
-    const due = Math.min(keepAliveMs, (ttlMs ?? Number.POSITIVE_INFINITY) / 3);
-    return Math.round(due * (0.9 + 0.2 * this.#options.random()));
   }
 
   #look(): void {
