@@ -36,6 +36,12 @@ const statusSchema = z.object({
 });
 type AgentStatus = z.infer<typeof statusSchema>;
 
+/** What the agent on this host says of itself. @throws Failure when none answers there */
+export async function askAgent(http: string): Promise<AgentStatus> {
+  const at = formatHostPort(argument('--http', http, parseHostPort));
+  return statusOf(await fetchJson(`http://${at}/status`, at), at);
+}
+
 /** @throws Failure when no agent answers there */
 export async function showAgentStatus(http: string, output: 'table' | 'json', terminal: Terminal): Promise<void> {
   const at = formatHostPort(argument('--http', http, parseHostPort));
@@ -44,13 +50,15 @@ export async function showAgentStatus(http: string, output: 'table' | 'json', te
     terminal.write(`${JSON.stringify(body, undefined, 2)}\n`);
     return;
   }
+  terminal.write(formatAgentStatus(statusOf(body, at), terminal));
+}
+
+function statusOf(body: unknown, at: string): AgentStatus {
   const parsed = statusSchema.safeParse(body);
-  if (!parsed.success) {
-    throw new Failure(exitCodes.refused, `what answers at ${at} is no agent of this version`, [
-      '-o json shows what it says.',
-    ]);
-  }
-  terminal.write(formatAgentStatus(parsed.data, terminal));
+  if (parsed.success) return parsed.data;
+  throw new Failure(exitCodes.refused, `what answers at ${at} is no agent of this version`, [
+    '-o json shows what it says.',
+  ]);
 }
 
 async function fetchJson(url: string, at: string): Promise<unknown> {
@@ -90,7 +98,7 @@ export function formatAgentStatus(status: AgentStatus, terminal: Terminal): stri
   ];
   const rows = (lease?.overlays ?? []).map(({ name, subnet, subnet6 }): readonly Cell[] => {
     const found = host.overlays.find((overlay) => overlay.name === name);
-    const subnets = [subnet, subnet6].filter((each) => each !== undefined).join(' ');
+    const subnets = [subnet, subnet6].filter(Boolean).join(' ');
     return [name, subnets || '-', found === undefined ? '-' : found.kind];
   });
   const table =

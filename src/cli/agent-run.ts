@@ -12,6 +12,7 @@ import type { Terminal } from '#cli/terminal.js';
 import { type AgentConfig, loadAgentConfig } from '#config/agent-config.js';
 import { agentSettings } from '#config/agent-settings.js';
 import { formatHostPort } from '#config/host-port.js';
+import type { HostSettings } from '#host/input.js';
 import { HostReconciler } from '#host/reconciler.js';
 
 /** Runs until it is told to stop. @throws Failure */
@@ -60,17 +61,22 @@ function startOptions(config: AgentConfig, log: Logger, terminal: Terminal): Sta
   const { id, nodeIp, masters, stateDir, httpListen, network, networkConfig } = config;
   return {
     ...{ id, nodeIp, masters, stateDir, httpListen, network, networkConfig, log },
-    settings: {
-      cniDir: config.cniDir,
-      ...(config.cniDataDir !== undefined && { cniDataDir: config.cniDataDir }),
-      cniStyle: config.cniStyle,
-      overlayMtu: networkConfig.overlayMtu,
-      enableIpv6: networkConfig.enableIpv6,
-      ...dockerHost(config),
-      iptables: config.iptables,
-    },
+    settings: hostSettings(config),
     reconciler: new HostReconciler({ log }),
     print: (line) => terminal.write(`${line}\n`),
+  };
+}
+
+/** The site's settings, for the host. */
+export function hostSettings(config: AgentConfig): HostSettings {
+  return {
+    cniDir: config.cniDir,
+    ...(config.cniDataDir !== undefined && { cniDataDir: config.cniDataDir }),
+    cniStyle: config.cniStyle,
+    overlayMtu: config.networkConfig.overlayMtu,
+    enableIpv6: config.networkConfig.enableIpv6,
+    ...dockerHost(config),
+    iptables: config.iptables,
   };
 }
 

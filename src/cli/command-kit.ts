@@ -25,11 +25,8 @@ export function connectsAndPrints(command: Command): Command {
 }
 
 /** Table or JSON; without a default of commander's, which would hide what is said before the command's name. */
-export function outputOption(): Option {
-  return new Option('-o, --output <FORM>', 'print a table (default), or the response as canonical proto JSON').choices([
-    'table',
-    'json',
-  ]);
+export function outputOption(json = 'the response as canonical proto JSON'): Option {
+  return new Option('-o, --output <FORM>', `print a table (default), or ${json}`).choices(['table', 'json']);
 }
 
 /** A write may be bound to what was looked at. */

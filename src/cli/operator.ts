@@ -3,7 +3,7 @@ import type { Command } from 'commander';
 import { MasterClient } from '#api/master-client.js';
 import type { Method } from '#api/method.js';
 import { responseJson } from '#api/proto-json.js';
-import { argument, usage } from '#cli/failure.js';
+import { argument, Failure, usage } from '#cli/failure.js';
 import { masterFailure } from '#cli/refusal-words.js';
 import type { Terminal } from '#cli/terminal.js';
 import { parseDuration } from '#config/duration.js';
@@ -49,7 +49,7 @@ export async function operate(
   try {
     await work({ client, output, terminal });
   } catch (error) {
-    throw masterFailure(error);
+    throw error instanceof Failure ? error : masterFailure(error);
   } finally {
     client.close();
   }

@@ -1,6 +1,6 @@
-/** `sublet agent`: runs the agent of this host; `sublet agent status|leave` look at it and end it. */
+/** `sublet agent`: runs the agent of this host; `sublet agent status|check|ping|leave` look at it and end it. */
 import { type Command, Option } from 'commander';
-import { type Define, examples } from '#cli/command-kit.js';
+import { connects, type Define, examples, outputOption } from '#cli/command-kit.js';
 import { addSettingFlags } from '#cli/setting-flags.js';
 import type { Terminal } from '#cli/terminal.js';
 import { agentSettings } from '#config/agent-settings.js';
@@ -14,6 +14,8 @@ export const define: Define = (command, terminal) => {
   configures(command);
   command.addOption(new Option('--takeover', 'claim the id from a holder that may still live; gives fresh subnets'));
   status(command, terminal);
+  check(command, terminal);
+  ping(command, terminal);
   leave(command, terminal);
   examples(
     command,
@@ -65,5 +67,46 @@ function leave(group: Command, terminal: Terminal): void {
   command.action(async (options: { config?: string }) => {
     const { leaveWithAgent } = await import('#cli/agent-run.js');
     await leaveWithAgent(command, options, terminal);
+  });
+}
+
+function check(group: Command, terminal: Terminal): void {
+  const command = group
+    .command('check')
+    .summary('what this host lacks for an agent')
+    .description(
+      'Looks at what an agent needs of this host: rights, tools, kernel, folders, ports, Docker. Changes nothing. Exits with 1 if something is lacking.',
+    );
+  configures(command);
+  command.addOption(outputOption('JSON'));
+  examples(
+    command,
+    ['sublet agent check', 'before the first start'],
+    ['sublet agent check --config /etc/sublet/agent.json', 'with its settings'],
+  );
+  command.action(async (options: { output?: 'table' | 'json' }) => {
+    const { checkThisHost } = await import('#cli/agent-check.js');
+    await checkThisHost(command, options.output ?? 'table', terminal);
+  });
+}
+
+function ping(group: Command, terminal: Terminal): void {
+  const command = group
+    .command('ping')
+    .summary('whether other agents are reached through the tunnel')
+    .description(
+      'Probes the tunnel endpoints of other agents from this host, with small packets and at full MTU, and says which entry is missing where nothing comes back. Asks the masters who the others are. Exits with 1 if one is not reached.',
+    )
+    .argument('[AGENT]', 'one agent, by id, node ip or VTEP address (default: all, 1000 at most)')
+    .option('--http <HOST:PORT>', 'where this host’s agent answers', '127.0.0.1:7073');
+  connects(command).addOption(outputOption('JSON'));
+  examples(
+    command,
+    ['sublet agent ping', 'everybody'],
+    ['sublet agent ping agent-2 --master 10.0.0.1:7070', 'one agent, as that master knows it'],
+  );
+  command.action(async (target: string | undefined, options: { http: string }) => {
+    const { pingAgents } = await import('#cli/agent-ping.js');
+    await pingAgents(command, target, options.http, terminal);
   });
 }

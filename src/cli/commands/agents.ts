@@ -1,4 +1,5 @@
 /** `sublet agents [ID]`: which agent holds what, and how it is. */
+import type { MasterClient } from '#api/master-client.js';
 import { operatorService } from '#api/services.js';
 import { connectsAndPrints, type Define, examples } from '#cli/command-kit.js';
 import { usage } from '#cli/failure.js';
@@ -53,17 +54,23 @@ async function one(operator: Operator, agentId: string, stale: boolean): Promise
 
 async function list(operator: Operator, presence: sublet.v1.PresenceState, stale: boolean): Promise<void> {
   const { terminal } = operator;
+  const whole = await listAgents(operator.client, { presence, stale });
+  print(operator, operatorService.listAgents, whole, () => formatAgents(whole.agents, terminal));
+}
+
+/** Every page as one response; its revision is the last page's. */
+export async function listAgents(
+  client: MasterClient,
+  wish: { readonly presence?: sublet.v1.PresenceState; readonly stale?: boolean } = {},
+): Promise<sublet.v1.ListAgentsResponse> {
   const agents: Agent[] = [];
   let pageToken = '';
   for (let page = 0; page < pagesMax; page++) {
-    const request = { pageSize, pageToken, presence, stale };
-    const response = await operator.client.call(operatorService.listAgents, request, { idempotent: true });
+    const request = { ...wish, pageSize, pageToken };
+    const response = await client.call(operatorService.listAgents, request, { idempotent: true });
     agents.push(...response.agents);
     pageToken = response.nextPageToken;
-    if (pageToken !== '') continue;
-    const whole = new sublet.v1.ListAgentsResponse({ agents, revision: response.revision });
-    print(operator, operatorService.listAgents, whole, () => formatAgents(agents, terminal));
-    return;
+    if (pageToken === '') return new sublet.v1.ListAgentsResponse({ agents, revision: response.revision });
   }
   throw new Error(`the masters' list of agents has no end: ${pagesMax} pages of ${pageSize}`);
 }

@@ -1,0 +1,50 @@
+/** What this host lacks for an agent with these settings. */
+import type { Command } from 'commander';
+import { hostSettings } from '#cli/agent-run.js';
+import { exitCodes, Failure } from '#cli/failure.js';
+import { loadConfig } from '#cli/process-config.js';
+import { wrap } from '#cli/table.js';
+import { printable, type Style, type Terminal } from '#cli/terminal.js';
+import { plural } from '#cli/words.js';
+import { loadAgentConfig } from '#config/agent-config.js';
+import { agentSettings } from '#config/agent-settings.js';
+import { checkHost } from '#host/check.js';
+import type { Finding } from '#host/status.js';
+
+/** What the masters would tell an agent; before it has asked them, what they tell by default. */
+const vtepName = 'vtep1024';
+const vxlanPort = 64_000;
+
+/** @throws Failure when something is lacking */
+export async function checkThisHost(command: Command, output: 'table' | 'json', terminal: Terminal): Promise<void> {
+  const { config } = loadConfig(command, agentSettings, loadAgentConfig);
+  const { allocateSubnet, mesosBridge, dockerBridge } = config.networkConfig;
+  const findings = await checkHost({
+    settings: hostSettings(config),
+    ...(config.nodeIp !== undefined && { nodeIp: config.nodeIp }),
+    vtepName,
+    port: vxlanPort,
+    containers: { cni: allocateSubnet && mesosBridge, docker: allocateSubnet && dockerBridge },
+  });
+  if (output === 'json') terminal.write(`${JSON.stringify(findings, undefined, 2)}\n`);
+  else terminal.write(formatFindings(findings, terminal));
+  const lacking = findings.filter(({ severity }) => severity === 'error').length;
+  if (lacking > 0) throw new Failure(exitCodes.refused, `this host lacks ${plural(lacking, 'thing')} for an agent`);
+}
+
+const words = { ok: 'ok', warning: 'look', error: 'lacks' } as const;
+const styles: Readonly<Record<Finding['severity'], Style>> = { ok: 'green', warning: 'yellow', error: 'red' };
+
+export function formatFindings(findings: readonly Finding[], terminal: Terminal): string {
+  const room = Math.max(0, ...findings.map(({ what }) => what.length));
+  const indent = ' '.repeat(5 + 2 + room + 2);
+  return findings
+    .map(({ severity, what, says, todo }) => {
+      const said = wrap(`${indent}${printable(says)}`, terminal.columns, indent).slice(indent.length);
+      const head = `${terminal.paint(styles[severity], words[severity].padEnd(5))}  ${what.padEnd(room)}  ${said}\n`;
+      return todo === undefined
+        ? head
+        : `${head}${indent}${terminal.paint('cyan', wrap(printable(todo), undefined, ''))}\n`;
+    })
+    .join('');
+}
