@@ -13,20 +13,19 @@ export type CompactionView = {
 
 export type CompactionLimits = {
   readonly entriesKept: number;
+  /** Entries kept for a peer that answers and lags: beyond it, it gets a snapshot. A snapshot on its way is waited for whatever it takes. */
+  readonly entriesKeptForPeersMax: number;
   /** Fewer than so many entries at a time are not worth a write. */
   readonly compactionStep: number;
 };
 
-/** A peer that answers is waited for, up to so many times `entriesKept`. */
-export const patienceFactor = 10;
-
 /** The index to compact the log through; undefined if it is too early. */
 export function compactionPoint(view: CompactionView, limits: CompactionLimits): LogIndex | undefined {
   const { persisted, firstIndex, pinned, activeMatches } = view;
-  const { entriesKept, compactionStep } = limits;
+  const { entriesKept, entriesKeptForPeersMax, compactionStep } = limits;
   const patient = Math.min(persisted - entriesKept, ...activeMatches);
   const through = Math.min(
-    Math.max(patient, persisted - patienceFactor * entriesKept),
+    Math.max(patient, persisted - Math.max(entriesKept, entriesKeptForPeersMax)),
     pinned ?? Number.POSITIVE_INFINITY,
   );
   return through - firstIndex + 1 >= Math.max(1, compactionStep) ? logIndex(through) : undefined;

@@ -32,7 +32,7 @@ export type LogWrite = {
   readonly entries?: readonly Entry[];
   /** Records changed since the last write that carried any, up to and including `meta.index`. Its commit must be covered by a hard state with commit ≥ meta.index, here or earlier. */
   readonly applied?: { readonly meta: AppliedMeta; readonly changes: readonly RecordChange[] };
-  /** A fully received snapshot: becomes the state, and the log restarts after it, in the same batch. */
+  /** A fully received snapshot: becomes the state, and the log restarts after it (with `entries`), in the same batch. */
   readonly install?: StagedSnapshot;
 };
 
@@ -49,7 +49,7 @@ export interface SnapshotSink {
   append(records: readonly StateRecord[]): Promise<void>;
   /** All chunks are in and durable. */
   finish(): Promise<StagedSnapshot>;
-  /** Deletes what was received. */
+  /** Deletes what was received, whole or not: the snapshot is not wanted. */
   abort(): Promise<void>;
 }
 
@@ -61,7 +61,11 @@ export interface StagedSnapshot {
 export interface LogStore {
   readonly identity: StoreIdentity;
   readonly loaded: LoadedLog;
-  /** First life of a member: applied state (records may be empty) and identity, in one synced batch. */
+  /**
+   * First life of a member: applied state without records, and identity, in one synced batch. With an index above 0
+   * (a founder) it also stores the hard state { term, no vote, commit = index } of `meta`; index 0 is a member that
+   * joins, whose configuration is empty while `members` says whom to talk to. `loaded` does not change.
+   */
   bootstrap(memberId: MemberId, meta: AppliedMeta): Promise<void>;
   /**
    * Makes `write` durable. Rejects with `StoreError`; after any rejection the store is poisoned: the outcome is

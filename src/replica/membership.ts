@@ -21,7 +21,10 @@ export type Membership = {
   /** 1–63 characters; a message from another cluster is refused. */
   readonly clusterId: string;
   readonly confState: ConfState;
-  /** Ascending by id; exactly the ids that `confState` names. */
+  /**
+   * Ascending by id; exactly the ids that `confState` names, but at index 0 (a member that joins and knows nothing yet):
+   * there they are the peers it was told of.
+   */
   readonly members: readonly MemberInfo[];
   /** The id the next new member gets; ids are never used twice. */
   readonly nextMemberId: MemberId;

@@ -193,7 +193,6 @@ export class RaftDriver {
     if (install !== undefined) {
       await this.#host.restore(install.meta, this.#snapshotFrom);
       this.#tail.install(install.meta);
-      return;
     }
     if (entries !== undefined) this.#tail.append(entries);
     if (applied !== undefined) this.#tail.persist(applied.meta);

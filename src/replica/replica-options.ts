@@ -55,7 +55,7 @@ export const defaultReplicaLimits: ReplicaLimits = {
   },
   reads: { waitingMax: 65_536, timeoutMs: 5000, retryMs: 500 },
   writes: { entriesPerWriteMax: 8192, bytesPerWriteMax: 4 * mebi },
-  compaction: { entriesKept: 10_000, compactionStep: 1000 },
+  compaction: { entriesKept: 10_000, entriesKeptForPeersMax: 100_000, compactionStep: 1000 },
   uncommittedBytesMax: 16 * mebi,
   appendsInFlightMax: 256,
   appendBytesInFlightMax: 16 * mebi,

@@ -144,8 +144,7 @@ export class Replica<Output> implements ReplicatedLog<Output> {
     if (founded === undefined || this.#stopped) return undefined;
     const { meta, memberId, how } = founded;
     await store.bootstrap(memberId, meta);
-    const log = { hardState: undefined, entries: [], compacted: { index: meta.index, term: meta.term } };
-    return { log, applied: meta, memberId, how };
+    return { log: firstLog(meta), applied: meta, memberId, how };
   }
 
   #found(): Promise<Founded | undefined> {
@@ -233,6 +232,12 @@ export class Replica<Output> implements ReplicatedLog<Output> {
     if (this.#stopped) return new ProposeError('stopped', `member ${name} has stopped`);
     return new ProposeError('not-leader', `member ${name} does not take part yet: its cluster waits to be founded`);
   }
+}
+
+/** What a store holds after `bootstrap`: a log that begins late was committed up to there by those who wrote it. */
+function firstLog({ index, term }: AppliedMeta): Pick<LoadedLog, 'hardState' | 'entries' | 'compacted'> {
+  const hardState = index === 0 ? undefined : { term, vote: noMember, commit: index };
+  return { hardState, entries: [], compacted: { index, term } };
 }
 
 function subscribe<Listener>(listeners: Set<Listener>, listener: Listener): () => void {

@@ -49,7 +49,7 @@ type Work = {
 type Batch = { readonly write: LogWrite; readonly works: readonly Work[] };
 
 export class StorageWriter {
-  readonly #store: LogStore;
+  readonly #store: Pick<LogStore, 'write' | 'compact'>;
   readonly #clock: Clock;
   readonly #host: StorageWriterHost;
   readonly #limits: StorageWriterLimits;
@@ -68,7 +68,7 @@ export class StorageWriter {
   #entriesWritten = 0;
 
   constructor(
-    store: LogStore,
+    store: Pick<LogStore, 'write' | 'compact'>,
     clock: Clock,
     host: StorageWriterHost,
     limits: StorageWriterLimits,

@@ -4,7 +4,7 @@
  * data there or not; a failure poisons the store.
  */
 import type { Entry, HardState, MemberId } from '#raft/entry.js';
-import { logIndex, term } from '#raft/entry.js';
+import { logIndex, noMember, term } from '#raft/entry.js';
 import { invariant } from '#raft/errors.js';
 import {
   type LoadedLog,
@@ -92,7 +92,8 @@ export class MemoryLogStore implements LogStore {
       this.#disk.memberId = memberId;
       this.#disk.clusterId = meta.membership.clusterId;
       const compacted = { index: meta.index, term: meta.term };
-      this.#disk.content = { hardState: undefined, compacted, entries: [], applied: meta, records: new Map() };
+      const hardState = meta.index === 0 ? undefined : { term: meta.term, vote: noMember, commit: meta.index };
+      this.#disk.content = { hardState, compacted, entries: [], applied: meta, records: new Map() };
     });
   }
 
@@ -199,7 +200,7 @@ function written(content: Content, write: LogWrite, staged: ReadonlyMap<StagedSn
     invariant(records !== undefined, () => `the snapshot at ${meta.index} was not staged`);
     invariant((hardState?.commit ?? 0) >= meta.index, () => `a snapshot at ${meta.index} beyond the commit index`);
     const compacted = { index: meta.index, term: meta.term };
-    return { hardState, compacted, entries: [], applied: meta, records: records ?? new Map() };
+    return { hardState, compacted, entries: write.entries ?? [], applied: meta, records: records ?? new Map() };
   }
   const entries = replaced(content, write.entries ?? []);
   if (write.applied === undefined) return { ...content, hardState, entries };

@@ -21,7 +21,7 @@ export class MemoryHub {
   readonly #cuts = new Set<string>();
   readonly #lastDeliveryMs = new Map<string, number>();
   readonly #transfers = new Set<{
-    readonly link: string;
+    readonly from: string;
     readonly to: string;
     readonly abort: (reason: Error) => void;
   }>();
@@ -39,6 +39,11 @@ export class MemoryHub {
     this.#random = random;
   }
 
+  /** Snapshots on their way. */
+  get transfers(): number {
+    return this.#transfers.size;
+  }
+
   attach(peer: string, node: MemoryPeerNetwork): void {
     this.#nodes.set(peer, node);
   }
@@ -46,16 +51,16 @@ export class MemoryHub {
   detach(peer: string, node: MemoryPeerNetwork): void {
     if (this.#nodes.get(peer) !== node) return;
     this.#nodes.delete(peer);
-    for (const transfer of this.#transfers) {
-      if (transfer.to === peer) transfer.abort(new Error(`${peer} is gone`));
+    for (const transfer of [...this.#transfers]) {
+      if (transfer.to === peer || transfer.from === peer) transfer.abort(new Error(`${peer} is gone`));
     }
   }
 
   /** Nothing passes from `from` to `to` any more. */
   cut(from: string, to: string): void {
     this.#cuts.add(link(from, to));
-    for (const transfer of this.#transfers) {
-      if (transfer.link === link(from, to)) transfer.abort(new Error(`the link to ${to} is cut`));
+    for (const transfer of [...this.#transfers]) {
+      if (transfer.from === from && transfer.to === to) transfer.abort(new Error(`the link to ${to} is cut`));
     }
   }
 
@@ -95,12 +100,16 @@ export class MemoryHub {
     if (node === undefined || !this.reachable(from, to)) throw new Error(`${to} can't be reached`);
     const key = link(from, to);
     await new Promise<void>((resolve, reject) => {
-      const transfer = { link: key, to, abort: reject };
+      const end = (settle: () => void) => {
+        this.#transfers.delete(transfer);
+        settle();
+      };
+      const transfer = { from, to, abort: (reason: Error) => end(() => reject(reason)) };
       this.#transfers.add(transfer);
-      node
-        .takeSnapshot(message, source.meta, this.#pull(source, key))
-        .then(resolve, reject)
-        .finally(() => this.#transfers.delete(transfer));
+      node.takeSnapshot(message, source.meta, this.#pull(source, key)).then(
+        () => end(resolve),
+        (error: unknown) => end(() => reject(error)),
+      );
     });
   }
 
@@ -116,13 +125,16 @@ export class MemoryHub {
 export class MemoryPeerNetwork implements PeerNetwork {
   readonly #hub: MemoryHub;
   readonly #peer: string;
+  readonly #whenAwake: (run: () => void) => void;
   #handler: PeerHandler | undefined;
   #self: MemberId | undefined;
   #membership: Membership | undefined;
 
-  constructor(hub: MemoryHub, peer: string) {
+  /** What arrives is handed over by `whenAwake`: not to a process that is stopped. */
+  constructor(hub: MemoryHub, peer: string, whenAwake: (run: () => void) => void) {
     this.#hub = hub;
     this.#peer = peer;
+    this.#whenAwake = whenAwake;
   }
 
   start(handler: PeerHandler): Promise<void> {
@@ -169,7 +181,9 @@ export class MemoryPeerNetwork implements PeerNetwork {
 
   /** A message arrives. One that is not for this member of this cluster is refused, as a connection would be. */
   take(message: PeerMessage, clusterId: string | undefined): void {
-    if (message.to === this.#self && clusterId === this.#membership?.clusterId) this.#handler?.receive(message);
+    this.#whenAwake(() => {
+      if (message.to === this.#self && clusterId === this.#membership?.clusterId) this.#handler?.receive(message);
+    });
   }
 
   takeSnapshot(...args: Parameters<PeerHandler['receiveSnapshot']>): Promise<void> {

@@ -10,6 +10,7 @@ import type { Applied } from '#replica/replicated-log.js';
 import { Ledger } from '#replica/testing/ledger.js';
 import { MemoryDisk, MemoryLogStore } from '#replica/testing/memory-log-store.js';
 import { MemoryHub, MemoryPeerNetwork } from '#replica/testing/memory-network.js';
+import { PromiseCheck } from '#replica/testing/promise-check.js';
 import { SeededRandom } from '#replica/testing/seeded-random.js';
 import { VirtualTime } from '#replica/testing/virtual-time.js';
 
@@ -20,15 +21,22 @@ export type TestClusterOptions = {
   readonly limits?: Partial<ReplicaLimits>;
 };
 
+export type TestProcess = {
+  readonly replica: Replica<string>;
+  readonly ledger: Ledger;
+  readonly store: MemoryLogStore;
+  readonly started: Promise<void>;
+  kill(): void;
+};
+
 /** A machine with a disk, on which a member's process runs, or not. */
 export class TestMember {
   readonly name: string;
   readonly peer: string;
   disk: MemoryDisk;
+  pausedUntilMs = 0;
   readonly events: ReplicaEvent[] = [];
-  process:
-    | { readonly replica: Replica<string>; readonly ledger: Ledger; readonly started: Promise<void>; kill(): void }
-    | undefined;
+  process: TestProcess | undefined;
 
   constructor(name: string, disk: MemoryDisk) {
     this.name = name;
@@ -46,6 +54,11 @@ export class TestMember {
     return this.process.ledger;
   }
 
+  get store(): MemoryLogStore {
+    if (this.process === undefined) throw new Error(`${this.name} is not running`);
+    return this.process.store;
+  }
+
   get running(): boolean {
     return this.process !== undefined;
   }
@@ -55,8 +68,10 @@ export class TestCluster {
   readonly time = new VirtualTime();
   readonly random: SeededRandom;
   readonly hub: MemoryHub;
-  readonly members: readonly TestMember[];
+  readonly members: TestMember[];
+  readonly promises: PromiseCheck;
   readonly #options: TestClusterOptions;
+  readonly #founders: readonly TestMember[];
   #stores = 0;
 
   constructor(options: TestClusterOptions = {}) {
@@ -64,6 +79,9 @@ export class TestCluster {
     this.random = new SeededRandom(options.seed ?? 1);
     this.hub = new MemoryHub(this.time, this.random);
     this.members = (options.names ?? ['a', 'b', 'c']).map((name) => new TestMember(name, this.newDisk()));
+    this.#founders = [...this.members];
+    this.promises = new PromiseCheck((id) => this.members.find(({ disk }) => disk.memberId === id)?.disk);
+    this.hub.onSend = (message) => this.promises.sent(message);
   }
 
   /** Starts all members and waits until one of them leads and may serve. */
@@ -92,17 +110,21 @@ export class TestCluster {
   ): void {
     if (member.process !== undefined) throw new Error(`${member.name} is running already`);
     let alive = true;
-    const after = (delayMs: number, run: () => void) =>
-      this.time.after(delayMs, () => {
-        if (alive) run();
-      });
+    const whenAwake = (run: () => void): void => {
+      if (!alive) return;
+      const asleepMs = member.pausedUntilMs - this.time.now();
+      if (asleepMs > 0) this.time.after(asleepMs, () => whenAwake(run));
+      else run();
+    };
+    const after = (delayMs: number, run: () => void) => this.time.after(delayMs, () => whenAwake(run));
     const ledger = new Ledger();
-    const network = new MemoryPeerNetwork(this.hub, member.peer);
-    const founders = (settings.founders ?? this.members).map(({ name, peer }) => ({ name, peer }));
+    const store = new MemoryLogStore(member.disk, after);
+    const network = new MemoryPeerNetwork(this.hub, member.peer, whenAwake);
+    const founders = (settings.founders ?? this.#founders).map(({ name, peer }) => ({ name, peer }));
     const { timing, limits } = this.#options;
     const replica = new Replica<string>({
       ...{ name: settings.name ?? member.name, clusterId: settings.clusterId ?? 'test', founders },
-      ...{ store: new MemoryLogStore(member.disk, after), network, machine: ledger, commandKinds: ['line'] },
+      ...{ store, network, machine: ledger, commandKinds: ['line'] },
       clock: { now: () => this.time.now(), after },
       defer: (run) => after(0, run),
       random: (below) => this.random.below(below),
@@ -115,7 +137,12 @@ export class TestCluster {
       member.process = undefined;
       network.stop().catch(() => assertUnreachable());
     };
-    member.process = { replica, ledger, started: replica.start(), kill };
+    member.process = { replica, ledger, store, started: replica.start(), kill };
+  }
+
+  /** `SIGSTOP` now, `SIGCONT` later: timers and messages wait, disk writes go on but are not heard of. */
+  pause(member: TestMember, forMs: number): void {
+    member.pausedUntilMs = this.time.now() + forMs;
   }
 
   /** `kill -9`: what was not synced is gone, and nothing more happens. */
@@ -144,6 +171,20 @@ export class TestCluster {
     const found = this.members.find((member) => member.running && member !== this.ready);
     if (found === undefined) throw new Error('no follower runs');
     return found;
+  }
+
+  /** The member with this id. */
+  byId(id: number | undefined): TestMember {
+    const found = this.members.find(({ disk }) => disk.memberId === id);
+    if (found === undefined) throw new Error(`no member has id ${id}`);
+    return found;
+  }
+
+  /** Another machine, with an empty disk. */
+  add(name: string): TestMember {
+    const member = new TestMember(name, this.newDisk());
+    this.members.push(member);
+    return member;
   }
 
   /** Proposes on `member`, to be awaited with `time.until`. */

@@ -1,0 +1,164 @@
+import assert from 'node:assert/strict';
+import { defaultReplicaLimits } from '#replica/replica-options.js';
+import { TestCluster, type TestMember } from '#replica/testing/test-cluster.js';
+
+/** A log that is compacted soon. */
+const compaction = { entriesKept: 20, entriesKeptForPeersMax: 1000, compactionStep: 5 };
+const limits = { ...defaultReplicaLimits, compaction, flushAfterMs: 200 };
+
+/** Proposes one command after the other until told to stop. */
+function steadily(cluster: TestCluster): { stop(): Promise<readonly string[]> } {
+  let on = true;
+  const acknowledged: string[] = [];
+  const run = async () => {
+    for (let at = 0; on; at += 1) {
+      const leader = cluster.ready;
+      if (leader !== undefined) {
+        const text = `steady ${at}`;
+        await cluster.propose(leader, text).then(
+          () => acknowledged.push(text),
+          () => {},
+        );
+      }
+      await cluster.time.sleep(5);
+    }
+    return acknowledged;
+  };
+  const done = run();
+  return {
+    stop: () => {
+      on = false;
+      return cluster.time.until(done, 20_000);
+    },
+  };
+}
+
+async function fill(cluster: TestCluster, count: number): Promise<void> {
+  const leader = await cluster.leader();
+  for (let at = 0; at < count; at += 10) {
+    const batch = Array.from({ length: 10 }, (_, nth) => cluster.propose(leader, `filler ${at + nth}`));
+    await cluster.time.until(Promise.all(batch), 2000);
+  }
+}
+
+/** A cluster whose log has left `away` behind. */
+async function leaveBehind(away: TestMember, cluster: TestCluster, count: number): Promise<TestMember> {
+  cluster.crash(away);
+  const leader = await cluster.leader();
+  await fill(cluster, count);
+  await cluster.time.runFor(2000);
+  assert.ok(leader.replica.status().firstIndex > away.disk.content.entries.length + 5, 'the log was compacted');
+  return leader;
+}
+
+function sameText(cluster: TestCluster): void {
+  const [first] = cluster.members;
+  for (const { ledger } of cluster.members) assert.equal(ledger.text, first?.ledger.text);
+}
+
+describe('catching up', () => {
+  it('is by log when the log goes back far enough, while commands go on', async () => {
+    const cluster = await TestCluster.start();
+    const away = cluster.follower();
+    cluster.crash(away);
+    await fill(cluster, 500);
+    const steady = steadily(cluster);
+    cluster.boot(away);
+    await cluster.time.runFor(3000);
+    await steady.stop();
+    await cluster.converged();
+    assert.equal(away.replica.status().snapshotsInstalled, 0);
+    sameText(cluster);
+  });
+
+  it('is by snapshot and then by log when it does not, while commands go on', async () => {
+    const cluster = await TestCluster.start({ limits });
+    const away = cluster.follower();
+    const leader = await leaveBehind(away, cluster, 300);
+    const steady = steadily(cluster);
+    cluster.boot(away);
+    await cluster.time.runUntil(() => away.replica.status().snapshotsInstalled === 1, 20_000);
+    await cluster.time.runFor(1000);
+    const acknowledged = await steady.stop();
+    assert.ok(acknowledged.length > 50, `${acknowledged.length} commands meanwhile`);
+    await cluster.converged();
+    sameText(cluster);
+    const restored = away.ledger.restores;
+    assert.equal(restored, 2, 'once at start, once by the snapshot');
+    assert.equal(leader.replica.status().snapshotsSent, 1);
+    cluster.restart(away);
+    await cluster.converged();
+    sameText(cluster);
+    assert.deepEqual(cluster.promises.violations, []);
+  });
+
+  it('starts again cleanly when the receiver is killed in the middle of a snapshot', async () => {
+    const cluster = await TestCluster.start({ limits });
+    const away = cluster.follower();
+    const leader = await leaveBehind(away, cluster, 400);
+    cluster.hub.chunkMs = 50;
+    for (let kill = 0; kill < 3; kill += 1) {
+      const failed = leader.events.filter(({ kind }) => kind === 'snapshot-failed').length;
+      cluster.boot(away);
+      await cluster.time.runUntil(() => cluster.hub.transfers > 0, 10_000, 'the transfer');
+      await cluster.time.runFor(200);
+      assert.equal(cluster.hub.transfers, 1, 'still on its way');
+      cluster.crash(away);
+      await cluster.time.runUntil(
+        () => leader.events.filter(({ kind }) => kind === 'snapshot-failed').length > failed,
+        5000,
+        'the failure',
+      );
+      await fill(cluster, 20);
+    }
+    cluster.boot(away);
+    await cluster.converged();
+    sameText(cluster);
+  });
+
+  it('starts again when the sender is killed in the middle of a snapshot', async () => {
+    const cluster = await TestCluster.start({ limits });
+    const away = cluster.follower();
+    const leader = await leaveBehind(away, cluster, 400);
+    cluster.hub.chunkMs = 50;
+    cluster.boot(away);
+    await cluster.time.runUntil(() => cluster.hub.transfers > 0, 10_000, 'the transfer');
+    await cluster.time.runFor(200);
+    cluster.crash(leader);
+    await cluster.leader();
+    await cluster.time.runUntil(() => away.replica.status().snapshotsInstalled === 1, 20_000, 'the snapshot');
+    cluster.boot(leader);
+    await cluster.converged();
+    sameText(cluster);
+  });
+
+  it('keeps the log that a snapshot on its way will need, however long it takes', async () => {
+    const cluster = await TestCluster.start({ limits });
+    const away = cluster.follower();
+    const leader = await leaveBehind(away, cluster, 300);
+    cluster.hub.chunkMs = 400;
+    cluster.boot(away);
+    await cluster.time.runUntil(() => cluster.hub.transfers > 0, 10_000, 'the transfer');
+    const before = leader.replica.status().firstIndex;
+    while (cluster.hub.transfers > 0) {
+      await fill(cluster, 30);
+      await cluster.time.runFor(300);
+    }
+    assert.ok(leader.replica.status().lastIndex - before > 250, 'enough came to pass the compaction point');
+    await cluster.converged();
+    assert.equal(away.replica.status().snapshotsInstalled, 1);
+    sameText(cluster);
+    await fill(cluster, 50);
+    await cluster.time.runFor(2000);
+    assert.ok(leader.replica.status().lastIndex - leader.replica.status().firstIndex < 50, 'compaction goes on');
+  });
+
+  it('closes what it read a snapshot from, whatever became of it', async () => {
+    const cluster = await TestCluster.start({ limits });
+    const away = cluster.follower();
+    const leader = await leaveBehind(away, cluster, 300);
+    cluster.boot(away);
+    await cluster.converged();
+    assert.equal(leader.store.openSnapshots, 0);
+  });
+});

@@ -1,0 +1,237 @@
+import assert from 'node:assert/strict';
+import type { LeadershipNotice } from '#replica/office.js';
+import { ProposeError } from '#replica/replicated-log.js';
+import { TestCluster, type TestMember } from '#replica/testing/test-cluster.js';
+
+function code(error: unknown): string {
+  return error instanceof ProposeError ? error.code : String(error);
+}
+
+function peers(cluster: TestCluster): string[] {
+  return cluster.members.map(({ peer }) => peer);
+}
+
+describe('leadership', () => {
+  it('passes on when the leader crashes; nothing acknowledged is lost, and it catches up when it is back', async () => {
+    const cluster = await TestCluster.start();
+    const first = await cluster.leader();
+    for (const text of ['one', 'two', 'three']) await cluster.commit(first, text);
+    cluster.crash(first);
+    const crashedMs = cluster.time.now();
+    const second = await cluster.leader();
+    assert.ok(cluster.time.now() - crashedMs <= 4000, `${cluster.time.now() - crashedMs} ms without a leader`);
+    assert.equal((await cluster.commit(second, 'four')).output, '4: four');
+    cluster.boot(first);
+    await cluster.converged();
+    for (const { ledger } of cluster.members) assert.equal(ledger.text, '1 one\n2 two\n3 three\n4 four');
+    assert.deepEqual(cluster.promises.violations, []);
+  });
+
+  it('comes back after all have crashed at once, with the same state', async () => {
+    const cluster = await TestCluster.start();
+    const leader = await cluster.leader();
+    await cluster.time.until(
+      Promise.all(Array.from({ length: 100 }, (_, at) => cluster.propose(leader, `${at}`))),
+      1000,
+    );
+    const text = leader.ledger.text;
+    for (const member of cluster.members) cluster.restart(member);
+    await cluster.leader();
+    await cluster.converged();
+    for (const { ledger } of cluster.members) assert.equal(ledger.text, text);
+  });
+
+  it('tells who leads, when asked elsewhere', async () => {
+    const cluster = await TestCluster.start();
+    const leader = await cluster.leader();
+    await cluster.time.runFor(500);
+    const follower = cluster.follower();
+    await assert.rejects(
+      cluster.propose(follower, 'x'),
+      (error) => error instanceof ProposeError && error.code === 'not-leader' && error.leader?.name === leader.name,
+    );
+  });
+
+  it('serves only after an entry of its own term is applied', async () => {
+    const cluster = new TestCluster();
+    const notices: LeadershipNotice[] = [];
+    for (const member of cluster.members) {
+      cluster.boot(member);
+      member.replica.onLeadership((notice) => {
+        if (notice.isSelf) notices.push(notice);
+      });
+    }
+    const leader = await cluster.leader();
+    assert.deepEqual(
+      notices.map(({ ready }) => ready),
+      [false, true],
+    );
+    assert.equal(leader.replica.status().leaderReady, true);
+    assert.equal(leader.replica.status().appliedIndex, 2);
+  });
+
+  it('an isolated leader steps down, answers nothing, and its lost commands are told from those that came to be', async () => {
+    const cluster = await TestCluster.start();
+    const old = await cluster.leader();
+    await cluster.commit(old, 'kept');
+    cluster.hub.isolate(old.peer, peers(cluster));
+    const lost = cluster.propose(old, 'lost').catch(code);
+    await cluster.time.runUntil(() => cluster.ready !== undefined && cluster.ready !== old, 10_000);
+    assert.equal((await cluster.time.until(lost, 10_000)) as unknown, 'unknown-outcome');
+    assert.notEqual(old.replica.status().role, 'leader');
+    const leader = await cluster.leader();
+    await cluster.commit(leader, 'new');
+    cluster.hub.heal();
+    await cluster.converged();
+    for (const { ledger } of cluster.members) assert.equal(ledger.text, '1 kept\n2 new');
+  });
+
+  it('refuses at once what was queued and never proposed, when leadership is lost', async () => {
+    const cluster = await TestCluster.start();
+    const old = await cluster.leader();
+    cluster.hub.isolate(old.peer, peers(cluster));
+    old.disk.fate = () => ({ kind: 'ok', afterMs: 20_000 });
+    const proposed = cluster.propose(old, 'proposed').catch(code);
+    await cluster.time.runFor(50);
+    const queued = cluster.propose(old, 'queued').catch(code);
+    assert.equal((await cluster.time.until(queued, 10_000)) as unknown, 'not-leader');
+    assert.equal((await cluster.time.until(proposed, 10_000)) as unknown, 'unknown-outcome');
+  });
+
+  it('is handed over on stop: what is under way is answered, and another leads without an election timeout', async () => {
+    const cluster = await TestCluster.start();
+    const leader = await cluster.leader();
+    await cluster.time.runFor(1000);
+    const answers = Array.from({ length: 20 }, (_, at) => cluster.propose(leader, `${at}`));
+    await cluster.time.runFor(1);
+    const beginMs = cluster.time.now();
+    const stopped = leader.replica.stop({ transfer: true });
+    await cluster.time.runUntil(() => cluster.ready !== undefined && cluster.ready !== leader, 900, 'the next leader');
+    assert.ok(cluster.time.now() - beginMs < 100, `${cluster.time.now() - beginMs} ms without a leader`);
+    await cluster.time.until(stopped, 3000);
+    await cluster.time.until(Promise.all(answers), 100);
+    await assert.rejects(cluster.propose(leader, 'late'), (error) => code(error) === 'stopped');
+  });
+
+  it('moves to whom an operator names', async () => {
+    const cluster = await TestCluster.start();
+    const leader = await cluster.leader();
+    const target = cluster.follower();
+    await cluster.time.runFor(500);
+    leader.replica.transferLeadership(target.disk.memberId);
+    await cluster.time.runUntil(() => cluster.ready === target, 1000, 'the transfer');
+  });
+
+  it('passes on when the disk of the leader hangs, which does not campaign until it answers; heartbeats go on', async () => {
+    const cluster = await TestCluster.start();
+    const sick = await cluster.leader();
+    await cluster.commit(sick, 'one');
+    await cluster.time.runFor(3000);
+    sick.disk.fate = () => ({ kind: 'hang' });
+    const stuck = cluster.propose(sick, 'two').catch(code);
+    let heartbeats = 0;
+    const { onSend } = cluster.hub;
+    cluster.hub.onSend = (message) => {
+      onSend(message);
+      if (message.kind === 'heartbeat' && message.from === sick.disk.memberId) heartbeats += 1;
+    };
+    await cluster.time.runFor(900);
+    assert.ok(heartbeats >= 16, `${heartbeats} heartbeats while the disk hung`);
+    await cluster.time.runUntil(() => cluster.ready !== undefined && cluster.ready !== sick, 2000, 'the handover');
+    const next = await cluster.leader();
+    assert.ok(sick.events.some((event) => event.kind === 'disk-hangs' && event.handsOverTo === next.disk.memberId));
+    assert.equal((await cluster.commit(next, 'three')).output, '3: three');
+    // The others lose their leader, too: the one with the sick disk alone would campaign now.
+    const term = next.replica.status().term;
+    cluster.crash(next);
+    await cluster.time.runFor(10_000);
+    assert.notEqual(sick.replica.status().role, 'leader');
+    assert.ok(['follower'].includes(sick.replica.status().role));
+    const vain = sick.replica.status().term;
+    assert.equal(vain, term, 'it did not campaign');
+    sick.disk.fate = () => ({ kind: 'ok', afterMs: 1 });
+    sick.disk.release();
+    await cluster.leader();
+    await cluster.converged();
+    assert.equal((await cluster.time.until(stuck, 100)) as unknown, 'unknown-outcome');
+    assert.ok(sick.events.some((event) => event.kind === 'disk-answers'));
+    for (const { ledger } of cluster.members.filter(({ running }) => running)) {
+      assert.equal(ledger.text, '1 one\n2 two\n3 three');
+    }
+    assert.deepEqual(cluster.promises.violations, []);
+  });
+
+  for (const stored of [true, false]) {
+    it(`a member whose write failed (data ${stored ? 'there' : 'not there'}) stops for good; the others go on`, async () => {
+      const cluster = await TestCluster.start();
+      const leader = await cluster.leader();
+      leader.disk.fate = () => ({ kind: 'fail', afterMs: 5, stored });
+      const outcome = cluster.propose(leader, 'x').catch(code);
+      assert.equal((await cluster.time.until(outcome, 3000)) as unknown, 'unknown-outcome');
+      const fatal = leader.events.find((event) => event.kind === 'fatal');
+      assert.match(fatal?.error.message ?? '', /the disk failed/);
+      await assert.rejects(leader.replica.readBarrier(), (error) => code(error) === 'stopped');
+      cluster.crash(leader);
+      const next = await cluster.leader();
+      await cluster.commit(next, 'y');
+      leader.disk.fate = () => ({ kind: 'ok', afterMs: 1 });
+      cluster.boot(leader);
+      await cluster.converged();
+      const texts = new Set(cluster.members.map(({ ledger }) => ledger.text));
+      assert.equal(texts.size, 1);
+      assert.deepEqual(cluster.promises.violations, []);
+    });
+  }
+
+  it('a command that a member does not know stops it, with the message', async () => {
+    const cluster = await TestCluster.start({ names: ['a'] });
+    const [a] = cluster.members;
+    if (a === undefined) throw new Error('no member');
+    const outcome = cluster.propose(a, 'unknown').catch(code);
+    assert.equal((await cluster.time.until(outcome, 1000)) as unknown, 'unknown-outcome');
+    const fatal = a.events.find((event) => event.kind === 'fatal');
+    assert.match(fatal?.error.message ?? '', /kind "unknown" is not known to this version/);
+  });
+
+  it('a leader that was paused says so; its lease of office is over if the others went on', async () => {
+    const cluster = await TestCluster.start();
+    const leader = await cluster.leader();
+    const notices: LeadershipNotice[] = [];
+    leader.replica.onLeadership((notice) => notices.push(notice));
+    cluster.pause(leader, 5000);
+    await cluster.time.runFor(4900);
+    assert.notEqual(cluster.ready, undefined);
+    await cluster.time.runFor(2000);
+    assert.ok(leader.events.some((event) => event.kind === 'paused' && event.forMs >= 4900));
+    const leaders = cluster.members.filter(({ replica }) => replica.status().role === 'leader');
+    assert.equal(leaders.length, 1);
+    assert.notEqual(leaders[0], leader);
+  });
+
+  it('a paused leader that nobody replaced tells its listeners that it was paused', async () => {
+    const cluster = await TestCluster.start({ names: ['a'] });
+    const [a] = cluster.members;
+    if (a === undefined) throw new Error('no member');
+    const notices: LeadershipNotice[] = [];
+    a.replica.onLeadership((notice) => notices.push(notice));
+    cluster.pause(a, 3000);
+    await cluster.time.runFor(4000);
+    assert.deepEqual(
+      notices.map(({ paused, ready, isSelf }) => ({ paused, ready, isSelf })),
+      [{ paused: true, ready: true, isSelf: true }],
+    );
+  });
+
+  it('a follower whose event loop stalled takes in what arrived meanwhile before it judges its leader', async () => {
+    const cluster = await TestCluster.start();
+    const leader = await cluster.leader();
+    const { term } = leader.replica.status();
+    for (let round = 0; round < 5; round += 1) {
+      const follower: TestMember = cluster.follower();
+      cluster.pause(follower, 3000);
+      await cluster.time.runFor(6000);
+    }
+    assert.equal(leader.replica.status().term, term);
+    assert.equal(cluster.ready, leader);
+  });
+});

@@ -1,0 +1,52 @@
+/**
+ * Watches what members send, and holds it against what their disks have: a vote or an acknowledgement that leaves
+ * before the write that covers it is synced is a broken promise after the next crash. Also that no term has two
+ * leaders.
+ */
+import type { PeerMessage } from '#raft/message.js';
+import type { MemoryDisk } from '#replica/testing/memory-log-store.js';
+
+export class PromiseCheck {
+  readonly violations: string[] = [];
+  readonly #leaders = new Map<number, number>();
+  readonly #diskOf: (member: number) => MemoryDisk | undefined;
+  promises = 0;
+
+  constructor(diskOf: (member: number) => MemoryDisk | undefined) {
+    this.#diskOf = diskOf;
+  }
+
+  sent(message: PeerMessage): void {
+    const content = this.#diskOf(message.from)?.content;
+    if (content === undefined) return;
+    const { hardState, compacted, entries } = content;
+    switch (message.kind) {
+      case 'append-response': {
+        if (message.reject) return;
+        this.promises += 1;
+        const last = compacted.index + entries.length;
+        if (last < message.index) this.#broken(message, `its disk ends at ${last}, it acknowledges ${message.index}`);
+        if ((hardState?.term ?? 0) < message.term) this.#broken(message, `its disk is in term ${hardState?.term}`);
+        return;
+      }
+      case 'vote-response':
+        if (message.reject) return;
+        this.promises += 1;
+        if (hardState?.term !== message.term || hardState.vote !== message.to) {
+          this.#broken(message, `its disk has a vote for ${hardState?.vote} in term ${hardState?.term}`);
+        }
+        return;
+      case 'append':
+      case 'heartbeat':
+      case 'snapshot': {
+        const leader = this.#leaders.get(message.term) ?? message.from;
+        this.#leaders.set(message.term, leader);
+        if (leader !== message.from) this.#broken(message, `${leader} leads term ${message.term}, too`);
+      }
+    }
+  }
+
+  #broken({ kind, from, to, term }: PeerMessage, why: string): void {
+    this.violations.push(`${kind} from ${from} to ${to} in term ${term}: ${why}`);
+  }
+}
