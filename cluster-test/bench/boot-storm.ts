@@ -8,7 +8,7 @@ import { measureEcho } from '#cluster-test/bench/echo.js';
 import { load } from '#cluster-test/bench/load.js';
 import { metric } from '#cluster-test/bench/metrics.js';
 import { benchConfig, Registrar } from '#cluster-test/bench/plan.js';
-import { memoryOf } from '#cluster-test/bench/process-memory.js';
+import { cpuMsOf, memoryOf } from '#cluster-test/bench/process-usage.js';
 import { print, type Row } from '#cluster-test/bench/report.js';
 import { Masters } from '#cluster-test/process/masters.js';
 
@@ -38,9 +38,12 @@ export async function run(args: readonly string[]): Promise<void> {
     writes: await metric(leader.http, 'sublet_storage_writes_total'),
     entries: await metric(leader.http, 'sublet_storage_entries_written_total'),
   });
+  const pids = [...masters.masters.map(({ child }) => child.pid), process.pid];
+  const cpuBegin = pids.map(cpuMsOf);
   const begin = await counts();
   const storm = await load(agents, concurrency, (number) => registrar.register(singles + number));
   const end = await counts();
+  const cpuMs = pids.map((pid, at) => cpuMsOf(pid) - (cpuBegin[at] ?? 0));
   const echoAfter = await measureEcho(agents, concurrency);
 
   const echoPerSecond = (echoBefore.loaded.perSecond + echoAfter.loaded.perSecond) / 2;
@@ -61,6 +64,13 @@ export async function run(args: readonly string[]): Promise<void> {
       value: memoryOf(child.pid).peakMb,
       unit: 'MB',
     })),
+    ...masters.masters.map(({ name }, at) => ({
+      name: `processor time per registration ${name}`,
+      value: ((cpuMs[at] ?? 0) * 1000) / agents,
+      unit: 'µs',
+    })),
+    { name: 'processor time per registration client', value: ((cpuMs.at(-1) ?? 0) * 1000) / agents, unit: 'µs' },
+    { name: 'processor time per echo, both sides', value: echoBefore.cpuUsPerCall, unit: 'µs' },
     { name: 'peak memory client', value: memoryOf(process.pid).peakMb, unit: 'MB' },
   ];
   print(

@@ -7,16 +7,21 @@ import { once } from 'node:events';
 import { fileURLToPath } from 'node:url';
 import { Client, credentials, Server, ServerCredentials, type ServiceError } from '@grpc/grpc-js';
 import { type LoadResult, load } from '#cluster-test/bench/load.js';
+import { cpuMsOf } from '#cluster-test/bench/process-usage.js';
 
 const path = '/bench.Echo/Echo';
 const messageBytes = 160;
 const same = (bytes: Buffer): Buffer => bytes;
 
+export type EchoResult = {
+  readonly loaded: LoadResult;
+  readonly single: LoadResult;
+  /** Processor time of both processes under load, in µs. */
+  readonly cpuUsPerCall: number;
+};
+
 /** Measures the echo rate of `calls` calls at `concurrency`, and at one at a time. */
-export async function measureEcho(
-  calls: number,
-  concurrency: number,
-): Promise<{ loaded: LoadResult; single: LoadResult }> {
+export async function measureEcho(calls: number, concurrency: number): Promise<EchoResult> {
   const server = fork(fileURLToPath(import.meta.url), { stdio: ['ignore', 'ignore', 'inherit', 'ipc'] });
   try {
     const port = await portOf(server);
@@ -29,10 +34,13 @@ export async function measureEcho(
         );
       });
     await load(Math.min(2_000, calls), concurrency, call);
+    const cpuMs = (): number => cpuMsOf(process.pid) + (server.pid === undefined ? Number.NaN : cpuMsOf(server.pid));
+    const before = cpuMs();
     const loaded = await load(calls, concurrency, call);
+    const cpuUsPerCall = ((cpuMs() - before) * 1000) / calls;
     const single = await load(500, 1, call);
     client.close();
-    return { loaded, single };
+    return { loaded, single, cpuUsPerCall };
   } finally {
     server.kill();
   }

@@ -6,7 +6,7 @@ import { parseArgs } from 'node:util';
 import { fileSystemOf } from '#cluster-test/bench/disk.js';
 import { load } from '#cluster-test/bench/load.js';
 import { benchConfig, Registrar } from '#cluster-test/bench/plan.js';
-import { memoryOf } from '#cluster-test/bench/process-memory.js';
+import { memoryOf } from '#cluster-test/bench/process-usage.js';
 import { print } from '#cluster-test/bench/report.js';
 import { Masters } from '#cluster-test/process/masters.js';
 
