@@ -12,7 +12,7 @@ import {
   type ServiceError,
   status,
 } from '@grpc/grpc-js';
-import { definition, type Method } from '#api/method.js';
+import type { Method } from '#api/method.js';
 
 /** No master could be asked: each address, and what became of it. */
 export class NoMasterError extends Error {
@@ -93,11 +93,10 @@ export class MasterClient {
     request: Request,
     callOptions: CallOptions = {},
   ): ClientReadableStream<ResponseDecoded> {
-    const { path, requestSerialize } = definition(method);
     return this.#at(0).client.makeServerStreamRequest(
-      path,
-      requestSerialize,
-      (bytes: Buffer) => method.response.decode(bytes),
+      method.path,
+      method.encodeRequest,
+      method.decodeResponse,
       request,
       callOptions,
     );
@@ -108,11 +107,10 @@ export class MasterClient {
     method: Method<Request, RequestDecoded, Response, ResponseDecoded>,
     callOptions: CallOptions = {},
   ): ClientDuplexStream<Request, ResponseDecoded> {
-    const { path, requestSerialize } = definition(method);
     return this.#at(0).client.makeBidiStreamRequest(
-      path,
-      requestSerialize,
-      (bytes: Buffer) => method.response.decode(bytes),
+      method.path,
+      method.encodeRequest,
+      method.decodeResponse,
       callOptions,
     );
   }
@@ -153,17 +151,16 @@ function unary<Request, RequestDecoded extends Request, Response, ResponseDecode
   request: Request,
   options: CallOptions,
 ): Promise<ResponseDecoded> {
-  const { path, requestSerialize } = definition(method);
   return new Promise((resolve, reject) => {
     client.makeUnaryRequest(
-      path,
-      requestSerialize,
-      (bytes: Buffer) => method.response.decode(bytes),
+      method.path,
+      method.encodeRequest,
+      method.decodeResponse,
       request,
       options,
       (error: ServiceError | null, response?: ResponseDecoded) => {
         if (error) reject(error);
-        else if (response === undefined) reject(new Error(`${path} ended without a response`));
+        else if (response === undefined) reject(new Error(`${method.path} ended without a response`));
         else resolve(response);
       },
     );

@@ -17,6 +17,9 @@ export type Method<Request, RequestDecoded extends Request, Response, ResponseDe
   readonly responseStream: boolean;
   readonly request: MessageType<Request, RequestDecoded>;
   readonly response: MessageType<Response, ResponseDecoded>;
+  /** The codecs as grpc-js takes them, made once: a call must not make functions. */
+  readonly encodeRequest: (message: Request) => Buffer;
+  readonly decodeResponse: (bytes: Buffer) => ResponseDecoded;
 };
 
 type Shape = { readonly requestStream?: boolean; readonly responseStream?: boolean };
@@ -27,7 +30,11 @@ export function method<Request, RequestDecoded extends Request, Response, Respon
   response: MessageType<Response, ResponseDecoded>,
   { requestStream = false, responseStream = false }: Shape = {},
 ): Method<Request, RequestDecoded, Response, ResponseDecoded> {
-  return { path, requestStream, responseStream, request, response };
+  return {
+    ...{ path, requestStream, responseStream, request, response },
+    encodeRequest: (message) => toBuffer(request.encode(message).finish()),
+    decodeResponse: (bytes) => response.decode(bytes),
+  };
 }
 
 /** The method as grpc-js knows it. */
@@ -39,10 +46,10 @@ export function definition<Request, RequestDecoded extends Request, Response, Re
     originalName: of.path.slice(of.path.lastIndexOf('/') + 1),
     requestStream: of.requestStream,
     responseStream: of.responseStream,
-    requestSerialize: (message) => toBuffer(of.request.encode(message).finish()),
+    requestSerialize: of.encodeRequest,
     requestDeserialize: (bytes) => of.request.decode(bytes),
     responseSerialize: (message) => toBuffer(of.response.encode(message).finish()),
-    responseDeserialize: (bytes) => of.response.decode(bytes),
+    responseDeserialize: of.decodeResponse,
   };
 }
 
