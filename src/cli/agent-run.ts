@@ -6,7 +6,7 @@ import { leaveCluster, type StartAgentOptions, startAgent } from '#agent/start-a
 import { StateDirError } from '#agent/state-dir.js';
 import { exitCodes, Failure } from '#cli/failure.js';
 import { serve } from '#cli/lifetime.js';
-import { type Logger, makeLogger } from '#cli/log.js';
+import { grpcLogs, type Logger, makeLogger } from '#cli/log.js';
 import { loadConfig, logWarnings } from '#cli/process-config.js';
 import type { Terminal } from '#cli/terminal.js';
 import { type AgentConfig, loadAgentConfig } from '#config/agent-config.js';
@@ -19,6 +19,7 @@ import { HostReconciler } from '#host/reconciler.js';
 export async function runAgent(command: Command, options: { takeover?: true }, terminal: Terminal): Promise<void> {
   const { config, warnings } = loadConfig(command, agentSettings, loadAgentConfig);
   const log = await agentLog(config);
+  grpcLogs(log);
   logWarnings(log, warnings);
   const takeover = options.takeover === true;
   const exitCode = await serve(log, async (failed) => {
@@ -44,6 +45,7 @@ export async function runAgent(command: Command, options: { takeover?: true }, t
 export async function leaveWithAgent(command: Command, _: unknown, terminal: Terminal): Promise<void> {
   const { config, warnings } = loadConfig(command, agentSettings, loadAgentConfig);
   const log = await agentLog({ ...config, log: { ...config.log, level: 'warn' } });
+  grpcLogs(log);
   logWarnings(log, warnings);
   const report = await leaveCluster(startOptions(config, log, terminal)).catch((error: unknown) => {
     throw leaveFailure(error, config);

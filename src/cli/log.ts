@@ -3,6 +3,7 @@
  * narrow interface that they need; a `Logger` fits all of them.
  */
 import { isatty } from 'node:tty';
+import { setLogger } from '@grpc/grpc-js';
 import { destination, type Logger, type LoggerOptions, pino } from 'pino';
 import { colours } from '#cli/terminal.js';
 import type { LogConfig } from '#config/log-config.js';
@@ -33,4 +34,10 @@ export async function makeLogger(config: LogConfig, about: Readonly<Record<strin
     singleLine: true,
   });
   return pino(options, stream);
+}
+
+/** What grpc-js says goes into the same log, at its lowest level: what matters of it reaches its callers as errors. */
+export function grpcLogs(log: Logger): void {
+  const say = (...words: readonly unknown[]): void => log.trace({ from: 'grpc-js' }, words.map(String).join(' '));
+  setLogger({ error: say, info: say, debug: say });
 }

@@ -2,7 +2,7 @@
 import type { Command } from 'commander';
 import { type ExitCode, exitCodes, Failure } from '#cli/failure.js';
 import { serve } from '#cli/lifetime.js';
-import { makeLogger } from '#cli/log.js';
+import { grpcLogs, makeLogger } from '#cli/log.js';
 import { loadConfig, logWarnings } from '#cli/process-config.js';
 import { version } from '#cli/version.js';
 import { formatHostPort } from '#config/host-port.js';
@@ -17,6 +17,7 @@ import { StoreError } from '#replica/log-store.js';
 export async function runMaster(command: Command): Promise<void> {
   const { config, warnings } = loadConfig(command, masterSettings, loadMasterConfig);
   const log = await makeLogger(config.log, { process: 'master', name: config.name });
+  grpcLogs(log);
   logWarnings(log, warnings);
   let fatal: Failure | undefined;
   const exitCode = await serve(log, async (failed) => {
@@ -73,13 +74,25 @@ function startFailure(error: unknown): unknown {
   // Somebody else has the store: there is nothing wrong with it, and nothing that starting again would mend.
   if (error instanceof StoreError && error.code === 'locked') return new Failure(exitCodes.refused, error.message);
   if (error instanceof StoreError) return fatalFailure(error);
-  const code = error instanceof Error && 'code' in error ? error.code : undefined;
-  if (error instanceof Error && (code === 'EADDRINUSE' || code === 'EADDRNOTAVAIL' || code === 'EACCES')) {
-    return new Failure(exitCodes.refused, `can’t listen: ${error.message}`, [
-      'Choose other addresses with --listen, --peer-listen and --http-listen.',
-    ]);
-  }
+  const port = portFailure(error);
+  if (port !== undefined) return port;
   // What startMaster says in plain words, about its options.
   if (error instanceof Error && error.constructor === Error) return new Failure(exitCodes.refused, error.message);
   return error;
+}
+
+/** gRPC keeps the system's error in its words, HTTP hands it through. */
+function portFailure(error: unknown): Failure | undefined {
+  if (!(error instanceof Error)) return undefined;
+  const [, code = '', address = ''] =
+    /\b(EADDRINUSE|EADDRNOTAVAIL|EACCES)\b.*?([^ ]+:[0-9]+)/.exec(error.message) ?? [];
+  const why = {
+    EADDRINUSE: 'something listens there already',
+    EADDRNOTAVAIL: 'this machine has no such address',
+    EACCES: 'this user may not',
+  }[code];
+  if (why === undefined) return undefined;
+  return new Failure(exitCodes.refused, `can’t listen at ${address}: ${why}`, [
+    'Choose other addresses with --listen, --peer-listen and --http-listen.',
+  ]);
 }

@@ -1,0 +1,120 @@
+/** `sublet dev` as a real process with real children. */
+import assert from 'node:assert/strict';
+import { mkdtempSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { lastPort } from '#cli/dev/dev-plan.js';
+import { Child } from '#cluster-test/process/child.js';
+import { holds, until } from '#cluster-test/process/condition.js';
+import { freePorts } from '#cluster-test/process/ports.js';
+
+const boundMs = 30_000;
+
+describe('sublet dev', function () {
+  this.timeout(3 * boundMs);
+  let folder = '';
+  let basePort = 0;
+  let dev: Child | undefined;
+
+  before(async () => {
+    folder = mkdtempSync(join(tmpdir(), 'sublet-dev-'));
+    // The kernel gives ports high up; what follows on them is free as a rule, and `dev` says so if not.
+    const [port = 20_000] = await freePorts(1);
+    basePort = Math.min(port, 65_535 - (lastPort({ masters: 1, agents: 2, basePort: 0 }) + 1));
+  });
+  after(async () => {
+    await dev?.kill();
+    rmSync(folder, { recursive: true, force: true });
+  });
+
+  async function started(): Promise<Child> {
+    const child = new Child([
+      'dev',
+      '--masters',
+      '1',
+      '--agents',
+      '2',
+      '--data-dir',
+      folder,
+      '--base-port',
+      String(basePort),
+    ]);
+    dev = child;
+    await until('ready', boundMs, () => {
+      if (!child.running) throw new Error(child.output);
+      return holds(/^ready$/m.test(child.stdout));
+    });
+    return child;
+  }
+
+  /** What was let, as the table says: `agent-1 9.0.0.0/24`. */
+  function letTo({ stdout }: Child): string[] {
+    return [...stdout.matchAll(/^(agent-[0-9]+) +[0-9.]+ +live +[0-9.]+ +\S+ +(\S+)/gm)].map(
+      ([, id, subnet]) => `${id} ${subnet}`,
+    );
+  }
+
+  /** PIDs of the processes that the table names. */
+  function pids({ stdout }: Child): ReadonlyMap<string, number> {
+    return new Map(
+      [...stdout.matchAll(/^(m1|agent-[0-9])(?: \(leader\))? +([0-9]+) /gm)].map(([, name = '', pid]) => [
+        name,
+        Number(pid),
+      ]),
+    );
+  }
+
+  function lives(pid: number): boolean {
+    try {
+      process.kill(pid, 0);
+      return true;
+    } catch {
+      return false; // ESRCH: nobody of that number.
+    }
+  }
+
+  it('lets subnets, stops on Ctrl-C, and recovers the same on the next run', async () => {
+    const first = await started();
+    assert.equal(letTo(first).length, 4);
+    assert.equal(new Set(letTo(first).map((line) => line.split(' ')[1])).size, 4);
+    first.signal('SIGINT');
+    assert.deepEqual(await first.exited, { code: 0, signal: null });
+    assert.deepEqual([...pids(first).values()].filter(lives), []);
+
+    const second = await started();
+    assert.deepEqual(letTo(second), letTo(first));
+  });
+
+  it('starts a process again that has died, and says so', async () => {
+    const child = dev ?? (await started());
+    process.kill(pids(child).get('agent-1') ?? 0, 'SIGKILL');
+    await until('the death is told', boundMs, () =>
+      holds(/agent-1 has ended \(SIGKILL\); starting it again in 0\.5 s/.test(child.stdout)),
+    );
+    await until('agent-1 answers again', boundMs, async () =>
+      holds((await fetch(`http://127.0.0.1:${basePort + 3}/readyz`)).ok),
+    );
+  });
+
+  it('refuses to run twice at the same ports', async () => {
+    const other = new Child(['dev', '--data-dir', join(folder, 'other'), '--base-port', String(basePort)]);
+    assert.equal((await other.exited).code, 1);
+    assert.match(other.output, new RegExp(`port ${basePort} can’t be had: .*EADDRINUSE`));
+  });
+
+  it('leaves no process behind when it is killed', async () => {
+    const child = dev ?? (await started());
+    const before = [...pids(child).values()];
+    assert.equal(before.length, 3);
+    await child.kill();
+    await until('all have stopped', boundMs, () => holds(before.filter(lives).length === 0));
+    // agent-1 has another number since it was started again; its port tells.
+    await until('the port of agent-1 is free', boundMs, async () => {
+      const answers = await fetch(`http://127.0.0.1:${basePort + 3}/healthz`).then(
+        () => true,
+        () => false,
+      );
+      return holds(!answers);
+    });
+  });
+});
