@@ -39,17 +39,17 @@ export class IntervalSet {
   /** Puts [start, end) in; what is in already stays. An empty range changes nothing. */
   add(start: bigint, end: bigint = start + 1n): void {
     if (start >= end) return;
-    let from = start;
-    let to = end;
     const before = this.ranges.atOrBefore(start);
-    if (before !== undefined && before[1] >= end) return;
     // A range that ends where this one starts is joined with it.
-    if (before !== undefined && before[1] >= start) from = this.take(before);
-    if (before !== undefined && before[1] > to) to = before[1];
-    for (let next = this.ranges.atOrAfter(start); next !== undefined && next[0] <= to; ) {
+    const joined = before !== undefined && before[1] >= start;
+    if (joined && before[1] >= end) return;
+    const from = joined ? before[0] : start;
+    if (joined) this.total -= before[1] - before[0];
+    let to = end;
+    for (let next = this.ranges.atOrAfter(from + 1n); next !== undefined && next[0] <= to; ) {
       this.take(next);
       if (next[1] > to) to = next[1];
-      next = this.ranges.atOrAfter(start);
+      next = this.ranges.atOrAfter(from + 1n);
     }
     this.put(from, to);
   }
@@ -102,9 +102,8 @@ export class IntervalSet {
     this.total += end - start;
   }
 
-  private take([start, end]: readonly [bigint, bigint]): bigint {
+  private take([start, end]: readonly [bigint, bigint]): void {
     this.ranges.delete(start);
     this.total -= end - start;
-    return start;
   }
 }

@@ -28,7 +28,7 @@ export function viewAgent(plan: Plan, record: AgentRecord): Agent {
     vxlan: viewVxlan(plan.settings, record.vtepIp),
     overlays: record.holdings.map((holding) => {
       const overlay = plan.overlays.get(holding.overlay)?.overlay;
-      assertInvariant(overlay !== undefined, `a block of overlay ${holding.overlay}, which is not there, is held`);
+      assertInvariant(overlay !== undefined, 'a block of an overlay that is not there is held');
       return viewOverlay(overlay, holding, networkConfig);
     }),
     problems: record.problems.map((problem) => viewProblem(plan, problem)),

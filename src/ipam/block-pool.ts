@@ -8,7 +8,7 @@
 import { IntervalSet } from '#address/interval-set.js';
 import { SortedMap } from '#address/sorted-map.js';
 import type { AgentId } from '#ipam/identity.js';
-import { assertInvariant } from '#ipam/invariant.js';
+import { assertInvariant, InvariantError } from '#ipam/invariant.js';
 import type { BlockState, PoolUsage } from '#ipam/usage.js';
 
 /** A block that was held and is not now; `until` is when its quarantine ends, and since when it is free. */
@@ -94,29 +94,30 @@ export class BlockPool {
   }
 
   hold(block: bigint, agentId: AgentId): void {
-    assertInvariant(this.contains(block), `block ${block} is outside its pool`);
-    assertInvariant(!this.held.has(block), `block ${block} is held already: never in two hands`);
+    if (!this.contains(block)) throw new InvariantError(`block ${block} is outside its pool`);
+    if (this.held.has(block)) throw new InvariantError(`block ${block} is held already: never in two hands`);
     this.held.set(block, agentId);
     if (this.excluded.has(block)) this.heldAndExcluded += 1;
     const until = this.freed.get(block);
-    if (until !== undefined) {
+    if (until === undefined) {
+      this.used.add(block);
+      this.taken.add(block);
+    } else {
       this.freed.delete(block);
       this.idle.delete({ until, block });
     }
-    this.used.add(block);
-    this.taken.add(block);
   }
 
   /** Ends the holding: the block rests until then. */
   free(block: bigint, until: number): void {
-    assertInvariant(this.held.delete(block), `block ${block} is freed but not held`);
+    if (!this.held.delete(block)) throw new InvariantError(`block ${block} is freed but not held`);
     if (this.excluded.has(block)) this.heldAndExcluded -= 1;
     this.rest(block, until);
   }
 
   /** Notes a block that was freed earlier (when the state is loaded). */
   rest(block: bigint, until: number): void {
-    assertInvariant(this.contains(block) && !this.held.has(block), `block ${block} can't rest`);
+    if (!this.contains(block) || this.held.has(block)) throw new InvariantError(`block ${block} can't rest`);
     this.freed.set(block, until);
     this.used.add(block);
     this.taken.add(block);
@@ -125,7 +126,7 @@ export class BlockPool {
 
   /** Keeps the block for one agent; the caller has made sure that nobody else has a right to it. */
   reserve(block: bigint, agentId: AgentId): void {
-    assertInvariant(!this.reserved.get(block) && !this.excluded.has(block), `block ${block} is set aside already`);
+    assertInvariant(!this.reserved.get(block) && !this.excluded.has(block), 'a block is set aside once');
     this.reserved.set(block, agentId);
     this.reservedFor.set(agentId, [...(this.reservedFor.get(agentId) ?? []), block].sort(ascending));
     this.taken.add(block);
@@ -134,7 +135,7 @@ export class BlockPool {
 
   unreserve(block: bigint): void {
     const agentId = this.reserved.get(block);
-    assertInvariant(agentId !== undefined, `block ${block} is not reserved`);
+    assertInvariant(agentId !== undefined, 'a block that is not reserved can not be unreserved');
     this.reserved.delete(block);
     const others = (this.reservedFor.get(agentId) ?? []).filter((other) => other !== block);
     if (others.length === 0) this.reservedFor.delete(agentId);

@@ -14,7 +14,7 @@ import { type Disagreements, disagreementsWith } from '#ipam/disagreement.js';
 import type { Event } from '#ipam/event.js';
 import type { HistoryEntry, HistoryQuery } from '#ipam/history.js';
 import type { AgentId, InstanceId } from '#ipam/identity.js';
-import { assertInvariant, assertNever } from '#ipam/invariant.js';
+import { assertInvariant, assertNever, InvariantError } from '#ipam/invariant.js';
 import { operatorNameLengthMax } from '#ipam/limits.js';
 import type { Network, NetworkSettings, Overlay } from '#ipam/network.js';
 import { configureNetwork, updateNetwork } from '#ipam/network-change.js';
@@ -69,13 +69,15 @@ export class Ipam {
   /** Applies one committed command. `index` rises; `time` is cluster time in ms and never goes back. */
   apply(command: Command, at: Position): Outcome {
     const { plan } = this;
-    assertInvariant(at.index > plan.meta.revision, `index ${at.index} does not follow revision ${plan.meta.revision}`);
-    assertInvariant(at.time >= this.lastTime, `cluster time went back from ${this.lastTime} to ${at.time}`);
+    if (at.index <= plan.meta.revision) {
+      throw new InvariantError(`index ${at.index} does not follow revision ${plan.meta.revision}`);
+    }
+    if (at.time < this.lastTime) throw new InvariantError(`cluster time went back from ${this.lastTime} to ${at.time}`);
     this.lastTime = at.time;
     const writer = new PlanWriter(plan, at, command);
     const reply = checkOrigin(plan, command) ?? dispatch(plan, writer, command);
     if (reply.kind === 'refused') {
-      assertInvariant(!writer.changed, `${command.kind} was refused but has changed something`);
+      assertInvariant(!writer.changed, 'a command was refused but has changed something');
       return { result: reply, events: [], changes: [] };
     }
     writer.close();

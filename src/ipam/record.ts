@@ -219,7 +219,7 @@ function toReason(reason: ProblemReason): sublet.store.v1.ProblemReason {
 /** Texts and settings that thousands of records share are kept once; see `decodeRecord`. */
 export class Interning {
   private readonly texts = new Map<string, string>();
-  private readonly configs = new Map<string, NetworkConfig>();
+  private readonly configs = new Map<number, NetworkConfig>();
 
   text(value: string): string {
     const known = this.texts.get(value);
@@ -229,7 +229,8 @@ export class Interning {
 
   networkConfig(config: NetworkConfig): NetworkConfig {
     const { allocateSubnet, mesosBridge, dockerBridge, enableIpv6, overlayMtu } = config;
-    const key = `${allocateSubnet}${mesosBridge}${dockerBridge}${enableIpv6}${overlayMtu}`;
+    const wishes = Number(allocateSubnet) + 2 * Number(mesosBridge) + 4 * Number(dockerBridge) + 8 * Number(enableIpv6);
+    const key = overlayMtu * 16 + wishes;
     const known = this.configs.get(key);
     if (known === undefined) this.configs.set(key, config);
     return known ?? config;
