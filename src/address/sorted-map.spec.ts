@@ -41,7 +41,7 @@ describe('a sorted map', () => {
     const key = fc.integer({ min: 0, max: 60 });
     const step = fc.record({ put: fc.boolean(), key });
     fc.assert(
-      fc.property(fc.array(step, { maxLength: 120 }), fc.array(key, { maxLength: 5 }), (steps, probes) => {
+      fc.property(fc.array(step, { maxLength: 120, size: 'max' }), fc.array(key, { maxLength: 5 }), (steps, probes) => {
         const map = new SortedMap<number, string>(ascending);
         const model = new Model();
         for (const [position, next] of steps.entries()) {

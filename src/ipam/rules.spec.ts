@@ -863,6 +863,19 @@ describe('rule 12, adoption: what agents still hold is honoured where free, and 
     assert.equal(plan.ipam.usage(plan.time)?.overlays[0]?.v4?.quarantined, 1n);
   });
 
+  it('does not give a former holder what another has held and left since', () => {
+    const plan = new PlanUnderTest();
+    plan.register('a');
+    plan.release('a');
+    plan.run({ kind: 'begin-adoption' });
+    plan.time += minute;
+    assert.equal(subnetOf(plan.register('b1', { held: held('44.128.0.1', '9.0.0.0/24') })), '9.0.0.0/24');
+    plan.release('b1');
+    plan.run({ kind: 'end-adoption' });
+    const back = plan.register('a', { sequence: 2 });
+    assert.deepEqual([subnetOf(back), formatCidr4(back.vxlan.vtepIp)], ['9.0.1.0/24', '44.128.0.2/20']);
+  });
+
   it('takes no notice of it otherwise', () => {
     const plan = new PlanUnderTest();
     assert.equal(subnetOf(plan.register('a', { held: held('44.128.0.9', '9.7.7.0/24') })), '9.0.0.0/24');
