@@ -1,0 +1,102 @@
+import assert from 'node:assert/strict';
+import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { run } from '#cli/program.js';
+import { RecordedTerminal } from '#cli/testing/recorded-terminal.js';
+
+describe('sublet config check', () => {
+  let folder = '';
+  before(() => {
+    folder = mkdtempSync(join(tmpdir(), 'sublet-check-'));
+  });
+  after(() => rmSync(folder, { recursive: true, force: true }));
+
+  async function check(content: unknown, ...flags: readonly string[]) {
+    const file = join(folder, 'conf.json');
+    writeFileSync(file, typeof content === 'string' ? content : JSON.stringify(content, undefined, 2));
+    const terminal = new RecordedTerminal(80);
+    const code = await run(['config', 'check', file, ...flags], terminal);
+    const here = (text: string) => text.replaceAll(`${folder}/`, '');
+    return { code, out: here(terminal.out), notes: here(terminal.notes) };
+  }
+
+  it('says what the configuration of a master means', async () => {
+    const { code, out } = await check({
+      replicated_log_dir: '/var/lib/dcos/mesos/master',
+      network: { vtep_subnet: '44.128.0.0/20', overlays: [{ name: 'dcos', subnet: '9.0.0.0/8', prefix: 24 }] },
+      lease: { reclaim: '24h' },
+      zk: {},
+    });
+    assert.equal(code, 0);
+    assert.equal(
+      out,
+      [
+        'ok  conf.json is the configuration of a master.',
+        '',
+        'name     master-1',
+        'data     /var/lib/dcos/mesos/master',
+        'api      127.0.0.1:7070',
+        'peers    127.0.0.1:7071',
+        'http     127.0.0.1:7072',
+        'cluster  sublet',
+        'members  master-1 at 127.0.0.1:7071',
+        'vteps    44.128.0.0/20, MAC 70:b3:d5:00:00:00, VNI 1024, UDP port 64000',
+        'overlay  dcos: 9.0.0.0/8 in /24s',
+        'leases   end after 1d of silence; blocks rest 6h',
+        'raft     heartbeat 100 ms, election 1000 ms, 10000 entries kept',
+        '! conf.json:16: zk: is ignored: Sublet replicates by itself and uses no ZooKeeper',
+        '',
+      ].join('\n'),
+    );
+  });
+
+  it('says what the configuration of an agent means', async () => {
+    const { code, out } = await check({ network_config: { allocate_subnet: false }, max_configuration_attempts: 5 });
+    assert.equal(code, 0);
+    assert.match(out, /^ok {2}conf\.json is the configuration of an agent\.\n/);
+    assert.match(out, /^wants {4}no subnets, m- bridges, d- bridges, IPv6, MTU 1420$/m);
+    assert.match(out, /^cni {6}\/etc\/cni\/net\.d, style mesos$/m);
+  });
+
+  it('lists all that is wrong, with 1', async () => {
+    assert.deepEqual(
+      await check({ network: { overlays: [{ name: 'host', subnet: '9.0.0.0/8', prefix: 24 }] }, data_dr: '/' }),
+      {
+        code: 1,
+        out: '',
+        notes: [
+          'sublet: conf.json can’t be used: 2 problems',
+          '  conf.json:5: network.overlays[0].name: "host" is reserved: not host, bridge, default, none',
+          '  conf.json:11: data_dr: is no key here; did you mean data_dir? (allowed: name, data_dir, listen, peer_listen, http_listen, cluster, network, lease, raft, tls, insecure, log, zk)',
+          '',
+        ].join('\n'),
+      },
+    );
+  });
+
+  it('asks whose it is when the keys don’t tell', async () => {
+    const { code, notes } = await check({ insecure: false });
+    assert.equal(code, 2);
+    assert.equal(
+      notes,
+      'sublet: conf.json: its keys don’t tell whose configuration it is: say --kind master or --kind agent\n',
+    );
+    assert.equal((await check({ insecure: false }, '--kind', 'agent')).code, 0);
+  });
+
+  it('says where a file is no JSON, with 1', async () => {
+    const { code, notes } = await check('{\n  "name": "a",\n}\n', '--kind', 'master');
+    assert.equal(code, 1);
+    assert.equal(
+      notes,
+      'sublet: conf.json can’t be used: a problem\n  conf.json:3: no JSON: "," before "}" (column 1)\n',
+    );
+  });
+
+  it('says so when there is no file, with 1', async () => {
+    const terminal = new RecordedTerminal();
+    assert.equal(await run(['config', 'check', join(folder, 'none.json')], terminal), 1);
+    assert.match(terminal.notes, /none\.json: there is no such file\n$/);
+  });
+});

@@ -1,0 +1,33 @@
+/** What is in deploy/ fits the program: names of metrics, and configurations. */
+import assert from 'node:assert/strict';
+import { readFileSync } from 'node:fs';
+import { fileURLToPath } from 'node:url';
+import { loadMasterConfig } from '#config/master-config.js';
+
+const top = fileURLToPath(new URL('../../../', import.meta.url));
+const text = (file: string): string => readFileSync(top + file, 'utf8');
+const names = (of: string): readonly string[] => [...new Set(of.match(/sublet_[a-z_]+/g) ?? [])];
+
+describe('deploy/', () => {
+  const known = new Set(['src/master/metrics.ts', 'src/agent/agent-metrics.ts'].flatMap((file) => names(text(file))));
+  for (const file of ['deploy/grafana/sublet.json', 'deploy/sublet.rules.yml']) {
+    it(`asks for metrics that there are, in ${file}`, () => {
+      const asked = names(text(file));
+      assert.ok(asked.length > 0);
+      assert.deepEqual(
+        asked.filter((name) => !known.has(name.replace(/_(bucket|sum|count)$/, ''))),
+        [],
+      );
+    });
+  }
+
+  it('has masters in compose.yaml whose configuration can be used', () => {
+    const [, block = ''] = /content: \|\n((?: {6}.*\n)+)/.exec(text('deploy/compose.yaml')) ?? [];
+    const { config } = loadMasterConfig({
+      file: { name: 'compose.yaml', text: block },
+      flags: [{ flag: '--name', value: 'm2' }],
+    });
+    assert.equal(config.cluster.members.length, 3);
+    assert.equal(config.network.overlays?.length, 1);
+  });
+});
