@@ -1,8 +1,10 @@
 /**
  * Generates code for the messages under proto/ into dist/proto/: `sublet.js` with its types (protobufjs,
- * static) and `sublet.json`, the descriptors. Does nothing when they are newer than every source.
+ * static), `sublet.json`, the descriptors as protobufjs has them, and `sublet.binpb`, those of the public API and of
+ * health as protobuf itself has them (by buf), for server reflection. Does nothing when they are newer than every source.
  * Generated code is never committed.
  */
+import { execFileSync } from 'node:child_process';
 import { mkdirSync, readdirSync, readFileSync, statSync, writeFileSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
@@ -24,8 +26,18 @@ function modified(file) {
 }
 
 const newest = Math.max(...[...sources, fileURLToPath(import.meta.url)].map(modified));
+mkdirSync(out, { recursive: true });
+if (modified(join(out, 'sublet.binpb')) < newest) {
+  const modules = join(proto, '..', 'node_modules');
+  const described = (folder, path) =>
+    execFileSync(join(modules, '.bin', 'buf'), [
+      ...['build', folder, '--path', join(folder, path), '--as-file-descriptor-set', '-o', '-#format=binpb'],
+    ]);
+  const health = described(join(modules, 'grpc-health-check', 'proto'), 'health/v1/health.proto');
+  // Encoded messages one after the other are the encoding of their merger: one set of all files.
+  writeFileSync(join(out, 'sublet.binpb'), Buffer.concat([described(proto, 'sublet/v1'), health]));
+}
 if (modified(join(out, 'sublet.d.ts')) < newest) {
-  mkdirSync(out, { recursive: true });
   const js = join(out, 'sublet.js');
   const common = ['--path', proto, ...sources];
   await run(pbjs, ['-t', 'json', '--keep-case', '-o', join(out, 'sublet.json'), ...common]);
