@@ -50,6 +50,8 @@ export class MasterClient {
     this.#clients = options.masters.map((master) => ({
       master,
       client: new Client(master, options.credentials ?? credentials.createInsecure(), {
+        // Connections, and how long to wait after a failed one, are this client's own: grpc-js shares both otherwise.
+        'grpc.use_local_subchannel_pool': 1,
         'grpc.max_receive_message_length': 16 * 1024 * 1024,
         'grpc.initial_reconnect_backoff_ms': 100,
         'grpc.max_reconnect_backoff_ms': 2_000,
