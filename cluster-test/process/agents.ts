@@ -1,0 +1,76 @@
+/** Real agents as processes of their own, in plan mode, with their state in a temporary folder. */
+import { mkdtempSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { Child } from '#cluster-test/process/child.js';
+import { holds, until } from '#cluster-test/process/condition.js';
+import { freePorts } from '#cluster-test/process/ports.js';
+
+const readyBoundMs = 30_000;
+
+export type AgentProcessOptions = {
+  readonly id: string;
+  readonly nodeIp: string;
+  /** HOST:PORT of each master. */
+  readonly masters: readonly string[];
+  /** A `--config` file. */
+  readonly config?: string;
+  readonly flags?: readonly string[];
+};
+
+export type AgentProcess = {
+  readonly id: string;
+  readonly http: string;
+  readonly stateDir: string;
+  readonly args: readonly string[];
+  child: Child;
+};
+
+export class Agents implements AsyncDisposable {
+  readonly folder = mkdtempSync(join(tmpdir(), 'sublet-agents-'));
+  readonly agents: AgentProcess[] = [];
+
+  /** Starts one and does not wait. */
+  async start({ id, nodeIp, masters, config, flags = [] }: AgentProcessOptions): Promise<AgentProcess> {
+    const [port] = await freePorts(1);
+    const http = `127.0.0.1:${port}`;
+    const stateDir = join(this.folder, id);
+    const args = [
+      ...['agent', ...(config === undefined ? [] : ['--config', config])],
+      ...['--id', id, '--node-ip', nodeIp, '--master', masters.join(','), '--state-dir', stateDir],
+      ...['--http-listen', http, '--network', 'plan', ...flags],
+    ];
+    const agent = { id, http, stateDir, args, child: new Child(args) };
+    this.agents.push(agent);
+    return agent;
+  }
+
+  /** Starts an agent again that has ended, on its own state. */
+  restart(agent: AgentProcess): void {
+    if (agent.child.running) throw new Error(`${agent.id} still runs`);
+    agent.child = new Child(agent.args);
+  }
+
+  async ready({ id, http, child }: AgentProcess): Promise<void> {
+    try {
+      await until(`agent ${id} ready`, readyBoundMs, async () => {
+        if (!child.running) throw new Error(`agent ${id} has ended`);
+        return holds((await fetch(`http://${http}/readyz`)).ok);
+      });
+    } catch (error) {
+      throw new Error(`agent ${id} is not ready; it said:\n${child.output}`, { cause: error });
+    }
+  }
+
+  /** What the agent answers to GET `path`, as JSON. */
+  async get(agent: AgentProcess, path: string): Promise<unknown> {
+    const response = await fetch(`http://${agent.http}${path}`);
+    if (!response.ok) throw new Error(`GET ${path} of ${agent.id}: ${response.status} ${await response.text()}`);
+    return response.json();
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    await Promise.all(this.agents.map(({ child }) => child.kill()));
+    rmSync(this.folder, { recursive: true, force: true });
+  }
+}
