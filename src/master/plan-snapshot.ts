@@ -40,8 +40,6 @@ export class PlanSnapshots {
   #current: PlanSnapshot | undefined;
   #making: Promise<PlanSnapshot> | undefined;
   #cancelDrop: (() => void) | undefined;
-  /** Raised when the plan is replaced under a snapshot that is being made. */
-  #generation = 0;
 
   constructor(options: PlanSnapshotsOptions) {
     this.#options = options;
@@ -58,15 +56,9 @@ export class PlanSnapshots {
     return this.#making;
   }
 
-  /** The state was replaced as a whole. */
-  reset(): void {
-    this.#generation += 1;
-    this.#current = undefined;
-  }
-
   stop(): void {
     this.#cancelDrop?.();
-    this.reset();
+    this.#current = undefined;
   }
 
   #fresh({ revision, bytes }: PlanSnapshot): boolean {
@@ -83,18 +75,16 @@ export class PlanSnapshots {
 
   async #make(): Promise<PlanSnapshot> {
     for (let attempt = 1; ; attempt++) {
-      const agents = await this.#encodeAgents(attempt < attemptsMax ? sliceAgents : Number.POSITIVE_INFINITY);
-      if (agents === undefined) continue;
-      const snapshot = this.#pack(agents);
+      const snapshot = await this.#attempt(attempt < attemptsMax ? sliceAgents : Number.POSITIVE_INFINITY);
+      if (snapshot === undefined) continue;
       this.#current = snapshot;
       return snapshot;
     }
   }
 
-  /** Every agent's bytes, as of the ring's head now; undefined: something changed that concerns them all. */
-  async #encodeAgents(slice: number): Promise<ReadonlyMap<AgentId, Uint8Array> | undefined> {
+  /** Undefined: something changed on the way that concerns every agent. */
+  async #attempt(slice: number): Promise<PlanSnapshot | undefined> {
     const { ring, machine, encoding } = this.#options;
-    const generation = this.#generation;
     const begin = ring.head;
     const encoded = new Map<AgentId, Uint8Array>();
     let last: AgentId | undefined;
@@ -105,9 +95,11 @@ export class PlanSnapshots {
       last = some.at(-1)?.agentId;
       if (some.length < slice) break;
       await this.#breathe();
-      if (generation !== this.#generation || begin < ring.base) return undefined;
+      // The plan was replaced as a whole, or too much has changed to be put right.
+      if (begin < ring.base) return undefined;
     }
-    return this.#bringUpToDate(encoded, begin) ? encoded : undefined;
+    // Without a break from here on: the agents and the revision belong together.
+    return this.#bringUpToDate(encoded, begin) ? this.#pack(encoded) : undefined;
   }
 
   /** False: what changed since `begin` concerns every agent. */

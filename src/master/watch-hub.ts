@@ -138,9 +138,7 @@ export class WatchHub {
 
   /** The state was replaced by the one at `index`, which changed last at `revision`. */
   restored(revision: number, index: number): void {
-    const { ring, snapshots } = this.#options;
-    ring.reset(revision, index);
-    snapshots.reset();
+    this.#options.ring.reset(revision, index);
     this.#scheduleFlush();
   }
 
@@ -321,8 +319,7 @@ export class WatchHub {
   #sendProgress(watcher: Watcher): void {
     const { head } = this.#options.ring;
     this.#serve(watcher);
-    if (watcher.busySince !== undefined || watcher.phase !== 'events' || watcher.place !== head || watcher.told >= head)
-      return;
+    if (watcher.busySince !== undefined || watcher.phase !== 'events' || watcher.told >= head) return;
     watcher.told = head;
     this.#send(watcher, this.#progressMessage(head));
   }

@@ -1,0 +1,50 @@
+import assert from 'node:assert/strict';
+import type { Agent } from '#ipam/agent.js';
+import { EventRing } from '#master/event-ring.js';
+import { PlanEncoding } from '#master/plan-encoding.js';
+import { TestHubs } from '#master/testing/test-hub.js';
+
+/** Counts what is encoded, and forgets it at once. */
+class CountingEncoding extends PlanEncoding {
+  agents = 0;
+
+  override agent(agent: Agent, reclaimMs: number | undefined): Uint8Array {
+    this.agents += 1;
+    return super.agent({ ...agent }, reclaimMs);
+  }
+}
+
+function ringOf(count: number): { readonly ring: EventRing; readonly encoding: CountingEncoding } {
+  const test = new TestHubs();
+  for (let number = 1; number <= count; number++) test.register(number);
+  const encoding = new CountingEncoding();
+  const ring = new EventRing({ encoding, countMax: 100, bytesMax: 1_000_000, batchBytesMax: 1_000_000 });
+  test
+    .at(0)
+    .machine.ipam.agentsAfter(undefined, count)
+    .forEach((agent, at) => {
+      const events = [{ kind: 'agent-changed', agent, statusOnly: false, revision: at + 1 }] as const;
+      ring.append({ revision: at + 1, events, network: undefined, reclaimMs: undefined });
+    });
+  return { ring, encoding };
+}
+
+describe('an event ring', () => {
+  it('encodes nothing before somebody wants it', () => {
+    assert.equal(ringOf(5).encoding.agents, 0);
+  });
+
+  it('encodes an event once, also for batches that begin at different places', () => {
+    const { ring, encoding } = ringOf(5);
+    for (const place of [0, 1, 2, 0, 4]) ring.after(place, place % 2 === 0);
+    assert.equal(encoding.agents, 5);
+  });
+
+  it('refuses to go back', () => {
+    const { ring } = ringOf(5);
+    assert.throws(
+      () => ring.append({ revision: 5, events: [], network: undefined, reclaimMs: undefined }),
+      /revision 5 after 5: the log goes forward only/,
+    );
+  });
+});

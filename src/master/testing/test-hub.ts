@@ -1,0 +1,125 @@
+/** A watch hub over a log that the spec owns, under a clock that it owns. */
+import { parseIp } from '#address/ip.js';
+import type { Action } from '#ipam/command.js';
+import { encodeCommand } from '#ipam/command-codec.js';
+import { parseAgentId, parseInstanceId } from '#ipam/identity.js';
+import type { NetworkSettings } from '#ipam/network.js';
+import { EventRing } from '#master/event-ring.js';
+import { IpamMachine, type PlanOutcome } from '#master/ipam-machine.js';
+import { PlanEncoding } from '#master/plan-encoding.js';
+import { PlanSnapshots } from '#master/plan-snapshot.js';
+import { MemoryCluster, type MemoryMember } from '#master/testing/memory-log.js';
+import { testOverlay, testSettings } from '#master/testing/test-masters.js';
+import type { TestWatcher } from '#master/testing/test-watcher.js';
+import { WatchHub } from '#master/watch-hub.js';
+import { VirtualTime } from '#replica/testing/virtual-time.js';
+
+export type TestHubOptions = {
+  readonly members?: number;
+  readonly ringCountMax?: number;
+  readonly ringBytesMax?: number;
+  readonly batchBytesMax?: number;
+  readonly chunkBytesMax?: number;
+  readonly settings?: Partial<NetworkSettings>;
+};
+
+/** What one member serves its watchers with. */
+export type HubMember = {
+  readonly member: MemoryMember<PlanOutcome>;
+  readonly machine: IpamMachine;
+  readonly ring: EventRing;
+  readonly hub: WatchHub;
+  readonly encoding: PlanEncoding;
+};
+
+export class TestHubs {
+  readonly time = new VirtualTime();
+  readonly cluster: MemoryCluster<PlanOutcome>;
+  readonly members: readonly HubMember[];
+  readonly reported: unknown[] = [];
+
+  constructor(options: TestHubOptions = {}) {
+    const machines = Array.from({ length: options.members ?? 1 }, () => new IpamMachine());
+    this.cluster = new MemoryCluster(machines);
+    this.members = machines.map((machine, at) => this.#serve(machine, this.cluster.member(at), options));
+    this.cluster.elect(0);
+    const settings = { ...testSettings, ...options.settings };
+    this.propose({ kind: 'configure-network', settings, overlays: [testOverlay] });
+  }
+
+  at(member: number): HubMember {
+    const found = this.members[member];
+    if (found === undefined) throw new RangeError(`there is no member ${member}`);
+    return found;
+  }
+
+  propose(action: Action): void {
+    this.cluster.append(encodeCommand({ ...action, wallTime: 1_700_000_000_000, by: '' }));
+    this.cluster.spread();
+  }
+
+  register(number: number, sequence = 1): void {
+    this.propose({
+      kind: 'register',
+      agentId: parseAgentId(`agent-${number}`),
+      instanceId: parseInstanceId('i'),
+      sequence,
+      nodeIp: parseIp(`10.${number >> 16}.${(number >> 8) & 255}.${number & 255}`),
+      hostname: sequence === 1 ? '' : `host-${sequence}`,
+      networkConfig: {
+        allocateSubnet: true,
+        mesosBridge: true,
+        dockerBridge: true,
+        enableIpv6: true,
+        overlayMtu: 1420,
+      },
+      takeover: false,
+      held: undefined,
+      holders: [],
+    });
+  }
+
+  /** The agent's lease ends. */
+  leave(number: number, at = 0): void {
+    const agentId = parseAgentId(`agent-${number}`);
+    const epoch = this.at(at).machine.ipam.lease(agentId)?.epoch ?? 0;
+    this.propose({ kind: 'leave', agentId, epoch });
+  }
+
+  /** Something that is applied and changes nothing. */
+  pass(): void {
+    this.propose({ kind: 'remove-overlay', name: 'none-such' });
+  }
+
+  watch(watcher: TestWatcher, { at = 0, peersOnly = false } = {}): () => void {
+    const { clusterId, revision } = watcher;
+    return this.at(at).hub.watch({ clusterId, fromRevision: revision, peersOnly }, watcher);
+  }
+
+  #serve(machine: IpamMachine, member: MemoryMember<PlanOutcome>, options: TestHubOptions): HubMember {
+    const encoding = new PlanEncoding();
+    const ring = new EventRing({
+      encoding,
+      countMax: options.ringCountMax ?? 1_000,
+      bytesMax: options.ringBytesMax ?? 1024 * 1024,
+      batchBytesMax: options.batchBytesMax ?? 64 * 1024,
+    });
+    const clusterId = 'test';
+    const clock = this.time;
+    const chunkBytesMax = options.chunkBytesMax ?? 1024 * 1024;
+    const snapshots = new PlanSnapshots({ machine, ring, encoding, clusterId, clock, chunkBytesMax });
+    const appliedIndex = (): number => member.appliedIndex;
+    const hub = new WatchHub({
+      ring,
+      snapshots,
+      clusterId,
+      clock,
+      appliedIndex,
+      report: (error) => this.reported.push(error),
+    });
+    hub.restored(0, 0);
+    member.onApplied((applied) => hub.applied(applied, machine.network?.reclaimMs));
+    member.onRestored((index) => hub.restored(machine.ipam.revision, index));
+    return { member, machine, ring, hub, encoding };
+  }
+}
