@@ -7,6 +7,7 @@ const benchmarks: Readonly<Record<string, () => Promise<Benchmark>>> = {
   'full-house': () => import('#cluster-test/bench/full-house.js'),
   failover: () => import('#cluster-test/bench/failover.js'),
   'host-peers': () => import('#cluster-test/bench/host-peers.js'),
+  'new-peer': () => import('#cluster-test/bench/new-peer.js'),
 };
 
 const [name = '', ...args] = process.argv.slice(2);

@@ -51,7 +51,9 @@ export class Endpoint {
     return new Promise((resolve) => child.once('close', (code) => resolve(code === 0)));
   }
 
+  /** Idempotent. */
   async stop(): Promise<void> {
+    if (this.#child.exitCode !== null || this.#child.signalCode !== null) return;
     const closed = new Promise((resolve) => this.#child.once('close', resolve));
     this.#child.stdin?.end();
     await closed;

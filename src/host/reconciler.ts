@@ -102,6 +102,7 @@ export class HostReconciler implements Reconciler {
     if (before === undefined || !sameSite(before, input)) {
       this.#backOff.reset();
       for (const area of allAreas) this.#dirty.add(area);
+      this.#tell(this.#statusBefore(input));
     }
     this.#kick();
   }
@@ -145,6 +146,13 @@ export class HostReconciler implements Reconciler {
     await this.stop();
     const docker = this.#openDocker(settings.dockerHost ?? localDocker);
     return cleanHost(clusterIds, settings, { run: this.#run, docker });
+  }
+
+  /** Until the first pass for a new site is done, overlays that are new to this host are being configured. */
+  #statusBefore({ lease }: HostInput): HostStatus {
+    const known = new Map(this.#status.overlays.map((overlay) => [overlay.name, overlay]));
+    const overlays = lease.overlays.map(({ name }) => known.get(name) ?? ({ kind: 'configuring', name } as const));
+    return { overlays, problems: this.#status.problems, converged: false };
   }
 
   // Passes.
