@@ -92,7 +92,10 @@ export class Ipam {
     return all.sort(([a], [b]) => compareBytes(a, b));
   }
 
-  /** Equal for equal states, and for practical purposes for no others. 32 hexadecimal digits. O(1). */
+  /**
+   * Equal for equal states, and for practical purposes for no others: 32 hexadecimal digits, O(1). It is over the
+   * records' bytes, so only members of the same version can be expected to agree.
+   */
   hash(): string {
     return this.plan.hash.toString();
   }

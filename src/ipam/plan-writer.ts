@@ -3,6 +3,7 @@
  * events and in the history together. Whoever refuses a command must not have written anything before.
  */
 import { formatCidr, isCidr4 } from '#address/ip.js';
+import type { Agent } from '#ipam/agent.js';
 import type { AgentRecord, DepartedRecord } from '#ipam/agent-record.js';
 import { viewAgent } from '#ipam/agent-view.js';
 import type { CommandOrigin } from '#ipam/command.js';
@@ -81,9 +82,11 @@ export class PlanWriter {
     this.swap(old && { kind: 'agent', value: old }, { kind: 'agent', value: next });
   }
 
-  /** Tells watchers how the agent is now. */
-  tellAgent(agent: AgentRecord, statusOnly: boolean): void {
-    this.tell({ kind: 'agent-changed', agent: viewAgent(this.plan, agent), statusOnly });
+  /** Tells watchers how the agent is now. Returns what they are told. */
+  tellAgent(record: AgentRecord, statusOnly: boolean): Agent {
+    const agent = viewAgent(this.plan, record);
+    this.tell({ kind: 'agent-changed', agent, statusOnly });
+    return agent;
   }
 
   /** Ends an agent's lease: all its blocks rest. Returns them. */

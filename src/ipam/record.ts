@@ -4,11 +4,11 @@
  * canonical: what was read and is written again gives the same bytes, or the state hash would lie.
  */
 import { type Cidr, familyOf, type Ip } from '#address/ip.js';
-import { ipv4 } from '#address/ipv4.js';
-import type { NetworkConfig, ProblemReason } from '#ipam/agent.js';
-import type { AgentRecord, DepartedRecord, FormerInstance, Holding, StoredProblem } from '#ipam/agent-record.js';
+import type { AgentRecord, DepartedRecord } from '#ipam/agent-record.js';
+import { agentOf, departedOf, toAgent, toDeparted } from '#ipam/agent-record-codec.js';
 import type { HistoryEntry } from '#ipam/history.js';
-import { parseAgentId, parseInstanceId } from '#ipam/identity.js';
+import { parseAgentId } from '#ipam/identity.js';
+import type { Interning } from '#ipam/interning.js';
 import { assertNever } from '#ipam/invariant.js';
 import type { NetworkSettings, Overlay } from '#ipam/network.js';
 import type { Exclusion, Reservation } from '#ipam/usage.js';
@@ -16,21 +16,15 @@ import {
   cidrOf,
   ipBytes,
   ipOf,
-  ipv4Of,
-  ipv6Of,
-  networkConfigOf,
   optional,
   overlayOf,
   present,
   RecordError,
   reading,
   settingsOf,
-  statusOf,
   toCidr,
-  toNetworkConfig,
   toOverlay,
   toSettings,
-  toStatus,
 } from '#ipam/wire.js';
 import { sublet } from '#proto/sublet.js';
 
@@ -158,85 +152,6 @@ function toStored(record: PlanRecord): sublet.store.v1.Record.$Properties {
   }
 }
 
-function toAgent(agent: AgentRecord): sublet.store.v1.Agent.$Properties {
-  return {
-    agentId: agent.agentId,
-    instanceId: agent.instanceId,
-    sequence: agent.sequence,
-    nodeIp: ipBytes(agent.nodeIp),
-    reachable: agent.reachable,
-    hostname: agent.hostname,
-    networkConfig: toNetworkConfig(agent.networkConfig),
-    epoch: agent.epoch,
-    registeredAtMs: agent.registeredAt,
-    vtepIp: agent.vtepIp,
-    holdings: agent.holdings.map(toHolding),
-    problems: agent.problems.map(({ overlay, family, reason }) => ({ overlay, family, reason: toReason(reason) })),
-    former: agent.former.map(toFormer),
-  };
-}
-
-function toDeparted(departed: DepartedRecord): sublet.store.v1.Departed.$Properties {
-  return {
-    agentId: departed.agentId,
-    instanceId: departed.instanceId,
-    sequence: departed.sequence,
-    nodeIp: ipBytes(departed.nodeIp),
-    epoch: departed.epoch,
-    left: departed.left,
-    restsUntilMs: departed.until,
-    vtepIp: departed.vtepIp,
-    holdings: departed.holdings.map(toHolding),
-    former: departed.former.map(toFormer),
-  };
-}
-
-function toHolding(holding: Holding): sublet.store.v1.Holding.$Properties {
-  return {
-    overlay: holding.overlay,
-    address4: holding.block4 ?? null,
-    address6: holding.block6 === undefined ? null : ipBytes(holding.block6),
-    status: toStatus(holding.status),
-    error: holding.error,
-  };
-}
-
-function toFormer({ instanceId, sequence }: FormerInstance): sublet.store.v1.FormerInstance.$Properties {
-  return { instanceId, sequence };
-}
-
-function toReason(reason: ProblemReason): sublet.store.v1.ProblemReason {
-  switch (reason) {
-    case 'exhausted':
-      return store.ProblemReason.PROBLEM_REASON_EXHAUSTED;
-    case 'adoption':
-      return store.ProblemReason.PROBLEM_REASON_ADOPTION;
-    default:
-      return assertNever(reason);
-  }
-}
-
-/** Texts and settings that thousands of records share are kept once; see `decodeRecord`. */
-export class Interning {
-  private readonly texts = new Map<string, string>();
-  private readonly configs = new Map<number, NetworkConfig>();
-
-  text(value: string): string {
-    const known = this.texts.get(value);
-    if (known === undefined) this.texts.set(value, value);
-    return known ?? value;
-  }
-
-  networkConfig(config: NetworkConfig): NetworkConfig {
-    const { allocateSubnet, mesosBridge, dockerBridge, enableIpv6, overlayMtu } = config;
-    const wishes = Number(allocateSubnet) + 2 * Number(mesosBridge) + 4 * Number(dockerBridge) + 8 * Number(enableIpv6);
-    const key = overlayMtu * 16 + wishes;
-    const known = this.configs.get(key);
-    if (known === undefined) this.configs.set(key, config);
-    return known ?? config;
-  }
-}
-
 /** @throws RecordError for what is no record, or lies under another record's key. */
 export function decodeRecord(key: Uint8Array, value: Uint8Array, interning: Interning): PlanRecord {
   const record = reading(
@@ -295,79 +210,6 @@ function recordOf(stored: sublet.store.v1.Record, interning: Interning): PlanRec
 
 function setAside(overlay: string | null | undefined, subnet: Cidr): Exclusion {
   return { overlay: optional(overlay), subnet };
-}
-
-function agentOf(stored: sublet.store.v1.Agent.$Properties, interning: Interning): AgentRecord {
-  const agentId = parseAgentId(stored.agentId ?? '');
-  const hostname = stored.hostname ?? '';
-  return {
-    agentId,
-    instanceId: parseInstanceId(stored.instanceId ?? ''),
-    sequence: stored.sequence ?? 0,
-    nodeIp: ipOf(stored.nodeIp),
-    reachable: stored.reachable ?? false,
-    // Mostly the same text, which is then kept once.
-    hostname: hostname === agentId ? agentId : hostname,
-    networkConfig: interning.networkConfig(networkConfigOf(stored.networkConfig)),
-    epoch: stored.epoch ?? 0,
-    registeredAt: stored.registeredAtMs ?? 0,
-    vtepIp: ipv4(stored.vtepIp ?? 0),
-    holdings: holdingsOf(stored.holdings, interning),
-    problems: problemsOf(stored.problems, interning),
-    former: formerOf(stored.former),
-  };
-}
-
-function departedOf(stored: sublet.store.v1.Departed.$Properties, interning: Interning): DepartedRecord {
-  return {
-    agentId: parseAgentId(stored.agentId ?? ''),
-    instanceId: parseInstanceId(stored.instanceId ?? ''),
-    sequence: stored.sequence ?? 0,
-    nodeIp: ipOf(stored.nodeIp),
-    epoch: stored.epoch ?? 0,
-    left: stored.left ?? false,
-    until: stored.restsUntilMs ?? 0,
-    vtepIp: ipv4(stored.vtepIp ?? 0),
-    holdings: holdingsOf(stored.holdings, interning),
-    former: formerOf(stored.former),
-  };
-}
-
-function holdingsOf(
-  stored: sublet.store.v1.Holding.$Properties[] | null | undefined,
-  interning: Interning,
-): readonly Holding[] {
-  if (!stored || stored.length === 0) return none;
-  return stored.map((holding) => ({
-    overlay: interning.text(holding.overlay ?? ''),
-    block4: ipv4Of(holding.address4),
-    block6: holding.address6?.length ? ipv6Of(holding.address6) : undefined,
-    status: statusOf(holding.status),
-    error: holding.error ?? '',
-  }));
-}
-
-/** One empty list for all. */
-const none: readonly never[] = [];
-
-function problemsOf(
-  stored: sublet.store.v1.Problem.$Properties[] | null | undefined,
-  interning: Interning,
-): readonly StoredProblem[] {
-  if (!stored || stored.length === 0) return none;
-  return stored.map((problem) => ({
-    overlay: interning.text(problem.overlay ?? ''),
-    family: problem.family === 6 ? 6 : 4,
-    reason: problem.reason === store.ProblemReason.PROBLEM_REASON_ADOPTION ? 'adoption' : 'exhausted',
-  }));
-}
-
-function formerOf(stored: sublet.store.v1.FormerInstance.$Properties[] | null | undefined): readonly FormerInstance[] {
-  if (!stored || stored.length === 0) return none;
-  return stored.map(({ instanceId, sequence }) => ({
-    instanceId: parseInstanceId(instanceId ?? ''),
-    sequence: sequence ?? 0,
-  }));
 }
 
 function freedOf(stored: sublet.store.v1.Freed.$Properties, interning: Interning): Freed {

@@ -3,7 +3,7 @@
  * get. First everything is decided, then everything is written.
  */
 import { containsIp, type Family, familyOf, formatCidr, formatIp, type Ip, isIpv4 } from '#address/ip.js';
-import type { NetworkConfig } from '#ipam/agent.js';
+import type { Agent, NetworkConfig } from '#ipam/agent.js';
 import type { AgentRecord, Holding } from '#ipam/agent-record.js';
 import { viewAgent } from '#ipam/agent-view.js';
 import { type Allotment, allot } from '#ipam/allotment.js';
@@ -28,8 +28,8 @@ export function register(plan: Plan, writer: PlanWriter, command: Register & Com
   const allotment = allot(plan, command, claim, writer.time);
   if (allotment.kind === 'refused') return allotment;
   const next = recordOf(plan, writer, command, claim, allotment);
-  if (old === undefined || !sameRecord(old, next)) write(plan, writer, claim, old, next);
-  return { kind: 'registered', agent: viewAgent(plan, next) };
+  const unchanged = old !== undefined && sameRecord(old, next);
+  return { kind: 'registered', agent: unchanged ? viewAgent(plan, old) : write(plan, writer, claim, old, next) };
 }
 
 function checkFields(action: string, command: Register): Refusal | undefined {
@@ -39,6 +39,11 @@ function checkFields(action: string, command: Register): Refusal | undefined {
   }
   if (hostname.length > hostnameLengthMax) {
     const message = `${action}: hostname has ${hostname.length} characters: at most ${hostnameLengthMax} are allowed`;
+    return refuse('invalid-argument', 'hostname', message);
+  }
+  // It is shown on terminals, where a control character does more than look odd.
+  if (/\p{Cc}/u.test(hostname)) {
+    const message = `${action}: hostname ${JSON.stringify(hostname)} has control characters, which are not allowed`;
     return refuse('invalid-argument', 'hostname', message);
   }
   const { overlayMtu, enableIpv6 } = networkConfig;
@@ -122,7 +127,8 @@ function recordOf(
   };
 }
 
-function write(plan: Plan, writer: PlanWriter, claim: Claim, old: AgentRecord | undefined, next: AgentRecord): void {
+/** Returns the agent as watchers are told of it: the same object, so that it need be encoded only once. */
+function write(plan: Plan, writer: PlanWriter, claim: Claim, old: AgentRecord | undefined, next: AgentRecord): Agent {
   const loser = plan.nodeHolder(next.nodeIp);
   if (loser !== undefined && loser.agentId !== next.agentId) {
     const unreachable = { ...loser, reachable: false };
@@ -132,12 +138,13 @@ function write(plan: Plan, writer: PlanWriter, claim: Claim, old: AgentRecord | 
   }
   if (claim.kind === 'arrive' && claim.departed !== undefined) writer.dropDeparted(claim.departed);
   writer.putAgent(old, next);
-  writer.tellAgent(next, old !== undefined && samePlace(old, next));
+  const agent = writer.tellAgent(next, old !== undefined && samePlace(old, next));
   const detail = describe(claim, old, next);
-  if (detail === undefined) return;
+  if (detail === undefined) return agent;
   const before = old === undefined ? [] : plan.blocksOf(old);
-  const let_ = plan.blocksOf(next).filter((placed) => !before.some((other) => sameBlock(placed, other)));
-  writer.note('register', next.agentId, let_.map(formatBlock), detail);
+  const fresh = plan.blocksOf(next).filter((placed) => !before.some((other) => sameBlock(placed, other)));
+  writer.note('register', next.agentId, fresh.map(formatBlock), detail);
+  return agent;
 }
 
 /** What the history says; undefined when nothing happened that anybody would look for. */
