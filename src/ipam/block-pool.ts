@@ -52,8 +52,10 @@ export class BlockPool {
     return this.held.size;
   }
 
-  get freedBlocks(): Iterable<readonly [bigint, number]> {
-    return this.freed;
+  /** Every block that was held and is not now, ascending, with the end of its rest. */
+  get freedBlocks(): readonly (readonly [bigint, number])[] {
+    // Sorted, because a map remembers in which order blocks were freed, and a restored replica does not know.
+    return [...this.freed].sort(([a], [b]) => ascending(a, b));
   }
 
   get reservations(): Iterable<readonly [bigint, AgentId]> {

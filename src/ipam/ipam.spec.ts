@@ -198,6 +198,21 @@ describe('records', () => {
     assert.throws(() => Ipam.restore(records.filter(([key]) => key[0] !== 3)), /not there/);
   });
 
+  it('change in the same order on a restored replica, whatever the order in which blocks were freed', () => {
+    const plan = new PlanUnderTest();
+    for (const id of ['a0', 'a1', 'a2']) plan.register(id);
+    for (const id of ['a2', 'a0', 'a1']) plan.release(id);
+    plan.time += 3_600_000;
+    const restored = plan.restored();
+    const removal = { kind: 'remove-overlay', name: 'dcos' } as const;
+    const { changes } = plan.run(removal);
+    const at = { index: plan.index, time: plan.time };
+    assert.deepEqual(
+      restored.apply({ ...removal, wallTime: 1_700_000_000_000 + plan.time, by: '' }, at).changes,
+      changes,
+    );
+  });
+
   it('can be taken in one by one', () => {
     const restoration = Ipam.restoration();
     for (const [key, value] of stored()) restoration.add(key, value);
