@@ -1,0 +1,126 @@
+/** Everyone in one simulation: masters, agents, the storm, and what they share; put together from a profile. */
+import { ConsensusChecks } from '#cluster-test/simulation/consensus-checks.js';
+import { History } from '#cluster-test/simulation/history.js';
+import { LiveHands } from '#cluster-test/simulation/live-hands.js';
+import { PlanChecks } from '#cluster-test/simulation/plan-checks.js';
+import type { Profile } from '#cluster-test/simulation/profile.js';
+import { SimulatedAgent } from '#cluster-test/simulation/simulated-agent.js';
+import {
+  type MasterAtWork,
+  type MasterSurroundings,
+  SimulatedMaster,
+} from '#cluster-test/simulation/simulated-master.js';
+import { SimulatedNetwork } from '#cluster-test/simulation/simulated-network.js';
+import { Storm } from '#cluster-test/simulation/storm.js';
+import { Machine, type World } from '#cluster-test/simulation/world.js';
+
+/** Between the end of a master's process and its next start by the supervisor, ms. */
+const restartMs = { min: 100, spread: 3000 };
+
+export class Cluster {
+  readonly world: World;
+  readonly profile: Profile;
+  readonly network: SimulatedNetwork;
+  readonly consensus: ConsensusChecks;
+  readonly plan: PlanChecks;
+  readonly history: History;
+  readonly hands: LiveHands;
+  readonly masters: SimulatedMaster[] = [];
+  readonly agents: readonly SimulatedAgent[];
+  readonly storm: Storm;
+  readonly #surroundings: MasterSurroundings;
+  readonly #founders: readonly string[];
+
+  constructor(world: World, profile: Profile) {
+    this.world = world;
+    this.profile = profile;
+    this.network = new SimulatedNetwork(world);
+    this.consensus = new ConsensusChecks(world);
+    this.plan = new PlanChecks(world);
+    this.history = new History(world, this.plan);
+    this.hands = new LiveHands(world);
+    this.network.onSend = (name, message) => this.consensus.sent(name, message);
+    this.#founders = Array.from({ length: profile.masters }, (_, at) => `m${at + 1}`);
+    this.#surroundings = {
+      ...{ network: this.network, consensus: this.consensus, plan: this.plan },
+      settings: { timing: profile.timing, limits: profile.limits },
+      founders: () => this.#founderList(),
+      masterAt: (peer) => this.masters.find((master) => master.peer === peer),
+    };
+    for (const name of this.#founders) this.addMaster(name);
+    const masters = () => this.masters;
+    const parts = { network: this.network, masters, hands: this.hands, witness: this.history };
+    this.agents = Array.from({ length: profile.agents }, (_, at) => {
+      const machine = new Machine(world, `h${at + 1}`, this.#rate());
+      return new SimulatedAgent(machine, `a${at + 1}`, `10.0.0.${at + 1}`, parts);
+    });
+    const meanMs = profile.timing.heartbeatMs * 3;
+    this.storm = new Storm({ network: this.network, masters, history: this.history, clients: profile.storm, meanMs });
+  }
+
+  start(): void {
+    for (const master of this.masters) master.start();
+    for (const agent of this.agents) agent.start();
+    this.storm.start();
+    this.#supervise();
+  }
+
+  /** A machine for one more master, which is not started yet. */
+  addMaster(name: string): SimulatedMaster {
+    const master = new SimulatedMaster(new Machine(this.world, name, this.#rate()), this.#surroundings);
+    this.masters.push(master);
+    return master;
+  }
+
+  /** Those whose process is up and takes part. */
+  get atWork(): readonly MasterAtWork[] {
+    return this.masters.flatMap(({ work }) => (work?.started === true ? [work] : []));
+  }
+
+  /** The one that may serve, of the highest term. */
+  get leader(): SimulatedMaster | undefined {
+    let best: { readonly master: SimulatedMaster; readonly term: number } | undefined;
+    for (const master of this.masters) {
+      if (master.work?.started !== true || master.process?.paused === true) continue;
+      const { leaderReady, role, term } = master.work.replica.status();
+      if (!leaderReady || role !== 'leader') continue;
+      if (best === undefined || term > best.term) best = { master, term };
+    }
+    return best?.master;
+  }
+
+  /** Everything that is checked from time to time, because it looks at all there is. */
+  full(): void {
+    this.consensus.full();
+    this.hands.full();
+    for (const { machine, replica, process } of this.atWork) {
+      const { appliedIndex } = replica.status();
+      this.plan.full(process.name, machine.real.ipam, machine.real.time, appliedIndex);
+    }
+  }
+
+  /** Starts again what has ended and may come back. */
+  #supervise(): void {
+    const random = this.world.random('supervisor');
+    const { electionMs } = this.profile.timing;
+    this.world.time.after(restartMs.min + random.below(restartMs.spread), () => {
+      for (const master of this.masters) {
+        const again = master.down?.kind === 'crashed' || master.down?.kind === 'failed';
+        if (master.process?.alive === false && again && !master.disk.full) master.start();
+      }
+      for (const agent of this.agents) if (!agent.running && random.below(electionMs * 20) < electionMs) agent.start();
+      this.#supervise();
+    });
+  }
+
+  #rate(): number {
+    return this.profile.faults.has('clock-rate') ? (900 + this.world.random('clock rates').below(201)) / 1000 : 1;
+  }
+
+  /** The founders first; who joins later asks everybody. */
+  #founderList(): readonly { readonly name: string; readonly peer: string }[] {
+    const founding = this.consensus.committedIndex === 0;
+    const masters = founding ? this.masters.filter(({ name }) => this.#founders.includes(name)) : this.masters;
+    return masters.map(({ name, peer }) => ({ name, peer }));
+  }
+}

@@ -1,0 +1,305 @@
+/**
+ * Trouble, kind by kind. Each kind that the profile has on comes again and again, at times of its own chance, and undoes
+ * itself after a while; `heal` ends all of it.
+ */
+import type { Cluster } from '#cluster-test/simulation/cluster.js';
+import type { Operator } from '#cluster-test/simulation/operator.js';
+import type { FaultKind } from '#cluster-test/simulation/profile.js';
+import type { SimulatedAgent } from '#cluster-test/simulation/simulated-agent.js';
+import type { WriteFate } from '#cluster-test/simulation/simulated-disk.js';
+import type { SimulatedMaster } from '#cluster-test/simulation/simulated-master.js';
+import { fairWeather } from '#cluster-test/simulation/simulated-network.js';
+import type { SeededRandom } from '#replica/testing/seeded-random.js';
+
+/** What a kind does when its time has come. */
+type Deed = (random: SeededRandom) => void;
+
+export class Faults {
+  readonly #cluster: Cluster;
+  readonly #operator: Operator;
+  #healed = false;
+  /** A member's store is gone or damaged until it is replaced: one at a time, or a quorum is lost for good. */
+  #lost: SimulatedMaster | undefined;
+
+  constructor(cluster: Cluster, operator: Operator) {
+    this.#cluster = cluster;
+    this.#operator = operator;
+  }
+
+  start(): void {
+    const { profile, network } = this.#cluster;
+    network.weather = profile.weather;
+    for (const master of this.#cluster.masters) this.#giveFate(master);
+    for (const [kind, deed] of this.#deeds()) if (profile.faults.has(kind)) this.#again(kind, deed);
+  }
+
+  /** All is well from now on; who was cut off, asleep or down comes back. */
+  heal(): void {
+    this.#healed = true;
+    const { network, masters, agents, storm } = this.#cluster;
+    network.heal();
+    network.weather = fairWeather;
+    for (const master of masters) {
+      master.disk.full = false;
+      master.disk.nearlyFull = false;
+      master.disk.hungUntilMs = 0;
+      master.disk.fate = () => ({ kind: 'ok', afterMs: 1 });
+      master.process?.resume();
+    }
+    for (const agent of agents) {
+      agent.wake();
+      agent.process?.resume();
+    }
+    storm.process.resume();
+  }
+
+  #giveFate(master: SimulatedMaster): void {
+    const random = this.#cluster.world.random(`fate ${master.name}`);
+    const { faults } = this.#cluster.profile;
+    master.disk.fate = () => this.#fate(random, faults);
+  }
+
+  #fate(random: SeededRandom, faults: ReadonlySet<FaultKind>): WriteFate {
+    const slow = faults.has('slow-disk') && random.chance(0.02);
+    const afterMs = slow ? 50 + random.below(3000) : 0.5 + random.below(16) / 4;
+    const stored = random.below(2) === 0;
+    if (faults.has('storage-crash') && random.chance(0.004)) return { kind: 'crash', afterMs, stored };
+    if (faults.has('disk-error') && random.chance(0.002)) return { kind: 'fail', afterMs, code: 'EIO', stored };
+    return { kind: 'ok', afterMs };
+  }
+
+  #again(kind: FaultKind, deed: Deed): void {
+    const { world, profile } = this.#cluster;
+    const random = world.random(`fault ${kind}`);
+    const meanMs = profile.calm * profile.timing.electionMs * (rare.has(kind) ? 4 : 1);
+    const next = (): void => {
+      world.time.after(1 + random.below(2 * meanMs), () => {
+        if (this.#healed) return;
+        world.count(`fault: ${kind}`);
+        world.trace(`fault ${kind}`, 0);
+        deed(random);
+        next();
+      });
+    };
+    next();
+  }
+
+  #deeds(): readonly (readonly [FaultKind, Deed])[] {
+    const operator = this.#operator;
+    return [
+      ['one-way-cut', (random) => this.#cutFor(random, (a, b) => this.#oneWay(random, a, b))],
+      ['single-cut', (random) => this.#cutFor(random, (a, b) => this.#both(a, b))],
+      ['isolated-leader', (random) => this.#isolate(random)],
+      ['bridge', (random) => this.#bridge(random)],
+      ['crash', (random) => this.#master(random)?.crash()],
+      ['disk-full', (random) => this.#fill(random)],
+      ['hung-disk', (random) => this.#hang(random)],
+      ['lost-tail', (random) => this.#loseStore(random, true)],
+      ['wiped-disk', (random) => this.#loseStore(random, false)],
+      ['pause', (random) => this.#pause(random, 2)],
+      ['stall', (random) => this.#pause(random, 0.3)],
+      ['wall-clock', (random) => this.#setWallClock(random)],
+      ['membership', () => this.#changeMembership()],
+      ['transfer', () => operator.transfer()],
+      ['graceful', (random) => this.#master(random)?.stop()],
+      ['restart-all', () => this.#restartAll()],
+      ['agent-crash', (random) => this.#agent(random)?.kill()],
+      ['agent-sleep', (random) => this.#sleep(random)],
+      ['agent-reinstall', (random) => this.#agent(random)?.reinstall()],
+      ['agent-swap', (random) => this.#swap(random)],
+      ['agent-leave', (random) => this.#agent(random)?.leave()],
+      ['client-cut', (random) => this.#cutClient(random)],
+      ['release', () => operator.release()],
+      ['takeover', (random) => this.#takeOver(random)],
+    ];
+  }
+
+  #master(random: SeededRandom): SimulatedMaster | undefined {
+    const { masters } = this.#cluster;
+    return masters[random.below(masters.length)];
+  }
+
+  #agent(random: SeededRandom): SimulatedAgent | undefined {
+    const { agents } = this.#cluster;
+    return agents[random.below(agents.length)];
+  }
+
+  /** Up to a few election timeouts. */
+  #while(random: SeededRandom, undo: () => void, timeouts = 4): void {
+    const { world, profile } = this.#cluster;
+    world.time.after(1 + random.below(timeouts * profile.timing.electionMs), () => {
+      if (!this.#healed) undo();
+    });
+  }
+
+  #cutFor(random: SeededRandom, cut: (one: SimulatedMaster, other: SimulatedMaster) => void): void {
+    const one = this.#master(random);
+    const other = this.#master(random);
+    if (one === undefined || other === undefined || one === other) return;
+    cut(one, other);
+    this.#while(random, () => this.#cluster.network.heal());
+  }
+
+  #oneWay(random: SeededRandom, one: SimulatedMaster, other: SimulatedMaster): void {
+    const all = random.below(2) === 0;
+    for (const to of all ? this.#cluster.masters : [other])
+      if (to !== one) this.#cluster.network.cut(one.peer, to.peer);
+  }
+
+  #both(one: SimulatedMaster, other: SimulatedMaster): void {
+    this.#cluster.network.cut(one.peer, other.peer);
+    this.#cluster.network.cut(other.peer, one.peer);
+  }
+
+  /** Its clients still reach it. */
+  #isolate(random: SeededRandom): void {
+    const { leader, masters } = this.#cluster;
+    if (leader === undefined) return;
+    for (const other of masters) if (other !== leader) this.#both(leader, other);
+    this.#while(random, () => this.#cluster.network.heal());
+  }
+
+  /** Two sides, and one in the middle that both see. */
+  #bridge(random: SeededRandom): void {
+    const { masters, network } = this.#cluster;
+    const middle = this.#master(random);
+    const left = masters.filter((master) => master !== middle && random.below(2) === 0);
+    const right = masters.filter((master) => master !== middle && !left.includes(master));
+    for (const one of left) for (const other of right) this.#both(one, other);
+    this.#while(random, () => network.heal());
+  }
+
+  #fill(random: SeededRandom): void {
+    const master = this.#master(random);
+    if (master === undefined) return;
+    const { disk } = master;
+    // At first the store only asks to refuse proposals; one in two fills up all the same.
+    disk.nearlyFull = true;
+    if (random.below(2) === 0) disk.full = true;
+    this.#while(random, () => {
+      disk.full = false;
+      disk.nearlyFull = false;
+    });
+  }
+
+  #hang(random: SeededRandom): void {
+    const { world, profile, leader } = this.#cluster;
+    const master = random.below(2) === 0 ? leader : this.#master(random);
+    if (master === undefined) return;
+    master.disk.hungUntilMs = world.time.now() + random.below(5 * profile.timing.electionMs);
+  }
+
+  #pause(random: SeededRandom, timeouts: number): void {
+    const { leader } = this.#cluster;
+    const master = random.below(2) === 0 ? leader : this.#master(random);
+    const process = master?.process;
+    if (process === undefined) return;
+    process.pause();
+    this.#while(random, () => process.resume(), timeouts);
+  }
+
+  #setWallClock(random: SeededRandom): void {
+    const master = this.#master(random);
+    if (master !== undefined) master.machine.wallOffsetMs += (random.below(2_000_001) - 1_000_000) * 1000;
+  }
+
+  /** Not while a store is lost: one more member less, and a quorum would be lost for good. */
+  #changeMembership(): void {
+    if (this.#lost === undefined) this.#operator.changeMembership();
+  }
+
+  #restartAll(): void {
+    for (const master of this.#cluster.masters) master.crash();
+  }
+
+  #sleep(random: SeededRandom): void {
+    const agent = this.#agent(random);
+    if (agent === undefined) return;
+    agent.sleep();
+    this.#while(random, () => agent.wake(), 60);
+  }
+
+  /** Two hosts change addresses. */
+  #swap(random: SeededRandom): void {
+    const one = this.#agent(random);
+    const other = this.#agent(random);
+    if (one === undefined || other === undefined) return;
+    [one.nodeIp, other.nodeIp] = [other.nodeIp, one.nodeIp];
+  }
+
+  #cutClient(random: SeededRandom): void {
+    const agent = this.#agent(random);
+    const { masters, network } = this.#cluster;
+    if (agent === undefined) return;
+    for (const { name } of masters) {
+      network.cut(agent.machine.name, name);
+      network.cut(name, agent.machine.name);
+    }
+    this.#while(random, () => network.heal(), 60);
+  }
+
+  /** A host installed anew, whose operator insists. */
+  #takeOver(random: SeededRandom): void {
+    const agent = this.#agent(random);
+    if (agent === undefined) return;
+    agent.reinstall();
+    agent.takeover = true;
+  }
+
+  /**
+   * A store is gone, or its disk has lied and the newest writes are missing. Only while all others are well, since
+   * what a member has promised is lost with it. It is then removed and comes back as a new member.
+   */
+  #loseStore(random: SeededRandom, tail: boolean): void {
+    if (this.#lost !== undefined) {
+      this.#replace(this.#lost);
+      return;
+    }
+    const { leader, masters, world } = this.#cluster;
+    const work = leader?.work;
+    if (work === undefined) return;
+    const { membership, lastIndex } = work.replica.status();
+    const { voters, votersOutgoing, learners } = membership.confState;
+    const isMember = ({ name }: SimulatedMaster): boolean => membership.members.some((member) => member.name === name);
+    const well = masters.filter((master) => isMember(master) && master.work?.started === true);
+    const complete = well.every((master) => master.durable.lastIndex >= lastIndex && master.disk.failures === 0);
+    if (votersOutgoing.length > 0 || learners.length > 0 || voters.length < 3 || !complete) return;
+    if (well.length < voters.length) return;
+    const victim = well.filter((master) => master !== leader)[random.below(well.length - 1)];
+    if (victim === undefined) return;
+    this.#lost = victim;
+    victim.crash();
+    if (tail) {
+      world.count('tails lost');
+      victim.durable.damaged = true;
+      victim.disk.loseTail(4 + random.below(40));
+      // What is missing may lie above what the identity file knows of: nobody could see it then, so it does not start.
+      victim.down = { kind: 'refused', why: 'its disk has lied' };
+    } else {
+      world.count('disks wiped');
+      victim.replaceDisk();
+      victim.start();
+    }
+  }
+
+  /** First out, then in again: each a step of its own, until it is done. */
+  #replace(master: SimulatedMaster): void {
+    const members = this.#cluster.leader?.work?.replica.status().membership.members ?? [];
+    if (members.length === 0) return;
+    if (members.some(({ name, storeId }) => name === master.name && storeId !== master.durable.head?.storeId)) {
+      this.#operator.expel(master.name);
+    } else if (members.some(({ name }) => name === master.name) && master.durable.damaged) {
+      this.#operator.expel(master.name);
+    } else {
+      if (master.durable.damaged) master.replaceDisk();
+      this.#operator.changeMembership();
+      if (members.some(({ name }) => name === master.name)) this.#lost = undefined;
+    }
+  }
+}
+
+/** Kinds that need long to be got over. */
+const rare: ReadonlySet<FaultKind> = new Set<FaultKind>([
+  ...(['restart-all', 'wall-clock', 'agent-sleep', 'agent-reinstall', 'agent-swap', 'client-cut', 'takeover'] as const),
+  ...(['disk-full', 'release'] as const),
+]);

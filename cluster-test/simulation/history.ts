@@ -1,0 +1,53 @@
+/**
+ * The history of registrations and reads as their callers saw it. The log gives the order in which they took effect, so
+ * linearizable means: what was answered is the state at the revision named, and no call that began after another was
+ * answered has an earlier one.
+ */
+
+import { leaseOf } from '#agent/lease.js';
+import type { RegisterRequest, RegisterResponse } from '#agent/master-api.js';
+import { type PlanChecks, sameBlocks } from '#cluster-test/simulation/plan-checks.js';
+import type { RegistrationWitness } from '#cluster-test/simulation/simulated-agent.js';
+import type { World } from '#cluster-test/simulation/world.js';
+
+export class History implements RegistrationWitness {
+  readonly #world: World;
+  readonly #plan: PlanChecks;
+  /** The newest revision that any caller has seen. */
+  #seen = 0;
+
+  constructor(world: World, plan: PlanChecks) {
+    this.#world = world;
+    this.#plan = plan;
+  }
+
+  /** Before a call: what its answer must not be older than. */
+  asked(): number {
+    return this.#seen;
+  }
+
+  answered(what: string, revision: number, asked: number): void {
+    const stale = () => `${what} was answered with revision ${revision}; ${asked} had been seen before it was asked`;
+    this.#world.check(revision >= asked, 'linearizable history', stale);
+    this.#seen = Math.max(this.#seen, revision);
+  }
+
+  granted(request: RegisterRequest, response: RegisterResponse, asked: number): void {
+    const agentId = request.agentId ?? '';
+    const { epoch, revision, instanceId, vxlan, overlays } = leaseOf(response);
+    this.#world.count('registrations acknowledged');
+    this.#world.trace('granted', epoch, () => `${agentId} at ${revision}`);
+    this.answered(`registration of ${agentId}`, revision, asked);
+    const subnets = overlays.flatMap(({ name, subnet }) => (subnet === '' ? [] : [`${name} ${subnet}`]));
+    const blocks = [`vtep ${vxlan.vtepIp.replace(/\/\d+$/, '')}`, ...subnets];
+    const holding = this.#plan.at(agentId, revision);
+    const same =
+      holding !== undefined &&
+      holding.epoch === epoch &&
+      holding.instanceId === instanceId &&
+      sameBlocks(holding.blocks, blocks);
+    const what = () =>
+      `${agentId} was told ${blocks.join(', ')} at epoch ${epoch}, revision ${revision}; the log has ${JSON.stringify(holding)}`;
+    this.#world.check(same, 'acknowledged allocations survive', what);
+  }
+}

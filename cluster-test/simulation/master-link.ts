@@ -1,0 +1,208 @@
+/**
+ * The masters as an agent reaches them, over the simulated network: the real services answer, and what they refuse
+ * becomes what the agent's gRPC client makes of it. A watch gives the whole plan once, and then is silent.
+ */
+
+import {
+  type KeepAliveResponse,
+  type KeepAliveStream,
+  type LeaveRequest,
+  type MasterApi,
+  MasterError,
+  type MasterErrorKind,
+  type OpenStream,
+  type RegisterRequest,
+  type RegisterResponse,
+  type ReportStatusRequest,
+  type StreamEvents,
+  type WatchRequest,
+  type WatchResponse,
+} from '#agent/master-api.js';
+import type { Method } from '#api/method.js';
+import { type RefusalReason, RefusedError } from '#api/refusal.js';
+import { agentService } from '#api/services.js';
+import type { SimulatedMaster } from '#cluster-test/simulation/simulated-master.js';
+import { clusterId } from '#cluster-test/simulation/simulated-master.js';
+import type { SimulatedNetwork } from '#cluster-test/simulation/simulated-network.js';
+import type { SimulatedProcess } from '#cluster-test/simulation/world.js';
+import { parseKeepAlive } from '#master/office.js';
+import { networkMessage } from '#master/plan-message.js';
+import { toRefusedError } from '#master/refusal-mapping.js';
+import { sublet } from '#proto/sublet.js';
+
+const callTimeoutMs = 5_000;
+/** How many masters a call is tried at. */
+const triesMax = 3;
+
+const kinds: Readonly<Partial<Record<RefusalReason, MasterErrorKind>>> = {
+  aborted: 'aborted',
+  'not-found': 'aborted',
+  'invalid-argument': 'invalid',
+  'already-exists': 'refused',
+  'failed-precondition': 'refused',
+  'resource-exhausted': 'exhausted',
+  overloaded: 'exhausted',
+  'no-space': 'exhausted',
+};
+
+export class MasterLink implements MasterApi {
+  readonly #network: SimulatedNetwork;
+  readonly #process: SimulatedProcess;
+  readonly #masters: () => readonly SimulatedMaster[];
+  #at: number;
+
+  constructor(
+    network: SimulatedNetwork,
+    process: SimulatedProcess,
+    masters: () => readonly SimulatedMaster[],
+    first: number,
+  ) {
+    this.#network = network;
+    this.#process = process;
+    this.#masters = masters;
+    this.#at = first;
+  }
+
+  get current(): string {
+    return this.#master().name;
+  }
+
+  turnFrom(master: string): void {
+    if (this.current === master) this.#at += 1;
+  }
+
+  register(request: RegisterRequest): Promise<RegisterResponse> {
+    return this.#call(agentService.register, request);
+  }
+
+  async reportStatus(request: ReportStatusRequest): Promise<void> {
+    await this.#call(agentService.reportStatus, request);
+  }
+
+  async leave(request: LeaveRequest): Promise<void> {
+    await this.#call(agentService.leave, request);
+  }
+
+  keepAlive(events: StreamEvents<KeepAliveResponse>): KeepAliveStream {
+    const master = this.#master();
+    let over = false;
+    const end = (error: MasterError): void => {
+      if (over) return;
+      over = true;
+      events.ended(error);
+    };
+    return {
+      master: master.name,
+      cancel: () => {
+        over = true;
+      },
+      send: (request) => {
+        this.#ask(master, async (work) => {
+          const { KeepAliveResponse: Response } = sublet.v1;
+          return new Response(await work.keepAlives.keepAlive(parseKeepAlive(request)));
+        }).then(
+          (response) => {
+            if (!over) events.message(response);
+          },
+          (error: unknown) => end(masterError(error)),
+        );
+      },
+    };
+  }
+
+  watch(_: WatchRequest, events: StreamEvents<WatchResponse>): OpenStream {
+    const master = this.#master();
+    let over = false;
+    this.#ask(master, async (work) => {
+      const { network } = work.plan;
+      if (network === undefined) throw new RefusedError('unavailable', 'there is no network yet');
+      return { network: networkMessage(network), revision: work.plan.ipam.revision };
+    }).then(
+      ({ network, revision }) => {
+        const { WatchResponse: Response } = sublet.v1;
+        const messages: sublet.v1.WatchResponse.$Properties[] = [
+          { snapshotBegin: { clusterId, revision } },
+          { snapshotChunk: { network, agents: [] } },
+          { snapshotEnd: { revision } },
+        ];
+        for (const message of messages) if (!over) events.message(Response.decode(Response.encode(message).finish()));
+      },
+      (error: unknown) => {
+        if (!over) events.ended(masterError(error));
+      },
+    );
+    return {
+      master: master.name,
+      cancel: () => {
+        over = true;
+      },
+    };
+  }
+
+  #master(): SimulatedMaster {
+    const masters = this.#masters();
+    const master = masters[this.#at % masters.length];
+    if (master === undefined) throw new Error('there are no masters');
+    return master;
+  }
+
+  /** At one master after the other, with the same request. */
+  async #call<Request, RequestDecoded extends Request, Response, ResponseDecoded extends Response>(
+    method: Method<Request, RequestDecoded, Response, ResponseDecoded>,
+    request: Request,
+  ): Promise<ResponseDecoded> {
+    const bytes = method.request.encode(request).finish();
+    for (let tries = 1; ; tries += 1) {
+      const master = this.#master();
+      try {
+        const response = await this.#ask(master, (work) => {
+          const endpoint = work.endpoints.get(method.path);
+          if (endpoint === undefined) throw new RefusedError('unimplemented', method.path);
+          const deadline = work.process.clock.now() + callTimeoutMs;
+          return work.router.serve(endpoint, bytes, { caller: this.#process.name, deadline, forwarded: false });
+        });
+        return method.response.decode(response);
+      } catch (error) {
+        const told = masterError(error);
+        if (told.kind !== 'unavailable' || tries === triesMax) throw told;
+        this.turnFrom(master.name);
+      }
+    }
+  }
+
+  /** Has `handle` run in the master's process, if the request arrives; the answer comes the same way. */
+  #ask<Answer>(
+    master: SimulatedMaster,
+    handle: (work: NonNullable<SimulatedMaster['work']>) => Promise<Answer>,
+  ): Promise<Answer> {
+    const here = this.#process.machine.name;
+    return new Promise((resolve, reject) => {
+      const answer = (settle: () => void): void => {
+        this.#network.carry(master.name, here, () => this.#process.run(settle));
+      };
+      const unavailable = new RefusedError('unavailable', `${master.name} can't be reached`);
+      this.#process.clock.after(callTimeoutMs, () => reject(unavailable));
+      this.#network.carry(here, master.name, () => {
+        const { work } = master;
+        if (work === undefined || !work.started) {
+          answer(() => reject(unavailable));
+          return;
+        }
+        work.process.run(() => {
+          handle(work).then(
+            (value) => answer(() => resolve(value)),
+            (error: unknown) => answer(() => reject(error)),
+          );
+        });
+      });
+    });
+  }
+}
+
+function masterError(error: unknown): MasterError {
+  if (error instanceof MasterError) return error;
+  const refused = toRefusedError(error, (unexpected) => {
+    throw unexpected;
+  });
+  return new MasterError(kinds[refused.reason] ?? 'unavailable', refused.reason.toUpperCase(), refused.message);
+}

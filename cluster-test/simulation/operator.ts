@@ -1,0 +1,209 @@
+/**
+ * The operator: configures the network, looks at the state, releases who is gone, moves leadership, and adds, promotes,
+ * removes and replaces masters, one step at a time, as somebody with the command line would.
+ */
+
+import { parseCidr4 } from '#address/cidr4.js';
+import { parseOui } from '#address/mac.js';
+import { RefusedError } from '#api/refusal.js';
+import type { Cluster } from '#cluster-test/simulation/cluster.js';
+import type { SimulatedMaster } from '#cluster-test/simulation/simulated-master.js';
+import { Machine, SimulatedProcess } from '#cluster-test/simulation/world.js';
+import type { Action } from '#ipam/command.js';
+import { parseAgentId } from '#ipam/identity.js';
+import { type MembershipChange, MembershipRefusedError } from '#replica/membership-change.js';
+import { ProposeError } from '#replica/replicated-log.js';
+
+/** Masters that there ever are at a time. */
+const mastersMax = 5;
+
+export class Operator {
+  readonly #cluster: Cluster;
+  readonly #process: SimulatedProcess;
+  #configured = false;
+  #changing = false;
+
+  constructor(cluster: Cluster) {
+    this.#cluster = cluster;
+    this.#process = new SimulatedProcess(new Machine(cluster.world, 'operator', 1), 'operator');
+  }
+
+  start(): void {
+    this.#configure();
+    this.#look();
+  }
+
+  /** Until there is a network, whoever leads is told of it. */
+  #configure(): void {
+    const { profile } = this.#cluster;
+    this.#process.clock.after(profile.timing.heartbeatMs * 2, () => {
+      if (this.#configured) return;
+      const settings = {
+        ...{
+          vtepSubnet: parseCidr4('44.128.0.0/27'),
+          vtepSubnet6: undefined,
+          vtepMacOui: parseOui('70:b3:d5:00:00:00'),
+        },
+        ...{ vtepMtu: 0, vni: 1024, vtepName: 'vtep1024', vxlanPort: 64000 },
+        ...{ quarantineMs: profile.quarantineMs, reclaimMs: profile.reclaimMs },
+      };
+      const overlays = [
+        { name: 'one', v4: { subnet: parseCidr4('9.0.0.0/24'), prefix: 28 }, v6: undefined, enabled: true },
+        { name: 'two', v4: { subnet: parseCidr4('9.1.0.0/25'), prefix: 28 }, v6: undefined, enabled: true },
+      ];
+      this.change({ kind: 'configure-network', settings, overlays }, () => {
+        this.#configured = true;
+      });
+      this.#configure();
+    });
+  }
+
+  /** Reads at a master of its choice, as `sublet agents` does. */
+  #look(): void {
+    const { profile, world } = this.#cluster;
+    const random = world.random('reads');
+    this.#process.clock.after(1 + random.below(profile.timing.heartbeatMs * 4), () => {
+      const { atWork } = this.#cluster;
+      const work = atWork[random.below(Math.max(1, atWork.length))];
+      if (work !== undefined) this.#read(work);
+      this.#look();
+    });
+  }
+
+  #read(work: Cluster['atWork'][number]): void {
+    const { history, world } = this.#cluster;
+    const asked = history.asked();
+    work.process.run(() => {
+      work.plan.read(false).then(
+        (ipam) => {
+          world.count('linearizable reads');
+          history.answered(`a read at ${work.process.name}`, ipam.revision, asked);
+        },
+        (error: unknown) => this.#expected(error),
+      );
+    });
+  }
+
+  /** Proposes a change of the plan at the leader, if there is one. */
+  change(action: Action, done: () => void = () => {}): void {
+    const { leader, history, world } = this.#cluster;
+    const work = leader?.work;
+    if (work === undefined) return;
+    const asked = history.asked();
+    work.process.run(() => {
+      work.plan.change({ ...action, wallTime: work.process.machine.wallNow(), by: 'operator' }).then(
+        ({ revision }) => {
+          world.count(`operator: ${action.kind}`);
+          history.answered(action.kind, revision, asked);
+          done();
+        },
+        (error: unknown) => this.#expected(error),
+      );
+    });
+  }
+
+  /** Releases an agent whose host was taken away for good: it comes back, if at all, as a new installation. */
+  release(): void {
+    const { agents, world } = this.#cluster;
+    const random = world.random('release');
+    const gone = agents.filter(({ running }) => !running);
+    const agent = gone[random.below(Math.max(1, gone.length))];
+    if (agent === undefined) return;
+    agent.reinstall();
+    this.change({ kind: 'release', agentIds: [parseAgentId(agent.agentId)], force: true, holders: [] });
+  }
+
+  transfer(): void {
+    const { leader, world } = this.#cluster;
+    const work = leader?.work;
+    if (work === undefined) return;
+    const { members } = work.replica.status().membership;
+    const to = members[world.random('transfer').below(Math.max(1, members.length))];
+    world.count('leadership transfers asked for');
+    work.process.run(() => work.replica.transferLeadership(to?.id));
+  }
+
+  /** One step of changing the membership: whatever the state of the cluster suggests. */
+  changeMembership(): void {
+    const { leader, world } = this.#cluster;
+    const work = leader?.work;
+    if (work === undefined || this.#changing) return;
+    const random = world.random('membership');
+    const { membership, self } = work.replica.status();
+    const { confState, members } = membership;
+    const [learner] = confState.learners;
+    if (learner !== undefined) {
+      this.#change({ kind: 'promote', member: learner });
+      return;
+    }
+    const grow = members.length < 3 || (members.length < mastersMax && random.below(2) === 0);
+    if (grow) {
+      this.#join();
+      return;
+    }
+    const others = members.filter(({ id }) => id !== self.id);
+    const goes = others[random.below(Math.max(1, others.length))];
+    if (goes !== undefined && members.length > 1) this.#change({ kind: 'remove', member: goes.id });
+  }
+
+  /** Removes a member whose store is gone. */
+  expel(name: string): void {
+    const work = this.#cluster.leader?.work;
+    const member = work?.replica.status().membership.members.find((one) => one.name === name);
+    if (member !== undefined) this.#change({ kind: 'remove', member: member.id });
+  }
+
+  #join(): void {
+    const { masters, world, leader } = this.#cluster;
+    const members = leader?.work?.replica.status().membership.members ?? [];
+    const spare =
+      masters.find(({ name }) => !members.some((member) => member.name === name)) ??
+      this.#cluster.addMaster(`m${masters.length + 1}`);
+    this.#prepare(spare);
+    const { head } = spare.durable;
+    if (head === undefined) return;
+    world.count('members that joined');
+    this.#change({ kind: 'add-learner', name: spare.name, peer: spare.peer, storeId: head.storeId });
+  }
+
+  /** A newcomer starts with an empty disk. */
+  #prepare(spare: SimulatedMaster): void {
+    if (spare.durable.head !== undefined && spare.durable.head.generation !== 0) {
+      spare.crash();
+      spare.replaceDisk();
+    }
+    spare.start();
+  }
+
+  #change(change: MembershipChange): void {
+    const { leader, world } = this.#cluster;
+    const work = leader?.work;
+    if (work === undefined) return;
+    this.#changing = true;
+    world.trace('membership change', 0, () => JSON.stringify(change));
+    const ended = (): void => {
+      this.#changing = false;
+    };
+    work.process.onDeath(ended);
+    work.process.run(() => {
+      work.replica.changeMembership(change).then(
+        () => {
+          world.count(`membership: ${change.kind}`);
+          ended();
+        },
+        (error: unknown) => {
+          this.#expected(error);
+          ended();
+        },
+      );
+    });
+  }
+
+  #expected(error: unknown): void {
+    const { world } = this.#cluster;
+    const known =
+      error instanceof ProposeError || error instanceof RefusedError || error instanceof MembershipRefusedError;
+    if (known) world.count('operator: refused or lost');
+    else world.fail('no error that nobody expected', error instanceof Error ? (error.stack ?? '') : String(error));
+  }
+}

@@ -1,0 +1,103 @@
+/** What one seed is about: how large its cluster is, how fast it ticks, what is small, and which faults are on. */
+import { fairWeather, type Weather } from '#cluster-test/simulation/simulated-network.js';
+import type { World } from '#cluster-test/simulation/world.js';
+import type { ReplicaLimits, ReplicaTiming } from '#replica/replica-options.js';
+import type { SeededRandom } from '#replica/testing/seeded-random.js';
+
+/** Every kind of trouble there is; a seed has each with some chance, and one run can be told to leave some out. */
+export const faultKinds = [
+  ...([
+    'loss',
+    'duplication',
+    'reordering',
+    'delay',
+    'one-way-cut',
+    'single-cut',
+    'isolated-leader',
+    'bridge',
+  ] as const),
+  ...(['crash', 'storage-crash', 'disk-error', 'disk-full', 'slow-disk', 'hung-disk', 'lost-tail'] as const),
+  ...(['pause', 'stall', 'clock-rate', 'wall-clock', 'snapshots', 'membership', 'transfer', 'graceful'] as const),
+  ...(['restart-all', 'wiped-disk', 'agent-crash', 'agent-sleep', 'agent-reinstall', 'agent-swap'] as const),
+  ...(['agent-leave', 'client-cut', 'release', 'takeover'] as const),
+] as const;
+export type FaultKind = (typeof faultKinds)[number];
+
+export type Profile = {
+  readonly masters: number;
+  readonly agents: number;
+  /** Clients that only register and leave. */
+  readonly storm: number;
+  readonly timing: ReplicaTiming;
+  readonly limits: Partial<ReplicaLimits>;
+  readonly reclaimMs: number | undefined;
+  readonly quarantineMs: number;
+  readonly weather: Weather;
+  readonly faults: ReadonlySet<FaultKind>;
+  /** The mean time between two faults of one kind, in election timeouts. */
+  readonly calm: number;
+};
+
+/** `only`: these faults and no others; `without`: none of these. */
+export type FaultChoice = { readonly only?: readonly FaultKind[] | undefined; readonly without?: readonly FaultKind[] };
+
+/** Each kind is on in so many of 100 seeds. */
+const onInPercent = 35;
+
+export function profileOf(world: World, choice: FaultChoice): Profile {
+  const random = world.random('profile');
+  const chosen = faultKinds.filter(() => random.below(100) < onInPercent);
+  const calmSeed = random.below(20) === 0;
+  const drawn = choice.only ?? (calmSeed ? [] : chosen);
+  const faults = new Set(drawn.filter((kind) => choice.without?.includes(kind) !== true));
+  const masters = [1, 3, 3, 3, 3, 3, 5, 5][random.below(8)] ?? 3;
+  const timing = timings[random.below(timings.length)] ?? defaultTiming;
+  const reclaims = random.below(3) === 0;
+  const reclaimMs = reclaims ? 60_000 + random.below(120_000) : undefined;
+  return {
+    masters: choice.only === undefined ? masters : Math.max(3, masters),
+    agents: 3 + random.below(5),
+    storm: 4 + random.below(16),
+    timing,
+    limits: limitsOf(random, faults),
+    reclaimMs,
+    // Under a TTL 15 minutes are the least; else it may be short, so that blocks come round again.
+    quarantineMs: reclaims ? 15 * 60_000 : ([10_000, 60_000, 15 * 60_000][random.below(3)] ?? 10_000),
+    weather: weatherOf(random, faults, timing),
+    faults,
+    calm: 3 + random.below(12),
+  };
+}
+
+const defaultTiming: ReplicaTiming = { heartbeatMs: 100, electionMs: 1000 };
+const timings: readonly ReplicaTiming[] = [
+  defaultTiming,
+  defaultTiming,
+  { heartbeatMs: 300, electionMs: 1500 },
+  { heartbeatMs: 1000, electionMs: 10_000 },
+];
+
+function limitsOf(random: SeededRandom, faults: ReadonlySet<FaultKind>): Partial<ReplicaLimits> {
+  const small = random.below(2) === 0;
+  return {
+    compaction: faults.has('snapshots')
+      ? { entriesKept: 1 + random.below(8), compactionStep: 1 + random.below(4) }
+      : { entriesKept: 200, compactionStep: 50 },
+    flushAfterMs: 50 + random.below(1000),
+    ...(small ? { appendsInFlightMax: 2, appendBytesMax: 300, appendBytesInFlightMax: 1000 } : {}),
+    ...(small ? { writes: { entriesPerWriteMax: 3, bytesPerWriteMax: 1000 } } : {}),
+  };
+}
+
+function weatherOf(random: SeededRandom, faults: ReadonlySet<FaultKind>, { electionMs }: ReplicaTiming): Weather {
+  const delayed = faults.has('delay');
+  return {
+    ...fairWeather,
+    jitterMs: 1 + random.below(20),
+    loss: faults.has('loss') ? (1 + random.below(15)) / 100 : 0,
+    duplication: faults.has('duplication') ? (1 + random.below(15)) / 100 : 0,
+    reorders: faults.has('reordering'),
+    spike: delayed ? (1 + random.below(8)) / 100 : 0,
+    spikeMs: delayed ? 100 + random.below(4 * electionMs) : 0,
+  };
+}

@@ -1,0 +1,288 @@
+/**
+ * A disk that fails on purpose, under the real log store: a table of records that survives crashes, and handles that
+ * die with their process. A batch is atomic, as LevelDB's are. What is in flight at a crash is lost or kept, a slot of
+ * the identity file torn, too. After a write that failed, a handle that is used on answers as if all were well, and
+ * what it wrote is gone at the next opening: LevelDB does just that.
+ */
+import type { SimulatedProcess, World } from '#cluster-test/simulation/world.js';
+import type { SeededRandom } from '#replica/testing/seeded-random.js';
+import type { IdentityFile, SlotNumber } from '#storage/identity-file.js';
+import type {
+  KeyRange,
+  KeyValue,
+  KeyValueBackend,
+  KeyValueOperation,
+  KeyValueSnapshot,
+  KeyValueView,
+} from '#storage/key-value.js';
+import type { StoreDisk } from '#storage/key-value-log-store.js';
+
+/** What the disk does with one write. `stored`: the data are there although the write failed. */
+export type WriteFate =
+  | { readonly kind: 'ok'; readonly afterMs: number }
+  | { readonly kind: 'fail'; readonly afterMs: number; readonly code: 'EIO' | 'ENOSPC'; readonly stored: boolean }
+  /** The process dies at this step. */
+  | { readonly kind: 'crash'; readonly afterMs: number; readonly stored: boolean };
+
+export type Slots = readonly [Uint8Array, Uint8Array];
+
+/** Told of everything that becomes durable, in order. */
+export interface DiskWatcher {
+  batch(operations: readonly KeyValueOperation[]): void;
+  slots(slots: Slots): void;
+}
+
+type InFlight = { readonly land: (torn: boolean) => void; readonly tearable: boolean };
+
+export class SimulatedDisk {
+  readonly name: string;
+  readonly #world: World;
+  readonly #random: SeededRandom;
+  readonly #newStoreId: () => string;
+  readonly #inFlight = new Set<InFlight>();
+  table = new Map<string, Uint8Array>();
+  slots: Slots | undefined;
+  watcher: DiskWatcher | undefined;
+  /** Decides about each write. */
+  fate: () => WriteFate = () => ({ kind: 'ok', afterMs: 1 });
+  /** Writes fail with ENOSPC while it is set. */
+  full = false;
+  /** The store is asked to refuse proposals. */
+  nearlyFull = false;
+  /** No write ends before this time. */
+  hungUntilMs = 0;
+  /** Failures that were made on purpose since the disk was last opened. */
+  failures = 0;
+  /** The newest batches, for taking them back. */
+  readonly #undo: { readonly key: string; readonly before: Uint8Array | undefined }[][] = [];
+
+  constructor(world: World, name: string, newStoreId: () => string) {
+    this.#world = world;
+    this.name = name;
+    this.#random = world.random(`disk ${name}`);
+    this.#newStoreId = newStoreId;
+  }
+
+  /** What a process opens. `died` is called when the disk's fate for a write is a crash. */
+  open(process: SimulatedProcess): StoreDisk {
+    this.failures = 0;
+    process.onDeath(() => this.#crash());
+    const handle = new Handle(this, process);
+    return {
+      place: `/${this.name}`,
+      identityFile: this.#identityFile(process),
+      openBackend: () => Promise.resolve(handle),
+      space: {
+        check: () => Promise.resolve(),
+        problem: () => (this.full || this.nearlyFull ? 'the simulated disk is nearly full' : undefined),
+      },
+      clock: process.clock,
+      newStoreId: this.#newStoreId,
+    };
+  }
+
+  /** Takes the newest `count` batches back, as a disk that lied about its syncs does. Returns how many it took. */
+  loseTail(count: number): number {
+    let lost = 0;
+    for (; lost < count; lost += 1) {
+      const undo = this.#undo.pop();
+      if (undo === undefined) break;
+      for (const { key, before } of undo.reverse()) {
+        if (before === undefined) this.table.delete(key);
+        else this.table.set(key, before);
+      }
+    }
+    return lost;
+  }
+
+  apply(operations: readonly KeyValueOperation[]): void {
+    const undo: { key: string; before: Uint8Array | undefined }[] = [];
+    for (const operation of operations) {
+      const key = text(operation.key);
+      undo.push({ key, before: this.table.get(key) });
+      if (operation.type === 'put') this.table.set(key, operation.value);
+      else this.table.delete(key);
+    }
+    this.#undo.push(undo);
+    if (this.#undo.length > undoMax) this.#undo.shift();
+    this.watcher?.batch(operations);
+  }
+
+  /** Carries out one write; resolves in the process when it is durable. */
+  write(process: SimulatedProcess, tearable: boolean, store: (torn: boolean) => void): Promise<void> {
+    return new Promise((resolve, reject) => {
+      if (!process.alive) return;
+      const fate: WriteFate = this.full ? { kind: 'fail', afterMs: 1, code: 'ENOSPC', stored: false } : this.fate();
+      const inFlight: InFlight = { land: store, tearable };
+      this.#inFlight.add(inFlight);
+      const end = (): void => {
+        if (!this.#inFlight.has(inFlight)) return;
+        const { now } = { now: this.#world.time.now() };
+        if (now < this.hungUntilMs) {
+          this.#world.time.after(this.hungUntilMs - now, end);
+          return;
+        }
+        this.#inFlight.delete(inFlight);
+        this.#end(process, fate, store, { resolve, reject });
+      };
+      this.#world.time.after(fate.afterMs, end);
+    });
+  }
+
+  #end(
+    process: SimulatedProcess,
+    fate: WriteFate,
+    store: (torn: boolean) => void,
+    { resolve, reject }: { readonly resolve: () => void; readonly reject: (error: Error) => void },
+  ): void {
+    switch (fate.kind) {
+      case 'ok':
+        store(false);
+        process.run(resolve);
+        return;
+      case 'fail': {
+        this.failures += 1;
+        this.#world.count(fate.code === 'EIO' ? 'disk errors' : 'disk full errors');
+        this.#world.trace('disk failure', this.failures, () => `${this.name} ${fate.code} stored=${fate.stored}`);
+        if (fate.stored) store(false);
+        const error = Object.assign(new Error(`${fate.code}: simulated`), { code: fate.code });
+        process.run(() => reject(error));
+        return;
+      }
+      case 'crash':
+        this.#world.count('crashes at a storage step');
+        this.#world.trace('crash at a storage step', 0, () => `${this.name} stored=${fate.stored}`);
+        if (fate.stored) store(false);
+        process.kill();
+    }
+  }
+
+  /** Each write in flight is lost or kept on its own. */
+  #crash(): void {
+    for (const { land, tearable } of this.#inFlight) {
+      const outcome = this.#random.below(tearable ? 3 : 2);
+      if (outcome === 1) land(false);
+      if (outcome === 2) land(true);
+    }
+    this.#inFlight.clear();
+  }
+
+  #identityFile(process: SimulatedProcess): IdentityFile {
+    return {
+      read: () => Promise.resolve(this.slots),
+      create: (slots) =>
+        this.write(process, false, () => {
+          this.slots = slots;
+          this.watcher?.slots(slots);
+        }),
+      write: (slot, bytes) => this.write(process, true, (torn) => this.#writeSlot(slot, bytes, torn)),
+    };
+  }
+
+  #writeSlot(slot: SlotNumber, bytes: Uint8Array, torn: boolean): void {
+    if (this.slots === undefined) throw new Error(`${this.name} has no identity file`);
+    const now = new Uint8Array(bytes);
+    if (torn) now.set(this.slots[slot].subarray(tornAt), tornAt);
+    this.slots = slot === 0 ? [now, this.slots[1]] : [this.slots[0], now];
+    this.watcher?.slots(this.slots);
+  }
+}
+
+/** Batches that can be taken back. */
+const undoMax = 64;
+/** Where a torn slot goes on with its old content. */
+const tornAt = 100;
+/** Pairs that a scan hands over at once. */
+const scanBatchCount = 256;
+
+class View implements KeyValueView {
+  protected readonly table: () => ReadonlyMap<string, Uint8Array>;
+
+  constructor(table: () => ReadonlyMap<string, Uint8Array>) {
+    this.table = table;
+  }
+
+  get(key: Uint8Array): Promise<Uint8Array | undefined> {
+    return Promise.resolve(this.table().get(text(key)));
+  }
+
+  async *scan(range: KeyRange): AsyncGenerator<readonly KeyValue[], void, undefined> {
+    const table = this.table();
+    const keys = within(table, range);
+    for (let at = 0; at < keys.length; at += scanBatchCount) {
+      yield keys.slice(at, at + scanBatchCount).flatMap((key): KeyValue[] => {
+        const value = table.get(key);
+        return value === undefined ? [] : [[bytes(key), value]];
+      });
+    }
+  }
+
+  keys(range: KeyRange, countMax: number): Promise<readonly Uint8Array[]> {
+    return Promise.resolve(within(this.table(), range).slice(0, countMax).map(bytes));
+  }
+}
+
+class Snapshot extends View implements KeyValueSnapshot {
+  close(): Promise<void> {
+    return Promise.resolve();
+  }
+}
+
+class Handle extends View implements KeyValueBackend {
+  readonly #disk: SimulatedDisk;
+  readonly #process: SimulatedProcess;
+  /** After a failed write: what the handle believes, which the disk never saw. */
+  #believed: Map<string, Uint8Array> | undefined;
+
+  constructor(disk: SimulatedDisk, process: SimulatedProcess) {
+    super(() => this.#believed ?? disk.table);
+    this.#disk = disk;
+    this.#process = process;
+  }
+
+  async write(operations: readonly KeyValueOperation[]): Promise<void> {
+    try {
+      await this.#disk.write(this.#process, false, () => this.#store(operations));
+    } catch (error) {
+      this.#believed ??= new Map(this.#disk.table);
+      throw error;
+    }
+  }
+
+  snapshot(): KeyValueSnapshot {
+    const frozen = new Map(this.table());
+    return new Snapshot(() => frozen);
+  }
+
+  close(): Promise<void> {
+    return Promise.resolve();
+  }
+
+  #store(operations: readonly KeyValueOperation[]): void {
+    if (this.#believed === undefined) {
+      this.#disk.apply(operations);
+      return;
+    }
+    for (const operation of operations) {
+      if (operation.type === 'put') this.#believed.set(text(operation.key), operation.value);
+      else this.#believed.delete(text(operation.key));
+    }
+  }
+}
+
+function within(table: ReadonlyMap<string, Uint8Array>, range: KeyRange): string[] {
+  const from = text(range.from);
+  const to = text(range.to);
+  const keys: string[] = [];
+  for (const key of table.keys()) if (key >= from && key < to) keys.push(key);
+  return keys.sort();
+}
+
+/** One character a byte, so that strings compare as bytes do. */
+function text(key: Uint8Array): string {
+  return Buffer.from(key.buffer, key.byteOffset, key.byteLength).toString('latin1');
+}
+
+function bytes(key: string): Uint8Array {
+  return new Uint8Array(Buffer.from(key, 'latin1'));
+}

@@ -1,0 +1,341 @@
+/**
+ * One master on its machine: the real replica over the real log store on a simulated disk, and above it the real plan,
+ * office, keep-alives and call routing. Only the ports are simulated: peers, disk, clock, and the calls between masters.
+ */
+
+import { RefusedError } from '#api/refusal.js';
+import type { ConsensusChecks } from '#cluster-test/simulation/consensus-checks.js';
+import { DurableState } from '#cluster-test/simulation/durable-state.js';
+import type { PlanChecks } from '#cluster-test/simulation/plan-checks.js';
+import { SimulatedDisk } from '#cluster-test/simulation/simulated-disk.js';
+import { type SimulatedNetwork, SimulatedPeers } from '#cluster-test/simulation/simulated-network.js';
+import { type Machine, SimulatedProcess } from '#cluster-test/simulation/world.js';
+import { commandKinds } from '#ipam/command-codec.js';
+import { Admission, defaultAdmissionLimits } from '#master/admission.js';
+import { agentEndpoints } from '#master/agent-service.js';
+import { CallRouter, type PeerCalls } from '#master/call-router.js';
+import type { Endpoint } from '#master/endpoint.js';
+import { IpamMachine, type PlanOutcome } from '#master/ipam-machine.js';
+import { KeepAliveService } from '#master/keep-alive-service.js';
+import { Leadership } from '#master/leadership.js';
+import { Office } from '#master/office.js';
+import { Plan } from '#master/plan.js';
+import { PlanEncoding } from '#master/plan-encoding.js';
+import { type LogStore, StoreError } from '#replica/log-store.js';
+import type { Founder } from '#replica/peer-network.js';
+import { Replica } from '#replica/replica.js';
+import type { ReplicaEvent } from '#replica/replica-event.js';
+import type { ReplicaLimits, ReplicaTiming } from '#replica/replica-options.js';
+import type { ApplyPosition, RecordChange, StateMachine, StateRecord } from '#replica/state-machine.js';
+import { openLogStore } from '#storage/key-value-log-store.js';
+
+export const clusterId = 'simulated';
+
+export type MasterSettings = {
+  readonly timing: ReplicaTiming;
+  readonly limits: Partial<ReplicaLimits>;
+};
+
+/** What all masters share of the simulation. */
+export type MasterSurroundings = {
+  readonly network: SimulatedNetwork;
+  readonly consensus: ConsensusChecks;
+  readonly plan: PlanChecks;
+  readonly settings: MasterSettings;
+  readonly founders: () => readonly Founder[];
+  readonly masterAt: (peer: string) => SimulatedMaster | undefined;
+};
+
+/** What runs while the process does. */
+export type MasterAtWork = {
+  readonly process: SimulatedProcess;
+  readonly machine: WatchedMachine;
+  readonly replica: Replica<PlanOutcome>;
+  readonly plan: Plan;
+  readonly office: Office;
+  readonly leadership: Leadership;
+  readonly router: CallRouter;
+  readonly keepAlives: KeepAliveService;
+  readonly endpoints: ReadonlyMap<string, Endpoint>;
+  readonly store: LogStore;
+  started: boolean;
+};
+
+/** Why a master does not run; `refused`: its store was not opened, or the cluster does not know it. */
+export type Down = { readonly kind: 'crashed' | 'failed' | 'removed' | 'refused'; readonly why: string };
+
+export class SimulatedMaster {
+  readonly machine: Machine;
+  readonly peer: string;
+  readonly #surroundings: MasterSurroundings;
+  disk: SimulatedDisk;
+  durable: DurableState;
+  work: MasterAtWork | undefined;
+  process: SimulatedProcess | undefined;
+  down: Down | undefined = { kind: 'crashed', why: 'not started yet' };
+  #disks = 0;
+
+  constructor(machine: Machine, surroundings: MasterSurroundings) {
+    this.machine = machine;
+    this.peer = `${machine.name}:7071`;
+    this.#surroundings = surroundings;
+    this.disk = this.#newDisk();
+    this.durable = this.#watchDisk();
+  }
+
+  get name(): string {
+    return this.machine.name;
+  }
+
+  /** Puts an empty disk in. */
+  replaceDisk(): void {
+    const { fate } = this.disk;
+    this.disk = this.#newDisk();
+    this.disk.fate = fate;
+    this.durable = this.#watchDisk();
+  }
+
+  /** Starts a process on the disk. */
+  start(): void {
+    const { world } = this.machine;
+    if (this.process?.alive === true) return;
+    const process = new SimulatedProcess(this.machine, this.name);
+    this.process = process;
+    this.down = undefined;
+    process.onDeath(() => {
+      this.work = undefined;
+      this.down ??= { kind: 'crashed', why: 'killed' };
+    });
+    world.count('master starts');
+    world.trace('starts', this.#disks, () => this.name);
+    process.run(() => {
+      this.#open(process).catch((error: unknown) => this.#notOpened(process, error));
+    });
+  }
+
+  crash(): void {
+    if (this.process?.alive !== true) return;
+    this.machine.world.count('crashes');
+    this.machine.world.trace('crash', 0, () => this.name);
+    this.process.kill();
+  }
+
+  /** SIGTERM: hands over, stops, and ends. */
+  stop(): void {
+    const { work, process } = this;
+    if (work === undefined || process === undefined || !work.started) return;
+    this.machine.world.count('graceful stops');
+    process.run(() => {
+      this.#stop(work).then(
+        () => {
+          this.down ??= { kind: 'crashed', why: 'stopped' };
+          process.kill();
+        },
+        (error: unknown) => this.machine.world.fail('a stop that succeeds', `${this.name}: ${String(error)}`),
+      );
+    });
+  }
+
+  async #stop({ replica, office, leadership, keepAlives, store }: MasterAtWork): Promise<void> {
+    await replica.stop({ transfer: true });
+    keepAlives.stop();
+    office.stop();
+    leadership.stop();
+    try {
+      await store.close();
+    } catch (error) {
+      // A disk that fails while the store is closed loses nothing that was acknowledged.
+      if (this.disk.failures === 0) throw error;
+    }
+  }
+
+  async #open(process: SimulatedProcess): Promise<void> {
+    const store = await openLogStore(this.disk.open(process));
+    if (!process.alive) return;
+    const work = this.#assemble(process, store);
+    this.work = work;
+    await work.replica.start();
+    work.started = true;
+  }
+
+  /** A store that is opened must be whole, unless its disk was made to fail. */
+  #notOpened(process: SimulatedProcess, error: unknown): void {
+    const why = error instanceof Error ? error.message : String(error);
+    const { world } = this.machine;
+    const code = error instanceof StoreError ? error.code : undefined;
+    const expected = this.durable.damaged || this.disk.failures > 0 || /was removed/.test(why);
+    if (!expected) world.fail('a store that opens', `${this.name}: ${error instanceof Error ? error.stack : why}`);
+    const lasting = code === 'corrupt' || code === 'amnesia' || /was removed/.test(why);
+    if (lasting) world.count('stores refused');
+    this.down = { kind: lasting ? 'refused' : 'failed', why };
+    process.kill();
+  }
+
+  #assemble(process: SimulatedProcess, store: LogStore): MasterAtWork {
+    const { network, settings, founders } = this.#surroundings;
+    const { machine } = this;
+    const { world } = machine;
+    const random = world.random(`process ${this.name}`);
+    const { clock } = process;
+    const plan = new WatchedMachine(this.name, this.#surroundings);
+    const replica = new Replica<PlanOutcome>({
+      ...{ name: this.name, clusterId, founders: founders(), store, machine: plan, commandKinds, clock },
+      network: new SimulatedPeers(network, process, this.peer),
+      defer: (run) => process.defer(run),
+      random: (below) => random.below(below),
+      observe: (event) => this.#observe(process, event),
+      ...settings,
+    });
+    const report = (error: unknown): void => {
+      const text = error instanceof Error ? (error.stack ?? error.message) : String(error);
+      world.fail('no error that nobody expected', `${this.name}: ${text}`);
+    };
+    const wallClock = (): number => machine.wallNow();
+    const leadership = new Leadership(replica, clock);
+    const chance = (): number => random.below(1 << 20) / (1 << 20);
+    const office = new Office({
+      ...{ log: replica, machine: plan.real, leadership, clock, wallClock, random: chance, report },
+      electionTimeoutMs: settings.timing.electionMs,
+    });
+    const at: { work: MasterAtWork | undefined } = { work: undefined };
+    const closed = (): string | undefined => (at.work?.started === true ? undefined : 'this master is starting');
+    const peers = this.#peerCalls(process);
+    const limits = { leaderWaitMs: 5_000, defaultTimeoutMs: 10_000 };
+    const router = new CallRouter({ leadership, peers, closed, ...limits, wallClock: () => clock.now(), report });
+    const admission = new Admission(defaultAdmissionLimits);
+    const keepAlives = new KeepAliveService({ office, leadership, router, admission, clock, report });
+    const service = new Plan({ log: replica, machine: plan.real, clock, clusterId });
+    const endpoints = [
+      ...agentEndpoints({ plan: service, office, encoding: new PlanEncoding(), wallClock }),
+      keepAlives.endpoint,
+    ].map((each) => [each.path, each] as const);
+    at.work = {
+      ...{ process, machine: plan, replica, plan: service, office, leadership, router, keepAlives, store },
+      ...{ endpoints: new Map(endpoints), started: false },
+    };
+    return at.work;
+  }
+
+  /** A call handed on to another master, over the network. */
+  #peerCalls(process: SimulatedProcess): PeerCalls {
+    const { network, masterAt } = this.#surroundings;
+    return {
+      call: ({ peer }, path, request, timeoutMs, caller) =>
+        new Promise((resolve, reject) => {
+          const answer = (settle: () => void): void => {
+            network.carry(peer, this.peer, () => process.run(settle));
+          };
+          process.clock.after(timeoutMs, () => reject(new RefusedError('unknown-outcome', `${peer} did not answer`)));
+          network.carry(this.peer, peer, () => {
+            const other = masterAt(peer);
+            const work = other?.work;
+            const endpoint = work?.endpoints.get(path);
+            if (work === undefined || endpoint === undefined) {
+              answer(() => reject(new RefusedError('unavailable', `${peer} is not there`)));
+              return;
+            }
+            work.process.run(() => {
+              const context = { caller, deadline: work.process.clock.now() + timeoutMs, forwarded: true };
+              work.router.serve(endpoint, request, context).then(
+                (response) => answer(() => resolve(response)),
+                (error: unknown) => answer(() => reject(error)),
+              );
+            });
+          });
+        }),
+    };
+  }
+
+  #observe(process: SimulatedProcess, event: ReplicaEvent): void {
+    const { world } = this.machine;
+    switch (event.kind) {
+      case 'fatal': {
+        const expected = this.disk.failures > 0;
+        if (!expected) world.fail('a master that goes on', `${this.name}: ${event.error.stack ?? event.error.message}`);
+        world.count('masters ended by their disk');
+        this.down = { kind: 'failed', why: event.error.message };
+        this.#endSoon(process);
+        return;
+      }
+      case 'removed':
+        world.count('members removed');
+        this.down = { kind: 'removed', why: event.message };
+        this.#endSoon(process);
+        return;
+      case 'bootstrap-problem':
+        if (event.problem.code !== 'wiped') return;
+        world.count('wiped members refused');
+        this.down = { kind: 'refused', why: event.problem.message };
+        this.#endSoon(process);
+        return;
+      case 'snapshot-installed':
+        world.count('snapshots installed');
+        return;
+      case 'snapshot-failed':
+        world.count('snapshots that broke off');
+        return;
+      case 'membership':
+        world.count('mark: membership applied');
+        if (event.membership.confState.votersOutgoing.length > 0) world.count('mark: joint configuration applied');
+        return;
+      case 'disk-hangs':
+        world.count('mark: disk hangs noticed');
+        if (event.handsOverTo !== undefined) world.count('mark: leader with a hanging disk hands over');
+        return;
+      case 'paused':
+        world.count('mark: pause noticed');
+        return;
+      default:
+    }
+  }
+
+  /** Not at once: the code that observed it is still at work. */
+  #endSoon(process: SimulatedProcess): void {
+    this.machine.world.time.after(0, () => process.kill());
+  }
+
+  #newDisk(): SimulatedDisk {
+    const { world, name } = this.machine;
+    this.#disks += 1;
+    const ids = world.random(`store ids ${name}`);
+    const hex = () => ids.below(0x10000).toString(16).padStart(4, '0');
+    return new SimulatedDisk(world, name, () => Array.from({ length: 8 }, hex).join(''));
+  }
+
+  #watchDisk(): DurableState {
+    const { consensus } = this.#surroundings;
+    const durable = new DurableState(this.machine.world, this.name, consensus);
+    this.disk.watcher = durable;
+    consensus.forget(this.name);
+    const confState = () => (this.work?.started === true ? this.work.replica.status().membership.confState : undefined);
+    consensus.add(this.name, { durable, confState });
+    return durable;
+  }
+}
+
+/** The address plan as the replica drives it, with the checks looking on. */
+export class WatchedMachine implements StateMachine<PlanOutcome> {
+  readonly real = new IpamMachine();
+  readonly #name: string;
+  readonly #checks: Pick<MasterSurroundings, 'consensus' | 'plan'>;
+
+  constructor(name: string, checks: Pick<MasterSurroundings, 'consensus' | 'plan'>) {
+    this.#name = name;
+    this.#checks = checks;
+  }
+
+  apply(
+    command: Uint8Array,
+    at: ApplyPosition,
+  ): { readonly output: PlanOutcome; readonly changes: readonly RecordChange[] } {
+    const applied = this.real.apply(command, at);
+    this.#checks.consensus.applied(this.#name, at.index, at.term);
+    this.#checks.plan.applied(this.#name, command, at, applied.output, this.real.ipam);
+    return applied;
+  }
+
+  async restore(records: AsyncIterable<readonly StateRecord[]>, at: ApplyPosition): Promise<void> {
+    await this.real.restore(records, at);
+    this.#checks.plan.restored(this.#name, at.index, this.real.ipam);
+  }
+}

@@ -1,0 +1,287 @@
+/**
+ * The network between machines: messages take a while, are lost, doubled and overtaken, and links are cut in one
+ * direction or both. It carries anything; peers' messages and streamed snapshots have their own ways on top of it.
+ */
+import type { SimulatedProcess, World } from '#cluster-test/simulation/world.js';
+import type { MemberId } from '#raft/entry.js';
+import type { PeerMessage, SnapshotMessage } from '#raft/message.js';
+import type { SnapshotSource } from '#replica/log-store.js';
+import type { Membership } from '#replica/membership.js';
+import type { MemberHello, PeerHandler, PeerNetwork } from '#replica/peer-network.js';
+import type { StateRecord } from '#replica/state-machine.js';
+import type { SeededRandom } from '#replica/testing/seeded-random.js';
+
+/** How messages fare; all of them chances from 0 to 1, and ms. */
+export type Weather = {
+  readonly delayMs: number;
+  readonly jitterMs: number;
+  readonly loss: number;
+  readonly duplication: number;
+  /** A message is held up for up to `spikeMs`. */
+  readonly spike: number;
+  readonly spikeMs: number;
+  /** Later messages may overtake earlier ones of the same link. */
+  readonly reorders: boolean;
+};
+
+export const fairWeather: Weather = {
+  ...{ delayMs: 1, jitterMs: 2, loss: 0, duplication: 0, spike: 0, spikeMs: 0, reorders: false },
+};
+
+/** Bytes in one chunk of a snapshot: small, so that there are several. */
+const chunkBytes = 1024;
+/** Without a next chunk for so long a transfer is given up. */
+const chunkTimeoutMs = 5_000;
+const helloTimeoutMs = 1_000;
+
+export class SimulatedNetwork {
+  readonly world: World;
+  weather: Weather = fairWeather;
+  readonly #random: SeededRandom;
+  readonly #cuts = new Set<string>();
+  readonly #lastArrivalMs = new Map<string, number>();
+  readonly #peers = new Map<string, SimulatedPeers>();
+  /** Sees every message of a peer when it leaves. */
+  onSend: (from: string, message: PeerMessage) => void = () => {};
+
+  constructor(world: World) {
+    this.world = world;
+    this.#random = world.random('network');
+  }
+
+  cut(from: string, to: string): void {
+    this.#cuts.add(`${from}>${to}`);
+  }
+
+  heal(): void {
+    this.#cuts.clear();
+  }
+
+  isCut(from: string, to: string): boolean {
+    return this.#cuts.size > 0 && this.#cuts.has(`${from}>${to}`);
+  }
+
+  /** Has `arrive` called when the message arrives, if it does, or more than once. False: it surely never leaves. */
+  carry(from: string, to: string, arrive: () => void): boolean {
+    if (this.isCut(from, to)) return false;
+    const { loss, duplication } = this.weather;
+    if (loss > 0 && this.#random.chance(loss)) {
+      this.world.count('messages lost');
+      return true;
+    }
+    this.#deliver(from, to, arrive);
+    if (duplication > 0 && this.#random.chance(duplication)) {
+      this.world.count('messages doubled');
+      this.#deliver(from, to, arrive);
+    }
+    return true;
+  }
+
+  #deliver(from: string, to: string, arrive: () => void): void {
+    const { delayMs, jitterMs, spike, spikeMs, reorders } = this.weather;
+    let delay = delayMs + (jitterMs > 0 ? this.#random.below(jitterMs * 8 + 1) / 8 : 0);
+    if (spike > 0 && this.#random.chance(spike)) delay += this.#random.below(spikeMs);
+    const link = `${from}>${to}`;
+    const { time } = this.world;
+    let atMs = time.now() + delay;
+    if (!reorders) {
+      atMs = Math.max(atMs, this.#lastArrivalMs.get(link) ?? 0);
+      this.#lastArrivalMs.set(link, atMs);
+    }
+    time.after(atMs - time.now(), () => {
+      if (!this.isCut(from, to)) arrive();
+    });
+  }
+
+  attach(address: string, peers: SimulatedPeers): void {
+    this.#peers.set(address, peers);
+  }
+
+  detach(address: string, peers: SimulatedPeers): void {
+    if (this.#peers.get(address) === peers) this.#peers.delete(address);
+  }
+
+  peersAt(address: string): SimulatedPeers | undefined {
+    return this.#peers.get(address);
+  }
+}
+
+/** One process's way to its peers. */
+export class SimulatedPeers implements PeerNetwork {
+  readonly #network: SimulatedNetwork;
+  readonly #process: SimulatedProcess;
+  /** HOST:PORT; the host part is the machine's name. */
+  readonly #address: string;
+  #handler: PeerHandler | undefined;
+  #self: MemberId | undefined;
+  #membership: Membership | undefined;
+
+  constructor(network: SimulatedNetwork, process: SimulatedProcess, address: string) {
+    this.#network = network;
+    this.#process = process;
+    this.#address = address;
+    process.onDeath(() => network.detach(address, this));
+  }
+
+  start(handler: PeerHandler): Promise<void> {
+    this.#handler = handler;
+    this.#network.attach(this.#address, this);
+    return Promise.resolve();
+  }
+
+  setMembership(self: MemberId, membership: Membership): void {
+    this.#self = self;
+    this.#membership = membership;
+  }
+
+  send(message: PeerMessage): void {
+    const { world } = this.#network;
+    if (!this.#process.alive) return;
+    this.#network.onSend(this.#process.machine.name, message);
+    const to = this.#addressOf(message.to);
+    if (to === undefined) return;
+    const { clusterId } = this.#membership ?? {};
+    const left = this.#network.carry(this.#address, to, () => {
+      const receiver = this.#network.peersAt(to);
+      if (receiver === undefined) {
+        this.#process.run(() => this.#handler?.unreachable(message.to));
+        return;
+      }
+      world.trace(message.kind, message.term, () => `${this.#address}>${to} ${describe(message)}`);
+      receiver.#process.run(() => receiver.#take(message, clusterId));
+    });
+    if (!left) world.time.after(1, () => this.#process.run(() => this.#handler?.unreachable(message.to)));
+  }
+
+  hello(address: string): Promise<MemberHello> {
+    return new Promise((resolve, reject) => {
+      const back = (hello: MemberHello): void => {
+        this.#network.carry(address, this.#address, () => this.#process.run(() => resolve(hello)));
+      };
+      this.#network.carry(this.#address, address, () => {
+        const asked = this.#network.peersAt(address);
+        if (asked === undefined) return;
+        asked.#process.run(() => {
+          if (asked.#handler !== undefined) back(asked.#handler.hello());
+        });
+      });
+      this.#process.clock.after(helloTimeoutMs, () => reject(new Error(`${address} does not answer`)));
+    });
+  }
+
+  stop(): Promise<void> {
+    this.#network.detach(this.#address, this);
+    this.#handler = undefined;
+    return Promise.resolve();
+  }
+
+  /** Streams `source` to the receiver, who pulls; either end may die, and any chunk may be lost for good. */
+  sendSnapshot(message: SnapshotMessage, source: SnapshotSource): Promise<void> {
+    const to = this.#addressOf(message.to);
+    if (to === undefined) return Promise.reject(new Error(`member ${message.to} is not known`));
+    const { world } = this.#network;
+    return new Promise((resolve, reject) => {
+      const fail = (why: string): void => this.#process.run(() => reject(new Error(why)));
+      const finish = (error: Error | undefined): void => {
+        const told = this.#network.carry(to, this.#address, () =>
+          this.#process.run(() => (error === undefined ? resolve() : reject(error))),
+        );
+        if (!told) world.time.after(chunkTimeoutMs, () => fail(`${to} is cut off`));
+      };
+      let begun = false;
+      const left = this.#network.carry(this.#address, to, () => {
+        if (begun) return;
+        begun = true;
+        const receiver = this.#network.peersAt(to);
+        if (receiver === undefined) {
+          fail(`${to} does not listen`);
+          return;
+        }
+        receiver.#process.onDeath(() => fail(`${to} is gone`));
+        receiver.#process.run(() => {
+          const chunks = this.#pull(source, receiver);
+          receiver.#receive(message, source.meta, chunks).then(
+            () => finish(undefined),
+            (error: unknown) => finish(error instanceof Error ? error : new Error(String(error))),
+          );
+        });
+      });
+      if (!left) world.time.after(1, () => fail(`${to} is cut off`));
+      // A lost request or answer would leave the sender waiting.
+      world.time.after(transferTimeoutMs, () => fail(`the transfer to ${to} took too long`));
+    });
+  }
+
+  /** Runs in the receiver; each chunk is fetched from the sender. */
+  async *#pull(
+    source: SnapshotSource,
+    receiver: SimulatedPeers,
+  ): AsyncGenerator<readonly StateRecord[], void, undefined> {
+    const chunks = source.chunks(chunkBytes)[Symbol.asyncIterator]();
+    for (;;) {
+      const next = await this.#fetch(chunks, receiver);
+      if (next.done === true) return;
+      yield next.value;
+    }
+  }
+
+  #fetch(
+    chunks: AsyncIterator<readonly StateRecord[]>,
+    receiver: SimulatedPeers,
+  ): Promise<IteratorResult<readonly StateRecord[]>> {
+    return new Promise((resolve, reject) => {
+      const give = (next: IteratorResult<readonly StateRecord[]>): void => {
+        this.#network.carry(this.#address, receiver.#address, () => receiver.#process.run(() => resolve(next)));
+      };
+      const giveUp = (why: string): void => receiver.#process.run(() => reject(new Error(why)));
+      // A stream delivers each request once, whatever its packets suffer.
+      let asked = false;
+      this.#network.carry(receiver.#address, this.#address, () =>
+        this.#process.run(() => {
+          if (asked) return;
+          asked = true;
+          chunks.next().then(give, (error: unknown) => giveUp(String(error)));
+        }),
+      );
+      this.#network.world.time.after(chunkTimeoutMs, () => giveUp('no chunk came'));
+    });
+  }
+
+  /** A message arrives. One that is not for this member of this cluster is refused, as a connection would be. */
+  #take(message: PeerMessage, clusterId: string | undefined): void {
+    if (message.to === this.#self && clusterId === this.#membership?.clusterId) this.#handler?.receive(message);
+  }
+
+  #receive(...args: Parameters<PeerHandler['receiveSnapshot']>): Promise<void> {
+    const { clusterId } = args[1].membership;
+    if (args[0].to !== this.#self || clusterId !== this.#membership?.clusterId) {
+      return Promise.reject(new Error('the snapshot is for somebody else'));
+    }
+    return this.#handler?.receiveSnapshot(...args) ?? Promise.reject(new Error('nobody listens'));
+  }
+
+  #addressOf(member: MemberId): string | undefined {
+    return this.#membership?.members.find(({ id }) => id === member)?.peer;
+  }
+}
+
+const transferTimeoutMs = 60_000;
+
+function describe(message: PeerMessage): string {
+  switch (message.kind) {
+    case 'append':
+      return `after ${message.index}/${message.logTerm} entries ${message.entries.length} commit ${message.commit}`;
+    case 'append-response':
+      return `${message.reject ? 'rejects' : 'has'} ${message.index}`;
+    case 'vote':
+    case 'pre-vote':
+      return `last ${message.index}/${message.logTerm}${message.transfer ? ' transfer' : ''}`;
+    case 'vote-response':
+    case 'pre-vote-response':
+      return message.reject ? 'no' : 'yes';
+    case 'heartbeat':
+      return `commit ${message.commit} round ${message.context}`;
+    default:
+      return '';
+  }
+}

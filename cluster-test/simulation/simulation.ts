@@ -1,0 +1,152 @@
+/**
+ * One run: a whole cluster in one process and virtual time, decided by one seed. Trouble for most of its events, then
+ * healing, after which everything must come right within a bounded time.
+ */
+import { Cluster } from '#cluster-test/simulation/cluster.js';
+import { Faults } from '#cluster-test/simulation/faults.js';
+import { Operator } from '#cluster-test/simulation/operator.js';
+import { type FaultChoice, type FaultKind, type Profile, profileOf } from '#cluster-test/simulation/profile.js';
+import { Violation, World } from '#cluster-test/simulation/world.js';
+
+export type SimulationOptions = {
+  readonly seed: number;
+  /** Events to work off; healing and coming right need some more. */
+  readonly events: number;
+  readonly choice?: FaultChoice;
+  readonly log?: ((line: string) => void) | undefined;
+};
+
+export type SimulationResult = {
+  readonly seed: number;
+  readonly events: number;
+  readonly simulatedMs: number;
+  readonly traceHash: string;
+  readonly violation: Violation | undefined;
+  readonly faults: readonly FaultKind[];
+  readonly counts: ReadonlyMap<string, number>;
+};
+
+/** Events between two looks at everything. */
+const fullEvery = 1000;
+/** The part of the events that are full of trouble. */
+const troubledShare = 0.8;
+/** After healing: until there is a leader, and until all are the same; in election timeouts. */
+const leaderWithin = 10;
+const convergedWithin = 60;
+
+export async function simulate(options: SimulationOptions): Promise<SimulationResult> {
+  const world = new World(options.seed, options.log);
+  const simulation = new Simulation(world, options);
+  const unhandled = (error: unknown): void => {
+    world.fail(
+      'no error that nobody expected',
+      error instanceof Error ? (error.stack ?? error.message) : String(error),
+    );
+  };
+  process.on('unhandledRejection', unhandled);
+  try {
+    await simulation.run();
+    // Rejections that nobody handled are told at the end of this turn.
+    await new Promise((resolve) => setImmediate(resolve));
+  } finally {
+    process.off('unhandledRejection', unhandled);
+  }
+  return {
+    ...{ seed: options.seed, events: world.time.events, simulatedMs: world.time.now() },
+    ...{ traceHash: world.traceHash, violation: world.violation, counts: world.counts },
+    faults: [...simulation.profile.faults],
+  };
+}
+
+class Simulation {
+  readonly profile: Profile;
+  readonly #world: World;
+  readonly #events: number;
+  readonly #cluster: Cluster;
+  readonly #faults: Faults;
+  readonly #operator: Operator;
+  #nextFull = fullEvery;
+
+  constructor(world: World, { events, choice = {} }: SimulationOptions) {
+    this.#world = world;
+    this.#events = events;
+    this.profile = profileOf(world, choice);
+    this.#cluster = new Cluster(world, this.profile);
+    this.#operator = new Operator(this.#cluster);
+    this.#faults = new Faults(this.#cluster, this.#operator);
+  }
+
+  async run(): Promise<void> {
+    const { time } = this.#world;
+    try {
+      this.#cluster.start();
+      this.#operator.start();
+      this.#faults.start();
+      const troubled = Math.floor(this.#events * troubledShare);
+      await time.work(() => this.#goesOn(() => time.events < troubled));
+      this.#faults.heal();
+      this.#world.trace('healed', 0);
+      await this.#comesRight('a leader after healing', leaderWithin, () => this.#cluster.leader !== undefined);
+      await this.#comesRight('convergence after healing', convergedWithin, () => this.#converged());
+      if (this.#world.violation === undefined) this.#cluster.full();
+    } catch (error) {
+      if (error instanceof Violation) this.#world.fail(error.invariant, error.message);
+      else throw error;
+    }
+  }
+
+  async #comesRight(what: string, timeouts: number, right: () => boolean): Promise<void> {
+    const { time } = this.#world;
+    const untilMs = time.now() + timeouts * this.profile.timing.electionMs + extraMs;
+    let came = false;
+    await time.work(() =>
+      this.#goesOn(() => {
+        came = right();
+        return !came && time.now() < untilMs;
+      }),
+    );
+    this.#world.check(came, what, () => this.#picture());
+  }
+
+  #goesOn(more: () => boolean): boolean {
+    const { time, violation } = this.#world;
+    if (violation !== undefined) return false;
+    if (time.events >= this.#nextFull) {
+      this.#nextFull = time.events + fullEvery;
+      this.#cluster.full();
+    }
+    return more();
+  }
+
+  /** All members that can run do, and have applied the same. */
+  #converged(): boolean {
+    const work = this.#cluster.leader?.work;
+    if (work === undefined) return false;
+    const { membership, appliedIndex, lastIndex } = work.replica.status();
+    if (appliedIndex !== lastIndex) return false;
+    return membership.members.every(({ name, id }) => {
+      const master = this.#cluster.masters.find((one) => one.name === name);
+      if (master === undefined || master.down?.kind === 'refused') return true;
+      if (master.durable.head?.memberId !== undefined && master.durable.head.memberId !== id) return true;
+      if (master.work?.started !== true) return false;
+      // The load goes on, so a follower may be a little behind.
+      return master.work.replica.status().appliedIndex >= appliedIndex - 5;
+    });
+  }
+
+  #picture(): string {
+    const lines = this.#cluster.masters.map((master) => {
+      if (master.work?.started !== true) {
+        return `${master.name} down (${master.down?.kind ?? 'starting'}: ${master.down?.why ?? ''})`;
+      }
+      const { role, term, appliedIndex, commitIndex, lastIndex, membership } = master.work.replica.status();
+      const { voters, votersOutgoing, learners } = membership.confState;
+      const configuration = `voters ${voters.join(',')}/${votersOutgoing.join(',')} learners ${learners.join(',')}`;
+      return `${master.name} ${role} term ${term} applied ${appliedIndex} commit ${commitIndex} last ${lastIndex} ${configuration}`;
+    });
+    return `within the time allowed there was none:\n  ${lines.join('\n  ')}`;
+  }
+}
+
+/** For the supervisor to start what is down, and for timers of clocks that are slow. */
+const extraMs = 6000;
