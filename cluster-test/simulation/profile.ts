@@ -81,8 +81,12 @@ function limitsOf(random: SeededRandom, faults: ReadonlySet<FaultKind>): Partial
   const small = random.below(2) === 0;
   return {
     compaction: faults.has('snapshots')
-      ? { entriesKept: 1 + random.below(8), compactionStep: 1 + random.below(4) }
-      : { entriesKept: 200, compactionStep: 50 },
+      ? {
+          entriesKept: 1 + random.below(8),
+          compactionStep: 1 + random.below(4),
+          entriesKeptForPeersMax: 8 + random.below(20),
+        }
+      : { entriesKept: 200, compactionStep: 50, entriesKeptForPeersMax: 2000 },
     flushAfterMs: 50 + random.below(1000),
     ...(small ? { appendsInFlightMax: 2, appendBytesMax: 300, appendBytesInFlightMax: 1000 } : {}),
     ...(small ? { writes: { entriesPerWriteMax: 3, bytesPerWriteMax: 1000 } } : {}),
