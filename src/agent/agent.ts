@@ -51,6 +51,7 @@ export class Agent {
   /** The masters have said that the lease is not the newest. */
   #fenced = false;
   #stopped = false;
+  #reachable = true;
   #cacheError = '';
   #hostError = '';
   #termSavedAtMs = Number.NEGATIVE_INFINITY;
@@ -111,7 +112,8 @@ export class Agent {
   /** What is wrong in the agent itself, for the status. */
   get troubles(): readonly string[] {
     const cache = (error: string): string => (error === '' ? '' : `the cache can't be written: ${error}`);
-    const all = [cache(this.#cacheError), cache(this.#peerCache.error), this.#hostError];
+    const lost = this.#reachable ? '' : 'peers do not route here: another agent has taken node_ip over';
+    const all = [lost, cache(this.#cacheError), cache(this.#peerCache.error), this.#hostError];
     return all.filter((trouble) => trouble !== '');
   }
 
@@ -254,6 +256,7 @@ export class Agent {
 
   #onTable(change: Exclude<TableChange, 'nothing'>): void {
     this.#peerCache.changed(change);
+    this.#checkReachable();
     if (change === 'position') return;
     this.#updateHost();
     const { network, clusterId, revision } = this.table;
@@ -264,6 +267,15 @@ export class Agent {
     } else if (revision > lease.revision && asksForMore(lease, network)) {
       this.registration.beginLater('the network has changed', between(0, networkChangeJitterMs, this.#options.random));
     }
+  }
+
+  /** Who has lost its node address asks for it: it gets it back, or is told who has it. */
+  #checkReachable(): void {
+    const { selfReachable } = this.table;
+    if (selfReachable === this.#reachable) return;
+    this.#reachable = selfReachable;
+    if (selfReachable || this.#source !== 'masters') return;
+    this.registration.begin('another agent has taken the node address over');
   }
 
   #useCache(): void {

@@ -24,7 +24,12 @@ export class WatchProtocolError extends Error {
 /** What a message changed. `position`: only the revision. */
 export type TableChange = 'nothing' | 'position' | 'peers' | 'network';
 
-type Staged = { readonly clusterId: string; readonly peers: Map<string, Peer>; network: Network | undefined };
+type Staged = {
+  readonly clusterId: string;
+  readonly peers: Map<string, Peer>;
+  network: Network | undefined;
+  selfReachable: boolean;
+};
 
 export class PeerTable {
   readonly #self: string;
@@ -33,6 +38,7 @@ export class PeerTable {
   #network: Network | undefined;
   #peers = new Map<string, Peer>();
   #staged: Staged | undefined;
+  #selfReachable = true;
 
   /** `self` is this agent's id: it is no peer of its own. */
   constructor(self: string, picture?: PeerPicture) {
@@ -55,6 +61,11 @@ export class PeerTable {
 
   get size(): number {
     return this.#peers.size;
+  }
+
+  /** False while another agent has this one's node address, so that nobody routes to it. */
+  get selfReachable(): boolean {
+    return this.#selfReachable;
   }
 
   get network(): Network | undefined {
@@ -85,7 +96,12 @@ export class PeerTable {
   /** @throws WatchProtocolError */
   take(message: WatchResponse): TableChange {
     if (message.snapshotBegin) {
-      this.#staged = { clusterId: message.snapshotBegin.clusterId ?? '', peers: new Map(), network: undefined };
+      this.#staged = {
+        clusterId: message.snapshotBegin.clusterId ?? '',
+        peers: new Map(),
+        network: undefined,
+        selfReachable: true,
+      };
       return 'nothing';
     }
     if (message.snapshotChunk) return this.#takeChunk(message.snapshotChunk);
@@ -99,7 +115,10 @@ export class PeerTable {
     const staged = this.#staged;
     if (staged === undefined) throw new WatchProtocolError('a chunk of a snapshot came without its begin');
     if (network) staged.network = networkOf(network);
-    for (const agent of agents ?? []) this.#put(staged.peers, agent);
+    for (const agent of agents ?? []) {
+      if (agent.agentId === this.#self) staged.selfReachable = agent.reachable ?? false;
+      else put(staged.peers, agent);
+    }
     return 'nothing';
   }
 
@@ -111,6 +130,7 @@ export class PeerTable {
     this.#revision = revision;
     this.#network = staged.network;
     this.#peers = staged.peers;
+    this.#selfReachable = staged.selfReachable;
     return 'network';
   }
 
@@ -131,7 +151,11 @@ export class PeerTable {
   }
 
   #changePeer({ agentChanged, agentRemoved }: sublet.v1.Change.$Properties): boolean {
-    if (agentChanged) return this.#put(this.#peers, agentChanged);
+    if (agentChanged?.agentId === this.#self) {
+      this.#selfReachable = agentChanged.reachable ?? false;
+      return false;
+    }
+    if (agentChanged) return put(this.#peers, agentChanged);
     return this.#peers.delete(agentRemoved ?? '');
   }
 
@@ -141,18 +165,17 @@ export class PeerTable {
     this.#revision = revision;
     return change;
   }
+}
 
-  /** Whether anything that a host sees has changed. */
-  #put(peers: Map<string, Peer>, agent: sublet.v1.Agent.$Properties): boolean {
-    const agentId = agent.agentId ?? '';
-    if (agentId === this.#self) return false;
-    const peer = peerOf(agent);
-    if (peer === undefined) return peers.delete(agentId);
-    const before = peers.get(agentId);
-    if (before !== undefined && JSON.stringify(before) === JSON.stringify(peer)) return false;
-    peers.set(agentId, peer);
-    return true;
-  }
+/** Whether anything that a host sees has changed. */
+function put(peers: Map<string, Peer>, agent: sublet.v1.Agent.$Properties): boolean {
+  const agentId = agent.agentId ?? '';
+  const peer = peerOf(agent);
+  if (peer === undefined) return peers.delete(agentId);
+  const before = peers.get(agentId);
+  if (before !== undefined && JSON.stringify(before) === JSON.stringify(peer)) return false;
+  peers.set(agentId, peer);
+  return true;
 }
 
 /** Undefined for an agent whose node address another has taken over: nothing is sent to it. */

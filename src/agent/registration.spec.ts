@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { MasterError } from '#agent/master-api.js';
 import { AgentWorld } from '#agent/testing/agent-world.js';
-import { aborted, grant, invalid, refused, unavailable } from '#agent/testing/fake-masters.js';
+import { aborted, agentMessage, changes, grant, invalid, refused, unavailable } from '#agent/testing/fake-masters.js';
 
 describe('registration of an agent', () => {
   let world: AgentWorld;
@@ -134,6 +134,24 @@ describe('registration of an agent', () => {
         [2, '10.0.0.77'],
       ],
     );
+  });
+
+  it('asks for its node address when another agent has taken it over, and says so meanwhile', async () => {
+    const agent = world.start();
+    await world.time.runFor(1_000);
+    world.masters.onRegister = () => refused;
+    world.masters.lastWatch.send(changes(101, { agentChanged: { ...agentMessage('a', 1), reachable: false } }));
+    await world.time.runFor(400);
+    assert.equal(world.masters.registers.length, 2);
+    assert.match(agent.troubles.join(), /another agent has taken node_ip over/);
+    assert.equal(world.host.last()?.leaseValid, true);
+    world.masters.onRegister = (request) => grant(request, { revision: 102 });
+    await world.time.runFor(2_000);
+    world.masters.lastWatch.send(changes(102, { agentChanged: agentMessage('a', 1) }));
+    await world.time.runFor(60_000);
+    assert.deepEqual(agent.troubles, []);
+    assert.equal(agent.registration.state.kind, 'registered');
+    assert.equal(world.masters.registers.length, 3);
   });
 
   it('asks again with a higher sequence when its retry was overtaken', async () => {
