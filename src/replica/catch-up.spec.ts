@@ -153,6 +153,27 @@ describe('catching up', () => {
     assert.ok(leader.replica.status().lastIndex - leader.replica.status().firstIndex < 50, 'compaction goes on');
   });
 
+  it('by snapshot replaces what the follower had applied and not stored yet', async () => {
+    const cluster = await TestCluster.start({ limits: { ...limits, flushAfterMs: 60_000 } });
+    const cut = cluster.follower();
+    await fill(cluster, 50);
+    await cluster.time.runFor(150);
+    assert.ok((cut.disk.content.applied?.index ?? 0) < cut.replica.status().appliedIndex);
+    cluster.hub.isolate(
+      cut.peer,
+      cluster.members.map(({ peer }) => peer),
+    );
+    await fill(cluster, 1200);
+    await cluster.time.runFor(1000);
+    cluster.hub.heal();
+    await cluster.time.runUntil(() => cut.replica.status().snapshotsInstalled === 1, 20_000, 'the snapshot');
+    await fill(cluster, 50);
+    await cluster.converged();
+    cluster.restart(cut);
+    await cluster.converged();
+    sameText(cluster);
+  });
+
   it('closes what it read a snapshot from, whatever became of it', async () => {
     const cluster = await TestCluster.start({ limits });
     const away = cluster.follower();

@@ -161,6 +161,23 @@ describe('leadership', () => {
     assert.deepEqual(cluster.promises.violations, []);
   });
 
+  it('is not taken over by a member whose disk hangs', async () => {
+    const cluster = await TestCluster.start();
+    const leader = await cluster.leader();
+    const sick = cluster.follower();
+    await cluster.commit(leader, 'one');
+    await cluster.time.runFor(200);
+    // It has acknowledged all there is; the write that hangs is that of what it applied.
+    sick.disk.fate = () => ({ kind: 'hang' });
+    await cluster.time.runFor(4000);
+    const { term } = leader.replica.status();
+    leader.replica.transferLeadership(sick.disk.memberId);
+    await cluster.time.runFor(2000);
+    assert.ok(sick.events.some((event) => event.kind === 'message-refused' && /disk hangs/.test(event.reason)));
+    assert.equal(leader.replica.status().term, term);
+    assert.equal((await cluster.commit(leader, 'two')).output, '2: two');
+  });
+
   for (const stored of [true, false]) {
     it(`a member whose write failed (data ${stored ? 'there' : 'not there'}) stops for good; the others go on`, async () => {
       const cluster = await TestCluster.start();

@@ -12,14 +12,19 @@ import type { StateRecord } from '#replica/state-machine.js';
 export type SendResult = { readonly to: MemberId; readonly index: LogIndex; readonly error: Error | undefined };
 
 export class SnapshotSender {
-  readonly #store: LogStore;
-  readonly #network: PeerNetwork;
+  readonly #store: Pick<LogStore, 'openSnapshot'>;
+  readonly #network: Pick<PeerNetwork, 'sendSnapshot'>;
   readonly #sendsMax: number;
   readonly #ended: (result: SendResult) => void;
   /** Per member, the lowest index whose successors it will need: the log must not be compacted beyond it. */
   readonly #underWay = new Map<MemberId, LogIndex>();
 
-  constructor(store: LogStore, network: PeerNetwork, sendsMax: number, ended: (result: SendResult) => void) {
+  constructor(
+    store: Pick<LogStore, 'openSnapshot'>,
+    network: Pick<PeerNetwork, 'sendSnapshot'>,
+    sendsMax: number,
+    ended: (result: SendResult) => void,
+  ) {
     this.#store = store;
     this.#network = network;
     this.#sendsMax = sendsMax;
@@ -68,13 +73,13 @@ export class SnapshotSender {
 
 /** Takes snapshots in, one at a time, and keeps the staged one until the core has decided about it. */
 export class SnapshotReceiver {
-  readonly #store: LogStore;
+  readonly #store: Pick<LogStore, 'stageSnapshot'>;
   readonly #offer: (message: SnapshotMessage) => void;
   #receiving = false;
   #staged: StagedSnapshot | undefined;
 
   /** `offer` gives a snapshot that is staged to the core and works off what the core then wants. */
-  constructor(store: LogStore, offer: (message: SnapshotMessage) => void) {
+  constructor(store: Pick<LogStore, 'stageSnapshot'>, offer: (message: SnapshotMessage) => void) {
     this.#store = store;
     this.#offer = offer;
   }

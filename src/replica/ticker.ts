@@ -14,6 +14,7 @@ export class Ticker {
   #cancel: (() => void) | undefined;
   #stopped = false;
   #lastMs = 0;
+  #dueMs = 0;
 
   /** `tick` gets the time since the tick before. */
   constructor(clock: Clock, defer: Defer, intervalMs: number, tick: (gapMs: number) => void) {
@@ -25,7 +26,8 @@ export class Ticker {
 
   start(): void {
     this.#lastMs = this.#clock.now();
-    this.#schedule(this.#intervalMs);
+    this.#dueMs = this.#lastMs;
+    this.#schedule();
   }
 
   stop(): void {
@@ -33,8 +35,12 @@ export class Ticker {
     this.#cancel?.();
   }
 
-  #schedule(delayMs: number): void {
-    this.#cancel = this.#clock.after(delayMs, () => this.#defer(() => this.#run()));
+  /** A clock that is a little late is made up for; after a stall the rhythm begins anew. */
+  #schedule(): void {
+    const now = this.#clock.now();
+    this.#dueMs += this.#intervalMs;
+    if (this.#dueMs <= now) this.#dueMs = now + this.#intervalMs;
+    this.#cancel = this.#clock.after(this.#dueMs - now, () => this.#defer(() => this.#run()));
   }
 
   #run(): void {
@@ -42,10 +48,7 @@ export class Ticker {
     const now = this.#clock.now();
     const gapMs = now - this.#lastMs;
     this.#lastMs = now;
-    // The rhythm is kept if the clock was a little late, and begins anew after a stall.
-    const lateMs = gapMs - this.#intervalMs;
-    const late = lateMs > 0 && lateMs < this.#intervalMs ? lateMs : 0;
-    this.#schedule(this.#intervalMs - late);
+    this.#schedule();
     this.#tick(gapMs);
   }
 }

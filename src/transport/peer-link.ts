@@ -33,6 +33,9 @@ const refusedRetryMs = 2000;
 /** From the attempt to the peer's consent. */
 const consentMs = 3000;
 
+/** From the last message to the end of a stream that is closed. */
+const closeMs = 1000;
+
 type Stream = { readonly client: Client; readonly call: ClientWritableStream<DeliverRequest>; consented: boolean };
 
 export class PeerLink {
@@ -62,7 +65,12 @@ export class PeerLink {
 
   send(message: PeerMessage): void {
     const bytes = messageBytes(message);
-    if (!this.connected || this.#queue.length >= queuedMax || this.#queuedBytes + bytes > queuedBytesMax) {
+    if (
+      this.#closed ||
+      !this.connected ||
+      this.#queue.length >= queuedMax ||
+      this.#queuedBytes + bytes > queuedBytesMax
+    ) {
       // Not from inside the caller's turn: it is busy with its core.
       queueMicrotask(() => this.#options.unreachable());
       return;
@@ -82,10 +90,16 @@ export class PeerLink {
     this.#connect();
   }
 
+  /** Sends what is queued, then no more. */
   close(): void {
     this.#closed = true;
     clearTimeout(this.#retry);
-    this.#stream?.call.cancel();
+    const call = this.#stream?.call;
+    if (call === undefined) return;
+    this.#flush();
+    call.end();
+    // It may be the word of its own removal that is on its way; a peer that is gone does not answer any more.
+    setTimeout(() => call.cancel(), closeMs).unref();
   }
 
   #flush(): void {

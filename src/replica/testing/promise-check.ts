@@ -24,6 +24,9 @@ export class PromiseCheck {
       case 'append-response': {
         if (message.reject) return;
         this.promises += 1;
+        // What it acknowledged was stored and has been replaced since, or never came to be stored because it was
+        // replaced within one batch: to everybody else that is the same, as the batch ends in a later term.
+        if ((hardState?.term ?? 0) > message.term) return;
         const last = compacted.index + entries.length;
         if (last < message.index) this.#broken(message, `its disk ends at ${last}, it acknowledges ${message.index}`);
         if ((hardState?.term ?? 0) < message.term) this.#broken(message, `its disk is in term ${hardState?.term}`);
@@ -32,6 +35,8 @@ export class PromiseCheck {
       case 'vote-response':
         if (message.reject) return;
         this.promises += 1;
+        // A disk in a later term keeps the promise, too: after a crash it does not vote in this one again.
+        if ((hardState?.term ?? 0) > message.term) return;
         if (hardState?.term !== message.term || hardState.vote !== message.to) {
           this.#broken(message, `its disk has a vote for ${hardState?.vote} in term ${hardState?.term}`);
         }

@@ -35,6 +35,8 @@ export class TestMember {
   readonly peer: string;
   disk: MemoryDisk;
   pausedUntilMs = 0;
+  /** How the member's clock differs: when it began, and how fast it runs. */
+  clock = { offsetMs: 0, rate: 1 };
   readonly events: ReplicaEvent[] = [];
   process: TestProcess | undefined;
 
@@ -117,6 +119,11 @@ export class TestCluster {
       else run();
     };
     const after = (delayMs: number, run: () => void) => this.time.after(delayMs, () => whenAwake(run));
+    const { offsetMs, rate } = member.clock;
+    const clock = {
+      now: () => offsetMs + this.time.now() * rate,
+      after: (delayMs: number, run: () => void) => after(delayMs / rate, run),
+    };
     const ledger = new Ledger();
     const store = new MemoryLogStore(member.disk, after);
     const network = new MemoryPeerNetwork(this.hub, member.peer, whenAwake);
@@ -125,7 +132,7 @@ export class TestCluster {
     const replica = new Replica<string>({
       ...{ name: settings.name ?? member.name, clusterId: settings.clusterId ?? 'test', founders },
       ...{ store, network, machine: ledger, commandKinds: ['line'] },
-      clock: { now: () => this.time.now(), after },
+      clock,
       defer: (run) => after(0, run),
       random: (below) => this.random.below(below),
       observe: (event) => member.events.push(event),

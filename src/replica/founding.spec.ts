@@ -1,0 +1,223 @@
+import assert from 'node:assert/strict';
+import type { BootstrapProblem } from '#replica/bootstrap-problem.js';
+import { TestCluster, type TestMember } from '#replica/testing/test-cluster.js';
+
+function problems({ events }: TestMember): BootstrapProblem[] {
+  return events.flatMap((event) => (event.kind === 'bootstrap-problem' ? [event.problem] : []));
+}
+
+function problem(member: TestMember, code: BootstrapProblem['code']): BootstrapProblem | undefined {
+  return problems(member).find((found) => found.code === code);
+}
+
+function membership(member: TestMember): unknown {
+  const { membership: of } = member.replica.status();
+  return of.members.map(({ id, name, storeId }) => ({ id, name, storeId }));
+}
+
+describe('founding a cluster', () => {
+  it('waits for every founder, and gives ids by the order of names', async () => {
+    const cluster = new TestCluster({ names: ['c', 'a', 'b'] });
+    cluster.boot(cluster.member('c'));
+    cluster.boot(cluster.member('a'));
+    await cluster.time.runFor(10_000);
+    assert.equal(cluster.ready, undefined);
+    assert.match(problem(cluster.member('a'), 'unreachable')?.message ?? '', /^b at b:7071 does not answer/);
+    assert.equal(problems(cluster.member('a')).length, 1, 'it is told once');
+    cluster.boot(cluster.member('b'));
+    const leader = await cluster.leader();
+    assert.deepEqual(
+      cluster.members.map(({ name, disk }) => [name, disk.memberId]),
+      [
+        ['c', 3],
+        ['a', 1],
+        ['b', 2],
+      ],
+    );
+    await cluster.commit(leader, 'one');
+    await cluster.converged();
+    for (const member of cluster.members) assert.deepEqual(membership(member), membership(leader));
+  });
+
+  it('a founder that crashed before it began finds the others founded, and begins with the same', async () => {
+    const cluster = new TestCluster();
+    const [a, b, c] = cluster.members;
+    if (a === undefined || b === undefined || c === undefined) throw new Error('three members');
+    b.disk.fate = () => ({ kind: 'hang' });
+    for (const member of cluster.members) cluster.boot(member);
+    const leader = await cluster.leader();
+    assert.equal(b.disk.content.applied, undefined);
+    cluster.crash(b);
+    await cluster.commit(leader, 'without b');
+    b.disk.fate = () => ({ kind: 'ok', afterMs: 1 });
+    cluster.boot(b);
+    await cluster.converged();
+    assert.equal(b.ledger.text, '1 without b');
+    assert.equal(b.replica.status().snapshotsInstalled, 0, 'the same first state, and then the log');
+    assert.deepEqual(membership(b), membership(leader));
+  });
+
+  it('goes on wherever its founders crashed, at every step', async () => {
+    // Each founder is crashed once, after so many ms of its own.
+    for (let crashMs = 0; crashMs < 130; crashMs += 3) {
+      const cluster = new TestCluster({ seed: crashMs });
+      const [a, b] = cluster.members;
+      if (a === undefined || b === undefined) throw new Error('three members');
+      for (const member of cluster.members) cluster.boot(member);
+      await cluster.time.runFor(crashMs);
+      cluster.restart(a);
+      await cluster.time.runFor(crashMs % 17);
+      cluster.restart(b);
+      const leader = await cluster.leader();
+      await cluster.commit(leader, 'x');
+      await cluster.converged();
+      for (const member of cluster.members) assert.deepEqual(membership(member), membership(leader));
+    }
+  });
+
+  it('never begins twice: a founder whose disk was wiped meanwhile is refused, or its new store is what all know', async () => {
+    for (let wipeMs = 0; wipeMs < 130; wipeMs += 2) {
+      const cluster = new TestCluster({ seed: wipeMs });
+      const [, b] = cluster.members;
+      if (b === undefined) throw new Error('three members');
+      for (const member of cluster.members) cluster.boot(member);
+      await cluster.time.runFor(wipeMs);
+      cluster.crash(b);
+      b.disk = cluster.newDisk();
+      cluster.boot(b);
+      const leader = await cluster.leader();
+      await cluster.commit(leader, 'x');
+      await cluster.time.runFor(5000);
+      const founded = cluster.members.filter(({ disk }) => disk.content.applied !== undefined);
+      for (const member of founded) assert.deepEqual(membership(member), membership(leader), `wiped at ${wipeMs}`);
+      if (!founded.includes(b)) assert.match(problem(b, 'wiped')?.message ?? '', /its data was lost/);
+    }
+  });
+
+  it('never begins twice: who decides has fixed what it saw, even if it takes its disk long to write it', async () => {
+    const cluster = new TestCluster();
+    const [a, b, c] = cluster.members;
+    if (a === undefined || b === undefined || c === undefined) throw new Error('three members');
+    a.disk.fate = () => ({ kind: 'ok', afterMs: 3000 });
+    for (const member of [a, b]) cluster.boot(member);
+    await cluster.time.runFor(60);
+    // Polls in between the others, and is slower to begin.
+    c.disk.fate = () => ({ kind: 'ok', afterMs: 3000 });
+    cluster.boot(c);
+    await cluster.time.runFor(160);
+    cluster.crash(b);
+    b.disk = cluster.newDisk();
+    cluster.boot(b);
+    const leader = await cluster.leader();
+    await cluster.time.runFor(5000);
+    const founded = cluster.members.filter(({ disk }) => disk.content.applied !== undefined);
+    assert.ok(founded.length >= 2);
+    for (const member of founded) assert.deepEqual(membership(member), membership(leader));
+  });
+
+  it('a member that lost its disk is refused with the way back, and can come back as a new member', async () => {
+    const cluster = await TestCluster.start();
+    const leader = await cluster.leader();
+    await cluster.commit(leader, 'one');
+    const wiped = cluster.follower();
+    const id = wiped.disk.memberId;
+    cluster.crash(wiped);
+    wiped.disk = cluster.newDisk();
+    cluster.boot(wiped);
+    await cluster.time.runFor(3000);
+    const found = problem(wiped, 'wiped');
+    assert.match(found?.message ?? '', /remove it with `sublet members remove \w` and add it again/);
+    assert.ok(id !== undefined);
+    await cluster.time.until(leader.replica.changeMembership({ kind: 'remove', member: id }), 5000);
+    const { name, peer, disk } = wiped;
+    const added = cluster.time.until(
+      leader.replica.changeMembership({ kind: 'add-learner', name, peer, storeId: disk.storeId }),
+      5000,
+    );
+    assert.equal((await added).members.find((member) => member.name === name)?.id, 4);
+    await cluster.time.runUntil(() => wiped.running && wiped.disk.memberId === 4, 10_000, 'joining');
+    await cluster.converged();
+    assert.equal(wiped.ledger.text, '1 one');
+    assert.equal(wiped.replica.status().snapshotsInstalled, 1);
+  });
+
+  it('names the differences when founders are configured differently', async () => {
+    const cluster = new TestCluster();
+    const [a, b, c] = cluster.members;
+    if (a === undefined || b === undefined || c === undefined) throw new Error('three members');
+    cluster.boot(a);
+    cluster.boot(b, { founders: [a, b] });
+    cluster.boot(c);
+    await cluster.time.runFor(5000);
+    assert.equal(
+      problem(a, 'founders-differ')?.message,
+      'b at b:7071 is configured with the founders a=a:7071, b=b:7071, this member with a=a:7071, b=b:7071, c=c:7071: make them the same',
+    );
+    assert.ok(cluster.members.every(({ disk }) => disk.content.applied === undefined));
+    cluster.crash(b);
+    cluster.boot(b);
+    await cluster.leader();
+  });
+
+  it('names a peer of another cluster', async () => {
+    const cluster = new TestCluster();
+    const [a, b, c] = cluster.members;
+    if (a === undefined || b === undefined || c === undefined) throw new Error('three members');
+    cluster.boot(a);
+    cluster.boot(b, { clusterId: 'other' });
+    cluster.boot(c);
+    await cluster.time.runFor(5000);
+    assert.match(
+      problem(a, 'other-cluster')?.message ?? '',
+      /^b at b:7071 belongs to cluster other, this member to test/,
+    );
+    assert.equal(cluster.ready, undefined);
+  });
+
+  it('names two members with the same name', async () => {
+    const cluster = new TestCluster();
+    const [a, b, c] = cluster.members;
+    if (a === undefined || b === undefined || c === undefined) throw new Error('three members');
+    cluster.boot(a);
+    cluster.boot(b, { name: 'a' });
+    cluster.boot(c);
+    await cluster.time.runFor(5000);
+    assert.match(
+      problem(a, 'name-mismatch')?.message ?? '',
+      /^b at b:7071 answers as a, which is the name of this member/,
+    );
+    assert.match(problem(c, 'name-mismatch')?.message ?? '', /^b at b:7071 answers as a:/);
+    assert.equal(cluster.ready, undefined);
+  });
+
+  it('a stranger waits until it is added, and says how', async () => {
+    const cluster = await TestCluster.start({ names: ['a'] });
+    const [a] = cluster.members;
+    if (a === undefined) throw new Error('no member');
+    const b = cluster.add('b');
+    cluster.boot(b, { founders: [a, b] });
+    await cluster.time.runFor(3000);
+    assert.match(problem(b, 'not-a-member')?.message ?? '', /has no member b: add it with `sublet members add b`/);
+    const { name, peer, disk } = b;
+    await cluster.time.until(
+      a.replica.changeMembership({ kind: 'add-learner', name, peer, storeId: disk.storeId }),
+      1000,
+    );
+    await cluster.commit(a, 'for two');
+    await cluster.time.runUntil(() => b.ledger.text === '1 for two', 10_000, 'catching up');
+  });
+
+  it('a store of another member, or another cluster, is not used', async () => {
+    const cluster = await TestCluster.start({ names: ['a'] });
+    const [a] = cluster.members;
+    if (a === undefined) throw new Error('no member');
+    const start = async (settings: { readonly name?: string; readonly clusterId?: string }) => {
+      cluster.crash(a);
+      cluster.boot(a, settings);
+      await cluster.time.until(a.process?.started ?? Promise.resolve(), 1000);
+    };
+    await assert.rejects(start({ name: 'z' }), /store belongs to member a, but the configured name is z/);
+    await assert.rejects(start({ clusterId: 'z' }), /store belongs to cluster test, but the configured cluster is z/);
+    await start({});
+  });
+});

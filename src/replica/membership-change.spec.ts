@@ -1,0 +1,168 @@
+import assert from 'node:assert/strict';
+import { MembershipRefusedError } from '#replica/membership-change.js';
+import { ProposeError } from '#replica/replicated-log.js';
+import { TestCluster, type TestMember } from '#replica/testing/test-cluster.js';
+
+async function add(cluster: TestCluster, name: string): Promise<TestMember> {
+  const leader = await cluster.leader();
+  const member = cluster.add(name);
+  cluster.boot(member, { founders: [leader, member] });
+  const { peer, disk } = member;
+  await cluster.time.until(
+    leader.replica.changeMembership({ kind: 'add-learner', name, peer, storeId: disk.storeId }),
+    5000,
+  );
+  await cluster.time.runUntil(() => disk.memberId !== undefined, 10_000, 'joining');
+  await cluster.converged();
+  return member;
+}
+
+async function promote(cluster: TestCluster, { disk }: TestMember): Promise<void> {
+  const leader = await cluster.leader();
+  if (disk.memberId === undefined) throw new Error('not joined');
+  await cluster.time.until(leader.replica.changeMembership({ kind: 'promote', member: disk.memberId }), 5000);
+}
+
+async function remove(cluster: TestCluster, { disk }: TestMember): Promise<void> {
+  const leader = await cluster.leader();
+  if (disk.memberId === undefined) throw new Error('not joined');
+  await cluster.time.until(leader.replica.changeMembership({ kind: 'remove', member: disk.memberId }), 5000);
+}
+
+describe('membership', () => {
+  it('grows from one to three and shrinks back, commands going on', async () => {
+    const cluster = await TestCluster.start({ names: ['a'] });
+    const [a] = cluster.members;
+    if (a === undefined) throw new Error('no member');
+    await cluster.commit(a, 'alone');
+    const b = await add(cluster, 'b');
+    assert.equal(a.replica.status().peers[0]?.role, 'learner');
+    // A learner does not count: the leader alone is the quorum.
+    cluster.crash(b);
+    await cluster.commit(a, 'still alone');
+    cluster.boot(b, { founders: [a, b] });
+    await cluster.converged();
+    await promote(cluster, b);
+    const c = await add(cluster, 'c');
+    await promote(cluster, c);
+    await cluster.converged();
+    for (const { replica } of cluster.members) {
+      assert.deepEqual(replica.status().membership.confState.voters, [1, 2, 3]);
+      assert.deepEqual(
+        replica.status().membership.members.map(({ name }) => name),
+        ['a', 'b', 'c'],
+      );
+    }
+    cluster.crash(c);
+    await cluster.commit(a, 'two of three');
+    cluster.boot(c, { founders: [a, c] });
+    await cluster.converged();
+    // Removing a leader hands over first.
+    const leader = await cluster.leader();
+    await assert.rejects(remove(cluster, leader), /leads the cluster: transfer leadership first/);
+    leader.replica.transferLeadership();
+    await cluster.time.runUntil(() => cluster.ready !== undefined && cluster.ready !== leader, 3000);
+    await remove(cluster, leader);
+    await cluster.time.runFor(2000);
+    const others = cluster.members.filter((member) => member !== leader);
+    for (const { replica } of others) assert.equal(replica.status().membership.members.length, 2);
+    cluster.crash(leader);
+    const next = await cluster.leader();
+    assert.equal((await cluster.commit(next, 'without')).output, '4: without');
+    cluster.members.splice(cluster.members.indexOf(leader), 1);
+    await cluster.converged();
+    assert.deepEqual(cluster.promises.violations, []);
+  });
+
+  it('survives restarts: everybody knows the same members afterwards, and ids are not used again', async () => {
+    const cluster = await TestCluster.start();
+    const gone = cluster.follower();
+    await remove(cluster, gone);
+    cluster.crash(gone);
+    cluster.members.splice(cluster.members.indexOf(gone), 1);
+    await cluster.converged();
+    await cluster.time.runFor(3000);
+    for (const member of cluster.members) cluster.restart(member);
+    const leader = await cluster.leader();
+    assert.equal(leader.replica.status().membership.members.length, 2);
+    assert.equal(leader.replica.status().membership.nextMemberId, 4);
+    const d = await add(cluster, 'd');
+    assert.equal(d.disk.memberId, 4);
+  });
+
+  it('a removed member learns of it and stops', async () => {
+    const cluster = await TestCluster.start();
+    const gone = cluster.follower();
+    await remove(cluster, gone);
+    await cluster.time.runFor(2000);
+    const removed = gone.events.find((event) => event.kind === 'removed');
+    assert.match(removed?.message ?? '', /was removed from the cluster/);
+    await assert.rejects(
+      gone.replica.readBarrier(),
+      (error) => error instanceof ProposeError && error.code === 'stopped',
+    );
+  });
+
+  it('changes are refused that would do harm, with the reason', async () => {
+    const cluster = await TestCluster.start();
+    const leader = await cluster.leader();
+    const follower = cluster.follower();
+    const { disk, name, peer } = follower;
+    const id = disk.memberId;
+    const own = leader.disk.memberId;
+    if (id === undefined || own === undefined) throw new Error('not founded');
+    const refused = (reason: RegExp) => (error: unknown) => {
+      assert.ok(error instanceof MembershipRefusedError);
+      assert.match(error.message, reason);
+      return true;
+    };
+    const { replica } = leader;
+    await assert.rejects(
+      replica.changeMembership({ kind: 'add-learner', name, peer: 'new:1', storeId: 'new' }),
+      refused(/remove it first, or use another name/),
+    );
+    await assert.rejects(
+      replica.changeMembership({ kind: 'add-learner', name: 'new', peer, storeId: 'new' }),
+      refused(/remove it first, or use another name/),
+    );
+    await assert.rejects(replica.changeMembership({ kind: 'promote', member: id }), refused(/votes already/));
+    await assert.rejects(
+      replica.changeMembership({ kind: 'remove', member: own }),
+      refused(/transfer leadership first/),
+    );
+    const first = replica.changeMembership({ kind: 'add-learner', name: 'd', peer: 'd:1', storeId: 'd' });
+    await assert.rejects(
+      replica.changeMembership({ kind: 'add-learner', name: 'e', peer: 'e:1', storeId: 'e' }),
+      refused(/is not applied yet/),
+    );
+    await cluster.time.until(first, 1000);
+    await assert.rejects(
+      cluster.time.until(follower.replica.changeMembership({ kind: 'remove', member: id }), 1000),
+      (error) => error instanceof ProposeError && error.code === 'not-leader',
+    );
+    const alone = await TestCluster.start({ names: ['a'] });
+    await assert.rejects(
+      (await alone.leader()).replica.changeMembership({ kind: 'promote', member: own }),
+      refused(/votes already|no member/),
+    );
+  });
+
+  it('a learner is promoted only when it has caught up', async () => {
+    const cluster = await TestCluster.start({ names: ['a'] });
+    const a = await cluster.leader();
+    await cluster.time.until(
+      a.replica.changeMembership({ kind: 'add-learner', name: 'b', peer: 'b:7071', storeId: 'never there' }),
+      1000,
+    );
+    for (let at = 0; at < 1100; at += 100) {
+      const batch = Array.from({ length: 100 }, (_, nth) => cluster.propose(a, `${at + nth}`));
+      await cluster.time.until(Promise.all(batch), 1000);
+    }
+    const [, b] = a.replica.status().membership.members;
+    if (b === undefined) throw new Error('not added');
+    await assert.rejects(
+      a.replica.changeMembership({ kind: 'promote', member: b.id }),
+      /member b is at index 0, 11\d\d entries behind; 1000 at most may be missing to vote/,
+    );
+  });
+});

@@ -1,0 +1,140 @@
+import assert from 'node:assert/strict';
+import { logIndex, memberId, term } from '#raft/entry.js';
+import type { SnapshotMessage } from '#raft/message.js';
+import type { LogStore } from '#replica/log-store.js';
+import type { AppliedMeta } from '#replica/membership.js';
+import { SnapshotReceiver, SnapshotSender, snapshotOf } from '#replica/snapshot-transfers.js';
+import type { StateRecord } from '#replica/state-machine.js';
+
+function meta(index: number): AppliedMeta {
+  const confState = { voters: [memberId(1)], votersOutgoing: [], learners: [], learnersNext: [], autoLeave: false };
+  const membership = { clusterId: 'test', confState, members: [], nextMemberId: memberId(2) };
+  return { index: logIndex(index), term: term(1), time: 0, membership };
+}
+
+function message(index: number, to = 2): SnapshotMessage {
+  return { kind: 'snapshot', from: memberId(1), to: memberId(to), term: term(3), snapshot: snapshotOf(meta(index)) };
+}
+
+/** Lets promises settle. */
+const settle = () => new Promise(setImmediate);
+
+describe('sending snapshots', () => {
+  function bench(storedIndex: number) {
+    const sent: { readonly message: SnapshotMessage; readonly end: (error?: Error) => void }[] = [];
+    const ended: string[] = [];
+    let open = 0;
+    const store: Pick<LogStore, 'openSnapshot'> = {
+      openSnapshot: async () => {
+        open += 1;
+        return {
+          meta: meta(storedIndex),
+          chunks: () => assert.fail('the network reads the chunks'),
+          close: async () => {
+            open -= 1;
+          },
+        };
+      },
+    };
+    const network = {
+      sendSnapshot: (of: SnapshotMessage) =>
+        new Promise<void>((resolve, reject) => {
+          sent.push({ message: of, end: (error) => (error === undefined ? resolve() : reject(error)) });
+        }),
+    };
+    const sender = new SnapshotSender(store, network, 2, ({ to, index, error }) =>
+      ended.push(`${to} ${index} ${error?.message ?? 'ok'}`),
+    );
+    return { sender, sent, ended, open: () => open };
+  }
+
+  it('is of the state as stored now, which may be newer than the message', async () => {
+    const { sender, sent, ended, open } = bench(50);
+    sender.send(message(40));
+    assert.equal(sender.pinned, 40);
+    await settle();
+    assert.equal(sent[0]?.message.snapshot.index, 50);
+    assert.equal(open(), 1);
+    sent[0]?.end();
+    await settle();
+    assert.deepEqual([ended, open(), sender.pinned], [['2 50 ok'], 0, undefined]);
+  });
+
+  it('is one at a time to a member, and a few in all; who has to wait is told', async () => {
+    const { sender, sent, ended, open } = bench(50);
+    sender.send(message(40, 2));
+    sender.send(message(41, 2));
+    sender.send(message(42, 3));
+    sender.send(message(43, 4));
+    await settle();
+    assert.equal(sent.length, 2);
+    assert.deepEqual(ended, ['4 43 2 snapshots are being sent already; this one comes later']);
+    sent[0]?.end(new Error('cut'));
+    await settle();
+    assert.deepEqual(ended.slice(1), ['2 40 cut']);
+    assert.deepEqual([sender.pinned, open()], [42, 1]);
+  });
+});
+
+describe('receiving a snapshot', () => {
+  function bench(wanted: boolean) {
+    const log: string[] = [];
+    const store: Pick<LogStore, 'stageSnapshot'> = {
+      stageSnapshot: async (of) => ({
+        append: async (records) => {
+          log.push(`append ${records.length}`);
+        },
+        finish: async () => {
+          log.push('finish');
+          return { meta: of };
+        },
+        abort: async () => {
+          log.push('abort');
+        },
+      }),
+    };
+    const receiver: SnapshotReceiver = new SnapshotReceiver(store, ({ snapshot }) => {
+      log.push('offer');
+      if (wanted) log.push(`claim ${receiver.claim(snapshot).meta.index}`);
+    });
+    return { receiver, log };
+  }
+
+  async function* chunks(...sizes: readonly number[]): AsyncIterable<readonly StateRecord[]> {
+    for (const size of sizes) {
+      if (size < 0) throw new Error('cut');
+      yield Array.from({ length: size }, () => ({ key: new Uint8Array(1), value: new Uint8Array(1) }));
+    }
+  }
+
+  it('stages all of it before the core hears of it', async () => {
+    const { receiver, log } = bench(true);
+    await receiver.receive(message(40), meta(40), chunks(3, 2));
+    assert.deepEqual(log, ['append 3', 'append 2', 'finish', 'offer', 'claim 40']);
+  });
+
+  it('deletes one that the core does not want', async () => {
+    const { receiver, log } = bench(false);
+    await receiver.receive(message(40), meta(40), chunks(1));
+    assert.deepEqual(log, ['append 1', 'finish', 'offer', 'abort']);
+  });
+
+  it('deletes one that broke off, and takes the next', async () => {
+    const { receiver, log } = bench(true);
+    await assert.rejects(receiver.receive(message(40), meta(40), chunks(1, -1)), /cut/);
+    assert.deepEqual(log, ['append 1', 'abort']);
+    await receiver.receive(message(41), meta(41), chunks(1));
+    assert.equal(log.at(-1), 'claim 41');
+  });
+
+  it('refuses a second one meanwhile, and one that contradicts its message', async () => {
+    const { receiver } = bench(true);
+    const first = receiver.receive(message(40), meta(40), chunks(1));
+    await assert.rejects(receiver.receive(message(41), meta(41), chunks(1)), /another snapshot is being received/);
+    await first;
+    await assert.rejects(
+      receiver.receive(message(41), meta(40), chunks(1)),
+      /a snapshot at 40 of term 1 came as one at 41/,
+    );
+  });
+});
