@@ -148,7 +148,7 @@ export class Office {
     }
     const lease = ipam.lease(agentId);
     if (lease === undefined) {
-      return new RefusedError('not-found', `keep-alive: agent_id "${agentId}" holds no lease; register first`);
+      return new RefusedError('aborted', `keep-alive: nothing is let to agent_id "${agentId}"; it must register again`);
     }
     if (lease.instanceId !== instanceId || lease.epoch !== epoch) {
       const whose = lease.instanceId === instanceId ? 'of this instance' : `of instance "${lease.instanceId}"`;

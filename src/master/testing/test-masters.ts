@@ -2,17 +2,20 @@
  * Masters in one process for specs: real services, real gRPC on loopback, a real address plan; only the log is
  * a `MemoryCluster`, and time a `VirtualTime` where a spec wants to own it.
  */
+import assert from 'node:assert/strict';
 import { credentials, Server, ServerCredentials } from '@grpc/grpc-js';
 import { parseCidr4 } from '#address/cidr4.js';
 import { parseOui } from '#address/mac.js';
 import { MasterClient } from '#api/master-client.js';
 import { agentService } from '#api/services.js';
 import type { NetworkSettings, Overlay } from '#ipam/network.js';
+import { checkNetwork } from '#ipam/network-check.js';
 import { bind } from '#master/api-server.js';
 import type { ConfiguredNetwork } from '#master/configured-network.js';
 import { IpamMachine, type PlanOutcome } from '#master/ipam-machine.js';
 import { type MasterLog, silentLog } from '#master/master-log.js';
 import { MasterServices, type ServiceLimits } from '#master/master-services.js';
+import { addReflection, type Health } from '#master/reflection.js';
 import { SystemClock } from '#master/system-clock.js';
 import { MemoryCluster, type MemoryMember } from '#master/testing/memory-log.js';
 import type { sublet } from '#proto/sublet.js';
@@ -39,6 +42,8 @@ export const testOverlay: Overlay = {
 
 export type TestMastersOptions = {
   readonly count?: number;
+  /** Whether the first one leads from the start. Default: true. */
+  readonly elect?: boolean;
   readonly settings?: Partial<NetworkSettings>;
   readonly overlays?: readonly Overlay[];
   readonly file?: ConfiguredNetwork['file'];
@@ -48,6 +53,7 @@ export type TestMastersOptions = {
 };
 
 export type TestMaster = {
+  readonly health: Health;
   readonly member: MemoryMember<PlanOutcome>;
   readonly machine: IpamMachine;
   readonly services: MasterServices;
@@ -67,9 +73,13 @@ export class TestMasters implements AsyncDisposable {
     this.#servers = servers;
   }
 
-  /** The first one leads. */
   static async start(options: TestMastersOptions = {}): Promise<TestMasters> {
     const count = options.count ?? 1;
+    const founding = {
+      settings: { ...testSettings, ...options.settings },
+      overlays: options.overlays ?? [testOverlay],
+    };
+    assert.equal(checkNetwork(founding.settings, founding.overlays), undefined);
     const machines = Array.from({ length: count }, () => new IpamMachine());
     const peerServers = machines.map(() => new Server());
     const insecure = ServerCredentials.createInsecure();
@@ -87,10 +97,7 @@ export class TestMasters implements AsyncDisposable {
         machine,
         clusterId: 'test',
         name: member.info.name,
-        network: {
-          founding: { settings: { ...testSettings, ...options.settings }, overlays: options.overlays ?? [testOverlay] },
-          file: options.file,
-        },
+        network: { founding, file: options.file },
         electionTimeoutMs: 1_000,
         peerCredentials: credentials.createInsecure(),
         version: 'test',
@@ -103,10 +110,17 @@ export class TestMasters implements AsyncDisposable {
       const { definition, implementation } = services.peerService();
       peerServers[at]?.addService(definition, implementation);
       const server = services.apiServer(() => undefined);
+      const health = addReflection(server);
       servers.push(server);
-      masters.push({ member, machine, services, api: `127.0.0.1:${await bind(server, '127.0.0.1:0', insecure)}` });
+      masters.push({
+        health,
+        member,
+        machine,
+        services,
+        api: `127.0.0.1:${await bind(server, '127.0.0.1:0', insecure)}`,
+      });
     }
-    cluster.elect(0);
+    if (options.elect ?? true) cluster.elect(0);
     for (const { services } of masters) services.open();
     return new TestMasters(cluster, masters, servers);
   }

@@ -1,0 +1,100 @@
+import assert from 'node:assert/strict';
+import { setImmediate as nextTurn } from 'node:timers/promises';
+import { parseCidr4 } from '#address/cidr4.js';
+import { clusterService, operatorService } from '#api/services.js';
+import type { Overlay } from '#ipam/network.js';
+import { TestMasters, testOverlay, testSettings } from '#master/testing/test-masters.js';
+import { until } from '#master/testing/until.js';
+
+function overlay(name: string, subnet: string): Overlay {
+  return { name, v4: { subnet: parseCidr4(subnet), prefix: 24 }, v6: undefined, enabled: true };
+}
+const blue = overlay('blue', '10.128.0.0/9');
+
+/** All overlays of the plan, by name. */
+function names(masters: TestMasters): readonly string[] {
+  return masters.master(0).machine.network?.overlays.map(({ name }) => name) ?? [];
+}
+
+async function warnings(masters: TestMasters): Promise<readonly { message: string; remedy: string }[]> {
+  const { warnings } = await masters.client().call(clusterService.getStatus, {}, { idempotent: true });
+  return warnings.map(({ message, remedy }) => ({ message: message ?? '', remedy: remedy ?? '' }));
+}
+
+describe('the network of the file', () => {
+  it('is established by the first leader, once', async () => {
+    await using masters = await TestMasters.start({ count: 3 });
+    await until('there is a network', () => names(masters).length === 1);
+    masters.cluster.elect(1);
+    masters.cluster.elect(2);
+    await masters.register('agent-1', {}, 2);
+    assert.equal(masters.cluster.commands.length, 2, 'one network and one agent');
+  });
+
+  it('is not established before the leader knows the state', async () => {
+    await using masters = await TestMasters.start({ elect: false });
+    masters.cluster.elect(0, { ready: false });
+    await nextTurn();
+    assert.equal(masters.cluster.commands.length, 0);
+    const { member } = masters.master(0);
+    member.ready = true;
+    member.announce(false);
+    await nextTurn();
+    assert.equal(masters.cluster.commands.length, 1);
+  });
+
+  it('brings new overlays in at the start of a leader', async () => {
+    const file = { settings: testSettings, overlays: [testOverlay, blue] };
+    await using masters = await TestMasters.start({ file });
+    await until('the overlay is added', () => names(masters).includes('blue'));
+    assert.deepEqual(await warnings(masters), []);
+  });
+
+  it('does not bring back an overlay that was removed, and says so', async () => {
+    const file = { settings: testSettings, overlays: [testOverlay, blue] };
+    await using masters = await TestMasters.start({ count: 2, file });
+    await until('the overlay is added', () => names(masters).includes('blue'));
+    await masters.client().call(operatorService.removeOverlay, { name: 'blue' }, { idempotent: false });
+    masters.cluster.elect(1);
+    await masters.register('agent-1', {}, 1);
+    assert.deepEqual(names(masters), ['dcos']);
+    const [warning] = await warnings(masters);
+    assert.match(warning?.message ?? '', /network.overlays.blue .* the plan has removed/);
+    assert.match(warning?.remedy ?? '', /sublet overlay add blue/);
+  });
+
+  it('that disagrees never stops a master, and every difference is told with its remedy', async () => {
+    const settings = { ...testSettings, vtepSubnet: parseCidr4('44.128.0.0/16'), vtepMtu: 1400 };
+    const file = { settings, overlays: [overlay('dcos', '9.0.0.0/9'), overlay('over', '9.200.0.0/16')] };
+    const logged: string[] = [];
+    const note = (_: object, message: string): void => void logged.push(message);
+    const logger = { debug: () => undefined, info: () => undefined, warn: note, error: note };
+    await using masters = await TestMasters.start({ file, logger });
+    await masters.register('agent-1');
+    const told = await warnings(masters);
+    const about = (text: string) => told.find(({ message }) => message.includes(text));
+    assert.match(about('vtep_subnet')?.message ?? '', /44.128.0.0\/16, the plan has 44.128.0.0\/20/);
+    assert.match(about('vtep_subnet')?.remedy ?? '', /sublet network grow/);
+    assert.match(about('overlays.dcos')?.message ?? '', /9.0.0.0\/9.*the plan has.*9.0.0.0\/8/);
+    assert.match(about('overlaps')?.message ?? '', /refused.*9.200.0.0\/16/);
+    assert.ok(logged.some((line) => line.includes('vtep_subnet')));
+    assert.deepEqual(names(masters), ['dcos']);
+  });
+
+  it('is not compared in what it does not mention', async () => {
+    await using masters = await TestMasters.start({ file: { settings: {}, overlays: [testOverlay] } });
+    await masters.register('agent-1');
+    assert.deepEqual(await warnings(masters), []);
+  });
+
+  it('warns of an overlay that is full', async () => {
+    const overlays = [{ ...overlay('tiny', '192.168.0.0/23'), enabled: true }];
+    await using masters = await TestMasters.start({ overlays });
+    await masters.register('agent-1');
+    assert.deepEqual(await warnings(masters), []);
+    await masters.register('agent-2');
+    const [warning] = await warnings(masters);
+    assert.equal(warning?.message, 'overlay tiny has no free IPv4 block: 2 of 2 are held, 0 rest');
+    assert.match(warning?.remedy ?? '', /sublet overlay grow tiny/);
+  });
+});

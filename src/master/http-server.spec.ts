@@ -1,0 +1,119 @@
+import assert from 'node:assert/strict';
+import { once } from 'node:events';
+import type { Server } from 'node:http';
+import { httpServer } from '#master/http-server.js';
+import { Metrics } from '#master/metrics.js';
+import { TestMasters } from '#master/testing/test-masters.js';
+
+describe('HTTP', () => {
+  let masters: TestMasters;
+  let server: Server;
+  let base: string;
+  let notReady: string | undefined;
+
+  before(async () => {
+    masters = await TestMasters.start();
+    const { services, member } = masters.master(0);
+    const metrics = new Metrics({ services, status: () => member.status(), version: '1.2.3' });
+    metrics.observe('/sublet.v1.AgentService/Register', 3, undefined);
+    server = httpServer({
+      plan: services.plan,
+      metrics,
+      call: (path, request, caller, timeoutMs) => services.call(path, request, caller, timeoutMs),
+      notReady: () => notReady,
+      report: (error) => assert.fail(String(error)),
+    });
+    server.listen(0, '127.0.0.1');
+    await once(server, 'listening');
+    const address = server.address();
+    base = `http://127.0.0.1:${address !== null && typeof address === 'object' ? address.port : 0}`;
+    await masters.register('agent-1');
+    await masters.register('agent-2');
+  });
+  after(async () => {
+    server.close();
+    server.closeAllConnections();
+    await masters[Symbol.asyncDispose]();
+  });
+
+  const get = async (path: string): Promise<{ code: number; body: string }> => {
+    const response = await fetch(base + path);
+    return { code: response.status, body: await response.text() };
+  };
+  const remove = async (body: string): Promise<{ code: number; body: string }> => {
+    const response = await fetch(`${base}/overlay-master/agents/delete`, { method: 'POST', body });
+    return { code: response.status, body: await response.text() };
+  };
+
+  it('tells the state as DC/OS does', async () => {
+    const { code, body } = await get('/overlay-master/state');
+    assert.equal(code, 200);
+    const state = JSON.parse(body);
+    assert.deepEqual(state.network, {
+      vtep_subnet: '44.128.0.0/20',
+      vtep_mac_oui: '70:b3:d5:00:00:00',
+      overlays: [{ name: 'dcos', subnet: '9.0.0.0/8', prefix: 24, enabled: true }],
+    });
+    assert.deepEqual(
+      state.agents.map(({ ip }: { ip: string }) => ip),
+      ['10.0.0.1', '10.0.0.2'],
+    );
+    assert.deepEqual(state.agents[1].overlays[0].backend.vxlan, {
+      vni: 1024,
+      vtep_name: 'vtep1024',
+      vtep_ip: '44.128.0.2/20',
+      vtep_mac: '70:b3:d5:80:00:02',
+    });
+  });
+
+  it('has metrics for Prometheus', async () => {
+    const { code, body } = await get('/metrics');
+    assert.equal(code, 200);
+    for (const line of [
+      'sublet_agents 2',
+      'sublet_agents_presence{state="live"} 2',
+      'sublet_blocks{overlay="dcos",family="ipv4",state="held"} 2',
+      'sublet_registrations_total 1',
+      'sublet_calls_total{method="/sublet.v1.AgentService/Register",reason=""} 1',
+      'sublet_raft_is_leader 1',
+      'sublet_storage_writes_total 0',
+      'sublet_storage_entries_written_total 0',
+      'sublet_watchers 0',
+      'sublet_info{version="1.2.3"} 1',
+    ]) {
+      assert.ok(body.includes(`${line}\n`), line);
+    }
+  });
+
+  it('is healthy while it answers, and ready when it serves', async () => {
+    assert.deepEqual(await get('/healthz'), { code: 200, body: 'ok\n' });
+    assert.deepEqual(await get('/readyz'), { code: 200, body: 'ready\n' });
+    notReady = 'there is no leader';
+    assert.deepEqual(await get('/readyz'), { code: 503, body: 'there is no leader\n' });
+    assert.equal((await get('/healthz')).code, 200);
+    notReady = undefined;
+  });
+
+  it('releases agents by their node addresses, all or none', async () => {
+    const unknown = await remove('{"agents":["10.0.0.2","10.0.0.99"]}');
+    assert.deepEqual(unknown, { code: 404, body: 'agents: no agent has the node address 10.0.0.99\n' });
+    const live = await remove('{"agents":["10.0.0.2"]}');
+    assert.equal(live.code, 409);
+    assert.match(live.body, /release agent_id "agent-2".*force/s);
+    assert.equal(masters.master(0).machine.ipam.agentCount, 2);
+  });
+
+  it('says what is wrong with a request', async () => {
+    assert.match((await remove('{')).body, /the body is no JSON/);
+    assert.match((await remove('{"agents":"10.0.0.2"}')).body, /agents: a list of node addresses is expected/);
+    assert.equal((await remove('{"agents":["x"]}')).code, 400);
+    assert.equal((await remove(' '.repeat(1024 * 1024 + 1))).code, 413);
+    const missing = await get('/nothing');
+    assert.equal(missing.code, 404);
+    assert.match(missing.body, /GET \/overlay-master\/state/);
+    assert.deepEqual(await get('/overlay-master/agents/delete'), {
+      code: 405,
+      body: '/overlay-master/agents/delete takes POST, not GET\n',
+    });
+  });
+});
