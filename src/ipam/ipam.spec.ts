@@ -194,6 +194,12 @@ describe('records', () => {
     assert.throws(() => Ipam.restore([[new Uint8Array([2]), first[1]]]), /under the key of another/);
     const command = encodeCommand({ kind: 'begin-adoption', wallTime: 0, by: '' });
     assert.throws(() => Ipam.restore([[new Uint8Array([1]), command]]), RecordError);
+    const later = new PlanUnderTest();
+    later.register('a0');
+    const both = [...later.ipam.records(), ...records.filter(([key]) => key[0] === 7)].sort(
+      ([a], [b]) => (a[0] ?? 0) - (b[0] ?? 0),
+    );
+    assert.throws(() => Ipam.restore(both), /a block that agent "a0" holds is recorded as freed, too/);
     // Without its overlay, what an agent holds of it makes no sense.
     assert.throws(() => Ipam.restore(records.filter(([key]) => key[0] !== 3)), /not there/);
   });

@@ -5,17 +5,21 @@
 
 import { familyOf } from '#address/ip.js';
 import type { AgentRecord } from '#ipam/agent-record.js';
+import type { AgentId } from '#ipam/identity.js';
 import { assertNever } from '#ipam/invariant.js';
 import { exclusionKey, Plan } from '#ipam/plan.js';
 import { reservationsIn } from '#ipam/plan-writer.js';
 import { decodeRecord, type Freed, type NumberedEntry, type PlanRecord } from '#ipam/record.js';
-import { blockAddress, blockOf, blockRange, exactBlock } from '#ipam/space.js';
+import { blockAddress, blockOf, blockRange, exactBlock, type Space } from '#ipam/space.js';
 import type { Exclusion, Reservation } from '#ipam/usage.js';
 import { RecordError } from '#ipam/wire.js';
+
+type HeldBlock = { readonly block: bigint; readonly agentId: AgentId };
 
 export class Restoration {
   private readonly plan = new Plan();
   private readonly entries: NumberedEntry[] = [];
+  private readonly held = new Map<Space, HeldBlock[]>();
   private lastKind = 0;
 
   /** @throws RecordError, InvariantError */
@@ -28,6 +32,16 @@ export class Restoration {
   }
 
   finish(): Plan {
+    // In ascending order what is held grows as one range after another, which is much quicker than in order of agent.
+    for (const [space, held] of this.held) {
+      held.sort((a, b) => (a.block < b.block ? -1 : 1));
+      for (const { block, agentId } of held) {
+        if (space.pool.restsUntil(block) !== undefined) {
+          throw new RecordError(`a block that agent "${agentId}" holds is recorded as freed, too`);
+        }
+        space.pool.hold(block, agentId);
+      }
+    }
     this.plan.history.load(this.entries);
     return this.plan;
   }
@@ -92,7 +106,11 @@ export class Restoration {
 
   private takeAgent(agent: AgentRecord): void {
     this.plan.setAgent(undefined, agent);
-    for (const { space, block } of this.plan.blocksOf(agent)) space.pool.hold(block, agent.agentId);
+    for (const { space, block } of this.plan.blocksOf(agent)) {
+      const held = this.held.get(space);
+      if (held === undefined) this.held.set(space, [{ block, agentId: agent.agentId }]);
+      else held.push({ block, agentId: agent.agentId });
+    }
   }
 
   private spaceOf(overlay: string | undefined, family: 4 | 6) {
