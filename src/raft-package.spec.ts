@@ -1,0 +1,171 @@
+import assert from 'node:assert/strict';
+import { mkdtemp, rm } from 'node:fs/promises';
+import { createServer } from 'node:net';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { setTimeout as sleep } from 'node:timers/promises';
+import { ChannelCredentials, ServerCredentials } from '@grpc/grpc-js';
+import {
+  defaultReplicaLimits,
+  type Founder,
+  GrpcPeerNetwork,
+  type LogStore,
+  openLevelStore,
+  ProposeError,
+  Replica,
+  type ReplicaEvent,
+  type StateMachine,
+  type StateRecord,
+  systemClock,
+  systemDefer,
+} from 'sublet/raft';
+
+const credentials = { server: ServerCredentials.createInsecure(), client: ChannelCredentials.createInsecure() };
+const boundMs = 15_000;
+
+/** Words and how often they were said. */
+class Counter implements StateMachine<number> {
+  readonly counts = new Map<string, number>();
+
+  apply(command: Uint8Array) {
+    const word = Buffer.from(command).toString();
+    const count = (this.counts.get(word) ?? 0) + 1;
+    this.counts.set(word, count);
+    return { output: count, changes: [{ key: command, value: Buffer.from(`${count}`) }] };
+  }
+
+  async restore(records: AsyncIterable<readonly StateRecord[]>): Promise<void> {
+    this.counts.clear();
+    for await (const batch of records) {
+      for (const { key, value } of batch) this.counts.set(Buffer.from(key).toString(), Number(Buffer.from(value)));
+    }
+  }
+}
+
+/** Real sockets and disks have no clock that a test could own: wait for the condition, with a bound. */
+async function until(condition: () => boolean, what: string): Promise<void> {
+  const endMs = performance.now() + boundMs;
+  while (!condition()) {
+    if (performance.now() > endMs) throw new Error(`${what} did not come to be within ${boundMs} ms`);
+    await sleep(5);
+  }
+}
+
+async function freePort(): Promise<number> {
+  const server = createServer();
+  await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
+  const address = server.address();
+  await new Promise((resolve) => server.close(resolve));
+  if (address === null || typeof address === 'string') throw new Error('no port');
+  return address.port;
+}
+
+type Running = {
+  readonly name: string;
+  readonly replica: Replica<number>;
+  readonly store: LogStore;
+  readonly counter: Counter;
+};
+
+describe('sublet/raft, with LevelDB and gRPC', () => {
+  let directory = '';
+  let founders: Founder[] = [];
+  const running = new Map<string, Running>();
+  const events: ReplicaEvent[] = [];
+
+  async function start(name: string): Promise<Running> {
+    const own = founders.find((founder) => founder.name === name);
+    if (own === undefined) throw new Error(`no founder ${name}`);
+    const store = await openLevelStore(join(directory, name), { clock: systemClock });
+    const counter = new Counter();
+    const replica = new Replica({
+      ...{ name, clusterId: 'words', founders, store, machine: counter, commandKinds: ['word'] },
+      network: new GrpcPeerNetwork({ listen: own.peer, credentials }),
+      ...{ clock: systemClock, defer: systemDefer, random: (below) => Math.floor(Math.random() * below) },
+      observe: (event) => events.push(event),
+      timing: { heartbeatMs: 50, electionMs: 500 },
+      limits: {
+        ...defaultReplicaLimits,
+        compaction: { entriesKept: 50, entriesKeptForPeersMax: 500, compactionStep: 10 },
+        flushAfterMs: 100,
+      },
+    });
+    const started = { name, replica, store, counter };
+    running.set(name, started);
+    await replica.start();
+    return started;
+  }
+
+  async function stop({ name, replica, store }: Running): Promise<void> {
+    running.delete(name);
+    await replica.stop({ transfer: true });
+    await store.close();
+  }
+
+  async function leader(): Promise<Running> {
+    const ready = () => [...running.values()].find(({ replica }) => replica.status().leaderReady);
+    await until(() => ready() !== undefined, 'a leader');
+    const found = ready();
+    if (found === undefined) throw new Error('the leader is gone again');
+    return found;
+  }
+
+  /** As a client does: again while there is no leader. */
+  async function say(word: string): Promise<number> {
+    for (;;) {
+      try {
+        return (await (await leader()).replica.propose(Buffer.from(word))).output;
+      } catch (error) {
+        if (!(error instanceof ProposeError && error.code === 'not-leader')) throw error;
+      }
+    }
+  }
+
+  async function same(): Promise<void> {
+    const text = ({ counter }: Running) => JSON.stringify([...counter.counts].sort());
+    await until(() => new Set([...running.values()].map(text)).size === 1, 'the same state everywhere');
+  }
+
+  before(async () => {
+    directory = await mkdtemp(join(tmpdir(), 'sublet-raft-'));
+    const names = ['a', 'b', 'c'];
+    founders = await Promise.all(names.map(async (name) => ({ name, peer: `127.0.0.1:${await freePort()}` })));
+    await Promise.all(names.map(start));
+  });
+
+  after(async () => {
+    for (const one of [...running.values()]) await stop(one);
+    await rm(directory, { recursive: true });
+  });
+
+  it('replicates: any member reads what the leader has answered', async () => {
+    assert.equal(await say('hello'), 1);
+    assert.equal(await say('hello'), 2);
+    for (const { replica, counter } of running.values()) {
+      await replica.readBarrier();
+      assert.equal(counter.counts.get('hello'), 2);
+    }
+  });
+
+  it('passes leadership on when the leader stops, and brings a member back by snapshot', async () => {
+    const first = await leader();
+    await stop(first);
+    for (let nth = 0; nth < 300; nth += 1) await say(`word ${nth % 40}`);
+    await until(() => [...running.values()].some(({ replica }) => replica.status().firstIndex > 100), 'compaction');
+    const back = await start(first.name);
+    await until(() => back.replica.status().snapshotsInstalled === 1, 'the snapshot');
+    assert.equal(await say('hello'), 3);
+    await same();
+  });
+
+  it('loads what it had after a restart of all', async () => {
+    const words = (await leader()).counter.counts.get('word 3');
+    for (const one of [...running.values()]) await stop(one);
+    await Promise.all(founders.map(({ name }) => start(name)));
+    assert.equal(await say('hello'), 4);
+    await same();
+    assert.equal((await leader()).counter.counts.get('word 3'), words);
+    const fatal = events.filter(({ kind }) => kind === 'fatal');
+    assert.deepEqual(fatal, []);
+  });
+});

@@ -1,0 +1,73 @@
+/**
+ * `sublet/raft`: a replicated log for Node, with no knowledge of address plans. The consensus core, a replica that
+ * drives it, a store on LevelDB and peers over gRPC; each part can be replaced by another of the same interface.
+ * Its page, with an example, is docs/raft-package.md.
+ */
+export { type ConfChange, type ConfChangeOperation, decodeConfChange, encodeConfChange } from '#raft/conf-change.js';
+export type { RaftConfig, ReadOnlyMode } from '#raft/config.js';
+export {
+  type ConfState,
+  type Entry,
+  type EntryType,
+  type HardState,
+  type LogIndex,
+  logIndex,
+  type MemberId,
+  memberId,
+  noMember,
+  type SnapshotMeta,
+  type Term,
+  term,
+} from '#raft/entry.js';
+export { InvariantError, RaftError, type RaftErrorCode } from '#raft/errors.js';
+export type { LogReader } from '#raft/log-reader.js';
+export type { Message, PeerMessage } from '#raft/message.js';
+export { type Position, Raft } from '#raft/raft.js';
+export type { ReadState, Ready, Role, SoftState } from '#raft/ready.js';
+export type { PeerStatus as RaftPeerStatus, RaftStatus } from '#raft/status.js';
+export type { BootstrapProblem, BootstrapProblemCode } from '#replica/bootstrap-problem.js';
+export type { Clock } from '#replica/clock.js';
+export {
+  type LoadedLog,
+  type LogStore,
+  type LogWrite,
+  type SnapshotSink,
+  type SnapshotSource,
+  type StagedSnapshot,
+  StoreError,
+  type StoreErrorCode,
+  type StoreIdentity,
+} from '#replica/log-store.js';
+export type { AppliedMeta, MemberInfo, Membership } from '#replica/membership.js';
+export { type MembershipChange, MembershipRefusedError } from '#replica/membership-change.js';
+export type { LeadershipNotice } from '#replica/office.js';
+export type { Founder, MemberHello, PeerHandler, PeerNetwork } from '#replica/peer-network.js';
+export { Replica } from '#replica/replica.js';
+export type { ReplicaEvent } from '#replica/replica-event.js';
+export {
+  type Defer,
+  defaultReplicaLimits,
+  defaultReplicaTiming,
+  type ReplicaLimits,
+  type ReplicaOptions,
+  type ReplicaTiming,
+} from '#replica/replica-options.js';
+export {
+  type Applied,
+  type LeadershipChange,
+  type PeerStatus,
+  ProposeError,
+  type ProposeErrorCode,
+  type ReplicaStatus,
+  type ReplicatedLog,
+} from '#replica/replicated-log.js';
+export {
+  type ApplyPosition,
+  type RecordChange,
+  type StateMachine,
+  type StateRecord,
+  UnknownCommandError,
+} from '#replica/state-machine.js';
+export { systemClock, systemDefer } from '#replica/system-clock.js';
+export { type LevelStoreOptions, openLevelStore } from '#storage/level-store.js';
+export { GrpcPeerNetwork, type GrpcPeerNetworkOptions } from '#transport/grpc-peer-network.js';
