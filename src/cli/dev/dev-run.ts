@@ -1,5 +1,5 @@
 /** `sublet dev` as a person sees it: what is started, what was let, how to look further, and what dies meanwhile. */
-import { relative } from 'node:path';
+import { isAbsolute } from 'node:path';
 import { formatAgents } from '#cli/commands/agents.js';
 import type { DevDeath } from '#cli/dev/dev-child.js';
 import { type DevCluster, startDevCluster } from '#cli/dev/dev-cluster.js';
@@ -16,10 +16,11 @@ const interrupted = 130;
 
 export async function runDev(wishes: DevWishes, terminal: Terminal): Promise<void> {
   checkWishes(wishes);
-  const options = devOptions({ ...wishes, dataDir: relative('.', wishes.dataDir) || '.' });
-  const { masters, agents, dataDir } = options;
+  const options = devOptions(wishes);
+  const { masters, agents } = options;
+  const dataDir = shown(options.dataDir);
   terminal.write(
-    `Starting ${plural(masters, 'master')} and ${plural(agents, 'agent')}; data in ./${dataDir}, logs in ./${dataDir}/log\n\n`,
+    `Starting ${plural(masters, 'master')} and ${plural(agents, 'agent')}; data in ${dataDir}, logs in ${dataDir}/log\n\n`,
   );
   const cluster = await startDevCluster(options, (process, death) => sayDeath(process, death, terminal));
   const stopped = untilTold(cluster, terminal);
@@ -28,7 +29,7 @@ export async function runDev(wishes: DevWishes, terminal: Terminal): Promise<voi
   if (state.kind === 'waiting') {
     await cluster.stop();
     throw new Failure(exitCodes.refused, `not ready after ${readyBoundMs / 1_000} s: ${state.missing}`, [
-      `The logs in ./${dataDir}/log say more.`,
+      `The logs in ${dataDir}/log say more.`,
     ]);
   }
   terminal.write(
@@ -38,6 +39,11 @@ export async function runDev(wishes: DevWishes, terminal: Terminal): Promise<voi
     `${further(options.basePort, cluster, state.leader, terminal)}\n${terminal.paint('green', 'ready')}\n`,
   );
   await stopped;
+}
+
+/** A path that can't be taken for a name: `./sublet-data`. */
+function shown(path: string): string {
+  return isAbsolute(path) || path.startsWith('.') ? path : `./${path}`;
 }
 
 function checkWishes({ masters, agents, basePort }: DevWishes): void {
@@ -92,7 +98,7 @@ function sayDeath({ name, log }: DevProcess, { how, againInMs, lastWords }: DevD
   terminal.write(`${terminal.paint('yellow', '!')} ${name} has ended (${how}); ${next}\n`);
   if (/^SIG/.test(how)) return;
   for (const line of lastWords) terminal.write(`    ${terminal.paint('dim', line)}\n`);
-  terminal.write(`    all of its log: ./${log}\n`);
+  terminal.write(`    all of its log: ${shown(log)}\n`);
 }
 
 function processes({ children }: DevCluster, leader: string, terminal: Terminal): string {

@@ -1,50 +1,69 @@
 /** `sublet dev` as a real process with real children. */
 import assert from 'node:assert/strict';
-import { mkdtempSync, rmSync } from 'node:fs';
+import { mkdtempSync, readFileSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { lastPort } from '#cli/dev/dev-plan.js';
+import { devPlan } from '#cli/dev/dev-plan.js';
+import { needPorts } from '#cli/dev/free-ports.js';
 import { Child } from '#cluster-test/process/child.js';
 import { holds, until } from '#cluster-test/process/condition.js';
 import { freePorts } from '#cluster-test/process/ports.js';
 
 const boundMs = 30_000;
 
+/** A base whose ports are all free: the kernel names one, and those beside it are looked at. */
+async function freeBase(): Promise<number> {
+  for (let tries = 0; tries < 20; tries++) {
+    const [port = 0] = await freePorts(1);
+    const plan = devPlan({ masters: 1, agents: 2, basePort: port, dataDir: '' });
+    const ports = plan.flatMap((process) => process.ports);
+    if (Math.max(...ports) > 65_535) continue;
+    if (
+      await needPorts(ports).then(
+        () => true,
+        () => false,
+      )
+    )
+      return port;
+  }
+  throw new Error('found no ten free ports in a row');
+}
+
 describe('sublet dev', function () {
   this.timeout(3 * boundMs);
   let folder = '';
   let basePort = 0;
-  let dev: Child | undefined;
+  const devs: Child[] = [];
+  const others: Child[] = [];
 
   before(async () => {
     folder = mkdtempSync(join(tmpdir(), 'sublet-dev-'));
-    // The kernel gives ports high up; what follows on them is free as a rule, and `dev` says so if not.
-    const [port = 20_000] = await freePorts(1);
-    basePort = Math.min(port, 65_535 - (lastPort({ masters: 1, agents: 2, basePort: 0 }) + 1));
+    basePort = await freeBase();
   });
   after(async () => {
-    await dev?.kill();
+    await Promise.all([...devs, ...others].map((child) => child.kill()));
+    // What a test that failed has left: the agent that was started again is in no table.
+    for (const pid of devs.flatMap((child) => [...pids(child).values()])) if (lives(pid)) process.kill(pid, 'SIGKILL');
     rmSync(folder, { recursive: true, force: true });
   });
 
   async function started(): Promise<Child> {
-    const child = new Child([
-      'dev',
-      '--masters',
-      '1',
-      '--agents',
-      '2',
-      '--data-dir',
-      folder,
-      '--base-port',
-      String(basePort),
-    ]);
-    dev = child;
+    const child = new Child(
+      ['dev', '--masters', '1', '--agents', '2', '--data-dir', folder, '--base-port', String(basePort)],
+      { prefix: ['setsid'] },
+    );
+    devs.push(child);
     await until('ready', boundMs, () => {
       if (!child.running) throw new Error(child.output);
       return holds(/^ready$/m.test(child.stdout));
     });
     return child;
+  }
+
+  /** The one that a test before has left running, or another. */
+  async function running(): Promise<Child> {
+    const last = devs.at(-1);
+    return last?.running ? last : started();
   }
 
   /** What was let, as the table says: `agent-1 9.0.0.0/24`. */
@@ -77,8 +96,17 @@ describe('sublet dev', function () {
     const first = await started();
     assert.equal(letTo(first).length, 4);
     assert.equal(new Set(letTo(first).map((line) => line.split(' ')[1])).size, 4);
-    first.signal('SIGINT');
+    // As a terminal does it: to every process of the group.
+    process.kill(-first.pid, 'SIGINT');
     assert.deepEqual(await first.exited, { code: 0, signal: null });
+    for (const name of ['m1', 'agent-1']) {
+      const last =
+        readFileSync(join(folder, 'log', `${name}.log`), 'utf8')
+          .trimEnd()
+          .split('\n')
+          .at(-1) ?? '';
+      assert.match(last, /"msg":"stopped/, `${name} stopped in good order`);
+    }
     assert.deepEqual([...pids(first).values()].filter(lives), []);
 
     const second = await started();
@@ -86,7 +114,7 @@ describe('sublet dev', function () {
   });
 
   it('starts a process again that has died, and says so', async () => {
-    const child = dev ?? (await started());
+    const child = await running();
     process.kill(pids(child).get('agent-1') ?? 0, 'SIGKILL');
     await until('the death is told', boundMs, () =>
       holds(/agent-1 has ended \(SIGKILL\); starting it again in 0\.5 s/.test(child.stdout)),
@@ -97,13 +125,15 @@ describe('sublet dev', function () {
   });
 
   it('refuses to run twice at the same ports', async () => {
+    await running();
     const other = new Child(['dev', '--data-dir', join(folder, 'other'), '--base-port', String(basePort)]);
+    others.push(other);
     assert.equal((await other.exited).code, 1);
     assert.match(other.output, new RegExp(`port ${basePort} can’t be had: .*EADDRINUSE`));
   });
 
   it('leaves no process behind when it is killed', async () => {
-    const child = dev ?? (await started());
+    const child = await running();
     const before = [...pids(child).values()];
     assert.equal(before.length, 3);
     await child.kill();
