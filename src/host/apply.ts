@@ -4,6 +4,7 @@
  */
 import { readFile, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
+import type { BatchSessions, BatchTool } from '#host/batch-session.js';
 import { deleteCniFile, writeCniFile } from '#host/cni-folder.js';
 import { chainRestore, fdbCommand, filterRuleArguments, ipCommands, ipsetCommand, isIpv6Rule } from '#host/command.js';
 import type { DockerEngine } from '#host/docker-engine.js';
@@ -16,6 +17,8 @@ import { assertNever, type Step } from '#host/step.js';
 
 export interface Tools {
   readonly run: Runner;
+  /** Not shared between two `apply` at once. */
+  readonly batches: BatchSessions;
   readonly docker: DockerEngine;
   readonly iptables: IptablesFlavour;
 }
@@ -50,7 +53,8 @@ export function groundOf({ part, scope }: Pick<Step, 'part' | 'scope'>): readonl
   return [part];
 }
 
-type Tool = 'ip' | 'ip6' | 'bridge' | 'ipset' | 'one';
+/** `ip` and `bridge` are sessions for the peers' entries; `device` is an `ip` of its own that stops at an error. */
+type Tool = BatchTool | 'device' | 'rule6' | 'ipset' | 'one';
 
 /** Steps that one process gets; their text is in memory at once. */
 const batchStepsMax = 2_000;
@@ -75,11 +79,12 @@ function toolOf(step: Step): Tool {
     case 'link-delete':
     case 'link-set':
     case 'address':
+      return 'device';
     case 'neighbour':
     case 'route':
       return 'ip';
     case 'rule':
-      return isIpv6Rule(step) ? 'ip6' : 'ip';
+      return isIpv6Rule(step) ? 'rule6' : 'ip';
     case 'fdb':
       return 'bridge';
     case 'set-create':
@@ -96,11 +101,12 @@ async function runBatch(tool: Tool, steps: readonly Step[], tools: Tools): Promi
   try {
     switch (tool) {
       case 'ip':
-        return await runIproute(['ip'], steps, tools.run);
-      case 'ip6':
-        return await runIproute(['ip', '-6'], steps, tools.run);
       case 'bridge':
-        return await runIproute(['bridge'], steps, tools.run);
+        return await runSession(tool, steps, tools.batches);
+      case 'device':
+        return await runDevice(steps, tools);
+      case 'rule6':
+        return await Promise.all(steps.map((step) => runOne(step, tools)));
       case 'ipset':
         return await runIpset(steps, tools.run);
       case 'one':
@@ -117,60 +123,37 @@ function failed(step: Step, said: string): Outcome {
   return { kind: 'failed', step, error: explain(step, said) };
 }
 
+async function runSession(tool: BatchTool, steps: readonly Step[], batches: BatchSessions): Promise<Outcome[]> {
+  const { errors, ended } = await batches.run(tool, steps.flatMap(iprouteLines));
+  return steps.map((step, index) => outcomeOf(step, ended ?? errors.get(index)));
+}
+
 /**
- * `-force` goes on after a failed line, as peers' entries do; without it the batch ends there, since each step on the
- * device stands on the one before. The messages of a line come before "Command failed -:LINE".
+ * Each step on the device stands on the one before, so the batch ends at the first error. The sessions end too: they
+ * remember devices' indexes by name.
  */
-async function runIproute(command: readonly string[], steps: readonly Step[], run: Runner): Promise<Outcome[]> {
-  const [tool = '', ...flags] = command;
-  const goesOn = steps.every(({ part }) => part !== 'device');
+async function runDevice(steps: readonly Step[], { run, batches }: Tools): Promise<Outcome[]> {
+  await batches.close();
   const lines = steps.map(iprouteLines);
-  const input = `${lines.flat().join('\n')}\n`;
-  const args = [...flags, ...(goesOn ? ['-force'] : []), '-batch', '-'];
-  const { code, stderr } = await run.run(tool, args, { input, timeoutMs: batchTimeoutMs });
-  const errors = errorsByLine(stderr);
-  const ended =
-    code === null
-      ? `${tool} took more than ${batchTimeoutMs / 1000} s`
-      : code !== 0 && errors.size === 0
-        ? stderr
-        : undefined;
-  const lastLine = goesOn ? Number.POSITIVE_INFINITY : Math.min(...errors.keys());
-  let line = 0;
+  const { code, stderr } = await run.run('ip', ['-batch', '-'], { input: `${lines.flat().join('\n')}\n` });
+  if (code === 0) return steps.map((step) => ({ kind: 'done', step }));
+  const at = /^Command failed -:(\d+)$/m.exec(stderr)?.[1];
+  const error = stderr.replace(/^Command failed .*$/m, '');
+  if (at === undefined) return steps.map((step) => failed(step, error));
+  let last = 0;
+  const broken = lines.findIndex(({ length }) => {
+    last += length;
+    return last >= Number(at);
+  });
   return steps.map((step, index) => {
-    const first = line + 1;
-    line += lines[index]?.length ?? 0;
-    if (first > lastLine) return { kind: 'skipped', step };
-    const error = ended ?? firstError(errors, first, line);
-    return error === undefined || isAlreadyGone(step, error) ? { kind: 'done', step } : failed(step, error);
+    if (index === broken) return outcomeOf(step, error);
+    return { kind: index < broken ? 'done' : 'skipped', step };
   });
 }
 
-function errorsByLine(stderr: string): ReadonlyMap<number, string> {
-  const errors = new Map<number, string>();
-  let said: string[] = [];
-  for (const line of stderr.split('\n')) {
-    const at = /^Command failed -:(\d+)/.exec(line);
-    if (at === null) said.push(line);
-    else {
-      errors.set(Number(at[1]), said.join('\n'));
-      said = [];
-    }
-  }
-  return errors;
+function outcomeOf(step: Step, error: string | undefined): Outcome {
+  return error === undefined || isAlreadyGone(step, error) ? { kind: 'done', step } : failed(step, error);
 }
-
-/** Of the lines `from` to `to`: what comes after the first error is its consequence. */
-function firstError(errors: ReadonlyMap<number, string>, from: number, to: number): string | undefined {
-  for (let line = from; line <= to; line++) {
-    const error = errors.get(line);
-    if (error !== undefined) return error;
-  }
-  return undefined;
-}
-
-/** 100,000 entries take seconds. */
-const batchTimeoutMs = 120_000;
 
 function iprouteLines(step: Step): string[] {
   switch (step.kind) {
@@ -243,6 +226,8 @@ async function perform(step: Step, { run, docker, iptables }: Tools): Promise<st
       const flushed = errorOf(await run.run(command, [...lockWait, '-F', step.chain]));
       return flushed ?? errorOf(await run.run(command, [...lockWait, '-X', step.chain]));
     }
+    case 'rule':
+      return errorOf(await run.run('ip', ['-6', ...ipCommands(step).join(' ').split(' ')]));
     case 'cni-write':
       await writeCniFile(step.dir, step.name, step.content);
       return undefined;

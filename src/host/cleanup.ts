@@ -13,13 +13,14 @@ import type { CleanupReport } from '#host/reconciler-interface.js';
 export async function cleanHost(
   clusterIds: readonly string[],
   settings: HostSettings,
-  { run, docker }: Pick<Tools, 'run' | 'docker'>,
+  { run, batches, docker }: Omit<Tools, 'iptables'>,
 ): Promise<CleanupReport> {
   const wish = nothing(clusterIds, settings.cniDir);
   const lookout = { run, docker, vtepName: '', bridges: [], settings };
   const observed = await observe(lookout, allAreas, bareHost);
   const plan = diff(wish, observed);
-  const outcomes = await apply(plan.steps, { run, docker, iptables: settings.iptables });
+  const outcomes = await apply(plan.steps, { run, batches, docker, iptables: settings.iptables });
+  await batches.close();
   return {
     removed: outcomes.filter(({ kind }) => kind === 'done').map(({ step }) => planned(step)),
     left: [

@@ -6,6 +6,7 @@
  */
 import { apply, type Outcome } from '#host/apply.js';
 import { BackOff } from '#host/back-off.js';
+import { BatchSessions } from '#host/batch-session.js';
 import { cleanHost } from '#host/cleanup.js';
 import { commandOf } from '#host/command.js';
 import { type DesiredHost, desired, type Underlay } from '#host/desired.js';
@@ -60,6 +61,7 @@ export class HostReconciler implements Reconciler {
   readonly #pollMs: number;
   readonly #fullPassMs: number;
   readonly #monitor: KernelMonitor;
+  readonly #batches = new BatchSessions();
   readonly #counters = new HostCounters();
   readonly #backOff = new BackOff();
   readonly #listeners: ((status: HostStatus) => void)[] = [];
@@ -140,12 +142,13 @@ export class HostReconciler implements Reconciler {
     clearTimeout(this.#eventTimer);
     await this.#monitor.stop();
     await this.#running;
+    await this.#batches.close();
   }
 
   async cleanup(clusterIds: readonly string[], settings: HostSettings): Promise<CleanupReport> {
     await this.stop();
     const docker = this.#openDocker(settings.dockerHost ?? localDocker);
-    return cleanHost(clusterIds, settings, { run: this.#run, docker });
+    return cleanHost(clusterIds, settings, { run: this.#run, batches: this.#batches, docker });
   }
 
   /** Until the first pass for a new site is done, overlays that are new to this host are being configured. */
@@ -208,7 +211,9 @@ export class HostReconciler implements Reconciler {
     this.#counters.entries = wish.neighbours.size + wish.fdb.size + wish.routes.size + wish.sourceRoutes.size;
 
     const steps = this.#backOff.allowed(plan.steps, Date.now());
-    const outcomes = await apply(steps, { run: this.#run, docker, iptables: input.settings.iptables });
+    const outcomes = await apply(steps, {
+      ...{ run: this.#run, batches: this.#batches, docker, iptables: input.settings.iptables },
+    });
     const done = outcomes.filter(({ kind }) => kind === 'done').map(({ step }) => step);
     this.#model = shareTables(imagine(observed, done), wish);
     this.#count(outcomes, isDrift ? { before, observed } : undefined);
