@@ -11,7 +11,7 @@ import { PersistentRegistrar } from '#cluster-test/process/persistent-registrar.
 import { replicaView } from '#cluster-test/process/replica-view.js';
 
 /** Enough for a snapshot of several chunks. */
-const agents = 6_000;
+const agents = 4_000;
 const atOnce = 128;
 const boundMs = 60_000;
 const killsMax = 6;

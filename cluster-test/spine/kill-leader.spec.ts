@@ -1,5 +1,6 @@
 /** 1,000 agents register at once, and the leader is killed in the middle of it. */
 import assert from 'node:assert/strict';
+import { setTimeout as delay } from 'node:timers/promises';
 import { benchConfig } from '#cluster-test/bench/plan.js';
 import { holds, until } from '#cluster-test/process/condition.js';
 import { showOnFailure } from '#cluster-test/process/fixture.js';
@@ -11,6 +12,8 @@ import type { sublet } from '#proto/sublet.js';
 const agents = 1_000;
 /** The leader is killed once so many are acknowledged. */
 const killAfter = 300;
+/** How long the leader is left alone. */
+const alonePatienceMs = 700;
 
 type Let = {
   readonly subnets: readonly string[];
@@ -88,6 +91,19 @@ describe('the leader killed while 1,000 agents register', function () {
 
   const survivors = (): MasterProcess[] => masters.masters.filter((master) => master !== leader);
 
+  it('acknowledges nothing that a majority does not have', async () => {
+    using alone = new PersistentRegistrar([leader.api]);
+    const stopped = survivors();
+    for (const { child } of stopped) child.signal('SIGSTOP');
+    const asked = alone.register(agents + 2).then(() => 'acknowledged' as const);
+    // However slow the machine is, a right answer can't come; a wrong one would within milliseconds.
+    const first = await Promise.race([asked, delay(alonePatienceMs, 'nothing' as const)]);
+    for (const { child } of stopped) child.signal('SIGCONT');
+    assert.equal(first, 'nothing');
+    assert.equal(await asked, 'acknowledged');
+    leader = await masters.leader();
+  });
+
   it('acknowledges all in the end, on both sides of the kill', async () => {
     let killed: Promise<unknown> | undefined;
     await Promise.all(
@@ -113,7 +129,7 @@ describe('the leader killed while 1,000 agents register', function () {
     assert.ok(one !== undefined && other !== undefined);
     assertHoldsAll(one);
     assertHoldsAll(other);
-    assert.equal(one.agents.length, agents);
+    assert.equal(one.agents.length, agents + 1);
     assert.deepEqual(one.json, other.json);
   });
 

@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { once } from 'node:events';
-import { mkdtempSync, rmSync } from 'node:fs';
+import { mkdtempSync, readFileSync, rmSync } from 'node:fs';
 import { createServer } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -140,6 +140,18 @@ describe('a started agent', () => {
       await running.stop();
     }
     assert.equal(host.stopped, true);
+  });
+
+  it('gives no figure that its page in the docs does not explain', async () => {
+    const running = await startAgent(options());
+    try {
+      const named = (text: string): string[] => [...new Set(text.match(/\bsublet_(?:agent|host)_[a-z_]+/g))].sort();
+      const given = named((await get(running, '/metrics')).text);
+      assert.ok(given.length > 15);
+      assert.deepEqual(named(readFileSync('docs/agent.md', 'utf8')), given);
+    } finally {
+      await running.stop();
+    }
   });
 
   it('says over HTTP why it is not ready', async () => {
