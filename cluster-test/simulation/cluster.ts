@@ -54,7 +54,7 @@ export class Cluster {
       const machine = new Machine(world, `h${at + 1}`, this.#rate());
       return new SimulatedAgent(machine, `a${at + 1}`, `10.0.0.${at + 1}`, parts);
     });
-    const meanMs = profile.timing.heartbeatMs * 3;
+    const meanMs = Math.ceil(profile.timing.heartbeatMs * profile.stormPace);
     this.storm = new Storm({ network: this.network, masters, history: this.history, clients: profile.storm, meanMs });
   }
 

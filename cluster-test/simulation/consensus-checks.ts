@@ -31,6 +31,8 @@ export class ConsensusChecks implements DurableListener {
   readonly #committed = new Map<number, Committed>();
   /** The configurations that a member had lately, newest first. */
   readonly #configurations = new Map<string, ConfState[]>();
+  /** By candidate, voter and term: where the candidate's log ended. */
+  readonly #asked = new Map<string, { readonly index: number; readonly term: number }>();
   #announced = 0;
   committedIndex = 0;
 
@@ -89,9 +91,19 @@ export class ConsensusChecks implements DurableListener {
     const { promise } = member.durable;
     switch (message.kind) {
       case 'append':
+        this.#leads(name, message.term, member);
+        this.#checkOwnTerm(name, message.commit, message.term, member);
+        this.#announce(name, message.commit, message.term);
+        return;
       case 'heartbeat':
         this.#leads(name, message.term, member);
         this.#announce(name, message.commit, message.term);
+        return;
+      case 'vote':
+        this.#asked.set(`${message.from}>${message.to} ${message.term}`, {
+          index: message.index,
+          term: message.logTerm,
+        });
         return;
       case 'vote-response': {
         if (message.reject || promise.term > message.term) return;
@@ -102,6 +114,7 @@ export class ConsensusChecks implements DurableListener {
           'vote before fsync',
           () => `${name} votes for ${message.to} in ${message.term}, ${has()}`,
         );
+        this.#checkUpToDate(name, message, member);
         return;
       }
       case 'append-response': {
@@ -200,6 +213,28 @@ export class ConsensusChecks implements DurableListener {
       this.#world.fail('leader completeness', `${name} leads in ${term} without ${index}/${committed.term}`);
       return;
     }
+  }
+
+  /** Only entries of the leader's own term are committed by counting (paper §5.4.2). */
+  #checkOwnTerm(name: string, commit: number, term: number, { durable }: CheckedMember): void {
+    if (commit <= this.#announced) return;
+    const entry = durable.entries.get(commit);
+    const what = () =>
+      `${name} commits ${commit}/${entry?.term} in term ${term}, with nothing of its own term behind it`;
+    this.#world.check(entry === undefined || entry.term === term, 'old terms are not committed by counting', what);
+  }
+
+  /** Nobody votes for a candidate whose log is behind its own (paper §5.4.1). */
+  #checkUpToDate(name: string, { from, to, term }: PeerMessage, { durable }: CheckedMember): void {
+    const candidate = this.#asked.get(`${to}>${from} ${term}`);
+    const last = durable.entries.get(durable.lastIndex);
+    // What came after the vote, from the one voted for, says nothing.
+    if (candidate === undefined || last === undefined || last.term >= term) return;
+    const upToDate =
+      candidate.term > last.term || (candidate.term === last.term && candidate.index >= durable.lastIndex);
+    const what = () =>
+      `${name} has ${durable.lastIndex}/${last.term}, candidate ${to} ${candidate.index}/${candidate.term}`;
+    this.#world.check(upToDate, 'election restriction', what);
   }
 
   /** The first word of a commit index: a quorum of disks must hold it. */

@@ -63,6 +63,13 @@ export class DurableState implements DiskWatcher {
     return index <= this.head.lastIndex && this.entries.get(index)?.term === term;
   }
 
+  /** Changes of membership in the log behind `index`. */
+  changesAfter(index: number): number {
+    let changes = 0;
+    for (let at = index + 1; at <= this.lastIndex; at += 1) if ((this.entries.get(at)?.type ?? 0) !== 0) changes += 1;
+    return changes;
+  }
+
   batch(operations: readonly KeyValueOperation[]): void {
     let head: Uint8Array | undefined;
     for (const operation of operations) {

@@ -263,7 +263,8 @@ export class Faults {
     const isMember = ({ name }: SimulatedMaster): boolean => membership.members.some((member) => member.name === name);
     const well = masters.filter((master) => isMember(master) && master.work?.started === true);
     const complete = well.every((master) => master.durable.lastIndex >= lastIndex && master.disk.failures === 0);
-    if (votersOutgoing.length > 0 || learners.length > 0 || voters.length < 3 || !complete) return;
+    const pending = leader?.durable.changesAfter(work.replica.status().appliedIndex) ?? 0;
+    if (votersOutgoing.length > 0 || learners.length > 0 || voters.length < 3 || !complete || pending > 0) return;
     if (well.length < voters.length) return;
     const victim = well.filter((master) => master !== leader)[random.below(well.length - 1)];
     if (victim === undefined) return;

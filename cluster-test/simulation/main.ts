@@ -1,27 +1,27 @@
-/** `npm run simulate`. */
-import { simulate } from '#cluster-test/simulation/simulation.js';
+/**
+ * `npm run simulate -- [--seeds N | --seed S] [--events M] [--mutation NAME] [--aimed] [--jobs J] [--without KIND,…]
+ * [--trace]`. Prints a line per seed, and for one that fails how to run it again. The modules of the product are
+ * loaded only after a bug is planted.
+ */
+import { parseArgs } from 'node:util';
+import { assertPlanted, plantBug } from '#cluster-test/simulation/plant-bug.js';
 
-const args = process.argv.slice(2);
-function value(name: string): number | undefined {
-  const at = args.indexOf(name);
-  return at < 0 ? undefined : Number(args[at + 1]);
-}
-const events = value('--events') ?? 20_000;
-const seed = value('--seed');
-const seeds = seed === undefined ? Array.from({ length: value('--seeds') ?? 10 }, (_, at) => at + 1) : [seed];
-const log = args.includes('--trace') ? (line: string) => console.log(line) : undefined;
-const began = Date.now();
-let total = 0;
-for (const each of seeds) {
-  const result = await simulate({ seed: each, events, log });
-  total += result.events;
-  const { violation } = result;
-  console.log(
-    `seed ${each} ${result.traceHash} ${result.events} events ${(result.simulatedMs / 1000).toFixed(1)} s [${result.faults.join(' ')}]${violation ? ` ${violation.message}` : ''}`,
-  );
-  if (seed !== undefined) console.log(Object.fromEntries([...result.counts].sort()));
-}
-const s = (Date.now() - began) / 1000;
-console.log(
-  `${seeds.length} seeds in ${s.toFixed(1)} s: ${(total / s).toFixed(0)} events/s, ${(seeds.length / s).toFixed(2)} seeds/s`,
-);
+const { values } = parseArgs({
+  options: {
+    seeds: { type: 'string' },
+    seed: { type: 'string' },
+    first: { type: 'string' },
+    events: { type: 'string', default: '20000' },
+    mutation: { type: 'string' },
+    aimed: { type: 'boolean', default: false },
+    jobs: { type: 'string' },
+    without: { type: 'string' },
+    trace: { type: 'boolean', default: false },
+    json: { type: 'boolean', default: false },
+  },
+});
+
+const bug = values.mutation === undefined ? undefined : plantBug(values.mutation);
+const { runCommand } = await import('#cluster-test/simulation/run-command.js');
+if (bug !== undefined) assertPlanted(bug);
+process.exitCode = await runCommand(values, bug);

@@ -133,7 +133,10 @@ export class Operator {
     const { confState, members } = membership;
     const [learner] = confState.learners;
     if (learner !== undefined) {
-      this.#change({ kind: 'promote', member: learner });
+      const voters = confState.voters.filter((id) => id !== self.id);
+      const out = voters[random.below(Math.max(1, voters.length))];
+      const replaces = out !== undefined && random.below(2) === 0;
+      this.#change(replaces ? { kind: 'replace', member: out, by: learner } : { kind: 'promote', member: learner });
       return;
     }
     const grow = members.length < 3 || (members.length < mastersMax && random.below(2) === 0);

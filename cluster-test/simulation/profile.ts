@@ -28,6 +28,8 @@ export type Profile = {
   readonly agents: number;
   /** Clients that only register and leave. */
   readonly storm: number;
+  /** Mean time between two of their calls, in heartbeats. */
+  readonly stormPace: number;
   readonly timing: ReplicaTiming;
   readonly limits: Partial<ReplicaLimits>;
   readonly reclaimMs: number | undefined;
@@ -39,7 +41,12 @@ export type Profile = {
 };
 
 /** `only`: these faults and no others; `without`: none of these. */
-export type FaultChoice = { readonly only?: readonly FaultKind[] | undefined; readonly without?: readonly FaultKind[] };
+export type FaultChoice = {
+  readonly only?: readonly FaultKind[] | undefined;
+  readonly without?: readonly FaultKind[];
+  /** In place of what the seed draws. */
+  readonly shape?: { readonly reclaims?: boolean; readonly masters?: number; readonly calm?: number } | undefined;
+};
 
 /** Each kind is on in so many of 100 seeds. */
 const onInPercent = 35;
@@ -52,12 +59,14 @@ export function profileOf(world: World, choice: FaultChoice): Profile {
   const faults = new Set(drawn.filter((kind) => choice.without?.includes(kind) !== true));
   const masters = [1, 3, 3, 3, 3, 3, 5, 5][random.below(8)] ?? 3;
   const timing = timings[random.below(timings.length)] ?? defaultTiming;
-  const reclaims = random.below(3) === 0;
+  const drawnReclaims = random.below(3) === 0;
+  const reclaims = choice.shape?.reclaims ?? drawnReclaims;
   const reclaimMs = reclaims ? 60_000 + random.below(120_000) : undefined;
   return {
-    masters: choice.only === undefined ? masters : Math.max(3, masters),
+    masters: choice.shape?.masters ?? (choice.only === undefined ? masters : Math.max(3, masters)),
     agents: 3 + random.below(5),
     storm: 4 + random.below(16),
+    stormPace: [0.2, 0.5, 2][random.below(3)] ?? 0.5,
     timing,
     limits: limitsOf(random, faults),
     reclaimMs,
@@ -65,7 +74,7 @@ export function profileOf(world: World, choice: FaultChoice): Profile {
     quarantineMs: reclaims ? 15 * 60_000 : ([10_000, 60_000, 15 * 60_000][random.below(3)] ?? 10_000),
     weather: weatherOf(random, faults, timing),
     faults,
-    calm: 3 + random.below(12),
+    calm: choice.shape?.calm ?? 3 + random.below(12),
   };
 }
 

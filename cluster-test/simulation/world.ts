@@ -18,6 +18,11 @@ export class Violation extends Error {
   }
 }
 
+declare global {
+  /** The wall clock of the machine whose event is worked off: for the one deliberate bug that looks at it. */
+  var subletLocalClock: (() => number) | undefined;
+}
+
 export class World {
   readonly time = new VirtualTime();
   readonly seed: number;
@@ -35,6 +40,7 @@ export class World {
   constructor(seed: number, log?: (line: string) => void) {
     this.seed = seed;
     this.#log = log;
+    globalThis.subletLocalClock = () => this.current?.machine.wallNow() ?? 0;
   }
 
   /** Chance for one purpose: what one draws does not disturb the others, so that a fault can be left out alone. */

@@ -12,7 +12,9 @@ import type { MemberInfo, Membership } from '#replica/membership.js';
 export type MembershipChange =
   | { readonly kind: 'add-learner'; readonly name: string; readonly peer: string; readonly storeId: string }
   | { readonly kind: 'promote'; readonly member: MemberId }
-  | { readonly kind: 'remove'; readonly member: MemberId };
+  | { readonly kind: 'remove'; readonly member: MemberId }
+  /** `by`, a learner that has caught up, votes in place of `member`: one joint step, so that there are never fewer voters. */
+  | { readonly kind: 'replace'; readonly member: MemberId; readonly by: MemberId };
 
 /** Everyone a configuration names, whatever for, ascending. */
 export function memberIds(confState: ConfState): readonly MemberId[] {
@@ -50,18 +52,46 @@ export function membershipRefusal(
     if (twin === undefined) return undefined;
     return `member ${twin.id} is ${twin.name} at ${twin.peer} with store ${twin.storeId}: remove it first, or use another name, address and store`;
   }
-  const member = members.find((one) => one.id === change.member);
-  if (member === undefined) return `there is no member ${change.member}`;
-  if (change.kind === 'remove') {
-    if (change.member === id) return `member ${member.name} leads the cluster: transfer leadership first`;
-    return isVoter(confState, change.member) && confState.voters.length === 1
-      ? `member ${member.name} is the only voter`
-      : undefined;
-  }
-  if (isVoter(confState, change.member)) return `member ${member.name} votes already`;
-  const match = progress.get(change.member)?.match ?? 0;
+  if (change.kind === 'remove') return removalRefusal(change.member, { members, confState }, id);
+  if (change.kind === 'promote') return promotionRefusal(change.member, { members, confState }, commit, progress);
+  return (
+    promotionRefusal(change.by, { members, confState }, commit, progress) ??
+    replacementRefusal(change.member, { members, confState }, id)
+  );
+}
+
+type Known = Pick<Membership, 'members' | 'confState'>;
+
+function removalRefusal(member: MemberId, { members, confState }: Known, self: MemberId): string | undefined {
+  const found = members.find(({ id }) => id === member);
+  if (found === undefined) return `there is no member ${member}`;
+  if (member === self) return `member ${found.name} leads the cluster: transfer leadership first`;
+  return isVoter(confState, member) && confState.voters.length === 1
+    ? `member ${found.name} is the only voter`
+    : undefined;
+}
+
+function replacementRefusal(member: MemberId, { members, confState }: Known, self: MemberId): string | undefined {
+  const found = members.find(({ id }) => id === member);
+  if (found === undefined) return `there is no member ${member}`;
+  if (member === self) return `member ${found.name} leads the cluster: transfer leadership first`;
+  return isVoter(confState, member) ? undefined : `member ${found.name} does not vote: remove it instead`;
+}
+
+function promotionRefusal(
+  member: MemberId,
+  { members, confState }: Known,
+  commit: number,
+  progress: RaftStatus['progress'],
+): string | undefined {
+  const found = members.find(({ id }) => id === member);
+  if (found === undefined) return `there is no member ${member}`;
+  if (isVoter(confState, member)) return `member ${found.name} votes already`;
+  const match = progress.get(member)?.match ?? 0;
+  // However short the log is: without a state it could neither vote for the right leader nor serve.
+  if (match === 0) return `member ${found.name} has nothing of the log yet: wait until it has been sent the state`;
   return commit - match > promoteLagMax
-    ? `member ${member.name} is at index ${match}, ${commit - match} entries behind; ${promoteLagMax} at most may be missing to vote`
+    ? `member ${found.name} is at index ${match}, ${commit - match} entries behind; ${promoteLagMax} at most may be missing to vote`
     : undefined;
 }
 
@@ -82,6 +112,15 @@ export function toConfChange(change: MembershipChange, membership: Membership): 
       return { transition, operations: [{ kind: 'add-voter', member: change.member }], context: noContext };
     case 'remove':
       return { transition, operations: [{ kind: 'remove', member: change.member }], context: noContext };
+    case 'replace':
+      return {
+        transition,
+        operations: [
+          { kind: 'add-voter', member: change.by },
+          { kind: 'remove', member: change.member },
+        ],
+        context: noContext,
+      };
   }
 }
 

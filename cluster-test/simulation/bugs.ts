@@ -1,0 +1,301 @@
+/**
+ * Deliberate bugs: each puts a wrong fragment in place of a right one when the built module is loaded, so that the
+ * product itself knows nothing of them. The simulator must find every one; `aim` is the trouble that brings it out.
+ */
+import type { FaultKind } from '#cluster-test/simulation/profile.js';
+
+export type BugChange = {
+  /** Below `dist/src/`. */
+  readonly file: string;
+  /** Must occur exactly once. */
+  readonly right: string;
+  readonly wrong: string;
+};
+
+export type Bug = {
+  readonly name: string;
+  readonly changes: readonly BugChange[];
+  readonly aim: {
+    readonly faults: readonly FaultKind[];
+    /** In place of what the seed draws. */
+    readonly shape?: { readonly reclaims?: boolean; readonly masters?: number; readonly calm?: number };
+  };
+};
+
+const elections = ['crash', 'isolated-leader', 'bridge', 'delay'] as const;
+
+export const bugs: readonly Bug[] = [
+  {
+    name: 'old-term-committed-by-counting',
+    changes: [
+      {
+        file: 'raft/replication.js',
+        right: 'if (core.log.term(index) !== core.term) {\n        return false;',
+        wrong: 'if (core.log.term(index) === undefined) {\n        return false;',
+      },
+    ],
+    aim: { faults: [...elections, 'slow-disk', 'transfer'] },
+  },
+  {
+    name: 'vote-not-persisted',
+    changes: [
+      {
+        file: 'replica/storage-writer.js',
+        right: 'this.#queue.push({ hardState, entries, install, responses, promises });',
+        wrong:
+          'this.#queue.push({ hardState: hardState && { ...hardState, vote: 0 }, entries, install, responses, promises });',
+      },
+    ],
+    aim: { faults: ['crash'] },
+  },
+  {
+    name: 'vote-before-fsync',
+    changes: [
+      {
+        file: 'raft/core.js',
+        right: "        case 'vote-response':\n        case 'pre-vote-response':",
+        wrong:
+          "        case 'vote-response':\n            (message.to === core.id ? core.afterAppend : core.immediate).push(message);\n            break;\n        case 'pre-vote-response':",
+      },
+    ],
+    aim: { faults: ['crash'] },
+  },
+  {
+    name: 'append-acknowledged-before-fsync',
+    changes: [
+      {
+        file: 'raft/core.js',
+        right: "        case 'append-response':\n",
+        wrong:
+          "        case 'append-response':\n            (message.to === core.id ? core.afterAppend : core.immediate).push(message);\n            break;\n",
+      },
+    ],
+    aim: { faults: ['crash'] },
+  },
+  {
+    name: 'vote-compares-index-first',
+    changes: [
+      {
+        file: 'raft/raft-log.js',
+        right: 'return candidate.term > own.term || (candidate.term === own.term && candidate.index >= own.index);',
+        wrong: 'return candidate.index > own.index || (candidate.index === own.index && candidate.term >= own.term);',
+      },
+    ],
+    aim: { faults: [...elections, 'slow-disk'] },
+  },
+  {
+    name: 'truncation-on-matching-append',
+    changes: [
+      {
+        file: 'raft/raft-log.js',
+        right: 'const fresh = entries.findIndex((entry) => !this.matches(entry));',
+        wrong: 'const fresh = entries.length > 0 ? 0 : -1;',
+      },
+    ],
+    aim: { faults: ['duplication', 'reordering', 'delay'] },
+  },
+  {
+    name: 'quorum-too-small',
+    changes: [
+      { file: 'raft/quorum.js', right: 'return Math.floor(count / 2) + 1;', wrong: 'return Math.floor(count / 2);' },
+    ],
+    aim: { faults: ['crash', 'delay'] },
+  },
+  {
+    name: 'joint-commit-by-new-majority-alone',
+    changes: [
+      {
+        file: 'raft/quorum.js',
+        right: 'return Math.min(majorityIndex(config.voters, reached), majorityIndex(config.votersOutgoing, reached));',
+        wrong: 'return majorityIndex(config.voters, reached);',
+      },
+    ],
+    aim: { faults: ['membership', 'delay', 'slow-disk', 'single-cut'], shape: { masters: 3, calm: 2 } },
+  },
+  {
+    name: 'second-membership-change-at-once',
+    changes: [
+      { file: 'raft/proposal.js', right: 'if (pendingConfIndex > core.log.applied) {', wrong: 'if (core.id === 0) {' },
+    ],
+    aim: { faults: ['membership', 'delay', 'slow-disk', 'transfer'], shape: { masters: 3, calm: 1 } },
+  },
+  {
+    name: 'learners-counted',
+    changes: [
+      {
+        file: 'raft/replication.js',
+        right: 'const reached = jointIndex(config, (voter) => progress.get(voter)?.match);',
+        wrong:
+          'const reached = [...config.voters, ...config.learners].map((member) => progress.get(member)?.match ?? 0).sort((a, b) => b - a)[Math.floor(config.voters.length / 2)] ?? 0;',
+      },
+    ],
+    aim: { faults: ['membership', 'delay', 'slow-disk', 'single-cut', 'crash'], shape: { masters: 3, calm: 2 } },
+  },
+  {
+    name: 'read-without-commit-in-own-term',
+    changes: [
+      {
+        file: 'raft/reads.js',
+        right: 'return core.log.term(core.log.commit) === core.term;',
+        wrong: 'return core.term > 0;',
+      },
+    ],
+    aim: { faults: [...elections, 'transfer'], shape: { calm: 2 } },
+  },
+  {
+    name: 'read-without-heartbeat-round',
+    changes: [
+      {
+        file: 'raft/reads.js',
+        right:
+          '    startRead(core, message);\n    if (core.reads.count > 0) {\n        broadcastHeartbeat(core);\n    }\n}\n/** The first',
+        wrong: '    answer(core, message, core.log.commit);\n}\n/** The first',
+      },
+    ],
+    aim: { faults: ['isolated-leader', 'pause', 'bridge'], shape: { calm: 2 } },
+  },
+  {
+    name: 'follower-commits-past-its-last-match',
+    changes: [
+      {
+        file: 'raft/follower.js',
+        right: 'core.log.commitTo(logIndex(Math.min(message.commit, verified)));',
+        wrong: 'core.log.commitTo(logIndex(Math.min(message.commit, core.log.lastIndex)));',
+      },
+    ],
+    aim: { faults: [...elections, 'one-way-cut', 'loss'], shape: { calm: 2 } },
+  },
+  {
+    name: 'older-snapshot-over-newer-state',
+    changes: [
+      {
+        file: 'raft/follower.js',
+        right: 'if (index <= core.log.commit) {\n        return false;',
+        wrong: 'if (index === 0) {\n        return false;',
+      },
+      { file: 'raft/follower.js', right: 'if (core.log.matches({ index, term })) {', wrong: 'if (index === 0) {' },
+    ],
+    aim: { faults: ['snapshots', 'delay', 'crash', 'isolated-leader', 'duplication'], shape: { calm: 2 } },
+  },
+  {
+    name: 'compaction-before-the-state-is-durable',
+    changes: [
+      {
+        file: 'replica/active-replica.js',
+        right: 'const persisted = this.#tail.persisted.index;',
+        wrong: 'const persisted = this.#applied.index;',
+      },
+      {
+        file: 'replica/log-tail.js',
+        right: 'invariant(term !== undefined && through <= this.#persisted.index, ',
+        wrong: 'invariant(term !== undefined, ',
+      },
+      {
+        file: 'storage/key-value-log-store.js',
+        right: 'if (through > applied.index)\n',
+        wrong: 'if (through > applied.index + 1e9)\n',
+      },
+    ],
+    aim: { faults: ['snapshots', 'crash'] },
+  },
+  {
+    name: 'applied-index-in-a-separate-write',
+    changes: [
+      {
+        file: 'storage/key-value-log-store.js',
+        right: 'await this.#backend.write(operations);\n        this.#content = content;',
+        wrong:
+          'const state = operations.filter(({ key }) => key[0] === 0x73);\n        if (state.length > 0) await this.#backend.write(state);\n        await this.#backend.write(operations.filter(({ key }) => key[0] !== 0x73));\n        this.#content = content;',
+      },
+    ],
+    aim: { faults: ['crash', 'storage-crash', 'restart-all', 'slow-disk'], shape: { calm: 2 } },
+  },
+  {
+    name: 'truncation-and-append-apart',
+    changes: [
+      {
+        file: 'storage/key-value-log-store.js',
+        right: 'await this.#backend.write(operations);\n        this.#content = content;',
+        wrong:
+          'const last = Buffer.from(entryKey(this.#content.head.lastIndex));\n        const replaced = operations.filter(({ key }) => key[0] === 0x6c && Buffer.compare(key, last) <= 0);\n        if (replaced.length > 0) await this.#backend.write(replaced.map(({ key }) => ({ type: "del", key })));\n        await this.#backend.write(operations);\n        this.#content = content;',
+      },
+    ],
+    aim: { faults: [...elections, 'storage-crash', 'slow-disk'], shape: { calm: 2 } },
+  },
+  {
+    name: 'handle-used-on-after-a-failed-write',
+    changes: [
+      { file: 'storage/key-value-log-store.js', right: 'this.#failure ??= failure;', wrong: '' },
+      {
+        file: 'replica/storage-writer.js',
+        right: 'await this.#store.write(write);',
+        wrong: 'await this.#store.write(write).catch(() => this.#store.write(write));',
+      },
+    ],
+    aim: { faults: ['disk-error', 'disk-full', 'crash'] },
+  },
+  {
+    name: 'expiry-judged-by-the-local-clock',
+    changes: [
+      {
+        file: 'ipam/departure.js',
+        right: "const freed = depart(writer, agent, 'expire', agentId, false);",
+        wrong:
+          "if (globalThis.subletLocalClock() < agent.registeredAt + plan.settings.reclaimMs) return staleEpoch(plan, action, agentId, epoch);\n    const freed = depart(writer, agent, 'expire', agentId, false);",
+      },
+    ],
+    aim: { faults: ['wall-clock'], shape: { reclaims: true, calm: 1 } },
+  },
+  {
+    name: 'quarantine-missing-from-the-snapshot',
+    changes: [
+      {
+        file: 'storage/snapshot-source.js',
+        right: 'chunk.push({ key, value });',
+        wrong: 'if (key[0] !== 7) chunk.push({ key, value });',
+      },
+    ],
+    aim: { faults: ['snapshots', 'crash', 'isolated-leader', 'agent-leave'], shape: { calm: 2 } },
+  },
+  {
+    name: 'reuse-before-quarantine-ends',
+    changes: [
+      {
+        file: 'ipam/block-pool.js',
+        right: 'return longestFree !== undefined && longestFree.until <= time ? longestFree.block : undefined;',
+        wrong: 'return longestFree?.block;',
+      },
+    ],
+    aim: { faults: ['agent-leave'] },
+  },
+  {
+    name: 'iteration-order-reaches-the-state',
+    changes: [
+      {
+        file: 'ipam/block-pool.js',
+        right: 'const longestFree = this.idle.first()?.[0];',
+        wrong:
+          'const rested = [...this.freed].find(([block, until]) => until <= time && !this.excluded.has(block) && this.reserved.get(block) === undefined);\n        const longestFree = rested && { block: rested[0], until: rested[1] };',
+      },
+    ],
+    aim: { faults: ['crash', 'restart-all', 'agent-leave'], shape: { calm: 2 } },
+  },
+  {
+    name: 'stale-epoch-accepted',
+    changes: [
+      {
+        file: 'ipam/departure.js',
+        right: 'if (agent?.epoch !== epoch) {\n',
+        wrong: 'if (agent === undefined) {\n',
+      },
+    ],
+    aim: { faults: ['loss', 'delay'] },
+  },
+  {
+    name: 'second-holder-accepted',
+    changes: [
+      { file: 'ipam/claim.js', right: 'if (holder.instanceId === instanceId)\n', wrong: 'if (holder.epoch > 0)\n' },
+    ],
+    aim: { faults: ['agent-reinstall', 'agent-crash'], shape: { calm: 2 } },
+  },
+];
