@@ -88,8 +88,6 @@ function promotionRefusal(
   if (found === undefined) return `there is no member ${member}`;
   if (isVoter(confState, member)) return `member ${found.name} votes already`;
   const match = progress.get(member)?.match ?? 0;
-  // However short the log is: without a state it could neither vote for the right leader nor serve.
-  if (match === 0) return `member ${found.name} has nothing of the log yet: wait until it has been sent the state`;
   return commit - match > promoteLagMax
     ? `member ${found.name} is at index ${match}, ${commit - match} entries behind; ${promoteLagMax} at most may be missing to vote`
     : undefined;
