@@ -172,6 +172,12 @@ describe('the worked example, by three masters and their agents as processes', f
     assert.match(output, /used by another sublet agent/);
   });
 
+  it('ends an agent whose settings the masters refuse, with exit code 1 and their reason', async () => {
+    const wrong = await agents.start({ id: 'wrong', nodeIp: '9.0.0.5', masters: masters.addresses });
+    assert.deepEqual(await wrong.child.exited, { code: 1, signal: null }, wrong.child.output);
+    assert.match(wrong.child.output, /node_ip 9\.0\.0\.5 lies in overlay/);
+  });
+
   it('brings agents up from their cache while all masters are down', async () => {
     await Promise.all(masters.masters.map(({ child }) => child.kill()));
     await first.child.kill();
