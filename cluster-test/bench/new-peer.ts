@@ -11,7 +11,7 @@ import { fileURLToPath } from 'node:url';
 import { parseArgs } from 'node:util';
 import { percentiles } from '#cluster-test/bench/load.js';
 import { benchConfig } from '#cluster-test/bench/plan.js';
-import { memoryOf } from '#cluster-test/bench/process-memory.js';
+import { memoryOf } from '#cluster-test/bench/process-usage.js';
 import { print } from '#cluster-test/bench/report.js';
 import { atEnd, type Netns } from '#cluster-test/host/netns.js';
 import { Scene } from '#cluster-test/host/scene.js';

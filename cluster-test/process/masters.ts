@@ -31,15 +31,22 @@ export type MasterProcess = {
   child: Child;
 };
 
+export type JoiningMaster = MasterProcess & { readonly peer: string };
+
+/** HOST:PORT where it listens for its peers. */
+export function peerOf({ args }: MasterProcess): string {
+  return args[args.indexOf('--peer-listen') + 1] ?? '';
+}
+
 export class Masters implements AsyncDisposable {
   readonly folder: string;
-  readonly masters: readonly MasterProcess[];
-  readonly #temporary: boolean;
+  readonly #options: MastersOptions;
+  readonly #masters: MasterProcess[];
 
-  private constructor(folder: string, temporary: boolean, masters: readonly MasterProcess[]) {
+  private constructor(folder: string, options: MastersOptions, masters: readonly MasterProcess[]) {
     this.folder = folder;
-    this.#temporary = temporary;
-    this.masters = masters;
+    this.#options = options;
+    this.#masters = [...masters];
   }
 
   /** Starts them all and waits until each is ready. */
@@ -59,7 +66,7 @@ export class Masters implements AsyncDisposable {
       ];
       return { name, api: port(at * 3), http: port(at * 3 + 2), dataDir, args, child: new Child(args) };
     });
-    const cluster = new Masters(folder, options.folder === undefined, masters);
+    const cluster = new Masters(folder, options, masters);
     try {
       await cluster.ready();
     } catch (error) {
@@ -67,6 +74,26 @@ export class Masters implements AsyncDisposable {
       throw error;
     }
     return cluster;
+  }
+
+  get masters(): readonly MasterProcess[] {
+    return this.#masters;
+  }
+
+  /** Starts one more, which waits until it is added to the cluster of those that are there. */
+  async join(name: string): Promise<JoiningMaster> {
+    const [api, peer, http] = (await freePorts(3)).map((port) => `127.0.0.1:${port}`);
+    if (api === undefined || peer === undefined || http === undefined) throw new RangeError('three ports are needed');
+    const dataDir = join(this.folder, name);
+    const args = [
+      ...['master', '--config', this.#options.config, '--name', name, '--data-dir', dataDir, '--cluster-id', 'test'],
+      ...['--listen', api, '--peer-listen', peer, '--http-listen', http],
+      ...['--join', this.masters.map((master) => peerOf(master)).join(',')],
+      ...(this.#options.flags ?? []),
+    ];
+    const master = { name, api, http, dataDir, args, peer, child: new Child(args) };
+    this.#masters.push(master);
+    return master;
   }
 
   /** API addresses, all masters. */
@@ -117,6 +144,6 @@ export class Masters implements AsyncDisposable {
 
   async [Symbol.asyncDispose](): Promise<void> {
     await Promise.all(this.masters.map(({ child }) => child.kill()));
-    if (this.#temporary) rmSync(this.folder, { recursive: true, force: true });
+    if (this.#options.folder === undefined) rmSync(this.folder, { recursive: true, force: true });
   }
 }

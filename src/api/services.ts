@@ -38,4 +38,17 @@ export const operatorService = {
 
 export const clusterService = {
   getStatus: method('/sublet.v1.ClusterService/GetStatus', v1.GetStatusRequest, v1.GetStatusResponse),
+  listMembers: method('/sublet.v1.ClusterService/ListMembers', v1.ListMembersRequest, v1.ListMembersResponse),
+  addMember: method('/sublet.v1.ClusterService/AddMember', v1.AddMemberRequest, v1.AddMemberResponse),
+  promoteMember: method('/sublet.v1.ClusterService/PromoteMember', v1.PromoteMemberRequest, v1.PromoteMemberResponse),
+  removeMember: method('/sublet.v1.ClusterService/RemoveMember', v1.RemoveMemberRequest, v1.RemoveMemberResponse),
+  transferLeadership: method(
+    '/sublet.v1.ClusterService/TransferLeadership',
+    v1.TransferLeadershipRequest,
+    v1.TransferLeadershipResponse,
+  ),
+  saveSnapshot: method('/sublet.v1.ClusterService/SaveSnapshot', v1.SaveSnapshotRequest, v1.SaveSnapshotResponse, {
+    responseStream: true,
+  }),
+  endAdoption: method('/sublet.v1.ClusterService/EndAdoption', v1.EndAdoptionRequest, v1.EndAdoptionResponse),
 };

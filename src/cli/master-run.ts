@@ -47,6 +47,7 @@ function masterOptions(config: MasterConfig): Omit<MasterOptions, 'version' | 'l
     ...{ name, dataDir, insecure },
     clusterId: cluster.id,
     founders: cluster.members.map((member) => ({ name: member.name, peer: formatHostPort(member.peer) })),
+    join: cluster.join.map(formatHostPort),
     listen: formatHostPort(config.listen),
     peerListen: formatHostPort(config.peerListen),
     httpListen: formatHostPort(config.httpListen),

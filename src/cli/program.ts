@@ -17,6 +17,7 @@ type Entry = {
 
 const look = 'Look:';
 const change = 'Change:';
+const masters = 'Keep the masters:';
 const running = 'Run:';
 
 export const commands: readonly Entry[] = [
@@ -102,6 +103,18 @@ export const commands: readonly Entry[] = [
     group: change,
     summary: 'add, enable, disable, grow or remove an overlay',
     load: () => import('#cli/commands/overlay.js'),
+  },
+  {
+    name: 'members',
+    group: masters,
+    summary: 'the masters, and who may stop; add, promote or remove one',
+    load: () => import('#cli/commands/members.js'),
+  },
+  {
+    name: 'transfer',
+    group: masters,
+    summary: 'have another master lead',
+    load: () => import('#cli/commands/transfer.js'),
   },
 ];
 

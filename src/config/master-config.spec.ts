@@ -33,7 +33,7 @@ describe('the configuration of a master', () => {
       listen: { host: '127.0.0.1', port: 7070 },
       peerListen: { host: '127.0.0.1', port: 7071 },
       httpListen: { host: '127.0.0.1', port: 7072 },
-      cluster: { id: 'sublet', members: [{ name: 'master-1', peer: { host: '127.0.0.1', port: 7071 } }] },
+      cluster: { id: 'sublet', members: [{ name: 'master-1', peer: { host: '127.0.0.1', port: 7071 } }], join: [] },
       network: {
         mentioned: {},
         settings: {

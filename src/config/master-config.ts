@@ -12,7 +12,7 @@ import { masterSettings } from '#config/master-settings.js';
 import { lease, type NetworkConfig, network, networkConfig, networkFindings } from '#config/network-config.js';
 import type { Problem } from '#config/problem.js';
 import { insecureSetting } from '#config/process-settings.js';
-import { listen, matching, path, remote, whole, yesNo } from '#config/reading.js';
+import { listen, matching, path, remote, remotes, whole, yesNo } from '#config/reading.js';
 import { list, section } from '#config/section.js';
 
 export type MasterConfig = {
@@ -27,6 +27,8 @@ export type MasterConfig = {
     readonly id: string;
     /** The first members, this one among them; after bootstrap the replicated membership counts. */
     readonly members: readonly MemberConfig[];
+    /** Peer addresses of a cluster to join instead of founding one. */
+    readonly join: readonly HostPort[];
   };
   /** The address plan, and how long leases and quarantines last. */
   readonly network: NetworkConfig;
@@ -72,6 +74,7 @@ const schema = section({
   cluster: section({
     id: matching(/^[A-Za-z0-9._-]{1,63}$/, '1 to 63 characters of [A-Za-z0-9._-]').optional(),
     members: list(section({ name: memberName, peer: remote }), membersMax).optional(),
+    join: remotes(membersMax).optional(),
   }).optional(),
   network: network.optional(),
   lease: lease.optional(),
@@ -109,6 +112,7 @@ export function loadMasterConfig(source: ConfigSource): Loaded<MasterConfig> {
     cluster: {
       id: given.cluster?.id ?? defaults.clusterId,
       members: members.length > 0 ? members : [{ name, peer: peerListen }],
+      join: given.cluster?.join ?? [],
     },
     network: networkConfig(given.network, given.lease, document.at('lease', 'reclaim') !== undefined),
     raft: {
@@ -151,6 +155,20 @@ function memberFindings(document: ConfigDocument): readonly Finding[] {
   if (name === undefined && names.length > 0 && ownMember(document) === undefined) {
     const message = `is needed to tell which of cluster.members this master is: ${names.join(', ')} (--name)`;
     findings.push({ path: ['name'], message });
+  }
+  return [...findings, ...joinFindings(document)];
+}
+
+/** A member founds a cluster with others, or joins one that exists. */
+function joinFindings(document: ConfigDocument): readonly Finding[] {
+  if (document.at('cluster', 'join') === undefined) return [];
+  const findings: Finding[] = [];
+  if (document.at('cluster', 'members') !== undefined) {
+    const message = 'goes without cluster.members: those found a cluster, and join enters one that exists';
+    findings.push({ path: ['cluster', 'join'], message });
+  }
+  if (document.at('name') === undefined) {
+    findings.push({ path: ['name'], message: 'is needed to join a cluster: the name it is added under (--name)' });
   }
   return findings;
 }

@@ -64,6 +64,14 @@ export const masterSettings: readonly Setting[] = [
       'a first member and where its peers reach it, this one included; the same on all of them. In a file a list of {name, peer}',
     default: 'this one alone',
   },
+  {
+    key: 'cluster.join',
+    flag: '--join',
+    takes: 'HOST:PORT,…',
+    as: 'text',
+    about:
+      'peer addresses of masters of a cluster to join, instead of cluster.members: the first start waits until `sublet members add` has added this one',
+  },
   ...networkSettings,
   {
     key: 'lease.reclaim',

@@ -7,15 +7,13 @@ import { clusterService } from '#api/services.js';
 import type { PeerCalls } from '#master/call-router.js';
 import { type Endpoint, endpoint } from '#master/endpoint.js';
 import type { Leadership } from '#master/leadership.js';
+import { memberMessages, ownRole } from '#master/member-account.js';
 import type { Office } from '#master/office.js';
 import type { Plan } from '#master/plan.js';
 import { timestamp } from '#master/plan-message.js';
-import { sublet } from '#proto/sublet.js';
+import type { sublet } from '#proto/sublet.js';
 import type { Clock } from '#replica/clock.js';
-import type { MemberInfo } from '#replica/membership.js';
-import type { PeerStatus, ReplicaStatus, ReplicatedLog } from '#replica/replicated-log.js';
-
-const { MemberRole } = sublet.v1;
+import type { ReplicatedLog } from '#replica/replicated-log.js';
 
 export type Warning = { readonly message: string; readonly remedy: string };
 
@@ -29,6 +27,7 @@ export type ClusterServiceOptions = {
   readonly clock: Clock;
   readonly wallClock: () => number;
   readonly version: string;
+  readonly electionTimeoutMs: number;
   /** What an operator should look at, as of now. */
   readonly warnings: () => readonly Warning[];
 };
@@ -64,7 +63,7 @@ async function getStatus(
     term: status.term,
     commitIndex: status.commitIndex,
     appliedIndex: status.appliedIndex,
-    members: status.membership.members.map((member) => memberMessage(member, status, options)),
+    members: memberMessages(status, options),
     ...account,
     warnings: options.warnings().map(({ message, remedy }) => ({ message, remedy })),
     version: options.version,
@@ -105,46 +104,4 @@ async function leaderAccount({ leadership, peers, clock }: ClusterServiceOptions
   } finally {
     cancel();
   }
-}
-
-function memberMessage(
-  member: MemberInfo,
-  status: ReplicaStatus,
-  options: ClusterServiceOptions,
-): sublet.v1.Member.$Properties {
-  const self = member.id === status.self.id;
-  const peer = status.peers.find(({ member: { id } }) => id === member.id);
-  return {
-    id: member.id,
-    name: member.name,
-    peer: member.peer,
-    role: self ? ownRole(status) : peerRole(member, peer, status),
-    matchIndex: self ? status.lastIndex : (peer?.matchIndex ?? null),
-    lastContact: self ? null : contact(peer, options),
-    self,
-  };
-}
-
-function contact(
-  peer: PeerStatus | undefined,
-  { clock, wallClock }: ClusterServiceOptions,
-): { seconds: number; nanos: number } | null {
-  return peer?.lastContactMs === undefined ? null : timestamp(wallClock() - (clock.now() - peer.lastContactMs));
-}
-
-function ownRole({ role, membership, self }: ReplicaStatus): sublet.v1.MemberRole {
-  if (membership.confState.learners.includes(self.id)) return MemberRole.MEMBER_ROLE_LEARNER;
-  switch (role) {
-    case 'leader':
-      return MemberRole.MEMBER_ROLE_LEADER;
-    case 'follower':
-      return MemberRole.MEMBER_ROLE_FOLLOWER;
-    default:
-      return MemberRole.MEMBER_ROLE_CANDIDATE;
-  }
-}
-
-function peerRole(member: MemberInfo, peer: PeerStatus | undefined, { leader }: ReplicaStatus): sublet.v1.MemberRole {
-  if (member.id === leader?.id) return MemberRole.MEMBER_ROLE_LEADER;
-  return peer?.role === 'learner' ? MemberRole.MEMBER_ROLE_LEARNER : MemberRole.MEMBER_ROLE_FOLLOWER;
 }

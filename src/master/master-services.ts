@@ -17,6 +17,7 @@ import type { IpamMachine, PlanOutcome } from '#master/ipam-machine.js';
 import { KeepAliveService } from '#master/keep-alive-service.js';
 import { Leadership } from '#master/leadership.js';
 import type { MasterLog } from '#master/master-log.js';
+import { type ClusterControl, membershipEndpoints } from '#master/membership-service.js';
 import { Office } from '#master/office.js';
 import { operatorEndpoints } from '#master/operator-service.js';
 import { PeerLinks } from '#master/peer-links.js';
@@ -30,6 +31,8 @@ import type { ReplicatedLog } from '#replica/replicated-log.js';
 
 export type MasterServicesOptions = {
   readonly log: ReplicatedLog<PlanOutcome>;
+  /** Absent: the members of `log` are not changed through Sublet. */
+  readonly control?: ClusterControl;
   /** The one that `log` applies to. */
   readonly machine: IpamMachine;
   readonly clusterId: string;
@@ -123,10 +126,12 @@ export class MasterServices {
     const { network, name, version } = options;
     this.#keeper = new NetworkKeeper({ log, machine, leadership, network, name, wallClock, logger });
     const warnings = (): readonly Warning[] => this.warnings();
+    const cluster = { log, leadership, peers, clusterId, clock, wallClock, electionTimeoutMs };
     this.#endpoints = [
       ...agentEndpoints({ plan, office, encoding, wallClock }),
       ...operatorEndpoints({ plan, office, wallClock }),
-      ...clusterEndpoints({ log, plan, office, leadership, peers, clusterId, clock, wallClock, version, warnings }),
+      ...clusterEndpoints({ ...cluster, plan, office, version, warnings }),
+      ...membershipEndpoints({ ...cluster, control: options.control }),
     ];
     this.#subscriptions = [this.#followLog(), this.#followLeader()];
   }

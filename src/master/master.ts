@@ -13,6 +13,7 @@ import { httpServer } from '#master/http-server.js';
 import { IpamMachine, type PlanOutcome } from '#master/ipam-machine.js';
 import type { MasterLog } from '#master/master-log.js';
 import { MasterServices, type ServiceLimits } from '#master/master-services.js';
+import type { ClusterControl } from '#master/membership-service.js';
 import { Metrics } from '#master/metrics.js';
 import { addReflection, type Health } from '#master/reflection.js';
 import { reportReplicaEvent } from '#master/replica-report.js';
@@ -30,6 +31,8 @@ export type MasterOptions = {
   readonly clusterId: string;
   /** The first members, this one among them; asked for at the very first start only. */
   readonly founders: readonly Founder[];
+  /** HOST:PORT of peers of an existing cluster to join, instead of founding one; for the very first start, too. */
+  readonly join?: readonly string[];
   /** `sublet/` is made inside. */
   readonly dataDir: string;
   /** HOST:PORT each; port 0 takes any free one. An IPv6 host stands in brackets. */
@@ -96,7 +99,7 @@ export class Master {
     this.#options = options;
     this.#store = store;
     this.#clock = clock;
-    const { name, clusterId, founders, timing, retainEntries, logger, version, network } = options;
+    const { name, clusterId, founders, join = [], timing, retainEntries, logger, version, network } = options;
     this.#peers = new GrpcPeerNetwork({
       listen: options.peerListen,
       credentials: { server: ServerCredentials.createInsecure(), client: credentials.createInsecure() },
@@ -107,7 +110,7 @@ export class Master {
     });
     const compaction = { ...defaultReplicaLimits.compaction, entriesKept: retainEntries };
     this.#replica = new Replica({
-      ...{ name, clusterId, founders, store, machine: this.#machine, commandKinds, clock, timing },
+      ...{ name, clusterId, founders, join, store, machine: this.#machine, commandKinds, clock, timing },
       network: this.#peers,
       limits: { compaction },
       defer: setImmediate,
@@ -116,6 +119,7 @@ export class Master {
     });
     this.services = new MasterServices({
       ...{ log: this.#replica, machine: this.#machine, clusterId, name, network, version, clock, logger },
+      control: this.#control(),
       electionTimeoutMs: timing.electionMs,
       peerCredentials: credentials.createInsecure(),
       wallClock: Date.now,
@@ -181,6 +185,16 @@ export class Master {
     this.#http.closeAllConnections();
     await new Promise((resolve) => this.#http.close(resolve));
     await this.#store.close();
+  }
+
+  #control(): ClusterControl {
+    return {
+      commandKinds,
+      changeMembership: (change) => this.#replica.changeMembership(change),
+      transferLeadership: (to) => this.#replica.transferLeadership(to),
+      openSnapshot: (options) => this.#replica.openSnapshot(options),
+      hello: (peer) => this.#peers.hello(peer),
+    };
   }
 
   #begun(): void {

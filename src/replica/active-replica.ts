@@ -20,6 +20,7 @@ import {
   type MembershipChange,
   MembershipRefusedError,
   membershipRefusal,
+  removedText,
   toConfChange,
 } from '#replica/membership-change.js';
 import { MembershipChanges } from '#replica/membership-changes.js';
@@ -52,6 +53,9 @@ export type ActiveReplicaStart = {
   readonly limits: ReplicaLimits;
 };
 
+/** Turns of the writer to wait for when something has to be on disk: each takes one write, or an election timeout. */
+const savedTriesMax = 20;
+
 export class ActiveReplica<Output> {
   readonly self: MemberInfo;
   readonly #options: ReplicaOptions<Output>;
@@ -73,6 +77,7 @@ export class ActiveReplica<Output> {
   readonly #lastContactMs = new Map<MemberId, number>();
   #flushDue = false;
   #handingOver = false;
+  #leaving = false;
   #stopped = false;
   #snapshotsSent = 0;
   #snapshotsInstalled = 0;
@@ -181,8 +186,31 @@ export class ActiveReplica<Output> {
     return target;
   }
 
+  get appliedIndex(): LogIndex {
+    return this.#applied.index;
+  }
+
+  /** Resolves when what was applied up to `index` is stored, and all it needs to be known as committed. @throws ProposeError */
+  async saved(index: LogIndex): Promise<void> {
+    const isSaved = () => this.#tail.persisted.index >= index;
+    for (let tries = 1; !isSaved(); tries++) {
+      if (this.#stopped) throw this.#stoppedError();
+      if (tries > savedTriesMax) throw new ProposeError('timeout', `the disk has not stored index ${index} in time`);
+      this.#driver.writer.flush();
+      await this.#until(isSaved);
+    }
+  }
+
+  /** The cluster has this member no more, by a peer's word or the log's. */
+  expelled(reason: string): void {
+    if (this.#leaving) return;
+    this.#leaving = true;
+    // Who asked for the removal may have asked here: the answer is on its way.
+    this.#options.clock.after(this.#timing.electionMs, () => this.#leave(reason));
+  }
+
   /**
-   * Asks for one change of the membership; answers once it is applied here. Leader only.
+   * Asks for one change of the membership; answers once it is applied and stored here. Leader only.
    * @throws ProposeError, MembershipRefusedError, as rejections
    */
   changeMembership(change: MembershipChange): Promise<Membership> {
@@ -194,7 +222,11 @@ export class ActiveReplica<Output> {
       const position = this.#raft.proposeConfChange(toConfChange(change, this.membership));
       if (position === undefined) return Promise.reject(this.#notLeader());
       this.#driver.wake();
-      return this.#changes.add(position);
+      // A leader that is left alone by the change must know of it after a crash, too: the one that left can't tell it.
+      return this.#changes.add(position).then(async (membership) => {
+        await this.saved(position.firstIndex);
+        return membership;
+      });
     } catch (error) {
       if (error instanceof RaftError) return Promise.reject(new MembershipRefusedError(error.message));
       throw error;
@@ -365,7 +397,8 @@ export class ActiveReplica<Output> {
     this.#compact();
     this.#waiters = this.#waiters.filter((waiter) => !waiter());
     const { members } = this.membership;
-    if (members.length > 0 && !members.some(({ id }) => id === this.self.id)) this.#leave();
+    if (members.length > 0 && !members.some(({ id }) => id === this.self.id))
+      this.expelled(removedText(this.self.name));
   }
 
   #unsaved(): boolean {
@@ -413,9 +446,9 @@ export class ActiveReplica<Output> {
     });
   }
 
-  #leave(): void {
-    const { name } = this.self;
-    this.#options.observe({ kind: 'removed', message: `member ${name} was removed from the cluster and has stopped` });
+  #leave(reason: string): void {
+    if (this.#stopped) return;
+    this.#options.observe({ kind: 'removed', message: reason });
     this.#end(() => this.#stoppedError());
     this.#listener.ended();
   }

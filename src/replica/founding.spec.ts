@@ -126,7 +126,10 @@ describe('founding a cluster', () => {
     cluster.boot(wiped);
     await cluster.time.runFor(3000);
     const found = problem(wiped, 'wiped');
-    assert.match(found?.message ?? '', /remove it with `sublet members remove \w` and add it again/);
+    assert.match(
+      found?.message ?? '',
+      /remove it with `sublet members remove \w`, start it with --join, and add it with/,
+    );
     assert.ok(id !== undefined);
     await cluster.time.until(leader.replica.changeMembership({ kind: 'remove', member: id }), 5000);
     const { name, peer, disk } = wiped;
@@ -197,7 +200,10 @@ describe('founding a cluster', () => {
     const b = cluster.add('b');
     cluster.boot(b, { founders: [a, b] });
     await cluster.time.runFor(3000);
-    assert.match(problem(b, 'not-a-member')?.message ?? '', /has no member b: add it with `sublet members add b`/);
+    assert.match(
+      problem(b, 'not-a-member')?.message ?? '',
+      /has no member b: add it with `sublet members add b=HOST:PORT`/,
+    );
     const { name, peer, disk } = b;
     await cluster.time.until(
       a.replica.changeMembership({ kind: 'add-learner', name, peer, storeId: disk.storeId }),

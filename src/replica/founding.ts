@@ -17,6 +17,8 @@ export type FoundingOptions = {
   readonly name: string;
   readonly clusterId: string;
   readonly founders: readonly Founder[];
+  /** HOST:PORT of members of a cluster that exists: when there are any, this member joins it and founds nothing. */
+  readonly join: readonly string[];
   readonly storeId: string;
   readonly clock: Clock;
   readonly hello: (peer: string) => Promise<MemberHello>;
@@ -29,6 +31,7 @@ export type Founded = { readonly how: 'founder' | 'joined'; readonly memberId: M
 /** Between two rounds of asking: while founders come up, and while something is wrong that an operator must mend. */
 const pollMs = 100;
 const mendPollMs = 2000;
+const joinPollMs = 500;
 
 type Seen = MemberHello['seen'];
 type Answer = { readonly founder: Founder; readonly hello: MemberHello };
@@ -59,10 +62,15 @@ export class Founding {
       if ('founded' in round) return round.founded;
       this.#tell(round.problem);
       await this.#pause(
-        round.problem.code === 'unreachable' || round.problem.code === 'not-ready' ? pollMs : mendPollMs,
+        round.problem.code === 'unreachable' || round.problem.code === 'not-ready' ? pollMs : this.#mendPollMs,
       );
     }
     return undefined;
+  }
+
+  /** One that joins is expected to be added any moment. */
+  get #mendPollMs(): number {
+    return this.#options.join.length > 0 ? joinPollMs : mendPollMs;
   }
 
   stop(): void {
@@ -71,8 +79,8 @@ export class Founding {
   }
 
   async #round(): Promise<Round> {
-    const { name, founders, hello } = this.#options;
-    const others = founders.filter((founder) => founder.name !== name);
+    const { name, founders, join, hello } = this.#options;
+    const others = join.length > 0 ? join.map(unnamed) : founders.filter((founder) => founder.name !== name);
     const answers = await Promise.all(
       others.map(async (founder): Promise<Answer | Silence> => {
         try {
@@ -95,7 +103,18 @@ export class Founding {
     const [place] = places;
     if (refusal !== undefined) return refusal;
     if (place !== undefined) return place;
+    if (join.length > 0) return this.#nothingToJoin(answered, answers);
     return this.#agree(answered, answers.flatMap((answer) => ('problem' in answer ? [answer.problem] : []))[0]);
+  }
+
+  #nothingToJoin(answered: readonly Answer[], answers: readonly (Answer | Silence)[]): Round {
+    const [empty] = answered;
+    if (empty !== undefined) {
+      return { problem: problem('not-ready', empty.founder, 'belongs to no cluster yet, so there is nothing to join') };
+    }
+    const [silence] = answers.flatMap((answer) => ('problem' in answer ? [answer.problem] : []));
+    if (silence === undefined) throw new RangeError('a member that joins asks somebody');
+    return { problem: silence };
   }
 
   /** Nobody has begun. Begin if everybody is here and has seen the same. */
@@ -131,12 +150,12 @@ export class Founding {
     const { name, founders, storeId, clusterId } = this.#options;
     const own = membership.members.find((member) => member.name === name);
     if (own === undefined) {
-      const wayIn = `add it with \`sublet members add ${name}\`, or correct its configuration`;
+      const wayIn = `add it with \`sublet members add ${name}=HOST:PORT\`, or correct its configuration`;
       return { problem: problem('not-a-member', founder, `belongs to a cluster that has no member ${name}: ${wayIn}`) };
     }
     if (own.storeId !== storeId) {
       const lost = `knows ${name} with store ${own.storeId}, but this store is ${storeId}: its data was lost`;
-      const wayBack = `remove it with \`sublet members remove ${name}\` and add it again with \`sublet members add ${name}\``;
+      const wayBack = `remove it with \`sublet members remove ${name}\`, start it with --join, and add it with \`sublet members add ${name}=HOST:PORT\``;
       return { problem: problem('wiped', founder, `${lost}, and with it what it has promised; ${wayBack}`) };
     }
     const stores = new Map(membership.members.map((member) => [member.name, member.storeId]));
@@ -153,7 +172,7 @@ export class Founding {
       const clusters = `belongs to cluster ${peer.clusterId}, this member to ${clusterId}`;
       return problem('other-cluster', founder, `${clusters}: correct the address, or the cluster id`);
     }
-    if (peer.name === founder.name) return undefined;
+    if (peer.name === founder.name || (founder.name === '' && peer.name !== name)) return undefined;
     const answers = `answers as ${peer.name}${peer.name === name ? ', which is the name of this member' : ''}`;
     return problem('name-mismatch', founder, `${answers}: names are unique, and each has its own address`);
   }
@@ -203,7 +222,13 @@ function founded(how: Founded['how'], name: string, meta: AppliedMeta | undefine
 }
 
 function problem(code: BootstrapProblemCode, founder: Founder, what: string): BootstrapProblem {
-  return { code, peer: founder.peer, message: `${founder.name} at ${founder.peer} ${what}` };
+  const who = founder.name === '' ? `the member at ${founder.peer}` : `${founder.name} at ${founder.peer}`;
+  return { code, peer: founder.peer, message: `${who} ${what}` };
+}
+
+/** Somebody to ask whose name is not known. */
+function unnamed(peer: string): Founder {
+  return { name: '', peer };
 }
 
 function byName(one: { readonly name: string }, other: { readonly name: string }): number {

@@ -19,8 +19,11 @@ async function add(cluster: TestCluster, name: string): Promise<TestMember> {
 
 async function promote(cluster: TestCluster, { disk }: TestMember): Promise<void> {
   const leader = await cluster.leader();
-  if (disk.memberId === undefined) throw new Error('not joined');
-  await cluster.time.until(leader.replica.changeMembership({ kind: 'promote', member: disk.memberId }), 5000);
+  const { memberId } = disk;
+  if (memberId === undefined) throw new Error('not joined');
+  const match = () => leader.replica.status().peers.find(({ member }) => member.id === memberId)?.matchIndex ?? 0;
+  await cluster.time.runUntil(() => match() > 0, 5000, 'the learner has something');
+  await cluster.time.until(leader.replica.changeMembership({ kind: 'promote', member: memberId }), 5000);
 }
 
 async function remove(cluster: TestCluster, { disk }: TestMember): Promise<void> {
@@ -145,6 +148,33 @@ describe('membership', () => {
       (await alone.leader()).replica.changeMembership({ kind: 'promote', member: own }),
       refused(/votes already|no member/),
     );
+  });
+
+  it('a learner that was never heard of is not promoted, however short the log', async () => {
+    const cluster = await TestCluster.start({ names: ['a'] });
+    const a = await cluster.leader();
+    const added = { kind: 'add-learner', name: 'b', peer: 'b:7071', storeId: 'never there' } as const;
+    const { members } = await cluster.time.until(a.replica.changeMembership(added), 1000);
+    const id = members[1]?.id;
+    if (id === undefined) throw new Error('not added');
+    const promoted = a.replica.changeMembership({ kind: 'promote', member: id });
+    await assert.rejects(promoted, /member b has nothing of the log yet: wait until it has caught up/);
+  });
+
+  it('a voter of two becomes a learner before it goes, and who stays knows it after a crash', async () => {
+    const cluster = await TestCluster.start({ names: ['a', 'b'] });
+    const leader = await cluster.leader();
+    const other = cluster.members.find((member) => member !== leader);
+    const member = other?.disk.memberId;
+    if (member === undefined) throw new Error('not there');
+    const { confState } = await cluster.time.until(leader.replica.changeMembership({ kind: 'demote', member }), 5000);
+    assert.deepEqual([confState.voters.length, confState.learners], [1, [member]]);
+    // It is stored when it is answered: the leader comes back alone.
+    cluster.crash(leader);
+    if (other !== undefined) cluster.crash(other);
+    cluster.boot(leader);
+    assert.equal(await cluster.leader(), leader);
+    await cluster.commit(leader, 'alone');
   });
 
   it('a learner is promoted only when it has caught up', async () => {

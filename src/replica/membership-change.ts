@@ -12,6 +12,8 @@ import type { MemberInfo, Membership } from '#replica/membership.js';
 export type MembershipChange =
   | { readonly kind: 'add-learner'; readonly name: string; readonly peer: string; readonly storeId: string }
   | { readonly kind: 'promote'; readonly member: MemberId }
+  /** A voter becomes a learner, and still answers those who do not know it yet. */
+  | { readonly kind: 'demote'; readonly member: MemberId }
   | { readonly kind: 'remove'; readonly member: MemberId }
   /** `by`, a learner that has caught up, votes in place of `member`: one joint step, so that there are never fewer voters. */
   | { readonly kind: 'replace'; readonly member: MemberId; readonly by: MemberId };
@@ -34,6 +36,12 @@ export function isVoter({ voters, votersOutgoing }: ConfState, member: MemberId)
 /** A learner this many entries behind the commit index, or fewer, counts as caught up. */
 export const promoteLagMax = 1000;
 
+/** What a member that was removed is told. */
+export function removedText(member: string): string {
+  const wayBack = 'to rejoin it needs an empty data directory, a start with --join, and `sublet members add`';
+  return `member ${member} was removed from the cluster and takes no part any more; ${wayBack}`;
+}
+
 /** The change can't be made as things stand; the message says why and what to do. Nothing happened. */
 export class MembershipRefusedError extends Error {
   override readonly name = 'MembershipRefusedError';
@@ -52,7 +60,9 @@ export function membershipRefusal(
     if (twin === undefined) return undefined;
     return `member ${twin.id} is ${twin.name} at ${twin.peer} with store ${twin.storeId}: remove it first, or use another name, address and store`;
   }
-  if (change.kind === 'remove') return removalRefusal(change.member, { members, confState }, id);
+  if (change.kind === 'demote' && !isVoter(confState, change.member)) return `member ${change.member} does not vote`;
+  if (change.kind === 'remove' || change.kind === 'demote')
+    return removalRefusal(change.member, { members, confState }, id);
   if (change.kind === 'promote') return promotionRefusal(change.member, { members, confState }, commit, progress);
   return (
     promotionRefusal(change.by, { members, confState }, commit, progress) ??
@@ -88,9 +98,10 @@ function promotionRefusal(
   if (found === undefined) return `there is no member ${member}`;
   if (isVoter(confState, member)) return `member ${found.name} votes already`;
   const match = progress.get(member)?.match ?? 0;
-  return commit - match > promoteLagMax
-    ? `member ${found.name} is at index ${match}, ${commit - match} entries behind; ${promoteLagMax} at most may be missing to vote`
-    : undefined;
+  if (commit - match > promoteLagMax) {
+    return `member ${found.name} is at index ${match}, ${commit - match} entries behind; ${promoteLagMax} at most may be missing to vote`;
+  }
+  return match === 0 ? `member ${found.name} has nothing of the log yet: wait until it has caught up` : undefined;
 }
 
 /** The core's form of a change. A new member gets the next id. */
@@ -108,6 +119,8 @@ export function toConfChange(change: MembershipChange, membership: Membership): 
     }
     case 'promote':
       return { transition, operations: [{ kind: 'add-voter', member: change.member }], context: noContext };
+    case 'demote':
+      return { transition, operations: [{ kind: 'add-learner', member: change.member }], context: noContext };
     case 'remove':
       return { transition, operations: [{ kind: 'remove', member: change.member }], context: noContext };
     case 'replace':

@@ -43,8 +43,11 @@ export interface PeerHandler {
   ): Promise<void>;
   /** The last message to this member was surely not delivered. */
   unreachable(member: MemberId): void;
-  /** A peer will not talk to this member, and says why: another cluster, a store it does not know, a removed member. */
-  refused(peer: string, reason: string): void;
+  /**
+   * A peer will not talk to this member, and says why: another cluster, a store it does not know, a removed member.
+   * `expelled`: by what its cluster has committed, this member is none of its members any more, for good.
+   */
+  refused(peer: string, reason: string, expelled: boolean): void;
 }
 
 export interface PeerNetwork {

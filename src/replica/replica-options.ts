@@ -72,6 +72,11 @@ export type ReplicaOptions<Output> = {
   readonly clusterId: string;
   /** The first members, this one among them. Only the very first start of the cluster asks for it. */
   readonly founders: readonly Founder[];
+  /**
+   * HOST:PORT of members of the cluster that an empty store shall join: it waits until that cluster has added it, and
+   * founds nothing. `founders` do not count then.
+   */
+  readonly join?: readonly string[];
   /** Opened by the caller, who closes it after `stop`. */
   readonly store: LogStore;
   readonly network: PeerNetwork;

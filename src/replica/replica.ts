@@ -6,9 +6,9 @@
 import { type LogIndex, type MemberId, noMember } from '#raft/entry.js';
 import { ActiveReplica, type ActiveReplicaListener } from '#replica/active-replica.js';
 import { type Founded, Founding } from '#replica/founding.js';
-import type { LoadedLog } from '#replica/log-store.js';
+import type { LoadedLog, SnapshotSource } from '#replica/log-store.js';
 import type { AppliedMeta, MemberInfo, Membership } from '#replica/membership.js';
-import type { MembershipChange } from '#replica/membership-change.js';
+import { type MembershipChange, removedText } from '#replica/membership-change.js';
 import type { LeadershipNotice } from '#replica/office.js';
 import type { MemberHello, PeerHandler } from '#replica/peer-network.js';
 import {
@@ -108,6 +108,19 @@ export class Replica<Output> implements ReplicatedLog<Output> {
     return new Set(commandKinds.filter((kind) => hellos.every((hello) => hello.commandKinds.includes(kind))));
   }
 
+  /**
+   * The applied state as stored, for a backup: with `fresh` at least all that was acknowledged before the call, by
+   * any member. The caller closes it.
+   * @throws ProposeError `timeout`, `not-leader` (with `fresh`, when no quorum answers), `stopped`; StoreError
+   */
+  async openSnapshot({ fresh }: { readonly fresh: boolean }): Promise<SnapshotSource> {
+    const active = this.#active;
+    if (active === undefined) throw this.#notAtWork();
+    const index = fresh ? await active.readBarrier() : active.appliedIndex;
+    await active.saved(index);
+    return this.#options.store.openSnapshot();
+  }
+
   onApplied(listener: (applied: Applied<Output>) => void): () => void {
     return subscribe(this.#onApplied, listener);
   }
@@ -148,9 +161,9 @@ export class Replica<Output> implements ReplicatedLog<Output> {
   }
 
   #found(): Promise<Founded | undefined> {
-    const { name, clusterId, founders, store, clock, network, observe } = this.#options;
+    const { name, clusterId, founders, join = [], store, clock, network, observe } = this.#options;
     this.#founding = new Founding({
-      ...{ name, clusterId, founders, clock, storeId: store.identity.storeId },
+      ...{ name, clusterId, founders, join, clock, storeId: store.identity.storeId },
       hello: (peer) => network.hello(peer),
       problem: (problem) => observe({ kind: 'bootstrap-problem', problem }),
     });
@@ -168,7 +181,7 @@ export class Replica<Output> implements ReplicatedLog<Output> {
     }
     const self = members.find((member) => member.id === id);
     if (self === undefined) {
-      throw new Error(`member ${name} (id ${id}) is not in the membership that its store holds: it was removed`);
+      throw new Error(removedText(`${name} (id ${id})`));
     }
     if (self.name !== name) {
       throw new Error(`this store belongs to member ${self.name}, but the configured name is ${name}`);
@@ -201,11 +214,12 @@ export class Replica<Output> implements ReplicatedLog<Output> {
       receiveSnapshot: (message, meta, chunks) =>
         this.#active?.receiveSnapshot(message, meta, chunks) ?? Promise.reject(this.#notAtWork()),
       unreachable: (member) => this.#active?.unreachable(member),
-      refused: (peer, reason) => this.#onRefused(peer, reason),
+      refused: (peer, reason, expelled) => this.#onRefused(peer, reason, expelled),
     };
   }
 
-  #onRefused(peer: string, reason: string): void {
+  #onRefused(peer: string, reason: string, expelled: boolean): void {
+    if (expelled) this.#active?.expelled(reason);
     const key = `${peer} ${reason}`;
     if (this.#refusals.size >= 1000) this.#refusals.clear();
     if (this.#refusals.has(key)) return;

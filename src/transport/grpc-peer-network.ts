@@ -130,7 +130,7 @@ export class GrpcPeerNetwork implements PeerNetwork {
       envelope: envelopeOf(self, clusterId, member.id),
       channel: this.#channel,
       unreachable: () => this.#handler?.unreachable(member.id),
-      refused: (reason) => this.#handler?.refused(member.peer, reason),
+      refused: (reason, expelled) => this.#handler?.refused(member.peer, reason, expelled),
     });
   }
 }

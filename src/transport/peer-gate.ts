@@ -3,6 +3,7 @@ import { status } from '@grpc/grpc-js';
 import type { sublet } from '#proto/sublet.js';
 import type { MemberId } from '#raft/entry.js';
 import type { MemberInfo, Membership } from '#replica/membership.js';
+import { removedText } from '#replica/membership-change.js';
 import { protocolVersion } from '#transport/peer-service.js';
 
 export type WireEnvelope = sublet.raft.v1.Envelope.$Properties;
@@ -16,6 +17,11 @@ export class Refusal extends Error {
     super(message);
     this.code = code;
   }
+}
+
+/** The callee's cluster has committed that the caller is no member, or not with this store: no try will change that. */
+export function isExpulsion(code: status): boolean {
+  return code === status.PERMISSION_DENIED;
 }
 
 /** Statuses that another try will not change soon: somebody has to mend something. */
@@ -54,15 +60,15 @@ export function admit(
   }
   const from = membership.members.find(({ id }) => id === fromId);
   if (from === undefined) {
-    const gone = `member ${fromId} is not in the membership: it was removed, or is not added yet`;
-    throw new Refusal(
-      status.PERMISSION_DENIED,
-      `${gone}; to rejoin it needs an empty data directory and \`sublet members add\``,
-    );
+    // Ids rise and are never used twice: one that this member has not seen yet belongs to a change on its way here.
+    if ((fromId ?? 0) >= membership.nextMemberId) {
+      throw new Refusal(status.UNAVAILABLE, `member ${fromId} is not known here yet`);
+    }
+    throw new Refusal(status.PERMISSION_DENIED, removedText(String(fromId)));
   }
   if (from.storeId !== fromStoreId) {
     const stores = `member ${from.name} is known with store ${from.storeId}, but came with store ${fromStoreId}`;
-    const wayBack = `\`sublet members remove ${from.name}\` and \`sublet members add\` bring it back as a new member`;
+    const wayBack = `to rejoin, remove it with \`sublet members remove ${from.name}\`, start it on an empty data directory with --join, and add it with \`sublet members add\``;
     throw new Refusal(status.PERMISSION_DENIED, `${stores}: it has lost its data; ${wayBack}`);
   }
   return from;

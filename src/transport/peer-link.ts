@@ -8,7 +8,7 @@ import type { PeerMessage } from '#raft/message.js';
 import type { MemberInfo } from '#replica/membership.js';
 import { encodeMessage, messageBytes } from '#transport/message-codec.js';
 import { type PeerChannelOptions, peerClient } from '#transport/peer-channel.js';
-import { isLasting, type WireEnvelope } from '#transport/peer-gate.js';
+import { isExpulsion, isLasting, type WireEnvelope } from '#transport/peer-gate.js';
 import { type DeliverRequest, peerService } from '#transport/peer-service.js';
 
 export type PeerLinkOptions = {
@@ -18,7 +18,7 @@ export type PeerLinkOptions = {
   /** A message was dropped, or the stream broke. */
   readonly unreachable: () => void;
   /** The peer will not talk to this member. */
-  readonly refused: (reason: string) => void;
+  readonly refused: (reason: string, expelled: boolean) => void;
 };
 
 /** Messages and bytes waiting for the stream; beyond it new ones are dropped. */
@@ -166,7 +166,7 @@ export class PeerLink {
     if (stream.consented) this.#options.unreachable();
     const code = error?.code ?? status.UNAVAILABLE;
     this.#refusing = isLasting(code);
-    if (this.#refusing) this.#options.refused(error?.details ?? '');
+    if (this.#refusing) this.#options.refused(error?.details ?? '', isExpulsion(code));
     const delayMs = this.#refusing ? refusedRetryMs : this.#backOffMs;
     this.#backOffMs = Math.min(backOffLastMs, this.#backOffMs * 2);
     this.#retry = setTimeout(() => {

@@ -12,6 +12,7 @@ import {
   status,
 } from '@grpc/grpc-js';
 import type { MemberInfo, Membership } from '#replica/membership.js';
+import { removedText } from '#replica/membership-change.js';
 import type { PeerHandler } from '#replica/peer-network.js';
 import { decodeMeta, encodeHello } from '#transport/membership-codec.js';
 import { decodeMessage, WireError } from '#transport/message-codec.js';
@@ -91,7 +92,7 @@ export class PeerServer {
     for (const { from, end } of [...this.#streams.values()]) {
       if (members.some(({ id, storeId }) => id === from.id && storeId === from.storeId)) continue;
       this.#streams.delete(from.id);
-      end(new Refusal(status.PERMISSION_DENIED, `member ${from.name} was removed from the cluster`));
+      end(new Refusal(status.PERMISSION_DENIED, removedText(from.name)));
     }
   }
 

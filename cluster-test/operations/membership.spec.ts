@@ -1,0 +1,85 @@
+/** docs/operations/membership.md with real processes: the commands on that page are the ones that are run here. */
+import assert from 'node:assert/strict';
+import { rmSync } from 'node:fs';
+import { benchConfig } from '#cluster-test/bench/plan.js';
+import { operate, running } from '#cluster-test/operations/operator.js';
+import { Storm } from '#cluster-test/operations/storm.js';
+import { holds, until } from '#cluster-test/process/condition.js';
+import { type JoiningMaster, type MasterProcess, Masters } from '#cluster-test/process/masters.js';
+
+const boundMs = 20_000;
+
+async function admit(masters: Masters, newcomer: JoiningMaster): Promise<void> {
+  const { name } = newcomer;
+  await until(`${name} waits`, boundMs, () => holds(/has no member/.test(newcomer.child.output)));
+  await operate(masters, 'members', 'add', `${name}=${newcomer.peer}`);
+  await until(`${name} votes`, boundMs, async () => {
+    await operate(masters, 'members', 'promote', name);
+    return true;
+  });
+}
+
+async function leave(masters: Masters, name: string): Promise<void> {
+  const master = named(masters, name);
+  await operate(masters, 'members', 'remove', name);
+  const { code } = await master.child.exited;
+  assert.equal(code, 70, master.child.output);
+  assert.match(master.child.output, /was removed from the cluster.*to rejoin it needs an empty data directory/s);
+}
+
+function named(masters: Masters, name: string): MasterProcess {
+  const found = masters.masters.find((master) => master.name === name);
+  if (found === undefined) throw new RangeError(`there is no master ${name}`);
+  return found;
+}
+
+describe('membership by operators', function () {
+  this.timeout(90_000);
+
+  it('goes from 1 master to 3, to 5, to 3 and to 1 under load, and nothing is lost', async () => {
+    await using masters = await Masters.start({ count: 1, config: benchConfig() });
+    await using storm = new Storm({ addresses: () => running(masters), clients: 2, pauseMs: 20 });
+    const newcomers = await Promise.all(['m2', 'm3', 'm4', 'm5'].map((name) => masters.join(name)));
+    for (const newcomer of newcomers) await admit(masters, newcomer);
+    const all = JSON.parse(await operate(masters, 'members', '-o', 'json'));
+    assert.deepEqual(
+      all.members.map((member: { name: string; alive: boolean; stopRisk?: string }) => [
+        member.name,
+        member.alive,
+        member.stopRisk ?? '',
+      ]),
+      ['m1', 'm2', 'm3', 'm4', 'm5'].map((name) => [name, true, '']),
+    );
+    // The leader among them: it hands over first.
+    const leader = await masters.leader();
+    const others = masters.masters.filter(({ name }) => name !== leader.name && name !== 'm5');
+    await leave(masters, leader.name);
+    for (const { name } of others) await leave(masters, name);
+    await storm.stop();
+    const left = JSON.parse(await operate(masters, 'members', '-o', 'json'));
+    assert.equal(left.members.length, 1);
+    await storm.check(running(masters));
+    console.log(`      ${storm.acknowledged} acknowledged, longest wait ${Math.round(storm.longestWaitMs)} ms`);
+  });
+
+  it('refuses a removed and a wiped master with the way to rejoin, and the wiped one rejoins by it', async () => {
+    await using masters = await Masters.start({ count: 3, config: benchConfig() });
+    await using storm = new Storm({ addresses: () => running(masters), clients: 2, pauseMs: 10 });
+    const m3 = named(masters, 'm3');
+    await m3.child.stop();
+    const risk = await until('the others know that m3 is gone', boundMs, async () => {
+      const table = await operate(masters, 'members');
+      return /m3 .*dead for/.test(table) ? table : undefined;
+    });
+    assert.match(risk, /only 1 of 3 that vote would be up and caught up, and 2 are needed/);
+    rmSync(m3.dataDir, { recursive: true });
+    masters.restart(m3);
+    assert.equal((await m3.child.exited).code, 70);
+    assert.match(m3.child.output, /its data was lost.*sublet members remove m3.*--join/s);
+    await operate(masters, 'members', 'remove', 'm3');
+    const again = await masters.join('m3');
+    await admit(masters, again);
+    await storm.stop();
+    await storm.check([again.api]);
+  });
+});

@@ -1,0 +1,30 @@
+/** An operator of masters under test: the program itself, run in this process, as its commands are slow to start. */
+import assert from 'node:assert/strict';
+import { run } from '#cli/program.js';
+import { RecordedTerminal } from '#cli/testing/recorded-terminal.js';
+import type { Masters } from '#cluster-test/process/masters.js';
+
+class LiveTerminal extends RecordedTerminal {
+  override now(): number {
+    return Date.now();
+  }
+}
+
+/** `sublet ARGS`: its exit code, and all that it wrote. */
+export async function command(...args: string[]): Promise<{ readonly code: number; readonly output: string }> {
+  const terminal = new LiveTerminal();
+  const code = await run(args, terminal);
+  return { code, output: terminal.out + terminal.notes };
+}
+
+/** `sublet ARGS --master …`, asked of all that run; what it wrote. Fails unless it ends with 0. */
+export async function operate(masters: Masters, ...args: string[]): Promise<string> {
+  const { code, output } = await command(...args, '--master', running(masters).join(','));
+  assert.equal(code, 0, `sublet ${args.join(' ')}: ${output}`);
+  return output;
+}
+
+/** API addresses of the masters that run. */
+export function running(masters: Masters): string[] {
+  return masters.masters.filter(({ child }) => child.running).map(({ api }) => api);
+}

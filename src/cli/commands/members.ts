@@ -1,0 +1,133 @@
+/** `sublet members [add|promote|remove]`: the masters, how each is, and who they are. */
+import type { Command } from 'commander';
+import { clusterService } from '#api/services.js';
+import { connectsAndPrints, type Define, examples } from '#cli/command-kit.js';
+import { argument, usage } from '#cli/failure.js';
+import { operate, print } from '#cli/operator.js';
+import { type Cell, formatTable } from '#cli/table.js';
+import type { Terminal } from '#cli/terminal.js';
+import { ago, count, role } from '#cli/words.js';
+import { formatHostPort, parseHostPort } from '#config/host-port.js';
+import type { sublet } from '#proto/sublet.js';
+
+type Members = sublet.v1.ListMembersResponse;
+type Member = sublet.v1.Member.$Properties;
+
+export const define: Define = (command, terminal) => {
+  connectsAndPrints(command).description(
+    'The masters by the leader’s account: who votes, who lags, who is dead since when, and who may be stopped now.',
+  );
+  examples(
+    command,
+    ['sublet members', 'how they are'],
+    ['sublet members add m2=10.0.0.2:7071', 'one that waits, started with --join'],
+    ['sublet members promote m2', 'give it its vote, once it has caught up'],
+  );
+  command.action(() =>
+    operate(command, terminal, async (operator) => {
+      const response = await operator.client.call(clusterService.listMembers, {}, { idempotent: true });
+      print(operator, clusterService.listMembers, response, () => formatMembers(response, terminal));
+    }),
+  );
+  add(command, terminal);
+  promote(command, terminal);
+  remove(command, terminal);
+};
+
+export function formatMembers(response: Members, terminal: Terminal): string {
+  const { members, leader, accountOf } = response;
+  const rows = members.map((member) => row(member, terminal));
+  const columns = [
+    { title: 'MASTER', least: 8 },
+    { title: 'ROLE' },
+    { title: 'PEERS', least: 12 },
+    { title: 'MATCH', align: 'right' as const },
+    { title: 'LAG', align: 'right' as const },
+    { title: 'HEARD' },
+    { title: 'MAY IT STOP NOW' },
+  ];
+  const table = formatTable(columns, rows, terminal);
+  if (leader === accountOf) return table;
+  const why = leader === '' ? 'There is no leader' : `The leader, ${leader}, did not answer`;
+  return `${table}\n${terminal.paint('yellow', '!')} ${why}: this is how ${accountOf} sees it.\n`;
+}
+
+function row(member: Member, terminal: Terminal): readonly Cell[] {
+  const { name, peer, matchIndex, lag, lastContact, self, alive, stopRisk } = member;
+  const heard = ago(lastContact, terminal.now());
+  const dead: Cell = { text: heard === '' ? 'never' : `dead for ${heard}`, style: 'red' };
+  const known = alive !== null && alive !== undefined;
+  const stop: Cell = stopRisk ? { text: `no: ${stopRisk}`, style: 'yellow' } : 'yes';
+  return [
+    { text: name ?? '', style: 'bold' },
+    role(member.role),
+    peer ?? '',
+    matchIndex === null || matchIndex === undefined ? '-' : String(matchIndex),
+    lag === null || lag === undefined ? '-' : count(lag),
+    self ? 'here' : alive === false ? dead : heard || '-',
+    known ? stop : '-',
+  ];
+}
+
+function add(group: Command, terminal: Terminal): void {
+  const command = connectsAndPrints(group.command('add').summary('add a master that waits to join'))
+    .description(
+      'Adds a master that was started with --join and waits. It comes as a learner: it follows, and has no vote until it is promoted.',
+    )
+    .argument('<NAME=HOST:PORT>', 'its name, and where all masters reach its peer port');
+  examples(
+    command,
+    ['sublet master --name m2 --join 10.0.0.1:7071 …', 'on the new machine'],
+    ['sublet members add m2=10.0.0.2:7071', 'from anywhere'],
+  );
+  command.action((text: string) =>
+    operate(command, terminal, async (operator) => {
+      const request = newcomer(text);
+      const response = await operator.client.call(clusterService.addMember, request, { idempotent: false });
+      print(
+        operator,
+        clusterService.addMember,
+        response,
+        () =>
+          `Added ${request.name} as a learner. Once it has caught up (sublet members), give it its vote:\n` +
+          `  sublet members promote ${request.name}\n`,
+      );
+    }),
+  );
+}
+
+function newcomer(text: string): { readonly name: string; readonly peer: string } {
+  const at = text.indexOf('=');
+  if (at < 1) throw usage(`"${text}": NAME=HOST:PORT is needed, like m2=10.0.0.2:7071`);
+  const peer = argument('HOST:PORT', text.slice(at + 1), parseHostPort);
+  return { name: text.slice(0, at), peer: formatHostPort(peer) };
+}
+
+function promote(group: Command, terminal: Terminal): void {
+  const command = connectsAndPrints(group.command('promote').summary('give a learner its vote'))
+    .description('Gives a learner its vote. Refused, with what it lacks, until it has caught up.')
+    .argument('<NAME>', 'the learner');
+  examples(command, ['sublet members promote m2', 'it votes from here on']);
+  command.action((name: string) =>
+    operate(command, terminal, async (operator) => {
+      const response = await operator.client.call(clusterService.promoteMember, { name }, { idempotent: false });
+      print(operator, clusterService.promoteMember, response, () => `${name} votes now.\n`);
+    }),
+  );
+}
+
+function remove(group: Command, terminal: Terminal): void {
+  const command = connectsAndPrints(group.command('remove').summary('remove a master for good'))
+    .description(
+      'Removes a master for good; one that leads hands over first. Its process stops by itself, and its data is of no more use.',
+    )
+    .argument('<NAME>', 'the master');
+  examples(command, ['sublet members remove m3', 'also when it is dead']);
+  command.action((name: string) =>
+    operate(command, terminal, async (operator) => {
+      const response = await operator.client.call(clusterService.removeMember, { name }, { idempotent: false });
+      const left = response.members.map((member) => member.name).join(', ');
+      print(operator, clusterService.removeMember, response, () => `Removed ${name}. There are ${left}.\n`);
+    }),
+  );
+}
