@@ -57,6 +57,9 @@ export class MasterClient {
         'grpc.max_reconnect_backoff_ms': 2_000,
         'grpc.keepalive_time_ms': 20_000,
         'grpc.keepalive_timeout_ms': 10_000,
+        // This class moves on by itself; what grpc-js keeps for retries and channelz costs a fifth of a call.
+        'grpc.enable_retries': 0,
+        'grpc.enable_channelz': 0,
       }),
     }));
   }

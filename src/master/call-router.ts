@@ -48,8 +48,17 @@ export class CallRouter {
   async serve(endpoint: Endpoint, request: Uint8Array, context: CallContext): Promise<Uint8Array> {
     try {
       this.#checkOpen(endpoint);
-      if (endpoint.place(request) === 'here') return await endpoint.handle(request, context);
-      return await this.#atLeader(endpoint, request, context);
+      const anywhere = endpoint.place(request) === 'here';
+      if (!anywhere && this.#options.leadership.seat.kind !== 'here')
+        return await this.#atLeader(endpoint, request, context);
+      // The short way: most calls are carried out where they come in.
+      try {
+        return await endpoint.handle(request, context);
+      } catch (error) {
+        const refused = toRefusedError(error, this.#options.report);
+        if (anywhere || context.forwarded || !mayTryAgain(refused, endpoint)) throw refused;
+        return await this.#atLeader(endpoint, request, context);
+      }
     } catch (error) {
       throw toRefusedError(error, this.#options.report);
     }

@@ -25,7 +25,7 @@ export type Endpoint = {
   readonly needsPlan: boolean;
   /** @throws RefusedError when the place depends on the request, and that is malformed. */
   place(request: Uint8Array): Place;
-  /** @throws RefusedError, ProposeError */
+  /** @throws RefusedError, ProposeError, as a rejection or at once */
   handle(request: Uint8Array, context: CallContext): Promise<Uint8Array>;
 };
 
@@ -59,7 +59,7 @@ export function encodingEndpoint<Request, RequestDecoded extends Request, Respon
     idempotent: options.idempotent,
     needsPlan: options.needsPlan ?? true,
     place: typeof place === 'function' ? (bytes) => place(decode(path, method.request, bytes)) : () => place,
-    handle: async (bytes, context) => handle(decode(path, method.request, bytes), context),
+    handle: (bytes, context) => handle(decode(path, method.request, bytes), context),
   };
 }
 

@@ -36,15 +36,20 @@ export type Batch = { readonly bytes: Buffer | undefined; readonly upTo: number 
 
 type Slot = {
   readonly revision: number;
-  readonly agents: readonly AgentId[];
-  readonly network: boolean;
-  /** Given up once encoded. */
-  source: Revision | undefined;
-  /** Encoded `Change`s, for all watchers and for those that want only what concerns peers. */
-  all: readonly Uint8Array[];
-  peers: readonly Uint8Array[];
+  /** As it came, until somebody wants it encoded. */
+  content: { readonly kind: 'source'; readonly of: Revision } | ({ readonly kind: 'encoded' } & EncodedRevision);
   bytes: number;
 };
+
+type EncodedRevision = {
+  /** Encoded `Change`s, for all watchers and for those that want only what concerns peers. */
+  readonly all: readonly Uint8Array[];
+  readonly peers: readonly Uint8Array[];
+  /** What they concern. */
+  readonly touched: Touched;
+};
+
+type Touched = { readonly agents: readonly AgentId[]; readonly network: boolean };
 
 /** What one event may come to before it is encoded. */
 const estimatedBytes = 1024;
@@ -94,7 +99,7 @@ export class EventRing {
   /** The command at this index was applied, and changed nothing. */
   pass(index: number): void {
     this.#head = index;
-    this.#batches.clear();
+    if (this.#batches.size > 0) this.#batches.clear();
   }
 
   append(revision: Revision): void {
@@ -102,10 +107,10 @@ export class EventRing {
       throw new RangeError(`revision ${revision.revision} after ${this.#head}: the log goes forward only`);
     }
     const bytes = revision.events.length * estimatedBytes;
-    this.#slots.push({ ...touched(revision), source: revision, all: [], peers: [], bytes });
+    this.#slots.push({ revision: revision.revision, content: { kind: 'source', of: revision }, bytes });
     this.#head = revision.revision;
     this.#bytes += bytes;
-    this.#batches.clear();
+    if (this.#batches.size > 0) this.#batches.clear();
     this.#trim();
   }
 
@@ -131,9 +136,10 @@ export class EventRing {
   /** What the events after `place` concern: these agents, and whether what all of them share. */
   touchedAfter(place: number): { readonly agents: ReadonlySet<AgentId>; readonly network: boolean } {
     const slots = this.#slots.slice(this.#firstAfter(place));
+    const touches = slots.map(({ content }) => (content.kind === 'source' ? touched(content.of) : content.touched));
     return {
-      agents: new Set(slots.flatMap(({ agents }) => agents)),
-      network: slots.some(({ network }) => network),
+      agents: new Set(touches.flatMap(({ agents }) => agents)),
+      network: touches.some(({ network }) => network),
     };
   }
 
@@ -158,16 +164,14 @@ export class EventRing {
   }
 
   #encoded(slot: Slot, peersOnly: boolean): readonly Uint8Array[] {
-    if (slot.source !== undefined) {
-      const { all, peers } = encodeRevision(slot.source, this.#options.encoding);
-      slot.source = undefined;
-      slot.all = all;
-      slot.peers = peers;
+    if (slot.content.kind === 'source') {
+      const encoded = encodeRevision(slot.content.of, this.#options.encoding);
+      slot.content = { kind: 'encoded', ...encoded };
       this.#bytes -= slot.bytes;
-      slot.bytes = all.reduce((sum, { length }) => sum + length, 0);
+      slot.bytes = encoded.all.reduce((sum, { length }) => sum + length, 0);
       this.#bytes += slot.bytes;
     }
-    return peersOnly ? slot.peers : slot.all;
+    return peersOnly ? slot.content.peers : slot.content.all;
   }
 
   #trim(): void {
@@ -199,20 +203,19 @@ export class EventRing {
   }
 }
 
-function touched({ revision, events, network }: Revision): Pick<Slot, 'revision' | 'agents' | 'network'> {
+function touched({ events, network }: Revision): Touched {
   const agents = events.flatMap((event) => {
     if (event.kind === 'agent-changed') return event.agent.agentId;
     return event.kind === 'agent-removed' ? event.agentId : [];
   });
-  return { revision, agents, network: network !== undefined };
+  return { agents, network: network !== undefined };
 }
-
-type EncodedRevision = { readonly all: readonly Uint8Array[]; readonly peers: readonly Uint8Array[] };
 
 const agentChangedField = (2 << 3) | 2;
 const networkChangedField = (4 << 3) | 2;
 
-function encodeRevision({ revision, events, network, reclaimMs }: Revision, encoding: PlanEncoding): EncodedRevision {
+function encodeRevision(source: Revision, encoding: PlanEncoding): EncodedRevision {
+  const { revision, events, network, reclaimMs } = source;
   const all: Uint8Array[] = [];
   const peers: Uint8Array[] = [];
   // Overlays and settings travel as the whole network, once, however many of them one command has changed.
@@ -239,7 +242,7 @@ function encodeRevision({ revision, events, network, reclaimMs }: Revision, enco
       default: // With the network, above.
     }
   }
-  return { all, peers };
+  return { all, peers, touched: touched(source) };
 }
 
 const changesField = (4 << 3) | 2;

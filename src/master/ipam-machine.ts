@@ -9,7 +9,7 @@ import type { Network } from '#ipam/network.js';
 import type { ApplyPosition, RecordChange, StateMachine, StateRecord } from '#replica/state-machine.js';
 
 /** What became of a command, and the network right after it if that changed (a reader may look much later). */
-export type PlanOutcome = Outcome & { readonly network: Network | undefined };
+export type PlanOutcome = Pick<Outcome, 'result' | 'events'> & { readonly network: Network | undefined };
 
 export class IpamMachine implements StateMachine<PlanOutcome> {
   #ipam = new Ipam();
@@ -37,11 +37,10 @@ export class IpamMachine implements StateMachine<PlanOutcome> {
   ): { readonly output: PlanOutcome; readonly changes: readonly RecordChange[] } {
     const outcome = this.#ipam.apply(decodeCommand(command), { index: at.index, time: at.time });
     this.#time = at.time;
-    if (!outcome.events.some(concernsNetwork)) {
-      return { output: { ...outcome, network: undefined }, changes: outcome.changes };
-    }
+    const { result, events, changes } = outcome;
+    if (!events.some(concernsNetwork)) return { output: { result, events, network: undefined }, changes };
     this.#network = this.#ipam.network;
-    return { output: { ...outcome, network: this.#network }, changes: outcome.changes };
+    return { output: { result, events, network: this.#network }, changes };
   }
 
   async restore(records: AsyncIterable<readonly StateRecord[]>, at: ApplyPosition): Promise<void> {

@@ -22,6 +22,11 @@ export class Metrics {
   readonly #registry = new Registry();
   readonly #calls: Counter<'method' | 'reason'>;
   readonly #latency: Histogram<'method'>;
+  /** What calls that were not refused are counted with, by method: finding it by its labels costs more than counting. */
+  readonly #answered = new Map<
+    string,
+    { readonly calls: Counter.Internal; readonly latency: Histogram.Internal<'method'> }
+  >();
   readonly #registrations: Counter;
 
   constructor(options: MetricsOptions) {
@@ -58,9 +63,26 @@ export class Metrics {
 
   /** Takes note of one call; for `apiServer`. */
   observe(path: string, milliseconds: number, refused: RefusedError | undefined): void {
-    this.#calls.inc({ method: path, reason: refused?.reason ?? '' });
-    this.#latency.observe({ method: path }, milliseconds / 1000);
-    if (path === agentService.register.path && refused === undefined) this.#registrations.inc();
+    if (refused !== undefined) {
+      this.#calls.inc({ method: path, reason: refused.reason });
+      this.#latency.observe({ method: path }, milliseconds / 1000);
+      return;
+    }
+    const { calls, latency } = this.#counted(path);
+    calls.inc();
+    latency.observe(milliseconds / 1000);
+    if (path === agentService.register.path) this.#registrations.inc();
+  }
+
+  #counted(path: string): { readonly calls: Counter.Internal; readonly latency: Histogram.Internal<'method'> } {
+    const known = this.#answered.get(path);
+    if (known !== undefined) return known;
+    const made = {
+      calls: this.#calls.labels({ method: path, reason: '' }),
+      latency: this.#latency.labels({ method: path }),
+    };
+    this.#answered.set(path, made);
+    return made;
   }
 
   page(): Promise<string> {

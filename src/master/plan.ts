@@ -11,7 +11,7 @@ import type { Answer } from '#ipam/result.js';
 import type { IpamMachine, PlanOutcome } from '#master/ipam-machine.js';
 import { refusedByPlan } from '#master/refusal-mapping.js';
 import type { Clock } from '#replica/clock.js';
-import type { ReplicatedLog } from '#replica/replicated-log.js';
+import type { Applied, ReplicatedLog } from '#replica/replicated-log.js';
 
 export type PlanOptions = {
   readonly log: ReplicatedLog<PlanOutcome>;
@@ -59,10 +59,8 @@ export class Plan {
    * Carries out a change. Leader only.
    * @throws RefusedError as the plan refused it; ProposeError
    */
-  async change(command: Command): Promise<Answer> {
-    const { output } = await this.#log.propose(encodeCommand(command));
-    if (output.result.kind === 'refused') throw refusedByPlan(output.result);
-    return output.result;
+  change(command: Command): Promise<Answer> {
+    return this.#log.propose(encodeCommand(command)).then(answerOf);
   }
 
   /** The plan at or after everything acknowledged before the call; `stale`: as it is. @throws ProposeError */
@@ -70,4 +68,9 @@ export class Plan {
     if (!stale) await this.#log.readBarrier();
     return this.#machine.ipam;
   }
+}
+
+function answerOf({ output: { result } }: Applied<PlanOutcome>): Answer {
+  if (result.kind === 'refused') throw refusedByPlan(result);
+  return result;
 }
