@@ -9,20 +9,16 @@ import { RaftError } from '#raft/errors.js';
 import type { PeerMessage } from '#raft/message.js';
 import { Raft } from '#raft/raft.js';
 import type { Ready } from '#raft/ready.js';
+import type { ActiveReplicaListener } from '#replica/active-replica-listener.js';
 import { AppliedState } from '#replica/applied-state.js';
 import { ClusterTime, encodeStamped } from '#replica/cluster-time.js';
-import { compactionPoint } from '#replica/compaction.js';
 import { DiskWatch, transferTarget } from '#replica/disk-watch.js';
+import { withWayOut } from '#replica/fatal-error.js';
 import type { LoadedLog } from '#replica/log-store.js';
 import { LogTail } from '#replica/log-tail.js';
+import { LogUpkeep } from '#replica/log-upkeep.js';
 import type { AppliedMeta, MemberInfo, Membership } from '#replica/membership.js';
-import {
-  type MembershipChange,
-  MembershipRefusedError,
-  membershipRefusal,
-  removedText,
-  toConfChange,
-} from '#replica/membership-change.js';
+import { type MembershipChange, removedText } from '#replica/membership-change.js';
 import { MembershipChanges } from '#replica/membership-changes.js';
 import { type LeadershipNotice, Office } from '#replica/office.js';
 import { Proposals } from '#replica/proposals.js';
@@ -31,18 +27,16 @@ import { raftConfig } from '#replica/raft-settings.js';
 import { ReadBarriers } from '#replica/read-barriers.js';
 import type { ReplicaLimits, ReplicaOptions, ReplicaTiming } from '#replica/replica-options.js';
 import { replicaStatus } from '#replica/replica-status.js';
-import { type Applied, ProposeError, type ReplicaStatus } from '#replica/replicated-log.js';
+import {
+  type Applied,
+  notLeaderError,
+  ProposeError,
+  type ReplicaStatus,
+  stoppedError,
+} from '#replica/replicated-log.js';
 import type { SendResult, SnapshotReceiver } from '#replica/snapshot-transfers.js';
 import { Ticker } from '#replica/ticker.js';
-
-/** What the outside is told. */
-export interface ActiveReplicaListener<Output> {
-  applied(applied: Applied<Output>): void;
-  restored(index: LogIndex): void;
-  leadership(notice: LeadershipNotice): void;
-  /** The member has stopped by itself: `fatal` or `removed` was observed. */
-  ended(): void;
-}
+import { TurnWaits } from '#replica/turn-waits.js';
 
 export type ActiveReplicaStart = {
   readonly self: MemberInfo;
@@ -60,7 +54,6 @@ export class ActiveReplica<Output> {
   readonly self: MemberInfo;
   readonly #options: ReplicaOptions<Output>;
   readonly #timing: ReplicaTiming;
-  readonly #limits: ReplicaLimits;
   readonly #listener: ActiveReplicaListener<Output>;
   readonly #tail: LogTail;
   readonly #raft: Raft;
@@ -73,9 +66,9 @@ export class ActiveReplica<Output> {
   readonly #disk: DiskWatch;
   readonly #ticker: Ticker;
   readonly #changes = new MembershipChanges();
-  #waiters: (() => boolean)[] = [];
+  readonly #waits: TurnWaits;
+  readonly #upkeep: LogUpkeep;
   readonly #lastContactMs = new Map<MemberId, number>();
-  #flushDue = false;
   #handingOver = false;
   #leaving = false;
   #stopped = false;
@@ -88,7 +81,6 @@ export class ActiveReplica<Output> {
     this.self = self;
     this.#options = options;
     this.#timing = timing;
-    this.#limits = limits;
     this.#listener = listener;
     const { hardState, entries, compacted } = start.log;
     this.#tail = new LogTail({ hardState, entries, compacted, applied });
@@ -113,6 +105,13 @@ export class ActiveReplica<Output> {
       ...{ self: self.id, raft: this.#raft, tail: this.#tail, store, network, clock, defer },
       ...{ writes: limits.writes, snapshotSendsMax: limits.snapshotSendsMax, host: this.#driverHost() },
     });
+    this.#upkeep = new LogUpkeep({
+      ...{ clock, limits, tail: this.#tail, writer: this.#driver.writer, applied: this.#applied },
+      pinned: () => this.#driver.sender.pinned,
+      activeMatches: () => this.#activeMatches(),
+      stopped: () => this.#stopped,
+    });
+    this.#waits = new TurnWaits(clock);
   }
 
   get membership(): Membership {
@@ -123,13 +122,18 @@ export class ActiveReplica<Output> {
     return this.#office.notice();
   }
 
-  /** Begins to count time, and with it to take part. */
-  start(): void {
-    this.#options.network.setMembership(this.self.id, this.membership);
+  /**
+   * Begins to count time, and with it to take part. Who is alone campaigns at once; so does, when the others are
+   * connected, the first of the founders of a cluster that begins now: there is no leader to wait for.
+   */
+  start({ founded }: { readonly founded: boolean }): void {
+    const { network, clock } = this.#options;
+    network.setMembership(this.self.id, this.membership);
     this.#ticker.start();
     const { voters, votersOutgoing } = this.membership.confState;
     const alone = voters.length === 1 && voters[0] === this.self.id && votersOutgoing.length === 0;
-    if (alone) this.#driver.act(() => this.#raft.campaign());
+    if (alone) this.#campaign();
+    else if (founded && voters[0] === this.self.id) clock.after(2 * this.#timing.heartbeatMs, () => this.#campaign());
     this.#driver.wake();
   }
 
@@ -216,21 +220,15 @@ export class ActiveReplica<Output> {
   changeMembership(change: MembershipChange): Promise<Membership> {
     if (this.#stopped) return Promise.reject(this.#stoppedError());
     if (!this.#office.ready || this.#handingOver) return Promise.reject(this.#notLeader());
-    const refusal = membershipRefusal(change, this.membership, this.#raft.status());
-    if (refusal !== undefined) return Promise.reject(new MembershipRefusedError(refusal));
-    try {
-      const position = this.#raft.proposeConfChange(toConfChange(change, this.membership));
-      if (position === undefined) return Promise.reject(this.#notLeader());
-      this.#driver.wake();
-      // A leader that is left alone by the change must know of it after a crash, too: the one that left can't tell it.
-      return this.#changes.add(position).then(async (membership) => {
-        await this.saved(position.firstIndex);
-        return membership;
-      });
-    } catch (error) {
-      if (error instanceof RaftError) return Promise.reject(new MembershipRefusedError(error.message));
-      throw error;
-    }
+    const answers: Promise<Membership>[] = [];
+    this.#driver.act(() => answers.push(this.#changes.propose(change, this.membership, this.#raft)));
+    this.#driver.wake();
+    const [answer = Promise.reject(this.#stoppedError())] = answers;
+    // A leader that is left alone by the change must know of it after a crash, too: the one that left can't tell it.
+    return answer.then(async (membership) => {
+      await this.saved(this.#applied.index);
+      return membership;
+    });
   }
 
   status(): ReplicaStatus {
@@ -255,8 +253,14 @@ export class ActiveReplica<Output> {
     if (this.#stopped) return;
     this.#ticker.stop();
     this.#driver.writer.flush();
-    await this.#until(() => !this.#driver.writer.busy && !this.#unsaved());
+    await this.#until(() => !this.#driver.writer.busy && !this.#upkeep.unsaved);
     this.#end(() => this.#stoppedError());
+  }
+
+  #campaign(): void {
+    if (this.#office.leader !== noMember) return;
+    this.#driver.act(() => this.#raft.campaign());
+    this.#driver.wake();
   }
 
   #driverHost(): RaftDriverHost {
@@ -333,10 +337,12 @@ export class ActiveReplica<Output> {
   #onOfficeLost(term: Term): void {
     this.#proposals.refuseQueued(() => this.#notLeader());
     const unknown = 'leadership was lost on the way: the command may or may not come to be applied';
-    this.#options.clock.after(this.#timing.electionMs, () => {
-      this.#proposals.abandon(term, () => new ProposeError('unknown-outcome', unknown));
-      this.#changes.abandon(term, () => new ProposeError('unknown-outcome', unknown));
-    });
+    this.#options.clock.after(this.#timing.electionMs, () => this.#abandon(term, unknown));
+  }
+
+  #abandon(term: Term, reason: string): void {
+    this.#proposals.abandon(term, () => new ProposeError('unknown-outcome', reason));
+    this.#changes.abandon(term, () => new ProposeError('unknown-outcome', reason));
   }
 
   #apply(entries: readonly Entry[]): void {
@@ -376,7 +382,7 @@ export class ActiveReplica<Output> {
     await this.#applied.restore(this.#options.store.records(), meta);
     this.#snapshotsInstalled += 1;
     const unknown = 'a snapshot replaced the log: the command may or may not have been applied';
-    this.#proposals.abandon(this.#office.term, () => new ProposeError('unknown-outcome', unknown));
+    this.#abandon(this.#office.term, unknown);
     this.#options.network.setMembership(this.self.id, meta.membership);
     this.#options.observe({ kind: 'snapshot-installed', index: meta.index, from });
     this.#listener.restored(meta.index);
@@ -393,57 +399,22 @@ export class ActiveReplica<Output> {
   }
 
   #onTurnEnded(): void {
-    this.#saveSoon();
-    this.#compact();
-    this.#waiters = this.#waiters.filter((waiter) => !waiter());
+    this.#upkeep.run();
+    this.#waits.check();
     const { members } = this.membership;
     if (members.length > 0 && !members.some(({ id }) => id === this.self.id))
       this.expelled(removedText(this.self.name));
   }
 
-  #unsaved(): boolean {
-    return this.#applied.pending || this.#driver.writer.commitLags;
+  /** On a leader: how far the members are that answer. */
+  #activeMatches(): readonly LogIndex[] {
+    if (!this.#office.leads) return [];
+    return [...this.#raft.status().progress.values()].filter(({ active }) => active).map(({ match }) => match);
   }
 
-  /** Applied changes wait for the next log write, but not for long. */
-  #saveSoon(): void {
-    const { writer } = this.#driver;
-    if (this.#applied.pendingBytes > this.#limits.unsavedBytesMax) writer.flush();
-    if (this.#flushDue || !this.#unsaved()) return;
-    this.#flushDue = true;
-    this.#options.clock.after(this.#limits.flushAfterMs, () => {
-      this.#flushDue = false;
-      if (!this.#stopped && this.#unsaved()) writer.flush();
-    });
-  }
-
-  #compact(): void {
-    if (this.#driver.writer.busy) return;
-    const persisted = this.#tail.persisted.index;
-    const firstIndex = this.#tail.firstIndex();
-    const { compaction } = this.#limits;
-    if (persisted - firstIndex < compaction.entriesKept + compaction.compactionStep - 1) return;
-    const progress = this.#office.leads ? [...this.#raft.status().progress.values()] : [];
-    const activeMatches = progress.filter(({ active }) => active).map(({ match }) => match);
-    const { pinned } = this.#driver.sender;
-    const through = compactionPoint({ persisted, firstIndex, pinned, activeMatches }, compaction);
-    if (through === undefined) return;
-    this.#tail.compact(through);
-    this.#driver.writer.compact(through);
-  }
-
-  /** Resolves when `condition` holds, or after an election timeout. It is looked at after every turn. */
+  /** Resolves when `condition` holds after a turn, when the member has stopped, or after an election timeout. */
   #until(condition: () => boolean): Promise<void> {
-    if (condition()) return Promise.resolve();
-    return new Promise((resolve) => {
-      const cancel = this.#options.clock.after(this.#timing.electionMs, resolve);
-      this.#waiters.push(() => {
-        if (!condition() && !this.#stopped) return false;
-        cancel();
-        resolve();
-        return true;
-      });
-    });
+    return this.#waits.until(() => this.#stopped || condition(), this.#timing.electionMs);
   }
 
   #leave(reason: string): void {
@@ -456,7 +427,7 @@ export class ActiveReplica<Output> {
   #fail(error: Error): void {
     if (this.#stopped) return;
     this.#end(() => this.#stoppedError());
-    this.#options.observe({ kind: 'fatal', error });
+    this.#options.observe({ kind: 'fatal', error: withWayOut(error, this.self) });
     this.#listener.ended();
   }
 
@@ -468,10 +439,9 @@ export class ActiveReplica<Output> {
     this.#driver.stop();
     this.#proposals.refuseQueued(error);
     const unknown = 'the member stopped: the command may or may not come to be applied';
-    this.#proposals.abandon(term, () => new ProposeError('unknown-outcome', unknown));
-    this.#changes.abandon(term, () => new ProposeError('unknown-outcome', unknown));
+    this.#abandon(term, unknown);
     this.#reads.stop(error);
-    for (const waiter of this.#waiters.splice(0)) waiter();
+    this.#waits.check();
   }
 
   #refused(from: MemberId, reason: string): void {
@@ -480,11 +450,10 @@ export class ActiveReplica<Output> {
 
   #notLeader(): ProposeError {
     const leader = this.membership.members.find(({ id }) => id === this.#office.leader);
-    const who = leader === undefined ? 'no leader is known' : `${leader.name} at ${leader.peer} does`;
-    return new ProposeError('not-leader', `member ${this.self.name} does not lead the cluster: ${who}`, leader);
+    return notLeaderError(this.self.name, leader);
   }
 
   #stoppedError(): ProposeError {
-    return new ProposeError('stopped', `member ${this.self.name} has stopped`);
+    return stoppedError(this.self.name);
   }
 }

@@ -1,4 +1,5 @@
 import assert from 'node:assert/strict';
+import { logIndex } from '#raft/entry.js';
 import type { LeadershipNotice } from '#replica/office.js';
 import { ProposeError } from '#replica/replicated-log.js';
 import { TestCluster, type TestMember } from '#replica/testing/test-cluster.js';
@@ -199,6 +200,34 @@ describe('leadership', () => {
       assert.deepEqual(cluster.promises.violations, []);
     });
   }
+
+  it('a member that has lost its tail stops when its leader knows better, and says how to come back', async () => {
+    const cluster = await TestCluster.start();
+    const leader = await cluster.leader();
+    const forgetful = cluster.follower();
+    for (const text of ['one', 'two', 'three']) await cluster.commit(leader, text);
+    await cluster.converged();
+    cluster.crash(forgetful);
+    const { content } = forgetful.disk;
+    const { hardState, applied } = content;
+    if (hardState === undefined || applied === undefined) throw new Error('nothing is stored');
+    forgetful.disk.content = {
+      ...content,
+      hardState: { ...hardState, commit: logIndex(2) },
+      entries: content.entries.slice(0, 1),
+      applied: { ...applied, index: logIndex(1), time: 0 },
+      records: new Map(),
+    };
+    cluster.boot(forgetful);
+    await cluster.time.runFor(1000);
+    const fatal = forgetful.events.find((event) => event.kind === 'fatal');
+    assert.match(fatal?.error.message ?? '', /has lost what it had acknowledged: .*members remove \w.*members add/);
+  });
+
+  it('of a cluster that begins is there soon: nobody waits for an election timeout', async () => {
+    const cluster = await TestCluster.start();
+    assert.ok(cluster.time.now() < 500, `${cluster.time.now()} ms`);
+  });
 
   it('a command that a member does not know stops it, with the message', async () => {
     const cluster = await TestCluster.start({ names: ['a'] });

@@ -1,7 +1,14 @@
 /** Membership changes on their way: who waits for the configuration entry at which index. */
 import type { Entry, Term } from '#raft/entry.js';
-import type { Position } from '#raft/raft.js';
+import { RaftError } from '#raft/errors.js';
+import type { Position, Raft } from '#raft/raft.js';
 import type { Membership } from '#replica/membership.js';
+import {
+  type MembershipChange,
+  MembershipRefusedError,
+  membershipRefusal,
+  toConfChange,
+} from '#replica/membership-change.js';
 import { ProposeError } from '#replica/replicated-log.js';
 
 type Waiting = {
@@ -14,7 +21,21 @@ export class MembershipChanges {
   /** By log index. The core allows one change at a time, so this stays small. */
   readonly #waiting = new Map<number, Waiting>();
 
-  add({ term, firstIndex }: Position): Promise<Membership> {
+  /** Has a leader's core propose `change`. @throws ProposeError, MembershipRefusedError, as rejections */
+  propose(change: MembershipChange, membership: Membership, raft: Raft): Promise<Membership> {
+    const refusal = membershipRefusal(change, membership, raft.status());
+    if (refusal !== undefined) return Promise.reject(new MembershipRefusedError(refusal));
+    try {
+      const position = raft.proposeConfChange(toConfChange(change, membership));
+      if (position !== undefined) return this.#wait(position);
+      return Promise.reject(new ProposeError('not-leader', 'leadership was lost; nothing was changed'));
+    } catch (error) {
+      if (error instanceof RaftError) return Promise.reject(new MembershipRefusedError(error.message));
+      throw error;
+    }
+  }
+
+  #wait({ term, firstIndex }: Position): Promise<Membership> {
     return new Promise((resolve, reject) => this.#waiting.set(firstIndex, { term, resolve, reject }));
   }
 

@@ -4,7 +4,9 @@
  * what it replicates.
  */
 import { type LogIndex, type MemberId, noMember } from '#raft/entry.js';
-import { ActiveReplica, type ActiveReplicaListener } from '#replica/active-replica.js';
+import { ActiveReplica } from '#replica/active-replica.js';
+import type { ActiveReplicaListener } from '#replica/active-replica-listener.js';
+import { withWayOut } from '#replica/fatal-error.js';
 import { type Founded, Founding } from '#replica/founding.js';
 import type { LoadedLog, SnapshotSource } from '#replica/log-store.js';
 import type { AppliedMeta, MemberInfo, Membership } from '#replica/membership.js';
@@ -18,7 +20,13 @@ import {
   type ReplicaOptions,
 } from '#replica/replica-options.js';
 import { idleStatus, noMembership } from '#replica/replica-status.js';
-import { type Applied, ProposeError, type ReplicaStatus, type ReplicatedLog } from '#replica/replicated-log.js';
+import {
+  type Applied,
+  ProposeError,
+  type ReplicaStatus,
+  type ReplicatedLog,
+  stoppedError,
+} from '#replica/replicated-log.js';
 import { asError } from '#replica/snapshot-transfers.js';
 
 export class Replica<Output> implements ReplicatedLog<Output> {
@@ -57,8 +65,12 @@ export class Replica<Output> implements ReplicatedLog<Output> {
     if (this.#stopped) return;
     const timing = this.#options.timing ?? defaultReplicaTiming;
     const limits = { ...defaultReplicaLimits, ...this.#options.limits };
-    this.#active = new ActiveReplica(this.#options, { self, log, applied, timing, limits }, this.#listener());
-    this.#active.start();
+    try {
+      this.#active = new ActiveReplica(this.#options, { self, log, applied, timing, limits }, this.#listener());
+    } catch (error) {
+      throw withWayOut(asError(error), self);
+    }
+    this.#active.start({ founded: start.how === 'founder' });
   }
 
   /**
@@ -243,7 +255,7 @@ export class Replica<Output> implements ReplicatedLog<Output> {
 
   #notAtWork(): ProposeError {
     const { name } = this.#options;
-    if (this.#stopped) return new ProposeError('stopped', `member ${name} has stopped`);
+    if (this.#stopped) return stoppedError(name);
     return new ProposeError('not-leader', `member ${name} does not take part yet: its cluster waits to be founded`);
   }
 }

@@ -40,6 +40,16 @@ export class ProposeError extends Error {
   }
 }
 
+/** Of a member that does not lead; `leader` does, if anybody is known to. */
+export function notLeaderError(name: string, leader: MemberInfo | undefined): ProposeError {
+  const who = leader === undefined ? 'no leader is known' : `${leader.name} at ${leader.peer} does`;
+  return new ProposeError('not-leader', `member ${name} does not lead the cluster: ${who}`, leader);
+}
+
+export function stoppedError(name: string): ProposeError {
+  return new ProposeError('stopped', `member ${name} has stopped`);
+}
+
 export type PeerStatus = {
   readonly member: MemberInfo;
   readonly role: 'voter' | 'learner';

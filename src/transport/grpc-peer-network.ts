@@ -22,7 +22,7 @@ export type GrpcPeerNetworkOptions = {
   readonly listen: string;
   /** Plain text, or mutual TLS: who is trusted with a connection. Who is a peer is checked above it. */
   readonly credentials: { readonly server: ServerCredentials; readonly client: ChannelCredentials };
-  /** A silent connection is asked for a sign of life after so many ms, and given up after as many without. Default 1000. */
+  /** A silent connection is asked for a sign of life after so many ms, and given up after three times as many without. Default 1000. */
   readonly pingMs?: number;
   /** What else is served on the peer port. */
   readonly addServices?: (server: Server) => void;

@@ -3,7 +3,10 @@ import { type ChannelCredentials, type ChannelOptions, Client } from '@grpc/grpc
 
 export type PeerChannelOptions = {
   readonly credentials: ChannelCredentials;
-  /** A silent connection is asked for a sign of life after so many ms, and given up after as many without one. */
+  /**
+   * A silent connection is asked for a sign of life after so many ms, and given up when there is none for three times as long:
+   * the process behind it may be busy for a while.
+   */
   readonly pingMs: number;
 };
 
@@ -13,7 +16,7 @@ export const messageBytesMax = 32 * 1024 * 1024;
 export function connectionOptions(pingMs: number): ChannelOptions {
   return {
     'grpc.keepalive_time_ms': pingMs,
-    'grpc.keepalive_timeout_ms': pingMs,
+    'grpc.keepalive_timeout_ms': 3 * pingMs,
     'grpc.keepalive_permit_without_calls': 1,
     'grpc.max_send_message_length': messageBytesMax,
     'grpc.max_receive_message_length': messageBytesMax,

@@ -1,0 +1,12 @@
+/** What a member at work tells `Replica`, which tells its own listeners. */
+import type { LogIndex } from '#raft/entry.js';
+import type { LeadershipNotice } from '#replica/office.js';
+import type { Applied } from '#replica/replicated-log.js';
+
+export interface ActiveReplicaListener<Output> {
+  applied(applied: Applied<Output>): void;
+  restored(index: LogIndex): void;
+  leadership(notice: LeadershipNotice): void;
+  /** The member has stopped by itself: `fatal` or `removed` was observed. */
+  ended(): void;
+}

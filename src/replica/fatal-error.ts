@@ -1,0 +1,24 @@
+/** What an operator can do about an error that ends a member, added to its message where there is more to say. */
+import { InvariantError } from '#raft/errors.js';
+import type { MemberInfo } from '#replica/membership.js';
+
+/** The error with its way out. A store's errors and a machine's bring their own. */
+export function withWayOut(error: Error, { name }: MemberInfo): Error {
+  if (!(error instanceof InvariantError)) return error;
+  switch (error.code) {
+    case 'amnesia':
+      return new InvariantError(
+        'amnesia',
+        `member ${name} has lost what it had acknowledged: ${error.message}. It can't vote any more. Remove it with ` +
+          `\`sublet members remove ${name}\`, clear its data directory, and add it again with \`sublet members add ${name}\``,
+      );
+    case 'committed-conflict':
+      return new InvariantError(
+        'committed-conflict',
+        `the log of member ${name} differs from its leader's where both are committed: ${error.message}. Keep its data ` +
+          'directory for inspection; it comes back as a new member with an empty one',
+      );
+    case 'broken':
+      return error;
+  }
+}

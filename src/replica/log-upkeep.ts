@@ -1,0 +1,68 @@
+/** What a log needs besides its entries: applied changes stored when no write takes them along, and its tail compacted. */
+import type { LogIndex } from '#raft/entry.js';
+import type { AppliedState } from '#replica/applied-state.js';
+import type { Clock } from '#replica/clock.js';
+import { compactionPoint } from '#replica/compaction.js';
+import type { LogTail } from '#replica/log-tail.js';
+import type { ReplicaLimits } from '#replica/replica-options.js';
+import type { StorageWriter } from '#replica/storage-writer.js';
+
+export type LogUpkeepParts = {
+  readonly clock: Clock;
+  readonly limits: ReplicaLimits;
+  readonly tail: LogTail;
+  readonly writer: StorageWriter;
+  readonly applied: Pick<AppliedState<unknown>, 'pending' | 'pendingBytes'>;
+  /** Behind it the log is needed by a snapshot on its way. */
+  readonly pinned: () => LogIndex | undefined;
+  readonly activeMatches: () => readonly LogIndex[];
+  readonly stopped: () => boolean;
+};
+
+export class LogUpkeep {
+  readonly #parts: LogUpkeepParts;
+  #flushDue = false;
+
+  constructor(parts: LogUpkeepParts) {
+    this.#parts = parts;
+  }
+
+  /** Whether anything is applied or committed that the store has not heard of. */
+  get unsaved(): boolean {
+    const { applied, writer } = this.#parts;
+    return applied.pending || writer.commitLags;
+  }
+
+  /** After each turn. */
+  run(): void {
+    this.#save();
+    this.#compact();
+  }
+
+  /** Applied changes wait for the next log write, but not for long. */
+  #save(): void {
+    const { applied, writer, limits, clock, stopped } = this.#parts;
+    if (applied.pendingBytes > limits.unsavedBytesMax) writer.flush();
+    if (this.#flushDue || !this.unsaved) return;
+    this.#flushDue = true;
+    clock.after(limits.flushAfterMs, () => {
+      this.#flushDue = false;
+      if (!stopped() && this.unsaved) writer.flush();
+    });
+  }
+
+  #compact(): void {
+    const { writer, tail, limits, pinned, activeMatches } = this.#parts;
+    if (writer.busy) return;
+    const persisted = tail.persisted.index;
+    const firstIndex = tail.firstIndex();
+    const { entriesKept, compactionStep } = limits.compaction;
+    // Most turns end here: nothing is worth a look before.
+    if (persisted - firstIndex < entriesKept + compactionStep - 1) return;
+    const view = { persisted, firstIndex, pinned: pinned(), activeMatches: activeMatches() };
+    const through = compactionPoint(view, limits.compaction);
+    if (through === undefined) return;
+    tail.compact(through);
+    writer.compact(through);
+  }
+}
