@@ -12,8 +12,10 @@ export class RecordSums {
   #sum = 0;
 
   put(key: Uint8Array, crc: number): void {
-    this.delete(key);
-    this.#sums.set(text(key), crc);
+    const name = text(key);
+    const old = this.#sums.get(name);
+    if (old !== undefined) this.#sum = takeFromSum(this.#sum, old);
+    this.#sums.set(name, crc);
     this.#sum = addToSum(this.#sum, crc);
   }
 
