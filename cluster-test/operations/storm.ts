@@ -15,6 +15,8 @@ export type StormOptions = {
   readonly clients: number;
   /** Between two of one client, in ms; 0 for as fast as it goes. */
   readonly pauseMs: number;
+  /** Number of the first agent; default 0. */
+  readonly first?: number;
 };
 
 const callTimeoutMs = 5_000;
@@ -26,7 +28,7 @@ export class Storm implements AsyncDisposable {
   /** VTEP address by agent id, as acknowledged. */
   readonly #acknowledged = new Map<string, string>();
   readonly #workers: readonly Promise<void>[];
-  #next = 0;
+  #next: number;
   #running = true;
   #longestWaitMs = 0;
   #refusals = 0;
@@ -34,6 +36,7 @@ export class Storm implements AsyncDisposable {
 
   constructor(options: StormOptions) {
     this.#options = options;
+    this.#next = options.first ?? 0;
     this.#workers = Array.from({ length: options.clients }, () => this.#work());
   }
 

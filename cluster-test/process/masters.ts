@@ -81,14 +81,19 @@ export class Masters implements AsyncDisposable {
   }
 
   /** Starts one more, which waits until it is added to the cluster of those that are there. */
-  async join(name: string): Promise<JoiningMaster> {
+  join(name: string): Promise<JoiningMaster> {
+    const peers = this.masters.map((master) => peerOf(master)).join(',');
+    return this.launch(name, join(this.folder, name), ['--cluster-id', 'test', '--join', peers]);
+  }
+
+  /** Starts one more with these flags, on ports of its own. */
+  async launch(name: string, dataDir: string, flags: readonly string[]): Promise<JoiningMaster> {
     const [api, peer, http] = (await freePorts(3)).map((port) => `127.0.0.1:${port}`);
     if (api === undefined || peer === undefined || http === undefined) throw new RangeError('three ports are needed');
-    const dataDir = join(this.folder, name);
     const args = [
-      ...['master', '--config', this.#options.config, '--name', name, '--data-dir', dataDir, '--cluster-id', 'test'],
+      ...['master', '--config', this.#options.config, '--name', name, '--data-dir', dataDir],
       ...['--listen', api, '--peer-listen', peer, '--http-listen', http],
-      ...['--join', this.masters.map((master) => peerOf(master)).join(',')],
+      ...flags,
       ...(this.#options.flags ?? []),
     ];
     const master = { name, api, http, dataDir, args, peer, child: new Child(args) };

@@ -116,6 +116,18 @@ export const commands: readonly Entry[] = [
     summary: 'have another master lead',
     load: () => import('#cli/commands/transfer.js'),
   },
+  {
+    name: 'snapshot',
+    group: masters,
+    summary: 'save a backup; begin anew with one, or with one survivor',
+    load: () => import('#cli/commands/snapshot.js'),
+  },
+  {
+    name: 'adoption',
+    group: masters,
+    summary: 'after a restore: who is back, and when to let again',
+    load: () => import('#cli/commands/adoption.js'),
+  },
 ];
 
 /** The program, with each command still empty: it is filled when it is called. */

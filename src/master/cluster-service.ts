@@ -9,6 +9,7 @@ import { type Endpoint, endpoint } from '#master/endpoint.js';
 import type { Leadership } from '#master/leadership.js';
 import { memberMessages, ownRole } from '#master/member-account.js';
 import type { Office } from '#master/office.js';
+import { origin } from '#master/operator-parse.js';
 import type { Plan } from '#master/plan.js';
 import { timestamp } from '#master/plan-message.js';
 import type { sublet } from '#proto/sublet.js';
@@ -45,6 +46,12 @@ export function clusterEndpoints(options: ClusterServiceOptions): readonly Endpo
       { place: 'here', idempotent: true, needsPlan: false },
       (_request, { forwarded }) => getStatus(options, forwarded),
     ),
+    endpoint(clusterService.endAdoption, { place: 'leader', idempotent: false }, async (request, { caller }) => {
+      const { plan, wallClock } = options;
+      const by = origin(caller, request.expectedRevision, wallClock());
+      const { revision } = await plan.change({ ...by, kind: 'end-adoption' });
+      return { revision };
+    }),
   ];
 }
 

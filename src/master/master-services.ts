@@ -24,6 +24,7 @@ import { PeerLinks } from '#master/peer-links.js';
 import { Plan } from '#master/plan.js';
 import { PlanEncoding } from '#master/plan-encoding.js';
 import { PlanSnapshots } from '#master/plan-snapshot.js';
+import { saveSnapshotMethod } from '#master/snapshot-service.js';
 import { WatchHub } from '#master/watch-hub.js';
 import { watchMethod } from '#master/watch-service.js';
 import type { Clock } from '#replica/clock.js';
@@ -183,7 +184,12 @@ export class MasterServices {
     const { admission, hub } = this;
     const report = (error: unknown): void => logger.error({ err: error }, 'an error that was not expected');
     const closed = (): string | undefined => this.#closed;
-    const streams = [this.#keepAlives.method, watchMethod({ hub, admission, closed, report })];
+    const { control, name, version, wallClock } = this.#options;
+    const streams = [
+      this.#keepAlives.method,
+      watchMethod({ hub, admission, closed, report }),
+      saveSnapshotMethod({ control, name, version, wallClock, admission, closed, report }),
+    ];
     return apiServer({ endpoints: this.#endpoints, streams, router: this.#router, admission, observe, report });
   }
 

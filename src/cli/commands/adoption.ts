@@ -1,0 +1,45 @@
+/** `sublet adoption [end]`: the time after a restore in which only what agents still hold is let. */
+import type { Command } from 'commander';
+import { clusterService } from '#api/services.js';
+import { connectsAndPrints, type Define, examples, writes } from '#cli/command-kit.js';
+import { operate, print } from '#cli/operator.js';
+import type { Terminal } from '#cli/terminal.js';
+import { count } from '#cli/words.js';
+import type { sublet } from '#proto/sublet.js';
+
+export const define: Define = (command, terminal) => {
+  connectsAndPrints(command).description(
+    'After a restore or a recovery the plan is in adoption: agents that run get back what they hold, and nobody else gets anything, until an operator ends it.',
+  );
+  examples(command, ['sublet adoption', 'is it on, and who is still missing?'], ['sublet adoption end', 'let again']);
+  command.action(() =>
+    operate(command, terminal, async (operator) => {
+      const status = await operator.client.call(clusterService.getStatus, {}, { idempotent: true });
+      print(operator, clusterService.getStatus, status, () => describe(status));
+    }),
+  );
+  end(command, terminal);
+};
+
+function describe({ adoption, agents }: sublet.v1.GetStatusResponse): string {
+  if (!adoption) return 'Off: agents get fresh blocks.\n';
+  const { total = 0, silent = 0 } = agents ?? {};
+  return (
+    `On: only what agents still hold is let. ${count(total)} agents are on record, ${count(silent)} of them silent.\n` +
+    'When those that still run are back: sublet adoption end\n'
+  );
+}
+
+function end(group: Command, terminal: Terminal): void {
+  const command = writes(group.command('end').summary('let fresh blocks again')).description(
+    'Ends the adoption. From here on a block that nobody has claimed may be let to anybody: look at `sublet agents --silent` first, and wait for hosts that are still down.',
+  );
+  examples(command, ['sublet adoption end', 'once those that still run are back']);
+  command.action(({ expectedRevision = 0 }: { expectedRevision?: number }) =>
+    operate(command, terminal, async (operator) => {
+      const request = { expectedRevision };
+      const response = await operator.client.call(clusterService.endAdoption, request, { idempotent: false });
+      print(operator, clusterService.endAdoption, response, () => 'Agents get fresh blocks again.\n');
+    }),
+  );
+}

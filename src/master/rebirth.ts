@@ -1,0 +1,184 @@
+/**
+ * A cluster that begins anew with the plan of one that is lost: from a backup, or from the store of one survivor. The new
+ * cluster has an id of its own, one member, an index far beyond any that the old one can have reached, and is in
+ * adoption: agents get back what they say they hold, and nobody else gets anything until an operator ends it.
+ */
+import { existsSync } from 'node:fs';
+import { mkdir, rename, rm } from 'node:fs/promises';
+import { join } from 'node:path';
+import { decodeCommand } from '#ipam/command-codec.js';
+import { Ipam } from '#ipam/ipam.js';
+import { SystemClock } from '#master/system-clock.js';
+import { isConfChange } from '#raft/conf-change.js';
+import { type LogIndex, logIndex, memberId, noMember, type Term, term } from '#raft/entry.js';
+import { decodeStamped } from '#replica/cluster-time.js';
+import type { LogStore } from '#replica/log-store.js';
+import type { AppliedMeta, MemberInfo, Membership } from '#replica/membership.js';
+import type { StateRecord } from '#replica/state-machine.js';
+import { syncDirectory } from '#storage/directory.js';
+import { openLevelStore } from '#storage/level-store.js';
+import type { SnapshotFileContent } from '#storage/snapshot-file.js';
+
+/** How far the index jumps: nothing that the old cluster ever told (an epoch, a revision) is then valid by chance. */
+export const indexJump = 2 ** 32;
+
+/** The one member of the new cluster. */
+export type Reborn = {
+  readonly name: string;
+  /** HOST:PORT for its peers, once there are others again. */
+  readonly peer: string;
+  readonly clusterId: string;
+};
+
+/** A plan out of its cluster. */
+export type Legacy = {
+  readonly clusterId: string;
+  readonly index: LogIndex;
+  readonly term: Term;
+  /** Cluster time, in ms. */
+  readonly time: number;
+  readonly ipam: Ipam;
+};
+
+export type RebirthReport = {
+  readonly index: LogIndex;
+  readonly agents: number;
+  /** Where the survivor's old store is now. */
+  readonly oldStore: string | undefined;
+};
+
+/** The plan of a backup. @throws RecordError, InvariantError when its records are no plan */
+export function legacyOf({ header, records }: SnapshotFileContent): Legacy {
+  const ipam = Ipam.restore(records.map(({ key, value }) => [key, value] as const));
+  return {
+    clusterId: header.clusterId,
+    index: logIndex(header.index),
+    term: term(header.term),
+    time: header.time,
+    ipam,
+  };
+}
+
+/** Founds a cluster with a plan, in a data directory that holds none. @throws Error, StoreError */
+export async function restoreCluster(dataDir: string, legacy: Legacy, reborn: Reborn): Promise<RebirthReport> {
+  const place = join(dataDir, 'sublet');
+  if (existsSync(place)) {
+    throw new Error(`${place} holds a store already: restore into another data directory, or move it away first`);
+  }
+  const made = await makeStore(dataDir, legacy, reborn);
+  await rename(join(dataDir, newStore), place);
+  await syncDirectory(dataDir);
+  return { ...made, oldStore: undefined };
+}
+
+/** What a survivor's store says of itself, before anything is changed. */
+export type Survivor = { readonly self: MemberInfo; readonly membership: Membership; readonly legacy: Legacy };
+
+/**
+ * Reads the store of one survivor: the plan as stored, and everything that its log holds beyond. What is not known to be
+ * committed is taken, too: some of it was acknowledged, and nobody is left to say which.
+ * @throws StoreError; Error when it holds no cluster
+ */
+export async function readSurvivor(dataDir: string): Promise<Survivor> {
+  const store = await openLevelStore(existingPlace(dataDir), { clock: new SystemClock() });
+  try {
+    const { applied, hardState } = store.loaded;
+    const self = applied?.membership.members.find(({ id }) => id === store.identity.memberId);
+    if (applied === undefined || applied.index === 0 || self === undefined) {
+      throw new Error(`the store in ${dataDir} holds no plan: it was never more than a master that waits to join`);
+    }
+    const { membership } = applied;
+    const last = await replay(store, applied);
+    const legacy = { ...last, clusterId: membership.clusterId, term: hardState?.term ?? last.term };
+    return { self, membership, legacy };
+  } finally {
+    await store.close();
+  }
+}
+
+/** Founds a cluster in the survivor's place; its old store is kept beside it. @throws Error, StoreError */
+export async function recoverCluster(
+  dataDir: string,
+  { legacy }: Survivor,
+  reborn: Reborn,
+  suffix: string,
+): Promise<RebirthReport> {
+  const place = existingPlace(dataDir);
+  const oldStore = join(dataDir, `sublet.lost-${suffix}`);
+  if (existsSync(oldStore)) throw new Error(`${oldStore} exists already: move it away first`);
+  const made = await makeStore(dataDir, legacy, reborn);
+  await rename(place, oldStore);
+  await rename(join(dataDir, newStore), place);
+  await syncDirectory(dataDir);
+  return { ...made, oldStore };
+}
+
+const newStore = 'sublet.new';
+/** Records written at a time. */
+const recordsPerWrite = 1_000;
+
+function existingPlace(dataDir: string): string {
+  const place = join(dataDir, 'sublet');
+  if (!existsSync(join(place, 'identity'))) throw new Error(`there is no store in ${place}`);
+  return place;
+}
+
+async function replay(store: LogStore, applied: AppliedMeta): Promise<Omit<Legacy, 'clusterId'>> {
+  const restoration = Ipam.restoration();
+  for await (const batch of store.records()) for (const { key, value } of batch) restoration.add(key, value);
+  const ipam = restoration.finish();
+  let { index, term: at, time } = applied;
+  for (const entry of store.loaded.entries) {
+    if (entry.index <= applied.index) continue;
+    index = entry.index;
+    at = entry.term;
+    if (isConfChange(entry.type) || entry.data.byteLength === 0) continue;
+    const stamped = decodeStamped(entry.data);
+    time = Math.max(time, stamped.time);
+    ipam.apply(decodeCommand(stamped.command), { index, time });
+  }
+  return { index, term: at, time, ipam };
+}
+
+/** Writes the new cluster's first state beside what is there; a crash leaves nothing but that. */
+async function makeStore(
+  dataDir: string,
+  legacy: Legacy,
+  { name, peer, clusterId }: Reborn,
+): Promise<Pick<RebirthReport, 'index' | 'agents'>> {
+  if (clusterId === legacy.clusterId) {
+    throw new Error(`the new cluster can not be named ${clusterId} again: masters of the old one must not mix with it`);
+  }
+  const { ipam, time } = legacy;
+  const index = logIndex(legacy.index + indexJump);
+  const by = 'sublet snapshot';
+  ipam.apply({ kind: 'begin-adoption', by, wallTime: Date.now() }, { index, time });
+  const place = join(dataDir, newStore);
+  await rm(place, { recursive: true, force: true });
+  await mkdir(dataDir, { recursive: true });
+  const store = await openLevelStore(place, { clock: new SystemClock() });
+  try {
+    const id = memberId(1);
+    const self: MemberInfo = { id, name, peer, storeId: store.identity.storeId };
+    const nobody = { voters: [], votersOutgoing: [], learners: [], learnersNext: [], autoLeave: false };
+    const membership = {
+      clusterId,
+      confState: { ...nobody, voters: [id] },
+      members: [self],
+      nextMemberId: memberId(2),
+    };
+    const meta = { index, term: term(legacy.term + 1), time, membership };
+    const sink = await store.stageSnapshot(meta);
+    const records: StateRecord[] = ipam.records().map(([key, value]) => ({ key, value }));
+    for (let at = 0; at < records.length; at += recordsPerWrite) {
+      await sink.append(records.slice(at, at + recordsPerWrite));
+    }
+    await store.write({
+      install: await sink.finish(),
+      hardState: { term: meta.term, vote: noMember, commit: index },
+    });
+  } finally {
+    await store.close();
+  }
+  return { index, agents: ipam.agentCount };
+}

@@ -1,0 +1,68 @@
+/** SaveSnapshot: a backup of the plan as a stream of the snapshot file's bytes, by the master that is asked. */
+import { once } from 'node:events';
+import type { ServerWritableStream, UntypedHandleCall } from '@grpc/grpc-js';
+import { toBuffer } from '#api/method.js';
+import { RefusedError } from '#api/refusal.js';
+import { clusterService } from '#api/services.js';
+import type { Admission } from '#master/admission.js';
+import { type StreamMethod, streamError } from '#master/api-server.js';
+import { decode } from '#master/endpoint.js';
+import type { ClusterControl } from '#master/membership-service.js';
+import { toRefusedError } from '#master/refusal-mapping.js';
+import { writeSnapshotFile } from '#storage/snapshot-file.js';
+
+type Stream = ServerWritableStream<Buffer, Uint8Array>;
+
+export type SnapshotServiceOptions = {
+  readonly control: Pick<ClusterControl, 'openSnapshot'> | undefined;
+  readonly name: string;
+  readonly version: string;
+  /** Ms since 1970. */
+  readonly wallClock: () => number;
+  readonly admission: Admission;
+  readonly closed: () => string | undefined;
+  readonly report: (error: unknown) => void;
+};
+
+export function saveSnapshotMethod(options: SnapshotServiceOptions): StreamMethod {
+  const handle: UntypedHandleCall = (stream: Stream) => {
+    const fail = (error: unknown): void => {
+      stream.emit('error', streamError(toRefusedError(error, options.report)));
+    };
+    const caller = stream.getPeer();
+    try {
+      options.admission.enter('stream', caller);
+    } catch (error) {
+      fail(error);
+      return;
+    }
+    save(stream, options)
+      .then(() => stream.end(), fail)
+      .finally(() => options.admission.leave('stream', caller));
+  };
+  return { path: clusterService.saveSnapshot.path, requestStream: false, handle };
+}
+
+async function save(stream: Stream, options: SnapshotServiceOptions): Promise<void> {
+  const { control, name, version, wallClock, closed } = options;
+  const { path, request, response } = clusterService.saveSnapshot;
+  const { stale } = decode(path, request, stream.request);
+  const why = closed();
+  if (why !== undefined) throw new RefusedError('unavailable', why);
+  if (control === undefined) throw new RefusedError('unimplemented', 'this log is not backed up through Sublet');
+  const gone = new AbortController();
+  stream.once('cancelled', () => gone.abort());
+  const source = await control.openSnapshot({ fresh: !stale });
+  try {
+    for await (const chunk of writeSnapshotFile(source, { savedBy: name, savedAt: wallClock(), version })) {
+      if (gone.signal.aborted) return;
+      if (stream.write(toBuffer(response.encode({ chunk }).finish()))) continue;
+      // A caller that went away drains nothing any more: being cancelled ends the wait, too.
+      await once(stream, 'drain', { signal: gone.signal }).catch((error: unknown) => {
+        if (!gone.signal.aborted) throw error;
+      });
+    }
+  } finally {
+    await source.close();
+  }
+}
