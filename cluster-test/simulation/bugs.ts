@@ -2,7 +2,7 @@
  * Deliberate bugs: each puts a wrong fragment in place of a right one when the built module is loaded, so that the
  * product itself knows nothing of them. The simulator must find every one; `aim` is the trouble that brings it out.
  */
-import type { FaultKind } from '#cluster-test/simulation/profile.js';
+import type { FaultKind, Shape } from '#cluster-test/simulation/profile.js';
 
 export type BugChange = {
   /** Below `dist/src/`. */
@@ -18,10 +18,12 @@ export type Bug = {
   readonly aim: {
     readonly faults: readonly FaultKind[];
     /** In place of what the seed draws. */
-    readonly shape?: { readonly reclaims?: boolean; readonly masters?: number; readonly calm?: number };
+    readonly shape?: Shape;
   };
 };
 
+/** Few events a minute, so that leases run out. */
+const slowTiming = { heartbeatMs: 1000, electionMs: 10_000 };
 const elections = ['crash', 'isolated-leader', 'bridge', 'delay'] as const;
 
 export const bugs: readonly Bug[] = [
@@ -158,12 +160,17 @@ export const bugs: readonly Bug[] = [
     name: 'follower-commits-past-its-last-match',
     changes: [
       {
+        file: 'raft/replication.js',
+        right: 'const commit = logIndex(Math.min(progress.match, core.log.commit));',
+        wrong: 'const commit = core.log.commit;',
+      },
+      {
         file: 'raft/follower.js',
-        right: 'core.log.commitTo(logIndex(Math.min(message.commit, verified)));',
-        wrong: 'core.log.commitTo(logIndex(Math.min(message.commit, core.log.lastIndex)));',
+        right: '    core.log.commitTo(commit);\n',
+        wrong: '    core.log.commitTo(logIndex(Math.min(commit, core.log.lastIndex)));\n',
       },
     ],
-    aim: { faults: [...elections, 'one-way-cut', 'loss'], shape: { calm: 2 } },
+    aim: { faults: [...elections, 'one-way-cut', 'loss'], shape: { calm: 2, stormPace: 0.2 } },
   },
   {
     name: 'older-snapshot-over-newer-state',
@@ -220,7 +227,10 @@ export const bugs: readonly Bug[] = [
           'const last = Buffer.from(entryKey(this.#content.head.lastIndex));\n        const replaced = operations.filter(({ key }) => key[0] === 0x6c && Buffer.compare(key, last) <= 0);\n        if (replaced.length > 0) await this.#backend.write(replaced.map(({ key }) => ({ type: "del", key })));\n        await this.#backend.write(operations);\n        this.#content = content;',
       },
     ],
-    aim: { faults: [...elections, 'storage-crash', 'slow-disk'], shape: { calm: 2 } },
+    aim: {
+      faults: [...elections, 'storage-crash', 'slow-disk'],
+      shape: { calm: 2, stormPace: 0.2, storageCrash: 0.02 },
+    },
   },
   {
     name: 'handle-used-on-after-a-failed-write',
@@ -244,7 +254,10 @@ export const bugs: readonly Bug[] = [
           "if (globalThis.subletLocalClock() < agent.registeredAt + plan.settings.reclaimMs) return staleEpoch(plan, action, agentId, epoch);\n    const freed = depart(writer, agent, 'expire', agentId, false);",
       },
     ],
-    aim: { faults: ['wall-clock'], shape: { reclaims: true, calm: 1 } },
+    aim: {
+      faults: ['wall-clock'],
+      shape: { timing: slowTiming, reclaimMs: 60_000, quarantineMs: 900_000, calm: 1 },
+    },
   },
   {
     name: 'quarantine-missing-from-the-snapshot',
@@ -278,7 +291,10 @@ export const bugs: readonly Bug[] = [
           'const rested = [...this.freed].find(([block, until]) => until <= time && !this.excluded.has(block) && this.reserved.get(block) === undefined);\n        const longestFree = rested && { block: rested[0], until: rested[1] };',
       },
     ],
-    aim: { faults: ['crash', 'restart-all', 'agent-leave'], shape: { calm: 2 } },
+    aim: {
+      faults: ['crash', 'restart-all', 'agent-leave'],
+      shape: { calm: 2, quarantineMs: 2000, reclaimMs: undefined, storm: 20, stormPace: 0.2 },
+    },
   },
   {
     name: 'stale-epoch-accepted',

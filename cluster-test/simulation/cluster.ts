@@ -30,6 +30,8 @@ export class Cluster {
   readonly storm: Storm;
   readonly #surroundings: MasterSurroundings;
   readonly #founders: readonly string[];
+  /** As far as an operator has seen: whom a newcomer is told to ask. */
+  #lastMembers: readonly string[] = [];
 
   constructor(world: World, profile: Profile) {
     this.world = world;
@@ -41,6 +43,7 @@ export class Cluster {
     this.hands = new LiveHands(world);
     this.network.onSend = (name, message) => this.consensus.sent(name, message);
     this.#founders = Array.from({ length: profile.masters }, (_, at) => `m${at + 1}`);
+    this.#lastMembers = this.#founders;
     this.#surroundings = {
       ...{ network: this.network, consensus: this.consensus, plan: this.plan },
       settings: { timing: profile.timing, limits: profile.limits },
@@ -120,7 +123,10 @@ export class Cluster {
   /** The founders first; who joins later asks everybody. */
   #founderList(): readonly { readonly name: string; readonly peer: string }[] {
     const founding = this.consensus.committedIndex === 0;
-    const masters = founding ? this.masters.filter(({ name }) => this.#founders.includes(name)) : this.masters;
+    const members = this.leader?.work?.replica.status().membership.members;
+    if (members !== undefined) this.#lastMembers = members.map(({ name }) => name);
+    const asked = founding ? this.#founders : this.#lastMembers;
+    const masters = this.masters.filter(({ name }) => asked.includes(name));
     return masters.map(({ name, peer }) => ({ name, peer }));
   }
 }

@@ -14,6 +14,8 @@ export type CheckedMember = {
   readonly durable: DurableState;
   /** In force as far as the member has applied; undefined before it takes part. */
   readonly confState: () => ConfState | undefined;
+  /** Its commit index, as far as it knows itself. */
+  readonly commitIndex: () => number;
 };
 
 type Committed = { readonly term: number; readonly sum: number; readonly inTerm: number };
@@ -26,6 +28,8 @@ export class ConsensusChecks implements DurableListener {
   readonly #world: World;
   readonly #members = new Map<string, CheckedMember>();
   readonly #leaders = new Map<number, string>();
+  /** By term: what its leader knew to be committed when it began. */
+  readonly #commitAtElection = new Map<number, number>();
   /** By index, then term. */
   readonly #entries = new Map<number, Map<number, Known>>();
   readonly #committed = new Map<number, Committed>();
@@ -192,13 +196,14 @@ export class ConsensusChecks implements DurableListener {
     this.#world.check(same, 'committed never changes', what);
   }
 
-  #leads(name: string, term: number, { durable }: CheckedMember): void {
+  #leads(name: string, term: number, { durable, commitIndex }: CheckedMember): void {
     const known = this.#leaders.get(term);
     if (known !== undefined) {
       this.#world.check(known === name, 'one leader per term', () => `${known} and ${name} lead in term ${term}`);
       return;
     }
     this.#leaders.set(term, name);
+    this.#commitAtElection.set(term, commitIndex());
     this.#world.count('elections');
     this.#world.trace('leads', term, () => name);
     if (durable.promise.term < term) {
@@ -217,7 +222,7 @@ export class ConsensusChecks implements DurableListener {
 
   /** Only entries of the leader's own term are committed by counting (paper §5.4.2). */
   #checkOwnTerm(name: string, commit: number, term: number, { durable }: CheckedMember): void {
-    if (commit <= this.#announced) return;
+    if (commit <= this.#announced || commit <= (this.#commitAtElection.get(term) ?? 0)) return;
     const entry = durable.entries.get(commit);
     const what = () =>
       `${name} commits ${commit}/${entry?.term} in term ${term}, with nothing of its own term behind it`;

@@ -101,6 +101,8 @@ export class DurableState implements DiskWatcher {
     const view = new DataView(record.buffer, record.byteOffset, record.byteLength);
     const entry = { type: view.getUint8(1), term: readUint64(record, 2), sum: view.getUint32(18) };
     if (readUint64(record, 10) !== index) throw new Violation('entry in its place', `${this.name} at ${index}`);
+    const old = this.entries.get(index);
+    if (old !== undefined && old.term !== entry.term) this.#world.count('mark: conflicting entries replaced');
     this.entries.set(index, entry);
     this.#listener.entry(this, index, entry);
   }

@@ -63,7 +63,8 @@ export class Faults {
     const slow = faults.has('slow-disk') && random.chance(0.02);
     const afterMs = slow ? 50 + random.below(3000) : 0.5 + random.below(16) / 4;
     const stored = random.below(2) === 0;
-    if (faults.has('storage-crash') && random.chance(0.004)) return { kind: 'crash', afterMs, stored };
+    if (faults.has('storage-crash') && random.chance(this.#cluster.profile.storageCrash))
+      return { kind: 'crash', afterMs, stored };
     if (faults.has('disk-error') && random.chance(0.002)) return { kind: 'fail', afterMs, code: 'EIO', stored };
     return { kind: 'ok', afterMs };
   }
@@ -274,8 +275,9 @@ export class Faults {
       world.count('tails lost');
       victim.durable.damaged = true;
       victim.disk.loseTail(4 + random.below(40));
-      // What is missing may lie above what the identity file knows of: nobody could see it then, so it does not start.
-      victim.down = { kind: 'refused', why: 'its disk has lied' };
+      // What lies above the sequence in the identity file is missed by nobody: such a store must not be started.
+      if (victim.disk.behindItsIdentity()) victim.start();
+      else victim.down = { kind: 'refused', why: 'its disk has lied' };
     } else {
       world.count('disks wiped');
       victim.replaceDisk();

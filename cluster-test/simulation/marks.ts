@@ -10,6 +10,7 @@ export const marks: readonly string[] = [
   'mark: disk hangs noticed',
   'mark: leader with a hanging disk hands over',
   'mark: pause noticed',
+  'mark: conflicting entries replaced',
   'mark: elected before its own vote was on disk',
   'snapshots installed',
   'snapshots that broke off',

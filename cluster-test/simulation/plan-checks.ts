@@ -184,9 +184,11 @@ export class PlanChecks {
         this.#change(event.agent, at, quarantineMs);
       }
     }
+    if (result.kind === 'registered' && result.agent.problems.some(({ reason }) => reason === 'exhausted')) {
+      this.#world.count('mark: address space exhausted');
+    }
     if (result.kind === 'refused') {
       this.#world.count(`refused: ${result.code}`);
-      if (result.code === 'resource-exhausted') this.#world.count('mark: address space exhausted');
     }
   }
 

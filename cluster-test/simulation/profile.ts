@@ -38,14 +38,18 @@ export type Profile = {
   readonly faults: ReadonlySet<FaultKind>;
   /** The mean time between two faults of one kind, in election timeouts. */
   readonly calm: number;
+  /** The chance that a process dies at one write, where that kind is on. */
+  readonly storageCrash: number;
 };
+
+export type Shape = Partial<Omit<Profile, 'faults' | 'weather'>>;
 
 /** `only`: these faults and no others; `without`: none of these. */
 export type FaultChoice = {
   readonly only?: readonly FaultKind[] | undefined;
   readonly without?: readonly FaultKind[];
   /** In place of what the seed draws. */
-  readonly shape?: { readonly reclaims?: boolean; readonly masters?: number; readonly calm?: number } | undefined;
+  readonly shape?: Shape | undefined;
 };
 
 /** Each kind is on in so many of 100 seeds. */
@@ -58,12 +62,12 @@ export function profileOf(world: World, choice: FaultChoice): Profile {
   const drawn = choice.only ?? (calmSeed ? [] : chosen);
   const faults = new Set(drawn.filter((kind) => choice.without?.includes(kind) !== true));
   const masters = [1, 3, 3, 3, 3, 3, 5, 5][random.below(8)] ?? 3;
-  const timing = timings[random.below(timings.length)] ?? defaultTiming;
-  const drawnReclaims = random.below(3) === 0;
-  const reclaims = choice.shape?.reclaims ?? drawnReclaims;
+  const drawnTiming = timings[random.below(timings.length)] ?? defaultTiming;
+  const timing = choice.shape?.timing ?? drawnTiming;
+  const reclaims = random.below(3) === 0;
   const reclaimMs = reclaims ? 60_000 + random.below(120_000) : undefined;
   return {
-    masters: choice.shape?.masters ?? (choice.only === undefined ? masters : Math.max(3, masters)),
+    masters: choice.only === undefined ? masters : Math.max(3, masters),
     agents: 3 + random.below(5),
     storm: 4 + random.below(16),
     stormPace: [0.2, 0.5, 2][random.below(3)] ?? 0.5,
@@ -74,7 +78,9 @@ export function profileOf(world: World, choice: FaultChoice): Profile {
     quarantineMs: reclaims ? 15 * 60_000 : ([10_000, 60_000, 15 * 60_000][random.below(3)] ?? 10_000),
     weather: weatherOf(random, faults, timing),
     faults,
-    calm: choice.shape?.calm ?? 3 + random.below(12),
+    calm: 3 + random.below(12),
+    storageCrash: 0.004,
+    ...choice.shape,
   };
 }
 
@@ -83,6 +89,7 @@ const timings: readonly ReplicaTiming[] = [
   defaultTiming,
   defaultTiming,
   { heartbeatMs: 300, electionMs: 1500 },
+  // Few events a minute, so that leases run out.
   { heartbeatMs: 1000, electionMs: 10_000 },
 ];
 

@@ -6,6 +6,7 @@
  */
 import type { SimulatedProcess, World } from '#cluster-test/simulation/world.js';
 import type { SeededRandom } from '#replica/testing/seeded-random.js';
+import { decodeHead } from '#storage/head-record.js';
 import type { IdentityFile, SlotNumber } from '#storage/identity-file.js';
 import type {
   KeyRange,
@@ -93,6 +94,14 @@ export class SimulatedDisk {
       }
     }
     return lost;
+  }
+
+  /** Whether the database ends before what the identity file says was durable: the store must see that. */
+  behindItsIdentity(): boolean {
+    const head = this.table.get('h');
+    const sequences = (this.slots ?? []).map((slot) => /"sequence":(\d+)/.exec(Buffer.from(slot).toString('latin1')));
+    const known = Math.max(0, ...sequences.map((found) => Number(found?.[1] ?? 0)));
+    return head !== undefined && decodeHead(head).sequence < known;
   }
 
   apply(operations: readonly KeyValueOperation[]): void {

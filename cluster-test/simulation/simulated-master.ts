@@ -21,6 +21,7 @@ import { Leadership } from '#master/leadership.js';
 import { Office } from '#master/office.js';
 import { Plan } from '#master/plan.js';
 import { PlanEncoding } from '#master/plan-encoding.js';
+import type { ConfState } from '#raft/entry.js';
 import { type LogStore, StoreError } from '#replica/log-store.js';
 import type { Founder } from '#replica/peer-network.js';
 import { Replica } from '#replica/replica.js';
@@ -74,6 +75,8 @@ export class SimulatedMaster {
   process: SimulatedProcess | undefined;
   down: Down | undefined = { kind: 'crashed', why: 'not started yet' };
   #disks = 0;
+  /** In force, as far as this member has applied. */
+  #confState: ConfState | undefined;
 
   constructor(machine: Machine, surroundings: MasterSurroundings) {
     this.machine = machine;
@@ -150,11 +153,19 @@ export class SimulatedMaster {
   }
 
   async #open(process: SimulatedProcess): Promise<void> {
+    const behind = this.disk.behindItsIdentity();
     const store = await openLogStore(this.disk.open(process));
+    const { world, name } = this.machine;
+    world.check(
+      !behind,
+      'a store that has forgotten is refused',
+      () => `${name} opened a store behind its identity file`,
+    );
     if (!process.alive) return;
     const work = this.#assemble(process, store);
     this.work = work;
     await work.replica.start();
+    this.#confState = work.replica.status().membership.confState;
     work.started = true;
   }
 
@@ -270,12 +281,15 @@ export class SimulatedMaster {
         return;
       case 'snapshot-installed':
         world.count('snapshots installed');
+        this.#confState = this.work?.replica.status().membership.confState;
         return;
       case 'snapshot-failed':
+        world.trace('snapshot failed', event.to, () => `${this.name} ${event.error.message}`);
         world.count('snapshots that broke off');
         return;
       case 'membership':
         world.count('mark: membership applied');
+        this.#confState = event.membership.confState;
         if (event.membership.confState.votersOutgoing.length > 0) world.count('mark: joint configuration applied');
         return;
       case 'disk-hangs':
@@ -307,8 +321,9 @@ export class SimulatedMaster {
     const durable = new DurableState(this.machine.world, this.name, consensus);
     this.disk.watcher = durable;
     consensus.forget(this.name);
-    const confState = () => (this.work?.started === true ? this.work.replica.status().membership.confState : undefined);
-    consensus.add(this.name, { durable, confState });
+    const confState = () => (this.work?.started === true ? this.#confState : undefined);
+    const commitIndex = () => this.work?.replica.status().commitIndex ?? 0;
+    consensus.add(this.name, { durable, confState, commitIndex });
     return durable;
   }
 }

@@ -115,6 +115,7 @@ export class SimulatedPeers implements PeerNetwork {
   #handler: PeerHandler | undefined;
   #self: MemberId | undefined;
   #membership: Membership | undefined;
+  #lastFetchMs = 0;
 
   constructor(network: SimulatedNetwork, process: SimulatedProcess, address: string) {
     this.#network = network;
@@ -180,6 +181,7 @@ export class SimulatedPeers implements PeerNetwork {
     const to = this.#addressOf(message.to);
     if (to === undefined) return Promise.reject(new Error(`member ${message.to} is not known`));
     const { world } = this.#network;
+    world.trace('snapshot', message.snapshot.index, () => `${this.#address}>${to}`);
     return new Promise((resolve, reject) => {
       const fail = (why: string): void => this.#process.run(() => reject(new Error(why)));
       const finish = (error: Error | undefined): void => {
@@ -208,8 +210,19 @@ export class SimulatedPeers implements PeerNetwork {
       });
       if (!left) world.time.after(1, () => fail(`${to} is cut off`));
       // A lost request or answer would leave the sender waiting.
-      world.time.after(transferTimeoutMs, () => fail(`the transfer to ${to} took too long`));
+      this.#failWhenIdle(() => fail(`nothing was heard of the transfer to ${to}`));
     });
+  }
+
+  #failWhenIdle(fail: () => void): void {
+    const { time } = this.#network.world;
+    this.#lastFetchMs = time.now();
+    const look = (): void => {
+      const idleMs = time.now() - this.#lastFetchMs;
+      if (idleMs >= 2 * chunkTimeoutMs) fail();
+      else if (this.#process.alive) time.after(2 * chunkTimeoutMs - idleMs, look);
+    };
+    time.after(2 * chunkTimeoutMs, look);
   }
 
   /** Runs in the receiver; each chunk is fetched from the sender. */
@@ -240,6 +253,7 @@ export class SimulatedPeers implements PeerNetwork {
         this.#process.run(() => {
           if (asked) return;
           asked = true;
+          this.#lastFetchMs = this.#network.world.time.now();
           chunks.next().then(give, (error: unknown) => giveUp(String(error)));
         }),
       );
@@ -264,8 +278,6 @@ export class SimulatedPeers implements PeerNetwork {
     return this.#membership?.members.find(({ id }) => id === member)?.peer;
   }
 }
-
-const transferTimeoutMs = 60_000;
 
 function describe(message: PeerMessage): string {
   switch (message.kind) {
