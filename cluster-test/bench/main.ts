@@ -6,6 +6,7 @@ const benchmarks: Readonly<Record<string, () => Promise<Benchmark>>> = {
   'boot-storm': () => import('#cluster-test/bench/boot-storm.js'),
   'full-house': () => import('#cluster-test/bench/full-house.js'),
   failover: () => import('#cluster-test/bench/failover.js'),
+  'rolling-restart': () => import('#cluster-test/bench/rolling-restart.js'),
   'host-peers': () => import('#cluster-test/bench/host-peers.js'),
   'new-peer': () => import('#cluster-test/bench/new-peer.js'),
 };

@@ -37,7 +37,7 @@ export class Storm implements AsyncDisposable {
   constructor(options: StormOptions) {
     this.#options = options;
     this.#next = options.first ?? 0;
-    this.#workers = Array.from({ length: options.clients }, () => this.#work());
+    this.#workers = Array.from({ length: options.clients }, (_, worker) => this.#work(worker));
   }
 
   get acknowledged(): number {
@@ -75,36 +75,45 @@ export class Storm implements AsyncDisposable {
     await this.stop();
   }
 
-  async #work(): Promise<void> {
+  async #work(worker: number): Promise<void> {
+    let client: { readonly of: string; readonly calls: MasterClient } | undefined;
     while (this.#running) {
-      await this.#register(this.#next++);
+      const number = this.#next++;
+      const begin = performance.now();
+      for (let done = false; !done && this.#running; ) {
+        const addresses = this.#options.addresses();
+        if (client?.of !== addresses.join()) {
+          client?.calls.close();
+          client = { of: addresses.join(), calls: clientOf(addresses, worker) };
+        }
+        done = await this.#register(number, client.calls);
+      }
+      this.#longestWaitMs = Math.max(this.#longestWaitMs, performance.now() - begin);
       await delay(this.#options.pauseMs);
     }
+    client?.calls.close();
   }
 
-  async #register(number: number): Promise<void> {
-    const begin = performance.now();
-    for (let attempt = number; this.#running; attempt++) {
-      const addresses = this.#options.addresses();
-      const first = attempt % Math.max(1, addresses.length);
-      const client = new MasterClient({
-        masters: [...addresses.slice(first), ...addresses.slice(0, first)],
-        timeoutMs: callTimeoutMs,
-      });
-      try {
-        const { agent } = await client.call(agentService.register, registration(number), { idempotent: true });
-        this.#acknowledged.set(agent?.agentId ?? '', agent?.vxlan?.vtepIp ?? '');
-        this.#longestWaitMs = Math.max(this.#longestWaitMs, performance.now() - begin);
-        return;
-      } catch (error) {
-        this.#refusals += 1;
-        this.#lastRefusal = String(error);
-        await delay(retryAfterMs);
-      } finally {
-        client.close();
-      }
+  async #register(number: number, client: MasterClient): Promise<boolean> {
+    try {
+      const { agent } = await client.call(agentService.register, registration(number), { idempotent: true });
+      this.#acknowledged.set(agent?.agentId ?? '', agent?.vxlan?.vtepIp ?? '');
+      return true;
+    } catch (error) {
+      this.#refusals += 1;
+      this.#lastRefusal = String(error);
+      client.next();
+      await delay(retryAfterMs);
+      return false;
     }
   }
+}
+
+/** Clients begin with different masters. */
+function clientOf(addresses: readonly string[], worker: number): MasterClient {
+  const first = worker % addresses.length;
+  const masters = [...addresses.slice(first), ...addresses.slice(0, first)];
+  return new MasterClient({ masters, timeoutMs: callTimeoutMs });
 }
 
 /** VTEP address by agent id, as the masters have it now. */

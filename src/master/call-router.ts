@@ -75,6 +75,7 @@ export class CallRouter {
     let waitUntil: number | undefined;
     for (let tries = 1; ; tries++) {
       const { seat } = leadership;
+      if (seat.kind !== 'member') this.#checkOpen(endpoint);
       try {
         if (seat.kind === 'here') return await endpoint.handle(request, context);
         if (seat.kind === 'member' && !context.forwarded)

@@ -65,6 +65,11 @@ export class Leadership {
   /** Lets everybody go who waits; no change is announced any more. */
   stop(): void {
     this.#unsubscribe();
+    this.letGo();
+  }
+
+  /** Lets everybody go who waits for a change: there is something else to look at. */
+  letGo(): void {
     for (const done of [...this.#waiting]) done();
   }
 

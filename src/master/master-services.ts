@@ -168,6 +168,7 @@ export class MasterServices {
   /** Refuses calls from now on, but goes on to take part. */
   close(why: string): void {
     this.#closed = why;
+    this.leadership.letGo();
   }
 
   /** What an operator should look at, as this master sees it. */

@@ -180,8 +180,11 @@ export class Master {
     this.#health.serving(false);
     this.services.endStreams();
     await this.#replica.stop({ transfer: transfer && !this.#failed });
-    this.services.stop();
+    // What waits for a leader that this master will not see any more is better asked elsewhere; what was handed on to the
+    // next leader comes to its answer, so the links stay until then.
+    this.services.close('this master is stopping');
     await drained(this.#api, this.#clock);
+    this.services.stop();
     this.#http.closeAllConnections();
     await new Promise((resolve) => this.#http.close(resolve));
     await this.#store.close();

@@ -247,7 +247,9 @@ export class ActiveReplica<Output> {
   async stop({ transfer }: { readonly transfer: boolean }): Promise<void> {
     if (transfer && this.#office.leads && !this.#stopped) {
       this.#handingOver = true;
-      if (this.transferLeadership() !== undefined) await this.#until(() => !this.#office.leads);
+      // Calls that came here are handed on to the next leader, which has to be known for that.
+      const handedOver = (): boolean => !this.#office.leads && this.#office.leader !== noMember;
+      if (this.transferLeadership() !== undefined) await this.#until(handedOver);
       await this.#until(() => this.#proposals.underWay === 0);
     }
     if (this.#stopped) return;
