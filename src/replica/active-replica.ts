@@ -5,13 +5,12 @@
  */
 import type { ConfChange } from '#raft/conf-change.js';
 import { type Entry, type LogIndex, type MemberId, noMember, type Term } from '#raft/entry.js';
-import { RaftError } from '#raft/errors.js';
 import type { PeerMessage } from '#raft/message.js';
 import { Raft } from '#raft/raft.js';
 import type { Ready } from '#raft/ready.js';
 import type { ActiveReplicaListener } from '#replica/active-replica-listener.js';
 import { AppliedState } from '#replica/applied-state.js';
-import { ClusterTime, encodeStamped } from '#replica/cluster-time.js';
+import { ClusterTime } from '#replica/cluster-time.js';
 import { DiskWatch, transferTarget } from '#replica/disk-watch.js';
 import { withWayOut } from '#replica/fatal-error.js';
 import type { LoadedLog } from '#replica/log-store.js';
@@ -24,7 +23,7 @@ import { type LeadershipNotice, Office } from '#replica/office.js';
 import { Proposals } from '#replica/proposals.js';
 import { RaftDriver, type RaftDriverHost } from '#replica/raft-driver.js';
 import { raftConfig } from '#replica/raft-settings.js';
-import { ReadBarriers } from '#replica/read-barriers.js';
+import { ReadBarriers, startRound } from '#replica/read-barriers.js';
 import type { ReplicaLimits, ReplicaOptions, ReplicaTiming } from '#replica/replica-options.js';
 import { replicaStatus } from '#replica/replica-status.js';
 import {
@@ -96,7 +95,7 @@ export class ActiveReplica<Output> {
       applied,
     );
     this.#proposals = new Proposals(limits.proposals);
-    this.#reads = new ReadBarriers(clock, limits.reads, (request) => this.#startRead(request));
+    this.#reads = new ReadBarriers(clock, limits.reads, (request) => startRound(this.#raft, request));
     this.#office = new Office(self.id, hardState?.term);
     this.#time = new ClusterTime(clock);
     this.#disk = new DiskWatch(timing.electionMs, observe);
@@ -300,31 +299,8 @@ export class ActiveReplica<Output> {
   /** Commands that came while a write was in flight are proposed together: one batch, one message per peer. */
   #beforeReady(): void {
     this.#reads.run();
-    if (this.#office.ready && this.#proposals.queued > 0 && !this.#driver.writer.busy) this.#proposeQueued();
-  }
-
-  #proposeQueued(): void {
-    const batch = this.#proposals.nextBatch();
-    if (batch.length === 0) return;
-    const time = Math.max(this.#applied.time, this.#time.now());
-    try {
-      const position = this.#raft.propose(batch.map((command) => encodeStamped({ time, command })));
-      if (position !== undefined) this.#proposals.proposed(batch.length, position.term, position.firstIndex);
-    } catch (error) {
-      // Too much is uncommitted, or leadership is passing on: they stay queued until that is decided.
-      if (!(error instanceof RaftError && error.code === 'proposal-dropped')) throw error;
-    }
-  }
-
-  #startRead(request: number): boolean {
-    if (this.#office.leader === noMember) return false;
-    try {
-      this.#raft.readIndex(request);
-      return true;
-    } catch (error) {
-      if (error instanceof RaftError && (error.code === 'no-leader' || error.code === 'too-many-reads')) return false;
-      throw error;
-    }
+    if (!this.#office.ready || this.#proposals.queued === 0 || this.#driver.writer.busy) return;
+    this.#proposals.proposeTo(this.#raft, Math.max(this.#applied.time, this.#time.now()));
   }
 
   #onLeadership(ready: Pick<Ready, 'softState' | 'hardState'>): void {

@@ -3,6 +3,9 @@
  * their leader has lost its office. Each caller gets exactly one answer.
  */
 import type { Entry, Term } from '#raft/entry.js';
+import { RaftError } from '#raft/errors.js';
+import type { Position, Raft } from '#raft/raft.js';
+import { encodeStamped } from '#replica/cluster-time.js';
 import { type Applied, ProposeError } from '#replica/replicated-log.js';
 
 export type ProposalLimits = {
@@ -61,8 +64,22 @@ export class Proposals<Output> {
     return new Promise((resolve, reject) => this.#queue.push({ command, resolve, reject }));
   }
 
-  /** What goes into the next batch, still queued: see `proposed`. */
-  nextBatch(): readonly Uint8Array[] {
+  /**
+   * Has a leader's core take the next batch of commands, stamped with cluster time `time`. What it does not take now
+   * stays queued: too much is uncommitted, or leadership is passing on and will be decided soon.
+   */
+  proposeTo(raft: Pick<Raft, 'propose'>, time: number): void {
+    const batch = this.#nextBatch();
+    if (batch.length === 0) return;
+    try {
+      const position = raft.propose(batch.map((command) => encodeStamped({ time, command })));
+      if (position !== undefined) this.#proposed(batch.length, position);
+    } catch (error) {
+      if (!(error instanceof RaftError && error.code === 'proposal-dropped')) throw error;
+    }
+  }
+
+  #nextBatch(): readonly Uint8Array[] {
     const { perBatchMax, bytesPerBatchMax, underWayMax } = this.#limits;
     const batch: Uint8Array[] = [];
     let bytes = 0;
@@ -75,8 +92,7 @@ export class Proposals<Output> {
     return batch;
   }
 
-  /** The first `count` queued commands are now in the log, from `firstIndex` on. */
-  proposed(count: number, term: Term, firstIndex: number): void {
+  #proposed(count: number, { term, firstIndex }: Position): void {
     for (const [at, { command, resolve, reject }] of this.#queue.splice(0, count).entries()) {
       this.#queuedBytes -= command.byteLength;
       this.#underWay.set(firstIndex + at, { term, resolve, reject });

@@ -3,6 +3,8 @@
  * ask meanwhile share the next one. A round that was started before a caller asked is of no use to it.
  */
 import type { LogIndex } from '#raft/entry.js';
+import { RaftError } from '#raft/errors.js';
+import type { Raft } from '#raft/raft.js';
 import type { Clock } from '#replica/clock.js';
 import { ProposeError } from '#replica/replicated-log.js';
 
@@ -17,6 +19,17 @@ export type ReadBarrierLimits = {
 
 /** Has the core start the round numbered `request`; false if no leader is known. */
 export type StartRound = (request: number) => boolean;
+
+/** Starts a round with a core. */
+export function startRound(raft: Pick<Raft, 'readIndex'>, request: number): boolean {
+  try {
+    raft.readIndex(request);
+    return true;
+  } catch (error) {
+    if (error instanceof RaftError && (error.code === 'no-leader' || error.code === 'too-many-reads')) return false;
+    throw error;
+  }
+}
 
 type Caller = {
   readonly deadlineMs: number;
