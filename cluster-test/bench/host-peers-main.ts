@@ -1,7 +1,7 @@
 /** The measured process of `host-peers`, inside the host's namespace; prints one `HostPeersResult`. */
-import { readFileSync } from 'node:fs';
 import { setTimeout as delay } from 'node:timers/promises';
 import type { HostPeersResult } from '#cluster-test/bench/host-peers.js';
+import { processorTime } from '#cluster-test/bench/processor-time.js';
 import { desired } from '#host/desired.js';
 import { diff } from '#host/diff.js';
 import { noDocker } from '#host/docker-engine.js';
@@ -13,7 +13,6 @@ import { processRunner } from '#host/runner.js';
 import { underlayOf } from '#host/underlay.js';
 
 const rounds = 9;
-const ticksPerSecond = 100;
 
 function peerOf(n: number): Peer {
   const [high, low] = [n >> 8, n & 255];
@@ -47,16 +46,6 @@ async function timed(run: () => Promise<unknown>): Promise<number> {
   return performance.now() - start;
 }
 
-/** Seconds of processor time: this process, and the children that ended. */
-function processorTime(): { own: number; children: number } {
-  const fields = readFileSync('/proc/self/stat', 'utf8')
-    .replace(/^.*\) /, '')
-    .split(' ')
-    .map(Number);
-  const at = (field: number) => (fields[field] ?? 0) / ticksPerSecond;
-  return { own: at(11) + at(12), children: at(13) + at(14) };
-}
-
 async function noChange(input: HostInput): Promise<number> {
   return timed(async () => {
     const observed = await observe(lookoutOf(input, processRunner, noDocker), allAreas, bareHost);
@@ -81,9 +70,9 @@ const programMs = await timed(async () => {
 });
 // V8 gives memory back by itself once it has been idle for a while; nothing here asks it to.
 await delay(15_000);
-const before = processorTime();
+const before = processorTime(process.pid);
 const seconds = await timed(() => delay(Number(idleSeconds) * 1000)).then((ms) => ms / 1000);
-const after = processorTime();
+const after = processorTime(process.pid);
 const withPeersBytes = process.memoryUsage().rss;
 const noChangeMs: number[] = [];
 for (let round = 0; round < rounds; round++) noChangeMs.push(await noChange(inputWith(peers, cniDir)));
@@ -103,7 +92,7 @@ const result: HostPeersResult = {
   entries: reconciler.metrics().entries,
   noChangeMs,
   onePeerMs,
-  idleCpu: (own + after.children - before.children) / seconds,
+  idleCpu: (own + after.tools - before.tools) / seconds,
   idleCpuOwn: own / seconds,
   bareBytes,
   withPeersBytes,

@@ -22,14 +22,19 @@ export interface Lookout {
   readonly docker: DockerEngine;
   readonly vtepName: string;
   readonly bridges: readonly string[];
+  /** Whether IPv6 is to be forwarded, so that it matters who lives by router advertisements. */
+  readonly forwards6: boolean;
   readonly settings: HostSettings;
 }
 
 export function lookoutOf(input: HostInput, run: Runner, docker: DockerEngine): Lookout {
-  const bridges = input.lease.overlays.flatMap(({ mesosBridge, dockerBridge }) =>
-    [mesosBridge?.name, dockerBridge?.name].filter((name) => name !== undefined),
+  const { lease, settings } = input;
+  const bridges = lease.overlays.flatMap(({ mesosBridge, dockerBridge }) =>
+    [mesosBridge, dockerBridge].filter((b) => !!b),
   );
-  return { run, docker, vtepName: input.lease.vxlan.vtepName, bridges, settings: input.settings };
+  const forwards6 = settings.enableIpv6 && bridges.some(({ cidr6 }) => cidr6 !== undefined);
+  const names = bridges.map(({ name }) => name);
+  return { run, docker, vtepName: lease.vxlan.vtepName, bridges: names, forwards6, settings };
 }
 
 /** `known` with the given areas read anew. */
@@ -43,7 +48,7 @@ export async function observe(lookout: Lookout, areas: ReadonlySet<Area>, known:
     when('rules', async () => ({ rules: await observeRules(run) })),
     when('sysctls', async () => {
       const sysctls = await observeSysctls([vtepName, ...lookout.bridges]);
-      return { sysctls, raDevices: await observeRaDevices(run, sysctls) };
+      return { sysctls, raDevices: lookout.forwards6 ? await observeRaDevices(run, sysctls) : [] };
     }),
     when('firewall', async () => ({
       sets: await observeSets(run),

@@ -24,6 +24,7 @@ import { pingPeers } from '#host/ping.js';
 import { planHost } from '#host/plan.js';
 import type { CleanupReport, PlannedStep, Reconciler } from '#host/reconciler-interface.js';
 import { processRunner, type Runner } from '#host/runner.js';
+import { ShellRunner } from '#host/shell-runner.js';
 import type { HostMetrics, HostStatus, PingReport } from '#host/status.js';
 import { statusOf } from '#host/status-report.js';
 import { underlayOf } from '#host/underlay.js';
@@ -57,6 +58,9 @@ const pollAreas: readonly Area[] = ['firewall', 'cni', 'docker', 'sysctls'];
 export class HostReconciler implements Reconciler {
   readonly #log: HostLog;
   readonly #run: Runner;
+  /** For looking, which is often and short. */
+  readonly #look: Runner;
+  readonly #shell = new ShellRunner();
   readonly #openDocker: (host: string) => DockerEngine;
   readonly #pollMs: number;
   readonly #fullPassMs: number;
@@ -82,6 +86,7 @@ export class HostReconciler implements Reconciler {
   constructor(options: HostReconcilerOptions) {
     this.#log = options.log;
     this.#run = options.run ?? processRunner;
+    this.#look = options.run ?? this.#shell;
     this.#openDocker = options.docker ?? dockerEngine;
     this.#pollMs = options.pollMs ?? 3_000;
     this.#fullPassMs = options.fullPassMs ?? 60_000;
@@ -142,7 +147,7 @@ export class HostReconciler implements Reconciler {
     clearTimeout(this.#eventTimer);
     await this.#monitor.stop();
     await this.#running;
-    await this.#batches.close();
+    await Promise.all([this.#batches.close(), this.#shell.close()]);
   }
 
   async cleanup(clusterIds: readonly string[], settings: HostSettings): Promise<CleanupReport> {
@@ -202,7 +207,7 @@ export class HostReconciler implements Reconciler {
     const startMs = performance.now();
     const docker = this.#engine(input);
     const before = this.#model;
-    const observed = areas.size === 0 ? before : await observe(lookoutOf(input, this.#run, docker), areas, before);
+    const observed = areas.size === 0 ? before : await observe(lookoutOf(input, this.#look, docker), areas, before);
     const isDrift = this.#wish?.input === input;
     const wish = this.#desired(input, underlayOf(observed, input.lease.nodeIp));
     const plan = diff(wish, observed);
