@@ -1,6 +1,6 @@
 /**
  * `npm run simulate -- [--seeds N | --seed S] [--events M] [--mutation NAME] [--aimed] [--jobs J] [--without KIND,…]
- * [--trace]`. Prints a line per seed, and for one that fails how to run it again. The modules of the product are
+ * [--only KIND,…] [--trace]`. Prints a line per seed, and for one that fails how to run it again. The modules of the product are
  * loaded only after a bug is planted.
  */
 import { parseArgs } from 'node:util';
@@ -16,6 +16,7 @@ const { values } = parseArgs({
     aimed: { type: 'boolean', default: false },
     jobs: { type: 'string' },
     without: { type: 'string' },
+    only: { type: 'string' },
     trace: { type: 'boolean', default: false },
     json: { type: 'boolean', default: false },
   },

@@ -19,6 +19,7 @@ export type CommandValues = {
   readonly aimed: boolean;
   readonly jobs?: string | undefined;
   readonly without?: string | undefined;
+  readonly only?: string | undefined;
   readonly trace: boolean;
   /** A line of JSON for each seed: how processes talk to the one that started them. */
   readonly json: boolean;
@@ -104,17 +105,19 @@ function elsewhere(
   });
 }
 
-function choiceOf({ without, aimed }: CommandValues, bug: Bug | undefined): FaultChoice {
-  const left = (without ?? '').split(',').filter((kind) => kind !== '');
-  const kinds = left.map((kind): FaultKind => {
+function choiceOf({ without, only, aimed }: CommandValues, bug: Bug | undefined): FaultChoice {
+  const left = kindsIn('--without', without);
+  if (aimed && bug !== undefined) return { only: bug.aim.faults, shape: bug.aim.shape, without: left };
+  return { without: left, only: only === undefined ? undefined : kindsIn('--only', only) };
+}
+
+function kindsIn(name: string, text = ''): readonly FaultKind[] {
+  const kinds = text.split(',').filter((kind) => kind !== '');
+  return kinds.map((kind) => {
     const known = faultKinds.find((each) => each === kind);
-    if (known === undefined)
-      throw new Error(`--without ${kind}: no such kind of fault; there are ${faultKinds.join(', ')}`);
+    if (known === undefined) throw new Error(`${name} ${kind}: no such fault; there are ${faultKinds.join(', ')}`);
     return known;
   });
-  return aimed && bug !== undefined
-    ? { only: bug.aim.faults, shape: bug.aim.shape, without: kinds }
-    : { without: kinds };
 }
 
 function whole(name: string, text: string): number {

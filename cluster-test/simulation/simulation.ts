@@ -32,7 +32,7 @@ const stackFramesMax = 4;
 /** Events between two looks whether all has come right. */
 const lookEvery = 10;
 /** The part of the events that are full of trouble. */
-const troubledShare = 0.8;
+const troubledShare = 0.95;
 /** After healing: until there is a leader, and until all are the same; in election timeouts. */
 const leaderWithin = 10;
 const convergedWithin = 60;
