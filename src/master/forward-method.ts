@@ -4,6 +4,7 @@ import { type RefusalReason, RefusedError, refusals } from '#api/refusal.js';
 import { sublet } from '#proto/sublet.js';
 
 const { ForwardRequest, ForwardResponse, KeepAlivesRequest, KeepAlivesResponse } = sublet.peer.v1;
+const { CompareStateRequest, CompareStateResponse } = sublet.peer.v1;
 
 export const forwardMethods = {
   forward: method('/sublet.peer.v1.ForwardService/Forward', ForwardRequest, ForwardResponse, {
@@ -11,6 +12,7 @@ export const forwardMethods = {
     responseStream: true,
   }),
   keepAlives: method('/sublet.peer.v1.ForwardService/KeepAlives', KeepAlivesRequest, KeepAlivesResponse),
+  compareState: method('/sublet.peer.v1.ForwardService/CompareState', CompareStateRequest, CompareStateResponse),
 };
 
 /** Calls, or answers, in one message of the stream. */

@@ -25,6 +25,8 @@ import { Plan } from '#master/plan.js';
 import { PlanEncoding } from '#master/plan-encoding.js';
 import { PlanSnapshots } from '#master/plan-snapshot.js';
 import { saveSnapshotMethod } from '#master/snapshot-service.js';
+import { StateComparison } from '#master/state-comparison.js';
+import { StateDigests } from '#master/state-digests.js';
 import { WatchHub } from '#master/watch-hub.js';
 import { watchMethod } from '#master/watch-service.js';
 import type { Clock } from '#replica/clock.js';
@@ -49,6 +51,8 @@ export type MasterServicesOptions = {
   /** In [0, 1). */
   readonly random: () => number;
   readonly logger: MasterLog;
+  /** This master's plan was found to be corrupt: it must not go on. */
+  readonly onCorrupt: (error: Error) => void;
   readonly limits?: Partial<ServiceLimits>;
 };
 
@@ -89,6 +93,8 @@ export class MasterServices {
   readonly admission: Admission;
   readonly ring: EventRing;
   readonly hub: WatchHub;
+  readonly comparison: StateComparison;
+  readonly #digests: StateDigests;
   readonly #options: MasterServicesOptions;
   readonly #keeper: NetworkKeeper;
   readonly #links: PeerLinks;
@@ -124,6 +130,9 @@ export class MasterServices {
     const appliedIndex = (): number => log.status().appliedIndex;
     this.hub = new WatchHub({ ring, snapshots, clusterId, clock, appliedIndex, report });
 
+    this.#digests = new StateDigests(machine);
+    const compared = { log, digests: this.#digests, leadership, peers, clock, logger, version: options.version };
+    this.comparison = new StateComparison({ ...compared, fail: options.onCorrupt, report });
     const { network, name, version } = options;
     this.#keeper = new NetworkKeeper({ log, machine, leadership, network, name, wallClock, logger });
     const warnings = (): readonly Warning[] => this.warnings();
@@ -176,7 +185,7 @@ export class MasterServices {
     const { spaceProblem } = this.#options.log.status();
     const space =
       spaceProblem === undefined ? [] : [{ message: spaceProblem, remedy: 'free space on the disk of this master' }];
-    return [...space, ...this.#keeper.warnings(), ...this.#fullOverlays()];
+    return [...space, ...this.comparison.warnings(), ...this.#keeper.warnings(), ...this.#fullOverlays()];
   }
 
   /** The gRPC server of the API, not bound yet. */
@@ -199,7 +208,9 @@ export class MasterServices {
     const { clusterId, wallClock, logger } = this.#options;
     const report = (error: unknown): void => logger.error({ err: error }, 'an error that was not expected');
     const endpoints = new Map(
-      [...this.#endpoints, this.#keepAlives.endpoint].map((each) => [each.path, each] as const),
+      [...this.#endpoints, this.#keepAlives.endpoint, this.comparison.endpoint].map(
+        (each) => [each.path, each] as const,
+      ),
     );
     return {
       definition: forwardServiceDefinition,
@@ -217,6 +228,7 @@ export class MasterServices {
   stop(): void {
     for (const unsubscribe of this.#subscriptions) unsubscribe();
     this.#keeper.stop();
+    this.comparison.stop();
     this.hub.stop();
     this.#keepAlives.stop();
     this.office.stop();
@@ -228,8 +240,14 @@ export class MasterServices {
     const { log, machine } = this.#options;
     const restored = (index: number): void => this.hub.restored(machine.ipam.revision, index);
     const unsubscribe = [
-      log.onApplied((applied) => this.hub.applied(applied, machine.network?.reclaimMs)),
-      log.onRestored(restored),
+      log.onApplied((applied) => {
+        this.#digests.applied();
+        this.hub.applied(applied, machine.network?.reclaimMs);
+      }),
+      log.onRestored((index) => {
+        this.#digests.restored();
+        restored(index);
+      }),
     ];
     return () => {
       for (const each of unsubscribe) each();

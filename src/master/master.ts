@@ -120,6 +120,7 @@ export class Master {
     this.services = new MasterServices({
       ...{ log: this.#replica, machine: this.#machine, clusterId, name, network, version, clock, logger },
       control: this.#control(),
+      onCorrupt: (error) => this.#fail(error),
       electionTimeoutMs: timing.electionMs,
       peerCredentials: credentials.createInsecure(),
       wallClock: Date.now,

@@ -133,7 +133,15 @@ export class Metrics {
     });
   }
 
-  #serviceGauges({ office, hub, ring, admission }: MasterServices): void {
+  #serviceGauges({ office, hub, ring, admission, comparison }: MasterServices): void {
+    this.#gauge('sublet_state_differs', '1 while the masters differ in the plan, as last compared.', () =>
+      comparison.difference === '' ? 0 : 1,
+    );
+    this.#count(
+      'sublet_state_comparisons_total',
+      'Comparisons of the masters made by this one as leader.',
+      () => comparison.compared,
+    );
     const presence = new Gauge({
       name: 'sublet_agents_presence',
       help: 'Agents by presence; told by the leader only.',

@@ -50,6 +50,8 @@ export type TestMastersOptions = {
   readonly clock?: Clock;
   readonly limits?: Partial<ServiceLimits>;
   readonly logger?: MasterLog;
+  /** Called when a master finds that its plan is corrupt; `at` is its place. */
+  readonly onCorrupt?: (at: number, error: Error) => void;
 };
 
 export type TestMaster = {
@@ -105,6 +107,7 @@ export class TestMasters implements AsyncDisposable {
         wallClock: Date.now,
         random: () => 0.5,
         logger: options.logger ?? silentLog,
+        onCorrupt: (error) => options.onCorrupt?.(at, error),
         ...(options.limits === undefined ? {} : { limits: options.limits }),
       });
       const { definition, implementation } = services.peerService();

@@ -1,0 +1,67 @@
+import assert from 'node:assert/strict';
+import { clusterService } from '#api/services.js';
+import { type TestMaster, TestMasters } from '#master/testing/test-masters.js';
+
+/** One bit more in what a master believes, behind the back of its log. */
+function corrupt({ machine }: TestMaster): void {
+  // biome-ignore lint/complexity/useLiteralKeys: the private part of another class is reached on purpose.
+  machine.ipam['plan'].hash.add(Uint8Array.of(1), Uint8Array.of(1));
+}
+
+async function start(count: number): Promise<{ readonly masters: TestMasters; readonly stopped: Map<number, string> }> {
+  const stopped = new Map<number, string>();
+  const masters = await TestMasters.start({ count, onCorrupt: (at, { message }) => stopped.set(at, message) });
+  for (let agent = 0; agent < 5; agent++) await masters.register(`agent-${agent}`);
+  return { masters, stopped };
+}
+
+async function warnings(masters: TestMasters, at: number): Promise<readonly string[]> {
+  const status = await masters.client(at).call(clusterService.getStatus, {}, { idempotent: true });
+  return status.warnings.map(({ message }) => message ?? '');
+}
+
+describe('comparing the masters', () => {
+  it('finds nothing while all have the same plan, at whatever pace they apply', async () => {
+    const { masters, stopped } = await start(3);
+    await using _ = masters;
+    const busy = Promise.all(Array.from({ length: 50 }, (_, agent) => masters.register(`agent-${agent + 10}`)));
+    for (let round = 0; round < 5; round++) await masters.master(0).services.comparison.compare();
+    await busy;
+    assert.equal(masters.master(0).services.comparison.compared, 5);
+    assert.equal(masters.master(0).services.comparison.difference, '');
+    assert.equal(stopped.size, 0);
+  });
+
+  for (const at of [0, 1, 2]) {
+    it(`stops the one of three that differs${at === 0 ? ', also when it leads' : ''}, and all say so (${at})`, async () => {
+      const { masters, stopped } = await start(3);
+      await using _ = masters;
+      corrupt(masters.master(at));
+      await masters.register('agent-7');
+      await masters.master(0).services.comparison.compare();
+      assert.deepEqual([...stopped.keys()], [at]);
+      assert.match(
+        stopped.get(at) ?? '',
+        /is corrupt: the masters differ in the plan at revision \d+: .* It must not go on/,
+      );
+      for (const each of [0, 1, 2])
+        assert.match((await warnings(masters, each)).join(), /the masters differ in the plan/);
+    });
+  }
+
+  it('reports a difference of two and stops neither: nobody knows who is right', async () => {
+    const { masters, stopped } = await start(2);
+    await using _ = masters;
+    corrupt(masters.master(1));
+    await masters.master(0).services.comparison.compare();
+    assert.equal(stopped.size, 0);
+    assert.match((await warnings(masters, 1)).join(), /the masters differ in the plan/);
+  });
+
+  it('is not made by a follower', async () => {
+    const { masters } = await start(2);
+    await using _ = masters;
+    await masters.master(1).services.comparison.compare();
+    assert.equal(masters.master(1).services.comparison.compared, 0);
+  });
+});

@@ -1,0 +1,164 @@
+/**
+ * Corruption shows: the leader asks every other master now and then for the hash of its plan at one revision. Equal logs
+ * make equal plans, so a difference means that somebody's memory, disk or program is wrong. All are told; whoever stands
+ * against the hash of a majority stops, before it gives an address a second time.
+ */
+import { RefusedError } from '#api/refusal.js';
+import type { PeerCalls } from '#master/call-router.js';
+import type { Warning } from '#master/cluster-service.js';
+import { type Endpoint, endpoint } from '#master/endpoint.js';
+import { forwardMethods } from '#master/forward-method.js';
+import type { Leadership } from '#master/leadership.js';
+import type { MasterLog } from '#master/master-log.js';
+import type { StateDigests } from '#master/state-digests.js';
+import type { sublet } from '#proto/sublet.js';
+import type { Clock } from '#replica/clock.js';
+import type { MemberInfo } from '#replica/membership.js';
+import { ProposeError, type ReplicatedLog } from '#replica/replicated-log.js';
+
+export type StateComparisonOptions = {
+  readonly log: Pick<ReplicatedLog<unknown>, 'status' | 'readBarrier'>;
+  readonly digests: StateDigests;
+  readonly leadership: Leadership;
+  readonly peers: PeerCalls;
+  readonly clock: Clock;
+  readonly logger: MasterLog;
+  readonly version: string;
+  /** This master's plan is not what the majority has: it must not go on. */
+  readonly fail: (error: Error) => void;
+  /** Hears of errors that nobody foresaw. */
+  readonly report: (error: unknown) => void;
+};
+
+const compareEveryMs = 30_000;
+const answerMs = 5_000;
+const remedy =
+  'stop the masters that differ, empty their data directories, and add them anew: docs/operations/corruption.md';
+
+type Standing = { readonly member: MemberInfo; readonly hash: string };
+
+export class StateComparison {
+  readonly #options: StateComparisonOptions;
+  #cancel: () => void;
+  #difference = '';
+  #compared = 0;
+
+  constructor(options: StateComparisonOptions) {
+    this.#options = options;
+    this.#cancel = options.clock.after(compareEveryMs, () => this.#tick());
+  }
+
+  /** Comparisons that this master has made as leader. */
+  get compared(): number {
+    return this.#compared;
+  }
+
+  /** Who differs from whom, as last compared; empty: nobody. */
+  get difference(): string {
+    return this.#difference;
+  }
+
+  warnings(): readonly Warning[] {
+    return this.#difference === '' ? [] : [{ message: this.#difference, remedy }];
+  }
+
+  stop(): void {
+    this.#cancel();
+  }
+
+  /** What the leader asks, and later tells. */
+  get endpoint(): Endpoint {
+    const place = { place: 'here', idempotent: true } as const;
+    return endpoint(forwardMethods.compareState, place, async (request) => {
+      const { revision, difference, majorityHash, concluded } = request;
+      if (concluded) {
+        this.#conclude(revision, difference, majorityHash);
+        return { hash: '' };
+      }
+      if (request.version !== this.#options.version) return { hash: '' };
+      // Everything up to that revision is applied then.
+      await this.#options.log.readBarrier();
+      return { hash: this.#options.digests.at(revision) ?? '' };
+    });
+  }
+
+  /** One comparison; does nothing unless this master leads. Resolves when all who can be reached know what came of it. */
+  async compare(): Promise<void> {
+    const { log, leadership, digests, version } = this.#options;
+    if (leadership.seat.kind !== 'here') return;
+    const { self, membership } = log.status();
+    const { revision, hash } = digests.latest;
+    const others = membership.members.filter(({ id }) => id !== self.id);
+    const asked = await Promise.all(others.map((member) => this.#ask(member, { revision, version })));
+    const standings: Standing[] = [{ member: self, hash }];
+    for (const [at, member] of others.entries()) {
+      const known = asked[at]?.hash ?? '';
+      if (known !== '') standings.push({ member, hash: known });
+    }
+    this.#compared += 1;
+    const { voters } = membership.confState;
+    const majorityHash = majorityOf(
+      standings.filter(({ member }) => voters.includes(member.id)),
+      voters.length,
+    );
+    const difference = describe(revision, standings);
+    if (difference === '' && this.#difference === '') return;
+    const told = { revision, difference, majorityHash, concluded: true };
+    await Promise.all(standings.slice(1).map(({ member }) => this.#ask(member, told)));
+    this.#conclude(revision, difference, majorityHash);
+  }
+
+  #tick(): void {
+    const { clock, report } = this.#options;
+    this.compare()
+      .catch((error: unknown) => (error instanceof ProposeError ? undefined : report(error)))
+      .finally(() => {
+        this.#cancel = clock.after(compareEveryMs, () => this.#tick());
+      });
+  }
+
+  /** undefined: it can't be asked now; the next comparison asks again. */
+  async #ask(
+    member: MemberInfo,
+    message: sublet.peer.v1.CompareStateRequest.$Properties,
+  ): Promise<sublet.peer.v1.CompareStateResponse | undefined> {
+    const { path, request, response } = forwardMethods.compareState;
+    try {
+      const bytes = request.encode(message).finish();
+      return response.decode(await this.#options.peers.call(member, path, bytes, answerMs, ''));
+    } catch (error) {
+      if (error instanceof RefusedError) return undefined;
+      throw error;
+    }
+  }
+
+  #conclude(revision: number, difference: string, majorityHash: string): void {
+    const { digests, logger, fail, log } = this.#options;
+    if (difference !== this.#difference) {
+      if (difference === '') logger.info({ revision }, 'the masters agree again on the plan');
+      else logger.error({ revision }, difference);
+    }
+    this.#difference = difference;
+    const own = digests.at(revision);
+    if (majorityHash === '' || own === undefined || own === majorityHash) return;
+    const { name } = log.status().self;
+    fail(new Error(`the plan of master ${name} is corrupt: ${difference}. It must not go on; ${remedy}`));
+  }
+}
+
+/** The hash of more than half of all voters; empty when there is none. */
+function majorityOf(standings: readonly Standing[], voters: number): string {
+  const counts = new Map<string, number>();
+  for (const { hash } of standings) counts.set(hash, (counts.get(hash) ?? 0) + 1);
+  for (const [hash, count] of counts) if (count > voters / 2) return hash;
+  return '';
+}
+
+/** Empty when all are equal. */
+function describe(revision: number, standings: readonly Standing[]): string {
+  const names = new Map<string, string[]>();
+  for (const { member, hash } of standings) names.set(hash, [...(names.get(hash) ?? []), member.name]);
+  if (names.size < 2) return '';
+  const sides = [...names].map(([hash, who]) => `${who.join(' and ')} ${who.length > 1 ? 'have' : 'has'} ${hash}`);
+  return `the masters differ in the plan at revision ${revision}: ${sides.join(', ')}`;
+}
