@@ -146,7 +146,8 @@ export class SimulatedProcess {
   /** The process's view of time. */
   readonly clock: Clock = {
     now: () => this.machine.now(),
-    after: (delayMs, run) => this.#after(this.machine.now() + delayMs, run),
+    // Node's timers take 1 ms at least; without that, a rest of 10^-12 ms would be waited for without end.
+    after: (delayMs, run) => this.#after(this.machine.now() + Math.max(1, delayMs), run),
   };
 
   defer(run: () => void): void {
