@@ -3,6 +3,7 @@
  * what its master still answers (it may have handed over in good order) arrives.
  */
 import type { ChannelCredentials } from '@grpc/grpc-js';
+import { RefusedError } from '#api/refusal.js';
 import type { PeerCalls } from '#master/call-router.js';
 import { ForwardLink } from '#master/forward-link.js';
 import type { Clock } from '#replica/clock.js';
@@ -21,11 +22,15 @@ export class PeerLinks implements PeerCalls {
   readonly #options: PeerLinksOptions;
   readonly #links = new Map<string, { readonly link: ForwardLink; cancelClose: (() => void) | undefined }>();
 
+  #closed = false;
+
   constructor(options: PeerLinksOptions) {
     this.#options = options;
   }
 
   call(member: MemberInfo, path: string, request: Uint8Array, timeoutMs: number, caller: string): Promise<Uint8Array> {
+    // A link opened now would be nobody's to close, and keep the process alive.
+    if (this.#closed) return Promise.reject(new RefusedError('unavailable', 'this master is stopping'));
     return this.#to(member.peer).call(path, request, timeoutMs, caller);
   }
 
@@ -42,6 +47,7 @@ export class PeerLinks implements PeerCalls {
   }
 
   close(): void {
+    this.#closed = true;
     for (const peer of [...this.#links.keys()]) this.#close(peer);
   }
 
