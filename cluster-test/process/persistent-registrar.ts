@@ -8,7 +8,7 @@ import { agentService } from '#api/services.js';
 import { registration } from '#cluster-test/bench/plan.js';
 import type { sublet } from '#proto/sublet.js';
 
-const triesMax = 300;
+const defaults = { timeoutMs: 5_000, triesMax: 300, again: [] };
 const pauseMs = 100;
 /** What a master says when it can't tell, or not yet. */
 const again: ReadonlySet<status> = new Set([
@@ -18,14 +18,28 @@ const again: ReadonlySet<status> = new Set([
   status.CANCELLED,
 ]);
 
+export type Persistence = {
+  /** For an answer from one master, in ms; default 5,000. */
+  readonly timeoutMs?: number;
+  /** Rounds over all masters, 100 ms apart; default 300. */
+  readonly triesMax?: number;
+  /** Answers that mean "not yet" where this registrar is used, beside those that always do. */
+  readonly again?: readonly status[];
+};
+
 export class PersistentRegistrar implements Disposable {
   readonly #clients: readonly MasterClient[];
+  readonly #triesMax: number;
+  readonly #again: ReadonlySet<status>;
 
   /** `addresses` of all masters; agent number n begins at master n modulo their count. */
-  constructor(addresses: readonly string[]) {
+  constructor(addresses: readonly string[], persistence: Persistence = {}) {
+    const { timeoutMs, triesMax, again: more } = { ...defaults, ...persistence };
+    this.#triesMax = triesMax;
+    this.#again = new Set([...again, ...more]);
     this.#clients = addresses.map((_, first) => {
       const masters = [...addresses.slice(first), ...addresses.slice(0, first)];
-      return new MasterClient({ masters, timeoutMs: 5_000 });
+      return new MasterClient({ masters, timeoutMs });
     });
   }
 
@@ -34,16 +48,16 @@ export class PersistentRegistrar implements Disposable {
     const client = this.#clients[number % this.#clients.length];
     if (client === undefined) throw new RangeError('a registrar needs an address');
     let last: unknown;
-    for (let tries = 0; tries < triesMax; tries++) {
+    for (let tries = 0; tries < this.#triesMax; tries++) {
       try {
         return await client.call(agentService.register, registration(number, sequence), { idempotent: true });
       } catch (error) {
-        if (!(error instanceof NoMasterError) && !(isServiceError(error) && again.has(error.code))) throw error;
+        if (!(error instanceof NoMasterError) && !(isServiceError(error) && this.#again.has(error.code))) throw error;
         last = error;
         await new Promise((resolve) => setTimeout(resolve, pauseMs));
       }
     }
-    throw new Error(`agent ${number}: no master decided in ${triesMax} tries`, { cause: last });
+    throw new Error(`agent ${number}: no master decided in ${this.#triesMax} tries`, { cause: last });
   }
 
   [Symbol.dispose](): void {

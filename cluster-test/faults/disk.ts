@@ -1,0 +1,50 @@
+/**
+ * A small disk for one master's data, whose free space a spec decides: a tmpfs that is made as small as what is on it,
+ * and large again. It is unmounted at the end of the process, also when a test fails or is interrupted; what a run
+ * left that was killed outright, the next one takes away.
+ */
+import { execFileSync } from 'node:child_process';
+import { existsSync, mkdirSync, readFileSync, statfsSync } from 'node:fs';
+import { atEnd } from '#cluster-test/host/netns.js';
+
+const device = (pid: number): string => `sublet-disk-${pid}`;
+
+export class Disk {
+  readonly #folder: string;
+  readonly #bytes: number;
+  readonly remove: () => void;
+
+  constructor(folder: string, bytes: number) {
+    sweep();
+    this.#folder = folder;
+    this.#bytes = bytes;
+    mkdirSync(folder, { recursive: true });
+    execFileSync('mount', ['-t', 'tmpfs', '-o', `size=${bytes}`, device(process.pid), folder]);
+    // Lazily: a master that is killed at the same time may still have a file open.
+    this.remove = atEnd(() => execFileSync('umount', ['--lazy', folder]));
+  }
+
+  /** Leaves so many bytes free. */
+  fill(freeBytes: number): void {
+    const { bsize, blocks, bfree } = statfsSync(this.#folder);
+    this.#resize((blocks - bfree) * bsize + freeBytes);
+  }
+
+  /** Makes it as large as it was. */
+  free(): void {
+    this.#resize(this.#bytes);
+  }
+
+  #resize(bytes: number): void {
+    execFileSync('mount', ['-o', `remount,size=${bytes}`, this.#folder]);
+  }
+}
+
+/** Unmounts the disks of runs that no longer live. */
+function sweep(): void {
+  for (const line of readFileSync('/proc/mounts', 'utf8').split('\n')) {
+    const [source = '', folder = ''] = line.split(' ');
+    const pid = /^sublet-disk-(\d+)$/.exec(source)?.[1];
+    if (pid !== undefined && !existsSync(`/proc/${pid}`)) execFileSync('umount', ['--lazy', folder]);
+  }
+}
