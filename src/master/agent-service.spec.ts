@@ -3,6 +3,7 @@ import { agentService, operatorService } from '#api/services.js';
 import { refusal } from '#master/testing/refusal.js';
 import { TestMasters } from '#master/testing/test-masters.js';
 import { sublet } from '#proto/sublet.js';
+import { VirtualTime } from '#replica/testing/virtual-time.js';
 
 describe('agent service', () => {
   it('lets the worked example of the design', async () => {
@@ -38,6 +39,20 @@ describe('agent service', () => {
     await masters.register('agent-1', { sequence: 2 });
     const { code } = await refusal(masters.client().call(agentService.leave, leave, { idempotent: false }));
     assert.equal(code, 'ABORTED');
+  });
+
+  it('refuses a second host that claims the id of a live one, and lets a reinstalled one in when it is silent', async () => {
+    const time = new VirtualTime();
+    await using masters = await TestMasters.start({ clock: time });
+    const first = await masters.register('agent-1');
+    const again = { instanceId: 'reinstalled' };
+    const { code, message } = await refusal(masters.register('agent-1', again));
+    assert.equal(code, 'ALREADY_EXISTS');
+    assert.match(message, /agent-1-1/);
+    await time.runFor(31_000);
+    const second = await masters.register('agent-1', again);
+    assert.equal(second.agent?.overlays?.[0]?.subnet, first.agent?.overlays?.[0]?.subnet);
+    assert.ok((second.lease?.epoch ?? 0) > (first.lease?.epoch ?? 0));
   });
 
   it('keeps what an agent reports of its overlays', async () => {

@@ -1,5 +1,7 @@
 import assert from 'node:assert/strict';
+import { credentials } from '@grpc/grpc-js';
 import { agentService, clusterService, operatorService } from '#api/services.js';
+import { ForwardLink } from '#master/forward-link.js';
 import { refusal } from '#master/testing/refusal.js';
 import { TestMasters } from '#master/testing/test-masters.js';
 import { until } from '#master/testing/until.js';
@@ -98,6 +100,54 @@ describe('a call to a follower', () => {
     );
     assert.equal(code, 'UNKNOWN');
     assert.match(message, /leadership was lost/);
+    assert.equal(masters.cluster.commands.length, 2, 'the network, and the overlay once');
+  });
+
+  it('says that its outcome is unknown when the way to the leader breaks', async () => {
+    await using masters = await TestMasters.start({ count: 2 });
+    const { member, peerServer } = masters.master(0);
+    await masters.register('agent-1', {}, 1);
+    const held: (() => void)[] = [];
+    member.held = held;
+    const call = refusal(masters.client(1).call(operatorService.addOverlay, { overlay }, { idempotent: false }));
+    await until('the leader has it', () => held.length === 1);
+    peerServer.forceShutdown();
+    const { code, message } = await call;
+    assert.equal(code, 'UNKNOWN');
+    assert.match(message, /the way to the leader at .* broke .*: the change may or may not have been made/);
+  });
+
+  it('that never left says that the leader can not be reached', async () => {
+    await using masters = await TestMasters.start({ count: 2, limits: { leaderWaitMs: 50 } });
+    masters.master(0).peerServer.forceShutdown();
+    const { code, message } = await refusal(
+      masters.client(1).call(operatorService.addOverlay, { overlay }, { idempotent: false }),
+    );
+    assert.equal(code, 'UNAVAILABLE');
+    assert.match(message, /no leader that can be reached/);
+    assert.equal(masters.cluster.commands.length, 1, 'the network alone');
+  });
+
+  it('is taken back from a leader that leads no more and does not answer', async () => {
+    await using masters = await TestMasters.start({ count: 3 });
+    const held: (() => void)[] = [];
+    masters.master(0).member.held = held;
+    const call = masters.register('agent-1', {}, 1);
+    await until('the old leader has it', () => held.length === 1);
+    masters.cluster.elect(2);
+    assert.equal((await call).agent?.agentId, 'agent-1');
+  });
+
+  it('is refused by a master of another cluster', async () => {
+    await using masters = await TestMasters.start();
+    const peer = masters.master(0).member.info.peer;
+    const link = new ForwardLink({ peer, clusterId: 'other', credentials: credentials.createInsecure() });
+    const { path, request } = clusterService.getStatus;
+    await assert.rejects(
+      link.call(path, request.encode({}).finish(), 5_000, ''),
+      /this master is of cluster "test", the caller of "other"/,
+    );
+    link.close();
   });
 
   it('carries many calls on one stream', async () => {
@@ -112,5 +162,19 @@ describe('a call to a follower', () => {
     );
     const subnets = new Set((await Promise.all(calls)).map(({ agent }) => agent?.overlays?.[0]?.subnet));
     assert.equal(subnets.size, 100);
+  });
+});
+
+describe('a call to the leader', () => {
+  it('that loses the lead on the way is brought to the next one', async () => {
+    await using masters = await TestMasters.start({ count: 2 });
+    const { member } = masters.master(0);
+    member.trouble = { error: new ProposeError('unknown-outcome', 'leadership was lost'), lost: true };
+    member.watchProposals();
+    const call = masters.register('agent-1', {}, 0);
+    await member.proposed;
+    masters.cluster.elect(1);
+    assert.equal((await call).agent?.agentId, 'agent-1');
+    assert.equal(masters.master(1).machine.ipam.agentCount, 1);
   });
 });

@@ -39,6 +39,7 @@ describe('a watch stream', () => {
     await masters.register('agent-2', {}, 2);
     await until('the second agent is seen', () => first.agents.size === 2);
     stream.cancel();
+    await until('the hub has forgotten it', () => masters.master(1).services.hub.size === 0);
     masters.cluster.elect(2);
     await masters.register('agent-3', {}, 2);
     const second = TestWatcher.resume(first);

@@ -55,6 +55,8 @@ export type TestMastersOptions = {
 };
 
 export type TestMaster = {
+  /** The server on the peer port. */
+  readonly peerServer: Server;
   readonly health: Health;
   readonly member: MemoryMember<PlanOutcome>;
   readonly machine: IpamMachine;
@@ -111,11 +113,13 @@ export class TestMasters implements AsyncDisposable {
         ...(options.limits === undefined ? {} : { limits: options.limits }),
       });
       const { definition, implementation } = services.peerService();
-      peerServers[at]?.addService(definition, implementation);
+      const peerServer = peerServers[at] ?? assert.fail();
+      peerServer.addService(definition, implementation);
       const server = services.apiServer(() => undefined);
       const health = addReflection(server);
       servers.push(server);
       masters.push({
+        peerServer,
         health,
         member,
         machine,
