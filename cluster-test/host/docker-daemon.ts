@@ -1,10 +1,10 @@
 /** A real dockerd in a host's namespace, with folders of its own and an image made of busybox. */
 import { execFileSync, spawn, spawnSync } from 'node:child_process';
-import { cpSync, existsSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, symlinkSync } from 'node:fs';
-import { tmpdir } from 'node:os';
+import { cpSync, existsSync, mkdirSync, readFileSync, symlinkSync } from 'node:fs';
 import { join } from 'node:path';
 import { Endpoint } from '#cluster-test/host/endpoint.js';
 import { atEnd, type Netns } from '#cluster-test/host/netns.js';
+import { testFolder } from '#cluster-test/host/test-folder.js';
 import { holds, until } from '#cluster-test/process/condition.js';
 
 const startBoundMs = 30_000;
@@ -18,19 +18,21 @@ export class DockerDaemon {
   readonly #host: Netns;
   readonly #folder: string;
   readonly #env: Record<string, string>;
+  readonly #removeFolder: () => void;
   #forget: () => void = () => {};
 
-  private constructor(host: Netns, folder: string, env: Record<string, string>) {
+  private constructor(host: Netns, env: Record<string, string>) {
+    const { folder, remove } = testFolder('docker');
     this.#host = host;
     this.#folder = folder;
+    this.#removeFolder = remove;
     this.#env = env;
     this.address = `unix://${join(folder, 'docker.sock')}`;
   }
 
   /** `env` may hold a PATH on which `iptables` is another one. */
   static async start(host: Netns, env: Record<string, string> = {}): Promise<DockerDaemon> {
-    const folder = mkdtempSync(join(tmpdir(), 'sublet-docker-'));
-    const docker = new DockerDaemon(host, folder, env);
+    const docker = new DockerDaemon(host, env);
     docker.#forget = atEnd(() => docker.#clear());
     await docker.start();
     docker.#importImage();
@@ -110,37 +112,6 @@ export class DockerDaemon {
   /** The synchronous end, for when the process is about to go. */
   #clear(): void {
     if (this.#pid() !== undefined) this.#removeContainers();
-    for (const pid of processesNaming(this.#folder)) {
-      try {
-        process.kill(pid, 'SIGKILL');
-      } catch {
-        // It ended by itself meanwhile.
-      }
-    }
-    for (const mount of mountsUnder(this.#folder)) spawnSync('umount', ['-l', mount]);
-    rmSync(this.#folder, { recursive: true, force: true });
+    this.#removeFolder();
   }
-}
-
-/** Processes whose command line names the folder: dockerd, its containerd, and shims. */
-function processesNaming(folder: string): number[] {
-  return readdirSync('/proc')
-    .filter((name) => /^\d+$/.test(name) && Number(name) !== process.pid)
-    .filter((pid) => {
-      try {
-        return readFileSync(`/proc/${pid}/cmdline`, 'utf8').includes(folder);
-      } catch {
-        return false; // It ended by itself meanwhile.
-      }
-    })
-    .map(Number);
-}
-
-function mountsUnder(folder: string): string[] {
-  return readFileSync('/proc/self/mounts', 'utf8')
-    .split('\n')
-    .map((line) => line.split(' ')[1] ?? '')
-    .filter((path) => path.startsWith(folder))
-    .sort()
-    .reverse();
 }

@@ -1,6 +1,8 @@
 /** What stands in an agent's way is that overlay's failure, with what to do; the rest works; it mends by itself. */
 import assert from 'node:assert/strict';
 import { execFileSync, spawn } from 'node:child_process';
+import { createSocket } from 'node:dgram';
+import { once } from 'node:events';
 import { mkdirSync, rmdirSync, symlinkSync } from 'node:fs';
 import { DockerDaemon } from '#cluster-test/host/docker-daemon.js';
 import { HostDriver } from '#cluster-test/host/host-driver.js';
@@ -206,6 +208,14 @@ describe('checking a host', () => {
       );
     }
     assert.ok(of('device').some(({ severity, todo }) => severity === 'error' && /--node-ip/.test(todo ?? '')));
+    const socket = createSocket('udp4').bind(0, '127.0.0.1');
+    await once(socket, 'listening');
+    const taken = await checkHost({
+      ...{ settings: settingsFor('check'), vtepName: 'vtep1024', port: socket.address().port },
+      containers: { cni: false, docker: false },
+    });
+    socket.close();
+    assert.equal(taken.find(({ what }) => what === 'port')?.severity, 'error');
     assert.ok(of('docker').every(({ severity, says }) => severity === 'error' && /\/nowhere\/docker\.sock/.test(says)));
   });
 });

@@ -3,16 +3,16 @@
  * host and the outside; a firewall that forgets everything gets it back.
  */
 import assert from 'node:assert/strict';
-import { mkdtempSync, rmSync, symlinkSync } from 'node:fs';
-import { tmpdir } from 'node:os';
+import { symlinkSync } from 'node:fs';
 import { join } from 'node:path';
 import { CniContainer } from '#cluster-test/host/cni-container.js';
 import { DockerDaemon } from '#cluster-test/host/docker-daemon.js';
 import { Endpoint } from '#cluster-test/host/endpoint.js';
 import { HostDriver } from '#cluster-test/host/host-driver.js';
-import { atEnd, Underlay } from '#cluster-test/host/netns.js';
+import { Underlay } from '#cluster-test/host/netns.js';
 import { cniTools, dockerTools } from '#cluster-test/host/requirements.js';
 import { inputFor, settingsFor } from '#cluster-test/host/scene-input.js';
+import { testFolder } from '#cluster-test/host/test-folder.js';
 import { until } from '#cluster-test/process/condition.js';
 import { command, requires } from '#cluster-test/requirement.js';
 
@@ -70,8 +70,7 @@ describe('the firewall', function () {
 
 /** A PATH on which `iptables`, as Docker and the site call it, is the given one. */
 function pathWith(flavour: string): string {
-  const folder = mkdtempSync(join(tmpdir(), 'sublet-path-'));
-  atEnd(() => rmSync(folder, { recursive: true, force: true }));
+  const { folder } = testFolder('path');
   for (const suffix of ['', '-save', '-restore']) {
     symlinkSync(`/usr/sbin/${flavour}${suffix}`, join(folder, `iptables${suffix}`));
     symlinkSync(`/usr/sbin/${flavour.replace('iptables', 'ip6tables')}${suffix}`, join(folder, `ip6tables${suffix}`));

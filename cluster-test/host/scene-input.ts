@@ -1,8 +1,6 @@
 /** Inputs for hosts driven without masters: agent number `n` of a network like the worked example's (DESIGN §1). */
-import { mkdtempSync, rmSync } from 'node:fs';
-import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { atEnd } from '#cluster-test/host/netns.js';
+import { testFolder } from '#cluster-test/host/test-folder.js';
 import { defaultHostSettings, type HostInput, type HostSettings, type OverlayLease, type Peer } from '#host/input.js';
 
 export const clusterId = 'test-cluster';
@@ -48,8 +46,7 @@ export function leaseOf(n: number): OverlayLease[] {
 
 /** Settings with a CNI folder of the test's own, removed at the end. */
 export function settingsFor(role: string, others: Partial<HostSettings> = {}): HostSettings {
-  const folder = mkdtempSync(join(tmpdir(), `sublet-cni-${role}-`));
-  atEnd(() => rmSync(folder, { recursive: true, force: true }));
+  const { folder } = testFolder(role);
   return { ...defaultHostSettings, cniDir: join(folder, 'net.d'), cniDataDir: join(folder, 'networks'), ...others };
 }
 

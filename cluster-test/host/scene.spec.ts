@@ -203,6 +203,22 @@ describe('a network of real hosts', function () {
     }
   });
 
+  it('`sublet agent ping` reaches every agent, small and whole; `sublet agent check` finds nothing lacking', async () => {
+    const { netns, docker } = agent(1);
+    const pinged = await sublet(['agent', 'ping', '--master', scene.masterList], { prefix: netns.enter });
+    assert.equal(pinged.code, 0, pinged.output);
+    assert.deepEqual(
+      ['agent-2', 'agent-3', 'on-master'].filter(
+        (id) => !new RegExp(`${id} .* reached .*84: .*1450: `).test(pinged.stdout),
+      ),
+      [],
+      pinged.stdout,
+    );
+    const flags = ['--docker-host', docker.address, '--node-ip', '10.0.0.1', '--cni-dir', agent(1).cniDir];
+    const checked = await sublet(['agent', 'check', ...flags, '--state-dir', scene.folder], { prefix: netns.enter });
+    assert.equal(checked.code, 0, checked.output);
+  });
+
   it('scripts made for DC/OS read the agent’s overlays', async () => {
     const info = JSON.parse(await scene.agentHttp(agent(1), '/overlay-agent/overlay'));
     assert.equal(info.ip, '10.0.0.1');

@@ -2,11 +2,10 @@
  * A whole network of real processes: masters and agents, each on a host of its own, with the configuration files of a
  * DC/OS cluster plus the flags that say where to listen and where the masters are.
  */
-import { mkdtempSync, rmSync } from 'node:fs';
-import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import type { DockerDaemon } from '#cluster-test/host/docker-daemon.js';
-import { atEnd, type Netns, Underlay } from '#cluster-test/host/netns.js';
+import { type Netns, Underlay } from '#cluster-test/host/netns.js';
+import { testFolder } from '#cluster-test/host/test-folder.js';
 import { Child, type Exit, sublet } from '#cluster-test/process/child.js';
 import { holds, until } from '#cluster-test/process/condition.js';
 
@@ -59,13 +58,16 @@ export type AgentPlan = {
 
 export class Scene {
   readonly underlay = new Underlay();
-  readonly folder = mkdtempSync(join(tmpdir(), 'sublet-scene-'));
+  readonly folder: string;
   readonly masters: MasterHost[] = [];
   readonly agents: AgentHost[] = [];
-  readonly #forget = atEnd(() => rmSync(this.folder, { recursive: true, force: true }));
+  readonly #removeFolder: () => void;
   readonly #gateway: string | undefined;
 
   constructor(gateway?: string) {
+    const { folder, remove } = testFolder('scene');
+    this.folder = folder;
+    this.#removeFolder = remove;
     this.#gateway = gateway;
   }
 
@@ -173,6 +175,6 @@ export class Scene {
     await Promise.all(this.agents.map(({ child }) => (child.running ? child.kill() : undefined)));
     await Promise.all(this.masters.map(({ child }) => (child.running ? child.kill() : undefined)));
     this.underlay.remove();
-    this.#forget();
+    this.#removeFolder();
   }
 }

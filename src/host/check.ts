@@ -35,7 +35,7 @@ export async function checkHost(check: HostCheck): Promise<readonly Finding[]> {
     guarded('iproute2', () => checkTool(run, 'iproute2', 'ip', '-V')),
     guarded('vxlan', () => checkVxlan(run)),
     guarded('device', () => checkLinks(run, check)),
-    guarded('port', () => checkPort(check.port)),
+    guarded('port', () => checkPort(run, check.port)),
     ...(check.settings.enableIpv6 ? [guarded('ipv6', checkIpv6)] : []),
     ...(needsFirewall
       ? [guarded('ipset', () => checkIpset(run)), guarded('iptables', () => checkIptables(run, check.settings))]
@@ -134,25 +134,23 @@ function underlayFinding(links: ObservedHost['links'], nodeIp: string): Found {
   };
 }
 
-/** A socket of the kernel's own VXLAN has no inode; anybody else's has. */
-async function checkPort(port: number): Promise<Found> {
+/** VXLAN devices share their port, which looks taken like any other; only a socket of a program is in the way. */
+async function checkPort(run: Runner, port: number): Promise<Found> {
+  const links = await observeLinks(run);
+  const sharing = [...links.values()].find(({ vxlan }) => vxlan?.port === port);
+  if (sharing !== undefined)
+    return { severity: 'ok', says: `UDP port ${port} is VXLAN's already, for ${sharing.name}` };
   const hex = port.toString(16).toUpperCase().padStart(4, '0');
   const tables = await Promise.all(
-    ['udp', 'udp6'].map((name) => readFile(`/proc/net/${name}`, 'utf8').catch(() => '')),
+    ['udp', 'udp6'].map((name) => readFile(`/proc/net/${name}`, 'utf8').catch(() => '')), // No IPv6: no such table.
   );
   const isTaken = tables
     .join('')
     .split('\n')
-    .some((line) => {
-      const fields = line.trim().split(/\s+/);
-      return fields[1]?.endsWith(`:${hex}`) && fields[9] !== '0';
-    });
+    .some((line) => line.trim().split(/\s+/)[1]?.endsWith(`:${hex}`));
   if (!isTaken) return { severity: 'ok', says: `UDP port ${port} is free for VXLAN` };
-  return {
-    severity: 'error',
-    says: `UDP port ${port} is taken`,
-    todo: `see "ss -ulnp": free it, or give the network another vxlan_port`,
-  };
+  const todo = 'see "ss -ulnp": free it, or give the network another vxlan_port';
+  return { severity: 'error', says: `UDP port ${port} is taken`, todo };
 }
 
 async function checkIpv6(): Promise<Found> {
