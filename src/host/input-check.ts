@@ -14,10 +14,36 @@ export class HostInputError extends Error {}
 /** Peers found good before; an agent hands in the same objects again for the peers that did not change. */
 const goodPeers = new WeakSet<Peer>();
 
-/** Throws `HostInputError`. */
-export function checkHostInput(input: HostInput): void {
-  for (const id of [input.clusterId, ...input.formerClusterIds])
+export interface CheckedInput {
+  /** Without the peers that are not good. */
+  readonly input: HostInput;
+  /** What is wrong with each of those; they get no entries, and everybody else does. */
+  readonly refusedPeers: readonly string[];
+}
+
+/** Throws `HostInputError` for what concerns this host itself. */
+export function checkHostInput(input: HostInput): CheckedInput {
+  checkOwn(input);
+  const refusedPeers: string[] = [];
+  const peers = input.peers.filter((peer) => {
+    if (goodPeers.has(peer)) return true;
+    try {
+      checkPeer(peer);
+    } catch (error) {
+      if (!(error instanceof HostInputError)) throw error;
+      refusedPeers.push(`peer ${JSON.stringify(peer.agentId)} gets no entries: ${error.message}`);
+      return false;
+    }
+    goodPeers.add(peer);
+    return true;
+  });
+  return { input: refusedPeers.length === 0 ? input : { ...input, peers }, refusedPeers };
+}
+
+function checkOwn(input: HostInput): void {
+  for (const id of [input.clusterId, ...input.formerClusterIds]) {
     check('cluster id', id, /^[A-Za-z0-9._-]{1,64}$/.test(id));
+  }
   const { vxlan, overlays, nodeIp } = input.lease;
   canonical('node_ip', nodeIp, ipText);
   integer('vni', vxlan.vni, 1, 0xff_ffff);
@@ -30,11 +56,6 @@ export function checkHostInput(input: HostInput): void {
   integer('overlay_mtu', input.settings.overlayMtu, mtuMin, mtuMax);
   overlays.forEach(checkOverlayLease);
   input.overlays.forEach(checkOverlay);
-  for (const peer of input.peers) {
-    if (goodPeers.has(peer)) continue;
-    checkPeer(peer);
-    goodPeers.add(peer);
-  }
 }
 
 /** RFC 791: every host takes datagrams of 576 bytes. */

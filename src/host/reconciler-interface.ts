@@ -8,7 +8,10 @@ import type { HostMetrics, HostStatus, PingReport } from '#host/status.js';
 export interface Reconciler {
   /** Begins to watch the host. Nothing is changed before the first `update`. */
   start(): void;
-  /** The host should look like this from now on. Cheap: inputs that come while a pass runs are folded into the next. */
+  /**
+   * The host should look like this from now on. Cheap: inputs that come while a pass runs are folded into the next.
+   * Never throws: what is not as `HostInput` says is a failed status, or, of a peer, a warning in the log.
+   */
   update(input: HostInput): void;
   /** Resolves when the latest input has been tried: its status is then known, good or bad. */
   settled(): Promise<HostStatus>;

@@ -14,7 +14,7 @@ import { diff, type Plan } from '#host/diff.js';
 import { type DockerEngine, dockerEngine, localDocker, noDocker } from '#host/docker-engine.js';
 import { imagine } from '#host/imagine.js';
 import type { HostInput, HostSettings } from '#host/input.js';
-import { checkHostInput } from '#host/input-check.js';
+import { checkHostInput, HostInputError } from '#host/input-check.js';
 import { areasOf } from '#host/kernel-event.js';
 import { type KernelMonitor, kernelMonitor } from '#host/kernel-monitor.js';
 import { HostCounters } from '#host/metrics.js';
@@ -102,16 +102,33 @@ export class HostReconciler implements Reconciler {
     this.#scheduleFullPass();
   }
 
-  update(input: HostInput): void {
-    checkHostInput(input);
+  update(given: HostInput): void {
+    const checked = this.#checked(given);
+    if (checked === undefined) return;
     const before = this.#input;
-    this.#input = input;
-    if (before === undefined || !sameSite(before, input)) {
+    this.#input = checked;
+    if (before === undefined || !sameSite(before, checked)) {
       this.#backOff.reset();
       for (const area of allAreas) this.#dirty.add(area);
-      this.#tell(this.#statusBefore(input));
+      this.#tell(this.#statusBefore(checked));
     }
     this.#kick();
+  }
+
+  /** The input as far as it is good; undefined when it is not for this host's own part: then the host stays as it is. */
+  #checked(given: HostInput): HostInput | undefined {
+    try {
+      const { input, refusedPeers } = checkHostInput(given);
+      for (const error of refusedPeers.slice(0, loggedMax)) this.#log.warn({ error }, 'a peer is refused');
+      return input;
+    } catch (error) {
+      if (!(error instanceof HostInputError)) throw error;
+      this.#log.warn({ error: error.message }, 'the lease is refused: this host stays as it is');
+      const failed = { kind: 'failed', error: error.message } as const;
+      const overlays = given.lease.overlays.map(({ name }) => ({ name, ...failed }));
+      this.#tell({ overlays, problems: [error.message], converged: false });
+      return undefined;
+    }
   }
 
   async settled(): Promise<HostStatus> {
@@ -132,8 +149,7 @@ export class HostReconciler implements Reconciler {
   }
 
   async plan(input: HostInput): Promise<readonly PlannedStep[]> {
-    checkHostInput(input);
-    return planHost(input, this.#run, this.#engine(input));
+    return planHost(checkHostInput(input).input, this.#run, this.#engine(input));
   }
 
   async ping(target?: string): Promise<readonly PingReport[]> {
