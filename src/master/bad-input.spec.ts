@@ -1,4 +1,5 @@
 import assert from 'node:assert/strict';
+import { readFileSync } from 'node:fs';
 import { Client, credentials, type ServiceError, status } from '@grpc/grpc-js';
 import { parseCidr4 } from '#address/cidr4.js';
 import { toBuffer } from '#api/method.js';
@@ -346,7 +347,7 @@ const malformed: readonly Case[] = [
   listAgents,
   clusterService.getStatus,
 ].map(({ path }) => ({
-  title: `malformed protobuf for ${path}`,
+  title: `malformed protobuf for ${path.split('/').at(-1)}`,
   path,
   bytes: Uint8Array.of(0x0a, 0xff, 0xff, 0xff),
   code: 'INVALID_ARGUMENT',
@@ -360,6 +361,8 @@ const invalidText: Case = {
   code: 'INVALID_ARGUMENT',
   says: /no request of this method/,
 };
+
+const cases: readonly Case[] = [...registrations, ...overlays, ...others, ...malformed, invalidText];
 
 describe('bad input like', () => {
   let masters: TestMasters;
@@ -389,13 +392,7 @@ describe('bad input like', () => {
       client.makeUnaryRequest(path, same, same, toBuffer(bytes), (error) => resolve(error ?? undefined));
     });
 
-  for (const { title, path, bytes, code, says } of [
-    ...registrations,
-    ...overlays,
-    ...others,
-    ...malformed,
-    invalidText,
-  ]) {
+  for (const { title, path, bytes, code, says } of cases) {
     it(`${title} is ${code}, and changes nothing`, async () => {
       const { ipam } = masters.master(0).machine;
       const before = ipam.hash();
@@ -405,6 +402,13 @@ describe('bad input like', () => {
       assert.equal(ipam.hash(), before);
     });
   }
+
+  it('this is told of in the documentation, line by line', () => {
+    const lines = cases.map(({ title, path, code }) => `| ${title} | ${path.split('/').at(-1)} | \`${code}\` |`);
+    const page = readFileSync('docs/reference/bad-input.md', 'utf8');
+    const told = /<!-- bad input -->\n\n(.*)\n\n<!-- end -->/s.exec(page)?.[1]?.split('\n').slice(2);
+    assert.deepEqual(told, lines);
+  });
 
   it('an over-large message is RESOURCE_EXHAUSTED', async () => {
     const error = await send(register.path, new Uint8Array(1024 * 1024 + 1));

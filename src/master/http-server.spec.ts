@@ -1,5 +1,6 @@
 import assert from 'node:assert/strict';
 import { once } from 'node:events';
+import { readFileSync } from 'node:fs';
 import type { Server } from 'node:http';
 import { httpServer } from '#master/http-server.js';
 import { Metrics } from '#master/metrics.js';
@@ -14,8 +15,14 @@ describe('HTTP', () => {
   before(async () => {
     masters = await TestMasters.start();
     const { services, member } = masters.master(0);
-    const metrics = new Metrics({ services, status: () => member.status(), version: '1.2.3' });
+    const metrics = new Metrics({
+      services,
+      status: () => member.status(),
+      storeBytes: async () => 4_096,
+      version: '1.2.3',
+    });
     metrics.observe('/sublet.v1.AgentService/Register', 3, undefined);
+    metrics.observeWrite(2);
     server = httpServer({
       plan: services.plan,
       metrics,
@@ -79,10 +86,22 @@ describe('HTTP', () => {
       'sublet_storage_writes_total 0',
       'sublet_storage_entries_written_total 0',
       'sublet_watchers 0',
+      'sublet_storage_bytes 4096',
+      'sublet_storage_write_seconds_bucket{le="0.0025"} 1',
       'sublet_info{version="1.2.3"} 1',
     ]) {
       assert.ok(body.includes(`${line}\n`), line);
     }
+  });
+
+  it('has no metric that the documentation does not name, and the other way round', async () => {
+    const { body } = await get('/metrics');
+    const served = [...body.matchAll(/^# HELP (sublet_\w+) (.*)$/gm)].map(
+      ([, name, help]) => `| \`${name}\` | ${help} |`,
+    );
+    const page = readFileSync('docs/reference/http.md', 'utf8');
+    const told = /<!-- metrics -->\n\n(.*)\n\n<!-- end -->/s.exec(page)?.[1]?.split('\n').slice(2);
+    assert.deepEqual(told, served.sort());
   });
 
   it('is healthy while it answers, and ready when it serves', async () => {

@@ -17,11 +17,12 @@ import type { ClusterControl } from '#master/membership-service.js';
 import { Metrics } from '#master/metrics.js';
 import { addReflection, type Health } from '#master/reflection.js';
 import { reportReplicaEvent } from '#master/replica-report.js';
+import { StoreMeter } from '#master/store-meter.js';
 import { SystemClock } from '#master/system-clock.js';
-import type { LogStore } from '#replica/log-store.js';
 import type { Founder } from '#replica/peer-network.js';
 import { Replica } from '#replica/replica.js';
 import { defaultReplicaLimits, type ReplicaTiming } from '#replica/replica-options.js';
+import type { ReplicaStatus } from '#replica/replicated-log.js';
 import { openLevelStore } from '#storage/level-store.js';
 import { GrpcPeerNetwork } from '#transport/grpc-peer-network.js';
 
@@ -66,8 +67,9 @@ export async function startMaster(options: MasterOptions): Promise<Master> {
   checkAddresses(options);
   checkFounding(options.network);
   const clock = new SystemClock();
-  const store = await openLevelStore(join(options.dataDir, 'sublet'), { clock });
-  const master = new Master(options, store, clock);
+  const folder = join(options.dataDir, 'sublet');
+  const store = await openLevelStore(folder, { clock });
+  const master = new Master(options, new StoreMeter(store, folder), clock);
   try {
     await master.start();
   } catch (error) {
@@ -81,7 +83,7 @@ export async function startMaster(options: MasterOptions): Promise<Master> {
 export class Master {
   readonly services: MasterServices;
   readonly #options: MasterOptions;
-  readonly #store: LogStore;
+  readonly #store: StoreMeter;
   readonly #clock: SystemClock;
   readonly #replica: Replica<PlanOutcome>;
   readonly #machine = new IpamMachine();
@@ -95,7 +97,7 @@ export class Master {
   #stopping: Promise<void> | undefined;
   #failed = false;
 
-  constructor(options: MasterOptions, store: LogStore, clock: SystemClock) {
+  constructor(options: MasterOptions, store: StoreMeter, clock: SystemClock) {
     this.#options = options;
     this.#store = store;
     this.#clock = clock;
@@ -127,7 +129,9 @@ export class Master {
       random: Math.random,
       ...(options.limits === undefined ? {} : { limits: options.limits }),
     });
-    const metrics = new Metrics({ services: this.services, status: () => this.#replica.status(), version });
+    const status = (): ReplicaStatus => this.#replica.status();
+    const metrics = new Metrics({ services: this.services, status, storeBytes: () => store.bytes(), version });
+    store.onWrite = (milliseconds) => metrics.observeWrite(milliseconds);
     this.#api = this.services.apiServer((path, ms, refused) => metrics.observe(path, ms, refused));
     this.#health = addReflection(this.#api);
     this.#http = httpServer({

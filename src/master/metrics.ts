@@ -12,6 +12,8 @@ import type { ReplicaStatus } from '#replica/replicated-log.js';
 export type MetricsOptions = {
   readonly services: MasterServices;
   readonly status: () => ReplicaStatus;
+  /** Bytes that the store takes on disk. */
+  readonly storeBytes: () => Promise<number>;
   readonly version: string;
 };
 
@@ -28,6 +30,7 @@ export class Metrics {
     { readonly calls: Counter.Internal; readonly latency: Histogram.Internal<'method'> }
   >();
   readonly #registrations: Counter;
+  readonly #writes: Histogram;
 
   constructor(options: MetricsOptions) {
     const registers = [this.#registry];
@@ -50,11 +53,29 @@ export class Metrics {
       help: 'Registrations that this master answered with a lease.',
       registers,
     });
+    this.#writes = new Histogram({
+      name: 'sublet_storage_write_seconds',
+      help: 'Time that a storage write took, its sync included.',
+      buckets: latencyBuckets,
+      registers,
+    });
+    const { storeBytes } = options;
+    const size: Gauge = new Gauge({
+      name: 'sublet_storage_bytes',
+      help: 'Bytes that the store takes on disk, its ballast included.',
+      registers,
+      collect: async () => size.set(await storeBytes()),
+    });
     this.#replicaGauges(options.status);
     this.#planGauges(options.services);
     this.#serviceGauges(options.services);
     const info = new Gauge({ name: 'sublet_info', help: 'Always 1.', labelNames: ['version'], registers });
     info.set({ version: options.version }, 1);
+  }
+
+  /** Takes note of one storage write. */
+  observeWrite(milliseconds: number): void {
+    this.#writes.observe(milliseconds / 1000);
   }
 
   get contentType(): string {
@@ -98,7 +119,11 @@ export class Metrics {
     this.#gauge('sublet_raft_last_index', 'Last log index.', () => status().lastIndex);
     this.#gauge('sublet_raft_first_index', 'First log index that is kept.', () => status().firstIndex);
     this.#count('sublet_storage_writes_total', 'Synced storage writes.', () => status().writes);
-    this.#count('sublet_storage_entries_written_total', 'Log entries in them.', () => status().entriesWritten);
+    this.#count(
+      'sublet_storage_entries_written_total',
+      'Log entries in these writes: entries per fsync is this by the writes.',
+      () => status().entriesWritten,
+    );
     this.#count('sublet_snapshots_sent_total', 'Snapshots sent to other masters.', () => status().snapshotsSent);
     this.#count('sublet_snapshots_installed_total', 'Snapshots taken over.', () => status().snapshotsInstalled);
     this.#gauge('sublet_storage_space_problem', '1 while the disk is below its floor.', () =>
@@ -161,7 +186,7 @@ export class Metrics {
     this.#count('sublet_watch_messages_total', 'Messages sent to watchers.', () => hub.messagesSent);
     this.#count('sublet_watch_snapshots_total', 'Snapshots begun for watchers.', () => hub.snapshotsServed);
     this.#gauge('sublet_watch_ring_revisions', 'Revisions kept for watchers.', () => ring.count);
-    this.#gauge('sublet_watch_ring_bytes', 'Bytes of them.', () => ring.bytes);
+    this.#gauge('sublet_watch_ring_bytes', 'Bytes of what is kept for watchers.', () => ring.bytes);
     this.#gauge('sublet_calls_under_way', 'Unary calls under way.', () => admission.total.calls);
     this.#gauge('sublet_streams_open', 'Streams open.', () => admission.total.streams);
     this.#count('sublet_admission_refused_total', 'Calls and streams refused for load.', () => admission.refused);
