@@ -7,6 +7,7 @@ import { Faults } from '#cluster-test/simulation/faults.js';
 import { Operator } from '#cluster-test/simulation/operator.js';
 import { type FaultChoice, type FaultKind, type Profile, profileOf } from '#cluster-test/simulation/profile.js';
 import { Violation, World } from '#cluster-test/simulation/world.js';
+import { TimeStandsStill } from '#replica/testing/virtual-time.js';
 
 export type SimulationOptions = {
   readonly seed: number;
@@ -36,6 +37,8 @@ const troubledShare = 0.95;
 /** After healing: until there is a leader, and until all are the same; in election timeouts. */
 const leaderWithin = 10;
 const convergedWithin = 60;
+/** The same in events, for what is busy without getting on. */
+const comesRightEventsMax = 500_000;
 
 export async function simulate(options: SimulationOptions): Promise<SimulationResult> {
   // Refusals are many, and where they come from is plain from their text.
@@ -96,21 +99,25 @@ class Simulation {
       if (this.#world.violation === undefined) this.#cluster.full();
     } catch (error) {
       if (error instanceof Violation) this.#world.fail(error.invariant, error.message);
+      else if (error instanceof TimeStandsStill) this.#world.fail('time that goes on', error.message);
       else throw error;
     }
   }
 
   async #comesRight(what: string, timeouts: number, right: () => boolean): Promise<void> {
     const { time } = this.#world;
-    const untilMs = time.now() + timeouts * this.profile.timing.electionMs + extraMs;
+    const beganMs = time.now();
+    const withinMs = timeouts * this.profile.timing.electionMs + extraMs;
+    const before = time.events;
     let came = false;
     await time.work(() =>
       this.#goesOn(() => {
         if (time.events % lookEvery === 0) came = right();
-        return !came && time.now() < untilMs;
+        return !came && time.now() - beganMs < withinMs && time.events - before < comesRightEventsMax;
       }),
     );
-    this.#world.check(came, what, () => this.#picture());
+    const tried = () => `${Math.round(time.now() - beganMs)} of ${withinMs} ms and ${time.events - before} events`;
+    this.#world.check(came, what, () => `there was none within ${tried()}:\n${this.#picture()}`);
   }
 
   #goesOn(more: () => boolean): boolean {
@@ -149,7 +156,7 @@ class Simulation {
       const configuration = `voters ${voters.join(',')}/${votersOutgoing.join(',')} learners ${learners.join(',')}`;
       return `${master.name} ${role} term ${term} applied ${appliedIndex} commit ${commitIndex} last ${lastIndex} ${configuration}`;
     });
-    return `within the time allowed there was none:\n  ${lines.join('\n  ')}`;
+    return `  ${lines.join('\n  ')}`;
   }
 }
 

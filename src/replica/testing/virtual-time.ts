@@ -7,12 +7,23 @@ import type { Clock } from '#replica/clock.js';
 
 type Event = { readonly atMs: number; readonly order: number; readonly run: () => void; cancelled: boolean };
 
+/** The shortest delay above none, ms: a power of two, so that it is never lost in rounding before 2^43 ms. */
+const grainMs = 2 ** -10;
+/** Events worked off at one instant before that is held to be a loop without end. */
+const eventsAtInstantMax = 10_000;
+
+/** What is worked off asks for more at the same instant again and again. */
+export class TimeStandsStill extends Error {
+  override readonly name = 'TimeStandsStill';
+}
+
 export class VirtualTime implements Clock {
   /** A binary heap by time, then order. */
   readonly #heap: Event[] = [];
   #nowMs = 0;
   #orders = 0;
   #events = 0;
+  #atInstant = 0;
 
   now(): number {
     return this.#nowMs;
@@ -23,8 +34,13 @@ export class VirtualTime implements Clock {
     return this.#events;
   }
 
+  /**
+   * Runs once `delayMs` have passed; a delay of none, at this instant still. Any other takes a grain at least: the rest
+   * of 10^-11 ms that a subtraction leaves would not move the time, and who waits for it would wait again without end.
+   */
   after(delayMs: number, run: () => void): () => void {
-    const event: Event = { atMs: this.#nowMs + Math.max(0, delayMs), order: this.#orders, run, cancelled: false };
+    const delay = delayMs > 0 ? Math.max(grainMs, delayMs) : 0;
+    const event: Event = { atMs: this.#nowMs + delay, order: this.#orders, run, cancelled: false };
     this.#orders += 1;
     this.#push(event);
     return () => {
@@ -97,9 +113,7 @@ export class VirtualTime implements Clock {
   #runNext(): boolean {
     for (let event = this.#pop(); event !== undefined; event = this.#pop()) {
       if (event.cancelled) continue;
-      this.#nowMs = Math.max(this.#nowMs, event.atMs);
-      this.#events += 1;
-      event.run();
+      this.#run(event);
       return true;
     }
     return false;
@@ -108,10 +122,18 @@ export class VirtualTime implements Clock {
   async #step(): Promise<void> {
     const event = this.#pop();
     if (event === undefined || event.cancelled) return;
-    this.#nowMs = Math.max(this.#nowMs, event.atMs);
-    this.#events += 1;
-    event.run();
+    this.#run(event);
     await nextTurn();
+  }
+
+  #run({ atMs, run }: Event): void {
+    this.#atInstant = atMs > this.#nowMs ? 1 : this.#atInstant + 1;
+    if (this.#atInstant > eventsAtInstantMax) {
+      throw new TimeStandsStill(`more than ${eventsAtInstantMax} events at ${this.#nowMs} ms`);
+    }
+    this.#nowMs = Math.max(this.#nowMs, atMs);
+    this.#events += 1;
+    run();
   }
 
   #push(event: Event): void {
