@@ -36,7 +36,7 @@ function lint(): boolean {
 async function main(): Promise<void> {
   const lintOk = lint();
   const files = specs(process.argv.slice(2));
-  const mocha = new Mocha({ reporter: 'spec', timeout: 20_000, color: process.stdout.isTTY });
+  const mocha = new Mocha({ reporter: 'spec', timeout: 20_000, color: process.stdout.isTTY === true });
   for (const file of files) mocha.addFile(file);
   await mocha.loadFilesAsync();
   let passed = 0;
