@@ -7,6 +7,8 @@ import { execFileSync } from 'node:child_process';
 import { existsSync, mkdirSync, readFileSync, statfsSync } from 'node:fs';
 import { atEnd } from '#cluster-test/host/netns.js';
 
+/** Each try races one look at the disk against a write. */
+const fillTriesMax = 50;
 const device = (pid: number): string => `sublet-disk-${pid}`;
 
 export class Disk {
@@ -26,8 +28,16 @@ export class Disk {
 
   /** Leaves so many bytes free. */
   fill(freeBytes: number): void {
-    const { bsize, blocks, bfree } = statfsSync(this.#folder);
-    this.#resize((blocks - bfree) * bsize + freeBytes);
+    for (let tries = 1; ; tries++) {
+      const used = this.#usedBytes();
+      try {
+        this.#resize(used + freeBytes);
+        return;
+      } catch (error) {
+        // The master writes on meanwhile, and a tmpfs can't be made smaller than what is on it by then.
+        if (tries === fillTriesMax || this.#usedBytes() <= used + freeBytes) throw error;
+      }
+    }
   }
 
   /** Makes it as large as it was. */
@@ -35,8 +45,13 @@ export class Disk {
     this.#resize(this.#bytes);
   }
 
+  #usedBytes(): number {
+    const { bsize, blocks, bfree } = statfsSync(this.#folder);
+    return (blocks - bfree) * bsize;
+  }
+
   #resize(bytes: number): void {
-    execFileSync('mount', ['-o', `remount,size=${bytes}`, this.#folder]);
+    execFileSync('mount', ['-o', `remount,size=${bytes}`, this.#folder], { stdio: 'pipe' });
   }
 }
 
