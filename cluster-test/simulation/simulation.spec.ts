@@ -13,7 +13,13 @@ const regressions: readonly Regression[] = JSON.parse(
   readFileSync('cluster-test/simulation/regressions/seeds.json', 'utf8'),
 );
 
-/** How long fresh seeds are tried, and how long one planted bug may take, in ms. */
+/**
+ * Where seeds begin. By default always at the same one, so that a run judges the change and not the luck of the draw;
+ * SUBLET_FRESH_SEEDS=1, like `npm run soak`, draws anew.
+ */
+const firstSeed = process.env.SUBLET_FRESH_SEEDS === '1' ? Math.floor(Math.random() * 2 ** 31) : 3000;
+
+/** How long seeds are tried, and how long one planted bug may take, in ms. */
 const freshMs = all ? 60_000 : 6_000;
 /** More seeds, until every rare branch was met. */
 const rareMs = 180_000;
@@ -44,12 +50,11 @@ describe('the simulator', () => {
     });
   }
 
-  const first = Math.floor(Math.random() * 2 ** 31);
-  it(`finds nothing wrong in fresh seeds from ${first} on`, async function () {
+  it(`finds nothing wrong in the seeds from ${firstSeed} on`, async function () {
     this.timeout(freshMs + rareMs + 60_000);
     const endMs = performance.now() + freshMs;
     const counts = new Map<string, number>();
-    let seed = first;
+    let seed = firstSeed;
     for (; performance.now() < endMs; seed += 1) addCounts(counts, await holds(seed, 20_000));
     // A few seconds are too short to meet all that is rare; a minute may need a little longer.
     if (!all) return;
@@ -64,9 +69,14 @@ describe('planted bugs', () => {
   for (const { name } of all ? bugs : bugs.filter((_, at) => at % 6 === 1)) {
     it(`finds ${name}`, async function () {
       this.timeout(plantedMs);
-      const first = Math.floor(Math.random() * 2 ** 31);
-      const { caught, seeds } = await runPlanted({ mutation: name, aimed: true, first, seeds: 150, events: 8000 });
-      assert.ok(caught !== undefined, `not found with ${seeds} seeds from ${first} on`);
+      const { caught, seeds } = await runPlanted({
+        mutation: name,
+        aimed: true,
+        first: firstSeed,
+        seeds: 150,
+        events: 8000,
+      });
+      assert.ok(caught !== undefined, `not found with ${seeds} seeds from ${firstSeed} on`);
     });
   }
 });
