@@ -188,9 +188,9 @@ export const bugs: readonly Bug[] = [
     name: 'compaction-before-the-state-is-durable',
     changes: [
       {
-        file: 'replica/active-replica.js',
-        right: 'const persisted = this.#tail.persisted.index;',
-        wrong: 'const persisted = this.#applied.index;',
+        file: 'replica/log-upkeep.js',
+        right: 'const persisted = tail.persisted.index;',
+        wrong: 'const persisted = this.#parts.applied.meta.index;',
       },
       {
         file: 'replica/log-tail.js',
