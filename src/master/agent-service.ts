@@ -14,7 +14,7 @@ import { type Endpoint, encodingEndpoint, endpoint } from '#master/endpoint.js';
 import type { Office } from '#master/office.js';
 import type { Plan } from '#master/plan.js';
 import type { PlanEncoding } from '#master/plan-encoding.js';
-import { leaseMessage } from '#master/plan-message.js';
+import { agentMessage, leaseMessage } from '#master/plan-message.js';
 import { parseField, safeInteger } from '#master/refusal-mapping.js';
 import { parseRegister } from '#master/register-request.js';
 import { sublet } from '#proto/sublet.js';
@@ -56,16 +56,16 @@ async function register(request: sublet.v1.RegisterRequest, options: AgentServic
   return registered(answer.agent, answer.revision, options);
 }
 
-/** Field numbers of RegisterResponse, with the wire type of what is written here as ready bytes. */
-const agentField = (1 << 3) | 2;
+/** The field of RegisterResponse that is written here as ready bytes, with its wire type. */
 const networkField = (3 << 3) | 2;
 
-/** The response, made of the bytes that watchers get, too, and of the network's, which are the same for all. */
+/** The response; the network's bytes are the same for all. */
 function registered(agent: Agent, revision: number, { plan, encoding }: AgentServiceOptions): Uint8Array {
   const { network } = plan;
-  const writer = Writer.create().uint32(agentField).bytes(encoding.agent(agent, network?.reclaimMs));
+  const writer = Writer.create();
   if (network !== undefined) writer.uint32(networkField).bytes(encoding.network(network));
   const rest: sublet.v1.RegisterResponse.$Properties = {
+    agent: agentMessage(agent, network?.reclaimMs),
     lease: leaseMessage(agent, network?.reclaimMs),
     problems: agent.problems.map(({ overlay, message }) => ({ overlay, reason: message })),
     revision,

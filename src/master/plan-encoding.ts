@@ -1,6 +1,7 @@
 /**
- * The plan's values as bytes of the API, each made once: a registered agent goes out in the answer and to every
- * watcher, and the network in every answer, as the same bytes.
+ * The plan's values as bytes of the API. The network goes out in every answer and every snapshot as the same bytes. An
+ * agent's bytes are not remembered: kept for as long as an event waits for a watcher, each would hold on to the pool
+ * that Node carved it from, many times its own size.
  */
 import type { Agent } from '#ipam/agent.js';
 import type { Network } from '#ipam/network.js';
@@ -8,16 +9,11 @@ import { agentMessage, networkMessage } from '#master/plan-message.js';
 import { sublet } from '#proto/sublet.js';
 
 export class PlanEncoding {
-  readonly #agents = new WeakMap<Agent, Uint8Array>();
   readonly #networks = new WeakMap<Network, Uint8Array>();
 
   /** An encoded `sublet.v1.Agent`, without presence. `reclaimMs` is the network's at the agent's revision. */
   agent(agent: Agent, reclaimMs: number | undefined): Uint8Array {
-    const known = this.#agents.get(agent);
-    if (known !== undefined) return known;
-    const bytes = sublet.v1.Agent.encode(agentMessage(agent, reclaimMs)).finish();
-    this.#agents.set(agent, bytes);
-    return bytes;
+    return sublet.v1.Agent.encode(agentMessage(agent, reclaimMs)).finish();
   }
 
   /** An encoded `sublet.v1.Network`. */
