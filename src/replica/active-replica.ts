@@ -3,48 +3,21 @@
  * driver, and what the core decides comes back to who asked. It leads, follows and gives way; being founded, and
  * the life before and after, are the business of `Replica`.
  */
-import type { ConfChange } from '#raft/conf-change.js';
-import { type Entry, type LogIndex, type MemberId, noMember, type Term } from '#raft/entry.js';
+import { type LogIndex, type MemberId, noMember } from '#raft/entry.js';
 import type { PeerMessage } from '#raft/message.js';
-import { Raft } from '#raft/raft.js';
-import type { Ready } from '#raft/ready.js';
 import type { ActiveReplicaListener } from '#replica/active-replica-listener.js';
-import { AppliedState } from '#replica/applied-state.js';
-import { ClusterTime } from '#replica/cluster-time.js';
+import { type ActiveReplicaStart, Assembly } from '#replica/assembly.js';
 import { DiskWatch, transferTarget } from '#replica/disk-watch.js';
 import { withWayOut } from '#replica/fatal-error.js';
-import type { LoadedLog } from '#replica/log-store.js';
-import { LogTail } from '#replica/log-tail.js';
-import { LogUpkeep } from '#replica/log-upkeep.js';
-import type { AppliedMeta, MemberInfo, Membership } from '#replica/membership.js';
+import type { MemberInfo, Membership } from '#replica/membership.js';
 import { type MembershipChange, removedText } from '#replica/membership-change.js';
-import { MembershipChanges } from '#replica/membership-changes.js';
-import { type LeadershipNotice, Office } from '#replica/office.js';
-import { Proposals } from '#replica/proposals.js';
-import { RaftDriver, type RaftDriverHost } from '#replica/raft-driver.js';
-import { raftConfig } from '#replica/raft-settings.js';
-import { ReadBarriers, startRound } from '#replica/read-barriers.js';
-import type { ReplicaLimits, ReplicaOptions, ReplicaTiming } from '#replica/replica-options.js';
+import type { LeadershipNotice } from '#replica/office.js';
+import type { ReplicaOptions, ReplicaTiming } from '#replica/replica-options.js';
 import { replicaStatus } from '#replica/replica-status.js';
-import {
-  type Applied,
-  notLeaderError,
-  ProposeError,
-  type ReplicaStatus,
-  stoppedError,
-} from '#replica/replicated-log.js';
-import type { SendResult, SnapshotReceiver } from '#replica/snapshot-transfers.js';
+import { type Applied, ProposeError, type ReplicaStatus, stoppedError } from '#replica/replicated-log.js';
+import type { SnapshotReceiver } from '#replica/snapshot-transfers.js';
 import { Ticker } from '#replica/ticker.js';
 import { TurnWaits } from '#replica/turn-waits.js';
-
-export type ActiveReplicaStart = {
-  readonly self: MemberInfo;
-  readonly log: Pick<LoadedLog, 'hardState' | 'entries' | 'compacted'>;
-  /** The stored state, already restored into the machine. */
-  readonly applied: AppliedMeta;
-  readonly timing: ReplicaTiming;
-  readonly limits: ReplicaLimits;
-};
 
 /** Turns of the writer to wait for when something has to be on disk: each takes one write, or an election timeout. */
 const savedTriesMax = 20;
@@ -54,71 +27,41 @@ export class ActiveReplica<Output> {
   readonly #options: ReplicaOptions<Output>;
   readonly #timing: ReplicaTiming;
   readonly #listener: ActiveReplicaListener<Output>;
-  readonly #tail: LogTail;
-  readonly #raft: Raft;
-  readonly #driver: RaftDriver;
-  readonly #applied: AppliedState<Output>;
-  readonly #proposals: Proposals<Output>;
-  readonly #reads: ReadBarriers;
-  readonly #office: Office;
-  readonly #time: ClusterTime;
+  readonly #parts: Assembly<Output>;
   readonly #disk: DiskWatch;
   readonly #ticker: Ticker;
-  readonly #changes = new MembershipChanges();
   readonly #waits: TurnWaits;
-  readonly #upkeep: LogUpkeep;
   readonly #lastContactMs = new Map<MemberId, number>();
   #handingOver = false;
   #leaving = false;
   #stopped = false;
-  #snapshotsSent = 0;
-  #snapshotsInstalled = 0;
 
   constructor(options: ReplicaOptions<Output>, start: ActiveReplicaStart, listener: ActiveReplicaListener<Output>) {
-    const { store, network, clock, defer, random, observe } = options;
-    const { self, applied, timing, limits } = start;
+    const { clock, defer, observe } = options;
+    const { self, timing } = start;
     this.self = self;
     this.#options = options;
     this.#timing = timing;
     this.#listener = listener;
-    const { hardState, entries, compacted } = start.log;
-    this.#tail = new LogTail({ hardState, entries, compacted, applied });
-    this.#raft = new Raft(raftConfig({ id: self.id, applied: applied.index, timing, limits, random }), this.#tail);
-    this.#applied = new AppliedState(
-      options.machine,
-      {
-        applied: (done, entry) => this.#onApplied(done, entry),
-        passed: (entry) => this.#onPassed(entry),
-        reconfigure: (change: ConfChange) => this.#raft.applyConfChange(change),
-        membershipChanged: (membership) => this.#onMembership(membership),
-      },
-      applied,
-    );
-    this.#proposals = new Proposals(limits.proposals);
-    this.#reads = new ReadBarriers(clock, limits.reads, (request) => startRound(this.#raft, request));
-    this.#office = new Office(self.id, hardState?.term);
-    this.#time = new ClusterTime(clock);
-    this.#disk = new DiskWatch(timing.electionMs, observe);
-    this.#ticker = new Ticker(clock, defer, timing.heartbeatMs, (gapMs) => this.#driver.act(() => this.#tick(gapMs)));
-    this.#driver = new RaftDriver({
-      ...{ self: self.id, raft: this.#raft, tail: this.#tail, store, network, clock, defer },
-      ...{ writes: limits.writes, snapshotSendsMax: limits.snapshotSendsMax, host: this.#driverHost() },
-    });
-    this.#upkeep = new LogUpkeep({
-      ...{ clock, limits, tail: this.#tail, writer: this.#driver.writer, applied: this.#applied },
-      pinned: () => this.#driver.sender.pinned,
-      activeMatches: () => this.#activeMatches(),
+    this.#parts = new Assembly(options, start, {
+      listener,
+      turnEnded: () => this.#onTurnEnded(),
+      failed: (error) => this.#fail(error),
       stopped: () => this.#stopped,
     });
+    this.#disk = new DiskWatch(timing.electionMs, observe);
+    this.#ticker = new Ticker(clock, defer, timing.heartbeatMs, (gapMs) =>
+      this.#parts.driver.act(() => this.#tick(gapMs)),
+    );
     this.#waits = new TurnWaits(clock);
   }
 
   get membership(): Membership {
-    return this.#applied.membership;
+    return this.#parts.decisions.applied.membership;
   }
 
   get office(): LeadershipNotice {
-    return this.#office.notice();
+    return this.#parts.office.notice();
   }
 
   /**
@@ -133,27 +76,27 @@ export class ActiveReplica<Output> {
     const alone = voters.length === 1 && voters[0] === this.self.id && votersOutgoing.length === 0;
     if (alone) this.#campaign();
     else if (founded && voters[0] === this.self.id) clock.after(2 * this.#timing.heartbeatMs, () => this.#campaign());
-    this.#driver.wake();
+    this.#parts.driver.wake();
   }
 
   /** @throws ProposeError, as a rejection */
   propose(command: Uint8Array): Promise<Applied<Output>> {
     if (this.#stopped) return Promise.reject(this.#stoppedError());
-    if (!this.#office.leads || this.#handingOver) return Promise.reject(this.#notLeader());
+    if (!this.#parts.office.leads || this.#handingOver) return Promise.reject(this.#parts.decisions.notLeader());
     const problem = this.#options.store.spaceProblem();
     if (problem !== undefined) return Promise.reject(new ProposeError('no-space', problem));
-    const answer = this.#proposals.add(command);
+    const answer = this.#parts.requests.command(command);
     // While a write is in flight its end brings the next turn, and with it one batch of all that came meanwhile.
-    if (!this.#driver.writer.busy) this.#driver.wake();
+    if (!this.#parts.driver.writer.busy) this.#parts.driver.wake();
     return answer;
   }
 
   /** @throws ProposeError, as a rejection */
   readBarrier(): Promise<LogIndex> {
     if (this.#stopped) return Promise.reject(this.#stoppedError());
-    if (this.#office.leader === noMember) return Promise.reject(this.#notLeader());
-    const answer = this.#reads.add();
-    this.#driver.wake();
+    if (this.#parts.office.leader === noMember) return Promise.reject(this.#parts.decisions.notLeader());
+    const answer = this.#parts.requests.read();
+    this.#parts.driver.wake();
     return answer;
   }
 
@@ -162,44 +105,44 @@ export class ActiveReplica<Output> {
     if (this.#stopped) return;
     this.#lastContactMs.set(message.from, this.#options.clock.now());
     if (message.kind === 'propose') {
-      this.#refused(message.from, 'proposals are not forwarded between members');
+      this.#parts.decisions.refused(message.from, 'proposals are not forwarded between members');
     } else if (message.kind === 'timeout-now' && this.#disk.hangs) {
-      this.#refused(message.from, 'this member does not take over while its disk hangs');
+      this.#parts.decisions.refused(message.from, 'this member does not take over while its disk hangs');
     } else {
-      this.#driver.receive(message);
+      this.#parts.driver.receive(message);
     }
   }
 
   receiveSnapshot(...[message, meta, chunks]: Parameters<SnapshotReceiver['receive']>): Promise<void> {
     if (this.#stopped) return Promise.reject(this.#stoppedError());
-    return this.#driver.receiver.receive(message, meta, chunks);
+    return this.#parts.driver.receiver.receive(message, meta, chunks);
   }
 
   unreachable(member: MemberId): void {
-    this.#driver.act(() => this.#raft.reportUnreachable(member));
-    this.#driver.wake();
+    this.#parts.driver.act(() => this.#parts.raft.reportUnreachable(member));
+    this.#parts.driver.wake();
   }
 
   /** Hands leadership to `to`, or to the voter that is furthest. Returns whom it asked; undefined if there is nobody to ask. */
   transferLeadership(to?: MemberId): MemberId | undefined {
-    const target = to ?? (this.#office.leads ? transferTarget(this.#raft.status(), new Set()) : undefined);
+    const target = to ?? (this.#parts.office.leads ? transferTarget(this.#parts.raft.status(), new Set()) : undefined);
     if (target === undefined || this.#stopped) return undefined;
-    this.#driver.act(() => this.#raft.transferLeadership(target));
-    this.#driver.wake();
+    this.#parts.driver.act(() => this.#parts.raft.transferLeadership(target));
+    this.#parts.driver.wake();
     return target;
   }
 
   get appliedIndex(): LogIndex {
-    return this.#applied.index;
+    return this.#parts.decisions.applied.index;
   }
 
   /** Resolves when what was applied up to `index` is stored, and all it needs to be known as committed. @throws ProposeError */
   async saved(index: LogIndex): Promise<void> {
-    const isSaved = () => this.#tail.persisted.index >= index;
+    const isSaved = () => this.#parts.tail.persisted.index >= index;
     for (let tries = 1; !isSaved(); tries++) {
       if (this.#stopped) throw this.#stoppedError();
       if (tries > savedTriesMax) throw new ProposeError('timeout', `the disk has not stored index ${index} in time`);
-      this.#driver.writer.flush();
+      this.#parts.driver.writer.flush();
       await this.#until(isSaved);
     }
   }
@@ -218,24 +161,24 @@ export class ActiveReplica<Output> {
    */
   changeMembership(change: MembershipChange): Promise<Membership> {
     if (this.#stopped) return Promise.reject(this.#stoppedError());
-    if (!this.#office.ready || this.#handingOver) return Promise.reject(this.#notLeader());
+    if (!this.#parts.office.ready || this.#handingOver) return Promise.reject(this.#parts.decisions.notLeader());
     const answers: Promise<Membership>[] = [];
-    this.#driver.act(() => answers.push(this.#changes.propose(change, this.membership, this.#raft)));
-    this.#driver.wake();
+    this.#parts.driver.act(() => answers.push(this.#parts.requests.change(change, this.membership)));
+    this.#parts.driver.wake();
     const [answer = Promise.reject(this.#stoppedError())] = answers;
     // A leader that is left alone by the change must know of it after a crash, too: the one that left can't tell it.
     return answer.then(async (membership) => {
-      await this.saved(this.#applied.index);
+      await this.saved(this.appliedIndex);
       return membership;
     });
   }
 
   status(): ReplicaStatus {
     return replicaStatus({
-      ...{ self: this.self, membership: this.membership, raft: this.#raft.status() },
-      ...{ applied: this.#applied.index, ready: this.#office.ready, writer: this.#driver.writer },
+      ...{ self: this.self, membership: this.membership, raft: this.#parts.raft.status() },
+      ...{ applied: this.appliedIndex, ready: this.#parts.office.ready, writer: this.#parts.driver.writer },
       ...{ lastContactMs: this.#lastContactMs, spaceProblem: this.#options.store.spaceProblem() },
-      ...{ snapshotsSent: this.#snapshotsSent, snapshotsInstalled: this.#snapshotsInstalled },
+      ...this.#parts.decisions.snapshots,
     });
   }
 
@@ -244,150 +187,49 @@ export class ActiveReplica<Output> {
    * answer, and stores what is applied. Each step waits an election timeout at most.
    */
   async stop({ transfer }: { readonly transfer: boolean }): Promise<void> {
-    if (transfer && this.#office.leads && !this.#stopped) {
+    if (transfer && this.#parts.office.leads && !this.#stopped) {
       this.#handingOver = true;
       // Calls that came here are handed on to the next leader, which has to be known for that.
-      const handedOver = (): boolean => !this.#office.leads && this.#office.leader !== noMember;
+      const handedOver = (): boolean => !this.#parts.office.leads && this.#parts.office.leader !== noMember;
       if (this.transferLeadership() !== undefined) await this.#until(handedOver);
-      await this.#until(() => this.#proposals.underWay === 0);
+      await this.#until(() => this.#parts.requests.underWay === 0);
     }
     if (this.#stopped) return;
     this.#ticker.stop();
-    this.#driver.writer.flush();
-    await this.#until(() => !this.#driver.writer.busy && !this.#upkeep.unsaved);
+    this.#parts.driver.writer.flush();
+    await this.#until(() => !this.#parts.driver.writer.busy && !this.#parts.upkeep.unsaved);
     this.#end(() => this.#stoppedError());
   }
 
   #campaign(): void {
-    if (this.#office.leader !== noMember) return;
-    this.#driver.act(() => this.#raft.campaign());
-    this.#driver.wake();
-  }
-
-  #driverHost(): RaftDriverHost {
-    return {
-      beforeReady: () => this.#beforeReady(),
-      leadership: (ready) => this.#onLeadership(ready),
-      apply: (entries) => this.#apply(entries),
-      readConfirmed: (request, index) => this.#onReadConfirmed(request, index),
-      takeApplied: (commit) => this.#applied.take(commit),
-      restore: (meta, from) => this.#restore(meta, from),
-      snapshotEnded: (result) => this.#onSnapshotEnded(result),
-      turnEnded: () => this.#onTurnEnded(),
-      refused: (from, reason) => this.#refused(from, reason),
-      failed: (error) => this.#fail(error),
-    };
+    if (this.#parts.office.leader !== noMember) return;
+    this.#parts.driver.act(() => this.#parts.raft.campaign());
+    this.#parts.driver.wake();
   }
 
   #tick(gapMs: number): void {
     const paused = gapMs > this.#timing.electionMs;
     if (paused) {
       this.#options.observe({ kind: 'paused', forMs: gapMs });
-      if (this.#office.leads) this.#listener.leadership(this.#office.notice(true));
+      if (this.#parts.office.leads) this.#listener.leadership(this.#parts.office.notice(true));
     }
-    const leads = this.#office.leads;
-    const { busySinceMs } = this.#driver.writer;
+    const leads = this.#parts.office.leads;
+    const { busySinceMs } = this.#parts.driver.writer;
     const now = this.#options.clock.now();
-    const target = this.#disk.check(now, busySinceMs, leads ? this.#raft.status() : undefined);
-    if (target !== undefined) this.#raft.transferLeadership(target);
+    const target = this.#disk.check(now, busySinceMs, leads ? this.#parts.raft.status() : undefined);
+    if (target !== undefined) this.#parts.raft.transferLeadership(target);
     // With a disk that hangs nobody campaigns: it could neither vote nor lead.
-    if (leads || !this.#disk.hangs) this.#raft.tick();
-    this.#reads.tick();
-    this.#driver.wake();
-  }
-
-  /** Commands that came while a write was in flight are proposed together: one batch, one message per peer. */
-  #beforeReady(): void {
-    this.#reads.run();
-    if (!this.#office.ready || this.#proposals.queued === 0 || this.#driver.writer.busy) return;
-    this.#proposals.proposeTo(this.#raft, Math.max(this.#applied.time, this.#time.now()));
-  }
-
-  #onLeadership(ready: Pick<Ready, 'softState' | 'hardState'>): void {
-    const { changed, lost } = this.#office.update(ready);
-    if (!changed) return;
-    if (lost !== undefined) this.#onOfficeLost(lost);
-    this.#reads.restart();
-    this.#listener.leadership(this.#office.notice());
-  }
-
-  /** What is queued was never proposed. What is under way may yet be committed by the next leader: it has a while. */
-  #onOfficeLost(term: Term): void {
-    this.#proposals.refuseQueued(() => this.#notLeader());
-    const unknown = 'leadership was lost on the way: the command may or may not come to be applied';
-    this.#options.clock.after(this.#timing.electionMs, () => this.#abandon(term, unknown));
-  }
-
-  #abandon(term: Term, reason: string): void {
-    this.#proposals.abandon(term, () => new ProposeError('unknown-outcome', reason));
-    this.#changes.abandon(term, () => new ProposeError('unknown-outcome', reason));
-  }
-
-  #apply(entries: readonly Entry[]): void {
-    this.#applied.apply(entries);
-    this.#reads.applied(this.#applied.index);
-  }
-
-  #onApplied(applied: Applied<Output>, entry: Entry): void {
-    this.#checkReady(entry.term);
-    this.#listener.applied(applied);
-    this.#proposals.applied(applied, entry);
-  }
-
-  #onPassed(entry: Entry): void {
-    this.#checkReady(entry.term);
-    this.#proposals.passed(entry);
-    this.#changes.passed(entry, this.membership);
-  }
-
-  #checkReady(term: Term): void {
-    if (!this.#office.applied(term)) return;
-    this.#time.beginOffice(this.#applied.time);
-    this.#listener.leadership(this.#office.notice());
-  }
-
-  #onMembership(membership: Membership): void {
-    this.#options.network.setMembership(this.self.id, membership);
-    this.#options.observe({ kind: 'membership', membership });
-  }
-
-  #onReadConfirmed(request: number, index: LogIndex): void {
-    this.#reads.confirmed(request, index);
-    this.#reads.applied(this.#applied.index);
-  }
-
-  async #restore(meta: AppliedMeta, from: MemberId): Promise<void> {
-    await this.#applied.restore(this.#options.store.records(), meta);
-    this.#snapshotsInstalled += 1;
-    const unknown = 'a snapshot replaced the log: the command may or may not have been applied';
-    this.#abandon(this.#office.term, unknown);
-    this.#options.network.setMembership(this.self.id, meta.membership);
-    this.#options.observe({ kind: 'snapshot-installed', index: meta.index, from });
-    this.#listener.restored(meta.index);
-    this.#reads.applied(meta.index);
-  }
-
-  #onSnapshotEnded({ to, index, error }: SendResult): void {
-    if (error === undefined) {
-      this.#snapshotsSent += 1;
-      this.#options.observe({ kind: 'snapshot-sent', to, index });
-    } else {
-      this.#options.observe({ kind: 'snapshot-failed', to, error });
-    }
+    if (leads || !this.#disk.hangs) this.#parts.raft.tick();
+    this.#parts.requests.tick();
+    this.#parts.driver.wake();
   }
 
   #onTurnEnded(): void {
-    this.#upkeep.run();
+    this.#parts.upkeep.run();
     this.#waits.check();
     const { members } = this.membership;
     if (members.length > 0 && !members.some(({ id }) => id === this.self.id))
       this.expelled(removedText(this.self.name));
-  }
-
-  /** On a leader: how far the members are that answer. */
-  #activeMatches(): readonly LogIndex[] {
-    if (!this.#office.leads) return [];
-    return [...this.#raft.status().progress.values()].filter(({ active }) => active).map(({ match }) => match);
   }
 
   /** Resolves when `condition` holds after a turn, when the member has stopped, or after an election timeout. */
@@ -411,24 +253,12 @@ export class ActiveReplica<Output> {
 
   /** Nothing leaves and nothing is written from here on; everyone who waits is told. */
   #end(error: () => ProposeError): void {
-    const { term } = this.#office;
+    const { term } = this.#parts.office;
     this.#stopped = true;
     this.#ticker.stop();
-    this.#driver.stop();
-    this.#proposals.refuseQueued(error);
-    const unknown = 'the member stopped: the command may or may not come to be applied';
-    this.#abandon(term, unknown);
-    this.#reads.stop(error);
+    this.#parts.driver.stop();
+    this.#parts.requests.end(term, error);
     this.#waits.check();
-  }
-
-  #refused(from: MemberId, reason: string): void {
-    this.#options.observe({ kind: 'message-refused', from, reason });
-  }
-
-  #notLeader(): ProposeError {
-    const leader = this.membership.members.find(({ id }) => id === this.#office.leader);
-    return notLeaderError(this.self.name, leader);
   }
 
   #stoppedError(): ProposeError {

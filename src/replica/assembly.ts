@@ -1,0 +1,70 @@
+/** The parts that a member at work consists of, put together on what is stored. */
+import type { LogIndex } from '#raft/entry.js';
+import { Raft } from '#raft/raft.js';
+import type { ActiveReplicaListener } from '#replica/active-replica-listener.js';
+import { Decisions } from '#replica/decisions.js';
+import type { LoadedLog } from '#replica/log-store.js';
+import { LogTail } from '#replica/log-tail.js';
+import { LogUpkeep } from '#replica/log-upkeep.js';
+import type { AppliedMeta, MemberInfo } from '#replica/membership.js';
+import { Office } from '#replica/office.js';
+import { RaftDriver } from '#replica/raft-driver.js';
+import { raftConfig } from '#replica/raft-settings.js';
+import type { ReplicaLimits, ReplicaOptions, ReplicaTiming } from '#replica/replica-options.js';
+import { Requests } from '#replica/requests.js';
+
+export type ActiveReplicaStart = {
+  readonly self: MemberInfo;
+  readonly log: Pick<LoadedLog, 'hardState' | 'entries' | 'compacted'>;
+  /** The stored state, already restored into the machine. */
+  readonly applied: AppliedMeta;
+  readonly timing: ReplicaTiming;
+  readonly limits: ReplicaLimits;
+};
+
+/** What the parts tell their owner, and ask it. */
+export type AssemblyHooks<Output> = {
+  readonly listener: ActiveReplicaListener<Output>;
+  readonly turnEnded: () => void;
+  readonly failed: (error: Error) => void;
+  readonly stopped: () => boolean;
+};
+
+export class Assembly<Output> {
+  readonly tail: LogTail;
+  readonly raft: Raft;
+  readonly office: Office;
+  readonly requests: Requests<Output>;
+  readonly decisions: Decisions<Output>;
+  readonly driver: RaftDriver;
+  readonly upkeep: LogUpkeep;
+
+  constructor(options: ReplicaOptions<Output>, start: ActiveReplicaStart, hooks: AssemblyHooks<Output>) {
+    const { store, network, clock, defer, random } = options;
+    const { self, applied, timing, limits } = start;
+    const { listener, turnEnded, failed, stopped } = hooks;
+    const { hardState, entries, compacted } = start.log;
+    this.tail = new LogTail({ hardState, entries, compacted, applied });
+    this.raft = new Raft(raftConfig({ id: self.id, applied: applied.index, timing, limits, random }), this.tail);
+    this.requests = new Requests({ raft: this.raft, clock, limits, electionMs: timing.electionMs });
+    this.office = new Office(self.id, hardState?.term);
+    this.decisions = new Decisions({
+      ...{ self, options, raft: this.raft, requests: this.requests, office: this.office, listener, start: applied },
+      ...{ writing: () => this.driver.writer.busy, turnEnded, failed },
+    });
+    this.driver = new RaftDriver({
+      ...{ self: self.id, raft: this.raft, tail: this.tail, store, network, clock, defer },
+      ...{ writes: limits.writes, snapshotSendsMax: limits.snapshotSendsMax, host: this.decisions },
+    });
+    this.upkeep = new LogUpkeep({
+      ...{ clock, limits, tail: this.tail, writer: this.driver.writer, applied: this.decisions.applied },
+      ...{ pinned: () => this.driver.sender.pinned, activeMatches: () => this.#activeMatches(), stopped },
+    });
+  }
+
+  /** On a leader: how far the members are that answer. */
+  #activeMatches(): readonly LogIndex[] {
+    if (!this.office.leads) return [];
+    return [...this.raft.status().progress.values()].filter(({ active }) => active).map(({ match }) => match);
+  }
+}

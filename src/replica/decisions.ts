@@ -1,0 +1,148 @@
+/**
+ * What the core decides, carried out: who leads, what is committed and thus applied, which reads are confirmed, which
+ * snapshot replaces the state. Whoever waits for it is answered, and listeners are told.
+ */
+import type { Entry, LogIndex, MemberId, Term } from '#raft/entry.js';
+import type { Raft } from '#raft/raft.js';
+import type { Ready } from '#raft/ready.js';
+import type { ActiveReplicaListener } from '#replica/active-replica-listener.js';
+import { AppliedState } from '#replica/applied-state.js';
+import type { AppliedMeta, MemberInfo, Membership } from '#replica/membership.js';
+import type { Office } from '#replica/office.js';
+import type { RaftDriverHost } from '#replica/raft-driver.js';
+import type { ReplicaOptions } from '#replica/replica-options.js';
+import { type Applied, notLeaderError, type ProposeError } from '#replica/replicated-log.js';
+import type { Requests } from '#replica/requests.js';
+import type { SendResult } from '#replica/snapshot-transfers.js';
+import type { AppliedChanges } from '#replica/storage-writer.js';
+
+export type DecisionsParts<Output> = {
+  readonly self: MemberInfo;
+  readonly options: ReplicaOptions<Output>;
+  readonly raft: Raft;
+  readonly requests: Requests<Output>;
+  readonly office: Office;
+  readonly listener: ActiveReplicaListener<Output>;
+  /** The stored state, already restored into the machine. */
+  readonly start: AppliedMeta;
+  /** Whether a storage write is in flight. */
+  readonly writing: () => boolean;
+  readonly turnEnded: () => void;
+  readonly failed: (error: Error) => void;
+};
+
+export class Decisions<Output> implements RaftDriverHost {
+  readonly applied: AppliedState<Output>;
+  readonly #parts: DecisionsParts<Output>;
+  #snapshotsSent = 0;
+  #snapshotsInstalled = 0;
+
+  constructor(parts: DecisionsParts<Output>) {
+    this.#parts = parts;
+    const host = {
+      applied: (done: Applied<Output>, entry: Entry) => this.#onApplied(done, entry),
+      passed: (entry: Entry) => this.#onPassed(entry),
+      reconfigure: parts.raft.applyConfChange.bind(parts.raft),
+      membershipChanged: (membership: Membership) => this.#onMembership(membership),
+    };
+    this.applied = new AppliedState(parts.options.machine, host, parts.start);
+  }
+
+  /** Snapshots sent to peers, and taken over from them. */
+  get snapshots(): { readonly snapshotsSent: number; readonly snapshotsInstalled: number } {
+    return { snapshotsSent: this.#snapshotsSent, snapshotsInstalled: this.#snapshotsInstalled };
+  }
+
+  /** Commands that came while a write was in flight are proposed together: one batch, one message per peer. */
+  beforeReady(): void {
+    const { requests, office, writing } = this.#parts;
+    requests.runReads();
+    if (office.ready && !writing()) requests.proposeQueued(this.applied.time);
+  }
+
+  leadership(ready: Pick<Ready, 'softState' | 'hardState'>): void {
+    const { requests, office, listener } = this.#parts;
+    const { changed, lost } = office.update(ready);
+    if (!changed) return;
+    if (lost !== undefined) requests.officeLost(lost, () => this.notLeader());
+    requests.leaderChanged();
+    listener.leadership(office.notice());
+  }
+
+  apply(entries: readonly Entry[]): void {
+    this.applied.apply(entries);
+    this.#parts.requests.appliedTo(this.applied.index);
+  }
+
+  takeApplied(commit: LogIndex): AppliedChanges | undefined {
+    return this.applied.take(commit);
+  }
+
+  readConfirmed(request: number, index: LogIndex): void {
+    this.#parts.requests.readConfirmed(request, index);
+    this.#parts.requests.appliedTo(this.applied.index);
+  }
+
+  async restore(meta: AppliedMeta, from: MemberId): Promise<void> {
+    const { self, options, requests, office, listener } = this.#parts;
+    await this.applied.restore(options.store.records(), meta);
+    this.#snapshotsInstalled += 1;
+    requests.abandon(office.term, 'a snapshot replaced the log: the command may or may not have been applied');
+    options.network.setMembership(self.id, meta.membership);
+    options.observe({ kind: 'snapshot-installed', index: meta.index, from });
+    listener.restored(meta.index);
+    requests.appliedTo(meta.index);
+  }
+
+  snapshotEnded({ to, index, error }: SendResult): void {
+    const { observe } = this.#parts.options;
+    if (error === undefined) {
+      this.#snapshotsSent += 1;
+      observe({ kind: 'snapshot-sent', to, index });
+    } else {
+      observe({ kind: 'snapshot-failed', to, error });
+    }
+  }
+
+  turnEnded(): void {
+    this.#parts.turnEnded();
+  }
+
+  refused(from: MemberId, reason: string): void {
+    this.#parts.options.observe({ kind: 'message-refused', from, reason });
+  }
+
+  failed(error: Error): void {
+    this.#parts.failed(error);
+  }
+
+  notLeader(): ProposeError {
+    const { self, office } = this.#parts;
+    const leader = this.applied.membership.members.find(({ id }) => id === office.leader);
+    return notLeaderError(self.name, leader);
+  }
+
+  #onApplied(applied: Applied<Output>, entry: Entry): void {
+    this.#checkReady(entry.term);
+    this.#parts.listener.applied(applied);
+    this.#parts.requests.applied(applied, entry);
+  }
+
+  #onPassed(entry: Entry): void {
+    this.#checkReady(entry.term);
+    this.#parts.requests.passed(entry, this.applied.membership);
+  }
+
+  #checkReady(term: Term): void {
+    const { requests, office, listener } = this.#parts;
+    if (!office.applied(term)) return;
+    requests.officeBegins(this.applied.time);
+    listener.leadership(office.notice());
+  }
+
+  #onMembership(membership: Membership): void {
+    const { self, options } = this.#parts;
+    options.network.setMembership(self.id, membership);
+    options.observe({ kind: 'membership', membership });
+  }
+}

@@ -1,0 +1,129 @@
+/**
+ * Everybody who waits for an answer of this member: for a command, a change of the membership, or a read point. What
+ * is asked goes to the core in batches, and each caller gets exactly one answer, also when leadership or the member ends.
+ */
+import type { Entry, LogIndex, Term } from '#raft/entry.js';
+import type { Raft } from '#raft/raft.js';
+import type { Clock } from '#replica/clock.js';
+import { ClusterTime } from '#replica/cluster-time.js';
+import type { Membership } from '#replica/membership.js';
+import type { MembershipChange } from '#replica/membership-change.js';
+import { MembershipChanges } from '#replica/membership-changes.js';
+import { Proposals } from '#replica/proposals.js';
+import { ReadBarriers, startRound } from '#replica/read-barriers.js';
+import type { ReplicaLimits } from '#replica/replica-options.js';
+import { type Applied, ProposeError } from '#replica/replicated-log.js';
+
+export type RequestsParts = {
+  readonly raft: Raft;
+  readonly clock: Clock;
+  readonly limits: Pick<ReplicaLimits, 'proposals' | 'reads'>;
+  /** How long what is under way may still be committed by the next leader, in ms. */
+  readonly electionMs: number;
+};
+
+export class Requests<Output> {
+  readonly #raft: Raft;
+  readonly #clock: Clock;
+  readonly #electionMs: number;
+  readonly #proposals: Proposals<Output>;
+  readonly #changes = new MembershipChanges();
+  readonly #reads: ReadBarriers;
+  readonly #time: ClusterTime;
+
+  constructor({ raft, clock, limits, electionMs }: RequestsParts) {
+    this.#raft = raft;
+    this.#clock = clock;
+    this.#electionMs = electionMs;
+    this.#proposals = new Proposals(limits.proposals);
+    this.#reads = new ReadBarriers(clock, limits.reads, (request) => startRound(raft, request));
+    this.#time = new ClusterTime(clock);
+  }
+
+  /** Commands proposed and not yet answered. */
+  get underWay(): number {
+    return this.#proposals.underWay;
+  }
+
+  /** @throws ProposeError, as a rejection */
+  command(command: Uint8Array): Promise<Applied<Output>> {
+    return this.#proposals.add(command);
+  }
+
+  /** @throws ProposeError, as a rejection */
+  read(): Promise<LogIndex> {
+    return this.#reads.add();
+  }
+
+  /** @throws ProposeError, MembershipRefusedError, as rejections */
+  change(change: MembershipChange, membership: Membership): Promise<Membership> {
+    return this.#changes.propose(change, membership, this.#raft);
+  }
+
+  /** Has the core take reads that wait. */
+  runReads(): void {
+    this.#reads.run();
+  }
+
+  /** Has a leader's core take the next batch of commands; `appliedTime` is the cluster time of the last one applied. */
+  proposeQueued(appliedTime: number): void {
+    if (this.#proposals.queued === 0) return;
+    this.#proposals.proposeTo(this.#raft, Math.max(appliedTime, this.#time.now()));
+  }
+
+  tick(): void {
+    this.#reads.tick();
+  }
+
+  /** This leader may serve from now on; `appliedTime` is the cluster time of what is applied. */
+  officeBegins(appliedTime: number): void {
+    this.#time.beginOffice(appliedTime);
+  }
+
+  /** What is queued was never proposed. What is under way may yet be committed by the next leader: it has a while. */
+  officeLost(term: Term, notLeader: () => ProposeError): void {
+    this.#proposals.refuseQueued(notLeader);
+    const unknown = 'leadership was lost on the way: the command may or may not come to be applied';
+    this.#clock.after(this.#electionMs, () => this.abandon(term, unknown));
+  }
+
+  /** Another leader, or none: a read that is under way may never be answered. */
+  leaderChanged(): void {
+    this.#reads.restart();
+  }
+
+  /** A command was applied. */
+  applied(applied: Applied<Output>, entry: Entry): void {
+    this.#proposals.applied(applied, entry);
+  }
+
+  /** An entry without a command was applied, and this is the membership now. */
+  passed(entry: Entry, membership: Membership): void {
+    this.#proposals.passed(entry);
+    this.#changes.passed(entry, membership);
+  }
+
+  /** The core's answer: the read may be served once `index` is applied. */
+  readConfirmed(request: number, index: LogIndex): void {
+    this.#reads.confirmed(request, index);
+  }
+
+  /** Everything up to `index` is applied. */
+  appliedTo(index: LogIndex): void {
+    this.#reads.applied(index);
+  }
+
+  /** Gives up on what was proposed in terms up to `term`: its outcome is unknown here. */
+  abandon(term: Term, reason: string): void {
+    const error = (): ProposeError => new ProposeError('unknown-outcome', reason);
+    this.#proposals.abandon(term, error);
+    this.#changes.abandon(term, error);
+  }
+
+  /** The member stops: what was proposed in `term` or before has an unknown outcome, the rest gets `error`. */
+  end(term: Term, error: () => ProposeError): void {
+    this.#proposals.refuseQueued(error);
+    this.abandon(term, 'the member stopped: the command may or may not come to be applied');
+    this.#reads.stop(error);
+  }
+}
