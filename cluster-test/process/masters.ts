@@ -141,10 +141,10 @@ export class Masters implements AsyncDisposable {
     });
   }
 
-  /** Starts a master again that has ended, with its own data. */
-  restart(master: MasterProcess): void {
+  /** Starts a master again that has ended, with its own data, and with these flags beside its own. */
+  restart(master: MasterProcess, flags: readonly string[] = []): void {
     if (master.child.running) throw new Error(`${master.name} still runs`);
-    master.child = new Child(master.args);
+    master.child = new Child([...master.args, ...flags]);
   }
 
   async [Symbol.asyncDispose](): Promise<void> {

@@ -10,7 +10,7 @@ import type { Plan } from '#ipam/plan.js';
 import { type Refusal, refuse } from '#ipam/result.js';
 
 export type Claim =
-  /** The holder itself: it keeps what it has, at the same epoch. */
+  /** The holder itself: it keeps what it has, at the same epoch unless that was carried over. */
   | { readonly kind: 'confirm'; readonly holder: AgentRecord }
   /** The holder's host, installed anew: the same addresses at a new epoch. */
   | { readonly kind: 'reinstall'; readonly holder: AgentRecord }
@@ -28,7 +28,9 @@ export function claimOf(plan: Plan, command: Register & CommandOrigin, time: num
   if (holder === undefined) return arrival(command, departed, time);
   if (holder.instanceId === instanceId) return confirmation(command, holder);
   const silent = judgedSilent(command.holders, holder);
-  if (silent && holder.reachable && holder.nodeIp === command.nodeIp) return { kind: 'reinstall', holder };
+  const sameNode = holder.reachable && holder.nodeIp === command.nodeIp;
+  // A holder that was carried over was not heard in this cluster: there is nobody to wait for.
+  if (sameNode && (silent || carriedOver(plan, holder))) return { kind: 'reinstall', holder };
   if (command.takeover) return { kind: 'takeover', holder };
   const advice = silent
     ? `it is silent, but on another node than ${formatIp(command.nodeIp)}: release it, or register with takeover for fresh subnets`
@@ -91,6 +93,11 @@ function arrival(command: Register, departed: DepartedRecord | undefined, time: 
   // Another host gets them back only if the last one said that it had let go of them: it might still be using them.
   const returning = sameInstance || departed.left || departed.nodeIp === command.nodeIp;
   return { kind: 'arrive', departed, returning };
+}
+
+/** Whether the lease is one of an earlier cluster, and its agent has not registered in this one (rule 12). */
+export function carriedOver({ meta }: Plan, { epoch }: AgentRecord): boolean {
+  return epoch === meta.adoptedAt;
 }
 
 /** Whether the proposer judged this very lease of the holder to be silent. */

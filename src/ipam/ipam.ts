@@ -230,18 +230,25 @@ function dispatch(plan: Plan, writer: PlanWriter, command: Command): Reply | Ref
     case 'unexclude':
       return unexclude(plan, writer, command);
     case 'begin-adoption':
-      return setAdoption(plan, writer, true);
+      return beginAdoption(writer);
     case 'end-adoption':
-      return setAdoption(plan, writer, false);
+      return endAdoption(plan, writer);
     default:
       return assertNever(command);
   }
 }
 
-function setAdoption(plan: Plan, writer: PlanWriter, adoption: boolean): Reply {
-  if (plan.meta.adoption === adoption) return done();
-  writer.setAdoption(adoption);
-  writer.note(adoption ? 'begin-adoption' : 'end-adoption', writer.origin.by, []);
+/** Also in one that is under way: a plan that was saved during adoption begins anew like any other. */
+function beginAdoption(writer: PlanWriter): Reply {
+  writer.beginAdoption();
+  writer.note('begin-adoption', writer.origin.by, []);
+  return done();
+}
+
+function endAdoption(plan: Plan, writer: PlanWriter): Reply {
+  if (!plan.meta.adoption) return done();
+  writer.endAdoption();
+  writer.note('end-adoption', writer.origin.by, []);
   return done();
 }
 

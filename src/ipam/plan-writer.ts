@@ -30,6 +30,7 @@ export class PlanWriter {
   readonly ledger: Ledger;
   private readonly happenings: Event[] = [];
   private adoption: boolean;
+  private adoptedAt: number;
 
   constructor(plan: Plan, position: Position, origin: CommandOrigin) {
     this.plan = plan;
@@ -37,6 +38,7 @@ export class PlanWriter {
     this.origin = origin;
     this.ledger = new Ledger(plan.hash);
     this.adoption = plan.meta.adoption;
+    this.adoptedAt = plan.meta.adoptedAt;
   }
 
   get time(): number {
@@ -179,16 +181,28 @@ export class PlanWriter {
     this.ledger.remove({ kind: 'exclusion', value: exclusion });
   }
 
+  /** From here on every lease is one of an earlier cluster, at an epoch that nobody was told (rule 12). */
+  beginAdoption(): void {
+    const { index } = this.position;
+    this.adoption = true;
+    this.adoptedAt = index;
+    for (const [, agent] of [...this.plan.agents.entries()]) {
+      const carried = { ...agent, epoch: index };
+      this.putAgent(agent, carried);
+      this.tellAgent(carried, false);
+    }
+  }
+
   /** Takes effect when the command ends. */
-  setAdoption(adoption: boolean): void {
-    this.adoption = adoption;
+  endAdoption(): void {
+    this.adoption = false;
   }
 
   /** Ends the command: what it changed has its index as revision. */
   close(): void {
     if (!this.changed) return;
     for (let forgotten = 0; forgotten < forgottenAtOnceMax; forgotten++) if (!this.forgetOldest()) break;
-    this.putMeta({ revision: this.position.index, adoption: this.adoption });
+    this.putMeta({ revision: this.position.index, adoption: this.adoption, adoptedAt: this.adoptedAt });
   }
 
   /** Forgets the agent that departed first if nothing of it rests any more. */

@@ -36,7 +36,7 @@ export class Plan {
   readonly hash = new RecordHash();
   readonly interning = new Interning();
   readonly history = new History();
-  meta: Meta = { revision: 0, adoption: false };
+  meta: Meta = { revision: 0, adoption: false, adoptedAt: 0 };
   settings: NetworkSettings | undefined;
   vtep: Space | undefined;
   readonly overlays = new Map<string, OverlayEntry>();

@@ -30,7 +30,12 @@ import { sublet } from '#proto/sublet.js';
 
 const store = sublet.store.v1;
 
-export type Meta = { readonly revision: number; readonly adoption: boolean };
+export type Meta = {
+  readonly revision: number;
+  readonly adoption: boolean;
+  /** Index at which the last adoption began; 0: never. A lease of this epoch is one of an earlier cluster. */
+  readonly adoptedAt: number;
+};
 
 /** A block that was held once and is not now; `overlay` undefined: a VTEP address. */
 export type Freed = { readonly overlay: string | undefined; readonly address: Ip; readonly until: number };
@@ -184,8 +189,8 @@ function recordOf(stored: sublet.store.v1.Record, interning: Interning): PlanRec
     case 'historyEntry':
       return { kind: 'history', value: entryOf(present(stored.historyEntry, kind)) };
     case 'meta': {
-      const { revision = 0, adoption = false } = present(stored.meta, kind);
-      return { kind, value: { revision: revision ?? 0, adoption: adoption ?? false } };
+      const { revision, adoption, adoptedAt } = present(stored.meta, kind);
+      return { kind, value: { revision: revision ?? 0, adoption: adoption ?? false, adoptedAt: adoptedAt ?? 0 } };
     }
     case 'settings':
       return { kind, value: settingsOf(stored.settings) };

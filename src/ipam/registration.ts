@@ -7,7 +7,7 @@ import type { Agent, NetworkConfig } from '#ipam/agent.js';
 import type { AgentRecord, Holding } from '#ipam/agent-record.js';
 import { viewAgent } from '#ipam/agent-view.js';
 import { type Allotment, allot } from '#ipam/allotment.js';
-import { type Claim, claimOf, describeHolder, formerInstances, judgedSilent } from '#ipam/claim.js';
+import { type Claim, carriedOver, claimOf, describeHolder, formerInstances, judgedSilent } from '#ipam/claim.js';
 import type { CommandOrigin, Register } from '#ipam/command.js';
 import { hostnameLengthMax, mtuMax, mtuMin, mtuMin6 } from '#ipam/limits.js';
 import { noNetwork } from '#ipam/network-change.js';
@@ -118,7 +118,7 @@ function recordOf(
     // Mostly the same text, which is then kept once.
     hostname: hostname === agentId ? agentId : hostname,
     networkConfig: plan.interning.networkConfig(command.networkConfig),
-    epoch: claim.kind === 'confirm' ? claim.holder.epoch : writer.position.index,
+    epoch: claim.kind === 'confirm' && !carriedOver(plan, claim.holder) ? claim.holder.epoch : writer.position.index,
     registeredAt: goesOn ? claim.holder.registeredAt : command.wallTime,
     vtepIp,
     holdings,

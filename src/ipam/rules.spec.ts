@@ -881,10 +881,63 @@ describe('rule 12, adoption: what agents still hold is honoured where free, and 
     assert.equal(subnetOf(plan.register('a', { held: held('44.128.0.9', '9.7.7.0/24') })), '9.0.0.0/24');
   });
 
-  it('is part of the state', () => {
+  it('ends every earlier epoch: whoever names one must register again, and gets one of this cluster', () => {
+    const plan = new PlanUnderTest({ reclaimMs: 60 * minute, quarantineMs: 15 * minute });
+    const before = plan.register('a');
+    const { events } = plan.run({ kind: 'begin-adoption' });
+    const began = plan.index;
+    assert.deepEqual(
+      events.map((event) => event.kind === 'agent-changed' && [event.agent.agentId, event.agent.epoch]),
+      [['a', began]],
+    );
+    const { agentId, epoch } = before;
+    for (const stale of [
+      { kind: 'leave', agentId, epoch },
+      { kind: 'expire', agentId, epoch },
+      { kind: 'report-status', agentId, epoch, overlays: [] },
+    ] as const) {
+      const { code, message } = plan.refused(stale);
+      assert.deepEqual([code, /its lease has epoch/.test(message)], ['aborted', true], message);
+    }
+    const again = plan.register('a', { sequence: 2, held: held('44.128.0.1', '9.0.0.0/24') });
+    assert.equal(again.epoch, plan.index);
+    assert.ok(again.epoch > began);
+    assert.deepEqual(
+      [subnetOf(again), again.vxlan, again.registeredAt],
+      ['9.0.0.0/24', before.vxlan, before.registeredAt],
+    );
+    // Once is enough: from here on it is a lease like any other.
+    assert.equal(plan.register('a', { sequence: 3 }).epoch, again.epoch);
+  });
+
+  it('lets the lease of an agent that never came back run out', () => {
+    const plan = new PlanUnderTest({ reclaimMs: 60 * minute, quarantineMs: 15 * minute });
+    const { agentId } = plan.register('a');
+    plan.run({ kind: 'begin-adoption' });
+    plan.run({ kind: 'expire', agentId, epoch: plan.agent('a').epoch });
+    assert.equal(plan.ipam.agentCount, 0);
+  });
+
+  it('does not make a host that was installed anew since wait for the one before', () => {
+    const plan = new PlanUnderTest();
+    plan.register('a');
+    const anew = { instance: 'a-2', held: held('44.128.0.1', '9.0.0.0/24') };
+    assert.equal(plan.refused(plan.request('a', anew)).code, 'already-exists');
+    plan.run({ kind: 'begin-adoption' });
+    assert.equal(plan.refused(plan.request('a', { ...anew, node: '10.0.0.9' })).code, 'already-exists');
+    assert.equal(subnetOf(plan.register('a', anew)), '9.0.0.0/24');
+    assert.equal(plan.refused(plan.request('a', { ...anew, instance: 'a-3' })).code, 'already-exists');
+  });
+
+  it('is part of the state, and begins anew with a plan that was saved while it lasted', () => {
     const plan = adopting();
+    const { epoch } = plan.register('a', { held: held('44.128.0.1', '9.0.0.0/24') });
     assert.equal(plan.restored().adoption, true);
     const { result } = plan.run({ kind: 'begin-adoption' });
-    assert.deepEqual(result, { kind: 'done', revision: 2, changed: false });
+    assert.deepEqual(result, { kind: 'done', revision: plan.index, changed: true });
+    assert.equal(plan.refused({ kind: 'leave', agentId: parseAgentId('a'), epoch }).code, 'aborted');
+    assert.equal(plan.restored().hash(), plan.ipam.hash());
+    const again = plan.register('a', { sequence: 2 });
+    assert.equal(again.epoch, plan.index);
   });
 });

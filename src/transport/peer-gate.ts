@@ -53,7 +53,8 @@ export function admit(
   }
   if (clusterId !== membership.clusterId) {
     const clusters = `this is a member of cluster ${membership.clusterId}, the caller is of cluster ${clusterId}`;
-    throw new Refusal(status.FAILED_PRECONDITION, clusters);
+    const way = `to join this one, empty its data directory, start it with --cluster-id ${membership.clusterId} --join, and add it with \`sublet members add\``;
+    throw new Refusal(status.FAILED_PRECONDITION, `${clusters}: ${way}`);
   }
   if (toId !== self.id) {
     throw new Refusal(status.FAILED_PRECONDITION, `this is member ${self.id} (${self.name}), not member ${toId}`);
