@@ -1,5 +1,10 @@
 import assert from 'node:assert/strict';
+import { type MemberId, memberId } from '#raft/entry.js';
 import type { BootstrapProblem } from '#replica/bootstrap-problem.js';
+import { type Founded, Founding } from '#replica/founding.js';
+import type { MemberInfo, Membership } from '#replica/membership.js';
+import type { MemberHello } from '#replica/peer-network.js';
+import { noMembership } from '#replica/replica-status.js';
 import { TestCluster, type TestMember } from '#replica/testing/test-cluster.js';
 
 function problems({ events }: TestMember): BootstrapProblem[] {
@@ -226,4 +231,51 @@ describe('founding a cluster', () => {
     await assert.rejects(start({ clusterId: 'z' }), /store belongs to cluster test, but the configured cluster is z/);
     await start({});
   });
+});
+
+describe('finding a place among members that differ', () => {
+  const ownStore = 'd'.repeat(32);
+
+  function membership(given: number, members: readonly (readonly [id: number, name: string, storeId: string])[]) {
+    const known = members.map(
+      ([id, name, storeId]): MemberInfo => ({ id: memberId(id), name, peer: `${name}:7071`, storeId }),
+    );
+    return { ...noMembership('test'), members: known, nextMemberId: memberId(given + 1) };
+  }
+
+  /** What d finds when a and b answer with these, after a round; it gives up then. */
+  async function found(answers: Readonly<Record<'a' | 'b', Membership>>): Promise<MemberId | string | undefined> {
+    let told: BootstrapProblem | undefined;
+    const hello = async (peer: string): Promise<MemberHello> => {
+      const name = peer === 'a:7071' ? 'a' : 'b';
+      const common = { clusterId: 'test', storeId: '', bootstrapped: true, commandKinds: [], founders: [], seen: [] };
+      return { ...common, name, membership: answers[name] };
+    };
+    const founding: Founding = new Founding({
+      ...{ name: 'd', clusterId: 'test', founders: [], join: ['a:7071', 'b:7071'], storeId: ownStore, hello },
+      clock: { now: () => 0, after: () => () => {} },
+      problem: (problem) => {
+        told = problem;
+        founding.stop();
+      },
+    });
+    const place: Founded | undefined = await founding.run();
+    return place?.memberId ?? told?.code;
+  }
+
+  const [a, b] = [[1, 'a', 'a'] as const, [2, 'b', 'b'] as const];
+  const d = (id: number, storeId = ownStore) => [id, 'd', storeId] as const;
+  const cases = [
+    ['one has not heard of it yet', membership(3, [a, b]), membership(4, [b, d(4)]), 4],
+    ['one knows only the store that it had before', membership(4, [a, b, d(3, 'old')]), membership(5, [b, d(5)]), 5],
+    ['one has not heard that it was removed', membership(4, [a, b, d(4)]), membership(4, [a, b]), 'not-a-member'],
+    ['one has not heard that it was added again', membership(4, [a, b, d(4)]), membership(6, [b, d(6)]), 6],
+    ['one has not heard of its next store', membership(4, [a, b, d(4)]), membership(5, [a, b, d(5, 'new')]), 'wiped'],
+  ] as const;
+  for (const [what, older, newer, place] of cases) {
+    it(`goes by the newest: ${what}`, async () => {
+      assert.equal(await found({ a: older, b: newer }), place);
+      assert.equal(await found({ a: newer, b: older }), place);
+    });
+  }
 });

@@ -96,12 +96,7 @@ export class Founding {
       const found = this.#identityProblem(founder, peer);
       if (found !== undefined) return { problem: found };
     }
-    const places = answered.flatMap(({ founder, hello: peer }) =>
-      peer.membership === undefined ? [] : [this.#place(founder, peer.membership)],
-    );
-    const refusal = places.find((place) => 'problem' in place);
-    const [place] = places;
-    if (refusal !== undefined) return refusal;
+    const place = this.#newestPlace(answered);
     if (place !== undefined) return place;
     if (join.length > 0) return this.#nothingToJoin(answered, answers);
     return this.#agree(answered, answers.flatMap((answer) => ('problem' in answer ? [answer.problem] : []))[0]);
@@ -143,6 +138,20 @@ export class Founding {
       name,
       firstState(clusterId, founders, new Map(stores.map((one) => [one.name, one.storeId]))),
     );
+  }
+
+  /**
+   * By the newest membership that anybody answers with: a member that was removed may still run, and does not know of
+   * those who came after. Ids are given in order and never twice, so whoever has given more of them is newer. Among those
+   * who have given equally many, the one that does not know this member has seen it removed.
+   */
+  #newestPlace(answered: readonly Answer[]): Round | undefined {
+    const known = answered.flatMap(({ founder, hello: { membership } }) =>
+      membership === undefined ? [] : [{ given: membership.nextMemberId, place: this.#place(founder, membership) }],
+    );
+    const most = Math.max(...known.map(({ given }) => given));
+    const newest = known.flatMap(({ given, place }) => (given === most ? [place] : []));
+    return newest.find((place) => 'problem' in place) ?? newest[0];
   }
 
   /** The place that an existing cluster has for this member. */
