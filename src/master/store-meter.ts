@@ -2,7 +2,15 @@
 import { readdir, stat } from 'node:fs/promises';
 import { join } from 'node:path';
 import type { LogIndex, MemberId } from '#raft/entry.js';
-import type { LoadedLog, LogStore, LogWrite, SnapshotSink, SnapshotSource, StoreIdentity } from '#replica/log-store.js';
+import type {
+  LoadedLog,
+  LogStore,
+  LogWrite,
+  SnapshotSink,
+  SnapshotSource,
+  StoreError,
+  StoreIdentity,
+} from '#replica/log-store.js';
 import type { AppliedMeta } from '#replica/membership.js';
 import type { StateRecord } from '#replica/state-machine.js';
 
@@ -40,6 +48,10 @@ export class StoreMeter implements LogStore {
     } finally {
       this.onWrite(performance.now() - begin);
     }
+  }
+
+  onFailure(failed: (error: StoreError) => void): void {
+    this.#store.onFailure(failed);
   }
 
   bootstrap(memberId: MemberId, meta: AppliedMeta): Promise<void> {

@@ -69,7 +69,7 @@ export class ActiveReplica<Output> {
    * connected, the first of the founders of a cluster that begins now: there is no leader to wait for.
    */
   start({ founded }: { readonly founded: boolean }): void {
-    const { network, clock } = this.#options;
+    const { network, clock, store } = this.#options;
     network.setMembership(this.self.id, this.membership);
     this.#ticker.start();
     const { voters, votersOutgoing } = this.membership.confState;
@@ -77,6 +77,8 @@ export class ActiveReplica<Output> {
     if (alone) this.#campaign();
     else if (founded && voters[0] === this.self.id) clock.after(2 * this.#timing.heartbeatMs, () => this.#campaign());
     this.#parts.driver.wake();
+    // Not every write is the writer's: a snapshot that comes in is written for its sender, who can't end this member.
+    store.onFailure((error) => this.#fail(error));
   }
 
   /** @throws ProposeError, as a rejection */

@@ -174,6 +174,24 @@ describe('catching up', () => {
     sameText(cluster);
   });
 
+  it('ends a newcomer whose disk fails while a snapshot comes in: it would write nothing else', async () => {
+    const cluster = await TestCluster.start({ limits });
+    const leader = await cluster.leader();
+    await fill(cluster, 400);
+    const newcomer = cluster.add('d');
+    const { name, peer, disk } = newcomer;
+    disk.failsStaging = true;
+    cluster.boot(newcomer);
+    const change = { kind: 'add-learner', name, peer, storeId: disk.storeId } as const;
+    await cluster.time.until(leader.replica.changeMembership(change), 5000);
+    const ended = () => newcomer.events.some(({ kind }) => kind === 'fatal');
+    await cluster.time.runUntil(ended, 10_000, 'its end');
+    disk.failsStaging = false;
+    cluster.restart(newcomer);
+    await cluster.converged();
+    sameText(cluster);
+  });
+
   it('closes what it read a snapshot from, whatever became of it', async () => {
     const cluster = await TestCluster.start({ limits });
     const away = cluster.follower();

@@ -62,6 +62,12 @@ export interface LogStore {
   readonly identity: StoreIdentity;
   readonly loaded: LoadedLog;
   /**
+   * Has `failed` called once, when the store is poisoned, whatever it was doing: also for work that nobody waits for
+   * (deleting, the identity file) or whose asker is somebody else (a snapshot being received). The member has to end
+   * then. At once if it is poisoned already. One listener, the last one given.
+   */
+  onFailure(failed: (error: StoreError) => void): void;
+  /**
    * First life of a member: applied state without records, and identity, in one synced batch. With an index above 0
    * (a founder) it also stores the hard state { term, no vote, commit = index } of `meta`; index 0 is a member that
    * joins, whose configuration is empty while `members` says whom to talk to. `loaded` does not change.

@@ -153,6 +153,31 @@ describe('log store', () => {
     await assert.rejects(store.write({ entries: entries(4, 4) }), /update the identity file/);
   });
 
+  it('tells of its first failure once, whatever it was doing and whoever asked for it', async () => {
+    const clock = new HandClock();
+    const failures: readonly (readonly [what: string, fail: (store: LogStore) => Promise<unknown>])[] = [
+      ['stage a snapshot', (store) => store.stageSnapshot(meta(40))],
+      ['write', (store) => store.write({ entries: entries(4, 4) })],
+      ['update the identity file', async () => clock.turn(1000)],
+    ];
+    for (const [what, fail] of failures) {
+      const disk = new MemoryDisk();
+      const store = await bootstrapped(disk, clock);
+      await store.write({ entries: entries(1, 3) });
+      const told: StoreError[] = [];
+      store.onFailure((error) => told.push(error));
+      assert.equal(told.length, 0, what);
+      disk.crashAt(disk.steps.length, 'lost');
+      await fail(store).catch((error: unknown) => assert(error instanceof StoreError));
+      await eventually('it is told', () => told.length > 0);
+      assert.match(told[0]?.message ?? '', new RegExp(`could not ${what}: `));
+      await assert.rejects(store.write({}), { code: 'poisoned' });
+      assert.equal(told.length, 1, what);
+      store.onFailure((error) => told.push(error));
+      assert.equal(told[1], told[0], 'who comes late is told at once');
+    }
+  });
+
   it('deletes what is out of use in steps of bounded size', async () => {
     const disk = new MemoryDisk();
     const clock = new HandClock();

@@ -100,6 +100,7 @@ class KeyValueLogStore implements LogStore {
   readonly #sources = new Set<StoredSnapshot>();
   #content: StoreContent;
   #failure: StoreError | undefined;
+  #onFailure: (error: StoreError) => void = () => {};
   #closed = false;
   #cancelTick: (() => void) | undefined;
   #ticking: Promise<void> = Promise.resolve();
@@ -149,6 +150,11 @@ class KeyValueLogStore implements LogStore {
   get identity(): StoreIdentity {
     const { storeId, clusterId, memberId } = this.#slots.identity;
     return { storeId, clusterId, memberId };
+  }
+
+  onFailure(failed: (error: StoreError) => void): void {
+    this.#onFailure = failed;
+    if (this.#failure !== undefined) failed(this.#failure);
   }
 
   bootstrap(memberId: MemberId, meta: AppliedMeta): Promise<void> {
@@ -318,7 +324,9 @@ class KeyValueLogStore implements LogStore {
 
   #poison(action: string, error: unknown): StoreError {
     const failure = storeError(this.#disk.place, action, error);
+    const first = this.#failure === undefined;
     this.#failure ??= failure;
+    if (first) this.#onFailure(failure);
     return failure;
   }
 

@@ -49,6 +49,8 @@ export class MemoryDisk {
   };
   /** Decides about each write. */
   fate: (write: LogWrite) => WriteFate = () => ({ kind: 'ok', afterMs: 1 });
+  /** Staging a chunk of a snapshot fails while it is set. */
+  failsStaging = false;
   spaceProblem: string | undefined;
   /** Every write that became durable, in order. */
   readonly writes: LogWrite[] = [];
@@ -74,7 +76,8 @@ export class MemoryLogStore implements LogStore {
   readonly #disk: MemoryDisk;
   readonly #after: (delayMs: number, run: () => void) => void;
   readonly #staged = new Map<StagedSnapshot, Records>();
-  #poisoned = false;
+  #failure: StoreError | undefined;
+  #onFailure: (error: StoreError) => void = () => {};
   #inFlight = false;
   openSnapshots = 0;
 
@@ -85,6 +88,11 @@ export class MemoryLogStore implements LogStore {
     this.#after = after;
     this.identity = { storeId, clusterId, memberId };
     this.loaded = content;
+  }
+
+  onFailure(failed: (error: StoreError) => void): void {
+    this.#onFailure = failed;
+    if (this.#failure !== undefined) failed(this.#failure);
   }
 
   async bootstrap(memberId: MemberId, meta: AppliedMeta): Promise<void> {
@@ -141,8 +149,10 @@ export class MemoryLogStore implements LogStore {
     const staged: StagedSnapshot = { meta };
     return Promise.resolve({
       append: async (batch: readonly StateRecord[]) => {
+        if (this.#failure !== undefined) throw poisoned();
         for (const record of batch) records.set(keyText(record.key), record);
         await new Promise<void>((resolve) => this.#after(1, resolve));
+        if (this.#disk.failsStaging) throw this.#poison();
       },
       finish: () => {
         this.#staged.set(staged, records);
@@ -164,7 +174,7 @@ export class MemoryLogStore implements LogStore {
   }
 
   #sync(write: LogWrite, store: () => void): Promise<void> {
-    if (this.#poisoned) return Promise.reject(new StoreError('poisoned', 'an earlier write failed'));
+    if (this.#failure !== undefined) return Promise.reject(poisoned());
     invariant(!this.#inFlight, () => 'a write was started while another was in flight');
     this.#inFlight = true;
     const fate = this.#disk.fate(write);
@@ -183,13 +193,23 @@ export class MemoryLogStore implements LogStore {
           return;
         case 'fail':
           this.#after(fate.afterMs, () => {
-            this.#poisoned = true;
             if (fate.stored) store();
-            reject(new StoreError('io', 'the disk failed'));
+            reject(this.#poison());
           });
       }
     });
   }
+
+  #poison(): StoreError {
+    const failure = new StoreError('io', 'the disk failed');
+    this.#failure ??= failure;
+    this.#onFailure(failure);
+    return failure;
+  }
+}
+
+function poisoned(): StoreError {
+  return new StoreError('poisoned', 'an earlier write failed');
 }
 
 function written(content: Content, write: LogWrite, staged: ReadonlyMap<StagedSnapshot, Records>): Content {
