@@ -77,6 +77,6 @@ function viewProblem(plan: Plan, { overlay, family, reason }: StoredProblem): Ov
   const message =
     reason === 'exhausted'
       ? `${where} has no free ${piece}: all are held, reserved, excluded or in quarantine`
-      : `${where} lets no fresh ${piece} during adoption: an operator must end it first`;
+      : `${where} lets no fresh ${piece} during adoption: wait until an operator ends it with \`sublet adoption end\``;
   return { overlay, family, reason, message };
 }

@@ -73,7 +73,8 @@ function allotVtep(sources: Sources): Ipv4 | Refusal {
   if (address !== undefined) return address;
   const action = `register agent_id "${command.agentId}"`;
   if (plan.meta.adoption) {
-    const state = 'the plan is in adoption: only what an agent still holds is let, until an operator ends it';
+    const state =
+      'the plan is in adoption: only what an agent still holds is let; wait until an operator ends it with `sublet adoption end`';
     return refuse('failed-precondition', 'held', `${action}: ${state}`);
   }
   const state = `${describeSpace(space)} has no free address: all ${space.pool.usage(time).total} are taken`;

@@ -8,6 +8,7 @@ import type { Ip } from '#address/ip.js';
 import type { Agent } from '#ipam/agent.js';
 import { viewAgent } from '#ipam/agent-view.js';
 import type { RecordChange } from '#ipam/change.js';
+import { carriedOver } from '#ipam/claim.js';
 import type { Command, Register } from '#ipam/command.js';
 import { expire, leave, release } from '#ipam/departure.js';
 import { type Disagreements, disagreementsWith } from '#ipam/disagreement.js';
@@ -148,6 +149,20 @@ export class Ipam {
   /** Every lease, by ascending agent id. Don't apply commands meanwhile. */
   *leases(): Generator<Lease, void, undefined> {
     for (const [, record] of this.plan.agents.entries()) yield record;
+  }
+
+  /** In adoption: whose lease was carried over and who has not come back yet, the first `limit` by ascending id. */
+  awaited(limit: number): { readonly count: number; readonly first: readonly AgentId[] } {
+    const first: AgentId[] = [];
+    let count = 0;
+    if (this.adoption) {
+      for (const [agentId, record] of this.plan.agents.entries()) {
+        if (!carriedOver(this.plan, record)) continue;
+        if (count < limit) first.push(agentId);
+        count += 1;
+      }
+    }
+    return { count, first };
   }
 
   /** The leases that this registration depends on: to be judged live or silent. At most two. */

@@ -890,6 +890,8 @@ describe('rule 12, adoption: what agents still hold is honoured where free, and 
       events.map((event) => event.kind === 'agent-changed' && [event.agent.agentId, event.agent.epoch]),
       [['a', began]],
     );
+    assert.deepEqual(plan.ipam.awaited(10), { count: 1, first: [before.agentId] });
+    assert.deepEqual(plan.ipam.awaited(0), { count: 1, first: [] });
     const { agentId, epoch } = before;
     for (const stale of [
       { kind: 'leave', agentId, epoch },
@@ -901,6 +903,7 @@ describe('rule 12, adoption: what agents still hold is honoured where free, and 
     }
     const again = plan.register('a', { sequence: 2, held: held('44.128.0.1', '9.0.0.0/24') });
     assert.equal(again.epoch, plan.index);
+    assert.deepEqual(plan.ipam.awaited(10), { count: 0, first: [] });
     assert.ok(again.epoch > began);
     assert.deepEqual(
       [subnetOf(again), again.vxlan, again.registeredAt],

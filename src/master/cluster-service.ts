@@ -34,6 +34,8 @@ export type ClusterServiceOptions = {
 };
 
 const silentMax = 100;
+/** So many of those that have not come back in an adoption are named. */
+const awaitedMax = 100;
 /** How long the leader may take to say who is live before the answer goes out without, in ms. */
 const leaderAccountMs = 500;
 
@@ -62,6 +64,8 @@ async function getStatus(
   // A master that asks another one wants its own account, not a third one's.
   const account = forwarded ? ownAccount(options) : ((await leaderAccount(options)) ?? ownAccount(options));
   const status = options.log.status();
+  const { ipam } = options.plan;
+  const awaited = ipam.awaited(awaitedMax);
   return {
     clusterId: options.clusterId,
     name: status.self.name,
@@ -74,7 +78,9 @@ async function getStatus(
     ...account,
     warnings: options.warnings().map(({ message, remedy }) => ({ message, remedy })),
     version: options.version,
-    adoption: options.plan.ipam.adoption,
+    adoption: ipam.adoption,
+    awaited: awaited.count,
+    awaitedAgents: [...awaited.first],
   };
 }
 

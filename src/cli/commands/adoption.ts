@@ -21,18 +21,22 @@ export const define: Define = (command, terminal) => {
   end(command, terminal);
 };
 
-function describe({ adoption, agents }: sublet.v1.GetStatusResponse): string {
+function describe({ adoption, agents, awaited, awaitedAgents }: sublet.v1.GetStatusResponse): string {
   if (!adoption) return 'Off: agents get fresh blocks.\n';
-  const { total = 0, silent = 0 } = agents ?? {};
+  const { total = 0 } = agents ?? {};
+  const more = awaited - awaitedAgents.length;
+  const missing = [...awaitedAgents, ...(more > 0 ? [`… and ${count(more)} more`] : [])];
   return (
-    `On: only what agents still hold is let. ${count(total)} agents are on record, ${count(silent)} of them silent.\n` +
-    'When those that still run are back: sublet adoption end\n'
+    'On: only what agents still hold is let.\n' +
+    `${count(total)} agents are on record, ${count(awaited)} of them have not come back yet${awaited > 0 ? ':' : '.'}\n` +
+    missing.map((agentId) => `  ${agentId}\n`).join('') +
+    'When all that still run are back, let again: sublet adoption end\n'
   );
 }
 
 function end(group: Command, terminal: Terminal): void {
   const command = writes(group.command('end').summary('let fresh blocks again')).description(
-    'Ends the adoption. From here on a block that nobody has claimed may be let to anybody: look at `sublet agents --silent` first, and wait for hosts that are still down.',
+    'Ends the adoption. From here on a block that nobody has claimed may be let to anybody: look at `sublet adoption` first, and wait for hosts that are still down.',
   );
   examples(command, ['sublet adoption end', 'once those that still run are back']);
   command.action(({ expectedRevision = 0 }: { expectedRevision?: number }) =>

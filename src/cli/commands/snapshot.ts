@@ -180,7 +180,7 @@ function next({ index, agents }: RebirthReport, { name, clusterId }: Reborn, dat
     `The new cluster is ${clusterId}: one master, ${name}, at log index ${index}, in adoption, with ${count(agents)} agents on record.`,
     'Next:',
     `  sublet master --name ${name} --cluster-id ${clusterId} --data-dir ${dataDir} …`,
-    '  sublet agents --silent      who has not come back yet',
+    '  sublet adoption             who has not come back yet',
     '  sublet adoption end         once those that still run are back',
     '',
   ].join('\n');

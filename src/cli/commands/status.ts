@@ -44,12 +44,15 @@ function facts(status: Status): readonly (readonly [string, Cell])[] {
     ['term', String(status.term)],
     ['revision', `${status.appliedIndex}${behind > 0 ? ` (${count(behind)} behind what is committed)` : ''}`],
     ['agents', status.leader === '' ? count(total) : `${count(total)}: ${count(live)} live, ${count(silent)} silent`],
-    ...(status.adoption ? [['adoption', adoption] as const] : []),
+    ...(status.adoption ? [['adoption', adoption(status)] as const] : []),
     ['answered by', `${status.name}, version ${status.version}`],
   ];
 }
 
-const adoption: Cell = { text: 'on: only what agents still hold is let, until an operator ends it', style: 'yellow' };
+function adoption({ awaited }: Status): Cell {
+  const missing = awaited === 0 ? 'all on record are back' : `${count(awaited)} on record not back yet`;
+  return { text: `on, until \`sublet adoption end\`: ${missing}`, style: 'yellow' };
+}
 
 function members({ members, leader }: Status, terminal: Terminal): string {
   const apiKnown = members.some(({ api }) => api);
