@@ -1,21 +1,12 @@
 /** What the benchmarks let: an overlay of a /8 in /24s, VTEPs from a /12, and agents to ask for them. */
-import { mkdtempSync, writeFileSync } from 'node:fs';
-import { tmpdir } from 'node:os';
-import { join } from 'node:path';
 import { MasterClient } from '#api/master-client.js';
 import { agentService } from '#api/services.js';
+import { fixture } from '#cluster-test/process/fixture.js';
 import type { sublet } from '#proto/sublet.js';
 
-/** Writes a master's configuration into a new temporary folder, for use with `--config`. */
+/** A master's configuration, for use with `--config`. */
 export function benchConfig(): string {
-  const file = join(mkdtempSync(join(tmpdir(), 'sublet-bench-')), 'master.json');
-  const network = {
-    vtep_subnet: '44.128.0.0/12',
-    vtep_mac_oui: '70:B3:D5:00:00:00',
-    overlays: [{ name: 'bench', subnet: '9.0.0.0/8', prefix: 24 }],
-  };
-  writeFileSync(file, JSON.stringify({ network }));
-  return file;
+  return fixture('bench-master.json');
 }
 
 /** The request of agent number 0 … 2^20 − 1, each with an id and a node address of its own. */

@@ -61,6 +61,7 @@ export class Agent {
 
   constructor(options: AgentOptions) {
     this.#options = options;
+    const agents = () => this.#agents;
     const { api, clock, bootClock, random, newInstanceId, log, store, agentId } = options;
     const cached = this.#ownCache();
     this.#lease = cached?.lease;
@@ -68,18 +69,18 @@ export class Agent {
     this.table = new PeerTable(agentId, store.peers);
     this.term = new LeaseTerm({ clock, bootClock, record: cached?.term, changed: () => this.#onTerm() });
     this.registration = new Registration({
-      ...{ api, clock, bootClock, random, newInstanceId, log, store },
+      ...{ api, clock, bootClock, random, agents, newInstanceId, log, store },
       compose: () => this.#compose(),
       granted: (grant) => this.#onGranted(grant),
       refused: (error) => this.#onRefused(error),
     });
     this.keepAlive = new KeepAlive({
-      ...{ api, clock, bootClock, random },
+      ...{ api, clock, bootClock, random, agents },
       answered: (response, sentAtMs) => this.#onKeptAlive(response, sentAtMs),
       fenced: (error) => this.#onFenced(error),
     });
     this.watch = new PeerWatch({
-      ...{ api, clock, random, log, table: this.table },
+      ...{ api, clock, random, agents, log, table: this.table },
       changed: (change) => this.#onTable(change),
     });
     this.#peerCache = new PeerCache({ clock, log, store, table: this.table });
@@ -107,6 +108,11 @@ export class Agent {
     return network !== undefined && clusterId === lease.clusterId && revision >= lease.revision
       ? network
       : lease.network;
+  }
+
+  /** How many agents there are, this one too; undefined: not known yet. */
+  get #agents(): number | undefined {
+    return this.table.network === undefined ? undefined : this.table.size + 1;
   }
 
   /** What is wrong in the agent itself, for the status. */

@@ -2,7 +2,7 @@
  * Keeps the agent live at the masters: one message at a time on a stream, the next when the answer says so. A stream
  * that ends or does not answer is opened anew at the next master, after a random wait.
  */
-import { type Backoff, backoffMs } from '#agent/backoff.js';
+import { awayBackoff, type Backoff, backoffMs } from '#agent/backoff.js';
 import type { BootClock } from '#agent/boot-clock.js';
 import {
   type KeepAliveRequest,
@@ -15,8 +15,8 @@ import type { Clock } from '#replica/clock.js';
 
 /** An answer waits for a round of the masters, one per second; beyond this the master is given up. */
 export const answerTimeoutMs = 8_000;
-/** Agents count as live for 30 s: after a lost master there is time for several tries. */
-const reopenBackoff: Backoff = { baseMs: 500, capMs: 8_000 };
+/** For masters that have more to do than they can: agents count as live for 30 s, so there is time for several tries. */
+const strainedBackoff: Backoff = { baseMs: 500, capMs: 8_000 };
 /** Whatever a master says, the next message is sent within these bounds. */
 const nextMs = { min: 100, max: 5 * 60_000 };
 
@@ -25,6 +25,8 @@ export type KeepAliveOptions = {
   readonly clock: Clock;
   readonly bootClock: BootClock;
   readonly random: () => number;
+  /** How many agents there are, as far as is known. */
+  readonly agents: () => number | undefined;
   /** `sentAtMs` of the boot clock is when the answered message was sent. */
   readonly answered: (response: KeepAliveResponse, sentAtMs: number) => void;
   /** The masters know no lease of this epoch any more. Nothing more is sent until `start`. */
@@ -40,8 +42,9 @@ export class KeepAlive {
   #stream: KeepAliveStream | undefined;
   #sentAtMs: number | undefined;
   #cancelTimer: () => void = () => {};
-  /** Failures since the last answer. */
-  #failedInRow = 0;
+  /** Failures since the last answer: of masters that were not there or had no leader, and of those that were strained. */
+  #awayInRow = 0;
+  #strainedInRow = 0;
   #answered = 0;
   #failures = 0;
   #lastError = '';
@@ -57,7 +60,7 @@ export class KeepAlive {
   /** Sends for this lease from now on, at once. */
   start(request: KeepAliveRequest): void {
     this.#request = request;
-    this.#failedInRow = 0;
+    this.#recovered();
     // An answer under way would be one about another epoch: the stream is opened anew.
     this.#close();
     this.#send();
@@ -85,7 +88,7 @@ export class KeepAlive {
     const sentAtMs = this.#sentAtMs;
     if (sentAtMs === undefined) return; // One more answer than there were messages proves nothing.
     this.#sentAtMs = undefined;
-    this.#failedInRow = 0;
+    this.#recovered();
     this.#answered += 1;
     this.#lastError = '';
     const delayMs = Math.min(nextMs.max, Math.max(nextMs.min, response.nextInMs));
@@ -94,11 +97,11 @@ export class KeepAlive {
   }
 
   #onSilence(): void {
-    this.#onEnded(new MasterError('unavailable', 'DEADLINE_EXCEEDED', `no answer within ${answerTimeoutMs} ms`));
+    this.#onEnded(new MasterError('exhausted', 'DEADLINE_EXCEEDED', `no answer within ${answerTimeoutMs} ms`));
   }
 
   #onEnded(error: MasterError): void {
-    const { api, clock, random } = this.#options;
+    const { api, clock } = this.#options;
     if (this.#stream !== undefined) api.turnFrom(this.#stream.master);
     this.#close();
     this.#failures += 1;
@@ -108,9 +111,19 @@ export class KeepAlive {
       this.#options.fenced(error);
       return;
     }
-    const delayMs = backoffMs(reopenBackoff, this.#failedInRow, random);
-    this.#failedInRow += 1;
-    this.#timer(clock.after(delayMs, () => this.#send()));
+    this.#timer(clock.after(this.#delayMs(error), () => this.#send()));
+  }
+
+  #delayMs({ kind }: MasterError): number {
+    const { random, agents } = this.#options;
+    return kind === 'exhausted'
+      ? backoffMs(strainedBackoff, this.#strainedInRow++, random)
+      : backoffMs(awayBackoff(agents()), this.#awayInRow++, random);
+  }
+
+  #recovered(): void {
+    this.#awayInRow = 0;
+    this.#strainedInRow = 0;
   }
 
   #close(): void {

@@ -3,12 +3,13 @@
  * at the next master, after a random wait. A master that is behind what others say is left for the next one.
  */
 import type { AgentLog } from '#agent/agent-log.js';
-import { type Backoff, backoffMs } from '#agent/backoff.js';
+import { awayBackoff, type Backoff, backoffMs } from '#agent/backoff.js';
 import { type MasterApi, MasterError, type OpenStream, type WatchResponse } from '#agent/master-api.js';
 import { type PeerTable, type TableChange, WatchProtocolError } from '#agent/peer-table.js';
 import type { Clock } from '#replica/clock.js';
 
-const reopenBackoff: Backoff = { baseMs: 500, capMs: 10_000 };
+/** For a master that has more to do than it can. */
+const strainedBackoff: Backoff = { baseMs: 500, capMs: 10_000 };
 /** A master may be this long behind a revision that another has told of, in ms. */
 export const behindMaxMs = 30_000;
 
@@ -16,6 +17,8 @@ export type PeerWatchOptions = {
   readonly api: MasterApi;
   readonly clock: Clock;
   readonly random: () => number;
+  /** How many agents there are, as far as is known. */
+  readonly agents: () => number | undefined;
   readonly log: AgentLog;
   readonly table: PeerTable;
   /** The table has changed; `nothing` is not told. */
@@ -112,7 +115,7 @@ export class PeerWatch {
   }
 
   #broke(error: MasterError): void {
-    const { api, clock, random, log } = this.#options;
+    const { api, clock, random, agents, log } = this.#options;
     const master = this.#stream?.master;
     this.#stream?.cancel();
     this.#stream = undefined;
@@ -121,7 +124,8 @@ export class PeerWatch {
     this.#lastError = error.message;
     log.debug({ master, status: error.status, error: error.message }, 'the watch broke off');
     if (master !== undefined) api.turnFrom(master);
-    const delayMs = backoffMs(reopenBackoff, this.#failedInRow, random);
+    const backoff = error.kind === 'exhausted' ? strainedBackoff : awayBackoff(agents());
+    const delayMs = backoffMs(backoff, this.#failedInRow, random);
     this.#failedInRow += 1;
     this.#cancelReopen = clock.after(delayMs, () => this.#open());
   }

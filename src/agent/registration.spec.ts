@@ -55,7 +55,7 @@ describe('registration of an agent', () => {
     assert.deepEqual(new Set(world.masters.registers.map(({ sequence }) => sequence)), new Set([1]));
   });
 
-  it('asks ever more seldom, but at least every 10 s, and not at the same time as others', async () => {
+  it('asks ever more seldom, but at least every 5 s, and not at the same time as others', async () => {
     world.masters.setDown(true);
     world.start();
     const attempts = async (): Promise<number> => {
@@ -65,9 +65,9 @@ describe('registration of an agent', () => {
     };
     await attempts();
     // Half of the cap on average, as this chance has it.
-    assert.ok(Math.abs((await attempts()) - 120) <= 1);
+    assert.ok(Math.abs((await attempts()) - 240) <= 1);
     world.random = 0.999;
-    assert.ok(Math.abs((await attempts()) - 60) <= 1);
+    assert.ok(Math.abs((await attempts()) - 120) <= 1);
   });
 
   it('writes the sequence down before it is used', async () => {

@@ -4,15 +4,13 @@
  * 3), and a repeated request of a round can do no harm. What the answer means for the host is not decided here.
  */
 import type { AgentLog } from '#agent/agent-log.js';
-import { type Backoff, backoffMs, between } from '#agent/backoff.js';
+import { awayBackoff, type Backoff, backoffMs, between } from '#agent/backoff.js';
 import type { BootClock } from '#agent/boot-clock.js';
 import { type Lease, leaseOf } from '#agent/lease.js';
 import { type MasterApi, MasterError, type RegisterRequest } from '#agent/master-api.js';
 import type { AgentStore } from '#agent/store.js';
 import type { Clock } from '#replica/clock.js';
 
-/** No master could be asked. */
-const unavailableBackoff: Backoff = { baseMs: 500, capMs: 10_000 };
 /** The masters are full, of requests or of leases. */
 const exhaustedBackoff: Backoff = { baseMs: 1_000, capMs: 60_000 };
 /**
@@ -47,6 +45,8 @@ export type RegistrationOptions = {
   readonly bootClock: BootClock;
   /** Gives [0, 1). */
   readonly random: () => number;
+  /** How many agents there are, as far as is known. */
+  readonly agents: () => number | undefined;
   /** Gives an instance id that nobody has. */
   readonly newInstanceId: () => string;
   readonly log: AgentLog;
@@ -164,10 +164,10 @@ export class Registration {
   }
 
   #failed(round: Round, error: MasterError): void {
-    const { random } = this.#options;
+    const { random, agents } = this.#options;
     switch (error.kind) {
       case 'unavailable':
-        this.#askAgain(round, error, backoffMs(unavailableBackoff, round.attempt - 1, random));
+        this.#askAgain(round, error, backoffMs(awayBackoff(agents()), round.attempt - 1, random));
         break;
       case 'exhausted':
         this.#askAgain(round, error, backoffMs(exhaustedBackoff, round.attempt - 1, random));

@@ -1,0 +1,63 @@
+/**
+ * Many agents in one process, each with connections of its own to real masters, as on hosts of their own; only what they
+ * keep is in memory, and their hosts do nothing.
+ */
+import { randomUUID } from 'node:crypto';
+import { Agent } from '#agent/agent.js';
+import { systemBootClock } from '#agent/boot-clock.js';
+import { GrpcMasterApi } from '#agent/grpc-master-api.js';
+import { systemClock } from '#agent/system-clock.js';
+import { FakeHost } from '#agent/testing/fake-host.js';
+import { MemoryStore } from '#agent/testing/memory-store.js';
+import { MasterClient } from '#api/master-client.js';
+import { registration } from '#cluster-test/bench/plan.js';
+import { defaultHostSettings } from '#host/input.js';
+
+const silent = { debug: () => {}, info: () => {}, warn: () => {}, error: () => {} };
+
+export class AgentCrowd implements AsyncDisposable {
+  readonly agents: readonly Agent[];
+  readonly #clients: readonly MasterClient[];
+
+  /** Starts `count` agents; number n begins at master n modulo their count. */
+  constructor(count: number, masters: readonly string[]) {
+    const numbers = Array.from({ length: count }, (_, number) => number);
+    this.#clients = numbers.map((number) => {
+      const first = number % masters.length;
+      return new MasterClient({ masters: [...masters.slice(first), ...masters.slice(0, first)] });
+    });
+    this.agents = this.#clients.map((client, number) => start(number, client));
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    await Promise.all(this.agents.map((agent) => agent.stop()));
+    for (const client of this.#clients) client.close();
+  }
+}
+
+function start(number: number, client: MasterClient): Agent {
+  const { agentId, nodeIp, hostname } = registration(number);
+  const agent = new Agent({
+    ...{
+      agentId: agentId ?? '',
+      hostname: hostname ?? '',
+      networkConfig: {},
+      takeover: false,
+      settings: defaultHostSettings,
+    },
+    nodeIp: async () => nodeIp ?? '',
+    api: new GrpcMasterApi(client),
+    host: new FakeHost(),
+    store: new MemoryStore(),
+    clock: systemClock,
+    bootClock: systemBootClock(),
+    random: Math.random,
+    newInstanceId: randomUUID,
+    log: silent,
+    failed: (error) => {
+      throw error;
+    },
+  });
+  agent.start();
+  return agent;
+}
