@@ -1,4 +1,4 @@
-/** A spec's side of a storm client: a process in a host's namespace that it gives commands to. */
+/** A spec's side of a storm client: a process, in a host's namespace or on this machine, that it gives commands to. */
 import { type ChildProcess, fork } from 'node:child_process';
 import { dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
@@ -12,9 +12,10 @@ export class StormClient {
   readonly #waiting = new Map<number, { resolve: (value: never) => void; reject: (error: Error) => void }>();
   #nextId = 1;
 
-  constructor(host: Netns) {
-    const [program = '', ...words] = host.enter;
-    this.#process = fork(main, [], { execPath: program, execArgv: [...words, process.execPath] });
+  /** Without a `host` it runs beside the test. */
+  constructor(host?: Netns) {
+    const [program = '', ...words] = [...(host?.enter ?? []), process.execPath];
+    this.#process = fork(main, [], { execPath: program, execArgv: words });
     const forget = atEnd(() => this.#process.kill('SIGKILL'));
     this.#process.once('close', () => {
       forget();

@@ -35,6 +35,8 @@ export type StormCounts = {
   /** Newest first revision acknowledged. */
   readonly revision: number;
   readonly newestAgent: string;
+  /** From the first attempt of a registration to its acknowledgement, retries and all, in ms. */
+  readonly longestWaitMs: number;
   /** Other answers than the first, reads that missed an acknowledgement, refusals. */
   readonly wrong: readonly string[];
 };

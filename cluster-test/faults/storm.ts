@@ -34,6 +34,7 @@ export class Storm {
   #next = 0;
   #repeated = 0;
   #reads = 0;
+  #longestWaitMs = 0;
 
   constructor(plan: StormPlan) {
     this.#plan = plan;
@@ -65,6 +66,7 @@ export class Storm {
       reads: this.#reads,
       revision: newest?.revision ?? 0,
       newestAgent: newest?.agentId ?? '',
+      longestWaitMs: this.#longestWaitMs,
       wrong: this.#wrong,
     };
   }
@@ -94,7 +96,9 @@ export class Storm {
   }
 
   async #register(number: number): Promise<void> {
+    const begin = performance.now();
     const { agent, revision } = await this.#registrar.register(number);
+    this.#longestWaitMs = Math.max(this.#longestWaitMs, performance.now() - begin);
     const one = { number, agentId: agent?.agentId ?? '', holding: holdingOf(agent), revision };
     appendFileSync(this.#plan.logFile, `${JSON.stringify(one)}\n`);
     this.#acknowledged.push(one);

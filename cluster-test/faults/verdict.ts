@@ -17,8 +17,23 @@ const answersAfter = 40;
 export async function verdict(cluster: FaultCluster, fault: string, faults: number): Promise<Totals> {
   await cluster.flow(answersAfter);
   await cluster.pause();
-  const log = acknowledgements(cluster);
+  const log = acknowledgements(cluster.logFiles);
   const views = await convergedViews(cluster, Math.max(...log.map(({ revision }) => revision)));
+  judge(views, log);
+  const totals = await cluster.totals('ask-all-again');
+  assert.deepEqual(totals.wrong, [], 'what the clients saw');
+  assert.equal(totals.acknowledged, log.length, 'the log of the clients is whole');
+  const fresh = log.length - cluster.judged;
+  cluster.judged = log.length;
+  console.log(
+    `${fault}: ${fresh} registrations acknowledged, ${faults} faults survived, none lost ` +
+      `(so far ${log.length} held by all, ${totals.repeated} repeats the same, ${totals.reads} reads not stale)`,
+  );
+  return totals;
+}
+
+/** Fails unless every replica has all that was acknowledged, alike, and nothing is in two hands. */
+export function judge(views: readonly ReplicaView[], log: readonly Acknowledgement[]): void {
   const [first] = views;
   assert.ok(first !== undefined);
   const lost = views.flatMap((view) => missingIn(view, log));
@@ -26,20 +41,11 @@ export async function verdict(cluster: FaultCluster, fault: string, faults: numb
   assertNothingInTwoHands(first);
   assertOrdered(first);
   for (const view of views) assert.deepEqual(view.json, first.json, 'replicas differ');
-  const totals = await cluster.totals('ask-all-again');
-  assert.deepEqual(totals.wrong, [], 'what the clients saw');
-  assert.equal(totals.acknowledged, log.length, 'the log of the clients is whole');
-  const fresh = log.length - cluster.judged;
-  cluster.judged = log.length;
-  console.log(
-    `${fault}: ${fresh} registrations acknowledged, ${faults} faults survived, ${lost.length} lost ` +
-      `(so far ${log.length} held by all, ${totals.repeated} repeats the same, ${totals.reads} reads not stale)`,
-  );
-  return totals;
 }
 
-function acknowledgements(cluster: FaultCluster): Acknowledgement[] {
-  return cluster.logFiles
+/** What the clients wrote down, in these files. */
+export function acknowledgements(files: readonly string[]): Acknowledgement[] {
+  return files
     .filter((file) => existsSync(file))
     .flatMap((file) => readFileSync(file, 'utf8').split('\n').filter(Boolean))
     .map((line) => JSON.parse(line));
