@@ -1,6 +1,7 @@
 import assert from 'node:assert/strict';
 import { encodeConfChange } from '#raft/conf-change.js';
-import { type Entry, memberId } from '#raft/entry.js';
+import { type Entry, logIndex, memberId, term } from '#raft/entry.js';
+import type { LogPosition } from '#raft/raft-log.js';
 import {
   accepted,
   append,
@@ -34,6 +35,10 @@ function answerTo(member: TestMember, request: Parameters<TestMember['receive']>
   const [answer] = member.outbox.splice(0);
   assert.ok(answer !== undefined && (answer.kind === 'vote-response' || answer.kind === 'pre-vote-response'));
   return [answer.reject ? 'rejected' : 'granted', answer.term];
+}
+
+function position(index: number, ofTerm: number): LogPosition {
+  return { index: logIndex(index), term: term(ofTerm) };
 }
 
 describe('a vote', () => {
@@ -234,6 +239,63 @@ describe('a campaign', () => {
     member.run();
     member.raft.campaign();
     assert.equal(member.status.role, 'candidate');
+  });
+});
+
+describe('an election across a change of the configuration', () => {
+  // Entry 1 leaves the joint configuration of {1, 2} and {2, 3}; member 3 has left with it, and is gone for good.
+  const joint = confState([1, 2], { votersOutgoing: members(2, 3) });
+  const left = encodeConfChange(change([]), 'conf-change-v2');
+  const log = (count: number): readonly Entry[] =>
+    entries(Array.from({ length: count }, () => 1)).map((entry) =>
+      entry.index === 1 ? { ...entry, type: 'conf-change-v2', data: left } : entry,
+    );
+
+  /** Member 1 has the longer log; member 2 alone knows that the change is committed. */
+  function survivors(start: Start): TestCluster {
+    const hardState = { term: 1, commit: 0 };
+    const behind = new TestMember(1, { ...start, confState: joint, entries: log(3), hardState });
+    const committed = { ...hardState, commit: 1 };
+    const ahead = new TestMember(2, { ...start, confState: joint, entries: log(2), hardState: committed });
+    return TestCluster.of([behind, ahead]);
+  }
+
+  for (const preVote of [false, true]) {
+    for (const first of [1, 2]) {
+      it(`comes to a leader though one half is gone: ${preVote ? 'with' : 'without'} pre-votes, ${first} first`, () => {
+        const cluster = survivors({ preVote, stepDownOnRemoval: true });
+        cluster.settle();
+        cluster.member(first).raft.campaign();
+        cluster.settle();
+        cluster.member(1).raft.campaign();
+        cluster.settle();
+        assert.equal(cluster.member(1).status.role, 'leader');
+        assert.deepEqual(cluster.member(1).status.confState.votersOutgoing, []);
+      });
+    }
+  }
+
+  it('takes a peer’s word for nothing else, and not for another entry', () => {
+    const member = new TestMember(1, { confState: joint, entries: log(3), hardState: { term: 1, commit: 1 } });
+    member.receive({ ...voteRequest('vote', { from: 2, to: 1, term: 2 }), committed: position(3, 1) });
+    assert.equal(member.status.commit, 1, 'there is no change among the entries');
+    const other = new TestMember(1, { confState: joint, entries: log(3), hardState: { term: 1, commit: 0 } });
+    other.receive({ ...voteRequest('vote', { from: 2, to: 1, term: 2 }), committed: position(3, 2) });
+    other.receive({ ...voteRequest('vote', { from: 2, to: 1, term: 3 }), committed: position(4, 1) });
+    assert.equal(other.status.commit, 0);
+    other.receive({ ...voteRequest('vote', { from: 2, to: 1, term: 4 }), committed: position(2, 1) });
+    assert.equal(other.status.commit, 2);
+  });
+
+  it('is broken off by a candidate that learns of a change which it did not count by', () => {
+    const member = new TestMember(1, { confState: joint, entries: log(3), hardState: { term: 1, commit: 0 } });
+    member.raft.campaign();
+    member.run();
+    const answer = voteResponse('vote-response', { from: 2, to: 1, term: 2 });
+    member.receive({ ...answer, committed: position(1, 1) });
+    assert.deepEqual([member.status.role, member.status.term], ['follower', 2]);
+    member.raft.campaign();
+    assert.deepEqual([member.status.role, member.status.term], ['candidate', 3]);
   });
 });
 

@@ -9,6 +9,7 @@ import { invariant } from '#raft/errors.js';
 import type { VoteMessage, VoteResponseMessage } from '#raft/message.js';
 import { appendProposals, noData } from '#raft/proposal.js';
 import { allVoters, jointVote } from '#raft/quorum.js';
+import type { LogPosition } from '#raft/raft-log.js';
 import { broadcastAppend } from '#raft/replication.js';
 
 /** `transfer`: the leader asked for it, so leases don't protect against it and no pre-vote is needed. */
@@ -53,7 +54,7 @@ function campaign(core: Core, kind: CampaignKind): void {
       send(core, { ...envelope, kind: pre ? 'pre-vote-response' : 'vote-response', reject: false });
     } else {
       const kindOfVote = pre ? 'pre-vote' : 'vote';
-      send(core, { ...envelope, kind: kindOfVote, index, logTerm, transfer: kind === 'transfer' });
+      send(core, { ...envelope, kind: kindOfVote, index, logTerm, transfer: kind === 'transfer', ...committed(core) });
     }
   }
 }
@@ -94,6 +95,7 @@ function becomeLeader(core: Core): void {
  * configuration is newer may count them as voters already.
  */
 export function handleVote(core: Core, message: VoteMessage): void {
+  learnCommit(core, message);
   const pre = message.kind === 'pre-vote';
   const mayVote =
     core.vote === message.from ||
@@ -114,13 +116,43 @@ export function handleVote(core: Core, message: VoteMessage): void {
 /** `inTerm` of a rejection is this member's own, which tells an outdated candidate to catch up. */
 export function respondToVote(core: Core, message: VoteMessage, inTerm: Term, reject: boolean): void {
   const kind = message.kind === 'pre-vote' ? 'pre-vote-response' : 'vote-response';
-  send(core, { kind, from: core.id, to: message.from, term: inTerm, reject });
+  send(core, { kind, from: core.id, to: message.from, term: inTerm, reject, ...committed(core) });
+}
+
+/**
+ * Takes a peer's word for what is committed, as far as that is a change of the configuration that is in this log
+ * already. Without it two members may be left that can't elect each other: the one that has applied the change lacks
+ * entries that the other has, and the other still counts on members that left with the change, and are gone.
+ * Everything else that is committed comes with the next leader. A campaign that counted by the old configuration ends.
+ */
+export function learnCommit(core: Core, message: VoteMessage | VoteResponseMessage): void {
+  const { committed: position } = message;
+  if (position === undefined || core.role === 'leader' || position.index <= core.log.commit) {
+    return;
+  }
+  // The same entry at the same place: all before it is the same, too (Raft paper §5.3).
+  if (!core.log.matches(position)) {
+    return;
+  }
+  if (!core.log.someUncommitted(position.index, (entry) => isConfChange(entry.type), scanPageBytes)) {
+    return;
+  }
+  core.log.commitTo(position.index);
+  if (core.role !== 'follower') {
+    becomeFollower(core, core.term, noMember);
+  }
+}
+
+function committed(core: Core): { readonly committed?: LogPosition } {
+  const position = core.log.commitPosition;
+  return position === undefined ? {} : { committed: position };
 }
 
 /** Counts an answer: of each voter the first. */
 export function handleVoteResponse(core: Core, message: VoteResponseMessage): void {
+  learnCommit(core, message);
   const counted = core.role === 'pre-candidate' ? 'pre-vote-response' : 'vote-response';
-  if (message.kind !== counted) {
+  if (message.kind !== counted || core.role === 'follower') {
     return;
   }
   if (!core.votes.has(message.from)) {

@@ -4,6 +4,7 @@
  * for it, which the conformance runner prints.
  */
 import type { Entry, HardState, LogIndex, MemberId, SnapshotMeta, Term } from '#raft/entry.js';
+import type { LogPosition } from '#raft/raft-log.js';
 
 type Envelope = {
   readonly from: MemberId;
@@ -41,11 +42,15 @@ export type VoteMessage = Envelope & {
   readonly logTerm: Term;
   /** The campaign was asked for by the leader (leadership transfer): leases do not protect against it. */
   readonly transfer: boolean;
+  /** What the sender knows to be committed: see `learnCommit`. */
+  readonly committed?: LogPosition;
 };
 /** MsgVoteResp and MsgPreVoteResp. */
 export type VoteResponseMessage = Envelope & {
   readonly kind: 'vote-response' | 'pre-vote-response';
   readonly reject: boolean;
+  /** What the sender knows to be committed: see `learnCommit`. */
+  readonly committed?: LogPosition;
 };
 /** MsgSnap (InstallSnapshot, Raft paper §7). */
 export type SnapshotMessage = Envelope & { readonly kind: 'snapshot'; readonly snapshot: SnapshotMeta };

@@ -63,6 +63,12 @@ export class RaftLog {
     return this.unstable.lastIndex() ?? this.#reader.lastIndex();
   }
 
+  /** The commit index with its term; undefined at the beginning of all logs. */
+  get commitPosition(): LogPosition | undefined {
+    const term = this.term(this.#commit);
+    return this.#commit === 0 || term === undefined ? undefined : { index: this.#commit, term };
+  }
+
   get lastPosition(): LogPosition {
     const index = this.lastIndex;
     const term = this.term(index);
@@ -260,9 +266,18 @@ export class RaftLog {
 
   /** Whether any entry in (applied, commit] satisfies `test`. Reads at most `pageBytes` at a time. */
   someUnapplied(test: (entry: Entry) => boolean, pageBytes: number): boolean {
-    let low = Math.max(this.#applied + 1, this.firstIndex);
-    while (low <= this.#commit) {
-      const page = this.slice(logIndex(low), logIndex(this.#commit + 1), pageBytes);
+    return this.#some(this.#applied, this.#commit, test, pageBytes);
+  }
+
+  /** The same in (commit, last]. */
+  someUncommitted(last: LogIndex, test: (entry: Entry) => boolean, pageBytes: number): boolean {
+    return this.#some(this.#commit, last, test, pageBytes);
+  }
+
+  #some(after: LogIndex, last: LogIndex, test: (entry: Entry) => boolean, pageBytes: number): boolean {
+    let low = Math.max(after + 1, this.firstIndex);
+    while (low <= last) {
+      const page = this.slice(logIndex(low), logIndex(last + 1), pageBytes);
       if (page.some(test)) {
         return true;
       }

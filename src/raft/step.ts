@@ -3,7 +3,7 @@
  * (Raft paper §5.1), and the dispatch by role.
  */
 import { becomeFollower, type Core, send } from '#raft/core.js';
-import { handleVote, handleVoteResponse, hup, respondToVote } from '#raft/election.js';
+import { handleVote, handleVoteResponse, hup, learnCommit, respondToVote } from '#raft/election.js';
 import { appendThread, applyThread, type MemberId, noIndex, noMember, noTerm } from '#raft/entry.js';
 import { assertNever, invariant, RaftError } from '#raft/errors.js';
 import { acknowledge, handleAppend, handleHeartbeat, handleSnapshot } from '#raft/follower.js';
@@ -215,6 +215,11 @@ function stepFollower(core: Core, message: RoleMessage): void {
       break;
     case 'read-index-response':
       core.readStates.push({ index: message.index, request: message.request });
+      break;
+    case 'vote-response':
+    case 'pre-vote-response':
+      // A rejection by a higher term has just ended the campaign.
+      learnCommit(core, message);
       break;
     default:
       break;

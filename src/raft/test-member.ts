@@ -19,7 +19,13 @@ import {
 } from '#raft/entry.js';
 import { invariant, RaftError } from '#raft/errors.js';
 import { MemoryLog } from '#raft/memory-log.js';
-import type { Message, StorageAppendMessage, StorageApplyMessage } from '#raft/message.js';
+import type {
+  Message,
+  StorageAppendMessage,
+  StorageApplyMessage,
+  VoteMessage,
+  VoteResponseMessage,
+} from '#raft/message.js';
 import { Raft } from '#raft/raft.js';
 import type { ReadState, Ready } from '#raft/ready.js';
 import type { RaftStatus } from '#raft/status.js';
@@ -259,9 +265,15 @@ export class TestCluster {
   /** Messages for which it returns true are lost. */
   lose: (message: Message) => boolean = () => false;
 
-  constructor(ids: readonly number[], start: Start = {}) {
+  constructor(ids: readonly number[], start: Start = {}, given?: readonly TestMember[]) {
     const configured = { confState: confState(ids), ...start };
-    this.members = new Map(ids.map((id) => [memberId(id), new TestMember(id, configured)]));
+    const made = given ?? ids.map((id) => new TestMember(id, configured));
+    this.members = new Map(made.map((member) => [member.id, member]));
+  }
+
+  /** Of members that differ. */
+  static of(members: readonly TestMember[]): TestCluster {
+    return new TestCluster([], {}, members);
   }
 
   member(id: number): TestMember {
@@ -372,11 +384,15 @@ export function voteRequest(
   route: Route,
   last: readonly [index: number, term: number] = [0, 0],
   transfer = false,
-): Message {
+): VoteMessage {
   return { ...envelope(route), kind, index: logIndex(last[0]), logTerm: term(last[1]), transfer };
 }
 
-export function voteResponse(kind: 'vote-response' | 'pre-vote-response', route: Route, reject = false): Message {
+export function voteResponse(
+  kind: 'vote-response' | 'pre-vote-response',
+  route: Route,
+  reject = false,
+): VoteResponseMessage {
   return { ...envelope(route), kind, reject };
 }
 

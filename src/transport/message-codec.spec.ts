@@ -37,6 +37,7 @@ const appends = fc
     }),
   );
 
+const positions = fc.record({ index: fc.integer({ min: 1 }).map(logIndex), term: fc.integer({ min: 1 }).map(term) });
 const messages: fc.Arbitrary<PeerMessage> = fc.oneof(
   appends,
   fc.record({
@@ -44,16 +45,22 @@ const messages: fc.Arbitrary<PeerMessage> = fc.oneof(
     ...envelope,
     ...{ index: indexes, logTerm: terms, reject: fc.boolean(), rejectHint: indexes },
   }),
-  fc.record({
-    kind: fc.constantFrom('vote' as const, 'pre-vote' as const),
-    ...envelope,
-    ...{ index: indexes, logTerm: terms, transfer: fc.boolean() },
-  }),
-  fc.record({
-    kind: fc.constantFrom('vote-response' as const, 'pre-vote-response' as const),
-    ...envelope,
-    reject: fc.boolean(),
-  }),
+  fc.record(
+    {
+      kind: fc.constantFrom('vote' as const, 'pre-vote' as const),
+      ...envelope,
+      ...{ index: indexes, logTerm: terms, transfer: fc.boolean(), committed: positions },
+    },
+    { requiredKeys: ['kind', 'from', 'to', 'term', 'index', 'logTerm', 'transfer'] },
+  ),
+  fc.record(
+    {
+      kind: fc.constantFrom('vote-response' as const, 'pre-vote-response' as const),
+      ...envelope,
+      ...{ reject: fc.boolean(), committed: positions },
+    },
+    { requiredKeys: ['kind', 'from', 'to', 'term', 'reject'] },
+  ),
   fc.record({
     kind: fc.constant('snapshot' as const),
     ...envelope,

@@ -4,7 +4,7 @@
  */
 import { sublet } from '#proto/sublet.js';
 import { logIndex, type MemberId, memberId, type SnapshotMeta, term } from '#raft/entry.js';
-import type { PeerMessage } from '#raft/message.js';
+import type { PeerMessage, VoteMessage } from '#raft/message.js';
 import { decodeEntryRecord, entryRecord } from '#replica/entry-record.js';
 import { decodeConfState, encodeConfState } from '#transport/membership-codec.js';
 
@@ -39,12 +39,15 @@ export function encodeMessage(message: PeerMessage): WireMessage {
     case 'pre-vote': {
       const { index, logTerm, transfer } = message;
       const kind = message.kind === 'vote' ? Kind.PEER_MESSAGE_KIND_VOTE : Kind.PEER_MESSAGE_KIND_PRE_VOTE;
-      return { kind, from, term, index, logTerm, transfer };
+      return { kind, from, term, index, logTerm, transfer, ...encodeCommitted(message.committed) };
     }
     case 'vote-response':
-      return { kind: Kind.PEER_MESSAGE_KIND_VOTE_RESPONSE, from, term, reject: message.reject };
-    case 'pre-vote-response':
-      return { kind: Kind.PEER_MESSAGE_KIND_PRE_VOTE_RESPONSE, from, term, reject: message.reject };
+    case 'pre-vote-response': {
+      const { reject } = message;
+      const response = message.kind === 'vote-response';
+      const kind = response ? Kind.PEER_MESSAGE_KIND_VOTE_RESPONSE : Kind.PEER_MESSAGE_KIND_PRE_VOTE_RESPONSE;
+      return { kind, from, term, reject, ...encodeCommitted(message.committed) };
+    }
     case 'snapshot': {
       const { snapshot } = message;
       const position = {
@@ -117,13 +120,20 @@ function decode(wire: WireMessage, sender: MemberId, to: MemberId): PeerMessage 
         rejectHint: logIndex(wire.rejectHint ?? 0),
       };
     case Kind.PEER_MESSAGE_KIND_VOTE:
-      return { kind: 'vote', ...envelope, index, logTerm, transfer: wire.transfer === true };
+      return { kind: 'vote', ...envelope, index, logTerm, transfer: wire.transfer === true, ...decodeCommitted(wire) };
     case Kind.PEER_MESSAGE_KIND_PRE_VOTE:
-      return { kind: 'pre-vote', ...envelope, index, logTerm, transfer: wire.transfer === true };
+      return {
+        kind: 'pre-vote',
+        ...envelope,
+        index,
+        logTerm,
+        transfer: wire.transfer === true,
+        ...decodeCommitted(wire),
+      };
     case Kind.PEER_MESSAGE_KIND_VOTE_RESPONSE:
-      return { kind: 'vote-response', ...envelope, reject };
+      return { kind: 'vote-response', ...envelope, reject, ...decodeCommitted(wire) };
     case Kind.PEER_MESSAGE_KIND_PRE_VOTE_RESPONSE:
-      return { kind: 'pre-vote-response', ...envelope, reject };
+      return { kind: 'pre-vote-response', ...envelope, reject, ...decodeCommitted(wire) };
     case Kind.PEER_MESSAGE_KIND_SNAPSHOT: {
       const snapshot: SnapshotMeta = { index, term: logTerm, confState: decodeConfState(wire.confState) };
       return { kind: 'snapshot', ...envelope, snapshot };
@@ -143,6 +153,18 @@ function decode(wire: WireMessage, sender: MemberId, to: MemberId): PeerMessage 
     default:
       throw new WireError(`member ${sender} sent a message of unknown kind ${wire.kind ?? 0}`);
   }
+}
+
+type Committed = Pick<VoteMessage, 'committed'>;
+
+function encodeCommitted(committed: Committed['committed']): Pick<WireMessage, 'commit' | 'commitTerm'> {
+  return committed === undefined ? {} : { commit: committed.index, commitTerm: committed.term };
+}
+
+/** Members of a version that does not tell leave it out. */
+function decodeCommitted({ commit, commitTerm }: WireMessage): Committed {
+  if (!commit || !commitTerm) return {};
+  return { committed: { index: logIndex(commit), term: term(commitTerm) } };
 }
 
 /** Encoded size of a message, roughly: what the bound on a send queue counts. */
