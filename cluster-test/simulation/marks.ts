@@ -9,6 +9,7 @@ export const marks: readonly string[] = [
   'mark: joint configuration applied',
   'mark: disk hangs noticed',
   'mark: leader with a hanging disk hands over',
+  'mark: leader without space hands over',
   'mark: pause noticed',
   'mark: conflicting entries replaced',
   'mark: elected before its own vote was on disk',

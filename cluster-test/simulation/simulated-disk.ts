@@ -5,6 +5,7 @@
  * what it wrote is gone at the next opening: LevelDB does just that.
  */
 import type { SimulatedProcess, World } from '#cluster-test/simulation/world.js';
+import type { StoreSpace } from '#replica/log-store.js';
 import type { SeededRandom } from '#replica/testing/seeded-random.js';
 import { decodeHead } from '#storage/head-record.js';
 import type { IdentityFile, SlotNumber } from '#storage/identity-file.js';
@@ -75,7 +76,7 @@ export class SimulatedDisk {
       openBackend: () => Promise.resolve(handle),
       space: {
         check: () => Promise.resolve(),
-        problem: () => (this.full || this.nearlyFull ? 'the simulated disk is nearly full' : undefined),
+        space: () => (this.full || this.nearlyFull ? little : plenty),
       },
       clock: process.clock,
       newStoreId: this.#newStoreId,
@@ -196,6 +197,9 @@ export class SimulatedDisk {
     this.watcher?.slots(this.slots);
   }
 }
+
+const plenty: StoreSpace = { freeBytes: 1_000_000, neededBytes: 1000, problem: undefined };
+const little: StoreSpace = { freeBytes: 100, neededBytes: 1000, problem: 'the simulated disk is nearly full' };
 
 /** Batches that can be taken back. */
 const undoMax = 64;

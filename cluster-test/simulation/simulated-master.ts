@@ -296,6 +296,9 @@ export class SimulatedMaster {
         world.count('mark: disk hangs noticed');
         if (event.handsOverTo !== undefined) world.count('mark: leader with a hanging disk hands over');
         return;
+      case 'space-low':
+        if (event.handsOverTo !== undefined) world.count('mark: leader without space hands over');
+        return;
       case 'paused':
         world.count('mark: pause noticed');
         return;

@@ -6,6 +6,7 @@ import type { SimulatedProcess, World } from '#cluster-test/simulation/world.js'
 import type { MemberId } from '#raft/entry.js';
 import type { PeerMessage, SnapshotMessage } from '#raft/message.js';
 import type { SnapshotSource } from '#replica/log-store.js';
+import type { MemberReport } from '#replica/member-report.js';
 import type { Membership } from '#replica/membership.js';
 import type { MemberHello, PeerHandler, PeerNetwork } from '#replica/peer-network.js';
 import type { StateRecord } from '#replica/state-machine.js';
@@ -152,6 +153,22 @@ export class SimulatedPeers implements PeerNetwork {
       receiver.#process.run(() => receiver.#take(message, clusterId));
     });
     if (!left) world.time.after(1, () => this.#process.run(() => this.#handler?.unreachable(message.to)));
+  }
+
+  announce(report: MemberReport): void {
+    const from = this.#self;
+    const { clusterId, members = [] } = this.#membership ?? {};
+    if (from === undefined || !this.#process.alive) return;
+    for (const { peer: to } of members) {
+      if (to === this.#address) continue;
+      this.#network.carry(this.#address, to, () => {
+        const receiver = this.#network.peersAt(to);
+        if (receiver === undefined) return;
+        receiver.#process.run(() => {
+          if (clusterId === receiver.#membership?.clusterId) receiver.#handler?.reported(from, report);
+        });
+      });
+    }
   }
 
   hello(address: string): Promise<MemberHello> {

@@ -8,11 +8,13 @@ import { join } from 'node:path';
 import { command, requires, root } from '#cluster-test/requirement.js';
 import { logIndex, term } from '#raft/entry.js';
 import { type LogStore, StoreError } from '#replica/log-store.js';
+import { FileDiskSpace } from '#storage/disk-space.js';
 import { openLevelStore } from '#storage/level-store.js';
 import { HandClock } from '#storage/testing/hand-clock.js';
 import { hardState, membership, meta, record, self } from '#storage/testing/sample.js';
 
 const kibibyte = 1024;
+const mebibyte = 1024 * kibibyte;
 const sizes = { freeBytesFloor: 500 * kibibyte, ballastBytes: 300 * kibibyte, writeBufferBytes: 64 * kibibyte };
 /** More than fits. */
 const writesMax = 1000;
@@ -99,15 +101,15 @@ describe('a log store on a disk that fills up', () => {
     writeFileSync(join(mount, 'filler'), Buffer.alloc(1000 * kibibyte));
     const opened = await open();
     await opened.bootstrap(self, meta(0, 0, membership(opened.identity.storeId)));
-    assert.equal(opened.spaceProblem(), undefined);
+    assert.equal(opened.space().problem, undefined);
     let firstProblem = 0;
     const end = await fill(opened, 1, async (index) => {
       clock.turn(1000);
-      if (firstProblem === 0 && opened.spaceProblem() !== undefined) firstProblem = index;
+      if (firstProblem === 0 && opened.space().problem !== undefined) firstProblem = index;
     });
     acknowledged = end.acknowledged;
     assert(firstProblem > 0 && acknowledged - firstProblem > 10, `warned at ${firstProblem} of ${acknowledged}`);
-    assert.match(opened.spaceProblem() ?? '', /MiB free on the file system of .*; 0\.5 MiB are needed/);
+    assert.match(opened.space().problem ?? '', /MiB free on the file system of .*; 0\.6 MiB are needed/);
     assert.equal(end.error.code, 'full');
     assert.match(end.error.message, /No space left while the store in .* Free some space .* then start again/);
     await assert.rejects(opened.write({ hardState: hardState(1, acknowledged, 1) }), { code: 'poisoned' });
@@ -120,7 +122,7 @@ describe('a log store on a disk that fills up', () => {
     assert(!existsSync(join(mount, 'store', 'ballast')));
     assert(opened.loaded.entries.length >= acknowledged, `${opened.loaded.entries.length} of ${acknowledged}`);
     assert((await recordsOf(opened)) >= acknowledged);
-    assert.match(opened.spaceProblem() ?? '', /ballast that were given up/);
+    assert.match(opened.space().problem ?? '', /ballast that were given up/);
     await close();
   });
 
@@ -141,7 +143,7 @@ describe('a log store on a disk that fills up', () => {
     assert(opened.loaded.entries.length >= acknowledged);
     await until('LevelDB has compacted, and the next look finds room', () => {
       clock.turn(1000);
-      return opened.spaceProblem() === undefined;
+      return opened.space().problem === undefined;
     });
     assert(existsSync(join(mount, 'store', 'ballast')));
     const next = opened.loaded.entries.length + 1;
@@ -156,5 +158,37 @@ describe('a log store on a disk that fills up', () => {
     assert.equal(again.loaded.entries.length, next);
     assert.equal(await recordsOf(again), next);
     await close();
+  });
+});
+
+describe('a floor of free space', () => {
+  const floorBytes = 400 * kibibyte;
+  let mount = '';
+
+  before(function () {
+    requires(this, root, command('mount'));
+    mount = mkdtempSync(join(tmpdir(), 'sublet-floor-'));
+    execFileSync('mount', ['-t', 'tmpfs', '-o', 'size=2m', 'tmpfs', mount]);
+  });
+
+  after(() => {
+    if (mount === '') return;
+    execFileSync('umount', [mount]);
+    rmdirSync(mount);
+  });
+
+  it('that was fallen below counts as kept again only with a quarter more free', async () => {
+    const space = new FileDiskSpace(mount, join(mount, 'ballast'), { floorBytes, ballastBytes: 0 });
+    const lowWith = async (freeBytes: number): Promise<boolean> => {
+      writeFileSync(join(mount, 'filler'), Buffer.alloc(2 * mebibyte - freeBytes));
+      await space.check();
+      const { problem, freeBytes: told } = space.space();
+      assert.equal(told, freeBytes);
+      return problem !== undefined;
+    };
+    const course = [600, 440, 360, 440, 480, 520, 440, 360];
+    const low: boolean[] = [];
+    for (const free of course) low.push(await lowWith(free * kibibyte));
+    assert.deepEqual(low, [false, false, true, true, true, false, false, true]);
   });
 });

@@ -27,7 +27,10 @@ export const refusals = {
     meaning: 'A queue or a limit per client is full; nothing happened. Try again later.',
   },
   'too-large': { code: status.RESOURCE_EXHAUSTED, meaning: 'The message is larger than the limit.' },
-  'no-space': { code: status.RESOURCE_EXHAUSTED, meaning: 'The disk of a master is nearly full; nothing happened.' },
+  'no-space': {
+    code: status.RESOURCE_EXHAUSTED,
+    meaning: 'The disks of all masters that could lead are nearly full; nothing happened.',
+  },
   'too-slow': { code: status.RESOURCE_EXHAUSTED, meaning: 'A watcher that does not read is let go; it may come back.' },
   unavailable: {
     code: status.UNAVAILABLE,

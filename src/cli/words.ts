@@ -29,6 +29,13 @@ export function clockTime(time: Timestamp | null | undefined, now: number): stri
   return local(now).startsWith(day) ? clock.slice(0, 8) : `${day} ${clock.slice(0, 8)}`;
 }
 
+/** Like `512 B`, `3.1 MiB`, `12.0 GiB`. */
+export function size(bytes: number): string {
+  const units = ['B', 'KiB', 'MiB', 'GiB', 'TiB'];
+  const power = Math.min(units.length - 1, Math.max(0, Math.floor(Math.log2(Math.max(1, bytes)) / 10)));
+  return `${(bytes / 1024 ** power).toFixed(power === 0 ? 0 : 1)} ${units[power]}`;
+}
+
 export function role(of: sublet.v1.MemberRole | null | undefined): string {
   switch (of) {
     case MemberRole.MEMBER_ROLE_LEADER:

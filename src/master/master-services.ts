@@ -25,6 +25,7 @@ import { Plan } from '#master/plan.js';
 import { PlanEncoding } from '#master/plan-encoding.js';
 import { PlanSnapshots } from '#master/plan-snapshot.js';
 import { saveSnapshotMethod } from '#master/snapshot-service.js';
+import { spaceWarnings } from '#master/space-warnings.js';
 import { StateComparison } from '#master/state-comparison.js';
 import { StateDigests } from '#master/state-digests.js';
 import { WatchHub } from '#master/watch-hub.js';
@@ -182,10 +183,12 @@ export class MasterServices {
 
   /** What an operator should look at, as this master sees it. */
   warnings(): readonly Warning[] {
-    const { spaceProblem } = this.#options.log.status();
-    const space =
-      spaceProblem === undefined ? [] : [{ message: spaceProblem, remedy: 'free space on the disk of this master' }];
-    return [...space, ...this.comparison.warnings(), ...this.#keeper.warnings(), ...this.#fullOverlays()];
+    return [
+      ...spaceWarnings(this.#options.log.status()),
+      ...this.comparison.warnings(),
+      ...this.#keeper.warnings(),
+      ...this.#fullOverlays(),
+    ];
   }
 
   /** The gRPC server of the API, not bound yet. */

@@ -12,6 +12,7 @@ import { type MemberAccountOptions, memberMessages } from '#master/member-accoun
 import type { sublet } from '#proto/sublet.js';
 import type { MemberId } from '#raft/entry.js';
 import type { SnapshotSource } from '#replica/log-store.js';
+import { spaceText } from '#replica/member-report.js';
 import type { MemberInfo, Membership } from '#replica/membership.js';
 import { isVoter, type MembershipChange, MembershipRefusedError } from '#replica/membership-change.js';
 import type { MemberHello } from '#replica/peer-network.js';
@@ -163,6 +164,11 @@ async function transfer(options: MembershipServiceOptions, to: string): Promise<
   if (target?.id === status.self.id) return status.self.name;
   if (target !== undefined && !isVoter(status.membership.confState, target.id)) {
     throw new RefusedError('failed-precondition', `transfer to ${to}: it does not vote; promote it first`);
+  }
+  const report = status.peers.find(({ member }) => member.id === target?.id)?.report;
+  if (target !== undefined && report?.space.low === true && status.space.problem === undefined) {
+    const why = `its disk is nearly full (${spaceText(report.space)}), and it would hand over again`;
+    throw new RefusedError('failed-precondition', `transfer to ${to}: ${why}; free space on it first`);
   }
   const asked = controlOf(options).transferLeadership(target?.id);
   if (asked === undefined) {

@@ -127,7 +127,12 @@ export class Metrics {
     this.#count('sublet_snapshots_sent_total', 'Snapshots sent to other masters.', () => status().snapshotsSent);
     this.#count('sublet_snapshots_installed_total', 'Snapshots taken over.', () => status().snapshotsInstalled);
     this.#gauge('sublet_storage_space_problem', '1 while the disk is below its floor.', () =>
-      status().spaceProblem === undefined ? 0 : 1,
+      status().space.problem === undefined ? 0 : 1,
+    );
+    this.#gauge(
+      'sublet_storage_free_bytes',
+      'Bytes free on the file system of the store, as last looked at; NaN when the system does not say.',
+      () => status().space.freeBytes ?? Number.NaN,
     );
   }
 

@@ -33,6 +33,19 @@ export function reportReplicaEvent(event: ReplicaEvent, log: MasterLog, fail: (e
     case 'disk-answers':
       log.warn({ afterMs: event.afterMs }, `the disk answers again, after ${event.afterMs} ms`);
       return;
+    case 'space-low': {
+      const { problem, handsOverTo } = event;
+      const way =
+        handsOverTo === undefined ? '' : `; leadership is handed over to member ${handsOverTo}, which has room`;
+      log.warn({ handsOverTo }, `the disk is nearly full: ${problem}${way}`);
+      return;
+    }
+    case 'no-space':
+      log.error({}, `changes are refused: ${event.account}`);
+      return;
+    case 'space-back':
+      log.info({}, 'there is room on the disk again');
+      return;
     case 'paused':
       log.warn({ forMs: event.forMs }, `this process was paused for ${event.forMs} ms`);
       return;

@@ -10,6 +10,7 @@ import type {
   SnapshotSource,
   StoreError,
   StoreIdentity,
+  StoreSpace,
 } from '#replica/log-store.js';
 import type { AppliedMeta } from '#replica/membership.js';
 import type { StateRecord } from '#replica/state-machine.js';
@@ -74,8 +75,8 @@ export class StoreMeter implements LogStore {
     return this.#store.stageSnapshot(meta);
   }
 
-  spaceProblem(): string | undefined {
-    return this.#store.spaceProblem();
+  space(): StoreSpace {
+    return this.#store.space();
   }
 
   close(): Promise<void> {

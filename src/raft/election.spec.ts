@@ -189,6 +189,20 @@ describe('a campaign', () => {
     assert.equal(member.status.role, 'candidate');
   });
 
+  it('starts so many election timeouts later with patience, and a vote is given in time', () => {
+    const patient = (ticks: number): TestMember => {
+      const member = new TestMember(1, { random: () => 0 });
+      for (let done = 0; done < ticks; done += 1) member.raft.tick(3);
+      return member;
+    };
+    assert.equal(patient(39).status.role, 'follower');
+    assert.equal(patient(40).status.role, 'candidate');
+    assert.equal(answerTo(patient(10), voteRequest('vote', { from: 3, to: 1, term: 9 }))[0], 'granted');
+    const member = patient(39);
+    member.ticks(1);
+    assert.equal(member.status.role, 'candidate', 'it has waited long enough once there is no reason to');
+  });
+
   it('draws a new timeout for every term', () => {
     let drawn = 0;
     const member = new TestMember(1, { random: (below) => (drawn++ % 2 === 0 ? 0 : below - 1) });

@@ -55,9 +55,12 @@ export class Raft {
     this.#core = createCore(config, log);
   }
 
-  /** Counts one tick of time: followers may campaign, a leader sends heartbeats and checks its quorum. */
-  tick(): void {
-    tick(this.#core);
+  /**
+   * Counts one tick of time: followers may campaign, a leader sends heartbeats and checks its quorum. With `patience` a
+   * follower leaves so many election timeouts, beyond its own, for others to campaign first; it votes as ever.
+   */
+  tick(patience = 0): void {
+    tick(this.#core, patience);
   }
 
   /**

@@ -5,17 +5,18 @@ import { noMember } from '#raft/entry.js';
 import { jointVote } from '#raft/quorum.js';
 import { broadcastHeartbeat } from '#raft/replication.js';
 
-export function tick(core: Core): void {
+export function tick(core: Core, patience: number): void {
   if (core.role === 'leader') {
     tickLeader(core);
   } else {
-    tickFollower(core);
+    tickFollower(core, patience);
   }
 }
 
-function tickFollower(core: Core): void {
+function tickFollower(core: Core, patience: number): void {
   core.electionElapsed += 1;
-  if (isPromotable(core) && core.electionElapsed >= core.electionTimeout) {
+  const timeout = core.electionTimeout + patience * core.config.electionTicks;
+  if (isPromotable(core) && core.electionElapsed >= timeout) {
     core.electionElapsed = 0;
     campaignByItself(core);
   }

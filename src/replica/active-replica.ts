@@ -7,11 +7,13 @@ import { type LogIndex, type MemberId, noMember } from '#raft/entry.js';
 import type { PeerMessage } from '#raft/message.js';
 import type { ActiveReplicaListener } from '#replica/active-replica-listener.js';
 import { type ActiveReplicaStart, Assembly } from '#replica/assembly.js';
-import { DiskWatch, transferTarget } from '#replica/disk-watch.js';
 import { withWayOut } from '#replica/fatal-error.js';
+import { Fitness } from '#replica/fitness.js';
+import type { MemberReport } from '#replica/member-report.js';
 import type { MemberInfo, Membership } from '#replica/membership.js';
 import { type MembershipChange, removedText } from '#replica/membership-change.js';
 import type { LeadershipNotice } from '#replica/office.js';
+import { PeerAccounts } from '#replica/peer-accounts.js';
 import type { ReplicaOptions, ReplicaTiming } from '#replica/replica-options.js';
 import { replicaStatus } from '#replica/replica-status.js';
 import { type Applied, ProposeError, type ReplicaStatus, stoppedError } from '#replica/replicated-log.js';
@@ -28,16 +30,16 @@ export class ActiveReplica<Output> {
   readonly #timing: ReplicaTiming;
   readonly #listener: ActiveReplicaListener<Output>;
   readonly #parts: Assembly<Output>;
-  readonly #disk: DiskWatch;
+  readonly #fitness: Fitness;
+  readonly #peers: PeerAccounts;
   readonly #ticker: Ticker;
   readonly #waits: TurnWaits;
-  readonly #lastContactMs = new Map<MemberId, number>();
   #handingOver = false;
   #leaving = false;
   #stopped = false;
 
   constructor(options: ReplicaOptions<Output>, start: ActiveReplicaStart, listener: ActiveReplicaListener<Output>) {
-    const { clock, defer, observe } = options;
+    const { store, network, clock, defer, observe } = options;
     const { self, timing } = start;
     this.self = self;
     this.#options = options;
@@ -49,7 +51,13 @@ export class ActiveReplica<Output> {
       failed: (error) => this.#fail(error),
       stopped: () => this.#stopped,
     });
-    this.#disk = new DiskWatch(timing.electionMs, observe);
+    this.#peers = new PeerAccounts(clock);
+    this.#fitness = new Fitness({
+      ...{ self, clock, electionMs: timing.electionMs, raft: this.#parts.raft, office: this.#parts.office, observe },
+      ...{ peers: this.#peers, membership: () => this.membership, serves: options.serves ?? (() => '') },
+      ...{ space: () => store.space(), announce: (report) => network.announce(report) },
+      writingSinceMs: () => this.#parts.driver.writer.busySinceMs,
+    });
     this.#ticker = new Ticker(clock, defer, timing.heartbeatMs, (gapMs) =>
       this.#parts.driver.act(() => this.#tick(gapMs)),
     );
@@ -85,8 +93,8 @@ export class ActiveReplica<Output> {
   propose(command: Uint8Array): Promise<Applied<Output>> {
     if (this.#stopped) return Promise.reject(this.#stoppedError());
     if (!this.#parts.office.leads || this.#handingOver) return Promise.reject(this.#parts.decisions.notLeader());
-    const problem = this.#options.store.spaceProblem();
-    if (problem !== undefined) return Promise.reject(new ProposeError('no-space', problem));
+    const refusal = this.#fitness.proposalRefusal();
+    if (refusal !== undefined) return Promise.reject(refusal);
     const answer = this.#parts.requests.command(command);
     // While a write is in flight its end brings the next turn, and with it one batch of all that came meanwhile.
     if (!this.#parts.driver.writer.busy) this.#parts.driver.wake();
@@ -105,14 +113,19 @@ export class ActiveReplica<Output> {
   /** Takes what a peer sent. */
   receive(message: PeerMessage): void {
     if (this.#stopped) return;
-    this.#lastContactMs.set(message.from, this.#options.clock.now());
+    this.#peers.heard(message.from);
     if (message.kind === 'propose') {
       this.#parts.decisions.refused(message.from, 'proposals are not forwarded between members');
-    } else if (message.kind === 'timeout-now' && this.#disk.hangs) {
-      this.#parts.decisions.refused(message.from, 'this member does not take over while its disk hangs');
-    } else {
-      this.#parts.driver.receive(message);
+      return;
     }
+    const refusal = message.kind === 'timeout-now' ? this.#fitness.takeoverRefusal() : undefined;
+    if (refusal === undefined) this.#parts.driver.receive(message);
+    else this.#parts.decisions.refused(message.from, refusal);
+  }
+
+  /** What a peer says of itself. */
+  reported(from: MemberId, report: MemberReport): void {
+    this.#peers.reported(from, report);
   }
 
   receiveSnapshot(...[message, meta, chunks]: Parameters<SnapshotReceiver['receive']>): Promise<void> {
@@ -125,9 +138,9 @@ export class ActiveReplica<Output> {
     this.#parts.driver.wake();
   }
 
-  /** Hands leadership to `to`, or to the voter that is furthest. Returns whom it asked; undefined if there is nobody to ask. */
+  /** Hands leadership to `to`, or to the voter that is fittest. Returns whom it asked; undefined if there is nobody to ask. */
   transferLeadership(to?: MemberId): MemberId | undefined {
-    const target = to ?? (this.#parts.office.leads ? transferTarget(this.#parts.raft.status(), new Set()) : undefined);
+    const target = to ?? (this.#parts.office.leads ? this.#fitness.successors()[0] : undefined);
     if (target === undefined || this.#stopped) return undefined;
     this.#parts.driver.act(() => this.#parts.raft.transferLeadership(target));
     this.#parts.driver.wake();
@@ -179,7 +192,8 @@ export class ActiveReplica<Output> {
     return replicaStatus({
       ...{ self: this.self, membership: this.membership, raft: this.#parts.raft.status() },
       ...{ applied: this.appliedIndex, ready: this.#parts.office.ready, writer: this.#parts.driver.writer },
-      ...{ lastContactMs: this.#lastContactMs, spaceProblem: this.#options.store.spaceProblem() },
+      ...{ peers: this.#peers, space: this.#options.store.space(), serves: this.#options.serves?.() ?? '' },
+      refusal: this.#parts.office.leads ? this.#fitness.proposalRefusal()?.message : undefined,
       ...this.#parts.decisions.snapshots,
     });
   }
@@ -215,13 +229,7 @@ export class ActiveReplica<Output> {
       this.#options.observe({ kind: 'paused', forMs: gapMs });
       if (this.#parts.office.leads) this.#listener.leadership(this.#parts.office.notice(true));
     }
-    const leads = this.#parts.office.leads;
-    const { busySinceMs } = this.#parts.driver.writer;
-    const now = this.#options.clock.now();
-    const target = this.#disk.check(now, busySinceMs, leads ? this.#parts.raft.status() : undefined);
-    if (target !== undefined) this.#parts.raft.transferLeadership(target);
-    // With a disk that hangs nobody campaigns: it could neither vote nor lead.
-    if (leads || !this.#disk.hangs) this.#parts.raft.tick();
+    this.#fitness.tick();
     this.#parts.requests.tick();
     this.#parts.driver.wake();
   }

@@ -1,5 +1,6 @@
 import assert from 'node:assert/strict';
 import { ProposeError } from '#replica/replicated-log.js';
+import { scarce } from '#replica/testing/memory-log-store.js';
 import { TestCluster } from '#replica/testing/test-cluster.js';
 
 describe('group commit', () => {
@@ -82,10 +83,13 @@ describe('group commit', () => {
     const settled = await cluster.time.until(Promise.all(outcomes), 1000);
     assert.equal(settled.filter((outcome) => outcome === 'ok').length, 10);
     assert.equal(settled.filter((outcome) => outcome === 'overloaded').length, 20);
-    a.disk.spaceProblem = 'only 3 MB are free';
+    a.disk.space = scarce(3 * 1024 * 1024);
     await assert.rejects(
       cluster.propose(a, 'y'),
-      (error) => error instanceof ProposeError && error.code === 'no-space' && /3 MB/.test(error.message),
+      (error) =>
+        error instanceof ProposeError &&
+        error.code === 'no-space' &&
+        /a: 3\.0 MiB free, 80\.0 MiB needed/.test(error.message),
     );
   });
 });

@@ -58,6 +58,16 @@ export interface StagedSnapshot {
   readonly meta: AppliedMeta;
 }
 
+/** Free space on the store's file system, as of its last look. */
+export type StoreSpace = {
+  /** undefined: the system does not say. */
+  readonly freeBytes: number | undefined;
+  /** So much has to be free for all to be well. */
+  readonly neededBytes: number;
+  /** Why proposals should be refused, and the way out; undefined: all is well. */
+  readonly problem: string | undefined;
+};
+
 export interface LogStore {
   readonly identity: StoreIdentity;
   readonly loaded: LoadedLog;
@@ -85,8 +95,8 @@ export interface LogStore {
   records(): AsyncIterable<readonly StateRecord[]>;
   openSnapshot(): Promise<SnapshotSource>;
   stageSnapshot(meta: AppliedMeta): Promise<SnapshotSink>;
-  /** Below its floor of free space the store asks that proposals be refused; undefined when all is well. */
-  spaceProblem(): string | undefined;
+  /** Below its floor of free space, and until there is clearly more, the store asks that proposals be refused. */
+  space(): StoreSpace;
   close(): Promise<void>;
 }
 

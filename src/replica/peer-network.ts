@@ -5,6 +5,7 @@
 import type { MemberId } from '#raft/entry.js';
 import type { PeerMessage, SnapshotMessage } from '#raft/message.js';
 import type { SnapshotSource } from '#replica/log-store.js';
+import type { MemberReport } from '#replica/member-report.js';
 import type { AppliedMeta, Membership } from '#replica/membership.js';
 import type { StateRecord } from '#replica/state-machine.js';
 
@@ -35,6 +36,8 @@ export type MemberHello = {
 export interface PeerHandler {
   hello(): MemberHello;
   receive(message: PeerMessage): void;
+  /** What `from` says of itself now. */
+  reported(from: MemberId, report: MemberReport): void;
   /** Streams a snapshot in; resolves when it is staged, and the message has been given to the core. */
   receiveSnapshot(
     message: SnapshotMessage,
@@ -57,6 +60,8 @@ export interface PeerNetwork {
   setMembership(self: MemberId, membership: Membership): void;
   /** Best effort, in order per member; never throws and never blocks. `message.to` names the member. */
   send(message: PeerMessage): void;
+  /** Tells all peers, and those that are connected later, until the next call. Best effort; the caller repeats it. */
+  announce(report: MemberReport): void;
   /** Streams `source` to `message.to` on a connection of its own; rejects when it did not arrive whole. The caller closes `source`. */
   sendSnapshot(message: SnapshotMessage, source: SnapshotSource): Promise<void>;
   /** Asks whoever listens at HOST:PORT who it is (bootstrap, joining). */

@@ -15,6 +15,12 @@ export type ReplicaEvent =
   /** A write has been under way for longer than an election timeout: a leader hands over, a follower does not campaign. */
   | { readonly kind: 'disk-hangs'; readonly forMs: number; readonly handsOverTo: MemberId | undefined }
   | { readonly kind: 'disk-answers'; readonly afterMs: number }
+  /** The disk has fallen below its floor of free space, or a leader without room hands over. */
+  | { readonly kind: 'space-low'; readonly problem: string; readonly handsOverTo: MemberId | undefined }
+  /** This member leads, and nobody has room: it refuses proposals. `account`: whose disk has how much, and what to do. */
+  | { readonly kind: 'no-space'; readonly account: string }
+  /** There is room on the disk again. */
+  | { readonly kind: 'space-back' }
   /** This member did nothing for longer than an election timeout. */
   | { readonly kind: 'paused'; readonly forMs: number }
   | { readonly kind: 'snapshot-sent'; readonly to: MemberId; readonly index: LogIndex }

@@ -81,6 +81,8 @@ export type ReplicaOptions<Output> = {
   readonly store: LogStore;
   readonly network: PeerNetwork;
   readonly machine: StateMachine<Output>;
+  /** HOST:PORT at which this member serves its clients, as others reach it; peers are told. Asked again and again. */
+  readonly serves?: () => string;
   /** The kinds of commands that `machine` knows; peers are told. */
   readonly commandKinds: readonly string[];
   readonly clock: Clock;

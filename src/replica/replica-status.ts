@@ -1,8 +1,10 @@
 /** A replica's state for operators, put together from the core's and the replica's own. */
-import { type LogIndex, logIndex, type MemberId, noMember, term } from '#raft/entry.js';
+import { type LogIndex, logIndex, noMember, term } from '#raft/entry.js';
 import type { RaftStatus } from '#raft/status.js';
+import type { StoreSpace } from '#replica/log-store.js';
 import type { MemberInfo, Membership } from '#replica/membership.js';
 import { isVoter } from '#replica/membership-change.js';
+import type { PeerAccounts } from '#replica/peer-accounts.js';
 import type { PeerStatus, ReplicaStatus } from '#replica/replicated-log.js';
 
 export type ReplicaStatusParts = {
@@ -12,10 +14,12 @@ export type ReplicaStatusParts = {
   readonly applied: LogIndex;
   readonly ready: boolean;
   readonly writer: { readonly writes: number; readonly entriesWritten: number };
-  readonly lastContactMs: ReadonlyMap<MemberId, number>;
+  readonly peers: PeerAccounts;
   readonly snapshotsSent: number;
   readonly snapshotsInstalled: number;
-  readonly spaceProblem: string | undefined;
+  readonly space: StoreSpace;
+  readonly refusal: string | undefined;
+  readonly serves: string;
 };
 
 export function replicaStatus(parts: ReplicaStatusParts): ReplicaStatus {
@@ -36,26 +40,30 @@ export function replicaStatus(parts: ReplicaStatusParts): ReplicaStatus {
     entriesWritten: writer.entriesWritten,
     snapshotsSent: parts.snapshotsSent,
     snapshotsInstalled: parts.snapshotsInstalled,
-    spaceProblem: parts.spaceProblem,
+    space: parts.space,
+    refusal: parts.refusal,
+    serves: parts.serves,
   };
 }
 
-function peerStatus(member: MemberInfo, { membership, raft, lastContactMs }: ReplicaStatusParts): PeerStatus {
+function peerStatus(member: MemberInfo, { membership, raft, peers }: ReplicaStatusParts): PeerStatus {
+  const account = peers.of(member.id);
   return {
     member,
     role: isVoter(membership.confState, member.id) ? 'voter' : 'learner',
     matchIndex: raft.progress.get(member.id)?.match,
-    lastContactMs: lastContactMs.get(member.id),
+    lastContactMs: account?.lastContactMs,
+    report: account?.report,
   };
 }
 
 /** Of a member that is not at work: it waits to be founded, or has stopped. */
-export function idleStatus(self: MemberInfo, membership: Membership, spaceProblem: string | undefined): ReplicaStatus {
+export function idleStatus(self: MemberInfo, membership: Membership, space: StoreSpace): ReplicaStatus {
   const none = logIndex(0);
   return {
     ...{ self, membership, role: 'follower', term: term(0), leader: undefined },
     ...{ commitIndex: none, appliedIndex: none, lastIndex: none, firstIndex: none, leaderReady: false, peers: [] },
-    ...{ writes: 0, entriesWritten: 0, snapshotsSent: 0, snapshotsInstalled: 0, spaceProblem },
+    ...{ writes: 0, entriesWritten: 0, snapshotsSent: 0, snapshotsInstalled: 0, space, refusal: undefined, serves: '' },
   };
 }
 

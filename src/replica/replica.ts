@@ -101,7 +101,8 @@ export class Replica<Output> implements ReplicatedLog<Output> {
   }
 
   /**
-   * Asks the leader, this member or another, to hand over to `to`, or (leader only) to the voter that is furthest.
+   * Asks the leader, this member or another, to hand over to `to`, or (leader only) to the voter that is fittest: it has room on
+   * its disk, and most of the log.
    * Returns whom it asked for; undefined when there is nobody to ask. `onLeadership` tells whether it came to be.
    */
   transferLeadership(to?: MemberId): MemberId | undefined {
@@ -149,7 +150,7 @@ export class Replica<Output> implements ReplicatedLog<Output> {
     if (this.#active !== undefined) return this.#active.status();
     const { store, clusterId } = this.#options;
     const membership = this.#stored?.membership ?? noMembership(clusterId);
-    return idleStatus(this.#stored?.self ?? this.#configuredSelf(), membership, store.spaceProblem());
+    return idleStatus(this.#stored?.self ?? this.#configuredSelf(), membership, store.space());
   }
 
   /** What the core starts from; undefined when stopped before it was founded. */
@@ -223,6 +224,7 @@ export class Replica<Output> implements ReplicatedLog<Output> {
     return {
       hello: () => this.#hello(),
       receive: (message) => this.#active?.receive(message),
+      reported: (from, report) => this.#active?.reported(from, report),
       receiveSnapshot: (message, meta, chunks) =>
         this.#active?.receiveSnapshot(message, meta, chunks) ?? Promise.reject(this.#notAtWork()),
       unreachable: (member) => this.#active?.unreachable(member),

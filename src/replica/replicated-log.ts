@@ -4,6 +4,8 @@
  */
 import type { LogIndex, MemberId, Term } from '#raft/entry.js';
 import type { Role } from '#raft/ready.js';
+import type { StoreSpace } from '#replica/log-store.js';
+import type { MemberReport } from '#replica/member-report.js';
 import type { MemberInfo, Membership } from '#replica/membership.js';
 
 /** A command that was committed and applied, in log order. */
@@ -15,8 +17,8 @@ export type Applied<Output> = {
 
 /**
  * Closed set. `not-leader`: nothing happened, ask `leader`. `unknown-outcome`: leadership was lost on the way, the
- * command may or may not come to be applied. `overloaded`: a queue is full, nothing happened. `too-large`. `no-space`: the disk is
- * below its floor. `stopped`. `timeout`: no quorum answered a read in time.
+ * command may or may not come to be applied. `overloaded`: a queue is full, nothing happened. `too-large`. `no-space`: the
+ * disk is below its floor, and no other member could lead instead. `stopped`. `timeout`: no quorum answered a read in time.
  */
 export type ProposeErrorCode =
   | 'not-leader'
@@ -57,6 +59,8 @@ export type PeerStatus = {
   readonly matchIndex: LogIndex | undefined;
   /** Last message from it, on the replica's clock (ms); undefined: never. */
   readonly lastContactMs: number | undefined;
+  /** What it says of itself; undefined: nothing yet. */
+  readonly report: MemberReport | undefined;
 };
 
 export type ReplicaStatus = {
@@ -77,7 +81,11 @@ export type ReplicaStatus = {
   readonly entriesWritten: number;
   readonly snapshotsSent: number;
   readonly snapshotsInstalled: number;
-  readonly spaceProblem: string | undefined;
+  readonly space: StoreSpace;
+  /** Why this member, if it leads, takes no proposals now, for want of space; undefined: it does, or does not lead. */
+  readonly refusal: string | undefined;
+  /** Where this member says that it serves clients. */
+  readonly serves: string;
 };
 
 export type LeadershipChange = { readonly leader: MemberId | undefined; readonly term: Term; readonly isSelf: boolean };

@@ -1,27 +1,31 @@
 /**
- * Free space: below a floor the store asks that proposals be refused, and a ballast file holds what opening
- * needs, to be given up when the disk is full all the same. LevelDB can't open, and so can't even be read,
- * on a disk without any room.
+ * Free space: below a floor the store asks that proposals be refused, until a quarter more than the floor is free; and
+ * a ballast file holds what opening needs, to be given up when the disk is full all the same. LevelDB can't open,
+ * and so can't even be read, on a disk without any room.
  */
 import { randomBytes } from 'node:crypto';
 import { open, rename, rm, stat, statfs } from 'node:fs/promises';
+import type { StoreSpace } from '#replica/log-store.js';
+import { mebibytes } from '#replica/member-report.js';
 import { isDiskFull, reasonOf } from '#storage/store-failure.js';
 
 export interface DiskSpace {
   /** Looks at the disk, and rebuilds the ballast when there is room for it. Never throws: what fails is a problem. */
   check(): Promise<void>;
-  /** Why proposals should be refused, as of the last look; undefined: all is well. */
-  problem(): string | undefined;
+  /** As of the last look. */
+  space(): StoreSpace;
 }
 
 const mebibyte = 1024 * 1024;
+/** Once below the floor, so much of it has to be free on top before all counts as well again. */
+const marginAboveFloor = 1 / 4;
 
 export class FileDiskSpace implements DiskSpace {
   readonly #directory: string;
   readonly #ballast: string;
   readonly #floorBytes: number;
   readonly #ballastBytes: number;
-  #problem: string | undefined;
+  #space: StoreSpace;
 
   constructor(
     directory: string,
@@ -32,17 +36,19 @@ export class FileDiskSpace implements DiskSpace {
     this.#ballast = ballast;
     this.#floorBytes = sizes.floorBytes;
     this.#ballastBytes = sizes.ballastBytes;
+    this.#space = { freeBytes: undefined, neededBytes: sizes.floorBytes, problem: undefined };
   }
 
-  problem(): string | undefined {
-    return this.#problem;
+  space(): StoreSpace {
+    return this.#space;
   }
 
   async check(): Promise<void> {
     try {
-      this.#problem = await this.#look();
+      this.#space = await this.#look();
     } catch (error) {
-      this.#problem = `can't tell how much space is free on the file system of ${this.#directory}: ${reasonOf(error)}`;
+      const problem = `can't tell how much space is free on the file system of ${this.#directory}: ${reasonOf(error)}`;
+      this.#space = { freeBytes: undefined, neededBytes: this.#floorBytes, problem };
     }
   }
 
@@ -53,18 +59,21 @@ export class FileDiskSpace implements DiskSpace {
     return bytes > 0;
   }
 
-  async #look(): Promise<string | undefined> {
-    const free = await this.#freeBytes();
+  async #look(): Promise<StoreSpace> {
+    const freeBytes = await this.#freeBytes();
     const missing = this.#ballastBytes - (await this.#ballastSize());
-    if (free < this.#floorBytes + missing) {
-      const given = missing > 0 ? ` beside the ${megabytes(this.#ballastBytes)} of ballast that were given up` : '';
-      return (
-        `${megabytes(free)} free on the file system of ${this.#directory}; ${megabytes(this.#floorBytes + missing)} are ` +
-        `needed${given}. Free some space, or enlarge it; it is looked at again every second.`
-      );
+    const floor = this.#floorBytes + missing;
+    // What is freed and used again right at the floor must not turn proposals on and off.
+    const enough = floor + this.#floorBytes * marginAboveFloor;
+    if (freeBytes < (this.#space.problem === undefined ? floor : enough)) {
+      const given = missing > 0 ? ` beside the ${mebibytes(this.#ballastBytes)} of ballast that were given up` : '';
+      const problem =
+        `${mebibytes(freeBytes)} free on the file system of ${this.#directory}; ${mebibytes(enough)} are ` +
+        `needed${given}. Free some space, or enlarge it; it is looked at again every second.`;
+      return { freeBytes, neededBytes: enough, problem };
     }
     if (missing > 0) await this.#writeBallast();
-    return undefined;
+    return { freeBytes, neededBytes: floor, problem: undefined };
   }
 
   async #freeBytes(): Promise<number> {
@@ -100,8 +109,4 @@ export class FileDiskSpace implements DiskSpace {
       if (!isDiskFull(error)) throw error;
     }
   }
-}
-
-function megabytes(bytes: number): string {
-  return `${(bytes / mebibyte).toFixed(1)} MiB`;
 }

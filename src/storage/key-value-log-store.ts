@@ -17,6 +17,7 @@ import {
   type SnapshotSink,
   StoreError,
   type StoreIdentity,
+  type StoreSpace,
 } from '#replica/log-store.js';
 import type { AppliedMeta } from '#replica/membership.js';
 import type { StateRecord } from '#replica/state-machine.js';
@@ -229,8 +230,8 @@ class KeyValueLogStore implements LogStore {
     });
   }
 
-  spaceProblem(): string | undefined {
-    return this.#disk.space.problem();
+  space(): StoreSpace {
+    return this.#disk.space.space();
   }
 
   async close(): Promise<void> {

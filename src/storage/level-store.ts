@@ -19,7 +19,7 @@ const mebibyte = 1024 * 1024;
 
 export type LevelStoreOptions = {
   readonly clock: Clock;
-  /** Below it `spaceProblem()` asks that proposals be refused. */
+  /** Below it `space()` asks that proposals be refused. */
   readonly freeBytesFloor?: number;
   /** Held in reserve for opening on a full disk: at least four times `writeBufferBytes`. */
   readonly ballastBytes?: number;

@@ -1,9 +1,10 @@
 import assert from 'node:assert/strict';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { ChannelCredentials, ServerCredentials } from '@grpc/grpc-js';
-import { logIndex, memberId, term } from '#raft/entry.js';
+import { logIndex, type MemberId, memberId, term } from '#raft/entry.js';
 import type { PeerMessage, SnapshotMessage } from '#raft/message.js';
 import type { SnapshotSource } from '#replica/log-store.js';
+import type { MemberReport } from '#replica/member-report.js';
 import type { AppliedMeta, MemberInfo, Membership } from '#replica/membership.js';
 import type { MemberHello, PeerHandler } from '#replica/peer-network.js';
 import type { StateRecord } from '#replica/state-machine.js';
@@ -27,6 +28,7 @@ class Node {
   readonly unreachable: number[] = [];
   readonly refused: string[] = [];
   readonly snapshots: { readonly index: number; readonly records: StateRecord[] }[] = [];
+  readonly reports: { readonly from: MemberId; readonly report: MemberReport }[] = [];
   /** Stands before each chunk that is taken in. */
   onChunk: () => Promise<void> = () => Promise.resolve();
 
@@ -46,6 +48,7 @@ class Node {
         }
         this.snapshots.push({ index: message.snapshot.index, records });
       },
+      reported: (from, report) => this.reports.push({ from, report }),
       unreachable: (member) => this.unreachable.push(member),
       refused: (_peer, reason) => this.refused.push(reason),
     };
@@ -136,6 +139,26 @@ describe('peers over gRPC', () => {
       Array.from({ length: 500 }, (_, at) => at + 1),
     );
     assert.deepEqual(one.unreachable, []);
+  });
+
+  it('tell each other what they say of themselves: on each connection, and when it changes', async () => {
+    const { one, two, known } = await pair();
+    const space = { freeBytes: 2 ** 40, neededBytes: 1, low: false };
+    one.network.announce({ serves: '127.0.0.1:7070', space });
+    await until(() => two.reports.length === 1, 'the first report');
+    const silent = { serves: '', space: { freeBytes: undefined, neededBytes: 7, low: true } };
+    one.network.announce(silent);
+    await until(() => two.reports.length === 2, 'the second report');
+    assert.deepEqual(two.reports, [
+      { from: 1, report: { serves: '127.0.0.1:7070', space } },
+      { from: 1, report: silent },
+    ]);
+    const { port } = two.network;
+    await two.network.stop();
+    const again = await start(port);
+    again.network.setMembership(memberId(2), known);
+    await until(() => again.reports.length === 1, 'the report on the new connection');
+    assert.deepEqual(again.reports, [{ from: 1, report: silent }]);
   });
 
   it('report what can surely not be delivered, and connect again when the peer is back', async () => {
@@ -264,7 +287,7 @@ describe('peers over gRPC', () => {
       },
     });
     await network.start({
-      ...{ hello: () => hello, receive: () => {}, unreachable: () => {}, refused: () => {} },
+      ...{ hello: () => hello, receive: () => {}, reported: () => {}, unreachable: () => {}, refused: () => {} },
       receiveSnapshot: () => Promise.resolve(),
     });
     assert.equal(added, 1);

@@ -7,6 +7,7 @@ import type { ChannelCredentials, Server, ServerCredentials } from '@grpc/grpc-j
 import type { MemberId } from '#raft/entry.js';
 import type { PeerMessage, SnapshotMessage } from '#raft/message.js';
 import type { SnapshotSource } from '#replica/log-store.js';
+import type { MemberReport } from '#replica/member-report.js';
 import type { MemberInfo, Membership } from '#replica/membership.js';
 import type { MemberHello, PeerHandler, PeerNetwork } from '#replica/peer-network.js';
 import { decodeHello } from '#transport/membership-codec.js';
@@ -40,6 +41,8 @@ export class GrpcPeerNetwork implements PeerNetwork {
   #server: PeerServer | undefined;
   #place: { readonly self: MemberInfo; readonly membership: Membership } | undefined;
   #port = 0;
+  /** What this member last said of itself. */
+  #report: MemberReport | undefined;
 
   constructor(options: GrpcPeerNetworkOptions) {
     this.#options = options;
@@ -82,6 +85,11 @@ export class GrpcPeerNetwork implements PeerNetwork {
 
   send(message: PeerMessage): void {
     this.#links.get(message.to)?.send(message);
+  }
+
+  announce(report: MemberReport): void {
+    this.#report = report;
+    for (const link of this.#links.values()) link.announce(report);
   }
 
   /** Whether this member's stream to `member` is open. */
@@ -129,6 +137,7 @@ export class GrpcPeerNetwork implements PeerNetwork {
       member,
       envelope: envelopeOf(self, clusterId, member.id),
       channel: this.#channel,
+      report: this.#report,
       unreachable: () => this.#handler?.unreachable(member.id),
       refused: (reason, expelled) => this.#handler?.refused(member.peer, reason, expelled),
     });

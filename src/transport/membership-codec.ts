@@ -1,6 +1,7 @@
-/** Memberships, positions and hellos as Protocol Buffers; what comes in is checked into branded values. */
+/** Memberships, positions, hellos and reports as Protocol Buffers; what comes in is checked into branded values. */
 import type { sublet } from '#proto/sublet.js';
 import { type ConfState, logIndex, type MemberId, memberId, term } from '#raft/entry.js';
+import type { MemberReport } from '#replica/member-report.js';
 import type { AppliedMeta, Membership } from '#replica/membership.js';
 import type { MemberHello } from '#replica/peer-network.js';
 import { protocolVersion } from '#transport/peer-service.js';
@@ -8,6 +9,7 @@ import { protocolVersion } from '#transport/peer-service.js';
 type WireConfState = sublet.raft.v1.ConfState.$Properties;
 type WireMembership = sublet.raft.v1.Membership.$Properties;
 type WireMeta = sublet.raft.v1.AppliedMeta.$Properties;
+export type WireReport = sublet.raft.v1.MemberReport.$Properties;
 type WireHello = sublet.raft.v1.HelloResponse.$Properties;
 
 export function encodeConfState(confState: ConfState): WireConfState {
@@ -81,6 +83,16 @@ export function decodeHello(wire: WireHello): MemberHello {
     founders: (wire.founders ?? []).map((founder) => ({ name: founder.name ?? '', peer: founder.peer ?? '' })),
     seen: (wire.seen ?? []).map((founder) => ({ name: founder.name ?? '', storeId: founder.storeId ?? '' })),
   };
+}
+
+export function encodeReport({ serves, space }: MemberReport): WireReport {
+  const { freeBytes, neededBytes, low } = space;
+  return { serves, neededBytes, low, ...(freeBytes === undefined ? {} : { freeBytes }) };
+}
+
+export function decodeReport({ serves, freeBytes, neededBytes, low }: WireReport): MemberReport {
+  const space = { freeBytes: freeBytes ?? undefined, neededBytes: neededBytes ?? 0, low: low === true };
+  return { serves: serves ?? '', space };
 }
 
 function ids(values: readonly number[] | null | undefined): readonly MemberId[] {

@@ -5,7 +5,9 @@
  */
 import { type Client, type ClientWritableStream, type ServiceError, status } from '@grpc/grpc-js';
 import type { PeerMessage } from '#raft/message.js';
+import type { MemberReport } from '#replica/member-report.js';
 import type { MemberInfo } from '#replica/membership.js';
+import { encodeReport, type WireReport } from '#transport/membership-codec.js';
 import { encodeMessage, messageBytes } from '#transport/message-codec.js';
 import { type PeerChannelOptions, peerClient } from '#transport/peer-channel.js';
 import { isExpulsion, isLasting, type WireEnvelope } from '#transport/peer-gate.js';
@@ -15,6 +17,8 @@ export type PeerLinkOptions = {
   readonly member: MemberInfo;
   readonly envelope: WireEnvelope;
   readonly channel: PeerChannelOptions;
+  /** What this member said of itself until now. */
+  readonly report: MemberReport | undefined;
   /** A message was dropped, or the stream broke. */
   readonly unreachable: () => void;
   /** The peer will not talk to this member. */
@@ -41,6 +45,7 @@ type Stream = { readonly client: Client; readonly call: ClientWritableStream<Del
 export class PeerLink {
   readonly #options: PeerLinkOptions;
   #stream: Stream | undefined;
+  #report: MemberReport | undefined;
   #retry: NodeJS.Timeout | undefined;
   #backOffMs = backOffFirstMs;
   #refusing = false;
@@ -52,6 +57,7 @@ export class PeerLink {
 
   constructor(options: PeerLinkOptions) {
     this.#options = options;
+    this.#report = options.report;
     this.#connect();
   }
 
@@ -80,6 +86,16 @@ export class PeerLink {
     if (this.#flushDue || this.#blocked) return;
     this.#flushDue = true;
     queueMicrotask(() => this.#flush());
+  }
+
+  /** Tells the peer, and again with each stream to come. */
+  announce(report: MemberReport): void {
+    this.#report = report;
+    this.#stream?.call.write({ messages: [], ...this.#reportPart() });
+  }
+
+  #reportPart(): { readonly report?: WireReport } {
+    return this.#report === undefined ? {} : { report: encodeReport(this.#report) };
   }
 
   /** The peer was heard of: if an attempt waits for its time, it is made now. */
@@ -147,7 +163,8 @@ export class PeerLink {
       this.#blocked = false;
       this.#flush();
     });
-    call.write({ envelope, messages: [] });
+    // A report that is made before the peer's consent waits in the call.
+    call.write({ envelope, messages: [], ...this.#reportPart() });
   }
 
   #consented(stream: Stream): void {

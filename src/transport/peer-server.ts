@@ -14,7 +14,7 @@ import {
 import type { MemberInfo, Membership } from '#replica/membership.js';
 import { removedText } from '#replica/membership-change.js';
 import type { PeerHandler } from '#replica/peer-network.js';
-import { decodeMeta, encodeHello } from '#transport/membership-codec.js';
+import { decodeMeta, decodeReport, encodeHello } from '#transport/membership-codec.js';
 import { decodeMessage, WireError } from '#transport/message-codec.js';
 import { connectionOptions } from '#transport/peer-channel.js';
 import { admit, Refusal } from '#transport/peer-gate.js';
@@ -136,9 +136,10 @@ export class PeerServer {
     return incoming;
   }
 
-  #receive(from: MemberInfo, { messages }: DeliverRequest): void {
+  #receive(from: MemberInfo, { messages, report }: DeliverRequest): void {
     const self = this.#options.place()?.self;
     if (self === undefined) throw new Refusal(status.UNAVAILABLE, 'this member does not take part any more');
+    if (report != null) this.#options.handler.reported(from.id, decodeReport(report));
     for (const message of messages ?? []) this.#options.handler.receive(decodeMessage(message, from.id, self.id));
   }
 

@@ -6,7 +6,7 @@ import { argument, usage } from '#cli/failure.js';
 import { operate, print } from '#cli/operator.js';
 import { type Cell, formatTable } from '#cli/table.js';
 import type { Terminal } from '#cli/terminal.js';
-import { ago, count, role } from '#cli/words.js';
+import { ago, count, role, size } from '#cli/words.js';
 import { formatHostPort, parseHostPort } from '#config/host-port.js';
 import type { sublet } from '#proto/sublet.js';
 
@@ -44,6 +44,7 @@ export function formatMembers(response: Members, terminal: Terminal): string {
     { title: 'MATCH', align: 'right' as const },
     { title: 'LAG', align: 'right' as const },
     { title: 'HEARD' },
+    { title: 'DISK FREE', align: 'right' as const },
     { title: 'MAY IT STOP NOW' },
   ];
   const table = formatTable(columns, rows, terminal);
@@ -53,7 +54,7 @@ export function formatMembers(response: Members, terminal: Terminal): string {
 }
 
 function row(member: Member, terminal: Terminal): readonly Cell[] {
-  const { name, peer, matchIndex, lag, lastContact, self, alive, stopRisk } = member;
+  const { name, peer, matchIndex, lag, lastContact, self, alive, stopRisk, freeBytes, spaceLow } = member;
   const heard = ago(lastContact, terminal.now());
   const dead: Cell = { text: heard === '' ? 'never' : `dead for ${heard}`, style: 'red' };
   const known = alive !== null && alive !== undefined;
@@ -65,8 +66,15 @@ function row(member: Member, terminal: Terminal): readonly Cell[] {
     matchIndex === null || matchIndex === undefined ? '-' : String(matchIndex),
     lag === null || lag === undefined ? '-' : count(lag),
     self ? 'here' : alive === false ? dead : heard || '-',
+    disk(freeBytes, spaceLow),
     known ? stop : '-',
   ];
+}
+
+/** Below its floor it says so; what a master that is dead said last may be long past, like its match. */
+function disk(freeBytes: number | null | undefined, low: boolean | null | undefined): Cell {
+  const free = freeBytes === null || freeBytes === undefined ? '-' : size(freeBytes);
+  return low ? { text: `${free}: too little`, style: 'red' } : free;
 }
 
 function add(group: Command, terminal: Terminal): void {

@@ -166,7 +166,9 @@ export class MemoryMember<Output> implements ReplicatedLog<Output> {
       entriesWritten: 0,
       snapshotsSent: 0,
       snapshotsInstalled: 0,
-      spaceProblem: undefined,
+      space: { freeBytes: undefined, neededBytes: 0, problem: undefined },
+      refusal: undefined,
+      serves: '',
     };
   }
 

@@ -15,6 +15,7 @@ import {
   type StagedSnapshot,
   StoreError,
   type StoreIdentity,
+  type StoreSpace,
 } from '#replica/log-store.js';
 import type { AppliedMeta } from '#replica/membership.js';
 import type { StateRecord } from '#replica/state-machine.js';
@@ -35,6 +36,16 @@ type Content = {
   readonly records: Records;
 };
 
+const mebibyte = 1024 * 1024;
+/** How a disk says that there is room on it. */
+export const roomy: StoreSpace = { freeBytes: 1000 * mebibyte, neededBytes: 64 * mebibyte, problem: undefined };
+
+/** How a disk says that `freeBytes` are not enough. */
+export function scarce(freeBytes: number): StoreSpace {
+  const problem = `${freeBytes / mebibyte} MiB free; 80 MiB are needed`;
+  return { freeBytes, neededBytes: 80 * mebibyte, problem };
+}
+
 /** What is on stable storage, and how the disk behaves. */
 export class MemoryDisk {
   readonly storeId: string;
@@ -51,7 +62,7 @@ export class MemoryDisk {
   fate: (write: LogWrite) => WriteFate = () => ({ kind: 'ok', afterMs: 1 });
   /** Staging a chunk of a snapshot fails while it is set. */
   failsStaging = false;
-  spaceProblem: string | undefined;
+  space: StoreSpace = roomy;
   /** Every write that became durable, in order. */
   readonly writes: LogWrite[] = [];
   #held: (() => void)[] = [];
@@ -165,8 +176,8 @@ export class MemoryLogStore implements LogStore {
     });
   }
 
-  spaceProblem(): string | undefined {
-    return this.#disk.spaceProblem;
+  space(): StoreSpace {
+    return this.#disk.space;
   }
 
   close(): Promise<void> {

@@ -5,6 +5,7 @@
 import type { MemberId } from '#raft/entry.js';
 import type { PeerMessage, SnapshotMessage } from '#raft/message.js';
 import type { SnapshotSource } from '#replica/log-store.js';
+import type { MemberReport } from '#replica/member-report.js';
 import type { Membership } from '#replica/membership.js';
 import type { MemberHello, PeerHandler, PeerNetwork } from '#replica/peer-network.js';
 import type { StateRecord } from '#replica/state-machine.js';
@@ -155,6 +156,20 @@ export class MemoryPeerNetwork implements PeerNetwork {
     const { clusterId } = this.#membership ?? {};
     const sent = this.#hub.carry(this.#peer, to, (node) => node.take(message, clusterId));
     if (!sent) this.#hub.time.after(1, () => this.#handler?.unreachable(message.to));
+  }
+
+  announce(report: MemberReport): void {
+    const { clusterId, members = [] } = this.#membership ?? {};
+    const from = this.#self;
+    if (from === undefined) return;
+    for (const { peer } of members) {
+      if (peer === this.#peer) continue;
+      this.#hub.carry(this.#peer, peer, (node) => {
+        node.#whenAwake(() => {
+          if (clusterId === node.#membership?.clusterId) node.#handler?.reported(from, report);
+        });
+      });
+    }
   }
 
   async sendSnapshot(message: SnapshotMessage, source: SnapshotSource): Promise<void> {

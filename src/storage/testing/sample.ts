@@ -60,7 +60,10 @@ export async function contentOf(store: LogStore) {
   };
 }
 
-const roomy: DiskSpace = { check: async () => undefined, problem: () => undefined };
+const roomy: DiskSpace = {
+  check: async () => undefined,
+  space: () => ({ freeBytes: undefined, neededBytes: 0, problem: undefined }),
+};
 
 export function memoryStoreDisk(disk: MemoryDisk, clock = new HandClock()): StoreDisk {
   return {

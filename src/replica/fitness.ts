@@ -1,0 +1,57 @@
+/**
+ * Whether this member is fit to lead: its disk answers, and has room. A leader that is not hands over to one that is; a
+ * follower that is not does not campaign while its disk hangs, and lets others go first while it has no room.
+ */
+import type { MemberId } from '#raft/entry.js';
+import type { Raft } from '#raft/raft.js';
+import { DiskWatch } from '#replica/disk-watch.js';
+import { successors } from '#replica/handover.js';
+import type { Office } from '#replica/office.js';
+import type { ProposeError } from '#replica/replicated-log.js';
+import { SpaceWatch, type SpaceWatchParts } from '#replica/space-watch.js';
+
+export type FitnessParts = SpaceWatchParts & {
+  readonly raft: Raft;
+  readonly office: Office;
+  /** Since when a storage write is in flight, if one is. */
+  readonly writingSinceMs: () => number | undefined;
+};
+
+export class Fitness {
+  readonly #parts: FitnessParts;
+  readonly #disk: DiskWatch;
+  readonly #space: SpaceWatch;
+
+  constructor(parts: FitnessParts) {
+    this.#parts = parts;
+    this.#disk = new DiskWatch(parts.electionMs, parts.observe);
+    this.#space = new SpaceWatch(parts);
+  }
+
+  /** Counts a tick with the core, after a leader that is not fit was told to hand over. */
+  tick(): void {
+    const { raft, office, clock, writingSinceMs } = this.#parts;
+    const able = office.leads ? this.successors() : undefined;
+    const hangs = this.#disk.check(clock.now(), writingSinceMs(), able ?? []);
+    const target = this.#space.check(able) ?? hangs;
+    if (target !== undefined) raft.transferLeadership(target);
+    // With a disk that hangs nobody campaigns: it could neither vote nor lead.
+    if (office.leads) raft.tick();
+    else if (!this.#disk.hangs) raft.tick(this.#space.patience(office.leader));
+  }
+
+  /** Who could take over from this leader, best first. */
+  successors(): readonly MemberId[] {
+    return successors(this.#parts.raft.status(), (member) => this.#space.scarce(member));
+  }
+
+  /** Why this member does not take over, whoever wants it to; undefined: it does. */
+  takeoverRefusal(): string | undefined {
+    return this.#disk.hangs ? 'this member does not take over while its disk hangs' : undefined;
+  }
+
+  /** Why a leader does not take proposals now; undefined: it does. */
+  proposalRefusal(): ProposeError | undefined {
+    return this.#space.refusal();
+  }
+}

@@ -1,0 +1,30 @@
+/**
+ * What a member says of itself to its peers: where it serves clients, and how much room its disk has. It is said when
+ * something changes, and again and again; the newest counts. Nothing that has to be right depends on it.
+ */
+
+export type MemberReport = {
+  /** HOST:PORT at which it serves the clients of what is replicated; empty: not known. */
+  readonly serves: string;
+  readonly space: ReportedSpace;
+};
+
+export type ReportedSpace = {
+  /** undefined: its system does not say. */
+  readonly freeBytes: number | undefined;
+  /** So much has to be free for all to be well. */
+  readonly neededBytes: number;
+  /** Its store asks that proposals be refused. */
+  readonly low: boolean;
+};
+
+/** Like `3.1 MiB free, 80.0 MiB needed`. */
+export function spaceText({ freeBytes, neededBytes }: Omit<ReportedSpace, 'low'>): string {
+  const free = freeBytes === undefined ? 'does not say how much is' : mebibytes(freeBytes);
+  return `${free} free, ${mebibytes(neededBytes)} needed`;
+}
+
+/** Like `3.1 MiB`. */
+export function mebibytes(bytes: number): string {
+  return `${(bytes / (1024 * 1024)).toFixed(1)} MiB`;
+}
