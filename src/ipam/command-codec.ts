@@ -56,9 +56,12 @@ export const commandKinds: readonly CommandKind[] = [
 ];
 
 export function encodeCommand(command: Command): Uint8Array {
-  const { wallTime: wallTimeMs, by } = command;
-  const origin = { wallTimeMs, by, expectedRevision: command.expectedRevision ?? null };
-  return store.Command.encode({ ...toAction(command), ...origin }).finish();
+  // The message is new and nobody else's, so it is added to rather than copied: this is done for every registration.
+  const stored = toAction(command);
+  stored.wallTimeMs = command.wallTime;
+  stored.by = command.by;
+  stored.expectedRevision = command.expectedRevision ?? null;
+  return store.Command.encode(stored).finish();
 }
 
 /** @throws UnknownCommandError; RecordError for bytes that are no command. */

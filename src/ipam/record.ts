@@ -75,7 +75,7 @@ export function recordKey(record: PlanRecord): Uint8Array {
   switch (record.kind) {
     case 'meta':
     case 'settings':
-      return new Uint8Array([prefix]);
+      return Uint8Array.of(prefix);
     case 'overlay':
       return textKey(prefix, record.value.name);
     case 'removed-overlay':
@@ -90,9 +90,9 @@ export function recordKey(record: PlanRecord): Uint8Array {
     case 'agent':
       return textKey(prefix, record.value.agentId);
     case 'history': {
-      const key = new Uint8Array(9);
+      const key = Buffer.allocUnsafe(9);
       key[0] = prefix;
-      new DataView(key.buffer).setBigUint64(1, BigInt(record.value.number));
+      key.writeBigUInt64BE(BigInt(record.value.number), 1);
       return key;
     }
     default:
@@ -102,7 +102,8 @@ export function recordKey(record: PlanRecord): Uint8Array {
 
 /** Names and ids are ASCII. */
 function textKey(prefix: number, text: string): Uint8Array {
-  const key = new Uint8Array(1 + text.length);
+  // From the pool: what is stored is read as native memory, which an array of its own would have to be given first.
+  const key = Buffer.allocUnsafe(1 + text.length);
   key[0] = prefix;
   for (let at = 0; at < text.length; at++) key[at + 1] = text.charCodeAt(at);
   return key;

@@ -44,14 +44,15 @@ async function register(request: sublet.v1.RegisterRequest, options: AgentServic
   const { plan, office, wallClock } = options;
   const parsed = parseRegister(request);
   const { ipam } = plan;
-  const answer = await plan.change({
-    ...parsed,
+  // What was parsed is nobody else's, so it is added to rather than copied.
+  const command = Object.assign(parsed, {
     // Only in adoption does the plan look at it: there is no need to replicate it otherwise.
     held: ipam.adoption ? parsed.held : undefined,
     holders: ipam.holdersConcerned(parsed).map((lease) => office.presence.judge(lease)),
     wallTime: wallClock(),
     by: '',
   });
+  const answer = await plan.change(command);
   if (answer.kind !== 'registered') throw new RangeError(`a registration was answered with "${answer.kind}"`);
   return registered(answer.agent, answer.revision, options);
 }

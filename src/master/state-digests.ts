@@ -8,8 +8,10 @@ const keptMax = 4_096;
 
 export class StateDigests {
   readonly #machine: Pick<IpamMachine, 'ipam'>;
-  /** In ascending order of revision. */
-  readonly #hashes = new Map<number, string>();
+  /** A ring: the newest is before `#next`. Revisions rise along it; 0 where nothing is yet. */
+  readonly #revisions = new Float64Array(keptMax);
+  readonly #hashes: string[] = new Array<string>(keptMax).fill('');
+  #next = 0;
 
   constructor(machine: Pick<IpamMachine, 'ipam'>) {
     this.#machine = machine;
@@ -18,18 +20,16 @@ export class StateDigests {
   /** To be called after each command. */
   applied(): void {
     const { ipam } = this.#machine;
-    if (this.#hashes.has(ipam.revision)) return;
-    this.#hashes.set(ipam.revision, ipam.hash());
-    if (this.#hashes.size <= keptMax) return;
-    for (const oldest of this.#hashes.keys()) {
-      this.#hashes.delete(oldest);
-      return;
-    }
+    const newest = (this.#next + keptMax - 1) % keptMax;
+    if (this.#revisions[newest] === ipam.revision) return;
+    this.#revisions[this.#next] = ipam.revision;
+    this.#hashes[this.#next] = ipam.hash();
+    this.#next = (this.#next + 1) % keptMax;
   }
 
   /** The state was replaced: what was noted of the former one is void. */
   restored(): void {
-    this.#hashes.clear();
+    this.#revisions.fill(0);
   }
 
   /** Of the state as it is. */
@@ -41,6 +41,8 @@ export class StateDigests {
   /** undefined: this master has not been at that revision, or not lately. */
   at(revision: number): string | undefined {
     const { latest } = this;
-    return latest.revision === revision ? latest.hash : this.#hashes.get(revision);
+    if (latest.revision === revision) return latest.hash;
+    const slot = this.#revisions.indexOf(revision);
+    return slot === -1 || revision === 0 ? undefined : this.#hashes[slot];
   }
 }

@@ -178,6 +178,24 @@ describe('log store', () => {
     }
   });
 
+  it('writes a record that many commands have changed once, as the last of them left it', async () => {
+    const disk = new MemoryDisk();
+    const store = await bootstrapped(disk);
+    const gone = (key: string): RecordChange => ({ key: Buffer.from(key), value: undefined });
+    const changes = [record('a', '1'), record('b', '1'), record('a', '2'), gone('b'), gone('c'), record('c', '1')];
+    await store.write({
+      entries: entries(1, 3),
+      hardState: hardState(1, 3),
+      applied: { meta: meta(3), changes: [...changes, record('a', '3')] },
+    });
+    // Three entries, three records and the head.
+    assert.equal(disk.batches.at(-1)?.length, 7);
+    assert.deepEqual((await contentOf(await reopened(disk))).records, [
+      ['a', '3'],
+      ['c', '1'],
+    ]);
+  });
+
   it('deletes what is out of use in steps of bounded size', async () => {
     const disk = new MemoryDisk();
     const clock = new HandClock();

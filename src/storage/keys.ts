@@ -38,7 +38,8 @@ export function innerKey(full: Uint8Array): Uint8Array {
 }
 
 function numbered(prefix: number, value: number, extraBytes: number): Uint8Array {
-  const key = new Uint8Array(prefixBytes + extraBytes);
+  // From the pool: the database reads it as native memory, which an array of its own would have to be given first.
+  const key = Buffer.allocUnsafe(prefixBytes + extraBytes);
   key[0] = prefix;
   writeUint64(key, 1, value);
   return key;

@@ -1,5 +1,5 @@
 /**
- * The CRC-32 of every state record of one generation, by key, with their count and total: what it takes to
+ * The CRC-32 of every state record of one generation, by the name of its key, with their count and total: what it takes to
  * keep the total right without reading the old value of a record before each change. Costs about 100 bytes a record.
  */
 import { addToSum, takeFromSum } from '#storage/sum.js';
@@ -11,16 +11,14 @@ export class RecordSums {
   readonly #sums = new Map<string, number>();
   #sum = 0;
 
-  put(key: Uint8Array, crc: number): void {
-    const name = text(key);
+  put(name: string, crc: number): void {
     const old = this.#sums.get(name);
     if (old !== undefined) this.#sum = takeFromSum(this.#sum, old);
     this.#sums.set(name, crc);
     this.#sum = addToSum(this.#sum, crc);
   }
 
-  delete(key: Uint8Array): void {
-    const name = text(key);
+  delete(name: string): void {
     const old = this.#sums.get(name);
     if (old === undefined) return;
     this.#sums.delete(name);
@@ -32,7 +30,7 @@ export class RecordSums {
   }
 }
 
-/** One character a byte: a compact map key. */
-function text(key: Uint8Array): string {
+/** What a record's key is called in maps: one character a byte, which is compact. */
+export function recordName(key: Uint8Array): string {
   return Buffer.from(key.buffer, key.byteOffset, key.byteLength).toString('latin1');
 }

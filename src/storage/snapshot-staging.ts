@@ -4,7 +4,7 @@ import type { AppliedMeta } from '#replica/membership.js';
 import type { StateRecord } from '#replica/state-machine.js';
 import type { KeyValueOperation } from '#storage/key-value.js';
 import { stateKey } from '#storage/keys.js';
-import { RecordSums } from '#storage/record-sums.js';
+import { RecordSums, recordName } from '#storage/record-sums.js';
 import { encodeStateRecord } from '#storage/state-record.js';
 
 /** All in, and durable. */
@@ -46,7 +46,7 @@ export class SnapshotStaging implements SnapshotSink {
   async append(records: readonly StateRecord[]): Promise<void> {
     this.#requireOpen();
     const encoded = records.map((record) => ({ key: record.key, ...encodeStateRecord(record) }));
-    for (const { key, sum } of encoded) this.#sums.put(key, sum);
+    for (const { key, sum } of encoded) this.#sums.put(recordName(key), sum);
     await this.#write(
       encoded.map(({ key, stored }) => ({ type: 'put', key: stateKey(this.#generation, key), value: stored })),
     );

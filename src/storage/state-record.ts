@@ -19,9 +19,9 @@ export function encodeStateRecord({ key, value }: StateRecord): { readonly store
   if (value.byteLength > stateValueBytesMax) {
     throw new RangeError(`state value of ${value.byteLength} bytes; allowed are up to ${stateValueBytesMax}`);
   }
-  const stored = new Uint8Array(sumBytes + value.byteLength);
+  const stored = Buffer.allocUnsafe(sumBytes + value.byteLength);
   const sum = crc32(value, crc32(key));
-  new DataView(stored.buffer).setUint32(0, sum);
+  stored.writeUInt32BE(sum);
   stored.set(value, sumBytes);
   return { stored, sum };
 }

@@ -12,7 +12,7 @@ import { headKey, membershipKey } from '#storage/keys.js';
 import { scanLog } from '#storage/log-scan.js';
 import type { LogSums } from '#storage/log-sums.js';
 import { decodeMembership } from '#storage/membership-record.js';
-import { RecordSums } from '#storage/record-sums.js';
+import { RecordSums, recordName } from '#storage/record-sums.js';
 import { scanState } from '#storage/state-scan.js';
 import { amnesia, corrupt, reasonOf } from '#storage/store-failure.js';
 
@@ -71,7 +71,8 @@ export async function checkStore(
       `its identity file is of cluster ${identity.clusterId}, its database of cluster ${membership.clusterId}`,
     );
   }
-  for await (const batch of scanState(view, head, place)) for (const { key, sum } of batch) recordSums.put(key, sum);
+  for await (const batch of scanState(view, head, place))
+    for (const { key, sum } of batch) recordSums.put(recordName(key), sum);
   const loaded = { hardState, entries, compacted: head.compacted, applied: { ...head.applied, membership } };
   return { loaded, logSums, recordSums };
 }

@@ -7,12 +7,13 @@ import type { Entry, HardState, LogIndex } from '#raft/entry.js';
 import { entryRecord, entrySum } from '#replica/entry-record.js';
 import type { LogWrite } from '#replica/log-store.js';
 import type { AppliedMeta, Membership } from '#replica/membership.js';
+import type { RecordChange } from '#replica/state-machine.js';
 import { encodeHead, type Head } from '#storage/head-record.js';
 import type { KeyRange, KeyValueOperation } from '#storage/key-value.js';
 import { entryKey, entryRange, headKey, membershipKey, stateKey, stateRange } from '#storage/keys.js';
 import type { LogSums } from '#storage/log-sums.js';
 import { encodeMembership } from '#storage/membership-record.js';
-import type { RecordSums } from '#storage/record-sums.js';
+import { type RecordSums, recordName } from '#storage/record-sums.js';
 import type { StagedGeneration } from '#storage/snapshot-staging.js';
 import { encodeStateRecord } from '#storage/state-record.js';
 
@@ -93,14 +94,14 @@ export class WriteDraft {
   apply({ meta, changes }: NonNullable<LogWrite['applied']>): void {
     const before = this.#head.applied.index;
     assert(meta.index >= before, `applied index ${meta.index} behind the stored one, ${before}`);
-    for (const { key, value } of changes) {
+    for (const [name, { key, value }] of lastOfEach(changes)) {
       const fullKey = stateKey(this.#head.generation, key);
       if (value === undefined) {
-        this.#recordSums.delete(key);
+        this.#recordSums.delete(name);
         this.#operations.push({ type: 'del', key: fullKey });
       } else {
         const { stored, sum } = encodeStateRecord({ key, value });
-        this.#recordSums.put(key, sum);
+        this.#recordSums.put(name, sum);
         this.#operations.push({ type: 'put', key: fullKey, value: stored });
       }
     }
@@ -165,4 +166,11 @@ export class WriteDraft {
   #deleteEntries(from: number, to: number): void {
     for (let index = from; index <= to; index++) this.#operations.push({ type: 'del', key: entryKey(index) });
   }
+}
+
+/** What many commands have done to each record, by its name: only the last of it is left on the disk. */
+function lastOfEach(changes: readonly RecordChange[]): ReadonlyMap<string, RecordChange> {
+  const last = new Map<string, RecordChange>();
+  for (const change of changes) last.set(recordName(change.key), change);
+  return last;
 }
