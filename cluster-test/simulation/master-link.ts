@@ -41,8 +41,8 @@ const kinds: Readonly<Partial<Record<RefusalReason, MasterErrorKind>>> = {
   'already-exists': 'refused',
   'failed-precondition': 'refused',
   'resource-exhausted': 'exhausted',
-  overloaded: 'exhausted',
-  'no-space': 'exhausted',
+  overloaded: 'overloaded',
+  'no-space': 'overloaded',
 };
 
 export class MasterLink implements MasterApi {

@@ -196,7 +196,7 @@ export class Agent {
     if (this.#source !== 'masters' || this.#lease?.epoch !== epoch) {
       log.info({ clusterId, epoch, vtepIp: lease.vxlan.vtepIp, overlays: lease.overlays.length }, 'registered');
     }
-    for (const { overlay, reason } of problems) log.warn({ overlay, reason }, 'an overlay was not let');
+    for (const { overlay, reason } of problems) log.error({ overlay, reason }, 'an overlay was not let');
     this.#rememberCluster(clusterId);
     this.#lease = lease;
     this.#source = 'masters';

@@ -16,6 +16,7 @@ import {
   type WatchRequest,
   type WatchResponse,
 } from '#agent/master-api.js';
+import { reasonOf } from '#api/error-info.js';
 import { isServiceError, type MasterClient, NoMasterError } from '#api/master-client.js';
 import { agentService } from '#api/services.js';
 
@@ -30,7 +31,8 @@ const kinds: Readonly<Partial<Record<status, MasterErrorKind>>> = {
   [status.PERMISSION_DENIED]: 'refused',
   [status.UNAUTHENTICATED]: 'refused',
   [status.UNIMPLEMENTED]: 'refused',
-  [status.RESOURCE_EXHAUSTED]: 'exhausted',
+  // A queue or a disk is full; the plan's own limits are told apart below.
+  [status.RESOURCE_EXHAUSTED]: 'overloaded',
 };
 
 export class GrpcMasterApi implements MasterApi {
@@ -115,7 +117,8 @@ function masterError(error: unknown, master: string | undefined): MasterError {
   return new MasterError(kindOf(error), status[error.code], master ? `${master}: ${error.details}` : error.details);
 }
 
-function kindOf({ code }: ServiceError): MasterErrorKind {
+function kindOf(error: ServiceError): MasterErrorKind {
+  if (reasonOf(error) === 'resource-exhausted') return 'exhausted';
   // What is not named is an outcome nobody knows, or a master's own trouble: both are asked about again.
-  return kinds[code] ?? 'unavailable';
+  return kinds[error.code] ?? 'unavailable';
 }

@@ -97,7 +97,7 @@ export class KeepAlive {
   }
 
   #onSilence(): void {
-    this.#onEnded(new MasterError('exhausted', 'DEADLINE_EXCEEDED', `no answer within ${answerTimeoutMs} ms`));
+    this.#onEnded(new MasterError('overloaded', 'DEADLINE_EXCEEDED', `no answer within ${answerTimeoutMs} ms`));
   }
 
   #onEnded(error: MasterError): void {
@@ -116,9 +116,9 @@ export class KeepAlive {
 
   #delayMs({ kind }: MasterError): number {
     const { random, agents } = this.#options;
-    return kind === 'exhausted'
-      ? backoffMs(strainedBackoff, this.#strainedInRow++, random)
-      : backoffMs(awayBackoff(agents()), this.#awayInRow++, random);
+    return kind === 'unavailable'
+      ? backoffMs(awayBackoff(agents()), this.#awayInRow++, random)
+      : backoffMs(strainedBackoff, this.#strainedInRow++, random);
   }
 
   #recovered(): void {

@@ -49,11 +49,12 @@ export interface MasterApi {
  * Why a master's answer is no answer.
  * - `unavailable`: none could be asked, none knows a leader, or the outcome is unknown; ask again.
  * - `aborted`: fenced: the epoch or the sequence is not the newest.
- * - `exhausted`: no address is left, or a queue is full; the next try may succeed.
+ * - `overloaded`: a master that serves has more to do than it can, or no room on its disk; a later try may succeed.
+ * - `exhausted`: the plan has no address left; asking again helps once an operator has made room.
  * - `refused`: understood and refused; asking the same again helps only after something else has changed.
  * - `invalid`: the request itself is at fault.
  */
-export type MasterErrorKind = 'unavailable' | 'exhausted' | 'aborted' | 'refused' | 'invalid';
+export type MasterErrorKind = 'unavailable' | 'overloaded' | 'exhausted' | 'aborted' | 'refused' | 'invalid';
 
 export class MasterError extends Error {
   override readonly name = 'MasterError';

@@ -124,7 +124,7 @@ export class PeerWatch {
     this.#lastError = error.message;
     log.debug({ master, status: error.status, error: error.message }, 'the watch broke off');
     if (master !== undefined) api.turnFrom(master);
-    const backoff = error.kind === 'exhausted' ? strainedBackoff : awayBackoff(agents());
+    const backoff = error.kind === 'unavailable' ? awayBackoff(agents()) : strainedBackoff;
     const delayMs = backoffMs(backoff, this.#failedInRow, random);
     this.#failedInRow += 1;
     this.#cancelReopen = clock.after(delayMs, () => this.#open());

@@ -1,7 +1,16 @@
 import assert from 'node:assert/strict';
-import { MasterError } from '#agent/master-api.js';
 import { AgentWorld } from '#agent/testing/agent-world.js';
-import { aborted, agentMessage, changes, grant, invalid, refused, unavailable } from '#agent/testing/fake-masters.js';
+import {
+  aborted,
+  agentMessage,
+  changes,
+  exhausted,
+  grant,
+  invalid,
+  overloaded,
+  refused,
+  unavailable,
+} from '#agent/testing/fake-masters.js';
 
 describe('registration of an agent', () => {
   let world: AgentWorld;
@@ -306,14 +315,34 @@ describe('registration of an agent', () => {
     assert.equal(world.masters.watches.length, 0);
   });
 
-  it('asks faster at first when the masters are full, and at least once a minute', async () => {
-    world.masters.onRegister = () => new MasterError('exhausted', 'RESOURCE_EXHAUSTED', 'no VTEP address is free');
-    world.start();
-    await world.time.runFor(10_000);
+  it('asks again soon when the masters are overloaded, the same, and at least every 20 s', async () => {
+    world.masters.onRegister = () => overloaded;
+    const agent = world.start();
+    await world.time.runFor(2_000);
     assert.ok(world.masters.registers.length >= 3);
+    await world.time.runFor(60_000);
     const before = world.masters.registers.length;
+    world.random = 0.999;
     await world.time.runFor(600_000);
-    assert.ok(world.masters.registers.length - before >= 10);
+    assert.ok(Math.abs(world.masters.registers.length - before - 30) <= 1);
     assert.deepEqual(new Set(world.masters.registers.map(({ sequence }) => sequence)), new Set([1]));
+    assert.equal(agent.registration.state.kind, 'waiting');
+  });
+
+  it('asks seldom when no address is left, and says which subnet is full', async () => {
+    world.masters.onRegister = () => exhausted;
+    const agent = world.start();
+    await world.time.runFor(1_000);
+    const { state } = agent.registration;
+    assert.equal(state.kind, 'refused');
+    assert.match('error' in state ? state.error : '', /44\.128\.0\.0\/28 has no free address/);
+    assert.ok(world.logged.includes('the masters refuse to register this agent'));
+    await world.time.runFor(600_000);
+    const before = world.masters.registers.length;
+    await world.time.runFor(3_600_000);
+    assert.ok(Math.abs(world.masters.registers.length - before - 40) <= 1);
+    world.masters.onRegister = (request) => grant(request);
+    await world.time.runFor(120_000);
+    assert.equal(agent.registration.state.kind, 'registered');
   });
 });

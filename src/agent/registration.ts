@@ -11,8 +11,10 @@ import { type MasterApi, MasterError, type RegisterRequest } from '#agent/master
 import type { AgentStore } from '#agent/store.js';
 import type { Clock } from '#replica/clock.js';
 
-/** The masters are full, of requests or of leases. */
-const exhaustedBackoff: Backoff = { baseMs: 1_000, capMs: 60_000 };
+/** The masters have more requests than they can take; that passes. */
+const overloadedBackoff: Backoff = { baseMs: 500, capMs: 20_000 };
+/** No address is left, which lasts until an operator has made room. Waits are drawn from the upper half. */
+const exhaustedBackoff: Backoff = { baseMs: 10_000, capMs: 120_000 };
 /**
  * The masters said no. Soon at first, since a network may be just being founded; a holder counts as silent after 30 s,
  * so that a reinstalled host gets in at most 20 s after that. Waits are drawn from the upper half.
@@ -169,8 +171,11 @@ export class Registration {
       case 'unavailable':
         this.#askAgain(round, error, backoffMs(awayBackoff(agents()), round.attempt - 1, random));
         break;
+      case 'overloaded':
+        this.#askAgain(round, error, backoffMs(overloadedBackoff, round.attempt - 1, random));
+        break;
       case 'exhausted':
-        this.#askAgain(round, error, backoffMs(exhaustedBackoff, round.attempt - 1, random));
+        this.#refused(error, exhaustedBackoff);
         break;
       case 'aborted':
         this.#overtaken(round, error);

@@ -4,12 +4,14 @@ import { mkdtempSync, readFileSync, rmSync } from 'node:fs';
 import { createServer } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { Server, ServerCredentials, status } from '@grpc/grpc-js';
+import { type Metadata, Server, ServerCredentials, status } from '@grpc/grpc-js';
 import { sourceAddress } from '#agent/node-address.js';
 import { leaveCluster, type RunningAgent, type StartAgentOptions, startAgent } from '#agent/start-agent.js';
 import { FakeHost } from '#agent/testing/fake-host.js';
 import { grant, snapshot } from '#agent/testing/fake-masters.js';
+import { refusalMetadata } from '#api/error-info.js';
 import { definition } from '#api/method.js';
+import { RefusedError } from '#api/refusal.js';
 import { agentService } from '#api/services.js';
 import { defaultHostSettings } from '#host/input.js';
 import type { sublet } from '#proto/sublet.js';
@@ -18,7 +20,7 @@ import type { sublet } from '#proto/sublet.js';
 class OneMaster {
   readonly registers: sublet.v1.RegisterRequest[] = [];
   readonly leaves: sublet.v1.LeaveRequest[] = [];
-  refuse: { code: status; details: string } | undefined;
+  refuse: { code: status; details: string; metadata?: Metadata } | undefined;
   readonly #server = new Server();
   port = 0;
 
@@ -166,6 +168,24 @@ describe('a started agent', () => {
       await running.stop();
     }
   });
+
+  for (const [reason, state] of [
+    ['overloaded', 'waiting'],
+    ['no-space', 'waiting'],
+    ['resource-exhausted', 'refused'],
+  ] as const) {
+    it(`is ${state} when a master says RESOURCE_EXHAUSTED because of ${reason}`, async () => {
+      const refused = new RefusedError(reason, 'no more');
+      master.refuse = { code: refused.code, details: refused.message, metadata: refusalMetadata(refused) };
+      const running = await startAgent(options());
+      try {
+        await until(async () => (await get(running, '/readyz')).text.includes('no more'));
+        assert.equal(JSON.parse((await get(running, '/status')).text).registration.state, state);
+      } finally {
+        await running.stop();
+      }
+    });
+  }
 
   it('fails when its configuration is refused and it holds nothing', async () => {
     master.refuse = { code: status.INVALID_ARGUMENT, details: 'node_ip 9.0.0.1 lies in overlay "dcos"' };

@@ -1,6 +1,7 @@
 /**
  * How the masters say no: one table from reasons to gRPC status codes. The set of codes is closed; whatever a
- * call meets ends in one of these rows, and the message names the field, the value and the limit.
+ * call meets ends in one of these rows, and the message names the field, the value and the limit. The reason goes with
+ * the status (`error-info.ts`), since several share a code.
  */
 import { status } from '@grpc/grpc-js';
 
@@ -21,7 +22,10 @@ export const refusals = {
     meaning: 'The plan must change first; the message says how.',
   },
   aborted: { code: status.ABORTED, meaning: 'Overtaken: a stale epoch, sequence or expected revision.' },
-  'resource-exhausted': { code: status.RESOURCE_EXHAUSTED, meaning: 'No address is left for what was asked.' },
+  'resource-exhausted': {
+    code: status.RESOURCE_EXHAUSTED,
+    meaning: 'The plan has no room left for what was asked; the message names the subnet or the limit.',
+  },
   overloaded: {
     code: status.RESOURCE_EXHAUSTED,
     meaning: 'A queue or a limit per client is full; nothing happened. Try again later.',
@@ -46,6 +50,12 @@ export const refusals = {
 } as const satisfies Readonly<Record<string, Row>>;
 
 export type RefusalReason = keyof typeof refusals;
+
+export function isRefusalReason(text: string): text is RefusalReason {
+  return Object.hasOwn(refusals, text);
+}
+
+export const refusalReasons: readonly RefusalReason[] = Object.keys(refusals).filter(isRefusalReason);
 
 /** A call is refused, and nothing was changed (but with `unknown-outcome`). `code` is what goes to the caller. */
 export class RefusedError extends Error {

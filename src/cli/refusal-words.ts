@@ -1,6 +1,8 @@
 /** What masters answer when they say no, and what a client meets when there is none, as failures of a command. */
 import { status } from '@grpc/grpc-js';
+import { reasonOf } from '#api/error-info.js';
 import { isServiceError, NoMasterError } from '#api/master-client.js';
+import type { RefusalReason } from '#api/refusal.js';
 import { exitCodes, Failure } from '#cli/failure.js';
 
 const hints: Partial<Record<status, readonly string[]>> = {
@@ -9,6 +11,13 @@ const hints: Partial<Record<status, readonly string[]>> = {
   [status.UNAVAILABLE]: ['Ask again in a moment. `sublet status` tells who leads.'],
   [status.UNIMPLEMENTED]: ['That master is of another version: `sublet status` tells which.'],
   [status.INTERNAL]: ['That is a bug. The log of the master has the details.'],
+};
+
+/** Where one code has several reasons. */
+const hintsByReason: Partial<Record<RefusalReason, readonly string[]>> = {
+  overloaded: ['Nothing happened. Ask again in a moment.'],
+  'no-space': ['Nothing happened. A master is short of disk space: `sublet status` tells which, its log how much.'],
+  'resource-exhausted': ['`sublet overlays` tells what is used; `sublet overlay grow` and `sublet release` make room.'],
 };
 
 /** The failure that this error is to a person; any other error is thrown as it is. */
@@ -23,7 +32,9 @@ export function masterFailure(error: unknown): Failure {
   }
   if (isServiceError(error)) {
     const code: status = error.code;
-    return new Failure(exitCodes.refused, `${error.details} [${status[code]}]`, hints[code] ?? []);
+    const reason = reasonOf(error);
+    const advice = (reason && hintsByReason[reason]) ?? hints[code] ?? [];
+    return new Failure(exitCodes.refused, `${error.details} [${status[code]}]`, advice);
   }
   throw error;
 }

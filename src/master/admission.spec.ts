@@ -1,4 +1,6 @@
 import assert from 'node:assert/strict';
+import type { ServiceError } from '@grpc/grpc-js';
+import { reasonOf } from '#api/error-info.js';
 import { agentService } from '#api/services.js';
 import { Admission } from '#master/admission.js';
 import { refusal } from '#master/testing/refusal.js';
@@ -42,8 +44,9 @@ describe('admission', () => {
     member.held = held;
     const calls = Promise.all([1, 2, 3].map((number) => masters.register(`agent-${number}`)));
     await until('three calls are under way', () => services.admission.total.calls === 3);
-    const { code, message } = await refusal(masters.register('agent-4'));
+    const { code, message, reason } = await refusal(masters.register('agent-4'));
     assert.equal(code, 'RESOURCE_EXHAUSTED');
+    assert.equal(reason, 'overloaded');
     assert.match(message, /calls under way of 127.0.0.1: 3, and 3 are allowed/);
     member.held = undefined;
     for (const go of held) go();
@@ -62,7 +65,8 @@ describe('admission', () => {
     await until('a stream is open', () => admission.total.streams === 1);
     const second = client.serverStream(agentService.watch, {});
     second.resume();
-    const error = await new Promise<Error>((resolve) => second.on('error', resolve));
+    const error = await new Promise<ServiceError>((resolve) => second.on('error', resolve));
+    assert.equal(reasonOf(error), 'overloaded');
     assert.match(error.message, /RESOURCE_EXHAUSTED.*open streams of 127.0.0.1: 1, and 1 are allowed/);
     first.cancel();
     await until('the stream is over', () => admission.total.streams === 0);

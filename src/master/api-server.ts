@@ -13,6 +13,7 @@ import {
   type sendUnaryData,
   type UntypedHandleCall,
 } from '@grpc/grpc-js';
+import { refusalMetadata } from '#api/error-info.js';
 import { toBuffer } from '#api/method.js';
 import type { RefusedError } from '#api/refusal.js';
 import type { Admission } from '#master/admission.js';
@@ -78,13 +79,14 @@ export function bind(server: Server, address: string, credentials: ServerCredent
 }
 
 /** The status of a refusal, as grpc-js takes it. */
-export function statusOf({ code, message }: RefusedError): Partial<StatusObject> {
-  return { code, details: message };
+export function statusOf(refused: RefusedError): Partial<StatusObject> {
+  return { code: refused.code, details: refused.message, metadata: refusalMetadata(refused) };
 }
 
 /** The refusal as the error that ends a stream of grpc-js with its status. */
-export function streamError(refused: RefusedError): Error & Pick<ServiceError, 'code' | 'details'> {
-  return Object.assign(new Error(refused.message), { code: refused.code, details: refused.message });
+export function streamError(refused: RefusedError): ServiceError {
+  const { code, message } = refused;
+  return Object.assign(new Error(message), { code, details: message, metadata: refusalMetadata(refused) });
 }
 
 const rawCodecs = {

@@ -2,7 +2,9 @@ import assert from 'node:assert/strict';
 import { readFileSync } from 'node:fs';
 import { Client, credentials, type ServiceError, status } from '@grpc/grpc-js';
 import { parseCidr4 } from '#address/cidr4.js';
+import { reasonOf } from '#api/error-info.js';
 import { toBuffer } from '#api/method.js';
+import { refusals } from '#api/refusal.js';
 import { agentService, clusterService, operatorService } from '#api/services.js';
 import type { Overlay } from '#ipam/network.js';
 import { TestMasters } from '#master/testing/test-masters.js';
@@ -399,6 +401,9 @@ describe('bad input like', () => {
       const error = await send(path, bytes);
       assert.equal(error === undefined ? 'OK' : status[error.code], code, error?.details);
       assert.match(error?.details ?? '', says);
+      // A machine learns from the status what the table in the documentation calls the reason.
+      const reason = error === undefined ? undefined : reasonOf(error);
+      assert.ok(reason !== undefined && refusals[reason].code === error?.code, reason);
       assert.equal(ipam.hash(), before);
     });
   }

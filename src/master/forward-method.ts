@@ -1,6 +1,6 @@
 /** The stream on which followers hand calls to the leader, as both ends use it. */
 import { method, toBuffer } from '#api/method.js';
-import { type RefusalReason, RefusedError, refusals } from '#api/refusal.js';
+import { isRefusalReason, RefusedError } from '#api/refusal.js';
 import { sublet } from '#proto/sublet.js';
 
 const { ForwardRequest, ForwardResponse, KeepAlivesRequest, KeepAlivesResponse } = sublet.peer.v1;
@@ -43,9 +43,5 @@ export const forwardDefinition = {
 
 /** The refusal that another master sent. A reason of a newer version counts as a bug here. */
 export function refusedByPeer(reason: string, message: string): RefusedError {
-  return new RefusedError(isReason(reason) ? reason : 'internal', message);
-}
-
-function isReason(text: string): text is RefusalReason {
-  return Object.hasOwn(refusals, text);
+  return new RefusedError(isRefusalReason(reason) ? reason : 'internal', message);
 }

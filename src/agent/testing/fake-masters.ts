@@ -31,6 +31,12 @@ export type FakeWatch = {
 export const unavailable = new MasterError('unavailable', 'UNAVAILABLE', 'no master reachable');
 export const refused = new MasterError('refused', 'ALREADY_EXISTS', 'agent "a" on node 10.0.0.9 holds it');
 export const aborted = new MasterError('aborted', 'ABORTED', 'epoch 7 is not the newest');
+export const overloaded = new MasterError('overloaded', 'RESOURCE_EXHAUSTED', '8192 calls are under way');
+export const exhausted = new MasterError(
+  'exhausted',
+  'RESOURCE_EXHAUSTED',
+  'vtep_subnet 44.128.0.0/28 has no free address',
+);
 export const invalid = new MasterError('invalid', 'INVALID_ARGUMENT', 'node_ip 9.0.0.1 lies in overlay "dcos"');
 
 export class FakeMasters implements MasterApi {

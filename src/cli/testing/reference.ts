@@ -1,7 +1,8 @@
 /** The parts of docs/reference that are made from the program itself, between `<!-- name -->` and `<!-- end -->`. */
 import { status } from '@grpc/grpc-js';
 import type { Command } from 'commander';
-import { refusals } from '#api/refusal.js';
+import { wireReason } from '#api/error-info.js';
+import { refusalReasons, refusals } from '#api/refusal.js';
 import { exitCodes } from '#cli/failure.js';
 import { fill, makeProgram } from '#cli/program.js';
 import { RecordedTerminal } from '#cli/testing/recorded-terminal.js';
@@ -27,7 +28,10 @@ export function settingsTable(settings: readonly Setting[]): string {
 }
 
 export function refusalTable(): string {
-  const rows = Object.entries(refusals).map(([reason, { code, meaning }]) => [`\`${status[code]}\``, reason, meaning]);
+  const rows = refusalReasons.map((reason) => {
+    const { code, meaning } = refusals[reason];
+    return [`\`${status[code]}\``, `\`${wireReason(reason)}\``, meaning];
+  });
   return table(['status', 'reason', 'meaning'], rows);
 }
 

@@ -1,13 +1,21 @@
 /** What a call was refused with, for specs. */
 import { status } from '@grpc/grpc-js';
+import { reasonOf } from '#api/error-info.js';
 import { isServiceError } from '#api/master-client.js';
+import type { RefusalReason } from '#api/refusal.js';
 
-/** Resolves with the code and the message of the refusal. */
-export async function refusal(call: Promise<unknown>): Promise<{ code: string; message: string }> {
+export type Refused = {
+  readonly code: string;
+  readonly message: string;
+  readonly reason: RefusalReason | undefined;
+};
+
+/** Resolves with what the refusal says. */
+export async function refusal(call: Promise<unknown>): Promise<Refused> {
   try {
     await call;
   } catch (error) {
-    if (isServiceError(error)) return { code: status[error.code], message: error.details };
+    if (isServiceError(error)) return { code: status[error.code], message: error.details, reason: reasonOf(error) };
     throw error;
   }
   throw new Error('the call was not refused');
