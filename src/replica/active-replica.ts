@@ -8,12 +8,10 @@ import type { PeerMessage } from '#raft/message.js';
 import type { ActiveReplicaListener } from '#replica/active-replica-listener.js';
 import { type ActiveReplicaStart, Assembly } from '#replica/assembly.js';
 import { withWayOut } from '#replica/fatal-error.js';
-import { Fitness } from '#replica/fitness.js';
 import type { MemberReport } from '#replica/member-report.js';
 import type { MemberInfo, Membership } from '#replica/membership.js';
 import { type MembershipChange, removedText } from '#replica/membership-change.js';
 import type { LeadershipNotice } from '#replica/office.js';
-import { PeerAccounts } from '#replica/peer-accounts.js';
 import type { ReplicaOptions, ReplicaTiming } from '#replica/replica-options.js';
 import { replicaStatus } from '#replica/replica-status.js';
 import { type Applied, ProposeError, type ReplicaStatus, stoppedError } from '#replica/replicated-log.js';
@@ -30,8 +28,6 @@ export class ActiveReplica<Output> {
   readonly #timing: ReplicaTiming;
   readonly #listener: ActiveReplicaListener<Output>;
   readonly #parts: Assembly<Output>;
-  readonly #fitness: Fitness;
-  readonly #peers: PeerAccounts;
   readonly #ticker: Ticker;
   readonly #waits: TurnWaits;
   #handingOver = false;
@@ -39,7 +35,7 @@ export class ActiveReplica<Output> {
   #stopped = false;
 
   constructor(options: ReplicaOptions<Output>, start: ActiveReplicaStart, listener: ActiveReplicaListener<Output>) {
-    const { store, network, clock, defer, observe } = options;
+    const { clock, defer } = options;
     const { self, timing } = start;
     this.self = self;
     this.#options = options;
@@ -50,13 +46,6 @@ export class ActiveReplica<Output> {
       turnEnded: () => this.#onTurnEnded(),
       failed: (error) => this.#fail(error),
       stopped: () => this.#stopped,
-    });
-    this.#peers = new PeerAccounts(clock);
-    this.#fitness = new Fitness({
-      ...{ self, clock, electionMs: timing.electionMs, raft: this.#parts.raft, office: this.#parts.office, observe },
-      ...{ peers: this.#peers, membership: () => this.membership, serves: options.serves ?? (() => '') },
-      ...{ space: () => store.space(), announce: (report) => network.announce(report) },
-      writingSinceMs: () => this.#parts.driver.writer.busySinceMs,
     });
     this.#ticker = new Ticker(clock, defer, timing.heartbeatMs, (gapMs) =>
       this.#parts.driver.act(() => this.#tick(gapMs)),
@@ -93,7 +82,7 @@ export class ActiveReplica<Output> {
   propose(command: Uint8Array): Promise<Applied<Output>> {
     if (this.#stopped) return Promise.reject(this.#stoppedError());
     if (!this.#parts.office.leads || this.#handingOver) return Promise.reject(this.#parts.decisions.notLeader());
-    const refusal = this.#fitness.proposalRefusal();
+    const refusal = this.#parts.fitness.proposalRefusal();
     if (refusal !== undefined) return Promise.reject(refusal);
     const answer = this.#parts.requests.command(command);
     // While a write is in flight its end brings the next turn, and with it one batch of all that came meanwhile.
@@ -113,19 +102,19 @@ export class ActiveReplica<Output> {
   /** Takes what a peer sent. */
   receive(message: PeerMessage): void {
     if (this.#stopped) return;
-    this.#peers.heard(message.from);
+    this.#parts.peers.heard(message.from);
     if (message.kind === 'propose') {
       this.#parts.decisions.refused(message.from, 'proposals are not forwarded between members');
       return;
     }
-    const refusal = message.kind === 'timeout-now' ? this.#fitness.takeoverRefusal() : undefined;
+    const refusal = message.kind === 'timeout-now' ? this.#parts.fitness.takeoverRefusal() : undefined;
     if (refusal === undefined) this.#parts.driver.receive(message);
     else this.#parts.decisions.refused(message.from, refusal);
   }
 
   /** What a peer says of itself. */
   reported(from: MemberId, report: MemberReport): void {
-    this.#peers.reported(from, report);
+    this.#parts.peers.reported(from, report);
   }
 
   receiveSnapshot(...[message, meta, chunks]: Parameters<SnapshotReceiver['receive']>): Promise<void> {
@@ -140,7 +129,7 @@ export class ActiveReplica<Output> {
 
   /** Hands leadership to `to`, or to the voter that is fittest. Returns whom it asked; undefined if there is nobody to ask. */
   transferLeadership(to?: MemberId): MemberId | undefined {
-    const target = to ?? (this.#parts.office.leads ? this.#fitness.successors()[0] : undefined);
+    const target = to ?? (this.#parts.office.leads ? this.#parts.fitness.successors()[0] : undefined);
     if (target === undefined || this.#stopped) return undefined;
     this.#parts.driver.act(() => this.#parts.raft.transferLeadership(target));
     this.#parts.driver.wake();
@@ -192,8 +181,8 @@ export class ActiveReplica<Output> {
     return replicaStatus({
       ...{ self: this.self, membership: this.membership, raft: this.#parts.raft.status() },
       ...{ applied: this.appliedIndex, ready: this.#parts.office.ready, writer: this.#parts.driver.writer },
-      ...{ peers: this.#peers, space: this.#options.store.space(), serves: this.#options.serves?.() ?? '' },
-      refusal: this.#parts.office.leads ? this.#fitness.proposalRefusal()?.message : undefined,
+      ...{ peers: this.#parts.peers, space: this.#options.store.space(), serves: this.#options.serves?.() ?? '' },
+      refusal: this.#parts.office.leads ? this.#parts.fitness.proposalRefusal()?.message : undefined,
       ...this.#parts.decisions.snapshots,
     });
   }
@@ -214,7 +203,7 @@ export class ActiveReplica<Output> {
     this.#ticker.stop();
     this.#parts.driver.writer.flush();
     await this.#until(() => !this.#parts.driver.writer.busy && !this.#parts.upkeep.unsaved);
-    this.#end(() => this.#stoppedError());
+    this.#end();
   }
 
   #campaign(): void {
@@ -229,7 +218,7 @@ export class ActiveReplica<Output> {
       this.#options.observe({ kind: 'paused', forMs: gapMs });
       if (this.#parts.office.leads) this.#listener.leadership(this.#parts.office.notice(true));
     }
-    this.#fitness.tick();
+    this.#parts.fitness.tick();
     this.#parts.requests.tick();
     this.#parts.driver.wake();
   }
@@ -250,24 +239,24 @@ export class ActiveReplica<Output> {
   #leave(reason: string): void {
     if (this.#stopped) return;
     this.#options.observe({ kind: 'removed', message: reason });
-    this.#end(() => this.#stoppedError());
+    this.#end();
     this.#listener.ended();
   }
 
   #fail(error: Error): void {
     if (this.#stopped) return;
-    this.#end(() => this.#stoppedError());
+    this.#end();
     this.#options.observe({ kind: 'fatal', error: withWayOut(error, this.self) });
     this.#listener.ended();
   }
 
   /** Nothing leaves and nothing is written from here on; everyone who waits is told. */
-  #end(error: () => ProposeError): void {
+  #end(): void {
     const { term } = this.#parts.office;
     this.#stopped = true;
     this.#ticker.stop();
     this.#parts.driver.stop();
-    this.#parts.requests.end(term, error);
+    this.#parts.requests.end(term, () => this.#stoppedError());
     this.#waits.check();
   }
 

@@ -3,11 +3,13 @@ import type { LogIndex } from '#raft/entry.js';
 import { Raft } from '#raft/raft.js';
 import type { ActiveReplicaListener } from '#replica/active-replica-listener.js';
 import { Decisions } from '#replica/decisions.js';
+import { Fitness } from '#replica/fitness.js';
 import type { LoadedLog } from '#replica/log-store.js';
 import { LogTail } from '#replica/log-tail.js';
 import { LogUpkeep } from '#replica/log-upkeep.js';
 import type { AppliedMeta, MemberInfo } from '#replica/membership.js';
 import { Office } from '#replica/office.js';
+import { PeerAccounts } from '#replica/peer-accounts.js';
 import { RaftDriver } from '#replica/raft-driver.js';
 import { raftConfig } from '#replica/raft-settings.js';
 import type { ReplicaLimits, ReplicaOptions, ReplicaTiming } from '#replica/replica-options.js';
@@ -38,9 +40,11 @@ export class Assembly<Output> {
   readonly decisions: Decisions<Output>;
   readonly driver: RaftDriver;
   readonly upkeep: LogUpkeep;
+  readonly peers: PeerAccounts;
+  readonly fitness: Fitness;
 
   constructor(options: ReplicaOptions<Output>, start: ActiveReplicaStart, hooks: AssemblyHooks<Output>) {
-    const { store, network, clock, defer, random } = options;
+    const { store, network, clock, defer, random, observe } = options;
     const { self, applied, timing, limits } = start;
     const { listener, turnEnded, failed, stopped } = hooks;
     const { hardState, entries, compacted } = start.log;
@@ -59,6 +63,21 @@ export class Assembly<Output> {
     this.upkeep = new LogUpkeep({
       ...{ clock, limits, tail: this.tail, writer: this.driver.writer, applied: this.decisions.applied },
       ...{ pinned: () => this.driver.sender.pinned, activeMatches: () => this.#activeMatches(), stopped },
+    });
+    this.peers = new PeerAccounts(clock);
+    this.fitness = new Fitness({
+      ...{
+        self,
+        clock,
+        electionMs: timing.electionMs,
+        raft: this.raft,
+        office: this.office,
+        observe,
+        peers: this.peers,
+      },
+      ...{ membership: () => this.decisions.applied.membership, serves: options.serves ?? (() => '') },
+      ...{ space: () => store.space(), announce: (report) => network.announce(report) },
+      writingSinceMs: () => this.driver.writer.busySinceMs,
     });
   }
 
