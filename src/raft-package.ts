@@ -61,12 +61,11 @@ export {
   type ReplicaStatus,
   type ReplicatedLog,
 } from '#replica/replicated-log.js';
-export {
-  type ApplyPosition,
-  type RecordChange,
-  type StateMachine,
-  type StateRecord,
-  UnknownCommandError,
+export type {
+  ApplyPosition,
+  RecordChange,
+  StateMachine,
+  StateRecord,
 } from '#replica/state-machine.js';
 export { systemClock, systemDefer } from '#replica/system-clock.js';
 export { type LevelStoreOptions, openLevelStore } from '#storage/level-store.js';

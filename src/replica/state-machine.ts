@@ -23,18 +23,11 @@ export type ApplyPosition = {
 export interface StateMachine<Output> {
   /**
    * Applies one committed command. Deterministic: the same commands at the same positions give the same
-   * output and changes on every member. A refusal is an output. It throws only when the command can't be
-   * understood (`UnknownCommandError`) or an invariant is broken; the replica then stops.
+   * output and changes on every member. A refusal is an output. It throws only when the command is of a kind or a
+   * format that this version does not know, or an invariant is broken. Whatever it throws stops the replica, or its
+   * state would differ from its peers'; the message is what an operator reads.
    */
   apply(command: Uint8Array, at: ApplyPosition): { readonly output: Output; readonly changes: readonly RecordChange[] };
   /** Replaces the whole state by these records (start, snapshot). Record order is ascending by key bytes. */
   restore(records: AsyncIterable<readonly StateRecord[]>, at: ApplyPosition): Promise<void>;
-}
-
-/**
- * A command of a kind, or a format, that this version does not know: the member can't go on, or its state would
- * differ from its peers'. It stops; a newer version goes on where it was.
- */
-export class UnknownCommandError extends Error {
-  override readonly name = 'UnknownCommandError';
 }
