@@ -6,12 +6,12 @@ import { randomUUID } from 'node:crypto';
 import { Agent } from '#agent/agent.js';
 import { systemBootClock } from '#agent/boot-clock.js';
 import { GrpcMasterApi } from '#agent/grpc-master-api.js';
-import { systemClock } from '#agent/system-clock.js';
 import { FakeHost } from '#agent/testing/fake-host.js';
 import { MemoryStore } from '#agent/testing/memory-store.js';
 import { MasterClient } from '#api/master-client.js';
 import { registration } from '#cluster-test/bench/plan.js';
 import { defaultHostSettings } from '#host/input.js';
+import { systemClock } from '#replica/system-clock.js';
 
 const silent = { debug: () => {}, info: () => {}, warn: () => {}, error: () => {} };
 

@@ -11,10 +11,10 @@ import { GrpcMasterApi } from '#agent/grpc-master-api.js';
 import { sourceAddress } from '#agent/node-address.js';
 import { PlanOnly } from '#agent/plan-only.js';
 import { StateDir } from '#agent/state-dir.js';
-import { systemClock } from '#agent/system-clock.js';
 import { MasterClient } from '#api/master-client.js';
 import type { HostSettings } from '#host/input.js';
 import type { CleanupReport, Reconciler } from '#host/reconciler-interface.js';
+import { systemClock } from '#replica/system-clock.js';
 
 export type HostAndPort = { readonly host: string; readonly port: number };
 

@@ -18,11 +18,12 @@ import { Metrics } from '#master/metrics.js';
 import { addReflection, type Health } from '#master/reflection.js';
 import { reportReplicaEvent } from '#master/replica-report.js';
 import { StoreMeter } from '#master/store-meter.js';
-import { SystemClock } from '#master/system-clock.js';
+import type { Clock } from '#replica/clock.js';
 import type { Founder } from '#replica/peer-network.js';
 import { Replica } from '#replica/replica.js';
 import { defaultReplicaLimits, type ReplicaTiming } from '#replica/replica-options.js';
 import type { ReplicaStatus } from '#replica/replicated-log.js';
+import { systemClock } from '#replica/system-clock.js';
 import { openLevelStore } from '#storage/level-store.js';
 import { GrpcPeerNetwork } from '#transport/grpc-peer-network.js';
 
@@ -66,7 +67,7 @@ const drainMs = 1_000;
 export async function startMaster(options: MasterOptions): Promise<Master> {
   checkAddresses(options);
   checkFounding(options.network);
-  const clock = new SystemClock();
+  const clock = systemClock;
   const folder = join(options.dataDir, 'sublet');
   const store = await openLevelStore(folder, { clock });
   const master = new Master(options, new StoreMeter(store, folder), clock);
@@ -84,7 +85,7 @@ export class Master {
   readonly services: MasterServices;
   readonly #options: MasterOptions;
   readonly #store: StoreMeter;
-  readonly #clock: SystemClock;
+  readonly #clock: Clock;
   readonly #replica: Replica<PlanOutcome>;
   readonly #machine = new IpamMachine();
   readonly #peers: GrpcPeerNetwork;
@@ -97,7 +98,7 @@ export class Master {
   #stopping: Promise<void> | undefined;
   #failed = false;
 
-  constructor(options: MasterOptions, store: StoreMeter, clock: SystemClock) {
+  constructor(options: MasterOptions, store: StoreMeter, clock: Clock) {
     this.#options = options;
     this.#store = store;
     this.#clock = clock;
@@ -268,7 +269,7 @@ function listenHttp(server: HttpServer, address: string): Promise<void> {
 }
 
 /** Lets calls finish, for a moment. */
-function drained(server: Server, clock: SystemClock): Promise<void> {
+function drained(server: Server, clock: Clock): Promise<void> {
   return new Promise((resolve) => {
     const cancel = clock.after(drainMs, () => {
       server.forceShutdown();

@@ -2,15 +2,15 @@ import assert from 'node:assert/strict';
 import { credentials } from '@grpc/grpc-js';
 import { RefusedError } from '#api/refusal.js';
 import { PeerLinks } from '#master/peer-links.js';
-import { SystemClock } from '#master/system-clock.js';
 import { memberId } from '#raft/entry.js';
+import { systemClock } from '#replica/system-clock.js';
 
 describe('links to other masters', () => {
   it('are not opened any more once they are closed', async () => {
     const links = new PeerLinks({
       clusterId: 'test',
       credentials: credentials.createInsecure(),
-      clock: new SystemClock(),
+      clock: systemClock,
     });
     links.close();
     const member = { id: memberId(2), name: 'm2', peer: '127.0.0.1:9', storeId: 'two' };

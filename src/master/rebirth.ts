@@ -8,13 +8,13 @@ import { mkdir, rename, rm } from 'node:fs/promises';
 import { join } from 'node:path';
 import { decodeCommand } from '#ipam/command-codec.js';
 import { Ipam } from '#ipam/ipam.js';
-import { SystemClock } from '#master/system-clock.js';
 import { isConfChange } from '#raft/conf-change.js';
 import { type LogIndex, logIndex, memberId, noMember, type Term, term } from '#raft/entry.js';
 import { decodeStamped } from '#replica/cluster-time.js';
 import type { LogStore } from '#replica/log-store.js';
 import type { AppliedMeta, MemberInfo, Membership } from '#replica/membership.js';
 import type { StateRecord } from '#replica/state-machine.js';
+import { systemClock } from '#replica/system-clock.js';
 import { syncDirectory } from '#storage/directory.js';
 import { openLevelStore } from '#storage/level-store.js';
 import type { SnapshotFileContent } from '#storage/snapshot-file.js';
@@ -80,7 +80,7 @@ export type Survivor = { readonly self: MemberInfo; readonly membership: Members
  * @throws StoreError; Error when it holds no cluster
  */
 export async function readSurvivor(dataDir: string): Promise<Survivor> {
-  const store = await openLevelStore(existingPlace(dataDir), { clock: new SystemClock() });
+  const store = await openLevelStore(existingPlace(dataDir), { clock: systemClock });
   try {
     const { applied, hardState } = store.loaded;
     const self = applied?.membership.members.find(({ id }) => id === store.identity.memberId);
@@ -156,7 +156,7 @@ async function makeStore(
   const place = join(dataDir, newStore);
   await rm(place, { recursive: true, force: true });
   await mkdir(dataDir, { recursive: true });
-  const store = await openLevelStore(place, { clock: new SystemClock() });
+  const store = await openLevelStore(place, { clock: systemClock });
   try {
     const id = memberId(1);
     const self: MemberInfo = { id, name, peer, storeId: store.identity.storeId };

@@ -16,10 +16,10 @@ import { IpamMachine, type PlanOutcome } from '#master/ipam-machine.js';
 import { type MasterLog, silentLog } from '#master/master-log.js';
 import { MasterServices, type ServiceLimits } from '#master/master-services.js';
 import { addReflection, type Health } from '#master/reflection.js';
-import { SystemClock } from '#master/system-clock.js';
 import { MemoryCluster, type MemoryMember } from '#master/testing/memory-log.js';
 import type { sublet } from '#proto/sublet.js';
 import type { Clock } from '#replica/clock.js';
+import { systemClock } from '#replica/system-clock.js';
 
 export const testSettings: NetworkSettings = {
   vtepSubnet: parseCidr4('44.128.0.0/20'),
@@ -105,7 +105,7 @@ export class TestMasters implements AsyncDisposable {
         electionTimeoutMs: 1_000,
         peerCredentials: credentials.createInsecure(),
         version: 'test',
-        clock: options.clock ?? new SystemClock(),
+        clock: options.clock ?? systemClock,
         wallClock: Date.now,
         random: () => 0.5,
         logger: options.logger ?? silentLog,
