@@ -49,7 +49,7 @@ export interface SnapshotSink {
   append(records: readonly StateRecord[]): Promise<void>;
   /** All chunks are in and durable. */
   finish(): Promise<StagedSnapshot>;
-  /** Deletes what was received, whole or not: the snapshot is not wanted. */
+  /** Deletes what was received, whole or not: the snapshot is not wanted. Nothing once it is installed, or about to be. */
   abort(): Promise<void>;
 }
 

@@ -5,7 +5,7 @@ import { assertNever } from '#raft/errors.js';
 import { type LogStore, type LogWrite, StoreError } from '#replica/log-store.js';
 import type { RecordChange } from '#replica/state-machine.js';
 import { openLogStore } from '#storage/key-value-log-store.js';
-import { sweepStepKeys } from '#storage/sweeper.js';
+import { sweepPauseMs, sweepStepKeys } from '#storage/sweeper.js';
 import { HandClock } from '#storage/testing/hand-clock.js';
 import { MemoryDisk } from '#storage/testing/memory-disk.js';
 import {
@@ -94,6 +94,50 @@ describe('log store', () => {
       log: [],
       records: [['a', 'one']],
     });
+  });
+
+  it('deletes a snapshot that is given up, before or after it is whole, without waiting for a restart', async () => {
+    for (const whole of [false, true]) {
+      const disk = new MemoryDisk();
+      const clock = new HandClock();
+      const store = await bootstrapped(disk, clock);
+      const before = disk.table.size;
+      const sink = await store.stageSnapshot(meta(40, 2));
+      await sink.append([record('a', 'one'), record('b', 'two')]);
+      assert.equal(disk.table.size, before + 2);
+      const staged = whole ? await sink.finish() : undefined;
+      await sink.abort();
+      await sink.abort();
+      await eventually('it is swept', () => {
+        clock.turn(sweepPauseMs);
+        return disk.table.size === before;
+      });
+      if (staged === undefined) continue;
+      await assert.rejects(
+        store.write({ install: staged, hardState: hardState(2, 40) }),
+        /snapshot at 40 was installed or given up before/,
+      );
+      const again = await reopened(disk);
+      assert.equal((await contentOf(again)).applied?.index, 0);
+    }
+  });
+
+  it('keeps a snapshot that is installed, whoever gives it up later', async () => {
+    const disk = new MemoryDisk();
+    const clock = new HandClock();
+    const store = await bootstrapped(disk, clock);
+    const sink = await store.stageSnapshot(meta(40, 2));
+    await sink.append([record('a', 'one')]);
+    const written = store.write({ install: await sink.finish(), hardState: hardState(2, 40) });
+    const early = sink.abort();
+    await Promise.all([written, early]);
+    await sink.abort();
+    for (let turns = 0; turns < 100; turns += 1) {
+      clock.turn(sweepPauseMs);
+      await new Promise((resolve) => setImmediate(resolve));
+    }
+    await store.close();
+    assert.deepEqual((await contentOf(await reopened(disk))).records, [['a', 'one']]);
   });
 
   it('has a hard state that covers a bootstrap beyond index 0', async () => {

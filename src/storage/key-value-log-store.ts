@@ -15,6 +15,7 @@ import {
   type LogStore,
   type LogWrite,
   type SnapshotSink,
+  type StagedSnapshot,
   StoreError,
   type StoreIdentity,
   type StoreSpace,
@@ -170,8 +171,11 @@ class KeyValueLogStore implements LogStore {
   }
 
   write(write: LogWrite): Promise<void> {
+    // Taken at once, though the write may wait for its turn: nobody can give the snapshot up any more.
+    const install = write.install === undefined ? undefined : takeStaged(write.install);
     return this.#exclusively('write', async () => {
-      const draft = this.#draft(write);
+      if (install instanceof Error) throw install;
+      const draft = this.#draft(write, install);
       const { hardState } = write;
       const { term, vote } = this.#slots.identity;
       if (hardState !== undefined && (hardState.term !== term || hardState.vote !== vote)) {
@@ -249,16 +253,12 @@ class KeyValueLogStore implements LogStore {
     }
   }
 
-  #draft(write: LogWrite): WriteDraft {
-    if (this.#content.head.generation === 0 && write.install === undefined) {
+  #draft(write: LogWrite, install: StagedGeneration | undefined): WriteDraft {
+    if (this.#content.head.generation === 0 && install === undefined) {
       throw new RangeError('a store that is not bootstrapped takes nothing but a snapshot');
     }
     const draft = new WriteDraft(this.#content);
-    if (write.install !== undefined) {
-      if (!(write.install instanceof StagedGeneration))
-        throw new RangeError('a snapshot that this store did not stage');
-      draft.install(write.install);
-    }
+    if (install !== undefined) draft.install(install);
     if (write.entries !== undefined) draft.append(write.entries);
     if (write.applied !== undefined) draft.apply(write.applied);
     if (write.hardState !== undefined) draft.setHardState(write.hardState);
@@ -341,4 +341,11 @@ class KeyValueLogStore implements LogStore {
     }
     if (this.#closed) throw new StoreError('io', `The store in ${this.#disk.place} is closed`);
   }
+}
+
+/** The snapshot to install; an error for one that is not this store's, or was installed or given up before. */
+function takeStaged(install: StagedSnapshot): StagedGeneration | RangeError {
+  if (!(install instanceof StagedGeneration)) return new RangeError('a snapshot that this store did not stage');
+  if (install.take()) return install;
+  return new RangeError(`the snapshot at ${install.meta.index} was installed or given up before`);
 }

@@ -7,16 +7,33 @@ import { stateKey } from '#storage/keys.js';
 import { RecordSums, recordName } from '#storage/record-sums.js';
 import { encodeStateRecord } from '#storage/state-record.js';
 
-/** All in, and durable. */
+/** All in, and durable: to be installed, or to be given up, once. */
 export class StagedGeneration implements StagedSnapshot {
   readonly meta: AppliedMeta;
   readonly generation: number;
   readonly sums: RecordSums;
+  #fate: 'open' | 'taken' | 'given up' = 'open';
 
   constructor(meta: AppliedMeta, generation: number, sums: RecordSums) {
     this.meta = meta;
     this.generation = generation;
     this.sums = sums;
+  }
+
+  /** It becomes the state with the write that is asked for now. False: it did before, or was given up. */
+  take(): boolean {
+    return this.#decide('taken');
+  }
+
+  /** It is not wanted. False: it is the state, or was one, or was given up before. */
+  giveUp(): boolean {
+    return this.#decide('given up');
+  }
+
+  #decide(fate: 'taken' | 'given up'): boolean {
+    if (this.#fate !== 'open') return false;
+    this.#fate = fate;
+    return true;
   }
 }
 
@@ -26,6 +43,7 @@ export class SnapshotStaging implements SnapshotSink {
   readonly #sums = new RecordSums();
   readonly #write: (operations: readonly KeyValueOperation[]) => Promise<void>;
   readonly #discard: (generation: number) => void;
+  #staged: StagedGeneration | undefined;
   #ended = false;
 
   constructor(
@@ -55,13 +73,15 @@ export class SnapshotStaging implements SnapshotSink {
   async finish(): Promise<StagedGeneration> {
     this.#requireOpen();
     this.#ended = true;
-    return new StagedGeneration(this.#meta, this.#generation, this.#sums);
+    this.#staged = new StagedGeneration(this.#meta, this.#generation, this.#sums);
+    return this.#staged;
   }
 
+  /** After `finish` too; nothing once the snapshot is installed, or about to be. */
   async abort(): Promise<void> {
-    if (this.#ended) return;
+    const unused = this.#staged === undefined ? !this.#ended : this.#staged.giveUp();
     this.#ended = true;
-    this.#discard(this.#generation);
+    if (unused) this.#discard(this.#generation);
   }
 
   #requireOpen(): void {
