@@ -81,9 +81,10 @@ export class AgentHttp {
 
   #overlay(): Answer {
     const { agent } = this.#options;
-    const { lease, network } = agent;
+    const { lease, network, options } = agent;
     if (lease === undefined || network === undefined) return text(503, 'this agent is not registered yet\n');
-    return json(overlayInfo({ lease, network, statuses: agent.options.host.status().overlays }));
+    const takesSubnets = options.networkConfig.allocateSubnet ?? true;
+    return json(overlayInfo({ lease, network, host: options.host.status(), takesSubnets }));
   }
 }
 

@@ -86,24 +86,22 @@ describe('whether a changed network concerns an agent', () => {
 
 describe('the agent in the form of DC/OS', () => {
   it('is the AgentInfo of the worked example', () => {
-    assert.deepEqual(
-      overlayInfo({ lease, network: lease.network, statuses: [{ kind: 'ok', name: 'dcos', notes: [] }] }),
-      {
-        ip: '10.0.0.1',
-        overlays: [
-          {
-            info: { name: 'dcos', subnet: '9.0.0.0/8', prefix: 24, enabled: true },
-            subnet: '9.0.0.0/24',
-            backend: {
-              vxlan: { vni: 1024, vtep_name: 'vtep1024', vtep_ip: '44.128.0.1/20', vtep_mac: '70:b3:d5:80:00:01' },
-            },
-            mesos_bridge: { name: 'm-dcos', ip: '9.0.0.0/25' },
-            docker_bridge: { name: 'd-dcos', ip: '9.0.0.128/25' },
-            state: { status: 'STATUS_OK' },
+    const host: HostStatus = { overlays: [{ kind: 'ok', name: 'dcos', notes: [] }], problems: [], converged: true };
+    assert.deepEqual(overlayInfo({ lease, network: lease.network, host, takesSubnets: true }), {
+      ip: '10.0.0.1',
+      overlays: [
+        {
+          info: { name: 'dcos', subnet: '9.0.0.0/8', prefix: 24, enabled: true },
+          subnet: '9.0.0.0/24',
+          backend: {
+            vxlan: { vni: 1024, vtep_name: 'vtep1024', vtep_ip: '44.128.0.1/20', vtep_mac: '70:b3:d5:80:00:01' },
           },
-        ],
-      },
-    );
+          mesos_bridge: { name: 'm-dcos', ip: '9.0.0.0/25' },
+          docker_bridge: { name: 'd-dcos', ip: '9.0.0.128/25' },
+          state: { status: 'STATUS_OK' },
+        },
+      ],
+    });
   });
 
   it('names overlays of which the agent holds nothing, with the reason where there is one', () => {
@@ -118,7 +116,8 @@ describe('the agent in the form of DC/OS', () => {
     });
     const lacking = { ...lease, problems: [{ overlay: 'full', reason: 'no block is free' }] };
     const failed = { kind: 'failed', name: 'dcos', error: 'no ipset' } as const;
-    const info = JSON.parse(JSON.stringify(overlayInfo({ lease: lacking, network: more, statuses: [failed] })));
+    const host: HostStatus = { overlays: [failed], problems: [], converged: true };
+    const info = JSON.parse(JSON.stringify(overlayInfo({ lease: lacking, network: more, host, takesSubnets: true })));
     assert.deepEqual(
       info.overlays.map((overlay: { info: object; state: object }) => [overlay.info, overlay.state]),
       [
@@ -130,9 +129,34 @@ describe('the agent in the form of DC/OS', () => {
           { name: 'full', subnet6: 'fd01:b::/64', prefix6: 80, enabled: true },
           { status: 'STATUS_FAILED', error: 'no block is free' },
         ],
-        [{ name: 'new', subnet: '12.0.0.0/8', prefix: 24, enabled: true }, { status: 'STATUS_INVALID' }],
+        [{ name: 'new', subnet: '12.0.0.0/8', prefix: 24, enabled: true }, { status: 'STATUS_CONFIGURING' }],
       ],
     );
+  });
+});
+
+describe('an agent without subnets in the form of DC/OS', () => {
+  const bare = { ...lease, overlays: [] };
+  const stateOf = (host: HostStatus): unknown => {
+    const { overlays } = JSON.parse(
+      JSON.stringify(overlayInfo({ lease: bare, network: lease.network, host, takesSubnets: false })),
+    );
+    assert.equal(overlays.length, 1);
+    assert.equal(overlays[0].subnet, undefined);
+    assert.equal(overlays[0].backend.vxlan.vtep_ip, '44.128.0.1/20');
+    return overlays[0].state;
+  };
+
+  it('is configuring each overlay until its tunnel stands, and OK from then on', () => {
+    assert.deepEqual(stateOf({ overlays: [], problems: [], converged: false }), { status: 'STATUS_CONFIGURING' });
+    assert.deepEqual(stateOf({ overlays: [], problems: [], converged: true }), { status: 'STATUS_OK' });
+  });
+
+  it('has failed when its host has a problem, with the problem', () => {
+    assert.deepEqual(stateOf({ overlays: [], problems: ['no vxlan module'], converged: false }), {
+      status: 'STATUS_FAILED',
+      error: 'no vxlan module',
+    });
   });
 });
 

@@ -3,23 +3,27 @@
  * snake_case, the VXLAN backend repeated in each overlay, absent fields left out.
  */
 import type { Bridge, Lease, Network, Overlay } from '#agent/lease.js';
-import type { OverlayStatus } from '#host/status.js';
+import type { HostStatus } from '#host/status.js';
 
 type Json = null | boolean | number | string | readonly Json[] | { readonly [name: string]: Json };
 
 export type OverlayInfoParts = {
   readonly lease: Lease;
   readonly network: Network;
-  readonly statuses: readonly OverlayStatus[];
+  readonly host: HostStatus;
+  /** Whether the agent asks for subnets; one on a master may not. */
+  readonly takesSubnets: boolean;
 };
 
 /** Lists what the agent holds and, without a subnet, the enabled overlays of which it holds nothing. */
-export function overlayInfo({ lease, network, statuses }: OverlayInfoParts): Json {
+export function overlayInfo(parts: OverlayInfoParts): Json {
+  const { lease, network } = parts;
   const listed = network.overlays.filter(({ name, enabled }) => enabled || held(lease, name) !== undefined);
-  return { ip: lease.nodeIp, overlays: listed.map((overlay) => agentOverlay(overlay, lease, statuses)) };
+  return { ip: lease.nodeIp, overlays: listed.map((overlay) => agentOverlay(overlay, parts)) };
 }
 
-function agentOverlay(overlay: Overlay, lease: Lease, statuses: readonly OverlayStatus[]): Json {
+function agentOverlay(overlay: Overlay, parts: OverlayInfoParts): Json {
+  const { lease } = parts;
   const mine = held(lease, overlay.name);
   return {
     info: {
@@ -34,7 +38,7 @@ function agentOverlay(overlay: Overlay, lease: Lease, statuses: readonly Overlay
     backend: { vxlan: vxlan(lease.vxlan) },
     ...(mine?.mesosBridge ? { mesos_bridge: bridge(mine.mesosBridge) } : {}),
     ...(mine?.dockerBridge ? { docker_bridge: bridge(mine.dockerBridge) } : {}),
-    state: state(overlay.name, lease, statuses),
+    state: state(overlay.name, parts),
   };
 }
 
@@ -57,13 +61,19 @@ function bridge({ name, ip, ip6 }: Bridge): Json {
   return { name, ...text({ ip, ip6 }) };
 }
 
-function state(overlay: string, lease: Lease, statuses: readonly OverlayStatus[]): Json {
+/**
+ * DC/OS's own agent calls an overlay OK when everything that it was to have is there; for an agent that takes no subnet,
+ * on a master say, that is the tunnel alone, and its network daemon uses what is OK only.
+ */
+function state(overlay: string, { lease, host, takesSubnets }: OverlayInfoParts): Json {
+  const { overlays, problems, converged } = host;
   const problem = lease.problems.find((one) => one.overlay === overlay);
   if (problem !== undefined) return { status: 'STATUS_FAILED', error: problem.reason };
-  const status = statuses.find(({ name }) => name === overlay);
+  const status = overlays.find(({ name }) => name === overlay);
   switch (status?.kind) {
     case undefined:
-      return { status: 'STATUS_INVALID' };
+      if (problems.length > 0) return { status: 'STATUS_FAILED', error: problems.join('. ') };
+      return { status: converged && !takesSubnets ? 'STATUS_OK' : 'STATUS_CONFIGURING' };
     case 'ok':
       return { status: 'STATUS_OK' };
     case 'configuring':
