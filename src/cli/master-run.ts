@@ -60,11 +60,7 @@ function masterOptions(config: MasterConfig): Omit<MasterOptions, 'version' | 'l
 }
 
 function configuredNetwork({ settings, mentioned, overlays }: NetworkConfig): ConfiguredNetwork {
-  const silent = overlays === undefined && Object.keys(mentioned).length === 0;
-  return {
-    founding: { settings, overlays: overlays ?? [] },
-    file: silent ? undefined : { settings: mentioned, overlays: overlays ?? [] },
-  };
+  return { founding: { settings, overlays: overlays ?? [] }, file: { settings: mentioned, overlays } };
 }
 
 /** A supervisor may start it again; whether that helps, the message says. */

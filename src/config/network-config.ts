@@ -30,7 +30,7 @@ export type NetworkConfig = {
   readonly mentioned: Partial<NetworkSettings>;
   /** What a new cluster begins with: what was said, and defaults for the rest. */
   readonly settings: NetworkSettings;
-  /** As written; undefined: nothing was said of overlays, and a new cluster has none. */
+  /** As written; undefined: nothing was said of overlays: a new cluster has none, and those of the plan are not compared. */
   readonly overlays: readonly Overlay[] | undefined;
 };
 

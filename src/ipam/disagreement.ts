@@ -22,14 +22,24 @@ export type Disagreements = {
   readonly differences: readonly Disagreement[];
 };
 
-/** Settings that the file does not mention are not compared. Without a network everything agrees. */
+/**
+ * What the file does not mention is not compared: a setting that is not there, and all overlays when `overlays` is
+ * undefined. An empty list is one: it says that there are none. Without a network everything agrees.
+ */
 export function disagreementsWith(
   plan: Plan,
   settings: Partial<NetworkSettings>,
-  overlays: readonly Overlay[],
+  overlays: readonly Overlay[] | undefined,
 ): Disagreements {
   if (plan.settings === undefined) return { additions: [], differences: [] };
   const differences = [...settingDifferences(plan.settings, settings)];
+  if (overlays === undefined) return { additions: [], differences };
+  const of = overlayDisagreements(plan, overlays);
+  return { additions: of.additions, differences: [...differences, ...of.differences] };
+}
+
+function overlayDisagreements(plan: Plan, overlays: readonly Overlay[]): Disagreements {
+  const differences: Disagreement[] = [];
   const additions: Overlay[] = [];
   for (const overlay of overlays) {
     const { name } = overlay;

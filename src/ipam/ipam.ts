@@ -197,8 +197,8 @@ export class Ipam {
     return this.plan.history.find(query);
   }
 
-  /** How a master's file differs from the plan (rule 9); settings that it does not mention are not compared. */
-  disagreements(settings: Partial<NetworkSettings>, overlays: readonly Overlay[]): Disagreements {
+  /** How a master's file differs from the plan (rule 9); what it does not mention is not compared. */
+  disagreements(settings: Partial<NetworkSettings>, overlays: readonly Overlay[] | undefined): Disagreements {
     return disagreementsWith(this.plan, settings, overlays);
   }
 }

@@ -626,6 +626,15 @@ describe('rule 9, a config file that disagrees with the replicated state adds wh
     });
   });
 
+  it('does not compare overlays with a file that mentions none', () => {
+    const plan = new PlanUnderTest();
+    assert.deepEqual(plan.ipam.disagreements({}, undefined), { additions: [], differences: [] });
+    assert.deepEqual(
+      plan.ipam.disagreements({}, []).differences.map(({ field, configured }) => [field, configured]),
+      [['network.overlays.dcos', 'absent']],
+    );
+  });
+
   it('does not bring back a removed name from a file, only by an operator', () => {
     const plan = new PlanUnderTest();
     plan.run({ kind: 'remove-overlay', name: 'dcos' });

@@ -87,6 +87,20 @@ describe('the network of the file', () => {
     assert.deepEqual(await warnings(masters), []);
   });
 
+  it('that mentions no overlays leaves them to the plan, and one with an empty list does not', async () => {
+    const settings = { vtepMtu: 1400 };
+    await using silent = await TestMasters.start({ file: { settings, overlays: undefined } });
+    await silent.register('agent-1');
+    assert.deepEqual(
+      (await warnings(silent)).map(({ message }) => message.match(/says (\S+)/)?.[1]),
+      ['network.vtep_mtu'],
+    );
+    await using empty = await TestMasters.start({ file: { settings: {}, overlays: [] } });
+    await empty.register('agent-1');
+    const [warning] = await warnings(empty);
+    assert.match(warning?.message ?? '', /network.overlays.dcos is absent, the plan has 9.0.0.0\/8/);
+  });
+
   it('warns of an overlay that is full', async () => {
     const overlays = [{ ...overlay('tiny', '192.168.0.0/23'), enabled: true }];
     await using masters = await TestMasters.start({ overlays });

@@ -16,8 +16,11 @@ import { ProposeError, type ReplicatedLog } from '#replica/replicated-log.js';
 export type ConfiguredNetwork = {
   /** What a cluster begins with that has no network yet. */
   readonly founding: { readonly settings: NetworkSettings; readonly overlays: readonly Overlay[] };
-  /** What the file says; settings that it does not mention are not compared. Undefined: it says nothing. */
-  readonly file: { readonly settings: Partial<NetworkSettings>; readonly overlays: readonly Overlay[] } | undefined;
+  /** What the file says; what it does not mention, a setting or the list of overlays, it leaves to the plan. */
+  readonly file: {
+    readonly settings: Partial<NetworkSettings>;
+    readonly overlays: readonly Overlay[] | undefined;
+  };
 };
 
 export type NetworkKeeperOptions = {
@@ -47,7 +50,6 @@ export class NetworkKeeper {
   /** What in the file differs from the plan now, and what the plan refused of it. */
   warnings(): readonly Warning[] {
     const { file } = this.#options.network;
-    if (file === undefined) return this.#refused;
     const { differences, additions } = this.#options.machine.ipam.disagreements(file.settings, file.overlays);
     return [
       ...differences.map(({ field, configured, replicated, remedy }) => ({
@@ -82,7 +84,6 @@ export class NetworkKeeper {
       await this.#propose({ kind: 'configure-network', ...network.founding });
     }
     const { file } = network;
-    if (file === undefined) return;
     for (const overlay of machine.ipam.disagreements(file.settings, file.overlays).additions) {
       await this.#propose({ kind: 'add-overlay', overlay, source: 'config' });
     }

@@ -37,7 +37,10 @@ class Trio implements AsyncDisposable {
         dataDir: join(trio.#folder, name),
         listen: address(count + at),
         httpListen: address(2 * count + at),
-        network: { founding: { settings: testSettings, overlays: [testOverlay] }, file: undefined },
+        network: {
+          founding: { settings: testSettings, overlays: [testOverlay] },
+          file: { settings: {}, overlays: undefined },
+        },
         insecure: false,
         version: 'spec',
         logger: silentLog,
@@ -289,7 +292,7 @@ describe('a master', function () {
     const elsewhere = { ...options, dataDir: join(options.dataDir, 'other') };
     await assert.rejects(startMaster(elsewhere), /EADDRINUSE|bind/);
     const settings = { ...testSettings, vtepSubnet: parseCidr4('8.0.0.0/7') };
-    const network = { founding: { settings, overlays: [] }, file: undefined };
+    const network = { founding: { settings, overlays: [] }, file: { settings: {}, overlays: undefined } };
     await assert.rejects(startMaster({ ...elsewhere, network }), /vtep_subnet.*8\.0\.0\.0\/7/);
   });
 });

@@ -101,7 +101,7 @@ export class TestMasters implements AsyncDisposable {
         machine,
         clusterId: 'test',
         name: member.info.name,
-        network: { founding, file: options.file },
+        network: { founding, file: options.file ?? { settings: {}, overlays: undefined } },
         electionTimeoutMs: 1_000,
         peerCredentials: credentials.createInsecure(),
         version: 'test',
