@@ -160,7 +160,8 @@ export class ActiveReplica<Output> {
   }
 
   /**
-   * Asks for one change of the membership; answers once it is applied and stored here. Leader only.
+   * Asks for one change of the membership; answers once it is applied, all its steps, and stored here: whoever left may
+   * go for good then. Leader only.
    * @throws ProposeError, MembershipRefusedError, as rejections
    */
   changeMembership(change: MembershipChange): Promise<Membership> {

@@ -1,4 +1,5 @@
 import assert from 'node:assert/strict';
+import type { MemberId } from '#raft/entry.js';
 import { MembershipRefusedError } from '#replica/membership-change.js';
 import { ProposeError } from '#replica/replicated-log.js';
 import { TestCluster, type TestMember } from '#replica/testing/test-cluster.js';
@@ -17,13 +18,19 @@ async function add(cluster: TestCluster, name: string): Promise<TestMember> {
   return member;
 }
 
-async function promote(cluster: TestCluster, { disk }: TestMember): Promise<void> {
+async function promote(cluster: TestCluster, learner: TestMember): Promise<void> {
   const leader = await cluster.leader();
+  const memberId = await caughtUp(cluster, leader, learner);
+  await cluster.time.until(leader.replica.changeMembership({ kind: 'promote', member: memberId }), 5000);
+}
+
+/** Waits until the leader knows that the learner has something of the log. Returns its id. */
+async function caughtUp(cluster: TestCluster, leader: TestMember, { disk }: TestMember): Promise<MemberId> {
   const { memberId } = disk;
   if (memberId === undefined) throw new Error('not joined');
   const match = () => leader.replica.status().peers.find(({ member }) => member.id === memberId)?.matchIndex ?? 0;
   await cluster.time.runUntil(() => match() > 0, 5000, 'the learner has something');
-  await cluster.time.until(leader.replica.changeMembership({ kind: 'promote', member: memberId }), 5000);
+  return memberId;
 }
 
 async function remove(cluster: TestCluster, { disk }: TestMember): Promise<void> {
@@ -194,5 +201,23 @@ describe('membership', () => {
       a.replica.changeMembership({ kind: 'promote', member: b.id }),
       /member b is at index 0, 11\d\d entries behind; 1000 at most may be missing to vote/,
     );
+  });
+
+  it('answers a replacement when the joint configuration is left and that is stored: who left may go for good', async () => {
+    const cluster = await TestCluster.start();
+    const leader = await cluster.leader();
+    const newcomer = await add(cluster, 'd');
+    const leaves = cluster.follower();
+    const member = leaves.disk.memberId;
+    if (leaves === newcomer || member === undefined) throw new Error('a follower of the first three');
+    const by = await caughtUp(cluster, leader, newcomer);
+    const answer = leader.replica.changeMembership({ kind: 'replace', member, by });
+    const { confState, members } = await cluster.time.until(answer, 5000);
+    assert.deepEqual(confState.votersOutgoing, []);
+    assert.ok(!members.some(({ id }) => id === member));
+    // Nobody else has heard yet that it is committed, and nobody keeps more than what is on disk.
+    for (const each of cluster.members) cluster.crash(each);
+    for (const each of cluster.members) if (each !== leaves) cluster.boot(each, { founders: [leader, each] });
+    await cluster.commit(await cluster.leader(), 'goes on');
   });
 });

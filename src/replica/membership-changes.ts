@@ -1,4 +1,7 @@
-/** Membership changes on their way: who waits for the configuration entry at which index. */
+/**
+ * Membership changes on their way: who waits for the configuration entry at which index. A change in joint steps is over
+ * when the joint configuration is left.
+ */
 import type { Entry, Term } from '#raft/entry.js';
 import { RaftError } from '#raft/errors.js';
 import type { Position, Raft } from '#raft/raft.js';
@@ -20,6 +23,8 @@ type Waiting = {
 export class MembershipChanges {
   /** By log index. The core allows one change at a time, so this stays small. */
   readonly #waiting = new Map<number, Waiting>();
+  /** Applied, but in a joint configuration still: who leaves may not go before that ends. */
+  #joint: readonly Waiting[] = [];
 
   /** Has a leader's core propose `change`. @throws ProposeError, MembershipRefusedError, as rejections */
   propose(change: MembershipChange, membership: Membership, raft: Raft): Promise<Membership> {
@@ -41,10 +46,16 @@ export class MembershipChanges {
 
   /** `entry` was applied, and this is the membership now. */
   passed(entry: Entry, membership: Membership): void {
+    if (membership.confState.votersOutgoing.length === 0) {
+      for (const { resolve } of this.#joint) resolve(membership);
+      this.#joint = [];
+    }
     const waiting = this.#waiting.get(entry.index);
     if (waiting === undefined) return;
     this.#waiting.delete(entry.index);
-    if (waiting.term === entry.term) waiting.resolve(membership);
+    if (waiting.term === entry.term && membership.confState.votersOutgoing.length > 0) {
+      this.#joint = [...this.#joint, waiting];
+    } else if (waiting.term === entry.term) waiting.resolve(membership);
     else waiting.reject(new ProposeError('not-leader', `the change was replaced by the leader of term ${entry.term}`));
   }
 
@@ -55,5 +66,8 @@ export class MembershipChanges {
       this.#waiting.delete(index);
       waiting.reject(error());
     }
+    const given = this.#joint.filter((waiting) => waiting.term <= term);
+    this.#joint = this.#joint.filter((waiting) => waiting.term > term);
+    for (const { reject } of given) reject(error());
   }
 }
