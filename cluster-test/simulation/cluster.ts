@@ -8,6 +8,7 @@ import { SimulatedAgent } from '#cluster-test/simulation/simulated-agent.js';
 import {
   type MasterAtWork,
   type MasterSurroundings,
+  peerOf,
   SimulatedMaster,
 } from '#cluster-test/simulation/simulated-master.js';
 import { SimulatedNetwork } from '#cluster-test/simulation/simulated-network.js';
@@ -28,10 +29,10 @@ export class Cluster {
   readonly masters: SimulatedMaster[] = [];
   readonly agents: readonly SimulatedAgent[];
   readonly storm: Storm;
+  /** Hears of machines that come later. */
+  onAdded: (master: SimulatedMaster) => void = () => {};
   readonly #surroundings: MasterSurroundings;
   readonly #founders: readonly string[];
-  /** As far as an operator has seen: whom a newcomer is told to ask. */
-  #lastMembers: readonly string[] = [];
 
   constructor(world: World, profile: Profile) {
     this.world = world;
@@ -43,11 +44,11 @@ export class Cluster {
     this.hands = new LiveHands(world);
     this.network.onSend = (name, message) => this.consensus.sent(name, message);
     this.#founders = Array.from({ length: profile.masters }, (_, at) => `m${at + 1}`);
-    this.#lastMembers = this.#founders;
     this.#surroundings = {
       ...{ network: this.network, consensus: this.consensus, plan: this.plan },
       settings: { timing: profile.timing, limits: profile.limits },
-      founders: () => this.#founderList(),
+      founders: this.#founders.map((name) => ({ name, peer: peerOf(name) })),
+      others: (name) => this.masters.flatMap((master) => (master.name === name ? [] : [master.peer])),
       masterAt: (peer) => this.masters.find((master) => master.peer === peer),
     };
     for (const name of this.#founders) this.addMaster(name);
@@ -72,6 +73,7 @@ export class Cluster {
   addMaster(name: string): SimulatedMaster {
     const master = new SimulatedMaster(new Machine(this.world, name, this.#rate()), this.#surroundings);
     this.masters.push(master);
+    this.onAdded(master);
     return master;
   }
 
@@ -118,15 +120,5 @@ export class Cluster {
 
   #rate(): number {
     return this.profile.faults.has('clock-rate') ? (900 + this.world.random('clock rates').below(201)) / 1000 : 1;
-  }
-
-  /** The founders first; who joins later asks everybody. */
-  #founderList(): readonly { readonly name: string; readonly peer: string }[] {
-    const founding = this.consensus.committedIndex === 0;
-    const members = this.leader?.work?.replica.status().membership.members;
-    if (members !== undefined) this.#lastMembers = members.map(({ name }) => name);
-    const asked = founding ? this.#founders : this.#lastMembers;
-    const masters = this.masters.filter(({ name }) => asked.includes(name));
-    return masters.map(({ name, peer }) => ({ name, peer }));
   }
 }

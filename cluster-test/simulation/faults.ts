@@ -30,6 +30,7 @@ export class Faults {
     const { profile, network } = this.#cluster;
     network.weather = profile.weather;
     for (const master of this.#cluster.masters) this.#giveFate(master);
+    this.#cluster.onAdded = (master) => this.#giveFate(master);
     for (const [kind, deed] of this.#deeds()) if (profile.faults.has(kind)) this.#again(kind, deed);
   }
 
@@ -44,6 +45,7 @@ export class Faults {
       master.disk.nearlyFull = false;
       master.disk.hungUntilMs = 0;
       master.disk.fate = () => ({ kind: 'ok', afterMs: 1 });
+      master.disk.readFails = () => false;
       master.process?.resume();
     }
     for (const agent of agents) {
@@ -57,6 +59,8 @@ export class Faults {
     const random = this.#cluster.world.random(`fate ${master.name}`);
     const { faults } = this.#cluster.profile;
     master.disk.fate = () => this.#fate(random, faults);
+    const reads = this.#cluster.world.random(`reads of ${master.name}`);
+    if (faults.has('read-error')) master.disk.readFails = () => reads.chance(readErrors);
   }
 
   #fate(random: SeededRandom, faults: ReadonlySet<FaultKind>): WriteFate {
@@ -100,6 +104,7 @@ export class Faults {
       ['pause', (random) => this.#pause(random, 2)],
       ['stall', (random) => this.#pause(random, 0.3)],
       ['wall-clock', (random) => this.#setWallClock(random)],
+      ['clock-leap', (random) => this.#leap(random)],
       ['membership', () => this.#changeMembership()],
       ['transfer', () => operator.transfer()],
       ['graceful', (random) => this.#master(random)?.stop()],
@@ -204,6 +209,13 @@ export class Faults {
     if (master !== undefined) master.machine.wallOffsetMs += (random.below(2_000_001) - 1_000_000) * 1000;
   }
 
+  /** Of one that leads, of any master, or of a host. */
+  #leap(random: SeededRandom): void {
+    const { leader, profile } = this.#cluster;
+    const machines = [leader?.machine, this.#master(random)?.machine, this.#agent(random)?.machine];
+    machines[random.below(machines.length)]?.leap(random.below(3 * profile.timing.electionMs));
+  }
+
   /** Not while a store is lost: one more member less, and a quorum would be lost for good. */
   #changeMembership(): void {
     if (this.#lost === undefined) this.#operator.changeMembership();
@@ -301,8 +313,10 @@ export class Faults {
   }
 }
 
+/** The chance of one read to fail, where that kind is on. Reads are few: at the start, for snapshots, to sweep. */
+const readErrors = 0.02;
 /** Kinds that need long to be got over. */
 const rare: ReadonlySet<FaultKind> = new Set<FaultKind>([
   ...(['restart-all', 'wall-clock', 'agent-sleep', 'agent-reinstall', 'agent-swap', 'client-cut', 'takeover'] as const),
-  ...(['disk-full', 'release'] as const),
+  ...(['disk-full', 'release', 'clock-leap'] as const),
 ]);

@@ -18,6 +18,8 @@ export const marks: readonly string[] = [
   'crashes at a storage step',
   'masters ended by their disk',
   'disk full errors',
+  'disk read errors',
+  'fault: clock-leap',
   'wiped members refused',
   'members removed',
   'members that joined',

@@ -20,6 +20,8 @@ const mastersMax = 5;
 export class Operator {
   readonly #cluster: Cluster;
   readonly #process: SimulatedProcess;
+  /** Former members: which leader's process showed that they were gone, and at which applied index. */
+  readonly #seenGone = new Map<string, { readonly by: SimulatedProcess; readonly index: number }>();
   #configured = false;
   #changing = false;
 
@@ -162,20 +164,39 @@ export class Operator {
     const spare =
       masters.find(({ name }) => !members.some((member) => member.name === name)) ??
       this.#cluster.addMaster(`m${masters.length + 1}`);
-    this.#prepare(spare);
+    if (!this.#prepare(spare)) return;
     const { head } = spare.durable;
     if (head === undefined) return;
     world.count('members that joined');
     this.#change({ kind: 'add-learner', name: spare.name, peer: spare.peer, storeId: head.storeId });
   }
 
-  /** A newcomer starts with an empty disk. */
-  #prepare(spare: SimulatedMaster): void {
-    if (spare.durable.head !== undefined && spare.durable.head.generation !== 0) {
-      spare.crash();
-      spare.replaceDisk();
-    }
+  /** A newcomer starts with an empty disk, and is told whom to ask. */
+  #prepare(spare: SimulatedMaster): boolean {
+    const used = spare.durable.head !== undefined && spare.durable.head.generation !== 0;
+    if (used && !this.#mayBeWiped(spare)) return false;
+    if (used || !spare.joins) spare.crash();
+    if (used) spare.replaceDisk();
+    spare.joins = true;
     spare.start();
+    return true;
+  }
+
+  /**
+   * Until it is known to be committed that it left, and known for good, a voter may still be needed. `changeMembership`
+   * answers then; whoever only looks at the members waits until the leader's disk has what was seen.
+   */
+  #mayBeWiped({ name }: SimulatedMaster): boolean {
+    const { leader } = this.#cluster;
+    const { work, process } = leader ?? {};
+    if (leader === undefined || work === undefined || process === undefined) return false;
+    const seen = this.#seenGone.get(name);
+    if (seen?.by === process && (leader.durable.hardState?.commit ?? 0) >= seen.index) {
+      this.#seenGone.delete(name);
+      return true;
+    }
+    if (seen?.by !== process) this.#seenGone.set(name, { by: process, index: work.replica.status().appliedIndex });
+    return false;
   }
 
   #change(change: MembershipChange): void {

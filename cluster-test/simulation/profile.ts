@@ -4,8 +4,7 @@ import type { World } from '#cluster-test/simulation/world.js';
 import type { ReplicaLimits, ReplicaTiming } from '#replica/replica-options.js';
 import type { SeededRandom } from '#replica/testing/seeded-random.js';
 
-/** Every kind of trouble there is; a seed has each with some chance, and one run can be told to leave some out. */
-export const faultKinds = [
+const firstKinds = [
   ...([
     'loss',
     'duplication',
@@ -21,6 +20,10 @@ export const faultKinds = [
   ...(['restart-all', 'wiped-disk', 'agent-crash', 'agent-sleep', 'agent-reinstall', 'agent-swap'] as const),
   ...(['agent-leave', 'client-cut', 'release', 'takeover'] as const),
 ] as const;
+/** Kinds that came later draw from streams of their own, so that the seeds of the regressions keep what they draw. */
+const laterKinds = ['read-error', 'clock-leap'] as const;
+/** Every kind of trouble there is; a seed has each with some chance, and one run can be told to leave some out. */
+export const faultKinds = [...firstKinds, ...laterKinds] as const;
 export type FaultKind = (typeof faultKinds)[number];
 
 export type Profile = {
@@ -57,7 +60,8 @@ const onInPercent = 35;
 
 export function profileOf(world: World, choice: FaultChoice): Profile {
   const random = world.random('profile');
-  const chosen = faultKinds.filter(() => random.below(100) < onInPercent);
+  const chosen: FaultKind[] = firstKinds.filter(() => random.below(100) < onInPercent);
+  chosen.push(...laterKinds.filter((kind) => world.random(`profile ${kind}`).below(100) < onInPercent));
   const calmSeed = random.below(20) === 0;
   const drawn = choice.only ?? (calmSeed ? [] : chosen);
   const faults = new Set(drawn.filter((kind) => choice.without?.includes(kind) !== true));

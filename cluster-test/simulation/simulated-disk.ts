@@ -47,6 +47,8 @@ export class SimulatedDisk {
   watcher: DiskWatcher | undefined;
   /** Decides about each write. */
   fate: () => WriteFate = () => ({ kind: 'ok', afterMs: 1 });
+  /** Whether a read fails with EIO. */
+  readFails: () => boolean = () => false;
   /** Writes fail with ENOSPC while it is set. */
   full = false;
   /** The store is asked to refuse proposals. */
@@ -116,6 +118,15 @@ export class SimulatedDisk {
     this.#undo.push(undo);
     if (this.#undo.length > undoMax) this.#undo.shift();
     this.watcher?.batch(operations);
+  }
+
+  /** To be asked before each read. @throws Error with the code EIO */
+  checkRead(): void {
+    if (!this.readFails()) return;
+    this.failures += 1;
+    this.#world.count('disk read errors');
+    this.#world.trace('disk read failure', this.failures, () => this.name);
+    throw Object.assign(new Error('EIO: simulated, reading'), { code: 'EIO' });
   }
 
   /** Carries out one write; resolves in the process when it is durable. */
@@ -210,19 +221,23 @@ const scanBatchCount = 256;
 
 class View implements KeyValueView {
   protected readonly table: () => ReadonlyMap<string, Uint8Array>;
+  protected readonly disk: SimulatedDisk;
 
-  constructor(table: () => ReadonlyMap<string, Uint8Array>) {
+  constructor(disk: SimulatedDisk, table: () => ReadonlyMap<string, Uint8Array>) {
+    this.disk = disk;
     this.table = table;
   }
 
-  get(key: Uint8Array): Promise<Uint8Array | undefined> {
-    return Promise.resolve(this.table().get(text(key)));
+  async get(key: Uint8Array): Promise<Uint8Array | undefined> {
+    this.disk.checkRead();
+    return this.table().get(text(key));
   }
 
   async *scan(range: KeyRange): AsyncGenerator<readonly KeyValue[], void, undefined> {
     const table = this.table();
     const keys = within(table, range);
     for (let at = 0; at < keys.length; at += scanBatchCount) {
+      this.disk.checkRead();
       yield keys.slice(at, at + scanBatchCount).flatMap((key): KeyValue[] => {
         const value = table.get(key);
         return value === undefined ? [] : [[bytes(key), value]];
@@ -230,8 +245,9 @@ class View implements KeyValueView {
     }
   }
 
-  keys(range: KeyRange, countMax: number): Promise<readonly Uint8Array[]> {
-    return Promise.resolve(within(this.table(), range).slice(0, countMax).map(bytes));
+  async keys(range: KeyRange, countMax: number): Promise<readonly Uint8Array[]> {
+    this.disk.checkRead();
+    return within(this.table(), range).slice(0, countMax).map(bytes);
   }
 }
 
@@ -242,29 +258,27 @@ class Snapshot extends View implements KeyValueSnapshot {
 }
 
 class Handle extends View implements KeyValueBackend {
-  readonly #disk: SimulatedDisk;
   readonly #process: SimulatedProcess;
   /** After a failed write: what the handle believes, which the disk never saw. */
   #believed: Map<string, Uint8Array> | undefined;
 
   constructor(disk: SimulatedDisk, process: SimulatedProcess) {
-    super(() => this.#believed ?? disk.table);
-    this.#disk = disk;
+    super(disk, () => this.#believed ?? disk.table);
     this.#process = process;
   }
 
   async write(operations: readonly KeyValueOperation[]): Promise<void> {
     try {
-      await this.#disk.write(this.#process, false, () => this.#store(operations));
+      await this.disk.write(this.#process, false, () => this.#store(operations));
     } catch (error) {
-      this.#believed ??= new Map(this.#disk.table);
+      this.#believed ??= new Map(this.disk.table);
       throw error;
     }
   }
 
   snapshot(): KeyValueSnapshot {
     const frozen = new Map(this.table());
-    return new Snapshot(() => frozen);
+    return new Snapshot(this.disk, () => frozen);
   }
 
   close(): Promise<void> {
@@ -273,7 +287,7 @@ class Handle extends View implements KeyValueBackend {
 
   #store(operations: readonly KeyValueOperation[]): void {
     if (this.#believed === undefined) {
-      this.#disk.apply(operations);
+      this.disk.apply(operations);
       return;
     }
     for (const operation of operations) {

@@ -43,7 +43,9 @@ export type MasterSurroundings = {
   readonly consensus: ConsensusChecks;
   readonly plan: PlanChecks;
   readonly settings: MasterSettings;
-  readonly founders: () => readonly Founder[];
+  readonly founders: readonly Founder[];
+  /** Whom the operator tells the master of this name to ask when it joins: all there ever were, members or not. */
+  readonly others: (name: string) => readonly string[];
   readonly masterAt: (peer: string) => SimulatedMaster | undefined;
 };
 
@@ -74,13 +76,15 @@ export class SimulatedMaster {
   work: MasterAtWork | undefined;
   process: SimulatedProcess | undefined;
   down: Down | undefined = { kind: 'crashed', why: 'not started yet' };
+  /** Its operator starts it with `--join`. */
+  joins = false;
   #disks = 0;
   /** In force, as far as this member has applied. */
   #confState: ConfState | undefined;
 
   constructor(machine: Machine, surroundings: MasterSurroundings) {
     this.machine = machine;
-    this.peer = `${machine.name}:7071`;
+    this.peer = peerOf(machine.name);
     this.#surroundings = surroundings;
     this.disk = this.#newDisk();
     this.durable = this.#watchDisk();
@@ -92,9 +96,10 @@ export class SimulatedMaster {
 
   /** Puts an empty disk in. */
   replaceDisk(): void {
-    const { fate } = this.disk;
+    const { fate, readFails } = this.disk;
     this.disk = this.#newDisk();
     this.disk.fate = fate;
+    this.disk.readFails = readFails;
     this.durable = this.#watchDisk();
   }
 
@@ -183,15 +188,16 @@ export class SimulatedMaster {
   }
 
   #assemble(process: SimulatedProcess, store: LogStore): MasterAtWork {
-    const { network, settings, founders } = this.#surroundings;
+    const { network, settings, founders, others } = this.#surroundings;
     const { machine } = this;
     const { world } = machine;
     const random = world.random(`process ${this.name}`);
     const { clock } = process;
     const plan = new WatchedMachine(this.name, this.#surroundings);
     const replica = new Replica<PlanOutcome>({
-      ...{ name: this.name, clusterId, founders: founders(), store, machine: plan, commandKinds, clock },
+      ...{ name: this.name, clusterId, founders, store, machine: plan, commandKinds, clock },
       network: new SimulatedPeers(network, process, this.peer),
+      join: this.joins ? others(this.name) : [],
       defer: (run) => process.defer(run),
       random: (below) => random.below(below),
       observe: (event) => this.#observe(process, event),
@@ -329,6 +335,11 @@ export class SimulatedMaster {
     consensus.add(this.name, { durable, confState, commitIndex });
     return durable;
   }
+}
+
+/** Where a master listens for its peers. */
+export function peerOf(name: string): string {
+  return `${name}:7071`;
 }
 
 /** The address plan as the replica drives it, with the checks looking on. */

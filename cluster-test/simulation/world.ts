@@ -95,6 +95,9 @@ export class Machine implements Clock {
   wallOffsetMs: number;
   /** How long it has been asleep since boot, in ms: part of the boot clock, not of the monotonic one. */
   sleptMs = 0;
+  #leaptMs = 0;
+  /** Timers that are armed: a leap brings them nearer. */
+  readonly #timers = new Set<() => void>();
 
   constructor(world: World, name: string, rate: number) {
     this.world = world;
@@ -104,7 +107,7 @@ export class Machine implements Clock {
   }
 
   now(): number {
-    return this.world.time.now() * this.rate - this.sleptMs;
+    return this.world.time.now() * this.rate - this.sleptMs + this.#leaptMs;
   }
 
   wallNow(): number {
@@ -118,6 +121,18 @@ export class Machine implements Clock {
 
   after(delayMs: number, run: () => void): () => void {
     return this.world.time.after(delayMs / this.rate, run);
+  }
+
+  /** Monotonic and boot clock go on `byMs` later, as a virtual machine's do that was moved. They never go back. */
+  leap(byMs: number): void {
+    this.#leaptMs += byMs;
+    for (const armAgain of [...this.#timers]) armAgain();
+  }
+
+  /** Has `armAgain` called at each leap, until what is returned is called. */
+  atLeap(armAgain: () => void): () => void {
+    this.#timers.add(armAgain);
+    return () => this.#timers.delete(armAgain);
   }
 }
 
@@ -167,21 +182,37 @@ export class SimulatedProcess {
 
   /** A timer stands still while its machine sleeps. */
   #after(dueMs: number, run: () => void): () => void {
-    let cancelled = false;
+    let over = false;
     let cancel = (): void => {};
     const arm = (): void => {
-      cancel = this.machine.after(Math.max(0, dueMs - this.machine.now()), () =>
-        this.run(() => {
-          if (cancelled) return;
-          // Half a microsecond: what rounding may leave.
-          if (dueMs - this.machine.now() > 0.0005) arm();
-          else run();
-        }),
-      );
+      cancel();
+      if (!this.#alive) {
+        end();
+        return;
+      }
+      cancel = this.machine.after(Math.max(0, dueMs - this.machine.now()), () => {
+        if (this.#alive) this.run(fire);
+        else end();
+      });
+    };
+    const fire = (): void => {
+      if (over) return;
+      // Half a microsecond: what rounding may leave.
+      if (dueMs - this.machine.now() > 0.0005) {
+        arm();
+        return;
+      }
+      end();
+      run();
+    };
+    const forget = this.machine.atLeap(arm);
+    const end = (): void => {
+      over = true;
+      forget();
     };
     arm();
     return () => {
-      cancelled = true;
+      end();
       cancel();
     };
   }
