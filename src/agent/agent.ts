@@ -50,6 +50,8 @@ export class Agent {
   #cacheDue = false;
   /** The masters have said that the lease is not the newest. */
   #fenced = false;
+  /** It was told to leave, now or before its last start, and has been let nothing since. */
+  #leaving: boolean;
   #stopped = false;
   #reachable = true;
   #cacheError = '';
@@ -65,6 +67,7 @@ export class Agent {
     const { api, clock, bootClock, random, newInstanceId, log, store, agentId } = options;
     const cached = this.#ownCache();
     this.#lease = cached?.lease;
+    this.#leaving = cached?.leaving === true;
     this.#source = cached === undefined ? 'none' : 'cache';
     this.table = new PeerTable(agentId, store.peers);
     this.term = new LeaseTerm({ clock, bootClock, record: cached?.term, changed: () => this.#onTerm() });
@@ -127,7 +130,7 @@ export class Agent {
     const { clock, host } = this.#options;
     host.onStatus((status) => this.#reporter.setOverlays(status.overlays));
     host.start();
-    if (this.#lease !== undefined) {
+    if (this.#lease !== undefined && !this.#leaving) {
       this.watch.start();
       this.#cancelCacheDue = clock.after(cacheAfterMs, () => this.#useCache());
     }
@@ -144,14 +147,17 @@ export class Agent {
 
   /**
    * Takes the data plane down, gives everything back and stops. What was let is cached until the masters have
-   * confirmed, so that leaving can be repeated.
-   * @throws MasterError when no master could be told.
+   * confirmed, so that leaving can be repeated; but as from now it is no more than that, since the masters may do it and
+   * their answer be lost.
+   * @throws MasterError when no master could be told; Error when the state directory can't be written.
    */
   async leave(): Promise<CleanupReport> {
     const { api, host, settings, store, agentId, log } = this.#options;
     const lease = this.#lease;
     this.#quiet();
     if (lease === undefined) throw new Error('this agent holds nothing that it could give back');
+    this.#leaving = true;
+    store.saveLease({ lease, term: this.term.record, leaving: true });
     const report = await host.cleanup([lease.clusterId, ...store.identity.formerClusterIds], settings);
     await api.leave({ agentId, instanceId: lease.instanceId, epoch: lease.epoch });
     store.saveLease(undefined);
@@ -201,6 +207,7 @@ export class Agent {
     this.#lease = lease;
     this.#source = 'masters';
     this.#fenced = false;
+    this.#leaving = false;
     this.#cancelCacheDue();
     this.term.heard(sentAtMs, ttlMs);
     this.#saveLease();
@@ -305,7 +312,7 @@ export class Agent {
     const { network } = this;
     const { picture } = this.table;
     if (lease === undefined || network === undefined) return;
-    if (this.#source === 'cache' && !this.#cacheDue) return;
+    if (this.#source === 'cache' && (this.#leaving || !this.#cacheDue)) return;
     // Without a whole picture of the peers, telling the host would take away the routes that it has.
     if (picture === undefined || picture.clusterId !== lease.clusterId) return;
     const { formerClusterIds } = store.identity;
@@ -350,7 +357,8 @@ export class Agent {
     const lease = this.#lease;
     if (lease === undefined) return;
     this.#termSavedAtMs = this.#options.clock.now();
-    this.#cached(() => this.#options.store.saveLease({ lease, term: this.term.record }));
+    const leaving = this.#leaving ? { leaving: true } : {};
+    this.#cached(() => this.#options.store.saveLease({ lease, term: this.term.record, ...leaving }));
   }
 
   /** The cache is for later; now the agent goes on without it, and says so. */

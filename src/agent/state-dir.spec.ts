@@ -59,11 +59,11 @@ describe('state directory of an agent', () => {
     const before = picture(3);
     {
       await using first = await StateDir.open(folder, log);
-      first.saveLease({ lease, term });
+      first.saveLease({ lease, term, leaving: true });
       await first.savePeers(before);
     }
     await using again = await StateDir.open(folder, log);
-    assert.deepEqual(again.lease, { lease, term });
+    assert.deepEqual(again.lease, { lease, term, leaving: true });
     assert.deepEqual(again.peers, before);
     assert.deepEqual(errors, []);
     again.saveLease(undefined);

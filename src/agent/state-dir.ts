@@ -29,6 +29,7 @@ const leaseFileSchema = z.strictObject({
   format,
   lease: leaseSchema,
   term: z.strictObject({ bootId: z.string(), heardAtMs: z.number(), ttlMs: z.number().positive() }).optional(),
+  leaving: z.boolean().optional(),
 });
 const peersHeadSchema = z.strictObject({
   format,
@@ -119,8 +120,8 @@ function readIdentity(path: string): Identity | undefined {
 function readLease(path: string): LeaseRecord | undefined {
   const lines = readSealed(path);
   if (lines === undefined) return undefined;
-  const { lease, term } = leaseFileSchema.parse(JSON.parse(lines.join('\n')));
-  return { lease, term };
+  const { lease, term, leaving } = leaseFileSchema.parse(JSON.parse(lines.join('\n')));
+  return { lease, term, ...(leaving === undefined ? {} : { leaving }) };
 }
 
 function* peerLines({ peers, ...head }: PeerPicture): Generator<string> {

@@ -341,6 +341,32 @@ describe('static stability of an agent', () => {
     assert.notEqual(world.store.lease, undefined);
   });
 
+  it('does not start from the cache what it was told to give back, whether or not the masters know', async () => {
+    const agent = world.start();
+    await world.time.runFor(1_000);
+    world.masters.setDown(true);
+    await assert.rejects(world.time.until(agent.leave(), 1_000), /no master reachable/);
+    world.host.inputs.length = 0;
+    const again = world.start();
+    await world.time.runFor(hour);
+    assert.deepEqual(world.host.inputs, [], 'it may be another’s by now');
+    await again.stop();
+    assert.equal(world.store.lease?.leaving, true);
+    world.start();
+    world.masters.setDown(false);
+    await world.time.runFor(60_000);
+    assert.equal(world.host.last()?.leaseValid, true);
+    assert.equal(world.store.lease?.leaving, undefined, 'it was let anew');
+  });
+
+  it('is not told to leave when that can’t be written down', async () => {
+    const agent = world.start();
+    await world.time.runFor(1_000);
+    world.store.full = true;
+    await assert.rejects(world.time.until(agent.leave(), 1_000), /ENOSPC/);
+    assert.deepEqual([world.masters.leaves, world.host.cleaned], [[], []]);
+  });
+
   it('goes on without a cache, and says so, when the disk is full', async () => {
     const agent = world.start();
     await world.time.runFor(30);

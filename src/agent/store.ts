@@ -17,8 +17,15 @@ export type Identity = {
 /** When a lease with a TTL ends: `ttlMs` after `heardAtMs` of the boot `bootId`. */
 export type TermRecord = { readonly bootId: string; readonly heardAtMs: number; readonly ttlMs: number };
 
-/** The cached lease. Without `term` it lasts until it is released. */
-export type LeaseRecord = { readonly lease: Lease; readonly term?: TermRecord | undefined };
+/**
+ * The cached lease. Without `term` it lasts until it is released. `leaving`: it was to be given back, and nobody knows
+ * whether it was. It may be another's soon, so no host is built from it.
+ */
+export type LeaseRecord = {
+  readonly lease: Lease;
+  readonly term?: TermRecord | undefined;
+  readonly leaving?: boolean | undefined;
+};
 
 /** Ids of former clusters that are remembered. */
 export const formerClustersMax = 8;
