@@ -58,7 +58,7 @@ export class ConsensusChecks implements DurableListener {
   }
 
   entry(state: DurableState, index: number, { term, sum, type }: DurableEntry): void {
-    const previous = state.entries.get(index - 1)?.term;
+    const previous = state.termAt(index - 1);
     const terms = this.#entries.get(index) ?? new Map<number, Known>();
     this.#entries.set(index, terms);
     const known = terms.get(term);

@@ -71,19 +71,24 @@ export class DurableState implements DiskWatcher {
   }
 
   batch(operations: readonly KeyValueOperation[]): void {
-    let head: Uint8Array | undefined;
+    const before = this.head;
+    const head = operations.find(({ key, type }) => key[0] === headByte && type === 'put');
+    if (head?.type === 'put') this.head = decodeHead(head.value);
     for (const operation of operations) {
-      const kind = operation.key[0];
-      if (kind === headByte && operation.type === 'put') head = operation.value;
-      if (kind !== entryByte) continue;
+      if (operation.key[0] !== entryByte) continue;
       const index = readUint64(operation.key, 1);
       if (operation.type === 'del') this.entries.delete(index);
       else this.#put(index, operation.value);
     }
-    if (head === undefined) return;
-    const before = this.head;
-    this.head = decodeHead(head);
-    this.#listener.head(this, before);
+    if (head !== undefined) this.#listener.head(this, before);
+  }
+
+  /** Term of the log at `index`. What lies before the log's beginning waits to be swept, whatever it says. */
+  termAt(index: number): number | undefined {
+    const { compacted } = this.head ?? {};
+    if (compacted !== undefined && index <= compacted.index)
+      return index === compacted.index ? compacted.term : undefined;
+    return this.entries.get(index)?.term;
   }
 
   slots(slots: Slots): void {

@@ -275,7 +275,11 @@ export class Faults {
     const { voters, votersOutgoing, learners } = membership.confState;
     const isMember = ({ name }: SimulatedMaster): boolean => membership.members.some((member) => member.name === name);
     const well = masters.filter((master) => isMember(master) && master.work?.started === true);
-    const complete = well.every((master) => master.durable.lastIndex >= lastIndex && master.disk.failures === 0);
+    // All have the leader's last entry, and with it all before: a log that is as long may still be another one.
+    const lastTerm = leader?.durable.entries.get(lastIndex)?.term;
+    const complete =
+      lastTerm !== undefined &&
+      well.every((master) => master.durable.holds(lastIndex, lastTerm) && master.disk.failures === 0);
     const pending = leader?.durable.changesAfter(work.replica.status().appliedIndex) ?? 0;
     if (votersOutgoing.length > 0 || learners.length > 0 || voters.length < 3 || !complete || pending > 0) return;
     if (well.length < voters.length) return;
