@@ -78,8 +78,6 @@ const defaultLimits: ServiceLimits = {
 /** Bytes of one chunk of a snapshot, message and all. */
 const chunkBytesMax = 1024 * 1024;
 const defaultTimeoutMs = 10_000;
-/** Log entries that a follower may be behind and still count as ready. */
-const behindMax = 1_000;
 
 /** A service for the server on the peer port. */
 export type PeerService = {
@@ -161,18 +159,9 @@ export class MasterServices {
     return this.#router.serve(endpoint, request, { caller, deadline, forwarded: false });
   }
 
-  /**
-   * Why calls would not be served as they should, now; undefined: they would.
-   * A follower that is far behind its leader is not ready either.
-   */
-  notReady(): string | undefined {
-    if (this.#closed !== undefined) return this.#closed;
-    const { kind } = this.leadership.seat;
-    if (kind === 'none') return 'the masters have no leader that this one knows of';
-    if (kind === 'elect') return 'this master has just been elected and does not know the state yet';
-    const { commitIndex, appliedIndex } = this.#options.log.status();
-    if (commitIndex - appliedIndex <= behindMax) return undefined;
-    return `this master has applied ${appliedIndex} of ${commitIndex} log entries`;
+  /** Why the plan can't be asked for; undefined: it can. */
+  get closed(): string | undefined {
+    return this.#closed;
   }
 
   /** Refuses calls from now on, but goes on to take part. */

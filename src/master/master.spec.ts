@@ -198,6 +198,16 @@ describe('three masters', function () {
     await stopped;
   });
 
+  it('are ready again once they have all that was committed when they came back, not before', async () => {
+    await using trio = await Trio.start();
+    await trio.stop('m3');
+    for (let number = 1; number <= 40; number++) await trio.register('m1', number);
+    await trio.run('m3');
+    const back = trio.master('m3');
+    await back.ready();
+    assert.equal(back.services.plan.ipam.agentCount, 40);
+  });
+
   it('have the same state and the same revisions after all were stopped', async () => {
     await using trio = await Trio.start();
     for (let number = 1; number <= 5; number++) await trio.register('m1', number);

@@ -15,6 +15,7 @@ import type { MasterLog } from '#master/master-log.js';
 import { MasterServices, type ServiceLimits } from '#master/master-services.js';
 import type { ClusterControl } from '#master/membership-service.js';
 import { Metrics } from '#master/metrics.js';
+import { Readiness } from '#master/readiness.js';
 import { addReflection, type Health } from '#master/reflection.js';
 import { reportReplicaEvent } from '#master/replica-report.js';
 import { StoreMeter } from '#master/store-meter.js';
@@ -92,6 +93,7 @@ export class Master {
   readonly #api: Server;
   readonly #http: HttpServer;
   readonly #health: Health;
+  readonly #readiness: Readiness;
   #apiPort = 0;
   #cancelHealth: () => void = () => undefined;
   #readyWaiters: (() => void)[] = [];
@@ -135,11 +137,17 @@ export class Master {
     store.onWrite = (milliseconds) => metrics.observeWrite(milliseconds);
     this.#api = this.services.apiServer((path, ms, refused) => metrics.observe(path, ms, refused));
     this.#health = addReflection(this.#api);
+    this.#readiness = new Readiness({
+      ...{ log: this.#replica, leadership: this.services.leadership, clock },
+      closed: () => this.services.closed,
+      changed: () => this.#lookAtHealth(),
+      report: (error) => logger.error({ err: error }, 'an error that was not expected'),
+    });
     this.#http = httpServer({
       plan: this.services.plan,
       metrics,
       call: (path, request, caller, timeoutMs) => this.services.call(path, request, caller, timeoutMs),
-      notReady: () => this.services.notReady(),
+      notReady: () => this.#readiness.why(),
       report: (error) => logger.error({ err: error }, 'an error that was not expected'),
     });
   }
@@ -161,7 +169,6 @@ export class Master {
     const { listen, httpListen } = this.#options;
     this.#apiPort = await bind(this.#api, listen, ServerCredentials.createInsecure());
     await listenHttp(this.#http, httpListen);
-    this.services.leadership.onChange(() => this.#lookAtHealth());
     this.#lookAtHealth();
     this.#replica.start().then(
       () => this.#begun(),
@@ -169,9 +176,9 @@ export class Master {
     );
   }
 
-  /** Resolves when this master serves: it knows a leader, and the state. */
+  /** Resolves when this master serves: it knows a leader, and has caught up with it. */
   ready(): Promise<void> {
-    if (this.services.notReady() === undefined) return Promise.resolve();
+    if (this.#readiness.why() === undefined) return Promise.resolve();
     return new Promise((resolve) => this.#readyWaiters.push(resolve));
   }
 
@@ -183,6 +190,7 @@ export class Master {
 
   async #stop(transfer: boolean): Promise<void> {
     this.#cancelHealth();
+    this.#readiness.stop();
     this.#health.serving(false);
     this.services.endStreams();
     await this.#replica.stop({ transfer: transfer && !this.#failed });
@@ -216,7 +224,7 @@ export class Master {
     if (this.#stopping !== undefined) return;
     this.#cancelHealth();
     this.#cancelHealth = this.#clock.after(healthEveryMs, () => this.#lookAtHealth());
-    const ready = this.services.notReady() === undefined;
+    const ready = this.#readiness.why() === undefined;
     this.#health.serving(ready);
     if (!ready) return;
     const waiters = this.#readyWaiters;
