@@ -26,6 +26,23 @@ describe('group commit', () => {
     assert.deepEqual(cluster.promises.violations, []);
   });
 
+  it('tells the followers of a commit along with the next entries: two messages per change and follower, not four', async () => {
+    const cluster = await TestCluster.start();
+    const leader = await cluster.leader();
+    await cluster.time.runFor(2000);
+    const kinds: string[] = [];
+    const { onSend } = cluster.hub;
+    cluster.hub.onSend = (message) => {
+      onSend(message);
+      if (message.kind.startsWith('append')) kinds.push(message.kind);
+    };
+    for (let change = 0; change < 10; change++) await cluster.commit(leader, `${change}`);
+    assert.equal(kinds.filter((kind) => kind === 'append').length, 20);
+    await cluster.time.runFor(10);
+    assert.equal(kinds.filter((kind) => kind === 'append').length, 22, 'and of the last by itself');
+    for (const { ledger } of cluster.members) assert.equal(ledger.lines.length, 10);
+  });
+
   it('sends entries to the peers in parallel with its own write: one write later all is answered', async () => {
     const cluster = await TestCluster.start();
     const leader = await cluster.leader();

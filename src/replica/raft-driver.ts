@@ -5,12 +5,14 @@
  * The order that `Ready` demands holds because everything that a message promises goes through the one storage
  * queue, and the message leaves that queue only when it is durable.
  */
+import { isConfChange } from '#raft/conf-change.js';
 import type { Entry, LogIndex, MemberId } from '#raft/entry.js';
 import { InvariantError, RaftError } from '#raft/errors.js';
 import type { Message, PeerMessage, SnapshotMessage } from '#raft/message.js';
 import type { Raft } from '#raft/raft.js';
 import type { Ready } from '#raft/ready.js';
 import type { Clock } from '#replica/clock.js';
+import { CommitNotices } from '#replica/commit-notices.js';
 import type { LogStore, LogWrite } from '#replica/log-store.js';
 import type { LogTail } from '#replica/log-tail.js';
 import type { AppliedMeta } from '#replica/membership.js';
@@ -60,7 +62,7 @@ export class RaftDriver {
   readonly #self: MemberId;
   readonly #raft: Raft;
   readonly #tail: LogTail;
-  readonly #network: PeerNetwork;
+  readonly #messages: CommitNotices;
   readonly #defer: Defer;
   readonly #host: RaftDriverHost;
   #snapshotFrom: MemberId;
@@ -71,7 +73,7 @@ export class RaftDriver {
     this.#self = self;
     this.#raft = raft;
     this.#tail = tail;
-    this.#network = network;
+    this.#messages = new CommitNotices(network, clock);
     this.#defer = defer;
     this.#host = host;
     this.#snapshotFrom = self;
@@ -129,6 +131,7 @@ export class RaftDriver {
   stop(): void {
     this.#stopped = true;
     this.writer.stop();
+    this.#messages.stop();
   }
 
   #turn(): void {
@@ -161,6 +164,8 @@ export class RaftDriver {
         this.writer.add(message, message.snapshot === undefined ? undefined : this.receiver.claim(message.snapshot));
         return;
       case 'storage-apply':
+        // Who is about to be removed has to hear of it while there is a way to it.
+        if (message.entries.some(({ type }) => isConfChange(type))) this.#messages.flush();
         this.#host.apply(message.entries);
         this.#respond(message.responses);
         return;
@@ -177,7 +182,7 @@ export class RaftDriver {
       case 'storage-apply-response':
         throw new InvariantError('broken', `the core wants a local message (${message.kind}) sent to a peer`);
       default:
-        this.#network.send(message);
+        this.#messages.send(message);
     }
   }
 
