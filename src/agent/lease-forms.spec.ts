@@ -68,6 +68,7 @@ describe('whether a changed network concerns an agent', () => {
       false,
     ],
     ['the VTEP subnet has grown', { ...network, vtepSubnet: '44.128.0.0/16' }, true],
+    ['the MTU of the VTEPs is another', { ...network, vtepMtu: 1400 }, true],
     ['VTEPs have IPv6 now', { ...network, vtepSubnet6: 'fd01:a::/64' }, true],
   ];
   for (const [what, changed, asks] of table) {

@@ -11,6 +11,8 @@ const count = z.int().min(0);
 export const networkSchema = z.strictObject({
   vtepSubnet: z.string(),
   vtepSubnet6: z.string(),
+  /** 0: the underlay's MTU less the encapsulation. */
+  vtepMtu: count.default(0),
   overlays: z.array(
     z.strictObject({
       name: z.string(),
@@ -99,6 +101,7 @@ export function networkOf(network: sublet.v1.Network.$Properties): Network {
   return {
     vtepSubnet: network.vtepSubnet ?? '',
     vtepSubnet6: network.vtepSubnet6 ?? '',
+    vtepMtu: network.vtepMtu ?? 0,
     overlays: (network.overlays ?? []).map((overlay) => ({
       name: overlay.name ?? '',
       subnet: overlay.subnet ?? '',
@@ -129,6 +132,7 @@ export function heldOf(lease: Lease): NonNullable<RegisterRequest['held']> {
 export function asksForMore(lease: Lease, network: Network): boolean {
   const before = lease.network;
   if (before.vtepSubnet !== network.vtepSubnet || before.vtepSubnet6 !== network.vtepSubnet6) return true;
+  if (before.vtepMtu !== network.vtepMtu) return true;
   const lacking = new Set(lease.problems.map(({ overlay }) => overlay));
   return network.overlays.some((overlay) => {
     if (!overlay.enabled) return false;

@@ -50,6 +50,13 @@ describe('what operators ask', () => {
           { overlay: 'dcos', subnet: '9.64.0.0/10' },
         ],
       }))
+      .on(operatorService.updateNetwork, ({ vtepMtu, quarantineMs, reclaimMs }) => ({
+        network: {
+          ...{ vtepSubnet: '44.128.0.0/20', vtepMacOui: '70:b3:d5:00:00:00', vni: 1024, vtepName: 'vtep1024' },
+          ...{ vxlanPort: 64_000, vtepMtu: vtepMtu ?? 0, quarantineMs: quarantineMs ?? 0, reclaimMs: reclaimMs ?? 0 },
+        },
+        revision: 12,
+      }))
       .on(operatorService.addOverlay, ({ overlay }) => ({ overlay: overlay ?? null, revision: 11 }))
       .listen();
   });
@@ -193,6 +200,18 @@ describe('what operators ask', () => {
       ['overlay', 'add', 'x', '--subnet', '9.0.0.0/8', '--prefix', '24'],
       ['Added x: 9.0.0.0/8 in pieces of /24, enabled.'],
     ],
+    [
+      'what was set of the network',
+      80,
+      ['network', 'set', '--vtep-mtu', '1400', '--quarantine', '1h30m', '--reclaim', '2d'],
+      [
+        'vtep subnet   44.128.0.0/20',
+        'vtep mac oui  70:b3:d5:00:00:00',
+        'vtep mtu      1400',
+        'vxlan         vtep1024, VNI 1024, UDP port 64000',
+        'leases        end after 2d of silence; blocks rest 1h30m',
+      ],
+    ],
   ];
   for (const [title, columns, args, lines] of golden) {
     it(`shows ${title}`, async () => {
@@ -225,6 +244,17 @@ describe('what operators ask', () => {
   it('asks for canonical addresses', async () => {
     await ran(80, 'lookup', 'FD01:B:0::1');
     assert.deepEqual(Object(master.asked.at(-1)?.request).ip, 'fd01:b::1');
+  });
+
+  it('sets of the network only what is named, and never is no TTL', async () => {
+    await ran(80, 'network', 'set', '--reclaim', 'never');
+    const { reclaimMs, vtepMtu, quarantineMs } = Object(master.asked.at(-1)?.request);
+    assert.deepEqual([reclaimMs, vtepMtu ?? null, quarantineMs ?? null], [0, null, null]);
+    for (const args of [[], ['--quarantine', '5'], ['--reclaim', '0s'], ['--vtep-mtu', 'big']]) {
+      const { exit, notes } = await ran(80, 'network', 'set', ...args);
+      assert.equal(exit, 2, args.join(' '));
+      assert.match(notes, /is needed|is allowed/);
+    }
   });
 
   it('ends with 1 when it is refused, in the master’s words', async () => {

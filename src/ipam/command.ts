@@ -51,7 +51,7 @@ export type ConfigureNetwork = {
   readonly overlays: readonly Overlay[];
 };
 
-/** Changes what may change under agents. Absent fields stay. The VTEP subnets can only grow; `vtepSubnet6` may be added. */
+/** Changes what may change under agents. Absent fields stay. The VTEP subnets can only grow; `vtepSubnet6` may be added; `reclaim` can only become longer while there are agents. */
 export type UpdateNetwork = {
   readonly kind: 'update-network';
   readonly vtepSubnet?: Cidr4 | undefined;

@@ -69,11 +69,27 @@ function* settingDifferences(old: NetworkSettings, file: Partial<NetworkSettings
   const wanted: NetworkSettings = { ...old, ...file };
   for (const { name: field, key, of } of settingFields) {
     if (!(key in file) || of(wanted) === of(old)) continue;
-    const growable = key === 'vtepSubnet' || key === 'vtepSubnet6';
-    const remedy = growable
-      ? `change the file, or grow the subnet with: sublet network grow --${field.slice('network.'.length).replaceAll('_', '-')} ${of(wanted)}`
-      : 'change the file: this was fixed when the network was established';
-    yield { field, configured: of(wanted), replicated: of(old), remedy };
+    yield { field, configured: of(wanted), replicated: of(old), remedy: settingRemedy(key, of(wanted)) };
+  }
+}
+
+function settingRemedy(key: keyof NetworkSettings, wanted: string): string {
+  switch (key) {
+    case 'vtepSubnet':
+      return `change the file, or grow the subnet with: sublet network grow --vtep-subnet ${wanted}`;
+    case 'vtepSubnet6':
+      return `change the file, or grow the subnet with: sublet network grow --vtep-subnet6 ${wanted}`;
+    case 'vtepMtu':
+      return `change the file, or: sublet network set --vtep-mtu ${wanted}`;
+    case 'quarantineMs':
+      return `change the file, or: sublet network set --quarantine ${wanted.replaceAll(' ', '')}`;
+    case 'reclaimMs':
+      return `change the file, or: sublet network set --reclaim ${wanted.replaceAll(' ', '')}`;
+    case 'vtepMacOui':
+    case 'vni':
+    case 'vtepName':
+    case 'vxlanPort':
+      return 'change the file: this was fixed when the network was established';
   }
 }
 

@@ -41,7 +41,11 @@ export function updateNetwork(plan: Plan, writer: PlanWriter, command: UpdateNet
     quarantineMs: command.quarantineMs ?? old.quarantineMs,
     reclaimMs: command.reclaim === undefined ? old.reclaimMs : command.reclaim.ttlMs,
   };
-  const wrong = checkGrowth(plan, old, next) ?? checkNetwork(next, plan.overlayList()) ?? checkVtepNodes(plan, next);
+  const wrong =
+    checkGrowth(plan, old, next) ??
+    checkNetwork(next, plan.overlayList()) ??
+    checkVtepNodes(plan, next) ??
+    checkReclaim(plan, old, next);
   if (wrong !== undefined) return wrong;
   const changed = settingFields.filter(({ of }) => of(old) !== of(next));
   if (changed.length === 0) return networkReply(plan);
@@ -74,6 +78,19 @@ function checkGrowth(plan: Plan, old: NetworkSettings, next: NetworkSettings): R
   const first = moved4 ? formatIp(old.vtepSubnet.address) : formatIp(old.vtepSubnet6.address);
   const reason = `the IPv6 addresses of ${plan.agents.size} VTEPs would change`;
   return refuse('failed-precondition', field, `update network: ${field} must still begin at ${first}: else ${reason}`);
+}
+
+/**
+ * An agent counts the TTL that it was last told (rule 5). One that can't be reached would use its addresses for longer
+ * than a shorter TTL lets the masters keep them for it.
+ */
+function checkReclaim(plan: Plan, old: NetworkSettings, next: NetworkSettings): Refusal | undefined {
+  const ms = ({ reclaimMs }: NetworkSettings): number => reclaimMs ?? Number.POSITIVE_INFINITY;
+  if (plan.agents.size === 0 || ms(next) >= ms(old)) return undefined;
+  const text = ({ reclaimMs }: NetworkSettings): string => (reclaimMs === undefined ? 'never' : `${reclaimMs} ms`);
+  const reason = `one that can't be reached now would not learn that its lease ends sooner`;
+  const message = `lease.reclaim can't go from ${text(old)} to ${text(next)} while agents hold leases (${plan.agents.size} do): ${reason}; longer, or never, is allowed`;
+  return refuse('failed-precondition', 'lease.reclaim', `update network: ${message}`);
 }
 
 function checkVtepNodes(plan: Plan, next: NetworkSettings): Refusal | undefined {

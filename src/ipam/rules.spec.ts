@@ -385,6 +385,23 @@ describe('rule 5, static stability: only a release frees, unless lease.reclaim s
     assert.equal(plan.ipam.network?.reclaimMs, undefined);
   });
 
+  it('lengthens the TTL under agents, or takes it off, but never shortens it: who can not be reached would not know', () => {
+    const hour = 60 * minute;
+    const plan = new PlanUnderTest({ reclaimMs: 24 * hour, quarantineMs: 12 * hour });
+    plan.register('a');
+    const update = (ttlMs: number | undefined) => ({ kind: 'update-network', reclaim: { ttlMs } }) as const;
+    const shorter = plan.refused(update(23 * hour));
+    assert.equal(shorter.field, 'lease.reclaim');
+    assert.match(shorter.message, /from 86400000 ms to 82800000 ms while agents hold leases \(1 do\)/);
+    plan.run(update(48 * hour));
+    assert.match(plan.refused(update(24 * hour)).message, /from 172800000 ms to 86400000 ms/);
+    plan.run(update(undefined));
+    assert.match(plan.refused(update(48 * hour)).message, /from never to 172800000 ms/);
+    plan.run({ kind: 'release', agentIds: [parseAgentId('a')], force: true, holders: [] });
+    plan.run(update(24 * hour));
+    assert.equal(plan.ipam.network?.reclaimMs, 24 * hour);
+  });
+
   it('does not release a holder that may be live, unless forced', () => {
     const plan = new PlanUnderTest();
     plan.register('a');

@@ -286,6 +286,21 @@ const overlays: readonly Case[] = [
     'FAILED_PRECONDITION',
     /45\.0\.0\.0\/20.*44\.128\.0\.0\/28/s,
   ),
+  bad('a VTEP MTU out of range', updateNetwork, { vtepMtu: 99 }, 'INVALID_ARGUMENT', /vtep_mtu.*99.*576 to 65535/s),
+  bad(
+    'a quarantine out of range',
+    updateNetwork,
+    { quarantineMs: 1e14 },
+    'INVALID_ARGUMENT',
+    /lease\.quarantine.*100000000000000 ms/s,
+  ),
+  bad(
+    'a TTL that agents out of reach would not know of',
+    updateNetwork,
+    { reclaimMs: 3_600_000 },
+    'FAILED_PRECONDITION',
+    /lease\.reclaim can't go from never to 3600000 ms/s,
+  ),
   bad(
     'a change based on another revision',
     addOverlay,

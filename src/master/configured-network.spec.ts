@@ -5,6 +5,7 @@ import { clusterService, operatorService } from '#api/services.js';
 import type { Overlay } from '#ipam/network.js';
 import { TestMasters, testOverlay, testSettings } from '#master/testing/test-masters.js';
 import { until } from '#master/testing/until.js';
+import type { sublet } from '#proto/sublet.js';
 
 function overlay(name: string, subnet: string): Overlay {
   return { name, v4: { subnet: parseCidr4(subnet), prefix: 24 }, v6: undefined, enabled: true };
@@ -99,6 +100,33 @@ describe('the network of the file', () => {
     await empty.register('agent-1');
     const [warning] = await warnings(empty);
     assert.match(warning?.message ?? '', /network.overlays.dcos is absent, the plan has 9.0.0.0\/8/);
+  });
+
+  it('can be changed over the API in what may change under agents, and what is not set stays', async () => {
+    await using masters = await TestMasters.start();
+    await masters.register('agent-1');
+    const update = (request: sublet.v1.UpdateNetworkRequest.$Properties) =>
+      masters.client().call(operatorService.updateNetwork, request, { idempotent: false });
+    const { network } = await update({ vtepMtu: 1400, quarantineMs: 3_600_000 });
+    assert.equal(network?.vtepMtu, 1400);
+    assert.equal(network?.quarantineMs, 3_600_000);
+    assert.equal(network?.reclaimMs, 0);
+    assert.equal(network?.vtepSubnet, '44.128.0.0/20');
+    const { network: back } = await update({ vtepMtu: 0 });
+    assert.deepEqual([back?.vtepMtu, back?.quarantineMs], [0, 3_600_000]);
+    const shown = await masters.client().call(operatorService.getNetwork, {}, { idempotent: true });
+    assert.deepEqual(shown.network, back);
+    const { agent } = await masters.register('agent-2');
+    assert.equal(agent?.vxlan?.vtepMtu, 0);
+  });
+
+  it('has leases that can be made to last for ever over the API', async () => {
+    await using masters = await TestMasters.start({ settings: { reclaimMs: 3_600_000 } });
+    await masters.register('agent-1');
+    const request = { reclaimMs: 0 };
+    await masters.client().call(operatorService.updateNetwork, request, { idempotent: false });
+    const { lease } = await masters.register('agent-1', { sequence: 2 });
+    assert.equal(lease?.ttlSeconds, 0);
   });
 
   it('warns of an overlay that is full', async () => {

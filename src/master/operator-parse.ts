@@ -26,6 +26,10 @@ export function parseOptional6(field: string, text: string | null | undefined): 
   return text ? parseField(field, text, parseCidr6) : undefined;
 }
 
+export function parseOptionalMs(field: string, value: number | null | undefined): number | undefined {
+  return value == null ? undefined : safeInteger(field, value);
+}
+
 /** A block or range; `overlay` empty: of the VTEP subnet. */
 export function parseRange(request: { readonly overlay: string; readonly subnet: string }): {
   readonly overlay: string | undefined;

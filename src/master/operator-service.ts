@@ -18,6 +18,7 @@ import {
   parseAgentIds,
   parseOptional4,
   parseOptional6,
+  parseOptionalMs,
   parseOverlay,
   parseRange,
 } from '#master/operator-parse.js';
@@ -153,11 +154,15 @@ function overlayWrites({ plan, wallClock }: OperatorServiceOptions): readonly En
       return { revision };
     }),
     endpoint(operatorService.updateNetwork, write, async (request, context) => {
+      const reclaimMs = parseOptionalMs('reclaim_ms', request.reclaimMs);
       const answer = await plan.change({
         ...from(context, request),
         kind: 'update-network',
         vtepSubnet: parseOptional4('vtep_subnet', request.vtepSubnet),
         vtepSubnet6: parseOptional6('vtep_subnet6', request.vtepSubnet6),
+        vtepMtu: request.vtepMtu ?? undefined,
+        quarantineMs: parseOptionalMs('quarantine_ms', request.quarantineMs),
+        reclaim: reclaimMs === undefined ? undefined : { ttlMs: reclaimMs === 0 ? undefined : reclaimMs },
       });
       if (answer.kind !== 'network') throw unexpected('update network', answer);
       return { network: networkMessage(answer.network), revision: answer.revision };

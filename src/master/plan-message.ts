@@ -42,6 +42,8 @@ export function networkMessage(network: Network): sublet.v1.Network.$Properties 
     vtepName: network.vtepName,
     vxlanPort: network.vxlanPort,
     overlays: network.overlays.map(overlayMessage),
+    quarantineMs: network.quarantineMs,
+    reclaimMs: network.reclaimMs ?? 0,
   };
 }
 

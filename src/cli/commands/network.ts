@@ -1,22 +1,25 @@
-/** `sublet network [show|grow]`: the network that all agents share. */
-import type { Command } from 'commander';
+/** `sublet network [show|grow|set]`: the network that all agents share. */
+import { type Command, InvalidArgumentError } from 'commander';
 import { operatorService } from '#api/services.js';
-import { connectsAndPrints, type Define, examples, writes } from '#cli/command-kit.js';
+import { connectsAndPrints, type Define, examples, wholeNumber, writes } from '#cli/command-kit.js';
 import { subnetArgument } from '#cli/commands/subnet-argument.js';
 import { usage } from '#cli/failure.js';
 import { operate, print } from '#cli/operator.js';
 import { type Cell, formatFacts } from '#cli/table.js';
 import type { Terminal } from '#cli/terminal.js';
+import { formatDuration, parseDuration } from '#config/duration.js';
 import type { sublet } from '#proto/sublet.js';
 
 export const define: Define = (command, terminal) => {
-  command.description('The network that all agents share, and growing its VTEP subnet.');
+  command.description('The network that all agents share, and changing what can be changed of it.');
   show(command, terminal);
   grow(command, terminal);
+  set(command, terminal);
   examples(
     command,
     ['sublet network', 'the same as sublet network show'],
     ['sublet network grow --vtep-subnet 44.128.0.0/16', 'more tunnel endpoints'],
+    ['sublet network set --quarantine 1h', 'let blocks rest for longer'],
   );
 };
 
@@ -66,6 +69,59 @@ function grow(group: Command, terminal: Terminal): void {
   );
 }
 
+type SetOptions = { vtepMtu?: number; quarantine?: number; reclaim?: number; expectedRevision?: number };
+
+function set(group: Command, terminal: Terminal): void {
+  const command = writes(group.command('set').summary('change the MTU, and how long blocks rest and leases last'))
+    .description(
+      'Changes settings that may change under agents. Agents take a new MTU over within 30 s. While there are agents, leases can be made to last longer, or for ever, but not shorter: an agent out of reach would not learn of it.',
+    )
+    .option('--vtep-mtu <BYTES>', 'MTU of the tunnel endpoints; 0: the underlay’s, less the encapsulation', wholeNumber)
+    .option('--quarantine <TIME>', 'how long a block rests before it is let again, like 15m', time)
+    .option(
+      '--reclaim <TIME>',
+      'never, or how long an agent may be silent before its lease ends, like 48h',
+      neverOrTime,
+    );
+  examples(
+    command,
+    ['sublet network set --vtep-mtu 1400', 'the underlay carries less than it says'],
+    ['sublet network set --reclaim never', 'only a release frees'],
+  );
+  command.action(({ vtepMtu, quarantine, reclaim, expectedRevision = 0 }: SetOptions) =>
+    operate(command, terminal, async (operator) => {
+      const change = {
+        ...(vtepMtu === undefined ? {} : { vtepMtu }),
+        ...(quarantine === undefined ? {} : { quarantineMs: quarantine }),
+        ...(reclaim === undefined ? {} : { reclaimMs: reclaim }),
+      };
+      if (Object.keys(change).length === 0) throw usage('--vtep-mtu, --quarantine or --reclaim is needed');
+      const request = { ...change, expectedRevision };
+      const response = await operator.client.call(operatorService.updateNetwork, request, { idempotent: false });
+      print(operator, operatorService.updateNetwork, response, () =>
+        formatNetwork(response.network ?? {}, '', terminal),
+      );
+    }),
+  );
+}
+
+/** For commander: milliseconds. */
+function time(text: string): number {
+  const ms = parseDuration(text);
+  if (ms === undefined) throw new InvalidArgumentError('a length of time like 90s, 15m or 1h30m is allowed.');
+  return ms;
+}
+
+/** As `time`; never is 0, as in the API. */
+function neverOrTime(text: string): number {
+  if (text === 'never') return 0;
+  const ms = parseDuration(text);
+  if (ms === undefined || ms === 0) {
+    throw new InvalidArgumentError('never, or a length of time like 24h, is allowed.');
+  }
+  return ms;
+}
+
 export function formatNetwork(network: sublet.v1.Network.$Properties, clusterId: string, terminal: Terminal): string {
   const facts: readonly (readonly [string, Cell])[] = [
     ['cluster', clusterId],
@@ -73,6 +129,7 @@ export function formatNetwork(network: sublet.v1.Network.$Properties, clusterId:
     ['vtep mac oui', network.vtepMacOui ?? ''],
     ['vtep mtu', network.vtepMtu ? String(network.vtepMtu) : 'the underlay’s, less the encapsulation'],
     ['vxlan', `${network.vtepName ?? ''}, VNI ${network.vni ?? 0}, UDP port ${network.vxlanPort ?? 0}`],
+    ['leases', leaseWords(network)],
     ...(network.overlays ?? []).map(({ name, subnet, prefix, subnet6, prefix6, enabled }) => {
       const spaces = [subnet && `${subnet} in /${prefix ?? 0}s`, subnet6 && `${subnet6} in /${prefix6 ?? 0}s`];
       return ['overlay', [name, ...spaces, enabled ? '' : '(disabled)'].filter(Boolean).join('  ')] as const;
@@ -82,4 +139,9 @@ export function formatNetwork(network: sublet.v1.Network.$Properties, clusterId:
     facts.filter(([, value]) => value !== ''),
     terminal,
   );
+}
+
+function leaseWords({ quarantineMs, reclaimMs }: sublet.v1.Network.$Properties): string {
+  const last = reclaimMs ? `end after ${formatDuration(reclaimMs)} of silence` : 'last until they are released';
+  return `${last}; blocks rest ${formatDuration(quarantineMs ?? 0)}`;
 }
