@@ -4,6 +4,7 @@ import { mkdtempSync, rmSync } from 'node:fs';
 import { createServer } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { isDeepStrictEqual } from 'node:util';
 import { logVerbosity, setLogVerbosity } from '@grpc/grpc-js';
 import { parseCidr4 } from '#address/cidr4.js';
 import { MasterClient } from '#api/master-client.js';
@@ -198,6 +199,22 @@ describe('three masters', function () {
     await stopped;
   });
 
+  it('know where each of them serves, once they have talked', async () => {
+    await using trio = await Trio.start();
+    const expected = trio.names.map((name) => [name, trio.master(name).addresses.api]);
+    const endMs = performance.now() + 10_000;
+    for (const name of trio.names) {
+      const client = trio.client(name);
+      const known = async (): Promise<unknown> => {
+        const { members } = await client.call(clusterService.getStatus, {}, { idempotent: true });
+        return members.map((member) => [member.name, member.api]);
+      };
+      while (!isDeepStrictEqual(await known(), expected)) {
+        assert.ok(performance.now() < endMs, `${name} knows ${JSON.stringify(await known())}`);
+      }
+    }
+  });
+
   it('are ready again once they have all that was committed when they came back, not before', async () => {
     await using trio = await Trio.start();
     await trio.stop('m3');
@@ -248,6 +265,20 @@ describe('a master', function () {
   // grpc-js would print that a port is taken; here that is asserted.
   before(() => setLogVerbosity(logVerbosity.NONE));
   after(() => setLogVerbosity(logVerbosity.ERROR));
+
+  it('tells the ports that the system chose, that of its peers too', async () => {
+    await using trio = await Trio.start(1);
+    const { dataDir } = trio.options('m1');
+    const any = '127.0.0.1:0';
+    const listening = { listen: any, peerListen: any, httpListen: any, dataDir: join(dataDir, 'any') };
+    const founders = [{ name: 'm1', peer: '127.0.0.1:1' }];
+    const master = await startMaster({ ...trio.options('m1'), ...listening, founders });
+    try {
+      for (const address of Object.values(master.addresses)) assert.match(address, /^127\.0\.0\.1:[1-9]\d*$/);
+    } finally {
+      await master.stop();
+    }
+  });
 
   it('alone serves, tells so, and stops quickly', async () => {
     await using trio = await Trio.start(1);
@@ -301,6 +332,10 @@ describe('a master', function () {
     await assert.rejects(startMaster(options), /lock|in use/i);
     const elsewhere = { ...options, dataDir: join(options.dataDir, 'other') };
     await assert.rejects(startMaster(elsewhere), /EADDRINUSE|bind/);
+    const any = '127.0.0.1:0';
+    const ports = { listen: any, peerListen: trio.master('m1').addresses.peer, httpListen: any };
+    await assert.rejects(startMaster({ ...elsewhere, ...ports }), /can't listen for peers on 127.*EADDRINUSE|bind/);
+    assert.deepEqual(trio.fatal, [], 'it never began, so it can not have failed');
     const settings = { ...testSettings, vtepSubnet: parseCidr4('8.0.0.0/7') };
     const network = { founding: { settings, overlays: [] }, file: { settings: {}, overlays: undefined } };
     await assert.rejects(startMaster({ ...elsewhere, network }), /vtep_subnet.*8\.0\.0\.0\/7/);

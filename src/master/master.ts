@@ -11,6 +11,7 @@ import { bind } from '#master/api-server.js';
 import type { ConfiguredNetwork } from '#master/configured-network.js';
 import { httpServer } from '#master/http-server.js';
 import { IpamMachine, type PlanOutcome } from '#master/ipam-machine.js';
+import { advertised, hostOf, isLoopback } from '#master/listen-address.js';
 import type { MasterLog } from '#master/master-log.js';
 import { MasterServices, type ServiceLimits } from '#master/master-services.js';
 import type { ClusterControl } from '#master/membership-service.js';
@@ -90,6 +91,8 @@ export class Master {
   readonly #replica: Replica<PlanOutcome>;
   readonly #machine = new IpamMachine();
   readonly #peers: GrpcPeerNetwork;
+  /** Resolves once the peer port is bound. */
+  readonly #listens: Promise<void>;
   readonly #api: Server;
   readonly #http: HttpServer;
   readonly #health: Health;
@@ -105,8 +108,12 @@ export class Master {
     this.#store = store;
     this.#clock = clock;
     const { name, clusterId, founders, join = [], timing, retainEntries, logger, version, network } = options;
+    let listening = (): void => undefined;
+    this.#listens = new Promise((resolve) => {
+      listening = resolve;
+    });
     this.#peers = new GrpcPeerNetwork({
-      listen: options.peerListen,
+      ...{ listen: options.peerListen, listening },
       credentials: { server: ServerCredentials.createInsecure(), client: credentials.createInsecure() },
       addServices: (server) => {
         const { definition, implementation } = this.services.peerService();
@@ -117,6 +124,7 @@ export class Master {
     this.#replica = new Replica({
       ...{ name, clusterId, founders, join, store, machine: this.#machine, commandKinds, clock, timing },
       network: this.#peers,
+      serves: ({ peer }) => advertised(this.addresses.api, peer),
       limits: { compaction },
       defer: setImmediate,
       random: (below) => Math.floor(Math.random() * below),
@@ -170,7 +178,10 @@ export class Master {
     this.#apiPort = await bind(this.#api, listen, ServerCredentials.createInsecure());
     await listenHttp(this.#http, httpListen);
     this.#lookAtHealth();
-    this.#replica.start().then(
+    const begun = this.#replica.start();
+    // What begins after that may take long: the others have to come, too.
+    await Promise.race([this.#listens, begun]);
+    begun.then(
       () => this.#begun(),
       (error: unknown) => this.#fail(error instanceof Error ? error : new Error(String(error))),
     );
@@ -253,15 +264,6 @@ function checkAddresses({ insecure, listen, peerListen, httpListen }: MasterOpti
 function checkFounding({ founding }: ConfiguredNetwork): void {
   const wrong = checkNetwork(founding.settings, founding.overlays);
   if (wrong !== undefined) throw new Error(wrong.message);
-}
-
-/** `127.0.0.1:7070` → `127.0.0.1`, `[::1]:7070` → `[::1]`. */
-function hostOf(address: string): string {
-  return address.slice(0, Math.max(0, address.lastIndexOf(':')));
-}
-
-function isLoopback(host: string): boolean {
-  return host === 'localhost' || host === '[::1]' || /^127\.\d+\.\d+\.\d+$/.test(host);
 }
 
 function listenHttp(server: HttpServer, address: string): Promise<void> {

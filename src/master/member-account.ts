@@ -46,6 +46,7 @@ function memberMessage(member: MemberInfo, status: ReplicaStatus, options: Membe
     matchIndex: self ? status.lastIndex : (peer?.matchIndex ?? null),
     lastContact: self ? null : contact(peer, options),
     self,
+    api: self ? status.serves : (peer?.report?.serves ?? ''),
     freeBytes: (self ? status.space.freeBytes : peer?.report?.space.freeBytes) ?? null,
     spaceLow: (self ? status.space.problem !== undefined : peer?.report?.space.low) ?? false,
   };

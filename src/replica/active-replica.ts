@@ -182,7 +182,11 @@ export class ActiveReplica<Output> {
     return replicaStatus({
       ...{ self: this.self, membership: this.membership, raft: this.#parts.raft.status() },
       ...{ applied: this.appliedIndex, ready: this.#parts.office.ready, writer: this.#parts.driver.writer },
-      ...{ peers: this.#parts.peers, space: this.#options.store.space(), serves: this.#options.serves?.() ?? '' },
+      ...{
+        peers: this.#parts.peers,
+        space: this.#options.store.space(),
+        serves: this.#options.serves?.(this.self) ?? '',
+      },
       refusal: this.#parts.office.leads ? this.#parts.fitness.proposalRefusal()?.message : undefined,
       ...this.#parts.decisions.snapshots,
     });

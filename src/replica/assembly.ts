@@ -75,7 +75,7 @@ export class Assembly<Output> {
         observe,
         peers: this.peers,
       },
-      ...{ membership: () => this.decisions.applied.membership, serves: options.serves ?? (() => '') },
+      ...{ membership: () => this.decisions.applied.membership, serves: () => options.serves?.(self) ?? '' },
       ...{ space: () => store.space(), announce: (report) => network.announce(report) },
       writingSinceMs: () => this.driver.writer.busySinceMs,
     });

@@ -2,6 +2,7 @@
 import type { Clock } from '#replica/clock.js';
 import type { CompactionLimits } from '#replica/compaction.js';
 import type { LogStore } from '#replica/log-store.js';
+import type { MemberInfo } from '#replica/membership.js';
 import type { Founder, PeerNetwork } from '#replica/peer-network.js';
 import type { ProposalLimits } from '#replica/proposals.js';
 import type { ReadBarrierLimits } from '#replica/read-barriers.js';
@@ -81,8 +82,8 @@ export type ReplicaOptions<Output> = {
   readonly store: LogStore;
   readonly network: PeerNetwork;
   readonly machine: StateMachine<Output>;
-  /** HOST:PORT at which this member serves its clients, as others reach it; peers are told. Asked again and again. */
-  readonly serves?: () => string;
+  /** HOST:PORT at which this member, `self`, serves its clients, as others reach it; peers are told. Asked again and again. */
+  readonly serves?: (self: MemberInfo) => string;
   /** The kinds of commands that `machine` knows; peers are told. */
   readonly commandKinds: readonly string[];
   readonly clock: Clock;

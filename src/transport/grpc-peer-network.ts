@@ -25,6 +25,8 @@ export type GrpcPeerNetworkOptions = {
   readonly credentials: { readonly server: ServerCredentials; readonly client: ChannelCredentials };
   /** A silent connection is asked for a sign of life after so many ms, and given up after three times as many without. Default 1000. */
   readonly pingMs?: number;
+  /** Called once it listens: `port` is known then. */
+  readonly listening?: () => void;
   /** What else is served on the peer port. */
   readonly addServices?: (server: Server) => void;
 };
@@ -64,6 +66,7 @@ export class GrpcPeerNetwork implements PeerNetwork {
       heard: ({ id }) => this.#links.get(id)?.nudge(),
     });
     this.#port = await this.#server.start();
+    this.#options.listening?.();
   }
 
   setMembership(id: MemberId, membership: Membership): void {
