@@ -50,7 +50,7 @@ export class Assembly<Output> {
     const { hardState, entries, compacted } = start.log;
     this.tail = new LogTail({ hardState, entries, compacted, applied });
     this.raft = new Raft(raftConfig({ id: self.id, applied: applied.index, timing, limits, random }), this.tail);
-    this.requests = new Requests({ raft: this.raft, clock, limits, electionMs: timing.electionMs });
+    this.requests = new Requests({ raft: this.raft, clock, limits, random, electionMs: timing.electionMs });
     this.office = new Office(self.id, hardState?.term);
     this.decisions = new Decisions({
       ...{ self, options, raft: this.raft, requests: this.requests, office: this.office, listener, start: applied },

@@ -76,6 +76,30 @@ describe('read barrier', () => {
     assert.equal(asker.ledger.text, '1 one');
   });
 
+  it('is not answered by what the process before was told, and was on its way still', async () => {
+    const cluster = await TestCluster.start();
+    const leader = await cluster.leader();
+    const asker = cluster.follower();
+    await cluster.commit(leader, 'one');
+    await cluster.converged();
+    // The link to the asker is slow, in order as ever: a heartbeat, and then the answer, meet its next process.
+    let told = false;
+    cluster.hub.onSend = ({ kind, from, to }) => {
+      const slow = from === leader.disk.memberId && to === asker.disk.memberId;
+      if (slow && kind === 'read-index-response') told = true;
+      const delayMs = kind === 'heartbeat' ? 300 : 500;
+      cluster.hub.delayMs = slow && (kind === 'heartbeat' || kind === 'read-index-response') ? delayMs : 1;
+    };
+    await cluster.time.runFor(350);
+    asker.replica.readBarrier().catch(() => {});
+    await cluster.time.runUntil(() => told, 1000, 'the answer');
+    cluster.restart(asker);
+    const { index } = await cluster.commit(leader, 'two');
+    await cluster.time.runUntil(() => asker.replica.status().leader !== undefined, 1000, 'a heartbeat');
+    await cluster.time.runFor(2);
+    assert.ok((await cluster.time.until(asker.replica.readBarrier(), 5000)) >= index);
+  });
+
   it('of one member alone needs nobody', async () => {
     const cluster = await TestCluster.start({ names: ['a'] });
     const [a] = cluster.members;

@@ -17,6 +17,11 @@ export type ReadBarrierLimits = {
   readonly retryMs: number;
 };
 
+/** Rounds that one life of a member may number before it reaches into the numbers of another. */
+const roundsPerLife = 2 ** 20;
+/** Beginnings to draw from: with `roundsPerLife` numbers each they fit a safe integer. */
+const beginnings = 2 ** 32;
+
 /** Has the core start the round numbered `request`; false if no leader is known. */
 export type StartRound = (request: number) => boolean;
 
@@ -46,12 +51,18 @@ export class ReadBarriers {
   #round: { request: number; startedMs: number; readonly callers: Caller[] } | undefined;
   #confirmed: { readonly index: LogIndex; readonly callers: readonly Caller[] }[] = [];
   #waiting = 0;
-  #requests = 0;
+  /** The number of the last round. */
+  #requests: number;
 
-  constructor(clock: Clock, limits: ReadBarrierLimits, start: StartRound) {
+  /**
+   * Rounds are numbered from a beginning that is drawn: an answer to the same member's process before, still on its way
+   * when this one starts, would confirm a round of this one with an index that is too old.
+   */
+  constructor(clock: Clock, limits: ReadBarrierLimits, random: (below: number) => number, start: StartRound) {
     this.#clock = clock;
     this.#limits = limits;
     this.#start = start;
+    this.#requests = random(beginnings) * roundsPerLife;
   }
 
   get wanted(): boolean {

@@ -18,6 +18,8 @@ export type RequestsParts = {
   readonly raft: Raft;
   readonly clock: Clock;
   readonly limits: Pick<ReplicaLimits, 'proposals' | 'reads'>;
+  /** A whole number in [0, below). */
+  readonly random: (below: number) => number;
   /** How long what is under way may still be committed by the next leader, in ms. */
   readonly electionMs: number;
 };
@@ -31,12 +33,12 @@ export class Requests<Output> {
   readonly #reads: ReadBarriers;
   readonly #time: ClusterTime;
 
-  constructor({ raft, clock, limits, electionMs }: RequestsParts) {
+  constructor({ raft, clock, limits, random, electionMs }: RequestsParts) {
     this.#raft = raft;
     this.#clock = clock;
     this.#electionMs = electionMs;
     this.#proposals = new Proposals(limits.proposals);
-    this.#reads = new ReadBarriers(clock, limits.reads, (request) => startRound(raft, request));
+    this.#reads = new ReadBarriers(clock, limits.reads, random, (request) => startRound(raft, request));
     this.#time = new ClusterTime(clock);
   }
 
