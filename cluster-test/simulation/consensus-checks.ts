@@ -39,6 +39,8 @@ export class ConsensusChecks implements DurableListener {
   readonly #asked = new Map<string, { readonly index: number; readonly term: number }>();
   #announced = 0;
   committedIndex = 0;
+  /** Hears of each leader when it first says that it leads. */
+  onLeader: (name: string) => void = () => {};
 
   constructor(world: World) {
     this.#world = world;
@@ -208,6 +210,7 @@ export class ConsensusChecks implements DurableListener {
     this.#commitAtElection.set(term, commitIndex());
     this.#world.count('elections');
     this.#world.trace('leads', term, () => name);
+    this.onLeader(name);
     if (durable.promise.term < term) {
       // The others' votes were enough. What its disk lacks is in memory, and is not to be judged by the disk.
       this.#world.count('mark: elected before its own vote was on disk');

@@ -31,6 +31,10 @@ export class Faults {
     network.weather = profile.weather;
     for (const master of this.#cluster.masters) this.#giveFate(master);
     this.#cluster.onAdded = (master) => this.#giveFate(master);
+    // Clocks that are never set differ from the beginning.
+    const clocks = this.#cluster.world.random('wall clocks');
+    if (profile.faults.has('wall-clock'))
+      for (const { machine } of this.#cluster.masters) machine.wallOffsetMs += (clocks.below(2001) - 1000) * 1000;
     for (const [kind, deed] of this.#deeds()) if (profile.faults.has(kind)) this.#again(kind, deed);
   }
 
@@ -58,16 +62,17 @@ export class Faults {
   #giveFate(master: SimulatedMaster): void {
     const random = this.#cluster.world.random(`fate ${master.name}`);
     const { faults } = this.#cluster.profile;
-    master.disk.fate = () => this.#fate(random, faults);
+    master.disk.fate = (delicate) => this.#fate(random, faults, delicate);
     const reads = this.#cluster.world.random(`reads of ${master.name}`);
     if (faults.has('read-error')) master.disk.readFails = () => reads.chance(readErrors);
   }
 
-  #fate(random: SeededRandom, faults: ReadonlySet<FaultKind>): WriteFate {
+  #fate(random: SeededRandom, faults: ReadonlySet<FaultKind>, delicate: boolean): WriteFate {
     const slow = faults.has('slow-disk') && random.chance(0.02);
     const afterMs = slow ? 50 + random.below(3000) : 0.5 + random.below(16) / 4;
     const stored = random.below(2) === 0;
-    if (faults.has('storage-crash') && random.chance(this.#cluster.profile.storageCrash))
+    const { storageCrash } = this.#cluster.profile;
+    if (faults.has('storage-crash') && random.chance(delicate ? Math.max(storageCrash, delicateCrash) : storageCrash))
       return { kind: 'crash', afterMs, stored };
     if (faults.has('disk-error') && random.chance(0.002)) return { kind: 'fail', afterMs, code: 'EIO', stored };
     return { kind: 'ok', afterMs };
@@ -319,8 +324,10 @@ export class Faults {
 
 /** The chance of one read to fail, where that kind is on. Reads are few: at the start, for snapshots, to sweep. */
 const readErrors = 0.02;
+/** The chance of a crash at one write that takes entries back, where such crashes are on: there are few of them. */
+const delicateCrash = 0.3;
 /** Kinds that need long to be got over. */
 const rare: ReadonlySet<FaultKind> = new Set<FaultKind>([
-  ...(['restart-all', 'wall-clock', 'agent-sleep', 'agent-reinstall', 'agent-swap', 'client-cut', 'takeover'] as const),
+  ...(['restart-all', 'agent-sleep', 'agent-reinstall', 'agent-swap', 'client-cut', 'takeover'] as const),
   ...(['disk-full', 'release', 'clock-leap'] as const),
 ]);

@@ -7,6 +7,7 @@
 import type { SimulatedProcess, World } from '#cluster-test/simulation/world.js';
 import type { StoreSpace } from '#replica/log-store.js';
 import type { SeededRandom } from '#replica/testing/seeded-random.js';
+import { readUint64 } from '#replica/uint64.js';
 import { decodeHead } from '#storage/head-record.js';
 import type { IdentityFile, SlotNumber } from '#storage/identity-file.js';
 import type {
@@ -45,8 +46,8 @@ export class SimulatedDisk {
   table = new Map<string, Uint8Array>();
   slots: Slots | undefined;
   watcher: DiskWatcher | undefined;
-  /** Decides about each write. */
-  fate: () => WriteFate = () => ({ kind: 'ok', afterMs: 1 });
+  /** Decides about each write. `delicate`: it takes log entries back, so that nothing else may see it half done. */
+  fate: (delicate: boolean) => WriteFate = () => ({ kind: 'ok', afterMs: 1 });
   /** Whether a read fails with EIO. */
   readFails: () => boolean = () => false;
   /** Writes fail with ENOSPC while it is set. */
@@ -120,6 +121,12 @@ export class SimulatedDisk {
     this.watcher?.batch(operations);
   }
 
+  /** Where the log begins: what is before it waits to be swept. */
+  get compactedIndex(): number {
+    const head = this.table.get('h');
+    return head === undefined ? 0 : decodeHead(head).compacted.index;
+  }
+
   /** To be asked before each read. @throws Error with the code EIO */
   checkRead(): void {
     if (!this.readFails()) return;
@@ -130,10 +137,15 @@ export class SimulatedDisk {
   }
 
   /** Carries out one write; resolves in the process when it is durable. */
-  write(process: SimulatedProcess, tearable: boolean, store: (torn: boolean) => void): Promise<void> {
+  write(
+    process: SimulatedProcess,
+    { tearable = false, delicate = false }: { readonly tearable?: boolean; readonly delicate?: boolean },
+    store: (torn: boolean) => void,
+  ): Promise<void> {
     return new Promise((resolve, reject) => {
       if (!process.alive) return;
-      const fate: WriteFate = this.full ? { kind: 'fail', afterMs: 1, code: 'ENOSPC', stored: false } : this.fate();
+      const full: WriteFate = { kind: 'fail', afterMs: 1, code: 'ENOSPC', stored: false };
+      const fate = this.full ? full : this.fate(delicate);
       const inFlight: InFlight = { land: store, tearable };
       this.#inFlight.add(inFlight);
       const end = (): void => {
@@ -192,11 +204,11 @@ export class SimulatedDisk {
     return {
       read: () => Promise.resolve(this.slots),
       create: (slots) =>
-        this.write(process, false, () => {
+        this.write(process, {}, () => {
           this.slots = slots;
           this.watcher?.slots(slots);
         }),
-      write: (slot, bytes) => this.write(process, true, (torn) => this.#writeSlot(slot, bytes, torn)),
+      write: (slot, bytes) => this.write(process, { tearable: true }, (torn) => this.#writeSlot(slot, bytes, torn)),
     };
   }
 
@@ -212,6 +224,8 @@ export class SimulatedDisk {
 const plenty: StoreSpace = { freeBytes: 1_000_000, neededBytes: 1000, problem: undefined };
 const little: StoreSpace = { freeBytes: 100, neededBytes: 1000, problem: 'the simulated disk is nearly full' };
 
+/** Keys of log entries begin with it. */
+const entryByte = 0x6c;
 /** Batches that can be taken back. */
 const undoMax = 64;
 /** Where a torn slot goes on with its old content. */
@@ -269,7 +283,7 @@ class Handle extends View implements KeyValueBackend {
 
   async write(operations: readonly KeyValueOperation[]): Promise<void> {
     try {
-      await this.disk.write(this.#process, false, () => this.#store(operations));
+      await this.disk.write(this.#process, { delicate: this.#takesBack(operations) }, () => this.#store(operations));
     } catch (error) {
       this.#believed ??= new Map(this.disk.table);
       throw error;
@@ -283,6 +297,15 @@ class Handle extends View implements KeyValueBackend {
 
   close(): Promise<void> {
     return Promise.resolve();
+  }
+
+  /** Whether entries that are still part of the log are replaced or deleted. */
+  #takesBack(operations: readonly KeyValueOperation[]): boolean {
+    const compacted = this.disk.compactedIndex;
+    return operations.some(({ key }) => {
+      if (key[0] !== entryByte || readUint64(key, 1) <= compacted) return false;
+      return this.table().has(text(key));
+    });
   }
 
   #store(operations: readonly KeyValueOperation[]): void {
