@@ -55,6 +55,25 @@ describe('group commit', () => {
     assert.ok(tookMs >= 20 && tookMs <= 22.5, `${tookMs} ms`);
   });
 
+  it('begins to write what came before it applies what is committed', async () => {
+    const cluster = await TestCluster.start();
+    const leader = await cluster.leader();
+    const follower = cluster.members.find((member) => member !== leader);
+    assert.ok(follower !== undefined);
+    await cluster.time.runFor(2000);
+    const appliedAtWrite: number[] = [];
+    follower.disk.fate = () => {
+      appliedAtWrite.push(follower.ledger.lines.length);
+      return { kind: 'ok', afterMs: 1 };
+    };
+    await cluster.commit(leader, 'first');
+    await cluster.commit(leader, 'second');
+    await cluster.time.runFor(100);
+    // The second append brings along that the first is committed.
+    assert.deepEqual(appliedAtWrite.slice(0, 2), [0, 0]);
+    assert.equal(follower.ledger.lines.length, 2);
+  });
+
   it('stores what was applied with a later log write, and when nothing follows within a second', async () => {
     const cluster = await TestCluster.start({ names: ['a'] });
     const [a] = cluster.members;

@@ -154,7 +154,10 @@ export class RaftDriver {
 
   #handle(ready: Ready): void {
     this.#host.leadership(ready);
-    for (const message of ready.messages) this.#route(message);
+    // Messages and writes first: while peers and the disk are at work, what is committed already is applied.
+    for (const message of ready.messages) if (message.kind !== 'storage-apply') this.#route(message);
+    this.writer.run();
+    for (const message of ready.messages) if (message.kind === 'storage-apply') this.#route(message);
     for (const { request, index } of ready.readStates) this.#host.readConfirmed(request, index);
   }
 
