@@ -4,7 +4,7 @@ import { rmSync } from 'node:fs';
 import { benchConfig } from '#cluster-test/bench/plan.js';
 import { faultSeed } from '#cluster-test/faults/seed.js';
 import { LoggedStorm } from '#cluster-test/operations/logged-storm.js';
-import { operate, running } from '#cluster-test/operations/operator.js';
+import { command, operate, running } from '#cluster-test/operations/operator.js';
 import { Storm } from '#cluster-test/operations/storm.js';
 import { holds, until } from '#cluster-test/process/condition.js';
 import { type JoiningMaster, type MasterProcess, Masters } from '#cluster-test/process/masters.js';
@@ -39,8 +39,14 @@ function named(masters: Masters, name: string): MasterProcess {
   return found;
 }
 
+async function voters(masters: Masters): Promise<readonly string[]> {
+  const { members } = JSON.parse(await operate(masters, 'members', '-o', 'json'));
+  const voting = members.filter(({ role }: { role: string }) => role !== 'MEMBER_ROLE_LEARNER');
+  return voting.map(({ name }: { name: string }) => name);
+}
+
 describe('membership by operators', function () {
-  this.timeout(90_000);
+  this.timeout(180_000);
 
   it('goes from 1 master to 3, to 5, to 3 and to 1 under load, and nothing is lost', async () => {
     await using masters = await Masters.start({ count: 1, config: benchConfig() });
@@ -78,6 +84,51 @@ describe('membership by operators', function () {
     }
     const left = JSON.parse(await operate(masters, 'members', '-o', 'json'));
     assert.equal(left.members.length, 1);
+  });
+
+  it('replaces a dead master, and then the one that leads, each in one step, and nothing is lost', async () => {
+    await using masters = await Masters.start({ count: 3, config: benchConfig() });
+    await using storm = new Storm({ addresses: () => running(masters), clients: 2, pauseMs: 10 });
+    const m3 = named(masters, 'm3');
+    await m3.child.kill();
+    await until('the others know that m3 is gone', boundMs, async () =>
+      holds(/m3 .*dead for/.test(await operate(masters, 'members'))),
+    );
+    // One that is up must not go while another one is dead: the two that stayed could not go on.
+    const leader = await masters.leader();
+    const other = named(masters, leader.name === 'm1' ? 'm2' : 'm1');
+    const refused = await command('members', 'remove', other.name, '--master', leader.api);
+    assert.equal(refused.code, 1, refused.output);
+    assert.match(
+      refused.output,
+      /2 would vote, of whom 2 are needed, and m3 is not heard of: start or remove m3 first/,
+    );
+
+    const m4 = await masters.join('m4');
+    await until('m4 waits', boundMs, () => holds(/has no member/.test(m4.child.output)));
+    const replaced = await operate(masters, 'members', 'replace', 'm3', `m4=${m4.peer}`);
+    assert.match(replaced, /m4 votes in the place of m3\. There are m1, m2, m4\.\n$/);
+    assert.deepEqual(await voters(masters), ['m1', 'm2', 'm4']);
+    masters.restart(m3);
+    assert.equal((await m3.child.exited).code, 70, m3.child.output);
+    assert.match(m3.child.output, /was removed from the cluster and takes no part any more; to rejoin/);
+
+    const leads = await masters.leader();
+    const m5 = await masters.join('m5');
+    await until('m5 waits', boundMs, () => holds(/has no member/.test(m5.child.output)));
+    const json = JSON.parse(await operate(masters, 'members', 'replace', leads.name, `m5=${m5.peer}`, '-o', 'json'));
+    const names = ['m1', 'm2', 'm4', 'm5'].filter((name) => name !== leads.name);
+    assert.deepEqual(
+      json.members.map(({ name }: { name: string }) => name),
+      names,
+    );
+    assert.deepEqual(await voters(masters), names);
+    assert.equal((await leads.child.exited).code, 70, leads.child.output);
+    // Asked again, it tells who there is.
+    const again = await command('members', 'replace', leads.name, 'm5', '--master', running(masters).join());
+    assert.match(again.output, new RegExp(`there is no member "${leads.name}"; there are ${names.join(', ')}`));
+    await storm.stop();
+    await storm.check([m5.api]);
   });
 
   it('refuses a removed and a wiped master with the way to rejoin, and the wiped one rejoins by it', async () => {

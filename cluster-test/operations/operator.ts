@@ -10,18 +10,20 @@ class LiveTerminal extends RecordedTerminal {
   }
 }
 
-/** `sublet ARGS`: its exit code, and all that it wrote. */
-export async function command(...args: string[]): Promise<{ readonly code: number; readonly output: string }> {
+/** `sublet ARGS`: its exit code, what it wrote to standard output, and all that it wrote. */
+export async function command(
+  ...args: string[]
+): Promise<{ readonly code: number; readonly out: string; readonly output: string }> {
   const terminal = new LiveTerminal();
   const code = await run(args, terminal);
-  return { code, output: terminal.out + terminal.notes };
+  return { code, out: terminal.out, output: terminal.out + terminal.notes };
 }
 
-/** `sublet ARGS --master …`, asked of all that run; what it wrote. Fails unless it ends with 0. */
+/** `sublet ARGS --master …`, asked of all that run: its standard output. Fails unless it ends with 0. */
 export async function operate(masters: Masters, ...args: string[]): Promise<string> {
-  const { code, output } = await command(...args, '--master', running(masters).join(','));
+  const { code, out, output } = await command(...args, '--master', running(masters).join(','));
   assert.equal(code, 0, `sublet ${args.join(' ')}: ${output}`);
-  return output;
+  return out;
 }
 
 /** API addresses of the masters that run. */

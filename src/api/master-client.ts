@@ -137,13 +137,18 @@ export class MasterClient {
 
   #moveOn(error: ServiceError, idempotent: boolean): boolean {
     if (error.code === status.UNAVAILABLE) return idempotent || neverSent(error);
-    return error.code === status.DEADLINE_EXCEEDED && idempotent;
+    return idempotent && (error.code === status.DEADLINE_EXCEEDED || brokeOff(error));
   }
 }
 
 /** grpc-js says so when a connection could not be made at all. */
 function neverSent(error: ServiceError): boolean {
   return /No connection established|ECONNREFUSED|Name resolution failed/.test(error.details);
+}
+
+/** What grpc-js makes of a server that ends the connection without an answer, as one does that is stopped by force. */
+function brokeOff(error: ServiceError): boolean {
+  return error.code === status.INTERNAL && error.details.startsWith('Received RST_STREAM with code 0');
 }
 
 export function isServiceError(error: unknown): error is ServiceError {

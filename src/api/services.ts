@@ -42,6 +42,7 @@ export const clusterService = {
   addMember: method('/sublet.v1.ClusterService/AddMember', v1.AddMemberRequest, v1.AddMemberResponse),
   promoteMember: method('/sublet.v1.ClusterService/PromoteMember', v1.PromoteMemberRequest, v1.PromoteMemberResponse),
   removeMember: method('/sublet.v1.ClusterService/RemoveMember', v1.RemoveMemberRequest, v1.RemoveMemberResponse),
+  replaceMember: method('/sublet.v1.ClusterService/ReplaceMember', v1.ReplaceMemberRequest, v1.ReplaceMemberResponse),
   transferLeadership: method(
     '/sublet.v1.ClusterService/TransferLeadership',
     v1.TransferLeadershipRequest,

@@ -107,7 +107,7 @@ export const commands: readonly Entry[] = [
   {
     name: 'members',
     group: masters,
-    summary: 'the masters, and who may stop; add, promote or remove one',
+    summary: 'the masters, and who may stop; add, replace or remove one',
     load: () => import('#cli/commands/members.js'),
   },
   {

@@ -14,7 +14,7 @@ import { IpamMachine, type PlanOutcome } from '#master/ipam-machine.js';
 import { advertised, hostOf, isLoopback } from '#master/listen-address.js';
 import type { MasterLog } from '#master/master-log.js';
 import { MasterServices, type ServiceLimits } from '#master/master-services.js';
-import type { ClusterControl } from '#master/membership-service.js';
+import type { ClusterControl } from '#master/membership-step.js';
 import { Metrics } from '#master/metrics.js';
 import { Readiness } from '#master/readiness.js';
 import { addReflection, type Health } from '#master/reflection.js';

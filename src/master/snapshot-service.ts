@@ -7,7 +7,7 @@ import { clusterService } from '#api/services.js';
 import type { Admission } from '#master/admission.js';
 import { type StreamMethod, streamError } from '#master/api-server.js';
 import { decode } from '#master/endpoint.js';
-import type { ClusterControl } from '#master/membership-service.js';
+import type { ClusterControl } from '#master/membership-step.js';
 import { toRefusedError } from '#master/refusal-mapping.js';
 import { writeSnapshotFile } from '#storage/snapshot-file.js';
 

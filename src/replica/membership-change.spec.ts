@@ -100,6 +100,20 @@ describe('membership', () => {
     assert.equal(d.disk.memberId, 4);
   });
 
+  it('who was replaced can be removed at once, also when it is dead', async () => {
+    const cluster = await TestCluster.start();
+    const gone = cluster.follower();
+    const newcomer = await add(cluster, 'd');
+    const leader = await cluster.leader();
+    const by = await caughtUp(cluster, leader, newcomer);
+    const member = gone.disk.memberId;
+    if (member === undefined) throw new Error('not founded');
+    cluster.crash(gone);
+    await cluster.time.until(leader.replica.changeMembership({ kind: 'replace', member, by }), 5000);
+    const { members } = await cluster.time.until(leader.replica.changeMembership({ kind: 'remove', member }), 5000);
+    assert.ok(members.length === 3 && !members.some(({ id }) => id === member));
+  });
+
   it('a removed member learns of it and stops', async () => {
     const cluster = await TestCluster.start();
     const gone = cluster.follower();
@@ -212,9 +226,9 @@ describe('membership', () => {
     if (leaves === newcomer || member === undefined) throw new Error('a follower of the first three');
     const by = await caughtUp(cluster, leader, newcomer);
     const answer = leader.replica.changeMembership({ kind: 'replace', member, by });
-    const { confState, members } = await cluster.time.until(answer, 5000);
-    assert.deepEqual(confState.votersOutgoing, []);
-    assert.ok(!members.some(({ id }) => id === member));
+    const { confState } = await cluster.time.until(answer, 5000);
+    assert.deepEqual([confState.votersOutgoing, confState.learners], [[], [member]]);
+    assert.ok(confState.voters.includes(by) && confState.voters.length === 3);
     // Nobody else has heard yet that it is committed, and nobody keeps more than what is on disk.
     for (const each of cluster.members) cluster.crash(each);
     for (const each of cluster.members) if (each !== leaves) cluster.boot(each, { founders: [leader, each] });

@@ -15,7 +15,10 @@ export type MembershipChange =
   /** A voter becomes a learner, and still answers those who do not know it yet. */
   | { readonly kind: 'demote'; readonly member: MemberId }
   | { readonly kind: 'remove'; readonly member: MemberId }
-  /** `by`, a learner that has caught up, votes in place of `member`: one joint step, so that there are never fewer voters. */
+  /**
+   * `by`, a learner that has caught up, votes in place of `member`, which becomes a learner: one joint step, so that
+   * there are never fewer voters.
+   */
   | { readonly kind: 'replace'; readonly member: MemberId; readonly by: MemberId };
 
 /** Everyone a configuration names, whatever for, ascending. */
@@ -128,7 +131,7 @@ export function toConfChange(change: MembershipChange, membership: Membership): 
         transition,
         operations: [
           { kind: 'add-voter', member: change.by },
-          { kind: 'remove', member: change.member },
+          { kind: 'add-learner', member: change.member },
         ],
         context: noContext,
       };

@@ -50,7 +50,7 @@ describe('replacing a member', () => {
     assert.equal(membershipRefusal(change, membership, status(4500)), undefined);
     assert.deepEqual(toConfChange(change, membership).operations, [
       { kind: 'add-voter', member: four },
-      { kind: 'remove', member: two },
+      { kind: 'add-learner', member: two },
     ]);
   });
 

@@ -1,14 +1,17 @@
-/** `sublet members [add|promote|remove]`: the masters, how each is, and who they are. */
+/** `sublet members [add|promote|replace|remove]`: the masters, how each is, and who they are. */
+import { setTimeout as delay } from 'node:timers/promises';
 import type { Command } from 'commander';
 import { clusterService } from '#api/services.js';
 import { connectsAndPrints, type Define, examples } from '#cli/command-kit.js';
-import { argument, usage } from '#cli/failure.js';
-import { operate, print } from '#cli/operator.js';
+import { argument, exitCodes, Failure, usage } from '#cli/failure.js';
+import { type Operator, operate, print } from '#cli/operator.js';
 import { type Cell, formatTable } from '#cli/table.js';
 import type { Terminal } from '#cli/terminal.js';
 import { ago, count, role, size } from '#cli/words.js';
+import { parseDuration } from '#config/duration.js';
 import { formatHostPort, parseHostPort } from '#config/host-port.js';
-import type { sublet } from '#proto/sublet.js';
+import { sublet } from '#proto/sublet.js';
+import { promoteLagMax } from '#replica/membership-change.js';
 
 type Members = sublet.v1.ListMembersResponse;
 type Member = sublet.v1.Member.$Properties;
@@ -22,6 +25,7 @@ export const define: Define = (command, terminal) => {
     ['sublet members', 'how they are'],
     ['sublet members add m2=10.0.0.2:7071', 'one that waits, started with --join'],
     ['sublet members promote m2', 'give it its vote, once it has caught up'],
+    ['sublet members replace m3 m4=10.0.0.4:7071', 'm4 votes in the place of m3'],
   );
   command.action(() =>
     operate(command, terminal, async (operator) => {
@@ -31,6 +35,7 @@ export const define: Define = (command, terminal) => {
   );
   add(command, terminal);
   promote(command, terminal);
+  replace(command, terminal);
   remove(command, terminal);
 };
 
@@ -104,7 +109,9 @@ function add(group: Command, terminal: Terminal): void {
   );
 }
 
-function newcomer(text: string): { readonly name: string; readonly peer: string } {
+type Newcomer = { readonly name: string; readonly peer: string };
+
+function newcomer(text: string): Newcomer {
   const at = text.indexOf('=');
   if (at < 1) throw usage(`"${text}": NAME=HOST:PORT is needed, like m2=10.0.0.2:7071`);
   const peer = argument('HOST:PORT', text.slice(at + 1), parseHostPort);
@@ -122,6 +129,72 @@ function promote(group: Command, terminal: Terminal): void {
       print(operator, clusterService.promoteMember, response, () => `${name} votes now.\n`);
     }),
   );
+}
+
+const defaultWait = '5m';
+const lookEveryMs = 250;
+
+function replace(group: Command, terminal: Terminal): void {
+  const command = connectsAndPrints(group.command('replace').summary('have a new master vote in the place of another'))
+    .description(
+      'Has a new master vote in the place of another, dead or alive, in one step, and removes that one for good. With NAME=HOST:PORT the new one is added first, and waited for until it has caught up. It needs a name and an address of its own, as both are members for a while.',
+    )
+    .argument('<OLD>', 'the master that goes')
+    .argument('<NEW>', 'NAME=HOST:PORT of one that waits to join, or NAME of a learner')
+    .option('--wait <TIME>', `how long it may take to catch up (default ${defaultWait})`);
+  examples(
+    command,
+    ['sublet master --name m4 --join 10.0.0.1:7071 …', 'on the new machine'],
+    ['sublet members replace m3 m4=10.0.0.4:7071', 'from anywhere'],
+  );
+  command.action((name: string, successor: string, { wait = defaultWait }: { wait?: string }) =>
+    operate(command, terminal, async (operator) => {
+      const waitMs = parseDuration(wait);
+      if (waitMs === undefined) throw usage(`--wait: "${wait}" is no length of time, like ${defaultWait}`);
+      const by = successor.includes('=') ? await added(operator, newcomer(successor)) : successor;
+      await caughtUp(operator, by, waitMs, [
+        `It goes on. Ask again when it has: sublet members replace ${name} ${by}`,
+        'sublet members    how far it is',
+      ]);
+      const response = await operator.client.call(clusterService.replaceMember, { name, by }, { idempotent: false });
+      const left = response.members.map((member) => member.name).join(', ');
+      print(
+        operator,
+        clusterService.replaceMember,
+        response,
+        () => `${by} votes in the place of ${name}. There are ${left}.\n`,
+      );
+    }),
+  );
+}
+
+/** A member already is taken as it is. */
+async function added({ client }: Operator, request: Newcomer): Promise<string> {
+  await client.call(clusterService.addMember, request, { idempotent: false });
+  return request.name;
+}
+
+/** Resolves when the learner may be given a vote, and at once for who is none: then the leader has the last word. */
+async function caughtUp(
+  { client, terminal }: Operator,
+  name: string,
+  waitMs: number,
+  hints: readonly string[],
+): Promise<void> {
+  const begin = performance.now();
+  for (let told = false; ; told = true) {
+    const { members } = await client.call(clusterService.listMembers, {}, { idempotent: true });
+    const member = members.find((one) => one.name === name);
+    if (member?.role !== sublet.v1.MemberRole.MEMBER_ROLE_LEARNER) return;
+    const { alive, matchIndex, lag } = member;
+    if (alive === true && (matchIndex ?? 0) > 0 && (lag ?? Number.POSITIVE_INFINITY) <= promoteLagMax) return;
+    const state = alive === true ? `lacks ${count(lag ?? 0)} entries of the log` : 'is not heard of';
+    if (performance.now() - begin >= waitMs) {
+      throw new Failure(exitCodes.refused, `${name} ${state}; nothing was replaced`, hints);
+    }
+    if (!told) terminal.note(`${name} ${state}: waiting until it has caught up …\n`);
+    await delay(lookEveryMs);
+  }
 }
 
 function remove(group: Command, terminal: Terminal): void {
