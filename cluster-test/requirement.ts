@@ -4,7 +4,7 @@
  */
 import { accessSync, constants, existsSync } from 'node:fs';
 import { delimiter, join } from 'node:path';
-import type { Context } from 'mocha';
+import Mocha, { type Context } from 'mocha';
 
 /** A need, and undefined if it is met, or else what is missing. */
 export type Requirement = { readonly missing: string | undefined };
@@ -17,8 +17,23 @@ export function requires(context: Context, ...requirements: readonly Requirement
   const reason = requirements.flatMap(({ missing }) => missing ?? []).join('; ');
   if (reason === '') return;
   if (process.env.SUBLET_TEST_ALL === '1') throw new Error(`SUBLET_TEST_ALL=1, but ${reason}`);
+  skip(context, reason);
+}
+
+/**
+ * As `requires`, for what no machine can be made to have: files that may lie beside a checkout, and do not belong to
+ * it. Skipped with SUBLET_TEST_ALL=1, too, and listed.
+ */
+export function runsWith(context: Context, ...requirements: readonly Requirement[]): void {
+  const reason = requirements.flatMap(({ missing }) => missing ?? []).join('; ');
+  if (reason !== '') skip(context, reason);
+}
+
+function skip(context: Context, reason: string): void {
+  const { test, currentTest } = context;
+  // A hook's `test` is the hook itself, which stands for its suite.
   const title =
-    context.currentTest?.fullTitle() ?? context.test?.parent?.fullTitle() ?? context.test?.fullTitle() ?? '';
+    test instanceof Mocha.Test ? test.fullTitle() : (currentTest?.fullTitle() ?? test?.parent?.fullTitle() ?? '');
   skipped.push({ title, reason });
   context.skip();
 }

@@ -5,6 +5,7 @@ import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { Level } from 'level';
+import { condition, requires } from '#cluster-test/requirement.js';
 import { logIndex } from '#raft/entry.js';
 import { type LogStore, StoreError } from '#replica/log-store.js';
 import { type LevelStoreOptions, openLevelStore } from '#storage/level-store.js';
@@ -138,7 +139,7 @@ describe('log store on LevelDB', () => {
   });
 
   it('names the other process that has the store', async function () {
-    if (process.platform !== 'linux') this.skip();
+    requires(this, condition(process.platform === 'linux', 'not Linux, which alone tells who holds a lock'));
     const url = (file: string) => JSON.stringify(new URL(file, import.meta.url).href);
     const script = `
       const { openLevelStore } = await import(${url('level-store.js')});
