@@ -8,6 +8,7 @@ const benchmarks: Readonly<Record<string, () => Promise<Benchmark>>> = {
   failover: () => import('#cluster-test/bench/failover.js'),
   'rolling-restart': () => import('#cluster-test/bench/rolling-restart.js'),
   'host-peers': () => import('#cluster-test/bench/host-peers.js'),
+  watchers: () => import('#cluster-test/bench/watchers.js'),
   'new-peer': () => import('#cluster-test/bench/new-peer.js'),
 };
 

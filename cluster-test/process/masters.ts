@@ -17,6 +17,8 @@ export type MastersOptions = {
   readonly config: string;
   /** More flags for each. */
   readonly flags?: readonly string[];
+  /** For the processes, beside what this one has. */
+  readonly env?: Readonly<Record<string, string>>;
   /** Where the data goes; default: a temporary folder, deleted at the end. */
   readonly folder?: string;
 };
@@ -51,6 +53,7 @@ export class Masters implements AsyncDisposable {
 
   /** Starts them all and waits until each is ready. */
   static async start(options: MastersOptions): Promise<Masters> {
+    const { env = {} } = options;
     const folder = options.folder ?? mkdtempSync(join(tmpdir(), 'sublet-masters-'));
     const ports = await freePorts(options.count * 3);
     const port = (at: number): string => `127.0.0.1:${ports[at]}`;
@@ -64,7 +67,7 @@ export class Masters implements AsyncDisposable {
         ...members.flatMap((member) => ['--member', `${member.name}=${member.peer}`]),
         ...(options.flags ?? []),
       ];
-      return { name, api: port(at * 3), http: port(at * 3 + 2), dataDir, args, child: new Child(args) };
+      return { name, api: port(at * 3), http: port(at * 3 + 2), dataDir, args, child: new Child(args, { env }) };
     });
     const cluster = new Masters(folder, options, masters);
     try {
@@ -96,7 +99,7 @@ export class Masters implements AsyncDisposable {
       ...flags,
       ...(this.#options.flags ?? []),
     ];
-    const master = { name, api, http, dataDir, args, peer, child: new Child(args) };
+    const master = { name, api, http, dataDir, args, peer, child: new Child(args, { env: this.#options.env ?? {} }) };
     this.#masters.push(master);
     return master;
   }
@@ -144,7 +147,7 @@ export class Masters implements AsyncDisposable {
   /** Starts a master again that has ended, with its own data, and with these flags beside its own. */
   restart(master: MasterProcess, flags: readonly string[] = []): void {
     if (master.child.running) throw new Error(`${master.name} still runs`);
-    master.child = new Child([...master.args, ...flags]);
+    master.child = new Child([...master.args, ...flags], { env: this.#options.env ?? {} });
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
