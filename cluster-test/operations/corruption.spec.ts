@@ -14,7 +14,7 @@ import { PersistentRegistrar } from '#cluster-test/process/persistent-registrar.
 import { replicaView } from '#cluster-test/process/replica-view.js';
 import { Interning } from '#ipam/interning.js';
 import { decodeRecord, encodeRecord } from '#ipam/record.js';
-import { SystemClock } from '#master/system-clock.js';
+import { systemClock } from '#replica/system-clock.js';
 import { openLevelStore } from '#storage/level-store.js';
 
 /** The leader compares every 30 s. */
@@ -23,7 +23,7 @@ const agents = 20;
 
 /** Says in a master's store, while that is stopped, that an agent holds another subnet: with right sums, as a lying disk would. */
 async function falsify(dataDir: string, agentId: string): Promise<void> {
-  const store = await openLevelStore(join(dataDir, 'sublet'), { clock: new SystemClock() });
+  const store = await openLevelStore(join(dataDir, 'sublet'), { clock: systemClock });
   try {
     const { applied } = store.loaded;
     assert.ok(applied);
