@@ -23,6 +23,7 @@ import { addOverlay, removeOverlay, updateOverlay } from '#ipam/overlay-change.j
 import { Plan } from '#ipam/plan.js';
 import { PlanWriter, type Position } from '#ipam/plan-writer.js';
 import { encodeRecord, recordKey } from '#ipam/record.js';
+import type { HashWords } from '#ipam/record-hash.js';
 import { register } from '#ipam/registration.js';
 import { Restoration, recordsOf } from '#ipam/restoration.js';
 import { done, type Refusal, type Reply, type Result, refuse } from '#ipam/result.js';
@@ -99,6 +100,11 @@ export class Ipam {
    */
   hash(): string {
     return this.plan.hash.toString();
+  }
+
+  /** As `hash`, not formatted: for who notes it after each command. */
+  get hashWords(): HashWords {
+    return this.plan.hash.words;
   }
 
   /** Index of the last command that changed anything; 0 before the first. */

@@ -6,6 +6,9 @@
 
 type Words = [number, number, number, number];
 
+/** Four 32-bit words. */
+export type HashWords = Readonly<Words>;
+
 export class RecordHash {
   private readonly sum: Words = [0, 0, 0, 0];
 
@@ -24,10 +27,19 @@ export class RecordHash {
     this.sum[3] = (this.sum[3] + sign * words[3]) | 0;
   }
 
-  /** 32 hexadecimal digits. */
-  toString(): string {
-    return this.sum.map((word) => (word >>> 0).toString(16).padStart(8, '0')).join('');
+  /** The four words of the sum, as they are now. */
+  get words(): HashWords {
+    return [...this.sum];
   }
+
+  toString(): string {
+    return formatHash(this.sum);
+  }
+}
+
+/** 32 hexadecimal digits. */
+export function formatHash(words: HashWords): string {
+  return words.map((word) => (word >>> 0).toString(16).padStart(8, '0')).join('');
 }
 
 /** Odd constants without pattern (from the fractional bits of √2, √3, √5 and √7). */

@@ -1,6 +1,11 @@
 import assert from 'node:assert/strict';
 import { Ipam } from '#ipam/ipam.js';
+import { formatHash } from '#ipam/record-hash.js';
 import { StateDigests } from '#master/state-digests.js';
+
+function hashAt(revision: number): string {
+  return formatHash([revision, 0, 0, 0]);
+}
 
 /** A machine whose plan is at a revision, with a hash that tells which. */
 class CountingMachine {
@@ -10,7 +15,8 @@ class CountingMachine {
     const { revision } = this;
     return Object.defineProperties(new Ipam(), {
       revision: { value: revision },
-      hash: { value: () => `hash of ${revision}` },
+      hash: { value: () => hashAt(revision) },
+      hashWords: { value: [revision, 0, 0, 0] },
     });
   }
 }
@@ -27,13 +33,13 @@ describe('state digests', () => {
       digests.applied();
     }
     const newest = machine.revision;
-    assert.equal(digests.at(newest), `hash of ${newest}`);
-    assert.equal(digests.at(newest - 3), `hash of ${newest - 3}`);
-    assert.equal(digests.at(newest - 3 * 4_095), `hash of ${newest - 3 * 4_095}`);
+    assert.equal(digests.at(newest), hashAt(newest));
+    assert.equal(digests.at(newest - 3), hashAt(newest - 3));
+    assert.equal(digests.at(newest - 3 * 4_095), hashAt(newest - 3 * 4_095));
     assert.equal(digests.at(newest - 3 * 4_096), undefined);
     assert.equal(digests.at(newest - 1), undefined);
     digests.restored();
     assert.equal(digests.at(newest - 3), undefined);
-    assert.deepEqual(digests.latest, { revision: newest, hash: `hash of ${newest}` });
+    assert.deepEqual(digests.latest, { revision: newest, hash: hashAt(newest) });
   });
 });

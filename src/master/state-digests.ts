@@ -1,4 +1,5 @@
 /** Hashes of the plan at its last revisions, so that masters can compare theirs at one and the same. */
+import { formatHash, type HashWords } from '#ipam/record-hash.js';
 import type { IpamMachine } from '#master/ipam-machine.js';
 
 export type StateDigest = { readonly revision: number; readonly hash: string };
@@ -10,7 +11,7 @@ export class StateDigests {
   readonly #machine: Pick<IpamMachine, 'ipam'>;
   /** A ring: the newest is before `#next`. Revisions rise along it; 0 where nothing is yet. */
   readonly #revisions = new Float64Array(keptMax);
-  readonly #hashes: string[] = new Array<string>(keptMax).fill('');
+  readonly #hashes: (HashWords | undefined)[] = new Array<HashWords | undefined>(keptMax).fill(undefined);
   #next = 0;
 
   constructor(machine: Pick<IpamMachine, 'ipam'>) {
@@ -23,7 +24,7 @@ export class StateDigests {
     const newest = (this.#next + keptMax - 1) % keptMax;
     if (this.#revisions[newest] === ipam.revision) return;
     this.#revisions[this.#next] = ipam.revision;
-    this.#hashes[this.#next] = ipam.hash();
+    this.#hashes[this.#next] = ipam.hashWords;
     this.#next = (this.#next + 1) % keptMax;
   }
 
@@ -42,7 +43,8 @@ export class StateDigests {
   at(revision: number): string | undefined {
     const { latest } = this;
     if (latest.revision === revision) return latest.hash;
-    const slot = this.#revisions.indexOf(revision);
-    return slot === -1 || revision === 0 ? undefined : this.#hashes[slot];
+    const slot = revision === 0 ? -1 : this.#revisions.indexOf(revision);
+    const words = this.#hashes[slot];
+    return words === undefined ? undefined : formatHash(words);
   }
 }

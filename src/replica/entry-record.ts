@@ -7,7 +7,7 @@
  */
 import { crc32 } from 'node:zlib';
 import { type Entry, type EntryType, logIndex, term } from '#raft/entry.js';
-import { readUint64, writeUint64 } from '#replica/uint64.js';
+import { readUint32, readUint64, writeUint64 } from '#replica/uint64.js';
 
 /** Bytes that a record has beyond its data. */
 export const entryHeaderBytes = 22;
@@ -51,21 +51,22 @@ export function decodeEntryRecord(record: Uint8Array): Entry {
   if (record[0] !== entryFormatVersion) {
     throw new EntryRecordError(`entry record of format ${record[0]}; this version reads format ${entryFormatVersion}`);
   }
-  const view = new DataView(record.buffer, record.byteOffset, record.byteLength);
-  const found = view.getUint32(sumOffset);
+  const found = entrySum(record);
   const computed = sum(record);
   if (found !== computed)
     throw new EntryRecordError(`entry record has sum ${hex(found)}; its bytes have ${hex(computed)}`);
-  const type = entryTypes[view.getUint8(typeOffset)];
-  if (type === undefined) throw new EntryRecordError(`entry record of unknown type ${view.getUint8(typeOffset)}`);
-  const entry: Entry = { ...position(record), type, data: record.subarray(entryHeaderBytes) };
+  const code = record[typeOffset] ?? entryTypes.length;
+  const type = entryTypes[code];
+  if (type === undefined) throw new EntryRecordError(`entry record of unknown type ${code}`);
+  const { term, index } = position(record);
+  const entry: Entry = { term, index, type, data: record.subarray(entryHeaderBytes) };
   records.set(entry, record);
   return entry;
 }
 
 /** The CRC-32 that `record`, a sound one, carries. */
 export function entrySum(record: Uint8Array): number {
-  return new DataView(record.buffer, record.byteOffset, record.byteLength).getUint32(sumOffset);
+  return readUint32(record, sumOffset);
 }
 
 function encode(entry: Entry): Uint8Array {
