@@ -3,6 +3,7 @@
  * product itself knows nothing of them. The simulator must find every one; `aim` is the trouble that brings it out.
  */
 import type { FaultKind, Shape } from '#cluster-test/simulation/profile.js';
+import { slowTiming } from '#cluster-test/simulation/timings.js';
 
 export type BugChange = {
   /** Below `dist/src/`. */
@@ -22,8 +23,6 @@ export type Bug = {
   };
 };
 
-/** Few events a minute, so that leases run out. */
-const slowTiming = { heartbeatMs: 1000, electionMs: 10_000 };
 const elections = ['crash', 'isolated-leader', 'bridge', 'delay'] as const;
 
 export const bugs: readonly Bug[] = [

@@ -1,5 +1,6 @@
 /** What one seed is about: how large its cluster is, how fast it ticks, what is small, and which faults are on. */
 import { fairWeather, type Weather } from '#cluster-test/simulation/simulated-network.js';
+import { defaultTiming, slowTiming, timings } from '#cluster-test/simulation/timings.js';
 import type { World } from '#cluster-test/simulation/world.js';
 import type { ReplicaLimits, ReplicaTiming } from '#replica/replica-options.js';
 import type { SeededRandom } from '#replica/testing/seeded-random.js';
@@ -55,6 +56,8 @@ export type FaultChoice = {
   readonly shape?: Shape | undefined;
 };
 
+/** The shortest TTL that a network may have. */
+const reclaimMinMs = 30_000;
 /** Each kind is on in so many of 100 seeds. */
 const onInPercent = 35;
 
@@ -67,9 +70,11 @@ export function profileOf(world: World, choice: FaultChoice): Profile {
   const faults = new Set(drawn.filter((kind) => choice.without?.includes(kind) !== true));
   const masters = [1, 3, 3, 3, 3, 3, 5, 5][random.below(8)] ?? 3;
   const drawnTiming = timings[random.below(timings.length)] ?? defaultTiming;
-  const timing = choice.shape?.timing ?? drawnTiming;
   const reclaims = random.below(3) === 0;
-  const reclaimMs = reclaims ? 60_000 + random.below(120_000) : undefined;
+  const reclaimMs = reclaims ? reclaimMinMs + random.below(3 * reclaimMinMs) : undefined;
+  // A lease runs out only while nobody else comes to lead; at a fast pace few seeds last so long.
+  const slowly = reclaims && world.random('profile of leases').below(2) === 0;
+  const timing = choice.shape?.timing ?? (slowly ? slowTiming : drawnTiming);
   return {
     masters: choice.only === undefined ? masters : Math.max(3, masters),
     agents: 3 + random.below(5),
@@ -87,15 +92,6 @@ export function profileOf(world: World, choice: FaultChoice): Profile {
     ...choice.shape,
   };
 }
-
-const defaultTiming: ReplicaTiming = { heartbeatMs: 100, electionMs: 1000 };
-const timings: readonly ReplicaTiming[] = [
-  defaultTiming,
-  defaultTiming,
-  { heartbeatMs: 300, electionMs: 1500 },
-  // Few events a minute, so that leases run out.
-  { heartbeatMs: 1000, electionMs: 10_000 },
-];
 
 function limitsOf(random: SeededRandom, faults: ReadonlySet<FaultKind>): Partial<ReplicaLimits> {
   const small = random.below(2) === 0;

@@ -1,51 +1,40 @@
 /**
- * `npm run soak -- [--minutes M] [--tries T]`: first how many seeds it takes to find each planted bug without aiming
- * (the median of T tries), then fresh seeds for the rest of the time. Ends with 1 if a seed fails or a bug is not found.
+ * `npm run soak -- [--minutes M] [--table-minutes T] [--tries N] [--seeds S] [--jobs J]`: first how many seeds it takes to
+ * find each planted bug without aiming, then fresh seeds for the rest of the time. Ends with 1 if a seed fails, or a bug
+ * was found in none of its tries.
  */
 import { spawnSync } from 'node:child_process';
 import { fileURLToPath } from 'node:url';
 import { parseArgs } from 'node:util';
-import { bugs } from '#cluster-test/simulation/bugs.js';
-import { runPlanted } from '#cluster-test/simulation/planted-run.js';
+import { type BugSearch, searchTable, searchUnaimed } from '#cluster-test/simulation/unaimed-search.js';
 
 const { values } = parseArgs({
   options: {
     minutes: { type: 'string', default: '480' },
+    'table-minutes': { type: 'string', default: '60' },
     tries: { type: 'string', default: '5' },
-    seeds: { type: 'string', default: '500' },
+    seeds: { type: 'string', default: '150' },
     events: { type: 'string', default: '20000' },
+    jobs: { type: 'string' },
   },
 });
-const endMs = performance.now() + Number(values.minutes) * 60_000;
+
+/** Seeds that one run of `npm run simulate` works off. */
 const seedsAtOnce = 200;
+const endMs = performance.now() + Number(values.minutes) * 60_000;
 
-async function median(mutation: string): Promise<number | undefined> {
-  const found: number[] = [];
-  for (let attempt = 0; attempt < Number(values.tries); attempt += 1) {
-    const first = Math.floor(Math.random() * 2 ** 31);
-    const run = await runPlanted({
-      mutation,
-      aimed: false,
-      first,
-      seeds: Number(values.seeds),
-      events: Number(values.events),
-    });
-    found.push(run.caught === undefined ? Number.POSITIVE_INFINITY : run.seeds);
-  }
-  const middle = found.sort((a, b) => a - b)[Math.floor(found.length / 2)];
-  return middle === Number.POSITIVE_INFINITY ? undefined : middle;
-}
-
-let failed = 0;
-console.log('median seeds to find each planted bug, not aimed:');
-for (const { name } of bugs) {
-  const seeds = await median(name);
-  if (seeds === undefined) failed += 1;
-  console.log(`${String(seeds ?? `> ${values.seeds}`).padStart(8)}  ${name}`);
-}
+const searches: readonly BugSearch[] = await searchUnaimed({
+  tries: Number(values.tries),
+  seedsMax: Number(values.seeds),
+  events: Number(values.events),
+  endMs: Math.min(endMs, performance.now() + Number(values['table-minutes']) * 60_000),
+});
+console.log(searchTable(searches));
+let failed = searches.filter(({ tries }) => tries.length > 0 && tries.every(({ found }) => !found)).length;
 while (performance.now() < endMs) {
   const main = fileURLToPath(new URL('./main.js', import.meta.url));
-  const { status } = spawnSync(process.execPath, [main, '--seeds', String(seedsAtOnce)], { stdio: 'inherit' });
+  const jobs = values.jobs === undefined ? [] : ['--jobs', values.jobs];
+  const { status } = spawnSync(process.execPath, [main, '--seeds', String(seedsAtOnce), ...jobs], { stdio: 'inherit' });
   if (status !== 0) failed += 1;
 }
 process.exitCode = failed === 0 ? 0 : 1;
