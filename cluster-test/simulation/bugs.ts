@@ -181,7 +181,13 @@ export const bugs: readonly Bug[] = [
       },
       { file: 'raft/follower.js', right: 'if (core.log.matches({ index, term })) {', wrong: 'if (index === 0) {' },
     ],
-    aim: { faults: ['snapshots', 'delay', 'crash', 'isolated-leader', 'duplication'], shape: { calm: 2 } },
+    aim: {
+      faults: ['snapshots', 'delay', 'crash', 'isolated-leader', 'duplication', 'reordering', 'transfer'],
+      shape: {
+        ...{ calm: 2, stormPace: 0.2 },
+        limits: { compaction: { entriesKept: 1, compactionStep: 1, entriesKeptForPeersMax: 2 }, flushAfterMs: 100 },
+      },
+    },
   },
   {
     name: 'compaction-before-the-state-is-durable',
