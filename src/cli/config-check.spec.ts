@@ -15,7 +15,7 @@ describe('sublet config check', () => {
   async function check(content: unknown, ...flags: readonly string[]) {
     const file = join(folder, 'conf.json');
     writeFileSync(file, typeof content === 'string' ? content : JSON.stringify(content, undefined, 2));
-    const terminal = new RecordedTerminal(80);
+    const terminal = new RecordedTerminal();
     const code = await run(['config', 'check', file, ...flags], terminal);
     const here = (text: string) => text.replaceAll(`${folder}/`, '');
     return { code, out: here(terminal.out), notes: here(terminal.notes) };
@@ -86,12 +86,14 @@ describe('sublet config check', () => {
   });
 
   it('says where a file is no JSON, with 1', async () => {
-    const { code, notes } = await check('{\n  "name": "a",\n}\n', '--kind', 'master');
-    assert.equal(code, 1);
-    assert.equal(
-      notes,
-      'sublet: conf.json can’t be used: a problem\n  conf.json:3: no JSON: "," before "}" (column 1)\n',
-    );
+    for (const kind of [[], ['--kind', 'agent']]) {
+      const { code, notes } = await check('{\n  "name": "a",\n}\n', ...kind);
+      assert.equal(code, 1);
+      assert.equal(
+        notes,
+        'sublet: conf.json can’t be used: 1 problem\n  conf.json:3: no JSON: "," before "}" (column 1)\n',
+      );
+    }
   });
 
   it('says so when there is no file, with 1', async () => {

@@ -17,8 +17,10 @@ import type { Overlay } from '#ipam/network.js';
 
 /** @throws Failure when the file can't be used */
 export function checkConfig(file: string, wanted: ConfigKind | undefined, terminal: Terminal): void {
-  const source = { file: readConfigFile(file) };
-  const kind = wanted ?? configKind(source.file.text);
+  const source = { file: readConfigFile(file, exitCodes.refused) };
+  const told = wanted ?? configKind(source.file.text);
+  // What is no JSON is wrong in either; reading it says where.
+  const kind = told === 'no-json' ? 'master' : told;
   if (kind === undefined) {
     throw usage(
       `${source.file.name}: its keys don’t tell whose configuration it is: say --kind master or --kind agent`,

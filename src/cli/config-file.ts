@@ -1,9 +1,9 @@
 /** A configuration file, read. */
 import { readFileSync } from 'node:fs';
-import { exitCodes, Failure } from '#cli/failure.js';
+import { type ExitCode, Failure } from '#cli/failure.js';
 
-/** Reads a configuration file; `-` is the standard input. @throws Failure when it can't be read */
-export function readConfigFile(file: string): { readonly name: string; readonly text: string } {
+/** Reads a configuration file; `-` is the standard input. @throws Failure with `exitCode` when it can't be read */
+export function readConfigFile(file: string, exitCode: ExitCode): { readonly name: string; readonly text: string } {
   if (file === '-') return { name: 'stdin', text: readFileSync(0, 'utf8') };
   try {
     return { name: file, text: readFileSync(file, 'utf8') };
@@ -11,6 +11,6 @@ export function readConfigFile(file: string): { readonly name: string; readonly 
     const code = error instanceof Error && 'code' in error ? String(error.code) : '';
     const why = { ENOENT: 'there is no such file', EACCES: 'it may not be read', EISDIR: 'it is a folder' }[code];
     if (why === undefined) throw error;
-    throw new Failure(exitCodes.refused, `${file}: ${why}`);
+    throw new Failure(exitCode, `${file}: ${why}`);
   }
 }

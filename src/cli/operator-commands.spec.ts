@@ -273,7 +273,13 @@ describe('what operators ask', () => {
     assert.equal(exit, 1);
     assert.equal(
       notes,
-      'sublet: leadership was lost on the way [UNKNOWN]\n  It may or may not have happened: look with `sublet history` before asking again.\n',
+      'sublet: leadership was lost on the way [UNKNOWN]\n  It may or may not have happened: look with `sublet history` before asking\n    again.\n',
     );
+  });
+
+  it('ends with 3, soon, when there is nobody to watch', async () => {
+    const terminal = new RecordedTerminal(80);
+    assert.equal(await run(['watch', '--master', '127.0.0.1:9'], terminal), 3);
+    assert.match(terminal.notes, /^sublet: no master reachable\n {2}127\.0\.0\.1:9: nothing listens there/);
   });
 });

@@ -2,6 +2,7 @@
  * The plan as a watcher has it, and what changed of it in words: responses of a watch in, one line per change out.
  * A snapshot in the middle of a watch (the watcher was too far behind) is told by what differs.
  */
+import { plural } from '#cli/words.js';
 import type { sublet } from '#proto/sublet.js';
 
 type Agent = sublet.v1.Agent.$Properties;
@@ -27,7 +28,7 @@ export class PlanPicture {
 
   /** What a watch begins with. */
   introduction(revision: number): string {
-    return `Revision ${revision}: ${this.#agents.size} agents. Every change from here on, until Ctrl-C:\n`;
+    return `Revision ${revision}: ${plural(this.#agents.size, 'agent')}. Every change from here on, until Ctrl-C:\n`;
   }
 
   #chunk({ network, agents }: sublet.v1.SnapshotChunk.$Properties): void {

@@ -4,6 +4,7 @@ import { readConfigFile } from '#cli/config-file.js';
 import { exitCodes, Failure } from '#cli/failure.js';
 import type { Logger } from '#cli/log.js';
 import { givenFlags } from '#cli/setting-flags.js';
+import { plural } from '#cli/words.js';
 import type { ConfigSource } from '#config/document.js';
 import type { Loaded } from '#config/master-config.js';
 import { ConfigError, formatProblem, type Problem } from '#config/problem.js';
@@ -17,7 +18,7 @@ export function loadConfig<Config>(
 ): Loaded<Config> {
   const file: unknown = command.getOptionValue('config');
   const flags = givenFlags(command, settings);
-  const source = typeof file === 'string' ? { file: readConfigFile(file), flags } : { flags };
+  const source = typeof file === 'string' ? { file: readConfigFile(file, exitCodes.usage), flags } : { flags };
   return orFailure('the configuration', exitCodes.usage, () => load(source));
 }
 
@@ -27,8 +28,7 @@ export function orFailure<T>(what: string, exitCode: Failure['exitCode'], load: 
     return load();
   } catch (error) {
     if (!(error instanceof ConfigError)) throw error;
-    const { length } = error.problems;
-    const count = length === 1 ? 'a problem' : `${length} problems`;
+    const count = plural(error.problems.length, 'problem');
     throw new Failure(exitCode, `${what} can’t be used: ${count}`, error.problems.map(formatProblem));
   }
 }

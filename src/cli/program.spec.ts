@@ -48,6 +48,12 @@ describe('the command line', () => {
     }
   });
 
+  it('ends a process with 2 whose configuration is not there: starting it again would not help', async () => {
+    const { code, notes } = await ran('master', '--config', '/nonexistent/master.json');
+    assert.equal(code, 2);
+    assert.equal(notes, 'sublet: /nonexistent/master.json: there is no such file\n');
+  });
+
   it('shows all commands in its help, and ends with 0', async () => {
     const { code, out, notes } = await ran('--help');
     assert.equal(code, 0);
@@ -66,7 +72,7 @@ describe('the command line', () => {
       /^sublet: unknown option '--mastr' \(Did you mean --master\?\)\n {2}See: sublet status --help\n$/,
     ],
     [['status', 'extra'], /^sublet: too many arguments/],
-    [['status', '-o', 'yaml'], /argument 'yaml' is invalid\. Allowed choices are table, json/],
+    [['status', '-o', 'yaml'], /argument 'yaml' is invalid: allowed choices are table, json/],
     [['overlay'], /Usage: sublet overlay/],
     [['overlay', 'ad'], /unknown command 'ad' \(Did you mean add\?\)\n {2}See: sublet overlay --help/],
     [['overlay', 'add', 'x'], /^sublet: --subnet or --subnet6 is needed\n/],
@@ -82,11 +88,11 @@ describe('the command line', () => {
     [['members', 'replace', 'm3', 'm4', '--wait', '5'], /--wait: "5" is no length of time, like 5m/],
     [['lookup', '9.0.0'], /IP: "9\.0\.0" is no IP address/],
     [['history', '--limit', '1001'], /--limit: 1001 is out of range: 1 to 1000 is allowed/],
-    [['history', '--from', '-1'], /argument '-1' is invalid\. a whole number/],
+    [['history', '--from', '-1'], /argument '-1' is invalid: a whole number/],
     [['agents', '--live', '--silent'], /--live and --silent exclude one another/],
     [['agents', '--master', 'nonsense'], /--master: "nonsense" has no port/],
     [['agents', '--timeout', '5'], /--timeout: "5" is no length of time from 1ms to 10m, like 5s/],
-    [['config', 'check', '--kind', 'x', 'y'], /Allowed choices are master, agent/],
+    [['config', 'check', '--kind', 'x', 'y'], /: allowed choices are master, agent/],
   ];
   for (const [args, message] of wrong) {
     it(`takes \`${['sublet', ...args].join(' ')}\` for wrong use`, async () => {

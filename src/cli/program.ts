@@ -5,7 +5,7 @@
 import { Command, CommanderError } from 'commander';
 import { type Define, examples, outputOption } from '#cli/command-kit.js';
 import { exitCodes, Failure } from '#cli/failure.js';
-import type { Terminal } from '#cli/terminal.js';
+import { type Terminal, wrap } from '#cli/terminal.js';
 import { version } from '#cli/version.js';
 
 type Entry = {
@@ -76,7 +76,7 @@ export const commands: readonly Entry[] = [
   {
     name: 'network',
     group: look,
-    summary: 'the whole network; grow its VTEP subnet',
+    summary: 'the whole network, and what can be changed of it',
     load: () => import('#cli/commands/network.js'),
   },
   {
@@ -191,7 +191,8 @@ function usageError(text: string, terminal: Terminal): string {
   const said = text
     .replace(/^error: /, '')
     .trim()
-    .replaceAll('\n', ' ');
+    .replaceAll('\n', ' ')
+    .replace(/ is invalid\. (\w)/, (_, letter: string) => ` is invalid: ${letter.toLowerCase()}`);
   return `${terminal.paintNote('red', 'sublet:')} ${said}\n`;
 }
 
@@ -204,8 +205,8 @@ export async function run(args: readonly string[], terminal: Terminal): Promise<
     // Help and version that were asked for end with 0; anything else that commander ends for is wrong use.
     if (error instanceof CommanderError) return error.exitCode === 0 ? exitCodes.done : exitCodes.usage;
     if (!(error instanceof Failure)) throw error;
-    terminal.note(`${terminal.paintNote('red', 'sublet:')} ${error.message}\n`);
-    for (const hint of error.hints) terminal.note(`  ${hint}\n`);
+    const said = `${terminal.paintNote('red', 'sublet:')} ${error.message}`;
+    for (const line of [said, ...error.hints.map((hint) => `  ${hint}`)]) terminal.note(`${wrap(line, terminal)}\n`);
     return error.exitCode;
   }
 }

@@ -46,7 +46,7 @@ function neverSent(reason: string): boolean {
 }
 
 /** What grpc-js says of a connection, without what only it understands. */
-function shortReason(reason: string): string {
+export function shortReason(reason: string): string {
   if (/ECONNREFUSED/.test(reason)) return 'nothing listens there (connection refused)';
   if (/Name resolution failed/.test(reason)) return 'the host name is not known';
   const [, last] = /Last error: (.*?)(?:\. Resolution note.*)?$/.exec(reason) ?? [];

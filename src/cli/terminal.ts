@@ -3,7 +3,7 @@
  * columns and perhaps colours; a pipe has neither, so that what a script reads is never cut short or painted.
  */
 import { isatty } from 'node:tty';
-import { styleText } from 'node:util';
+import { stripVTControlCharacters, styleText } from 'node:util';
 
 export type Style = 'bold' | 'dim' | 'red' | 'yellow' | 'green' | 'cyan';
 
@@ -61,6 +61,29 @@ export function endWithReader(): void {
       throw error;
     });
   }
+}
+
+/** Breaks lines that are wider than the terminal between words; what follows is indented by two more. A pipe gets them whole. */
+export function wrap(text: string, { columns }: Pick<Terminal, 'columns'>): string {
+  if (columns === undefined) return text;
+  return text
+    .split('\n')
+    .flatMap((line) => wrapLine(line, columns))
+    .join('\n');
+}
+
+function wrapLine(line: string, columns: number): readonly string[] {
+  const indent = /^ */.exec(line)?.[0] ?? '';
+  const lines: string[] = [];
+  let now = '';
+  for (const word of line.slice(indent.length).split(' ')) {
+    const longer = now === '' ? indent + word : `${now} ${word}`;
+    if (now !== '' && stripVTControlCharacters(longer).length > columns) {
+      lines.push(now);
+      now = `${indent}  ${word}`;
+    } else now = longer;
+  }
+  return [...lines, now];
 }
 
 /** The text without what would move a cursor or ring a bell: names and errors come from other machines. */

@@ -99,11 +99,11 @@ describe('the configuration of an agent', () => {
       { master: 'zk://a:2181/mesos' },
       'master: "zk://a:2181/mesos" is a ZooKeeper address, and Sublet uses none: name the masters themselves: HOST:PORT is allowed, like 127.0.0.1:7070, [::1]:7070 or master-1.example:7070',
     ],
-    ['a mode that is none', { network: 'docker' }, 'network: "docker" is none of them: "linux" or "plan" is allowed'],
+    ['a mode that is none', { network: 'docker' }, 'network: "docker" is unknown here: "linux" or "plan" is allowed'],
     [
       'a style that is none',
       { cni_style: 'dcos' },
-      'cni_style: "dcos" is none of them: "standard" or "mesos" is allowed',
+      'cni_style: "dcos" is unknown here: "standard" or "mesos" is allowed',
     ],
     [
       'a Docker address that is none',

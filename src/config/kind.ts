@@ -7,9 +7,11 @@ import type { Setting } from '#config/setting.js';
 
 export type ConfigKind = 'master' | 'agent';
 
-/** Undefined when the keys don't tell, or the text is no JSON object. */
-export function configKind(text: string): ConfigKind | undefined {
-  const value = parsed(text)?.value;
+/** Undefined when the keys don't tell. */
+export function configKind(text: string): ConfigKind | 'no-json' | undefined {
+  const read = parsed(text);
+  if (read === undefined) return 'no-json';
+  const { value } = read;
   if (!isObject(value)) return undefined;
   const masterKeys = [...topKeys(masterSettings), 'zk'];
   const agentKeys = topKeys(agentSettings);

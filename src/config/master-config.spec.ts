@@ -249,7 +249,7 @@ describe('the configuration of a master', () => {
     [
       'a level that is none',
       { log: { level: 'loud' } },
-      ['log.level: "loud" is none of them: "error" or "warn" or "info" or "debug" or "trace" is allowed'],
+      ['log.level: "loud" is unknown here: "error" or "warn" or "info" or "debug" or "trace" is allowed'],
     ],
     [
       'a VTEP subnet with host bits',

@@ -64,7 +64,7 @@ export function oneOf<const Word extends string>(...words: readonly Word[]): Sch
   const allowed = `${words.map((word) => JSON.stringify(word)).join(' or ')} is allowed`;
   return reading(allowed, (value) => {
     const found = words.find((word) => word === value);
-    if (found === undefined) throw new ValueError(`${showValue(value)} is none of them`);
+    if (found === undefined) throw new ValueError(`${showValue(value)} is unknown here`);
     return found;
   });
 }

@@ -45,7 +45,7 @@ export function release(plan: Plan, writer: PlanWriter, command: Release & Comma
     const action = `release agent_id "${agentId}"`;
     if (agent === undefined) return refuse('not-found', 'agent_ids', `${action}: nothing is let to it`);
     if (!force && !judgedSilent(command.holders, agent)) {
-      const why = `${describeHolder(command, agent)}; stop it first, or release it with force`;
+      const why = `${describeHolder(command, agent)}; stop it first, or release it with force (sublet release --force)`;
       return refuse('failed-precondition', 'force', `${action}: ${why}`);
     }
     agents.set(agentId, agent);

@@ -7,18 +7,22 @@ import { agentService } from '#api/services.js';
 import { connectsAndPrints, type Define, examples, wholeNumber } from '#cli/command-kit.js';
 import { type Operator, operate } from '#cli/operator.js';
 import { PlanPicture } from '#cli/plan-picture.js';
+import { shortReason } from '#cli/refusal-words.js';
+import { wrap } from '#cli/terminal.js';
 import type { sublet } from '#proto/sublet.js';
 
 type WatchResponse = sublet.v1.WatchResponse;
 
-/** Masters tried in a row without a word from any of them, times the number of masters. */
-const roundsMax = 20;
+/** Masters tried in a row without a word from any of them, times the number of masters: before the first word, and after. */
+const roundsMax = { before: 3, after: 20 };
 const retryMs = 500;
+/** Masters give watchers a snapshot that they have, and then at once what has happened since: that is no news either. */
+const introduceAfterMs = 300;
 
 export const define: Define = (command, terminal) => {
   connectsAndPrints(command)
     .description(
-      'Every change as it happens, until it is stopped with Ctrl-C. When a master goes away, the next one goes on where it stopped. With -o json one response of AgentService/Watch a line, the snapshot that it begins with included.',
+      'Every change of agents, overlays and the network as it happens, until it is stopped with Ctrl-C. When a master goes away, the next one goes on where it stopped. Reservations and exclusions are in `sublet history`. With -o json one response of AgentService/Watch a line, the snapshot that it begins with included.',
     )
     .option('--from <REVISION>', 'begin after this revision, with all that has happened since', wholeNumber)
     .option('--cluster-id <ID>', 'with --from: the cluster that the revision is of');
@@ -41,6 +45,7 @@ class Watch {
   #failures: { master: string; reason: string }[] = [];
   /** A stream that began with a snapshot repeats what is known; only what differs is told, and of the first one nothing. */
   #begun = false;
+  #introduction: NodeJS.Timeout | undefined;
 
   constructor(operator: Operator, clusterId: string, revision: number) {
     this.#operator = operator;
@@ -57,12 +62,22 @@ class Watch {
       const reason = await this.#stream();
       masters.add(master);
       this.#failures.push({ master, reason });
-      if (this.#failures.length >= roundsMax * masters.size) {
+      const rounds = this.#begun ? roundsMax.after : roundsMax.before;
+      if (this.#failures.length >= rounds * masters.size) {
         throw new NoMasterError([...new Map(this.#failures.map((each) => [each.master, each])).values()]);
       }
       client.next();
+      this.#sayLost(master, reason);
       await new Promise((resolve) => setTimeout(resolve, retryMs));
     }
+  }
+
+  /** Once for each break, and only to people. */
+  #sayLost(master: string, reason: string): void {
+    const { output, terminal } = this.#operator;
+    if (output === 'json' || !this.#begun || this.#failures.length > 1) return;
+    const lost = `Lost the master at ${master} (${shortReason(reason)}); going on after revision ${this.#revision}…`;
+    terminal.note(`${wrap(lost, terminal)}\n`);
   }
 
   /** Follows one stream to its end. @throws ServiceError when asking another master would not help */
@@ -87,13 +102,21 @@ class Watch {
     const { output, terminal } = this.#operator;
     if (output === 'json') terminal.write(`${JSON.stringify(responseJson(agentService.watch, response))}\n`);
     const told = this.#picture.take(response);
-    if (output === 'table' && this.#begun) for (const line of told) terminal.write(`${line}\n`);
+    // Asked for from a revision on, a stream may begin without a snapshot.
+    if (response.changes && this.#introduction === undefined) this.#begun = true;
+    if (output === 'table' && this.#begun) for (const line of told) terminal.write(`${wrap(line, terminal)}\n`);
     if (response.snapshotBegin) this.#clusterId = response.snapshotBegin.clusterId ?? '';
     const revision = response.snapshotEnd?.revision ?? response.changes?.revision ?? response.progress?.revision;
     if (revision === null || revision === undefined) return;
     this.#revision = revision;
-    if (!this.#begun && output === 'table') terminal.note(this.#picture.introduction(revision));
+    if (response.snapshotEnd) this.#introduction ??= setTimeout(() => this.#introduce(), introduceAfterMs);
+  }
+
+  #introduce(): void {
+    const { output, terminal } = this.#operator;
+    if (this.#begun) return;
     this.#begun = true;
+    if (output === 'table') terminal.note(wrap(this.#picture.introduction(this.#revision), terminal));
   }
 }
 

@@ -2,7 +2,8 @@
  * A whole cluster on this machine, as processes of their own: started together, watched until it lets subnets,
  * kept running, stopped in order.
  */
-import { MasterClient } from '#api/master-client.js';
+import { existsSync } from 'node:fs';
+import { isServiceError, MasterClient, NoMasterError } from '#api/master-client.js';
 import { clusterService, operatorService } from '#api/services.js';
 import { DevChild, type DevDeath } from '#cli/dev/dev-child.js';
 import { type DevOptions, type DevProcess, devPlan } from '#cli/dev/dev-plan.js';
@@ -14,6 +15,8 @@ type Agent = sublet.v1.Agent.$Properties;
 
 const pollMs = 200;
 const callTimeoutMs = 2_000;
+/** The next agent waits no longer for the one before it. */
+const turnBoundMs = 15_000;
 
 export type DevCluster = {
   readonly children: readonly DevChild[];
@@ -39,11 +42,15 @@ export async function startDevCluster(
   await needPorts(plan.flatMap(({ ports }) => ports));
   keepDevOptions(options);
   const children = plan.map((process) => new DevChild(process, (death) => died(process, death)));
-  for (const child of children) child.start();
+  const isNew = ({ process: { kind, dataDir } }: DevChild): boolean => kind === 'agent' && !existsSync(dataDir);
+  const inOrder = children.filter(isNew);
+  for (const child of children.filter((one) => !inOrder.includes(one))) child.start();
   const masters = plan.flatMap(({ api }) => (api === undefined ? [] : [api]));
   const wanted = plan.flatMap(({ kind, name }) => (kind === 'agent' ? [name] : []));
   const client = new MasterClient({ masters, timeoutMs: callTimeoutMs });
   const state = (): Promise<DevState> => stateOf(client, wanted).catch(notYet);
+  let stopping = false;
+  const started = startInOrder(inOrder, client, () => stopping);
   return {
     children,
     async ready(boundMs) {
@@ -58,6 +65,8 @@ export async function startDevCluster(
       return (await client.call(clusterService.getStatus, {}, { idempotent: true })).leader;
     },
     async stop() {
+      stopping = true;
+      await started;
       client.close();
       // Agents first: they have nothing to say to masters that are going.
       for (const kind of ['agent', 'master'] as const) {
@@ -65,6 +74,29 @@ export async function startDevCluster(
       }
     },
   };
+}
+
+/** One new agent after the other, so that agent-1 gets the first subnet: the table is easier to read that way. */
+async function startInOrder(agents: readonly DevChild[], client: MasterClient, stopping: () => boolean): Promise<void> {
+  for (const child of agents) {
+    if (stopping()) return;
+    child.start();
+    const bound = performance.now() + turnBoundMs;
+    while (!stopping() && performance.now() < bound && !(await holdsSomething(client, child.process.name))) {
+      await new Promise((resolve) => setTimeout(resolve, pollMs));
+    }
+  }
+}
+
+async function holdsSomething(client: MasterClient, agentId: string): Promise<boolean> {
+  try {
+    await client.call(operatorService.getAgent, { agentId, stale: true }, { idempotent: true });
+    return true;
+  } catch (error) {
+    // There is no such agent yet, or no master that could tell: in both cases its turn goes on.
+    if (isServiceError(error) || error instanceof NoMasterError) return false;
+    throw error;
+  }
 }
 
 async function stateOf(client: MasterClient, wanted: readonly string[]): Promise<DevState> {

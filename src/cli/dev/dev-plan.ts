@@ -20,6 +20,8 @@ export type DevProcess = {
   readonly ports: readonly number[];
   /** Masters: HOST:PORT of the API. */
   readonly api: string | undefined;
+  /** The folder that it makes when it runs for the first time. */
+  readonly dataDir: string;
   readonly log: string;
 };
 
@@ -40,23 +42,25 @@ export function devPlan(options: DevOptions): readonly DevProcess[] {
     return { name: `m${at + 1}`, port, api: local(port), peer: local(port + 1) };
   });
   const masters = members.map(({ name, port, api, peer }): DevProcess => {
+    const dataDir = join(options.dataDir, name);
     const args = [
-      ...['master', '--name', name, '--cluster-id', 'dev', '--data-dir', join(options.dataDir, name)],
+      ...['master', '--name', name, '--cluster-id', 'dev', '--data-dir', dataDir],
       ...['--listen', api, '--peer-listen', peer, '--http-listen', local(port + 2), '--log-format', 'json'],
       ...members.flatMap((member) => ['--member', `${member.name}=${member.peer}`]),
       ...devNetwork,
     ];
-    return { kind: 'master', name, args, ports: [port, port + 1, port + 2], api, log: logOf(options, name) };
+    return { kind: 'master', name, args, ports: [port, port + 1, port + 2], api, dataDir, log: logOf(options, name) };
   });
   const agents = Array.from({ length: options.agents }, (_, at): DevProcess => {
     const name = `agent-${at + 1}`;
     const port = options.basePort + stride * at + 3;
+    const dataDir = join(options.dataDir, name);
     const args = [
       ...['agent', '--id', name, '--node-ip', `10.0.0.${at + 1}`, '--network', 'plan'],
-      ...['--master', members.map(({ api }) => api).join(','), '--state-dir', join(options.dataDir, name)],
+      ...['--master', members.map(({ api }) => api).join(','), '--state-dir', dataDir],
       ...['--http-listen', local(port), '--log-format', 'json'],
     ];
-    return { kind: 'agent', name, args, ports: [port], api: undefined, log: logOf(options, name) };
+    return { kind: 'agent', name, args, ports: [port], api: undefined, dataDir, log: logOf(options, name) };
   });
   return [...masters, ...agents];
 }

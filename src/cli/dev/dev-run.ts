@@ -20,7 +20,7 @@ export async function runDev(wishes: DevWishes, terminal: Terminal): Promise<voi
   const { masters, agents } = options;
   const dataDir = shown(options.dataDir);
   terminal.write(
-    `Starting ${plural(masters, 'master')} and ${plural(agents, 'agent')}; data in ${dataDir}, logs in ${dataDir}/log\n\n`,
+    `Starting ${plural(masters, 'master')} and ${plural(agents, 'agent')}; data in ${dataDir}, logs in its log/\n\n`,
   );
   const cluster = await startDevCluster(options, (process, death) => sayDeath(process, death, terminal));
   const stopped = untilTold(cluster, terminal);
@@ -89,7 +89,7 @@ function untilTold(cluster: DevCluster, terminal: Terminal): Promise<undefined> 
 
 /** Why the table says what it says. */
 function configuring(terminal: Terminal): string {
-  return `${terminal.paint('dim', 'These agents change nothing on this host (--network plan), and so stay at configuring.')}\n`;
+  return `${terminal.paint('dim', 'They change nothing on this host (--network plan), so they stay configuring.')}\n`;
 }
 
 function sayDeath({ name, log }: DevProcess, { how, againInMs, lastWords }: DevDeath, terminal: Terminal): void {
@@ -125,7 +125,7 @@ function further(basePort: number, cluster: DevCluster, leader: string, terminal
     [`${called} agents agent-1${at}`, 'one agent, with its bridges'],
     [`${called} lookup 9.0.1.7${at}`, 'whose address is this?'],
     [`${called} watch${at}`, 'every change as it happens'],
-    [`kill -9 ${pid}`, `the leader, ${leader}; another takes over`],
+    [`kill -9 ${pid}`, `the leader; another takes over`],
   ];
   const room = Math.max(...lines.map(([line]) => line.length));
   const text = lines.map(([line, what]) => `  ${line.padEnd(room)}  ${terminal.paint('dim', `# ${what}`)}\n`);

@@ -95,6 +95,8 @@ describe('sublet dev', function () {
   it('lets subnets, stops on Ctrl-C, and recovers the same on the next run', async () => {
     const first = await started();
     assert.equal(letTo(first).length, 4);
+    // New agents register in the order of their names.
+    assert.ok(letTo(first).includes('agent-1 9.0.0.0/24') && letTo(first).includes('agent-2 9.0.1.0/24'));
     assert.equal(new Set(letTo(first).map((line) => line.split(' ')[1])).size, 4);
     // As a terminal does it: to every process of the group.
     process.kill(-first.pid, 'SIGINT');
