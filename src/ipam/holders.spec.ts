@@ -1,0 +1,194 @@
+import assert from 'node:assert/strict';
+import { formatCidr4, parseCidr4 } from '#address/cidr4.js';
+import { parseAgentId } from '#ipam/identity.js';
+import { dcos, everything, overlay, PlanUnderTest, subnetOf } from '#ipam/plan-under-test.js';
+
+const minute = 60_000;
+
+describe('rule 1, sticky: the same agent_id gets the same subnets and VTEP back while they are held or quarantined', () => {
+  it('when it registers again', () => {
+    const plan = new PlanUnderTest();
+    const first = plan.register('a');
+    plan.register('b1');
+    const again = plan.run(plan.request('a'));
+    assert.equal(again.result.kind === 'registered' && again.result.changed, false);
+    assert.deepEqual(again.result.kind === 'registered' && again.result.agent, first);
+  });
+
+  it('when it was released and comes back before the quarantine ends, at a new epoch', () => {
+    const plan = new PlanUnderTest();
+    const first = plan.register('a');
+    plan.release('a');
+    plan.time += 15 * minute - 1;
+    assert.equal(subnetOf(plan.register('b1')), '9.0.1.0/24');
+    const back = plan.register('a', { sequence: 2 });
+    assert.equal(subnetOf(back), '9.0.0.0/24');
+    assert.deepEqual(back.vxlan, first.vxlan);
+    assert.ok(back.epoch > first.epoch);
+  });
+
+  it('but as any other agent once the quarantine is over', () => {
+    const plan = new PlanUnderTest();
+    plan.register('a');
+    plan.release('a');
+    plan.time += 15 * minute;
+    assert.equal(subnetOf(plan.register('a', { sequence: 2 })), '9.0.1.0/24');
+  });
+
+  it('also when a new overlay, another node_ip or another wish comes with the request', () => {
+    const plan = new PlanUnderTest();
+    plan.register('a');
+    plan.run({ kind: 'add-overlay', overlay: overlay('blue', '10.128.0.0/16', 24), source: 'operator' });
+    const again = plan.register('a', {
+      sequence: 2,
+      node: '10.0.0.99',
+      networkConfig: { ...everything, allocateSubnet: false },
+    });
+    assert.equal(subnetOf(again), '9.0.0.0/24');
+    assert.equal(subnetOf(again, 'blue'), undefined);
+    assert.equal(again.epoch, 2);
+  });
+});
+
+describe('rule 2, never in two hands: a subnet, a VTEP address, a MAC and a node_ip have one holder', () => {
+  it('refuses a second host that claims a live agent_id, saying who holds it and when it was last heard', () => {
+    const plan = new PlanUnderTest();
+    plan.register('a');
+    const refusal = plan.refused(
+      plan.request('a', { instance: 'other', node: '10.0.0.7', holders: [plan.judge('a', false, 12)] }),
+    );
+    assert.equal(refusal.code, 'already-exists');
+    assert.match(
+      refusal.message,
+      /agent_id "a": agent "a" on node 10\.0\.0\.1 holds it and was last heard 12 s ago \(instance a-1\)/,
+    );
+  });
+
+  it('takes a holder that the leader has not judged for live', () => {
+    const plan = new PlanUnderTest();
+    plan.register('a');
+    assert.equal(plan.refused(plan.request('a', { instance: 'other', node: '10.0.0.1' })).code, 'already-exists');
+  });
+
+  it('gives a reinstalled host (same node_ip, holder silent) the same subnets at a new epoch', () => {
+    const plan = new PlanUnderTest();
+    const first = plan.register('a');
+    const again = plan.register('a', { instance: 'other', holders: [plan.judge('a', true, 40)] });
+    assert.equal(subnetOf(again), subnetOf(first));
+    assert.deepEqual(again.vxlan, first.vxlan);
+    assert.ok(again.epoch > first.epoch);
+  });
+
+  it('does not take a silent holder on another node for the same host', () => {
+    const plan = new PlanUnderTest();
+    plan.register('a');
+    const request = plan.request('a', { instance: 'other', node: '10.0.0.7', holders: [plan.judge('a', true, 40)] });
+    assert.match(
+      plan.refused(request).message,
+      /silent, but on another node than 10\.0\.0\.7: release it, or register with takeover/,
+    );
+  });
+
+  it('gives a takeover fresh subnets and lets the old ones rest, for this agent too', () => {
+    const plan = new PlanUnderTest();
+    plan.register('a');
+    const taken = plan.register('a', { instance: 'other', node: '10.0.0.7', takeover: true });
+    assert.equal(subnetOf(taken), '9.0.1.0/24');
+    assert.equal(formatCidr4(taken.vxlan.vtepIp), '44.128.0.2/20');
+    assert.equal(plan.ipam.usage(plan.time)?.overlays[0]?.v4?.quarantined, 1n);
+    plan.release('a');
+    assert.equal(subnetOf(plan.register('a', { instance: 'other', node: '10.0.0.7', sequence: 2 })), '9.0.1.0/24');
+  });
+
+  it('counts a judgement only for the epoch that it was made of', () => {
+    const plan = new PlanUnderTest();
+    plan.register('a');
+    const stale = plan.judge('a', true, 40);
+    plan.register('a', { instance: 'second', holders: [stale] });
+    const refusal = plan.refused(plan.request('a', { instance: 'third', holders: [stale] }));
+    assert.equal(refusal.code, 'already-exists');
+  });
+
+  it('refuses a node_ip whose holder is live', () => {
+    const plan = new PlanUnderTest();
+    plan.register('a');
+    const refusal = plan.refused(plan.request('b', { node: '10.0.0.1', holders: [plan.judge('a', false, 3)] }));
+    assert.equal(refusal.code, 'already-exists');
+    assert.equal(refusal.field, 'node_ip');
+    assert.match(
+      refusal.message,
+      /node_ip 10\.0\.0\.1 is taken: agent "a" on node 10\.0\.0\.1 holds it and was last heard 3 s ago/,
+    );
+  });
+
+  it('gives a node_ip whose holder is silent to the new claimant; the loser keeps its subnets but is not reached', () => {
+    const plan = new PlanUnderTest();
+    plan.register('a');
+    const { events } = plan.run(plan.request('b', { node: '10.0.0.1', holders: [plan.judge('a', true, 40)] }));
+    assert.deepEqual(
+      events.map(
+        (event) =>
+          event.kind === 'agent-changed' && [event.agent.agentId, event.agent.reachable, subnetOf(event.agent)],
+      ),
+      [
+        ['a', false, '9.0.0.0/24'],
+        ['b', true, '9.0.1.0/24'],
+      ],
+    );
+    // Back at an address of its own it is reached again, at the same epoch.
+    const back = plan.register('a', { sequence: 2, node: '10.0.0.9' });
+    assert.deepEqual([back.reachable, subnetOf(back), back.epoch], [true, '9.0.0.0/24', 2]);
+    // And it can't have the old one while the new holder lives.
+    assert.equal(plan.refused(plan.request('a', { sequence: 3, node: '10.0.0.1' })).field, 'node_ip');
+  });
+
+  it('refuses a node_ip inside an overlay or the VTEP subnets', () => {
+    const plan = new PlanUnderTest({}, [dcos, overlay('six', 'fd01:b::/64', 80)]);
+    for (const [node, where] of [
+      ['9.1.2.3', 'overlay "dcos" 9.0.0.0/8'],
+      ['44.128.0.200', 'the VTEP subnet 44.128.0.0/20'],
+      ['fd01:b::7', 'overlay "six" fd01:b::/64'],
+      ['fd01:a::7', 'the VTEP subnet fd01:a::/64'],
+    ] as const) {
+      const refusal = plan.refused(plan.request('a', { node }));
+      assert.equal(refusal.code, 'invalid-argument');
+      assert.ok(refusal.message.includes(`node_ip ${node} lies in ${where}`), refusal.message);
+    }
+  });
+
+  it('refuses an overlay or a VTEP subnet that would contain a node_ip', () => {
+    const plan = new PlanUnderTest({}, [overlay('dcos', '9.0.0.0/9', 24)]);
+    plan.register('a', { node: '9.200.0.1' });
+    const wide = plan.refused({ kind: 'update-overlay', name: 'dcos', subnet: parseCidr4('9.0.0.0/8') });
+    assert.match(wide.message, /subnet 9\.0\.0\.0\/8 contains 9\.200\.0\.1, the node_ip of agent "a"/);
+    const added = overlay('more', '9.128.0.0/9', 24);
+    assert.equal(plan.refused({ kind: 'add-overlay', overlay: added, source: 'operator' }).field, 'subnet');
+    plan.register('a', { node: '44.128.99.1', sequence: 2 });
+    const vtep = plan.refused({ kind: 'update-network', vtepSubnet: parseCidr4('44.128.0.0/16') });
+    assert.match(vtep.message, /contains 44\.128\.99\.1/);
+  });
+
+  it('refuses a second underlay family, but lets a lone agent change it', () => {
+    const plan = new PlanUnderTest();
+    plan.register('a');
+    plan.register('a', { sequence: 2, node: '2001:db8::1' });
+    const refusal = plan.refused(plan.request('b', { node: '10.0.0.2' }));
+    assert.equal(refusal.code, 'failed-precondition');
+    assert.match(refusal.message, /node_ip 10\.0\.0\.2 is IPv4, but 1 other agents are at IPv6 addresses/);
+    plan.register('b', { node: '2001:db8::2' });
+  });
+
+  it('does not give what an operator released to another host, which might share it with the old one', () => {
+    const plan = new PlanUnderTest();
+    plan.register('a');
+    plan.release('a');
+    assert.equal(subnetOf(plan.register('a', { instance: 'other', node: '10.0.0.7' })), '9.0.1.0/24');
+  });
+
+  it('gives what an agent left to whoever has its id next', () => {
+    const plan = new PlanUnderTest();
+    const { epoch } = plan.register('a');
+    plan.run({ kind: 'leave', agentId: parseAgentId('a'), epoch });
+    assert.equal(subnetOf(plan.register('a', { instance: 'other', node: '10.0.0.7' })), '9.0.0.0/24');
+  });
+});
