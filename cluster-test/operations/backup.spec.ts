@@ -127,7 +127,15 @@ describe('backup and disaster', function () {
     const survivor = masters.masters.find((master) => master !== leader);
     if (survivor === undefined) throw new RangeError('no follower');
     for (let number = agents; number < 2 * agents; number++) leases.push(await register(masters, number));
-    await Promise.all(masters.masters.map(({ child }) => child.kill()));
+    const lost = masters.masters.filter((master) => master !== survivor);
+    await Promise.all(lost.map(({ child }) => child.kill()));
+    // Without a leader a backup is refused, unless whatever the survivor has will do.
+    const file = join(masters.folder, 'stale.snapshot');
+    const refused = await command('snapshot', 'save', file, '--master', survivor.api);
+    assert.deepEqual([refused.code, /snapshot save .* --stale/.test(refused.output)], [1, true], refused.output);
+    const saved = await command('snapshot', 'save', file, '--stale', '--master', survivor.api);
+    assert.equal(saved.code, 0, saved.output);
+    await survivor.child.kill();
     const recover = ['snapshot', 'recover', '--data-dir', survivor.dataDir, '--cluster-id', 'again'];
     const asked = await command(...recover);
     assert.equal(asked.code, 2, asked.output);

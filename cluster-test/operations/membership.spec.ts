@@ -101,7 +101,7 @@ describe('membership by operators', function () {
     assert.equal(refused.code, 1, refused.output);
     assert.match(
       refused.output,
-      /2 would vote, of whom 2 are needed, and m3 is not heard of: start or remove m3 first/,
+      /2 would vote, of whom 2 are needed, and m3 is not heard of: start, replace or remove m3 first/,
     );
 
     const m4 = await masters.join('m4');

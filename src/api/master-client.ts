@@ -12,6 +12,7 @@ import {
   type ServiceError,
   status,
 } from '@grpc/grpc-js';
+import { reasonOf } from '#api/error-info.js';
 import type { Method } from '#api/method.js';
 
 /** No master could be asked: each address, and what became of it. */
@@ -141,9 +142,11 @@ export class MasterClient {
   }
 }
 
-/** grpc-js says so when a connection could not be made at all. */
+/** grpc-js says so when a connection could not be made at all; a master that answered may say so of another one. */
 function neverSent(error: ServiceError): boolean {
-  return /No connection established|ECONNREFUSED|Name resolution failed/.test(error.details);
+  return (
+    reasonOf(error) === undefined && /No connection established|ECONNREFUSED|Name resolution failed/.test(error.details)
+  );
 }
 
 /** What grpc-js makes of a server that ends the connection without an answer, as one does that is stopped by force. */

@@ -1,5 +1,6 @@
 /** The parts that command definitions are made of, so that all of them look and behave alike. */
 import { type Command, InvalidArgumentError, Option } from 'commander';
+import { usage } from '#cli/failure.js';
 import type { Terminal } from '#cli/terminal.js';
 
 /** What a module of `commands/` exports: it turns an empty command into the whole of it. */
@@ -34,6 +35,16 @@ export function writes(command: Command): Command {
   return connectsAndPrints(command).addOption(
     new Option('--expected-revision <N>', 'refuse if anything has changed since this revision').argParser(wholeNumber),
   );
+}
+
+/** The work of a command that has others below it: what follows its name and is none of those is a mistake. */
+export function groupAction(command: Command, work: () => Promise<void>): void {
+  command.allowExcessArguments().action(() => {
+    const [unknown] = command.args;
+    if (unknown === undefined) return work();
+    const names = command.commands.map((inner) => inner.name()).join(', ');
+    throw usage(`unknown command '${unknown}': there is ${names}`, `See: sublet ${command.name()} --help`);
+  });
 }
 
 const exampleWidth = 78;

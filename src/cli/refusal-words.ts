@@ -49,6 +49,8 @@ function neverSent(reason: string): boolean {
 export function shortReason(reason: string): string {
   if (/ECONNREFUSED/.test(reason)) return 'nothing listens there (connection refused)';
   if (/Name resolution failed/.test(reason)) return 'the host name is not known';
+  const late = /^Deadline exceeded after ([0-9.]+)s/.exec(reason);
+  if (late !== null) return `no answer within ${Math.round(Number(late[1]))} s`;
   const [, last] = /Last error: (.*?)(?:\. Resolution note.*)?$/.exec(reason) ?? [];
   return last ?? reason;
 }

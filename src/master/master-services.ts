@@ -86,6 +86,8 @@ export type PeerService = {
   readonly implementation: UntypedServiceImplementation;
 };
 
+const starting = 'this master is starting';
+
 export class MasterServices {
   readonly plan: Plan;
   readonly office: Office;
@@ -102,7 +104,9 @@ export class MasterServices {
   readonly #keepAlives: KeepAliveService;
   readonly #endpoints: readonly Endpoint[];
   readonly #subscriptions: readonly (() => void)[];
-  #closed: string | undefined = 'this master is starting';
+  #closed: string | undefined = starting;
+  /** What keeps this master from taking part. */
+  #waitsFor = '';
 
   constructor(options: MasterServicesOptions) {
     this.#options = options;
@@ -150,6 +154,14 @@ export class MasterServices {
   open(): void {
     this.hub.restored(this.#options.machine.ipam.revision, this.#options.log.status().appliedIndex);
     this.#closed = undefined;
+    this.#waitsFor = '';
+  }
+
+  /** Takes no part yet, and why: said to whoever asks for the plan, and in the status. */
+  waits(problem: string): void {
+    if (!this.#closed?.startsWith(starting)) return;
+    this.#waitsFor = problem;
+    this.#closed = `${starting}: ${problem}`;
   }
 
   /** Carries out a call of the API by its path, for other front ends. @throws RefusedError */
@@ -174,6 +186,7 @@ export class MasterServices {
   /** What an operator should look at, as this master sees it. */
   warnings(): readonly Warning[] {
     return [
+      ...(this.#waitsFor === '' ? [] : [{ message: this.#waitsFor, remedy: '' }]),
       ...spaceWarnings(this.#options.log.status()),
       ...this.comparison.warnings(),
       ...this.#keeper.warnings(),

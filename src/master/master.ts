@@ -128,7 +128,10 @@ export class Master {
       limits: { compaction },
       defer: setImmediate,
       random: (below) => Math.floor(Math.random() * below),
-      observe: (event) => reportReplicaEvent(event, logger, (error) => this.#fail(error)),
+      observe: (event) => {
+        if (event.kind === 'bootstrap-problem') this.services.waits(event.problem.message);
+        reportReplicaEvent(event, logger, (error) => this.#fail(error));
+      },
     });
     this.services = new MasterServices({
       ...{ log: this.#replica, machine: this.#machine, clusterId, name, network, version, clock, logger },

@@ -85,9 +85,8 @@ async function askNewcomer(options: MembershipServiceOptions, name: string, peer
     new RefusedError('failed-precondition', `add member ${name}: the master at ${peer} ${what}`);
   const hello = await control.hello(peer).catch((error: unknown) => {
     const why = error instanceof Error ? error.message : String(error);
-    throw unfit(
-      `does not answer (${why}); start it with --name ${name} --join, and a peer address that all masters reach`,
-    );
+    const way = `start it with --name ${name} --join, and a peer address that all masters reach`;
+    throw unfit(`does not answer: ${why}; ${way}`);
   });
   if (hello.name !== name)
     throw unfit(`is named ${hello.name}: add it under that name, or start it with --name ${name}`);

@@ -120,7 +120,10 @@ async function checkQuorum(
       // The replica says what the newcomer lacks.
       if (all.length - dead.length >= needed) return;
       const state = `${all.length} would vote, of whom ${needed} are needed, and ${dead.join(', ')} ${dead.length === 1 ? 'is' : 'are'} not heard of`;
-      throw new RefusedError('failed-precondition', `${action}: ${state}: start or remove ${dead.join(', ')} first`);
+      throw new RefusedError(
+        'failed-precondition',
+        `${action}: ${state}: start, replace or remove ${dead.join(', ')} first`,
+      );
     }
     await leadership.changed(Math.min(lookAgainMs, until - clock.now()));
     if (leadership.seat.kind !== 'here') throw new RefusedError('unavailable', `${action}: this master does not lead`);
@@ -135,6 +138,9 @@ export async function transfer(options: MembershipServiceOptions, to: string): P
   if (target?.id === status.self.id) return status.self.name;
   if (target !== undefined && !isVoter(status.membership.confState, target.id)) {
     throw new RefusedError('failed-precondition', `transfer to ${to}: it does not vote; promote it first`);
+  }
+  if (target !== undefined && messageOf(options, target.id).alive === false) {
+    throw new RefusedError('failed-precondition', `transfer to ${to}: it is not heard of; start it first`);
   }
   const report = status.peers.find(({ member }) => member.id === target?.id)?.report;
   if (target !== undefined && report?.space.low === true && status.space.problem === undefined) {

@@ -3,7 +3,7 @@
  * Two connections per pair, one for each direction, so each side notices by itself when its own is cut; snapshots
  * have further ones.
  */
-import type { ChannelCredentials, Server, ServerCredentials } from '@grpc/grpc-js';
+import type { ChannelCredentials, Server, ServerCredentials, ServiceError } from '@grpc/grpc-js';
 import type { MemberId } from '#raft/entry.js';
 import type { PeerMessage, SnapshotMessage } from '#raft/message.js';
 import type { SnapshotSource } from '#replica/log-store.js';
@@ -117,7 +117,8 @@ export class GrpcPeerNetwork implements PeerNetwork {
       client.makeUnaryRequest(path, requestSerialize, responseDeserialize, {}, { deadline }, (error, response) => {
         client.close();
         try {
-          if (error !== null || response === undefined) throw error ?? new Error('empty answer');
+          if (error !== null) throw new Error(callFailure(error));
+          if (response === undefined) throw new Error('empty answer');
           resolve(decodeHello(response));
         } catch (reason) {
           reject(reason);
@@ -145,4 +146,11 @@ export class GrpcPeerNetwork implements PeerNetwork {
       refused: (reason, expelled) => this.#handler?.refused(member.peer, reason, expelled),
     });
   }
+}
+
+/** Why a call failed, without what only grpc-js understands. */
+function callFailure({ details }: ServiceError): string {
+  if (/ECONNREFUSED/.test(details)) return 'nothing listens there';
+  if (/^Deadline exceeded/.test(details)) return `it takes longer than ${helloTimeoutMs} ms`;
+  return /Last error: (?:Error: )?(.*?)(?:\. Resolution note.*)?$/.exec(details)?.[1] ?? details;
 }

@@ -1,7 +1,7 @@
 /** `sublet adoption [end]`: the time after a restore in which only what agents still hold is let. */
 import type { Command } from 'commander';
 import { clusterService } from '#api/services.js';
-import { connectsAndPrints, type Define, examples, writes } from '#cli/command-kit.js';
+import { connectsAndPrints, type Define, examples, groupAction, writes } from '#cli/command-kit.js';
 import { operate, print } from '#cli/operator.js';
 import type { Terminal } from '#cli/terminal.js';
 import { count } from '#cli/words.js';
@@ -12,7 +12,7 @@ export const define: Define = (command, terminal) => {
     'After a restore or a recovery the plan is in adoption: agents that run get back what they hold, and nobody else gets anything, until an operator ends it.',
   );
   examples(command, ['sublet adoption', 'is it on, and who is still missing?'], ['sublet adoption end', 'let again']);
-  command.action(() =>
+  groupAction(command, () =>
     operate(command, terminal, async (operator) => {
       const status = await operator.client.call(clusterService.getStatus, {}, { idempotent: true });
       print(operator, clusterService.getStatus, status, () => describe(status));

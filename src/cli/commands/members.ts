@@ -2,12 +2,13 @@
 import { setTimeout as delay } from 'node:timers/promises';
 import type { Command } from 'commander';
 import { clusterService } from '#api/services.js';
-import { connectsAndPrints, type Define, examples } from '#cli/command-kit.js';
+import { connectsAndPrints, type Define, examples, groupAction } from '#cli/command-kit.js';
 import { argument, exitCodes, Failure, usage } from '#cli/failure.js';
+import { heard, noLeader, remark } from '#cli/member-words.js';
 import { type Operator, operate, print } from '#cli/operator.js';
 import { type Cell, formatTable } from '#cli/table.js';
 import type { Terminal } from '#cli/terminal.js';
-import { ago, count, role, size } from '#cli/words.js';
+import { count, role, size } from '#cli/words.js';
 import { parseDuration } from '#config/duration.js';
 import { formatHostPort, parseHostPort } from '#config/host-port.js';
 import { sublet } from '#proto/sublet.js';
@@ -27,7 +28,7 @@ export const define: Define = (command, terminal) => {
     ['sublet members promote m2', 'give it its vote, once it has caught up'],
     ['sublet members replace m3 m4=10.0.0.4:7071', 'm4 votes in the place of m3'],
   );
-  command.action(() =>
+  groupAction(command, () =>
     operate(command, terminal, async (operator) => {
       const response = await operator.client.call(clusterService.listMembers, {}, { idempotent: true });
       print(operator, clusterService.listMembers, response, () => formatMembers(response, terminal));
@@ -40,7 +41,10 @@ export const define: Define = (command, terminal) => {
 };
 
 export function formatMembers(response: Members, terminal: Terminal): string {
-  const { members, leader, accountOf } = response;
+  const { members, accountOf } = response;
+  if (members.length === 0) {
+    return remark(`${accountOf} takes no part in a cluster yet. What it waits for:`, 'sublet status', terminal);
+  }
   const rows = members.map((member) => row(member, terminal));
   const columns = [
     { title: 'MASTER', least: 8 },
@@ -50,27 +54,36 @@ export function formatMembers(response: Members, terminal: Terminal): string {
     { title: 'LAG', align: 'right' as const },
     { title: 'HEARD' },
     { title: 'DISK FREE', align: 'right' as const },
-    { title: 'MAY IT STOP NOW' },
+    { title: 'MAY STOP' },
   ];
-  const table = formatTable(columns, rows, terminal);
-  if (leader === accountOf) return table;
-  const why = leader === '' ? 'There is no leader' : `The leader, ${leader}, did not answer`;
-  return `${table}\n${terminal.paint('yellow', '!')} ${why}: this is how ${accountOf} sees it.\n`;
+  return [formatTable(columns, rows, terminal), ...remarks(response, terminal)].join('\n');
+}
+
+function remarks({ members, leader, accountOf }: Members, terminal: Terminal): readonly string[] {
+  if (leader === '') {
+    return [remark(`There is no leader: this is how ${accountOf} sees it. ${noLeader.text}`, noLeader.way, terminal)];
+  }
+  if (leader !== accountOf) {
+    return [remark(`The leader, ${leader}, did not answer: this is how ${accountOf} sees it.`, '', terminal)];
+  }
+  const risks = new Map<string, string[]>();
+  for (const { name, stopRisk } of members) {
+    if (stopRisk) risks.set(stopRisk, [...(risks.get(stopRisk) ?? []), name ?? '']);
+  }
+  return [...risks].map(([risk, names]) => remark(`${names.join(', ')} must not stop now: ${risk}.`, '', terminal));
 }
 
 function row(member: Member, terminal: Terminal): readonly Cell[] {
-  const { name, peer, matchIndex, lag, lastContact, self, alive, stopRisk, freeBytes, spaceLow } = member;
-  const heard = ago(lastContact, terminal.now());
-  const dead: Cell = { text: heard === '' ? 'never' : `dead for ${heard}`, style: 'red' };
+  const { name, peer, matchIndex, lag, alive, stopRisk, freeBytes, spaceLow } = member;
   const known = alive !== null && alive !== undefined;
-  const stop: Cell = stopRisk ? { text: `no: ${stopRisk}`, style: 'yellow' } : 'yes';
+  const stop: Cell = stopRisk ? { text: 'no', style: 'yellow' } : 'yes';
   return [
     { text: name ?? '', style: 'bold' },
     role(member.role),
     peer ?? '',
     matchIndex === null || matchIndex === undefined ? '-' : String(matchIndex),
     lag === null || lag === undefined ? '-' : count(lag),
-    self ? 'here' : alive === false ? dead : heard || '-',
+    heard(member, terminal),
     disk(freeBytes, spaceLow),
     known ? stop : '-',
   ];
@@ -97,13 +110,11 @@ function add(group: Command, terminal: Terminal): void {
     operate(command, terminal, async (operator) => {
       const request = newcomer(text);
       const response = await operator.client.call(clusterService.addMember, request, { idempotent: false });
-      print(
-        operator,
-        clusterService.addMember,
-        response,
-        () =>
-          `Added ${request.name} as a learner. Once it has caught up (sublet members), give it its vote:\n` +
-          `  sublet members promote ${request.name}\n`,
+      print(operator, clusterService.addMember, response, () =>
+        response.member?.role === sublet.v1.MemberRole.MEMBER_ROLE_LEARNER
+          ? `Added ${request.name} as a learner. Once it has caught up (sublet members), give it its vote:\n` +
+            `  sublet members promote ${request.name}\n`
+          : `${request.name} is a member already, and votes.\n`,
       );
     }),
   );
@@ -188,11 +199,11 @@ async function caughtUp(
     if (member?.role !== sublet.v1.MemberRole.MEMBER_ROLE_LEARNER) return;
     const { alive, matchIndex, lag } = member;
     if (alive === true && (matchIndex ?? 0) > 0 && (lag ?? Number.POSITIVE_INFINITY) <= promoteLagMax) return;
-    const state = alive === true ? `lacks ${count(lag ?? 0)} entries of the log` : 'is not heard of';
     if (performance.now() - begin >= waitMs) {
+      const state = alive === true ? `lacks ${count(lag ?? 0)} entries of the log` : 'is not heard of';
       throw new Failure(exitCodes.refused, `${name} ${state}; nothing was replaced`, hints);
     }
-    if (!told) terminal.note(`${name} ${state}: waiting until it has caught up …\n`);
+    if (!told) terminal.note(`Waiting until ${name} has caught up …\n`);
     await delay(lookEveryMs);
   }
 }

@@ -1,10 +1,13 @@
 /** `sublet snapshot save|inspect|restore|recover`: backups, and a cluster that begins anew with the plan of a lost one. */
 import { randomBytes } from 'node:crypto';
+import { status } from '@grpc/grpc-js';
 import type { Command } from 'commander';
+import { isServiceError } from '#api/master-client.js';
 import { clusterService } from '#api/services.js';
 import { connects, type Define, examples, outputOption } from '#cli/command-kit.js';
 import { argument, exitCodes, Failure, usage } from '#cli/failure.js';
 import { operate } from '#cli/operator.js';
+import { masterFailure } from '#cli/refusal-words.js';
 import { readWhole, writeWhole } from '#cli/snapshot-file-io.js';
 import { formatFacts } from '#cli/table.js';
 import type { Terminal } from '#cli/terminal.js';
@@ -46,11 +49,17 @@ function save(group: Command, terminal: Terminal): void {
     operate(command, terminal, async ({ client }) => {
       // Settles on a master that answers; the stream then comes from that one.
       await client.call(clusterService.getStatus, {}, { idempotent: true });
-      const stream = client.serverStream(clusterService.saveSnapshot, { stale: stale === true });
       const pieces = async function* (): AsyncGenerator<Uint8Array> {
+        // Opened when it is read, so that whatever ends it early is heard here.
+        const stream = client.serverStream(clusterService.saveSnapshot, { stale: stale === true });
         for await (const { chunk } of stream) yield chunk;
       };
-      const content = await writeWhole(file, pieces());
+      const content = await writeWhole(file, pieces()).catch((error: unknown) => {
+        const failure = error instanceof Failure ? error : masterFailure(error);
+        if (stale || !isServiceError(error) || error.code !== status.UNAVAILABLE) throw failure;
+        const hint = `To save what the asked master has: sublet snapshot save ${file} --stale`;
+        throw new Failure(failure.exitCode, failure.message, [...failure.hints, hint]);
+      });
       terminal.write(`Saved ${file}.\n${describe(content, terminal)}`);
     }),
   );

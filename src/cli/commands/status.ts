@@ -1,9 +1,10 @@
 /** `sublet status`: how the masters and agents are, as the master that is asked sees it. */
 import { clusterService } from '#api/services.js';
 import { connectsAndPrints, type Define, examples } from '#cli/command-kit.js';
+import { heard, noLeader, remark } from '#cli/member-words.js';
 import { operate, print } from '#cli/operator.js';
-import { type Cell, formatFacts, formatTable, wrap } from '#cli/table.js';
-import { printable, type Terminal } from '#cli/terminal.js';
+import { type Cell, formatFacts, formatTable } from '#cli/table.js';
+import type { Terminal } from '#cli/terminal.js';
 import { ago, count, role } from '#cli/words.js';
 import type { sublet } from '#proto/sublet.js';
 
@@ -28,7 +29,12 @@ export const define: Define = (command, terminal) => {
 };
 
 export function formatStatus(status: Status, terminal: Terminal): string {
-  const parts = [formatFacts(facts(status), terminal), members(status, terminal)];
+  const parts = [formatFacts(facts(status), terminal)];
+  // Without members it takes no part yet, and the warnings say why.
+  if (status.members.length > 0) {
+    parts.push(members(status, terminal));
+    if (status.leader === '') parts.push(remark(`There is no leader. ${noLeader.text}`, noLeader.way, terminal));
+  }
   if (status.silentAgents.length > 0) parts.push(silent(status, terminal));
   if (status.warnings.length > 0) parts.push(warnings(status, terminal));
   return parts.join('\n');
@@ -64,7 +70,7 @@ function members({ members, leader }: Status, terminal: Terminal): string {
       ...(apiKnown ? [member.api || '-'] : []),
       member.peer ?? '',
       member.matchIndex === null || member.matchIndex === undefined ? '-' : String(member.matchIndex),
-      member.self ? 'here' : ago(member.lastContact, terminal.now()) || '-',
+      heard(member, terminal),
     ];
   });
   const columns = [
@@ -94,11 +100,5 @@ function silent({ silentAgents, agents }: Status, terminal: Terminal): string {
 }
 
 function warnings({ warnings }: Status, terminal: Terminal): string {
-  return warnings
-    .map(({ message, remedy }) => {
-      const said = wrap(printable(message ?? ''), terminal.columns && terminal.columns - 2, '  ');
-      const mend = remedy ? `  ${terminal.paint('cyan', printable(remedy))}\n` : '';
-      return `${terminal.paint('yellow', '!')} ${said}\n${mend}`;
-    })
-    .join('');
+  return warnings.map(({ message, remedy }) => remark(message ?? '', remedy ?? '', terminal)).join('');
 }

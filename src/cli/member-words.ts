@@ -1,0 +1,26 @@
+/** What `sublet members` and `sublet status` say of masters in the same words. */
+import { type Cell, wrap } from '#cli/table.js';
+import { printable, type Terminal } from '#cli/terminal.js';
+import { ago } from '#cli/words.js';
+import type { sublet } from '#proto/sublet.js';
+
+/** What to do when there is none for long. */
+export const noLeader = {
+  text: 'Most of those that vote must be up and reach one another: start those that are down. If they are lost for good:',
+  way: 'sublet snapshot recover --help',
+};
+
+/** A paragraph under a table, and the command that it leads to, if there is one. */
+export function remark(text: string, way: string, terminal: Terminal): string {
+  const said = wrap(printable(text), terminal.columns && terminal.columns - 2, '  ');
+  const next = way === '' ? '' : `  ${terminal.paint('cyan', printable(way))}\n`;
+  return `${terminal.paint('yellow', '!')} ${said}\n${next}`;
+}
+
+/** When the leader heard of it last; by any other master's account nobody is called dead. */
+export function heard({ self, alive, lastContact }: sublet.v1.Member.$Properties, terminal: Terminal): Cell {
+  if (self) return 'here';
+  const past = ago(lastContact, terminal.now());
+  if (alive === false) return { text: past === '' ? 'never' : `dead for ${past}`, style: 'red' };
+  return past || '-';
+}

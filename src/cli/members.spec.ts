@@ -1,0 +1,95 @@
+import assert from 'node:assert/strict';
+import { clusterService } from '#api/services.js';
+import { run } from '#cli/program.js';
+import { CannedMaster } from '#cli/testing/canned-master.js';
+import { RecordedTerminal, secondsAgo } from '#cli/testing/recorded-terminal.js';
+import { sublet } from '#proto/sublet.js';
+
+const { LEADER, FOLLOWER, LEARNER } = {
+  LEADER: sublet.v1.MemberRole.MEMBER_ROLE_LEADER,
+  FOLLOWER: sublet.v1.MemberRole.MEMBER_ROLE_FOLLOWER,
+  LEARNER: sublet.v1.MemberRole.MEMBER_ROLE_LEARNER,
+};
+const risk = 'only 1 of 3 that vote would be up and caught up, and 2 are needed';
+type Members = sublet.v1.ListMembersResponse.$Properties;
+
+const oneDead: Members = {
+  ...{ leader: 'm1', accountOf: 'm1' },
+  members: [
+    { name: 'm1', peer: '10.0.0.1:7071', role: LEADER, matchIndex: 9, lag: 0, alive: true, self: true, stopRisk: risk },
+    {
+      ...{ name: 'm2', peer: '10.0.0.2:7071', role: FOLLOWER, matchIndex: 9, lag: 0, alive: true, stopRisk: risk },
+      lastContact: secondsAgo(0),
+    },
+    {
+      ...{ name: 'm3', peer: '10.0.0.3:7071', role: FOLLOWER, matchIndex: 7, lag: 2, alive: false },
+      lastContact: secondsAgo(125),
+    },
+  ],
+};
+
+/** Runs `sublet members ARGS` against a master that answers with these, in turn. */
+async function members(answers: readonly Members[], ...args: readonly string[]) {
+  let asked = 0;
+  await using master = await new CannedMaster()
+    .on(clusterService.listMembers, () => answers[Math.min(asked++, answers.length - 1)] ?? {})
+    .on(clusterService.addMember, ({ name }) => ({ member: { name, role: LEARNER } }))
+    .on(clusterService.replaceMember, ({ by }) => ({ members: [{ name: 'm1' }, { name: by }] }))
+    .listen();
+  const terminal = new RecordedTerminal(80);
+  const exit = await run(['members', ...args, '--master', master.address], terminal);
+  const paths = master.asked.map(({ path }) => path.replace(/.*\//, ''));
+  return { exit, out: terminal.out, notes: terminal.notes, paths };
+}
+
+describe('sublet members', () => {
+  it('says who must not stop and why, once, below a table that fits a terminal', async () => {
+    const { exit, out } = await members([oneDead]);
+    assert.equal(
+      out,
+      [
+        'MASTER  ROLE      PEERS          MATCH  LAG  HEARD          DISK FREE  MAY STOP',
+        'm1      leader    10.0.0.1:7071      9    0  here                   -  no',
+        'm2      follower  10.0.0.2:7071      9    0  now                    -  no',
+        'm3      follower  10.0.0.3:7071      7    2  dead for 2m5s          -  yes',
+        '',
+        '! m1, m2 must not stop now: only 1 of 3 that vote would be up and caught up, and',
+        '  2 are needed.',
+        '',
+      ].join('\n'),
+    );
+    assert.equal(exit, 0);
+  });
+
+  it('says what to do when there is no leader, and when the master that was asked takes no part', async () => {
+    const orphaned = await members([{ members: [{ name: 'm2', self: true }], accountOf: 'm2' }]);
+    assert.match(orphaned.out, /There is no leader: this is how m2 sees it\./);
+    assert.match(orphaned.out, /\n {2}sublet snapshot recover --help\n$/);
+    const waiting = await members([{ accountOf: 'm4' }]);
+    assert.equal(waiting.out, '! m4 takes no part in a cluster yet. What it waits for:\n  sublet status\n');
+  });
+
+  it('replaces once the newcomer has caught up, and not before', async () => {
+    const learner = (lag: number): Members => ({
+      members: [{ name: 'm4', role: LEARNER, alive: true, matchIndex: 1, lag }],
+    });
+    const { exit, out, notes, paths } = await members(
+      [learner(5_000), learner(1_001), learner(1_000)],
+      ...['replace', 'm3', 'm4=10.0.0.4:7071'],
+    );
+    assert.deepEqual([exit, notes], [0, 'Waiting until m4 has caught up …\n']);
+    assert.equal(out, 'm4 votes in the place of m3. There are m1, m4.\n');
+    assert.deepEqual(paths, ['AddMember', 'ListMembers', 'ListMembers', 'ListMembers', 'ReplaceMember']);
+  });
+
+  it('gives up waiting after the time that it was given, and says how to go on', async () => {
+    const dead: Members = { members: [{ name: 'm4', role: LEARNER, alive: false }] };
+    const { exit, notes, paths } = await members([dead], 'replace', 'm3', 'm4', '--wait', '1ms');
+    assert.equal(exit, 1);
+    assert.match(
+      notes,
+      /m4 is not heard of; nothing was replaced\n {2}It goes on\. Ask again when it has: sublet members replace m3 m4\n/,
+    );
+    assert.ok(!paths.includes('ReplaceMember'));
+  });
+});
