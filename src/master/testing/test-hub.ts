@@ -10,7 +10,7 @@ import { PlanEncoding } from '#master/plan-encoding.js';
 import { PlanSnapshots } from '#master/plan-snapshot.js';
 import { MemoryCluster, type MemoryMember } from '#master/testing/memory-log.js';
 import { testOverlay, testSettings } from '#master/testing/test-masters.js';
-import type { TestWatcher } from '#master/testing/test-watcher.js';
+import { TestWatcher } from '#master/testing/test-watcher.js';
 import { WatchHub } from '#master/watch-hub.js';
 import { VirtualTime } from '#replica/testing/virtual-time.js';
 
@@ -22,6 +22,10 @@ export type TestHubOptions = {
   readonly chunkBytesMax?: number;
   readonly settings?: Partial<NetworkSettings>;
 };
+
+export type WatchingOptions = { readonly at?: number; readonly peersOnly?: boolean; readonly from?: TestWatcher };
+
+const settleMs = 2_000;
 
 /** What one member serves its watchers with. */
 export type HubMember = {
@@ -89,6 +93,30 @@ export class TestHubs {
   /** Something that is applied and changes nothing. */
   pass(): void {
     this.propose({ kind: 'remove-overlay', name: 'none-such' });
+  }
+
+  /** Agents 0 … `count` − 1. */
+  registerMany(count: number): void {
+    for (let number = 0; number < count; number++) this.register(number);
+  }
+
+  /** Lets everything happen that is due soon: batches and snapshots are sent, and nothing is waited for in vain yet. */
+  settle(): Promise<void> {
+    return this.time.runFor(settleMs);
+  }
+
+  /** A watcher that has been told all there is; it goes on from what `from` has seen, if that is given. */
+  async watching({ from, ...options }: WatchingOptions = {}): Promise<{ watcher: TestWatcher; stop: () => void }> {
+    const watcher = from === undefined ? new TestWatcher() : TestWatcher.resume(from);
+    const stop = this.watch(watcher, options);
+    await this.settle();
+    return { watcher, stop };
+  }
+
+  /** Replaces the state of member `to` by that of member `from`, as a snapshot of the log does. */
+  async install({ from, to }: { readonly from: number; readonly to: number }): Promise<void> {
+    const records = this.at(from).machine.ipam.records();
+    await this.at(to).member.install(records.map(([key, value]) => ({ key, value })));
   }
 
   watch(watcher: TestWatcher, { at = 0, peersOnly = false } = {}): () => void {

@@ -38,6 +38,11 @@ export class TestWatcher implements WatchSink {
     return watcher;
   }
 
+  /** Messages with changes so far. */
+  get batches(): number {
+    return this.messages.filter(({ changes }) => changes).length;
+  }
+
   send(message: Buffer, sent: () => void): void {
     assert.equal(this.#unread, undefined, 'a message is sent only when the last was taken');
     this.bytes.push(message);
