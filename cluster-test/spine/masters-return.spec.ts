@@ -12,7 +12,7 @@ import { Masters } from '#cluster-test/process/masters.js';
 const agents = 200;
 const startBoundMs = 60_000;
 /** Long enough that who waits ever longer for masters that are away would wait for long by now. */
-const awayMs = 12_000;
+const awayMs = 8_000;
 /**
  * From a leader to the last agent heard. Three seconds is what the agents, the followers' batches and the leader's rounds
  * take at most; the rest is for the processes of a loaded machine.
