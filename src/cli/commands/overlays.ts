@@ -12,7 +12,7 @@ type Usage = sublet.v1.PoolUsage.$Properties | null | undefined;
 export const define: Define = (command, terminal) => {
   connectsAndPrints(command)
     .description(
-      'The overlays, and in how many pieces of each are held, reserved, excluded, resting after use, or free. The last lines count the tunnel endpoints’ addresses.',
+      'The overlays, and how many pieces of each are held, reserved, excluded, resting after use, or free. The last lines count the tunnel endpoints’ addresses.',
     )
     .option('--stale', 'answer from what this master has, without asking the others');
   examples(command, ['sublet overlays', 'all of them'], ['sublet overlays -o json', 'for scripts']);
