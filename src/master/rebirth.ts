@@ -74,26 +74,31 @@ export async function restoreCluster(dataDir: string, legacy: Legacy, reborn: Re
 /** What a survivor's store says of itself, before anything is changed. */
 export type Survivor = { readonly self: MemberInfo; readonly membership: Membership; readonly legacy: Legacy };
 
-/**
- * Reads the store of one survivor: the plan as stored, and everything that its log holds beyond. What is not known to be
- * committed is taken, too: some of it was acknowledged, and nobody is left to say which.
- * @throws StoreError; Error when it holds no cluster
- */
+/** @throws StoreError; Error when the store holds no cluster */
 export async function readSurvivor(dataDir: string): Promise<Survivor> {
   const store = await openLevelStore(existingPlace(dataDir), { clock: systemClock });
   try {
-    const { applied, hardState } = store.loaded;
-    const self = applied?.membership.members.find(({ id }) => id === store.identity.memberId);
-    if (applied === undefined || applied.index === 0 || self === undefined) {
-      throw new Error(`the store in ${dataDir} holds no plan: it was never more than a master that waits to join`);
-    }
-    const { membership } = applied;
-    const last = await replay(store, applied);
-    const legacy = { ...last, clusterId: membership.clusterId, term: hardState?.term ?? last.term };
-    return { self, membership, legacy };
+    return await survivorIn(store, dataDir);
   } finally {
     await store.close();
   }
+}
+
+/**
+ * Reads the store of one survivor: the plan as stored, and everything that its log holds beyond. What is not known to be
+ * committed is taken, too: some of it was acknowledged, and nobody is left to say which. `place` is for messages.
+ * @throws StoreError; Error when it holds no cluster
+ */
+export async function survivorIn(store: LogStore, place: string): Promise<Survivor> {
+  const { applied, hardState } = store.loaded;
+  const self = applied?.membership.members.find(({ id }) => id === store.identity.memberId);
+  if (applied === undefined || applied.index === 0 || self === undefined) {
+    throw new Error(`the store in ${place} holds no plan: it was never more than a master that waits to join`);
+  }
+  const { membership } = applied;
+  const last = await replay(store, applied);
+  const legacy = { ...last, clusterId: membership.clusterId, term: hardState?.term ?? last.term };
+  return { self, membership, legacy };
 }
 
 /** Founds a cluster in the survivor's place; its old store is kept beside it. @throws Error, StoreError */
@@ -149,36 +154,38 @@ async function makeStore(
   if (clusterId === legacy.clusterId) {
     throw new Error(`the new cluster can not be named ${clusterId} again: masters of the old one must not mix with it`);
   }
-  const { ipam, time } = legacy;
-  const index = logIndex(legacy.index + indexJump);
-  const by = 'sublet snapshot';
-  ipam.apply({ kind: 'begin-adoption', by, wallTime: Date.now() }, { index, time });
   const place = join(dataDir, newStore);
   await rm(place, { recursive: true, force: true });
   await mkdir(dataDir, { recursive: true });
   const store = await openLevelStore(place, { clock: systemClock });
   try {
-    const id = memberId(1);
-    const self: MemberInfo = { id, name, peer, storeId: store.identity.storeId };
-    const nobody = { voters: [], votersOutgoing: [], learners: [], learnersNext: [], autoLeave: false };
-    const membership = {
-      clusterId,
-      confState: { ...nobody, voters: [id] },
-      members: [self],
-      nextMemberId: memberId(2),
-    };
-    const meta = { index, term: term(legacy.term + 1), time, membership };
-    const sink = await store.stageSnapshot(meta);
-    const records: StateRecord[] = ipam.records().map(([key, value]) => ({ key, value }));
-    for (let at = 0; at < records.length; at += recordsPerWrite) {
-      await sink.append(records.slice(at, at + recordsPerWrite));
-    }
-    await store.write({
-      install: await sink.finish(),
-      hardState: { term: meta.term, vote: noMember, commit: index },
-    });
+    return await writeFirstState(store, legacy, { name, peer, clusterId }, Date.now());
   } finally {
     await store.close();
   }
+}
+
+/** Puts the new cluster's first state, with the adoption begun, into an empty store. Changes the legacy's plan. */
+export async function writeFirstState(
+  store: LogStore,
+  legacy: Legacy,
+  { name, peer, clusterId }: Reborn,
+  wallTime: number,
+): Promise<Pick<RebirthReport, 'index' | 'agents'>> {
+  const { ipam, time } = legacy;
+  const index = logIndex(legacy.index + indexJump);
+  const by = 'sublet snapshot';
+  ipam.apply({ kind: 'begin-adoption', by, wallTime }, { index, time });
+  const id = memberId(1);
+  const self: MemberInfo = { id, name, peer, storeId: store.identity.storeId };
+  const nobody = { voters: [], votersOutgoing: [], learners: [], learnersNext: [], autoLeave: false };
+  const membership = { clusterId, confState: { ...nobody, voters: [id] }, members: [self], nextMemberId: memberId(2) };
+  const meta = { index, term: term(legacy.term + 1), time, membership };
+  const sink = await store.stageSnapshot(meta);
+  const records: StateRecord[] = ipam.records().map(([key, value]) => ({ key, value }));
+  for (let at = 0; at < records.length; at += recordsPerWrite) {
+    await sink.append(records.slice(at, at + recordsPerWrite));
+  }
+  await store.write({ install: await sink.finish(), hardState: { term: meta.term, vote: noMember, commit: index } });
   return { index, agents: ipam.agentCount };
 }
