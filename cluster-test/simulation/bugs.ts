@@ -240,7 +240,11 @@ export const bugs: readonly Bug[] = [
   {
     name: 'handle-used-on-after-a-failed-write',
     changes: [
-      { file: 'storage/key-value-log-store.js', right: 'this.#failure ??= failure;', wrong: '' },
+      {
+        file: 'storage/key-value-log-store.js',
+        right: 'this.#failure ??= failure;\n        if (first)\n            this.#onFailure(failure);',
+        wrong: '',
+      },
       {
         file: 'replica/storage-writer.js',
         right: 'await this.#store.write(write);',
@@ -299,6 +303,20 @@ export const bugs: readonly Bug[] = [
     aim: {
       faults: ['crash', 'restart-all', 'agent-leave'],
       shape: { calm: 2, quarantineMs: 2000, reclaimMs: undefined, storm: 20, stormPace: 0.2 },
+    },
+  },
+  {
+    name: 'fresh-blocks-in-adoption',
+    changes: [
+      {
+        file: 'ipam/allotment.js',
+        right: 'if (sources.plan.meta.adoption) {\n        // What',
+        wrong: 'if (sources.time < 0) {\n        // What',
+      },
+    ],
+    aim: {
+      faults: ['lost-cluster', 'crash', 'single-cut', 'slow-disk', 'agent-crash', 'agent-leave'],
+      shape: { calm: 2, masters: 3, quarantineMs: 2000, reclaimMs: undefined },
     },
   },
   {

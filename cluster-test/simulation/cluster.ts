@@ -14,7 +14,10 @@ import {
 import { SimulatedNetwork } from '#cluster-test/simulation/simulated-network.js';
 import { Storm } from '#cluster-test/simulation/storm.js';
 import { Machine, type World } from '#cluster-test/simulation/world.js';
+import { survivorIn, writeFirstState } from '#master/rebirth.js';
 
+/** How long an operator waits at least before the adoption is ended, ms. */
+const lateAnswersMs = 30_000;
 /** Between the end of a master's process and its next start by the supervisor, ms. */
 const restartMs = { min: 100, spread: 3000 };
 
@@ -22,8 +25,13 @@ export class Cluster {
   readonly world: World;
   readonly profile: Profile;
   readonly network: SimulatedNetwork;
-  readonly consensus: ConsensusChecks;
-  readonly plan: PlanChecks;
+  /** Both of the cluster that there is: another one begins with others. */
+  consensus: ConsensusChecks;
+  plan: PlanChecks;
+  clusterId = 'simulated';
+  /** How often it began anew, and when it did so last. */
+  lives = 0;
+  begunAnewMs = 0;
   readonly history: History;
   readonly hands: LiveHands;
   readonly masters: SimulatedMaster[] = [];
@@ -45,7 +53,8 @@ export class Cluster {
     this.network.onSend = (name, message) => this.consensus.sent(name, message);
     this.#founders = Array.from({ length: profile.masters }, (_, at) => `m${at + 1}`);
     this.#surroundings = {
-      ...{ network: this.network, consensus: this.consensus, plan: this.plan },
+      network: this.network,
+      shared: () => this,
       settings: { timing: profile.timing, limits: profile.limits },
       founders: this.#founders.map((name) => ({ name, peer: peerOf(name) })),
       others: (name) => this.masters.flatMap((master) => (master.name === name ? [] : [master.peer])),
@@ -92,6 +101,47 @@ export class Cluster {
       if (best === undefined || term > best.term) best = { master, term };
     }
     return best?.master;
+  }
+
+  /**
+   * All masters are lost but one, and that one's store begins a new cluster (`sublet snapshot recover`). Everybody else
+   * starts with an empty disk, once an operator has it join.
+   */
+  async beginAnew(survivor: SimulatedMaster): Promise<void> {
+    this.lives += 1;
+    this.begunAnewMs = this.world.time.now();
+    this.world.count('clusters that began anew');
+    this.world.trace('all lost but', 0, () => survivor.name);
+    for (const master of this.masters) master.lose('its cluster is lost');
+    this.history.lost();
+    this.network.lost();
+    const { legacy } = await survivor.withStore('recovery', (store) => survivorIn(store, survivor.name));
+    const { onLeader } = this.consensus;
+    this.clusterId = `simulated-${this.lives}`;
+    this.consensus = new ConsensusChecks(this.world);
+    this.consensus.onLeader = onLeader;
+    this.plan = new PlanChecks(this.world);
+    for (const master of this.masters) {
+      master.replaceDisk();
+      master.joins = true;
+    }
+    const { name, peer, machine } = survivor;
+    const reborn = { name, peer, clusterId: this.clusterId };
+    const { index } = await survivor.withStore('new life', (store) =>
+      writeFirstState(store, legacy, reborn, machine.wallNow()),
+    );
+    this.plan.carriedOver(legacy.ipam, index, legacy.term + 1);
+    this.history.begunAnew(this.plan);
+    survivor.start();
+  }
+
+  /** In adoption: whether no host is left that may carry what the plan does not know. */
+  get allCameBack(): boolean {
+    const unknown = this.agents.some(({ store: { lease } }) => {
+      return lease !== undefined && lease.lease.clusterId !== this.clusterId;
+    });
+    // What the lost cluster has answered may be on its way still.
+    return !unknown && this.world.time.now() - this.begunAnewMs > lateAnswersMs;
   }
 
   /** Everything that is checked from time to time, because it looks at all there is. */

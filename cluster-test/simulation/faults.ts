@@ -20,6 +20,8 @@ export class Faults {
   #healed = false;
   /** A member's store is gone or damaged until it is replaced: one at a time, or a quorum is lost for good. */
   #lost: SimulatedMaster | undefined;
+  /** Switched off for a while; then all others are lost, or it comes back with the healing. */
+  #away: SimulatedMaster | undefined;
 
   constructor(cluster: Cluster, operator: Operator) {
     this.#cluster = cluster;
@@ -52,6 +54,7 @@ export class Faults {
       master.disk.readFails = () => false;
       master.process?.resume();
     }
+    this.#away?.start();
     for (const agent of agents) {
       agent.wake();
       agent.process?.resume();
@@ -122,6 +125,7 @@ export class Faults {
       ['client-cut', (random) => this.#cutClient(random)],
       ['release', () => operator.release()],
       ['takeover', (random) => this.#takeOver(random)],
+      ['lost-cluster', (random) => this.#loseCluster(random)],
     ];
   }
 
@@ -304,6 +308,45 @@ export class Faults {
       victim.replaceDisk();
       victim.start();
     }
+  }
+
+  /**
+   * At some time all is lost but one store, which may have been away for a while, so that it lacks what was acknowledged
+   * since. Then masters join again, one at a time, and an operator ends the adoption.
+   */
+  #loseCluster(random: SeededRandom): void {
+    const { lives, masters, leader, allCameBack } = this.#cluster;
+    if (lives === 0) {
+      if (this.#away !== undefined) {
+        this.#beginAnew(this.#away);
+        return;
+      }
+      if (random.below(4) > 0) return;
+      const able = masters.filter(({ durable }) => (durable.head?.applied.index ?? 0) > 0 && !durable.damaged);
+      const survivor = able[random.below(Math.max(1, able.length))];
+      if (survivor === undefined) return;
+      if (random.below(3) === 0 || survivor === leader) this.#beginAnew(survivor);
+      else this.#takeAway(survivor);
+      return;
+    }
+    const work = leader?.work;
+    if (work === undefined) return;
+    if (work.replica.status().membership.confState.voters.length < 3) this.#operator.changeMembership();
+    if (allCameBack && work.machine.real.ipam.adoption) this.#operator.change({ kind: 'end-adoption' });
+  }
+
+  #takeAway(master: SimulatedMaster): void {
+    this.#away = master;
+    master.lose('it is away');
+  }
+
+  #beginAnew(survivor: SimulatedMaster): void {
+    this.#lost = undefined;
+    this.#away = undefined;
+    this.#cluster.beginAnew(survivor).catch((error: unknown) => {
+      const what = error instanceof Error ? (error.stack ?? error.message) : String(error);
+      this.#cluster.world.fail('a cluster that begins anew', what);
+    });
   }
 
   /** First out, then in again: each a step of its own, until it is done. */

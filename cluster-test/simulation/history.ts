@@ -12,7 +12,9 @@ import type { World } from '#cluster-test/simulation/world.js';
 
 export class History implements RegistrationWitness {
   readonly #world: World;
-  readonly #plan: PlanChecks;
+  #plan: PlanChecks;
+  /** Answers of before tell of a cluster that is lost. */
+  #baseRevision = 0;
   /** The newest revision that any caller has seen. */
   #seen = 0;
 
@@ -21,12 +23,24 @@ export class History implements RegistrationWitness {
     this.#plan = plan;
   }
 
+  /** The cluster is lost, and with it what was answered last; `begunAnew` says what counts again. */
+  lost(): void {
+    this.#baseRevision = Number.POSITIVE_INFINITY;
+  }
+
+  begunAnew(plan: PlanChecks): void {
+    this.#plan = plan;
+    this.#baseRevision = plan.base;
+    this.#seen = plan.base;
+  }
+
   /** Before a call: what its answer must not be older than. */
   asked(): number {
     return this.#seen;
   }
 
   answered(what: string, revision: number, asked: number): void {
+    if (revision < this.#baseRevision) return;
     const stale = () => `${what} was answered with revision ${revision}; ${asked} had been seen before it was asked`;
     this.#world.check(revision >= asked, 'linearizable history', stale);
     this.#seen = Math.max(this.#seen, revision);
@@ -38,6 +52,7 @@ export class History implements RegistrationWitness {
     this.#world.count('registrations acknowledged');
     this.#world.trace('granted', epoch, () => `${agentId} at ${revision}`);
     this.answered(`registration of ${agentId}`, revision, asked);
+    if (revision < this.#baseRevision) return;
     const subnets = overlays.flatMap(({ name, subnet }) => (subnet === '' ? [] : [`${name} ${subnet}`]));
     const blocks = [`vtep ${vxlan.vtepIp.replace(/\/\d+$/, '')}`, ...subnets];
     const holding = this.#plan.at(agentId, revision);

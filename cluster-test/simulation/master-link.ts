@@ -22,7 +22,6 @@ import type { Method } from '#api/method.js';
 import { type RefusalReason, RefusedError } from '#api/refusal.js';
 import { agentService } from '#api/services.js';
 import type { SimulatedMaster } from '#cluster-test/simulation/simulated-master.js';
-import { clusterId } from '#cluster-test/simulation/simulated-master.js';
 import type { SimulatedNetwork } from '#cluster-test/simulation/simulated-network.js';
 import type { SimulatedProcess } from '#cluster-test/simulation/world.js';
 import { parseKeepAlive } from '#master/office.js';
@@ -113,24 +112,27 @@ export class MasterLink implements MasterApi {
   watch(_: WatchRequest, events: StreamEvents<WatchResponse>): OpenStream {
     const master = this.#master();
     let over = false;
+    const end = (error: unknown): void => {
+      if (over) return;
+      over = true;
+      events.ended(masterError(error));
+    };
     this.#ask(master, async (work) => {
       const { network } = work.plan;
       if (network === undefined) throw new RefusedError('unavailable', 'there is no network yet');
-      return { network: networkMessage(network), revision: work.plan.ipam.revision };
-    }).then(
-      ({ network, revision }) => {
-        const { WatchResponse: Response } = sublet.v1;
-        const messages: sublet.v1.WatchResponse.$Properties[] = [
-          { snapshotBegin: { clusterId, revision } },
-          { snapshotChunk: { network, agents: [] } },
-          { snapshotEnd: { revision } },
-        ];
-        for (const message of messages) if (!over) events.message(Response.decode(Response.encode(message).finish()));
-      },
-      (error: unknown) => {
-        if (!over) events.ended(masterError(error));
-      },
-    );
+      const { clusterId } = work;
+      return { network: networkMessage(network), revision: work.plan.ipam.revision, clusterId };
+    }).then(({ network, revision, clusterId }) => {
+      const { WatchResponse: Response } = sublet.v1;
+      const messages: sublet.v1.WatchResponse.$Properties[] = [
+        { snapshotBegin: { clusterId, revision } },
+        { snapshotChunk: { network, agents: [] } },
+        { snapshotEnd: { revision } },
+      ];
+      for (const message of messages) if (!over) events.message(Response.decode(Response.encode(message).finish()));
+      const lost = new RefusedError('unavailable', `${master.name} is lost`);
+      this.#network.whenLost(() => this.#process.run(() => end(lost)));
+    }, end);
     return {
       master: master.name,
       cancel: () => {

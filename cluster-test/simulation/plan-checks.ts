@@ -9,7 +9,7 @@ import { formatIp } from '#address/ip.js';
 import { formatIpv4 } from '#address/ipv4.js';
 import type { World } from '#cluster-test/simulation/world.js';
 import type { Agent } from '#ipam/agent.js';
-import type { Command } from '#ipam/command.js';
+import type { Command, Register } from '#ipam/command.js';
 import { decodeCommand } from '#ipam/command-codec.js';
 import { Ipam } from '#ipam/ipam.js';
 import type { PlanOutcome } from '#master/ipam-machine.js';
@@ -37,9 +37,32 @@ export class PlanChecks {
   readonly #resting = new Map<string, Resting>();
   readonly #nodes = new Map<string, string>();
   #lastIndex = 0;
+  /** Where this cluster's plan began, with what another one had let; 0: it began with nothing. */
+  #base = 0;
 
   constructor(world: World) {
     this.#world = world;
+  }
+
+  get base(): number {
+    return this.#base;
+  }
+
+  /** The plan begins with what a lost cluster had let. What rests is not known: a while of quarantine goes unchecked. */
+  carriedOver(ipam: Ipam, index: number, term: number): void {
+    this.#base = index;
+    this.#lastIndex = index;
+    this.#steps.set(index, { hash: ipam.hash(), revision: ipam.revision, term });
+    for (const agent of ipam.agentsAfter(undefined, Number.POSITIVE_INFINITY)) {
+      const { agentId, instanceId, sequence, epoch, reachable } = agent;
+      const blocks = blocksOf(agent);
+      const nodeIp = formatIp(agent.nodeIp);
+      const holding: Holding = { revision: index, instanceId, sequence, epoch, nodeIp, blocks };
+      this.#agents.set(agentId, holding);
+      this.#remember(agentId, index, holding);
+      for (const block of blocks) this.#holders.set(block, agentId);
+      if (reachable) this.#nodes.set(nodeIp, agentId);
+    }
   }
 
   get lastIndex(): number {
@@ -72,7 +95,9 @@ export class PlanChecks {
     this.#world.check(at.index > this.#lastIndex, 'committed never changes', order);
     this.#lastIndex = at.index;
     this.#world.trace('applied', at.index, () => hash);
-    this.#judge(decodeCommand(command), outcome);
+    const decoded = decodeCommand(command);
+    this.#judge(decoded, outcome);
+    if (ipam.adoption && decoded.kind === 'register') this.#judgeAdoption(decoded, outcome);
     this.#follow(outcome, at, ipam);
   }
 
@@ -167,12 +192,32 @@ export class PlanChecks {
       this.#world.check(sequence >= holder.sequence, 'fencing', what);
       return;
     }
-    const silent = holders.some(
-      (judged) => judged.agentId === agentId && judged.epoch === holder.epoch && judged.silent,
-    );
+    // Nobody was ever heard under a lease that was carried over.
+    const silent =
+      (this.#base > 0 && holder.epoch === this.#base) ||
+      holders.some((judged) => judged.agentId === agentId && judged.epoch === holder.epoch && judged.silent);
     const what = () => `${agentId} of instance ${instanceId} got in while instance ${holder.instanceId} holds it`;
     this.#world.check(takeover || silent, 'second holder of a live agent id', what);
     this.#world.count(takeover ? 'takeovers' : 'reinstalled hosts');
+  }
+
+  /** In adoption an agent gets what it had or says it holds, and nobody gets anything else. */
+  #judgeAdoption({ agentId, held }: Register, { events }: PlanOutcome): void {
+    const before = this.#agents.get(agentId)?.blocks ?? [];
+    const holds = held?.subnets.flatMap(({ overlay, subnet }) =>
+      subnet === undefined ? [] : [`${overlay} ${formatCidr4(subnet)}`],
+    );
+    const vtep = held?.vtepIp === undefined ? [] : [`vtep ${formatIpv4(held.vtepIp)}`];
+    const may = [...before, ...vtep, ...(holds ?? [])];
+    for (const event of events) {
+      if (event.kind !== 'agent-changed' || event.agent.agentId !== agentId) continue;
+      const fresh = blocksOf(event.agent).filter((block) => !may.includes(block));
+      const what = () =>
+        `${agentId} was let ${fresh.join(', ')}; it had ${before.join(', ')} and held ${may.join(', ')}`;
+      this.#world.check(fresh.length === 0, 'nothing fresh in adoption', what);
+      this.#world.count('mark: let in adoption');
+      if (blocksOf(event.agent).some((block) => !before.includes(block))) this.#world.count('mark: adopted blocks');
+    }
   }
 
   #follow({ events, result }: PlanOutcome, at: { readonly index: number; readonly time: number }, ipam: Ipam): void {

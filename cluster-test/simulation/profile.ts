@@ -22,7 +22,7 @@ const firstKinds = [
   ...(['agent-leave', 'client-cut', 'release', 'takeover'] as const),
 ] as const;
 /** Kinds that came later draw from streams of their own, so that the seeds of the regressions keep what they draw. */
-const laterKinds = ['read-error', 'clock-leap'] as const;
+const laterKinds = ['read-error', 'clock-leap', 'lost-cluster'] as const;
 /** Every kind of trouble there is; a seed has each with some chance, and one run can be told to leave some out. */
 export const faultKinds = [...firstKinds, ...laterKinds] as const;
 export type FaultKind = (typeof faultKinds)[number];

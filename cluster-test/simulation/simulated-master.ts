@@ -7,7 +7,7 @@ import { RefusedError } from '#api/refusal.js';
 import type { ConsensusChecks } from '#cluster-test/simulation/consensus-checks.js';
 import { DurableState } from '#cluster-test/simulation/durable-state.js';
 import type { PlanChecks } from '#cluster-test/simulation/plan-checks.js';
-import { SimulatedDisk } from '#cluster-test/simulation/simulated-disk.js';
+import { SimulatedDisk, type WriteFate } from '#cluster-test/simulation/simulated-disk.js';
 import { type SimulatedNetwork, SimulatedPeers } from '#cluster-test/simulation/simulated-network.js';
 import { type Machine, SimulatedProcess } from '#cluster-test/simulation/world.js';
 import { commandKinds } from '#ipam/command-codec.js';
@@ -30,18 +30,22 @@ import type { ReplicaLimits, ReplicaTiming } from '#replica/replica-options.js';
 import type { ApplyPosition, RecordChange, StateMachine, StateRecord } from '#replica/state-machine.js';
 import { openLogStore } from '#storage/key-value-log-store.js';
 
-export const clusterId = 'simulated';
-
 export type MasterSettings = {
   readonly timing: ReplicaTiming;
   readonly limits: Partial<ReplicaLimits>;
 };
 
+export type SharedCluster = {
+  readonly clusterId: string;
+  readonly consensus: ConsensusChecks;
+  readonly plan: PlanChecks;
+};
+
 /** What all masters share of the simulation. */
 export type MasterSurroundings = {
   readonly network: SimulatedNetwork;
-  readonly consensus: ConsensusChecks;
-  readonly plan: PlanChecks;
+  /** Whose members they are now: another one when the cluster was lost and began anew. */
+  readonly shared: () => SharedCluster;
   readonly settings: MasterSettings;
   readonly founders: readonly Founder[];
   /** Whom the operator tells the master of this name to ask when it joins: all there ever were, members or not. */
@@ -52,6 +56,7 @@ export type MasterSurroundings = {
 /** What runs while the process does. */
 export type MasterAtWork = {
   readonly process: SimulatedProcess;
+  readonly clusterId: string;
   readonly machine: WatchedMachine;
   readonly replica: Replica<PlanOutcome>;
   readonly plan: Plan;
@@ -121,6 +126,37 @@ export class SimulatedMaster {
     });
   }
 
+  /** Gone for good, or at least until an operator starts it again. */
+  lose(why: string): void {
+    this.process?.kill();
+    this.down = { kind: 'refused', why };
+  }
+
+  /** Has an operator's command work on its store, on a disk that does what it is told. */
+  async withStore<Result>(what: string, use: (store: LogStore) => Promise<Result>): Promise<Result> {
+    const process = new SimulatedProcess(this.machine, `${this.name} ${what}`);
+    const { disk } = this;
+    const { fate, readFails } = disk;
+    const fair = (): WriteFate => ({ kind: 'ok', afterMs: 1 });
+    disk.fate = fair;
+    disk.readFails = () => false;
+    disk.full = false;
+    disk.nearlyFull = false;
+    try {
+      const store = await openLogStore(disk.open(process));
+      const result = await use(store);
+      await store.close();
+      return result;
+    } finally {
+      // Unless all was healed meanwhile.
+      if (disk.fate === fair) {
+        disk.fate = fate;
+        disk.readFails = readFails;
+      }
+      process.kill();
+    }
+  }
+
   crash(): void {
     if (this.process?.alive !== true) return;
     this.machine.world.count('crashes');
@@ -188,12 +224,13 @@ export class SimulatedMaster {
   }
 
   #assemble(process: SimulatedProcess, store: LogStore): MasterAtWork {
-    const { network, settings, founders, others } = this.#surroundings;
+    const { network, settings, founders, others, shared } = this.#surroundings;
+    const { clusterId } = shared();
     const { machine } = this;
     const { world } = machine;
     const random = world.random(`process ${this.name}`);
     const { clock } = process;
-    const plan = new WatchedMachine(this.name, this.#surroundings);
+    const plan = new WatchedMachine(this.name, shared());
     const replica = new Replica<PlanOutcome>({
       ...{ name: this.name, clusterId, founders, store, machine: plan, commandKinds, clock },
       network: new SimulatedPeers(network, process, this.peer),
@@ -227,7 +264,7 @@ export class SimulatedMaster {
       keepAlives.endpoint,
     ].map((each) => [each.path, each] as const);
     at.work = {
-      ...{ process, machine: plan, replica, plan: service, office, leadership, router, keepAlives, store },
+      ...{ process, clusterId, machine: plan, replica, plan: service, office, leadership, router, keepAlives, store },
       ...{ endpoints: new Map(endpoints), started: false },
     };
     return at.work;
@@ -326,7 +363,7 @@ export class SimulatedMaster {
   }
 
   #watchDisk(): DurableState {
-    const { consensus } = this.#surroundings;
+    const { consensus } = this.#surroundings.shared();
     const durable = new DurableState(this.machine.world, this.name, consensus);
     this.disk.watcher = durable;
     consensus.forget(this.name);
@@ -346,9 +383,9 @@ export function peerOf(name: string): string {
 export class WatchedMachine implements StateMachine<PlanOutcome> {
   readonly real = new IpamMachine();
   readonly #name: string;
-  readonly #checks: Pick<MasterSurroundings, 'consensus' | 'plan'>;
+  readonly #checks: Pick<SharedCluster, 'consensus' | 'plan'>;
 
-  constructor(name: string, checks: Pick<MasterSurroundings, 'consensus' | 'plan'>) {
+  constructor(name: string, checks: Pick<SharedCluster, 'consensus' | 'plan'>) {
     this.#name = name;
     this.#checks = checks;
   }

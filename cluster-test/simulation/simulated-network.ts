@@ -40,6 +40,7 @@ export class SimulatedNetwork {
   weather: Weather = fairWeather;
   readonly #random: SeededRandom;
   readonly #cuts = new Set<string>();
+  readonly #whenLost: (() => void)[] = [];
   readonly #lastArrivalMs = new Map<string, number>();
   readonly #peers = new Map<string, SimulatedPeers>();
   /** Sees every message of a peer when it leaves. */
@@ -56,6 +57,15 @@ export class SimulatedNetwork {
 
   heal(): void {
     this.#cuts.clear();
+  }
+
+  /** Has `told` called when all masters are lost: their streams break. */
+  whenLost(told: () => void): void {
+    this.#whenLost.push(told);
+  }
+
+  lost(): void {
+    for (const told of this.#whenLost.splice(0)) this.world.time.after(this.weather.delayMs, told);
   }
 
   isCut(from: string, to: string): boolean {
