@@ -82,7 +82,7 @@ export const bugs: readonly Bug[] = [
         wrong: 'return candidate.index > own.index || (candidate.index === own.index && candidate.term >= own.term);',
       },
     ],
-    aim: { faults: [...elections, 'slow-disk'] },
+    aim: { faults: [...elections, 'slow-disk', 'single-cut'], shape: { calm: 2, stormPace: 0.2 } },
   },
   {
     name: 'truncation-on-matching-append',
@@ -111,7 +111,10 @@ export const bugs: readonly Bug[] = [
         wrong: 'return majorityIndex(config.voters, reached);',
       },
     ],
-    aim: { faults: ['membership', 'delay', 'slow-disk', 'single-cut'], shape: { masters: 3, calm: 2 } },
+    aim: {
+      faults: ['membership', 'delay', 'loss', 'slow-disk', 'single-cut'],
+      shape: { masters: 3, calm: 1, stormPace: 0.2 },
+    },
   },
   {
     name: 'second-membership-change-at-once',

@@ -316,28 +316,37 @@ export class Faults {
    */
   #loseCluster(random: SeededRandom): void {
     const { lives, masters, leader, allCameBack } = this.#cluster;
+    const work = leader?.work;
+    if (work === undefined) return;
+    const { membership } = work.replica.status();
     if (lives === 0) {
       if (this.#away !== undefined) {
         this.#beginAnew(this.#away);
         return;
       }
       if (random.below(4) > 0) return;
-      const able = masters.filter(({ durable }) => (durable.head?.applied.index ?? 0) > 0 && !durable.damaged);
+      const able = masters.filter(({ durable: { head, damaged } }) => {
+        const isMember = membership.members.some(({ storeId }) => storeId === head?.storeId);
+        return isMember && (head?.applied.index ?? 0) > 0 && !damaged;
+      });
       const survivor = able[random.below(Math.max(1, able.length))];
       if (survivor === undefined) return;
       if (random.below(3) === 0 || survivor === leader) this.#beginAnew(survivor);
-      else this.#takeAway(survivor);
+      else this.#takeAway(survivor, random);
       return;
     }
-    const work = leader?.work;
-    if (work === undefined) return;
-    if (work.replica.status().membership.confState.voters.length < 3) this.#operator.changeMembership();
+    if (membership.confState.voters.length < 3) this.#operator.changeMembership();
     if (allCameBack && work.machine.real.ipam.adoption) this.#operator.change({ kind: 'end-adoption' });
   }
 
-  #takeAway(master: SimulatedMaster): void {
+  /** Meanwhile somebody gets fresh addresses, of which it does not know. */
+  #takeAway(master: SimulatedMaster, random: SeededRandom): void {
     this.#away = master;
     master.lose('it is away');
+    const agent = this.#agent(random);
+    agent?.reinstall();
+    if (agent !== undefined) agent.takeover = true;
+    agent?.start();
   }
 
   #beginAnew(survivor: SimulatedMaster): void {
