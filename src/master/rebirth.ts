@@ -89,11 +89,19 @@ export async function readSurvivor(dataDir: string): Promise<Survivor> {
  * committed is taken, too: some of it was acknowledged, and nobody is left to say which. `place` is for messages.
  * @throws StoreError; Error when it holds no cluster
  */
-export async function survivorIn(store: LogStore, place: string): Promise<Survivor> {
+export async function survivorIn(
+  store: Pick<LogStore, 'identity' | 'loaded' | 'records'>,
+  place: string,
+): Promise<Survivor> {
   const { applied, hardState } = store.loaded;
-  const self = applied?.membership.members.find(({ id }) => id === store.identity.memberId);
-  if (applied === undefined || applied.index === 0 || self === undefined) {
+  if (applied === undefined || applied.index === 0) {
     throw new Error(`the store in ${place} holds no plan: it was never more than a master that waits to join`);
+  }
+  const self = applied.membership.members.find(({ id }) => id === store.identity.memberId);
+  if (self === undefined) {
+    throw new Error(
+      `the store in ${place} is of a master that was removed from its cluster, which went on without it: recover from one that was a member to the end`,
+    );
   }
   const { membership } = applied;
   const last = await replay(store, applied);
@@ -128,7 +136,10 @@ function existingPlace(dataDir: string): string {
   return place;
 }
 
-async function replay(store: LogStore, applied: AppliedMeta): Promise<Omit<Legacy, 'clusterId'>> {
+async function replay(
+  store: Pick<LogStore, 'loaded' | 'records'>,
+  applied: AppliedMeta,
+): Promise<Omit<Legacy, 'clusterId'>> {
   const restoration = Ipam.restoration();
   for await (const batch of store.records()) for (const { key, value } of batch) restoration.add(key, value);
   const ipam = restoration.finish();
