@@ -9,13 +9,14 @@ import { DurableState } from '#cluster-test/simulation/durable-state.js';
 import type { PlanChecks } from '#cluster-test/simulation/plan-checks.js';
 import { SimulatedDisk, type WriteFate } from '#cluster-test/simulation/simulated-disk.js';
 import { type SimulatedNetwork, SimulatedPeers } from '#cluster-test/simulation/simulated-network.js';
+import { WatchedMachine } from '#cluster-test/simulation/watched-machine.js';
 import { type Machine, SimulatedProcess } from '#cluster-test/simulation/world.js';
 import { commandKinds } from '#ipam/command-codec.js';
 import { Admission, defaultAdmissionLimits } from '#master/admission.js';
 import { agentEndpoints } from '#master/agent-service.js';
 import { CallRouter, type PeerCalls } from '#master/call-router.js';
 import type { Endpoint } from '#master/endpoint.js';
-import { IpamMachine, type PlanOutcome } from '#master/ipam-machine.js';
+import type { PlanOutcome } from '#master/ipam-machine.js';
 import { KeepAliveService } from '#master/keep-alive-service.js';
 import { Leadership } from '#master/leadership.js';
 import { Office } from '#master/office.js';
@@ -27,7 +28,6 @@ import type { Founder } from '#replica/peer-network.js';
 import { Replica } from '#replica/replica.js';
 import type { ReplicaEvent } from '#replica/replica-event.js';
 import type { ReplicaLimits, ReplicaTiming } from '#replica/replica-options.js';
-import type { ApplyPosition, RecordChange, StateMachine, StateRecord } from '#replica/state-machine.js';
 import { openLogStore } from '#storage/key-value-log-store.js';
 
 export type MasterSettings = {
@@ -377,31 +377,4 @@ export class SimulatedMaster {
 /** Where a master listens for its peers. */
 export function peerOf(name: string): string {
   return `${name}:7071`;
-}
-
-/** The address plan as the replica drives it, with the checks looking on. */
-export class WatchedMachine implements StateMachine<PlanOutcome> {
-  readonly real = new IpamMachine();
-  readonly #name: string;
-  readonly #checks: Pick<SharedCluster, 'consensus' | 'plan'>;
-
-  constructor(name: string, checks: Pick<SharedCluster, 'consensus' | 'plan'>) {
-    this.#name = name;
-    this.#checks = checks;
-  }
-
-  apply(
-    command: Uint8Array,
-    at: ApplyPosition,
-  ): { readonly output: PlanOutcome; readonly changes: readonly RecordChange[] } {
-    const applied = this.real.apply(command, at);
-    this.#checks.consensus.applied(this.#name, at.index, at.term);
-    this.#checks.plan.applied(this.#name, command, at, applied.output, this.real.ipam);
-    return applied;
-  }
-
-  async restore(records: AsyncIterable<readonly StateRecord[]>, at: ApplyPosition): Promise<void> {
-    await this.real.restore(records, at);
-    this.#checks.plan.restored(this.#name, at.index, this.real.ipam);
-  }
 }
