@@ -4,7 +4,7 @@ import { getHeapStatistics, setFlagsFromString } from 'node:v8';
 /** Of what lives, in percent. */
 const growthPercent = 40;
 /** A heap up to this size is left to V8: collecting it earlier would cost more time than the memory is worth. In bytes. */
-const smallHeapBytes = 96 * 1024 * 1024;
+const smallHeapBytes = 64 * 1024 * 1024;
 const lookEveryMs = 1_000;
 
 /**

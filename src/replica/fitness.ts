@@ -42,7 +42,12 @@ export class Fitness {
 
   /** Who could take over from this leader, best first. */
   successors(): readonly MemberId[] {
-    return successors(this.#parts.raft.status(), (member) => this.#space.scarce(member));
+    const { raft, peers, clock, electionMs } = this.#parts;
+    const heardSinceMs = clock.now() - electionMs;
+    return successors(raft.status(), {
+      answers: (member) => (peers.of(member)?.lastContactMs ?? Number.NEGATIVE_INFINITY) >= heardSinceMs,
+      scarce: (member) => this.#space.scarce(member),
+    });
   }
 
   /** Why this member does not take over, whoever wants it to; undefined: it does. */

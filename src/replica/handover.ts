@@ -5,10 +5,21 @@
 import type { MemberId } from '#raft/entry.js';
 import type { RaftStatus } from '#raft/status.js';
 
-/** The voters besides the leader that answer, best first; `scarce` says whose disk has no room. */
-export function successors({ id, progress }: RaftStatus, scarce: (member: MemberId) => boolean): readonly MemberId[] {
+/** What is known of members beside the log. */
+export type Standing = {
+  /** It was heard of within an election timeout. */
+  readonly answers: (member: MemberId) => boolean;
+  /** Its disk has no room. */
+  readonly scarce: (member: MemberId) => boolean;
+};
+
+/**
+ * The voters besides the leader that answer, best first. Whether they do is not the core's `active` to tell: that is
+ * forgotten for all at once whenever the core has counted its quorum, and true again only with their next answer.
+ */
+export function successors({ id, progress }: RaftStatus, { answers, scarce }: Standing): readonly MemberId[] {
   return [...progress]
-    .filter(([member, peer]) => member !== id && !peer.learner && peer.active)
+    .filter(([member, peer]) => member !== id && !peer.learner && answers(member))
     .map(([member, { match }]) => ({ member, match, scarce: scarce(member) }))
     .sort((one, other) => Number(one.scarce) - Number(other.scarce) || other.match - one.match)
     .map(({ member }) => member);

@@ -114,6 +114,19 @@ describe('leadership', () => {
     await assert.rejects(cluster.propose(leader, 'late'), (error) => code(error) === 'stopped');
   });
 
+  it('can be handed over at any moment, also just after the core has counted its quorum', async () => {
+    for (let waitMs = 0; waitMs < 1200; waitMs += 25) {
+      const cluster = await TestCluster.start();
+      const leader = await cluster.leader();
+      // So that it takes a while to hear of the others after their answers were counted.
+      cluster.hub.delayMs = 40;
+      await cluster.time.runFor(1000 + waitMs);
+      assert.notEqual(leader.replica.transferLeadership(), undefined, `after ${1000 + waitMs} ms`);
+      await cluster.time.runFor(500);
+      assert.notEqual(await cluster.leader(), leader);
+    }
+  });
+
   it('moves to whom an operator names', async () => {
     const cluster = await TestCluster.start();
     const leader = await cluster.leader();
