@@ -1,9 +1,13 @@
-/** What time alone does: campaigns, heartbeats, quorum checks, and the end of transfers that take too long. */
+/**
+ * What time alone does: campaigns, heartbeats, quorum checks, the end of transfers that take too long, and another try
+ * at leaving a joint configuration.
+ */
 import { becomeFollower, type Core, peers } from '#raft/core.js';
 import { hup, isPromotable } from '#raft/election.js';
 import { noMember } from '#raft/entry.js';
 import { jointVote } from '#raft/quorum.js';
 import { broadcastHeartbeat } from '#raft/replication.js';
+import { leaveJointIfDue } from '#raft/storage-acks.js';
 
 export function tick(core: Core, patience: number): void {
   if (core.role === 'leader') {
@@ -40,7 +44,11 @@ function tickLeader(core: Core): void {
       core.leadTransferee = noMember;
     }
   }
-  if (core.role === 'leader' && core.heartbeatElapsed >= core.config.heartbeatTicks) {
+  if (core.role !== 'leader') {
+    return;
+  }
+  leaveJointIfDue(core);
+  if (core.heartbeatElapsed >= core.config.heartbeatTicks) {
     core.heartbeatElapsed = 0;
     broadcastHeartbeat(core);
   }

@@ -234,4 +234,40 @@ describe('membership', () => {
     for (const each of cluster.members) if (each !== leaves) cluster.boot(each, { founders: [leader, each] });
     await cluster.commit(await cluster.leader(), 'goes on');
   });
+
+  it('answers a replacement though leadership was to pass on meanwhile, in vain, and nobody proposes anything else', async () => {
+    const cluster = await TestCluster.start();
+    const leader = await cluster.leader();
+    const newcomer = await add(cluster, 'd');
+    const [target, leaves] = cluster.members.filter((each) => each !== leader && each !== newcomer);
+    const member = leaves?.disk.memberId;
+    if (target === undefined || member === undefined) throw new Error('three founders');
+    const by = await caughtUp(cluster, leader, newcomer);
+    // It does not take over: it sleeps.
+    cluster.pause(target, 5000);
+    const answer = leader.replica.changeMembership({ kind: 'replace', member, by });
+    leader.replica.transferLeadership(target.disk.memberId);
+    const { confState } = await cluster.time.until(answer, 3000);
+    assert.deepEqual([confState.votersOutgoing, confState.learners], [[], [member]]);
+  });
+
+  it('leaves it open what becomes of a replacement when leadership is lost in the joint configuration', async () => {
+    const cluster = await TestCluster.start();
+    const leader = await cluster.leader();
+    const newcomer = await add(cluster, 'd');
+    const member = cluster.members.find((each) => each !== leader && each !== newcomer)?.disk.memberId;
+    if (member === undefined) throw new Error('not founded');
+    const by = await caughtUp(cluster, leader, newcomer);
+    const answer = leader.replica.changeMembership({ kind: 'replace', member, by });
+    const joint = (): boolean => leader.replica.status().membership.confState.votersOutgoing.length > 0;
+    await cluster.time.runUntil(joint, 1000, 'the joint configuration');
+    cluster.hub.isolate(
+      leader.peer,
+      cluster.members.map(({ peer }) => peer),
+    );
+    await assert.rejects(
+      cluster.time.until(answer, 5000),
+      (error) => error instanceof ProposeError && error.code === 'unknown-outcome',
+    );
+  });
 });
