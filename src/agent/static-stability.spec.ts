@@ -359,6 +359,25 @@ describe('static stability of an agent', () => {
     assert.equal(world.store.lease?.leaving, undefined, 'it was let anew');
   });
 
+  it('does not build a host from what it was to give back when the masters refuse it, nor after that', async () => {
+    // So that the peers are cached as well.
+    await ranBefore();
+    const agent = world.start();
+    await world.time.runFor(1_000);
+    world.masters.setDown(true);
+    await assert.rejects(world.time.until(agent.leave(), 1_000), /no master reachable/);
+    world.host.inputs.length = 0;
+    world.masters.setDown(false);
+    world.masters.onRegister = () => refused;
+    const again = world.start();
+    await world.time.runFor(2 * fencedGraceMs);
+    await again.stop();
+    world.masters.setDown(true);
+    world.start();
+    await world.time.runFor(hour);
+    assert.deepEqual(world.host.inputs, []);
+  });
+
   it('is not told to leave when that can’t be written down', async () => {
     const agent = world.start();
     await world.time.runFor(1_000);

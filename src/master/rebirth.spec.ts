@@ -1,9 +1,15 @@
 import assert from 'node:assert/strict';
-import { survivorIn } from '#master/rebirth.js';
-import { logIndex, memberId, term } from '#raft/entry.js';
+import { encodeCommand } from '#ipam/command-codec.js';
+import { Ipam } from '#ipam/ipam.js';
+import { PlanUnderTest } from '#ipam/plan-under-test.js';
+import { survivorIn, writeFirstState } from '#master/rebirth.js';
+import { type Entry, logIndex, memberId, noMember, term } from '#raft/entry.js';
+import { encodeStamped } from '#replica/cluster-time.js';
 import type { LogStore } from '#replica/log-store.js';
 import type { AppliedMeta, MemberInfo } from '#replica/membership.js';
 import { noMembership } from '#replica/replica-status.js';
+import { MemoryDisk, MemoryLogStore } from '#replica/testing/memory-log-store.js';
+import { VirtualTime } from '#replica/testing/virtual-time.js';
 
 type Store = Pick<LogStore, 'identity' | 'loaded' | 'records'>;
 
@@ -38,5 +44,56 @@ describe('a survivor that a cluster begins anew from', () => {
       );
     }
     await assert.rejects(survivorIn(store(applied(7, [2, 3])), 'there'), /in there is of a master that was removed/);
+  });
+
+  /** A plan with agent `a1`; and, in the log only, `b2`, after an entry without a command. */
+  function withTail(): { readonly store: Store; readonly plan: PlanUnderTest } {
+    const plan = new PlanUnderTest();
+    plan.register('a1');
+    const index = plan.index;
+    const command = encodeCommand({ wallTime: 0, by: '', ...plan.request('b2') });
+    const tail = [new Uint8Array(0), encodeStamped({ time: 5000, command })].map(
+      (data, at): Entry => ({ index: logIndex(index + 1 + at), term: term(2), type: 'normal', data }),
+    );
+    const held = store(applied(index, [1]));
+    const hardState = { term: term(6), vote: noMember, commit: logIndex(index) };
+    const records = plan.ipam.records().map(([key, value]) => ({ key, value }));
+    return {
+      plan,
+      store: {
+        ...held,
+        loaded: { ...held.loaded, hardState, entries: tail },
+        async *records() {
+          yield records;
+        },
+      },
+    };
+  }
+
+  it('gives what its log holds beyond its state, too, and the newest term that it knows', async () => {
+    const { store, plan } = withTail();
+    const { legacy } = await survivorIn(store, 'there');
+    assert.deepEqual([legacy.index, legacy.term, legacy.time], [plan.index + 2, 6, 5000]);
+    assert.equal(legacy.ipam.agentCount, 2);
+  });
+
+  it('begins a cluster of one whose indexes, and with them all epochs, are beyond whatever was told before', async () => {
+    const { store, plan } = withTail();
+    const { legacy } = await survivorIn(store, 'there');
+    const time = new VirtualTime();
+    const disk = new MemoryDisk('f'.repeat(32));
+    const fresh = new MemoryLogStore(disk, (delayMs, run) => time.after(delayMs, run));
+    const reborn = { name: 'm1', peer: 'm1:7071', clusterId: 'two' };
+    const { index, agents } = await time.until(writeFirstState(fresh, legacy, reborn, 0), 1000);
+    assert.deepEqual([index, agents], [plan.index + 2 + 2 ** 32, 2]);
+    const { applied: state, hardState, records } = disk.content;
+    assert.deepEqual([state?.index, state?.term, state?.time, hardState?.commit], [index, 7, 5000, index]);
+    assert.deepEqual(state?.membership.confState.voters, [1]);
+    const begun = Ipam.restore([...records.values()].map(({ key, value }) => [key, value] as const));
+    assert.ok(begun.adoption);
+    assert.deepEqual(
+      [...begun.leases()].map(({ epoch }) => epoch),
+      [index, index],
+    );
   });
 });

@@ -301,6 +301,33 @@ describe('an election across a change of the configuration', () => {
     assert.equal(other.status.commit, 2);
   });
 
+  it('takes it as far as the change that is committed, not for one behind it', () => {
+    const later = entries([1, 1, 1]).map(
+      (entry): Entry => (entry.index === 2 ? { ...entry, type: 'conf-change-v2', data: left } : entry),
+    );
+    const member = new TestMember(1, { confState: joint, entries: later, hardState: { term: 1, commit: 0 } });
+    member.receive({ ...voteRequest('vote', { from: 2, to: 1, term: 2 }), committed: position(1, 1) });
+    assert.equal(member.status.commit, 0);
+  });
+
+  it('lets one that campaigned learn of the change from a rejection by a higher term, too', () => {
+    const member = new TestMember(1, { confState: joint, entries: log(3), hardState: { term: 1, commit: 0 } });
+    member.raft.campaign();
+    member.run();
+    const answer = voteResponse('vote-response', { from: 2, to: 1, term: 5 }, true);
+    member.receive({ ...answer, committed: position(1, 1) });
+    assert.deepEqual([member.status.role, member.status.term, member.status.commit], ['follower', 5, 1]);
+  });
+
+  it('does not unseat a leader, which counts by itself what is committed', () => {
+    const member = new TestMember(1, { confState: joint, entries: log(3), hardState: { term: 1, commit: 0 } });
+    member.raft.campaign();
+    member.run();
+    for (const from of [2, 3]) member.receive(voteResponse('vote-response', { from, to: 1, term: 2 }));
+    member.receive({ ...voteRequest('vote', { from: 3, to: 1, term: 2 }), committed: position(1, 1) });
+    assert.deepEqual([member.status.role, member.status.commit], ['leader', 0]);
+  });
+
   it('is broken off by a candidate that learns of a change which it did not count by', () => {
     const member = new TestMember(1, { confState: joint, entries: log(3), hardState: { term: 1, commit: 0 } });
     member.raft.campaign();
