@@ -131,6 +131,24 @@ describe('membership by operators', function () {
     await storm.check([m5.api]);
   });
 
+  it('catches up a master that was away while another one joined, and that one leads', async () => {
+    await using masters = await Masters.start({ count: 3, config: benchConfig() });
+    const away = named(masters, (await masters.leader()).name === 'm3' ? 'm2' : 'm3');
+    await away.child.kill();
+    const m4 = await masters.join('m4');
+    await admit(masters, m4);
+    await operate(masters, 'transfer', 'm4');
+    await until('m4 leads', boundMs, async () => holds((await masters.leader()).name === 'm4'));
+    masters.restart(away);
+    await until(`${away.name} has caught up`, boundMs, async () => {
+      const [one, other] = await Promise.all([masters.status(away), masters.status(m4)]);
+      return holds(one.leader === 'm4' && one.appliedIndex === other.appliedIndex);
+    });
+    // It hands calls on to the leader that it has come to know.
+    const { code, output } = await command('overlays', '--master', away.api);
+    assert.equal(code, 0, output);
+  });
+
   it('refuses a removed and a wiped master with the way to rejoin, and the wiped one rejoins by it', async () => {
     await using masters = await Masters.start({ count: 3, config: benchConfig() });
     await using storm = new Storm({ addresses: () => running(masters), clients: 2, pauseMs: 10 });

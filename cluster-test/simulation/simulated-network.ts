@@ -7,7 +7,8 @@ import type { MemberId } from '#raft/entry.js';
 import type { PeerMessage, SnapshotMessage } from '#raft/message.js';
 import type { SnapshotSource } from '#replica/log-store.js';
 import type { MemberReport } from '#replica/member-report.js';
-import type { Membership } from '#replica/membership.js';
+import type { MemberInfo, Membership } from '#replica/membership.js';
+import { Newcomers } from '#replica/newcomers.js';
 import type { MemberHello, PeerHandler, PeerNetwork } from '#replica/peer-network.js';
 import type { StateRecord } from '#replica/state-machine.js';
 import type { SeededRandom } from '#replica/testing/seeded-random.js';
@@ -126,6 +127,7 @@ export class SimulatedPeers implements PeerNetwork {
   #handler: PeerHandler | undefined;
   #self: MemberId | undefined;
   #membership: Membership | undefined;
+  readonly #newcomers = new Newcomers();
   #lastFetchMs = 0;
 
   constructor(network: SimulatedNetwork, process: SimulatedProcess, address: string) {
@@ -144,6 +146,7 @@ export class SimulatedPeers implements PeerNetwork {
   setMembership(self: MemberId, membership: Membership): void {
     this.#self = self;
     this.#membership = membership;
+    this.#newcomers.settle(membership);
   }
 
   send(message: PeerMessage): void {
@@ -152,7 +155,8 @@ export class SimulatedPeers implements PeerNetwork {
     this.#network.onSend(this.#process.machine.name, message);
     const to = this.#addressOf(message.to);
     if (to === undefined) return;
-    const { clusterId } = this.#membership ?? {};
+    const { clusterId, members = [] } = this.#membership ?? {};
+    const sender = members.find(({ id }) => id === this.#self);
     const left = this.#network.carry(this.#address, to, () => {
       const receiver = this.#network.peersAt(to);
       if (receiver === undefined) {
@@ -160,7 +164,7 @@ export class SimulatedPeers implements PeerNetwork {
         return;
       }
       world.trace(message.kind, message.term, () => `${this.#address}>${to} ${describe(message)}`);
-      receiver.#process.run(() => receiver.#take(message, clusterId));
+      receiver.#process.run(() => receiver.#take(message, clusterId, sender));
     });
     if (!left) world.time.after(1, () => this.#process.run(() => this.#handler?.unreachable(message.to)));
   }
@@ -289,8 +293,11 @@ export class SimulatedPeers implements PeerNetwork {
   }
 
   /** A message arrives. One that is not for this member of this cluster is refused, as a connection would be. */
-  #take(message: PeerMessage, clusterId: string | undefined): void {
-    if (message.to === this.#self && clusterId === this.#membership?.clusterId) this.#handler?.receive(message);
+  #take(message: PeerMessage, clusterId: string | undefined, sender: MemberInfo | undefined): void {
+    const membership = this.#membership;
+    if (message.to !== this.#self || membership === undefined || clusterId !== membership.clusterId) return;
+    if (sender !== undefined) this.#newcomers.heard(sender, membership);
+    this.#handler?.receive(message);
   }
 
   #receive(...args: Parameters<PeerHandler['receiveSnapshot']>): Promise<void> {
@@ -302,7 +309,7 @@ export class SimulatedPeers implements PeerNetwork {
   }
 
   #addressOf(member: MemberId): string | undefined {
-    return this.#membership?.members.find(({ id }) => id === member)?.peer;
+    return (this.#membership?.members.find(({ id }) => id === member) ?? this.#newcomers.of(member))?.peer;
   }
 }
 

@@ -13,6 +13,8 @@ type Regression = {
   readonly events: number;
   /** Kinds of trouble that there were not yet when it was found: with them it would be about something else. */
   readonly without: readonly FaultKind[];
+  /** The only kinds of trouble, if it was found with a choice of them. */
+  readonly only?: readonly FaultKind[];
   readonly of: string;
 };
 
@@ -40,10 +42,12 @@ async function holds(
   seed: number,
   events: number,
   without: readonly FaultKind[] = [],
+  only?: readonly FaultKind[],
 ): Promise<ReadonlyMap<string, number>> {
-  const { violation, counts } = await simulate({ seed, events, choice: { without } });
+  const { violation, counts } = await simulate({ seed, events, choice: { without, only } });
   const again = replayCommand(seed, events, [
     ...(without.length > 0 ? [`--without ${without.join(',')}`] : []),
+    ...(only === undefined ? [] : [`--only ${only.join(',')}`]),
     '--trace',
   ]);
   assert.equal(violation, undefined, `${violation?.message}\nagain: ${again}`);
@@ -61,10 +65,10 @@ describe('the simulator', () => {
     assert.notEqual(other.traceHash, first.traceHash);
   });
 
-  for (const { seed, events, without, of } of regressions) {
+  for (const { seed, events, without, only, of } of regressions) {
     it(`holds seed ${seed}: ${of}`, async function () {
       this.timeout(60_000);
-      await holds(seed, events, without);
+      await holds(seed, events, without, only);
     });
   }
 

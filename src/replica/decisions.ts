@@ -2,7 +2,7 @@
  * What the core decides, carried out: who leads, what is committed and thus applied, which reads are confirmed, which
  * snapshot replaces the state. Whoever waits for it is answered, and listeners are told.
  */
-import type { Entry, LogIndex, MemberId, Term } from '#raft/entry.js';
+import { type Entry, type LogIndex, type MemberId, noMember, type Term } from '#raft/entry.js';
 import type { Raft } from '#raft/raft.js';
 import type { Ready } from '#raft/ready.js';
 import type { ActiveReplicaListener } from '#replica/active-replica-listener.js';
@@ -34,6 +34,8 @@ export type DecisionsParts<Output> = {
 export class Decisions<Output> implements RaftDriverHost {
   readonly applied: AppliedState<Output>;
   readonly #parts: DecisionsParts<Output>;
+  /** The leader was told of while the membership did not know it: it joined while this member was away. */
+  #leaderUnnamed = false;
   #snapshotsSent = 0;
   #snapshotsInstalled = 0;
 
@@ -66,6 +68,7 @@ export class Decisions<Output> implements RaftDriverHost {
     if (!changed) return;
     if (lost !== undefined) requests.officeLost(lost, () => this.notLeader());
     requests.leaderChanged();
+    this.#leaderUnnamed = this.#leader === undefined && office.leader !== noMember;
     listener.leadership(office.notice());
   }
 
@@ -91,6 +94,7 @@ export class Decisions<Output> implements RaftDriverHost {
     options.network.setMembership(self.id, meta.membership);
     options.observe({ kind: 'snapshot-installed', index: meta.index, from });
     listener.restored(meta.index);
+    this.#nameLeader();
     requests.appliedTo(meta.index);
   }
 
@@ -117,9 +121,11 @@ export class Decisions<Output> implements RaftDriverHost {
   }
 
   notLeader(): ProposeError {
-    const { self, office } = this.#parts;
-    const leader = this.applied.membership.members.find(({ id }) => id === office.leader);
-    return notLeaderError(self.name, leader);
+    return notLeaderError(this.#parts.self.name, this.#leader);
+  }
+
+  get #leader(): MemberInfo | undefined {
+    return this.applied.membership.members.find(({ id }) => id === this.#parts.office.leader);
   }
 
   #onApplied(applied: Applied<Output>, entry: Entry): void {
@@ -144,5 +150,14 @@ export class Decisions<Output> implements RaftDriverHost {
     const { self, options } = this.#parts;
     options.network.setMembership(self.id, membership);
     options.observe({ kind: 'membership', membership });
+    this.#nameLeader();
+  }
+
+  /** The membership has changed: who asks for the leader can be told now. */
+  #nameLeader(): void {
+    const { office, listener } = this.#parts;
+    if (!this.#leaderUnnamed || this.#leader === undefined) return;
+    this.#leaderUnnamed = false;
+    listener.leadership(office.notice());
   }
 }

@@ -235,6 +235,75 @@ describe('membership', () => {
     await cluster.commit(await cluster.leader(), 'goes on');
   });
 
+  it('a member that was away learns from a leader that joined meanwhile, and then who it is', async () => {
+    const cluster = await TestCluster.start();
+    const away = cluster.follower();
+    cluster.crash(away);
+    const newcomer = await add(cluster, 'd');
+    await promote(cluster, newcomer);
+    (await cluster.leader()).replica.transferLeadership(newcomer.disk.memberId);
+    await cluster.time.runUntil(() => cluster.ready === newcomer, 3000, 'the transfer');
+    cluster.boot(away);
+    const leaders: (string | undefined)[] = [];
+    away.replica.onLeadership(() => leaders.push(away.replica.status().leader?.name));
+    await cluster.commit(newcomer, 'one');
+    await cluster.converged(5000);
+    assert.equal(away.ledger.text, newcomer.ledger.text);
+    assert.equal(leaders.at(-1), 'd', 'whoever hands calls on is told');
+  });
+
+  it('a member that was cut off learns who leads once it hears that the newcomer’s joining is committed', async () => {
+    const cluster = await TestCluster.start();
+    const leader = await cluster.leader();
+    const late = cluster.follower();
+    await cluster.converged();
+    // It gets the entry, but not the word that it is committed.
+    cluster.hub.onSend = ({ kind, from, to, ...message }) => {
+      if (kind !== 'append' || from !== leader.disk.memberId || to !== late.disk.memberId) return;
+      const joining = 'entries' in message && message.entries.some(({ type }) => type === 'conf-change-v2');
+      if (joining) cluster.time.after(2, () => cluster.hub.cut(leader.peer, late.peer));
+    };
+    const newcomer = cluster.add('d');
+    cluster.boot(newcomer, { founders: [leader, newcomer] });
+    const { peer, disk } = newcomer;
+    const change = { kind: 'add-learner', name: 'd', peer, storeId: disk.storeId } as const;
+    await cluster.time.until(leader.replica.changeMembership(change), 5000);
+    await cluster.time.runUntil(() => disk.memberId !== undefined, 10_000, 'joining');
+    await promote(cluster, newcomer);
+    leader.replica.transferLeadership(disk.memberId);
+    const known: boolean[] = [];
+    const knows = (): boolean => late.replica.status().membership.members.some(({ name }) => name === 'd');
+    const leaders: (string | undefined)[] = [];
+    late.replica.onLeadership(() => {
+      known.push(knows());
+      leaders.push(late.replica.status().leader?.name);
+    });
+    await cluster.time.runUntil(() => cluster.ready === newcomer, 3000, 'the transfer');
+    await cluster.converged(5000);
+    assert.equal(late.replica.status().snapshotsInstalled, 0);
+    assert.ok(known.includes(false), 'it was not known at first');
+    assert.equal(leaders.at(-1), 'd');
+  });
+
+  it('a member that was away votes for one that joined meanwhile, without which there is no majority', async () => {
+    const cluster = await TestCluster.start();
+    const away = cluster.follower();
+    cluster.crash(away);
+    const newcomer = await add(cluster, 'd');
+    await promote(cluster, newcomer);
+    const leader = await cluster.leader();
+    const third = cluster.members.find((member) => ![away, newcomer, leader].includes(member));
+    if (third === undefined) throw new Error('three founders');
+    // The newcomer alone has the last entry besides the leader, which is gone then.
+    cluster.hub.cut(leader.peer, third.peer);
+    cluster.propose(leader, 'last').catch(() => {});
+    await cluster.time.runFor(20);
+    cluster.crash(leader);
+    cluster.boot(away);
+    await cluster.time.runUntil(() => cluster.ready === newcomer, 20_000, 'the election');
+    await cluster.commit(newcomer, 'goes on');
+  });
+
   it('answers a replacement though leadership was to pass on meanwhile, in vain, and nobody proposes anything else', async () => {
     const cluster = await TestCluster.start();
     const leader = await cluster.leader();

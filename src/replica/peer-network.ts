@@ -56,7 +56,10 @@ export interface PeerHandler {
 export interface PeerNetwork {
   /** Begins to listen and to hand over what arrives. */
   start(handler: PeerHandler): Promise<void>;
-  /** The peers to talk to and to accept, `self` included; called at start and after each change of membership. */
+  /**
+   * The peers to talk to and to accept, `self` included; called at start and after each change of membership. Beside them
+   * count those who joined since, as far as they call: see `Newcomers`.
+   */
   setMembership(self: MemberId, membership: Membership): void;
   /** Best effort, in order per member; never throws and never blocks. `message.to` names the member. */
   send(message: PeerMessage): void;

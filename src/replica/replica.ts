@@ -93,7 +93,7 @@ export class Replica<Output> implements ReplicatedLog<Output> {
   }
 
   /**
-   * Makes one change of the membership; answers with the membership once it is applied here. Leader only.
+   * Makes one change of the membership; answers with the membership once all its steps are applied and stored here. Leader only.
    * @throws ProposeError, MembershipRefusedError, as rejections
    */
   changeMembership(change: MembershipChange): Promise<Membership> {

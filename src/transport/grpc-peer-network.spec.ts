@@ -167,6 +167,30 @@ describe('peers over gRPC', () => {
     assert.deepEqual(again.reports, [{ from: 1, report: silent }]);
   });
 
+  it('hear and answer who joined while they were away', async () => {
+    const away = await start();
+    const newcomer = await start();
+    const before = { ...membership([info(1, away.network.port)]), nextMemberId: memberId(2) };
+    const after = membership([info(1, away.network.port), info(2, newcomer.network.port)]);
+    away.network.setMembership(memberId(1), before);
+    newcomer.network.setMembership(memberId(2), after);
+    await until(() => away.network.connected(memberId(2)), 'the connection back');
+    newcomer.network.send({ ...heartbeat(7), from: memberId(2), to: memberId(1) });
+    await until(() => away.received.length === 1, 'a message of the newcomer');
+    away.network.send(heartbeat(8));
+    await until(() => newcomer.received.length === 1, 'the answer');
+    // A change that says nothing of it leaves things as they are.
+    away.network.setMembership(memberId(1), { ...before });
+    newcomer.network.send({ ...heartbeat(9), from: memberId(2), to: memberId(1) });
+    await until(() => away.received.length === 2, 'another message of the newcomer');
+    away.network.setMembership(memberId(1), after);
+    assert.ok(away.network.connected(memberId(2)));
+    away.network.setMembership(memberId(1), { ...before, nextMemberId: memberId(3) });
+    assert.ok(!away.network.connected(memberId(2)));
+    await until(() => newcomer.refused.length === 1, 'word that it was removed');
+    assert.match(newcomer.refused[0] ?? '', /was removed from the cluster/);
+  });
+
   it('report what can surely not be delivered, and connect again when the peer is back', async () => {
     const { one, two, known } = await pair();
     const { port } = two.network;

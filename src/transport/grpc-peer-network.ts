@@ -9,6 +9,7 @@ import type { PeerMessage, SnapshotMessage } from '#raft/message.js';
 import type { SnapshotSource } from '#replica/log-store.js';
 import type { MemberReport } from '#replica/member-report.js';
 import type { MemberInfo, Membership } from '#replica/membership.js';
+import { Newcomers } from '#replica/newcomers.js';
 import type { MemberHello, PeerHandler, PeerNetwork } from '#replica/peer-network.js';
 import { decodeHello } from '#transport/membership-codec.js';
 import { type PeerChannelOptions, peerClient } from '#transport/peer-channel.js';
@@ -38,6 +39,7 @@ export class GrpcPeerNetwork implements PeerNetwork {
   readonly #options: GrpcPeerNetworkOptions;
   readonly #channel: PeerChannelOptions;
   readonly #links = new Map<MemberId, PeerLink>();
+  readonly #newcomers = new Newcomers();
   readonly #stop = new AbortController();
   #handler: PeerHandler | undefined;
   #server: PeerServer | undefined;
@@ -63,7 +65,7 @@ export class GrpcPeerNetwork implements PeerNetwork {
       ...{ listen, handler, credentials: credentials.server, pingMs: this.#channel.pingMs },
       addServices: addServices ?? (() => {}),
       place: () => this.#place,
-      heard: ({ id }) => this.#links.get(id)?.nudge(),
+      heard: (member) => this.#heard(member),
     });
     this.#port = await this.#server.start();
     this.#options.listening?.();
@@ -73,17 +75,32 @@ export class GrpcPeerNetwork implements PeerNetwork {
     const self = membership.members.find((member) => member.id === id);
     // A member that was removed talks to nobody any more.
     this.#place = self === undefined ? undefined : { self, membership };
-    const peers = self === undefined ? [] : membership.members.filter((member) => member.id !== id);
+    this.#newcomers.settle(membership);
+    this.#connect();
+    if (this.#place !== undefined && !this.#stop.signal.aborted) this.#server?.membershipChanged(membership);
+  }
+
+  /** Keeps one link to each peer that this member knows of, and to nobody else. */
+  #connect(): void {
+    const place = this.#place;
+    const members = place === undefined ? [] : [...place.membership.members, ...this.#newcomers.members];
+    const peers = members.filter(({ id }) => id !== place?.self.id);
     for (const [member, link] of this.#links) {
       if (peers.some((peer) => peer.id === member && peer.peer === link.member.peer)) continue;
       link.close();
       this.#links.delete(member);
     }
-    if (this.#stop.signal.aborted || self === undefined) return;
+    if (this.#stop.signal.aborted || place === undefined) return;
     for (const peer of peers) {
-      if (!this.#links.has(peer.id)) this.#links.set(peer.id, this.#link(self, peer, membership.clusterId));
+      if (this.#links.has(peer.id)) continue;
+      this.#links.set(peer.id, this.#link(place.self, peer, place.membership.clusterId));
     }
-    this.#server?.membershipChanged(membership);
+  }
+
+  #heard(member: MemberInfo): void {
+    const membership = this.#place?.membership;
+    if (membership !== undefined && this.#newcomers.heard(member, membership)) this.#connect();
+    else this.#links.get(member.id)?.nudge();
   }
 
   send(message: PeerMessage): void {
@@ -104,7 +121,7 @@ export class GrpcPeerNetwork implements PeerNetwork {
     const place = this.#place;
     const peer = place?.membership.members.find(({ id }) => id === message.to);
     if (place === undefined || peer === undefined) throw new Error(`member ${message.to} is not in the membership`);
-    const envelope = envelopeOf(place.self, place.membership.clusterId, peer.id);
+    const envelope = envelopeOf(place.self, place.membership.clusterId, peer);
     const { signal } = this.#stop;
     await sendSnapshot({ peer: peer.peer, envelope, message, source, channel: this.#channel, signal });
   }
@@ -139,7 +156,7 @@ export class GrpcPeerNetwork implements PeerNetwork {
   #link(self: MemberInfo, member: MemberInfo, clusterId: string): PeerLink {
     return new PeerLink({
       member,
-      envelope: envelopeOf(self, clusterId, member.id),
+      envelope: envelopeOf(self, clusterId, member),
       channel: this.#channel,
       report: this.#report,
       unreachable: () => this.#handler?.unreachable(member.id),

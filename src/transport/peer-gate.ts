@@ -1,9 +1,10 @@
 /** Who may talk to this member: the check that opens every stream, on the side that is called. */
 import { status } from '@grpc/grpc-js';
 import type { sublet } from '#proto/sublet.js';
-import type { MemberId } from '#raft/entry.js';
+import { memberId } from '#raft/entry.js';
 import type { MemberInfo, Membership } from '#replica/membership.js';
 import { removedText } from '#replica/membership-change.js';
+import { isNewcomer } from '#replica/newcomers.js';
 import { protocolVersion } from '#transport/peer-service.js';
 
 export type WireEnvelope = sublet.raft.v1.Envelope.$Properties;
@@ -29,12 +30,16 @@ export function isLasting(code: status): boolean {
   return code === status.FAILED_PRECONDITION || code === status.PERMISSION_DENIED || code === status.INVALID_ARGUMENT;
 }
 
-export function envelopeOf(self: MemberInfo, clusterId: string, to: MemberId): WireEnvelope {
-  return { protocolVersion, clusterId, fromId: self.id, fromStoreId: self.storeId, toId: to };
+export function envelopeOf(self: MemberInfo, clusterId: string, to: MemberInfo): WireEnvelope {
+  return {
+    ...{ protocolVersion, clusterId, toId: to.id, toStoreId: to.storeId },
+    ...{ fromId: self.id, fromName: self.name, fromPeer: self.peer, fromStoreId: self.storeId },
+  };
 }
 
 /**
- * The member that calls. `UNAVAILABLE` while this member takes no part yet.
+ * The member that calls, or that joined while this one was away: see `Newcomers`. `UNAVAILABLE` while this member takes
+ * no part yet.
  * @throws Refusal
  */
 export function admit(
@@ -60,17 +65,25 @@ export function admit(
     throw new Refusal(status.FAILED_PRECONDITION, `this is member ${self.id} (${self.name}), not member ${toId}`);
   }
   const from = membership.members.find(({ id }) => id === fromId);
-  if (from === undefined) {
-    // Ids rise and are never used twice: one that this member has not seen yet belongs to a change on its way here.
-    if ((fromId ?? 0) >= membership.nextMemberId) {
-      throw new Refusal(status.UNAVAILABLE, `member ${fromId} is not known here yet`);
-    }
-    throw new Refusal(status.PERMISSION_DENIED, removedText(String(fromId)));
-  }
+  if (from === undefined) return newcomer(envelope, self, membership);
   if (from.storeId !== fromStoreId) {
     const stores = `member ${from.name} is known with store ${from.storeId}, but came with store ${fromStoreId}`;
     const wayBack = `to rejoin, remove it with \`sublet members remove ${from.name}\`, start it on an empty data directory with --join, and add it with \`sublet members add\``;
     throw new Refusal(status.PERMISSION_DENIED, `${stores}: it has lost its data; ${wayBack}`);
   }
   return from;
+}
+
+/** Who is not known here may have joined meanwhile. It knows this member's store then, which only its cluster does. */
+function newcomer(
+  { fromId, fromName, fromPeer, fromStoreId, toStoreId }: WireEnvelope,
+  { storeId }: MemberInfo,
+  membership: Membership,
+): MemberInfo {
+  const id = memberId(fromId ?? 0);
+  if (!isNewcomer(id, membership)) throw new Refusal(status.PERMISSION_DENIED, removedText(String(id)));
+  if (!fromName || !fromPeer || !fromStoreId || toStoreId !== storeId) {
+    throw new Refusal(status.UNAVAILABLE, `member ${id} is not known here yet`);
+  }
+  return { id, name: fromName, peer: fromPeer, storeId: fromStoreId };
 }

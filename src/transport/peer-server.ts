@@ -13,6 +13,7 @@ import {
 } from '@grpc/grpc-js';
 import type { MemberInfo, Membership } from '#replica/membership.js';
 import { removedText } from '#replica/membership-change.js';
+import { isNewcomer } from '#replica/newcomers.js';
 import type { PeerHandler } from '#replica/peer-network.js';
 import { decodeMeta, decodeReport, encodeHello } from '#transport/membership-codec.js';
 import { decodeMessage, WireError } from '#transport/message-codec.js';
@@ -88,9 +89,10 @@ export class PeerServer {
   }
 
   /** Ends the streams of those who are no members any more. */
-  membershipChanged({ members }: Membership): void {
+  membershipChanged(membership: Membership): void {
     for (const { from, end } of [...this.#streams.values()]) {
-      if (members.some(({ id, storeId }) => id === from.id && storeId === from.storeId)) continue;
+      if (isNewcomer(from.id, membership)) continue;
+      if (membership.members.some(({ id, storeId }) => id === from.id && storeId === from.storeId)) continue;
       this.#streams.delete(from.id);
       end(new Refusal(status.PERMISSION_DENIED, removedText(from.name)));
     }

@@ -6,7 +6,8 @@ import type { MemberId } from '#raft/entry.js';
 import type { PeerMessage, SnapshotMessage } from '#raft/message.js';
 import type { SnapshotSource } from '#replica/log-store.js';
 import type { MemberReport } from '#replica/member-report.js';
-import type { Membership } from '#replica/membership.js';
+import type { MemberInfo, Membership } from '#replica/membership.js';
+import { Newcomers } from '#replica/newcomers.js';
 import type { MemberHello, PeerHandler, PeerNetwork } from '#replica/peer-network.js';
 import type { StateRecord } from '#replica/state-machine.js';
 import type { SeededRandom } from '#replica/testing/seeded-random.js';
@@ -130,6 +131,7 @@ export class MemoryPeerNetwork implements PeerNetwork {
   #handler: PeerHandler | undefined;
   #self: MemberId | undefined;
   #membership: Membership | undefined;
+  readonly #newcomers = new Newcomers();
 
   /** What arrives is handed over by `whenAwake`: not to a process that is stopped. */
   constructor(hub: MemoryHub, peer: string, whenAwake: (run: () => void) => void) {
@@ -147,14 +149,16 @@ export class MemoryPeerNetwork implements PeerNetwork {
   setMembership(self: MemberId, membership: Membership): void {
     this.#self = self;
     this.#membership = membership;
+    this.#newcomers.settle(membership);
   }
 
   send(message: PeerMessage): void {
     this.#hub.onSend(message);
     const to = this.#address(message.to);
     if (to === undefined) return;
-    const { clusterId } = this.#membership ?? {};
-    const sent = this.#hub.carry(this.#peer, to, (node) => node.take(message, clusterId));
+    const { clusterId, members = [] } = this.#membership ?? {};
+    const sender = members.find(({ id }) => id === this.#self);
+    const sent = this.#hub.carry(this.#peer, to, (node) => node.take(message, clusterId, sender));
     if (!sent) this.#hub.time.after(1, () => this.#handler?.unreachable(message.to));
   }
 
@@ -195,9 +199,12 @@ export class MemoryPeerNetwork implements PeerNetwork {
   }
 
   /** A message arrives. One that is not for this member of this cluster is refused, as a connection would be. */
-  take(message: PeerMessage, clusterId: string | undefined): void {
+  take(message: PeerMessage, clusterId: string | undefined, sender: MemberInfo | undefined): void {
     this.#whenAwake(() => {
-      if (message.to === this.#self && clusterId === this.#membership?.clusterId) this.#handler?.receive(message);
+      const membership = this.#membership;
+      if (message.to !== this.#self || membership === undefined || clusterId !== membership.clusterId) return;
+      if (sender !== undefined) this.#newcomers.heard(sender, membership);
+      this.#handler?.receive(message);
     });
   }
 
@@ -206,7 +213,7 @@ export class MemoryPeerNetwork implements PeerNetwork {
   }
 
   #address(member: MemberId): string | undefined {
-    return this.#membership?.members.find(({ id }) => id === member)?.peer;
+    return (this.#membership?.members.find(({ id }) => id === member) ?? this.#newcomers.of(member))?.peer;
   }
 }
 

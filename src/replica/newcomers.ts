@@ -1,0 +1,42 @@
+/**
+ * Peers that a member hears from before it has heard of them. Who was away while others joined may have nobody else to
+ * learn from: one of them may lead by now, or lack nothing but this member's vote. So they are heard, and answered where
+ * they say that they listen, until the membership here knows them, or knows that they are gone again.
+ */
+import type { MemberId } from '#raft/entry.js';
+import type { MemberInfo, Membership } from '#replica/membership.js';
+
+/** Members join one at a time, and few: of more than so many the newest count. */
+const newcomersMax = 16;
+
+/** Ids rise and are never used twice: who has one that nobody was given, as far as is known here, has joined since. */
+export function isNewcomer(member: MemberId, { nextMemberId }: Pick<Membership, 'nextMemberId'>): boolean {
+  return member >= nextMemberId;
+}
+
+export class Newcomers {
+  readonly #members = new Map<MemberId, MemberInfo>();
+
+  /** In the order of their ids. */
+  get members(): readonly MemberInfo[] {
+    return [...this.#members.values()].sort((one, other) => one.id - other.id);
+  }
+
+  of(member: MemberId): MemberInfo | undefined {
+    return this.#members.get(member);
+  }
+
+  /** `member` calls. Whether it is a newcomer that was not noted before. */
+  heard(member: MemberInfo, membership: Membership): boolean {
+    if (!isNewcomer(member.id, membership) || this.#members.has(member.id)) return false;
+    this.#members.set(member.id, member);
+    const [oldest] = this.members;
+    if (this.#members.size > newcomersMax && oldest !== undefined) this.#members.delete(oldest.id);
+    return this.#members.has(member.id);
+  }
+
+  /** The membership has changed: whoever it knows of, in it or gone, is no newcomer any more. */
+  settle(membership: Membership): void {
+    for (const id of [...this.#members.keys()]) if (!isNewcomer(id, membership)) this.#members.delete(id);
+  }
+}
