@@ -153,6 +153,23 @@ describe('catching up', () => {
     assert.ok(leader.replica.status().lastIndex - leader.replica.status().firstIndex < 50, 'compaction goes on');
   });
 
+  it('needs no log that grows for ever: compaction goes on while the disks are never idle', async () => {
+    const cluster = await TestCluster.start({ limits });
+    const leader = await cluster.leader();
+    // More than one command in the time of a write.
+    const propose = (): void => {
+      cluster.propose(leader, 'more').catch(() => {});
+      cluster.time.after(0.2, propose);
+    };
+    propose();
+    await cluster.time.runFor(1000);
+    for (const { disk, name } of cluster.members) {
+      const { entries } = disk.content;
+      assert.ok(entries.length < 100, `${name} has ${entries.length} entries`);
+    }
+    assert.ok(leader.replica.status().lastIndex > 4000);
+  });
+
   it('by snapshot replaces what the follower had applied and not stored yet', async () => {
     const cluster = await TestCluster.start({ limits: { ...limits, flushAfterMs: 60_000 } });
     const cut = cluster.follower();

@@ -53,7 +53,6 @@ export class LogUpkeep {
 
   #compact(): void {
     const { writer, tail, limits, pinned, activeMatches } = this.#parts;
-    if (writer.busy) return;
     const persisted = tail.persisted.index;
     const firstIndex = tail.firstIndex();
     const { entriesKept, compactionStep } = limits.compaction;

@@ -245,13 +245,24 @@ describe('storage writer', () => {
     await bench.writer.settled();
   });
 
-  it('compacts between writes', async () => {
+  it('compacts between writes, before what has queued meanwhile: there may always be something', async () => {
     const bench = new Bench();
     bench.add({ entries: entries(1, 1) });
     bench.writer.compact(logIndex(1));
     bench.add({ entries: entries(2, 2) });
     await bench.done();
     await bench.done();
-    assert.deepEqual(bench.log, ['durable 1', 'durable 2', 'compact 1']);
+    await bench.done();
+    assert.deepEqual(bench.log, ['durable 1', 'compact 1', 'durable 2']);
+  });
+
+  it('compacts nothing of a log that a snapshot has replaced', async () => {
+    const bench = new Bench();
+    bench.add({ commit: 40 }, { meta: meta(40) });
+    bench.writer.compact(logIndex(1));
+    await bench.done();
+    bench.add({ entries: entries(41, 41) });
+    await bench.done();
+    assert.deepEqual(bench.log, ['durable -', 'durable 41']);
   });
 });

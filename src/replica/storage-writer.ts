@@ -115,7 +115,7 @@ export class StorageWriter {
     this.run();
   }
 
-  /** Have the store forget entries up to and including `through`, between two batches. */
+  /** Have the store forget entries up to and including `through`, as soon as no batch is in flight. */
   compact(through: LogIndex): void {
     this.#compactThrough = through;
     this.run();
@@ -125,14 +125,15 @@ export class StorageWriter {
   run(): void {
     if (this.busy || this.#stopped) return;
     this.#releasePromiseless();
-    const batch = this.#nextBatch();
-    if (batch !== undefined) {
-      this.#track(this.#write(batch));
-    } else if (this.#compactThrough !== undefined) {
+    if (this.#compactThrough !== undefined) {
+      // Before the next batch: where one follows upon the other there would be no time for it, and the log only grew.
       const through = this.#compactThrough;
       this.#compactThrough = undefined;
       this.#track(this.#store.compact(through));
+      return;
     }
+    const batch = this.#nextBatch();
+    if (batch !== undefined) this.#track(this.#write(batch));
   }
 
   /** Whether a commit index is known that the store has not heard of yet. */
@@ -203,6 +204,8 @@ export class StorageWriter {
     this.#entriesWritten += write.entries?.length ?? 0;
     this.#written = write.hardState ?? this.#written;
     await this.#host.durable(write);
+    // The log begins anew after a snapshot: there is nothing to forget of the former one.
+    if (write.install !== undefined) this.#compactThrough = undefined;
     if (this.#stopped) return;
     for (const work of works) this.#host.respond(work.responses);
   }
