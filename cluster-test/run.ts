@@ -14,7 +14,7 @@ const dist = join(dirname(fileURLToPath(import.meta.url)), '..');
 const top = join(dist, '..');
 
 function specs(parts: readonly string[]): string[] {
-  return ['src', 'cluster-test']
+  return ['src', 'proto', 'cluster-test']
     .flatMap((folder) =>
       readdirSync(join(dist, folder), { recursive: true, encoding: 'utf8' }).map((name) => join(folder, name)),
     )

@@ -25,6 +25,24 @@ function modified(file) {
   return statSync(file, { throwIfNoEntry: false })?.mtimeMs ?? 0;
 }
 
+/** The generated code as it is used here. */
+function adapted(code) {
+  // 64-bit fields decode to plain numbers: every number in this API is a safe integer, checked where it enters.
+  const prelude = [
+    `import { messageWriter as $messageWriter } from './shared-writer.js';`,
+    '$protobuf.util.Long = null;',
+    '$protobuf.configure();',
+    '',
+  ];
+  return (
+    code
+      .replace(/^import .*\n/m, (line) => line + prelude.join('\n'))
+      .replaceAll('writer = $Writer.create()', 'writer = $messageWriter()')
+      // What a message inherits is a default, and defaults are not encoded: which object a value is of need not be asked.
+      .replaceAll(/ && \$Object\.hasOwnProperty\.call\(message, "\w+"\)/g, '')
+  );
+}
+
 const newest = Math.max(...[...sources, fileURLToPath(import.meta.url)].map(modified));
 mkdirSync(out, { recursive: true });
 if (modified(join(out, 'sublet.binpb')) < newest) {
@@ -46,11 +64,6 @@ if (modified(join(out, 'sublet.d.ts')) < newest) {
     ...['--force-number', '--no-verify', '--no-create', '--no-convert', '--no-delimited', '--no-service'],
     ...['--no-typeurl', '-o', js, ...common],
   ]);
-  // 64-bit fields decode to plain numbers: every number in this API is a safe integer, checked where it enters.
-  const numbers = '$protobuf.util.Long = null;\n$protobuf.configure();\n';
-  writeFileSync(
-    js,
-    readFileSync(js, 'utf8').replace(/^import .*\n/m, (line) => line + numbers),
-  );
+  writeFileSync(js, adapted(readFileSync(js, 'utf8')));
   await run(pbts, ['-o', join(out, 'sublet.d.ts'), js]);
 }

@@ -9,6 +9,7 @@ import { formatIp } from '#address/ip.js';
 import { formatIpv4 } from '#address/ipv4.js';
 import type { World } from '#cluster-test/simulation/world.js';
 import type { Agent } from '#ipam/agent.js';
+import { viewAgent } from '#ipam/agent-view.js';
 import type { Command, Register } from '#ipam/command.js';
 import { decodeCommand } from '#ipam/command-codec.js';
 import { Ipam } from '#ipam/ipam.js';
@@ -210,13 +211,14 @@ export class PlanChecks {
     const vtep = held?.vtepIp === undefined ? [] : [`vtep ${formatIpv4(held.vtepIp)}`];
     const may = [...before, ...vtep, ...(holds ?? [])];
     for (const event of events) {
-      if (event.kind !== 'agent-changed' || event.agent.agentId !== agentId) continue;
-      const fresh = blocksOf(event.agent).filter((block) => !may.includes(block));
+      if (event.kind !== 'agent-changed' || event.agent.record.agentId !== agentId) continue;
+      const blocks = blocksOf(viewAgent(event.agent));
+      const fresh = blocks.filter((block) => !may.includes(block));
       const what = () =>
         `${agentId} was let ${fresh.join(', ')}; it had ${before.join(', ')} and held ${may.join(', ')}`;
       this.#world.check(fresh.length === 0, 'nothing fresh in adoption', what);
       this.#world.count('mark: let in adoption');
-      if (blocksOf(event.agent).some((block) => !before.includes(block))) this.#world.count('mark: adopted blocks');
+      if (blocks.some((block) => !before.includes(block))) this.#world.count('mark: adopted blocks');
     }
   }
 
@@ -226,10 +228,10 @@ export class PlanChecks {
       if (event.kind === 'agent-removed') {
         this.#free(event.agentId, at, quarantineMs);
       } else if (event.kind === 'agent-changed') {
-        this.#change(event.agent, at, quarantineMs);
+        this.#change(viewAgent(event.agent), at, quarantineMs);
       }
     }
-    if (result.kind === 'registered' && result.agent.problems.some(({ reason }) => reason === 'exhausted')) {
+    if (result.kind === 'registered' && result.agent.record.problems.some(({ reason }) => reason === 'exhausted')) {
       this.#world.count('mark: address space exhausted');
     }
     if (result.kind === 'refused') {

@@ -89,7 +89,7 @@ describe('rule 12, adoption: what agents still hold is honoured where free, and 
     const { events } = plan.run({ kind: 'begin-adoption' });
     const began = plan.index;
     assert.deepEqual(
-      events.map((event) => event.kind === 'agent-changed' && [event.agent.agentId, event.agent.epoch]),
+      events.map((event) => event.kind === 'agent-changed' && [event.agent.record.agentId, event.agent.record.epoch]),
       [['a', began]],
     );
     assert.deepEqual(plan.ipam.awaited(10), { count: 1, first: [before.agentId] });

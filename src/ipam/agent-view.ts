@@ -1,5 +1,6 @@
 /**
  * Works out an agent's whole part of the plan from what is kept of it and the network: MAC, IPv6 VTEP address, halves.
+ * Events and answers carry the two, and whoever needs the whole asks for it here: on most masters nobody does.
  */
 import { type Cidr4, cidr4, halves4, offsetOf4 } from '#address/cidr4.js';
 import { addressAt6, type Cidr6, cidr6, halves6 } from '#address/cidr6.js';
@@ -8,12 +9,13 @@ import { macFor } from '#address/mac.js';
 import type { Agent, AgentOverlay, Bridge, NetworkConfig, OverlayProblem, Vxlan } from '#ipam/agent.js';
 import type { AgentRecord, Holding, StoredProblem } from '#ipam/agent-record.js';
 import { assertInvariant } from '#ipam/invariant.js';
-import type { NetworkSettings, Overlay } from '#ipam/network.js';
-import type { Plan } from '#ipam/plan.js';
-import { describeSpace } from '#ipam/space.js';
+import type { Network, NetworkSettings, Overlay } from '#ipam/network.js';
+import { describeSubnet } from '#ipam/space.js';
 
-export function viewAgent(plan: Plan, record: AgentRecord): Agent {
-  assertInvariant(plan.settings !== undefined, 'there are agents but no network');
+/** An agent as it was when the network was this. */
+export type AgentThen = { readonly record: AgentRecord; readonly network: Network };
+
+export function viewAgent({ record, network }: AgentThen): Agent {
   const { networkConfig } = record;
   return {
     agentId: record.agentId,
@@ -25,14 +27,19 @@ export function viewAgent(plan: Plan, record: AgentRecord): Agent {
     networkConfig,
     epoch: record.epoch,
     registeredAt: record.registeredAt,
-    vxlan: viewVxlan(plan.settings, record.vtepIp),
+    vxlan: viewVxlan(network, record.vtepIp),
     overlays: record.holdings.map((holding) => {
-      const overlay = plan.overlays.get(holding.overlay)?.overlay;
+      const overlay = overlayOf(network, holding.overlay);
       assertInvariant(overlay !== undefined, 'a block of an overlay that is not there is held');
       return viewOverlay(overlay, holding, networkConfig);
     }),
-    problems: record.problems.map((problem) => viewProblem(plan, problem)),
+    problems: record.problems.map((problem) => viewProblem(network, problem)),
   };
+}
+
+function overlayOf({ overlays }: Network, name: string): Overlay | undefined {
+  for (const overlay of overlays) if (overlay.name === name) return overlay;
+  return undefined;
 }
 
 function viewVxlan(settings: NetworkSettings, vtepIp: Ipv4): Vxlan {
@@ -69,10 +76,10 @@ function viewBridge(name: string, half: 0 | 1, subnet: Cidr4 | undefined, subnet
   return { name, ip: subnet && halves4(subnet)[half], ip6: subnet6 && halves6(subnet6)[half] };
 }
 
-function viewProblem(plan: Plan, { overlay, family, reason }: StoredProblem): OverlayProblem {
-  const space = plan.space(overlay, family);
+function viewProblem(network: Network, { overlay, family, reason }: StoredProblem): OverlayProblem {
+  const space = overlayOf(network, overlay)?.[family === 4 ? 'v4' : 'v6'];
   // The overlay may have been removed since the agent last asked.
-  const where = space === undefined ? `overlay "${overlay}"` : describeSpace(space);
+  const where = space === undefined ? `overlay "${overlay}"` : describeSubnet(overlay, space.subnet);
   const piece = space === undefined ? `IPv${family} block` : `/${space.prefix}`;
   const message =
     reason === 'exhausted'

@@ -2,12 +2,12 @@
  * What watchers are told. A command that changes something has one revision and any number of events, which belong
  * together; they stand in the order in which a watcher should take them in.
  */
-import type { Agent } from '#ipam/agent.js';
+import type { AgentThen } from '#ipam/agent-view.js';
 import type { AgentId } from '#ipam/identity.js';
 import type { Network, Overlay } from '#ipam/network.js';
 
-/** The agent as it is now. `statusOnly`: nothing that concerns a peer has changed. */
-type AgentChanged = { readonly kind: 'agent-changed'; readonly agent: Agent; readonly statusOnly: boolean };
+/** The agent as it is now (`viewAgent`). `statusOnly`: nothing that concerns a peer has changed. */
+type AgentChanged = { readonly kind: 'agent-changed'; readonly agent: AgentThen; readonly statusOnly: boolean };
 type AgentRemoved = { readonly kind: 'agent-removed'; readonly agentId: AgentId };
 /** What every agent's `info` of this overlay says changes with it, without an event for each. */
 type OverlayChanged = { readonly kind: 'overlay-changed'; readonly overlay: Overlay };

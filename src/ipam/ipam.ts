@@ -135,7 +135,7 @@ export class Ipam {
 
   agent(agentId: AgentId): Agent | undefined {
     const record = this.plan.agents.get(agentId);
-    return record && viewAgent(this.plan, record);
+    return record && viewAgent(this.plan.asItIs(record));
   }
 
   /** The first `limit` agents after this id, by ascending id. */
@@ -143,7 +143,7 @@ export class Ipam {
     const page: Agent[] = [];
     for (const [id, record] of this.plan.agents.entries(agentId)) {
       if (page.length >= limit) break;
-      if (id !== agentId) page.push(viewAgent(this.plan, record));
+      if (id !== agentId) page.push(viewAgent(this.plan.asItIs(record)));
     }
     return page;
   }

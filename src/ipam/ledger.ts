@@ -23,12 +23,13 @@ export class Ledger {
     return this.made;
   }
 
-  /** Puts a record where there was none. */
-  add(record: PlanRecord): void {
+  /** Puts a record where there was none. Returns its bytes. */
+  add(record: PlanRecord): Uint8Array {
     const key = recordKey(record);
     const value = encodeRecord(record);
     this.hash.add(key, value);
     this.made.push({ key, value });
+    return value;
   }
 
   /** Deletes a record that is there, exactly as it is. */
@@ -38,12 +39,13 @@ export class Ledger {
     this.made.push({ key, value: undefined });
   }
 
-  /** Puts a record in place of one with the same key. */
-  replace(old: PlanRecord, next: PlanRecord): void {
+  /** Puts a record in place of one with the same key; `oldBytes` if they are at hand. Returns the new one's bytes. */
+  replace(old: PlanRecord, next: PlanRecord, oldBytes = encodeRecord(old)): Uint8Array {
     const key = recordKey(next);
     const value = encodeRecord(next);
-    this.hash.remove(key, encodeRecord(old));
+    this.hash.remove(key, oldBytes);
     this.hash.add(key, value);
     this.made.push({ key, value });
+    return value;
   }
 }

@@ -7,6 +7,7 @@ import { parseCidr6 } from '#address/cidr6.js';
 import { formatCidr, isCidr4, parseCidr, parseIp } from '#address/ip.js';
 import { parseOui } from '#address/mac.js';
 import type { Agent, NetworkConfig } from '#ipam/agent.js';
+import { viewAgent } from '#ipam/agent-view.js';
 import type { Action, CommandOrigin, HolderJudgement, Register } from '#ipam/command.js';
 import { decodeCommand, encodeCommand } from '#ipam/command-codec.js';
 import { parseAgentId, parseInstanceId } from '#ipam/identity.js';
@@ -119,7 +120,7 @@ export class PlanUnderTest {
   register(id: string, details: Details = {}): Agent {
     const { result } = this.run(this.request(id, details));
     if (result.kind !== 'registered') fail(`register answered ${result.kind}`);
-    return result.agent;
+    return viewAgent(result.agent);
   }
 
   /** The leader's judgement of an agent's lease as it is now. */

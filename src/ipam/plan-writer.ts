@@ -3,9 +3,8 @@
  * events and in the history together. Whoever refuses a command must not have written anything before.
  */
 import { formatCidr, isCidr4 } from '#address/ip.js';
-import type { Agent } from '#ipam/agent.js';
 import type { AgentRecord, DepartedRecord } from '#ipam/agent-record.js';
-import { viewAgent } from '#ipam/agent-view.js';
+import type { AgentThen } from '#ipam/agent-view.js';
 import type { CommandOrigin } from '#ipam/command.js';
 import type { Event, Happening } from '#ipam/event.js';
 import type { HistoryEntry } from '#ipam/history.js';
@@ -85,8 +84,8 @@ export class PlanWriter {
   }
 
   /** Tells watchers how the agent is now. Returns what they are told. */
-  tellAgent(record: AgentRecord, statusOnly: boolean): Agent {
-    const agent = viewAgent(this.plan, record);
+  tellAgent(record: AgentRecord, statusOnly: boolean): AgentThen {
+    const agent = this.plan.asItIs(record);
     this.tell({ kind: 'agent-changed', agent, statusOnly });
     return agent;
   }
@@ -216,11 +215,12 @@ export class PlanWriter {
   }
 
   private putMeta(meta: Plan['meta']): void {
-    const old = this.plan.meta;
-    this.plan.meta = meta;
+    const { plan, ledger } = this;
+    const old: PlanRecord = { kind: 'meta', value: plan.meta };
+    const next: PlanRecord = { kind: 'meta', value: meta };
+    plan.meta = meta;
     // An empty plan has no records at all, so before the first change there is nothing to replace.
-    const stored = old.revision > 0;
-    this.swap(stored ? { kind: 'meta', value: old } : undefined, { kind: 'meta', value: meta });
+    plan.metaBytes = old.value.revision > 0 ? ledger.replace(old, next, plan.metaBytes) : ledger.add(next);
   }
 
   /** Puts a record, in place of the old one if there was one. */

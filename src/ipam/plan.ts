@@ -5,6 +5,7 @@
 import { type Cidr, containsIp, type Family, familyOf, formatCidr, type Ip } from '#address/ip.js';
 import { SortedMap } from '#address/sorted-map.js';
 import type { AgentRecord, DepartedRecord, Holding } from '#ipam/agent-record.js';
+import type { AgentThen } from '#ipam/agent-view.js';
 import { History } from '#ipam/history.js';
 import type { AgentId } from '#ipam/identity.js';
 import { Interning } from '#ipam/interning.js';
@@ -37,7 +38,11 @@ export class Plan {
   readonly interning = new Interning();
   readonly history = new History();
   meta: Meta = { revision: 0, adoption: false, adoptedAt: 0 };
+  /** Of `meta`, once it was written: every command replaces it. */
+  metaBytes: Uint8Array | undefined;
   settings: NetworkSettings | undefined;
+  /** The same object until settings or overlays change. */
+  network: Network | undefined;
   vtep: Space | undefined;
   readonly overlays = new Map<string, OverlayEntry>();
   /** In ascending order of name. */
@@ -56,13 +61,14 @@ export class Plan {
   /** How many agents said that their underlay address is of the family. */
   private readonly families = { 4: 0, 6: 0 };
 
-  get network(): Network | undefined {
-    if (this.settings === undefined) return undefined;
-    return { ...this.settings, overlays: this.overlayList() };
-  }
-
   overlayList(): readonly Overlay[] {
     return this.overlayEntries.map(({ overlay }) => overlay);
+  }
+
+  /** The agent and the network as it is now. */
+  asItIs(record: AgentRecord): AgentThen {
+    assertInvariant(this.network !== undefined, 'there are agents but no network');
+    return { record, network: this.network };
   }
 
   /** The space of an overlay (undefined: of the VTEP addresses) in a family. */
@@ -128,6 +134,7 @@ export class Plan {
     this.overlayEntries = [...this.overlays.values()].sort((a, b) => byText(a.overlay.name, b.overlay.name));
     const spaces = [this.vtep, ...this.overlayEntries.flatMap(({ v4, v6 }) => [v4, v6])];
     this.spaces = spaces.filter((space) => space !== undefined);
+    this.network = this.settings && { ...this.settings, overlays: this.overlayList() };
   }
 
   /** Takes in one agent's new state; its blocks are the pools' business. */

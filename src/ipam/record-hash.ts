@@ -4,36 +4,32 @@
  * into four 32-bit words, which are added up word by word. It tells accidents, not an adversary who crafts records.
  */
 
-type Words = [number, number, number, number];
-
 /** Four 32-bit words. */
-export type HashWords = Readonly<Words>;
+export type HashWords = readonly [number, number, number, number];
 
 export class RecordHash {
-  private readonly sum: Words = [0, 0, 0, 0];
+  private readonly sum = new Int32Array(4);
 
   add(key: Uint8Array, value: Uint8Array): void {
-    this.accumulate(mix(key, value), 1);
+    mix(key, value);
+    const { sum } = this;
+    for (let at = 0; at < 4; at++) sum[at] = (sum[at] ?? 0) + (mixed[at] ?? 0);
   }
 
   remove(key: Uint8Array, value: Uint8Array): void {
-    this.accumulate(mix(key, value), -1);
-  }
-
-  private accumulate(words: Words, sign: 1 | -1): void {
-    this.sum[0] = (this.sum[0] + sign * words[0]) | 0;
-    this.sum[1] = (this.sum[1] + sign * words[1]) | 0;
-    this.sum[2] = (this.sum[2] + sign * words[2]) | 0;
-    this.sum[3] = (this.sum[3] + sign * words[3]) | 0;
+    mix(key, value);
+    const { sum } = this;
+    for (let at = 0; at < 4; at++) sum[at] = (sum[at] ?? 0) - (mixed[at] ?? 0);
   }
 
   /** The four words of the sum, as they are now. */
   get words(): HashWords {
-    return [...this.sum];
+    const { sum } = this;
+    return [sum[0] ?? 0, sum[1] ?? 0, sum[2] ?? 0, sum[3] ?? 0];
   }
 
   toString(): string {
-    return formatHash(this.sum);
+    return formatHash(this.words);
   }
 }
 
@@ -43,38 +39,56 @@ export function formatHash(words: HashWords): string {
 }
 
 /** Odd constants without pattern (from the fractional bits of √2, √3, √5 and √7). */
-const factors: Words = [0x6a09e667, 0xbb67ae85, 0x3c6ef373, 0xa54ff53b];
+const factorA = 0x6a09e667;
+const factorB = 0xbb67ae85;
+const factorC = 0x3c6ef373;
+const factorD = 0xa54ff53b;
 
-function mix(key: Uint8Array, value: Uint8Array): Words {
+/** Where a record is mixed: one place for all, since every change of the plan comes by here. */
+const mixed = new Int32Array(4);
+
+function mix(key: Uint8Array, value: Uint8Array): void {
   // The length of the key first, so that no byte can move between key and value unnoticed.
-  const words: Words = [key.length, value.length, ~key.length, ~value.length];
-  absorb(words, key);
-  absorb(words, value);
-  let [a, b, c, d] = words;
+  mixed[0] = key.length;
+  mixed[1] = value.length;
+  mixed[2] = ~key.length;
+  mixed[3] = ~value.length;
+  absorb(key);
+  absorb(value);
+  let a = mixed[0] ?? 0;
+  let b = mixed[1] ?? 0;
+  let c = mixed[2] ?? 0;
+  let d = mixed[3] ?? 0;
   for (let round = 0; round < 3; round++) {
     a = scramble(a ^ d);
     b = scramble(b ^ a);
     c = scramble(c ^ b);
     d = scramble(d ^ c);
   }
-  return [a, b, c, d];
+  mixed[0] = a;
+  mixed[1] = b;
+  mixed[2] = c;
+  mixed[3] = d;
 }
 
 /** Takes the bytes in four at a time, each word into every lane with another factor and rotation. */
-function absorb(words: Words, bytes: Uint8Array): void {
-  let [a, b, c, d] = words;
+function absorb(bytes: Uint8Array): void {
+  let a = mixed[0] ?? 0;
+  let b = mixed[1] ?? 0;
+  let c = mixed[2] ?? 0;
+  let d = mixed[3] ?? 0;
   for (let at = 0; at < bytes.length; at += 4) {
     const word =
       (bytes[at] ?? 0) | ((bytes[at + 1] ?? 0) << 8) | ((bytes[at + 2] ?? 0) << 16) | ((bytes[at + 3] ?? 0) << 24);
-    a = (rotate(Math.imul(a ^ word, factors[0]), 13) + d) | 0;
-    b = rotate(Math.imul(b ^ word, factors[1]), 17) ^ a;
-    c = (rotate(Math.imul(c + word, factors[2]), 11) + b) | 0;
-    d = rotate(Math.imul(d ^ word, factors[3]), 19) ^ c;
+    a = (rotate(Math.imul(a ^ word, factorA), 13) + d) | 0;
+    b = rotate(Math.imul(b ^ word, factorB), 17) ^ a;
+    c = (rotate(Math.imul(c + word, factorC), 11) + b) | 0;
+    d = rotate(Math.imul(d ^ word, factorD), 19) ^ c;
   }
-  words[0] = a;
-  words[1] = b;
-  words[2] = c;
-  words[3] = d;
+  mixed[0] = a;
+  mixed[1] = b;
+  mixed[2] = c;
+  mixed[3] = d;
 }
 
 function rotate(word: number, bits: number): number {
@@ -82,7 +96,7 @@ function rotate(word: number, bits: number): number {
 }
 
 function scramble(word: number): number {
-  let mixed = Math.imul(word ^ (word >>> 16), 0x45d9f3b1);
-  mixed = Math.imul(mixed ^ (mixed >>> 15), 0x2c1b3c6d);
-  return mixed ^ (mixed >>> 16);
+  let result = Math.imul(word ^ (word >>> 16), 0x45d9f3b1);
+  result = Math.imul(result ^ (result >>> 15), 0x2c1b3c6d);
+  return result ^ (result >>> 16);
 }

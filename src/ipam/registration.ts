@@ -3,9 +3,9 @@
  * get. First everything is decided, then everything is written.
  */
 import { containsIp, type Family, familyOf, formatCidr, formatIp, type Ip, isIpv4 } from '#address/ip.js';
-import type { Agent, NetworkConfig } from '#ipam/agent.js';
+import type { NetworkConfig } from '#ipam/agent.js';
 import type { AgentRecord, Holding } from '#ipam/agent-record.js';
-import { viewAgent } from '#ipam/agent-view.js';
+import type { AgentThen } from '#ipam/agent-view.js';
 import { type Allotment, allot } from '#ipam/allotment.js';
 import { type Claim, carriedOver, claimOf, describeHolder, formerInstances, judgedSilent } from '#ipam/claim.js';
 import type { CommandOrigin, Register } from '#ipam/command.js';
@@ -29,7 +29,7 @@ export function register(plan: Plan, writer: PlanWriter, command: Register & Com
   if (allotment.kind === 'refused') return allotment;
   const next = recordOf(plan, writer, command, claim, allotment);
   const unchanged = old !== undefined && sameRecord(old, next);
-  return { kind: 'registered', agent: unchanged ? viewAgent(plan, old) : write(plan, writer, claim, old, next) };
+  return { kind: 'registered', agent: unchanged ? plan.asItIs(old) : write(plan, writer, claim, old, next) };
 }
 
 function checkFields(action: string, command: Register): Refusal | undefined {
@@ -127,8 +127,13 @@ function recordOf(
   };
 }
 
-/** Returns the agent as watchers are told of it: the same object, so that it need be encoded only once. */
-function write(plan: Plan, writer: PlanWriter, claim: Claim, old: AgentRecord | undefined, next: AgentRecord): Agent {
+function write(
+  plan: Plan,
+  writer: PlanWriter,
+  claim: Claim,
+  old: AgentRecord | undefined,
+  next: AgentRecord,
+): AgentThen {
   const loser = plan.nodeHolder(next.nodeIp);
   if (loser !== undefined && loser.agentId !== next.agentId) {
     const unreachable = { ...loser, reachable: false };

@@ -2,7 +2,7 @@
  * What comes of a command: an answer, or a refusal that left everything as it was.
  */
 import type { Cidr } from '#address/ip.js';
-import type { Agent } from '#ipam/agent.js';
+import type { AgentThen } from '#ipam/agent-view.js';
 import type { Network, Overlay } from '#ipam/network.js';
 
 /** Closed set; each is the gRPC status code of the same name. */
@@ -26,7 +26,7 @@ export type Refusal = {
 /** What a command that was applied says. */
 export type Reply =
   | { readonly kind: 'done' }
-  | { readonly kind: 'registered'; readonly agent: Agent }
+  | { readonly kind: 'registered'; readonly agent: AgentThen }
   | { readonly kind: 'network'; readonly network: Network }
   | { readonly kind: 'overlay'; readonly overlay: Overlay }
   /** What rests now: by agent in the order asked, the VTEP address (as /32) first, then by overlay and family. */

@@ -80,6 +80,11 @@ export function exactBlock(space: Space, network: Cidr): bigint | undefined {
 
 /** `overlay "dcos" (9.0.0.0/8)` or `the VTEP subnet 44.128.0.0/20`. */
 export function describeSpace(space: Space): string {
-  const subnet = formatCidr(space.subnet);
-  return space.overlay === undefined ? `the VTEP subnet ${subnet}` : `overlay "${space.overlay}" (${subnet})`;
+  return describeSubnet(space.overlay, space.subnet);
+}
+
+/** As `describeSpace`; `overlay` undefined: the VTEP subnet. */
+export function describeSubnet(overlay: string | undefined, subnet: Cidr): string {
+  const text = formatCidr(subnet);
+  return overlay === undefined ? `the VTEP subnet ${text}` : `overlay "${overlay}" (${text})`;
 }

@@ -7,6 +7,7 @@ import { toBuffer } from '#api/method.js';
 import { RefusedError } from '#api/refusal.js';
 import { agentService } from '#api/services.js';
 import type { Agent, OverlayStatus } from '#ipam/agent.js';
+import { viewAgent } from '#ipam/agent-view.js';
 import type { ReportStatus } from '#ipam/command.js';
 import { parseAgentId, parseInstanceId } from '#ipam/identity.js';
 import { overlaysMax, statusErrorLengthMax } from '#ipam/limits.js';
@@ -54,7 +55,7 @@ async function register(request: sublet.v1.RegisterRequest, options: AgentServic
   });
   const answer = await plan.change(command);
   if (answer.kind !== 'registered') throw new RangeError(`a registration was answered with "${answer.kind}"`);
-  return registered(answer.agent, answer.revision, options);
+  return registered(viewAgent(answer.agent), answer.revision, options);
 }
 
 /** The field of RegisterResponse that is written here as ready bytes, with its wire type. */

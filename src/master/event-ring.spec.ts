@@ -1,8 +1,8 @@
 import assert from 'node:assert/strict';
 import type { Agent } from '#ipam/agent.js';
+import { PlanUnderTest } from '#ipam/plan-under-test.js';
 import { EventRing } from '#master/event-ring.js';
 import { PlanEncoding } from '#master/plan-encoding.js';
-import { TestHubs } from '#master/testing/test-hub.js';
 
 /** Counts what is encoded, and forgets it at once. */
 class CountingEncoding extends PlanEncoding {
@@ -15,17 +15,13 @@ class CountingEncoding extends PlanEncoding {
 }
 
 function ringOf(count: number): { readonly ring: EventRing; readonly encoding: CountingEncoding } {
-  const test = new TestHubs();
-  for (let number = 1; number <= count; number++) test.register(number);
+  const plan = new PlanUnderTest();
   const encoding = new CountingEncoding();
   const ring = new EventRing({ encoding, countMax: 100, bytesMax: 1_000_000, batchBytesMax: 1_000_000 });
-  test
-    .at(0)
-    .machine.ipam.agentsAfter(undefined, count)
-    .forEach((agent, at) => {
-      const events = [{ kind: 'agent-changed', agent, statusOnly: false, revision: at + 1 }] as const;
-      ring.append({ revision: at + 1, events, network: undefined, reclaimMs: undefined });
-    });
+  for (let revision = 1; revision <= count; revision++) {
+    const events = plan.run(plan.request(`agent-${revision}`)).events.map((event) => ({ ...event, revision }));
+    ring.append({ revision, events, network: undefined, reclaimMs: undefined });
+  }
   return { ring, encoding };
 }
 

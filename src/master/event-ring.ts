@@ -4,6 +4,7 @@
  * who stands before its base has to begin with a snapshot.
  */
 import { toBuffer } from '#api/method.js';
+import { viewAgent } from '#ipam/agent-view.js';
 import type { Event } from '#ipam/event.js';
 import type { AgentId } from '#ipam/identity.js';
 import type { Network } from '#ipam/network.js';
@@ -205,7 +206,7 @@ export class EventRing {
 
 function touched({ events, network }: Revision): Touched {
   const agents = events.flatMap((event) => {
-    if (event.kind === 'agent-changed') return event.agent.agentId;
+    if (event.kind === 'agent-changed') return event.agent.record.agentId;
     return event.kind === 'agent-removed' ? event.agentId : [];
   });
   return { agents, network: network !== undefined };
@@ -227,7 +228,7 @@ function encodeRevision(source: Revision, encoding: PlanEncoding): EncodedRevisi
   for (const event of events) {
     switch (event.kind) {
       case 'agent-changed': {
-        const agent = encoding.agent(event.agent, reclaimMs);
+        const agent = encoding.agent(viewAgent(event.agent), reclaimMs);
         const change = Change.encode({ revision }).uint32(agentChangedField).bytes(agent).finish();
         all.push(change);
         if (!event.statusOnly) peers.push(change);

@@ -123,7 +123,7 @@ export class Office {
   /** What an agent does through the log says that it lives, and when it left. */
   #applied({ output: { events, result } }: Applied<PlanOutcome>): void {
     if (!this.presence.begun) return;
-    if (result.kind === 'registered') this.presence.hear(result.agent.agentId, result.agent.epoch);
+    if (result.kind === 'registered') this.presence.hear(result.agent.record.agentId, result.agent.record.epoch);
     for (const event of events) if (event.kind === 'agent-removed') this.presence.forget(event.agentId);
   }
 

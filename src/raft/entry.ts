@@ -58,6 +58,8 @@ export type Entry = {
   readonly index: LogIndex;
   readonly type: EntryType;
   readonly data: Uint8Array;
+  /** For the host, which may keep its encoding of the entry with it; the core carries it along and never looks. */
+  encoded?: Uint8Array;
 };
 
 /** What must be on stable storage before a message that depends on it leaves (Raft paper, figure 2). */

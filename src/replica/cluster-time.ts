@@ -33,7 +33,7 @@ export class ClusterTime {
 export type StampedCommand = { readonly time: number; readonly command: Uint8Array };
 
 export function encodeStamped({ time, command }: StampedCommand): Uint8Array {
-  const data = new Uint8Array(uint64Bytes + command.byteLength);
+  const data = Buffer.allocUnsafe(uint64Bytes + command.byteLength);
   writeUint64(data, 0, time);
   data.set(command, uint64Bytes);
   return data;

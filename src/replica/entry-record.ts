@@ -23,8 +23,6 @@ const sumOffset = 18;
 /** The code of a type is its position here; only ever append. */
 const entryTypes: readonly EntryType[] = ['normal', 'conf-change', 'conf-change-v2'];
 
-const records = new WeakMap<Entry, Uint8Array>();
-
 /** Bytes that are no sound entry record: damaged, cut off, or of a format this version does not know. */
 export class EntryRecordError extends Error {
   override readonly name = 'EntryRecordError';
@@ -32,11 +30,8 @@ export class EntryRecordError extends Error {
 
 /** The bytes of `entry`, shared by all who ask: read-only. */
 export function entryRecord(entry: Entry): Uint8Array {
-  const known = records.get(entry);
-  if (known !== undefined) return known;
-  const record = encode(entry);
-  records.set(entry, record);
-  return record;
+  entry.encoded ??= encode(entry);
+  return entry.encoded;
 }
 
 /**
@@ -60,7 +55,8 @@ export function decodeEntryRecord(record: Uint8Array): Entry {
   if (type === undefined) throw new EntryRecordError(`entry record of unknown type ${code}`);
   const { term, index } = position(record);
   const entry: Entry = { term, index, type, data: record.subarray(entryHeaderBytes) };
-  records.set(entry, record);
+  // Not with the others above: entries that a leader makes come to theirs later, and all should be of one shape.
+  entry.encoded = record;
   return entry;
 }
 
@@ -70,13 +66,13 @@ export function entrySum(record: Uint8Array): number {
 }
 
 function encode(entry: Entry): Uint8Array {
-  const record = new Uint8Array(entryHeaderBytes + entry.data.byteLength);
+  const record = Buffer.allocUnsafe(entryHeaderBytes + entry.data.byteLength);
   record[0] = entryFormatVersion;
   record[typeOffset] = entryTypes.indexOf(entry.type);
   writeUint64(record, termOffset, entry.term);
   writeUint64(record, indexOffset, entry.index);
   record.set(entry.data, entryHeaderBytes);
-  new DataView(record.buffer).setUint32(sumOffset, sum(record));
+  record.writeUInt32BE(sum(record), sumOffset);
   return record;
 }
 
