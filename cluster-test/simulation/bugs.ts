@@ -62,6 +62,17 @@ export const bugs: readonly Bug[] = [
     aim: { faults: ['crash'] },
   },
   {
+    name: 'campaign-before-fsync',
+    changes: [
+      {
+        file: 'replica/raft-driver.js',
+        right: 'if (votes.length === 0)',
+        wrong: 'if (votes.length >= 0)',
+      },
+    ],
+    aim: { faults: ['crash'] },
+  },
+  {
     name: 'append-acknowledged-before-fsync',
     changes: [
       {

@@ -106,6 +106,11 @@ export class ConsensusChecks implements DurableListener {
         this.#announce(name, message.commit, message.term);
         return;
       case 'vote':
+        this.#world.check(
+          promise.term >= message.term,
+          'campaign before fsync',
+          () => `${name} asks for votes in ${message.term}, its disk is in ${promise.term}`,
+        );
         this.#asked.set(`${message.from}>${message.to} ${message.term}`, {
           index: message.index,
           term: message.logTerm,
@@ -211,11 +216,12 @@ export class ConsensusChecks implements DurableListener {
     this.#world.count('elections');
     this.#world.trace('leads', term, () => name);
     this.onLeader(name);
-    if (durable.promise.term < term) {
-      // The others' votes were enough. What its disk lacks is in memory, and is not to be judged by the disk.
-      this.#world.count('mark: elected before its own vote was on disk');
-      return;
-    }
+    const campaigned = durable.promise.term >= term;
+    this.#world.check(
+      campaigned,
+      'campaign before fsync',
+      () => `${name} leads in ${term}, which its disk does not know`,
+    );
     for (let index = (durable.head?.compacted.index ?? 0) + 1; index <= this.committedIndex; index += 1) {
       const committed = this.#committed.get(index);
       if (committed === undefined || committed.inTerm >= term) continue;

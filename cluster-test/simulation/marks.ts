@@ -12,7 +12,6 @@ export const marks: readonly string[] = [
   'mark: leader without space hands over',
   'mark: pause noticed',
   'mark: conflicting entries replaced',
-  'mark: elected before its own vote was on disk',
   'snapshots installed',
   'snapshots that broke off',
   'crashes at a storage step',

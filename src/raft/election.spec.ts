@@ -203,6 +203,19 @@ describe('a campaign', () => {
     assert.equal(member.status.role, 'candidate', 'it has waited long enough once there is no reason to');
   });
 
+  it('gives the others an election timeout from when its own vote is stable: they are asked only then', () => {
+    const member = new TestMember(1, { asyncStorageWrites: true, random: () => 0 });
+    member.raft.campaign();
+    member.work();
+    member.ticks(9);
+    member.persist();
+    member.work();
+    member.ticks(9);
+    assert.equal(member.status.term, 1);
+    member.ticks(1);
+    assert.equal(member.status.term, 2);
+  });
+
   it('draws a new timeout for every term', () => {
     let drawn = 0;
     const member = new TestMember(1, { random: (below) => (drawn++ % 2 === 0 ? 0 : below - 1) });

@@ -158,6 +158,10 @@ export function handleVoteResponse(core: Core, message: VoteResponseMessage): vo
   if (!core.votes.has(message.from)) {
     core.votes.set(message.from, !message.reject);
   }
+  if (message.from === core.id && core.role === 'candidate') {
+    // The others are asked only now that its own vote is stable: from now on they have an election timeout to answer.
+    core.electionElapsed = 0;
+  }
   switch (tally(core)) {
     case 'won':
       if (core.role === 'pre-candidate') {

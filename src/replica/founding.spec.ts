@@ -2,6 +2,7 @@ import assert from 'node:assert/strict';
 import { type MemberId, memberId } from '#raft/entry.js';
 import type { BootstrapProblem } from '#replica/bootstrap-problem.js';
 import { type Founded, Founding } from '#replica/founding.js';
+import type { LogWrite } from '#replica/log-store.js';
 import type { MemberInfo, Membership } from '#replica/membership.js';
 import type { MemberHello } from '#replica/peer-network.js';
 import { noMembership } from '#replica/replica-status.js';
@@ -103,11 +104,13 @@ describe('founding a cluster', () => {
     const cluster = new TestCluster();
     const [a, b, c] = cluster.members;
     if (a === undefined || b === undefined || c === undefined) throw new Error('three members');
-    a.disk.fate = () => ({ kind: 'ok', afterMs: 3000 });
+    // Founding is slow, and the elections after it are not.
+    const slow = ({ hardState }: LogWrite) => ({ kind: 'ok', afterMs: hardState === undefined ? 3000 : 1 }) as const;
+    a.disk.fate = slow;
     for (const member of [a, b]) cluster.boot(member);
     await cluster.time.runFor(60);
     // Polls in between the others, and is slower to begin.
-    c.disk.fate = () => ({ kind: 'ok', afterMs: 3000 });
+    c.disk.fate = slow;
     cluster.boot(c);
     await cluster.time.runFor(160);
     cluster.crash(b);

@@ -155,7 +155,7 @@ export class RaftDriver {
   #handle(ready: Ready): void {
     this.#host.leadership(ready);
     // Messages and writes first: while peers and the disk are at work, what is committed already is applied.
-    for (const message of ready.messages) if (message.kind !== 'storage-apply') this.#route(message);
+    for (const message of withHeldVotes(ready.messages)) if (message.kind !== 'storage-apply') this.#route(message);
     this.writer.run();
     for (const message of ready.messages) if (message.kind === 'storage-apply') this.#route(message);
     for (const { request, index } of ready.readStates) this.#host.readConfirmed(request, index);
@@ -220,4 +220,19 @@ export class RaftDriver {
     this.#host.snapshotEnded(result);
     this.wake();
   }
+}
+
+/**
+ * Requests for votes leave with the write that makes their term stable. The core lets them go at once; but who asks
+ * sooner can be elected by others before its own disk knows of the term, crash, campaign in the same term again, and
+ * lead it a second time with another log.
+ */
+function withHeldVotes(messages: readonly Message[]): readonly Message[] {
+  const votes = messages.filter(({ kind }) => kind === 'vote');
+  if (votes.length === 0) return messages;
+  return messages.flatMap((message): readonly Message[] => {
+    if (message.kind === 'vote') return [];
+    if (message.kind !== 'storage-append') return [message];
+    return [{ ...message, responses: [...votes, ...message.responses] }];
+  });
 }

@@ -1,6 +1,6 @@
 /**
- * Watches what members send, and holds it against what their disks have: a vote or an acknowledgement that leaves
- * before the write that covers it is synced is a broken promise after the next crash. Also that no term has two
+ * Watches what members send, and holds it against what their disks have: a vote, a campaign or an acknowledgement that
+ * leaves before the write that covers it is synced is a broken promise after the next crash. Also that no term has two
  * leaders.
  */
 import type { PeerMessage } from '#raft/message.js';
@@ -41,14 +41,23 @@ export class PromiseCheck {
           this.#broken(message, `its disk has a vote for ${hardState?.vote} in term ${hardState?.term}`);
         }
         return;
+      case 'vote':
+        this.#checkTerm(message, hardState?.term);
+        return;
       case 'append':
       case 'heartbeat':
       case 'snapshot': {
+        this.#checkTerm(message, hardState?.term);
         const leader = this.#leaders.get(message.term) ?? message.from;
         this.#leaders.set(message.term, leader);
         if (leader !== message.from) this.#broken(message, `${leader} leads term ${message.term}, too`);
       }
     }
+  }
+
+  /** Who asks for votes, or leads, in a term that its disk does not know can do so once more after a crash. */
+  #checkTerm(message: PeerMessage, stored = 0): void {
+    if (stored < message.term) this.#broken(message, `its disk is in term ${stored}`);
   }
 
   #broken({ kind, from, to, term }: PeerMessage, why: string): void {
