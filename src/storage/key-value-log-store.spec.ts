@@ -264,6 +264,20 @@ describe('log store', () => {
     );
   });
 
+  it('keeps few accounts of what is to be deleted, however long that can not be done', async () => {
+    const clock = new HandClock();
+    const store = await bootstrapped(new MemoryDisk(), clock);
+    const rounds = 400;
+    for (let index = 1; index <= rounds; index++) {
+      const applied = { meta: meta(index), changes: [] };
+      await store.write({ entries: entries(index, index), hardState: hardState(1, index), applied });
+      if (index > 1) await store.compact(logIndex(index - 1));
+      // In between others are given up: their generations follow on each other as well.
+      await (await store.stageSnapshot(meta(rounds + 1))).abort();
+    }
+    await store.write({ entries: entries(rounds + 1, rounds + 1) });
+  });
+
   it('gives back what a model of it holds, whatever was written, compacted, installed and restarted', async () => {
     await fc.assert(fc.asyncProperty(fc.array(command, { minLength: 1, maxLength: 40 }), runBesideModel), {
       numRuns: 150,

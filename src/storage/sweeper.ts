@@ -37,9 +37,10 @@ export class Sweeper {
 
   /** Nothing in `range` may ever be read or written again. */
   add(range: KeyRange): void {
-    const last = this.#ranges.at(-1);
-    if (last !== undefined && Buffer.compare(last.to, range.from) === 0) {
-      this.#ranges[this.#ranges.length - 1] = { from: last.from, to: range.to };
+    const before = this.#ranges.findIndex(({ to }) => Buffer.compare(to, range.from) === 0);
+    const joined = this.#ranges[before];
+    if (joined !== undefined) {
+      this.#ranges[before] = { from: joined.from, to: range.to };
     } else {
       if (this.#ranges.length >= rangesMax) throw new RangeError(`more than ${rangesMax} key ranges wait to be swept`);
       this.#ranges.push(range);

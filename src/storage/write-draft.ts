@@ -118,7 +118,8 @@ export class WriteDraft {
   /** Entries up to and including `through` are forgotten, and deleted later. `termThere` is the term of the last of them. */
   compact(through: LogIndex, termThere: Entry['term']): void {
     this.#logSums.compact(through + 1);
-    this.#garbage.push(entryRange(this.#head.compacted.index, through + 1));
+    // From where the compaction before ended: ranges that meet are swept as one, however many wait.
+    this.#garbage.push(entryRange(this.#head.compacted.index + 1, through + 1));
     this.#head.compacted = { index: through, term: termThere };
   }
 
