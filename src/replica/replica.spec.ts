@@ -10,6 +10,18 @@ describe('replica', () => {
     assert.equal(a.replica.status().role, 'leader');
   });
 
+  it('that is stopped while it begins to listen founds nothing, and its start ends', async () => {
+    const cluster = new TestCluster({ names: ['a', 'b'] });
+    const a = cluster.member('a');
+    cluster.boot(a);
+    await a.replica.stop();
+    await cluster.time.until(a.process?.started ?? Promise.reject(new Error('no process')), 1000);
+    cluster.boot(cluster.member('b'));
+    await cluster.time.runFor(5000);
+    assert.equal(a.disk.content.applied, undefined);
+    assert.deepEqual(a.events, []);
+  });
+
   it('three: what the leader answers is applied on all', async () => {
     const cluster = await TestCluster.start();
     const leader = await cluster.leader();

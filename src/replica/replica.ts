@@ -55,6 +55,7 @@ export class Replica<Output> implements ReplicatedLog<Output> {
   async start(): Promise<void> {
     const { store, network, machine, observe } = this.#options;
     await network.start(this.#peerHandler());
+    if (this.#stopped) return network.stop();
     const start = await this.#begin();
     if (start === undefined || this.#stopped) return;
     const { log, applied, memberId } = start;
@@ -78,9 +79,10 @@ export class Replica<Output> implements ReplicatedLog<Output> {
    * applied, and stops the network; the store stays open. Takes a few election timeouts at most.
    */
   async stop({ transfer = false }: { readonly transfer?: boolean } = {}): Promise<void> {
+    // A start that is still on its way looks at it next, and goes no further.
+    this.#stopped = true;
     this.#founding?.stop();
     await this.#active?.stop({ transfer });
-    this.#stopped = true;
     await this.#options.network.stop();
   }
 

@@ -13,12 +13,16 @@ export class TurnWaits {
   until(condition: () => boolean, mostMs: number): Promise<void> {
     if (condition()) return Promise.resolve();
     return new Promise((resolve) => {
-      const cancel = this.#clock.after(mostMs, resolve);
+      const cancel = this.#clock.after(mostMs, () => {
+        this.#waits = this.#waits.filter((other) => other !== wait);
+        resolve();
+      });
       const done = () => {
         cancel();
         resolve();
       };
-      this.#waits.push({ condition, done });
+      const wait = { condition, done };
+      this.#waits.push(wait);
     });
   }
 
