@@ -122,11 +122,17 @@ class LevelView implements KeyValueView {
       highWaterMarkBytes: scanBatchBytes,
       ...this.#options,
     });
+    const read = () => {
+      const batch = iterator.nextv(scanBatchCount);
+      // Its failure is the caller's, who may take a while to come for it: until then it must not pass for nobody's.
+      batch.catch(() => undefined);
+      return batch;
+    };
     // The next batch is read while the caller works on this one.
-    let ahead = iterator.nextv(scanBatchCount);
+    let ahead = read();
     try {
       for (let batch = await ahead; batch.length > 0; batch = await ahead) {
-        ahead = iterator.nextv(scanBatchCount);
+        ahead = read();
         yield batch;
       }
     } finally {
