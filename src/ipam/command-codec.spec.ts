@@ -6,7 +6,14 @@ import { parseCidr6 } from '#address/cidr6.js';
 import { parseCidr, parseIp } from '#address/ip.js';
 import { parseIpv4 } from '#address/ipv4.js';
 import type { Action, Command } from '#ipam/command.js';
-import { commandKinds, decodeCommand, encodeCommand, UnknownCommandError } from '#ipam/command-codec.js';
+import {
+  commandKindOf,
+  commandKinds,
+  decodeCommand,
+  encodeCommand,
+  laterCommandKinds,
+  UnknownCommandError,
+} from '#ipam/command-codec.js';
 import { parseAgentId, parseInstanceId } from '#ipam/identity.js';
 import { dcos, dcosSettings, everything, overlay } from '#ipam/plan-under-test.js';
 import { RecordError } from '#ipam/wire.js';
@@ -125,6 +132,19 @@ describe('commands', () => {
 
   it('are all among the kinds that a member advertises', () => {
     assert.deepEqual([...new Set(actions.map(({ kind }) => kind))], commandKinds);
+  });
+
+  it('that came after the first release are the last of them', () => {
+    const first = commandKinds.slice(0, commandKinds.indexOf('end-adoption') + 1);
+    assert.deepEqual([...first, ...laterCommandKinds], commandKinds);
+  });
+
+  it('tell their kind, and those that can not be read tell none', () => {
+    for (const action of actions) {
+      assert.equal(commandKindOf(encodeCommand({ wallTime: 1, by: '', ...action })), action.kind);
+    }
+    assert.equal(commandKindOf(new Uint8Array()), '');
+    assert.equal(commandKindOf(Uint8Array.of(0xff)), '');
   });
 
   it('of an unknown kind are an error of their own', () => {

@@ -16,6 +16,7 @@ import {
   optional,
   overlayOf,
   present,
+  RecordError,
   reading,
   settingsOf,
   statusOf,
@@ -54,6 +55,23 @@ export const commandKinds: readonly CommandKind[] = [
   'begin-adoption',
   'end-adoption',
 ];
+
+/**
+ * Those of them that came after the first release, in the order in which they came: a leader proposes one only once every
+ * master knows it. Whoever adds a kind adds it here, too; and a field that
+ * changes what a command does makes it another kind, since an older master would carry it out without that field.
+ */
+export const laterCommandKinds: readonly CommandKind[] = [];
+
+/** The kind of an encoded command; empty for what this version can't read. */
+export function commandKindOf(bytes: Uint8Array): CommandKind | '' {
+  try {
+    return decodeCommand(bytes).kind;
+  } catch (error) {
+    if (error instanceof UnknownCommandError || error instanceof RecordError) return '';
+    throw error;
+  }
+}
 
 export function encodeCommand(command: Command): Uint8Array {
   // The message is new and nobody else's, so it is added to rather than copied: this is done for every registration.

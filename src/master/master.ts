@@ -5,7 +5,7 @@
 import type { Server as HttpServer } from 'node:http';
 import { join } from 'node:path';
 import { credentials, type Server, ServerCredentials } from '@grpc/grpc-js';
-import { commandKinds } from '#ipam/command-codec.js';
+import { commandKindOf, commandKinds, laterCommandKinds } from '#ipam/command-codec.js';
 import { checkNetwork } from '#ipam/network-check.js';
 import { bind } from '#master/api-server.js';
 import type { ConfiguredNetwork } from '#master/configured-network.js';
@@ -123,6 +123,7 @@ export class Master {
     const compaction = { ...defaultReplicaLimits.compaction, entriesKept: retainEntries };
     this.#replica = new Replica({
       ...{ name, clusterId, founders, join, store, machine: this.#machine, commandKinds, clock, timing },
+      laterCommands: { kinds: laterCommandKinds, kindOf: commandKindOf },
       network: this.#peers,
       serves: ({ peer }) => advertised(this.addresses.api, peer),
       limits: { compaction },

@@ -11,6 +11,7 @@ const reasonOf = {
   overloaded: 'overloaded',
   'too-large': 'too-large',
   'no-space': 'no-space',
+  'not-known-by-all': 'failed-precondition',
   stopped: 'unavailable',
   timeout: 'unavailable',
 } as const satisfies Record<ProposeErrorCode, string>;

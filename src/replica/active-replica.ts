@@ -82,7 +82,7 @@ export class ActiveReplica<Output> {
   propose(command: Uint8Array): Promise<Applied<Output>> {
     if (this.#stopped) return Promise.reject(this.#stoppedError());
     if (!this.#parts.office.leads || this.#handingOver) return Promise.reject(this.#parts.decisions.notLeader());
-    const refusal = this.#parts.fitness.proposalRefusal();
+    const refusal = this.#parts.fitness.proposalRefusal() ?? this.#parts.commandKinds.refusal(command);
     if (refusal !== undefined) return Promise.reject(refusal);
     const answer = this.#parts.requests.command(command);
     // While a write is in flight its end brings the next turn, and with it one batch of all that came meanwhile.

@@ -21,7 +21,7 @@ function entry(index: number, time: number, text: string): Entry {
 }
 
 function state(): { readonly applied: AppliedState<string>; readonly ledger: Ledger; readonly seen: string[] } {
-  const ledger = new Ledger();
+  const ledger = new Ledger('first');
   const seen: string[] = [];
   const host = {
     applied: ({ index, output }: { index: number; output: string }) => seen.push(`${index} ${output}`),

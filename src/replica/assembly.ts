@@ -2,6 +2,7 @@
 import type { LogIndex } from '#raft/entry.js';
 import { Raft } from '#raft/raft.js';
 import type { ActiveReplicaListener } from '#replica/active-replica-listener.js';
+import { CommandKinds } from '#replica/command-kinds.js';
 import { Decisions } from '#replica/decisions.js';
 import { Fitness } from '#replica/fitness.js';
 import type { LoadedLog } from '#replica/log-store.js';
@@ -41,6 +42,7 @@ export class Assembly<Output> {
   readonly driver: RaftDriver;
   readonly upkeep: LogUpkeep;
   readonly peers: PeerAccounts;
+  readonly commandKinds: CommandKinds;
   readonly fitness: Fitness;
 
   constructor(options: ReplicaOptions<Output>, start: ActiveReplicaStart, hooks: AssemblyHooks<Output>) {
@@ -48,12 +50,22 @@ export class Assembly<Output> {
     const { self, applied, timing, limits } = start;
     const { listener, turnEnded, failed, stopped } = hooks;
     const { hardState, entries, compacted } = start.log;
+    this.peers = new PeerAccounts(clock);
     this.tail = new LogTail({ hardState, entries, compacted, applied });
     this.raft = new Raft(raftConfig({ id: self.id, applied: applied.index, timing, limits, random }), this.tail);
     this.requests = new Requests({ raft: this.raft, clock, limits, random, electionMs: timing.electionMs });
     this.office = new Office(self.id, hardState?.term);
+    this.commandKinds = new CommandKinds(
+      {
+        ...{ self, later: options.laterCommands, peers: this.peers },
+        membership: () => this.decisions.applied.membership,
+      },
+      entries,
+      hardState?.commit ?? compacted.index,
+    );
     this.decisions = new Decisions({
       ...{ self, options, raft: this.raft, requests: this.requests, office: this.office, listener, start: applied },
+      commandKinds: this.commandKinds,
       ...{ writing: () => this.driver.writer.busy, turnEnded, failed },
     });
     this.driver = new RaftDriver({
@@ -64,7 +76,6 @@ export class Assembly<Output> {
       ...{ clock, limits, tail: this.tail, writer: this.driver.writer, applied: this.decisions.applied },
       ...{ pinned: () => this.driver.sender.pinned, activeMatches: () => this.#activeMatches(), stopped },
     });
-    this.peers = new PeerAccounts(clock);
     this.fitness = new Fitness({
       ...{
         self,
@@ -76,6 +87,7 @@ export class Assembly<Output> {
         peers: this.peers,
       },
       ...{ membership: () => this.decisions.applied.membership, serves: () => options.serves?.(self) ?? '' },
+      commandKinds: options.commandKinds,
       ...{ space: () => store.space(), announce: (report) => network.announce(report) },
       writingSinceMs: () => this.driver.writer.busySinceMs,
     });

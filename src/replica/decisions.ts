@@ -7,6 +7,7 @@ import type { Raft } from '#raft/raft.js';
 import type { Ready } from '#raft/ready.js';
 import type { ActiveReplicaListener } from '#replica/active-replica-listener.js';
 import { AppliedState } from '#replica/applied-state.js';
+import type { CommandKinds } from '#replica/command-kinds.js';
 import type { AppliedMeta, MemberInfo, Membership } from '#replica/membership.js';
 import type { Office } from '#replica/office.js';
 import type { RaftDriverHost } from '#replica/raft-driver.js';
@@ -22,6 +23,7 @@ export type DecisionsParts<Output> = {
   readonly raft: Raft;
   readonly requests: Requests<Output>;
   readonly office: Office;
+  readonly commandKinds: CommandKinds;
   readonly listener: ActiveReplicaListener<Output>;
   /** The stored state, already restored into the machine. */
   readonly start: AppliedMeta;
@@ -129,6 +131,7 @@ export class Decisions<Output> implements RaftDriverHost {
   }
 
   #onApplied(applied: Applied<Output>, entry: Entry): void {
+    this.#parts.commandKinds.applied(entry);
     this.#checkReady(entry.term);
     this.#parts.listener.applied(applied);
     this.#parts.requests.applied(applied, entry);

@@ -1,12 +1,14 @@
 /**
- * What a member says of itself to its peers: where it serves clients, and how much room its disk has. It is said when
- * something changes, and again and again; the newest counts. Nothing that has to be right depends on it.
+ * What a member says of itself to its peers: where it serves clients, how much room its disk has, and what it can apply.
+ * It is said when something changes, with each new connection, and again and again; the newest counts.
  */
 
 export type MemberReport = {
   /** HOST:PORT at which it serves the clients of what is replicated; empty: not known. */
   readonly serves: string;
   readonly space: ReportedSpace;
+  /** Kinds of commands that its state machine knows; see `CommandKinds`. */
+  readonly commandKinds: readonly string[];
 };
 
 export type ReportedSpace = {

@@ -1,5 +1,6 @@
 /** What a replica is made of and bounded by. Everything it touches of the world comes in here. */
 import type { Clock } from '#replica/clock.js';
+import type { LaterCommands } from '#replica/command-kinds.js';
 import type { CompactionLimits } from '#replica/compaction.js';
 import type { LogStore } from '#replica/log-store.js';
 import type { MemberInfo } from '#replica/membership.js';
@@ -86,6 +87,8 @@ export type ReplicaOptions<Output> = {
   readonly serves?: (self: MemberInfo) => string;
   /** The kinds of commands that `machine` knows; peers are told. */
   readonly commandKinds: readonly string[];
+  /** Those of them that came after the first release: see `CommandKinds`. Default: none. */
+  readonly laterCommands?: LaterCommands;
   readonly clock: Clock;
   readonly defer: Defer;
   /** A uniform integer in [0, below). */

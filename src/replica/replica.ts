@@ -112,18 +112,6 @@ export class Replica<Output> implements ReplicatedLog<Output> {
   }
 
   /**
-   * The kinds of commands that every member can apply, as they answer now. A kind that is not among them must not be
-   * proposed yet: a member would meet it and stop. Rejects while a member does not answer.
-   */
-  async commandKindsOfAll(): Promise<ReadonlySet<string>> {
-    const { network, commandKinds } = this.#options;
-    const { self, membership } = this.status();
-    const peers = membership.members.filter(({ id }) => id !== self.id);
-    const hellos = await Promise.all(peers.map(({ peer }) => network.hello(peer)));
-    return new Set(commandKinds.filter((kind) => hellos.every((hello) => hello.commandKinds.includes(kind))));
-  }
-
-  /**
    * The applied state as stored, for a backup: with `fresh` at least all that was acknowledged before the call, by
    * any member. The caller closes it.
    * @throws ProposeError `timeout`, `not-leader` (with `fresh`, when no quorum answers), `stopped`; StoreError

@@ -18,7 +18,8 @@ export type Applied<Output> = {
 /**
  * Closed set. `not-leader`: nothing happened, ask `leader`. `unknown-outcome`: leadership was lost on the way, the
  * command may or may not come to be applied. `overloaded`: a queue is full, nothing happened. `too-large`. `no-space`: the
- * disk is below its floor, and no other member could lead instead. `stopped`. `timeout`: no quorum answered a read in time.
+ * disk is below its floor, and no other member could lead instead. `not-known-by-all`: some member could not apply it yet,
+ * nothing happened. `stopped`. `timeout`: no quorum answered a read in time.
  */
 export type ProposeErrorCode =
   | 'not-leader'
@@ -26,6 +27,7 @@ export type ProposeErrorCode =
   | 'overloaded'
   | 'too-large'
   | 'no-space'
+  | 'not-known-by-all'
   | 'stopped'
   | 'timeout';
 

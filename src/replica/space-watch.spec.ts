@@ -24,7 +24,11 @@ const membership: Membership = {
   members: [self, ...[two, three, four].map(member)],
 };
 
-const room: MemberReport = { serves: '', space: { freeBytes: 900 * mebibyte, neededBytes: 1, low: false } };
+const room: MemberReport = {
+  serves: '',
+  space: { freeBytes: 900 * mebibyte, neededBytes: 1, low: false },
+  commandKinds: [],
+};
 
 describe('a watch on space', () => {
   let nowMs: number;
@@ -45,6 +49,7 @@ describe('a watch on space', () => {
       ...{ self, clock, electionMs, peers },
       space: () => space,
       serves: () => 'here:7070',
+      commandKinds: ['line'],
       membership: () => membership,
       announce: (report) => announced.push(report),
       observe: (event) => events.push(event),

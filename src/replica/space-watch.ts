@@ -28,6 +28,8 @@ export type SpaceWatchParts = {
   /** Of this member's disk. */
   readonly space: () => StoreSpace;
   readonly serves: () => string;
+  /** For its reports. */
+  readonly commandKinds: readonly string[];
   readonly membership: () => Membership;
   readonly peers: PeerAccounts;
   readonly announce: (report: MemberReport) => void;
@@ -122,12 +124,12 @@ export class SpaceWatch {
   }
 
   #report(changed: boolean): void {
-    const { clock, space, serves, announce } = this.#parts;
+    const { clock, space, serves, commandKinds, announce } = this.#parts;
     const now = clock.now();
     if (!changed && this.#reportedMs !== undefined && now - this.#reportedMs < reportEveryMs) return;
     this.#reportedMs = now;
     const { freeBytes, neededBytes } = space();
-    announce({ serves: serves(), space: { freeBytes, neededBytes, low: this.#low } });
+    announce({ serves: serves(), space: { freeBytes, neededBytes, low: this.#low }, commandKinds });
   }
 
   #tellIfStuck(stuck: boolean): void {

@@ -144,13 +144,13 @@ describe('peers over gRPC', () => {
   it('tell each other what they say of themselves: on each connection, and when it changes', async () => {
     const { one, two, known } = await pair();
     const space = { freeBytes: 2 ** 40, neededBytes: 1, low: false };
-    one.network.announce({ serves: '127.0.0.1:7070', space });
+    one.network.announce({ serves: '127.0.0.1:7070', space, commandKinds: ['line', 'mark'] });
     await until(() => two.reports.length === 1, 'the first report');
-    const silent = { serves: '', space: { freeBytes: undefined, neededBytes: 7, low: true } };
+    const silent = { serves: '', space: { freeBytes: undefined, neededBytes: 7, low: true }, commandKinds: [] };
     one.network.announce(silent);
     await until(() => two.reports.length === 2, 'the second report');
     assert.deepEqual(two.reports, [
-      { from: 1, report: { serves: '127.0.0.1:7070', space } },
+      { from: 1, report: { serves: '127.0.0.1:7070', space, commandKinds: ['line', 'mark'] } },
       { from: 1, report: silent },
     ]);
     const { port } = two.network;

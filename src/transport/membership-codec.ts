@@ -85,14 +85,15 @@ export function decodeHello(wire: WireHello): MemberHello {
   };
 }
 
-export function encodeReport({ serves, space }: MemberReport): WireReport {
+export function encodeReport({ serves, space, commandKinds }: MemberReport): WireReport {
   const { freeBytes, neededBytes, low } = space;
-  return { serves, neededBytes, low, ...(freeBytes === undefined ? {} : { freeBytes }) };
+  const kinds = { commandKinds: [...commandKinds] };
+  return { serves, neededBytes, low, ...kinds, ...(freeBytes === undefined ? {} : { freeBytes }) };
 }
 
-export function decodeReport({ serves, freeBytes, neededBytes, low }: WireReport): MemberReport {
+export function decodeReport({ serves, freeBytes, neededBytes, low, commandKinds }: WireReport): MemberReport {
   const space = { freeBytes: freeBytes ?? undefined, neededBytes: neededBytes ?? 0, low: low === true };
-  return { serves: serves ?? '', space };
+  return { serves: serves ?? '', space, commandKinds: commandKinds ?? [] };
 }
 
 function ids(values: readonly number[] | null | undefined): readonly MemberId[] {

@@ -1,24 +1,43 @@
 /**
- * A state machine for tests: commands are lines of text, kept in order. A line `KEY=VALUE` also sets a record, and
- * `unknown` is a command that it does not know.
+ * A state machine for tests: commands are lines of text, kept in order. `unknown` is a command that it does not know;
+ * `mark …` is of a kind that came with a later release, which it may know or not.
  */
 import type { ApplyPosition, RecordChange, StateMachine, StateRecord } from '#replica/state-machine.js';
 
 export type LedgerLine = { readonly index: number; readonly time: number; readonly text: string };
 
+/** What a release of the ledger knows. */
+export type LedgerRelease = 'first' | 'second';
+
+export function ledgerKinds(release: LedgerRelease): readonly string[] {
+  return release === 'first' ? ['line'] : ['line', 'mark'];
+}
+
+export function ledgerKindOf(command: Uint8Array): string {
+  return new TextDecoder().decode(command).startsWith('mark ') ? 'mark' : 'line';
+}
+
 export class Ledger implements StateMachine<string> {
+  readonly #release: LedgerRelease;
   /** What this process applied itself. */
   readonly lines: LedgerLine[] = [];
   /** The whole state: by number of the line, its text. */
   readonly records = new Map<number, string>();
   restores = 0;
 
+  constructor(release: LedgerRelease) {
+    this.#release = release;
+  }
+
   apply(
     command: Uint8Array,
     at: ApplyPosition,
   ): { readonly output: string; readonly changes: readonly RecordChange[] } {
     const text = new TextDecoder().decode(command);
-    if (text === 'unknown') throw new Error('command kind "unknown" is not known to this version');
+    const kind = text === 'unknown' ? text : ledgerKindOf(command);
+    if (!ledgerKinds(this.#release).includes(kind)) {
+      throw new Error(`command kind "${kind}" is not known to this version`);
+    }
     this.lines.push({ index: at.index, time: at.time, text });
     const number = this.records.size + 1;
     this.records.set(number, text);

@@ -7,7 +7,7 @@ import { Replica } from '#replica/replica.js';
 import type { ReplicaEvent } from '#replica/replica-event.js';
 import type { ReplicaLimits, ReplicaTiming } from '#replica/replica-options.js';
 import type { Applied } from '#replica/replicated-log.js';
-import { Ledger } from '#replica/testing/ledger.js';
+import { Ledger, type LedgerRelease, ledgerKindOf, ledgerKinds } from '#replica/testing/ledger.js';
 import { MemoryDisk, MemoryLogStore } from '#replica/testing/memory-log-store.js';
 import { MemoryHub, MemoryPeerNetwork } from '#replica/testing/memory-network.js';
 import { PromiseCheck } from '#replica/testing/promise-check.js';
@@ -37,6 +37,8 @@ export class TestMember {
   pausedUntilMs = 0;
   /** How the member's clock differs: when it began, and how fast it runs. */
   clock = { offsetMs: 0, rate: 1 };
+  /** Of the program that the next process runs. */
+  release: LedgerRelease = 'first';
   readonly events: ReplicaEvent[] = [];
   process: TestProcess | undefined;
 
@@ -124,14 +126,16 @@ export class TestCluster {
       now: () => offsetMs + this.time.now() * rate,
       after: (delayMs: number, run: () => void) => after(delayMs / rate, run),
     };
-    const ledger = new Ledger();
+    const ledger = new Ledger(member.release);
+    const later = { laterCommands: { kinds: ['mark'], kindOf: ledgerKindOf } };
     const store = new MemoryLogStore(member.disk, after);
     const network = new MemoryPeerNetwork(this.hub, member.peer, whenAwake);
     const founders = (settings.founders ?? this.#founders).map(({ name, peer }) => ({ name, peer }));
     const { timing, limits } = this.#options;
     const replica = new Replica<string>({
       ...{ name: settings.name ?? member.name, clusterId: settings.clusterId ?? 'test', founders },
-      ...{ store, network, machine: ledger, commandKinds: ['line'] },
+      ...{ store, network, machine: ledger, commandKinds: ledgerKinds(member.release) },
+      ...(member.release === 'first' ? {} : later),
       clock,
       defer: (run) => after(0, run),
       random: (below) => this.random.below(below),
