@@ -1,9 +1,12 @@
 import assert from 'node:assert/strict';
-import { mkdtemp, rm } from 'node:fs/promises';
+import { type ChildProcess, spawn } from 'node:child_process';
+import { once } from 'node:events';
+import { mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
 import { createServer } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
+import { fileURLToPath } from 'node:url';
 import { ChannelCredentials, ServerCredentials } from '@grpc/grpc-js';
 import {
   defaultReplicaLimits,
@@ -168,4 +171,53 @@ describe('sublet/raft, with LevelDB and gRPC', () => {
     const fatal = events.filter(({ kind }) => kind === 'fatal');
     assert.deepEqual(fatal, []);
   });
+});
+
+describe('the example of docs/raft-package.md', () => {
+  const processes: ChildProcess[] = [];
+  let directory = '';
+  let program = '';
+
+  before(async () => {
+    const page = await readFile(new URL('../../docs/raft-package.md', import.meta.url), 'utf8');
+    let code = /```js\n(import [\s\S]*?)```/.exec(page)?.[1] ?? '';
+    for (const port of ['7071', '7072', '7073']) code = code.replaceAll(port, `${await freePort()}`);
+    directory = await mkdtemp(join(tmpdir(), 'sublet-raft-'));
+    // Inside of the package, so that its own name leads to it.
+    program = fileURLToPath(new URL(`raft-example-${process.pid}.mjs`, import.meta.url));
+    await writeFile(program, code);
+  });
+
+  after(async () => {
+    for (const child of processes) child.kill('SIGKILL');
+    await rm(program, { force: true });
+    await rm(directory, { recursive: true, force: true });
+  });
+
+  for (const times of [1, 2]) {
+    it(`runs as it stands: hello is said ${times === 1 ? 'once' : 'once more after a restart'}`, async () => {
+      const runs = ['a', 'b', 'c'].map((name) => {
+        const child = spawn(process.execPath, [program, name], {
+          cwd: directory,
+          stdio: ['ignore', 'pipe', 'inherit'],
+        });
+        processes.push(child);
+        const run = { name, child, text: '' };
+        child.stdout.on('data', (bytes: Buffer) => {
+          run.text += bytes.toString();
+        });
+        return run;
+      });
+      await until(() => runs.every(({ name, text }) => text.includes(`${name} is up; `)), 'three members');
+      const said = runs.filter(({ text }) => text.includes(`hello was said ${times} times`));
+      assert.equal(said.length, 1, runs.map(({ text }) => text).join('\n'));
+      const leader = said[0]?.name;
+      for (const { text } of runs) assert.match(text, new RegExp(`is up; ${leader} leads`));
+      for (const { child } of runs) child.kill('SIGTERM');
+      for (const { child } of runs) {
+        if (child.exitCode === null) await once(child, 'exit');
+        assert.equal(child.exitCode, 0);
+      }
+    });
+  }
 });

@@ -3,6 +3,9 @@
  * drives it, a store on LevelDB and peers over gRPC; each part can be replaced by another of the same interface.
  * Its page, with an example, is docs/raft-package.md.
  */
+
+/** Of the copy of grpc-js that `GrpcPeerNetwork` uses: it takes no credentials of another one. */
+export { ChannelCredentials, ServerCredentials } from '@grpc/grpc-js';
 export { type ConfChange, type ConfChangeOperation, decodeConfChange, encodeConfChange } from '#raft/conf-change.js';
 export type { RaftConfig, ReadOnlyMode } from '#raft/config.js';
 export {
@@ -38,9 +41,12 @@ export {
   StoreError,
   type StoreErrorCode,
   type StoreIdentity,
+  type StoreSpace,
 } from '#replica/log-store.js';
+export type { MemberReport } from '#replica/member-report.js';
 export type { AppliedMeta, MemberInfo, Membership } from '#replica/membership.js';
 export { type MembershipChange, MembershipRefusedError } from '#replica/membership-change.js';
+export { Newcomers } from '#replica/newcomers.js';
 export type { LeadershipNotice } from '#replica/office.js';
 export type { Founder, MemberHello, PeerHandler, PeerNetwork } from '#replica/peer-network.js';
 export { Replica } from '#replica/replica.js';

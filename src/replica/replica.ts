@@ -8,6 +8,7 @@ import { ActiveReplica } from '#replica/active-replica.js';
 import type { ActiveReplicaListener } from '#replica/active-replica-listener.js';
 import { withWayOut } from '#replica/fatal-error.js';
 import { type Founded, Founding } from '#replica/founding.js';
+import { awaitLeader } from '#replica/leader-wait.js';
 import type { LoadedLog, SnapshotSource } from '#replica/log-store.js';
 import type { AppliedMeta, MemberInfo, Membership } from '#replica/membership.js';
 import { type MembershipChange, removedText } from '#replica/membership-change.js';
@@ -88,6 +89,14 @@ export class Replica<Output> implements ReplicatedLog<Output> {
 
   propose(command: Uint8Array): Promise<Applied<Output>> {
     return this.#active?.propose(command) ?? Promise.reject(this.#notAtWork());
+  }
+
+  /**
+   * Resolves with who leads as soon as somebody is known to; with this member once it may serve.
+   * @throws ProposeError `timeout` after `withinMs`, as a rejection
+   */
+  leader(withinMs: number): Promise<MemberInfo> {
+    return awaitLeader(this, this.#options.clock, withinMs);
   }
 
   readBarrier(): Promise<LogIndex> {

@@ -1,0 +1,33 @@
+import assert from 'node:assert/strict';
+import { ProposeError } from '#replica/replicated-log.js';
+import { TestCluster } from '#replica/testing/test-cluster.js';
+
+describe('who waits for a leader', () => {
+  it('learns who leads on every member, and on the leader not before it may serve', async () => {
+    const cluster = new TestCluster();
+    for (const member of cluster.members) cluster.boot(member);
+    await cluster.time.until(Promise.all(cluster.members.map(({ process }) => process?.started)), 5000);
+    const waits = cluster.members.map(async (member) => {
+      const { name } = await member.replica.leader(10_000);
+      // Proposed without another look.
+      if (name === member.name) await cluster.propose(member, 'one');
+      return name;
+    });
+    const names = await cluster.time.until(Promise.all(waits), 15_000);
+    assert.equal(new Set(names).size, 1);
+    const [again] = cluster.members.map(({ replica }) => replica.leader(0));
+    assert.equal((await again)?.name, names[0], 'there is one already');
+  });
+
+  it('gives up after its time', async () => {
+    const cluster = await TestCluster.start();
+    const [a, b, c] = cluster.members;
+    if (a === undefined || b === undefined || c === undefined) throw new Error('three members');
+    cluster.crash(b);
+    cluster.crash(c);
+    await cluster.time.runFor(5000);
+    const outcome = a.replica.leader(3000).catch((error: unknown) => error);
+    const error = await cluster.time.until(outcome, 3001);
+    assert.ok(error instanceof ProposeError && error.code === 'timeout', String(error));
+  });
+});
