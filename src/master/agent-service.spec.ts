@@ -1,5 +1,7 @@
 import assert from 'node:assert/strict';
+import { setImmediate as nextTurn } from 'node:timers/promises';
 import { agentService, operatorService } from '#api/services.js';
+import { parseAgentId } from '#ipam/identity.js';
 import { refusal } from '#master/testing/refusal.js';
 import { TestMasters } from '#master/testing/test-masters.js';
 import { sublet } from '#proto/sublet.js';
@@ -53,6 +55,25 @@ describe('agent service', () => {
     const second = await masters.register('agent-1', again);
     assert.equal(second.agent?.overlays?.[0]?.subnet, first.agent?.overlays?.[0]?.subnet);
     assert.ok((second.lease?.epoch ?? 0) > (first.lease?.epoch ?? 0));
+  });
+
+  it('renews a lease at the last moment, and has it not run out right behind that', async () => {
+    const time = new VirtualTime();
+    const reclaimMs = 60_000;
+    await using masters = await TestMasters.start({ clock: time, settings: { reclaimMs } });
+    await masters.register('agent-1');
+    const { member, machine } = masters.master(0);
+    await time.runFor(reclaimMs - 100);
+    const held: (() => void)[] = [];
+    member.held = held;
+    const answer = masters.register('agent-1', { sequence: 2 });
+    while (held.length === 0) await nextTurn();
+    await time.runFor(5_000);
+    member.held = undefined;
+    for (const go of held) go();
+    const { lease } = await answer;
+    const agentId = parseAgentId('agent-1');
+    assert.equal(machine.ipam.lease(agentId)?.epoch, lease?.epoch, 'it holds what it was answered');
   });
 
   it('keeps what an agent reports of its overlays', async () => {

@@ -53,7 +53,7 @@ async function register(request: sublet.v1.RegisterRequest, options: AgentServic
     wallTime: wallClock(),
     by: '',
   });
-  const answer = await plan.change(command);
+  const answer = await office.registering(parsed.agentId, parsed.instanceId, () => plan.change(command));
   if (answer.kind !== 'registered') throw new RangeError(`a registration was answered with "${answer.kind}"`);
   return registered(viewAgent(answer.agent), answer.revision, options);
 }

@@ -20,6 +20,7 @@ class TestOffice {
   readonly time = new VirtualTime();
   /** Added to the clock: time that passed while the process stood still. */
   stoodStillMs = 0;
+  #pausedUntilMs = 0;
   readonly cluster: MemoryCluster<PlanOutcome>;
   readonly member: MemoryMember<PlanOutcome>;
   readonly machine = new IpamMachine();
@@ -34,7 +35,7 @@ class TestOffice {
     this.#propose({ kind: 'configure-network', settings: { ...testSettings, reclaimMs }, overlays: [testOverlay] });
     const clock = {
       now: () => this.time.now() + this.stoodStillMs,
-      after: (delayMs: number, run: () => void) => this.time.after(delayMs, run),
+      after: (delayMs: number, run: () => void) => this.time.after(delayMs, () => this.#whenAwake(run)),
     };
     this.leadership = new Leadership(this.member, clock);
     this.office = new Office({
@@ -47,6 +48,18 @@ class TestOffice {
       electionTimeoutMs: 1_000,
       report: (error) => this.reported.push(error),
     });
+  }
+
+  /** The process stands still: what is due meanwhile comes when it goes on. */
+  async pause(forMs: number): Promise<void> {
+    this.#pausedUntilMs = this.time.now() + forMs;
+    await this.time.runFor(forMs);
+  }
+
+  #whenAwake(run: () => void): void {
+    const asleepMs = this.#pausedUntilMs - this.time.now();
+    if (asleepMs > 0) this.time.after(asleepMs, run);
+    else run();
   }
 
   /** Registers without asking anybody. Returns the agent's id and epoch. */
@@ -330,6 +343,51 @@ describe('a lease under reclaim', () => {
     await test.time.runFor(ttlMs - 2_000);
     assert.equal(test.holds(agent), true);
     await test.time.runFor(4_000);
+    assert.equal(test.holds(agent), false);
+  });
+
+  it('has its TTL in full after a pause longer than an election timeout, whenever it begins', async () => {
+    for (let beginMs = ttlMs - 1_100; beginMs < ttlMs; beginMs += 50) {
+      const test = new TestOffice(ttlMs);
+      const agent = test.register('a');
+      await test.time.runFor(beginMs);
+      await test.pause(1_101);
+      await test.time.runFor(ttlMs - 1_000);
+      assert.equal(test.holds(agent), true, `paused at ${beginMs} ms`);
+      await test.time.runFor(2_000);
+      assert.equal(test.holds(agent), false);
+    }
+  });
+
+  it('does not run out right behind a registration that is under way and renews it', async () => {
+    const test = new TestOffice(ttlMs);
+    const agent = test.register('a');
+    await test.time.runFor(ttlMs - 100);
+    let decided = () => {};
+    const answer = test.office.registering(
+      agent.agentId,
+      'i',
+      () =>
+        new Promise<void>((resolve) => {
+          decided = resolve;
+        }),
+    );
+    await test.time.runFor(3_000);
+    assert.equal(test.holds(agent), true);
+    test.register('a', 2);
+    decided();
+    await answer;
+    await test.time.runFor(ttlMs - 1_000);
+    assert.equal(test.holds(agent), true);
+    await test.time.runFor(2_000);
+    assert.equal(test.holds(agent), false);
+  });
+
+  it('runs out all the same while another instance asks for it', async () => {
+    const test = new TestOffice(ttlMs);
+    const agent = test.register('a');
+    void test.office.registering(agent.agentId, 'other', () => new Promise<void>(() => {}));
+    await test.time.runFor(ttlMs + 1_000);
     assert.equal(test.holds(agent), false);
   });
 

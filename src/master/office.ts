@@ -17,8 +17,8 @@ import { type Applied, ProposeError, type ReplicatedLog } from '#replica/replica
 
 /** One quorum round a second confirms all keep-alives that came before it. */
 const roundIntervalMs = 1_000;
-/** How often leases are looked at, in ms. */
-const lookEveryMs = 1_000;
+/** How often leases are looked at, in ms: at most, and in every election timeout twice, so that a look that comes late by one shows. */
+const lookEveryMsMax = 1_000;
 /** Expiries proposed and not yet decided. */
 const expiringMax = 256;
 /** Two agents of every address that a /8 of /24s has. */
@@ -60,6 +60,9 @@ export class Office {
   readonly #rounds: PacedRounds<KeepAlive, KeepAliveOutcome>;
   /** Expiries on their way, until they are decided. */
   readonly #expiring = new Map<AgentId, Promise<void>>();
+  /** Agents whose present instance asks to be registered, and how often it does just now. */
+  readonly #registering = new Map<AgentId, number>();
+  readonly #lookEveryMs: number;
   readonly #subscriptions: readonly (() => void)[];
   #counted = 0;
   #expired = 0;
@@ -80,8 +83,9 @@ export class Office {
       log.onApplied((applied) => this.#applied(applied)),
       leadership.onChange(({ paused }) => this.#seatChanged(paused)),
     ];
+    this.#lookEveryMs = Math.min(lookEveryMsMax, options.electionTimeoutMs / 2);
     this.#lookedAt = clock.now();
-    this.#cancelLook = clock.after(lookEveryMs, () => this.#look());
+    this.#cancelLook = clock.after(this.#lookEveryMs, () => this.#look());
     this.#seatChanged(false);
   }
 
@@ -101,6 +105,23 @@ export class Office {
    */
   keepAlive(keepAlive: KeepAlive): Promise<KeepAliveOutcome> {
     return this.#rounds.add(keepAlive);
+  }
+
+  /**
+   * Carries out a registration. While it is under way the lease is not proposed to expire: it would be renewed under the
+   * same epoch, answered, and ended by what comes right behind it in the log.
+   */
+  async registering<Answer>(agentId: AgentId, instanceId: string, carryOut: () => Promise<Answer>): Promise<Answer> {
+    // Another instance gets another epoch, which no expiry of this one can end.
+    if (this.#options.machine.ipam.lease(agentId)?.instanceId !== instanceId) return carryOut();
+    this.#registering.set(agentId, (this.#registering.get(agentId) ?? 0) + 1);
+    try {
+      return await carryOut();
+    } finally {
+      const left = (this.#registering.get(agentId) ?? 1) - 1;
+      if (left > 0) this.#registering.set(agentId, left);
+      else this.#registering.delete(agentId);
+    }
   }
 
   stop(): void {
@@ -170,14 +191,15 @@ export class Office {
     const { clock, machine, electionTimeoutMs } = this.#options;
     const gap = clock.now() - this.#lookedAt;
     this.#lookedAt = clock.now();
-    this.#cancelLook = clock.after(lookEveryMs, () => this.#look());
+    this.#cancelLook = clock.after(this.#lookEveryMs, () => this.#look());
     if (!this.presence.begun) return;
-    if (gap > lookEveryMs + electionTimeoutMs) this.#begin();
+    // Whatever else finds that this process stood still may come after this.
+    if (gap > electionTimeoutMs) this.#begin();
     const ttlMs = machine.network?.reclaimMs;
     if (ttlMs === undefined) return;
     for (const { agentId, epoch } of this.presence.overdue(ttlMs)) {
       if (this.#expiring.size >= expiringMax) return;
-      if (!this.#expiring.has(agentId)) this.#expire(agentId, epoch);
+      if (!this.#expiring.has(agentId) && !this.#registering.has(agentId)) this.#expire(agentId, epoch);
     }
   }
 
