@@ -320,6 +320,22 @@ describe('membership', () => {
     assert.deepEqual([confState.votersOutgoing, confState.learners], [[], [member]]);
   });
 
+  it('a change asked for while leadership passes on did not happen, and may be asked for again: it is not refused', async () => {
+    const cluster = await TestCluster.start();
+    const leader = await cluster.leader();
+    const target = cluster.follower();
+    cluster.pause(target, 5000);
+    leader.replica.transferLeadership(target.disk.memberId);
+    const change = { kind: 'add-learner', name: 'd', peer: 'd:1', storeId: 'd' } as const;
+    await assert.rejects(
+      leader.replica.changeMembership(change),
+      (error) => error instanceof ProposeError && error.code === 'not-leader',
+    );
+    await cluster.time.runFor(2000);
+    const { members } = await cluster.time.until(leader.replica.changeMembership(change), 1000);
+    assert.equal(members.length, 4);
+  });
+
   it('leaves it open what becomes of a replacement when leadership is lost in the joint configuration', async () => {
     const cluster = await TestCluster.start();
     const leader = await cluster.leader();

@@ -35,8 +35,11 @@ export class MembershipChanges {
       if (position !== undefined) return this.#wait(position);
       return Promise.reject(new ProposeError('not-leader', 'leadership was lost; nothing was changed'));
     } catch (error) {
-      if (error instanceof RaftError) return Promise.reject(new MembershipRefusedError(error.message));
-      throw error;
+      if (!(error instanceof RaftError)) throw error;
+      const { code, message } = error;
+      // Leadership is passing on, which will be over soon: that says nothing about the change.
+      const passing = code === 'proposal-dropped';
+      return Promise.reject(passing ? new ProposeError('not-leader', message) : new MembershipRefusedError(message));
     }
   }
 
