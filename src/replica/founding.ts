@@ -42,11 +42,16 @@ export class Founding {
   readonly #options: FoundingOptions;
   #seen: Seen;
   #stopped = false;
+  readonly #end: Promise<undefined>;
+  #stop: () => void = () => {};
   #wake: (() => void) | undefined;
   readonly #told = new Set<string>();
 
   constructor(options: FoundingOptions) {
     this.#options = options;
+    this.#end = new Promise((resolve) => {
+      this.#stop = () => resolve(undefined);
+    });
     this.#seen = [{ name: options.name, storeId: options.storeId }];
   }
 
@@ -58,7 +63,9 @@ export class Founding {
   /** Resolves when this member knows its place; undefined when stopped before. */
   async run(): Promise<Founded | undefined> {
     while (!this.#stopped) {
-      const round = await this.#round();
+      // Who does not answer is not waited for when this is to end.
+      const round = await Promise.race([this.#round(), this.#end]);
+      if (round === undefined) break;
       if ('founded' in round) return round.founded;
       this.#tell(round.problem);
       await this.#pause(
@@ -75,6 +82,7 @@ export class Founding {
 
   stop(): void {
     this.#stopped = true;
+    this.#stop();
     this.#wake?.();
   }
 

@@ -22,6 +22,43 @@ describe('replica', () => {
     assert.deepEqual(a.events, []);
   });
 
+  it('that is stopped while it loads its state uses its store no more', async () => {
+    const cluster = await TestCluster.start({ names: ['a'] });
+    const a = cluster.member('a');
+    await cluster.commit(a, 'one');
+    await cluster.time.runFor(2000);
+    cluster.restart(a);
+    const { store, started } = a.process ?? assert.fail();
+    const records = store.records.bind(store);
+    let reading = false;
+    store.records = async function* () {
+      reading = true;
+      await cluster.time.sleep(700);
+      yield* records();
+      reading = false;
+    };
+    await cluster.time.runUntil(() => reading, 1000);
+    await cluster.time.until(a.replica.stop(), 1000);
+    assert.equal(reading, false);
+    await started;
+    await cluster.time.runFor(3000);
+    assert.deepEqual(a.replica.status().role, 'follower');
+  });
+
+  it('that waits for its founders is stopped at once, whoever does not answer', async () => {
+    const cluster = new TestCluster({ names: ['a', 'b'] });
+    const [a, b] = cluster.members;
+    if (a === undefined || b === undefined) throw new Error('two members');
+    cluster.boot(a);
+    cluster.boot(b);
+    cluster.pause(b, 60_000);
+    cluster.hub.cut(b.peer, a.peer);
+    await cluster.time.runFor(150);
+    const beginMs = cluster.time.now();
+    await cluster.time.until(a.replica.stop(), 1000);
+    assert.equal(cluster.time.now(), beginMs);
+  });
+
   it('three: what the leader answers is applied on all', async () => {
     const cluster = await TestCluster.start();
     const leader = await cluster.leader();

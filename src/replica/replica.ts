@@ -40,6 +40,7 @@ export class Replica<Output> implements ReplicatedLog<Output> {
   #active: ActiveReplica<Output> | undefined;
   /** Known while the cluster exists but the core is not at work yet. */
   #stored: { readonly self: MemberInfo; readonly membership: Membership } | undefined;
+  #starting: Promise<void> | undefined;
   #stopped = false;
 
   /** @throws RangeError when the timing is out of range */
@@ -53,10 +54,15 @@ export class Replica<Output> implements ReplicatedLog<Output> {
    * when it does, which may be long: what it waits for is observed as `bootstrap-problem`. Rejects when it can't
    * listen, the store is another member's, or the stored state can't be read.
    */
-  async start(): Promise<void> {
+  start(): Promise<void> {
+    this.#starting = this.#start();
+    return this.#starting;
+  }
+
+  async #start(): Promise<void> {
     const { store, network, machine, observe } = this.#options;
     await network.start(this.#peerHandler());
-    if (this.#stopped) return network.stop();
+    if (this.#stopped) return;
     const start = await this.#begin();
     if (start === undefined || this.#stopped) return;
     const { log, applied, memberId } = start;
@@ -77,13 +83,15 @@ export class Replica<Output> implements ReplicatedLog<Output> {
 
   /**
    * Ends this member's part: with `transfer` a leader hands over first, and answers what is under way. Stores what is
-   * applied, and stops the network; the store stays open. Takes a few election timeouts at most.
+   * applied, and stops the network; the store stays open, and nothing uses it any more. Takes a few election timeouts at most.
    */
   async stop({ transfer = false }: { readonly transfer?: boolean } = {}): Promise<void> {
     // A start that is still on its way looks at it next, and goes no further.
     this.#stopped = true;
     this.#founding?.stop();
     await this.#active?.stop({ transfer });
+    // Its failure is for who started it.
+    await this.#starting?.catch(() => undefined);
     await this.#options.network.stop();
   }
 
