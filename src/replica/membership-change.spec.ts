@@ -231,7 +231,7 @@ describe('membership', () => {
     assert.ok(confState.voters.includes(by) && confState.voters.length === 3);
     // Nobody else has heard yet that it is committed, and nobody keeps more than what is on disk.
     for (const each of cluster.members) cluster.crash(each);
-    for (const each of cluster.members) if (each !== leaves) cluster.boot(each, { founders: [leader, each] });
+    for (const each of cluster.members) if (each !== leaves) cluster.boot(each);
     await cluster.commit(await cluster.leader(), 'goes on');
   });
 

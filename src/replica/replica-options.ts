@@ -107,3 +107,28 @@ export function checkTiming({ heartbeatMs, electionMs }: ReplicaTiming): void {
     throw new RangeError(`election timeout ${electionMs} ms is too short: 5 heartbeats, ${least}`);
   }
 }
+
+/** What a member may be called; its cluster's id has the same length. */
+const namePattern = /^[a-z0-9.-]{1,63}$/;
+
+/**
+ * Ids and names are stored, and a store refuses what it can't read back: so they are looked at before.
+ * @throws RangeError naming the field, its value and the limit
+ */
+export function checkNames({
+  name,
+  clusterId,
+  founders,
+}: Pick<ReplicaOptions<unknown>, 'name' | 'clusterId' | 'founders'>): void {
+  if (clusterId.length < 1 || clusterId.length > 63) {
+    throw new RangeError(`cluster id "${clusterId}" has ${clusterId.length} characters: 1 to 63 are allowed`);
+  }
+  const names = founders.map((founder) => founder.name);
+  for (const one of [name, ...names]) {
+    if (!namePattern.test(one)) {
+      throw new RangeError(`member name "${one}": 1 to 63 characters of [a-z0-9.-] are allowed`);
+    }
+  }
+  const twin = names.find((one, at) => names.indexOf(one) !== at);
+  if (twin !== undefined) throw new RangeError(`two founders are named "${twin}": names are unique`);
+}

@@ -15,6 +15,7 @@ import { type MembershipChange, removedText } from '#replica/membership-change.j
 import type { LeadershipNotice } from '#replica/office.js';
 import type { MemberHello, PeerHandler } from '#replica/peer-network.js';
 import {
+  checkNames,
   checkTiming,
   defaultReplicaLimits,
   defaultReplicaTiming,
@@ -43,9 +44,10 @@ export class Replica<Output> implements ReplicatedLog<Output> {
   #starting: Promise<void> | undefined;
   #stopped = false;
 
-  /** @throws RangeError when the timing is out of range */
+  /** @throws RangeError when the timing is out of range, or an id or a name can't be one */
   constructor(options: ReplicaOptions<Output>) {
     checkTiming(options.timing ?? defaultReplicaTiming);
+    checkNames(options);
     this.#options = options;
   }
 
