@@ -1,0 +1,122 @@
+import assert from 'node:assert/strict';
+import { setTimeout as sleep } from 'node:timers/promises';
+import { ChannelCredentials, Metadata, Server, ServerCredentials, type ServerReadableStream } from '@grpc/grpc-js';
+import { type Entry, logIndex, memberId, term } from '#raft/entry.js';
+import type { AppendMessage } from '#raft/message.js';
+import type { MemberInfo } from '#replica/membership.js';
+import { connectionOptions } from '#transport/peer-channel.js';
+import { envelopeOf } from '#transport/peer-gate.js';
+import { PeerLink } from '#transport/peer-link.js';
+import { type DeliverRequest, type DeliverResponse, peerService } from '#transport/peer-service.js';
+
+const mebibyte = 1024 * 1024;
+const boundMs = 10_000;
+const pingMs = 500;
+
+/** Real sockets have no clock that a test could own: wait for the condition, with a bound. */
+async function until(condition: () => boolean, what: string): Promise<void> {
+  const endMs = performance.now() + boundMs;
+  while (!condition()) {
+    if (performance.now() > endMs) throw new Error(`${what} did not come to be within ${boundMs} ms`);
+    await sleep(5);
+  }
+}
+
+/** A peer that takes nothing in until it is told to. */
+class SlowPeer {
+  readonly received: number[] = [];
+  readonly #server = new Server(connectionOptions(pingMs));
+  #call: ServerReadableStream<DeliverRequest, DeliverResponse> | undefined;
+  streams = 0;
+
+  async start(): Promise<number> {
+    this.#server.addService(peerService, {
+      hello: () => assert.fail('nobody asks'),
+      installSnapshot: () => assert.fail('nobody sends one'),
+      deliver: (call: ServerReadableStream<DeliverRequest, DeliverResponse>) => {
+        this.#call = call;
+        this.streams += 1;
+        call.on('error', () => undefined);
+        call.sendMetadata(new Metadata());
+      },
+    });
+    return new Promise((resolve, reject) => {
+      const credentials = ServerCredentials.createInsecure();
+      this.#server.bindAsync('127.0.0.1:0', credentials, (error, port) => (error ? reject(error) : resolve(port)));
+    });
+  }
+
+  read(): void {
+    this.#call?.on('data', ({ messages }: DeliverRequest) => {
+      for (const { index } of messages ?? []) this.received.push(index ?? 0);
+    });
+  }
+
+  stop(): void {
+    this.#server.forceShutdown();
+  }
+}
+
+function info(id: number, port: number): MemberInfo {
+  return { id: memberId(id), name: `m${id}`, peer: `127.0.0.1:${port}`, storeId: `store-${id}` };
+}
+
+/** Follows on `index`, and holds one entry of a mebibyte. */
+function append(index: number): AppendMessage {
+  const entry: Entry = { term: term(1), index: logIndex(index + 1), type: 'normal', data: Buffer.alloc(mebibyte) };
+  const envelope = { from: memberId(1), to: memberId(2), term: term(1) };
+  return {
+    kind: 'append',
+    ...envelope,
+    index: logIndex(index),
+    logTerm: term(1),
+    commit: logIndex(0),
+    entries: [entry],
+  };
+}
+
+describe('a link to a peer that is slow', () => {
+  const peer = new SlowPeer();
+  let link: PeerLink;
+  let dropped = 0;
+
+  beforeEach(async () => {
+    const member = info(2, await peer.start());
+    dropped = 0;
+    link = new PeerLink({
+      member,
+      envelope: envelopeOf(info(1, 1), 'test', member),
+      channel: { credentials: ChannelCredentials.createInsecure(), pingMs },
+      report: undefined,
+      unreachable: () => {
+        dropped += 1;
+      },
+      refused: (reason) => assert.fail(reason),
+    });
+    await until(() => link.connected, 'the connection');
+  });
+
+  afterEach(() => {
+    link.close();
+    peer.stop();
+  });
+
+  it('keeps so much and no more, says what it drops, and delivers the rest in order once it can', async () => {
+    const sends = 200;
+    for (let index = 1; index <= sends; index += 1) {
+      link.send(append(index));
+      // Each in a turn of its own, as a core sends them.
+      await sleep(0);
+    }
+    // 64 MiB in the queue, and the 16 frames or so that the stream takes before it says that it is blocked.
+    const kept = sends - dropped;
+    assert.ok(kept >= 64 && kept <= 64 + 20, `${kept} of ${sends} were kept`);
+    peer.read();
+    await until(() => peer.received.length === kept, 'all that was kept');
+    const first = Array.from({ length: kept }, (_, at) => at + 1);
+    assert.deepEqual(peer.received, first);
+    link.send(append(sends + 1));
+    await until(() => peer.received.at(-1) === sends + 1, 'what is sent when it is blocked no more');
+    assert.equal(peer.streams, 1);
+  });
+});
