@@ -89,7 +89,7 @@ export class Assembly<Output> {
       ...{ membership: () => this.decisions.applied.membership, serves: () => options.serves?.(self) ?? '' },
       commandKinds: options.commandKinds,
       ...{ space: () => store.space(), announce: (report) => network.announce(report) },
-      writingSinceMs: () => this.driver.writer.busySinceMs,
+      writingSinceMs: () => this.driver.writer.diskSinceMs,
     });
   }
 

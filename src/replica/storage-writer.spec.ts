@@ -58,6 +58,8 @@ class Bench {
   readonly writes: LogWrite[] = [];
   readonly log: string[] = [];
   applied: AppliedChanges | undefined;
+  /** What has to be done before a durable write is known. */
+  made: Promise<void> = Promise.resolve();
   readonly writer: StorageWriter;
   #pending: { readonly resolve: () => void; readonly reject: (error: Error) => void } | undefined;
 
@@ -80,6 +82,7 @@ class Bench {
       },
       durable: (write: LogWrite) => {
         this.log.push(`durable ${write.entries?.at(-1)?.index ?? '-'}`);
+        return write.install === undefined ? undefined : this.made;
       },
       respond: (responses: readonly Message[]) => {
         for (const response of responses)
@@ -231,6 +234,26 @@ describe('storage writer', () => {
       bench.log.filter((line) => line.startsWith('ack')),
       ['ack 2', 'ack 40', 'ack 42'],
     );
+  });
+
+  it('does not take the loading of a snapshot, once that is stored, for a disk that hangs', async () => {
+    const bench = new Bench();
+    let loaded = () => {};
+    bench.made = new Promise((resolve) => {
+      loaded = resolve;
+    });
+    bench.add({ commit: 40, ack: 40 }, { meta: meta(40) });
+    bench.add({ entries: entries(41, 41), ack: 41 });
+    assert.equal(bench.writer.diskSinceMs, 0);
+    await bench.done();
+    assert.equal(bench.writer.diskSinceMs, undefined);
+    assert.equal(bench.writer.busy, true);
+    assert.equal(bench.writes.length, 1, 'the next one waits for it all the same');
+    loaded();
+    await bench.made;
+    await new Promise(setImmediate);
+    await bench.done();
+    assert.deepEqual(bench.ranges, ['-..-', '41..41']);
   });
 
   it('after a failed write gives no response and writes nothing more', async () => {

@@ -60,7 +60,8 @@ export class StorageWriter {
   #written: HardState | undefined;
   #flushWanted = false;
   #compactThrough: LogIndex | undefined;
-  #busySinceMs: number | undefined;
+  #busy = false;
+  #diskSinceMs: number | undefined;
   #stopped = false;
   #failed = false;
   readonly #waiters: (() => void)[] = [];
@@ -83,13 +84,14 @@ export class StorageWriter {
     this.#written = stored;
   }
 
-  /** Since when the batch in flight has been under way, on the replica's clock; undefined when there is none. */
-  get busySinceMs(): number | undefined {
-    return this.#busySinceMs;
+  /** Since when the disk has been at work on the batch in flight, on the replica's clock; undefined when it is not. */
+  get diskSinceMs(): number | undefined {
+    return this.#diskSinceMs;
   }
 
+  /** A batch is in flight: on the disk, or being made known. */
   get busy(): boolean {
-    return this.#busySinceMs !== undefined;
+    return this.#busy;
   }
 
   get writes(): number {
@@ -200,6 +202,8 @@ export class StorageWriter {
 
   async #write({ write, works }: Batch): Promise<void> {
     await this.#store.write(write);
+    // To load the state of a snapshot takes a while, which is not the disk's.
+    this.#diskSinceMs = undefined;
     this.#writes += 1;
     this.#entriesWritten += write.entries?.length ?? 0;
     this.#written = write.hardState ?? this.#written;
@@ -211,10 +215,12 @@ export class StorageWriter {
   }
 
   #track(operation: Promise<void>): void {
-    this.#busySinceMs = this.#clock.now();
+    this.#busy = true;
+    this.#diskSinceMs = this.#clock.now();
     operation.then(
       () => {
-        this.#busySinceMs = undefined;
+        this.#busy = false;
+        this.#diskSinceMs = undefined;
         this.#wakeWaiters();
         this.#host.idle();
       },
