@@ -103,13 +103,17 @@ export class ActiveReplica<Output> {
   receive(message: PeerMessage): void {
     if (this.#stopped) return;
     this.#parts.peers.heard(message.from);
-    if (message.kind === 'propose') {
-      this.#parts.decisions.refused(message.from, 'proposals are not forwarded between members');
-      return;
-    }
-    const refusal = message.kind === 'timeout-now' ? this.#parts.fitness.takeoverRefusal() : undefined;
+    const refusal = this.#messageRefusal(message);
     if (refusal === undefined) this.#parts.driver.receive(message);
     else this.#parts.decisions.refused(message.from, refusal);
+  }
+
+  /** Why the core does not hear of it; undefined: it does. */
+  #messageRefusal({ kind }: PeerMessage): string | undefined {
+    if (kind === 'propose') return 'proposals are not forwarded between members';
+    // It comes with the stream that brings the state, when that is complete.
+    if (kind === 'snapshot') return 'a snapshot came without its state';
+    return kind === 'timeout-now' ? this.#parts.fitness.takeoverRefusal() : undefined;
   }
 
   /** What a peer says of itself. */

@@ -1,4 +1,5 @@
 import assert from 'node:assert/strict';
+import { logIndex } from '#raft/entry.js';
 import { defaultReplicaLimits } from '#replica/replica-options.js';
 import { TestCluster, type TestMember } from '#replica/testing/test-cluster.js';
 
@@ -207,6 +208,26 @@ describe('catching up', () => {
     cluster.restart(newcomer);
     await cluster.converged();
     sameText(cluster);
+  });
+
+  it('takes no snapshot that comes as a mere message, without its state, and goes on', async () => {
+    const cluster = await TestCluster.start();
+    const leader = await cluster.leader();
+    const follower = cluster.follower();
+    await cluster.commit(leader, 'one');
+    const { self, membership, term } = leader.replica.status();
+    const to = follower.disk.memberId ?? assert.fail();
+    const snapshot = { index: logIndex(1000), term, confState: membership.confState };
+    cluster.hub.carry(leader.peer, follower.peer, (node) => {
+      node.take({ kind: 'snapshot', from: self.id, to, term, snapshot }, membership.clusterId, self);
+    });
+    await cluster.time.runFor(100);
+    assert.ok(
+      follower.events.some((event) => event.kind === 'message-refused' && /without its state/.test(event.reason)),
+    );
+    await cluster.commit(leader, 'two');
+    await cluster.converged();
+    assert.equal(follower.ledger.text, '1 one\n2 two');
   });
 
   it('closes what it read a snapshot from, whatever became of it', async () => {
