@@ -19,6 +19,18 @@ describe('who takes over from a leader', () => {
     assert.deepEqual(successors(status(), { ...all, scarce: (member) => member === two }), [three, two]);
     assert.deepEqual(successors(status(), { ...all, answers: (member) => member === three }), [three]);
   });
+
+  it('is rather one that has more of the log, but has room above all', () => {
+    const start = { confState: confState([1, 2, 3]) };
+    const cluster = new TestCluster([1, 2, 3], start);
+    const leader = cluster.elect(1);
+    cluster.lose = ({ to }) => to === two;
+    leader.raft.propose([new Uint8Array(1)]);
+    cluster.settle();
+    const all = { answers: () => true, scarce: () => false };
+    assert.deepEqual(successors(leader.status, all), [three, two]);
+    assert.deepEqual(successors(leader.status, { ...all, scarce: (member) => member === three }), [two, three]);
+  });
 });
 
 describe('a handover', () => {
