@@ -29,9 +29,11 @@ export const specBoundMs = 180_000;
 
 const masterIps = ['10.88.0.1', '10.88.0.2', '10.88.0.3'];
 const clientIps = ['10.88.0.101', '10.88.0.102'];
-/** Agent numbers of one client; the second has the next so many. */
-const agentsPerClient = 5_000;
-const storm = { workers: 4, pauseMs: 20 };
+/** Agent numbers of one client; the second has the next so many. All of them are fewer than the subnets that there are. */
+const agentsPerClient = 30_000;
+const workers = 4;
+/** Between two calls of a worker, unless the storm must last longer than its agents would at that pace. */
+const pauseMinMs = 20;
 
 export type FaultMaster = LinkEnd & { readonly host: MasterHost; readonly name: string; readonly api: string };
 
@@ -46,6 +48,8 @@ export type FaultClusterOptions = {
   readonly flags?: readonly string[];
   /** So large a disk for the data of each master, that can be made full; default: the machine's. */
   readonly diskBytes?: number;
+  /** How long there must be agents that have not registered yet, in ms; default: for a spec of a few minutes. */
+  readonly stormMs?: number;
   readonly seed: number;
 };
 
@@ -63,7 +67,7 @@ export class FaultCluster {
   }
 
   /** Starts masters and clients, and the storm. */
-  static async start({ flags = [], diskBytes, seed }: FaultClusterOptions): Promise<FaultCluster> {
+  static async start({ flags = [], diskBytes, stormMs = 0, seed }: FaultClusterOptions): Promise<FaultCluster> {
     const cluster = new FaultCluster(seed);
     try {
       if (diskBytes !== undefined) cluster.#mountDisks(diskBytes);
@@ -72,7 +76,7 @@ export class FaultCluster {
         const ip = masterIps[at] ?? '';
         return { host, name: host.name, netns: host.netns, ip, api: `${ip}:7070` };
       });
-      await cluster.#startStorm();
+      await cluster.#startStorm(Math.max(pauseMinMs, Math.ceil((stormMs * workers) / agentsPerClient)));
     } catch (error) {
       for (const { name, child } of cluster.scene.masters) console.error(`--- ${name} said:\n${child.output}`);
       await cluster.remove();
@@ -210,7 +214,7 @@ export class FaultCluster {
     });
   }
 
-  async #startStorm(): Promise<void> {
+  async #startStorm(pauseMs: number): Promise<void> {
     const masters = this.masters.map(({ api }) => api);
     clientIps.forEach((ip, at) => {
       this.clients.push(new StormClient(this.host(`client${at}`, ip)));
@@ -218,7 +222,7 @@ export class FaultCluster {
     await Promise.all(
       this.clients.map((client, at) => {
         const logFile = this.logFiles[at] ?? '';
-        const plan = { masters, first: at * agentsPerClient, agentsMax: agentsPerClient, ...storm };
+        const plan = { masters, first: at * agentsPerClient, agentsMax: agentsPerClient, workers, pauseMs };
         return client.ask({ kind: 'go', plan: { ...plan, seed: this.#seed + at, logFile } });
       }),
     );

@@ -29,7 +29,7 @@ describe('masters that are killed at random', function () {
     requires(this, ...faultTools);
     const seed = faultSeed('random kills');
     random = new SeededRandom(seed);
-    cluster = await FaultCluster.start({ seed });
+    cluster = await FaultCluster.start({ seed, stormMs });
   });
   afterEach(function () {
     showOnFailure(

@@ -84,15 +84,21 @@ export class Storm {
     while (this.#goesOn) {
       try {
         const earlier = this.#random.chance(shareOfRepeats) ? this.#any() : undefined;
-        const isFull = this.#next >= this.#plan.agentsMax;
         if (earlier !== undefined) await this.#repeat(earlier);
-        else if (!isFull) await this.#register(this.#plan.first + this.#next++);
+        else await this.#register(this.#nextNumber());
         if (this.#random.chance(shareOfReads)) await this.#read();
       } catch (error) {
         this.#say(error instanceof Error ? error.message : String(error));
       }
       await delay(this.#plan.pauseMs);
     }
+  }
+
+  /** @throws Error when there are none left: a storm that changes nothing any more would prove nothing */
+  #nextNumber(): number {
+    const { first, agentsMax } = this.#plan;
+    if (this.#next >= agentsMax) throw new Error(`all ${agentsMax} agents of this client are registered`);
+    return first + this.#next++;
   }
 
   async #register(number: number): Promise<void> {

@@ -1,16 +1,19 @@
 /**
- * `npm run soak -- [--minutes M] [--table-minutes T] [--tries N] [--seeds S] [--jobs J]`: first how many seeds it takes to
- * find each planted bug without aiming, then fresh seeds for the rest of the time. Ends with 1 if a seed fails, or a bug
- * was found in none of its tries.
+ * `npm run soak -- [--minutes M] [--kill-minutes K] [--table-minutes T] [--tries N] [--seeds S] [--jobs J]`: first real
+ * masters that are killed at random (as root), then how many seeds it takes to find each planted bug without aiming, then
+ * fresh seeds for the rest of the time. Ends with 1 if the masters lose something, a seed fails, a rare branch was never
+ * met, or a bug was found in none of its tries.
  */
 import { spawnSync } from 'node:child_process';
 import { fileURLToPath } from 'node:url';
 import { parseArgs } from 'node:util';
+import { killSoak } from '#cluster-test/faults/kill-soak.js';
 import { type BugSearch, searchTable, searchUnaimed } from '#cluster-test/simulation/unaimed-search.js';
 
 const { values } = parseArgs({
   options: {
     minutes: { type: 'string', default: '480' },
+    'kill-minutes': { type: 'string', default: '30' },
     'table-minutes': { type: 'string', default: '60' },
     tries: { type: 'string', default: '5' },
     seeds: { type: 'string', default: '150' },
@@ -23,6 +26,9 @@ const { values } = parseArgs({
 const seedsAtOnce = 200;
 const endMs = performance.now() + Number(values.minutes) * 60_000;
 
+const kills = killSoak(Math.min(Number(values.minutes), Number(values['kill-minutes'])));
+if (typeof kills === 'object') console.log(`masters killed at random: SKIPPED: ${kills.skipped}`);
+
 const searches: readonly BugSearch[] = await searchUnaimed({
   tries: Number(values.tries),
   seedsMax: Number(values.seeds),
@@ -30,11 +36,20 @@ const searches: readonly BugSearch[] = await searchUnaimed({
   endMs: Math.min(endMs, performance.now() + Number(values['table-minutes']) * 60_000),
 });
 console.log(searchTable(searches));
-let failed = searches.filter(({ tries }) => tries.length > 0 && tries.every(({ found }) => !found)).length;
+const unfound = searches.filter(({ tries }) => tries.length > 0 && tries.every(({ found }) => !found));
+
+let batches = 0;
+let failedBatches = 0;
 while (performance.now() < endMs) {
   const main = fileURLToPath(new URL('./main.js', import.meta.url));
   const jobs = values.jobs === undefined ? [] : ['--jobs', values.jobs];
   const { status } = spawnSync(process.execPath, [main, '--seeds', String(seedsAtOnce), ...jobs], { stdio: 'inherit' });
-  if (status !== 0) failed += 1;
+  batches += 1;
+  if (status !== 0) failedBatches += 1;
 }
-process.exitCode = failed === 0 ? 0 : 1;
+
+console.log(`
+masters killed at random: ${typeof kills === 'object' ? `SKIPPED: ${kills.skipped}` : kills}
+planted bugs that were tried and not found: ${unfound.map(({ name }) => name).join(', ') || 'none'}
+fresh seeds: ${batches * seedsAtOnce}, in ${batches} batches of which ${failedBatches} failed`);
+process.exitCode = kills === 'failed' || unfound.length > 0 || failedBatches > 0 ? 1 : 0;

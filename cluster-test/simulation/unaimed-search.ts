@@ -44,6 +44,7 @@ export function searchTable(searches: readonly BugSearch[]): string {
     .sort((one, other) => one.median - other.median)
     .map(({ search: { name, tries, seedsMax }, median: seeds }) => {
       const found = tries.filter((each) => each.found).length;
+      if (tries.length === 0) return `${''.padStart(8)}  ${name} (not tried: there was no time left)`;
       const text = seeds === Number.POSITIVE_INFINITY ? `> ${seedsMax}` : String(seeds);
       return `${text.padStart(8)}  ${name} (found in ${found} of ${tries.length} tries)`;
     });
