@@ -4,6 +4,7 @@ import { History } from '#cluster-test/simulation/history.js';
 import { LiveHands } from '#cluster-test/simulation/live-hands.js';
 import { PlanChecks } from '#cluster-test/simulation/plan-checks.js';
 import type { Profile } from '#cluster-test/simulation/profile.js';
+import { RareBranches } from '#cluster-test/simulation/rare-branches.js';
 import { SimulatedAgent } from '#cluster-test/simulation/simulated-agent.js';
 import {
   type MasterAtWork,
@@ -50,7 +51,12 @@ export class Cluster {
     this.plan = new PlanChecks(world);
     this.history = new History(world, this.plan);
     this.hands = new LiveHands(world);
-    this.network.onSend = (name, message) => this.consensus.sent(name, message);
+    const rare = new RareBranches(world, () => this.consensus);
+    this.network.onSend = (name, message) => {
+      this.consensus.sent(name, message);
+      rare.sent(name, message);
+    };
+    this.network.onArrival = (name, message) => rare.arrived(name, message);
     this.#founders = Array.from({ length: profile.masters }, (_, at) => `m${at + 1}`);
     this.#surroundings = {
       network: this.network,

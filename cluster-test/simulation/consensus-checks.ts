@@ -3,7 +3,7 @@
  * per term, log matching, leader completeness, state machine safety, nothing that goes back, and no word before the
  * fsync that it promises.
  */
-import type { DurableEntry, DurableListener, DurableState } from '#cluster-test/simulation/durable-state.js';
+import type { DurableEntry, DurableListener, DurableState, Promised } from '#cluster-test/simulation/durable-state.js';
 import type { World } from '#cluster-test/simulation/world.js';
 import type { ConfState } from '#raft/entry.js';
 import type { PeerMessage } from '#raft/message.js';
@@ -14,8 +14,16 @@ export type CheckedMember = {
   readonly durable: DurableState;
   /** In force as far as the member has applied; undefined before it takes part. */
   readonly confState: () => ConfState | undefined;
-  /** Its commit index, as far as it knows itself. */
-  readonly commitIndex: () => number;
+  /** What its process says of itself, while there is one. */
+  readonly memory: () => Memory | undefined;
+};
+
+export type Memory = {
+  /** The same as long as the same process tells. */
+  readonly process: object;
+  readonly term: number;
+  readonly commitIndex: number;
+  readonly appliedIndex: number;
 };
 
 type Committed = { readonly term: number; readonly sum: number; readonly inTerm: number };
@@ -37,6 +45,8 @@ export class ConsensusChecks implements DurableListener {
   readonly #configurations = new Map<string, ConfState[]>();
   /** By candidate, voter and term: where the candidate's log ended. */
   readonly #asked = new Map<string, { readonly index: number; readonly term: number }>();
+  /** What each member's process said last. */
+  readonly #remembered = new Map<string, Memory>();
   #announced = 0;
   committedIndex = 0;
   /** Hears of each leader when it first says that it leads. */
@@ -48,6 +58,10 @@ export class ConsensusChecks implements DurableListener {
 
   add(name: string, member: CheckedMember): void {
     this.#members.set(name, member);
+  }
+
+  member(name: string): CheckedMember | undefined {
+    return this.#members.get(name);
   }
 
   leaderOf(term: number): string | undefined {
@@ -90,10 +104,20 @@ export class ConsensusChecks implements DurableListener {
     this.#checkOneChange(state, head);
   }
 
+  /** What a start would come up with, after a step of the disk. A vote that was given is given for the whole term. */
+  promised({ name, promise }: DurableState, before: Promised): void {
+    const kept =
+      promise.term > before.term ||
+      (promise.term === before.term && (before.vote === 0 || promise.vote === before.vote));
+    const what = () => `${name} went from ${JSON.stringify(before)} to ${JSON.stringify(promise)}`;
+    this.#world.check(kept, 'term, vote and commit never go back', what);
+  }
+
   /** A message leaves the machine `name`. */
   sent(name: string, message: PeerMessage): void {
     const member = this.#members.get(name);
     if (member === undefined) return;
+    if (message.kind === 'vote' || message.kind === 'vote-response') this.#checkMemory(name, member);
     const { promise } = member.durable;
     switch (message.kind) {
       case 'append':
@@ -144,6 +168,8 @@ export class ConsensusChecks implements DurableListener {
   /** A member has applied the entry at `index`. */
   applied(name: string, index: number, term: number): void {
     this.#noteConfiguration(name);
+    const member = this.#members.get(name);
+    if (member !== undefined) this.#checkMemory(name, member);
     const known = this.#committed.get(index);
     if (known !== undefined) {
       const what = () => `${name} applies ${index}/${term}, committed was ${index}/${known.term}`;
@@ -154,7 +180,9 @@ export class ConsensusChecks implements DurableListener {
 
   /** Everything committed is on a quorum of disks, and the same on all. */
   full(): void {
-    for (const [name, { durable }] of this.#members) {
+    for (const [name, member] of this.#members) {
+      this.#checkMemory(name, member);
+      const { durable } = member;
       const commit = durable.hardState?.commit ?? 0;
       for (const [index, entry] of durable.entries) {
         const committed = this.#committed.get(index);
@@ -165,6 +193,23 @@ export class ConsensusChecks implements DurableListener {
         this.#world.check(same, 'committed never changes', () => `${name} holds another entry at ${index}`);
       }
     }
+  }
+
+  /** Within one process; what a start comes up with is judged by the disk. */
+  #checkMemory(name: string, { memory }: CheckedMember): void {
+    const now = memory();
+    const before = this.#remembered.get(name);
+    if (now === undefined) return;
+    this.#remembered.set(name, now);
+    if (before?.process !== now.process) return;
+    const { term, commitIndex, appliedIndex } = now;
+    const forward = term >= before.term && commitIndex >= before.commitIndex && appliedIndex >= before.appliedIndex;
+    const told = (one: Memory): string => `term ${one.term}, commit ${one.commitIndex}, applied ${one.appliedIndex}`;
+    this.#world.check(
+      forward,
+      'what a process knows never goes back',
+      () => `${name} went from ${told(before)} to ${told(now)}`,
+    );
   }
 
   #checkForward(name: string, before: Head, head: Head): void {
@@ -205,14 +250,14 @@ export class ConsensusChecks implements DurableListener {
     this.#world.check(same, 'committed never changes', what);
   }
 
-  #leads(name: string, term: number, { durable, commitIndex }: CheckedMember): void {
+  #leads(name: string, term: number, { durable, memory }: CheckedMember): void {
     const known = this.#leaders.get(term);
     if (known !== undefined) {
       this.#world.check(known === name, 'one leader per term', () => `${known} and ${name} lead in term ${term}`);
       return;
     }
     this.#leaders.set(term, name);
-    this.#commitAtElection.set(term, commitIndex());
+    this.#commitAtElection.set(term, memory()?.commitIndex ?? 0);
     this.#world.count('elections');
     this.#world.trace('leads', term, () => name);
     this.onLeader(name);
@@ -271,17 +316,20 @@ export class ConsensusChecks implements DurableListener {
       const term = durable.entries.get(index)?.term;
       if (term !== undefined) terms.add(term);
     }
-    const majority = (ids: readonly number[], term: number): boolean => {
-      if (ids.length === 0) return true;
-      let held = 0;
-      for (const { durable } of this.#members.values()) {
-        const { head } = durable;
-        if (head?.memberId !== undefined && ids.includes(head.memberId) && durable.holds(index, term)) held += 1;
-      }
-      return held > ids.length / 2;
-    };
     if (terms.size === 0) terms.add(-1);
+    const majority = (ids: readonly number[], term: number): boolean => this.majorityHolds(ids, index, term);
     return [...terms].some((term) => majority(voters, term) && majority(votersOutgoing, term));
+  }
+
+  /** Whether the disks of most of these members hold the entry; of nobody, that is so. */
+  majorityHolds(ids: readonly number[], index: number, term: number): boolean {
+    if (ids.length === 0) return true;
+    let held = 0;
+    for (const { durable } of this.#members.values()) {
+      const { head } = durable;
+      if (head?.memberId !== undefined && ids.includes(head.memberId) && durable.holds(index, term)) held += 1;
+    }
+    return held > ids.length / 2;
   }
 
   #noteConfiguration(name: string): void {

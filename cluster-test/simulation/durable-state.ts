@@ -13,10 +13,14 @@ import type { KeyValueOperation } from '#storage/key-value.js';
 /** Of an entry: its term and type, and the CRC-32 of the whole record. */
 export type DurableEntry = { readonly term: number; readonly type: number; readonly sum: number };
 
+/** What a member is bound to, whatever it remembers: the newest term it was in, and its vote there. */
+export type Promised = { readonly term: number; readonly vote: number };
+
 /** Hears of each step of a disk, after it was taken in. */
 export interface DurableListener {
   entry(state: DurableState, index: number, entry: DurableEntry): void;
   head(state: DurableState, before: Head | undefined): void;
+  promised(state: DurableState, before: Promised): void;
 }
 
 const headByte = 0x68;
@@ -49,7 +53,7 @@ export class DurableState implements DiskWatcher {
   }
 
   /** The term and vote that a start would come up with. */
-  get promise(): { readonly term: number; readonly vote: number } {
+  get promise(): Promised {
     const stored = this.head?.hardState;
     const term = Math.max(stored?.term ?? 0, this.#slotTerm);
     if (stored === undefined || this.#slotTerm > stored.term) return { term, vote: this.#slotVote };
@@ -72,6 +76,7 @@ export class DurableState implements DiskWatcher {
 
   batch(operations: readonly KeyValueOperation[]): void {
     const before = this.head;
+    const { promise } = this;
     const head = operations.find(({ key, type }) => key[0] === headByte && type === 'put');
     if (head?.type === 'put') this.head = decodeHead(head.value);
     for (const operation of operations) {
@@ -80,7 +85,9 @@ export class DurableState implements DiskWatcher {
       if (operation.type === 'del') this.entries.delete(index);
       else this.#put(index, operation.value);
     }
-    if (head !== undefined) this.#listener.head(this, before);
+    if (head === undefined) return;
+    this.#listener.head(this, before);
+    this.#listener.promised(this, promise);
   }
 
   /** Term of the log at `index`. What lies before the log's beginning waits to be swept, whatever it says. */
@@ -92,6 +99,7 @@ export class DurableState implements DiskWatcher {
   }
 
   slots(slots: Slots): void {
+    const { promise } = this;
     let newest = 0;
     for (const slot of slots) {
       const found = readSlot(slot);
@@ -100,6 +108,7 @@ export class DurableState implements DiskWatcher {
       this.#slotTerm = found.term;
       this.#slotVote = found.vote;
     }
+    this.#listener.promised(this, promise);
   }
 
   #put(index: number, record: Uint8Array): void {

@@ -88,8 +88,14 @@ export class Operator {
   }
 
   #read(work: Cluster['atWork'][number]): void {
-    const { history, world } = this.#cluster;
+    const { history, world, leader } = this.#cluster;
     const asked = history.asked();
+    const { role, leaderReady, term } = work.replica.status();
+    if (role === 'leader') {
+      if (!leaderReady) world.count('mark: read at a leader before its first commit in office');
+      else if (leader?.work !== work && (leader?.work?.replica.status().term ?? 0) > term)
+        world.count('mark: read at a leader when another led already');
+    }
     work.process.run(() => {
       work.plan.read(false).then(
         (ipam) => {
@@ -219,6 +225,8 @@ export class Operator {
     const { leader, world } = this.#cluster;
     const work = leader?.work;
     if (work === undefined) return;
+    const underWay = leader?.durable.changesAfter(work.replica.status().appliedIndex) ?? 0;
+    if (underWay > 0) world.count('mark: membership change asked for while one was under way');
     this.#changing = true;
     world.trace('membership change', 0, () => JSON.stringify(change));
     const ended = (): void => {

@@ -95,8 +95,11 @@ export class PlanChecks {
     const order = () => `${name} applies ${at.index} first, after ${this.#lastIndex} was applied`;
     this.#world.check(at.index > this.#lastIndex, 'committed never changes', order);
     this.#lastIndex = at.index;
+    // The state itself is part of the trace: its first 32 bits.
     this.#world.trace('applied', at.index, () => hash);
+    this.#world.trace('state', Number.parseInt(hash.slice(0, 8), 16));
     const decoded = decodeCommand(command);
+    if (decoded.kind === 'expire' && outcome.result.kind !== 'refused') this.#world.count('leases that expired');
     this.#judge(decoded, outcome);
     if (ipam.adoption && decoded.kind === 'register') this.#judgeAdoption(decoded, outcome);
     this.#follow(outcome, at, ipam);

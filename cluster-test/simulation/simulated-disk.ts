@@ -152,6 +152,7 @@ export class SimulatedDisk {
         if (!this.#inFlight.has(inFlight)) return;
         const { now } = { now: this.#world.time.now() };
         if (now < this.hungUntilMs) {
+          this.#world.count('writes that hung');
           this.#world.time.after(this.hungUntilMs - now, end);
           return;
         }
@@ -176,6 +177,7 @@ export class SimulatedDisk {
       case 'fail': {
         this.failures += 1;
         this.#world.count(fate.code === 'EIO' ? 'disk errors' : 'disk full errors');
+        this.#world.count(fate.stored ? 'failed writes whose data was there' : 'failed writes whose data was gone');
         this.#world.trace('disk failure', this.failures, () => `${this.name} ${fate.code} stored=${fate.stored}`);
         if (fate.stored) store(false);
         const error = Object.assign(new Error(`${fate.code}: simulated`), { code: fate.code });
@@ -194,6 +196,7 @@ export class SimulatedDisk {
   #crash(): void {
     for (const { land, tearable } of this.#inFlight) {
       const outcome = this.#random.below(tearable ? 3 : 2);
+      this.#world.count(inFlightCounts[outcome] ?? '');
       if (outcome === 1) land(false);
       if (outcome === 2) land(true);
     }
@@ -228,6 +231,12 @@ const little: StoreSpace = { freeBytes: 100, neededBytes: 1000, problem: 'the si
 const entryByte = 0x6c;
 /** Batches that can be taken back. */
 const undoMax = 64;
+/** By what becomes of a write in flight when its process dies. */
+const inFlightCounts = [
+  'writes in flight that were lost',
+  'writes in flight that landed',
+  'writes in flight that were torn',
+];
 /** Where a torn slot goes on with its old content. */
 const tornAt = 100;
 /** Pairs that a scan hands over at once. */

@@ -4,7 +4,7 @@
  */
 
 import { RefusedError } from '#api/refusal.js';
-import type { ConsensusChecks } from '#cluster-test/simulation/consensus-checks.js';
+import type { ConsensusChecks, Memory } from '#cluster-test/simulation/consensus-checks.js';
 import { DurableState } from '#cluster-test/simulation/durable-state.js';
 import type { PlanChecks } from '#cluster-test/simulation/plan-checks.js';
 import { SimulatedDisk, type WriteFate } from '#cluster-test/simulation/simulated-disk.js';
@@ -363,14 +363,21 @@ export class SimulatedMaster {
     return new SimulatedDisk(world, name, () => Array.from({ length: 8 }, hex).join(''));
   }
 
+  /** Of a replica that takes part; one that waits to be founded, or has stopped, says term 0. */
+  #memory(): Memory | undefined {
+    if (this.work?.started !== true) return undefined;
+    const { process } = this.work;
+    const { term, commitIndex, appliedIndex } = this.work.replica.status();
+    return term === 0 ? undefined : { process, term, commitIndex, appliedIndex };
+  }
+
   #watchDisk(): DurableState {
     const { consensus } = this.#surroundings.shared();
     const durable = new DurableState(this.machine.world, this.name, consensus);
     this.disk.watcher = durable;
     consensus.forget(this.name);
     const confState = () => (this.work?.started === true ? this.#confState : undefined);
-    const commitIndex = () => this.work?.replica.status().commitIndex ?? 0;
-    consensus.add(this.name, { durable, confState, commitIndex });
+    consensus.add(this.name, { durable, confState, memory: () => this.#memory() });
     return durable;
   }
 }

@@ -46,6 +46,8 @@ export class SimulatedNetwork {
   readonly #peers = new Map<string, SimulatedPeers>();
   /** Sees every message of a peer when it leaves. */
   onSend: (from: string, message: PeerMessage) => void = () => {};
+  /** Sees every message of a peer, and every offer of a snapshot, when it arrives. */
+  onArrival: (to: string, message: PeerMessage) => void = () => {};
 
   constructor(world: World) {
     this.world = world;
@@ -92,12 +94,18 @@ export class SimulatedNetwork {
   #deliver(from: string, to: string, arrive: () => void): void {
     const { delayMs, jitterMs, spike, spikeMs, reorders } = this.weather;
     let delay = delayMs + (jitterMs > 0 ? this.#random.below(jitterMs * 8 + 1) / 8 : 0);
-    if (spike > 0 && this.#random.chance(spike)) delay += this.#random.below(spikeMs);
+    if (spike > 0 && this.#random.chance(spike)) {
+      delay += this.#random.below(spikeMs);
+      this.world.count('messages held up');
+    }
     const link = `${from}>${to}`;
     const { time } = this.world;
     let atMs = time.now() + delay;
     if (!reorders) {
       atMs = Math.max(atMs, this.#lastArrivalMs.get(link) ?? 0);
+      this.#lastArrivalMs.set(link, atMs);
+    } else {
+      if (atMs < (this.#lastArrivalMs.get(link) ?? 0)) this.world.count('messages that overtook');
       this.#lastArrivalMs.set(link, atMs);
     }
     time.after(atMs - time.now(), () => {
@@ -164,6 +172,7 @@ export class SimulatedPeers implements PeerNetwork {
         return;
       }
       world.trace(message.kind, message.term, () => `${this.#address}>${to} ${describe(message)}`);
+      this.#network.onArrival(receiver.#process.machine.name, message);
       receiver.#process.run(() => receiver.#take(message, clusterId, sender));
     });
     if (!left) world.time.after(1, () => this.#process.run(() => this.#handler?.unreachable(message.to)));
@@ -230,6 +239,7 @@ export class SimulatedPeers implements PeerNetwork {
           fail(`${to} does not listen`);
           return;
         }
+        this.#network.onArrival(receiver.#process.machine.name, message);
         receiver.#process.onDeath(() => fail(`${to} is gone`));
         receiver.#process.run(() => {
           const chunks = this.#pull(source, receiver);
