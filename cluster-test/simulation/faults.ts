@@ -126,6 +126,8 @@ export class Faults {
       ['release', () => operator.release()],
       ['takeover', (random) => this.#takeOver(random)],
       ['lost-cluster', (random) => this.#loseCluster(random)],
+      ['returning-leader', (random) => this.#returnLeader(random)],
+      ['unlucky-change', (random) => this.#changeUnluckily(random)],
     ];
   }
 
@@ -182,6 +184,64 @@ export class Faults {
     const right = masters.filter((master) => master !== middle && !left.includes(master));
     for (const one of left) for (const other of right) this.#both(one, other);
     this.#while(random, () => network.heal());
+  }
+
+  /**
+   * A leader is alone, while clients reach it, until another leads; and it comes back in the moment in which that one
+   * dies, with a long log of an older term, to be judged by those who have a short one of the newer.
+   */
+  #returnLeader(random: SeededRandom): void {
+    const { leader, masters, world, profile, network } = this.#cluster;
+    if (leader === undefined) return;
+    for (const other of masters) if (other !== leader) this.#both(leader, other);
+    const { electionMs, heartbeatMs } = profile.timing;
+    const untilMs = world.time.now() + returnTimeouts * electionMs;
+    const look = (): void => {
+      if (this.#healed) return;
+      const next = this.#cluster.leader;
+      const replaced = next !== undefined && next !== leader;
+      if (!replaced && world.time.now() < untilMs) {
+        world.time.after(heartbeatMs / 4, look);
+        return;
+      }
+      if (replaced) next.crash();
+      network.heal();
+    };
+    world.time.after(1 + random.below(electionMs), look);
+  }
+
+  /**
+   * A membership change, and trouble just then: a voter cut off or gone, the leader left alone with a newcomer in the
+   * middle of it, or somebody else who changes something, too.
+   */
+  #changeUnluckily(random: SeededRandom): void {
+    const { leader, masters, world } = this.#cluster;
+    if (leader === undefined || this.#lost !== undefined) return;
+    const others = masters.filter((master) => master !== leader && master.work?.started === true);
+    const other = others[random.below(Math.max(1, others.length))];
+    const trouble = random.below(4);
+    const { learners = [] } = leader.work?.replica.status().membership.confState ?? {};
+    const soon = (deed: () => void): void => {
+      world.time.after(random.below(soonMs), () => {
+        if (!this.#healed) deed();
+      });
+    };
+    if (trouble === 0 && other !== undefined) {
+      this.#both(leader, other);
+      this.#while(random, () => this.#cluster.network.heal());
+    }
+    this.#operator.changeMembership();
+    if (trouble === 1) other?.crash();
+    if (trouble === 2) {
+      soon(() => {
+        const isOld = ({ durable: { head } }: SimulatedMaster) => !learners.some((id) => id === head?.memberId);
+        for (const voter of others.filter(isOld)) this.#both(leader, voter);
+        this.#while(random, () => this.#cluster.network.heal());
+      });
+    }
+    soon(() => {
+      if (this.#lost === undefined) this.#operator.changeMembership();
+    });
   }
 
   #fill(random: SeededRandom): void {
@@ -319,16 +379,19 @@ export class Faults {
     const work = leader?.work;
     if (work === undefined) return;
     const { membership } = work.replica.status();
+    const isAble = ({ durable: { head, damaged } }: SimulatedMaster): boolean => {
+      const isMember = membership.members.some(({ storeId }) => storeId === head?.storeId);
+      return isMember && (head?.applied.index ?? 0) > 0 && !damaged;
+    };
     if (lives === 0) {
       if (this.#away !== undefined) {
-        this.#beginAnew(this.#away);
+        // One that was removed while it was away is nobody to begin with.
+        if (isAble(this.#away)) this.#beginAnew(this.#away);
+        else this.#away = undefined;
         return;
       }
       if (random.below(4) > 0) return;
-      const able = masters.filter(({ durable: { head, damaged } }) => {
-        const isMember = membership.members.some(({ storeId }) => storeId === head?.storeId);
-        return isMember && (head?.applied.index ?? 0) > 0 && !damaged;
-      });
+      const able = masters.filter(isAble);
       const survivor = able[random.below(Math.max(1, able.length))];
       if (survivor === undefined) return;
       if (random.below(3) === 0 || survivor === leader) this.#beginAnew(survivor);
@@ -378,6 +441,10 @@ export class Faults {
 const readErrors = 0.02;
 /** The chance of a crash at one write that takes entries back, where such crashes are on: there are few of them. */
 const delicateCrash = 0.3;
+/** How long a leader stays alone, if nobody takes its place, in election timeouts. */
+const returnTimeouts = 6;
+/** While a membership change is under way, in ms: it takes a few rounds of messages. */
+const soonMs = 30;
 /** Kinds that need long to be got over. */
 const rare: ReadonlySet<FaultKind> = new Set<FaultKind>([
   ...(['restart-all', 'agent-sleep', 'agent-reinstall', 'agent-swap', 'client-cut', 'takeover'] as const),

@@ -22,7 +22,9 @@ const firstKinds = [
   ...(['agent-leave', 'client-cut', 'release', 'takeover'] as const),
 ] as const;
 /** Kinds that came later draw from streams of their own, so that the seeds of the regressions keep what they draw. */
-const laterKinds = ['read-error', 'clock-leap', 'lost-cluster'] as const;
+const laterKinds = [
+  ...(['read-error', 'clock-leap', 'lost-cluster', 'returning-leader', 'unlucky-change', 'late-snapshot'] as const),
+] as const;
 /** Every kind of trouble there is; a seed has each with some chance, and one run can be told to leave some out. */
 export const faultKinds = [...firstKinds, ...laterKinds] as const;
 export type FaultKind = (typeof faultKinds)[number];
@@ -81,7 +83,7 @@ export function profileOf(world: World, choice: FaultChoice): Profile {
     storm: 4 + random.below(16),
     stormPace: [0.2, 0.5, 2][random.below(3)] ?? 0.5,
     timing,
-    limits: limitsOf(random, faults),
+    limits: { ...limitsOf(random, faults), ...(faults.has('late-snapshot') ? shortLog : {}) },
     reclaimMs,
     // Under a TTL 15 minutes are the least; else it may be short, so that blocks come round again.
     quarantineMs: reclaims ? 15 * 60_000 : ([10_000, 60_000, 15 * 60_000][random.below(3)] ?? 10_000),
@@ -92,6 +94,11 @@ export function profileOf(world: World, choice: FaultChoice): Profile {
     ...choice.shape,
   };
 }
+
+/** So short that whoever misses a few entries needs a snapshot. */
+const shortLog: Partial<ReplicaLimits> = {
+  ...{ compaction: { entriesKept: 1, compactionStep: 1, entriesKeptForPeersMax: 2 }, flushAfterMs: 100 },
+};
 
 function limitsOf(random: SeededRandom, faults: ReadonlySet<FaultKind>): Partial<ReplicaLimits> {
   const small = random.below(2) === 0;
@@ -119,5 +126,6 @@ function weatherOf(random: SeededRandom, faults: ReadonlySet<FaultKind>, { elect
     reorders: faults.has('reordering'),
     spike: delayed ? (1 + random.below(8)) / 100 : 0,
     spikeMs: delayed ? 100 + random.below(4 * electionMs) : 0,
+    lateOffers: faults.has('late-snapshot') ? 0.3 : 0,
   };
 }

@@ -24,10 +24,12 @@ export type Weather = {
   readonly spikeMs: number;
   /** Later messages may overtake earlier ones of the same link. */
   readonly reorders: boolean;
+  /** The offer of a snapshot comes when its sender may long have given up. */
+  readonly lateOffers: number;
 };
 
 export const fairWeather: Weather = {
-  ...{ delayMs: 1, jitterMs: 2, loss: 0, duplication: 0, spike: 0, spikeMs: 0, reorders: false },
+  ...{ delayMs: 1, jitterMs: 2, loss: 0, duplication: 0, spike: 0, spikeMs: 0, reorders: false, lateOffers: 0 },
 };
 
 /** Bytes in one chunk of a snapshot: small, so that there are several. */
@@ -35,11 +37,14 @@ const chunkBytes = 1024;
 /** Without a next chunk for so long a transfer is given up. */
 const chunkTimeoutMs = 5_000;
 const helloTimeoutMs = 1_000;
+/** Of an offer that is late, at most; its sender waits for 10 s. */
+const lateOfferMaxMs = 20_000;
 
 export class SimulatedNetwork {
   readonly world: World;
   weather: Weather = fairWeather;
   readonly #random: SeededRandom;
+  readonly #offers: SeededRandom;
   readonly #cuts = new Set<string>();
   readonly #whenLost: (() => void)[] = [];
   readonly #lastArrivalMs = new Map<string, number>();
@@ -52,6 +57,7 @@ export class SimulatedNetwork {
   constructor(world: World) {
     this.world = world;
     this.#random = world.random('network');
+    this.#offers = world.random('offers of snapshots');
   }
 
   cut(from: string, to: string): void {
@@ -88,6 +94,16 @@ export class SimulatedNetwork {
       this.world.count('messages doubled');
       this.#deliver(from, to, arrive);
     }
+    return true;
+  }
+
+  /** As `carry`, for the offer of a snapshot, which can be late as nothing else is. */
+  carryOffer(from: string, to: string, arrive: () => void): boolean {
+    const { lateOffers } = this.weather;
+    if (lateOffers === 0 || !this.#offers.chance(lateOffers)) return this.carry(from, to, arrive);
+    if (this.isCut(from, to)) return false;
+    this.world.count('snapshots offered late');
+    this.world.time.after(this.#offers.below(lateOfferMaxMs), () => this.carry(from, to, arrive));
     return true;
   }
 
@@ -231,7 +247,7 @@ export class SimulatedPeers implements PeerNetwork {
         if (!told) world.time.after(chunkTimeoutMs, () => fail(`${to} is cut off`));
       };
       let begun = false;
-      const left = this.#network.carry(this.#address, to, () => {
+      const left = this.#network.carryOffer(this.#address, to, () => {
         if (begun) return;
         begun = true;
         const receiver = this.#network.peersAt(to);
