@@ -406,10 +406,12 @@ export class Faults {
   #takeAway(master: SimulatedMaster, random: SeededRandom): void {
     this.#away = master;
     master.lose('it is away');
-    const agent = this.#agent(random);
-    agent?.reinstall();
-    if (agent !== undefined) agent.takeover = true;
-    agent?.start();
+    for (let hosts = 0; hosts < freshHosts; hosts += 1) {
+      const agent = this.#agent(random);
+      agent?.reinstall();
+      if (agent !== undefined) agent.takeover = true;
+      agent?.start();
+    }
   }
 
   #beginAnew(survivor: SimulatedMaster): void {
@@ -443,6 +445,8 @@ const readErrors = 0.02;
 const delicateCrash = 0.3;
 /** How long a leader stays alone, if nobody takes its place, in election timeouts. */
 const returnTimeouts = 6;
+/** Hosts that get fresh addresses while the survivor is away. */
+const freshHosts = 3;
 /** While a membership change is under way, in ms: it takes a few rounds of messages. */
 const soonMs = 30;
 /** Kinds that need long to be got over. */

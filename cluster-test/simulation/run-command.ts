@@ -5,9 +5,9 @@ import { createInterface } from 'node:readline';
 import { fileURLToPath } from 'node:url';
 import type { Bug } from '#cluster-test/simulation/bugs.js';
 import { necessaryFaults, replayCommand } from '#cluster-test/simulation/failing-seed.js';
-import { addCounts, missedMarks } from '#cluster-test/simulation/marks.js';
 import { type FaultChoice, type FaultKind, faultKinds } from '#cluster-test/simulation/profile.js';
-import { type SimulationResult, simulate } from '#cluster-test/simulation/simulation.js';
+import { Report, type SeedLine } from '#cluster-test/simulation/report.js';
+import { simulate } from '#cluster-test/simulation/simulation.js';
 
 export type CommandValues = {
   readonly seeds?: string | undefined;
@@ -25,26 +25,30 @@ export type CommandValues = {
   readonly json: boolean;
 };
 
-/** One seed's run, as a process tells of it. */
-type SeedLine = Omit<SimulationResult, 'violation' | 'counts'> & {
-  readonly violation: string | undefined;
-  readonly counts: readonly (readonly [string, number])[];
-  readonly advice: readonly string[];
-};
-
 const seedsDefault = 20;
 const jobsMax = 16;
 
-export async function runCommand(values: CommandValues, bug: Bug | undefined): Promise<number> {
+/** Adds to `report`, if there is one to go on with. Returns the exit code. */
+export async function runCommand(
+  values: CommandValues,
+  bug: Bug | undefined,
+  report: Report = new Report(),
+): Promise<number> {
   const count = values.seed === undefined ? whole('--seeds', values.seeds ?? String(seedsDefault)) : 1;
   const first = whole('--first', values.seed ?? values.first ?? String(Math.floor(Math.random() * 2 ** 31)));
   const jobs = Math.min(count, jobsMax, whole('--jobs', values.jobs ?? String(availableParallelism())));
-  const report = new Report();
   const told = (line: SeedLine): void => (values.json ? console.log(JSON.stringify(line)) : report.add(line));
   if (jobs <= 1 || values.trace || values.json) await here(values, bug, first, count, told);
-  else await Promise.all(Array.from({ length: jobs }, (_, job) => elsewhere({ first, count, jobs, job }, told)));
-  if (!values.json) report.end(values.seed !== undefined);
-  return report.failed === 0 ? 0 : 1;
+  else
+    await Promise.all(Array.from({ length: jobs }, (_, job) => elsewhere(values, { first, count, jobs, job }, told)));
+  if (values.json) return 0;
+  const anything =
+    values.seed === undefined &&
+    values.mutation === undefined &&
+    values.only === undefined &&
+    values.without === undefined;
+  console.log(report.text({ anything }));
+  return report.failed === 0 && !(anything && report.marksMissing) ? 0 : 1;
 }
 
 async function here(
@@ -66,7 +70,8 @@ async function here(
       const planted = values.mutation === undefined ? [] : [`--mutation ${values.mutation}`];
       const extra = [...planted, ...(values.aimed ? ['--aimed'] : [])];
       advice.push(`again: ${replayCommand(seed, events, extra)} --trace`);
-      if (values.mutation === undefined) {
+      // Processes that look for a bug only tell that it was found.
+      if (values.mutation === undefined || !values.json) {
         const { kinds, without } = await necessaryFaults(result, options);
         advice.push(`it takes: ${kinds.join(', ') || 'no fault at all'}`);
         if (without.length > 0)
@@ -80,6 +85,7 @@ async function here(
 
 /** A part of the seeds in a process of its own. */
 function elsewhere(
+  values: CommandValues,
   {
     first,
     count,
@@ -91,10 +97,12 @@ function elsewhere(
   const from = Math.floor((count * job) / jobs);
   const to = Math.floor((count * (job + 1)) / jobs);
   const main = fileURLToPath(new URL('./main.js', import.meta.url));
-  const given = process.argv
-    .slice(2)
-    .filter((arg, at, all) => !/^--(seeds|first|jobs)/.test(arg) && !/^--(seeds|first|jobs)$/.test(all[at - 1] ?? ''));
-  const args = [main, ...given, '--seeds', String(to - from), '--first', String(first + from), '--json'];
+  const { events, mutation, aimed, without, only } = values;
+  const given = Object.entries({ events, mutation, without, only }).flatMap(([name, value]) =>
+    value === undefined ? [] : [`--${name}`, value],
+  );
+  const part = ['--seeds', String(to - from), '--first', String(first + from), '--json'];
+  const args = [main, ...given, ...(aimed ? ['--aimed'] : []), ...part];
   return new Promise((resolve, reject) => {
     const child = spawn(process.execPath, args, { stdio: ['ignore', 'pipe', 'inherit'] });
     createInterface({ input: child.stdout }).on('line', (line) => told(JSON.parse(line)));
@@ -125,39 +133,4 @@ function whole(name: string, text: string): number {
   if (!Number.isSafeInteger(number) || number < 0)
     throw new Error(`${name} ${text}: a whole number of 0 or more is needed`);
   return number;
-}
-
-class Report {
-  readonly #beganMs = performance.now();
-  readonly #counts = new Map<string, number>();
-  #seeds = 0;
-  #events = 0;
-  #simulatedMs = 0;
-  failed = 0;
-
-  add({ seed, traceHash, events, simulatedMs, faults, violation, counts, advice }: SeedLine): void {
-    this.#seeds += 1;
-    this.#events += events;
-    this.#simulatedMs += simulatedMs;
-    addCounts(this.#counts, new Map(counts));
-    const outcome = violation === undefined ? 'ok' : `FAILED ${violation}`;
-    const minutes = (simulatedMs / 60_000).toFixed(1);
-    console.log(`seed ${seed}: trace ${traceHash}, ${events} events, ${minutes} min [${faults.join(' ')}] ${outcome}`);
-    if (violation !== undefined) this.failed += 1;
-    for (const line of advice) console.log(`  ${line}`);
-  }
-
-  end(single: boolean): void {
-    const seconds = (performance.now() - this.#beganMs) / 1000;
-    console.log('');
-    for (const [what, count] of [...this.#counts].sort(([a], [b]) => (a < b ? -1 : 1)))
-      console.log(`${String(count).padStart(9)}  ${what}`);
-    const missed = single ? [] : missedMarks(this.#counts);
-    if (missed.length > 0) console.log(`never met: ${missed.join('; ')}`);
-    const hours = (this.#simulatedMs / 3_600_000).toFixed(2);
-    const speed = `${(this.#seeds / seconds).toFixed(2)} seeds/s, ${Math.round(this.#events / seconds)} events/s`;
-    console.log(
-      `${this.#seeds} seeds, ${hours} simulated hours in ${seconds.toFixed(1)} s: ${speed}; ${this.failed} failed`,
-    );
-  }
 }

@@ -4,10 +4,10 @@
  * fresh seeds for the rest of the time. Ends with 1 if the masters lose something, a seed fails, a rare branch was never
  * met, or a bug was found in none of its tries.
  */
-import { spawnSync } from 'node:child_process';
-import { fileURLToPath } from 'node:url';
 import { parseArgs } from 'node:util';
 import { killSoak } from '#cluster-test/faults/kill-soak.js';
+import { Report } from '#cluster-test/simulation/report.js';
+import { runCommand } from '#cluster-test/simulation/run-command.js';
 import { type BugSearch, searchTable, searchUnaimed } from '#cluster-test/simulation/unaimed-search.js';
 
 const { values } = parseArgs({
@@ -38,18 +38,17 @@ const searches: readonly BugSearch[] = await searchUnaimed({
 console.log(searchTable(searches));
 const unfound = searches.filter(({ tries }) => tries.length > 0 && tries.every(({ found }) => !found));
 
-let batches = 0;
-let failedBatches = 0;
+const report = new Report();
+let first = Math.floor(Math.random() * 2 ** 31);
 while (performance.now() < endMs) {
-  const main = fileURLToPath(new URL('./main.js', import.meta.url));
-  const jobs = values.jobs === undefined ? [] : ['--jobs', values.jobs];
-  const { status } = spawnSync(process.execPath, [main, '--seeds', String(seedsAtOnce), ...jobs], { stdio: 'inherit' });
-  batches += 1;
-  if (status !== 0) failedBatches += 1;
+  const { events, jobs } = values;
+  const batch = { seeds: String(seedsAtOnce), first: String(first), events, jobs };
+  await runCommand({ ...batch, aimed: false, trace: false, json: false }, undefined, report);
+  first += seedsAtOnce;
 }
 
 console.log(`
 masters killed at random: ${typeof kills === 'object' ? `SKIPPED: ${kills.skipped}` : kills}
 planted bugs that were tried and not found: ${unfound.map(({ name }) => name).join(', ') || 'none'}
-fresh seeds: ${batches * seedsAtOnce}, in ${batches} batches of which ${failedBatches} failed`);
-process.exitCode = kills === 'failed' || unfound.length > 0 || failedBatches > 0 ? 1 : 0;
+fresh seeds: ${report.seeds}, of which ${report.failed} failed; never met: ${report.missed.join('; ') || 'nothing'}`);
+process.exitCode = kills === 'failed' || unfound.length > 0 || report.failed > 0 || report.marksMissing ? 1 : 0;
