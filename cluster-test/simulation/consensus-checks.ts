@@ -168,14 +168,19 @@ export class ConsensusChecks implements DurableListener {
   /** A member has applied the entry at `index`. */
   applied(name: string, index: number, term: number): void {
     this.#noteConfiguration(name);
-    const member = this.#members.get(name);
-    if (member !== undefined) this.#checkMemory(name, member);
     const known = this.#committed.get(index);
     if (known !== undefined) {
       const what = () => `${name} applies ${index}/${term}, committed was ${index}/${known.term}`;
       this.#world.check(known.term === term, 'committed never changes', what);
     }
     this.#announce(name, index, term);
+  }
+
+  /** What one process has applied, or loaded, one after the other. */
+  appliedAfter(name: string, before: number, index: number): void {
+    const forward = index > before || (index === 0 && before === 0);
+    const what = () => `${name} applies or loads ${index} after ${before}`;
+    this.#world.check(forward, 'what a process knows never goes back', what);
   }
 
   /** Everything committed is on a quorum of disks, and the same on all. */

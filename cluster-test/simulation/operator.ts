@@ -88,14 +88,9 @@ export class Operator {
   }
 
   #read(work: Cluster['atWork'][number]): void {
-    const { history, world, leader } = this.#cluster;
+    const { history, world } = this.#cluster;
     const asked = history.asked();
-    const { role, leaderReady, term } = work.replica.status();
-    if (role === 'leader') {
-      if (!leaderReady) world.count('mark: read at a leader before its first commit in office');
-      else if (leader?.work !== work && (leader?.work?.replica.status().term ?? 0) > term)
-        world.count('mark: read at a leader when another led already');
-    }
+    this.#noteRareRead(work);
     work.process.run(() => {
       work.plan.read(false).then(
         (ipam) => {
@@ -105,6 +100,15 @@ export class Operator {
         (error: unknown) => this.#expected(error),
       );
     });
+  }
+
+  #noteRareRead(work: Cluster['atWork'][number]): void {
+    const { role, leaderReady, term } = work.replica.status();
+    if (role !== 'leader') return;
+    const { leader, world } = this.#cluster;
+    const newest = leader?.work?.replica.status().term ?? 0;
+    if (!leaderReady) world.count('mark: read at a leader before its first commit in office');
+    else if (newest > term) world.count('mark: read at a leader when another led already');
   }
 
   /** Proposes a change of the plan at the leader, if there is one. */

@@ -11,6 +11,8 @@ export class WatchedMachine implements StateMachine<PlanOutcome> {
   readonly real = new IpamMachine();
   readonly #name: string;
   readonly #checks: WatchedBy;
+  /** In this process. */
+  #appliedIndex = 0;
 
   constructor(name: string, checks: WatchedBy) {
     this.#name = name;
@@ -21,6 +23,7 @@ export class WatchedMachine implements StateMachine<PlanOutcome> {
     command: Uint8Array,
     at: ApplyPosition,
   ): { readonly output: PlanOutcome; readonly changes: readonly RecordChange[] } {
+    this.#goOn(at.index);
     const applied = this.real.apply(command, at);
     this.#checks.consensus.applied(this.#name, at.index, at.term);
     this.#checks.plan.applied(this.#name, command, at, applied.output, this.real.ipam);
@@ -29,6 +32,12 @@ export class WatchedMachine implements StateMachine<PlanOutcome> {
 
   async restore(records: AsyncIterable<readonly StateRecord[]>, at: ApplyPosition): Promise<void> {
     await this.real.restore(records, at);
+    this.#goOn(at.index);
     this.#checks.plan.restored(this.#name, at.index, this.real.ipam);
+  }
+
+  #goOn(index: number): void {
+    this.#checks.consensus.appliedAfter(this.#name, this.#appliedIndex, index);
+    this.#appliedIndex = index;
   }
 }
