@@ -15,7 +15,7 @@ import type { LeadershipNotice } from '#replica/office.js';
 import type { ReplicaOptions, ReplicaTiming } from '#replica/replica-options.js';
 import { replicaStatus } from '#replica/replica-status.js';
 import { type Applied, ProposeError, type ReplicaStatus, stoppedError } from '#replica/replicated-log.js';
-import type { SnapshotReceiver } from '#replica/snapshot-transfers.js';
+import { asError, type SnapshotReceiver } from '#replica/snapshot-transfers.js';
 import { Ticker } from '#replica/ticker.js';
 import { TurnWaits } from '#replica/turn-waits.js';
 
@@ -177,7 +177,13 @@ export class ActiveReplica<Output> {
     const [answer = Promise.reject(this.#stoppedError())] = answers;
     // A leader that is left alone by the change must know of it after a crash, too: the one that left can't tell it.
     return answer.then(async (membership) => {
-      await this.saved(this.appliedIndex);
+      try {
+        await this.saved(this.appliedIndex);
+      } catch (error) {
+        // Not what `saved` says, which would mean that nothing happened.
+        const message = `the change is made, but may be forgotten by this member in a crash: ${asError(error).message}`;
+        throw new ProposeError('unknown-outcome', message);
+      }
       return membership;
     });
   }

@@ -87,6 +87,21 @@ describe('leadership', () => {
     for (const { ledger } of cluster.members) assert.equal(ledger.text, '1 kept\n2 new');
   });
 
+  it('that is lost leaves what was under way to the next leader: who waits gets its answer, if it comes soon', async () => {
+    const cluster = await TestCluster.start();
+    const leader = await cluster.leader();
+    const others = cluster.members.filter((member) => member !== leader);
+    // The others have the command, and the leader does not learn of it.
+    for (const { peer } of others) cluster.hub.cut(peer, leader.peer);
+    const outcome = cluster.propose(leader, 'x');
+    await cluster.time.runFor(50);
+    cluster.hub.heal();
+    for (const { peer } of others) cluster.hub.cut(leader.peer, peer);
+    await cluster.time.runUntil(() => leader.replica.status().role !== 'leader', 5000, 'the end of its leadership');
+    cluster.hub.heal();
+    assert.equal((await cluster.time.until(outcome, 3000)).output, '1: x');
+  });
+
   it('refuses at once what was queued and never proposed, when leadership is lost', async () => {
     const cluster = await TestCluster.start();
     const old = await cluster.leader();

@@ -336,6 +336,20 @@ describe('membership', () => {
     assert.equal(members.length, 4);
   });
 
+  it('does not say that nothing happened when the change is made, and the disk does not take it', async () => {
+    const cluster = await TestCluster.start({ names: ['a'] });
+    const [a] = cluster.members;
+    if (a === undefined) throw new Error('no member');
+    await cluster.time.runFor(2000);
+    a.disk.fate = ({ applied }) => (applied === undefined ? { kind: 'ok', afterMs: 1 } : { kind: 'hang' });
+    const change = { kind: 'add-learner', name: 'd', peer: 'd:1', storeId: 'd' } as const;
+    await assert.rejects(
+      cluster.time.until(a.replica.changeMembership(change), 30_000),
+      (error) => error instanceof ProposeError && error.code === 'unknown-outcome' && /is made/.test(error.message),
+    );
+    assert.equal(a.replica.status().membership.members.length, 2);
+  });
+
   it('leaves it open what becomes of a replacement when leadership is lost in the joint configuration', async () => {
     const cluster = await TestCluster.start();
     const leader = await cluster.leader();
