@@ -261,6 +261,14 @@ describe('peers over gRPC', () => {
     assert.match(one.refused[0] ?? '', /member m1 was removed/);
   });
 
+  it('hear one stream of a member, the newest: the one before may be of a process that is gone', async () => {
+    const { one, known } = await pair();
+    const again = await start();
+    again.network.setMembership(memberId(1), known);
+    await until(() => one.unreachable.includes(2), 'the end of the stream before');
+    assert.deepEqual(one.refused, []);
+  });
+
   it('stream a snapshot of several chunks, while messages go on', async () => {
     const { one, two, known } = await pair();
     const meta = { index: logIndex(40), term: term(2), time: 77, membership: known };

@@ -2,7 +2,7 @@ import assert from 'node:assert/strict';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { ChannelCredentials, Metadata, Server, ServerCredentials, type ServerReadableStream } from '@grpc/grpc-js';
 import { type Entry, logIndex, memberId, term } from '#raft/entry.js';
-import type { AppendMessage } from '#raft/message.js';
+import type { AppendMessage, PeerMessage } from '#raft/message.js';
 import type { MemberInfo } from '#replica/membership.js';
 import { connectionOptions } from '#transport/peer-channel.js';
 import { envelopeOf } from '#transport/peer-gate.js';
@@ -75,12 +75,18 @@ function append(index: number): AppendMessage {
   };
 }
 
+const heartbeat: PeerMessage = {
+  ...{ kind: 'heartbeat', from: memberId(1), to: memberId(2), term: term(1) },
+  ...{ commit: logIndex(0), context: 0 },
+};
+
 describe('a link to a peer that is slow', () => {
-  const peer = new SlowPeer();
+  let peer: SlowPeer;
   let link: PeerLink;
   let dropped = 0;
 
   beforeEach(async () => {
+    peer = new SlowPeer();
     const member = info(2, await peer.start());
     dropped = 0;
     link = new PeerLink({
@@ -118,5 +124,21 @@ describe('a link to a peer that is slow', () => {
     link.send(append(sends + 1));
     await until(() => peer.received.at(-1) === sends + 1, 'what is sent when it is blocked no more');
     assert.equal(peer.streams, 1);
+  });
+
+  it('keeps so many messages and no more, however small they are', async () => {
+    // Enough for the stream to be blocked.
+    for (let index = 1; index <= 24; index += 1) {
+      link.send(append(index));
+      await sleep(0);
+    }
+    assert.equal(dropped, 0);
+    const sends = 6000;
+    for (let nth = 0; nth < sends; nth += 1) link.send(heartbeat);
+    await until(() => dropped > 0, 'a drop');
+    const kept = sends - dropped;
+    assert.ok(kept > 4000 && kept <= 4096, `${kept} of ${sends} were kept`);
+    peer.read();
+    await until(() => peer.received.length === 24 + kept, 'all that was kept');
   });
 });
