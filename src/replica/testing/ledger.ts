@@ -1,6 +1,6 @@
 /**
  * A state machine for tests: commands are lines of text, kept in order. `unknown` is a command that it does not know;
- * `mark …` is of a kind that came with a later release, which it may know or not.
+ * `mark …` and `note …` are of kinds that came with a later release, which it may know or not.
  */
 import type { ApplyPosition, RecordChange, StateMachine, StateRecord } from '#replica/state-machine.js';
 
@@ -9,12 +9,15 @@ export type LedgerLine = { readonly index: number; readonly time: number; readon
 /** What a release of the ledger knows. */
 export type LedgerRelease = 'first' | 'second';
 
+export const laterLedgerKinds = ['mark', 'note'];
+
 export function ledgerKinds(release: LedgerRelease): readonly string[] {
-  return release === 'first' ? ['line'] : ['line', 'mark'];
+  return release === 'first' ? ['line'] : ['line', ...laterLedgerKinds];
 }
 
 export function ledgerKindOf(command: Uint8Array): string {
-  return new TextDecoder().decode(command).startsWith('mark ') ? 'mark' : 'line';
+  const [first = ''] = new TextDecoder().decode(command).split(' ');
+  return laterLedgerKinds.includes(first) ? first : 'line';
 }
 
 export class Ledger implements StateMachine<string> {

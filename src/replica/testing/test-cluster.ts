@@ -7,7 +7,7 @@ import { Replica } from '#replica/replica.js';
 import type { ReplicaEvent } from '#replica/replica-event.js';
 import type { ReplicaLimits, ReplicaTiming } from '#replica/replica-options.js';
 import type { Applied } from '#replica/replicated-log.js';
-import { Ledger, type LedgerRelease, ledgerKindOf, ledgerKinds } from '#replica/testing/ledger.js';
+import { Ledger, type LedgerRelease, laterLedgerKinds, ledgerKindOf, ledgerKinds } from '#replica/testing/ledger.js';
 import { MemoryDisk, MemoryLogStore } from '#replica/testing/memory-log-store.js';
 import { MemoryHub, MemoryPeerNetwork } from '#replica/testing/memory-network.js';
 import { PromiseCheck } from '#replica/testing/promise-check.js';
@@ -127,7 +127,7 @@ export class TestCluster {
       after: (delayMs: number, run: () => void) => after(delayMs / rate, run),
     };
     const ledger = new Ledger(member.release);
-    const later = { laterCommands: { kinds: ['mark'], kindOf: ledgerKindOf } };
+    const later = { laterCommands: { kinds: laterLedgerKinds, kindOf: ledgerKindOf } };
     const store = new MemoryLogStore(member.disk, after);
     const network = new MemoryPeerNetwork(this.hub, member.peer, whenAwake);
     const founders = (settings.founders ?? this.#founders).map(({ name, peer }) => ({ name, peer }));
