@@ -19,7 +19,7 @@ export const refusals = {
   'already-exists': { code: status.ALREADY_EXISTS, meaning: 'The name, address or id is in another hand.' },
   'failed-precondition': {
     code: status.FAILED_PRECONDITION,
-    meaning: 'The plan must change first; the message says how.',
+    meaning: 'The plan, or one of the masters, must change first; the message says how.',
   },
   aborted: { code: status.ABORTED, meaning: 'Overtaken: a stale epoch, sequence or expected revision.' },
   'resource-exhausted': {
