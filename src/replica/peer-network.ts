@@ -36,6 +36,8 @@ export type MemberHello = {
 export interface PeerHandler {
   hello(): MemberHello;
   receive(message: PeerMessage): void;
+  /** `from` sent a message of a kind that this version does not know; it is dropped. */
+  unknown(from: MemberId, reason: string): void;
   /** What `from` says of itself now. */
   reported(from: MemberId, report: MemberReport): void;
   /** Streams a snapshot in; resolves when it is staged, and the message has been given to the core. */

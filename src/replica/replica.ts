@@ -233,6 +233,9 @@ export class Replica<Output> implements ReplicatedLog<Output> {
     return {
       hello: () => this.#hello(),
       receive: (message) => this.#active?.receive(message),
+      unknown: (from, reason) => {
+        if (this.#isNews(`${from} ${reason}`)) this.#options.observe({ kind: 'message-refused', from, reason });
+      },
       reported: (from, report) => this.#active?.reported(from, report),
       receiveSnapshot: (message, meta, chunks) =>
         this.#active?.receiveSnapshot(message, meta, chunks) ?? Promise.reject(this.#notAtWork()),
@@ -243,11 +246,14 @@ export class Replica<Output> implements ReplicatedLog<Output> {
 
   #onRefused(peer: string, reason: string, expelled: boolean): void {
     if (expelled) this.#active?.expelled(reason);
-    const key = `${peer} ${reason}`;
+    if (this.#isNews(`${peer} ${reason}`)) this.#options.observe({ kind: 'refused-by-peer', peer, reason });
+  }
+
+  #isNews(refusal: string): boolean {
     if (this.#refusals.size >= 1000) this.#refusals.clear();
-    if (this.#refusals.has(key)) return;
-    this.#refusals.add(key);
-    this.#options.observe({ kind: 'refused-by-peer', peer, reason });
+    if (this.#refusals.has(refusal)) return false;
+    this.#refusals.add(refusal);
+    return true;
   }
 
   #listener(): ActiveReplicaListener<Output> {

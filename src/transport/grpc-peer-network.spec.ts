@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { setTimeout as sleep } from 'node:timers/promises';
-import { ChannelCredentials, ServerCredentials } from '@grpc/grpc-js';
+import { ChannelCredentials, Client, ServerCredentials } from '@grpc/grpc-js';
 import { logIndex, type MemberId, memberId, term } from '#raft/entry.js';
 import type { PeerMessage, SnapshotMessage } from '#raft/message.js';
 import type { SnapshotSource } from '#replica/log-store.js';
@@ -9,6 +9,9 @@ import type { AppliedMeta, MemberInfo, Membership } from '#replica/membership.js
 import type { MemberHello, PeerHandler } from '#replica/peer-network.js';
 import type { StateRecord } from '#replica/state-machine.js';
 import { GrpcPeerNetwork } from '#transport/grpc-peer-network.js';
+import { encodeMessage } from '#transport/message-codec.js';
+import { envelopeOf } from '#transport/peer-gate.js';
+import { peerService } from '#transport/peer-service.js';
 
 const credentials = { server: ServerCredentials.createInsecure(), client: ChannelCredentials.createInsecure() };
 const boundMs = 10_000;
@@ -27,6 +30,7 @@ class Node {
   readonly received: PeerMessage[] = [];
   readonly unreachable: number[] = [];
   readonly refused: string[] = [];
+  readonly unknown: string[] = [];
   readonly snapshots: { readonly index: number; readonly records: StateRecord[] }[] = [];
   readonly reports: { readonly from: MemberId; readonly report: MemberReport }[] = [];
   /** Stands before each chunk that is taken in. */
@@ -51,6 +55,7 @@ class Node {
       reported: (from, report) => this.reports.push({ from, report }),
       unreachable: (member) => this.unreachable.push(member),
       refused: (_peer, reason) => this.refused.push(reason),
+      unknown: (from, reason) => this.unknown.push(`${from}: ${reason}`),
     };
     return this.network.start(handler);
   }
@@ -261,6 +266,24 @@ describe('peers over gRPC', () => {
     assert.match(one.refused[0] ?? '', /member m1 was removed/);
   });
 
+  it('go without what only a later release knows, and hear all else: so a cluster is upgraded', async () => {
+    const { one, two, known } = await pair();
+    await one.network.stop();
+    const [from, to] = known.members;
+    if (from === undefined || to === undefined) throw new Error('two members');
+    const client = new Client(to.peer, credentials.client);
+    const { path, requestSerialize, responseDeserialize } = peerService.deliver;
+    const call = client.makeClientStreamRequest(path, requestSerialize, responseDeserialize, () => {});
+    const later = { kind: 99, from: 1, term: 3 };
+    const messages = [heartbeat(1), heartbeat(2)].map((message) => encodeMessage(message));
+    call.write({ envelope: envelopeOf(from, 'test', to), messages: [later, ...messages.slice(0, 1), later] });
+    call.write({ messages: messages.slice(1) });
+    await until(() => two.received.length === 2, 'the rest');
+    assert.deepEqual(two.unknown, Array(2).fill('1: member 1 sent a message of unknown kind 99'));
+    call.cancel();
+    client.close();
+  });
+
   it('hear one stream of a member, the newest: the one before may be of a process that is gone', async () => {
     const { one, known } = await pair();
     const again = await start();
@@ -326,6 +349,7 @@ describe('peers over gRPC', () => {
     });
     await network.start({
       ...{ hello: () => hello, receive: () => {}, reported: () => {}, unreachable: () => {}, refused: () => {} },
+      unknown: () => {},
       receiveSnapshot: () => Promise.resolve(),
     });
     assert.equal(added, 1);

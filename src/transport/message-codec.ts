@@ -13,7 +13,12 @@ type WireMessage = sublet.raft.v1.PeerMessage.$Properties;
 
 /** A peer sent bytes that no correct peer sends. */
 export class WireError extends Error {
-  override readonly name = 'WireError';
+  override readonly name: string = 'WireError';
+}
+
+/** A message of a kind that this version does not know: a peer of a later release sent it, and goes without an answer. */
+export class UnknownMessageError extends WireError {
+  override readonly name = 'UnknownMessageError';
 }
 
 export function encodeMessage(message: PeerMessage): WireMessage {
@@ -79,7 +84,8 @@ export function encodeMessage(message: PeerMessage): WireMessage {
 }
 
 /**
- * The message that `sender` sent to `to`. @throws WireError when it makes no sense, or speaks for somebody else
+ * The message that `sender` sent to `to`.
+ * @throws WireError when it makes no sense, or speaks for somebody else; `UnknownMessageError` when a later release may know it
  */
 export function decodeMessage(wire: WireMessage, sender: MemberId, to: MemberId): PeerMessage {
   try {
@@ -150,8 +156,10 @@ function decode(wire: WireMessage, sender: MemberId, to: MemberId): PeerMessage 
       return { kind: 'read-index', ...envelope, request: context };
     case Kind.PEER_MESSAGE_KIND_READ_INDEX_RESPONSE:
       return { kind: 'read-index-response', ...envelope, request: context, index };
-    default:
-      throw new WireError(`member ${sender} sent a message of unknown kind ${wire.kind ?? 0}`);
+    default: {
+      const unknown = `member ${sender} sent a message of unknown kind ${wire.kind ?? 0}`;
+      throw wire.kind ? new UnknownMessageError(unknown) : new WireError(unknown);
+    }
   }
 }
 

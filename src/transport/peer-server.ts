@@ -11,12 +11,14 @@ import {
   type sendUnaryData,
   status,
 } from '@grpc/grpc-js';
+import type { sublet } from '#proto/sublet.js';
+import type { MemberId } from '#raft/entry.js';
 import type { MemberInfo, Membership } from '#replica/membership.js';
 import { removedText } from '#replica/membership-change.js';
 import { isNewcomer } from '#replica/newcomers.js';
 import type { PeerHandler } from '#replica/peer-network.js';
 import { decodeMeta, decodeReport, encodeHello } from '#transport/membership-codec.js';
-import { decodeMessage, WireError } from '#transport/message-codec.js';
+import { decodeMessage, UnknownMessageError, WireError } from '#transport/message-codec.js';
 import { connectionOptions } from '#transport/peer-channel.js';
 import { admit, Refusal } from '#transport/peer-gate.js';
 import {
@@ -142,7 +144,18 @@ export class PeerServer {
     const self = this.#options.place()?.self;
     if (self === undefined) throw new Refusal(status.UNAVAILABLE, 'this member does not take part any more');
     if (report != null) this.#options.handler.reported(from.id, decodeReport(report));
-    for (const message of messages ?? []) this.#options.handler.receive(decodeMessage(message, from.id, self.id));
+    for (const message of messages ?? []) this.#take(message, from.id, self.id);
+  }
+
+  /** In a rolling upgrade members of two releases talk: what the older one does not know is lost to it, and nothing else. */
+  #take(message: sublet.raft.v1.PeerMessage.$Properties, from: MemberId, to: MemberId): void {
+    const { handler } = this.#options;
+    try {
+      handler.receive(decodeMessage(message, from, to));
+    } catch (error) {
+      if (!(error instanceof UnknownMessageError)) throw error;
+      handler.unknown(from, error.message);
+    }
   }
 
   async #installSnapshot(call: SnapshotCall): Promise<void> {
