@@ -23,6 +23,7 @@ export {
   term,
 } from '#raft/entry.js';
 export { InvariantError, RaftError, type RaftErrorCode } from '#raft/errors.js';
+export { withHeldVotes } from '#raft/held-votes.js';
 export type { LogReader } from '#raft/log-reader.js';
 export type { Message, PeerMessage } from '#raft/message.js';
 export { type Position, Raft } from '#raft/raft.js';

@@ -65,7 +65,7 @@ export const bugs: readonly Bug[] = [
     name: 'campaign-before-fsync',
     changes: [
       {
-        file: 'replica/raft-driver.js',
+        file: 'raft/held-votes.js',
         right: 'if (votes.length === 0)',
         wrong: 'if (votes.length >= 0)',
       },

@@ -31,7 +31,7 @@ export type Ready = {
    * To send, in this order. In async mode it may hold one `storage-append` (to `appendThread`) and one
    * `storage-apply` (to `applyThread`): each thread works its messages off in order, and sends or steps the
    * `responses` only after the write is stable, or the entries are applied. Each `vote` waits for the write of the
-   * `storage-append` beside it as well: whose term is not stable yet must not be elected in it, or it could lead the
+   * `storage-append` beside it as well (`withHeldVotes` sees to it): whose term is not stable yet must not be elected in it, or it could lead the
    * term twice, before and after a crash. All else may leave at once, in parallel with the disk.
    */
   readonly messages: readonly Message[];

@@ -18,6 +18,7 @@ import {
   term,
 } from '#raft/entry.js';
 import { invariant, RaftError } from '#raft/errors.js';
+import { withHeldVotes } from '#raft/held-votes.js';
 import { MemoryLog } from '#raft/memory-log.js';
 import type {
   Message,
@@ -132,7 +133,8 @@ export class TestMember {
       this.#store(ready);
       this.#apply(ready.committedEntries);
     }
-    for (const message of ready.messages) {
+    const { messages } = ready;
+    for (const message of this.#config.asyncStorageWrites ? withHeldVotes(messages) : messages) {
       if (message.kind === 'storage-append') {
         this.appendQueue.push(message);
       } else if (message.kind === 'storage-apply') {

@@ -8,6 +8,7 @@
 import { isConfChange } from '#raft/conf-change.js';
 import type { Entry, LogIndex, MemberId } from '#raft/entry.js';
 import { InvariantError, RaftError } from '#raft/errors.js';
+import { withHeldVotes } from '#raft/held-votes.js';
 import type { Message, PeerMessage, SnapshotMessage } from '#raft/message.js';
 import type { Raft } from '#raft/raft.js';
 import type { Ready } from '#raft/ready.js';
@@ -220,19 +221,4 @@ export class RaftDriver {
     this.#host.snapshotEnded(result);
     this.wake();
   }
-}
-
-/**
- * Requests for votes leave with the write that makes their term stable. The core lets them go at once; but who asks
- * sooner can be elected by others before its own disk knows of the term, crash, campaign in the same term again, and
- * lead it a second time with another log.
- */
-function withHeldVotes(messages: readonly Message[]): readonly Message[] {
-  const votes = messages.filter(({ kind }) => kind === 'vote');
-  if (votes.length === 0) return messages;
-  return messages.flatMap((message): readonly Message[] => {
-    if (message.kind === 'vote') return [];
-    if (message.kind !== 'storage-append') return [message];
-    return [{ ...message, responses: [...votes, ...message.responses] }];
-  });
 }
