@@ -55,6 +55,18 @@ describe('commit notices', () => {
     assert.deepEqual(sent, [append(near, 5, 5)]);
   });
 
+  it('are never sent under a steady load: each has its time in full, and the next entries come sooner', async () => {
+    for (let index = 1; index <= 20; index++) {
+      for (const to of [near, far]) notices.send(append(to, index, index - 1, 1));
+      await time.runFor(1);
+      for (const to of [near, far]) notices.send(append(to, index + 1, index));
+      await time.runFor(3);
+    }
+    assert.equal(sent.filter((message) => message.kind === 'append' && message.entries.length === 0).length, 0);
+    await time.runFor(2);
+    assert.deepEqual(sent.slice(-2), [append(near, 21, 20), append(far, 21, 20)]);
+  });
+
   it('go out before any other message, in order', () => {
     const messages = [append(near, 7, 7), heartbeat(near, 7), append(near, 8, 8), append(near, 6, 8, 1)];
     for (const message of messages) notices.send(message);

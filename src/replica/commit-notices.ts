@@ -35,22 +35,27 @@ export class CommitNotices {
       this.#cancel ??= this.#clock.after(waitMs, () => this.flush());
     } else {
       this.#network.send(message);
+      // The next one to wait has its time in full: else a steady load would have one sent each time that this one ends.
+      if (this.#waiting.size === 0) this.#stopWaiting();
     }
   }
 
   /** Sends what waits. */
   flush(): void {
-    this.#cancel?.();
-    this.#cancel = undefined;
+    this.#stopWaiting();
     for (const message of this.#waiting.values()) this.#network.send(message);
     this.#waiting.clear();
   }
 
   /** Nothing waits any more, and nothing of what waited is sent. */
   stop(): void {
+    this.#stopWaiting();
+    this.#waiting.clear();
+  }
+
+  #stopWaiting(): void {
     this.#cancel?.();
     this.#cancel = undefined;
-    this.#waiting.clear();
   }
 }
 
