@@ -35,7 +35,10 @@ export const refusals = {
     code: status.RESOURCE_EXHAUSTED,
     meaning: 'The disks of all masters that could lead are nearly full; nothing happened.',
   },
-  'too-slow': { code: status.RESOURCE_EXHAUSTED, meaning: 'A watcher that does not read is let go; it may come back.' },
+  'too-slow': {
+    code: status.RESOURCE_EXHAUSTED,
+    meaning: 'Who watches, or saves a snapshot, and does not read is let go, and may come back.',
+  },
   unavailable: {
     code: status.UNAVAILABLE,
     meaning: 'No leader, or this master can not serve now. Try again, or another master.',

@@ -200,11 +200,11 @@ export class MasterServices {
     const { admission, hub } = this;
     const report = (error: unknown): void => logger.error({ err: error }, 'an error that was not expected');
     const closed = (): string | undefined => this.#closed;
-    const { control, name, version, wallClock } = this.#options;
+    const { control, name, version, clock, wallClock } = this.#options;
     const streams = [
       this.#keepAlives.method,
       watchMethod({ hub, admission, closed, report }),
-      saveSnapshotMethod({ control, name, version, wallClock, admission, closed, report }),
+      saveSnapshotMethod({ control, name, version, clock, wallClock, admission, closed, report }),
     ];
     return apiServer({ endpoints: this.#endpoints, streams, router: this.#router, admission, observe, report });
   }

@@ -1,4 +1,7 @@
-/** SaveSnapshot: a backup of the plan as a stream of the snapshot file's bytes, by the master that is asked. */
+/**
+ * SaveSnapshot: a backup of the plan as a stream of the snapshot file's bytes, by the master that is asked. While it is
+ * under way the log behind it is kept, so a caller that does not read is let go.
+ */
 import { once } from 'node:events';
 import type { ServerWritableStream, UntypedHandleCall } from '@grpc/grpc-js';
 import { toBuffer } from '#api/method.js';
@@ -9,14 +12,19 @@ import { type StreamMethod, streamError } from '#master/api-server.js';
 import { decode } from '#master/endpoint.js';
 import type { ClusterControl } from '#master/membership-step.js';
 import { toRefusedError } from '#master/refusal-mapping.js';
+import type { Clock } from '#replica/clock.js';
 import { writeSnapshotFile } from '#storage/snapshot-file.js';
 
 type Stream = ServerWritableStream<Buffer, Uint8Array>;
+
+/** As for a watcher. */
+export const stalledMs = 30_000;
 
 export type SnapshotServiceOptions = {
   readonly control: Pick<ClusterControl, 'openSnapshot'> | undefined;
   readonly name: string;
   readonly version: string;
+  readonly clock: Clock;
   /** Ms since 1970. */
   readonly wallClock: () => number;
   readonly admission: Admission;
@@ -44,25 +52,39 @@ export function saveSnapshotMethod(options: SnapshotServiceOptions): StreamMetho
 }
 
 async function save(stream: Stream, options: SnapshotServiceOptions): Promise<void> {
-  const { control, name, version, wallClock, closed } = options;
+  const { control, name, version, clock, wallClock, closed } = options;
   const { path, request, response } = clusterService.saveSnapshot;
   const { stale } = decode(path, request, stream.request);
   const why = closed();
   if (why !== undefined) throw new RefusedError('unavailable', why);
   if (control === undefined) throw new RefusedError('unimplemented', 'this log is not backed up through Sublet');
   const gone = new AbortController();
-  stream.once('cancelled', () => gone.abort());
+  const left = (): void => gone.abort();
+  stream.once('cancelled', left);
   const source = await control.openSnapshot({ fresh: !stale });
   try {
     for await (const chunk of writeSnapshotFile(source, { savedBy: name, savedAt: wallClock(), version })) {
       if (gone.signal.aborted) return;
       if (stream.write(toBuffer(response.encode({ chunk }).finish()))) continue;
-      // A caller that went away drains nothing any more: being cancelled ends the wait, too.
-      await once(stream, 'drain', { signal: gone.signal }).catch((error: unknown) => {
-        if (!gone.signal.aborted) throw error;
-      });
+      await drained(stream, gone.signal, clock);
     }
   } finally {
+    stream.off('cancelled', left);
     await source.close();
+  }
+}
+
+/** Resolves also when the caller went away, who drains nothing any more. @throws RefusedError */
+async function drained(stream: Stream, gone: AbortSignal, clock: Clock): Promise<void> {
+  const stalled = new AbortController();
+  const cancel = clock.after(stalledMs, () => stalled.abort());
+  try {
+    await once(stream, 'drain', { signal: AbortSignal.any([gone, stalled.signal]) });
+  } catch (error) {
+    if (gone.aborted) return;
+    if (!stalled.signal.aborted) throw error;
+    throw new RefusedError('too-slow', `save snapshot: nothing was read for ${stalledMs} ms`);
+  } finally {
+    cancel();
   }
 }

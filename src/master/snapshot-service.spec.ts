@@ -1,0 +1,100 @@
+import assert from 'node:assert/strict';
+import { EventEmitter } from 'node:events';
+import { setImmediate as nextTurn } from 'node:timers/promises';
+import { clusterService } from '#api/services.js';
+import { Admission, defaultAdmissionLimits } from '#master/admission.js';
+import { saveSnapshotMethod, stalledMs } from '#master/snapshot-service.js';
+import { VirtualTime } from '#replica/testing/virtual-time.js';
+import { meta, record } from '#storage/testing/sample.js';
+
+/** A call as grpc-js would hand it over, whose caller reads only when the spec says so. */
+class Caller extends EventEmitter {
+  readonly request = clusterService.saveSnapshot.encodeRequest({});
+  pieces = 0;
+  ended = false;
+  refused: { readonly code?: unknown; readonly message: string } | undefined;
+
+  constructor() {
+    super();
+    this.on('error', (error) => {
+      this.refused = error;
+    });
+  }
+
+  getPeer(): string {
+    return '127.0.0.1:4711';
+  }
+
+  write(): boolean {
+    this.pieces += 1;
+    return false;
+  }
+
+  end(): void {
+    this.ended = true;
+  }
+}
+
+class Backup {
+  readonly time = new VirtualTime();
+  readonly admission = new Admission(defaultAdmissionLimits);
+  readonly caller = new Caller();
+  closed = 0;
+
+  constructor() {
+    const source = {
+      meta: meta(7),
+      async *chunks() {
+        yield [record('a', '1')];
+      },
+      close: async () => {
+        this.closed += 1;
+      },
+    };
+    const { handle } = saveSnapshotMethod({
+      control: { openSnapshot: async () => source },
+      ...{ name: 'm1', version: '1', clock: this.time, wallClock: () => 0, admission: this.admission },
+      closed: () => undefined,
+      report: (error) => assert.fail(String(error)),
+    });
+    Reflect.apply(handle, undefined, [this.caller]);
+  }
+
+  /** Lets everything settle that waits for nobody. */
+  async settle(): Promise<void> {
+    for (let turn = 0; turn < 5; turn++) await nextTurn();
+  }
+}
+
+describe('saving a snapshot', () => {
+  it('goes on as the caller reads, and lets go of the snapshot at the end', async () => {
+    const backup = new Backup();
+    for (let piece = 1; piece <= 4; piece++) {
+      await backup.settle();
+      assert.equal(backup.caller.pieces, piece);
+      await backup.time.runFor(stalledMs - 1);
+      backup.caller.emit('drain');
+    }
+    await backup.settle();
+    assert.equal(backup.caller.ended, true);
+    assert.deepEqual([backup.closed, backup.admission.total.streams], [1, 0]);
+  });
+
+  it('lets go of a caller that reads nothing for 30 s, and of the snapshot, which keeps the log behind it', async () => {
+    const backup = new Backup();
+    await backup.settle();
+    await backup.time.runFor(stalledMs);
+    await backup.settle();
+    assert.match(backup.caller.refused?.message ?? '', /save snapshot: nothing was read for 30000 ms/);
+    assert.deepEqual([backup.closed, backup.admission.total.streams], [1, 0]);
+  });
+
+  it('lets go of the snapshot when the caller goes away', async () => {
+    const backup = new Backup();
+    await backup.settle();
+    backup.caller.emit('cancelled');
+    await backup.settle();
+    assert.deepEqual([backup.closed, backup.admission.total.streams], [1, 0]);
+    assert.equal(backup.caller.refused, undefined);
+  });
+});
