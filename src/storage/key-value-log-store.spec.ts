@@ -222,6 +222,34 @@ describe('log store', () => {
     }
   });
 
+  it('takes nothing more once a snapshot shows that its records have changed by themselves, and tells of it', async () => {
+    const disk = new MemoryDisk();
+    const store = await bootstrapped(disk);
+    const changes = [record('a', 'sound'), record('b', 'sound')];
+    await store.write({ entries: entries(1, 1), hardState: hardState(1, 1), applied: { meta: meta(1), changes } });
+    const told: StoreError[] = [];
+    store.onFailure((error) => told.push(error));
+    disk.table = new Map(
+      [...disk.table].map(([key, value]) => {
+        const text = Buffer.from(value).toString('latin1').replace('sound', 'soumd');
+        return [key, key.endsWith('b') ? Buffer.from(text, 'latin1') : value] as const;
+      }),
+    );
+    const source = await store.openSnapshot();
+    await assert.rejects(
+      async () => {
+        for await (const chunk of source.chunks(1000)) assert.ok(chunk.length > 0);
+      },
+      { code: 'corrupt', message: /state record 62 does not have the sum it was written with/ },
+    );
+    await source.close();
+    assert.deepEqual(
+      told.map(({ code }) => code),
+      ['corrupt'],
+    );
+    await assert.rejects(store.write({}), { code: 'poisoned' });
+  });
+
   it('writes a record that many commands have changed once, as the last of them left it', async () => {
     const disk = new MemoryDisk();
     const store = await bootstrapped(disk);

@@ -216,7 +216,11 @@ class KeyValueLogStore implements LogStore {
   openSnapshot(): Promise<StoredSnapshot> {
     // In the queue, so that no compaction passes a source that is being opened.
     return this.#exclusively('open a snapshot', async () => {
-      const source = await StoredSnapshot.open(this.#backend, this.#disk.place, () => this.#sources.delete(source));
+      const source = await StoredSnapshot.open(this.#backend, this.#disk.place, {
+        // What is read here was checked at the start: it has changed since, and what else has, nobody knows.
+        damaged: (failure) => this.#poison('read a snapshot', failure),
+        closed: () => this.#sources.delete(source),
+      });
       this.#sources.add(source);
       return source;
     });

@@ -1,5 +1,5 @@
 /** The applied state at one moment, for a follower: head, membership and records from one and the same view of the database. */
-import type { SnapshotSource } from '#replica/log-store.js';
+import type { SnapshotSource, StoreError } from '#replica/log-store.js';
 import type { AppliedMeta } from '#replica/membership.js';
 import type { StateRecord } from '#replica/state-machine.js';
 import type { Head } from '#storage/head-record.js';
@@ -8,12 +8,19 @@ import { scanState } from '#storage/state-scan.js';
 import { readHead, readMembership } from '#storage/store-check.js';
 import { corrupt, storeError } from '#storage/store-failure.js';
 
+export type SnapshotHooks = {
+  /** The records are not what was written: the store can be trusted no more. */
+  readonly damaged: (failure: StoreError) => void;
+  /** Once, when the source lets go. */
+  readonly closed: () => void;
+};
+
 export class StoredSnapshot implements SnapshotSource {
   readonly meta: AppliedMeta;
   readonly #snapshot: KeyValueSnapshot;
   readonly #head: Head;
   readonly #place: string;
-  readonly #closed: () => void;
+  readonly #hooks: SnapshotHooks;
   #closing: Promise<void> | undefined;
 
   private constructor(
@@ -22,25 +29,25 @@ export class StoredSnapshot implements SnapshotSource {
       readonly snapshot: KeyValueSnapshot;
       readonly head: Head;
       readonly place: string;
-      readonly closed: () => void;
+      readonly hooks: SnapshotHooks;
     },
   ) {
     this.meta = meta;
     this.#snapshot = parts.snapshot;
     this.#head = parts.head;
     this.#place = parts.place;
-    this.#closed = parts.closed;
+    this.#hooks = parts.hooks;
   }
 
-  /** `closed` is called once, when the source lets go. @throws StoreError */
-  static async open(backend: KeyValueBackend, place: string, closed: () => void): Promise<StoredSnapshot> {
+  /** @throws StoreError */
+  static async open(backend: KeyValueBackend, place: string, hooks: SnapshotHooks): Promise<StoredSnapshot> {
     const snapshot = backend.snapshot();
     try {
       const head = await readHead(snapshot, place);
       if (head === undefined || head.generation === 0)
         throw corrupt(place, 'it has no applied state to make a snapshot of');
       const meta = { ...head.applied, membership: await readMembership(snapshot, head, place) };
-      return new StoredSnapshot(meta, { snapshot, head, place, closed });
+      return new StoredSnapshot(meta, { snapshot, head, place, hooks });
     } catch (error) {
       await snapshot.close();
       throw storeError(place, 'open a snapshot', error);
@@ -51,7 +58,7 @@ export class StoredSnapshot implements SnapshotSource {
   async *chunks(chunkBytesMax: number): AsyncIterable<readonly StateRecord[]> {
     let chunk: StateRecord[] = [];
     let bytes = 0;
-    for await (const batch of scanState(this.#snapshot, this.#head, this.#place)) {
+    for await (const batch of this.batches()) {
       for (const { key, value } of batch) {
         const size = key.byteLength + value.byteLength;
         if (chunk.length > 0 && bytes + size > chunkBytesMax) {
@@ -67,13 +74,19 @@ export class StoredSnapshot implements SnapshotSource {
   }
 
   /** The same, in batches as they are read: about `scanBatchBytes` each. */
-  batches(): AsyncIterable<readonly StateRecord[]> {
-    return scanState(this.#snapshot, this.#head, this.#place);
+  async *batches(): AsyncIterable<readonly StateRecord[]> {
+    try {
+      yield* scanState(this.#snapshot, this.#head, this.#place);
+    } catch (error) {
+      const failure = storeError(this.#place, 'read a snapshot', error);
+      if (failure.code === 'corrupt') this.#hooks.damaged(failure);
+      throw failure;
+    }
   }
 
   /** Idempotent. */
   close(): Promise<void> {
-    this.#closing ??= this.#snapshot.close().finally(this.#closed);
+    this.#closing ??= this.#snapshot.close().finally(this.#hooks.closed);
     return this.#closing;
   }
 }
