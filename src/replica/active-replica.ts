@@ -45,7 +45,6 @@ export class ActiveReplica<Output> {
       listener,
       turnEnded: () => this.#onTurnEnded(),
       failed: (error) => this.#fail(error),
-      stopped: () => this.#stopped,
     });
     this.#ticker = new Ticker(clock, defer, timing.heartbeatMs, (gapMs) =>
       this.#parts.driver.act(() => this.#tick(gapMs)),
@@ -204,7 +203,7 @@ export class ActiveReplica<Output> {
 
   /**
    * Ends this member's part, in order: hands leadership over (if `transfer`), lets what is under way come to its
-   * answer, and stores what is applied. Each step waits an election timeout at most.
+   * answer, and stores what is applied by then. Each step waits an election timeout at most.
    */
   async stop({ transfer }: { readonly transfer: boolean }): Promise<void> {
     if (transfer && this.#parts.office.leads && !this.#stopped) {
@@ -216,8 +215,12 @@ export class ActiveReplica<Output> {
     }
     if (this.#stopped) return;
     this.#ticker.stop();
-    this.#parts.driver.writer.flush();
-    await this.#until(() => !this.#parts.driver.writer.busy && !this.#parts.upkeep.unsaved);
+    const { appliedIndex } = this;
+    const { driver, upkeep, tail } = this.#parts;
+    driver.writer.flush();
+    // What is applied after that need not be stored: while a leader sends more, there always is more.
+    const isSaved = (): boolean => tail.persisted.index >= appliedIndex;
+    await this.#until(() => isSaved() || (!driver.writer.busy && !upkeep.unsaved));
     this.#end();
   }
 
@@ -270,6 +273,7 @@ export class ActiveReplica<Output> {
     const { term } = this.#parts.office;
     this.#stopped = true;
     this.#ticker.stop();
+    this.#parts.upkeep.stop();
     this.#parts.driver.stop();
     this.#parts.requests.end(term, () => this.#stoppedError());
     this.#waits.check();

@@ -30,7 +30,6 @@ export type AssemblyHooks<Output> = {
   readonly listener: ActiveReplicaListener<Output>;
   readonly turnEnded: () => void;
   readonly failed: (error: Error) => void;
-  readonly stopped: () => boolean;
 };
 
 export class Assembly<Output> {
@@ -48,7 +47,7 @@ export class Assembly<Output> {
   constructor(options: ReplicaOptions<Output>, start: ActiveReplicaStart, hooks: AssemblyHooks<Output>) {
     const { store, network, clock, defer, random, observe } = options;
     const { self, applied, timing, limits } = start;
-    const { listener, turnEnded, failed, stopped } = hooks;
+    const { listener, turnEnded, failed } = hooks;
     const { hardState, entries, compacted } = start.log;
     this.peers = new PeerAccounts(clock);
     this.tail = new LogTail({ hardState, entries, compacted, applied });
@@ -74,7 +73,7 @@ export class Assembly<Output> {
     });
     this.upkeep = new LogUpkeep({
       ...{ clock, limits, tail: this.tail, writer: this.driver.writer, applied: this.decisions.applied },
-      ...{ pinned: () => this.driver.sender.pinned, activeMatches: () => this.#activeMatches(), stopped },
+      ...{ pinned: () => this.driver.sender.pinned, activeMatches: () => this.#activeMatches() },
     });
     this.fitness = new Fitness({
       ...{

@@ -129,6 +129,36 @@ describe('leadership', () => {
     await assert.rejects(cluster.propose(leader, 'late'), (error) => code(error) === 'stopped');
   });
 
+  for (const who of ['a follower', 'the leader']) {
+    it(`lets ${who} stop at once, and leave nothing armed, also while commands go on and on`, async () => {
+      const cluster = await TestCluster.start();
+      const leader = await cluster.leader();
+      await cluster.time.runFor(1000);
+      let goesOn = true;
+      const client = async (): Promise<void> => {
+        while (goesOn) {
+          const at = cluster.ready ?? leader;
+          await cluster.propose(at, 'another').catch(() => cluster.time.sleep(20));
+        }
+      };
+      // Slower than commands come, so that a write follows upon the other.
+      for (const { disk } of cluster.members) disk.fate = () => ({ kind: 'ok', afterMs: 10 });
+      const clients: Promise<void>[] = [];
+      for (let one = 0; one < 40; one += 1) {
+        clients.push(client());
+        await cluster.time.runFor(1);
+      }
+      await cluster.time.runFor(500);
+      const member = who === 'the leader' ? leader : cluster.follower();
+      const beginMs = cluster.time.now();
+      await cluster.time.until(member.replica.stop({ transfer: true }), 3000);
+      assert.ok(cluster.time.now() - beginMs < 200, `${cluster.time.now() - beginMs} ms`);
+      assert.equal(member.process?.timers.size, 0, 'timers that keep the process');
+      goesOn = false;
+      await cluster.time.until(Promise.all(clients), 5000);
+    });
+  }
+
   it('can be handed over at any moment, also just after the core has counted its quorum', async () => {
     for (let waitMs = 0; waitMs < 1200; waitMs += 25) {
       const cluster = await TestCluster.start();

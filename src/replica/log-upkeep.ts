@@ -16,12 +16,13 @@ export type LogUpkeepParts = {
   /** Behind it the log is needed by a snapshot on its way. */
   readonly pinned: () => LogIndex | undefined;
   readonly activeMatches: () => readonly LogIndex[];
-  readonly stopped: () => boolean;
 };
 
 export class LogUpkeep {
   readonly #parts: LogUpkeepParts;
-  #flushDue = false;
+  /** While applied changes are to be flushed at a time. */
+  #cancelFlush: (() => void) | undefined;
+  #stopped = false;
 
   constructor(parts: LogUpkeepParts) {
     this.#parts = parts;
@@ -33,21 +34,27 @@ export class LogUpkeep {
     return applied.pending || writer.commitLags;
   }
 
+  /** A timer that is armed would keep the process from ending. */
+  stop(): void {
+    this.#stopped = true;
+    this.#cancelFlush?.();
+  }
+
   /** After each turn. */
   run(): void {
+    if (this.#stopped) return;
     this.#save();
     this.#compact();
   }
 
   /** Applied changes wait for the next log write, but not for long. */
   #save(): void {
-    const { applied, writer, limits, clock, stopped } = this.#parts;
+    const { applied, writer, limits, clock } = this.#parts;
     if (applied.pendingBytes > limits.unsavedBytesMax) writer.flush();
-    if (this.#flushDue || !this.unsaved) return;
-    this.#flushDue = true;
-    clock.after(limits.flushAfterMs, () => {
-      this.#flushDue = false;
-      if (!stopped() && this.unsaved) writer.flush();
+    if (this.#cancelFlush !== undefined || !this.unsaved) return;
+    this.#cancelFlush = clock.after(limits.flushAfterMs, () => {
+      this.#cancelFlush = undefined;
+      if (this.unsaved) writer.flush();
     });
   }
 

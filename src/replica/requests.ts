@@ -32,6 +32,8 @@ export class Requests<Output> {
   readonly #changes = new MembershipChanges();
   readonly #reads: ReadBarriers;
   readonly #time: ClusterTime;
+  /** Timers that give up on what a lost office left under way. */
+  readonly #lost = new Set<() => void>();
 
   constructor({ raft, clock, limits, random, electionMs }: RequestsParts) {
     this.#raft = raft;
@@ -86,7 +88,11 @@ export class Requests<Output> {
   officeLost(term: Term, notLeader: () => ProposeError): void {
     this.#proposals.refuseQueued(notLeader);
     const unknown = 'leadership was lost on the way: the command may or may not come to be applied';
-    this.#clock.after(this.#electionMs, () => this.abandon(term, unknown));
+    const cancel = this.#clock.after(this.#electionMs, () => {
+      this.#lost.delete(cancel);
+      this.abandon(term, unknown);
+    });
+    this.#lost.add(cancel);
   }
 
   /** Another leader, or none: a read that is under way may never be answered. */
@@ -124,6 +130,9 @@ export class Requests<Output> {
 
   /** The member stops: what was proposed in `term` or before has an unknown outcome, the rest gets `error`. */
   end(term: Term, error: () => ProposeError): void {
+    // A timer that is armed would keep the process from ending.
+    for (const cancel of this.#lost) cancel();
+    this.#lost.clear();
     this.#proposals.refuseQueued(error);
     this.abandon(term, 'the member stopped: the command may or may not come to be applied');
     this.#reads.stop(error);

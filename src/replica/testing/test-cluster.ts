@@ -26,6 +26,8 @@ export type TestProcess = {
   readonly ledger: Ledger;
   readonly store: MemoryLogStore;
   readonly started: Promise<void>;
+  /** Timers of the replica that are armed, for which a real process would not end. */
+  readonly timers: ReadonlySet<object>;
   kill(): void;
 };
 
@@ -122,9 +124,20 @@ export class TestCluster {
     };
     const after = (delayMs: number, run: () => void) => this.time.after(delayMs, () => whenAwake(run));
     const { offsetMs, rate } = member.clock;
+    const timers = new Set<() => void>();
     const clock = {
       now: () => offsetMs + this.time.now() * rate,
-      after: (delayMs: number, run: () => void) => after(delayMs / rate, run),
+      after: (delayMs: number, run: () => void) => {
+        const cancel = after(delayMs / rate, () => {
+          timers.delete(cancel);
+          run();
+        });
+        timers.add(cancel);
+        return () => {
+          timers.delete(cancel);
+          cancel();
+        };
+      },
     };
     const ledger = new Ledger(member.release);
     const later = { laterCommands: { kinds: laterLedgerKinds, kindOf: ledgerKindOf } };
@@ -148,7 +161,7 @@ export class TestCluster {
       member.process = undefined;
       network.stop().catch(() => assertUnreachable());
     };
-    member.process = { replica, ledger, store, started: replica.start(), kill };
+    member.process = { replica, ledger, store, started: replica.start(), timers, kill };
   }
 
   /** `SIGSTOP` now, `SIGCONT` later: timers and messages wait, disk writes go on but are not heard of. */
