@@ -93,7 +93,7 @@ export const bugs: readonly Bug[] = [
         wrong: 'return candidate.index > own.index || (candidate.index === own.index && candidate.term >= own.term);',
       },
     ],
-    aim: { faults: [...elections, 'slow-disk', 'single-cut'], shape: { calm: 2, stormPace: 0.2 } },
+    aim: { faults: ['returning-leader', ...elections], shape: { calm: 3, stormPace: 0.2 } },
   },
   {
     name: 'truncation-on-matching-append',
@@ -123,7 +123,7 @@ export const bugs: readonly Bug[] = [
       },
     ],
     aim: {
-      faults: ['membership', 'delay', 'loss', 'slow-disk', 'single-cut'],
+      faults: ['unlucky-change', 'membership', 'delay', 'loss', 'slow-disk'],
       shape: { masters: 3, calm: 1, stormPace: 0.2 },
     },
   },
@@ -132,7 +132,7 @@ export const bugs: readonly Bug[] = [
     changes: [
       { file: 'raft/proposal.js', right: 'if (pendingConfIndex > core.log.applied) {', wrong: 'if (core.id === 0) {' },
     ],
-    aim: { faults: ['membership', 'delay', 'slow-disk', 'transfer'], shape: { masters: 3, calm: 1 } },
+    aim: { faults: ['unlucky-change', 'membership', 'delay', 'slow-disk'], shape: { masters: 3, calm: 1 } },
   },
   {
     name: 'learners-counted',
@@ -196,11 +196,8 @@ export const bugs: readonly Bug[] = [
       { file: 'raft/follower.js', right: 'if (core.log.matches({ index, term })) {', wrong: 'if (index === 0) {' },
     ],
     aim: {
-      faults: ['snapshots', 'delay', 'crash', 'isolated-leader', 'duplication', 'reordering', 'transfer'],
-      shape: {
-        ...{ calm: 2, stormPace: 0.2 },
-        limits: { compaction: { entriesKept: 1, compactionStep: 1, entriesKeptForPeersMax: 2 }, flushAfterMs: 100 },
-      },
+      faults: ['late-snapshot', 'delay', 'crash', 'isolated-leader', 'duplication', 'reordering', 'transfer'],
+      shape: { calm: 2, stormPace: 0.2 },
     },
   },
   {

@@ -195,19 +195,21 @@ export class Faults {
     if (leader === undefined) return;
     for (const other of masters) if (other !== leader) this.#both(leader, other);
     const { electionMs, heartbeatMs } = profile.timing;
+    for (let entries = 0; entries < lonelyEntries; entries += 1)
+      world.time.after(random.below(2 * heartbeatMs), () => this.#operator.sayAt(leader));
     const untilMs = world.time.now() + returnTimeouts * electionMs;
     const look = (): void => {
       if (this.#healed) return;
       const next = this.#cluster.leader;
       const replaced = next !== undefined && next !== leader;
       if (!replaced && world.time.now() < untilMs) {
-        world.time.after(heartbeatMs / 4, look);
+        world.time.after(heartbeatMs / 16, look);
         return;
       }
       if (replaced) next.crash();
       network.heal();
     };
-    world.time.after(1 + random.below(electionMs), look);
+    look();
   }
 
   /**
@@ -443,6 +445,8 @@ export class Faults {
 const readErrors = 0.02;
 /** The chance of a crash at one write that takes entries back, where such crashes are on: there are few of them. */
 const delicateCrash = 0.3;
+/** What an operator has a leader write while it is alone. */
+const lonelyEntries = 10;
 /** How long a leader stays alone, if nobody takes its place, in election timeouts. */
 const returnTimeouts = 6;
 /** Hosts that get fresh addresses while the survivor is away. */

@@ -7,7 +7,7 @@ import { parseCidr4 } from '#address/cidr4.js';
 import { parseOui } from '#address/mac.js';
 import { RefusedError } from '#api/refusal.js';
 import type { Cluster } from '#cluster-test/simulation/cluster.js';
-import type { SimulatedMaster } from '#cluster-test/simulation/simulated-master.js';
+import type { MasterAtWork, SimulatedMaster } from '#cluster-test/simulation/simulated-master.js';
 import { Machine, SimulatedProcess } from '#cluster-test/simulation/world.js';
 import type { Action } from '#ipam/command.js';
 import { parseAgentId } from '#ipam/identity.js';
@@ -16,6 +16,8 @@ import { ProposeError } from '#replica/replicated-log.js';
 
 /** Reads at a leader that has just been elected. */
 const readsAfterElection = 4;
+/** The id of no agent. */
+const nobody = parseAgentId('nobody');
 /** Masters that there ever are at a time. */
 const mastersMax = 5;
 
@@ -87,7 +89,7 @@ export class Operator {
     });
   }
 
-  #read(work: Cluster['atWork'][number]): void {
+  #read(work: MasterAtWork): void {
     const { history, world } = this.#cluster;
     const asked = history.asked();
     this.#noteRareRead(work);
@@ -102,7 +104,7 @@ export class Operator {
     });
   }
 
-  #noteRareRead(work: Cluster['atWork'][number]): void {
+  #noteRareRead(work: MasterAtWork): void {
     const { role, leaderReady, term } = work.replica.status();
     if (role !== 'leader') return;
     const { leader, world } = this.#cluster;
@@ -113,9 +115,12 @@ export class Operator {
 
   /** Proposes a change of the plan at the leader, if there is one. */
   change(action: Action, done: () => void = () => {}): void {
-    const { leader, history, world } = this.#cluster;
-    const work = leader?.work;
-    if (work === undefined) return;
+    const work = this.#cluster.leader?.work;
+    if (work !== undefined) this.#changeAt(work, action, done);
+  }
+
+  #changeAt(work: MasterAtWork, action: Action, done: () => void): void {
+    const { history, world } = this.#cluster;
     const asked = history.asked();
     work.process.run(() => {
       work.plan.change({ ...action, wallTime: work.process.machine.wallNow(), by: 'operator' }).then(
@@ -127,6 +132,12 @@ export class Operator {
         (error: unknown) => this.#expected(error),
       );
     });
+  }
+
+  /** Has this leader, whoever else leads, write an entry that changes nothing. */
+  sayAt({ work }: SimulatedMaster): void {
+    if (work?.started === true)
+      this.#changeAt(work, { kind: 'release', agentIds: [nobody], force: false, holders: [] }, () => {});
   }
 
   /** Releases an agent whose host was taken away for good: it comes back, if at all, as a new installation. */

@@ -10,7 +10,7 @@ import type { PeerMessage, VoteResponseMessage } from '#raft/message.js';
 export class RareBranches {
   readonly #world: World;
   readonly #consensus: () => ConsensusChecks;
-  /** By candidate, voter and term: where the candidate's log ended. */
+  /** By candidate and voter: where the candidate's log ended when it asked last, before a campaign or in it. */
   readonly #asked = new Map<string, { readonly index: number; readonly term: number }>();
 
   /** The newest that anybody has led in. */
@@ -28,11 +28,11 @@ export class RareBranches {
     if (member === undefined) return;
     switch (message.kind) {
       case 'vote':
-        this.#asked.set(`${message.from}>${message.to} ${message.term}`, {
-          ...{ index: message.index, term: message.logTerm },
-        });
+      case 'pre-vote':
+        this.#asked.set(`${message.from}>${message.to}`, { index: message.index, term: message.logTerm });
         return;
       case 'vote-response':
+      case 'pre-vote-response':
         this.#voted(message, member);
         return;
       case 'heartbeat':
@@ -69,8 +69,8 @@ export class RareBranches {
   }
 
   /** Where index and term of the two logs disagree about which is newer. */
-  #voted({ from, to, term, reject }: VoteResponseMessage, { durable }: CheckedMember): void {
-    const candidate = this.#asked.get(`${to}>${from} ${term}`);
+  #voted({ from, to, reject }: VoteResponseMessage, { durable }: CheckedMember): void {
+    const candidate = this.#asked.get(`${to}>${from}`);
     const last = durable.entries.get(durable.lastIndex);
     if (candidate === undefined || last === undefined) return;
     const longer = candidate.index > durable.lastIndex && candidate.term < last.term;
