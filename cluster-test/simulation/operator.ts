@@ -237,7 +237,7 @@ export class Operator {
   }
 
   #change(change: MembershipChange): void {
-    const { leader, world } = this.#cluster;
+    const { leader, masters, profile, world } = this.#cluster;
     const work = leader?.work;
     if (work === undefined) return;
     const underWay = leader?.durable.changesAfter(work.replica.status().appliedIndex) ?? 0;
@@ -252,6 +252,8 @@ export class Operator {
       work.replica.changeMembership(change).then(
         () => {
           world.count(`membership: ${change.kind}`);
+          // docs/operations/membership.md: who founded alone must not do so again if its disk is lost.
+          if (profile.masters === 1) for (const master of masters) master.joins = true;
           ended();
         },
         (error: unknown) => {
