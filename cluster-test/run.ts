@@ -9,6 +9,7 @@ import { dirname, join, relative } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import Mocha from 'mocha';
 import { skipped } from '#cluster-test/requirement.js';
+import { reportingMocha } from '#cluster-test/test-report.js';
 
 const dist = join(dirname(fileURLToPath(import.meta.url)), '..');
 const top = join(dist, '..');
@@ -36,7 +37,7 @@ function lint(): boolean {
 async function main(): Promise<void> {
   const lintOk = lint();
   const files = specs(process.argv.slice(2));
-  const mocha = new Mocha({ reporter: 'spec', timeout: 20_000, color: process.stdout.isTTY === true });
+  const mocha = reportingMocha(process.stdout.isTTY === true);
   for (const file of files) mocha.addFile(file);
   await mocha.loadFilesAsync();
   let passed = 0;

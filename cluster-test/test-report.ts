@@ -1,0 +1,10 @@
+/** How a run of the tests is reported: mocha's `spec`, in colours on a terminal and without an escape code elsewhere. */
+import { stripVTControlCharacters } from 'node:util';
+import Mocha from 'mocha';
+
+export function reportingMocha(color: boolean): Mocha {
+  // Mocha colours its symbols when it is loaded, by the environment (`CI` is enough) and whatever `color` says.
+  const symbols: Record<string, string> = Mocha.reporters.Base.symbols;
+  for (const [name, symbol] of Object.entries(symbols)) symbols[name] = stripVTControlCharacters(symbol);
+  return new Mocha({ reporter: 'spec', timeout: 20_000, color });
+}
