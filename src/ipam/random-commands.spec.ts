@@ -7,7 +7,7 @@ import assert from 'node:assert/strict';
 import fc from 'fast-check';
 import { parseCidr4, subnetCount4 } from '#address/cidr4.js';
 import { parseCidr6, subnetCount6 } from '#address/cidr6.js';
-import { formatCidr, formatIp, parseCidr, parseIp } from '#address/ip.js';
+import { containsIp, formatCidr, formatIp, parseCidr, parseIp } from '#address/ip.js';
 import { ipv4, parseIpv4 } from '#address/ipv4.js';
 import { ipv6 } from '#address/ipv6.js';
 import { formatMac } from '#address/mac.js';
@@ -200,6 +200,7 @@ class Watcher {
       const early = rest !== undefined && rest.until > time && rest.agentId !== holder;
       assert.ok(!early || wasAdoption, `${address} went to ${holder} before its rest was over`);
       assert.equal(action.kind, 'register');
+      assert.ok(!this.isExcluded(address), `${address} is excluded and went to ${holder}`);
       this.resting.delete(address);
     }
     for (const [address, holder] of this.held) {
@@ -210,6 +211,15 @@ class Watcher {
     this.held = now;
     this.countsAddUp(agents);
     this.nothingSetAsideIsLet(agents);
+  }
+
+  /** What was held when it was excluded stays held; nobody gets it anew. */
+  private isExcluded(held: string): boolean {
+    const vtep = held.startsWith('vtep ');
+    const address = vtep ? parseIp(held.slice('vtep '.length)) : parseCidr(held).address;
+    return this.plan.ipam
+      .exclusions()
+      .some(({ overlay: of, subnet }) => vtep === (of === undefined) && containsIp(subnet, address));
   }
 
   private oneHolderEach(agents: readonly Agent[]): void {
