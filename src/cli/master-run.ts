@@ -10,12 +10,14 @@ import { loadMasterConfig, type MasterConfig } from '#config/master-config.js';
 import { masterSettings } from '#config/master-settings.js';
 import type { NetworkConfig } from '#config/network-config.js';
 import type { ConfiguredNetwork } from '#master/configured-network.js';
+import { compileEarly } from '#master/early-compilation.js';
 import { boundHeapGrowth } from '#master/heap-growth.js';
 import { type MasterOptions, startMaster } from '#master/master.js';
 import { StoreError } from '#replica/log-store.js';
 
 /** Runs until it is told to stop. @throws Failure */
 export async function runMaster(command: Command): Promise<void> {
+  compileEarly();
   boundHeapGrowth();
   const { config, warnings } = loadConfig(command, masterSettings, loadMasterConfig);
   const log = await makeLogger(config.log, { process: 'master', name: config.name });
