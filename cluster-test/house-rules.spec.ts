@@ -101,4 +101,15 @@ describe('house rules', () => {
       [],
     );
   });
+
+  it('sets up what the lock file says, and never rewrites it: an older npm drops what a newer one noted', () => {
+    const { scripts, ...wanted } = JSON.parse(readFileSync('package.json', 'utf8'));
+    assert.match(scripts.setup, /^npm install --no-save /);
+    // What would have shown as a changed file, had npm saved it.
+    const locked = JSON.parse(readFileSync('package-lock.json', 'utf8')).packages[''];
+    assert.deepEqual(
+      [locked.version, locked.dependencies, locked.devDependencies],
+      [wanted.version, wanted.dependencies, wanted.devDependencies],
+    );
+  });
 });
