@@ -69,6 +69,31 @@ describe('sublet members', () => {
     assert.equal(waiting.out, '! m4 takes no part in a cluster yet. What it waits for:\n  sublet status\n');
   });
 
+  it('tells the founder of a cluster of one to join from then on, when it is no longer alone', async () => {
+    const alone: Members = { members: [{ name: 'm1', role: LEADER, self: true }] };
+    const { exit, out } = await members([alone], 'add', 'm2=10.0.0.2:7071');
+    assert.equal(exit, 0);
+    assert.equal(
+      out,
+      [
+        'Added m2 as a learner. Once it has caught up (sublet members), give it its vote:',
+        '  sublet members promote m2',
+        '',
+        '! m1 founded this cluster alone, and with a lost disk would found another one,',
+        '  which lets addresses that are held. Start it from now on with --join',
+        '  (cluster.join) in the place of --member (cluster.members), naming the',
+        '  others; it is not read while m1 has its store:',
+        '  sublet master --name m1 --join 10.0.0.2:7071 …',
+        '',
+      ].join('\n'),
+    );
+    const learner = { name: 'm2', role: LEARNER };
+    const again = await members([{ members: [...(alone.members ?? []), learner] }], 'add', 'm3=10.0.0.3:7071');
+    assert.match(again.out, /--join 10\.0\.0\.3:7071/);
+    const many = await members([oneDead], 'add', 'm4=10.0.0.4:7071');
+    assert.doesNotMatch(many.out, /--join/);
+  });
+
   it('replaces once the newcomer has caught up, and not before', async () => {
     const learner = (lag: number): Members => ({
       members: [{ name: 'm4', role: LEARNER, alive: true, matchIndex: 1, lag }],

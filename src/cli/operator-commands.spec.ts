@@ -1,6 +1,7 @@
 import assert from 'node:assert/strict';
 import { status as code } from '@grpc/grpc-js';
 import { clusterService, operatorService } from '#api/services.js';
+import { formatStatus } from '#cli/commands/status.js';
 import { run } from '#cli/program.js';
 import { CannedMaster, Refused } from '#cli/testing/canned-master.js';
 import { RecordedTerminal } from '#cli/testing/recorded-terminal.js';
@@ -222,6 +223,19 @@ describe('what operators ask', () => {
       if (columns !== undefined) for (const line of out.split('\n')) assert.ok(line.length <= columns, line);
     });
   }
+
+  it('names the ten agents silent for longest, and counts the rest', () => {
+    const silentAgents = Array.from({ length: 100 }, (_, at) => ({ agentId: `agent-${at + 1}`, nodeIp: '10.0.0.1' }));
+    const many = new v1.GetStatusResponse({
+      ...status,
+      agents: { total: 4_000, live: 1_000, silent: 3_000 },
+      silentAgents,
+    });
+    const lines = formatStatus(many, new RecordedTerminal(80)).split('\n');
+    const table = lines.slice(lines.findIndex((line) => line.startsWith('SILENT AGENT')) + 1);
+    assert.match(table[9] ?? '', /^agent-10 /);
+    assert.equal(table[10], 'and 2,990 more: sublet agents --silent');
+  });
 
   it('prints canonical JSON, all pages as one response', async () => {
     const { out } = await ran(undefined, 'agents', '-o', 'json');

@@ -14,6 +14,7 @@ import { formatHostPort, parseHostPort } from '#config/host-port.js';
 import { sublet } from '#proto/sublet.js';
 import { promoteLagMax } from '#replica/membership-change.js';
 
+const LEARNER = sublet.v1.MemberRole.MEMBER_ROLE_LEARNER;
 type Members = sublet.v1.ListMembersResponse;
 type Member = sublet.v1.Member.$Properties;
 
@@ -109,14 +110,33 @@ function add(group: Command, terminal: Terminal): void {
   command.action((text: string) =>
     operate(command, terminal, async (operator) => {
       const request = newcomer(text);
+      const founder = await loneVoter(operator);
       const response = await operator.client.call(clusterService.addMember, request, { idempotent: false });
+      const learns = response.member?.role === LEARNER;
       print(operator, clusterService.addMember, response, () =>
-        response.member?.role === sublet.v1.MemberRole.MEMBER_ROLE_LEARNER
+        learns
           ? `Added ${request.name} as a learner. Once it has caught up (sublet members), give it its vote:\n` +
-            `  sublet members promote ${request.name}\n`
+            `  sublet members promote ${request.name}\n` +
+            (founder === undefined ? '' : `\n${joinsToo(founder, request, terminal)}`)
           : `${request.name} is a member already, and votes.\n`,
       );
     }),
+  );
+}
+
+/** The one that votes in a cluster of one. */
+async function loneVoter({ client }: Operator): Promise<string | undefined> {
+  const { members } = await client.call(clusterService.listMembers, {}, { idempotent: true });
+  const voters = members.filter(({ role }) => role !== LEARNER);
+  return voters.length === 1 ? voters[0]?.name || undefined : undefined;
+}
+
+/** One that founded a cluster of one does so anew when its disk is lost, under the addresses that are let already. */
+function joinsToo(founder: string, { peer }: Newcomer, terminal: Terminal): string {
+  return remark(
+    `${founder} founded this cluster alone, and with a lost disk would found another one, which lets addresses that are held. Start it from now on with --join (cluster.join) in the place of --member (cluster.members), naming the others; it is not read while ${founder} has its store:`,
+    `sublet master --name ${founder} --join ${peer} …`,
+    terminal,
   );
 }
 
@@ -196,7 +216,7 @@ async function caughtUp(
   for (let told = false; ; told = true) {
     const { members } = await client.call(clusterService.listMembers, {}, { idempotent: true });
     const member = members.find((one) => one.name === name);
-    if (member?.role !== sublet.v1.MemberRole.MEMBER_ROLE_LEARNER) return;
+    if (member?.role !== LEARNER) return;
     const { alive, matchIndex, lag } = member;
     if (alive === true && (matchIndex ?? 0) > 0 && (lag ?? Number.POSITIVE_INFINITY) <= promoteLagMax) return;
     if (performance.now() - begin >= waitMs) {

@@ -84,12 +84,18 @@ function members({ members, leader }: Status, terminal: Terminal): string {
   return formatTable(columns, rows, terminal);
 }
 
+/** More would push the masters and what is wrong off the screen. */
+const silentShownMax = 10;
+
+/** Those silent for the longest, which the API lists first. */
 function silent({ silentAgents, agents }: Status, terminal: Terminal): string {
-  const rows = silentAgents.map(({ agentId, nodeIp, silentSince }): readonly Cell[] => [
-    agentId ?? '',
-    nodeIp ?? '',
-    { text: ago(silentSince, terminal.now()), style: 'yellow' },
-  ]);
+  const rows = silentAgents
+    .slice(0, silentShownMax)
+    .map(({ agentId, nodeIp, silentSince }): readonly Cell[] => [
+      agentId ?? '',
+      nodeIp ?? '',
+      { text: ago(silentSince, terminal.now()), style: 'yellow' },
+    ]);
   const table = formatTable(
     [{ title: 'SILENT AGENT', least: 12 }, { title: 'NODE IP' }, { title: 'FOR' }],
     rows,
