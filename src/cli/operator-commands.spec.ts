@@ -184,8 +184,11 @@ describe('what operators ask', () => {
       ['history'],
       [
         'REVISION  TIME                 WHAT               WHO      OF',
-        '       2  2025-05-31 11:00:00  configure-network           44.128.0.0/20 establ…',
-        '       7  11:50:00             register           agent-1  9.0.0.0/24 fd01:b::/…',
+        '       2  2025-05-31 11:00:00  configure-network           44.128.0.0/20',
+        '                                                           established by m1',
+        '       7  11:50:00             register           agent-1  9.0.0.0/24',
+        '                                                           fd01:b::/80',
+        '                                                           44.128.0.1',
       ],
     ],
     [

@@ -30,6 +30,29 @@ describe('tables', () => {
     );
   });
 
+  it('go on in the next line where a column wraps, and cut only a word that is too long', () => {
+    const [name, n, what] = columns;
+    assert.ok(name && n && what);
+    const wrapping = [name, n, { ...what, wraps: true as const }];
+    const all = [...rows, ['b', '2', { text: 'x incomprehensible', style: 'red' as const }]];
+    assert.equal(
+      formatTable(wrapping, all, new RecordedTerminal(30)),
+      [
+        'NAME            N  WHAT',
+        'a               1  short',
+        'a-long-na…  1,000  something',
+        '                   much longer',
+        'b               2  x',
+        '                   incomprehe…',
+        '',
+      ].join('\n'),
+    );
+    assert.equal(
+      formatTable(wrapping, rows, new RecordedTerminal()),
+      formatTable(columns, rows, new RecordedTerminal()),
+    );
+  });
+
   it('are never cut in a pipe', () => {
     assert.equal(
       formatTable(columns, rows, new RecordedTerminal()),

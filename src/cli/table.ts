@@ -1,6 +1,7 @@
 /**
  * Tables of text. A column is as wide as its widest cell; where the whole is wider than the terminal, the columns
- * that may be cut are, the widest first, each cut cell ending in `…`. A pipe gets every cell whole.
+ * that may be cut are, the widest first, each cut cell ending in `…`, or going on below where its column wraps. A pipe
+ * gets every cell whole.
  */
 import { printable, type Style, type Terminal } from '#cli/terminal.js';
 
@@ -9,6 +10,8 @@ export type Column = {
   readonly align?: 'right';
   /** May be cut to this many characters when the terminal is narrow; absent: never cut. */
   readonly least?: number;
+  /** What is cut off at a blank goes on in the next line. */
+  readonly wraps?: true;
 };
 
 export type Cell = string | { readonly text: string; readonly style: Style };
@@ -28,7 +31,26 @@ export function formatTable(
     columns.map((_, at) => Math.max(...lines.map((row) => width(row[at])))),
     terminal.columns,
   );
-  return lines.map((row) => `${formatRow(columns, widths, row, terminal.paint)}\n`).join('');
+  return lines
+    .flatMap((row) => wrapped(columns, widths, row))
+    .map((row) => `${formatRow(columns, widths, row, terminal.paint)}\n`)
+    .join('');
+}
+
+/** The lines of one row. */
+function wrapped(
+  columns: readonly Column[],
+  widths: readonly number[],
+  row: readonly Cell[],
+): readonly (readonly Cell[])[] {
+  const parts = columns.map(({ wraps }, at): readonly Cell[] => {
+    const cell = row[at] ?? '';
+    if (wraps === undefined) return [cell];
+    const texts = wrap(textOf(cell), widths[at], '').split('\n');
+    return typeof cell === 'string' ? texts : texts.map((text) => ({ text, style: cell.style }));
+  });
+  const height = Math.max(...parts.map(({ length }) => length));
+  return Array.from({ length: height }, (_, line) => parts.map((part) => part[line] ?? ''));
 }
 
 function formatRow(

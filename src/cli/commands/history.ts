@@ -49,7 +49,8 @@ export function formatHistory({ entries }: sublet.v1.ListHistoryResponse, termin
     { title: 'TIME' },
     { title: 'WHAT' },
     { title: 'WHO', least: 10 },
-    { title: 'OF', least: 12 },
+    // Which subnet it was is what is looked for here.
+    { title: 'OF', least: 20, wraps: true as const },
   ];
   return formatTable(columns, rows, terminal);
 }
