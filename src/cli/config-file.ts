@@ -1,4 +1,4 @@
-/** A configuration file, read. */
+/** A configuration file, read; and why a file can't be, in words. */
 import { readFileSync } from 'node:fs';
 import { type ExitCode, Failure } from '#cli/failure.js';
 
@@ -8,9 +8,14 @@ export function readConfigFile(file: string, exitCode: ExitCode): { readonly nam
   try {
     return { name: file, text: readFileSync(file, 'utf8') };
   } catch (error) {
-    const code = error instanceof Error && 'code' in error ? String(error.code) : '';
-    const why = { ENOENT: 'there is no such file', EACCES: 'it may not be read', EISDIR: 'it is a folder' }[code];
+    const why = whyUnreadable(error);
     if (why === undefined) throw error;
     throw new Failure(exitCode, `${file}: ${why}`);
   }
+}
+
+/** Undefined for what is no answer of the file system, or a rare one. */
+export function whyUnreadable(error: unknown): string | undefined {
+  const code = error instanceof Error && 'code' in error ? String(error.code) : '';
+  return { ENOENT: 'there is no such file', EACCES: 'it may not be read', EISDIR: 'it is a folder' }[code];
 }

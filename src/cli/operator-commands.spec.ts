@@ -294,6 +294,20 @@ describe('what operators ask', () => {
     );
   });
 
+  it('ends with 3 also when a master is there but none leads, and does not call that one unreachable', async () => {
+    await using leaderless = await new CannedMaster()
+      .on(operatorService.listOverlays, () => {
+        throw new Refused(code.UNAVAILABLE, 'the masters have no leader');
+      })
+      .listen();
+    const terminal = new RecordedTerminal(80);
+    assert.equal(await run(['overlays', '--master', leaderless.address], terminal), 3);
+    assert.equal(
+      terminal.notes,
+      `sublet: no master can answer now\n  ${leaderless.address}: the masters have no leader\n  Ask again in a moment. \`sublet status\` tells who leads.\n`,
+    );
+  });
+
   it('ends with 3, soon, when there is nobody to watch', async () => {
     const terminal = new RecordedTerminal(80);
     assert.equal(await run(['watch', '--master', '127.0.0.1:9'], terminal), 3);

@@ -90,6 +90,7 @@ describe('the command line', () => {
     [['members', 'replace', 'm3', 'm4', '--wait', '5'], /--wait: "5" is no length of time, like 5m/],
     [['lookup', '9.0.0'], /IP: "9\.0\.0" is no IP address/],
     [['history', '--limit', '1001'], /--limit: 1001 is out of range: 1 to 1000 is allowed/],
+    [['history', '--limit', '0'], /--limit: 0 is out of range: 1 to 1000 is allowed/],
     [['history', '--from', '-1'], /argument '-1' is invalid: a whole number/],
     [['agents', '--live', '--silent'], /--live and --silent exclude one another/],
     [['agents', '--master', 'nonsense'], /--master: "nonsense" has no port/],
@@ -104,6 +105,11 @@ describe('the command line', () => {
       assert.equal(code, 2);
     });
   }
+
+  it('says of a snapshot that is not there what it says of any file', async () => {
+    const { code, notes } = await ran('snapshot', 'inspect', 'no-such.snapshot');
+    assert.deepEqual([code, notes], [1, 'sublet: no-such.snapshot: there is no such file\n']);
+  });
 
   it('ends with 3 when there is no master, naming each and what to do', async () => {
     // Port 9 is `discard`: nothing listens there.

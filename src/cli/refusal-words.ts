@@ -28,7 +28,8 @@ export function masterFailure(error: unknown): Failure {
     const advice = unreached
       ? 'Name the masters with --master HOST:PORT[,…] or SUBLET_MASTER; `sublet dev` starts a cluster on this machine.'
       : 'Ask again in a moment. `sublet status` tells who leads.';
-    return new Failure(exitCodes.noMaster, ['no master reachable', ...attempts].join('\n  '), [advice]);
+    const what = unreached ? 'no master reachable' : 'no master can answer now';
+    return new Failure(exitCodes.noMaster, [what, ...attempts].join('\n  '), [advice]);
   }
   if (isServiceError(error)) {
     const code: status = error.code;

@@ -2,6 +2,7 @@
 import { createReadStream } from 'node:fs';
 import { open, rename, rm } from 'node:fs/promises';
 import { dirname } from 'node:path';
+import { whyUnreadable } from '#cli/config-file.js';
 import { exitCodes, Failure } from '#cli/failure.js';
 import { syncDirectory } from '#storage/directory.js';
 import { readSnapshotFile, type SnapshotFileContent, SnapshotFileError } from '#storage/snapshot-file.js';
@@ -32,7 +33,8 @@ export async function readWhole(file: string): Promise<SnapshotFileContent> {
   try {
     return await readSnapshotFile(createReadStream(file));
   } catch (error) {
-    throw fileFailure(file, error);
+    const why = whyUnreadable(error);
+    throw why === undefined ? fileFailure(file, error) : new Failure(exitCodes.refused, `${file}: ${why}`);
   }
 }
 

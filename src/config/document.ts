@@ -23,7 +23,7 @@ export class ConfigDocument {
   readonly value: Readonly<Record<string, unknown>>;
   readonly #name: string;
   readonly #json: JsonText | undefined;
-  readonly #flags = new Map<string, string>();
+  readonly #flags = new Map<string, Setting>();
   readonly #aliases = new Map<string, string>();
 
   /** @throws ConfigError when the file is no JSON object, or names a value twice */
@@ -35,7 +35,7 @@ export class ConfigDocument {
     for (const given of source.flags ?? []) {
       const setting = settings.find(({ flag }) => flag === given.flag);
       if (setting === undefined) throw new Error(`${given.flag} is in no table of settings`);
-      this.#flags.set(setting.key, setting.flag);
+      this.#flags.set(setting.key, setting);
       assign(value, setting.key.split('.'), fileValue(setting, given.value));
     }
     this.value = value;
@@ -50,16 +50,36 @@ export class ConfigDocument {
   }
 
   origin(path: Path): Origin {
-    for (let length = path.length; length > 0; length--) {
-      const flag = this.#flags.get(formatPath(path.slice(0, length)));
-      if (flag !== undefined) return { kind: 'flag', flag };
-    }
+    const given = this.#given(path);
+    if (given !== undefined) return { kind: 'flag', flag: given.setting.flag };
     if (this.#json === undefined) return { kind: 'default' };
     return { kind: 'file', file: this.#name, line: this.#json.line(this.#written(path)) };
   }
 
   problem({ path, message }: Finding): Problem {
-    return { origin: this.origin(path), key: formatPath(this.#written(path)), message };
+    const words = this.#given(path) === undefined ? message : this.#ofFlag(path, message);
+    return { origin: this.origin(path), key: formatPath(this.#written(path)), message: words };
+  }
+
+  /** The flag that a value came with, and where in it. */
+  #given(path: Path): { readonly setting: Setting; readonly inside: Path } | undefined {
+    for (let length = path.length; length > 0; length--) {
+      const setting = this.#flags.get(formatPath(path.slice(0, length)));
+      if (setting !== undefined) return { setting, inside: path.slice(length) };
+    }
+    return undefined;
+  }
+
+  /** A flag that stands for an object: which part of it is wrong, and its form where it is none. */
+  #ofFlag(path: Path, message: string): string {
+    const { setting, inside } = this.#given(path) ?? {};
+    if (setting === undefined || inside === undefined || inside.length === 0) return message;
+    const value = this.at(...path);
+    if (inside.length === 1 && typeof value === 'string' && setting.takes !== undefined)
+      return `${showValue(value)} has another form: ${setting.takes} is allowed`;
+    const all = this.at(...path.slice(0, -inside.length));
+    const part = formatPath(Array.isArray(all) && all.length > 1 ? inside : inside.slice(1));
+    return part === '' ? message : `${part}: ${message}`;
   }
 
   /**

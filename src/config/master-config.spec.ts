@@ -326,6 +326,22 @@ describe('the configuration of a master', () => {
     );
   });
 
+  it('says which part of a flag is wrong, and of which one when it was given several times', () => {
+    const overlay = (...value: readonly string[]) => problems({}, [{ flag: '--overlay', value }]);
+    assert.deepEqual(overlay('name=a,subnet=9.0.0.0/8,prefix=40'), [
+      '--overlay: prefix: 40 is out of range: a whole number of bits from 1 to 28 is allowed',
+    ]);
+    assert.deepEqual(overlay('name=a,subnet=9.0.0.0/8,prefix=24', 'name=b,subnet=10.0.0.0/8,prefix=24,enable=true'), [
+      '--overlay: [1].enable: is no key here; did you mean enabled? (allowed: name, subnet, prefix, subnet6, prefix6, enabled)',
+    ]);
+    assert.deepEqual(overlay('dcos'), ['--overlay: "dcos" has another form: NAME=VALUE,… is allowed']);
+    const member = problems({ name: 'm2' }, [{ flag: '--member', value: ['m1', 'm2=10.0.0.2:0'] }]);
+    assert.deepEqual(member, [
+      '--member: "m1" has another form: NAME=HOST:PORT is allowed',
+      '--member: [1].peer: "10.0.0.2:0" has port 0: 1 to 65535 is allowed',
+    ]);
+  });
+
   it('says where a file is no JSON', () => {
     assert.throws(() => loadMasterConfig({ file: { name: 'm.json', text: '{\n  "name": "a",\n}' } }), {
       message: 'm.json:3: no JSON: "," before "}" (column 1)',

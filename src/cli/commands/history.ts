@@ -24,10 +24,11 @@ export const define: Define = (command, terminal) => {
     ['sublet history --from 4711 -o json', 'everything since a revision, for scripts'],
   );
   type Options = { agent?: string; from?: number; limit?: number; stale?: true };
-  command.action(({ agent = '', from = 0, limit = 0, stale = undefined }: Options) =>
+  command.action(({ agent = '', from = 0, limit, stale = undefined }: Options) =>
     operate(command, terminal, async (operator) => {
-      if (limit > limitMax) throw usage(`--limit: ${limit} is out of range: 1 to ${limitMax} is allowed`);
-      const request = { agentId: agent, fromRevision: from, limit, stale: stale === true };
+      if (limit !== undefined && (limit < 1 || limit > limitMax))
+        throw usage(`--limit: ${limit} is out of range: 1 to ${limitMax} is allowed`);
+      const request = { agentId: agent, fromRevision: from, limit: limit ?? 0, stale: stale === true };
       const response = await operator.client.call(operatorService.listHistory, request, { idempotent: true });
       print(operator, operatorService.listHistory, response, () => formatHistory(response, terminal));
     }),

@@ -39,7 +39,7 @@ const exitMeanings: Readonly<Record<keyof typeof exitCodes, string>> = {
   done: 'done',
   refused: 'refused by a master, or failed; the message says why',
   usage: 'wrong use: a command, flag, argument or configuration that can’t be',
-  noMaster: 'no master reachable',
+  noMaster: 'no master reachable, or none that can answer for want of a leader',
   storeFailed: 'a master can’t go on: its store failed, or it was removed',
 };
 
