@@ -2,6 +2,7 @@
 import assert from 'node:assert/strict';
 import { readFileSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
+import { exitCodes } from '#cli/failure.js';
 import { loadMasterConfig } from '#config/master-config.js';
 
 const top = fileURLToPath(new URL('../../../', import.meta.url));
@@ -30,4 +31,15 @@ describe('deploy/', () => {
     assert.equal(config.cluster.members.length, 3);
     assert.equal(config.network.overlays?.length, 1);
   });
+
+  for (const unit of ['sublet-master.service', 'sublet-agent.service']) {
+    it(`leaves the check of the configuration to the process in ${unit}, since only its exit code ends the restarts`, () => {
+      const lines = text(`deploy/systemd/${unit}`).split('\n');
+      assert.ok(lines.includes(`RestartPreventExitStatus=${exitCodes.usage}`));
+      assert.deepEqual(
+        lines.filter((line) => line.startsWith('ExecStartPre')),
+        [],
+      );
+    });
+  }
 });
