@@ -58,4 +58,14 @@ describe('the folder of sublet dev', () => {
     writeFileSync(join(folder, 'dev.json'), '{}');
     assert.throws(() => devOptions({ dataDir: folder }), /dev\.json is not what `sublet dev` writes there/);
   });
+
+  it('is refused in words when it can’t be made', () => {
+    const file = join(folder, 'file');
+    writeFileSync(file, '');
+    assert.throws(() => keepDevOptions({ ...devDefaults, dataDir: join(file, 'x') }), {
+      name: 'Failure',
+      exitCode: 1,
+      message: /file\/x can’t be made or written: ENOTDIR/,
+    });
+  });
 });

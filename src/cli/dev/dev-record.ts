@@ -32,10 +32,17 @@ export function devOptions({ dataDir, ...wishes }: DevWishes): DevOptions {
   return { ...devDefaults, ...found, ...wishes, dataDir };
 }
 
-/** Makes the folder, if need be, and notes what it is made with. */
+/** Makes the folder, if need be, and notes what it is made with. @throws Failure when it can't be made */
 export function keepDevOptions({ dataDir, ...options }: DevOptions): void {
-  mkdirSync(join(dataDir, 'log'), { recursive: true });
-  writeFileSync(join(dataDir, 'dev.json'), `${JSON.stringify(record.parse(options), undefined, 2)}\n`);
+  try {
+    mkdirSync(join(dataDir, 'log'), { recursive: true });
+    writeFileSync(join(dataDir, 'dev.json'), `${JSON.stringify(record.parse(options), undefined, 2)}\n`);
+  } catch (error) {
+    if (!(error instanceof Error && 'syscall' in error)) throw error;
+    throw new Failure(exitCodes.refused, `${dataDir} can’t be made or written: ${error.message}`, [
+      'Give another folder with --data-dir DIR.',
+    ]);
+  }
 }
 
 function read(file: string): z.infer<typeof record> {
