@@ -92,4 +92,9 @@ describe('npm run simulate', function () {
       /^never met \(which 3 seeds may miss by chance\): .*mark: a longer log of an older term got no vote/m,
     );
   });
+
+  it('says what can be asked for, also when something else was', async () => {
+    assert.match(await simulate(['--help']), /^npm run simulate -- \[--seeds N/);
+    await assert.rejects(simulate(['--sed', '4']), /Unknown option '--sed'\n\nnpm run simulate -- \[--seeds N/);
+  });
 });

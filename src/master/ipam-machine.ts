@@ -14,16 +14,15 @@ export type PlanOutcome = Pick<Outcome, 'result' | 'events'> & { readonly networ
 export class IpamMachine implements StateMachine<PlanOutcome> {
   #ipam = new Ipam();
   #time = 0;
-  #network: Network | undefined;
 
   /** The plan as it is now; replaced as a whole by `restore`, so ask anew each time. */
   get ipam(): Ipam {
     return this.#ipam;
   }
 
-  /** As `ipam.network`, but the same object until it changes. */
+  /** The same object until it changes. */
   get network(): Network | undefined {
-    return this.#network;
+    return this.#ipam.network;
   }
 
   /** Cluster time of the last command, in ms. */
@@ -38,9 +37,8 @@ export class IpamMachine implements StateMachine<PlanOutcome> {
     const outcome = this.#ipam.apply(decodeCommand(command), { index: at.index, time: at.time });
     this.#time = at.time;
     const { result, events, changes } = outcome;
-    if (!events.some(concernsNetwork)) return { output: { result, events, network: undefined }, changes };
-    this.#network = this.#ipam.network;
-    return { output: { result, events, network: this.#network }, changes };
+    const network = events.some(concernsNetwork) ? this.network : undefined;
+    return { output: { result, events, network }, changes };
   }
 
   async restore(records: AsyncIterable<readonly StateRecord[]>, at: ApplyPosition): Promise<void> {
@@ -49,7 +47,6 @@ export class IpamMachine implements StateMachine<PlanOutcome> {
       for (const { key, value } of batch) restoration.add(key, value);
     }
     this.#ipam = restoration.finish();
-    this.#network = this.#ipam.network;
     this.#time = at.time;
   }
 }

@@ -230,7 +230,10 @@ describe('founding a cluster', () => {
       cluster.boot(a, settings);
       await cluster.time.until(a.process?.started ?? Promise.resolve(), 1000);
     };
-    await assert.rejects(start({ name: 'z' }), /store belongs to member a, but the configured name is z/);
+    await assert.rejects(
+      start({ name: 'z' }),
+      /store belongs to member a, but the configured name is z: start it as a, or give z a data directory/,
+    );
     await assert.rejects(start({ clusterId: 'z' }), /store belongs to cluster test, but the configured cluster is z/);
     await start({});
   });

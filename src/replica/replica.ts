@@ -206,7 +206,10 @@ export class Replica<Output> implements ReplicatedLog<Output> {
       throw new Error(removedText(`${name} (id ${id})`));
     }
     if (self.name !== name) {
-      throw new Error(`this store belongs to member ${self.name}, but the configured name is ${name}`);
+      throw new Error(
+        `this store belongs to member ${self.name}, but the configured name is ${name}: ` +
+          `start it as ${self.name}, or give ${name} a data directory of its own`,
+      );
     }
     if (self.storeId !== store.identity.storeId) {
       throw new Error(`the cluster knows member ${name} with store ${self.storeId}, not ${store.identity.storeId}`);
