@@ -1,0 +1,209 @@
+/**
+ * What became of every block, kept from outside: from the commands, from what the plan answered and told, and from
+ * cluster time alone. Shares no code with the pools, and is simple rather than fast, so that the two can be compared.
+ */
+import assert from 'node:assert/strict';
+import { type Cidr, type Family, isCidr4 } from '#address/ip.js';
+import type { BlockState, PoolUsage } from '#ipam/usage.js';
+
+type Range = { readonly start: bigint; readonly end: bigint };
+type Rest = { readonly until: number; readonly last: string };
+
+/** One address space: an overlay in one family, or (`overlay` undefined) the VTEP subnet. */
+export class BlockAccount {
+  readonly overlay: string | undefined;
+  readonly family: Family;
+  /** Length of a block's prefix. */
+  readonly prefix: number;
+  first = 0n;
+  end = 0n;
+  private readonly held = new Map<bigint, string>();
+  private readonly freed = new Map<bigint, Rest>();
+  private readonly reserved = new Map<bigint, string>();
+  private readonly excluded = new Map<string, Range>();
+
+  constructor(overlay: string | undefined, subnet: Cidr, prefix: number) {
+    this.overlay = overlay;
+    this.family = isCidr4(subnet) ? 4 : 6;
+    this.prefix = prefix;
+    this.span(subnet);
+  }
+
+  /** Says which subnet the blocks are of, at first and when it has grown. */
+  span(subnet: Cidr): void {
+    const { start, end } = this.rangeOf(subnet);
+    // The VTEP subnet's own address and its broadcast address are nobody's.
+    this.first = this.overlay === undefined ? start + 1n : start;
+    this.end = this.overlay === undefined ? end - 1n : end;
+  }
+
+  get name(): string {
+    return `${this.overlay ?? 'vtep'} IPv${this.family}`;
+  }
+
+  get total(): bigint {
+    return this.end - this.first;
+  }
+
+  address(block: bigint): bigint {
+    return block << this.shift;
+  }
+
+  blockAt(address: number | bigint): bigint {
+    return BigInt(address) >> this.shift;
+  }
+
+  private get shift(): bigint {
+    return BigInt((this.family === 4 ? 32 : 128) - this.prefix);
+  }
+
+  private rangeOf(subnet: Cidr): Range {
+    const start = this.blockAt(subnet.address);
+    return { start, end: start + 2n ** BigInt(this.prefix - subnet.prefix) };
+  }
+
+  /** What the agent holds here. */
+  heldBy(agentId: string): bigint | undefined {
+    for (const [block, holder] of this.held) if (holder === agentId) return block;
+    return undefined;
+  }
+
+  /** The agent holds this block now, and nothing else here; `until` is when the rest of what it gave back ends. */
+  settle(agentId: string, block: bigint | undefined, until: number): void {
+    const before = this.heldBy(agentId);
+    if (before === block) return;
+    if (before !== undefined) {
+      this.held.delete(before);
+      this.freed.set(before, { until, last: agentId });
+    }
+    if (block === undefined) return;
+    const holder = this.held.get(block);
+    assert.equal(holder, undefined, `${this.name}: block ${block} went to ${agentId} while ${holder} held it`);
+    this.held.set(block, agentId);
+    this.freed.delete(block);
+  }
+
+  /**
+   * Whether the agent may be given a block that it does not hold: in adoption what nobody else has a right to; else what
+   * is reserved for it, or what rests after it held it, or else what anybody would get.
+   */
+  checkGiven(block: bigint, agentId: string, time: number, adoption: boolean): void {
+    const where = `${this.name}: block ${block}, given to ${agentId},`;
+    assert.ok(block >= this.first && block < this.end, `${where} is outside`);
+    assert.equal(this.held.get(block), undefined, `${where} is held`);
+    assert.ok(!this.isExcluded(block), `${where} is excluded`);
+    const keptFor = this.reserved.get(block) ?? agentId;
+    assert.equal(keptFor, agentId, `${where} is reserved for ${keptFor}`);
+    if (adoption) return;
+    const own = this.ownReserved(agentId, time);
+    if (own !== undefined) {
+      assert.equal(block, own, `${where} is not the one reserved for it`);
+      return;
+    }
+    const rest = this.freed.get(block);
+    if (rest !== undefined && rest.until > time) {
+      assert.equal(rest.last, agentId, `${where} rests after ${rest.last} had it`);
+      return;
+    }
+    assert.equal(block, this.next(time), `${where} is not the next one`);
+  }
+
+  /** Whether it is true that there is nothing for the agent here. */
+  checkExhausted(agentId: string, time: number): void {
+    assert.equal(this.ownReserved(agentId, time), undefined, `${this.name} has a block reserved for ${agentId}`);
+    assert.equal(this.next(time), undefined, `${this.name} has a block for ${agentId}`);
+  }
+
+  /** The lowest block that is kept for the agent and could be had. */
+  private ownReserved(agentId: string, time: number): bigint | undefined {
+    const own = [...this.reserved].filter(([block, of]) => of === agentId && this.state(block, time) === 'reserved');
+    return lowest(own.map(([block]) => block));
+  }
+
+  /** The lowest never used; else the one longest free. */
+  private next(time: number): bigint | undefined {
+    const ranges = [...this.excluded.values()];
+    let fresh = this.first;
+    for (;;) {
+      const barrier = ranges.find(({ start, end }) => start <= fresh && fresh < end);
+      if (barrier !== undefined) fresh = barrier.end;
+      else if (this.held.has(fresh) || this.freed.has(fresh) || this.reserved.has(fresh)) fresh += 1n;
+      else break;
+    }
+    if (fresh < this.end) return fresh;
+    const free = [...this.freed].filter(([block]) => this.state(block, time) === 'free');
+    const since = Math.min(...free.map(([, { until }]) => until));
+    return lowest(free.filter(([, { until }]) => until === since).map(([block]) => block));
+  }
+
+  reserve(subnet: Cidr, agentId: string): void {
+    const block = this.blockAt(subnet.address);
+    assert.equal(this.reserved.get(block) ?? agentId, agentId, `${this.name}: block ${block} is reserved twice`);
+    assert.ok(!this.isExcluded(block), `${this.name}: block ${block} is reserved though excluded`);
+    assert.equal(this.held.get(block) ?? agentId, agentId, `${this.name}: block ${block} is reserved though held`);
+    this.reserved.set(block, agentId);
+  }
+
+  unreserve(subnet: Cidr): void {
+    assert.ok(this.reserved.delete(this.blockAt(subnet.address)), `${this.name}: no such reservation`);
+  }
+
+  exclude(subnet: Cidr): void {
+    const key = `${subnet.address}/${subnet.prefix}`;
+    if (this.excluded.has(key)) return;
+    const { start, end } = this.rangeOf(subnet);
+    for (const other of this.excluded.values()) {
+      assert.ok(end <= other.start || other.end <= start, `${this.name}: two exclusions overlap`);
+    }
+    for (const block of this.reserved.keys()) assert.ok(block < start || block >= end, `${this.name}: set aside twice`);
+    this.excluded.set(key, { start, end });
+  }
+
+  unexclude(subnet: Cidr): void {
+    assert.ok(this.excluded.delete(`${subnet.address}/${subnet.prefix}`), `${this.name}: no such exclusion`);
+  }
+
+  private isExcluded(block: bigint): boolean {
+    for (const { start, end } of this.excluded.values()) if (start <= block && block < end) return true;
+    return false;
+  }
+
+  /** Held by whom it is, an excluded block is held; what rests is not yet reserved or free. */
+  state(block: bigint, time: number): BlockState {
+    if (this.held.has(block)) return 'held';
+    if (this.isExcluded(block)) return 'excluded';
+    const rest = this.freed.get(block);
+    if (rest !== undefined && rest.until > time) return 'quarantined';
+    return this.reserved.has(block) ? 'reserved' : 'free';
+  }
+
+  /** Whose the block is, or whom it is kept for. */
+  owner(block: bigint): string | undefined {
+    return this.held.get(block) ?? this.reserved.get(block);
+  }
+
+  /**
+   * Counts by walking over the space from one block that something is known of to the next; what lies between is excluded
+   * or free as its first block is.
+   */
+  count(time: number): PoolUsage {
+    const counts = { held: 0n, reserved: 0n, excluded: 0n, quarantined: 0n, free: 0n };
+    const ranges = [...this.excluded.values()];
+    const known = [...this.held.keys(), ...this.freed.keys(), ...this.reserved.keys()];
+    const edges = [
+      this.first,
+      ...known.flatMap((block) => [block, block + 1n]),
+      ...ranges.flatMap(({ start, end }) => [start, end]),
+    ].filter((edge) => edge >= this.first && edge < this.end);
+    const walk = [...new Set(edges)].sort((a, b) => (a < b ? -1 : 1));
+    for (const [at, start] of walk.entries()) counts[this.state(start, time)] += (walk[at + 1] ?? this.end) - start;
+    return { ...counts, total: this.total };
+  }
+}
+
+function lowest(blocks: readonly bigint[]): bigint | undefined {
+  return blocks.reduce<bigint | undefined>(
+    (least, block) => (least === undefined || block < least ? block : least),
+    undefined,
+  );
+}
