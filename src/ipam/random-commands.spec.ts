@@ -79,7 +79,7 @@ function play({ overlays: given, steps }: Run): ReadonlySet<string> {
 
 const hex = (bytes: Uint8Array) => Buffer.from(bytes).toString('hex');
 
-/** What thirty runs must come by, or they would show little. */
+/** What sixty runs must come by, or they would show little. */
 const wanted = [
   ...['held', 'reserved', 'excluded', 'quarantined', 'free'].flatMap((state) => [`${state} IPv4`, `${state} IPv6`]),
   ...['gave free', 'gave reserved', 'gave quarantined', 'exhausted overlay', 'exhausted vtep'],
@@ -90,7 +90,7 @@ describe('the plan, over random commands', () => {
   it('keeps every address in one hand, respects rest and reservation, counts every block, and restores to the same state', () => {
     fc.assert(
       fc.property(run, (scene) => void play(scene)),
-      { numRuns: 80 },
+      { numRuns: 120 },
     );
   });
 
@@ -102,7 +102,7 @@ describe('the plan, over random commands', () => {
         for (const one of play(scene)) seen.add(one);
         for (const { v4 } of scene.overlays) if (v4) cuts.add(`/${v4.subnet.prefix} to /${v4.prefix}`);
       }),
-      { numRuns: 30, seed: 42 },
+      { numRuns: 60, seed: 42 },
     );
     assert.deepEqual(
       wanted.filter((one) => !seen.has(one)),

@@ -107,14 +107,14 @@ function heldLease(plan: PlanUnderTest, vtep: number, block: number): HeldLease 
   return { vtepIp: parseIpv4(`44.128.0.${vtep}`), subnets };
 }
 
-/** One of the first eight networks of this prefix in the space, where the agents are. */
+/** One of the first six networks of this prefix in the space, where the agents are. */
 function piece4({ subnet }: Space4, prefix: number, n: number): Cidr4 {
-  return subnetAt4(subnet, prefix, n % Math.min(8, subnetCount4(subnet, prefix)));
+  return subnetAt4(subnet, prefix, n % Math.min(6, subnetCount4(subnet, prefix)));
 }
 
 function piece6({ subnet }: Space6, prefix: number, n: number): Cidr6 {
   const count = subnetCount6(subnet, prefix);
-  return subnetAt6(subnet, prefix, BigInt(n) % (count < 8n ? count : 8n));
+  return subnetAt6(subnet, prefix, BigInt(n) % (count < 6n ? count : 6n));
 }
 
 /** Names a part of an overlay or of the VTEP subnet; `width`: one block, two, four, or (3) half of the overlay or all of the VTEP subnet. */
@@ -134,6 +134,16 @@ function part(plan: PlanUnderTest, n: number, width: number): Exclude {
     return { kind: 'exclude', overlay: name, subnet: piece4(v4, length(v4), at) };
   }
   return { kind: 'exclude', overlay: name, subnet: v6 ? piece6(v6, length(v6), at) : parseCidr6('fc00::/126') };
+}
+
+/** A block that rests after one agent had it; if there is none near, any block. */
+function restingPart(plan: PlanUnderTest, n: number): Exclude {
+  for (let at = n; at < n + 50; at++) {
+    const found = part(plan, at, 0);
+    const now = plan.ipam.lookup(found.subnet.address, plan.time);
+    if ('state' in now && now.state === 'quarantined') return found;
+  }
+  return part(plan, n, 0);
 }
 
 /** Makes an overlay twice as large. */
@@ -166,9 +176,13 @@ const departure: fc.Arbitrary<Draft> = fc.oneof(
 );
 
 const settingAside: fc.Arbitrary<Draft> = fc.oneof(
-  fc.tuple(agentId, fc.nat(50), fc.nat(3)).map(
+  fc.tuple(agentId, fc.nat(50), fc.nat(9)).map(
     ([id, n, width]): Draft =>
-      (plan) => ({ ...part(plan, n, width === 3 ? 1 : 0), kind: 'reserve', agentId: id }),
+      (plan) => ({ ...part(plan, n, width === 9 ? 1 : 0), kind: 'reserve', agentId: id }),
+  ),
+  fc.tuple(agentId, fc.nat(50)).map(
+    ([id, n]): Draft =>
+      (plan) => ({ ...restingPart(plan, n), kind: 'reserve', agentId: id }),
   ),
   fc.nat(50).map(
     (n): Draft =>
@@ -212,6 +226,7 @@ const change: fc.Arbitrary<Draft> = fc.oneof(
       { kind: 'remove-overlay', name: 'y' },
       { kind: 'add-overlay', overlay: overlay('y', '10.0.0.0/24', 26), source: 'operator' },
       { kind: 'add-overlay', overlay: overlay('z', '10.1.0.0/24', 28), source: 'config' },
+      { kind: 'exclude', overlay: undefined, subnet: parseCidr4('44.128.0.0/28') },
       { kind: 'begin-adoption' },
       { kind: 'end-adoption' },
       { kind: 'end-adoption' },
@@ -232,6 +247,7 @@ export const step: fc.Arbitrary<Step> = fc.record({
     { weight: 2, arbitrary: settingAside },
     { weight: 1, arbitrary: change },
   ),
-  wait: fc.constantFrom(0, 0, 1, 60_000, quarantineMs - 1, quarantineMs),
+  // Mostly less than a rest, so that what happens to a block while it rests comes up.
+  wait: fc.constantFrom(0, 0, 0, 0, 1, 60_000, quarantineMs - 1, quarantineMs),
   restore: fc.integer({ min: 0, max: 9 }).map((n) => n === 0),
 });
