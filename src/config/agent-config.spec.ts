@@ -82,7 +82,7 @@ describe('the configuration of an agent', () => {
     [
       'an id that is too long',
       { id: 'a'.repeat(254) },
-      `id: "${'a'.repeat(62)}… has another form: 1 to 253 characters of [A-Za-z0-9._:-] is allowed`,
+      `id: "${'a'.repeat(61)}…" has another form: 1 to 253 characters of [A-Za-z0-9._:-] is allowed`,
     ],
     [
       'an address that is none',

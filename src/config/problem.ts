@@ -53,5 +53,6 @@ export function formatPath(path: readonly (string | number)[]): string {
 /** The value as a message shows it: JSON, cut short. */
 export function showValue(value: unknown): string {
   const text = JSON.stringify(value) ?? 'nothing';
-  return text.length > 64 ? `${text.slice(0, 63)}…` : text;
+  if (text.length <= 64) return text;
+  return text.startsWith('"') ? `${text.slice(0, 62)}…"` : `${text.slice(0, 63)}…`;
 }

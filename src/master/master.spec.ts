@@ -1,7 +1,5 @@
 import assert from 'node:assert/strict';
-import { once } from 'node:events';
 import { mkdtempSync, rmSync } from 'node:fs';
-import { createServer } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { isDeepStrictEqual } from 'node:util';
@@ -11,6 +9,7 @@ import { MasterClient } from '#api/master-client.js';
 import { agentService, clusterService, operatorService } from '#api/services.js';
 import { type Master, type MasterOptions, startMaster } from '#master/master.js';
 import { silentLog } from '#master/master-log.js';
+import { freePorts } from '#master/testing/free-ports.js';
 import { testOverlay, testSettings } from '#master/testing/test-masters.js';
 import { TestWatcher } from '#master/testing/test-watcher.js';
 import { until } from '#master/testing/until.js';
@@ -112,17 +111,6 @@ class Trio implements AsyncDisposable {
     await Promise.all([...this.#running.values()].map((master) => master.stop()));
     rmSync(this.#folder, { recursive: true });
   }
-}
-
-async function freePorts(count: number): Promise<readonly number[]> {
-  const servers = Array.from({ length: count }, () => createServer());
-  for (const server of servers) await once(server.listen(0, '127.0.0.1'), 'listening');
-  const ports = servers.map((server) => {
-    const address = server.address();
-    return address !== null && typeof address === 'object' ? address.port : 0;
-  });
-  await Promise.all(servers.map((server) => new Promise((resolve) => server.close(resolve))));
-  return ports;
 }
 
 describe('three masters', function () {

@@ -35,8 +35,11 @@ export function parseField<Value>(field: string, text: string, parse: (text: str
     return parse(text);
   } catch (error) {
     if (error instanceof AddressError) throw new RefusedError('invalid-argument', `${field}: ${error.message}`);
-    // An identity error names its field itself.
-    if (error instanceof IdentityError) throw new RefusedError('invalid-argument', error.message);
+    if (error instanceof IdentityError) {
+      // It names agent_id or instance_id itself, which need not be the field that the caller wrote it in.
+      const named = error.message.startsWith(`${field} `);
+      throw new RefusedError('invalid-argument', named ? error.message : `${field}: ${error.message}`);
+    }
     throw error;
   }
 }

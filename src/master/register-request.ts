@@ -40,7 +40,7 @@ function parseHostname(hostname: string): string {
   if (/[^\x21-\x7e]/.test(hostname)) {
     throw new RefusedError(
       'invalid-argument',
-      `hostname ${JSON.stringify(hostname)} has characters that no host name has`,
+      `hostname ${JSON.stringify(hostname)} has characters that no host name has: printable ASCII without spaces is allowed`,
     );
   }
   return hostname;

@@ -3,19 +3,11 @@ import { status } from '@grpc/grpc-js';
 import type { Command } from 'commander';
 import { wireReason } from '#api/error-info.js';
 import { refusalReasons, refusals } from '#api/refusal.js';
+import { table } from '#api/testing/reference-page.js';
 import { exitCodes } from '#cli/failure.js';
 import { fill, makeProgram } from '#cli/program.js';
 import { RecordedTerminal } from '#cli/testing/recorded-terminal.js';
 import type { Setting } from '#config/setting.js';
-
-/** The page with the part `name` replaced. @throws Error when the page has no such part */
-export function withPart(page: string, name: string, text: string): string {
-  const begin = `<!-- ${name} -->\n`;
-  const [before, after] = page.split(begin);
-  const end = after?.indexOf('<!-- end -->') ?? -1;
-  if (before === undefined || after === undefined || end < 0) throw new Error(`the page has no part ${name}`);
-  return `${before}${begin}\n${text.trim()}\n\n${after.slice(end)}`;
-}
 
 export function settingsTable(settings: readonly Setting[]): string {
   const rows = settings.map(({ key, alias, flag, takes, about, default: byDefault }) => [
@@ -69,10 +61,4 @@ function page(command: Command): string {
   const path: string[] = [];
   for (let at: Command | null = command; at !== null; at = at.parent) path.unshift(at.name());
   return `## ${path.join(' ')}\n\n\`\`\`\n${help.trim()}\n\`\`\`\n`;
-}
-
-function table(titles: readonly string[], rows: readonly (readonly string[])[]): string {
-  const line = (cells: readonly string[]): string =>
-    `| ${cells.map((cell) => cell.replaceAll('|', '\\|')).join(' | ')} |`;
-  return [line(titles), line(titles.map(() => '---')), ...rows.map(line)].join('\n');
 }
