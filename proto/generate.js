@@ -34,12 +34,16 @@ function adapted(code) {
     '$protobuf.configure();',
     '',
   ];
+  const own = 'writer = $Writer.create()';
+  const asked = / && \$Object\.hasOwnProperty\.call\(message, "\w+"\)/g;
+  // Another protobufjs may write it otherwise, and then nothing would be replaced, without a word.
+  if (!code.includes(own) || !asked.test(code)) throw new Error('protobufjs generates other code than is adapted here');
   return (
     code
       .replace(/^import .*\n/m, (line) => line + prelude.join('\n'))
-      .replaceAll('writer = $Writer.create()', 'writer = $messageWriter()')
+      .replaceAll(own, 'writer = $messageWriter()')
       // What a message inherits is a default, and defaults are not encoded: which object a value is of need not be asked.
-      .replaceAll(/ && \$Object\.hasOwnProperty\.call\(message, "\w+"\)/g, '')
+      .replaceAll(asked, '')
   );
 }
 

@@ -109,8 +109,8 @@ describe('a master that can’t belong to those it is to join, like', function (
     });
   }
 
-  it('is told of in the documentation, line by line', function () {
-    if (rows.length < cases.length) this.skip();
+  it('is told of in the documentation, line by line', () => {
+    assert.equal(rows.length, cases.length, 'each line is what one of the tests above was told');
     holdPart('bad-input.md', 'bad peers', table(['input', 'status', 'message'], rows));
   });
 });
