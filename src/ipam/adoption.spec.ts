@@ -1,9 +1,11 @@
 import assert from 'node:assert/strict';
 import { formatCidr4, parseCidr4 } from '#address/cidr4.js';
-import { parseCidr } from '#address/ip.js';
+import { parseCidr6 } from '#address/cidr6.js';
+import { formatCidr, parseCidr } from '#address/ip.js';
 import { parseIpv4 } from '#address/ipv4.js';
+import type { Agent } from '#ipam/agent.js';
 import { parseAgentId } from '#ipam/identity.js';
-import { PlanUnderTest, subnetOf } from '#ipam/plan-under-test.js';
+import { overlay, PlanUnderTest, subnetOf } from '#ipam/plan-under-test.js';
 
 const minute = 60_000;
 
@@ -54,6 +56,34 @@ describe('rule 12, adoption: what agents still hold is honoured where free, and 
       plan.refused(plan.request('c9', { held: held('44.128.0.1', '9.20.0.0/24') })).code,
       'failed-precondition',
     );
+  });
+
+  it('gives back one family of an overlay without the other, and keeps it when there is no room for that', () => {
+    const plan = new PlanUnderTest({}, [overlay('both', '9.0.0.0/15', 16, 'fd01:b::/64', 80)]);
+    plan.register('a0');
+    plan.register('a1');
+    plan.run({ kind: 'begin-adoption' });
+    const six = { overlay: 'both', subnet: undefined, subnet6: parseCidr6('fd01:b:0:0:7::/80') };
+    const half = plan.register('b2', { held: { vtepIp: parseIpv4('44.128.0.9'), subnets: [six] } });
+    const shown = (agent: Agent) => [
+      agent.overlays.map(({ subnet, subnet6 }) => [subnet, subnet6 && formatCidr(subnet6)]),
+      agent.problems.map(({ family, reason }) => [family, reason]),
+    ];
+    assert.deepEqual(shown(half), [[[undefined, 'fd01:b:0:0:7::/80']], [[4, 'adoption']]]);
+    plan.run({ kind: 'end-adoption' });
+    assert.deepEqual(shown(plan.register('b2', { sequence: 2 })), [
+      [[undefined, 'fd01:b:0:0:7::/80']],
+      [[4, 'exhausted']],
+    ]);
+  });
+
+  it('gives back what is held of an overlay that is disabled, and misses nothing else of it', () => {
+    const plan = new PlanUnderTest();
+    plan.run({ kind: 'update-overlay', name: 'dcos', enabled: false });
+    plan.run({ kind: 'begin-adoption' });
+    assert.equal(subnetOf(plan.register('a', { held: held('44.128.0.77', '9.7.7.0/24') })), '9.7.7.0/24');
+    const none = plan.register('b1', { held: { vtepIp: parseIpv4('44.128.0.5'), subnets: [] } });
+    assert.deepEqual([none.overlays, none.problems], [[], []]);
   });
 
   it('believes what an agent runs on rather than older records', () => {

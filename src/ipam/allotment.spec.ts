@@ -90,11 +90,28 @@ describe('rule 7, all or nothing, per overlay', () => {
     const late = plan.register('a2');
     assert.deepEqual(late.overlays, []);
     assert.match(plan.ipam.history({ after: 0, limit: 1 })[0]?.detail ?? '', /not let: dcos IPv4 \(exhausted\)/);
+    // It is in the history once, however often the agent asks again.
+    const told = plan.ipam.revision;
+    plan.register('a2', { sequence: 2, hostname: 'renamed' });
+    assert.deepEqual(plan.ipam.history({ after: told, limit: 9 }), []);
     plan.run({ kind: 'update-overlay', name: 'dcos', subnet: parseCidr4('9.0.0.0/22') });
-    const retry = plan.register('a2');
+    const retry = plan.register('a2', { sequence: 3 });
     assert.equal(subnetOf(retry), '9.0.2.0/24');
     assert.deepEqual(retry.problems, []);
     assert.equal(retry.epoch, late.epoch);
+  });
+
+  it('keeps the family that is held when there is no room for the one that is asked for beside it', () => {
+    const plan = new PlanUnderTest({}, [overlay('both', '9.0.0.0/8', 24, 'fd01:b::/79', 80)]);
+    plan.register('a0', { networkConfig: { ...everything, enableIpv6: false } });
+    plan.register('a1');
+    plan.register('a2');
+    const more = plan.register('a0', { sequence: 2 });
+    assert.deepEqual([subnetOf(more, 'both'), more.overlays[0]?.subnet6], ['9.0.0.0/24', undefined]);
+    assert.deepEqual(
+      more.problems.map(({ family, reason }) => [family, reason]),
+      [[6, 'exhausted']],
+    );
   });
 
   it('refuses the registration when no VTEP address is free, and holds nothing of it', () => {

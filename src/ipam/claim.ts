@@ -32,8 +32,12 @@ export function claimOf(plan: Plan, command: Register & CommandOrigin, time: num
   // A holder that was carried over was not heard in this cluster: there is nobody to wait for.
   if (sameNode && (silent || carriedOver(plan, holder))) return { kind: 'reinstall', holder };
   if (command.takeover) return { kind: 'takeover', holder };
+  // Whoever lost its node address may be alive at another one.
+  const elsewhere = holder.reachable
+    ? `on another node than ${formatIp(command.nodeIp)}`
+    : 'has lost that node_ip to another agent';
   const advice = silent
-    ? `it is silent, but on another node than ${formatIp(command.nodeIp)}: release it, or register with takeover for fresh subnets`
+    ? `it is silent, but ${elsewhere}: release it, or register with takeover for fresh subnets`
     : 'stop it and wait until it is silent, or register with takeover for fresh subnets';
   const who = `${describeHolder(command, holder)} (instance ${holder.instanceId})`;
   return refuse('already-exists', 'agent_id', `register agent_id "${agentId}": ${who}; ${advice}`);

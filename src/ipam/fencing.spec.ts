@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { formatCidr, parseIp } from '#address/ip.js';
 import { parseAgentId } from '#ipam/identity.js';
-import { PlanUnderTest, subnetOf } from '#ipam/plan-under-test.js';
+import { everything, PlanUnderTest, subnetOf } from '#ipam/plan-under-test.js';
 
 const minute = 60_000;
 
@@ -31,6 +31,18 @@ describe('rule 3, fenced: what is late or stale is ABORTED and changes nothing',
     const refusal = plan.refused(plan.request('a', { sequence: 5, node: '10.0.0.9' }));
     assert.deepEqual(refusal.code, 'aborted');
     assert.match(refusal.message, /sequence 5: that sequence came with another node_ip/);
+    const hostname = plan.refused(plan.request('a', { sequence: 5, hostname: 'renamed' }));
+    assert.match(hostname.message, /another hostname/);
+    for (const other of [
+      { allocateSubnet: false },
+      { mesosBridge: false },
+      { dockerBridge: false },
+      { enableIpv6: false },
+      { overlayMtu: 1400 },
+    ]) {
+      const networkConfig = { ...everything, ...other };
+      assert.match(plan.refused(plan.request('a', { sequence: 5, networkConfig })).message, /another network_config/);
+    }
   });
 
   it('takes an agent that sends no sequence at its word', () => {
@@ -70,6 +82,17 @@ describe('rule 3, fenced: what is late or stale is ABORTED and changes nothing',
     assert.equal(plan.register('a', { sequence: 6 }).instanceId, 'a-1');
   });
 
+  it('remembers the last four instances before the present one, and no more', () => {
+    const plan = new PlanUnderTest();
+    for (const n of [1, 2, 3, 4, 5]) plan.register('a', { instance: `i${n}`, holders: [plan.judge('a', true)] });
+    const late = (n: number) => plan.request('a', { instance: `i${n}`, holders: [plan.judge('a', true)] });
+    for (const n of [1, 2, 3, 4]) assert.equal(plan.refused(late(n)).code, 'aborted', `i${n}`);
+    plan.register('a', { instance: 'i6', holders: [plan.judge('a', true)] });
+    for (const n of [2, 3, 4, 5]) assert.equal(plan.refused(late(n)).code, 'aborted', `i${n}`);
+    // One that is forgotten is a stranger like any other.
+    assert.equal(plan.refused({ ...late(1), holders: [] }).code, 'already-exists');
+  });
+
   it('status reports, leaves and expiries of another epoch', () => {
     const plan = new PlanUnderTest({ reclaimMs: 24 * 60 * minute, quarantineMs: 24 * 60 * minute });
     const { epoch } = plan.register('a');
@@ -91,6 +114,23 @@ describe('rule 3, fenced: what is late or stale is ABORTED and changes nothing',
     plan.run({ kind: 'leave', agentId: a, epoch });
     const { result } = plan.run({ kind: 'leave', agentId: a, epoch });
     assert.deepEqual(result, { kind: 'done', revision: 3, changed: false });
+  });
+
+  it('a leave that comes again after the agent has come and gone once more', () => {
+    const plan = new PlanUnderTest();
+    const first = plan.register('a');
+    plan.run({ kind: 'leave', agentId: a, epoch: first.epoch });
+    const second = plan.register('a', { sequence: 2 });
+    plan.run({ kind: 'leave', agentId: a, epoch: second.epoch });
+    const refusal = plan.refused({ kind: 'leave', agentId: a, epoch: first.epoch });
+    assert.match(refusal.message, /leave of agent_id "a" at epoch 2: its lease of epoch 4 has ended/);
+  });
+
+  it('a leave of a lease that an operator has released', () => {
+    const plan = new PlanUnderTest();
+    const { epoch } = plan.register('a');
+    plan.release('a');
+    assert.equal(plan.refused({ kind: 'leave', agentId: a, epoch }).code, 'aborted');
   });
 });
 

@@ -1,6 +1,11 @@
 import assert from 'node:assert/strict';
+import { parseCidr4 } from '#address/cidr4.js';
+import { parseCidr } from '#address/ip.js';
+import type { Action } from '#ipam/command.js';
 import { parseAgentId } from '#ipam/identity.js';
-import { PlanUnderTest } from '#ipam/plan-under-test.js';
+import { dcos, overlay, PlanUnderTest } from '#ipam/plan-under-test.js';
+
+const minute = 60_000;
 
 describe('rule 11, history: the last 10,000 changes are kept', () => {
   it('says revision, time, what, who and which subnet', () => {
@@ -38,16 +43,128 @@ describe('rule 11, history: the last 10,000 changes are kept', () => {
       plan.ipam.history({ after: 2, limit: 10 }).map(({ revision }) => revision),
       [3],
     );
-    assert.deepEqual(
-      plan.ipam.history({ after: 0, limit: 1, agentId: parseAgentId('a') }).map(({ revision }) => revision),
-      [3],
-    );
   });
 
-  it('names the operator who asked', () => {
+  /** What a command that must be applied leaves in the history, newest last: what, who, subjects, detail. */
+  const told = (plan: PlanUnderTest, action: Action, by = ''): readonly (readonly unknown[])[] => {
+    const after = plan.ipam.revision;
+    plan.run(action, { by });
+    return plan.ipam
+      .history({ after, limit: 10 })
+      .map(({ what, who, subjects, detail }) => [what, who, subjects.join(' '), detail]);
+  };
+
+  it('tells how an agent came to what it holds, with the blocks that it was let', () => {
     const plan = new PlanUnderTest();
-    plan.run({ kind: 'update-overlay', name: 'dcos', enabled: false }, { by: 'ann' });
-    assert.equal(plan.ipam.history({ after: 1, limit: 1 })[0]?.who, 'ann');
+    assert.deepEqual(told(plan, plan.request('a')), [['register', 'a', '44.128.0.1 9.0.0.0/24', 'arrived']]);
+    const moved = plan.request('a', { sequence: 2, node: '10.0.0.9' });
+    assert.deepEqual(told(plan, moved), [['register', 'a', '', 'node_ip 10.0.0.1 → 10.0.0.9']]);
+    plan.run({ kind: 'add-overlay', overlay: overlay('blue', '10.128.0.0/16', 24), source: 'operator' });
+    const more = plan.request('a', { sequence: 3, node: '10.0.0.9' });
+    assert.deepEqual(told(plan, more), [['register', 'a', '10.128.0.0/24', 'subnets changed']]);
+    const silent = { node: '10.0.0.9', holders: [plan.judge('a', true)] };
+    const anew = plan.request('a', { ...silent, instance: 'second' });
+    assert.deepEqual(told(plan, anew), [['register', 'a', '', 'host reinstalled']]);
+    const taken = plan.request('a', { instance: 'third', node: '10.0.0.9', takeover: true });
+    assert.deepEqual(told(plan, taken), [['register', 'a', '44.128.0.2 10.128.1.0/24 9.0.1.0/24', 'taken over']]);
+    const { epoch } = plan.agent('a');
+    const gone = 'a 44.128.0.2 10.128.1.0/24 9.0.1.0/24';
+    const leave = { kind: 'leave', agentId: parseAgentId('a'), epoch } as const;
+    assert.deepEqual(told(plan, leave), [['leave', 'a', gone, 'rests for 900 s']]);
+    const back = plan.request('a', { instance: 'third', node: '10.0.0.9', sequence: 2 });
+    assert.deepEqual(told(plan, back), [['register', 'a', '44.128.0.2 10.128.1.0/24 9.0.1.0/24', 'returned']]);
+  });
+
+  it('tells who lost its node_ip to whom, and that it has it back', () => {
+    const plan = new PlanUnderTest();
+    plan.register('a');
+    const taken = plan.request('b', { node: '10.0.0.1', holders: [plan.judge('a', true)] });
+    assert.deepEqual(told(plan, taken), [
+      ['lose-node-ip', 'a', '10.0.0.1', 'taken over by agent b'],
+      ['register', 'b', '44.128.0.2 9.0.1.0/24', 'arrived'],
+    ]);
+    plan.release('b');
+    const regained = plan.request('a', { sequence: 2 });
+    assert.deepEqual(told(plan, regained), [['register', 'a', '', 'node_ip 10.0.0.1 regained']]);
+  });
+
+  it('tells who released what, and what ran out', () => {
+    const plan = new PlanUnderTest({ reclaimMs: 60 * minute, quarantineMs: 15 * minute });
+    plan.register('a');
+    plan.register('b1');
+    const release = { kind: 'release', agentIds: [parseAgentId('a')], force: true, holders: [] } as const;
+    assert.deepEqual(told(plan, release, 'ann'), [['release', 'ann', 'a 44.128.0.1 9.0.0.0/24', 'rests for 900 s']]);
+    const expire = { kind: 'expire', agentId: parseAgentId('b1'), epoch: plan.agent('b1').epoch } as const;
+    assert.deepEqual(told(plan, expire), [['expire', 'b1', 'b1 44.128.0.2 9.0.1.0/24', 'rests for 900 s']]);
+  });
+
+  it('tells what operators changed, and who it was', () => {
+    const plan = new PlanUnderTest();
+    plan.register('a');
+    const blue = overlay('blue', '10.128.0.0/16', 24);
+    const subnet = parseCidr('9.0.4.0/24');
+    const vip = parseAgentId('vip');
+    const cases: readonly (readonly [Action, readonly string[]])[] = [
+      [
+        { kind: 'add-overlay', overlay: blue, source: 'operator' },
+        ['add-overlay', 'blue', '10.128.0.0/16 prefix 24, enabled'],
+      ],
+      [
+        { kind: 'update-overlay', name: 'blue', enabled: false },
+        ['update-overlay', 'blue', '10.128.0.0/16 prefix 24, enabled → 10.128.0.0/16 prefix 24, disabled'],
+      ],
+      [{ kind: 'remove-overlay', name: 'blue' }, ['remove-overlay', 'blue', '10.128.0.0/16 prefix 24, disabled']],
+      [
+        { kind: 'update-network', vtepSubnet: parseCidr4('44.128.0.0/16'), vtepMtu: 1400 },
+        [
+          'update-network',
+          'network.vtep_subnet network.vtep_mtu',
+          'network.vtep_subnet 44.128.0.0/20 → 44.128.0.0/16, network.vtep_mtu 0 → 1400',
+        ],
+      ],
+      [{ kind: 'reserve', overlay: 'dcos', subnet, agentId: vip }, ['reserve', '9.0.4.0/24 vip', 'dcos']],
+      [{ kind: 'unreserve', overlay: 'dcos', subnet }, ['unreserve', '9.0.4.0/24 vip', 'dcos']],
+      [
+        { kind: 'exclude', overlay: 'dcos', subnet: parseCidr('9.0.0.0/23') },
+        ['exclude', '9.0.0.0/23', 'dcos; 1 of its blocks stay held until they are freed'],
+      ],
+      [{ kind: 'unexclude', overlay: 'dcos', subnet: parseCidr('9.0.0.0/23') }, ['unexclude', '9.0.0.0/23', 'dcos']],
+      [
+        { kind: 'exclude', overlay: undefined, subnet: parseCidr('44.128.1.0/24') },
+        ['exclude', '44.128.1.0/24', 'VTEP'],
+      ],
+      [{ kind: 'begin-adoption' }, ['begin-adoption', '', '']],
+      [{ kind: 'end-adoption' }, ['end-adoption', '', '']],
+    ];
+    for (const [action, [what, ...rest]] of cases)
+      assert.deepEqual(told(plan, action, 'ann'), [[what, 'ann', ...rest]]);
+  });
+
+  it('does not tell what changes nothing that anybody would look for', () => {
+    const plan = new PlanUnderTest();
+    const { agentId, epoch } = plan.register('a');
+    assert.deepEqual(told(plan, plan.request('a')), []);
+    assert.deepEqual(told(plan, plan.request('a', { sequence: 2 })), []);
+    const overlays = [{ overlay: 'dcos', status: 'ok', error: '' }] as const;
+    assert.deepEqual(told(plan, { kind: 'report-status', agentId, epoch, overlays }), []);
+    assert.deepEqual(told(plan, { kind: 'add-overlay', overlay: dcos, source: 'config' }), []);
+  });
+
+  it('finds what concerns one agent, whether it did it or had it done', () => {
+    const plan = new PlanUnderTest();
+    plan.register('a');
+    plan.register('b1');
+    plan.run({ kind: 'release', agentIds: [parseAgentId('a')], force: true, holders: [] }, { by: 'ann' });
+    const of = (agentId: string) =>
+      plan.ipam.history({ after: 0, limit: 9, agentId: parseAgentId(agentId) }).map(({ what }) => what);
+    assert.deepEqual(of('a'), ['register', 'release']);
+    assert.deepEqual(of('b1'), ['register']);
+    assert.deepEqual(of('c'), []);
+    const newest = plan.ipam.history({ after: 0, limit: 1, agentId: parseAgentId('a') });
+    assert.deepEqual(
+      newest.map(({ what }) => what),
+      ['release'],
+    );
   });
 
   it('holds no more than 10,000 entries, in the records as in memory', () => {

@@ -1,5 +1,6 @@
 import assert from 'node:assert/strict';
 import { formatCidr4, parseCidr4 } from '#address/cidr4.js';
+import { parseCidr, parseIp } from '#address/ip.js';
 import { viewAgent } from '#ipam/agent-view.js';
 import { parseAgentId } from '#ipam/identity.js';
 import { dcos, everything, overlay, PlanUnderTest, subnetOf } from '#ipam/plan-under-test.js';
@@ -49,6 +50,28 @@ describe('rule 1, sticky: the same agent_id gets the same subnets and VTEP back 
     assert.equal(subnetOf(again, 'blue'), undefined);
     assert.equal(again.epoch, 2);
   });
+
+  it('also when another block has been reserved for it: what it holds never changes under it', () => {
+    const plan = new PlanUnderTest();
+    plan.register('a');
+    plan.run({ kind: 'reserve', overlay: 'dcos', subnet: parseCidr('9.7.7.0/24'), agentId: parseAgentId('a') });
+    plan.run({
+      kind: 'reserve',
+      overlay: undefined,
+      subnet: parseCidr('44.128.0.77/32'),
+      agentId: parseAgentId('a'),
+    });
+    for (const again of [
+      plan.register('a', { sequence: 2 }),
+      plan.register('a', { instance: 'reinstalled', holders: [plan.judge('a', true)] }),
+    ]) {
+      assert.deepEqual([subnetOf(again), formatCidr4(again.vxlan.vtepIp)], ['9.0.0.0/24', '44.128.0.1/20']);
+    }
+    // What is reserved comes before what rests, once the lease has ended.
+    plan.release('a');
+    const back = plan.register('a', { instance: 'reinstalled', sequence: 2 });
+    assert.deepEqual([subnetOf(back), formatCidr4(back.vxlan.vtepIp)], ['9.7.7.0/24', '44.128.0.77/20']);
+  });
 });
 
 describe('rule 2, never in two hands: a subnet, a VTEP address, a MAC and a node_ip have one holder', () => {
@@ -74,10 +97,16 @@ describe('rule 2, never in two hands: a subnet, a VTEP address, a MAC and a node
   it('gives a reinstalled host (same node_ip, holder silent) the same subnets at a new epoch', () => {
     const plan = new PlanUnderTest();
     const first = plan.register('a');
+    const overlays = [{ overlay: 'dcos', status: 'ok', error: '' }] as const;
+    plan.run({ kind: 'report-status', agentId: first.agentId, epoch: first.epoch, overlays });
+    plan.time += minute;
     const again = plan.register('a', { instance: 'other', holders: [plan.judge('a', true, 40)] });
     assert.equal(subnetOf(again), subnetOf(first));
     assert.deepEqual(again.vxlan, first.vxlan);
     assert.ok(again.epoch > first.epoch);
+    // It is the same holder, but nothing of what its host had built is there any more.
+    assert.equal(again.registeredAt, first.registeredAt);
+    assert.equal(again.overlays[0]?.status, 'none');
   });
 
   it('does not take a silent holder on another node for the same host', () => {
@@ -92,9 +121,14 @@ describe('rule 2, never in two hands: a subnet, a VTEP address, a MAC and a node
 
   it('gives a takeover fresh subnets and lets the old ones rest, for this agent too', () => {
     const plan = new PlanUnderTest();
-    plan.register('a');
+    const first = plan.register('a');
+    plan.time += minute;
     const taken = plan.register('a', { instance: 'other', node: '10.0.0.7', takeover: true });
+    assert.ok(taken.registeredAt > first.registeredAt && taken.epoch > first.epoch);
     assert.equal(subnetOf(taken), '9.0.1.0/24');
+    assert.equal(plan.ipam.usage(plan.time)?.vtep.quarantined, 1n);
+    const rests = plan.ipam.lookup(parseIp('9.0.0.1'), plan.time + 15 * minute - 1);
+    assert.equal(rests.kind === 'overlay' && rests.state, 'quarantined');
     assert.equal(formatCidr4(taken.vxlan.vtepIp), '44.128.0.2/20');
     assert.equal(plan.ipam.usage(plan.time)?.overlays[0]?.v4?.quarantined, 1n);
     plan.release('a');
@@ -132,19 +166,49 @@ describe('rule 2, never in two hands: a subnet, a VTEP address, a MAC and a node
           event.kind === 'agent-changed' && [
             event.agent.record.agentId,
             event.agent.record.reachable,
+            event.statusOnly,
             subnetOf(viewAgent(event.agent)),
           ],
       ),
       [
-        ['a', false, '9.0.0.0/24'],
-        ['b', true, '9.0.1.0/24'],
+        ['a', false, false, '9.0.0.0/24'],
+        ['b', true, false, '9.0.1.0/24'],
       ],
     );
+    const restored = plan.restored();
+    assert.deepEqual(
+      restored.agentsAfter(undefined, 9).map(({ agentId, reachable }) => [agentId, reachable]),
+      [
+        ['a', false],
+        ['b', true],
+      ],
+    );
+    const found = restored.lookup(parseIp('10.0.0.1'), plan.time);
+    assert.equal(found.kind === 'node' && found.agentId, 'b');
     // Back at an address of its own it is reached again, at the same epoch.
     const back = plan.register('a', { sequence: 2, node: '10.0.0.9' });
     assert.deepEqual([back.reachable, subnetOf(back), back.epoch], [true, '9.0.0.0/24', 2]);
     // And it can't have the old one while the new holder lives.
     assert.equal(plan.refused(plan.request('a', { sequence: 3, node: '10.0.0.1' })).field, 'node_ip');
+  });
+
+  it('does not take a host at a node_ip that the silent holder has lost for the same host', () => {
+    const plan = new PlanUnderTest();
+    plan.register('a');
+    plan.register('b', { node: '10.0.0.1', holders: [plan.judge('a', true, 40)] });
+    plan.release('b');
+    const claim = plan.request('a', { instance: 'other', node: '10.0.0.1', holders: [plan.judge('a', true, 60)] });
+    assert.match(plan.refused(claim).message, /it is silent, but has lost that node_ip to another agent: release it/);
+    // The holder itself has it back.
+    assert.equal(plan.register('a', { sequence: 2 }).reachable, true);
+  });
+
+  it('takes a node_ip from its silent holder only with the whole registration', () => {
+    const plan = new PlanUnderTest({ vtepSubnet: parseCidr4('44.128.0.0/28') });
+    for (let n = 0; n < 14; n++) plan.register(`a${n}`);
+    const request = plan.request('b', { node: '10.0.0.4', holders: [plan.judge('a3', true, 40)] });
+    assert.equal(plan.refused(request).code, 'resource-exhausted');
+    assert.equal(plan.agent('a3').reachable, true);
   });
 
   it('refuses a node_ip inside an overlay or the VTEP subnets', () => {
@@ -188,6 +252,13 @@ describe('rule 2, never in two hands: a subnet, a VTEP address, a MAC and a node
     plan.register('a');
     plan.release('a');
     assert.equal(subnetOf(plan.register('a', { instance: 'other', node: '10.0.0.7' })), '9.0.1.0/24');
+  });
+
+  it('gives what an operator released back to the same host, installed anew', () => {
+    const plan = new PlanUnderTest();
+    plan.register('a');
+    plan.release('a');
+    assert.equal(subnetOf(plan.register('a', { instance: 'other' })), '9.0.0.0/24');
   });
 
   it('gives what an agent left to whoever has its id next', () => {

@@ -51,11 +51,25 @@ describe('rule 9, a config file that disagrees with the replicated state adds wh
     const plan = new PlanUnderTest();
     plan.run({ kind: 'remove-overlay', name: 'dcos' });
     assert.deepEqual(plan.ipam.removedOverlays, ['dcos']);
+    assert.deepEqual(plan.restored().removedOverlays, ['dcos']);
     const refusal = plan.refused({ kind: 'add-overlay', overlay: dcos, source: 'config' });
     assert.match(refusal.message, /removed by an operator; only an operator's "overlay add" brings it back/);
     plan.run({ kind: 'add-overlay', overlay: dcos, source: 'operator' });
     assert.deepEqual(plan.ipam.removedOverlays, []);
     plan.run({ kind: 'add-overlay', overlay: dcos, source: 'config' });
+  });
+
+  it('removes no more names than can be remembered', () => {
+    const plan = new PlanUnderTest({}, []);
+    const add = (name: string) => plan.run({ kind: 'add-overlay', overlay: { ...dcos, name }, source: 'operator' });
+    for (let n = 0; n < 10_000; n++) {
+      add(`o${n}`);
+      plan.run({ kind: 'remove-overlay', name: `o${n}` });
+    }
+    add('more');
+    const refusal = plan.refused({ kind: 'remove-overlay', name: 'more' });
+    assert.equal(refusal.code, 'resource-exhausted');
+    assert.match(refusal.message, /10000 names are remembered as removed, at most 10000 can be/);
   });
 
   it('accepts the same network again and refuses another', () => {
@@ -99,7 +113,9 @@ describe('rule 10, an overlay in use is not removed; a disabled one keeps what i
   it('keeps what is held of a disabled one and lets no more', () => {
     const plan = new PlanUnderTest();
     plan.register('a0');
-    plan.run({ kind: 'update-overlay', name: 'dcos', enabled: false });
+    const { events } = plan.run({ kind: 'update-overlay', name: 'dcos', enabled: false });
+    const disabled = { kind: 'overlay-changed', overlay: { ...dcos, enabled: false }, revision: plan.index };
+    assert.deepEqual(events, [disabled]);
     const kept = plan.register('a0', { sequence: 2 });
     assert.equal(subnetOf(kept), '9.0.0.0/24');
     assert.equal(kept.overlays[0]?.info.enabled, false);
@@ -155,7 +171,8 @@ describe('rule 10, an overlay in use is not removed; a disabled one keeps what i
     assert.match(other.message, /is no supernet of 44\.128\.16\.0\/20/);
     const four = new PlanUnderTest({ vtepSubnet: parseCidr4('44.128.16.0/20'), vtepSubnet6: undefined });
     four.register('a0');
-    four.run({ kind: 'update-network', vtepSubnet: parseCidr4('44.128.0.0/16') });
+    const { events } = four.run({ kind: 'update-network', vtepSubnet: parseCidr4('44.128.0.0/16') });
+    assert.deepEqual(events, [{ kind: 'network-changed', network: four.ipam.network, revision: four.index }]);
     assert.equal(formatCidr4(four.agent('a0').vxlan.vtepIp), '44.128.16.1/16');
     assert.equal(formatCidr4(four.register('a1').vxlan.vtepIp), '44.128.0.1/16');
     // Added later, IPv6 has the offsets that the IPv4 addresses have by then.

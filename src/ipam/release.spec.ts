@@ -48,7 +48,9 @@ describe('rule 5, static stability: only a release frees, unless lease.reclaim s
     plan.register('a');
     const agentIds = [parseAgentId('a')];
     const release = { kind: 'release', agentIds, force: false } as const;
-    assert.equal(plan.refused({ ...release, holders: [plan.judge('a', false, 1)] }).code, 'failed-precondition');
+    const refusal = plan.refused({ ...release, holders: [plan.judge('a', false, 1)] });
+    assert.equal(refusal.code, 'failed-precondition');
+    assert.match(refusal.message, /agent "a" on node 10\.0\.0\.1 holds it and was last heard 1 s ago; stop it first/);
     assert.equal(plan.refused({ ...release, holders: [] }).code, 'failed-precondition');
     plan.run({ ...release, holders: [plan.judge('a', true, 40)] });
   });
@@ -125,6 +127,33 @@ describe('rule 6, quarantine: what is freed rests; then the lowest never used co
     plan.run({ kind: 'reserve', overlay: undefined, subnet: vtep, agentId: parseAgentId('vip') });
     assert.equal(formatCidr4(plan.register('a0').vxlan.vtepIp), '44.128.0.2/20');
     assert.equal(formatCidr4(plan.register('vip', { node: '10.0.0.50' }).vxlan.vtepIp), '44.128.0.1/20');
+  });
+
+  it('reserves what an agent holds for it, too: once released, it rests and then waits for it alone', () => {
+    const plan = small();
+    plan.register('a0');
+    plan.run({ kind: 'reserve', overlay: 'dcos', subnet: parseCidr('9.0.0.0/24'), agentId: parseAgentId('a0') });
+    plan.release('a0');
+    plan.time += 60 * minute;
+    const others = ['b1', 'b2', 'b3', 'b4'].map((id) => subnetOf(plan.register(id)));
+    assert.deepEqual(others, ['9.0.1.0/24', '9.0.2.0/24', '9.0.3.0/24', undefined]);
+    assert.equal(subnetOf(plan.register('a0', { sequence: 2 })), '9.0.0.0/24');
+  });
+
+  it('sets no more aside than 10,000 blocks and 1,000 ranges', () => {
+    const plan = new PlanUnderTest();
+    const block = (n: number) => parseCidr(`9.${n >> 8}.${n & 255}.0/24`);
+    for (let n = 0; n < 10_000; n++) {
+      plan.run({ kind: 'reserve', overlay: 'dcos', subnet: block(n), agentId: parseAgentId(`vip${n}`) });
+    }
+    const one = plan.refused({ kind: 'reserve', overlay: 'dcos', subnet: block(10_000), agentId: who });
+    assert.equal(one.code, 'resource-exhausted');
+    assert.match(one.message, /there are 10000 reservations, the most allowed/);
+    for (let n = 0; n < 1000; n++) plan.run({ kind: 'exclude', overlay: 'dcos', subnet: block(20_000 + n) });
+    const range = plan.refused({ kind: 'exclude', overlay: 'dcos', subnet: block(30_000) });
+    assert.match(range.message, /there are 1000 exclusions, the most allowed/);
+    plan.run({ kind: 'unreserve', overlay: 'dcos', subnet: block(0) });
+    plan.run({ kind: 'reserve', overlay: 'dcos', subnet: block(10_000), agentId: who });
   });
 
   it('lets nobody an excluded range; who holds a block of it keeps it and does not get it back', () => {
