@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { parseIp } from '#address/ip.js';
 import { RefusedError } from '#api/refusal.js';
-import type { Action } from '#ipam/command.js';
+import type { Action, Register } from '#ipam/command.js';
 import { encodeCommand } from '#ipam/command-codec.js';
 import { type AgentId, parseAgentId, parseInstanceId } from '#ipam/identity.js';
 import { IpamMachine, type PlanOutcome } from '#master/ipam-machine.js';
@@ -63,7 +63,11 @@ class TestOffice {
   }
 
   /** Registers without asking anybody. Returns the agent's id and epoch. */
-  register(agentId: string, sequence = 1): { readonly agentId: AgentId; readonly epoch: number } {
+  register(
+    agentId: string,
+    sequence = 1,
+    more: Partial<Register> = {},
+  ): { readonly agentId: AgentId; readonly epoch: number } {
     const id = parseAgentId(agentId);
     this.#propose({
       kind: 'register',
@@ -82,6 +86,7 @@ class TestOffice {
       takeover: false,
       held: undefined,
       holders: [],
+      ...more,
     });
     return { agentId: id, epoch: this.machine.ipam.lease(id)?.epoch ?? 0 };
   }
@@ -200,7 +205,7 @@ describe('presence', () => {
   });
 });
 
-describe('a keep-alive', () => {
+describe('rule 4: a keep-alive', () => {
   it('is answered with when the next is due, the time left, and the revision', async () => {
     const test = new TestOffice(ttlMs);
     const agent = test.register('a');
@@ -253,6 +258,31 @@ describe('a keep-alive', () => {
     assert.equal(test.member.barriers, before + 1);
   });
 
+  it('shares it with all that come within a second, however steadily they come', async () => {
+    const test = new TestOffice(undefined);
+    const agents = Array.from({ length: 100 }, (_, at) => test.register(`a${at}`));
+    const before = test.member.barriers;
+    const answers: Promise<KeepAliveOutcome>[] = [];
+    for (const agent of agents) {
+      answers.push(test.keepAlive(agent));
+      await test.time.runFor(100);
+    }
+    await test.time.until(Promise.all(answers), 2_000);
+    assert.ok(test.member.barriers - before <= 11, `${test.member.barriers - before} rounds in 10 s`);
+  });
+
+  it('is not answered by a master that leads no more when its round comes back', async () => {
+    const test = new TestOffice(ttlMs);
+    const agent = test.register('a');
+    test.member.held = [];
+    const answer = test.keepAlive(agent);
+    await test.time.runFor(1_000);
+    test.cluster.elect(1);
+    test.release();
+    await assert.rejects(test.time.until(answer, 1_000), /does not lead any more/);
+    assert.equal(test.office.counted, 0);
+  });
+
   it('waits for nothing when there was none for a second', async () => {
     const test = new TestOffice(undefined);
     const agent = test.register('a');
@@ -282,7 +312,7 @@ describe('a keep-alive', () => {
   });
 });
 
-describe('a lease under reclaim', () => {
+describe('rules 4 and 5: a lease under reclaim', () => {
   it('runs out when the agent was not heard for its TTL, by an entry in the log', async () => {
     const test = new TestOffice(ttlMs);
     const agent = test.register('a');
@@ -411,6 +441,56 @@ describe('a lease under reclaim', () => {
     test.release();
     assert.equal(reasonOf(await test.time.until(answer, 2_000)), 'aborted');
     assert.equal(test.holds(agent), false);
+  });
+
+  it('is not answered for when its expiry is proposed while its round waits for that of another', async () => {
+    const test = new TestOffice(ttlMs);
+    const first = test.register('a');
+    await test.time.runFor(3_000);
+    const second = test.register('b');
+    await test.time.runFor(ttlMs - 3_500);
+    test.member.held = [];
+    await test.time.runFor(1_500);
+    const [expiry] = test.member.held;
+    assert.equal(test.member.held.length, 1, 'the first expiry is proposed, and not decided');
+    const answers = Promise.all([test.keepAlive(first), test.keepAlive(second)]);
+    await test.time.runFor(500);
+    test.member.held.pop()?.(); // The barrier.
+    await test.time.runFor(2_500);
+    assert.equal(test.member.held.length, 2, 'the second expiry, too');
+    expiry?.();
+    const outcomes = await test.time.until(answers, 1_000);
+    assert.deepEqual(outcomes.map(reasonOf), ['aborted', 'unavailable']);
+    assert.equal(test.office.counted, 0);
+  });
+
+  it('runs out under a later epoch as under the first', async () => {
+    const test = new TestOffice(ttlMs);
+    const { agentId, epoch } = test.register('a');
+    await test.time.runFor(40_000);
+    const sameHost = {
+      instanceId: parseInstanceId('j'),
+      nodeIp: test.machine.ipam.agent(agentId)?.nodeIp ?? assert.fail(),
+      holders: [{ agentId, epoch, silent: true, lastHeard: undefined }],
+    };
+    const anew = test.register('a', 1, sameHost);
+    assert.ok(anew.epoch > epoch);
+    await test.time.runFor(ttlMs - 1);
+    assert.equal(test.holds(anew), true);
+    await test.time.runFor(1_001);
+    assert.equal(test.holds(anew), false);
+  });
+
+  it('is nothing that a follower keeps account of, whatever pause it finds', async () => {
+    const test = new TestOffice(ttlMs);
+    const agent = test.register('a');
+    test.cluster.elect(1);
+    await test.time.runFor(5_000);
+    test.stoodStillMs += 10_000;
+    await test.time.runFor(2_000);
+    assert.equal(test.office.presence.begun, false);
+    await test.time.runFor(2 * ttlMs);
+    assert.equal(test.holds(agent), true);
   });
 
   it('is proposed to end again when the first try was turned away', async () => {
