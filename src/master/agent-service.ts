@@ -6,8 +6,8 @@ import { Writer } from 'protobufjs/minimal.js';
 import { toBuffer } from '#api/method.js';
 import { RefusedError } from '#api/refusal.js';
 import { agentService } from '#api/services.js';
-import type { Agent, OverlayStatus } from '#ipam/agent.js';
-import { viewAgent } from '#ipam/agent-view.js';
+import type { OverlayStatus } from '#ipam/agent.js';
+import { type AgentThen, viewAgent } from '#ipam/agent-view.js';
 import type { ReportStatus } from '#ipam/command.js';
 import { parseAgentId, parseInstanceId } from '#ipam/identity.js';
 import { overlaysMax, statusErrorLengthMax } from '#ipam/limits.js';
@@ -55,20 +55,24 @@ async function register(request: sublet.v1.RegisterRequest, options: AgentServic
   });
   const answer = await office.registering(parsed.agentId, parsed.instanceId, () => plan.change(command));
   if (answer.kind !== 'registered') throw new RangeError(`a registration was answered with "${answer.kind}"`);
-  return registered(viewAgent(answer.agent), answer.revision, options);
+  return registered(answer.agent, answer.revision, options);
 }
 
 /** The field of RegisterResponse that is written here as ready bytes, with its wire type. */
 const networkField = (3 << 3) | 2;
 
-/** The response; the network's bytes are the same for all. */
-function registered(agent: Agent, revision: number, { plan, encoding }: AgentServiceOptions): Uint8Array {
-  const { network } = plan;
+/**
+ * The response; the network's bytes are the same for all. It is the network of that revision, not a newer one: from it
+ * the agent sees what it asked for in vain, and what came later.
+ */
+function registered(then: AgentThen, revision: number, { plan, encoding }: AgentServiceOptions): Uint8Array {
+  const { network } = then;
+  const agent = viewAgent(then);
   const writer = Writer.create();
-  if (network !== undefined) writer.uint32(networkField).bytes(encoding.network(network));
+  writer.uint32(networkField).bytes(encoding.network(network));
   const rest: sublet.v1.RegisterResponse.$Properties = {
-    agent: agentMessage(agent, network?.reclaimMs),
-    lease: leaseMessage(agent, network?.reclaimMs),
+    agent: agentMessage(agent, network.reclaimMs),
+    lease: leaseMessage(agent, network.reclaimMs),
     problems: agent.problems.map(({ overlay, message }) => ({ overlay, reason: message })),
     revision,
     clusterId: plan.clusterId,

@@ -1,0 +1,279 @@
+import assert from 'node:assert/strict';
+import { setImmediate as nextTurn } from 'node:timers/promises';
+import { type ServiceError, status } from '@grpc/grpc-js';
+import { parseCidr4 } from '#address/cidr4.js';
+import { agentService, operatorService } from '#api/services.js';
+import { encodeCommand } from '#ipam/command-codec.js';
+import type { Overlay } from '#ipam/network.js';
+import { refusal } from '#master/testing/refusal.js';
+import { TestMasters, testOverlay } from '#master/testing/test-masters.js';
+import { until } from '#master/testing/until.js';
+import { sublet } from '#proto/sublet.js';
+import { VirtualTime } from '#replica/testing/virtual-time.js';
+
+const once = { idempotent: false } as const;
+const silentMs = 31_000;
+
+type Fenced = { readonly agentId: string; readonly instanceId: string; readonly epoch: number };
+
+/** One keep-alive on a stream of its own, while time passes: what its answer says, or what the stream ended with. */
+async function keepAlive(masters: TestMasters, time: VirtualTime, request: Fenced, at = 0): Promise<string> {
+  const stream = masters.client(at).bidiStream(agentService.keepAlive);
+  let outcome: string | undefined;
+  stream.on('data', ({ nextInMs }: sublet.v1.KeepAliveResponse) => {
+    outcome = `OK: next in ${nextInMs} ms`;
+  });
+  stream.on('error', (error: ServiceError) => {
+    outcome ??= `${status[error.code]}: ${error.details}`;
+  });
+  stream.write(request);
+  while (outcome === undefined) {
+    await nextTurn();
+    await time.runFor(50);
+  }
+  stream.cancel();
+  return outcome;
+}
+
+/** Who is reached where, as a watcher for peers learns it: from the snapshot and from each change after it. */
+function reached(masters: TestMasters, at = 0): ReadonlyMap<string, string> {
+  const peers = new Map<string, string>();
+  const take = ({ agentId, nodeIp, reachable }: sublet.v1.Agent.$Properties): void => {
+    if (reachable) peers.set(agentId ?? '', nodeIp ?? '');
+    else peers.delete(agentId ?? '');
+  };
+  const stream = masters.client(at).serverStream(agentService.watch, { peersOnly: true });
+  stream.on('data', ({ snapshotChunk, changes }: sublet.v1.WatchResponse) => {
+    for (const agent of snapshotChunk?.agents ?? []) take(agent);
+    for (const { agentChanged } of changes?.changes ?? []) if (agentChanged) take(agentChanged);
+  });
+  stream.on('error', () => undefined); // It ends with the masters.
+  return peers;
+}
+
+const list = (peers: ReadonlyMap<string, string>): string => [...peers].sort().join(' ');
+
+describe('rule 2, never in two hands, at any master', () => {
+  it('refuses a second host that claims a live agent_id with who holds it and when it was last heard', async () => {
+    await using masters = await TestMasters.start({ count: 2 });
+    await masters.register('agent-1');
+    for (const more of [{ instanceId: 'other' }, { instanceId: 'other', nodeIp: '10.0.0.9' }]) {
+      const { code, message } = await refusal(masters.register('agent-1', more, 1));
+      assert.equal(code, 'ALREADY_EXISTS');
+      assert.match(message, /agent "agent-1" on node 10\.0\.0\.1 holds it and was last heard \d+ s ago/);
+      assert.match(message, /\(instance agent-1-1\); stop it and wait until it is silent, or register with takeover/);
+    }
+    const { code, message } = await refusal(masters.register('agent-2', { nodeIp: '10.0.0.1' }, 1));
+    assert.equal(code, 'ALREADY_EXISTS');
+    assert.match(
+      message,
+      /node_ip 10\.0\.0\.1 is taken: agent "agent-1" .* was last heard \d+ s ago; stop it and wait/,
+    );
+  });
+
+  it('says of a holder that a new leader has not heard yet just that', async () => {
+    await using masters = await TestMasters.start({ count: 2 });
+    await masters.register('agent-1');
+    masters.cluster.elect(1);
+    const { message } = await refusal(masters.register('agent-1', { instanceId: 'other' }, 1));
+    assert.match(
+      message,
+      /agent "agent-1" on node 10\.0\.0\.1 holds it and was not heard since the leader took office/,
+    );
+  });
+
+  it('gives a takeover fresh subnets, and lets the old ones rest', async () => {
+    await using masters = await TestMasters.start();
+    await masters.register('agent-1');
+    const taken = await masters.register('agent-1', { instanceId: 'other', nodeIp: '10.0.0.9', takeover: true });
+    assert.equal(taken.agent?.overlays?.[0]?.subnet, '9.0.1.0/24');
+    const old = await masters.client().call(operatorService.lookup, { ip: '9.0.0.1' }, { idempotent: true });
+    assert.deepEqual([old.blockState, old.agentId], [sublet.v1.BlockState.BLOCK_STATE_QUARANTINED, '']);
+  });
+
+  it('takes who has lost its node_ip out of its peers’ tables: those that stand, new ones, and after a restore', async () => {
+    const time = new VirtualTime();
+    await using masters = await TestMasters.start({ clock: time, count: 2 });
+    const first = await masters.register('agent-1');
+    await masters.register('agent-3');
+    const standing = reached(masters);
+    await time.runFor(silentMs);
+    await until('there is a table', () => standing.size === 2);
+    masters.master(1).member.lags = true;
+    await masters.register('agent-2', { nodeIp: '10.0.0.1' });
+    await time.runFor(1_000);
+    const now = 'agent-2,10.0.0.1 agent-3,10.0.0.3';
+    await until('the table follows', () => list(standing) === now);
+    const fresh = reached(masters);
+    await until('a new one is the same', () => list(fresh) === now);
+    const records = masters.master(0).machine.ipam.records();
+    await masters.master(1).member.install(records.map(([key, value]) => ({ key, value })));
+    const restored = reached(masters, 1);
+    await until('and one of a master that was sent a snapshot', () => list(restored) === now);
+    // The loser keeps what it holds, and may be alive all the same.
+    const { agent } = await masters.client().call(operatorService.getAgent, { agentId: 'agent-1' }, once);
+    assert.equal(agent?.reachable, false);
+    assert.equal(agent?.overlays?.[0]?.subnet, first.agent?.overlays?.[0]?.subnet);
+    const kept = { agentId: 'agent-1', instanceId: 'agent-1-1', epoch: first.lease?.epoch ?? 0 };
+    assert.equal(await keepAlive(masters, time, kept), 'OK: next in 10000 ms');
+  });
+});
+
+describe('rule 3, fenced, at any master', () => {
+  it('a lower sequence is ABORTED, an equal one is a retry, and an absent one counts as 0', async () => {
+    await using masters = await TestMasters.start({ count: 2 });
+    for (const at of [0, 1]) {
+      const agentId = `agent-${at + 1}`;
+      const first = await masters.register(agentId, { sequence: 5 }, at);
+      assert.deepEqual(await masters.register(agentId, { sequence: 5 }, at), first);
+      for (const late of [{ sequence: 4 }, { sequence: 0 }]) {
+        const { code, message } = await refusal(masters.register(agentId, late, at));
+        assert.equal(code, 'ABORTED');
+        assert.match(message, /5 came before; a lower one is a late request/);
+      }
+      const changed = await refusal(masters.register(agentId, { sequence: 5, hostname: 'renamed' }, at));
+      assert.equal(changed.code, 'ABORTED');
+      assert.match(changed.message, /sequence 5: that sequence came with another hostname/);
+      const next = await masters.register(agentId, { sequence: 6, hostname: 'renamed' }, at);
+      assert.equal(next.lease?.epoch, first.lease?.epoch);
+    }
+    const request = { agentId: 'agent-9', instanceId: 'i', nodeIp: '10.0.0.9' };
+    const absent = await masters.client().call(agentService.register, request, once);
+    assert.deepEqual(await masters.register('agent-9', { instanceId: 'i', sequence: 0 }), absent);
+  });
+
+  it('a keep-alive, a status report and a leave of a stale epoch are ABORTED, and change nothing', async () => {
+    const time = new VirtualTime();
+    await using masters = await TestMasters.start({ clock: time, count: 2 });
+    const first = await masters.register('agent-1');
+    await time.runFor(silentMs);
+    const anew = await masters.register('agent-1', { instanceId: 'reinstalled' });
+    const overlays = [{ overlay: 'dcos', state: { status: sublet.v1.OverlayStatus.OVERLAY_STATUS_OK, error: '' } }];
+    const [before, now] = [first.lease?.epoch ?? 0, anew.lease?.epoch ?? 0];
+    assert.ok(before < now);
+    const { length } = masters.cluster.commands;
+    for (const at of [0, 1]) {
+      const client = masters.client(at);
+      for (const [instanceId, epoch] of [
+        ['reinstalled', before],
+        ['reinstalled', now + 1],
+        ['agent-1-1', before],
+        ['agent-1-1', now],
+      ] as const) {
+        const fenced = { agentId: 'agent-1', instanceId, epoch };
+        const report = await refusal(client.call(agentService.reportStatus, { ...fenced, overlays }, once));
+        const leave = await refusal(client.call(agentService.leave, fenced, once));
+        assert.deepEqual([report.code, leave.code], ['ABORTED', 'ABORTED'], `${instanceId} ${epoch}`);
+        const kept = await keepAlive(masters, time, fenced, at);
+        assert.match(kept, /^ABORTED: keep-alive: epoch \d+ of agent_id "agent-1" is stale: .*epoch \d+/);
+      }
+    }
+    // What names the instance that holds the id goes into the log, and the plan refuses it there.
+    assert.equal(masters.cluster.commands.length, length + 8);
+    const { agent } = await masters.client().call(operatorService.getAgent, { agentId: 'agent-1' }, once);
+    assert.deepEqual([agent?.lease?.epoch, agent?.overlays?.[0]?.state], [now, null]);
+  });
+
+  it('a late retry of a registration does not bring back what its agent has left, nor does one of a former instance', async () => {
+    const time = new VirtualTime();
+    await using masters = await TestMasters.start({ clock: time });
+    const { lease } = await masters.register('agent-1', { sequence: 7 });
+    const fenced = { agentId: 'agent-1', instanceId: 'agent-1-1', epoch: lease?.epoch ?? 0 };
+    await masters.client().call(agentService.leave, fenced, once);
+    assert.equal((await refusal(masters.register('agent-1', { sequence: 7 }))).code, 'ABORTED');
+    await masters.register('agent-1', { sequence: 8 });
+    await time.runFor(silentMs);
+    await masters.register('agent-1', { instanceId: 'reinstalled' });
+    await time.runFor(silentMs);
+    const { code, message } = await refusal(masters.register('agent-1', { sequence: 8 }));
+    assert.equal(code, 'ABORTED');
+    assert.match(message, /instance agent-1-1 was replaced after its sequence 8/);
+  });
+});
+
+describe('rule 7, all or nothing, in the answer', () => {
+  it('names each overlay that was not let, and why', async () => {
+    const tiny: Overlay = {
+      name: 'tiny',
+      v4: { subnet: parseCidr4('192.168.0.0/23'), prefix: 24 },
+      v6: undefined,
+      enabled: true,
+    };
+    await using masters = await TestMasters.start({ overlays: [testOverlay, tiny] });
+    for (const id of ['agent-1', 'agent-2']) assert.deepEqual((await masters.register(id)).problems, []);
+    const { agent, problems } = await masters.register('agent-3');
+    assert.deepEqual(
+      agent?.overlays?.map(({ info }) => info?.name),
+      ['dcos'],
+    );
+    assert.deepEqual(
+      problems.map((problem) => ({ ...problem })),
+      [
+        {
+          overlay: 'tiny',
+          reason: 'overlay "tiny" (192.168.0.0/23) has no free /24: all are held, reserved, excluded or in quarantine',
+        },
+      ],
+    );
+  });
+
+  it('is refused whole when no VTEP address is free', async () => {
+    await using masters = await TestMasters.start({ settings: { vtepSubnet: parseCidr4('44.128.0.0/28') } });
+    for (let n = 1; n <= 14; n++) await masters.register(`agent-${n}`);
+    const { code, message, reason } = await refusal(masters.register('agent-15'));
+    assert.deepEqual([code, reason], ['RESOURCE_EXHAUSTED', 'resource-exhausted']);
+    assert.match(message, /the VTEP subnet 44\.128\.0\.0\/28 has no free address: all 14 are taken/);
+    assert.equal(masters.master(0).machine.ipam.agentCount, 14);
+    await masters.client().call(operatorService.updateNetwork, { vtepSubnet: '44.128.0.0/20' }, once);
+    assert.equal((await masters.register('agent-15')).agent?.vxlan?.vtepIp, '44.128.0.15/20');
+  });
+});
+
+describe('rule 8, no allocation before the state is known', () => {
+  it('lets a call wait for a leader that has not applied an entry of its own term', async () => {
+    await using masters = await TestMasters.start({ count: 2 });
+    await masters.register('agent-1');
+    const { length } = masters.cluster.commands;
+    masters.cluster.elect(1, { ready: false });
+    const { member, services } = masters.master(1);
+    let answered = false;
+    const answer = masters.register('agent-2', {}, 1).finally(() => {
+      answered = true;
+    });
+    await until('it waits', () => services.leadership.waiting === 1);
+    assert.deepEqual([answered, masters.cluster.commands.length], [false, length]);
+    member.ready = true;
+    member.announce(false);
+    assert.equal((await answer).agent?.overlays?.[0]?.subnet, '9.0.1.0/24');
+  });
+});
+
+describe('rule 10, an overlay added at run time reaches every agent', () => {
+  it('answers a registration with the network of its revision, so that its agent sees what came right after it', async () => {
+    await using masters = await TestMasters.start();
+    const { member } = masters.master(0);
+    const blue: Overlay = { ...testOverlay, name: 'blue', v4: { subnet: parseCidr4('10.128.0.0/9'), prefix: 24 } };
+    const action = { kind: 'add-overlay', overlay: blue, source: 'operator' } as const;
+    // Both are applied in one go, before the call goes on.
+    const unsubscribe = member.onApplied(() => {
+      unsubscribe();
+      masters.cluster.append(encodeCommand({ ...action, wallTime: 0, by: '' }));
+    });
+    const { agent, network, revision } = await masters.register('agent-1');
+    assert.equal(masters.master(0).machine.ipam.revision, revision + 1);
+    assert.deepEqual(
+      [agent?.overlays, network?.overlays].map((all) => all?.length),
+      [1, 1],
+    );
+  });
+
+  it('refuses to remove one that is in use, with the count', async () => {
+    await using masters = await TestMasters.start();
+    for (const id of ['agent-1', 'agent-2']) await masters.register(id);
+    const { code, message } = await refusal(
+      masters.client().call(operatorService.removeOverlay, { name: 'dcos' }, once),
+    );
+    assert.equal(code, 'FAILED_PRECONDITION');
+    assert.match(message, /2 of its subnets are held; disable it and release the agents first/);
+  });
+});
