@@ -12,18 +12,9 @@ import type { Path } from '#config/json-text.js';
 import { showValue } from '#config/problem.js';
 import { duration, matching, neverOr, parsedBy, type Schema, whole, yesNo } from '#config/reading.js';
 import { list, section } from '#config/section.js';
-import {
-  defaultQuarantineMs,
-  mtuMax,
-  mtuMin,
-  overlaysMax,
-  prefix6Max,
-  prefixMax,
-  quarantineUnderReclaimMinMs,
-  vniMax,
-} from '#ipam/limits.js';
+import { defaultQuarantineMs, mtuMax, mtuMin, overlaysMax, prefix6Max, prefixMax, vniMax } from '#ipam/limits.js';
 import type { NetworkSettings, Overlay } from '#ipam/network.js';
-import { checkNetwork } from '#ipam/network-check.js';
+import { checkNetwork, quarantineMsLeast } from '#ipam/network-check.js';
 
 export type NetworkConfig = {
   /** What was said, and nothing else: only this can disagree with what is replicated. */
@@ -110,8 +101,7 @@ export function networkConfig(given: Network, lease: Lease, reclaimSaid: boolean
 
 /** The shortest rest that a block may have under this TTL is what it has by default. */
 function defaultQuarantine(reclaimMs: number | undefined): number {
-  if (reclaimMs === undefined) return defaultQuarantineMs;
-  return Math.max(quarantineUnderReclaimMinMs, Math.ceil(reclaimMs / 4));
+  return reclaimMs === undefined ? defaultQuarantineMs : quarantineMsLeast(reclaimMs);
 }
 
 /** What is wrong with the network as a whole; looked at only when each value by itself is right. */

@@ -1,11 +1,16 @@
 /**
  * How a master's configuration file differs from the plan (rule 9). The plan counts; the file can add overlays whose
- * names were never removed, and for anything else there is a command, which is named here.
+ * names were never removed, and for anything else the command is named that would end the difference. A command that the
+ * plan would refuse is not named, but why it can't be had.
  */
+import { formatCidr } from '#address/ip.js';
 import type { NetworkSettings, Overlay } from '#ipam/network.js';
-import { describeOverlay, sameOverlay } from '#ipam/network-change.js';
+import { describeOverlay, sameOverlay, unfitSettings } from '#ipam/network-change.js';
+import { quarantineMsLeast } from '#ipam/network-check.js';
+import { unfitAddition, unfitUpdate } from '#ipam/overlay-change.js';
 import type { Plan } from '#ipam/plan.js';
-import { settingFields } from '#ipam/setting-fields.js';
+import type { Refusal } from '#ipam/result.js';
+import { type SettingField, settingFields } from '#ipam/setting-fields.js';
 
 export type Disagreement = {
   /** As in the file: `network.vtep_subnet`, `network.overlays.dcos`. */
@@ -32,10 +37,31 @@ export function disagreementsWith(
   overlays: readonly Overlay[] | undefined,
 ): Disagreements {
   if (plan.settings === undefined) return { additions: [], differences: [] };
-  const differences = [...settingDifferences(plan.settings, settings)];
+  const differences = [...settingDifferences(plan, plan.settings, settings)];
   if (overlays === undefined) return { additions: [], differences };
   const of = overlayDisagreements(plan, overlays);
   return { additions: of.additions, differences: [...differences, ...of.differences] };
+}
+
+/** `sublet overlay add dcos --subnet 9.0.0.0/8 --prefix 24` */
+export function overlayAddCommand(overlay: Overlay): string {
+  const { name, v4, v6, enabled } = overlay;
+  return overlayCommand('add', name, [
+    ...(v4 === undefined ? [] : [`--subnet ${formatCidr(v4.subnet)} --prefix ${v4.prefix}`]),
+    ...(v6 === undefined ? [] : [`--subnet6 ${formatCidr(v6.subnet)} --prefix6 ${v6.prefix}`]),
+    ...(enabled ? [] : ['--disabled']),
+  ]);
+}
+
+function overlayCommand(what: string, name: string, options: readonly string[] = []): string {
+  // A name that begins like an option has to be marked as a name.
+  const words = name.startsWith('-') ? [...options, '--', name] : [name, ...options];
+  return ['sublet overlay', what, ...words].join(' ');
+}
+
+/** The reason without the action, which is not one that anybody took. */
+function reason({ message }: Refusal): string {
+  return message.slice(message.indexOf(': ') + 2);
 }
 
 function overlayDisagreements(plan: Plan, overlays: readonly Overlay[]): Disagreements {
@@ -48,58 +74,127 @@ function overlayDisagreements(plan: Plan, overlays: readonly Overlay[]): Disagre
     const configured = describeOverlay(overlay);
     if (old !== undefined) {
       if (sameOverlay(old, overlay)) continue;
-      differences.push({ field, configured, replicated: describeOverlay(old), remedy: remedyFor(old, overlay) });
-    } else if (plan.removed.get(name) !== undefined) {
-      const remedy = `take it out of the file, or bring it back with: sublet overlay add ${name}`;
-      differences.push({ field, configured, replicated: 'removed', remedy });
-    } else {
-      additions.push(overlay);
+      differences.push({ field, configured, replicated: describeOverlay(old), remedy: remedyFor(plan, old, overlay) });
+      continue;
     }
+    const removed = plan.removed.get(name) !== undefined;
+    const unfit = unfitAddition(plan, overlay);
+    if (unfit === undefined && !removed) {
+      additions.push(overlay);
+      continue;
+    }
+    const remedy =
+      unfit === undefined
+        ? `take it out of the file, or bring it back with: ${overlayAddCommand(overlay)}`
+        : `change the file, or what stands in its way: ${reason(unfit)}`;
+    differences.push({ field, configured, replicated: removed ? 'removed' : 'none of that name', remedy });
   }
   for (const { name, ...rest } of plan.overlayList()) {
     if (overlays.some((overlay) => overlay.name === name)) continue;
-    const remedy = `add it to the file, or take it away with: sublet overlay remove ${name}`;
+    const remedy = `add it to the file, or take it away, once nobody holds any of it, with: ${overlayCommand('remove', name)}`;
     const replicated = describeOverlay({ name, ...rest });
     differences.push({ field: `network.overlays.${name}`, configured: 'absent', replicated, remedy });
   }
   return { additions, differences };
 }
 
-function* settingDifferences(old: NetworkSettings, file: Partial<NetworkSettings>): Generator<Disagreement> {
+function* settingDifferences(
+  plan: Plan,
+  old: NetworkSettings,
+  file: Partial<NetworkSettings>,
+): Generator<Disagreement> {
   const wanted: NetworkSettings = { ...old, ...file };
+  // A TTL brings its quarantine with it where the file leaves that to the plan.
+  const least = wanted.reclaimMs === undefined || 'quarantineMs' in file ? 0 : quarantineMsLeast(wanted.reclaimMs);
+  const fit: NetworkSettings = { ...wanted, quarantineMs: Math.max(wanted.quarantineMs, least) };
   for (const { name: field, key, of } of settingFields) {
-    if (!(key in file) || of(wanted) === of(old)) continue;
-    yield { field, configured: of(wanted), replicated: of(old), remedy: settingRemedy(key, of(wanted)) };
+    if (of(wanted) === of(old)) continue;
+    yield { field, configured: of(wanted), replicated: of(old), remedy: settingRemedy(plan, old, fit, key) };
   }
 }
 
-function settingRemedy(key: keyof NetworkSettings, wanted: string): string {
+type Key = SettingField['key'];
+
+/** Settings that bound one another: where one can't be changed by itself, both may. */
+const pairs: readonly (readonly [Key, Key])[] = [
+  ['vtepSubnet', 'vtepSubnet6'],
+  ['quarantineMs', 'reclaimMs'],
+];
+
+function settingRemedy(plan: Plan, old: NetworkSettings, wanted: NetworkSettings, key: Key): string {
+  if (settingOption(wanted, key) === undefined)
+    return 'change the file: this was fixed when the network was established';
+  const unfit = unfitSettings(plan, old, { ...old, [key]: wanted[key] });
+  if (unfit === undefined) return `change the file, or: ${settingCommand(wanted, [key])}`;
+  const pair = pairs.find((both) => both.includes(key));
+  if (pair === undefined) return `change the file: ${reason(unfit)}`;
+  const both = { ...old, [pair[0]]: wanted[pair[0]], [pair[1]]: wanted[pair[1]] };
+  const unfitBoth = unfitSettings(plan, old, both);
+  return unfitBoth === undefined
+    ? `change the file, or: ${settingCommand(wanted, pair)}`
+    : `change the file: ${reason(unfitBoth)}`;
+}
+
+function settingCommand(wanted: NetworkSettings, keys: readonly Key[]): string {
+  const command = keys.includes('vtepSubnet') || keys.includes('vtepSubnet6') ? 'grow' : 'set';
+  return ['sublet network', command, ...keys.flatMap((key) => settingOption(wanted, key) ?? [])].join(' ');
+}
+
+/** The option that changes a setting; undefined: nothing does. */
+function settingOption({ vtepSubnet, vtepSubnet6, vtepMtu, ...lease }: NetworkSettings, key: Key): string | undefined {
   switch (key) {
     case 'vtepSubnet':
-      return `change the file, or grow the subnet with: sublet network grow --vtep-subnet ${wanted}`;
+      return `--vtep-subnet ${formatCidr(vtepSubnet)}`;
     case 'vtepSubnet6':
-      return `change the file, or grow the subnet with: sublet network grow --vtep-subnet6 ${wanted}`;
+      return vtepSubnet6 && `--vtep-subnet6 ${formatCidr(vtepSubnet6)}`;
     case 'vtepMtu':
-      return `change the file, or: sublet network set --vtep-mtu ${wanted}`;
+      return `--vtep-mtu ${vtepMtu}`;
     case 'quarantineMs':
-      return `change the file, or: sublet network set --quarantine ${wanted.replaceAll(' ', '')}`;
+      return `--quarantine ${time(lease.quarantineMs)}`;
     case 'reclaimMs':
-      return `change the file, or: sublet network set --reclaim ${wanted.replaceAll(' ', '')}`;
+      return `--reclaim ${lease.reclaimMs === undefined ? 'never' : time(lease.reclaimMs)}`;
     case 'vtepMacOui':
     case 'vni':
     case 'vtepName':
     case 'vxlanPort':
-      return 'change the file: this was fixed when the network was established';
+      return undefined;
   }
 }
 
-function remedyFor(old: Overlay, wanted: Overlay): string {
+/** As commands take it: in seconds, since no more than nine digits are allowed, and a year has more milliseconds. */
+function time(ms: number): string {
+  const left = ms % 1000;
+  return `${(ms - left) / 1000}s${left === 0 ? '' : `${left}ms`}`;
+}
+
+function remedyFor(plan: Plan, old: Overlay, wanted: Overlay): string {
   const { name } = old;
-  const toggled = { ...old, enabled: wanted.enabled };
-  if (sameOverlay(toggled, wanted))
-    return `change the file, or: sublet overlay ${wanted.enabled ? 'enable' : 'disable'} ${name}`;
-  const samePieces = old.v4?.prefix === wanted.v4?.prefix && old.v6?.prefix === wanted.v6?.prefix;
-  return samePieces
-    ? `change the file, or grow the subnet with: sublet overlay grow ${name}`
-    : 'change the file: the pieces of an overlay can only change by removing it and adding it anew';
+  if (!samePieces(old, wanted)) return newPieces(plan, wanted);
+  const unfit = unfitUpdate(plan, old, wanted);
+  if (unfit !== undefined) return `change the file: ${reason(unfit)}`;
+  const larger = [
+    ...(wanted.v4 && changed(old.v4, wanted.v4) ? [`--subnet ${formatCidr(wanted.v4.subnet)}`] : []),
+    ...(wanted.v6 && changed(old.v6, wanted.v6) ? [`--subnet6 ${formatCidr(wanted.v6.subnet)}`] : []),
+  ];
+  const commands = [
+    ...(larger.length === 0 ? [] : [overlayCommand('grow', name, larger)]),
+    ...(old.enabled === wanted.enabled ? [] : [overlayCommand(wanted.enabled ? 'enable' : 'disable', name)]),
+  ];
+  return `change the file, or: ${commands.join(' && ')}`;
+}
+
+function samePieces(a: Overlay, b: Overlay): boolean {
+  return a.v4?.prefix === b.v4?.prefix && a.v6?.prefix === b.v6?.prefix;
+}
+
+function changed(a: Overlay['v4'] | Overlay['v6'], b: Overlay['v4'] | Overlay['v6']): boolean {
+  return (a && formatCidr(a.subnet)) !== (b && formatCidr(b.subnet));
+}
+
+/** The pieces of an overlay, and whether it has a family, are as it was added. */
+function newPieces(plan: Plan, wanted: Overlay): string {
+  const unfit = unfitAddition(plan, wanted);
+  if (unfit !== undefined) return `change the file: ${reason(unfit)}`;
+  const commands = `${overlayCommand('remove', wanted.name)} && ${overlayAddCommand(wanted)}`;
+  return `change the file, or, once nobody holds any of it: ${commands}`;
 }

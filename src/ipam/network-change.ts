@@ -41,11 +41,7 @@ export function updateNetwork(plan: Plan, writer: PlanWriter, command: UpdateNet
     quarantineMs: command.quarantineMs ?? old.quarantineMs,
     reclaimMs: command.reclaim === undefined ? old.reclaimMs : command.reclaim.ttlMs,
   };
-  const wrong =
-    checkGrowth(plan, old, next) ??
-    checkNetwork(next, plan.overlayList()) ??
-    checkVtepNodes(plan, next) ??
-    checkReclaim(plan, old, next);
+  const wrong = unfitSettings(plan, old, next);
   if (wrong !== undefined) return wrong;
   const changed = settingFields.filter(({ of }) => of(old) !== of(next));
   if (changed.length === 0) return networkReply(plan);
@@ -59,6 +55,16 @@ export function updateNetwork(plan: Plan, writer: PlanWriter, command: UpdateNet
     detail,
   );
   return networkReply(plan);
+}
+
+/** Why these settings can't take the place of those that there are; undefined: they can. */
+export function unfitSettings(plan: Plan, old: NetworkSettings, next: NetworkSettings): Refusal | undefined {
+  return (
+    checkGrowth(plan, old, next) ??
+    checkNetwork(next, plan.overlayList()) ??
+    checkVtepNodes(plan, next) ??
+    checkReclaim(plan, old, next)
+  );
 }
 
 function checkGrowth(plan: Plan, old: NetworkSettings, next: NetworkSettings): Refusal | undefined {

@@ -66,6 +66,14 @@ function checkVtep(settings: NetworkSettings): Refusal | undefined {
   );
 }
 
+/**
+ * The shortest quarantine beside a TTL, both in ms. An agent counts its TTL on a clock of its own; what it may lag behind
+ * is covered by the quarantine (rule 5).
+ */
+export function quarantineMsLeast(reclaimMs: number): number {
+  return Math.max(quarantineUnderReclaimMinMs, Math.ceil(reclaimMs / 4));
+}
+
 function checkLease({ quarantineMs, reclaimMs }: NetworkSettings): Refusal | undefined {
   if (!within(quarantineMs, 0, durationMaxMs)) {
     return invalid('lease.quarantine', `${quarantineMs} ms: 0 to ${durationMaxMs} ms is allowed`);
@@ -74,8 +82,7 @@ function checkLease({ quarantineMs, reclaimMs }: NetworkSettings): Refusal | und
   if (!within(reclaimMs, reclaimMinMs, durationMaxMs)) {
     return invalid('lease.reclaim', `${reclaimMs} ms: "never" or ${reclaimMinMs} to ${durationMaxMs} ms is allowed`);
   }
-  // An agent counts its TTL on a clock of its own; what it may lag behind is covered by the quarantine (rule 5).
-  const least = Math.max(quarantineUnderReclaimMinMs, reclaimMs / 4);
+  const least = quarantineMsLeast(reclaimMs);
   if (quarantineMs < least) {
     const why = `with lease.reclaim ${reclaimMs} ms at least ${least} ms is needed (15 minutes or a quarter of it)`;
     return invalid('lease.quarantine', `${quarantineMs} ms is too short: ${why}`);

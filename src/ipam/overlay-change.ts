@@ -24,7 +24,7 @@ export function addOverlay(plan: Plan, writer: PlanWriter, { overlay, source }: 
     const message = `${action}: the name was removed by an operator; only an operator's "overlay add" brings it back`;
     return refuse('failed-precondition', 'name', message);
   }
-  const wrong = checkWith(plan, overlay, action);
+  const wrong = unfitAddition(plan, overlay);
   if (wrong !== undefined) return wrong;
   writer.reviveOverlayName(overlay.name);
   writer.putOverlay(overlay);
@@ -48,7 +48,7 @@ export function updateOverlay(plan: Plan, writer: PlanWriter, command: UpdateOve
     v6: old.v6 && { subnet: subnet6 ?? old.v6.subnet, prefix: old.v6.prefix },
     enabled: enabled ?? old.enabled,
   };
-  const wrong = checkGrowth(old, next, action) ?? checkWith(plan, next, action);
+  const wrong = unfitUpdate(plan, old, next);
   if (wrong !== undefined) return wrong;
   if (sameOverlay(old, next)) return { kind: 'overlay', overlay: old };
   writer.putOverlay(next);
@@ -81,6 +81,17 @@ export function removeOverlay(plan: Plan, writer: PlanWriter, { name }: RemoveOv
   writer.tell({ kind: 'overlay-removed', name });
   writer.note('remove-overlay', writer.origin.by, [name], describeOverlay(entry.overlay));
   return done();
+}
+
+/** Why this overlay can't be added, or not in place of the one of its name; undefined: it can. */
+export function unfitAddition(plan: Plan, overlay: Overlay): Refusal | undefined {
+  return checkWith(plan, overlay, `add overlay "${overlay.name}"`);
+}
+
+/** Why an overlay can't become this one, which has the same pieces; undefined: it can. */
+export function unfitUpdate(plan: Plan, old: Overlay, next: Overlay): Refusal | undefined {
+  const action = `update overlay "${old.name}"`;
+  return checkGrowth(old, next, action) ?? checkWith(plan, next, action);
 }
 
 function unknownOverlay(action: string, name: string): Refusal {

@@ -2,6 +2,8 @@ import assert from 'node:assert/strict';
 import { setImmediate as nextTurn } from 'node:timers/promises';
 import { parseCidr4 } from '#address/cidr4.js';
 import { clusterService, operatorService } from '#api/services.js';
+import type { Action } from '#ipam/command.js';
+import { encodeCommand } from '#ipam/command-codec.js';
 import type { Overlay } from '#ipam/network.js';
 import { TestMasters, testOverlay, testSettings } from '#master/testing/test-masters.js';
 import { until } from '#master/testing/until.js';
@@ -61,7 +63,7 @@ describe('the network of the file', () => {
     assert.deepEqual(names(masters), ['dcos']);
     const [warning] = await warnings(masters);
     assert.match(warning?.message ?? '', /network.overlays.blue .* the plan has removed/);
-    assert.match(warning?.remedy ?? '', /sublet overlay add blue/);
+    assert.match(warning?.remedy ?? '', /sublet overlay add blue --subnet 10\.128\.0\.0\/9 --prefix 24$/);
   });
 
   it('that disagrees never stops a master, and every difference is told with its remedy', async () => {
@@ -77,9 +79,87 @@ describe('the network of the file', () => {
     assert.match(about('vtep_subnet')?.message ?? '', /44.128.0.0\/16, the plan has 44.128.0.0\/20/);
     assert.match(about('vtep_subnet')?.remedy ?? '', /sublet network grow/);
     assert.match(about('overlays.dcos')?.message ?? '', /9.0.0.0\/9.*the plan has.*9.0.0.0\/8/);
-    assert.match(about('overlaps')?.message ?? '', /refused.*9.200.0.0\/16/);
-    assert.ok(logged.some((line) => line.includes('vtep_subnet')));
+    assert.match(about('overlays.over')?.remedy ?? '', /9.200.0.0\/16 of overlay "over" overlaps 9.0.0.0\/8/);
+    assert.deepEqual(logged.toSorted(), told.map(({ message }) => message).toSorted());
     assert.deepEqual(names(masters), ['dcos']);
+  });
+
+  it('is told in the log of a master that does not lead, too, and once', async () => {
+    const logged: string[] = [];
+    const note = (_: object, message: string): void => void logged.push(message);
+    const logger = { debug: () => undefined, info: () => undefined, warn: note, error: note };
+    const file = { settings: { vtepMtu: 1400 }, overlays: [testOverlay, blue] };
+    await using masters = await TestMasters.start({ count: 3, file, logger, elect: false });
+    masters.cluster.elect(0);
+    await until('there is a network', () => names(masters).includes('blue'));
+    const told = (member: string): number =>
+      logged.filter((line) => line.includes(`the file of ${member} says network.vtep_mtu is 1400`)).length;
+    masters.cluster.elect(0);
+    await until('all have told', () => ['m1', 'm2', 'm3'].every((member) => told(member) > 0));
+    masters.cluster.elect(1);
+    masters.cluster.elect(2);
+    await masters.register('agent-1', {}, 2);
+    assert.deepEqual(['m1', 'm2', 'm3'].map(told), [1, 1, 1]);
+    // Gone and come again, it is news.
+    const update = (vtepMtu: number) =>
+      masters.client(2).call(operatorService.updateNetwork, { vtepMtu }, { idempotent: false });
+    await update(1400);
+    masters.cluster.elect(0);
+    await masters.register('agent-2');
+    await update(0);
+    masters.cluster.elect(2);
+    await until('it is told again', () => told('m3') === 2);
+  });
+
+  it('is compared with the plan as it is, also by a master that is behind', async () => {
+    const logged: string[] = [];
+    const note = (_: object, message: string): void => void logged.push(message);
+    const logger = { debug: () => undefined, info: () => undefined, warn: note, error: note };
+    const settings = { vtepMtu: 1400 };
+    await using masters = await TestMasters.start({
+      count: 2,
+      settings,
+      file: { settings, overlays: undefined },
+      logger,
+    });
+    const update = (vtepMtu: number) =>
+      masters.client().call(operatorService.updateNetwork, { vtepMtu }, { idempotent: false });
+    await update(0);
+    masters.master(1).member.lags = true;
+    await update(1400);
+    assert.equal(masters.master(1).machine.network?.vtepMtu, 0);
+    masters.cluster.elect(0);
+    await masters.register('agent-1');
+    assert.equal(masters.master(1).machine.network?.vtepMtu, 1400, 'it has looked');
+    assert.deepEqual(logged, []);
+  });
+
+  it('does not bring back an overlay that was removed while it was on its way', async () => {
+    const file = { settings: {}, overlays: [testOverlay, blue] };
+    await using masters = await TestMasters.start({ file, elect: false });
+    const { member } = masters.master(0);
+    const append = (action: Action): number =>
+      masters.cluster.append(encodeCommand({ ...action, wallTime: 0, by: '' }));
+    append({ kind: 'configure-network', settings: testSettings, overlays: [testOverlay] });
+    const held: (() => void)[] = [];
+    member.held = held;
+    masters.cluster.elect(0);
+    await until('the overlay is proposed', () => held.length === 1);
+    append({ kind: 'add-overlay', overlay: blue, source: 'operator' });
+    append({ kind: 'remove-overlay', name: 'blue' });
+    member.held = undefined;
+    for (const go of held) go();
+    await until('all is applied', () => member.appliedIndex === 4);
+    assert.deepEqual(names(masters), ['dcos']);
+  });
+
+  it('that the plan does not fit is not proposed again and again', async () => {
+    const file = { settings: {}, overlays: [testOverlay, overlay('over', '9.200.0.0/16')] };
+    await using masters = await TestMasters.start({ count: 2, file });
+    await masters.register('agent-1');
+    masters.cluster.elect(1);
+    await masters.register('agent-2', {}, 1);
+    assert.equal(masters.cluster.commands.length, 3, 'one network and two agents');
   });
 
   it('is not compared in what it does not mention', async () => {
@@ -137,6 +217,6 @@ describe('the network of the file', () => {
     await masters.register('agent-2');
     const [warning] = await warnings(masters);
     assert.equal(warning?.message, 'overlay tiny has no free IPv4 block: 2 of 2 are held, 0 rest');
-    assert.match(warning?.remedy ?? '', /sublet overlay grow tiny/);
+    assert.match(warning?.remedy ?? '', /sublet overlay grow tiny --subnet CIDR/);
   });
 });

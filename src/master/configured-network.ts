@@ -6,6 +6,7 @@
 
 import type { Action } from '#ipam/command.js';
 import { encodeCommand } from '#ipam/command-codec.js';
+import { overlayAddCommand } from '#ipam/disagreement.js';
 import type { NetworkSettings, Overlay } from '#ipam/network.js';
 import type { Warning } from '#master/cluster-service.js';
 import type { IpamMachine, PlanOutcome } from '#master/ipam-machine.js';
@@ -24,7 +25,7 @@ export type ConfiguredNetwork = {
 };
 
 export type NetworkKeeperOptions = {
-  readonly log: Pick<ReplicatedLog<PlanOutcome>, 'propose'>;
+  readonly log: Pick<ReplicatedLog<PlanOutcome>, 'propose' | 'readBarrier'>;
   readonly machine: IpamMachine;
   readonly leadership: Leadership;
   readonly network: ConfiguredNetwork;
@@ -38,8 +39,8 @@ export class NetworkKeeper {
   readonly #options: NetworkKeeperOptions;
   readonly #unsubscribe: () => void;
   #led = false;
-  /** Refusals of what the file asked for, until the next term in office. */
-  #refused: readonly Warning[] = [];
+  /** What the log says already. */
+  #told: ReadonlySet<string> = new Set();
 
   constructor(options: NetworkKeeperOptions) {
     this.#options = options;
@@ -47,22 +48,20 @@ export class NetworkKeeper {
     this.#seatChanged();
   }
 
-  /** What in the file differs from the plan now, and what the plan refused of it. */
+  /** What in the file differs from the plan now. */
   warnings(): readonly Warning[] {
-    const { file } = this.#options.network;
-    const { differences, additions } = this.#options.machine.ipam.disagreements(file.settings, file.overlays);
+    const { name, machine, network } = this.#options;
+    const { file } = network;
+    const { differences, additions } = machine.ipam.disagreements(file.settings, file.overlays);
     return [
       ...differences.map(({ field, configured, replicated, remedy }) => ({
-        message: `the file of ${this.#options.name} says ${field} is ${configured}, the plan has ${replicated}; the plan counts`,
+        message: `the file of ${name} says ${field} is ${configured}, the plan has ${replicated}; the plan counts`,
         remedy,
       })),
-      ...additions
-        .filter(({ name }) => !this.#refused.some(({ message }) => message.includes(`"${name}"`)))
-        .map(({ name }) => ({
-          message: `the file of ${this.#options.name} has an overlay "${name}" that the plan does not have`,
-          remedy: `it is added when ${this.#options.name} leads; or: sublet overlay add ${name}`,
-        })),
-      ...this.#refused,
+      ...additions.map((overlay) => ({
+        message: `the file of ${name} has an overlay "${overlay.name}" that the plan does not have`,
+        remedy: `it is added when ${name} takes the lead, or with: ${overlayAddCommand(overlay)}`,
+      })),
     ];
   }
 
@@ -71,15 +70,16 @@ export class NetworkKeeper {
   }
 
   #seatChanged(): void {
-    const leads = this.#options.leadership.seat.kind === 'here';
+    const { kind } = this.#options.leadership.seat;
+    const leads = kind === 'here';
     if (leads && !this.#led) void this.#bring();
+    if (kind === 'member') void this.#compare();
     this.#led = leads;
   }
 
   /** Proposes what the plan lacks, one after the other, and says what differs. */
   async #bring(): Promise<void> {
-    const { machine, network, logger } = this.#options;
-    this.#refused = [];
+    const { machine, network } = this.#options;
     if (machine.network === undefined) {
       await this.#propose({ kind: 'configure-network', ...network.founding });
     }
@@ -87,7 +87,27 @@ export class NetworkKeeper {
     for (const overlay of machine.ipam.disagreements(file.settings, file.overlays).additions) {
       await this.#propose({ kind: 'add-overlay', overlay, source: 'config' });
     }
-    for (const { message, remedy } of this.warnings()) logger.warn({ remedy }, message);
+    this.#tell();
+  }
+
+  /** Who does not lead says what differs once it has the plan as it is. */
+  async #compare(): Promise<void> {
+    try {
+      await this.#options.log.readBarrier();
+      this.#tell();
+    } catch (error) {
+      // The status tells it all the same, and the log at the next change of the leader.
+      if (!(error instanceof ProposeError)) throw error;
+    }
+  }
+
+  /** Writes down what was not there when it was last asked. */
+  #tell(): void {
+    const warnings = this.warnings();
+    for (const { message, remedy } of warnings) {
+      if (!this.#told.has(message)) this.#options.logger.warn({ remedy }, message);
+    }
+    this.#told = new Set(warnings.map(({ message }) => message));
   }
 
   async #propose(action: Action): Promise<void> {
@@ -96,9 +116,7 @@ export class NetworkKeeper {
     try {
       const { output } = await log.propose(command);
       if (output.result.kind !== 'refused') return;
-      const message = `the file of ${name} was refused: ${output.result.message}`;
-      this.#refused = [...this.#refused, { message, remedy: 'change the file' }];
-      logger.error({ field: output.result.field }, message);
+      logger.error({ field: output.result.field }, `the file of ${name} was refused: ${output.result.message}`);
     } catch (error) {
       // Whoever leads next does it; a master that only met an obstacle tries again when it leads anew.
       if (!(error instanceof ProposeError)) throw error;

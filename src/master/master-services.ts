@@ -273,21 +273,21 @@ export class MasterServices {
     if (usage === undefined) return [];
     const full: Warning[] = [];
     for (const { overlay, v4, v6 } of usage.overlays) {
-      for (const [family, pool] of [
-        ['IPv4', v4],
-        ['IPv6', v6],
+      for (const [family, pool, option] of [
+        ['IPv4', v4, '--subnet'],
+        ['IPv6', v6, '--subnet6'],
       ] as const) {
         if (pool === undefined || pool.free > 0n || !overlay.enabled) continue;
         full.push({
           message: `overlay ${overlay.name} has no free ${family} block: ${pool.held} of ${pool.total} are held, ${pool.quarantined} rest`,
-          remedy: `grow it (sublet overlay grow ${overlay.name}) or release who is gone (sublet agents --silent)`,
+          remedy: `grow it (sublet overlay grow ${overlay.name} ${option} CIDR) or release who is gone (sublet agents --silent)`,
         });
       }
     }
     if (usage.vtep.free === 0n) {
       full.push({
         message: `the VTEP subnet has no free address: ${usage.vtep.held} of ${usage.vtep.total} are held`,
-        remedy: 'grow it (sublet network grow) or release who is gone (sublet agents --silent)',
+        remedy: 'grow it (sublet network grow --vtep-subnet CIDR) or release who is gone (sublet agents --silent)',
       });
     }
     return full;
