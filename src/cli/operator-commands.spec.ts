@@ -189,6 +189,11 @@ describe('what operators ask', () => {
         '       7  11:50:00             register           agent-1  9.0.0.0/24',
         '                                                           fd01:b::/80',
         '                                                           44.128.0.1',
+        '       8  11:59:00             update-network     ann      network.vtep_mtu 0 →',
+        '                                                           1400,',
+        '                                                           lease.quarantine',
+        '                                                           900000 ms → 3600000',
+        '                                                           ms',
       ],
     ],
     [

@@ -43,7 +43,8 @@ export function formatHistory({ entries }: sublet.v1.ListHistoryResponse, termin
     clockTime(time, now),
     { text: what ?? '', style: 'bold' },
     who ?? '',
-    [...(subjects ?? []), detail ?? ''].filter(Boolean).join(' '),
+    // What became of each setting is said with its name.
+    [...(what === 'update-network' ? [] : (subjects ?? [])), detail ?? ''].filter(Boolean).join(' '),
   ]);
   const columns = [
     { title: 'REVISION', align: 'right' as const },

@@ -119,6 +119,14 @@ export const history = new sublet.v1.ListHistoryResponse({
       who: 'agent-1',
       subjects: ['9.0.0.0/24', 'fd01:b::/80', '44.128.0.1'],
     },
+    {
+      revision: 8,
+      time: secondsAgo(60),
+      what: 'update-network',
+      who: 'ann',
+      subjects: ['network.vtep_mtu', 'lease.quarantine'],
+      detail: 'network.vtep_mtu 0 → 1400, lease.quarantine 900000 ms → 3600000 ms',
+    },
   ],
-  revision: 7,
+  revision: 8,
 });
