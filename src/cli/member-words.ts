@@ -10,11 +10,12 @@ export const noLeader = {
   way: 'sublet snapshot recover --help',
 };
 
-/** A paragraph under a table, and the command that it leads to, if there is one. */
-export function remark(text: string, way: string, terminal: Terminal): string {
+/** A paragraph under a table, and the command that it leads to, if there is one. `notice`: nothing is wrong. */
+export function remark(text: string, way: string, terminal: Terminal, notice = false): string {
   const said = wrap(printable(text), terminal.columns && terminal.columns - 2, '  ');
   const next = way === '' ? '' : `  ${terminal.paint('cyan', printable(way))}\n`;
-  return `${terminal.paint('yellow', '!')} ${said}\n${next}`;
+  const mark = notice ? terminal.paint('dim', '-') : terminal.paint('yellow', '!');
+  return `${mark} ${said}\n${next}`;
 }
 
 /** When the leader heard of it last; by any other master's account nobody is called dead. */

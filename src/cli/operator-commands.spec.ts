@@ -97,6 +97,9 @@ describe('what operators ask', () => {
         '! overlay dcos is full: 65536 of 65536 pieces are held, reserved, excluded or',
         '  resting, so new agents do not get it',
         '  sublet overlay grow dcos --subnet CIDR',
+        '- the file of m2 does not have network.overlays.blue, the plan does:',
+        '  10.128.0.0/16 prefix 24, enabled',
+        '  add it to the file',
       ],
     ],
     [

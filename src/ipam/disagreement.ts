@@ -13,6 +13,8 @@ import type { Refusal } from '#ipam/result.js';
 import { type SettingField, settingFields } from '#ipam/setting-fields.js';
 
 export type Disagreement = {
+  /** `extra`: an overlay that the file does not name. All that the file asks for is there. */
+  readonly kind: 'differs' | 'extra';
   /** As in the file: `network.vtep_subnet`, `network.overlays.dcos`. */
   readonly field: string;
   readonly configured: string;
@@ -74,7 +76,13 @@ function overlayDisagreements(plan: Plan, overlays: readonly Overlay[]): Disagre
     const configured = describeOverlay(overlay);
     if (old !== undefined) {
       if (sameOverlay(old, overlay)) continue;
-      differences.push({ field, configured, replicated: describeOverlay(old), remedy: remedyFor(plan, old, overlay) });
+      differences.push({
+        kind: 'differs',
+        field,
+        configured,
+        replicated: describeOverlay(old),
+        remedy: remedyFor(plan, old, overlay),
+      });
       continue;
     }
     const removed = plan.removed.get(name) !== undefined;
@@ -87,13 +95,19 @@ function overlayDisagreements(plan: Plan, overlays: readonly Overlay[]): Disagre
       unfit === undefined
         ? `take it out of the file, or bring it back with: ${overlayAddCommand(overlay)}`
         : `change the file, or what stands in its way: ${reason(unfit)}`;
-    differences.push({ field, configured, replicated: removed ? 'removed' : 'none of that name', remedy });
+    differences.push({
+      kind: 'differs',
+      field,
+      configured,
+      replicated: removed ? 'removed' : 'none of that name',
+      remedy,
+    });
   }
   for (const { name, ...rest } of plan.overlayList()) {
     if (overlays.some((overlay) => overlay.name === name)) continue;
     const remedy = `add it to the file, or take it away, once nobody holds any of it, with: ${overlayCommand('remove', name)}`;
     const replicated = describeOverlay({ name, ...rest });
-    differences.push({ field: `network.overlays.${name}`, configured: 'absent', replicated, remedy });
+    differences.push({ kind: 'extra', field: `network.overlays.${name}`, configured: 'absent', replicated, remedy });
   }
   return { additions, differences };
 }
@@ -109,7 +123,13 @@ function* settingDifferences(
   const fit: NetworkSettings = { ...wanted, quarantineMs: Math.max(wanted.quarantineMs, least) };
   for (const { name: field, key, of } of settingFields) {
     if (of(wanted) === of(old)) continue;
-    yield { field, configured: of(wanted), replicated: of(old), remedy: settingRemedy(plan, old, fit, key) };
+    yield {
+      kind: 'differs',
+      field,
+      configured: of(wanted),
+      replicated: of(old),
+      remedy: settingRemedy(plan, old, fit, key),
+    };
   }
 }
 

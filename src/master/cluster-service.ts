@@ -16,7 +16,8 @@ import type { sublet } from '#proto/sublet.js';
 import type { Clock } from '#replica/clock.js';
 import type { ReplicatedLog } from '#replica/replicated-log.js';
 
-export type Warning = { readonly message: string; readonly remedy: string };
+/** `notice`: good to know, and nothing is wrong. */
+export type Warning = { readonly message: string; readonly remedy: string; readonly notice?: boolean };
 
 export type ClusterServiceOptions = {
   readonly log: Pick<ReplicatedLog<unknown>, 'status'>;
@@ -76,7 +77,7 @@ async function getStatus(
     appliedIndex: status.appliedIndex,
     members: memberMessages(status, options),
     ...account,
-    warnings: options.warnings().map(({ message, remedy }) => ({ message, remedy })),
+    warnings: options.warnings().map(({ message, remedy, notice = false }) => ({ message, remedy, notice })),
     version: options.version,
     adoption: ipam.adoption,
     awaited: awaited.count,

@@ -179,7 +179,32 @@ describe('the network of the file', () => {
     await using empty = await TestMasters.start({ file: { settings: {}, overlays: [] } });
     await empty.register('agent-1');
     const [warning] = await warnings(empty);
-    assert.match(warning?.message ?? '', /network.overlays.dcos is absent, the plan has 9.0.0.0\/8/);
+    assert.match(warning?.message ?? '', /does not have network.overlays.dcos, the plan does: 9.0.0.0\/8/);
+  });
+
+  it('that lacks an overlay that was added at run time is worth a notice, and no warning', async () => {
+    const logged: string[] = [];
+    const note = (level: string) => (_: object, message: string) => void logged.push(`${level}: ${message}`);
+    const logger = { debug: note('debug'), info: note('info'), warn: note('warn'), error: note('error') };
+    await using masters = await TestMasters.start({
+      count: 2,
+      logger,
+      file: { settings: { vtepMtu: 1400 }, overlays: [testOverlay] },
+    });
+    const added = { name: 'blue', subnet: '10.128.0.0/9', prefix: 24, enabled: true };
+    await masters.client().call(operatorService.addOverlay, { overlay: added }, { idempotent: false });
+    const status = await masters.client().call(clusterService.getStatus, {}, { idempotent: true });
+    assert.deepEqual(
+      status.warnings.map(({ message, notice }) => [notice, message]),
+      [
+        [false, 'the file of m1 says network.vtep_mtu is 1400, the plan has 0; the plan counts'],
+        [true, 'the file of m1 does not have network.overlays.blue, the plan does: 10.128.0.0/9 prefix 24, enabled'],
+      ],
+    );
+    masters.cluster.elect(1);
+    await masters.register('agent-1', {}, 1);
+    assert.ok(logged.includes(`info: ${status.warnings[1]?.message}`));
+    assert.ok(logged.includes(`warn: ${status.warnings[0]?.message}`));
   });
 
   it('can be changed over the API in what may change under agents, and what is not set stays', async () => {

@@ -6,7 +6,7 @@
 
 import type { Action } from '#ipam/command.js';
 import { encodeCommand } from '#ipam/command-codec.js';
-import { overlayAddCommand } from '#ipam/disagreement.js';
+import { type Disagreement, overlayAddCommand } from '#ipam/disagreement.js';
 import type { NetworkSettings, Overlay } from '#ipam/network.js';
 import type { Warning } from '#master/cluster-service.js';
 import type { IpamMachine, PlanOutcome } from '#master/ipam-machine.js';
@@ -54,15 +54,20 @@ export class NetworkKeeper {
     const { file } = network;
     const { differences, additions } = machine.ipam.disagreements(file.settings, file.overlays);
     return [
-      ...differences.map(({ field, configured, replicated, remedy }) => ({
-        message: `the file of ${name} says ${field} is ${configured}, the plan has ${replicated}; the plan counts`,
-        remedy,
-      })),
+      ...differences.map((difference) => this.#warning(difference)),
       ...additions.map((overlay) => ({
         message: `the file of ${name} has an overlay "${overlay.name}" that the plan does not have`,
         remedy: `it is added when ${name} takes the lead, or with: ${overlayAddCommand(overlay)}`,
       })),
     ];
+  }
+
+  /** What the file lacks, it does not contradict: an overlay added at run time would be a warning for good. */
+  #warning({ kind, field, configured, replicated, remedy }: Disagreement): Warning {
+    const file = `the file of ${this.#options.name}`;
+    return kind === 'extra'
+      ? { message: `${file} does not have ${field}, the plan does: ${replicated}`, remedy, notice: true }
+      : { message: `${file} says ${field} is ${configured}, the plan has ${replicated}; the plan counts`, remedy };
   }
 
   stop(): void {
@@ -104,8 +109,11 @@ export class NetworkKeeper {
   /** Writes down what was not there when it was last asked. */
   #tell(): void {
     const warnings = this.warnings();
-    for (const { message, remedy } of warnings) {
-      if (!this.#told.has(message)) this.#options.logger.warn({ remedy }, message);
+    const { logger } = this.#options;
+    for (const { message, remedy, notice } of warnings) {
+      if (this.#told.has(message)) continue;
+      if (notice) logger.info({ remedy }, message);
+      else logger.warn({ remedy }, message);
     }
     this.#told = new Set(warnings.map(({ message }) => message));
   }

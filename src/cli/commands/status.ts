@@ -106,5 +106,9 @@ function silent({ silentAgents, agents }: Status, terminal: Terminal): string {
 }
 
 function warnings({ warnings }: Status, terminal: Terminal): string {
-  return warnings.map(({ message, remedy }) => remark(message ?? '', remedy ?? '', terminal)).join('');
+  // What only is good to know comes after what is wrong.
+  const sorted = warnings.toSorted((a, b) => Number(a.notice ?? false) - Number(b.notice ?? false));
+  return sorted
+    .map(({ message, remedy, notice }) => remark(message ?? '', remedy ?? '', terminal, notice ?? false))
+    .join('');
 }

@@ -85,6 +85,11 @@ export const status = new sublet.v1.GetStatusResponse({
   silentAgents: [{ agentId: 'agent-2', nodeIp: '10.0.0.2', silentSince: secondsAgo(3_725) }],
   warnings: [
     {
+      message: 'the file of m2 does not have network.overlays.blue, the plan does: 10.128.0.0/16 prefix 24, enabled',
+      remedy: 'add it to the file',
+      notice: true,
+    },
+    {
       message:
         'overlay dcos is full: 65536 of 65536 pieces are held, reserved, excluded or resting, so new agents do not get it',
       remedy: 'sublet overlay grow dcos --subnet CIDR',
