@@ -33,9 +33,16 @@ function leaseMetrics(registry: Registry, agent: Agent): void {
     'Log index that granted the lease; 0: none',
     () => agent.lease?.epoch ?? 0,
   );
-  gauge(registry, 'sublet_agent_overlays_lacking', 'Overlays that were not let to this agent', () =>
-    agent.lease === undefined ? 0 : agent.lease.problems.length,
-  );
+  new Gauge({
+    name: 'sublet_agent_overlays_lacking',
+    help: '1 for each overlay that was not let to this agent, or not whole',
+    labelNames: ['overlay'],
+    registers: [registry],
+    collect() {
+      this.reset();
+      for (const { overlay } of agent.lease?.problems ?? []) this.set({ overlay }, 1);
+    },
+  });
 }
 
 function masterMetrics(registry: Registry, { keepAlive, watch, table }: Agent): void {

@@ -21,6 +21,7 @@ class OneMaster {
   readonly registers: sublet.v1.RegisterRequest[] = [];
   readonly leaves: sublet.v1.LeaveRequest[] = [];
   refuse: { code: status; details: string; metadata?: Metadata } | undefined;
+  problems: sublet.v1.OverlayProblem.$Properties[] = [];
   readonly #server = new Server();
   port = 0;
 
@@ -41,7 +42,7 @@ class OneMaster {
         ) => {
           this.registers.push(call.request);
           if (this.refuse !== undefined) done(this.refuse);
-          else done(null, grant(call.request));
+          else done(null, grant(call.request, { problems: this.problems }));
         },
         reportStatus: (_: object, done: (error: null, value: object) => void) => done(null, {}),
         leave: (call: { request: sublet.v1.LeaveRequest }, done: (error: null, value: object) => void) => {
@@ -142,6 +143,26 @@ describe('a started agent', () => {
       await running.stop();
     }
     assert.equal(host.stopped, true);
+  });
+
+  it('rule 7: names the overlays that it was not let in its metrics', async () => {
+    const why = 'overlay "full" (9.0.0.0/23) has no free /24';
+    master.problems = [
+      { overlay: 'full', reason: why },
+      { overlay: 'full', reason: why },
+      { overlay: 'more', reason: why },
+    ];
+    const running = await startAgent(options());
+    try {
+      await until(async () => (await get(running, '/readyz')).status === 200);
+      const lacking = (await get(running, '/metrics')).text.match(/^sublet_agent_overlays_lacking.*$/gm);
+      assert.deepEqual(lacking, [
+        'sublet_agent_overlays_lacking{overlay="full"} 1',
+        'sublet_agent_overlays_lacking{overlay="more"} 1',
+      ]);
+    } finally {
+      await running.stop();
+    }
   });
 
   it('gives no figure that its page in the docs does not explain', async () => {

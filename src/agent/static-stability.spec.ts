@@ -15,7 +15,7 @@ import {
 
 const hour = 3_600_000;
 
-describe('static stability of an agent', () => {
+describe('rule 5, static stability of an agent', () => {
   let world: AgentWorld;
   beforeEach(() => {
     world = new AgentWorld();
@@ -118,6 +118,17 @@ describe('static stability of an agent', () => {
     await world.time.runFor(17_000);
     world.masters.setDown(true);
     await world.time.runFor(10_000 + 60_000 + 5_200 - 18_000);
+    assert.equal(world.host.last()?.leaseValid, false);
+  });
+
+  it('counts a registration from its sending, too', async () => {
+    withTtl(60);
+    world.masters.onKeepAlive = () => 'silence';
+    world.masters.latencyMs = 20_000;
+    world.start();
+    await world.time.runFor(45_000);
+    assert.equal(world.host.last()?.leaseValid, true);
+    await world.time.runFor(60_000 + 5_200 - 45_000);
     assert.equal(world.host.last()?.leaseValid, false);
   });
 
@@ -226,6 +237,8 @@ describe('static stability of an agent', () => {
     await world.time.runFor(1_000);
     world.masters.onKeepAlive = () => aborted;
     world.masters.onRegister = () => unavailable;
+    // What is released rests for 15 minutes, so this must end well before.
+    assert.equal(fencedGraceMs, hour / 6);
     await world.time.runFor(10_000 + fencedGraceMs - 1_000);
     assert.equal(world.host.last()?.leaseValid, true);
     await world.time.runFor(10_000);
@@ -242,7 +255,7 @@ describe('static stability of an agent', () => {
     assert.equal(world.host.last()?.leaseValid, false);
   });
 
-  it('registers again within 30 s, at the same epoch, when an overlay is added', async () => {
+  it('rule 10: registers again within 30 s, at the same epoch, when an overlay is added', async () => {
     world.start();
     await world.time.runFor(1_000);
     world.random = 0.9;
