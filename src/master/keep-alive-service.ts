@@ -20,8 +20,8 @@ import type { Clock } from '#replica/clock.js';
 type Stream = ServerDuplexStream<Buffer, Uint8Array>;
 
 export type KeepAliveServiceOptions = {
-  readonly office: Office;
-  readonly leadership: Leadership;
+  readonly office: Pick<Office, 'keepAlive'>;
+  readonly leadership: Pick<Leadership, 'seat'>;
   readonly router: Pick<CallRouter, 'serve'>;
   readonly admission: Admission;
   readonly clock: Clock;
@@ -34,7 +34,7 @@ const relayedWaitingMax = 131_072;
 const relayedAtOnceMax = 4_096;
 
 /** The leader's side of what followers pass on. */
-export function keepAlivesEndpoint(office: Office, report: (error: unknown) => void): Endpoint {
+export function keepAlivesEndpoint(office: Pick<Office, 'keepAlive'>, report: (error: unknown) => void): Endpoint {
   const judge = async (
     request: sublet.v1.KeepAliveRequest.$Properties,
   ): Promise<sublet.peer.v1.KeepAliveResult.$Properties> => {

@@ -2,7 +2,7 @@ import assert from 'node:assert/strict';
 import { setImmediate as nextTurn } from 'node:timers/promises';
 import { type ServiceError, status } from '@grpc/grpc-js';
 import { parseCidr4 } from '#address/cidr4.js';
-import { agentService, operatorService } from '#api/services.js';
+import { agentService, clusterService, operatorService } from '#api/services.js';
 import { encodeCommand } from '#ipam/command-codec.js';
 import type { Overlay } from '#ipam/network.js';
 import { refusal } from '#master/testing/refusal.js';
@@ -191,6 +191,45 @@ describe('rule 3, fenced, at any master', () => {
   });
 });
 
+describe('rule 5, static stability, in the status', () => {
+  it('lists who is silent and since when, at any master', async () => {
+    const time = new VirtualTime();
+    await using masters = await TestMasters.start({ clock: time, count: 2 });
+    const before = Date.now();
+    await masters.register('agent-1');
+    const after = Date.now();
+    await time.runFor(silentMs - 1_000);
+    await masters.register('agent-2');
+    await time.runFor(1_000);
+    for (const at of [0, 1]) {
+      const status = await masters.client(at).call(clusterService.getStatus, {}, { idempotent: true });
+      assert.deepEqual({ ...status.agents }, { total: 2, live: 1, silent: 1 });
+      const [silent, ...others] = status.silentAgents;
+      assert.deepEqual([silent?.agentId, silent?.nodeIp, others], ['agent-1', '10.0.0.1', []]);
+      const { seconds = 0, nanos = 0 } = silent?.silentSince ?? {};
+      const since = Number(seconds) * 1000 + Math.round((nanos ?? 0) / 1_000_000);
+      assert.ok(before <= since && since <= after, `${before} ≤ ${since} ≤ ${after}`);
+    }
+  });
+});
+
+describe('rule 6, reserved and excluded, by operators', () => {
+  it('keeps a block for one agent alone, and a range for nobody', async () => {
+    await using masters = await TestMasters.start();
+    const client = masters.client();
+    const reserve = (subnet: string, agentId: string) =>
+      client.call(operatorService.reserve, { overlay: 'dcos', subnet, agentId }, once);
+    await reserve('9.0.0.0/24', 'agent-9');
+    await reserve('9.0.1.0/24', '');
+    const subnet = async (id: string) => (await masters.register(id)).agent?.overlays?.[0]?.subnet;
+    assert.deepEqual([await subnet('agent-1'), await subnet('agent-9')], ['9.0.2.0/24', '9.0.0.0/24']);
+    const unreserve = (subnet: string) => client.call(operatorService.unreserve, { overlay: 'dcos', subnet }, once);
+    await unreserve('9.0.1.0/24');
+    await unreserve('9.0.0.0/24');
+    assert.equal(await subnet('agent-2'), '9.0.1.0/24');
+  });
+});
+
 describe('rule 7, all or nothing, in the answer', () => {
   it('names each overlay that was not let, and why', async () => {
     const tiny: Overlay = {
@@ -275,5 +314,28 @@ describe('rule 10, an overlay added at run time reaches every agent', () => {
     );
     assert.equal(code, 'FAILED_PRECONDITION');
     assert.match(message, /2 of its subnets are held; disable it and release the agents first/);
+  });
+});
+
+describe('rule 11, history, for operators', () => {
+  it('tells revision, time, what, who and which subnet', async () => {
+    await using masters = await TestMasters.start();
+    const before = Date.now();
+    const { revision } = await masters.register('agent-1');
+    await masters.client().call(operatorService.releaseAgents, { agentIds: ['agent-1'], force: true }, once);
+    const after = Date.now();
+    const request = { fromRevision: revision - 1 };
+    const { entries } = await masters.client().call(operatorService.listHistory, request, { idempotent: true });
+    assert.deepEqual(
+      entries.map(({ revision, what, who, subjects, detail }) => [revision, what, who, subjects?.join(' '), detail]),
+      [
+        [revision, 'register', 'agent-1', '44.128.0.1 9.0.0.0/24', 'arrived'],
+        [revision + 1, 'release', 'operator@127.0.0.1', 'agent-1 44.128.0.1 9.0.0.0/24', 'rests for 900 s'],
+      ],
+    );
+    for (const { time } of entries) {
+      const at = Number(time?.seconds ?? 0) * 1000 + Math.round((time?.nanos ?? 0) / 1_000_000);
+      assert.ok(before <= at && at <= after, `${before} ≤ ${at} ≤ ${after}`);
+    }
   });
 });
