@@ -7,7 +7,7 @@ import { fileSystemOf, measureFdatasync } from '#cluster-test/bench/disk.js';
 import { measureEcho } from '#cluster-test/bench/echo.js';
 import { load } from '#cluster-test/bench/load.js';
 import { metric } from '#cluster-test/bench/metrics.js';
-import { benchConfig, Registrar } from '#cluster-test/bench/plan.js';
+import { type Answer, benchConfig, notLetOnce, Registrar } from '#cluster-test/bench/plan.js';
 import { cpuMsOf, memoryOf } from '#cluster-test/bench/process-usage.js';
 import { print, type Row } from '#cluster-test/bench/report.js';
 import { Masters } from '#cluster-test/process/masters.js';
@@ -34,8 +34,12 @@ export async function run(args: readonly string[]): Promise<void> {
   const fdatasync = measureFdatasync(masters.folder);
   // The yardstick is taken before and after, so that a machine that slows down on the way shows.
   const echoBefore = await measureEcho(agents, concurrency);
-  await load(warm, concurrency, (number) => registrar.register(number));
-  const single = await load(singles, 1, (number) => registrar.register(warm + number));
+  const answers: Answer[] = [];
+  const register = async (number: number): Promise<void> => {
+    answers[number] = await registrar.register(number);
+  };
+  await load(warm, concurrency, register);
+  const single = await load(singles, 1, (number) => register(warm + number));
   const leader = await masters.leader();
   const counts = async (): Promise<{ writes: number; entries: number }> => ({
     writes: await metric(leader.http, 'sublet_storage_writes_total'),
@@ -44,7 +48,7 @@ export async function run(args: readonly string[]): Promise<void> {
   const pids = [...masters.masters.map(({ child }) => child.pid), process.pid];
   const cpuBegin = pids.map(cpuMsOf);
   const begin = await counts();
-  const storm = await load(agents, concurrency, (number) => registrar.register(warm + singles + number));
+  const storm = await load(agents, concurrency, (number) => register(warm + singles + number));
   const end = await counts();
   const cpuMs = pids.map((pid, at) => cpuMsOf(pid) - (cpuBegin[at] ?? 0));
   const echoAfter = await measureEcho(agents, concurrency);
@@ -55,6 +59,7 @@ export async function run(args: readonly string[]): Promise<void> {
     { name: 'registrations', value: storm.perSecond, unit: '/s' },
     { name: 'bare echo', value: echoPerSecond, unit: '/s' },
     { name: 'registrations / bare echo', value: storm.perSecond / echoPerSecond, unit: '×', wanted: { atLeast: 0.6 } },
+    { name: 'not let once', value: notLetOnce(answers), unit: '', wanted: { atMost: 0 } },
     { name: 'registration p50', value: storm.latencyMs.p50, unit: 'ms' },
     { name: 'registration p99', value: storm.latencyMs.p99, unit: 'ms' },
     { name: 'entries per fsync', value: (end.entries - begin.entries) / (end.writes - begin.writes), unit: '' },

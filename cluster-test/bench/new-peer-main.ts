@@ -2,18 +2,19 @@
 import { setTimeout as delay } from 'node:timers/promises';
 import { load } from '#cluster-test/bench/load.js';
 import type { Registered } from '#cluster-test/bench/new-peer.js';
-import { Registrar } from '#cluster-test/bench/plan.js';
+import { agentOf, Registrar } from '#cluster-test/bench/plan.js';
 
 const [masters = '', ...numbers] = process.argv.slice(2);
 const [peers = 0, first = 0, atOnce = 1, everyMs = 0] = numbers.map(Number);
 using registrar = new Registrar(masters.split(','));
 await load(peers, atOnce, async (n) => {
   const sentNs = process.hrtime.bigint();
-  const { agent } = await registrar.register(first + n);
+  const answer = await registrar.register(first + n);
+  const answeredNs = process.hrtime.bigint();
   const result: Registered = {
-    subnet: agent?.overlays?.[0]?.subnet ?? '',
+    subnet: agentOf(answer).overlays?.[0]?.subnet ?? '',
     sentNs: String(sentNs),
-    answeredNs: String(process.hrtime.bigint()),
+    answeredNs: String(answeredNs),
   };
   process.stdout.write(`${JSON.stringify(result)}\n`);
   if (everyMs > 0) await delay(everyMs);
