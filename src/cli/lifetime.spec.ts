@@ -1,6 +1,6 @@
 /** How the processes of `sublet master` and `sublet agent` begin and end. */
 import assert from 'node:assert/strict';
-import { spawn } from 'node:child_process';
+import { type ChildProcess, spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
@@ -60,13 +60,17 @@ describe('a process of sublet', function () {
     assert.deepEqual(await child.stop(), { code: 0, signal: null });
   });
 
-  it('ends at once on a second signal, with the number of the signal', async () => {
+  /** A process with something in it that never ends, and with `stop`; `work` is told when it stops. */
+  async function serving(
+    stop: string,
+    work: (child: ChildProcess, ended: Promise<unknown[]>, output: () => string) => Promise<void>,
+  ): Promise<void> {
     const lifetime = new URL('lifetime.js', import.meta.url).href;
     const script = `
       import { serve } from '${lifetime}';
-      const log = { info: (_, message) => console.log(message), error() {} };
+      const log = { info: (_, message) => console.log(message), error: (_, message) => console.log(message) };
       setInterval(() => {}, 1_000);
-      void serve(log, async () => ({ stop: () => new Promise(() => {}) }));
+      void serve(log, async () => ({ stop: () => ${stop} })).then((code) => { process.exitCode = code; });
       console.log('serves');
     `;
     const child = spawn(process.execPath, ['--input-type=module', '-e', script], {
@@ -81,13 +85,24 @@ describe('a process of sublet', function () {
       await until('it serves', boundMs, () => holds(said.includes('serves')));
       child.kill('SIGTERM');
       await until('it stops', boundMs, () => holds(said.includes('stopping; once more to end at once')));
-      assert.equal(child.exitCode, null);
-      child.kill('SIGINT');
-      assert.deepEqual(await ended, [130, null]);
+      await work(child, ended, () => said);
     } finally {
       child.kill('SIGKILL');
     }
-  });
+  }
+
+  it('ends at once on a second signal, with the number of the signal', () =>
+    serving('new Promise(() => {})', async (child, ended) => {
+      assert.equal(child.exitCode, null);
+      child.kill('SIGINT');
+      assert.deepEqual(await ended, [130, null]);
+    }));
+
+  it('ends with 0 once it has stopped, whatever is still under way in it', () =>
+    serving('Promise.resolve()', async (_, ended, output) => {
+      assert.deepEqual(await ended, [0, null]);
+      assert.doesNotMatch(output(), /did not stop in time/);
+    }));
 
   it('refuses a folder that another master has, with 1', async () => {
     const first = master();

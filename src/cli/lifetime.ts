@@ -9,6 +9,8 @@ export type Running = { stop(): Promise<void> };
 
 /** Longer than handing leadership over and closing a store take together. */
 const stopBoundMs = 15_000;
+/** For what ends by itself when all has stopped. */
+const lingerMs = 500;
 /** As a shell counts the end by a signal. */
 const signalExitBase = 128;
 const signals = { SIGTERM: 15, SIGINT: 2 } as const;
@@ -31,7 +33,10 @@ export function serve(log: Logger, start: (failed: (exitCode: ExitCode) => void)
         process.exit(exitCode === 0 ? 1 : exitCode);
       }, stopBoundMs);
       bound.unref();
-      running.stop().then(() => finish(exitCode), reject);
+      running.stop().then(() => {
+        clearTimeout(bound);
+        finish(exitCode);
+      }, reject);
     };
     const told = (why: string, signal: number): void => {
       if (ending !== undefined) process.exit(signalExitBase + signal);
@@ -45,6 +50,9 @@ export function serve(log: Logger, start: (failed: (exitCode: ExitCode) => void)
       // An open channel would keep this process alive.
       process.off('disconnect', orphaned);
       if (process.connected) process.disconnect();
+      // Nothing that is left has a say any more. (For the look-up of a name the system waits all the same, at most as
+      // long as its resolver does: it can't be taken back.)
+      setTimeout(() => process.exit(), lingerMs).unref();
       resolve(exitCode);
     };
     start(end).then((started) => {
