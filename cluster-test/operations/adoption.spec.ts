@@ -61,7 +61,7 @@ describe('agents that run on while their cluster begins anew', function () {
     for (const { dataDir } of masters.masters) rmSync(dataDir, { recursive: true });
     const restored = await command('snapshot', 'restore', file, '--data-dir', m1.dataDir, '--cluster-id', 'again');
     assert.equal(restored.code, 0, restored.output);
-    await goesOn(m1, before, /5 agents are on record, 1 of them have not come back yet:\n {2}a5\n/);
+    await goesOn(m1, before, /On record: 5 agents\. Not back yet: 1:\n {2}a5\n/);
   });
 
   it('get back what they hold from one survivor', async () => {
@@ -75,7 +75,7 @@ describe('agents that run on while their cluster begins anew', function () {
       ...['snapshot', 'recover', '--data-dir', survivor.dataDir, '--cluster-id', 'again', '--yes-i-lost-the-quorum'],
     );
     assert.equal(recovered.code, 0, recovered.output);
-    await goesOn(survivor, before, /3 agents are on record, 0 of them have not come back yet\.\n/);
+    await goesOn(survivor, before, /On record: 3 agents\. Not back yet: none\.\n/);
   });
 
   async function boot(...ids: readonly string[]): Promise<void> {

@@ -1,8 +1,12 @@
 import assert from 'node:assert/strict';
+import { chown, mkdtemp, readdir, rm, stat } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { requires, root } from '#cluster-test/requirement.js';
 import { encodeCommand } from '#ipam/command-codec.js';
 import { Ipam } from '#ipam/ipam.js';
 import { PlanUnderTest } from '#ipam/plan-under-test.js';
-import { survivorIn, writeFirstState } from '#master/rebirth.js';
+import { readSurvivor, recoverCluster, restoreCluster, survivorIn, writeFirstState } from '#master/rebirth.js';
 import { type Entry, logIndex, memberId, noMember, term } from '#raft/entry.js';
 import { encodeStamped } from '#replica/cluster-time.js';
 import type { LogStore } from '#replica/log-store.js';
@@ -95,5 +99,39 @@ describe('a survivor that a cluster begins anew from', () => {
       [...begun.leases()].map(({ epoch }) => epoch),
       [index, index],
     );
+  });
+});
+
+describe('a store that root makes for a service', () => {
+  /** As systemd's DynamicUser gives them out; nobody else has it. */
+  const service = 61_184;
+  let dataDir = '';
+
+  before(function () {
+    requires(this, root);
+  });
+  beforeEach(async () => {
+    dataDir = await mkdtemp(join(tmpdir(), 'sublet-rebirth-'));
+    await chown(dataDir, service, service);
+  });
+  afterEach(() => rm(dataDir, { recursive: true, force: true }));
+
+  async function owners(): Promise<readonly number[]> {
+    const names = await readdir(dataDir, { recursive: true });
+    assert.ok(names.length > 5);
+    const found = await Promise.all(names.map(async (name) => (await stat(join(dataDir, name))).uid));
+    return [...new Set(found)];
+  }
+
+  it('is that service’s, restored, looked at and recovered', async function () {
+    this.timeout(20_000);
+    const plan = new PlanUnderTest();
+    const legacy = { clusterId: 'one', index: logIndex(plan.index), term: term(1), time: 0, ipam: plan.ipam };
+    await restoreCluster(dataDir, legacy, { name: 'm1', peer: 'm1:7071', clusterId: 'two' });
+    assert.deepEqual(await owners(), [service]);
+    const survivor = await readSurvivor(dataDir);
+    assert.deepEqual(await owners(), [service]);
+    await recoverCluster(dataDir, survivor, { name: 'm1', peer: 'm1:7071', clusterId: 'three' }, 'then');
+    assert.deepEqual(await owners(), [service]);
   });
 });

@@ -15,7 +15,7 @@ import type { LogStore } from '#replica/log-store.js';
 import type { AppliedMeta, MemberInfo, Membership } from '#replica/membership.js';
 import type { StateRecord } from '#replica/state-machine.js';
 import { systemClock } from '#replica/system-clock.js';
-import { syncDirectory } from '#storage/directory.js';
+import { ownAs, syncDirectory } from '#storage/directory.js';
 import { openLevelStore } from '#storage/level-store.js';
 import type { SnapshotFileContent } from '#storage/snapshot-file.js';
 
@@ -66,6 +66,7 @@ export async function restoreCluster(dataDir: string, legacy: Legacy, reborn: Re
     throw new Error(`${place} holds a store already: restore into another data directory, or move it away first`);
   }
   const made = await makeStore(dataDir, legacy, reborn);
+  await ownAs(join(dataDir, newStore), dataDir);
   await rename(join(dataDir, newStore), place);
   await syncDirectory(dataDir);
   return { ...made, oldStore: undefined };
@@ -76,11 +77,14 @@ export type Survivor = { readonly self: MemberInfo; readonly membership: Members
 
 /** @throws StoreError; Error when the store holds no cluster */
 export async function readSurvivor(dataDir: string): Promise<Survivor> {
-  const store = await openLevelStore(existingPlace(dataDir), { clock: systemClock });
+  const place = existingPlace(dataDir);
+  const store = await openLevelStore(place, { clock: systemClock });
   try {
     return await survivorIn(store, dataDir);
   } finally {
     await store.close();
+    // LevelDB begins new files whenever it opens.
+    await ownAs(place, place);
   }
 }
 
@@ -120,6 +124,7 @@ export async function recoverCluster(
   const oldStore = join(dataDir, `sublet.lost-${suffix}`);
   if (existsSync(oldStore)) throw new Error(`${oldStore} exists already: move it away first`);
   const made = await makeStore(dataDir, legacy, reborn);
+  await ownAs(join(dataDir, newStore), place);
   await rename(place, oldStore);
   await rename(join(dataDir, newStore), place);
   await syncDirectory(dataDir);

@@ -1,5 +1,6 @@
-/** Makes names durable: a new file is on disk only when its directory is. */
-import { open } from 'node:fs/promises';
+/** Makes names durable: a new file is on disk only when its directory is. And whose a directory is. */
+import { lchown, open, readdir, stat } from 'node:fs/promises';
+import { join } from 'node:path';
 
 export async function syncDirectory(path: string): Promise<void> {
   const handle = await open(path, 'r');
@@ -8,4 +9,15 @@ export async function syncDirectory(path: string): Promise<void> {
   } finally {
     await handle.close();
   }
+}
+
+/**
+ * Gives `place`, and all that is in it, to whom `model` belongs: a service that runs as somebody could not open what root
+ * made in its place. For whoever is not root there is nothing to do.
+ */
+export async function ownAs(place: string, model: string): Promise<void> {
+  if (process.getuid?.() !== 0) return;
+  const { uid, gid } = await stat(model);
+  const inside = await readdir(place, { recursive: true });
+  for (const path of [place, ...inside.map((name) => join(place, name))]) await lchown(path, uid, gid);
 }

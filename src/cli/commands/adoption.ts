@@ -4,7 +4,7 @@ import { clusterService } from '#api/services.js';
 import { connectsAndPrints, type Define, examples, groupAction, writes } from '#cli/command-kit.js';
 import { operate, print } from '#cli/operator.js';
 import type { Terminal } from '#cli/terminal.js';
-import { count } from '#cli/words.js';
+import { count, plural } from '#cli/words.js';
 import type { sublet } from '#proto/sublet.js';
 
 export const define: Define = (command, terminal) => {
@@ -23,12 +23,12 @@ export const define: Define = (command, terminal) => {
 
 function describe({ adoption, agents, awaited, awaitedAgents }: sublet.v1.GetStatusResponse): string {
   if (!adoption) return 'Off: agents get fresh blocks.\n';
-  const { total = 0 } = agents ?? {};
+  const { total } = agents ?? {};
   const more = awaited - awaitedAgents.length;
   const missing = [...awaitedAgents, ...(more > 0 ? [`… and ${count(more)} more`] : [])];
   return (
     'On: only what agents still hold is let.\n' +
-    `${count(total)} agents are on record, ${count(awaited)} of them have not come back yet${awaited > 0 ? ':' : '.'}\n` +
+    `On record: ${plural(total ?? 0, 'agent')}. Not back yet: ${awaited > 0 ? `${count(awaited)}:` : 'none.'}\n` +
     missing.map((agentId) => `  ${agentId}\n`).join('') +
     'When all that still run are back, let again: sublet adoption end\n'
   );

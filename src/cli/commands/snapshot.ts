@@ -11,7 +11,7 @@ import { masterFailure } from '#cli/refusal-words.js';
 import { readWhole, writeWhole } from '#cli/snapshot-file-io.js';
 import { formatFacts } from '#cli/table.js';
 import type { Terminal } from '#cli/terminal.js';
-import { count } from '#cli/words.js';
+import { count, plural } from '#cli/words.js';
 import { formatHostPort, parseHostPort } from '#config/host-port.js';
 import {
   legacyOf,
@@ -151,7 +151,7 @@ function recover(group: Command, terminal: Terminal): void {
     if (options.yesILostTheQuorum !== true) {
       throw usage(
         `${self.name} would begin a cluster of its own, without ${others.join(', ') || 'anybody else'}`,
-        `It knows ${count(legacy.ipam.agentCount)} agents, up to log index ${legacy.index}. What only the others knew would be lost.`,
+        `It knows ${plural(legacy.ipam.agentCount, 'agent')}, up to log index ${legacy.index}. What only the others knew would be lost.`,
         'Only if they are gone for good, and can never be started again: --yes-i-lost-the-quorum',
       );
     }
@@ -186,7 +186,7 @@ function rebornOf(
 
 function next({ index, agents }: RebirthReport, { name, clusterId }: Reborn, dataDir: string): string {
   return [
-    `The new cluster is ${clusterId}: one master, ${name}, at log index ${index}, in adoption, with ${count(agents)} agents on record.`,
+    `The new cluster is ${clusterId}: one master, ${name}, at log index ${index}, in adoption, with ${plural(agents, 'agent')} on record.`,
     'Next:',
     `  sublet master --name ${name} --cluster-id ${clusterId} --data-dir ${dataDir} …`,
     '  sublet adoption             who has not come back yet',
