@@ -1,6 +1,6 @@
 /** What stands in an agent's way is that overlay's failure, with what to do; the rest works; it mends by itself. */
 import assert from 'node:assert/strict';
-import { execFileSync, spawn } from 'node:child_process';
+import { execFileSync, spawn, spawnSync } from 'node:child_process';
 import { createSocket } from 'node:dgram';
 import { once } from 'node:events';
 import { mkdirSync, rmdirSync, symlinkSync } from 'node:fs';
@@ -9,11 +9,12 @@ import { HostDriver } from '#cluster-test/host/host-driver.js';
 import { atEnd, type Netns, Underlay } from '#cluster-test/host/netns.js';
 import { dockerTools, hostTools } from '#cluster-test/host/requirements.js';
 import { inputFor, leaseOf, settingsFor, withoutDocker } from '#cluster-test/host/scene-input.js';
+import { subletMain } from '#cluster-test/process/child.js';
 import { until } from '#cluster-test/process/condition.js';
 import { command, requires } from '#cluster-test/requirement.js';
 import { checkHost } from '#host/check.js';
 import type { HostInput, HostSettings } from '#host/input.js';
-import type { OverlayStatus } from '#host/status.js';
+import type { Finding, OverlayStatus } from '#host/status.js';
 
 /** The longest wait between two tries is 15 s. */
 const recoveryMs = 20_000;
@@ -200,7 +201,7 @@ describe('checking a host', () => {
       ...{ nodeIp: '192.0.2.77', vtepName: 'vtep1024', port: 64000, containers: { cni: true, docker: true } },
     });
     const of = (what: string) => findings.filter((finding) => finding.what === what);
-    for (const what of ['root', 'iproute2', 'vxlan', 'port', 'ipset', 'iptables', 'ping']) {
+    for (const what of ['root', 'sysctl', 'iproute2', 'vxlan', 'port', 'ipset', 'iptables', 'ping']) {
       assert.deepEqual(
         of(what).map(({ severity }) => severity),
         ['ok'],
@@ -217,6 +218,19 @@ describe('checking a host', () => {
     socket.close();
     assert.equal(taken.find(({ what }) => what === 'port')?.severity, 'error');
     assert.ok(of('docker').every(({ severity, says }) => severity === 'error' && /\/nowhere\/docker\.sock/.test(says)));
+  });
+});
+
+describe('`sublet agent check` in a container', () => {
+  it('says that settings of the kernel can not be changed in it, and how they could be', function () {
+    requires(this, ...hostTools);
+    // As Docker mounts it.
+    const readOnly = 'mount --bind /proc/sys /proc/sys && mount -o remount,bind,ro /proc/sys && exec "$@"';
+    const check = [process.execPath, subletMain, 'agent', 'check', '--docker-bridge', 'false', '-o', 'json'];
+    const { stdout } = spawnSync('unshare', ['--mount', 'sh', '-c', readOnly, 'sh', ...check], { encoding: 'utf8' });
+    const findings: readonly Finding[] = JSON.parse(stdout);
+    const found = findings.find(({ what }) => what === 'sysctl');
+    assert.match(`${found?.severity}: ${found?.says}; ${found?.todo}`, /^error: .*EROFS.*systempaths=unconfined$/);
   });
 });
 

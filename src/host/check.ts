@@ -6,6 +6,7 @@ import { constants } from 'node:fs';
 import { access, readFile } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
 import { type DockerEngine, dockerEngine, localDocker } from '#host/docker-engine.js';
+import { readOnlySysctlRemedy } from '#host/explain.js';
 import type { HostSettings } from '#host/input.js';
 import { observeLinks } from '#host/observe-kernel.js';
 import type { ObservedHost } from '#host/observed.js';
@@ -32,6 +33,7 @@ export async function checkHost(check: HostCheck): Promise<readonly Finding[]> {
   const needsFirewall = check.containers.cni || check.containers.docker;
   const found = await Promise.all([
     guarded('root', checkRights),
+    guarded('sysctl', checkSysctls),
     guarded('iproute2', () => checkTool(run, 'iproute2', 'ip', '-V')),
     guarded('vxlan', () => checkVxlan(run)),
     guarded('device', () => checkLinks(run, check)),
@@ -75,6 +77,14 @@ async function checkRights(): Promise<Found> {
   return { severity: 'error', says: `lacks ${names}`, todo: `run the agent as root, or give it ${names}` };
 }
 
+async function checkSysctls(): Promise<Found> {
+  const sysctl = '/proc/sys/net/ipv4/ip_forward';
+  const wrong = await access(sysctl, constants.W_OK).catch((error: NodeJS.ErrnoException) => error);
+  if (wrong === undefined) return { severity: 'ok', says: '/proc/sys/net is writable' };
+  const todo = wrong.code === 'EROFS' ? readOnlySysctlRemedy : 'run the agent as root';
+  return { severity: 'error', says: `${sysctl} can not be written (${wrong.code})`, todo };
+}
+
 async function checkTool(
   run: Runner,
   what: string,
@@ -98,7 +108,8 @@ async function checkVxlan(run: Runner): Promise<Found> {
   const { code, stderr } = await run.run('unshare', ['--net', 'sh', '-c', attempt]);
   if (code === 0) return { severity: 'ok', says: 'the kernel makes VXLAN devices' };
   if (/Operation not permitted/.test(stderr)) {
-    return { severity: 'warning', says: 'can not tell without root whether the kernel makes VXLAN devices' };
+    const says = 'can not tell without CAP_SYS_ADMIN whether the kernel makes VXLAN devices';
+    return { severity: 'warning', says };
   }
   return {
     severity: 'error',

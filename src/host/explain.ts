@@ -25,11 +25,12 @@ function remedy(step: Step, said: string): string | undefined {
   if (step.kind === 'filter-rule' || step.kind === 'chain-set') return firewallRemedy(said);
   if (step.kind === 'cni-write') return folderRemedy(step.dir, said);
   if (step.kind === 'docker-create') return dockerRemedy(said);
-  if (step.kind === 'sysctl' && /EROFS/.test(said))
-    return '/proc/sys is read-only here: run the agent on the host, not in an unprivileged container';
+  if (step.kind === 'sysctl' && /EROFS/.test(said)) return `/proc/sys is read-only here: ${readOnlySysctlRemedy}`;
   return undefined;
 }
 
+export const readOnlySysctlRemedy =
+  'run the agent on the host, or its container with --security-opt systempaths=unconfined';
 const withoutRoot = 'run the agent as root, or with CAP_NET_ADMIN and CAP_NET_RAW';
 const portRemedy = `the VXLAN's UDP port is taken (see "ss -ulnp"): free it, or give the network another vxlan_port`;
 
