@@ -31,6 +31,7 @@ export type { ReadState, Ready, Role, SoftState } from '#raft/ready.js';
 export type { PeerStatus as RaftPeerStatus, RaftStatus } from '#raft/status.js';
 export type { BootstrapProblem, BootstrapProblemCode } from '#replica/bootstrap-problem.js';
 export type { Clock } from '#replica/clock.js';
+export { foundingsDiffer, type PeerClaim } from '#replica/cluster-founding.js';
 export type { LaterCommands } from '#replica/command-kinds.js';
 export {
   type LoadedLog,

@@ -24,7 +24,7 @@ import { agentService } from '#api/services.js';
 import type { SimulatedMaster } from '#cluster-test/simulation/simulated-master.js';
 import type { SimulatedNetwork } from '#cluster-test/simulation/simulated-network.js';
 import type { SimulatedProcess } from '#cluster-test/simulation/world.js';
-import { parseKeepAlive } from '#master/office.js';
+import { checkFounding } from '#master/founding-check.js';
 import { networkMessage } from '#master/plan-message.js';
 import { toRefusedError } from '#master/refusal-mapping.js';
 import { sublet } from '#proto/sublet.js';
@@ -98,7 +98,7 @@ export class MasterLink implements MasterApi {
       send: (request) => {
         this.#ask(master, async (work) => {
           const { KeepAliveResponse: Response } = sublet.v1;
-          return new Response(await work.keepAlives.keepAlive(parseKeepAlive(request)));
+          return new Response(await work.keepAlives.keepAlive(request));
         }).then(
           (response) => {
             if (!over) events.message(response);
@@ -109,7 +109,7 @@ export class MasterLink implements MasterApi {
     };
   }
 
-  watch(_: WatchRequest, events: StreamEvents<WatchResponse>): OpenStream {
+  watch(request: WatchRequest, events: StreamEvents<WatchResponse>): OpenStream {
     const master = this.#master();
     let over = false;
     const end = (error: unknown): void => {
@@ -120,12 +120,13 @@ export class MasterLink implements MasterApi {
     this.#ask(master, async (work) => {
       const { network } = work.plan;
       if (network === undefined) throw new RefusedError('unavailable', 'there is no network yet');
-      const { clusterId } = work;
-      return { network: networkMessage(network), revision: work.plan.ipam.revision, clusterId };
-    }).then(({ network, revision, clusterId }) => {
+      checkFounding('watch', request, work.plan);
+      const { clusterId, founding } = work.plan;
+      return { network: networkMessage(network), revision: work.plan.ipam.revision, clusterId, founding };
+    }).then(({ network, revision, clusterId, founding }) => {
       const { WatchResponse: Response } = sublet.v1;
       const messages: sublet.v1.WatchResponse.$Properties[] = [
-        { snapshotBegin: { clusterId, revision } },
+        { snapshotBegin: { clusterId, revision, founding } },
         { snapshotChunk: { network, agents: [] } },
         { snapshotEnd: { revision } },
       ];

@@ -258,8 +258,8 @@ export class SimulatedMaster {
     const limits = { leaderWaitMs: 5_000, defaultTimeoutMs: 10_000 };
     const router = new CallRouter({ leadership, peers, closed, ...limits, wallClock: () => clock.now(), report });
     const admission = new Admission(defaultAdmissionLimits);
-    const keepAlives = new KeepAliveService({ office, leadership, router, admission, clock, report });
     const service = new Plan({ log: replica, machine: plan.real, clock, clusterId });
+    const keepAlives = new KeepAliveService({ office, plan: service, leadership, router, admission, clock, report });
     const endpoints = [
       ...agentEndpoints({ plan: service, office, encoding: new PlanEncoding(), wallClock }),
       keepAlives.endpoint,

@@ -7,10 +7,11 @@ import type { MemberId } from '#raft/entry.js';
 import type { PeerMessage, SnapshotMessage } from '#raft/message.js';
 import type { SnapshotSource } from '#replica/log-store.js';
 import type { MemberReport } from '#replica/member-report.js';
-import type { MemberInfo, Membership } from '#replica/membership.js';
+import type { Membership } from '#replica/membership.js';
 import { Newcomers } from '#replica/newcomers.js';
 import type { MemberHello, PeerHandler, PeerNetwork } from '#replica/peer-network.js';
 import type { StateRecord } from '#replica/state-machine.js';
+import { type Caller, callerOf, isHeard } from '#replica/testing/memory-network.js';
 import type { SeededRandom } from '#replica/testing/seeded-random.js';
 
 /** How messages fare; all of them chances from 0 to 1, and ms. */
@@ -178,9 +179,8 @@ export class SimulatedPeers implements PeerNetwork {
     if (!this.#process.alive) return;
     this.#network.onSend(this.#process.machine.name, message);
     const to = this.#addressOf(message.to);
-    if (to === undefined) return;
-    const { clusterId, members = [] } = this.#membership ?? {};
-    const sender = members.find(({ id }) => id === this.#self);
+    const caller = callerOf(message, this.#membership, this.#self);
+    if (to === undefined || caller === undefined) return;
     const left = this.#network.carry(this.#address, to, () => {
       const receiver = this.#network.peersAt(to);
       if (receiver === undefined) {
@@ -189,7 +189,7 @@ export class SimulatedPeers implements PeerNetwork {
       }
       world.trace(message.kind, message.term, () => `${this.#address}>${to} ${describe(message)}`);
       this.#network.onArrival(receiver.#process.machine.name, message);
-      receiver.#process.run(() => receiver.#take(message, clusterId, sender));
+      receiver.#process.run(() => receiver.#take(message, caller));
     });
     if (!left) world.time.after(1, () => this.#process.run(() => this.#handler?.unreachable(message.to)));
   }
@@ -319,10 +319,14 @@ export class SimulatedPeers implements PeerNetwork {
   }
 
   /** A message arrives. One that is not for this member of this cluster is refused, as a connection would be. */
-  #take(message: PeerMessage, clusterId: string | undefined, sender: MemberInfo | undefined): void {
+  #take(message: PeerMessage, { claim, sender }: Caller): void {
     const membership = this.#membership;
-    if (message.to !== this.#self || membership === undefined || clusterId !== membership.clusterId) return;
-    if (sender !== undefined) this.#newcomers.heard(sender, membership);
+    if (!isHeard(claim, membership)) {
+      this.#handler?.claimed(claim);
+      return;
+    }
+    if (message.to !== this.#self || claim.clusterId !== membership.clusterId) return;
+    this.#newcomers.heard(sender, membership);
     this.#handler?.receive(message);
   }
 

@@ -80,7 +80,7 @@ export function notReady({ lease, leaseSource, term, table, registration }: Agen
   const error = 'error' in state ? `: ${state.error}` : '';
   if (lease === undefined) return [`not registered${error}`];
   if (!term.valid) return [`the lease has ended and the tunnel is down${error}`];
-  if (table.clusterId !== lease.clusterId) return ['the peers are not known yet'];
+  if (!table.isOf(lease)) return ['the peers are not known yet'];
   if (leaseSource === 'cache' && state.kind === 'asking' && state.attempt === 1) return ['registering'];
   return [];
 }

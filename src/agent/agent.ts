@@ -9,7 +9,7 @@ import type { AgentOptions } from '#agent/agent-options.js';
 import { between } from '#agent/backoff.js';
 import { hostInput } from '#agent/host-input.js';
 import { KeepAlive } from '#agent/keep-alive.js';
-import { asksForMore, heldOf, type Lease, type Network } from '#agent/lease.js';
+import { asksForMore, heldOf, keyOf, type Lease, type Network } from '#agent/lease.js';
 import { LeaseTerm } from '#agent/lease-term.js';
 import type { KeepAliveResponse, MasterError } from '#agent/master-api.js';
 import { PeerCache } from '#agent/peer-cache.js';
@@ -84,6 +84,7 @@ export class Agent {
     });
     this.watch = new PeerWatch({
       ...{ api, clock, random, agents, log, table: this.table },
+      lease: () => this.#lease,
       changed: (change) => this.#onTable(change),
     });
     this.#peerCache = new PeerCache({ clock, log, store, table: this.table });
@@ -106,11 +107,9 @@ export class Agent {
   /** The newest picture of the network. */
   get network(): Network | undefined {
     const lease = this.#lease;
-    const { network, clusterId, revision } = this.table;
+    const { network, revision } = this.table;
     if (lease === undefined) return network;
-    return network !== undefined && clusterId === lease.clusterId && revision >= lease.revision
-      ? network
-      : lease.network;
+    return network !== undefined && this.table.isOf(lease) && revision >= lease.revision ? network : lease.network;
   }
 
   /** How many agents there are, this one too; undefined: not known yet. */
@@ -159,7 +158,7 @@ export class Agent {
     this.#leaving = true;
     store.saveLease({ lease, term: this.term.record, leaving: true });
     const report = await host.cleanup([lease.clusterId, ...store.identity.formerClusterIds], settings);
-    await api.leave({ agentId, instanceId: lease.instanceId, epoch: lease.epoch });
+    await api.leave(keyOf(lease));
     store.saveLease(undefined);
     this.#lease = undefined;
     this.#source = 'none';
@@ -197,8 +196,8 @@ export class Agent {
   }
 
   #onGranted({ lease, sentAtMs, ttlMs }: Grant): void {
-    const { log, agentId } = this.#options;
-    const { epoch, instanceId, clusterId, problems } = lease;
+    const { log } = this.#options;
+    const { epoch, clusterId, problems } = lease;
     if (this.#source !== 'masters' || this.#lease?.epoch !== epoch) {
       log.info({ clusterId, epoch, vtepIp: lease.vxlan.vtepIp, overlays: lease.overlays.length }, 'registered');
     }
@@ -211,8 +210,8 @@ export class Agent {
     this.#cancelCacheDue();
     this.term.heard(sentAtMs, ttlMs);
     this.#saveLease();
-    this.keepAlive.start({ agentId, instanceId, epoch });
-    this.#reporter.setLease({ agentId, instanceId, epoch });
+    this.keepAlive.start(keyOf(lease));
+    this.#reporter.setLease(keyOf(lease));
     this.watch.start();
     this.watch.announced(lease.revision);
     this.#updateHost();
@@ -314,7 +313,7 @@ export class Agent {
     if (lease === undefined || network === undefined) return;
     if (this.#source === 'cache' && (this.#leaving || !this.#cacheDue)) return;
     // Without a whole picture of the peers, telling the host would take away the routes that it has.
-    if (picture === undefined || picture.clusterId !== lease.clusterId) return;
+    if (picture === undefined || !this.table.isOf(lease)) return;
     const { formerClusterIds } = store.identity;
     const leaseValid = this.term.valid;
     try {

@@ -118,7 +118,10 @@ function masterError(error: unknown, master: string | undefined): MasterError {
 }
 
 function kindOf(error: ServiceError): MasterErrorKind {
-  if (reasonOf(error) === 'resource-exhausted') return 'exhausted';
+  const reason = reasonOf(error);
+  if (reason === 'resource-exhausted') return 'exhausted';
+  // A master of another founding is none of this agent's: what it holds is still its own.
+  if (reason === 'other-founding') return 'unavailable';
   // What is not named is an outcome nobody knows, or a master's own trouble: both are asked about again.
   return kinds[error.code] ?? 'unavailable';
 }

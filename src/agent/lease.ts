@@ -5,6 +5,7 @@
 import { z } from 'zod';
 import { MasterError, type RegisterRequest, type RegisterResponse } from '#agent/master-api.js';
 import type { sublet } from '#proto/sublet.js';
+import { noFounding } from '#replica/cluster-founding.js';
 
 const count = z.int().min(0);
 
@@ -32,6 +33,8 @@ export type Bridge = z.infer<typeof bridgeSchema>;
 
 export const leaseSchema = z.strictObject({
   clusterId: z.string().min(1),
+  /** Which founding of that cluster let it; empty: not known. */
+  founding: z.string().default(noFounding),
   agentId: z.string().min(1),
   instanceId: z.string().min(1),
   /** The log index that granted it. */
@@ -71,6 +74,7 @@ export function leaseOf(response: RegisterResponse): Lease {
   const vxlan = given(agent.vxlan, 'agent.vxlan');
   return {
     clusterId: given(response.clusterId || undefined, 'cluster_id'),
+    founding: response.founding,
     agentId: agent.agentId ?? '',
     instanceId: agent.instanceId ?? '',
     epoch: given(response.lease, 'lease').epoch ?? 0,
@@ -113,10 +117,18 @@ export function networkOf(network: sublet.v1.Network.$Properties): Network {
   };
 }
 
+/** Who asks under a lease: what keep-alives, reports and the end of it have in common. */
+export type LeaseKey = Pick<Lease, 'agentId' | 'instanceId' | 'epoch' | 'clusterId' | 'founding'>;
+
+export function keyOf({ agentId, instanceId, epoch, clusterId, founding }: Lease): LeaseKey {
+  return { agentId, instanceId, epoch, clusterId, founding };
+}
+
 /** What the agent tells the masters that it holds; honoured after a disaster only (DESIGN §6, rule 12). */
 export function heldOf(lease: Lease): NonNullable<RegisterRequest['held']> {
   return {
     clusterId: lease.clusterId,
+    founding: lease.founding,
     epoch: lease.epoch,
     vtepIp: lease.vxlan.vtepIp,
     subnets: lease.overlays

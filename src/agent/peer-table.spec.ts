@@ -26,7 +26,8 @@ describe('peer table', () => {
     assert.equal(table.revision, 100);
     assert.deepEqual(take(table, end), ['network']);
     assert.deepEqual(ids(table), ['d']);
-    assert.deepEqual(table.request, { clusterId: 'cluster-1', fromRevision: 200, peersOnly: true });
+    const going = { clusterId: 'cluster-1', founding: 'f1', fromRevision: 200, peersOnly: true };
+    assert.deepEqual(table.request({ clusterId: 'cluster-2', founding: 'f2' }), going);
   });
 
   it('forgets a snapshot that broke off with its stream', () => {
@@ -104,6 +105,8 @@ describe('peer table', () => {
     take(table, ...snapshot(100));
     const copy = new PeerTable('a', table.picture);
     assert.deepEqual(copy.picture, table.picture);
-    assert.deepEqual(copy.request, table.request);
+    assert.deepEqual(copy.request(undefined), table.request(undefined));
+    assert.ok(copy.isOf({ clusterId: 'cluster-1', founding: 'f1' }));
+    assert.ok(!copy.isOf({ clusterId: 'cluster-1', founding: 'f2' }));
   });
 });

@@ -7,14 +7,20 @@ import { networkOf } from '#agent/lease.js';
 import type { WatchRequest, WatchResponse } from '#agent/master-api.js';
 import type { Peer, PeerOverlay } from '#host/input.js';
 import type { sublet } from '#proto/sublet.js';
+import { foundingsDiffer, noFounding } from '#replica/cluster-founding.js';
 
 /** The whole table at one revision of one cluster. */
 export type PeerPicture = {
   readonly clusterId: string;
+  /** Which founding of the cluster; empty: not known. */
+  readonly founding: string;
   readonly revision: number;
   readonly network: Network;
   readonly peers: readonly Peer[];
 };
+
+/** A cluster, and which founding of it. */
+export type ClusterFounding = { readonly clusterId: string; readonly founding: string };
 
 /** The master sent something that the protocol does not allow here; the watch must begin anew. */
 export class WatchProtocolError extends Error {
@@ -26,6 +32,7 @@ export type TableChange = 'nothing' | 'position' | 'peers' | 'network';
 
 type Staged = {
   readonly clusterId: string;
+  readonly founding: string;
   readonly peers: Map<string, Peer>;
   network: Network | undefined;
   selfReachable: boolean;
@@ -34,6 +41,7 @@ type Staged = {
 export class PeerTable {
   readonly #self: string;
   #clusterId = '';
+  #founding = noFounding;
   #revision = 0;
   #network: Network | undefined;
   #peers = new Map<string, Peer>();
@@ -45,6 +53,7 @@ export class PeerTable {
     this.#self = self;
     if (picture === undefined) return;
     this.#clusterId = picture.clusterId;
+    this.#founding = picture.founding;
     this.#revision = picture.revision;
     this.#network = picture.network;
     for (const peer of picture.peers) this.#peers.set(peer.agentId, peer);
@@ -53,6 +62,11 @@ export class PeerTable {
   /** Empty before the first snapshot. */
   get clusterId(): string {
     return this.#clusterId;
+  }
+
+  /** Whether it is of the cluster that a lease is of, and not of another founding of it. */
+  isOf({ clusterId, founding }: ClusterFounding): boolean {
+    return clusterId === this.#clusterId && !foundingsDiffer(founding, this.#founding);
   }
 
   get revision(): number {
@@ -75,17 +89,19 @@ export class PeerTable {
   /** Undefined before the first snapshot. */
   get picture(): PeerPicture | undefined {
     if (this.#network === undefined) return undefined;
-    const { clusterId, revision, network } = {
+    const { clusterId, founding, revision, network } = {
       clusterId: this.#clusterId,
+      founding: this.#founding,
       revision: this.#revision,
       network: this.#network,
     };
-    return { clusterId, revision, network, peers: [...this.#peers.values()] };
+    return { clusterId, founding, revision, network, peers: [...this.#peers.values()] };
   }
 
-  /** The request that goes on from here. */
-  get request(): WatchRequest {
-    return { clusterId: this.#clusterId, fromRevision: this.#revision, peersOnly: true };
+  /** The request that goes on from here. Before any snapshot it names what the lease is of: no other will do. */
+  request(lease: ClusterFounding | undefined): WatchRequest {
+    const of = this.#network === undefined ? lease : { clusterId: this.#clusterId, founding: this.#founding };
+    return { ...of, fromRevision: this.#revision, peersOnly: true };
   }
 
   /** A stream begins: a snapshot that broke off with the last one is forgotten. */
@@ -98,6 +114,7 @@ export class PeerTable {
     if (message.snapshotBegin) {
       this.#staged = {
         clusterId: message.snapshotBegin.clusterId ?? '',
+        founding: message.snapshotBegin.founding ?? noFounding,
         peers: new Map(),
         network: undefined,
         selfReachable: true,
@@ -127,6 +144,7 @@ export class PeerTable {
     if (staged?.network === undefined) throw new WatchProtocolError('a snapshot ended without its begin or network');
     this.#staged = undefined;
     this.#clusterId = staged.clusterId;
+    this.#founding = staged.founding;
     this.#revision = revision;
     this.#network = staged.network;
     this.#peers = staged.peers;

@@ -5,7 +5,7 @@
 import type { AgentLog } from '#agent/agent-log.js';
 import { awayBackoff, type Backoff, backoffMs } from '#agent/backoff.js';
 import { type MasterApi, MasterError, type OpenStream, type WatchResponse } from '#agent/master-api.js';
-import { type PeerTable, type TableChange, WatchProtocolError } from '#agent/peer-table.js';
+import { type ClusterFounding, type PeerTable, type TableChange, WatchProtocolError } from '#agent/peer-table.js';
 import type { Clock } from '#replica/clock.js';
 
 /** For a master that has more to do than it can. */
@@ -21,6 +21,8 @@ export type PeerWatchOptions = {
   readonly agents: () => number | undefined;
   readonly log: AgentLog;
   readonly table: PeerTable;
+  /** Whose peers are wanted, while there is no table yet. */
+  readonly lease: () => ClusterFounding | undefined;
   /** The table has changed; `nothing` is not told. */
   readonly changed: (change: Exclude<TableChange, 'nothing'>) => void;
 };
@@ -88,10 +90,10 @@ export class PeerWatch {
   }
 
   #open(): void {
-    const { api, table } = this.#options;
+    const { api, table, lease } = this.#options;
     this.#streams += 1;
     table.streamBegins();
-    this.#stream = api.watch(table.request, {
+    this.#stream = api.watch(table.request(lease()), {
       message: (message) => this.#onMessage(message),
       ended: (error) => this.#broke(error),
     });

@@ -12,6 +12,7 @@ import { leaseSchema, networkSchema } from '#agent/lease.js';
 import type { PeerPicture } from '#agent/peer-table.js';
 import { DamagedFileError, readSealed, writeSealed, writeSealedSlowly } from '#agent/sealed-file.js';
 import { type AgentStore, formerClustersMax, type Identity, type LeaseRecord } from '#agent/store.js';
+import { noFounding } from '#replica/cluster-founding.js';
 
 /** The folder can't be used; the message says why and what to do. */
 export class StateDirError extends Error {
@@ -34,6 +35,7 @@ const leaseFileSchema = z.strictObject({
 const peersHeadSchema = z.strictObject({
   format,
   clusterId: z.string().min(1),
+  founding: z.string().default(noFounding),
   revision: z.int().min(0),
   network: networkSchema,
 });
@@ -133,8 +135,8 @@ function readPeers(path: string): PeerPicture | undefined {
   const lines = readSealed(path);
   if (lines === undefined) return undefined;
   const [head = '', ...rest] = lines;
-  const { clusterId, revision, network } = peersHeadSchema.parse(JSON.parse(head));
-  return { clusterId, revision, network, peers: rest.map((line) => peerSchema.parse(JSON.parse(line))) };
+  const { clusterId, founding, revision, network } = peersHeadSchema.parse(JSON.parse(head));
+  return { clusterId, founding, revision, network, peers: rest.map((line) => peerSchema.parse(JSON.parse(line))) };
 }
 
 /** What `read` gives; a file that is damaged or of another format is said aloud and counts as none. */

@@ -69,7 +69,31 @@ describe('rule 5, static stability of an agent', () => {
     world.masters.setDown(false);
     await world.time.runFor(11_000);
     assert.equal(agent.leaseSource, 'masters');
-    assert.deepEqual(world.masters.lastWatch.request, { clusterId: 'cluster-1', fromRevision: 100, peersOnly: true });
+    const request = { clusterId: 'cluster-1', founding: 'f1', fromRevision: 100, peersOnly: true };
+    assert.deepEqual(world.masters.lastWatch.request, request);
+  });
+
+  it('tells the masters which founding of which cluster its lease is of, with all that it asks', async () => {
+    await ranBefore();
+    const agent = world.start();
+    await world.time.runFor(2_000);
+    const { registers, keepAlives, reports, watches, leaves } = world.masters;
+    await world.time.until(agent.leave(), 1_000);
+    assert.equal(registers[0]?.held, undefined);
+    const asked = [registers.at(-1)?.held, keepAlives.at(-1), reports.at(-1), watches.at(-1)?.request, leaves.at(-1)];
+    for (const each of asked) assert.deepEqual([each?.clusterId, each?.founding], ['cluster-1', 'f1']);
+    // Before there is a table, it is the lease's cluster whose peers are wanted.
+    assert.deepEqual([watches[0]?.request.clusterId, watches[0]?.request.founding], ['cluster-1', 'f1']);
+  });
+
+  it('keeps the peers of another founding of its cluster from the host', async () => {
+    world.masters.onWatch = (watch) => watch.send(...snapshot(100, undefined, 'cluster-1', 'f2'));
+    world.start();
+    await world.time.runFor(5_000);
+    assert.equal(world.host.last(), undefined);
+    world.masters.lastWatch.send(...snapshot(100));
+    await world.time.runFor(500);
+    assert.equal(world.host.last()?.peers.length, 1);
   });
 
   it('changes nothing on the host while the masters are down', async () => {
@@ -339,7 +363,8 @@ describe('rule 5, static stability of an agent', () => {
       return undefined;
     };
     await world.time.until(agent.leave(), 1_000);
-    assert.deepEqual(world.masters.leaves, [{ agentId: 'a', instanceId: 'instance-1', epoch: 7 }]);
+    const fence = { agentId: 'a', instanceId: 'instance-1', epoch: 7, clusterId: 'cluster-1', founding: 'f1' };
+    assert.deepEqual(world.masters.leaves, [fence]);
     assert.equal(world.store.lease, undefined);
     const asked = world.masters.registers.length;
     await world.time.runFor(120_000);

@@ -70,7 +70,8 @@ describe('watch of an agent', () => {
     const { master } = world.masters.lastWatch;
     world.masters.lastWatch.end();
     await world.time.runFor(1_000);
-    assert.deepEqual(world.masters.lastWatch.request, { clusterId: 'cluster-1', fromRevision: 101, peersOnly: true });
+    const request = { clusterId: 'cluster-1', founding: 'f1', fromRevision: 101, peersOnly: true };
+    assert.deepEqual(world.masters.lastWatch.request, request);
     assert.notEqual(world.masters.lastWatch.master, master);
     assert.equal(agent.table.size, 2);
   });

@@ -137,6 +137,8 @@ export class MasterClient {
   }
 
   #moveOn(error: ServiceError, idempotent: boolean): boolean {
+    // Nothing happened, and the other addresses may be those of the cluster that is meant.
+    if (reasonOf(error) === 'other-founding') return true;
     if (error.code === status.UNAVAILABLE) return idempotent || neverSent(error);
     return idempotent && (error.code === status.DEADLINE_EXCEEDED || brokeOff(error));
   }

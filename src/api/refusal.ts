@@ -21,6 +21,11 @@ export const refusals = {
     code: status.FAILED_PRECONDITION,
     meaning: 'The plan, or one of the masters, must change first; the message says how.',
   },
+  'other-founding': {
+    code: status.FAILED_PRECONDITION,
+    meaning:
+      'What the caller holds is of another founding of this cluster: two clusters have one id. Ask another master.',
+  },
   aborted: { code: status.ABORTED, meaning: 'Overtaken: a stale epoch, sequence or expected revision.' },
   'resource-exhausted': {
     code: status.RESOURCE_EXHAUSTED,

@@ -12,6 +12,7 @@ import type { ReportStatus } from '#ipam/command.js';
 import { parseAgentId, parseInstanceId } from '#ipam/identity.js';
 import { overlaysMax, statusErrorLengthMax } from '#ipam/limits.js';
 import { type Endpoint, encodingEndpoint, endpoint } from '#master/endpoint.js';
+import { checkFounding } from '#master/founding-check.js';
 import type { Office } from '#master/office.js';
 import type { Plan } from '#master/plan.js';
 import type { PlanEncoding } from '#master/plan-encoding.js';
@@ -44,6 +45,7 @@ export function agentEndpoints(options: AgentServiceOptions): readonly Endpoint[
 async function register(request: sublet.v1.RegisterRequest, options: AgentServiceOptions): Promise<Uint8Array> {
   const { plan, office, wallClock } = options;
   const parsed = parseRegister(request);
+  checkFounding(`register agent_id "${parsed.agentId}"`, request.held ?? {}, plan);
   const { ipam } = plan;
   // What was parsed is nobody else's, so it is added to rather than copied.
   const command = Object.assign(parsed, {
@@ -76,6 +78,7 @@ function registered(then: AgentThen, revision: number, { plan, encoding }: Agent
     problems: agent.problems.map(({ overlay, message }) => ({ overlay, reason: message })),
     revision,
     clusterId: plan.clusterId,
+    founding: plan.founding,
   };
   return toBuffer(RegisterResponse.encode(rest, writer).finish());
 }
@@ -87,6 +90,7 @@ async function reportStatus(
   const agentId = parseField('agent_id', request.agentId, parseAgentId);
   const instanceId = parseField('instance_id', request.instanceId, parseInstanceId);
   const epoch = safeInteger('epoch', request.epoch);
+  checkFounding(`report status of agent_id "${agentId}"`, request, plan);
   checkInstance('report status', plan, agentId, instanceId);
   const overlays = parseReports(request.overlays);
   const { revision } = await plan.change({
@@ -107,6 +111,7 @@ async function leave(
   const agentId = parseField('agent_id', request.agentId, parseAgentId);
   const instanceId = parseField('instance_id', request.instanceId, parseInstanceId);
   const epoch = safeInteger('epoch', request.epoch);
+  checkFounding(`leave of agent_id "${agentId}"`, request, plan);
   checkInstance('leave', plan, agentId, instanceId);
   const { revision } = await plan.change({ kind: 'leave', agentId, epoch, wallTime: wallClock(), by: '' });
   return { revision };

@@ -82,6 +82,7 @@ async function getStatus(
     adoption: ipam.adoption,
     awaited: awaited.count,
     awaitedAgents: [...awaited.first],
+    founding: options.plan.founding,
   };
 }
 

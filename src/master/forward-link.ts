@@ -3,6 +3,7 @@
  * message. A call is sent only once the other end has shown itself, so that one that never left can be told from
  * one whose outcome is unknown.
  */
+
 import {
   type ChannelCredentials,
   Client,
@@ -19,10 +20,13 @@ import {
   forwardDefinition,
   forwardMessageBytesMax,
   forwardPendingMax,
+  foundingKey,
   refusedByPeer,
 } from '#master/forward-method.js';
+import type { OwnFounding } from '#master/founding-check.js';
 import { TurnBatch } from '#master/turn-batch.js';
 import type { sublet } from '#proto/sublet.js';
+import { noFounding } from '#replica/cluster-founding.js';
 
 type Stream = ClientDuplexStream<sublet.peer.v1.ForwardRequest.$Properties, sublet.peer.v1.ForwardResponse>;
 type Call = sublet.peer.v1.ForwardedCall.$Properties & { readonly id: number; readonly request: Uint8Array };
@@ -35,7 +39,7 @@ type Pending = {
 export type ForwardLinkOptions = {
   /** HOST:PORT of the other master's peer port. */
   readonly peer: string;
-  readonly clusterId: string;
+  readonly plan: OwnFounding;
   readonly credentials: ChannelCredentials;
 };
 
@@ -99,7 +103,9 @@ export class ForwardLink {
 
   #open(): void {
     const metadata = new Metadata();
-    metadata.set(clusterIdKey, this.#options.clusterId);
+    const { clusterId, founding } = this.#options.plan;
+    metadata.set(clusterIdKey, clusterId);
+    if (founding !== noFounding) metadata.set(foundingKey, founding);
     const { path, requestSerialize, responseDeserialize } = forwardDefinition;
     const stream: Stream = this.#client.makeBidiStreamRequest(path, requestSerialize, responseDeserialize, metadata);
     this.#stream = stream;

@@ -2,6 +2,7 @@
  * The leader's end of the stream on which followers hand calls on. It carries each call out as if it had come
  * directly, but never hands it on again, and gives back whatever answers have come together in one message.
  */
+
 import {
   type handleBidiStreamingCall,
   Metadata,
@@ -19,16 +20,19 @@ import {
   forwardCountMax,
   forwardDefinition,
   forwardPendingMax,
+  foundingKey,
 } from '#master/forward-method.js';
+import type { OwnFounding } from '#master/founding-check.js';
 import { toRefusedError } from '#master/refusal-mapping.js';
 import { TurnBatch } from '#master/turn-batch.js';
 import type { sublet } from '#proto/sublet.js';
+import { foundingsDiffer } from '#replica/cluster-founding.js';
 
 type Answer = sublet.peer.v1.ForwardedAnswer.$Properties;
 type Stream = ServerDuplexStream<sublet.peer.v1.ForwardRequest, sublet.peer.v1.ForwardResponse.$Properties>;
 
 export type ForwardServiceOptions = {
-  readonly clusterId: string;
+  readonly plan: OwnFounding;
   readonly router: Pick<CallRouter, 'serve'>;
   /** By path: everything that may be handed on. */
   readonly endpoints: ReadonlyMap<string, Endpoint>;
@@ -47,12 +51,9 @@ export function forwardService(options: ForwardServiceOptions): UntypedServiceIm
 }
 
 function accept(stream: Stream, options: ForwardServiceOptions): void {
-  const [clusterId] = stream.metadata.get(clusterIdKey);
-  if (clusterId !== options.clusterId) {
-    stream.emit('error', {
-      code: status.FAILED_PRECONDITION,
-      details: `this master is of cluster "${options.clusterId}", the caller of "${String(clusterId)}"`,
-    });
+  const stranger = strangerText(stream.metadata, options.plan);
+  if (stranger !== undefined) {
+    stream.emit('error', { code: status.FAILED_PRECONDITION, details: stranger });
     return;
   }
   let open = true;
@@ -94,6 +95,17 @@ function accept(stream: Stream, options: ForwardServiceOptions): void {
   });
   // Shows the other end that it is accepted: it sends nothing before.
   stream.sendMetadata(new Metadata());
+}
+
+/** Why a master that calls is none of this cluster; undefined: it is one. */
+function strangerText(metadata: Metadata, plan: ForwardServiceOptions['plan']): string | undefined {
+  const [clusterId] = metadata.get(clusterIdKey);
+  if (clusterId !== plan.clusterId) {
+    return `this master is of cluster "${plan.clusterId}", the caller of "${String(clusterId)}"`;
+  }
+  const [founding] = metadata.get(foundingKey).map(String);
+  if (founding === undefined || !foundingsDiffer(founding, plan.founding)) return undefined;
+  return `this master is of founding ${plan.founding} of cluster "${clusterId}", the caller of founding ${founding}`;
 }
 
 async function carryOut(

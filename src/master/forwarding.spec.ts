@@ -141,7 +141,11 @@ describe('a call to a follower', () => {
   it('is refused by a master of another cluster', async () => {
     await using masters = await TestMasters.start();
     const peer = masters.master(0).member.info.peer;
-    const link = new ForwardLink({ peer, clusterId: 'other', credentials: credentials.createInsecure() });
+    const link = new ForwardLink({
+      peer,
+      plan: { clusterId: 'other', founding: '' },
+      credentials: credentials.createInsecure(),
+    });
     const { path, request } = clusterService.getStatus;
     await assert.rejects(
       link.call(path, request.encode({}).finish(), 5_000, ''),

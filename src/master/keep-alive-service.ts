@@ -10,6 +10,7 @@ import { type StreamMethod, streamError } from '#master/api-server.js';
 import type { CallRouter } from '#master/call-router.js';
 import { decode, type Endpoint, endpoint } from '#master/endpoint.js';
 import { forwardMethods, refusedByPeer } from '#master/forward-method.js';
+import { checkFounding, type OwnFounding } from '#master/founding-check.js';
 import type { Leadership } from '#master/leadership.js';
 import { type KeepAlive, type KeepAliveOutcome, type Office, parseKeepAlive } from '#master/office.js';
 import { PacedRounds } from '#master/paced-rounds.js';
@@ -21,6 +22,7 @@ type Stream = ServerDuplexStream<Buffer, Uint8Array>;
 
 export type KeepAliveServiceOptions = {
   readonly office: Pick<Office, 'keepAlive'>;
+  readonly plan: OwnFounding;
   readonly leadership: Pick<Leadership, 'seat'>;
   readonly router: Pick<CallRouter, 'serve'>;
   readonly admission: Admission;
@@ -85,8 +87,10 @@ export class KeepAliveService {
   }
 
   /** @throws RefusedError, ProposeError */
-  async keepAlive(keepAlive: KeepAlive): Promise<sublet.v1.KeepAliveResponse.$Properties> {
-    const { leadership, office } = this.#options;
+  async keepAlive(request: sublet.v1.KeepAliveRequest.$Properties): Promise<sublet.v1.KeepAliveResponse.$Properties> {
+    const { leadership, office, plan } = this.#options;
+    const keepAlive = parseKeepAlive(request);
+    checkFounding(`keep-alive of agent_id "${keepAlive.agentId}"`, request, plan);
     const outcome = await (leadership.seat.kind === 'here' ? office.keepAlive(keepAlive) : this.#relay.add(keepAlive));
     if (outcome instanceof RefusedError) throw outcome;
     return outcome;
@@ -144,8 +148,7 @@ export class KeepAliveService {
 
   async #answer(bytes: Buffer): Promise<Uint8Array> {
     const { path, request, response } = agentService.keepAlive;
-    const keepAlive = parseKeepAlive(decode(path, request, bytes));
-    return response.encode(await this.keepAlive(keepAlive)).finish();
+    return response.encode(await this.keepAlive(decode(path, request, bytes))).finish();
   }
 }
 

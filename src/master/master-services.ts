@@ -119,18 +119,26 @@ export class MasterServices {
     this.office = new Office({ log, machine, leadership, clock, wallClock, random, electionTimeoutMs, report });
     this.admission = new Admission(limits.admission);
     const { office, admission } = this;
-    this.#links = new PeerLinks({ clusterId, credentials: options.peerCredentials, clock });
+    this.#links = new PeerLinks({ plan, credentials: options.peerCredentials, clock });
     const peers = this.#links;
     const { leaderWaitMs } = limits;
     const closed = (): string | undefined => this.#closed;
     this.#router = new CallRouter({ leadership, peers, closed, leaderWaitMs, defaultTimeoutMs, wallClock, report });
-    this.#keepAlives = new KeepAliveService({ office, leadership, router: this.#router, admission, clock, report });
+    this.#keepAlives = new KeepAliveService({
+      office,
+      plan,
+      leadership,
+      router: this.#router,
+      admission,
+      clock,
+      report,
+    });
 
     const encoding = new PlanEncoding();
     const { ringCountMax, ringBytesMax, batchBytesMax } = limits;
     this.ring = new EventRing({ encoding, countMax: ringCountMax, bytesMax: ringBytesMax, batchBytesMax });
     const { ring } = this;
-    const snapshots = new PlanSnapshots({ machine, ring, encoding, clusterId, clock, chunkBytesMax });
+    const snapshots = new PlanSnapshots({ machine, ring, encoding, plan, clock, chunkBytesMax });
     const appliedIndex = (): number => log.status().appliedIndex;
     this.hub = new WatchHub({ ring, snapshots, clusterId, clock, appliedIndex, report });
 
@@ -203,7 +211,7 @@ export class MasterServices {
     const { control, name, version, clock, wallClock } = this.#options;
     const streams = [
       this.#keepAlives.method,
-      watchMethod({ hub, admission, closed, report }),
+      watchMethod({ hub, plan: this.plan, admission, closed, report }),
       saveSnapshotMethod({ control, name, version, clock, wallClock, admission, closed, report }),
     ];
     return apiServer({ endpoints: this.#endpoints, streams, router: this.#router, admission, observe, report });
@@ -211,7 +219,7 @@ export class MasterServices {
 
   /** What this master serves on its peer port, to other masters only. */
   peerService(): PeerService {
-    const { clusterId, wallClock, logger } = this.#options;
+    const { wallClock, logger } = this.#options;
     const report = (error: unknown): void => logger.error({ err: error }, 'an error that was not expected');
     const endpoints = new Map(
       [...this.#endpoints, this.#keepAlives.endpoint, this.comparison.endpoint].map(
@@ -220,7 +228,7 @@ export class MasterServices {
     );
     return {
       definition: forwardServiceDefinition,
-      implementation: forwardService({ clusterId, router: this.#router, endpoints, wallClock, report }),
+      implementation: forwardService({ plan: this.plan, router: this.#router, endpoints, wallClock, report }),
     };
   }
 

@@ -2,15 +2,17 @@
  * The links to other masters that lead or led. When the lead changes, the old link stays for a moment, so that
  * what its master still answers (it may have handed over in good order) arrives.
  */
+
 import type { ChannelCredentials } from '@grpc/grpc-js';
 import { RefusedError } from '#api/refusal.js';
 import type { PeerCalls } from '#master/call-router.js';
 import { ForwardLink } from '#master/forward-link.js';
+import type { OwnFounding } from '#master/founding-check.js';
 import type { Clock } from '#replica/clock.js';
 import type { MemberInfo } from '#replica/membership.js';
 
 export type PeerLinksOptions = {
-  readonly clusterId: string;
+  readonly plan: OwnFounding;
   readonly credentials: ChannelCredentials;
   readonly clock: Clock;
 };
@@ -54,8 +56,8 @@ export class PeerLinks implements PeerCalls {
   #to(peer: string): ForwardLink {
     const known = this.#links.get(peer);
     if (known !== undefined) return known.link;
-    const { clusterId, credentials } = this.#options;
-    const link = new ForwardLink({ peer, clusterId, credentials });
+    const { plan, credentials } = this.#options;
+    const link = new ForwardLink({ peer, plan, credentials });
     this.#links.set(peer, { link, cancelClose: undefined });
     return link;
   }

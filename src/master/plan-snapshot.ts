@@ -6,6 +6,7 @@
 import { toBuffer } from '#api/method.js';
 import type { AgentId } from '#ipam/identity.js';
 import type { EventRing } from '#master/event-ring.js';
+import type { OwnFounding } from '#master/founding-check.js';
 import type { IpamMachine } from '#master/ipam-machine.js';
 import type { PlanEncoding } from '#master/plan-encoding.js';
 import { sublet } from '#proto/sublet.js';
@@ -20,7 +21,7 @@ export type PlanSnapshotsOptions = {
   readonly machine: IpamMachine;
   readonly ring: EventRing;
   readonly encoding: PlanEncoding;
-  readonly clusterId: string;
+  readonly plan: OwnFounding;
   readonly clock: Clock;
   /** Bytes of one message, at most. */
   readonly chunkBytesMax: number;
@@ -121,10 +122,11 @@ export class PlanSnapshots {
   }
 
   #pack(agents: ReadonlyMap<AgentId, Uint8Array>): PlanSnapshot {
-    const { ring, machine, encoding, clusterId, chunkBytesMax } = this.#options;
+    const { ring, machine, encoding, plan, chunkBytesMax } = this.#options;
+    const { clusterId, founding } = plan;
     const revision = ring.head;
     const { network } = machine;
-    const messages = [toBuffer(WatchResponse.encode({ snapshotBegin: { clusterId, revision } }).finish())];
+    const messages = [toBuffer(WatchResponse.encode({ snapshotBegin: { clusterId, revision, founding } }).finish())];
     let chunk = new ChunkWriter();
     if (network !== undefined) chunk.network(encoding.network(network));
     for (const agent of agents.values()) {

@@ -11,6 +11,7 @@ import type { Answer } from '#ipam/result.js';
 import type { IpamMachine, PlanOutcome } from '#master/ipam-machine.js';
 import { refusedByPlan } from '#master/refusal-mapping.js';
 import type { Clock } from '#replica/clock.js';
+import { noFounding } from '#replica/cluster-founding.js';
 import type { Applied, ReplicatedLog } from '#replica/replicated-log.js';
 
 export type PlanOptions = {
@@ -26,6 +27,7 @@ export class Plan {
   readonly #machine: IpamMachine;
   readonly #clock: Clock;
   #appliedAt: number;
+  #founding = noFounding;
 
   constructor({ log, machine, clock, clusterId }: PlanOptions) {
     this.clusterId = clusterId;
@@ -39,6 +41,13 @@ export class Plan {
     log.onRestored(() => {
       this.#appliedAt = clock.now();
     });
+  }
+
+  /** Which founding of the cluster it is of; empty as long as this master does not know, or if none was drawn. */
+  get founding(): string {
+    // It never changes, and a status is made anew each time.
+    if (this.#founding === noFounding) this.#founding = this.#log.status().membership.founding;
+    return this.#founding;
   }
 
   /** As it is now on this master. */

@@ -10,6 +10,7 @@ import { decodeCommand } from '#ipam/command-codec.js';
 import { Ipam } from '#ipam/ipam.js';
 import { isConfChange } from '#raft/conf-change.js';
 import { type LogIndex, logIndex, memberId, noMember, type Term, term } from '#raft/entry.js';
+import { foundingOf } from '#replica/cluster-founding.js';
 import { decodeStamped } from '#replica/cluster-time.js';
 import type { LogStore } from '#replica/log-store.js';
 import type { AppliedMeta, MemberInfo, Membership } from '#replica/membership.js';
@@ -195,7 +196,8 @@ export async function writeFirstState(
   const id = memberId(1);
   const self: MemberInfo = { id, name, peer, storeId: store.identity.storeId };
   const nobody = { voters: [], votersOutgoing: [], learners: [], learnersNext: [], autoLeave: false };
-  const membership = { clusterId, confState: { ...nobody, voters: [id] }, members: [self], nextMemberId: memberId(2) };
+  const alone = { confState: { ...nobody, voters: [id] }, members: [self], nextMemberId: memberId(2) };
+  const membership = { clusterId, founding: foundingOf([self]), ...alone };
   const meta = { index, term: term(legacy.term + 1), time, membership };
   const sink = await store.stageSnapshot(meta);
   const records: StateRecord[] = ipam.records().map(([key, value]) => ({ key, value }));

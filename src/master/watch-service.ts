@@ -1,17 +1,21 @@
 /** Watch streams: the gRPC side of the hub. Messages are sent as the hub hands them over, already encoded. */
+
 import type { ServerWritableStream, UntypedHandleCall } from '@grpc/grpc-js';
 import { RefusedError } from '#api/refusal.js';
 import { agentService } from '#api/services.js';
 import type { Admission } from '#master/admission.js';
 import { type StreamMethod, streamError } from '#master/api-server.js';
 import { decode } from '#master/endpoint.js';
+import { checkFounding, type OwnFounding } from '#master/founding-check.js';
 import { safeInteger, toRefusedError } from '#master/refusal-mapping.js';
 import type { WatchHub, WatchStart } from '#master/watch-hub.js';
+import type { sublet } from '#proto/sublet.js';
 
 type Stream = ServerWritableStream<Buffer, Uint8Array>;
 
 export type WatchServiceOptions = {
   readonly hub: WatchHub;
+  readonly plan: OwnFounding;
   readonly admission: Admission;
   /** Why this master can not answer for the plan yet; undefined: it can. */
   readonly closed: () => string | undefined;
@@ -25,16 +29,18 @@ export function watchMethod(options: WatchServiceOptions): StreamMethod {
   return { path: agentService.watch.path, requestStream: false, handle };
 }
 
-function accept(stream: Stream, { hub, admission, closed, report }: WatchServiceOptions): void {
+function accept(stream: Stream, { hub, plan, admission, closed, report }: WatchServiceOptions): void {
   const caller = stream.getPeer();
   const fail = (error: unknown): void => {
     stream.emit('error', streamError(toRefusedError(error, report)));
   };
   let start: WatchStart;
   try {
-    start = parseWatch(stream.request);
+    const request = decode(agentService.watch.path, agentService.watch.request, stream.request);
+    start = parseWatch(request);
     const why = closed();
     if (why !== undefined) throw new RefusedError('unavailable', why);
+    checkFounding('watch', request, plan);
     admission.enter('stream', caller);
   } catch (error) {
     fail(error);
@@ -59,9 +65,7 @@ function accept(stream: Stream, { hub, admission, closed, report }: WatchService
   stream.on('close', close);
 }
 
-function parseWatch(bytes: Buffer): WatchStart {
-  const { path, request } = agentService.watch;
-  const { clusterId, fromRevision, peersOnly } = decode(path, request, bytes);
+function parseWatch({ clusterId, fromRevision, peersOnly }: sublet.v1.WatchRequest): WatchStart {
   if (clusterId.length > clusterIdLengthMax) {
     throw new RefusedError(
       'invalid-argument',

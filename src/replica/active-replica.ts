@@ -162,6 +162,12 @@ export class ActiveReplica<Output> {
     this.#options.clock.after(this.#timing.electionMs, () => this.#leave(reason));
   }
 
+  /** Another founding of this cluster goes on without this member, and holds what it would let: it ends at once. */
+  disowned(reason: string): void {
+    this.#leaving = true;
+    this.#leave(reason);
+  }
+
   /**
    * Asks for one change of the membership; answers once it is applied, all its steps, and stored here: whoever left may
    * go for good then. Leader only.

@@ -9,6 +9,7 @@ const start: AppliedMeta = {
   ...{ index: logIndex(1), term: term(1), time: 0 },
   membership: {
     clusterId: 'test',
+    founding: 'f1',
     confState: { voters: [memberId(1)], votersOutgoing: [], learners: [], learnersNext: [], autoLeave: false },
     members: [],
     nextMemberId: memberId(2),

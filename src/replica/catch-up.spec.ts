@@ -1,6 +1,7 @@
 import assert from 'node:assert/strict';
 import { logIndex } from '#raft/entry.js';
 import { defaultReplicaLimits } from '#replica/replica-options.js';
+import { callerOf } from '#replica/testing/memory-network.js';
 import { TestCluster, type TestMember } from '#replica/testing/test-cluster.js';
 
 /** A log that is compacted soon. */
@@ -218,9 +219,9 @@ describe('catching up', () => {
     const { self, membership, term } = leader.replica.status();
     const to = follower.disk.memberId ?? assert.fail();
     const snapshot = { index: logIndex(1000), term, confState: membership.confState };
-    cluster.hub.carry(leader.peer, follower.peer, (node) => {
-      node.take({ kind: 'snapshot', from: self.id, to, term, snapshot }, membership.clusterId, self);
-    });
+    const message = { kind: 'snapshot', from: self.id, to, term, snapshot } as const;
+    const caller = callerOf(message, membership, self.id) ?? assert.fail();
+    cluster.hub.carry(leader.peer, follower.peer, (node) => node.take(message, caller));
     await cluster.time.runFor(100);
     assert.ok(
       follower.events.some((event) => event.kind === 'message-refused' && /without its state/.test(event.reason)),

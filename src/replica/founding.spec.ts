@@ -136,7 +136,7 @@ describe('founding a cluster', () => {
     const found = problem(wiped, 'wiped');
     assert.match(
       found?.message ?? '',
-      /remove it with `sublet members remove \w`, start it with --join, and add it with/,
+      /remove it with `sublet members remove \w`, start it on an empty data directory with --join, and add it with/,
     );
     assert.ok(id !== undefined);
     await cluster.time.until(leader.replica.changeMembership({ kind: 'remove', member: id }), 5000);
@@ -239,6 +239,83 @@ describe('founding a cluster', () => {
   });
 });
 
+describe('founding alone', () => {
+  /** `a` has founded alone, the others have joined, and then its disk is lost; `others` run on. */
+  async function grown(): Promise<{ readonly cluster: TestCluster; readonly a: TestMember; readonly b: TestMember }> {
+    const cluster = await TestCluster.start({ names: ['a'] });
+    const [a] = cluster.members;
+    const b = cluster.add('b');
+    if (a === undefined) throw new Error('no member');
+    cluster.boot(b);
+    const { name, peer, disk } = b;
+    const add = { kind: 'add-learner', name, peer, storeId: disk.storeId } as const;
+    await cluster.time.until(a.replica.changeMembership(add), 5000);
+    const caughtUp = () => (a.replica.status().peers[0]?.matchIndex ?? 0) > 0;
+    await cluster.time.runUntil(caughtUp, 10_000, 'b has caught up');
+    const id = b.disk.memberId ?? assert.fail();
+    await cluster.time.until(a.replica.changeMembership({ kind: 'promote', member: id }), 5000);
+    await cluster.converged();
+    cluster.crash(a);
+    a.disk = cluster.newDisk();
+    return { cluster, a, b };
+  }
+
+  it('waits a moment for masters that know it, and then begins', async () => {
+    const cluster = new TestCluster({ names: ['a'] });
+    const [a] = cluster.members;
+    if (a === undefined) throw new Error('no member');
+    cluster.boot(a);
+    await cluster.time.runFor(1_400);
+    assert.equal(a.disk.content.applied, undefined);
+    assert.equal(
+      problem(a, 'not-ready')?.message,
+      'a at a:7071 founds cluster test alone, and first waits 1500 ms for masters that know it already',
+    );
+    await cluster.leader(1_000);
+  });
+
+  it('is no more when its disk was lost after others had joined: they call it, and it stays empty', async () => {
+    const { cluster, a, b } = await grown();
+    cluster.boot(a);
+    await cluster.time.runFor(20_000);
+    assert.equal(a.disk.content.applied, undefined, 'nothing was founded');
+    const stores = /^b at b:7071 knows a with store 0+1, but this store is 0+3: its data was lost.*--join/;
+    assert.match(problem(a, 'wiped')?.message ?? '', stores);
+    assert.equal(b.replica.status().membership.members.length, 2);
+  });
+
+  it('is taken back when the others are heard only later: there never are two foundings that know of each other', async () => {
+    const { cluster, a, b } = await grown();
+    cluster.hub.isolate(a.peer, [b.peer]);
+    cluster.boot(a);
+    await cluster.leader();
+    const first = b.replica.status().membership.founding;
+    const second = a.replica.status().membership.founding;
+    assert.match(first, /^[0-9a-f]{16}$/);
+    assert.match(second, /^[0-9a-f]{16}$/);
+    assert.notEqual(first, second);
+    cluster.hub.heal();
+    const ended = (): string | undefined =>
+      a.events.flatMap((event) => (event.kind === 'removed' ? [event.message] : []))[0];
+    await cluster.time.runUntil(() => ended() !== undefined, 5_000, 'the end of the second founding');
+    assert.match(
+      ended() ?? '',
+      new RegExp(`^cluster test exists already \\(founding ${first}\\), with a as a member, as b at b:7071 says; `),
+    );
+    assert.match(ended() ?? '', new RegExp(`second founding \\(${second}\\).*remove it with .*--join`));
+    await assert.rejects(a.replica.propose(new Uint8Array(1)), /stopped/);
+  });
+
+  it('gives everyone who joins the same founding, and keeps it across a restart', async () => {
+    const { cluster, b } = await grown();
+    const { founding } = b.replica.status().membership;
+    assert.equal(b.disk.content.applied?.membership.founding, founding);
+    cluster.restart(b);
+    await cluster.time.runUntil(() => b.replica.status().appliedIndex > 0, 5_000, 'b is at work');
+    assert.equal(b.replica.status().membership.founding, founding);
+  });
+});
+
 describe('finding a place among members that differ', () => {
   const ownStore = 'd'.repeat(32);
 
@@ -260,6 +337,7 @@ describe('finding a place among members that differ', () => {
     const founding: Founding = new Founding({
       ...{ name: 'd', clusterId: 'test', founders: [], join: ['a:7071', 'b:7071'], storeId: ownStore, hello },
       clock: { now: () => 0, after: () => () => {} },
+      aloneMs: 0,
       problem: (problem) => {
         told = problem;
         founding.stop();

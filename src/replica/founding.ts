@@ -5,10 +5,13 @@
  * the same founders with the same stores, does each write the same first state. That takes the danger out of a
  * disk that is wiped meanwhile: whoever decides has fixed what it has seen, so that nobody can decide otherwise. A
  * founder that crashed before it wrote finds the others founded, with its own store among them, and follows suit.
+ * A founder that is alone has nobody to ask. It waits a moment instead: if its cluster has grown since, and its disk was
+ * lost, the others call it.
  */
 import { logIndex, type MemberId, memberId, term } from '#raft/entry.js';
 import type { BootstrapProblem, BootstrapProblemCode } from '#replica/bootstrap-problem.js';
 import type { Clock } from '#replica/clock.js';
+import { foundingOf, type PeerClaim, wayBack } from '#replica/cluster-founding.js';
 import type { AppliedMeta, MemberInfo, Membership } from '#replica/membership.js';
 import type { Founder, MemberHello } from '#replica/peer-network.js';
 import { noMembership } from '#replica/replica-status.js';
@@ -21,6 +24,8 @@ export type FoundingOptions = {
   readonly join: readonly string[];
   readonly storeId: string;
   readonly clock: Clock;
+  /** So long a founder that is alone waits for somebody who knows it already, in ms. */
+  readonly aloneMs: number;
   readonly hello: (peer: string) => Promise<MemberHello>;
   /** Told once per problem. */
   readonly problem: (problem: BootstrapProblem) => void;
@@ -46,9 +51,12 @@ export class Founding {
   #stop: () => void = () => {};
   #wake: (() => void) | undefined;
   readonly #told = new Set<string>();
+  readonly #beganAtMs: number;
+  #claim: PeerClaim | undefined;
 
   constructor(options: FoundingOptions) {
     this.#options = options;
+    this.#beganAtMs = options.clock.now();
     this.#end = new Promise((resolve) => {
       this.#stop = () => resolve(undefined);
     });
@@ -78,6 +86,22 @@ export class Founding {
   /** One that joins is expected to be added any moment. */
   get #mendPollMs(): number {
     return this.#options.join.length > 0 ? joinPollMs : mendPollMs;
+  }
+
+  /**
+   * A member of a cluster calls. Of one that founds alone, which has nobody to ask, it is the only sign that its cluster
+   * exists already: it founds nothing from then on.
+   */
+  claimed(claim: PeerClaim): void {
+    const { clusterId, storeId } = this.#options;
+    if (!this.#alone || claim.clusterId !== clusterId || claim.storeId === storeId || this.#claim !== undefined) return;
+    this.#claim = claim;
+    this.#wake?.();
+  }
+
+  get #alone(): boolean {
+    const { name, founders, join } = this.#options;
+    return join.length === 0 && founders.length === 1 && founders[0]?.name === name;
   }
 
   stop(): void {
@@ -134,6 +158,8 @@ export class Founding {
         return { problem: problem('founders-differ', founder, `${theirs}: make them the same`) };
       }
     }
+    const waits = this.#alone ? this.#aloneProblem() : undefined;
+    if (waits !== undefined) return { problem: waits };
     const stores = [{ name, storeId }, ...answered.map(({ hello }) => ({ name: hello.name, storeId: hello.storeId }))];
     this.#seen = stores.sort(byName);
     if (missing !== undefined) return { problem: missing };
@@ -146,6 +172,20 @@ export class Founding {
       name,
       firstState(clusterId, founders, new Map(stores.map((one) => [one.name, one.storeId]))),
     );
+  }
+
+  /** Who has lost its disk, and is started as it once was, must not found its cluster again while the others go on. */
+  #aloneProblem(): BootstrapProblem | undefined {
+    const { name, founders, clusterId, storeId, clock, aloneMs } = this.#options;
+    const [self = unnamed('')] = founders;
+    if (this.#claim !== undefined) {
+      const { name: caller, peer, storeId: known } = this.#claim;
+      const message = `${wipedText({ name: caller, peer }, name, known, storeId)}; ${wayBack(name)}`;
+      return { code: 'wiped', peer, message };
+    }
+    if (clock.now() - this.#beganAtMs >= aloneMs) return undefined;
+    const what = `founds cluster ${clusterId} alone, and first waits ${aloneMs} ms for masters that know it already`;
+    return problem('not-ready', self, what);
   }
 
   /**
@@ -171,13 +211,14 @@ export class Founding {
       return { problem: problem('not-a-member', founder, `belongs to a cluster that has no member ${name}: ${wayIn}`) };
     }
     if (own.storeId !== storeId) {
-      const lost = `knows ${name} with store ${own.storeId}, but this store is ${storeId}: its data was lost`;
-      const wayBack = `remove it with \`sublet members remove ${name}\`, start it with --join, and add it with \`sublet members add ${name}=HOST:PORT\``;
-      return { problem: problem('wiped', founder, `${lost}, and with it what it has promised; ${wayBack}`) };
+      const message = `${wipedText(founder, name, own.storeId, storeId)}; ${wayBack(name)}`;
+      return { problem: { code: 'wiped', peer: founder.peer, message } };
     }
     const stores = new Map(membership.members.map((member) => [member.name, member.storeId]));
     const first = firstState(clusterId, founders, stores);
-    if (first !== undefined && sameMembership(first.membership, membership)) return founded('founder', name, first);
+    if (first !== undefined && sameMembership(first.membership, membership)) {
+      return founded('founder', name, { ...first, membership: { ...first.membership, founding: membership.founding } });
+    }
     // The membership has changed since: begin with nothing, and learn all from a snapshot.
     const empty = { ...membership, confState: noMembership(clusterId).confState };
     return founded('joined', name, { index: logIndex(0), term: term(0), time: 0, membership: empty });
@@ -228,7 +269,8 @@ function firstState(
     members.push({ id: memberId(members.length + 1), name, peer, storeId });
   }
   const confState = { ...noMembership(clusterId).confState, voters: members.map(({ id }) => id) };
-  const membership = { clusterId, confState, members, nextMemberId: memberId(members.length + 1) };
+  const nextMemberId = memberId(members.length + 1);
+  const membership = { clusterId, founding: foundingOf(members), confState, members, nextMemberId };
   return { index: logIndex(1), term: term(1), time: 0, membership };
 }
 
@@ -239,8 +281,16 @@ function founded(how: Founded['how'], name: string, meta: AppliedMeta | undefine
 }
 
 function problem(code: BootstrapProblemCode, founder: Founder, what: string): BootstrapProblem {
-  const who = founder.name === '' ? `the member at ${founder.peer}` : `${founder.name} at ${founder.peer}`;
-  return { code, peer: founder.peer, message: `${who} ${what}` };
+  return { code, peer: founder.peer, message: `${named(founder)} ${what}` };
+}
+
+function wipedText(by: Founder, name: string, known: string, storeId: string): string {
+  const lost = `knows ${name} with store ${known}, but this store is ${storeId}: its data was lost`;
+  return `${named(by)} ${lost}, and with it what it has promised`;
+}
+
+function named({ name, peer }: Founder): string {
+  return name === '' ? `the member at ${peer}` : `${name} at ${peer}`;
 }
 
 /** Somebody to ask whose name is not known. */

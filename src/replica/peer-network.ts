@@ -2,8 +2,10 @@
  * How a replica reaches its peers, by interface: `transport/` implements it on gRPC, the simulator on a
  * network that loses, delays and cuts.
  */
+
 import type { MemberId } from '#raft/entry.js';
 import type { PeerMessage, SnapshotMessage } from '#raft/message.js';
+import type { PeerClaim } from '#replica/cluster-founding.js';
 import type { SnapshotSource } from '#replica/log-store.js';
 import type { MemberReport } from '#replica/member-report.js';
 import type { AppliedMeta, Membership } from '#replica/membership.js';
@@ -46,10 +48,15 @@ export interface PeerHandler {
     meta: AppliedMeta,
     chunks: AsyncIterable<readonly StateRecord[]>,
   ): Promise<void>;
+  /**
+   * Somebody called who takes this member for a peer of its own, and was sent away: this member takes no part yet, or its
+   * cluster is of another founding.
+   */
+  claimed(claim: PeerClaim): void;
   /** The last message to this member was surely not delivered. */
   unreachable(member: MemberId): void;
   /**
-   * A peer will not talk to this member, and says why: another cluster, a store it does not know, a removed member.
+   * A peer will not talk to this member, and says why: another cluster or founding, a store it does not know, a removed member.
    * `expelled`: by what its cluster has committed, this member is none of its members any more, for good.
    */
   refused(peer: string, reason: string, expelled: boolean): void;

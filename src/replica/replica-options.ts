@@ -44,6 +44,9 @@ export type ReplicaLimits = {
 const kibi = 1024;
 const mebi = 1024 * kibi;
 
+/** Peers call one that was away once a second at least. */
+export const defaultAloneMs = 1500;
+
 export const defaultReplicaTiming: ReplicaTiming = { heartbeatMs: 100, electionMs: 1000 };
 
 export const defaultReplicaLimits: ReplicaLimits = {
@@ -97,6 +100,11 @@ export type ReplicaOptions<Output> = {
   readonly observe: (event: ReplicaEvent) => void;
   readonly timing?: ReplicaTiming;
   readonly limits?: Partial<ReplicaLimits>;
+  /**
+   * So long a sole founder waits for members that know it already before it founds its cluster, in ms. Default:
+   * `defaultAloneMs`; 0 where nobody else can be.
+   */
+  readonly aloneMs?: number;
 };
 
 /** @throws RangeError naming the field, its value and the limit */

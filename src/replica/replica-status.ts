@@ -1,6 +1,7 @@
 /** A replica's state for operators, put together from the core's and the replica's own. */
 import { type LogIndex, logIndex, noMember, term } from '#raft/entry.js';
 import type { RaftStatus } from '#raft/status.js';
+import { noFounding } from '#replica/cluster-founding.js';
 import type { StoreSpace } from '#replica/log-store.js';
 import type { MemberInfo, Membership } from '#replica/membership.js';
 import { isVoter } from '#replica/membership-change.js';
@@ -70,5 +71,5 @@ export function idleStatus(self: MemberInfo, membership: Membership, space: Stor
 /** The membership of a cluster that does not exist yet. */
 export function noMembership(clusterId: string): Membership {
   const confState = { voters: [], votersOutgoing: [], learners: [], learnersNext: [], autoLeave: false };
-  return { clusterId, confState, members: [], nextMemberId: noMember };
+  return { clusterId, founding: noFounding, confState, members: [], nextMemberId: noMember };
 }

@@ -6,6 +6,7 @@
 import { type LogIndex, type MemberId, noMember } from '#raft/entry.js';
 import { ActiveReplica } from '#replica/active-replica.js';
 import type { ActiveReplicaListener } from '#replica/active-replica-listener.js';
+import { disowningText, type PeerClaim } from '#replica/cluster-founding.js';
 import { withWayOut } from '#replica/fatal-error.js';
 import { type Founded, Founding } from '#replica/founding.js';
 import { awaitLeader } from '#replica/leader-wait.js';
@@ -17,6 +18,7 @@ import type { MemberHello, PeerHandler } from '#replica/peer-network.js';
 import {
   checkNames,
   checkTiming,
+  defaultAloneMs,
   defaultReplicaLimits,
   defaultReplicaTiming,
   type ReplicaOptions,
@@ -183,9 +185,10 @@ export class Replica<Output> implements ReplicatedLog<Output> {
   }
 
   #found(): Promise<Founded | undefined> {
-    const { name, clusterId, founders, join = [], store, clock, network, observe } = this.#options;
+    const { name, clusterId, founders, join = [], store, clock, network, observe, aloneMs } = this.#options;
     this.#founding = new Founding({
       ...{ name, clusterId, founders, join, clock, storeId: store.identity.storeId },
+      aloneMs: aloneMs ?? defaultAloneMs,
       hello: (peer) => network.hello(peer),
       problem: (problem) => observe({ kind: 'bootstrap-problem', problem }),
     });
@@ -242,9 +245,19 @@ export class Replica<Output> implements ReplicatedLog<Output> {
       reported: (from, report) => this.#active?.reported(from, report),
       receiveSnapshot: (message, meta, chunks) =>
         this.#active?.receiveSnapshot(message, meta, chunks) ?? Promise.reject(this.#notAtWork()),
+      claimed: (claim) => this.#onClaimed(claim),
       unreachable: (member) => this.#active?.unreachable(member),
       refused: (peer, reason, expelled) => this.#onRefused(peer, reason, expelled),
     };
+  }
+
+  #onClaimed(claim: PeerClaim): void {
+    if (this.#active === undefined) {
+      this.#founding?.claimed(claim);
+      return;
+    }
+    const disowned = disowningText(claim, this.#active.self, this.#active.membership);
+    if (disowned !== undefined) this.#active.disowned(disowned);
   }
 
   #onRefused(peer: string, reason: string, expelled: boolean): void {

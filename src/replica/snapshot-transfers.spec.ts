@@ -8,7 +8,7 @@ import type { StateRecord } from '#replica/state-machine.js';
 
 function meta(index: number): AppliedMeta {
   const confState = { voters: [memberId(1)], votersOutgoing: [], learners: [], learnersNext: [], autoLeave: false };
-  const membership = { clusterId: 'test', confState, members: [], nextMemberId: memberId(2) };
+  const membership = { clusterId: 'test', founding: 'f1', confState, members: [], nextMemberId: memberId(2) };
   return { index: logIndex(index), term: term(1), time: 0, membership };
 }
 

@@ -7,6 +7,7 @@ import { type AppliedChanges, StorageWriter } from '#replica/storage-writer.js';
 
 const membership: Membership = {
   clusterId: 'test',
+  founding: 'f1',
   confState: { voters: [memberId(1)], votersOutgoing: [], learners: [], learnersNext: [], autoLeave: false },
   members: [],
   nextMemberId: memberId(2),

@@ -5,6 +5,7 @@
 import { crc32 } from 'node:zlib';
 import { z } from 'zod';
 import { memberId } from '#raft/entry.js';
+import { noFounding } from '#replica/cluster-founding.js';
 import type { Membership } from '#replica/membership.js';
 
 const sumBytes = 4;
@@ -13,6 +14,8 @@ const memberIdSchema = z.int().positive().transform(memberId);
 const memberIdsSchema = z.array(memberIdSchema).readonly();
 const membershipSchema = z.strictObject({
   clusterId: z.string().min(1).max(63),
+  /** Absent in what was written before there was one. */
+  founding: z.string().max(63).default(noFounding),
   confState: z.strictObject({
     voters: memberIdsSchema,
     votersOutgoing: memberIdsSchema,

@@ -3,6 +3,7 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { ChannelCredentials, Client, ServerCredentials } from '@grpc/grpc-js';
 import { logIndex, type MemberId, memberId, term } from '#raft/entry.js';
 import type { PeerMessage, SnapshotMessage } from '#raft/message.js';
+import type { PeerClaim } from '#replica/cluster-founding.js';
 import type { SnapshotSource } from '#replica/log-store.js';
 import type { MemberReport } from '#replica/member-report.js';
 import type { AppliedMeta, MemberInfo, Membership } from '#replica/membership.js';
@@ -31,6 +32,7 @@ class Node {
   readonly unreachable: number[] = [];
   readonly refused: string[] = [];
   readonly unknown: string[] = [];
+  readonly claims: PeerClaim[] = [];
   readonly snapshots: { readonly index: number; readonly records: StateRecord[] }[] = [];
   readonly reports: { readonly from: MemberId; readonly report: MemberReport }[] = [];
   /** Stands before each chunk that is taken in. */
@@ -56,6 +58,7 @@ class Node {
       unreachable: (member) => this.unreachable.push(member),
       refused: (_peer, reason) => this.refused.push(reason),
       unknown: (from, reason) => this.unknown.push(`${from}: ${reason}`),
+      claimed: (claim) => this.claims.push(claim),
     };
     return this.network.start(handler);
   }
@@ -75,7 +78,7 @@ function info(id: number, port: number, storeId = `store-${id}`): MemberInfo {
 function membership(members: readonly MemberInfo[], clusterId = 'test'): Membership {
   const voters = members.map(({ id }) => id);
   const confState = { voters, votersOutgoing: [], learners: [], learnersNext: [], autoLeave: false };
-  return { clusterId, confState, members, nextMemberId: memberId(9) };
+  return { clusterId, founding: 'f1', confState, members, nextMemberId: memberId(9) };
 }
 
 function heartbeat(commit: number): PeerMessage {
@@ -259,6 +262,25 @@ describe('peers over gRPC', () => {
     });
   }
 
+  it('tell a member that takes no part, or is of another founding, who takes it for a peer', async () => {
+    const one = await start();
+    const two = await start();
+    const known = membership([info(1, one.network.port), info(2, two.network.port)]);
+    one.network.setMembership(memberId(1), known);
+    await until(() => two.claims.length > 0, 'the claim');
+    const [self] = known.members;
+    const claim = { clusterId: 'test', founding: 'f1', name: 'm1', peer: self?.peer, storeId: 'store-2' };
+    assert.deepEqual(two.claims[0], claim);
+    assert.deepEqual(one.refused, []);
+    two.network.setMembership(memberId(2), { ...known, founding: 'f2' });
+    await until(() => one.refused.length > 0, 'the refusal');
+    assert.match(
+      one.refused[0] ?? '',
+      /a member of founding f2 of cluster test, the caller of founding f1: two clusters/,
+    );
+    assert.deepEqual(two.claims.at(-1), claim);
+  });
+
   it('end the streams of a member that is removed', async () => {
     const { one, two, known } = await pair();
     two.network.setMembership(memberId(2), membership(known.members.slice(1)));
@@ -276,7 +298,7 @@ describe('peers over gRPC', () => {
     const call = client.makeClientStreamRequest(path, requestSerialize, responseDeserialize, () => {});
     const later = { kind: 99, from: 1, term: 3 };
     const messages = [heartbeat(1), heartbeat(2)].map((message) => encodeMessage(message));
-    call.write({ envelope: envelopeOf(from, 'test', to), messages: [later, ...messages.slice(0, 1), later] });
+    call.write({ envelope: envelopeOf(from, known, to), messages: [later, ...messages.slice(0, 1), later] });
     call.write({ messages: messages.slice(1) });
     await until(() => two.received.length === 2, 'the rest');
     assert.deepEqual(two.unknown, Array(2).fill('1: member 1 sent a message of unknown kind 99'));
@@ -350,6 +372,7 @@ describe('peers over gRPC', () => {
     await network.start({
       ...{ hello: () => hello, receive: () => {}, reported: () => {}, unreachable: () => {}, refused: () => {} },
       unknown: () => {},
+      claimed: () => {},
       receiveSnapshot: () => Promise.resolve(),
     });
     assert.equal(added, 1);

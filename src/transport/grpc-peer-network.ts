@@ -93,7 +93,7 @@ export class GrpcPeerNetwork implements PeerNetwork {
     if (this.#stop.signal.aborted || place === undefined) return;
     for (const peer of peers) {
       if (this.#links.has(peer.id)) continue;
-      this.#links.set(peer.id, this.#link(place.self, peer, place.membership.clusterId));
+      this.#links.set(peer.id, this.#link(place.self, peer, place.membership));
     }
   }
 
@@ -121,7 +121,7 @@ export class GrpcPeerNetwork implements PeerNetwork {
     const place = this.#place;
     const peer = place?.membership.members.find(({ id }) => id === message.to);
     if (place === undefined || peer === undefined) throw new Error(`member ${message.to} is not in the membership`);
-    const envelope = envelopeOf(place.self, place.membership.clusterId, peer);
+    const envelope = envelopeOf(place.self, place.membership, peer);
     const { signal } = this.#stop;
     await sendSnapshot({ peer: peer.peer, envelope, message, source, channel: this.#channel, signal });
   }
@@ -153,10 +153,10 @@ export class GrpcPeerNetwork implements PeerNetwork {
     return Promise.resolve();
   }
 
-  #link(self: MemberInfo, member: MemberInfo, clusterId: string): PeerLink {
+  #link(self: MemberInfo, member: MemberInfo, membership: Membership): PeerLink {
     return new PeerLink({
       member,
-      envelope: envelopeOf(self, clusterId, member),
+      envelope: envelopeOf(self, membership, member),
       channel: this.#channel,
       report: this.#report,
       unreachable: () => this.#handler?.unreachable(member.id),

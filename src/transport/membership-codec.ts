@@ -1,6 +1,7 @@
 /** Memberships, positions, hellos and reports as Protocol Buffers; what comes in is checked into branded values. */
 import type { sublet } from '#proto/sublet.js';
 import { type ConfState, logIndex, type MemberId, memberId, term } from '#raft/entry.js';
+import { noFounding } from '#replica/cluster-founding.js';
 import type { MemberReport } from '#replica/member-report.js';
 import type { AppliedMeta, Membership } from '#replica/membership.js';
 import type { MemberHello } from '#replica/peer-network.js';
@@ -30,14 +31,21 @@ export function decodeConfState(wire: WireConfState | null | undefined): ConfSta
   };
 }
 
-export function encodeMembership({ clusterId, confState, members, nextMemberId }: Membership): WireMembership {
+export function encodeMembership({
+  clusterId,
+  founding,
+  confState,
+  members,
+  nextMemberId,
+}: Membership): WireMembership {
   const wireMembers = members.map(({ id, name, peer, storeId }) => ({ id, name, peer, storeId }));
-  return { clusterId, confState: encodeConfState(confState), members: wireMembers, nextMemberId };
+  return { clusterId, founding, confState: encodeConfState(confState), members: wireMembers, nextMemberId };
 }
 
 export function decodeMembership(wire: WireMembership): Membership {
   return {
     clusterId: wire.clusterId ?? '',
+    founding: wire.founding ?? noFounding,
     confState: decodeConfState(wire.confState),
     members: (wire.members ?? []).map(({ id, name, peer, storeId }) => ({
       ...{ id: memberId(id ?? 0), name: name ?? '', peer: peer ?? '', storeId: storeId ?? '' },

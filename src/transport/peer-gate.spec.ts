@@ -12,6 +12,7 @@ function member(id: number): MemberInfo {
 /** Of member 1: 2 is there, 3 was removed, and 4 is the next id. */
 const membership: Membership = {
   ...noMembership('test'),
+  founding: 'f1',
   members: [member(1), member(2)],
   nextMemberId: memberId(4),
 };
@@ -19,7 +20,7 @@ const membership: Membership = {
 /** Who is admitted with what `from` says of itself, changed by `changes`; or the status that it gets. */
 function answer(from: MemberInfo, changes: Partial<WireEnvelope> = {}): MemberInfo | string {
   try {
-    return admit({ ...envelopeOf(from, 'test', member(1)), ...changes }, member(1), membership);
+    return admit({ ...envelopeOf(from, membership, member(1)), ...changes }, member(1), membership);
   } catch (error) {
     if (error instanceof Refusal) return status[error.code];
     throw error;
@@ -37,6 +38,11 @@ describe('the gate to a member', () => {
     assert.equal(answer(member(2), { toId: 2 }), 'FAILED_PRECONDITION');
     assert.equal(answer(member(2), { clusterId: 'other' }), 'FAILED_PRECONDITION');
     assert.equal(answer(member(2), { protocolVersion: 2 }), 'FAILED_PRECONDITION');
+  });
+
+  it('is closed to who is of another founding, and open to who says nothing of it, as earlier releases do', () => {
+    assert.equal(answer(member(2), { founding: 'f2' }), 'FAILED_PRECONDITION');
+    assert.deepEqual(answer(member(2), { founding: '' }), member(2));
   });
 
   it('is open to who joined while it was away, if it knows whom it calls', () => {

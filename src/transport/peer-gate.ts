@@ -2,6 +2,7 @@
 import { status } from '@grpc/grpc-js';
 import type { sublet } from '#proto/sublet.js';
 import { memberId } from '#raft/entry.js';
+import { foundingsDiffer, noFounding, type PeerClaim, wayBack } from '#replica/cluster-founding.js';
 import type { MemberInfo, Membership } from '#replica/membership.js';
 import { removedText } from '#replica/membership-change.js';
 import { isNewcomer } from '#replica/newcomers.js';
@@ -11,12 +12,24 @@ export type WireEnvelope = sublet.raft.v1.Envelope.$Properties;
 
 /** Ends a call with a status and a reason. */
 export class Refusal extends Error {
-  override readonly name = 'Refusal';
+  override readonly name: string = 'Refusal';
   readonly code: status;
 
   constructor(code: status, message: string) {
     super(message);
     this.code = code;
+  }
+}
+
+/** The caller is sent away, but what it takes this member for is to be told: see `PeerHandler.claimed`. */
+export class ClaimRefusal extends Refusal {
+  override readonly name = 'ClaimRefusal';
+  readonly claim: PeerClaim;
+
+  constructor(code: status, message: string, { clusterId, founding, fromName, fromPeer, toStoreId }: WireEnvelope) {
+    super(code, message);
+    const text = { clusterId: clusterId ?? '', founding: founding ?? noFounding, storeId: toStoreId ?? '' };
+    this.claim = { ...text, name: fromName ?? '', peer: fromPeer ?? '' };
   }
 }
 
@@ -30,9 +43,13 @@ export function isLasting(code: status): boolean {
   return code === status.FAILED_PRECONDITION || code === status.PERMISSION_DENIED || code === status.INVALID_ARGUMENT;
 }
 
-export function envelopeOf(self: MemberInfo, clusterId: string, to: MemberInfo): WireEnvelope {
+export function envelopeOf(
+  self: MemberInfo,
+  { clusterId, founding }: Pick<Membership, 'clusterId' | 'founding'>,
+  to: MemberInfo,
+): WireEnvelope {
   return {
-    ...{ protocolVersion, clusterId, toId: to.id, toStoreId: to.storeId },
+    ...{ protocolVersion, clusterId, founding, toId: to.id, toStoreId: to.storeId },
     ...{ fromId: self.id, fromName: self.name, fromPeer: self.peer, fromStoreId: self.storeId },
   };
 }
@@ -54,12 +71,18 @@ export function admit(
     throw new Refusal(status.FAILED_PRECONDITION, `${versions}: run compatible releases`);
   }
   if (self === undefined || membership === undefined) {
-    throw new Refusal(status.UNAVAILABLE, 'this member does not take part yet');
+    throw new ClaimRefusal(status.UNAVAILABLE, 'this member does not take part yet', envelope);
   }
   if (clusterId !== membership.clusterId) {
     const clusters = `this is a member of cluster ${membership.clusterId}, the caller is of cluster ${clusterId}`;
     const way = `to join this one, empty its data directory, start it with --cluster-id ${membership.clusterId} --join, and add it with \`sublet members add\``;
     throw new Refusal(status.FAILED_PRECONDITION, `${clusters}: ${way}`);
+  }
+  if (foundingsDiffer(envelope.founding ?? noFounding, membership.founding)) {
+    const two = `this is a member of founding ${membership.founding} of cluster ${clusterId}, the caller of founding ${envelope.founding}`;
+    const way =
+      'two clusters have one id, and let the same addresses: the masters of the one that came later must stop, and join the other with empty data directories';
+    throw new ClaimRefusal(status.FAILED_PRECONDITION, `${two}: ${way}`, envelope);
   }
   if (toId !== self.id) {
     throw new Refusal(status.FAILED_PRECONDITION, `this is member ${self.id} (${self.name}), not member ${toId}`);
@@ -68,8 +91,7 @@ export function admit(
   if (from === undefined) return newcomer(envelope, self, membership);
   if (from.storeId !== fromStoreId) {
     const stores = `member ${from.name} is known with store ${from.storeId}, but came with store ${fromStoreId}`;
-    const wayBack = `to rejoin, remove it with \`sublet members remove ${from.name}\`, start it on an empty data directory with --join, and add it with \`sublet members add\``;
-    throw new Refusal(status.PERMISSION_DENIED, `${stores}: it has lost its data; ${wayBack}`);
+    throw new Refusal(status.PERMISSION_DENIED, `${stores}: it has lost its data; to rejoin, ${wayBack(from.name)}`);
   }
   return from;
 }

@@ -20,7 +20,7 @@ import type { PeerHandler } from '#replica/peer-network.js';
 import { decodeMeta, decodeReport, encodeHello } from '#transport/membership-codec.js';
 import { decodeMessage, UnknownMessageError, WireError } from '#transport/message-codec.js';
 import { connectionOptions } from '#transport/peer-channel.js';
-import { admit, Refusal } from '#transport/peer-gate.js';
+import { admit, ClaimRefusal, Refusal } from '#transport/peer-gate.js';
 import {
   type DeliverRequest,
   type DeliverResponse,
@@ -171,7 +171,12 @@ export class PeerServer {
 
   #admit(envelope: DeliverRequest['envelope']): MemberInfo {
     const place = this.#options.place();
-    return admit(envelope, place?.self, place?.membership);
+    try {
+      return admit(envelope, place?.self, place?.membership);
+    } catch (error) {
+      if (error instanceof ClaimRefusal) this.#options.handler.claimed(error.claim);
+      throw error;
+    }
   }
 }
 

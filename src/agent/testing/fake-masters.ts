@@ -217,6 +217,7 @@ export type GrantParts = {
   readonly epoch?: number;
   readonly ttlSeconds?: number;
   readonly clusterId?: string;
+  readonly founding?: string;
   readonly revision?: number;
   readonly network?: sublet.v1.Network.$Properties;
   readonly problems?: sublet.v1.OverlayProblem.$Properties[];
@@ -224,7 +225,7 @@ export type GrantParts = {
 
 /** What a master answers when it lets the first subnet to whoever asks. */
 export function grant(request: RegisterRequest, parts: GrantParts = {}): RegisterResponse {
-  const { epoch = 7, ttlSeconds = 0, clusterId = 'cluster-1', revision = 100, problems = [] } = parts;
+  const { epoch = 7, ttlSeconds = 0, clusterId = 'cluster-1', founding = 'f1', revision = 100, problems = [] } = parts;
   const { RegisterResponse: Response } = sublet.v1;
   const agent = agentMessage(request.agentId ?? '', 1, epoch);
   const message: sublet.v1.RegisterResponse.$Properties = {
@@ -234,6 +235,7 @@ export function grant(request: RegisterRequest, parts: GrantParts = {}): Registe
     problems,
     revision,
     clusterId,
+    founding,
   };
   return Response.decode(Response.encode(message).finish());
 }
@@ -243,9 +245,10 @@ export function snapshot(
   revision: number,
   others: readonly sublet.v1.Agent.$Properties[] = [agentMessage('b', 2)],
   clusterId = 'cluster-1',
+  founding = 'f1',
 ): sublet.v1.WatchResponse.$Properties[] {
   return [
-    { snapshotBegin: { clusterId, revision } },
+    { snapshotBegin: { clusterId, revision, founding } },
     { snapshotChunk: { network, agents: [agentMessage('a', 1)] } },
     { snapshotChunk: { agents: [...others] } },
     { snapshotEnd: { revision } },

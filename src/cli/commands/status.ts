@@ -45,7 +45,7 @@ function facts(status: Status): readonly (readonly [string, Cell])[] {
   const { live = 0, silent = 0, total = 0 } = status.agents ?? {};
   const behind = status.commitIndex - status.appliedIndex;
   return [
-    ['cluster', status.clusterId],
+    ['cluster', status.founding === '' ? status.clusterId : `${status.clusterId}, founding ${status.founding}`],
     ['leader', leader],
     ['term', String(status.term)],
     ['revision', `${status.appliedIndex}${behind > 0 ? ` (${count(behind)} behind what is committed)` : ''}`],

@@ -135,7 +135,10 @@ export class TestHubs {
     const clusterId = 'test';
     const clock = this.time;
     const chunkBytesMax = options.chunkBytesMax ?? 1024 * 1024;
-    const snapshots = new PlanSnapshots({ machine, ring, encoding, clusterId, clock, chunkBytesMax });
+    const snapshots = new PlanSnapshots({
+      ...{ machine, ring, encoding, clock, chunkBytesMax },
+      plan: { clusterId, founding: 'f1' },
+    });
     const appliedIndex = (): number => member.appliedIndex;
     const hub = new WatchHub({
       ring,

@@ -42,6 +42,8 @@ export const testOverlay: Overlay = {
 
 export type TestMastersOptions = {
   readonly count?: number;
+  /** Which founding of cluster "test" they are of. Default: f1. */
+  readonly founding?: string;
   /** Whether the first one leads from the start. Default: true. */
   readonly elect?: boolean;
   readonly settings?: Partial<NetworkSettings>;
@@ -91,6 +93,7 @@ export class TestMasters implements AsyncDisposable {
     const cluster = new MemoryCluster(
       machines,
       ports.map((port) => `127.0.0.1:${port}`),
+      options.founding,
     );
     const servers = [...peerServers];
     const masters: TestMaster[] = [];

@@ -2,8 +2,10 @@
  * The peers' network in memory and virtual time: messages take a while, may be lost, and links may be cut in one
  * direction. Like a TCP connection, a link keeps the order of what it delivers.
  */
+
 import type { MemberId } from '#raft/entry.js';
 import type { PeerMessage, SnapshotMessage } from '#raft/message.js';
+import { foundingsDiffer, type PeerClaim } from '#replica/cluster-founding.js';
 import type { SnapshotSource } from '#replica/log-store.js';
 import type { MemberReport } from '#replica/member-report.js';
 import type { MemberInfo, Membership } from '#replica/membership.js';
@@ -155,10 +157,9 @@ export class MemoryPeerNetwork implements PeerNetwork {
   send(message: PeerMessage): void {
     this.#hub.onSend(message);
     const to = this.#address(message.to);
-    if (to === undefined) return;
-    const { clusterId, members = [] } = this.#membership ?? {};
-    const sender = members.find(({ id }) => id === this.#self);
-    const sent = this.#hub.carry(this.#peer, to, (node) => node.take(message, clusterId, sender));
+    const caller = callerOf(message, this.#membership, this.#self);
+    if (to === undefined || caller === undefined) return;
+    const sent = this.#hub.carry(this.#peer, to, (node) => node.take(message, caller));
     if (!sent) this.#hub.time.after(1, () => this.#handler?.unreachable(message.to));
   }
 
@@ -199,11 +200,15 @@ export class MemoryPeerNetwork implements PeerNetwork {
   }
 
   /** A message arrives. One that is not for this member of this cluster is refused, as a connection would be. */
-  take(message: PeerMessage, clusterId: string | undefined, sender: MemberInfo | undefined): void {
+  take(message: PeerMessage, { claim, sender }: Caller): void {
     this.#whenAwake(() => {
       const membership = this.#membership;
-      if (message.to !== this.#self || membership === undefined || clusterId !== membership.clusterId) return;
-      if (sender !== undefined) this.#newcomers.heard(sender, membership);
+      if (!isHeard(claim, membership)) {
+        this.#handler?.claimed(claim);
+        return;
+      }
+      if (message.to !== this.#self || claim.clusterId !== membership.clusterId) return;
+      this.#newcomers.heard(sender, membership);
       this.#handler?.receive(message);
     });
   }
@@ -215,6 +220,27 @@ export class MemoryPeerNetwork implements PeerNetwork {
   #address(member: MemberId): string | undefined {
     return (this.#membership?.members.find(({ id }) => id === member) ?? this.#newcomers.of(member))?.peer;
   }
+}
+
+/** Who sends a message, and whom it takes its receiver for. */
+export type Caller = { readonly sender: MemberInfo; readonly claim: PeerClaim };
+
+/** Undefined: who sends knows no place of its own any more. */
+export function callerOf(
+  { to }: PeerMessage,
+  membership: Membership | undefined,
+  self: MemberId | undefined,
+): Caller | undefined {
+  const sender = membership?.members.find(({ id }) => id === self);
+  if (membership === undefined || sender === undefined) return undefined;
+  const { clusterId, founding, members } = membership;
+  const storeId = members.find(({ id }) => id === to)?.storeId ?? '';
+  return { sender, claim: { clusterId, founding, name: sender.name, peer: sender.peer, storeId } };
+}
+
+/** Whether a receiver with this membership hears the caller. If not it is told of the claim, as by the gate of a real one. */
+export function isHeard(claim: PeerClaim, membership: Membership | undefined): membership is Membership {
+  return membership !== undefined && !foundingsDiffer(claim.founding, membership.founding);
 }
 
 function link(from: string, to: string): string {

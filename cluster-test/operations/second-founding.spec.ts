@@ -1,0 +1,100 @@
+/**
+ * A master that founded a cluster alone loses its disk after others have joined, and is started as it was: nobody gets
+ * addresses that others hold, whoever can be reached then. With real masters and agents.
+ */
+import assert from 'node:assert/strict';
+import { rmSync } from 'node:fs';
+import { benchConfig } from '#cluster-test/bench/plan.js';
+import { operate } from '#cluster-test/operations/operator.js';
+import { type AgentProcess, Agents } from '#cluster-test/process/agents.js';
+import { holds, until } from '#cluster-test/process/condition.js';
+import { showOnFailure } from '#cluster-test/process/fixture.js';
+import { type MasterProcess, Masters } from '#cluster-test/process/masters.js';
+
+type Status = {
+  readonly registration: { readonly state: string; readonly error?: string };
+  readonly lease: { readonly epoch: number; readonly valid: boolean; readonly source: string } | null;
+};
+
+const boundMs = 20_000;
+
+describe('the founder of a cluster of one, with a lost disk', function () {
+  this.timeout(120_000);
+  let masters: Masters;
+  let agents: Agents;
+  let m1: MasterProcess;
+  let others: readonly MasterProcess[];
+
+  beforeEach(async () => {
+    agents = new Agents();
+    masters = await Masters.start({ count: 1, config: benchConfig() });
+    const [founder] = masters.masters;
+    assert.ok(founder);
+    m1 = founder;
+    const m2 = await masters.join('m2');
+    const m3 = await masters.join('m3');
+    for (const { name, peer, child } of [m2, m3]) {
+      await until(`${name} waits`, boundMs, () => holds(/has no member/.test(child.output)));
+      await operate(masters, 'members', 'add', `${name}=${peer}`);
+      await until(`${name} votes`, boundMs, async () => {
+        await operate(masters, 'members', 'promote', name);
+        return true;
+      });
+    }
+    others = [m2, m3];
+    await masters.ready();
+  });
+  afterEach(async function () {
+    const shown = [...masters.masters.map(({ name, child }) => [name, child] as const)];
+    showOnFailure(this, [...shown, ...agents.agents.map(({ id, child }) => [id, child] as const)]);
+    await agents[Symbol.asyncDispose]();
+    await masters[Symbol.asyncDispose]();
+  });
+
+  function loseDisk(): void {
+    rmSync(m1.dataDir, { recursive: true });
+  }
+
+  async function status(agent: AgentProcess): Promise<Status> {
+    // Its shape is the agent's own, held by its specs.
+    return (await agents.get(agent, '/status')) as Status;
+  }
+
+  it('founds nothing while the others are there: they call it, and it ends and says how to come back', async () => {
+    await m1.child.kill();
+    loseDisk();
+    masters.restart(m1);
+    assert.equal((await m1.child.exited).code, 70);
+    assert.match(m1.child.output, /m[23] at .* knows m1 with store .*: its data was lost.*members remove m1.*--join/s);
+    assert.doesNotMatch(m1.child.output, /exists: m1/);
+  });
+
+  it('founds a cluster that no agent of the first takes for its own, and ends when the others are back', async () => {
+    const agent = await agents.start({ id: 'a1', nodeIp: '10.0.0.1', masters: masters.addresses });
+    await agents.ready(agent);
+    const before = (await status(agent)).lease;
+    await Promise.all(masters.masters.map(({ child }) => child.kill()));
+    loseDisk();
+    masters.restart(m1);
+    await masters.ready([m1]);
+    const { founding } = await masters.status(m1);
+    assert.match(founding, /^[0-9a-f]{16}$/);
+
+    await agent.child.kill();
+    agents.restart(agent);
+    const { lease, registration } = await until('the agent is told', boundMs, async () => {
+      const told = await status(agent).catch(() => undefined);
+      return /two clusters have this id/.test(told?.registration.error ?? '') ? told : undefined;
+    });
+    assert.match(registration.error ?? '', new RegExp(`this master is of founding ${founding}`));
+    assert.deepEqual([lease?.epoch, lease?.valid, lease?.source], [before?.epoch, true, 'cache']);
+    assert.equal(Number((await masters.status(m1)).agents?.total), 0);
+
+    for (const master of others) masters.restart(master);
+    await masters.ready(others);
+    assert.equal((await m1.child.exited).code, 70);
+    assert.match(m1.child.output, /cluster test exists already .* with m1 as a member.*its former data was lost/);
+    await until('the agent is back', boundMs, async () => holds((await status(agent)).lease?.source === 'masters'));
+    assert.equal((await status(agent)).lease?.epoch, before?.epoch);
+  });
+});
