@@ -129,6 +129,25 @@ describe('leadership', () => {
     await assert.rejects(cluster.propose(leader, 'late'), (error) => code(error) === 'stopped');
   });
 
+  it('does not count the target of a transfer as heard, if a follower asks for it', async () => {
+    const cluster = await TestCluster.start();
+    const leader = await cluster.leader();
+    const [follower, dead] = cluster.members.filter((member) => member !== leader);
+    if (follower === undefined || dead === undefined) throw new Error('three members');
+    const id = dead.disk.memberId;
+    cluster.crash(dead);
+    await cluster.time.runFor(3_000);
+    const heardMs = (): number | undefined =>
+      leader.replica.status().peers.find(({ member }) => member.id === id)?.lastContactMs;
+    const before = heardMs() ?? assert.fail();
+    const asked: string[] = [];
+    cluster.hub.onSend = ({ kind }) => asked.push(kind);
+    follower.replica.transferLeadership(id);
+    await cluster.time.runFor(100);
+    assert.ok(asked.includes('timeout-now'), 'the leader has the wish');
+    assert.equal(heardMs(), before);
+  });
+
   for (const who of ['a follower', 'the leader']) {
     it(`lets ${who} stop at once, and leave nothing armed, also while commands go on and on`, async () => {
       const cluster = await TestCluster.start();
