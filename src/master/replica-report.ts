@@ -55,6 +55,9 @@ export function reportReplicaEvent(event: ReplicaEvent, log: MasterLog, fail: (e
     case 'snapshot-failed':
       log.warn({ to: event.to, err: event.error }, `a snapshot to a member failed: ${event.error.message}`);
       return;
+    case 'snapshot-waits':
+      log.info({ to: event.to }, 'a member needs a snapshot, and waits until others have theirs');
+      return;
     case 'snapshot-installed':
       log.info({ from: event.from, index: event.index }, 'the state was replaced by a snapshot');
       return;

@@ -94,6 +94,25 @@ describe('catching up', () => {
     assert.deepEqual(cluster.promises.violations, []);
   });
 
+  it('has a follower whose turn comes later told of once, not with each heartbeat', async () => {
+    const cluster = await TestCluster.start({
+      names: ['a', 'b', 'c', 'd', 'e'],
+      limits: { ...limits, snapshotSendsMax: 1 },
+    });
+    const leader = await cluster.leader();
+    const away = cluster.members.filter((member) => member !== leader).slice(0, 2);
+    for (const member of away) cluster.crash(member);
+    await fill(cluster, 400);
+    await cluster.time.runFor(2000);
+    cluster.hub.chunkMs = 50;
+    for (const member of away) cluster.boot(member);
+    await cluster.converged(60_000);
+    sameText(cluster);
+    const kinds = leader.events.map(({ kind }) => kind);
+    assert.equal(kinds.filter((kind) => kind === 'snapshot-waits').length, 1);
+    assert.ok(!kinds.includes('snapshot-failed'));
+  });
+
   it('starts again cleanly when the receiver is killed in the middle of a snapshot', async () => {
     const cluster = await TestCluster.start({ limits });
     const away = cluster.follower();

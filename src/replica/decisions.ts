@@ -100,13 +100,19 @@ export class Decisions<Output> implements RaftDriverHost {
     requests.appliedTo(meta.index);
   }
 
-  snapshotEnded({ to, index, error }: SendResult): void {
+  snapshotEnded(result: SendResult): void {
     const { observe } = this.#parts.options;
-    if (error === undefined) {
-      this.#snapshotsSent += 1;
-      observe({ kind: 'snapshot-sent', to, index });
-    } else {
-      observe({ kind: 'snapshot-failed', to, error });
+    const { kind, to, index } = result;
+    switch (kind) {
+      case 'sent':
+        this.#snapshotsSent += 1;
+        observe({ kind: 'snapshot-sent', to, index });
+        return;
+      case 'failed':
+        observe({ kind: 'snapshot-failed', to, error: result.error });
+        return;
+      case 'waits':
+        if (!result.again) observe({ kind: 'snapshot-waits', to });
     }
   }
 

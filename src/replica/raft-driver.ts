@@ -217,7 +217,7 @@ export class RaftDriver {
 
   #sent(result: SendResult): void {
     if (this.#stopped) return;
-    this.act(() => this.#raft.reportSnapshot(result.to, result.error === undefined));
+    this.act(() => this.#raft.reportSnapshot(result.to, result.kind === 'sent'));
     this.#host.snapshotEnded(result);
     this.wake();
   }

@@ -25,6 +25,8 @@ export type ReplicaEvent =
   | { readonly kind: 'paused'; readonly forMs: number }
   | { readonly kind: 'snapshot-sent'; readonly to: MemberId; readonly index: LogIndex }
   | { readonly kind: 'snapshot-failed'; readonly to: MemberId; readonly error: Error }
+  /** As many snapshots as may be are being sent already: this member's comes later. Told once per wait. */
+  | { readonly kind: 'snapshot-waits'; readonly to: MemberId }
   | { readonly kind: 'snapshot-installed'; readonly index: LogIndex; readonly from: MemberId }
   /** A peer will not talk to this member; told once per reason. */
   | { readonly kind: 'refused-by-peer'; readonly peer: string; readonly reason: string }

@@ -42,9 +42,11 @@ describe('sending snapshots', () => {
           sent.push({ message: of, end: (error) => (error === undefined ? resolve() : reject(error)) });
         }),
     };
-    const sender = new SnapshotSender(store, network, 2, ({ to, index, error }) =>
-      ended.push(`${to} ${index} ${error?.message ?? 'ok'}`),
-    );
+    const sender = new SnapshotSender(store, network, 2, (result) => {
+      const { to, index, kind } = result;
+      const how = kind === 'waits' && result.again ? 'still waits' : kind;
+      ended.push(`${to} ${index} ${kind === 'failed' ? result.error.message : how}`);
+    });
     return { sender, sent, ended, open: () => open };
   }
 
@@ -57,7 +59,7 @@ describe('sending snapshots', () => {
     assert.equal(open(), 1);
     sent[0]?.end();
     await settle();
-    assert.deepEqual([ended, open(), sender.pinned], [['2 50 ok'], 0, undefined]);
+    assert.deepEqual([ended, open(), sender.pinned], [['2 50 sent'], 0, undefined]);
   });
 
   it('is one at a time to a member, and a few in all; who has to wait is told', async () => {
@@ -68,11 +70,28 @@ describe('sending snapshots', () => {
     sender.send(message(43, 4));
     await settle();
     assert.equal(sent.length, 2);
-    assert.deepEqual(ended, ['4 43 2 snapshots are being sent already; this one comes later']);
+    assert.deepEqual(ended, ['4 43 waits']);
     sent[0]?.end(new Error('cut'));
     await settle();
     assert.deepEqual(ended.slice(1), ['2 40 cut']);
     assert.deepEqual([sender.pinned, open()], [42, 1]);
+  });
+
+  it('tells of a wait once, until it is over', async () => {
+    const { sender, sent, ended } = bench(50);
+    for (const to of [2, 3, 4, 4, 5, 4]) sender.send(message(40, to));
+    assert.deepEqual(ended, ['4 40 waits', '4 40 still waits', '5 40 waits', '4 40 still waits']);
+    await settle();
+    sent[0]?.end();
+    await settle();
+    for (const to of [4, 5, 2]) sender.send(message(40, to));
+    assert.deepEqual(ended.slice(4), ['2 50 sent', '5 40 still waits', '2 40 waits']);
+    await settle();
+    for (const { end } of sent) end();
+    await settle();
+    // Two begin, and the third waits anew.
+    for (const to of [2, 4, 5]) sender.send(message(40, to));
+    assert.equal(ended.at(-1), '5 40 waits');
   });
 });
 

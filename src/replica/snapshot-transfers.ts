@@ -9,7 +9,12 @@ import type { AppliedMeta } from '#replica/membership.js';
 import type { PeerNetwork } from '#replica/peer-network.js';
 import type { StateRecord } from '#replica/state-machine.js';
 
-export type SendResult = { readonly to: MemberId; readonly index: LogIndex; readonly error: Error | undefined };
+/** `waits`: as many are under way as may be; nothing is wrong, and the core tries again. Told once, `again` from then on. */
+export type SendResult = { readonly to: MemberId; readonly index: LogIndex } & (
+  | { readonly kind: 'sent' }
+  | { readonly kind: 'failed'; readonly error: Error }
+  | { readonly kind: 'waits'; readonly again: boolean }
+);
 
 export class SnapshotSender {
   readonly #store: Pick<LogStore, 'openSnapshot'>;
@@ -18,6 +23,8 @@ export class SnapshotSender {
   readonly #ended: (result: SendResult) => void;
   /** Per member, the lowest index whose successors it will need: the log must not be compacted beyond it. */
   readonly #underWay = new Map<MemberId, LogIndex>();
+  /** Whose turn comes later. */
+  readonly #waiting = new Set<MemberId>();
 
   constructor(
     store: Pick<LogStore, 'openSnapshot'>,
@@ -43,14 +50,17 @@ export class SnapshotSender {
     const { to, snapshot } = message;
     if (this.#underWay.has(to)) return;
     if (this.#underWay.size >= this.#sendsMax) {
-      const error = new Error(`${this.#sendsMax} snapshots are being sent already; this one comes later`);
-      this.#ended({ to, index: snapshot.index, error });
+      // The core asks again with each heartbeat.
+      const again = this.#waiting.has(to);
+      this.#waiting.add(to);
+      this.#ended({ kind: 'waits', to, index: snapshot.index, again });
       return;
     }
+    this.#waiting.delete(to);
     this.#underWay.set(to, snapshot.index);
     this.#stream(message).then(
-      (index) => this.#end({ to, index, error: undefined }),
-      (error: unknown) => this.#end({ to, index: snapshot.index, error: asError(error) }),
+      (index) => this.#end({ kind: 'sent', to, index }),
+      (error: unknown) => this.#end({ kind: 'failed', to, index: snapshot.index, error: asError(error) }),
     );
   }
 
@@ -67,6 +77,8 @@ export class SnapshotSender {
 
   #end(result: SendResult): void {
     this.#underWay.delete(result.to);
+    // Nobody waits for a turn any more; who does not come back now was helped otherwise.
+    if (this.#underWay.size === 0) this.#waiting.clear();
     this.#ended(result);
   }
 }
