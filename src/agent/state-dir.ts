@@ -3,7 +3,7 @@
  * lease and the peers are a cache: damage to them is said aloud, and they are fetched anew. One process at a time.
  */
 import { randomUUID } from 'node:crypto';
-import { mkdirSync, rmSync, statSync } from 'node:fs';
+import { rmSync, statSync } from 'node:fs';
 import { createServer, type Server } from 'node:net';
 import { join, resolve } from 'node:path';
 import { z } from 'zod';
@@ -12,6 +12,7 @@ import { leaseSchema, networkSchema } from '#agent/lease.js';
 import type { PeerPicture } from '#agent/peer-table.js';
 import { DamagedFileError, readSealed, writeSealed, writeSealedSlowly } from '#agent/sealed-file.js';
 import { type AgentStore, formerClustersMax, type Identity, type LeaseRecord } from '#agent/store.js';
+import { makeFolder } from '#files/make-folder.js';
 import { noFounding } from '#replica/cluster-founding.js';
 
 /** The folder can't be used; the message says why and what to do. */
@@ -75,9 +76,9 @@ export class StateDir implements AgentStore, AsyncDisposable {
   static async open(path: string, log: AgentLog): Promise<StateDir> {
     const absolute = resolve(path);
     try {
-      mkdirSync(absolute, { recursive: true, mode: 0o700 });
+      makeFolder(absolute, 0o700);
     } catch (error) {
-      throw new StateDirError(`state_dir ${absolute} can't be made: ${reason(error)}`, { cause: error });
+      throw new StateDirError(`state_dir (--state-dir) ${path} can't be used: ${reason(error)}`, { cause: error });
     }
     const lock = await lockFolder(absolute);
     try {

@@ -3,6 +3,8 @@
  * Exit codes: 0 done, 1 refused or failed, 2 wrong use, 3 no master reachable, 70 a master that must not go on as it is.
  */
 import { AddressError } from '#address/brand.js';
+import { FolderError } from '#files/make-folder.js';
+import { StoreError } from '#replica/log-store.js';
 
 export const exitCodes = { done: 0, refused: 1, usage: 2, noMaster: 3, storeFailed: 70 } as const;
 export type ExitCode = (typeof exitCodes)[keyof typeof exitCodes];
@@ -23,6 +25,16 @@ export class Failure extends Error {
 
 export function usage(message: string, ...hints: readonly string[]): Failure {
   return new Failure(exitCodes.usage, message, hints);
+}
+
+/** A folder that a setting names can't be made; undefined: `error` is another one. `setting` as the user knows it. */
+export function folderFailure(setting: string, path: string, error: unknown): Failure | undefined {
+  const cause = error instanceof StoreError ? error.cause : error;
+  // A full disk has its own way out, which the store tells.
+  if (!(cause instanceof FolderError) || (error instanceof StoreError && error.code === 'full')) return undefined;
+  return new Failure(exitCodes.refused, `${setting} ${path} can’t be used: ${cause.message}`, [
+    'Give another folder, or see to who may write there.',
+  ]);
 }
 
 /** What an argument is, or a usage failure that says what is wrong with it. */

@@ -1,6 +1,6 @@
 /** The master process: its configuration, its parts, and its life. */
 import type { Command } from 'commander';
-import { type ExitCode, exitCodes, Failure } from '#cli/failure.js';
+import { type ExitCode, exitCodes, Failure, folderFailure } from '#cli/failure.js';
 import { serve } from '#cli/lifetime.js';
 import { grpcLogs, makeLogger } from '#cli/log.js';
 import { loadConfig, logWarnings } from '#cli/process-config.js';
@@ -32,7 +32,7 @@ export async function runMaster(command: Command): Promise<void> {
     };
     const master = await startMaster({ ...masterOptions(config), version, logger: log, onFatal }).catch(
       (error: unknown) => {
-        throw startFailure(error);
+        throw folderFailure('data_dir (--data-dir)', config.dataDir, error) ?? startFailure(error);
       },
     );
     const { api, peer, http } = master.addresses;

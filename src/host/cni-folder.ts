@@ -2,13 +2,14 @@
  * Writes to the CNI folder so that an engine never reads half a file: a container engine may list it at any moment,
  * and Mesos reads every file in it, so the temporary file stands elsewhere on the same file system.
  */
-import { mkdir, open, rename, rm, rmdir, stat } from 'node:fs/promises';
+import { open, rename, rm, rmdir, stat } from 'node:fs/promises';
 import { basename, dirname, join } from 'node:path';
+import { makeFolder } from '#files/make-folder.js';
 
 export async function writeCniFile(dir: string, name: string, content: string): Promise<void> {
-  await mkdir(dir, { recursive: true });
+  makeFolder(dir);
   const staging = await stagingFolder(dir);
-  await makeFolder(staging);
+  makeFolder(staging);
   const temporary = join(staging, `${name}.${process.pid}`);
   try {
     const file = await open(temporary, 'w', 0o644);
@@ -27,16 +28,6 @@ export async function writeCniFile(dir: string, name: string, content: string): 
 
 export async function deleteCniFile(dir: string, name: string): Promise<void> {
   await rm(join(dir, name), { force: true });
-}
-
-/** Not by `recursive`, which on a read-only file system says that there is no such folder. */
-async function makeFolder(path: string): Promise<void> {
-  try {
-    await mkdir(path);
-  } catch (error) {
-    const isThere = error instanceof Error && 'code' in error && error.code === 'EEXIST';
-    if (!isThere) throw error;
-  }
 }
 
 /** A sibling of the folder; inside it (engines skip folders) where the folder is a mount of its own. */

@@ -4,8 +4,9 @@
  * adoption: agents get back what they say they hold, and nobody else gets anything until an operator ends it.
  */
 import { existsSync } from 'node:fs';
-import { mkdir, rename, rm } from 'node:fs/promises';
+import { rename, rm } from 'node:fs/promises';
 import { join } from 'node:path';
+import { makeFolder } from '#files/make-folder.js';
 import { decodeCommand } from '#ipam/command-codec.js';
 import { Ipam } from '#ipam/ipam.js';
 import { isConfChange } from '#raft/conf-change.js';
@@ -60,7 +61,7 @@ export function legacyOf({ header, records }: SnapshotFileContent): Legacy {
   };
 }
 
-/** Founds a cluster with a plan, in a data directory that holds none. @throws Error, StoreError */
+/** Founds a cluster with a plan, in a data directory that holds none. @throws Error, StoreError, FolderError */
 export async function restoreCluster(dataDir: string, legacy: Legacy, reborn: Reborn): Promise<RebirthReport> {
   const place = join(dataDir, 'sublet');
   if (existsSync(place)) {
@@ -172,8 +173,8 @@ async function makeStore(
     throw new Error(`the new cluster can not be named ${clusterId} again: masters of the old one must not mix with it`);
   }
   const place = join(dataDir, newStore);
+  makeFolder(dataDir);
   await rm(place, { recursive: true, force: true });
-  await mkdir(dataDir, { recursive: true });
   const store = await openLevelStore(place, { clock: systemClock });
   try {
     return await writeFirstState(store, legacy, { name, peer, clusterId }, Date.now());

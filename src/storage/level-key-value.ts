@@ -2,9 +2,11 @@
  * `KeyValueBackend` on LevelDB (classic-level, by package `level`), opened with the care that LevelDB itself does
  * not take: never an empty database in place of a lost one, never past its own complaints.
  */
-import { mkdir, readdir, readFile } from 'node:fs/promises';
+
+import { readdir, readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { Level } from 'level';
+import { makeFolder } from '#files/make-folder.js';
 import { StoreError } from '#replica/log-store.js';
 import {
   type KeyRange,
@@ -43,7 +45,7 @@ const newbornFiles = /^(LOCK|LOG|LOG\.old|MANIFEST-000001|000001\.dbtmp)$/;
 export async function openLevelKeyValue(directory: string, options: LevelOptions): Promise<KeyValueBackend> {
   await refuseIncomplete(directory, options);
   await refuseComplaints(directory, options.place);
-  if (options.mayCreate) await mkdir(directory, { recursive: true });
+  if (options.mayCreate) makeFolder(directory);
   const database: Database = new Level(directory, {
     keyEncoding: 'view',
     valueEncoding: 'view',

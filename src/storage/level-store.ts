@@ -3,8 +3,8 @@
  * to give up. Formats, what damage is found, and what an operator does then: docs/storage.md.
  */
 import { randomBytes } from 'node:crypto';
-import { mkdir } from 'node:fs/promises';
 import { dirname, join, resolve } from 'node:path';
+import { makeFolder } from '#files/make-folder.js';
 import type { Clock } from '#replica/clock.js';
 import type { LogStore } from '#replica/log-store.js';
 import { syncDirectory } from '#storage/directory.js';
@@ -45,7 +45,7 @@ export async function openLevelStore(directory: string, options: LevelStoreOptio
     ballastBytes: sizes.ballastBytes,
   });
   try {
-    await mkdir(place, { recursive: true });
+    makeFolder(place);
     await syncDirectory(dirname(place));
   } catch (error) {
     throw storeError(place, 'make its directory', error);

@@ -5,7 +5,7 @@ import type { Command } from 'commander';
 import { isServiceError } from '#api/master-client.js';
 import { clusterService } from '#api/services.js';
 import { connects, type Define, examples, outputOption } from '#cli/command-kit.js';
-import { argument, exitCodes, Failure, usage } from '#cli/failure.js';
+import { argument, exitCodes, Failure, folderFailure, usage } from '#cli/failure.js';
 import { operate } from '#cli/operator.js';
 import { masterFailure } from '#cli/refusal-words.js';
 import { readWhole, writeWhole } from '#cli/snapshot-file-io.js';
@@ -129,7 +129,11 @@ function restore(group: Command, terminal: Terminal): void {
     const content = await readWhole(file);
     const [first] = content.header.members;
     const reborn = rebornOf(options, content.header.clusterId, first ?? { name: 'master-1', peer: '127.0.0.1:7071' });
-    const report = await told(() => restoreCluster(options.dataDir, legacyOf(content), reborn));
+    const report = await told(() =>
+      restoreCluster(options.dataDir, legacyOf(content), reborn).catch((error: unknown) => {
+        throw folderFailure('--data-dir', options.dataDir, error) ?? error;
+      }),
+    );
     terminal.write(`Restored ${file}.\n${next(report, reborn, options.dataDir)}`);
   });
 }

@@ -2,11 +2,13 @@
  * What a data folder of `sublet dev` was made with. The masters keep each other's addresses in their replicated
  * membership, so a second run has to have as many of them at the same ports.
  */
-import { existsSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs';
+
+import { existsSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { z } from 'zod';
 import { type DevOptions, devDefaults } from '#cli/dev/dev-plan.js';
 import { exitCodes, Failure } from '#cli/failure.js';
+import { FolderError, makeFolder } from '#files/make-folder.js';
 
 const record = z.strictObject({ masters: z.int().positive(), agents: z.int().min(0), basePort: z.int().positive() });
 
@@ -35,10 +37,10 @@ export function devOptions({ dataDir, ...wishes }: DevWishes): DevOptions {
 /** Makes the folder, if need be, and notes what it is made with. @throws Failure when it can't be made */
 export function keepDevOptions({ dataDir, ...options }: DevOptions): void {
   try {
-    mkdirSync(join(dataDir, 'log'), { recursive: true });
+    makeFolder(join(dataDir, 'log'));
     writeFileSync(join(dataDir, 'dev.json'), `${JSON.stringify(record.parse(options), undefined, 2)}\n`);
   } catch (error) {
-    if (!(error instanceof Error && 'syscall' in error)) throw error;
+    if (!(error instanceof FolderError || (error instanceof Error && 'syscall' in error))) throw error;
     throw new Failure(exitCodes.refused, `${dataDir} can’t be made or written: ${error.message}`, [
       'Give another folder with --data-dir DIR.',
     ]);
