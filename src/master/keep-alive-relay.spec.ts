@@ -24,6 +24,7 @@ function follower() {
         return Buffer.from(response.encode({ results }).finish());
       },
     },
+    plan: { clusterId: 'test', founding: '' },
     admission: new Admission(defaultAdmissionLimits),
     clock: time,
     report: (error) => assert.fail(String(error)),
