@@ -30,7 +30,9 @@ const membershipSchema = z.strictObject({
 });
 
 export function encodeMembership(membership: Membership): { readonly stored: Uint8Array; readonly sum: number } {
-  const json = Buffer.from(JSON.stringify(membership));
+  // Without one it is written as before there was one: a release of then reads it still.
+  const { founding, ...rest } = membership;
+  const json = Buffer.from(JSON.stringify(founding === noFounding ? rest : membership));
   const sum = crc32(json);
   const stored = new Uint8Array(sumBytes + json.byteLength);
   new DataView(stored.buffer).setUint32(0, sum);
