@@ -4,14 +4,12 @@
  * the shortest TTL is 30 s.
  */
 import assert from 'node:assert/strict';
-import { dirname, join } from 'node:path';
-import { fileURLToPath } from 'node:url';
 import { hostTools } from '#cluster-test/host/requirements.js';
 import { type AgentHost, Scene } from '#cluster-test/host/scene.js';
 import { holds, until } from '#cluster-test/process/condition.js';
+import { fixture } from '#cluster-test/process/fixture.js';
 import { command, requires } from '#cluster-test/requirement.js';
 
-const examples = join(dirname(fileURLToPath(import.meta.url)), '../../../cluster-test/dcos');
 const ttlMs = 30_000;
 
 describe('a lease with a TTL', function () {
@@ -24,9 +22,9 @@ describe('a lease with a TTL', function () {
     requires(this, ...hostTools, command('curl'));
     scene = new Scene();
     const terms = ['--reclaim', '30s', '--quarantine', '15m'];
-    await scene.startMasters(['10.0.0.11'], join(examples, 'dcos-master.json'), terms);
+    await scene.startMasters(['10.0.0.11'], fixture('dcos-master.json'), terms);
     const flags = ['--docker-bridge', 'false'];
-    const config = join(examples, 'dcos-agent.json');
+    const config = fixture('dcos-agent.json');
     cutOff = await scene.startAgent({ id: 'agent-1', nodeIp: '10.0.0.1', config, flags });
     other = await scene.startAgent({ id: 'agent-2', nodeIp: '10.0.0.2', config, flags });
   });

@@ -5,8 +5,7 @@
  */
 import assert from 'node:assert/strict';
 import { existsSync, readFileSync } from 'node:fs';
-import { dirname, join } from 'node:path';
-import { fileURLToPath } from 'node:url';
+import { join } from 'node:path';
 import { attachByPlugin, CniContainer } from '#cluster-test/host/cni-container.js';
 import { DockerDaemon } from '#cluster-test/host/docker-daemon.js';
 import { Endpoint } from '#cluster-test/host/endpoint.js';
@@ -14,10 +13,9 @@ import { cniTools, dockerTools } from '#cluster-test/host/requirements.js';
 import { type AgentHost, Scene } from '#cluster-test/host/scene.js';
 import { Child, sublet } from '#cluster-test/process/child.js';
 import { holds, until } from '#cluster-test/process/condition.js';
+import { fixture } from '#cluster-test/process/fixture.js';
 import { command, requires } from '#cluster-test/requirement.js';
 
-/** Files of a DC/OS cluster, as they are there. */
-const examples = join(dirname(fileURLToPath(import.meta.url)), '../../../cluster-test/dcos');
 const outsideIp = '10.0.0.254';
 const mtu = 1420;
 /** A change of the network reaches agents on the watch; they register again within 30 s of it, spread. */
@@ -41,18 +39,18 @@ describe('a network of real hosts', function () {
     scene = new Scene(outsideIp);
     const world = scene.underlay.host('outside', `${outsideIp}/24`);
     outside = new Endpoint('outside', world.path, outsideIp);
-    await scene.startMasters(['10.0.0.11', '10.0.0.12', '10.0.0.13'], join(examples, 'dcos-master.json'));
+    await scene.startMasters(['10.0.0.11', '10.0.0.12', '10.0.0.13'], fixture('dcos-master.json'));
     for (const n of [1, 2, 3]) {
       const netns = scene.host(`agent-${n}`, `10.0.0.${n}`);
       const docker = await DockerDaemon.start(netns);
       // The file's own style is Mesos's; one host keeps it, the others serve any engine.
       const flags = n === 1 ? [] : ['--cni-style', 'standard'];
-      const config = join(examples, 'dcos-agent.json');
+      const config = fixture('dcos-agent.json');
       const agent = await scene.startAgent({ id: `agent-${n}`, nodeIp: `10.0.0.${n}`, config, flags, docker, netns });
       hosts.push({ ...agent, docker });
     }
     onMaster = await scene.startAgent({
-      ...{ id: 'on-master', nodeIp: '10.0.0.11', config: join(examples, 'dcos-agent-on-master.json') },
+      ...{ id: 'on-master', nodeIp: '10.0.0.11', config: fixture('dcos-agent-on-master.json') },
       netns: scene.masters[0]?.netns ?? scene.host('never', '10.0.0.99'),
     });
   });

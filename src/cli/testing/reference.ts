@@ -50,8 +50,11 @@ function meaningOf(name: string): string {
 export async function commandPages(): Promise<string> {
   const terminal = new RecordedTerminal(100);
   const program = makeProgram(terminal);
+  // Before the commands are loaded, as `sublet --help` has it.
+  const first = page(program);
   for (const command of program.commands) await fill(command, terminal);
-  return [program, ...program.commands.flatMap((command) => [command, ...command.commands])].map(page).join('\n');
+  const others = program.commands.flatMap((command) => [command, ...command.commands]).map(page);
+  return [first, ...others].join('\n');
 }
 
 function page(command: Command): string {

@@ -1,0 +1,148 @@
+/** What the pages name is there: links and headings, files, metrics, scripts, and the commands that they show. */
+import assert from 'node:assert/strict';
+import { existsSync, readdirSync, readFileSync } from 'node:fs';
+import { dirname, join, normalize } from 'node:path';
+import { CommanderError } from 'commander';
+import { fill, makeProgram } from '#cli/program.js';
+import { RecordedTerminal } from '#cli/testing/recorded-terminal.js';
+
+type Page = { readonly name: string; readonly text: string };
+
+const pages: readonly Page[] = [
+  'README.md',
+  'CHANGELOG.md',
+  'deploy/README.md',
+  ...readdirSync('docs', { recursive: true, encoding: 'utf8' })
+    .filter((name) => name.endsWith('.md'))
+    .map((name) => `docs/${name}`),
+].map((name) => ({ name, text: readFileSync(name, 'utf8') }));
+
+const fence = /^ *```[\s\S]*?^ *```$/gm;
+/** The page without its blocks of code. */
+const prose = (text: string): string => text.replace(fence, '');
+const spans = (text: string): readonly string[] => [...prose(text).matchAll(/`([^`]+)`/g)].map(([, span = '']) => span);
+
+/** As GitHub makes them. */
+function anchors(text: string): ReadonlySet<string> {
+  const headings = [...prose(text).matchAll(/^#+ (.+)$/gm)].map(([, heading = '']) => heading);
+  return new Set(
+    headings.map((heading) =>
+      heading
+        .toLowerCase()
+        .replace(/[^\p{L}\p{N} _-]/gu, '')
+        .replaceAll(' ', '-'),
+    ),
+  );
+}
+
+function brokenLinks({ name, text }: Page): readonly string[] {
+  return [...prose(text).matchAll(/\]\(([^)\s]+)\)/g)]
+    .map(([, target = '']) => target)
+    .filter((target) => !/^[a-z]+:/.test(target))
+    .filter((target) => {
+      const [path = '', anchor] = target.split('#');
+      const file = path === '' ? name : normalize(join(dirname(name), path));
+      return !existsSync(file) || (anchor !== undefined && !anchors(readFileSync(file, 'utf8')).has(anchor));
+    });
+}
+
+function missingFiles({ text }: Page): readonly string[] {
+  return spans(text).filter(
+    (span) => /^(src|cluster-test|docs|deploy|proto)\/[\w./-]*$/.test(span) && !existsSync(span),
+  );
+}
+
+/** Without what a shell does with it, and what stands for the rest of it. */
+function words(line: string): readonly string[] {
+  const [command = ''] = line.split(/ [|#&]| …/);
+  return command.trim().split(/\s+/).slice(1);
+}
+
+/** What is wrong with a command line, its work aside; undefined: nothing. `inPart`: it may lack arguments. */
+async function complaint(args: readonly string[], inPart: boolean): Promise<string | undefined> {
+  const parsed = new Error('parsed');
+  const program = makeProgram(new RecordedTerminal(100)).hook('preAction', (_, command) => {
+    // A command with others below it takes what it does not know for an argument, and then says so.
+    if (command.commands.length > 0 && command.args.length > 0) command.error(`no command ${command.args[0]}`);
+    throw parsed;
+  });
+  try {
+    await program.parseAsync(args, { from: 'user' });
+    return undefined;
+  } catch (error) {
+    if (error === parsed) return undefined;
+    if (!(error instanceof CommanderError)) throw error;
+    const lacks = ['missingArgument', 'optionMissingArgument', 'missingMandatoryOptionValue', 'help'];
+    if (error.exitCode === 0 || (inPart && lacks.includes(error.code.replace('commander.', '')))) return undefined;
+    return `sublet ${args.join(' ')}: ${error.message}`;
+  }
+}
+
+const called = /^ *(?:m[0-9])?(?:\$ )?(?:npx )?(?:.*&& )?(sublet(?: .*|$))/;
+
+/** Lines of blocks that call the program, those that a backslash continues put together. */
+function shown({ text }: Page): readonly string[] {
+  // What is made from the program shows its usage; its examples are looked at with the program.
+  const written = text.replace(/<!-- commands -->[\s\S]*<!-- end -->/, '');
+  return [...written.matchAll(fence)]
+    .flatMap(([block]) => block.replace(/\\\n\s*/g, '').split('\n'))
+    .flatMap((line) => called.exec(line)?.[1] ?? []);
+}
+
+async function helpExamples(): Promise<readonly string[]> {
+  const terminal = new RecordedTerminal(100);
+  const program = makeProgram(terminal);
+  for (const command of program.commands) await fill(command, terminal);
+  const all = [program, ...program.commands.flatMap((command) => [command, ...command.commands])];
+  let help = '';
+  for (const command of all) command.configureOutput({ writeOut: (text) => (help += text) }).outputHelp();
+  return [...help.matchAll(/^ {2}\$ (sublet.*)$/gm)].map(([, line = '']) => line);
+}
+
+async function complaints(lines: readonly string[], inPart = false): Promise<readonly string[]> {
+  const found = await Promise.all(lines.map((line) => complaint(words(line), inPart)));
+  return found.filter((one) => one !== undefined);
+}
+
+describe('the pages', () => {
+  const metrics = new Set(
+    ['src/master/metrics.ts', 'src/agent/agent-metrics.ts'].flatMap(
+      (file) => readFileSync(file, 'utf8').match(/sublet_[a-z_]+/g) ?? [],
+    ),
+  );
+  const { scripts } = JSON.parse(readFileSync('package.json', 'utf8'));
+
+  for (const page of pages) {
+    it(`name what there is: ${page.name}`, async () => {
+      assert.deepEqual(brokenLinks(page), [], 'links');
+      assert.deepEqual(missingFiles(page), [], 'files');
+      const named = page.text.match(/\bsublet_[a-z]+_[a-z_]+/g) ?? [];
+      assert.deepEqual(
+        named.filter((name) => !metrics.has(name)),
+        [],
+        'metrics',
+      );
+      const run = [...page.text.matchAll(/npm run (?:-s )?([a-z]+)/g)].map(([, script = '']) => script);
+      assert.deepEqual(
+        run.filter((script) => scripts[script] === undefined),
+        [],
+        'scripts',
+      );
+      assert.deepEqual(await complaints(shown(page)), [], 'commands');
+      const mentioned = spans(page.text).filter((span) => /^sublet [a-z]/.test(span));
+      assert.deepEqual(await complaints(mentioned, true), [], 'commands in the text');
+    });
+  }
+
+  it('show enough commands for this to mean something', () => {
+    assert.ok(pages.flatMap(shown).length > 20, String(pages.flatMap(shown).length));
+  });
+});
+
+describe('the help', () => {
+  it('has examples that can be called as they stand', async () => {
+    const lines = await helpExamples();
+    assert.ok(lines.length > 60, String(lines.length));
+    assert.deepEqual(await complaints(lines), []);
+  });
+});
