@@ -62,8 +62,9 @@ function words(line: string): readonly string[] {
 async function complaint(args: readonly string[], inPart: boolean): Promise<string | undefined> {
   const parsed = new Error('parsed');
   const program = makeProgram(new RecordedTerminal(100)).hook('preAction', (_, command) => {
-    // A command with others below it takes what it does not know for an argument, and then says so.
-    if (command.commands.length > 0 && command.args.length > 0) command.error(`no command ${command.args[0]}`);
+    // What a command with others below it does not know it takes for an argument, and then says so.
+    if (command.args.length > command.registeredArguments.length && !command.registeredArguments.at(-1)?.variadic)
+      command.error(`no command ${command.args[0]}`);
     throw parsed;
   });
   try {

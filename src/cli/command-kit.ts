@@ -40,11 +40,16 @@ export function writes(command: Command): Command {
 /** The work of a command that has others below it: what follows its name and is none of those is a mistake. */
 export function groupAction(command: Command, work: () => Promise<void>): void {
   command.allowExcessArguments().action(() => {
-    const [unknown] = command.args;
-    if (unknown === undefined) return work();
-    const names = command.commands.map((inner) => inner.name()).join(', ');
-    throw usage(`unknown command '${unknown}': there is ${names}`, `See: sublet ${command.name()} --help`);
+    refuseUnknown(command, command.args);
+    return work();
   });
+}
+
+/** @throws Failure that names the commands below `group`, if there is anything in what follows its name */
+export function refuseUnknown(group: Command, [unknown]: readonly string[]): void {
+  if (unknown === undefined) return;
+  const names = group.commands.map((inner) => inner.name()).join(', ');
+  throw usage(`unknown command '${unknown}': there is ${names}`, `See: sublet ${group.name()} --help`);
 }
 
 const exampleWidth = 78;

@@ -18,8 +18,12 @@ describe('what operators ask', () => {
     process.env.TZ = 'UTC';
     master = await new CannedMaster()
       .on(clusterService.getStatus, () => status)
-      .on(operatorService.listAgents, ({ pageToken }) =>
-        pageToken === '' ? { agents: [agent1], nextPageToken: 'more', revision: 9 } : { agents: [agent2], revision: 9 },
+      .on(operatorService.listAgents, ({ pageToken, presence }) =>
+        presence === v1.PresenceState.PRESENCE_STATE_SILENT
+          ? { agents: [], revision: 9 }
+          : pageToken === ''
+            ? { agents: [agent1], nextPageToken: 'more', revision: 9 }
+            : { agents: [agent2], revision: 9 },
       )
       .on(operatorService.getAgent, ({ agentId }) => {
         if (agentId === 'agent-1') return { agent: agent1, revision: 9 };
@@ -280,6 +284,10 @@ describe('what operators ask', () => {
       assert.equal(exit, 2, args.join(' '));
       assert.match(notes, /is needed|is allowed/);
     }
+  });
+
+  it('does not call the cluster empty when none of its agents is silent', async () => {
+    assert.equal((await ran(80, 'agents', '--silent')).out, 'No agent is silent.\n');
   });
 
   it('ends with 1 when it is refused, in the master’s words', async () => {

@@ -84,6 +84,11 @@ describe('the command line', () => {
     [['release'], /missing required argument 'ID'/],
     [['reserve', 'dcos', '9.0.0.0/24'], /required option '--for <ID>' not specified/],
     [['members', 'ad'], /unknown command 'ad': there is add, promote, replace, remove\n {2}See: sublet members --help/],
+    [
+      ['agent', 'statsu'],
+      /unknown command 'statsu': there is status, check, ping, leave\n {2}See: sublet agent --help/,
+    ],
+    [['network', 'gorw'], /unknown command 'gorw': there is show, grow, set\n {2}See: sublet network --help/],
     [['adoption', 'ned'], /unknown command 'ned': there is end\n {2}See: sublet adoption --help/],
     [['members', 'add', 'm2'], /"m2": NAME=HOST:PORT is needed, like m2=10\.0\.0\.2:7071/],
     [['members', 'replace', 'm3'], /missing required argument 'NEW'/],

@@ -1,6 +1,6 @@
 /** `sublet agent`: runs the agent of this host; `sublet agent status|check|ping|leave` look at it and end it. */
 import { type Command, Option } from 'commander';
-import { connects, type Define, examples, outputOption } from '#cli/command-kit.js';
+import { connects, type Define, examples, groupAction, outputOption } from '#cli/command-kit.js';
 import { addSettingFlags } from '#cli/setting-flags.js';
 import type { Terminal } from '#cli/terminal.js';
 import { agentSettings } from '#config/agent-settings.js';
@@ -24,9 +24,9 @@ export const define: Define = (command, terminal) => {
     ['sublet agent --network plan --state-dir /tmp/try', 'only say what would be done'],
     ['sublet agent status', 'how the agent on this host is'],
   );
-  command.action(async (options: { config?: string; takeover?: true }) => {
+  groupAction(command, async () => {
     const { runAgent } = await import('#cli/agent-run.js');
-    await runAgent(command, options, terminal);
+    await runAgent(command, command.opts<{ takeover?: true }>(), terminal);
   });
 };
 

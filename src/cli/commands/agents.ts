@@ -55,7 +55,11 @@ async function one(operator: Operator, agentId: string, stale: boolean): Promise
 async function list(operator: Operator, presence: sublet.v1.PresenceState, stale: boolean): Promise<void> {
   const { terminal } = operator;
   const whole = await listAgents(operator.client, { presence, stale });
-  print(operator, operatorService.listAgents, whole, () => formatAgents(whole.agents, terminal));
+  print(operator, operatorService.listAgents, whole, () => {
+    if (whole.agents.length > 0 || presence === sublet.v1.PresenceState.PRESENCE_STATE_UNSPECIFIED)
+      return formatAgents(whole.agents, terminal);
+    return `No agent is ${presence === sublet.v1.PresenceState.PRESENCE_STATE_LIVE ? 'live' : 'silent'}.\n`;
+  });
 }
 
 /** Every page as one response; its revision is the last page's. */

@@ -1,7 +1,7 @@
 /** `sublet network [show|grow|set]`: the network that all agents share. */
 import { type Command, InvalidArgumentError } from 'commander';
 import { operatorService } from '#api/services.js';
-import { connectsAndPrints, type Define, examples, wholeNumber, writes } from '#cli/command-kit.js';
+import { connectsAndPrints, type Define, examples, refuseUnknown, wholeNumber, writes } from '#cli/command-kit.js';
 import { subnetArgument } from '#cli/commands/subnet-argument.js';
 import { usage } from '#cli/failure.js';
 import { operate, print } from '#cli/operator.js';
@@ -32,14 +32,16 @@ function show(group: Command, terminal: Terminal): void {
     ['sublet network show', 'the tunnel endpoints and the overlays'],
     ['sublet overlays', 'how full they are'],
   );
-  command.action((options: { stale?: true }) =>
-    operate(command, terminal, async (operator) => {
+  // Being what the group does by default, it gets what is no command, too.
+  command.allowExcessArguments().action((options: { stale?: true }) => {
+    refuseUnknown(group, command.args);
+    return operate(command, terminal, async (operator) => {
       const request = { stale: options.stale === true };
       const response = await operator.client.call(operatorService.getNetwork, request, { idempotent: true });
       const { network, clusterId } = response;
       print(operator, operatorService.getNetwork, response, () => formatNetwork(network ?? {}, clusterId, terminal));
-    }),
-  );
+    });
+  });
 }
 
 type GrowOptions = { vtepSubnet?: string; vtepSubnet6?: string; expectedRevision?: number };
