@@ -134,7 +134,11 @@ describe('an honest failure', function () {
     const unmount = atEnd(() => execFileSync('umount', ['-l', settings.cniDir]));
     try {
       const running = await start();
-      failedWith('dcos', /EROFS/, /read-only: mount it writable, or give another cni_dir/);
+      failedWith(
+        'dcos',
+        /its file system is read-only \(EROFS\)/,
+        /read-only: mount it writable, or give another cni_dir/,
+      );
       assert.match(host.sh('ip route show'), /9\.0\.1\.0\/24 via 44\.128\.0\.2/);
       // The mount is of each mount namespace its own; the reconciler's is the one that counts.
       execFileSync('nsenter', ['-t', String(running.pid), '-m', 'mount', '-o', 'remount,rw', settings.cniDir]);

@@ -33,16 +33,16 @@ describe('making a folder', () => {
 
   it('ends where a file system lets nobody make folders', function () {
     if (process.platform !== 'linux') this.skip();
-    const why = "/proc/sublet can't be made: its file system lets nobody make folders there";
+    const why = "/proc/sublet can't be made: its file system lets nobody make folders there (ENOENT)";
     assert.equal(refusal('/proc/sublet/a'), why);
   });
 
   it('says why otherwise', () => {
     const long = join(place, 'x'.repeat(300));
-    assert.equal(refusal(long), `${long} can't be made: a name in it is too long`);
+    assert.equal(refusal(long), `${long} can't be made: a name in it is too long (ENAMETOOLONG)`);
     const circle = join(place, 'circle');
     symlinkSync(circle, circle);
-    assert.equal(refusal(circle), `${circle} can't be made: its symbolic links lead in a circle`);
+    assert.equal(refusal(circle), `${circle} can't be made: its symbolic links lead in a circle (ELOOP)`);
     // A link to nowhere is there, and is nothing that one could make.
     const astray = join(place, 'astray');
     symlinkSync(join(place, 'nowhere'), astray);

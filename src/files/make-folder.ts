@@ -59,7 +59,10 @@ function make(path: string, mode: number): void {
 }
 
 function failure(path: string, error: unknown): FolderError {
-  const why = reasons[codeOf(error)] ?? (error instanceof Error ? error.message : String(error));
+  const code = codeOf(error);
+  const known = reasons[code];
+  // The code stays: who knows what the folder is for goes by it.
+  const why = known === undefined ? (error instanceof Error ? error.message : String(error)) : `${known} (${code})`;
   return new FolderError(`${path} can't be made: ${why}`, { cause: error });
 }
 
