@@ -1,5 +1,7 @@
 /** `npm run bench -- NAME [options]`: the benchmarks, each in a file of its own, loaded when it is asked for. */
 
+import { withUsage } from '#cluster-test/process/usage.js';
+
 type Benchmark = { readonly help: string; run(args: readonly string[]): Promise<void> };
 
 const benchmarks: Readonly<Record<string, () => Promise<Benchmark>>> = {
@@ -19,5 +21,6 @@ if (chosen === undefined) {
   for (const load of Object.values(benchmarks)) console.error(`  ${(await load()).help}`);
   process.exitCode = 2;
 } else {
-  await (await chosen()).run(args);
+  const { help, run } = await chosen();
+  await withUsage(`npm run bench -- ${help}`, args, () => run(args));
 }

@@ -3,6 +3,7 @@
  * loaded only after a bug is planted.
  */
 import { parseArgs } from 'node:util';
+import { withUsage } from '#cluster-test/process/usage.js';
 import { assertPlanted, plantBug } from '#cluster-test/simulation/plant-bug.js';
 
 const usage = `npm run simulate -- [--seeds N | --seed S] [--first S] [--events M] [--jobs J] [--trace | --json]
@@ -10,7 +11,6 @@ const usage = `npm run simulate -- [--seeds N | --seed S] [--first S] [--events 
 docs/simulation.md says what each is for.`;
 
 const options = {
-  help: { type: 'boolean', short: 'h', default: false },
   seeds: { type: 'string' },
   seed: { type: 'string' },
   first: { type: 'string' },
@@ -24,23 +24,11 @@ const options = {
   json: { type: 'boolean', default: false },
 } as const;
 
-/** What is asked for; undefined: said already what can be. */
-function asked(): ReturnType<typeof parseArgs<{ options: typeof options }>>['values'] | undefined {
-  try {
-    const { values } = parseArgs({ options });
-    if (!values.help) return values;
-    console.log(usage);
-  } catch (error) {
-    console.error(`${error instanceof Error ? error.message : String(error)}\n\n${usage}`);
-    process.exitCode = 2;
-  }
-  return undefined;
-}
-
-const values = asked();
-if (values !== undefined) {
+const args = process.argv.slice(2);
+await withUsage(usage, args, async () => {
+  const { values } = parseArgs({ args, options });
   const bug = values.mutation === undefined ? undefined : plantBug(values.mutation);
   const { runCommand } = await import('#cluster-test/simulation/run-command.js');
   if (bug !== undefined) assertPlanted(bug);
   process.exitCode = await runCommand(values, bug);
-}
+});

@@ -6,49 +6,58 @@
  */
 import { parseArgs } from 'node:util';
 import { killSoak } from '#cluster-test/faults/kill-soak.js';
+import { withUsage } from '#cluster-test/process/usage.js';
 import { Report } from '#cluster-test/simulation/report.js';
 import { runCommand } from '#cluster-test/simulation/run-command.js';
 import { type BugSearch, searchTable, searchUnaimed } from '#cluster-test/simulation/unaimed-search.js';
 
-const { values } = parseArgs({
-  options: {
-    minutes: { type: 'string', default: '480' },
-    'kill-minutes': { type: 'string', default: '30' },
-    'table-minutes': { type: 'string', default: '60' },
-    tries: { type: 'string', default: '5' },
-    seeds: { type: 'string', default: '150' },
-    events: { type: 'string', default: '20000' },
-    jobs: { type: 'string' },
-  },
-});
+const usage = `npm run soak -- [--minutes M] [--kill-minutes K] [--table-minutes T] [--tries N] [--seeds S] [--events E] [--jobs J]
+docs/simulation.md says what it does.`;
 
 /** Seeds that one run of `npm run simulate` works off. */
 const seedsAtOnce = 200;
-const endMs = performance.now() + Number(values.minutes) * 60_000;
 
-const kills = killSoak(Math.min(Number(values.minutes), Number(values['kill-minutes'])));
-if (typeof kills === 'object') console.log(`masters killed at random: SKIPPED: ${kills.skipped}`);
+const args = process.argv.slice(2);
+await withUsage(usage, args, async () => {
+  const { values } = parseArgs({
+    args,
+    options: {
+      minutes: { type: 'string', default: '480' },
+      'kill-minutes': { type: 'string', default: '30' },
+      'table-minutes': { type: 'string', default: '60' },
+      tries: { type: 'string', default: '5' },
+      seeds: { type: 'string', default: '150' },
+      events: { type: 'string', default: '20000' },
+      jobs: { type: 'string' },
+    },
+  });
 
-const searches: readonly BugSearch[] = await searchUnaimed({
-  tries: Number(values.tries),
-  seedsMax: Number(values.seeds),
-  events: Number(values.events),
-  endMs: Math.min(endMs, performance.now() + Number(values['table-minutes']) * 60_000),
-});
-console.log(searchTable(searches));
-const unfound = searches.filter(({ tries }) => tries.length > 0 && tries.every(({ found }) => !found));
+  const endMs = performance.now() + Number(values.minutes) * 60_000;
 
-const report = new Report();
-let first = Math.floor(Math.random() * 2 ** 31);
-while (performance.now() < endMs) {
-  const { events, jobs } = values;
-  const batch = { seeds: String(seedsAtOnce), first: String(first), events, jobs };
-  await runCommand({ ...batch, aimed: false, trace: false, json: false }, undefined, report);
-  first += seedsAtOnce;
-}
+  const kills = killSoak(Math.min(Number(values.minutes), Number(values['kill-minutes'])));
+  if (typeof kills === 'object') console.log(`masters killed at random: SKIPPED: ${kills.skipped}`);
 
-console.log(`
+  const searches: readonly BugSearch[] = await searchUnaimed({
+    tries: Number(values.tries),
+    seedsMax: Number(values.seeds),
+    events: Number(values.events),
+    endMs: Math.min(endMs, performance.now() + Number(values['table-minutes']) * 60_000),
+  });
+  console.log(searchTable(searches));
+  const unfound = searches.filter(({ tries }) => tries.length > 0 && tries.every(({ found }) => !found));
+
+  const report = new Report();
+  let first = Math.floor(Math.random() * 2 ** 31);
+  while (performance.now() < endMs) {
+    const { events, jobs } = values;
+    const batch = { seeds: String(seedsAtOnce), first: String(first), events, jobs };
+    await runCommand({ ...batch, aimed: false, trace: false, json: false }, undefined, report);
+    first += seedsAtOnce;
+  }
+
+  console.log(`
 masters killed at random: ${typeof kills === 'object' ? `SKIPPED: ${kills.skipped}` : kills}
 planted bugs that were tried and not found: ${unfound.map(({ name }) => name).join(', ') || 'none'}
 fresh seeds: ${report.seeds}, of which ${report.failed} failed; never met: ${report.missed.join('; ') || 'nothing'}`);
-process.exitCode = kills === 'failed' || unfound.length > 0 || report.failed > 0 || report.marksMissing ? 1 : 0;
+  process.exitCode = kills === 'failed' || unfound.length > 0 || report.failed > 0 || report.marksMissing ? 1 : 0;
+});
