@@ -7,9 +7,9 @@ import { status } from '@grpc/grpc-js';
 import { MasterClient } from '#api/master-client.js';
 import { agentService } from '#api/services.js';
 import { holdPart, table } from '#api/testing/reference-page.js';
+import { freePorts } from '#cluster-test/process/ports.js';
 import { type Master, startMaster } from '#master/master.js';
 import { silentLog } from '#master/master-log.js';
-import { freePorts } from '#master/testing/free-ports.js';
 import { testOverlay, testSettings } from '#master/testing/test-masters.js';
 import { until } from '#master/testing/until.js';
 
