@@ -194,8 +194,9 @@ describe('a started agent', () => {
     ['overloaded', 'waiting'],
     ['no-space', 'waiting'],
     ['resource-exhausted', 'refused'],
+    ['other-founding', 'waiting'],
   ] as const) {
-    it(`is ${state} when a master says RESOURCE_EXHAUSTED because of ${reason}`, async () => {
+    it(`is ${state} when a master refuses it because of ${reason}`, async () => {
       const refused = new RefusedError(reason, 'no more');
       master.refuse = { code: refused.code, details: refused.message, metadata: refusalMetadata(refused) };
       const running = await startAgent(options());
