@@ -5,17 +5,14 @@
 import { parseArgs } from 'node:util';
 import { fileSystemOf, measureFdatasync } from '#cluster-test/bench/disk.js';
 import { measureEcho } from '#cluster-test/bench/echo.js';
-import { load } from '#cluster-test/bench/load.js';
 import { metric } from '#cluster-test/bench/metrics.js';
 import { type Answer, benchConfig, notLetOnce, Registrar } from '#cluster-test/bench/plan.js';
-import { cpuMsOf, memoryOf } from '#cluster-test/bench/process-usage.js';
+import { memoryOf } from '#cluster-test/bench/process-usage.js';
 import { print, type Row } from '#cluster-test/bench/report.js';
+import { storm } from '#cluster-test/bench/storm.js';
 import { Masters } from '#cluster-test/process/masters.js';
 
 export const help = `boot-storm [--agents 10000] [--concurrency 256] [--masters 3]`;
-const singles = 300;
-/** As many calls as the echo is warmed up with: processes that have just started compile as they go. */
-const warm = 2_000;
 
 export async function run(args: readonly string[]): Promise<void> {
   const { values } = parseArgs({
@@ -35,34 +32,31 @@ export async function run(args: readonly string[]): Promise<void> {
   // The yardstick is taken before and after, so that a machine that slows down on the way shows.
   const echoBefore = await measureEcho(agents, concurrency);
   const answers: Answer[] = [];
-  const register = async (number: number): Promise<void> => {
-    answers[number] = await registrar.register(number);
-  };
-  await load(warm, concurrency, register);
-  const single = await load(singles, 1, (number) => register(warm + number));
   const leader = await masters.leader();
-  const counts = async (): Promise<{ writes: number; entries: number }> => ({
-    writes: await metric(leader.http, 'sublet_storage_writes_total'),
-    entries: await metric(leader.http, 'sublet_storage_entries_written_total'),
+  const { loaded, single, cpuUs, before, after } = await storm({
+    calls: agents,
+    concurrency,
+    call: async (number) => {
+      answers[number] = await registrar.register(number);
+    },
+    pids: masters.masters.map(({ child }) => child.pid),
+    sample: async () => ({
+      writes: await metric(leader.http, 'sublet_storage_writes_total'),
+      entries: await metric(leader.http, 'sublet_storage_entries_written_total'),
+    }),
   });
-  const pids = [...masters.masters.map(({ child }) => child.pid), process.pid];
-  const cpuBegin = pids.map(cpuMsOf);
-  const begin = await counts();
-  const storm = await load(agents, concurrency, (number) => register(warm + singles + number));
-  const end = await counts();
-  const cpuMs = pids.map((pid, at) => cpuMsOf(pid) - (cpuBegin[at] ?? 0));
   const echoAfter = await measureEcho(agents, concurrency);
 
   const echoPerSecond = (echoBefore.loaded.perSecond + echoAfter.loaded.perSecond) / 2;
   const floorMs = (echoBefore.single.latencyMs.p50 + echoAfter.single.latencyMs.p50) / 2 + fdatasync.p50;
   const rows: Row[] = [
-    { name: 'registrations', value: storm.perSecond, unit: '/s' },
+    { name: 'registrations', value: loaded.perSecond, unit: '/s' },
     { name: 'bare echo', value: echoPerSecond, unit: '/s' },
-    { name: 'registrations / bare echo', value: storm.perSecond / echoPerSecond, unit: '×', wanted: { atLeast: 0.6 } },
+    { name: 'registrations / bare echo', value: loaded.perSecond / echoPerSecond, unit: '×', wanted: { atLeast: 0.6 } },
     { name: 'not let once', value: notLetOnce(answers), unit: '', wanted: { atMost: 0 } },
-    { name: 'registration p50', value: storm.latencyMs.p50, unit: 'ms' },
-    { name: 'registration p99', value: storm.latencyMs.p99, unit: 'ms' },
-    { name: 'entries per fsync', value: (end.entries - begin.entries) / (end.writes - begin.writes), unit: '' },
+    { name: 'registration p50', value: loaded.latencyMs.p50, unit: 'ms' },
+    { name: 'registration p99', value: loaded.latencyMs.p99, unit: 'ms' },
+    { name: 'entries per fsync', value: (after.entries - before.entries) / (after.writes - before.writes), unit: '' },
     { name: 'one at a time p50', value: single.latencyMs.p50, unit: 'ms' },
     { name: 'echo p50 + fdatasync p50', value: floorMs, unit: 'ms' },
     { name: 'one at a time / floor', value: single.latencyMs.p50 / floorMs, unit: '×', wanted: { atMost: 2.5 } },
@@ -74,11 +68,12 @@ export async function run(args: readonly string[]): Promise<void> {
     })),
     ...masters.masters.map(({ name }, at) => ({
       name: `processor time per registration ${name}`,
-      value: ((cpuMs[at] ?? 0) * 1000) / agents,
+      value: cpuUs.servers[at] ?? Number.NaN,
       unit: 'µs',
     })),
-    { name: 'processor time per registration client', value: ((cpuMs.at(-1) ?? 0) * 1000) / agents, unit: 'µs' },
-    { name: 'processor time per echo, both sides', value: echoBefore.cpuUsPerCall, unit: 'µs' },
+    { name: 'processor time per registration client', value: cpuUs.client, unit: 'µs' },
+    { name: 'processor time per echo, server', value: echoAfter.cpuUs.servers[0] ?? Number.NaN, unit: 'µs' },
+    { name: 'processor time per echo, client', value: echoAfter.cpuUs.client, unit: 'µs' },
     { name: 'peak memory client', value: memoryOf(process.pid).peakMb, unit: 'MB' },
   ];
   print(

@@ -6,25 +6,18 @@ import { type ChildProcess, fork } from 'node:child_process';
 import { once } from 'node:events';
 import { fileURLToPath } from 'node:url';
 import { Client, credentials, Server, ServerCredentials, type ServiceError } from '@grpc/grpc-js';
-import { type LoadResult, load } from '#cluster-test/bench/load.js';
-import { cpuMsOf } from '#cluster-test/bench/process-usage.js';
+import { type StormResult, storm } from '#cluster-test/bench/storm.js';
 
 const path = '/bench.Echo/Echo';
 const messageBytes = 160;
 const same = (bytes: Buffer): Buffer => bytes;
 
-export type EchoResult = {
-  readonly loaded: LoadResult;
-  readonly single: LoadResult;
-  /** Processor time of both processes under load, in µs. */
-  readonly cpuUsPerCall: number;
-};
-
-/** Measures the echo rate of `calls` calls at `concurrency`, and at one at a time. */
-export async function measureEcho(calls: number, concurrency: number): Promise<EchoResult> {
+/** Measures the echo under load, `calls` at `concurrency`, and at one at a time. */
+export async function measureEcho(calls: number, concurrency: number): Promise<StormResult<void>> {
   const server = fork(fileURLToPath(import.meta.url), { stdio: ['ignore', 'ignore', 'inherit', 'ipc'] });
   try {
     const port = await portOf(server);
+    if (server.pid === undefined) throw new Error('the echo server could not be started');
     const client = new Client(`127.0.0.1:${port}`, credentials.createInsecure());
     const message = Buffer.alloc(messageBytes, 0x61);
     const call = (): Promise<unknown> =>
@@ -33,14 +26,9 @@ export async function measureEcho(calls: number, concurrency: number): Promise<E
           error ? reject(error) : resolve(answer),
         );
       });
-    await load(Math.min(2_000, calls), concurrency, call);
-    const cpuMs = (): number => cpuMsOf(process.pid) + (server.pid === undefined ? Number.NaN : cpuMsOf(server.pid));
-    const before = cpuMs();
-    const loaded = await load(calls, concurrency, call);
-    const cpuUsPerCall = ((cpuMs() - before) * 1000) / calls;
-    const single = await load(500, 1, call);
+    const result = await storm({ calls, concurrency, call, pids: [server.pid], sample: async () => {} });
     client.close();
-    return { loaded, single, cpuUsPerCall };
+    return result;
   } finally {
     server.kill();
   }

@@ -1,7 +1,7 @@
 /** The measured process of `host-peers`, inside the host's namespace; prints one `HostPeersResult`. */
 import { setTimeout as delay } from 'node:timers/promises';
 import type { HostPeersResult } from '#cluster-test/bench/host-peers.js';
-import { processorTime } from '#cluster-test/bench/processor-time.js';
+import { processorTime } from '#cluster-test/bench/process-usage.js';
 import { desired } from '#host/desired.js';
 import { diff } from '#host/diff.js';
 import { noDocker } from '#host/docker-engine.js';
@@ -71,7 +71,7 @@ const programMs = await timed(async () => {
 // V8 gives memory back by itself once it has been idle for a while; nothing here asks it to.
 await delay(15_000);
 const before = processorTime(process.pid);
-const seconds = await timed(() => delay(Number(idleSeconds) * 1000)).then((ms) => ms / 1000);
+const idleMs = await timed(() => delay(Number(idleSeconds) * 1000));
 const after = processorTime(process.pid);
 const withPeersBytes = process.memoryUsage().rss;
 const noChangeMs: number[] = [];
@@ -86,14 +86,14 @@ for (let round = 0; round < rounds; round++) {
     }),
   );
 }
-const own = after.own - before.own;
+const ownMs = after.ownMs - before.ownMs;
 const result: HostPeersResult = {
   programMs,
   entries: reconciler.metrics().entries,
   noChangeMs,
   onePeerMs,
-  idleCpu: (own + after.tools - before.tools) / seconds,
-  idleCpuOwn: own / seconds,
+  idleCpu: (ownMs + after.toolsMs - before.toolsMs) / idleMs,
+  idleCpuOwn: ownMs / idleMs,
   bareBytes,
   withPeersBytes,
 };

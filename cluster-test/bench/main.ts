@@ -6,6 +6,7 @@ type Benchmark = { readonly help: string; run(args: readonly string[]): Promise<
 
 const benchmarks: Readonly<Record<string, () => Promise<Benchmark>>> = {
   'boot-storm': () => import('#cluster-test/bench/boot-storm.js'),
+  'beside-etcd': () => import('#cluster-test/bench/beside-etcd.js'),
   'full-house': () => import('#cluster-test/bench/full-house.js'),
   failover: () => import('#cluster-test/bench/failover.js'),
   'rolling-restart': () => import('#cluster-test/bench/rolling-restart.js'),

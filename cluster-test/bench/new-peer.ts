@@ -10,8 +10,7 @@ import { fileURLToPath } from 'node:url';
 import { parseArgs } from 'node:util';
 import { percentiles } from '#cluster-test/bench/load.js';
 import { benchConfig } from '#cluster-test/bench/plan.js';
-import { memoryOf } from '#cluster-test/bench/process-usage.js';
-import { processorTime } from '#cluster-test/bench/processor-time.js';
+import { memoryOf, processorTime } from '#cluster-test/bench/process-usage.js';
 import { print } from '#cluster-test/bench/report.js';
 import { atEnd, type Netns } from '#cluster-test/host/netns.js';
 import { Scene } from '#cluster-test/host/scene.js';
@@ -97,15 +96,15 @@ type Idle = { readonly cpu: number; readonly residentMb: number };
 /** The costliest agent: its process and the tools it ran, over a while in which nothing happens. */
 async function idleCost(scene: Scene, idleSeconds: number): Promise<Idle> {
   await delay(15_000);
-  const seconds = (pid: number): number => {
-    const { own, tools } = processorTime(pid);
-    return own + tools;
+  const usedMs = (pid: number): number => {
+    const { ownMs, toolsMs } = processorTime(pid);
+    return ownMs + toolsMs;
   };
-  const before = scene.agents.map(({ child }) => seconds(child.pid));
+  const before = scene.agents.map(({ child }) => usedMs(child.pid));
   const begin = performance.now();
   await delay(idleSeconds * 1000);
-  const elapsed = (performance.now() - begin) / 1000;
-  const used = scene.agents.map(({ child }, at) => (seconds(child.pid) - (before[at] ?? 0)) / elapsed);
+  const elapsedMs = performance.now() - begin;
+  const used = scene.agents.map(({ child }, at) => (usedMs(child.pid) - (before[at] ?? 0)) / elapsedMs);
   return {
     cpu: Math.max(...used),
     residentMb: Math.max(...scene.agents.map(({ child }) => memoryOf(child.pid).residentMb)),

@@ -6,7 +6,8 @@ import { sublet } from '#proto/sublet.js';
 
 /** How long a registration may take, in ms: it ends a bench whose masters hang. */
 const timeoutMs = 30_000;
-const channelOptions = {
+/** Of the clients that are measured. */
+export const channelOptions = {
   'grpc.use_local_subchannel_pool': 1,
   // As `MasterClient` has it.
   'grpc.enable_retries': 0,

@@ -1,5 +1,5 @@
 /**
- * A `sublet` process that a test owns: its output is kept and shown when something goes wrong, and it does not
+ * A process that a test owns, `sublet` or another: its output is kept and shown when something goes wrong, and it does not
  * outlive the test, whatever happens to the test.
  */
 import { type ChildProcess, spawn } from 'node:child_process';
@@ -20,8 +20,10 @@ export type Exit = { readonly code: number | null; readonly signal: NodeJS.Signa
 export type ChildOptions = {
   readonly env?: Readonly<Record<string, string>>;
   readonly cwd?: string;
-  /** Program and arguments to put before node, such as `ip netns exec NAME`. */
+  /** Program and arguments to put before the command, such as `ip netns exec NAME`. */
   readonly prefix?: readonly string[];
+  /** What to run in place of the built `sublet`. */
+  readonly command?: readonly string[];
 };
 
 export class Child {
@@ -31,7 +33,8 @@ export class Child {
   #stdout = '';
 
   constructor(args: readonly string[], options: ChildOptions = {}) {
-    const [program = process.execPath, ...rest] = [...(options.prefix ?? []), process.execPath, subletMain, ...args];
+    const { prefix = [], command = [process.execPath, subletMain] } = options;
+    const [program = process.execPath, ...rest] = [...prefix, ...command, ...args];
     this.#process = spawn(program, rest, {
       stdio: ['ignore', 'pipe', 'pipe'],
       env: { ...process.env, ...options.env },
