@@ -11,7 +11,7 @@ import { SimulatedDisk, type WriteFate } from '#cluster-test/simulation/simulate
 import { type SimulatedNetwork, SimulatedPeers } from '#cluster-test/simulation/simulated-network.js';
 import { WatchedMachine } from '#cluster-test/simulation/watched-machine.js';
 import { type Machine, SimulatedProcess } from '#cluster-test/simulation/world.js';
-import { commandKindOf, commandKinds, laterCommandKinds } from '#ipam/command-codec.js';
+import { commandKindOf, commandKinds, laterCommandKinds } from '#ipam/command-kind.js';
 import { Admission, defaultAdmissionLimits } from '#master/admission.js';
 import { agentEndpoints } from '#master/agent-service.js';
 import { CallRouter, type PeerCalls } from '#master/call-router.js';

@@ -6,14 +6,8 @@ import { parseCidr6 } from '#address/cidr6.js';
 import { parseCidr, parseIp } from '#address/ip.js';
 import { parseIpv4 } from '#address/ipv4.js';
 import type { Action, Command } from '#ipam/command.js';
-import {
-  commandKindOf,
-  commandKinds,
-  decodeCommand,
-  encodeCommand,
-  laterCommandKinds,
-  UnknownCommandError,
-} from '#ipam/command-codec.js';
+import { decodeCommand, encodeCommand, UnknownCommandError } from '#ipam/command-codec.js';
+import { commandKindOf, commandKinds, laterCommandKinds } from '#ipam/command-kind.js';
 import { parseAgentId, parseInstanceId } from '#ipam/identity.js';
 import { dcos, dcosSettings, everything, overlay } from '#ipam/plan-under-test.js';
 import { RecordError } from '#ipam/wire.js';
@@ -111,6 +105,17 @@ const actions: readonly Action[] = [
   { kind: 'unexclude', ...range },
   { kind: 'begin-adoption' },
   { kind: 'end-adoption' },
+  ...(['add', 'promote', 'remove'] as const).map(
+    (kind): Action => ({ kind: 'record-membership', change: { kind, master: { name: 'm3', peer: '10.0.0.3:7071' } } }),
+  ),
+  {
+    kind: 'record-membership',
+    change: {
+      kind: 'replace',
+      master: { name: 'm3', peer: '10.0.0.3:7071' },
+      by: { name: 'm4', peer: '[fd00::4]:7071' },
+    },
+  },
 ];
 
 /** Without the fields that are undefined: leaving one out means the same. */
@@ -141,10 +146,13 @@ describe('commands', () => {
 
   it('tell their kind, and those that can not be read tell none', () => {
     for (const action of actions) {
-      assert.equal(commandKindOf(encodeCommand({ wallTime: 1, by: '', ...action })), action.kind);
+      const origin = { wallTime: 1_700_000_000_000, by: 'ann', expectedRevision: 7 };
+      assert.equal(commandKindOf(encodeCommand({ ...origin, ...action })), action.kind);
     }
     assert.equal(commandKindOf(new Uint8Array()), '');
     assert.equal(commandKindOf(Uint8Array.of(0xff)), '');
+    const unknown = Uint8Array.of(0x9a, 0x06, 0);
+    assert.equal(commandKindOf(unknown), '', 'field 99, which a newer version might have');
   });
 
   it('of an unknown kind are an error of their own', () => {

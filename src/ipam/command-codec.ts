@@ -2,9 +2,10 @@
  * Turns commands into what the log holds (sublet.store.v1.Command), and back. A kind that this version does not know is
  * an error of its own: a newer member proposed it, and this one must stop rather than skip it.
  */
-import type { Action, Command, CommandKind, HolderJudgement, Register } from '#ipam/command.js';
+import type { Action, Command, HolderJudgement, Register } from '#ipam/command.js';
 import { parseAgentId, parseInstanceId } from '#ipam/identity.js';
 import { assertNever } from '#ipam/invariant.js';
+import { masterChangeOf, toMasterChange } from '#ipam/master-change-codec.js';
 import {
   cidr4Of,
   cidr6Of,
@@ -16,7 +17,6 @@ import {
   optional,
   overlayOf,
   present,
-  RecordError,
   reading,
   settingsOf,
   statusOf,
@@ -34,43 +34,6 @@ const store = sublet.store.v1;
 /** A command of a kind that this version does not know: a newer member proposed it. */
 export class UnknownCommandError extends Error {
   override readonly name = 'UnknownCommandError';
-}
-
-/** Every kind that this version knows, in the order of their numbers: what a member advertises. */
-export const commandKinds: readonly CommandKind[] = [
-  'configure-network',
-  'update-network',
-  'add-overlay',
-  'update-overlay',
-  'remove-overlay',
-  'register',
-  'report-status',
-  'leave',
-  'release',
-  'expire',
-  'reserve',
-  'unreserve',
-  'exclude',
-  'unexclude',
-  'begin-adoption',
-  'end-adoption',
-];
-
-/**
- * Those of them that came after the first release, in the order in which they came: a leader proposes one only once every
- * master knows it. Whoever adds a kind adds it here, too; and a field that
- * changes what a command does makes it another kind, since an older master would carry it out without that field.
- */
-export const laterCommandKinds: readonly CommandKind[] = [];
-
-/** The kind of an encoded command; empty for what this version can't read. */
-export function commandKindOf(bytes: Uint8Array): CommandKind | '' {
-  try {
-    return decodeCommand(bytes).kind;
-  } catch (error) {
-    if (error instanceof UnknownCommandError || error instanceof RecordError) return '';
-    throw error;
-  }
 }
 
 export function encodeCommand(command: Command): Uint8Array {
@@ -139,6 +102,8 @@ function toAction(action: Action): sublet.store.v1.Command.$Properties {
       return { beginAdoption: {} };
     case 'end-adoption':
       return { endAdoption: {} };
+    case 'record-membership':
+      return { recordMembership: toMasterChange(action.change) };
     default:
       return assertNever(action);
   }
@@ -212,6 +177,8 @@ function actionOf(stored: sublet.store.v1.Command): Action {
       return { kind: 'begin-adoption' };
     case 'endAdoption':
       return { kind: 'end-adoption' };
+    case 'recordMembership':
+      return { kind: 'record-membership', change: masterChangeOf(present(stored.recordMembership, kind)) };
     case 'reserve':
     case 'unreserve':
     case 'exclude':

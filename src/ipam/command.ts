@@ -137,6 +137,17 @@ export type Unexclude = { readonly kind: 'unexclude'; readonly overlay: string |
 export type BeginAdoption = { readonly kind: 'begin-adoption' };
 export type EndAdoption = { readonly kind: 'end-adoption' };
 
+/** A master as its peers know it: its name, and HOST:PORT. */
+export type MasterName = { readonly name: string; readonly peer: string };
+
+/** What an operator changed of the masters. `by` votes in the place of `master`, which is gone. */
+export type MasterChange =
+  | { readonly kind: 'add' | 'promote' | 'remove'; readonly master: MasterName }
+  | { readonly kind: 'replace'; readonly master: MasterName; readonly by: MasterName };
+
+/** Has the history tell of a change of the masters that is made. Changes nothing else. */
+export type RecordMembership = { readonly kind: 'record-membership'; readonly change: MasterChange };
+
 export type Action =
   | ConfigureNetwork
   | UpdateNetwork
@@ -153,7 +164,8 @@ export type Action =
   | Exclude
   | Unexclude
   | BeginAdoption
-  | EndAdoption;
+  | EndAdoption
+  | RecordMembership;
 
 export type Command = CommandOrigin & Action;
 export type CommandKind = Action['kind'];

@@ -11,7 +11,7 @@ export type HistoryEntry = {
   readonly revision: number;
   /** Time of day when it was proposed, ms since 1970. */
   readonly wallTime: number;
-  /** The kind of the command. */
+  /** The kind of the command; of what it tells of others, a word of its own. */
   readonly what: string;
   /** The agent concerned, or the operator who asked. */
   readonly who: string;
@@ -27,6 +27,15 @@ export type HistoryQuery = {
   readonly limit: number;
   readonly agentId?: AgentId | undefined;
 };
+
+/** What an entry says that tells of a change of the masters. */
+export const masterEntry = {
+  add: 'add-member',
+  promote: 'promote-member',
+  remove: 'remove-member',
+  replace: 'replace-member',
+} as const;
+const masterEntries: ReadonlySet<string> = new Set(Object.values(masterEntry));
 
 type Numbered = { readonly number: number; readonly entry: HistoryEntry };
 
@@ -78,8 +87,13 @@ export class History {
     for (let number = this.next - 1; number >= this.oldest && found.length < limit; number--) {
       const entry = this.ring[number % historyMax];
       if (entry === undefined || entry.revision <= after) break;
-      if (agentId === undefined || entry.who === agentId || entry.subjects.includes(agentId)) found.push(entry);
+      if (agentId === undefined || concerns(entry, agentId)) found.push(entry);
     }
     return found.reverse();
   }
+}
+
+/** A master may have the name of an agent, as both may be that of their host. */
+function concerns({ what, who, subjects }: HistoryEntry, agentId: AgentId): boolean {
+  return !masterEntries.has(what) && (who === agentId || subjects.includes(agentId));
 }

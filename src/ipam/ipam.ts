@@ -17,6 +17,7 @@ import type { HistoryEntry, HistoryQuery } from '#ipam/history.js';
 import type { AgentId, InstanceId } from '#ipam/identity.js';
 import { assertInvariant, assertNever, InvariantError } from '#ipam/invariant.js';
 import { operatorNameLengthMax } from '#ipam/limits.js';
+import { recordMembership } from '#ipam/membership-record.js';
 import type { Network, NetworkSettings, Overlay } from '#ipam/network.js';
 import { configureNetwork, updateNetwork } from '#ipam/network-change.js';
 import { addOverlay, removeOverlay, updateOverlay } from '#ipam/overlay-change.js';
@@ -254,6 +255,8 @@ function dispatch(plan: Plan, writer: PlanWriter, command: Command): Reply | Ref
       return beginAdoption(writer);
     case 'end-adoption':
       return endAdoption(plan, writer);
+    case 'record-membership':
+      return recordMembership(writer, command);
     default:
       return assertNever(command);
   }

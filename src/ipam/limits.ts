@@ -17,6 +17,9 @@ export const historyMax = 10_000;
 /** Earlier instances of an agent whose late retries are still told from news. */
 export const formerInstancesMax = 4;
 export const operatorNameLengthMax = 253;
+export const masterNameLengthMax = 63;
+/** A host name as DNS allows it, or a bracketed address, with a port. */
+export const masterPeerLengthMax = 261;
 /** The least that two halves of a piece need: network, gateway, a container and broadcast each. */
 export const prefixMax = 28;
 export const prefix6Max = 126;

@@ -153,7 +153,7 @@ export class MasterServices {
       ...agentEndpoints({ plan, office, encoding, wallClock }),
       ...operatorEndpoints({ plan, office, wallClock }),
       ...clusterEndpoints({ ...cluster, plan, office, version, warnings }),
-      ...membershipEndpoints({ ...cluster, control: options.control }),
+      ...membershipEndpoints({ ...cluster, plan, logger, control: options.control }),
     ];
     this.#subscriptions = [this.#followLog(), this.#followLeader()];
   }

@@ -5,7 +5,7 @@
 import type { Server as HttpServer } from 'node:http';
 import { join } from 'node:path';
 import { credentials, type Server, ServerCredentials } from '@grpc/grpc-js';
-import { commandKindOf, commandKinds, laterCommandKinds } from '#ipam/command-codec.js';
+import { commandKindOf, commandKinds, laterCommandKinds } from '#ipam/command-kind.js';
 import { checkNetwork } from '#ipam/network-check.js';
 import { bind } from '#master/api-server.js';
 import type { ConfiguredNetwork } from '#master/configured-network.js';

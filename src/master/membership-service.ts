@@ -6,9 +6,11 @@ import { RefusedError } from '#api/refusal.js';
 import { clusterService } from '#api/services.js';
 import { type CallContext, type Endpoint, endpoint } from '#master/endpoint.js';
 import { memberMessages } from '#master/member-account.js';
+import { told } from '#master/membership-history.js';
 import { change, controlOf, type MembershipServiceOptions, memberNamed, messageOf } from '#master/membership-step.js';
 import { promoteMember, removeMember, replaceMember, transfer } from '#master/voter-change.js';
 import type { sublet } from '#proto/sublet.js';
+import type { MemberHello } from '#replica/peer-network.js';
 
 const namePattern = /^[a-z0-9.-]{1,63}$/;
 const peerPattern = /^(\[[0-9a-fA-F:.]{2,}\]|[^\s:[\]]{1,253}):([0-9]{1,5})$/;
@@ -21,11 +23,17 @@ export function membershipEndpoints(options: MembershipServiceOptions): readonly
     endpoint(clusterService.listMembers, { place: 'here', idempotent: true, needsPlan: false }, (_, context) =>
       listMembers(options, context),
     ),
-    endpoint(clusterService.addMember, write, async (request) => ({ member: await addMember(options, request) })),
-    endpoint(clusterService.promoteMember, write, async ({ name }) => ({ member: await promoteMember(options, name) })),
-    endpoint(clusterService.removeMember, write, async ({ name }) => ({ members: await removeMember(options, name) })),
-    endpoint(clusterService.replaceMember, write, async ({ name, by }) => ({
-      members: await replaceMember(options, name, by),
+    endpoint(clusterService.addMember, write, async (request, { caller }) => ({
+      member: await addMember(options, request, caller),
+    })),
+    endpoint(clusterService.promoteMember, write, async ({ name }, { caller }) => ({
+      member: await promoteMember(options, name, caller),
+    })),
+    endpoint(clusterService.removeMember, write, async ({ name }, { caller }) => ({
+      members: await removeMember(options, name, caller),
+    })),
+    endpoint(clusterService.replaceMember, write, async (request, { caller }) => ({
+      members: await replaceMember(options, request, caller),
     })),
     endpoint(clusterService.transferLeadership, write, async ({ to }) => ({ leader: await transfer(options, to) })),
   ];
@@ -60,6 +68,7 @@ async function listMembers(
 async function addMember(
   options: MembershipServiceOptions,
   { name, peer }: { readonly name: string; readonly peer: string },
+  caller: string,
 ): Promise<sublet.v1.Member.$Properties> {
   if (!namePattern.test(name)) {
     throw new RefusedError('invalid-argument', `name: "${name}": 1 to 63 characters of [a-z0-9.-] are allowed`);
@@ -68,17 +77,19 @@ async function addMember(
   if (port < 1 || port > 65_535) {
     throw new RefusedError('invalid-argument', `peer: "${peer}": HOST:PORT is needed, with a port from 1 to 65535`);
   }
-  const storeId = await askNewcomer(options, name, peer);
+  const { storeId, commandKinds } = await askNewcomer(options, name, peer);
   const known = options.log.status().membership.members.find((member) => member.name === name);
   // A retry of what has been done is done.
   if (known?.storeId !== storeId || known.peer !== peer) {
-    await change(options, `add member ${name}`, { kind: 'add-learner', name, peer, storeId });
+    await told(options, caller, { kind: 'add', master: { name, peer } }, () =>
+      change(options, `add member ${name}`, { kind: 'add-learner', name, peer, storeId, commandKinds }),
+    );
   }
   return messageOf(options, memberNamed(options, name, 'add').id);
 }
 
-/** The store id of the master that waits there. @throws RefusedError unless it is one that can be added */
-async function askNewcomer(options: MembershipServiceOptions, name: string, peer: string): Promise<string> {
+/** Who the master is that waits there. @throws RefusedError unless it is one that can be added */
+async function askNewcomer(options: MembershipServiceOptions, name: string, peer: string): Promise<MemberHello> {
   const { clusterId } = options;
   const control = controlOf(options);
   const unfit = (what: string): RefusedError =>
@@ -99,5 +110,5 @@ async function askNewcomer(options: MembershipServiceOptions, name: string, peer
   }
   const missing = control.commandKinds.filter((kind) => !hello.commandKinds.includes(kind));
   if (missing.length > 0) throw unfit(`does not know the commands ${missing.join(', ')}: upgrade it first`);
-  return hello.storeId;
+  return hello;
 }

@@ -2,7 +2,8 @@
 import { RefusedError } from '#api/refusal.js';
 import type { PeerCalls } from '#master/call-router.js';
 import type { Leadership } from '#master/leadership.js';
-import { type MemberAccountOptions, memberMessages } from '#master/member-account.js';
+import { memberMessages } from '#master/member-account.js';
+import type { MembershipHistoryOptions } from '#master/membership-history.js';
 import type { sublet } from '#proto/sublet.js';
 import type { MemberId } from '#raft/entry.js';
 import type { SnapshotSource } from '#replica/log-store.js';
@@ -24,7 +25,7 @@ export interface ClusterControl {
   readonly commandKinds: readonly string[];
 }
 
-export type MembershipServiceOptions = MemberAccountOptions & {
+export type MembershipServiceOptions = MembershipHistoryOptions & {
   readonly log: Pick<ReplicatedLog<unknown>, 'status'>;
   /** Absent: the log's members are not changed through Sublet. */
   readonly control: ClusterControl | undefined;

@@ -5,6 +5,7 @@
  */
 import { RefusedError } from '#api/refusal.js';
 import { memberMessages } from '#master/member-account.js';
+import { told } from '#master/membership-history.js';
 import {
   change,
   controlOf,
@@ -28,33 +29,39 @@ const wayToReplace = 'add and promote another one first';
 export async function promoteMember(
   options: MembershipServiceOptions,
   name: string,
+  caller: string,
 ): Promise<sublet.v1.Member.$Properties> {
   const action = `promote member ${name}`;
   const member = memberNamed(options, name, 'promote');
   await checkQuorum(options, action, { joins: member });
-  await change(options, action, { kind: 'promote', member: member.id });
+  await told(options, caller, { kind: 'promote', master: member }, () =>
+    change(options, action, { kind: 'promote', member: member.id }),
+  );
   return messageOf(options, member.id);
 }
 
 export async function removeMember(
   options: MembershipServiceOptions,
   name: string,
+  caller: string,
 ): Promise<sublet.v1.Member.$Properties[]> {
   const action = `remove member ${name}`;
   const member = memberNamed(options, name, 'remove');
   await handOverIfLeading(options, action, member);
-  if (votes(options, member)) {
-    await checkQuorum(options, action, { leaves: member });
-    await change(options, action, { kind: 'demote', member: member.id });
-  }
-  await change(options, action, { kind: 'remove', member: member.id });
+  await told(options, caller, { kind: 'remove', master: member }, async () => {
+    if (votes(options, member)) {
+      await checkQuorum(options, action, { leaves: member });
+      await change(options, action, { kind: 'demote', member: member.id });
+    }
+    await change(options, action, { kind: 'remove', member: member.id });
+  });
   return memberMessages(options.log.status(), options);
 }
 
 export async function replaceMember(
   options: MembershipServiceOptions,
-  name: string,
-  by: string,
+  { name, by }: { readonly name: string; readonly by: string },
+  caller: string,
 ): Promise<sublet.v1.Member.$Properties[]> {
   const action = `replace member ${name} by ${by}`;
   const member = memberNamed(options, name, 'replace');
@@ -67,15 +74,17 @@ export async function replaceMember(
     throw new RefusedError('failed-precondition', `${action}: ${by} votes already; ${way}`);
   }
   await handOverIfLeading(options, action, member);
-  // If the outcome of an earlier try was lost half-way, only the removal is left to do.
-  if (votes(options, member)) {
-    await checkQuorum(options, action, { leaves: member, joins: successor });
-    await change(options, action, { kind: 'replace', member: member.id, by: successor.id });
-  } else if (!votes(options, successor)) {
-    const way = `\`sublet members remove ${name}\` and \`sublet members promote ${by}\``;
-    throw new RefusedError('failed-precondition', `${action}: neither of them votes; ${way}`);
-  }
-  await change(options, action, { kind: 'remove', member: member.id });
+  await told(options, caller, { kind: 'replace', master: member, by: successor }, async () => {
+    // If the outcome of an earlier try was lost half-way, only the removal is left to do.
+    if (votes(options, member)) {
+      await checkQuorum(options, action, { leaves: member, joins: successor });
+      await change(options, action, { kind: 'replace', member: member.id, by: successor.id });
+    } else if (!votes(options, successor)) {
+      const way = `\`sublet members remove ${name}\` and \`sublet members promote ${by}\``;
+      throw new RefusedError('failed-precondition', `${action}: neither of them votes; ${way}`);
+    }
+    await change(options, action, { kind: 'remove', member: member.id });
+  });
   return memberMessages(options.log.status(), options);
 }
 

@@ -183,6 +183,7 @@ export class ActiveReplica<Output> {
     const [answer = Promise.reject(this.#stoppedError())] = answers;
     // A leader that is left alone by the change must know of it after a crash, too: the one that left can't tell it.
     return answer.then(async (membership) => {
+      this.#noteNewcomer(change, membership);
       try {
         await this.saved(this.appliedIndex);
       } catch (error) {
@@ -192,6 +193,12 @@ export class ActiveReplica<Output> {
       }
       return membership;
     });
+  }
+
+  #noteNewcomer(change: MembershipChange, { members }: Membership): void {
+    if (change.kind !== 'add-learner' || change.commandKinds === undefined) return;
+    const newcomer = members.find(({ storeId }) => storeId === change.storeId);
+    if (newcomer !== undefined) this.#parts.commandKinds.answered(newcomer.id, change.commandKinds);
   }
 
   status(): ReplicaStatus {

@@ -1,4 +1,5 @@
 import assert from 'node:assert/strict';
+import { memberId } from '#raft/entry.js';
 import { ProposeError } from '#replica/replicated-log.js';
 import { TestCluster, type TestMember } from '#replica/testing/test-cluster.js';
 
@@ -68,6 +69,34 @@ describe('a command of a kind that came with a later release', () => {
     const leader = await restartOthers();
     assert.equal(await refusal(cluster, leader), undefined, 'it is in use');
     assert.equal((await refusal(cluster, leader, 'note it'))?.code, 'not-known-by-all', 'the other one is not');
+  });
+
+  it('needs no report of a member that was just added: what it said when it was asked counts until it reports', async () => {
+    const cluster = await TestCluster.start({ names: ['a'] });
+    const a = cluster.member('a');
+    await upgrade(cluster, a);
+    const add = async (name: string, commandKinds?: readonly string[]): Promise<TestMember> => {
+      const member = cluster.add(name);
+      const { peer, disk } = member;
+      const added = { kind: 'add-learner', name, peer, storeId: disk.storeId, commandKinds } as const;
+      await cluster.time.until(a.replica.changeMembership(added), 5000);
+      return member;
+    };
+    const b = await add('b');
+    assert.match((await refusal(cluster, a))?.message ?? '', /member b .*has not said yet which commands it knows/);
+    await cluster.time.until(a.replica.changeMembership({ kind: 'remove', member: memberId(2) }), 5000);
+    cluster.members.splice(cluster.members.indexOf(b), 1);
+
+    const c = await add('c', ['line', 'mark']);
+    assert.equal(await refusal(cluster, a), undefined);
+    assert.match((await refusal(cluster, a, 'note it'))?.message ?? '', /member c .*runs a release that does not know/);
+    c.release = 'second';
+    cluster.boot(c, { founders: [a, c] });
+    await cluster.converged();
+    await cluster.time.runFor(6000);
+    assert.equal(await refusal(cluster, a, 'note it'), undefined, 'it has reported more since');
+    await cluster.converged();
+    assert.equal(c.ledger.text, a.ledger.text);
   });
 
   it('stops a member that does not know it, with the message, and no other', async () => {

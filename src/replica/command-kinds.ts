@@ -2,7 +2,7 @@
  * Rolling upgrades: a command of a kind that came with a later release is proposed only once every member can apply it,
  * since one that meets a kind that it does not know has to stop. Members tell each other which kinds they know.
  */
-import type { Entry, LogIndex } from '#raft/entry.js';
+import type { Entry, LogIndex, MemberId } from '#raft/entry.js';
 import { decodeStamped } from '#replica/cluster-time.js';
 import type { MemberInfo, Membership } from '#replica/membership.js';
 import type { PeerAccounts } from '#replica/peer-accounts.js';
@@ -27,6 +27,8 @@ export class CommandKinds {
   readonly #later: ReadonlySet<string>;
   /** Committed once: whoever leads knew then that all know them, and who joined later knows what all knew. */
   readonly #inUse = new Set<string>();
+  /** What those who were added here said when they were asked, before they were members. */
+  #asked: ReadonlyMap<MemberId, readonly string[]> = new Map();
 
   /** `entries` are what the log holds at start, committed up to `commit`. */
   constructor(parts: CommandKindsParts, entries: readonly Entry[], commit: LogIndex) {
@@ -42,6 +44,13 @@ export class CommandKinds {
     if (kind !== undefined && this.#later.has(kind)) this.#inUse.add(kind);
   }
 
+  /** A member that was just added has not reported yet; this is what it said when it was asked. */
+  answered(member: MemberId, kinds: readonly string[]): void {
+    const ids = this.#parts.membership().members.map(({ id }) => id);
+    const kept = [...this.#asked].filter(([id]) => ids.includes(id));
+    this.#asked = new Map([...kept, [member, kinds]]);
+  }
+
   /** Why a leader does not propose `command` yet; undefined: it may. */
   refusal(command: Uint8Array): ProposeError | undefined {
     const { later, self, membership, peers } = this.#parts;
@@ -50,10 +59,10 @@ export class CommandKinds {
     if (!this.#later.has(kind) || this.#inUse.has(kind)) return undefined;
     for (const { id, name, peer } of membership().members) {
       if (id === self.id) continue;
-      const report = peers.of(id)?.report;
-      if (report?.commandKinds.includes(kind) === true) continue;
+      const known = peers.of(id)?.report?.commandKinds ?? this.#asked.get(id);
+      if (known?.includes(kind) === true) continue;
       const why =
-        report === undefined
+        known === undefined
           ? 'has not said yet which commands it knows: start it, or remove it'
           : 'runs a release that does not know it, and would stop: upgrade it first';
       return new ProposeError('not-known-by-all', `a command of kind "${kind}": member ${name} at ${peer} ${why}`);

@@ -10,7 +10,14 @@ import type { MemberInfo, Membership } from '#replica/membership.js';
 
 /** One step that an operator asks for. New members come as learners, and vote once they are promoted. */
 export type MembershipChange =
-  | { readonly kind: 'add-learner'; readonly name: string; readonly peer: string; readonly storeId: string }
+  | {
+      readonly kind: 'add-learner';
+      readonly name: string;
+      readonly peer: string;
+      readonly storeId: string;
+      /** The kinds of commands that it said it knows. For the leader alone, until the member reports by itself. */
+      readonly commandKinds?: readonly string[] | undefined;
+    }
   | { readonly kind: 'promote'; readonly member: MemberId }
   /** A voter becomes a learner, and still answers those who do not know it yet. */
   | { readonly kind: 'demote'; readonly member: MemberId }

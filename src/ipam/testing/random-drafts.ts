@@ -230,6 +230,8 @@ const change: fc.Arbitrary<Draft> = fc.oneof(
       { kind: 'begin-adoption' },
       { kind: 'end-adoption' },
       { kind: 'end-adoption' },
+      { kind: 'record-membership', change: { kind: 'remove', master: { name: 'm3', peer: '10.0.0.3:7071' } } },
+      { kind: 'record-membership', change: { kind: 'add', master: { name: '', peer: '10.0.0.3:7071' } } },
     )
     .map(
       (action): Draft =>

@@ -1,0 +1,92 @@
+/**
+ * Has the history tell what operators change of the masters. A change and its entry are two steps of the log, so one can be
+ * made without the other: the leader proposes the entry once the change is made, and if that fails, the change stands, is
+ * answered as made, and this master's own log tells what the history lacks.
+ */
+import { RefusedError } from '#api/refusal.js';
+import type { MasterChange, MasterName } from '#ipam/command.js';
+import { assertNever } from '#ipam/invariant.js';
+import type { MasterLog } from '#master/master-log.js';
+import type { MemberAccountOptions } from '#master/member-account.js';
+import { origin } from '#master/operator-parse.js';
+import type { Plan } from '#master/plan.js';
+import { ProposeError } from '#replica/replicated-log.js';
+
+export type MembershipHistoryOptions = MemberAccountOptions & {
+  readonly plan: Pick<Plan, 'change'>;
+  readonly logger: MasterLog;
+};
+
+/** Election timeouts that the entry may take: who leads without a quorum gives way within two. */
+const entryTimeouts = 3;
+
+/**
+ * Carries out `make`, all steps of one change that `caller` asked for, and then has the history tell of it, once.
+ * @throws what `make` throws
+ */
+export async function told(
+  options: MembershipHistoryOptions,
+  caller: string,
+  change: MasterChange,
+  make: () => Promise<void>,
+): Promise<void> {
+  const { plan, wallClock, logger } = options;
+  const by = origin(caller, 0, wallClock());
+  try {
+    await make();
+  } catch (error) {
+    // It may come to be made without this master, and who asks again is told that it is.
+    if (error instanceof ProposeError && error.code === 'unknown-outcome') {
+      const what = `the history does not tell whether ${by.by} ${words(change)}`;
+      logger.warn({ code: error.code }, `${what}: ${error.message}`);
+    }
+    throw error;
+  }
+  const lacking = `the history does not tell that ${by.by} ${words(change)}`;
+  try {
+    const entry = plan.change({ ...by, wallTime: wallClock(), kind: 'record-membership', change });
+    if (!(await inTime(options, entry))) {
+      const withinMs = entryTimeouts * options.electionTimeoutMs;
+      logger.warn({ code: 'timeout' }, `${lacking}, or does so late: the entry took longer than ${withinMs} ms`);
+    }
+  } catch (error) {
+    if (!(error instanceof ProposeError || error instanceof RefusedError)) throw error;
+    logger.warn({ code: error.code }, `${lacking}: ${error.message}`);
+  }
+}
+
+/** False when it took too long. @throws what `entry` is rejected with in time */
+async function inTime(
+  { clock, electionTimeoutMs }: MembershipHistoryOptions,
+  entry: Promise<unknown>,
+): Promise<boolean> {
+  let cancel = (): void => undefined;
+  const tooLate = new Promise<false>((resolve) => {
+    cancel = clock.after(entryTimeouts * electionTimeoutMs, () => resolve(false));
+  });
+  try {
+    return await Promise.race([entry.then(() => true), tooLate]);
+  } finally {
+    cancel();
+  }
+}
+
+function words(change: MasterChange): string {
+  const { kind, master } = change;
+  switch (kind) {
+    case 'add':
+      return `added ${placed(master)}`;
+    case 'promote':
+      return `promoted ${placed(master)}`;
+    case 'remove':
+      return `removed ${placed(master)}`;
+    case 'replace':
+      return `replaced ${placed(master)} by ${placed(change.by)}`;
+    default:
+      return assertNever(kind);
+  }
+}
+
+function placed({ name, peer }: MasterName): string {
+  return `${name} at ${peer}`;
+}
