@@ -131,6 +131,46 @@ describe('membership by operators', function () {
     await storm.check([m5.api]);
   });
 
+  it('has the history tell who added, promoted, replaced and removed which master, on every master alike', async () => {
+    await using masters = await Masters.start({ count: 1, config: benchConfig() });
+    const [m2, m3, m4] = [await masters.join('m2'), await masters.join('m3'), await masters.join('m4')];
+    await admit(masters, m2);
+    await admit(masters, m3);
+    await operate(masters, 'transfer', 'm3');
+    // The one that leads: it hands over first, and the next leader does what was asked.
+    await until('m3 leads', boundMs, async () => holds((await masters.leader()).name === 'm3'));
+    await until('m4 waits', boundMs, () => holds(/has no member/.test(m4.child.output)));
+    await operate(masters, 'members', 'replace', 'm3', `m4=${m4.peer}`);
+    await leave(masters, 'm2');
+    // What was refused is not told.
+    const again = await command('members', 'remove', 'm2', '--master', running(masters).join());
+    assert.match(again.output, /there is no member "m2"; there are m1, m4/);
+
+    const told = async (address: string): Promise<readonly (readonly unknown[])[]> => {
+      const { code, out, output } = await command('history', '-o', 'json', '--master', address);
+      assert.equal(code, 0, output);
+      const entries: readonly { what: string; who: string; subjects: string[]; detail: string }[] =
+        JSON.parse(out).entries;
+      const changes = entries.filter(({ what }) => what.endsWith('-member'));
+      return changes.map(({ what, who, subjects, detail }) => [what, who, subjects.join(' '), detail]);
+    };
+    const who = 'operator@127.0.0.1';
+    const expected = [
+      ['add-member', who, 'm2', `at ${m2.peer}, as a learner`],
+      ['promote-member', who, 'm2', `at ${m2.peer}`],
+      ['add-member', who, 'm3', `at ${m3.peer}, as a learner`],
+      ['promote-member', who, 'm3', `at ${m3.peer}`],
+      ['add-member', who, 'm4', `at ${m4.peer}, as a learner`],
+      ['replace-member', who, 'm3 m4', `m3 at ${m3.peer} by m4 at ${m4.peer}`],
+      ['remove-member', who, 'm2', `at ${m2.peer}`],
+    ];
+    for (const name of ['m1', 'm4']) assert.deepEqual(await told(named(masters, name).api), expected, name);
+    const table = await operate(masters, 'history');
+    assert.match(table, /remove-member +operator@127\.0\.0\.1 +m2 at/);
+    // Nobody lacked anything to tell it: not even the founder, alone when it added the first one.
+    for (const { child } of masters.masters) assert.doesNotMatch(child.output, /the history does not tell/);
+  });
+
   it('catches up a master that was away while another one joined, and that one leads', async () => {
     await using masters = await Masters.start({ count: 3, config: benchConfig() });
     const away = named(masters, (await masters.leader()).name === 'm3' ? 'm2' : 'm3');

@@ -201,6 +201,10 @@ describe('what operators ask', () => {
         '                                                           lease.quarantine',
         '                                                           900000 ms → 3600000',
         '                                                           ms',
+        '       9  11:59:10             remove-member      bob      m2 at 10.0.0.2:7071',
+        '      10  11:59:20             replace-member     bob      m3 at 10.0.0.3:7071',
+        '                                                           by m4 at',
+        '                                                           10.0.0.4:7071',
       ],
     ],
     [

@@ -11,7 +11,7 @@ export type HistoryEntry = {
   readonly revision: number;
   /** Time of day when it was proposed, ms since 1970. */
   readonly wallTime: number;
-  /** The kind of the command; of what it tells of others, a word of its own. */
+  /** The kind of the command, or a word of its own where that would not say what happened. */
   readonly what: string;
   /** The agent concerned, or the operator who asked. */
   readonly who: string;

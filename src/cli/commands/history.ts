@@ -9,10 +9,14 @@ import { clockTime } from '#cli/words.js';
 import type { sublet } from '#proto/sublet.js';
 
 const limitMax = 1_000;
+/** Whose detail names what it is of: what became of each setting, and which master went for which. */
+const named: ReadonlySet<string | null | undefined> = new Set(['update-network', 'replace-member']);
 
 export const define: Define = (command, terminal) => {
   connectsAndPrints(command)
-    .description('What changed, when and by whom, oldest first. The masters keep the last 10,000 changes.')
+    .description(
+      'What changed, when and by whom, oldest first: the plan, and who the masters are. The masters keep the last 10,000 changes.',
+    )
     .option('--agent <ID>', 'only what concerns this agent')
     .option('--from <REVISION>', 'only changes after this revision', wholeNumber)
     .option('--limit <N>', 'at most this many, the newest (1 to 1000; default 100)', wholeNumber)
@@ -43,8 +47,7 @@ export function formatHistory({ entries }: sublet.v1.ListHistoryResponse, termin
     clockTime(time, now),
     { text: what ?? '', style: 'bold' },
     who ?? '',
-    // What became of each setting is said with its name.
-    [...(what === 'update-network' ? [] : (subjects ?? [])), detail ?? ''].filter(Boolean).join(' '),
+    [...(named.has(what) ? [] : (subjects ?? [])), detail ?? ''].filter(Boolean).join(' '),
   ]);
   const columns = [
     { title: 'REVISION', align: 'right' as const },

@@ -132,6 +132,22 @@ export const history = new sublet.v1.ListHistoryResponse({
       subjects: ['network.vtep_mtu', 'lease.quarantine'],
       detail: 'network.vtep_mtu 0 → 1400, lease.quarantine 900000 ms → 3600000 ms',
     },
+    {
+      revision: 9,
+      time: secondsAgo(50),
+      what: 'remove-member',
+      who: 'bob',
+      subjects: ['m2'],
+      detail: 'at 10.0.0.2:7071',
+    },
+    {
+      revision: 10,
+      time: secondsAgo(40),
+      what: 'replace-member',
+      who: 'bob',
+      subjects: ['m3', 'm4'],
+      detail: 'm3 at 10.0.0.3:7071 by m4 at 10.0.0.4:7071',
+    },
   ],
-  revision: 8,
+  revision: 10,
 });
