@@ -31,20 +31,20 @@ export async function told(
   make: () => Promise<void>,
 ): Promise<void> {
   const { plan, wallClock, logger } = options;
-  const by = origin(caller, 0, wallClock());
+  const asked = origin(caller, 0, wallClock());
   try {
     await make();
   } catch (error) {
     // It may come to be made without this master, and who asks again is told that it is.
     if (error instanceof ProposeError && error.code === 'unknown-outcome') {
-      const what = `the history does not tell whether ${by.by} ${words(change)}`;
+      const what = `the history does not tell whether ${asked.by} ${words(change)}`;
       logger.warn({ code: error.code }, `${what}: ${error.message}`);
     }
     throw error;
   }
-  const lacking = `the history does not tell that ${by.by} ${words(change)}`;
+  const lacking = `the history does not tell that ${asked.by} ${words(change)}`;
   try {
-    const entry = plan.change({ ...by, wallTime: wallClock(), kind: 'record-membership', change });
+    const entry = plan.change({ ...asked, wallTime: wallClock(), kind: 'record-membership', change });
     if (!(await inTime(options, entry))) {
       const withinMs = entryTimeouts * options.electionTimeoutMs;
       logger.warn({ code: 'timeout' }, `${lacking}, or does so late: the entry took longer than ${withinMs} ms`);
