@@ -1,17 +1,20 @@
 /**
- * Tables of text. A column is as wide as its widest cell; where the whole is wider than the terminal, the columns
- * that may be cut are, the widest first, each cut cell ending in `…`, or going on below where its column wraps. A pipe
- * gets every cell whole.
+ * Tables of text. A column is as wide as its widest cell. Where the whole is wider than the terminal, the columns that
+ * may be narrowed are, the widest first: at first only so far that no word is broken, then so far as each allows. What
+ * does not fit goes on in the next line, so that nothing is lost; the first cell, which names its row, is not broken,
+ * but has a line to itself. Only where the whole is told elsewhere a cell is cut, and ends in `…`. A pipe gets every
+ * cell in one line.
  */
+import { fold, longestWord } from '#cli/fold.js';
 import { printable, type Style, type Terminal } from '#cli/terminal.js';
 
 export type Column = {
   readonly title: string;
   readonly align?: 'right';
-  /** May be cut to this many characters when the terminal is narrow; absent: never cut. */
+  /** May be narrowed to this many characters, but not to less than a word of its title; absent: never narrowed. */
   readonly least?: number;
-  /** What is cut off at a blank goes on in the next line. */
-  readonly wraps?: true;
+  /** What does not fit is left out: another command tells it. */
+  readonly cuts?: true;
 };
 
 export type Cell = string | { readonly text: string; readonly style: Style };
@@ -26,31 +29,37 @@ export function formatTable(
 ): string {
   const titles = columns.map(({ title }): Cell => ({ text: title, style: 'dim' }));
   const lines = [titles, ...rows];
-  const widths = fitted(
-    columns,
-    columns.map((_, at) => Math.max(...lines.map((row) => width(row[at])))),
-    terminal.columns,
-  );
+  const widths = fitted(columns, lines, terminal.columns);
   return lines
-    .flatMap((row) => wrapped(columns, widths, row))
+    .flatMap((row) => linesOf(columns, widths, row, terminal.columns))
     .map((row) => `${formatRow(columns, widths, row, terminal.paint)}\n`)
     .join('');
 }
 
 /** The lines of one row. */
-function wrapped(
+function linesOf(
   columns: readonly Column[],
   widths: readonly number[],
   row: readonly Cell[],
+  room: number | undefined,
 ): readonly (readonly Cell[])[] {
-  const parts = columns.map(({ wraps }, at): readonly Cell[] => {
-    const cell = row[at] ?? '';
-    if (wraps === undefined) return [cell];
-    const texts = wrap(textOf(cell), widths[at], '').split('\n');
-    return typeof cell === 'string' ? texts : texts.map((text) => ({ text, style: cell.style }));
+  const [name = '', ...others] = row;
+  const long = room !== undefined && columns[0]?.cuts === undefined && width(name) > (widths[0] ?? 0);
+  const alone = long ? pieces(name, room).map((piece) => [piece]) : [];
+  const parts = [long ? '' : name, ...others].map((cell, at): readonly Cell[] => {
+    const narrow = widths[at] ?? 0;
+    return columns[at]?.cuts ? [restyled(cell, cut(textOf(cell), narrow))] : pieces(cell, narrow);
   });
   const height = Math.max(...parts.map(({ length }) => length));
-  return Array.from({ length: height }, (_, line) => parts.map((part) => part[line] ?? ''));
+  return [...alone, ...Array.from({ length: height }, (_, line) => parts.map((part) => part[line] ?? ''))];
+}
+
+function pieces(cell: Cell, room: number): readonly Cell[] {
+  return fold(textOf(cell), room).map((text) => restyled(cell, text));
+}
+
+function restyled(cell: Cell, text: string): Cell {
+  return typeof cell === 'string' ? text : { text, style: cell.style };
 }
 
 function formatRow(
@@ -62,10 +71,9 @@ function formatRow(
   let line = '';
   let blank = '';
   columns.forEach(({ align }, at) => {
-    const room = widths[at] ?? 0;
     const cell = row[at] ?? '';
-    const text = cut(textOf(cell), room);
-    const fill = ' '.repeat(room - text.length);
+    const text = textOf(cell);
+    const fill = ' '.repeat(Math.max(0, (widths[at] ?? 0) - text.length));
     const before = align === 'right' ? fill : '';
     // Blanks are held back until something follows them: no line ends in blanks.
     if (text !== '') {
@@ -77,16 +85,32 @@ function formatRow(
   return line;
 }
 
-/** The widths, cut so that a row fits; as near as the columns allow. */
-function fitted(columns: readonly Column[], widths: readonly number[], room: number | undefined): readonly number[] {
+/** The widths, narrowed so that a row fits; as near as the columns allow. */
+function fitted(
+  columns: readonly Column[],
+  lines: readonly (readonly Cell[])[],
+  room: number | undefined,
+): readonly number[] {
+  const widest = (measure: (text: string) => number): readonly number[] =>
+    columns.map((_, at) => lines.reduce((most, row) => Math.max(most, measure(textOf(row[at] ?? ''))), 0));
+  const widths = widest((text) => text.length);
+  if (room === undefined) return widths;
+  const cells = room - gap.length * (columns.length - 1);
+  const least = columns.map((column, at) =>
+    column.least === undefined ? (widths[at] ?? 0) : Math.max(column.least, longestWord(column.title)),
+  );
+  const words = widest(longestWord).map((word, at) => (columns[at]?.cuts ? 0 : word));
+  const unbroken = least.map((each, at) => Math.max(each, words[at] ?? 0));
+  return narrowed(narrowed(widths, unbroken, cells), least, cells);
+}
+
+/** One character after another is taken from the widest that has more than its least, until they fit. */
+function narrowed(widths: readonly number[], least: readonly number[], room: number): readonly number[] {
   const out = [...widths];
-  let excess =
-    out.reduce((sum, each) => sum + each, 0) + gap.length * (out.length - 1) - (room ?? Number.POSITIVE_INFINITY);
-  for (; excess > 0; excess--) {
+  for (let excess = out.reduce((sum, each) => sum + each, 0) - room; excess > 0; excess--) {
     let widest: number | undefined;
-    columns.forEach(({ least }, at) => {
-      const spare = (out[at] ?? 0) - (least ?? Number.POSITIVE_INFINITY);
-      if (spare > 0 && (widest === undefined || (out[at] ?? 0) > (out[widest] ?? 0))) widest = at;
+    out.forEach((each, at) => {
+      if (each > (least[at] ?? 0) && (widest === undefined || each > (out[widest] ?? 0))) widest = at;
     });
     if (widest === undefined) break;
     out[widest] = (out[widest] ?? 1) - 1;
@@ -98,12 +122,12 @@ function cut(text: string, room: number): string {
   return text.length <= room ? text : `${text.slice(0, Math.max(0, room - 1))}…`;
 }
 
-function width(cell: Cell | undefined): number {
-  return cell === undefined ? 0 : textOf(cell).length;
+function width(cell: Cell): number {
+  return textOf(cell).length;
 }
 
 function textOf(cell: Cell): string {
-  return printable(typeof cell === 'string' ? cell : cell.text);
+  return printable(typeof cell === 'string' ? cell : cell.text).trimEnd();
 }
 
 /** Names and values, one a line: `leader   m1`. Values are never cut. */

@@ -95,13 +95,14 @@ export function formatAgents(agents: readonly Agent[], terminal: Terminal): stri
     return overlays.map((cells, at) => [...(at === 0 ? head : blank), ...cells]);
   });
   const columns = [
-    { title: 'AGENT', least: 10 },
-    { title: 'NODE IP', least: 9 },
-    { title: 'PRESENCE' },
+    { title: 'AGENT', least: 8 },
+    { title: 'NODE IP', least: 8 },
+    { title: 'PRESENCE', least: 8 },
     { title: 'VTEP' },
-    { title: 'OVERLAY' },
-    { title: 'SUBNET' },
-    { title: 'ON THE HOST', least: 6 },
+    { title: 'OVERLAY', least: 7 },
+    { title: 'SUBNET', least: 13 },
+    // Of an error the beginning: `sublet agents ID` has the whole of it.
+    { title: 'ON THE HOST', least: 11, cuts: true as const },
   ];
   const table = formatTable(columns, rows, terminal);
   return terminal.columns === undefined ? table : `${table}${terminal.paint('dim', plural(agents.length, 'agent'))}\n`;

@@ -54,8 +54,8 @@ export function formatHistory({ entries }: sublet.v1.ListHistoryResponse, termin
     { title: 'TIME' },
     { title: 'WHAT' },
     { title: 'WHO', least: 10 },
-    // Which subnet it was is what is looked for here.
-    { title: 'OF', least: 20, wraps: true as const },
+    // An IPv6 subnet is seldom broken.
+    { title: 'OF', least: 18 },
   ];
   return formatTable(columns, rows, terminal);
 }

@@ -26,8 +26,8 @@ export const define: Define = (command, terminal) => {
 };
 
 const columns = [
-  { title: 'OVERLAY' },
-  { title: 'SUBNET' },
+  { title: 'OVERLAY', least: 7 },
+  { title: 'SUBNET', least: 10 },
   { title: 'PIECES' },
   { title: 'LETS' },
   ...['HELD', 'RESERVED', 'EXCLUDED', 'RESTING', 'FREE'].map((title) => ({ title, align: 'right' as const })),

@@ -27,5 +27,9 @@ export function formatReservations({ reservations }: sublet.v1.ListReservationsR
     subnet ?? '',
     agentId ? agentId : { text: 'nobody (excluded)', style: 'yellow' },
   ]);
-  return formatTable([{ title: 'OVERLAY' }, { title: 'SUBNET' }, { title: 'FOR', least: 10 }], rows, terminal);
+  return formatTable(
+    [{ title: 'OVERLAY' }, { title: 'SUBNET', least: 18 }, { title: 'FOR', least: 10 }],
+    rows,
+    terminal,
+  );
 }

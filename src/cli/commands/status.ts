@@ -97,7 +97,7 @@ function silent({ silentAgents, agents }: Status, terminal: Terminal): string {
       { text: ago(silentSince, terminal.now()), style: 'yellow' },
     ]);
   const table = formatTable(
-    [{ title: 'SILENT AGENT', least: 12 }, { title: 'NODE IP' }, { title: 'FOR' }],
+    [{ title: 'SILENT AGENT', least: 12 }, { title: 'NODE IP', least: 15 }, { title: 'FOR' }],
     rows,
     terminal,
   );

@@ -128,7 +128,7 @@ export const history = new sublet.v1.ListHistoryResponse({
       revision: 8,
       time: secondsAgo(60),
       what: 'update-network',
-      who: 'ann',
+      who: 'operator@10.0.0.7',
       subjects: ['network.vtep_mtu', 'lease.quarantine'],
       detail: 'network.vtep_mtu 0 → 1400, lease.quarantine 900000 ms → 3600000 ms',
     },
