@@ -61,6 +61,8 @@ export class MasterClient {
         // This class moves on by itself; what grpc-js keeps for retries and channelz costs a fifth of a call.
         'grpc.enable_retries': 0,
         'grpc.enable_channelz': 0,
+        // How to call is fixed; to look it up in DNS keeps a process that is done, where no name server answers.
+        'grpc.service_config_disable_resolution': 1,
       }),
     }));
   }
