@@ -2,18 +2,25 @@ import assert from 'node:assert/strict';
 import { once } from 'node:events';
 import { readFileSync } from 'node:fs';
 import type { Server } from 'node:http';
+import type { DcosAgentInfo } from '#api/dcos-json.js';
 import { httpServer } from '#master/http-server.js';
 import { Metrics } from '#master/metrics.js';
 import { TestMasters } from '#master/testing/test-masters.js';
+import { VirtualTime } from '#replica/testing/virtual-time.js';
+
+/** Beyond the 30 s after which an agent counts as silent. */
+const silentMs = 31_000;
 
 describe('HTTP', () => {
+  let time: VirtualTime;
   let masters: TestMasters;
   let server: Server;
   let base: string;
   let notReady: string | undefined;
 
   before(async () => {
-    masters = await TestMasters.start();
+    time = new VirtualTime();
+    masters = await TestMasters.start({ clock: time });
     const { services, member } = masters.master(0);
     const metrics = new Metrics({
       services,
@@ -134,5 +141,21 @@ describe('HTTP', () => {
       code: 405,
       body: '/overlay-master/agents/delete takes POST, not GET\n',
     });
+  });
+
+  it('has each node address once in the state, with the subnets of who has it now', async () => {
+    await time.runFor(silentMs);
+    await masters.register('agent-3', { nodeIp: '10.0.0.1' });
+    const { agents } = JSON.parse((await get('/overlay-master/state')).body);
+    assert.deepEqual(
+      agents.map((agent: DcosAgentInfo) => `${agent.ip} ${agent.overlays[0]?.subnet}`),
+      ['10.0.0.2 9.0.1.0/24', '10.0.0.1 9.0.2.0/24'],
+    );
+    // It holds what it held all the same, and is there again once it has an address of its own.
+    assert.equal(masters.master(0).machine.ipam.agentCount, 3);
+    await masters.register('agent-1', { nodeIp: '10.0.0.9', sequence: 2 });
+    const state = JSON.parse((await get('/overlay-master/state')).body);
+    assert.equal(state.agents[0].ip, '10.0.0.9');
+    assert.equal(state.agents[0].overlays[0].subnet, '9.0.0.0/24');
   });
 });

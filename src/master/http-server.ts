@@ -85,14 +85,19 @@ function readiness({ notReady }: HttpServerOptions): Answer {
   return why === undefined ? text(200, 'ready') : text(503, why);
 }
 
-/** The DC/OS `State`, as this master has it: no leader is needed. */
+/**
+ * The DC/OS `State`, as this master has it: no leader is needed. There an agent is its address, and each address is one
+ * agent's: who has lost its own to another is left out, since what looks for that address would find the wrong subnets.
+ */
 async function state({ plan }: HttpServerOptions): Promise<Answer> {
   const { network } = plan;
   const agents: string[] = [];
   for (let last: AgentId | undefined; ; ) {
     const some = plan.ipam.agentsAfter(last, sliceAgents);
     // Texts are joined at the end: one agent is small, and all of them as objects are not.
-    for (const agent of some) agents.push(JSON.stringify(dcosAgentInfo(agentMessage(agent, network?.reclaimMs))));
+    for (const agent of some) {
+      if (agent.reachable) agents.push(JSON.stringify(dcosAgentInfo(agentMessage(agent, network?.reclaimMs))));
+    }
     if (some.length < sliceAgents) break;
     last = some.at(-1)?.agentId;
     await new Promise(setImmediate);
