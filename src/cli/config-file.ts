@@ -1,6 +1,7 @@
-/** A configuration file, read; and why a file can't be, in words. */
+/** A configuration file, read. */
 import { readFileSync } from 'node:fs';
 import { type ExitCode, Failure } from '#cli/failure.js';
+import { whyUnreadable } from '#cli/unreadable.js';
 
 /** Reads a configuration file; `-` is the standard input. @throws Failure with `exitCode` when it can't be read */
 export function readConfigFile(file: string, exitCode: ExitCode): { readonly name: string; readonly text: string } {
@@ -8,14 +9,8 @@ export function readConfigFile(file: string, exitCode: ExitCode): { readonly nam
   try {
     return { name: file, text: readFileSync(file, 'utf8') };
   } catch (error) {
-    const why = whyUnreadable(error);
-    if (why === undefined) throw error;
-    throw new Failure(exitCode, `${file}: ${why}`);
+    const found = whyUnreadable(file, error);
+    if (found === undefined) throw error;
+    throw new Failure(exitCode, `${file}: ${found.why}`, found.hints);
   }
-}
-
-/** Undefined for what is no answer of the file system, or a rare one. */
-export function whyUnreadable(error: unknown): string | undefined {
-  const code = error instanceof Error && 'code' in error ? String(error.code) : '';
-  return { ENOENT: 'there is no such file', EACCES: 'it may not be read', EISDIR: 'it is a folder' }[code];
 }

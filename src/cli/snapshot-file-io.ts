@@ -2,8 +2,8 @@
 import { createReadStream } from 'node:fs';
 import { open, rename, rm } from 'node:fs/promises';
 import { dirname } from 'node:path';
-import { whyUnreadable } from '#cli/config-file.js';
 import { exitCodes, Failure } from '#cli/failure.js';
+import { whyUnreadable } from '#cli/unreadable.js';
 import { syncDirectory } from '#storage/directory.js';
 import { readSnapshotFile, type SnapshotFileContent, SnapshotFileError } from '#storage/snapshot-file.js';
 
@@ -33,8 +33,9 @@ export async function readWhole(file: string): Promise<SnapshotFileContent> {
   try {
     return await readSnapshotFile(createReadStream(file));
   } catch (error) {
-    const why = whyUnreadable(error);
-    throw why === undefined ? fileFailure(file, error) : new Failure(exitCodes.refused, `${file}: ${why}`);
+    const found = whyUnreadable(file, error);
+    if (found === undefined) throw fileFailure(file, error);
+    throw new Failure(exitCodes.refused, `${file}: ${found.why}`, found.hints);
   }
 }
 
