@@ -55,6 +55,12 @@ describe('the founder of a cluster of one, with a lost disk', function () {
     rmSync(m1.dataDir, { recursive: true });
   }
 
+  /** The exit code of a master that ends by itself. */
+  async function endOf({ name, child }: MasterProcess): Promise<number | null> {
+    await until(`${name} ends`, boundMs, () => holds(!child.running));
+    return (await child.exited).code;
+  }
+
   async function status(agent: AgentProcess): Promise<Status> {
     // Its shape is the agent's own, held by its specs.
     return (await agents.get(agent, '/status')) as Status;
@@ -64,7 +70,7 @@ describe('the founder of a cluster of one, with a lost disk', function () {
     await m1.child.kill();
     loseDisk();
     masters.restart(m1);
-    assert.equal((await m1.child.exited).code, 70);
+    assert.equal(await endOf(m1), 70);
     assert.match(m1.child.output, /m[23] at .* knows m1 with store .*: its data was lost.*members remove m1.*--join/s);
     assert.doesNotMatch(m1.child.output, /exists: m1/);
   });
@@ -92,7 +98,7 @@ describe('the founder of a cluster of one, with a lost disk', function () {
 
     for (const master of others) masters.restart(master);
     await masters.ready(others);
-    assert.equal((await m1.child.exited).code, 70);
+    assert.equal(await endOf(m1), 70);
     assert.match(m1.child.output, /cluster test exists already .* with m1 as a member.*its former data was lost/);
     await until('the agent is back', boundMs, async () => holds((await status(agent)).lease?.source === 'masters'));
     assert.equal((await status(agent)).lease?.epoch, before?.epoch);

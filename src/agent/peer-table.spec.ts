@@ -108,5 +108,7 @@ describe('peer table', () => {
     assert.deepEqual(copy.request(undefined), table.request(undefined));
     assert.ok(copy.isOf({ clusterId: 'cluster-1', founding: 'f1' }));
     assert.ok(!copy.isOf({ clusterId: 'cluster-1', founding: 'f2' }));
+    // A lease from before there were any: it may be of any founding.
+    assert.ok(copy.isOf({ clusterId: 'cluster-1', founding: '' }));
   });
 });

@@ -13,8 +13,11 @@ import { refusalMetadata } from '#api/error-info.js';
 import { definition } from '#api/method.js';
 import { RefusedError } from '#api/refusal.js';
 import { agentService } from '#api/services.js';
+import { holds, until as untilSeen } from '#cluster-test/process/condition.js';
 import { defaultHostSettings } from '#host/input.js';
 import type { sublet } from '#proto/sublet.js';
+
+const boundMs = 10_000;
 
 /** A master of one answer each, on real gRPC: what is tested is the agent's end of the wire. */
 class OneMaster {
@@ -102,10 +105,12 @@ describe('a started agent', () => {
     };
   }
 
-  /** Waits for what the wire brings; the bound is mocha's. */
-  async function until(met: () => Promise<boolean> | boolean): Promise<void> {
-    while (!(await met())) await new Promise((resolve) => setTimeout(resolve, 5));
-  }
+  /** Waits for what the wire brings. It gives up before mocha does, so that the agent is stopped all the same. */
+  const until = (what: string, met: () => Promise<boolean> | boolean) =>
+    untilSeen(what, boundMs, async () => holds(await met()));
+
+  const ready = (running: RunningAgent) =>
+    until('the agent is ready', async () => (await get(running, '/readyz')).status === 200);
 
   async function get(running: RunningAgent, path: string, method = 'GET') {
     const response = await fetch(`http://127.0.0.1:${running.http.port}${path}`, { method });
@@ -115,7 +120,7 @@ describe('a started agent', () => {
   it('registers over gRPC and answers over HTTP', async () => {
     const running = await startAgent(options());
     try {
-      await until(async () => (await get(running, '/readyz')).status === 200);
+      await ready(running);
       assert.equal(master.registers[0]?.nodeIp, '127.0.0.1');
       assert.equal((await get(running, '/healthz')).text, 'ok\n');
       const overlay = JSON.parse((await get(running, '/overlay-agent/overlay')).text);
@@ -138,7 +143,7 @@ describe('a started agent', () => {
       assert.equal((await get(running, '/nothing')).status, 404);
       assert.equal((await get(running, '/status', 'POST')).status, 405);
       assert.equal((await get(running, '/status', 'HEAD')).text, '');
-      await until(() => host.last()?.peers.length === 1);
+      await until('the host has its peer', () => host.last()?.peers.length === 1);
     } finally {
       await running.stop();
     }
@@ -154,7 +159,7 @@ describe('a started agent', () => {
     ];
     const running = await startAgent(options());
     try {
-      await until(async () => (await get(running, '/readyz')).status === 200);
+      await ready(running);
       const lacking = (await get(running, '/metrics')).text.match(/^sublet_agent_overlays_lacking.*$/gm);
       assert.deepEqual(lacking, [
         'sublet_agent_overlays_lacking{overlay="full"} 1',
@@ -181,7 +186,7 @@ describe('a started agent', () => {
     master.refuse = { code: status.ALREADY_EXISTS, details: 'agent "a" on node 10.0.0.9 holds it' };
     const running = await startAgent(options());
     try {
-      await until(async () => (await get(running, '/readyz')).text.includes('10.0.0.9 holds it'));
+      await until('it says why', async () => (await get(running, '/readyz')).text.includes('10.0.0.9 holds it'));
       assert.equal((await get(running, '/readyz')).status, 503);
       assert.equal((await get(running, '/overlay-agent/overlay')).status, 503);
       assert.equal(JSON.parse((await get(running, '/status')).text).registration.state, 'refused');
@@ -202,7 +207,7 @@ describe('a started agent', () => {
       const running = await startAgent(options());
       try {
         // Looked at together: it asks again after a wait that may be short.
-        await until(async () => {
+        await until(`it is ${state}`, async () => {
           const { registration } = JSON.parse((await get(running, '/status')).text);
           return registration.state === state && registration.error.includes('no more');
         });
@@ -215,8 +220,16 @@ describe('a started agent', () => {
   it('fails when its configuration is refused and it holds nothing', async () => {
     master.refuse = { code: status.INVALID_ARGUMENT, details: 'node_ip 9.0.0.1 lies in overlay "dcos"' };
     const running = await startAgent(options());
-    assert.match((await running.failed).message, /lies in overlay/);
-    await running.stop();
+    let failure: Error | undefined;
+    void running.failed.then((error) => {
+      failure = error;
+    });
+    try {
+      await until('it fails', () => failure !== undefined);
+    } finally {
+      await running.stop();
+    }
+    assert.match(failure?.message ?? '', /lies in overlay/);
   });
 
   it('goes past masters that are not there', async () => {
@@ -234,7 +247,7 @@ describe('a started agent', () => {
       }),
     );
     try {
-      await until(async () => (await get(running, '/readyz')).status === 200);
+      await ready(running);
     } finally {
       await running.stop();
     }
@@ -262,8 +275,11 @@ describe('a started agent', () => {
 
   it('leaves for good with the cached lease, when it is stopped', async () => {
     const running = await startAgent(options());
-    await until(async () => (await get(running, '/readyz')).status === 200);
-    await running.stop();
+    try {
+      await ready(running);
+    } finally {
+      await running.stop();
+    }
     await leaveCluster(options());
     assert.equal(master.leaves[0]?.epoch, 7);
     assert.deepEqual(host.cleaned, [['cluster-1']]);
