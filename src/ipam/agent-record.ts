@@ -47,6 +47,8 @@ export type DepartedRecord = {
   readonly instanceId: InstanceId;
   readonly sequence: number;
   readonly nodeIp: Ip;
+  /** Another agent took that address over, before or after the lease ended: to be there is no sign of the same host. */
+  readonly nodeIpLost: boolean;
   /** The epoch that ended. */
   readonly epoch: number;
   /** It said itself that its data plane is down. */

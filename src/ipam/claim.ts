@@ -95,7 +95,8 @@ function arrival(command: Register, departed: DepartedRecord | undefined, time: 
     return refuse('aborted', 'sequence', `register agent_id "${agentId}" with sequence ${sequence}: ${since}`);
   }
   // Another host gets them back only if the last one said that it had let go of them: it might still be using them.
-  const returning = sameInstance || departed.left || departed.nodeIp === command.nodeIp;
+  const sameNode = !departed.nodeIpLost && departed.nodeIp === command.nodeIp;
+  const returning = sameInstance || departed.left || sameNode;
   return { kind: 'arrive', departed, returning };
 }
 

@@ -66,11 +66,24 @@ function depart(
   who: string,
   left: boolean,
 ): readonly PlacedBlock[] {
-  const { agentId, instanceId, sequence, nodeIp, epoch, vtepIp, former } = agent;
+  const { agentId, instanceId, sequence, nodeIp, reachable, epoch, vtepIp, former } = agent;
   const holdings = agent.holdings.map((holding) => ({ ...holding, status: 'none' as const, error: '' }));
   const freed = writer.removeAgent(agent);
   const until = writer.restEnd;
-  writer.putDeparted({ agentId, instanceId, sequence, nodeIp, epoch, left, until, vtepIp, holdings, former });
+  const nodeIpLost = !reachable;
+  writer.putDeparted({
+    agentId,
+    instanceId,
+    sequence,
+    nodeIp,
+    nodeIpLost,
+    epoch,
+    left,
+    until,
+    vtepIp,
+    holdings,
+    former,
+  });
   const detail = until > writer.time ? `rests for ${(until - writer.time) / 1000} s` : '';
   writer.note(what, who, [agentId, ...freed.map(formatBlock)], detail);
   return freed;

@@ -261,6 +261,42 @@ describe('rule 2, never in two hands: a subnet, a VTEP address, a MAC and a node
     assert.equal(subnetOf(plan.register('a', { instance: 'other' })), '9.0.0.0/24');
   });
 
+  it('does not take a host at a node_ip that a released agent had lost for the same host', () => {
+    const plan = new PlanUnderTest();
+    plan.register('a');
+    plan.register('b', { node: '10.0.0.1', holders: [plan.judge('a', true, 40)] });
+    plan.release('b');
+    plan.release('a');
+    // The old host may be alive at another address, with the old subnet.
+    plan.ipam = plan.restored();
+    assert.equal(subnetOf(plan.register('a', { instance: 'other' })), '9.0.2.0/24');
+  });
+
+  it('nor where another agent was there between: the host that was released may be any other by now', () => {
+    const plan = new PlanUnderTest();
+    plan.register('a');
+    plan.release('a');
+    plan.register('b', { node: '10.0.0.1' });
+    plan.release('b');
+    plan.ipam = plan.restored();
+    assert.equal(subnetOf(plan.register('a', { instance: 'other' })), '9.0.2.0/24');
+  });
+
+  it('nor where another agent has only passed by, but the instance itself has its own back all the same', () => {
+    for (const [instance, subnet] of [
+      ['other', '9.0.2.0/24'],
+      ['a-1', '9.0.0.0/24'],
+    ] as const) {
+      const plan = new PlanUnderTest();
+      plan.register('a');
+      plan.register('b', { node: '10.0.0.2' });
+      plan.release('a');
+      plan.register('b', { sequence: 2, node: '10.0.0.1' });
+      plan.register('b', { sequence: 3, node: '10.0.0.2' });
+      assert.equal(subnetOf(plan.register('a', { instance, sequence: 2 })), subnet);
+    }
+  });
+
   it('gives what an agent left to whoever has its id next', () => {
     const plan = new PlanUnderTest();
     const { epoch } = plan.register('a');

@@ -108,6 +108,14 @@ export class PlanWriter {
     this.ledger.add({ kind: 'departed', value: departed });
   }
 
+  /** The address of a departed agent is another one's now. Nothing, if nothing of it rests: it is about to be forgotten. */
+  loseDepartedNode(departed: DepartedRecord): void {
+    if (departed.until <= this.time) return;
+    const next = { ...departed, nodeIpLost: true };
+    this.plan.setDeparted(departed, next);
+    this.ledger.replace({ kind: 'departed', value: departed }, { kind: 'departed', value: next });
+  }
+
   dropDeparted(departed: DepartedRecord): void {
     this.plan.setDeparted(departed, undefined);
     this.ledger.remove({ kind: 'departed', value: departed });

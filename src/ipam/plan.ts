@@ -58,6 +58,8 @@ export class Plan {
   reservationCount = 0;
   /** Who is reached at which underlay address. */
   private readonly nodes = new Map<Ip, AgentId>();
+  /** Who departed from which, and has not lost it since, in ascending order. */
+  private readonly departedNodes = new Map<Ip, readonly AgentId[]>();
   /** How many agents said that their underlay address is of the family. */
   private readonly families = { 4: 0, 6: 0 };
 
@@ -88,6 +90,15 @@ export class Plan {
   nodeHolder(address: Ip): AgentRecord | undefined {
     const agentId = this.nodes.get(address);
     return agentId === undefined ? undefined : this.agents.get(agentId);
+  }
+
+  /**
+   * Who departed from this underlay address, and has not lost it since: one whose blocks rest, and some that are about
+   * to be forgotten.
+   */
+  departedFrom(address: Ip): readonly DepartedRecord[] {
+    const agentIds = this.departedNodes.get(address) ?? [];
+    return agentIds.map((agentId) => this.departed.get(agentId)).filter((departed) => departed !== undefined);
   }
 
   /** How many agents, not counting this one, have an underlay address of the family. */
@@ -157,10 +168,16 @@ export class Plan {
     if (old !== undefined) {
       this.departed.delete(old.agentId);
       this.departedByEnd.delete({ until: old.until, agentId: old.agentId });
+      const others = this.departedNodes.get(old.nodeIp)?.filter((agentId) => agentId !== old.agentId);
+      if (others?.length) this.departedNodes.set(old.nodeIp, others);
+      else this.departedNodes.delete(old.nodeIp);
     }
     if (next === undefined) return;
     this.departed.set(next.agentId, next);
     this.departedByEnd.set({ until: next.until, agentId: next.agentId }, true);
+    if (next.nodeIpLost) return;
+    const others = this.departedNodes.get(next.nodeIp) ?? [];
+    this.departedNodes.set(next.nodeIp, [...others, next.agentId].sort(byText));
   }
 }
 

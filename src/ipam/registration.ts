@@ -141,6 +141,9 @@ function write(
     writer.tellAgent(unreachable, false);
     writer.note('lose-node-ip', loser.agentId, [formatIp(next.nodeIp)], `taken over by agent ${next.agentId}`);
   }
+  for (const departed of plan.departedFrom(next.nodeIp)) {
+    if (departed.agentId !== next.agentId) writer.loseDepartedNode(departed);
+  }
   if (claim.kind === 'arrive' && claim.departed !== undefined) writer.dropDeparted(claim.departed);
   writer.putAgent(old, next);
   const agent = writer.tellAgent(next, old !== undefined && samePlace(old, next));
