@@ -13,6 +13,7 @@ describe('folded text', () => {
 
   it('breaks a word that is too long at a sign of names and addresses, or where the line ends', () => {
     assert.deepEqual(fold('operator@127.0.0.1', 10), ['operator@', '127.0.0.1']);
+    assert.deepEqual(fold('operator@127.0.0.1', 17), ['operator@', '127.0.0.1']);
     assert.deepEqual(fold('host-1.rack4.example', 14), ['host-1.rack4.', 'example']);
     assert.deepEqual(fold('fd01:b:0:0:1::/80', 15), ['fd01:b:0:0:1::', '/80']);
     assert.deepEqual(fold('fd01:cafe::1', 10), ['fd01:', 'cafe::1']);
@@ -23,7 +24,7 @@ describe('folded text', () => {
   });
 
   it('goes on after a broken word in its last line', () => {
-    assert.deepEqual(fold('by operator@127.0.0.1 now', 13), ['by', 'operator@127.', '0.0.1 now']);
+    assert.deepEqual(fold('by operator@127.0.0.1 now', 13), ['by', 'operator@', '127.0.0.1 now']);
   });
 
   it('knows the longest word', () => {

@@ -38,12 +38,14 @@ function broken(word: string, room: number): readonly string[] {
   return [...parts, rest];
 }
 
-/** Where to break: at the last seam that fits, unless that leaves most of the line empty. */
+/** Where to break: between a user and a host, or at the last seam that fits, unless that leaves most of the line empty. */
 function seam(word: string, room: number): number {
+  const host = word.lastIndexOf('@', room - 1) + 1;
+  if (host * 2 >= room) return host;
   for (let at = room; at * 2 >= room; at--) {
     const before = word[at - 1] ?? '';
     // The two colons of an IPv6 address stay together, and the slash stays with the prefix.
-    if (word[at] === '/' || (/[@.:,=-]/.test(before) && !(before === ':' && word[at] === ':'))) return at;
+    if (word[at] === '/' || (/[.:,=-]/.test(before) && !(before === ':' && word[at] === ':'))) return at;
   }
   return room;
 }

@@ -45,13 +45,13 @@ describe('tables', () => {
     assert.equal(
       formatTable(columns, all, new RecordedTerminal(26)),
       [
-        'NAME        N  WHAT',
-        'a           1  by',
-        '               operator@',
-        '               127.0.0.1',
+        // The long name leaves its column to the others, which are short.
+        'NAME  N  WHAT',
+        'a     1  by',
+        '         operator@',
+        '         127.0.0.1',
         'host-1.rack4.example',
-        '            2  fd01:b:0:',
-        '               1::/80',
+        '      2  fd01:b:0:1::/80',
         '',
       ].join('\n'),
     );

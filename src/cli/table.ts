@@ -101,7 +101,14 @@ function fitted(
   );
   const words = widest(longestWord).map((word, at) => (columns[at]?.cuts ? 0 : word));
   const unbroken = least.map((each, at) => Math.max(each, words[at] ?? 0));
-  return narrowed(narrowed(widths, unbroken, cells), least, cells);
+  const narrowest = (from: readonly number[]): readonly number[] =>
+    narrowed(narrowed(from, unbroken, cells), least, cells);
+  const out = narrowest(widths);
+  const [name = 0] = out;
+  if (name === widths[0] || columns[0]?.cuts) return out;
+  // A longer name has a line to itself: the column need hold the others only, and leaves the rest of its room.
+  const held = lines.reduce((most, [cell = '']) => (width(cell) <= name ? Math.max(most, width(cell)) : most), 0);
+  return narrowest([held, ...widths.slice(1)]);
 }
 
 /** One character after another is taken from the widest that has more than its least, until they fit. */
