@@ -52,6 +52,8 @@ const channelOptions = {
   'grpc.keepalive_timeout_ms': 2_000,
   'grpc.enable_channelz': 0,
   'grpc.enable_retries': 0,
+  // As the peers' own connections: masters reach each other without a proxy that the environment may name.
+  'grpc.enable_http_proxy': 0,
   'grpc.service_config_disable_resolution': 1,
   // Links of several masters in one process must not share a connection.
   'grpc.use_local_subchannel_pool': 1,

@@ -24,6 +24,24 @@ describe('a call to a follower', () => {
     );
   });
 
+  it('goes to the leader itself, whatever proxy the environment names', async () => {
+    const before = process.env.http_proxy;
+    process.env.http_proxy = 'http://127.0.0.1:1';
+    try {
+      await using masters = await TestMasters.start({ count: 2 });
+      const { peer } = masters.master(0).member.info;
+      const { path, request, response } = clusterService.getStatus;
+      const plan = { clusterId: 'test', founding: 'f1' };
+      const link = new ForwardLink({ peer, plan, credentials: credentials.createInsecure() });
+      const answer = await link.call(path, request.encode({}).finish(), 10_000, '');
+      link.close();
+      assert.equal(response.decode(answer).name, 'm1');
+    } finally {
+      if (before === undefined) delete process.env.http_proxy;
+      else process.env.http_proxy = before;
+    }
+  });
+
   it('is refused with the words of the leader', async () => {
     await using masters = await TestMasters.start({ count: 2 });
     const direct = await refusal(masters.register('agent-1', { nodeIp: '9.0.0.7' }, 0));
