@@ -281,6 +281,15 @@ describe('what operators ask', () => {
     assert.deepEqual(Object(master.asked.at(-1)?.request).ip, 'fd01:b::1');
   });
 
+  it('asks for a part of what happened, and says how to see what was before', async () => {
+    const { out } = await ran(80, 'history', '--what', 'release,expire', '--before', '4711', '--limit', '5');
+    const { what, beforeRevision, limit } = Object(master.asked.at(-1)?.request);
+    assert.deepEqual([what, beforeRevision, limit], [['release', 'expire'], 4711, 5]);
+    assert.match(out, /\nEarlier ones: --before 2\n$/);
+    assert.doesNotMatch((await ran(80, 'history', '--limit', '6')).out, /Earlier/);
+    assert.doesNotMatch((await ran(undefined, 'history', '--limit', '5')).out, /Earlier/);
+  });
+
   it('sets of the network only what is named, and never is no TTL', async () => {
     await ran(80, 'network', 'set', '--reclaim', 'never');
     const { reclaimMs, vtepMtu, quarantineMs } = Object(master.asked.at(-1)?.request);

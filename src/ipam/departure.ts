@@ -3,6 +3,7 @@ import type { Cidr } from '#address/ip.js';
 import type { AgentRecord } from '#ipam/agent-record.js';
 import { describeHolder, judgedSilent } from '#ipam/claim.js';
 import type { CommandOrigin, Expire, Leave, Release } from '#ipam/command.js';
+import type { HistoryWord } from '#ipam/history.js';
 import { releasedAtOnceMax } from '#ipam/limits.js';
 import type { PlacedBlock, Plan } from '#ipam/plan.js';
 import { formatBlock, type PlanWriter } from '#ipam/plan-writer.js';
@@ -62,7 +63,7 @@ export function release(plan: Plan, writer: PlanWriter, command: Release & Comma
 function depart(
   writer: PlanWriter,
   agent: AgentRecord,
-  what: string,
+  what: HistoryWord,
   who: string,
   left: boolean,
 ): readonly PlacedBlock[] {

@@ -88,6 +88,36 @@ describe('rule 11, history: the last 10,000 changes are kept', () => {
     assert.deepEqual(told(plan, regained), [['register', 'a', '', 'node_ip 10.0.0.1 regained']]);
   });
 
+  it('is read backwards, page by page, and no revision is split', () => {
+    const plan = new PlanUnderTest();
+    plan.register('a');
+    plan.register('b', { node: '10.0.0.2' });
+    // Two entries of one revision.
+    plan.register('c', { node: '10.0.0.1', holders: [plan.judge('a', true)] });
+    const page = (limit: number, before?: number): readonly string[] =>
+      plan.ipam.history({ after: 0, before, limit }).map(({ revision, what }) => `${revision} ${what}`);
+    assert.deepEqual(page(1), ['4 lose-node-ip', '4 register']);
+    assert.deepEqual(page(2, 4), ['2 register', '3 register']);
+    assert.deepEqual(page(2, 2), ['1 configure-network']);
+    assert.deepEqual(page(2, 1), []);
+    assert.deepEqual(
+      plan.ipam.history({ after: 2, before: 4, limit: 10 }).map(({ who }) => who),
+      ['b'],
+    );
+  });
+
+  it('is asked for some kinds of changes', () => {
+    const plan = new PlanUnderTest();
+    plan.register('a');
+    plan.register('b', { node: '10.0.0.2' });
+    plan.release('a');
+    const only = (...what: string[]): readonly string[] =>
+      plan.ipam.history({ after: 0, limit: 2, what: new Set(what) }).map((entry) => entry.what);
+    assert.deepEqual(only('configure-network', 'release'), ['configure-network', 'release']);
+    assert.deepEqual(only('register'), ['register', 'register']);
+    assert.deepEqual(only('expire'), []);
+  });
+
   it('tells who released what, and what ran out', () => {
     const plan = new PlanUnderTest({ reclaimMs: 60 * minute, quarantineMs: 15 * minute });
     plan.register('a');

@@ -23,9 +23,13 @@ export type HistoryEntry = {
 export type HistoryQuery = {
   /** Only entries after this revision. */
   readonly after: number;
-  /** At most so many, the newest. */
+  /** Only entries before this revision. */
+  readonly before?: number | undefined;
+  /** At most so many, the newest; of one revision all that are asked for, or none. */
   readonly limit: number;
   readonly agentId?: AgentId | undefined;
+  /** Only entries that say one of these; absent: all. */
+  readonly what?: ReadonlySet<string> | undefined;
 };
 
 /** What an entry says that tells of a change of the masters. */
@@ -36,6 +40,28 @@ export const masterEntry = {
   replace: 'replace-member',
 } as const;
 const masterEntries: ReadonlySet<string> = new Set(Object.values(masterEntry));
+
+/** Everything that an entry can say of what happened. */
+export const historyWords = [
+  'configure-network',
+  'update-network',
+  'add-overlay',
+  'update-overlay',
+  'remove-overlay',
+  'register',
+  'lose-node-ip',
+  'leave',
+  'release',
+  'expire',
+  'reserve',
+  'unreserve',
+  'exclude',
+  'unexclude',
+  'begin-adoption',
+  'end-adoption',
+  ...Object.values(masterEntry),
+] as const;
+export type HistoryWord = (typeof historyWords)[number];
 
 type Numbered = { readonly number: number; readonly entry: HistoryEntry };
 
@@ -82,11 +108,15 @@ export class History {
   }
 
   /** Oldest first. */
-  find({ after, limit, agentId }: HistoryQuery): readonly HistoryEntry[] {
+  find({ after, before, limit, agentId, what }: HistoryQuery): readonly HistoryEntry[] {
     const found: HistoryEntry[] = [];
-    for (let number = this.next - 1; number >= this.oldest && found.length < limit; number--) {
+    for (let number = this.next - 1; number >= this.oldest; number--) {
       const entry = this.ring[number % historyMax];
       if (entry === undefined || entry.revision <= after) break;
+      // Who goes on before the oldest that was found would miss the rest of its revision.
+      if (found.length >= limit && entry.revision !== found.at(-1)?.revision) break;
+      if (before !== undefined && entry.revision >= before) continue;
+      if (what !== undefined && !what.has(entry.what)) continue;
       if (agentId === undefined || concerns(entry, agentId)) found.push(entry);
     }
     return found.reverse();

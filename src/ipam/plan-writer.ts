@@ -7,7 +7,7 @@ import type { AgentRecord, DepartedRecord } from '#ipam/agent-record.js';
 import type { AgentThen } from '#ipam/agent-view.js';
 import type { CommandOrigin } from '#ipam/command.js';
 import type { Event, Happening } from '#ipam/event.js';
-import type { HistoryEntry } from '#ipam/history.js';
+import type { HistoryEntry, HistoryWord } from '#ipam/history.js';
 import { assertInvariant } from '#ipam/invariant.js';
 import { Ledger } from '#ipam/ledger.js';
 import type { NetworkSettings, Overlay } from '#ipam/network.js';
@@ -62,7 +62,7 @@ export class PlanWriter {
     this.happenings.push({ revision: this.position.index, ...happening });
   }
 
-  note(what: string, who: string, subjects: readonly string[], detail = ''): void {
+  note(what: HistoryWord, who: string, subjects: readonly string[], detail = ''): void {
     const { wallTime } = this.origin;
     const entry: HistoryEntry = { revision: this.position.index, wallTime, what, who, subjects, detail };
     const { added, dropped } = this.plan.history.push(entry);

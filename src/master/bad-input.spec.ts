@@ -363,6 +363,13 @@ const others: readonly Case[] = [
   bad('a question for a stranger', getAgent, { agentId: 'x' }, 'NOT_FOUND', /agent_id "x"/),
   bad('a look-up of no address', lookup, { ip: '1.2.3' }, 'INVALID_ARGUMENT', /ip: "1.2.3" is no IP address/),
   bad('too much history', listHistory, { limit: 1_001 }, 'INVALID_ARGUMENT', /limit is 1001: 1000 at most/),
+  bad(
+    'changes of no kind that there is',
+    listHistory,
+    { what: ['release', 'releases'] },
+    'INVALID_ARGUMENT',
+    /what: "releases": one of configure-network, .*, replace-member is allowed/,
+  ),
 ];
 
 const malformed: readonly Case[] = [

@@ -5,6 +5,7 @@ import { type Cidr6, parseCidr6 } from '#address/cidr6.js';
 import { type Cidr, parseCidr } from '#address/ip.js';
 import { RefusedError } from '#api/refusal.js';
 import type { CommandOrigin } from '#ipam/command.js';
+import { historyWords } from '#ipam/history.js';
 import { parseAgentId } from '#ipam/identity.js';
 import { releasedAtOnceMax } from '#ipam/limits.js';
 import type { Overlay, Space4, Space6 } from '#ipam/network.js';
@@ -50,6 +51,15 @@ export function parseOverlay(overlay: sublet.v1.Overlay.$Properties | null | und
     v6: parseSpace6(overlay),
     enabled: overlay.enabled ?? false,
   };
+}
+
+/** What a history is asked for; undefined: for everything. */
+export function parseHistoryWords(words: readonly string[]): ReadonlySet<string> | undefined {
+  const unknown = words.find((word) => !historyWords.some((each) => each === word));
+  if (unknown !== undefined) {
+    throw new RefusedError('invalid-argument', `what: "${unknown}": one of ${historyWords.join(', ')} is allowed`);
+  }
+  return words.length === 0 ? undefined : new Set(words);
 }
 
 export function parseAgentIds(ids: readonly string[]): readonly ReturnType<typeof parseAgentId>[] {

@@ -16,6 +16,7 @@ import {
   origin,
   pageSize,
   parseAgentIds,
+  parseHistoryWords,
   parseOptional4,
   parseOptional6,
   parseOptionalMs,
@@ -117,8 +118,13 @@ function planReads({ plan }: OperatorServiceOptions): readonly Endpoint[] {
       const after = safeInteger('from_revision', request.fromRevision);
       const limit = pageSize('limit', request.limit, historyDefault, pageMax);
       const agentId = request.agentId === '' ? undefined : parseField('agent_id', request.agentId, parseAgentId);
+      const before = request.beforeRevision === 0 ? undefined : safeInteger('before_revision', request.beforeRevision);
+      const what = parseHistoryWords(request.what);
       const ipam = await plan.read(request.stale);
-      return { entries: ipam.history({ after, limit, agentId }).map(historyMessage), revision: ipam.revision };
+      return {
+        entries: ipam.history({ after, before, limit, agentId, what }).map(historyMessage),
+        revision: ipam.revision,
+      };
     }),
     endpoint(operatorService.getNetwork, read, async (request) => {
       const { revision } = await plan.read(request.stale);

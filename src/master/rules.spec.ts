@@ -338,4 +338,20 @@ describe('rule 11, history, for operators', () => {
       assert.ok(before <= at && at <= after, `${before} ≤ ${at} ≤ ${after}`);
     }
   });
+
+  it('is read backwards, and by what happened', async () => {
+    await using masters = await TestMasters.start();
+    for (const id of ['agent-1', 'agent-2']) await masters.register(id);
+    await masters.client().call(operatorService.releaseAgents, { agentIds: ['agent-1'], force: true }, once);
+    const told = async (request: sublet.v1.ListHistoryRequest.$Properties): Promise<readonly unknown[]> => {
+      const { entries } = await masters.client().call(operatorService.listHistory, request, { idempotent: true });
+      return entries.map(({ revision, what }) => `${revision} ${what}`);
+    };
+    const newest = await told({ limit: 2 });
+    const [, end] = /^(\d+) register$/.exec(String(newest[0])) ?? [];
+    const beforeRevision = Number(end);
+    assert.deepEqual(newest, [`${beforeRevision} register`, `${beforeRevision + 1} release`]);
+    assert.deepEqual(await told({ limit: 1, beforeRevision }), [`${beforeRevision - 1} register`]);
+    assert.deepEqual(await told({ what: ['release', 'expire'] }), [`${beforeRevision + 1} release`]);
+  });
 });

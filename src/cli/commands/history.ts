@@ -9,6 +9,7 @@ import { clockTime } from '#cli/words.js';
 import type { sublet } from '#proto/sublet.js';
 
 const limitMax = 1_000;
+const limitDefault = 100;
 /** Whose detail names what it is of: what became of each setting, and which master went for which. */
 const named: ReadonlySet<string | null | undefined> = new Set(['update-network', 'replace-member']);
 
@@ -18,28 +19,39 @@ export const define: Define = (command, terminal) => {
       'What changed, when and by whom, oldest first: the plan, and who the masters are. The masters keep the last 10,000 changes.',
     )
     .option('--agent <ID>', 'only what concerns this agent')
+    .option('--what <WHAT,…>', 'only changes of these kinds, as the table names them')
     .option('--from <REVISION>', 'only changes after this revision', wholeNumber)
+    .option('--before <REVISION>', 'only changes before this revision', wholeNumber)
     .option('--limit <N>', 'at most this many, the newest (1 to 1000; default 100)', wholeNumber)
     .option('--stale', 'answer from what this master has, without asking the others');
   examples(
     command,
     ['sublet history', 'the last 100 changes'],
     ['sublet history --agent agent-1', 'what happened to one agent'],
+    ['sublet history --what release,remove-member', 'who released agents and removed masters'],
+    ['sublet history --limit 1000 --before 4711', 'what was before that'],
     ['sublet history --from 4711 -o json', 'everything since a revision, for scripts'],
   );
-  type Options = { agent?: string; from?: number; limit?: number; stale?: true };
-  command.action(({ agent = '', from = 0, limit, stale = undefined }: Options) =>
+  type Options = { agent?: string; what?: string; from?: number; before?: number; limit?: number; stale?: true };
+  command.action(({ agent = '', what = '', from = 0, before = 0, limit = limitDefault, stale }: Options) =>
     operate(command, terminal, async (operator) => {
-      if (limit !== undefined && (limit < 1 || limit > limitMax))
-        throw usage(`--limit: ${limit} is out of range: 1 to ${limitMax} is allowed`);
-      const request = { agentId: agent, fromRevision: from, limit: limit ?? 0, stale: stale === true };
+      if (limit < 1 || limit > limitMax) throw usage(`--limit: ${limit} is out of range: 1 to ${limitMax} is allowed`);
+      const request = {
+        agentId: agent,
+        what: what.split(',').filter(Boolean),
+        fromRevision: from,
+        beforeRevision: before,
+        limit,
+        stale: stale === true,
+      };
       const response = await operator.client.call(operatorService.listHistory, request, { idempotent: true });
-      print(operator, operatorService.listHistory, response, () => formatHistory(response, terminal));
+      print(operator, operatorService.listHistory, response, () => formatHistory(response, limit, terminal));
     }),
   );
 };
 
-export function formatHistory({ entries }: sublet.v1.ListHistoryResponse, terminal: Terminal): string {
+/** With `limit` entries there may be more: a person is told how to see them. */
+export function formatHistory({ entries }: sublet.v1.ListHistoryResponse, limit: number, terminal: Terminal): string {
   if (entries.length === 0) return 'No changes.\n';
   const now = terminal.now();
   const rows = entries.map(({ revision, time, what, who, subjects, detail }): readonly Cell[] => [
@@ -57,5 +69,7 @@ export function formatHistory({ entries }: sublet.v1.ListHistoryResponse, termin
     // An IPv6 subnet is seldom broken.
     { title: 'OF', least: 18 },
   ];
-  return formatTable(columns, rows, terminal);
+  const table = formatTable(columns, rows, terminal);
+  if (terminal.columns === undefined || entries.length < limit) return table;
+  return `${table}${terminal.paint('dim', `Earlier ones: --before ${entries[0]?.revision ?? 0}`)}\n`;
 }
