@@ -101,8 +101,8 @@ export class ActiveReplica<Output> {
   /** Takes what a peer sent. */
   receive(message: PeerMessage): void {
     if (this.#stopped) return;
-    // A wish to transfer comes in the name of its target, which may long be gone.
-    if (message.kind !== 'transfer-leader') this.#parts.peers.heard(message.from);
+    // A wish to transfer comes in the name of its target, which may long be gone, and a read of who asked a leader before.
+    if (message.kind !== 'transfer-leader' && message.kind !== 'read-index') this.#parts.peers.heard(message.from);
     const refusal = this.#messageRefusal(message);
     if (refusal === undefined) this.#parts.driver.receive(message);
     else this.#parts.decisions.refused(message.from, refusal);

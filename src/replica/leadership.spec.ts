@@ -1,7 +1,8 @@
 import assert from 'node:assert/strict';
-import { logIndex } from '#raft/entry.js';
+import { logIndex, noTerm } from '#raft/entry.js';
 import type { LeadershipNotice } from '#replica/office.js';
 import { ProposeError } from '#replica/replicated-log.js';
+import { callerOf } from '#replica/testing/memory-network.js';
 import { TestCluster, type TestMember } from '#replica/testing/test-cluster.js';
 
 function code(error: unknown): string {
@@ -145,6 +146,30 @@ describe('leadership', () => {
     follower.replica.transferLeadership(id);
     await cluster.time.runFor(100);
     assert.ok(asked.includes('timeout-now'), 'the leader has the wish');
+    assert.equal(heardMs(), before);
+  });
+
+  it('does not count who asked for a read as heard, if a follower passes the question on', async () => {
+    const cluster = await TestCluster.start();
+    const leader = await cluster.leader();
+    const [follower, dead] = cluster.members.filter((member) => member !== leader);
+    if (follower === undefined || dead === undefined) throw new Error('three members');
+    const [from, to] = [dead.disk.memberId, follower.disk.memberId];
+    if (from === undefined || to === undefined) throw new Error('members of a cluster');
+    cluster.crash(dead);
+    await cluster.time.runFor(3_000);
+    const heardMs = (): number | undefined =>
+      leader.replica.status().peers.find(({ member }) => member.id === from)?.lastContactMs;
+    const before = heardMs() ?? assert.fail();
+    const message = { kind: 'read-index', from, to, term: noTerm, request: 7 } as const;
+    const caller = callerOf(message, follower.replica.status().membership, from) ?? assert.fail();
+    let passedOn = false;
+    cluster.hub.onSend = (sent) => {
+      passedOn ||= sent.kind === 'read-index' && sent.from === from && sent.to === leader.disk.memberId;
+    };
+    cluster.hub.carry(leader.peer, follower.peer, (node) => node.take(message, caller));
+    await cluster.time.runFor(100);
+    assert.ok(passedOn);
     assert.equal(heardMs(), before);
   });
 

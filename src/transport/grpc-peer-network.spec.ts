@@ -306,6 +306,16 @@ describe('peers over gRPC', () => {
     client.close();
   });
 
+  it('hear a read that is passed on in the name of who asked, and go on hearing who passes it on', async () => {
+    const { one, two } = await pair();
+    const asked = { kind: 'read-index', from: memberId(3), to: memberId(2), term: term(0), request: 77 } as const;
+    one.network.send(asked);
+    one.network.send(heartbeat(1));
+    await until(() => two.received.length === 2 || one.refused.length > 0, 'both messages');
+    assert.deepEqual(one.refused, []);
+    assert.deepEqual(two.received[0], asked);
+  });
+
   it('hear one stream of a member, the newest: the one before may be of a process that is gone', async () => {
     const { one, known } = await pair();
     const again = await start();

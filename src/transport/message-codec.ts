@@ -11,6 +11,15 @@ import { decodeConfState, encodeConfState } from '#transport/membership-codec.js
 const Kind = sublet.raft.v1.PeerMessageKind;
 type WireMessage = sublet.raft.v1.PeerMessage.$Properties;
 
+/**
+ * What a follower passes on to its leader, in the name of another: the wish that somebody lead, and a read that was asked of
+ * it while it led.
+ */
+const passedOn: ReadonlySet<WireMessage['kind']> = new Set([
+  Kind.PEER_MESSAGE_KIND_TRANSFER_LEADER,
+  Kind.PEER_MESSAGE_KIND_READ_INDEX,
+]);
+
 /** A peer sent bytes that no correct peer sends. */
 export class WireError extends Error {
   override readonly name: string = 'WireError';
@@ -99,7 +108,7 @@ export function decodeMessage(wire: WireMessage, sender: MemberId, to: MemberId)
 
 function decode(wire: WireMessage, sender: MemberId, to: MemberId): PeerMessage {
   const from = memberId(wire.from ?? 0);
-  if (from !== sender && wire.kind !== Kind.PEER_MESSAGE_KIND_TRANSFER_LEADER) {
+  if (from !== sender && !passedOn.has(wire.kind)) {
     throw new WireError(`member ${sender} sent a message in the name of member ${from}`);
   }
   const envelope = { from, to, term: term(wire.term ?? 0) };
