@@ -173,6 +173,46 @@ describe('leadership', () => {
     assert.equal(heardMs(), before);
   });
 
+  /** A leader of three that loses its office with things under way that nobody else has, and leads again at once. */
+  async function leadingAgain<Answer>(
+    ask: (cluster: TestCluster, leader: TestMember) => readonly Promise<Answer>[],
+  ): Promise<{ readonly cluster: TestCluster; readonly leader: TestMember; readonly before: Promise<unknown> }> {
+    const cluster = await TestCluster.start();
+    const leader = await cluster.leader();
+    await cluster.time.runFor(1000);
+    cluster.hub.isolate(leader.peer, peers(cluster));
+    const before = Promise.all(ask(cluster, leader).map((answer) => answer.catch(code)));
+    const others = cluster.members.filter((member) => member !== leader);
+    const other = (): TestMember | undefined => others.find(({ replica }) => replica.status().leaderReady);
+    await cluster.time.runUntil(() => other() !== undefined, 5000, 'another leader');
+    cluster.hub.heal();
+    const next = other()?.replica ?? assert.fail();
+    await cluster.time.runUntil(() => !leader.replica.status().leaderReady, 500, 'the end of its leadership');
+    next.transferLeadership(leader.disk.memberId);
+    await cluster.time.runUntil(() => leader.replica.status().leaderReady, 500, 'its leadership anew');
+    return { cluster, leader, before };
+  }
+
+  it('tells who waits where other commands now go that theirs was replaced, when it leads again at once', async () => {
+    const { cluster, leader, before } = await leadingAgain((at, old) =>
+      Array.from({ length: 6 }, (_, nth) => at.propose(old, `lost ${nth}`)),
+    );
+    const after = Array.from({ length: 6 }, (_, nth) => cluster.propose(leader, `new ${nth}`));
+    await cluster.time.until(Promise.all(after), 1000);
+    assert.deepEqual(await cluster.time.until(before, 3000), Array(6).fill('not-leader'));
+  });
+
+  it('tells so who waits where another change of the membership now goes', async () => {
+    const add = (member: TestMember, name: string): Promise<unknown> =>
+      member.replica.changeMembership({ kind: 'add-learner', name, peer: `${name}:7071`, storeId: name });
+    const { cluster, leader, before } = await leadingAgain((at, old) => {
+      const commands = [at.propose(old, 'lost'), at.propose(old, 'lost, too')];
+      return [...commands, at.time.sleep(5).then(() => add(old, 'd'))];
+    });
+    await cluster.time.until(add(leader, 'e'), 1000);
+    assert.deepEqual(await cluster.time.until(before, 3000), Array(3).fill('not-leader'));
+  });
+
   for (const who of ['a follower', 'the leader']) {
     it(`lets ${who} stop at once, and leave nothing armed, also while commands go on and on`, async () => {
       const cluster = await TestCluster.start();

@@ -49,6 +49,7 @@ export class MembershipChanges {
 
   /** `entry` was applied, and this is the membership now. */
   passed(entry: Entry, membership: Membership): void {
+    this.#rejectReplaced(entry);
     if (membership.confState.votersOutgoing.length === 0) {
       for (const { resolve } of this.#joint) resolve(membership);
       this.#joint = [];
@@ -56,10 +57,18 @@ export class MembershipChanges {
     const waiting = this.#waiting.get(entry.index);
     if (waiting === undefined) return;
     this.#waiting.delete(entry.index);
-    if (waiting.term === entry.term && membership.confState.votersOutgoing.length > 0) {
-      this.#joint = [...this.#joint, waiting];
-    } else if (waiting.term === entry.term) waiting.resolve(membership);
-    else waiting.reject(new ProposeError('not-leader', `the change was replaced by the leader of term ${entry.term}`));
+    if (waiting.term !== entry.term) waiting.reject(replaced(entry));
+    else if (membership.confState.votersOutgoing.length > 0) this.#joint = [...this.#joint, waiting];
+    else waiting.resolve(membership);
+  }
+
+  /** Terms never fall along a log: a change that waits in an earlier term, here or further on, waits in vain. */
+  #rejectReplaced(entry: Entry): void {
+    for (const [index, waiting] of this.#waiting) {
+      if (waiting.term >= entry.term) continue;
+      this.#waiting.delete(index);
+      waiting.reject(replaced(entry));
+    }
   }
 
   /** Gives up on changes of terms up to `term`: their outcome is unknown here. */
@@ -73,4 +82,8 @@ export class MembershipChanges {
     this.#joint = this.#joint.filter((waiting) => waiting.term > term);
     for (const { reject } of given) reject(error());
   }
+}
+
+function replaced({ term }: Entry): ProposeError {
+  return new ProposeError('not-leader', `the change was replaced by the leader of term ${term}`);
 }

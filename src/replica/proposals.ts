@@ -2,7 +2,7 @@
  * Commands on their way: queued until the core takes them, then under way until they are applied, overwritten, or
  * their leader has lost its office. Each caller gets exactly one answer.
  */
-import type { Entry, Term } from '#raft/entry.js';
+import { type Entry, noTerm, type Term } from '#raft/entry.js';
 import { RaftError } from '#raft/errors.js';
 import type { Position, Raft } from '#raft/raft.js';
 import { encodeStamped } from '#replica/cluster-time.js';
@@ -33,6 +33,8 @@ export class Proposals<Output> {
   #queuedBytes = 0;
   /** By log index. */
   readonly #underWay = new Map<number, UnderWay<Output>>();
+  /** Of the newest entry applied: all that is under way is of this term or a later one. */
+  #appliedTerm: Term = noTerm;
 
   constructor(limits: ProposalLimits) {
     this.#limits = limits;
@@ -101,6 +103,7 @@ export class Proposals<Output> {
 
   /** Answers whoever waits for `entry`. */
   applied(applied: Applied<Output>, entry: Entry): void {
+    this.#enterTerm(entry);
     const waiting = this.#takeAt(entry);
     if (waiting?.term === entry.term) waiting.resolve(applied);
     else waiting?.reject(overwritten(entry));
@@ -108,7 +111,22 @@ export class Proposals<Output> {
 
   /** `entry` carried no command, so whoever waits at its index waits in vain. */
   passed(entry: Entry): void {
+    this.#enterTerm(entry);
     this.#takeAt(entry)?.reject(overwritten(entry));
+  }
+
+  /**
+   * Terms never fall along a log: from the first entry of a term on, whoever waits in an earlier one waits in vain. Told at
+   * once, since this member may lead that term, and have other commands where those would have been.
+   */
+  #enterTerm(entry: Entry): void {
+    if (entry.term === this.#appliedTerm) return;
+    this.#appliedTerm = entry.term;
+    for (const [index, waiting] of this.#underWay) {
+      if (waiting.term >= entry.term) continue;
+      this.#underWay.delete(index);
+      waiting.reject(overwritten(entry));
+    }
   }
 
   /** Refuses all that is queued: nothing happened to them. */
@@ -135,7 +153,7 @@ export class Proposals<Output> {
   }
 }
 
-/** Another entry was committed at its index, so this command never will be. */
+/** Another entry was committed at its index, or before it in a later term, so this command never will be. */
 function overwritten({ index, term }: Entry): ProposeError {
   return new ProposeError('not-leader', `the command was replaced at ${index} by the leader of term ${term}`);
 }
