@@ -73,7 +73,7 @@ export class Assembly<Output> {
     });
     this.upkeep = new LogUpkeep({
       ...{ clock, limits, tail: this.tail, writer: this.driver.writer, applied: this.decisions.applied },
-      ...{ pinned: () => this.driver.sender.pinned, activeMatches: () => this.#activeMatches() },
+      ...{ pinned: () => this.driver.sender.pinned, activeMatches: () => this.#activeMatches(self, timing) },
     });
     this.fitness = new Fitness({
       ...{
@@ -92,9 +92,14 @@ export class Assembly<Output> {
     });
   }
 
-  /** On a leader: how far the members are that answer. */
-  #activeMatches(): readonly LogIndex[] {
+  /**
+   * On a leader: how far the members are that answer. The core's `active` does not tell: each time that the core has counted
+   * its quorum it is forgotten for all, and the log would be compacted as if nobody answered.
+   */
+  #activeMatches({ id }: MemberInfo, { electionMs }: ReplicaTiming): readonly LogIndex[] {
     if (!this.office.leads) return [];
-    return [...this.raft.status().progress.values()].filter(({ active }) => active).map(({ match }) => match);
+    return [...this.raft.status().progress]
+      .filter(([member]) => member === id || this.peers.heardWithin(electionMs, member))
+      .map(([, { match }]) => match);
   }
 }

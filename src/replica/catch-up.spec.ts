@@ -174,6 +174,26 @@ describe('catching up', () => {
     assert.ok(leader.replica.status().lastIndex - leader.replica.status().firstIndex < 50, 'compaction goes on');
   });
 
+  it('finds the log kept for who answers and lags, also right after the leader has counted its quorum', async () => {
+    const cluster = await TestCluster.start({ limits });
+    const leader = await cluster.leader();
+    const slow = cluster.follower();
+    slow.disk.fate = () => ({ kind: 'ok', afterMs: 400 });
+    const matchIndex = (): number =>
+      leader.replica.status().peers.find(({ member }) => member.name === slow.name)?.matchIndex ?? 0;
+    const steady = steadily(cluster);
+    let lagMost = 0;
+    for (let at = 0; at < 500; at += 1) {
+      await cluster.time.runFor(10);
+      const { firstIndex, lastIndex } = leader.replica.status();
+      lagMost = Math.max(lagMost, lastIndex - matchIndex());
+      assert.ok(firstIndex <= matchIndex() + 1, `log from ${firstIndex} on, its follower is at ${matchIndex()}`);
+    }
+    assert.ok(lagMost > 2 * compaction.entriesKept, `${lagMost} entries behind at most`);
+    assert.ok(leader.replica.status().firstIndex > 100, 'the log was compacted');
+    assert.ok((await steady.stop()).length > 200);
+  });
+
   it('needs no log that grows for ever: compaction goes on while the disks are never idle', async () => {
     const cluster = await TestCluster.start({ limits });
     const leader = await cluster.leader();

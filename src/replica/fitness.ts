@@ -42,10 +42,9 @@ export class Fitness {
 
   /** Who could take over from this leader, best first. */
   successors(): readonly MemberId[] {
-    const { raft, peers, clock, electionMs } = this.#parts;
-    const heardSinceMs = clock.now() - electionMs;
+    const { raft, peers, electionMs } = this.#parts;
     return successors(raft.status(), {
-      answers: (member) => (peers.of(member)?.lastContactMs ?? Number.NEGATIVE_INFINITY) >= heardSinceMs,
+      answers: (member) => peers.heardWithin(electionMs, member),
       scarce: (member) => this.#space.scarce(member),
     });
   }

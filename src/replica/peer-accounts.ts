@@ -23,6 +23,12 @@ export class PeerAccounts {
     return this.#accounts.get(member);
   }
 
+  /** Whether `member` was heard of within the last `ms`. */
+  heardWithin(ms: number, member: MemberId): boolean {
+    const { lastContactMs = Number.NEGATIVE_INFINITY } = this.#accounts.get(member) ?? {};
+    return lastContactMs >= this.#clock.now() - ms;
+  }
+
   heard(member: MemberId): void {
     const { report, reportedMs } = this.#accounts.get(member) ?? { report: undefined, reportedMs: undefined };
     this.#accounts.set(member, { lastContactMs: this.#clock.now(), report, reportedMs });

@@ -102,9 +102,8 @@ export class SpaceWatch {
 
   /** Other voters that have room and answer: a leader hears of its followers with every heartbeat. */
   #heirs(): readonly MemberInfo[] {
-    const { peers, clock, electionMs } = this.#parts;
-    const sinceMs = clock.now() - 2 * electionMs;
-    return this.#roomyVoters().filter(({ id }) => (peers.of(id)?.lastContactMs ?? Number.NEGATIVE_INFINITY) >= sinceMs);
+    const { peers, electionMs } = this.#parts;
+    return this.#roomyVoters().filter(({ id }) => peers.heardWithin(2 * electionMs, id));
   }
 
   #roomyVoters(): readonly MemberInfo[] {
