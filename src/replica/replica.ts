@@ -14,6 +14,7 @@ import type { LoadedLog, SnapshotSource } from '#replica/log-store.js';
 import type { AppliedMeta, MemberInfo, Membership } from '#replica/membership.js';
 import { type MembershipChange, removedText } from '#replica/membership-change.js';
 import type { LeadershipNotice } from '#replica/office.js';
+import { OpenSnapshots } from '#replica/open-snapshots.js';
 import type { MemberHello, PeerHandler } from '#replica/peer-network.js';
 import {
   checkNames,
@@ -39,6 +40,7 @@ export class Replica<Output> implements ReplicatedLog<Output> {
   readonly #onRestored = new Set<(index: LogIndex) => void>();
   readonly #onLeadership = new Set<(notice: LeadershipNotice) => void>();
   readonly #refusals = new Set<string>();
+  readonly #snapshots = new OpenSnapshots();
   #founding: Founding | undefined;
   #active: ActiveReplica<Output> | undefined;
   /** Known while the cluster exists but the core is not at work yet. */
@@ -135,14 +137,17 @@ export class Replica<Output> implements ReplicatedLog<Output> {
   /**
    * The applied state as stored, for a backup: with `fresh` at least all that was acknowledged before the call, by
    * any member. The caller closes it.
-   * @throws ProposeError `timeout`, `not-leader` (with `fresh`, when no quorum answers), `stopped`; StoreError
+   * @throws ProposeError `timeout`, `not-leader` (with `fresh`, when no quorum answers), `stopped`, `overloaded` (16 are open);
+   *   StoreError
    */
-  async openSnapshot({ fresh }: { readonly fresh: boolean }): Promise<SnapshotSource> {
+  openSnapshot({ fresh }: { readonly fresh: boolean }): Promise<SnapshotSource> {
     const active = this.#active;
-    if (active === undefined) throw this.#notAtWork();
-    const index = fresh ? await active.readBarrier() : active.appliedIndex;
-    await active.saved(index);
-    return this.#options.store.openSnapshot();
+    if (active === undefined) return Promise.reject(this.#notAtWork());
+    return this.#snapshots.open(async () => {
+      const index = fresh ? await active.readBarrier() : active.appliedIndex;
+      await active.saved(index);
+      return this.#options.store.openSnapshot();
+    });
   }
 
   onApplied(listener: (applied: Applied<Output>) => void): () => void {
