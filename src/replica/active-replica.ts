@@ -30,6 +30,8 @@ export class ActiveReplica<Output> {
   readonly #parts: Assembly<Output>;
   readonly #ticker: Ticker;
   readonly #waits: TurnWaits;
+  /** Calls off what is due once, later: a timer that is armed would keep the process from ending. */
+  readonly #callOffs: (() => void)[] = [];
   #handingOver = false;
   #leaving = false;
   #stopped = false;
@@ -65,13 +67,13 @@ export class ActiveReplica<Output> {
    * connected, the first of the founders of a cluster that begins now: there is no leader to wait for.
    */
   start({ founded }: { readonly founded: boolean }): void {
-    const { network, clock, store } = this.#options;
+    const { network, store } = this.#options;
     network.setMembership(this.self.id, this.membership);
     this.#ticker.start();
     const { voters, votersOutgoing } = this.membership.confState;
     const alone = voters.length === 1 && voters[0] === this.self.id && votersOutgoing.length === 0;
     if (alone) this.#campaign();
-    else if (founded && voters[0] === this.self.id) clock.after(2 * this.#timing.heartbeatMs, () => this.#campaign());
+    else if (founded && voters[0] === this.self.id) this.#later(2 * this.#timing.heartbeatMs, () => this.#campaign());
     this.#parts.driver.wake();
     // Not every write is the writer's: a snapshot that comes in is written for its sender, who can't end this member.
     store.onFailure((error) => this.#fail(error));
@@ -160,7 +162,7 @@ export class ActiveReplica<Output> {
     if (this.#leaving) return;
     this.#leaving = true;
     // Who asked for the removal may have asked here: the answer is on its way.
-    this.#options.clock.after(this.#timing.electionMs, () => this.#leave(reason));
+    this.#later(this.#timing.electionMs, () => this.#leave(reason));
   }
 
   /** Another founding of this cluster goes on without this member, and holds what it would let: it ends at once. */
@@ -238,6 +240,10 @@ export class ActiveReplica<Output> {
     this.#end();
   }
 
+  #later(delayMs: number, run: () => void): void {
+    this.#callOffs.push(this.#options.clock.after(delayMs, run));
+  }
+
   #campaign(): void {
     if (this.#parts.office.leader !== noMember) return;
     this.#parts.driver.act(() => this.#parts.raft.campaign());
@@ -286,6 +292,7 @@ export class ActiveReplica<Output> {
   #end(): void {
     const { term } = this.#parts.office;
     this.#stopped = true;
+    for (const callOff of this.#callOffs) callOff();
     this.#ticker.stop();
     this.#parts.upkeep.stop();
     this.#parts.driver.stop();

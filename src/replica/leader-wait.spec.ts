@@ -30,4 +30,29 @@ describe('who waits for a leader', () => {
     const error = await cluster.time.until(outcome, 3001);
     assert.ok(error instanceof ProposeError && error.code === 'timeout', String(error));
   });
+
+  for (const [where, founded] of [
+    ['waits for its founders', false],
+    ['takes part', true],
+  ] as const) {
+    it(`is told at once when the member stops that ${where}, and nothing is left armed`, async () => {
+      const cluster = new TestCluster();
+      const [a] = cluster.members;
+      if (a === undefined) throw new Error('three members');
+      for (const member of founded ? cluster.members : [a]) cluster.boot(member);
+      if (founded) await cluster.leader();
+      for (const member of cluster.members) if (member !== a) cluster.crash(member);
+      await cluster.time.runFor(5000);
+      const { timers } = a.process ?? assert.fail();
+      const outcome = a.replica.leader(60_000).catch((error: unknown) => error);
+      const beginMs = cluster.time.now();
+      await cluster.time.until(a.replica.stop(), 5000);
+      for (const told of [outcome, a.replica.leader(60_000).catch((error: unknown) => error)]) {
+        const error = await cluster.time.until(told, 1000);
+        assert.ok(error instanceof ProposeError && error.code === 'stopped', String(error));
+      }
+      assert.ok(cluster.time.now() - beginMs < 1000, `${cluster.time.now() - beginMs} ms`);
+      assert.equal(timers.size, 0, 'timers that keep the process');
+    });
+  }
 });

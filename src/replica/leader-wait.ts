@@ -3,26 +3,31 @@ import type { Clock } from '#replica/clock.js';
 import type { MemberInfo } from '#replica/membership.js';
 import { ProposeError, type ReplicatedLog } from '#replica/replicated-log.js';
 
-/** @throws ProposeError `timeout`, as a rejection */
-export function awaitLeader(
-  log: Pick<ReplicatedLog<unknown>, 'status' | 'onLeadership'>,
-  clock: Clock,
-  withinMs: number,
-): Promise<MemberInfo> {
+/** What of a replica tells who leads, and, to whoever waits, that it has stopped. */
+export type LeaderSource = Pick<ReplicatedLog<unknown>, 'status' | 'onLeadership'> & {
+  /** Called once, with what who waits is told. Returns the unsubscriber. */
+  onStopped(listener: (error: ProposeError) => void): () => void;
+};
+
+/** @throws ProposeError `timeout`, `stopped`, as a rejection */
+export function awaitLeader(log: LeaderSource, clock: Clock, withinMs: number): Promise<MemberInfo> {
   const known = leaderOf(log);
   if (known !== undefined) return Promise.resolve(known);
   return new Promise((resolve, reject) => {
-    const unsubscribe = log.onLeadership(() => {
-      const leader = leaderOf(log);
-      if (leader === undefined) return;
-      unsubscribe();
-      cancel();
-      resolve(leader);
-    });
-    const cancel = clock.after(withinMs, () => {
-      unsubscribe();
-      reject(new ProposeError('timeout', `no leader is known after ${withinMs} ms`));
-    });
+    const ends = [
+      log.onLeadership(() => {
+        const leader = leaderOf(log);
+        if (leader !== undefined) end(() => resolve(leader));
+      }),
+      log.onStopped((error) => end(() => reject(error))),
+      clock.after(withinMs, () =>
+        end(() => reject(new ProposeError('timeout', `no leader is known after ${withinMs} ms`))),
+      ),
+    ];
+    const end = (settle: () => void): void => {
+      for (const cancel of ends) cancel();
+      settle();
+    };
   });
 }
 

@@ -59,6 +59,31 @@ describe('replica', () => {
     assert.equal(cluster.time.now(), beginMs);
   });
 
+  it('that is stopped leaves nothing armed: right after its founding, and when it is about to go', async () => {
+    const cluster = new TestCluster();
+    for (const member of cluster.members) cluster.boot(member);
+    const [first] = cluster.members;
+    if (first === undefined) throw new Error('three members');
+    await cluster.time.runUntil(() => first.replica.status().commitIndex > 0, 5000, 'its founding');
+    assert.equal(first.replica.status().term, 1, 'it waits for the others to be connected');
+    const young = first.process?.timers ?? assert.fail();
+    await cluster.time.until(first.replica.stop(), 1000);
+    assert.equal(young.size, 0);
+    cluster.restart(first);
+    const leader = await cluster.leader();
+    const removed = cluster.follower();
+    const { timers } = removed.process ?? assert.fail();
+    await cluster.converged();
+    const { memberId } = removed.disk;
+    if (memberId === undefined) throw new Error('a member');
+    await cluster.time.until(leader.replica.changeMembership({ kind: 'remove', member: memberId }), 5000);
+    const known = (): boolean => removed.replica.status().membership.members.length === 2;
+    await cluster.time.runUntil(known, 500, 'it knows that it was removed');
+    await cluster.time.until(removed.replica.stop(), 1000);
+    assert.ok(!removed.events.some(({ kind }) => kind === 'removed'), 'it had not gone by itself');
+    assert.equal(timers.size, 0);
+  });
+
   it('three: what the leader answers is applied on all', async () => {
     const cluster = await TestCluster.start();
     const leader = await cluster.leader();

@@ -39,6 +39,7 @@ export class Replica<Output> implements ReplicatedLog<Output> {
   readonly #onApplied = new Set<(applied: Applied<Output>) => void>();
   readonly #onRestored = new Set<(index: LogIndex) => void>();
   readonly #onLeadership = new Set<(notice: LeadershipNotice) => void>();
+  readonly #onStopped = new Set<(error: ProposeError) => void>();
   readonly #refusals = new Set<string>();
   readonly #snapshots = new OpenSnapshots();
   #founding: Founding | undefined;
@@ -92,8 +93,7 @@ export class Replica<Output> implements ReplicatedLog<Output> {
    * applied, and stops the network; the store stays open, and nothing uses it any more. Takes a few election timeouts at most.
    */
   async stop({ transfer = false }: { readonly transfer?: boolean } = {}): Promise<void> {
-    // A start that is still on its way looks at it next, and goes no further.
-    this.#stopped = true;
+    this.#markStopped();
     this.#founding?.stop();
     await this.#active?.stop({ transfer });
     // Its failure is for who started it.
@@ -107,10 +107,16 @@ export class Replica<Output> implements ReplicatedLog<Output> {
 
   /**
    * Resolves with who leads as soon as somebody is known to; with this member once it may serve.
-   * @throws ProposeError `timeout` after `withinMs`, as a rejection
+   * @throws ProposeError `timeout` after `withinMs`, `stopped`, as rejections
    */
   leader(withinMs: number): Promise<MemberInfo> {
-    return awaitLeader(this, this.#options.clock, withinMs);
+    if (this.#stopped) return Promise.reject(stoppedError(this.#options.name));
+    const source = {
+      status: () => this.status(),
+      onLeadership: (listener: (notice: LeadershipNotice) => void) => this.onLeadership(listener),
+      onStopped: (listener: (error: ProposeError) => void) => subscribe(this.#onStopped, listener),
+    };
+    return awaitLeader(source, this.#options.clock, withinMs);
   }
 
   readBarrier(): Promise<LogIndex> {
@@ -283,12 +289,19 @@ export class Replica<Output> implements ReplicatedLog<Output> {
       restored: (index) => tell(this.#onRestored, index),
       leadership: (notice) => tell(this.#onLeadership, notice),
       ended: () => {
-        this.#stopped = true;
+        this.#markStopped();
         this.#options.network.stop().catch((error: unknown) => {
           this.#options.observe({ kind: 'fatal', error: asError(error) });
         });
       },
     };
+  }
+
+  /** A start that is still on its way looks at it next, and goes no further. */
+  #markStopped(): void {
+    this.#stopped = true;
+    tell(this.#onStopped, stoppedError(this.#options.name));
+    this.#onStopped.clear();
   }
 
   #notAtWork(): ProposeError {
