@@ -21,6 +21,7 @@ export type ReplicaTiming = {
   readonly electionMs: number;
 };
 
+/** Counts, bytes and ms as the names end; all are checked by `checkLimits`. */
 export type ReplicaLimits = {
   readonly proposals: ProposalLimits;
   readonly reads: ReadBarrierLimits;
@@ -113,6 +114,40 @@ export function checkTiming({ heartbeatMs, electionMs }: ReplicaTiming): void {
   if (!(electionMs >= 5 * heartbeatMs)) {
     const least = `${5 * heartbeatMs} ms at least`;
     throw new RangeError(`election timeout ${electionMs} ms is too short: 5 heartbeats, ${least}`);
+  }
+}
+
+/** The largest that goes to a peer in one piece: a connection takes messages of 32 MiB, and one that is too large would be sent again and again. */
+const pieceBytesMax = 24 * mebi;
+/** Limits that may be nothing. */
+const mayBeZero: ReadonlySet<string> = new Set(['entriesKept', 'unsavedBytesMax', 'flushAfterMs']);
+
+/** @throws RangeError naming the field, its value and the limit */
+export function checkLimits(limits: ReplicaLimits): void {
+  checkLeast('limits', limits);
+  const { appendBytesMax, appendBytesInFlightMax, proposals } = limits;
+  if (appendBytesInFlightMax < appendBytesMax) {
+    const least = `as much as limits.appendBytesMax, ${appendBytesMax}, at least`;
+    throw new RangeError(`limits.appendBytesInFlightMax is ${appendBytesInFlightMax}: ${least}`);
+  }
+  const pieces = [
+    ['appendBytesMax', appendBytesMax],
+    ['proposals.commandBytesMax', proposals.commandBytesMax],
+  ] as const;
+  for (const [field, value] of pieces) {
+    if (value > pieceBytesMax) throw new RangeError(`limits.${field} is ${value}: ${pieceBytesMax} bytes at most`);
+  }
+}
+
+function checkLeast(path: string, limits: object): void {
+  for (const [name, value] of Object.entries(limits)) {
+    const field = `${path}.${name}`;
+    if (typeof value === 'object' && value !== null) {
+      checkLeast(field, value);
+      continue;
+    }
+    const least = mayBeZero.has(name) ? 0 : 1;
+    if (!(typeof value === 'number' && value >= least)) throw new RangeError(`${field} is ${value}: ${least} at least`);
   }
 }
 

@@ -1,5 +1,5 @@
 import assert from 'node:assert/strict';
-import { TestCluster } from '#replica/testing/test-cluster.js';
+import { TestCluster, type TestClusterOptions } from '#replica/testing/test-cluster.js';
 
 describe('replica', () => {
   it('alone: founds its cluster, commits and answers', async () => {
@@ -8,6 +8,19 @@ describe('replica', () => {
     const applied = await cluster.commit(a, 'one');
     assert.equal(applied.output, '1: one');
     assert.equal(a.replica.status().role, 'leader');
+  });
+
+  it('is not made with a timing, a limit or a name that is out of range', () => {
+    const made = (options: TestClusterOptions, name = 'a') => {
+      const cluster = new TestCluster({ names: [name], ...options });
+      cluster.boot(cluster.member(name));
+    };
+    assert.throws(
+      () => made({ timing: { heartbeatMs: 100, electionMs: 100 } }),
+      /election timeout 100 ms is too short/,
+    );
+    assert.throws(() => made({ limits: { snapshotSendsMax: 0 } }), /limits\.snapshotSendsMax is 0: 1 at least/);
+    assert.throws(() => made({}, 'A'), /member name "A"/);
   });
 
   it('that is stopped while it begins to listen founds nothing, and its start ends', async () => {

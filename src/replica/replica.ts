@@ -17,12 +17,15 @@ import type { LeadershipNotice } from '#replica/office.js';
 import { OpenSnapshots } from '#replica/open-snapshots.js';
 import type { MemberHello, PeerHandler } from '#replica/peer-network.js';
 import {
+  checkLimits,
   checkNames,
   checkTiming,
   defaultAloneMs,
   defaultReplicaLimits,
   defaultReplicaTiming,
+  type ReplicaLimits,
   type ReplicaOptions,
+  type ReplicaTiming,
 } from '#replica/replica-options.js';
 import { idleStatus, noMembership } from '#replica/replica-status.js';
 import {
@@ -36,6 +39,8 @@ import { asError } from '#replica/snapshot-transfers.js';
 
 export class Replica<Output> implements ReplicatedLog<Output> {
   readonly #options: ReplicaOptions<Output>;
+  readonly #timing: ReplicaTiming;
+  readonly #limits: ReplicaLimits;
   readonly #onApplied = new Set<(applied: Applied<Output>) => void>();
   readonly #onRestored = new Set<(index: LogIndex) => void>();
   readonly #onLeadership = new Set<(notice: LeadershipNotice) => void>();
@@ -49,9 +54,12 @@ export class Replica<Output> implements ReplicatedLog<Output> {
   #starting: Promise<void> | undefined;
   #stopped = false;
 
-  /** @throws RangeError when the timing is out of range, or an id or a name can't be one */
+  /** @throws RangeError when timing or a limit is out of range, or an id or a name can't be one */
   constructor(options: ReplicaOptions<Output>) {
-    checkTiming(options.timing ?? defaultReplicaTiming);
+    this.#timing = options.timing ?? defaultReplicaTiming;
+    this.#limits = { ...defaultReplicaLimits, ...options.limits };
+    checkTiming(this.#timing);
+    checkLimits(this.#limits);
     checkNames(options);
     this.#options = options;
   }
@@ -78,8 +86,7 @@ export class Replica<Output> implements ReplicatedLog<Output> {
     if (start.how !== undefined) observe({ kind: 'bootstrapped', membership: applied.membership, how: start.how });
     await machine.restore(store.records(), applied);
     if (this.#stopped) return;
-    const timing = this.#options.timing ?? defaultReplicaTiming;
-    const limits = { ...defaultReplicaLimits, ...this.#options.limits };
+    const [timing, limits] = [this.#timing, this.#limits];
     try {
       this.#active = new ActiveReplica(this.#options, { self, log, applied, timing, limits }, this.#listener());
     } catch (error) {
