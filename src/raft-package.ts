@@ -6,7 +6,15 @@
 
 /** Of the copy of grpc-js that `GrpcPeerNetwork` uses: it takes no credentials of another one. */
 export { ChannelCredentials, ServerCredentials } from '@grpc/grpc-js';
-export { type ConfChange, type ConfChangeOperation, decodeConfChange, encodeConfChange } from '#raft/conf-change.js';
+export {
+  type ConfChange,
+  type ConfChangeOperation,
+  type ConfChangeTransition,
+  decodeConfChange,
+  encodeConfChange,
+  isConfChange,
+  leaveJointChange,
+} from '#raft/conf-change.js';
 export type { RaftConfig, ReadOnlyMode } from '#raft/config.js';
 export {
   type ConfState,
@@ -17,22 +25,25 @@ export {
   logIndex,
   type MemberId,
   memberId,
+  noIndex,
   noMember,
+  noTerm,
   type SnapshotMeta,
   type Term,
   term,
 } from '#raft/entry.js';
-export { InvariantError, RaftError, type RaftErrorCode } from '#raft/errors.js';
+export { type InvariantCode, InvariantError, RaftError, type RaftErrorCode } from '#raft/errors.js';
 export { withHeldVotes } from '#raft/held-votes.js';
 export type { LogReader } from '#raft/log-reader.js';
-export type { Message, PeerMessage } from '#raft/message.js';
+export type { LocalMessage, Message, PeerMessage, SnapshotMessage } from '#raft/message.js';
 export { type Position, Raft } from '#raft/raft.js';
 export type { ReadState, Ready, Role, SoftState } from '#raft/ready.js';
-export type { PeerStatus as RaftPeerStatus, RaftStatus } from '#raft/status.js';
+export type { PeerStatus as RaftPeerStatus, ProgressState, RaftStatus } from '#raft/status.js';
 export type { BootstrapProblem, BootstrapProblemCode } from '#replica/bootstrap-problem.js';
 export type { Clock } from '#replica/clock.js';
 export { foundingsDiffer, type PeerClaim } from '#replica/cluster-founding.js';
 export type { LaterCommands } from '#replica/command-kinds.js';
+export type { CompactionLimits } from '#replica/compaction.js';
 export {
   type LoadedLog,
   type LogStore,
@@ -45,12 +56,14 @@ export {
   type StoreIdentity,
   type StoreSpace,
 } from '#replica/log-store.js';
-export type { MemberReport } from '#replica/member-report.js';
+export type { MemberReport, ReportedSpace } from '#replica/member-report.js';
 export type { AppliedMeta, MemberInfo, Membership } from '#replica/membership.js';
 export { type MembershipChange, MembershipRefusedError } from '#replica/membership-change.js';
 export { Newcomers } from '#replica/newcomers.js';
 export type { LeadershipNotice } from '#replica/office.js';
 export type { Founder, MemberHello, PeerHandler, PeerNetwork } from '#replica/peer-network.js';
+export type { ProposalLimits } from '#replica/proposals.js';
+export type { ReadBarrierLimits } from '#replica/read-barriers.js';
 export { Replica } from '#replica/replica.js';
 export type { ReplicaEvent } from '#replica/replica-event.js';
 export {
@@ -76,6 +89,7 @@ export type {
   StateMachine,
   StateRecord,
 } from '#replica/state-machine.js';
+export type { StorageWriterLimits } from '#replica/storage-writer.js';
 export { systemClock, systemDefer } from '#replica/system-clock.js';
 export { type LevelStoreOptions, openLevelStore } from '#storage/level-store.js';
 export { GrpcPeerNetwork, type GrpcPeerNetworkOptions } from '#transport/grpc-peer-network.js';

@@ -94,7 +94,7 @@ export type LeadershipChange = { readonly leader: MemberId | undefined; readonly
 
 export interface ReplicatedLog<Output> {
   /**
-   * Commits and applies one command; answers once it is applied here. Leader only.
+   * Commits and applies one command; answers once it is applied here. Leader only. The command is not to be changed before.
    * @throws ProposeError
    */
   propose(command: Uint8Array): Promise<Applied<Output>>;

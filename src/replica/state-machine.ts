@@ -5,7 +5,10 @@
  */
 import type { LogIndex, Term } from '#raft/entry.js';
 
-/** A record put (`value`) or deleted (`value` undefined). Keys are 1–512 bytes, values up to 1 MiB. */
+/**
+ * A record put (`value`) or deleted (`value` undefined). Keys are 1–512 bytes, values up to 1 MiB. Both are written later, as
+ * they are then: whoever made them does not change them any more.
+ */
 export type RecordChange = { readonly key: Uint8Array; readonly value: Uint8Array | undefined };
 
 export type StateRecord = { readonly key: Uint8Array; readonly value: Uint8Array };
@@ -22,12 +25,15 @@ export type ApplyPosition = {
 
 export interface StateMachine<Output> {
   /**
-   * Applies one committed command. Deterministic: the same commands at the same positions give the same
+   * Applies one committed command, whose bytes are the log's own: they are not to be changed. Deterministic: the same commands at the same positions give the same
    * output and changes on every member. A refusal is an output. It throws only when the command is of a kind or a
    * format that this version does not know, or an invariant is broken. Whatever it throws stops the replica, or its
    * state would differ from its peers'; the message is what an operator reads.
    */
   apply(command: Uint8Array, at: ApplyPosition): { readonly output: Output; readonly changes: readonly RecordChange[] };
-  /** Replaces the whole state by these records (start, snapshot). Record order is ascending by key bytes. */
+  /**
+   * Replaces the whole state by these records (start, snapshot). Record order is ascending by key bytes. On a member at work
+   * reads go on meanwhile: the new state is made beside the former one, and put in its place at once.
+   */
   restore(records: AsyncIterable<readonly StateRecord[]>, at: ApplyPosition): Promise<void>;
 }
