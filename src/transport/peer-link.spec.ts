@@ -1,6 +1,13 @@
 import assert from 'node:assert/strict';
 import { setTimeout as sleep } from 'node:timers/promises';
-import { ChannelCredentials, Metadata, Server, ServerCredentials, type ServerReadableStream } from '@grpc/grpc-js';
+import {
+  ChannelCredentials,
+  Metadata,
+  Server,
+  ServerCredentials,
+  type ServerReadableStream,
+  type sendUnaryData,
+} from '@grpc/grpc-js';
 import { type Entry, logIndex, memberId, term } from '#raft/entry.js';
 import type { AppendMessage, PeerMessage } from '#raft/message.js';
 import type { MemberInfo } from '#replica/membership.js';
@@ -27,14 +34,19 @@ class SlowPeer {
   readonly received: number[] = [];
   readonly #server = new Server(connectionOptions(pingMs));
   #call: ServerReadableStream<DeliverRequest, DeliverResponse> | undefined;
+  #answer: sendUnaryData<DeliverResponse> | undefined;
   streams = 0;
 
   async start(): Promise<number> {
     this.#server.addService(peerService, {
       hello: () => assert.fail('nobody asks'),
       installSnapshot: () => assert.fail('nobody sends one'),
-      deliver: (call: ServerReadableStream<DeliverRequest, DeliverResponse>) => {
+      deliver: (
+        call: ServerReadableStream<DeliverRequest, DeliverResponse>,
+        answer: sendUnaryData<DeliverResponse>,
+      ) => {
         this.#call = call;
+        this.#answer = answer;
         this.streams += 1;
         call.on('error', () => undefined);
         call.sendMetadata(new Metadata());
@@ -50,6 +62,11 @@ class SlowPeer {
     this.#call?.on('data', ({ messages }: DeliverRequest) => {
       for (const { index } of messages ?? []) this.received.push(index ?? 0);
     });
+  }
+
+  /** Ends the stream, whatever is on its way. */
+  end(): void {
+    this.#answer?.(null, {});
   }
 
   stop(): void {
@@ -124,6 +141,21 @@ describe('a link to a peer that is slow', () => {
     link.send(append(sends + 1));
     await until(() => peer.received.at(-1) === sends + 1, 'what is sent when it is blocked no more');
     assert.equal(peer.streams, 1);
+  });
+
+  it('drops what waits when the stream ends, says so, and begins anew with what is sent then', async () => {
+    for (let index = 1; index <= 50; index += 1) {
+      link.send(append(index));
+      await sleep(0);
+    }
+    assert.equal(dropped, 0);
+    peer.end();
+    await until(() => peer.streams === 2 && link.connected, 'the next stream');
+    assert.equal(dropped, 1);
+    peer.read();
+    link.send(append(99));
+    await until(() => peer.received.includes(99), 'what is sent then');
+    assert.deepEqual(peer.received, [99]);
   });
 
   it('keeps so many messages and no more, however small they are', async () => {
