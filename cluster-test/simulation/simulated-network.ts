@@ -13,6 +13,7 @@ import type { MemberHello, PeerHandler, PeerNetwork } from '#replica/peer-networ
 import type { StateRecord } from '#replica/state-machine.js';
 import { type Caller, callerOf, isHeard } from '#replica/testing/memory-network.js';
 import type { SeededRandom } from '#replica/testing/seeded-random.js';
+import { decodeMessage, encodeMessage } from '#transport/message-codec.js';
 
 /** How messages fare; all of them chances from 0 to 1, and ms. */
 export type Weather = {
@@ -189,7 +190,7 @@ export class SimulatedPeers implements PeerNetwork {
       }
       world.trace(message.kind, message.term, () => `${this.#address}>${to} ${describe(message)}`);
       this.#network.onArrival(receiver.#process.machine.name, message);
-      receiver.#process.run(() => receiver.#take(message, caller));
+      receiver.#process.run(() => receiver.#take(onTheWire(message, caller), caller));
     });
     if (!left) world.time.after(1, () => this.#process.run(() => this.#handler?.unreachable(message.to)));
   }
@@ -341,6 +342,11 @@ export class SimulatedPeers implements PeerNetwork {
   #addressOf(member: MemberId): string | undefined {
     return (this.#membership?.members.find(({ id }) => id === member) ?? this.#newcomers.of(member))?.peer;
   }
+}
+
+/** As it arrives over the real transport. Throws where that would end the connection: no member sends what the wire refuses. */
+function onTheWire(message: PeerMessage, { sender }: Caller): PeerMessage {
+  return decodeMessage(encodeMessage(message), sender.id, message.to);
 }
 
 function describe(message: PeerMessage): string {
