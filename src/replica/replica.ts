@@ -97,7 +97,8 @@ export class Replica<Output> implements ReplicatedLog<Output> {
 
   /**
    * Ends this member's part: with `transfer` a leader hands over first, and answers what is under way. Stores what is
-   * applied, and stops the network; the store stays open, and nothing uses it any more. Takes a few election timeouts at most.
+   * applied, and stops the network; takes a few election timeouts at most. The store stays open, and is asked for nothing more; a
+   * write that its disk has not answered by then may still be under way, which `close` of the store waits for.
    */
   async stop({ transfer = false }: { readonly transfer?: boolean } = {}): Promise<void> {
     this.#markStopped();

@@ -155,5 +155,9 @@ describe('receiving a snapshot', () => {
       receiver.receive(message(41), meta(40), chunks(1)),
       /a snapshot at 40 of term 1 came as one at 41/,
     );
+    await assert.rejects(
+      receiver.receive(message(41), { ...meta(41), term: term(2) }, chunks(1)),
+      /a snapshot at 41 of term 2 came as one at 41 of term 1/,
+    );
   });
 });

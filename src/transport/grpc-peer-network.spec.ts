@@ -306,6 +306,27 @@ describe('peers over gRPC', () => {
     client.close();
   });
 
+  it('hear no more of a stream on which comes what no correct member sends', async () => {
+    const { one, two, known } = await pair();
+    await one.network.stop();
+    const [from, to] = known.members;
+    if (from === undefined || to === undefined) throw new Error('two members');
+    const client = new Client(to.peer, credentials.client);
+    const { path, requestSerialize, responseDeserialize } = peerService.deliver;
+    const ended = new Promise<string | undefined>((resolve) => {
+      const call = client.makeClientStreamRequest(path, requestSerialize, responseDeserialize, (error) =>
+        resolve(error?.details),
+      );
+      const forged = { ...encodeMessage(heartbeat(2)), from: 3 };
+      const messages = [encodeMessage(heartbeat(1)), forged, encodeMessage(heartbeat(3))];
+      call.write({ envelope: envelopeOf(from, known, to), messages });
+    });
+    assert.equal(await ended, 'member 1 sent a message in the name of member 3');
+    assert.equal(two.received.length, 1);
+    assert.deepEqual(two.unknown, []);
+    client.close();
+  });
+
   it('hear a read that is passed on in the name of who asked, and go on hearing who passes it on', async () => {
     const { one, two } = await pair();
     const asked = { kind: 'read-index', from: memberId(3), to: memberId(2), term: term(0), request: 77 } as const;
