@@ -25,8 +25,8 @@ export type ApplyPosition = {
 
 export interface StateMachine<Output> {
   /**
-   * Applies one committed command, whose bytes are the log's own: they are not to be changed. Deterministic: the same commands at the same positions give the same
-   * output and changes on every member. A refusal is an output. It throws only when the command is of a kind or a
+   * Applies one committed command, whose bytes are the log's own: they are not to be changed. Deterministic: the same
+   * commands at the same positions give the same output and changes on every member. A refusal is an output. It throws only when the command is of a kind or a
    * format that this version does not know, or an invariant is broken. Whatever it throws stops the replica, or its
    * state would differ from its peers'; the message is what an operator reads.
    */
