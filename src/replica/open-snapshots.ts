@@ -16,7 +16,7 @@ export class OpenSnapshots {
     if (this.#count >= openSnapshotsMax) {
       throw new ProposeError(
         'overloaded',
-        `${openSnapshotsMax} snapshots are open already: close one, or try again shortly`,
+        `${openSnapshotsMax} snapshots of the state are open already, as many as may be: try again when one is done`,
       );
     }
     this.#count += 1;

@@ -86,7 +86,7 @@ export class RaftDriver {
       failed: (error: unknown) => host.failed(asError(error)),
     };
     this.writer = new StorageWriter(store, clock, writerHost, writes, tail.initialState().hardState);
-    this.sender = new SnapshotSender(store, network, snapshotSendsMax, (result) => this.#sent(result));
+    this.sender = new SnapshotSender(store, network, clock, snapshotSendsMax, (result) => this.#sent(result));
     this.receiver = new SnapshotReceiver(store, (message) => this.#offer(message));
   }
 

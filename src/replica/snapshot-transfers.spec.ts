@@ -5,6 +5,7 @@ import type { LogStore } from '#replica/log-store.js';
 import type { AppliedMeta } from '#replica/membership.js';
 import { SnapshotReceiver, SnapshotSender, snapshotOf } from '#replica/snapshot-transfers.js';
 import type { StateRecord } from '#replica/state-machine.js';
+import { VirtualTime } from '#replica/testing/virtual-time.js';
 
 function meta(index: number): AppliedMeta {
   const confState = { voters: [memberId(1)], votersOutgoing: [], learners: [], learnersNext: [], autoLeave: false };
@@ -23,6 +24,7 @@ describe('sending snapshots', () => {
   function bench(storedIndex: number) {
     const sent: { readonly message: SnapshotMessage; readonly end: (error?: Error) => void }[] = [];
     const ended: string[] = [];
+    const time = new VirtualTime();
     let open = 0;
     const store: Pick<LogStore, 'openSnapshot'> = {
       openSnapshot: async () => {
@@ -42,12 +44,12 @@ describe('sending snapshots', () => {
           sent.push({ message: of, end: (error) => (error === undefined ? resolve() : reject(error)) });
         }),
     };
-    const sender = new SnapshotSender(store, network, 2, (result) => {
+    const sender = new SnapshotSender(store, network, time, 2, (result) => {
       const { to, index, kind } = result;
       const how = kind === 'waits' && result.again ? 'still waits' : kind;
       ended.push(`${to} ${index} ${kind === 'failed' ? result.error.message : how}`);
     });
-    return { sender, sent, ended, open: () => open };
+    return { sender, sent, ended, time, open: () => open };
   }
 
   it('is of the state as stored now, which may be newer than the message', async () => {
@@ -75,6 +77,37 @@ describe('sending snapshots', () => {
     await settle();
     assert.deepEqual(ended.slice(1), ['2 40 cut']);
     assert.deepEqual([sender.pinned, open()], [42, 1]);
+  });
+
+  it('rests after one that failed, longer each time, and not after one that arrived', async () => {
+    const { sender, sent, ended, time } = bench(50);
+    /** Asks until one begins, as the core does, and ends it; returns how long that took, in s. */
+    const next = async (error?: Error): Promise<number> => {
+      const count = sent.length;
+      const begin = time.now();
+      for (let asked = 0; sent.length === count && asked < 400; asked++) {
+        sender.send(message(40));
+        await settle();
+        if (sent.length === count) await time.runFor(100);
+      }
+      sent.at(-1)?.end(error);
+      await settle();
+      return Math.round((time.now() - begin) / 100) / 10;
+    };
+    const cut = new Error('cut');
+    const rests: number[] = [];
+    for (let failures = 0; failures < 8; failures++) rests.push(await next(cut));
+    assert.deepEqual(rests, [0, 1, 2, 4, 8, 16, 30, 30]);
+    assert.equal(ended.filter((each) => each === '2 40 cut').length, 8);
+    assert.equal(ended.filter((each) => each === '2 40 waits').length, 0);
+    // To others they go meanwhile.
+    sender.send(message(40, 3));
+    await settle();
+    assert.equal(sent.at(-1)?.message.to, 3);
+    assert.equal(await next(), 30);
+    assert.deepEqual([await next(), await next(cut), await next(cut)], [0, 0, 1]);
+    await time.runFor(62_000);
+    assert.deepEqual([await next(cut), await next(cut)], [0, 1]);
   });
 
   it('tells of a wait once, until it is over', async () => {

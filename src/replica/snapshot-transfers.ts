@@ -4,36 +4,54 @@
  */
 import type { LogIndex, MemberId, SnapshotMeta } from '#raft/entry.js';
 import type { SnapshotMessage } from '#raft/message.js';
+import type { Clock } from '#replica/clock.js';
 import type { LogStore, StagedSnapshot } from '#replica/log-store.js';
 import type { AppliedMeta } from '#replica/membership.js';
 import type { PeerNetwork } from '#replica/peer-network.js';
 import type { StateRecord } from '#replica/state-machine.js';
 
-/** `waits`: as many are under way as may be; nothing is wrong, and the core tries again. Told once, `again` from then on. */
+/**
+ * `waits`: as many are under way as may be, or the last one has just failed, which was told; the core tries again. Told once,
+ * `again` from then on.
+ */
 export type SendResult = { readonly to: MemberId; readonly index: LogIndex } & (
   | { readonly kind: 'sent' }
   | { readonly kind: 'failed'; readonly error: Error }
   | { readonly kind: 'waits'; readonly again: boolean }
 );
 
+/**
+ * From a transfer that failed to the next one to the same member: doubling from the first to the last. The core asks with each
+ * heartbeat, and each transfer reads the whole state.
+ */
+const restFirstMs = 1_000;
+const restLastMs = 30_000;
+
+type Rest = { readonly lengthMs: number; readonly endMs: number };
+
 export class SnapshotSender {
   readonly #store: Pick<LogStore, 'openSnapshot'>;
   readonly #network: Pick<PeerNetwork, 'sendSnapshot'>;
+  readonly #clock: Clock;
   readonly #sendsMax: number;
   readonly #ended: (result: SendResult) => void;
   /** Per member, the lowest index whose successors it will need: the log must not be compacted beyond it. */
   readonly #underWay = new Map<MemberId, LogIndex>();
   /** Whose turn comes later. */
   readonly #waiting = new Set<MemberId>();
+  /** To whom the last transfer failed. */
+  readonly #rests = new Map<MemberId, Rest>();
 
   constructor(
     store: Pick<LogStore, 'openSnapshot'>,
     network: Pick<PeerNetwork, 'sendSnapshot'>,
+    clock: Clock,
     sendsMax: number,
     ended: (result: SendResult) => void,
   ) {
     this.#store = store;
     this.#network = network;
+    this.#clock = clock;
     this.#sendsMax = sendsMax;
     this.#ended = ended;
   }
@@ -49,6 +67,10 @@ export class SnapshotSender {
   send(message: SnapshotMessage): void {
     const { to, snapshot } = message;
     if (this.#underWay.has(to)) return;
+    if (this.#clock.now() < (this.#rests.get(to)?.endMs ?? Number.NEGATIVE_INFINITY)) {
+      this.#ended({ kind: 'waits', to, index: snapshot.index, again: true });
+      return;
+    }
     if (this.#underWay.size >= this.#sendsMax) {
       // The core asks again with each heartbeat.
       const again = this.#waiting.has(to);
@@ -76,10 +98,22 @@ export class SnapshotSender {
   }
 
   #end(result: SendResult): void {
-    this.#underWay.delete(result.to);
+    const { to, kind } = result;
+    this.#underWay.delete(to);
+    if (kind === 'sent') this.#rests.delete(to);
+    else this.#rest(to);
     // Nobody waits for a turn any more; who does not come back now was helped otherwise.
     if (this.#underWay.size === 0) this.#waiting.clear();
     this.#ended(result);
+  }
+
+  #rest(to: MemberId): void {
+    const now = this.#clock.now();
+    const last = this.#rests.get(to);
+    // A failure of long ago says nothing about this one.
+    const again = last !== undefined && now - last.endMs < restLastMs;
+    const lengthMs = again ? Math.min(restLastMs, 2 * last.lengthMs) : restFirstMs;
+    this.#rests.set(to, { lengthMs, endMs: now + lengthMs });
   }
 }
 
