@@ -112,7 +112,7 @@ function limitsOf(random: SeededRandom, faults: ReadonlySet<FaultKind>): Partial
       : { entriesKept: 200, compactionStep: 50, entriesKeptForPeersMax: 2000 },
     flushAfterMs: 50 + random.below(1000),
     ...(small ? { appendsInFlightMax: 2, appendBytesMax: 300, appendBytesInFlightMax: 1000 } : {}),
-    ...(small ? { writes: { entriesPerWriteMax: 3, bytesPerWriteMax: 1000 } } : {}),
+    ...(small ? { writes: { entriesPerWriteMax: 3, bytesPerWriteMax: 1000, queuedMax: 100 } } : {}),
   };
 }
 

@@ -73,6 +73,30 @@ describe('catching up', () => {
     sameText(cluster);
   });
 
+  it('is the same for one whose disk hung for long: it has taken in what may wait for the disk, and no more', async () => {
+    const writes = { ...defaultReplicaLimits.writes, queuedMax: 50 };
+    const cluster = await TestCluster.start({ limits: { ...defaultReplicaLimits, writes } });
+    const slow = cluster.follower();
+    await cluster.commit(await cluster.leader(), 'one');
+    slow.disk.fate = () => ({ kind: 'hang' });
+    const steady = steadily(cluster);
+    await cluster.time.runFor(20_000);
+    let answers = 0;
+    const { onSend } = cluster.hub;
+    cluster.hub.onSend = (message) => {
+      onSend(message);
+      if (message.from === slow.disk.memberId && message.kind === 'append-response') answers += 1;
+    };
+    slow.disk.fate = () => ({ kind: 'ok', afterMs: 1 });
+    slow.disk.release();
+    await cluster.time.runFor(3);
+    // A message of the core answers the appends of one turn, of which there are few; the leader has sent 400 meanwhile.
+    assert.ok(answers > 0 && answers <= 3 * writes.queuedMax, `${answers} answers`);
+    await steady.stop();
+    await cluster.converged();
+    sameText(cluster);
+  });
+
   it('is by snapshot and then by log when it does not, while commands go on', async () => {
     const cluster = await TestCluster.start({ limits });
     const away = cluster.follower();

@@ -4,7 +4,11 @@ import { ProposeError } from '#replica/replicated-log.js';
 import { TestCluster } from '#replica/testing/test-cluster.js';
 
 function isOverloaded(error: unknown): boolean {
-  return error instanceof ProposeError && error.code === 'overloaded' && /16 snapshots of the state are open/.test(error.message);
+  return (
+    error instanceof ProposeError &&
+    error.code === 'overloaded' &&
+    /16 snapshots of the state are open/.test(error.message)
+  );
 }
 
 describe('snapshots that a program opens', () => {

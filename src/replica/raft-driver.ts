@@ -104,6 +104,8 @@ export class RaftDriver {
 
   /** Takes what a peer sent, to be worked off together with what else has arrived. */
   receive(message: PeerMessage): void {
+    // As if it were lost: each would have an answer wait for the disk, and a leader sends one with each heartbeat, for hours.
+    if (message.kind === 'append' && this.writer.full) return;
     this.step(message);
     this.wake();
   }

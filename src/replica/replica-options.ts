@@ -60,7 +60,7 @@ export const defaultReplicaLimits: ReplicaLimits = {
     underWayMax: 16_384,
   },
   reads: { waitingMax: 65_536, timeoutMs: 5000, retryMs: 500 },
-  writes: { entriesPerWriteMax: 8192, bytesPerWriteMax: 4 * mebi },
+  writes: { entriesPerWriteMax: 8192, bytesPerWriteMax: 4 * mebi, queuedMax: 4096 },
   compaction: { entriesKept: 10_000, entriesKeptForPeersMax: 100_000, compactionStep: 1000 },
   uncommittedBytesMax: 16 * mebi,
   appendsInFlightMax: 256,

@@ -3,7 +3,7 @@ import { type Entry, logIndex, memberId, noMember, term } from '#raft/entry.js';
 import type { Message, StorageAppendMessage } from '#raft/message.js';
 import type { LogStore, LogWrite, StagedSnapshot } from '#replica/log-store.js';
 import type { AppliedMeta, Membership } from '#replica/membership.js';
-import { type AppliedChanges, StorageWriter } from '#replica/storage-writer.js';
+import { type AppliedChanges, StorageWriter, type StorageWriterLimits } from '#replica/storage-writer.js';
 
 const membership: Membership = {
   clusterId: 'test',
@@ -54,6 +54,8 @@ function append(work: Work): StorageAppendMessage {
   };
 }
 
+const defaultLimits: StorageWriterLimits = { entriesPerWriteMax: 100, bytesPerWriteMax: 10_000, queuedMax: 100 };
+
 /** A writer on a store whose writes are answered by hand. */
 class Bench {
   readonly writes: LogWrite[] = [];
@@ -64,7 +66,7 @@ class Bench {
   readonly writer: StorageWriter;
   #pending: { readonly resolve: () => void; readonly reject: (error: Error) => void } | undefined;
 
-  constructor(limits = { entriesPerWriteMax: 100, bytesPerWriteMax: 10_000 }) {
+  constructor(limits: Partial<StorageWriterLimits> = {}) {
     const store: Pick<LogStore, 'write' | 'compact'> = {
       write: (write) => {
         this.writes.push(write);
@@ -93,7 +95,13 @@ class Bench {
       failed: (error: unknown) => this.log.push(`failed ${error instanceof Error ? error.message : ''}`),
     };
     const stored = { term: term(1), vote: noMember, commit: logIndex(0) };
-    this.writer = new StorageWriter(store, { now: () => 0, after: () => () => {} }, host, limits, stored);
+    this.writer = new StorageWriter(
+      store,
+      { now: () => 0, after: () => () => {} },
+      host,
+      { ...defaultLimits, ...limits },
+      stored,
+    );
   }
 
   add(work: Work, install?: StagedSnapshot): void {
@@ -191,6 +199,16 @@ describe('storage writer', () => {
     bench.add({ entries: entries(9, 9) });
     for (let writes = 0; writes < 5; writes += 1) await bench.done();
     assert.deepEqual(bench.ranges, ['1..1', '2..4', '5..7', '8..8', '9..9']);
+  });
+
+  it('is full while as much waits as may, what is in flight not counted', async () => {
+    const bench = new Bench({ queuedMax: 2 });
+    for (const at of [1, 2]) bench.add({ entries: entries(at, at), ack: at });
+    assert.equal(bench.writer.full, false);
+    bench.add({ ack: 2 });
+    assert.equal(bench.writer.full, true);
+    await bench.done();
+    assert.equal(bench.writer.full, false);
   });
 
   it('stores applied changes with the next entries, never beyond the commit index it stores', async () => {

@@ -20,6 +20,8 @@ export type StorageWriterLimits = {
   readonly entriesPerWriteMax: number;
   /** Bytes of entries in one batch; a single larger entry is written alone. */
   readonly bytesPerWriteMax: number;
+  /** Messages of the core that wait for the disk; a member takes no more appends from its leader then. */
+  readonly queuedMax: number;
 };
 
 export type AppliedChanges = { readonly meta: AppliedMeta; readonly changes: readonly RecordChange[] };
@@ -92,6 +94,11 @@ export class StorageWriter {
   /** A batch is in flight: on the disk, or being made known. */
   get busy(): boolean {
     return this.#busy;
+  }
+
+  /** As much waits as may: the disk hangs, or is slower than what comes. */
+  get full(): boolean {
+    return this.#queue.length >= this.#limits.queuedMax;
   }
 
   get writes(): number {
