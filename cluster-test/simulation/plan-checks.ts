@@ -205,14 +205,16 @@ export class PlanChecks {
     this.#world.count(takeover ? 'takeovers' : 'reinstalled hosts');
   }
 
-  /** In adoption an agent gets what it had or says it holds, and nobody gets anything else. */
+  /** In adoption an agent gets what it says it holds, or was let in this cluster, and nobody gets anything else. */
   #judgeAdoption({ agentId, held }: Register, { events }: PlanOutcome): void {
-    const before = this.#agents.get(agentId)?.blocks ?? [];
+    const holding = this.#agents.get(agentId);
+    const before = holding === undefined || holding.epoch === this.#base ? [] : holding.blocks;
     const holds = held?.subnets.flatMap(({ overlay, subnet }) =>
       subnet === undefined ? [] : [`${overlay} ${formatCidr4(subnet)}`],
     );
     const vtep = held?.vtepIp === undefined ? [] : [`vtep ${formatIpv4(held.vtepIp)}`];
-    const may = [...before, ...vtep, ...(holds ?? [])];
+    const said = [...vtep, ...(holds ?? [])];
+    const may = [...before, ...said];
     for (const event of events) {
       if (event.kind !== 'agent-changed' || event.agent.record.agentId !== agentId) continue;
       const blocks = blocksOf(viewAgent(event.agent));
@@ -221,7 +223,10 @@ export class PlanChecks {
         `${agentId} was let ${fresh.join(', ')}; it had ${before.join(', ')} and held ${may.join(', ')}`;
       this.#world.check(fresh.length === 0, 'nothing fresh in adoption', what);
       this.#world.count('mark: let in adoption');
-      if (blocks.some((block) => !before.includes(block))) this.#world.count('mark: adopted blocks');
+      // The record of another may be older than what its agent runs on, and what it gives up then rests for its sake. Who has
+      // run on the block since got it of the cluster that was lost, after its rest.
+      for (const block of blocks.filter((each) => said.includes(each))) this.#resting.delete(block);
+      if (blocks.some((block) => holding?.blocks.includes(block) !== true)) this.#world.count('mark: adopted blocks');
     }
   }
 

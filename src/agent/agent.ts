@@ -191,7 +191,8 @@ export class Agent {
     return {
       ...{ agentId, hostname, networkConfig, nodeIp: await nodeIp() },
       takeover: takeover && this.#source !== 'masters',
-      ...(lease === undefined ? {} : { held: heldOf(lease) }),
+      // What it was to give back it does not run on, and may be another's by now.
+      ...(lease === undefined || this.#leaving ? {} : { held: heldOf(lease) }),
     };
   }
 

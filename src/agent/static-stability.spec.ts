@@ -390,11 +390,14 @@ describe('rule 5, static stability of an agent', () => {
     assert.deepEqual(world.host.inputs, [], 'it may be another’s by now');
     await again.stop();
     assert.equal(world.store.lease?.leaving, true);
+    world.masters.registers.length = 0;
     world.start();
     world.masters.setDown(false);
     await world.time.runFor(60_000);
     assert.equal(world.host.last()?.leaseValid, true);
     assert.equal(world.store.lease?.leaving, undefined, 'it was let anew');
+    const held = world.masters.registers.map((request) => request.held);
+    assert.ok(held.length > 0 && held.every((each) => each === undefined), 'nor does it say that it holds it');
   });
 
   it('does not build a host from what it was to give back when the masters refuse it, nor after that', async () => {

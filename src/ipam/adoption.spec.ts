@@ -108,6 +108,40 @@ describe('rule 12, adoption: what agents still hold is honoured where free, and 
     assert.deepEqual([subnetOf(back), formatCidr4(back.vxlan.vtepIp)], ['9.0.1.0/24', '44.128.0.2/20']);
   });
 
+  it('does not give by older records what another may run on since', () => {
+    const plan = new PlanUnderTest({}, [overlay('dcos', '9.0.0.0/8', 24), overlay('blue', '10.128.0.0/16', 24)]);
+    for (const id of ['a', 'b1']) plan.register(id);
+    plan.run({ kind: 'begin-adoption' });
+    // It says nothing, since it was installed anew or had left: the record stands, and it waits.
+    const refusal = plan.refused(plan.request('a', { sequence: 2 }));
+    assert.match(refusal.message, /in adoption: only what an agent still holds is let/);
+    assert.equal(subnetOf(plan.agent('a')), '9.0.0.0/24');
+    // It runs on what another has on record, and gets nothing in its place.
+    const other = plan.register('b1', { sequence: 2, held: held('44.128.0.2', '9.0.0.0/24') });
+    assert.deepEqual(other.overlays, []);
+    assert.deepEqual(
+      other.problems.map(({ overlay: name, reason }) => [name, reason]),
+      [
+        ['blue', 'adoption'],
+        ['dcos', 'adoption'],
+      ],
+    );
+    // Once the other has corrected its record it gets what it runs on.
+    plan.register('a', { sequence: 3, held: held('44.128.0.1', '9.7.7.0/24') });
+    assert.equal(subnetOf(plan.register('b1', { sequence: 3, held: held('44.128.0.2', '9.0.0.0/24') })), '9.0.0.0/24');
+    // And what it was let in this cluster needs no word of it.
+    assert.equal(subnetOf(plan.register('b1', { sequence: 4 })), '9.0.0.0/24');
+  });
+
+  it('lets who said nothing have what is on record, once it is ended', () => {
+    const plan = new PlanUnderTest();
+    plan.register('a');
+    plan.run({ kind: 'begin-adoption' });
+    plan.refused(plan.request('a', { sequence: 2 }));
+    plan.run({ kind: 'end-adoption' });
+    assert.equal(subnetOf(plan.register('a', { sequence: 2 })), '9.0.0.0/24');
+  });
+
   it('takes no notice of it otherwise', () => {
     const plan = new PlanUnderTest();
     assert.equal(subnetOf(plan.register('a', { held: held('44.128.0.9', '9.7.7.0/24') })), '9.0.0.0/24');
@@ -172,7 +206,7 @@ describe('rule 12, adoption: what agents still hold is honoured where free, and 
     assert.deepEqual(result, { kind: 'done', revision: plan.index, changed: true });
     assert.equal(plan.refused({ kind: 'leave', agentId: parseAgentId('a'), epoch }).code, 'aborted');
     assert.equal(plan.restored().hash(), plan.ipam.hash());
-    const again = plan.register('a', { sequence: 2 });
+    const again = plan.register('a', { sequence: 2, held: held('44.128.0.1', '9.0.0.0/24') });
     assert.equal(again.epoch, plan.index);
   });
 });

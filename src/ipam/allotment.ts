@@ -7,7 +7,7 @@ import { type Cidr, type Ip, isIpv4 } from '#address/ip.js';
 import type { Ipv4 } from '#address/ipv4.js';
 import type { Ipv6 } from '#address/ipv6.js';
 import type { AgentRecord, DepartedRecord, Holding, StoredProblem } from '#ipam/agent-record.js';
-import type { Claim } from '#ipam/claim.js';
+import { type Claim, carriedOver } from '#ipam/claim.js';
 import type { Register } from '#ipam/command.js';
 import { assertInvariant } from '#ipam/invariant.js';
 import type { OverlayEntry, Plan } from '#ipam/plan.js';
@@ -136,8 +136,11 @@ function pick(sources: Sources, space: Space, { current, returning, held }: Wish
   const { pool } = space;
   const { agentId } = sources.command;
   if (sources.plan.meta.adoption) {
-    // What the agent runs on is the truth; the records may be older than that.
-    return held !== undefined && pool.mayReturn(held, agentId) ? held : current;
+    // What the agent runs on is the truth. The records may be older than that: another one, that has not come back yet, may run on
+    // what they name for this agent. Once it has registered in this cluster they are right.
+    if (held !== undefined && (held === current || pool.mayReturn(held, agentId))) return held;
+    const confirmed = sources.current !== undefined && !carriedOver(sources.plan, sources.current);
+    return confirmed ? current : undefined;
   }
   if (current !== undefined) return current;
   const own = pool.chooseReserved(agentId, sources.time);
