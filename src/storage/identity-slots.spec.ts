@@ -4,7 +4,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { crc32 } from 'node:zlib';
 import { logIndex, memberId, term } from '#raft/entry.js';
-import { FileIdentity } from '#storage/identity-file.js';
+import { FileIdentity, type IdentityFile } from '#storage/identity-file.js';
 import { IdentitySlots } from '#storage/identity-slots.js';
 import { MemoryDisk } from '#storage/testing/memory-disk.js';
 import { sampleStoreId } from '#storage/testing/sample.js';
@@ -36,6 +36,30 @@ describe('identity file', () => {
         assert([n - 1, n].includes(left), `slot ${at} lost after vote ${n}: term ${left} is left`);
       }
     }
+  });
+
+  it('writes nothing after a write that failed, not even what waits already: it would take a vote back that may be there', async () => {
+    const disk = new MemoryDisk();
+    const file = disk.identityFile();
+    let fails = false;
+    const failing: IdentityFile = {
+      read: () => file.read(),
+      create: (both) => file.create(both),
+      write: async (slot, bytes) => {
+        await file.write(slot, bytes);
+        if (fails) throw new Error('EIO, and yet it is there');
+      },
+    };
+    const slots = await IdentitySlots.create(failing, sampleStoreId, 1);
+    await slots.update(vote(1));
+    fails = true;
+    const voted = slots.update(vote(2));
+    const lagging = slots.update({ sequence: 3, lastIndex: logIndex(3) });
+    await assert.rejects(voted, /EIO/);
+    fails = false;
+    await assert.rejects(lagging, /EIO/);
+    await assert.rejects(slots.update(vote(4)), /EIO/);
+    assert.equal((await slotsOf(disk)).identity.term, 2);
   });
 
   it('holds the longest ids and the largest numbers', async () => {

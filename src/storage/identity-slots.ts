@@ -42,6 +42,8 @@ export class IdentitySlots {
   readonly #queue = new SerialQueue(waitingMax);
   #newest: Slot;
   #next: SlotNumber;
+  /** Of a write that failed: what its slot holds is unknown, and what waited behind it must not contradict it. */
+  #failure: { readonly error: unknown } | undefined;
 
   private constructor(file: IdentityFile, newest: Slot, next: SlotNumber) {
     this.#file = file;
@@ -82,11 +84,17 @@ export class IdentitySlots {
     return this.#newest;
   }
 
-  /** Durable when it resolves; what `change` does not name stays as it is. */
+  /** Durable when it resolves; what `change` does not name stays as it is. After one that failed all others fail likewise. */
   update(change: Partial<Identity>): Promise<void> {
     return this.#queue.run(async () => {
+      if (this.#failure !== undefined) throw this.#failure.error;
       const slot: Slot = { ...this.#newest, ...change, write: this.#newest.write + 1 };
-      await this.#file.write(this.#next, encodeSlot(slot));
+      try {
+        await this.#file.write(this.#next, encodeSlot(slot));
+      } catch (error) {
+        this.#failure = { error };
+        throw error;
+      }
       this.#newest = slot;
       this.#next = this.#next === 0 ? 1 : 0;
     });
