@@ -22,10 +22,10 @@ export type SendResult = { readonly to: MemberId; readonly index: LogIndex } & (
 
 /**
  * From a transfer that failed to the next one to the same member: doubling from the first to the last. The core asks with each
- * heartbeat, and each transfer reads the whole state.
+ * heartbeat, and each transfer reads the whole state; but it may be this member that a quorum waits for, so it is no long rest.
  */
 const restFirstMs = 1_000;
-const restLastMs = 30_000;
+const restLastMs = 4_000;
 
 type Rest = { readonly lengthMs: number; readonly endMs: number };
 
