@@ -342,7 +342,9 @@ export class Faults {
     const { leader, masters, world } = this.#cluster;
     const work = leader?.work;
     if (work === undefined) return;
-    const { membership, lastIndex } = work.replica.status();
+    const { membership, lastIndex, term } = work.replica.status();
+    // One that was replaced and has not heard of it knows nothing of what its successor's followers have promised since.
+    if (masters.some((master) => (master.work?.replica.status().term ?? 0) > term)) return;
     const { voters, votersOutgoing, learners } = membership.confState;
     const isMember = ({ name }: SimulatedMaster): boolean => membership.members.some((member) => member.name === name);
     const well = masters.filter((master) => isMember(master) && master.work?.started === true);
