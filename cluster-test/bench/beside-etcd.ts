@@ -2,22 +2,21 @@
  * The same storm on an etcd of as many members and on masters, one after the other on the same machine: a plain put of what an
  * agent says of itself, a subnet lease as flannel takes it from etcd, and a registration.
  */
+import { tmpdir } from 'node:os';
 import { parseArgs } from 'node:util';
 import { agentService } from '#api/services.js';
-import { fileSystemOf, measureFdatasync } from '#cluster-test/bench/disk.js';
-import { measureEcho } from '#cluster-test/bench/echo.js';
+import { fileSystemOf } from '#cluster-test/bench/disk.js';
 import { EtcdClient, EtcdMembers } from '#cluster-test/bench/etcd.js';
 import { benchConfig, channelOptions, Registrar, registration } from '#cluster-test/bench/plan.js';
 import { memoryOf } from '#cluster-test/bench/process-usage.js';
 import { print, type Row } from '#cluster-test/bench/report.js';
 import { type StormResult, storm } from '#cluster-test/bench/storm.js';
+import { besideYardstick, type Yardstick } from '#cluster-test/bench/yardstick.js';
 import { Masters } from '#cluster-test/process/masters.js';
 
 export const help = `beside-etcd [--agents 10000] [--leases 1000] [--concurrency 256] [--members 3]`;
 
 type Measured = StormResult<void> & { readonly peakMb: number };
-/** What the machine could do at all, as the boot storm has it. */
-type Machine = { readonly echoPerSecond: number; readonly floorMs: number };
 type Storm = { readonly calls: number; readonly concurrency: number };
 
 export async function run(args: readonly string[]): Promise<void> {
@@ -34,28 +33,21 @@ export async function run(args: readonly string[]): Promise<void> {
   const concurrency = Number(values.concurrency);
   const members = Number(values.members);
 
-  const echoBefore = await measureEcho(agents, concurrency);
-  const puts = await measurePuts(members, { calls: agents, concurrency });
-  const flannel = await measureLeases(members, { calls: leases, concurrency });
-  await using masters = await Masters.start({ count: members, config: benchConfig() });
-  using registrar = new Registrar(masters.addresses);
-  const pids = masters.masters.map(({ child }) => child.pid);
-  const call = (number: number): Promise<unknown> => registrar.register(number);
-  const result = await storm({ calls: agents, concurrency, call, pids, sample: async () => {} });
-  const registrations = { ...result, peakMb: peakMbOf(pids) };
-  const fdatasync = measureFdatasync(masters.folder);
-  const echoAfter = await measureEcho(agents, concurrency);
-  const machine: Machine = {
-    echoPerSecond: (echoBefore.loaded.perSecond + echoAfter.loaded.perSecond) / 2,
-    floorMs: (echoBefore.single.latencyMs.p50 + echoAfter.single.latencyMs.p50) / 2 + fdatasync.p50,
-  };
+  // Where all of them have their data.
+  const folder = tmpdir();
+  const { result, yardstick } = await besideYardstick(agents, concurrency, folder, async () => ({
+    puts: await measurePuts(members, { calls: agents, concurrency }),
+    flannel: await measureLeases(members, { calls: leases, concurrency }),
+    registrations: await measureRegistrations(members, { calls: agents, concurrency }),
+  }));
 
-  print('beside-etcd', { agents, leases, concurrency, members, fileSystem: fileSystemOf(masters.folder) }, [
-    { name: 'bare echo', value: machine.echoPerSecond, unit: '/s' },
-    { name: 'echo p50 + fdatasync p50', value: machine.floorMs, unit: 'ms' },
-    ...rowsOf('etcd, plain puts', puts, machine),
-    ...rowsOf('etcd, leases as flannel takes them', flannel, machine),
-    ...rowsOf('registrations', registrations, machine),
+  const { puts, flannel, registrations } = result;
+  print('beside-etcd', { agents, leases, concurrency, members, fileSystem: fileSystemOf(folder) }, [
+    { name: 'bare echo', value: yardstick.echoPerSecond, unit: '/s' },
+    { name: 'echo p50 + fdatasync p50', value: yardstick.floorMs, unit: 'ms' },
+    ...rowsOf('etcd, plain puts', puts, yardstick),
+    ...rowsOf('etcd, leases as flannel takes them', flannel, yardstick),
+    ...rowsOf('registrations', registrations, yardstick),
     { name: 'registrations / puts', value: registrations.loaded.perSecond / puts.loaded.perSecond, unit: '×' },
     { name: 'registrations / leases', value: registrations.loaded.perSecond / flannel.loaded.perSecond, unit: '×' },
   ]);
@@ -73,6 +65,15 @@ async function measureLeases(members: number, options: Storm): Promise<Measured>
   return measureEtcd(members, options, (etcd, number) =>
     etcd.leaseSubnet(number, Buffer.from(JSON.stringify({ PublicIP: registration(number).nodeIp }))),
   );
+}
+
+async function measureRegistrations(members: number, options: Storm): Promise<Measured> {
+  await using masters = await Masters.start({ count: members, config: benchConfig() });
+  using registrar = new Registrar(masters.addresses);
+  const pids = masters.masters.map(({ child }) => child.pid);
+  const call = (number: number): Promise<unknown> => registrar.register(number);
+  const result = await storm({ ...options, call, pids, sample: async () => {} });
+  return { ...result, peakMb: peakMbOf(pids) };
 }
 
 async function measureEtcd(
@@ -97,15 +98,15 @@ function peakMbOf(pids: readonly number[]): number {
   return Math.max(...pids.map((pid) => memoryOf(pid).peakMb));
 }
 
-function rowsOf(what: string, { loaded, single, cpuUs, peakMb }: Measured, machine: Machine): Row[] {
+function rowsOf(what: string, { loaded, single, cpuUs, peakMb }: Measured, yardstick: Yardstick): Row[] {
   const sum = cpuUs.servers.reduce((total, us) => total + us, 0);
   return [
     { name: what, value: loaded.perSecond, unit: '/s' },
-    { name: `${what} / bare echo`, value: loaded.perSecond / machine.echoPerSecond, unit: '×' },
+    { name: `${what} / bare echo`, value: loaded.perSecond / yardstick.echoPerSecond, unit: '×' },
     { name: `${what}: p50`, value: loaded.latencyMs.p50, unit: 'ms' },
     { name: `${what}: p99`, value: loaded.latencyMs.p99, unit: 'ms' },
     { name: `${what}: one at a time, p50`, value: single.latencyMs.p50, unit: 'ms' },
-    { name: `${what}: one at a time / floor`, value: single.latencyMs.p50 / machine.floorMs, unit: '×' },
+    { name: `${what}: one at a time / floor`, value: single.latencyMs.p50 / yardstick.floorMs, unit: '×' },
     { name: `${what}: processor time, all members`, value: sum, unit: 'µs' },
     { name: `${what}: processor time, client`, value: cpuUs.client, unit: 'µs' },
     { name: `${what}: peak memory, largest member`, value: peakMb, unit: 'MB' },

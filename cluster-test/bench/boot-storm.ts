@@ -3,13 +3,13 @@
  * echo rate and the fdatasync time of the same run say what the machine could do at all.
  */
 import { parseArgs } from 'node:util';
-import { fileSystemOf, measureFdatasync } from '#cluster-test/bench/disk.js';
-import { measureEcho } from '#cluster-test/bench/echo.js';
+import { fileSystemOf } from '#cluster-test/bench/disk.js';
 import { metric } from '#cluster-test/bench/metrics.js';
 import { type Answer, benchConfig, notLetOnce, Registrar } from '#cluster-test/bench/plan.js';
 import { memoryOf } from '#cluster-test/bench/process-usage.js';
 import { print, type Row } from '#cluster-test/bench/report.js';
 import { storm } from '#cluster-test/bench/storm.js';
+import { besideYardstick } from '#cluster-test/bench/yardstick.js';
 import { Masters } from '#cluster-test/process/masters.js';
 
 export const help = `boot-storm [--agents 10000] [--concurrency 256] [--masters 3]`;
@@ -28,27 +28,25 @@ export async function run(args: readonly string[]): Promise<void> {
 
   await using masters = await Masters.start({ count: Number(values.masters), config: benchConfig() });
   using registrar = new Registrar(masters.addresses);
-  const fdatasync = measureFdatasync(masters.folder);
-  // The yardstick is taken before and after, so that a machine that slows down on the way shows.
-  const echoBefore = await measureEcho(agents, concurrency);
   const answers: Answer[] = [];
   const leader = await masters.leader();
-  const { loaded, single, cpuUs, before, after } = await storm({
-    calls: agents,
-    concurrency,
-    call: async (number) => {
-      answers[number] = await registrar.register(number);
-    },
-    pids: masters.masters.map(({ child }) => child.pid),
-    sample: async () => ({
-      writes: await metric(leader.http, 'sublet_storage_writes_total'),
-      entries: await metric(leader.http, 'sublet_storage_entries_written_total'),
+  const { result, yardstick } = await besideYardstick(agents, concurrency, masters.folder, () =>
+    storm({
+      calls: agents,
+      concurrency,
+      call: async (number) => {
+        answers[number] = await registrar.register(number);
+      },
+      pids: masters.masters.map(({ child }) => child.pid),
+      sample: async () => ({
+        writes: await metric(leader.http, 'sublet_storage_writes_total'),
+        entries: await metric(leader.http, 'sublet_storage_entries_written_total'),
+      }),
     }),
-  });
-  const echoAfter = await measureEcho(agents, concurrency);
+  );
 
-  const echoPerSecond = (echoBefore.loaded.perSecond + echoAfter.loaded.perSecond) / 2;
-  const floorMs = (echoBefore.single.latencyMs.p50 + echoAfter.single.latencyMs.p50) / 2 + fdatasync.p50;
+  const { loaded, single, cpuUs, before, after } = result;
+  const { echoPerSecond, echoCpuUs, fdatasyncMs, floorMs } = yardstick;
   const rows: Row[] = [
     { name: 'registrations', value: loaded.perSecond, unit: '/s' },
     { name: 'bare echo', value: echoPerSecond, unit: '/s' },
@@ -60,7 +58,7 @@ export async function run(args: readonly string[]): Promise<void> {
     { name: 'one at a time p50', value: single.latencyMs.p50, unit: 'ms' },
     { name: 'echo p50 + fdatasync p50', value: floorMs, unit: 'ms' },
     { name: 'one at a time / floor', value: single.latencyMs.p50 / floorMs, unit: '×', wanted: { atMost: 2.5 } },
-    { name: 'fdatasync p50', value: fdatasync.p50, unit: 'ms' },
+    { name: 'fdatasync p50', value: fdatasyncMs, unit: 'ms' },
     ...masters.masters.map(({ name, child }) => ({
       name: `peak memory ${name}${name === leader.name ? ' (leader)' : ''}`,
       value: memoryOf(child.pid).peakMb,
@@ -72,8 +70,8 @@ export async function run(args: readonly string[]): Promise<void> {
       unit: 'µs',
     })),
     { name: 'processor time per registration client', value: cpuUs.client, unit: 'µs' },
-    { name: 'processor time per echo, server', value: echoAfter.cpuUs.servers[0] ?? Number.NaN, unit: 'µs' },
-    { name: 'processor time per echo, client', value: echoAfter.cpuUs.client, unit: 'µs' },
+    { name: 'processor time per echo, server', value: echoCpuUs.servers[0] ?? Number.NaN, unit: 'µs' },
+    { name: 'processor time per echo, client', value: echoCpuUs.client, unit: 'µs' },
     { name: 'peak memory client', value: memoryOf(process.pid).peakMb, unit: 'MB' },
   ];
   print(

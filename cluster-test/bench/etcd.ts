@@ -130,12 +130,12 @@ export class EtcdClient implements Disposable {
 
   /**
    * A /24 of 9.0.0.0/8 as flannel leases it: read all leases, choose one of the first hundred blocks that are free, and create its
-   * key with a lease of a day if nobody was faster; else from the beginning. Returns the attempts it took.
+   * key with a lease of a day if nobody was faster; else from the beginning.
    */
-  async leaseSubnet(number: number, value: Uint8Array): Promise<number> {
+  async leaseSubnet(number: number, value: Uint8Array): Promise<void> {
     const prefix = '/subnets/';
     const all = { key: Buffer.from(prefix), rangeEnd: Buffer.from('/subnets0') };
-    for (let attempts = 1; ; attempts++) {
+    for (;;) {
       const { answer: leases } = methods.range;
       const { kvs } = leases.toObject(leases.decode(await this.#call(number, methods.range, all)), { arrays: true });
       const taken = new Set(kvs.map(({ key }: { readonly key: Buffer }) => key.toString()));
@@ -154,7 +154,7 @@ export class EtcdClient implements Disposable {
         success: [{ put: { key, value, lease } }],
       });
       const { answer: outcome } = methods.transaction;
-      if (outcome.toObject(outcome.decode(answer), { defaults: true }).succeeded === true) return attempts;
+      if (outcome.toObject(outcome.decode(answer), { defaults: true }).succeeded === true) return;
     }
   }
 
