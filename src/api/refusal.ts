@@ -54,6 +54,10 @@ export const refusals = {
   },
   deadline: { code: status.DEADLINE_EXCEEDED, meaning: 'Not done within the deadline of the caller.' },
   unimplemented: { code: status.UNIMPLEMENTED, meaning: 'This version has no such method.' },
+  'wrong-port': {
+    code: status.UNIMPLEMENTED,
+    meaning: 'This is the port for the other masters; the message names the one for clients.',
+  },
   internal: { code: status.INTERNAL, meaning: 'A bug in the master; its log has the details.' },
 } as const satisfies Readonly<Record<string, Row>>;
 

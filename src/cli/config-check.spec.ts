@@ -51,6 +51,18 @@ describe('sublet config check', () => {
     );
   });
 
+  it('says which cluster a master joins, and what keeps it from being reached there', async () => {
+    const join = { name: 'm3', insecure: true, listen: '10.244.0.3:7070', cluster: { join: '10.244.0.1:7071' } };
+    const { code, out } = await check({ ...join, peer_listen: '10.244.0.3:7071' });
+    assert.equal(code, 0);
+    assert.match(out, /^peers {5}10\.244\.0\.3:7071$/m);
+    assert.match(out, /^joins {5}10\.244\.0\.1:7071$/m);
+    assert.doesNotMatch(out, /^members/m);
+    const refused = await check(join);
+    assert.equal(refused.code, 1);
+    assert.match(refused.notes, /peer_listen: is missing beside cluster\.join.*like 10\.244\.0\.3:7071/);
+  });
+
   it('says what the configuration of an agent means', async () => {
     const { code, out } = await check({ network_config: { allocate_subnet: false }, max_configuration_attempts: 5 });
     assert.equal(code, 0);

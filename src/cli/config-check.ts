@@ -58,10 +58,16 @@ function masterFacts(config: MasterConfig): Facts {
     ['peers', formatHostPort(config.peerListen)],
     ['http', formatHostPort(config.httpListen)],
     ['cluster', cluster.id],
-    ['members', cluster.members.map(({ name, peer }) => `${name} at ${formatHostPort(peer)}`).join(', ')],
+    clusterFact(cluster),
     ...networkFacts(network),
     ['raft', `heartbeat ${raft.heartbeatMs} ms, election ${raft.electionMs} ms, ${raft.retainEntries} entries kept`],
   ];
+}
+
+/** The members that found the cluster, or the masters of the one to join. */
+function clusterFact({ members, join }: MasterConfig['cluster']): readonly [string, Cell] {
+  if (join.length > 0) return ['joins', join.map(formatHostPort).join(', ')];
+  return ['members', members.map(({ name, peer }) => `${name} at ${formatHostPort(peer)}`).join(', ')];
 }
 
 function networkFacts({ settings, overlays }: NetworkConfig): Facts {

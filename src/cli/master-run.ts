@@ -14,6 +14,7 @@ import { compileEarly } from '#master/early-compilation.js';
 import { boundHeapGrowth } from '#master/heap-growth.js';
 import { type MasterOptions, startMaster } from '#master/master.js';
 import { StoreError } from '#replica/log-store.js';
+import { ConfigurationMismatchError } from '#replica/stored-self.js';
 
 /** Runs until it is told to stop. @throws Failure */
 export async function runMaster(command: Command): Promise<void> {
@@ -65,16 +66,16 @@ function configuredNetwork({ settings, mentioned, overlays }: NetworkConfig): Co
   return { founding: { settings, overlays: overlays ?? [] }, file: { settings: mentioned, overlays } };
 }
 
-/** A supervisor may start it again; whether that helps, the message says. */
+/** With 2 a supervisor leaves it alone. Otherwise it may start it again; whether that helps, the message says. */
 function fatalFailure(error: Error): Failure {
-  const exitCode: ExitCode = exitCodes.storeFailed;
+  const exitCode: ExitCode = error instanceof ConfigurationMismatchError ? exitCodes.usage : exitCodes.storeFailed;
   return new Failure(exitCode, error.message);
 }
 
 function startFailure(error: unknown): unknown {
   // Somebody else has the store: there is nothing wrong with it, and nothing that starting again would mend.
   if (error instanceof StoreError && error.code === 'locked') return new Failure(exitCodes.refused, error.message);
-  if (error instanceof StoreError) return fatalFailure(error);
+  if (error instanceof StoreError || error instanceof ConfigurationMismatchError) return fatalFailure(error);
   const port = portFailure(error);
   if (port !== undefined) return port;
   // What startMaster says in plain words, about its options.

@@ -17,6 +17,7 @@ const hints: Partial<Record<status, readonly string[]>> = {
 const hintsByReason: Partial<Record<RefusalReason, readonly string[]>> = {
   overloaded: ['Nothing happened. Ask again in a moment.'],
   'no-space': ['Nothing happened. A master is short of disk space: `sublet status` tells which, its log how much.'],
+  'wrong-port': ['Name the address that the masters serve clients at (their setting `listen`, port 7070 by default).'],
   'resource-exhausted': ['`sublet overlays` tells what is used; `sublet overlay grow` and `sublet release` make room.'],
 };
 

@@ -357,6 +357,32 @@ describe('the configuration of a master', () => {
     ]);
   });
 
+  const join = { name: 'm3', insecure: true, cluster: { id: 'berlin', join: '10.244.0.1:7071' } };
+
+  it('refuses a default peer port on loopback beside masters to join on other machines', () => {
+    const missing = (example: string): string =>
+      `peer_listen: is missing beside cluster.join: the default, 127.0.0.1:7071, is reached from this machine alone, and 10.244.0.1:7071 is on another one: set it to an address that the other masters reach, like ${example} (--peer-listen)`;
+    assert.deepEqual(problems({ ...join, listen: '10.244.0.3:7070' }), [missing('10.244.0.3:7071')]);
+    assert.deepEqual(problems({ ...join, listen: '0.0.0.0:7070' }), [missing('ADDRESS:7071')]);
+    assert.deepEqual(problems(join), [missing('ADDRESS:7071')]);
+    const here = { name: 'm3', cluster: { join: 'localhost:8071,127.0.0.2:8071' } };
+    assert.deepEqual(problems(here), []);
+    assert.deepEqual(problems({ ...join, peer_listen: '0.0.0.0:7071' }), []);
+  });
+
+  it('warns of peer addresses on loopback beside others that are on other machines', () => {
+    const warned = (value: unknown): readonly string[] =>
+      load(value).warnings.flatMap((problem) => (problem.key === 'insecure' ? [] : [formatProblem(problem)]));
+    assert.deepEqual(warned({ ...join, peer_listen: '127.0.0.1:7071' }), [
+      'master.json:1: peer_listen: "127.0.0.1:7071" is reached from this machine alone, and 10.244.0.1:7071 is on another one: set an address that the other masters reach, unless something forwards to it',
+    ]);
+    const members = ['127.0.0.1:7071', '10.0.0.2:7071', '10.0.0.3:7071'].map((peer, at) => ({ name: `m${at}`, peer }));
+    assert.deepEqual(warned({ name: 'm1', insecure: true, cluster: { members } }), [
+      'master.json:1: cluster.members[0].peer: "127.0.0.1:7071" is reached from its own machine alone, and 10.0.0.2:7071 is on another one: name an address that all masters reach',
+    ]);
+    assert.deepEqual(warned({ name: 'm1', insecure: true, cluster: { members: members.slice(1) } }).length, 1);
+  });
+
   it('warns of an even number of members', () => {
     const members = [
       { name: 'a', peer: '127.0.0.1:1' },

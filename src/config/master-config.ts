@@ -10,6 +10,7 @@ import { listeningFindings, tls } from '#config/listening.js';
 import { type LogConfig, log, logConfig } from '#config/log-config.js';
 import { masterSettings } from '#config/master-settings.js';
 import { lease, type NetworkConfig, network, networkConfig, networkFindings } from '#config/network-config.js';
+import { type PeerReach, peerReachFindings, peerReachWarnings } from '#config/peer-reach.js';
 import type { Problem } from '#config/problem.js';
 import { insecureSetting } from '#config/process-settings.js';
 import { listen, matching, path, remote, remotes, whole, yesNo } from '#config/reading.js';
@@ -129,6 +130,7 @@ export function loadMasterConfig(source: ConfigSource): Loaded<MasterConfig> {
 function relations(document: ConfigDocument): readonly Finding[] {
   return [
     ...memberFindings(document),
+    ...peerReachFindings(peerReach(document)),
     ...listenFindings(document),
     ...raftFindings(document),
     ...networkFindings(document),
@@ -205,6 +207,16 @@ function ownMember(document: ConfigDocument): MemberConfig | undefined {
   return found?.name === undefined || found.peer === undefined ? undefined : { name: found.name, peer: found.peer };
 }
 
+function peerReach(document: ConfigDocument): PeerReach {
+  const { peerListen: defaultPeerListen } = defaults;
+  return {
+    ...{ peerListen: valid(listen, document.at('peer_listen')), defaultPeerListen },
+    listen: valid(listen, document.at('listen')),
+    join: valid(remotes(membersMax), document.at('cluster', 'join')) ?? [],
+    members: membersOf(document),
+  };
+}
+
 function listenFindings(document: ConfigDocument): readonly Finding[] {
   // A value that can't be read has its own problem already; a key that is absent has its default.
   const at = (key: string, fallback: HostPort): HostPort | undefined =>
@@ -245,6 +257,7 @@ function warnings(document: ConfigDocument): Finding[] {
     const message = `has ${members} members, which survive no more failures than ${members - 1} do: an odd number is better`;
     found.push({ path: ['cluster', 'members'], message });
   }
+  found.push(...peerReachWarnings(peerReach(document)));
   if (document.at('insecure') === true) {
     found.push({ path: ['insecure'], message: `is on: ${insecureSetting.about}` });
   }

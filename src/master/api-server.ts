@@ -89,7 +89,8 @@ export function streamError(refused: RefusedError): ServiceError {
   return Object.assign(new Error(message), { code, details: message, metadata: refusalMetadata(refused) });
 }
 
-const rawCodecs = {
+/** Bytes as they are. */
+export const rawCodecs = {
   requestSerialize: toBuffer,
   requestDeserialize: (bytes: Buffer): Buffer => bytes,
   responseSerialize: toBuffer,

@@ -20,6 +20,7 @@ import { Readiness } from '#master/readiness.js';
 import { addReflection, type Health } from '#master/reflection.js';
 import { reportReplicaEvent } from '#master/replica-report.js';
 import { StoreMeter } from '#master/store-meter.js';
+import { refuseApi } from '#master/wrong-port.js';
 import type { Clock } from '#replica/clock.js';
 import type { Founder } from '#replica/peer-network.js';
 import { Replica } from '#replica/replica.js';
@@ -118,6 +119,7 @@ export class Master {
       addServices: (server) => {
         const { definition, implementation } = this.services.peerService();
         server.addService(definition, implementation);
+        refuseApi(server, name, () => advertised(this.addresses.api, this.addresses.peer));
       },
     });
     const compaction = { ...defaultReplicaLimits.compaction, entriesKept: retainEntries };

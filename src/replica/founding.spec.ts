@@ -232,7 +232,7 @@ describe('founding a cluster', () => {
     };
     await assert.rejects(
       start({ name: 'z' }),
-      /store belongs to member a, but the configured name is z: start it as a, or give z a data directory/,
+      /store belongs to member a, but the configured name is z: start it as a \(name, --name\), or give z a data directory/,
     );
     await assert.rejects(start({ clusterId: 'z' }), /store belongs to cluster test, but the configured cluster is z/);
     await start({});

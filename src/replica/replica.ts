@@ -12,7 +12,7 @@ import { type Founded, Founding } from '#replica/founding.js';
 import { awaitLeader } from '#replica/leader-wait.js';
 import type { LoadedLog, SnapshotSource } from '#replica/log-store.js';
 import type { AppliedMeta, MemberInfo, Membership } from '#replica/membership.js';
-import { type MembershipChange, removedText } from '#replica/membership-change.js';
+import type { MembershipChange } from '#replica/membership-change.js';
 import type { LeadershipNotice } from '#replica/office.js';
 import { OpenSnapshots } from '#replica/open-snapshots.js';
 import type { MemberHello, PeerHandler } from '#replica/peer-network.js';
@@ -36,6 +36,7 @@ import {
   stoppedError,
 } from '#replica/replicated-log.js';
 import { asError } from '#replica/snapshot-transfers.js';
+import { storedSelf } from '#replica/stored-self.js';
 
 export class Replica<Output> implements ReplicatedLog<Output> {
   readonly #options: ReplicaOptions<Output>;
@@ -81,7 +82,7 @@ export class Replica<Output> implements ReplicatedLog<Output> {
     const start = await this.#begin();
     if (start === undefined || this.#stopped) return;
     const { log, applied, memberId } = start;
-    const self = this.#selfIn(applied.membership, memberId);
+    const self = storedSelf(this.#options, applied.membership, memberId);
     this.#stored = { self, membership: applied.membership };
     if (start.how !== undefined) observe({ kind: 'bootstrapped', membership: applied.membership, how: start.how });
     await machine.restore(store.records(), applied);
@@ -212,31 +213,6 @@ export class Replica<Output> implements ReplicatedLog<Output> {
       problem: (problem) => observe({ kind: 'bootstrap-problem', problem }),
     });
     return this.#founding.run();
-  }
-
-  /** Who this member is by its own store. @throws Error when that is not who it is configured to be */
-  #selfIn({ clusterId, members }: Membership, id: MemberId | undefined): MemberInfo {
-    const { name, clusterId: configured, store } = this.#options;
-    if (clusterId !== configured) {
-      const way = 'correct the configuration, or use another data directory';
-      throw new Error(
-        `this store belongs to cluster ${clusterId}, but the configured cluster is ${configured}: ${way}`,
-      );
-    }
-    const self = members.find((member) => member.id === id);
-    if (self === undefined) {
-      throw new Error(removedText(`${name} (id ${id})`));
-    }
-    if (self.name !== name) {
-      throw new Error(
-        `this store belongs to member ${self.name}, but the configured name is ${name}: ` +
-          `start it as ${self.name}, or give ${name} a data directory of its own`,
-      );
-    }
-    if (self.storeId !== store.identity.storeId) {
-      throw new Error(`the cluster knows member ${name} with store ${self.storeId}, not ${store.identity.storeId}`);
-    }
-    return self;
   }
 
   #configuredSelf(): MemberInfo {

@@ -3,7 +3,7 @@
  * Two connections per pair, one for each direction, so each side notices by itself when its own is cut; snapshots
  * have further ones.
  */
-import type { ChannelCredentials, Server, ServerCredentials, ServiceError } from '@grpc/grpc-js';
+import { type ChannelCredentials, type Server, type ServerCredentials, type ServiceError, status } from '@grpc/grpc-js';
 import type { MemberId } from '#raft/entry.js';
 import type { PeerMessage, SnapshotMessage } from '#raft/message.js';
 import type { SnapshotSource } from '#replica/log-store.js';
@@ -165,8 +165,16 @@ export class GrpcPeerNetwork implements PeerNetwork {
   }
 }
 
+/** What grpc-js says of an answer of HTTP/1, or of another protocol. */
+const notGrpc = /Protocol error|Received HTTP status code/;
+
 /** Why a call failed, without what only grpc-js understands. */
-function callFailure({ details }: ServiceError): string {
+function callFailure({ code, details }: ServiceError): string {
+  if (code === status.UNIMPLEMENTED) {
+    return 'it serves no peers there: that is another port of a master; name its peer port (its setting peer_listen)';
+  }
+  if (notGrpc.test(details))
+    return 'what listens there does not speak gRPC: name the peer port of a master (its setting peer_listen)';
   if (/ECONNREFUSED/.test(details)) return 'nothing listens there';
   if (/^Deadline exceeded/.test(details)) return `it takes longer than ${helloTimeoutMs} ms`;
   return /Last error: (?:Error: )?(.*?)(?:\. Resolution note.*)?$/.exec(details)?.[1] ?? details;
