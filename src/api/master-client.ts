@@ -14,6 +14,7 @@ import {
 } from '@grpc/grpc-js';
 import { reasonOf } from '#api/error-info.js';
 import type { Method } from '#api/method.js';
+import { foreignText } from '#api/printable-text.js';
 
 /** No master could be asked: each address, and what became of it. */
 export class NoMasterError extends Error {
@@ -162,6 +163,13 @@ export function isServiceError(error: unknown): error is ServiceError {
   return error instanceof Error && 'code' in error && typeof error.code === 'number' && 'details' in error;
 }
 
+/** A refusal with text that may be logged and shown: what a master says is text of another machine. */
+function printableError(error: ServiceError): ServiceError {
+  error.details = foreignText(error.details);
+  error.message = foreignText(error.message);
+  return error;
+}
+
 function unary<Request, RequestDecoded extends Request, Response, ResponseDecoded extends Response>(
   client: Client,
   method: Method<Request, RequestDecoded, Response, ResponseDecoded>,
@@ -176,7 +184,7 @@ function unary<Request, RequestDecoded extends Request, Response, ResponseDecode
       request,
       options,
       (error: ServiceError | null, response?: ResponseDecoded) => {
-        if (error) reject(error);
+        if (error) reject(printableError(error));
         else if (response === undefined) reject(new Error(`${method.path} ended without a response`));
         else resolve(response);
       },

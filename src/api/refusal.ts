@@ -4,6 +4,7 @@
  * the status (`error-info.ts`), since several share a code.
  */
 import { status } from '@grpc/grpc-js';
+import { foreignText } from '#api/printable-text.js';
 
 type Row = {
   readonly code: status;
@@ -69,14 +70,17 @@ export function isRefusalReason(text: string): text is RefusalReason {
 
 export const refusalReasons: readonly RefusalReason[] = Object.keys(refusals).filter(isRefusalReason);
 
-/** A call is refused, and nothing was changed (but with `unknown-outcome`). `code` is what goes to the caller. */
+/**
+ * A call is refused, and nothing was changed (but with `unknown-outcome`). `code` is what goes to the caller. The
+ * message may quote what another machine sent: it is made printable here.
+ */
 export class RefusedError extends Error {
   override readonly name = 'RefusedError';
   readonly reason: RefusalReason;
   readonly code: status;
 
   constructor(reason: RefusalReason, message: string) {
-    super(message);
+    super(foreignText(message));
     this.reason = reason;
     this.code = refusals[reason].code;
   }

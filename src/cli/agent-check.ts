@@ -1,10 +1,12 @@
 /** What this host lacks for an agent with these settings. */
+
 import type { Command } from 'commander';
+import { jsonText, printable } from '#api/printable-text.js';
 import { hostSettings } from '#cli/agent-run.js';
 import { exitCodes, Failure } from '#cli/failure.js';
 import { loadConfig } from '#cli/process-config.js';
 import { wrap } from '#cli/table.js';
-import { printable, type Style, type Terminal } from '#cli/terminal.js';
+import type { Style, Terminal } from '#cli/terminal.js';
 import { plural } from '#cli/words.js';
 import { loadAgentConfig } from '#config/agent-config.js';
 import { agentSettings } from '#config/agent-settings.js';
@@ -26,7 +28,7 @@ export async function checkThisHost(command: Command, output: 'table' | 'json', 
     port: vxlanPort,
     containers: { cni: allocateSubnet && mesosBridge, docker: allocateSubnet && dockerBridge },
   });
-  if (output === 'json') terminal.write(`${JSON.stringify(findings, undefined, 2)}\n`);
+  if (output === 'json') terminal.write(`${jsonText(findings, 2)}\n`);
   else terminal.write(formatFindings(findings, terminal));
   const lacking = findings.filter(({ severity }) => severity === 'error').length;
   if (lacking > 0) throw new Failure(exitCodes.refused, `this host lacks ${plural(lacking, 'thing')} for an agent`);

@@ -1,5 +1,7 @@
 /** What the agent on this host says of itself over HTTP. */
+
 import { z } from 'zod';
+import { jsonText } from '#api/printable-text.js';
 import { argument, exitCodes, Failure } from '#cli/failure.js';
 import { type Cell, formatFacts, formatTable } from '#cli/table.js';
 import type { Terminal } from '#cli/terminal.js';
@@ -47,7 +49,7 @@ export async function showAgentStatus(http: string, output: 'table' | 'json', te
   const at = formatHostPort(argument('--http', http, parseHostPort));
   const body = await fetchJson(`http://${at}/status`, at);
   if (output === 'json') {
-    terminal.write(`${JSON.stringify(body, undefined, 2)}\n`);
+    terminal.write(`${jsonText(body, 2)}\n`);
     return;
   }
   terminal.write(formatAgentStatus(statusOf(body, at), terminal));

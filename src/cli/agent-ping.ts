@@ -2,18 +2,20 @@
  * Whether this host reaches the others through the tunnel. Who the others are is asked of the masters; how this
  * host is meant to look follows from that, so that what is missing can be named.
  */
+
 import type { Command } from 'commander';
 import { hostInput } from '#agent/host-input.js';
 import { leaseOf } from '#agent/lease.js';
 import { PeerTable } from '#agent/peer-table.js';
 import type { MasterClient } from '#api/master-client.js';
+import { jsonText, printable } from '#api/printable-text.js';
 import { operatorService } from '#api/services.js';
 import { askAgent } from '#cli/agent-local.js';
 import { listAgents } from '#cli/commands/agents.js';
 import { exitCodes, Failure } from '#cli/failure.js';
 import { operate } from '#cli/operator.js';
 import { type Cell, formatTable } from '#cli/table.js';
-import { printable, type Terminal } from '#cli/terminal.js';
+import type { Terminal } from '#cli/terminal.js';
 import { defaultHostSettings, type HostInput } from '#host/input.js';
 import { pingPeers } from '#host/ping.js';
 import { processRunner } from '#host/runner.js';
@@ -39,7 +41,7 @@ export async function pingAgents(
       // Nobody of that name, or no `ping` on this host: said in words for people.
       throw error instanceof Error ? new Failure(exitCodes.refused, error.message) : error;
     });
-    if (output === 'json') terminal.write(`${JSON.stringify(reports, undefined, 2)}\n`);
+    if (output === 'json') terminal.write(`${jsonText(reports, 2)}\n`);
     else terminal.write(formatReports(reports, terminal));
     const lost = reports.filter(({ reachable }) => !reachable).length;
     if (lost > 0) throw new Failure(exitCodes.refused, `${lost} of ${reports.length} agents are not reached`);

@@ -5,6 +5,7 @@
 import { isatty } from 'node:tty';
 import { setLogger } from '@grpc/grpc-js';
 import { destination, type Logger, type LoggerOptions, pino } from 'pino';
+import { escapedJson } from '#api/printable-text.js';
 import { colours } from '#cli/terminal.js';
 import type { LogConfig } from '#config/log-config.js';
 
@@ -22,7 +23,10 @@ export async function makeLogger(config: LogConfig, about: Readonly<Record<strin
   const options = { level: config.level, base: about };
   const readable = config.format === 'readable' || (config.format === 'auto' && isatty(stderr));
   // Synchronous, so that the last words of a process that ends are there.
-  if (!readable) return pino({ ...options, ...jsonForm }, destination({ dest: stderr, sync: true }));
+  if (!readable) {
+    const file = destination({ dest: stderr, sync: true });
+    return pino({ ...options, ...jsonForm }, { write: (line) => void file.write(escapedJson(line)) });
+  }
   const { PinoPretty } = await import('pino-pretty');
   const stream = PinoPretty({
     colorize: colours(process.env, isatty(stderr)),
@@ -33,7 +37,14 @@ export async function makeLogger(config: LogConfig, about: Readonly<Record<strin
     errorLikeObjectKeys: ['err', 'error'],
     singleLine: true,
   });
-  return pino(options, stream);
+  return pino(options, { write: (line) => void stream.write(withoutEscapes(line)) });
+}
+
+/** A line of JSON whose texts hold no control characters but line feeds and tabs: PinoPretty prints them as they are. */
+function withoutEscapes(line: string): string {
+  return escapedJson(line).replace(/\\(?:u[0-9a-f]{4}|[\s\S])/g, (sequence) =>
+    /^\\(?:[bfr]|u00[0189][0-9a-f]|u007f|u061c|u20[0-6][0-9a-f]|ufe?ff)/.test(sequence) ? ' ' : sequence,
+  );
 }
 
 /** What grpc-js says goes into the same log, at its lowest level: what matters of it reaches its callers as errors. */

@@ -1,7 +1,9 @@
 /** What the commands of operators share: which masters, which form of output, and the call itself. */
+
 import type { Command } from 'commander';
 import { MasterClient } from '#api/master-client.js';
 import type { Method } from '#api/method.js';
+import { jsonText } from '#api/printable-text.js';
 import { responseJson } from '#api/proto-json.js';
 import { argument, Failure, usage } from '#cli/failure.js';
 import { masterFailure } from '#cli/refusal-words.js';
@@ -71,6 +73,6 @@ export function print<Request, RequestDecoded extends Request, Response, Respons
   response: Response,
   table: () => string,
 ): void {
-  if (output === 'json') terminal.write(`${JSON.stringify(responseJson(method, response), undefined, 2)}\n`);
+  if (output === 'json') terminal.write(`${jsonText(responseJson(method, response), 2)}\n`);
   else terminal.write(table());
 }

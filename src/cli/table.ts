@@ -5,8 +5,9 @@
  * but has a line to itself. Only where the whole is told elsewhere a cell is cut, and ends in `…`. A pipe gets every
  * cell in one line.
  */
+import { printable } from '#api/printable-text.js';
 import { fold, longestWord } from '#cli/fold.js';
-import { printable, type Style, type Terminal } from '#cli/terminal.js';
+import type { Style, Terminal } from '#cli/terminal.js';
 
 export type Column = {
   readonly title: string;

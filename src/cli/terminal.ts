@@ -2,20 +2,29 @@
  * Where the command line writes. What is asked for goes to stdout, everything about it to stderr. A terminal has
  * columns and perhaps colours; a pipe has neither, so that what a script reads is never cut short or painted.
  */
+import { randomInt } from 'node:crypto';
+import { writeSync } from 'node:fs';
+import { createInterface } from 'node:readline/promises';
 import { isatty } from 'node:tty';
-import { stripVTControlCharacters, styleText } from 'node:util';
+import { getSystemErrorMap, stripVTControlCharacters, styleText } from 'node:util';
+import { printable, printableLines } from '#api/printable-text.js';
 
 export type Style = 'bold' | 'dim' | 'red' | 'yellow' | 'green' | 'cyan';
 
 export type Terminal = {
   /** Undefined: no terminal, lines may be as long as they are. */
   readonly columns: number | undefined;
+  /** Whether stdin and stdout are terminals, so that a question can be asked and answered. */
+  readonly interactive: boolean;
+  /** To stdout. Everything is made printable here but line feeds and what `paint` added. */
   write(text: string): void;
-  /** To stderr. */
+  /** To stderr, made printable as in `write`. */
   note(text: string): void;
   paint(style: Style, text: string): string;
   /** The same for what goes to stderr. */
   paintNote(style: Style, text: string): string;
+  /** Asks on stderr and reads one line of stdin; the empty text at the end of the input. */
+  ask(question: string): Promise<string>;
   /** Ms since 1970. */
   now(): number;
 };
@@ -27,8 +36,10 @@ export function processTerminal(): Terminal {
   const painter = (file: number) => (colours(process.env, isatty(file)) ? paint : plain);
   return {
     columns: process.stdout.isTTY ? Math.max(columnsMin, process.stdout.columns || 80) : undefined,
-    write: (text) => void process.stdout.write(text),
-    note: (text) => void process.stderr.write(text),
+    interactive: isatty(0) && isatty(1),
+    write: (text) => void process.stdout.write(safe(text)),
+    note: (text) => void process.stderr.write(safe(text)),
+    ask,
     paint: painter(1),
     paintNote: painter(2),
     now: Date.now,
@@ -42,8 +53,35 @@ export function colours(environment: NodeJS.ProcessEnv, terminal: boolean): bool
   return terminal && environment.TERM !== 'dumb';
 }
 
+/**
+ * Sequences of ours carry a number that was drawn for this process. Text from another machine can't know it, so
+ * `safe` tells a colour of ours from one that a name or an error brought along.
+ */
+const seal = Array.from({ length: 3 }, () => randomInt(1_000, 10_000)).join(';');
+const sealed = new RegExp(String.raw`(\u001b\[)${seal};([0-9;]*m)`);
+
 function paint(style: Style, text: string): string {
-  return text === '' ? '' : styleText(style, text, { validateStream: false });
+  if (text === '') return '';
+  return styleText(style, printableLines(text), { validateStream: false }).replaceAll('\u001b[', `\u001b[${seal};`);
+}
+
+/** The text as it may reach a terminal: the sequences of `paint`, line feeds, and printable characters. */
+export function safe(text: string): string {
+  // Split at two groups, the pieces are: text, start, rest, text, …
+  return text
+    .split(sealed)
+    .map((piece, at) => (at % 3 === 0 ? printableLines(piece) : piece))
+    .join('');
+}
+
+async function ask(question: string): Promise<string> {
+  const lines = createInterface({ input: process.stdin, output: process.stderr });
+  const ended = new Promise<string>((resolve) => lines.once('close', () => resolve('')));
+  try {
+    return await Promise.race([lines.question(safe(question)), ended]);
+  } finally {
+    lines.close();
+  }
 }
 
 export function plain(_style: Style, text: string): string {
@@ -51,15 +89,25 @@ export function plain(_style: Style, text: string): string {
 }
 
 /**
- * When whoever reads our output has seen enough (`sublet agents | head`), there is nothing left to do and nothing to
- * say about it.
+ * Ends the process when its output can't be written. A reader that has gone (`sublet agents | head`) ends it in silence;
+ * any other error, a full disk for one, is one line on stderr and exit code 1.
  */
 export function endWithReader(): void {
   for (const stream of [process.stdout, process.stderr]) {
     stream.on('error', (error: NodeJS.ErrnoException) => {
       if (error.code === 'EPIPE') process.exit();
-      throw error;
+      if (stream === process.stdout) sayUnwritten(error);
+      process.exit(1);
     });
+  }
+}
+
+function sayUnwritten({ errno, code, message }: NodeJS.ErrnoException): void {
+  const [, words = message] = getSystemErrorMap().get(errno ?? 0) ?? [];
+  try {
+    writeSync(2, `sublet: the output can’t be written: ${printable(words)} (${code ?? 'error'})\n`);
+  } catch {
+    // Stderr can't be written either: the exit code is all that is left.
   }
 }
 
@@ -84,9 +132,4 @@ function wrapLine(line: string, columns: number): readonly string[] {
     } else now = longer;
   }
   return [...lines, now];
-}
-
-/** The text without what would move a cursor or ring a bell: names and errors come from other machines. */
-export function printable(text: string): string {
-  return text.replace(/[\p{Cc}\p{Cf}\u2028\u2029]+/gu, ' ');
 }

@@ -1,8 +1,10 @@
 /** `sublet snapshot save|inspect|restore|recover`: backups, and a cluster that begins anew with the plan of a lost one. */
+
 import { randomBytes } from 'node:crypto';
 import { status } from '@grpc/grpc-js';
 import type { Command } from 'commander';
 import { isServiceError } from '#api/master-client.js';
+import { jsonText } from '#api/printable-text.js';
 import { clusterService } from '#api/services.js';
 import { connects, type Define, examples, outputOption } from '#cli/command-kit.js';
 import { argument, exitCodes, Failure, folderFailure, usage } from '#cli/failure.js';
@@ -79,7 +81,7 @@ function inspect(group: Command, terminal: Terminal): void {
     const { agentCount, revision, adoption } = legacyOf(content).ipam;
     if (output === 'json') {
       const facts = { ...header, records: records.length, agents: agentCount, revision, adoption };
-      terminal.write(`${JSON.stringify(facts, undefined, 2)}\n`);
+      terminal.write(`${jsonText(facts, 2)}\n`);
     } else terminal.write(describe(content, terminal));
   });
 }

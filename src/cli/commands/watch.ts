@@ -2,6 +2,7 @@
 
 import { status } from '@grpc/grpc-js';
 import { isServiceError, NoMasterError } from '#api/master-client.js';
+import { jsonText } from '#api/printable-text.js';
 import { responseJson } from '#api/proto-json.js';
 import { agentService } from '#api/services.js';
 import { connectsAndPrints, type Define, examples, wholeNumber } from '#cli/command-kit.js';
@@ -100,7 +101,7 @@ class Watch {
 
   #take(response: WatchResponse): void {
     const { output, terminal } = this.#operator;
-    if (output === 'json') terminal.write(`${JSON.stringify(responseJson(agentService.watch, response))}\n`);
+    if (output === 'json') terminal.write(`${jsonText(responseJson(agentService.watch, response))}\n`);
     const told = this.#picture.take(response);
     // Asked for from a revision on, a stream may begin without a snapshot.
     if (response.changes && this.#introduction === undefined) this.#begun = true;

@@ -1,22 +1,34 @@
 /** A terminal that remembers what was written; its clock stands still. */
-import { plain, type Style, type Terminal } from '#cli/terminal.js';
+import { plain, type Style, safe, type Terminal } from '#cli/terminal.js';
 
 export class RecordedTerminal implements Terminal {
   readonly columns: number | undefined;
   out = '';
   notes = '';
+  /** What is answered to questions; undefined: no terminal can answer. */
+  readonly #answer: string | undefined;
 
   /** Without columns it is a pipe. */
-  constructor(columns?: number) {
+  constructor(columns?: number, answer?: string) {
     this.columns = columns;
+    this.#answer = answer;
+  }
+
+  get interactive(): boolean {
+    return this.#answer !== undefined;
+  }
+
+  ask(question: string): Promise<string> {
+    this.note(question);
+    return Promise.resolve(this.#answer ?? '');
   }
 
   write(text: string): void {
-    this.out += text;
+    this.out += safe(text);
   }
 
   note(text: string): void {
-    this.notes += text;
+    this.notes += safe(text);
   }
 
   paint(style: Style, text: string): string {
