@@ -121,3 +121,15 @@ export function count(of: number | null | undefined): string {
 export function plural(of: number, noun: string): string {
   return `${count(of)} ${noun}${of === 1 ? '' : 's'}`;
 }
+
+/** The first `most` of a list whose whole length is `total`: `a, b and 3 more`. */
+export function listed(of: readonly string[], total: number, most: number): string {
+  const shown = of.slice(0, most);
+  const more = total - shown.length;
+  return more > 0 ? `${shown.join(', ')} and ${count(more)} more` : shown.join(', ');
+}
+
+/** An argument as it can be pasted into a shell. */
+export function shellWord(text: string): string {
+  return /^[A-Za-z0-9_.,:=@/+-]+$/.test(text) ? text : `'${text.replaceAll("'", String.raw`'\''`)}'`;
+}

@@ -1,7 +1,10 @@
 /** `sublet adoption [end]`: the time after a restore in which only what agents still hold is let. */
+
 import type { Command } from 'commander';
 import { clusterService } from '#api/services.js';
 import { connectsAndPrints, type Define, examples, groupAction, writes } from '#cli/command-kit.js';
+import { type ConsentOptions, consented, needsConsent } from '#cli/consent.js';
+import { adoptionEnd } from '#cli/consequences.js';
 import { operate, print } from '#cli/operator.js';
 import type { Terminal } from '#cli/terminal.js';
 import { count, plural } from '#cli/words.js';
@@ -35,12 +38,13 @@ function describe({ adoption, agents, awaited, awaitedAgents }: sublet.v1.GetSta
 }
 
 function end(group: Command, terminal: Terminal): void {
-  const command = writes(group.command('end').summary('let fresh blocks again')).description(
+  const command = needsConsent(writes(group.command('end').summary('let fresh blocks again'))).description(
     'Ends the adoption. From here on a block that nobody has claimed may be let to anybody: look at `sublet adoption` first, and wait for hosts that are still down.',
   );
   examples(command, ['sublet adoption end', 'once those that still run are back']);
-  command.action(({ expectedRevision = 0 }: { expectedRevision?: number }) =>
+  command.action(({ expectedRevision = 0, ...consent }: ConsentOptions & { expectedRevision?: number }) =>
     operate(command, terminal, async (operator) => {
+      if (!(await consented(operator, consent, () => adoptionEnd(operator.client)))) return;
       const request = { expectedRevision };
       const response = await operator.client.call(clusterService.endAdoption, request, { idempotent: false });
       print(operator, clusterService.endAdoption, response, () => 'Agents get fresh blocks again.\n');

@@ -1,11 +1,15 @@
 /** `sublet exclude OVERLAY RANGE`: a range of an overlay that nobody gets. */
+
 import { operatorService } from '#api/services.js';
 import { type Define, examples, writes } from '#cli/command-kit.js';
 import { subnetArgument } from '#cli/commands/subnet-argument.js';
+import { type ConsentOptions, previewed, previews } from '#cli/consent.js';
+import { heldWithin, leftHeld } from '#cli/consequences.js';
 import { operate, print } from '#cli/operator.js';
+import { wrap } from '#cli/terminal.js';
 
 export const define: Define = (command, terminal) => {
-  writes(command)
+  previews(writes(command))
     .description(
       'Lets a range of an overlay to nobody: addresses that are used elsewhere, say. What is held in it stays held.',
     )
@@ -16,12 +20,19 @@ export const define: Define = (command, terminal) => {
     ['sublet exclude dcos 9.64.0.0/10', 'a quarter of 9.0.0.0/8'],
     ['sublet unreserve dcos 9.64.0.0/10', 'and back again'],
   );
-  command.action((overlay: string, text: string, options: { expectedRevision?: number }) =>
+  command.action((overlay: string, text: string, options: ConsentOptions & { expectedRevision?: number }) =>
     operate(command, terminal, async (operator) => {
       const subnet = subnetArgument(text);
+      const leaves = async () => leftHeld(await heldWithin(operator.client, overlay, subnet), subnet);
+      const goOn = await previewed(operator, options, async () => [
+        `${subnet} of ${overlay} would be excluded: no agent gets a block of it.`,
+        await leaves(),
+      ]);
+      if (!goOn) return;
+      const left = operator.output === 'json' ? '' : wrap(await leaves(), terminal);
       const request = { overlay, subnet, agentId: '', expectedRevision: options.expectedRevision ?? 0 };
       const response = await operator.client.call(operatorService.reserve, request, { idempotent: false });
-      print(operator, operatorService.reserve, response, () => `Excluded ${subnet} of ${overlay}.\n`);
+      print(operator, operatorService.reserve, response, () => `Excluded ${subnet} of ${overlay}.\n${left}\n`);
     }),
   );
 };

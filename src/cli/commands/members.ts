@@ -1,8 +1,11 @@
 /** `sublet members [add|promote|replace|remove]`: the masters, how each is, and who they are. */
+
 import { setTimeout as delay } from 'node:timers/promises';
 import type { Command } from 'commander';
 import { clusterService } from '#api/services.js';
 import { connectsAndPrints, type Define, examples, groupAction } from '#cli/command-kit.js';
+import { type ConsentOptions, consented, needsConsent } from '#cli/consent.js';
+import { memberRemoval } from '#cli/consequences.js';
 import { argument, exitCodes, Failure, usage } from '#cli/failure.js';
 import { heard, noLeader, remark } from '#cli/member-words.js';
 import { type Operator, operate, print } from '#cli/operator.js';
@@ -229,14 +232,15 @@ async function caughtUp(
 }
 
 function remove(group: Command, terminal: Terminal): void {
-  const command = connectsAndPrints(group.command('remove').summary('remove a master for good'))
+  const command = needsConsent(connectsAndPrints(group.command('remove').summary('remove a master for good')))
     .description(
       'Removes a master for good; one that leads hands over first. Its process stops by itself, and its data is of no more use.',
     )
     .argument('<NAME>', 'the master');
   examples(command, ['sublet members remove m3', 'also when it is dead']);
-  command.action((name: string) =>
+  command.action((name: string, options: ConsentOptions) =>
     operate(command, terminal, async (operator) => {
+      if (!(await consented(operator, options, () => memberRemoval(operator.client, name)))) return;
       const response = await operator.client.call(clusterService.removeMember, { name }, { idempotent: false });
       const left = response.members.map((member) => member.name).join(', ');
       print(operator, clusterService.removeMember, response, () => `Removed ${name}. There are ${left}.\n`);

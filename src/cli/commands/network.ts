@@ -1,8 +1,11 @@
 /** `sublet network [show|grow|set]`: the network that all agents share. */
+
 import { type Command, InvalidArgumentError } from 'commander';
 import { operatorService } from '#api/services.js';
 import { connectsAndPrints, type Define, examples, refuseUnknown, wholeNumber, writes } from '#cli/command-kit.js';
 import { subnetArgument } from '#cli/commands/subnet-argument.js';
+import { type ConsentOptions, consented, needsConsent } from '#cli/consent.js';
+import { networkGrowth } from '#cli/consequences.js';
 import { usage } from '#cli/failure.js';
 import { operate, print } from '#cli/operator.js';
 import { type Cell, formatFacts } from '#cli/table.js';
@@ -44,17 +47,17 @@ function show(group: Command, terminal: Terminal): void {
   });
 }
 
-type GrowOptions = { vtepSubnet?: string; vtepSubnet6?: string; expectedRevision?: number };
+type GrowOptions = ConsentOptions & { vtepSubnet?: string; vtepSubnet6?: string; expectedRevision?: number };
 
 function grow(group: Command, terminal: Terminal): void {
-  const command = writes(group.command('grow').summary('give the tunnel endpoints a larger subnet'))
+  const command = needsConsent(writes(group.command('grow').summary('give the tunnel endpoints a larger subnet')))
     .description(
       'Gives the tunnel endpoints a larger subnet, one that contains the one they have. Addresses that are held stay.',
     )
     .option('--vtep-subnet <CIDR>', 'a supernet of the IPv4 VTEP subnet')
     .option('--vtep-subnet6 <CIDR>', 'a supernet of the IPv6 VTEP subnet');
   examples(command, ['sublet network grow --vtep-subnet 44.128.0.0/16', '65,536 addresses']);
-  command.action(({ vtepSubnet, vtepSubnet6, expectedRevision = 0 }: GrowOptions) =>
+  command.action(({ vtepSubnet, vtepSubnet6, expectedRevision = 0, ...consent }: GrowOptions) =>
     operate(command, terminal, async (operator) => {
       if (vtepSubnet === undefined && vtepSubnet6 === undefined)
         throw usage('--vtep-subnet or --vtep-subnet6 is needed');
@@ -63,6 +66,7 @@ function grow(group: Command, terminal: Terminal): void {
         vtepSubnet6: vtepSubnet6 === undefined ? '' : subnetArgument(vtepSubnet6, '--vtep-subnet6'),
         expectedRevision,
       };
+      if (!(await consented(operator, consent, () => networkGrowth(operator.client, request)))) return;
       const response = await operator.client.call(operatorService.updateNetwork, request, { idempotent: false });
       print(operator, operatorService.updateNetwork, response, () =>
         formatNetwork(response.network ?? {}, '', terminal),

@@ -1,8 +1,11 @@
 /** `sublet overlay add|enable|disable|grow|remove`: changes the overlays of the network. */
+
 import type { Command } from 'commander';
 import { operatorService } from '#api/services.js';
 import { type Define, examples, wholeNumber, writes } from '#cli/command-kit.js';
 import { subnetArgument } from '#cli/commands/subnet-argument.js';
+import { type ConsentOptions, consented, needsConsent } from '#cli/consent.js';
+import { overlayGrowth, overlayRemoval } from '#cli/consequences.js';
 import { usage } from '#cli/failure.js';
 import { type Operator, operate, print } from '#cli/operator.js';
 import type { Terminal } from '#cli/terminal.js';
@@ -74,21 +77,22 @@ function setEnabled(group: Command, terminal: Terminal, name: string, summary: s
 }
 
 function grow(group: Command, terminal: Terminal): void {
-  const command = writes(group.command('grow').summary('give an overlay a larger subnet'))
+  const command = needsConsent(writes(group.command('grow').summary('give an overlay a larger subnet')))
     .description('Gives an overlay a larger subnet, one that contains the one it has. What is held stays where it is.')
     .argument('<NAME>', 'the overlay')
     .option('--subnet <CIDR>', 'a supernet of its IPv4 network')
     .option('--subnet6 <CIDR>', 'a supernet of its IPv6 network');
   examples(command, ['sublet overlay grow dcos --subnet 8.0.0.0/7', 'twice as much']);
-  command.action((name: string, options: Written & { subnet?: string; subnet6?: string }) =>
-    operate(command, terminal, (operator) => {
+  command.action((name: string, options: Written & ConsentOptions & { subnet?: string; subnet6?: string }) =>
+    operate(command, terminal, async (operator) => {
       const { subnet, subnet6 } = options;
       if (subnet === undefined && subnet6 === undefined) throw usage('--subnet or --subnet6 is needed');
       const larger = {
         ...(subnet === undefined ? {} : { subnet: subnetArgument(subnet, '--subnet') }),
         ...(subnet6 === undefined ? {} : { subnet6: subnetArgument(subnet6, '--subnet6') }),
       };
-      return update(operator, { name, ...larger }, options);
+      const goOn = await consented(operator, options, () => overlayGrowth(operator.client, name, larger));
+      if (goOn) await update(operator, { name, ...larger }, options);
     }),
   );
 }
@@ -104,7 +108,7 @@ async function update(
 }
 
 function remove(group: Command, terminal: Terminal): void {
-  const command = writes(group.command('remove').summary('remove an overlay that nobody holds'))
+  const command = needsConsent(writes(group.command('remove').summary('remove an overlay that nobody holds')))
     .description('Removes an overlay. Refused while agents hold a piece of it: disable it, and release them first.')
     .argument('<NAME>', 'the overlay');
   examples(
@@ -112,8 +116,9 @@ function remove(group: Command, terminal: Terminal): void {
     ['sublet overlay disable dcos', 'let no more of it'],
     ['sublet overlay remove dcos', 'once nobody holds any'],
   );
-  command.action((name: string, options: Written) =>
+  command.action((name: string, options: Written & ConsentOptions) =>
     operate(command, terminal, async (operator) => {
+      if (!(await consented(operator, options, () => overlayRemoval(operator.client, name)))) return;
       const request = { name, expectedRevision: options.expectedRevision ?? 0 };
       const response = await operator.client.call(operatorService.removeOverlay, request, { idempotent: false });
       print(operator, operatorService.removeOverlay, response, () => `Removed ${name}.\n`);

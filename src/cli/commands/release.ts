@@ -1,11 +1,14 @@
 /** `sublet release ID…`: takes back what agents hold. */
+
 import { operatorService } from '#api/services.js';
 import { type Define, examples, writes } from '#cli/command-kit.js';
+import { type ConsentOptions, consented, needsConsent, previewed } from '#cli/consent.js';
+import { releases } from '#cli/consequences.js';
 import { operate, print } from '#cli/operator.js';
 import { plural } from '#cli/words.js';
 
 export const define: Define = (command, terminal) => {
-  writes(command)
+  needsConsent(writes(command))
     .description(
       'Takes back what these agents hold: all of them, or none if one can’t be. What was held rests in quarantine before it is let again; an agent that still runs registers afresh.',
     )
@@ -17,9 +20,14 @@ export const define: Define = (command, terminal) => {
     ['sublet release agent-7 agent-8 --force', 'although they may be live'],
     ['sublet agents --silent', 'who has not been heard, first'],
   );
-  command.action((agentIds: string[], options: { force?: true; expectedRevision?: number }) =>
+  command.action((agentIds: string[], options: ConsentOptions & { force?: true; expectedRevision?: number }) =>
     operate(command, terminal, async (operator) => {
-      const request = { agentIds, force: options.force === true, expectedRevision: options.expectedRevision ?? 0 };
+      const force = options.force === true;
+      const consequences = () => releases(operator.client, agentIds, force);
+      // Without --force only agents that are silent are released: no running host loses anything.
+      const goOn = force ? consented(operator, options, consequences) : previewed(operator, options, consequences);
+      if (!(await goOn)) return;
+      const request = { agentIds, force, expectedRevision: options.expectedRevision ?? 0 };
       const response = await operator.client.call(operatorService.releaseAgents, request, { idempotent: false });
       print(operator, operatorService.releaseAgents, response, () => {
         const rests = response.released.length === 0 ? '' : `; resting now: ${response.released.join(', ')}`;

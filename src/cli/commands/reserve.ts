@@ -1,11 +1,15 @@
 /** `sublet reserve OVERLAY SUBNET --for ID`: keeps a block for one agent. */
+
 import { operatorService } from '#api/services.js';
 import { type Define, examples, writes } from '#cli/command-kit.js';
 import { subnetArgument } from '#cli/commands/subnet-argument.js';
+import { type ConsentOptions, previewed, previews } from '#cli/consent.js';
+import { heldWithin, reservationLeaves } from '#cli/consequences.js';
 import { operate, print } from '#cli/operator.js';
+import { wrap } from '#cli/terminal.js';
 
 export const define: Define = (command, terminal) => {
-  writes(command)
+  previews(writes(command))
     .description('Keeps one block of an overlay for one agent, which gets it when it registers next. Nobody else does.')
     .argument('<OVERLAY>', 'name of the overlay')
     .argument('<SUBNET>', 'one block of it, IPv4 or IPv6')
@@ -16,17 +20,22 @@ export const define: Define = (command, terminal) => {
     ['sublet reservations', 'what is reserved'],
     ['sublet unreserve dcos 9.0.50.0/24', 'and no longer'],
   );
-  command.action((overlay: string, text: string, options: { for: string; expectedRevision?: number }) =>
-    operate(command, terminal, async (operator) => {
-      const subnet = subnetArgument(text);
-      const request = { overlay, subnet, agentId: options.for, expectedRevision: options.expectedRevision ?? 0 };
-      const response = await operator.client.call(operatorService.reserve, request, { idempotent: false });
-      print(
-        operator,
-        operatorService.reserve,
-        response,
-        () => `Reserved ${subnet} of ${overlay} for ${options.for}.\n`,
-      );
-    }),
+  command.action(
+    (overlay: string, text: string, options: ConsentOptions & { for: string; expectedRevision?: number }) =>
+      operate(command, terminal, async (operator) => {
+        const subnet = subnetArgument(text);
+        const leaves = async () =>
+          reservationLeaves(await heldWithin(operator.client, overlay, subnet), subnet, options.for);
+        const goOn = await previewed(operator, options, async () => [
+          `${subnet} of ${overlay} would be reserved for ${options.for}.`,
+          await leaves(),
+        ]);
+        if (!goOn) return;
+        const left = operator.output === 'json' ? '' : wrap(await leaves(), terminal);
+        const request = { overlay, subnet, agentId: options.for, expectedRevision: options.expectedRevision ?? 0 };
+        const response = await operator.client.call(operatorService.reserve, request, { idempotent: false });
+        const done = `Reserved ${subnet} of ${overlay} for ${options.for}.\n${left}\n`;
+        print(operator, operatorService.reserve, response, () => done);
+      }),
   );
 };

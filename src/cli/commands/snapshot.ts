@@ -13,7 +13,7 @@ import { masterFailure } from '#cli/refusal-words.js';
 import { readWhole, writeWhole } from '#cli/snapshot-file-io.js';
 import { formatFacts } from '#cli/table.js';
 import type { Terminal } from '#cli/terminal.js';
-import { count, plural } from '#cli/words.js';
+import { count, plural, shellWord } from '#cli/words.js';
 import { formatHostPort, parseHostPort } from '#config/host-port.js';
 import {
   legacyOf,
@@ -177,24 +177,27 @@ function rebornOf(
   oldClusterId: string,
   before: { readonly name: string; readonly peer: string },
 ): Reborn {
-  if (name !== undefined && !/^[a-z0-9.-]{1,63}$/.test(name)) {
-    throw usage(`--name: "${name}": 1 to 63 characters of [a-z0-9.-] are allowed`);
-  }
-  if (clusterId !== undefined && !/^[A-Za-z0-9._-]{1,63}$/.test(clusterId)) {
-    throw usage(`--cluster-id: "${clusterId}": 1 to 63 characters of [A-Za-z0-9._-] are allowed`);
-  }
-  return {
+  const reborn = {
     name: name ?? before.name,
     peer: peer === undefined ? before.peer : formatHostPort(argument('--peer', peer, parseHostPort)),
     clusterId: clusterId ?? `${oldClusterId.slice(0, 54)}-${randomBytes(4).toString('hex')}`,
   };
+  // What is not given comes from a file: it is checked as a flag is.
+  if (!/^[a-z0-9.-]{1,63}$/.test(reborn.name)) {
+    throw usage(`--name: "${reborn.name}": 1 to 63 characters of [a-z0-9.-] are allowed`);
+  }
+  if (!/^[A-Za-z0-9._-]{1,63}$/.test(reborn.clusterId)) {
+    throw usage(`--cluster-id: "${reborn.clusterId}": 1 to 63 characters of [A-Za-z0-9._-] are allowed`);
+  }
+  argument('--peer', reborn.peer, parseHostPort);
+  return reborn;
 }
 
 function next({ index, agents }: RebirthReport, { name, clusterId }: Reborn, dataDir: string): string {
   return [
     `The new cluster is ${clusterId}: one master, ${name}, at log index ${index}, in adoption, with ${plural(agents, 'agent')} on record.`,
     'Next:',
-    `  sublet master --name ${name} --cluster-id ${clusterId} --data-dir ${dataDir} …`,
+    `  sublet master --name ${name} --cluster-id ${clusterId} --data-dir ${shellWord(dataDir)} …`,
     '  sublet adoption             who has not come back yet',
     '  sublet adoption end         once those that still run are back',
     '',

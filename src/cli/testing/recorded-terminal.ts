@@ -4,6 +4,8 @@ import { plain, type Style, safe, type Terminal } from '#cli/terminal.js';
 export class RecordedTerminal implements Terminal {
   readonly columns: number | undefined;
   out = '';
+  /** What was written to stdout, before it was made printable. */
+  unpainted = '';
   notes = '';
   /** What is answered to questions; undefined: no terminal can answer. */
   readonly #answer: string | undefined;
@@ -23,7 +25,13 @@ export class RecordedTerminal implements Terminal {
     return Promise.resolve(this.#answer ?? '');
   }
 
+  /** Everything that would reach the screen. */
+  get raw(): string {
+    return this.out + this.notes;
+  }
+
   write(text: string): void {
+    this.unpainted += text;
     this.out += safe(text);
   }
 
