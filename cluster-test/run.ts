@@ -10,6 +10,7 @@ import { fileURLToPath } from 'node:url';
 import Mocha from 'mocha';
 import { skipped } from '#cluster-test/requirement.js';
 import { reportingMocha } from '#cluster-test/test-report.js';
+import { handOver } from '#runtime/hand-over.js';
 
 const dist = join(dirname(fileURLToPath(import.meta.url)), '..');
 const top = join(dist, '..');
@@ -62,5 +63,7 @@ function report(passed: number, failed: number): void {
   console.log(`${passed} passed, ${failed} failed`);
 }
 
-process.chdir(relative(process.cwd(), top) || '.');
-await main();
+if (!(await handOver())) {
+  process.chdir(relative(process.cwd(), top) || '.');
+  await main();
+}

@@ -7,7 +7,7 @@ import { StateDirError } from '#agent/state-dir.js';
 import { exitCodes, Failure } from '#cli/failure.js';
 import { serve } from '#cli/lifetime.js';
 import { grpcLogs, type Logger, makeLogger } from '#cli/log.js';
-import { loadConfig, logWarnings } from '#cli/process-config.js';
+import { loadConfig, logBadNode, logWarnings } from '#cli/process-config.js';
 import type { Terminal } from '#cli/terminal.js';
 import { type AgentConfig, loadAgentConfig } from '#config/agent-config.js';
 import { agentSettings } from '#config/agent-settings.js';
@@ -21,13 +21,19 @@ export async function runAgent(command: Command, options: { takeover?: true }, t
   const log = await agentLog(config);
   grpcLogs(log);
   logWarnings(log, warnings);
+  logBadNode(log);
   const takeover = options.takeover === true;
   const exitCode = await serve(log, async (failed) => {
     const running = await startAgent({ ...startOptions(config, log, terminal), takeover }).catch((error: unknown) => {
       throw startFailure(error, config);
     });
     log.info(
-      { masters: config.masters.map(formatHostPort), http: formatHostPort(running.http), network: config.network },
+      {
+        masters: config.masters.map(formatHostPort),
+        http: formatHostPort(running.http),
+        network: config.network,
+        node: process.versions.node,
+      },
       `agent ${running.agent.options.agentId} runs`,
     );
     void running.failed.then((error) => {

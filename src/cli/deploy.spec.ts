@@ -33,6 +33,13 @@ describe('deploy/', () => {
   });
 
   for (const unit of ['sublet-master.service', 'sublet-agent.service']) {
+    it(`starts a process again however often it was killed, and signals only the process that it started, in ${unit}`, () => {
+      const lines = text(`deploy/systemd/${unit}`).split('\n');
+      for (const wanted of ['StartLimitIntervalSec=0', 'RestartSteps=6', 'RestartMaxDelaySec=60s', 'KillMode=mixed']) {
+        assert.ok(lines.includes(wanted), wanted);
+      }
+    });
+
     it(`leaves the check of the configuration to the process in ${unit}, since only its exit code ends the restarts`, () => {
       const lines = text(`deploy/systemd/${unit}`).split('\n');
       assert.ok(lines.includes(`RestartPreventExitStatus=${exitCodes.usage}`));

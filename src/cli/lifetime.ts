@@ -4,6 +4,7 @@
  */
 import type { ExitCode } from '#cli/failure.js';
 import type { Logger } from '#cli/log.js';
+import { onSignals } from '#runtime/signals.js';
 
 export type Running = { stop(): Promise<void> };
 
@@ -13,7 +14,10 @@ const stopBoundMs = 15_000;
 const lingerMs = 500;
 /** As a shell counts the end by a signal. */
 const signalExitBase = 128;
-const signals = { SIGTERM: 15, SIGINT: 2 } as const;
+const signalNumbers = new Map<NodeJS.Signals, number>([
+  ['SIGTERM', 15],
+  ['SIGINT', 2],
+]);
 
 /**
  * Runs what `start` starts until a signal, or until it calls `failed`: the process then ends with that exit code, for
@@ -43,7 +47,7 @@ export function serve(log: Logger, start: (failed: (exitCode: ExitCode) => void)
       log.info({ why }, 'stopping; once more to end at once');
       end(0);
     };
-    for (const [name, number] of Object.entries(signals)) process.on(name, () => told(name, number));
+    onSignals([...signalNumbers.keys()], (name) => told(name, signalNumbers.get(name) ?? 0));
     const orphaned = (): void => told('the process that started this one has ended', 1);
     if (process.connected) process.once('disconnect', orphaned);
     const finish = (exitCode: number): void => {

@@ -1,7 +1,12 @@
 #!/usr/bin/env node
-/** The entry of the `sublet` command: runs it in this process and ends with its exit code. */
-import { run } from '#cli/program.js';
-import { endWithReader, processTerminal } from '#cli/terminal.js';
+/** The entry of the `sublet` command: runs it, on the right Node.js, and ends with its exit code. */
+import { handOver } from '#runtime/hand-over.js';
 
-endWithReader();
-process.exitCode = await run(process.argv.slice(2), processTerminal());
+if (!(await handOver())) {
+  const [{ run }, { endWithReader, processTerminal }] = await Promise.all([
+    import('#cli/program.js'),
+    import('#cli/terminal.js'),
+  ]);
+  endWithReader();
+  process.exitCode = await run(process.argv.slice(2), processTerminal());
+}

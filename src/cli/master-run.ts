@@ -3,7 +3,7 @@ import type { Command } from 'commander';
 import { type ExitCode, exitCodes, Failure, folderFailure } from '#cli/failure.js';
 import { serve } from '#cli/lifetime.js';
 import { grpcLogs, makeLogger } from '#cli/log.js';
-import { loadConfig, logWarnings } from '#cli/process-config.js';
+import { loadConfig, logBadNode, logWarnings } from '#cli/process-config.js';
 import { version } from '#cli/version.js';
 import { formatHostPort } from '#config/host-port.js';
 import { loadMasterConfig, type MasterConfig } from '#config/master-config.js';
@@ -24,6 +24,7 @@ export async function runMaster(command: Command): Promise<void> {
   const log = await makeLogger(config.log, { process: 'master', name: config.name });
   grpcLogs(log);
   logWarnings(log, warnings);
+  logBadNode(log);
   let fatal: Failure | undefined;
   const exitCode = await serve(log, async (failed) => {
     const onFatal = (error: Error): void => {
@@ -37,7 +38,10 @@ export async function runMaster(command: Command): Promise<void> {
       },
     );
     const { api, peer, http } = master.addresses;
-    log.info({ api, peer, http, data: config.dataDir }, `master ${config.name} of cluster ${config.cluster.id} runs`);
+    log.info(
+      { api, peer, http, data: config.dataDir, node: process.versions.node },
+      `master ${config.name} of cluster ${config.cluster.id} runs`,
+    );
     void master.ready().then(() => log.info({}, 'ready'));
     return master;
   });

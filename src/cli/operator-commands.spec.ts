@@ -88,7 +88,7 @@ describe('what operators ask', () => {
         'term         3',
         'revision     1234',
         'agents       2: 1 live, 1 silent',
-        'answered by  m2, version 0.1.0',
+        'answered by  m2, version 0.1.0 on Node.js 24.21.0',
         '',
         'MASTER  ROLE      API             PEERS           MATCH  HEARD',
         'm1      leader    10.0.0.11:7070  10.0.0.11:7071      -  now',

@@ -9,6 +9,7 @@ import type { ConfigSource } from '#config/document.js';
 import type { Loaded } from '#config/master-config.js';
 import { ConfigError, formatProblem, type Problem } from '#config/problem.js';
 import type { Setting } from '#config/setting.js';
+import { badNode, runningVersions } from '#runtime/node-releases.js';
 
 /** @throws Failure as wrong use, with all that is wrong */
 export function loadConfig<Config>(
@@ -35,4 +36,10 @@ export function orFailure<T>(what: string, exitCode: Failure['exitCode'], load: 
 
 export function logWarnings(log: Logger, warnings: readonly Problem[]): void {
   for (const warning of warnings) log.warn({ key: warning.key }, formatProblem(warning));
+}
+
+/** Says it where the Node.js that runs this process must not serve other machines. */
+export function logBadNode(log: Logger): void {
+  const bad = badNode();
+  if (bad !== undefined) log.error(runningVersions(), `${bad}. Until then this process listens on loopback only`);
 }

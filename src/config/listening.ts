@@ -5,13 +5,15 @@
 import type { ConfigDocument, Finding } from '#config/document.js';
 import { formatHostPort, type HostPort, isLoopback } from '#config/host-port.js';
 import { refused } from '#config/reading.js';
+import { badNode } from '#runtime/node-releases.js';
 
 export const tls = refused('TLS is not there yet', 'leave tls out, and listen on loopback or set insecure');
 
-/** What is wrong with these addresses to listen on: beyond loopback, or two of them the same. */
+/** What is wrong with these addresses to listen on: beyond loopback, or two of them the same. `bad`: why the Node.js must not serve. */
 export function listeningFindings(
   document: ConfigDocument,
   listening: Readonly<Record<string, HostPort | undefined>>,
+  bad: string | undefined = badNode(),
 ): readonly Finding[] {
   const findings: Finding[] = [];
   const taken = new Map<string, string>();
@@ -20,6 +22,9 @@ export function listeningFindings(
     const text = formatHostPort(at);
     if (!isLoopback(at) && document.at('insecure') !== true) {
       const message = `"${text}" is reachable from other machines, and there is no TLS: a loopback address like 127.0.0.1:${at.port} is allowed, or set insecure (--insecure)`;
+      findings.push({ path: [key], message });
+    } else if (!isLoopback(at) && bad !== undefined) {
+      const message = `"${text}" is reachable from other machines, and ${bad}. On this one a loopback address like 127.0.0.1:${at.port} is allowed, with insecure or without`;
       findings.push({ path: [key], message });
     }
     const other = taken.get(text);

@@ -1,8 +1,11 @@
 import assert from 'node:assert/strict';
 import { parseCidr4 } from '#address/cidr4.js';
 import { formatMac, parseOui } from '#address/mac.js';
+import { ConfigDocument } from '#config/document.js';
 import { formatHostPort } from '#config/host-port.js';
+import { listeningFindings } from '#config/listening.js';
 import { loadMasterConfig } from '#config/master-config.js';
+import { masterSettings } from '#config/master-settings.js';
 import { ConfigError, formatProblem } from '#config/problem.js';
 import type { FlagValue } from '#config/setting.js';
 
@@ -381,6 +384,18 @@ describe('the configuration of a master', () => {
       'master.json:1: cluster.members[0].peer: "127.0.0.1:7071" is reached from its own machine alone, and 10.0.0.2:7071 is on another one: name an address that all masters reach',
     ]);
     assert.deepEqual(warned({ name: 'm1', insecure: true, cluster: { members: members.slice(1) } }).length, 1);
+  });
+
+  it('refuses any address beyond loopback on a Node.js that must not serve, insecure or not', () => {
+    const document = new ConfigDocument({ flags: [{ flag: '--insecure', value: true }] }, masterSettings);
+    const at = { listen: { host: '0.0.0.0', port: 7070 }, http_listen: { host: '127.0.0.1', port: 7072 } };
+    assert.deepEqual(
+      listeningFindings(document, at, 'Node.js 20.20.2 has a hole; take another').map(({ message }) => message),
+      [
+        '"0.0.0.0:7070" is reachable from other machines, and Node.js 20.20.2 has a hole; take another. On this one a loopback address like 127.0.0.1:7070 is allowed, with insecure or without',
+      ],
+    );
+    assert.deepEqual(listeningFindings(document, at, undefined), []);
   });
 
   it('warns of an even number of members', () => {

@@ -79,6 +79,7 @@ async function getStatus(
     ...account,
     warnings: options.warnings().map(({ message, remedy, notice = false }) => ({ message, remedy, notice })),
     version: options.version,
+    nodeVersion: process.versions.node,
     adoption: ipam.adoption,
     awaited: awaited.count,
     awaitedAgents: [...awaited.first],

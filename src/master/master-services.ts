@@ -25,6 +25,7 @@ import { PeerLinks } from '#master/peer-links.js';
 import { Plan } from '#master/plan.js';
 import { PlanEncoding } from '#master/plan-encoding.js';
 import { PlanSnapshots } from '#master/plan-snapshot.js';
+import { runtimeWarnings } from '#master/runtime-warnings.js';
 import { saveSnapshotMethod } from '#master/snapshot-service.js';
 import { spaceWarnings } from '#master/space-warnings.js';
 import { StateComparison } from '#master/state-comparison.js';
@@ -195,6 +196,7 @@ export class MasterServices {
   warnings(): readonly Warning[] {
     return [
       ...(this.#waitsFor === '' ? [] : [{ message: this.#waitsFor, remedy: '' }]),
+      ...runtimeWarnings(),
       ...spaceWarnings(this.#options.log.status()),
       ...this.comparison.warnings(),
       ...this.#keeper.warnings(),

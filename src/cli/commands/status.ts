@@ -43,6 +43,8 @@ export function formatStatus(status: Status, terminal: Terminal): string {
 function facts(status: Status): readonly (readonly [string, Cell])[] {
   const leader: Cell = status.leader === '' ? { text: 'none: nothing can be changed', style: 'red' } : status.leader;
   const { live = 0, silent = 0, total = 0 } = status.agents ?? {};
+  // A master of an earlier release does not say.
+  const runtime = status.nodeVersion === '' ? '' : ` on Node.js ${status.nodeVersion}`;
   const behind = status.commitIndex - status.appliedIndex;
   return [
     ['cluster', status.founding === '' ? status.clusterId : `${status.clusterId}, founding ${status.founding}`],
@@ -51,7 +53,7 @@ function facts(status: Status): readonly (readonly [string, Cell])[] {
     ['revision', `${status.appliedIndex}${behind > 0 ? ` (${count(behind)} behind what is committed)` : ''}`],
     ['agents', status.leader === '' ? count(total) : `${count(total)}: ${count(live)} live, ${count(silent)} silent`],
     ...(status.adoption ? [['adoption', adoption(status)] as const] : []),
-    ['answered by', `${status.name}, version ${status.version}`],
+    ['answered by', `${status.name}, version ${status.version}${runtime}`],
   ];
 }
 

@@ -9,6 +9,7 @@ import { exitCodes, Failure, usage } from '#cli/failure.js';
 import { formatTable } from '#cli/table.js';
 import type { Terminal } from '#cli/terminal.js';
 import { plural } from '#cli/words.js';
+import { onSignals } from '#runtime/signals.js';
 
 const readyBoundMs = 60_000;
 /** As a shell counts the end by SIGINT. */
@@ -81,9 +82,7 @@ function untilTold(cluster: DevCluster, terminal: Terminal): Promise<undefined> 
         resolve(undefined);
       }, reject);
     };
-    process.on('SIGINT', stop);
-    process.on('SIGTERM', stop);
-    process.on('SIGHUP', stop);
+    onSignals(['SIGINT', 'SIGTERM', 'SIGHUP'], stop);
   });
 }
 

@@ -96,6 +96,7 @@ export const status = new sublet.v1.GetStatusResponse({
     },
   ],
   version: '0.1.0',
+  nodeVersion: '24.21.0',
 });
 
 export const overlays = new sublet.v1.ListOverlaysResponse({

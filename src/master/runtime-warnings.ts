@@ -1,0 +1,8 @@
+/** What an operator should know of the Node.js that a master runs on. */
+import type { Warning } from '#master/cluster-service.js';
+import { badNode } from '#runtime/node-releases.js';
+
+export function runtimeWarnings(bad: string | undefined = badNode()): readonly Warning[] {
+  if (bad === undefined) return [];
+  return [{ message: bad, remedy: 'start this master on that one; until then it listens on loopback only' }];
+}
