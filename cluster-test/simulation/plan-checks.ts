@@ -10,7 +10,7 @@ import { formatIpv4 } from '#address/ipv4.js';
 import type { World } from '#cluster-test/simulation/world.js';
 import type { Agent } from '#ipam/agent.js';
 import { viewAgent } from '#ipam/agent-view.js';
-import type { Command, Register } from '#ipam/command.js';
+import { type Command, isRegistering, type Registering } from '#ipam/command.js';
 import { decodeCommand } from '#ipam/command-codec.js';
 import { Ipam } from '#ipam/ipam.js';
 import type { PlanOutcome } from '#master/ipam-machine.js';
@@ -101,7 +101,7 @@ export class PlanChecks {
     const decoded = decodeCommand(command);
     if (decoded.kind === 'expire' && outcome.result.kind !== 'refused') this.#world.count('leases that expired');
     this.#judge(decoded, outcome);
-    if (ipam.adoption && decoded.kind === 'register') this.#judgeAdoption(decoded, outcome);
+    if (ipam.adoption && isRegistering(decoded)) this.#judgeAdoption(decoded, outcome);
     this.#follow(outcome, at, ipam);
   }
 
@@ -172,6 +172,7 @@ export class PlanChecks {
     if (result.kind === 'refused') return;
     switch (command.kind) {
       case 'register':
+      case 'register-run':
         this.#judgeRegister(command);
         return;
       case 'leave':
@@ -187,7 +188,7 @@ export class PlanChecks {
     }
   }
 
-  #judgeRegister(command: Extract<Command, { readonly kind: 'register' }>): void {
+  #judgeRegister(command: Registering): void {
     const { agentId, instanceId, sequence, takeover, holders } = command;
     const holder = this.#agents.get(agentId);
     if (holder === undefined) return;
@@ -206,7 +207,7 @@ export class PlanChecks {
   }
 
   /** In adoption an agent gets what it says it holds, or was let in this cluster, and nobody gets anything else. */
-  #judgeAdoption({ agentId, held }: Register, { events }: PlanOutcome): void {
+  #judgeAdoption({ agentId, held }: Registering, { events }: PlanOutcome): void {
     const holding = this.#agents.get(agentId);
     const before = holding === undefined || holding.epoch === this.#base ? [] : holding.blocks;
     const holds = held?.subnets.flatMap(({ overlay, subnet }) =>

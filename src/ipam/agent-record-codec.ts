@@ -2,7 +2,7 @@
 import { ipv4 } from '#address/ipv4.js';
 import type { ProblemReason } from '#ipam/agent.js';
 import type { AgentRecord, DepartedRecord, FormerInstance, Holding, StoredProblem } from '#ipam/agent-record.js';
-import { parseAgentId, parseInstanceId } from '#ipam/identity.js';
+import { parseAgentId, parseInstanceId, parseRunId } from '#ipam/identity.js';
 import type { Interning } from '#ipam/interning.js';
 import { assertNever } from '#ipam/invariant.js';
 import { ipBytes, ipOf, ipv4Of, ipv6Of, networkConfigOf, statusOf, toNetworkConfig, toStatus } from '#ipam/wire.js';
@@ -25,6 +25,7 @@ export function toAgent(agent: AgentRecord): sublet.store.v1.Agent.$Properties {
     holdings: agent.holdings.map(toHolding),
     problems: agent.problems.map(({ overlay, family, reason }) => ({ overlay, family, reason: toReason(reason) })),
     former: agent.former.map(toFormer),
+    runId: agent.runId ?? null,
   };
 }
 
@@ -87,6 +88,7 @@ export function agentOf(stored: sublet.store.v1.Agent.$Properties, interning: In
     holdings: holdingsOf(stored.holdings, interning),
     problems: problemsOf(stored.problems, interning),
     former: formerOf(stored.former),
+    runId: stored.runId ? parseRunId(stored.runId) : undefined,
   };
 }
 

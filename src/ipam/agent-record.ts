@@ -6,7 +6,7 @@ import type { Ip } from '#address/ip.js';
 import type { Ipv4 } from '#address/ipv4.js';
 import type { Ipv6 } from '#address/ipv6.js';
 import type { NetworkConfig, OverlayStatus, ProblemReason } from '#ipam/agent.js';
-import type { AgentId, InstanceId } from '#ipam/identity.js';
+import type { AgentId, InstanceId, RunId } from '#ipam/identity.js';
 
 /** What an agent holds of one overlay: the first address of its piece in each family. */
 export type Holding = {
@@ -39,6 +39,8 @@ export type AgentRecord = {
   readonly problems: readonly StoredProblem[];
   /** Newest first, at most `formerInstancesMax`. */
   readonly former: readonly FormerInstance[];
+  /** Of the process that registered last; undefined: it told none. */
+  readonly runId: RunId | undefined;
 };
 
 /** What is remembered of an agent whose lease has ended, while its blocks rest. */

@@ -8,7 +8,7 @@ import type { Ipv4 } from '#address/ipv4.js';
 import type { Ipv6 } from '#address/ipv6.js';
 import type { AgentRecord, DepartedRecord, Holding, StoredProblem } from '#ipam/agent-record.js';
 import { type Claim, carriedOver } from '#ipam/claim.js';
-import type { Register } from '#ipam/command.js';
+import type { Registering } from '#ipam/command.js';
 import { assertInvariant } from '#ipam/invariant.js';
 import type { OverlayEntry, Plan } from '#ipam/plan.js';
 import { type Refusal, refuse } from '#ipam/result.js';
@@ -25,7 +25,7 @@ export type Allotment = {
 /** Where an agent's addresses may come from before anything is let afresh. */
 type Sources = {
   readonly plan: Plan;
-  readonly command: Register;
+  readonly command: Registering;
   readonly time: number;
   /** The agent's own lease, which goes on. */
   readonly current: AgentRecord | undefined;
@@ -33,7 +33,7 @@ type Sources = {
   readonly returning: DepartedRecord | undefined;
 };
 
-export function allot(plan: Plan, command: Register, claim: Claim, time: number): Allotment | Refusal {
+export function allot(plan: Plan, command: Registering, claim: Claim, time: number): Allotment | Refusal {
   const current = claim.kind === 'confirm' || claim.kind === 'reinstall' ? claim.holder : undefined;
   const returning = claim.kind === 'arrive' && claim.returning ? claim.departed : undefined;
   const sources: Sources = { plan, command, time, current, returning };

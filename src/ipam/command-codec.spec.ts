@@ -8,7 +8,7 @@ import { parseIpv4 } from '#address/ipv4.js';
 import type { Action, Command } from '#ipam/command.js';
 import { decodeCommand, encodeCommand, UnknownCommandError } from '#ipam/command-codec.js';
 import { commandKindOf, commandKinds, laterCommandKinds } from '#ipam/command-kind.js';
-import { parseAgentId, parseInstanceId } from '#ipam/identity.js';
+import { parseAgentId, parseInstanceId, parseRunId } from '#ipam/identity.js';
 import { dcos, dcosSettings, everything, overlay } from '#ipam/plan-under-test.js';
 import { RecordError } from '#ipam/wire.js';
 
@@ -115,6 +115,19 @@ const actions: readonly Action[] = [
       master: { name: 'm3', peer: '10.0.0.3:7071' },
       by: { name: 'm4', peer: '[fd00::4]:7071' },
     },
+  },
+  {
+    kind: 'register-run',
+    agentId,
+    instanceId: parseInstanceId('i'),
+    runId: parseRunId('r'),
+    sequence: 3,
+    nodeIp: parseIp('10.0.0.1'),
+    hostname: 'h',
+    networkConfig: everything,
+    takeover: false,
+    held: undefined,
+    holders: [],
   },
 ];
 

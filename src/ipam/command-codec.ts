@@ -2,8 +2,8 @@
  * Turns commands into what the log holds (sublet.store.v1.Command), and back. A kind that this version does not know is
  * an error of its own: a newer member proposed it, and this one must stop rather than skip it.
  */
-import type { Action, Command, HolderJudgement, Register } from '#ipam/command.js';
-import { parseAgentId, parseInstanceId } from '#ipam/identity.js';
+import type { Action, Command, HolderJudgement, Register, RegisterRun } from '#ipam/command.js';
+import { parseAgentId, parseInstanceId, parseRunId } from '#ipam/identity.js';
 import { assertNever } from '#ipam/invariant.js';
 import { masterChangeOf, toMasterChange } from '#ipam/master-change-codec.js';
 import {
@@ -78,6 +78,8 @@ function toAction(action: Action): sublet.store.v1.Command.$Properties {
       return { removeOverlay: { name: action.name } };
     case 'register':
       return { register: toRegister(action) };
+    case 'register-run':
+      return { registerRun: { register: toRegister(action), runId: action.runId } };
     case 'report-status': {
       const overlays = action.overlays.map((report) => ({ ...report, status: toStatus(report.status) }));
       return { reportStatus: { agentId: action.agentId, epoch: action.epoch, overlays } };
@@ -109,7 +111,7 @@ function toAction(action: Action): sublet.store.v1.Command.$Properties {
   }
 }
 
-function toRegister(action: Register): sublet.store.v1.Register.$Properties {
+function toRegister(action: Register | RegisterRun): sublet.store.v1.Register.$Properties {
   const { agentId, instanceId, sequence, hostname, takeover, held } = action;
   return {
     agentId,
@@ -193,12 +195,16 @@ function actionOf(stored: sublet.store.v1.Command): Action {
   }
 }
 
-type AgentActionField = 'register' | 'reportStatus' | 'leave' | 'release' | 'expire';
+type AgentActionField = 'register' | 'registerRun' | 'reportStatus' | 'leave' | 'release' | 'expire';
 
 function agentActionOf(stored: sublet.store.v1.Command, kind: AgentActionField): Action {
   switch (kind) {
     case 'register':
       return registerOf(present(stored.register, kind));
+    case 'registerRun': {
+      const { register, runId } = present(stored.registerRun, kind);
+      return { ...registerOf(present(register, 'register')), kind: 'register-run', runId: parseRunId(runId ?? '') };
+    }
     case 'reportStatus': {
       const action = present(stored.reportStatus, kind);
       const overlays = (action.overlays ?? []).map((report) => ({

@@ -8,7 +8,7 @@ import type { Cidr6 } from '#address/cidr6.js';
 import type { Cidr, Ip } from '#address/ip.js';
 import type { Ipv4 } from '#address/ipv4.js';
 import type { NetworkConfig, OverlayStatus } from '#ipam/agent.js';
-import type { AgentId, InstanceId } from '#ipam/identity.js';
+import type { AgentId, InstanceId, RunId } from '#ipam/identity.js';
 import type { NetworkSettings, Overlay } from '#ipam/network.js';
 
 /** What every command carries. */
@@ -28,6 +28,7 @@ export type CommandOrigin = {
 export type HolderJudgement = {
   readonly agentId: AgentId;
   readonly epoch: number;
+  /** Silent; or, of the holder of the node address that is asked for: it has asked for another one since. */
   readonly silent: boolean;
   /** When it was last heard, ms since 1970; undefined: not since this leader came to office. For the message only. */
   readonly lastHeard: number | undefined;
@@ -95,6 +96,15 @@ export type Register = {
   /** Of those that `Ipam.holdersConcerned` names. */
   readonly holders: readonly HolderJudgement[];
 };
+
+/** A registration whose process told which one it is. */
+export type RegisterRun = Omit<Register, 'kind'> & { readonly kind: 'register-run'; readonly runId: RunId };
+
+export type Registering = Register | RegisterRun;
+
+export function isRegistering(action: Action): action is Registering {
+  return action.kind === 'register' || action.kind === 'register-run';
+}
 
 export type ReportStatus = {
   readonly kind: 'report-status';
@@ -165,7 +175,8 @@ export type Action =
   | Unexclude
   | BeginAdoption
   | EndAdoption
-  | RecordMembership;
+  | RecordMembership
+  | RegisterRun;
 
 export type Command = CommandOrigin & Action;
 export type CommandKind = Action['kind'];

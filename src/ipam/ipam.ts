@@ -6,6 +6,7 @@
  */
 import type { Ip } from '#address/ip.js';
 import type { Agent } from '#ipam/agent.js';
+import type { AgentRecord } from '#ipam/agent-record.js';
 import { viewAgent } from '#ipam/agent-view.js';
 import type { RecordChange } from '#ipam/change.js';
 import { carriedOver } from '#ipam/claim.js';
@@ -14,7 +15,7 @@ import { expire, leave, release } from '#ipam/departure.js';
 import { type Disagreements, disagreementsWith } from '#ipam/disagreement.js';
 import type { Event } from '#ipam/event.js';
 import type { HistoryEntry, HistoryQuery } from '#ipam/history.js';
-import type { AgentId, InstanceId } from '#ipam/identity.js';
+import type { AgentId } from '#ipam/identity.js';
 import { assertInvariant, assertNever, InvariantError } from '#ipam/invariant.js';
 import { operatorNameLengthMax } from '#ipam/limits.js';
 import { recordMembership } from '#ipam/membership-record.js';
@@ -42,7 +43,9 @@ export type Outcome = {
 };
 
 /** What decides whether a keep-alive counts. */
-export type Lease = { readonly agentId: AgentId; readonly instanceId: InstanceId; readonly epoch: number };
+export type Lease = Pick<AgentRecord, 'agentId' | 'instanceId' | 'epoch'>;
+/** And what tells which process holds it, and where. */
+export type PlacedLease = Lease & Pick<AgentRecord, 'sequence' | 'nodeIp' | 'runId'>;
 
 export class Ipam {
   private readonly plan: Plan;
@@ -149,7 +152,7 @@ export class Ipam {
     return page;
   }
 
-  lease(agentId: AgentId): Lease | undefined {
+  lease(agentId: AgentId): PlacedLease | undefined {
     return this.plan.agents.get(agentId);
   }
 
@@ -234,6 +237,7 @@ function dispatch(plan: Plan, writer: PlanWriter, command: Command): Reply | Ref
     case 'remove-overlay':
       return removeOverlay(plan, writer, command);
     case 'register':
+    case 'register-run':
       return register(plan, writer, command);
     case 'report-status':
       return reportStatus(plan, writer, command);

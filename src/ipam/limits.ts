@@ -7,6 +7,7 @@ export const overlaysMax = 128;
 export const removedOverlaysMax = 10_000;
 export const agentIdLengthMax = 253;
 export const instanceIdLengthMax = 64;
+export const runIdLengthMax = 64;
 /** As DNS allows. */
 export const hostnameLengthMax = 253;
 export const statusErrorLengthMax = 1024;

@@ -8,14 +8,14 @@ import type { AgentRecord, Holding } from '#ipam/agent-record.js';
 import type { AgentThen } from '#ipam/agent-view.js';
 import { type Allotment, allot } from '#ipam/allotment.js';
 import { type Claim, carriedOver, claimOf, describeHolder, formerInstances, judgedSilent } from '#ipam/claim.js';
-import type { CommandOrigin, Register } from '#ipam/command.js';
+import type { CommandOrigin, Registering } from '#ipam/command.js';
 import { hostnameLengthMax, mtuMax, mtuMin, mtuMin6 } from '#ipam/limits.js';
 import { noNetwork } from '#ipam/network-change.js';
 import type { PlacedBlock, Plan } from '#ipam/plan.js';
 import { formatBlock, type PlanWriter } from '#ipam/plan-writer.js';
 import { type Refusal, type Reply, refuse } from '#ipam/result.js';
 
-export function register(plan: Plan, writer: PlanWriter, command: Register & CommandOrigin): Reply | Refusal {
+export function register(plan: Plan, writer: PlanWriter, command: Registering & CommandOrigin): Reply | Refusal {
   const action = `register agent_id "${command.agentId}"`;
   if (plan.settings === undefined) return noNetwork(action);
   const wrong = checkFields(action, command) ?? checkNodeIp(plan, action, command.nodeIp);
@@ -32,7 +32,7 @@ export function register(plan: Plan, writer: PlanWriter, command: Register & Com
   return { kind: 'registered', agent: unchanged ? plan.asItIs(old) : write(plan, writer, claim, old, next) };
 }
 
-function checkFields(action: string, command: Register): Refusal | undefined {
+function checkFields(action: string, command: Registering): Refusal | undefined {
   const { sequence, hostname, nodeIp, networkConfig } = command;
   if (!Number.isSafeInteger(sequence) || sequence < 0) {
     return refuse('invalid-argument', 'sequence', `${action}: sequence ${sequence}: 0 to 2^53 − 1 is allowed`);
@@ -91,7 +91,7 @@ function checkFamily(plan: Plan, action: string, nodeIp: Ip, old: AgentRecord | 
 }
 
 /** A node address whose holder is silent goes to the new claimant (rule 2). */
-function checkNodeHolder(plan: Plan, action: string, command: Register & CommandOrigin): Refusal | undefined {
+function checkNodeHolder(plan: Plan, action: string, command: Registering & CommandOrigin): Refusal | undefined {
   const holder = plan.nodeHolder(command.nodeIp);
   if (holder === undefined || holder.agentId === command.agentId || judgedSilent(command.holders, holder)) {
     return undefined;
@@ -103,7 +103,7 @@ function checkNodeHolder(plan: Plan, action: string, command: Register & Command
 function recordOf(
   plan: Plan,
   writer: PlanWriter,
-  command: Register & CommandOrigin,
+  command: Registering & CommandOrigin,
   claim: Claim,
   { vtepIp, holdings, problems }: Allotment,
 ): AgentRecord {
@@ -124,6 +124,7 @@ function recordOf(
     holdings,
     problems,
     former: formerInstances(claim.kind === 'arrive' ? claim.departed : claim.holder, instanceId),
+    runId: command.kind === 'register-run' ? command.runId : undefined,
   };
 }
 
@@ -185,6 +186,7 @@ function sameRecord(old: AgentRecord, next: AgentRecord): boolean {
   return (
     samePlace(old, next) &&
     old.sequence === next.sequence &&
+    old.runId === next.runId &&
     old.hostname === next.hostname &&
     sameConfig(old.networkConfig, next.networkConfig) &&
     sameProblems(old, next)

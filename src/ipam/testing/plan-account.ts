@@ -7,7 +7,7 @@ import { type Cidr, type Family, familyOf } from '#address/ip.js';
 import { ipv4 } from '#address/ipv4.js';
 import { ipv6 } from '#address/ipv6.js';
 import type { AgentRecord } from '#ipam/agent-record.js';
-import type { Action, Register } from '#ipam/command.js';
+import { type Action, isRegistering, type Registering } from '#ipam/command.js';
 import type { Ipam, Outcome } from '#ipam/ipam.js';
 import type { NetworkSettings, Overlay } from '#ipam/network.js';
 import { BlockAccount } from '#ipam/testing/block-account.js';
@@ -40,12 +40,12 @@ export class PlanAccount {
   take(action: Action, { result, events }: Outcome, time: number): void {
     this.checkFencing(action, result);
     if (result.kind === 'refused') {
-      if (action.kind !== 'register' || result.code !== 'resource-exhausted') return;
+      if (!isRegistering(action) || result.code !== 'resource-exhausted') return;
       this.vtep.checkExhausted(action.agentId, time);
       this.seen.add('exhausted vtep');
       return;
     }
-    if (action.kind === 'register' && result.kind === 'registered') this.checkLet(action, result.agent.record, time);
+    if (isRegistering(action) && result.kind === 'registered') this.checkLet(action, result.agent.record, time);
     for (const event of events) {
       if (event.kind === 'network-changed') {
         this.vtep.span(event.network.vtepSubnet);
@@ -88,7 +88,7 @@ export class PlanAccount {
       assert.ok(result.kind === 'refused' || !result.changed, `${action.kind} of a stale epoch counted`);
       this.seen.add(`fenced ${action.kind}`);
     }
-    if (action.kind !== 'register') return;
+    if (!isRegistering(action)) return;
     const lease = this.leases.get(action.agentId);
     if (lease?.instanceId !== action.instanceId || action.sequence >= lease.sequence) return;
     assert.equal(result.kind, 'refused', 'a late request was answered');
@@ -96,7 +96,7 @@ export class PlanAccount {
   }
 
   /** Holds what an agent was given, and what it was told that there is not, against the blocks as they were before. */
-  private checkLet(action: Register, record: AgentRecord, time: number): void {
+  private checkLet(action: Registering, record: AgentRecord, time: number): void {
     const { agentId } = record;
     for (const space of this.spaces) {
       const block = blockIn(space, record);

@@ -8,7 +8,7 @@ import { type Cidr6, networkOf6, parseCidr6, parseInterface6, subnetAt6, subnetC
 import { parseIp } from '#address/ip.js';
 import { parseIpv4 } from '#address/ipv4.js';
 import type { Action, Exclude, HeldLease, Register } from '#ipam/command.js';
-import { parseAgentId, parseInstanceId } from '#ipam/identity.js';
+import { parseAgentId, parseInstanceId, parseRunId } from '#ipam/identity.js';
 import { prefix6Max, prefixMax } from '#ipam/limits.js';
 import type { Overlay, Space4, Space6 } from '#ipam/network.js';
 import { everything, overlay, type PlanUnderTest } from '#ipam/plan-under-test.js';
@@ -76,6 +76,7 @@ export const register: fc.Arbitrary<Draft> = fc
     takeover: fc.boolean(),
     silent: fc.boolean(),
     staleJudgement: fc.boolean(),
+    run: fc.constantFrom(undefined, 'r1', 'r2'),
     held: fc.option(fc.record({ vtep: fc.nat({ max: 16 }), block: fc.nat({ max: 5 }) }), { nil: undefined }),
   })
   .map((draft) => (plan) => {
@@ -95,7 +96,8 @@ export const register: fc.Arbitrary<Draft> = fc
       const judgement = plan.judge(id, draft.silent, 40);
       return { ...judgement, epoch: judgement.epoch - (draft.staleJudgement ? 1 : 0) };
     });
-    return { ...request, holders };
+    const run = draft.run === undefined ? {} : ({ kind: 'register-run', runId: parseRunId(draft.run) } as const);
+    return { ...request, holders, ...run };
   });
 
 function heldLease(plan: PlanUnderTest, vtep: number, block: number): HeldLease {
