@@ -84,6 +84,7 @@ export function hostSettings(config: AgentConfig): HostSettings {
     overlayMtu: config.networkConfig.overlayMtu,
     enableIpv6: config.networkConfig.enableIpv6,
     ...dockerHost(config),
+    usesDocker: config.networkConfig.dockerBridge,
     iptables: config.iptables,
   };
 }

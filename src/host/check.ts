@@ -246,6 +246,12 @@ async function exists(path: string): Promise<boolean> {
 async function checkDocker({ settings, docker }: HostCheck): Promise<Found> {
   const host = settings.dockerHost ?? localDocker;
   const seen = await (docker ?? dockerEngine(host)).observe();
-  if (seen.kind === 'read') return { severity: 'ok', says: `Docker ${seen.version.join('.')} answers at ${host}` };
+  if (seen.kind === 'read') {
+    const { version, firewall } = seen.engine;
+    return {
+      severity: 'ok',
+      says: `Docker ${version.join('.')} answers at ${host}, with the firewall backend ${firewall}`,
+    };
+  }
   return { severity: 'error', says: seen.kind === 'unreadable' ? seen.error : 'Docker was not asked' };
 }

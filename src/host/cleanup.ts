@@ -6,7 +6,7 @@ import { diff } from '#host/diff.js';
 import type { HostSettings } from '#host/input.js';
 import { markOf } from '#host/marks.js';
 import { allAreas, observe } from '#host/observe.js';
-import { bareHost } from '#host/observed.js';
+import { bareHost, type ObservedHost } from '#host/observed.js';
 import type { CleanupReport } from '#host/reconciler-interface.js';
 
 /** Idempotent. Bridges and Docker networks with containers on them stay, and are told in `left`. */
@@ -16,7 +16,7 @@ export async function cleanHost(
   { run, batches, docker }: Omit<Tools, 'iptables'>,
 ): Promise<CleanupReport> {
   const wish = nothing(clusterIds, settings.cniDir);
-  const lookout = { run, docker, vtepName: '', bridges: [], forwards6: false, settings };
+  const lookout = { run, docker, vtepName: '', bridges: [], forwards6: false, marks: [...wish.marks.all], settings };
   const observed = await observe(lookout, allAreas, bareHost);
   const plan = diff(wish, observed);
   const outcomes = await apply(plan.steps, { run, batches, docker, iptables: settings.iptables });
@@ -31,14 +31,15 @@ export async function cleanHost(
           ? [`${planned(outcome.step).command}: not tried, since a step before it failed`]
           : [];
       }),
-      ...unread(observed, clusterIds),
+      ...unread(observed, clusterIds, settings),
     ],
   };
 }
 
 /** Places that could not be looked at may still hold something of ours. */
-function unread(observed: typeof bareHost, clusterIds: readonly string[]): string[] {
-  const places = [observed.sets, observed.tables[4], observed.tables[6], observed.cni, observed.docker];
+function unread(observed: ObservedHost, clusterIds: readonly string[], { usesDocker }: HostSettings): string[] {
+  const { sets, tables, cni, docker } = observed;
+  const places = [sets, tables[4], tables[6], cni, ...(usesDocker ? [docker] : [])];
   const marks = clusterIds.map(markOf).join(' or ');
   return places.flatMap((place) =>
     place.kind === 'unreadable' ? [`could not look for ${marks}: ${place.error}`] : [],

@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { desired } from '#host/desired.js';
 import { cniFile } from '#host/desired-cni.js';
-import { dockerRequest, dockerVersion } from '#host/desired-docker.js';
+import { type DockerVersion, directRoutingBlock, dockerRequest, dockerVersion } from '#host/desired-docker.js';
 import { exampleInput, examplePeer, underlay } from '#host/testing/example.js';
 
 describe('desired host', () => {
@@ -173,7 +173,7 @@ describe('Docker network request', () => {
   assert.ok(dcos && dcos6);
 
   it('turns Docker’s own masquerade off and names the bridge', () => {
-    assert.deepEqual(dockerRequest(dcos, [20, 10]), {
+    assert.deepEqual(dockerRequest(dcos, { version: [20, 10], firewall: 'iptables' }), {
       Name: 'dcos',
       CheckDuplicate: true,
       Driver: 'bridge',
@@ -193,25 +193,51 @@ describe('Docker network request', () => {
       [28, 2],
       [29, 0],
     ] as const) {
-      const { Options } = dockerRequest(dcos, version);
+      const { Options } = dockerRequest(dcos, { version, firewall: 'iptables' });
       assert.equal(Options['com.docker.network.bridge.trusted_host_interfaces'], 'vtep1024:m-dcos:m-dcos6:d-dcos6');
       assert.equal(Options['com.docker.network.bridge.gateway_mode_ipv4'], undefined);
     }
   });
 
   it('leaves the network unprotected on 28.0 and 28.1, which know no trusted interfaces', () => {
-    const { Options } = dockerRequest(dcos, [28, 1]);
+    const { Options } = dockerRequest(dcos, { version: [28, 1], firewall: 'iptables' });
     assert.equal(Options['com.docker.network.bridge.gateway_mode_ipv4'], 'nat-unprotected');
     assert.equal(
-      dockerRequest(dcos6, [28, 0]).Options['com.docker.network.bridge.gateway_mode_ipv6'],
+      dockerRequest(dcos6, { version: [28, 0], firewall: 'iptables' }).Options[
+        'com.docker.network.bridge.gateway_mode_ipv6'
+      ],
       'nat-unprotected',
     );
     assert.equal(Options['com.docker.network.bridge.trusted_host_interfaces'], undefined);
   });
 
+  it('leaves the network unprotected where Docker writes nftables, which have no chain for others’ accepts', () => {
+    const { Options } = dockerRequest(dcos, { version: [29, 0], firewall: 'nftables' });
+    assert.equal(Options['com.docker.network.bridge.gateway_mode_ipv4'], 'nat-unprotected');
+    assert.equal(Options['com.docker.network.bridge.trusted_host_interfaces'], undefined);
+  });
+
+  it('tells which networks cut their containers off from other hosts', () => {
+    const blockOf = (version: DockerVersion, firewall: 'iptables' | 'nftables', options: Record<string, string>) =>
+      directRoutingBlock(dcos, { version, firewall }, options, dcos.reachedBy);
+    const [trusted, mode] = [
+      'com.docker.network.bridge.trusted_host_interfaces',
+      'com.docker.network.bridge.gateway_mode_ipv4',
+    ];
+    assert.equal(blockOf([27, 5], 'iptables', {}), undefined);
+    assert.match(blockOf([28, 2], 'iptables', {}) ?? '', /by vtep1024 and m-dcos, since .* without trusted_host_int/);
+    assert.equal(blockOf([28, 2], 'iptables', { [trusted]: 'eth9:m-dcos:vtep1024' }), undefined);
+    assert.match(blockOf([28, 2], 'iptables', { [trusted]: 'vtep1024' }) ?? '', /by m-dcos,/);
+    for (const open of ['nat-unprotected', 'routed'])
+      assert.equal(blockOf([28, 0], 'iptables', { [mode]: open }), undefined);
+    assert.match(blockOf([29, 0], 'nftables', { [trusted]: 'vtep1024:m-dcos' }) ?? '', /gateway_mode_ipv4=nat-unprot/);
+    assert.match(blockOf([29, 0], 'nftables', { [mode]: 'routed' }) ?? '', /ports that are not published/);
+    assert.equal(blockOf([29, 0], 'nftables', { [mode]: 'nat-unprotected' }), undefined);
+  });
+
   it('makes an IPv6-only network without IPv4 where the engine can', () => {
-    assert.equal(dockerRequest(dcos6, [28, 2]).EnableIPv4, false);
-    assert.equal(dockerRequest(dcos6, [20, 10]).EnableIPv4, undefined);
+    assert.equal(dockerRequest(dcos6, { version: [28, 2], firewall: 'iptables' }).EnableIPv4, false);
+    assert.equal(dockerRequest(dcos6, { version: [20, 10], firewall: 'iptables' }).EnableIPv4, undefined);
   });
 
   it('reads versions with distributions’ suffixes', () => {

@@ -104,7 +104,8 @@ export function desired(input: HostInput, underlay: Underlay | undefined): Desir
     docker: dockerNetworks(held, {
       marks,
       mtu,
-      trusted: [input.lease.vxlan.vtepName, ...containers.map((b) => b.name)],
+      vtepName: input.lease.vxlan.vtepName,
+      bridges: containers.map(({ name }) => name),
     }),
     overlays: held.map(({ name }) => name),
     ranges: input.overlays,

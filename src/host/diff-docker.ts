@@ -5,7 +5,9 @@
 import type { DesiredHost } from '#host/desired.js';
 import {
   type DesiredDockerNetwork,
+  type DockerEngineFacts,
   type DockerNetworkRequest,
+  directRoutingBlock,
   dockerOption,
   dockerRequest,
 } from '#host/desired-docker.js';
@@ -22,9 +24,9 @@ export function diffDocker({ docker: wanted, marks }: DesiredHost, { docker: the
   }
   const plans = wanted.map((network): Plan => {
     const now = there.networks.get(network.overlay);
-    const request = dockerRequest(network, there.version);
+    const request = dockerRequest(network, there.engine);
     if (now === undefined) return { steps: [create(request, network.overlay)], problems: [] };
-    return compare(network, request, now, marks);
+    return compare(network, request, now, marks, there.engine);
   });
   const names = new Set(wanted.map(({ overlay }) => overlay));
   const stale = [...there.networks.values()].filter(({ name, mark }) => marks.all.has(mark ?? '') && !names.has(name));
@@ -37,6 +39,7 @@ function compare(
   request: DockerNetworkRequest,
   there: ObservedDockerNetwork,
   marks: Marks,
+  engine: DockerEngineFacts,
 ): Plan {
   const { overlay } = network;
   const isOurs = marks.all.has(there.mark ?? '');
@@ -45,7 +48,7 @@ function compare(
     const unlike = Object.entries(request.Options).filter(([key, value]) => there.options[key] !== value);
     const isIdle = isOurs && there.containers.length === 0;
     if (isIdle && unlike.length > 0) wrong.push('options of another lease');
-    else return { steps: [], problems: notes(network, unlike, there) };
+    else return { steps: [], problems: fitProblems(network, unlike, there, engine) };
   }
   if (!isOurs) {
     const error = `there is a Docker network "${overlay}" that is not Sublet's, with ${wrong.join(' and ')}: remove it with "docker network rm ${overlay}"`;
@@ -66,6 +69,29 @@ function differences({ subnet, subnet6, bridge }: DesiredDockerNetwork, there: O
   const name = there.options[dockerOption.bridge];
   if (name !== bridge) wrong.push(`bridge ${name ?? 'of a generated name'} and not ${bridge}`);
   return wrong;
+}
+
+/** Options that decide who reaches the containers. */
+const routingOptions: ReadonlySet<string> = new Set([
+  dockerOption.trusted,
+  dockerOption.gatewayMode4,
+  dockerOption.gatewayMode6,
+]);
+
+/** A network that was made for another engine, or before an upgrade, may cut its containers off from other hosts. */
+function fitProblems(
+  network: DesiredDockerNetwork,
+  unlike: readonly (readonly [key: string, value: string])[],
+  there: ObservedDockerNetwork,
+  engine: DockerEngineFacts,
+): Problem[] {
+  const { overlay, reachedBy } = network;
+  const block = directRoutingBlock(network, engine, there.options, reachedBy);
+  if (block === undefined) return notes(network, unlike, there);
+  const on = there.containers.length === 0 ? '' : ` (${named(there.containers)})`;
+  const error = `containers on the Docker network "${overlay}"${on} are cut off from other hosts: ${block}. Stop them or disconnect them, and "docker network rm ${overlay}": Sublet creates it again as it has to be, then start them`;
+  const others = unlike.filter(([key]) => !routingOptions.has(key));
+  return [problem(overlay, error), ...notes(network, others, there)];
 }
 
 /** What is not as we would make it, but carries traffic; and what Docker did of its own accord. */
@@ -92,11 +118,16 @@ function removal(network: ObservedDockerNetwork, scope: Scope, why: string): Pla
   const { name, id, containers } = network;
   if (containers.length === 0)
     return { steps: [{ kind: 'docker-delete', name, id, scope, part: 'docker' }], problems: [] };
-  const error = `Docker network "${name}" ${why} still has containers (${containers.slice(0, namedMax).join(', ')}${containers.length > namedMax ? ', …' : ''}): stop them or connect them elsewhere`;
+  const error = `Docker network "${name}" ${why} still has containers (${named(containers)}): stop them or connect them elsewhere`;
   return { steps: [], problems: [{ scope, part: 'docker', error }] };
 }
+
 /** Containers named in an error. */
 const namedMax = 5;
+
+function named(containers: readonly string[]): string {
+  return `${containers.slice(0, namedMax).join(', ')}${containers.length > namedMax ? ', …' : ''}`;
+}
 
 function create(request: DockerNetworkRequest, overlay: string): Step {
   return { kind: 'docker-create', request, scope: overlayScope(overlay), part: 'docker' };

@@ -158,19 +158,37 @@ function diffForward(
   for (const [chain, present] of Object.entries(chains)) {
     const keep = isWanted && chain === home && isReached(present, jump);
     const remove = withoutMarked(present, marks, (rule) => keep && rule === jump);
+    // First out, then in: deleting by text takes the first of equal rules, which would be the one just inserted.
+    steps.push(...remove.map((rule) => filterRule('delete', family, 'filter', chain, rule, hostScope, 'forward')));
     if (isWanted && chain === home && !keep)
       steps.push(filterRule('insert', family, 'filter', chain, jump, hostScope, 'forward'));
-    steps.push(...remove.map((rule) => filterRule('delete', family, 'filter', chain, rule, hostScope, 'forward')));
   }
   if (!isWanted && ours !== undefined) {
     steps.push({ kind: 'chain-delete', family, chain: forwardChain, scope: hostScope, part: 'forward' });
   }
-  return { steps, problems: [] };
+  return { steps, problems: isWanted ? incompatibleNotes(there.value, family, overlays) : [] };
 }
 
-/** Whether packets get to the jump: it is there, and nothing before it ends the chain for all of them. */
+/** Works, but whoever looks with iptables alone sees nothing there. */
+function incompatibleNotes(
+  { incompatible = [] }: ObservedTables,
+  family: Family,
+  overlays: readonly string[],
+): Problem[] {
+  if (incompatible.length === 0) return [];
+  const [command, nft] = family === 4 ? ['iptables', 'ip'] : ['ip6tables', 'ip6'];
+  const lists = incompatible.map((table) => `"nft list table ${nft} ${table}"`).join(' and ');
+  const error = `${command} can not show the table ${incompatible.join(' and ')}, since it holds rules made with nft: see ${lists}; rules of your own are better kept in a table of their own`;
+  return overlays.map((name) => ({ scope: overlayScope(name), part: 'forward', error, note: true }));
+}
+
+/**
+ * Whether the jump stays where it is. It goes to the top when a rule before it ends the chain for all packets with
+ * RETURN, which is what Docker ends its chain with. A DROP or REJECT before it was put there by someone who means it,
+ * and is reported instead (`blackholes`); after an ACCEPT nothing is missing.
+ */
 function isReached(rules: readonly string[], jump: string): boolean {
-  const end = rules.findIndex((rule) => /^-j (RETURN|DROP|ACCEPT|REJECT)\b/.test(rule));
+  const end = rules.findIndex((rule) => /^-j RETURN\b/.test(rule));
   const at = rules.indexOf(jump);
   return at >= 0 && (end < 0 || at < end);
 }

@@ -2,6 +2,7 @@ import assert from 'node:assert/strict';
 import fc from 'fast-check';
 import { commandOf } from '#host/command.js';
 import { desired, nothing } from '#host/desired.js';
+import { type DockerEngineFacts, type DockerVersion, dockerRequest } from '#host/desired-docker.js';
 import { diff } from '#host/diff.js';
 import { imagine } from '#host/imagine.js';
 import type { HostInput, Peer } from '#host/input.js';
@@ -240,7 +241,12 @@ describe('diff of the firewall', () => {
     const jump = '-m comment --comment sublet:c1 -j SUBLET-FORWARD';
     const there = imagine(built(), diff(wish, tables(built(), ['-j RETURN'])).steps);
     assert.deepEqual(firewallCommands(tables(there, ['-s 1.2.3.4/32 -j DROP', jump, '-j RETURN'])), []);
-    assert.deepEqual(firewallCommands(tables(there, ['-j RETURN', jump])).length, 2);
+    assert.deepEqual(firewallCommands(tables(there, ['-j RETURN', jump])), [
+      `iptables -t filter -D DOCKER-USER ${jump}`,
+      `iptables -t filter -I DOCKER-USER ${jump}`,
+    ]);
+    // Put before it by someone who means it: reported, not fought.
+    assert.deepEqual(firewallCommands(tables(there, ['-j REJECT --reject-with icmp-port-unreachable', jump])), []);
   });
 
   it('leaves what others put into the set, and does not touch a set of another type', () => {
@@ -339,10 +345,19 @@ describe('diff of files, bridges and Docker networks', () => {
   });
 
   const network = { id: 'n1', name: 'dcos', driver: 'bridge', subnets: ['9.0.7.128/25'], options: {}, containers: [] };
-  const docker = (changed: object): ObservedHost => ({
+  const docker = (
+    changed: object,
+    engine: DockerEngineFacts = { version: [20, 10], firewall: 'iptables' },
+  ): ObservedHost => ({
     ...built(),
-    docker: { kind: 'read', version: [20, 10], networks: new Map([['dcos', { ...network, ...changed }]]) },
+    docker: { kind: 'read', engine, networks: new Map([['dcos', { ...network, ...changed }]]) },
   });
+
+  const requestOf = (version: DockerVersion) => {
+    const [dcos] = wish.docker;
+    assert.ok(dcos);
+    return dockerRequest(dcos, { version, firewall: 'iptables' });
+  };
 
   it('calls a Docker network with another subnet an error, not "already there"', () => {
     const { steps, problems } = diff(wish, docker({}));
@@ -365,6 +380,23 @@ describe('diff of files, bridges and Docker networks', () => {
     const { steps, problems } = diff(wish, docker({ mark: 'sublet:c1', containers: ['web'] }));
     assert.ok(!steps.map(commandOf).includes('docker network rm dcos'));
     assert.match(problems[0]?.error ?? '', /still has containers \(web\)/);
+  });
+
+  it('fails the overlay whose network was made before Docker 28 and has containers; makes it anew once idle', () => {
+    const options = { ...requestOf([27, 5]).Options };
+    const old = { mark: 'sublet:c1', subnets: ['9.0.0.128/25'], options };
+    const upgraded = { version: [28, 2], firewall: 'iptables' } as const;
+    const { steps, problems } = diff(wish, docker({ ...old, containers: ['web'] }, upgraded));
+    assert.ok(!steps.map(commandOf).includes('docker network rm dcos'));
+    const [problem] = problems.filter(({ scope }) => scope.kind === 'overlay' && scope.name === 'dcos');
+    assert.equal(problem?.note, undefined);
+    assert.match(problem?.error ?? '', /\(web\) are cut off .*28\.2.*trusted_host_interfaces.*docker network rm dcos/);
+    const idle = diff(wish, docker(old, upgraded)).steps.map(commandOf);
+    assert.ok(idle.includes('docker network rm dcos'));
+    // The same network is well on the engine that made it, and one with the right options on the new engine.
+    const same = diff(wish, docker({ ...old, containers: ['web'] }, { ...upgraded, version: [27, 5] }));
+    const anew = diff(wish, docker({ ...old, options: requestOf([28, 2]).Options, containers: ['web'] }, upgraded));
+    assert.deepEqual([same.problems, anew.problems], [[], []]);
   });
 
   it('says when Docker gave an IPv6-only network an IPv4 pool, without failing it', () => {

@@ -3,7 +3,7 @@
  * loaded with the first question, so that a host without Docker does not carry it.
  */
 import { z } from 'zod';
-import { type DockerNetworkRequest, dockerVersion } from '#host/desired-docker.js';
+import { type DockerEngineFacts, type DockerNetworkRequest, dockerVersion } from '#host/desired-docker.js';
 import { dockerLabel } from '#host/marks.js';
 import type { ObservedDocker, ObservedDockerNetwork } from '#host/observed.js';
 
@@ -80,9 +80,19 @@ async function observeDocker(docker: InstanceType<typeof import('dockerode')>): 
   const all = [...networks.filter((network) => !ours.includes(network)), ...whole.filter((one) => one !== undefined)];
   return {
     kind: 'read',
-    version: dockerVersion(Version),
+    engine: await engineFacts(docker, Version),
     networks: new Map(all.map((one) => [one.Name, observed(one)])),
   };
+}
+
+const infoShape = z.object({ FirewallBackend: z.object({ Driver: z.string() }).nullish() });
+
+/** Only engines from 28 on tell where they write their rules, and may write them to nftables. */
+async function engineFacts(docker: InstanceType<typeof import('dockerode')>, text: string): Promise<DockerEngineFacts> {
+  const version = dockerVersion(text);
+  if (version[0] < 28) return { version, firewall: 'iptables' };
+  const { FirewallBackend } = infoShape.parse(await docker.info());
+  return { version, firewall: FirewallBackend?.Driver.startsWith('nftables') ? 'nftables' : 'iptables' };
 }
 
 /** Undefined for a network that was removed since it was listed. */

@@ -15,6 +15,7 @@ declare module 'dockerode' {
   class Docker {
     constructor(options: DockerOptions);
     version(): Promise<unknown>;
+    info(): Promise<unknown>;
     listNetworks(options?: { readonly filters?: string }): Promise<unknown>;
     createNetwork(request: object): Promise<unknown>;
     getNetwork(id: string): Network;

@@ -100,6 +100,8 @@ export interface HostSettings {
   readonly enableIpv6: boolean;
   /** `unix:///path` or `tcp://HOST:PORT`; absent: the local socket. */
   readonly dockerHost?: string;
+  /** Whether Docker networks are wanted; where they are not, a Docker that does not answer leaves nothing behind. */
+  readonly usesDocker: boolean;
   /** Which iptables to call. `iptables` is whatever the site chose, which is also what Docker calls. */
   readonly iptables: IptablesFlavour;
 }
@@ -112,5 +114,6 @@ export const defaultHostSettings: HostSettings = {
   cniStyle: 'standard',
   overlayMtu: 1420,
   enableIpv6: true,
+  usesDocker: true,
   iptables: 'iptables',
 };

@@ -2,6 +2,7 @@
 import type { Family } from '#address/ip.js';
 import type { IptablesFlavour } from '#host/input.js';
 import { forwardChain } from '#host/marks.js';
+import { incompatibleTables, readIncompatible } from '#host/observe-incompatible.js';
 import type { ObservedEntry, ObservedHost, ObservedSet, ObservedTables, Readable } from '#host/observed.js';
 import { type Runner, ToolMissingError } from '#host/runner.js';
 
@@ -9,15 +10,25 @@ export async function observeSets(run: Runner): Promise<ObservedHost['sets']> {
   return readable(run, 'ipset', ['save'], parseSets);
 }
 
-export async function observeTables(run: Runner, flavour: IptablesFlavour): Promise<ObservedHost['tables']> {
+/** `marks`: the comments of rules that are ours. */
+export async function observeTables(
+  run: Runner,
+  flavour: IptablesFlavour,
+  marks: readonly string[],
+): Promise<ObservedHost['tables']> {
   const randomFully = await supportsRandomFully(run, flavour);
-  const [four, six] = await Promise.all(
-    ([4, 6] as const).map((family) =>
-      readable(run, `${iptablesCommand(flavour, family)}-save`, [], (saved) => parseTables(saved, randomFully)),
-    ),
-  );
-  const unasked = { kind: 'unasked' } as const;
-  return { 4: four ?? unasked, 6: six ?? unasked };
+  const tablesOf = async (family: Family): Promise<Readable<ObservedTables>> => {
+    const command = iptablesCommand(flavour, family);
+    const saved = await readable(run, `${command}-save`, [], (text) => text);
+    if (saved.kind !== 'read') return saved;
+    const printable = parseTables(saved.value, randomFully);
+    const tables = incompatibleTables(saved.value);
+    return tables.length === 0
+      ? { kind: 'read', value: printable }
+      : readIncompatible({ run, command, family, tables, marks }, printable);
+  };
+  const [four, six] = await Promise.all([tablesOf(4), tablesOf(6)]);
+  return { 4: four, 6: six };
 }
 
 /** `ip6tables-nft` for `iptables-nft`. */

@@ -4,6 +4,7 @@
  */
 import type { DockerEngine } from '#host/docker-engine.js';
 import type { HostInput, HostSettings } from '#host/input.js';
+import { marksOf } from '#host/marks.js';
 import { observeCni } from '#host/observe-cni.js';
 import { observeSets, observeTables } from '#host/observe-firewall.js';
 import { observeLinks, observePeers, observeRules } from '#host/observe-kernel.js';
@@ -24,6 +25,8 @@ export interface Lookout {
   readonly bridges: readonly string[];
   /** Whether IPv6 is to be forwarded, so that it matters who lives by router advertisements. */
   readonly forwards6: boolean;
+  /** Comments of iptables rules that are ours. */
+  readonly marks: readonly string[];
   readonly settings: HostSettings;
 }
 
@@ -34,7 +37,8 @@ export function lookoutOf(input: HostInput, run: Runner, docker: DockerEngine): 
   );
   const forwards6 = settings.enableIpv6 && bridges.some(({ cidr6 }) => cidr6 !== undefined);
   const names = bridges.map(({ name }) => name);
-  return { run, docker, vtepName: lease.vxlan.vtepName, bridges: names, forwards6, settings };
+  const marks = [...marksOf(input.clusterId, input.formerClusterIds).all];
+  return { run, docker, vtepName: lease.vxlan.vtepName, bridges: names, forwards6, marks, settings };
 }
 
 /** `known` with the given areas read anew. */
@@ -52,7 +56,7 @@ export async function observe(lookout: Lookout, areas: ReadonlySet<Area>, known:
     }),
     when('firewall', async () => ({
       sets: await observeSets(run),
-      tables: await observeTables(run, settings.iptables),
+      tables: await observeTables(run, settings.iptables, lookout.marks),
     })),
     when('cni', async () => ({ cni: await observeCni(settings.cniDir) })),
     when('docker', async () => ({ docker: await lookout.docker.observe() })),

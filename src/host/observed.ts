@@ -3,7 +3,7 @@
  * A part that could not be read is `unreadable` with the reason, so that "not there" and "can't tell" stay apart.
  */
 import type { Family } from '#address/ip.js';
-import type { DockerVersion } from '#host/desired-docker.js';
+import type { DockerEngineFacts } from '#host/desired-docker.js';
 import { forwardPath } from '#host/diff-sysctl.js';
 
 export interface ObservedHost {
@@ -77,6 +77,8 @@ export interface ObservedTables {
   readonly ours?: readonly string[];
   /** Whether MASQUERADE can pick ports at random, which avoids collisions under load. */
   readonly randomFully: boolean;
+  /** Tables with rules that iptables can not print; absent: none. */
+  readonly incompatible?: readonly string[];
 }
 
 export interface ObservedCniFile {
@@ -88,7 +90,7 @@ export interface ObservedCniFile {
 export type ObservedDocker =
   | {
       readonly kind: 'read';
-      readonly version: DockerVersion;
+      readonly engine: DockerEngineFacts;
       readonly networks: ReadonlyMap<string, ObservedDockerNetwork>;
     }
   | { readonly kind: 'unreadable'; readonly error: string }
@@ -127,5 +129,5 @@ export const bareHost: ObservedHost = {
     6: { kind: 'read', value: { postrouting: [], forward: [], randomFully: true } },
   },
   cni: { kind: 'read', value: empty },
-  docker: { kind: 'read', version: [0, 0], networks: empty },
+  docker: { kind: 'read', engine: { version: [0, 0], firewall: 'iptables' }, networks: empty },
 };

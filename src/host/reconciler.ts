@@ -282,8 +282,18 @@ export class HostReconciler implements Reconciler {
 
   #tell(status: HostStatus): void {
     const isNews = JSON.stringify(status) !== JSON.stringify(this.#status);
+    if (isNews) this.#logFailed(status);
     this.#status = status;
     if (isNews) for (const listener of this.#listeners) listener(status);
+  }
+
+  /** Overlays that have just failed, or now fail for another reason. */
+  #logFailed({ overlays }: HostStatus): void {
+    const before = new Set(this.#status.overlays.map((overlay) => JSON.stringify(overlay)));
+    const failed = overlays.filter((overlay) => overlay.kind === 'failed' && !before.has(JSON.stringify(overlay)));
+    for (const overlay of failed.slice(0, loggedMax)) {
+      if (overlay.kind === 'failed') this.#log.warn({ overlay: overlay.name, error: overlay.error }, 'overlay failed');
+    }
   }
 
   // What sets off passes.
