@@ -17,7 +17,7 @@ import {
   type WatchResponse,
 } from '#agent/master-api.js';
 import { reasonOf } from '#api/error-info.js';
-import { isServiceError, type MasterClient, NoMasterError } from '#api/master-client.js';
+import { detailsOf, isServiceError, type MasterClient, NoMasterError } from '#api/master-client.js';
 import { agentService } from '#api/services.js';
 
 const kinds: Readonly<Partial<Record<status, MasterErrorKind>>> = {
@@ -114,7 +114,8 @@ async function told<T>(call: Promise<T>): Promise<T> {
 function masterError(error: unknown, master: string | undefined): MasterError {
   if (error instanceof NoMasterError) return new MasterError('unavailable', 'UNAVAILABLE', error.message);
   if (!isServiceError(error)) throw error;
-  return new MasterError(kindOf(error), status[error.code], master ? `${master}: ${error.details}` : error.details);
+  const details = detailsOf(error);
+  return new MasterError(kindOf(error), status[error.code], master ? `${master}: ${details}` : details);
 }
 
 function kindOf(error: ServiceError): MasterErrorKind {

@@ -64,6 +64,8 @@ export class MasterClient {
         'grpc.enable_channelz': 0,
         // How to call is fixed; to look it up in DNS keeps a process that is done, where no name server answers.
         'grpc.service_config_disable_resolution': 1,
+        // Masters are reached on the underlay. A proxy that the environment names is for the web.
+        'grpc.enable_http_proxy': 0,
       }),
     }));
   }
@@ -89,7 +91,7 @@ export class MasterClient {
         return await unary(client, method, request, { deadline: Date.now() + (options.timeoutMs ?? this.#timeoutMs) });
       } catch (error) {
         if (!isServiceError(error) || !this.#moveOn(error, options.idempotent)) throw error;
-        attempts.push({ master, reason: error.details });
+        attempts.push({ master, reason: detailsOf(error) });
         this.next();
       }
     }
@@ -157,6 +159,12 @@ function neverSent(error: ServiceError): boolean {
 /** What grpc-js makes of a server that ends the connection without an answer, as one does that is stopped by force. */
 function brokeOff(error: ServiceError): boolean {
   return error.code === status.INTERNAL && error.details.startsWith('Received RST_STREAM with code 0');
+}
+
+/** What the error says. grpc-js has no words for a connection that was given up before it was made, and prints `undefined`. */
+export function detailsOf({ details, code }: ServiceError): string {
+  const known = (details ?? '').replace(/(Last error: )(?:undefined|null)?(?=\.|$)/, '$1the connection was not made');
+  return known === '' ? status[code] : known;
 }
 
 export function isServiceError(error: unknown): error is ServiceError {

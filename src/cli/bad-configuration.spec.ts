@@ -39,7 +39,7 @@ const cases: readonly (readonly [string, object, RegExp])[] = [
   [
     'a reserved name',
     network({ name: 'host' }),
-    /overlays\[0\]\.name: "host" is reserved: not host, bridge, default, none/,
+    /overlays\[0\]\.name: "host" is reserved by a container engine: not host, bridge, default, none, /,
   ],
   ['a name that is too long', network({ name: 'x'.repeat(14) }), /name: "x{14}" has another form: 1 to 13 characters/],
   ['an empty name', network({ name: '' }), /overlays\[0\]\.name: "" has another form: 1 to 13 characters/],

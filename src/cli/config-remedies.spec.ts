@@ -155,21 +155,6 @@ const mended: readonly Case[] = [
     file: { overlays: [] },
     named: [['sublet overlay remove dcos']],
   },
-  {
-    what: 'overlays whose names begin as options do',
-    plan: {
-      overlays: [overlay('-a', '10.128.0.0/16'), overlay('-b', '10.129.0.0/16'), overlay('-c', '10.130.0.0/16')],
-    },
-    since: ['sublet overlay remove -- -c'],
-    file: {
-      overlays: [{ ...overlay('-a', '10.128.0.0/16'), enabled: false }, overlay('-c', '10.130.0.0/16')],
-    },
-    named: [
-      ['sublet overlay disable -- -a'],
-      ['sublet overlay add --subnet 10.130.0.0/16 --prefix 24 -- -c'],
-      ['sublet overlay remove -- -b'],
-    ],
-  },
 ];
 
 const notMended: readonly (Case & { readonly why: RegExp })[] = [

@@ -3,7 +3,6 @@
  * narrow interface that they need; a `Logger` fits all of them.
  */
 import { isatty } from 'node:tty';
-import { setLogger } from '@grpc/grpc-js';
 import { destination, type Logger, type LoggerOptions, pino } from 'pino';
 import { escapedJson } from '#api/printable-text.js';
 import { colours } from '#cli/terminal.js';
@@ -45,10 +44,4 @@ function withoutEscapes(line: string): string {
   return escapedJson(line).replace(/\\(?:u[0-9a-f]{4}|[\s\S])/g, (sequence) =>
     /^\\(?:[bfr]|u00[0189][0-9a-f]|u007f|u061c|u20[0-6][0-9a-f]|ufe?ff)/.test(sequence) ? ' ' : sequence,
   );
-}
-
-/** What grpc-js says goes into the same log, at its lowest level: what matters of it reaches its callers as errors. */
-export function grpcLogs(log: Logger): void {
-  const say = (...words: readonly unknown[]): void => log.trace({ from: 'grpc-js' }, words.map(String).join(' '));
-  setLogger({ error: say, info: say, debug: say });
 }

@@ -1,8 +1,9 @@
 /** The master process: its configuration, its parts, and its life. */
 import type { Command } from 'commander';
 import { type ExitCode, exitCodes, Failure, folderFailure } from '#cli/failure.js';
+import { grpcLogs } from '#cli/grpc-log.js';
 import { serve } from '#cli/lifetime.js';
-import { grpcLogs, makeLogger } from '#cli/log.js';
+import { makeLogger } from '#cli/log.js';
 import { loadConfig, logBadNode, logWarnings } from '#cli/process-config.js';
 import { version } from '#cli/version.js';
 import { formatHostPort } from '#config/host-port.js';

@@ -6,6 +6,7 @@ import type { Method } from '#api/method.js';
 import { jsonText } from '#api/printable-text.js';
 import { responseJson } from '#api/proto-json.js';
 import { argument, Failure, usage } from '#cli/failure.js';
+import { noGrpcLogs } from '#cli/grpc-log.js';
 import { masterFailure } from '#cli/refusal-words.js';
 import type { Terminal } from '#cli/terminal.js';
 import { parseDuration } from '#config/duration.js';
@@ -47,6 +48,7 @@ export async function operate(
 ): Promise<void> {
   const output = option(command, 'output') === 'json' ? 'json' : 'table';
   const timeout = option(command, 'timeout');
+  noGrpcLogs(process.env);
   const client = new MasterClient({ masters: mastersOf(command), ...timeoutOf(timeout) });
   try {
     await work({ client, output, terminal });

@@ -1,7 +1,7 @@
 /** What masters answer when they say no, and what a client meets when there is none, as failures of a command. */
 import { status } from '@grpc/grpc-js';
 import { reasonOf } from '#api/error-info.js';
-import { isServiceError, NoMasterError } from '#api/master-client.js';
+import { detailsOf, isServiceError, NoMasterError } from '#api/master-client.js';
 import type { RefusalReason } from '#api/refusal.js';
 import { exitCodes, Failure } from '#cli/failure.js';
 
@@ -36,7 +36,7 @@ export function masterFailure(error: unknown): Failure {
     const code: status = error.code;
     const reason = reasonOf(error);
     const advice = (reason && hintsByReason[reason]) ?? hints[code] ?? [];
-    return new Failure(exitCodes.refused, `${error.details} [${status[code]}]`, advice);
+    return new Failure(exitCodes.refused, `${detailsOf(error)} [${status[code]}]`, advice);
   }
   throw error;
 }

@@ -89,6 +89,22 @@ describe('the configuration of an agent', () => {
       { node_ip: '10.0.0' },
       'node_ip: "10.0.0" is no IP address: one like 10.0.0.1 or fd00::1 is allowed',
     ],
+    ...(
+      [
+        ['127.0.0.1', 'a loopback address'],
+        ['::1', 'a loopback address'],
+        ['169.254.1.1', 'a link-local address'],
+        ['fe80::1', 'a link-local address'],
+        ['0.0.0.0', 'unspecified'],
+      ] as const
+    ).map(
+      ([ip, use]) =>
+        [
+          `${use} as node_ip, ${ip}`,
+          { node_ip: ip },
+          `node_ip: "${ip}" is ${use}: other hosts can’t reach this one by it; give an address that they reach`,
+        ] as const,
+    ),
     [
       'no masters',
       { masters: [] },

@@ -3,6 +3,8 @@
  * name, its address) stays undefined here; the agent finds it out.
  */
 import { join } from 'node:path';
+import { AddressError } from '#address/brand.js';
+import { unreachableRemedy, unreachableUse } from '#address/host-address.js';
 import { formatIp, parseIp } from '#address/ip.js';
 import { agentSettings } from '#config/agent-settings.js';
 import { ConfigDocument, type ConfigSource, type Finding } from '#config/document.js';
@@ -11,7 +13,7 @@ import { listeningFindings, tls } from '#config/listening.js';
 import { type LogConfig, log, logConfig } from '#config/log-config.js';
 import type { Loaded } from '#config/master-config.js';
 import { insecureSetting } from '#config/process-settings.js';
-import { listen, matching, oneOf, parsedBy, path, remotes, whole, yesNo } from '#config/reading.js';
+import { listen, matching, oneOf, parsedBy, path, remotes, type Schema, whole, yesNo } from '#config/reading.js';
 import { section } from '#config/section.js';
 
 export type AgentConfig = {
@@ -50,9 +52,17 @@ const defaults = {
   overlayMtu: 1420,
 };
 
+/** The same rule as the masters': to be told by `config check` is better than by a refused registration. */
+const nodeIp: Schema<string> = parsedBy((text) => {
+  const address = parseIp(text);
+  const use = unreachableUse(address);
+  if (use !== undefined) throw new AddressError(text, `is ${use}: ${unreachableRemedy}`);
+  return formatIp(address);
+}, '10.0.0.1');
+
 const schema = section({
   id: matching(/^[A-Za-z0-9._:-]{1,253}$/, '1 to 253 characters of [A-Za-z0-9._:-]').optional(),
-  node_ip: parsedBy((text) => formatIp(parseIp(text)), '10.0.0.1').optional(),
+  node_ip: nodeIp.optional(),
   masters: remotes(mastersMax).optional(),
   state_dir: path.optional(),
   http_listen: listen.optional(),

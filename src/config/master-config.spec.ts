@@ -267,12 +267,14 @@ describe('the configuration of a master', () => {
     [
       'an overlay name of another form',
       { network: { overlays: [{ ...overlay, name: 'a-name-too-long' }] } },
-      ['network.overlays[0].name: "a-name-too-long" has another form: 1 to 13 characters of [a-z0-9-] is allowed'],
+      [
+        'network.overlays[0].name: "a-name-too-long" has another form: 1 to 13 characters of [a-z0-9-] with no hyphen first is allowed',
+      ],
     ],
     [
       'an overlay without a name',
       { network: { overlays: [{ subnet: '9.0.0.0/8', prefix: 24 }] } },
-      ['network.overlays[0].name: is missing: 1 to 13 characters of [a-z0-9-] is allowed'],
+      ['network.overlays[0].name: is missing: 1 to 13 characters of [a-z0-9-] with no hyphen first is allowed'],
     ],
     [
       'an IPv6 network for an IPv4 one',
@@ -294,7 +296,9 @@ describe('the configuration of a master', () => {
     [
       'a reserved name',
       { network: { overlays: [{ ...overlay, name: 'host' }] } },
-      ['network.overlays[0].name: "host" is reserved: not host, bridge, default, none'],
+      [
+        'network.overlays[0].name: "host" is reserved by a container engine: not host, bridge, default, none, cni-loopback, container, crio, nomad, ns, pasta, podman, private, slirp4netns',
+      ],
     ],
     [
       'a VTEP subnet wider than /8',

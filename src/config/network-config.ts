@@ -6,6 +6,7 @@ import { z } from 'zod';
 import { type Cidr4, parseCidr4 } from '#address/cidr4.js';
 import { type Cidr6, parseCidr6 } from '#address/cidr6.js';
 import { parseOui } from '#address/mac.js';
+import { overlayNameAllowed, overlayNameForm } from '#address/overlay-name.js';
 import type { ConfigDocument, Finding } from '#config/document.js';
 import { formatDuration } from '#config/duration.js';
 import type { Path } from '#config/json-text.js';
@@ -42,7 +43,7 @@ const subnet4: Schema<Cidr4> = parsedBy(parseCidr4, '9.0.0.0/8');
 const subnet6: Schema<Cidr6> = parsedBy(parseCidr6, 'fd01:b::/64');
 
 const overlay = section({
-  name: matching(/^[a-z0-9-]{1,13}$/, '1 to 13 characters of [a-z0-9-]'),
+  name: matching(overlayNameForm, overlayNameAllowed),
   subnet: subnet4.optional(),
   prefix: whole(1, prefixMax, 'bits').optional(),
   subnet6: subnet6.optional(),

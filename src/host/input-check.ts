@@ -6,6 +6,7 @@ import { formatCidr4, parseInterface4 } from '#address/cidr4.js';
 import { formatCidr6, parseInterface6 } from '#address/cidr6.js';
 import { formatCidr, formatIp, parseCidr, parseIp } from '#address/ip.js';
 import { formatMac, parseMac } from '#address/mac.js';
+import { overlayNameForm } from '#address/overlay-name.js';
 import type { BridgeLease, HostInput, NetworkOverlay, OverlayLease, Peer } from '#host/input.js';
 
 /** Names the field and the value that is not as `HostInput` says. */
@@ -74,7 +75,7 @@ function checkBridge({ name, cidr, cidr6 }: BridgeLease): void {
 }
 
 function checkOverlay({ name, subnet, subnet6 }: Pick<NetworkOverlay, 'name' | 'subnet' | 'subnet6'>): void {
-  check('overlay', name, /^[a-z0-9-]{1,13}$/.test(name));
+  check('overlay', name, overlayNameForm.test(name));
   canonical('subnet', subnet, cidrText);
   canonical('subnet6', subnet6, cidrText);
 }
@@ -85,7 +86,7 @@ function checkPeer(peer: Peer): void {
   canonical('vtep_ip6', peer.vtepIp6, ipText);
   canonical('vtep_mac', peer.vtepMac, (text) => formatMac(parseMac(text)));
   for (const { name, subnet, subnet6 } of peer.overlays) {
-    check('overlay', name, /^[a-z0-9-]{1,13}$/.test(name));
+    check('overlay', name, overlayNameForm.test(name));
     canonical('subnet', subnet, cidrText);
     canonical('subnet6', subnet6, cidrText);
   }

@@ -56,9 +56,7 @@ export function overlayAddCommand(overlay: Overlay): string {
 }
 
 function overlayCommand(what: string, name: string, options: readonly string[] = []): string {
-  // A name that begins like an option has to be marked as a name.
-  const words = name.startsWith('-') ? [...options, '--', name] : [name, ...options];
-  return ['sublet overlay', what, ...words].join(' ');
+  return ['sublet overlay', what, name, ...options].join(' ');
 }
 
 /** The reason without the action, which is not one that anybody took. */

@@ -146,6 +146,10 @@ describe('a command', () => {
 
   for (const [what, change, field] of [
     ['an unspecified node address', { node: '0.0.0.0' }, 'node_ip'],
+    ['a loopback node address', { node: '127.0.0.1' }, 'node_ip'],
+    ['a link-local node address', { node: '169.254.1.1' }, 'node_ip'],
+    ['the IPv6 loopback address', { node: '::1' }, 'node_ip'],
+    ['an IPv6 link-local node address', { node: 'fe80::1' }, 'node_ip'],
     ['a multicast node address', { node: '224.0.0.1' }, 'node_ip'],
     ['the broadcast address', { node: '255.255.255.255' }, 'node_ip'],
     ['an IPv6 multicast node address', { node: 'ff02::1' }, 'node_ip'],
@@ -161,6 +165,12 @@ describe('a command', () => {
       assert.deepEqual([refusal.code, refusal.field], ['invalid-argument', field]);
     });
   }
+
+  it('to register with an address that others can’t reach names the way out', () => {
+    const plan = new PlanUnderTest();
+    const { message } = plan.refused(plan.request('a0', { node: '127.0.1.1' }));
+    assert.match(message, /node_ip 127\.0\.1\.1 is a loopback address: other hosts can’t reach .*--node-ip/);
+  });
 
   it('that names an id with other characters than allowed is never made', () => {
     for (const id of ['', 'a b', 'ä', 'a/b', 'x'.repeat(254)]) assert.throws(() => parseAgentId(id), /agent_id/);

@@ -1,7 +1,5 @@
 /** Every bound of the replicated plan, in one place. What goes beyond one is refused with its name and number. */
 
-/** DC/OS's limit follows from device names: `m-` and 13 more make the 15 that Linux allows. */
-export const overlayNameLengthMax = 13;
 export const overlaysMax = 128;
 /** Names of removed overlays that are remembered. */
 export const removedOverlaysMax = 10_000;

@@ -54,6 +54,7 @@ const refused: readonly Case[] = [
   ['port 0', { vxlanPort: 0 }, [], 'network.vxlan_port', /0: 1 to 65535/],
   ['a device name of 16 characters', { vtepName: 'abcdefghijklmnop' }, [], 'network.vtep_name', /1 to 15 characters/],
   ['a device name with a slash', { vtepName: 'vtep/1' }, [], 'network.vtep_name', /"vtep\/1" is no device name/],
+  ['a device name that Linux has a meaning for', { vtepName: 'all' }, [], 'network.vtep_name', /reserved by Linux/],
   ["a device name like a bridge's", { vtepName: 'm-dcos' }, [], 'network.vtep_name', /m- and d- are not allowed/],
   ['a negative quarantine', { quarantineMs: -1 }, [], 'lease.quarantine', /-1 ms: 0 to/],
   ['a TTL shorter than keep-alives', { reclaimMs: 10_000 }, [], 'lease.reclaim', /10000 ms: "never" or 30000/],
@@ -73,12 +74,13 @@ const refused: readonly Case[] = [
     /has 14 characters: 1 to 13/,
   ],
   ['a name in upper case', {}, [{ ...dcos, name: 'DCOS' }], 'network.overlays[0].name', /other characters/],
+  ['a name with a hyphen first', {}, [{ ...dcos, name: '-x' }], 'network.overlays[0].name', /begins with a hyphen/],
   [
     'a reserved name',
     {},
     [{ ...dcos, name: 'bridge' }],
     'network.overlays[0].name',
-    /reserved: not host, bridge, default, none/,
+    /reserved by a container engine: not host, bridge, default, none, /,
   ],
   ['a name twice', {}, [dcos, overlay('dcos', '10.0.0.0/8', 24)], 'network.overlays[1].name', /name of another/],
   [

@@ -5,13 +5,13 @@
 import { formatCidr4, overlaps4, parseCidr4 } from '#address/cidr4.js';
 import { formatCidr6, overlaps6, parseCidr6 } from '#address/cidr6.js';
 import { type Cidr, formatCidr, isCidr4 } from '#address/ip.js';
+import { overlayNameProblem } from '#address/overlay-name.js';
 import {
   deviceNameLengthMax,
   durationMaxMs,
   mtuMax,
   mtuMin,
   mtuMin6,
-  overlayNameLengthMax,
   overlaysMax,
   prefix6Max,
   prefixMax,
@@ -32,6 +32,9 @@ export function checkNetwork(settings: NetworkSettings, overlays: readonly Overl
 function invalid(field: string, message: string): Refusal {
   return refuse('invalid-argument', field, `${field}: ${message}`);
 }
+
+/** `all` and `default` are no devices in /proc/sys/net, but settings of all of them. */
+const vtepNamesReserved: readonly string[] = ['all', 'default', 'lo'];
 
 function checkVtep(settings: NetworkSettings): Refusal | undefined {
   const { vtepSubnet, vtepSubnet6, vtepMtu, vni, vtepName, vxlanPort } = settings;
@@ -54,6 +57,9 @@ function checkVtep(settings: NetworkSettings): Refusal | undefined {
   if (!/^[A-Za-z0-9][A-Za-z0-9._-]*$/.test(vtepName) || vtepName.length > deviceNameLengthMax) {
     const allowed = `1 to ${deviceNameLengthMax} characters of [A-Za-z0-9._-] are allowed`;
     return invalid('network.vtep_name', `"${vtepName}" is no device name: ${allowed}`);
+  }
+  if (vtepNamesReserved.includes(vtepName)) {
+    return invalid('network.vtep_name', `"${vtepName}" is reserved by Linux: not ${vtepNamesReserved.join(', ')}`);
   }
   if (/^[md]-/.test(vtepName)) {
     return invalid(
@@ -117,22 +123,10 @@ function checkOverlays(settings: NetworkSettings, overlays: readonly Overlay[]):
 
 type Placed = { readonly owner: string; readonly subnet: Cidr };
 
-/** Names of networks that Docker has, or that CNI and Mesos give a meaning of their own. */
-const reservedNames: readonly string[] = ['host', 'bridge', 'default', 'none'];
-
 function checkName(field: string, name: string, names: ReadonlySet<string>): Refusal | undefined {
-  const allowed = `1 to ${overlayNameLengthMax} characters of [a-z0-9-] are allowed`;
-  const shown = JSON.stringify(name.length > 64 ? `${name.slice(0, 64)}…` : name);
-  if (name.length === 0) return invalid(`${field}.name`, `the name is empty: ${allowed}`);
-  if (name.length > overlayNameLengthMax) {
-    return invalid(`${field}.name`, `${shown} has ${name.length} characters: ${allowed}`);
-  }
-  if (!/^[a-z0-9-]+$/.test(name)) return invalid(`${field}.name`, `${shown} has other characters: ${allowed}`);
-  if (reservedNames.includes(name)) {
-    return invalid(`${field}.name`, `${shown} is reserved: not ${reservedNames.join(', ')}`);
-  }
-  if (names.has(name)) return invalid(`${field}.name`, `${shown} is the name of another overlay`);
-  return undefined;
+  const problem = overlayNameProblem(name);
+  if (problem !== undefined) return invalid(`${field}.name`, problem);
+  return names.has(name) ? invalid(`${field}.name`, `"${name}" is the name of another overlay`) : undefined;
 }
 
 function checkParts(field: string, { name, v4, v6 }: Overlay): Refusal | undefined {

@@ -2,7 +2,8 @@
  * The register command (DESIGN §6, rules 1, 2, 3, 6, 7, 12): who asks, may it be at this underlay address, what does it
  * get. First everything is decided, then everything is written.
  */
-import { containsIp, type Family, familyOf, formatCidr, formatIp, type Ip, isIpv4 } from '#address/ip.js';
+import { unreachableRemedy, unreachableUse } from '#address/host-address.js';
+import { containsIp, type Family, familyOf, formatCidr, formatIp, type Ip } from '#address/ip.js';
 import type { NetworkConfig } from '#ipam/agent.js';
 import type { AgentRecord, Holding } from '#ipam/agent-record.js';
 import type { AgentThen } from '#ipam/agent-view.js';
@@ -52,23 +53,10 @@ function checkFields(action: string, command: Registering): Refusal | undefined 
     const allowed = `${least} to ${mtuMax} is allowed${enableIpv6 ? ' with IPv6' : ''}`;
     return refuse('invalid-argument', 'network_config.overlay_mtu', `${action}: overlay_mtu ${overlayMtu}: ${allowed}`);
   }
-  const use = unusable(nodeIp);
+  const use = unreachableUse(nodeIp);
   if (use === undefined) return undefined;
-  const message = `${action}: node_ip ${formatIp(nodeIp)} is ${use}: the address of one host is needed`;
+  const message = `${action}: node_ip ${formatIp(nodeIp)} is ${use}: ${unreachableRemedy} (--node-ip)`;
   return refuse('invalid-argument', 'node_ip', message);
-}
-
-/** What an address is, if it is no host's. */
-function unusable(address: Ip): string | undefined {
-  if (isIpv4(address)) {
-    if (address >>> 24 === 0) return 'unspecified';
-    if (address >>> 28 === 14) return 'a multicast address';
-    return address === 0xffffffff ? 'the broadcast address' : undefined;
-  }
-  if (address === 0n) return 'unspecified';
-  if (address >> 120n === 0xffn) return 'a multicast address';
-  // The same host could otherwise be registered under two spellings of its address.
-  return address >> 32n === 0xffffn ? 'an IPv4 address in IPv6 form' : undefined;
 }
 
 function checkNodeIp(plan: Plan, action: string, nodeIp: Ip): Refusal | undefined {

@@ -1,6 +1,7 @@
 /** `sublet overlay add|enable|disable|grow|remove`: changes the overlays of the network. */
 
 import type { Command } from 'commander';
+import { overlayNameAllowed } from '#address/overlay-name.js';
 import { operatorService } from '#api/services.js';
 import { type Define, examples, wholeNumber, writes } from '#cli/command-kit.js';
 import { subnetArgument } from '#cli/commands/subnet-argument.js';
@@ -33,7 +34,7 @@ type AddOptions = Written & { subnet?: string; prefix?: number; subnet6?: string
 function add(group: Command, terminal: Terminal): void {
   const command = writes(group.command('add').summary('add an overlay'))
     .description('Adds an overlay. Agents that run get their piece of it within 30 seconds.')
-    .argument('<NAME>', '1 to 13 characters of [a-z0-9-]')
+    .argument('<NAME>', overlayNameAllowed)
     .option('--subnet <CIDR>', 'its IPv4 network')
     .option('--prefix <BITS>', 'length of an agent’s piece of it, like 24', wholeNumber)
     .option('--subnet6 <CIDR>', 'its IPv6 network')

@@ -1,7 +1,7 @@
 /** `sublet watch`: every change of the plan as it happens, across the deaths of masters. */
 
 import { status } from '@grpc/grpc-js';
-import { isServiceError, NoMasterError } from '#api/master-client.js';
+import { detailsOf, isServiceError, NoMasterError } from '#api/master-client.js';
 import { jsonText } from '#api/printable-text.js';
 import { responseJson } from '#api/proto-json.js';
 import { agentService } from '#api/services.js';
@@ -93,7 +93,7 @@ class Watch {
       stream.on('end', () => resolve('it ended the watch'));
       stream.on('error', (error) => {
         if (!isServiceError(error)) reject(error);
-        else if (passing.has(error.code)) resolve(error.details);
+        else if (passing.has(error.code)) resolve(detailsOf(error));
         else reject(error);
       });
     });

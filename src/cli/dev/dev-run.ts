@@ -6,6 +6,7 @@ import { type DevCluster, startDevCluster } from '#cli/dev/dev-cluster.js';
 import { type DevProcess, devDefaults, devMax, lastPort } from '#cli/dev/dev-plan.js';
 import { type DevWishes, devOptions } from '#cli/dev/dev-record.js';
 import { exitCodes, Failure, usage } from '#cli/failure.js';
+import { noGrpcLogs } from '#cli/grpc-log.js';
 import { formatTable } from '#cli/table.js';
 import type { Terminal } from '#cli/terminal.js';
 import { plural } from '#cli/words.js';
@@ -17,6 +18,7 @@ const interrupted = 130;
 
 export async function runDev(wishes: DevWishes, terminal: Terminal): Promise<void> {
   checkWishes(wishes);
+  noGrpcLogs(process.env);
   const options = devOptions(wishes);
   const { masters, agents } = options;
   const dataDir = shown(options.dataDir);
