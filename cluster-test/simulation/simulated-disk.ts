@@ -83,6 +83,7 @@ export class SimulatedDisk {
       },
       clock: process.clock,
       newStoreId: this.#newStoreId,
+      newNonce: () => this.#newStoreId().slice(0, 8),
     };
   }
 

@@ -11,6 +11,7 @@ import type { Membership } from '#replica/membership.js';
 import { Newcomers } from '#replica/newcomers.js';
 import type { MemberHello, PeerHandler, PeerNetwork } from '#replica/peer-network.js';
 import type { StateRecord } from '#replica/state-machine.js';
+import type { StoreClaim } from '#replica/store-facts.js';
 import { type Caller, callerOf, isHeard } from '#replica/testing/memory-network.js';
 import type { SeededRandom } from '#replica/testing/seeded-random.js';
 import { decodeMessage, encodeMessage } from '#transport/message-codec.js';
@@ -180,7 +181,7 @@ export class SimulatedPeers implements PeerNetwork {
     if (!this.#process.alive) return;
     this.#network.onSend(this.#process.machine.name, message);
     const to = this.#addressOf(message.to);
-    const caller = callerOf(message, this.#membership, this.#self);
+    const caller = callerOf(message, this.#membership, this.#self, this.#handler?.claim());
     if (to === undefined || caller === undefined) return;
     const left = this.#network.carry(this.#address, to, () => {
       const receiver = this.#network.peersAt(to);
@@ -190,7 +191,12 @@ export class SimulatedPeers implements PeerNetwork {
       }
       world.trace(message.kind, message.term, () => `${this.#address}>${to} ${describe(message)}`);
       this.#network.onArrival(receiver.#process.machine.name, message);
-      receiver.#process.run(() => receiver.#take(onTheWire(message, caller), caller));
+      const refused = (reason: string): void => {
+        this.#network.carry(to, this.#address, () =>
+          this.#process.run(() => this.#handler?.refused(to, reason, 'rewound')),
+        );
+      };
+      receiver.#process.run(() => receiver.#take(onTheWire(message, caller), caller, refused));
     });
     if (!left) world.time.after(1, () => this.#process.run(() => this.#handler?.unreachable(message.to)));
   }
@@ -211,7 +217,7 @@ export class SimulatedPeers implements PeerNetwork {
     }
   }
 
-  hello(address: string): Promise<MemberHello> {
+  hello(address: string, caller?: StoreClaim): Promise<MemberHello> {
     return new Promise((resolve, reject) => {
       const back = (hello: MemberHello): void => {
         this.#network.carry(address, this.#address, () => this.#process.run(() => resolve(hello)));
@@ -220,7 +226,7 @@ export class SimulatedPeers implements PeerNetwork {
         const asked = this.#network.peersAt(address);
         if (asked === undefined) return;
         asked.#process.run(() => {
-          if (asked.#handler !== undefined) back(asked.#handler.hello());
+          if (asked.#handler !== undefined) back(asked.#handler.hello(caller));
         });
       });
       this.#process.clock.after(helloTimeoutMs, () => reject(new Error(`${address} does not answer`)));
@@ -320,13 +326,18 @@ export class SimulatedPeers implements PeerNetwork {
   }
 
   /** A message arrives. One that is not for this member of this cluster is refused, as a connection would be. */
-  #take(message: PeerMessage, { claim, sender }: Caller): void {
+  #take(message: PeerMessage, { claim, sender, store }: Caller, refused: (reason: string) => void): void {
     const membership = this.#membership;
     if (!isHeard(claim, membership)) {
       this.#handler?.claimed(claim);
       return;
     }
     if (message.to !== this.#self || claim.clusterId !== membership.clusterId) return;
+    const rewound = store === undefined ? undefined : this.#handler?.met(store);
+    if (rewound !== undefined) {
+      refused(rewound);
+      return;
+    }
     this.#newcomers.heard(sender, membership);
     this.#handler?.receive(message);
   }

@@ -12,6 +12,7 @@ import { type MemberId, memberId } from '#raft/entry.js';
 import { changeMembers, type MembershipChange, toConfChange } from '#replica/membership-change.js';
 import type { MemberHello } from '#replica/peer-network.js';
 import { ProposeError, type ReplicaStatus } from '#replica/replicated-log.js';
+import { uncountedClaim } from '#replica/store-facts.js';
 import { VirtualTime } from '#replica/testing/virtual-time.js';
 
 const electionTimeoutMs = 1_000;
@@ -121,8 +122,9 @@ class Leader {
 /** Whoever listens there is a newcomer of that name. */
 function hello(peer: string): MemberHello {
   const name = peer.slice(0, peer.indexOf(':'));
-  const empty = { bootstrapped: false, membership: undefined, founders: [], seen: [] };
-  return { clusterId: 'test', name, storeId: storeId(name), commandKinds: ['register'], ...empty };
+  const empty = { bootstrapped: false, membership: undefined, founders: [], seen: [], contradiction: undefined };
+  const claim = uncountedClaim(storeId(name));
+  return { clusterId: 'test', name, storeId: storeId(name), commandKinds: ['register'], claim, ...empty };
 }
 
 const who = 'operator@10.0.0.9';

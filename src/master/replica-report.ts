@@ -64,6 +64,9 @@ export function reportReplicaEvent(event: ReplicaEvent, log: MasterLog, fail: (e
     case 'refused-by-peer':
       log.error({ peer: event.peer }, `${event.peer} refuses this member: ${event.reason}`);
       return;
+    case 'peer-rewound':
+      log.error({ peer: event.peer }, `${event.message}; this master does not hear it`);
+      return;
     case 'message-refused':
       log.debug({ from: event.from }, `a message was dropped: ${event.reason}`);
       return;

@@ -14,6 +14,7 @@ import type {
 } from '#replica/log-store.js';
 import type { AppliedMeta } from '#replica/membership.js';
 import type { StateRecord } from '#replica/state-machine.js';
+import type { StoreFact } from '#replica/store-facts.js';
 
 export class StoreMeter implements LogStore {
   /** Called with the ms that each write took, sync included, whether it came through or not. */
@@ -33,6 +34,14 @@ export class StoreMeter implements LogStore {
 
   get loaded(): LoadedLog {
     return this.#store.loaded;
+  }
+
+  get peerFacts(): ReadonlyMap<string, StoreFact> {
+    return this.#store.peerFacts;
+  }
+
+  keepPeerFacts(facts: ReadonlyMap<string, StoreFact>): void {
+    this.#store.keepPeerFacts(facts);
   }
 
   /** Bytes of all files, the ballast included. One that is deleted meanwhile counts as none. */

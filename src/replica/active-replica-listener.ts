@@ -6,6 +6,8 @@ import type { Applied } from '#replica/replicated-log.js';
 export interface ActiveReplicaListener<Output> {
   applied(applied: Applied<Output>): void;
   restored(index: LogIndex): void;
+  /** On a leader: this peer's store has acknowledged `index`, which is committed. Called again and again. */
+  acknowledged(storeId: string, index: number): void;
   leadership(notice: LeadershipNotice): void;
   /** The member has stopped by itself: `fatal` or `removed` was observed. */
   ended(): void;

@@ -7,7 +7,9 @@ import { type LogIndex, type MemberId, noMember } from '#raft/entry.js';
 import type { PeerMessage } from '#raft/message.js';
 import type { ActiveReplicaListener } from '#replica/active-replica-listener.js';
 import { type ActiveReplicaStart, Assembly } from '#replica/assembly.js';
+import { wayBack } from '#replica/cluster-founding.js';
 import { withWayOut } from '#replica/fatal-error.js';
+import { StoreError } from '#replica/log-store.js';
 import type { MemberReport } from '#replica/member-report.js';
 import type { MemberInfo, Membership } from '#replica/membership.js';
 import { type MembershipChange, removedText } from '#replica/membership-change.js';
@@ -21,6 +23,8 @@ import { TurnWaits } from '#replica/turn-waits.js';
 
 /** Turns of the writer to wait for when something has to be on disk: each takes one write, or an election timeout. */
 const savedTriesMax = 20;
+/** Between two looks at what followers have acknowledged, in ms. */
+const acknowledgedEveryMs = 1_000;
 
 export class ActiveReplica<Output> {
   readonly self: MemberInfo;
@@ -32,6 +36,7 @@ export class ActiveReplica<Output> {
   readonly #waits: TurnWaits;
   /** Calls off what is due once, later: a timer that is armed would keep the process from ending. */
   readonly #callOffs: (() => void)[] = [];
+  #acknowledgedMs = Number.NEGATIVE_INFINITY;
   #handingOver = false;
   #leaving = false;
   #stopped = false;
@@ -165,6 +170,11 @@ export class ActiveReplica<Output> {
     this.#later(this.#timing.electionMs, () => this.#leave(reason));
   }
 
+  /** A peer knows that the store of this member was put back to an earlier state. */
+  rewound(reason: string): void {
+    this.#fail(new StoreError('amnesia', `${reason}; to rejoin, ${wayBack(this.self.name)}`));
+  }
+
   /** Another founding of this cluster goes on without this member, and holds what it would let: it ends at once. */
   disowned(reason: string): void {
     this.#leaving = true;
@@ -257,8 +267,21 @@ export class ActiveReplica<Output> {
       if (this.#parts.office.leads) this.#listener.leadership(this.#parts.office.notice(true));
     }
     this.#parts.fitness.tick();
+    this.#noteAcknowledged();
     this.#parts.requests.tick();
     this.#parts.driver.wake();
+  }
+
+  /** On a leader, now and then: how far each follower has stored what is committed. */
+  #noteAcknowledged(): void {
+    const now = this.#options.clock.now();
+    if (!this.#parts.office.leads || now - this.#acknowledgedMs < acknowledgedEveryMs) return;
+    this.#acknowledgedMs = now;
+    const { progress, commit } = this.#parts.raft.status();
+    for (const { id, storeId } of this.membership.members) {
+      const match = id === this.self.id ? undefined : progress.get(id)?.match;
+      if (match !== undefined) this.#listener.acknowledged(storeId, Math.min(match, commit));
+    }
   }
 
   #onTurnEnded(): void {

@@ -283,8 +283,8 @@ describe('catching up', () => {
     const to = follower.disk.memberId ?? assert.fail();
     const snapshot = { index: logIndex(1000), term, confState: membership.confState };
     const message = { kind: 'snapshot', from: self.id, to, term, snapshot } as const;
-    const caller = callerOf(message, membership, self.id) ?? assert.fail();
-    cluster.hub.carry(leader.peer, follower.peer, (node) => node.take(message, caller));
+    const caller = callerOf(message, membership, self.id, undefined) ?? assert.fail();
+    cluster.hub.carry(leader.peer, follower.peer, (node) => node.take(message, caller, assert.fail));
     await cluster.time.runFor(100);
     assert.ok(
       follower.events.some((event) => event.kind === 'message-refused' && /without its state/.test(event.reason)),

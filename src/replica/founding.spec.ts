@@ -6,6 +6,7 @@ import type { LogWrite } from '#replica/log-store.js';
 import type { MemberInfo, Membership } from '#replica/membership.js';
 import type { MemberHello } from '#replica/peer-network.js';
 import { noMembership } from '#replica/replica-status.js';
+import { uncountedClaim } from '#replica/store-facts.js';
 import { TestCluster, type TestMember } from '#replica/testing/test-cluster.js';
 
 function problems({ events }: TestMember): BootstrapProblem[] {
@@ -332,7 +333,8 @@ describe('finding a place among members that differ', () => {
     const hello = async (peer: string): Promise<MemberHello> => {
       const name = peer === 'a:7071' ? 'a' : 'b';
       const common = { clusterId: 'test', storeId: '', bootstrapped: true, commandKinds: [], founders: [], seen: [] };
-      return { ...common, name, membership: answers[name] };
+      const store = { claim: uncountedClaim(''), contradiction: undefined };
+      return { ...common, ...store, name, membership: answers[name] };
     };
     const founding: Founding = new Founding({
       ...{ name: 'd', clusterId: 'test', founders: [], join: ['a:7071', 'b:7071'], storeId: ownStore, hello },

@@ -162,12 +162,12 @@ describe('leadership', () => {
       leader.replica.status().peers.find(({ member }) => member.id === from)?.lastContactMs;
     const before = heardMs() ?? assert.fail();
     const message = { kind: 'read-index', from, to, term: noTerm, request: 7 } as const;
-    const caller = callerOf(message, follower.replica.status().membership, from) ?? assert.fail();
+    const caller = callerOf(message, follower.replica.status().membership, from, undefined) ?? assert.fail();
     let passedOn = false;
     cluster.hub.onSend = (sent) => {
       passedOn ||= sent.kind === 'read-index' && sent.from === from && sent.to === leader.disk.memberId;
     };
-    cluster.hub.carry(leader.peer, follower.peer, (node) => node.take(message, caller));
+    cluster.hub.carry(leader.peer, follower.peer, (node) => node.take(message, caller, assert.fail));
     await cluster.time.runFor(100);
     assert.ok(passedOn);
     assert.equal(heardMs(), before);

@@ -6,6 +6,7 @@
 import type { Entry, HardState, LogIndex, MemberId } from '#raft/entry.js';
 import type { AppliedMeta } from '#replica/membership.js';
 import type { RecordChange, StateRecord } from '#replica/state-machine.js';
+import type { StoreFact, StoreSession } from '#replica/store-facts.js';
 
 export type StoreIdentity = {
   /** Random, made with the store: 32 hex digits. */
@@ -13,6 +14,8 @@ export type StoreIdentity = {
   /** Known once the member is bootstrapped or has joined. */
   readonly clusterId: string | undefined;
   readonly memberId: MemberId | undefined;
+  /** This opening of the store; counted on disk before the store is handed out. */
+  readonly session: StoreSession;
 };
 
 /** What the store held when it was opened, checked for contiguity and sums. */
@@ -71,6 +74,10 @@ export type StoreSpace = {
 export interface LogStore {
   readonly identity: StoreIdentity;
   readonly loaded: LoadedLog;
+  /** Facts about peers' stores, by store id, as they were kept when the store was opened. */
+  readonly peerFacts: ReadonlyMap<string, StoreFact>;
+  /** Keeps these facts in place of the former ones. They are durable a second later, and after `close`. */
+  keepPeerFacts(facts: ReadonlyMap<string, StoreFact>): void;
   /**
    * Has `failed` called once, when the store is poisoned, whatever it was doing: also for work that nobody waits for
    * (deleting, the identity file) or whose asker is somebody else (a snapshot being received). The member has to end

@@ -10,6 +10,7 @@ import type { SnapshotSource } from '#replica/log-store.js';
 import type { MemberReport } from '#replica/member-report.js';
 import type { AppliedMeta, Membership } from '#replica/membership.js';
 import type { StateRecord } from '#replica/state-machine.js';
+import type { StoreClaim } from '#replica/store-facts.js';
 
 /** One of the first members, as configured. `peer` is HOST:PORT. */
 export type Founder = { readonly name: string; readonly peer: string };
@@ -32,11 +33,29 @@ export type MemberHello = {
    * included. All must have seen the same before any of them begins.
    */
   readonly seen: readonly { readonly name: string; readonly storeId: string }[];
+  /** Of its store; `storeId` is in it, too. */
+  readonly claim: StoreClaim;
+  /** How the caller's store contradicts what this member knows of it; undefined: it does not, or the caller named none. */
+  readonly contradiction: string | undefined;
 };
+
+/** Why a peer does not talk to this member. */
+export type PeerRefusal =
+  /** Something has to be corrected by an operator first; it is tried again. */
+  | 'lasting'
+  /** By what the peer's cluster has committed, this member is none of its members any more, for good. */
+  | 'expelled'
+  /** The store of this member was put back to an earlier state, for good. */
+  | 'rewound';
 
 /** What the replica does with what arrives. */
 export interface PeerHandler {
-  hello(): MemberHello;
+  /** `caller`: of the store of the member that asks, if it takes part in a cluster. */
+  hello(caller: StoreClaim | undefined): MemberHello;
+  /** A peer has begun to talk. Returns how its store contradicts what is known of it; undefined: it is to be heard. */
+  met(claim: StoreClaim): string | undefined;
+  /** Of this member's store, as peers are told. */
+  claim(): StoreClaim;
   receive(message: PeerMessage): void;
   /** `from` sent a message of a kind that this version does not know; it is dropped. */
   unknown(from: MemberId, reason: string): void;
@@ -56,10 +75,10 @@ export interface PeerHandler {
   /** The last message to this member was surely not delivered. */
   unreachable(member: MemberId): void;
   /**
-   * A peer will not talk to this member, and says why: another cluster or founding, a store it does not know, a removed member.
-   * `expelled`: by what its cluster has committed, this member is none of its members any more, for good.
+   * A peer will not talk to this member, and says why: another cluster or founding, a store it does not know, a removed
+   * member, a store that was put back.
    */
-  refused(peer: string, reason: string, expelled: boolean): void;
+  refused(peer: string, reason: string, refusal: PeerRefusal): void;
 }
 
 export interface PeerNetwork {
@@ -77,6 +96,6 @@ export interface PeerNetwork {
   /** Streams `source` to `message.to` on a connection of its own; rejects when it did not arrive whole. The caller closes `source`. */
   sendSnapshot(message: SnapshotMessage, source: SnapshotSource): Promise<void>;
   /** Asks whoever listens at HOST:PORT who it is (bootstrap, joining). */
-  hello(peer: string): Promise<MemberHello>;
+  hello(peer: string, caller?: StoreClaim): Promise<MemberHello>;
   stop(): Promise<void>;
 }

@@ -30,5 +30,7 @@ export type ReplicaEvent =
   | { readonly kind: 'snapshot-installed'; readonly index: LogIndex; readonly from: MemberId }
   /** A peer will not talk to this member; told once per reason. */
   | { readonly kind: 'refused-by-peer'; readonly peer: string; readonly reason: string }
+  /** The store of a peer was put back to an earlier state: this member does not hear it. Told once per reason. */
+  | { readonly kind: 'peer-rewound'; readonly peer: string; readonly message: string }
   /** A message from a peer that no correct peer sends, or that came too late to matter; dropped. */
   | { readonly kind: 'message-refused'; readonly from: MemberId; readonly reason: string };

@@ -3,19 +3,20 @@
  * the whole of its life: found or join a cluster, load what is stored, take part, stop. Knows nothing of
  * what it replicates.
  */
-import { type LogIndex, type MemberId, noMember } from '#raft/entry.js';
+import { type LogIndex, type MemberId, noMember, type Term } from '#raft/entry.js';
+import type { PeerMessage } from '#raft/message.js';
 import { ActiveReplica } from '#replica/active-replica.js';
 import type { ActiveReplicaListener } from '#replica/active-replica-listener.js';
-import { disowningText, type PeerClaim } from '#replica/cluster-founding.js';
+import { disowningText, type PeerClaim, wayBack } from '#replica/cluster-founding.js';
 import { withWayOut } from '#replica/fatal-error.js';
 import { type Founded, Founding } from '#replica/founding.js';
 import { awaitLeader } from '#replica/leader-wait.js';
-import type { LoadedLog, SnapshotSource } from '#replica/log-store.js';
+import { type LoadedLog, type SnapshotSource, StoreError } from '#replica/log-store.js';
 import type { AppliedMeta, MemberInfo, Membership } from '#replica/membership.js';
 import type { MembershipChange } from '#replica/membership-change.js';
 import type { LeadershipNotice } from '#replica/office.js';
 import { OpenSnapshots } from '#replica/open-snapshots.js';
-import type { MemberHello, PeerHandler } from '#replica/peer-network.js';
+import type { MemberHello, PeerHandler, PeerRefusal } from '#replica/peer-network.js';
 import {
   checkLimits,
   checkNames,
@@ -36,6 +37,7 @@ import {
   stoppedError,
 } from '#replica/replicated-log.js';
 import { asError } from '#replica/snapshot-transfers.js';
+import { makesTermDurable, rewoundText, type StoreClaim, StoreFacts } from '#replica/store-facts.js';
 import { storedSelf } from '#replica/stored-self.js';
 
 export class Replica<Output> implements ReplicatedLog<Output> {
@@ -48,6 +50,10 @@ export class Replica<Output> implements ReplicatedLog<Output> {
   readonly #onStopped = new Set<(error: ProposeError) => void>();
   readonly #refusals = new Set<string>();
   readonly #snapshots = new OpenSnapshots();
+  readonly #facts: StoreFacts;
+  /** By member: the highest term in which it has sent a message that only leaves once the term is stored. */
+  readonly #termsSeen = new Map<MemberId, Term>();
+  readonly #claim: StoreClaim;
   #founding: Founding | undefined;
   #active: ActiveReplica<Output> | undefined;
   /** Known while the cluster exists but the core is not at work yet. */
@@ -63,6 +69,9 @@ export class Replica<Output> implements ReplicatedLog<Output> {
     checkLimits(this.#limits);
     checkNames(options);
     this.#options = options;
+    const { store } = options;
+    this.#facts = new StoreFacts(store.peerFacts, (facts) => store.keepPeerFacts(facts));
+    this.#claim = claimOf(store);
   }
 
   /**
@@ -85,8 +94,12 @@ export class Replica<Output> implements ReplicatedLog<Output> {
     const self = storedSelf(this.#options, applied.membership, memberId);
     this.#stored = { self, membership: applied.membership };
     if (start.how !== undefined) observe({ kind: 'bootstrapped', membership: applied.membership, how: start.how });
+    const rewound = this.#contradictionOfPeers(applied.membership);
     await machine.restore(store.records(), applied);
+    const contradiction = await rewound;
     if (this.#stopped) return;
+    if (contradiction !== undefined)
+      throw new StoreError('amnesia', `${contradiction}; to rejoin, ${wayBack(self.name)}`);
     const [timing, limits] = [this.#timing, this.#limits];
     try {
       this.#active = new ActiveReplica(this.#options, { self, log, applied, timing, limits }, this.#listener());
@@ -221,19 +234,63 @@ export class Replica<Output> implements ReplicatedLog<Output> {
     return { id: noMember, name, peer, storeId: store.identity.storeId };
   }
 
-  #hello(): MemberHello {
+  #hello(caller: StoreClaim | undefined): MemberHello {
     const { name, clusterId, commandKinds, founders, store } = this.#options;
     const membership = this.#active?.membership ?? this.#stored?.membership ?? store.loaded.applied?.membership;
     const bootstrapped = membership !== undefined;
     const seen = this.#founding?.seen ?? [];
     const { storeId } = store.identity;
-    return { clusterId, name, storeId, bootstrapped, membership, commandKinds, founders, seen };
+    const contradiction = caller === undefined ? undefined : this.#met(caller);
+    const claim = this.#claim;
+    return { clusterId, name, storeId, bootstrapped, membership, commandKinds, founders, seen, claim, contradiction };
+  }
+
+  /** How the store of a peer contradicts what is known of it. It is reported once. */
+  #met(claim: StoreClaim): string | undefined {
+    const { clusterId, name, observe } = this.#options;
+    const { members } = this.#active?.membership ?? this.#stored?.membership ?? noMembership(clusterId);
+    const peer = members.find(({ storeId }) => storeId === claim.storeId);
+    if (peer === undefined || peer.storeId === this.#claim.storeId) return undefined;
+    const contradiction = this.#facts.meet(claim);
+    if (contradiction === undefined) return undefined;
+    const text = rewoundText(peer.name, name, contradiction);
+    if (this.#isNews(text)) observe({ kind: 'peer-rewound', peer: peer.name, message: text });
+    return text;
+  }
+
+  /**
+   * Asks the peers whether they know more of this member's store than it holds, before the member takes part. One that
+   * does not answer within an election timeout is not waited for; it refuses this member's messages later.
+   */
+  async #contradictionOfPeers({ members }: Membership): Promise<string | undefined> {
+    const { network, clock } = this.#options;
+    const peers = members.filter(({ storeId }) => storeId !== this.#claim.storeId);
+    if (this.#claim.session.starts === 0 || peers.length === 0) return undefined;
+    const asked = peers.map(async ({ peer }) => {
+      const hello = await network.hello(peer, this.#claim).catch(() => undefined);
+      if (hello === undefined) return undefined;
+      this.#met(hello.claim);
+      return hello.contradiction;
+    });
+    const all = Promise.all(asked).then((answers) => answers.find((answer) => answer !== undefined));
+    return new Promise((resolve) => {
+      const cancel = clock.after(this.#timing.electionMs, () => resolve(undefined));
+      const answered = (contradiction: string | undefined): void => {
+        cancel();
+        resolve(contradiction);
+      };
+      all.then(answered);
+      // One contradiction is enough: another peer may not answer at all.
+      for (const each of asked) each.then((contradiction) => contradiction !== undefined && answered(contradiction));
+    });
   }
 
   #peerHandler(): PeerHandler {
     return {
-      hello: () => this.#hello(),
-      receive: (message) => this.#active?.receive(message),
+      hello: (caller) => this.#hello(caller),
+      met: (claim) => this.#met(claim),
+      claim: () => this.#claim,
+      receive: (message) => this.#receive(message),
       unknown: (from, reason) => {
         if (this.#isNews(`${from} ${reason}`)) this.#options.observe({ kind: 'message-refused', from, reason });
       },
@@ -242,8 +299,17 @@ export class Replica<Output> implements ReplicatedLog<Output> {
         this.#active?.receiveSnapshot(message, meta, chunks) ?? Promise.reject(this.#notAtWork()),
       claimed: (claim) => this.#onClaimed(claim),
       unreachable: (member) => this.#active?.unreachable(member),
-      refused: (peer, reason, expelled) => this.#onRefused(peer, reason, expelled),
+      refused: (peer, reason, refusal) => this.#onRefused(peer, reason, refusal),
     };
+  }
+
+  #receive(message: PeerMessage): void {
+    this.#active?.receive(message);
+    if (message.term <= (this.#termsSeen.get(message.from) ?? 0) || !makesTermDurable(message)) return;
+    this.#termsSeen.set(message.from, message.term);
+    const { members } = this.#active?.membership ?? noMembership(this.#options.clusterId);
+    const from = members.find(({ id }) => id === message.from);
+    if (from !== undefined) this.#facts.reachedTerm(from.storeId, message.term);
   }
 
   #onClaimed(claim: PeerClaim): void {
@@ -255,8 +321,9 @@ export class Replica<Output> implements ReplicatedLog<Output> {
     if (disowned !== undefined) this.#active.disowned(disowned);
   }
 
-  #onRefused(peer: string, reason: string, expelled: boolean): void {
-    if (expelled) this.#active?.expelled(reason);
+  #onRefused(peer: string, reason: string, refusal: PeerRefusal): void {
+    if (refusal === 'expelled') this.#active?.expelled(reason);
+    if (refusal === 'rewound') this.#active?.rewound(reason);
     if (this.#isNews(`${peer} ${reason}`)) this.#options.observe({ kind: 'refused-by-peer', peer, reason });
   }
 
@@ -270,6 +337,7 @@ export class Replica<Output> implements ReplicatedLog<Output> {
   #listener(): ActiveReplicaListener<Output> {
     return {
       applied: (applied) => tell(this.#onApplied, applied),
+      acknowledged: (storeId, index) => this.#facts.acknowledged(storeId, index),
       restored: (index) => tell(this.#onRestored, index),
       leadership: (notice) => tell(this.#onLeadership, notice),
       ended: () => {
@@ -293,6 +361,12 @@ export class Replica<Output> implements ReplicatedLog<Output> {
     if (this.#stopped) return stoppedError(name);
     return new ProposeError('not-leader', `member ${name} does not take part yet: its cluster waits to be founded`);
   }
+}
+
+function claimOf({ identity, loaded }: ReplicaOptions<unknown>['store']): StoreClaim {
+  const { entries, compacted, hardState } = loaded;
+  const lastIndex = entries.at(-1)?.index ?? compacted.index;
+  return { storeId: identity.storeId, session: identity.session, term: hardState?.term ?? 0, lastIndex };
 }
 
 /** What a store holds after `bootstrap`: a log that begins late was committed up to there by those who wrote it. */

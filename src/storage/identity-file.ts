@@ -9,8 +9,8 @@ import { syncDirectory } from '#storage/directory.js';
 
 export type SlotNumber = 0 | 1;
 
-/** Bytes of a slot: one sector, so that a disk writes it whole or not at all. */
-export const slotBytes = 512;
+/** Bytes of a slot. A write that is torn spoils its sum, and the other slot stays. */
+export const slotBytes = 4096;
 
 /** What the store asks of the file system for its identity. */
 export interface IdentityFile {

@@ -4,7 +4,8 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { crc32 } from 'node:zlib';
 import { logIndex, memberId, term } from '#raft/entry.js';
-import { FileIdentity, type IdentityFile } from '#storage/identity-file.js';
+import { storeFactsMax } from '#replica/store-facts.js';
+import { FileIdentity, type IdentityFile, slotBytes } from '#storage/identity-file.js';
 import { IdentitySlots } from '#storage/identity-slots.js';
 import { MemoryDisk } from '#storage/testing/memory-disk.js';
 import { sampleStoreId } from '#storage/testing/sample.js';
@@ -72,6 +73,14 @@ describe('identity file', () => {
       term: term(largest),
       vote: memberId(largest),
       lastIndex: logIndex(largest),
+      starts: largest,
+      nonce: 'ffffffff',
+      peers: Object.fromEntries(
+        Array.from({ length: storeFactsMax }, (_, at) => [
+          at.toString(16).padStart(32, '0'),
+          { starts: largest, nonce: 'ffffffff', term: largest, index: largest },
+        ]),
+      ),
     });
     const { identity } = await slotsOf(disk);
     assert.deepEqual(identity, slots.identity);
@@ -81,7 +90,7 @@ describe('identity file', () => {
   it('says so when a slot has a form of another version', async () => {
     const disk = new MemoryDisk();
     await IdentitySlots.create(disk.identityFile(), sampleStoreId, 1);
-    const rest = Buffer.alloc(504, ' ');
+    const rest = Buffer.alloc(slotBytes - 8, ' ');
     rest.write(' {"format":2}');
     disk.slots?.[0].set(Buffer.from(crc32(rest).toString(16).padStart(8, '0')));
     disk.slots?.[0].set(rest, 8);

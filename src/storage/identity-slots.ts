@@ -1,6 +1,6 @@
 /**
- * Who this member is and what it promised at least, apart from the database: ids, term and vote, and how far
- * the database had durably come when the slot was written. Each write goes to the slot that holds the older
+ * Who this member is and what it promised at least, apart from the database: ids, term and vote, how far the database
+ * had durably come when the slot was written, how often the store was opened, and facts about the stores of its peers. Each write goes to the slot that holds the older
  * content, so the newer one survives a torn write.
  *
  * A slot is text, for operators: 8 hex digits of CRC-32 over the rest, a blank, JSON, blanks up to `slotBytes`.
@@ -8,6 +8,7 @@
 import { crc32 } from 'node:zlib';
 import { z } from 'zod';
 import { logIndex, memberId, noMember, term } from '#raft/entry.js';
+import { storeFactsMax } from '#replica/store-facts.js';
 import { type IdentityFile, type SlotNumber, slotBytes } from '#storage/identity-file.js';
 import { SerialQueue } from '#storage/serial-queue.js';
 import { corrupt } from '#storage/store-failure.js';
@@ -16,11 +17,14 @@ import { hex32 } from '#storage/sum.js';
 const formatVersion = 1;
 
 const count = z.int().nonnegative();
+const storeIdSchema = z.string().regex(/^[0-9a-f]{32}$/);
+const sessionSchema = { starts: count, nonce: z.string().regex(/^[0-9a-f]{8}$/) };
+const factSchema = z.strictObject({ ...sessionSchema, term: count, index: count });
 const slotSchema = z.strictObject({
   format: z.literal(formatVersion),
   /** Counts the writes of slots: the higher of two is the newer. */
   write: count,
-  storeId: z.string().regex(/^[0-9a-f]{32}$/),
+  storeId: storeIdSchema,
   clusterId: z.string().min(1).max(63).optional(),
   memberId: count.transform(memberId).optional(),
   term: count.transform(term),
@@ -29,6 +33,17 @@ const slotSchema = z.strictObject({
   sequence: count,
   /** Last log index that was durable at `sequence`, for messages. */
   lastIndex: count.transform(logIndex),
+  /** Openings of the store, the present one included; a file of an earlier release has none. */
+  starts: count.default(0),
+  nonce: z
+    .string()
+    .regex(/^([0-9a-f]{8})?$/)
+    .default(''),
+  /** Facts about the stores of peers, by store id. */
+  peers: z
+    .record(storeIdSchema, factSchema)
+    .refine((peers) => Object.keys(peers).length <= storeFactsMax, `at most ${storeFactsMax} are kept`)
+    .default({}),
 });
 
 type Slot = z.output<typeof slotSchema>;
@@ -73,6 +88,9 @@ export class IdentitySlots {
       vote: noMember,
       sequence,
       lastIndex: logIndex(0),
+      starts: 0,
+      nonce: '',
+      peers: {},
     };
     const second: Slot = { ...first, write: 2 };
     await file.create([encodeSlot(first), encodeSlot(second)]);

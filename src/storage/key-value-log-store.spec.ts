@@ -4,7 +4,8 @@ import { logIndex, memberId } from '#raft/entry.js';
 import { assertNever } from '#raft/errors.js';
 import { type LogStore, type LogWrite, StoreError } from '#replica/log-store.js';
 import type { RecordChange } from '#replica/state-machine.js';
-import { openLogStore } from '#storage/key-value-log-store.js';
+import { IdentitySlots } from '#storage/identity-slots.js';
+import { identityLagMs, openLogStore } from '#storage/key-value-log-store.js';
 import { sweepPauseMs, sweepStepKeys } from '#storage/sweeper.js';
 import { HandClock } from '#storage/testing/hand-clock.js';
 import { MemoryDisk } from '#storage/testing/memory-disk.js';
@@ -17,6 +18,7 @@ import {
   memoryStoreDisk,
   meta,
   record,
+  sampleNonce,
   sampleStoreId,
   self,
 } from '#storage/testing/sample.js';
@@ -32,6 +34,41 @@ async function reopened(disk: MemoryDisk): Promise<LogStore> {
 }
 
 describe('log store', () => {
+  it('counts its openings on disk before it is handed out, each with a nonce of its own', async () => {
+    const disk = new MemoryDisk();
+    let nonce = 0x10;
+    const opened = () =>
+      openLogStore({ ...memoryStoreDisk(disk), newNonce: () => (nonce++).toString(16).padStart(8, '0') });
+    const sessions = [];
+    for (let time = 0; time < 3; time++) {
+      sessions.push((await opened()).identity.session);
+      const slots = await IdentitySlots.load(disk.identityFile(), 'here');
+      assert.deepEqual(sessions.at(-1), { starts: slots?.identity.starts, nonce: slots?.identity.nonce });
+    }
+    assert.deepEqual(
+      sessions.map(({ starts, nonce: of }) => `${starts} ${of}`),
+      ['1 00000010', '2 00000011', '3 00000012'],
+    );
+  });
+
+  it('keeps facts about the stores of peers: within a second, and at its close', async () => {
+    const disk = new MemoryDisk();
+    const clock = new HandClock();
+    const store = await bootstrapped(disk, clock);
+    const fact = { starts: 3, nonce: '0123abcd', term: 4, index: 5 };
+    const one = new Map([['1'.repeat(32), fact]]);
+    const two = new Map([...one, ['2'.repeat(32), { ...fact, index: 6 }]]);
+    assert.deepEqual(store.peerFacts, new Map());
+    store.keepPeerFacts(one);
+    clock.turn(identityLagMs);
+    await eventually('facts on disk', async () => (await reopened(disk)).peerFacts.size === 1);
+    assert.deepEqual((await reopened(disk)).peerFacts, one);
+    store.keepPeerFacts(two);
+    await store.write({ hardState: hardState(9, 0) });
+    await store.close();
+    assert.deepEqual((await reopened(disk)).peerFacts, two);
+  });
+
   it('refuses what breaks an invariant of Raft, naming it, and takes nothing more', async () => {
     const applied = (index: number) => ({ meta: meta(index), changes: [] });
     const cases: readonly (readonly [what: string, write: LogWrite, message: RegExp])[] = [
@@ -84,8 +121,9 @@ describe('log store', () => {
     const sink = await store.stageSnapshot(meta(40, 2, joined));
     await sink.append([record('a', 'one')]);
     await store.write({ install: await sink.finish(), hardState: hardState(2, 40) });
-    for (const one of [store, await reopened(disk)]) {
-      assert.deepEqual(one.identity, { storeId: sampleStoreId, clusterId: 'sample', memberId: 7 });
+    for (const [at, one] of [store, await reopened(disk)].entries()) {
+      const session = { starts: at + 1, nonce: sampleNonce };
+      assert.deepEqual(one.identity, { storeId: sampleStoreId, clusterId: 'sample', memberId: 7, session });
     }
     assert.deepEqual(await contentOf(await reopened(disk)), {
       hardState: hardState(2, 40),

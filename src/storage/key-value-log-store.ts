@@ -22,10 +22,11 @@ import {
 } from '#replica/log-store.js';
 import type { AppliedMeta } from '#replica/membership.js';
 import type { StateRecord } from '#replica/state-machine.js';
+import type { StoreFact } from '#replica/store-facts.js';
 import type { DiskSpace } from '#storage/disk-space.js';
 import { encodeHead, freshHead, type Head } from '#storage/head-record.js';
 import type { IdentityFile } from '#storage/identity-file.js';
-import { IdentitySlots } from '#storage/identity-slots.js';
+import { type Identity, IdentitySlots } from '#storage/identity-slots.js';
 import type { KeyValueBackend } from '#storage/key-value.js';
 import { entryKey, entryRange, headKey, stateRange } from '#storage/keys.js';
 import { SerialQueue } from '#storage/serial-queue.js';
@@ -47,6 +48,8 @@ export type StoreDisk = {
   readonly clock: Clock;
   /** 32 random hex digits, for a store that is made now. */
   newStoreId(): string;
+  /** 8 random hex digits, for each opening. */
+  newNonce(): string;
 };
 
 /** How long the identity file's durable sequence may lag behind the database. */
@@ -94,6 +97,7 @@ async function firstIdentity(head: Head, disk: StoreDisk): Promise<IdentitySlots
 
 class KeyValueLogStore implements LogStore {
   readonly loaded: LoadedLog;
+  readonly peerFacts: ReadonlyMap<string, StoreFact>;
   readonly #disk: StoreDisk;
   readonly #backend: KeyValueBackend;
   readonly #slots: IdentitySlots;
@@ -101,6 +105,8 @@ class KeyValueLogStore implements LogStore {
   readonly #queue = new SerialQueue(waitingMax);
   readonly #sources = new Set<StoredSnapshot>();
   #content: StoreContent;
+  /** Facts that are not in the identity file yet. */
+  #newFacts: ReadonlyMap<string, StoreFact> | undefined;
   #failure: StoreError | undefined;
   #onFailure: (error: StoreError) => void = () => {};
   #closed = false;
@@ -119,6 +125,7 @@ class KeyValueLogStore implements LogStore {
     this.#slots = slots;
     this.#content = content;
     this.loaded = loaded;
+    this.peerFacts = new Map(Object.entries(slots.identity.peers));
     this.#sweeper = new Sweeper(
       backend,
       (operations) => this.#exclusively('delete what is out of use', () => backend.write(operations)),
@@ -139,8 +146,8 @@ class KeyValueLogStore implements LogStore {
     const { hardState, applied } = loaded;
     const content = { head: { ...head, hardState }, logSums, recordSums, membership: applied?.membership };
     const store = new KeyValueLogStore(disk, backend, slots, content, loaded);
-    // The file is current from here on, whichever slot was torn or behind.
-    await store.#updateSlots();
+    // The file is current from here on, whichever slot was torn or behind, and counts this opening.
+    await store.#updateSlots({ starts: slots.identity.starts + 1, nonce: disk.newNonce() });
     await disk.space.check();
     store.#sweeper.add(entryRange(0, head.compacted.index + 1));
     store.#sweeper.add(stateRange(0, head.generation));
@@ -150,8 +157,8 @@ class KeyValueLogStore implements LogStore {
   }
 
   get identity(): StoreIdentity {
-    const { storeId, clusterId, memberId } = this.#slots.identity;
-    return { storeId, clusterId, memberId };
+    const { storeId, clusterId, memberId, starts, nonce } = this.#slots.identity;
+    return { storeId, clusterId, memberId, session: { starts, nonce } };
   }
 
   onFailure(failed: (error: StoreError) => void): void {
@@ -238,6 +245,10 @@ class KeyValueLogStore implements LogStore {
     });
   }
 
+  keepPeerFacts(facts: ReadonlyMap<string, StoreFact>): void {
+    this.#newFacts = new Map(facts);
+  }
+
   space(): StoreSpace {
     return this.#disk.space.space();
   }
@@ -283,7 +294,7 @@ class KeyValueLogStore implements LogStore {
   }
 
   /** Only from within the queue, or where nothing else runs: it must not overtake a vote. */
-  #updateSlots(): Promise<void> {
+  #updateSlots(more: Partial<Identity> = {}): Promise<void> {
     const { head, membership } = this.#content;
     return this.#slots.update({
       ...(membership === undefined ? {} : { clusterId: membership.clusterId }),
@@ -291,7 +302,15 @@ class KeyValueLogStore implements LogStore {
       ...(head.hardState === undefined ? {} : { term: head.hardState.term, vote: head.hardState.vote }),
       sequence: head.sequence,
       lastIndex: head.lastIndex,
+      ...this.#takeNewFacts(),
+      ...more,
     });
+  }
+
+  #takeNewFacts(): Pick<Partial<Identity>, 'peers'> {
+    const facts = this.#newFacts;
+    this.#newFacts = undefined;
+    return facts === undefined ? {} : { peers: Object.fromEntries(facts) };
   }
 
   #scheduleTick(): void {
@@ -305,8 +324,9 @@ class KeyValueLogStore implements LogStore {
   async #tick(): Promise<void> {
     try {
       const { sequence, lastIndex } = this.#content.head;
-      if (this.#failure === undefined && sequence > this.#slots.identity.sequence) {
-        await this.#slots.update({ sequence, lastIndex });
+      const behind = sequence > this.#slots.identity.sequence || this.#newFacts !== undefined;
+      if (this.#failure === undefined && behind) {
+        await this.#slots.update({ sequence, lastIndex, ...this.#takeNewFacts() });
       }
       await this.#disk.space.check();
     } catch (error) {

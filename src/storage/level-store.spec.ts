@@ -49,7 +49,10 @@ describe('log store on LevelDB', () => {
   it('is empty when new, and keeps its store id', async () => {
     const store = await openStore();
     assert.match(store.identity.storeId, /^[0-9a-f]{32}$/);
-    assert.deepEqual(store.identity, { storeId: store.identity.storeId, clusterId: undefined, memberId: undefined });
+    assert.match(store.identity.session.nonce, /^[0-9a-f]{8}$/);
+    const { session } = store.identity;
+    const none = { clusterId: undefined, memberId: undefined };
+    assert.deepEqual(store.identity, { storeId: store.identity.storeId, ...none, session });
     assert.deepEqual(store.loaded.entries, []);
     assert.equal(store.loaded.applied, undefined);
     assert.equal(store.loaded.hardState, undefined);
@@ -61,7 +64,8 @@ describe('log store on LevelDB', () => {
     const store = await bootstrapped();
     const { storeId } = store.identity;
     const of = membership(storeId);
-    assert.deepEqual(store.identity, { storeId, clusterId: 'sample', memberId: self });
+    const { session } = store.identity;
+    assert.deepEqual(store.identity, { storeId, clusterId: 'sample', memberId: self, session });
     await store.write({ entries: entries(1, 3), hardState: hardState(1, 0, 1) });
     await store.write({
       hardState: hardState(1, 3, 1),
@@ -82,7 +86,10 @@ describe('log store on LevelDB', () => {
         ['b', 'other'],
       ],
     });
-    assert.deepEqual(again.identity, { storeId, clusterId: 'sample', memberId: self });
+    const { nonce } = again.identity.session;
+    const later = { starts: session.starts + 1, nonce };
+    assert.notEqual(nonce, session.nonce);
+    assert.deepEqual(again.identity, { storeId, clusterId: 'sample', memberId: self, session: later });
     assert.deepEqual(again.loaded.entries[3]?.data, entries(4, 4)[0]?.data);
   });
 

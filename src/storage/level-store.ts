@@ -60,6 +60,7 @@ export async function openLevelStore(directory: string, options: LevelStoreOptio
     space,
     clock: options.clock,
     newStoreId: () => randomBytes(16).toString('hex'),
+    newNonce: () => randomBytes(4).toString('hex'),
   });
 }
 

@@ -9,6 +9,7 @@ import type { MemberReport } from '#replica/member-report.js';
 import type { AppliedMeta, MemberInfo, Membership } from '#replica/membership.js';
 import type { MemberHello, PeerHandler } from '#replica/peer-network.js';
 import type { StateRecord } from '#replica/state-machine.js';
+import { type StoreClaim, uncountedClaim } from '#replica/store-facts.js';
 import { GrpcPeerNetwork } from '#transport/grpc-peer-network.js';
 import { encodeMessage } from '#transport/message-codec.js';
 import { envelopeOf } from '#transport/peer-gate.js';
@@ -35,6 +36,12 @@ class Node {
   readonly claims: PeerClaim[] = [];
   readonly snapshots: { readonly index: number; readonly records: StateRecord[] }[] = [];
   readonly reports: { readonly from: MemberId; readonly report: MemberReport }[] = [];
+  /** Of its store. */
+  claim = uncountedClaim('store');
+  /** Claims of peers that it met. */
+  readonly met: StoreClaim[] = [];
+  /** How the store of every peer contradicts what it knows. */
+  contradiction: string | undefined;
   /** Stands before each chunk that is taken in. */
   onChunk: () => Promise<void> = () => Promise.resolve();
 
@@ -42,9 +49,16 @@ class Node {
     this.network = new GrpcPeerNetwork({ listen: `127.0.0.1:${port}`, credentials, pingMs: 500 });
   }
 
+  meet(claim: StoreClaim): string | undefined {
+    this.met.push(claim);
+    return this.contradiction;
+  }
+
   start(): Promise<void> {
     const handler: PeerHandler = {
-      hello: () => hello,
+      hello: (caller) => ({ ...hello, contradiction: caller === undefined ? undefined : this.meet(caller) }),
+      met: (claim) => this.meet(claim),
+      claim: () => this.claim,
       receive: (message) => this.received.push(message),
       receiveSnapshot: async (message, _meta, chunks) => {
         const records: StateRecord[] = [];
@@ -56,7 +70,7 @@ class Node {
       },
       reported: (from, report) => this.reports.push({ from, report }),
       unreachable: (member) => this.unreachable.push(member),
-      refused: (_peer, reason) => this.refused.push(reason),
+      refused: (_peer, reason, refusal) => this.refused.push(refusal === 'rewound' ? `rewound: ${reason}` : reason),
       unknown: (from, reason) => this.unknown.push(`${from}: ${reason}`),
       claimed: (claim) => this.claims.push(claim),
     };
@@ -69,6 +83,8 @@ const hello: MemberHello = {
   commandKinds: ['register', 'leave'],
   founders: [{ name: 'a', peer: '127.0.0.1:1' }],
   seen: [{ name: 'a', storeId: 'a1' }],
+  claim: { storeId: 'a1', session: { starts: 2, nonce: '0123abcd' }, term: 3, lastIndex: 4 },
+  contradiction: undefined,
 };
 
 function info(id: number, port: number, storeId = `store-${id}`): MemberInfo {
@@ -401,6 +417,7 @@ describe('peers over gRPC', () => {
       },
     });
     await network.start({
+      ...{ met: () => undefined, claim: () => hello.claim },
       ...{ hello: () => hello, receive: () => {}, reported: () => {}, unreachable: () => {}, refused: () => {} },
       unknown: () => {},
       claimed: () => {},
@@ -408,6 +425,36 @@ describe('peers over gRPC', () => {
     });
     assert.equal(added, 1);
     await network.stop();
+  });
+
+  it('state their store in the greeting and when they begin to talk, by the store id that they are known with', async () => {
+    const two = await start();
+    const one = new Node();
+    nodes.push(one);
+    one.claim = { storeId: 'another id', session: { starts: 7, nonce: '89abcdef' }, term: 5, lastIndex: 6 };
+    await one.start();
+    const known = membership([info(1, one.network.port), info(2, two.network.port)]);
+    one.network.setMembership(memberId(1), known);
+    two.network.setMembership(memberId(2), known);
+    await until(() => one.network.connected(memberId(2)), 'the connection');
+    assert.deepEqual(two.met, [{ ...one.claim, storeId: 'store-1' }]);
+    const { port } = two.network;
+    assert.deepEqual((await one.network.hello(`127.0.0.1:${port}`, one.claim)).claim, hello.claim);
+    assert.deepEqual(two.met[1], one.claim);
+  });
+
+  it('refuse a peer whose store was put back, and say how it contradicts them', async () => {
+    const two = await start();
+    two.contradiction = 'it counts 3 starts, and start 4 was another one';
+    const one = await start();
+    const known = membership([info(1, one.network.port), info(2, two.network.port)]);
+    two.network.setMembership(memberId(2), known);
+    one.network.setMembership(memberId(1), known);
+    await until(() => one.refused.length > 0, 'the refusal');
+    assert.deepEqual(one.refused, [`rewound: ${two.contradiction}`]);
+    assert.equal(one.network.connected(memberId(2)), false);
+    const { contradiction } = await one.network.hello(`127.0.0.1:${two.network.port}`, one.claim);
+    assert.equal(contradiction, two.contradiction);
   });
 
   it('say which address they can not listen on', async () => {

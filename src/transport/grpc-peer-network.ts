@@ -11,7 +11,8 @@ import type { MemberReport } from '#replica/member-report.js';
 import type { MemberInfo, Membership } from '#replica/membership.js';
 import { Newcomers } from '#replica/newcomers.js';
 import type { MemberHello, PeerHandler, PeerNetwork } from '#replica/peer-network.js';
-import { decodeHello } from '#transport/membership-codec.js';
+import type { StoreClaim } from '#replica/store-facts.js';
+import { decodeHello, encodeClaim } from '#transport/membership-codec.js';
 import { type PeerChannelOptions, peerClient } from '#transport/peer-channel.js';
 import { envelopeOf } from '#transport/peer-gate.js';
 import { PeerLink } from '#transport/peer-link.js';
@@ -121,17 +122,18 @@ export class GrpcPeerNetwork implements PeerNetwork {
     const place = this.#place;
     const peer = place?.membership.members.find(({ id }) => id === message.to);
     if (place === undefined || peer === undefined) throw new Error(`member ${message.to} is not in the membership`);
-    const envelope = envelopeOf(place.self, place.membership, peer);
+    const envelope = envelopeOf(place.self, place.membership, peer, this.#handler?.claim());
     const { signal } = this.#stop;
     await sendSnapshot({ peer: peer.peer, envelope, message, source, channel: this.#channel, signal });
   }
 
-  hello(peer: string): Promise<MemberHello> {
+  hello(peer: string, caller?: StoreClaim): Promise<MemberHello> {
     const client = peerClient(peer, this.#channel);
     const { path, requestSerialize, responseDeserialize } = peerService.hello;
+    const request = caller === undefined ? {} : { claim: encodeClaim(caller) };
     return new Promise((resolve, reject) => {
       const deadline = Date.now() + helloTimeoutMs;
-      client.makeUnaryRequest(path, requestSerialize, responseDeserialize, {}, { deadline }, (error, response) => {
+      client.makeUnaryRequest(path, requestSerialize, responseDeserialize, request, { deadline }, (error, response) => {
         client.close();
         try {
           if (error !== null) throw new Error(callFailure(error));
@@ -156,11 +158,11 @@ export class GrpcPeerNetwork implements PeerNetwork {
   #link(self: MemberInfo, member: MemberInfo, membership: Membership): PeerLink {
     return new PeerLink({
       member,
-      envelope: envelopeOf(self, membership, member),
+      envelope: envelopeOf(self, membership, member, this.#handler?.claim()),
       channel: this.#channel,
       report: this.#report,
       unreachable: () => this.#handler?.unreachable(member.id),
-      refused: (reason, expelled) => this.#handler?.refused(member.peer, reason, expelled),
+      refused: (reason, refusal) => this.#handler?.refused(member.peer, reason, refusal),
     });
   }
 }

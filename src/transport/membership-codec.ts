@@ -5,12 +5,14 @@ import { noFounding } from '#replica/cluster-founding.js';
 import type { MemberReport } from '#replica/member-report.js';
 import type { AppliedMeta, Membership } from '#replica/membership.js';
 import type { MemberHello } from '#replica/peer-network.js';
+import type { StoreClaim } from '#replica/store-facts.js';
 import { protocolVersion } from '#transport/peer-service.js';
 
 type WireConfState = sublet.raft.v1.ConfState.$Properties;
 type WireMembership = sublet.raft.v1.Membership.$Properties;
 type WireMeta = sublet.raft.v1.AppliedMeta.$Properties;
 export type WireReport = sublet.raft.v1.MemberReport.$Properties;
+export type WireClaim = sublet.raft.v1.StoreClaim.$Properties;
 type WireHello = sublet.raft.v1.HelloResponse.$Properties;
 
 export function encodeConfState(confState: ConfState): WireConfState {
@@ -75,6 +77,8 @@ export function encodeHello(hello: MemberHello): WireHello {
     commandKinds: [...hello.commandKinds],
     founders: hello.founders.map(({ name: founder, peer }) => ({ name: founder, peer })),
     seen: hello.seen.map(({ name: founder, storeId: store }) => ({ name: founder, storeId: store })),
+    claim: encodeClaim(hello.claim),
+    contradiction: hello.contradiction ?? '',
   };
 }
 
@@ -90,7 +94,19 @@ export function decodeHello(wire: WireHello): MemberHello {
     commandKinds: wire.commandKinds ?? [],
     founders: (wire.founders ?? []).map((founder) => ({ name: founder.name ?? '', peer: founder.peer ?? '' })),
     seen: (wire.seen ?? []).map((founder) => ({ name: founder.name ?? '', storeId: founder.storeId ?? '' })),
+    claim: decodeClaim(wire.claim, wire.storeId ?? ''),
+    contradiction: wire.contradiction || undefined,
   };
+}
+
+export function encodeClaim({ storeId, session, term: at, lastIndex }: StoreClaim): WireClaim {
+  return { storeId, starts: session.starts, nonce: session.nonce, term: at, lastIndex };
+}
+
+/** Of the store that its member is known with; a peer of an earlier release states nothing of it. */
+export function decodeClaim(wire: WireClaim | null | undefined, storeId: string): StoreClaim {
+  const session = { starts: wire?.starts ?? 0, nonce: wire?.nonce ?? '' };
+  return { storeId, session, term: wire?.term ?? 0, lastIndex: wire?.lastIndex ?? 0 };
 }
 
 export function encodeReport({ serves, space, commandKinds }: MemberReport): WireReport {

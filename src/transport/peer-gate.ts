@@ -6,6 +6,9 @@ import { foundingsDiffer, noFounding, type PeerClaim, wayBack } from '#replica/c
 import type { MemberInfo, Membership } from '#replica/membership.js';
 import { removedText } from '#replica/membership-change.js';
 import { isNewcomer } from '#replica/newcomers.js';
+import type { PeerRefusal } from '#replica/peer-network.js';
+import type { StoreClaim } from '#replica/store-facts.js';
+import { encodeClaim } from '#transport/membership-codec.js';
 import { protocolVersion } from '#transport/peer-service.js';
 
 export type WireEnvelope = sublet.raft.v1.Envelope.$Properties;
@@ -33,24 +36,31 @@ export class ClaimRefusal extends Refusal {
   }
 }
 
-/** The callee's cluster has committed that the caller is no member, or not with this store: no try will change that. */
-export function isExpulsion(code: status): boolean {
-  return code === status.PERMISSION_DENIED;
-}
-
-/** Statuses that another try will not change soon: somebody has to mend something. */
-export function isLasting(code: status): boolean {
-  return code === status.FAILED_PRECONDITION || code === status.PERMISSION_DENIED || code === status.INVALID_ARGUMENT;
+/** What a status means that another try will not change soon; undefined: the call failed, and is made again. */
+export function peerRefusalOf(code: status): PeerRefusal | undefined {
+  switch (code) {
+    case status.PERMISSION_DENIED:
+      return 'expelled';
+    case status.DATA_LOSS:
+      return 'rewound';
+    case status.FAILED_PRECONDITION:
+    case status.INVALID_ARGUMENT:
+      return 'lasting';
+    default:
+      return undefined;
+  }
 }
 
 export function envelopeOf(
   self: MemberInfo,
   { clusterId, founding }: Pick<Membership, 'clusterId' | 'founding'>,
   to: MemberInfo,
+  claim?: StoreClaim,
 ): WireEnvelope {
   return {
     ...{ protocolVersion, clusterId, founding, toId: to.id, toStoreId: to.storeId },
     ...{ fromId: self.id, fromName: self.name, fromPeer: self.peer, fromStoreId: self.storeId },
+    ...(claim === undefined ? {} : { fromClaim: encodeClaim(claim) }),
   };
 }
 

@@ -7,10 +7,11 @@ import { type Client, type ClientWritableStream, type ServiceError, status } fro
 import type { PeerMessage } from '#raft/message.js';
 import type { MemberReport } from '#replica/member-report.js';
 import type { MemberInfo } from '#replica/membership.js';
+import type { PeerRefusal } from '#replica/peer-network.js';
 import { encodeReport, type WireReport } from '#transport/membership-codec.js';
 import { encodeMessage, messageBytes } from '#transport/message-codec.js';
 import { type PeerChannelOptions, peerClient } from '#transport/peer-channel.js';
-import { isExpulsion, isLasting, type WireEnvelope } from '#transport/peer-gate.js';
+import { peerRefusalOf, type WireEnvelope } from '#transport/peer-gate.js';
 import { type DeliverRequest, peerService } from '#transport/peer-service.js';
 
 export type PeerLinkOptions = {
@@ -22,7 +23,7 @@ export type PeerLinkOptions = {
   /** A message was dropped, or the stream broke. */
   readonly unreachable: () => void;
   /** The peer will not talk to this member. */
-  readonly refused: (reason: string, expelled: boolean) => void;
+  readonly refused: (reason: string, refusal: PeerRefusal) => void;
 };
 
 /** Messages and bytes waiting for the stream; beyond it new ones are dropped. */
@@ -182,8 +183,9 @@ export class PeerLink {
     if (this.#closed) return;
     if (stream.consented) this.#options.unreachable();
     const code = error?.code ?? status.UNAVAILABLE;
-    this.#refusing = isLasting(code);
-    if (this.#refusing) this.#options.refused(error?.details ?? '', isExpulsion(code));
+    const refusal = peerRefusalOf(code);
+    this.#refusing = refusal !== undefined;
+    if (refusal !== undefined) this.#options.refused(error?.details ?? '', refusal);
     const delayMs = this.#refusing ? refusedRetryMs : this.#backOffMs;
     this.#backOffMs = Math.min(backOffLastMs, this.#backOffMs * 2);
     this.#retry = setTimeout(() => {

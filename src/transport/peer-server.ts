@@ -17,7 +17,7 @@ import type { MemberInfo, Membership } from '#replica/membership.js';
 import { removedText } from '#replica/membership-change.js';
 import { isNewcomer } from '#replica/newcomers.js';
 import type { PeerHandler } from '#replica/peer-network.js';
-import { decodeMeta, decodeReport, encodeHello } from '#transport/membership-codec.js';
+import { decodeClaim, decodeMeta, decodeReport, encodeHello } from '#transport/membership-codec.js';
 import { decodeMessage, UnknownMessageError, WireError } from '#transport/message-codec.js';
 import { connectionOptions } from '#transport/peer-channel.js';
 import { admit, ClaimRefusal, Refusal } from '#transport/peer-gate.js';
@@ -100,8 +100,10 @@ export class PeerServer {
     }
   }
 
-  #hello(_call: ServerUnaryCall<HelloRequest, HelloResponse>, answer: sendUnaryData<HelloResponse>): void {
-    answer(null, encodeHello(this.#options.handler.hello()));
+  #hello({ request }: ServerUnaryCall<HelloRequest, HelloResponse>, answer: sendUnaryData<HelloResponse>): void {
+    const { claim } = request;
+    const caller = claim == null ? undefined : decodeClaim(claim, claim.storeId ?? '');
+    answer(null, encodeHello(this.#options.handler.hello(caller)));
   }
 
   #deliver(call: DeliverCall, answer: sendUnaryData<DeliverResponse>): void {
@@ -172,7 +174,10 @@ export class PeerServer {
   #admit(envelope: DeliverRequest['envelope']): MemberInfo {
     const place = this.#options.place();
     try {
-      return admit(envelope, place?.self, place?.membership);
+      const from = admit(envelope, place?.self, place?.membership);
+      const rewound = this.#options.handler.met(decodeClaim(envelope?.fromClaim, from.storeId));
+      if (rewound !== undefined) throw new Refusal(status.DATA_LOSS, rewound);
+      return from;
     } catch (error) {
       if (error instanceof ClaimRefusal) this.#options.handler.claimed(error.claim);
       throw error;

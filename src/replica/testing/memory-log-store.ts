@@ -19,6 +19,7 @@ import {
 } from '#replica/log-store.js';
 import type { AppliedMeta } from '#replica/membership.js';
 import type { StateRecord } from '#replica/state-machine.js';
+import type { StoreFact } from '#replica/store-facts.js';
 
 /** What a disk does with a write. */
 export type WriteFate =
@@ -51,6 +52,9 @@ export class MemoryDisk {
   readonly storeId: string;
   clusterId: string | undefined;
   memberId: MemberId | undefined;
+  /** How often it was opened. */
+  starts = 0;
+  peerFacts: ReadonlyMap<string, StoreFact> = new Map();
   content: Content = {
     hardState: undefined,
     compacted: { index: logIndex(0), term: term(0) },
@@ -71,6 +75,16 @@ export class MemoryDisk {
     this.storeId = storeId;
   }
 
+  /** For each opening another one. */
+  nonce: () => number = countFrom(1);
+
+  /** What a backup of this disk holds. */
+  copy(): MemoryDisk {
+    const copy = new MemoryDisk(this.storeId);
+    const { clusterId, memberId, starts, peerFacts, content, fate, nonce } = this;
+    return Object.assign(copy, { clusterId, memberId, starts, peerFacts, content, fate, nonce });
+  }
+
   /** Lets the writes that hang be done. */
   release(): void {
     for (const done of this.#held.splice(0)) done();
@@ -84,6 +98,7 @@ export class MemoryDisk {
 export class MemoryLogStore implements LogStore {
   readonly identity: StoreIdentity;
   readonly loaded: LoadedLog;
+  readonly peerFacts: ReadonlyMap<string, StoreFact>;
   readonly #disk: MemoryDisk;
   readonly #after: (delayMs: number, run: () => void) => void;
   readonly #staged = new Map<StagedSnapshot, Records>();
@@ -97,7 +112,11 @@ export class MemoryLogStore implements LogStore {
     const { storeId, clusterId, memberId, content } = disk;
     this.#disk = disk;
     this.#after = after;
-    this.identity = { storeId, clusterId, memberId };
+    disk.starts += 1;
+    // Of two copies of a disk that are opened, each has a nonce of its own.
+    const nonce = disk.nonce().toString(16).padStart(8, '0');
+    this.identity = { storeId, clusterId, memberId, session: { starts: disk.starts, nonce } };
+    this.peerFacts = disk.peerFacts;
     this.loaded = content;
   }
 
@@ -176,6 +195,10 @@ export class MemoryLogStore implements LogStore {
     });
   }
 
+  keepPeerFacts(facts: ReadonlyMap<string, StoreFact>): void {
+    this.#disk.peerFacts = new Map(facts);
+  }
+
   space(): StoreSpace {
     return this.#disk.space;
   }
@@ -217,6 +240,11 @@ export class MemoryLogStore implements LogStore {
     this.#onFailure(failure);
     return failure;
   }
+}
+
+function countFrom(first: number): () => number {
+  let next = first;
+  return () => next++;
 }
 
 function poisoned(): StoreError {

@@ -12,6 +12,7 @@ import type { MemberInfo, Membership } from '#replica/membership.js';
 import { Newcomers } from '#replica/newcomers.js';
 import type { MemberHello, PeerHandler, PeerNetwork } from '#replica/peer-network.js';
 import type { StateRecord } from '#replica/state-machine.js';
+import type { StoreClaim } from '#replica/store-facts.js';
 import type { SeededRandom } from '#replica/testing/seeded-random.js';
 import type { VirtualTime } from '#replica/testing/virtual-time.js';
 
@@ -157,9 +158,10 @@ export class MemoryPeerNetwork implements PeerNetwork {
   send(message: PeerMessage): void {
     this.#hub.onSend(message);
     const to = this.#address(message.to);
-    const caller = callerOf(message, this.#membership, this.#self);
+    const caller = callerOf(message, this.#membership, this.#self, this.#handler?.claim());
     if (to === undefined || caller === undefined) return;
-    const sent = this.#hub.carry(this.#peer, to, (node) => node.take(message, caller));
+    const refused = (reason: string) => this.#whenAwake(() => this.#handler?.refused(to, reason, 'rewound'));
+    const sent = this.#hub.carry(this.#peer, to, (node) => node.take(message, caller, refused));
     if (!sent) this.#hub.time.after(1, () => this.#handler?.unreachable(message.to));
   }
 
@@ -183,10 +185,10 @@ export class MemoryPeerNetwork implements PeerNetwork {
     await this.#hub.transfer(this.#peer, to, message, source);
   }
 
-  hello(peer: string): Promise<MemberHello> {
+  hello(peer: string, caller?: StoreClaim): Promise<MemberHello> {
     return new Promise((resolve, reject) => {
       const asked = this.#hub.carry(this.#peer, peer, (node) => {
-        const answer = node.#handler?.hello();
+        const answer = node.#handler?.hello(caller);
         if (answer !== undefined) this.#hub.carry(peer, this.#peer, () => resolve(answer));
       });
       if (!asked) this.#hub.time.after(1, () => reject(new Error(`${peer} can't be reached`)));
@@ -200,7 +202,7 @@ export class MemoryPeerNetwork implements PeerNetwork {
   }
 
   /** A message arrives. One that is not for this member of this cluster is refused, as a connection would be. */
-  take(message: PeerMessage, { claim, sender }: Caller): void {
+  take(message: PeerMessage, { claim, sender, store }: Caller, refused: (reason: string) => void): void {
     this.#whenAwake(() => {
       const membership = this.#membership;
       if (!isHeard(claim, membership)) {
@@ -208,6 +210,11 @@ export class MemoryPeerNetwork implements PeerNetwork {
         return;
       }
       if (message.to !== this.#self || claim.clusterId !== membership.clusterId) return;
+      const rewound = store === undefined ? undefined : this.#handler?.met(store);
+      if (rewound !== undefined) {
+        refused(rewound);
+        return;
+      }
       this.#newcomers.heard(sender, membership);
       this.#handler?.receive(message);
     });
@@ -223,19 +230,25 @@ export class MemoryPeerNetwork implements PeerNetwork {
 }
 
 /** Who sends a message, and whom it takes its receiver for. */
-export type Caller = { readonly sender: MemberInfo; readonly claim: PeerClaim };
+export type Caller = {
+  readonly sender: MemberInfo;
+  readonly claim: PeerClaim;
+  /** What the sender states of its store. */
+  readonly store: StoreClaim | undefined;
+};
 
 /** Undefined: who sends knows no place of its own any more. */
 export function callerOf(
   { to }: PeerMessage,
   membership: Membership | undefined,
   self: MemberId | undefined,
+  store: StoreClaim | undefined,
 ): Caller | undefined {
   const sender = membership?.members.find(({ id }) => id === self);
   if (membership === undefined || sender === undefined) return undefined;
   const { clusterId, founding, members } = membership;
   const storeId = members.find(({ id }) => id === to)?.storeId ?? '';
-  return { sender, claim: { clusterId, founding, name: sender.name, peer: sender.peer, storeId } };
+  return { sender, store, claim: { clusterId, founding, name: sender.name, peer: sender.peer, storeId } };
 }
 
 /** Whether a receiver with this membership hears the caller. If not it is told of the claim, as by the gate of a real one. */

@@ -9,6 +9,7 @@ import { HandClock } from '#storage/testing/hand-clock.js';
 import type { MemoryDisk } from '#storage/testing/memory-disk.js';
 
 export const sampleStoreId = '0123456789abcdef0123456789abcdef';
+export const sampleNonce = '5e551011';
 export const self = memberId(1);
 
 export function membership(storeId = sampleStoreId): Membership {
@@ -74,6 +75,7 @@ export function memoryStoreDisk(disk: MemoryDisk, clock = new HandClock()): Stor
     space: roomy,
     clock,
     newStoreId: () => sampleStoreId,
+    newNonce: () => sampleNonce,
   };
 }
 
