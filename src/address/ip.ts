@@ -3,8 +3,8 @@
  * The family is in the type of the value: IPv4 is a number, IPv6 a bigint.
  */
 import { AddressError } from '#address/brand.js';
-import { type Cidr4, contains4, formatCidr4, parseCidr4 } from '#address/cidr4.js';
-import { type Cidr6, contains6, formatCidr6, parseCidr6 } from '#address/cidr6.js';
+import { type Cidr4, contains4, covers4, formatCidr4, parseCidr4 } from '#address/cidr4.js';
+import { type Cidr6, contains6, covers6, formatCidr6, parseCidr6 } from '#address/cidr6.js';
 import { formatIpv4, type Ipv4, readIpv4 } from '#address/ipv4.js';
 import { formatIpv6, type Ipv6, readIpv6 } from '#address/ipv6.js';
 
@@ -50,4 +50,15 @@ export function formatCidr(network: Cidr): string {
 export function containsIp(network: Cidr, address: Ip): boolean {
   if (isCidr4(network)) return isIpv4(address) && contains4(network, address);
   return !isIpv4(address) && contains6(network, address);
+}
+
+/** Whether `inner` lies wholly in `outer`; a network covers itself. False across families. */
+export function coversCidr(outer: Cidr, inner: Cidr): boolean {
+  if (isCidr4(outer)) return isCidr4(inner) && covers4(outer, inner);
+  return !isCidr4(inner) && covers6(outer, inner);
+}
+
+/** Whether they have an address in common. False across families. */
+export function overlapsCidr(a: Cidr, b: Cidr): boolean {
+  return coversCidr(a, b) || coversCidr(b, a);
 }

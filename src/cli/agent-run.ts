@@ -79,6 +79,8 @@ function startOptions(config: AgentConfig, log: Logger, terminal: Terminal): Sta
 /** The site's settings, for the host. */
 export function hostSettings(config: AgentConfig): HostSettings {
   return {
+    masters: config.masters.map(({ host }) => host),
+    ...(config.overlaysAllowed !== undefined && { overlaysAllowed: config.overlaysAllowed }),
     cniDir: config.cniDir,
     ...(config.cniDataDir !== undefined && { cniDataDir: config.cniDataDir }),
     cniStyle: config.cniStyle,

@@ -22,6 +22,7 @@ describe('the configuration of an agent', () => {
     assert.deepEqual(loadAgentConfig({}).config, {
       id: undefined,
       nodeIp: undefined,
+      overlaysAllowed: undefined,
       masters: [{ host: '127.0.0.1', port: 7070 }],
       stateDir: 'sublet-data/agent',
       httpListen: { host: '127.0.0.1', port: 7073 },

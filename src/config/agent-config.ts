@@ -3,9 +3,10 @@
  * name, its address) stays undefined here; the agent finds it out.
  */
 import { join } from 'node:path';
+import { z } from 'zod';
 import { AddressError } from '#address/brand.js';
 import { unreachableRemedy, unreachableUse } from '#address/host-address.js';
-import { formatIp, parseIp } from '#address/ip.js';
+import { formatCidr, formatIp, parseCidr, parseIp } from '#address/ip.js';
 import { agentSettings } from '#config/agent-settings.js';
 import { ConfigDocument, type ConfigSource, type Finding } from '#config/document.js';
 import type { HostPort } from '#config/host-port.js';
@@ -25,6 +26,7 @@ export type AgentConfig = {
   readonly stateDir: string;
   readonly httpListen: HostPort;
   readonly network: 'linux' | 'plan';
+  readonly overlaysAllowed: readonly string[] | undefined;
   readonly cniDir: string;
   /** Undefined: host-local's own default. */
   readonly cniDataDir: string | undefined;
@@ -45,6 +47,7 @@ export type AgentConfig = {
 };
 
 const mastersMax = 9;
+const overlaysAllowedMax = 128;
 const defaults = {
   masters: [{ host: '127.0.0.1', port: 7070 }],
   httpListen: { host: '127.0.0.1', port: 7073 },
@@ -67,6 +70,10 @@ const schema = section({
   state_dir: path.optional(),
   http_listen: listen.optional(),
   network: oneOf('linux', 'plan').optional(),
+  overlays_allowed: z
+    .array(parsedBy((text) => formatCidr(parseCidr(text)), '9.0.0.0/8'))
+    .max(overlaysAllowedMax)
+    .optional(),
   cni_dir: path.optional(),
   cni_data_dir: path.optional(),
   cni_style: oneOf('standard', 'mesos').optional(),
@@ -104,6 +111,7 @@ export function loadAgentConfig(source: ConfigSource): Loaded<AgentConfig> {
     stateDir: given.state_dir ?? join('sublet-data', 'agent'),
     httpListen: given.http_listen ?? defaults.httpListen,
     network: given.network ?? 'linux',
+    overlaysAllowed: given.overlays_allowed,
     cniDir: given.cni_dir ?? defaults.cniDir,
     cniDataDir: given.cni_data_dir,
     cniStyle: given.cni_style ?? (dcos ? 'mesos' : 'standard'),

@@ -54,6 +54,16 @@ export const agentSettings: readonly Setting[] = [
     default: 'linux',
   },
   {
+    key: 'overlays_allowed',
+    flag: '--overlay-allowed',
+    takes: 'CIDR',
+    as: 'text',
+    repeated: true,
+    about:
+      'what overlays must lie inside on this host, whatever the masters say; what is named here may also hold a name server, a master or a network of this host',
+    default: 'anything that takes nothing from this host',
+  },
+  {
     key: 'cni_dir',
     flag: '--cni-dir',
     takes: 'DIR',

@@ -17,10 +17,14 @@ export function diffBridges({ bridges, marks }: DesiredHost, { links }: Observed
     const bridge = wanted.get(link.name);
     const ports = [...links.values()].filter(({ master }) => master === link.name).length;
     if (bridge !== undefined) addTo({ steps, problems }, compare(bridge, link, ports, marks));
-    else if (isMarked(link, marks)) addTo({ steps, problems }, removal(link, ports, hostScope));
+    else if (isMarked(link, marks) && bridgeName.test(link.name))
+      addTo({ steps, problems }, removal(link, ports, hostScope));
   }
   return { steps, problems };
 }
+
+/** How the bridges of overlays begin. Another bridge is never taken away, whatever mark it bears. */
+const bridgeName = /^[md]-/;
 
 function addTo(all: { steps: Step[]; problems: Problem[] }, { steps, problems }: Plan): void {
   all.steps.push(...steps);

@@ -19,6 +19,15 @@ export function diffCni({ cni, marks }: DesiredHost, observed: ObservedHost): Pl
     const inTheWay = [name, twin(name)].find((file) => there.value.has(file) && !isOurs(file));
     if (inTheWay !== undefined) {
       problems.push(problem(name, `${dir}/${inTheWay} describes the same network and is not Sublet's: move it away`));
+    } else if (
+      !there.value.has(name) &&
+      wouldBeFirst(
+        name,
+        [...there.value.keys()].filter((file) => !isOurs(file)),
+      )
+    ) {
+      const why = `${name} would come before every other network file in ${dir}, and engines take the first for their default network`;
+      problems.push(problem(name, `${why}: give the overlay a name that begins with a letter`));
     } else if (there.value.get(name)?.content !== content) {
       steps.push({ kind: 'cni-write', dir, name, content, scope: overlayScope(overlayOf(name)), part: 'cni' });
     }
@@ -28,6 +37,14 @@ export function diffCni({ cni, marks }: DesiredHost, observed: ObservedHost): Pl
       steps.push({ kind: 'cni-delete', dir, name, scope: hostScope, part: 'cni' });
   }
   return { steps, problems };
+}
+
+/**
+ * Whether our file would come first among the others by accident: engines of Kubernetes take the first file by name, whose number (`10-flannel.conflist`)
+ * says so. A name that begins with a letter stands behind those; with a digit or a hyphen it may not.
+ */
+function wouldBeFirst(name: string, others: readonly string[]): boolean {
+  return /^[^a-z]/.test(name) && others.length > 0 && others.every((other) => name < other);
 }
 
 /** The name that the same network has in the other style; engines must never see both. */

@@ -21,6 +21,10 @@ export interface Plan {
 
 export function diff(desired: DesiredHost, observed: ObservedHost): Plan {
   const device = diffDevice(desired, observed);
+  // Another one's device has the name: whatever is done for the network would be done for that one.
+  if (desired.device.kind === 'present' && device.tables === undefined) {
+    return { steps: [], problems: [...desired.problems, ...device.problems] };
+  }
   const parts: Plan[] = [
     diffSysctls(desired, observed),
     device,

@@ -18,6 +18,7 @@ export function imagine(observed: ObservedHost, steps: readonly Step[]): Observe
 }
 
 type Draft = {
+  readonly surroundings: ObservedHost['surroundings'];
   links: Map<string, ObservedLink>;
   neighbours: Map<string, string>;
   fdb: Map<string, string>;

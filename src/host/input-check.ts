@@ -7,10 +7,10 @@ import { formatCidr6, parseInterface6 } from '#address/cidr6.js';
 import { formatCidr, formatIp, parseCidr, parseIp } from '#address/ip.js';
 import { formatMac, parseMac } from '#address/mac.js';
 import { overlayNameForm } from '#address/overlay-name.js';
+import { checkBounds, HostInputError } from '#host/bounds.js';
 import type { BridgeLease, HostInput, NetworkOverlay, OverlayLease, Peer } from '#host/input.js';
 
-/** Names the field and the value that is not as `HostInput` says. */
-export class HostInputError extends Error {}
+export { HostInputError };
 
 /** Peers found good before; an agent hands in the same objects again for the peers that did not change. */
 const goodPeers = new WeakSet<Peer>();
@@ -38,7 +38,9 @@ export function checkHostInput(input: HostInput): CheckedInput {
     goodPeers.add(peer);
     return true;
   });
-  return { input: refusedPeers.length === 0 ? input : { ...input, peers }, refusedPeers };
+  const good = refusedPeers.length === 0 ? input : { ...input, peers };
+  checkBounds(good);
+  return { input: good, refusedPeers };
 }
 
 function checkOwn(input: HostInput): void {
@@ -114,9 +116,9 @@ function canonical(field: string, text: string | undefined, format: (text: strin
   check(field, text, printed === text, printed);
 }
 
-/** IFNAMSIZ less the closing zero. */
+/** IFNAMSIZ less the closing zero. Neither an option of a tool, nor a word that stands for all devices or a folder. */
 function deviceName(field: string, name: string): void {
-  check(field, name, /^[A-Za-z0-9_.-]{1,15}$/.test(name));
+  check(field, name, /^[A-Za-z0-9][A-Za-z0-9_.-]{0,14}$/.test(name) && !['all', 'default', 'lo'].includes(name));
 }
 
 function integer(field: string, value: number, min: number, max: number): void {

@@ -102,6 +102,10 @@ export interface HostSettings {
   readonly dockerHost?: string;
   /** Whether Docker networks are wanted; where they are not, a Docker that does not answer leaves nothing behind. */
   readonly usesDocker: boolean;
+  /** What the overlays must lie inside, by whoever runs this host; absent: anything that takes nothing from the host. */
+  readonly overlaysAllowed?: readonly string[];
+  /** Names and addresses of the masters, which no overlay may take away. */
+  readonly masters?: readonly string[];
   /** Which iptables to call. `iptables` is whatever the site chose, which is also what Docker calls. */
   readonly iptables: IptablesFlavour;
 }

@@ -186,7 +186,7 @@ function isNothingThere(stderr: string): boolean {
   return /Cannot find device|does not exist|No such device|Device .* not found/i.test(stderr);
 }
 
-async function ask<Shape extends z.ZodType>(
+export async function ask<Shape extends z.ZodType>(
   run: Runner,
   command: string,
   args: readonly string[],

@@ -8,6 +8,7 @@ import { marksOf } from '#host/marks.js';
 import { observeCni } from '#host/observe-cni.js';
 import { observeSets, observeTables } from '#host/observe-firewall.js';
 import { observeLinks, observePeers, observeRules } from '#host/observe-kernel.js';
+import { observeSurroundings } from '#host/observe-surroundings.js';
 import { observeRaDevices, observeSysctls } from '#host/observe-sysctl.js';
 import type { ObservedHost } from '#host/observed.js';
 import type { Runner } from '#host/runner.js';
@@ -47,7 +48,11 @@ export async function observe(lookout: Lookout, areas: ReadonlySet<Area>, known:
   const when = <Value>(area: Area, read: () => Promise<Value>): Promise<Value | Record<string, never>> =>
     areas.has(area) ? read() : Promise.resolve({});
   const parts = await Promise.all([
-    when('links', async () => ({ links: await observeLinks(run) })),
+    when('links', async () => {
+      const around = observeSurroundings(run, settings.masters ?? []);
+      const [links, surroundings] = await Promise.all([observeLinks(run), around]);
+      return { links, surroundings };
+    }),
     when('peers', () => observePeers(run, vtepName)),
     when('rules', async () => ({ rules: await observeRules(run) })),
     when('sysctls', async () => {

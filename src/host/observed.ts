@@ -7,6 +7,7 @@ import type { DockerEngineFacts } from '#host/desired-docker.js';
 import { forwardPath } from '#host/diff-sysctl.js';
 
 export interface ObservedHost {
+  readonly surroundings: Surroundings;
   /** By name. */
   readonly links: ReadonlyMap<string, ObservedLink>;
   /** Our permanent neighbours on the VTEP device: address → MAC. */
@@ -27,6 +28,16 @@ export interface ObservedHost {
   readonly tables: Readonly<Record<Family, Readable<ObservedTables>>>;
   readonly cni: Readable<ReadonlyMap<string, ObservedCniFile>>;
   readonly docker: ObservedDocker;
+}
+
+/** What the host reaches beside the overlays. Addresses are canonical text. */
+export interface Surroundings {
+  /** Of the default routes. */
+  readonly gateways: readonly string[];
+  /** That default routes go out of. */
+  readonly defaultDevices: readonly string[];
+  readonly resolvers: readonly string[];
+  readonly masters: readonly string[];
 }
 
 export type Readable<Value> =
@@ -112,6 +123,7 @@ const empty: ReadonlyMap<string, never> = new Map<string, never>();
 
 /** A host with nothing of ours on it: what a plan starts from where the real one can't be read. */
 export const bareHost: ObservedHost = {
+  surroundings: { gateways: [], defaultDevices: [], resolvers: [], masters: [] },
   links: empty,
   neighbours: empty,
   fdb: empty,

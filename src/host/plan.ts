@@ -1,4 +1,5 @@
 /** What would be done to this host, without doing it; works without root and where the tools are missing. */
+import { HostInputError, hostRefusal } from '#host/bounds.js';
 import { planned } from '#host/command.js';
 import { desired, type Underlay } from '#host/desired.js';
 import { diff } from '#host/diff.js';
@@ -18,9 +19,11 @@ export async function planHost(input: HostInput, run: Runner, docker: DockerEngi
   return plannedSteps(input, await observeWhatCan(input, run, docker));
 }
 
-/** The steps for `input` on a host observed so. Pure. */
+/** The steps for `input` on a host observed so. Pure. @throws HostInputError for what this host refuses */
 export function plannedSteps(input: HostInput, observed: ObservedHost): readonly PlannedStep[] {
   const wish = desired(input, underlayOf(observed, input.lease.nodeIp) ?? plannedUnderlay);
+  const refusal = hostRefusal(input, observed);
+  if (refusal !== undefined) throw new HostInputError(refusal);
   return diff(wish, observed).steps.map(planned);
 }
 

@@ -7,6 +7,7 @@
 import { apply, type Outcome } from '#host/apply.js';
 import { BackOff } from '#host/back-off.js';
 import { BatchSessions } from '#host/batch-session.js';
+import { hostRefusal } from '#host/bounds.js';
 import { cleanHost } from '#host/cleanup.js';
 import { commandOf } from '#host/command.js';
 import { type DesiredHost, desired, type Underlay } from '#host/desired.js';
@@ -123,11 +124,15 @@ export class HostReconciler implements Reconciler {
       return input;
     } catch (error) {
       if (!(error instanceof HostInputError)) throw error;
-      this.#log.warn({ error: error.message }, 'the lease is refused: this host stays as it is');
-      const failed = { kind: 'failed', error: error.message } as const;
-      const overlays = given.lease.overlays.map(({ name }) => ({ name, ...failed }));
-      this.#tell({ overlays, problems: [error.message], converged: false });
+      this.#refuse(given, error.message);
       return undefined;
+    }
+  }
+
+  #refuse({ lease }: HostInput, error: string): void {
+    const overlays = lease.overlays.map(({ name }) => ({ kind: 'failed', name, error }) as const);
+    if (this.#tell({ overlays, problems: [error], converged: false })) {
+      this.#log.warn({ error }, 'the lease is refused: this host stays as it is');
     }
   }
 
@@ -226,6 +231,12 @@ export class HostReconciler implements Reconciler {
     const observed = areas.size === 0 ? before : await observe(lookoutOf(input, this.#look, docker), areas, before);
     const isDrift = this.#wish?.input === input;
     const wish = this.#desired(input, underlayOf(observed, input.lease.nodeIp));
+    const refusal = hostRefusal(input, observed);
+    if (refusal !== undefined) {
+      this.#model = observed;
+      this.#refuse(input, refusal);
+      return;
+    }
     const plan = diff(wish, observed);
     const passMs = performance.now() - startMs;
     this.#counters.passed(areas.has('peers') ? passMs : undefined);
@@ -280,11 +291,13 @@ export class HostReconciler implements Reconciler {
     this.#tell(statusOf(wish, [{ scope: { kind: 'host' }, part: 'device', error }], [], false));
   }
 
-  #tell(status: HostStatus): void {
+  /** Whether it was news. */
+  #tell(status: HostStatus): boolean {
     const isNews = JSON.stringify(status) !== JSON.stringify(this.#status);
     if (isNews) this.#logFailed(status);
     this.#status = status;
     if (isNews) for (const listener of this.#listeners) listener(status);
+    return isNews;
   }
 
   /** Overlays that have just failed, or now fail for another reason. */
