@@ -27,8 +27,10 @@ import type { SimulatedProcess } from '#cluster-test/simulation/world.js';
 import { checkFounding } from '#master/founding-check.js';
 import { networkMessage } from '#master/plan-message.js';
 import { toRefusedError } from '#master/refusal-mapping.js';
+import type { KeepAliveSource } from '#master/stream-reports.js';
 import { sublet } from '#proto/sublet.js';
 
+type Work = NonNullable<SimulatedMaster['work']>;
 const callTimeoutMs = 5_000;
 /** How many masters a call is tried at. */
 const triesMax = 3;
@@ -90,15 +92,21 @@ export class MasterLink implements MasterApi {
       over = true;
       events.ended(error);
     };
+    // Where the stream ends: in one process of the master.
+    let at: { readonly work: Work; readonly source: KeepAliveSource } | undefined;
     return {
       master: master.name,
       cancel: () => {
         over = true;
+        this.#ask(master, async (work) => {
+          if (at?.work === work) work.keepAlives.close(at.source);
+        }).catch(() => undefined);
       },
       send: (request) => {
         this.#ask(master, async (work) => {
           const { KeepAliveResponse: Response } = sublet.v1;
-          return new Response(await work.keepAlives.keepAlive(request));
+          if (at?.work !== work) at = { work, source: work.keepAlives.open(this.#connection) };
+          return new Response(await work.keepAlives.keepAlive(request, at.source));
         }).then(
           (response) => {
             if (!over) events.message(response);
@@ -142,6 +150,11 @@ export class MasterLink implements MasterApi {
     };
   }
 
+  /** HOST:PORT, as a master sees it. */
+  get #connection(): string {
+    return `${this.#process.machine.name}:4000`;
+  }
+
   #master(): SimulatedMaster {
     const masters = this.#masters();
     const master = masters[this.#at % masters.length];
@@ -162,7 +175,7 @@ export class MasterLink implements MasterApi {
           const endpoint = work.endpoints.get(method.path);
           if (endpoint === undefined) throw new RefusedError('unimplemented', method.path);
           const deadline = work.process.clock.now() + callTimeoutMs;
-          return work.router.serve(endpoint, bytes, { caller: this.#process.name, deadline, forwarded: false });
+          return work.router.serve(endpoint, bytes, { caller: this.#connection, deadline, forwarded: false });
         });
         return method.response.decode(response);
       } catch (error) {
@@ -174,10 +187,7 @@ export class MasterLink implements MasterApi {
   }
 
   /** Has `handle` run in the master's process, if the request arrives; the answer comes the same way. */
-  #ask<Answer>(
-    master: SimulatedMaster,
-    handle: (work: NonNullable<SimulatedMaster['work']>) => Promise<Answer>,
-  ): Promise<Answer> {
+  #ask<Answer>(master: SimulatedMaster, handle: (work: Work) => Promise<Answer>): Promise<Answer> {
     const here = this.#process.machine.name;
     return new Promise((resolve, reject) => {
       const answer = (settle: () => void): void => {

@@ -251,7 +251,9 @@ export class SimulatedMaster {
     const office = new Office({
       ...{ log: replica, machine: plan.real, leadership, clock, wallClock, random: chance, report },
       electionTimeoutMs: settings.timing.electionMs,
+      contested: () => undefined,
     });
+    const via = `${this.name}-${random.below(1 << 30)}`;
     const at: { work: MasterAtWork | undefined } = { work: undefined };
     const closed = (): string | undefined => (at.work?.started === true ? undefined : 'this master is starting');
     const peers = this.#peerCalls(process);
@@ -259,10 +261,19 @@ export class SimulatedMaster {
     const router = new CallRouter({ leadership, peers, closed, ...limits, wallClock: () => clock.now(), report });
     const admission = new Admission(defaultAdmissionLimits);
     const service = new Plan({ log: replica, machine: plan.real, clock, clusterId });
-    const keepAlives = new KeepAliveService({ office, plan: service, leadership, router, admission, clock, report });
+    const keepAlives = new KeepAliveService({
+      office,
+      plan: service,
+      leadership,
+      router,
+      admission,
+      clock,
+      via,
+      report,
+    });
     const endpoints = [
-      ...agentEndpoints({ plan: service, office, encoding: new PlanEncoding(), wallClock }),
-      keepAlives.endpoint,
+      ...agentEndpoints({ plan: service, office, encoding: new PlanEncoding(), wallClock, via }),
+      ...keepAlives.endpoints,
     ].map((each) => [each.path, each] as const);
     at.work = {
       ...{ process, clusterId, machine: plan, replica, plan: service, office, leadership, router, keepAlives, store },

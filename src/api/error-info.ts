@@ -5,7 +5,7 @@
  */
 import { Metadata, type ServiceError } from '@grpc/grpc-js';
 import { Reader, Writer } from 'protobufjs/minimal.js';
-import { type RefusalReason, type RefusedError, refusalReasons } from '#api/refusal.js';
+import { type RefusalDetails, type RefusalReason, type RefusedError, refusalReasons } from '#api/refusal.js';
 
 /** Where gRPC carries an encoded `google.rpc.Status`. */
 const detailsKey = 'grpc-status-details-bin';
@@ -16,7 +16,8 @@ const domain = 'sublet';
 const fields = {
   status: { code: 1, message: 2, details: 3 },
   any: { typeUrl: 1, value: 2 },
-  errorInfo: { reason: 1, domain: 2 },
+  errorInfo: { reason: 1, domain: 2, metadata: 3 },
+  mapEntry: { key: 1, value: 2 },
 } as const;
 const [varint, delimited] = [0, 2];
 
@@ -26,13 +27,22 @@ export function wireReason(reason: RefusalReason): string {
 }
 
 /** The trailing metadata of a call that is refused. */
-export function refusalMetadata({ code, message, reason }: RefusedError): Metadata {
+export function refusalMetadata({ code, message, reason, details }: RefusedError): Metadata {
   const info = Writer.create()
     .uint32(tag(fields.errorInfo.reason, delimited))
     .string(wireReason(reason))
     .uint32(tag(fields.errorInfo.domain, delimited))
-    .string(domain)
-    .finish();
+    .string(domain);
+  for (const [key, value] of Object.entries(details)) {
+    info
+      .uint32(tag(fields.errorInfo.metadata, delimited))
+      .fork()
+      .uint32(tag(fields.mapEntry.key, delimited))
+      .string(key)
+      .uint32(tag(fields.mapEntry.value, delimited))
+      .string(value)
+      .ldelim();
+  }
   const status = Writer.create()
     .uint32(tag(fields.status.code, varint))
     .int32(code)
@@ -43,7 +53,7 @@ export function refusalMetadata({ code, message, reason }: RefusedError): Metada
     .uint32(tag(fields.any.typeUrl, delimited))
     .string(errorInfoType)
     .uint32(tag(fields.any.value, delimited))
-    .bytes(info)
+    .bytes(info.finish())
     .ldelim()
     .finish();
   const metadata = new Metadata();
@@ -52,25 +62,41 @@ export function refusalMetadata({ code, message, reason }: RefusedError): Metada
 }
 
 /** Why a master refused; undefined when no master did (the way to it failed), or one that gives other reasons. */
-export function reasonOf({ metadata }: Pick<ServiceError, 'metadata'>): RefusalReason | undefined {
-  for (const details of metadata?.get(detailsKey) ?? []) {
-    if (typeof details === 'string') continue;
-    const text = errorInfoReason(details);
-    const reason = refusalReasons.find((one) => wireReason(one) === text);
-    if (reason !== undefined) return reason;
+export function reasonOf(error: Pick<ServiceError, 'metadata'>): RefusalReason | undefined {
+  return refusalOf(error)?.reason;
+}
+
+/** As `reasonOf`, with what goes with the reason. */
+export function refusalOf({
+  metadata,
+}: Pick<ServiceError, 'metadata'>): { readonly reason: RefusalReason; readonly details: RefusalDetails } | undefined {
+  for (const status of metadata?.get(detailsKey) ?? []) {
+    if (typeof status === 'string') continue;
+    const info = errorInfoOf(status);
+    const reason = refusalReasons.find((one) => wireReason(one) === info?.reason);
+    if (info !== undefined && reason !== undefined) return { reason, details: info.details };
   }
   return undefined;
 }
 
-/** The reason of the first ErrorInfo of this domain; undefined also for bytes that are no status. */
-function errorInfoReason(details: Uint8Array): string | undefined {
+type ErrorInfo = { readonly reason: string | undefined; readonly details: RefusalDetails };
+
+/** The first ErrorInfo of this domain; undefined also for bytes that are no status. */
+function errorInfoOf(details: Uint8Array): ErrorInfo | undefined {
   try {
     for (const any of delimitedFields(details, fields.status.details)) {
       const [typeUrl] = delimitedFields(any, fields.any.typeUrl).map(utf8);
       const [value] = delimitedFields(any, fields.any.value);
       if (typeUrl !== errorInfoType || value === undefined) continue;
       if (delimitedFields(value, fields.errorInfo.domain).map(utf8)[0] !== domain) continue;
-      return delimitedFields(value, fields.errorInfo.reason).map(utf8)[0];
+      const entries = delimitedFields(value, fields.errorInfo.metadata).map((entry): [string, string] => {
+        const { key, value: text } = fields.mapEntry;
+        return [delimitedFields(entry, key).map(utf8)[0] ?? '', delimitedFields(entry, text).map(utf8)[0] ?? ''];
+      });
+      return {
+        reason: delimitedFields(value, fields.errorInfo.reason).map(utf8)[0],
+        details: Object.fromEntries(entries),
+      };
     }
   } catch {
     // protobufjs has no error type of its own. Whatever a stranger put there, the status code stands without it.

@@ -18,6 +18,11 @@ export const refusals = {
   malformed: { code: status.INVALID_ARGUMENT, meaning: 'The bytes are no message of this method.' },
   'not-found': { code: status.NOT_FOUND, meaning: 'No such agent, overlay or reservation.' },
   'already-exists': { code: status.ALREADY_EXISTS, meaning: 'The name, address or id is in another hand.' },
+  'held-elsewhere': {
+    code: status.ALREADY_EXISTS,
+    meaning:
+      'Another process keeps this lease alive; the message names both places. Details: `same_place` is `true` if both are at one.',
+  },
   'failed-precondition': {
     code: status.FAILED_PRECONDITION,
     meaning: 'The plan, or one of the masters, must change first; the message says how.',
@@ -27,7 +32,11 @@ export const refusals = {
     meaning:
       'What the caller holds is of another founding of this cluster: two clusters have one id. Ask another master.',
   },
-  aborted: { code: status.ABORTED, meaning: 'Overtaken: a stale epoch, sequence or expected revision.' },
+  aborted: {
+    code: status.ABORTED,
+    meaning:
+      'Overtaken: a stale epoch, sequence or expected revision. Details: `sequence`, if a higher one is all that lacks.',
+  },
   'resource-exhausted': {
     code: status.RESOURCE_EXHAUSTED,
     meaning: 'The plan has no room left for what was asked; the message names the subnet or the limit.',
@@ -70,6 +79,8 @@ export function isRefusalReason(text: string): text is RefusalReason {
 
 export const refusalReasons: readonly RefusalReason[] = Object.keys(refusals).filter(isRefusalReason);
 
+export type RefusalDetails = Readonly<Record<string, string>>;
+
 /**
  * A call is refused, and nothing was changed (but with `unknown-outcome`). `code` is what goes to the caller. The
  * message may quote what another machine sent: it is made printable here.
@@ -78,9 +89,12 @@ export class RefusedError extends Error {
   override readonly name = 'RefusedError';
   readonly reason: RefusalReason;
   readonly code: status;
+  /** For machines: the `metadata` of the ErrorInfo. */
+  readonly details: RefusalDetails;
 
-  constructor(reason: RefusalReason, message: string) {
+  constructor(reason: RefusalReason, message: string, details: RefusalDetails = {}) {
     super(foreignText(message));
+    this.details = details;
     this.reason = reason;
     this.code = refusals[reason].code;
   }

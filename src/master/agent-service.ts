@@ -8,10 +8,11 @@ import { RefusedError } from '#api/refusal.js';
 import { agentService } from '#api/services.js';
 import type { OverlayStatus } from '#ipam/agent.js';
 import { type AgentThen, viewAgent } from '#ipam/agent-view.js';
-import type { ReportStatus } from '#ipam/command.js';
-import { parseAgentId, parseInstanceId } from '#ipam/identity.js';
+import type { CommandOrigin, Register, ReportStatus } from '#ipam/command.js';
+import { parseAgentId, parseInstanceId, parseRunId, type RunId } from '#ipam/identity.js';
 import { overlaysMax, statusErrorLengthMax } from '#ipam/limits.js';
-import { type Endpoint, encodingEndpoint, endpoint } from '#master/endpoint.js';
+import type { Answer } from '#ipam/result.js';
+import { type CallContext, type Endpoint, encodingEndpoint, endpoint } from '#master/endpoint.js';
 import { checkFounding } from '#master/founding-check.js';
 import type { Office } from '#master/office.js';
 import type { Plan } from '#master/plan.js';
@@ -20,6 +21,7 @@ import { agentMessage, leaseMessage } from '#master/plan-message.js';
 import { parseField, safeInteger } from '#master/refusal-mapping.js';
 import { parseRegister } from '#master/register-request.js';
 import { sublet } from '#proto/sublet.js';
+import { ProposeError } from '#replica/replicated-log.js';
 
 const { OverlayStatus: Status, RegisterResponse } = sublet.v1;
 
@@ -29,6 +31,8 @@ export type AgentServiceOptions = {
   readonly encoding: PlanEncoding;
   /** Ms since 1970. */
   readonly wallClock: () => number;
+  /** Names this process among those of all masters. */
+  readonly via: string;
 };
 
 /** The plan knows a repetition of each of these, and answers it as it answered the first. */
@@ -36,28 +40,53 @@ const atLeader = { place: 'leader', idempotent: true } as const;
 
 export function agentEndpoints(options: AgentServiceOptions): readonly Endpoint[] {
   return [
-    encodingEndpoint(agentService.register, atLeader, (request) => register(request, options)),
+    encodingEndpoint(agentService.register, atLeader, (request, context) => register(request, context, options)),
     endpoint(agentService.reportStatus, atLeader, (request) => reportStatus(request, options)),
     endpoint(agentService.leave, atLeader, (request) => leave(request, options)),
   ];
 }
 
-async function register(request: sublet.v1.RegisterRequest, options: AgentServiceOptions): Promise<Uint8Array> {
+async function register(
+  request: sublet.v1.RegisterRequest,
+  context: CallContext,
+  options: AgentServiceOptions,
+): Promise<Uint8Array> {
   const { plan, office, wallClock } = options;
   const parsed = parseRegister(request);
   checkFounding(`register agent_id "${parsed.agentId}"`, request.held ?? {}, plan);
   const { ipam } = plan;
+  const runId = request.runId === '' ? undefined : parseField('run_id', request.runId, parseRunId);
+  const sender = { runId, connection: context.caller, via: context.forwarded ? context.via : options.via };
+  const lease = ipam.lease(parsed.agentId);
+  if (lease?.instanceId === parsed.instanceId) {
+    const { nodeIp, sequence } = parsed;
+    office.processes.admit(lease, { ...sender, nodeIp, sequence });
+    office.left.asked(lease, nodeIp);
+  }
   // What was parsed is nobody else's, so it is added to rather than copied.
   const command = Object.assign(parsed, {
     // Only in adoption does the plan look at it: there is no need to replicate it otherwise.
     held: ipam.adoption ? parsed.held : undefined,
-    holders: ipam.holdersConcerned(parsed).map((lease) => office.presence.judge(lease)),
+    holders: ipam.holdersConcerned(parsed).map((holder) => office.judge(holder, parsed)),
     wallTime: wallClock(),
     by: '',
   });
-  const answer = await office.registering(parsed.agentId, parsed.instanceId, () => plan.change(command));
+  const answer = await office.registering(parsed.agentId, parsed.instanceId, () => changeFor(plan, command, runId));
   if (answer.kind !== 'registered') throw new RangeError(`a registration was answered with "${answer.kind}"`);
+  office.processes.registered(answer.agent.record, sender);
+  office.left.forget(parsed.agentId);
   return registered(answer.agent, answer.revision, options);
+}
+
+/** Registers a process by its run_id, once all masters know what that is. */
+async function changeFor(plan: Plan, command: Register & CommandOrigin, runId: RunId | undefined): Promise<Answer> {
+  if (runId === undefined) return plan.change(command);
+  try {
+    return await plan.change({ ...command, kind: 'register-run', runId });
+  } catch (error) {
+    if (!(error instanceof ProposeError) || error.code !== 'not-known-by-all') throw error;
+    return plan.change(command);
+  }
 }
 
 /** The field of RegisterResponse that is written here as ready bytes, with its wire type. */

@@ -7,6 +7,7 @@ import { clusterService } from '#api/services.js';
 import type { PeerCalls } from '#master/call-router.js';
 import { type Endpoint, endpoint } from '#master/endpoint.js';
 import type { Leadership } from '#master/leadership.js';
+import type { Place } from '#master/lease-processes.js';
 import { memberMessages, ownRole } from '#master/member-account.js';
 import type { Office } from '#master/office.js';
 import { origin } from '#master/operator-parse.js';
@@ -35,12 +36,15 @@ export type ClusterServiceOptions = {
 };
 
 const silentMax = 100;
+const contestedMax = 100;
+/** Of these so many become a warning. */
+const contestedWarningsMax = 10;
 /** So many of those that have not come back in an adoption are named. */
 const awaitedMax = 100;
 /** How long the leader may take to say who is live before the answer goes out without, in ms. */
 const leaderAccountMs = 500;
 
-type Account = Pick<sublet.v1.GetStatusResponse.$Properties, 'agents' | 'silentAgents'>;
+type Account = Pick<sublet.v1.GetStatusResponse.$Properties, 'agents' | 'silentAgents' | 'contestedLeases'>;
 
 export function clusterEndpoints(options: ClusterServiceOptions): readonly Endpoint[] {
   return [
@@ -77,7 +81,11 @@ async function getStatus(
     appliedIndex: status.appliedIndex,
     members: memberMessages(status, options),
     ...account,
-    warnings: options.warnings().map(({ message, remedy, notice = false }) => ({ message, remedy, notice })),
+    warnings: [...options.warnings(), ...contestWarnings(account)].map(({ message, remedy, notice = false }) => ({
+      message,
+      remedy,
+      notice,
+    })),
     version: options.version,
     nodeVersion: process.versions.node,
     adoption: ipam.adoption,
@@ -85,6 +93,24 @@ async function getStatus(
     awaitedAgents: [...awaited.first],
     founding: options.plan.founding,
   };
+}
+
+function contestWarnings({ contestedLeases }: Account): readonly Warning[] {
+  return (contestedLeases ?? []).slice(0, contestedWarningsMax).map(({ agentId, holder, claimant }) => ({
+    message: `agent ${agentId}: two processes ask for its lease: one ${placeText(holder)} has it, one ${placeText(claimant)} is refused`,
+    remedy:
+      "one of them runs on a copy of the other one's state_dir: stop it, or give it an id and a state_dir of its own",
+  }));
+}
+
+function placeMessage({ nodeIp, connection }: Place): sublet.v1.ProcessPlace.$Properties {
+  return { nodeIp: nodeIp === undefined ? '' : formatIp(nodeIp), connection };
+}
+
+function placeText(place: sublet.v1.ProcessPlace.$Properties | null | undefined): string {
+  const nodeIp = place?.nodeIp ? `at ${place.nodeIp}` : '';
+  const connection = place?.connection ? `from ${place.connection}` : '';
+  return [nodeIp, connection].filter((part) => part !== '').join(' ');
 }
 
 function ownAccount({ plan, office }: ClusterServiceOptions): Account {
@@ -96,7 +122,12 @@ function ownAccount({ plan, office }: ClusterServiceOptions): Account {
     const agent = ipam.agent(agentId);
     return { agentId, nodeIp: agent === undefined ? '' : formatIp(agent.nodeIp), silentSince: timestamp(silentSince) };
   });
-  return { agents: { total, ...presence.counts() }, silentAgents };
+  const contestedLeases = office.processes.contests(contestedMax).map(({ agentId, holder, claimant }) => ({
+    agentId,
+    holder: placeMessage(holder),
+    claimant: placeMessage(claimant),
+  }));
+  return { agents: { total, ...presence.counts() }, silentAgents, contestedLeases };
 }
 
 /** Undefined when another master leads but does not say, or nobody leads. */
@@ -112,8 +143,8 @@ async function leaderAccount({ leadership, peers, clock }: ClusterServiceOptions
     const answer = peers.call(seat.member, path, request.encode({}).finish(), leaderAccountMs, '');
     const bytes = await Promise.race([answer, tooLate]);
     if (bytes === undefined) return undefined;
-    const { agents, silentAgents } = response.decode(bytes);
-    return { agents: agents ?? null, silentAgents };
+    const { agents, silentAgents, contestedLeases } = response.decode(bytes);
+    return { agents: agents ?? null, silentAgents, contestedLeases };
   } catch {
     // The status is asked for most when something is broken: it goes out with what is known here.
     return undefined;

@@ -41,6 +41,8 @@ export type ForwardLinkOptions = {
   readonly peer: string;
   readonly plan: OwnFounding;
   readonly credentials: ChannelCredentials;
+  /** Names this process to the other master. */
+  readonly via: string;
 };
 
 const channelOptions = {
@@ -88,7 +90,15 @@ export class ForwardLink {
       );
     }
     const id = this.#nextId++;
-    const call: Call = { id, method: path, request, timeoutMs: Math.min(Math.ceil(timeoutMs), 0xffffffff), caller };
+    const { via } = this.#options;
+    const call: Call = {
+      id,
+      method: path,
+      request,
+      timeoutMs: Math.min(Math.ceil(timeoutMs), 0xffffffff),
+      caller,
+      via,
+    };
     return new Promise((resolve, reject) => {
       this.#pending.set(id, { resolve, reject, sent: false });
       if (this.#stream === undefined) this.#open();
@@ -147,11 +157,11 @@ export class ForwardLink {
     for (const call of held) batch.add(call);
   }
 
-  #answered({ id, reason, message, response }: sublet.peer.v1.ForwardedAnswer.$Properties): void {
+  #answered({ id, reason, message, response, details }: sublet.peer.v1.ForwardedAnswer.$Properties): void {
     const pending = this.#pending.get(id ?? 0);
     if (pending === undefined) return;
     this.#pending.delete(id ?? 0);
-    if (reason) pending.reject(refusedByPeer(reason, message ?? ''));
+    if (reason) pending.reject(refusedByPeer(reason, message ?? '', details ?? {}));
     else pending.resolve(response ?? new Uint8Array(0));
   }
 

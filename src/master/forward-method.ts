@@ -1,9 +1,10 @@
 /** The stream on which followers hand calls to the leader, as both ends use it. */
 import { method, toBuffer } from '#api/method.js';
-import { isRefusalReason, RefusedError } from '#api/refusal.js';
+import { isRefusalReason, type RefusalDetails, RefusedError } from '#api/refusal.js';
 import { sublet } from '#proto/sublet.js';
 
 const { ForwardRequest, ForwardResponse, KeepAlivesRequest, KeepAlivesResponse } = sublet.peer.v1;
+const { ReportStreamsRequest, ReportStreamsResponse } = sublet.peer.v1;
 const { CompareStateRequest, CompareStateResponse } = sublet.peer.v1;
 
 export const forwardMethods = {
@@ -12,6 +13,7 @@ export const forwardMethods = {
     responseStream: true,
   }),
   keepAlives: method('/sublet.peer.v1.ForwardService/KeepAlives', KeepAlivesRequest, KeepAlivesResponse),
+  reportStreams: method('/sublet.peer.v1.ForwardService/ReportStreams', ReportStreamsRequest, ReportStreamsResponse),
   compareState: method('/sublet.peer.v1.ForwardService/CompareState', CompareStateRequest, CompareStateResponse),
 };
 
@@ -44,6 +46,6 @@ export const forwardDefinition = {
 };
 
 /** The refusal that another master sent. A reason of a newer version counts as a bug here. */
-export function refusedByPeer(reason: string, message: string): RefusedError {
-  return new RefusedError(isRefusalReason(reason) ? reason : 'internal', message);
+export function refusedByPeer(reason: string, message: string, details: RefusalDetails): RefusedError {
+  return new RefusedError(isRefusalReason(reason) ? reason : 'internal', message, details);
 }

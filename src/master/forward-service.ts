@@ -69,17 +69,17 @@ function accept(stream: Stream, options: ForwardServiceOptions): void {
   stream.on('data', ({ calls }: sublet.peer.v1.ForwardRequest) => {
     for (const call of calls) {
       const id = call.id ?? 0;
-      const answer = (reason: string, message: string, response: Uint8Array | undefined): void => {
+      const answer = (content: Answer): void => {
         underWay -= 1;
-        answers.add(response === undefined ? { id, reason, message } : { id, response });
+        answers.add(content);
       };
       underWay += 1;
       const outcome = underWay > forwardPendingMax ? tooMany() : carryOut(call, options);
       outcome.then(
-        (response) => answer('', '', response),
+        (response) => answer({ id, response }),
         (error: unknown) => {
-          const refused = toRefusedError(error, options.report);
-          answer(refused.reason, refused.message, undefined);
+          const { reason, message, details } = toRefusedError(error, options.report);
+          answer({ id, reason, message, details });
         },
       );
     }
@@ -119,6 +119,7 @@ async function carryOut(
     caller: call.caller ?? '',
     deadline: options.wallClock() + (call.timeoutMs ?? 0),
     forwarded: true,
+    via: call.via || undefined,
   });
 }
 

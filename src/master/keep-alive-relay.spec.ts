@@ -12,8 +12,15 @@ function follower() {
   const passed: { readonly atMs: number; readonly count: number }[] = [];
   const { request, response } = forwardMethods.keepAlives;
   const service = new KeepAliveService({
-    office: { keepAlive: () => assert.fail('a follower judges no keep-alive') },
-    leadership: { seat: { kind: 'member', member: { id: memberId(1), name: 'm1', peer: 'm1:7071', storeId: '' } } },
+    office: {
+      keepAlive: () => assert.fail('a follower judges no keep-alive'),
+      streams: () => assert.fail('a follower judges no stream'),
+    },
+    via: 'm2-1',
+    leadership: {
+      onChange: () => () => undefined,
+      seat: { kind: 'member', member: { id: memberId(1), name: 'm1', peer: 'm1:7071', storeId: '' } },
+    },
     router: {
       serve: async (_, bytes) => {
         const { keepAlives } = request.decode(bytes);
@@ -30,7 +37,7 @@ function follower() {
     report: (error) => assert.fail(String(error)),
   });
   const keepAlive = (number: number, epoch = 1) =>
-    service.keepAlive({ agentId: parseAgentId(`a${number}`), instanceId: 'i', epoch });
+    service.keepAlive({ agentId: parseAgentId(`a${number}`), instanceId: 'i', epoch }, service.open('10.0.0.1:4000'));
   return { time, passed, keepAlive };
 }
 

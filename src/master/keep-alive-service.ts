@@ -15,18 +15,22 @@ import type { Leadership } from '#master/leadership.js';
 import { type KeepAlive, type KeepAliveOutcome, type Office, parseKeepAlive } from '#master/office.js';
 import { PacedRounds } from '#master/paced-rounds.js';
 import { toRefusedError } from '#master/refusal-mapping.js';
+import { type KeepAliveSource, type StreamReport, StreamReports } from '#master/stream-reports.js';
 import type { sublet } from '#proto/sublet.js';
 import type { Clock } from '#replica/clock.js';
 
+type KeepAliveStream = Pick<KeepAlive, 'stream' | 'connection'>;
 type Stream = ServerDuplexStream<Buffer, Uint8Array>;
 
 export type KeepAliveServiceOptions = {
-  readonly office: Pick<Office, 'keepAlive'>;
+  readonly office: Pick<Office, 'keepAlive' | 'streams'>;
   readonly plan: OwnFounding;
-  readonly leadership: Pick<Leadership, 'seat'>;
+  readonly leadership: Pick<Leadership, 'seat' | 'onChange'>;
   readonly router: Pick<CallRouter, 'serve'>;
   readonly admission: Admission;
   readonly clock: Clock;
+  /** Names this process among those of all masters. */
+  readonly via: string;
   readonly report: (error: unknown) => void;
 };
 
@@ -36,32 +40,61 @@ const relayedWaitingMax = 131_072;
 const relayedAtOnceMax = 4_096;
 
 /** The leader's side of what followers pass on. */
-export function keepAlivesEndpoint(office: Pick<Office, 'keepAlive'>, report: (error: unknown) => void): Endpoint {
+function keepAlivesEndpoint(office: Pick<Office, 'keepAlive'>, report: (error: unknown) => void): Endpoint {
   const judge = async (
     request: sublet.v1.KeepAliveRequest.$Properties,
+    stream: sublet.peer.v1.KeepAliveStream.$Properties,
   ): Promise<sublet.peer.v1.KeepAliveResult.$Properties> => {
     try {
-      const outcome = await office.keepAlive(parseKeepAlive(request));
+      const outcome = await office.keepAlive(parseKeepAlive(request, streamOf(stream)));
       return outcome instanceof RefusedError ? refusedResult(outcome) : { response: outcome };
     } catch (error) {
       return refusedResult(toRefusedError(error, report));
     }
   };
-  return endpoint(forwardMethods.keepAlives, { place: 'leader', idempotent: true }, async ({ keepAlives }) => ({
-    results: await Promise.all(keepAlives.map(judge)),
-  }));
+  return endpoint(
+    forwardMethods.keepAlives,
+    { place: 'leader', idempotent: true },
+    async ({ keepAlives, streams }) => ({
+      results: await Promise.all(keepAlives.map((keepAlive, at) => judge(keepAlive, streams[at] ?? {}))),
+    }),
+  );
+}
+
+/** And of what they tell of their streams. */
+function streamsEndpoint(office: Pick<Office, 'streams'>): Endpoint {
+  return endpoint(forwardMethods.reportStreams, { place: 'leader', idempotent: true }, ({ streams }) => {
+    office.streams(
+      streams.map(({ stream, keepAlive, closed }) => ({
+        keepAlive: parseKeepAlive(keepAlive ?? {}, streamOf(stream ?? {})),
+        closed: closed ?? false,
+      })),
+    );
+    return {};
+  });
+}
+
+function streamOf({ name, connection }: sublet.peer.v1.KeepAliveStream.$Properties): KeepAliveStream {
+  return { stream: name ?? '', connection: connection ?? '' };
 }
 
 export class KeepAliveService {
   readonly #options: KeepAliveServiceOptions;
   readonly #relay: PacedRounds<KeepAlive, KeepAliveOutcome>;
-  readonly #endpoint: Endpoint;
+  readonly #endpoints: readonly [Endpoint, Endpoint];
+  readonly #streams: StreamReports;
+  readonly #unsubscribe: () => void;
   /** Ends each open stream with the refusal. */
   readonly #open = new Set<(refused: RefusedError) => void>();
 
   constructor(options: KeepAliveServiceOptions) {
     this.#options = options;
-    this.#endpoint = keepAlivesEndpoint(options.office, options.report);
+    const { office, report, via, leadership } = options;
+    this.#endpoints = [keepAlivesEndpoint(office, report), streamsEndpoint(office)];
+    this.#streams = new StreamReports({ via, deliver: (reports) => this.#report(reports) });
+    this.#unsubscribe = leadership.onChange(({ seat }) => {
+      if (seat.kind === 'here' || seat.kind === 'member') this.#streams.leaderChanged();
+    });
     this.#relay = new PacedRounds({
       clock: options.clock,
       intervalMs: relayIntervalMs,
@@ -71,8 +104,8 @@ export class KeepAliveService {
   }
 
   /** What followers call. */
-  get endpoint(): Endpoint {
-    return this.#endpoint;
+  get endpoints(): readonly Endpoint[] {
+    return this.#endpoints;
   }
 
   get method(): StreamMethod {
@@ -82,15 +115,32 @@ export class KeepAliveService {
 
   /** Lets go of every stream: its agent turns to another master. */
   stop(): void {
+    this.#unsubscribe();
     this.#relay.stop();
+    // Its agents turn to other masters: to tell the leader that they are gone would be wrong.
+    this.#streams.stop();
     for (const end of [...this.#open]) end(new RefusedError('unavailable', 'this master is stopping'));
   }
 
+  /** Begins a stream of a caller at HOST:PORT. */
+  open(connection: string): KeepAliveSource {
+    return this.#streams.open(connection);
+  }
+
+  /** The caller has ended the stream, or its connection has. */
+  close(source: KeepAliveSource): void {
+    this.#streams.close(source);
+  }
+
   /** @throws RefusedError, ProposeError */
-  async keepAlive(request: sublet.v1.KeepAliveRequest.$Properties): Promise<sublet.v1.KeepAliveResponse.$Properties> {
+  async keepAlive(
+    request: sublet.v1.KeepAliveRequest.$Properties,
+    source: KeepAliveSource,
+  ): Promise<sublet.v1.KeepAliveResponse.$Properties> {
     const { leadership, office, plan } = this.#options;
-    const keepAlive = parseKeepAlive(request);
+    const keepAlive = parseKeepAlive(request, source);
     checkFounding(`keep-alive of agent_id "${keepAlive.agentId}"`, request, plan);
+    source.last = keepAlive;
     const outcome = await (leadership.seat.kind === 'here' ? office.keepAlive(keepAlive) : this.#relay.add(keepAlive));
     if (outcome instanceof RefusedError) throw outcome;
     return outcome;
@@ -106,23 +156,50 @@ export class KeepAliveService {
 
   async #passOnPart(keepAlives: readonly KeepAlive[]): Promise<readonly KeepAliveOutcome[]> {
     const { keepAlives: method } = forwardMethods;
-    const request = method.request.encode({ keepAlives: [...keepAlives] }).finish();
+    const streams = keepAlives.map(({ stream: name, connection }) => ({ name, connection }));
+    const request = method.request.encode({ keepAlives: keepAlives.map(requestOf), streams }).finish();
     // Without a deadline of its own: the router bounds how long it waits for a leader.
     const context = { caller: '', deadline: Number.POSITIVE_INFINITY, forwarded: false };
-    const { results } = method.response.decode(await this.#options.router.serve(this.#endpoint, request, context));
-    return results.map(({ response, reason, message }) => response ?? refusedByPeer(reason ?? '', message ?? ''));
+    const { results } = method.response.decode(await this.#options.router.serve(this.#endpoints[0], request, context));
+    return results.map(
+      ({ response, reason, message, details }) => response ?? refusedByPeer(reason ?? '', message ?? '', details ?? {}),
+    );
+  }
+
+  /** Without a leader, or one that knows of this, the reports are dropped: the leader's clock does their work, later. */
+  async #report(reports: readonly StreamReport[]): Promise<void> {
+    const { leadership, office, router } = this.#options;
+    if (leadership.seat.kind === 'here') {
+      office.streams(reports);
+      return;
+    }
+    const streams = reports.map(({ keepAlive, closed }) => {
+      const { stream: name, connection } = keepAlive;
+      return { stream: { name, connection }, keepAlive: requestOf(keepAlive), closed };
+    });
+    const request = forwardMethods.reportStreams.request.encode({ streams }).finish();
+    const context = { caller: '', deadline: Number.POSITIVE_INFINITY, forwarded: false };
+    try {
+      await router.serve(this.#endpoints[1], request, context);
+    } catch (error) {
+      if (!(error instanceof RefusedError)) throw error;
+    }
   }
 
   #accept(stream: Stream): void {
     const { admission } = this.#options;
     const caller = stream.getPeer();
     let open = true;
+    const source = this.#streams.open(caller);
     const fail = (error: unknown): void => {
+      // Ended by this master, not by the caller, which may be about to open another one.
+      source.last = undefined;
       if (open) stream.emit('error', streamError(toRefusedError(error, this.#options.report)));
     };
     try {
       admission.enter('stream', caller);
     } catch (error) {
+      this.#streams.close(source);
       fail(error);
       return;
     }
@@ -131,11 +208,12 @@ export class KeepAliveService {
       if (!open) return;
       open = false;
       this.#open.delete(fail);
+      this.#streams.close(source);
       admission.leave('stream', caller);
     };
     stream.on('data', (bytes: Buffer) => {
       stream.pause();
-      this.#answer(bytes).then((response) => {
+      this.#answer(bytes, source).then((response) => {
         if (open) stream.write(response);
         stream.resume();
       }, fail);
@@ -146,12 +224,16 @@ export class KeepAliveService {
     stream.on('close', close);
   }
 
-  async #answer(bytes: Buffer): Promise<Uint8Array> {
+  async #answer(bytes: Buffer, source: KeepAliveSource): Promise<Uint8Array> {
     const { path, request, response } = agentService.keepAlive;
-    return response.encode(await this.keepAlive(decode(path, request, bytes))).finish();
+    return response.encode(await this.keepAlive(decode(path, request, bytes), source)).finish();
   }
 }
 
-function refusedResult({ reason, message }: RefusedError): sublet.peer.v1.KeepAliveResult.$Properties {
-  return { reason, message };
+function refusedResult({ reason, message, details }: RefusedError): sublet.peer.v1.KeepAliveResult.$Properties {
+  return { reason, message, details };
+}
+
+function requestOf({ agentId, instanceId, epoch, runId }: KeepAlive): sublet.v1.KeepAliveRequest.$Properties {
+  return { agentId, instanceId, epoch, runId: runId ?? '' };
 }

@@ -16,6 +16,7 @@ import { forwardService, forwardServiceDefinition } from '#master/forward-servic
 import type { IpamMachine, PlanOutcome } from '#master/ipam-machine.js';
 import { KeepAliveService } from '#master/keep-alive-service.js';
 import { Leadership } from '#master/leadership.js';
+import { type Contest, contestFields } from '#master/lease-processes.js';
 import type { MasterLog } from '#master/master-log.js';
 import { membershipEndpoints } from '#master/membership-service.js';
 import type { ClusterControl } from '#master/membership-step.js';
@@ -117,10 +118,15 @@ export class MasterServices {
     this.plan = new Plan({ log, machine, clock, clusterId });
     this.leadership = new Leadership(log, clock);
     const { plan, leadership } = this;
-    this.office = new Office({ log, machine, leadership, clock, wallClock, random, electionTimeoutMs, report });
+    const contested = (contest: Contest): void =>
+      logger.warn(contestFields(contest), 'two processes ask for one lease');
+    const keeper = { log, machine, leadership, clock, wallClock, random, electionTimeoutMs, report, contested };
+    this.office = new Office(keeper);
+    // A master that starts anew must not name its streams as before.
+    const via = `${options.name}-${Math.floor(random() * 2 ** 32).toString(16)}`;
     this.admission = new Admission(limits.admission);
     const { office, admission } = this;
-    this.#links = new PeerLinks({ plan, credentials: options.peerCredentials, clock });
+    this.#links = new PeerLinks({ plan, credentials: options.peerCredentials, clock, via });
     const peers = this.#links;
     const { leaderWaitMs } = limits;
     const closed = (): string | undefined => this.#closed;
@@ -132,6 +138,7 @@ export class MasterServices {
       router: this.#router,
       admission,
       clock,
+      via,
       report,
     });
 
@@ -151,7 +158,7 @@ export class MasterServices {
     const warnings = (): readonly Warning[] => this.warnings();
     const cluster = { log, leadership, peers, clusterId, clock, wallClock, electionTimeoutMs };
     this.#endpoints = [
-      ...agentEndpoints({ plan, office, encoding, wallClock }),
+      ...agentEndpoints({ plan, office, encoding, wallClock, via }),
       ...operatorEndpoints({ plan, office, wallClock }),
       ...clusterEndpoints({ ...cluster, plan, office, version, warnings }),
       ...membershipEndpoints({ ...cluster, plan, logger, control: options.control }),
@@ -224,7 +231,7 @@ export class MasterServices {
     const { wallClock, logger } = this.#options;
     const report = (error: unknown): void => logger.error({ err: error }, 'an error that was not expected');
     const endpoints = new Map(
-      [...this.#endpoints, this.#keepAlives.endpoint, this.comparison.endpoint].map(
+      [...this.#endpoints, ...this.#keepAlives.endpoints, this.comparison.endpoint].map(
         (each) => [each.path, each] as const,
       ),
     );

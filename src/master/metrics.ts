@@ -185,6 +185,11 @@ export class Metrics {
         presence.set({ state: 'silent' }, silent);
       },
     });
+    this.#gauge(
+      'sublet_contested_leases',
+      'Leases that two processes asked for in the last minute; told by the leader only.',
+      () => office.processes.contestCount,
+    );
     this.#count('sublet_keepalives_total', 'Keep-alives counted by this master as leader.', () => office.counted);
     this.#count('sublet_leases_expired_total', 'Leases ended by this master as leader.', () => office.expired);
     this.#gauge('sublet_watchers', 'Watches open at this master.', () => hub.size);

@@ -6,6 +6,7 @@ import { encodeCommand } from '#ipam/command-codec.js';
 import { type AgentId, parseAgentId, parseInstanceId } from '#ipam/identity.js';
 import { IpamMachine, type PlanOutcome } from '#master/ipam-machine.js';
 import { Leadership } from '#master/leadership.js';
+import type { Contest } from '#master/lease-processes.js';
 import { type KeepAliveOutcome, Office } from '#master/office.js';
 import { MemoryCluster, type MemoryMember } from '#master/testing/memory-log.js';
 import { testOverlay, testSettings } from '#master/testing/test-masters.js';
@@ -14,6 +15,7 @@ import { VirtualTime } from '#replica/testing/virtual-time.js';
 
 const wallTime = 1_700_000_000_000;
 const ttlMs = 60_000;
+const sentBy = { instanceId: 'i', runId: undefined, stream: 'm1/1', connection: '10.0.0.1:4000' };
 
 /** One leader, with a spare member to lead in its place, under a clock that the spec owns. */
 class TestOffice {
@@ -27,6 +29,7 @@ class TestOffice {
   readonly leadership: Leadership;
   readonly office: Office;
   readonly reported: unknown[] = [];
+  readonly contested: Contest[] = [];
 
   constructor(reclaimMs: number | undefined, random = 0.5) {
     this.cluster = new MemoryCluster([this.machine, new IpamMachine()]);
@@ -47,6 +50,7 @@ class TestOffice {
       random: () => random,
       electionTimeoutMs: 1_000,
       report: (error) => this.reported.push(error),
+      contested: (contest) => this.contested.push(contest),
     });
   }
 
@@ -92,7 +96,7 @@ class TestOffice {
   }
 
   keepAlive(of: { readonly agentId: AgentId; readonly epoch: number }): Promise<KeepAliveOutcome> {
-    return this.office.keepAlive({ ...of, instanceId: 'i' });
+    return this.office.keepAlive({ ...of, ...sentBy });
   }
 
   /** Time passes until the keep-alive is answered. */
@@ -206,11 +210,12 @@ describe('presence', () => {
 });
 
 describe('rule 4: a keep-alive', () => {
-  it('is answered with when the next is due, the time left, and the revision', async () => {
+  it('is answered with when the next is due, the time left, the revision, and the node address of the lease', async () => {
     const test = new TestOffice(ttlMs);
     const agent = test.register('a');
-    assert.deepEqual(await test.answered(agent), { ttlLeftMs: ttlMs, nextInMs: 10_000, revision: 2 });
-    assert.deepEqual(await new TestOffice(undefined).answeredNew(), { nextInMs: 10_000, revision: 2 });
+    const common = { nextInMs: 10_000, revision: 2, nodeIp: '10.0.0.1' };
+    assert.deepEqual(await test.answered(agent), { ...common, ttlLeftMs: ttlMs });
+    assert.deepEqual(await new TestOffice(undefined).answeredNew(), common);
   });
 
   it('is due after 10 s, a tenth more or less', async () => {
@@ -297,7 +302,7 @@ describe('rule 4: a keep-alive', () => {
     const test = new TestOffice(undefined);
     const { agentId, epoch } = test.register('a');
     assert.equal(reasonOf(await test.answered({ agentId, epoch: epoch - 1 })), 'aborted');
-    const other = test.office.keepAlive({ agentId, epoch, instanceId: 'other' });
+    const other = test.office.keepAlive({ agentId, epoch, ...sentBy, instanceId: 'other' });
     assert.equal(reasonOf(await test.time.until(other, 2_000)), 'aborted');
     assert.equal(reasonOf(await test.answered({ agentId: parseAgentId('b'), epoch })), 'aborted');
   });

@@ -3,14 +3,21 @@
  * has confirmed that it still leads, and ends leases that have run out. Nothing of it is kept from one term in
  * office to the next.
  */
+
+import { formatIp, type Ip } from '#address/ip.js';
 import { RefusedError } from '#api/refusal.js';
+import type { HolderJudgement } from '#ipam/command.js';
 import { encodeCommand } from '#ipam/command-codec.js';
-import { type AgentId, parseAgentId, parseInstanceId } from '#ipam/identity.js';
+import { type AgentId, parseAgentId, parseInstanceId, parseRunId, type RunId } from '#ipam/identity.js';
+import type { Lease } from '#ipam/ipam.js';
 import type { IpamMachine, PlanOutcome } from '#master/ipam-machine.js';
 import type { Leadership } from '#master/leadership.js';
+import { type Contest, LeaseProcesses } from '#master/lease-processes.js';
+import { LeftAddresses } from '#master/left-addresses.js';
 import { PacedRounds } from '#master/paced-rounds.js';
 import { Presence } from '#master/presence.js';
 import { parseField, safeInteger } from '#master/refusal-mapping.js';
+import type { StreamReport } from '#master/stream-reports.js';
 import type { sublet } from '#proto/sublet.js';
 import type { Clock } from '#replica/clock.js';
 import { type Applied, ProposeError, type ReplicatedLog } from '#replica/replicated-log.js';
@@ -39,23 +46,42 @@ export type OfficeOptions = {
   readonly electionTimeoutMs: number;
   /** Hears of errors that nobody foresaw. */
   readonly report: (error: unknown) => void;
+  /** A lease is contested, from a place that was not seen to do so before. */
+  readonly contested: (contest: Contest) => void;
 };
 
-export type KeepAlive = { readonly agentId: AgentId; readonly instanceId: string; readonly epoch: number };
+export type KeepAlive = {
+  readonly agentId: AgentId;
+  readonly instanceId: string;
+  readonly epoch: number;
+  readonly runId: RunId | undefined;
+  /** Names its stream among those of all masters; empty: a master of an earlier release did not tell. */
+  readonly stream: string;
+  /** HOST:PORT of the caller. */
+  readonly connection: string;
+};
 /** A refusal belongs to one keep-alive of a round, not to the round. */
 export type KeepAliveOutcome = sublet.v1.KeepAliveResponse.$Properties | RefusedError;
 
 /** @throws RefusedError */
-export function parseKeepAlive(request: sublet.v1.KeepAliveRequest.$Properties): KeepAlive {
+export function parseKeepAlive(
+  request: sublet.v1.KeepAliveRequest.$Properties,
+  { stream, connection }: Pick<KeepAlive, 'stream' | 'connection'>,
+): KeepAlive {
   return {
     agentId: parseField('agent_id', request.agentId ?? '', parseAgentId),
     instanceId: parseField('instance_id', request.instanceId ?? '', parseInstanceId),
     epoch: safeInteger('epoch', request.epoch ?? 0),
+    runId: request.runId ? parseField('run_id', request.runId, parseRunId) : undefined,
+    stream,
+    connection,
   };
 }
 
 export class Office {
   readonly presence: Presence;
+  readonly processes: LeaseProcesses;
+  readonly left: LeftAddresses;
   readonly #options: OfficeOptions;
   readonly #rounds: PacedRounds<KeepAlive, KeepAliveOutcome>;
   /** Expiries on their way, until they are decided. */
@@ -73,6 +99,8 @@ export class Office {
     this.#options = options;
     const { clock, log, leadership } = options;
     this.presence = new Presence(clock, options.wallClock);
+    this.processes = new LeaseProcesses({ clock, contested: options.contested });
+    this.left = new LeftAddresses(clock);
     this.#rounds = new PacedRounds({
       clock,
       intervalMs: roundIntervalMs,
@@ -124,6 +152,25 @@ export class Office {
     }
   }
 
+  /** The judgement of a holder that goes into a registration for `nodeIp`. */
+  judge(holder: Lease, request: { readonly agentId: AgentId; readonly nodeIp: Ip }): HolderJudgement {
+    const judgement = this.presence.judge(holder);
+    if (holder.agentId === request.agentId || !this.left.has(holder, request.nodeIp)) return judgement;
+    return { ...judgement, silent: true };
+  }
+
+  /** What other masters, and this one, tell of their keep-alive streams. */
+  streams(reports: readonly StreamReport[]): void {
+    if (!this.presence.begun) return;
+    const { ipam } = this.#options.machine;
+    for (const { keepAlive, closed } of reports) {
+      const lease = ipam.lease(keepAlive.agentId);
+      if (lease?.instanceId !== keepAlive.instanceId || lease.epoch !== keepAlive.epoch) continue;
+      if (closed) this.processes.closed(lease, keepAlive);
+      else this.processes.open(lease, keepAlive);
+    }
+  }
+
   stop(): void {
     this.#cancelLook();
     for (const unsubscribe of this.#subscriptions) unsubscribe();
@@ -138,6 +185,9 @@ export class Office {
   }
 
   #begin(): void {
+    if (this.presence.begun) this.processes.paused();
+    else this.processes.begin();
+    this.left.clear();
     this.presence.begin(this.#options.machine.ipam.leases());
   }
 
@@ -145,7 +195,12 @@ export class Office {
   #applied({ output: { events, result } }: Applied<PlanOutcome>): void {
     if (!this.presence.begun) return;
     if (result.kind === 'registered') this.presence.hear(result.agent.record.agentId, result.agent.record.epoch);
-    for (const event of events) if (event.kind === 'agent-removed') this.presence.forget(event.agentId);
+    for (const event of events) {
+      if (event.kind !== 'agent-removed') continue;
+      this.presence.forget(event.agentId);
+      this.processes.forget(event.agentId);
+      this.left.forget(event.agentId);
+    }
   }
 
   async #round(keepAlives: readonly KeepAlive[]): Promise<readonly KeepAliveOutcome[]> {
@@ -159,7 +214,8 @@ export class Office {
     return keepAlives.map((keepAlive) => this.#count(keepAlive));
   }
 
-  #count({ agentId, instanceId, epoch }: KeepAlive): KeepAliveOutcome {
+  #count(keepAlive: KeepAlive): KeepAliveOutcome {
+    const { agentId, instanceId, epoch } = keepAlive;
     const { ipam } = this.#options.machine;
     if (this.#expiring.has(agentId)) {
       return new RefusedError(
@@ -178,13 +234,14 @@ export class Office {
         `keep-alive: epoch ${epoch} of agent_id "${agentId}" is stale: the lease ${whose} has epoch ${lease.epoch}; register again`,
       );
     }
+    const refused = this.processes.keepAlive(lease, keepAlive);
+    if (refused !== undefined) return refused;
     this.presence.hear(agentId, epoch);
     this.#counted += 1;
     const ttlMs = this.#options.machine.network?.reclaimMs;
     const nextInMs = Math.round(keepAliveMs * (0.9 + 0.2 * this.#options.random()));
-    return ttlMs === undefined
-      ? { nextInMs, revision: ipam.revision }
-      : { ttlLeftMs: ttlMs, nextInMs, revision: ipam.revision };
+    const answer = { nextInMs, revision: ipam.revision, nodeIp: formatIp(lease.nodeIp) };
+    return ttlMs === undefined ? answer : { ...answer, ttlLeftMs: ttlMs };
   }
 
   #look(): void {

@@ -8,6 +8,7 @@ import { systemClock } from '#replica/system-clock.js';
 describe('links to other masters', () => {
   it('are not opened any more once they are closed', async () => {
     const links = new PeerLinks({
+      via: 'test',
       plan: { clusterId: 'test', founding: 'f1' },
       credentials: credentials.createInsecure(),
       clock: systemClock,

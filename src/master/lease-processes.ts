@@ -1,0 +1,330 @@
+/**
+ * Which process keeps each lease alive, and where: the leader's account, in its memory only. A process is known by the
+ * run_id that it drew when it started; for one that sends none, its keep-alive stream stands for it. While the process of a
+ * lease is current, another one of the same instance is refused, with both places named.
+ *
+ * A process is current until its stream is closed or it has sent nothing for `currentMs`. A leader that has just taken
+ * office takes the process that registered last (the record has its run_id) for current for that time.
+ */
+import { formatIp, type Ip } from '#address/ip.js';
+import { RefusedError } from '#api/refusal.js';
+import type { AgentId, RunId } from '#ipam/identity.js';
+import type { PlacedLease } from '#ipam/ipam.js';
+import type { Clock } from '#replica/clock.js';
+
+/** One interval of keep-alives (11 s at most), two rounds of 1 s on their way to the leader, and a margin, in ms. */
+export const currentMs = 15_000;
+/**
+ * A stream that broke off is mostly opened again by the same process, at another master. For so long the lease goes to no
+ * other place, in ms. A process at the same place is the one before, started anew, and has it at once.
+ */
+export const reopenMs = 3_000;
+/** A contested lease is reported for so long after the last refusal, in ms. A refused agent asks more often than that. */
+const contestedMs = 60_000;
+/** Contested leases that are remembered; the oldest go first. */
+const contestsMax = 1_024;
+
+/** Where a process is. */
+export type Place = {
+  /** Undefined: it was not told with the message. */
+  readonly nodeIp: Ip | undefined;
+  /** HOST:PORT of its connection; empty: not known to this leader. */
+  readonly connection: string;
+};
+
+/** The process that a message comes from. */
+export type Sender = {
+  readonly runId: RunId | undefined;
+  /** HOST:PORT. */
+  readonly connection: string;
+};
+
+export type RegistrationSender = Sender & {
+  readonly nodeIp: Ip;
+  readonly sequence: number;
+  /** Names the process of the master that it came in at; undefined: not known. */
+  readonly via: string | undefined;
+};
+
+/** The process that keep-alives come from. */
+export type StreamSender = Sender & {
+  /** Names the stream among those of all masters; empty: a master of an earlier release did not tell. */
+  readonly stream: string;
+};
+
+type Process = {
+  readonly agentId: AgentId;
+  readonly epoch: number;
+  readonly runId: RunId | undefined;
+  nodeIp: Ip;
+  connection: string;
+  /** Empty: no keep-alive has come yet. */
+  stream: string;
+  /** The one that the process before this one has closed; keep-alives may still be on their way from it. Empty: none. */
+  readonly formerStream: string;
+  /** Time of its last message, on the clock. */
+  at: number;
+  /** Undefined: its stream is open, or none was opened yet. */
+  closedAt: number | undefined;
+};
+
+/** Two processes have asked for one lease: the one that has it, and the last one that was refused. */
+export type Contest = {
+  readonly agentId: AgentId;
+  readonly holder: Place;
+  readonly claimant: Place;
+  readonly at: number;
+};
+
+export type LeaseProcessesOptions = {
+  readonly clock: Clock;
+  /** Called when a lease is contested, by a place that was not seen to do so in the last minute. */
+  readonly contested: (contest: Contest) => void;
+};
+
+export class LeaseProcesses {
+  readonly #options: LeaseProcessesOptions;
+  #processes = new Map<AgentId, Process>();
+  /** In ascending order of `at`. */
+  readonly #contests = new Map<AgentId, Contest>();
+  /** When this leader took office, or went on after a pause, on the clock. */
+  #begunAt = 0;
+  #refused = 0;
+
+  constructor(options: LeaseProcessesOptions) {
+    this.#options = options;
+  }
+
+  /** Registrations and keep-alives refused so far because another process has the lease. */
+  get refused(): number {
+    return this.#refused;
+  }
+
+  /** Leases whose process this leader has heard, or was told of. */
+  get known(): number {
+    return this.#processes.size;
+  }
+
+  /** This master has taken office: nothing is known but what the plan's records say. */
+  begin(): void {
+    this.#processes = new Map();
+    this.#contests.clear();
+    this.#begunAt = this.#options.clock.now();
+  }
+
+  /** This leader stood still: no process counts as silent for the time in which it could not be heard. */
+  paused(): void {
+    this.#begunAt = this.#options.clock.now();
+  }
+
+  /** The lease has ended. */
+  forget(agentId: AgentId): void {
+    this.#processes.delete(agentId);
+    this.#contests.delete(agentId);
+  }
+
+  /**
+   * Whether a registration for a lease of the same instance may be proposed.
+   * @throws RefusedError `held-elsewhere`; `aborted` with the sequence to go on from
+   */
+  admit(lease: PlacedLease, sender: RegistrationSender): void {
+    const { agentId } = lease;
+    const known = this.#of(lease);
+    const action = `register agent_id "${agentId}"`;
+    if (known !== undefined && !this.#sameCaller(known, sender, lease)) this.#refuseWhileCurrent(action, known, sender);
+    const { runId, sequence } = sender;
+    if (runId === undefined || runId === (known?.runId ?? lease.runId)) return;
+    if (sequence > lease.sequence || (sequence === 0 && lease.sequence === 0)) return;
+    // It is no late request of a process that was never registered: its state_dir is behind.
+    throw new RefusedError(
+      'aborted',
+      `${action} with sequence ${sequence}: another process has used ${lease.sequence}; ask again with a higher one`,
+      { sequence: String(lease.sequence) },
+    );
+  }
+
+  /** The registration of an admitted process is in the plan. */
+  registered({ agentId, epoch, nodeIp }: PlacedLease, { runId, connection }: Sender): void {
+    const known = this.#processes.get(agentId);
+    const at = this.#options.clock.now();
+    if (runId === undefined) {
+      // Its stream will stand for it. The one that is open does so already, if this was the same caller.
+      if (known !== undefined && (known.runId !== undefined || known.epoch !== epoch)) this.#processes.delete(agentId);
+      return;
+    }
+    const same = known?.runId === runId && known.epoch === epoch ? known : undefined;
+    const stream = same?.stream ?? '';
+    const formerStream = same?.formerStream ?? closedStreamOf(known);
+    const closedAt = undefined;
+    this.#processes.set(agentId, { agentId, epoch, runId, nodeIp, connection, stream, formerStream, at, closedAt });
+    if (same === undefined) this.#contests.delete(agentId);
+  }
+
+  /** Takes a keep-alive for a lease of the same instance and epoch, or gives the reason why it does not count. */
+  keepAlive(lease: PlacedLease, sender: StreamSender): RefusedError | undefined {
+    const { agentId, epoch, nodeIp } = lease;
+    const { runId, connection, stream } = sender;
+    const known = this.#of(lease);
+    const action = `keep-alive of agent_id "${agentId}"`;
+    if (stream !== '' && known !== undefined && isClosed(known, stream)) {
+      return new RefusedError('unavailable', `${action}: its stream is closed`);
+    }
+    if (known !== undefined && !sameStream(known, sender)) {
+      const claimant = { nodeIp: known.nodeIp === nodeIp ? undefined : nodeIp, connection };
+      const refused = this.#whileCurrent(action, known, claimant);
+      if (refused !== undefined) return refused;
+    }
+    if (lease.runId !== undefined && lease.runId !== runId) {
+      return new RefusedError('aborted', `${action}: another process has registered since; register again`);
+    }
+    // A master of an earlier release has not told which stream it was.
+    if (runId === undefined && stream === '') return undefined;
+    const at = this.#options.clock.now();
+    if (known !== undefined && sameStream(known, sender) && this.#processes.has(agentId)) {
+      known.at = at;
+      known.stream = stream;
+      known.connection = connection;
+      known.closedAt = undefined;
+      return undefined;
+    }
+    const formerStream = closedStreamOf(known);
+    const closedAt = undefined;
+    this.#processes.set(agentId, { agentId, epoch, runId, nodeIp, connection, stream, formerStream, at, closedAt });
+    return undefined;
+  }
+
+  /** The caller, or its connection, has closed a keep-alive stream. */
+  closed(lease: PlacedLease, { runId, stream, connection }: StreamSender): void {
+    const known = this.#of(lease);
+    if (known === undefined || known.runId !== runId) return;
+    // One that was opened anew at another master is closed at the former one some time later.
+    if (known.stream !== '' && known.stream !== stream) return;
+    known.stream = stream;
+    known.connection = connection;
+    known.closedAt = this.#options.clock.now();
+    this.#processes.set(lease.agentId, known);
+  }
+
+  /** A master tells of a stream that is open there. What is known from a keep-alive or a registration is newer. */
+  open(lease: PlacedLease, { runId, stream, connection }: StreamSender): void {
+    const { agentId, epoch, nodeIp } = lease;
+    if (this.#processes.has(agentId) || lease.runId !== runId) return;
+    const at = this.#options.clock.now();
+    const rest = { formerStream: '', at, closedAt: undefined };
+    this.#processes.set(agentId, { agentId, epoch, runId, nodeIp, connection, stream, ...rest });
+  }
+
+  /** Contested leases, the last one first, `limit` at most. */
+  contests(limit: number): readonly Contest[] {
+    this.#dropOldContests();
+    return [...this.#contests.values()].reverse().slice(0, limit);
+  }
+
+  get contestCount(): number {
+    this.#dropOldContests();
+    return this.#contests.size;
+  }
+
+  /** What is known of the process that has the lease, current or not. */
+  #of({ agentId, epoch, runId, nodeIp }: PlacedLease): Process | undefined {
+    const known = this.#processes.get(agentId);
+    if (known !== undefined) return known.epoch === epoch ? known : undefined;
+    if (runId === undefined) return undefined;
+    const at = this.#begunAt;
+    const unheard = { connection: '', stream: '', formerStream: '', closedAt: undefined };
+    return { agentId, epoch, runId, nodeIp, at, ...unheard };
+  }
+
+  /** Whether a registration comes from the process that has the lease, as far as that can be told. */
+  #sameCaller(known: Process, sender: RegistrationSender, { nodeIp }: PlacedLease): boolean {
+    if (known.runId !== undefined || sender.runId !== undefined) return known.runId === sender.runId;
+    // If it changes no address, its keep-alive stream will tell which process it is.
+    if (sender.connection === known.connection || sender.nodeIp === nodeIp) return true;
+    const sameMaster = sender.via !== undefined && known.stream.startsWith(`${sender.via}/`);
+    return !sameMaster && hostOf(sender.connection) === hostOf(known.connection);
+  }
+
+  #refuseWhileCurrent(action: string, known: Process, claimant: Place): void {
+    const refused = this.#whileCurrent(action, known, claimant);
+    if (refused !== undefined) throw refused;
+  }
+
+  /** The refusal of another process; undefined: the one that has the lease is not current any more. */
+  #whileCurrent(action: string, known: Process, claimant: Place): RefusedError | undefined {
+    const now = this.#options.clock.now();
+    const silentMs = now - Math.max(known.at, this.#begunAt);
+    if (silentMs >= currentMs) return undefined;
+    const same = samePlace(known, claimant);
+    const { closedAt } = known;
+    if (closedAt !== undefined && (same || known.runId === undefined || now - closedAt >= reopenMs)) return undefined;
+    this.#refused += 1;
+    this.#contest(known, claimant, now);
+    const heard = known.connection === '' ? 'which registered last' : `heard ${Math.round(silentMs / 1000)} s ago`;
+    const advice = 'stop one of the two, or give this host an id and a state_dir of its own';
+    return new RefusedError(
+      'held-elsewhere',
+      `${action} ${describePlace(claimant)}: the process ${describePlace(known)}, ${heard}, has the lease; ${advice}`,
+      { same_place: String(same || known.connection === '') },
+    );
+  }
+
+  #contest({ agentId, nodeIp, connection }: Process, claimant: Place, at: number): void {
+    const before = this.#contests.get(agentId);
+    const holder = { nodeIp, connection };
+    const contest = { agentId, holder, claimant, at };
+    this.#contests.delete(agentId);
+    this.#contests.set(agentId, contest);
+    for (const oldest of this.#contests.keys()) {
+      if (this.#contests.size <= contestsMax) break;
+      this.#contests.delete(oldest);
+    }
+    const known =
+      before !== undefined &&
+      at - before.at < contestedMs &&
+      samePlace(before.holder, holder) &&
+      samePlace(before.claimant, claimant);
+    if (!known) this.#options.contested(contest);
+  }
+
+  #dropOldContests(): void {
+    const now = this.#options.clock.now();
+    for (const [agentId, { at }] of this.#contests) {
+      if (now - at < contestedMs) return;
+      this.#contests.delete(agentId);
+    }
+  }
+}
+
+/** `at node_ip 10.0.0.1 from 10.0.0.1:40122`. */
+export function describePlace({ nodeIp, connection }: Place): string {
+  const at = nodeIp === undefined ? '' : `at node_ip ${formatIp(nodeIp)}`;
+  const from = connection === '' ? '' : `from ${connection}`;
+  return [at, from].filter((part) => part !== '').join(' ');
+}
+
+/** For the log. */
+export function contestFields({ agentId, holder, claimant }: Contest): Readonly<Record<string, string>> {
+  return { agentId, holder: describePlace(holder), refused: describePlace(claimant) };
+}
+
+function closedStreamOf(process: Process | undefined): string {
+  return process?.closedAt === undefined ? '' : process.stream;
+}
+
+function isClosed(known: Process, stream: string): boolean {
+  return stream === known.formerStream || (stream === known.stream && known.closedAt !== undefined);
+}
+
+function sameStream(known: Process, { runId, stream }: StreamSender): boolean {
+  if (known.runId !== undefined || runId !== undefined) return known.runId === runId;
+  return stream === '' || known.stream === stream;
+}
+
+/** Each process has a port of its own, also on the same host. */
+function samePlace(a: Place, b: Place): boolean {
+  return (a.nodeIp === b.nodeIp || b.nodeIp === undefined) && hostOf(a.connection) === hostOf(b.connection);
+}
+
+function hostOf(connection: string): string {
+  return connection.slice(0, Math.max(0, connection.lastIndexOf(':')));
+}
