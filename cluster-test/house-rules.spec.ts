@@ -7,20 +7,22 @@ import { join } from 'node:path';
 const allowed: Readonly<Record<string, readonly string[]>> = {
   runtime: [],
   address: [],
+  text: [],
   files: [],
   raft: [],
-  ipam: ['address', 'proto'],
-  replica: ['raft', 'proto'],
-  storage: ['files', 'raft', 'replica', 'proto'],
-  transport: ['raft', 'replica', 'proto'],
-  api: ['proto'],
-  config: ['runtime', 'address', 'ipam'],
-  master: ['runtime', 'address', 'files', 'raft', 'ipam', 'replica', 'storage', 'transport', 'api', 'proto'],
-  host: ['address', 'files'],
-  agent: ['runtime', 'address', 'files', 'host', 'replica', 'api', 'proto'],
+  ipam: ['text', 'address', 'proto'],
+  replica: ['text', 'raft', 'proto'],
+  storage: ['text', 'files', 'raft', 'replica', 'proto'],
+  transport: ['text', 'raft', 'replica', 'proto'],
+  api: ['text', 'proto'],
+  config: ['runtime', 'text', 'address', 'ipam'],
+  master: ['runtime', 'text', 'address', 'files', 'raft', 'ipam', 'replica', 'storage', 'transport', 'api', 'proto'],
+  host: ['text', 'address', 'files'],
+  agent: ['runtime', 'text', 'address', 'files', 'host', 'replica', 'api', 'proto'],
   cli: [
     'runtime',
     'address',
+    'text',
     'files',
     'raft',
     'ipam',
@@ -35,7 +37,7 @@ const allowed: Readonly<Record<string, readonly string[]>> = {
     'proto',
   ],
 };
-const pure = ['address', 'raft', 'ipam'];
+const pure = ['address', 'text', 'raft', 'ipam'];
 const emptyNames = /(^|\/)(utils?|helpers?|common|manager|misc)(\.|\/|-)/;
 
 type Source = { readonly name: string; readonly room: string; readonly text: string };

@@ -2,6 +2,7 @@
  * Keeps the agent live at the masters: one message at a time on a stream, the next when the answer says so. A stream
  * that ends or does not answer is opened anew at the next master, after a random wait.
  */
+
 import { awayBackoff, type Backoff, backoffMs } from '#agent/backoff.js';
 import type { BootClock } from '#agent/boot-clock.js';
 import {
@@ -12,6 +13,7 @@ import {
   MasterError,
 } from '#agent/master-api.js';
 import type { Clock } from '#replica/clock.js';
+import { formatDuration } from '#text/duration.js';
 
 /** An answer waits for a round of the masters, one per second; beyond this the master is given up. */
 export const answerTimeoutMs = 8_000;
@@ -97,7 +99,9 @@ export class KeepAlive {
   }
 
   #onSilence(): void {
-    this.#onEnded(new MasterError('overloaded', 'DEADLINE_EXCEEDED', `no answer within ${answerTimeoutMs} ms`));
+    this.#onEnded(
+      new MasterError('overloaded', 'DEADLINE_EXCEEDED', `no answer within ${formatDuration(answerTimeoutMs)}`),
+    );
   }
 
   #onEnded(error: MasterError): void {

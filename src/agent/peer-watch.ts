@@ -2,11 +2,13 @@
  * Follows the masters' watch and keeps the peer table up to date: goes on from the table's revision after each break,
  * at the next master, after a random wait. A master that is behind what others say is left for the next one.
  */
+
 import type { AgentLog } from '#agent/agent-log.js';
 import { awayBackoff, type Backoff, backoffMs } from '#agent/backoff.js';
 import { type MasterApi, MasterError, type OpenStream, type WatchResponse } from '#agent/master-api.js';
 import { type ClusterFounding, type PeerTable, type TableChange, WatchProtocolError } from '#agent/peer-table.js';
 import type { Clock } from '#replica/clock.js';
+import { formatDuration } from '#text/duration.js';
 
 /** For a master that has more to do than it can. */
 const strainedBackoff: Backoff = { baseMs: 500, capMs: 10_000 };
@@ -84,7 +86,7 @@ export class PeerWatch {
     this.#cancelBehind = clock.after(behindMaxMs, () => {
       this.#cancelBehind = undefined;
       if (table.revision >= revision || this.#stream === undefined) return;
-      const message = `the master's watch is at revision ${table.revision} and others were at ${revision} ${behindMaxMs} ms ago`;
+      const message = `the master's watch is at revision ${table.revision} and others were at ${revision} ${formatDuration(behindMaxMs)} ago`;
       this.#broke(new MasterError('unavailable', 'behind', message));
     });
   }

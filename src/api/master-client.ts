@@ -14,7 +14,7 @@ import {
 } from '@grpc/grpc-js';
 import { reasonOf } from '#api/error-info.js';
 import type { Method } from '#api/method.js';
-import { foreignText } from '#api/printable-text.js';
+import { foreignText } from '#text/printable-text.js';
 
 /** No master could be asked: each address, and what became of it. */
 export class NoMasterError extends Error {

@@ -4,7 +4,7 @@
  * the status (`error-info.ts`), since several share a code.
  */
 import { status } from '@grpc/grpc-js';
-import { foreignText } from '#api/printable-text.js';
+import { foreignText } from '#text/printable-text.js';
 
 type Row = {
   readonly code: status;

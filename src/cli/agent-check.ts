@@ -1,7 +1,6 @@
 /** What this host lacks for an agent with these settings. */
 
 import type { Command } from 'commander';
-import { jsonText, printable } from '#api/printable-text.js';
 import { hostSettings } from '#cli/agent-run.js';
 import { exitCodes, Failure } from '#cli/failure.js';
 import { loadConfig } from '#cli/process-config.js';
@@ -12,6 +11,7 @@ import { loadAgentConfig } from '#config/agent-config.js';
 import { agentSettings } from '#config/agent-settings.js';
 import { checkHost } from '#host/check.js';
 import type { Finding } from '#host/status.js';
+import { jsonText, printable } from '#text/printable-text.js';
 
 /** What the masters would tell an agent; before it has asked them, what they tell by default. */
 const vtepName = 'vtep1024';

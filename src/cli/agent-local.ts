@@ -1,12 +1,12 @@
 /** What the agent on this host says of itself over HTTP. */
 
 import { z } from 'zod';
-import { jsonText } from '#api/printable-text.js';
 import { argument, exitCodes, Failure } from '#cli/failure.js';
 import { type Cell, formatFacts, formatTable } from '#cli/table.js';
 import type { Terminal } from '#cli/terminal.js';
-import { formatDuration } from '#config/duration.js';
 import { formatHostPort, parseHostPort } from '#config/host-port.js';
+import { formatDuration } from '#text/duration.js';
+import { jsonText } from '#text/printable-text.js';
 
 const timeoutMs = 5_000;
 

@@ -8,7 +8,6 @@ import { hostInput } from '#agent/host-input.js';
 import { leaseOf } from '#agent/lease.js';
 import { PeerTable } from '#agent/peer-table.js';
 import type { MasterClient } from '#api/master-client.js';
-import { jsonText, printable } from '#api/printable-text.js';
 import { operatorService } from '#api/services.js';
 import { askAgent } from '#cli/agent-local.js';
 import { listAgents } from '#cli/commands/agents.js';
@@ -21,6 +20,7 @@ import { pingPeers } from '#host/ping.js';
 import { processRunner } from '#host/runner.js';
 import type { PingProbe, PingReport } from '#host/status.js';
 import { sublet } from '#proto/sublet.js';
+import { jsonText, printable } from '#text/printable-text.js';
 
 const { WatchResponse } = sublet.v1;
 

@@ -44,7 +44,7 @@ describe('sublet config check', () => {
         'vteps    44.128.0.0/20, MAC 70:b3:d5:00:00:00, VNI 1024, UDP port 64000',
         'overlay  dcos: 9.0.0.0/8 in /24s',
         'leases   end after 1d of silence; blocks rest 6h',
-        'raft     heartbeat 100 ms, election 1000 ms, 10000 entries kept',
+        'raft     heartbeat 100ms, election 1s, 10000 entries kept',
         '! conf.json:16: zk: is ignored: Sublet replicates by itself and uses no ZooKeeper',
         '',
       ].join('\n'),

@@ -7,13 +7,13 @@ import { orFailure } from '#cli/process-config.js';
 import { type Cell, formatFacts } from '#cli/table.js';
 import type { Terminal } from '#cli/terminal.js';
 import { type AgentConfig, loadAgentConfig } from '#config/agent-config.js';
-import { formatDuration } from '#config/duration.js';
 import { formatHostPort } from '#config/host-port.js';
 import { type ConfigKind, configKind } from '#config/kind.js';
 import { loadMasterConfig, type MasterConfig } from '#config/master-config.js';
 import type { NetworkConfig } from '#config/network-config.js';
 import { formatProblem, type Problem } from '#config/problem.js';
 import type { Overlay } from '#ipam/network.js';
+import { formatDuration } from '#text/duration.js';
 
 /** @throws Failure when the file can't be used */
 export function checkConfig(file: string, wanted: ConfigKind | undefined, terminal: Terminal): void {
@@ -60,7 +60,10 @@ function masterFacts(config: MasterConfig): Facts {
     ['cluster', cluster.id],
     clusterFact(cluster),
     ...networkFacts(network),
-    ['raft', `heartbeat ${raft.heartbeatMs} ms, election ${raft.electionMs} ms, ${raft.retainEntries} entries kept`],
+    [
+      'raft',
+      `heartbeat ${formatDuration(raft.heartbeatMs)}, election ${formatDuration(raft.electionMs)}, ${raft.retainEntries} entries kept`,
+    ],
   ];
 }
 

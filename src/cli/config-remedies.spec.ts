@@ -175,7 +175,7 @@ const notMended: readonly (Case & { readonly why: RegExp })[] = [
     agents: ['agent-1'],
     file: { settings: { reclaimMs: dayMs } },
     named: [[]],
-    why: /^change the file: lease\.reclaim can't go from never to 86400000 ms while agents hold leases \(1 do\)/,
+    why: /^change the file: lease\.reclaim can't go from never to 1d while agents hold leases \(1 do\)/,
   },
   {
     what: 'a smaller overlay',

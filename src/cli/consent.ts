@@ -4,10 +4,10 @@
  * nothing is asked: a script has decided already, and must not wait for an answer.
  */
 import type { Command } from 'commander';
-import { jsonText } from '#api/printable-text.js';
 import { exitCodes, Failure } from '#cli/failure.js';
 import type { Operator } from '#cli/operator.js';
 import { type Terminal, wrap } from '#cli/terminal.js';
+import { jsonText } from '#text/printable-text.js';
 
 export type ConsentOptions = { readonly yes?: true; readonly dryRun?: true };
 

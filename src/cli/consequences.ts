@@ -7,8 +7,8 @@ import type { Consequences } from '#cli/consent.js';
 import { exitCodes, Failure } from '#cli/failure.js';
 import type { Operator } from '#cli/operator.js';
 import { count, listed, plural } from '#cli/words.js';
-import { formatDuration } from '#config/duration.js';
 import { sublet } from '#proto/sublet.js';
+import { formatDuration } from '#text/duration.js';
 
 type Client = Operator['client'];
 type Agent = sublet.v1.Agent.$Properties;

@@ -4,9 +4,9 @@
  */
 import { isatty } from 'node:tty';
 import { destination, type Logger, type LoggerOptions, pino } from 'pino';
-import { escapedJson } from '#api/printable-text.js';
 import { colours } from '#cli/terminal.js';
 import type { LogConfig } from '#config/log-config.js';
+import { escapedJson } from '#text/printable-text.js';
 
 export type { Logger };
 

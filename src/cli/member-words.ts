@@ -1,9 +1,10 @@
 /** What `sublet members` and `sublet status` say of masters in the same words. */
-import { printable } from '#api/printable-text.js';
+
 import { type Cell, wrap } from '#cli/table.js';
 import type { Terminal } from '#cli/terminal.js';
 import { ago } from '#cli/words.js';
 import type { sublet } from '#proto/sublet.js';
+import { printable } from '#text/printable-text.js';
 
 /** What to do when there is none for long. */
 export const noLeader = {

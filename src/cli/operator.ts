@@ -3,14 +3,14 @@
 import type { Command } from 'commander';
 import { MasterClient } from '#api/master-client.js';
 import type { Method } from '#api/method.js';
-import { jsonText } from '#api/printable-text.js';
 import { responseJson } from '#api/proto-json.js';
 import { argument, Failure, usage } from '#cli/failure.js';
 import { noGrpcLogs } from '#cli/grpc-log.js';
 import { masterFailure } from '#cli/refusal-words.js';
 import type { Terminal } from '#cli/terminal.js';
-import { parseDuration } from '#config/duration.js';
 import { formatHostPort, parseHostPort } from '#config/host-port.js';
+import { parseDuration } from '#text/duration.js';
+import { jsonText } from '#text/printable-text.js';
 
 export type Operator = {
   readonly client: MasterClient;

@@ -1,9 +1,11 @@
 /** What masters answer when they say no, and what a client meets when there is none, as failures of a command. */
+
 import { status } from '@grpc/grpc-js';
 import { reasonOf } from '#api/error-info.js';
 import { detailsOf, isServiceError, NoMasterError } from '#api/master-client.js';
 import type { RefusalReason } from '#api/refusal.js';
 import { exitCodes, Failure } from '#cli/failure.js';
+import { formatTime } from '#text/duration.js';
 
 const hints: Partial<Record<status, readonly string[]>> = {
   [status.UNKNOWN]: ['It may or may not have happened: look with `sublet history` before asking again.'],
@@ -52,7 +54,7 @@ export function shortReason(reason: string): string {
   if (/ECONNREFUSED/.test(reason)) return 'nothing listens there (connection refused)';
   if (/Name resolution failed/.test(reason)) return 'the host name is not known';
   const late = /^Deadline exceeded after ([0-9.]+)s/.exec(reason);
-  if (late !== null) return `no answer within ${Math.round(Number(late[1]))} s`;
+  if (late !== null) return `no answer within ${formatTime(Number(late[1]) * 1_000)}`;
   const [, last] = /Last error: (.*?)(?:\. Resolution note.*)?$/.exec(reason) ?? [];
   return last ?? reason;
 }

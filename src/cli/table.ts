@@ -5,9 +5,10 @@
  * but has a line to itself. Only where the whole is told elsewhere a cell is cut, and ends in `…`. A pipe gets every
  * cell in one line.
  */
-import { printable } from '#api/printable-text.js';
+
 import { fold, longestWord } from '#cli/fold.js';
 import type { Style, Terminal } from '#cli/terminal.js';
+import { printable } from '#text/printable-text.js';
 
 export type Column = {
   readonly title: string;

@@ -7,7 +7,7 @@ import { writeSync } from 'node:fs';
 import { createInterface } from 'node:readline/promises';
 import { isatty } from 'node:tty';
 import { getSystemErrorMap, stripVTControlCharacters, styleText } from 'node:util';
-import { printable, printableLines } from '#api/printable-text.js';
+import { printable, printableLines } from '#text/printable-text.js';
 
 export type Style = 'bold' | 'dim' | 'red' | 'yellow' | 'green' | 'cyan';
 

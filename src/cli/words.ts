@@ -1,7 +1,7 @@
 /** The API's enums, times and numbers as people read them. */
 import type { Cell } from '#cli/table.js';
-import { formatDuration } from '#config/duration.js';
 import { sublet } from '#proto/sublet.js';
+import { formatDuration } from '#text/duration.js';
 
 const { BlockState, LookupKind, MemberRole, OverlayStatus, PresenceState } = sublet.v1;
 type Timestamp = { readonly seconds?: number | null; readonly nanos?: number | null };
@@ -27,13 +27,6 @@ export function clockTime(time: Timestamp | null | undefined, now: number): stri
   const local = (ms: number): string => new Date(ms - new Date(ms).getTimezoneOffset() * 60_000).toISOString();
   const [day = '', clock = ''] = local(at).split('T');
   return local(now).startsWith(day) ? clock.slice(0, 8) : `${day} ${clock.slice(0, 8)}`;
-}
-
-/** Like `512 B`, `3.1 MiB`, `12.0 GiB`. */
-export function size(bytes: number): string {
-  const units = ['B', 'KiB', 'MiB', 'GiB', 'TiB'];
-  const power = Math.min(units.length - 1, Math.max(0, Math.floor(Math.log2(Math.max(1, bytes)) / 10)));
-  return `${(bytes / 1024 ** power).toFixed(power === 0 ? 0 : 1)} ${units[power]}`;
 }
 
 export function role(of: sublet.v1.MemberRole | null | undefined): string {

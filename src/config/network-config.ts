@@ -8,7 +8,6 @@ import { type Cidr6, parseCidr6 } from '#address/cidr6.js';
 import { parseOui } from '#address/mac.js';
 import { overlayNameAllowed, overlayNameForm } from '#address/overlay-name.js';
 import type { ConfigDocument, Finding } from '#config/document.js';
-import { formatDuration } from '#config/duration.js';
 import type { Path } from '#config/json-text.js';
 import { showValue } from '#config/problem.js';
 import { duration, matching, neverOr, parsedBy, type Schema, whole, yesNo } from '#config/reading.js';
@@ -16,6 +15,7 @@ import { list, section } from '#config/section.js';
 import { defaultQuarantineMs, mtuMax, mtuMin, overlaysMax, prefix6Max, prefixMax, vniMax } from '#ipam/limits.js';
 import type { NetworkSettings, Overlay } from '#ipam/network.js';
 import { checkNetwork, quarantineMsLeast } from '#ipam/network-check.js';
+import { formatDuration } from '#text/duration.js';
 
 export type NetworkConfig = {
   /** What was said, and nothing else: only this can disagree with what is replicated. */

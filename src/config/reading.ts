@@ -5,9 +5,9 @@
  */
 import { z } from 'zod';
 import { AddressError } from '#address/brand.js';
-import { parseDuration } from '#config/duration.js';
 import { formatHostPort, type HostPort, parseHostPort } from '#config/host-port.js';
 import { showValue } from '#config/problem.js';
+import { parseDuration } from '#text/duration.js';
 
 export type Schema<T> = z.ZodType<T, unknown>;
 

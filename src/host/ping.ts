@@ -2,6 +2,7 @@
  * Probes peers' VTEPs through the tunnel, small and at full MTU, and where nothing comes back looks for the entry that
  * is missing. Uses the system's `ping`, since Node has no raw sockets.
  */
+
 import { type DesiredHost, desired } from '#host/desired.js';
 import { noDocker } from '#host/docker-engine.js';
 import type { HostInput, Peer } from '#host/input.js';
@@ -11,6 +12,7 @@ import { type Runner, ToolMissingError } from '#host/runner.js';
 import type { PingProbe, PingReport } from '#host/status.js';
 import { addressOf, isIpv6Text } from '#host/text.js';
 import { underlayOf } from '#host/underlay.js';
+import { formatDuration } from '#text/duration.js';
 
 /** Peers probed at once, and in all when no target is given. */
 const probesAtOnce = 16;
@@ -85,7 +87,7 @@ function reason(output: string): string {
   const line = output
     .split('\n')
     .find((text) => /unreachable|too long|exceeded|prohibited|not permitted|error|ping:/i.test(text));
-  return line?.trim() ?? `no answer within ${answerSeconds} s`;
+  return line?.trim() ?? `no answer within ${formatDuration(answerSeconds * 1_000)}`;
 }
 
 /** Entries that this host lacks first; then what the probes tell of the way and of the other side. */

@@ -2,12 +2,14 @@
  * Who may have an agent id (rules 1–3): what a registration is to the holder that there is, or to the one that was. The
  * leader's judgement of who is silent counts only for the epoch it names, so one overtaken by events can do no harm.
  */
+
 import { formatIp } from '#address/ip.js';
 import type { AgentRecord, DepartedRecord, FormerInstance } from '#ipam/agent-record.js';
 import type { CommandOrigin, HolderJudgement, Registering } from '#ipam/command.js';
 import { formerInstancesMax } from '#ipam/limits.js';
 import type { Plan } from '#ipam/plan.js';
 import { type Refusal, refuse } from '#ipam/result.js';
+import { formatTime } from '#text/duration.js';
 
 export type Claim =
   /** The holder itself: it keeps what it has, at the same epoch unless that was carried over. */
@@ -123,7 +125,7 @@ export function describeHolder(
   const heard =
     lastHeard === undefined
       ? 'was not heard since the leader took office'
-      : `was last heard ${Math.max(0, Math.round((command.wallTime - lastHeard) / 1000))} s ago`;
+      : `was last heard ${formatTime(command.wallTime - lastHeard)} ago`;
   return `agent "${holder.agentId}" on node ${formatIp(holder.nodeIp)} holds it and ${heard}`;
 }
 

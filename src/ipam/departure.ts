@@ -1,4 +1,5 @@
 /** How a lease ends: the agent leaves, an operator releases it, or its TTL runs out (rules 3–6). Blocks go to rest. */
+
 import type { Cidr } from '#address/ip.js';
 import type { AgentRecord } from '#ipam/agent-record.js';
 import { describeHolder, judgedSilent } from '#ipam/claim.js';
@@ -9,6 +10,7 @@ import type { PlacedBlock, Plan } from '#ipam/plan.js';
 import { formatBlock, type PlanWriter } from '#ipam/plan-writer.js';
 import { done, type Refusal, type Reply, refuse } from '#ipam/result.js';
 import { blockCidr } from '#ipam/space.js';
+import { formatTime } from '#text/duration.js';
 
 export function leave(plan: Plan, writer: PlanWriter, { agentId, epoch }: Leave): Reply | Refusal {
   const action = `leave of agent_id "${agentId}"`;
@@ -85,7 +87,7 @@ function depart(
     holdings,
     former,
   });
-  const detail = until > writer.time ? `rests for ${(until - writer.time) / 1000} s` : '';
+  const detail = until > writer.time ? `rests for ${formatTime(until - writer.time)}` : '';
   writer.note(what, who, [agentId, ...freed.map(formatBlock)], detail);
   return freed;
 }

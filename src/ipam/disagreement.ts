@@ -3,6 +3,7 @@
  * names were never removed, and for anything else the command is named that would end the difference. A command that the
  * plan would refuse is not named, but why it can't be had.
  */
+
 import { formatCidr } from '#address/ip.js';
 import type { NetworkSettings, Overlay } from '#ipam/network.js';
 import { describeOverlay, sameOverlay, unfitSettings } from '#ipam/network-change.js';
@@ -11,6 +12,7 @@ import { unfitAddition, unfitUpdate } from '#ipam/overlay-change.js';
 import type { Plan } from '#ipam/plan.js';
 import type { Refusal } from '#ipam/result.js';
 import { type SettingField, settingFields } from '#ipam/setting-fields.js';
+import { formatDuration } from '#text/duration.js';
 
 export type Disagreement = {
   /** `extra`: an overlay that the file does not name. All that the file asks for is there. */
@@ -168,21 +170,15 @@ function settingOption({ vtepSubnet, vtepSubnet6, vtepMtu, ...lease }: NetworkSe
     case 'vtepMtu':
       return `--vtep-mtu ${vtepMtu}`;
     case 'quarantineMs':
-      return `--quarantine ${time(lease.quarantineMs)}`;
+      return `--quarantine ${formatDuration(lease.quarantineMs)}`;
     case 'reclaimMs':
-      return `--reclaim ${lease.reclaimMs === undefined ? 'never' : time(lease.reclaimMs)}`;
+      return `--reclaim ${lease.reclaimMs === undefined ? 'never' : formatDuration(lease.reclaimMs)}`;
     case 'vtepMacOui':
     case 'vni':
     case 'vtepName':
     case 'vxlanPort':
       return undefined;
   }
-}
-
-/** As commands take it: in seconds, since no more than nine digits are allowed, and a year has more milliseconds. */
-function time(ms: number): string {
-  const left = ms % 1000;
-  return `${(ms - left) / 1000}s${left === 0 ? '' : `${left}ms`}`;
 }
 
 function remedyFor(plan: Plan, old: Overlay, wanted: Overlay): string {

@@ -100,7 +100,7 @@ describe('rule 10, an overlay in use is not removed; a disabled one keeps what i
     plan.run({ kind: 'exclude', overlay: 'dcos', subnet: parseCidr('9.10.0.0/16') });
     plan.release('a0');
     plan.time += minute;
-    assert.match(plan.refused({ kind: 'remove-overlay', name: 'dcos' }).message, /in quarantine for another 840 s/);
+    assert.match(plan.refused({ kind: 'remove-overlay', name: 'dcos' }).message, /in quarantine for another 14m/);
     plan.time += 14 * minute;
     const { events } = plan.run({ kind: 'remove-overlay', name: 'dcos' });
     assert.deepEqual(events, [{ kind: 'overlay-removed', name: 'dcos', revision: plan.index }]);

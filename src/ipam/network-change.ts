@@ -1,4 +1,5 @@
 /** Commands that concern all agents: the network is established, and what may change under agents is changed. */
+
 import { covers4, formatCidr4 } from '#address/cidr4.js';
 import { covers6, formatCidr6 } from '#address/cidr6.js';
 import { containsIp, formatCidr, formatIp } from '#address/ip.js';
@@ -10,6 +11,7 @@ import type { Plan } from '#ipam/plan.js';
 import type { PlanWriter } from '#ipam/plan-writer.js';
 import { type Refusal, type Reply, refuse } from '#ipam/result.js';
 import { settingFields } from '#ipam/setting-fields.js';
+import { formatDuration } from '#text/duration.js';
 
 export function configureNetwork(plan: Plan, writer: PlanWriter, command: ConfigureNetwork): Reply | Refusal {
   const { settings, overlays } = command;
@@ -93,7 +95,8 @@ function checkGrowth(plan: Plan, old: NetworkSettings, next: NetworkSettings): R
 function checkReclaim(plan: Plan, old: NetworkSettings, next: NetworkSettings): Refusal | undefined {
   const ms = ({ reclaimMs }: NetworkSettings): number => reclaimMs ?? Number.POSITIVE_INFINITY;
   if (plan.agents.size === 0 || ms(next) >= ms(old)) return undefined;
-  const text = ({ reclaimMs }: NetworkSettings): string => (reclaimMs === undefined ? 'never' : `${reclaimMs} ms`);
+  const text = ({ reclaimMs }: NetworkSettings): string =>
+    reclaimMs === undefined ? 'never' : formatDuration(reclaimMs);
   const reason = `one that can't be reached now would not learn that its lease ends sooner`;
   const message = `lease.reclaim can't go from ${text(old)} to ${text(next)} while agents hold leases (${plan.agents.size} do): ${reason}; longer, or never, is allowed`;
   return refuse('failed-precondition', 'lease.reclaim', `update network: ${message}`);

@@ -56,14 +56,14 @@ const refused: readonly Case[] = [
   ['a device name with a slash', { vtepName: 'vtep/1' }, [], 'network.vtep_name', /"vtep\/1" is no device name/],
   ['a device name that Linux has a meaning for', { vtepName: 'all' }, [], 'network.vtep_name', /reserved by Linux/],
   ["a device name like a bridge's", { vtepName: 'm-dcos' }, [], 'network.vtep_name', /m- and d- are not allowed/],
-  ['a negative quarantine', { quarantineMs: -1 }, [], 'lease.quarantine', /-1 ms: 0 to/],
-  ['a TTL shorter than keep-alives', { reclaimMs: 10_000 }, [], 'lease.reclaim', /10000 ms: "never" or 30000/],
+  ['a negative quarantine', { quarantineMs: -1 }, [], 'lease.quarantine', /-1ms: 0s to/],
+  ['a TTL shorter than keep-alives', { reclaimMs: 10_000 }, [], 'lease.reclaim', /10s: "never" or 30s/],
   [
     'a short quarantine under a TTL',
     { reclaimMs: 60_000, quarantineMs: 899_999 },
     [],
     'lease.quarantine',
-    /at least 900000 ms/,
+    /at least 15m/,
   ],
   ['an empty name', {}, [{ ...dcos, name: '' }], 'network.overlays[0].name', /empty: 1 to 13 characters/],
   [

@@ -2,6 +2,7 @@
  * Which networks are sound (DESIGN §6, Network): names, prefixes, and that no address space overlaps another. Checks
  * whole networks, so that a change is judged by what it would lead to.
  */
+
 import { formatCidr4, overlaps4, parseCidr4 } from '#address/cidr4.js';
 import { formatCidr6, overlaps6, parseCidr6 } from '#address/cidr6.js';
 import { type Cidr, formatCidr, isCidr4 } from '#address/ip.js';
@@ -23,6 +24,7 @@ import {
 } from '#ipam/limits.js';
 import type { NetworkSettings, Overlay } from '#ipam/network.js';
 import { type Refusal, refuse } from '#ipam/result.js';
+import { formatDuration } from '#text/duration.js';
 
 /** The first thing wrong with this network, or undefined. Fields are named as in the configuration file. */
 export function checkNetwork(settings: NetworkSettings, overlays: readonly Overlay[]): Refusal | undefined {
@@ -82,16 +84,22 @@ export function quarantineMsLeast(reclaimMs: number): number {
 
 function checkLease({ quarantineMs, reclaimMs }: NetworkSettings): Refusal | undefined {
   if (!within(quarantineMs, 0, durationMaxMs)) {
-    return invalid('lease.quarantine', `${quarantineMs} ms: 0 to ${durationMaxMs} ms is allowed`);
+    return invalid(
+      'lease.quarantine',
+      `${formatDuration(quarantineMs)}: 0s to ${formatDuration(durationMaxMs)} is allowed`,
+    );
   }
   if (reclaimMs === undefined) return undefined;
   if (!within(reclaimMs, reclaimMinMs, durationMaxMs)) {
-    return invalid('lease.reclaim', `${reclaimMs} ms: "never" or ${reclaimMinMs} to ${durationMaxMs} ms is allowed`);
+    return invalid(
+      'lease.reclaim',
+      `${formatDuration(reclaimMs)}: "never" or ${formatDuration(reclaimMinMs)} to ${formatDuration(durationMaxMs)} is allowed`,
+    );
   }
   const least = quarantineMsLeast(reclaimMs);
   if (quarantineMs < least) {
-    const why = `with lease.reclaim ${reclaimMs} ms at least ${least} ms is needed (15 minutes or a quarter of it)`;
-    return invalid('lease.quarantine', `${quarantineMs} ms is too short: ${why}`);
+    const why = `with lease.reclaim ${formatDuration(reclaimMs)} at least ${formatDuration(least)} is needed (15 minutes or a quarter of it)`;
+    return invalid('lease.quarantine', `${formatDuration(quarantineMs)} is too short: ${why}`);
   }
   return undefined;
 }

@@ -1,4 +1,5 @@
 /** Commands that add, change and remove overlays (rules 9 and 10). */
+
 import { covers4 } from '#address/cidr4.js';
 import { covers6 } from '#address/cidr6.js';
 import { formatCidr } from '#address/ip.js';
@@ -10,6 +11,7 @@ import { checkNetwork } from '#ipam/network-check.js';
 import type { Plan } from '#ipam/plan.js';
 import type { PlanWriter } from '#ipam/plan-writer.js';
 import { done, type Refusal, type Reply, refuse } from '#ipam/result.js';
+import { formatTime } from '#text/duration.js';
 
 export function addOverlay(plan: Plan, writer: PlanWriter, { overlay, source }: AddOverlay): Reply | Refusal {
   const action = `add overlay "${overlay.name}"`;
@@ -70,7 +72,7 @@ export function removeOverlay(plan: Plan, writer: PlanWriter, { name }: RemoveOv
   // What rests may still be in use on a host that nobody hears. Were the overlay forgotten, its space could be let again.
   const restLeft = Math.max(...spaces.map(({ pool }) => pool.restLeft(writer.time)));
   if (restLeft > 0) {
-    const wait = `the last of its subnets is in quarantine for another ${Math.ceil(restLeft / 1000)} s`;
+    const wait = `the last of its subnets is in quarantine for another ${formatTime(restLeft)}`;
     return refuse('failed-precondition', 'name', `${action}: ${wait}`);
   }
   if (plan.removed.size >= removedOverlaysMax) {

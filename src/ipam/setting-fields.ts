@@ -1,7 +1,9 @@
 /** The settings of the network by the names that the configuration file has for them, as text that can be compared. */
+
 import { formatCidr } from '#address/ip.js';
 import { formatMac } from '#address/mac.js';
 import type { NetworkSettings } from '#ipam/network.js';
+import { formatDuration } from '#text/duration.js';
 
 export type SettingField = {
   /** As in the file: `network.vtep_subnet`. */
@@ -22,10 +24,10 @@ export const settingFields: readonly SettingField[] = [
   { name: 'network.vni', key: 'vni', of: ({ vni }) => String(vni) },
   { name: 'network.vtep_name', key: 'vtepName', of: ({ vtepName }) => vtepName },
   { name: 'network.vxlan_port', key: 'vxlanPort', of: ({ vxlanPort }) => String(vxlanPort) },
-  { name: 'lease.quarantine', key: 'quarantineMs', of: ({ quarantineMs }) => `${quarantineMs} ms` },
+  { name: 'lease.quarantine', key: 'quarantineMs', of: ({ quarantineMs }) => formatDuration(quarantineMs) },
   {
     name: 'lease.reclaim',
     key: 'reclaimMs',
-    of: ({ reclaimMs }) => (reclaimMs === undefined ? 'never' : `${reclaimMs} ms`),
+    of: ({ reclaimMs }) => (reclaimMs === undefined ? 'never' : formatDuration(reclaimMs)),
   },
 ];

@@ -2,11 +2,13 @@
  * Brings a call to where it can be carried out: here, or at the leader, one hop at most. Without a leader it waits
  * a bounded time for one; what surely did not happen, or does no harm twice, is tried again with the next leader.
  */
+
 import { RefusedError } from '#api/refusal.js';
 import type { CallContext, Endpoint } from '#master/endpoint.js';
 import type { Leadership } from '#master/leadership.js';
 import { toRefusedError } from '#master/refusal-mapping.js';
 import type { MemberInfo } from '#replica/membership.js';
+import { formatDuration } from '#text/duration.js';
 
 /** How calls reach another master. */
 export interface PeerCalls {
@@ -104,7 +106,7 @@ export class CallRouter {
   #noLeader(): RefusedError {
     return new RefusedError(
       'unavailable',
-      `the masters have no leader that can be reached; waited ${this.#options.leaderWaitMs} ms or to the deadline; try again`,
+      `the masters have no leader that can be reached; waited ${formatDuration(this.#options.leaderWaitMs)} or to the deadline; try again`,
     );
   }
 }

@@ -77,7 +77,7 @@ describe('a call to a follower', () => {
     masters.cluster.elect(undefined);
     const { code, message } = await refusal(masters.register('agent-1', {}, 1));
     assert.equal(code, 'UNAVAILABLE');
-    assert.match(message, /no leader that can be reached; waited 50 ms/);
+    assert.match(message, /no leader that can be reached; waited 50ms/);
   });
 
   it('never goes further than one hop', async () => {

@@ -2,6 +2,7 @@
  * What a master answers over HTTP: metrics, health, and the two endpoints that scripts made for DC/OS use. It
  * speaks plain JSON and text, and holds nothing of its own.
  */
+
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http';
 import { status } from '@grpc/grpc-js';
 import { parseIp } from '#address/ip.js';
@@ -14,6 +15,7 @@ import type { Metrics } from '#master/metrics.js';
 import type { Plan } from '#master/plan.js';
 import { agentMessage, networkMessage } from '#master/plan-message.js';
 import { parseField, toRefusedError } from '#master/refusal-mapping.js';
+import { formatSize } from '#text/size.js';
 
 export type HttpServerOptions = {
   readonly plan: Plan;
@@ -144,7 +146,8 @@ async function readBody(request: IncomingMessage): Promise<string> {
   for await (const part of request) {
     if (!Buffer.isBuffer(part)) throw new TypeError('a request without an encoding gives buffers');
     bytes += part.length;
-    if (bytes > bodyBytesMax) throw new RefusedError('too-large', `the body is larger than ${bodyBytesMax} bytes`);
+    if (bytes > bodyBytesMax)
+      throw new RefusedError('too-large', `the body is larger than ${formatSize(bodyBytesMax)}`);
     parts.push(part);
   }
   return Buffer.concat(parts).toString('utf8');

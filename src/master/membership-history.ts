@@ -3,6 +3,7 @@
  * made without the other: the leader proposes the entry once the change is made, and if that fails, the change stands, is
  * answered as made, and this master's own log tells what the history lacks.
  */
+
 import { RefusedError } from '#api/refusal.js';
 import type { MasterChange, MasterName } from '#ipam/command.js';
 import { assertNever } from '#ipam/invariant.js';
@@ -11,6 +12,7 @@ import type { MemberAccountOptions } from '#master/member-account.js';
 import { origin } from '#master/operator-parse.js';
 import type { Plan } from '#master/plan.js';
 import { ProposeError } from '#replica/replicated-log.js';
+import { formatDuration } from '#text/duration.js';
 
 export type MembershipHistoryOptions = MemberAccountOptions & {
   readonly plan: Pick<Plan, 'change'>;
@@ -47,7 +49,10 @@ export async function told(
     const entry = plan.change({ ...asked, wallTime: wallClock(), kind: 'record-membership', change });
     if (!(await inTime(options, entry))) {
       const withinMs = entryTimeouts * options.electionTimeoutMs;
-      logger.warn({ code: 'timeout' }, `${lacking}, or does so late: the entry took longer than ${withinMs} ms`);
+      logger.warn(
+        { code: 'timeout' },
+        `${lacking}, or does so late: the entry took longer than ${formatDuration(withinMs)}`,
+      );
     }
   } catch (error) {
     if (!(error instanceof ProposeError || error instanceof RefusedError)) throw error;

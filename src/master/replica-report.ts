@@ -1,6 +1,8 @@
 /** What a replica tells of itself, as lines of the log; and what ends the process. */
+
 import type { MasterLog } from '#master/master-log.js';
 import type { ReplicaEvent } from '#replica/replica-event.js';
+import { formatTime } from '#text/duration.js';
 
 export function reportReplicaEvent(event: ReplicaEvent, log: MasterLog, fail: (error: Error) => void): void {
   switch (event.kind) {
@@ -28,10 +30,10 @@ export function reportReplicaEvent(event: ReplicaEvent, log: MasterLog, fail: (e
       log.info({ members: event.membership.members.map(({ name }) => name) }, 'the membership has changed');
       return;
     case 'disk-hangs':
-      log.warn({ forMs: event.forMs }, `the disk has not finished a write for ${event.forMs} ms`);
+      log.warn({ forMs: event.forMs }, `the disk has not finished a write for ${formatTime(event.forMs)}`);
       return;
     case 'disk-answers':
-      log.warn({ afterMs: event.afterMs }, `the disk answers again, after ${event.afterMs} ms`);
+      log.warn({ afterMs: event.afterMs }, `the disk answers again, after ${formatTime(event.afterMs)}`);
       return;
     case 'space-low': {
       const { problem, handsOverTo } = event;
@@ -47,7 +49,7 @@ export function reportReplicaEvent(event: ReplicaEvent, log: MasterLog, fail: (e
       log.info({}, 'there is room on the disk again');
       return;
     case 'paused':
-      log.warn({ forMs: event.forMs }, `this process was paused for ${event.forMs} ms`);
+      log.warn({ forMs: event.forMs }, `this process was paused for ${formatTime(event.forMs)}`);
       return;
     case 'snapshot-sent':
       log.info({ to: event.to, index: event.index }, 'a snapshot was sent to a member');

@@ -60,14 +60,14 @@ describe('rule 2, never in two hands, at any master', () => {
     for (const more of [{ instanceId: 'other' }, { instanceId: 'other', nodeIp: '10.0.0.9' }]) {
       const { code, message } = await refusal(masters.register('agent-1', more, 1));
       assert.equal(code, 'ALREADY_EXISTS');
-      assert.match(message, /agent "agent-1" on node 10\.0\.0\.1 holds it and was last heard \d+ s ago/);
+      assert.match(message, /agent "agent-1" on node 10\.0\.0\.1 holds it and was last heard [\d.hms]+ ago/);
       assert.match(message, /\(instance agent-1-1\); stop it and wait until it is silent, or register with takeover/);
     }
     const { code, message } = await refusal(masters.register('agent-2', { nodeIp: '10.0.0.1' }, 1));
     assert.equal(code, 'ALREADY_EXISTS');
     assert.match(
       message,
-      /node_ip 10\.0\.0\.1 is taken: agent "agent-1" .* was last heard \d+ s ago; stop it and wait/,
+      /node_ip 10\.0\.0\.1 is taken: agent "agent-1" .* was last heard [\d.hms]+ ago; stop it and wait/,
     );
   });
 
@@ -330,7 +330,7 @@ describe('rule 11, history, for operators', () => {
       entries.map(({ revision, what, who, subjects, detail }) => [revision, what, who, subjects?.join(' '), detail]),
       [
         [revision, 'register', 'agent-1', '44.128.0.1 9.0.0.0/24', 'arrived'],
-        [revision + 1, 'release', 'operator@127.0.0.1', 'agent-1 44.128.0.1 9.0.0.0/24', 'rests for 900 s'],
+        [revision + 1, 'release', 'operator@127.0.0.1', 'agent-1 44.128.0.1 9.0.0.0/24', 'rests for 15m'],
       ],
     );
     for (const { time } of entries) {

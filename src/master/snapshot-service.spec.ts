@@ -85,7 +85,7 @@ describe('saving a snapshot', () => {
     await backup.settle();
     await backup.time.runFor(stalledMs);
     await backup.settle();
-    assert.match(backup.caller.refused?.message ?? '', /save snapshot: nothing was read for 30000 ms/);
+    assert.match(backup.caller.refused?.message ?? '', /save snapshot: nothing was read for 30s/);
     assert.deepEqual([backup.closed, backup.admission.total.streams], [1, 0]);
   });
 

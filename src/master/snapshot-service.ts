@@ -2,6 +2,7 @@
  * SaveSnapshot: a backup of the plan as a stream of the snapshot file's bytes, by the master that is asked. While it is
  * under way the log behind it is kept, so a caller that does not read is let go.
  */
+
 import { once } from 'node:events';
 import type { ServerWritableStream, UntypedHandleCall } from '@grpc/grpc-js';
 import { toBuffer } from '#api/method.js';
@@ -14,6 +15,7 @@ import type { ClusterControl } from '#master/membership-step.js';
 import { toRefusedError } from '#master/refusal-mapping.js';
 import type { Clock } from '#replica/clock.js';
 import { writeSnapshotFile } from '#storage/snapshot-file.js';
+import { formatDuration } from '#text/duration.js';
 
 type Stream = ServerWritableStream<Buffer, Uint8Array>;
 
@@ -83,7 +85,7 @@ async function drained(stream: Stream, gone: AbortSignal, clock: Clock): Promise
   } catch (error) {
     if (gone.aborted) return;
     if (!stalled.signal.aborted) throw error;
-    throw new RefusedError('too-slow', `save snapshot: nothing was read for ${stalledMs} ms`);
+    throw new RefusedError('too-slow', `save snapshot: nothing was read for ${formatDuration(stalledMs)}`);
   } finally {
     cancel();
   }

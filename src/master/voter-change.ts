@@ -3,6 +3,7 @@
  * goes, so that it still answers those that stay until they all know; and no step is taken after which those that vote
  * could not go on.
  */
+
 import { RefusedError } from '#api/refusal.js';
 import { memberMessages } from '#master/member-account.js';
 import { told } from '#master/membership-history.js';
@@ -19,6 +20,7 @@ import type { sublet } from '#proto/sublet.js';
 import { spaceText } from '#replica/member-report.js';
 import type { MemberInfo } from '#replica/membership.js';
 import { isVoter } from '#replica/membership-change.js';
+import { formatDuration } from '#text/duration.js';
 
 /** Election timeouts that another member may take to lead. */
 const transferTimeouts = 3;
@@ -167,6 +169,6 @@ export async function transfer(options: MembershipServiceOptions, to: string): P
   const name = nameOf(status, asked);
   throw new RefusedError(
     'failed-precondition',
-    `transfer: ${name} did not take over within ${transferTimeouts * electionTimeoutMs} ms; \`sublet members\` tells who is up and caught up`,
+    `transfer: ${name} did not take over within ${formatDuration(transferTimeouts * electionTimeoutMs)}; \`sublet members\` tells who is up and caught up`,
   );
 }

@@ -3,6 +3,7 @@
  * what it gets next is looked up when it has taken the last, in the ring that all share. One that falls behind the
  * ring begins again with a snapshot; one that does not read is let go.
  */
+
 import { toBuffer } from '#api/method.js';
 import { RefusedError } from '#api/refusal.js';
 import type { EventRing } from '#master/event-ring.js';
@@ -11,6 +12,7 @@ import type { PlanSnapshot, PlanSnapshots } from '#master/plan-snapshot.js';
 import { sublet } from '#proto/sublet.js';
 import type { Clock } from '#replica/clock.js';
 import type { Applied } from '#replica/replicated-log.js';
+import { formatDuration } from '#text/duration.js';
 
 const { WatchResponse } = sublet.v1;
 
@@ -300,7 +302,7 @@ export class WatchHub {
       const { busySince, place } = watcher;
       if (place <= applied) watcher.waitsSince = now;
       if (watcher.phase !== 'wants-snapshot' && busySince !== undefined && now - busySince > stalledMs) {
-        this.#end(watcher, new RefusedError('too-slow', `watch: nothing was read for ${stalledMs} ms`));
+        this.#end(watcher, new RefusedError('too-slow', `watch: nothing was read for ${formatDuration(stalledMs)}`));
       } else if (now - watcher.waitsSince > aheadMs) {
         this.#end(
           watcher,

@@ -270,7 +270,7 @@ describe('founding alone', () => {
     assert.equal(a.disk.content.applied, undefined);
     assert.equal(
       problem(a, 'not-ready')?.message,
-      'a at a:7071 founds cluster test alone, and first waits 1500 ms for masters that know it already',
+      'a at a:7071 founds cluster test alone, and first waits 1s500ms for masters that know it already',
     );
     await cluster.leader(1_000);
   });

@@ -8,6 +8,7 @@
  * A founder that is alone has nobody to ask. It waits a moment instead: if its cluster has grown since, and its disk was
  * lost, the others call it.
  */
+
 import { logIndex, type MemberId, memberId, term } from '#raft/entry.js';
 import type { BootstrapProblem, BootstrapProblemCode } from '#replica/bootstrap-problem.js';
 import type { Clock } from '#replica/clock.js';
@@ -15,6 +16,7 @@ import { foundingOf, type PeerClaim, wayBack } from '#replica/cluster-founding.j
 import type { AppliedMeta, MemberInfo, Membership } from '#replica/membership.js';
 import type { Founder, MemberHello } from '#replica/peer-network.js';
 import { noMembership } from '#replica/replica-status.js';
+import { formatDuration } from '#text/duration.js';
 
 export type FoundingOptions = {
   readonly name: string;
@@ -184,7 +186,7 @@ export class Founding {
       return { code: 'wiped', peer, message };
     }
     if (clock.now() - this.#beganAtMs >= aloneMs) return undefined;
-    const what = `founds cluster ${clusterId} alone, and first waits ${aloneMs} ms for masters that know it already`;
+    const what = `founds cluster ${clusterId} alone, and first waits ${formatDuration(aloneMs)} for masters that know it already`;
     return problem('not-ready', self, what);
   }
 

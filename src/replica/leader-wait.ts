@@ -1,7 +1,9 @@
 /** Waiting for somebody to lead: what a program does first after its member has started. */
+
 import type { Clock } from '#replica/clock.js';
 import type { MemberInfo } from '#replica/membership.js';
 import { ProposeError, type ReplicatedLog } from '#replica/replicated-log.js';
+import { formatDuration } from '#text/duration.js';
 
 /** What of a replica tells who leads, and, to whoever waits, that it has stopped. */
 export type LeaderSource = Pick<ReplicatedLog<unknown>, 'status' | 'onLeadership'> & {
@@ -21,7 +23,7 @@ export function awaitLeader(log: LeaderSource, clock: Clock, withinMs: number): 
       }),
       log.onStopped((error) => end(() => reject(error))),
       clock.after(withinMs, () =>
-        end(() => reject(new ProposeError('timeout', `no leader is known after ${withinMs} ms`))),
+        end(() => reject(new ProposeError('timeout', `no leader is known after ${formatDuration(withinMs)}`))),
       ),
     ];
     const end = (settle: () => void): void => {

@@ -1,3 +1,4 @@
+import { formatSize } from '#text/size.js';
 /**
  * What a member says of itself to its peers: where it serves clients, how much room its disk has, and what it can apply.
  * It is said when something changes, with each new connection, and again and again; the newest counts.
@@ -22,11 +23,6 @@ export type ReportedSpace = {
 
 /** Like `3.1 MiB free, 80.0 MiB needed`. */
 export function spaceText({ freeBytes, neededBytes }: Omit<ReportedSpace, 'low'>): string {
-  const free = freeBytes === undefined ? 'does not say how much is' : mebibytes(freeBytes);
-  return `${free} free, ${mebibytes(neededBytes)} needed`;
-}
-
-/** Like `3.1 MiB`. */
-export function mebibytes(bytes: number): string {
-  return `${(bytes / (1024 * 1024)).toFixed(1)} MiB`;
+  const free = freeBytes === undefined ? 'does not say how much is' : formatSize(freeBytes);
+  return `${free} free, ${formatSize(neededBytes)} needed`;
 }

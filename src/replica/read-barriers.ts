@@ -2,11 +2,13 @@
  * Linearizable read points in batches (dissertation §6.4): one ReadIndex round is under way at a time, and all who
  * ask meanwhile share the next one. A round that was started before a caller asked is of no use to it.
  */
+
 import type { LogIndex } from '#raft/entry.js';
 import { RaftError } from '#raft/errors.js';
 import type { Raft } from '#raft/raft.js';
 import type { Clock } from '#replica/clock.js';
 import { ProposeError } from '#replica/replicated-log.js';
+import { formatDuration } from '#text/duration.js';
 
 export type ReadBarrierLimits = {
   /** Callers waiting; beyond it they are refused as `overloaded`. */
@@ -154,7 +156,7 @@ export class ReadBarriers {
       }
       this.#waiting -= 1;
       const { timeoutMs } = this.#limits;
-      caller.reject(new ProposeError('timeout', `no quorum confirmed the read within ${timeoutMs} ms`));
+      caller.reject(new ProposeError('timeout', `no quorum confirmed the read within ${formatDuration(timeoutMs)}`));
     }
     return kept;
   }

@@ -1,4 +1,5 @@
 /** What a replica is made of and bounded by. Everything it touches of the world comes in here. */
+
 import type { Clock } from '#replica/clock.js';
 import type { LaterCommands } from '#replica/command-kinds.js';
 import type { CompactionLimits } from '#replica/compaction.js';
@@ -10,6 +11,8 @@ import type { ReadBarrierLimits } from '#replica/read-barriers.js';
 import type { ReplicaEvent } from '#replica/replica-event.js';
 import type { StateMachine } from '#replica/state-machine.js';
 import type { StorageWriterLimits } from '#replica/storage-writer.js';
+import { formatDuration } from '#text/duration.js';
+import { formatSize } from '#text/size.js';
 
 /** Runs `run` after what has already arrived was handed over: once per turn of the event loop (`setImmediate`). */
 export type Defer = (run: () => void) => void;
@@ -110,10 +113,10 @@ export type ReplicaOptions<Output> = {
 
 /** @throws RangeError naming the field, its value and the limit */
 export function checkTiming({ heartbeatMs, electionMs }: ReplicaTiming): void {
-  if (!(heartbeatMs >= 1)) throw new RangeError(`heartbeat ${heartbeatMs} ms is too short: 1 ms at least`);
+  if (!(heartbeatMs >= 1)) throw new RangeError(`heartbeat ${heartbeatMs}ms is too short: 1ms at least`);
   if (!(electionMs >= 5 * heartbeatMs)) {
-    const least = `${5 * heartbeatMs} ms at least`;
-    throw new RangeError(`election timeout ${electionMs} ms is too short: 5 heartbeats, ${least}`);
+    const least = `${formatDuration(5 * heartbeatMs)} at least`;
+    throw new RangeError(`election timeout ${formatDuration(electionMs)} is too short: 5 heartbeats, ${least}`);
   }
 }
 
@@ -135,7 +138,8 @@ export function checkLimits(limits: ReplicaLimits): void {
     ['proposals.commandBytesMax', proposals.commandBytesMax],
   ] as const;
   for (const [field, value] of pieces) {
-    if (value > pieceBytesMax) throw new RangeError(`limits.${field} is ${value}: ${pieceBytesMax} bytes at most`);
+    if (value > pieceBytesMax)
+      throw new RangeError(`limits.${field} is ${value}: ${formatSize(pieceBytesMax)} at most`);
   }
 }
 

@@ -15,10 +15,7 @@ describe('replica', () => {
       const cluster = new TestCluster({ names: [name], ...options });
       cluster.boot(cluster.member(name));
     };
-    assert.throws(
-      () => made({ timing: { heartbeatMs: 100, electionMs: 100 } }),
-      /election timeout 100 ms is too short/,
-    );
+    assert.throws(() => made({ timing: { heartbeatMs: 100, electionMs: 100 } }), /election timeout 100ms is too short/);
     assert.throws(() => made({ limits: { snapshotSendsMax: 0 } }), /limits\.snapshotSendsMax is 0: 1 at least/);
     assert.throws(() => made({}, 'A'), /member name "A"/);
   });

@@ -6,8 +6,8 @@
 import { randomBytes } from 'node:crypto';
 import { open, rename, rm, stat, statfs } from 'node:fs/promises';
 import type { StoreSpace } from '#replica/log-store.js';
-import { mebibytes } from '#replica/member-report.js';
 import { isDiskFull, reasonOf } from '#storage/store-failure.js';
+import { formatSize } from '#text/size.js';
 
 export interface DiskSpace {
   /** Looks at the disk, and rebuilds the ballast when there is room for it. Never throws: what fails is a problem. */
@@ -66,9 +66,9 @@ export class FileDiskSpace implements DiskSpace {
     // What is freed and used again right at the floor must not turn proposals on and off.
     const enough = floor + this.#floorBytes * marginAboveFloor;
     if (freeBytes < (this.#space.problem === undefined ? floor : enough)) {
-      const given = missing > 0 ? ` beside the ${mebibytes(this.#ballastBytes)} of ballast that were given up` : '';
+      const given = missing > 0 ? ` beside the ${formatSize(this.#ballastBytes)} of ballast that were given up` : '';
       const problem =
-        `${mebibytes(freeBytes)} free on the file system of ${this.#directory}; ${mebibytes(enough)} are ` +
+        `${formatSize(freeBytes)} free on the file system of ${this.#directory}; ${formatSize(enough)} are ` +
         `needed${given}. Free some space, or enlarge it; it is looked at again every second.`;
       return { freeBytes, neededBytes: enough, problem };
     }

@@ -3,6 +3,7 @@
  * Two connections per pair, one for each direction, so each side notices by itself when its own is cut; snapshots
  * have further ones.
  */
+
 import { type ChannelCredentials, type Server, type ServerCredentials, type ServiceError, status } from '@grpc/grpc-js';
 import type { MemberId } from '#raft/entry.js';
 import type { PeerMessage, SnapshotMessage } from '#raft/message.js';
@@ -12,6 +13,7 @@ import type { MemberInfo, Membership } from '#replica/membership.js';
 import { Newcomers } from '#replica/newcomers.js';
 import type { MemberHello, PeerHandler, PeerNetwork } from '#replica/peer-network.js';
 import type { StoreClaim } from '#replica/store-facts.js';
+import { formatDuration } from '#text/duration.js';
 import { decodeHello, encodeClaim } from '#transport/membership-codec.js';
 import { type PeerChannelOptions, peerClient } from '#transport/peer-channel.js';
 import { envelopeOf } from '#transport/peer-gate.js';
@@ -178,6 +180,6 @@ function callFailure({ code, details }: ServiceError): string {
   if (notGrpc.test(details))
     return 'what listens there does not speak gRPC: name the peer port of a master (its setting peer_listen)';
   if (/ECONNREFUSED/.test(details)) return 'nothing listens there';
-  if (/^Deadline exceeded/.test(details)) return `it takes longer than ${helloTimeoutMs} ms`;
+  if (/^Deadline exceeded/.test(details)) return `it takes longer than ${formatDuration(helloTimeoutMs)}`;
   return /Last error: (?:Error: )?(.*?)(?:\. Resolution note.*)?$/.exec(details)?.[1] ?? details;
 }

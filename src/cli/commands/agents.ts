@@ -1,4 +1,5 @@
 /** `sublet agents [ID]`: which agent holds what, and how it is. */
+
 import type { MasterClient } from '#api/master-client.js';
 import { operatorService } from '#api/services.js';
 import { connectsAndPrints, type Define, examples } from '#cli/command-kit.js';
@@ -8,6 +9,7 @@ import { type Cell, formatFacts, formatTable } from '#cli/table.js';
 import type { Terminal } from '#cli/terminal.js';
 import { ago, clockTime, overlayState, plural, presence } from '#cli/words.js';
 import { sublet } from '#proto/sublet.js';
+import { formatDuration } from '#text/duration.js';
 
 type Agent = sublet.v1.Agent.$Properties;
 type AgentOverlay = sublet.v1.AgentOverlay.$Properties;
@@ -137,7 +139,10 @@ export function formatAgent(agent: Agent, terminal: Terminal): string {
     ],
     ['registered', clockTime(agent.registeredAt, now)],
     ['instance', agent.instanceId ?? ''],
-    ['lease', `epoch ${agent.lease?.epoch ?? 0}, ${ttl === 0 ? 'until it is released' : `TTL ${ttl} s`}`],
+    [
+      'lease',
+      `epoch ${agent.lease?.epoch ?? 0}, ${ttl === 0 ? 'until it is released' : `TTL ${formatDuration(ttl * 1_000)}`}`,
+    ],
     ['vtep', [vxlan?.vtepIp, vxlan?.vtepIp6].filter(Boolean).join('  ') || '-'],
     ['vtep mac', vxlan?.vtepMac ?? '-'],
     [

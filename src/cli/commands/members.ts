@@ -11,11 +11,12 @@ import { heard, noLeader, remark } from '#cli/member-words.js';
 import { type Operator, operate, print } from '#cli/operator.js';
 import { type Cell, formatTable } from '#cli/table.js';
 import type { Terminal } from '#cli/terminal.js';
-import { count, role, size } from '#cli/words.js';
-import { parseDuration } from '#config/duration.js';
+import { count, role } from '#cli/words.js';
 import { formatHostPort, parseHostPort } from '#config/host-port.js';
 import { sublet } from '#proto/sublet.js';
 import { promoteLagMax } from '#replica/membership-change.js';
+import { parseDuration } from '#text/duration.js';
+import { formatSize } from '#text/size.js';
 
 const LEARNER = sublet.v1.MemberRole.MEMBER_ROLE_LEARNER;
 type Members = sublet.v1.ListMembersResponse;
@@ -95,7 +96,7 @@ function row(member: Member, terminal: Terminal): readonly Cell[] {
 
 /** Below its floor it says so; what a master that is dead said last may be long past, like its match. */
 function disk(freeBytes: number | null | undefined, low: boolean | null | undefined): Cell {
-  const free = freeBytes === null || freeBytes === undefined ? '-' : size(freeBytes);
+  const free = freeBytes === null || freeBytes === undefined ? '-' : formatSize(freeBytes);
   return low ? { text: `${free}: too little`, style: 'red' } : free;
 }
 

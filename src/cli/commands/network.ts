@@ -10,8 +10,8 @@ import { usage } from '#cli/failure.js';
 import { operate, print } from '#cli/operator.js';
 import { type Cell, formatFacts } from '#cli/table.js';
 import type { Terminal } from '#cli/terminal.js';
-import { formatDuration, parseDuration } from '#config/duration.js';
 import type { sublet } from '#proto/sublet.js';
+import { formatDuration, parseDuration } from '#text/duration.js';
 
 export const define: Define = (command, terminal) => {
   command.description('The network that all agents share, and changing what can be changed of it.');

@@ -4,7 +4,6 @@ import { randomBytes } from 'node:crypto';
 import { status } from '@grpc/grpc-js';
 import type { Command } from 'commander';
 import { isServiceError } from '#api/master-client.js';
-import { jsonText } from '#api/printable-text.js';
 import { clusterService } from '#api/services.js';
 import { connects, type Define, examples, outputOption } from '#cli/command-kit.js';
 import { argument, exitCodes, Failure, folderFailure, usage } from '#cli/failure.js';
@@ -25,6 +24,7 @@ import {
 } from '#master/rebirth.js';
 import { StoreError } from '#replica/log-store.js';
 import type { SnapshotFileContent } from '#storage/snapshot-file.js';
+import { jsonText } from '#text/printable-text.js';
 
 export const define: Define = (command, terminal) => {
   command.description(

@@ -2,7 +2,6 @@
 
 import { status } from '@grpc/grpc-js';
 import { detailsOf, isServiceError, NoMasterError } from '#api/master-client.js';
-import { jsonText } from '#api/printable-text.js';
 import { responseJson } from '#api/proto-json.js';
 import { agentService } from '#api/services.js';
 import { connectsAndPrints, type Define, examples, wholeNumber } from '#cli/command-kit.js';
@@ -11,6 +10,7 @@ import { PlanPicture } from '#cli/plan-picture.js';
 import { shortReason } from '#cli/refusal-words.js';
 import { wrap } from '#cli/terminal.js';
 import type { sublet } from '#proto/sublet.js';
+import { jsonText } from '#text/printable-text.js';
 
 type WatchResponse = sublet.v1.WatchResponse;
 

@@ -1,4 +1,5 @@
 /** `sublet dev` as a person sees it: what is started, what was let, how to look further, and what dies meanwhile. */
+
 import { isAbsolute } from 'node:path';
 import { formatAgents } from '#cli/commands/agents.js';
 import type { DevDeath } from '#cli/dev/dev-child.js';
@@ -11,6 +12,7 @@ import { formatTable } from '#cli/table.js';
 import type { Terminal } from '#cli/terminal.js';
 import { plural } from '#cli/words.js';
 import { onSignals } from '#runtime/signals.js';
+import { formatTime } from '#text/duration.js';
 
 const readyBoundMs = 60_000;
 /** As a shell counts the end by SIGINT. */
@@ -95,7 +97,9 @@ function configuring(terminal: Terminal): string {
 
 function sayDeath({ name, log }: DevProcess, { how, againInMs, lastWords }: DevDeath, terminal: Terminal): void {
   const next =
-    againInMs === undefined ? 'not started again; Ctrl-C and run again' : `starting it again in ${againInMs / 1_000} s`;
+    againInMs === undefined
+      ? 'not started again; Ctrl-C and run again'
+      : `starting it again in ${formatTime(againInMs)}`;
   terminal.write(`${terminal.paint('yellow', '!')} ${name} has ended (${how}); ${next}\n`);
   if (/^SIG/.test(how)) return;
   for (const line of lastWords) terminal.write(`    ${terminal.paint('dim', line)}\n`);

@@ -119,7 +119,7 @@ describe('sublet dev', function () {
     const child = await running();
     process.kill(pids(child).get('agent-1') ?? 0, 'SIGKILL');
     await until('the death is told', boundMs, () =>
-      holds(/agent-1 has ended \(SIGKILL\); starting it again in 0\.5 s/.test(child.stdout)),
+      holds(/agent-1 has ended \(SIGKILL\); starting it again in 500ms/.test(child.stdout)),
     );
     await until('agent-1 answers again', boundMs, async () =>
       holds((await fetch(`http://127.0.0.1:${basePort + 3}/readyz`)).ok),

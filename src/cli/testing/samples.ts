@@ -131,7 +131,7 @@ export const history = new sublet.v1.ListHistoryResponse({
       what: 'update-network',
       who: 'operator@10.0.0.7',
       subjects: ['network.vtep_mtu', 'lease.quarantine'],
-      detail: 'network.vtep_mtu 0 → 1400, lease.quarantine 900000 ms → 3600000 ms',
+      detail: 'network.vtep_mtu 0 → 1400, lease.quarantine 15m → 1h',
     },
     {
       revision: 9,

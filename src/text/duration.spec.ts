@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import fc from 'fast-check';
-import { formatDuration, parseDuration } from '#config/duration.js';
+import { formatDuration, formatTime, parseDuration } from '#text/duration.js';
 
 describe('lengths of time', () => {
   it('reads one or more units, longest first', () => {
@@ -23,4 +23,21 @@ describe('lengths of time', () => {
     );
     assert.equal(formatDuration(93_784_005, 2), '1d2h');
   });
+
+  for (const [ms, text] of [
+    [-5, '0ms'],
+    [0.4, '0ms'],
+    [12.6, '13ms'],
+    [999.4, '999ms'],
+    [999.9, '1s'],
+    [1_000, '1s'],
+    [1_149, '1.1s'],
+    [9_797.986542999977, '9.8s'],
+    [9_960, '10s'],
+    [44_600, '45s'],
+    [897_000, '14m57s'],
+    [93_784_005, '1d2h'],
+  ] as const) {
+    it(`is told as ${text} when ${ms} ms were measured`, () => assert.equal(formatTime(ms), text));
+  }
 });

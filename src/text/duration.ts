@@ -19,7 +19,8 @@ export function parseDuration(text: string): number | undefined {
 
 /** The shortest text for a length: 5400000 → `1h30m`, 0 → `0s`. At most `parts` units, the rest cut off. */
 export function formatDuration(ms: number, parts = 5): string {
-  let left = Math.max(0, Math.floor(ms));
+  if (ms < 0) return `-${formatDuration(-ms, parts)}`;
+  let left = Math.floor(ms);
   const out: string[] = [];
   for (const [unit, size] of Object.entries(unitMs)) {
     const count = Math.floor(left / size);
@@ -27,4 +28,15 @@ export function formatDuration(ms: number, parts = 5): string {
     if (count > 0) out.push(`${count}${unit}`);
   }
   return out.length === 0 ? '0s' : out.slice(0, parts).join('');
+}
+
+/**
+ * A measured length for prose, rounded to what a reader needs: `12ms`, `1.1s`, `45s`, `14m57s`, `1d2h`. A length that
+ * somebody set is written exactly, with `formatDuration`.
+ */
+export function formatTime(ms: number): string {
+  const past = Math.max(0, ms);
+  if (past < 999.5) return `${Math.round(past)}ms`;
+  if (past < 10_000) return `${Number((past / 1_000).toFixed(1))}s`;
+  return formatDuration(Math.round(past / 1_000) * 1_000, 2);
 }
