@@ -4,7 +4,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { MasterClient } from '#api/master-client.js';
 import { clusterService } from '#api/services.js';
-import { Child } from '#cluster-test/process/child.js';
+import { Child, type ChildOptions } from '#cluster-test/process/child.js';
 import { holds, until } from '#cluster-test/process/condition.js';
 import { freePorts } from '#cluster-test/process/ports.js';
 import { sublet as proto } from '#proto/sublet.js';
@@ -19,6 +19,8 @@ export type MastersOptions = {
   readonly flags?: readonly string[];
   /** For the processes, beside what this one has. */
   readonly env?: Readonly<Record<string, string>>;
+  /** Program and arguments to put before each master, such as `prlimit --nofile=128`. */
+  readonly prefix?: readonly string[];
   /** Where the data goes; default: a temporary folder, deleted at the end. */
   readonly folder?: string;
 };
@@ -53,7 +55,7 @@ export class Masters implements AsyncDisposable {
 
   /** Starts them all and waits until each is ready. */
   static async start(options: MastersOptions): Promise<Masters> {
-    const { env = {} } = options;
+    const { env = {}, prefix = [] } = options;
     const folder = options.folder ?? mkdtempSync(join(tmpdir(), 'sublet-masters-'));
     const ports = await freePorts(options.count * 3);
     const port = (at: number): string => `127.0.0.1:${ports[at]}`;
@@ -67,7 +69,14 @@ export class Masters implements AsyncDisposable {
         ...members.flatMap((member) => ['--member', `${member.name}=${member.peer}`]),
         ...(options.flags ?? []),
       ];
-      return { name, api: port(at * 3), http: port(at * 3 + 2), dataDir, args, child: new Child(args, { env }) };
+      return {
+        name,
+        api: port(at * 3),
+        http: port(at * 3 + 2),
+        dataDir,
+        args,
+        child: new Child(args, { env, prefix }),
+      };
     });
     const cluster = new Masters(folder, options, masters);
     try {
@@ -77,6 +86,11 @@ export class Masters implements AsyncDisposable {
       throw error;
     }
     return cluster;
+  }
+
+  get #process(): Pick<ChildOptions, 'env' | 'prefix'> {
+    const { env = {}, prefix = [] } = this.#options;
+    return { env, prefix };
   }
 
   get masters(): readonly MasterProcess[] {
@@ -99,7 +113,7 @@ export class Masters implements AsyncDisposable {
       ...flags,
       ...(this.#options.flags ?? []),
     ];
-    const master = { name, api, http, dataDir, args, peer, child: new Child(args, { env: this.#options.env ?? {} }) };
+    const master = { name, api, http, dataDir, args, peer, child: new Child(args, this.#process) };
     this.#masters.push(master);
     return master;
   }
@@ -147,7 +161,7 @@ export class Masters implements AsyncDisposable {
   /** Starts a master again that has ended, with its own data, and with these flags beside its own. */
   restart(master: MasterProcess, flags: readonly string[] = []): void {
     if (master.child.running) throw new Error(`${master.name} still runs`);
-    master.child = new Child([...master.args, ...flags], { env: this.#options.env ?? {} });
+    master.child = new Child([...master.args, ...flags], this.#process);
   }
 
   async [Symbol.asyncDispose](): Promise<void> {

@@ -213,6 +213,7 @@ export class SimulatedDisk {
           this.watcher?.slots(slots);
         }),
       write: (slot, bytes) => this.write(process, { tearable: true }, (torn) => this.#writeSlot(slot, bytes, torn)),
+      close: () => Promise.resolve(),
     };
   }
 

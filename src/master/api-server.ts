@@ -48,6 +48,8 @@ const serverOptions = {
   'grpc.max_concurrent_streams': 16_384,
   'grpc.keepalive_time_ms': 30_000,
   'grpc.keepalive_timeout_ms': 20_000,
+  // A connection without a stream: agents always have one, and others connect again.
+  'grpc.max_connection_idle_ms': 300_000,
   'grpc.enable_channelz': 0,
 };
 

@@ -28,7 +28,6 @@ export type HttpServerOptions = {
 };
 
 const bodyBytesMax = 1024 * 1024;
-const connectionsMax = 512;
 const requestTimeoutMs = 30_000;
 /** Agents that are worked out without a break. */
 const sliceAgents = 1_000;
@@ -45,11 +44,9 @@ export function httpServer(options: HttpServerOptions): Server {
     ['GET /overlay-master/state', () => state(options)],
     ['POST /overlay-master/agents/delete', (request) => deleteAgents(request, options)],
   ]);
-  const server = createServer({ requestTimeout: requestTimeoutMs }, (request, response) => {
+  return createServer({ requestTimeout: requestTimeoutMs }, (request, response) => {
     void respond(request, response, routes, options.report);
   });
-  server.maxConnections = connectionsMax;
-  return server;
 }
 
 async function respond(

@@ -57,6 +57,8 @@ export type MasterServicesOptions = {
   readonly logger: MasterLog;
   /** This master's plan was found to be corrupt: it must not go on. */
   readonly onCorrupt: (error: Error) => void;
+  /** What else an operator should look at. */
+  readonly moreWarnings?: () => readonly Warning[];
   readonly limits?: Partial<ServiceLimits>;
 };
 
@@ -204,6 +206,7 @@ export class MasterServices {
     return [
       ...(this.#waitsFor === '' ? [] : [{ message: this.#waitsFor, remedy: '' }]),
       ...runtimeWarnings(),
+      ...(this.#options.moreWarnings?.() ?? []),
       ...spaceWarnings(this.#options.log.status()),
       ...this.comparison.warnings(),
       ...this.#keeper.warnings(),

@@ -5,10 +5,11 @@
 import type { Server as HttpServer } from 'node:http';
 import { join } from 'node:path';
 import { credentials, type Server, ServerCredentials } from '@grpc/grpc-js';
+import { connectionShares, openFilesLimit } from '#door/connection-shares.js';
 import { commandKindOf, commandKinds, laterCommandKinds } from '#ipam/command-kind.js';
 import { checkNetwork } from '#ipam/network-check.js';
-import { bind } from '#master/api-server.js';
 import type { ConfiguredNetwork } from '#master/configured-network.js';
+import { Doors } from '#master/doors.js';
 import { httpServer } from '#master/http-server.js';
 import { IpamMachine, type PlanOutcome } from '#master/ipam-machine.js';
 import { advertised, hostOf, isLoopback } from '#master/listen-address.js';
@@ -70,10 +71,12 @@ const drainMs = 1_000;
 export async function startMaster(options: MasterOptions): Promise<Master> {
   checkAddresses(options);
   checkFounding(options.network);
+  const openFiles = openFilesLimit();
+  connectionShares(openFiles);
   const clock = systemClock;
   const folder = join(options.dataDir, 'sublet');
   const store = await openLevelStore(folder, { clock });
-  const master = new Master(options, new StoreMeter(store, folder), clock);
+  const master = new Master(options, new StoreMeter(store, folder), clock, openFiles);
   try {
     await master.start();
   } catch (error) {
@@ -98,23 +101,29 @@ export class Master {
   readonly #http: HttpServer;
   readonly #health: Health;
   readonly #readiness: Readiness;
+  readonly #doors: Doors;
   #apiPort = 0;
+  #httpPort = 0;
   #cancelHealth: () => void = () => undefined;
   #readyWaiters: (() => void)[] = [];
   #stopping: Promise<void> | undefined;
   #failed = false;
 
-  constructor(options: MasterOptions, store: StoreMeter, clock: Clock) {
+  constructor(options: MasterOptions, store: StoreMeter, clock: Clock, openFiles: number | undefined) {
     this.#options = options;
     this.#store = store;
     this.#clock = clock;
     const { name, clusterId, founders, join = [], timing, retainEntries, logger, version, network } = options;
+    const { listen, peerListen, httpListen } = options;
+    const doors = new Doors({ listen, peerListen, httpListen, openFiles, clock, logger });
+    this.#doors = doors;
     let listening = (): void => undefined;
     this.#listens = new Promise((resolve) => {
       listening = resolve;
     });
     this.#peers = new GrpcPeerNetwork({
-      ...{ listen: options.peerListen, listening },
+      ...{ listen: peerListen, listening },
+      port: { open: (server) => doors.openPeer(server), close: () => doors.peer.close() },
       credentials: { server: ServerCredentials.createInsecure(), client: credentials.createInsecure() },
       addServices: (server) => {
         const { definition, implementation } = this.services.peerService();
@@ -140,6 +149,7 @@ export class Master {
       ...{ log: this.#replica, machine: this.#machine, clusterId, name, network, version, clock, logger },
       control: this.#control(),
       onCorrupt: (error) => this.#fail(error),
+      moreWarnings: () => doors.warnings(),
       electionTimeoutMs: timing.electionMs,
       peerCredentials: credentials.createInsecure(),
       wallClock: Date.now,
@@ -147,7 +157,10 @@ export class Master {
       ...(options.limits === undefined ? {} : { limits: options.limits }),
     });
     const status = (): ReplicaStatus => this.#replica.status();
-    const metrics = new Metrics({ services: this.services, status, storeBytes: () => store.bytes(), version });
+    const metrics = new Metrics({
+      ...{ services: this.services, status, storeBytes: () => store.bytes(), version },
+      doors: () => doors.all(),
+    });
     store.onWrite = (milliseconds) => metrics.observeWrite(milliseconds);
     this.#api = this.services.apiServer((path, ms, refused) => metrics.observe(path, ms, refused));
     this.#health = addReflection(this.#api);
@@ -169,20 +182,17 @@ export class Master {
   /** HOST:PORT of the API, of the peer port and of HTTP, as bound. */
   get addresses(): { readonly api: string; readonly peer: string; readonly http: string } {
     const { listen, peerListen, httpListen } = this.#options;
-    const address = this.#http.address();
-    const httpPort = address !== null && typeof address === 'object' ? address.port : 0;
     return {
       api: `${hostOf(listen)}:${this.#apiPort}`,
       peer: `${hostOf(peerListen)}:${this.#peers.port}`,
-      http: `${hostOf(httpListen)}:${httpPort}`,
+      http: `${hostOf(httpListen)}:${this.#httpPort}`,
     };
   }
 
   /** To be called once, by `startMaster`. */
   async start(): Promise<void> {
-    const { listen, httpListen } = this.#options;
-    this.#apiPort = await bind(this.#api, listen, ServerCredentials.createInsecure());
-    await listenHttp(this.#http, httpListen);
+    this.#apiPort = await this.#doors.openApi(this.#api);
+    this.#httpPort = await this.#doors.openHttp(this.#http);
     this.#lookAtHealth();
     const begun = this.#replica.start();
     // What begins after that may take long: the others have to come, too.
@@ -214,8 +224,10 @@ export class Master {
     // What waits for a leader that this master will not see any more is better asked elsewhere; what was handed on to the
     // next leader comes to its answer, so the links stay until then.
     this.services.close('this master is stopping');
+    this.#doors.api.close();
     await drained(this.#api, this.#clock);
     this.services.stop();
+    this.#doors.http.close();
     this.#http.closeAllConnections();
     await new Promise((resolve) => this.#http.close(resolve));
     await this.#store.close();
@@ -270,18 +282,6 @@ function checkAddresses({ insecure, listen, peerListen, httpListen }: MasterOpti
 function checkFounding({ founding }: ConfiguredNetwork): void {
   const wrong = checkNetwork(founding.settings, founding.overlays);
   if (wrong !== undefined) throw new Error(wrong.message);
-}
-
-function listenHttp(server: HttpServer, address: string): Promise<void> {
-  const host = hostOf(address).replace(/^\[|\]$/g, '');
-  const port = Number(address.slice(address.lastIndexOf(':') + 1));
-  return new Promise((resolve, reject) => {
-    server.once('error', reject);
-    server.listen(port, host, () => {
-      server.off('error', reject);
-      resolve();
-    });
-  });
 }
 
 /** Lets calls finish, for a moment. */

@@ -15,6 +15,11 @@ export type MetricsOptions = {
   /** Bytes that the store takes on disk. */
   readonly storeBytes: () => Promise<number>;
   readonly version: string;
+  /** By listener. */
+  readonly doors?: () => readonly (readonly [
+    string,
+    { readonly connections: number; readonly connectionsMax: number; readonly refused: number },
+  ])[];
 };
 
 /** In seconds: from a follower's memory to a lost leader. */
@@ -69,6 +74,7 @@ export class Metrics {
     this.#replicaGauges(options.status);
     this.#planGauges(options.services);
     this.#serviceGauges(options.services);
+    this.#doorGauges(options.doors ?? (() => []));
     const info = new Gauge({ name: 'sublet_info', help: 'Always 1.', labelNames: ['version'], registers });
     info.set({ version: options.version }, 1);
   }
@@ -200,6 +206,36 @@ export class Metrics {
     this.#gauge('sublet_calls_under_way', 'Unary calls under way.', () => admission.total.calls);
     this.#gauge('sublet_streams_open', 'Streams open.', () => admission.total.streams);
     this.#count('sublet_admission_refused_total', 'Calls and streams refused for load.', () => admission.refused);
+  }
+
+  #doorGauges(doors: NonNullable<MetricsOptions['doors']>): void {
+    const registers = [this.#registry];
+    const labelNames = ['listener'] as const;
+    const open = new Gauge({
+      name: 'sublet_connections',
+      help: 'Connections open, by listener: api, peer, http.',
+      ...{ labelNames, registers },
+      collect: () => {
+        for (const [listener, door] of doors()) open.set({ listener }, door.connections);
+      },
+    });
+    const most = new Gauge({
+      name: 'sublet_connections_max',
+      help: 'Connections that a listener takes, from the limit of open files.',
+      ...{ labelNames, registers },
+      collect: () => {
+        for (const [listener, door] of doors()) most.set({ listener }, door.connectionsMax);
+      },
+    });
+    const refused = new Counter({
+      name: 'sublet_connections_refused_total',
+      help: 'Connections closed because as many as may be were open.',
+      ...{ labelNames, registers },
+      collect: () => {
+        refused.reset();
+        for (const [listener, door] of doors()) refused.inc({ listener }, door.refused);
+      },
+    });
   }
 
   #gauge(name: string, help: string, value: () => number): void {

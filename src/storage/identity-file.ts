@@ -3,7 +3,7 @@
  * write never harms both. Here are its bytes; what they mean is in `identity-slots.ts`.
  */
 import { constants } from 'node:fs';
-import { open, rename } from 'node:fs/promises';
+import { type FileHandle, open, rename } from 'node:fs/promises';
 import { dirname } from 'node:path';
 import { syncDirectory } from '#storage/directory.js';
 
@@ -20,6 +20,8 @@ export interface IdentityFile {
   create(slots: readonly [Uint8Array, Uint8Array]): Promise<void>;
   /** Overwrites one slot; durable when it resolves. */
   write(slot: SlotNumber, bytes: Uint8Array): Promise<void>;
+  /** Gives up what is kept open between writes. */
+  close(): Promise<void>;
 }
 
 /** Slots lie in blocks of their own. */
@@ -29,6 +31,8 @@ const fileBytes = 2 * slotSpacing;
 /** `IdentityFile` on a real file system. */
 export class FileIdentity implements IdentityFile {
   readonly #path: string;
+  /** Kept from the first write on: a process that can open no more files must still be able to note its vote. */
+  #handle: FileHandle | undefined;
 
   constructor(path: string) {
     this.#path = path;
@@ -67,13 +71,15 @@ export class FileIdentity implements IdentityFile {
   }
 
   async write(slot: SlotNumber, bytes: Uint8Array): Promise<void> {
-    const handle = await open(this.#path, constants.O_WRONLY);
-    try {
-      const { bytesWritten } = await handle.write(bytes, 0, bytes.byteLength, slot * slotSpacing);
-      if (bytesWritten !== bytes.byteLength) throw new Error(`only ${bytesWritten} bytes written to ${this.#path}`);
-      await handle.datasync();
-    } finally {
-      await handle.close();
-    }
+    this.#handle ??= await open(this.#path, constants.O_WRONLY);
+    const { bytesWritten } = await this.#handle.write(bytes, 0, bytes.byteLength, slot * slotSpacing);
+    if (bytesWritten !== bytes.byteLength) throw new Error(`only ${bytesWritten} bytes written to ${this.#path}`);
+    await this.#handle.datasync();
+  }
+
+  async close(): Promise<void> {
+    const handle = this.#handle;
+    this.#handle = undefined;
+    await handle?.close();
   }
 }

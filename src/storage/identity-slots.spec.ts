@@ -50,6 +50,7 @@ describe('identity file', () => {
         await file.write(slot, bytes);
         if (fails) throw new Error('EIO, and yet it is there');
       },
+      close: () => file.close(),
     };
     const slots = await IdentitySlots.create(failing, sampleStoreId, 1);
     await slots.update(vote(1));
@@ -113,12 +114,14 @@ describe('identity file', () => {
       return datasync.call(this);
     };
     try {
-      const slots = await IdentitySlots.create(new FileIdentity(join(directory, 'identity')), sampleStoreId, 1);
+      const file = new FileIdentity(join(directory, 'identity'));
+      const slots = await IdentitySlots.create(file, sampleStoreId, 1);
       assert.deepEqual(calls.splice(0), ['sync', 'sync']);
       await slots.update(vote(1));
       assert.deepEqual(calls, ['datasync']);
       const again = await IdentitySlots.load(new FileIdentity(join(directory, 'identity')), directory);
       assert.deepEqual(again?.identity, slots.identity);
+      await file.close();
     } finally {
       Object.assign(prototype, { sync, datasync });
       await rm(directory, { recursive: true });

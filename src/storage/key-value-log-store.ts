@@ -70,6 +70,7 @@ export async function openLogStore(disk: StoreDisk): Promise<LogStore> {
       const checked = await checkStore(backend, head, slots.identity, disk.place);
       return await KeyValueLogStore.start(disk, backend, slots, head, checked);
     } catch (error) {
+      await disk.identityFile.close();
       await backend.close();
       throw error;
     }
@@ -263,6 +264,7 @@ class KeyValueLogStore implements LogStore {
     try {
       if (this.#failure === undefined) await this.#updateSlots();
     } finally {
+      await this.#disk.identityFile.close();
       await Promise.all([...this.#sources].map((source) => source.close()));
       await this.#backend.close();
     }

@@ -30,6 +30,14 @@ export function storeError(place: string, action: string, error: unknown): Store
       { cause: error },
     );
   }
+  if (isOutOfDescriptors(error)) {
+    return new StoreError(
+      'io',
+      `The store in ${place} could not ${action}, since no more files can be opened (${reason}). The disk is not the cause. ` +
+        'Raise the limit of open files (RLIMIT_NOFILE: ulimit -n, or LimitNOFILE in the unit), then start again.',
+      { cause: error },
+    );
+  }
   if (codesOf(error).includes('LEVEL_CORRUPTION'))
     return corrupt(place, `LevelDB could not ${action}: ${reason}`, error);
   return new StoreError(
@@ -45,6 +53,13 @@ export function isDiskFull(error: unknown): boolean {
   return (
     codesOf(error).some((code) => code === 'ENOSPC' || code === 'EDQUOT') ||
     /No space left on device|Disk quota exceeded/.test(reasonOf(error))
+  );
+}
+
+/** Of the process, or of the whole system. LevelDB hands the system's words through. */
+function isOutOfDescriptors(error: unknown): boolean {
+  return (
+    codesOf(error).some((code) => code === 'EMFILE' || code === 'ENFILE') || /Too many open files/.test(reasonOf(error))
   );
 }
 

@@ -18,7 +18,7 @@ import { decodeHello, encodeClaim } from '#transport/membership-codec.js';
 import { type PeerChannelOptions, peerClient } from '#transport/peer-channel.js';
 import { envelopeOf } from '#transport/peer-gate.js';
 import { PeerLink } from '#transport/peer-link.js';
-import { PeerServer } from '#transport/peer-server.js';
+import { type PeerPort, PeerServer } from '#transport/peer-server.js';
 import { peerService } from '#transport/peer-service.js';
 import { sendSnapshot } from '#transport/snapshot-stream.js';
 
@@ -31,6 +31,8 @@ export type GrpcPeerNetworkOptions = {
   readonly pingMs?: number;
   /** Called once it listens: `port` is known then. */
   readonly listening?: () => void;
+  /** Opens the port for the server, in place of gRPC itself; `credentials.server` is of no use then. */
+  readonly port?: PeerPort;
   /** What else is served on the peer port. */
   readonly addServices?: (server: Server) => void;
 };
@@ -62,10 +64,10 @@ export class GrpcPeerNetwork implements PeerNetwork {
   }
 
   async start(handler: PeerHandler): Promise<void> {
-    const { listen, credentials, addServices } = this.#options;
+    const { listen, credentials, addServices, port } = this.#options;
     this.#handler = handler;
     this.#server = new PeerServer({
-      ...{ listen, handler, credentials: credentials.server, pingMs: this.#channel.pingMs },
+      ...{ listen, port, handler, credentials: credentials.server, pingMs: this.#channel.pingMs },
       addServices: addServices ?? (() => {}),
       place: () => this.#place,
       heard: (member) => this.#heard(member),

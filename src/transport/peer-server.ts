@@ -32,11 +32,24 @@ import {
 } from '#transport/peer-service.js';
 import { readChunks } from '#transport/snapshot-stream.js';
 
+/** A listener that hands its connections to the server. */
+export interface PeerPort {
+  /** Resolves with the port, once it listens. @throws what the system says of the address */
+  open(server: Server): Promise<number>;
+  /** Takes no more connections. */
+  close(): void;
+}
+
+/** A connection without a stream is closed after so many ms: peers always have one. */
+const idleMs = 60_000;
+
 export type PeerServerOptions = {
   /** HOST:PORT; port 0 takes any free one. */
   readonly listen: string;
   readonly credentials: ServerCredentials;
   readonly pingMs: number;
+  /** Opens the port in place of gRPC. */
+  readonly port?: PeerPort | undefined;
   /** Adds what else is served on the peer port, before it is opened. */
   readonly addServices: (server: Server) => void;
   readonly handler: PeerHandler;
@@ -58,7 +71,7 @@ export class PeerServer {
 
   constructor(options: PeerServerOptions) {
     this.#options = options;
-    this.#server = new Server(connectionOptions(options.pingMs));
+    this.#server = new Server({ ...connectionOptions(options.pingMs), 'grpc.max_connection_idle_ms': idleMs });
     this.#server.addService(peerService, {
       hello: (call: ServerUnaryCall<HelloRequest, HelloResponse>, answer: sendUnaryData<HelloResponse>) =>
         this.#hello(call, answer),
@@ -74,19 +87,27 @@ export class PeerServer {
   }
 
   /** Listens; resolves with the port. Rejects when it can't. */
-  start(): Promise<number> {
+  async start(): Promise<number> {
+    const { listen, port } = this.#options;
+    try {
+      return await (port === undefined ? this.#bind() : port.open(this.#server));
+    } catch (error) {
+      const why = error instanceof Error ? error.message : String(error);
+      throw new Error(`can't listen for peers on ${listen}: ${why}`, { cause: error });
+    }
+  }
+
+  #bind(): Promise<number> {
     const { listen, credentials } = this.#options;
     return new Promise((resolve, reject) => {
-      this.#server.bindAsync(listen, credentials, (error, port) => {
-        if (error === null) resolve(port);
-        else reject(new Error(`can't listen for peers on ${listen}: ${error.message}`, { cause: error }));
-      });
+      this.#server.bindAsync(listen, credentials, (error, port) => (error === null ? resolve(port) : reject(error)));
     });
   }
 
   /** Ends every stream at once. */
   stop(): void {
     this.#streams.clear();
+    this.#options.port?.close();
     this.#server.forceShutdown();
   }
 

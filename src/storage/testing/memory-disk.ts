@@ -77,6 +77,7 @@ export class MemoryDisk {
         this.step('write identity', (kind) => {
           this.#writeSlot(slot, kind === 'torn' ? this.#tear(slot, bytes) : bytes);
         }),
+      close: () => Promise.resolve(),
     };
   }
 
