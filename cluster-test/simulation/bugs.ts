@@ -27,6 +27,17 @@ const elections = ['crash', 'isolated-leader', 'bridge', 'delay'] as const;
 
 export const bugs: readonly Bug[] = [
   {
+    name: 'store-put-back-not-found',
+    changes: [
+      {
+        file: 'replica/store-facts.js',
+        right: 'const contradiction = fact === undefined ? undefined : contradictionOf(',
+        wrong: 'const contradiction = fact === undefined || fact !== undefined ? undefined : contradictionOf(',
+      },
+    ],
+    aim: { faults: ['put-back', 'crash'] },
+  },
+  {
     name: 'old-term-committed-by-counting',
     changes: [
       {

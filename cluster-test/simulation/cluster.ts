@@ -56,6 +56,7 @@ export class Cluster {
       this.consensus.sent(name, message);
       rare.sent(name, message);
     };
+    this.network.onHeard = (from, to) => this.#checkHeard(from, to);
     this.network.onArrival = (name, message) => rare.arrived(name, message);
     this.#founders = Array.from({ length: profile.masters }, (_, at) => `m${at + 1}`);
     this.#surroundings = {
@@ -148,6 +149,13 @@ export class Cluster {
     });
     // What the lost cluster has answered may be on its way still.
     return !unknown && this.world.time.now() - this.begunAnewMs > lateAnswersMs;
+  }
+
+  #checkHeard(from: string, to: string): void {
+    const [sender, receiver] = [from, to].map((name) => this.masters.find((master) => master.name === name));
+    if (sender === undefined || receiver === undefined) return;
+    const heard = receiver.hears(sender);
+    this.world.check(heard, 'a store that was put back is not heard', () => `${to} has taken a message of ${from}`);
   }
 
   /** Everything that is checked from time to time, because it looks at all there is. */

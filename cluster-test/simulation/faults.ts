@@ -9,6 +9,7 @@ import type { SimulatedAgent } from '#cluster-test/simulation/simulated-agent.js
 import type { WriteFate } from '#cluster-test/simulation/simulated-disk.js';
 import type { SimulatedMaster } from '#cluster-test/simulation/simulated-master.js';
 import { fairWeather } from '#cluster-test/simulation/simulated-network.js';
+import { StoreFaults } from '#cluster-test/simulation/store-faults.js';
 import type { SeededRandom } from '#replica/testing/seeded-random.js';
 
 /** What a kind does when its time has come. */
@@ -18,14 +19,14 @@ export class Faults {
   readonly #cluster: Cluster;
   readonly #operator: Operator;
   #healed = false;
-  /** A member's store is gone or damaged until it is replaced: one at a time, or a quorum is lost for good. */
-  #lost: SimulatedMaster | undefined;
+  readonly #stores: StoreFaults;
   /** Switched off for a while; then all others are lost, or it comes back with the healing. */
   #away: SimulatedMaster | undefined;
 
   constructor(cluster: Cluster, operator: Operator) {
     this.#cluster = cluster;
     this.#operator = operator;
+    this.#stores = new StoreFaults(cluster, operator);
   }
 
   start(): void {
@@ -107,8 +108,8 @@ export class Faults {
       ['crash', (random) => this.#master(random)?.crash()],
       ['disk-full', (random) => this.#fill(random)],
       ['hung-disk', (random) => this.#hang(random)],
-      ['lost-tail', (random) => this.#loseStore(random, true)],
-      ['wiped-disk', (random) => this.#loseStore(random, false)],
+      ['lost-tail', (random) => this.#stores.loseTail(random)],
+      ['wiped-disk', (random) => this.#stores.wipe(random)],
       ['pause', (random) => this.#pause(random, 2)],
       ['stall', (random) => this.#pause(random, 0.3)],
       ['wall-clock', (random) => this.#setWallClock(random)],
@@ -128,6 +129,7 @@ export class Faults {
       ['lost-cluster', (random) => this.#loseCluster(random)],
       ['returning-leader', (random) => this.#returnLeader(random)],
       ['unlucky-change', (random) => this.#changeUnluckily(random)],
+      ['put-back', (random) => this.#stores.putBack(random)],
     ];
   }
 
@@ -218,7 +220,7 @@ export class Faults {
    */
   #changeUnluckily(random: SeededRandom): void {
     const { leader, masters, world } = this.#cluster;
-    if (leader === undefined || this.#lost !== undefined) return;
+    if (leader === undefined || this.#stores.lost !== undefined) return;
     const others = masters.filter((master) => master !== leader && master.work?.started === true);
     const other = others[random.below(Math.max(1, others.length))];
     const trouble = random.below(4);
@@ -242,7 +244,7 @@ export class Faults {
       });
     }
     soon(() => {
-      if (this.#lost === undefined) this.#operator.changeMembership();
+      if (this.#stores.lost === undefined) this.#operator.changeMembership();
     });
   }
 
@@ -289,7 +291,7 @@ export class Faults {
 
   /** Not while a store is lost: one more member less, and a quorum would be lost for good. */
   #changeMembership(): void {
-    if (this.#lost === undefined) this.#operator.changeMembership();
+    if (this.#stores.lost === undefined) this.#operator.changeMembership();
   }
 
   #restartAll(): void {
@@ -328,50 +330,6 @@ export class Faults {
     if (agent === undefined) return;
     agent.reinstall();
     agent.takeover = true;
-  }
-
-  /**
-   * A store is gone, or its disk has lied and the newest writes are missing. Only while all others are well, since
-   * what a member has promised is lost with it. It is then removed and comes back as a new member.
-   */
-  #loseStore(random: SeededRandom, tail: boolean): void {
-    if (this.#lost !== undefined) {
-      this.#replace(this.#lost);
-      return;
-    }
-    const { leader, masters, world } = this.#cluster;
-    const work = leader?.work;
-    if (work === undefined) return;
-    const { membership, lastIndex, term } = work.replica.status();
-    // One that was replaced and has not heard of it knows nothing of what its successor's followers have promised since.
-    if (masters.some((master) => (master.work?.replica.status().term ?? 0) > term)) return;
-    const { voters, votersOutgoing, learners } = membership.confState;
-    const isMember = ({ name }: SimulatedMaster): boolean => membership.members.some((member) => member.name === name);
-    const well = masters.filter((master) => isMember(master) && master.work?.started === true);
-    // All have the leader's last entry, and with it all before: a log that is as long may still be another one.
-    const lastTerm = leader?.durable.entries.get(lastIndex)?.term;
-    const complete =
-      lastTerm !== undefined &&
-      well.every((master) => master.durable.holds(lastIndex, lastTerm) && master.disk.failures === 0);
-    const pending = leader?.durable.changesAfter(work.replica.status().appliedIndex) ?? 0;
-    if (votersOutgoing.length > 0 || learners.length > 0 || voters.length < 3 || !complete || pending > 0) return;
-    if (well.length < voters.length) return;
-    const victim = well.filter((master) => master !== leader)[random.below(well.length - 1)];
-    if (victim === undefined) return;
-    this.#lost = victim;
-    victim.crash();
-    if (tail) {
-      world.count('tails lost');
-      victim.durable.damaged = true;
-      victim.disk.loseTail(4 + random.below(40));
-      // What lies above the sequence in the identity file is missed by nobody: such a store must not be started.
-      if (victim.disk.behindItsIdentity()) victim.start();
-      else victim.down = { kind: 'refused', why: 'its disk has lied' };
-    } else {
-      world.count('disks wiped');
-      victim.replaceDisk();
-      victim.start();
-    }
   }
 
   /**
@@ -419,27 +377,12 @@ export class Faults {
   }
 
   #beginAnew(survivor: SimulatedMaster): void {
-    this.#lost = undefined;
+    this.#stores.forget();
     this.#away = undefined;
     this.#cluster.beginAnew(survivor).catch((error: unknown) => {
       const what = error instanceof Error ? (error.stack ?? error.message) : String(error);
       this.#cluster.world.fail('a cluster that begins anew', what);
     });
-  }
-
-  /** First out, then in again: each a step of its own, until it is done. */
-  #replace(master: SimulatedMaster): void {
-    const members = this.#cluster.leader?.work?.replica.status().membership.members ?? [];
-    if (members.length === 0) return;
-    if (members.some(({ name, storeId }) => name === master.name && storeId !== master.durable.head?.storeId)) {
-      this.#operator.expel(master.name);
-    } else if (members.some(({ name }) => name === master.name) && master.durable.damaged) {
-      this.#operator.expel(master.name);
-    } else {
-      if (master.durable.damaged) master.replaceDisk();
-      this.#operator.changeMembership();
-      if (members.some(({ name }) => name === master.name)) this.#lost = undefined;
-    }
   }
 }
 

@@ -38,6 +38,7 @@ const branches: readonly string[] = [
   'mark: pause noticed',
   'masters ended by their disk',
   'stores refused',
+  'stores put back',
   'tails lost',
   'writes in flight that landed',
   'writes in flight that were lost',

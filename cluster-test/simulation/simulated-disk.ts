@@ -29,6 +29,16 @@ export type WriteFate =
 
 export type Slots = readonly [Uint8Array, Uint8Array];
 
+/** Whose store it is, and which opening of it. */
+export type DiskSession = { readonly storeId: string; readonly starts: number; readonly nonce: string };
+
+/** All that is durable at one moment. */
+export type DiskCopy = {
+  readonly table: ReadonlyMap<string, Uint8Array>;
+  readonly slots: Slots;
+  readonly session: DiskSession;
+};
+
 /** Told of everything that becomes durable, in order. */
 export interface DiskWatcher {
   batch(operations: readonly KeyValueOperation[]): void;
@@ -99,6 +109,39 @@ export class SimulatedDisk {
       }
     }
     return lost;
+  }
+
+  /** As a snapshot of the disk, or a copy of the folder, has it. undefined: there is no store yet. */
+  copy(): DiskCopy | undefined {
+    const { slots, session } = this;
+    if (slots === undefined || session === undefined) return undefined;
+    return { table: new Map(this.table), slots: [new Uint8Array(slots[0]), new Uint8Array(slots[1])], session };
+  }
+
+  /** Puts a copy in place of what there is. Not while a process has it open. */
+  putBack({ table, slots }: DiskCopy): void {
+    this.table = new Map(table);
+    this.slots = slots;
+    this.#undo.length = 0;
+    this.watcher?.batch([...table].map(([key, value]) => ({ type: 'put', key: Buffer.from(key, 'latin1'), value })));
+    this.watcher?.slots(slots);
+  }
+
+  /** By the identity file. */
+  get session(): DiskSession | undefined {
+    let newest: { readonly write: number; readonly session: DiskSession } | undefined;
+    for (const slot of this.slots ?? []) {
+      const found = sessionPattern.exec(Buffer.from(slot).toString('latin1'));
+      const [, write, storeId = '', starts, nonce = ''] = found ?? [];
+      if (found === null || Number(write) <= (newest?.write ?? 0)) continue;
+      newest = { write: Number(write), session: { storeId, starts: Number(starts), nonce } };
+    }
+    return newest?.session;
+  }
+
+  /** Whether the identity file has this session of a peer's store. */
+  hasSeen(nonce: string): boolean {
+    return (this.slots ?? []).some((slot) => Buffer.from(slot).includes(`"nonce":"${nonce}"`));
   }
 
   /** Whether the database ends before what the identity file says was durable: the store must see that. */
@@ -225,6 +268,9 @@ export class SimulatedDisk {
     this.watcher?.slots(this.slots);
   }
 }
+
+/** The first of each are the store's own; those of peers come last. */
+const sessionPattern = /"write":(\d+),"storeId":"([0-9a-f]{32})".*?"starts":(\d+),"nonces":\["([0-9a-f]{8})"/;
 
 const plenty: StoreSpace = { freeBytes: 1_000_000, neededBytes: 1000, problem: undefined };
 const little: StoreSpace = { freeBytes: 100, neededBytes: 1000, problem: 'the simulated disk is nearly full' };

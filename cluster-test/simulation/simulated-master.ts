@@ -7,7 +7,7 @@ import { RefusedError } from '#api/refusal.js';
 import type { ConsensusChecks, Memory } from '#cluster-test/simulation/consensus-checks.js';
 import { DurableState } from '#cluster-test/simulation/durable-state.js';
 import type { PlanChecks } from '#cluster-test/simulation/plan-checks.js';
-import { SimulatedDisk, type WriteFate } from '#cluster-test/simulation/simulated-disk.js';
+import { type DiskCopy, SimulatedDisk, type WriteFate } from '#cluster-test/simulation/simulated-disk.js';
 import { type SimulatedNetwork, SimulatedPeers } from '#cluster-test/simulation/simulated-network.js';
 import { WatchedMachine } from '#cluster-test/simulation/watched-machine.js';
 import { type Machine, SimulatedProcess } from '#cluster-test/simulation/world.js';
@@ -84,6 +84,8 @@ export class SimulatedMaster {
   /** Its operator starts it with `--join`. */
   joins = false;
   #disks = 0;
+  /** Nonce of the session that was lost when the store was put back. */
+  #lostSession: string | undefined;
   /** In force, as far as this member has applied. */
   #confState: ConfState | undefined;
 
@@ -102,10 +104,24 @@ export class SimulatedMaster {
   /** Puts an empty disk in. */
   replaceDisk(): void {
     const { fate, readFails } = this.disk;
+    this.#lostSession = undefined;
     this.disk = this.#newDisk();
     this.disk.fate = fate;
     this.disk.readFails = readFails;
     this.durable = this.#watchDisk();
+  }
+
+  /** Its store is put back to an earlier state, and the session with this nonce is lost. */
+  putBack(copy: DiskCopy, lostSession: string): void {
+    this.durable = this.#watchDisk();
+    this.durable.damaged = true;
+    this.disk.putBack(copy);
+    this.#lostSession = lostSession;
+  }
+
+  /** Whether a member with this disk is to be heard by one with the other. */
+  hears(from: SimulatedMaster): boolean {
+    return from.#lostSession === undefined || !this.disk.hasSeen(from.#lostSession);
   }
 
   /** Starts a process on the disk. */
@@ -316,7 +332,7 @@ export class SimulatedMaster {
     const { world } = this.machine;
     switch (event.kind) {
       case 'fatal': {
-        const expected = this.disk.failures > 0;
+        const expected = this.disk.failures > 0 || this.#lostSession !== undefined;
         if (!expected) world.fail('a master that goes on', `${this.name}: ${event.error.stack ?? event.error.message}`);
         world.count('masters ended by their disk');
         this.down = { kind: 'failed', why: event.error.message };

@@ -54,6 +54,8 @@ export class SimulatedNetwork {
   readonly #peers = new Map<string, SimulatedPeers>();
   /** Sees every message of a peer when it leaves. */
   onSend: (from: string, message: PeerMessage) => void = () => {};
+  /** Sees every message that a member takes from a peer. */
+  onHeard: (from: string, to: string) => void = () => {};
   /** Sees every message of a peer, and every offer of a snapshot, when it arrives. */
   onArrival: (to: string, message: PeerMessage) => void = () => {};
 
@@ -339,6 +341,7 @@ export class SimulatedPeers implements PeerNetwork {
       return;
     }
     this.#newcomers.heard(sender, membership);
+    this.#network.onHeard(sender.name, this.#process.machine.name);
     this.#handler?.receive(message);
   }
 

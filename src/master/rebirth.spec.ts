@@ -19,7 +19,7 @@ type Store = Pick<LogStore, 'identity' | 'loaded' | 'records'>;
 
 /** The store of member 1, as `applied` has it. */
 function store(applied: AppliedMeta | undefined): Store {
-  const session = { starts: 1, nonce: '00000001' };
+  const session = { starts: 1, nonces: ['00000001'] };
   const compacted = { index: applied?.index ?? logIndex(0), term: applied?.term ?? term(0) };
   return {
     identity: { storeId: 'a'.repeat(32), clusterId: 'one', memberId: memberId(1), session },

@@ -38,8 +38,12 @@ describe('a store that was put back to an earlier state', () => {
     assert.ok(error instanceof StoreError && error.code === 'amnesia', String(error));
     assert.match(error.message, /store of member \w was put back to an earlier state, as \w knows: it counts 2 starts/);
     assert.match(error.message, /to rejoin, remove it with `sublet members remove/);
+    for (let restarts = 0; restarts < 3; restarts++) {
+      cluster.restart(follower);
+      assert.match(String(await startFailure(cluster, follower)), /and start 2 was another one/);
+    }
     const leader = await cluster.leader();
-    assert.equal(rewoundSeen(leader).length, 1);
+    assert.equal(rewoundSeen(leader).length, 4, 'each with its own number of starts');
     await cluster.commit(leader, 'the others go on');
   });
 

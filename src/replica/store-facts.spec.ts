@@ -1,9 +1,14 @@
 import assert from 'node:assert/strict';
-import { type StoreClaim, type StoreFact, StoreFacts, storeFactsMax } from '#replica/store-facts.js';
+import { type StoreClaim, type StoreFact, StoreFacts, sessionNoncesMax, storeFactsMax } from '#replica/store-facts.js';
 
-function claim(starts: number, more: Partial<StoreClaim> & { readonly nonce?: string } = {}): StoreClaim {
-  const { nonce = `n${starts}`, ...rest } = more;
-  return { storeId: 's', session: { starts, nonce }, term: 5, lastIndex: 100, ...rest };
+/** Of a store that was started so often; `branch` names what it went through after start `from`. */
+function claim(
+  starts: number,
+  { branch = '', from = 0, ...more }: Partial<StoreClaim> & { readonly branch?: string; readonly from?: number } = {},
+): StoreClaim {
+  const all = Array.from({ length: starts }, (_, at) => (at + 1 > from ? `n${at + 1}${branch}` : `n${at + 1}`));
+  const nonces = all.reverse().slice(0, sessionNoncesMax);
+  return { storeId: 's', session: { starts, nonces }, term: 5, lastIndex: 100, ...more };
 }
 
 describe('what is known of a store', () => {
@@ -15,14 +20,27 @@ describe('what is known of a store', () => {
   it('finds a store that counts fewer starts than before', () => {
     const facts = new StoreFacts(new Map());
     facts.meet(claim(4));
-    assert.equal(facts.meet(claim(3)), 'it counts 3 starts, and start 4 was another one');
+    assert.equal(facts.meet(claim(3)), 'it counts 3 starts, and had 4 before');
+  });
+
+  it('finds a store that was put back, however often it is started since', () => {
+    const facts = new StoreFacts(new Map());
+    facts.meet(claim(4));
+    for (let starts = 4; starts < 4 + sessionNoncesMax; starts++) {
+      const text = `it counts ${starts} starts, and start 4 was another one`;
+      assert.equal(facts.meet(claim(starts, { branch: 'x', from: 3 })), text);
+    }
+    // The store keeps no more of its history than that.
+    assert.equal(facts.meet(claim(4 + sessionNoncesMax, { branch: 'x', from: 3 })), undefined);
   });
 
   it('finds a second copy of a store, which counts the same start', () => {
     const facts = new StoreFacts(new Map());
     facts.meet(claim(4));
-    assert.equal(facts.meet(claim(4, { nonce: 'copy' })), 'it counts 4 starts, and start 4 was another one');
+    const twin = claim(4, { branch: 'x', from: 3 });
+    assert.equal(facts.meet(twin), 'it counts 4 starts, and start 4 was another one');
     assert.equal(facts.meet(claim(4)), undefined, 'the first goes on');
+    assert.equal(facts.meet(claim(5)), undefined, 'and is started again');
   });
 
   it('finds a store that went back within the session that is known', () => {
@@ -58,7 +76,7 @@ describe('what is known of a store', () => {
     first.meet(claim(4));
     first.reachedTerm('s', 6);
     assert.deepEqual([...stored], [['s', { starts: 4, nonce: 'n4', term: 6, index: 0 }]]);
-    assert.match(new StoreFacts(stored).meet(claim(4, { nonce: 'copy' })) ?? '', /start 4 was another one/);
+    assert.match(new StoreFacts(stored).meet(claim(4, { branch: 'x' })) ?? '', /start 4 was another one/);
   });
 
   it('reports no change where nothing is new', () => {

@@ -13,9 +13,15 @@ import type { PeerMessage } from '#raft/message.js';
 export type StoreSession = {
   /** Counts the openings of the store, from 1; 0: the store does not count. */
   readonly starts: number;
-  /** Random, 8 hex digits: two copies of a store can have the same count. */
-  readonly nonce: string;
+  /**
+   * Random values of the newest openings, this one first, 8 hex digits each; as many as are kept. Two copies of a store can
+   * come to the same count, but not to the same values.
+   */
+  readonly nonces: readonly string[];
 };
+
+/** Openings whose nonces a store keeps. */
+export const sessionNoncesMax = 32;
 
 /** What a member states of its store. Constant during a session. */
 export type StoreClaim = {
@@ -29,11 +35,13 @@ export type StoreClaim = {
 
 /** Of a store that does not count its starts. */
 export function uncountedClaim(storeId: string): StoreClaim {
-  return { storeId, session: { starts: 0, nonce: '' }, term: 0, lastIndex: 0 };
+  return { storeId, session: { starts: 0, nonces: [] }, term: 0, lastIndex: 0 };
 }
 
 /** What a member knows of a peer's store: its newest session, and what it has made durable at least. */
-export type StoreFact = StoreSession & {
+export type StoreFact = {
+  readonly starts: number;
+  readonly nonce: string;
   readonly term: number;
   /** The store has acknowledged the log up to here, and it is committed. */
   readonly index: number;
@@ -76,12 +84,13 @@ export class StoreFacts {
    * is known; undefined: it does not.
    */
   meet({ storeId, session, term, lastIndex }: StoreClaim): string | undefined {
-    if (session.starts === 0) return undefined;
+    const [nonce] = session.nonces;
+    if (session.starts === 0 || nonce === undefined) return undefined;
     const fact = this.#facts.get(storeId);
-    if (fact !== undefined && fact.starts === session.starts && fact.nonce === session.nonce) return undefined;
+    if (fact !== undefined && fact.starts === session.starts && fact.nonce === nonce) return undefined;
     const contradiction = fact === undefined ? undefined : contradictionOf(fact, session, term, lastIndex);
     if (contradiction !== undefined) return contradiction;
-    this.#set(storeId, { ...session, term, index: fact?.index ?? 0 });
+    this.#set(storeId, { starts: session.starts, nonce, term, index: fact?.index ?? 0 });
     return undefined;
   }
 
@@ -110,11 +119,15 @@ export class StoreFacts {
 
 function contradictionOf(
   fact: StoreFact,
-  { starts }: StoreSession,
+  { starts, nonces }: StoreSession,
   term: number,
   lastIndex: number,
 ): string | undefined {
-  if (starts <= fact.starts) return `it counts ${starts} starts, and start ${fact.starts} was another one`;
+  const since = starts - fact.starts;
+  if (since < 0) return `it counts ${starts} starts, and had ${fact.starts} before`;
+  if (since < nonces.length && nonces[since] !== fact.nonce) {
+    return `it counts ${starts} starts, and start ${fact.starts} was another one`;
+  }
   if (term < fact.term) return `it was opened in term ${term}, and had stored term ${fact.term} before`;
   if (lastIndex < fact.index)
     return `its log ended at ${lastIndex}, and it had acknowledged index ${fact.index} before`;

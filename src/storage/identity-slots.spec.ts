@@ -4,7 +4,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { crc32 } from 'node:zlib';
 import { logIndex, memberId, term } from '#raft/entry.js';
-import { storeFactsMax } from '#replica/store-facts.js';
+import { sessionNoncesMax, storeFactsMax } from '#replica/store-facts.js';
 import { FileIdentity, type IdentityFile, slotBytes } from '#storage/identity-file.js';
 import { IdentitySlots } from '#storage/identity-slots.js';
 import { MemoryDisk } from '#storage/testing/memory-disk.js';
@@ -75,7 +75,7 @@ describe('identity file', () => {
       vote: memberId(largest),
       lastIndex: logIndex(largest),
       starts: largest,
-      nonce: 'ffffffff',
+      nonces: Array.from({ length: sessionNoncesMax }, () => 'ffffffff'),
       peers: Object.fromEntries(
         Array.from({ length: storeFactsMax }, (_, at) => [
           at.toString(16).padStart(32, '0'),

@@ -8,7 +8,7 @@
 import { crc32 } from 'node:zlib';
 import { z } from 'zod';
 import { logIndex, memberId, noMember, term } from '#raft/entry.js';
-import { storeFactsMax } from '#replica/store-facts.js';
+import { sessionNoncesMax, storeFactsMax } from '#replica/store-facts.js';
 import { type IdentityFile, type SlotNumber, slotBytes } from '#storage/identity-file.js';
 import { SerialQueue } from '#storage/serial-queue.js';
 import { corrupt } from '#storage/store-failure.js';
@@ -18,8 +18,8 @@ const formatVersion = 1;
 
 const count = z.int().nonnegative();
 const storeIdSchema = z.string().regex(/^[0-9a-f]{32}$/);
-const sessionSchema = { starts: count, nonce: z.string().regex(/^[0-9a-f]{8}$/) };
-const factSchema = z.strictObject({ ...sessionSchema, term: count, index: count });
+const nonceSchema = z.string().regex(/^[0-9a-f]{8}$/);
+const factSchema = z.strictObject({ starts: count, nonce: nonceSchema, term: count, index: count });
 const slotSchema = z.strictObject({
   format: z.literal(formatVersion),
   /** Counts the writes of slots: the higher of two is the newer. */
@@ -35,10 +35,8 @@ const slotSchema = z.strictObject({
   lastIndex: count.transform(logIndex),
   /** Openings of the store, the present one included; a file of an earlier release has none. */
   starts: count.default(0),
-  nonce: z
-    .string()
-    .regex(/^([0-9a-f]{8})?$/)
-    .default(''),
+  /** Of the newest openings, the present one first. */
+  nonces: z.array(nonceSchema).max(sessionNoncesMax).default([]),
   /** Facts about the stores of peers, by store id. */
   peers: z
     .record(storeIdSchema, factSchema)
@@ -89,7 +87,7 @@ export class IdentitySlots {
       sequence,
       lastIndex: logIndex(0),
       starts: 0,
-      nonce: '',
+      nonces: [],
       peers: {},
     };
     const second: Slot = { ...first, write: 2 };

@@ -43,11 +43,11 @@ describe('log store', () => {
     for (let time = 0; time < 3; time++) {
       sessions.push((await opened()).identity.session);
       const slots = await IdentitySlots.load(disk.identityFile(), 'here');
-      assert.deepEqual(sessions.at(-1), { starts: slots?.identity.starts, nonce: slots?.identity.nonce });
+      assert.deepEqual(sessions.at(-1), { starts: slots?.identity.starts, nonces: slots?.identity.nonces });
     }
     assert.deepEqual(
-      sessions.map(({ starts, nonce: of }) => `${starts} ${of}`),
-      ['1 00000010', '2 00000011', '3 00000012'],
+      sessions.map(({ starts, nonces }) => `${starts} ${nonces.join()}`),
+      ['1 00000010', '2 00000011,00000010', '3 00000012,00000011,00000010'],
     );
   });
 
@@ -122,7 +122,7 @@ describe('log store', () => {
     await sink.append([record('a', 'one')]);
     await store.write({ install: await sink.finish(), hardState: hardState(2, 40) });
     for (const [at, one] of [store, await reopened(disk)].entries()) {
-      const session = { starts: at + 1, nonce: sampleNonce };
+      const session = { starts: at + 1, nonces: Array.from({ length: at + 1 }, () => sampleNonce) };
       assert.deepEqual(one.identity, { storeId: sampleStoreId, clusterId: 'sample', memberId: 7, session });
     }
     assert.deepEqual(await contentOf(await reopened(disk)), {

@@ -22,7 +22,7 @@ import {
 } from '#replica/log-store.js';
 import type { AppliedMeta } from '#replica/membership.js';
 import type { StateRecord } from '#replica/state-machine.js';
-import type { StoreFact } from '#replica/store-facts.js';
+import { type StoreFact, sessionNoncesMax } from '#replica/store-facts.js';
 import type { DiskSpace } from '#storage/disk-space.js';
 import { encodeHead, freshHead, type Head } from '#storage/head-record.js';
 import type { IdentityFile } from '#storage/identity-file.js';
@@ -148,7 +148,8 @@ class KeyValueLogStore implements LogStore {
     const content = { head: { ...head, hardState }, logSums, recordSums, membership: applied?.membership };
     const store = new KeyValueLogStore(disk, backend, slots, content, loaded);
     // The file is current from here on, whichever slot was torn or behind, and counts this opening.
-    await store.#updateSlots({ starts: slots.identity.starts + 1, nonce: disk.newNonce() });
+    const nonces = [disk.newNonce(), ...slots.identity.nonces].slice(0, sessionNoncesMax);
+    await store.#updateSlots({ starts: slots.identity.starts + 1, nonces });
     await disk.space.check();
     store.#sweeper.add(entryRange(0, head.compacted.index + 1));
     store.#sweeper.add(stateRange(0, head.generation));
@@ -158,8 +159,8 @@ class KeyValueLogStore implements LogStore {
   }
 
   get identity(): StoreIdentity {
-    const { storeId, clusterId, memberId, starts, nonce } = this.#slots.identity;
-    return { storeId, clusterId, memberId, session: { starts, nonce } };
+    const { storeId, clusterId, memberId, starts, nonces } = this.#slots.identity;
+    return { storeId, clusterId, memberId, session: { starts, nonces } };
   }
 
   onFailure(failed: (error: StoreError) => void): void {

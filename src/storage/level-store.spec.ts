@@ -49,7 +49,7 @@ describe('log store on LevelDB', () => {
   it('is empty when new, and keeps its store id', async () => {
     const store = await openStore();
     assert.match(store.identity.storeId, /^[0-9a-f]{32}$/);
-    assert.match(store.identity.session.nonce, /^[0-9a-f]{8}$/);
+    assert.match(store.identity.session.nonces.join(), /^[0-9a-f]{8}$/);
     const { session } = store.identity;
     const none = { clusterId: undefined, memberId: undefined };
     assert.deepEqual(store.identity, { storeId: store.identity.storeId, ...none, session });
@@ -86,9 +86,9 @@ describe('log store on LevelDB', () => {
         ['b', 'other'],
       ],
     });
-    const { nonce } = again.identity.session;
-    const later = { starts: session.starts + 1, nonce };
-    assert.notEqual(nonce, session.nonce);
+    const { nonces } = again.identity.session;
+    const later = { starts: session.starts + 1, nonces };
+    assert.deepEqual([nonces.slice(1), new Set(nonces).size], [session.nonces, nonces.length]);
     assert.deepEqual(again.identity, { storeId, clusterId: 'sample', memberId: self, session: later });
     assert.deepEqual(again.loaded.entries[3]?.data, entries(4, 4)[0]?.data);
   });

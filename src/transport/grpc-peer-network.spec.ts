@@ -83,7 +83,7 @@ const hello: MemberHello = {
   commandKinds: ['register', 'leave'],
   founders: [{ name: 'a', peer: '127.0.0.1:1' }],
   seen: [{ name: 'a', storeId: 'a1' }],
-  claim: { storeId: 'a1', session: { starts: 2, nonce: '0123abcd' }, term: 3, lastIndex: 4 },
+  claim: { storeId: 'a1', session: { starts: 2, nonces: ['0123abcd', '00000001'] }, term: 3, lastIndex: 4 },
   contradiction: undefined,
 };
 
@@ -431,7 +431,7 @@ describe('peers over gRPC', () => {
     const two = await start();
     const one = new Node();
     nodes.push(one);
-    one.claim = { storeId: 'another id', session: { starts: 7, nonce: '89abcdef' }, term: 5, lastIndex: 6 };
+    one.claim = { storeId: 'another id', session: { starts: 7, nonces: ['89abcdef'] }, term: 5, lastIndex: 6 };
     await one.start();
     const known = membership([info(1, one.network.port), info(2, two.network.port)]);
     one.network.setMembership(memberId(1), known);

@@ -100,12 +100,12 @@ export function decodeHello(wire: WireHello): MemberHello {
 }
 
 export function encodeClaim({ storeId, session, term: at, lastIndex }: StoreClaim): WireClaim {
-  return { storeId, starts: session.starts, nonce: session.nonce, term: at, lastIndex };
+  return { storeId, starts: session.starts, nonces: [...session.nonces], term: at, lastIndex };
 }
 
 /** Of the store that its member is known with; a peer of an earlier release states nothing of it. */
 export function decodeClaim(wire: WireClaim | null | undefined, storeId: string): StoreClaim {
-  const session = { starts: wire?.starts ?? 0, nonce: wire?.nonce ?? '' };
+  const session = { starts: wire?.starts ?? 0, nonces: wire?.nonces ?? [] };
   return { storeId, session, term: wire?.term ?? 0, lastIndex: wire?.lastIndex ?? 0 };
 }
 

@@ -54,6 +54,7 @@ export class MemoryDisk {
   memberId: MemberId | undefined;
   /** How often it was opened. */
   starts = 0;
+  nonces: readonly string[] = [];
   peerFacts: ReadonlyMap<string, StoreFact> = new Map();
   content: Content = {
     hardState: undefined,
@@ -81,8 +82,8 @@ export class MemoryDisk {
   /** What a backup of this disk holds. */
   copy(): MemoryDisk {
     const copy = new MemoryDisk(this.storeId);
-    const { clusterId, memberId, starts, peerFacts, content, fate, nonce } = this;
-    return Object.assign(copy, { clusterId, memberId, starts, peerFacts, content, fate, nonce });
+    const { clusterId, memberId, starts, nonces, peerFacts, content, fate, nonce } = this;
+    return Object.assign(copy, { clusterId, memberId, starts, nonces, peerFacts, content, fate, nonce });
   }
 
   /** Lets the writes that hang be done. */
@@ -114,8 +115,8 @@ export class MemoryLogStore implements LogStore {
     this.#after = after;
     disk.starts += 1;
     // Of two copies of a disk that are opened, each has a nonce of its own.
-    const nonce = disk.nonce().toString(16).padStart(8, '0');
-    this.identity = { storeId, clusterId, memberId, session: { starts: disk.starts, nonce } };
+    disk.nonces = [disk.nonce().toString(16).padStart(8, '0'), ...disk.nonces];
+    this.identity = { storeId, clusterId, memberId, session: { starts: disk.starts, nonces: disk.nonces } };
     this.peerFacts = disk.peerFacts;
     this.loaded = content;
   }

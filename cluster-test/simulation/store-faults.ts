@@ -1,0 +1,139 @@
+/**
+ * Trouble with one member's store: its newest writes are missing, it is empty, or it was put back to an earlier state.
+ * One store at a time, since what its member has promised is lost with it, and only while all other members are well.
+ * The member is then removed and comes back as a new one.
+ */
+import type { Cluster } from '#cluster-test/simulation/cluster.js';
+import type { Operator } from '#cluster-test/simulation/operator.js';
+import type { DiskCopy } from '#cluster-test/simulation/simulated-disk.js';
+import type { SimulatedMaster } from '#cluster-test/simulation/simulated-master.js';
+import type { SeededRandom } from '#replica/testing/seeded-random.js';
+
+export class StoreFaults {
+  readonly #cluster: Cluster;
+  readonly #operator: Operator;
+  #lost: SimulatedMaster | undefined;
+  #backup: { readonly master: SimulatedMaster; readonly copy: DiskCopy } | undefined;
+
+  constructor(cluster: Cluster, operator: Operator) {
+    this.#cluster = cluster;
+    this.#operator = operator;
+  }
+
+  /** The member whose store is gone or wrong, until it is replaced. */
+  get lost(): SimulatedMaster | undefined {
+    return this.#lost;
+  }
+
+  /** The cluster began anew: every store is another one. */
+  forget(): void {
+    this.#lost = undefined;
+    this.#backup = undefined;
+  }
+
+  /** The newest writes are missing, as after a disk that lied about its syncs. */
+  loseTail(random: SeededRandom): void {
+    const victim = this.#next(random);
+    if (victim === undefined) return;
+    this.#cluster.world.count('tails lost');
+    victim.durable.damaged = true;
+    victim.disk.loseTail(4 + random.below(40));
+    // What lies above the sequence in the identity file is missed by nobody: such a store must not be started.
+    if (victim.disk.behindItsIdentity()) victim.start();
+    else victim.down = { kind: 'refused', why: 'its disk has lied' };
+  }
+
+  wipe(random: SeededRandom): void {
+    const victim = this.#next(random);
+    if (victim === undefined) return;
+    this.#cluster.world.count('disks wiped');
+    victim.replaceDisk();
+    victim.start();
+  }
+
+  /**
+   * A copy of a whole store is taken, and put back later. The store is put back only when every other member has seen the
+   * session that is lost with it: what no peer has seen, no peer can find.
+   */
+  putBack(random: SeededRandom): void {
+    if (this.#lost !== undefined) {
+      this.#replace(this.#lost);
+      return;
+    }
+    const { masters, world } = this.#cluster;
+    const backup = this.#backup;
+    if (backup === undefined || backup.master.disk.session?.storeId !== backup.copy.session.storeId) {
+      const master = masters[random.below(masters.length)];
+      const copy = master?.work?.started === true ? master.disk.copy() : undefined;
+      this.#backup = master === undefined || copy === undefined ? undefined : { master, copy };
+      return;
+    }
+    const { master, copy } = backup;
+    const { session } = master.disk;
+    if (session === undefined || session.starts <= copy.session.starts) {
+      master.crash();
+      return;
+    }
+    const victims = this.#expendable() ?? [];
+    const others = masters.filter((other) => other !== master && other.work?.started === true);
+    if (!victims.includes(master) || !others.every(({ disk }) => disk.hasSeen(session.nonce))) return;
+    world.count('stores put back');
+    this.#backup = undefined;
+    this.#lost = master;
+    master.crash();
+    master.putBack(copy, session.nonce);
+    master.start();
+  }
+
+  /** Crashes the member whose store is to suffer; undefined: another one has to be replaced first, or not all are well. */
+  #next(random: SeededRandom): SimulatedMaster | undefined {
+    if (this.#lost !== undefined) {
+      this.#replace(this.#lost);
+      return undefined;
+    }
+    const victims = this.#expendable();
+    const victim = victims?.[random.below(victims.length)];
+    if (victim === undefined) return undefined;
+    this.#lost = victim;
+    victim.crash();
+    return victim;
+  }
+
+  /** The members of which any one can be lost now: all are well, and the leader does not count. */
+  #expendable(): readonly SimulatedMaster[] | undefined {
+    const { leader, masters } = this.#cluster;
+    const work = leader?.work;
+    if (work === undefined) return undefined;
+    const { membership, lastIndex, term } = work.replica.status();
+    // One that was replaced and has not heard of it knows nothing of what its successor's followers have promised since.
+    if (masters.some((master) => (master.work?.replica.status().term ?? 0) > term)) return undefined;
+    const { voters, votersOutgoing, learners } = membership.confState;
+    const isMember = ({ name }: SimulatedMaster): boolean => membership.members.some((member) => member.name === name);
+    const well = masters.filter((master) => isMember(master) && master.work?.started === true);
+    // All have the leader's last entry, and with it all before: a log that is as long may still be another one.
+    const lastTerm = leader?.durable.entries.get(lastIndex)?.term;
+    const complete =
+      lastTerm !== undefined &&
+      well.every((master) => master.durable.holds(lastIndex, lastTerm) && master.disk.failures === 0);
+    const pending = leader?.durable.changesAfter(work.replica.status().appliedIndex) ?? 0;
+    if (votersOutgoing.length > 0 || learners.length > 0 || voters.length < 3 || !complete || pending > 0) {
+      return undefined;
+    }
+    return well.length < voters.length ? undefined : well.filter((master) => master !== leader);
+  }
+
+  /** First out, then in again: each a step of its own, until it is done. */
+  #replace(master: SimulatedMaster): void {
+    const members = this.#cluster.leader?.work?.replica.status().membership.members ?? [];
+    if (members.length === 0) return;
+    if (members.some(({ name, storeId }) => name === master.name && storeId !== master.durable.head?.storeId)) {
+      this.#operator.expel(master.name);
+    } else if (members.some(({ name }) => name === master.name) && master.durable.damaged) {
+      this.#operator.expel(master.name);
+    } else {
+      if (master.durable.damaged) master.replaceDisk();
+      this.#operator.changeMembership();
+      if (members.some(({ name }) => name === master.name)) this.#lost = undefined;
+    }
+  }
+}
