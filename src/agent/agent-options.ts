@@ -10,8 +10,11 @@ import type { Clock } from '#replica/clock.js';
 export type AgentOptions = {
   readonly agentId: string;
   readonly hostname: string;
-  /** The underlay address as it is now; asked before each registration and every 30 s. Rejects while there is none. */
-  readonly nodeIp: () => Promise<string>;
+  /**
+   * The underlay address as it is now; asked before each registration and every 10 s. `inUse` is the address of the
+   * lease. Rejects while there is none.
+   */
+  readonly nodeIp: (inUse: string | undefined) => Promise<string>;
   readonly networkConfig: NonNullable<RegisterRequest['networkConfig']>;
   /** Claim the id from a holder that may still live, until the first success. */
   readonly takeover: boolean;

@@ -11,7 +11,7 @@ import { hostInput } from '#agent/host-input.js';
 import { KeepAlive } from '#agent/keep-alive.js';
 import { asksForMore, heldOf, keyOf, type Lease, type Network } from '#agent/lease.js';
 import { LeaseTerm } from '#agent/lease-term.js';
-import type { KeepAliveResponse, MasterError } from '#agent/master-api.js';
+import { type KeepAliveResponse, MasterError, type MasterErrorKind } from '#agent/master-api.js';
 import { PeerCache } from '#agent/peer-cache.js';
 import { PeerTable, type TableChange } from '#agent/peer-table.js';
 import { PeerWatch } from '#agent/peer-watch.js';
@@ -27,11 +27,19 @@ export const cacheAfterMs = 3_000;
 const hostGatherMs = 100;
 /** All agents hear of a change of the network at once; they register again within this time, ms. */
 export const networkChangeJitterMs = 30_000;
-const nodeIpEveryMs = 30_000;
+const nodeIpEveryMs = 10_000;
 /** An agent that lacks an overlay asks again after so long for each peer there is, so that all together ask 10 times a second, ms. */
 const problemRetryMs = { perPeer: 100, min: 60_000, max: 3_600_000 };
 /** How often the end of a lease with a TTL is cached, ms: at least this, or a hundredth of the TTL. */
 const termSaveMinMs = 30_000;
+
+/** What the masters said no to has not happened. */
+const refusals: ReadonlySet<MasterErrorKind> = new Set(['aborted', 'refused', 'invalid']);
+
+/** `hostOnly`: the masters are not asked; what was let to this host stays on record there. */
+export type LeaveOptions = { readonly hostOnly?: boolean };
+/** `gaveBack`: a lease was given back; false: there was none, or the masters were not to be asked. */
+export type LeaveReport = CleanupReport & { readonly gaveBack: boolean };
 
 export type LeaseSource = 'none' | 'cache' | 'masters';
 
@@ -56,6 +64,7 @@ export class Agent {
   #reachable = true;
   #cacheError = '';
   #hostError = '';
+  #nodeIpError = '';
   #termSavedAtMs = Number.NEGATIVE_INFINITY;
   #cancelHost: (() => void) | undefined;
   #cancelCacheDue: () => void = () => {};
@@ -121,7 +130,7 @@ export class Agent {
   get troubles(): readonly string[] {
     const cache = (error: string): string => (error === '' ? '' : `the cache can't be written: ${error}`);
     const lost = this.#reachable ? '' : 'peers do not route here: another agent has taken node_ip over';
-    const all = [lost, cache(this.#cacheError), cache(this.#peerCache.error), this.#hostError];
+    const all = [lost, cache(this.#cacheError), cache(this.#peerCache.error), this.#hostError, this.#nodeIpError];
     return all.filter((trouble) => trouble !== '');
   }
 
@@ -145,25 +154,50 @@ export class Agent {
   }
 
   /**
-   * Takes the data plane down, gives everything back and stops. What was let is cached until the masters have
-   * confirmed, so that leaving can be repeated; but as from now it is no more than that, since the masters may do it and
-   * their answer be lost.
-   * @throws MasterError when no master could be told; Error when the state directory can't be written.
+   * Gives everything back, takes the data plane down and stops. The masters are asked first: what they refuse has changed
+   * nothing. What is given back rests there, so that nobody has it while the host is cleaned. Can be repeated, until
+   * nothing is left on the host.
+   * @throws MasterError when no master could be told, or they refuse; Error when the state directory can't be written.
    */
-  async leave(): Promise<CleanupReport> {
-    const { api, host, settings, store, agentId, log } = this.#options;
+  async leave({ hostOnly = false }: LeaveOptions = {}): Promise<LeaveReport> {
+    const { store, agentId, log } = this.#options;
     const lease = this.#lease;
     this.#quiet();
-    if (lease === undefined) throw new Error('this agent holds nothing that it could give back');
+    const clusterIds = [
+      ...new Set([...(lease === undefined ? [] : [lease.clusterId]), ...store.identity.formerClusterIds]),
+    ];
+    if (clusterIds.length === 0) throw new Error('this agent holds nothing that it could give back');
+    if (lease !== undefined) {
+      if (!hostOnly) await this.#giveBack(lease);
+      // From here on the cluster is one that may have left something on this host, and that is all.
+      store.saveIdentity({ ...store.identity, formerClusterIds: clusterIds.slice(0, formerClustersMax) });
+      store.saveLease(undefined);
+      this.#lease = undefined;
+      this.#source = 'none';
+      if (!hostOnly) log.info({ agentId, epoch: lease.epoch }, 'left: the lease is given back');
+    }
+    const report = await this.#options.host.cleanup(clusterIds, this.#options.settings);
+    if (report.left.length === 0) store.saveIdentity({ ...store.identity, formerClusterIds: [] });
+    return { ...report, gaveBack: lease !== undefined && !hostOnly };
+  }
+
+  /** The note that it is leaving stays when nobody knows whether the masters have done it. */
+  async #giveBack(lease: Lease): Promise<void> {
+    const { api, store } = this.#options;
+    const before = this.#leaving;
+    const note = (leaving: boolean): void =>
+      store.saveLease({ lease, term: this.term.record, ...(leaving ? { leaving } : {}) });
     this.#leaving = true;
-    store.saveLease({ lease, term: this.term.record, leaving: true });
-    const report = await host.cleanup([lease.clusterId, ...store.identity.formerClusterIds], settings);
-    await api.leave(keyOf(lease));
-    store.saveLease(undefined);
-    this.#lease = undefined;
-    this.#source = 'none';
-    log.info({ agentId, epoch: lease.epoch }, 'left: the lease is given back');
-    return report;
+    note(true);
+    try {
+      await api.leave(keyOf(lease));
+    } catch (error) {
+      if (error instanceof MasterError && refusals.has(error.kind)) {
+        this.#leaving = before;
+        note(before);
+      }
+      throw error;
+    }
   }
 
   #quiet(): void {
@@ -189,7 +223,7 @@ export class Agent {
     const { agentId, hostname, networkConfig, nodeIp, takeover } = this.#options;
     const lease = this.#lease;
     return {
-      ...{ agentId, hostname, networkConfig, nodeIp: await nodeIp() },
+      ...{ agentId, hostname, networkConfig, nodeIp: await nodeIp(this.#nodeIpInUse) },
       takeover: takeover && this.#source !== 'masters',
       // What it was to give back it does not run on, and may be another's by now.
       ...(lease === undefined || this.#leaving ? {} : { held: heldOf(lease) }),
@@ -328,6 +362,11 @@ export class Agent {
     }
   }
 
+  /** The node address that peers have of this host. */
+  get #nodeIpInUse(): string | undefined {
+    return this.#leaving ? undefined : this.#lease?.nodeIp;
+  }
+
   #checkNodeIpLater(): void {
     this.#cancelNodeIp = this.#options.clock.after(nodeIpEveryMs, () => void this.#checkNodeIp());
   }
@@ -335,11 +374,15 @@ export class Agent {
   async #checkNodeIp(): Promise<void> {
     const { nodeIp, log } = this.#options;
     try {
-      const now = await nodeIp();
+      const now = await nodeIp(this.#nodeIpInUse);
+      this.#nodeIpError = '';
       if (this.#source === 'masters' && now !== this.#lease?.nodeIp) this.registration.begin(`node_ip is ${now} now`);
     } catch (error) {
       // An underlay that is down for a while is no reason to give anything up.
-      log.debug({ error: error instanceof Error ? error.message : String(error) }, 'this host has no node_ip now');
+      const message = error instanceof Error ? error.message : String(error);
+      if (message !== this.#nodeIpError)
+        log.warn({ nodeIp: this.#nodeIpInUse, error: message }, 'this host has no node_ip now');
+      this.#nodeIpError = message;
     }
     if (!this.#stopped) this.#checkNodeIpLater();
   }

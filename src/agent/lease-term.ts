@@ -87,7 +87,9 @@ export class LeaseTerm {
     if (this.#record === undefined) return Number.POSITIVE_INFINITY;
     const { bootId, heardAtMs, ttlMs } = this.#record;
     const { bootClock } = this.#options;
-    return bootId === bootClock.bootId ? heardAtMs + ttlMs - bootClock.now() : 0;
+    const now = bootClock.now();
+    // A clock that is behind what was written down has begun anew, as after a boot.
+    return bootId === bootClock.bootId && now >= heardAtMs ? heardAtMs + ttlMs - now : 0;
   }
 
   #look(): void {

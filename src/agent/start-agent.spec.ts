@@ -5,7 +5,6 @@ import { createServer } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { type Metadata, Server, ServerCredentials, status } from '@grpc/grpc-js';
-import { sourceAddress } from '#agent/node-address.js';
 import { leaveCluster, type RunningAgent, type StartAgentOptions, startAgent } from '#agent/start-agent.js';
 import { FakeHost } from '#agent/testing/fake-host.js';
 import { grant, snapshot } from '#agent/testing/fake-masters.js';
@@ -92,6 +91,7 @@ describe('a started agent', () => {
   function options(parts: Partial<StartAgentOptions> = {}): StartAgentOptions {
     return {
       id: 'a',
+      nodeIp: '10.0.0.1',
       masters: [{ host: '127.0.0.1', port: master.port }],
       stateDir: folder,
       httpListen: { host: '127.0.0.1', port: 0 },
@@ -121,7 +121,7 @@ describe('a started agent', () => {
     const running = await startAgent(options());
     try {
       await ready(running);
-      assert.equal(master.registers[0]?.nodeIp, '127.0.0.1');
+      assert.equal(master.registers[0]?.nodeIp, '10.0.0.1');
       assert.equal((await get(running, '/healthz')).text, 'ok\n');
       const overlay = JSON.parse((await get(running, '/overlay-agent/overlay')).text);
       assert.equal(overlay.overlays[0].subnet, '9.0.0.0/24');
@@ -284,23 +284,5 @@ describe('a started agent', () => {
     assert.equal(master.leaves[0]?.epoch, 7);
     assert.deepEqual(host.cleaned, [['cluster-1']]);
     await assert.rejects(leaveCluster(options()), /holds nothing that it could give back/);
-  });
-});
-
-describe('the default node address', () => {
-  it('is the source of the route to the first master that there is a route to', async () => {
-    assert.equal(await sourceAddress([{ host: '127.0.0.2', port: 7070 }]), '127.0.0.1');
-    const masters = [
-      { host: '255.255.255.255', port: 7070 },
-      { host: '127.0.0.1', port: 7070 },
-    ];
-    assert.equal(await sourceAddress(masters), '127.0.0.1');
-  });
-
-  it('is refused when there is no route, with the reason', async () => {
-    await assert.rejects(
-      sourceAddress([{ host: '255.255.255.255', port: 7070 }]),
-      /no route to any master \(255.255.255.255: .*\); set node_ip/,
-    );
   });
 });

@@ -2,18 +2,19 @@
 import { randomUUID } from 'node:crypto';
 import { hostname } from 'node:os';
 import type { ChannelCredentials } from '@grpc/grpc-js';
-import { Agent } from '#agent/agent.js';
+import { Agent, type LeaveOptions, type LeaveReport } from '#agent/agent.js';
 import { AgentHttp } from '#agent/agent-http.js';
+import { agentIdOf } from '#agent/agent-id.js';
 import type { AgentLog } from '#agent/agent-log.js';
 import type { AgentOptions } from '#agent/agent-options.js';
 import { systemBootClock } from '#agent/boot-clock.js';
 import { GrpcMasterApi } from '#agent/grpc-master-api.js';
-import { sourceAddress } from '#agent/node-address.js';
+import { NodeAddress } from '#agent/node-address.js';
 import { PlanOnly } from '#agent/plan-only.js';
 import { StateDir } from '#agent/state-dir.js';
 import { MasterClient } from '#api/master-client.js';
 import type { HostSettings } from '#host/input.js';
-import type { CleanupReport, Reconciler } from '#host/reconciler-interface.js';
+import type { Reconciler } from '#host/reconciler-interface.js';
 import { systemClock } from '#replica/system-clock.js';
 
 export type HostAndPort = { readonly host: string; readonly port: number };
@@ -47,8 +48,8 @@ export type RunningAgent = {
   readonly failed: Promise<Error>;
   /** Stops the process's part; lease and data plane stay. */
   stop(): Promise<void>;
-  /** Takes the data plane down, gives the lease back, and stops. Rejects when no master could be told. */
-  leave(): Promise<CleanupReport>;
+  /** Gives the lease back, takes the data plane down, and stops. Rejects when no master could be told. */
+  leave(): Promise<LeaveReport>;
 };
 
 /** @throws StateDirError; Error when HTTP can't listen. */
@@ -77,14 +78,15 @@ export async function startAgent(options: StartAgentOptions): Promise<RunningAge
 }
 
 /**
- * What `sublet agent` does to leave for good, with the agent stopped: takes the data plane down and gives the cached
- * lease back.
- * @throws StateDirError while an agent runs on the directory; MasterError when no master could be told; Error when there is no lease.
+ * What `sublet agent` does to leave for good, with the agent stopped: gives the cached lease back and takes the data
+ * plane down.
+ * @throws StateDirError while an agent runs on the directory; MasterError when no master could be told, or they refuse; Error when
+ * there is nothing to give back or to take down.
  */
-export async function leaveCluster(options: StartAgentOptions): Promise<CleanupReport> {
+export async function leaveCluster(options: StartAgentOptions, leaveOptions?: LeaveOptions): Promise<LeaveReport> {
   const { agent, dispose } = await assemble(options);
   try {
-    return await agent.leave();
+    return await agent.leave(leaveOptions);
   } finally {
     await dispose();
   }
@@ -95,6 +97,14 @@ type Assembled = { readonly agent: Agent; readonly failed: Promise<Error>; reado
 async function assemble(options: StartAgentOptions): Promise<Assembled> {
   const { masters, nodeIp, network, reconciler, print, log, settings, networkConfig } = options;
   const store = await StateDir.open(options.stateDir, log);
+  const name = hostname();
+  let agentId: string;
+  try {
+    agentId = agentIdOf({ given: options.id, hostname: name, store, log });
+  } catch (error) {
+    await store[Symbol.asyncDispose]();
+    throw error;
+  }
   const client = new MasterClient({
     masters: masters.map(({ host, port }) => (host.includes(':') ? `[${host}]:${port}` : `${host}:${port}`)),
     ...(options.credentials === undefined ? {} : { credentials: options.credentials }),
@@ -103,10 +113,11 @@ async function assemble(options: StartAgentOptions): Promise<Assembled> {
   const failed = new Promise<Error>((resolve) => {
     fail = resolve;
   });
+  const address = new NodeAddress({ masters, clock: systemClock, log });
   const agent = new Agent({
-    agentId: options.id ?? hostname(),
-    hostname: hostname(),
-    nodeIp: nodeIp === undefined ? () => sourceAddress(masters) : async () => nodeIp,
+    agentId,
+    hostname: name,
+    nodeIp: nodeIp === undefined ? (inUse) => address.find(inUse) : async () => nodeIp,
     networkConfig,
     takeover: options.takeover ?? false,
     settings,

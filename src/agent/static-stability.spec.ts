@@ -209,6 +209,25 @@ describe('rule 5, static stability of an agent', () => {
     assert.equal(world.host.last()?.leaseValid, true);
   });
 
+  it('takes a boot clock that is behind what is cached for another boot', async () => {
+    await ranBefore(3600);
+    world.masters.setDown(true);
+    world.sleptMs = -hour;
+    world.start();
+    await world.time.runFor(10_000);
+    assert.equal(world.host.last()?.leaseValid, false);
+  });
+
+  it('takes the tunnel down when the boot clock goes back while the agent runs', async () => {
+    withTtl(60);
+    world.start();
+    await world.time.runFor(30_000);
+    world.masters.setDown(true);
+    world.sleptMs = -60_000;
+    await world.time.runFor(10_000);
+    assert.equal(world.host.last()?.leaseValid, false);
+  });
+
   it('has no end when a TTL is taken off', async () => {
     withTtl(60);
     world.start();
@@ -354,21 +373,71 @@ describe('rule 5, static stability of an agent', () => {
     );
   });
 
-  it('leaves: the data plane first, then the lease, then the cache', async () => {
+  it('leaves: the lease first, then the cache, then the data plane', async () => {
     const agent = world.start();
     await world.time.runFor(1_000);
     world.masters.onLeave = () => {
-      assert.deepEqual(world.host.cleaned, [['cluster-1']]);
-      assert.notEqual(world.store.lease, undefined);
+      assert.deepEqual(world.host.cleaned, []);
+      assert.equal(world.store.lease?.leaving, true);
       return undefined;
     };
-    await world.time.until(agent.leave(), 1_000);
+    const report = await world.time.until(agent.leave(), 1_000);
+    assert.equal(report.gaveBack, true);
+    assert.deepEqual(world.host.cleaned, [['cluster-1']]);
     const fence = { agentId: 'a', instanceId: 'instance-1', epoch: 7, clusterId: 'cluster-1', founding: 'f1' };
     assert.deepEqual(world.masters.leaves, [fence]);
     assert.equal(world.store.lease, undefined);
     const asked = world.masters.registers.length;
     await world.time.runFor(120_000);
     assert.equal(world.masters.registers.length, asked);
+  });
+
+  it('changes nothing when the masters refuse that it leaves', async () => {
+    // So that the peers are cached as well.
+    await ranBefore();
+    const agent = world.start();
+    await world.time.runFor(1_000);
+    world.masters.onLeave = () => aborted;
+    await assert.rejects(world.time.until(agent.leave(), 1_000), (error) => error === aborted);
+    assert.deepEqual(world.host.cleaned, []);
+    assert.equal(world.store.lease?.leaving, undefined);
+    world.masters.setDown(true);
+    world.start();
+    await world.time.runFor(10_000);
+    assert.equal(world.host.last()?.leaseValid, true);
+  });
+
+  it('goes on leaving after a refusal when it was to leave before', async () => {
+    const agent = world.start();
+    await world.time.runFor(1_000);
+    world.masters.setDown(true);
+    await assert.rejects(world.time.until(agent.leave(), 1_000), /no master reachable/);
+    world.masters.setDown(false);
+    world.masters.onLeave = () => aborted;
+    await assert.rejects(world.time.until(world.make().leave(), 1_000), (error) => error === aborted);
+    assert.equal(world.store.lease?.leaving, true);
+  });
+
+  it('takes off its host what the first leave had to leave there, and asks no master again', async () => {
+    const agent = world.start();
+    await world.time.runFor(1_000);
+    world.host.left = ['bridge m-dcos still carries 1 container'];
+    const first = await world.time.until(agent.leave(), 1_000);
+    assert.deepEqual([first.gaveBack, first.left.length], [true, 1]);
+    world.masters.setDown(true);
+    const second = await world.time.until(world.make().leave(), 1_000);
+    assert.deepEqual([second.gaveBack, second.left, world.host.cleaned], [false, [], [['cluster-1']]]);
+    await assert.rejects(world.time.until(world.make().leave(), 1_000), /holds nothing/);
+    assert.equal(world.masters.leaves.length, 1);
+  });
+
+  it('takes its host down alone when it is told so, and is let the same again later', async () => {
+    const agent = world.start();
+    await world.time.runFor(1_000);
+    world.masters.setDown(true);
+    const report = await world.time.until(agent.leave({ hostOnly: true }), 1_000);
+    assert.deepEqual([report.gaveBack, world.host.cleaned, world.masters.leaves], [false, [['cluster-1']], []]);
+    assert.equal(world.store.lease, undefined);
   });
 
   it('can be told to leave again when no master could be told', async () => {

@@ -4,6 +4,7 @@ import { z } from 'zod';
 import { argument, exitCodes, Failure } from '#cli/failure.js';
 import { type Cell, formatFacts, formatTable } from '#cli/table.js';
 import type { Terminal } from '#cli/terminal.js';
+import { plural } from '#cli/words.js';
 import { formatHostPort, parseHostPort } from '#config/host-port.js';
 import { formatDuration } from '#text/duration.js';
 import { jsonText } from '#text/printable-text.js';
@@ -32,6 +33,7 @@ const statusSchema = z.object({
   host: z.object({
     overlays: z.array(z.object({ kind: z.string(), name: z.string(), error: z.string().optional() })),
     converged: z.boolean(),
+    problems: z.array(z.string()).default([]),
   }),
   ready: z.boolean(),
   problems: z.array(z.string()),
@@ -79,7 +81,7 @@ async function fetchJson(url: string, at: string): Promise<unknown> {
 }
 
 export function formatAgentStatus(status: AgentStatus, terminal: Terminal): string {
-  const { lease, registration, watch, host } = status;
+  const { lease, registration, host } = status;
   const facts: readonly (readonly [string, Cell])[] = [
     ['agent', { text: status.agent_id, style: 'bold' }],
     ['ready', status.ready ? { text: 'yes', style: 'green' } : { text: 'no', style: 'red' }],
@@ -95,8 +97,8 @@ export function formatAgentStatus(status: AgentStatus, terminal: Terminal): stri
           ['node ip', lease.node_ip],
           ['vtep', `${lease.vxlan.vtepIp}, ${lease.vxlan.vtepMac}`],
         ] as const)),
-    ['peers', `${watch.peers}, as of revision ${watch.revision}${watch.connected ? '' : ' (no master is heard)'}`],
-    ['network', status.network_mode === 'plan' ? 'plan: nothing is changed on this host' : hostWords(host.converged)],
+    ['peers', peersWords(status)],
+    ['network', networkWords(status)],
   ];
   const rows = (lease?.overlays ?? []).map(({ name, subnet, subnet6 }): readonly Cell[] => {
     const found = host.overlays.find((overlay) => overlay.name === name);
@@ -117,6 +119,19 @@ function leaseWords(lease: NonNullable<AgentStatus['lease']>): string {
   return `epoch ${epoch} of cluster ${cluster}, ${end}${source === 'cache' ? ', from the cache' : ''}`;
 }
 
-function hostWords(converged: boolean): string {
-  return converged ? 'linux: this host is as it should be' : 'linux: this host is being changed';
+function peersWords({ lease, registration, watch: { peers, revision, connected } }: AgentStatus): string {
+  // The watch begins with the first lease; until then it tells nothing of the masters.
+  if (lease === null) return 'not known before the first lease';
+  const known = `${peers}, as of revision ${revision}`;
+  if (connected) return known;
+  return `${known} ${registration.state === 'refused' ? '(the masters refuse this agent)' : '(no master is heard)'}`;
+}
+
+function networkWords({ lease, network_mode: mode, host }: AgentStatus): string {
+  if (mode === 'plan') return 'plan: nothing is changed on this host';
+  if (lease === null) return 'linux: nothing is changed before the first lease';
+  const failed = host.overlays.filter(({ kind }) => kind === 'failed').length;
+  if (failed > 0) return `linux: ${failed} of ${plural(host.overlays.length, 'overlay')} failed`;
+  if (host.problems.length > 0) return `linux: ${plural(host.problems.length, 'problem')} of this host`;
+  return host.converged ? 'linux: this host is as it should be' : 'linux: this host is being changed';
 }

@@ -1,6 +1,7 @@
 /** The agent process: its configuration, its parts, and its life; and its leaving for good. */
 import { hostname } from 'node:os';
 import type { Command } from 'commander';
+import { AgentIdError } from '#agent/agent-id.js';
 import { MasterError } from '#agent/master-api.js';
 import { leaveCluster, type StartAgentOptions, startAgent } from '#agent/start-agent.js';
 import { StateDirError } from '#agent/state-dir.js';
@@ -10,15 +11,18 @@ import { serve } from '#cli/lifetime.js';
 import { type Logger, makeLogger } from '#cli/log.js';
 import { loadConfig, logBadNode, logWarnings } from '#cli/process-config.js';
 import type { Terminal } from '#cli/terminal.js';
+import { plural } from '#cli/words.js';
 import { type AgentConfig, loadAgentConfig } from '#config/agent-config.js';
 import { agentSettings } from '#config/agent-settings.js';
 import { formatHostPort } from '#config/host-port.js';
 import type { HostSettings } from '#host/input.js';
 import { HostReconciler } from '#host/reconciler.js';
+import { mayChangeNetwork } from '#host/rights.js';
 
 /** Runs until it is told to stop. @throws Failure */
 export async function runAgent(command: Command, options: { takeover?: true }, terminal: Terminal): Promise<void> {
   const { config, warnings } = loadConfig(command, agentSettings, loadAgentConfig);
+  if (config.network === 'linux') needNetworkRights();
   const log = await agentLog(config);
   grpcLogs(log);
   logWarnings(log, warnings);
@@ -48,18 +52,40 @@ export async function runAgent(command: Command, options: { takeover?: true }, t
   if (exitCode !== exitCodes.done) throw new Failure(exitCodes.refused, 'the agent gave up; its log says why');
 }
 
-/** Leaves the cluster and cleans the host up, with the agent stopped. @throws Failure */
-export async function leaveWithAgent(command: Command, _: unknown, terminal: Terminal): Promise<void> {
+/** Leaves the cluster and cleans the host up, with the agent stopped. @throws Failure, also when something is left */
+export async function leaveWithAgent(
+  command: Command,
+  options: { hostOnly?: true },
+  terminal: Terminal,
+): Promise<void> {
   const { config, warnings } = loadConfig(command, agentSettings, loadAgentConfig);
+  if (config.network === 'linux') needNetworkRights();
   const log = await agentLog({ ...config, log: { ...config.log, level: 'warn' } });
   grpcLogs(log);
   logWarnings(log, warnings);
-  const report = await leaveCluster(startOptions(config, log, terminal)).catch((error: unknown) => {
+  const hostOnly = options.hostOnly === true;
+  const report = await leaveCluster(startOptions(config, log, terminal), { hostOnly }).catch((error: unknown) => {
     throw leaveFailure(error, config);
   });
   for (const { command, why } of report.removed) terminal.write(`removed  ${why}: ${command}\n`);
   for (const left of report.left) terminal.write(`${terminal.paint('yellow', 'left')}     ${left}\n`);
-  terminal.write('This host has left. What it held rests before it is let again.\n');
+  if (report.gaveBack) terminal.write('The lease is given back. What this host held rests before it is let again.\n');
+  if (report.left.length > 0) {
+    throw new Failure(
+      exitCodes.refused,
+      `${plural(report.left.length, 'thing')} of Sublet could not be taken off this host`,
+      ['See to what is named above, then run `sublet agent leave` once more.'],
+    );
+  }
+  terminal.write('Nothing of Sublet is left on this host.\n');
+}
+
+/** Said before a lease is taken that this process could make nothing of. @throws Failure */
+function needNetworkRights(): void {
+  if (mayChangeNetwork()) return;
+  throw new Failure(exitCodes.refused, 'network linux changes this host’s network, which this user may not do', [
+    'Run it as root, or with CAP_NET_ADMIN and CAP_NET_RAW; --network plan only prints what would be done.',
+  ]);
 }
 
 function agentLog(config: AgentConfig): Promise<Logger> {
@@ -87,6 +113,7 @@ export function hostSettings(config: AgentConfig): HostSettings {
     overlayMtu: config.networkConfig.overlayMtu,
     enableIpv6: config.networkConfig.enableIpv6,
     ...dockerHost(config),
+    docker: config.networkConfig.allocateSubnet && config.networkConfig.dockerBridge,
     usesDocker: config.networkConfig.dockerBridge,
     iptables: config.iptables,
   };
@@ -99,6 +126,7 @@ function dockerHost({ dockerHost }: AgentConfig): { readonly dockerHost?: string
 
 function startFailure(error: unknown, config: AgentConfig): unknown {
   if (error instanceof StateDirError) return new Failure(exitCodes.refused, error.message);
+  if (error instanceof AgentIdError) return new Failure(exitCodes.usage, error.message);
   const code = error instanceof Error && 'code' in error ? error.code : undefined;
   const at = formatHostPort(config.httpListen);
   if (code === 'EADDRINUSE') {
@@ -113,10 +141,18 @@ function startFailure(error: unknown, config: AgentConfig): unknown {
 
 function leaveFailure(error: unknown, config: AgentConfig): unknown {
   if (error instanceof MasterError) {
-    const exitCode = error.kind === 'unavailable' ? exitCodes.noMaster : exitCodes.refused;
-    return new Failure(exitCode, `${error.message} [${error.status}]`, [
-      `The masters asked were ${config.masters.map(formatHostPort).join(', ')}; name others with --master.`,
-    ]);
+    const message = `${error.message} [${error.status}]`;
+    if (error.kind === 'unavailable') {
+      const asked = config.masters.map(formatHostPort).join(', ');
+      return new Failure(exitCodes.noMaster, message, [
+        `Nothing was changed on this host. The masters asked were ${asked}; name others with --master.`,
+      ]);
+    }
+    const advice =
+      error.kind === 'aborted'
+        ? 'What this host held is another’s by now, or was released: `sublet agent leave --host-only` takes the rest off this host.'
+        : 'Ask again later, or take Sublet off this host without the masters: `sublet agent leave --host-only`.';
+    return new Failure(exitCodes.refused, message, [`Nothing was changed. ${advice}`]);
   }
   // No lease to give back: said in plain words by a plain error.
   if (error instanceof Error && error.constructor === Error) return new Failure(exitCodes.refused, error.message);

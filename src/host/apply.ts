@@ -201,6 +201,7 @@ function ipsetLine(step: Step): string {
 
 async function runOne(step: Step, tools: Tools): Promise<Outcome> {
   try {
+    if (step.kind === 'sysctl') return { kind: (await setSysctl(step.path, step.value)) ? 'done' : 'skipped', step };
     const error = await perform(step, tools);
     return error === undefined ? { kind: 'done', step } : failed(step, error);
   } catch (error) {
@@ -211,8 +212,6 @@ async function runOne(step: Step, tools: Tools): Promise<Outcome> {
 /** Undefined when it worked, else what the tool said. */
 async function perform(step: Step, { run, docker, iptables }: Tools): Promise<string | undefined> {
   switch (step.kind) {
-    case 'sysctl':
-      return setSysctl(step.path, step.value);
     case 'filter-rule':
       return errorOf(
         await run.run(iptablesCommand(iptables, step.family), [...lockWait, ...filterRuleArguments(step)]),
@@ -247,14 +246,16 @@ async function perform(step: Step, { run, docker, iptables }: Tools): Promise<st
 /** Seconds to wait for another program's hold on the tables. */
 const lockWait = ['-w', '5'];
 
-/** A device that went away meanwhile needs no setting. */
-async function setSysctl(path: string, value: string): Promise<undefined> {
+/** Whether it was set. A device that is not there, any more or yet, has no setting. */
+async function setSysctl(path: string, value: string): Promise<boolean> {
   const file = join('/proc/sys', path);
   const exists = await readFile(file, 'utf8').then(
     () => true,
     () => false,
   );
-  if (exists || !path.includes('/conf/')) await writeFile(file, value);
+  if (!exists && path.includes('/conf/')) return false;
+  await writeFile(file, value);
+  return true;
 }
 
 function errorOf({ code, stderr }: { code: number | null; stderr: string }): string | undefined {

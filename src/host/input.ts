@@ -100,6 +100,8 @@ export interface HostSettings {
   readonly enableIpv6: boolean;
   /** `unix:///path` or `tcp://HOST:PORT`; absent: the local socket. */
   readonly dockerHost?: string;
+  /** False: this host is to have no Docker network, so that it is no failure when Docker is not there. */
+  readonly docker?: boolean;
   /** Whether Docker networks are wanted; where they are not, a Docker that does not answer leaves nothing behind. */
   readonly usesDocker: boolean;
   /** What the overlays must lie inside, by whoever runs this host; absent: anything that takes nothing from the host. */

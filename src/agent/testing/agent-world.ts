@@ -24,9 +24,16 @@ export class AgentWorld {
 
   /** A process starts on what the store holds. */
   start(parts: Partial<AgentOptions> = {}): Agent {
+    const agent = this.make(parts);
+    agent.start();
+    return agent;
+  }
+
+  /** A process that only looks at the store, as one that is to leave. */
+  make(parts: Partial<AgentOptions> = {}): Agent {
     this.host = new FakeHost();
     const { bootId } = this;
-    const agent = new Agent({
+    return new Agent({
       agentId: 'a',
       hostname: 'host-a',
       nodeIp: async () => {
@@ -47,8 +54,6 @@ export class AgentWorld {
       failed: (error) => this.failures.push(error),
       ...parts,
     });
-    agent.start();
-    return agent;
   }
 
   readonly log: AgentLog = {

@@ -7,6 +7,8 @@ export class FakeHost implements Reconciler {
   readonly inputs: HostInput[] = [];
   readonly cleaned: (readonly string[])[] = [];
   steps: readonly PlannedStep[] = [];
+  /** What can't be taken off. */
+  left: readonly string[] = [];
   stopped = false;
   #status: HostStatus = { overlays: [], problems: [], converged: false };
   #listeners: ((status: HostStatus) => void)[] = [];
@@ -68,6 +70,6 @@ export class FakeHost implements Reconciler {
   async cleanup(clusterIds: readonly string[]): Promise<CleanupReport> {
     this.cleaned.push(clusterIds);
     this.stopped = true;
-    return { removed: [], left: [] };
+    return { removed: [], left: this.left };
   }
 }

@@ -60,11 +60,16 @@ function leave(group: Command, terminal: Terminal): void {
     .command('leave')
     .summary('give back what this host holds, and clean up')
     .description(
-      'Gives back what this host holds and takes Sublet’s things off the host, and nothing else. The agent must be stopped; it is given the same settings.',
+      'Gives back what this host holds and takes Sublet’s things off the host, and nothing else. The agent must be stopped; it is given the same settings. What the masters refuse changes nothing. Bridges and Docker networks that carry containers stay: the command then ends with 1, and takes them off when it is run again.',
     );
   configures(command);
-  examples(command, ['sublet agent leave --config /etc/sublet/agent.json', 'after stopping the agent']);
-  command.action(async (options: { config?: string }) => {
+  command.option('--host-only', 'take Sublet off this host and ask no master; what is let to it stays on record there');
+  examples(
+    command,
+    ['sublet agent leave --config /etc/sublet/agent.json', 'after stopping the agent'],
+    ['sublet agent leave --host-only', 'another host has its id by now'],
+  );
+  command.action(async (options: { hostOnly?: true }) => {
     const { leaveWithAgent } = await import('#cli/agent-run.js');
     await leaveWithAgent(command, options, terminal);
   });

@@ -1,0 +1,41 @@
+/** Under which id an agent runs that is given none: its first host name, also when the host is renamed later. */
+import type { AgentLog } from '#agent/agent-log.js';
+import type { AgentStore } from '#agent/store.js';
+
+/** The host name is no id. */
+export class AgentIdError extends Error {
+  override readonly name = 'AgentIdError';
+}
+
+export type AgentIdParts = {
+  /** What was configured. */
+  readonly given: string | undefined;
+  readonly hostname: string;
+  readonly store: Pick<AgentStore, 'lease'>;
+  readonly log: AgentLog;
+};
+
+const idForm = /^[A-Za-z0-9._:-]{1,253}$/;
+/** What hosts are named before they have a name. */
+const namesOfNobody: readonly string[] = ['localhost', 'localhost.localdomain', '(none)'];
+
+/** @throws AgentIdError */
+export function agentIdOf({ given, hostname, store, log }: AgentIdParts): string {
+  if (given !== undefined) return given;
+  const before = store.lease?.lease.agentId;
+  if (before !== undefined) {
+    if (before !== hostname) {
+      log.warn(
+        { id: before, hostname },
+        `this host is named "${hostname}" now; its state_dir is of "${before}", and it goes on under that id. Set id to make it permanent; if the state_dir was copied from another host, stop this agent and remove it`,
+      );
+    }
+    return before;
+  }
+  if (!idForm.test(hostname) || namesOfNobody.includes(hostname)) {
+    throw new AgentIdError(
+      `id: the name of this host, ${JSON.stringify(hostname)}, is none to tell hosts apart by: give an id with --id`,
+    );
+  }
+  return hostname;
+}
