@@ -2,6 +2,7 @@
  * What must be done so that the observed host becomes the desired one, in an order that never routes to what can't be
  * reached. Pure. Equal hosts give no steps; what only somebody else can mend gives a problem instead of a step.
  */
+import { diffBlackholes } from '#host/blackholes.js';
 import type { DesiredHost } from '#host/desired.js';
 import { diffBridges } from '#host/diff-bridges.js';
 import { diffCni } from '#host/diff-cni.js';
@@ -35,6 +36,13 @@ export function diff(desired: DesiredHost, observed: ObservedHost): Plan {
     diffCni(desired, observed),
     diffDocker(desired, observed),
   ];
+  parts.push(
+    diffBlackholes(
+      desired,
+      observed,
+      parts.flatMap(({ steps }) => steps),
+    ),
+  );
   return {
     steps: parts.flatMap(({ steps }) => steps),
     problems: [...desired.problems, ...parts.flatMap(({ problems }) => problems)],

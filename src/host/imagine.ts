@@ -29,6 +29,7 @@ type Draft = {
   raDevices: readonly string[];
   sets: ObservedHost['sets'];
   tables: Record<Family, ObservedHost['tables'][Family]>;
+  filters: ObservedHost['filters'];
   cni: ObservedHost['cni'];
   docker: ObservedHost['docker'];
 };
@@ -95,6 +96,8 @@ function take(host: Draft, step: Step): void {
     case 'chain-set':
     case 'chain-delete':
       host.tables[step.family] = tablesAfter(host.tables[step.family], step);
+      // What they let through now is not known before they are read again.
+      host.filters = { tables: [], unread: host.filters.unread };
       return;
     case 'cni-write':
     case 'cni-delete':

@@ -1,5 +1,6 @@
 /** Reads ipsets and iptables by their own save formats, which are what their restore takes. */
 import type { Family } from '#address/ip.js';
+import { wordsOf } from '#host/filter/iptables-rules.js';
 import type { IptablesFlavour } from '#host/input.js';
 import { forwardChain } from '#host/marks.js';
 import { incompatibleTables, readIncompatible } from '#host/observe-incompatible.js';
@@ -10,22 +11,31 @@ export async function observeSets(run: Runner): Promise<ObservedHost['sets']> {
   return readable(run, 'ipset', ['save'], parseSets);
 }
 
+/** What iptables-save prints, by family: read once for our rules and for what others let through. */
+export type SavedTables = Readonly<Record<Family, Readable<string>>>;
+
+export async function saveTables(run: Runner, flavour: IptablesFlavour): Promise<SavedTables> {
+  const save = (family: Family) => readable(run, `${iptablesCommand(flavour, family)}-save`, [], (text) => text);
+  const [four, six] = await Promise.all([save(4), save(6)]);
+  return { 4: four, 6: six };
+}
+
 /** `marks`: the comments of rules that are ours. */
 export async function observeTables(
   run: Runner,
   flavour: IptablesFlavour,
+  saves: SavedTables,
   marks: readonly string[],
 ): Promise<ObservedHost['tables']> {
-  const randomFully = await supportsRandomFully(run, flavour);
+  const { randomFully } = await traitsOf(run, flavour);
   const tablesOf = async (family: Family): Promise<Readable<ObservedTables>> => {
-    const command = iptablesCommand(flavour, family);
-    const saved = await readable(run, `${command}-save`, [], (text) => text);
+    const saved = saves[family];
     if (saved.kind !== 'read') return saved;
     const printable = parseTables(saved.value, randomFully);
     const tables = incompatibleTables(saved.value);
     return tables.length === 0
       ? { kind: 'read', value: printable }
-      : readIncompatible({ run, command, family, tables, marks }, printable);
+      : readIncompatible({ run, command: iptablesCommand(flavour, family), family, tables, marks }, printable);
   };
   const [four, six] = await Promise.all([tablesOf(4), tablesOf(6)]);
   return { 4: four, 6: six };
@@ -36,21 +46,30 @@ export function iptablesCommand(flavour: IptablesFlavour, family: Family): strin
   return family === 4 ? flavour : flavour.replace('iptables', 'ip6tables');
 }
 
+/** What the version of iptables tells. */
+export interface IptablesTraits {
+  /** Whether MASQUERADE knows `--random-fully`. */
+  readonly randomFully: boolean;
+  /** Where its rules are: in nftables, or in tables of the older kind. */
+  readonly isNft: boolean;
+}
+
 const randomFullySince = [1, 6, 2] as const;
-const versions = new WeakMap<Runner, Map<string, boolean>>();
+const versions = new WeakMap<Runner, Map<string, IptablesTraits>>();
 
 /** Asked once per runner and command: a tool's version does not change under a running agent in a way that matters. */
-async function supportsRandomFully(run: Runner, flavour: IptablesFlavour): Promise<boolean> {
-  const known = versions.get(run) ?? new Map<string, boolean>();
+export async function traitsOf(run: Runner, flavour: IptablesFlavour): Promise<IptablesTraits> {
+  const known = versions.get(run) ?? new Map<string, IptablesTraits>();
   versions.set(run, known);
   const answer = known.get(flavour);
   if (answer !== undefined) return answer;
   const result = await readable(run, flavour, ['--version'], (text) => {
     const version = (/v(\d+)\.(\d+)\.(\d+)/.exec(text) ?? []).slice(1).map(Number);
     const unlike = randomFullySince.findIndex((part, index) => version[index] !== part);
-    return unlike < 0 || (version[unlike] ?? 0) > (randomFullySince[unlike] ?? 0);
+    const randomFully = unlike < 0 || (version[unlike] ?? 0) > (randomFullySince[unlike] ?? 0);
+    return { randomFully, isNft: text.includes('nf_tables') };
   });
-  if (result.kind !== 'read') return true;
+  if (result.kind !== 'read') return { randomFully: true, isNft: true };
   known.set(flavour, result.value);
   return result.value;
 }
@@ -119,9 +138,4 @@ export function parseTables(saved: string, randomFully: boolean): ObservedTables
     ...(ours === undefined ? {} : { ours }),
     randomFully,
   };
-}
-
-/** Words of a line as a shell would see them; the save formats quote with double quotes. */
-function wordsOf(line: string): string[] {
-  return [...line.matchAll(/"((?:[^"\\]|\\.)*)"|(\S+)/g)].map((match) => match[1] ?? match[2] ?? '');
 }

@@ -3,10 +3,11 @@
  * tables (thousands of peers) are read less often than the cheap ones. Changes nothing.
  */
 import type { DockerEngine } from '#host/docker-engine.js';
+import { FilterReader } from '#host/filter/filter-reader.js';
 import type { HostInput, HostSettings } from '#host/input.js';
 import { marksOf } from '#host/marks.js';
 import { observeCni } from '#host/observe-cni.js';
-import { observeSets, observeTables } from '#host/observe-firewall.js';
+import { observeSets, observeTables, saveTables } from '#host/observe-firewall.js';
 import { observeLinks, observePeers, observeRules } from '#host/observe-kernel.js';
 import { observeSurroundings } from '#host/observe-surroundings.js';
 import { observeRaDevices, observeSysctls } from '#host/observe-sysctl.js';
@@ -59,12 +60,32 @@ export async function observe(lookout: Lookout, areas: ReadonlySet<Area>, known:
       const sysctls = await observeSysctls([vtepName, ...lookout.bridges]);
       return { sysctls, raDevices: lookout.forwards6 ? await observeRaDevices(run, sysctls) : [] };
     }),
-    when('firewall', async () => ({
-      sets: await observeSets(run),
-      tables: await observeTables(run, settings.iptables, lookout.marks),
-    })),
+    when('firewall', () => observeFirewall(lookout)),
     when('cni', async () => ({ cni: await observeCni(settings.cniDir) })),
     when('docker', async () => ({ docker: await lookout.docker.observe() })),
   ]);
   return Object.assign({}, known, ...parts);
+}
+
+async function observeFirewall({
+  run,
+  settings,
+  marks,
+}: Lookout): Promise<Pick<ObservedHost, 'sets' | 'tables' | 'filters'>> {
+  const saves = await saveTables(run, settings.iptables);
+  const [sets, tables, filters] = await Promise.all([
+    observeSets(run),
+    observeTables(run, settings.iptables, saves, marks),
+    filterReaderOf(run).read(settings.iptables, saves),
+  ]);
+  return { sets, tables, filters };
+}
+
+const filterReaders = new WeakMap<Runner, FilterReader>();
+
+/** One for each runner: a reader remembers how long nftables took, and reads them less often for it. */
+function filterReaderOf(run: Runner): FilterReader {
+  const reader = filterReaders.get(run) ?? new FilterReader(run);
+  filterReaders.set(run, reader);
+  return reader;
 }

@@ -5,6 +5,7 @@
 import type { Family } from '#address/ip.js';
 import type { DockerEngineFacts } from '#host/desired-docker.js';
 import { forwardPath } from '#host/diff-sysctl.js';
+import type { ObservedFilters } from '#host/filter/filter-reader.js';
 
 export interface ObservedHost {
   readonly surroundings: Surroundings;
@@ -26,6 +27,8 @@ export interface ObservedHost {
   readonly raDevices: readonly string[];
   readonly sets: Readable<ReadonlyMap<string, ObservedSet>>;
   readonly tables: Readonly<Record<Family, Readable<ObservedTables>>>;
+  /** All packet filters, ours and others'. */
+  readonly filters: ObservedFilters;
   readonly cni: Readable<ReadonlyMap<string, ObservedCniFile>>;
   readonly docker: ObservedDocker;
 }
@@ -140,6 +143,7 @@ export const bareHost: ObservedHost = {
     4: { kind: 'read', value: { postrouting: [], forward: [], randomFully: true } },
     6: { kind: 'read', value: { postrouting: [], forward: [], randomFully: true } },
   },
+  filters: { tables: [], unread: [] },
   cni: { kind: 'read', value: empty },
   docker: { kind: 'read', engine: { version: [0, 0], firewall: 'iptables' }, networks: empty },
 };

@@ -256,6 +256,7 @@ export class HostReconciler implements Reconciler {
   #after(input: HostInput, plan: Plan, outcomes: readonly Outcome[], wish: DesiredHost): void {
     if (outcomes.some(({ step }) => step.part === 'device' || step.part === 'bridge'))
       this.#later(verifyMs, ['links', 'peers']);
+    if (outcomes.some(({ step }) => step.part === 'forward')) this.#later(verifyMs, ['firewall']);
     if (outcomes.some(({ step }) => step.part === 'docker')) this.#later(verifyMs, ['links', 'sysctls', 'firewall']);
     const nextAt = this.#backOff.nextAt();
     if (nextAt !== undefined) this.#later(Math.max(nextAt - Date.now(), debounceMs), pollAreas);

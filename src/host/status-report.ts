@@ -23,7 +23,8 @@ export function statusOf(
 function overlayStatus(name: string, all: readonly Problem[], ofHost: readonly string[]): OverlayStatus {
   const own = all.filter(({ scope }) => scope.kind === 'overlay' && scope.name === name);
   const errors = [...ofHost, ...own.filter(({ note }) => note === undefined).map(({ error }) => error)];
-  const notes = unique(own.filter(({ note }) => note !== undefined).map(({ error }) => error));
+  const ofHostToo = all.filter(({ scope }) => scope.kind === 'host' || scope.name === name);
+  const notes = unique(ofHostToo.filter(({ note }) => note !== undefined).map(({ error }) => error));
   return errors.length === 0 ? { kind: 'ok', name, notes } : { kind: 'failed', name, error: unique(errors).join('. ') };
 }
 
