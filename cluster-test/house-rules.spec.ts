@@ -6,6 +6,7 @@ import { join } from 'node:path';
 /** Room → rooms it may import, itself aside. */
 const allowed: Readonly<Record<string, readonly string[]>> = {
   runtime: [],
+  http: [],
   address: [],
   text: [],
   files: [],
@@ -19,6 +20,7 @@ const allowed: Readonly<Record<string, readonly string[]>> = {
   config: ['runtime', 'text', 'address', 'ipam'],
   master: [
     'runtime',
+    'http',
     'text',
     'address',
     'door',
@@ -32,9 +34,11 @@ const allowed: Readonly<Record<string, readonly string[]>> = {
     'proto',
   ],
   host: ['text', 'address', 'files'],
-  agent: ['runtime', 'text', 'address', 'files', 'host', 'replica', 'api', 'proto'],
+  agent: ['runtime', 'http', 'text', 'address', 'files', 'host', 'replica', 'api', 'proto'],
   cli: [
     'runtime',
+    'http',
+    'http',
     'address',
     'text',
     'files',

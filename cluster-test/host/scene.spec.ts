@@ -311,7 +311,15 @@ describe('a network of real hosts', function () {
     const body = JSON.stringify({ agents: ['10.0.0.2'] });
     const url = 'http://10.0.0.11:7072/overlay-master/agents/delete';
     const released = await until('it counts as silent, and is released', silentMs, async () => {
-      const { stdout } = await onMaster.netns.run(['curl', '-sS', '-X', 'POST', '-d', body, url]);
+      const { stdout } = await onMaster.netns.run([
+        'curl',
+        '-sS',
+        '-H',
+        'content-type: application/json',
+        '-d',
+        body,
+        url,
+      ]);
       if (!stdout.startsWith('{')) throw new Error(stdout);
       return JSON.parse(stdout);
     });

@@ -29,6 +29,8 @@ export type StartAgentOptions = {
   readonly stateDir: string;
   /** Port 0: the system chooses. */
   readonly httpListen: HostAndPort;
+  /** Names under which HTTP is asked, besides those of loopback, of this machine and of `httpListen`. */
+  readonly httpHosts?: readonly string[];
   /** `plan`: print what would be done to this host, and change nothing. */
   readonly network: 'linux' | 'plan';
   readonly networkConfig: AgentOptions['networkConfig'];
@@ -57,7 +59,9 @@ export async function startAgent(options: StartAgentOptions): Promise<RunningAge
   const parts = await assemble(options);
   const { agent, dispose } = parts;
   try {
-    const http = await AgentHttp.listen({ agent, networkMode: options.network, listen: options.httpListen });
+    const hosts = [...(options.httpHosts ?? []), options.httpListen.host];
+    const listen = options.httpListen;
+    const http = await AgentHttp.listen({ agent, networkMode: options.network, listen, hosts });
     agent.start();
     const { host } = options.httpListen;
     const end = async (): Promise<void> => {

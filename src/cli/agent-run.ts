@@ -93,9 +93,9 @@ function agentLog(config: AgentConfig): Promise<Logger> {
 }
 
 function startOptions(config: AgentConfig, log: Logger, terminal: Terminal): StartAgentOptions {
-  const { id, nodeIp, masters, stateDir, httpListen, network, networkConfig } = config;
+  const { id, nodeIp, masters, stateDir, httpListen, httpHosts, network, networkConfig } = config;
   return {
-    ...{ id, nodeIp, masters, stateDir, httpListen, network, networkConfig, log },
+    ...{ id, nodeIp, masters, stateDir, httpListen, httpHosts, network, networkConfig, log },
     settings: hostSettings(config),
     reconciler: new HostReconciler({ log }),
     print: (line) => terminal.write(`${line}\n`),

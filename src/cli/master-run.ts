@@ -61,6 +61,7 @@ function masterOptions(config: MasterConfig): Omit<MasterOptions, 'version' | 'l
     listen: formatHostPort(config.listen),
     peerListen: formatHostPort(config.peerListen),
     httpListen: formatHostPort(config.httpListen),
+    httpHosts: config.httpHosts,
     network: configuredNetwork(config.network),
     timing: { heartbeatMs: raft.heartbeatMs, electionMs: raft.electionMs },
     retainEntries: raft.retainEntries,

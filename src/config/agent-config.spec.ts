@@ -26,6 +26,7 @@ describe('the configuration of an agent', () => {
       masters: [{ host: '127.0.0.1', port: 7070 }],
       stateDir: 'sublet-data/agent',
       httpListen: { host: '127.0.0.1', port: 7073 },
+      httpHosts: [],
       network: 'linux',
       cniDir: '/etc/cni/net.d',
       cniDataDir: undefined,

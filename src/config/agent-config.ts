@@ -10,7 +10,7 @@ import { formatCidr, formatIp, parseCidr, parseIp } from '#address/ip.js';
 import { agentSettings } from '#config/agent-settings.js';
 import { ConfigDocument, type ConfigSource, type Finding } from '#config/document.js';
 import type { HostPort } from '#config/host-port.js';
-import { listeningFindings, tls } from '#config/listening.js';
+import { httpHosts, listeningFindings, tls } from '#config/listening.js';
 import { type LogConfig, log, logConfig } from '#config/log-config.js';
 import type { Loaded } from '#config/master-config.js';
 import { insecureSetting } from '#config/process-settings.js';
@@ -25,6 +25,7 @@ export type AgentConfig = {
   readonly masters: readonly HostPort[];
   readonly stateDir: string;
   readonly httpListen: HostPort;
+  readonly httpHosts: readonly string[];
   readonly network: 'linux' | 'plan';
   readonly overlaysAllowed: readonly string[] | undefined;
   readonly cniDir: string;
@@ -69,6 +70,7 @@ const schema = section({
   masters: remotes(mastersMax).optional(),
   state_dir: path.optional(),
   http_listen: listen.optional(),
+  http_hosts: httpHosts.optional(),
   network: oneOf('linux', 'plan').optional(),
   overlays_allowed: z
     .array(parsedBy((text) => formatCidr(parseCidr(text)), '9.0.0.0/8'))
@@ -110,6 +112,7 @@ export function loadAgentConfig(source: ConfigSource): Loaded<AgentConfig> {
     masters: given.masters ?? defaults.masters,
     stateDir: given.state_dir ?? join('sublet-data', 'agent'),
     httpListen: given.http_listen ?? defaults.httpListen,
+    httpHosts: given.http_hosts ?? [],
     network: given.network ?? 'linux',
     overlaysAllowed: given.overlays_allowed,
     cniDir: given.cni_dir ?? defaults.cniDir,

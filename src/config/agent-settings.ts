@@ -46,6 +46,16 @@ export const agentSettings: readonly Setting[] = [
     default: '127.0.0.1:7073',
   },
   {
+    key: 'http_hosts',
+    flag: '--http-host',
+    takes: 'NAME',
+    as: 'text',
+    repeated: true,
+    about:
+      'names under which HTTP may be asked, besides localhost, the host name and all addresses; /healthz and /readyz are answered under any',
+    default: 'none',
+  },
+  {
     key: 'network',
     flag: '--network',
     takes: 'MODE',

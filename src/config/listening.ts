@@ -2,10 +2,16 @@
  * Who may connect. Without TLS a process listens on loopback only, since whoever reaches it may do everything;
  * anything else has to be asked for by name, `insecure`.
  */
+import { z } from 'zod';
 import type { ConfigDocument, Finding } from '#config/document.js';
 import { formatHostPort, type HostPort, isLoopback } from '#config/host-port.js';
-import { refused } from '#config/reading.js';
+import { matching, refused } from '#config/reading.js';
 import { badNode } from '#runtime/node-releases.js';
+
+/** Host names under which HTTP may be asked. */
+export const httpHosts = z
+  .array(matching(/^(?=.{1,253}$)[A-Za-z0-9_-]+(\.[A-Za-z0-9_-]+)*$/, 'a host name like master-1.example'))
+  .max(64);
 
 export const tls = refused('TLS is not there yet', 'leave tls out, and listen on loopback or set insecure');
 

@@ -36,6 +36,7 @@ describe('the configuration of a master', () => {
       listen: { host: '127.0.0.1', port: 7070 },
       peerListen: { host: '127.0.0.1', port: 7071 },
       httpListen: { host: '127.0.0.1', port: 7072 },
+      httpHosts: [],
       cluster: { id: 'sublet', members: [{ name: 'master-1', peer: { host: '127.0.0.1', port: 7071 } }], join: [] },
       network: {
         mentioned: {},
@@ -116,7 +117,7 @@ describe('the configuration of a master', () => {
       'an unknown key',
       { lisen: '127.0.0.1:1' },
       [
-        'lisen: is no key here; did you mean listen? (allowed: name, data_dir, listen, peer_listen, http_listen, cluster, network, lease, raft, tls, insecure, log, zk)',
+        'lisen: is no key here; did you mean listen? (allowed: name, data_dir, listen, peer_listen, http_listen, http_hosts, cluster, network, lease, raft, tls, insecure, log, zk)',
       ],
     ],
     [

@@ -6,7 +6,7 @@ import { join } from 'node:path';
 import { z } from 'zod';
 import { ConfigDocument, type ConfigSource, type Finding } from '#config/document.js';
 import { formatHostPort, type HostPort } from '#config/host-port.js';
-import { listeningFindings, tls } from '#config/listening.js';
+import { httpHosts, listeningFindings, tls } from '#config/listening.js';
 import { type LogConfig, log, logConfig } from '#config/log-config.js';
 import { masterSettings } from '#config/master-settings.js';
 import { lease, type NetworkConfig, network, networkConfig, networkFindings } from '#config/network-config.js';
@@ -24,6 +24,7 @@ export type MasterConfig = {
   readonly listen: HostPort;
   readonly peerListen: HostPort;
   readonly httpListen: HostPort;
+  readonly httpHosts: readonly string[];
   readonly cluster: {
     readonly id: string;
     /** The first members, this one among them; after bootstrap the replicated membership counts. */
@@ -72,6 +73,7 @@ const schema = section({
   listen: listen.optional(),
   peer_listen: listen.optional(),
   http_listen: listen.optional(),
+  http_hosts: httpHosts.optional(),
   cluster: section({
     id: matching(/^[A-Za-z0-9._-]{1,63}$/, '1 to 63 characters of [A-Za-z0-9._-]').optional(),
     members: list(section({ name: memberName, peer: remote }), membersMax).optional(),
@@ -110,6 +112,7 @@ export function loadMasterConfig(source: ConfigSource): Loaded<MasterConfig> {
     listen: given.listen ?? defaults.listen,
     peerListen,
     httpListen: given.http_listen ?? defaults.httpListen,
+    httpHosts: given.http_hosts ?? [],
     cluster: {
       id: given.cluster?.id ?? defaults.clusterId,
       members: members.length > 0 ? members : [{ name, peer: peerListen }],

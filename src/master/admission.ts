@@ -85,7 +85,7 @@ export class Admission {
 }
 
 /** `10.0.0.1:4711` → `10.0.0.1`. */
-function clientOf(peer: string): string {
+export function clientOf(peer: string): string {
   const colon = peer.lastIndexOf(':');
   return colon === -1 ? peer : peer.slice(0, colon);
 }

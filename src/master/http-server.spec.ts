@@ -36,6 +36,7 @@ describe('HTTP', () => {
       call: (path, request, caller, timeoutMs) => services.call(path, request, caller, timeoutMs),
       notReady: () => notReady,
       report: (error) => assert.fail(String(error)),
+      hosts: [],
     });
     server.listen(0, '127.0.0.1');
     await once(server, 'listening');
@@ -55,7 +56,11 @@ describe('HTTP', () => {
     return { code: response.status, body: await response.text() };
   };
   const remove = async (body: string): Promise<{ code: number; body: string }> => {
-    const response = await fetch(`${base}/overlay-master/agents/delete`, { method: 'POST', body });
+    const response = await fetch(`${base}/overlay-master/agents/delete`, {
+      method: 'POST',
+      body,
+      headers: { 'content-type': 'application/json' },
+    });
     return { code: response.status, body: await response.text() };
   };
 

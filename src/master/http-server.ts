@@ -2,13 +2,14 @@
  * What a master answers over HTTP: metrics, health, and the two endpoints that scripts made for DC/OS use. It
  * speaks plain JSON and text, and holds nothing of its own.
  */
-
-import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http';
+import type { IncomingMessage, Server } from 'node:http';
 import { status } from '@grpc/grpc-js';
 import { parseIp } from '#address/ip.js';
 import { dcosAgentInfo, dcosNetwork } from '#api/dcos-json.js';
 import { RefusedError, refusals } from '#api/refusal.js';
 import { operatorService } from '#api/services.js';
+import { type Answer, boundedServer, crossSite, type ServerLimits, text } from '#http/bounded-server.js';
+import { pacedAnswer } from '#http/paced-answer.js';
 import type { AgentId } from '#ipam/identity.js';
 import type { Ipam } from '#ipam/ipam.js';
 import type { Metrics } from '#master/metrics.js';
@@ -25,6 +26,9 @@ export type HttpServerOptions = {
   /** Why the master can't serve now; undefined: it can. */
   readonly notReady: () => string | undefined;
   readonly report: (error: unknown) => void;
+  /** Names under which it is asked, besides those of loopback and of this machine. */
+  readonly hosts: readonly string[];
+  readonly limits?: Partial<ServerLimits>;
 };
 
 const bodyBytesMax = 1024 * 1024;
@@ -32,36 +36,29 @@ const requestTimeoutMs = 30_000;
 /** Agents that are worked out without a break. */
 const sliceAgents = 1_000;
 
-type Answer = { readonly code: number; readonly type: string; readonly body: string };
 type Handler = (request: IncomingMessage) => Promise<Answer> | Answer;
 
 export function httpServer(options: HttpServerOptions): Server {
-  const { metrics } = options;
+  const { metrics, plan, hosts, limits } = options;
+  const planState = pacedAnswer(
+    () => `${plan.founding} ${plan.ipam.revision}`,
+    () => state(options),
+  );
   const routes = new Map<string, Handler>([
     ['GET /metrics', async () => ({ code: 200, type: metrics.contentType, body: await metrics.page() })],
     ['GET /healthz', () => text(200, 'ok')],
     ['GET /readyz', () => readiness(options)],
-    ['GET /overlay-master/state', () => state(options)],
-    ['POST /overlay-master/agents/delete', (request) => deleteAgents(request, options)],
+    ['GET /overlay-master/state', planState],
+    ['POST /overlay-master/agents/delete', (request) => crossSite(request) ?? deleteAgents(request, options)],
   ]);
-  return createServer({ requestTimeout: requestTimeoutMs }, (request, response) => {
-    void respond(request, response, routes, options.report);
+  return boundedServer({
+    hosts,
+    ...(limits && { limits }),
+    answer: (request, method, path) => {
+      const handler = routes.get(`${method} ${path}`);
+      return handler === undefined ? unknownRoute(method, path, routes) : attempt(handler, request, options.report);
+    },
   });
-}
-
-async function respond(
-  request: IncomingMessage,
-  response: ServerResponse,
-  routes: ReadonlyMap<string, Handler>,
-  report: (error: unknown) => void,
-): Promise<void> {
-  const path = (request.url ?? '').split('?')[0] ?? '';
-  const method = request.method === 'HEAD' ? 'GET' : (request.method ?? '');
-  const handler = routes.get(`${method} ${path}`);
-  const answer = handler === undefined ? unknownRoute(method, path, routes) : await attempt(handler, request, report);
-  const { code, type, body } = answer;
-  response.writeHead(code, { 'content-type': type, 'content-length': Buffer.byteLength(body) });
-  response.end(request.method === 'HEAD' ? undefined : body);
 }
 
 async function attempt(handler: Handler, request: IncomingMessage, report: (error: unknown) => void): Promise<Answer> {
@@ -102,7 +99,8 @@ async function state({ plan }: HttpServerOptions): Promise<Answer> {
     await new Promise(setImmediate);
   }
   const head = network === undefined ? '' : `"network":${JSON.stringify(dcosNetwork(networkMessage(network)))},`;
-  return json(`{${head}"agents":[${agents.join(',')}]}`);
+  // As bytes: those who read slowly then share them.
+  return jsonBytes(`{${head}"agents":[${agents.join(',')}]}`);
 }
 
 /** Agents are named by their node addresses, as in DC/OS; one that is not known is said so, and nothing is done. */
@@ -172,10 +170,10 @@ function httpCode({ reason }: RefusedError): number {
   }
 }
 
-function text(code: number, body: string): Answer {
-  return { code, type: 'text/plain; charset=utf-8', body: `${body}\n` };
-}
-
 function json(body: string): Answer {
   return { code: 200, type: 'application/json', body };
+}
+
+function jsonBytes(body: string): Answer {
+  return { code: 200, type: 'application/json', body: Buffer.from(body) };
 }

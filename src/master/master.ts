@@ -10,6 +10,7 @@ import { commandKindOf, commandKinds, laterCommandKinds } from '#ipam/command-ki
 import { checkNetwork } from '#ipam/network-check.js';
 import type { ConfiguredNetwork } from '#master/configured-network.js';
 import { Doors } from '#master/doors.js';
+import { Health } from '#master/health.js';
 import { httpServer } from '#master/http-server.js';
 import { IpamMachine, type PlanOutcome } from '#master/ipam-machine.js';
 import { advertised, hostOf, isLoopback } from '#master/listen-address.js';
@@ -18,7 +19,7 @@ import { MasterServices, type ServiceLimits } from '#master/master-services.js';
 import type { ClusterControl } from '#master/membership-step.js';
 import { Metrics } from '#master/metrics.js';
 import { Readiness } from '#master/readiness.js';
-import { addReflection, type Health } from '#master/reflection.js';
+import { addReflection } from '#master/reflection.js';
 import { reportReplicaEvent } from '#master/replica-report.js';
 import { StoreMeter } from '#master/store-meter.js';
 import { refuseApi } from '#master/wrong-port.js';
@@ -45,6 +46,8 @@ export type MasterOptions = {
   readonly listen: string;
   readonly peerListen: string;
   readonly httpListen: string;
+  /** Names under which HTTP is asked, besides those of loopback, of this machine and of `httpListen`. */
+  readonly httpHosts?: readonly string[];
   readonly network: ConfiguredNetwork;
   readonly timing: ReplicaTiming;
   /** Log entries that compaction leaves behind the applied position. */
@@ -163,7 +166,9 @@ export class Master {
     });
     store.onWrite = (milliseconds) => metrics.observeWrite(milliseconds);
     this.#api = this.services.apiServer((path, ms, refused) => metrics.observe(path, ms, refused));
-    this.#health = addReflection(this.#api);
+    addReflection(this.#api, this.services.admission);
+    this.#health = new Health(this.services.admission);
+    this.#health.addTo(this.#api);
     this.#readiness = new Readiness({
       ...{ log: this.#replica, leadership: this.services.leadership, clock },
       closed: () => this.services.closed,
@@ -175,6 +180,8 @@ export class Master {
       metrics,
       call: (path, request, caller, timeoutMs) => this.services.call(path, request, caller, timeoutMs),
       notReady: () => this.#readiness.why(),
+      limits: { connections: doors.http.connectionsMax },
+      hosts: [...(options.httpHosts ?? []), hostOf(options.httpListen)],
       report: (error) => logger.error({ err: error }, 'an error that was not expected'),
     });
   }

@@ -1,22 +1,23 @@
 /**
- * Server reflection (v1 and v1alpha) and `grpc.health.v1`, so that any gRPC command line works with no files at
+ * Server reflection (v1 and v1alpha), so that any gRPC command line works with no files at
  * hand. The descriptors are those that buf made of the .proto files at build time: what proto-loader makes
  * of them lacks the imports and the marks of optional fields, and strict clients refuse it.
  */
 import { readFileSync } from 'node:fs';
-import type { Server } from '@grpc/grpc-js';
+import type { Server, ServerDuplexStream, ServiceDefinition, UntypedServiceImplementation } from '@grpc/grpc-js';
 import type { PackageDefinition } from '@grpc/proto-loader';
 import { ReflectionService } from '@grpc/reflection';
-import { HealthImplementation } from 'grpc-health-check';
 import { Reader } from 'protobufjs/minimal.js';
+import type { Admission } from '#master/admission.js';
+import { streamError } from '#master/api-server.js';
+import { toRefusedError } from '#master/refusal-mapping.js';
 
 /** A `FileDescriptorSet` (google/protobuf/descriptor.proto) of the public API, of health, and of what they import. */
 const descriptors = new URL('../../proto/sublet.binpb', import.meta.url);
-/** What health is told of, besides the server as a whole (''). */
-const healthServices = ['', 'sublet.v1.AgentService', 'sublet.v1.OperatorService', 'sublet.v1.ClusterService'];
+type Stream = ServerDuplexStream<unknown, unknown>;
 
-/** Adds both to the server. */
-export function addReflection(server: Server): Health {
+/** Adds it to the server, behind admission and at the pace of who reads. */
+export function addReflection(server: Server, admission: Admission): void {
   const described: PackageDefinition = {
     // The reflection service takes the files from whatever entry has them; that of an enum has nothing else.
     'sublet.v1': {
@@ -25,10 +26,45 @@ export function addReflection(server: Server): Health {
       fileDescriptorProtos: filesOf(readFileSync(descriptors)),
     },
   };
-  new ReflectionService(described).addToServer(server);
-  const implementation = new HealthImplementation();
-  implementation.addToServer(server);
-  return new Health(implementation);
+  const add = (definition: ServiceDefinition, implementation: UntypedServiceImplementation): void => {
+    const behind = Object.entries(implementation).map(([name, handle]) => [name, admitted(handle, admission)] as const);
+    server.addService(definition, Object.fromEntries(behind));
+  };
+  new ReflectionService(described).addToServer({ addService: add });
+}
+
+function admitted(handle: UntypedServiceImplementation[string], admission: Admission) {
+  return (stream: Stream): void => {
+    const caller = stream.getPeer();
+    try {
+      admission.enter('stream', caller);
+    } catch (error) {
+      stream.emit('error', streamError(toRefusedError(error, () => undefined)));
+      return;
+    }
+    let open = true;
+    const close = (): void => {
+      if (open) admission.leave('stream', caller);
+      open = false;
+    };
+    stream.on('cancelled', close);
+    stream.on('close', close);
+    Reflect.apply(handle, undefined, [paced(stream)]);
+  };
+}
+
+/** Reads no further request while answers wait to be taken: else they would pile up, ten times as large as what was asked. */
+function paced(stream: Stream): Stream {
+  const write = stream.write.bind(stream);
+  stream.write = (message: unknown): boolean => {
+    const more = write(message);
+    if (!more) {
+      stream.pause();
+      stream.once('drain', () => stream.resume());
+    }
+    return more;
+  };
+  return stream;
 }
 
 /** Each encoded `FileDescriptorProto` of an encoded `FileDescriptorSet`: its field 1. */
@@ -41,18 +77,4 @@ function filesOf(set: Uint8Array): Buffer[] {
     else reader.skipType(tag & 7);
   }
   return files;
-}
-
-/** What `grpc.health.v1` answers: all services are served, or none is. */
-export class Health {
-  readonly #implementation: HealthImplementation;
-
-  constructor(implementation: HealthImplementation) {
-    this.#implementation = implementation;
-    this.serving(false);
-  }
-
-  serving(serves: boolean): void {
-    for (const name of healthServices) this.#implementation.setStatus(name, serves ? 'SERVING' : 'NOT_SERVING');
-  }
 }

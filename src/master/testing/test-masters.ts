@@ -12,10 +12,11 @@ import type { NetworkSettings, Overlay } from '#ipam/network.js';
 import { checkNetwork } from '#ipam/network-check.js';
 import { bind } from '#master/api-server.js';
 import type { ConfiguredNetwork } from '#master/configured-network.js';
+import { Health } from '#master/health.js';
 import { IpamMachine, type PlanOutcome } from '#master/ipam-machine.js';
 import { type MasterLog, silentLog } from '#master/master-log.js';
 import { MasterServices, type ServiceLimits } from '#master/master-services.js';
-import { addReflection, type Health } from '#master/reflection.js';
+import { addReflection } from '#master/reflection.js';
 import { MemoryCluster, type MemoryMember } from '#master/testing/memory-log.js';
 import type { sublet } from '#proto/sublet.js';
 import type { Clock } from '#replica/clock.js';
@@ -119,7 +120,9 @@ export class TestMasters implements AsyncDisposable {
       const peerServer = peerServers[at] ?? assert.fail();
       peerServer.addService(definition, implementation);
       const server = services.apiServer(() => undefined);
-      const health = addReflection(server);
+      addReflection(server, services.admission);
+      const health = new Health(services.admission);
+      health.addTo(server);
       servers.push(server);
       masters.push({
         peerServer,

@@ -1,0 +1,165 @@
+/**
+ * The HTTP server of a process: how many connections, from whom, for how long, and which requests get as far as an answer. What is
+ * answered is of no concern here.
+ *
+ * `/healthz` and `/readyz` have places of their own: a connection beyond the limits of the others may ask for these two alone, and a
+ * newcomer takes the place of the oldest. A probe is so answered whoever else holds connections.
+ */
+import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http';
+import { isIP, type Socket } from 'node:net';
+import { hostname } from 'node:os';
+
+export type Answer = { readonly code: number; readonly type: string; readonly body: string | Buffer };
+
+export type BoundedServerOptions = {
+  /** Names, besides those of loopback and of this machine, under which the server is asked: `http_hosts`. */
+  readonly hosts: readonly string[];
+  /** Must not reject. */
+  readonly answer: (request: IncomingMessage, method: string, path: string) => Promise<Answer> | Answer;
+  readonly limits?: Partial<ServerLimits>;
+};
+
+export type ServerLimits = {
+  /** Connections of all clients; some of these places are for probes. */
+  readonly connections: number;
+  readonly connectionsPerAddress: number;
+  /** How long the headers of a request may take, its body, and the taking of its answer, in ms. */
+  readonly headersMs: number;
+  readonly requestMs: number;
+  readonly answerMs: number;
+};
+
+export const defaultServerLimits: ServerLimits = {
+  connections: 512,
+  connectionsPerAddress: 32,
+  headersMs: 5_000,
+  requestMs: 30_000,
+  answerMs: 30_000,
+};
+
+/** Places for probes: so many, or half of all. */
+const probesMax = 64;
+const headerBytesMax = 8 * 1024;
+const lookEveryMs = 500;
+const healthPaths: readonly string[] = ['/healthz', '/readyz'];
+
+export function boundedServer({ hosts, answer, limits }: BoundedServerOptions): Server {
+  const allowed: ServerLimits = { ...defaultServerLimits, ...limits };
+  const places = new Places(allowed);
+  const names = new Set(['localhost', hostname(), ...hosts].map((name) => name.toLowerCase()));
+  const server = createServer(
+    {
+      maxHeaderSize: headerBytesMax,
+      headersTimeout: allowed.headersMs,
+      requestTimeout: allowed.requestMs,
+      connectionsCheckingInterval: Math.min(lookEveryMs, allowed.headersMs),
+      // A name for the host is needed below, where it is not one of these two paths.
+      requireHostHeader: false,
+    },
+    (request, response) => {
+      const path = (request.url ?? '').split('?', 1)[0] ?? '';
+      const method = request.method === 'HEAD' ? 'GET' : (request.method ?? '');
+      const refused = healthPaths.includes(path) ? undefined : refusal(request, places, names);
+      void Promise.resolve(refused ?? answer(request, method, path)).then((it) =>
+        write(request, response, it, allowed),
+      );
+    },
+  );
+  server.on('connection', (socket) => places.enter(socket));
+  return server;
+}
+
+/** Which connections there are, and for what. */
+class Places {
+  readonly #limits: ServerLimits;
+  readonly #perAddress = new Map<string, number>();
+  /** The oldest first. */
+  readonly #probes = new Set<Socket>();
+  #others = 0;
+
+  constructor(limits: ServerLimits) {
+    this.#limits = limits;
+  }
+
+  isProbe(socket: Socket): boolean {
+    return this.#probes.has(socket);
+  }
+
+  enter(socket: Socket): void {
+    const address = socket.remoteAddress ?? '';
+    const { connections, connectionsPerAddress } = this.#limits;
+    const probes = Math.min(probesMax, Math.floor(connections / 2));
+    const has = this.#perAddress.get(address) ?? 0;
+    if (this.#others < connections - probes && has < connectionsPerAddress) {
+      this.#others += 1;
+      this.#perAddress.set(address, has + 1);
+      socket.once('close', () => this.#leave(address));
+      return;
+    }
+    const [oldest] = this.#probes;
+    if (this.#probes.size >= probes && oldest !== undefined) {
+      this.#probes.delete(oldest);
+      oldest.destroy();
+    }
+    this.#probes.add(socket);
+    socket.once('close', () => this.#probes.delete(socket));
+  }
+
+  #leave(address: string): void {
+    this.#others -= 1;
+    const left = (this.#perAddress.get(address) ?? 1) - 1;
+    if (left === 0) this.#perAddress.delete(address);
+    else this.#perAddress.set(address, left);
+  }
+}
+
+/** Undefined: the request may be answered. */
+function refusal({ headers, socket }: IncomingMessage, places: Places, names: ReadonlySet<string>): Answer | undefined {
+  if (places.isProbe(socket)) {
+    const why = 'too many connections, of this address or of all: only /healthz and /readyz are answered';
+    return text(503, `${why}. Close some, or try again later`);
+  }
+  // Only a browser that was led here by a name of somebody else's says such a name (DNS rebinding).
+  const host = headers.host?.replace(/:\d*$/, '').toLowerCase();
+  if (host === undefined || isIP(host.replace(/^\[|\]$/g, '')) !== 0 || names.has(host)) return undefined;
+  return text(421, `host ${JSON.stringify(host)} is none of this server's names: ask by address, or set http_hosts`);
+}
+
+function write(
+  request: IncomingMessage,
+  response: ServerResponse,
+  { code, type, body }: Answer,
+  limits: ServerLimits,
+): void {
+  // What is not taken in time is not kept for its reader.
+  const bound = setTimeout(() => request.socket.destroy(), limits.answerMs);
+  bound.unref();
+  response.once('close', () => clearTimeout(bound));
+  response.writeHead(code, {
+    'content-type': type,
+    'content-length': Buffer.byteLength(body),
+    'cache-control': 'no-store',
+    'x-content-type-options': 'nosniff',
+    ...(code === 503 || code === 421 ? { connection: 'close' } : {}),
+  });
+  response.end(request.method === 'HEAD' ? undefined : body);
+}
+
+/**
+ * Why a request must not change anything: it may come of a web page that a browser on this network shows. Undefined: it may.
+ * A page of another site can send no JSON without being asked first, and a browser says where it comes from.
+ */
+export function crossSite({ headers }: IncomingMessage): Answer | undefined {
+  if (headers.origin !== undefined)
+    return text(403, 'a request with an Origin header is refused: this is not for browsers');
+  const type = (headers['content-type'] ?? '').split(';', 1)[0]?.trim().toLowerCase();
+  if (type === 'application/json') return undefined;
+  return text(
+    415,
+    `content-type ${JSON.stringify(type)}: application/json is expected, as with curl -H 'content-type: application/json'`,
+  );
+}
+
+export function text(code: number, body: string): Answer {
+  return { code, type: 'text/plain; charset=utf-8', body: `${body}\n` };
+}
