@@ -53,6 +53,7 @@ function start(number: number, client: MasterClient): Agent {
     bootClock: systemBootClock(),
     random: Math.random,
     newInstanceId: randomUUID,
+    newRunId: randomUUID,
     log: silent,
     failed: (error) => {
       throw error;

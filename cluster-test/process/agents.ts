@@ -1,5 +1,5 @@
 /** Real agents as processes of their own, in plan mode, with their state in a temporary folder. */
-import { mkdtempSync, rmSync } from 'node:fs';
+import { cpSync, mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { Child } from '#cluster-test/process/child.js';
@@ -16,6 +16,8 @@ export type AgentProcessOptions = {
   /** A `--config` file. */
   readonly config?: string;
   readonly flags?: readonly string[];
+  /** Its state is a copy of what another agent's is now. */
+  readonly copyOf?: AgentProcess;
 };
 
 export type AgentProcess = {
@@ -31,10 +33,11 @@ export class Agents implements AsyncDisposable {
   readonly agents: AgentProcess[] = [];
 
   /** Starts one and does not wait. */
-  async start({ id, nodeIp, masters, config, flags = [] }: AgentProcessOptions): Promise<AgentProcess> {
+  async start({ id, nodeIp, masters, config, flags = [], copyOf }: AgentProcessOptions): Promise<AgentProcess> {
     const [port] = await freePorts(1);
     const http = `127.0.0.1:${port}`;
-    const stateDir = join(this.folder, id);
+    const stateDir = join(this.folder, copyOf === undefined ? id : `${id}-${port}`);
+    if (copyOf !== undefined) cpSync(copyOf.stateDir, stateDir, { recursive: true });
     const args = [
       ...['agent', ...(config === undefined ? [] : ['--config', config])],
       ...['--id', id, '--node-ip', nodeIp, '--master', masters.join(','), '--state-dir', stateDir],

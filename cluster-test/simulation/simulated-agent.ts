@@ -79,6 +79,7 @@ export class SimulatedAgent {
       bootClock: { bootId: `${machine.name}-${this.#boots}`, now: () => machine.bootNow() },
       random: () => random.below(1 << 20) / (1 << 20),
       newInstanceId: () => this.#newInstanceId(),
+      newRunId: () => `run-${random.below(1 << 30)}`,
       failed: (error) => machine.world.fail('an agent that goes on', `${machine.name}: ${error.message}`),
     });
     this.agent = agent;

@@ -21,6 +21,15 @@ function leaseMetrics(registry: Registry, agent: Agent): void {
   gauge(registry, 'sublet_agent_refused', '1: the masters refuse to register this agent', () =>
     flag(agent.registration.state.kind === 'refused'),
   );
+  gauge(
+    registry,
+    'sublet_agent_held_elsewhere',
+    '1: another process keeps the lease alive, and the masters refuse this one',
+    () => flag(agent.heldElsewhere !== ''),
+  );
+  gauge(registry, 'sublet_agent_node_ip_differs', '1: the masters have another node_ip for the lease', () =>
+    flag(agent.otherNodeIp !== ''),
+  );
   gauge(registry, 'sublet_agent_lease_valid', '1: there is a lease and it has not ended', () =>
     flag(agent.lease !== undefined && agent.term.valid),
   );

@@ -28,6 +28,8 @@ export type AgentOptions = {
   readonly random: () => number;
   /** Gives an instance id that nobody has. */
   readonly newInstanceId: () => string;
+  /** Draws the run_id of a process: by it the masters tell this process from others on the same state. */
+  readonly newRunId: () => string;
   readonly log: AgentLog;
   /** The masters refuse the agent's configuration and it holds nothing: it has stopped, and the process should end. */
   readonly failed: (error: Error) => void;

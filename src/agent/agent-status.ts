@@ -75,10 +75,13 @@ export function agentStatus(agent: Agent, networkMode: string): AgentStatus {
 }
 
 /** Why the agent is not ready to carry containers; empty if it is. A dead control plane is no reason. */
-export function notReady({ lease, leaseSource, term, table, registration }: Agent): readonly string[] {
+export function notReady(agent: Agent): readonly string[] {
+  const { lease, leaseSource, term, table, registration, heldElsewhere, otherNodeIp } = agent;
   const { state } = registration;
   const error = 'error' in state ? `: ${state.error}` : '';
   if (lease === undefined) return [`not registered${error}`];
+  if (heldElsewhere !== '') return [`another process keeps this lease alive: ${heldElsewhere}`];
+  if (otherNodeIp !== '') return [`the masters have node_ip ${otherNodeIp} for this lease, not ${lease.nodeIp}`];
   if (!term.valid) return [`the lease has ended and the tunnel is down${error}`];
   if (!table.isOf(lease)) return ['the peers are not known yet'];
   if (leaseSource === 'cache' && state.kind === 'asking' && state.attempt === 1) return ['registering'];

@@ -62,6 +62,12 @@ export class Agent {
   #leaving: boolean;
   #stopped = false;
   #reachable = true;
+  /** Of this process. */
+  #runId: string;
+  /** The masters have refused it in favour of another process, in their words; empty: they have not. */
+  #heldElsewhere = '';
+  /** The masters have another node address for the lease, and this one; empty: they have not. */
+  #otherNodeIp = '';
   #cacheError = '';
   #hostError = '';
   #nodeIpError = '';
@@ -72,6 +78,7 @@ export class Agent {
 
   constructor(options: AgentOptions) {
     this.#options = options;
+    this.#runId = options.newRunId();
     const agents = () => this.#agents;
     const { api, clock, bootClock, random, newInstanceId, log, store, agentId } = options;
     const cached = this.#ownCache();
@@ -82,6 +89,7 @@ export class Agent {
     this.term = new LeaseTerm({ clock, bootClock, record: cached?.term, changed: () => this.#onTerm() });
     this.registration = new Registration({
       ...{ api, clock, bootClock, random, agents, newInstanceId, log, store },
+      runId: () => this.#runId,
       compose: () => this.#compose(),
       granted: (grant) => this.#onGranted(grant),
       refused: (error) => this.#onRefused(error),
@@ -89,6 +97,7 @@ export class Agent {
     this.keepAlive = new KeepAlive({
       ...{ api, clock, bootClock, random, agents },
       answered: (response, sentAtMs) => this.#onKeptAlive(response, sentAtMs),
+      held: (error) => this.#onHeld(error),
       fenced: (error) => this.#onFenced(error),
     });
     this.watch = new PeerWatch({
@@ -132,6 +141,16 @@ export class Agent {
     const lost = this.#reachable ? '' : 'peers do not route here: another agent has taken node_ip over';
     const all = [lost, cache(this.#cacheError), cache(this.#peerCache.error), this.#hostError, this.#nodeIpError];
     return all.filter((trouble) => trouble !== '');
+  }
+
+  /** Another process keeps this lease alive, in the masters' words; empty: none that is known of. */
+  get heldElsewhere(): string {
+    return this.#heldElsewhere;
+  }
+
+  /** The node address that the masters have for the lease, if it is not this agent's; empty: it is. */
+  get otherNodeIp(): string {
+    return this.#otherNodeIp;
   }
 
   start(): void {
@@ -238,6 +257,10 @@ export class Agent {
     }
     for (const { overlay, reason } of problems) log.error({ overlay, reason }, 'an overlay was not let');
     this.#rememberCluster(clusterId);
+    const before = this.#source === 'masters' ? this.#lease : undefined;
+    const same = before?.epoch === epoch && before.nodeIp === lease.nodeIp && before.clusterId === clusterId;
+    this.#heldElsewhere = '';
+    this.#otherNodeIp = '';
     this.#lease = lease;
     this.#source = 'masters';
     this.#fenced = false;
@@ -245,7 +268,7 @@ export class Agent {
     this.#cancelCacheDue();
     this.term.heard(sentAtMs, ttlMs);
     this.#saveLease();
-    this.keepAlive.start(keyOf(lease));
+    this.keepAlive.start({ ...keyOf(lease), runId: this.#runId }, same);
     this.#reporter.setLease(keyOf(lease));
     this.watch.start();
     this.watch.announced(lease.revision);
@@ -261,6 +284,11 @@ export class Agent {
 
   #onRefused(error: MasterError): void {
     this.#cancelCacheDue();
+    this.#heldElsewhere = '';
+    if (error.kind === 'held') {
+      this.#lostTo(error);
+      return;
+    }
     if (error.kind === 'invalid' && this.#lease === undefined) {
       this.#quiet();
       this.#options.failed(error);
@@ -284,7 +312,46 @@ export class Agent {
     if (!this.registration.underWay) this.registration.begin('the lease is not the newest');
   }
 
-  #onKeptAlive({ ttlLeftMs, revision }: KeepAliveResponse, sentAtMs: number): void {
+  /** A keep-alive was refused: another process has the lease. */
+  #onHeld(error: MasterError): void {
+    if (this.#stopped) return;
+    this.#options.log.error({ error: error.message }, 'another process keeps the lease alive');
+    this.#lostTo(error);
+    if (!this.registration.underWay) this.registration.begin('another process keeps the lease alive');
+  }
+
+  /** Where the other process is at another place, two hosts would use one lease: this one ends at once. */
+  #lostTo(error: MasterError): void {
+    this.keepAlive.stop();
+    this.#reporter.setLease(undefined);
+    this.#heldElsewhere = error.message;
+    this.#source = this.#lease === undefined ? 'none' : 'cache';
+    this.term.held(error.samePlace);
+    this.#saveLease();
+  }
+
+  /**
+   * The masters let another address take this one's place for the lease, though this process has not asked for it. Another
+   * one may have the same run_id (a copy of a running machine), so this one draws a new one, and asks which of them has it.
+   */
+  #checkNodeIpOf({ nodeIp }: KeepAliveResponse): void {
+    const lease = this.#lease;
+    // Old masters do not tell; and a request for another address may be decided and not answered.
+    if (nodeIp === '' || lease === undefined || nodeIp === lease.nodeIp || this.registration.underWay) return;
+    const { log, newRunId } = this.#options;
+    log.error(
+      { nodeIp: lease.nodeIp, atMasters: nodeIp },
+      'the masters have another node_ip for this lease; registering again',
+    );
+    this.#otherNodeIp = nodeIp;
+    this.#runId = newRunId();
+    this.keepAlive.stop();
+    this.registration.begin('the masters have another node_ip');
+  }
+
+  #onKeptAlive(response: KeepAliveResponse, sentAtMs: number): void {
+    const { ttlLeftMs, revision } = response;
+    this.#checkNodeIpOf(response);
     this.term.heard(sentAtMs, ttlLeftMs ?? undefined);
     this.watch.announced(revision);
     const { clock } = this.#options;

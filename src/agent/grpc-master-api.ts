@@ -16,8 +16,9 @@ import {
   type WatchRequest,
   type WatchResponse,
 } from '#agent/master-api.js';
-import { reasonOf } from '#api/error-info.js';
+import { refusalOf } from '#api/error-info.js';
 import { detailsOf, isServiceError, type MasterClient, NoMasterError } from '#api/master-client.js';
+import type { RefusalReason } from '#api/refusal.js';
 import { agentService } from '#api/services.js';
 
 const kinds: Readonly<Partial<Record<status, MasterErrorKind>>> = {
@@ -115,11 +116,13 @@ function masterError(error: unknown, master: string | undefined): MasterError {
   if (error instanceof NoMasterError) return new MasterError('unavailable', 'UNAVAILABLE', error.message);
   if (!isServiceError(error)) throw error;
   const details = detailsOf(error);
-  return new MasterError(kindOf(error), status[error.code], master ? `${master}: ${details}` : details);
+  const refusal = refusalOf(error);
+  const message = master ? `${master}: ${details}` : details;
+  return new MasterError(kindOf(error, refusal?.reason), status[error.code], message, refusal?.details);
 }
 
-function kindOf(error: ServiceError): MasterErrorKind {
-  const reason = reasonOf(error);
+function kindOf(error: ServiceError, reason: RefusalReason | undefined): MasterErrorKind {
+  if (reason === 'held-elsewhere') return 'held';
   if (reason === 'resource-exhausted') return 'exhausted';
   // A master of another founding is none of this agent's: what it holds is still its own.
   if (reason === 'other-founding') return 'unavailable';

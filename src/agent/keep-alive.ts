@@ -33,6 +33,8 @@ export type KeepAliveOptions = {
   readonly answered: (response: KeepAliveResponse, sentAtMs: number) => void;
   /** The masters know no lease of this epoch any more. Nothing more is sent until `start`. */
   readonly fenced: (error: MasterError) => void;
+  /** Another process keeps the lease alive. Nothing more is sent until `start`. */
+  readonly held: (error: MasterError) => void;
 };
 
 /** What the status shows. */
@@ -59,8 +61,12 @@ export class KeepAlive {
     return { answered: this.#answered, failures: this.#failures, lastError: this.#lastError };
   }
 
-  /** Sends for this lease from now on, at once. */
-  start(request: KeepAliveRequest): void {
+  /**
+   * Sends for this lease from now on, at once. `same`: nothing has changed in it, so that an open stream goes on. To close
+   * that would tell the masters for a moment that this process has gone.
+   */
+  start(request: KeepAliveRequest, same = false): void {
+    if (same && this.#request !== undefined && this.#stream !== undefined) return;
     this.#request = request;
     this.#recovered();
     // An answer under way would be one about another epoch: the stream is opened anew.
@@ -110,9 +116,10 @@ export class KeepAlive {
     this.#close();
     this.#failures += 1;
     this.#lastError = error.message;
-    if (error.kind === 'aborted') {
+    if (error.kind === 'aborted' || error.kind === 'held') {
       this.#request = undefined;
-      this.#options.fenced(error);
+      if (error.kind === 'held') this.#options.held(error);
+      else this.#options.fenced(error);
       return;
     }
     this.#timer(clock.after(this.#delayMs(error), () => this.#send()));

@@ -14,6 +14,11 @@ const lookEveryMs = 5_000;
  * released rests 15 minutes by default before another agent gets it; this ends before that.
  */
 export const fencedGraceMs = 10 * 60_000;
+/**
+ * How long a lease is used on that a process at the same place keeps alive, in ms: that is mostly the one before, whose
+ * connection has not been found dead yet. The masters take it for gone after 15 s; asking again takes some seconds more.
+ */
+export const formerProcessMs = 30_000;
 
 export type LeaseTermOptions = {
   readonly clock: Clock;
@@ -60,7 +65,13 @@ export class LeaseTerm {
 
   /** A master has said that the lease is not the newest: it is used for a while, unless a new one comes. */
   fenced(): void {
-    if (this.#leftMs() > fencedGraceMs) this.#set(this.#from(this.#options.bootClock.now(), fencedGraceMs));
+    this.#endWithin(fencedGraceMs);
+  }
+
+  /** Another process keeps the lease alive: at another place, or maybe the one before at this place. */
+  held(samePlace: boolean): void {
+    if (samePlace) this.#endWithin(formerProcessMs);
+    else this.revoked();
   }
 
   /** The lease is gone and there is no new one. */
@@ -72,6 +83,10 @@ export class LeaseTerm {
   stop(): void {
     this.#stopped = true;
     this.#cancelTimer();
+  }
+
+  #endWithin(graceMs: number): void {
+    if (this.#leftMs() > graceMs) this.#set(this.#from(this.#options.bootClock.now(), graceMs));
   }
 
   #from(heardAtMs: number, ttlMs: number): TermRecord {

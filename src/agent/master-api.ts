@@ -2,6 +2,7 @@
  * What an agent asks of the masters, as an interface: over gRPC in `grpc-master-api.ts`, inside one process in tests
  * and simulations. Any master may answer; an implementation knows several and stays with the one that answers.
  */
+import type { RefusalDetails } from '#api/refusal.js';
 import type { sublet } from '#proto/sublet.js';
 
 type v1 = typeof sublet.v1;
@@ -51,20 +52,35 @@ export interface MasterApi {
  * - `aborted`: fenced: the epoch or the sequence is not the newest.
  * - `overloaded`: a master that serves has more to do than it can, or no room on its disk; a later try may succeed.
  * - `exhausted`: the plan has no address left; asking again helps once an operator has made room.
+ * - `held`: another process keeps this lease alive; see `samePlace`.
  * - `refused`: understood and refused; asking the same again helps only after something else has changed.
  * - `invalid`: the request itself is at fault.
  */
-export type MasterErrorKind = 'unavailable' | 'overloaded' | 'exhausted' | 'aborted' | 'refused' | 'invalid';
+export type MasterErrorKind = 'unavailable' | 'overloaded' | 'exhausted' | 'aborted' | 'held' | 'refused' | 'invalid';
 
 export class MasterError extends Error {
   override readonly name = 'MasterError';
   readonly kind: MasterErrorKind;
   /** The status as gRPC names it: `FAILED_PRECONDITION`. */
   readonly status: string;
+  readonly #details: RefusalDetails;
 
-  constructor(kind: MasterErrorKind, status: string, message: string) {
+  constructor(kind: MasterErrorKind, status: string, message: string, details: RefusalDetails = {}) {
     super(message);
+    this.#details = details;
     this.kind = kind;
     this.status = status;
+  }
+
+  /** Of `held`: nothing shows that the other process is at another place; it may be the one before this one. */
+  get samePlace(): boolean {
+    return this.#details.same_place === 'true';
+  }
+
+  /** Of `aborted`: a sequence higher than this one is all that lacks. */
+  get sequence(): number | undefined {
+    const { sequence } = this.#details;
+    const number = sequence === undefined ? Number.NaN : Number(sequence);
+    return Number.isSafeInteger(number) ? number : undefined;
   }
 }

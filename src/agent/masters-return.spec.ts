@@ -31,6 +31,7 @@ describe('agents whose masters come back', () => {
         answered: () => {
           answeredAt[number] = time.now();
         },
+        held: () => assert.fail('nobody else has the lease'),
         fenced: (error) => assert.fail(error),
       });
       keepAlive.start({ agentId: `agent-${number}`, instanceId: 'instance-1', epoch: 7 });

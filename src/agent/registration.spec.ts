@@ -29,6 +29,7 @@ describe('registration of an agent', () => {
         nodeIp: '10.0.0.1',
         takeover: false,
         instanceId: 'instance-1',
+        runId: 'run-1',
         sequence: 1,
       },
     ]);
@@ -47,7 +48,7 @@ describe('registration of an agent', () => {
       ['b'],
     );
     const fence = { agentId: 'a', instanceId: 'instance-1', epoch: 7, clusterId: 'cluster-1', founding: 'f1' };
-    assert.deepEqual(world.masters.keepAlives, [fence]);
+    assert.deepEqual(world.masters.keepAlives, [{ ...fence, runId: 'run-1' }]);
     assert.deepEqual(world.masters.reports, [{ ...fence, overlays: [{ overlay: 'dcos', state: { status: 1 } }] }]);
     assert.equal(world.masters.watches.length, 1);
   });

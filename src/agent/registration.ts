@@ -20,12 +20,16 @@ const exhaustedBackoff: Backoff = { baseMs: 10_000, capMs: 120_000 };
  * so that a reinstalled host gets in at most 20 s after that. Waits are drawn from the upper half.
  */
 const refusedBackoff: Backoff = { baseMs: 1_000, capMs: 20_000 };
+/** Another process keeps the lease alive. Asked again soon enough to have the lease shortly after that one has gone. */
+const heldBackoff: Backoff = { baseMs: 1_000, capMs: 5_000 };
 const invalidBackoff: Backoff = { baseMs: 30_000, capMs: 60_000 };
 /** A request may be late by its own retries: so many rounds in a row are refused before the instance id is at fault. */
 const abortedRoundsMax = 2;
+/** Rounds in a row that the masters' answer gave a higher sequence for. */
+const correctedRoundsMax = 3;
 
 /** What a request says besides who asks. */
-export type RegistrationContent = Omit<RegisterRequest, 'instanceId' | 'sequence'>;
+export type RegistrationContent = Omit<RegisterRequest, 'instanceId' | 'sequence' | 'runId'>;
 
 /** `sentAtMs` of the boot clock is when the answered request was sent; no `ttlMs`: the lease does not run out. */
 export type Grant = { readonly lease: Lease; readonly sentAtMs: number; readonly ttlMs: number | undefined };
@@ -51,6 +55,8 @@ export type RegistrationOptions = {
   readonly agents: () => number | undefined;
   /** Gives an instance id that nobody has. */
   readonly newInstanceId: () => string;
+  /** Of this process. */
+  readonly runId: () => string;
   readonly log: AgentLog;
   readonly store: AgentStore;
   /** What to ask for in a new round. May reject: the address of this host may not be known yet. */
@@ -72,6 +78,7 @@ export class Registration {
   #cancelWait: () => void = () => {};
   #renewedInstance = false;
   #abortedInRow = 0;
+  #correctedInRow = 0;
   #refusedInRow = 0;
 
   constructor(options: RegistrationOptions) {
@@ -129,18 +136,19 @@ export class Registration {
       return;
     }
     this.#abortedInRow = 0;
+    this.#correctedInRow = 0;
     this.#refusedInRow = 0;
     this.#decided({ kind: 'registered' });
     this.#options.granted(outcome);
   }
 
   async #attempt(round: Round): Promise<Grant | MasterError> {
-    const { api, bootClock, store } = this.#options;
+    const { api, bootClock, store, runId } = this.#options;
     try {
       const content = await this.#prepare(round);
       const sentAtMs = bootClock.now();
       const { instanceId } = store.identity;
-      const response = await api.register({ ...content, instanceId, sequence: round.sequence });
+      const response = await api.register({ ...content, instanceId, runId: runId(), sequence: round.sequence });
       const ttlSeconds = response.lease?.ttlSeconds ?? 0;
       return { lease: leaseOf(response), sentAtMs, ttlMs: ttlSeconds === 0 ? undefined : ttlSeconds * 1000 };
     } catch (error) {
@@ -180,6 +188,9 @@ export class Registration {
       case 'aborted':
         this.#overtaken(round, error);
         break;
+      case 'held':
+        this.#refused(error, heldBackoff);
+        break;
       case 'refused':
         this.#refused(error, refusedBackoff);
         break;
@@ -210,6 +221,11 @@ export class Registration {
    * second host, and from here on this is an installation of its own.
    */
   #overtaken(round: Round, error: MasterError): void {
+    if (error.sequence !== undefined && this.#correctSequence(error.sequence)) {
+      this.#round = undefined;
+      this.begin('the sequence was behind');
+      return;
+    }
     this.#abortedInRow += 1;
     if (this.#abortedInRow >= abortedRoundsMax) {
       if (this.#renewedInstance || !this.#renewInstance(round, error)) {
@@ -219,6 +235,25 @@ export class Registration {
     }
     this.#round = undefined;
     this.begin('the request was overtaken');
+  }
+
+  /** The state_dir is a copy, or was put back, and its last process has gone: this one goes on from where that one was. */
+  #correctSequence(sequence: number): boolean {
+    const { store, log } = this.#options;
+    const { identity } = store;
+    this.#correctedInRow += 1;
+    if (sequence < identity.sequence || this.#correctedInRow > correctedRoundsMax) return false;
+    log.warn(
+      { sequence: identity.sequence, corrected: sequence },
+      'another process has used this sequence: going on from its last one',
+    );
+    try {
+      store.saveIdentity({ ...identity, sequence });
+      return true;
+    } catch (cause) {
+      log.error({ error: messageOf(cause) }, 'the sequence could not be written');
+      return false;
+    }
   }
 
   #renewInstance({ sequence }: Round, error: MasterError): boolean {

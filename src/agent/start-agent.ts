@@ -132,6 +132,7 @@ async function assemble(options: StartAgentOptions): Promise<Assembled> {
     bootClock: systemBootClock(),
     random: Math.random,
     newInstanceId: randomUUID,
+    newRunId: randomUUID,
     log,
     failed: (error) => fail(error),
   });

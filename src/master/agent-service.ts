@@ -74,7 +74,6 @@ async function register(
   const answer = await office.registering(parsed.agentId, parsed.instanceId, () => changeFor(plan, command, runId));
   if (answer.kind !== 'registered') throw new RangeError(`a registration was answered with "${answer.kind}"`);
   office.processes.registered(answer.agent.record, sender);
-  office.left.forget(parsed.agentId);
   return registered(answer.agent, answer.revision, options);
 }
 

@@ -3,7 +3,14 @@ import { parseIp } from '#address/ip.js';
 import { RefusedError } from '#api/refusal.js';
 import { parseAgentId, parseInstanceId, parseRunId, type RunId } from '#ipam/identity.js';
 import type { PlacedLease } from '#ipam/ipam.js';
-import { type Contest, currentMs, describePlace, LeaseProcesses, reopenMs } from '#master/lease-processes.js';
+import {
+  type Contest,
+  currentMs,
+  describePlace,
+  LeaseProcesses,
+  reopenMs,
+  unheardMs,
+} from '#master/lease-processes.js';
 import { VirtualTime } from '#replica/testing/virtual-time.js';
 
 const agentId = parseAgentId('h');
@@ -147,7 +154,7 @@ describe('a lease is kept alive by one process', () => {
     const elsewhere = { ...first, stream: 'm2-b/1' };
     assert.equal(account.keepAlive(elsewhere), 'ok');
     account.close(first);
-    assert.equal(reasonOf(account.register(clone)), 'held-elsewhere', 'the former stream says nothing any more');
+    assert.equal(reasonOf(account.register(restarted)), 'held-elsewhere', 'the former stream says nothing any more');
     account.close(elsewhere);
     assert.equal(account.keepAlive({ ...first, stream: 'm3-c/1' }), 'ok');
     assert.equal(reasonOf(account.register(restarted)), 'held-elsewhere');
@@ -156,6 +163,7 @@ describe('a lease is kept alive by one process', () => {
   it('and when its stream breaks off, another place waits for it to be opened anew', async () => {
     const account = await atWork();
     account.close(first);
+    assert.equal(reasonOf(account.register(clone)), 'held-elsewhere');
     await account.time.runFor(reopenMs - 1);
     assert.equal(reasonOf(account.register(clone)), 'held-elsewhere');
     await account.time.runFor(1);
@@ -257,6 +265,21 @@ describe('a leader that has just taken office', () => {
     assert.equal(reasonOf(account.register(clone)), 'held-elsewhere');
     await account.time.runFor(1);
     assert.equal(account.register(clone), 'ok');
+  });
+
+  it('takes a process at the same node address for it after 5 s: all that live have been heard then', async () => {
+    const account = await atWork();
+    account.processes.begin();
+    await account.time.runFor(unheardMs - 1);
+    assert.equal(reasonOf(account.register(restarted)), 'held-elsewhere');
+    await account.time.runFor(1);
+    assert.equal(reasonOf(account.register(clone)), 'held-elsewhere');
+    assert.equal(account.register(restarted), 'ok');
+
+    account.processes.begin();
+    account.processes.open(account.lease, restarted);
+    await account.time.runFor(unheardMs);
+    assert.equal(reasonOf(account.register(first)), 'held-elsewhere', 'its stream is open at another master');
   });
 
   it('learns from other masters which streams are open, and which were closed', async () => {

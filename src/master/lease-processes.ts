@@ -19,6 +19,12 @@ export const currentMs = 15_000;
  * other place, in ms. A process at the same place is the one before, started anew, and has it at once.
  */
 export const reopenMs = 3_000;
+/**
+ * A leader that has just taken office learns within this time, in ms, which streams are open at the other masters, and an
+ * agent whose stream was at the former leader opens another one. A process that was not heard until then has gone, together
+ * with its master: one at the same node address is taken for it, started anew.
+ */
+export const unheardMs = 5_000;
 /** A contested lease is reported for so long after the last refusal, in ms. A refused agent asks more often than that. */
 const contestedMs = 60_000;
 /** Contested leases that are remembered; the oldest go first. */
@@ -254,17 +260,19 @@ export class LeaseProcesses {
     const now = this.#options.clock.now();
     const silentMs = now - Math.max(known.at, this.#begunAt);
     if (silentMs >= currentMs) return undefined;
+    const unheard = known.connection === '';
+    if (unheard && claimant.nodeIp === known.nodeIp && silentMs >= unheardMs) return undefined;
     const same = samePlace(known, claimant);
     const { closedAt } = known;
     if (closedAt !== undefined && (same || known.runId === undefined || now - closedAt >= reopenMs)) return undefined;
     this.#refused += 1;
     this.#contest(known, claimant, now);
-    const heard = known.connection === '' ? 'which registered last' : `heard ${Math.round(silentMs / 1000)} s ago`;
+    const heard = unheard ? 'which registered last' : `heard ${Math.round(silentMs / 1000)} s ago`;
     const advice = 'stop one of the two, or give this host an id and a state_dir of its own';
     return new RefusedError(
       'held-elsewhere',
       `${action} ${describePlace(claimant)}: the process ${describePlace(known)}, ${heard}, has the lease; ${advice}`,
-      { same_place: String(same || known.connection === '') },
+      { same_place: String(same || unheard) },
     );
   }
 

@@ -61,7 +61,8 @@ export class StreamReports {
   /** Another master leads, or this one. */
   leaderChanged(): void {
     if (this.#stopped) return;
-    // There is one for each stream, so it is bounded as they are.
+    // One for each stream at most: those for a leader that was replaced meanwhile are made anew.
+    this.#waiting = this.#waiting.filter(({ closed }) => closed);
     for (const { last } of this.#open) if (last !== undefined) this.#waiting.push({ keepAlive: last, closed: false });
     void this.#deliver();
   }

@@ -19,6 +19,8 @@ export class AgentWorld {
   /** The boot clock runs with the time, plus what the host slept. */
   sleptMs = 0;
   bootId = 'boot-1';
+  /** run_ids drawn so far: by each process one. */
+  runs = 0;
   /** What chance gives. */
   random = 0.5;
 
@@ -50,6 +52,7 @@ export class AgentWorld {
       bootClock: { bootId, now: () => this.time.now() + this.sleptMs },
       random: () => this.random,
       newInstanceId: () => 'instance-2',
+      newRunId: () => `run-${++this.runs}`,
       log: this.log,
       failed: (error) => this.failures.push(error),
       ...parts,

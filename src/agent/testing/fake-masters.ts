@@ -55,6 +55,8 @@ export class FakeMasters implements MasterApi {
   });
   onWatch: (watch: FakeWatch) => void = (watch) => watch.send(...snapshot(100));
   latencyMs = 5;
+  /** Keep-alive streams opened so far. */
+  streamsOpened = 0;
   readonly #clock: Clock;
   readonly #masters: readonly string[];
   #at = 0;
@@ -98,6 +100,7 @@ export class FakeMasters implements MasterApi {
 
   keepAlive(events: StreamEvents<KeepAliveResponse>): KeepAliveStream {
     const stream = this.#stream(events);
+    this.streamsOpened += 1;
     return {
       ...stream,
       send: (request) => {
