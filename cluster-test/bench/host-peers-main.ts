@@ -5,12 +5,13 @@ import { processorTime } from '#cluster-test/bench/process-usage.js';
 import { desired } from '#host/desired.js';
 import { diff } from '#host/diff.js';
 import { noDocker } from '#host/docker-engine.js';
+import { factsOf } from '#host/host-facts.js';
 import { defaultHostSettings, type HostInput, type Peer } from '#host/input.js';
 import { allAreas, lookoutOf, observe } from '#host/observe.js';
 import { bareHost } from '#host/observed.js';
 import { HostReconciler } from '#host/reconciler.js';
 import { processRunner } from '#host/runner.js';
-import { underlayOf } from '#host/underlay.js';
+import { systemClock } from '#replica/system-clock.js';
 
 const rounds = 9;
 
@@ -49,14 +50,14 @@ async function timed(run: () => Promise<unknown>): Promise<number> {
 async function noChange(input: HostInput): Promise<number> {
   return timed(async () => {
     const observed = await observe(lookoutOf(input, processRunner, noDocker), allAreas, bareHost);
-    const { steps } = diff(desired(input, underlayOf(observed, input.lease.nodeIp)), observed);
+    const { steps } = diff(desired(input, factsOf(observed, input)), observed);
     if (steps.length > 0) throw new Error(`${steps.length} steps are left: ${JSON.stringify(steps[0])}`);
   });
 }
 
 const [count = '0', idleSeconds = '0', cniDir = ''] = process.argv.slice(2);
 const log = { info: () => {}, warn: (fields: object) => console.error(JSON.stringify(fields)) };
-const reconciler = new HostReconciler({ log });
+const reconciler = new HostReconciler({ log, clock: systemClock });
 reconciler.start();
 let peers: readonly Peer[] = [];
 reconciler.update(inputWith(peers, cniDir));

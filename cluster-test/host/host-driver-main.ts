@@ -5,12 +5,14 @@
 import { createInterface } from 'node:readline';
 import type { DriverAnswer, DriverCommand } from '#cluster-test/host/host-driver.js';
 import { HostReconciler } from '#host/reconciler.js';
+import { systemClock } from '#replica/system-clock.js';
 
 function say(answer: DriverAnswer): void {
   process.stdout.write(`${JSON.stringify(answer)}\n`);
 }
 
 const reconciler = new HostReconciler({
+  clock: systemClock,
   log: {
     info: (fields, message) => process.stderr.write(`${message} ${JSON.stringify(fields)}\n`),
     warn: (fields, message) => process.stderr.write(`warning: ${message} ${JSON.stringify(fields)}\n`),

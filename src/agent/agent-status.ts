@@ -114,12 +114,13 @@ function leaseStatus({ lease, leaseSource, term }: Agent): LeaseStatus | null {
 
 function overlayProblems({ lease, options }: Agent): readonly string[] {
   const lacking = (lease?.problems ?? []).map(({ overlay, reason }) => `overlay ${overlay} was not let: ${reason}`);
-  const { overlays } = options.host.status();
+  const { overlays, problems } = options.host.status();
   const failed = overlays.flatMap((overlay) =>
     overlay.kind === 'failed' ? [`overlay ${overlay.name}: ${overlay.error}`] : [],
   );
   const notes = overlays.flatMap((overlay) =>
     overlay.kind === 'ok' ? overlay.notes.map((note) => `overlay ${overlay.name} works, but: ${note}`) : [],
   );
-  return [...lacking, ...failed, ...notes];
+  const others = problems.filter((problem) => !failed.some((error) => error.includes(problem)));
+  return [...lacking, ...failed, ...others, ...notes];
 }

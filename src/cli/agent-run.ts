@@ -18,6 +18,7 @@ import { formatHostPort } from '#config/host-port.js';
 import type { HostSettings } from '#host/input.js';
 import { HostReconciler } from '#host/reconciler.js';
 import { mayChangeNetwork } from '#host/rights.js';
+import { systemClock } from '#replica/system-clock.js';
 
 /** Runs until it is told to stop. @throws Failure */
 export async function runAgent(command: Command, options: { takeover?: true }, terminal: Terminal): Promise<void> {
@@ -97,7 +98,7 @@ function startOptions(config: AgentConfig, log: Logger, terminal: Terminal): Sta
   return {
     ...{ id, nodeIp, masters, stateDir, httpListen, httpHosts, network, networkConfig, log },
     settings: hostSettings(config),
-    reconciler: new HostReconciler({ log }),
+    reconciler: new HostReconciler({ log, clock: systemClock }),
     print: (line) => terminal.write(`${line}\n`),
   };
 }

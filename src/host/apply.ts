@@ -48,10 +48,41 @@ export async function apply(steps: readonly Step[], tools: Tools): Promise<Outco
 
 /** The parts that can't be built when this step failed. Peers' entries stand each for themselves. */
 export function groundOf({ part, scope }: Pick<Step, 'part' | 'scope'>): readonly Part[] {
-  if (part === 'device') return ['device', 'peers', 'source-route'];
-  if (scope.kind === 'overlay' || part === 'peers' || part === 'source-route' || part === 'sysctl') return [];
-  return [part];
+  switch (part) {
+    case 'device':
+      return onDevice;
+    case 'device6':
+      return ['device6', 'peers6', 'source-route6'];
+    // A host that lives by router advertisements must not forward before it is told to go on listening to them.
+    case 'sysctl6':
+      return ['sysctl6'];
+    case 'mtu':
+    case 'stale-device':
+    case 'loose-filter':
+    case 'sysctl':
+    case 'fdb':
+    case 'peers':
+    case 'peers6':
+    case 'source-route':
+    case 'source-route6':
+      return [];
+    case 'masquerade':
+    case 'masquerade6':
+    case 'forward':
+    case 'forward6':
+    case 'bridge':
+    case 'cni':
+    case 'docker':
+      return scope.kind === 'overlay' ? [] : [part];
+    default:
+      return assertNever(part);
+  }
 }
+
+const onDevice: readonly Part[] = [
+  ...(['device', 'device6', 'mtu', 'loose-filter', 'fdb'] as const),
+  ...(['peers', 'peers6', 'source-route', 'source-route6'] as const),
+];
 
 /** `ip` and `bridge` are sessions for the peers' entries; `device` is an `ip` of its own that stops at an error. */
 type Tool = BatchTool | 'device' | 'rule6' | 'ipset' | 'one';

@@ -164,7 +164,7 @@ describe('the bounds of what masters may ask of a host (57, 58)', () => {
 
   it('change nothing while the VTEP device is another one’s', () => {
     for (const vtepName of ['eth0', 'docker0']) {
-      const { steps, problems } = diff(desired(withVxlan({ vtepName }), underlay), host);
+      const { steps, problems } = diff(desired(withVxlan({ vtepName }), { underlay }), host);
       assert.deepEqual(steps, []);
       assert.match(problems[0]?.error ?? '', new RegExp(`device ${vtepName} that is not Sublet's`));
     }
@@ -176,7 +176,7 @@ describe('the bounds of what masters may ask of a host (57, 58)', () => {
       link('docker0', { alias: 'sublet:c1', addresses: ['172.17.0.1/16'] }),
       link('m-old', { alias: 'sublet:c1' }),
     ]);
-    const { steps } = diff(desired(base, underlay), { ...host, links });
+    const { steps } = diff(desired(base, { underlay }), { ...host, links });
     assert.deepEqual(
       steps.flatMap((step) => (step.kind === 'link-delete' ? [step.name] : [])),
       ['m-old'],
@@ -194,7 +194,7 @@ describe('the bounds of what masters may ask of a host (57, 58)', () => {
       cni: { kind: 'read', value: new Map(files.map((name) => [name, { content: '{}' }])) },
     });
     const written = (name: string, on: ObservedHost) => {
-      const { steps, problems } = diff(desired(named(name), underlay), on);
+      const { steps, problems } = diff(desired(named(name), { underlay }), on);
       const files = steps.flatMap((step) => (step.kind === 'cni-write' ? [step.name] : []));
       return files[0] ?? problems.find(({ part }) => part === 'cni')?.error;
     };
@@ -269,7 +269,7 @@ describe('the bounds of what masters may ask of a host (57, 58)', () => {
           assert.ok(error instanceof HostInputError);
           return;
         }
-        const wish = desired(checked, underlay);
+        const wish = desired(checked, { underlay });
         if (hostRefusal(checked, host) !== undefined) return;
         accepted += 1;
         const wrong = diff(wish, host).steps.flatMap((step) => outOfBounds(step, checked) ?? []);

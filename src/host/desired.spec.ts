@@ -6,7 +6,7 @@ import { exampleInput, examplePeer, underlay } from '#host/testing/example.js';
 
 describe('desired host', () => {
   it('is the worked example: routes by the peers’ VTEPs', () => {
-    const host = desired(exampleInput(), underlay);
+    const host = desired(exampleInput(), { underlay });
     assert.deepEqual(
       [...host.routes],
       [
@@ -34,7 +34,7 @@ describe('desired host', () => {
 
   it('gives the device the underlay’s MTU less the encapsulation, by family, or vtep_mtu', () => {
     const mtu = (input: ReturnType<typeof exampleInput>) => {
-      const { device } = desired(input, underlay);
+      const { device } = desired(input, { underlay });
       return device.kind === 'present' ? device.device.mtu : undefined;
     };
     const input = exampleInput();
@@ -44,21 +44,21 @@ describe('desired host', () => {
   });
 
   it('gives containers the lesser of overlay_mtu and the VTEP’s MTU', () => {
-    const narrow = desired(exampleInput(), { device: 'eth0', mtu: 1400 });
+    const narrow = desired(exampleInput(), { underlay: { device: 'eth0', mtu: 1400 } });
     assert.match(narrow.cni.files.get('dcos.conflist') ?? '', /"mtu": 1350/);
     assert.equal(narrow.docker[0]?.mtu, 1350);
-    assert.equal(desired(exampleInput(), underlay).docker[0]?.mtu, 1420);
+    assert.equal(desired(exampleInput(), { underlay }).docker[0]?.mtu, 1420);
   });
 
   it('leaves peers of the other underlay family alone', () => {
     const input = exampleInput();
     const stranger = { ...examplePeer(9), nodeIp: 'fd00::9' };
-    assert.equal(desired({ ...input, peers: [stranger] }, underlay).fdb.size, 0);
+    assert.equal(desired({ ...input, peers: [stranger] }, { underlay }).fdb.size, 0);
   });
 
   it('does without IPv6 where that is off', () => {
     const input = exampleInput();
-    const host = desired({ ...input, settings: { ...input.settings, enableIpv6: false } }, underlay);
+    const host = desired({ ...input, settings: { ...input.settings, enableIpv6: false } }, { underlay });
     const texts = [...host.routes.keys(), ...host.neighbours.keys(), ...host.firewall.masquerade.map((r) => r.source)];
     assert.deepEqual(
       texts.filter((text) => text.includes(':')),
@@ -71,22 +71,59 @@ describe('desired host', () => {
     assert.equal(host.sysctls.forward6, false);
   });
 
+  it('does without IPv6 where the tunnel can have none: IPv4 is as ever, and IPv6’s overlays say why', () => {
+    const dual = { name: 'both', subnet: '11.0.0.0/24', subnet6: 'fd01:c::/80' };
+    const bridge = { name: 'm-both', cidr: '11.0.0.0/25', cidr6: 'fd01:c::/81' };
+    const given = exampleInput();
+    const overlays = [...given.lease.overlays, { ...dual, mesosBridge: bridge }];
+    const input = { ...given, lease: { ...given.lease, overlays } };
+    for (const [facts, why] of [
+      [{ underlay, ipv6Off: 'IPv6 is off' }, /^IPv6 is off$/],
+      [
+        { underlay: { device: 'eth0', mtu: 1329 } },
+        /MTU of 1279 on vtep1024 .* 1280: raise the underlay's MTU to 1330/,
+      ],
+    ] as const) {
+      const host = desired(input, facts);
+      const well = desired(input, { underlay });
+      const four = (texts: Iterable<string>) => [...texts].filter((text) => !text.includes(':'));
+      assert.deepEqual([...host.routes.keys()], four(well.routes.keys()));
+      assert.deepEqual([...host.neighbours.keys()], four(well.neighbours.keys()));
+      assert.deepEqual(host.device.kind === 'present' && host.device.device.addresses, ['44.128.0.1/16']);
+      assert.deepEqual([host.sysctls.forward4, host.sysctls.forward6], [true, false]);
+      assert.deepEqual(host.firewall.forward[6], []);
+      // Containers of both families get IPv4; a network of IPv6 alone is not taken from under its containers.
+      assert.match(host.cni.files.get('both.conflist') ?? '', /"subnet": "11\.0\.0\.0\/25"/);
+      assert.match(host.cni.files.get('dcos6.conflist') ?? '', /"subnet": "fd01:b::\/81"/);
+      assert.deepEqual(
+        host.problems.map(({ part }) => part),
+        ['device6'],
+      );
+      assert.match(host.problems[0]?.error ?? '', why);
+    }
+  });
+
+  it('gives containers the MTU that the tunnel has while node_ip is on no interface', () => {
+    const host = desired(exampleInput(), { tunnelMtu: 1300 });
+    assert.match(host.cni.files.get('dcos.conflist') ?? '', /"mtu": 1300/);
+  });
+
   it('sets the device down, with nothing behind it, once the lease ran out', () => {
-    const host = desired({ ...exampleInput(), leaseValid: false }, underlay);
+    const host = desired({ ...exampleInput(), leaseValid: false }, { underlay });
     assert.equal(host.device.kind === 'present' && host.device.device.up, false);
     assert.equal(host.routes.size + host.neighbours.size + host.fdb.size, 0);
     assert.match(host.problems[0]?.error ?? '', /vtep1024 is down until/);
   });
 
   it('says so, and touches no device, when node_ip is on no interface', () => {
-    const host = desired(exampleInput(), undefined);
+    const host = desired(exampleInput(), {});
     assert.equal(host.device.kind, 'untouched');
     assert.match(host.problems[0]?.error ?? '', /node_ip 10\.0\.0\.1 is on no interface/);
   });
 
   it('wants no firewall, bridge, file or Docker network where it holds no subnet', () => {
     const input = exampleInput();
-    const host = desired({ ...input, lease: { ...input.lease, overlays: [{ name: 'dcos' }] } }, underlay);
+    const host = desired({ ...input, lease: { ...input.lease, overlays: [{ name: 'dcos' }] } }, { underlay });
     assert.deepEqual(host.firewall, { sets: [], masquerade: [], forward: { 4: [], 6: [] } });
     assert.equal(host.cni.files.size + host.docker.length + host.bridges.length, 0);
     assert.equal(host.sysctls.forward4, false);
@@ -94,7 +131,7 @@ describe('desired host', () => {
   });
 
   it('masquerades all but the overlays of the network, held here or not', () => {
-    const { sets, masquerade } = desired(exampleInput(), underlay).firewall;
+    const { sets, masquerade } = desired(exampleInput(), { underlay }).firewall;
     assert.deepEqual(
       sets.map(({ name, entries }) => [name, [...entries]]),
       [
@@ -169,7 +206,7 @@ describe('CNI file', () => {
 });
 
 describe('Docker network request', () => {
-  const [dcos, dcos6] = desired(exampleInput(), underlay).docker;
+  const [dcos, dcos6] = desired(exampleInput(), { underlay }).docker;
   assert.ok(dcos && dcos6);
 
   it('turns Docker’s own masquerade off and names the bridge', () => {

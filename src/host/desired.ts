@@ -1,14 +1,16 @@
 /**
- * How the host should look: plain data made from the input and the one fact the input can't know, which interface
+ * How the host should look: plain data made from the input and from what the input can't know, such as which interface
  * carries the node's address. Pure; says nothing of how to get there. Texts are in the form in which the tools print
  * them, so that comparing is comparing strings.
  */
+import type { Family } from '#address/ip.js';
 import { cniFile, type DesiredCni } from '#host/desired-cni.js';
 import { type DesiredDockerNetwork, dockerNetworks } from '#host/desired-docker.js';
 import { type DesiredFirewall, firewall } from '#host/desired-firewall.js';
+import type { HostFacts } from '#host/host-facts.js';
 import type { BridgeLease, HostInput, NetworkOverlay, OverlayLease, Peer } from '#host/input.js';
 import { type Marks, marksOf } from '#host/marks.js';
-import type { Problem } from '#host/problem.js';
+import { hostScope, type Problem } from '#host/problem.js';
 import { firstAddress, hostRoute, isIpv6Text, prefixOf } from '#host/text.js';
 
 /** What the host itself knows: the interface that has the node's address. */
@@ -36,10 +38,18 @@ export interface DesiredHost {
   readonly cni: DesiredCni;
   readonly docker: readonly DesiredDockerNetwork[];
   /** The overlays whose status is told, in the lease's order. */
-  readonly overlays: readonly string[];
+  readonly overlays: readonly DesiredOverlay[];
+  /** The tunnel can have no IPv6: the kernel has dropped what there was of it, and nothing of it is touched. */
+  readonly isIpv6Off: boolean;
   /** Whose addresses are whose, for saying which overlay a failed route hurts. */
   readonly ranges: readonly NetworkOverlay[];
   readonly problems: readonly Problem[];
+}
+
+export interface DesiredOverlay {
+  readonly name: string;
+  /** Of the subnets that this host holds; those whose IPv6 can't work here have it all the same. */
+  readonly families: readonly Family[];
 }
 
 export type DeviceWish =
@@ -65,8 +75,8 @@ export interface DesiredDevice {
 export interface DesiredSysctls {
   readonly forward4: boolean;
   readonly forward6: boolean;
-  /** Devices whose reverse path filter is loose, whenever they exist. */
-  readonly looseDevices: readonly string[];
+  /** Devices whose reverse path filter is loose, whenever they exist: the VTEP, and bridges of an overlay each. */
+  readonly looseDevices: readonly { readonly name: string; readonly overlay?: string }[];
 }
 
 /** A bridge that a CNI plugin makes with the first container; we only mark it and watch its address. */
@@ -77,14 +87,24 @@ export interface DesiredBridge {
   readonly gateways: readonly string[];
 }
 
-/** The plan for `input` on a host whose underlay is `underlay`; absent, nothing can be tunnelled, and that is a problem. */
-export function desired(input: HostInput, underlay: Underlay | undefined): DesiredHost {
+/** The plan for `input` on a host of which `facts` hold. Without an underlay nothing is tunnelled, and that is a problem. */
+export function desired(given: HostInput, facts: HostFacts): DesiredHost {
+  const { underlay } = facts;
+  const tunnelMtu = underlay === undefined ? facts.tunnelMtu : tunnelMtuOf(given, underlay);
+  const off = facts.ipv6Off ?? (tunnelMtu === undefined ? undefined : mtuTooSmall(given, tunnelMtu));
+  const isIpv6Off = given.settings.enableIpv6 && off !== undefined;
+  const input = isIpv6Off ? withoutIpv6(given) : given;
   const marks = marksOf(input.clusterId, input.formerClusterIds);
   const device = underlay === undefined ? undefined : desiredDevice(input, underlay);
-  const mtu = Math.min(input.settings.overlayMtu, device?.mtu ?? input.settings.overlayMtu);
+  const mtu = Math.min(input.settings.overlayMtu, tunnelMtu ?? input.settings.overlayMtu);
+  const asked = given.lease.overlays.map((overlay) => heldOverlay(overlay, given.settings.enableIpv6));
   const held = input.lease.overlays.map((overlay) => heldOverlay(overlay, input.settings.enableIpv6));
-  const mesos = held.flatMap(({ name, mesosBridge }) => (mesosBridge ? [{ overlay: name, bridge: mesosBridge }] : []));
-  const containers = held.flatMap(({ mesosBridge, dockerBridge }) => [mesosBridge, dockerBridge].filter((b) => !!b));
+  // An overlay of IPv6 alone keeps its bridges: its containers still reach each other, and are not taken off.
+  const attached = asked.map((overlay, at) => (overlay.subnet === undefined ? overlay : (held[at] ?? overlay)));
+  const mesos = attached.flatMap(({ name, mesosBridge }) =>
+    mesosBridge ? [{ overlay: name, bridge: mesosBridge }] : [],
+  );
+  const containers = held.flatMap(bridgesOf);
   return {
     marks,
     device: device === undefined ? { kind: 'untouched' } : { kind: 'present', device },
@@ -93,7 +113,10 @@ export function desired(input: HostInput, underlay: Underlay | undefined): Desir
     sysctls: {
       forward4: containers.some(({ cidr }) => cidr !== undefined),
       forward6: containers.some(({ cidr6 }) => cidr6 !== undefined),
-      looseDevices: [input.lease.vxlan.vtepName, ...containers.map(({ name }) => name)],
+      looseDevices: [
+        { name: input.lease.vxlan.vtepName },
+        ...attached.flatMap((overlay) => bridgesOf(overlay).map(({ name }) => ({ name, overlay: overlay.name }))),
+      ],
     },
     bridges: mesos.map(({ overlay, bridge }) => ({ name: bridge.name, overlay, gateways: gatewaysOf(bridge) })),
     firewall: firewall(input, held, containers),
@@ -101,15 +124,23 @@ export function desired(input: HostInput, underlay: Underlay | undefined): Desir
       dir: input.settings.cniDir,
       files: new Map(mesos.map(({ overlay, bridge }) => cniFile({ ...input, overlay, bridge, mtu }))),
     },
-    docker: dockerNetworks(held, {
+    docker: dockerNetworks(attached, {
       marks,
       mtu,
       vtepName: input.lease.vxlan.vtepName,
-      bridges: containers.map(({ name }) => name),
+      bridges: attached.flatMap(bridgesOf).map(({ name }) => name),
     }),
-    overlays: held.map(({ name }) => name),
+    overlays: asked.map(({ name, subnet, subnet6 }) => ({
+      name,
+      families: ([4, 6] as const).filter((family) => (family === 4 ? subnet : subnet6) !== undefined),
+    })),
+    isIpv6Off,
     ranges: input.overlays,
-    problems: [...underlayProblems(input, underlay), ...leaseProblems(input), ...mtuProblems(device, held)],
+    problems: [
+      ...underlayProblems(input, underlay),
+      ...leaseProblems(input),
+      ...(isIpv6Off ? [{ scope: hostScope, part: 'device6', error: off } as const] : []),
+    ],
   };
 }
 
@@ -126,6 +157,7 @@ export function nothing(clusterIds: readonly string[], cniDir: string): DesiredH
     cni: { dir: cniDir, files: new Map() },
     docker: [],
     overlays: [],
+    isIpv6Off: false,
     ranges: [],
     problems: [],
   };
@@ -134,6 +166,10 @@ export function nothing(clusterIds: readonly string[], cniDir: string): DesiredH
 /** Bytes that VXLAN adds: outer IP, UDP, VXLAN and inner Ethernet headers (RFC 7348 §4.3, §5). */
 function encapsulationBytes(nodeIp: string): number {
   return isIpv6Text(nodeIp) ? 70 : 50;
+}
+
+function tunnelMtuOf({ lease }: HostInput, underlay: Underlay): number {
+  return lease.vxlan.vtepMtu ?? underlay.mtu - encapsulationBytes(lease.nodeIp);
 }
 
 function desiredDevice(input: HostInput, underlay: Underlay): DesiredDevice {
@@ -145,7 +181,7 @@ function desiredDevice(input: HostInput, underlay: Underlay): DesiredDevice {
     port: vxlan.port,
     local: nodeIp,
     mac: vxlan.vtepMac,
-    mtu: vxlan.vtepMtu ?? underlay.mtu - encapsulationBytes(nodeIp),
+    mtu: tunnelMtuOf(input, underlay),
     addresses: ip6 === undefined ? [vxlan.vtepIp] : [vxlan.vtepIp, ip6],
     up: input.leaseValid,
   };
@@ -199,6 +235,14 @@ function sourceRules(input: HostInput): ReadonlySet<string> {
   return new Set(input.overlays.flatMap(({ subnet, subnet6 }) => (family6 ? subnet6 : subnet) ?? []));
 }
 
+function withoutIpv6(input: HostInput): HostInput {
+  return { ...input, settings: { ...input.settings, enableIpv6: false } };
+}
+
+function bridgesOf({ mesosBridge, dockerBridge }: OverlayLease): BridgeLease[] {
+  return [mesosBridge, dockerBridge].filter((bridge) => bridge !== undefined);
+}
+
 /** The overlay as this host will build it: without IPv6 where that is off, without bridges where nothing is held. */
 function heldOverlay(overlay: OverlayLease, enableIpv6: boolean): OverlayLease {
   if (enableIpv6) return overlay;
@@ -233,13 +277,12 @@ function leaseProblems({ leaseValid, lease }: HostInput): Problem[] {
 /** RFC 8200 §5: a link that carries IPv6 carries packets of 1280 bytes. */
 const ipv6MtuBytesMin = 1280;
 
-function mtuProblems(device: DesiredDevice | undefined, held: readonly OverlayLease[]): Problem[] {
-  if (device === undefined || device.mtu >= ipv6MtuBytesMin) return [];
-  return held
-    .filter(({ subnet6 }) => subnet6 !== undefined)
-    .map(({ name }) => ({
-      scope: { kind: 'overlay', name },
-      part: 'device',
-      error: `an MTU of ${device.mtu} on ${device.name} is below IPv6's minimum of ${ipv6MtuBytesMin}: raise the underlay's MTU or vtep_mtu`,
-    }));
+function mtuTooSmall({ lease }: HostInput, mtu: number): string | undefined {
+  if (mtu >= ipv6MtuBytesMin) return undefined;
+  const { vtepName, vtepMtu } = lease.vxlan;
+  const remedy =
+    vtepMtu === undefined
+      ? `raise the underlay's MTU to ${ipv6MtuBytesMin + encapsulationBytes(lease.nodeIp)} or more`
+      : "raise the network's vtep_mtu";
+  return `an MTU of ${mtu} on ${vtepName} is below IPv6's minimum of ${ipv6MtuBytesMin}: ${remedy}`;
 }

@@ -6,7 +6,7 @@ import type { DesiredBridge, DesiredHost } from '#host/desired.js';
 import type { Plan } from '#host/diff.js';
 import type { Marks } from '#host/marks.js';
 import type { ObservedHost, ObservedLink } from '#host/observed.js';
-import { hostScope, overlayScope, type Problem, type Scope } from '#host/problem.js';
+import { overlayScope, type Problem, type Scope } from '#host/problem.js';
 import type { Step } from '#host/step.js';
 
 export function diffBridges({ bridges, marks }: DesiredHost, { links }: ObservedHost): Plan {
@@ -18,7 +18,7 @@ export function diffBridges({ bridges, marks }: DesiredHost, { links }: Observed
     const ports = [...links.values()].filter(({ master }) => master === link.name).length;
     if (bridge !== undefined) addTo({ steps, problems }, compare(bridge, link, ports, marks));
     else if (isMarked(link, marks) && bridgeName.test(link.name))
-      addTo({ steps, problems }, removal(link, ports, hostScope));
+      addTo({ steps, problems }, removal(link, ports, overlayScope(link.name.replace(bridgeName, ''))));
   }
   return { steps, problems };
 }

@@ -2,7 +2,7 @@
 import type { DesiredHost } from '#host/desired.js';
 import type { Plan } from '#host/diff.js';
 import type { ObservedHost } from '#host/observed.js';
-import { hostScope, overlayScope, type Problem } from '#host/problem.js';
+import { overlayScope, type Problem } from '#host/problem.js';
 import type { Step } from '#host/step.js';
 
 export function diffCni({ cni, marks }: DesiredHost, observed: ObservedHost): Plan {
@@ -34,7 +34,7 @@ export function diffCni({ cni, marks }: DesiredHost, observed: ObservedHost): Pl
   }
   for (const name of there.value.keys()) {
     if (isOurs(name) && !cni.files.has(name))
-      steps.push({ kind: 'cni-delete', dir, name, scope: hostScope, part: 'cni' });
+      steps.push({ kind: 'cni-delete', dir, name, scope: overlayScope(overlayOf(name)), part: 'cni' });
   }
   return { steps, problems };
 }

@@ -3,8 +3,9 @@ import type { DesiredDevice, DesiredHost } from '#host/desired.js';
 import type { Plan } from '#host/diff.js';
 import type { Marks } from '#host/marks.js';
 import type { ObservedHost, ObservedLink } from '#host/observed.js';
-import { hostScope, type Problem } from '#host/problem.js';
+import { hostScope, type Part, type Problem } from '#host/problem.js';
 import type { LinkSetting, Step, StepAction } from '#host/step.js';
+import { isIpv6Text } from '#host/text.js';
 
 export interface DevicePlan extends Plan {
   /** Name of the device that the steps make anew. */
@@ -43,7 +44,7 @@ function staleDevices({ device, marks }: DesiredHost, { links }: ObservedHost): 
     .filter(
       (link) => link.kind === 'vxlan' && link.name !== name && link.alias !== undefined && marks.all.has(link.alias),
     )
-    .map((link) => deviceStep({ kind: 'link-delete', name: link.name }));
+    .map((link) => deviceStep({ kind: 'link-delete', name: link.name }, 'stale-device'));
 }
 
 /**
@@ -60,9 +61,10 @@ function isOurs(link: ObservedLink, device: DesiredDevice, marks: Marks): boolea
   );
 }
 
-/** A VXLAN's id and port are fixed when it is made. */
+/** A VXLAN's id, port and underlay family are fixed when it is made. */
 function isMendable({ kind, vxlan }: ObservedLink, device: DesiredDevice): boolean {
-  return kind === 'vxlan' && vxlan?.vni === device.vni && vxlan.port === device.port && !vxlan.learning;
+  const isSame = kind === 'vxlan' && vxlan?.vni === device.vni && vxlan.port === device.port && !vxlan.learning;
+  return isSame && (vxlan.local === undefined || isIpv6Text(vxlan.local) === isIpv6Text(device.local));
 }
 
 function foreign(link: ObservedLink): Problem {
@@ -75,9 +77,9 @@ function create(desired: DesiredHost, observed: ObservedHost, device: DesiredDev
   const steps = [
     ...before,
     deviceStep({ kind: 'device-create', device, mark: desired.marks.current }),
-    set(device.name, { kind: 'no-link-local' }),
+    ...(device.addresses.some(isIpv6Text) ? [set(device.name, { kind: 'no-link-local' })] : []),
     ...(device.up ? [set(device.name, { kind: 'up' })] : []),
-    ...device.addresses.map((cidr) => deviceStep({ kind: 'address', action: 'add', cidr, device: device.name })),
+    ...device.addresses.map((cidr) => address('add', cidr, device.name)),
   ];
   const tables = { ...gone, rules: observed.rules, device: device.name };
   return { steps, problems: [], creates: device.name, tables };
@@ -96,18 +98,26 @@ function mend(
   const { name } = device;
   const steps: Step[] = [...stale];
   const mac = link.mac !== device.mac;
-  const wrong = link.addresses.filter((cidr) => !device.addresses.includes(cidr));
+  const wrong = link.addresses
+    .filter((cidr) => !device.addresses.includes(cidr))
+    .filter((cidr) => !isIpv6Text(cidr) || !desired.isIpv6Off);
   // A device that is down keeps no IPv6 address; they come back with it.
   const missing = device.up ? device.addresses.filter((cidr) => !link.addresses.includes(cidr)) : [];
   if (link.alias !== desired.marks.current) steps.push(set(name, { kind: 'alias', alias: desired.marks.current }));
   if (link.vxlan?.local !== device.local) steps.push(set(name, { kind: 'local', local: device.local }));
-  if (link.addressGeneration !== 'none') steps.push(set(name, { kind: 'no-link-local' }));
   if (mac) steps.push(set(name, { kind: 'mac', mac: device.mac }));
+  // IPv6 begins at an MTU of 1280, so the MTU comes before it.
   if (link.mtu !== device.mtu) steps.push(set(name, { kind: 'mtu', mtu: device.mtu }));
-  steps.push(...wrong.map((cidr) => deviceStep({ kind: 'address', action: 'del', cidr, device: name })));
+  if (makesLinkLocal(link, device)) steps.push(set(name, { kind: 'no-link-local' }));
+  steps.push(...wrong.map((cidr) => address('del', cidr, name)));
   if (link.up !== device.up) steps.push(set(name, { kind: device.up ? 'up' : 'down' }));
-  steps.push(...missing.map((cidr) => deviceStep({ kind: 'address', action: 'add', cidr, device: name })));
+  steps.push(...missing.map((cidr) => address('add', cidr, name)));
   return { steps, problems: [], creates: undefined, tables: remaining(observed, device, mac) };
+}
+
+/** A device that has no IPv6 tells of no way in which it makes addresses, and takes none. */
+function makesLinkLocal({ addressGeneration }: ObservedLink, { addresses }: DesiredDevice): boolean {
+  return addressGeneration === undefined ? addresses.some(isIpv6Text) : addressGeneration !== 'none';
 }
 
 /**
@@ -127,9 +137,14 @@ function tablesOf({ neighbours, fdb, routes, sourceRoutes, rules }: ObservedHost
 }
 
 function set(name: string, setting: LinkSetting): Step {
-  return deviceStep({ kind: 'link-set', name, set: setting });
+  const part = setting.kind === 'mtu' ? 'mtu' : setting.kind === 'no-link-local' ? 'device6' : 'device';
+  return deviceStep({ kind: 'link-set', name, set: setting }, part);
 }
 
-function deviceStep(action: StepAction): Step {
-  return { ...action, scope: hostScope, part: 'device' };
+function address(action: 'add' | 'del', cidr: string, device: string): Step {
+  return deviceStep({ kind: 'address', action, cidr, device }, isIpv6Text(cidr) ? 'device6' : 'device');
+}
+
+function deviceStep(action: StepAction, part: Part = 'device'): Step {
+  return { ...action, scope: hostScope, part };
 }

@@ -14,7 +14,7 @@ import {
 import type { Plan } from '#host/diff.js';
 import type { Marks } from '#host/marks.js';
 import type { ObservedDockerNetwork, ObservedHost } from '#host/observed.js';
-import { hostScope, overlayScope, type Problem, type Scope } from '#host/problem.js';
+import { overlayScope, type Problem, type Scope } from '#host/problem.js';
 import type { Step } from '#host/step.js';
 
 export function diffDocker({ docker: wanted, marks }: DesiredHost, { docker: there }: ObservedHost): Plan {
@@ -30,7 +30,9 @@ export function diffDocker({ docker: wanted, marks }: DesiredHost, { docker: the
   });
   const names = new Set(wanted.map(({ overlay }) => overlay));
   const stale = [...there.networks.values()].filter(({ name, mark }) => marks.all.has(mark ?? '') && !names.has(name));
-  plans.push(...stale.map((network) => removal(network, hostScope, 'which this host no longer holds')));
+  plans.push(
+    ...stale.map((network) => removal(network, overlayScope(network.name), 'which this host no longer holds')),
+  );
   return { steps: plans.flatMap(({ steps }) => steps), problems: plans.flatMap(({ problems }) => problems) };
 }
 

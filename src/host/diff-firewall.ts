@@ -8,7 +8,7 @@ import type { DesiredSet, MasqueradeRule } from '#host/desired-firewall.js';
 import type { Plan } from '#host/diff.js';
 import { forwardChain, type Marks } from '#host/marks.js';
 import type { ObservedHost, ObservedSet, ObservedTables, Readable } from '#host/observed.js';
-import { hostScope, overlayScope, type Part, type Problem, type Scope } from '#host/problem.js';
+import { hostScope, overlayScope, type Part, type Problem, partOf, type Scope } from '#host/problem.js';
 import type { Step } from '#host/step.js';
 
 export function diffFirewall(desired: DesiredHost, observed: ObservedHost): Plan {
@@ -51,7 +51,7 @@ function diffSets(desired: DesiredHost, there: Readable<ReadonlyMap<string, Obse
 }
 
 function fillSet(set: DesiredSet, there: ObservedSet | undefined, marks: Marks): Step[] {
-  const scope = { scope: hostScope, part: 'masquerade' } as const;
+  const scope = { scope: hostScope, part: partOf('masquerade', set.family) } as const;
   const create: Step[] =
     there === undefined ? [{ kind: 'set-create', name: set.name, family: set.family, ...scope }] : [];
   const comment = there === undefined || there.comments ? { comment: marks.current } : {};
@@ -60,11 +60,11 @@ function fillSet(set: DesiredSet, there: ObservedSet | undefined, marks: Marks):
     .map(([entry, nomatch]): Step => {
       return { kind: 'set-entry', action: 'add', set: set.name, entry, nomatch, ...comment, ...scope };
     });
-  return [...create, ...add, ...staleEntries(set.name, there, marks, (entry) => set.entries.has(entry))];
+  return [...create, ...add, ...staleEntries(set, there, marks, (entry) => set.entries.has(entry))];
 }
 
 function staleEntries(
-  name: string,
+  { name, family }: { readonly name: string; readonly family: Family },
   there: ObservedSet | undefined,
   marks: Marks,
   isWanted: (entry: string) => boolean,
@@ -72,7 +72,8 @@ function staleEntries(
   return [...(there?.entries ?? [])]
     .filter(([entry, { comment }]) => comment !== undefined && marks.all.has(comment) && !isWanted(entry))
     .map(([entry, { nomatch }]): Step => {
-      return { kind: 'set-entry', action: 'del', set: name, entry, nomatch, scope: hostScope, part: 'masquerade' };
+      const part = partOf('masquerade', family);
+      return { kind: 'set-entry', action: 'del', set: name, entry, nomatch, scope: hostScope, part };
     });
 }
 
@@ -83,9 +84,11 @@ function diffUnusedSets(desired: DesiredHost, there: Readable<ReadonlyMap<string
   const steps = [...there.value]
     .filter(([name]) => !wanted.has(name))
     .flatMap(([name, set]) => {
-      const stale = staleEntries(name, set, desired.marks, () => false);
+      const { family } = set;
+      const stale = staleEntries({ name, family }, set, desired.marks, () => false);
       const isOurs = stale.length > 0 && stale.length === set.entries.size;
-      return isOurs ? [{ kind: 'set-destroy', name, scope: hostScope, part: 'masquerade' } satisfies Step] : stale;
+      const part = partOf('masquerade', family);
+      return isOurs ? [{ kind: 'set-destroy', name, scope: hostScope, part } satisfies Step] : stale;
     });
   return { steps, problems: [] };
 }
@@ -94,7 +97,7 @@ function masqueradeProblems({ firewall }: DesiredHost, sets: readonly DesiredSet
   const names = new Set(sets.map(({ name }) => name));
   return firewall.masquerade
     .filter(({ set }) => names.has(set))
-    .map(({ overlay }) => ({ scope: overlayScope(overlay), part: 'masquerade', error }));
+    .map(({ overlay, family }) => ({ scope: overlayScope(overlay), part: partOf('masquerade', family), error }));
 }
 
 function diffMasquerade(
@@ -104,24 +107,25 @@ function diffMasquerade(
   brokenSets: ReadonlySet<string>,
 ): Plan {
   const wanted = firewall.masquerade.filter((rule) => rule.family === family);
+  const part = partOf('masquerade', family);
   if (there.kind !== 'read') {
     return {
       steps: [],
       problems: unreadable(
         there,
         wanted.map(({ overlay }) => overlayScope(overlay)),
-        'masquerade',
+        part,
       ),
     };
   }
   const { postrouting, randomFully } = there.value;
   const rules = new Map(wanted.map((rule) => [masqueradeRule(rule, marks.current, randomFully), rule]));
   const steps: Step[] = withoutMarked(postrouting, marks, (rule) => rules.has(rule)).map((rule) =>
-    filterRule('delete', family, 'nat', 'POSTROUTING', rule, hostScope, 'masquerade'),
+    filterRule('delete', family, 'nat', 'POSTROUTING', rule, hostScope, part),
   );
   for (const [text, rule] of rules) {
     if (!postrouting.includes(text) && !brokenSets.has(rule.set)) {
-      steps.push(filterRule('append', family, 'nat', 'POSTROUTING', text, overlayScope(rule.overlay), 'masquerade'));
+      steps.push(filterRule('append', family, 'nat', 'POSTROUTING', text, overlayScope(rule.overlay), part));
     }
   }
   return { steps, problems: [] };
@@ -132,17 +136,11 @@ function masqueradeRule({ source, set }: MasqueradeRule, mark: string, randomFul
   return `-s ${source} -m set --match-set ${set} dst -m comment --comment ${mark} -j MASQUERADE${randomFully ? ' --random-fully' : ''}`;
 }
 
-function diffForward(
-  { firewall, marks, overlays }: DesiredHost,
-  family: Family,
-  there: Readable<ObservedTables>,
-): Plan {
+function diffForward({ firewall, marks }: DesiredHost, family: Family, there: Readable<ObservedTables>): Plan {
   const devices = firewall.forward[family];
+  const part = partOf('forward', family);
   if (there.kind !== 'read') {
-    return {
-      steps: [],
-      problems: unreadable(there, devices.length === 0 ? [] : overlays.map(overlayScope), 'forward'),
-    };
+    return { steps: [], problems: unreadable(there, devices.length === 0 ? [] : [hostScope], part) };
   }
   const { forward, dockerUser, ours } = there.value;
   const jump = `-m comment --comment ${marks.current} -j ${forwardChain}`;
@@ -150,7 +148,7 @@ function diffForward(
   const isWanted = devices.length > 0;
   const steps: Step[] = [];
   if (isWanted && ours?.join('\n') !== rules.join('\n')) {
-    steps.push({ kind: 'chain-set', family, chain: forwardChain, rules, scope: hostScope, part: 'forward' });
+    steps.push({ kind: 'chain-set', family, chain: forwardChain, rules, scope: hostScope, part });
   }
   // Docker's own chain for this comes first in FORWARD, before Docker's isolation; without it, FORWARD itself.
   const home = dockerUser === undefined ? 'FORWARD' : 'DOCKER-USER';
@@ -159,27 +157,23 @@ function diffForward(
     const keep = isWanted && chain === home && isReached(present, jump);
     const remove = withoutMarked(present, marks, (rule) => keep && rule === jump);
     // First out, then in: deleting by text takes the first of equal rules, which would be the one just inserted.
-    steps.push(...remove.map((rule) => filterRule('delete', family, 'filter', chain, rule, hostScope, 'forward')));
+    steps.push(...remove.map((rule) => filterRule('delete', family, 'filter', chain, rule, hostScope, part)));
     if (isWanted && chain === home && !keep)
-      steps.push(filterRule('insert', family, 'filter', chain, jump, hostScope, 'forward'));
+      steps.push(filterRule('insert', family, 'filter', chain, jump, hostScope, part));
   }
   if (!isWanted && ours !== undefined) {
-    steps.push({ kind: 'chain-delete', family, chain: forwardChain, scope: hostScope, part: 'forward' });
+    steps.push({ kind: 'chain-delete', family, chain: forwardChain, scope: hostScope, part });
   }
-  return { steps, problems: isWanted ? incompatibleNotes(there.value, family, overlays) : [] };
+  return { steps, problems: isWanted ? incompatibleNotes(there.value, family, part) : [] };
 }
 
 /** Works, but whoever looks with iptables alone sees nothing there. */
-function incompatibleNotes(
-  { incompatible = [] }: ObservedTables,
-  family: Family,
-  overlays: readonly string[],
-): Problem[] {
+function incompatibleNotes({ incompatible = [] }: ObservedTables, family: Family, part: Part): Problem[] {
   if (incompatible.length === 0) return [];
   const [command, nft] = family === 4 ? ['iptables', 'ip'] : ['ip6tables', 'ip6'];
   const lists = incompatible.map((table) => `"nft list table ${nft} ${table}"`).join(' and ');
   const error = `${command} can not show the table ${incompatible.join(' and ')}, since it holds rules made with nft: see ${lists}; rules of your own are better kept in a table of their own`;
-  return overlays.map((name) => ({ scope: overlayScope(name), part: 'forward', error, note: true }));
+  return [{ scope: hostScope, part, error, note: true }];
 }
 
 /**

@@ -7,14 +7,15 @@ import type { DesiredHost } from '#host/desired.js';
 import type { Plan } from '#host/diff.js';
 import type { PeerTables } from '#host/diff-device.js';
 import type { NetworkOverlay } from '#host/input.js';
-import { hostScope, overlayScope, type Scope } from '#host/problem.js';
+import { familyOf, hostScope, overlayScope, partOf, type Scope } from '#host/problem.js';
 import type { RouteTable, Step } from '#host/step.js';
-import { addressOf } from '#host/text.js';
+import { addressOf, isIpv6Text } from '#host/text.js';
 
 export function diffPeers(desired: DesiredHost, tables: PeerTables | undefined): Plan {
   if (tables === undefined) return { steps: [], problems: [] };
   const { device } = tables;
-  const [oldRoutes, newRoutes] = diffRoutes(desired.routes, tables.routes, 'main', device, scopeFinder(desired.ranges));
+  const scope = scopeFinder(desired.ranges);
+  const [oldRoutes, newRoutes] = diffRoutes(desired.routes, tables.routes, 'main', device, scope);
   const [oldSource, newSource] = diffRoutes(
     desired.sourceRoutes,
     tables.sourceRoutes,
@@ -24,10 +25,11 @@ export function diffPeers(desired: DesiredHost, tables: PeerTables | undefined):
   );
   const [oldFdb, newFdb] = diffFdb(desired.fdb, tables.fdb, device);
   const [oldNeighbours, newNeighbours] = diffNeighbours(desired.neighbours, tables.neighbours, device);
-  const [oldRules, newRules] = diffRules(desired.rules, tables.rules);
+  const [oldRules, newRules] = diffRules(desired.rules, tables.rules, scope);
+  const old = [...oldRules, ...oldSource, ...oldRoutes, ...oldFdb, ...oldNeighbours];
   return {
     steps: [
-      ...[...oldRules, ...oldSource, ...oldRoutes, ...oldFdb, ...oldNeighbours],
+      ...(desired.isIpv6Off ? old.filter(({ part }) => familyOf(part) !== 6) : old),
       ...[...newNeighbours, ...newFdb, ...newRoutes, ...newSource, ...newRules],
     ],
     problems: [],
@@ -55,7 +57,7 @@ function diffRoutes(
       device,
       table,
       scope: scope(subnet),
-      part: table === 'main' ? 'peers' : 'source-route',
+      part: partOf(table === 'main' ? 'peers' : 'source-route', isIpv6Text(subnet) ? 6 : 4),
     };
   };
   for (const [subnet, via] of there) if (!wanted.has(subnet)) out.push(step('del', subnet, via));
@@ -70,7 +72,7 @@ function diffFdb(wanted: Table, there: Table, device: string): OutAndIn {
   const [out, into]: OutAndIn = [[], []];
   if (wanted === there) return [out, into];
   const step = (action: 'replace' | 'del', mac: string, dst: string): Step => {
-    return { kind: 'fdb', action, mac, dst, device, scope: hostScope, part: 'peers' };
+    return { kind: 'fdb', action, mac, dst, device, scope: hostScope, part: 'fdb' };
   };
   for (const [mac, dst] of there) {
     // Several destinations for one MAC can't be replaced by one: the entry goes first.
@@ -84,16 +86,22 @@ function diffNeighbours(wanted: Table, there: Table, device: string): OutAndIn {
   const [out, into]: OutAndIn = [[], []];
   if (wanted === there) return [out, into];
   const step = (action: 'replace' | 'del', ip: string, mac: string): Step => {
-    return { kind: 'neighbour', action, ip, mac, device, scope: hostScope, part: 'peers' };
+    const part = partOf('peers', isIpv6Text(ip) ? 6 : 4);
+    return { kind: 'neighbour', action, ip, mac, device, scope: hostScope, part };
   };
   for (const [ip, mac] of there) if (!wanted.has(ip)) out.push(step('del', ip, mac));
   for (const [ip, mac] of wanted) if (there.get(ip) !== mac) into.push(step('replace', ip, mac));
   return [out, into];
 }
 
-function diffRules(wanted: ReadonlySet<string>, there: ReadonlyMap<string, number>): OutAndIn {
+function diffRules(
+  wanted: ReadonlySet<string>,
+  there: ReadonlyMap<string, number>,
+  scope: (subnet: string) => Scope,
+): OutAndIn {
   const step = (action: 'add' | 'del', source: string): Step => {
-    return { kind: 'rule', action, source, scope: hostScope, part: 'source-route' };
+    const part = partOf('source-route', isIpv6Text(source) ? 6 : 4);
+    return { kind: 'rule', action, source, scope: scope(source), part };
   };
   const out: Step[] = [];
   for (const [source, times] of there) {

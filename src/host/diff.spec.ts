@@ -10,16 +10,16 @@ import { bareHost, type ObservedHost, type ObservedLink } from '#host/observed.j
 import type { Step } from '#host/step.js';
 import { exampleInput, examplePeer, underlay } from '#host/testing/example.js';
 
-const wish = desired(exampleInput(), underlay);
+const wish = desired(exampleInput(), { underlay });
 
 /** The host as it is once everything was built. */
 function built(input: HostInput = exampleInput()): ObservedHost {
-  const target = desired(input, underlay);
+  const target = desired(input, { underlay });
   return imagine(bareHost, diff(target, bareHost).steps);
 }
 
 function commands(input: HostInput, observed: ObservedHost): string[] {
-  return diff(desired(input, underlay), observed).steps.map(commandOf);
+  return diff(desired(input, { underlay }), observed).steps.map(commandOf);
 }
 
 function link(name: string, others: Partial<ObservedLink> = {}): ObservedLink {
@@ -86,7 +86,7 @@ describe('diff', () => {
         const old = built(exampleInput(before.map(examplePeer)));
         const host = lost.reduce(broken, old);
         const next = after.map((n): Peer => ({ ...examplePeer(n), ...(n === moved ? { nodeIp: '10.1.2.3' } : {}) }));
-        const target = desired({ ...exampleInput(next), leaseValid }, underlay);
+        const target = desired({ ...exampleInput(next), leaseValid }, { underlay });
         // Twice, as the reconciler does: what the kernel drops with a device is only known by looking again.
         const once = imagine(host, diff(target, host).steps);
         const twice = imagine(once, diff(target, once).steps);
@@ -97,7 +97,7 @@ describe('diff', () => {
 
   it('adds and removes only what changed, routes going out first and coming in last', () => {
     const host = built(exampleInput([examplePeer(2), examplePeer(3)]));
-    const steps = diff(desired(exampleInput([examplePeer(3), examplePeer(4)]), underlay), host).steps;
+    const steps = diff(desired(exampleInput([examplePeer(3), examplePeer(4)]), { underlay }), host).steps;
     assert.deepEqual(
       steps.map((step: Step) => `${step.kind} ${'action' in step ? step.action : ''}`),
       [
@@ -221,6 +221,45 @@ describe('diff of the device', () => {
   });
 });
 
+describe('diff of IPv6', () => {
+  const narrow = { underlay: { device: 'eth0', mtu: 1300 } };
+  const ofDevice = ({ part }: Step) => ['device', 'device6', 'mtu'].includes(part);
+
+  it('comes after the MTU, and is a part of its own', () => {
+    const host = built();
+    const { addressGeneration: _, ...bare } = { ...vtep(host), mtu: 1250, addresses: ['44.128.0.1/16'] };
+    const steps = diff(wish, withLink(host, bare)).steps.filter(ofDevice);
+    assert.deepEqual(
+      steps.map((step) => `${step.part}: ${commandOf(step)}`),
+      [
+        'mtu: ip link set dev vtep1024 mtu 1450',
+        'device6: ip link set dev vtep1024 addrgenmode none',
+        'device6: ip address add fd01:a::1/64 dev vtep1024 nodad',
+      ],
+    );
+    const made = diff(wish, bareHost).steps.filter(ofDevice);
+    assert.ok(made.every((step) => (step.part === 'device6') === /fd01|addrgenmode/.test(commandOf(step))));
+  });
+
+  it('is not touched where there is none: not in the device, nor what the kernel has dropped with it', () => {
+    const steps = diff(desired(exampleInput(), narrow), built()).steps;
+    assert.deepEqual(steps.filter(ofDevice).map(commandOf), ['ip link set dev vtep1024 mtu 1250']);
+    assert.ok(!steps.some((step) => step.kind === 'route' || step.kind === 'neighbour'));
+    const anew = diff(desired(exampleInput(), narrow), bareHost).steps.map(commandOf);
+    assert.deepEqual(
+      anew.filter((command) => /fd01:a|addrgenmode|ip6tables|overlay6|net\/ipv6/.test(command)),
+      [],
+    );
+    assert.ok(anew.some((command) => command.startsWith('ip route add 9.0.1.0/24 via 44.128.0.2')));
+  });
+
+  it('of the underlay makes the device anew, since the kernel keeps its family', () => {
+    const input = exampleInput();
+    const moved = { ...input, lease: { ...input.lease, nodeIp: 'fd00::1' } };
+    assert.ok(commands(moved, built()).includes('ip link del dev vtep1024'));
+  });
+});
+
 describe('diff of the firewall', () => {
   const tables = (host: ObservedHost, dockerUser: readonly string[]): ObservedHost => {
     const four = host.tables[4];
@@ -297,7 +336,7 @@ describe('diff of the firewall', () => {
     );
     const master = desired(
       { ...exampleInput(), lease: { ...exampleInput().lease, overlays: [{ name: 'dcos' }] } },
-      underlay,
+      { underlay },
     );
     assert.deepEqual(diff(master, { ...bareHost, sets: { kind: 'unreadable', error } }).problems, []);
   });
@@ -343,6 +382,31 @@ describe('diff of files, bridges and Docker networks', () => {
     const foreign = diff(wish, withLink(built(), link('m-dcos', { addresses: ['10.9.9.1/24'] })));
     assert.match(foreign.problems[0]?.error ?? '', /m-dcos that is not Sublet's/);
   });
+
+  it('says what is left of an overlay that is gone, and fails no other for it', () => {
+    const old = link('m-old', { addresses: ['9.9.0.1/25'], alias: 'sublet:c1' });
+    const host = withLink(withLink(built(), old), link('veth1', { kind: 'veth', master: 'm-old' }));
+    assert.ok(host.docker.kind === 'read');
+    const docker = { ...host.docker, networks: new Map([...host.docker.networks, ['old', leftNetwork]]) };
+    const { problems } = diff(wish, { ...host, docker });
+    assert.deepEqual(
+      problems.map(({ scope, part }) => [scope, part]),
+      [
+        [{ kind: 'overlay', name: 'old' }, 'bridge'],
+        [{ kind: 'overlay', name: 'old' }, 'docker'],
+      ],
+    );
+    const cni = { kind: 'read', value: new Map([['old.conflist', { content: '', mark: 'sublet:c1' }]]) } as const;
+    const deleted = diff(wish, { ...host, cni }).steps.filter(({ kind }) => kind === 'cni-delete');
+    assert.deepEqual(
+      deleted.map(({ scope }) => scope),
+      [{ kind: 'overlay', name: 'old' }],
+    );
+  });
+  const leftNetwork = {
+    ...{ id: 'n2', name: 'old', driver: 'bridge', subnets: ['9.9.0.128/25'], options: {} },
+    ...{ mark: 'sublet:c1', containers: ['web'] },
+  };
 
   const network = { id: 'n1', name: 'dcos', driver: 'bridge', subnets: ['9.0.7.128/25'], options: {}, containers: [] };
   const docker = (

@@ -3,7 +3,7 @@ import { desired } from '#host/desired.js';
 import { areasOf } from '#host/kernel-event.js';
 import { exampleInput, underlay } from '#host/testing/example.js';
 
-const wish = desired(exampleInput(), underlay);
+const wish = desired(exampleInput(), { underlay });
 const at = (line: string) => areasOf(line, wish, 'eth0');
 
 describe('a kernel event', () => {
@@ -72,7 +72,7 @@ describe('a kernel event', () => {
   });
 
   it('may bring the node’s address while that is on no interface', () => {
-    const without = desired(exampleInput(), undefined);
+    const without = desired(exampleInput(), {});
     assert.deepEqual(areasOf('2: eth0    inet 10.0.0.1/24 scope 0 eth0', without, undefined), ['links']);
     assert.deepEqual(areasOf('10.0.0.9 dev eth0 lladdr 02:00:00:00:00:09 REACHABLE ', without, undefined), []);
   });

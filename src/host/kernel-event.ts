@@ -38,7 +38,7 @@ function linkAreas(
   // A link that goes down or away takes its entries with it, silently.
   if (name === vtep)
     return deleted !== undefined || (flags !== '' && !/\bUP\b/.test(flags)) ? ['links', 'peers'] : ['links'];
-  if (desired.sysctls.looseDevices.includes(name)) return ['links', 'sysctls'];
+  if (desired.sysctls.looseDevices.some((device) => device.name === name)) return ['links', 'sysctls'];
   return name === underlay ? ['links'] : [];
 }
 

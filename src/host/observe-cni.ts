@@ -20,8 +20,9 @@ export async function observeCni(dir: string): Promise<ObservedHost['cni']> {
   }
 }
 
+/** A file that can't be read (a folder, a link that leads nowhere) is not ours, and hides none of the others. */
 async function readCniFile(path: string): Promise<ObservedCniFile> {
-  const content = await readFile(path, 'utf8');
+  const content = await readFile(path, 'utf8').catch(() => '');
   const mark = cniMark(content);
   return { content, ...(mark === undefined ? {} : { mark }) };
 }

@@ -181,9 +181,11 @@ async function eachEntry(
   if (code !== 0 && !isNothingThere(stderr)) throw new ObserveError(failure(command, args, stderr, code));
 }
 
-/** A device or table that does not exist has no entries. */
+/** A device or table that does not exist has no entries, and neither has a family that the kernel has not. */
 function isNothingThere(stderr: string): boolean {
-  return /Cannot find device|does not exist|No such device|Device .* not found/i.test(stderr);
+  return /Cannot find device|does not exist|No such device|Device .* not found|Address family not supported/i.test(
+    stderr,
+  );
 }
 
 export async function ask<Shape extends z.ZodType>(
@@ -193,6 +195,7 @@ export async function ask<Shape extends z.ZodType>(
   shape: Shape,
 ): Promise<z.infer<Shape>[]> {
   const { code, stdout, stderr } = await run.run(command, args);
+  if (code !== 0 && isNothingThere(stderr)) return [];
   if (code !== 0) throw new ObserveError(failure(command, args, stderr, code));
   return z.array(shape).parse(stdout.trim() === '' ? [] : JSON.parse(stdout));
 }

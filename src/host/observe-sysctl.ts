@@ -1,14 +1,23 @@
 /** Reads the kernel settings that we care for, from /proc/sys of this network namespace. */
 import { readFile } from 'node:fs/promises';
 import { join } from 'node:path';
-import { forwardPath, reversePathFilter } from '#host/diff-sysctl.js';
 import type { Runner } from '#host/runner.js';
+import { disableIpv6Path, forwardPath, reversePathFilter } from '#host/sysctl-path.js';
 
 const root = '/proc/sys';
 
-/** The forwarding switches and the reverse path filters of `devices`; what does not exist is left out. */
-export async function observeSysctls(devices: readonly string[]): Promise<ReadonlyMap<string, string>> {
-  const paths = [forwardPath[4], forwardPath[6], ...devices.map(reversePathFilter)];
+/**
+ * The forwarding switches, the reverse path filters of the VTEP and the bridges, and whether the VTEP may have IPv6;
+ * what does not exist is left out.
+ */
+export async function observeSysctls(
+  vtepName: string,
+  bridges: readonly string[],
+): Promise<ReadonlyMap<string, string>> {
+  const paths = [
+    ...[forwardPath[4], forwardPath[6], disableIpv6Path('default'), disableIpv6Path(vtepName)],
+    ...[vtepName, ...bridges].map(reversePathFilter),
+  ];
   const values = await Promise.all(paths.map(async (path) => [path, await read(path)] as const));
   return new Map(values.flatMap(([path, value]) => (value === undefined ? [] : [[path, value]])));
 }

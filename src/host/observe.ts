@@ -57,7 +57,7 @@ export async function observe(lookout: Lookout, areas: ReadonlySet<Area>, known:
     when('peers', () => observePeers(run, vtepName)),
     when('rules', async () => ({ rules: await observeRules(run) })),
     when('sysctls', async () => {
-      const sysctls = await observeSysctls([vtepName, ...lookout.bridges]);
+      const sysctls = await observeSysctls(vtepName, lookout.bridges);
       return { sysctls, raDevices: lookout.forwards6 ? await observeRaDevices(run, sysctls) : [] };
     }),
     when('firewall', () => observeFirewall(lookout)),

@@ -4,8 +4,8 @@
  */
 import type { Family } from '#address/ip.js';
 import type { DockerEngineFacts } from '#host/desired-docker.js';
-import { forwardPath } from '#host/diff-sysctl.js';
 import type { ObservedFilters } from '#host/filter/filter-reader.js';
+import { forwardPath } from '#host/sysctl-path.js';
 
 export interface ObservedHost {
   readonly surroundings: Surroundings;

@@ -5,13 +5,13 @@
 
 import { type DesiredHost, desired } from '#host/desired.js';
 import { noDocker } from '#host/docker-engine.js';
+import { factsOf } from '#host/host-facts.js';
 import type { HostInput, Peer } from '#host/input.js';
 import { type Area, lookoutOf, observe } from '#host/observe.js';
 import { bareHost, type ObservedHost } from '#host/observed.js';
 import { type Runner, ToolMissingError } from '#host/runner.js';
 import type { PingProbe, PingReport } from '#host/status.js';
 import { addressOf, isIpv6Text } from '#host/text.js';
-import { underlayOf } from '#host/underlay.js';
 import { formatDuration } from '#text/duration.js';
 
 /** Peers probed at once, and in all when no target is given. */
@@ -29,9 +29,9 @@ export async function pingPeers(input: HostInput, run: Runner, target?: string):
   if (target !== undefined && peers.length === 0) {
     throw new Error(`no agent has the id or address ${target}: "sublet agents" lists them`);
   }
-  const areas = new Set<Area>(['links', 'peers']);
+  const areas = new Set<Area>(['links', 'peers', 'sysctls']);
   const observed = await observe(lookoutOf(input, run, noDocker), areas, bareHost);
-  const wish = desired(input, underlayOf(observed, input.lease.nodeIp));
+  const wish = desired(input, factsOf(observed, input));
   const reports: PingReport[] = [];
   for (let at = 0; at < peers.length; at += probesAtOnce) {
     reports.push(
@@ -57,7 +57,8 @@ async function pingPeer(peer: Peer, wish: DesiredHost, observed: ObservedHost, r
       : []),
   ]);
   const reachable = probes.every(({ ok }) => ok);
-  if (!reachable) probes.push(await probe(run, 'underlay', peer.nodeIp, smallBytes));
+  // The tunnel's packets leave from node_ip; the host may have other addresses and other routes for those.
+  if (!reachable) probes.push(await probe(run, 'underlay', peer.nodeIp, smallBytes, device?.local));
   return {
     agentId: peer.agentId,
     vtepIp: peer.vtepIp,
@@ -69,9 +70,17 @@ async function pingPeer(peer: Peer, wish: DesiredHost, observed: ObservedHost, r
 }
 
 /** One echo of a whole IP packet of `packetBytes`, don't-fragment set. */
-async function probe(run: Runner, path: PingProbe['path'], to: string, packetBytes: number): Promise<PingProbe> {
+async function probe(
+  run: Runner,
+  path: PingProbe['path'],
+  to: string,
+  packetBytes: number,
+  from?: string,
+): Promise<PingProbe> {
   const headers = isIpv6Text(to) ? 48 : 28;
-  const args = ['-n', '-c', '1', '-W', String(answerSeconds), '-M', 'do', '-s', String(packetBytes - headers), to];
+  const source = from === undefined ? [] : ['-I', from];
+  const size = String(packetBytes - headers);
+  const args = ['-n', '-c', '1', '-W', String(answerSeconds), '-M', 'do', '-s', size, ...source, to];
   try {
     const { code, stdout, stderr } = await run.run('ping', args, { timeoutMs: (answerSeconds + 2) * 1000 });
     const time = /time=([\d.]+) ms/.exec(stdout)?.[1];

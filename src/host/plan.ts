@@ -4,12 +4,12 @@ import { planned } from '#host/command.js';
 import { desired, type Underlay } from '#host/desired.js';
 import { diff } from '#host/diff.js';
 import type { DockerEngine } from '#host/docker-engine.js';
+import { factsOf } from '#host/host-facts.js';
 import type { HostInput } from '#host/input.js';
 import { type Area, allAreas, lookoutOf, observe } from '#host/observe.js';
 import { bareHost, type ObservedHost } from '#host/observed.js';
 import type { PlannedStep } from '#host/reconciler-interface.js';
 import type { Runner } from '#host/runner.js';
-import { underlayOf } from '#host/underlay.js';
 
 /** Taken where node_ip is on no interface of the machine that plans. */
 const plannedUnderlay: Underlay = { device: 'the underlay', mtu: 1500 };
@@ -21,7 +21,7 @@ export async function planHost(input: HostInput, run: Runner, docker: DockerEngi
 
 /** The steps for `input` on a host observed so. Pure. @throws HostInputError for what this host refuses */
 export function plannedSteps(input: HostInput, observed: ObservedHost): readonly PlannedStep[] {
-  const wish = desired(input, underlayOf(observed, input.lease.nodeIp) ?? plannedUnderlay);
+  const wish = desired(input, { underlay: plannedUnderlay, ...factsOf(observed, input) });
   const refusal = hostRefusal(input, observed);
   if (refusal !== undefined) throw new HostInputError(refusal);
   return diff(wish, observed).steps.map(planned);

@@ -1,9 +1,10 @@
 /** What keeps a host from being as it should: whom it concerns, which part it stops, and what to do about it. */
+import type { Family } from '#address/ip.js';
 
 export type Scope = { readonly kind: 'host' } | { readonly kind: 'overlay'; readonly name: string };
 
 export interface Problem {
-  /** A problem of the host is a problem of each overlay. */
+  /** A problem of the host is a problem of each overlay that has the part's family. */
   readonly scope: Scope;
   readonly part: Part;
   /** What is wrong and what to do, one line. */
@@ -12,17 +13,45 @@ export interface Problem {
   readonly note?: true;
 }
 
-/** The parts that fail on their own. */
-export type Part =
-  | 'sysctl'
-  | 'device'
-  | 'peers'
-  | 'source-route'
-  | 'masquerade'
-  | 'forward'
-  | 'bridge'
-  | 'cni'
-  | 'docker';
+/** The parts that fail on their own. Those with a 6 are IPv6's alone: a host without IPv6 has all the others. */
+export type Part = 'device' | 'mtu' | 'stale-device' | 'fdb' | 'bridge' | 'cni' | 'docker' | Part4 | Part6;
+type Part4 = 'sysctl' | 'loose-filter' | TwoFamilyPart;
+type Part6 = 'sysctl6' | 'device6' | `${TwoFamilyPart}6`;
+/** Parts that each family has of its own. */
+type TwoFamilyPart = 'peers' | 'source-route' | 'masquerade' | 'forward';
+
+/** The part of one family: `forward` or `forward6`. */
+export function partOf(part: TwoFamilyPart, family: Family): Part {
+  return family === 4 ? part : `${part}6`;
+}
+
+/** The family whose overlays a part serves; undefined: it serves all. */
+export function familyOf(part: Part): Family | undefined {
+  switch (part) {
+    case 'sysctl':
+    case 'loose-filter':
+    case 'peers':
+    case 'source-route':
+    case 'masquerade':
+    case 'forward':
+      return 4;
+    case 'sysctl6':
+    case 'device6':
+    case 'peers6':
+    case 'source-route6':
+    case 'masquerade6':
+    case 'forward6':
+      return 6;
+    case 'device':
+    case 'mtu':
+    case 'stale-device':
+    case 'fdb':
+    case 'bridge':
+    case 'cni':
+    case 'docker':
+      return undefined;
+  }
+}
 
 export const hostScope: Scope = { kind: 'host' };
 

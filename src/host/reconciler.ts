@@ -10,9 +10,10 @@ import { BatchSessions } from '#host/batch-session.js';
 import { hostRefusal } from '#host/bounds.js';
 import { cleanHost } from '#host/cleanup.js';
 import { commandOf } from '#host/command.js';
-import { type DesiredHost, desired, type Underlay } from '#host/desired.js';
+import { type DesiredHost, desired } from '#host/desired.js';
 import { diff, type Plan } from '#host/diff.js';
 import { type DockerEngine, dockerEngine, localDocker, noDocker } from '#host/docker-engine.js';
+import { factsOf, type HostFacts, sameFacts } from '#host/host-facts.js';
 import { imagine } from '#host/imagine.js';
 import type { HostInput, HostSettings } from '#host/input.js';
 import { checkHostInput, HostInputError } from '#host/input-check.js';
@@ -23,12 +24,12 @@ import { type Area, allAreas, lookoutOf, observe } from '#host/observe.js';
 import { bareHost, type ObservedHost } from '#host/observed.js';
 import { pingPeers } from '#host/ping.js';
 import { planHost } from '#host/plan.js';
+import type { Part } from '#host/problem.js';
 import type { CleanupReport, PlannedStep, Reconciler } from '#host/reconciler-interface.js';
 import { processRunner, type Runner } from '#host/runner.js';
 import { ShellRunner } from '#host/shell-runner.js';
 import type { HostMetrics, HostStatus, PingReport } from '#host/status.js';
 import { statusOf } from '#host/status-report.js';
-import { underlayOf } from '#host/underlay.js';
 
 /** What the reconciler says while it works; the agent's logger fits. */
 export interface HostLog {
@@ -36,8 +37,16 @@ export interface HostLog {
   warn(fields: object, message: string): void;
 }
 
+/** Monotonic time in ms, so that a clock that is set changes nothing; the agent's fits, and a test owns its own. */
+export interface HostClock {
+  now(): number;
+  /** Calls `run` once, `delayMs` or more from now. The returned function cancels. */
+  after(delayMs: number, run: () => void): () => void;
+}
+
 export interface HostReconcilerOptions {
   readonly log: HostLog;
+  readonly clock: HostClock;
   readonly run?: Runner;
   /** Opens the engine at a Docker host. */
   readonly docker?: (host: string) => DockerEngine;
@@ -55,9 +64,14 @@ const verifyMs = 500;
 const fullPassShare = 200;
 
 const pollAreas: readonly Area[] = ['firewall', 'cni', 'docker', 'sysctls'];
+/** After a change of these, the kernel or others may have changed more. */
+const verifiedParts: ReadonlySet<Part> = new Set(['device', 'device6', 'mtu', 'stale-device', 'bridge']);
+
+type TimerKind = 'event' | 'poll' | 'full-pass' | 'retry' | 'verify-links' | 'verify-firewall' | 'verify-docker';
 
 export class HostReconciler implements Reconciler {
   readonly #log: HostLog;
+  readonly #clock: HostClock;
   readonly #run: Runner;
   /** For looking, which is often and short. */
   readonly #look: Runner;
@@ -74,18 +88,18 @@ export class HostReconciler implements Reconciler {
 
   #input: HostInput | undefined;
   #triedInput: HostInput | undefined;
-  #wish: { input: HostInput; underlay: Underlay | undefined; desired: DesiredHost } | undefined;
+  #wish: { input: HostInput; facts: HostFacts; desired: DesiredHost } | undefined;
   #model: ObservedHost = bareHost;
   #status: HostStatus = { overlays: [], problems: [], converged: false };
   #docker: { host: string; engine: DockerEngine } | undefined;
-  #timers = new Set<NodeJS.Timeout>();
-  #eventTimer: NodeJS.Timeout | undefined;
+  readonly #timers = new Map<TimerKind, () => void>();
   #running: Promise<void> | undefined;
   #stopped = false;
   #loggedErrors: ReadonlySet<string> = new Set();
 
   constructor(options: HostReconcilerOptions) {
     this.#log = options.log;
+    this.#clock = options.clock;
     this.#run = options.run ?? processRunner;
     this.#look = options.run ?? this.#shell;
     this.#openDocker = options.docker ?? dockerEngine;
@@ -99,7 +113,7 @@ export class HostReconciler implements Reconciler {
 
   start(): void {
     this.#monitor.start();
-    this.#every(this.#pollMs, () => this.#lookAt(pollAreas));
+    this.#schedulePoll();
     this.#scheduleFullPass();
   }
 
@@ -164,8 +178,8 @@ export class HostReconciler implements Reconciler {
 
   async stop(): Promise<void> {
     this.#stopped = true;
-    for (const timer of this.#timers) clearTimeout(timer);
-    clearTimeout(this.#eventTimer);
+    for (const cancel of this.#timers.values()) cancel();
+    this.#timers.clear();
     await this.#monitor.stop();
     await this.#running;
     await Promise.all([this.#batches.close(), this.#shell.close()]);
@@ -192,13 +206,9 @@ export class HostReconciler implements Reconciler {
   }
 
   /** Looks a little later, together with whatever else happens until then. */
-  #soon(areas: Iterable<Area>, delayMs = debounceMs): void {
+  #soon(areas: Iterable<Area>): void {
     for (const area of areas) this.#dirty.add(area);
-    if (this.#eventTimer !== undefined || this.#stopped) return;
-    this.#eventTimer = setTimeout(() => {
-      this.#eventTimer = undefined;
-      this.#kick();
-    }, delayMs);
+    if (!this.#timers.has('event')) this.#later('event', debounceMs, []);
   }
 
   #kick(): void {
@@ -225,12 +235,15 @@ export class HostReconciler implements Reconciler {
   }
 
   async #pass(input: HostInput, areas: ReadonlySet<Area>): Promise<void> {
-    const startMs = performance.now();
+    const startMs = this.#clock.now();
     const docker = this.#engine(input);
     const before = this.#model;
     const observed = areas.size === 0 ? before : await observe(lookoutOf(input, this.#look, docker), areas, before);
     const isDrift = this.#wish?.input === input;
-    const wish = this.#desired(input, underlayOf(observed, input.lease.nodeIp));
+    const wasIpv6Off = this.#wish?.desired.isIpv6Off;
+    const wish = this.#desired(input, factsOf(observed, input));
+    // With IPv6 the kernel drops all that there was of it, and not all of that is told as an event.
+    if (wasIpv6Off !== undefined && wasIpv6Off !== wish.isIpv6Off) this.#soon(['links', 'peers']);
     const refusal = hostRefusal(input, observed);
     if (refusal !== undefined) {
       this.#model = observed;
@@ -238,28 +251,30 @@ export class HostReconciler implements Reconciler {
       return;
     }
     const plan = diff(wish, observed);
-    const passMs = performance.now() - startMs;
+    const passMs = this.#clock.now() - startMs;
     this.#counters.passed(areas.has('peers') ? passMs : undefined);
     this.#counters.entries = wish.neighbours.size + wish.fdb.size + wish.routes.size + wish.sourceRoutes.size;
 
-    const steps = this.#backOff.allowed(plan.steps, Date.now());
+    const steps = this.#backOff.allowed(plan.steps, this.#clock.now());
     const outcomes = await apply(steps, {
       ...{ run: this.#run, batches: this.#batches, docker, iptables: input.settings.iptables },
     });
     const done = outcomes.filter(({ kind }) => kind === 'done').map(({ step }) => step);
     this.#model = shareTables(imagine(observed, done), wish);
     this.#count(outcomes, isDrift ? { before, observed } : undefined);
-    this.#backOff.record(plan.steps, outcomes, Date.now());
+    this.#backOff.record(plan.steps, outcomes, this.#clock.now());
     this.#after(input, plan, outcomes, wish);
   }
 
   #after(input: HostInput, plan: Plan, outcomes: readonly Outcome[], wish: DesiredHost): void {
-    if (outcomes.some(({ step }) => step.part === 'device' || step.part === 'bridge'))
-      this.#later(verifyMs, ['links', 'peers']);
-    if (outcomes.some(({ step }) => step.part === 'forward')) this.#later(verifyMs, ['firewall']);
-    if (outcomes.some(({ step }) => step.part === 'docker')) this.#later(verifyMs, ['links', 'sysctls', 'firewall']);
+    if (outcomes.some(({ step }) => verifiedParts.has(step.part)))
+      this.#later('verify-links', verifyMs, ['links', 'peers']);
+    if (outcomes.some(({ step }) => step.part === 'forward' || step.part === 'forward6'))
+      this.#later('verify-firewall', verifyMs, ['firewall']);
+    if (outcomes.some(({ step }) => step.part === 'docker'))
+      this.#later('verify-docker', verifyMs, ['links', 'sysctls', 'firewall']);
     const nextAt = this.#backOff.nextAt();
-    if (nextAt !== undefined) this.#later(Math.max(nextAt - Date.now(), debounceMs), pollAreas);
+    if (nextAt !== undefined) this.#later('retry', Math.max(nextAt - this.#clock.now(), debounceMs), pollAreas);
     const isOpen = outcomes.length < plan.steps.length || outcomes.some(({ kind }) => kind !== 'done');
     this.#tell(statusOf(wish, plan.problems, this.#backOff.errors(), !isOpen));
     if (outcomes.length > 0) this.#logOutcomes(outcomes, input);
@@ -287,7 +302,7 @@ export class HostReconciler implements Reconciler {
   /** Nothing could be read: each overlay says so. */
   #failWhole(input: HostInput, error: string): void {
     this.#log.warn({ error }, 'host can not be read');
-    const wish = this.#desired(input, { device: '', mtu: 1500 });
+    const wish = this.#desired(input, { underlay: { device: '', mtu: 1500 } });
     this.#wish = undefined;
     this.#tell(statusOf(wish, [{ scope: { kind: 'host' }, part: 'device', error }], [], false));
   }
@@ -314,41 +329,45 @@ export class HostReconciler implements Reconciler {
 
   #onEvent(line: string): void {
     if (this.#wish === undefined) return;
-    const areas = areasOf(line, this.#wish.desired, this.#wish.underlay?.device);
+    const areas = areasOf(line, this.#wish.desired, this.#wish.facts.underlay?.device);
     if (areas.length > 0) this.#soon(areas);
   }
 
-  #later(delayMs: number, areas: readonly Area[]): void {
-    if (this.#stopped) return;
-    const timer = setTimeout(() => {
-      this.#timers.delete(timer);
-      this.#lookAt(areas);
-    }, delayMs);
-    this.#timers.add(timer);
+  #later(kind: TimerKind, delayMs: number, areas: Iterable<Area>): void {
+    this.#timer(kind, delayMs, () => this.#lookAt(areas));
   }
 
-  #every(periodMs: number, run: () => void): void {
-    this.#timers.add(setInterval(run, periodMs));
+  /** There is one timer of each kind: a new one takes the place of the one before. */
+  #timer(kind: TimerKind, delayMs: number, run: () => void): void {
+    if (this.#stopped) return;
+    this.#timers.get(kind)?.();
+    const cancel = this.#clock.after(delayMs, () => {
+      this.#timers.delete(kind);
+      run();
+    });
+    this.#timers.set(kind, cancel);
+  }
+
+  #schedulePoll(): void {
+    this.#timer('poll', this.#pollMs, () => {
+      this.#lookAt(pollAreas);
+      this.#schedulePoll();
+    });
   }
 
   #scheduleFullPass(): void {
-    if (this.#stopped) return;
     const periodMs = Math.max(this.#fullPassMs, this.#counters.lastPassMs * fullPassShare);
-    const timer = setTimeout(() => {
-      this.#timers.delete(timer);
+    this.#timer('full-pass', periodMs, () => {
       this.#lookAt(allAreas);
       this.#scheduleFullPass();
-    }, periodMs);
-    this.#timers.add(timer);
+    });
   }
 
-  #desired(input: HostInput, underlay: Underlay | undefined): DesiredHost {
+  #desired(input: HostInput, facts: HostFacts): DesiredHost {
     const known = this.#wish;
-    const isSame =
-      known?.input === input && known.underlay?.device === underlay?.device && known.underlay?.mtu === underlay?.mtu;
-    if (known !== undefined && isSame) return known.desired;
-    const wish = desired(input, underlay);
-    this.#wish = { input, underlay, desired: wish };
+    if (known?.input === input && sameFacts(known.facts, facts)) return known.desired;
+    const wish = desired(input, facts);
+    this.#wish = { input, facts, desired: wish };
     return wish;
   }
 

@@ -1,6 +1,6 @@
 /** Turns what a pass found into the status of each overlay. Pure. */
-import type { DesiredHost } from '#host/desired.js';
-import type { Problem } from '#host/problem.js';
+import type { DesiredHost, DesiredOverlay } from '#host/desired.js';
+import { familyOf, type Problem } from '#host/problem.js';
 import type { HostStatus, OverlayStatus } from '#host/status.js';
 
 /** `problems` were seen, `failures` happened; `converged` says that no step is left to run. */
@@ -12,19 +12,35 @@ export function statusOf(
 ): HostStatus {
   const all = [...problems, ...failures];
   const errors = all.filter(({ note }) => note === undefined);
-  const ofHost = errors.filter(({ scope }) => scope.kind === 'host').map(({ error }) => error);
+  const ofHost = errors.filter((problem) => concernsAll(problem, overlays)).map(({ error }) => error);
   return {
-    overlays: overlays.map((name) => overlayStatus(name, all, ofHost)),
+    overlays: overlays.map((overlay) => overlayStatus(overlay, all)),
     problems: unique(ofHost),
     converged,
   };
 }
 
-function overlayStatus(name: string, all: readonly Problem[], ofHost: readonly string[]): OverlayStatus {
-  const own = all.filter(({ scope }) => scope.kind === 'overlay' && scope.name === name);
-  const errors = [...ofHost, ...own.filter(({ note }) => note === undefined).map(({ error }) => error)];
-  const ofHostToo = all.filter(({ scope }) => scope.kind === 'host' || scope.name === name);
-  const notes = unique(ofHostToo.filter(({ note }) => note !== undefined).map(({ error }) => error));
+/** Also what is left of overlays that this host no longer has: the others work all the same. */
+function concernsAll(problem: Problem, overlays: readonly DesiredOverlay[]): boolean {
+  const { scope } = problem;
+  if (scope.kind === 'overlay') return overlays.every(({ name }) => name !== scope.name);
+  if (familyOf(problem.part) === undefined) return true;
+  const held = overlays.filter(({ families }) => families.length > 0);
+  return held.length > 0 && held.every((overlay) => concerns(problem, overlay));
+}
+
+/** A problem of the host is one of each overlay; where one family alone fails, of each that has this family. */
+function concerns({ scope, part }: Problem, { name, families }: DesiredOverlay): boolean {
+  if (scope.kind === 'overlay') return scope.name === name;
+  const family = familyOf(part);
+  return family === undefined || families.includes(family);
+}
+
+function overlayStatus(overlay: DesiredOverlay, all: readonly Problem[]): OverlayStatus {
+  const { name } = overlay;
+  const own = all.filter((problem) => concerns(problem, overlay));
+  const errors = own.filter(({ note }) => note === undefined).map(({ error }) => error);
+  const notes = unique(own.filter(({ note }) => note !== undefined).map(({ error }) => error));
   return errors.length === 0 ? { kind: 'ok', name, notes } : { kind: 'failed', name, error: unique(errors).join('. ') };
 }
 
