@@ -12,7 +12,7 @@ import type { Runner } from '#host/runner.js';
 import { statusOf } from '#host/status-report.js';
 import { exampleInput, underlay } from '#host/testing/example.js';
 
-const wish = desired(exampleInput(), underlay);
+const wish = desired(exampleInput(), { underlay });
 const eth0: ObservedLink = { name: 'eth0', kind: 'physical', mac: '', mtu: 1500, up: true, addresses: ['10.0.0.1/24'] };
 
 /** The host with everything of ours in place, and these packet filters. */
@@ -99,7 +99,7 @@ describe('a blackhole', () => {
     const from = (source: string) => iptables(':INPUT DROP [0:0]', `-A INPUT -s ${source} -j ACCEPT`);
     assert.match(problems(from('10.0.0.2/32'))[0]?.error ?? '', /when it comes from 10\.0\.0\.3/);
     assert.deepEqual(problems(from('10.0.0.0/24')), []);
-    const alone = desired(exampleInput([]), underlay);
+    const alone = desired(exampleInput([]), { underlay });
     const found = diff(alone, { ...host(from('10.9.0.0/24')), ...withoutPeers }).problems;
     assert.deepEqual(found, [], 'nobody sends anything yet');
   });

@@ -11,7 +11,7 @@ import type { FilterTable, Packet } from '#host/filter/filter-table.js';
 import { openForward, openPort, placeWords } from '#host/filter/firewall-remedy.js';
 import { type DropPlace, fateOf, type PacketFate } from '#host/filter/packet-fate.js';
 import type { ObservedHost } from '#host/observed.js';
-import { hostScope, overlayScope, type Problem } from '#host/problem.js';
+import { hostScope, overlayScope, type Problem, partOf } from '#host/problem.js';
 import type { Step } from '#host/step.js';
 import { isIpv6Text } from '#host/text.js';
 import { underlayOf } from '#host/underlay.js';
@@ -22,7 +22,7 @@ const peersMax = 16;
 /** `steps` of this pass are not run yet: what they will open is not judged before. */
 export function diffBlackholes(desired: DesiredHost, observed: ObservedHost, steps: readonly Step[]): Plan {
   const { tables, unread } = observed.filters;
-  const waits = steps.some(({ part }) => part === 'forward');
+  const waits = steps.some(({ part }) => part === 'forward' || part === 'forward6');
   const problems = [
     ...(desired.overlays.length === 0 ? [] : unread.map(unreadNote)),
     ...tunnelProblems(desired, observed),
@@ -33,7 +33,7 @@ export function diffBlackholes(desired: DesiredHost, observed: ObservedHost, ste
 
 function unreadNote(why: string): Problem {
   const error = `whether a firewall in nftables drops the overlays' packets can not be told: ${why}`;
-  return { scope: hostScope, part: 'forward', error, note: true };
+  return { scope: hostScope, part: 'device', error, note: true };
 }
 
 /** The tunnel's own packets, which come and go by the underlay. */
@@ -140,11 +140,11 @@ function forwardProblems(tables: readonly FilterTable[], { device }: DesiredHost
   if (device.kind !== 'present') return [];
   const { overlay, bridge, range, overlayRange } = judged;
   const ends = { own: readAddressRange(range), all: readAddressRange(overlayRange) };
-  const [drop] = forwardDrops(tables, device.device.name, bridge, isIpv6Text(range) ? 6 : 4, ends);
+  const family = isIpv6Text(range) ? 6 : 4;
+  const [drop] = forwardDrops(tables, device.device.name, bridge, family, ends);
   if (drop === undefined) return [];
-  return [
-    { scope: overlayScope(overlay), part: 'forward', error: drop.error, ...(drop.certain ? {} : { note: true }) },
-  ];
+  const part = partOf('forward', family);
+  return [{ scope: overlayScope(overlay), part, error: drop.error, ...(drop.certain ? {} : { note: true }) }];
 }
 
 /** What keeps packets from being forwarded between the tunnel and a bridge; the certain ones first. */
