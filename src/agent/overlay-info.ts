@@ -77,6 +77,7 @@ function state(overlay: string, { lease, host, takesSubnets }: OverlayInfoParts)
     case 'ok':
       return { status: 'STATUS_OK' };
     case 'configuring':
+    case 'planned':
       return { status: 'STATUS_CONFIGURING' };
     case 'failed':
       return { status: 'STATUS_FAILED', error: status.error };

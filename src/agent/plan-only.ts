@@ -1,6 +1,6 @@
 /**
  * A reconciler for `--network plan`: says what would be done to this host, and does nothing. Its overlays stay
- * `configuring`: nothing was built, so nothing is reported as built.
+ * `planned`: nothing was built, so nothing is reported as built.
  */
 import type { HostInput } from '#host/input.js';
 import type { CleanupReport, PlannedStep, Reconciler } from '#host/reconciler-interface.js';
@@ -129,6 +129,6 @@ function statuses({ lease }: HostInput, problems: readonly string[]): OverlaySta
     .filter(({ subnet, subnet6 }) => subnet !== undefined || subnet6 !== undefined)
     .map(({ name }): OverlayStatus => {
       const [error] = problems;
-      return error === undefined ? { kind: 'configuring', name } : { kind: 'failed', name, error };
+      return error === undefined ? { kind: 'planned', name } : { kind: 'failed', name, error };
     });
 }

@@ -106,6 +106,8 @@ function reportOf(overlay: OverlayStatus): sublet.v1.OverlayReport.$Properties {
       return { overlay: overlay.name, state: { status: OverlayStatus.OVERLAY_STATUS_OK } };
     case 'configuring':
       return { overlay: overlay.name, state: { status: OverlayStatus.OVERLAY_STATUS_CONFIGURING } };
+    case 'planned':
+      return { overlay: overlay.name, state: { status: OverlayStatus.OVERLAY_STATUS_PLANNED } };
     case 'failed': {
       const error = overlay.error.slice(0, errorLengthMax);
       return { overlay: overlay.name, state: { status: OverlayStatus.OVERLAY_STATUS_FAILED, error } };

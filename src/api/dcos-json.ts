@@ -113,6 +113,7 @@ function statusName(status: sublet.v1.OverlayStatus | null | undefined): DcosSta
     case OverlayStatus.OVERLAY_STATUS_FAILED:
       return 'STATUS_FAILED';
     case OverlayStatus.OVERLAY_STATUS_CONFIGURING:
+    case OverlayStatus.OVERLAY_STATUS_PLANNED:
       return 'STATUS_CONFIGURING';
     default:
       return 'STATUS_INVALID';

@@ -22,6 +22,33 @@ describe('deploy/', () => {
     });
   }
 
+  it('has a severity and a section of a page for each alert', () => {
+    const alerts = text('deploy/sublet.rules.yml').split('- alert: ').slice(1);
+    const page = text('docs/operations/alerts.md');
+    const sections = [...page.matchAll(/^## (\w+)$/gm)].map(([, name = '']) => name);
+    assert.deepEqual(
+      alerts.map((alert) => /^\w+/.exec(alert)?.[0]),
+      sections,
+    );
+    for (const alert of alerts) {
+      const [name = ''] = /^\w+/.exec(alert) ?? [];
+      assert.match(alert, /\n {8}labels:\n {10}severity: (?:page|ticket)\n/, name);
+      assert.match(alert, /\n {10}summary: .*\n/, name);
+      assert.match(
+        alert,
+        new RegExp(`\\n {10}runbook: "[^"]*docs/operations/alerts\\.md#${name.toLowerCase()}"\\n`),
+        name,
+      );
+    }
+  });
+
+  it('fires without a leader also when nothing is scraped', () => {
+    assert.match(
+      text('deploy/sublet.rules.yml'),
+      /alert: SubletNoLeader\n(?:.*\n)*? {8}expr: .* or absent\(sublet_raft_has_leader\)\n/,
+    );
+  });
+
   it('has masters in compose.yaml whose configuration can be used', () => {
     const [, block = ''] = /content: \|\n((?: {6}.*\n)+)/.exec(text('deploy/compose.yaml')) ?? [];
     const { config } = loadMasterConfig({

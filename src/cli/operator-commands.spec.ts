@@ -1,11 +1,13 @@
 import assert from 'node:assert/strict';
-import { status as code } from '@grpc/grpc-js';
-import { clusterService, operatorService } from '#api/services.js';
+import { status as code, Server, ServerCredentials } from '@grpc/grpc-js';
+import { definition } from '#api/method.js';
+import { agentService, clusterService, operatorService } from '#api/services.js';
 import { formatStatus } from '#cli/commands/status.js';
 import { run } from '#cli/program.js';
 import { CannedMaster, Refused } from '#cli/testing/canned-master.js';
 import { RecordedTerminal } from '#cli/testing/recorded-terminal.js';
 import { agent1, agent2, history, overlays, status } from '#cli/testing/samples.js';
+import { until } from '#master/testing/until.js';
 import { sublet } from '#proto/sublet.js';
 
 const { v1 } = sublet;
@@ -113,9 +115,10 @@ describe('what operators ask', () => {
       [
         'AGENT    NODE IP   PRESENCE     VTEP        OVERLAY  SUBNET       ON THE HOST',
         'agent-1  10.0.0.1  live         44.128.0.1  dcos     9.0.0.0/24   ok',
-        '                                            dcos6    fd01:b::/80  failed: Docke…',
+        '                                            dcos6    fd01:b::/80  failed',
         'agent-2  10.0.0.2  silent 1h2m  44.128.0.2  -        -            -',
         '2 agents',
+        '! agent-1, dcos6: Docker does not answer at /var/run/docker.sock',
       ],
     ],
     [
@@ -336,6 +339,65 @@ describe('what operators ask', () => {
       terminal.notes,
       `sublet: no master can answer now\n  ${leaderless.address}: the masters have no leader\n  Ask again in a moment. \`sublet status\` tells who leads.\n`,
     );
+  });
+
+  describe('watch --from', () => {
+    let asked: CannedMaster;
+    before(async () => {
+      asked = await new CannedMaster()
+        .on(operatorService.getNetwork, () => ({ clusterId: 'dev', revision: 10_011 }))
+        .listen();
+    });
+    after(() => asked[Symbol.asyncDispose]());
+
+    async function watched(...args: readonly string[]) {
+      const terminal = new RecordedTerminal(80);
+      const exit = await run(['watch', ...args, '--master', asked.address], terminal);
+      return { exit, notes: terminal.notes.replaceAll(/\n +/g, ' ') };
+    }
+
+    it('refuses a revision of another cluster, and one that is not reached', async () => {
+      const other = await watched('--from', '5', '--cluster-id', 'berlin');
+      assert.equal(other.exit, 1);
+      assert.match(other.notes, /^sublet: --cluster-id: the masters are of cluster "dev", not "berlin" A revision/);
+      const late = await watched('--from', '99999999999');
+      assert.equal(late.exit, 1);
+      assert.match(late.notes, /^sublet: --from: revision 99999999999 is not reached: the newest is 10011 /);
+      assert.equal((await watched('--cluster-id', 'dev')).exit, 2);
+    });
+
+    it('takes the cluster that is asked, and says what is no longer kept', async () => {
+      const requests: unknown[] = [];
+      const server = new Server();
+      server.addService(
+        { Watch: definition(agentService.watch), GetNetwork: definition(operatorService.getNetwork) },
+        {
+          Watch: (call: { request: unknown; write(response: unknown): void }) => {
+            requests.push(call.request);
+            call.write({ snapshotBegin: { clusterId: 'dev', revision: 10_011 } });
+            call.write({ snapshotEnd: { revision: 10_011 } });
+          },
+          GetNetwork: (_: unknown, done: (error: null, response: object) => void) =>
+            done(null, { clusterId: 'dev', revision: 10_011 }),
+        },
+      );
+      const port = await new Promise<number>((resolve, reject) => {
+        server.bindAsync('127.0.0.1:0', ServerCredentials.createInsecure(), (error, bound) =>
+          error === null ? resolve(bound) : reject(error),
+        );
+      });
+      const terminal = new RecordedTerminal(80);
+      const ended = run(['watch', '--from', '7', '--master', `127.0.0.1:${port}`], terminal);
+      await until('it is told', () => terminal.notes.includes('Every change'));
+      server.forceShutdown();
+      await ended;
+      const [request] = requests;
+      assert.deepEqual({ ...(request as object) }, { clusterId: 'dev', fromRevision: 7 });
+      assert.match(
+        terminal.notes.replaceAll(/\n +/g, ' '),
+        /^The masters no longer keep what watchers are told after revision 7\. What changed up to 10011: sublet history --from 7\nRevision 10011/,
+      );
+    });
   });
 
   it('ends with 3, soon, when there is nobody to watch', async () => {

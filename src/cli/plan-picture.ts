@@ -129,7 +129,7 @@ function subnets({ overlays }: Agent): readonly string[] {
   });
 }
 
-const statusWords = ['-', 'ok', 'failed', 'configuring'];
+const statusWords = ['-', 'ok', 'failed', 'configuring', 'plan only'];
 
 function states({ overlays }: Agent): string {
   return (overlays ?? [])

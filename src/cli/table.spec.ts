@@ -57,14 +57,6 @@ describe('tables', () => {
     );
   });
 
-  it('cut a cell only where its column says so', () => {
-    const cuts = columns.map((column) => (column.title === 'WHAT' ? { ...column, cuts: true as const } : column));
-    assert.equal(
-      formatTable(cuts, rows, new RecordedTerminal(30)),
-      ['NAME             N  WHAT', 'a                1  short', 'a-long-name  1,000  something…', ''].join('\n'),
-    );
-  });
-
   it('are never narrowed in a pipe', () => {
     assert.equal(
       formatTable(columns, rows, new RecordedTerminal()),
@@ -105,6 +97,28 @@ describe('tables', () => {
   it('let no other machine’s text move the cursor', () => {
     const text = formatTable([{ title: 'A' }], [['x\u001b[2Jy\nz']], new RecordedTerminal());
     assert.equal(text, 'A\nx [2Jy z\n');
+  });
+
+  it('break a fact between words, below itself, and lose nothing', () => {
+    const reachable = 'no: another agent has its node ip, and peers do not route to it, see fd01:b:0:1:8000::/81';
+    assert.equal(
+      formatFacts(
+        [
+          ['reachable', { text: reachable, style: 'red' }],
+          ['a', '1'],
+        ],
+        new RecordedTerminal(40),
+      ),
+      [
+        'reachable  no: another agent has its',
+        '           node ip, and peers do not',
+        '           route to it, see',
+        '           fd01:b:0:1:8000::/81',
+        'a          1',
+        '',
+      ].join('\n'),
+    );
+    assert.equal(formatFacts([['reachable', reachable]], new RecordedTerminal()), `reachable  ${reachable}\n`);
   });
 
   it('show facts one a line', () => {

@@ -2,8 +2,7 @@
  * Tables of text. A column is as wide as its widest cell. Where the whole is wider than the terminal, the columns that
  * may be narrowed are, the widest first: at first only so far that no word is broken, then so far as each allows. What
  * does not fit goes on in the next line, so that nothing is lost; the first cell, which names its row, is not broken,
- * but has a line to itself. Only where the whole is told elsewhere a cell is cut, and ends in `…`. A pipe gets every
- * cell in one line.
+ * but has a line to itself. A pipe gets every cell in one line.
  */
 
 import { fold, longestWord } from '#cli/fold.js';
@@ -15,8 +14,6 @@ export type Column = {
   readonly align?: 'right';
   /** May be narrowed to this many characters, but not to less than a word of its title; absent: never narrowed. */
   readonly least?: number;
-  /** What does not fit is left out: another command tells it. */
-  readonly cuts?: true;
 };
 
 export type Cell = string | { readonly text: string; readonly style: Style };
@@ -33,24 +30,22 @@ export function formatTable(
   const lines = [titles, ...rows];
   const widths = fitted(columns, lines, terminal.columns);
   return lines
-    .flatMap((row) => linesOf(columns, widths, row, terminal.columns))
+    .flatMap((row) => linesOf(widths, row, terminal.columns))
     .map((row) => `${formatRow(columns, widths, row, terminal.paint)}\n`)
     .join('');
 }
 
 /** The lines of one row. */
 function linesOf(
-  columns: readonly Column[],
   widths: readonly number[],
   row: readonly Cell[],
   room: number | undefined,
 ): readonly (readonly Cell[])[] {
   const [name = '', ...others] = row;
-  const long = room !== undefined && columns[0]?.cuts === undefined && width(name) > (widths[0] ?? 0);
+  const long = room !== undefined && width(name) > (widths[0] ?? 0);
   const alone = long ? pieces(name, room).map((piece) => [piece]) : [];
   const parts = [long ? '' : name, ...others].map((cell, at): readonly Cell[] => {
-    const narrow = widths[at] ?? 0;
-    return columns[at]?.cuts ? [restyled(cell, cut(textOf(cell), narrow))] : pieces(cell, narrow);
+    return pieces(cell, widths[at] ?? 0);
   });
   const height = Math.max(...parts.map(({ length }) => length));
   return [...alone, ...Array.from({ length: height }, (_, line) => parts.map((part) => part[line] ?? ''))];
@@ -101,13 +96,13 @@ function fitted(
   const least = columns.map((column, at) =>
     column.least === undefined ? (widths[at] ?? 0) : Math.max(column.least, longestWord(column.title)),
   );
-  const words = widest(longestWord).map((word, at) => (columns[at]?.cuts ? 0 : word));
+  const words = widest(longestWord);
   const unbroken = least.map((each, at) => Math.max(each, words[at] ?? 0));
   const narrowest = (from: readonly number[]): readonly number[] =>
     narrowed(narrowed(from, unbroken, cells), least, cells);
   const out = narrowest(widths);
   const [name = 0] = out;
-  if (name === widths[0] || columns[0]?.cuts) return out;
+  if (name === widths[0]) return out;
   // A longer name has a line to itself: the column need hold the others only, and leaves the rest of its room.
   const held = lines.reduce((most, [cell = '']) => (width(cell) <= name ? Math.max(most, width(cell)) : most), 0);
   return narrowest([held, ...widths.slice(1)]);
@@ -127,10 +122,6 @@ function narrowed(widths: readonly number[], least: readonly number[], room: num
   return out;
 }
 
-function cut(text: string, room: number): string {
-  return text.length <= room ? text : `${text.slice(0, Math.max(0, room - 1))}…`;
-}
-
 function width(cell: Cell): number {
   return textOf(cell).length;
 }
@@ -139,14 +130,21 @@ function textOf(cell: Cell): string {
   return printable(typeof cell === 'string' ? cell : cell.text).trimEnd();
 }
 
-/** Names and values, one a line: `leader   m1`. Values are never cut. */
-export function formatFacts(facts: readonly (readonly [string, Cell])[], terminal: Pick<Terminal, 'paint'>): string {
-  const room = Math.max(0, ...facts.map(([name]) => name.length));
+/**
+ * Names and values, one a line: `leader   m1`. A value that is wider than the terminal goes on below itself, broken
+ * between words; no word is broken and nothing is cut.
+ */
+export function formatFacts(
+  facts: readonly (readonly [string, Cell])[],
+  terminal: Pick<Terminal, 'columns' | 'paint'>,
+): string {
+  const names = Math.max(0, ...facts.map(([name]) => name.length)) + gap.length;
+  const room = terminal.columns === undefined ? undefined : Math.max(1, terminal.columns - names);
   return facts
     .map(([name, value]) => {
-      const text = textOf(value);
-      const shown = typeof value === 'string' ? text : terminal.paint(value.style, text);
-      return `${terminal.paint('dim', name.padEnd(room))}${gap}${shown}`.trimEnd();
+      const lines = wrap(textOf(value), room, '').split('\n');
+      const shown = lines.map((line) => (typeof value === 'string' ? line : terminal.paint(value.style, line)));
+      return `${terminal.paint('dim', name.padEnd(names - gap.length))}${gap}${shown.join(`\n${' '.repeat(names)}`)}`.trimEnd();
     })
     .map((line) => `${line}\n`)
     .join('');

@@ -60,15 +60,26 @@ export function presence(of: Presence, now: number): Cell {
 
 type State = sublet.v1.OverlayState.$Properties | null | undefined;
 
-/** How the overlay is on the host: `ok`, `configuring`, `failed: …`; `-` before the host has said. */
-export function overlayState(of: State): Cell {
+/**
+ * How the overlay is on the host: `ok`, `configuring`, `plan only`, `failed: …`; `-` before the host has reported. Of an
+ * agent that is silent it is what it reported last: `was ok`.
+ */
+export function overlayState(of: State, presence?: Presence): Cell {
+  const cell = reportedState(of);
+  if (cell === '-' || presence?.state !== PresenceState.PRESENCE_STATE_SILENT) return cell;
+  return { text: `was ${typeof cell === 'string' ? cell : cell.text}`, style: 'yellow' };
+}
+
+function reportedState(of: State): Cell {
   switch (of?.status) {
     case OverlayStatus.OVERLAY_STATUS_OK:
       return { text: 'ok', style: 'green' };
     case OverlayStatus.OVERLAY_STATUS_FAILED:
-      return { text: `failed: ${of.error ?? ''}`, style: 'red' };
+      return { text: of.error ? `failed: ${of.error}` : 'failed', style: 'red' };
     case OverlayStatus.OVERLAY_STATUS_CONFIGURING:
       return { text: 'configuring', style: 'yellow' };
+    case OverlayStatus.OVERLAY_STATUS_PLANNED:
+      return { text: 'plan only', style: 'yellow' };
     default:
       return '-';
   }

@@ -14,6 +14,8 @@ export interface HostStatus {
 
 export type OverlayStatus =
   | { readonly kind: 'configuring'; readonly name: string }
+  /** Nothing is built: the host is only planned for. */
+  | { readonly kind: 'planned'; readonly name: string }
   | { readonly kind: 'ok'; readonly name: string; readonly notes: readonly string[] }
   /** `error` says what is wrong and what to do about it. */
   | { readonly kind: 'failed'; readonly name: string; readonly error: string };

@@ -34,8 +34,8 @@ export type Vxlan = {
 /** One half of the agent's piece; its first host is the gateway. */
 export type Bridge = { readonly name: string; readonly ip: Cidr4 | undefined; readonly ip6: Cidr6 | undefined };
 
-/** `none`: the agent has not said. `error` is set with `failed` only. */
-export type OverlayStatus = 'none' | 'ok' | 'failed' | 'configuring';
+/** `none`: the agent has not reported. `planned`: it builds nothing on its host. `error` is set with `failed` only. */
+export type OverlayStatus = 'none' | 'ok' | 'failed' | 'configuring' | 'planned';
 
 export type AgentOverlay = {
   readonly info: Overlay;

@@ -31,6 +31,7 @@ describe('the plan as a reader sees it', () => {
     plan.register('a0');
     plan.register('a1');
     plan.release('a1');
+    plan.register('a9', { networkConfig: { ...everything, dockerBridge: false } });
     plan.run({ kind: 'reserve', overlay: 'dcos', subnet: parseCidr('9.0.7.0/24'), agentId: parseAgentId('vip') });
     const found = (ip: string) => {
       const answer = plan.ipam.lookup(parseIp(ip), plan.time);
@@ -58,21 +59,27 @@ describe('the plan as a reader sees it', () => {
       subnet: '9.0.1.0/24',
       state: 'quarantined',
       agentId: undefined,
-      bridge: 'm-dcos',
+      bridge: undefined,
     });
     assert.deepEqual(found('9.0.7.1'), {
       ...dcos,
       subnet: '9.0.7.0/24',
       state: 'reserved',
       agentId: 'vip',
-      bridge: 'm-dcos',
+      bridge: undefined,
     });
+    const halves = ['9.0.2.1', '9.0.2.200'].map((ip) => found(ip));
+    assert.deepEqual(
+      halves.map((half) => 'bridge' in half && half.bridge),
+      ['m-dcos', undefined],
+      'an agent without a Docker bridge',
+    );
     assert.deepEqual(found('9.255.0.1'), {
       ...dcos,
       subnet: '9.255.0.0/24',
       state: 'free',
       agentId: undefined,
-      bridge: 'm-dcos',
+      bridge: undefined,
     });
     assert.deepEqual(found('fd01:b::8000:0:1'), {
       ...{ kind: 'overlay', overlay: 'six', subnet: 'fd01:b::/80', state: 'held', agentId: 'a0', bridge: 'd-six' },

@@ -31,7 +31,7 @@ import { Restoration, recordsOf } from '#ipam/restoration.js';
 import { done, type Refusal, type Reply, type Result, refuse } from '#ipam/result.js';
 import { exclude, reserve, unexclude, unreserve } from '#ipam/setting-aside.js';
 import { reportStatus } from '#ipam/status-report.js';
-import { exclusionsOf, lookUp, reservationsOf, usageOf } from '#ipam/survey.js';
+import { exclusionsOf, type HostOverlayCounts, hostOverlaysOf, lookUp, reservationsOf, usageOf } from '#ipam/survey.js';
 import type { Exclusion, Lookup, PlanUsage, Reservation } from '#ipam/usage.js';
 
 export type Outcome = {
@@ -50,6 +50,7 @@ export type PlacedLease = Lease & Pick<AgentRecord, 'sequence' | 'nodeIp' | 'run
 export class Ipam {
   private readonly plan: Plan;
   private lastTime = 0;
+  private counted: { readonly revision: number; readonly counts: HostOverlayCounts } | undefined;
 
   /** An empty plan, or (from `restore`) a loaded one. */
   constructor(plan: Plan = new Plan()) {
@@ -183,6 +184,13 @@ export class Ipam {
     if (sameId !== undefined && sameId.instanceId !== command.instanceId) concerned.push(sameId);
     if (sameNode !== undefined && sameNode.agentId !== command.agentId) concerned.push(sameNode);
     return concerned;
+  }
+
+  /** How the overlays fare on the hosts; counted once for each revision. */
+  hostOverlays(): HostOverlayCounts {
+    const { revision } = this.plan.meta;
+    if (this.counted?.revision !== revision) this.counted = { revision, counts: hostOverlaysOf(this.plan) };
+    return this.counted.counts;
   }
 
   /** Undefined until there is a network. `time` is cluster time. */

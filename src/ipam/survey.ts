@@ -4,6 +4,8 @@ import { size4 } from '#address/cidr4.js';
 import { contains6, offsetOf6 } from '#address/cidr6.js';
 import { containsIp, familyOf, type Ip } from '#address/ip.js';
 import { ipv4 } from '#address/ipv4.js';
+import type { OverlayStatus } from '#ipam/agent.js';
+import type { Holding } from '#ipam/agent-record.js';
 import type { Plan } from '#ipam/plan.js';
 import { reservationsIn } from '#ipam/plan-writer.js';
 import { blockCidr, blockOf, type Space } from '#ipam/space.js';
@@ -31,8 +33,38 @@ export function lookUp(plan: Plan, ip: Ip, time: number): Lookup {
   if (space.overlay === undefined) return { kind: 'vtep', ip, subnet: space.subnet, state, agentId };
   // The lower half is the Mesos bridge's, the upper one Docker's.
   const inLower = containsIp({ ...subnet, prefix: subnet.prefix + 1 }, ip);
-  const bridge = `${inLower ? 'm' : 'd'}-${space.overlay}`;
+  const config = state === 'held' && agentId !== undefined ? plan.agents.get(agentId)?.networkConfig : undefined;
+  const there = inLower ? config?.mesosBridge : config?.dockerBridge;
+  const bridge = there === true ? `${inLower ? 'm' : 'd'}-${space.overlay}` : undefined;
   return { kind: 'overlay', ip, overlay: space.overlay, subnet, state, agentId, bridge };
+}
+
+/** How the overlays fare on the hosts, as agents reported last. */
+export type HostOverlayCounts = {
+  readonly byStatus: Readonly<Record<OverlayStatus, number>>;
+  readonly failed: {
+    readonly agents: number;
+    /** Of the first agent by id; empty texts: none failed. */
+    readonly first: { readonly agentId: string; readonly overlay: string; readonly error: string };
+  };
+};
+
+/** Costs O(agents). */
+export function hostOverlaysOf(plan: Plan): HostOverlayCounts {
+  const byStatus = { none: 0, ok: 0, failed: 0, configuring: 0, planned: 0 };
+  let agents = 0;
+  let first = { agentId: '', overlay: '', error: '' };
+  for (const [agentId, { holdings }] of plan.agents.entries()) {
+    let failed: Holding | undefined;
+    for (const holding of holdings) {
+      byStatus[holding.status] += 1;
+      if (holding.status === 'failed') failed ??= holding;
+    }
+    if (failed === undefined) continue;
+    if (agents === 0) first = { agentId, overlay: failed.overlay, error: failed.error };
+    agents += 1;
+  }
+  return { byStatus, failed: { agents, first } };
 }
 
 /** An IPv6 VTEP address belongs to whoever has the IPv4 one at the same offset. */

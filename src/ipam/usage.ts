@@ -39,8 +39,8 @@ export type Lookup =
       readonly subnet: Cidr;
       readonly state: BlockState;
       readonly agentId: AgentId | undefined;
-      /** The half that contains it: `m-dcos`. */
-      readonly bridge: string;
+      /** The half that contains it, `m-dcos`; undefined where no agent holds the block, or its host does not have that bridge. */
+      readonly bridge: string | undefined;
     };
 
 /** A block kept for one agent. */

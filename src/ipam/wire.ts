@@ -191,12 +191,14 @@ export function toStatus(status: OverlayStatus): sublet.store.v1.OverlayStatus {
       return store.OverlayStatus.OVERLAY_STATUS_FAILED;
     case 'configuring':
       return store.OverlayStatus.OVERLAY_STATUS_CONFIGURING;
+    case 'planned':
+      return store.OverlayStatus.OVERLAY_STATUS_PLANNED;
     default:
       return assertNever(status);
   }
 }
 
-const statuses: readonly OverlayStatus[] = ['none', 'ok', 'failed', 'configuring'];
+const statuses: readonly OverlayStatus[] = ['none', 'ok', 'failed', 'configuring', 'planned'];
 
 export function statusOf(stored: Maybe<sublet.store.v1.OverlayStatus>): OverlayStatus {
   const status = statuses[stored ?? 0];

@@ -182,10 +182,12 @@ function parseStatus(status: sublet.v1.OverlayStatus): OverlayStatus {
       return 'failed';
     case Status.OVERLAY_STATUS_CONFIGURING:
       return 'configuring';
+    case Status.OVERLAY_STATUS_PLANNED:
+      return 'planned';
     default:
       throw new RefusedError(
         'invalid-argument',
-        `overlays.state.status is ${status}: OK, FAILED or CONFIGURING is allowed`,
+        `overlays.state.status is ${status}: OK, FAILED, CONFIGURING or PLANNED is allowed`,
       );
   }
 }

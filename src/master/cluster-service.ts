@@ -5,6 +5,7 @@
 import { formatIp } from '#address/ip.js';
 import { clusterService } from '#api/services.js';
 import type { PeerCalls } from '#master/call-router.js';
+import { deadMasterWarnings, failedOverlayWarnings, silentAgentWarnings } from '#master/cluster-warnings.js';
 import { type Endpoint, endpoint } from '#master/endpoint.js';
 import type { Leadership } from '#master/leadership.js';
 import type { Place } from '#master/lease-processes.js';
@@ -18,7 +19,13 @@ import type { Clock } from '#replica/clock.js';
 import type { ReplicatedLog } from '#replica/replicated-log.js';
 
 /** `notice`: good to know, and nothing is wrong. */
-export type Warning = { readonly message: string; readonly remedy: string; readonly notice?: boolean };
+export type Warning = {
+  readonly message: string;
+  readonly remedy: string;
+  readonly notice?: boolean;
+  /** It holds for the whole cluster, by the leader's account: followers show it, too. */
+  readonly cluster?: boolean;
+};
 
 export type ClusterServiceOptions = {
   readonly log: Pick<ReplicatedLog<unknown>, 'status'>;
@@ -44,7 +51,10 @@ const awaitedMax = 100;
 /** How long the leader may take to say who is live before the answer goes out without, in ms. */
 const leaderAccountMs = 500;
 
-type Account = Pick<sublet.v1.GetStatusResponse.$Properties, 'agents' | 'silentAgents' | 'contestedLeases'>;
+type Account = Pick<sublet.v1.GetStatusResponse.$Properties, 'agents' | 'silentAgents' | 'contestedLeases'> & {
+  /** What the leader warns of for the whole cluster. */
+  readonly clusterWarnings: readonly Warning[];
+};
 
 export function clusterEndpoints(options: ClusterServiceOptions): readonly Endpoint[] {
   return [
@@ -67,7 +77,9 @@ async function getStatus(
   forwarded: boolean,
 ): Promise<sublet.v1.GetStatusResponse.$Properties> {
   // A master that asks another one wants its own account, not a third one's.
-  const account = forwarded ? ownAccount(options) : ((await leaderAccount(options)) ?? ownAccount(options));
+  const { clusterWarnings, ...account } = forwarded
+    ? ownAccount(options)
+    : ((await leaderAccount(options)) ?? ownAccount(options));
   const status = options.log.status();
   const { ipam } = options.plan;
   const awaited = ipam.awaited(awaitedMax);
@@ -81,11 +93,9 @@ async function getStatus(
     appliedIndex: status.appliedIndex,
     members: memberMessages(status, options),
     ...account,
-    warnings: [...options.warnings(), ...contestWarnings(account)].map(({ message, remedy, notice = false }) => ({
-      message,
-      remedy,
-      notice,
-    })),
+    warnings: [...clusterWarnings, ...options.warnings(), ...contestWarnings(account)].map(
+      ({ message, remedy, notice = false, cluster = false }) => ({ message, remedy, notice, cluster }),
+    ),
     version: options.version,
     nodeVersion: process.versions.node,
     adoption: ipam.adoption,
@@ -95,7 +105,7 @@ async function getStatus(
   };
 }
 
-function contestWarnings({ contestedLeases }: Account): readonly Warning[] {
+function contestWarnings({ contestedLeases }: Pick<Account, 'contestedLeases'>): readonly Warning[] {
   return (contestedLeases ?? []).slice(0, contestedWarningsMax).map(({ agentId, holder, claimant }) => ({
     message: `agent ${agentId}: two processes ask for its lease: one ${placeText(holder)} has it, one ${placeText(claimant)} is refused`,
     remedy:
@@ -113,11 +123,12 @@ function placeText(place: sublet.v1.ProcessPlace.$Properties | null | undefined)
   return [nodeIp, connection].filter((part) => part !== '').join(' ');
 }
 
-function ownAccount({ plan, office }: ClusterServiceOptions): Account {
+function ownAccount(options: ClusterServiceOptions): Account {
+  const { plan, office } = options;
   const { ipam } = plan;
   const { presence } = office;
   const total = ipam.agentCount;
-  if (!presence.begun) return { agents: { total }, silentAgents: [] };
+  if (!presence.begun) return { agents: { total }, silentAgents: [], clusterWarnings: [] };
   const silentAgents = presence.silent(silentMax).map(({ agentId, silentSince }) => {
     const agent = ipam.agent(agentId);
     return { agentId, nodeIp: agent === undefined ? '' : formatIp(agent.nodeIp), silentSince: timestamp(silentSince) };
@@ -127,7 +138,22 @@ function ownAccount({ plan, office }: ClusterServiceOptions): Account {
     holder: placeMessage(holder),
     claimant: placeMessage(claimant),
   }));
-  return { agents: { total, ...presence.counts() }, silentAgents, contestedLeases };
+  const clusterWarnings = clusterWarningsOf(options);
+  return { agents: { total, ...presence.counts() }, silentAgents, contestedLeases, clusterWarnings };
+}
+
+/** The leader's account of the masters and agents as warnings; empty on any other master. */
+function clusterWarningsOf(options: ClusterServiceOptions): readonly Warning[] {
+  const status = options.log.status();
+  const { plan, office, wallClock } = options;
+  if (status.role !== 'leader') return [];
+  const [longest] = office.presence.silent(1);
+  const silence = longest && { count: office.presence.counts().silent, longest };
+  return [
+    ...deadMasterWarnings(memberMessages(status, options), wallClock()),
+    ...silentAgentWarnings(silence, wallClock()),
+    ...failedOverlayWarnings(plan.ipam.hostOverlays()),
+  ];
 }
 
 /** Undefined when another master leads but does not say, or nobody leads. */
@@ -143,8 +169,11 @@ async function leaderAccount({ leadership, peers, clock }: ClusterServiceOptions
     const answer = peers.call(seat.member, path, request.encode({}).finish(), leaderAccountMs, '');
     const bytes = await Promise.race([answer, tooLate]);
     if (bytes === undefined) return undefined;
-    const { agents, silentAgents, contestedLeases } = response.decode(bytes);
-    return { agents: agents ?? null, silentAgents, contestedLeases };
+    const { agents, silentAgents, contestedLeases, warnings } = response.decode(bytes);
+    const clusterWarnings = warnings
+      .filter(({ cluster }) => cluster === true)
+      .map(({ message, remedy }) => ({ message: message ?? '', remedy: remedy ?? '', cluster: true }));
+    return { agents: agents ?? null, silentAgents, contestedLeases, clusterWarnings };
   } catch {
     // The status is asked for most when something is broken: it goes out with what is known here.
     return undefined;

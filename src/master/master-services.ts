@@ -15,9 +15,11 @@ import { EventRing } from '#master/event-ring.js';
 import { forwardService, forwardServiceDefinition } from '#master/forward-service.js';
 import type { IpamMachine, PlanOutcome } from '#master/ipam-machine.js';
 import { KeepAliveService } from '#master/keep-alive-service.js';
+import { LeaderChanges } from '#master/leader-changes.js';
 import { Leadership } from '#master/leadership.js';
 import { type Contest, contestFields } from '#master/lease-processes.js';
 import type { MasterLog } from '#master/master-log.js';
+import { memberMessages } from '#master/member-account.js';
 import { membershipEndpoints } from '#master/membership-service.js';
 import type { ClusterControl } from '#master/membership-step.js';
 import { Office } from '#master/office.js';
@@ -33,8 +35,9 @@ import { StateComparison } from '#master/state-comparison.js';
 import { StateDigests } from '#master/state-digests.js';
 import { WatchHub } from '#master/watch-hub.js';
 import { watchMethod } from '#master/watch-service.js';
+import { sublet } from '#proto/sublet.js';
 import type { Clock } from '#replica/clock.js';
-import type { ReplicatedLog } from '#replica/replicated-log.js';
+import type { ReplicaStatus, ReplicatedLog } from '#replica/replicated-log.js';
 
 export type MasterServicesOptions = {
   readonly log: ReplicatedLog<PlanOutcome>;
@@ -96,6 +99,7 @@ export class MasterServices {
   readonly plan: Plan;
   readonly office: Office;
   readonly leadership: Leadership;
+  readonly leaderChanges: LeaderChanges;
   readonly admission: Admission;
   readonly ring: EventRing;
   readonly hub: WatchHub;
@@ -119,6 +123,7 @@ export class MasterServices {
     const report = (error: unknown): void => logger.error({ err: error }, 'an error that was not expected');
     this.plan = new Plan({ log, machine, clock, clusterId });
     this.leadership = new Leadership(log, clock);
+    this.leaderChanges = new LeaderChanges({ log, clock, logger, electionTimeoutMs });
     const { plan, leadership } = this;
     const contested = (contest: Contest): void =>
       logger.warn(contestFields(contest), 'two processes ask for one lease');
@@ -214,6 +219,16 @@ export class MasterServices {
     ];
   }
 
+  /** Masters that vote, by the leader's account; none on any other master. */
+  voters(status: ReplicaStatus): { readonly up: number; readonly down: number } {
+    if (status.role !== 'leader') return { up: 0, down: 0 };
+    const voters = memberMessages(status, this.#options).filter(
+      ({ role }) => role !== sublet.v1.MemberRole.MEMBER_ROLE_LEARNER,
+    );
+    const up = voters.filter(({ alive }) => alive !== false).length;
+    return { up, down: voters.length - up };
+  }
+
   /** The gRPC server of the API, not bound yet. */
   apiServer(observe: CallObserver): Server {
     const { logger } = this.#options;
@@ -258,6 +273,7 @@ export class MasterServices {
     this.hub.stop();
     this.#keepAlives.stop();
     this.office.stop();
+    this.leaderChanges.stop();
     this.leadership.stop();
     this.#links.close();
   }

@@ -26,6 +26,7 @@ import { refuseApi } from '#master/wrong-port.js';
 import type { Clock } from '#replica/clock.js';
 import type { Founder } from '#replica/peer-network.js';
 import { Replica } from '#replica/replica.js';
+import type { ReplicaEvent } from '#replica/replica-event.js';
 import { defaultReplicaLimits, type ReplicaTiming } from '#replica/replica-options.js';
 import type { ReplicaStatus } from '#replica/replicated-log.js';
 import { systemClock } from '#replica/system-clock.js';
@@ -145,6 +146,7 @@ export class Master {
       random: (below) => Math.floor(Math.random() * below),
       observe: (event) => {
         if (event.kind === 'bootstrap-problem') this.services.waits(event.problem.message);
+        this.#noteHandover(event);
         reportReplicaEvent(event, logger, (error) => this.#fail(error));
       },
     });
@@ -244,10 +246,20 @@ export class Master {
     return {
       commandKinds,
       changeMembership: (change) => this.#replica.changeMembership(change),
-      transferLeadership: (to) => this.#replica.transferLeadership(to),
+      transferLeadership: (to) => {
+        this.services.leaderChanges.handsOver('an operator asked for it');
+        return this.#replica.transferLeadership(to);
+      },
       openSnapshot: (options) => this.#replica.openSnapshot(options),
       hello: (peer) => this.#peers.hello(peer),
     };
+  }
+
+  /** A leader hands over by itself when its disk can't take writes. */
+  #noteHandover(event: ReplicaEvent): void {
+    if (event.kind !== 'disk-hangs' && event.kind !== 'space-low') return;
+    if (event.handsOverTo === undefined) return;
+    this.services.leaderChanges.handsOver(event.kind === 'disk-hangs' ? 'its disk hangs' : 'its disk is nearly full');
   }
 
   #begun(): void {

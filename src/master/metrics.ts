@@ -75,6 +75,7 @@ export class Metrics {
     this.#planGauges(options.services);
     this.#serviceGauges(options.services);
     this.#doorGauges(options.doors ?? (() => []));
+    this.#clusterGauges(options);
     const info = new Gauge({ name: 'sublet_info', help: 'Always 1.', labelNames: ['version'], registers });
     info.set({ version: options.version }, 1);
   }
@@ -164,6 +165,38 @@ export class Metrics {
         for (const { overlay, v4, v6 } of usage.overlays) {
           set(overlay.name, 'ipv4', v4);
           set(overlay.name, 'ipv6', v6);
+        }
+      },
+    });
+  }
+
+  #clusterGauges({ services, status }: MetricsOptions): void {
+    this.#count(
+      'sublet_raft_leader_changes_total',
+      'Leaders that this master learned of, the first one after its start included.',
+      () => services.leaderChanges.count,
+    );
+    const voters = new Gauge({
+      name: 'sublet_raft_voters',
+      help: 'Masters that vote, by whether the leader hears them; told by the leader only.',
+      labelNames: ['state'],
+      registers: [this.#registry],
+      collect: () => {
+        voters.reset();
+        const { up, down } = services.voters(status());
+        if (up + down === 0) return;
+        voters.set({ state: 'up' }, up);
+        voters.set({ state: 'down' }, down);
+      },
+    });
+    const overlays = new Gauge({
+      name: 'sublet_overlays_on_hosts',
+      help: 'Overlays on the hosts of agents by what the agents reported last: one for each agent and overlay.',
+      labelNames: ['status'],
+      registers: [this.#registry],
+      collect: () => {
+        for (const [name, value] of Object.entries(services.plan.ipam.hostOverlays().byStatus)) {
+          overlays.set({ status: name }, value);
         }
       },
     });

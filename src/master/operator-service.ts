@@ -261,7 +261,13 @@ function lookupMessage(ipam: Ipam, lookup: Lookup): sublet.v1.LookupResponse.$Pr
       };
       return lookup.kind === 'vtep'
         ? { ...answer, ...block, kind: LookupKind.LOOKUP_KIND_VTEP }
-        : { ...answer, ...block, kind: LookupKind.LOOKUP_KIND_OVERLAY, overlay: lookup.overlay, bridge: lookup.bridge };
+        : {
+            ...answer,
+            ...block,
+            kind: LookupKind.LOOKUP_KIND_OVERLAY,
+            overlay: lookup.overlay,
+            bridge: lookup.bridge ?? '',
+          };
     }
     default:
       return assertNever(lookup);

@@ -17,6 +17,7 @@ const overlayStatuses: Readonly<Record<OverlayStatus, sublet.v1.OverlayStatus>> 
   ok: v1.OverlayStatus.OVERLAY_STATUS_OK,
   failed: v1.OverlayStatus.OVERLAY_STATUS_FAILED,
   configuring: v1.OverlayStatus.OVERLAY_STATUS_CONFIGURING,
+  planned: v1.OverlayStatus.OVERLAY_STATUS_PLANNED,
 };
 
 export const blockStates: Readonly<Record<BlockState, sublet.v1.BlockState>> = {

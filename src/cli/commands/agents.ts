@@ -4,6 +4,7 @@ import type { MasterClient } from '#api/master-client.js';
 import { operatorService } from '#api/services.js';
 import { connectsAndPrints, type Define, examples } from '#cli/command-kit.js';
 import { usage } from '#cli/failure.js';
+import { remark } from '#cli/member-words.js';
 import { type Operator, operate, print } from '#cli/operator.js';
 import { type Cell, formatFacts, formatTable } from '#cli/table.js';
 import type { Terminal } from '#cli/terminal.js';
@@ -91,7 +92,7 @@ export function formatAgents(agents: readonly Agent[], terminal: Terminal): stri
       presence(agent.presence, terminal.now()),
       withoutPrefix(agent.vxlan?.vtepIp),
     ];
-    const overlays = (agent.overlays ?? []).map(overlayCells);
+    const overlays = (agent.overlays ?? []).map((overlay) => overlayCells(overlay, agent.presence, terminal));
     if (overlays.length === 0) return [[...head, '-', '-', '-']];
     const blank: readonly Cell[] = terminal.columns === undefined ? head : ['', '', '', ''];
     return overlays.map((cells, at) => [...(at === 0 ? head : blank), ...cells]);
@@ -103,15 +104,34 @@ export function formatAgents(agents: readonly Agent[], terminal: Terminal): stri
     { title: 'VTEP' },
     { title: 'OVERLAY', least: 7 },
     { title: 'SUBNET', least: 13 },
-    // Of an error the beginning: `sublet agents ID` has the whole of it.
-    { title: 'ON THE HOST', least: 11, cuts: true as const },
+    { title: 'ON THE HOST', least: 11 },
   ];
   const table = formatTable(columns, rows, terminal);
-  return terminal.columns === undefined ? table : `${table}${terminal.paint('dim', plural(agents.length, 'agent'))}\n`;
+  if (terminal.columns === undefined) return table;
+  return `${table}${terminal.paint('dim', plural(agents.length, 'agent'))}\n${failures(agents, terminal)}`;
 }
 
-function overlayCells(overlay: AgentOverlay): readonly Cell[] {
-  return [overlay.info?.name ?? '', subnets(overlay), overlayState(overlay.state)];
+/** More would push the table off the screen. */
+const failuresShownMax = 10;
+
+/** On a terminal the reason of each failure has a paragraph below the table, which has no room for it. */
+function failures(agents: readonly Agent[], terminal: Terminal): string {
+  const failed = agents.flatMap(({ agentId, overlays }) =>
+    (overlays ?? []).flatMap(({ info, state }) =>
+      state?.status === sublet.v1.OverlayStatus.OVERLAY_STATUS_FAILED
+        ? [`${agentId ?? ''}, ${info?.name ?? ''}: ${state.error || 'no reason was given'}`]
+        : [],
+    ),
+  );
+  const shown = failed.slice(0, failuresShownMax).map((text) => remark(text, '', terminal));
+  const more = failed.length - shown.length;
+  return shown.join('') + (more > 0 ? `and ${plural(more, 'more failure')}: sublet agents ID\n` : '');
+}
+
+function overlayCells(overlay: AgentOverlay, presence: Agent['presence'], terminal: Terminal): readonly Cell[] {
+  // A pipe gets the whole reason in the row; a terminal gets it below the table.
+  const state = terminal.columns === undefined ? overlay.state : { ...overlay.state, error: '' };
+  return [overlay.info?.name ?? '', subnets(overlay), overlayState(state, presence)];
 }
 
 function subnets({ subnet, subnet6 }: AgentOverlay): string {
@@ -152,7 +172,8 @@ export function formatAgent(agent: Agent, terminal: Terminal): string {
   ];
   const given = facts.flatMap(([name, value]) => (value === undefined ? [] : [[name, value] as const]));
   return (
-    formatFacts(given, terminal) + (agent.overlays ?? []).map((each) => `\n${formatOverlay(each, terminal)}`).join('')
+    formatFacts(given, terminal) +
+    (agent.overlays ?? []).map((each) => `\n${formatOverlay(each, agent.presence, terminal)}`).join('')
   );
 }
 
@@ -162,7 +183,7 @@ function mtu(of: number | null | undefined): string {
   return of ? `, MTU ${of}` : '';
 }
 
-function formatOverlay(overlay: AgentOverlay, terminal: Terminal): string {
+function formatOverlay(overlay: AgentOverlay, presence: Agent['presence'], terminal: Terminal): string {
   const bridges = [overlay.mesosBridge, overlay.dockerBridge].flatMap((bridge) =>
     bridge?.name ? [[bridge.name, [bridge.ip, bridge.ip6].filter(Boolean).join('  ')] as const] : [],
   );
@@ -171,7 +192,7 @@ function formatOverlay(overlay: AgentOverlay, terminal: Terminal): string {
       ['overlay', { text: overlay.info?.name ?? '', style: 'bold' }],
       ['subnet', subnets(overlay)],
       ...bridges,
-      ['on the host', overlayState(overlay.state)],
+      ['on the host', overlayState(overlay.state, presence)],
     ],
     terminal,
   );

@@ -22,7 +22,11 @@ export const define: Define = (command, terminal) => {
     .option('--what <WHAT,…>', 'only changes of these kinds, as the table names them')
     .option('--from <REVISION>', 'only changes after this revision', wholeNumber)
     .option('--before <REVISION>', 'only changes before this revision', wholeNumber)
-    .option('--limit <N>', 'at most this many, the newest (1 to 1000; default 100)', wholeNumber)
+    .option(
+      '--limit <N>',
+      'the newest, about this many: a revision’s changes stay together (1 to 1000; default 100)',
+      wholeNumber,
+    )
     .option('--stale', 'answer from what this master has, without asking the others');
   examples(
     command,

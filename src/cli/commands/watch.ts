@@ -3,8 +3,9 @@
 import { status } from '@grpc/grpc-js';
 import { detailsOf, isServiceError, NoMasterError } from '#api/master-client.js';
 import { responseJson } from '#api/proto-json.js';
-import { agentService } from '#api/services.js';
+import { agentService, operatorService } from '#api/services.js';
 import { connectsAndPrints, type Define, examples, wholeNumber } from '#cli/command-kit.js';
+import { exitCodes, Failure, usage } from '#cli/failure.js';
 import { type Operator, operate } from '#cli/operator.js';
 import { PlanPicture } from '#cli/plan-picture.js';
 import { shortReason } from '#cli/refusal-words.js';
@@ -26,22 +27,47 @@ export const define: Define = (command, terminal) => {
       'Every change of agents, overlays and the network as it happens, until it is stopped with Ctrl-C. When a master goes away, the next one goes on where it stopped. Reservations and exclusions are in `sublet history`. With -o json one response of AgentService/Watch a line, the snapshot that it begins with included.',
     )
     .option('--from <REVISION>', 'begin after this revision, with all that has happened since', wholeNumber)
-    .option('--cluster-id <ID>', 'with --from: the cluster that the revision is of');
+    .option('--cluster-id <ID>', 'with --from: the cluster that the revision is of (default: the one that is asked)');
   examples(
     command,
     ['sublet watch', 'from now on'],
     ['sublet watch -o json | jq -c .changes', 'for scripts'],
-    ['sublet watch --from 4711 --cluster-id sublet', 'what came after revision 4711'],
+    ['sublet watch --from 4711', 'what came after revision 4711'],
   );
   command.action((options: { from?: number; clusterId?: string }) =>
-    operate(command, terminal, (operator) => new Watch(operator, options.clusterId ?? '', options.from ?? 0).run()),
+    operate(command, terminal, async (operator) => {
+      if (options.clusterId !== undefined && options.from === undefined) throw usage('--cluster-id goes with --from');
+      const clusterId = options.from === undefined ? '' : await clusterOf(operator, options.from, options.clusterId);
+      await new Watch(operator, clusterId, options.from ?? 0).run();
+    }),
   );
 };
+
+/**
+ * The id of the cluster that `from` is a revision of.
+ * @throws Failure for another cluster than the masters', and for a revision that has not come about
+ */
+async function clusterOf({ client }: Operator, from: number, wanted: string | undefined): Promise<string> {
+  const { clusterId, revision } = await client.call(operatorService.getNetwork, {}, { idempotent: true });
+  if (wanted !== undefined && wanted !== clusterId) {
+    throw new Failure(exitCodes.refused, `--cluster-id: the masters are of cluster "${clusterId}", not "${wanted}"`, [
+      'A revision of another cluster says nothing here: leave out --from, or name the masters of that cluster.',
+    ]);
+  }
+  if (from > revision) {
+    throw new Failure(exitCodes.refused, `--from: revision ${from} is not reached: the newest is ${revision}`, [
+      'It may be of a plan that was restored from a backup since. Leave out --from to begin now.',
+    ]);
+  }
+  return clusterId;
+}
 
 class Watch {
   readonly #operator: Operator;
   readonly #picture = new PlanPicture();
   #clusterId: string;
+  /** What was asked for with --from; 0: nothing. */
+  readonly #from: number;
   #revision: number;
   #failures: { master: string; reason: string }[] = [];
   /** A stream that began with a snapshot repeats what is known; only what differs is told, and of the first one nothing. */
@@ -52,6 +78,7 @@ class Watch {
     this.#operator = operator;
     this.#clusterId = clusterId;
     this.#revision = revision;
+    this.#from = revision;
   }
 
   /** Never resolves: rejects when no master can be watched. */
@@ -117,8 +144,14 @@ class Watch {
     const { output, terminal } = this.#operator;
     if (this.#begun) return;
     this.#begun = true;
-    if (output === 'table') terminal.note(wrap(this.#picture.introduction(this.#revision), terminal));
+    if (output !== 'table') return;
+    if (this.#from > 0) terminal.note(`${wrap(tooLongAgo(this.#from, this.#revision), terminal)}\n`);
+    terminal.note(wrap(this.#picture.introduction(this.#revision), terminal));
   }
+}
+
+function tooLongAgo(from: number, revision: number): string {
+  return `The masters no longer keep what watchers are told after revision ${from}. What changed up to ${revision}: sublet history --from ${from}`;
 }
 
 const passing: ReadonlySet<status> = new Set([

@@ -38,7 +38,7 @@ export async function runDev(wishes: DevWishes, terminal: Terminal): Promise<voi
     ]);
   }
   terminal.write(
-    `${processes(cluster, state.leader, terminal)}\n${formatAgents(state.agents, terminal)}${state.agents.length > 0 ? configuring(terminal) : ''}\n`,
+    `${processes(cluster, state.leader, terminal)}\n${formatAgents(state.agents, terminal)}${state.agents.length > 0 ? planOnly(terminal) : ''}\n`,
   );
   terminal.write(
     `${further(options.basePort, cluster, state.leader, terminal)}\n${terminal.paint('green', 'ready')}\n`,
@@ -91,8 +91,8 @@ function untilTold(cluster: DevCluster, terminal: Terminal): Promise<undefined> 
 }
 
 /** Why the table says what it says. */
-function configuring(terminal: Terminal): string {
-  return `${terminal.paint('dim', 'They change nothing on this host (--network plan), so they stay configuring.')}\n`;
+function planOnly(terminal: Terminal): string {
+  return `${terminal.paint('dim', 'They change nothing on this host (--network plan), so their overlays are plan only.')}\n`;
 }
 
 function sayDeath({ name, log }: DevProcess, { how, againInMs, lastWords }: DevDeath, terminal: Terminal): void {
