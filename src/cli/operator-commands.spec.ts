@@ -341,6 +341,26 @@ describe('what operators ask', () => {
     );
   });
 
+  it('asks for a time of the history as a length before now or as a time of day', async () => {
+    const asked = async (...args: readonly string[]) => {
+      master.asked.length = 0;
+      const { exit, notes } = await ran(80, 'history', ...args);
+      const [call] = master.asked;
+      return exit === 0 ? (call?.request as sublet.v1.ListHistoryRequest) : notes;
+    };
+    const noon = 1_748_779_200;
+    const within = await asked('--since', '2h', '--until', '2025-06-01T11:30:05Z', '--who', 'ann');
+    assert.ok(typeof within === 'object');
+    assert.deepEqual([within.since?.seconds, within.until?.seconds, within.who], [noon - 7_200, noon - 1_795, 'ann']);
+    const day = await asked('--since', '2025-06-01');
+    assert.ok(typeof day === 'object');
+    assert.equal(day.since?.seconds, noon - 12 * 3_600);
+    assert.equal(day.until ?? null, null);
+    for (const wrong of ['yesterday', '2025-13-01', '12:00', '2025-06-01T25:00']) {
+      assert.match(String(await asked('--since', wrong)), /^sublet: --since: ".*" is no time: 2h \(ago\)/);
+    }
+  });
+
   describe('watch --from', () => {
     let asked: CannedMaster;
     before(async () => {

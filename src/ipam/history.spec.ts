@@ -208,4 +208,44 @@ describe('rule 11, history: the last 10,000 changes are kept', () => {
     assert.equal(restored.hash(), plan.ipam.hash());
     assert.deepEqual(restored.history({ after: 0, limit: 20_000 }), all);
   });
+
+  it('keeps what operators did however much agents do, in the same records on a restored replica', function () {
+    this.timeout(60_000);
+    const plan = new PlanUnderTest();
+    const expected = plan.ipam.history({ after: 0, limit: 10 }).map(({ what }) => what);
+    plan.run({ kind: 'update-overlay', name: 'dcos', enabled: false }, { by: 'ann' });
+    plan.run({ kind: 'update-overlay', name: 'dcos', enabled: true }, { by: 'ann' });
+    const { agentId } = plan.register('a');
+    for (let n = 0; n < 10_050; n++) {
+      plan.register('a', { sequence: 2 + n, node: `10.0.${n % 2}.1` });
+    }
+    const agents = plan.ipam.history({ after: 0, limit: 30_000, agentId });
+    assert.equal(agents.length, 10_000);
+    const by = (who: string) => plan.ipam.history({ after: 0, limit: 30_000, who }).map(({ what }) => what);
+    assert.deepEqual(by('ann'), ['update-overlay', 'update-overlay']);
+    assert.deepEqual(by(''), expected);
+    const restored = plan.restored();
+    assert.equal(restored.hash(), plan.ipam.hash());
+    assert.deepEqual(restored.history({ after: 0, limit: 30_000 }), plan.ipam.history({ after: 0, limit: 30_000 }));
+    plan.run({ kind: 'update-overlay', name: 'dcos', enabled: false }, { by: 'ann' });
+    assert.equal(plan.restored().hash(), plan.ipam.hash());
+  });
+
+  it('finds what was done within a time, and by whom', () => {
+    const plan = new PlanUnderTest();
+    const at = (wallTime: number, by: string, enabled: boolean) =>
+      plan.run({ kind: 'update-overlay', name: 'dcos', enabled }, { by, wallTime });
+    at(1_000, 'ann@10.0.0.1', false);
+    // The clock of the next leader is behind.
+    at(500, 'bob', true);
+    at(2_000, 'ann@10.0.0.2', false);
+    at(3_000, 'anna', true);
+    const found = (query: { since?: number; until?: number; who?: string }) =>
+      plan.ipam.history({ after: 1, limit: 10, ...query }).map(({ wallTime }) => wallTime);
+    assert.deepEqual(found({ since: 1_000, until: 3_000 }), [1_000, 2_000]);
+    assert.deepEqual(found({ since: 400, until: 600 }), [500]);
+    assert.deepEqual(found({ who: 'ann' }), [1_000, 2_000]);
+    assert.deepEqual(found({ who: 'ann@10.0.0.2' }), [2_000]);
+    assert.deepEqual(found({ who: 'an' }), []);
+  });
 });

@@ -1,6 +1,8 @@
 /**
- * The last changes, for people: what happened when, to whom, with which subnets. Bounded: the oldest entry goes when one
- * more would be too many. What agents report of their own state is not a change of the plan and is not in it.
+ * The last changes, for people: what happened when, to whom, with which subnets. Two rings, each of `historyMax` entries:
+ * one for what agents do by themselves, one for what operators and masters do, so that no number of registrations pushes
+ * out what an operator did. Entries are numbered across both. What agents report of their own state is not a change of the
+ * plan and is not in it.
  */
 import type { AgentId } from '#ipam/identity.js';
 import { assertInvariant } from '#ipam/invariant.js';
@@ -30,7 +32,16 @@ export type HistoryQuery = {
   readonly agentId?: AgentId | undefined;
   /** Only entries that say one of these; absent: all. */
   readonly what?: ReadonlySet<string> | undefined;
+  /** Only entries of this time of day or later, ms since 1970. */
+  readonly since?: number | undefined;
+  /** Only entries before this time of day, ms since 1970. */
+  readonly until?: number | undefined;
+  /** Only entries of this agent or operator; without an `@`, at any address. */
+  readonly who?: string | undefined;
 };
+
+/** What agents do by themselves, and what becomes of a lease that ends by itself. */
+const agentsEntries: ReadonlySet<string> = new Set(['register', 'lose-node-ip', 'leave', 'expire']);
 
 /** What an entry says that tells of a change of the masters. */
 export const masterEntry = {
@@ -65,62 +76,109 @@ export type HistoryWord = (typeof historyWords)[number];
 
 type Numbered = { readonly number: number; readonly entry: HistoryEntry };
 
+/** Entries in ascending order of number, at most `historyMax`. */
+class Ring {
+  private readonly slots: Numbered[] = [];
+  /** Place of the oldest entry. */
+  private first = 0;
+
+  get size(): number {
+    return this.slots.length;
+  }
+
+  /** Takes up an entry with a higher number than all before; returns the one that had to go for it. */
+  push(added: Numbered): Numbered | undefined {
+    if (this.slots.length < historyMax) {
+      this.slots.push(added);
+      return undefined;
+    }
+    const dropped = this.slots[this.first];
+    this.slots[this.first] = added;
+    this.first = (this.first + 1) % historyMax;
+    return dropped;
+  }
+
+  /** The entry that is `back` before the newest one. */
+  newest(back: number): Numbered | undefined {
+    if (back >= this.slots.length) return undefined;
+    return this.slots[(this.first + this.slots.length - 1 - back) % this.slots.length];
+  }
+}
+
 export class History {
-  /** Entry n is at n modulo `historyMax`. */
-  private readonly ring: HistoryEntry[] = [];
-  /** Numbers of the oldest entry and of the next one. */
-  private oldest = 1;
+  private readonly agents = new Ring();
+  private readonly others = new Ring();
+  /** Number of the next entry. */
   private next = 1;
 
   get size(): number {
-    return this.next - this.oldest;
+    return this.agents.size + this.others.size;
   }
 
   /** Takes up the entry; `dropped` is the one that had to go for it. */
   push(entry: HistoryEntry): { readonly added: Numbered; readonly dropped: Numbered | undefined } {
-    const slot = this.next % historyMax;
-    const full = this.size === historyMax ? this.ring[slot] : undefined;
-    const dropped = full === undefined ? undefined : { number: this.oldest, entry: full };
-    if (dropped !== undefined) this.oldest += 1;
-    this.ring[slot] = entry;
+    const added = { number: this.next, entry };
     this.next += 1;
-    return { added: { number: this.next - 1, entry }, dropped };
+    return { added, dropped: this.ringOf(entry).push(added) };
   }
 
-  /** Takes up stored entries, in any order. @throws InvariantError unless their numbers follow one another. */
+  /** Takes up stored entries, in any order. @throws InvariantError for a number that is there twice, and for too many */
   load(entries: readonly Numbered[]): void {
-    const sorted = entries.toSorted((a, b) => a.number - b.number);
-    this.oldest = sorted[0]?.number ?? 1;
-    this.next = this.oldest;
-    for (const { number, entry } of sorted) {
-      assertInvariant(number === this.next && this.size < historyMax, `history entry ${number} is out of order`);
-      this.ring[number % historyMax] = entry;
-      this.next += 1;
+    for (const { number, entry } of entries.toSorted((a, b) => a.number - b.number)) {
+      const full = this.ringOf(entry).size >= historyMax;
+      assertInvariant(number >= this.next && !full, `history entry ${number} is out of order`);
+      this.ringOf(entry).push({ number, entry });
+      this.next = number + 1;
     }
   }
 
   /** Every entry with its number, oldest first. */
-  *entries(): Generator<Numbered, void, undefined> {
-    for (let number = this.oldest; number < this.next; number++) {
-      const entry = this.ring[number % historyMax];
-      if (entry !== undefined) yield { number, entry };
-    }
+  entries(): readonly Numbered[] {
+    return [...this.newestFirst()].reverse();
   }
 
   /** Oldest first. */
-  find({ after, before, limit, agentId, what }: HistoryQuery): readonly HistoryEntry[] {
+  find(query: HistoryQuery): readonly HistoryEntry[] {
+    const { after, before, limit } = query;
     const found: HistoryEntry[] = [];
-    for (let number = this.next - 1; number >= this.oldest; number--) {
-      const entry = this.ring[number % historyMax];
-      if (entry === undefined || entry.revision <= after) break;
+    for (const { entry } of this.newestFirst()) {
+      if (entry.revision <= after) break;
       // Who goes on before the oldest that was found would miss the rest of its revision.
       if (found.length >= limit && entry.revision !== found.at(-1)?.revision) break;
       if (before !== undefined && entry.revision >= before) continue;
-      if (what !== undefined && !what.has(entry.what)) continue;
-      if (agentId === undefined || concerns(entry, agentId)) found.push(entry);
+      if (matches(entry, query)) found.push(entry);
     }
     return found.reverse();
   }
+
+  private ringOf({ what }: HistoryEntry): Ring {
+    return agentsEntries.has(what) ? this.agents : this.others;
+  }
+
+  /** Both rings as one, by descending number. */
+  private *newestFirst(): Generator<Numbered, void, undefined> {
+    let [ofAgents, ofOthers] = [0, 0];
+    for (;;) {
+      const agents = this.agents.newest(ofAgents);
+      const others = this.others.newest(ofOthers);
+      if (agents !== undefined && (others === undefined || agents.number > others.number)) {
+        ofAgents += 1;
+        yield agents;
+      } else if (others !== undefined) {
+        ofOthers += 1;
+        yield others;
+      } else return;
+    }
+  }
+}
+
+/** Times of day may go back from one entry to the next, so each entry is looked at. */
+function matches(entry: HistoryEntry, { agentId, what, since, until, who }: HistoryQuery): boolean {
+  if (what !== undefined && !what.has(entry.what)) return false;
+  if (since !== undefined && entry.wallTime < since) return false;
+  if (until !== undefined && entry.wallTime >= until) return false;
+  if (who !== undefined && entry.who !== who && !entry.who.startsWith(`${who}@`)) return false;
+  return agentId === undefined || concerns(entry, agentId);
 }
 
 /** A master may have the name of an agent, as both may be that of their host. */

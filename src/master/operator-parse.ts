@@ -93,3 +93,14 @@ function parseSpace6({ subnet6, prefix6 }: sublet.v1.Overlay.$Properties): Space
     throw new RefusedError('invalid-argument', `overlay.prefix6 is ${prefix6}, but overlay.subnet6 is empty`);
   return undefined;
 }
+
+/** A time of day of a request in ms since 1970; undefined: none is given. @throws RefusedError */
+export function parseTime(
+  field: string,
+  time: { readonly seconds?: number | null; readonly nanos?: number | null } | null | undefined,
+): number | undefined {
+  if (time === null || time === undefined) return undefined;
+  const ms = (time.seconds ?? 0) * 1_000 + Math.floor((time.nanos ?? 0) / 1_000_000);
+  if (Number.isSafeInteger(ms) && ms >= 0) return ms;
+  throw new RefusedError('invalid-argument', `${field}: a time from 1970 on is allowed`);
+}

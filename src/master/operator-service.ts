@@ -22,6 +22,7 @@ import {
   parseOptionalMs,
   parseOverlay,
   parseRange,
+  parseTime,
 } from '#master/operator-parse.js';
 import type { Plan } from '#master/plan.js';
 import {
@@ -120,9 +121,12 @@ function planReads({ plan }: OperatorServiceOptions): readonly Endpoint[] {
       const agentId = request.agentId === '' ? undefined : parseField('agent_id', request.agentId, parseAgentId);
       const before = request.beforeRevision === 0 ? undefined : safeInteger('before_revision', request.beforeRevision);
       const what = parseHistoryWords(request.what);
+      const since = parseTime('since', request.since);
+      const until = parseTime('until', request.until);
+      const who = request.who === '' ? undefined : request.who;
       const ipam = await plan.read(request.stale);
       return {
-        entries: ipam.history({ after, before, limit, agentId, what }).map(historyMessage),
+        entries: ipam.history({ after, before, limit, agentId, what, since, until, who }).map(historyMessage),
         revision: ipam.revision,
       };
     }),

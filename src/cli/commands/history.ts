@@ -7,6 +7,7 @@ import { type Cell, formatTable } from '#cli/table.js';
 import type { Terminal } from '#cli/terminal.js';
 import { clockTime } from '#cli/words.js';
 import type { sublet } from '#proto/sublet.js';
+import { parseDuration } from '#text/duration.js';
 
 const limitMax = 1_000;
 const limitDefault = 100;
@@ -16,10 +17,13 @@ const named: ReadonlySet<string | null | undefined> = new Set(['update-network',
 export const define: Define = (command, terminal) => {
   connectsAndPrints(command)
     .description(
-      'What changed, when and by whom, oldest first: the plan, and who the masters are. The masters keep the last 10,000 changes.',
+      'What changed, when and by whom, oldest first: the plan, and who the masters are. The masters keep the last 10,000 changes that agents made by themselves, and the last 10,000 of operators and masters.',
     )
     .option('--agent <ID>', 'only what concerns this agent')
     .option('--what <WHAT,…>', 'only changes of these kinds, as the table names them')
+    .option('--since <TIME>', 'only changes of this time or later: 2h (ago), 2025-06-01, 2025-06-01T14:03')
+    .option('--until <TIME>', 'only changes before this time')
+    .option('--who <NAME>', 'only changes by this agent or operator; without an @, at any address')
     .option('--from <REVISION>', 'only changes after this revision', wholeNumber)
     .option('--before <REVISION>', 'only changes before this revision', wholeNumber)
     .option(
@@ -32,27 +36,53 @@ export const define: Define = (command, terminal) => {
     command,
     ['sublet history', 'the last 100 changes'],
     ['sublet history --agent agent-1', 'what happened to one agent'],
+    ['sublet history --since 2h --who operator', 'what operators did in the last two hours'],
     ['sublet history --what release,remove-member', 'who released agents and removed masters'],
     ['sublet history --limit 1000 --before 4711', 'what was before that'],
     ['sublet history --from 4711 -o json', 'everything since a revision, for scripts'],
   );
-  type Options = { agent?: string; what?: string; from?: number; before?: number; limit?: number; stale?: true };
-  command.action(({ agent = '', what = '', from = 0, before = 0, limit = limitDefault, stale }: Options) =>
-    operate(command, terminal, async (operator) => {
-      if (limit < 1 || limit > limitMax) throw usage(`--limit: ${limit} is out of range: 1 to ${limitMax} is allowed`);
-      const request = {
-        agentId: agent,
-        what: what.split(',').filter(Boolean),
-        fromRevision: from,
-        beforeRevision: before,
-        limit,
-        stale: stale === true,
-      };
-      const response = await operator.client.call(operatorService.listHistory, request, { idempotent: true });
-      print(operator, operatorService.listHistory, response, () => formatHistory(response, limit, terminal));
-    }),
+  type Options = { agent?: string; what?: string; from?: number; before?: number; limit?: number; stale?: true } & {
+    since?: string;
+    until?: string;
+    who?: string;
+  };
+  command.action(
+    ({ agent = '', what = '', from = 0, before = 0, limit = limitDefault, stale, since, until, who = '' }: Options) =>
+      operate(command, terminal, async (operator) => {
+        if (limit < 1 || limit > limitMax)
+          throw usage(`--limit: ${limit} is out of range: 1 to ${limitMax} is allowed`);
+        const request = {
+          agentId: agent,
+          what: what.split(',').filter(Boolean),
+          fromRevision: from,
+          beforeRevision: before,
+          limit,
+          stale: stale === true,
+          since: since === undefined ? null : timestampOf('--since', since, terminal.now()),
+          until: until === undefined ? null : timestampOf('--until', until, terminal.now()),
+          who,
+        };
+        const response = await operator.client.call(operatorService.listHistory, request, { idempotent: true });
+        print(operator, operatorService.listHistory, response, () => formatHistory(response, limit, terminal));
+      }),
   );
 };
+
+/** A length of time before `now`, or a time of day in the local time zone unless it names one. */
+function timestampOf(flag: string, text: string, now: number): { seconds: number; nanos: number } {
+  const past = parseDuration(text);
+  const isTime =
+    /^[0-9]{4}-[0-9]{2}-[0-9]{2}(?:[T ][0-9]{2}:[0-9]{2}(?::[0-9]{2})?(?:Z|[+-][0-9]{2}:[0-9]{2})?)?$/.test(text);
+  // A date alone would be taken for one of UTC.
+  const at =
+    past === undefined ? Date.parse(text.length === 10 ? `${text}T00:00` : text.replace(' ', 'T')) : now - past;
+  if ((past === undefined && !isTime) || !(at >= 0)) {
+    throw usage(
+      `${flag}: "${text}" is no time: 2h (ago), 2025-06-01, 2025-06-01T14:03 or 2025-06-01T14:03:07Z is allowed`,
+    );
+  }
+  return { seconds: Math.floor(at / 1_000), nanos: (at % 1_000) * 1_000_000 };
+}
 
 /** With `limit` entries there may be more: a person is told how to see them. */
 export function formatHistory({ entries }: sublet.v1.ListHistoryResponse, limit: number, terminal: Terminal): string {
