@@ -176,7 +176,7 @@ const registrations: readonly Case[] = [
     reportStatus,
     { agentId: 'agent-1', instanceId: 'agent-1-1', epoch: 2, overlays: [{ overlay: 'dcos' }] },
     'INVALID_ARGUMENT',
-    /overlays.state.status is 0: OK, FAILED or CONFIGURING/,
+    /overlays.state.status is 0: OK, FAILED, CONFIGURING or PLANNED/,
   ),
   bad('leave of a stranger', leave, { agentId: 'x', instanceId: 'i', epoch: 1 }, 'ABORTED', /leave of agent_id "x"/),
 ];
