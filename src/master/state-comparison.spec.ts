@@ -1,5 +1,6 @@
 import assert from 'node:assert/strict';
 import { clusterService } from '#api/services.js';
+import { forwardMethods } from '#master/forward-method.js';
 import { type TestMaster, TestMasters } from '#master/testing/test-masters.js';
 
 /** One bit more in what a master believes, behind the back of its log. */
@@ -56,6 +57,48 @@ describe('comparing the masters', () => {
     await masters.master(0).services.comparison.compare();
     assert.equal(stopped.size, 0);
     assert.match((await warnings(masters, 1)).join(), /the masters differ in the plan/);
+  });
+
+  /** What anybody can send to the peer port of a master. */
+  async function told(masters: TestMasters, at: number, as: { readonly leaderId: number; readonly term: number }) {
+    const { services, machine } = masters.master(at);
+    const { request } = forwardMethods.compareState;
+    const verdict = {
+      ...{ revision: machine.ipam.revision, concluded: true, ...as },
+      ...{ difference: 'forged by a stranger', majorityHash: '0'.repeat(32) },
+    };
+    const context = { caller: '', deadline: Number.POSITIVE_INFINITY, forwarded: true };
+    await services.comparison.endpoint.handle(request.encode(verdict).finish(), context);
+  }
+
+  it('stops no master by a forged verdict, and repeats nothing of it (28)', async () => {
+    const { masters, stopped } = await start(3);
+    await using _ = masters;
+    const { term, leader } = masters.master(1).member.status();
+    for (const as of [
+      { leaderId: leader?.id ?? 0, term },
+      { leaderId: 3, term },
+      { leaderId: leader?.id ?? 0, term: term + 1 },
+    ]) {
+      await told(masters, 1, as);
+      assert.equal(masters.master(1).services.comparison.difference, '');
+    }
+    assert.equal(stopped.size, 0);
+  });
+
+  it('believes the leader alone, in its term, that there is something to look for', async () => {
+    const { masters, stopped } = await start(3);
+    await using _ = masters;
+    corrupt(masters.master(1));
+    const { term, leader } = masters.master(1).member.status();
+    await told(masters, 1, { leaderId: 3, term });
+    await told(masters, 1, { leaderId: leader?.id ?? 0, term: term - 1 });
+    assert.equal(stopped.size, 0);
+    // Then what it finds by itself counts: it is the one that differs.
+    await told(masters, 1, { leaderId: leader?.id ?? 0, term });
+    assert.deepEqual([...stopped.keys()], [1]);
+    assert.doesNotMatch(stopped.get(1) ?? '', /forged|empty their data/);
+    assert.match(stopped.get(1) ?? '', /keep their data directories/);
   });
 
   it('is not made by a follower', async () => {

@@ -1,7 +1,8 @@
 /**
  * Corruption shows: the leader asks every other master now and then for the hash of its plan at one revision. Equal logs
- * make equal plans, so a difference means that somebody's memory, disk or program is wrong. All are told; whoever stands
- * against the hash of a majority stops, before it gives an address a second time.
+ * make equal plans, so a difference means that somebody's memory, disk or program is wrong. All are told, and each then asks
+ * the others itself: a master that stands against the hash of a majority stops, before it gives an address a second time, but never by
+ * the word of one.
  */
 import { RefusedError } from '#api/refusal.js';
 import type { PeerCalls } from '#master/call-router.js';
@@ -33,8 +34,13 @@ export type StateComparisonOptions = {
 const compareEveryMs = 30_000;
 const answerMs = 5_000;
 const remedy =
-  'stop the masters that differ, empty their data directories, and add them anew: docs/operations/corruption.md';
+  'keep their data directories, save a backup from a master that agrees with most (sublet snapshot save), and replace those that differ: docs/operations/corruption.md';
 
+type Standings = {
+  readonly others: readonly MemberInfo[];
+  readonly difference: string;
+  readonly majorityHash: string;
+};
 type Standing = { readonly member: MemberInfo; readonly hash: string };
 
 export class StateComparison {
@@ -42,6 +48,7 @@ export class StateComparison {
   #cancel: () => void;
   #difference = '';
   #compared = 0;
+  #verifying: Promise<void> | undefined;
 
   constructor(options: StateComparisonOptions) {
     this.#options = options;
@@ -70,9 +77,9 @@ export class StateComparison {
   get endpoint(): Endpoint {
     const place = { place: 'here', idempotent: true } as const;
     return endpoint(forwardMethods.compareState, place, async (request) => {
-      const { revision, difference, majorityHash, concluded } = request;
+      const { revision, concluded } = request;
       if (concluded) {
-        this.#conclude(revision, difference, majorityHash);
+        if (this.#isLeader(request)) await this.#verify(revision);
         return { hash: '' };
       }
       if (request.version !== this.#options.version) return { hash: '' };
@@ -84,28 +91,56 @@ export class StateComparison {
 
   /** One comparison; does nothing unless this master leads. Resolves when all who can be reached know what came of it. */
   async compare(): Promise<void> {
-    const { log, leadership, digests, version } = this.#options;
+    const { log, leadership, digests } = this.#options;
     if (leadership.seat.kind !== 'here') return;
-    const { self, membership } = log.status();
     const { revision, hash } = digests.latest;
-    const others = membership.members.filter(({ id }) => id !== self.id);
-    const asked = await Promise.all(others.map((member) => this.#ask(member, { revision, version })));
+    const { self, term } = log.status();
+    const { others, difference, majorityHash } = await this.#standings(revision, hash);
+    this.#compared += 1;
+    if (difference === '' && this.#difference === '') return;
+    const told = { revision, difference, majorityHash, concluded: true, leaderId: self.id, term };
+    await Promise.all(others.map((member) => this.#ask(member, told)));
+    this.#conclude(revision, difference, majorityHash);
+  }
+
+  /** Whether it leads, as far as is known here, in the term that it names. */
+  #isLeader({ leaderId, term }: sublet.peer.v1.CompareStateRequest): boolean {
+    const known = this.#options.log.status();
+    return known.leader?.id === leaderId && known.term === term && leaderId !== known.self.id;
+  }
+
+  /** A leader has found a difference, or an end of it: this master looks for itself. Once at a time. */
+  #verify(revision: number): Promise<void> {
+    const own = this.#options.digests.at(revision);
+    if (own === undefined) return Promise.resolve();
+    this.#verifying ??= this.#standings(revision, own)
+      .then(({ others, difference, majorityHash }) => {
+        if (others.length > 0) this.#conclude(revision, difference, majorityHash);
+      })
+      .finally(() => {
+        this.#verifying = undefined;
+      });
+    return this.#verifying;
+  }
+
+  /** What the others say themselves of that revision, and what follows. `others`: those who answered. */
+  async #standings(revision: number, hash: string): Promise<Standings> {
+    const { log, version } = this.#options;
+    const { self, membership } = log.status();
+    const members = membership.members.filter(({ id }) => id !== self.id);
+    const asked = await Promise.all(members.map((member) => this.#ask(member, { revision, version })));
     const standings: Standing[] = [{ member: self, hash }];
-    for (const [at, member] of others.entries()) {
+    for (const [at, member] of members.entries()) {
       const known = asked[at]?.hash ?? '';
       if (known !== '') standings.push({ member, hash: known });
     }
-    this.#compared += 1;
     const { voters } = membership.confState;
     const majorityHash = majorityOf(
       standings.filter(({ member }) => voters.includes(member.id)),
       voters.length,
     );
-    const difference = describe(revision, standings);
-    if (difference === '' && this.#difference === '') return;
-    const told = { revision, difference, majorityHash, concluded: true };
-    await Promise.all(standings.slice(1).map(({ member }) => this.#ask(member, told)));
-    this.#conclude(revision, difference, majorityHash);
+    const others = standings.slice(1).map(({ member }) => member);
+    return { others, difference: describe(revision, standings), majorityHash };
   }
 
   #tick(): void {
