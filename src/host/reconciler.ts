@@ -26,7 +26,9 @@ import { pingPeers } from '#host/ping.js';
 import { planHost } from '#host/plan.js';
 import type { Part } from '#host/problem.js';
 import type { CleanupReport, PlannedStep, Reconciler } from '#host/reconciler-interface.js';
+import { ReservationKeeper } from '#host/reservation-keeper.js';
 import { processRunner, type Runner } from '#host/runner.js';
+import { shareTables } from '#host/share-tables.js';
 import { ShellRunner } from '#host/shell-runner.js';
 import type { HostMetrics, HostStatus, PingReport } from '#host/status.js';
 import { statusOf } from '#host/status-report.js';
@@ -83,6 +85,7 @@ export class HostReconciler implements Reconciler {
   readonly #batches = new BatchSessions();
   readonly #counters = new HostCounters();
   readonly #backOff = new BackOff();
+  readonly #reservations: ReservationKeeper;
   readonly #listeners: ((status: HostStatus) => void)[] = [];
   readonly #dirty = new Set<Area>();
 
@@ -102,6 +105,7 @@ export class HostReconciler implements Reconciler {
     this.#clock = options.clock;
     this.#run = options.run ?? processRunner;
     this.#look = options.run ?? this.#shell;
+    this.#reservations = new ReservationKeeper(this.#run, this.#log);
     this.#openDocker = options.docker ?? dockerEngine;
     this.#pollMs = options.pollMs ?? 3_000;
     this.#fullPassMs = options.fullPassMs ?? 60_000;
@@ -225,6 +229,8 @@ export class HostReconciler implements Reconciler {
       const input = this.#input;
       this.#triedInput = input;
       try {
+        // Before the network is said to be there: a container that comes then makes the bridge.
+        if (areas.size === allAreas.size) await this.#reservations.free(input);
         await this.#pass(input, areas);
       } catch (error) {
         this.#failWhole(input, error instanceof Error ? error.message : String(error));
@@ -397,24 +403,4 @@ function isNewcomer(
 ): boolean {
   const name = step.kind === 'link-set' ? step.name : step.kind === 'sysctl' ? step.path.split('/')[3] : undefined;
   return name !== undefined && observed.links.has(name) && !before.links.has(name);
-}
-
-/** Where a table is as wanted the model holds the very same map, so that it is kept once and compared at a glance. */
-function shareTables(model: ObservedHost, wish: DesiredHost): ObservedHost {
-  const share = (have: ReadonlyMap<string, string>, want: ReadonlyMap<string, string>) =>
-    sameTable(have, want) ? want : have;
-  return {
-    ...model,
-    neighbours: share(model.neighbours, wish.neighbours),
-    fdb: share(model.fdb, wish.fdb),
-    routes: share(model.routes, wish.routes),
-    sourceRoutes: share(model.sourceRoutes, wish.sourceRoutes),
-  };
-}
-
-function sameTable(a: ReadonlyMap<string, string>, b: ReadonlyMap<string, string>): boolean {
-  if (a === b) return true;
-  if (a.size !== b.size) return false;
-  for (const [key, value] of a) if (b.get(key) !== value) return false;
-  return true;
 }
