@@ -54,6 +54,8 @@ export type AgentPlan = {
   readonly docker?: DockerDaemon;
   /** Where it runs; default: a host of its own. */
   readonly netns?: Netns;
+  /** It is not told `nodeIp`. */
+  readonly findsNodeIp?: true;
 };
 
 export class Scene {
@@ -116,11 +118,12 @@ export class Scene {
   }
 
   /** Starts an agent, and waits until its host is as it should be. */
-  async startAgent({ id, nodeIp, config, flags = [], docker, netns }: AgentPlan): Promise<AgentHost> {
+  async startAgent({ id, nodeIp, config, flags = [], docker, netns, findsNodeIp }: AgentPlan): Promise<AgentHost> {
     const host = netns ?? this.host(id, nodeIp);
     const cniDir = join(this.folder, id, 'net.d');
     const args = [
-      ...['agent', '--config', config, '--id', id, '--node-ip', nodeIp, '--master', this.masterList],
+      ...['agent', '--config', config, '--id', id, '--master', this.masterList],
+      ...(findsNodeIp === true ? [] : ['--node-ip', nodeIp]),
       ...['--state-dir', join(this.folder, id, 'state'), '--http-listen', '127.0.0.1:7073'],
       ...['--cni-dir', cniDir, '--cni-data-dir', join(this.folder, id, 'networks')],
       ...(docker === undefined ? [] : ['--docker-host', docker.address]),
