@@ -43,6 +43,7 @@ export const clusterService = {
   promoteMember: method('/sublet.v1.ClusterService/PromoteMember', v1.PromoteMemberRequest, v1.PromoteMemberResponse),
   removeMember: method('/sublet.v1.ClusterService/RemoveMember', v1.RemoveMemberRequest, v1.RemoveMemberResponse),
   replaceMember: method('/sublet.v1.ClusterService/ReplaceMember', v1.ReplaceMemberRequest, v1.ReplaceMemberResponse),
+  moveMember: method('/sublet.v1.ClusterService/MoveMember', v1.MoveMemberRequest, v1.MoveMemberResponse),
   transferLeadership: method(
     '/sublet.v1.ClusterService/TransferLeadership',
     v1.TransferLeadershipRequest,

@@ -22,6 +22,7 @@ import type { MasterLog } from '#master/master-log.js';
 import { memberMessages } from '#master/member-account.js';
 import { membershipEndpoints } from '#master/membership-service.js';
 import type { ClusterControl } from '#master/membership-step.js';
+import { MoveKeeper } from '#master/move-keeper.js';
 import { Office } from '#master/office.js';
 import { operatorEndpoints } from '#master/operator-service.js';
 import { PeerLinks } from '#master/peer-links.js';
@@ -107,6 +108,7 @@ export class MasterServices {
   readonly #digests: StateDigests;
   readonly #options: MasterServicesOptions;
   readonly #keeper: NetworkKeeper;
+  readonly #moves: MoveKeeper;
   readonly #links: PeerLinks;
   readonly #router: CallRouter;
   readonly #keepAlives: KeepAliveService;
@@ -164,11 +166,13 @@ export class MasterServices {
     this.#keeper = new NetworkKeeper({ log, machine, leadership, network, name, wallClock, logger });
     const warnings = (): readonly Warning[] => this.warnings();
     const cluster = { log, leadership, peers, clusterId, clock, wallClock, electionTimeoutMs };
+    const membership = { ...cluster, plan, logger, control: options.control };
+    this.#moves = new MoveKeeper({ ...membership, report });
     this.#endpoints = [
       ...agentEndpoints({ plan, office, encoding, wallClock, via }),
       ...operatorEndpoints({ plan, office, wallClock }),
       ...clusterEndpoints({ ...cluster, plan, office, version, warnings }),
-      ...membershipEndpoints({ ...cluster, plan, logger, control: options.control }),
+      ...membershipEndpoints(membership),
     ];
     this.#subscriptions = [this.#followLog(), this.#followLeader()];
   }
@@ -269,6 +273,7 @@ export class MasterServices {
   stop(): void {
     for (const unsubscribe of this.#subscriptions) unsubscribe();
     this.#keeper.stop();
+    this.#moves.stop();
     this.comparison.stop();
     this.hub.stop();
     this.#keepAlives.stop();

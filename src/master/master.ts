@@ -18,7 +18,9 @@ import type { MasterLog } from '#master/master-log.js';
 import { MasterServices, type ServiceLimits } from '#master/master-services.js';
 import type { ClusterControl } from '#master/membership-step.js';
 import { Metrics } from '#master/metrics.js';
+import { MovedAddresses } from '#master/moved-addresses.js';
 import { Readiness } from '#master/readiness.js';
+import type { AddressCheck } from '#master/recorded-address.js';
 import { addReflection } from '#master/reflection.js';
 import { reportReplicaEvent } from '#master/replica-report.js';
 import { StoreMeter } from '#master/store-meter.js';
@@ -80,7 +82,11 @@ export async function startMaster(options: MasterOptions): Promise<Master> {
   const clock = systemClock;
   const folder = join(options.dataDir, 'sublet');
   const store = await openLevelStore(folder, { clock });
-  const master = new Master(options, new StoreMeter(store, folder), clock, openFiles);
+  const addresses = await MovedAddresses.read(folder).catch(async (error: unknown) => {
+    await store.close();
+    throw error;
+  });
+  const master = new Master(options, new StoreMeter(store, folder), clock, { openFiles, addresses });
   try {
     await master.start();
   } catch (error) {
@@ -89,6 +95,13 @@ export async function startMaster(options: MasterOptions): Promise<Master> {
   }
   return master;
 }
+
+/** What is found before a master is made. */
+type MasterStart = {
+  /** RLIMIT_NOFILE; undefined: none. */
+  readonly openFiles: number | undefined;
+  readonly addresses: MovedAddresses;
+};
 
 /** Made by `startMaster`. */
 export class Master {
@@ -106,6 +119,7 @@ export class Master {
   readonly #health: Health;
   readonly #readiness: Readiness;
   readonly #doors: Doors;
+  readonly #moved: MovedAddresses;
   #apiPort = 0;
   #httpPort = 0;
   #cancelHealth: () => void = () => undefined;
@@ -113,7 +127,7 @@ export class Master {
   #stopping: Promise<void> | undefined;
   #failed = false;
 
-  constructor(options: MasterOptions, store: StoreMeter, clock: Clock, openFiles: number | undefined) {
+  constructor(options: MasterOptions, store: StoreMeter, clock: Clock, { openFiles, addresses }: MasterStart) {
     this.#options = options;
     this.#store = store;
     this.#clock = clock;
@@ -121,6 +135,7 @@ export class Master {
     const { listen, peerListen, httpListen } = options;
     const doors = new Doors({ listen, peerListen, httpListen, openFiles, clock, logger });
     this.#doors = doors;
+    this.#moved = addresses;
     let listening = (): void => undefined;
     this.#listens = new Promise((resolve) => {
       listening = resolve;
@@ -138,6 +153,7 @@ export class Master {
     const compaction = { ...defaultReplicaLimits.compaction, entriesKept: retainEntries };
     this.#replica = new Replica({
       ...{ name, clusterId, founders, join, store, machine: this.#machine, commandKinds, clock, timing },
+      moved: addresses.moved,
       laterCommands: { kinds: laterCommandKinds, kindOf: commandKindOf },
       network: this.#peers,
       serves: ({ peer }) => advertised(this.addresses.api, peer),
@@ -147,6 +163,7 @@ export class Master {
       observe: (event) => {
         if (event.kind === 'bootstrap-problem') this.services.waits(event.problem.message);
         this.#noteHandover(event);
+        if (event.kind === 'membership') addresses.settle(this.#replica.status(), logger);
         reportReplicaEvent(event, logger, (error) => this.#fail(error));
       },
     });
@@ -154,7 +171,10 @@ export class Master {
       ...{ log: this.#replica, machine: this.#machine, clusterId, name, network, version, clock, logger },
       control: this.#control(),
       onCorrupt: (error) => this.#fail(error),
-      moreWarnings: () => doors.warnings(),
+      moreWarnings: () => [
+        ...doors.warnings(),
+        ...addresses.warnings(this.#replica.status(), this.#configuredAddresses()),
+      ],
       electionTimeoutMs: timing.electionMs,
       peerCredentials: credentials.createInsecure(),
       wallClock: Date.now,
@@ -265,7 +285,13 @@ export class Master {
   #begun(): void {
     if (this.#stopping !== undefined) return;
     this.services.open();
+    this.#moved.begun(this.#replica.status(), this.#configuredAddresses(), this.#options.logger);
     this.#lookAtHealth();
+  }
+
+  #configuredAddresses(): Pick<AddressCheck, 'founders' | 'joins' | 'listens'> {
+    const { founders, join = [] } = this.#options;
+    return { founders, joins: join.length > 0, listens: this.addresses.peer };
   }
 
   #lookAtHealth(): void {

@@ -6,6 +6,7 @@ import { RefusedError } from '#api/refusal.js';
 import { clusterService } from '#api/services.js';
 import { type CallContext, type Endpoint, endpoint } from '#master/endpoint.js';
 import { memberMessages } from '#master/member-account.js';
+import { moveMember } from '#master/member-move.js';
 import { told } from '#master/membership-history.js';
 import { change, controlOf, type MembershipServiceOptions, memberNamed, messageOf } from '#master/membership-step.js';
 import { promoteMember, removeMember, replaceMember, transfer } from '#master/voter-change.js';
@@ -35,6 +36,10 @@ export function membershipEndpoints(options: MembershipServiceOptions): readonly
     endpoint(clusterService.replaceMember, write, async (request, { caller }) => ({
       members: await replaceMember(options, request, caller),
     })),
+    endpoint(clusterService.moveMember, write, async ({ name, peer }, { caller }) => {
+      checkPeer(peer);
+      return { member: await moveMember(options, { name, peer }, caller) };
+    }),
     endpoint(clusterService.transferLeadership, write, async ({ to }) => ({ leader: await transfer(options, to) })),
   ];
 }
@@ -73,10 +78,7 @@ async function addMember(
   if (!namePattern.test(name)) {
     throw new RefusedError('invalid-argument', `name: "${name}": 1 to 63 characters of [a-z0-9.-] are allowed`);
   }
-  const port = Number(peerPattern.exec(peer)?.[2] ?? 0);
-  if (port < 1 || port > 65_535) {
-    throw new RefusedError('invalid-argument', `peer: "${peer}": HOST:PORT is needed, with a port from 1 to 65535`);
-  }
+  checkPeer(peer);
   const { storeId, commandKinds } = await askNewcomer(options, name, peer);
   const known = options.log.status().membership.members.find((member) => member.name === name);
   // A retry of what has been done is done.
@@ -86,6 +88,14 @@ async function addMember(
     );
   }
   return messageOf(options, memberNamed(options, name, 'add').id);
+}
+
+/** @throws RefusedError */
+function checkPeer(peer: string): void {
+  const port = Number(peerPattern.exec(peer)?.[2] ?? 0);
+  if (port < 1 || port > 65_535) {
+    throw new RefusedError('invalid-argument', `peer: "${peer}": HOST:PORT is needed, with a port from 1 to 65535`);
+  }
 }
 
 /** Who the master is that waits there. @throws RefusedError unless it is one that can be added */

@@ -13,6 +13,7 @@ import { StoreError } from '#replica/log-store.js';
 import type { MemberReport } from '#replica/member-report.js';
 import type { MemberInfo, Membership } from '#replica/membership.js';
 import { type MembershipChange, removedText } from '#replica/membership-change.js';
+import { movesInForce, withMoves } from '#replica/moved-members.js';
 import type { LeadershipNotice } from '#replica/office.js';
 import type { ReplicaOptions, ReplicaTiming } from '#replica/replica-options.js';
 import { replicaStatus } from '#replica/replica-status.js';
@@ -59,7 +60,12 @@ export class ActiveReplica<Output> {
     this.#waits = new TurnWaits(clock);
   }
 
+  /** With the addresses where members are called. */
   get membership(): Membership {
+    return withMoves(this.#recorded, this.#options.moved ?? []);
+  }
+
+  get #recorded(): Membership {
     return this.#parts.decisions.applied.membership;
   }
 
@@ -190,7 +196,7 @@ export class ActiveReplica<Output> {
     if (this.#stopped) return Promise.reject(this.#stoppedError());
     if (!this.#parts.office.ready || this.#handingOver) return Promise.reject(this.#parts.decisions.notLeader());
     const answers: Promise<Membership>[] = [];
-    this.#parts.driver.act(() => answers.push(this.#parts.requests.change(change, this.membership)));
+    this.#parts.driver.act(() => answers.push(this.#parts.requests.change(change, this.#recorded)));
     this.#parts.driver.wake();
     const [answer = Promise.reject(this.#stoppedError())] = answers;
     // A leader that is left alone by the change must know of it after a crash, too: the one that left can't tell it.
@@ -216,6 +222,7 @@ export class ActiveReplica<Output> {
   status(): ReplicaStatus {
     return replicaStatus({
       ...{ self: this.self, membership: this.membership, raft: this.#parts.raft.status() },
+      moves: movesInForce(this.#recorded, this.#options.moved ?? []),
       ...{ applied: this.appliedIndex, ready: this.#parts.office.ready, writer: this.#parts.driver.writer },
       ...{
         peers: this.#parts.peers,
@@ -287,7 +294,7 @@ export class ActiveReplica<Output> {
   #onTurnEnded(): void {
     this.#parts.upkeep.run();
     this.#waits.check();
-    const { members } = this.membership;
+    const { members } = this.#recorded;
     if (members.length > 0 && !members.some(({ id }) => id === this.self.id))
       this.expelled(removedText(this.self.name));
   }

@@ -9,6 +9,7 @@ import type { ActiveReplicaListener } from '#replica/active-replica-listener.js'
 import { AppliedState } from '#replica/applied-state.js';
 import type { CommandKinds } from '#replica/command-kinds.js';
 import type { AppliedMeta, MemberInfo, Membership } from '#replica/membership.js';
+import { withMoves } from '#replica/moved-members.js';
 import type { Office } from '#replica/office.js';
 import type { RaftDriverHost } from '#replica/raft-driver.js';
 import type { ReplicaOptions } from '#replica/replica-options.js';
@@ -93,7 +94,7 @@ export class Decisions<Output> implements RaftDriverHost {
     await this.applied.restore(options.store.records(), meta);
     this.#snapshotsInstalled += 1;
     requests.abandon(office.term, 'a snapshot replaced the log: the command may or may not have been applied');
-    options.network.setMembership(self.id, meta.membership);
+    options.network.setMembership(self.id, withMoves(meta.membership, options.moved ?? []));
     options.observe({ kind: 'snapshot-installed', index: meta.index, from });
     listener.restored(meta.index);
     this.#nameLeader();
@@ -157,7 +158,7 @@ export class Decisions<Output> implements RaftDriverHost {
 
   #onMembership(membership: Membership): void {
     const { self, options } = this.#parts;
-    options.network.setMembership(self.id, membership);
+    options.network.setMembership(self.id, withMoves(membership, options.moved ?? []));
     options.observe({ kind: 'membership', membership });
     this.#nameLeader();
   }

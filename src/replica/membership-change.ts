@@ -26,7 +26,9 @@ export type MembershipChange =
    * `by`, a learner that has caught up, votes in place of `member`, which becomes a learner: one joint step, so that
    * there are never fewer voters.
    */
-  | { readonly kind: 'replace'; readonly member: MemberId; readonly by: MemberId };
+  | { readonly kind: 'replace'; readonly member: MemberId; readonly by: MemberId }
+  /** The member is reached at `peer` from now on. Its id, its store and its vote stay. */
+  | { readonly kind: 'move'; readonly member: MemberId; readonly peer: string };
 
 /** Everyone a configuration names, whatever for, ascending. */
 export function memberIds(confState: ConfState): readonly MemberId[] {
@@ -70,6 +72,7 @@ export function membershipRefusal(
     if (twin === undefined) return undefined;
     return `member ${twin.id} is ${twin.name} at ${twin.peer} with store ${twin.storeId}: remove it first, or use another name, address and store`;
   }
+  if (change.kind === 'move') return moveRefusal(change, members);
   if (change.kind === 'demote' && !isVoter(confState, change.member)) return `member ${change.member} does not vote`;
   if (change.kind === 'remove' || change.kind === 'demote')
     return removalRefusal(change.member, { members, confState }, id);
@@ -81,6 +84,18 @@ export function membershipRefusal(
 }
 
 type Known = Pick<Membership, 'members' | 'confState'>;
+
+function moveRefusal(
+  { member, peer }: { readonly member: MemberId; readonly peer: string },
+  members: readonly MemberInfo[],
+): string | undefined {
+  if (!members.some(({ id }) => id === member)) return `there is no member ${member}`;
+  const there = members.find((other) => other.peer === peer);
+  if (there === undefined) return undefined;
+  return there.id === member
+    ? `member ${there.name} is recorded at ${peer} already`
+    : `${peer} is the address of member ${there.name}: each needs its own`;
+}
 
 function removalRefusal(member: MemberId, { members, confState }: Known, self: MemberId): string | undefined {
   const found = members.find(({ id }) => id === member);
@@ -133,6 +148,14 @@ export function toConfChange(change: MembershipChange, membership: Membership): 
       return { transition, operations: [{ kind: 'add-learner', member: change.member }], context: noContext };
     case 'remove':
       return { transition, operations: [{ kind: 'remove', member: change.member }], context: noContext };
+    case 'move': {
+      const member = membership.members.find(({ id }) => id === change.member);
+      return {
+        transition,
+        operations: [{ kind: 'update', member: change.member }],
+        context: new TextEncoder().encode(JSON.stringify({ ...member, peer: change.peer })),
+      };
+    }
     case 'replace':
       return {
         transition,
@@ -145,11 +168,11 @@ export function toConfChange(change: MembershipChange, membership: Membership): 
   }
 }
 
-/** The membership once `change` has led the core to `confState`. @throws InvariantError if nobody knows who a new member is */
+/** The membership once `change` has led the core to `confState`. A context names a member that is new, or has moved. @throws InvariantError if nobody knows who a new member is */
 export function changeMembers(membership: Membership, change: ConfChange, confState: ConfState): Membership {
-  const newcomer = change.context.byteLength === 0 ? undefined : decodeMember(change.context);
+  const named = change.context.byteLength === 0 ? undefined : decodeMember(change.context);
   const known = new Map(membership.members.map((member) => [member.id, member]));
-  if (newcomer !== undefined) known.set(newcomer.id, newcomer);
+  if (named !== undefined) known.set(named.id, named);
   const members = memberIds(confState).map((id) => {
     const member = known.get(id);
     if (member === undefined) throw new InvariantError('broken', `member ${id} was added without name and address`);

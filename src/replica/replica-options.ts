@@ -5,6 +5,7 @@ import type { LaterCommands } from '#replica/command-kinds.js';
 import type { CompactionLimits } from '#replica/compaction.js';
 import type { LogStore } from '#replica/log-store.js';
 import type { MemberInfo } from '#replica/membership.js';
+import type { MovedMember } from '#replica/moved-members.js';
 import type { Founder, PeerNetwork } from '#replica/peer-network.js';
 import type { ProposalLimits } from '#replica/proposals.js';
 import type { ReadBarrierLimits } from '#replica/read-barriers.js';
@@ -88,6 +89,8 @@ export type ReplicaOptions<Output> = {
   readonly join?: readonly string[];
   /** Opened by the caller, who closes it after `stop`. */
   readonly store: LogStore;
+  /** Where members are called in place of their recorded addresses. */
+  readonly moved?: readonly MovedMember[];
   readonly network: PeerNetwork;
   readonly machine: StateMachine<Output>;
   /** HOST:PORT at which this member, `self`, serves its clients, as others reach it; peers are told. Asked again and again. */

@@ -5,12 +5,14 @@ import { noFounding } from '#replica/cluster-founding.js';
 import type { StoreSpace } from '#replica/log-store.js';
 import type { MemberInfo, Membership } from '#replica/membership.js';
 import { isVoter } from '#replica/membership-change.js';
+import type { Move } from '#replica/moved-members.js';
 import type { PeerAccounts } from '#replica/peer-accounts.js';
 import type { PeerStatus, ReplicaStatus } from '#replica/replicated-log.js';
 
 export type ReplicaStatusParts = {
   readonly self: MemberInfo;
   readonly membership: Membership;
+  readonly moves: readonly Move[];
   readonly raft: RaftStatus;
   readonly applied: LogIndex;
   readonly ready: boolean;
@@ -24,10 +26,11 @@ export type ReplicaStatusParts = {
 };
 
 export function replicaStatus(parts: ReplicaStatusParts): ReplicaStatus {
-  const { self, membership, raft, writer } = parts;
+  const { self, membership, moves, raft, writer } = parts;
   return {
     self,
     membership,
+    moves,
     role: raft.role,
     term: raft.term,
     leader: membership.members.find(({ id }) => id === raft.leader),
@@ -62,7 +65,7 @@ function peerStatus(member: MemberInfo, { membership, raft, peers }: ReplicaStat
 export function idleStatus(self: MemberInfo, membership: Membership, space: StoreSpace): ReplicaStatus {
   const none = logIndex(0);
   return {
-    ...{ self, membership, role: 'follower', term: term(0), leader: undefined },
+    ...{ self, membership, moves: [], role: 'follower', term: term(0), leader: undefined },
     ...{ commitIndex: none, appliedIndex: none, lastIndex: none, firstIndex: none, leaderReady: false, peers: [] },
     ...{ writes: 0, entriesWritten: 0, snapshotsSent: 0, snapshotsInstalled: 0, space, refusal: undefined, serves: '' },
   };

@@ -7,6 +7,7 @@ import type { Role } from '#raft/ready.js';
 import type { StoreSpace } from '#replica/log-store.js';
 import type { MemberReport } from '#replica/member-report.js';
 import type { MemberInfo, Membership } from '#replica/membership.js';
+import type { Move } from '#replica/moved-members.js';
 
 /** A command that was committed and applied, in log order. */
 export type Applied<Output> = {
@@ -67,7 +68,10 @@ export type PeerStatus = {
 
 export type ReplicaStatus = {
   readonly self: MemberInfo;
+  /** With the addresses where members are called: see `moves`. */
   readonly membership: Membership;
+  /** Members that are called elsewhere than at their recorded addresses. */
+  readonly moves: readonly Move[];
   readonly role: Role;
   readonly term: Term;
   readonly leader: MemberInfo | undefined;

@@ -43,6 +43,7 @@ export const define: Define = (command, terminal) => {
   promote(command, terminal);
   replace(command, terminal);
   remove(command, terminal);
+  move(command, terminal);
 };
 
 export function formatMembers(response: Members, terminal: Terminal): string {
@@ -247,4 +248,35 @@ function remove(group: Command, terminal: Terminal): void {
       print(operator, clusterService.removeMember, response, () => `Removed ${name}. There are ${left}.\n`);
     }),
   );
+}
+
+function move(group: Command, terminal: Terminal): void {
+  const command = connectsAndPrints(group.command('move').summary('masters are reached at other addresses from now on'))
+    .description(
+      'Has the cluster record where masters are reached from now on; each must answer there already, with its own data. With --data-dir it is noted in the store of a master that is stopped, for the case that all have moved and none can lead: do so on each, name all that have moved, then start them.',
+    )
+    .argument('<NAME=HOST:PORT...>', 'the masters that have moved, and where all masters reach their peer ports now')
+    .option('--data-dir <DIR>', 'the data directory of a master that is stopped; no master is asked');
+  examples(
+    command,
+    ['sublet members move m3=10.1.0.3:7071', 'm3 runs there already; a majority serves'],
+    [
+      'sublet members move m1=10.1.0.1:7071 m2=10.1.0.2:7071 m3=10.1.0.3:7071 --data-dir /var/lib/sublet',
+      'all have moved: on each of them, stopped',
+    ],
+  );
+  command.action(async (texts: string[], { dataDir }: { dataDir?: string }) => {
+    const masters = texts.map(newcomer);
+    if (dataDir !== undefined) {
+      const { moveStored } = await import('#cli/stored-move.js');
+      await moveStored(dataDir, masters, terminal);
+      return;
+    }
+    await operate(command, terminal, async (operator) => {
+      for (const request of masters) {
+        const response = await operator.client.call(clusterService.moveMember, request, { idempotent: false });
+        print(operator, clusterService.moveMember, response, () => `${request.name} is recorded at ${request.peer}.\n`);
+      }
+    });
+  });
 }

@@ -170,6 +170,7 @@ export class MemoryMember<Output> implements ReplicatedLog<Output> {
       entriesWritten: 0,
       snapshotsSent: 0,
       snapshotsInstalled: 0,
+      moves: [],
       space: { freeBytes: undefined, neededBytes: 0, problem: undefined },
       refusal: undefined,
       serves: '',
