@@ -142,6 +142,17 @@ describe('a door', () => {
     await assert.rejects(none.open(), { code: 'EADDRNOTAVAIL' });
   });
 
+  it('says which setting has a name that is not known', async () => {
+    const unknown = door({
+      listen: 'm1.test:0',
+      resolve: () => Promise.reject(new Error('getaddrinfo ENOTFOUND m1.test')),
+    });
+    await assert.rejects(
+      unknown.open(),
+      /^Error: listen: the name m1\.test is not known on this machine.*set listen to an/,
+    );
+  });
+
   it('fails where something listens already, also at one of several addresses', async () => {
     const first = door({ listen: '127.0.0.3:0' });
     const port = await first.open();

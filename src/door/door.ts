@@ -85,7 +85,7 @@ export class Door {
     const at = listen.lastIndexOf(':');
     const host = listen.slice(0, at).replace(/^\[|\]$/g, '');
     let port = Number(listen.slice(at + 1));
-    const hosts = isIP(host) === 0 ? await this.#resolve(host) : [host];
+    const hosts = isIP(host) === 0 ? await this.#addresses(host) : [host];
     const failures: unknown[] = [];
     for (const one of hosts) {
       try {
@@ -112,8 +112,18 @@ export class Door {
     this.#waitingForRoom?.();
   }
 
-  #resolve(host: string): Promise<readonly string[]> {
-    return (this.#options.resolve ?? addressesOf)(host);
+  /** @throws Error for a name that is not known */
+  async #addresses(host: string): Promise<readonly string[]> {
+    const { resolve = addressesOf, setting } = this.#options;
+    try {
+      return await resolve(host);
+    } catch (error) {
+      const why = error instanceof Error ? error.message : String(error);
+      throw new Error(
+        `${setting}: the name ${host} is not known on this machine (${why}): add it to /etc/hosts or DNS, or set ${setting} to an address`,
+        { cause: error },
+      );
+    }
   }
 
   #listen(host: string, port: number): Promise<number> {
@@ -218,7 +228,8 @@ export class Door {
   }
 }
 
-async function addressesOf(host: string): Promise<readonly string[]> {
+/** All addresses of a name, as the system resolves it. */
+export async function addressesOf(host: string): Promise<readonly string[]> {
   return [...new Set((await lookup(host, { all: true })).map(({ address }) => address))];
 }
 

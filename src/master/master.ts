@@ -6,6 +6,7 @@ import type { Server as HttpServer } from 'node:http';
 import { join } from 'node:path';
 import { credentials, type Server, ServerCredentials } from '@grpc/grpc-js';
 import { connectionShares, openFilesLimit } from '#door/connection-shares.js';
+import { addressesOf } from '#door/door.js';
 import { commandKindOf, commandKinds, laterCommandKinds } from '#ipam/command-kind.js';
 import { checkNetwork } from '#ipam/network-check.js';
 import type { ConfiguredNetwork } from '#master/configured-network.js';
@@ -19,6 +20,7 @@ import { MasterServices, type ServiceLimits } from '#master/master-services.js';
 import type { ClusterControl } from '#master/membership-step.js';
 import { Metrics } from '#master/metrics.js';
 import { MovedAddresses } from '#master/moved-addresses.js';
+import { ownNameProblem } from '#master/own-name.js';
 import { Readiness } from '#master/readiness.js';
 import type { AddressCheck } from '#master/recorded-address.js';
 import { addReflection } from '#master/reflection.js';
@@ -77,6 +79,7 @@ const drainMs = 1_000;
 export async function startMaster(options: MasterOptions): Promise<Master> {
   checkAddresses(options);
   checkFounding(options.network);
+  await checkOwnName(options);
   const openFiles = openFilesLimit();
   connectionShares(openFiles);
   const clock = systemClock;
@@ -322,6 +325,14 @@ function checkAddresses({ insecure, listen, peerListen, httpListen }: MasterOpti
       `${name} ${address} can be reached from other machines, and there is no TLS: use a loopback address, or set insecure`,
     );
   }
+}
+
+/** @throws Error when the other masters can't reach this one by its name */
+async function checkOwnName({ name, founders, join = [], peerListen, logger }: MasterOptions): Promise<void> {
+  const others = join.length > 0 ? join : founders.flatMap((founder) => (founder.name === name ? [] : [founder.peer]));
+  const problem = await ownNameProblem({ peerListen, others, lookup: addressesOf, clock: systemClock });
+  if (problem?.kind === 'elsewhere') throw new Error(problem.message);
+  if (problem !== undefined) logger.warn({}, problem.message);
 }
 
 function checkFounding({ founding }: ConfiguredNetwork): void {
