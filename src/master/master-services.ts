@@ -10,6 +10,7 @@ import { apiServer, type CallObserver } from '#master/api-server.js';
 import { CallRouter } from '#master/call-router.js';
 import { clusterEndpoints, type Warning } from '#master/cluster-service.js';
 import { type ConfiguredNetwork, NetworkKeeper } from '#master/configured-network.js';
+import { endedWarnings } from '#master/ended-warnings.js';
 import type { Endpoint } from '#master/endpoint.js';
 import { EventRing } from '#master/event-ring.js';
 import { forwardService, forwardServiceDefinition } from '#master/forward-service.js';
@@ -217,6 +218,7 @@ export class MasterServices {
       ...runtimeWarnings(),
       ...(this.#options.moreWarnings?.() ?? []),
       ...spaceWarnings(this.#options.log.status()),
+      ...endedWarnings(this.#options.log.status()),
       ...this.comparison.warnings(),
       ...this.#keeper.warnings(),
       ...this.#fullOverlays(),

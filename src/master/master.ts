@@ -173,7 +173,10 @@ export class Master {
     this.services = new MasterServices({
       ...{ log: this.#replica, machine: this.#machine, clusterId, name, network, version, clock, logger },
       control: this.#control(),
-      onCorrupt: (error) => this.#fail(error),
+      onCorrupt: (error) => {
+        this.#replica.ending(error.message);
+        this.#fail(error);
+      },
       moreWarnings: () => [
         ...doors.warnings(),
         ...addresses.warnings(this.#replica.status(), this.#configuredAddresses()),

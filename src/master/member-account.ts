@@ -48,6 +48,7 @@ function memberMessage(member: MemberInfo, status: ReplicaStatus, options: Membe
     self,
     api: self ? status.serves : (peer?.report?.serves ?? ''),
     freeBytes: (self ? status.space.freeBytes : peer?.report?.space.freeBytes) ?? null,
+    ended: self ? '' : (peer?.report?.ended ?? ''),
     spaceLow: (self ? status.space.problem !== undefined : peer?.report?.space.low) ?? false,
   };
 }

@@ -307,14 +307,22 @@ export class ActiveReplica<Output> {
   #leave(reason: string): void {
     if (this.#stopped) return;
     this.#options.observe({ kind: 'removed', message: reason });
+    this.ending(reason);
     this.#end();
     this.#listener.ended();
   }
 
+  /** Tells the peers why this member stops for good: they are asked about it when it is gone. */
+  ending(reason: string): void {
+    if (!this.#stopped) this.#parts.fitness.end(reason);
+  }
+
   #fail(error: Error): void {
     if (this.#stopped) return;
+    const fatal = withWayOut(error, this.self);
+    this.ending(fatal.message);
     this.#end();
-    this.#options.observe({ kind: 'fatal', error: withWayOut(error, this.self) });
+    this.#options.observe({ kind: 'fatal', error: fatal });
     this.#listener.ended();
   }
 

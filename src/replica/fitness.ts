@@ -54,6 +54,11 @@ export class Fitness {
     return this.#disk.hangs ? 'this member does not take over while its disk hangs' : undefined;
   }
 
+  /** Tells the peers that this member stops for good, and why. */
+  end(reason: string): void {
+    this.#space.end(reason);
+  }
+
   /** Why a leader does not take proposals now; undefined: it does. */
   proposalRefusal(): ProposeError | undefined {
     return this.#space.refusal();

@@ -10,7 +10,12 @@ export type MemberReport = {
   readonly space: ReportedSpace;
   /** Kinds of commands that its state machine knows; see `CommandKinds`. */
   readonly commandKinds: readonly string[];
+  /** Why it stops for good, in its last report; undefined: it goes on. */
+  readonly ended?: string | undefined;
 };
+
+/** Characters of `ended`. */
+export const endedLengthMax = 1_000;
 
 export type ReportedSpace = {
   /** undefined: its system does not say. */

@@ -125,6 +125,11 @@ export class Replica<Output> implements ReplicatedLog<Output> {
     await this.#options.network.stop();
   }
 
+  /** Tells the peers why this member is about to stop for good, for a reason that its owner has found. */
+  ending(reason: string): void {
+    this.#active?.ending(reason);
+  }
+
   propose(command: Uint8Array): Promise<Applied<Output>> {
     return this.#active?.propose(command) ?? Promise.reject(this.#notAtWork());
   }

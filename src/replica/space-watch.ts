@@ -123,12 +123,21 @@ export class SpaceWatch {
   }
 
   #report(changed: boolean): void {
-    const { clock, space, serves, commandKinds, announce } = this.#parts;
-    const now = clock.now();
+    const now = this.#parts.clock.now();
     if (!changed && this.#reportedMs !== undefined && now - this.#reportedMs < reportEveryMs) return;
     this.#reportedMs = now;
+    this.#parts.announce(this.#own());
+  }
+
+  /** The last report of this member: it stops for good. */
+  end(reason: string): void {
+    this.#parts.announce({ ...this.#own(), ended: reason });
+  }
+
+  #own(): MemberReport {
+    const { space, serves, commandKinds } = this.#parts;
     const { freeBytes, neededBytes } = space();
-    announce({ serves: serves(), space: { freeBytes, neededBytes, low: this.#low }, commandKinds });
+    return { serves: serves(), space: { freeBytes, neededBytes, low: this.#low }, commandKinds };
   }
 
   #tellIfStuck(stuck: boolean): void {

@@ -2,7 +2,7 @@
 import type { sublet } from '#proto/sublet.js';
 import { type ConfState, logIndex, type MemberId, memberId, term } from '#raft/entry.js';
 import { noFounding } from '#replica/cluster-founding.js';
-import type { MemberReport } from '#replica/member-report.js';
+import { endedLengthMax, type MemberReport } from '#replica/member-report.js';
 import type { AppliedMeta, Membership } from '#replica/membership.js';
 import type { MemberHello } from '#replica/peer-network.js';
 import type { StoreClaim } from '#replica/store-facts.js';
@@ -109,15 +109,19 @@ export function decodeClaim(wire: WireClaim | null | undefined, storeId: string)
   return { storeId, session, term: wire?.term ?? 0, lastIndex: wire?.lastIndex ?? 0 };
 }
 
-export function encodeReport({ serves, space, commandKinds }: MemberReport): WireReport {
+export function encodeReport({ serves, space, commandKinds, ended }: MemberReport): WireReport {
   const { freeBytes, neededBytes, low } = space;
-  const kinds = { commandKinds: [...commandKinds] };
-  return { serves, neededBytes, low, ...kinds, ...(freeBytes === undefined ? {} : { freeBytes }) };
+  return {
+    ...{ serves, neededBytes, low, commandKinds: [...commandKinds] },
+    ...(freeBytes === undefined ? {} : { freeBytes }),
+    ...(ended === undefined ? {} : { ended: ended.slice(0, endedLengthMax) }),
+  };
 }
 
-export function decodeReport({ serves, freeBytes, neededBytes, low, commandKinds }: WireReport): MemberReport {
+export function decodeReport({ serves, freeBytes, neededBytes, low, commandKinds, ended }: WireReport): MemberReport {
   const space = { freeBytes: freeBytes ?? undefined, neededBytes: neededBytes ?? 0, low: low === true };
-  return { serves: serves ?? '', space, commandKinds: commandKinds ?? [] };
+  const last = ended ? { ended: ended.slice(0, endedLengthMax) } : {};
+  return { serves: serves ?? '', space, commandKinds: commandKinds ?? [], ...last };
 }
 
 function ids(values: readonly number[] | null | undefined): readonly MemberId[] {

@@ -62,7 +62,10 @@ export function formatMembers(response: Members, terminal: Terminal): string {
     { title: 'DISK FREE', align: 'right' as const },
     { title: 'MAY STOP' },
   ];
-  return [formatTable(columns, rows, terminal), ...remarks(response, terminal)].join('\n');
+  const ended = members.flatMap(({ name, ended: why }) =>
+    why ? [remark(`${name} stopped by itself: ${why}`, '', terminal)] : [],
+  );
+  return [formatTable(columns, rows, terminal), ...remarks(response, terminal), ...ended].join('\n');
 }
 
 function remarks({ members, leader, accountOf }: Members, terminal: Terminal): readonly string[] {
