@@ -6,9 +6,11 @@ import { HostDriver } from '#cluster-test/host/host-driver.js';
 import { type Netns, Underlay } from '#cluster-test/host/netns.js';
 import { cniTools } from '#cluster-test/host/requirements.js';
 import { inputFor, leaseOf, settingsFor, withoutDocker } from '#cluster-test/host/scene-input.js';
+import { subletMain } from '#cluster-test/process/child.js';
 import { holds, until } from '#cluster-test/process/condition.js';
 import { requires } from '#cluster-test/requirement.js';
 import type { HostInput, HostSettings } from '#host/input.js';
+import type { Finding } from '#host/status.js';
 
 const settledMs = 20_000;
 
@@ -108,6 +110,24 @@ describe('a host without IPv6', function () {
     await isQuiet();
     host.sh('sysctl -qw net.ipv6.conf.all.disable_ipv6=0');
     await hasBoth();
+  });
+
+  it('is told by `sublet agent check` beforehand', async () => {
+    const check = async () => {
+      const args = ['agent', 'check', '--node-ip', '10.0.0.1', '--docker-bridge', 'false', '-o', 'json'];
+      const { stdout } = await host.run([process.execPath, subletMain, ...args]);
+      const findings: readonly Finding[] = JSON.parse(stdout);
+      return findings.flatMap(({ severity, says, todo }) => (severity === 'ok' ? [] : [`${says}: ${todo}`])).join('\n');
+    };
+    assert.doesNotMatch(await check(), /subnet6|table 42/, 'the control');
+    host.sh('ip link set eth0 mtu 1280; ip route add default dev eth0 table 42');
+    assert.match(
+      await check(),
+      /MTU of 1280 leaves the tunnel less .* subnet6 will fail: raise the MTU of eth0 to 1330/,
+    );
+    assert.match(await check(), /table 42 has the route "default dev eth0/);
+    host.sh('sysctl -qw net.ipv6.conf.default.disable_ipv6=1');
+    assert.match(await check(), /disable_ipv6 is 1\): overlays with a subnet6 will fail: run "sysctl -w/);
   });
 
   for (const name of ['all', 'vtep1024'] as const) {

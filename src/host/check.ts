@@ -5,10 +5,17 @@
 import { constants } from 'node:fs';
 import { access, readFile } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
+import { formatCidr } from '#address/ip.js';
+import { encapsulationBytes, ipv6MtuBytesMin } from '#host/desired.js';
 import { type DockerEngine, dockerEngine, localDocker } from '#host/docker-engine.js';
 import { readOnlySysctlRemedy } from '#host/explain.js';
+import { ipv6Off } from '#host/host-facts.js';
 import type { HostSettings } from '#host/input.js';
+import { sourceTable } from '#host/marks.js';
 import { observeLinks } from '#host/observe-kernel.js';
+import { observeStrangers } from '#host/observe-strangers.js';
+import { observeSurroundings } from '#host/observe-surroundings.js';
+import { observeSysctls } from '#host/observe-sysctl.js';
 import type { ObservedHost } from '#host/observed.js';
 import { processRunner, type Runner, ToolMissingError } from '#host/runner.js';
 import type { Finding } from '#host/status.js';
@@ -37,8 +44,9 @@ export async function checkHost(check: HostCheck): Promise<readonly Finding[]> {
     guarded('iproute2', () => checkTool(run, 'iproute2', 'ip', '-V')),
     guarded('vxlan', () => checkVxlan(run)),
     guarded('device', () => checkLinks(run, check)),
+    guarded('routes', () => checkSourceTable(run)),
     guarded('port', () => checkPort(run, check.port)),
-    ...(check.settings.enableIpv6 ? [guarded('ipv6', checkIpv6)] : []),
+    ...(check.settings.enableIpv6 ? [guarded('ipv6', () => checkIpv6(check))] : []),
     ...(needsFirewall
       ? [guarded('ipset', () => checkIpset(run)), guarded('iptables', () => checkIptables(run, check.settings))]
       : []),
@@ -118,11 +126,19 @@ async function checkVxlan(run: Runner): Promise<Found> {
   };
 }
 
-async function checkLinks(run: Runner, { nodeIp, vtepName }: HostCheck): Promise<Found[]> {
-  const links = await observeLinks(run);
-  const found = [deviceFinding(links, vtepName)];
-  if (nodeIp !== undefined) found.push(underlayFinding(links, nodeIp));
-  return found;
+async function checkLinks(run: Runner, check: HostCheck): Promise<Found[]> {
+  const [links, surroundings] = await Promise.all([observeLinks(run), observeSurroundings(run, [])]);
+  return [deviceFinding(links, check.vtepName), ...underlayFindings({ links, surroundings }, check)];
+}
+
+/** The table that containers' packets look at first; a way out in it takes them away from the tunnel. */
+async function checkSourceTable(run: Runner): Promise<Found[]> {
+  const routes = (await observeStrangers(run, [])).filter(({ destination }) => destination.prefix === 0);
+  return routes.map(({ line, destination }) => ({
+    severity: 'error',
+    says: `table ${sourceTable} has the route "${line}", which takes the containers' packets to peers away`,
+    todo: `remove it with "ip route del ${formatCidr(destination)} table ${sourceTable}", or use another table for it`,
+  }));
 }
 
 function deviceFinding(links: ObservedHost['links'], name: string): Found {
@@ -133,16 +149,23 @@ function deviceFinding(links: ObservedHost['links'], name: string): Found {
   return { severity: 'error', says, todo: `ip link del ${name}, or give the network another vtep_name` };
 }
 
-function underlayFinding(links: ObservedHost['links'], nodeIp: string): Found {
-  const underlay = underlayOf({ links }, nodeIp);
-  if (underlay !== undefined) {
-    return { severity: 'ok', says: `node_ip ${nodeIp} is on ${underlay.device}, MTU ${underlay.mtu}` };
+function underlayFindings(
+  seen: Pick<ObservedHost, 'links' | 'surroundings'>,
+  { nodeIp, settings }: HostCheck,
+): Found[] {
+  if (nodeIp === undefined) return [];
+  const underlay = underlayOf(seen, nodeIp);
+  if (underlay === undefined) {
+    const todo = 'give the address of the underlay with --node-ip';
+    return [{ severity: 'error', says: `node_ip ${nodeIp} is on no interface`, todo }];
   }
-  return {
-    severity: 'error',
-    says: `node_ip ${nodeIp} is on no interface`,
-    todo: 'give the address of the underlay with --node-ip',
-  };
+  const { device, mtu } = underlay;
+  const found: Found = { severity: 'ok', says: `node_ip ${nodeIp} is on ${device}, MTU ${mtu}` };
+  const least = ipv6MtuBytesMin + encapsulationBytes(nodeIp);
+  if (!settings.enableIpv6 || mtu >= least) return [found];
+  const says = `the underlay's MTU of ${mtu} leaves the tunnel less than IPv6's ${ipv6MtuBytesMin} bytes: overlays with a subnet6 will fail`;
+  const todo = `raise the MTU of ${device} to ${least} or more, or set network_config.enable_ipv6 to false`;
+  return [found, { severity: 'warning', says, todo }];
 }
 
 /** VXLAN devices share their port, which looks taken like any other; only a socket of a program is in the way. */
@@ -164,14 +187,12 @@ async function checkPort(run: Runner, port: number): Promise<Found> {
   return { severity: 'error', says: `UDP port ${port} is taken`, todo };
 }
 
-async function checkIpv6(): Promise<Found> {
-  const isThere = await readFile('/proc/sys/net/ipv6/conf/all/forwarding').then(
-    () => true,
-    () => false,
-  );
-  if (isThere) return { severity: 'ok', says: 'IPv6 is on' };
-  const todo = 'boot without ipv6.disable=1, or set network_config.enable_ipv6 to false';
-  return { severity: 'warning', says: 'IPv6 is off in this kernel: overlays with a subnet6 will fail', todo };
+/** By what the agent goes by, so that what is found here beforehand is what would fail. */
+async function checkIpv6({ vtepName }: HostCheck): Promise<Found> {
+  const off = ipv6Off(await observeSysctls(vtepName, []), vtepName);
+  if (off === undefined) return { severity: 'ok', says: 'IPv6 is on' };
+  const [says = off, todo = ''] = off.split(/: (?=boot|run)/);
+  return { severity: 'warning', says: `${says}: overlays with a subnet6 will fail`, todo };
 }
 
 async function checkIpset(run: Runner): Promise<Found> {

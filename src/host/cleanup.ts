@@ -16,7 +16,16 @@ export async function cleanHost(
   { run, batches, docker }: Omit<Tools, 'iptables'>,
 ): Promise<CleanupReport> {
   const wish = nothing(clusterIds, settings.cniDir);
-  const lookout = { run, docker, vtepName: '', bridges: [], forwards6: false, marks: [...wish.marks.all], settings };
+  const lookout = {
+    run,
+    docker,
+    vtepName: '',
+    bridges: [],
+    overlays: [],
+    forwards6: false,
+    marks: [...wish.marks.all],
+    settings,
+  };
   const observed = await observe(lookout, allAreas, bareHost);
   const plan = diff(wish, observed);
   const outcomes = await apply(plan.steps, { run, batches, docker, iptables: settings.iptables });

@@ -103,6 +103,21 @@ describe('desired host', () => {
     }
   });
 
+  it('fails IPv6’s overlays alone where the network has no addresses for the tunnel’s IPv6', () => {
+    const input = exampleInput();
+    const { vtepIp6: _, ...vxlan } = input.lease.vxlan;
+    const { problems } = desired({ ...input, lease: { ...input.lease, vxlan } }, { underlay });
+    assert.deepEqual(
+      problems.map(({ part }) => part),
+      ['device6'],
+    );
+    assert.match(problems[0]?.error ?? '', /no IPv6 address: give the network a vtep_subnet6/);
+    const { vtepIp6: __, ...peer } = examplePeer(2);
+    const [note] = desired({ ...input, peers: [peer, examplePeer(3)] }, { underlay }).problems;
+    assert.match(note?.error ?? '', /^1 peer has no IPv6 tunnel address \(agent-2\)/);
+    assert.equal(note?.note, true);
+  });
+
   it('gives containers the MTU that the tunnel has while node_ip is on no interface', () => {
     const host = desired(exampleInput(), { tunnelMtu: 1300 });
     assert.match(host.cni.files.get('dcos.conflist') ?? '', /"mtu": 1300/);

@@ -16,7 +16,11 @@ import { firstAddress, hostRoute, isIpv6Text, prefixOf } from '#host/text.js';
 /** What the host itself knows: the interface that has the node's address. */
 export interface Underlay {
   readonly device: string;
+  /** The kernel's number of it, which stays when it is renamed. */
+  readonly index?: number;
   readonly mtu: number;
+  /** For an address on loopback: the devices that its packets leave by. */
+  readonly carriers?: readonly string[];
 }
 
 export interface DesiredHost {
@@ -50,6 +54,8 @@ export interface DesiredOverlay {
   readonly name: string;
   /** Of the subnets that this host holds; those whose IPv6 can't work here have it all the same. */
   readonly families: readonly Family[];
+  /** What this host holds of it. */
+  readonly subnets: readonly string[];
 }
 
 export type DeviceWish =
@@ -133,6 +139,7 @@ export function desired(given: HostInput, facts: HostFacts): DesiredHost {
     overlays: asked.map(({ name, subnet, subnet6 }) => ({
       name,
       families: ([4, 6] as const).filter((family) => (family === 4 ? subnet : subnet6) !== undefined),
+      subnets: [subnet, subnet6].flatMap((text) => text ?? []),
     })),
     isIpv6Off,
     ranges: input.overlays,
@@ -140,6 +147,7 @@ export function desired(given: HostInput, facts: HostFacts): DesiredHost {
       ...underlayProblems(input, underlay),
       ...leaseProblems(input),
       ...(isIpv6Off ? [{ scope: hostScope, part: 'device6', error: off } as const] : []),
+      ...(given.settings.enableIpv6 ? tunnelProblems6(given) : []),
     ],
   };
 }
@@ -164,7 +172,7 @@ export function nothing(clusterIds: readonly string[], cniDir: string): DesiredH
 }
 
 /** Bytes that VXLAN adds: outer IP, UDP, VXLAN and inner Ethernet headers (RFC 7348 §4.3, §5). */
-function encapsulationBytes(nodeIp: string): number {
+export function encapsulationBytes(nodeIp: string): number {
   return isIpv6Text(nodeIp) ? 70 : 50;
 }
 
@@ -274,8 +282,23 @@ function leaseProblems({ leaseValid, lease }: HostInput): Problem[] {
   return [{ scope: { kind: 'host' }, part: 'device', error }];
 }
 
+/** Overlays of IPv6 where the tunnel's own end or a peer's has no IPv6 address: nothing could be routed. */
+function tunnelProblems6({ lease, peers }: HostInput): Problem[] {
+  const remedy = 'give the network a vtep_subnet6 ("sublet network grow --vtep-subnet6 CIDR")';
+  if (lease.vxlan.vtepIp6 === undefined) {
+    return [{ scope: hostScope, part: 'device6', error: `${lease.vxlan.vtepName} was let no IPv6 address: ${remedy}` }];
+  }
+  const without = peers.filter(
+    ({ vtepIp6, overlays }) => vtepIp6 === undefined && overlays.some((o) => o.subnet6 !== undefined),
+  );
+  const [first] = without;
+  if (first === undefined) return [];
+  const error = `${without.length} peer${without.length === 1 ? ' has' : 's have'} no IPv6 tunnel address (${first.agentId}${without.length > 1 ? ', …' : ''}), so its subnets of IPv6 are not reached`;
+  return [{ scope: hostScope, part: 'peers6', error, note: true }];
+}
+
 /** RFC 8200 §5: a link that carries IPv6 carries packets of 1280 bytes. */
-const ipv6MtuBytesMin = 1280;
+export const ipv6MtuBytesMin = 1280;
 
 function mtuTooSmall({ lease }: HostInput, mtu: number): string | undefined {
   if (mtu >= ipv6MtuBytesMin) return undefined;

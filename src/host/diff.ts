@@ -14,6 +14,7 @@ import { diffLooseFilters, diffSysctls } from '#host/diff-sysctl.js';
 import type { ObservedHost } from '#host/observed.js';
 import type { Problem } from '#host/problem.js';
 import type { Step } from '#host/step.js';
+import { diffStrangers } from '#host/strangers.js';
 
 export interface Plan {
   readonly steps: readonly Step[];
@@ -33,6 +34,7 @@ export function diff(desired: DesiredHost, observed: ObservedHost): Plan {
     diffLooseFilters(desired, observed, device.creates),
     diffFirewall(desired, observed),
     diffBridges(desired, observed),
+    diffStrangers(desired, observed),
     diffCni(desired, observed),
     diffDocker(desired, observed),
   ];

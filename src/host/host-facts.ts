@@ -15,7 +15,7 @@ export interface HostFacts {
 }
 
 export function factsOf(
-  observed: Pick<ObservedHost, 'links' | 'sysctls'>,
+  observed: Pick<ObservedHost, 'links' | 'sysctls' | 'surroundings'>,
   { lease }: Pick<HostInput, 'lease'>,
 ): HostFacts {
   const { vtepName } = lease.vxlan;
@@ -31,10 +31,7 @@ export function factsOf(
 
 export function sameFacts(a: HostFacts, b: HostFacts): boolean {
   return (
-    a.underlay?.device === b.underlay?.device &&
-    a.underlay?.mtu === b.underlay?.mtu &&
-    a.ipv6Off === b.ipv6Off &&
-    a.tunnelMtu === b.tunnelMtu
+    JSON.stringify(a.underlay) === JSON.stringify(b.underlay) && a.ipv6Off === b.ipv6Off && a.tunnelMtu === b.tunnelMtu
   );
 }
 

@@ -24,6 +24,7 @@ type Draft = {
   fdb: Map<string, string>;
   routes: Map<string, string>;
   sourceRoutes: Map<string, string>;
+  readonly strangers: ObservedHost['strangers'];
   rules: Map<string, number>;
   sysctls: Map<string, string>;
   raDevices: readonly string[];

@@ -4,7 +4,7 @@ import { areasOf } from '#host/kernel-event.js';
 import { exampleInput, underlay } from '#host/testing/example.js';
 
 const wish = desired(exampleInput(), { underlay });
-const at = (line: string) => areasOf(line, wish, 'eth0');
+const at = (line: string) => areasOf(line, wish, { ...underlay, index: 2 });
 
 describe('a kernel event', () => {
   it('is nobody’s drift when it is the echo of what we want', () => {
@@ -62,12 +62,35 @@ describe('a kernel event', () => {
       '12: veth12ab@if11: <BROADCAST,MULTICAST> mtu 1500 qdisc noop state DOWN',
       '10.0.0.9 dev eth0 lladdr 02:00:00:00:00:09 REACHABLE ',
       '44.128.0.77 dev vtep1024 FAILED ',
-      '9.0.1.0/24 via 10.0.0.9 dev eth0 ',
-      'Deleted 9.0.1.0/24 via 44.128.0.2 dev vtep1024 proto 186 ',
+      '10.7.0.0/16 via 10.0.0.9 dev eth0 ',
+      'default via 10.0.0.254 dev eth0 ',
+      '2 9.0.1.1 dev eth5 table 255 proto 2 scope 254 src 9.0.1.1 ',
       '32765:\tfrom all lookup 100',
       '',
     ]) {
       assert.deepEqual(at(line), [], line);
+    }
+  });
+
+  it('of the underlay is followed by its number or the node’s address, whatever it is called', () => {
+    assert.deepEqual(at('2: wan0@if3: <BROADCAST,MULTICAST,UP,LOWER_UP> mtu 1280 qdisc noqueue'), ['links']);
+    assert.deepEqual(at('Deleted 2: eth0: <BROADCAST,MULTICAST> mtu 1500'), ['links']);
+    assert.deepEqual(at('9: wan1    inet 10.0.0.1/24 scope 0 wan1'), ['links']);
+    assert.deepEqual(at('9: wan1    inet 10.0.0.17/24 scope 0 wan1'), []);
+    assert.deepEqual(at('Deleted 9: wan1    inet 9.0.1.1/25 scope 0 wan1'), ['links'], 'it hid a peer');
+  });
+
+  it('of a route that others have put where ours are is looked at', () => {
+    for (const line of [
+      '9.0.1.0/25 dev eth5 proto 2 scope 253 src 9.0.1.1 ',
+      'Deleted 9.0.1.0/25 dev eth5 proto 2 scope 253 src 9.0.1.1 ',
+      '6 9.0.1.0/25 ',
+      '9.0.1.0/24 via 10.0.0.9 dev eth0 ',
+      'Deleted 9.0.1.0/24 via 44.128.0.2 dev vtep1024 proto 186 ',
+      'default via 10.0.0.254 dev eth0 table 42 ',
+      'fd01:b:0:0:1:1::/96 dev eth5 proto 3 metric 1024 pref medium',
+    ]) {
+      assert.deepEqual(at(line), ['strangers'], line);
     }
   });
 

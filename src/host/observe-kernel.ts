@@ -12,6 +12,7 @@ export class ObserveError extends Error {}
 
 const linkShape = z.object({
   ifname: z.string(),
+  ifindex: z.number().optional(),
   flags: z.array(z.string()),
   mtu: z.number(),
   address: z.string().optional(),
@@ -21,17 +22,17 @@ const linkShape = z.object({
   linkinfo: z
     .object({
       info_kind: z.string().optional(),
-      info_data: z
-        .object({
-          id: z.number().optional(),
-          port: z.number().optional(),
-          local: z.string().optional(),
-          local6: z.string().optional(),
-          learning: z.boolean().optional(),
-        })
-        .optional(),
+      // Of what each kind of device has here, only that of a VXLAN is read.
+      info_data: z.unknown().optional(),
     })
     .optional(),
+});
+const vxlanShape = z.object({
+  id: z.number().optional(),
+  port: z.number().optional(),
+  local: z.string().optional(),
+  local6: z.string().optional(),
+  learning: z.boolean().optional(),
 });
 type Link = z.infer<typeof linkShape>;
 
@@ -67,11 +68,12 @@ export async function observeLinks(run: Runner): Promise<ObservedHost['links']> 
 const linkScope = '253';
 
 function linkOf(link: Link, addresses: readonly string[]): ObservedLink {
-  const kind = link.linkinfo?.info_kind ?? 'physical';
-  const data = link.linkinfo?.info_data;
+  const kind = link.flags.includes('LOOPBACK') ? 'loopback' : (link.linkinfo?.info_kind ?? 'physical');
+  const data = kind === 'vxlan' ? vxlanShape.safeParse(link.linkinfo?.info_data).data : undefined;
   const local = data?.local ?? data?.local6;
   return {
     name: link.ifname,
+    ...(link.ifindex === undefined ? {} : { index: link.ifindex }),
     kind,
     mac: link.address ?? '',
     mtu: link.mtu,
@@ -80,7 +82,7 @@ function linkOf(link: Link, addresses: readonly string[]): ObservedLink {
     ...(link.ifalias === undefined ? {} : { alias: link.ifalias }),
     ...(link.master === undefined ? {} : { master: link.master }),
     ...(link.inet6_addr_gen_mode === undefined ? {} : { addressGeneration: link.inet6_addr_gen_mode }),
-    ...(kind !== 'vxlan' || data === undefined
+    ...(data === undefined
       ? {}
       : {
           vxlan: {
@@ -105,15 +107,17 @@ export async function observePeers(
   const sourceRoutes = new Map<string, string>();
   const route = (words: readonly string[]) => takeRoute(words, device, routes, sourceRoutes);
   await Promise.all([
-    eachEntry(run, 'ip', ['-N', 'neigh', 'show', 'dev', device, 'nud', 'permanent'], (words) =>
+    eachEntry(run, 'ip', ['-N', 'neigh', 'show', 'dev', device, 'nud', 'permanent'], none, (words) =>
       takeNeighbour(words, neighbours),
     ),
-    eachEntry(run, 'bridge', ['fdb', 'show', 'dev', device], (words) => takeFdb(words, fdb)),
-    eachEntry(run, 'ip', ['-N', '-4', 'route', 'show', 'table', 'all', 'proto', proto], route),
-    eachEntry(run, 'ip', ['-N', '-6', 'route', 'show', 'table', 'all', 'proto', proto], route),
+    eachEntry(run, 'bridge', ['fdb', 'show', 'dev', device], none, (words) => takeFdb(words, fdb)),
+    eachEntry(run, 'ip', ['-N', '-4', 'route', 'show', 'table', 'all', 'proto', proto], none, route),
+    eachEntry(run, 'ip', ['-N', '-6', 'route', 'show', 'table', 'all', 'proto', proto], none, route),
   ]);
   return { neighbours, fdb, routes, sourceRoutes };
 }
+
+const none = (): boolean => false;
 
 /** `44.128.0.2 lladdr 70:b3:d5:80:00:02 PERMANENT proto 205`. */
 function takeNeighbour(words: readonly string[], into: Map<string, string>): void {
@@ -166,14 +170,16 @@ export async function observeRules(run: Runner): Promise<ObservedHost['rules']> 
   return rules;
 }
 
-/** Gives the words of each line that the command prints. */
-async function eachEntry(
+/** Gives the words of each line that the command prints, but of those that are left out. */
+export async function eachEntry(
   run: Runner,
   command: string,
   args: readonly string[],
+  isLeftOut: (line: string) => boolean,
   take: (words: readonly string[]) => void,
 ): Promise<void> {
   const onLine = (line: string) => {
+    if (isLeftOut(line)) return;
     const words = line.trim().split(/\s+/);
     if (words[0] !== '') take(words);
   };

@@ -9,15 +9,25 @@ import { marksOf } from '#host/marks.js';
 import { observeCni } from '#host/observe-cni.js';
 import { observeSets, observeTables, saveTables } from '#host/observe-firewall.js';
 import { observeLinks, observePeers, observeRules } from '#host/observe-kernel.js';
+import { observeStrangers } from '#host/observe-strangers.js';
 import { observeSurroundings } from '#host/observe-surroundings.js';
 import { observeRaDevices, observeSysctls } from '#host/observe-sysctl.js';
 import type { ObservedHost } from '#host/observed.js';
 import type { Runner } from '#host/runner.js';
 
 /** What can be read on its own. `peers`: neighbours, FDB and routes, the tables that grow with the network. */
-export type Area = 'links' | 'peers' | 'rules' | 'sysctls' | 'firewall' | 'cni' | 'docker';
+export type Area = 'links' | 'peers' | 'strangers' | 'rules' | 'sysctls' | 'firewall' | 'cni' | 'docker';
 
-export const allAreas: ReadonlySet<Area> = new Set(['links', 'peers', 'rules', 'sysctls', 'firewall', 'cni', 'docker']);
+export const allAreas: ReadonlySet<Area> = new Set([
+  'links',
+  'peers',
+  'strangers',
+  'rules',
+  'sysctls',
+  'firewall',
+  'cni',
+  'docker',
+]);
 
 /** What to look at: names from the input, and the tools to look with. */
 export interface Lookout {
@@ -25,6 +35,8 @@ export interface Lookout {
   readonly docker: DockerEngine;
   readonly vtepName: string;
   readonly bridges: readonly string[];
+  /** Subnets of the network's overlays. */
+  readonly overlays: readonly string[];
   /** Whether IPv6 is to be forwarded, so that it matters who lives by router advertisements. */
   readonly forwards6: boolean;
   /** Comments of iptables rules that are ours. */
@@ -40,7 +52,8 @@ export function lookoutOf(input: HostInput, run: Runner, docker: DockerEngine): 
   const forwards6 = settings.enableIpv6 && bridges.some(({ cidr6 }) => cidr6 !== undefined);
   const names = bridges.map(({ name }) => name);
   const marks = [...marksOf(input.clusterId, input.formerClusterIds).all];
-  return { run, docker, vtepName: lease.vxlan.vtepName, bridges: names, forwards6, marks, settings };
+  const overlays = input.overlays.flatMap(({ subnet, subnet6 }) => [subnet, subnet6].flatMap((text) => text ?? []));
+  return { run, docker, vtepName: lease.vxlan.vtepName, bridges: names, overlays, forwards6, marks, settings };
 }
 
 /** `known` with the given areas read anew. */
@@ -55,6 +68,7 @@ export async function observe(lookout: Lookout, areas: ReadonlySet<Area>, known:
       return { links, surroundings };
     }),
     when('peers', () => observePeers(run, vtepName)),
+    when('strangers', async () => ({ strangers: await observeStrangers(run, lookout.overlays) })),
     when('rules', async () => ({ rules: await observeRules(run) })),
     when('sysctls', async () => {
       const sysctls = await observeSysctls(vtepName, lookout.bridges);

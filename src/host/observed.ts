@@ -2,7 +2,7 @@
  * How the host looks, as plain data: what `observe` read, and what `imagine` says it would be after some steps.
  * A part that could not be read is `unreadable` with the reason, so that "not there" and "can't tell" stay apart.
  */
-import type { Family } from '#address/ip.js';
+import type { Cidr, Family } from '#address/ip.js';
 import type { DockerEngineFacts } from '#host/desired-docker.js';
 import type { ObservedFilters } from '#host/filter/filter-reader.js';
 import { forwardPath } from '#host/sysctl-path.js';
@@ -19,6 +19,8 @@ export interface ObservedHost {
   readonly routes: ReadonlyMap<string, string>;
   /** Our routes in the source table. */
   readonly sourceRoutes: ReadonlyMap<string, string>;
+  /** Routes of others inside overlays, and all of theirs in the source table. */
+  readonly strangers: readonly StrangerRoute[];
   /** Our rules: source → how many times it is there, which should be once. */
   readonly rules: ReadonlyMap<string, number>;
   /** Path under /proc/sys → value; what does not exist is not there. */
@@ -43,6 +45,15 @@ export interface Surroundings {
   readonly masters: readonly string[];
 }
 
+export interface StrangerRoute {
+  readonly destination: Cidr;
+  /** Empty for a route that leads nowhere (`blackhole`). */
+  readonly device: string;
+  readonly table: 'main' | 'source';
+  /** As `ip` prints it. */
+  readonly line: string;
+}
+
 export type Readable<Value> =
   | { readonly kind: 'read'; readonly value: Value }
   /** `error` names the cause and, where there is one, the way out. */
@@ -52,6 +63,7 @@ export type Readable<Value> =
 
 export interface ObservedLink {
   readonly name: string;
+  readonly index?: number;
   readonly kind: string;
   readonly mac: string;
   readonly mtu: number;
@@ -132,6 +144,7 @@ export const bareHost: ObservedHost = {
   fdb: empty,
   routes: empty,
   sourceRoutes: empty,
+  strangers: [],
   rules: empty,
   sysctls: new Map([
     [forwardPath[4], '0'],

@@ -335,7 +335,7 @@ export class HostReconciler implements Reconciler {
 
   #onEvent(line: string): void {
     if (this.#wish === undefined) return;
-    const areas = areasOf(line, this.#wish.desired, this.#wish.facts.underlay?.device);
+    const areas = areasOf(line, this.#wish.desired, this.#wish.facts.underlay);
     if (areas.length > 0) this.#soon(areas);
   }
 

@@ -3,9 +3,24 @@ import type { Underlay } from '#host/desired.js';
 import type { ObservedHost } from '#host/observed.js';
 import { addressOf } from '#host/text.js';
 
-export function underlayOf({ links }: Pick<ObservedHost, 'links'>, nodeIp: string): Underlay | undefined {
-  for (const { name, mtu, addresses } of links.values()) {
-    if (addresses.some((cidr) => addressOf(cidr) === nodeIp)) return { device: name, mtu };
-  }
-  return undefined;
+/**
+ * One that is up comes before one that is down: while a device is replaced, two may have the address. An address on
+ * loopback is reached by the devices of the default routes, so their MTU is what counts.
+ */
+export function underlayOf(
+  { links, surroundings }: Pick<ObservedHost, 'links'> & Partial<Pick<ObservedHost, 'surroundings'>>,
+  nodeIp: string,
+): Underlay | undefined {
+  const all = [...links.values()].filter(({ addresses }) => addresses.some((cidr) => addressOf(cidr) === nodeIp));
+  const link = all.find(({ up }) => up) ?? all[0];
+  if (link === undefined) return undefined;
+  const { name, mtu, index } = link;
+  const device = { device: name, ...(index === undefined ? {} : { index }) };
+  if (link.kind !== 'loopback') return { ...device, mtu };
+  const carriers = [...new Set(surroundings?.defaultDevices)].flatMap((carrier) => links.get(carrier) ?? []);
+  const least = carriers.length === 0 ? ethernetMtu : Math.min(...carriers.map((carrier) => carrier.mtu));
+  return { ...device, mtu: least, carriers: carriers.map((carrier) => carrier.name) };
 }
+
+/** Taken for an address on loopback, where no device is known that leads out. */
+const ethernetMtu = 1500;

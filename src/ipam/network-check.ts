@@ -113,7 +113,8 @@ function checkOverlays(settings: NetworkSettings, overlays: readonly Overlay[]):
   const names = new Set<string>();
   for (const [position, overlay] of overlays.entries()) {
     const field = `network.overlays[${position}]`;
-    const wrong = checkName(field, overlay.name, names) ?? checkParts(field, overlay);
+    const wrong =
+      checkName(field, overlay.name, names) ?? checkParts(field, overlay) ?? checkTunnel6(field, overlay, settings);
     if (wrong !== undefined) return wrong;
     names.add(overlay.name);
     for (const [key, part] of [['subnet', overlay.v4] as const, ['subnet6', overlay.v6] as const]) {
@@ -135,6 +136,20 @@ function checkName(field: string, name: string, names: ReadonlySet<string>): Ref
   const problem = overlayNameProblem(name);
   if (problem !== undefined) return invalid(`${field}.name`, problem);
   return names.has(name) ? invalid(`${field}.name`, `"${name}" is the name of another overlay`) : undefined;
+}
+
+/** The tunnel carries a family by the addresses that its endpoints have of it. */
+function checkTunnel6(
+  field: string,
+  { name, v6, enabled }: Overlay,
+  { vtepSubnet6 }: NetworkSettings,
+): Refusal | undefined {
+  if (v6 === undefined || !enabled || vtepSubnet6 !== undefined) return undefined;
+  const why = `overlay "${name}" has a subnet6 and the network has no vtep_subnet6, so no packet of it would pass`;
+  return invalid(
+    `${field}.subnet6`,
+    `${why}: set network.vtep_subnet6 first ("sublet network grow --vtep-subnet6 CIDR")`,
+  );
 }
 
 function checkParts(field: string, { name, v4, v6 }: Overlay): Refusal | undefined {
