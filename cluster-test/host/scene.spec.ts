@@ -305,6 +305,47 @@ describe('a network of real hosts', function () {
     await other.stop();
   });
 
+  it('an overlay that is drained goes from each host and is given back, but from one where a container runs on it only after that', async () => {
+    for (const n of [1, 2]) agent(n).docker.docker('rm', '-f', 'in-extra');
+    const first = agent(1);
+    const runs = await first.docker.container('on-extra', 'extra');
+    const begun = await scene.operate('overlay', 'drain', 'extra');
+    assert.equal(begun.code, 0, begun.output);
+    const holders = async (): Promise<string> => {
+      const { stdout } = await scene.operate('agents', '-o', 'json');
+      const { agents } = JSON.parse(stdout);
+      const held = agents.filter(({ overlays }: { overlays?: { info: { name: string }; subnet?: string }[] }) =>
+        (overlays ?? []).some(({ info, subnet }) => info.name === 'extra' && subnet),
+      );
+      return held.map(({ agentId }: { agentId: string }) => agentId).join(' ');
+    };
+    await until('the others gave it back', 15_000, async () => holds((await holders()) === 'agent-1'));
+    for (const host of hosts.slice(1)) assert.doesNotMatch(host.netns.sh('ip -br link show'), /-extra/, host.id);
+    await until('the reason is told', 15_000, async () =>
+      holds(
+        /agent-1: it is draining, and still on this host: /.test(
+          (await scene.operate('overlay', 'drain', 'extra')).stdout,
+        ),
+      ),
+    );
+    // The other overlays stay as they are, on that host, too.
+    await everyPairTalks(containers);
+    const { host } = await scene.agentStatus(first);
+    assert.deepEqual(
+      host.overlays.filter(({ kind }) => kind !== 'ok'),
+      [],
+    );
+    first.docker.docker('rm', '-f', 'on-extra');
+    await runs.stop();
+    const waited = await scene.operate('overlay', 'drain', 'extra', '--wait', '30s');
+    assert.equal(waited.code, 0, waited.output);
+    assert.equal(await holders(), '');
+    assert.doesNotMatch(first.netns.sh('ip -br link show'), /-extra/);
+    const removed = await scene.operate('overlay', 'remove', 'extra');
+    assert.match(removed.output, /in quarantine for another/);
+    await everyPairTalks(containers);
+  });
+
   it('a released agent disappears from every peer, by the call that DC/OS scripts make', async () => {
     const second = agent(2);
     await second.child.stop();

@@ -14,6 +14,7 @@ import {
   type RegisterRequest,
   type RegisterResponse,
   type ReportStatusRequest,
+  type ReturnOverlaysRequest,
   type StreamEvents,
   type WatchRequest,
   type WatchResponse,
@@ -82,6 +83,10 @@ export class MasterLink implements MasterApi {
 
   async leave(request: LeaveRequest): Promise<void> {
     await this.#call(agentService.leave, request);
+  }
+
+  async returnOverlays(request: ReturnOverlaysRequest): Promise<void> {
+    await this.#call(agentService.returnOverlays, request);
   }
 
   keepAlive(events: StreamEvents<KeepAliveResponse>): KeepAliveStream {

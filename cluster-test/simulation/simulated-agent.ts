@@ -150,6 +150,7 @@ export class SimulatedAgent {
       },
       reportStatus: (request) => api.reportStatus(request),
       leave: (request) => api.leave(request),
+      returnOverlays: (request) => api.returnOverlays(request),
       keepAlive: (events) => api.keepAlive(events),
       watch: (request, events) => api.watch(request, events),
       turnFrom: (master) => api.turnFrom(master),

@@ -9,9 +9,10 @@ import type { AgentOptions } from '#agent/agent-options.js';
 import { between } from '#agent/backoff.js';
 import { hostInput } from '#agent/host-input.js';
 import { KeepAlive } from '#agent/keep-alive.js';
-import { asksForMore, heldOf, keyOf, type Lease, type Network } from '#agent/lease.js';
+import { asksForMore, heldOf, keyOf, type Lease, type Network, without } from '#agent/lease.js';
 import { LeaseTerm } from '#agent/lease-term.js';
 import { type KeepAliveResponse, MasterError, type MasterErrorKind } from '#agent/master-api.js';
+import { draining, drainStatuses, OverlayReturn } from '#agent/overlay-return.js';
 import { PeerCache } from '#agent/peer-cache.js';
 import { PeerTable, type TableChange } from '#agent/peer-table.js';
 import { PeerWatch } from '#agent/peer-watch.js';
@@ -52,6 +53,7 @@ export class Agent {
   readonly #options: AgentOptions;
   readonly #peerCache: PeerCache;
   readonly #reporter: StatusReporter;
+  readonly #returns: OverlayReturn;
   #lease: Lease | undefined;
   #source: LeaseSource = 'none';
   /** Whether what is cached may go to the host. */
@@ -106,6 +108,14 @@ export class Agent {
       changed: (change) => this.#onTable(change),
     });
     this.#peerCache = new PeerCache({ clock, log, store, table: this.table });
+    this.#returns = new OverlayReturn({
+      ...{ api, clock, log },
+      replaceLease: (lease) => {
+        this.#lease = lease;
+        this.#saveLease();
+      },
+      askAgain: (reason) => this.registration.begin(reason),
+    });
     this.#reporter = new StatusReporter({ api, clock, random, log, fenced: (error) => this.#onFenced(error) });
   }
 
@@ -155,7 +165,7 @@ export class Agent {
 
   start(): void {
     const { clock, host } = this.#options;
-    host.onStatus((status) => this.#reporter.setOverlays(status.overlays));
+    host.onStatus(() => this.#onHost());
     host.start();
     if (this.#lease !== undefined && !this.#leaving) {
       this.watch.start();
@@ -225,6 +235,7 @@ export class Agent {
     this.keepAlive.stop();
     this.watch.stop();
     this.#reporter.stop();
+    this.#returns.stop();
     this.term.stop();
     this.#cancelHost?.();
     this.#cancelCacheDue();
@@ -261,6 +272,7 @@ export class Agent {
     const same = before?.epoch === epoch && before.nodeIp === lease.nodeIp && before.clusterId === clusterId;
     this.#heldElsewhere = '';
     this.#otherNodeIp = '';
+    this.#returns.granted();
     this.#lease = lease;
     this.#source = 'masters';
     this.#fenced = false;
@@ -360,6 +372,18 @@ export class Agent {
     this.#saveLease();
   }
 
+  /** What the host has done is reported, and what it has taken down for good is given back. */
+  #onHost(): void {
+    const { host } = this.#options;
+    const status = host.status();
+    const lease = this.#lease;
+    const { network } = this;
+    const leaving = lease === undefined || network === undefined ? new Set<string>() : draining(lease, network);
+    this.#reporter.setOverlays([...status.overlays, ...drainStatuses(leaving, status)]);
+    if (lease === undefined || network === undefined || this.#source !== 'masters' || this.#fenced) return;
+    this.#returns.consider(lease, network, status);
+  }
+
   #onTerm(): void {
     const { log } = this.#options;
     if (this.term.valid) log.info({}, 'the lease is good again: the tunnel goes up');
@@ -419,8 +443,10 @@ export class Agent {
     const { formerClusterIds } = store.identity;
     const leaseValid = this.term.valid;
     try {
-      host.update(hostInput({ lease, leaseValid, network, peers: picture.peers, settings, formerClusterIds }));
+      const kept = without(lease, draining(lease, network));
+      host.update(hostInput({ lease: kept, leaseValid, network, peers: picture.peers, settings, formerClusterIds }));
       this.#hostError = '';
+      this.#onHost();
     } catch (error) {
       if (!(error instanceof HostInputError)) throw error;
       // A master sent what it never should; the host stays as it is.

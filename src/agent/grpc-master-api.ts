@@ -12,6 +12,7 @@ import {
   type RegisterRequest,
   type RegisterResponse,
   type ReportStatusRequest,
+  type ReturnOverlaysRequest,
   type StreamEvents,
   type WatchRequest,
   type WatchResponse,
@@ -62,6 +63,10 @@ export class GrpcMasterApi implements MasterApi {
 
   async leave(request: LeaveRequest): Promise<void> {
     await told(this.#client.call(agentService.leave, request, { idempotent: true }));
+  }
+
+  async returnOverlays(request: ReturnOverlaysRequest): Promise<void> {
+    await told(this.#client.call(agentService.returnOverlays, request, { idempotent: true }));
   }
 
   keepAlive(events: StreamEvents<KeepAliveResponse>): KeepAliveStream {

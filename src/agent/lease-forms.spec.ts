@@ -187,7 +187,9 @@ describe('plan mode', () => {
       'plan: 2 steps, 1 of them new, 1 no longer needed; nothing is changed on this host',
       '  three    # a test',
     ]);
-    assert.deepEqual(told, [{ overlays: [{ kind: 'planned', name: 'dcos' }], problems: [], converged: false }]);
+    assert.deepEqual(told, [
+      { overlays: [{ kind: 'planned', name: 'dcos' }], problems: [], converged: false, cleared: true },
+    ]);
   });
 
   it('says why a plan could not be made', async () => {

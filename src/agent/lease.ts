@@ -22,6 +22,8 @@ export const networkSchema = z.strictObject({
       subnet6: z.string(),
       prefix6: count,
       enabled: z.boolean(),
+      /** Agents take it off their hosts and give back what they hold of it. */
+      draining: z.boolean().default(false),
     }),
   ),
 });
@@ -113,8 +115,14 @@ export function networkOf(network: sublet.v1.Network.$Properties): Network {
       subnet6: overlay.subnet6 ?? '',
       prefix6: overlay.prefix6 ?? 0,
       enabled: overlay.enabled ?? false,
+      draining: overlay.draining ?? false,
     })),
   };
+}
+
+/** The lease without these overlays. */
+export function without(lease: Lease, names: ReadonlySet<string>): Lease {
+  return { ...lease, overlays: lease.overlays.filter(({ name }) => !names.has(name)) };
 }
 
 /** Who asks under a lease: what keep-alives, reports and the end of it have in common. */

@@ -14,6 +14,7 @@ export type KeepAliveResponse = InstanceType<v1['KeepAliveResponse']>;
 export type WatchRequest = sublet.v1.WatchRequest.$Properties;
 export type WatchResponse = InstanceType<v1['WatchResponse']>;
 export type LeaveRequest = sublet.v1.LeaveRequest.$Properties;
+export type ReturnOverlaysRequest = sublet.v1.ReturnOverlaysRequest.$Properties;
 
 /** A stream that was opened: `cancel` ends it without a further event. */
 export interface OpenStream {
@@ -38,6 +39,7 @@ export interface MasterApi {
   register(request: RegisterRequest): Promise<RegisterResponse>;
   reportStatus(request: ReportStatusRequest): Promise<void>;
   leave(request: LeaveRequest): Promise<void>;
+  returnOverlays(request: ReturnOverlaysRequest): Promise<void>;
   keepAlive(events: StreamEvents<KeepAliveResponse>): KeepAliveStream;
   watch(request: WatchRequest, events: StreamEvents<WatchResponse>): OpenStream;
   /** The master that calls and streams go to first: HOST:PORT. */

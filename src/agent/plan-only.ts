@@ -89,7 +89,7 @@ export class PlanOnly implements Reconciler {
       this.#lastPassMs = performance.now() - begin;
       this.#passes += 1;
       this.#entries = input.peers.length;
-      this.#setStatus({ overlays: statuses(input, problems), problems, converged: false });
+      this.#setStatus({ overlays: statuses(input, problems), problems, converged: false, cleared: true });
     }
     this.#planning = undefined;
   }

@@ -13,12 +13,14 @@ export const agentService = {
   }),
   watch: method('/sublet.v1.AgentService/Watch', v1.WatchRequest, v1.WatchResponse, { responseStream: true }),
   leave: method('/sublet.v1.AgentService/Leave', v1.LeaveRequest, v1.LeaveResponse),
+  returnOverlays: method('/sublet.v1.AgentService/ReturnOverlays', v1.ReturnOverlaysRequest, v1.ReturnOverlaysResponse),
 };
 
 export const operatorService = {
   listAgents: method('/sublet.v1.OperatorService/ListAgents', v1.ListAgentsRequest, v1.ListAgentsResponse),
   getAgent: method('/sublet.v1.OperatorService/GetAgent', v1.GetAgentRequest, v1.GetAgentResponse),
   lookup: method('/sublet.v1.OperatorService/Lookup', v1.LookupRequest, v1.LookupResponse),
+  replaceAgent: method('/sublet.v1.OperatorService/ReplaceAgent', v1.ReplaceAgentRequest, v1.ReplaceAgentResponse),
   releaseAgents: method('/sublet.v1.OperatorService/ReleaseAgents', v1.ReleaseAgentsRequest, v1.ReleaseAgentsResponse),
   listOverlays: method('/sublet.v1.OperatorService/ListOverlays', v1.ListOverlaysRequest, v1.ListOverlaysResponse),
   addOverlay: method('/sublet.v1.OperatorService/AddOverlay', v1.AddOverlayRequest, v1.AddOverlayResponse),

@@ -10,6 +10,17 @@ import { agent1, agent2, overlays, status } from '#cli/testing/samples.js';
 const lasting: readonly (readonly [readonly string[], string, RegExp])[] = [
   [['overlay', 'grow', 'dcos', '--subnet', '8.0.0.0/7'], 'UpdateOverlay', /65,536 blocks become 131,072/],
   [['overlay', 'remove', 'dcos'], 'RemoveOverlay', /held by 1 agent: the masters refuse/],
+  [['overlay', 'drain', 'dcos'], 'UpdateOverlay', /1 agent holds a block of dcos\. Each takes dcos off its host/],
+  [
+    ['agents', 'replace', 'agent-1', '--by', 'agent-9'],
+    'ReplaceAgent',
+    /agent-1: live at 10\.0\.0\.1, .* the masters refuse while it is live.*quarantined for 15m: start agent-9 after/s,
+  ],
+  [
+    ['agents', 'replace', 'agent-1', '--by', 'agent-1', '--old-is-off'],
+    'ReplaceAgent',
+    /Nothing is quarantined: if agent-1 runs on, two hosts have one address/,
+  ],
   [
     ['network', 'grow', '--vtep-subnet', '44.128.0.0/16'],
     'UpdateNetwork',
@@ -40,6 +51,7 @@ describe('consent to what cannot be undone', () => {
       .on(operatorService.removeOverlay, () => ({ revision: 9 }))
       .on(operatorService.updateNetwork, () => ({ network: {} }))
       .on(operatorService.releaseAgents, () => ({ revision: 9 }))
+      .on(operatorService.replaceAgent, () => ({ reserved: ['9.0.0.0/24', '44.128.0.1/32'], quarantineMs: 900_000 }))
       .on(operatorService.reserve, () => ({ revision: 9 }))
       .listen();
   });
@@ -123,12 +135,34 @@ describe('consent to what cannot be undone', () => {
       /No agent holds a block in 9\.1\.0\.0\/16/,
     );
     const other = await ran(undefined, 'reserve', 'dcos', '9.0.0.0/24', '--for', 'db-1');
-    assert.match(other.out, /agent-1 holds 9\.0\.0\.0\/24 now and keeps it; it goes to db-1 once/);
+    assert.match(other.out, /agent-1 holds 9\.0\.0\.0\/24 now: the masters refuse the reservation/);
     const free = await ran(undefined, 'reserve', 'dcos', '9.0.9.0/24', '--for', 'db-1');
     assert.match(free.out, /holds: db-1 gets 9\.0\.9\.0\/24 at its first\n {2}registration/);
     master.asked.length = 0;
     await ran(undefined, 'exclude', 'dcos', '9.0.0.0/16', '--dry-run');
     await ran(undefined, 'reserve', 'dcos', '9.0.0.0/24', '--for', 'db-1', '--dry-run');
     assert.ok(!wrote('Reserve'));
+  });
+
+  it('shows who still holds a block of an overlay that is drained, and waits no longer than told', async () => {
+    const asked = await ran(undefined, 'overlay', 'drain', 'dcos');
+    assert.equal(asked.exit, 0);
+    assert.equal(asked.out, '1 agent holds a block of dcos:\n- agent-1: is taking it off its host\n');
+    const waited = await ran(undefined, 'overlay', 'drain', 'dcos', '--wait', '1ms');
+    assert.equal(waited.exit, 1);
+    assert.match(waited.notes, /1 agent still holds a block of dcos/);
+    const none = await ran(undefined, 'overlay', 'drain', 'blue', '--yes');
+    assert.match(
+      none.out,
+      /^Nobody holds a block of blue\. When the quarantine is over: sublet overlay remove blue\n$/,
+    );
+  });
+
+  it('says when the new host of a replaced agent may start', async () => {
+    const { out } = await ran(undefined, 'agents', 'replace', 'agent-2', '--by', 'agent-9');
+    assert.equal(
+      out.replaceAll('\n  ', ' '),
+      'Released agent-2. Reserved for agent-9: 9.0.0.0/24, 44.128.0.1/32. Start agent-9 in 15m, not before.\n',
+    );
   });
 });

@@ -5,7 +5,9 @@ import { clusterService, operatorService } from '#api/services.js';
 import { listAgents } from '#cli/commands/agents.js';
 import type { Consequences } from '#cli/consent.js';
 import { exitCodes, Failure } from '#cli/failure.js';
+import { remark } from '#cli/member-words.js';
 import type { Operator } from '#cli/operator.js';
+import type { Terminal } from '#cli/terminal.js';
 import { count, listed, plural } from '#cli/words.js';
 import { sublet } from '#proto/sublet.js';
 import { formatDuration } from '#text/duration.js';
@@ -39,6 +41,48 @@ function grown(from: string | null | undefined, to: string | undefined, prefix: 
     `${from ?? 'no network'} becomes ${to}` +
       (from ? `, ${count(blocks(from))} blocks become ${count(blocks(to))}` : ''),
   ];
+}
+
+export async function overlayDrain(client: Client, name: string): Promise<Consequences> {
+  await overlayUsage(client, name);
+  const holders = await holdersOf(client, name);
+  const silent = holders.filter((agent) => !isLive(agent)).length;
+  return [
+    `${plural(holders.length, 'agent')} ${holders.length === 1 ? 'holds' : 'hold'} a block of ${name}. Each takes ${name} off its host and gives the block back; no agent gets a block of it.`,
+    'A host that still runs containers on it keeps its block until they are stopped: `sublet agents` says so.',
+    ...(silent > 0
+      ? [
+          `${plural(silent, 'agent')} of them ${silent === 1 ? 'is' : 'are'} silent, and must be released: sublet agents --silent`,
+        ]
+      : []),
+    `\`sublet overlay enable ${name}\` ends it; what was given back by then is not given again before its quarantine is over.`,
+  ];
+}
+
+/** The agents that hold a block of this overlay. */
+export async function holdersOf(client: Client, name: string): Promise<readonly Agent[]> {
+  const { agents } = await listAgents(client);
+  return agents.filter(({ overlays }) =>
+    (overlays ?? []).some(({ info, subnet, subnet6 }) => info?.name === name && Boolean(subnet || subnet6)),
+  );
+}
+
+/** Who still holds a block of an overlay that is draining, and what keeps it. */
+export function drainProgress(name: string, holders: readonly Agent[], terminal: Terminal): string {
+  if (holders.length === 0) {
+    return `Nobody holds a block of ${name}. When the quarantine is over: sublet overlay remove ${name}\n`;
+  }
+  const reasons = holders.slice(0, namedMax).map((agent) => {
+    const error = agent.overlays?.find(({ info }) => info?.name === name)?.state?.error;
+    const why = isLive(agent) ? error || 'is taking it off its host' : 'is silent: start it, or release it';
+    return remark(`${agent.agentId ?? ''}: ${why}`, '', terminal, isLive(agent) && !error);
+  });
+  const more = holders.length - reasons.length;
+  return (
+    `${plural(holders.length, 'agent')} ${holders.length === 1 ? 'holds' : 'hold'} a block of ${name}:\n` +
+    reasons.join('') +
+    (more > 0 ? `and ${plural(more, 'more agent')}\n` : '')
+  );
 }
 
 export async function overlayRemoval(client: Client, name: string): Promise<Consequences> {
@@ -98,6 +142,24 @@ export async function releases(client: Client, agentIds: readonly string[], forc
     `What they hold is quarantined for ${formatDuration(network?.quarantineMs ?? 0)}, and may then be given to any agent.`,
     ...liveReleased(live, force),
     'It can’t be undone.',
+  ];
+}
+
+export async function replacement(
+  client: Client,
+  agentId: string,
+  successor: string,
+  off: boolean,
+): Promise<Consequences> {
+  const { agent } = await client.call(operatorService.getAgent, { agentId }, again);
+  const { network } = await client.call(operatorService.getNetwork, {}, again);
+  const rest = formatDuration(network?.quarantineMs ?? 0);
+  return [
+    `${agentId}: ${holding(agent ?? {})}. It is released${isLive(agent ?? {}) ? '; the masters refuse while it is live' : ''}.`,
+    `All of that is reserved for ${successor}, with its VTEP address.`,
+    off
+      ? `Nothing is quarantined: if ${agentId} runs on, two hosts have one address.`
+      : `It is quarantined for ${rest}: start ${successor} after that, or it gets other subnets.`,
   ];
 }
 
@@ -197,6 +259,6 @@ export function reservationLeaves(holders: readonly string[], subnet: string, ag
   if (holders.includes(agentId))
     return `${agentId} holds ${subnet} now, and gets it back whenever it registers afresh.`;
   if (others.length > 0)
-    return `${listed(others, others.length, namedMax)} holds ${subnet} now and keeps it; it goes to ${agentId} once that is released and its quarantine is over.`;
+    return `${listed(others, others.length, namedMax)} holds ${subnet} now: the masters refuse the reservation until that is released.`;
   return `An agent keeps the block that it holds: ${agentId} gets ${subnet} at its first registration, or after: sublet release ${agentId}`;
 }

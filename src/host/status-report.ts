@@ -17,6 +17,7 @@ export function statusOf(
     overlays: overlays.map((overlay) => overlayStatus(overlay, all)),
     problems: unique(ofHost),
     converged,
+    ...(converged && ofHost.length === 0 && { cleared: true as const }),
   };
 }
 

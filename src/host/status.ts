@@ -10,6 +10,8 @@ export interface HostStatus {
   readonly problems: readonly string[];
   /** True when the last pass left nothing to do. */
   readonly converged: boolean;
+  /** Set when the last pass found nothing left on the host of what is not in the lease. */
+  readonly cleared?: true;
 }
 
 export type OverlayStatus =

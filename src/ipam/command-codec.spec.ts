@@ -129,6 +129,15 @@ const actions: readonly Action[] = [
     held: undefined,
     holders: [],
   },
+  { kind: 'drain-overlay', name: 'web' },
+  { kind: 'return-overlays', agentId: parseAgentId('a'), epoch: 7, overlays: ['web', 'dcos'] },
+  {
+    kind: 'replace-agent',
+    agentId: parseAgentId('a'),
+    successor: parseAgentId('b'),
+    off: true,
+    holders: [{ agentId: parseAgentId('a'), epoch: 7, silent: true, lastHeard: undefined }],
+  },
 ];
 
 /** Without the fields that are undefined: leaving one out means the same. */

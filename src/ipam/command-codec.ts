@@ -74,6 +74,12 @@ function toAction(action: Action): sublet.store.v1.Command.$Properties {
       const subnets = { subnet: toCidrMaybe(action.subnet), subnet6: toCidrMaybe(action.subnet6) };
       return { updateOverlay: { name: action.name, enabled: action.enabled ?? null, ...subnets } };
     }
+    case 'drain-overlay':
+      return { drainOverlay: { name: action.name } };
+    case 'return-overlays':
+      return {
+        returnOverlays: { agentId: action.agentId, epoch: action.epoch, overlays: [...action.overlays] },
+      };
     case 'remove-overlay':
       return { removeOverlay: { name: action.name } };
     case 'register':
@@ -90,6 +96,10 @@ function toAction(action: Action): sublet.store.v1.Command.$Properties {
       return {
         release: { agentIds: [...action.agentIds], force: action.force, holders: toJudgements(action.holders) },
       };
+    case 'replace-agent': {
+      const { agentId, successor, off } = action;
+      return { replaceAgent: { agentId, successor, off, holders: toJudgements(action.holders) } };
+    }
     case 'expire':
       return { expire: { agentId: action.agentId, epoch: action.epoch } };
     case 'reserve':
@@ -173,6 +183,8 @@ function actionOf(stored: sublet.store.v1.Command): Action {
         subnet6: cidr6Of(action.subnet6),
       };
     }
+    case 'drainOverlay':
+      return { kind: 'drain-overlay', name: present(stored.drainOverlay, kind).name ?? '' };
     case 'removeOverlay':
       return { kind: 'remove-overlay', name: present(stored.removeOverlay, kind).name ?? '' };
     case 'beginAdoption':
@@ -195,7 +207,15 @@ function actionOf(stored: sublet.store.v1.Command): Action {
   }
 }
 
-type AgentActionField = 'register' | 'registerRun' | 'reportStatus' | 'leave' | 'release' | 'expire';
+type AgentActionField =
+  | 'register'
+  | 'registerRun'
+  | 'reportStatus'
+  | 'leave'
+  | 'returnOverlays'
+  | 'release'
+  | 'replaceAgent'
+  | 'expire';
 
 function agentActionOf(stored: sublet.store.v1.Command, kind: AgentActionField): Action {
   switch (kind) {
@@ -218,10 +238,30 @@ function agentActionOf(stored: sublet.store.v1.Command, kind: AgentActionField):
       const action = present(stored.leave, kind);
       return { kind: 'leave', agentId: parseAgentId(action.agentId ?? ''), epoch: action.epoch ?? 0 };
     }
+    case 'returnOverlays': {
+      const action = present(stored.returnOverlays, kind);
+      const overlays = action.overlays ?? [];
+      return {
+        kind: 'return-overlays',
+        agentId: parseAgentId(action.agentId ?? ''),
+        epoch: action.epoch ?? 0,
+        overlays,
+      };
+    }
     case 'release': {
       const action = present(stored.release, kind);
       const agentIds = (action.agentIds ?? []).map(parseAgentId);
       return { kind: 'release', agentIds, force: action.force ?? false, holders: judgementsOf(action.holders) };
+    }
+    case 'replaceAgent': {
+      const action = present(stored.replaceAgent, kind);
+      return {
+        kind: 'replace-agent',
+        agentId: parseAgentId(action.agentId ?? ''),
+        successor: parseAgentId(action.successor ?? ''),
+        off: action.off ?? false,
+        holders: judgementsOf(action.holders),
+      };
     }
     case 'expire': {
       const action = present(stored.expire, kind);

@@ -25,6 +25,9 @@ export const commandKinds: readonly CommandKind[] = [
   'end-adoption',
   'record-membership',
   'register-run',
+  'drain-overlay',
+  'return-overlays',
+  'replace-agent',
 ];
 
 /**
@@ -32,7 +35,13 @@ export const commandKinds: readonly CommandKind[] = [
  * master knows it. Whoever adds a kind adds it here, too; and a field that
  * changes what a command does makes it another kind, since an older master would carry it out without that field.
  */
-export const laterCommandKinds: readonly CommandKind[] = ['record-membership', 'register-run'];
+export const laterCommandKinds: readonly CommandKind[] = [
+  'record-membership',
+  'register-run',
+  'drain-overlay',
+  'return-overlays',
+  'replace-agent',
+];
 
 /** The field of sublet.store.v1.Command that holds the action of the first kind; those of the others follow. */
 const firstField = 16;

@@ -78,6 +78,17 @@ export type UpdateOverlay = {
   readonly subnet6?: Cidr6 | undefined;
 };
 
+/** Disables an overlay and has agents give back what they hold of it. `update-overlay` with `enabled` ends that. */
+export type DrainOverlay = { readonly kind: 'drain-overlay'; readonly name: string };
+
+/** An agent has taken these overlays, which are draining, off its host. */
+export type ReturnOverlays = {
+  readonly kind: 'return-overlays';
+  readonly agentId: AgentId;
+  readonly epoch: number;
+  readonly overlays: readonly string[];
+};
+
 export type RemoveOverlay = { readonly kind: 'remove-overlay'; readonly name: string };
 
 export type Register = {
@@ -121,6 +132,18 @@ export type Release = {
   readonly kind: 'release';
   readonly agentIds: readonly AgentId[];
   readonly force: boolean;
+  readonly holders: readonly HolderJudgement[];
+};
+
+/**
+ * An operator puts an agent that is silent in the place of another: all that the first held is reserved for the second.
+ * `off`: by the operator's word that host is off for good, and nothing is quarantined.
+ */
+export type ReplaceAgent = {
+  readonly kind: 'replace-agent';
+  readonly agentId: AgentId;
+  readonly successor: AgentId;
+  readonly off: boolean;
   readonly holders: readonly HolderJudgement[];
 };
 
@@ -176,7 +199,10 @@ export type Action =
   | BeginAdoption
   | EndAdoption
   | RecordMembership
-  | RegisterRun;
+  | RegisterRun
+  | DrainOverlay
+  | ReturnOverlays
+  | ReplaceAgent;
 
 export type Command = CommandOrigin & Action;
 export type CommandKind = Action['kind'];

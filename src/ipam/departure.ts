@@ -61,17 +61,21 @@ export function release(plan: Plan, writer: PlanWriter, command: Release & Comma
   return { kind: 'released', released };
 }
 
-/** Ends the lease. `left`: the agent said itself that its data plane is down. */
-function depart(
+/**
+ * Ends the lease. `left`: its data plane is down, by its own word or an operator's. `blocksUntil`: when the blocks may be
+ * had by others.
+ */
+export function depart(
   writer: PlanWriter,
   agent: AgentRecord,
   what: HistoryWord,
   who: string,
   left: boolean,
+  blocksUntil = writer.restEnd,
 ): readonly PlacedBlock[] {
   const { agentId, instanceId, sequence, nodeIp, reachable, epoch, vtepIp, former } = agent;
   const holdings = agent.holdings.map((holding) => ({ ...holding, status: 'none' as const, error: '' }));
-  const freed = writer.removeAgent(agent);
+  const freed = writer.removeAgent(agent, blocksUntil);
   const until = writer.restEnd;
   const nodeIpLost = !reachable;
   writer.putDeparted({
@@ -87,7 +91,7 @@ function depart(
     holdings,
     former,
   });
-  const detail = until > writer.time ? `rests for ${formatTime(until - writer.time)}` : '';
+  const detail = blocksUntil > writer.time ? `rests for ${formatTime(blocksUntil - writer.time)}` : '';
   writer.note(what, who, [agentId, ...freed.map(formatBlock)], detail);
   return freed;
 }

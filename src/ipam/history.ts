@@ -41,7 +41,7 @@ export type HistoryQuery = {
 };
 
 /** What agents do by themselves, and what becomes of a lease that ends by itself. */
-const agentsEntries: ReadonlySet<string> = new Set(['register', 'lose-node-ip', 'leave', 'expire']);
+const agentsEntries: ReadonlySet<string> = new Set(['register', 'lose-node-ip', 'leave', 'return-overlays', 'expire']);
 
 /** What an entry says that tells of a change of the masters. */
 export const masterEntry = {
@@ -58,11 +58,14 @@ export const historyWords = [
   'update-network',
   'add-overlay',
   'update-overlay',
+  'drain-overlay',
   'remove-overlay',
   'register',
   'lose-node-ip',
   'leave',
+  'return-overlays',
   'release',
+  'replace-agent',
   'expire',
   'reserve',
   'unreserve',

@@ -7,6 +7,7 @@
 import type { Ip } from '#address/ip.js';
 import type { Agent } from '#ipam/agent.js';
 import type { AgentRecord } from '#ipam/agent-record.js';
+import { replaceAgent } from '#ipam/agent-replacement.js';
 import { viewAgent } from '#ipam/agent-view.js';
 import type { RecordChange } from '#ipam/change.js';
 import { carriedOver } from '#ipam/claim.js';
@@ -22,6 +23,7 @@ import { recordMembership } from '#ipam/membership-record.js';
 import type { Network, NetworkSettings, Overlay } from '#ipam/network.js';
 import { configureNetwork, updateNetwork } from '#ipam/network-change.js';
 import { addOverlay, removeOverlay, updateOverlay } from '#ipam/overlay-change.js';
+import { drainOverlay, returnOverlays } from '#ipam/overlay-drain.js';
 import { Plan } from '#ipam/plan.js';
 import { PlanWriter, type Position } from '#ipam/plan-writer.js';
 import { encodeRecord, recordKey } from '#ipam/record.js';
@@ -242,6 +244,10 @@ function dispatch(plan: Plan, writer: PlanWriter, command: Command): Reply | Ref
       return addOverlay(plan, writer, command);
     case 'update-overlay':
       return updateOverlay(plan, writer, command);
+    case 'drain-overlay':
+      return drainOverlay(plan, writer, command);
+    case 'return-overlays':
+      return returnOverlays(plan, writer, command);
     case 'remove-overlay':
       return removeOverlay(plan, writer, command);
     case 'register':
@@ -253,6 +259,8 @@ function dispatch(plan: Plan, writer: PlanWriter, command: Command): Reply | Ref
       return leave(plan, writer, command);
     case 'release':
       return release(plan, writer, command);
+    case 'replace-agent':
+      return replaceAgent(plan, writer, command);
     case 'expire':
       return expire(plan, writer, command);
     case 'reserve':

@@ -140,9 +140,9 @@ export function sameOverlay(a: Overlay, b: Overlay): boolean {
 }
 
 /** `9.0.0.0/8 prefix 24, fd01:b::/64 prefix6 80, enabled`. */
-export function describeOverlay({ v4, v6, enabled }: Overlay): string {
+export function describeOverlay({ v4, v6, enabled, draining }: Overlay): string {
   const parts: string[] = [];
   if (v4 !== undefined) parts.push(`${formatCidr(v4.subnet)} prefix ${v4.prefix}`);
   if (v6 !== undefined) parts.push(`${formatCidr(v6.subnet)} prefix6 ${v6.prefix}`);
-  return [...parts, enabled ? 'enabled' : 'disabled'].join(', ');
+  return [...parts, enabled ? 'enabled' : draining ? 'draining' : 'disabled'].join(', ');
 }

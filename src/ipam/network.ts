@@ -16,6 +16,8 @@ export type Overlay = {
   readonly v6: Space6 | undefined;
   /** A disabled overlay keeps what is held and lets no more. */
   readonly enabled: boolean;
+  /** Disabled, and agents take it off their hosts and give back what they hold of it. Absent: it is not. */
+  readonly draining?: true;
 };
 
 export type NetworkSettings = {

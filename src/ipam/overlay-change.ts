@@ -49,6 +49,8 @@ export function updateOverlay(plan: Plan, writer: PlanWriter, command: UpdateOve
     v4: old.v4 && { subnet: subnet ?? old.v4.subnet, prefix: old.v4.prefix },
     v6: old.v6 && { subnet: subnet6 ?? old.v6.subnet, prefix: old.v6.prefix },
     enabled: enabled ?? old.enabled,
+    // Enabling it ends a drain: what agents still hold stays theirs.
+    ...(old.draining === true && enabled !== true && { draining: true as const }),
   };
   const wrong = unfitUpdate(plan, old, next);
   if (wrong !== undefined) return wrong;
@@ -66,7 +68,9 @@ export function removeOverlay(plan: Plan, writer: PlanWriter, { name }: RemoveOv
   const spaces = [entry.v4, entry.v6].filter((space) => space !== undefined);
   const held = spaces.reduce((sum, { pool }) => sum + pool.heldCount, 0);
   if (held > 0) {
-    const advice = 'disable it and release the agents first';
+    const advice = entry.overlay.draining
+      ? `agents give them back as they take the overlay off their hosts; who still holds one: sublet overlay drain ${name}`
+      : `have agents give them back first: sublet overlay drain ${name}`;
     return refuse('failed-precondition', 'name', `${action}: ${held} of its subnets are held; ${advice}`);
   }
   // What rests may still be in use on a host that nobody hears. Were the overlay forgotten, its space could be let again.
@@ -96,7 +100,7 @@ export function unfitUpdate(plan: Plan, old: Overlay, next: Overlay): Refusal | 
   return checkGrowth(old, next, action) ?? checkWith(plan, next, action);
 }
 
-function unknownOverlay(action: string, name: string): Refusal {
+export function unknownOverlay(action: string, name: string): Refusal {
   return refuse('not-found', 'name', `${action}: there is no overlay "${name}"`);
 }
 

@@ -90,10 +90,10 @@ export class PlanWriter {
     return agent;
   }
 
-  /** Ends an agent's lease: all its blocks rest. Returns them. */
-  removeAgent(agent: AgentRecord): readonly PlacedBlock[] {
+  /** Ends an agent's lease: all its blocks rest until then. Returns them. */
+  removeAgent(agent: AgentRecord, until = this.restEnd): readonly PlacedBlock[] {
     const blocks = this.plan.blocksOf(agent);
-    for (const placed of blocks) this.free(placed);
+    for (const placed of blocks) this.free(placed, until);
     this.plan.setAgent(agent, undefined);
     this.ledger.remove({ kind: 'agent', value: agent });
     this.tell({ kind: 'agent-removed', agentId: agent.agentId });
@@ -174,6 +174,13 @@ export class PlanWriter {
     this.ledger.remove({ kind: 'reservation', value: reservation });
   }
 
+  /** Reserves a block for another agent than the one that it is reserved for. */
+  reserveAnew(space: Space, block: bigint, old: Reservation, next: Reservation): void {
+    space.pool.unreserve(block);
+    space.pool.reserve(block, next.agentId);
+    this.ledger.replace({ kind: 'reservation', value: old }, { kind: 'reservation', value: next });
+  }
+
   exclude(space: Space, exclusion: Exclusion): void {
     const { first, end } = blockRange(exclusion.subnet, space.prefix);
     space.pool.exclude(first, end);
@@ -244,8 +251,7 @@ export class PlanWriter {
     if (until !== undefined) this.ledger.remove(freedRecord(placed, until));
   }
 
-  private free(placed: PlacedBlock): void {
-    const until = this.restEnd;
+  private free(placed: PlacedBlock, until = this.restEnd): void {
     placed.space.pool.free(placed.block, until);
     this.ledger.add(freedRecord(placed, until));
   }

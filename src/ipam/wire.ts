@@ -149,6 +149,7 @@ export function toOverlay(overlay: Overlay): sublet.store.v1.Overlay.$Properties
     subnet6: toCidrMaybe(overlay.v6?.subnet),
     prefix6: overlay.v6?.prefix ?? null,
     enabled: overlay.enabled,
+    draining: overlay.draining ?? null,
   };
 }
 
@@ -161,6 +162,7 @@ export function overlayOf(stored: Maybe<sublet.store.v1.Overlay.$Properties>): O
     v4: subnet === undefined ? undefined : { subnet, prefix: overlay.prefix ?? 0 },
     v6: subnet6 === undefined ? undefined : { subnet: subnet6, prefix: overlay.prefix6 ?? 0 },
     enabled: overlay.enabled ?? false,
+    ...(overlay.draining === true && { draining: true as const }),
   };
 }
 

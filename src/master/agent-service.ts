@@ -43,6 +43,7 @@ export function agentEndpoints(options: AgentServiceOptions): readonly Endpoint[
     encodingEndpoint(agentService.register, atLeader, (request, context) => register(request, context, options)),
     endpoint(agentService.reportStatus, atLeader, (request) => reportStatus(request, options)),
     endpoint(agentService.leave, atLeader, (request) => leave(request, options)),
+    endpoint(agentService.returnOverlays, atLeader, (request) => returnOverlays(request, options)),
   ];
 }
 
@@ -142,6 +143,25 @@ async function leave(
   checkFounding(`leave of agent_id "${agentId}"`, request, plan);
   checkInstance('leave', plan, agentId, instanceId);
   const { revision } = await plan.change({ kind: 'leave', agentId, epoch, wallTime: wallClock(), by: '' });
+  return { revision };
+}
+
+async function returnOverlays(
+  request: sublet.v1.ReturnOverlaysRequest,
+  { plan, wallClock }: AgentServiceOptions,
+): Promise<sublet.v1.ReturnOverlaysResponse.$Properties> {
+  const agentId = parseField('agent_id', request.agentId, parseAgentId);
+  const instanceId = parseField('instance_id', request.instanceId, parseInstanceId);
+  const epoch = safeInteger('epoch', request.epoch);
+  const action = 'return overlays';
+  checkFounding(`${action} of agent_id "${agentId}"`, request, plan);
+  checkInstance(action, plan, agentId, instanceId);
+  const { overlays } = request;
+  if (overlays.length === 0 || overlays.length > overlaysMax) {
+    throw new RefusedError('invalid-argument', `overlays: ${overlays.length} names: 1 to ${overlaysMax} are allowed`);
+  }
+  const command = { kind: 'return-overlays', agentId, epoch, overlays, wallTime: wallClock(), by: '' } as const;
+  const { revision } = await plan.change(command);
   return { revision };
 }
 

@@ -149,6 +149,13 @@ function overlayWrites({ plan, wallClock }: OperatorServiceOptions): readonly En
       );
     }),
     endpoint(operatorService.updateOverlay, write, async (request, context) => {
+      if (request.drain) {
+        const { name, enabled, subnet, subnet6 } = request;
+        if ((enabled ?? subnet ?? subnet6 ?? null) !== null) {
+          throw new RefusedError('invalid-argument', 'drain: goes alone, without enabled, subnet and subnet6');
+        }
+        return overlayAnswer(await plan.change({ ...from(context, request), kind: 'drain-overlay', name }));
+      }
       const answer = await plan.change({
         ...from(context, request),
         kind: 'update-overlay',
@@ -192,6 +199,18 @@ function blockWrites({ plan, office, wallClock }: OperatorServiceOptions): reado
       const answer = await plan.change({ ...by, kind: 'release', agentIds, force, holders });
       if (answer.kind !== 'released') throw unexpected('release', answer);
       return { revision: answer.revision, released: answer.released.map(formatCidr) };
+    }),
+    endpoint(operatorService.replaceAgent, write, async (request, { caller }) => {
+      const agentId = parseField('agent_id', request.agentId, parseAgentId);
+      const successor = parseField('successor', request.successor, parseAgentId);
+      const lease = plan.ipam.lease(agentId);
+      const holders = lease === undefined ? [] : [office.presence.judge(lease)];
+      const { off } = request;
+      const by = origin(caller, request.expectedRevision, wallClock());
+      const answer = await plan.change({ ...by, kind: 'replace-agent', agentId, successor, off, holders });
+      if (answer.kind !== 'released') throw unexpected('replace agent', answer);
+      const quarantineMs = off ? 0 : (plan.network?.quarantineMs ?? 0);
+      return { revision: answer.revision, reserved: answer.released.map(formatCidr), quarantineMs };
     }),
     endpoint(operatorService.reserve, write, async (request, { caller }) => {
       const range = parseRange(request);

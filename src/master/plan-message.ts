@@ -48,7 +48,7 @@ export function networkMessage(network: Network): sublet.v1.Network.$Properties 
   };
 }
 
-export function overlayMessage({ name, v4, v6, enabled }: Overlay): sublet.v1.Overlay.$Properties {
+export function overlayMessage({ name, v4, v6, enabled, draining }: Overlay): sublet.v1.Overlay.$Properties {
   return {
     name,
     subnet: text4(v4?.subnet),
@@ -56,6 +56,7 @@ export function overlayMessage({ name, v4, v6, enabled }: Overlay): sublet.v1.Ov
     subnet6: text6(v6?.subnet),
     prefix6: v6?.prefix ?? 0,
     enabled,
+    draining: draining ?? false,
   };
 }
 

@@ -10,6 +10,7 @@ import {
   type RegisterRequest,
   type RegisterResponse,
   type ReportStatusRequest,
+  type ReturnOverlaysRequest,
   type StreamEvents,
   type WatchRequest,
   type WatchResponse,
@@ -43,12 +44,14 @@ export class FakeMasters implements MasterApi {
   readonly registers: RegisterRequest[] = [];
   readonly reports: ReportStatusRequest[] = [];
   readonly leaves: LeaveRequest[] = [];
+  readonly returns: ReturnOverlaysRequest[] = [];
   readonly keepAlives: KeepAliveRequest[] = [];
   readonly watches: FakeWatch[] = [];
   /** The scripts; a test replaces what it is about. */
   onRegister: (request: RegisterRequest) => Answer<RegisterResponse> = (request) => grant(request);
   onReport: (request: ReportStatusRequest) => Answer<undefined> = () => undefined;
   onLeave: (request: LeaveRequest) => Answer<undefined> = () => undefined;
+  onReturn: (request: ReturnOverlaysRequest) => Answer<undefined> = () => undefined;
   onKeepAlive: (request: KeepAliveRequest) => Answer<sublet.v1.KeepAliveResponse.$Properties> = () => ({
     nextInMs: 10_000,
     revision: 100,
@@ -96,6 +99,11 @@ export class FakeMasters implements MasterApi {
   async leave(request: LeaveRequest): Promise<void> {
     this.leaves.push(request);
     await this.#unary(() => this.onLeave(request));
+  }
+
+  async returnOverlays(request: ReturnOverlaysRequest): Promise<void> {
+    this.returns.push(request);
+    await this.#unary(() => this.onReturn(request));
   }
 
   keepAlive(events: StreamEvents<KeepAliveResponse>): KeepAliveStream {

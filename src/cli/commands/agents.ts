@@ -1,13 +1,16 @@
 /** `sublet agents [ID]`: which agent holds what, and how it is. */
 
+import type { Command } from 'commander';
 import type { MasterClient } from '#api/master-client.js';
 import { operatorService } from '#api/services.js';
-import { connectsAndPrints, type Define, examples } from '#cli/command-kit.js';
+import { connectsAndPrints, type Define, examples, writes } from '#cli/command-kit.js';
+import { type ConsentOptions, consented, needsConsent } from '#cli/consent.js';
+import { replacement } from '#cli/consequences.js';
 import { usage } from '#cli/failure.js';
 import { remark } from '#cli/member-words.js';
 import { type Operator, operate, print } from '#cli/operator.js';
 import { type Cell, formatFacts, formatTable } from '#cli/table.js';
-import type { Terminal } from '#cli/terminal.js';
+import { type Terminal, wrap } from '#cli/terminal.js';
 import { ago, clockTime, overlayState, plural, presence } from '#cli/words.js';
 import { sublet } from '#proto/sublet.js';
 import { formatDuration } from '#text/duration.js';
@@ -31,8 +34,10 @@ export const define: Define = (command, terminal) => {
     ['sublet agents', 'all of them'],
     ['sublet agents agent-1', 'one, with its bridges and VTEP'],
     ['sublet agents --silent', 'who has not been heard'],
+    ['sublet agents replace host-3 --by host-9', 'host-9 gets the subnets of host-3, which is lost'],
     ['sublet agents -o json | jq -r .agents[].nodeIp', 'for scripts'],
   );
+  replace(command, terminal);
   command.action((id: string | undefined, options: { live?: true; silent?: true; stale?: true }) =>
     operate(command, terminal, async (operator) => {
       const stale = options.stale === true;
@@ -41,6 +46,39 @@ export const define: Define = (command, terminal) => {
     }),
   );
 };
+
+type ReplaceOptions = ConsentOptions & { by: string; oldIsOff?: true; expectedRevision?: number };
+
+function replace(group: Command, terminal: Terminal): void {
+  const command = needsConsent(
+    writes(group.command('replace').summary('keep the subnets of a lost host for a new one')),
+  )
+    .description(
+      'Puts a new host in the place of one that is lost: releases the old agent, which must be silent, and reserves all that it held for the new one, in one step. The new agent registers when the quarantine is over. With --old-is-off, by your word that the old host never runs again with its addresses, it can register at once.',
+    )
+    .argument('<OLD>', 'the agent that is lost')
+    .requiredOption('--by <ID>', 'the agent that gets its subnets; the same ID for the same agent on a new host')
+    .option('--old-is-off', 'the old host is off for good: no quarantine');
+  examples(
+    command,
+    ['sublet agents replace host-3 --by host-9', 'host-9 starts when the quarantine is over'],
+    ['sublet agents replace host-3 --by host-3 --old-is-off', 'the same agent on a new machine, at once'],
+  );
+  command.action((agentId: string, options: ReplaceOptions) =>
+    operate(command, terminal, async (operator) => {
+      const { by: successor, oldIsOff, expectedRevision = 0 } = options;
+      const off = oldIsOff === true;
+      if (!(await consented(operator, options, () => replacement(operator.client, agentId, successor, off)))) return;
+      const request = { agentId, successor, off, expectedRevision };
+      const response = await operator.client.call(operatorService.replaceAgent, request, { idempotent: false });
+      print(operator, operatorService.replaceAgent, response, () => {
+        const wait = response.quarantineMs === 0 ? 'now' : `in ${formatDuration(response.quarantineMs)}, not before`;
+        const said = `Released ${agentId}. Reserved for ${successor}: ${response.reserved.join(', ')}. Start ${successor} ${wait}.`;
+        return `${wrap(said, terminal)}\n`;
+      });
+    }),
+  );
+}
 
 function presenceOf({ live, silent }: { live?: true; silent?: true }): sublet.v1.PresenceState {
   const { PresenceState } = sublet.v1;

@@ -1,31 +1,38 @@
 /** `sublet overlay add|enable|disable|grow|remove`: changes the overlays of the network. */
 
+import { setTimeout as delay } from 'node:timers/promises';
 import type { Command } from 'commander';
 import { overlayNameAllowed } from '#address/overlay-name.js';
 import { operatorService } from '#api/services.js';
 import { type Define, examples, wholeNumber, writes } from '#cli/command-kit.js';
 import { subnetArgument } from '#cli/commands/subnet-argument.js';
 import { type ConsentOptions, consented, needsConsent } from '#cli/consent.js';
-import { overlayGrowth, overlayRemoval } from '#cli/consequences.js';
-import { usage } from '#cli/failure.js';
+import { drainProgress, holdersOf, overlayDrain, overlayGrowth, overlayRemoval } from '#cli/consequences.js';
+import { exitCodes, Failure, usage } from '#cli/failure.js';
 import { type Operator, operate, print } from '#cli/operator.js';
 import type { Terminal } from '#cli/terminal.js';
+import { plural } from '#cli/words.js';
 import type { sublet } from '#proto/sublet.js';
+import { parseDuration } from '#text/duration.js';
 
 type Overlay = sublet.v1.Overlay.$Properties;
 type Written = { readonly expectedRevision?: number };
 
 export const define: Define = (command, terminal) => {
-  command.description('Adds, enables, disables, grows or removes an overlay. Every agent learns of it at once.');
+  command.description(
+    'Adds, enables, disables, grows, drains or removes an overlay. Every agent learns of it at once.',
+  );
   add(command, terminal);
   setEnabled(command, terminal, 'enable', 'let this overlay to agents again', true);
   setEnabled(command, terminal, 'disable', 'let no more of this overlay; what is held stays held', false);
   grow(command, terminal);
+  drain(command, terminal);
   remove(command, terminal);
   examples(
     command,
     ['sublet overlay add dcos --subnet 9.0.0.0/8 --prefix 24', 'a /24 of it per agent'],
     ['sublet overlay disable dcos', 'let no more of it'],
+    ['sublet overlay drain dcos', 'have agents give it back, before it is removed'],
   );
 };
 
@@ -98,6 +105,47 @@ function grow(group: Command, terminal: Terminal): void {
   );
 }
 
+/** How often it is looked whether all have given it back. */
+const lookEveryMs = 1_000;
+
+function drain(group: Command, terminal: Terminal): void {
+  const command = needsConsent(writes(group.command('drain').summary('have agents give an overlay back')))
+    .description(
+      'Disables an overlay, and has each agent take it off its host and give its block back, which is quarantined then. The other overlays of the agents stay as they are. Says who still holds a block; asked again it says so again. Ended by `sublet overlay enable`.',
+    )
+    .argument('<NAME>', 'the overlay')
+    .option('--wait <TIME>', 'wait so long until nobody holds a block of it');
+  examples(
+    command,
+    ['sublet overlay drain web', 'begin, and see who still holds a block'],
+    ['sublet overlay drain web --wait 10m', 'and wait'],
+    ['sublet overlay remove web', 'once nobody holds one and the quarantine is over'],
+  );
+  command.action((name: string, options: Written & ConsentOptions & { wait?: string }) =>
+    operate(command, terminal, async (operator) => {
+      const { client } = operator;
+      const waitMs = options.wait === undefined ? 0 : parseDuration(options.wait);
+      if (waitMs === undefined) throw usage(`--wait: "${options.wait}" is no length of time, like 10m`);
+      if (!(await consented(operator, options, () => overlayDrain(client, name)))) return;
+      const request = { name, drain: true, expectedRevision: options.expectedRevision ?? 0 };
+      const response = await client.call(operatorService.updateOverlay, request, { idempotent: true });
+      const begin = performance.now();
+      let holders = await holdersOf(client, name);
+      while (holders.length > 0 && performance.now() - begin < waitMs) {
+        await delay(lookEveryMs);
+        holders = await holdersOf(client, name);
+      }
+      print(operator, operatorService.updateOverlay, response, () => drainProgress(name, holders, terminal));
+      if (holders.length > 0 && waitMs > 0) {
+        throw new Failure(
+          exitCodes.refused,
+          `${plural(holders.length, 'agent')} still ${holders.length === 1 ? 'holds' : 'hold'} a block of ${name}`,
+        );
+      }
+    }),
+  );
+}
+
 async function update(
   operator: Operator,
   change: sublet.v1.UpdateOverlayRequest.$Properties,
@@ -110,11 +158,13 @@ async function update(
 
 function remove(group: Command, terminal: Terminal): void {
   const command = needsConsent(writes(group.command('remove').summary('remove an overlay that nobody holds')))
-    .description('Removes an overlay. Refused while agents hold a piece of it: disable it, and release them first.')
+    .description(
+      'Removes an overlay. Refused while agents hold a piece of it, and until the last one has been quarantined: drain it first.',
+    )
     .argument('<NAME>', 'the overlay');
   examples(
     command,
-    ['sublet overlay disable dcos', 'let no more of it'],
+    ['sublet overlay drain dcos', 'have agents give it back'],
     ['sublet overlay remove dcos', 'once nobody holds any'],
   );
   command.action((name: string, options: Written & ConsentOptions) =>
@@ -128,12 +178,12 @@ function remove(group: Command, terminal: Terminal): void {
 }
 
 /** `dcos: 9.0.0.0/8 in pieces of /24, enabled` */
-function described({ name, subnet, prefix, subnet6, prefix6, enabled }: Overlay): string {
+function described({ name, subnet, prefix, subnet6, prefix6, enabled, draining }: Overlay): string {
   const spaces = [
     ...(subnet ? [`${subnet} in pieces of /${prefix ?? 0}`] : []),
     ...(subnet6 ? [`${subnet6} in pieces of /${prefix6 ?? 0}`] : []),
   ];
-  return `${name ?? ''}: ${[...spaces, enabled ? 'enabled' : 'disabled'].join(', ')}`;
+  return `${name ?? ''}: ${[...spaces, enabled ? 'enabled' : draining ? 'draining' : 'disabled'].join(', ')}`;
 }
 
 function capital(text: string): string {

@@ -35,7 +35,11 @@ const columns = [
 
 export function formatOverlays({ overlays, vtep }: sublet.v1.ListOverlaysResponse, terminal: Terminal): string {
   const rows = overlays.flatMap(({ overlay, usage, usage6 }): readonly (readonly Cell[])[] => {
-    const lets: Cell = overlay?.enabled ? { text: 'yes', style: 'green' } : { text: 'no', style: 'yellow' };
+    const lets: Cell = overlay?.draining
+      ? { text: 'draining', style: 'yellow' }
+      : overlay?.enabled
+        ? { text: 'yes', style: 'green' }
+        : { text: 'no', style: 'yellow' };
     const row = (subnet: string, prefix: number | null | undefined, of: Usage): readonly Cell[] => [
       { text: overlay?.name ?? '', style: 'bold' },
       subnet,

@@ -136,6 +136,12 @@ export class BlockAccount {
     return lowest(free.filter(([, { until }]) => until === since).map(([block]) => block));
   }
 
+  /** What one agent holds is kept for another one from now on. */
+  reserveHeld(agentId: string, successor: string): void {
+    const block = this.heldBy(agentId);
+    if (block !== undefined) this.reserved.set(block, successor);
+  }
+
   reserve(subnet: Cidr, agentId: string): void {
     const block = this.blockAt(subnet.address);
     assert.equal(this.reserved.get(block) ?? agentId, agentId, `${this.name}: block ${block} is reserved twice`);

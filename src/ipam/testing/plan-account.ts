@@ -7,7 +7,15 @@ import { type Cidr, type Family, familyOf } from '#address/ip.js';
 import { ipv4 } from '#address/ipv4.js';
 import { ipv6 } from '#address/ipv6.js';
 import type { AgentRecord } from '#ipam/agent-record.js';
-import { type Action, isRegistering, type Registering } from '#ipam/command.js';
+import {
+  type Action,
+  type Expire,
+  isRegistering,
+  type Leave,
+  type Registering,
+  type ReportStatus,
+  type ReturnOverlays,
+} from '#ipam/command.js';
 import type { Ipam, Outcome } from '#ipam/ipam.js';
 import type { NetworkSettings, Overlay } from '#ipam/network.js';
 import { BlockAccount } from '#ipam/testing/block-account.js';
@@ -17,6 +25,11 @@ import type { BlockState, PoolUsage } from '#ipam/usage.js';
 const lookedAtMax = 4096n;
 
 type Lease = Pick<AgentRecord, 'instanceId' | 'sequence' | 'epoch'>;
+
+/** Commands that count only under the epoch of the lease. */
+function isFenced(action: Action): action is Leave | Expire | ReportStatus | ReturnOverlays {
+  return ['leave', 'expire', 'report-status', 'return-overlays'].includes(action.kind);
+}
 
 export class PlanAccount {
   private readonly vtep: BlockAccount;
@@ -46,6 +59,11 @@ export class PlanAccount {
       return;
     }
     if (isRegistering(action) && result.kind === 'registered') this.checkLet(action, result.agent.record, time);
+    // What the old one held before the events is kept for the new one after them.
+    if (action.kind === 'replace-agent') {
+      for (const space of this.spaces) space.reserveHeld(action.agentId, action.successor);
+      this.seen.add('replaced');
+    }
     for (const event of events) {
       if (event.kind === 'network-changed') {
         this.vtep.span(event.network.vtepSubnet);
@@ -83,7 +101,7 @@ export class PlanAccount {
 
   /** A command of another epoch, or a request older than one that was answered, changes nothing (rule 3). */
   private checkFencing(action: Action, result: Outcome['result']): void {
-    if (action.kind === 'leave' || action.kind === 'expire' || action.kind === 'report-status') {
+    if (isFenced(action)) {
       if (this.leases.get(action.agentId)?.epoch === action.epoch) return;
       assert.ok(result.kind === 'refused' || !result.changed, `${action.kind} of a stale epoch counted`);
       this.seen.add(`fenced ${action.kind}`);

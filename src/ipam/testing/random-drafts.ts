@@ -219,8 +219,29 @@ const change: fc.Arbitrary<Draft> = fc.oneof(
         overlays: [{ overlay: 'x', status: draft.status, error: 'why' }],
       }),
   ),
+  fc.record({ id: agentId, successor: agentId, stale }).map(
+    ({ id, successor, stale: late }): Draft =>
+      (plan) => ({
+        kind: 'replace-agent',
+        agentId: id,
+        successor,
+        off: false,
+        holders: [{ agentId: id, epoch: epochOf(plan, id, late), silent: true, lastHeard: undefined }],
+      }),
+  ),
+  fc.record({ id: agentId, names: fc.subarray(['x', 'y', 'z'], { minLength: 1 }), stale }).map(
+    (draft): Draft =>
+      (plan) => ({
+        kind: 'return-overlays',
+        agentId: draft.id,
+        epoch: epochOf(plan, draft.id, draft.stale),
+        overlays: draft.names,
+      }),
+  ),
   fc
     .constantFrom<Action>(
+      { kind: 'drain-overlay', name: 'x' },
+      { kind: 'drain-overlay', name: 'y' },
       { kind: 'update-overlay', name: 'x', enabled: false },
       { kind: 'update-overlay', name: 'x', enabled: true },
       { kind: 'update-network', vtepSubnet: parseCidr4('44.128.0.0/27') },
