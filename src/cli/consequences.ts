@@ -7,7 +7,7 @@ import type { Consequences } from '#cli/consent.js';
 import { exitCodes, Failure } from '#cli/failure.js';
 import { remark } from '#cli/member-words.js';
 import type { Operator } from '#cli/operator.js';
-import type { Terminal } from '#cli/terminal.js';
+import { type Terminal, wrap } from '#cli/terminal.js';
 import { count, listed, plural } from '#cli/words.js';
 import { sublet } from '#proto/sublet.js';
 import { formatDuration } from '#text/duration.js';
@@ -70,7 +70,8 @@ export async function holdersOf(client: Client, name: string): Promise<readonly 
 /** Who still holds a block of an overlay that is draining, and what keeps it. */
 export function drainProgress(name: string, holders: readonly Agent[], terminal: Terminal): string {
   if (holders.length === 0) {
-    return `Nobody holds a block of ${name}. When the quarantine is over: sublet overlay remove ${name}\n`;
+    const next = `Nobody holds a block of ${name}. When the quarantine is over: sublet overlay remove ${name}`;
+    return `${wrap(next, terminal)}\n`;
   }
   const reasons = holders.slice(0, namedMax).map((agent) => {
     const error = agent.overlays?.find(({ info }) => info?.name === name)?.state?.error;

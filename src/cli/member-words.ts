@@ -15,7 +15,8 @@ export const noLeader = {
 /** A paragraph under a table, and the command that it leads to, if there is one. `notice`: nothing is wrong. */
 export function remark(text: string, way: string, terminal: Terminal, notice = false): string {
   const said = wrap(printable(text), terminal.columns && terminal.columns - 2, '  ');
-  const next = way === '' ? '' : `  ${terminal.paint('cyan', printable(way))}\n`;
+  const lines = wrap(printable(way), terminal.columns && terminal.columns - 4, '    ').split('\n');
+  const next = way === '' ? '' : `  ${lines.map((line) => terminal.paint('cyan', line)).join('\n')}\n`;
   const mark = notice ? terminal.paint('dim', '-') : terminal.paint('yellow', '!');
   return `${mark} ${said}\n${next}`;
 }

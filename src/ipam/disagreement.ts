@@ -183,6 +183,7 @@ function settingOption({ vtepSubnet, vtepSubnet6, vtepMtu, ...lease }: NetworkSe
 
 function remedyFor(plan: Plan, old: Overlay, wanted: Overlay): string {
   const { name } = old;
+  if (old.draining === true) return 'it is drained to be removed: take it out of the file';
   if (!samePieces(old, wanted)) return newPieces(plan, wanted);
   const unfit = unfitUpdate(plan, old, wanted);
   if (unfit !== undefined) return `change the file: ${reason(unfit)}`;

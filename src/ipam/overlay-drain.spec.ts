@@ -86,6 +86,14 @@ describe('an overlay that is drained', () => {
     assert.equal(plan.ipam.overlay('web')?.draining, undefined);
   });
 
+  it('is no reason to enable it again where a file still names it', () => {
+    const plan = twoOverlays();
+    const file = plan.ipam.network?.overlays ?? [];
+    plan.run({ kind: 'drain-overlay', name: 'web' });
+    const remedies = plan.ipam.disagreements({}, file).differences.map(({ remedy }) => remedy);
+    assert.deepEqual(remedies, ['it is drained to be removed: take it out of the file']);
+  });
+
   it('stays draining when it grows or is disabled, and is not there for another name', () => {
     const plan = twoOverlays();
     plan.run({ kind: 'drain-overlay', name: 'web' });
