@@ -2,7 +2,7 @@
  * The plan as a watcher has it, and what changed of it in words: responses of a watch in, one line per change out.
  * A snapshot in the middle of a watch (the watcher was too far behind) is told by what differs.
  */
-import { plural } from '#cli/words.js';
+import { overlayUse, plural } from '#cli/words.js';
 import type { sublet } from '#proto/sublet.js';
 
 type Agent = sublet.v1.Agent.$Properties;
@@ -140,7 +140,8 @@ function states({ overlays }: Agent): string {
     .join(', ');
 }
 
-function spaces({ subnet, prefix, subnet6, prefix6, enabled }: Overlay): string {
+function spaces(overlay: Overlay): string {
+  const { subnet, prefix, subnet6, prefix6 } = overlay;
   const parts = [subnet && `${subnet} in /${prefix ?? 0}s`, subnet6 && `${subnet6} in /${prefix6 ?? 0}s`];
-  return [...parts, enabled ? 'enabled' : 'disabled'].filter(Boolean).join(', ');
+  return [...parts, overlayUse(overlay)].filter(Boolean).join(', ');
 }

@@ -85,6 +85,11 @@ function reportedState(of: State): Cell {
   }
 }
 
+/** Of an overlay: whether blocks of it are given to agents. */
+export function overlayUse({ enabled, draining }: sublet.v1.Overlay.$Properties): string {
+  return enabled ? 'enabled' : draining ? 'draining' : 'disabled';
+}
+
 export function blockState(of: sublet.v1.BlockState | null | undefined): string {
   switch (of) {
     case BlockState.BLOCK_STATE_HELD:

@@ -10,6 +10,7 @@ import { usage } from '#cli/failure.js';
 import { operate, print } from '#cli/operator.js';
 import { type Cell, formatFacts } from '#cli/table.js';
 import type { Terminal } from '#cli/terminal.js';
+import { overlayUse } from '#cli/words.js';
 import type { sublet } from '#proto/sublet.js';
 import { formatDuration, parseDuration } from '#text/duration.js';
 
@@ -136,9 +137,13 @@ export function formatNetwork(network: sublet.v1.Network.$Properties, clusterId:
     ['vtep mtu', network.vtepMtu ? String(network.vtepMtu) : 'the underlay’s, less the encapsulation'],
     ['vxlan', `${network.vtepName ?? ''}, VNI ${network.vni ?? 0}, UDP port ${network.vxlanPort ?? 0}`],
     ['leases', leaseWords(network)],
-    ...(network.overlays ?? []).map(({ name, subnet, prefix, subnet6, prefix6, enabled }) => {
+    ...(network.overlays ?? []).map((overlay) => {
+      const { name, subnet, prefix, subnet6, prefix6, enabled } = overlay;
       const spaces = [subnet && `${subnet} in /${prefix ?? 0}s`, subnet6 && `${subnet6} in /${prefix6 ?? 0}s`];
-      return ['overlay', [name, ...spaces, enabled ? '' : '(disabled)'].filter(Boolean).join('  ')] as const;
+      return [
+        'overlay',
+        [name, ...spaces, enabled ? '' : `(${overlayUse(overlay)})`].filter(Boolean).join('  '),
+      ] as const;
     }),
   ];
   return formatFacts(

@@ -11,7 +11,7 @@ import { drainProgress, holdersOf, overlayDrain, overlayGrowth, overlayRemoval }
 import { exitCodes, Failure, usage } from '#cli/failure.js';
 import { type Operator, operate, print } from '#cli/operator.js';
 import type { Terminal } from '#cli/terminal.js';
-import { plural } from '#cli/words.js';
+import { overlayUse, plural } from '#cli/words.js';
 import type { sublet } from '#proto/sublet.js';
 import { parseDuration } from '#text/duration.js';
 
@@ -178,12 +178,13 @@ function remove(group: Command, terminal: Terminal): void {
 }
 
 /** `dcos: 9.0.0.0/8 in pieces of /24, enabled` */
-function described({ name, subnet, prefix, subnet6, prefix6, enabled, draining }: Overlay): string {
+function described(overlay: Overlay): string {
+  const { name, subnet, prefix, subnet6, prefix6 } = overlay;
   const spaces = [
     ...(subnet ? [`${subnet} in pieces of /${prefix ?? 0}`] : []),
     ...(subnet6 ? [`${subnet6} in pieces of /${prefix6 ?? 0}`] : []),
   ];
-  return `${name ?? ''}: ${[...spaces, enabled ? 'enabled' : draining ? 'draining' : 'disabled'].join(', ')}`;
+  return `${name ?? ''}: ${[...spaces, overlayUse(overlay)].join(', ')}`;
 }
 
 function capital(text: string): string {
