@@ -1,11 +1,14 @@
 /** A host that has no IPv6, for a while or for good, has all of IPv4; IPv6's overlays say why, and come back by themselves. */
 import assert from 'node:assert/strict';
+import { execFileSync } from 'node:child_process';
+import { writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { CniContainer } from '#cluster-test/host/cni-container.js';
 import { HostDriver } from '#cluster-test/host/host-driver.js';
 import { type Netns, Underlay } from '#cluster-test/host/netns.js';
 import { cniTools } from '#cluster-test/host/requirements.js';
 import { inputFor, leaseOf, settingsFor, withoutDocker } from '#cluster-test/host/scene-input.js';
+import { testFolder } from '#cluster-test/host/test-folder.js';
 import { subletMain } from '#cluster-test/process/child.js';
 import { holds, until } from '#cluster-test/process/condition.js';
 import { requires } from '#cluster-test/requirement.js';
@@ -142,6 +145,27 @@ describe('a host without IPv6', function () {
       await isQuiet();
     });
   }
+
+  it('in the kernel (ipv6.disable=1) has IPv4, and asks nothing of IPv6', async () => {
+    await driver.stop();
+    const tools = testFolder('no-ipv6');
+    const put = (name: string, script: string) =>
+      writeFileSync(join(tools.folder, name), `#!/bin/sh\n${script}\n`, { mode: 0o755 });
+    const refuse = (said: string, code: number) =>
+      `echo "${said}: Address family not supported by protocol" >&2; exit ${code}`;
+    const ip = execFileSync('sh', ['-c', 'command -v ip'], { encoding: 'utf8' }).trim();
+    put('ip', `for a in "$@"; do [ "$a" = -6 ] && { ${refuse('RTNETLINK answers', 2)}; }; done; exec ${ip} "$@"`);
+    for (const suffix of ['', '-save', '-restore']) put(`ip6tables${suffix}`, refuse('ip6tables', 3));
+    driver = new HostDriver(host, {
+      env: { PATH: `${tools.folder}:${process.env.PATH}` },
+      prefix: ['sh', '-c', 'mount -t tmpfs tmpfs /proc/sys/net/ipv6 && exec "$@"', 'sh'],
+    });
+    await driver.update(input());
+    await hasIpv4Only(/IPv6 is off in this kernel: boot without ipv6\.disable=1/);
+    await isQuiet();
+    assert.doesNotMatch(host.sh('ip -6 address show dev vtep1024; ip -6 route show; ip6tables-save'), /fd01:|SUBLET/);
+    tools.remove();
+  });
 
   it('gives containers of an overlay of both families IPv4', async () => {
     host.sh('sysctl -qw net.ipv6.conf.all.disable_ipv6=1 net.ipv6.conf.default.disable_ipv6=1');

@@ -6,6 +6,7 @@ import { closeSync, fsyncSync, openSync, readFileSync, renameSync, writeFileSync
 import { type FileHandle, open, rename } from 'node:fs/promises';
 import { basename, dirname, join } from 'node:path';
 import { crc32 } from 'node:zlib';
+import { WriteError } from '#files/write-failure.js';
 
 /** The file is there, and not as it was written. */
 export class DamagedFileError extends Error {
@@ -14,8 +15,16 @@ export class DamagedFileError extends Error {
 
 const chunkCharacters = 1 << 18;
 
-/** Writes the lines and their sum; durable on return. One writer at a time. */
+/** Writes the lines and their sum; durable on return. One writer at a time. @throws WriteError */
 export function writeSealed(path: string, lines: Iterable<string>): void {
+  try {
+    write(path, lines);
+  } catch (error) {
+    throw new WriteError(path, error);
+  }
+}
+
+function write(path: string, lines: Iterable<string>): void {
   const file = openSync(temporary(path), 'w', 0o600);
   try {
     for (const chunk of sealed(lines)) writeFileSync(file, chunk);
@@ -34,6 +43,14 @@ export function writeSealed(path: string, lines: Iterable<string>): void {
 
 /** As `writeSealed`, without holding up the process: for files of many lines. */
 export async function writeSealedSlowly(path: string, lines: Iterable<string>): Promise<void> {
+  try {
+    await writeSlowly(path, lines);
+  } catch (error) {
+    throw new WriteError(path, error);
+  }
+}
+
+async function writeSlowly(path: string, lines: Iterable<string>): Promise<void> {
   await using file = await disposable(open(temporary(path), 'w', 0o600));
   for (const chunk of sealed(lines)) await file.handle.writeFile(chunk);
   await file.handle.sync();

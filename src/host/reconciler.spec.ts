@@ -1,0 +1,99 @@
+import assert from 'node:assert/strict';
+import { noDocker } from '#host/docker-engine.js';
+import { defaultHostSettings, type HostInput } from '#host/input.js';
+import { type HostClock, HostReconciler } from '#host/reconciler.js';
+import type { Runner } from '#host/runner.js';
+import { exampleInput } from '#host/testing/example.js';
+
+/** Time goes on only when the test says so. */
+class TestClock implements HostClock {
+  #nowMs = 0;
+  #timers: { readonly atMs: number; readonly run: () => void }[] = [];
+
+  now(): number {
+    return this.#nowMs;
+  }
+
+  after(delayMs: number, run: () => void): () => void {
+    const timer = { atMs: this.#nowMs + delayMs, run };
+    this.#timers.push(timer);
+    return () => {
+      this.#timers = this.#timers.filter((other) => other !== timer);
+    };
+  }
+
+  get pending(): number {
+    return this.#timers.length;
+  }
+
+  /** Runs what is due in the next `ms`. */
+  advance(ms: number): void {
+    this.#nowMs += ms;
+    const due = this.#timers.filter(({ atMs }) => atMs <= this.#nowMs);
+    this.#timers = this.#timers.filter(({ atMs }) => atMs > this.#nowMs);
+    for (const { run } of due) run();
+  }
+}
+
+/** A host of which nothing is there but a chain of ours that can't be taken away; it counts the tries. */
+class StubbornHost implements Runner {
+  tries = 0;
+
+  run(command: string, args: readonly string[]): ReturnType<Runner['run']> {
+    const isSave = command === 'iptables-save';
+    const isTry = command === 'iptables' && args.includes('-F');
+    if (isTry) this.tries += 1;
+    const stdout = isSave ? '*filter\n:FORWARD ACCEPT [0:0]\n:SUBLET-FORWARD - [0:0]\nCOMMIT\n' : '';
+    return Promise.resolve({ code: isTry ? 1 : 0, stdout, stderr: isTry ? 'Resource busy' : '' });
+  }
+}
+
+/** Holds nothing, so that no setting of the machine that runs the spec is wanted. */
+function input(): HostInput {
+  const given = exampleInput([]);
+  const settings = { ...defaultHostSettings, cniDir: '/nonexistent/net.d' };
+  return { ...given, settings, lease: { ...given.lease, overlays: [{ name: 'dcos' }] } };
+}
+
+/** Events that come together are one pass, so a retry may be so much later. */
+const gatherMs = 51;
+
+describe('the reconciler’s retries', () => {
+  const realNow = Date.now;
+  afterEach(() => {
+    Date.now = realNow;
+  });
+
+  it('go by the monotonic clock: a clock that is set, back or forward, changes nothing', async () => {
+    const [clock, host] = [new TestClock(), new StubbornHost()];
+    const log = { info: () => {}, warn: () => {} };
+    const reconciler = new HostReconciler({ log, clock, run: host, docker: () => noDocker });
+    reconciler.update(input());
+    await reconciler.settled();
+    assert.equal(host.tries, 1);
+    for (const [at, delayMs] of [1_000, 2_000, 4_000, 8_000, 15_000, 15_000].entries()) {
+      const hourMs = 3_600_000;
+      Date.now = () => realNow() + (at % 2 === 0 ? -hourMs : hourMs);
+      clock.advance(delayMs - 1);
+      await reconciler.settled();
+      assert.equal(host.tries, at + 1, `not before ${delayMs} ms`);
+      clock.advance(gatherMs);
+      await reconciler.settled();
+      assert.equal(host.tries, at + 2, `after ${delayMs} ms`);
+    }
+    await reconciler.stop();
+  });
+
+  it('leave no timers behind, however many passes fail', async () => {
+    const [clock, host] = [new TestClock(), new StubbornHost()];
+    const log = { info: () => {}, warn: () => {} };
+    const reconciler = new HostReconciler({ log, clock, run: host, docker: () => noDocker });
+    for (let pass = 0; pass < 50; pass++) {
+      reconciler.update(input());
+      await reconciler.settled();
+    }
+    assert.ok(clock.pending <= 3, `${clock.pending} timers`);
+    await reconciler.stop();
+    assert.equal(clock.pending, 0);
+  });
+});
