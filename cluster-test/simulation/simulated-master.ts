@@ -274,7 +274,7 @@ export class SimulatedMaster {
     const closed = (): string | undefined => (at.work?.started === true ? undefined : 'this master is starting');
     const peers = this.#peerCalls(process);
     const limits = { leaderWaitMs: 5_000, defaultTimeoutMs: 10_000 };
-    const router = new CallRouter({ leadership, peers, closed, ...limits, wallClock: () => clock.now(), report });
+    const router = new CallRouter({ leadership, peers, closed, ...limits, clock, report });
     const admission = new Admission(defaultAdmissionLimits);
     const service = new Plan({ log: replica, machine: plan.real, clock, clusterId });
     const keepAlives = new KeepAliveService({

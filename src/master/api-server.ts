@@ -20,6 +20,7 @@ import type { Admission } from '#master/admission.js';
 import type { CallRouter } from '#master/call-router.js';
 import type { Endpoint } from '#master/endpoint.js';
 import { toRefusedError } from '#master/refusal-mapping.js';
+import type { Clock } from '#replica/clock.js';
 
 /** A request larger than this is refused with RESOURCE_EXHAUSTED. */
 export const requestBytesMax = 1024 * 1024;
@@ -39,6 +40,9 @@ export type ApiServerOptions = {
   readonly streams: Iterable<StreamMethod>;
   readonly router: Pick<CallRouter, 'serve'>;
   readonly admission: Admission;
+  readonly clock: Pick<Clock, 'now'>;
+  /** The scale of gRPC's deadlines: read once, as a call comes in. */
+  readonly wallClock: () => number;
   readonly observe: CallObserver;
   readonly report: (error: unknown) => void;
 };
@@ -100,7 +104,7 @@ export const rawCodecs = {
 };
 
 function unary(endpoint: Endpoint, options: ApiServerOptions): handleUnaryCall<Buffer, Uint8Array> {
-  const { router, admission, observe, report } = options;
+  const { router, admission, clock, wallClock, observe, report } = options;
   return (call: ServerUnaryCall<Buffer, Uint8Array>, callback: sendUnaryData<Uint8Array>) => {
     const begin = performance.now();
     const caller = call.getPeer();
@@ -116,7 +120,7 @@ function unary(endpoint: Endpoint, options: ApiServerOptions): handleUnaryCall<B
       return;
     }
     const until = call.getDeadline();
-    const deadline = typeof until === 'number' ? until : until.getTime();
+    const deadline = clock.now() + ((typeof until === 'number' ? until : until.getTime()) - wallClock());
     router.serve(endpoint, call.request, { caller, deadline, forwarded: false }).then(
       (response) => {
         admission.leave('call', caller);

@@ -7,6 +7,7 @@ import { RefusedError } from '#api/refusal.js';
 import type { CallContext, Endpoint } from '#master/endpoint.js';
 import type { Leadership } from '#master/leadership.js';
 import { toRefusedError } from '#master/refusal-mapping.js';
+import type { Clock } from '#replica/clock.js';
 import type { MemberInfo } from '#replica/membership.js';
 import { formatDuration } from '#text/duration.js';
 
@@ -28,8 +29,8 @@ export type CallRouterOptions = {
   readonly leaderWaitMs: number;
   /** Deadline of a call that brings none, in ms from now. */
   readonly defaultTimeoutMs: number;
-  /** Ms since 1970, the scale of deadlines. */
-  readonly wallClock: () => number;
+  /** The scale of deadlines. */
+  readonly clock: Pick<Clock, 'now'>;
   /** Hears of errors that nobody foresaw. */
   readonly report: (error: unknown) => void;
 };
@@ -73,7 +74,7 @@ export class CallRouter {
   }
 
   async #atLeader(endpoint: Endpoint, request: Uint8Array, context: CallContext): Promise<Uint8Array> {
-    const { leadership, wallClock } = this.#options;
+    const { leadership, clock } = this.#options;
     let waitUntil: number | undefined;
     for (let tries = 1; ; tries++) {
       const { seat } = leadership;
@@ -87,8 +88,8 @@ export class CallRouter {
         const refused = toRefusedError(error, this.#options.report);
         if (context.forwarded || tries === triesMax || !mayTryAgain(refused, endpoint)) throw refused;
       }
-      waitUntil ??= wallClock() + Math.min(this.#options.leaderWaitMs, context.deadline - wallClock());
-      const left = waitUntil - wallClock();
+      waitUntil ??= clock.now() + Math.min(this.#options.leaderWaitMs, context.deadline - clock.now());
+      const left = waitUntil - clock.now();
       if (left <= 0) throw this.#noLeader();
       // The seat may have changed while the call was out: then there is nothing to wait for.
       const pause = seat === leadership.seat && seat.kind !== 'none' && seat.kind !== 'elect' ? retryPauseMs : left;
@@ -97,8 +98,8 @@ export class CallRouter {
   }
 
   #handOn(member: MemberInfo, endpoint: Endpoint, request: Uint8Array, context: CallContext): Promise<Uint8Array> {
-    const { peers, wallClock, defaultTimeoutMs } = this.#options;
-    const left = context.deadline === Number.POSITIVE_INFINITY ? defaultTimeoutMs : context.deadline - wallClock();
+    const { peers, clock, defaultTimeoutMs } = this.#options;
+    const left = context.deadline === Number.POSITIVE_INFINITY ? defaultTimeoutMs : context.deadline - clock.now();
     if (left <= 0) throw new RefusedError('deadline', `${endpoint.path}: the deadline has passed`);
     return peers.call(member, endpoint.path, request, left, context.caller);
   }

@@ -11,7 +11,7 @@ export type Place = 'leader' | 'here';
 export type CallContext = {
   /** Who calls, HOST:PORT; for limits and logs. */
   readonly caller: string;
-  /** Ms since 1970; Infinity: none. */
+  /** Of this master's monotonic clock, in ms; Infinity: none. */
   readonly deadline: number;
   /** True when another master handed the call on: it is not handed on again. */
   readonly forwarded: boolean;

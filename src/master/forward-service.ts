@@ -26,6 +26,7 @@ import type { OwnFounding } from '#master/founding-check.js';
 import { toRefusedError } from '#master/refusal-mapping.js';
 import { TurnBatch } from '#master/turn-batch.js';
 import type { sublet } from '#proto/sublet.js';
+import type { Clock } from '#replica/clock.js';
 import { foundingsDiffer } from '#replica/cluster-founding.js';
 
 type Answer = sublet.peer.v1.ForwardedAnswer.$Properties;
@@ -36,7 +37,7 @@ export type ForwardServiceOptions = {
   readonly router: Pick<CallRouter, 'serve'>;
   /** By path: everything that may be handed on. */
   readonly endpoints: ReadonlyMap<string, Endpoint>;
-  readonly wallClock: () => number;
+  readonly clock: Pick<Clock, 'now'>;
   readonly report: (error: unknown) => void;
 };
 
@@ -117,7 +118,7 @@ async function carryOut(
   if (endpoint === undefined) throw new RefusedError('unimplemented', `this master has no method ${path}`);
   return options.router.serve(endpoint, call.request ?? new Uint8Array(0), {
     caller: call.caller ?? '',
-    deadline: options.wallClock() + (call.timeoutMs ?? 0),
+    deadline: options.clock.now() + (call.timeoutMs ?? 0),
     forwarded: true,
     via: call.via || undefined,
   });

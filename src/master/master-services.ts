@@ -140,7 +140,7 @@ export class MasterServices {
     const peers = this.#links;
     const { leaderWaitMs } = limits;
     const closed = (): string | undefined => this.#closed;
-    this.#router = new CallRouter({ leadership, peers, closed, leaderWaitMs, defaultTimeoutMs, wallClock, report });
+    this.#router = new CallRouter({ leadership, peers, closed, leaderWaitMs, defaultTimeoutMs, clock, report });
     this.#keepAlives = new KeepAliveService({
       office,
       plan,
@@ -196,7 +196,7 @@ export class MasterServices {
   async call(path: string, request: Uint8Array, caller: string, timeoutMs: number): Promise<Uint8Array> {
     const endpoint = this.#endpoints.find((each) => each.path === path);
     if (endpoint === undefined) throw new RefusedError('unimplemented', `this master has no method ${path}`);
-    const deadline = this.#options.wallClock() + timeoutMs;
+    const deadline = this.#options.clock.now() + timeoutMs;
     return this.#router.serve(endpoint, request, { caller, deadline, forwarded: false });
   }
 
@@ -247,12 +247,21 @@ export class MasterServices {
       watchMethod({ hub, plan: this.plan, admission, closed, report }),
       saveSnapshotMethod({ control, name, version, clock, wallClock, admission, closed, report }),
     ];
-    return apiServer({ endpoints: this.#endpoints, streams, router: this.#router, admission, observe, report });
+    return apiServer({
+      endpoints: this.#endpoints,
+      streams,
+      router: this.#router,
+      admission,
+      clock,
+      wallClock,
+      observe,
+      report,
+    });
   }
 
   /** What this master serves on its peer port, to other masters only. */
   peerService(): PeerService {
-    const { wallClock, logger } = this.#options;
+    const { clock, logger } = this.#options;
     const report = (error: unknown): void => logger.error({ err: error }, 'an error that was not expected');
     const endpoints = new Map(
       [...this.#endpoints, ...this.#keepAlives.endpoints, this.comparison.endpoint].map(
@@ -261,7 +270,7 @@ export class MasterServices {
     );
     return {
       definition: forwardServiceDefinition,
-      implementation: forwardService({ plan: this.plan, router: this.#router, endpoints, wallClock, report }),
+      implementation: forwardService({ plan: this.plan, router: this.#router, endpoints, clock, report }),
     };
   }
 
