@@ -144,6 +144,13 @@ describe('house rules', () => {
     );
   });
 
+  it('packs the lock, so that an installation has what was tested', () => {
+    const { scripts, files } = JSON.parse(readFileSync('package.json', 'utf8'));
+    assert.ok(files.includes('npm-shrinkwrap.json'));
+    assert.match(scripts.prepack, /cp package-lock\.json npm-shrinkwrap\.json$/);
+    assert.equal(scripts.postpack, 'rm -f npm-shrinkwrap.json');
+  });
+
   it('sets up what the lock file says, and never rewrites it: an older npm drops what a newer one noted', () => {
     const { scripts, ...wanted } = JSON.parse(readFileSync('package.json', 'utf8'));
     assert.match(scripts.setup, /^npm install --no-save /);

@@ -6,7 +6,6 @@ import type { HostStatus } from '#host/status.js';
 
 export type AgentStatus = {
   readonly agent_id: string;
-  readonly instance_id: string;
   readonly hostname: string;
   readonly network_mode: string;
   /** The master that is asked first. */
@@ -52,7 +51,6 @@ export function agentStatus(agent: Agent, networkMode: string): AgentStatus {
   const unready = notReady(agent);
   return {
     agent_id: options.agentId,
-    instance_id: options.store.identity.instanceId,
     hostname: options.hostname,
     network_mode: networkMode,
     master: options.api.current,

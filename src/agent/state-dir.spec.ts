@@ -1,7 +1,9 @@
 import assert from 'node:assert/strict';
-import { mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs';
+import { once } from 'node:events';
+import { chmodSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs';
+import { createServer } from 'node:net';
 import { tmpdir } from 'node:os';
-import { join } from 'node:path';
+import { join, resolve } from 'node:path';
 import type { AgentLog } from '#agent/agent-log.js';
 import { leaseOf } from '#agent/lease.js';
 import { PeerTable } from '#agent/peer-table.js';
@@ -87,6 +89,26 @@ describe('state directory of an agent', () => {
       assert.match(error.message, /is used by another sublet agent/);
       return true;
     });
+  });
+
+  it('opens though somebody else has taken every name that it could have (55)', async () => {
+    const { dev, ino } = statSync(folder);
+    await using taker = createServer();
+    taker.listen({ path: `\0sublet-agent-${dev}-${ino}` });
+    await once(taker, 'listening');
+    await using dir = await StateDir.open(folder, log);
+    assert.equal(dir.path, resolve(folder));
+  });
+
+  it('refuses a directory in which others may write, and says when they may read (56)', async () => {
+    chmodSync(folder, 0o755);
+    await (await StateDir.open(folder, log))[Symbol.asyncDispose]();
+    chmodSync(folder, 0o777);
+    await assert.rejects(
+      StateDir.open(folder, log),
+      /state_dir .*: other users may write in .* \(mode 0777\).*chmod go-w/,
+    );
+    chmodSync(folder, 0o700);
   });
 
   it('can be used again when the first has gone', async () => {

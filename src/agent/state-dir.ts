@@ -4,7 +4,7 @@
  */
 import { randomUUID } from 'node:crypto';
 import { rmSync, statSync } from 'node:fs';
-import { createServer, type Server } from 'node:net';
+import { createServer } from 'node:net';
 import { join, resolve } from 'node:path';
 import { z } from 'zod';
 import type { AgentLog } from '#agent/agent-log.js';
@@ -12,7 +12,8 @@ import { leaseSchema, networkSchema } from '#agent/lease.js';
 import type { PeerPicture } from '#agent/peer-table.js';
 import { DamagedFileError, readSealed, writeSealed, writeSealedSlowly } from '#agent/sealed-file.js';
 import { type AgentStore, formerClustersMax, type Identity, type LeaseRecord } from '#agent/store.js';
-import { makeFolder } from '#files/make-folder.js';
+import { type FileLock, lockFile } from '#files/file-lock.js';
+import { makePrivateFolder } from '#files/private-folder.js';
 import { noFounding } from '#replica/cluster-founding.js';
 
 /** The folder can't be used; the message says why and what to do. */
@@ -55,10 +56,10 @@ export class StateDir implements AgentStore, AsyncDisposable {
   readonly path: string;
   readonly lease: LeaseRecord | undefined;
   readonly peers: PeerPicture | undefined;
-  readonly #lock: Server;
+  readonly #lock: Lock;
   #identity: Identity;
 
-  private constructor(path: string, lock: Server, log: AgentLog) {
+  private constructor(path: string, lock: Lock, log: AgentLog) {
     this.path = path;
     this.#lock = lock;
     const identity = cached(log, 'identity', () => readIdentity(join(path, 'identity')));
@@ -76,7 +77,8 @@ export class StateDir implements AgentStore, AsyncDisposable {
   static async open(path: string, log: AgentLog): Promise<StateDir> {
     const absolute = resolve(path);
     try {
-      makeFolder(absolute, 0o700);
+      const warning = makePrivateFolder(absolute);
+      if (warning !== undefined) log.warn({ state_dir: absolute }, warning);
     } catch (error) {
       throw new StateDirError(`state_dir (--state-dir) ${path} can't be used: ${reason(error)}`, { cause: error });
     }
@@ -84,7 +86,7 @@ export class StateDir implements AgentStore, AsyncDisposable {
     try {
       return new StateDir(absolute, lock, log);
     } catch (error) {
-      lock.close();
+      await lock.release();
       throw new StateDirError(`state_dir ${absolute} can't be used: ${reason(error)}`, { cause: error });
     }
   }
@@ -109,7 +111,7 @@ export class StateDir implements AgentStore, AsyncDisposable {
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
-    await new Promise((done) => this.#lock.close(done));
+    await this.#lock.release();
   }
 }
 
@@ -153,26 +155,44 @@ function cached<T>(log: AgentLog, name: string, read: () => T | undefined): T | 
   }
 }
 
+type Lock = FileLock | { release(): Promise<void> };
+
 /**
- * A listening socket named after the folder's inode: the kernel gives it to one process, and takes it back when that
- * process ends, however it ends. It is an abstract one, so that a full disk does not keep an agent from starting; it is
- * seen by all processes of one network namespace.
+ * One process at a time has the folder: by a lock on a file in it, which nobody else may open, and whose being there is
+ * no matter of free space after the first start. Where no tool takes such a lock: by a socket.
  */
-function lockFolder(path: string): Promise<Server> {
+async function lockFolder(path: string): Promise<Lock> {
+  let lock: ReturnType<typeof lockFile>;
+  try {
+    lock = lockFile(join(path, 'lock'));
+  } catch (error) {
+    throw new StateDirError(`state_dir ${path} can't be locked: ${reason(error)}`, { cause: error });
+  }
+  if (lock === 'taken') throw new StateDirError(takenText(path));
+  return lock === 'no-tool' ? lockBySocket(path) : lock;
+}
+
+function takenText(path: string): string {
+  return `state_dir ${path} is used by another sublet agent: stop that one, or give this one a state_dir of its own`;
+}
+
+/**
+ * A listening socket named after the folder's inode: the kernel takes it back when the process ends. It is an abstract one, which is
+ * seen by all processes of one network namespace, and which any of them could take first.
+ */
+function lockBySocket(path: string): Promise<Lock> {
   const { dev, ino } = statSync(path);
-  const name = process.platform === 'linux' ? `\0sublet-agent-${dev}-${ino}` : join(path, 'lock');
+  const name = process.platform === 'linux' ? `\0sublet-agent-${dev}-${ino}` : join(path, 'socket');
   const server = createServer((socket) => socket.destroy());
   return new Promise((done, failed) => {
     server.once('error', (error) => {
       const taken = 'code' in error && error.code === 'EADDRINUSE';
-      const message = taken
-        ? `state_dir ${path} is used by another sublet agent: stop that one, or give this one a state_dir of its own`
-        : `state_dir ${path} can't be locked: ${error.message}`;
+      const message = taken ? takenText(path) : `state_dir ${path} can't be locked: ${error.message}`;
       failed(new StateDirError(message, { cause: error }));
     });
     server.listen({ path: name }, () => {
       server.unref();
-      done(server);
+      done({ release: () => new Promise<void>((closed) => server.close(() => closed())) });
     });
   });
 }

@@ -15,6 +15,7 @@ import { plural } from '#cli/words.js';
 import { type AgentConfig, loadAgentConfig } from '#config/agent-config.js';
 import { agentSettings } from '#config/agent-settings.js';
 import { formatHostPort } from '#config/host-port.js';
+import { keepFilesPrivate } from '#files/private-folder.js';
 import type { HostSettings } from '#host/input.js';
 import { HostReconciler } from '#host/reconciler.js';
 import { mayChangeNetwork } from '#host/rights.js';
@@ -22,6 +23,7 @@ import { systemClock } from '#replica/system-clock.js';
 
 /** Runs until it is told to stop. @throws Failure */
 export async function runAgent(command: Command, options: { takeover?: true }, terminal: Terminal): Promise<void> {
+  keepFilesPrivate();
   const { config, warnings } = loadConfig(command, agentSettings, loadAgentConfig);
   if (config.network === 'linux') needNetworkRights();
   const log = await agentLog(config);
@@ -59,6 +61,7 @@ export async function leaveWithAgent(
   options: { hostOnly?: true },
   terminal: Terminal,
 ): Promise<void> {
+  keepFilesPrivate();
   const { config, warnings } = loadConfig(command, agentSettings, loadAgentConfig);
   if (config.network === 'linux') needNetworkRights();
   const log = await agentLog({ ...config, log: { ...config.log, level: 'warn' } });

@@ -62,7 +62,13 @@ describe('deploy/', () => {
   for (const unit of ['sublet-master.service', 'sublet-agent.service']) {
     it(`starts a process again however often it was killed, and signals only the process that it started, in ${unit}`, () => {
       const lines = text(`deploy/systemd/${unit}`).split('\n');
-      for (const wanted of ['StartLimitIntervalSec=0', 'RestartSteps=6', 'RestartMaxDelaySec=60s', 'KillMode=mixed']) {
+      for (const wanted of [
+        'StartLimitIntervalSec=0',
+        'RestartSteps=6',
+        'RestartMaxDelaySec=60s',
+        'KillMode=mixed',
+        'UMask=0077',
+      ]) {
         assert.ok(lines.includes(wanted), wanted);
       }
     });

@@ -10,6 +10,7 @@ import { formatHostPort } from '#config/host-port.js';
 import { loadMasterConfig, type MasterConfig } from '#config/master-config.js';
 import { masterSettings } from '#config/master-settings.js';
 import type { NetworkConfig } from '#config/network-config.js';
+import { keepFilesPrivate } from '#files/private-folder.js';
 import type { ConfiguredNetwork } from '#master/configured-network.js';
 import { compileEarly } from '#master/early-compilation.js';
 import { boundHeapGrowth } from '#master/heap-growth.js';
@@ -19,6 +20,7 @@ import { ConfigurationMismatchError } from '#replica/stored-self.js';
 
 /** Runs until it is told to stop. @throws Failure */
 export async function runMaster(command: Command): Promise<void> {
+  keepFilesPrivate();
   compileEarly();
   boundHeapGrowth();
   const { config, warnings } = loadConfig(command, masterSettings, loadMasterConfig);

@@ -143,7 +143,6 @@ describe('what operators ask', () => {
         'presence    live',
         'last heard  4s ago',
         'registered  2025-05-31 11:00:00',
-        'instance    6d1f0c9e-1111-4222-8333-444455556666',
         'lease       epoch 7, until it is released',
         'vtep        44.128.0.1/20  fd01:a::1/64',
         'vtep mac    70:b3:d5:80:00:01',

@@ -104,7 +104,6 @@ function differences(old: Agent, agent: Agent): readonly string[] {
   const pairs: readonly (readonly [string, string, string])[] = [
     ['node ip', old.nodeIp ?? '', agent.nodeIp ?? ''],
     ['VTEP', vtep(old), vtep(agent)],
-    ['instance', old.instanceId ?? '', agent.instanceId ?? ''],
     ['epoch', String(old.lease?.epoch ?? 0), String(agent.lease?.epoch ?? 0)],
     ['subnets', subnets(old).join(', '), subnets(agent).join(', ')],
     ['on the host', states(old), states(agent)],

@@ -2,18 +2,23 @@
  * Writes to the CNI folder so that an engine never reads half a file: a container engine may list it at any moment,
  * and Mesos reads every file in it, so the temporary file stands elsewhere on the same file system.
  */
-import { open, rename, rm, rmdir, stat } from 'node:fs/promises';
+import { existsSync } from 'node:fs';
+import { chmod, open, rename, rm, rmdir, stat } from 'node:fs/promises';
 import { basename, dirname, join } from 'node:path';
 import { makeFolder } from '#files/make-folder.js';
 
 export async function writeCniFile(dir: string, name: string, content: string): Promise<void> {
+  // Engines read it, also those of other users: the mask of this process does not count here.
+  const isNew = !existsSync(dir);
   makeFolder(dir);
+  if (isNew) await chmod(dir, 0o755);
   const staging = await stagingFolder(dir);
   makeFolder(staging);
   const temporary = join(staging, `${name}.${process.pid}`);
   try {
     const file = await open(temporary, 'w', 0o644);
     try {
+      await file.chmod(0o644);
       await file.writeFile(content);
       await file.sync();
     } finally {

@@ -41,7 +41,7 @@ export function claimOf(plan: Plan, command: Registering & CommandOrigin, time: 
   const advice = silent
     ? `it is silent, but ${elsewhere}: release it, or register with takeover for fresh subnets`
     : 'stop it and wait until it is silent, or register with takeover for fresh subnets';
-  const who = `${describeHolder(command, holder)} (instance ${holder.instanceId})`;
+  const who = describeHolder(command, holder);
   return refuse('already-exists', 'agent_id', `register agent_id "${agentId}": ${who}; ${advice}`);
 }
 

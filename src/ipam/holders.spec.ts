@@ -84,7 +84,7 @@ describe('rule 2, never in two hands: a subnet, a VTEP address, a MAC and a node
     assert.equal(refusal.code, 'already-exists');
     assert.match(
       refusal.message,
-      /agent_id "a": agent "a" on node 10\.0\.0\.1 holds it and was last heard 12s ago \(instance a-1\)/,
+      /agent_id "a": agent "a" on node 10\.0\.0\.1 holds it and was last heard 12s ago; stop it/,
     );
   });
 

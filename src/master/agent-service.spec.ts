@@ -2,6 +2,7 @@ import assert from 'node:assert/strict';
 import { setImmediate as nextTurn } from 'node:timers/promises';
 import { agentService, operatorService } from '#api/services.js';
 import { parseAgentId } from '#ipam/identity.js';
+import { agentMessage } from '#master/plan-message.js';
 import { refusal } from '#master/testing/refusal.js';
 import { TestMasters } from '#master/testing/test-masters.js';
 import { sublet } from '#proto/sublet.js';
@@ -50,7 +51,7 @@ describe('agent service', () => {
     const again = { instanceId: 'reinstalled' };
     const { code, message } = await refusal(masters.register('agent-1', again));
     assert.equal(code, 'ALREADY_EXISTS');
-    assert.match(message, /agent-1-1/);
+    assert.match(message, /agent "agent-1" on node/);
     await time.runFor(31_000);
     const second = await masters.register('agent-1', again);
     assert.equal(second.agent?.overlays?.[0]?.subnet, first.agent?.overlays?.[0]?.subnet);
@@ -89,7 +90,31 @@ describe('agent service', () => {
     assert.deepEqual({ ...agent?.overlays?.[0]?.state }, state);
   });
 
-  it('refuses a late report of an earlier instance, and says who holds the id now', async () => {
+  it('tells the instance of an agent to nobody but itself (C3)', async () => {
+    await using masters = await TestMasters.start();
+    const secret = 'b5f0c1d2-secret';
+    const { agent, lease } = await masters.register('agent-1', { instanceId: secret });
+    assert.equal(agent?.instanceId, secret);
+    const client = masters.client();
+    const said: unknown[] = [
+      await client.call(operatorService.getAgent, { agentId: 'agent-1' }, { idempotent: true }),
+      await client.call(operatorService.listAgents, {}, { idempotent: true }),
+      await client.call(operatorService.listHistory, {}, { idempotent: true }),
+      await client.call(operatorService.lookup, { ip: '9.0.0.1' }, { idempotent: true }),
+    ];
+    const claimed = { agentId: 'agent-1', instanceId: 'stranger', epoch: lease?.epoch ?? 0 };
+    said.push(await refusal(masters.register('agent-1', { instanceId: 'stranger', nodeIp: '10.6.6.6' })));
+    said.push(
+      await refusal(client.call(agentService.reportStatus, { ...claimed, overlays: [] }, { idempotent: false })),
+    );
+    said.push(await refusal(client.call(agentService.leave, claimed, { idempotent: false })));
+    const { network } = masters.master(0).services.plan;
+    const record = masters.master(0).machine.ipam.agent(parseAgentId('agent-1')) ?? assert.fail();
+    said.push(agentMessage(record, network?.reclaimMs));
+    for (const each of said) assert.doesNotMatch(JSON.stringify(each), /secret/);
+  });
+
+  it('refuses a late report of an earlier instance, and says that another holds the id now', async () => {
     await using masters = await TestMasters.start();
     const { lease } = await masters.register('agent-1');
     const report = { agentId: 'agent-1', instanceId: 'other', epoch: lease?.epoch ?? 0 };
@@ -97,6 +122,6 @@ describe('agent service', () => {
       masters.client().call(agentService.reportStatus, report, { idempotent: false }),
     );
     assert.equal(code, 'ABORTED');
-    assert.match(message, /held by instance_id "agent-1-1" now, not by "other"/);
+    assert.match(message, /held by another instance now, not by "other"/);
   });
 });

@@ -102,7 +102,8 @@ function registered(then: AgentThen, revision: number, { plan, encoding }: Agent
   const writer = Writer.create();
   writer.uint32(networkField).bytes(encoding.network(network));
   const rest: sublet.v1.RegisterResponse.$Properties = {
-    agent: agentMessage(agent, network.reclaimMs),
+    // Who asks has shown it already.
+    agent: { ...agentMessage(agent, network.reclaimMs), instanceId: agent.instanceId },
     lease: leaseMessage(agent, network.reclaimMs),
     problems: agent.problems.map(({ overlay, message }) => ({ overlay, reason: message })),
     revision,
@@ -176,7 +177,7 @@ function checkInstance(
   if (lease === undefined || lease.instanceId === instanceId) return;
   throw new RefusedError(
     'aborted',
-    `${action}: agent_id "${agentId}" is held by instance_id "${lease.instanceId}" now, not by "${instanceId}"`,
+    `${action}: agent_id "${agentId}" is held by another instance now, not by "${instanceId}"`,
   );
 }
 

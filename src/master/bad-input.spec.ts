@@ -154,7 +154,7 @@ const registrations: readonly Case[] = [
     register,
     { ...agent, agentId: 'agent-1' },
     'ALREADY_EXISTS',
-    /register agent_id "agent-1".*agent-1-1/s,
+    /register agent_id "agent-1".*on node/s,
   ),
   bad('an exhausted VTEP subnet', register, agent, 'RESOURCE_EXHAUSTED', /VTEP.*44\.128\.0\.0\/28/s),
   bad(

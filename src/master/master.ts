@@ -7,6 +7,7 @@ import { join } from 'node:path';
 import { credentials, type Server, ServerCredentials } from '@grpc/grpc-js';
 import { connectionShares, openFilesLimit } from '#door/connection-shares.js';
 import { addressesOf } from '#door/door.js';
+import { makePrivateFolder } from '#files/private-folder.js';
 import { commandKindOf, commandKinds, laterCommandKinds } from '#ipam/command-kind.js';
 import { checkNetwork } from '#ipam/network-check.js';
 import type { ConfiguredNetwork } from '#master/configured-network.js';
@@ -84,6 +85,10 @@ export async function startMaster(options: MasterOptions): Promise<Master> {
   connectionShares(openFiles);
   const clock = systemClock;
   const folder = join(options.dataDir, 'sublet');
+  for (const place of [options.dataDir, folder]) {
+    const warning = makePrivateFolder(place);
+    if (warning !== undefined) options.logger.warn({ data_dir: place }, warning);
+  }
   const store = await openLevelStore(folder, { clock });
   const addresses = await MovedAddresses.read(folder).catch(async (error: unknown) => {
     await store.close();

@@ -228,7 +228,7 @@ export class Office {
       return new RefusedError('aborted', `keep-alive: nothing is let to agent_id "${agentId}"; it must register again`);
     }
     if (lease.instanceId !== instanceId || lease.epoch !== epoch) {
-      const whose = lease.instanceId === instanceId ? 'of this instance' : `of instance "${lease.instanceId}"`;
+      const whose = lease.instanceId === instanceId ? 'of this instance' : 'of another instance';
       return new RefusedError(
         'aborted',
         `keep-alive: epoch ${epoch} of agent_id "${agentId}" is stale: the lease ${whose} has epoch ${lease.epoch}; register again`,

@@ -60,7 +60,10 @@ export function overlayMessage({ name, v4, v6, enabled, draining }: Overlay): su
   };
 }
 
-/** `presence` is left out where nobody keeps account of it. */
+/**
+ * `presence` is left out where nobody keeps account of it. So is the instance, always: it is what an agent shows to be itself, and is told
+ * to nobody else.
+ */
 export function agentMessage(
   agent: Agent,
   reclaimMs: number | undefined,
@@ -69,7 +72,6 @@ export function agentMessage(
   const { vxlan } = agent;
   return {
     agentId: agent.agentId,
-    instanceId: agent.instanceId,
     nodeIp: formatIp(agent.nodeIp),
     hostname: agent.hostname,
     vxlan: {

@@ -196,7 +196,6 @@ export function formatAgent(agent: Agent, terminal: Terminal): string {
       agent.presence?.lastHeard ? `${ago(agent.presence.lastHeard, now)} ago`.replace('now ago', 'now') : undefined,
     ],
     ['registered', clockTime(agent.registeredAt, now)],
-    ['instance', agent.instanceId ?? ''],
     [
       'lease',
       `epoch ${agent.lease?.epoch ?? 0}, ${ttl === 0 ? 'until it is released' : `TTL ${formatDuration(ttl * 1_000)}`}`,

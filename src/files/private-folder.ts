@@ -1,0 +1,32 @@
+/** Folders that hold what nobody else may change or read: a store, the identity of a host. */
+import { statSync } from 'node:fs';
+import { resolve } from 'node:path';
+import { FolderError, makeFolder } from '#files/make-folder.js';
+
+const othersMayWrite = 0o022;
+const othersMayRead = 0o055;
+/** In a folder with this bit (as /tmp) others can't take away what is not theirs. */
+const sticky = 0o1000;
+
+/** Has all files and folders that this process makes from here on belong to its user alone. */
+export function keepFilesPrivate(): void {
+  process.umask(0o077);
+}
+
+/**
+ * Makes the folder for this user alone, if it is not there. Returns what to warn of: others may read it.
+ * @throws FolderError when it can't be made, or when others may write there
+ */
+export function makePrivateFolder(path: string): string | undefined {
+  makeFolder(path, 0o700);
+  const place = resolve(path);
+  const { mode } = statSync(place);
+  const shown = (mode & 0o7777).toString(8).padStart(4, '0');
+  if ((mode & othersMayWrite) !== 0 && (mode & sticky) === 0) {
+    throw new FolderError(
+      `other users may write in ${place} (mode ${shown}): see that what is in it is yours, and take that right away with "chmod go-w ${place}"`,
+    );
+  }
+  if ((mode & othersMayRead) === 0) return undefined;
+  return `other users may read in ${place} (mode ${shown}): "chmod 700 ${place}" keeps it to its own user`;
+}
