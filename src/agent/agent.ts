@@ -219,7 +219,7 @@ export class Agent {
     this.#leaving = true;
     note(true);
     try {
-      await api.leave(keyOf(lease));
+      await api.leave({ ...keyOf(lease), runId: this.#runId });
     } catch (error) {
       if (error instanceof MasterError && refusals.has(error.kind)) {
         this.#leaving = before;

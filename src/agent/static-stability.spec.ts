@@ -385,7 +385,7 @@ describe('rule 5, static stability of an agent', () => {
     assert.equal(report.gaveBack, true);
     assert.deepEqual(world.host.cleaned, [['cluster-1']]);
     const fence = { agentId: 'a', instanceId: 'instance-1', epoch: 7, clusterId: 'cluster-1', founding: 'f1' };
-    assert.deepEqual(world.masters.leaves, [fence]);
+    assert.deepEqual(world.masters.leaves, [{ ...fence, runId: 'run-1' }]);
     assert.equal(world.store.lease, undefined);
     const asked = world.masters.registers.length;
     await world.time.runFor(120_000);

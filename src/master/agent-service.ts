@@ -42,7 +42,7 @@ export function agentEndpoints(options: AgentServiceOptions): readonly Endpoint[
   return [
     encodingEndpoint(agentService.register, atLeader, (request, context) => register(request, context, options)),
     endpoint(agentService.reportStatus, atLeader, (request) => reportStatus(request, options)),
-    endpoint(agentService.leave, atLeader, (request) => leave(request, options)),
+    endpoint(agentService.leave, atLeader, (request, context) => leave(request, context, options)),
     endpoint(agentService.returnOverlays, atLeader, (request) => returnOverlays(request, options)),
   ];
 }
@@ -136,13 +136,17 @@ async function reportStatus(
 
 async function leave(
   request: sublet.v1.LeaveRequest,
-  { plan, wallClock }: AgentServiceOptions,
+  { caller }: CallContext,
+  { plan, office, wallClock }: AgentServiceOptions,
 ): Promise<sublet.v1.LeaveResponse.$Properties> {
   const agentId = parseField('agent_id', request.agentId, parseAgentId);
   const instanceId = parseField('instance_id', request.instanceId, parseInstanceId);
   const epoch = safeInteger('epoch', request.epoch);
   checkFounding(`leave of agent_id "${agentId}"`, request, plan);
   checkInstance('leave', plan, agentId, instanceId);
+  const lease = plan.ipam.lease(agentId);
+  const runId = request.runId === '' ? undefined : parseField('run_id', request.runId, parseRunId);
+  if (lease?.epoch === epoch && runId !== undefined) office.processes.leave(lease, { runId, connection: caller });
   const { revision } = await plan.change({ kind: 'leave', agentId, epoch, wallTime: wallClock(), by: '' });
   return { revision };
 }

@@ -193,6 +193,17 @@ describe('a lease is kept alive by one process', () => {
     assert.equal(account.register(restarted, 7), 'ok', 'a retry');
   });
 
+  it('and a copy of it does not give the lease back, until the first one is stopped', async () => {
+    const account = await atWork();
+    const leave = (caller: Caller): void => account.processes.leave(account.lease, caller);
+    assert.throws(() => leave(clone), /leave of agent_id "h" from 10\.0\.0\.2:4002: .* at node_ip 10\.0\.0\.1 /);
+    leave(first);
+    account.close(first);
+    leave(restarted);
+    account.processes.begin();
+    leave(clone);
+  });
+
   it('and where both are at one place, the refusal says so', async () => {
     const account = await atWork();
     const beside = account.register(restarted);

@@ -149,6 +149,17 @@ export class LeaseProcesses {
     );
   }
 
+  /**
+   * Whether a process may give the lease back.
+   * @throws RefusedError `held-elsewhere` while another one keeps it alive
+   */
+  leave(lease: PlacedLease, { runId, connection }: Sender): void {
+    const known = this.#of(lease);
+    // One that this leader has not heard need not live: a stopped agent's lease is given back by another process.
+    if (known === undefined || known.runId === runId || known.connection === '') return;
+    this.#refuseWhileCurrent(`leave of agent_id "${lease.agentId}"`, known, { nodeIp: undefined, connection });
+  }
+
   /** The registration of an admitted process is in the plan. */
   registered({ agentId, epoch, nodeIp }: PlacedLease, { runId, connection }: Sender): void {
     const known = this.#processes.get(agentId);

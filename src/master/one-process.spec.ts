@@ -126,6 +126,21 @@ describe('a keep-alive stream at a follower', () => {
     assert.ok(performance.now() - begin < 1_000);
   });
 
+  it('keeps a copy of its process from giving the lease back', async () => {
+    await using masters = await TestMasters.start({ count: 2 });
+    const client = masters.client(1);
+    const { lease } = await register(client, 'h', 1, '10.0.0.1', 'r1');
+    const key = { agentId: 'h', instanceId: 'i', epoch: lease?.epoch ?? 0 };
+    const stream = new RawStream(client, { ...key, runId: 'r1' });
+    await stream.answered();
+    const leave = (runId: string) => masters.client().call(agentService.leave, { ...key, runId }, { idempotent: true });
+    assert.equal((await refusal(leave('r2'))).reason, 'held-elsewhere');
+    stream.send();
+    await stream.answered(2);
+    await leave('r1');
+    stream.close();
+  });
+
   it('is told to a new leader, which takes nobody else for its process', async () => {
     await using masters = await TestMasters.start({ count: 3 });
     const client = masters.client(2);
