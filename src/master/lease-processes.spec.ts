@@ -102,6 +102,8 @@ describe('a lease is kept alive by one process', () => {
     );
     assert.deepEqual(refused.details, { same_place: 'false' });
     assert.equal(reasonOf(account.keepAlive(clone)), 'held-elsewhere');
+    const [contest] = account.processes.contests(1);
+    assert.equal(contest && describePlace(contest.claimant), 'at node_ip 10.0.0.2 from 10.0.0.2:4002');
     assert.equal(account.keepAlive(first), 'ok');
     assert.equal(account.lease.sequence, 6, 'the sequence of the first one stays');
     assert.equal(account.processes.refused, 2);

@@ -290,7 +290,9 @@ export class LeaseProcesses {
   #contest({ agentId, nodeIp, connection }: Process, claimant: Place, at: number): void {
     const before = this.#contests.get(agentId);
     const holder = { nodeIp, connection };
-    const contest = { agentId, holder, claimant, at };
+    // A keep-alive does not tell the node address that a registration on the same connection did.
+    const told = claimant.connection === before?.claimant.connection ? before.claimant.nodeIp : undefined;
+    const contest = { agentId, holder, claimant: { ...claimant, nodeIp: claimant.nodeIp ?? told }, at };
     this.#contests.delete(agentId);
     this.#contests.set(agentId, contest);
     for (const oldest of this.#contests.keys()) {
