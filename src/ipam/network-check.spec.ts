@@ -91,6 +91,13 @@ const refused: readonly Case[] = [
     /neither subnet nor subnet6/,
   ],
   [
+    'an IPv6 overlay in a network whose tunnel has no IPv6',
+    { vtepSubnet6: undefined },
+    [dcos, overlay('six', 'fd01:b::/64', 80)],
+    'network.overlays[1].subnet6',
+    /overlay "six" has a subnet6 and the network has no vtep_subnet6.*sublet network grow --vtep-subnet6 CIDR/,
+  ],
+  [
     'pieces as large as the subnet',
     {},
     [overlay('x', '9.0.0.0/24', 24)],
@@ -191,6 +198,13 @@ describe('a network is refused', () => {
 describe('a network is accepted', () => {
   it('as in the DC/OS files', () => {
     assert.equal(checkNetwork(dcosSettings, [dcos, overlay('dcos6', 'fd01:b::/64', 80)]), undefined);
+  });
+
+  it('with an IPv6 overlay that is disabled until the tunnel has IPv6', () => {
+    const six = overlay('six', 'fd01:b::/64', 80);
+    const settings = { ...dcosSettings, vtepSubnet6: undefined };
+    assert.equal(checkNetwork(settings, [{ ...six, enabled: false }]), undefined);
+    assert.notEqual(checkNetwork(settings, [{ ...six, enabled: true }]), undefined, 'the control');
   });
 
   it('at its limits', () => {
