@@ -284,7 +284,7 @@ describe('what a firewall does with packets, as judged and as it is', function (
       host.sh(sets);
       const ends = { own: readAddressRange('9.0.0.0/25'), all: readAddressRange('9.0.0.0/8') };
       const [drop] = forwardDrops(await filters(), 'vtep1024', 'm-dcos', 4, ends);
-      assert.equal(drop === undefined ? 'passes' : drop.certain ? 'dropped' : 'may be dropped', is, drop?.error);
+      assert.equal(drop === undefined ? 'passes' : drop.certain ? 'dropped' : 'may be dropped', is, drop?.says);
       const ways = await Promise.all([connects(far, '9.0.0.2'), connects(container, '9.0.1.2')]);
       const arrives = ways.every(Boolean) ? 'passes' : 'dropped';
       if (is !== 'may be dropped') assert.equal(arrives, is, 'the kernel agrees');
@@ -296,7 +296,7 @@ describe('what a firewall does with packets, as judged and as it is', function (
       host.sh(sets);
       const question = { underlay: 'eth0', local: '10.0.0.1', port: 64000, peer: '10.0.0.2' };
       const [drop] = tunnelDrops({ tables: await filters(), ...question });
-      assert.equal(drop === undefined ? 'passes' : drop.certain ? 'dropped' : 'may be dropped', is, drop?.error);
+      assert.equal(drop === undefined ? 'passes' : drop.certain ? 'dropped' : 'may be dropped', is, drop?.says);
       assert.equal((await receives()) ? 'passes' : 'dropped', is, 'the kernel agrees');
     });
   }

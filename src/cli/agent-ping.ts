@@ -17,6 +17,7 @@ import { type Cell, formatTable } from '#cli/table.js';
 import type { Terminal } from '#cli/terminal.js';
 import { defaultHostSettings, type HostInput } from '#host/input.js';
 import { pingPeers } from '#host/ping.js';
+import type { PeerKnowledge } from '#host/ping-causes.js';
 import { processRunner } from '#host/runner.js';
 import type { PingProbe, PingReport } from '#host/status.js';
 import { sublet } from '#proto/sublet.js';
@@ -36,8 +37,8 @@ export async function pingAgents(
     throw new Failure(exitCodes.refused, `${self} runs with --network plan: it has no tunnel that could be probed`);
   }
   await operate(command, terminal, async ({ client, output }) => {
-    const input = await inputOf(client, self);
-    const reports = await pingPeers(input, processRunner, target).catch((error: unknown) => {
+    const { input, known } = await inputOf(client, self);
+    const reports = await pingPeers(input, processRunner, target, known).catch((error: unknown) => {
       // Nobody of that name, or no `ping` on this host: said in words for people.
       throw error instanceof Error ? new Failure(exitCodes.refused, error.message) : error;
     });
@@ -49,7 +50,10 @@ export async function pingAgents(
 }
 
 /** How the masters' plan wants this host to look. */
-async function inputOf(client: MasterClient, self: string): Promise<HostInput> {
+async function inputOf(
+  client: MasterClient,
+  self: string,
+): Promise<{ input: HostInput; known: (agentId: string) => PeerKnowledge }> {
   const { agent } = await client.call(operatorService.getAgent, { agentId: self }, { idempotent: true });
   const { network, clusterId, revision } = await client.call(operatorService.getNetwork, {}, { idempotent: true });
   const { agents } = await listAgents(client);
@@ -61,14 +65,30 @@ async function inputOf(client: MasterClient, self: string): Promise<HostInput> {
   table.take(new WatchResponse({ snapshotEnd: { revision } }));
   const peers = table.picture?.peers ?? [];
   const { network: known } = lease;
-  return hostInput({
-    lease,
-    leaseValid: true,
-    network: known,
-    peers,
-    settings: defaultHostSettings,
-    formerClusterIds: [],
-  });
+  const byId = new Map(agents.map((one) => [one.agentId, one]));
+  return {
+    input: hostInput({
+      ...{ lease, leaseValid: true, network: known, peers },
+      ...{ settings: defaultHostSettings, formerClusterIds: [] },
+    }),
+    known: (agentId) => knowledgeOf(byId.get(agentId)),
+  };
+}
+
+const { OverlayStatus, PresenceState } = sublet.v1;
+
+/** What a peer has told the masters of itself, in the order in which it explains that nothing answers. */
+export function knowledgeOf(agent: sublet.v1.Agent.$Properties | undefined): PeerKnowledge {
+  if (agent === undefined) return { kind: 'none' };
+  if (agent.presence?.state === PresenceState.PRESENCE_STATE_SILENT) return { kind: 'silent' };
+  const states = (agent.overlays ?? []).flatMap(({ info, state }) =>
+    state ? [{ name: info?.name ?? '', ...state }] : [],
+  );
+  const failed = states.filter(({ status }) => status === OverlayStatus.OVERLAY_STATUS_FAILED);
+  if (failed.length > 0)
+    return { kind: 'failed', errors: failed.map(({ name, error }) => `overlay ${name}: ${error ?? ''}`) };
+  const isBuilt = states.some(({ status }) => status === OverlayStatus.OVERLAY_STATUS_OK);
+  return isBuilt || states.length === 0 ? { kind: 'none' } : { kind: 'nothing-built' };
 }
 
 export function formatReports(reports: readonly PingReport[], terminal: Terminal): string {
@@ -93,7 +113,10 @@ export function formatReports(reports: readonly PingReport[], terminal: Terminal
   return formatTable(columns, rows, terminal) + causes.join('');
 }
 
-const paths = { vtep: '', vtep6: 'IPv6 ', underlay: 'underlay ' } as const;
+const paths = {
+  ...{ vtep: '', vtep6: 'IPv6 ', underlay: 'underlay ' },
+  ...{ hop: 'one hop ', hop6: 'IPv6 one hop ', bridge: 'from the bridge ' },
+} as const;
 
 function probeWords({ path, packetBytes, ok, roundTripMs, says }: PingProbe): string {
   const result = ok ? (roundTripMs === undefined ? 'ok' : `${roundTripMs.toFixed(1)} ms`) : says || 'nothing';

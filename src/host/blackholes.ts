@@ -53,7 +53,7 @@ function tunnelProblems({ device: wish, fdb }: DesiredHost, observed: ObservedHo
     (a, b) => Number(b.certain) - Number(a.certain),
   );
   if (first === undefined) return [];
-  return [{ scope: hostScope, part: 'device', error: first.error, ...(first.certain ? {} : { note: true }) }];
+  return [{ scope: hostScope, part: 'device', error: dropWords(first), ...(first.certain ? {} : { note: true }) }];
 }
 
 function firstOf<Value>(values: Iterable<Value>, count: number): Value[] {
@@ -77,8 +77,10 @@ export interface TunnelQuestion {
 }
 
 export interface Drop {
-  /** What drops, and the command that opens it; one line. */
-  readonly error: string;
+  /** What drops, and where; one line. */
+  readonly says: string;
+  /** The command that opens it. */
+  readonly todo: string;
   /** False: it may. */
   readonly certain: boolean;
 }
@@ -90,25 +92,33 @@ export function tunnelDrops({ tables, underlay, local, port, peer }: TunnelQuest
   const common = { family, protocol: 'udp', port } as const;
   const into: Packet = { ...common, in: underlay, ...withAddresses(there, here) };
   const out: Packet = { ...common, out: underlay, ...withAddresses(here, there) };
-  const from = peer === undefined ? 'the peers' : peer;
+  const from = peer === undefined || peer.includes('/') ? 'the peers' : peer;
+  const open = (by: DropPlace) => openPort(by, port);
+  const words = (way: string) => (by: DropPlace, does: string) =>
+    `UDP port ${port}, the tunnel's, ${does} here ${way} ${from}: ${placeWords(by)}`;
   return [
-    ...dropOf(fateOf(tables, into, ['prerouting', 'input']), (by, does) => {
-      return `UDP port ${port}, the tunnel's, ${does} here when it comes from ${from}: ${placeWords(by)}; open it: ${openPort(by, port)}`;
-    }),
-    ...dropOf(fateOf(tables, out, ['output', 'postrouting']), (by, does) => {
-      return `UDP port ${port}, the tunnel's, ${does} here on its way to ${from}: ${placeWords(by)}; open it: ${openPort(by, port)}`;
-    }),
+    ...dropOf(fateOf(tables, into, ['prerouting', 'input']), words('when it comes from'), open),
+    ...dropOf(fateOf(tables, out, ['output', 'postrouting']), words('on its way to'), open),
   ];
+}
+
+/** As the status shows it. */
+export function dropWords({ says, todo }: Drop): string {
+  return `${says}; open it: ${todo}`;
 }
 
 function withAddresses(source: Packet['source'], destination: Packet['destination']) {
   return { ...(source === undefined ? {} : { source }), ...(destination === undefined ? {} : { destination }) };
 }
 
-function dropOf(fate: PacketFate, words: (by: DropPlace, does: string) => string): Drop[] {
+function dropOf(
+  fate: PacketFate,
+  words: (by: DropPlace, does: string) => string,
+  open: (by: DropPlace) => string,
+): Drop[] {
   if (fate.kind === 'passes') return [];
   const { by, certain } = fate;
-  return [{ error: words(by, certain ? 'is dropped' : 'may be dropped'), certain }];
+  return [{ says: words(by, certain ? 'is dropped' : 'may be dropped'), todo: open(by), certain }];
 }
 
 interface JudgedBridge {
@@ -144,7 +154,7 @@ function forwardProblems(tables: readonly FilterTable[], { device }: DesiredHost
   const [drop] = forwardDrops(tables, device.device.name, bridge, family, ends);
   if (drop === undefined) return [];
   const part = partOf('forward', family);
-  return [{ scope: overlayScope(overlay), part, error: drop.error, ...(drop.certain ? {} : { note: true }) }];
+  return [{ scope: overlayScope(overlay), part, error: dropWords(drop), ...(drop.certain ? {} : { note: true }) }];
 }
 
 /** What keeps packets from being forwarded between the tunnel and a bridge; the certain ones first. */
@@ -158,11 +168,13 @@ export function forwardDrops(
   const common = { family, protocol: 'tcp' } as const;
   const into: Packet = { ...common, in: vtep, out: bridge, ...withAddresses(ends.all, ends.own) };
   const out: Packet = { ...common, in: bridge, out: vtep, ...withAddresses(ends.own, ends.all) };
+  const open = (by: DropPlace) => openForward(by, vtep, bridge);
   const words = (from: string, to: string) => (by: DropPlace, does: string) =>
-    `what is forwarded from ${from} to ${to} ${does} on this host: ${placeWords(by)}; let it through: ${openForward(by, vtep, bridge)}`;
+    `what is forwarded from ${from} to ${to} ${does} on this host: ${placeWords(by)}`;
+  const hooks = ['prerouting', 'forward', 'postrouting'] as const;
   return [
-    ...dropOf(fateOf(tables, into, ['prerouting', 'forward', 'postrouting']), words(vtep, bridge)),
-    ...dropOf(fateOf(tables, out, ['prerouting', 'forward', 'postrouting']), words(bridge, vtep)),
+    ...dropOf(fateOf(tables, into, hooks), words(vtep, bridge), open),
+    ...dropOf(fateOf(tables, out, hooks), words(bridge, vtep), open),
   ].toSorted((a, b) => Number(b.certain) - Number(a.certain));
 }
 

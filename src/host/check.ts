@@ -6,11 +6,13 @@ import { constants } from 'node:fs';
 import { access, readFile } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
 import { formatCidr } from '#address/ip.js';
+import { checkFirewallRules, checkPacketFilters } from '#host/check-firewall.js';
 import { encapsulationBytes, ipv6MtuBytesMin } from '#host/desired.js';
 import { type DockerEngine, dockerEngine, localDocker } from '#host/docker-engine.js';
 import { readOnlySysctlRemedy } from '#host/explain.js';
 import { ipv6Off } from '#host/host-facts.js';
 import type { HostSettings } from '#host/input.js';
+import { moduleRemedy, modulesOf } from '#host/kernel-modules.js';
 import { sourceTable } from '#host/marks.js';
 import { observeLinks } from '#host/observe-kernel.js';
 import { observeStrangers } from '#host/observe-strangers.js';
@@ -48,8 +50,13 @@ export async function checkHost(check: HostCheck): Promise<readonly Finding[]> {
     guarded('port', () => checkPort(run, check.port)),
     ...(check.settings.enableIpv6 ? [guarded('ipv6', () => checkIpv6(check))] : []),
     ...(needsFirewall
-      ? [guarded('ipset', () => checkIpset(run)), guarded('iptables', () => checkIptables(run, check.settings))]
+      ? [
+          guarded('ipset', () => checkIpset(run)),
+          guarded('iptables', () => checkIptables(run, check.settings)),
+          guarded('iptables', () => checkFirewallRules(run, check.settings)),
+        ]
       : []),
+    guarded('firewall', () => checkPacketFilters(run, check)),
     ...(check.containers.cni
       ? [guarded('cni', () => checkCniFolder(check.settings.cniDir)), guarded('cni', checkCniPlugins)]
       : []),
@@ -201,7 +208,7 @@ async function checkIpset(run: Runner): Promise<Found> {
   return {
     severity: 'error',
     says: `ipset does not work: ${stderr.trim()}`,
-    todo: 'run as root; load the module: modprobe ip_set_hash_net',
+    todo: /not permitted|permission/i.test(stderr) ? 'run it as root' : moduleRemedy(modulesOf.ipset),
   };
 }
 

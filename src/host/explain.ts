@@ -1,5 +1,6 @@
 /** What a failed step means to the person who has to mend it: the tool's own words, and what to do. */
 import { commandOf } from '#host/command.js';
+import { lacksModule, moduleRemedy, modulesOf } from '#host/kernel-modules.js';
 import type { Step } from '#host/step.js';
 
 /** One line: what was tried, what the tool said, what to do where that is known. */
@@ -22,7 +23,8 @@ function remedy(step: Step, said: string): string | undefined {
   if (step.kind === 'route' && /File exists/i.test(said)) {
     return `there is a route to ${step.subnet} that is not Sublet's (see "ip route show ${step.subnet}"): remove it`;
   }
-  if (step.kind === 'filter-rule' || step.kind === 'chain-set') return firewallRemedy(said);
+  if (step.kind === 'filter-rule' || step.kind === 'chain-set') return firewallRemedy(step, said);
+  if (step.kind === 'set-create' && lacksModule.test(said)) return moduleRemedy(modulesOf.ipset);
   if (step.kind === 'cni-write') return folderRemedy(step.dir, said);
   if (step.kind === 'docker-create') return dockerRemedy(said);
   if (step.kind === 'sysctl' && /EROFS/.test(said)) return `/proc/sys is read-only here: ${readOnlySysctlRemedy}`;
@@ -43,11 +45,16 @@ function deviceRemedy({ vni, port }: { vni: number; port: number }, said: string
   return undefined;
 }
 
-function firewallRemedy(said: string): string | undefined {
-  if (/match.*set|Set .* doesn't exist/i.test(said))
-    return 'this kernel lacks the iptables match "set": load the module ("modprobe xt_set")';
+function firewallRemedy(step: Extract<Step, { kind: 'filter-rule' | 'chain-set' }>, said: string): string | undefined {
   if (/xtables lock/i.test(said)) return 'another program holds the iptables lock; it is tried again';
-  return undefined;
+  if (!lacksModule.test(said)) return undefined;
+  const rule = step.kind === 'filter-rule' ? step.rule : '';
+  const needs = [
+    ...(rule.includes('--comment') ? modulesOf.comment : []),
+    ...(rule.includes('--match-set') ? modulesOf.set : []),
+    ...(rule.includes('MASQUERADE') ? modulesOf.masquerade : []),
+  ];
+  return moduleRemedy(needs.length === 0 ? ['nft_compat'] : [...new Set(needs)]);
 }
 
 function folderRemedy(dir: string, said: string): string | undefined {

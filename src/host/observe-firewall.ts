@@ -2,6 +2,7 @@
 import type { Family } from '#address/ip.js';
 import { wordsOf } from '#host/filter/iptables-rules.js';
 import type { IptablesFlavour } from '#host/input.js';
+import { lacksModule, moduleRemedy, modulesOf } from '#host/kernel-modules.js';
 import { forwardChain } from '#host/marks.js';
 import { incompatibleTables, readIncompatible } from '#host/observe-incompatible.js';
 import type { ObservedEntry, ObservedHost, ObservedSet, ObservedTables, Readable } from '#host/observed.js';
@@ -83,10 +84,10 @@ async function readable<Value>(
   try {
     const { code, stdout, stderr } = await run.run(command, args);
     if (code === 0) return { kind: 'read', value: parse(stdout) };
-    return {
-      kind: 'unreadable',
-      error: `"${[command, ...args].join(' ')}" failed: ${firstLine(stderr) || `exit code ${code}`}`,
-    };
+    const needs = command === 'ipset' ? modulesOf.ipset : ['nft_compat'];
+    const todo = lacksModule.test(stderr) ? `: ${moduleRemedy(needs)}` : '';
+    const said = firstLine(stderr) || `exit code ${code}`;
+    return { kind: 'unreadable', error: `"${[command, ...args].join(' ')}" failed: ${said}${todo}` };
   } catch (error) {
     if (error instanceof ToolMissingError) return { kind: 'unreadable', error: error.message };
     throw error;

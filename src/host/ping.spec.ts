@@ -1,5 +1,6 @@
 import assert from 'node:assert/strict';
 import { pingPeers } from '#host/ping.js';
+import type { PeerKnowledge } from '#host/ping-causes.js';
 import type { RunOptions, RunResult } from '#host/runner.js';
 import { exampleInput } from '#host/testing/example.js';
 
@@ -38,8 +39,8 @@ const whole = {
   'fdb show': fdb('10.0.0.2'),
 };
 
-async function causes(answers: Readonly<Record<string, string>>): Promise<readonly string[]> {
-  const [report] = await pingPeers(exampleInput(), host(answers), 'agent-2');
+async function causes(answers: Readonly<Record<string, string>>, known?: PeerKnowledge): Promise<readonly string[]> {
+  const [report] = await pingPeers(exampleInput(), host(answers), 'agent-2', known && (() => known));
   return report?.causes ?? [];
 }
 
@@ -68,5 +69,15 @@ describe('a ping that fails', () => {
 
   it('looks beside the tunnel when this host has every entry', async () => {
     assert.match((await causes(whole))[0] ?? '', /does not answer at 10\.0\.0\.2 beside the tunnel/);
+  });
+
+  it('does not blame the port where the peer is known to have built nothing, or to be silent', async () => {
+    const planOnly = await causes(whole, { kind: 'nothing-built' });
+    assert.deepEqual(planOnly.length, 1);
+    assert.match(planOnly[0] ?? '', /agent-2 has built nothing on its host.*--network plan/);
+    assert.match((await causes(whole, { kind: 'silent' })).join(), /^the masters do not hear agent-2 either/);
+    const failed = await causes(whole, { kind: 'failed', errors: ['overlay dcos: no room'] });
+    assert.match(failed[0] ?? '', /agent-2 says of its own host: overlay dcos: no room/);
+    assert.match(failed[1] ?? '', /UDP port 64000/);
   });
 });

@@ -1,27 +1,38 @@
 /**
- * Probes peers' VTEPs through the tunnel, small and at full MTU, and where nothing comes back looks for the entry that
- * is missing. Uses the system's `ping`, since Node has no raw sockets.
+ * Probes peers through the tunnel, small and at full MTU: their VTEPs, and what is behind them from this host's own
+ * bridges. Where nothing comes back it looks for the reason (`ping-causes`).
  */
 
+import { formatCidr4, halves4, parseCidr4 } from '#address/cidr4.js';
+import { formatCidr6, halves6, parseCidr6 } from '#address/cidr6.js';
 import { type DesiredHost, desired } from '#host/desired.js';
 import { noDocker } from '#host/docker-engine.js';
 import { factsOf } from '#host/host-facts.js';
 import type { HostInput, Peer } from '#host/input.js';
 import { type Area, lookoutOf, observe } from '#host/observe.js';
 import { bareHost, type ObservedHost } from '#host/observed.js';
-import { type Runner, ToolMissingError } from '#host/runner.js';
+import { causesOf, type PeerKnowledge } from '#host/ping-causes.js';
+import { addressBehind, echo, hop, smallBytes } from '#host/ping-probe.js';
+import type { Runner } from '#host/runner.js';
 import type { PingProbe, PingReport } from '#host/status.js';
-import { addressOf, isIpv6Text } from '#host/text.js';
-import { formatDuration } from '#text/duration.js';
+import { addressOf, isIpv6Text, prefixOf } from '#host/text.js';
 
 /** Peers probed at once, and in all when no target is given. */
 const probesAtOnce = 16;
 const peersMax = 1_000;
-const answerSeconds = 2;
-const smallBytes = 84;
+/** Overlays of one peer that are probed from this host's bridges. */
+const overlaysMax = 2;
 
-/** Reports on all peers, or the one that `target` names by agent id, node or VTEP address. Rejects if nobody has that name. */
-export async function pingPeers(input: HostInput, run: Runner, target?: string): Promise<readonly PingReport[]> {
+/**
+ * Reports on all peers, or the one that `target` names by agent id, node or VTEP address. Rejects if nobody has that
+ * name. `known` is what the masters tell of a peer, where they were asked.
+ */
+export async function pingPeers(
+  input: HostInput,
+  run: Runner,
+  target?: string,
+  known: (agentId: string) => PeerKnowledge = () => ({ kind: 'none' }),
+): Promise<readonly PingReport[]> {
   const peers =
     target === undefined
       ? input.peers.slice(0, peersMax)
@@ -29,122 +40,117 @@ export async function pingPeers(input: HostInput, run: Runner, target?: string):
   if (target !== undefined && peers.length === 0) {
     throw new Error(`no agent has the id or address ${target}: "sublet agents" lists them`);
   }
-  const areas = new Set<Area>(['links', 'peers', 'sysctls']);
-  const observed = await observe(lookoutOf(input, run, noDocker), areas, bareHost);
-  const wish = desired(input, factsOf(observed, input));
-  const reports: PingReport[] = [];
+  const scene = await sceneOf(input, run, new Set(['links', 'peers', 'sysctls']));
+  const probed: Probed[] = [];
   for (let at = 0; at < peers.length; at += probesAtOnce) {
-    reports.push(
-      ...(await Promise.all(peers.slice(at, at + probesAtOnce).map((peer) => pingPeer(peer, wish, observed, run)))),
-    );
+    probed.push(...(await Promise.all(peers.slice(at, at + probesAtOnce).map((peer) => pingPeer(peer, scene)))));
   }
-  return reports;
+  if (probed.every(({ reachable }) => reachable)) return probed.map((one) => reportOf(one, []));
+  // The firewall is read where something does not pass: it is the longest table, and needs root.
+  const { observed } = await sceneOf(input, run, new Set(['links', 'peers', 'sysctls', 'firewall']));
+  return probed.map((one) => {
+    if (one.reachable) return reportOf(one, []);
+    return reportOf(one, causesOf({ ...one, wish: scene.wish, observed, known: known(one.peer.agentId) }));
+  });
+}
+
+type Scene = { readonly wish: DesiredHost; readonly observed: ObservedHost; readonly run: Runner };
+
+async function sceneOf(input: HostInput, run: Runner, areas: ReadonlySet<Area>): Promise<Scene> {
+  const observed = await observe(lookoutOf(input, run, noDocker), areas, bareHost);
+  return { observed, wish: desired(input, factsOf(observed, input)), run };
 }
 
 function namesOf({ agentId, nodeIp, vtepIp, vtepIp6 }: Peer): (string | undefined)[] {
   return [agentId, nodeIp, vtepIp, vtepIp6];
 }
 
-async function pingPeer(peer: Peer, wish: DesiredHost, observed: ObservedHost, run: Runner): Promise<PingReport> {
+type Probed = { readonly peer: Peer; readonly reachable: boolean; readonly probes: readonly PingProbe[] };
+
+function reportOf({ peer, reachable, probes }: Probed, causes: readonly string[]): PingReport {
+  const { agentId, vtepIp, nodeIp } = peer;
+  return { agentId, vtepIp, nodeIp, reachable, probes, causes };
+}
+
+async function pingPeer(peer: Peer, scene: Scene): Promise<Probed> {
+  const { wish, run } = scene;
   const device = wish.device.kind === 'present' ? wish.device.device : undefined;
   const mtu = device?.mtu ?? smallBytes;
-  const has6 = peer.vtepIp6 !== undefined && device?.addresses.some(isIpv6Text);
-  const probes = await Promise.all([
-    probe(run, 'vtep', peer.vtepIp, smallBytes),
-    probe(run, 'vtep', peer.vtepIp, mtu),
-    ...(has6 && peer.vtepIp6 !== undefined
-      ? [probe(run, 'vtep6', peer.vtepIp6, smallBytes), probe(run, 'vtep6', peer.vtepIp6, mtu)]
-      : []),
+  const has6 = device?.addresses.some(isIpv6Text) === true;
+  const tunnels = await Promise.all([
+    throughTunnel(peer, { vtep: peer.vtepIp, isSix: false, mtu }, run),
+    ...(has6 && peer.vtepIp6 !== undefined ? [throughTunnel(peer, { vtep: peer.vtepIp6, isSix: true, mtu }, run)] : []),
   ]);
-  const reachable = probes.every(({ ok }) => ok);
-  // The tunnel's packets leave from node_ip; the host may have other addresses and other routes for those.
-  if (!reachable) probes.push(await probe(run, 'underlay', peer.nodeIp, smallBytes, device?.local));
-  return {
-    agentId: peer.agentId,
-    vtepIp: peer.vtepIp,
-    nodeIp: peer.nodeIp,
-    reachable,
-    probes,
-    causes: reachable ? [] : causesOf(peer, wish, observed, probes),
-  };
-}
-
-/** One echo of a whole IP packet of `packetBytes`, don't-fragment set. */
-async function probe(
-  run: Runner,
-  path: PingProbe['path'],
-  to: string,
-  packetBytes: number,
-  from?: string,
-): Promise<PingProbe> {
-  const headers = isIpv6Text(to) ? 48 : 28;
-  const source = from === undefined ? [] : ['-I', from];
-  const size = String(packetBytes - headers);
-  const args = ['-n', '-c', '1', '-W', String(answerSeconds), '-M', 'do', '-s', size, ...source, to];
-  try {
-    const { code, stdout, stderr } = await run.run('ping', args, { timeoutMs: (answerSeconds + 2) * 1000 });
-    const time = /time=([\d.]+) ms/.exec(stdout)?.[1];
-    const says = code === 0 ? 'answered' : reason(`${stdout}\n${stderr}`);
-    return { path, packetBytes, ok: code === 0, says, ...(time === undefined ? {} : { roundTripMs: Number(time) }) };
-  } catch (error) {
-    if (error instanceof ToolMissingError) return { path, packetBytes, ok: false, says: error.message };
-    throw error;
+  const probes = tunnels.flatMap((tunnel) => tunnel.probes);
+  if (!tunnels.every(({ passes }) => passes)) {
+    // From the address that the tunnel uses: a host with two ways out must not blame the port for the other one.
+    const from = device?.local;
+    const underlay = { path: 'underlay', to: peer.nodeIp, packetBytes: smallBytes } as const;
+    probes.push(await echo(run, { ...underlay, ...(from === undefined ? {} : { from }) }));
+    return { peer, reachable: false, probes };
   }
+  const behind = await fromBridges(peer, scene);
+  return { peer, reachable: behind.every(({ ok }) => ok), probes: [...probes, ...behind.filter(({ ok }) => !ok)] };
 }
 
-function reason(output: string): string {
-  const line = output
-    .split('\n')
-    .find((text) => /unreachable|too long|exceeded|prohibited|not permitted|error|ping:/i.test(text));
-  return line?.trim() ?? `no answer within ${formatDuration(answerSeconds * 1_000)}`;
+type TunnelEnd = { readonly vtep: string; readonly isSix: boolean; readonly mtu: number };
+
+/** Echoes; where those do not come back, hops, which no firewall of the peer's drops once the tunnel's port is open. */
+async function throughTunnel(peer: Peer, { vtep, isSix, mtu }: TunnelEnd, run: Runner) {
+  const sizes = [smallBytes, mtu];
+  const path = isSix ? 'vtep6' : 'vtep';
+  const probes = await Promise.all(sizes.map((packetBytes) => echo(run, { path, to: vtep, packetBytes })));
+  if (probes.every(({ ok }) => ok)) return { passes: true, probes };
+  const subnet = peer.overlays
+    .map(({ subnet, subnet6 }) => (isSix ? subnet6 : subnet))
+    .find((one) => one !== undefined);
+  // A peer that holds nothing forwards nothing; and where small echoes pass, hops would tell nothing more.
+  if (subnet === undefined || probes[0]?.ok === true) return { passes: false, probes };
+  const to = addressBehind(subnet);
+  const hopPath = isSix ? 'hop6' : 'hop';
+  const hops = await Promise.all(sizes.map((packetBytes) => hop(run, { path: hopPath, to, packetBytes }, [vtep])));
+  return { passes: hops.every(({ ok }) => ok), probes: [...probes, ...hops] };
 }
 
-/** Entries that this host lacks first; then what the probes tell of the way and of the other side. */
-function causesOf(peer: Peer, wish: DesiredHost, observed: ObservedHost, probes: readonly PingProbe[]): string[] {
-  const causes = missingEntries(peer, wish, observed);
-  if (causes.length > 0) return causes;
-  const passed = (path: PingProbe['path'], isSmall: boolean) =>
-    probes.some((one) => one.path === path && one.ok && (one.packetBytes === smallBytes) === isSmall);
-  if (probes.some(({ says }) => says.includes('not installed')))
-    return [probes.map(({ says }) => says).find((says) => says.includes('not installed')) ?? ''];
-  if (passed('vtep', true) && !passed('vtep', false)) {
-    return [
-      'small packets pass and full ones do not: the underlay between the hosts carries less than its MTU here; lower vtep_mtu or raise that MTU',
-    ];
-  }
-  if (!passed('underlay', true)) {
-    return [
-      `the host itself does not answer at ${peer.nodeIp} beside the tunnel: it is down, unreachable, or blocks ICMP`,
-    ];
-  }
-  const port = wish.device.kind === 'present' ? wish.device.device.port : 0;
-  return [
-    `this host has every entry and ${peer.nodeIp} answers beside the tunnel: UDP port ${port} is blocked between the hosts, or the other side lacks its entries for this host ("sublet agent ping" there tells)`,
-  ];
-}
-
-function missingEntries(peer: Peer, wish: DesiredHost, observed: ObservedHost): string[] {
-  if (wish.device.kind !== 'present') return wish.problems.map(({ error }) => error);
-  const { name } = wish.device.device;
-  const link = observed.links.get(name);
-  if (link === undefined) return [`the device ${name} is missing on this host`];
-  if (!link.up) return [`the device ${name} is down on this host`];
-  const missing: string[] = [];
-  const compare = (
-    what: string,
-    wanted: ReadonlyMap<string, string>,
-    there: ReadonlyMap<string, string>,
-    key: string | undefined,
-  ) => {
-    if (key === undefined || !wanted.has(key) || wanted.get(key) === there.get(key)) return;
-    missing.push(
-      `${what} ${key} → ${wanted.get(key)} is ${there.has(key) ? `${there.get(key)} instead` : 'missing'} on this host`,
+/**
+ * From this host's gateway of each half to both halves behind the peer, one hop: the way that containers' packets take, by rules
+ * and routes of whoever made them, and back.
+ */
+async function fromBridges(peer: Peer, { wish, observed, run }: Scene): Promise<PingProbe[]> {
+  const own = new Map([...wish.bridges, ...wish.docker].map(gatewayEntry));
+  const probes = peer.overlays
+    .filter(({ name }) => own.has(name))
+    .slice(0, overlaysMax)
+    .flatMap(({ name, subnet, subnet6 }) =>
+      [subnet, subnet6].flatMap((range) => {
+        const from = own
+          .get(name)
+          ?.find((gateway) => isIpv6Text(gateway) === (range !== undefined && isIpv6Text(range)));
+        if (range === undefined || from === undefined || !isOnHost(observed, from)) return [];
+        const vtep = isIpv6Text(range) ? peer.vtepIp6 : peer.vtepIp;
+        if (vtep === undefined) return [];
+        return halvesOf(range).map((half) =>
+          hop(run, { path: 'bridge', to: addressBehind(half), packetBytes: smallBytes, from }, [vtep]),
+        );
+      }),
     );
-  };
-  compare('neighbour', wish.neighbours, observed.neighbours, peer.vtepIp);
-  compare('neighbour', wish.neighbours, observed.neighbours, peer.vtepIp6);
-  compare('FDB entry', wish.fdb, observed.fdb, peer.vtepMac);
-  const own = wish.device.device.addresses.find((cidr) => !link.addresses.includes(cidr));
-  if (own !== undefined) missing.push(`address ${addressOf(own)} of ${name} is missing on this host`);
-  return missing;
+  return Promise.all(probes);
+}
+
+type Half = DesiredHost['bridges'][number] | DesiredHost['docker'][number];
+
+function gatewayEntry(half: Half): [overlay: string, gateways: string[]] {
+  return [half.overlay, 'gateways' in half ? half.gateways.map(addressOf) : []];
+}
+
+function isOnHost({ links }: ObservedHost, address: string): boolean {
+  return [...links.values()].some(({ up, addresses }) => up && addresses.some((cidr) => addressOf(cidr) === address));
+}
+
+/** A subnet too small for two halves is one. */
+function halvesOf(subnet: string): string[] {
+  if (isIpv6Text(subnet)) {
+    return prefixOf(subnet) > 126 ? [subnet] : halves6(parseCidr6(subnet)).map(formatCidr6);
+  }
+  return prefixOf(subnet) > 30 ? [subnet] : halves4(parseCidr4(subnet)).map(formatCidr4);
 }

@@ -60,8 +60,11 @@ export interface PingReport {
 }
 
 export interface PingProbe {
-  /** `vtep`/`vtep6`: through the tunnel; `underlay`: beside it. */
-  readonly path: 'vtep' | 'vtep6' | 'underlay';
+  /**
+   * `vtep`/`vtep6`: an echo through the tunnel; `hop`/`hop6`: a packet through it that the peer's kernel turns away;
+   * `bridge`: likewise, from a bridge of this host to the peer's subnet; `underlay`: an echo beside the tunnel.
+   */
+  readonly path: 'vtep' | 'vtep6' | 'hop' | 'hop6' | 'bridge' | 'underlay';
   /** Bytes of the IP packet, sent with "don't fragment". */
   readonly packetBytes: number;
   readonly ok: boolean;

@@ -30,7 +30,9 @@ export function nftTables(ruleset: NftRuleset, printed: readonly FilterTable[]):
     const all = rules.flatMap((rule, index) => rulesWith(rule, ruleset, twins[index]));
     table.chains.set(chain.name, { name: chain.name, ...baseOf(chain), rules: all });
   }
-  return [...tables.values()];
+  // A table that nft does not list any more, or not yet, is as iptables printed it.
+  const others = printed.filter(({ family, name }) => !tables.has(`${family} ${name}`));
+  return [...tables.values(), ...others];
 }
 
 function keyOf({ family, table, chain }: Pick<NftRule, 'family' | 'table' | 'chain'>): string {
