@@ -14,9 +14,10 @@ const allowed: Readonly<Record<string, readonly string[]>> = {
   ipam: ['text', 'address', 'proto'],
   replica: ['text', 'raft', 'proto'],
   storage: ['text', 'files', 'raft', 'replica', 'proto'],
-  transport: ['text', 'raft', 'replica', 'proto'],
+  transport: ['text', 'tls', 'raft', 'replica', 'proto'],
   door: ['replica'],
-  api: ['text', 'proto'],
+  tls: [],
+  api: ['text', 'tls', 'proto'],
   config: ['runtime', 'text', 'address', 'ipam'],
   master: [
     'runtime',
@@ -24,6 +25,7 @@ const allowed: Readonly<Record<string, readonly string[]>> = {
     'text',
     'address',
     'door',
+    'tls',
     'files',
     'raft',
     'ipam',
@@ -34,7 +36,7 @@ const allowed: Readonly<Record<string, readonly string[]>> = {
     'proto',
   ],
   host: ['text', 'address', 'files'],
-  agent: ['runtime', 'http', 'text', 'address', 'files', 'host', 'replica', 'api', 'proto'],
+  agent: ['runtime', 'tls', 'http', 'text', 'address', 'files', 'host', 'replica', 'api', 'proto'],
   cli: [
     'runtime',
     'http',
@@ -48,6 +50,7 @@ const allowed: Readonly<Record<string, readonly string[]>> = {
     'storage',
     'transport',
     'door',
+    'tls',
     'api',
     'config',
     'master',
@@ -57,10 +60,10 @@ const allowed: Readonly<Record<string, readonly string[]>> = {
   ],
 };
 const pure = ['address', 'text', 'raft', 'ipam'];
-/** Times that are told to people, and the deadlines of calls, of which grpc-js makes a timer at once. */
+/** Times that are told to people, the deadlines of calls, of which grpc-js makes a timer at once, and the validity of certificates. */
 const wallClockFiles = [
   ...['master/master.ts', 'master/rebirth.ts', 'api/master-client.ts', 'transport/grpc-peer-network.ts'],
-  ...['cli/words.ts', 'cli/terminal.ts', 'cli/commands/snapshot.ts'],
+  ...['cli/words.ts', 'cli/terminal.ts', 'cli/commands/snapshot.ts', 'tls/tls-files.ts'],
 ];
 const emptyNames = /(^|\/)(utils?|helpers?|common|manager|misc)(\.|\/|-)/;
 

@@ -15,6 +15,7 @@ import {
 import { reasonOf } from '#api/error-info.js';
 import type { Method } from '#api/method.js';
 import { foreignText } from '#text/printable-text.js';
+import { serverName } from '#tls/client-credentials.js';
 
 /** No master could be asked: each address, and what became of it. */
 export class NoMasterError extends Error {
@@ -66,6 +67,7 @@ export class MasterClient {
         'grpc.service_config_disable_resolution': 1,
         // Masters are reached on the underlay. A proxy that the environment names is for the web.
         'grpc.enable_http_proxy': 0,
+        ...serverName,
       }),
     }));
   }

@@ -37,13 +37,18 @@ export function method<Request, RequestDecoded extends Request, Response, Respon
   };
 }
 
+/** `Register`, of its path. */
+export function nameOf(path: string): string {
+  return path.slice(path.lastIndexOf('/') + 1);
+}
+
 /** The method as grpc-js knows it. */
 export function definition<Request, RequestDecoded extends Request, Response, ResponseDecoded extends Response>(
   of: Method<Request, RequestDecoded, Response, ResponseDecoded>,
 ): MethodDefinition<Request, Response> {
   return {
     path: of.path,
-    originalName: of.path.slice(of.path.lastIndexOf('/') + 1),
+    originalName: nameOf(of.path),
     requestStream: of.requestStream,
     responseStream: of.responseStream,
     requestSerialize: of.encodeRequest,

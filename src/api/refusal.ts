@@ -32,6 +32,10 @@ export const refusals = {
     meaning:
       'What the caller holds is of another founding of this cluster: two clusters have one id. Ask another master.',
   },
+  'permission-denied': {
+    code: status.PERMISSION_DENIED,
+    meaning: 'The certificate of the caller does not allow it; the message names who is asking, and who may.',
+  },
   aborted: {
     code: status.ABORTED,
     meaning:

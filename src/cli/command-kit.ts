@@ -16,6 +16,11 @@ export function connects(command: Command): Command {
       ).helpGroup('Connection:'),
     )
     .addOption(
+      new Option('--tls-ca <FILE>', 'authority of the masters, PEM (or SUBLET_TLS_CA)').helpGroup('Connection:'),
+    )
+    .addOption(new Option('--tls-cert <FILE>', 'your certificate, PEM (or SUBLET_TLS_CERT)').helpGroup('Connection:'))
+    .addOption(new Option('--tls-key <FILE>', 'its key, PEM (or SUBLET_TLS_KEY)').helpGroup('Connection:'))
+    .addOption(
       new Option('--timeout <TIME>', 'how long to wait for each master (default 10s)').helpGroup('Connection:'),
     );
 }

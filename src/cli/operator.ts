@@ -1,5 +1,6 @@
 /** What the commands of operators share: which masters, which form of output, and the call itself. */
 
+import type { ChannelCredentials } from '@grpc/grpc-js';
 import type { Command } from 'commander';
 import { MasterClient } from '#api/master-client.js';
 import type { Method } from '#api/method.js';
@@ -11,6 +12,8 @@ import type { Terminal } from '#cli/terminal.js';
 import { formatHostPort, parseHostPort } from '#config/host-port.js';
 import { parseDuration } from '#text/duration.js';
 import { jsonText } from '#text/printable-text.js';
+import { masterCredentials } from '#tls/client-credentials.js';
+import { readTlsFiles, TlsFileError } from '#tls/tls-files.js';
 
 export type Operator = {
   readonly client: MasterClient;
@@ -49,13 +52,33 @@ export async function operate(
   const output = option(command, 'output') === 'json' ? 'json' : 'table';
   const timeout = option(command, 'timeout');
   noGrpcLogs(process.env);
-  const client = new MasterClient({ masters: mastersOf(command), ...timeoutOf(timeout) });
+  const client = new MasterClient({ masters: mastersOf(command), ...timeoutOf(timeout), ...credentialsOf(command) });
   try {
     await work({ client, output, terminal });
   } catch (error) {
     throw error instanceof Failure ? error : masterFailure(error);
   } finally {
     client.close();
+  }
+}
+
+/** By `--tls-…`, or SUBLET_TLS_…; all three together, or none. @throws Failure */
+function credentialsOf(command: Command): { readonly credentials?: ChannelCredentials } {
+  const part = (name: string): string | undefined => {
+    const flag = option(command, `tls${name}`);
+    return typeof flag === 'string' ? flag : process.env[`SUBLET_TLS_${name.toUpperCase()}`] || undefined;
+  };
+  const [ca, cert, key] = [part('Ca'), part('Cert'), part('Key')];
+  if (ca === undefined && cert === undefined && key === undefined) return {};
+  if (ca === undefined || cert === undefined || key === undefined) {
+    throw usage('--tls-ca, --tls-cert and --tls-key go together: give all three, or none');
+  }
+  try {
+    const material = readTlsFiles({ ca, cert, key }, ['viewer', 'operator', 'admin']);
+    return { credentials: masterCredentials(material) };
+  } catch (error) {
+    if (error instanceof TlsFileError) throw usage(error.message.replace(/^tls\.(\w+)/, '--tls-$1'));
+    throw error;
   }
 }
 

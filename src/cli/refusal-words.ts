@@ -32,7 +32,11 @@ export function masterFailure(error: unknown): Failure {
       ? 'Name the masters with --master HOST:PORT[,…] or SUBLET_MASTER; `sublet dev` starts a cluster on this machine.'
       : 'Ask again in a moment. `sublet status` tells who leads.';
     const what = unreached ? 'no master reachable' : 'no master can answer now';
-    return new Failure(exitCodes.noMaster, [what, ...attempts].join('\n  '), [advice]);
+    // A server that speaks TLS closes a connection that does not, without a word, and the other way round.
+    const tls = error.attempts.some(({ reason }) => /Failed to connect|wrong version number/i.test(reason))
+      ? ['Masters with TLS need --tls-ca, --tls-cert and --tls-key; masters without it need none of them.']
+      : [];
+    return new Failure(exitCodes.noMaster, [what, ...attempts].join('\n  '), [advice, ...tls]);
   }
   if (isServiceError(error)) {
     const code: status = error.code;

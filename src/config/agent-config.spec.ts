@@ -40,6 +40,7 @@ describe('the configuration of an agent', () => {
         overlayMtu: 1420,
         enableIpv6: true,
       },
+      tls: undefined,
       insecure: false,
       log: { level: 'info', format: 'auto' },
     });
@@ -136,7 +137,7 @@ describe('the configuration of an agent', () => {
     [
       'an address beyond loopback',
       { http_listen: '[::]:7073' },
-      'http_listen: "[::]:7073" is reachable from other machines, and there is no TLS: a loopback address like 127.0.0.1:7073 is allowed, or set insecure (--insecure)',
+      'http_listen: "[::]:7073" is reachable from other machines, and has no TLS: a loopback address like 127.0.0.1:7073 is allowed, or set insecure (--insecure) in a laboratory',
     ],
     [
       'an unknown key',

@@ -10,7 +10,7 @@ import { formatCidr, formatIp, parseCidr, parseIp } from '#address/ip.js';
 import { agentSettings } from '#config/agent-settings.js';
 import { ConfigDocument, type ConfigSource, type Finding } from '#config/document.js';
 import type { HostPort } from '#config/host-port.js';
-import { httpHosts, listeningFindings, tls } from '#config/listening.js';
+import { httpHosts, listeningFindings, type TlsConfig, tls, tlsFindings } from '#config/listening.js';
 import { type LogConfig, log, logConfig } from '#config/log-config.js';
 import type { Loaded } from '#config/master-config.js';
 import { insecureSetting } from '#config/process-settings.js';
@@ -43,6 +43,7 @@ export type AgentConfig = {
     readonly overlayMtu: number;
     readonly enableIpv6: boolean;
   };
+  readonly tls: TlsConfig | undefined;
   readonly insecure: boolean;
   readonly log: LogConfig;
 };
@@ -103,7 +104,7 @@ export { agentSettings };
  */
 export function loadAgentConfig(source: ConfigSource): Loaded<AgentConfig> {
   const document = new ConfigDocument(source, agentSettings);
-  const given = document.read(schema, listenFindings);
+  const given = document.read(schema, (read) => [...tlsFindings(read), ...listenFindings(read)]);
   const wanted = given.network_config;
   const dcos = given.max_configuration_attempts !== undefined;
   const config: AgentConfig = {
@@ -127,6 +128,7 @@ export function loadAgentConfig(source: ConfigSource): Loaded<AgentConfig> {
       overlayMtu: wanted?.overlay_mtu ?? defaults.overlayMtu,
       enableIpv6: wanted?.enable_ipv6 ?? true,
     },
+    tls: given.tls,
     insecure: given.insecure ?? false,
     log: logConfig(given.log),
   };
@@ -136,7 +138,7 @@ export function loadAgentConfig(source: ConfigSource): Loaded<AgentConfig> {
 function listenFindings(document: ConfigDocument): readonly Finding[] {
   const given = document.at('http_listen');
   const read = given === undefined ? undefined : listen.safeParse(given);
-  return listeningFindings(document, { http_listen: read?.success ? read.data : undefined });
+  return listeningFindings(document, { http_listen: read?.success ? read.data : undefined }, []);
 }
 
 function warnings(document: ConfigDocument): readonly Finding[] {

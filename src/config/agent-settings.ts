@@ -1,5 +1,5 @@
 /** The settings of an agent, as its flags, its help and the reference have them. */
-import { insecureSetting, logSettings } from '#config/process-settings.js';
+import { insecureSetting, logSettings, tlsSettings } from '#config/process-settings.js';
 import type { Setting } from '#config/setting.js';
 
 export const agentSettings: readonly Setting[] = [
@@ -161,6 +161,7 @@ export const agentSettings: readonly Setting[] = [
     about:
       'of DC/OS’s files: it selects cni_style mesos; an overlay that fails is retried for as long as the agent lives',
   },
+  ...tlsSettings,
   insecureSetting,
   ...logSettings,
 ];

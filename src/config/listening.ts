@@ -1,11 +1,12 @@
 /**
- * Who may connect. Without TLS a process listens on loopback only, since whoever reaches it may do everything;
- * anything else has to be asked for by name, `insecure`.
+ * Which addresses a process may listen on. A port without TLS stays on loopback, since every caller may do everything
+ * there; `insecure` allows other addresses.
  */
 import { z } from 'zod';
 import type { ConfigDocument, Finding } from '#config/document.js';
 import { formatHostPort, type HostPort, isLoopback } from '#config/host-port.js';
-import { matching, refused } from '#config/reading.js';
+import { matching, path } from '#config/reading.js';
+import { section } from '#config/section.js';
 import { badNode } from '#runtime/node-releases.js';
 
 /** Host names under which HTTP may be asked. */
@@ -13,12 +14,23 @@ export const httpHosts = z
   .array(matching(/^(?=.{1,253}$)[A-Za-z0-9_-]+(\.[A-Za-z0-9_-]+)*$/, 'a host name like master-1.example'))
   .max(64);
 
-export const tls = refused('TLS is not there yet', 'leave tls out, and listen on loopback or set insecure');
+/** Three files that belong together. */
+export const tls = section({ ca: path, cert: path, key: path });
 
-/** What is wrong with these addresses to listen on: beyond loopback, or two of them the same. `bad`: why the Node.js must not serve. */
+/** Paths of PEM files. */
+export type TlsConfig = { readonly ca: string; readonly cert: string; readonly key: string };
+
+/** TLS and `insecure` exclude each other. */
+export function tlsFindings(document: ConfigDocument): readonly Finding[] {
+  if (document.at('tls') === undefined || document.at('insecure') !== true) return [];
+  return [{ path: ['insecure'], message: 'can not be set beside tls: remove one of the two' }];
+}
+
+/** What is wrong with these addresses to listen on: beyond loopback, or two of them the same. `secured`: keys that have TLS where it is on. `bad`: why the Node.js must not serve. */
 export function listeningFindings(
   document: ConfigDocument,
   listening: Readonly<Record<string, HostPort | undefined>>,
+  secured: readonly string[],
   bad: string | undefined = badNode(),
 ): readonly Finding[] {
   const findings: Finding[] = [];
@@ -26,8 +38,12 @@ export function listeningFindings(
   for (const [key, at] of Object.entries(listening)) {
     if (at === undefined) continue;
     const text = formatHostPort(at);
-    if (!isLoopback(at) && document.at('insecure') !== true) {
-      const message = `"${text}" is reachable from other machines, and there is no TLS: a loopback address like 127.0.0.1:${at.port} is allowed, or set insecure (--insecure)`;
+    const isSecured = document.at('tls') !== undefined && secured.includes(key);
+    if (!isLoopback(at) && !isSecured && document.at('insecure') !== true) {
+      const way = secured.includes(key)
+        ? 'set tls, or insecure (--insecure) in a laboratory'
+        : 'set insecure (--insecure) in a laboratory';
+      const message = `"${text}" is reachable from other machines, and has no TLS: a loopback address like 127.0.0.1:${at.port} is allowed, or ${way}`;
       findings.push({ path: [key], message });
     } else if (!isLoopback(at) && bad !== undefined) {
       const message = `"${text}" is reachable from other machines, and ${bad}. On this one a loopback address like 127.0.0.1:${at.port} is allowed, with insecure or without`;

@@ -54,6 +54,7 @@ describe('the configuration of a master', () => {
         overlays: undefined,
       },
       raft: { heartbeatMs: 100, electionMs: 1_000, retainEntries: 10_000 },
+      tls: undefined,
       insecure: false,
       log: { level: 'info', format: 'auto' },
     });
@@ -175,7 +176,7 @@ describe('the configuration of a master', () => {
       'an address beyond loopback',
       { http_listen: '0.0.0.0:7072' },
       [
-        'http_listen: "0.0.0.0:7072" is reachable from other machines, and there is no TLS: a loopback address like 127.0.0.1:7072 is allowed, or set insecure (--insecure)',
+        'http_listen: "0.0.0.0:7072" is reachable from other machines, and has no TLS: a loopback address like 127.0.0.1:7072 is allowed, or set insecure (--insecure) in a laboratory',
       ],
     ],
     [
@@ -245,9 +246,31 @@ describe('the configuration of a master', () => {
       ],
     ],
     [
-      'TLS',
+      'a part of TLS',
       { tls: { ca: 'ca.pem' } },
-      ['tls: TLS is not there yet: leave tls out, and listen on loopback or set insecure'],
+      [
+        'tls.cert: is missing: a path of 1 to 4096 characters is allowed',
+        'tls.key: is missing: a path of 1 to 4096 characters is allowed',
+      ],
+    ],
+    [
+      'TLS beside insecure',
+      { tls: { ca: 'ca.pem', cert: 'cert.pem', key: 'key.pem' }, insecure: true },
+      ['insecure: can not be set beside tls: remove one of the two'],
+    ],
+    [
+      'HTTP beyond loopback beside TLS',
+      { tls: { ca: 'ca.pem', cert: 'cert.pem', key: 'key.pem' }, listen: '0.0.0.0:7070', http_listen: '0.0.0.0:7072' },
+      [
+        'http_listen: "0.0.0.0:7072" is reachable from other machines, and has no TLS: a loopback address like 127.0.0.1:7072 is allowed, or set insecure (--insecure) in a laboratory',
+      ],
+    ],
+    [
+      'an API beyond loopback without TLS',
+      { listen: '0.0.0.0:7070' },
+      [
+        'listen: "0.0.0.0:7070" is reachable from other machines, and has no TLS: a loopback address like 127.0.0.1:7070 is allowed, or set tls, or insecure (--insecure) in a laboratory',
+      ],
     ],
     ['a switch that is none', { insecure: 'yes' }, ['insecure: "yes" is neither: true or false is allowed']],
     [
@@ -395,12 +418,14 @@ describe('the configuration of a master', () => {
     const document = new ConfigDocument({ flags: [{ flag: '--insecure', value: true }] }, masterSettings);
     const at = { listen: { host: '0.0.0.0', port: 7070 }, http_listen: { host: '127.0.0.1', port: 7072 } };
     assert.deepEqual(
-      listeningFindings(document, at, 'Node.js 20.20.2 has a hole; take another').map(({ message }) => message),
+      listeningFindings(document, at, ['listen'], 'Node.js 20.20.2 has a hole; take another').map(
+        ({ message }) => message,
+      ),
       [
         '"0.0.0.0:7070" is reachable from other machines, and Node.js 20.20.2 has a hole; take another. On this one a loopback address like 127.0.0.1:7070 is allowed, with insecure or without',
       ],
     );
-    assert.deepEqual(listeningFindings(document, at, undefined), []);
+    assert.deepEqual(listeningFindings(document, at, ['listen'], undefined), []);
   });
 
   it('warns of an even number of members', () => {

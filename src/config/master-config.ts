@@ -6,7 +6,7 @@ import { join } from 'node:path';
 import { z } from 'zod';
 import { ConfigDocument, type ConfigSource, type Finding } from '#config/document.js';
 import { formatHostPort, type HostPort } from '#config/host-port.js';
-import { httpHosts, listeningFindings, tls } from '#config/listening.js';
+import { httpHosts, listeningFindings, type TlsConfig, tls, tlsFindings } from '#config/listening.js';
 import { type LogConfig, log, logConfig } from '#config/log-config.js';
 import { masterSettings } from '#config/master-settings.js';
 import { lease, type NetworkConfig, network, networkConfig, networkFindings } from '#config/network-config.js';
@@ -40,6 +40,7 @@ export type MasterConfig = {
     /** Log entries that compaction leaves behind the applied position. */
     readonly retainEntries: number;
   };
+  readonly tls: TlsConfig | undefined;
   readonly insecure: boolean;
   readonly log: LogConfig;
 };
@@ -124,6 +125,7 @@ export function loadMasterConfig(source: ConfigSource): Loaded<MasterConfig> {
       electionMs: given.raft?.election_ms ?? defaults.electionMs,
       retainEntries: given.raft?.retain_entries ?? defaults.retainEntries,
     },
+    tls: given.tls,
     insecure: given.insecure ?? false,
     log: logConfig(given.log),
   };
@@ -135,6 +137,7 @@ function relations(document: ConfigDocument): readonly Finding[] {
     ...memberFindings(document),
     ...peerReachFindings(peerReach(document)),
     ...listenFindings(document),
+    ...tlsFindings(document),
     ...raftFindings(document),
     ...networkFindings(document),
   ];
@@ -224,11 +227,12 @@ function listenFindings(document: ConfigDocument): readonly Finding[] {
   // A value that can't be read has its own problem already; a key that is absent has its default.
   const at = (key: string, fallback: HostPort): HostPort | undefined =>
     document.at(key) === undefined ? fallback : valid(listen, document.at(key));
-  return listeningFindings(document, {
+  const listening = {
     listen: at('listen', defaults.listen),
     peer_listen: at('peer_listen', ownMember(document)?.peer ?? defaults.peerListen),
     http_listen: at('http_listen', defaults.httpListen),
-  });
+  };
+  return listeningFindings(document, listening, ['listen', 'peer_listen']);
 }
 
 function raftFindings(document: ConfigDocument): readonly Finding[] {

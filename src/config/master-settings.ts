@@ -1,7 +1,7 @@
 /** The settings of a master, as its flags, its help and the reference have them. */
 
 import { networkSettings } from '#config/network-settings.js';
-import { insecureSetting, logSettings } from '#config/process-settings.js';
+import { insecureSetting, logSettings, tlsSettings } from '#config/process-settings.js';
 import type { Setting } from '#config/setting.js';
 
 export const masterSettings: readonly Setting[] = [
@@ -123,6 +123,7 @@ export const masterSettings: readonly Setting[] = [
     about: 'log entries kept for followers that lag; one that is further behind gets a snapshot',
     default: '10000',
   },
+  ...tlsSettings,
   insecureSetting,
   ...logSettings,
 ];

@@ -10,6 +10,25 @@ export const insecureSetting: Setting = {
   default: 'false',
 };
 
+/** Of masters and agents; operators' commands have the same flags. */
+export const tlsSettings: readonly Setting[] = [
+  {
+    key: 'tls.ca',
+    flag: '--tls-ca',
+    takes: 'FILE',
+    as: 'text',
+    about: 'certificates of the authority that all masters, agents and operators trust, PEM',
+  },
+  {
+    key: 'tls.cert',
+    flag: '--tls-cert',
+    takes: 'FILE',
+    as: 'text',
+    about: 'this process’s certificate, PEM; its one URI name is sublet://ROLE/ID',
+  },
+  { key: 'tls.key', flag: '--tls-key', takes: 'FILE', as: 'text', about: 'the key of tls.cert, PEM, mode 0600' },
+];
+
 export const defaultLog: LogConfig = { level: 'info', format: 'auto' };
 
 export const logSettings: readonly Setting[] = [

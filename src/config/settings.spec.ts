@@ -20,8 +20,8 @@ function allowedIn(load: (text: string) => unknown, path: readonly string[]): re
 
 const kinds: readonly (readonly [string, readonly Setting[], (text: string) => unknown, readonly string[]])[] = [
   // Without a flag of their own: what is only ever ignored or refused.
-  ['master', masterSettings, (text) => loadMasterConfig({ file: { name: 'f', text } }), ['tls', 'zk']],
-  ['agent', agentSettings, (text) => loadAgentConfig({ file: { name: 'f', text } }), ['tls']],
+  ['master', masterSettings, (text) => loadMasterConfig({ file: { name: 'f', text } }), ['zk']],
+  ['agent', agentSettings, (text) => loadAgentConfig({ file: { name: 'f', text } }), []],
 ];
 
 for (const [name, settings, load, flagless] of kinds) {

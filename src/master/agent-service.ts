@@ -3,7 +3,7 @@
  * judge who is silent.
  */
 import { Writer } from 'protobufjs/minimal.js';
-import { toBuffer } from '#api/method.js';
+import { type Method, nameOf, toBuffer } from '#api/method.js';
 import { RefusedError } from '#api/refusal.js';
 import { agentService } from '#api/services.js';
 import type { OverlayStatus } from '#ipam/agent.js';
@@ -12,6 +12,7 @@ import type { CommandOrigin, Register, ReportStatus } from '#ipam/command.js';
 import { parseAgentId, parseInstanceId, parseRunId, type RunId } from '#ipam/identity.js';
 import { overlaysMax, statusErrorLengthMax } from '#ipam/limits.js';
 import type { Answer } from '#ipam/result.js';
+import { checkSelf } from '#master/authorization.js';
 import { type CallContext, type Endpoint, encodingEndpoint, endpoint } from '#master/endpoint.js';
 import { checkFounding } from '#master/founding-check.js';
 import type { Office } from '#master/office.js';
@@ -22,6 +23,7 @@ import { parseField, safeInteger } from '#master/refusal-mapping.js';
 import { parseRegister } from '#master/register-request.js';
 import { sublet } from '#proto/sublet.js';
 import { ProposeError } from '#replica/replicated-log.js';
+import { parseCaller } from '#tls/caller.js';
 
 const { OverlayStatus: Status, RegisterResponse } = sublet.v1;
 
@@ -41,10 +43,26 @@ const atLeader = { place: 'leader', idempotent: true } as const;
 export function agentEndpoints(options: AgentServiceOptions): readonly Endpoint[] {
   return [
     encodingEndpoint(agentService.register, atLeader, (request, context) => register(request, context, options)),
-    endpoint(agentService.reportStatus, atLeader, (request) => reportStatus(request, options)),
-    endpoint(agentService.leave, atLeader, (request, context) => leave(request, context, options)),
-    endpoint(agentService.returnOverlays, atLeader, (request) => returnOverlays(request, options)),
+    ownEndpoint(agentService.reportStatus, (request) => reportStatus(request, options)),
+    ownEndpoint(agentService.leave, (request, context) => leave(request, context, options)),
+    ownEndpoint(agentService.returnOverlays, (request) => returnOverlays(request, options)),
   ];
+}
+
+/** Of an agent, for itself. */
+function ownEndpoint<
+  Request,
+  RequestDecoded extends Request & { readonly agentId: string },
+  Response,
+  ResponseDecoded extends Response,
+>(
+  method: Method<Request, RequestDecoded, Response, ResponseDecoded>,
+  handle: (request: RequestDecoded, context: CallContext) => Promise<Response>,
+): Endpoint {
+  return endpoint(method, atLeader, (request, context) => {
+    checkSelf(nameOf(method.path), parseCaller(context.caller).principal, request.agentId);
+    return handle(request, context);
+  });
 }
 
 async function register(
@@ -54,7 +72,9 @@ async function register(
 ): Promise<Uint8Array> {
   const { plan, office, wallClock } = options;
   const parsed = parseRegister(request);
-  checkFounding(`register agent_id "${parsed.agentId}"`, request.held ?? {}, plan);
+  const action = `register agent_id "${parsed.agentId}"`;
+  checkSelf(action, parseCaller(context.caller).principal, parsed.agentId);
+  checkFounding(action, request.held ?? {}, plan);
   const { ipam } = plan;
   const runId = request.runId === '' ? undefined : parseField('run_id', request.runId, parseRunId);
   const sender = { runId, connection: context.caller, via: context.forwarded ? context.via : options.via };

@@ -6,6 +6,7 @@ import {
   type handleUnaryCall,
   Server,
   type ServerCredentials,
+  type ServerInterceptor,
   type ServerUnaryCall,
   type ServiceDefinition,
   type ServiceError,
@@ -35,6 +36,12 @@ export type StreamMethod = {
   readonly handle: UntypedHandleCall;
 };
 
+/** From HOST:PORT of a connection to the text that names its caller. */
+export type CallerOf = (from: string) => string;
+
+/** Without TLS there is nothing else. */
+export const byAddress: CallerOf = (from) => from;
+
 export type ApiServerOptions = {
   readonly endpoints: Iterable<Endpoint>;
   readonly streams: Iterable<StreamMethod>;
@@ -43,6 +50,9 @@ export type ApiServerOptions = {
   readonly clock: Pick<Clock, 'now'>;
   /** The scale of gRPC's deadlines: read once, as a call comes in. */
   readonly wallClock: () => number;
+  /** How the caller with the connection from HOST:PORT is named: see `tls/caller.ts`. */
+  readonly callerOf: CallerOf;
+  readonly interceptors: readonly ServerInterceptor[];
   readonly observe: CallObserver;
   readonly report: (error: unknown) => void;
 };
@@ -59,7 +69,11 @@ const serverOptions = {
 
 /** A server with these methods; more services may be added before it is bound. */
 export function apiServer(options: ApiServerOptions): Server {
-  const server = new Server(serverOptions);
+  const { interceptors } = options;
+  // Without any, grpc-js takes the short way.
+  const server = new Server(
+    interceptors.length === 0 ? serverOptions : { ...serverOptions, interceptors: [...interceptors] },
+  );
   const services = new Map<
     string,
     { definition: Record<string, ServiceDefinition[string]>; handlers: Record<string, UntypedHandleCall> }
@@ -104,10 +118,10 @@ export const rawCodecs = {
 };
 
 function unary(endpoint: Endpoint, options: ApiServerOptions): handleUnaryCall<Buffer, Uint8Array> {
-  const { router, admission, clock, wallClock, observe, report } = options;
+  const { router, admission, callerOf, clock, wallClock, observe, report } = options;
   return (call: ServerUnaryCall<Buffer, Uint8Array>, callback: sendUnaryData<Uint8Array>) => {
     const begin = performance.now();
-    const caller = call.getPeer();
+    const caller = callerOf(call.getPeer());
     const refuse = (error: unknown): void => {
       const refused = toRefusedError(error, report);
       observe(endpoint.path, performance.now() - begin, refused);

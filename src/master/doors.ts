@@ -7,6 +7,7 @@ import { Door, type DoorNotice } from '#door/door.js';
 import type { Warning } from '#master/cluster-service.js';
 import type { MasterLog } from '#master/master-log.js';
 import type { Clock } from '#replica/clock.js';
+import type { TlsGate } from '#tls/tls-gate.js';
 
 export type DoorsOptions = {
   /** HOST:PORT each. */
@@ -17,6 +18,8 @@ export type DoorsOptions = {
   readonly openFiles: number | undefined;
   readonly clock: Clock;
   readonly logger: MasterLog;
+  /** TLS in front of the two ports of gRPC; undefined: there is none. */
+  readonly gates?: { readonly api: TlsGate; readonly peer: TlsGate } | undefined;
 };
 
 export class Doors {
@@ -51,12 +54,12 @@ export class Doors {
 
   /** Resolves with the port. @throws what the system says of the address */
   openApi(server: Server): Promise<number> {
-    this.#acceptApi = injection(server);
+    this.#acceptApi = this.#behind(this.#options.gates?.api, injection(server));
     return this.api.open();
   }
 
   openPeer(server: Server): Promise<number> {
-    this.#acceptPeer = injection(server);
+    this.#acceptPeer = this.#behind(this.#options.gates?.peer, injection(server));
     return this.peer.open();
   }
 
@@ -83,6 +86,13 @@ export class Doors {
     return this.all().flatMap(([, door]) =>
       door.full ? [{ message: this.#fullText(door.setting, door.connectionsMax), remedy: fullRemedy }] : [],
     );
+  }
+
+  /** Sockets go to the server once their handshake is done. */
+  #behind(gate: TlsGate | undefined, serve: (socket: Socket) => void): (socket: Socket) => void {
+    if (gate === undefined) return serve;
+    gate.onSecured(serve);
+    return (socket) => gate.take(socket);
   }
 
   #tell(notice: DoorNotice): void {

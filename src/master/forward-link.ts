@@ -27,6 +27,7 @@ import type { OwnFounding } from '#master/founding-check.js';
 import { TurnBatch } from '#master/turn-batch.js';
 import type { sublet } from '#proto/sublet.js';
 import { noFounding } from '#replica/cluster-founding.js';
+import { serverName } from '#tls/client-credentials.js';
 
 type Stream = ClientDuplexStream<sublet.peer.v1.ForwardRequest.$Properties, sublet.peer.v1.ForwardResponse>;
 type Call = sublet.peer.v1.ForwardedCall.$Properties & { readonly id: number; readonly request: Uint8Array };
@@ -56,6 +57,7 @@ const channelOptions = {
   'grpc.enable_retries': 0,
   // As the peers' own connections: masters reach each other without a proxy that the environment may name.
   'grpc.enable_http_proxy': 0,
+  ...serverName,
   'grpc.service_config_disable_resolution': 1,
   // Links of several masters in one process must not share a connection.
   'grpc.use_local_subchannel_pool': 1,

@@ -12,6 +12,7 @@ import {
   type UntypedServiceImplementation,
 } from '@grpc/grpc-js';
 import { RefusedError } from '#api/refusal.js';
+import { authorize } from '#master/authorization.js';
 import type { CallRouter } from '#master/call-router.js';
 import type { Endpoint } from '#master/endpoint.js';
 import {
@@ -28,6 +29,7 @@ import { TurnBatch } from '#master/turn-batch.js';
 import type { sublet } from '#proto/sublet.js';
 import type { Clock } from '#replica/clock.js';
 import { foundingsDiffer } from '#replica/cluster-founding.js';
+import { parseCaller } from '#tls/caller.js';
 
 type Answer = sublet.peer.v1.ForwardedAnswer.$Properties;
 type Stream = ServerDuplexStream<sublet.peer.v1.ForwardRequest, sublet.peer.v1.ForwardResponse.$Properties>;
@@ -116,6 +118,9 @@ async function carryOut(
   const path = call.method ?? '';
   const endpoint = options.endpoints.get(path);
   if (endpoint === undefined) throw new RefusedError('unimplemented', `this master has no method ${path}`);
+  const { principal } = parseCaller(call.caller ?? '');
+  // The master that handed it on has checked this; a leader checks what it carries out itself.
+  if (principal !== undefined) authorize(principal, path);
   return options.router.serve(endpoint, call.request ?? new Uint8Array(0), {
     caller: call.caller ?? '',
     deadline: options.clock.now() + (call.timeoutMs ?? 0),

@@ -6,7 +6,8 @@ import type { ServerDuplexStream, UntypedHandleCall } from '@grpc/grpc-js';
 import { RefusedError } from '#api/refusal.js';
 import { agentService } from '#api/services.js';
 import type { Admission } from '#master/admission.js';
-import { type StreamMethod, streamError } from '#master/api-server.js';
+import { byAddress, type CallerOf, type StreamMethod, streamError } from '#master/api-server.js';
+import { checkSelf } from '#master/authorization.js';
 import type { CallRouter } from '#master/call-router.js';
 import { decode, type Endpoint, endpoint } from '#master/endpoint.js';
 import { forwardMethods, refusedByPeer } from '#master/forward-method.js';
@@ -18,6 +19,7 @@ import { toRefusedError } from '#master/refusal-mapping.js';
 import { type KeepAliveSource, type StreamReport, StreamReports } from '#master/stream-reports.js';
 import type { sublet } from '#proto/sublet.js';
 import type { Clock } from '#replica/clock.js';
+import { parseCaller } from '#tls/caller.js';
 
 type KeepAliveStream = Pick<KeepAlive, 'stream' | 'connection'>;
 type Stream = ServerDuplexStream<Buffer, Uint8Array>;
@@ -28,6 +30,7 @@ export type KeepAliveServiceOptions = {
   readonly leadership: Pick<Leadership, 'seat' | 'onChange'>;
   readonly router: Pick<CallRouter, 'serve'>;
   readonly admission: Admission;
+  readonly callerOf?: CallerOf;
   readonly clock: Clock;
   /** Names this process among those of all masters. */
   readonly via: string;
@@ -139,7 +142,9 @@ export class KeepAliveService {
   ): Promise<sublet.v1.KeepAliveResponse.$Properties> {
     const { leadership, office, plan } = this.#options;
     const keepAlive = parseKeepAlive(request, source);
-    checkFounding(`keep-alive of agent_id "${keepAlive.agentId}"`, request, plan);
+    const action = `keep-alive of agent_id "${keepAlive.agentId}"`;
+    checkSelf(action, parseCaller(source.connection).principal, keepAlive.agentId);
+    checkFounding(action, request, plan);
     source.last = keepAlive;
     const outcome = await (leadership.seat.kind === 'here' ? office.keepAlive(keepAlive) : this.#relay.add(keepAlive));
     if (outcome instanceof RefusedError) throw outcome;
@@ -188,7 +193,7 @@ export class KeepAliveService {
 
   #accept(stream: Stream): void {
     const { admission } = this.#options;
-    const caller = stream.getPeer();
+    const caller = (this.#options.callerOf ?? byAddress)(stream.getPeer());
     let open = true;
     const source = this.#streams.open(caller);
     const fail = (error: unknown): void => {

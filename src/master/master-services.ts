@@ -2,11 +2,17 @@
  * Everything that a master serves, over a replicated log given to it: the address plan's services, presence and
  * leases, watchers, and calls between masters. It opens no port and no store.
  */
-import type { ChannelCredentials, Server, ServiceDefinition, UntypedServiceImplementation } from '@grpc/grpc-js';
+import type {
+  ChannelCredentials,
+  Server,
+  ServerInterceptor,
+  ServiceDefinition,
+  UntypedServiceImplementation,
+} from '@grpc/grpc-js';
 import { RefusedError } from '#api/refusal.js';
 import { Admission, type AdmissionLimits, defaultAdmissionLimits } from '#master/admission.js';
 import { agentEndpoints } from '#master/agent-service.js';
-import { apiServer, type CallObserver } from '#master/api-server.js';
+import { apiServer, byAddress, type CallerOf, type CallObserver } from '#master/api-server.js';
 import { CallRouter } from '#master/call-router.js';
 import { clusterEndpoints, type Warning } from '#master/cluster-service.js';
 import { type ConfiguredNetwork, NetworkKeeper } from '#master/configured-network.js';
@@ -62,6 +68,10 @@ export type MasterServicesOptions = {
   readonly logger: MasterLog;
   /** This master's plan was found to be corrupt: it must not go on. */
   readonly onCorrupt: (error: Error) => void;
+  /** Names the caller whose connection comes from HOST:PORT; default: by that alone. */
+  readonly callerOf?: CallerOf;
+  /** Of the API's server. */
+  readonly interceptors?: readonly ServerInterceptor[];
   /** What else an operator should look at. */
   readonly moreWarnings?: () => readonly Warning[];
   readonly limits?: Partial<ServiceLimits>;
@@ -115,12 +125,14 @@ export class MasterServices {
   readonly #keepAlives: KeepAliveService;
   readonly #endpoints: readonly Endpoint[];
   readonly #subscriptions: readonly (() => void)[];
+  readonly #callerOf: CallerOf;
   #closed: string | undefined = starting;
   /** What keeps this master from taking part. */
   #waitsFor = '';
 
   constructor(options: MasterServicesOptions) {
     this.#options = options;
+    this.#callerOf = options.callerOf ?? byAddress;
     const { log, machine, clusterId, clock, wallClock, random, logger, electionTimeoutMs } = options;
     const limits = { ...defaultLimits, ...options.limits };
     const report = (error: unknown): void => logger.error({ err: error }, 'an error that was not expected');
@@ -147,6 +159,7 @@ export class MasterServices {
       leadership,
       router: this.#router,
       admission,
+      callerOf: this.#callerOf,
       clock,
       via,
       report,
@@ -241,21 +254,18 @@ export class MasterServices {
     const { admission, hub } = this;
     const report = (error: unknown): void => logger.error({ err: error }, 'an error that was not expected');
     const closed = (): string | undefined => this.#closed;
-    const { control, name, version, clock, wallClock } = this.#options;
+    const { control, name, version, clock, wallClock, interceptors = [] } = this.#options;
+    const callerOf = this.#callerOf;
     const streams = [
       this.#keepAlives.method,
-      watchMethod({ hub, plan: this.plan, admission, closed, report }),
-      saveSnapshotMethod({ control, name, version, clock, wallClock, admission, closed, report }),
+      watchMethod({ hub, plan: this.plan, admission, callerOf, closed, report }),
+      saveSnapshotMethod({ control, name, version, clock, wallClock, admission, callerOf, closed, report }),
     ];
     return apiServer({
       endpoints: this.#endpoints,
       streams,
       router: this.#router,
-      admission,
-      clock,
-      wallClock,
-      observe,
-      report,
+      ...{ admission, callerOf, interceptors, clock, wallClock, observe, report },
     });
   }
 

@@ -18,6 +18,7 @@ import { IpamMachine, type PlanOutcome } from '#master/ipam-machine.js';
 import { advertised, hostOf, isLoopback } from '#master/listen-address.js';
 import type { MasterLog } from '#master/master-log.js';
 import { MasterServices, type ServiceLimits } from '#master/master-services.js';
+import { MasterTls } from '#master/master-tls.js';
 import type { ClusterControl } from '#master/membership-step.js';
 import { Metrics } from '#master/metrics.js';
 import { MovedAddresses } from '#master/moved-addresses.js';
@@ -36,6 +37,7 @@ import { defaultReplicaLimits, type ReplicaTiming } from '#replica/replica-optio
 import type { ReplicaStatus } from '#replica/replicated-log.js';
 import { systemClock } from '#replica/system-clock.js';
 import { openLevelStore } from '#storage/level-store.js';
+import type { TlsFiles } from '#tls/tls-files.js';
 import { GrpcPeerNetwork } from '#transport/grpc-peer-network.js';
 
 export type MasterOptions = {
@@ -58,8 +60,10 @@ export type MasterOptions = {
   readonly timing: ReplicaTiming;
   /** Log entries that compaction leaves behind the applied position. */
   readonly retainEntries: number;
-  /** Allows addresses that other machines reach: there is no TLS yet. */
+  /** Allows addresses that other machines reach, without TLS. */
   readonly insecure: boolean;
+  /** Mutual TLS on the API and the peer port. */
+  readonly tls?: TlsFiles | undefined;
   readonly version: string;
   readonly logger: MasterLog;
   /** The master can not go on (its store failed, it was removed): end the process with an error. Called once at most. */
@@ -141,7 +145,9 @@ export class Master {
     this.#clock = clock;
     const { name, clusterId, founders, join = [], timing, retainEntries, logger, version, network } = options;
     const { listen, peerListen, httpListen } = options;
-    const doors = new Doors({ listen, peerListen, httpListen, openFiles, clock, logger });
+    const tls = options.tls && new MasterTls({ files: options.tls, name, clock, wallClock: Date.now, logger });
+    const doors = new Doors({ listen, peerListen, httpListen, openFiles, clock, logger, gates: tls });
+    const peerCredentials = tls?.credentials ?? credentials.createInsecure();
     this.#doors = doors;
     this.#moved = addresses;
     let listening = (): void => undefined;
@@ -151,7 +157,8 @@ export class Master {
     this.#peers = new GrpcPeerNetwork({
       ...{ listen: peerListen, listening },
       port: { open: (server) => doors.openPeer(server), close: () => doors.peer.close() },
-      credentials: { server: ServerCredentials.createInsecure(), client: credentials.createInsecure() },
+      credentials: { server: ServerCredentials.createInsecure(), client: peerCredentials },
+      ...(tls === undefined ? {} : { nameAt: tls.peerNameAt }),
       addServices: (server) => {
         const { definition, implementation } = this.services.peerService();
         server.addService(definition, implementation);
@@ -187,7 +194,8 @@ export class Master {
         ...addresses.warnings(this.#replica.status(), this.#configuredAddresses()),
       ],
       electionTimeoutMs: timing.electionMs,
-      peerCredentials: credentials.createInsecure(),
+      peerCredentials,
+      ...(tls === undefined ? {} : { callerOf: tls.callerOf, interceptors: tls.interceptors }),
       wallClock: Date.now,
       random: Math.random,
       ...(options.limits === undefined ? {} : { limits: options.limits }),
@@ -325,9 +333,10 @@ export class Master {
   }
 }
 
-function checkAddresses({ insecure, listen, peerListen, httpListen }: MasterOptions): void {
+function checkAddresses({ insecure, tls, listen, peerListen, httpListen }: MasterOptions): void {
   if (insecure) return;
-  for (const [name, address] of Object.entries({ listen, peerListen, httpListen })) {
+  const plain = tls === undefined ? { listen, peerListen, httpListen } : { httpListen };
+  for (const [name, address] of Object.entries(plain)) {
     if (isLoopback(hostOf(address))) continue;
     throw new Error(
       `${name} ${address} can be reached from other machines, and there is no TLS: use a loopback address, or set insecure`,

@@ -11,11 +11,15 @@ import { releasedAtOnceMax } from '#ipam/limits.js';
 import type { Overlay, Space4, Space6 } from '#ipam/network.js';
 import { parseField, safeInteger } from '#master/refusal-mapping.js';
 import type { sublet } from '#proto/sublet.js';
+import { parseCaller } from '#tls/caller.js';
+import { formatPrincipal } from '#tls/principal.js';
 
-/** Until callers have certificates, an operator is known by the address that calls. */
+/** By certificate and address; without TLS an operator is known by the address that calls. */
 export function origin(caller: string, expectedRevision: number, wallTime: number): CommandOrigin {
   const expected = safeInteger('expected_revision', expectedRevision);
-  const by = `operator@${caller.slice(0, Math.max(0, caller.lastIndexOf(':')))}`;
+  const { principal, address } = parseCaller(caller);
+  const who = principal === undefined ? 'operator' : formatPrincipal(principal);
+  const by = `${who}@${address.slice(0, Math.max(0, address.lastIndexOf(':')))}`;
   return { wallTime, by, expectedRevision: expected === 0 ? undefined : expected };
 }
 

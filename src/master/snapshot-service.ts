@@ -9,7 +9,7 @@ import { toBuffer } from '#api/method.js';
 import { RefusedError } from '#api/refusal.js';
 import { clusterService } from '#api/services.js';
 import type { Admission } from '#master/admission.js';
-import { type StreamMethod, streamError } from '#master/api-server.js';
+import { byAddress, type CallerOf, type StreamMethod, streamError } from '#master/api-server.js';
 import { decode } from '#master/endpoint.js';
 import type { ClusterControl } from '#master/membership-step.js';
 import { toRefusedError } from '#master/refusal-mapping.js';
@@ -30,6 +30,7 @@ export type SnapshotServiceOptions = {
   /** Ms since 1970. */
   readonly wallClock: () => number;
   readonly admission: Admission;
+  readonly callerOf?: CallerOf;
   readonly closed: () => string | undefined;
   readonly report: (error: unknown) => void;
 };
@@ -39,7 +40,7 @@ export function saveSnapshotMethod(options: SnapshotServiceOptions): StreamMetho
     const fail = (error: unknown): void => {
       stream.emit('error', streamError(toRefusedError(error, options.report)));
     };
-    const caller = stream.getPeer();
+    const caller = (options.callerOf ?? byAddress)(stream.getPeer());
     try {
       options.admission.enter('stream', caller);
     } catch (error) {

@@ -4,12 +4,14 @@ import type { ServerWritableStream, UntypedHandleCall } from '@grpc/grpc-js';
 import { RefusedError } from '#api/refusal.js';
 import { agentService } from '#api/services.js';
 import type { Admission } from '#master/admission.js';
-import { type StreamMethod, streamError } from '#master/api-server.js';
+import { byAddress, type CallerOf, type StreamMethod, streamError } from '#master/api-server.js';
 import { decode } from '#master/endpoint.js';
 import { checkFounding, type OwnFounding } from '#master/founding-check.js';
 import { safeInteger, toRefusedError } from '#master/refusal-mapping.js';
 import type { WatchHub, WatchStart } from '#master/watch-hub.js';
 import type { sublet } from '#proto/sublet.js';
+import { type Caller, parseCaller } from '#tls/caller.js';
+import { formatPrincipal } from '#tls/principal.js';
 
 type Stream = ServerWritableStream<Buffer, Uint8Array>;
 
@@ -17,6 +19,7 @@ export type WatchServiceOptions = {
   readonly hub: WatchHub;
   readonly plan: OwnFounding;
   readonly admission: Admission;
+  readonly callerOf?: CallerOf;
   /** Why this master can not answer for the plan yet; undefined: it can. */
   readonly closed: () => string | undefined;
   readonly report: (error: unknown) => void;
@@ -29,8 +32,11 @@ export function watchMethod(options: WatchServiceOptions): StreamMethod {
   return { path: agentService.watch.path, requestStream: false, handle };
 }
 
-function accept(stream: Stream, { hub, plan, admission, closed, report }: WatchServiceOptions): void {
-  const caller = stream.getPeer();
+function accept(
+  stream: Stream,
+  { hub, plan, admission, callerOf = byAddress, closed, report }: WatchServiceOptions,
+): void {
+  const caller = callerOf(stream.getPeer());
   const fail = (error: unknown): void => {
     stream.emit('error', streamError(toRefusedError(error, report)));
   };
@@ -38,6 +44,7 @@ function accept(stream: Stream, { hub, plan, admission, closed, report }: WatchS
   try {
     const request = decode(agentService.watch.path, agentService.watch.request, stream.request);
     start = parseWatch(request);
+    checkView(parseCaller(caller), start);
     const why = closed();
     if (why !== undefined) throw new RefusedError('unavailable', why);
     checkFounding('watch', request, plan);
@@ -63,6 +70,12 @@ function accept(stream: Stream, { hub, plan, admission, closed, report }: WatchS
   };
   stream.on('cancelled', close);
   stream.on('close', close);
+}
+
+/** An agent needs its peers, and gets no more. @throws RefusedError `permission-denied` */
+function checkView({ principal }: Caller, { peersOnly }: WatchStart): void {
+  if (principal?.role !== 'agent' || peersOnly) return;
+  throw new RefusedError('permission-denied', `watch: ${formatPrincipal(principal)} may watch with peers_only alone`);
 }
 
 function parseWatch({ clusterId, fromRevision, peersOnly }: sublet.v1.WatchRequest): WatchStart {

@@ -29,6 +29,8 @@ export type GrpcPeerNetworkOptions = {
   readonly credentials: { readonly server: ServerCredentials; readonly client: ChannelCredentials };
   /** A silent connection is asked for a sign of life after so many ms, and given up after three times as many without. Default 1000. */
   readonly pingMs?: number;
+  /** The name in the certificate of the caller at HOST:PORT; default: there is no TLS. */
+  readonly nameAt?: (from: string) => string | undefined;
   /** Called once it listens: `port` is known then. */
   readonly listening?: () => void;
   /** Opens the port for the server, in place of gRPC itself; `credentials.server` is of no use then. */
@@ -69,6 +71,7 @@ export class GrpcPeerNetwork implements PeerNetwork {
     this.#server = new PeerServer({
       ...{ listen, port, handler, credentials: credentials.server, pingMs: this.#channel.pingMs },
       addServices: addServices ?? (() => {}),
+      nameAt: this.#options.nameAt ?? (() => undefined),
       place: () => this.#place,
       heard: (member) => this.#heard(member),
     });

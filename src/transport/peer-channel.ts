@@ -1,5 +1,6 @@
 /** gRPC connections between peers: each client has a TCP connection of its own, watched by pings. */
 import { type ChannelCredentials, type ChannelOptions, Client } from '@grpc/grpc-js';
+import { serverName } from '#tls/client-credentials.js';
 
 export type PeerChannelOptions = {
   readonly credentials: ChannelCredentials;
@@ -30,6 +31,7 @@ export function peerClient(peer: string, { credentials, pingMs }: PeerChannelOpt
     // A pool would have snapshots share the connection of heartbeats, and new attempts the back-off of old ones.
     'grpc.use_local_subchannel_pool': 1,
     'grpc.enable_http_proxy': 0,
+    ...serverName,
     'grpc.enable_retries': 0,
     'grpc.service_config_disable_resolution': 1,
   });

@@ -45,6 +45,7 @@ export function peerRefusalOf(code: status): PeerRefusal | undefined {
       return 'rewound';
     case status.FAILED_PRECONDITION:
     case status.INVALID_ARGUMENT:
+    case status.UNAUTHENTICATED:
       return 'lasting';
     default:
       return undefined;

@@ -53,6 +53,8 @@ export type PeerServerOptions = {
   /** Adds what else is served on the peer port, before it is opened. */
   readonly addServices: (server: Server) => void;
   readonly handler: PeerHandler;
+  /** The name in the certificate of the caller at HOST:PORT; undefined: without TLS. */
+  readonly nameAt: (from: string) => string | undefined;
   /** Who this member is, and who its peers are; undefined while it takes no part. */
   readonly place: () => { readonly self: MemberInfo; readonly membership: Membership } | undefined;
   /** A peer has opened its stream. */
@@ -154,7 +156,7 @@ export class PeerServer {
   }
 
   #open(call: DeliverCall, request: DeliverRequest, end: (refusal: Refusal) => void): Incoming {
-    const incoming = { from: this.#admit(request.envelope), end };
+    const incoming = { from: this.#admit(request.envelope, call), end };
     const former = this.#streams.get(incoming.from.id);
     this.#streams.set(incoming.from.id, incoming);
     former?.end(new Refusal(status.ABORTED, 'a newer stream of the same member took over'));
@@ -185,17 +187,28 @@ export class PeerServer {
     const parts: AsyncIterator<InstallSnapshotRequest> = call[Symbol.asyncIterator]();
     const first = await parts.next();
     const begin = first.done === true ? undefined : first.value.begin;
-    const from = this.#admit(begin?.envelope);
+    const from = this.#admit(begin?.envelope, call);
     const self = this.#options.place()?.self;
     const message = decodeMessage(begin?.message ?? {}, from.id, self?.id ?? from.id);
     if (message.kind !== 'snapshot') throw new Refusal(status.INVALID_ARGUMENT, `a snapshot began as ${message.kind}`);
     await this.#options.handler.receiveSnapshot(message, decodeMeta(begin?.meta ?? {}), readChunks(parts));
   }
 
-  #admit(envelope: DeliverRequest['envelope']): MemberInfo {
+  /** A member speaks for itself only. It is no expulsion: the member that is named has done nothing. */
+  #checkName(name: string, from: string): void {
+    const shown = this.#options.nameAt(from);
+    if (shown === undefined || shown === name) return;
+    throw new Refusal(
+      status.UNAUTHENTICATED,
+      `the caller has the certificate of master/${shown} and calls itself ${name}`,
+    );
+  }
+
+  #admit(envelope: DeliverRequest['envelope'], call: { getPeer(): string }): MemberInfo {
     const place = this.#options.place();
     try {
       const from = admit(envelope, place?.self, place?.membership);
+      this.#checkName(from.name, call.getPeer());
       const rewound = this.#options.handler.met(decodeClaim(envelope?.fromClaim, from.storeId));
       if (rewound !== undefined) throw new Refusal(status.DATA_LOSS, rewound);
       return from;

@@ -1,0 +1,424 @@
+/** Mutual TLS on real ports; the numbers in titles are those of the table of intrusions in docs/security.md. */
+import assert from 'node:assert/strict';
+import { mkdtempSync, rmSync } from 'node:fs';
+import { connect as connectPlain } from 'node:net';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { Duplex } from 'node:stream';
+import { connect, type SecureVersion } from 'node:tls';
+import { Client, Metadata, status } from '@grpc/grpc-js';
+import { isServiceError, MasterClient } from '#api/master-client.js';
+import type { Method } from '#api/method.js';
+import { agentService, clusterService, operatorService } from '#api/services.js';
+import { freePorts } from '#cluster-test/process/ports.js';
+import { rolesFor } from '#master/authorization.js';
+import { type Master, startMaster } from '#master/master.js';
+import type { MasterLog } from '#master/master-log.js';
+import { testOverlay, testSettings } from '#master/testing/test-masters.js';
+import { until } from '#master/testing/until.js';
+import type { Membership } from '#replica/membership.js';
+import { masterCredentials, serverName } from '#tls/client-credentials.js';
+import { type Role, roles } from '#tls/principal.js';
+import { type CertificateRequest, TestAuthority, writeTlsFiles } from '#tls/testing/test-authority.js';
+import { readTlsFiles, type TlsFiles } from '#tls/tls-files.js';
+import { decodeHello } from '#transport/membership-codec.js';
+import { envelopeOf } from '#transport/peer-gate.js';
+import { peerService } from '#transport/peer-service.js';
+
+const quick = { heartbeatMs: 30, electionMs: 300 };
+const once = { idempotent: true };
+const callMs = 5_000;
+
+class SecureTrio implements AsyncDisposable {
+  readonly folder = mkdtempSync(join(tmpdir(), 'sublet-tls-spec-'));
+  readonly masters: Master[] = [];
+  readonly log: string[] = [];
+  readonly #clients: MasterClient[] = [];
+  readonly authority: TestAuthority;
+
+  private constructor(authority: TestAuthority) {
+    this.authority = authority;
+  }
+
+  static async start(): Promise<SecureTrio> {
+    const trio = new SecureTrio(await TestAuthority.make());
+    const ports = await freePorts(9);
+    const at = (index: number): string => `127.0.0.1:${ports[index]}`;
+    const founders = [0, 1, 2].map((index) => ({ name: `m${index + 1}`, peer: at(index) }));
+    const say = (_fields: object, text: string): void => {
+      trio.log.push(text);
+    };
+    const logger: MasterLog = { debug: () => {}, info: () => {}, warn: say, error: say };
+    const started = founders.map(async ({ name, peer }, index) =>
+      startMaster({
+        ...{ name, clusterId: 'spec', founders, peerListen: peer, timing: quick, retainEntries: 1_000 },
+        tls: await trio.authority.files(join(trio.folder, name, 'tls'), `sublet://master/${name}`),
+        dataDir: join(trio.folder, name),
+        listen: at(3 + index),
+        httpListen: at(6 + index),
+        network: {
+          founding: { settings: testSettings, overlays: [testOverlay] },
+          file: { settings: {}, overlays: undefined },
+        },
+        ...{ insecure: false, version: 'spec', logger, onFatal: (error) => trio.log.push(`fatal: ${error.message}`) },
+      }),
+    );
+    trio.masters.push(...(await Promise.all(started)));
+    await Promise.all(trio.masters.map((master) => master.ready()));
+    return trio;
+  }
+
+  files(uri: string, request: CertificateRequest = {}): Promise<TlsFiles> {
+    return this.authority.files(mkdtempSync(join(this.folder, 'client-')), uri, request);
+  }
+
+  /** A client with a certificate of this role and id, of all masters. */
+  async client(role: Role, id: string, masters = this.masters): Promise<MasterClient> {
+    const material = readTlsFiles(await this.files(`sublet://${role}/${id}`), [role], Date.now());
+    const client = new MasterClient({
+      ...{ masters: masters.map(({ addresses }) => addresses.api), timeoutMs: callMs },
+      credentials: masterCredentials(material),
+    });
+    this.#clients.push(client);
+    return client;
+  }
+
+  get revision(): number {
+    return Math.max(...this.masters.map(({ services }) => services.plan.ipam.revision));
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    for (const client of this.#clients) client.close();
+    await Promise.all(this.masters.map((master) => master.stop()));
+    rmSync(this.folder, { recursive: true });
+  }
+}
+
+function registration(agentId: string, nodeIp: string, sequence = 1) {
+  return { agentId, instanceId: `instance-${agentId}`, sequence, nodeIp };
+}
+
+/** The status of a refusal, and its text. */
+async function refusalOf(call: Promise<unknown>): Promise<string> {
+  try {
+    await call;
+    return 'OK';
+  } catch (error) {
+    if (!isServiceError(error)) return error instanceof Error ? error.message : String(error);
+    return `${status[error.code]}: ${error.details}`;
+  }
+}
+
+describe('masters behind TLS', function () {
+  this.timeout(60_000);
+  let trio: SecureTrio;
+  let a1: MasterClient;
+  let epoch = 0;
+
+  before(async () => {
+    trio = await SecureTrio.start();
+    a1 = await trio.client('agent', 'a1');
+    const answer = await a1.call(agentService.register, registration('a1', '10.0.0.1'), once);
+    epoch = answer.lease?.epoch ?? 0;
+    const a2 = await trio.client('agent', 'a2');
+    await a2.call(agentService.register, registration('a2', '10.0.0.2'), once);
+  });
+  after(() => trio[Symbol.asyncDispose]());
+
+  /** What became of a handshake, and of the connection right after it. */
+  function handshake(
+    port: string,
+    files: Partial<{ readonly ca: string; readonly cert: string; readonly key: string }>,
+    versions: {
+      readonly minVersion?: SecureVersion;
+      readonly maxVersion?: SecureVersion;
+      readonly ecdhCurve?: string;
+    } = {},
+  ): Promise<string> {
+    const [host = '', number = ''] = port.split(':');
+    return new Promise((resolve) => {
+      const socket = connect({
+        host,
+        port: Number(number),
+        ...files,
+        rejectUnauthorized: false,
+        ALPNProtocols: ['h2'],
+        ...versions,
+      });
+      socket.on('error', (error: NodeJS.ErrnoException) => resolve(error.code ?? error.message));
+      socket.on('close', () => resolve('closed'));
+      // The server's SETTINGS frame shows that it takes the caller for one of its own.
+      socket.once('data', () => {
+        resolve('taken');
+        socket.destroy();
+      });
+    });
+  }
+
+  async function certificateHandshake(
+    authority: TestAuthority,
+    uri: string,
+    request: CertificateRequest,
+    port: string,
+  ) {
+    const { cert, key } = await authority.issue(uri, request);
+    return handshake(port, { ca: trio.authority.pem, cert, key });
+  }
+
+  const ports = (): readonly string[] => {
+    const [first] = trio.masters;
+    assert.ok(first !== undefined);
+    return [first.addresses.api, first.addresses.peer];
+  };
+
+  it('close plain text and say so (1)', async () => {
+    for (const port of ports()) {
+      const [host = '', number = ''] = port.split(':');
+      const ended = new Promise((resolve) => {
+        const socket = connectPlain({ host, port: Number(number) }, () =>
+          socket.write('PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n'),
+        );
+        socket.on('error', resolve);
+        socket.on('close', resolve);
+      });
+      await ended;
+    }
+    const plain = new MasterClient({ masters: [ports()[0] ?? ''], timeoutMs: 2_000 });
+    assert.notEqual(await refusalOf(plain.call(clusterService.getStatus, {}, once)), 'OK');
+    plain.close();
+    await until('the log has it', () => trio.log.some((line) => /^api: .* the caller does not speak TLS/.test(line)));
+    await until('the log has it', () => trio.log.some((line) => /^peer: .* the caller does not speak TLS/.test(line)));
+  });
+
+  it('refuse a handshake without a certificate (2), with a foreign one (3, 4), out of its time (5), for servers alone (6)', async () => {
+    const foreign = await TestAuthority.make('test');
+    const hourMs = 3_600_000;
+    const now = Date.now();
+    for (const [port, uri] of [
+      [ports()[0] ?? '', 'sublet://agent/a1'],
+      [ports()[1] ?? '', 'sublet://master/m2'],
+    ] as const) {
+      const outcomes = {
+        right: await certificateHandshake(trio.authority, uri, {}, port),
+        none: await handshake(port, { ca: trio.authority.pem }),
+        foreign: await certificateHandshake(foreign, uri, {}, port),
+        expired: await certificateHandshake(
+          trio.authority,
+          uri,
+          { fromMs: now - 2 * hourMs, toMs: now - hourMs },
+          port,
+        ),
+        early: await certificateHandshake(trio.authority, uri, { fromMs: now + hourMs, toMs: now + 2 * hourMs }, port),
+        server: await certificateHandshake(trio.authority, uri, { usages: ['server'] }, port),
+      };
+      const { right, ...wrong } = outcomes;
+      assert.equal(right, 'taken', 'the control');
+      for (const [what, outcome] of Object.entries(wrong)) assert.notEqual(outcome, 'taken', `${what} on ${port}`);
+    }
+  });
+
+  it('speak TLS 1.3 only, and no weak groups (7)', async () => {
+    const { cert, key } = await trio.authority.issue('sublet://agent/a1');
+    const files = { ca: trio.authority.pem, cert, key };
+    const [api = ''] = ports();
+    assert.notEqual(await handshake(api, files, { maxVersion: 'TLSv1.2' }), 'taken');
+    assert.notEqual(await handshake(api, files, { ecdhCurve: 'P-521' }), 'taken');
+    assert.equal(await handshake(api, files, { ecdhCurve: 'X25519' }), 'taken');
+  });
+
+  it('refuse a certificate without an identity (8), with two (9), and of a role that has no business on the port (11, 22, 23)', async () => {
+    const [api = '', peer = ''] = ports();
+    const two = ['sublet://agent/a1', 'sublet://admin/root'].map((value) => ({ type: 'url', value }) as const);
+    const outcomes = [
+      await certificateHandshake(trio.authority, '', { names: [], commonName: 'agent' }, api),
+      await certificateHandshake(trio.authority, '', { names: two }, api),
+      await certificateHandshake(trio.authority, 'sublet://master/m1', {}, api),
+      await certificateHandshake(trio.authority, 'sublet://agent/m2', { usages: ['client'] }, peer),
+      await certificateHandshake(trio.authority, 'sublet://admin/root', {}, peer),
+      await certificateHandshake(trio.authority, 'sublet://operator/alice', {}, peer),
+    ];
+    assert.ok(!outcomes.includes('taken'), outcomes.join());
+    // One line for each kind of refusal and address in 10 s.
+    await until('the log has it', () => trio.log.some((line) => /agent\/m2 is not of the role master/.test(line)));
+  });
+
+  it('let an agent register itself alone (12), through any of them', async () => {
+    const before = trio.revision;
+    for (const master of trio.masters) {
+      const client = await trio.client('agent', 'a1', [master]);
+      const outcome = await refusalOf(client.call(agentService.register, registration('a9', '10.0.0.9'), once));
+      assert.match(
+        outcome,
+        /^PERMISSION_DENIED: .*agent\/a1 has asked for agent_id "a9": an agent may act for itself only/,
+      );
+    }
+    assert.equal(trio.revision, before, 'nothing changes');
+  });
+
+  it('refuse what an agent asks for another, with its true instance and epoch (13)', async () => {
+    const a2 = await trio.client('agent', 'a2');
+    const other = { agentId: 'a1', instanceId: 'instance-a1', epoch };
+    for (const call of [
+      a2.call(agentService.leave, other, once),
+      a2.call(agentService.reportStatus, { ...other, overlays: [] }, once),
+    ]) {
+      assert.match(await refusalOf(call), /^PERMISSION_DENIED: .*agent\/a2 has asked for agent_id "a1"/);
+    }
+    const stream = a2.bidiStream(agentService.keepAlive);
+    const ended = new Promise<string>((resolve) => stream.on('error', (error) => resolve(String(error))));
+    stream.write(other);
+    assert.match(await ended, /PERMISSION_DENIED/);
+  });
+
+  it('end a keep-alive stream whose second message names another agent (14)', async () => {
+    const stream = a1.bidiStream(agentService.keepAlive);
+    const ended = new Promise<string>((resolve) => stream.on('error', (error) => resolve(String(error))));
+    const answered = new Promise((resolve) => stream.once('data', resolve));
+    stream.write({ agentId: 'a1', instanceId: 'instance-a1', epoch });
+    await answered;
+    stream.write({ agentId: 'a2', instanceId: 'instance-a2', epoch });
+    assert.match(await ended, /PERMISSION_DENIED/);
+  });
+
+  it('let an agent watch its peers alone (18)', async () => {
+    const outcome = (peersOnly: boolean): Promise<string> =>
+      new Promise((resolve) => {
+        const stream = a1.serverStream(agentService.watch, { peersOnly });
+        stream.on('error', (error) => resolve(String(error)));
+        stream.once('data', () => {
+          resolve('taken');
+          stream.cancel();
+        });
+      });
+    assert.equal(await outcome(true), 'taken');
+    assert.match(await outcome(false), /PERMISSION_DENIED: watch: agent\/a1 may watch with peers_only alone/);
+  });
+
+  it('give each role its methods and no others (16, 17, 19, 20, 21, 70)', async () => {
+    const methods: readonly Method<object, object, object, object>[] = [
+      agentService,
+      operatorService,
+      clusterService,
+    ].flatMap((service) => Object.values(service) as unknown as readonly Method<object, object, object, object>[]);
+    for (const role of roles.filter((each) => each !== 'master')) {
+      const client = await raw(role);
+      try {
+        for (const { path, requestStream, responseStream } of methods) {
+          const allowed = rolesFor(path).includes(role);
+          const code = await client.codeOf(path, requestStream, responseStream);
+          assert.equal(code === status.PERMISSION_DENIED, !allowed, `${role} and ${path}: ${status[code]}`);
+        }
+        assert.equal(
+          await client.codeOf('/sublet.v1.OperatorService/NoSuchMethod', false, false),
+          status.UNIMPLEMENTED,
+        );
+      } finally {
+        client.close();
+      }
+    }
+  });
+
+  /** Sends requests that no method can decode: what is refused for the caller's role is refused before that is seen. */
+  async function raw(role: Role) {
+    const material = readTlsFiles(await trio.files(`sublet://${role}/someone`), [role], Date.now());
+    const client = new Client(ports()[0] ?? '', masterCredentials(material), {
+      'grpc.use_local_subchannel_pool': 1,
+      ...serverName,
+    });
+    const bytes = Buffer.from([0xff, 0xff]);
+    const same = (each: Buffer): Buffer => each;
+    const codeOf = (path: string, requestStream: boolean, responseStream: boolean): Promise<number> =>
+      new Promise((resolve) => {
+        const options = { deadline: Date.now() + callMs };
+        const done = (error: { readonly code: number } | null): void => resolve(error?.code ?? status.OK);
+        if (!responseStream) {
+          client.makeUnaryRequest(path, same, same, bytes, new Metadata(), options, done);
+          return;
+        }
+        const stream = requestStream
+          ? client.makeBidiStreamRequest(path, same, same, options)
+          : client.makeServerStreamRequest(path, same, same, bytes, options);
+        stream.on('data', () => undefined);
+        stream.on('status', done);
+        stream.on('error', done);
+        if (stream instanceof Duplex) stream.write(bytes);
+      });
+    return { codeOf, close: () => client.close() };
+  }
+
+  it('name in the history who made a change, by certificate, through any of them', async () => {
+    for (const [at, master] of trio.masters.entries()) {
+      const alice = await trio.client('operator', 'alice', [master]);
+      const overlay = { name: `more${at}`, subnet: `10.${100 + at}.0.0/16`, prefix: 24, enabled: true };
+      await alice.call(operatorService.addOverlay, { overlay }, { idempotent: false });
+    }
+    const { entries } = await (await trio.client('viewer', 'vera')).call(operatorService.listHistory, {}, once);
+    const who = entries.filter(({ what }) => what === 'add-overlay').map(({ who: by }) => by);
+    assert.deepEqual(who.slice(-3), [
+      'operator/alice@127.0.0.1',
+      'operator/alice@127.0.0.1',
+      'operator/alice@127.0.0.1',
+    ]);
+  });
+
+  it('hear a master under its own name alone (24)', async () => {
+    const [, peer = ''] = ports();
+    const material = readTlsFiles(await trio.files('sublet://master/m2'), ['master'], Date.now());
+    const client = new Client(peer, masterCredentials(material), serverName);
+    const { hello } = peerService;
+    const membership = await new Promise<Membership | undefined>((resolve, reject) => {
+      client.makeUnaryRequest(hello.path, hello.requestSerialize, hello.responseDeserialize, {}, (error, answer) =>
+        answer === undefined ? reject(error) : resolve(decodeHello(answer).membership),
+      );
+    });
+    const [to, claimed] = ['m1', 'm3'].map((name) => membership?.members.find((member) => member.name === name));
+    assert.ok(membership !== undefined && to !== undefined && claimed !== undefined);
+    const { path, requestSerialize, responseDeserialize } = peerService.deliver;
+    const outcome = await new Promise<string>((resolve) => {
+      const call = client.makeClientStreamRequest(path, requestSerialize, responseDeserialize, (error) =>
+        resolve(error === null ? 'OK' : `${status[error.code]}: ${error.details}`),
+      );
+      call.write({ envelope: envelopeOf(claimed, membership, to), messages: [] });
+    });
+    client.close();
+    assert.match(outcome, /^UNAUTHENTICATED: the caller has the certificate of master\/m2 and calls itself m3/);
+  });
+
+  it('are not taken for masters by clients when their certificate is of another role (61)', async () => {
+    const { cert, key } = await trio.authority.issue('sublet://agent/a1');
+    const { createServer } = await import('node:tls');
+    const server = createServer({ cert, key, ca: trio.authority.pem, ALPNProtocols: ['h2'] });
+    await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
+    const address = server.address();
+    assert.ok(address !== null && typeof address === 'object');
+    const material = readTlsFiles(await trio.files('sublet://agent/a1'), ['agent'], Date.now());
+    const client = new MasterClient({
+      ...{ masters: [`127.0.0.1:${address.port}`], timeoutMs: 3_000 },
+      credentials: masterCredentials(material),
+    });
+    assert.match(
+      await refusalOf(client.call(clusterService.getStatus, {}, once)),
+      /the other end has the certificate of agent\/a1, not of a master/,
+    );
+    client.close();
+    server.close();
+  });
+
+  it('refuse to start with files that do not fit, and say which', async () => {
+    const folder = mkdtempSync(join(trio.folder, 'wrong-'));
+    const { cert, key } = await trio.authority.issue('sublet://master/m1');
+    const other = await trio.authority.issue('sublet://agent/a1');
+    const files = (content: { readonly cert: string; readonly key: string }): TlsFiles =>
+      writeTlsFiles(mkdtempSync(join(folder, 'x-')), { ca: trio.authority.pem, ...content });
+    const read = (of: TlsFiles): void => {
+      readTlsFiles(of, ['master'], Date.now());
+    };
+    assert.throws(
+      () => read(files({ cert, key: other.key })),
+      /^TlsFileError: tls\.key: .* is not the key of the certificate in /,
+    );
+    assert.throws(() => read(files(other)), /tls\.cert: .* is of the role agent; master is needed here/);
+    assert.throws(() => read({ ...files({ cert, key }), ca: '/nowhere' }), /tls\.ca: \/nowhere can't be read/);
+    assert.throws(() => read(files({ cert: 'no', key })), /tls\.cert: .* has no PEM that can be read/);
+  });
+});

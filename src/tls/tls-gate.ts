@@ -1,0 +1,182 @@
+/**
+ * The TLS side of a listener: takes sockets as they are accepted, and hands on those whose handshake has verified a
+ * certificate of the cluster's authority, with an principal of an allowed role. Nothing of a caller is read before that. All
+ * work is done per connection.
+ */
+import type { Socket } from 'node:net';
+import { createServer, type Server, type TLSSocket } from 'node:tls';
+import { principalOf } from '#tls/certificate.js';
+import { formatPrincipal, type Principal, PrincipalError, type Role } from '#tls/principal.js';
+import { type TlsMaterial, tlsGroups, tlsVersion } from '#tls/tls-files.js';
+
+/** Why a connection was closed before it was handed on. */
+export type GateRefusal =
+  | 'plain-text'
+  | 'handshake-failed'
+  | 'handshake-too-slow'
+  | 'too-many-handshakes'
+  | 'no-principal'
+  | 'role-not-allowed';
+
+export type GateNotice = {
+  readonly refusal: GateRefusal;
+  /** HOST:PORT of the caller. */
+  readonly from: string;
+  readonly message: string;
+};
+
+export type TlsGateOptions = {
+  readonly material: TlsMaterial;
+  readonly protocol: 'h2' | 'http/1.1';
+  readonly allowed: readonly Role[];
+  readonly refused: (notice: GateNotice) => void;
+};
+
+/** From the acceptance of a connection to the end of its handshake. */
+export const handshakeMs = 5_000;
+/** Handshakes that are under way at a time: each costs half a millisecond of a processor. */
+export const handshakesMax = 256;
+
+/** Errors of OpenSSL for bytes that begin no TLS record. */
+const plainTextCodes: ReadonlySet<string> = new Set([
+  'ERR_SSL_HTTP_REQUEST',
+  'ERR_SSL_HTTPS_PROXY_REQUEST',
+  'ERR_SSL_WRONG_VERSION_NUMBER',
+  'ERR_SSL_PACKET_LENGTH_TOO_LONG',
+  'ERR_SSL_UNKNOWN_PROTOCOL',
+  'ERR_SSL_INVALID_RECORD_TYPE',
+]);
+
+export class TlsGate {
+  readonly #options: TlsGateOptions;
+  readonly #server: Server;
+  /** By HOST:PORT of the caller: the open connections that were handed on. */
+  readonly #open = new Map<string, { readonly socket: TLSSocket; readonly principal: Principal }>();
+  /** Callers whose handshake is under way. */
+  readonly #shaking = new Set<string>();
+  #refused = 0;
+  #serve: (socket: TLSSocket) => void = (socket) => socket.destroy();
+
+  constructor(options: TlsGateOptions) {
+    this.#options = options;
+    this.#server = createServer({
+      ...contextOf(options.material),
+      requestCert: true,
+      rejectUnauthorized: true,
+      handshakeTimeout: handshakeMs,
+      ALPNProtocols: [options.protocol],
+    });
+    this.#server.on('secureConnection', (socket) => this.#secured(socket));
+    this.#server.on('tlsClientError', (error: NodeJS.ErrnoException, socket) => {
+      const from = addressOf(socket);
+      socket.destroy();
+      this.#refuse(from, refusalOf(error), textOf(error));
+    });
+  }
+
+  /** Connections closed so far before they were handed on. */
+  get refused(): number {
+    return this.#refused;
+  }
+
+  /** Connections that were handed on and are open. */
+  get open(): number {
+    return this.#open.size;
+  }
+
+  /** Of the open connection that comes from HOST:PORT. */
+  principalAt(from: string): Principal | undefined {
+    return this.#open.get(from)?.principal;
+  }
+
+  /** Has connections handed to `serve`, once their handshake is done. */
+  onSecured(serve: (socket: TLSSocket) => void): void {
+    this.#serve = serve;
+  }
+
+  /** What later handshakes are made with. Connections that are open stay. */
+  setMaterial(material: TlsMaterial): void {
+    this.#server.setSecureContext(contextOf(material));
+  }
+
+  /** Closes the open connections of which `ends` is true. */
+  end(ends: (principal: Principal) => boolean): void {
+    for (const { socket, principal } of [...this.#open.values()]) if (ends(principal)) socket.destroy();
+  }
+
+  take(socket: Socket): void {
+    const from = addressOf(socket);
+    if (this.#shaking.size >= handshakesMax) {
+      socket.on('error', () => undefined);
+      socket.resetAndDestroy();
+      this.#refuse(from, 'too-many-handshakes', `${handshakesMax} handshakes are under way`);
+      return;
+    }
+    this.#shaking.add(from);
+    socket.once('close', () => this.#shaking.delete(from));
+    this.#server.emit('connection', socket);
+  }
+
+  #secured(socket: TLSSocket): void {
+    const from = addressOf(socket);
+    this.#shaking.delete(from);
+    const { allowed } = this.#options;
+    try {
+      const certificate = socket.getPeerX509Certificate();
+      if (certificate === undefined) throw new PrincipalError('the caller has shown no certificate');
+      const principal = principalOf(certificate.raw);
+      if (!allowed.includes(principal.role)) {
+        this.#close(
+          socket,
+          'role-not-allowed',
+          `${formatPrincipal(principal)} is not of the role ${allowed.join(' or ')}`,
+        );
+        return;
+      }
+      this.#open.set(from, { socket, principal });
+      socket.once('close', () => this.#open.delete(from));
+      this.#serve(socket);
+    } catch (error) {
+      if (!(error instanceof PrincipalError)) throw error;
+      this.#close(socket, 'no-principal', error.message);
+    }
+  }
+
+  #close(socket: TLSSocket, refusal: GateRefusal, message: string): void {
+    const from = addressOf(socket);
+    socket.on('error', () => undefined);
+    socket.destroy();
+    this.#refuse(from, refusal, message);
+  }
+
+  #refuse(from: string, refusal: GateRefusal, message: string): void {
+    this.#refused += 1;
+    this.#shaking.delete(from);
+    this.#options.refused({ refusal, from, message });
+  }
+}
+
+function contextOf({ ca, cert, key }: TlsMaterial) {
+  return { ca, cert, key, minVersion: tlsVersion, ecdhCurve: tlsGroups } as const;
+}
+
+function refusalOf({ code = '' }: NodeJS.ErrnoException): GateRefusal {
+  if (code === 'ERR_TLS_HANDSHAKE_TIMEOUT') return 'handshake-too-slow';
+  return plainTextCodes.has(code) ? 'plain-text' : 'handshake-failed';
+}
+
+function textOf(error: NodeJS.ErrnoException): string {
+  switch (refusalOf(error)) {
+    case 'plain-text':
+      return 'the caller does not speak TLS';
+    case 'handshake-too-slow':
+      return `the handshake took longer than ${handshakeMs / 1000} s`;
+    default:
+      return 'reason' in error && typeof error.reason === 'string' ? error.reason : error.message;
+  }
+}
+
+/** As grpc-js writes the address of a caller. */
+function addressOf({ remoteAddress = 'unknown', remotePort = 0 }: Socket): string {
+  return remoteAddress.includes(':') ? `[${remoteAddress}]:${remotePort}` : `${remoteAddress}:${remotePort}`;
+}
