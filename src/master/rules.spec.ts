@@ -313,7 +313,7 @@ describe('rule 10, an overlay added at run time reaches every agent', () => {
       masters.client().call(operatorService.removeOverlay, { name: 'dcos' }, once),
     );
     assert.equal(code, 'FAILED_PRECONDITION');
-    assert.match(message, /2 of its subnets are held; disable it and release the agents first/);
+    assert.match(message, /2 of its subnets are held; have agents give them back first: sublet overlay drain dcos/);
   });
 });
 
