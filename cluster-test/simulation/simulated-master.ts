@@ -11,14 +11,17 @@ import { type DiskCopy, SimulatedDisk, type WriteFate } from '#cluster-test/simu
 import { type SimulatedNetwork, SimulatedPeers } from '#cluster-test/simulation/simulated-network.js';
 import { WatchedMachine } from '#cluster-test/simulation/watched-machine.js';
 import { type Machine, SimulatedProcess } from '#cluster-test/simulation/world.js';
-import { commandKindOf, commandKinds, laterCommandKinds } from '#ipam/command-kind.js';
+import { commandKinds, releaseKindOf, releaseKinds } from '#ipam/command-kind.js';
 import { Admission, defaultAdmissionLimits } from '#master/admission.js';
 import { agentEndpoints } from '#master/agent-service.js';
+import { BranchMarker, branchValue } from '#master/branch-marker.js';
 import { CallRouter, type PeerCalls } from '#master/call-router.js';
 import type { Endpoint } from '#master/endpoint.js';
+import { HistoryGuard } from '#master/history-guard.js';
 import type { PlanOutcome } from '#master/ipam-machine.js';
 import { KeepAliveService } from '#master/keep-alive-service.js';
 import { Leadership } from '#master/leadership.js';
+import { silentLog } from '#master/master-log.js';
 import { Office } from '#master/office.js';
 import { Plan } from '#master/plan.js';
 import { PlanEncoding } from '#master/plan-encoding.js';
@@ -61,6 +64,8 @@ export type MasterAtWork = {
   readonly replica: Replica<PlanOutcome>;
   readonly plan: Plan;
   readonly office: Office;
+  readonly marker: BranchMarker;
+  readonly guard: HistoryGuard;
   readonly leadership: Leadership;
   readonly router: CallRouter;
   readonly keepAlives: KeepAliveService;
@@ -196,9 +201,11 @@ export class SimulatedMaster {
     });
   }
 
-  async #stop({ replica, office, leadership, keepAlives, store }: MasterAtWork): Promise<void> {
+  async #stop({ replica, office, marker, guard, leadership, keepAlives, store }: MasterAtWork): Promise<void> {
     await replica.stop({ transfer: true });
     keepAlives.stop();
+    marker.stop();
+    guard.stop();
     office.stop();
     leadership.stop();
     try {
@@ -249,7 +256,7 @@ export class SimulatedMaster {
     const plan = new WatchedMachine(this.name, shared());
     const replica = new Replica<PlanOutcome>({
       ...{ name: this.name, clusterId, founders, store, machine: plan, commandKinds, clock },
-      laterCommands: { kinds: laterCommandKinds, kindOf: commandKindOf },
+      laterCommands: { kinds: releaseKinds, kindOf: releaseKindOf },
       network: new SimulatedPeers(network, process, this.peer),
       join: this.joins ? others(this.name) : [],
       defer: (run) => process.defer(run),
@@ -264,8 +271,15 @@ export class SimulatedMaster {
     const wallClock = (): number => machine.wallNow();
     const leadership = new Leadership(replica, clock);
     const chance = (): number => random.below(1 << 20) / (1 << 20);
+    const service = new Plan({ log: replica, machine: plan.real, clock, clusterId });
+    const draw = world.random(`branches of ${this.name}`);
+    const newValue = (): string => branchValue(() => draw.below(1 << 20), wallClock);
+    const history = { log: replica, leadership, clock, wallClock, newValue, logger: silentLog, report };
+    const marker = new BranchMarker(history);
+    const guard = new HistoryGuard({ ...history, plan: service });
     const office = new Office({
       ...{ log: replica, machine: plan.real, leadership, clock, wallClock, random: chance, report },
+      told: (keepAlive) => guard.told(keepAlive.agentId, keepAlive),
       electionTimeoutMs: settings.timing.electionMs,
       contested: () => undefined,
     });
@@ -276,7 +290,6 @@ export class SimulatedMaster {
     const limits = { leaderWaitMs: 5_000, defaultTimeoutMs: 10_000 };
     const router = new CallRouter({ leadership, peers, closed, ...limits, clock, report });
     const admission = new Admission(defaultAdmissionLimits);
-    const service = new Plan({ log: replica, machine: plan.real, clock, clusterId });
     const keepAlives = new KeepAliveService({
       office,
       plan: service,
@@ -288,11 +301,24 @@ export class SimulatedMaster {
       report,
     });
     const endpoints = [
-      ...agentEndpoints({ plan: service, office, encoding: new PlanEncoding(), wallClock, via }),
+      ...agentEndpoints({ plan: service, office, guard, encoding: new PlanEncoding(), wallClock, via }),
       ...keepAlives.endpoints,
     ].map((each) => [each.path, each] as const);
     at.work = {
-      ...{ process, clusterId, machine: plan, replica, plan: service, office, leadership, router, keepAlives, store },
+      ...{
+        process,
+        clusterId,
+        machine: plan,
+        replica,
+        plan: service,
+        office,
+        marker,
+        guard,
+        leadership,
+        router,
+        keepAlives,
+        store,
+      },
       ...{ endpoints: new Map(endpoints), started: false },
     };
     return at.work;

@@ -9,7 +9,16 @@ import type { AgentOptions } from '#agent/agent-options.js';
 import { between } from '#agent/backoff.js';
 import { hostInput } from '#agent/host-input.js';
 import { KeepAlive } from '#agent/keep-alive.js';
-import { asksForMore, heldOf, keyOf, type Lease, type Network, without } from '#agent/lease.js';
+import {
+  asksForMore,
+  heldOf,
+  keyOf,
+  type Lease,
+  type Network,
+  type Seen,
+  without,
+  withWithheld,
+} from '#agent/lease.js';
 import { LeaseTerm } from '#agent/lease-term.js';
 import { type KeepAliveResponse, MasterError, type MasterErrorKind } from '#agent/master-api.js';
 import { draining, drainStatuses, OverlayReturn } from '#agent/overlay-return.js';
@@ -55,6 +64,8 @@ export class Agent {
   readonly #reporter: StatusReporter;
   readonly #returns: OverlayReturn;
   #lease: Lease | undefined;
+  /** What the masters told since they granted it. */
+  #seen: Seen | undefined;
   #source: LeaseSource = 'none';
   /** Whether what is cached may go to the host. */
   #cacheDue = false;
@@ -85,6 +96,7 @@ export class Agent {
     const { api, clock, bootClock, random, newInstanceId, log, store, agentId } = options;
     const cached = this.#ownCache();
     this.#lease = cached?.lease;
+    this.#seen = cached?.seen;
     this.#leaving = cached?.leaving === true;
     this.#source = cached === undefined ? 'none' : 'cache';
     this.table = new PeerTable(agentId, store.peers);
@@ -256,7 +268,7 @@ export class Agent {
       ...{ agentId, hostname, networkConfig, nodeIp: await nodeIp(this.#nodeIpInUse) },
       takeover: takeover && this.#source !== 'masters',
       // What it was to give back it does not run on, and may be another's by now.
-      ...(lease === undefined || this.#leaving ? {} : { held: heldOf(lease) }),
+      ...(lease === undefined || this.#leaving ? {} : { held: heldOf(lease, this.#seen ?? lease) }),
     };
   }
 
@@ -273,14 +285,17 @@ export class Agent {
     this.#heldElsewhere = '';
     this.#otherNodeIp = '';
     this.#returns.granted();
-    this.#lease = lease;
+    this.#lease = withWithheld(lease, this.#leaving ? undefined : this.#lease);
+    this.#seen = undefined;
     this.#source = 'masters';
     this.#fenced = false;
     this.#leaving = false;
     this.#cancelCacheDue();
     this.term.heard(sentAtMs, ttlMs);
     this.#saveLease();
-    this.keepAlive.start({ ...keyOf(lease), runId: this.#runId }, same);
+    const { revision, branch } = lease;
+    const told = branch === '' ? {} : { revision, branch };
+    this.keepAlive.start({ ...keyOf(lease), ...told, runId: this.#runId }, same);
     this.#reporter.setLease(keyOf(lease));
     this.watch.start();
     this.watch.announced(lease.revision);
@@ -362,9 +377,10 @@ export class Agent {
   }
 
   #onKeptAlive(response: KeepAliveResponse, sentAtMs: number): void {
-    const { ttlLeftMs, revision } = response;
+    const { ttlLeftMs, revision, branch } = response;
     this.#checkNodeIpOf(response);
     this.term.heard(sentAtMs, ttlLeftMs ?? undefined);
+    this.#saw({ revision, branch });
     this.watch.announced(revision);
     const { clock } = this.#options;
     const ttlMs = this.term.record?.ttlMs;
@@ -382,6 +398,14 @@ export class Agent {
     this.#reporter.setOverlays([...status.overlays, ...drainStatuses(leaving, status)]);
     if (lease === undefined || network === undefined || this.#source !== 'masters' || this.#fenced) return;
     this.#returns.consider(lease, network, status);
+  }
+
+  /** Cached for each new branch; a later revision of the same one says no more. */
+  #saw(seen: Seen): void {
+    if (seen.branch === '') return;
+    const before = this.#seen ?? this.#lease;
+    this.#seen = seen;
+    if (before?.branch !== seen.branch) this.#saveLease();
   }
 
   #onTerm(): void {
@@ -494,7 +518,9 @@ export class Agent {
     if (lease === undefined) return;
     this.#termSavedAtMs = this.#options.clock.now();
     const leaving = this.#leaving ? { leaving: true } : {};
-    this.#cached(() => this.#options.store.saveLease({ lease, term: this.term.record, ...leaving }));
+    const { term } = this;
+    const seen = this.#seen;
+    this.#cached(() => this.#options.store.saveLease({ lease, term: term.record, seen, ...leaving }));
   }
 
   /** The cache is for later; now the agent goes on without it, and says so. */

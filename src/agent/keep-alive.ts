@@ -97,11 +97,17 @@ export class KeepAlive {
     if (sentAtMs === undefined) return; // One more answer than there were messages proves nothing.
     this.#sentAtMs = undefined;
     this.#recovered();
+    this.#tellBack(response);
     this.#answered += 1;
     this.#lastError = '';
     const delayMs = Math.min(nextMs.max, Math.max(nextMs.min, response.nextInMs));
     this.#timer(this.#options.clock.after(delayMs, () => this.#send()));
     this.#options.answered(response, sentAtMs);
+  }
+
+  /** The next message says what this answer told. */
+  #tellBack({ revision, branch }: KeepAliveResponse): void {
+    if (branch !== '' && this.#request !== undefined) this.#request = { ...this.#request, revision, branch };
   }
 
   #onSilence(): void {

@@ -41,8 +41,9 @@ export const leaseSchema = z.strictObject({
   instanceId: z.string().min(1),
   /** The log index that granted it. */
   epoch: count,
-  /** The revision that the answer holds at. */
+  /** The revision that the answer holds at, and the branch of the masters' history that it is of; empty: not told. */
   revision: count,
+  branch: z.string().default(''),
   nodeIp: z.string(),
   vxlan: z.strictObject({
     vni: count,
@@ -67,6 +68,8 @@ export const leaseSchema = z.strictObject({
   network: networkSchema,
   /** Overlays that the agent did not get, and why. */
   problems: z.array(z.strictObject({ overlay: z.string(), reason: z.string() })),
+  /** What an earlier lease had of these overlays, and containers may run on still. */
+  withheld: z.array(z.strictObject({ name: z.string(), subnet: z.string(), subnet6: z.string() })).default([]),
 });
 export type Lease = z.infer<typeof leaseSchema>;
 
@@ -81,6 +84,7 @@ export function leaseOf(response: RegisterResponse): Lease {
     instanceId: agent.instanceId ?? '',
     epoch: given(response.lease, 'lease').epoch ?? 0,
     revision: response.revision,
+    branch: response.branch,
     nodeIp: agent.nodeIp ?? '',
     vxlan: {
       vni: vxlan.vni ?? 0,
@@ -100,7 +104,23 @@ export function leaseOf(response: RegisterResponse): Lease {
     })),
     network: networkOf(given(response.network, 'network')),
     problems: response.problems.map(({ overlay, reason }) => ({ overlay: overlay ?? '', reason: reason ?? '' })),
+    withheld: [],
   };
+}
+
+/** The lease, with what the one before had and this one was refused. */
+export function withWithheld(lease: Lease, before: Lease | undefined): Lease {
+  if (before === undefined || lease.problems.length === 0) return lease;
+  const has = new Set(lease.overlays.map(({ name }) => name));
+  const lacks = new Set(lease.problems.map(({ overlay }) => overlay));
+  const withheld = claimsOf(before).filter(({ name }) => !has.has(name) && lacks.has(name));
+  return withheld.length === 0 ? lease : { ...lease, withheld };
+}
+
+/** What the agent runs on, as far as it was ever granted. */
+function claimsOf({ overlays, withheld }: Lease): Lease['withheld'] {
+  const own = overlays.map(({ name, subnet, subnet6 }) => ({ name, subnet, subnet6 }));
+  return [...own, ...withheld].filter(({ subnet, subnet6 }) => subnet !== '' || subnet6 !== '');
 }
 
 export function networkOf(network: sublet.v1.Network.$Properties): Network {
@@ -132,16 +152,18 @@ export function keyOf({ agentId, instanceId, epoch, clusterId, founding }: Lease
   return { agentId, instanceId, epoch, clusterId, founding };
 }
 
-/** What the agent tells the masters that it holds; honoured after a disaster only (DESIGN §6, rule 12). */
-export function heldOf(lease: Lease): NonNullable<RegisterRequest['held']> {
+/** The newest revision that was told with a branch of the masters' history. */
+export type Seen = { readonly revision: number; readonly branch: string };
+
+/** What the agent tells the masters that it holds, and what it was told last. */
+export function heldOf(lease: Lease, { revision, branch }: Seen): NonNullable<RegisterRequest['held']> {
   return {
     clusterId: lease.clusterId,
     founding: lease.founding,
     epoch: lease.epoch,
+    ...(branch === '' ? {} : { revision, branch }),
     vtepIp: lease.vxlan.vtepIp,
-    subnets: lease.overlays
-      .filter(({ subnet, subnet6 }) => subnet !== '' || subnet6 !== '')
-      .map(({ name, subnet, subnet6 }) => ({ overlay: name, subnet, subnet6 })),
+    subnets: claimsOf(lease).map(({ name, subnet, subnet6 }) => ({ overlay: name, subnet, subnet6 })),
   };
 }
 

@@ -112,3 +112,17 @@ describe('peer table', () => {
     assert.ok(copy.isOf({ clusterId: 'cluster-1', founding: '' }));
   });
 });
+
+describe('the branch of a peer table', () => {
+  it('goes with its revision, is kept in its picture, and is sent back', () => {
+    const table = new PeerTable('a');
+    take(table, ...snapshot(200).slice(0, -1), { snapshotEnd: { revision: 200, branch: '0.7.0123456789ab' } });
+    assert.deepEqual([table.picture?.revision, table.picture?.branch], [200, '0.7.0123456789ab']);
+    // A master that is behind tells a revision that is known already, and its branch says nothing of the table's.
+    take(table, { progress: { revision: 210, branch: '0.205.0123456789ab' } });
+    take(table, { progress: { revision: 190, branch: '0.7.0123456789ab' } });
+    const { fromRevision, branch } = table.request(undefined);
+    assert.deepEqual([fromRevision, branch], [210, '0.205.0123456789ab']);
+    assert.equal(new PeerTable('a', table.picture).request(undefined).branch, '0.205.0123456789ab');
+  });
+});

@@ -15,6 +15,8 @@ export type PeerPicture = {
   /** Which founding of the cluster; empty: not known. */
   readonly founding: string;
   readonly revision: number;
+  /** The branch of the masters' history that the revision is of; empty: not told. */
+  readonly branch: string;
   readonly network: Network;
   readonly peers: readonly Peer[];
 };
@@ -43,6 +45,7 @@ export class PeerTable {
   #clusterId = '';
   #founding = noFounding;
   #revision = 0;
+  #branch = '';
   #network: Network | undefined;
   #peers = new Map<string, Peer>();
   #staged: Staged | undefined;
@@ -55,6 +58,7 @@ export class PeerTable {
     this.#clusterId = picture.clusterId;
     this.#founding = picture.founding;
     this.#revision = picture.revision;
+    this.#branch = picture.branch;
     this.#network = picture.network;
     for (const peer of picture.peers) this.#peers.set(peer.agentId, peer);
   }
@@ -89,19 +93,21 @@ export class PeerTable {
   /** Undefined before the first snapshot. */
   get picture(): PeerPicture | undefined {
     if (this.#network === undefined) return undefined;
-    const { clusterId, founding, revision, network } = {
+    const { clusterId, founding, revision, branch, network } = {
       clusterId: this.#clusterId,
       founding: this.#founding,
       revision: this.#revision,
+      branch: this.#branch,
       network: this.#network,
     };
-    return { clusterId, founding, revision, network, peers: [...this.#peers.values()] };
+    return { clusterId, founding, revision, branch, network, peers: [...this.#peers.values()] };
   }
 
   /** The request that goes on from here. Before any snapshot it names what the lease is of: no other will do. */
   request(lease: ClusterFounding | undefined): WatchRequest {
     const of = this.#network === undefined ? lease : { clusterId: this.#clusterId, founding: this.#founding };
-    return { ...of, fromRevision: this.#revision, peersOnly: true };
+    const branch = this.#branch === '' ? {} : { branch: this.#branch };
+    return { ...of, fromRevision: this.#revision, ...branch, peersOnly: true };
   }
 
   /** A stream begins: a snapshot that broke off with the last one is forgotten. */
@@ -122,9 +128,9 @@ export class PeerTable {
       return 'nothing';
     }
     if (message.snapshotChunk) return this.#takeChunk(message.snapshotChunk);
-    if (message.snapshotEnd) return this.#endSnapshot(message.snapshotEnd.revision ?? 0);
+    if (message.snapshotEnd) return this.#endSnapshot(message.snapshotEnd);
     if (message.changes) return this.#takeChanges(message.changes);
-    if (message.progress) return this.#advance(message.progress.revision ?? 0, 'position');
+    if (message.progress) return this.#advance(message.progress, 'position');
     return 'nothing'; // A kind of message that only a newer master knows.
   }
 
@@ -139,20 +145,21 @@ export class PeerTable {
     return 'nothing';
   }
 
-  #endSnapshot(revision: number): TableChange {
+  #endSnapshot({ revision, branch }: sublet.v1.SnapshotEnd.$Properties): TableChange {
     const staged = this.#staged;
     if (staged?.network === undefined) throw new WatchProtocolError('a snapshot ended without its begin or network');
     this.#staged = undefined;
     this.#clusterId = staged.clusterId;
     this.#founding = staged.founding;
-    this.#revision = revision;
+    this.#revision = revision ?? 0;
+    this.#branch = branch ?? '';
     this.#network = staged.network;
     this.#peers = staged.peers;
     this.#selfReachable = staged.selfReachable;
     return 'network';
   }
 
-  #takeChanges({ changes, revision }: sublet.v1.Changes.$Properties): TableChange {
+  #takeChanges({ changes, ...position }: sublet.v1.Changes.$Properties): TableChange {
     if (this.#staged !== undefined) throw new WatchProtocolError('changes came in the middle of a snapshot');
     if (this.#network === undefined) throw new WatchProtocolError('changes came before any snapshot');
     let change: TableChange = 'position';
@@ -165,7 +172,7 @@ export class PeerTable {
         change = 'peers';
       }
     }
-    return this.#advance(revision ?? 0, change);
+    return this.#advance(position, change);
   }
 
   #changePeer({ agentChanged, agentRemoved }: sublet.v1.Change.$Properties): boolean {
@@ -178,9 +185,10 @@ export class PeerTable {
   }
 
   /** A master behind the one before says less than is known; the table never goes back. */
-  #advance(revision: number, change: TableChange): TableChange {
-    if (revision <= this.#revision) return change === 'position' ? 'nothing' : change;
-    this.#revision = revision;
+  #advance({ revision, branch }: sublet.v1.Progress.$Properties, change: TableChange): TableChange {
+    if ((revision ?? 0) <= this.#revision) return change === 'position' ? 'nothing' : change;
+    this.#revision = revision ?? 0;
+    this.#branch = branch ?? '';
     return change;
   }
 }

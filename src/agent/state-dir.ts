@@ -33,12 +33,14 @@ const leaseFileSchema = z.strictObject({
   lease: leaseSchema,
   term: z.strictObject({ bootId: z.string(), heardAtMs: z.number(), ttlMs: z.number().positive() }).optional(),
   leaving: z.boolean().optional(),
+  seen: z.strictObject({ revision: z.int().min(0), branch: z.string() }).optional(),
 });
 const peersHeadSchema = z.strictObject({
   format,
   clusterId: z.string().min(1),
   founding: z.string().default(noFounding),
   revision: z.int().min(0),
+  branch: z.string().default(''),
   network: networkSchema,
 });
 const peerSchema = z.strictObject({
@@ -125,8 +127,8 @@ function readIdentity(path: string): Identity | undefined {
 function readLease(path: string): LeaseRecord | undefined {
   const lines = readSealed(path);
   if (lines === undefined) return undefined;
-  const { lease, term, leaving } = leaseFileSchema.parse(JSON.parse(lines.join('\n')));
-  return { lease, term, ...(leaving === undefined ? {} : { leaving }) };
+  const { lease, term, leaving, seen } = leaseFileSchema.parse(JSON.parse(lines.join('\n')));
+  return { lease, term, ...(seen === undefined ? {} : { seen }), ...(leaving === undefined ? {} : { leaving }) };
 }
 
 function* peerLines({ peers, ...head }: PeerPicture): Generator<string> {
@@ -138,8 +140,15 @@ function readPeers(path: string): PeerPicture | undefined {
   const lines = readSealed(path);
   if (lines === undefined) return undefined;
   const [head = '', ...rest] = lines;
-  const { clusterId, founding, revision, network } = peersHeadSchema.parse(JSON.parse(head));
-  return { clusterId, founding, revision, network, peers: rest.map((line) => peerSchema.parse(JSON.parse(line))) };
+  const { clusterId, founding, revision, branch, network } = peersHeadSchema.parse(JSON.parse(head));
+  return {
+    clusterId,
+    founding,
+    revision,
+    branch,
+    network,
+    peers: rest.map((line) => peerSchema.parse(JSON.parse(line))),
+  };
 }
 
 /** What `read` gives; a file that is damaged or of another format is said aloud and counts as none. */

@@ -1,7 +1,7 @@
 /**
  * What an agent keeps across restarts, as an interface: on disk in `state-dir.ts`, in memory in tests and simulations.
  */
-import type { Lease } from '#agent/lease.js';
+import type { Lease, Seen } from '#agent/lease.js';
 import type { PeerPicture } from '#agent/peer-table.js';
 
 /** Who this installation is. */
@@ -25,6 +25,8 @@ export type LeaseRecord = {
   readonly lease: Lease;
   readonly term?: TermRecord | undefined;
   readonly leaving?: boolean | undefined;
+  /** What the masters told after the lease was granted; absent: nothing newer than that. */
+  readonly seen?: Seen | undefined;
 };
 
 /** Ids of former clusters that are remembered. */

@@ -65,8 +65,21 @@ function toReason(reason: ProblemReason): sublet.store.v1.ProblemReason {
       return store.ProblemReason.PROBLEM_REASON_EXHAUSTED;
     case 'adoption':
       return store.ProblemReason.PROBLEM_REASON_ADOPTION;
+    case 'held-by-another':
+      return store.ProblemReason.PROBLEM_REASON_HELD_BY_ANOTHER;
     default:
       return assertNever(reason);
+  }
+}
+
+function reasonOf(stored: sublet.store.v1.ProblemReason | null | undefined): ProblemReason {
+  switch (stored) {
+    case store.ProblemReason.PROBLEM_REASON_ADOPTION:
+      return 'adoption';
+    case store.ProblemReason.PROBLEM_REASON_HELD_BY_ANOTHER:
+      return 'held-by-another';
+    default:
+      return 'exhausted';
   }
 }
 
@@ -133,7 +146,7 @@ function problemsOf(
   return stored.map((problem) => ({
     overlay: interning.text(problem.overlay ?? ''),
     family: problem.family === 6 ? 6 : 4,
-    reason: problem.reason === store.ProblemReason.PROBLEM_REASON_ADOPTION ? 'adoption' : 'exhausted',
+    reason: reasonOf(problem.reason),
   }));
 }
 

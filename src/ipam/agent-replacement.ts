@@ -19,7 +19,7 @@ export function replaceAgent(plan: Plan, writer: PlanWriter, command: ReplaceAge
   const agent = plan.agents.get(agentId);
   if (agent === undefined) return refuse('not-found', 'agent_id', `${action}: nothing is let to it`);
   if (!judgedSilent(command.holders, agent)) {
-    const why = `${describeHolder(command, agent)}; stop it and wait until it is silent`;
+    const why = `${describeHolder(plan, command, agent)}; stop it and wait until it is silent`;
     return refuse('failed-precondition', 'agent_id', `${action}: ${why}`);
   }
   if (successor !== agentId && plan.agents.get(successor) !== undefined) {

@@ -6,9 +6,9 @@ import { type Cidr4, cidr4, halves4, offsetOf4 } from '#address/cidr4.js';
 import { addressAt6, type Cidr6, cidr6, halves6 } from '#address/cidr6.js';
 import type { Ipv4 } from '#address/ipv4.js';
 import { macFor } from '#address/mac.js';
-import type { Agent, AgentOverlay, Bridge, NetworkConfig, OverlayProblem, Vxlan } from '#ipam/agent.js';
+import type { Agent, AgentOverlay, Bridge, NetworkConfig, OverlayProblem, ProblemReason, Vxlan } from '#ipam/agent.js';
 import type { AgentRecord, Holding, StoredProblem } from '#ipam/agent-record.js';
-import { assertInvariant } from '#ipam/invariant.js';
+import { assertInvariant, assertNever } from '#ipam/invariant.js';
 import type { Network, NetworkSettings, Overlay } from '#ipam/network.js';
 import { describeSubnet } from '#ipam/space.js';
 
@@ -81,9 +81,22 @@ function viewProblem(network: Network, { overlay, family, reason }: StoredProble
   // The overlay may have been removed since the agent last asked.
   const where = space === undefined ? `overlay "${overlay}"` : describeSubnet(overlay, space.subnet);
   const piece = space === undefined ? `IPv${family} block` : `/${space.prefix}`;
-  const message =
-    reason === 'exhausted'
-      ? `${where} has no free ${piece}: all are held, reserved, excluded or in quarantine`
-      : `${where} lets no fresh ${piece} during adoption: wait until an operator ends it with \`sublet adoption end\``;
-  return { overlay, family, reason, message };
+  return { overlay, family, reason, message: problemText(where, piece, reason) };
+}
+
+function problemText(where: string, piece: string, reason: ProblemReason): string {
+  switch (reason) {
+    case 'exhausted':
+      return `${where} has no free ${piece}: all are held, reserved, excluded or in quarantine`;
+    case 'adoption':
+      return `${where} lets no fresh ${piece} during adoption: wait until an operator ends it with \`sublet adoption end\``;
+    case 'held-by-another':
+      return (
+        `${where}: the ${piece} that this agent runs on is held by another agent, or set aside, and the agent gets no other ` +
+        'one, since its containers would be renumbered: release the other one (`sublet lookup ADDRESS` tells which), or ' +
+        'stop this agent and its containers, and remove lease and peers from its state_dir'
+      );
+    default:
+      return assertNever(reason);
+  }
 }

@@ -69,8 +69,11 @@ export type Agent = {
   readonly registeredAt: number;
 };
 
-/** `exhausted`: no block is free. `adoption`: nobody gets fresh blocks until an operator ends the adoption. */
-export type ProblemReason = 'exhausted' | 'adoption';
+/**
+ * `exhausted`: no block is free. `adoption`: nobody gets fresh blocks until an operator ends the adoption.
+ * `held-by-another`: the agent runs on a block that another one holds or that is set aside.
+ */
+export type ProblemReason = 'exhausted' | 'adoption' | 'held-by-another';
 
 /** An overlay that the agent did not get, or not whole, and why. */
 export type OverlayProblem = {

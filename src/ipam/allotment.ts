@@ -3,7 +3,7 @@
  * nothing is taken until the whole registration is sure, so that all or nothing costs no undoing.
  */
 import { cidr4 } from '#address/cidr4.js';
-import { type Cidr, type Ip, isIpv4 } from '#address/ip.js';
+import { type Cidr, formatIp, type Ip, isIpv4 } from '#address/ip.js';
 import type { Ipv4 } from '#address/ipv4.js';
 import type { Ipv6 } from '#address/ipv6.js';
 import type { AgentRecord, DepartedRecord, Holding, StoredProblem } from '#ipam/agent-record.js';
@@ -64,14 +64,16 @@ function allotVtep(sources: Sources): Ipv4 | Refusal {
   const space = plan.vtep;
   assertInvariant(space !== undefined, 'nobody registers without a network');
   const held = command.held?.vtepIp;
-  const block = pick(sources, space, {
+  const wishes = {
     current: current && blockOf(space, current.vtepIp),
     returning: returning && blockOf(space, returning.vtepIp),
     held: held === undefined ? undefined : exactBlock(space, cidr4(held, 32)),
-  });
+  };
+  const block = pick(sources, space, wishes);
   const address = ipv4At(space, block);
   if (address !== undefined) return address;
   const action = `register agent_id "${command.agentId}"`;
+  if (held !== undefined && unavailable(sources, space, wishes)) return refuseVtep(action, space, held);
   if (plan.meta.adoption) {
     const state =
       'the plan is in adoption: only what an agent still holds is let; wait until an operator ends it with `sublet adoption end`';
@@ -79,6 +81,19 @@ function allotVtep(sources: Sources): Ipv4 | Refusal {
   }
   const state = `${describeSpace(space)} has no free address: all ${space.pool.usage(time).total} are taken`;
   return refuse('resource-exhausted', 'vtep_subnet', `${action}: ${state}; grow it or release agents`);
+}
+
+/** Two hosts with one VTEP address would take each other's packets; another address would renumber one that runs. */
+function refuseVtep(action: string, space: Space, held: Ipv4): Refusal {
+  const holder = space.pool.holder(exactBlock(space, cidr4(held, 32)) ?? -1n);
+  const why = holder === undefined ? 'is set aside' : `is held by agent "${holder}"`;
+  const remedy =
+    holder === undefined
+      ? 'end the reservation or exclusion (`sublet reservations` lists them)'
+      : `release that agent (\`sublet release ${holder}\`)`;
+  const message = `${action}: VTEP address ${formatIp(held)}, which this agent runs on, ${why}`;
+  const other = 'or stop this agent and its containers, and remove lease and peers from its state_dir';
+  return refuse('failed-precondition', 'held', `${message}: ${remedy}, ${other}`);
 }
 
 type Piece = {
@@ -111,11 +126,14 @@ function allotOverlay(sources: Sources, entry: OverlayEntry, old: Holding | unde
   };
   const block4 = entry.v4 && open ? pick(sources, entry.v4, wishes4) : current4;
   const block6 = entry.v6 && open && enableIpv6 ? pick(sources, entry.v6, wishes6) : current6;
-  const reason = adoption ? 'adoption' : 'exhausted';
   const missing: StoredProblem[] = [];
-  if (open && enabled && entry.v4 && block4 === undefined) missing.push({ overlay: name, family: 4, reason });
-  if (open && enabled && entry.v6 && enableIpv6 && block6 === undefined)
-    missing.push({ overlay: name, family: 6, reason });
+  const miss = (space: Space, wishes: Wishes): void => {
+    const scarce = adoption ? 'adoption' : 'exhausted';
+    const reason = unavailable(sources, space, wishes) ? 'held-by-another' : scarce;
+    missing.push({ overlay: name, family: space.family, reason });
+  };
+  if (open && enabled && entry.v4 && block4 === undefined) miss(entry.v4, wishes4);
+  if (open && enabled && entry.v6 && enableIpv6 && block6 === undefined) miss(entry.v6, wishes6);
   // In adoption nothing is taken afresh, so there is nothing to give back: what is still held must not be lost.
   const whole = missing.length === 0 || adoption;
   return {
@@ -143,12 +161,23 @@ function pick(sources: Sources, space: Space, { current, returning, held }: Wish
     return confirmed ? current : undefined;
   }
   if (current !== undefined) return current;
+  // What runs is not renumbered: it keeps its block, or has to be stopped by an operator.
+  if (held !== undefined && sources.command.kind === 'register-held') {
+    if (pool.mayReturn(held, agentId)) return held;
+    if (unavailable(sources, space, { current, returning, held })) return undefined;
+  }
   const own = pool.chooseReserved(agentId, sources.time);
   if (own !== undefined) return own;
   // It must be the same rest: the block may have been held by another since.
   const rests = returning !== undefined && pool.restsUntil(returning) === sources.returning?.until;
   if (rests && pool.mayReturn(returning, agentId)) return returning;
   return pool.choose(sources.time);
+}
+
+/** Whether the agent runs on a block that it can't have, as another one holds it or it is set aside. */
+function unavailable({ command }: Sources, { pool }: Space, { current, held }: Wishes): boolean {
+  if (command.kind !== 'register-held' || held === undefined || held === current) return false;
+  return pool.holder(held) !== command.agentId && !pool.mayReturn(held, command.agentId);
 }
 
 function numberOf(space: Space | undefined, address: Ip | undefined): bigint | undefined {

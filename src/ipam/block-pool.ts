@@ -62,6 +62,15 @@ export class BlockPool {
     return this.reserved.entries();
   }
 
+  /** Whether anything of it was ever held. */
+  get everUsed(): boolean {
+    return this.held.size > 0 || this.freed.size > 0;
+  }
+
+  wasUsed(block: bigint): boolean {
+    return this.used.has(block);
+  }
+
   holder(block: bigint): AgentId | undefined {
     return this.held.get(block);
   }

@@ -41,7 +41,11 @@ export function claimOf(plan: Plan, command: Registering & CommandOrigin, time: 
   const advice = silent
     ? `it is silent, but ${elsewhere}: release it, or register with takeover for fresh subnets`
     : 'stop it and wait until it is silent, or register with takeover for fresh subnets';
+<<<<<<< HEAD
   const who = describeHolder(command, holder);
+=======
+  const who = `${describeHolder(plan, command, holder)} (instance ${holder.instanceId})`;
+>>>>>>> e296865 (ipam, master: begin an adoption when the plan proves to have gone back)
   return refuse('already-exists', 'agent_id', `register agent_id "${agentId}": ${who}; ${advice}`);
 }
 
@@ -118,15 +122,18 @@ function judgementOf(holders: readonly HolderJudgement[], holder: AgentRecord): 
 
 /** `agent "a" on node 10.0.0.1 holds it and was last heard 12 s ago`. */
 export function describeHolder(
+  plan: Plan,
   command: CommandOrigin & { readonly holders: readonly HolderJudgement[] },
   holder: AgentRecord,
 ): string {
-  const lastHeard = judgementOf(command.holders, holder)?.lastHeard;
-  const heard =
-    lastHeard === undefined
-      ? 'was not heard since the leader took office'
-      : `was last heard ${formatTime(command.wallTime - lastHeard)} ago`;
+  const heard = heardText(plan, command.wallTime, holder, judgementOf(command.holders, holder)?.lastHeard);
   return `agent "${holder.agentId}" on node ${formatIp(holder.nodeIp)} holds it and ${heard}`;
+}
+
+function heardText(plan: Plan, now: number, holder: AgentRecord, lastHeard: number | undefined): string {
+  if (lastHeard !== undefined) return `was last heard ${formatTime(now - lastHeard)} ago`;
+  if (plan.meta.adoption && carriedOver(plan, holder)) return 'has not come back since the adoption began';
+  return 'was not heard since the leader took office';
 }
 
 /** What is to be remembered of earlier instances, once this one is the agent's. */

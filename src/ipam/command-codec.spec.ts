@@ -17,6 +17,20 @@ const range = { overlay: 'dcos', subnet: parseCidr('9.0.1.0/24') };
 const vtep = { overlay: undefined, subnet: parseCidr('44.128.0.7/32') };
 
 /** At least one of each kind, with every field set and with every optional one left out. */
+const registerHeld: Action = {
+  kind: 'register-held',
+  runId: undefined,
+  agentId,
+  instanceId: parseInstanceId('i'),
+  sequence: 3,
+  nodeIp: parseIp('10.0.0.1'),
+  hostname: 'a',
+  networkConfig: everything,
+  takeover: false,
+  held: { vtepIp: parseIpv4('44.128.0.1'), subnets: [] },
+  holders: [],
+};
+
 const actions: readonly Action[] = [
   { kind: 'configure-network', settings: dcosSettings, overlays: [dcos, overlay('six', 'fd01:b::/64', 80)] },
   {
@@ -138,6 +152,10 @@ const actions: readonly Action[] = [
     off: true,
     holders: [{ agentId: parseAgentId('a'), epoch: 7, silent: true, lastHeard: undefined }],
   },
+  { kind: 'mark-branch', value: '00aa00bb00cc' },
+  { kind: 'begin-adoption-on-proof', reason: 'höher', claimedEpoch: 2 ** 52, value: '00aa00bb00cd' },
+  registerHeld,
+  { kind: 'end-adoption-although', missing: 4 },
 ];
 
 /** Without the fields that are undefined: leaving one out means the same. */

@@ -2,7 +2,7 @@
  * Turns commands into what the log holds (sublet.store.v1.Command), and back. A kind that this version does not know is
  * an error of its own: a newer member proposed it, and this one must stop rather than skip it.
  */
-import type { Action, Command, HolderJudgement, Register, RegisterRun } from '#ipam/command.js';
+import type { Action, Command, HolderJudgement, Register, Registering } from '#ipam/command.js';
 import { parseAgentId, parseInstanceId, parseRunId } from '#ipam/identity.js';
 import { assertNever } from '#ipam/invariant.js';
 import { masterChangeOf, toMasterChange } from '#ipam/master-change-codec.js';
@@ -116,12 +116,22 @@ function toAction(action: Action): sublet.store.v1.Command.$Properties {
       return { endAdoption: {} };
     case 'record-membership':
       return { recordMembership: toMasterChange(action.change) };
+    case 'mark-branch':
+      return { markBranch: { value: action.value } };
+    case 'begin-adoption-on-proof': {
+      const { reason, claimedEpoch, value } = action;
+      return { beginAdoptionOnProof: { reason, claimedEpoch, value } };
+    }
+    case 'register-held':
+      return { registerHeld: { register: toRegister(action), runId: action.runId ?? null } };
+    case 'end-adoption-although':
+      return { endAdoptionAlthough: { missing: action.missing } };
     default:
       return assertNever(action);
   }
 }
 
-function toRegister(action: Register | RegisterRun): sublet.store.v1.Register.$Properties {
+function toRegister(action: Registering): sublet.store.v1.Register.$Properties {
   const { agentId, instanceId, sequence, hostname, takeover, held } = action;
   return {
     agentId,
@@ -193,6 +203,10 @@ function actionOf(stored: sublet.store.v1.Command): Action {
       return { kind: 'end-adoption' };
     case 'recordMembership':
       return { kind: 'record-membership', change: masterChangeOf(present(stored.recordMembership, kind)) };
+    case 'markBranch':
+    case 'beginAdoptionOnProof':
+    case 'endAdoptionAlthough':
+      return historyActionOf(stored, kind);
     case 'reserve':
     case 'unreserve':
     case 'exclude':
@@ -210,6 +224,7 @@ function actionOf(stored: sublet.store.v1.Command): Action {
 type AgentActionField =
   | 'register'
   | 'registerRun'
+  | 'registerHeld'
   | 'reportStatus'
   | 'leave'
   | 'returnOverlays'
@@ -224,6 +239,11 @@ function agentActionOf(stored: sublet.store.v1.Command, kind: AgentActionField):
     case 'registerRun': {
       const { register, runId } = present(stored.registerRun, kind);
       return { ...registerOf(present(register, 'register')), kind: 'register-run', runId: parseRunId(runId ?? '') };
+    }
+    case 'registerHeld': {
+      const { register, runId } = present(stored.registerHeld, kind);
+      const run = runId ? parseRunId(runId) : undefined;
+      return { ...registerOf(present(register, 'register')), kind: 'register-held', runId: run };
     }
     case 'reportStatus': {
       const action = present(stored.reportStatus, kind);
@@ -277,6 +297,29 @@ function setAsideOf(stored: sublet.store.v1.Command, kind: 'reserve' | 'unreserv
   const range = { overlay: optional(action.overlay), subnet: cidrOf(action.subnet) };
   if (kind !== 'reserve') return { kind, ...range };
   return { kind, ...range, agentId: parseAgentId(stored.reserve?.agentId ?? '') };
+}
+
+function historyActionOf(
+  stored: sublet.store.v1.Command,
+  kind: 'markBranch' | 'beginAdoptionOnProof' | 'endAdoptionAlthough',
+): Action {
+  switch (kind) {
+    case 'markBranch':
+      return { kind: 'mark-branch', value: present(stored.markBranch, kind).value ?? '' };
+    case 'beginAdoptionOnProof': {
+      const { reason, claimedEpoch, value } = present(stored.beginAdoptionOnProof, kind);
+      return {
+        kind: 'begin-adoption-on-proof',
+        reason: reason ?? '',
+        claimedEpoch: claimedEpoch ?? 0,
+        value: value ?? '',
+      };
+    }
+    case 'endAdoptionAlthough':
+      return { kind: 'end-adoption-although', missing: present(stored.endAdoptionAlthough, kind).missing ?? 0 };
+    default:
+      return assertNever(kind);
+  }
 }
 
 function registerOf(stored: sublet.store.v1.Register.$Properties): Register {

@@ -28,6 +28,10 @@ export const commandKinds: readonly CommandKind[] = [
   'drain-overlay',
   'return-overlays',
   'replace-agent',
+  'mark-branch',
+  'begin-adoption-on-proof',
+  'register-held',
+  'end-adoption-although',
 ];
 
 /**
@@ -41,7 +45,31 @@ export const laterCommandKinds: readonly CommandKind[] = [
   'drain-overlay',
   'return-overlays',
   'replace-agent',
+  'mark-branch',
+  'begin-adoption-on-proof',
+  'register-held',
+  'end-adoption-although',
 ];
+
+/** Kinds that came in one release with another one, which stands for them: a master that knows that one knows them all. */
+const cameWith: ReadonlyMap<string, CommandKind> = new Map<CommandKind, CommandKind>([
+  ['register-run', 'mark-branch'],
+  ['drain-overlay', 'mark-branch'],
+  ['return-overlays', 'mark-branch'],
+  ['replace-agent', 'mark-branch'],
+  ['begin-adoption-on-proof', 'mark-branch'],
+  ['register-held', 'mark-branch'],
+  ['end-adoption-although', 'mark-branch'],
+]);
+
+/** Those of the later kinds that stand for a release: what a leader asks the others for. */
+export const releaseKinds = laterCommandKinds.filter((kind) => !cameWith.has(kind));
+
+/** The kind in `releaseKinds` that stands for that of an encoded command; another text for one of the first release. */
+export function releaseKindOf(bytes: Uint8Array): CommandKind | '' {
+  const kind = commandKindOf(bytes);
+  return cameWith.get(kind) ?? kind;
+}
 
 /** The field of sublet.store.v1.Command that holds the action of the first kind; those of the others follow. */
 const firstField = 16;

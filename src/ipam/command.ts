@@ -102,7 +102,7 @@ export type Register = {
   readonly networkConfig: NetworkConfig;
   /** Claims an id whose holder may still live, for fresh addresses. */
   readonly takeover: boolean;
-  /** Honoured in adoption only. */
+  /** Honoured in adoption only, and by `register-held`. */
   readonly held: HeldLease | undefined;
   /** Of those that `Ipam.holdersConcerned` names. */
   readonly holders: readonly HolderJudgement[];
@@ -111,10 +111,10 @@ export type Register = {
 /** A registration whose process told which one it is. */
 export type RegisterRun = Omit<Register, 'kind'> & { readonly kind: 'register-run'; readonly runId: RunId };
 
-export type Registering = Register | RegisterRun;
+export type Registering = Register | RegisterRun | RegisterHeld;
 
 export function isRegistering(action: Action): action is Registering {
-  return action.kind === 'register' || action.kind === 'register-run';
+  return action.kind === 'register' || action.kind === 'register-run' || action.kind === 'register-held';
 }
 
 export type ReportStatus = {
@@ -170,6 +170,28 @@ export type Unexclude = { readonly kind: 'unexclude'; readonly overlay: string |
 export type BeginAdoption = { readonly kind: 'begin-adoption' };
 export type EndAdoption = { readonly kind: 'end-adoption' };
 
+/** As `register`, for an agent whose `held` the log does not confirm: it gets what it runs on, or nothing in place of it. */
+export type RegisterHeld = Omit<Register, 'kind'> & {
+  readonly kind: 'register-held';
+  readonly runId: RunId | undefined;
+};
+
+/** The first command of each leader: a branch of the log's history begins here. `value` is random, 12 hex digits. */
+export type MarkBranch = { readonly kind: 'mark-branch'; readonly value: string };
+
+/** Begins an adoption, since a claim proves that this plan is older than what others were told. */
+export type BeginAdoptionOnProof = {
+  readonly kind: 'begin-adoption-on-proof';
+  readonly reason: string;
+  /** The highest epoch that was claimed; 0: the claim was of another kind. */
+  readonly claimedEpoch: number;
+  /** Of the branch that begins here. */
+  readonly value: string;
+};
+
+/** As `end-adoption`, refused if more than so many agents on record have not come back. */
+export type EndAdoptionAlthough = { readonly kind: 'end-adoption-although'; readonly missing: number };
+
 /** A master as its peers know it: its name, and HOST:PORT. */
 export type MasterName = { readonly name: string; readonly peer: string };
 
@@ -202,7 +224,11 @@ export type Action =
   | RegisterRun
   | DrainOverlay
   | ReturnOverlays
-  | ReplaceAgent;
+  | ReplaceAgent
+  | MarkBranch
+  | BeginAdoptionOnProof
+  | RegisterHeld
+  | EndAdoptionAlthough;
 
 export type Command = CommandOrigin & Action;
 export type CommandKind = Action['kind'];

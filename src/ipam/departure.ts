@@ -2,7 +2,7 @@
 
 import type { Cidr } from '#address/ip.js';
 import type { AgentRecord } from '#ipam/agent-record.js';
-import { describeHolder, judgedSilent } from '#ipam/claim.js';
+import { carriedOver, describeHolder, judgedSilent } from '#ipam/claim.js';
 import type { CommandOrigin, Expire, Leave, Release } from '#ipam/command.js';
 import type { HistoryWord } from '#ipam/history.js';
 import { releasedAtOnceMax } from '#ipam/limits.js';
@@ -48,7 +48,8 @@ export function release(plan: Plan, writer: PlanWriter, command: Release & Comma
     const action = `release agent_id "${agentId}"`;
     if (agent === undefined) return refuse('not-found', 'agent_ids', `${action}: nothing is let to it`);
     if (!force && !judgedSilent(command.holders, agent)) {
-      const why = `${describeHolder(command, agent)}; stop it first, or release it with force (sublet release --force)`;
+      const first = plan.meta.adoption && carriedOver(plan, agent) ? 'wait until it registers' : 'stop it first';
+      const why = `${describeHolder(plan, command, agent)}; ${first}, or release it with force (sublet release --force)`;
       return refuse('failed-precondition', 'force', `${action}: ${why}`);
     }
     agents.set(agentId, agent);

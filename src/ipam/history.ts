@@ -118,6 +118,14 @@ export class History {
     return this.agents.size + this.others.size;
   }
 
+  /** From this revision on no entry had to go. */
+  get wholeSince(): number {
+    const since = [this.agents, this.others].map((ring) =>
+      ring.size < historyMax ? 0 : (ring.newest(ring.size - 1)?.entry.revision ?? 0),
+    );
+    return Math.max(...since);
+  }
+
   /** Takes up the entry; `dropped` is the one that had to go for it. */
   push(entry: HistoryEntry): { readonly added: Numbered; readonly dropped: Numbered | undefined } {
     const added = { number: this.next, entry };

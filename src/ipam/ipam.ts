@@ -5,13 +5,22 @@
  * leader's business, and reach the plan as judgements in commands.
  */
 import type { Ip } from '#address/ip.js';
+import {
+  type Awaited,
+  awaitedIn,
+  beginAdoption,
+  beginAdoptionOnProof,
+  endAdoption,
+  endAdoptionAlthough,
+  markBranch,
+} from '#ipam/adoption.js';
 import type { Agent } from '#ipam/agent.js';
 import type { AgentRecord } from '#ipam/agent-record.js';
 import { replaceAgent } from '#ipam/agent-replacement.js';
 import { viewAgent } from '#ipam/agent-view.js';
+import { formatBranch } from '#ipam/branch.js';
 import type { RecordChange } from '#ipam/change.js';
-import { carriedOver } from '#ipam/claim.js';
-import type { Command, Register } from '#ipam/command.js';
+import type { Command, HeldLease, Register } from '#ipam/command.js';
 import { expire, leave, release } from '#ipam/departure.js';
 import { type Disagreements, disagreementsWith } from '#ipam/disagreement.js';
 import type { Event } from '#ipam/event.js';
@@ -26,11 +35,12 @@ import { addOverlay, removeOverlay, updateOverlay } from '#ipam/overlay-change.j
 import { drainOverlay, returnOverlays } from '#ipam/overlay-drain.js';
 import { Plan } from '#ipam/plan.js';
 import { PlanWriter, type Position } from '#ipam/plan-writer.js';
+import { type HeldStanding, isFirstOfFormer, type Proof, proofIn, standingOf, type Testimony } from '#ipam/proof.js';
 import { encodeRecord, recordKey } from '#ipam/record.js';
 import type { HashWords } from '#ipam/record-hash.js';
 import { register } from '#ipam/registration.js';
 import { Restoration, recordsOf } from '#ipam/restoration.js';
-import { done, type Refusal, type Reply, type Result, refuse } from '#ipam/result.js';
+import { type Refusal, type Reply, type Result, refuse } from '#ipam/result.js';
 import { exclude, reserve, unexclude, unreserve } from '#ipam/setting-aside.js';
 import { reportStatus } from '#ipam/status-report.js';
 import { exclusionsOf, type HostOverlayCounts, hostOverlaysOf, lookUp, reservationsOf, usageOf } from '#ipam/survey.js';
@@ -123,6 +133,52 @@ export class Ipam {
     return this.plan.meta.adoption;
   }
 
+  /** The proof that began the adoption; empty where there is none. */
+  get adoptionReason(): string {
+    return this.plan.meta.adoptionReason;
+  }
+
+  /** The branch that this revision is of, as clients are told it; empty: it is older than the branches on record. */
+  branchAt(revision: number): string {
+    return formatBranch(this.plan.branches.at(revision));
+  }
+
+  /** The branches up to this revision, in ascending order. */
+  branchesUpTo(revision: number): readonly string[] {
+    return this.plan.branches.all.filter(({ index }) => index <= revision).map(formatBranch);
+  }
+
+  /** Whether this history has the branch at that revision. */
+  hasBranch(branch: string, revision: number): boolean {
+    return branch !== '' && this.branchAt(revision) === branch;
+  }
+
+  /** What shows that this plan is older than what a caller was told; undefined: nothing. `lastIndex`: applied, at least. */
+  proofIn(testimony: Testimony, lastIndex: number): Proof | undefined {
+    return proofIn(this.plan, testimony, lastIndex);
+  }
+
+  /** How a registration has to treat what the agent says that it holds. */
+  standingOf(testimony: Testimony): HeldStanding {
+    return standingOf(this.plan, testimony);
+  }
+
+  /** No agent was ever registered, and this lease of another cluster has addresses of this network: others will follow. */
+  isFirstOfFormer(held: HeldLease): boolean {
+    return isFirstOfFormer(this.plan, held);
+  }
+
+  /** The epoch of the leases that the last adoption carried over; 0: there was none. */
+  get adoptedAt(): number {
+    return this.plan.meta.adoptedAt;
+  }
+
+  /** Whether this lease was carried over by the adoption that is under way, and its agent has not registered since. */
+  awaits(lease: Pick<Lease, 'epoch'>): boolean {
+    const { adoption, adoptedAt } = this.plan.meta;
+    return adoption && lease.epoch === adoptedAt;
+  }
+
   get network(): Network | undefined {
     return this.plan.network;
   }
@@ -165,17 +221,8 @@ export class Ipam {
   }
 
   /** In adoption: whose lease was carried over and who has not come back yet, the first `limit` by ascending id. */
-  awaited(limit: number): { readonly count: number; readonly first: readonly AgentId[] } {
-    const first: AgentId[] = [];
-    let count = 0;
-    if (this.adoption) {
-      for (const [agentId, record] of this.plan.agents.entries()) {
-        if (!carriedOver(this.plan, record)) continue;
-        if (count < limit) first.push(agentId);
-        count += 1;
-      }
-    }
-    return { count, first };
+  awaited(limit: number): Awaited {
+    return awaitedIn(this.plan, limit);
   }
 
   /** The leases that this registration depends on: to be judged live or silent. At most two. */
@@ -277,23 +324,17 @@ function dispatch(plan: Plan, writer: PlanWriter, command: Command): Reply | Ref
       return endAdoption(plan, writer);
     case 'record-membership':
       return recordMembership(writer, command);
+    case 'mark-branch':
+      return markBranch(writer, command);
+    case 'begin-adoption-on-proof':
+      return beginAdoptionOnProof(writer, command);
+    case 'register-held':
+      return register(plan, writer, command);
+    case 'end-adoption-although':
+      return endAdoptionAlthough(plan, writer, command);
     default:
       return assertNever(command);
   }
-}
-
-/** Also in one that is under way: a plan that was saved during adoption begins anew like any other. */
-function beginAdoption(writer: PlanWriter): Reply {
-  writer.beginAdoption();
-  writer.note('begin-adoption', writer.origin.by, []);
-  return done();
-}
-
-function endAdoption(plan: Plan, writer: PlanWriter): Reply {
-  if (!plan.meta.adoption) return done();
-  writer.endAdoption();
-  writer.note('end-adoption', writer.origin.by, []);
-  return done();
 }
 
 function compareBytes(a: Uint8Array, b: Uint8Array): number {

@@ -15,6 +15,11 @@ export const exclusionsMax = 1000;
 export const historyMax = 10_000;
 /** Earlier instances of an agent whose late retries are still told from news. */
 export const formerInstancesMax = 4;
+/** Branches of the log's history that are remembered: one for each change of the leader. */
+export const branchesMax = 256;
+/** What a master tells of a branch, and is told. */
+export const branchLengthMax = 64;
+export const adoptionReasonLengthMax = 1024;
 export const operatorNameLengthMax = 253;
 export const masterNameLengthMax = 63;
 /** A host name as DNS allows it, or a bracketed address, with a port. */

@@ -5,6 +5,7 @@
 import { formatCidr, isCidr4 } from '#address/ip.js';
 import type { AgentRecord, DepartedRecord } from '#ipam/agent-record.js';
 import type { AgentThen } from '#ipam/agent-view.js';
+import type { Branch } from '#ipam/branch.js';
 import type { CommandOrigin } from '#ipam/command.js';
 import type { Event, Happening } from '#ipam/event.js';
 import type { HistoryEntry, HistoryWord } from '#ipam/history.js';
@@ -28,20 +29,23 @@ export class PlanWriter {
   readonly origin: CommandOrigin;
   readonly ledger: Ledger;
   private readonly happenings: Event[] = [];
-  private adoption: boolean;
-  private adoptedAt: number;
+  private meta: Plan['meta'];
 
   constructor(plan: Plan, position: Position, origin: CommandOrigin) {
     this.plan = plan;
     this.position = position;
     this.origin = origin;
     this.ledger = new Ledger(plan.hash);
-    this.adoption = plan.meta.adoption;
-    this.adoptedAt = plan.meta.adoptedAt;
+    this.meta = plan.meta;
   }
 
   get time(): number {
     return this.position.time;
+  }
+
+  /** The epoch of a lease that this command grants. */
+  get epoch(): number {
+    return this.meta.epochBase + this.position.index;
   }
 
   get changed(): boolean {
@@ -196,12 +200,11 @@ export class PlanWriter {
   }
 
   /** From here on every lease is one of an earlier cluster, at an epoch that nobody was told (rule 12). */
-  beginAdoption(): void {
-    const { index } = this.position;
-    this.adoption = true;
-    this.adoptedAt = index;
+  beginAdoption(adoptionReason: string): void {
+    const { epoch } = this;
+    this.meta = { ...this.meta, adoption: true, adoptedAt: epoch, adoptionReason };
     for (const [, agent] of [...this.plan.agents.entries()]) {
-      const carried = { ...agent, epoch: index };
+      const carried = { ...agent, epoch };
       this.putAgent(agent, carried);
       this.tellAgent(carried, false);
     }
@@ -209,14 +212,27 @@ export class PlanWriter {
 
   /** Takes effect when the command ends. */
   endAdoption(): void {
-    this.adoption = false;
+    this.meta = { ...this.meta, adoption: false, adoptionReason: '' };
+  }
+
+  /** Epochs are numbered from here from now on, the one of this command included. */
+  raiseEpochs(epochBase: number): void {
+    this.meta = { ...this.meta, epochBase };
+  }
+
+  /** A branch of the log's history begins at this command. */
+  beginBranch(value: string): void {
+    const branch: Branch = { index: this.position.index, epochBase: this.meta.epochBase, value };
+    const { dropped } = this.plan.branches.push(branch);
+    if (dropped !== undefined) this.ledger.remove({ kind: 'branch', value: dropped });
+    this.ledger.add({ kind: 'branch', value: branch });
   }
 
   /** Ends the command: what it changed has its index as revision. */
   close(): void {
     if (!this.changed) return;
     for (let forgotten = 0; forgotten < forgottenAtOnceMax; forgotten++) if (!this.forgetOldest()) break;
-    this.putMeta({ revision: this.position.index, adoption: this.adoption, adoptedAt: this.adoptedAt });
+    this.putMeta({ ...this.meta, revision: this.position.index });
   }
 
   /** Forgets the agent that departed first if nothing of it rests any more. */

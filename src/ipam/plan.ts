@@ -6,6 +6,7 @@ import { type Cidr, containsIp, type Family, familyOf, formatCidr, type Ip } fro
 import { SortedMap } from '#address/sorted-map.js';
 import type { AgentRecord, DepartedRecord, Holding } from '#ipam/agent-record.js';
 import type { AgentThen } from '#ipam/agent-view.js';
+import { Branches } from '#ipam/branch.js';
 import { History } from '#ipam/history.js';
 import type { AgentId } from '#ipam/identity.js';
 import { Interning } from '#ipam/interning.js';
@@ -37,7 +38,8 @@ export class Plan {
   readonly hash = new RecordHash();
   readonly interning = new Interning();
   readonly history = new History();
-  meta: Meta = { revision: 0, adoption: false, adoptedAt: 0 };
+  readonly branches = new Branches();
+  meta: Meta = { revision: 0, adoption: false, adoptedAt: 0, epochBase: 0, adoptionReason: '' };
   /** Of `meta`, once it was written: every command replaces it. */
   metaBytes: Uint8Array | undefined;
   settings: NetworkSettings | undefined;

@@ -6,6 +6,7 @@
 import { type Cidr, familyOf, type Ip } from '#address/ip.js';
 import type { AgentRecord, DepartedRecord } from '#ipam/agent-record.js';
 import { agentOf, departedOf, toAgent, toDeparted } from '#ipam/agent-record-codec.js';
+import type { Branch } from '#ipam/branch.js';
 import type { HistoryEntry } from '#ipam/history.js';
 import { parseAgentId } from '#ipam/identity.js';
 import type { Interning } from '#ipam/interning.js';
@@ -33,8 +34,12 @@ const store = sublet.store.v1;
 export type Meta = {
   readonly revision: number;
   readonly adoption: boolean;
-  /** Index at which the last adoption began; 0: never. A lease of this epoch is one of an earlier cluster. */
+  /** The epoch of the leases that the last adoption carried over; 0: there was none. */
   readonly adoptedAt: number;
+  /** Epochs are this and the index of the command that granted them. */
+  readonly epochBase: number;
+  /** The proof that began the adoption; empty when there is none, or an operator's restore began it. */
+  readonly adoptionReason: string;
 };
 
 /** A block that was held once and is not now; `overlay` undefined: a VTEP address. */
@@ -53,7 +58,8 @@ export type PlanRecord =
   | { readonly kind: 'freed'; readonly value: Freed }
   | { readonly kind: 'departed'; readonly value: DepartedRecord }
   | { readonly kind: 'agent'; readonly value: AgentRecord }
-  | { readonly kind: 'history'; readonly value: NumberedEntry };
+  | { readonly kind: 'history'; readonly value: NumberedEntry }
+  | { readonly kind: 'branch'; readonly value: Branch };
 
 /** The first byte of a key; the same number as the record's field in the protobuf. */
 const prefixes = {
@@ -67,6 +73,7 @@ const prefixes = {
   departed: 8,
   agent: 9,
   history: 10,
+  branch: 11,
 } as const satisfies Record<PlanRecord['kind'], number>;
 
 /** Where the plan keeps this record. */
@@ -89,15 +96,20 @@ export function recordKey(record: PlanRecord): Uint8Array {
     case 'departed':
     case 'agent':
       return textKey(prefix, record.value.agentId);
-    case 'history': {
-      const key = Buffer.allocUnsafe(9);
-      key[0] = prefix;
-      key.writeBigUInt64BE(BigInt(record.value.number), 1);
-      return key;
-    }
+    case 'history':
+      return numberKey(prefix, record.value.number);
+    case 'branch':
+      return numberKey(prefix, record.value.index);
     default:
       return assertNever(record);
   }
+}
+
+function numberKey(prefix: number, number: number): Uint8Array {
+  const key = Buffer.allocUnsafe(9);
+  key[0] = prefix;
+  key.writeBigUInt64BE(BigInt(number), 1);
+  return key;
 }
 
 /** Names and ids are ASCII. */
@@ -124,8 +136,12 @@ export function encodeRecord(record: PlanRecord): Uint8Array {
 
 function toStored(record: PlanRecord): sublet.store.v1.Record.$Properties {
   switch (record.kind) {
-    case 'meta':
-      return { meta: record.value };
+    case 'meta': {
+      const { revision, adoption, adoptedAt, epochBase, adoptionReason } = record.value;
+      // Absent as in what was written before these were.
+      const later = { epochBase: epochBase || null, adoptionReason: adoptionReason || null };
+      return { meta: { revision, adoption, adoptedAt, ...later } };
+    }
     case 'settings':
       return { settings: toSettings(record.value) };
     case 'overlay':
@@ -153,6 +169,8 @@ function toStored(record: PlanRecord): sublet.store.v1.Record.$Properties {
       const { revision, wallTime: wallTimeMs, what, who, subjects, detail } = entry;
       return { historyEntry: { number, revision, wallTimeMs, what, who, subjects: [...subjects], detail } };
     }
+    case 'branch':
+      return { branch: record.value };
     default:
       return assertNever(record);
   }
@@ -189,9 +207,11 @@ function recordOf(stored: sublet.store.v1.Record, interning: Interning): PlanRec
       return { kind: 'departed', value: departedOf(present(stored.departed, kind), interning) };
     case 'historyEntry':
       return { kind: 'history', value: entryOf(present(stored.historyEntry, kind)) };
-    case 'meta': {
-      const { revision, adoption, adoptedAt } = present(stored.meta, kind);
-      return { kind, value: { revision: revision ?? 0, adoption: adoption ?? false, adoptedAt: adoptedAt ?? 0 } };
+    case 'meta':
+      return { kind, value: metaOf(present(stored.meta, kind)) };
+    case 'branch': {
+      const { index, epochBase, value } = present(stored.branch, kind);
+      return { kind, value: { index: index ?? 0, epochBase: epochBase ?? 0, value: value ?? '' } };
     }
     case 'settings':
       return { kind, value: settingsOf(stored.settings) };
@@ -212,6 +232,16 @@ function recordOf(stored: sublet.store.v1.Record, interning: Interning): PlanRec
     default:
       return assertNever(kind);
   }
+}
+
+function metaOf(stored: sublet.store.v1.Meta.$Properties): Meta {
+  return {
+    revision: stored.revision ?? 0,
+    adoption: stored.adoption ?? false,
+    adoptedAt: stored.adoptedAt ?? 0,
+    epochBase: stored.epochBase ?? 0,
+    adoptionReason: stored.adoptionReason ?? '',
+  };
 }
 
 function setAside(overlay: string | null | undefined, subnet: Cidr): Exclusion {

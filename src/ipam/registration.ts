@@ -84,7 +84,7 @@ function checkNodeHolder(plan: Plan, action: string, command: Registering & Comm
   if (holder === undefined || holder.agentId === command.agentId || judgedSilent(command.holders, holder)) {
     return undefined;
   }
-  const message = `${action}: node_ip ${formatIp(command.nodeIp)} is taken: ${describeHolder(command, holder)}`;
+  const message = `${action}: node_ip ${formatIp(command.nodeIp)} is taken: ${describeHolder(plan, command, holder)}`;
   return refuse('already-exists', 'node_ip', `${message}; stop it and wait until it is silent, or release it`);
 }
 
@@ -106,13 +106,13 @@ function recordOf(
     // Mostly the same text, which is then kept once.
     hostname: hostname === agentId ? agentId : hostname,
     networkConfig: plan.interning.networkConfig(command.networkConfig),
-    epoch: claim.kind === 'confirm' && !carriedOver(plan, claim.holder) ? claim.holder.epoch : writer.position.index,
+    epoch: claim.kind === 'confirm' && !carriedOver(plan, claim.holder) ? claim.holder.epoch : writer.epoch,
     registeredAt: goesOn ? claim.holder.registeredAt : command.wallTime,
     vtepIp,
     holdings,
     problems,
     former: formerInstances(claim.kind === 'arrive' ? claim.departed : claim.holder, instanceId),
-    runId: command.kind === 'register-run' ? command.runId : undefined,
+    runId: command.kind === 'register' ? undefined : command.runId,
   };
 }
 

@@ -79,6 +79,9 @@ export class Restoration {
       case 'history':
         this.entries.push(record.value);
         return;
+      case 'branch':
+        plan.branches.push(record.value);
+        return;
       default:
         assertNever(record);
     }
@@ -136,4 +139,5 @@ export function* recordsOf(plan: Plan): Generator<PlanRecord, void, undefined> {
   for (const value of plan.departed.values()) yield { kind: 'departed', value };
   for (const [, value] of plan.agents.entries()) yield { kind: 'agent', value };
   for (const value of plan.history.entries()) yield { kind: 'history', value };
+  for (const value of plan.branches.all) yield { kind: 'branch', value };
 }

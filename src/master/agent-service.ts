@@ -15,6 +15,7 @@ import type { Answer } from '#ipam/result.js';
 import { checkSelf } from '#master/authorization.js';
 import { type CallContext, type Endpoint, encodingEndpoint, endpoint } from '#master/endpoint.js';
 import { checkFounding } from '#master/founding-check.js';
+import type { HistoryGuard } from '#master/history-guard.js';
 import type { Office } from '#master/office.js';
 import type { Plan } from '#master/plan.js';
 import type { PlanEncoding } from '#master/plan-encoding.js';
@@ -31,6 +32,7 @@ export type AgentServiceOptions = {
   readonly plan: Plan;
   readonly office: Office;
   readonly encoding: PlanEncoding;
+  readonly guard: HistoryGuard;
   /** Ms since 1970. */
   readonly wallClock: () => number;
   /** Names this process among those of all masters. */
@@ -70,11 +72,14 @@ async function register(
   context: CallContext,
   options: AgentServiceOptions,
 ): Promise<Uint8Array> {
-  const { plan, office, wallClock } = options;
+  const { plan, office, guard, wallClock } = options;
   const parsed = parseRegister(request);
   const action = `register agent_id "${parsed.agentId}"`;
   checkSelf(action, parseCaller(context.caller).principal, parsed.agentId);
   checkFounding(action, request.held ?? {}, plan);
+  const { held } = parsed;
+  const kind = held === undefined ? 'register' : await guard.registrationKind(parsed.agentId, request.held ?? {}, held);
+  if (guard.refusal !== undefined) throw guard.refusal;
   const { ipam } = plan;
   const runId = request.runId === '' ? undefined : parseField('run_id', request.runId, parseRunId);
   const sender = { runId, connection: context.caller, via: context.forwarded ? context.via : options.via };
@@ -86,26 +91,34 @@ async function register(
   }
   // What was parsed is nobody else's, so it is added to rather than copied.
   const command = Object.assign(parsed, {
-    // Only in adoption does the plan look at it: there is no need to replicate it otherwise.
-    held: ipam.adoption ? parsed.held : undefined,
+    // What the log confirms need not be replicated again.
+    held: ipam.adoption || kind === 'register-held' ? held : undefined,
     holders: ipam.holdersConcerned(parsed).map((holder) => office.judge(holder, parsed)),
     wallTime: wallClock(),
     by: '',
   });
-  const answer = await office.registering(parsed.agentId, parsed.instanceId, () => changeFor(plan, command, runId));
+  const answer = await office.registering(parsed.agentId, parsed.instanceId, () =>
+    changeFor(plan, command, kind, runId),
+  );
   if (answer.kind !== 'registered') throw new RangeError(`a registration was answered with "${answer.kind}"`);
   office.processes.registered(answer.agent.record, sender);
   return registered(answer.agent, answer.revision, options);
 }
 
-/** Registers a process by its run_id, once all masters know what that is. */
-async function changeFor(plan: Plan, command: Register & CommandOrigin, runId: RunId | undefined): Promise<Answer> {
-  if (runId === undefined) return plan.change(command);
+/** Registers a process by its run_id, and what it runs on, once all masters know what that is. */
+async function changeFor(
+  plan: Plan,
+  command: Register & CommandOrigin,
+  kind: 'register' | 'register-held',
+  runId: RunId | undefined,
+): Promise<Answer> {
+  if (kind === 'register' && runId === undefined) return plan.change(command);
   try {
-    return await plan.change({ ...command, kind: 'register-run', runId });
+    if (kind === 'register-held') return await plan.change({ ...command, kind, runId });
+    return await plan.change(runId === undefined ? command : { ...command, kind: 'register-run', runId });
   } catch (error) {
     if (!(error instanceof ProposeError) || error.code !== 'not-known-by-all') throw error;
-    return plan.change(command);
+    return plan.change({ ...command, held: plan.ipam.adoption ? command.held : undefined });
   }
 }
 
@@ -129,18 +142,20 @@ function registered(then: AgentThen, revision: number, { plan, encoding }: Agent
     revision,
     clusterId: plan.clusterId,
     founding: plan.founding,
+    branch: plan.ipam.branchAt(revision),
   };
   return toBuffer(RegisterResponse.encode(rest, writer).finish());
 }
 
 async function reportStatus(
   request: sublet.v1.ReportStatusRequest,
-  { plan, wallClock }: AgentServiceOptions,
+  { plan, guard, wallClock }: AgentServiceOptions,
 ): Promise<sublet.v1.ReportStatusResponse.$Properties> {
   const agentId = parseField('agent_id', request.agentId, parseAgentId);
   const instanceId = parseField('instance_id', request.instanceId, parseInstanceId);
   const epoch = safeInteger('epoch', request.epoch);
   checkFounding(`report status of agent_id "${agentId}"`, request, plan);
+  await guard.check(agentId, request);
   checkInstance('report status', plan, agentId, instanceId);
   const overlays = parseReports(request.overlays);
   const { revision } = await plan.change({
@@ -157,12 +172,13 @@ async function reportStatus(
 async function leave(
   request: sublet.v1.LeaveRequest,
   { caller }: CallContext,
-  { plan, office, wallClock }: AgentServiceOptions,
+  { plan, office, guard, wallClock }: AgentServiceOptions,
 ): Promise<sublet.v1.LeaveResponse.$Properties> {
   const agentId = parseField('agent_id', request.agentId, parseAgentId);
   const instanceId = parseField('instance_id', request.instanceId, parseInstanceId);
   const epoch = safeInteger('epoch', request.epoch);
   checkFounding(`leave of agent_id "${agentId}"`, request, plan);
+  await guard.check(agentId, request);
   checkInstance('leave', plan, agentId, instanceId);
   const lease = plan.ipam.lease(agentId);
   const runId = request.runId === '' ? undefined : parseField('run_id', request.runId, parseRunId);

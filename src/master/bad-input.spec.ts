@@ -167,14 +167,14 @@ const registrations: readonly Case[] = [
   bad(
     'a status of an overlay not held',
     reportStatus,
-    { agentId: 'agent-1', instanceId: 'agent-1-1', epoch: 2, overlays: [{ overlay: 'x', state: { status: 1 } }] },
+    { agentId: 'agent-1', instanceId: 'agent-1-1', epoch: 3, overlays: [{ overlay: 'x', state: { status: 1 } }] },
     'NOT_FOUND',
     /it holds nothing of overlay "x"/,
   ),
   bad(
     'a status that is none',
     reportStatus,
-    { agentId: 'agent-1', instanceId: 'agent-1-1', epoch: 2, overlays: [{ overlay: 'dcos' }] },
+    { agentId: 'agent-1', instanceId: 'agent-1-1', epoch: 3, overlays: [{ overlay: 'dcos' }] },
     'INVALID_ARGUMENT',
     /overlays.state.status is 0: OK, FAILED, CONFIGURING or PLANNED/,
   ),

@@ -4,6 +4,7 @@
  */
 import { formatIp } from '#address/ip.js';
 import { clusterService } from '#api/services.js';
+import type { Lease } from '#ipam/ipam.js';
 import type { PeerCalls } from '#master/call-router.js';
 import { deadMasterWarnings, failedOverlayWarnings, silentAgentWarnings } from '#master/cluster-warnings.js';
 import { type Endpoint, endpoint } from '#master/endpoint.js';
@@ -14,6 +15,7 @@ import type { Office } from '#master/office.js';
 import { origin } from '#master/operator-parse.js';
 import type { Plan } from '#master/plan.js';
 import { timestamp } from '#master/plan-message.js';
+import { safeInteger } from '#master/refusal-mapping.js';
 import type { sublet } from '#proto/sublet.js';
 import type { Clock } from '#replica/clock.js';
 import type { ReplicatedLog } from '#replica/replicated-log.js';
@@ -66,7 +68,8 @@ export function clusterEndpoints(options: ClusterServiceOptions): readonly Endpo
     endpoint(clusterService.endAdoption, { place: 'leader', idempotent: false }, async (request, { caller }) => {
       const { plan, wallClock } = options;
       const by = origin(caller, request.expectedRevision, wallClock());
-      const { revision } = await plan.change({ ...by, kind: 'end-adoption' });
+      const missing = safeInteger('although_missing', request.althoughMissing);
+      const { revision } = await plan.change({ ...by, kind: 'end-adoption-although', missing });
       return { revision };
     }),
   ];
@@ -101,6 +104,8 @@ async function getStatus(
     adoption: ipam.adoption,
     awaited: awaited.count,
     awaitedAgents: [...awaited.first],
+    adoptionReason: ipam.adoptionReason,
+    branch: ipam.branchAt(ipam.revision),
     founding: options.plan.founding,
   };
 }
@@ -129,7 +134,8 @@ function ownAccount(options: ClusterServiceOptions): Account {
   const { presence } = office;
   const total = ipam.agentCount;
   if (!presence.begun) return { agents: { total }, silentAgents: [], clusterWarnings: [] };
-  const silentAgents = presence.silent(silentMax).map(({ agentId, silentSince }) => {
+  const isAwaited = (lease: Pick<Lease, 'epoch'>): boolean => ipam.awaits(lease);
+  const silentAgents = presence.silent(silentMax, isAwaited).map(({ agentId, silentSince }) => {
     const agent = ipam.agent(agentId);
     return { agentId, nodeIp: agent === undefined ? '' : formatIp(agent.nodeIp), silentSince: timestamp(silentSince) };
   });
@@ -139,7 +145,7 @@ function ownAccount(options: ClusterServiceOptions): Account {
     claimant: placeMessage(claimant),
   }));
   const clusterWarnings = clusterWarningsOf(options);
-  return { agents: { total, ...presence.counts() }, silentAgents, contestedLeases, clusterWarnings };
+  return { agents: { total, ...presence.counts(isAwaited) }, silentAgents, contestedLeases, clusterWarnings };
 }
 
 /** The leader's account of the masters and agents as warnings; empty on any other master. */
@@ -147,8 +153,9 @@ function clusterWarningsOf(options: ClusterServiceOptions): readonly Warning[] {
   const status = options.log.status();
   const { plan, office, wallClock } = options;
   if (status.role !== 'leader') return [];
-  const [longest] = office.presence.silent(1);
-  const silence = longest && { count: office.presence.counts().silent, longest };
+  const isAwaited = (lease: Pick<Lease, 'epoch'>): boolean => plan.ipam.awaits(lease);
+  const [longest] = office.presence.silent(1, isAwaited);
+  const silence = longest && { count: office.presence.counts(isAwaited).silent, longest };
   return [
     ...deadMasterWarnings(memberMessages(status, options), wallClock()),
     ...silentAgentWarnings(silence, wallClock()),

@@ -17,7 +17,13 @@ class CountingEncoding extends PlanEncoding {
 function ringOf(count: number): { readonly ring: EventRing; readonly encoding: CountingEncoding } {
   const plan = new PlanUnderTest();
   const encoding = new CountingEncoding();
-  const ring = new EventRing({ encoding, countMax: 100, bytesMax: 1_000_000, batchBytesMax: 1_000_000 });
+  const ring = new EventRing({
+    encoding,
+    countMax: 100,
+    bytesMax: 1_000_000,
+    batchBytesMax: 1_000_000,
+    branchAt: () => '',
+  });
   for (let revision = 1; revision <= count; revision++) {
     const events = plan.run(plan.request(`agent-${revision}`)).events.map((event) => ({ ...event, revision }));
     ring.append({ revision, events, network: undefined, reclaimMs: undefined });

@@ -21,6 +21,8 @@ export type EventRingOptions = {
   readonly bytesMax: number;
   /** Bytes of one batch, unless a single revision has more. */
   readonly batchBytesMax: number;
+  /** The branch of the history that a revision is of, as clients are told it. */
+  readonly branchAt: (revision: number) => string;
 };
 
 /** The events of one revision; `network` as it was right after it, if that has changed. */
@@ -161,7 +163,10 @@ export class EventRing {
     }
     // What was applied after the last event changed nothing, so whoever has them all is as far as the head.
     if (at === this.#slots.length) upTo = this.#head;
-    return { bytes: changes.length === 0 ? undefined : changesMessage(changes, upTo), upTo };
+    return {
+      bytes: changes.length === 0 ? undefined : changesMessage(changes, upTo, this.#options.branchAt(upTo)),
+      upTo,
+    };
   }
 
   #encoded(slot: Slot, peersOnly: boolean): readonly Uint8Array[] {
@@ -249,9 +254,9 @@ function encodeRevision(source: Revision, encoding: PlanEncoding): EncodedRevisi
 const changesField = (4 << 3) | 2;
 const changeField = (1 << 3) | 2;
 
-/** `WatchResponse{changes{changes, revision}}`, of changes that are encoded already. */
-function changesMessage(changes: readonly Uint8Array[], revision: number): Buffer {
-  const inner = Changes.encode({ revision });
+/** `WatchResponse{changes{changes, revision, branch}}`, of changes that are encoded already. */
+function changesMessage(changes: readonly Uint8Array[], revision: number, branch: string): Buffer {
+  const inner = Changes.encode({ revision, branch });
   for (const change of changes) inner.uint32(changeField).bytes(change);
   return toBuffer(WatchResponse.encode({}).uint32(changesField).bytes(inner.finish()).finish());
 }

@@ -118,7 +118,7 @@ describe('a call to a follower', () => {
     );
     assert.equal(code, 'UNKNOWN');
     assert.match(message, /leadership was lost/);
-    assert.equal(masters.cluster.commands.length, 2, 'the network, and the overlay once');
+    assert.equal(masters.commands.length, 2, 'the network, and the overlay once');
   });
 
   it('says that its outcome is unknown when the way to the leader breaks', async () => {
@@ -143,7 +143,7 @@ describe('a call to a follower', () => {
     );
     assert.equal(code, 'UNAVAILABLE');
     assert.match(message, /no leader that can be reached/);
-    assert.equal(masters.cluster.commands.length, 1, 'the network alone');
+    assert.equal(masters.commands.length, 1, 'the network alone');
   });
 
   it('is taken back from a leader that leads no more and does not answer', async () => {

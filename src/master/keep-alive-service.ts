@@ -239,6 +239,7 @@ function refusedResult({ reason, message, details }: RefusedError): sublet.peer.
   return { reason, message, details };
 }
 
-function requestOf({ agentId, instanceId, epoch, runId }: KeepAlive): sublet.v1.KeepAliveRequest.$Properties {
-  return { agentId, instanceId, epoch, runId: runId ?? '' };
+function requestOf(keepAlive: KeepAlive): sublet.v1.KeepAliveRequest.$Properties {
+  const { agentId, instanceId, epoch, runId = '', clusterId, revision, branch } = keepAlive;
+  return { agentId, instanceId, epoch, runId, clusterId, revision, branch };
 }

@@ -10,16 +10,20 @@ import type {
   UntypedServiceImplementation,
 } from '@grpc/grpc-js';
 import { RefusedError } from '#api/refusal.js';
+import type { Ipam } from '#ipam/ipam.js';
 import { Admission, type AdmissionLimits, defaultAdmissionLimits } from '#master/admission.js';
 import { agentEndpoints } from '#master/agent-service.js';
 import { apiServer, byAddress, type CallerOf, type CallObserver } from '#master/api-server.js';
+import { BranchMarker, branchValue } from '#master/branch-marker.js';
 import { CallRouter } from '#master/call-router.js';
 import { clusterEndpoints, type Warning } from '#master/cluster-service.js';
 import { type ConfiguredNetwork, NetworkKeeper } from '#master/configured-network.js';
 import { endedWarnings } from '#master/ended-warnings.js';
 import type { Endpoint } from '#master/endpoint.js';
 import { EventRing } from '#master/event-ring.js';
+import { forwardMethods } from '#master/forward-method.js';
 import { forwardService, forwardServiceDefinition } from '#master/forward-service.js';
+import { HistoryGuard } from '#master/history-guard.js';
 import type { IpamMachine, PlanOutcome } from '#master/ipam-machine.js';
 import { KeepAliveService } from '#master/keep-alive-service.js';
 import { LeaderChanges } from '#master/leader-changes.js';
@@ -30,7 +34,7 @@ import { memberMessages } from '#master/member-account.js';
 import { membershipEndpoints } from '#master/membership-service.js';
 import type { ClusterControl } from '#master/membership-step.js';
 import { MoveKeeper } from '#master/move-keeper.js';
-import { Office } from '#master/office.js';
+import { type KeepAlive, Office } from '#master/office.js';
 import { operatorEndpoints } from '#master/operator-service.js';
 import { PeerLinks } from '#master/peer-links.js';
 import { Plan } from '#master/plan.js';
@@ -41,7 +45,7 @@ import { saveSnapshotMethod } from '#master/snapshot-service.js';
 import { spaceWarnings } from '#master/space-warnings.js';
 import { StateComparison } from '#master/state-comparison.js';
 import { StateDigests } from '#master/state-digests.js';
-import { WatchHub } from '#master/watch-hub.js';
+import { WatchHub, type WatchStart } from '#master/watch-hub.js';
 import { watchMethod } from '#master/watch-service.js';
 import { sublet } from '#proto/sublet.js';
 import type { Clock } from '#replica/clock.js';
@@ -99,6 +103,15 @@ const defaultLimits: ServiceLimits = {
 const chunkBytesMax = 1024 * 1024;
 const defaultTimeoutMs = 10_000;
 
+/** A proof that began an adoption; a restore that did is no news. */
+function adoptionWarnings({ adoptionReason }: Ipam): readonly Warning[] {
+  if (adoptionReason === '') return [];
+  const message = `nothing fresh is granted (adoption): ${adoptionReason}`;
+  const remedy =
+    'find out which masters were put back from a copy (docs/operations/history.md); when all agents that run are back: sublet adoption end';
+  return [{ message, remedy }];
+}
+
 /** A service for the server on the peer port. */
 export type PeerService = {
   readonly definition: ServiceDefinition;
@@ -116,6 +129,8 @@ export class MasterServices {
   readonly ring: EventRing;
   readonly hub: WatchHub;
   readonly comparison: StateComparison;
+  readonly guard: HistoryGuard;
+  readonly #marker: BranchMarker;
   readonly #digests: StateDigests;
   readonly #options: MasterServicesOptions;
   readonly #keeper: NetworkKeeper;
@@ -140,9 +155,14 @@ export class MasterServices {
     this.leadership = new Leadership(log, clock);
     this.leaderChanges = new LeaderChanges({ log, clock, logger, electionTimeoutMs });
     const { plan, leadership } = this;
+    const newValue = (): string => branchValue(random, wallClock);
+    this.#marker = new BranchMarker({ log, leadership, clock, wallClock, newValue, logger, report });
+    this.guard = new HistoryGuard({ log, plan, leadership, clock, wallClock, newValue, logger, report });
+    const { guard } = this;
+    const told = (keepAlive: KeepAlive): void => guard.told(keepAlive.agentId, keepAlive);
     const contested = (contest: Contest): void =>
       logger.warn(contestFields(contest), 'two processes ask for one lease');
-    const keeper = { log, machine, leadership, clock, wallClock, random, electionTimeoutMs, report, contested };
+    const keeper = { log, machine, leadership, clock, wallClock, random, electionTimeoutMs, report, told, contested };
     this.office = new Office(keeper);
     // A master that starts anew must not name its streams as before.
     const via = `${options.name}-${Math.floor(random() * 2 ** 32).toString(16)}`;
@@ -167,11 +187,17 @@ export class MasterServices {
 
     const encoding = new PlanEncoding();
     const { ringCountMax, ringBytesMax, batchBytesMax } = limits;
-    this.ring = new EventRing({ encoding, countMax: ringCountMax, bytesMax: ringBytesMax, batchBytesMax });
+    const branchAt = (revision: number): string => machine.ipam.branchAt(revision);
+    this.ring = new EventRing({ encoding, countMax: ringCountMax, bytesMax: ringBytesMax, batchBytesMax, branchAt });
     const { ring } = this;
     const snapshots = new PlanSnapshots({ machine, ring, encoding, plan, clock, chunkBytesMax });
     const appliedIndex = (): number => log.status().appliedIndex;
-    this.hub = new WatchHub({ ring, snapshots, clusterId, clock, appliedIndex, report });
+    this.hub = new WatchHub({
+      ...{ ring, snapshots, clusterId, clock, appliedIndex, branchAt, report },
+      hasBranch: (branch, revision) => machine.ipam.hasBranch(branch, revision),
+      isBeyond: (revision) => guard.isBeyond(revision),
+      untrue: (start) => this.#claim(start),
+    });
 
     this.#digests = new StateDigests(machine);
     const compared = { log, digests: this.#digests, leadership, peers, clock, logger, version: options.version };
@@ -183,7 +209,7 @@ export class MasterServices {
     const membership = { ...cluster, plan, logger, control: options.control };
     this.#moves = new MoveKeeper({ ...membership, report });
     this.#endpoints = [
-      ...agentEndpoints({ plan, office, encoding, wallClock, via }),
+      ...agentEndpoints({ plan, office, guard, encoding, wallClock, via }),
       ...operatorEndpoints({ plan, office, wallClock }),
       ...clusterEndpoints({ ...cluster, plan, office, version, warnings }),
       ...membershipEndpoints(membership),
@@ -232,6 +258,7 @@ export class MasterServices {
       ...(this.#options.moreWarnings?.() ?? []),
       ...spaceWarnings(this.#options.log.status()),
       ...endedWarnings(this.#options.log.status()),
+      ...adoptionWarnings(this.plan.ipam),
       ...this.comparison.warnings(),
       ...this.#keeper.warnings(),
       ...this.#fullOverlays(),
@@ -274,7 +301,7 @@ export class MasterServices {
     const { clock, logger } = this.#options;
     const report = (error: unknown): void => logger.error({ err: error }, 'an error that was not expected');
     const endpoints = new Map(
-      [...this.#endpoints, ...this.#keepAlives.endpoints, this.comparison.endpoint].map(
+      [...this.#endpoints, ...this.#keepAlives.endpoints, this.comparison.endpoint, this.guard.endpoint].map(
         (each) => [each.path, each] as const,
       ),
     );
@@ -293,6 +320,8 @@ export class MasterServices {
   /** Ends watches and whatever waits. The log is not stopped. */
   stop(): void {
     for (const unsubscribe of this.#subscriptions) unsubscribe();
+    this.#marker.stop();
+    this.guard.stop();
     this.#keeper.stop();
     this.#moves.stop();
     this.comparison.stop();
@@ -320,6 +349,17 @@ export class MasterServices {
     return () => {
       for (const each of unsubscribe) each();
     };
+  }
+
+  /** Has the leader compare what a watcher was told with its log. */
+  #claim({ fromRevision, branch }: WatchStart): void {
+    const { wallClock, logger } = this.#options;
+    const bytes = forwardMethods.checkClaim.request.encode({ revision: fromRevision, branch }).finish();
+    const context = { caller: '', deadline: wallClock() + defaultTimeoutMs, forwarded: false };
+    this.#router.serve(this.guard.endpoint, bytes, context).catch((error: unknown) => {
+      // The watcher has its snapshot; a leader of an earlier release does not know the call.
+      logger.debug({ err: error }, 'the leader was not told of a watcher that knows another history');
+    });
   }
 
   #followLeader(): () => void {

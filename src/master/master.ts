@@ -7,8 +7,12 @@ import { join } from 'node:path';
 import { credentials, type Server, ServerCredentials } from '@grpc/grpc-js';
 import { connectionShares, openFilesLimit } from '#door/connection-shares.js';
 import { addressesOf } from '#door/door.js';
+<<<<<<< HEAD
 import { makePrivateFolder } from '#files/private-folder.js';
 import { commandKindOf, commandKinds, laterCommandKinds } from '#ipam/command-kind.js';
+=======
+import { commandKinds, releaseKindOf, releaseKinds } from '#ipam/command-kind.js';
+>>>>>>> e296865 (ipam, master: begin an adoption when the plan proves to have gone back)
 import { checkNetwork } from '#ipam/network-check.js';
 import type { ConfiguredNetwork } from '#master/configured-network.js';
 import { Doors } from '#master/doors.js';
@@ -169,7 +173,11 @@ export class Master {
     this.#replica = new Replica({
       ...{ name, clusterId, founders, join, store, machine: this.#machine, commandKinds, clock, timing },
       moved: addresses.moved,
-      laterCommands: { kinds: laterCommandKinds, kindOf: commandKindOf },
+      laterCommands: {
+        ...{ kinds: releaseKinds, kindOf: releaseKindOf },
+        inState: (kind) =>
+          kind === 'mark-branch' && this.#machine.ipam.branchesUpTo(Number.MAX_SAFE_INTEGER).length > 0,
+      },
       network: this.#peers,
       serves: ({ peer }) => advertised(this.addresses.api, peer),
       limits: { compaction },

@@ -202,7 +202,15 @@ export class Metrics {
     });
   }
 
-  #serviceGauges({ office, hub, ring, admission, comparison }: MasterServices): void {
+  #serviceGauges({ plan, office, hub, ring, admission, comparison, guard }: MasterServices): void {
+    this.#gauge('sublet_adoption', '1 during an adoption: nothing fresh is granted.', () =>
+      plan.ipam.adoption ? 1 : 0,
+    );
+    this.#count(
+      'sublet_history_proofs_total',
+      'Proofs, found by this master as leader, that the plan is older than what agents or watchers were told.',
+      () => guard.proofs,
+    );
     this.#gauge('sublet_state_differs', '1 while the masters differ in the plan, as last compared.', () =>
       comparison.difference === '' ? 0 : 1,
     );
@@ -219,9 +227,10 @@ export class Metrics {
       collect: () => {
         presence.reset();
         if (!office.presence.begun) return;
-        const { live, silent } = office.presence.counts();
-        presence.set({ state: 'live' }, live);
-        presence.set({ state: 'silent' }, silent);
+        const counts = office.presence.counts((lease) => plan.ipam.awaits(lease));
+        presence.set({ state: 'live' }, counts.live);
+        presence.set({ state: 'silent' }, counts.silent);
+        presence.set({ state: 'awaited' }, counts.awaited);
       },
     });
     this.#gauge(

@@ -7,7 +7,7 @@ import { type AgentId, parseAgentId, parseInstanceId } from '#ipam/identity.js';
 import { IpamMachine, type PlanOutcome } from '#master/ipam-machine.js';
 import { Leadership } from '#master/leadership.js';
 import type { Contest } from '#master/lease-processes.js';
-import { type KeepAliveOutcome, Office } from '#master/office.js';
+import { type KeepAlive, type KeepAliveOutcome, Office } from '#master/office.js';
 import { MemoryCluster, type MemoryMember } from '#master/testing/memory-log.js';
 import { testOverlay, testSettings } from '#master/testing/test-masters.js';
 import { ProposeError } from '#replica/replicated-log.js';
@@ -15,7 +15,8 @@ import { VirtualTime } from '#replica/testing/virtual-time.js';
 
 const wallTime = 1_700_000_000_000;
 const ttlMs = 60_000;
-const sentBy = { instanceId: 'i', runId: undefined, stream: 'm1/1', connection: '10.0.0.1:4000' };
+const nothingTold = { clusterId: '', revision: 0, branch: '' };
+const sentBy = { ...nothingTold, instanceId: 'i', runId: undefined, stream: 'm1/1', connection: '10.0.0.1:4000' };
 
 /** One leader, with a spare member to lead in its place, under a clock that the spec owns. */
 class TestOffice {
@@ -30,6 +31,7 @@ class TestOffice {
   readonly office: Office;
   readonly reported: unknown[] = [];
   readonly contested: Contest[] = [];
+  readonly told: KeepAlive[] = [];
 
   constructor(reclaimMs: number | undefined, random = 0.5) {
     this.cluster = new MemoryCluster([this.machine, new IpamMachine()]);
@@ -49,6 +51,7 @@ class TestOffice {
       wallClock: () => wallTime + clock.now(),
       random: () => random,
       electionTimeoutMs: 1_000,
+      told: (keepAlive) => this.told.push(keepAlive),
       report: (error) => this.reported.push(error),
       contested: (contest) => this.contested.push(contest),
     });
@@ -145,7 +148,7 @@ describe('presence', () => {
       lastHeard: wallTime,
       silentSince: wallTime,
     });
-    assert.deepEqual(test.office.presence.counts(), { live: 0, silent: 1 });
+    assert.deepEqual(test.office.presence.counts(), { live: 0, silent: 1, awaited: 0 });
   });
 
   it('comes back with a keep-alive', async () => {
@@ -213,7 +216,7 @@ describe('rule 4: a keep-alive', () => {
   it('is answered with when the next is due, the time left, the revision, and the node address of the lease', async () => {
     const test = new TestOffice(ttlMs);
     const agent = test.register('a');
-    const common = { nextInMs: 10_000, revision: 2, nodeIp: '10.0.0.1' };
+    const common = { nextInMs: 10_000, revision: 2, branch: '', nodeIp: '10.0.0.1' };
     assert.deepEqual(await test.answered(agent), { ...common, ttlLeftMs: ttlMs });
     assert.deepEqual(await new TestOffice(undefined).answeredNew(), common);
   });

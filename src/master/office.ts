@@ -16,7 +16,7 @@ import { type Contest, LeaseProcesses } from '#master/lease-processes.js';
 import { LeftAddresses } from '#master/left-addresses.js';
 import { PacedRounds } from '#master/paced-rounds.js';
 import { Presence } from '#master/presence.js';
-import { parseField, safeInteger } from '#master/refusal-mapping.js';
+import { parseBranchText, parseField, safeInteger } from '#master/refusal-mapping.js';
 import type { StreamReport } from '#master/stream-reports.js';
 import type { sublet } from '#proto/sublet.js';
 import type { Clock } from '#replica/clock.js';
@@ -44,6 +44,8 @@ export type OfficeOptions = {
   readonly random: () => number;
   /** A leader that did nothing for longer than this was paused, and trusts no TTL that ran meanwhile. */
   readonly electionTimeoutMs: number;
+  /** An agent has told what it knows, which is to be compared with the log. */
+  readonly told: (keepAlive: KeepAlive) => void;
   /** Hears of errors that nobody foresaw. */
   readonly report: (error: unknown) => void;
   /** A lease is contested, from a place that was not seen to do so before. */
@@ -59,6 +61,11 @@ export type KeepAlive = {
   readonly stream: string;
   /** HOST:PORT of the caller. */
   readonly connection: string;
+  /** The cluster that the lease is of; empty: not told. */
+  readonly clusterId: string;
+  /** What the agent was told last; 0 and empty: nothing. */
+  readonly revision: number;
+  readonly branch: string;
 };
 /** A refusal belongs to one keep-alive of a round, not to the round. */
 export type KeepAliveOutcome = sublet.v1.KeepAliveResponse.$Properties | RefusedError;
@@ -75,6 +82,9 @@ export function parseKeepAlive(
     runId: request.runId ? parseField('run_id', request.runId, parseRunId) : undefined,
     stream,
     connection,
+    clusterId: request.clusterId ?? '',
+    revision: safeInteger('revision', request.revision ?? 0),
+    branch: parseBranchText(request.branch ?? ''),
   };
 }
 
@@ -93,6 +103,8 @@ export class Office {
   #counted = 0;
   #expired = 0;
   #lookedAt: number;
+  /** The adoption that the account of presence is of. */
+  #adoptedAt = 0;
   #cancelLook: () => void;
 
   constructor(options: OfficeOptions) {
@@ -185,6 +197,7 @@ export class Office {
   }
 
   #begin(): void {
+    this.#adoptedAt = this.#options.machine.ipam.adoptedAt;
     if (this.presence.begun) this.processes.paused();
     else this.processes.begin();
     this.left.clear();
@@ -194,6 +207,12 @@ export class Office {
   /** What an agent does through the log says that it lives, and when it left. */
   #applied({ output: { events, result } }: Applied<PlanOutcome>): void {
     if (!this.presence.begun) return;
+    const { adoptedAt } = this.#options.machine.ipam;
+    if (adoptedAt !== this.#adoptedAt) {
+      // An adoption has begun: every lease has another epoch.
+      this.#begin();
+      return;
+    }
     if (result.kind === 'registered') this.presence.hear(result.agent.record.agentId, result.agent.record.epoch);
     for (const event of events) {
       if (event.kind !== 'agent-removed') continue;
@@ -217,6 +236,7 @@ export class Office {
   #count(keepAlive: KeepAlive): KeepAliveOutcome {
     const { agentId, instanceId, epoch } = keepAlive;
     const { ipam } = this.#options.machine;
+    this.#options.told(keepAlive);
     if (this.#expiring.has(agentId)) {
       return new RefusedError(
         'unavailable',
@@ -240,7 +260,8 @@ export class Office {
     this.#counted += 1;
     const ttlMs = this.#options.machine.network?.reclaimMs;
     const nextInMs = Math.round(keepAliveMs * (0.9 + 0.2 * this.#options.random()));
-    const answer = { nextInMs, revision: ipam.revision, nodeIp: formatIp(lease.nodeIp) };
+    const { revision } = ipam;
+    const answer = { nextInMs, revision, branch: ipam.branchAt(revision), nodeIp: formatIp(lease.nodeIp) };
     return ttlMs === undefined ? answer : { ...answer, ttlLeftMs: ttlMs };
   }
 

@@ -58,7 +58,11 @@ export function operatorEndpoints(options: OperatorServiceOptions): readonly End
 
 function agentReads({ plan, office }: OperatorServiceOptions): readonly Endpoint[] {
   const message = (agent: Agent): sublet.v1.Agent.$Properties =>
-    agentMessage(agent, plan.network?.reclaimMs, office.presence.of(agent.agentId));
+    agentMessage(
+      agent,
+      plan.network?.reclaimMs,
+      office.presence.of(agent.agentId, (lease) => plan.ipam.awaits(lease)),
+    );
   return [
     endpoint(operatorService.listAgents, presenceRead, async (request) => {
       const size = pageSize('page_size', request.pageSize, agentsPageDefault, pageMax);
@@ -255,7 +259,7 @@ function agentsAfter(
     );
   }
   return presence
-    .agents(state === PresenceState.PRESENCE_STATE_LIVE ? 'live' : 'silent')
+    .agents(state === PresenceState.PRESENCE_STATE_LIVE ? 'live' : 'silent', (lease) => ipam.awaits(lease))
     .filter((agentId) => after === undefined || agentId > after)
     .sort()
     .slice(0, limit)

@@ -125,8 +125,10 @@ export class PlanSnapshots {
     const { ring, machine, encoding, plan, chunkBytesMax } = this.#options;
     const { clusterId, founding } = plan;
     const revision = ring.head;
-    const { network } = machine;
-    const messages = [toBuffer(WatchResponse.encode({ snapshotBegin: { clusterId, revision, founding } }).finish())];
+    const { network, ipam } = machine;
+    const branch = ipam.branchAt(revision);
+    const begin = { clusterId, revision, founding, branch };
+    const messages = [toBuffer(WatchResponse.encode({ snapshotBegin: begin }).finish())];
     let chunk = new ChunkWriter();
     if (network !== undefined) chunk.network(encoding.network(network));
     for (const agent of agents.values()) {
@@ -137,7 +139,7 @@ export class PlanSnapshots {
       chunk.agent(agent);
     }
     messages.push(chunk.finish());
-    messages.push(toBuffer(WatchResponse.encode({ snapshotEnd: { revision } }).finish()));
+    messages.push(toBuffer(WatchResponse.encode({ snapshotEnd: { revision, branch } }).finish()));
     return { revision, messages, bytes: messages.reduce((sum, { length }) => sum + length, 0) };
   }
 }

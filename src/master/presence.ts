@@ -18,6 +18,13 @@ export type PresenceView =
   /** Times in ms since 1970. `silentSince` is `lastHeard`, or when the leader began to listen. */
   | { readonly state: 'silent'; readonly lastHeard: number | undefined; readonly silentSince: number };
 
+/** Whether the lease was carried over by an adoption under way, and its agent has not registered since. */
+export type IsAwaited = (lease: Pick<Lease, 'epoch'>) => boolean;
+
+const nobody: IsAwaited = () => false;
+
+export type PresenceCounts = { readonly live: number; readonly silent: number; readonly awaited: number };
+
 type Heard = {
   readonly agentId: AgentId;
   epoch: number;
@@ -87,10 +94,10 @@ export class Presence {
     this.#heard.delete(agentId);
   }
 
-  /** Undefined when nothing is known of the agent, or no account is kept. */
-  of(agentId: AgentId): PresenceView | undefined {
+  /** Undefined when nothing is known of the agent (it has not come back in an adoption), or no account is kept. */
+  of(agentId: AgentId, isAwaited: IsAwaited = nobody): PresenceView | undefined {
     const heard = this.#heard.get(agentId);
-    return heard === undefined ? undefined : this.#view(heard);
+    return heard === undefined || (heard.never && isAwaited(heard)) ? undefined : this.#view(heard);
   }
 
   /** What goes into a command about a holder; one not known counts as live. */
@@ -100,26 +107,34 @@ export class Presence {
     return { agentId, epoch, silent, lastHeard: heard === undefined || heard.never ? undefined : heard.wallTime };
   }
 
-  counts(): { readonly live: number; readonly silent: number } {
+  /** `isAwaited`: whether an agent is to come back in an adoption; until then it is neither live nor silent. */
+  counts(isAwaited: IsAwaited = nobody): PresenceCounts {
     let silent = 0;
+    let awaited = 0;
     for (const heard of this.#heard.values()) {
-      if (!this.#silent(heard)) break;
-      silent += 1;
+      if (heard.never && isAwaited(heard)) awaited += 1;
+      else if (this.#silent(heard)) silent += 1;
     }
-    return { live: this.#heard.size - silent, silent };
+    return { live: this.#heard.size - silent - awaited, silent, awaited };
   }
 
   /** All in one state, in no order. */
-  agents(state: PresenceView['state']): AgentId[] {
+  agents(state: PresenceView['state'], isAwaited: IsAwaited = nobody): AgentId[] {
     const silent = state === 'silent';
-    return [...this.#heard.values()].filter((heard) => this.#silent(heard) === silent).map(({ agentId }) => agentId);
+    return [...this.#heard.values()]
+      .filter((heard) => this.#silent(heard) === silent && !(heard.never && isAwaited(heard)))
+      .map(({ agentId }) => agentId);
   }
 
   /** The first `limit` of the silent, the longest silent first. */
-  silent(limit: number): readonly { readonly agentId: AgentId; readonly silentSince: number }[] {
+  silent(
+    limit: number,
+    isAwaited: IsAwaited = nobody,
+  ): readonly { readonly agentId: AgentId; readonly silentSince: number }[] {
     const found: { agentId: AgentId; silentSince: number }[] = [];
     for (const heard of this.#heard.values()) {
       if (found.length === limit || !this.#silent(heard)) break;
+      if (heard.never && isAwaited(heard)) continue;
       found.push({ agentId: heard.agentId, silentSince: heard.wallTime });
     }
     return found;

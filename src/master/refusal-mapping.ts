@@ -2,6 +2,7 @@
 import { AddressError } from '#address/brand.js';
 import { RefusedError } from '#api/refusal.js';
 import { IdentityError } from '#ipam/identity.js';
+import { branchLengthMax } from '#ipam/limits.js';
 import type { Refusal } from '#ipam/result.js';
 import { ProposeError, type ProposeErrorCode } from '#replica/replicated-log.js';
 
@@ -42,6 +43,15 @@ export function parseField<Value>(field: string, text: string, parse: (text: str
     }
     throw error;
   }
+}
+
+/** What a master told of the history, as it comes back. @throws RefusedError */
+export function parseBranchText(branch: string): string {
+  if (branch.length <= branchLengthMax) return branch;
+  throw new RefusedError(
+    'invalid-argument',
+    `branch has ${branch.length} characters: ${branchLengthMax} at most are allowed`,
+  );
 }
 
 /** A 64-bit number of a request, which must be a safe integer. @throws RefusedError */

@@ -8,7 +8,7 @@ import type { NetworkConfig } from '#ipam/agent.js';
 import type { HeldLease, Register } from '#ipam/command.js';
 import { parseAgentId, parseInstanceId } from '#ipam/identity.js';
 import { defaultOverlayMtu, hostnameLengthMax, mtuMax, mtuMin, overlaysMax } from '#ipam/limits.js';
-import { parseField, safeInteger } from '#master/refusal-mapping.js';
+import { parseBranchText, parseField, safeInteger } from '#master/refusal-mapping.js';
 import type { sublet } from '#proto/sublet.js';
 
 /** All of a registration but the judgement of other holders. */
@@ -71,6 +71,9 @@ function parseHeld(held: sublet.v1.HeldLease.$Properties): HeldLease {
       `held.subnets has ${subnets.length} entries: ${overlaysMax} at most are allowed`,
     );
   }
+  safeInteger('held.epoch', held.epoch ?? 0);
+  safeInteger('held.revision', held.revision ?? 0);
+  parseBranchText(held.branch ?? '');
   return {
     vtepIp: held.vtepIp ? parseField('held.vtep_ip', held.vtepIp, parseVtepIp) : undefined,
     subnets: subnets.map(({ overlay, subnet, subnet6 }) => ({

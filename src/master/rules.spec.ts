@@ -156,7 +156,7 @@ describe('rule 3, fenced, at any master', () => {
       const client = masters.client(at);
       for (const [instanceId, epoch] of [
         ['reinstalled', before],
-        ['reinstalled', now + 1],
+        ['reinstalled', before - 1],
         ['agent-1-1', before],
         ['agent-1-1', now],
       ] as const) {

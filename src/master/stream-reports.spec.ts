@@ -25,7 +25,7 @@ class Reporting {
       agentId: parseAgentId(agent),
       instanceId: 'i',
       epoch: 7,
-      runId: undefined,
+      ...{ runId: undefined, clusterId: '', revision: 0, branch: '' },
       stream,
       connection,
     };

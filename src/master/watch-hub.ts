@@ -31,6 +31,14 @@ export type WatchHubOptions = {
   readonly clock: Clock;
   /** How far this master has applied, as the log says. */
   readonly appliedIndex: () => number;
+  /** Whether the history has this branch at that revision, which is applied here. */
+  readonly hasBranch: (branch: string, revision: number) => boolean;
+  /** The branch that a revision is of, as watchers are told it. */
+  readonly branchAt: (revision: number) => string;
+  /** Resolves with whether the log ends before that revision; false while nobody can tell. */
+  readonly isBeyond: (revision: number) => Promise<boolean>;
+  /** A watcher was told what this history does not have. */
+  readonly untrue: (start: WatchStart) => void;
   readonly report: (error: unknown) => void;
 };
 
@@ -39,17 +47,21 @@ export type WatchStart = {
   readonly clusterId: string;
   /** The last revision seen; 0: none. */
   readonly fromRevision: number;
+  /** What was told with it; another branch, or none, begins with a snapshot. */
+  readonly branch: string;
   readonly peersOnly: boolean;
 };
 
 type Watcher = {
   readonly sink: WatchSink;
   readonly peersOnly: boolean;
+  readonly start: WatchStart;
   /** Everything up to here has been sent, or does not concern it. Ahead of what is applied here: it waits. */
   place: number;
   /** The last revision that the watcher was told, in whatever message. */
   told: number;
-  phase: 'events' | 'wants-snapshot' | 'snapshot';
+  /** `ahead`: it has seen a revision that is not applied here yet, so its branch can't be compared. */
+  phase: 'ahead' | 'events' | 'wants-snapshot' | 'snapshot';
   snapshot: { readonly of: PlanSnapshot; next: number } | undefined;
   /** Snapshots begun without an event between. */
   snapshotsInARow: number;
@@ -105,14 +117,16 @@ export class WatchHub {
 
   /** Begins a watch. The returned function ends it from the watcher's side. */
   watch(start: WatchStart, sink: WatchSink): () => void {
-    const { ring, clusterId, clock } = this.#options;
-    const resumes = start.fromRevision > 0 && start.clusterId === clusterId && start.fromRevision >= ring.base;
+    const { clock } = this.#options;
+    const phase = this.#phaseOf(start);
+    const resumes = phase !== 'wants-snapshot';
     const watcher: Watcher = {
       sink,
       peersOnly: start.peersOnly,
+      start,
       place: resumes ? start.fromRevision : 0,
       told: resumes ? start.fromRevision : 0,
-      phase: resumes ? 'events' : 'wants-snapshot',
+      phase,
       snapshot: undefined,
       snapshotsInARow: 0,
       busySince: undefined,
@@ -123,8 +137,42 @@ export class WatchHub {
       return () => undefined;
     }
     this.#watchers.add(watcher);
+    if (phase === 'ahead') void this.#lookAhead(watcher);
     this.#serve(watcher);
     return () => this.#watchers.delete(watcher);
+  }
+
+  #phaseOf(start: WatchStart): 'ahead' | 'events' | 'wants-snapshot' {
+    const { ring, clusterId, hasBranch, untrue } = this.#options;
+    const { fromRevision, branch } = start;
+    if (fromRevision === 0 || start.clusterId !== clusterId) return 'wants-snapshot';
+    if (fromRevision > ring.head) return 'ahead';
+    if (hasBranch(branch, fromRevision)) return fromRevision >= ring.base ? 'events' : 'wants-snapshot';
+    if (branch !== '') untrue(start);
+    return 'wants-snapshot';
+  }
+
+  /** Asks whether the log has the revision that the watcher has seen. */
+  async #lookAhead(watcher: Watcher): Promise<void> {
+    const { isBeyond, untrue, report } = this.#options;
+    try {
+      const beyond = await isBeyond(watcher.place);
+      if (!this.#watchers.has(watcher) || watcher.phase !== 'ahead') return;
+      if (beyond) {
+        untrue(watcher.start);
+        this.#rewind(watcher);
+      }
+      this.#serve(watcher);
+    } catch (error) {
+      report(error);
+    }
+  }
+
+  /** The watcher begins anew: what it has seen is no revision of this history. */
+  #rewind(watcher: Watcher): void {
+    watcher.phase = 'wants-snapshot';
+    watcher.place = 0;
+    watcher.told = 0;
   }
 
   /** To be called for each applied command, in order. */
@@ -182,7 +230,13 @@ export class WatchHub {
   #anyBehind(): boolean {
     const { head } = this.#options.ring;
     for (const { busySince, place, phase } of this.#watchers) {
-      if (busySince === undefined && phase === 'events' && place < head && this.#options.ring.count > 0) return true;
+      if (
+        busySince === undefined &&
+        (phase === 'events' || phase === 'ahead') &&
+        place < head &&
+        this.#options.ring.count > 0
+      )
+        return true;
     }
     return false;
   }
@@ -190,9 +244,18 @@ export class WatchHub {
   /** Sends the watcher what comes next, if it can take it and there is something. */
   #serve(watcher: Watcher): void {
     if (watcher.busySince !== undefined) return;
+    if (watcher.phase === 'ahead') this.#catchUp(watcher);
+    if (watcher.phase === 'ahead') return;
     if (watcher.phase === 'snapshot') this.#serveSnapshot(watcher);
     else if (watcher.phase === 'events') this.#serveEvents(watcher);
     else void this.#beginSnapshot(watcher);
+  }
+
+  /** What the watcher has seen may be applied here by now. */
+  #catchUp(watcher: Watcher): void {
+    const phase = this.#phaseOf(watcher.start);
+    if (phase === 'wants-snapshot') this.#rewind(watcher);
+    else watcher.phase = phase;
   }
 
   #serveEvents(watcher: Watcher): void {
@@ -328,7 +391,8 @@ export class WatchHub {
 
   #progressMessage(revision: number): Buffer {
     if (this.#progress?.revision !== revision) {
-      this.#progress = { revision, message: toBuffer(WatchResponse.encode({ progress: { revision } }).finish()) };
+      const progress = { revision, branch: this.#options.branchAt(revision) };
+      this.#progress = { revision, message: toBuffer(WatchResponse.encode({ progress }).finish()) };
     }
     return this.#progress.message;
   }

@@ -7,7 +7,7 @@ import type { Admission } from '#master/admission.js';
 import { byAddress, type CallerOf, type StreamMethod, streamError } from '#master/api-server.js';
 import { decode } from '#master/endpoint.js';
 import { checkFounding, type OwnFounding } from '#master/founding-check.js';
-import { safeInteger, toRefusedError } from '#master/refusal-mapping.js';
+import { parseBranchText, safeInteger, toRefusedError } from '#master/refusal-mapping.js';
 import type { WatchHub, WatchStart } from '#master/watch-hub.js';
 import type { sublet } from '#proto/sublet.js';
 import { type Caller, parseCaller } from '#tls/caller.js';
@@ -78,12 +78,13 @@ function checkView({ principal }: Caller, { peersOnly }: WatchStart): void {
   throw new RefusedError('permission-denied', `watch: ${formatPrincipal(principal)} may watch with peers_only alone`);
 }
 
-function parseWatch({ clusterId, fromRevision, peersOnly }: sublet.v1.WatchRequest): WatchStart {
+function parseWatch({ clusterId, fromRevision, branch, peersOnly }: sublet.v1.WatchRequest): WatchStart {
   if (clusterId.length > clusterIdLengthMax) {
     throw new RefusedError(
       'invalid-argument',
       `cluster_id has ${clusterId.length} characters: ${clusterIdLengthMax} at most are allowed`,
     );
   }
-  return { clusterId, fromRevision: safeInteger('from_revision', fromRevision), peersOnly };
+  const revision = safeInteger('from_revision', fromRevision);
+  return { clusterId, fromRevision: revision, branch: parseBranchText(branch), peersOnly };
 }

@@ -1,6 +1,7 @@
 import assert from 'node:assert/strict';
 import { TestHubs } from '#master/testing/test-hub.js';
 import { TestWatcher } from '#master/testing/test-watcher.js';
+import { ProposeError } from '#replica/replicated-log.js';
 
 describe('a watch', () => {
   it('begins with the whole plan, and goes on with every change', async () => {
@@ -13,7 +14,8 @@ describe('a watch', () => {
     test.leave(1);
     await test.settle();
     assert.equal(watcher.snapshots, 1);
-    assert.equal(watcher.revision, 4);
+    assert.equal(watcher.revision, 5);
+    assert.equal(watcher.branch, test.at(0).machine.ipam.branchAt(5));
     watcher.assertSameAs(test.at(0).machine);
   });
 
@@ -34,7 +36,7 @@ describe('a watch', () => {
     test.register(1);
     await test.settle();
     stop();
-    test.cluster.elect(1);
+    test.elect(1);
     test.register(2);
     test.register(3);
     const { watcher: second } = await test.watching({ from: first, at: 2 });
@@ -108,16 +110,78 @@ describe('a watch', () => {
     resumed.assertSameAs(test.at(1).machine);
   });
 
-  it('ahead of a master that does not catch up is told to go elsewhere', async () => {
+  it('ahead of a master that nobody tells where the log ends is told to go elsewhere', async () => {
     const test = new TestHubs();
+    test.at(0).member.trouble = { error: new ProposeError('timeout', 'no quorum'), lost: false };
     const watcher = new TestWatcher();
     watcher.clusterId = 'test';
     watcher.revision = 1_000;
     test.watch(watcher);
     await test.time.runFor(62_000);
     assert.equal(watcher.ended?.reason, 'unavailable');
-    assert.match(watcher.ended?.message ?? '', /from_revision 1000 is ahead of this master, which has applied 1/);
+    assert.match(watcher.ended?.message ?? '', /from_revision 1000 is ahead of this master, which has applied 2/);
     assert.equal(test.at(0).hub.size, 0);
+    assert.deepEqual(test.untrue, []);
+  });
+
+  it('beyond the end of the log begins with a snapshot, and the leader is told', async () => {
+    const test = new TestHubs({ members: 2 });
+    test.register(1);
+    const watcher = new TestWatcher();
+    watcher.clusterId = 'test';
+    watcher.forgets = true;
+    watcher.revision = 1_000;
+    watcher.branch = '0.1.0123456789ab';
+    test.watch(watcher, { at: 1 });
+    await test.settle();
+    assert.equal(watcher.snapshots, 1);
+    assert.deepEqual(test.untrue, ['1000 0.1.0123456789ab']);
+    test.register(2);
+    await test.settle();
+    watcher.assertSameAs(test.at(1).machine);
+  });
+
+  it('that names no branch, or one that the history does not have there, begins with a snapshot', async () => {
+    const test = new TestHubs();
+    test.register(1);
+    const { watcher: first, stop } = await test.watching();
+    stop();
+    test.elect(0);
+    test.register(2);
+    for (const [branch, untrue] of [
+      ['', []],
+      ['nonsense', ['3 nonsense']],
+      ['0.1.0123456789ab', ['3 0.1.0123456789ab']],
+      [test.at(0).machine.ipam.branchAt(4), [`3 ${test.at(0).machine.ipam.branchAt(4)}`]],
+    ] as const) {
+      test.untrue.length = 0;
+      const watcher = TestWatcher.resume(first);
+      watcher.branch = branch;
+      test.watch(watcher);
+      await test.settle();
+      assert.equal(watcher.snapshots, 1, branch);
+      assert.deepEqual(test.untrue, untrue);
+      watcher.assertSameAs(test.at(0).machine);
+    }
+    // The branch that it was told is of this history still.
+    const { watcher: resumed } = await test.watching({ from: first });
+    assert.equal(resumed.snapshots, 0);
+    resumed.assertSameAs(test.at(0).machine);
+  });
+
+  it('ahead of a lagging master with a lost branch gets a snapshot once that has caught up', async () => {
+    const test = new TestHubs({ members: 2 });
+    test.at(1).member.lags = true;
+    test.registerMany(3);
+    const watcher = new TestWatcher();
+    Object.assign(watcher, { clusterId: 'test', revision: 4, branch: '0.1.0123456789ab', forgets: true });
+    test.watch(watcher, { at: 1 });
+    await test.settle();
+    test.at(1).member.lags = false;
+    test.register(4);
+    await test.settle();
+    assert.equal(watcher.snapshots, 1);
+    watcher.assertSameAs(test.at(1).machine);
   });
 
   it('goes on with a snapshot when the state was replaced under it', async () => {
@@ -140,7 +204,8 @@ describe('a watch', () => {
     test.pass();
     await test.time.runFor(11_000);
     assert.equal(watcher.progresses, 1);
-    assert.equal(watcher.revision, 3);
+    assert.equal(watcher.revision, 4);
+    assert.equal(watcher.branch, test.at(0).machine.ipam.branchAt(4));
     await test.time.runFor(120_000);
     assert.equal(watcher.progresses, 1);
     assert.equal(test.at(0).hub.size, 1);
@@ -158,7 +223,7 @@ describe('a watch', () => {
     await test.time.runFor(11_000);
     assert.equal(all.batches, 1);
     assert.equal(peers.batches, 0);
-    assert.equal(peers.revision, 3);
+    assert.equal(peers.revision, 4);
     test.register(2);
     await test.settle();
     assert.equal(peers.batches, 1);
@@ -213,7 +278,7 @@ describe('a watch', () => {
     // Due right after the first 500 are served.
     test.time.after(30, () => test.register(2));
     await test.settle();
-    assert.deepEqual(new Set(watchers.map(({ revision }) => revision)), new Set([3]));
+    assert.deepEqual(new Set(watchers.map(({ revision }) => revision)), new Set([4]));
     assert.ok(watchers.some(({ batches }) => batches === 2));
     assert.ok(watchers.some(({ batches }) => batches === 1));
   });

@@ -13,6 +13,8 @@ export type LaterCommands = {
   readonly kinds: readonly string[];
   /** The kind of a command; any other text for one that it can't read. Must not throw. Asked only while there are `kinds`. */
   readonly kindOf: (command: Uint8Array) => string;
+  /** Whether the state shows that a command of the kind was applied: its entry may be compacted away. */
+  readonly inState?: (kind: string) => boolean;
 };
 
 export type CommandKindsParts = {
@@ -57,6 +59,10 @@ export class CommandKinds {
     if (later === undefined || this.#later.size === this.#inUse.size) return undefined;
     const kind = later.kindOf(command);
     if (!this.#later.has(kind) || this.#inUse.has(kind)) return undefined;
+    if (later.inState?.(kind) === true) {
+      this.#inUse.add(kind);
+      return undefined;
+    }
     for (const { id, name, peer } of membership().members) {
       if (id === self.id) continue;
       const known = peers.of(id)?.report?.commandKinds ?? this.#asked.get(id);

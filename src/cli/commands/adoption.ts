@@ -2,7 +2,7 @@
 
 import type { Command } from 'commander';
 import { clusterService } from '#api/services.js';
-import { connectsAndPrints, type Define, examples, groupAction, writes } from '#cli/command-kit.js';
+import { connectsAndPrints, type Define, examples, groupAction, wholeNumber, writes } from '#cli/command-kit.js';
 import { type ConsentOptions, consented, needsConsent } from '#cli/consent.js';
 import { adoptionEnd } from '#cli/consequences.js';
 import { operate, print } from '#cli/operator.js';
@@ -24,13 +24,14 @@ export const define: Define = (command, terminal) => {
   end(command, terminal);
 };
 
-function describe({ adoption, agents, awaited, awaitedAgents }: sublet.v1.GetStatusResponse): string {
+function describe({ adoption, adoptionReason, agents, awaited, awaitedAgents }: sublet.v1.GetStatusResponse): string {
   if (!adoption) return 'Off: agents get fresh blocks.\n';
   const { total } = agents ?? {};
   const more = awaited - awaitedAgents.length;
   const missing = [...awaitedAgents, ...(more > 0 ? [`… and ${count(more)} more`] : [])];
   return (
     'On: only what agents still hold is let.\n' +
+    (adoptionReason === '' ? '' : `Because: ${adoptionReason}.\n`) +
     `On record: ${plural(total ?? 0, 'agent')}. Not back yet: ${awaited > 0 ? `${count(awaited)}:` : 'none.'}\n` +
     missing.map((agentId) => `  ${agentId}\n`).join('') +
     'When all that still run are back, let again: sublet adoption end\n'
@@ -38,14 +39,21 @@ function describe({ adoption, agents, awaited, awaitedAgents }: sublet.v1.GetSta
 }
 
 function end(group: Command, terminal: Terminal): void {
-  const command = needsConsent(writes(group.command('end').summary('let fresh blocks again'))).description(
-    'Ends the adoption. From here on a block that nobody has claimed may be let to anybody: look at `sublet adoption` first, and wait for hosts that are still down.',
+  const command = needsConsent(writes(group.command('end').summary('let fresh blocks again')))
+    .description(
+      'Ends the adoption. From here on a block that nobody has claimed may be let to anybody: look at `sublet adoption` first, and wait for hosts that are still down. While agents on record are missing it is refused, unless their number is given.',
+    )
+    .option('--although-missing <N>', 'end it although so many agents have not come back', wholeNumber);
+  examples(
+    command,
+    ['sublet adoption end', 'once all on record are back'],
+    ['sublet adoption end --although-missing 2', 'two hosts are gone for good'],
   );
-  examples(command, ['sublet adoption end', 'once those that still run are back']);
-  command.action(({ expectedRevision = 0, ...consent }: ConsentOptions & { expectedRevision?: number }) =>
+  type Options = ConsentOptions & { expectedRevision?: number; althoughMissing?: number };
+  command.action(({ expectedRevision = 0, althoughMissing = 0, ...consent }: Options) =>
     operate(command, terminal, async (operator) => {
       if (!(await consented(operator, consent, () => adoptionEnd(operator.client)))) return;
-      const request = { expectedRevision };
+      const request = { expectedRevision, althoughMissing };
       const response = await operator.client.call(clusterService.endAdoption, request, { idempotent: false });
       print(operator, clusterService.endAdoption, response, () => 'Agents get fresh blocks again.\n');
     }),

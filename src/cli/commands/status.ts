@@ -42,7 +42,6 @@ export function formatStatus(status: Status, terminal: Terminal): string {
 
 function facts(status: Status): readonly (readonly [string, Cell])[] {
   const leader: Cell = status.leader === '' ? { text: 'none: nothing can be changed', style: 'red' } : status.leader;
-  const { live = 0, silent = 0, total = 0 } = status.agents ?? {};
   // A master of an earlier release does not say.
   const runtime = status.nodeVersion === '' ? '' : ` on Node.js ${status.nodeVersion}`;
   const behind = status.commitIndex - status.appliedIndex;
@@ -51,10 +50,17 @@ function facts(status: Status): readonly (readonly [string, Cell])[] {
     ['leader', leader],
     ['term', String(status.term)],
     ['revision', `${status.appliedIndex}${behind > 0 ? ` (${count(behind)} behind what is committed)` : ''}`],
-    ['agents', status.leader === '' ? count(total) : `${count(total)}: ${count(live)} live, ${count(silent)} silent`],
+    ['agents', agents(status)],
     ...(status.adoption ? [['adoption', adoption(status)] as const] : []),
     ['answered by', `${status.name}, version ${status.version}${runtime}`],
   ];
+}
+
+function agents({ leader, agents }: Status): string {
+  const { live = 0, silent = 0, awaited = 0, total = 0 } = agents ?? {};
+  if (leader === '') return count(total);
+  const missing = awaited === 0 ? '' : `, ${count(awaited)} not back yet`;
+  return `${count(total)}: ${count(live)} live, ${count(silent)} silent${missing}`;
 }
 
 function adoption({ awaited }: Status): Cell {

@@ -40,13 +40,16 @@ export class TestHubs {
   readonly time = new VirtualTime();
   readonly cluster: MemoryCluster<PlanOutcome>;
   readonly members: readonly HubMember[];
+  #terms = 0;
   readonly reported: unknown[] = [];
+  /** What watchers said that they were told, and the history does not have: revision and branch. */
+  readonly untrue: string[] = [];
 
   constructor(options: TestHubOptions = {}) {
     const machines = Array.from({ length: options.members ?? 1 }, () => new IpamMachine());
     this.cluster = new MemoryCluster(machines);
     this.members = machines.map((machine, at) => this.#serve(machine, this.cluster.member(at), options));
-    this.cluster.elect(0);
+    this.elect(0);
     const settings = { ...testSettings, ...options.settings };
     this.propose({ kind: 'configure-network', settings, overlays: [testOverlay] });
   }
@@ -55,6 +58,13 @@ export class TestHubs {
     const found = this.members[member];
     if (found === undefined) throw new RangeError(`there is no member ${member}`);
     return found;
+  }
+
+  /** Another one leads, and marks its branch. */
+  elect(member: number): void {
+    this.cluster.elect(member);
+    this.#terms += 1;
+    this.propose({ kind: 'mark-branch', value: `${this.#terms}`.padStart(12, '0') });
   }
 
   propose(action: Action): void {
@@ -120,8 +130,8 @@ export class TestHubs {
   }
 
   watch(watcher: TestWatcher, { at = 0, peersOnly = false } = {}): () => void {
-    const { clusterId, revision } = watcher;
-    return this.at(at).hub.watch({ clusterId, fromRevision: revision, peersOnly }, watcher);
+    const { clusterId, revision, branch } = watcher;
+    return this.at(at).hub.watch({ clusterId, fromRevision: revision, branch, peersOnly }, watcher);
   }
 
   #serve(machine: IpamMachine, member: MemoryMember<PlanOutcome>, options: TestHubOptions): HubMember {
@@ -131,6 +141,7 @@ export class TestHubs {
       countMax: options.ringCountMax ?? 1_000,
       bytesMax: options.ringBytesMax ?? 1024 * 1024,
       batchBytesMax: options.batchBytesMax ?? 64 * 1024,
+      branchAt: (revision) => machine.ipam.branchAt(revision),
     });
     const clusterId = 'test';
     const clock = this.time;
@@ -146,6 +157,13 @@ export class TestHubs {
       clusterId,
       clock,
       appliedIndex,
+      hasBranch: (branch, revision) => machine.ipam.hasBranch(branch, revision),
+      branchAt: (revision) => machine.ipam.branchAt(revision),
+      isBeyond: async (revision) => {
+        await member.readBarrier().catch(() => undefined);
+        return member.trouble === undefined && member.appliedIndex < revision;
+      },
+      untrue: ({ fromRevision, branch }) => this.untrue.push(`${fromRevision} ${branch}`),
       report: (error) => this.reported.push(error),
     });
     hub.restored(0, 0);

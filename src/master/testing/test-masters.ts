@@ -8,6 +8,7 @@ import { parseCidr4 } from '#address/cidr4.js';
 import { parseOui } from '#address/mac.js';
 import { MasterClient } from '#api/master-client.js';
 import { agentService } from '#api/services.js';
+import { commandKindOf } from '#ipam/command-kind.js';
 import type { NetworkSettings, Overlay } from '#ipam/network.js';
 import { checkNetwork } from '#ipam/network-check.js';
 import { bind } from '#master/api-server.js';
@@ -78,6 +79,11 @@ export class TestMasters implements AsyncDisposable {
     this.cluster = cluster;
     this.masters = masters;
     this.#servers = servers;
+  }
+
+  /** The commands in the log, without the branch mark that each leader begins with. */
+  get commands(): readonly Uint8Array[] {
+    return this.cluster.commands.filter((command) => commandKindOf(command) !== 'mark-branch');
   }
 
   static async start(options: TestMastersOptions = {}): Promise<TestMasters> {

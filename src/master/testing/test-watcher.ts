@@ -18,13 +18,16 @@ export class TestWatcher implements WatchSink {
   agents = new Map<string, string>();
   network: string | undefined;
   clusterId = '';
-  /** The last revision seen; 0: none. */
+  /** The last revision seen, and the branch that was told with it; 0 and empty: none. */
   revision = 0;
+  branch = '';
   snapshots = 0;
   progresses = 0;
   ended: RefusedError | undefined;
   /** While false, messages pile up unread: at most one is under way. */
   reads = true;
+  /** What it has seen is of another history. */
+  forgets = false;
   #staged: { readonly agents: Map<string, string>; network: string | undefined; readonly begun: number } | undefined;
   #unread: (() => void) | undefined;
 
@@ -35,6 +38,7 @@ export class TestWatcher implements WatchSink {
     watcher.network = from.network;
     watcher.clusterId = from.clusterId;
     watcher.revision = from.revision;
+    watcher.branch = from.branch;
     return watcher;
   }
 
@@ -64,7 +68,7 @@ export class TestWatcher implements WatchSink {
     if (snapshotChunk) this.#chunk(snapshotChunk);
     if (snapshotEnd) this.#end(snapshotEnd);
     if (changes) this.#changes(changes);
-    if (progress) this.#progress(progress.revision ?? 0);
+    if (progress) this.#progress(progress);
   }
 
   /** Reads what was left lying, and goes on reading. */
@@ -94,8 +98,8 @@ export class TestWatcher implements WatchSink {
 
   #begin({ clusterId, revision }: sublet.v1.SnapshotBegin.$Properties): void {
     assert.equal(this.#staged, undefined, 'a snapshot begins within another');
-    const sameCluster = this.clusterId === clusterId;
-    if (sameCluster) assert.ok((revision ?? 0) >= this.revision, `a snapshot of ${revision} after ${this.revision}`);
+    const sameHistory = this.clusterId === clusterId && this.branch !== '' && !this.forgets;
+    if (sameHistory) assert.ok((revision ?? 0) >= this.revision, `a snapshot of ${revision} after ${this.revision}`);
     this.clusterId = clusterId ?? '';
     this.#staged = { agents: new Map(), network: undefined, begun: revision ?? 0 };
   }
@@ -110,17 +114,18 @@ export class TestWatcher implements WatchSink {
     }
   }
 
-  #end({ revision }: sublet.v1.SnapshotEnd.$Properties): void {
+  #end({ revision, branch }: sublet.v1.SnapshotEnd.$Properties): void {
     assert.ok(this.#staged, 'an end without a begin');
     assert.equal(revision, this.#staged.begun);
     this.agents = this.#staged.agents;
     this.network = this.#staged.network;
     this.revision = revision ?? 0;
+    this.branch = branch ?? '';
     this.#staged = undefined;
     this.snapshots += 1;
   }
 
-  #changes({ changes, revision }: sublet.v1.Changes.$Properties): void {
+  #changes({ changes, revision, branch }: sublet.v1.Changes.$Properties): void {
     assert.equal(this.#staged, undefined, 'changes within a snapshot');
     let last = this.revision;
     for (const change of changes ?? []) {
@@ -137,11 +142,13 @@ export class TestWatcher implements WatchSink {
     }
     assert.ok((revision ?? 0) >= last);
     this.revision = revision ?? 0;
+    this.branch = branch ?? '';
   }
 
-  #progress(revision: number): void {
-    assert.ok(revision > this.revision, `progress to ${revision} after ${this.revision}`);
-    this.revision = revision;
+  #progress({ revision, branch }: sublet.v1.Progress.$Properties): void {
+    assert.ok((revision ?? 0) > this.revision, `progress to ${revision} after ${this.revision}`);
+    this.revision = revision ?? 0;
+    this.branch = branch ?? '';
     this.progresses += 1;
   }
 }
