@@ -301,7 +301,15 @@ export class SimulatedMaster {
       report,
     });
     const endpoints = [
-      ...agentEndpoints({ plan: service, office, guard, encoding: new PlanEncoding(), wallClock, via }),
+      ...agentEndpoints({
+        plan: service,
+        office,
+        guard,
+        mayGrant: () => guard.refusal,
+        encoding: new PlanEncoding(),
+        wallClock,
+        via,
+      }),
       ...keepAlives.endpoints,
     ].map((each) => [each.path, each] as const);
     at.work = {

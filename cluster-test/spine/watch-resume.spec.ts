@@ -29,6 +29,8 @@ class Watcher implements Disposable {
   #at: number;
   #stopped = false;
   #staged: string[] | undefined;
+  /** What was told with `revision`. */
+  #branch = '';
 
   constructor(addresses: readonly string[], first: number, clusterId = '', revision = 0) {
     this.#clients = addresses.map((address) => new MasterClient({ masters: [address] }));
@@ -48,7 +50,7 @@ class Watcher implements Disposable {
     if (this.#stopped || client === undefined) return;
     this.streams += 1;
     this.#staged = undefined;
-    const request = { clusterId: this.clusterId, fromRevision: this.revision };
+    const request = { clusterId: this.clusterId, fromRevision: this.revision, branch: this.#branch };
     const stream = client.serverStream(agentService.watch, request);
     stream.on('data', (message: sublet.v1.WatchResponse) => this.#take(message));
     // A killed master ends the stream with an error; that is what this is about.
@@ -69,12 +71,19 @@ class Watcher implements Disposable {
       this.#staged = undefined;
       this.snapshots += 1;
       this.revision = snapshotEnd.revision ?? 0;
+      this.#branch = snapshotEnd.branch ?? '';
     }
     if (changes) this.#takeChanges(changes);
-    if (progress) this.revision = Math.max(this.revision, progress.revision ?? 0);
+    if (progress) this.#advance(progress);
   }
 
-  #takeChanges({ changes, revision }: sublet.v1.Changes.$Properties): void {
+  #advance({ revision, branch }: sublet.v1.Progress.$Properties): void {
+    if ((revision ?? 0) <= this.revision) return;
+    this.revision = revision ?? 0;
+    this.#branch = branch ?? '';
+  }
+
+  #takeChanges({ changes, revision, branch }: sublet.v1.Changes.$Properties): void {
     let last = this.revision;
     for (const [at, change] of (changes ?? []).entries()) {
       const own = change.revision ?? 0;
@@ -85,6 +94,7 @@ class Watcher implements Disposable {
     }
     if ((revision ?? 0) < last) this.faults.push(`changes to ${last} called ${revision}`);
     this.revision = revision ?? 0;
+    this.#branch = branch ?? '';
   }
 }
 

@@ -389,7 +389,11 @@ describe('what operators ask', () => {
       const requests: unknown[] = [];
       const server = new Server();
       server.addService(
-        { Watch: definition(agentService.watch), GetNetwork: definition(operatorService.getNetwork) },
+        {
+          Watch: definition(agentService.watch),
+          GetNetwork: definition(operatorService.getNetwork),
+          GetStatus: definition(clusterService.getStatus),
+        },
         {
           Watch: (call: { request: unknown; write(response: unknown): void }) => {
             requests.push(call.request);
@@ -398,6 +402,8 @@ describe('what operators ask', () => {
           },
           GetNetwork: (_: unknown, done: (error: null, response: object) => void) =>
             done(null, { clusterId: 'dev', revision: 10_011 }),
+          GetStatus: ({ request }: { request: { revision: number } }, done: (error: null, response: object) => void) =>
+            done(null, { branch: `of ${request.revision}` }),
         },
       );
       const port = await new Promise<number>((resolve, reject) => {
@@ -411,7 +417,7 @@ describe('what operators ask', () => {
       server.forceShutdown();
       await ended;
       const [request] = requests;
-      assert.deepEqual({ ...(request as object) }, { clusterId: 'dev', fromRevision: 7 });
+      assert.deepEqual({ ...(request as object) }, { clusterId: 'dev', fromRevision: 7, branch: 'of 7' });
       assert.match(
         terminal.notes.replaceAll(/\n +/g, ' '),
         /^The masters no longer keep what watchers are told after revision 7\. What changed up to 10011: sublet history --from 7\nRevision 10011/,

@@ -41,11 +41,7 @@ export function claimOf(plan: Plan, command: Registering & CommandOrigin, time: 
   const advice = silent
     ? `it is silent, but ${elsewhere}: release it, or register with takeover for fresh subnets`
     : 'stop it and wait until it is silent, or register with takeover for fresh subnets';
-<<<<<<< HEAD
-  const who = describeHolder(command, holder);
-=======
-  const who = `${describeHolder(plan, command, holder)} (instance ${holder.instanceId})`;
->>>>>>> e296865 (ipam, master: begin an adoption when the plan proves to have gone back)
+  const who = describeHolder(plan, command, holder);
   return refuse('already-exists', 'agent_id', `register agent_id "${agentId}": ${who}; ${advice}`);
 }
 

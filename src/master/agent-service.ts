@@ -33,6 +33,8 @@ export type AgentServiceOptions = {
   readonly office: Office;
   readonly encoding: PlanEncoding;
   readonly guard: HistoryGuard;
+  /** Why nothing can be granted now; undefined: it can. */
+  readonly mayGrant: () => RefusedError | undefined;
   /** Ms since 1970. */
   readonly wallClock: () => number;
   /** Names this process among those of all masters. */
@@ -72,14 +74,15 @@ async function register(
   context: CallContext,
   options: AgentServiceOptions,
 ): Promise<Uint8Array> {
-  const { plan, office, guard, wallClock } = options;
+  const { plan, office, guard, mayGrant, wallClock } = options;
   const parsed = parseRegister(request);
   const action = `register agent_id "${parsed.agentId}"`;
   checkSelf(action, parseCaller(context.caller).principal, parsed.agentId);
   checkFounding(action, request.held ?? {}, plan);
   const { held } = parsed;
   const kind = held === undefined ? 'register' : await guard.registrationKind(parsed.agentId, request.held ?? {}, held);
-  if (guard.refusal !== undefined) throw guard.refusal;
+  const refusal = mayGrant();
+  if (refusal !== undefined) throw refusal;
   const { ipam } = plan;
   const runId = request.runId === '' ? undefined : parseField('run_id', request.runId, parseRunId);
   const sender = { runId, connection: context.caller, via: context.forwarded ? context.via : options.via };

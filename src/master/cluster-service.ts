@@ -63,7 +63,7 @@ export function clusterEndpoints(options: ClusterServiceOptions): readonly Endpo
     endpoint(
       clusterService.getStatus,
       { place: 'here', idempotent: true, needsPlan: false },
-      (_request, { forwarded }) => getStatus(options, forwarded),
+      ({ revision }, { forwarded }) => getStatus(options, safeInteger('revision', revision), forwarded),
     ),
     endpoint(clusterService.endAdoption, { place: 'leader', idempotent: false }, async (request, { caller }) => {
       const { plan, wallClock } = options;
@@ -77,6 +77,7 @@ export function clusterEndpoints(options: ClusterServiceOptions): readonly Endpo
 
 async function getStatus(
   options: ClusterServiceOptions,
+  revision: number,
   forwarded: boolean,
 ): Promise<sublet.v1.GetStatusResponse.$Properties> {
   // A master that asks another one wants its own account, not a third one's.
@@ -105,7 +106,7 @@ async function getStatus(
     awaited: awaited.count,
     awaitedAgents: [...awaited.first],
     adoptionReason: ipam.adoptionReason,
-    branch: ipam.branchAt(ipam.revision),
+    branch: revision > status.appliedIndex ? '' : ipam.branchAt(revision || ipam.revision),
     founding: options.plan.founding,
   };
 }

@@ -36,6 +36,7 @@ import type { ClusterControl } from '#master/membership-step.js';
 import { MoveKeeper } from '#master/move-keeper.js';
 import { type KeepAlive, Office } from '#master/office.js';
 import { operatorEndpoints } from '#master/operator-service.js';
+import { OtherFoundings } from '#master/other-foundings.js';
 import { PeerLinks } from '#master/peer-links.js';
 import { Plan } from '#master/plan.js';
 import { PlanEncoding } from '#master/plan-encoding.js';
@@ -49,6 +50,7 @@ import { WatchHub, type WatchStart } from '#master/watch-hub.js';
 import { watchMethod } from '#master/watch-service.js';
 import { sublet } from '#proto/sublet.js';
 import type { Clock } from '#replica/clock.js';
+import type { Founder } from '#replica/peer-network.js';
 import type { ReplicaStatus, ReplicatedLog } from '#replica/replicated-log.js';
 
 export type MasterServicesOptions = {
@@ -60,6 +62,8 @@ export type MasterServicesOptions = {
   readonly clusterId: string;
   readonly name: string;
   readonly network: ConfiguredNetwork;
+  /** The members that the configuration names; none are asked who they are without `control`. */
+  readonly configured?: readonly Founder[];
   readonly electionTimeoutMs: number;
   /** For calls to other masters' peer ports. */
   readonly peerCredentials: ChannelCredentials;
@@ -102,6 +106,8 @@ const defaultLimits: ServiceLimits = {
 /** Bytes of one chunk of a snapshot, message and all. */
 const chunkBytesMax = 1024 * 1024;
 const defaultTimeoutMs = 10_000;
+/** The newest branches that masters compare. */
+const branchesCompared = 16;
 
 /** A proof that began an adoption; a restore that did is no news. */
 function adoptionWarnings({ adoptionReason }: Ipam): readonly Warning[] {
@@ -131,6 +137,7 @@ export class MasterServices {
   readonly comparison: StateComparison;
   readonly guard: HistoryGuard;
   readonly #marker: BranchMarker;
+  readonly #foundings: OtherFoundings | undefined;
   readonly #digests: StateDigests;
   readonly #options: MasterServicesOptions;
   readonly #keeper: NetworkKeeper;
@@ -159,6 +166,11 @@ export class MasterServices {
     this.#marker = new BranchMarker({ log, leadership, clock, wallClock, newValue, logger, report });
     this.guard = new HistoryGuard({ log, plan, leadership, clock, wallClock, newValue, logger, report });
     const { guard } = this;
+    const { control, configured = [] } = options;
+    this.#foundings =
+      control &&
+      new OtherFoundings({ log, clusterId, configured, hello: (peer) => control.hello(peer), clock, logger });
+    const mayGrant = (): RefusedError | undefined => this.#foundings?.refusal ?? guard.refusal;
     const told = (keepAlive: KeepAlive): void => guard.told(keepAlive.agentId, keepAlive);
     const contested = (contest: Contest): void =>
       logger.warn(contestFields(contest), 'two processes ask for one lease');
@@ -200,7 +212,18 @@ export class MasterServices {
     });
 
     this.#digests = new StateDigests(machine);
-    const compared = { log, digests: this.#digests, leadership, peers, clock, logger, version: options.version };
+    const branches = (revision: number): readonly string[] =>
+      machine.ipam.branchesUpTo(revision).slice(-branchesCompared);
+    const compared = {
+      log,
+      digests: this.#digests,
+      branches,
+      leadership,
+      peers,
+      clock,
+      logger,
+      version: options.version,
+    };
     this.comparison = new StateComparison({ ...compared, fail: options.onCorrupt, report });
     const { network, name, version } = options;
     this.#keeper = new NetworkKeeper({ log, machine, leadership, network, name, wallClock, logger });
@@ -209,7 +232,7 @@ export class MasterServices {
     const membership = { ...cluster, plan, logger, control: options.control };
     this.#moves = new MoveKeeper({ ...membership, report });
     this.#endpoints = [
-      ...agentEndpoints({ plan, office, guard, encoding, wallClock, via }),
+      ...agentEndpoints({ plan, office, guard, mayGrant, encoding, wallClock, via }),
       ...operatorEndpoints({ plan, office, wallClock }),
       ...clusterEndpoints({ ...cluster, plan, office, version, warnings }),
       ...membershipEndpoints(membership),
@@ -222,6 +245,7 @@ export class MasterServices {
     this.hub.restored(this.#options.machine.ipam.revision, this.#options.log.status().appliedIndex);
     this.#closed = undefined;
     this.#waitsFor = '';
+    this.#foundings?.start();
   }
 
   /** Takes no part yet, and why: said to whoever asks for the plan, and in the status. */
@@ -237,6 +261,11 @@ export class MasterServices {
     if (endpoint === undefined) throw new RefusedError('unimplemented', `this master has no method ${path}`);
     const deadline = this.#options.clock.now() + timeoutMs;
     return this.#router.serve(endpoint, request, { caller, deadline, forwarded: false });
+  }
+
+  /** Why this master is not ready, though it answers; undefined: nothing is known. */
+  get unfit(): string | undefined {
+    return this.#foundings?.problem;
   }
 
   /** Why the plan can't be asked for; undefined: it can. */
@@ -258,6 +287,7 @@ export class MasterServices {
       ...(this.#options.moreWarnings?.() ?? []),
       ...spaceWarnings(this.#options.log.status()),
       ...endedWarnings(this.#options.log.status()),
+      ...(this.#foundings?.warnings() ?? []),
       ...adoptionWarnings(this.plan.ipam),
       ...this.comparison.warnings(),
       ...this.#keeper.warnings(),
@@ -321,6 +351,7 @@ export class MasterServices {
   stop(): void {
     for (const unsubscribe of this.#subscriptions) unsubscribe();
     this.#marker.stop();
+    this.#foundings?.stop();
     this.guard.stop();
     this.#keeper.stop();
     this.#moves.stop();

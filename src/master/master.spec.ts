@@ -159,8 +159,8 @@ describe('three masters', function () {
     await trio.register(second, 2);
 
     const resumed = TestWatcher.resume(watcher);
-    const { clusterId, revision: fromRevision } = watcher;
-    const again = trio.client(second).serverStream(agentService.watch, { clusterId, fromRevision });
+    const { clusterId, revision: fromRevision, branch } = watcher;
+    const again = trio.client(second).serverStream(agentService.watch, { clusterId, fromRevision, branch });
     again.on('data', (response: sublet.v1.WatchResponse) =>
       resumed.take(sublet.v1.WatchResponse.encode(response).finish()),
     );

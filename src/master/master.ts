@@ -7,12 +7,8 @@ import { join } from 'node:path';
 import { credentials, type Server, ServerCredentials } from '@grpc/grpc-js';
 import { connectionShares, openFilesLimit } from '#door/connection-shares.js';
 import { addressesOf } from '#door/door.js';
-<<<<<<< HEAD
 import { makePrivateFolder } from '#files/private-folder.js';
-import { commandKindOf, commandKinds, laterCommandKinds } from '#ipam/command-kind.js';
-=======
 import { commandKinds, releaseKindOf, releaseKinds } from '#ipam/command-kind.js';
->>>>>>> e296865 (ipam, master: begin an adoption when the plan proves to have gone back)
 import { checkNetwork } from '#ipam/network-check.js';
 import type { ConfiguredNetwork } from '#master/configured-network.js';
 import { Doors } from '#master/doors.js';
@@ -193,6 +189,7 @@ export class Master {
     this.services = new MasterServices({
       ...{ log: this.#replica, machine: this.#machine, clusterId, name, network, version, clock, logger },
       control: this.#control(),
+      configured: founders,
       onCorrupt: (error) => {
         this.#replica.ending(error.message);
         this.#fail(error);
@@ -220,7 +217,7 @@ export class Master {
     this.#health.addTo(this.#api);
     this.#readiness = new Readiness({
       ...{ log: this.#replica, leadership: this.services.leadership, clock },
-      closed: () => this.services.closed,
+      closed: () => this.services.closed ?? this.services.unfit,
       changed: () => this.#lookAtHealth(),
       report: (error) => logger.error({ err: error }, 'an error that was not expected'),
     });

@@ -50,6 +50,27 @@ describe('comparing the masters', () => {
     });
   }
 
+  it('calls no plan corrupt that comes from another log, and has its data kept', async () => {
+    for (const at of [0, 2]) {
+      const { masters, stopped } = await start(3);
+      await using _ = masters;
+      const { machine } = masters.master(at);
+      // biome-ignore lint/complexity/useLiteralKeys: as above.
+      machine.ipam['plan'].branches.push({ index: machine.ipam.revision, epochBase: 0, value: 'ffffffffffff' });
+      corrupt(masters.master(at));
+      await masters.register('agent-7');
+      await masters.master(0).services.comparison.compare();
+      assert.deepEqual([...stopped.keys()], [at]);
+      assert.match(
+        stopped.get(at) ?? '',
+        /the log of master .* is not the one of the others: .* keep the data directories/,
+      );
+      assert.doesNotMatch(stopped.get(at) ?? '', /corrupt:/);
+      const { warnings: said } = await masters.client(1).call(clusterService.getStatus, {}, { idempotent: true });
+      assert.match(said.map(({ remedy }) => remedy).join(), /keep the data directories of all/);
+    }
+  });
+
   it('reports a difference of two and stops neither: nobody knows who is right', async () => {
     const { masters, stopped } = await start(2);
     await using _ = masters;

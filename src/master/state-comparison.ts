@@ -20,6 +20,8 @@ import { ProposeError, type ReplicatedLog } from '#replica/replicated-log.js';
 export type StateComparisonOptions = {
   readonly log: Pick<ReplicatedLog<unknown>, 'status' | 'readBarrier'>;
   readonly digests: StateDigests;
+  /** The newest branches of this master's history up to a revision. */
+  readonly branches: (revision: number) => readonly string[];
   readonly leadership: Leadership;
   readonly peers: PeerCalls;
   readonly clock: Clock;
@@ -36,17 +38,24 @@ const answerMs = 5_000;
 const remedy =
   'keep their data directories, save a backup from a master that agrees with most (sublet snapshot save), and replace those that differ: docs/operations/corruption.md';
 
+/** Where logs differ: a majority went back, or the master that differs did. Its data may be the only good copy. */
+const divergedRemedy =
+  'keep the data directories of all: a majority was put back to an earlier state, or the master that differs was: docs/operations/corruption.md (When a majority went back)';
+
 type Standings = {
   readonly others: readonly MemberInfo[];
   readonly difference: string;
   readonly majorityHash: string;
+  /** Not all have applied the same log: nothing is corrupt. */
+  readonly diverged: boolean;
 };
-type Standing = { readonly member: MemberInfo; readonly hash: string };
+type Standing = { readonly member: MemberInfo; readonly hash: string; readonly branches: string };
 
 export class StateComparison {
   readonly #options: StateComparisonOptions;
   #cancel: () => void;
   #difference = '';
+  #diverged = false;
   #compared = 0;
   #verifying: Promise<void> | undefined;
 
@@ -66,7 +75,9 @@ export class StateComparison {
   }
 
   warnings(): readonly Warning[] {
-    return this.#difference === '' ? [] : [{ message: this.#difference, remedy }];
+    return this.#difference === ''
+      ? []
+      : [{ message: this.#difference, remedy: this.#diverged ? divergedRemedy : remedy }];
   }
 
   stop(): void {
@@ -85,7 +96,8 @@ export class StateComparison {
       if (request.version !== this.#options.version) return { hash: '' };
       // Everything up to that revision is applied then.
       await this.#options.log.readBarrier();
-      return { hash: this.#options.digests.at(revision) ?? '' };
+      const { digests, branches } = this.#options;
+      return { hash: digests.at(revision) ?? '', branches: [...branches(revision)] };
     });
   }
 
@@ -95,12 +107,13 @@ export class StateComparison {
     if (leadership.seat.kind !== 'here') return;
     const { revision, hash } = digests.latest;
     const { self, term } = log.status();
-    const { others, difference, majorityHash } = await this.#standings(revision, hash);
+    const standings = await this.#standings(revision, hash);
+    const { others, difference, majorityHash } = standings;
     this.#compared += 1;
     if (difference === '' && this.#difference === '') return;
     const told = { revision, difference, majorityHash, concluded: true, leaderId: self.id, term };
     await Promise.all(others.map((member) => this.#ask(member, told)));
-    this.#conclude(revision, difference, majorityHash);
+    this.#conclude(revision, standings);
   }
 
   /** Whether it leads, as far as is known here, in the term that it names. */
@@ -114,8 +127,8 @@ export class StateComparison {
     const own = this.#options.digests.at(revision);
     if (own === undefined) return Promise.resolve();
     this.#verifying ??= this.#standings(revision, own)
-      .then(({ others, difference, majorityHash }) => {
-        if (others.length > 0) this.#conclude(revision, difference, majorityHash);
+      .then((standings) => {
+        if (standings.others.length > 0) this.#conclude(revision, standings);
       })
       .finally(() => {
         this.#verifying = undefined;
@@ -125,14 +138,15 @@ export class StateComparison {
 
   /** What the others say themselves of that revision, and what follows. `others`: those who answered. */
   async #standings(revision: number, hash: string): Promise<Standings> {
-    const { log, version } = this.#options;
+    const { log, version, branches } = this.#options;
     const { self, membership } = log.status();
     const members = membership.members.filter(({ id }) => id !== self.id);
     const asked = await Promise.all(members.map((member) => this.#ask(member, { revision, version })));
-    const standings: Standing[] = [{ member: self, hash }];
+    const standings: Standing[] = [{ member: self, hash, branches: branches(revision).join() }];
     for (const [at, member] of members.entries()) {
       const known = asked[at]?.hash ?? '';
-      if (known !== '') standings.push({ member, hash: known });
+      const told = (asked[at]?.branches ?? []).join();
+      if (known !== '') standings.push({ member, hash: known, branches: told });
     }
     const { voters } = membership.confState;
     const majorityHash = majorityOf(
@@ -140,7 +154,8 @@ export class StateComparison {
       voters.length,
     );
     const others = standings.slice(1).map(({ member }) => member);
-    return { others, difference: describe(revision, standings), majorityHash };
+    const diverged = standings.some((each) => each.branches !== standings[0]?.branches);
+    return { others, difference: describe(revision, standings), majorityHash, diverged };
   }
 
   #tick(): void {
@@ -167,17 +182,21 @@ export class StateComparison {
     }
   }
 
-  #conclude(revision: number, difference: string, majorityHash: string): void {
+  #conclude(revision: number, { difference, majorityHash, diverged }: Standings): void {
     const { digests, logger, fail, log } = this.#options;
     if (difference !== this.#difference) {
       if (difference === '') logger.info({ revision }, 'the masters agree again on the plan');
       else logger.error({ revision }, difference);
     }
     this.#difference = difference;
+    this.#diverged = diverged;
     const own = digests.at(revision);
     if (majorityHash === '' || own === undefined || own === majorityHash) return;
     const { name } = log.status().self;
-    fail(new Error(`the plan of master ${name} is corrupt: ${difference}. It must not go on; ${remedy}`));
+    const error = diverged
+      ? `the log of master ${name} is not the one of the others: ${difference}. It stops; ${divergedRemedy}`
+      : `the plan of master ${name} is corrupt: ${difference}. It must not go on; ${remedy}`;
+    fail(new Error(error));
   }
 }
 

@@ -24,8 +24,8 @@ function watchFrom(
   at: number,
   watcher: TestWatcher,
 ): ClientReadableStream<sublet.v1.WatchResponse> {
-  const { clusterId, revision: fromRevision } = watcher;
-  return masters.client(at).serverStream(agentService.watch, { clusterId, fromRevision });
+  const { clusterId, revision: fromRevision, branch } = watcher;
+  return masters.client(at).serverStream(agentService.watch, { clusterId, fromRevision, branch });
 }
 
 describe('a watch stream', () => {

@@ -105,11 +105,28 @@ describe('an append that follows on an entry that is not here', () => {
 });
 
 describe('an append that follows on an entry below the commit index', () => {
-  it('is accepted at the commit index, unread', () => {
+  it('is accepted at the commit index', () => {
     const member = follower([1, 1, 1], { hardState: { term: 5, commit: 3 } });
-    const { reject, index } = answerTo(member, append(fromTwo, { after: [1, 4], terms: [4] }));
+    const { reject, index } = answerTo(member, append(fromTwo, { after: [1, 1], terms: [1] }));
     assert.deepEqual([reject, index], [false, 3]);
     assert.equal(member.status.lastIndex, 3);
+  });
+
+  it('stops the member where the leader has another entry than a committed one', () => {
+    const stored = { hardState: { term: 5, commit: 3 } };
+    for (const message of [
+      append(fromTwo, { after: [1, 4], terms: [] }),
+      append(fromTwo, { after: [1, 1], terms: [1, 4] }),
+      append(fromTwo, { after: [2, 1], terms: [4, 5] }),
+      append(fromTwo, { after: [3, 4], terms: [4] }),
+    ]) {
+      const member = follower([1, 1, 1, 1], stored);
+      assert.throws(() => member.raft.step(message), { name: 'InvariantError', code: 'committed-conflict' });
+      assert.equal(member.status.lastIndex, 4);
+    }
+    // What is not committed here may be replaced.
+    const member = follower([1, 1, 1, 1], stored);
+    assert.equal(answerTo(member, append(fromTwo, { after: [3, 1], terms: [5] })).index, 4);
   });
 });
 

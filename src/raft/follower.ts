@@ -7,6 +7,9 @@ import { isVoter } from '#raft/quorum.js';
 
 export function handleAppend(core: Core, message: AppendMessage): void {
   const { index, logTerm, entries } = message;
+  // Equal terms up to the commit index are what the leader's election guarantees. Otherwise the leader and a majority have
+  // gone back to an earlier state, and this member may have the only copy of what they lost.
+  core.log.expectCommitted({ index, term: logTerm }, entries);
   if (index < core.log.commit) {
     // What is committed can't conflict; tell the leader how far we agree at least.
     acknowledge(core, message.from, core.log.commit);

@@ -159,6 +159,26 @@ export class RaftLog {
     this.unstable.truncateAndAppend(entries);
   }
 
+  /** Throws `InvariantError` where a leader has another entry than one that is committed here. */
+  expectCommitted(previous: LogPosition, entries: readonly Entry[]): void {
+    if (previous.index > this.#commit) return;
+    this.#expectSame(previous);
+    for (const entry of entries) {
+      if (entry.index > this.#commit) return;
+      this.#expectSame(entry);
+    }
+  }
+
+  #expectSame({ index, term }: LogPosition): void {
+    const own = this.term(index);
+    invariant(
+      own === undefined || own === term,
+      () =>
+        `entry ${index} is of term ${own} here and committed (commit index ${this.#commit}), and the leader has one of term ${term} there`,
+      'committed-conflict',
+    );
+  }
+
   /**
    * Takes a leader's entries after `previous`, which must match: keeps those that are here already, and from the
    * first new or conflicting one on replaces what is here.

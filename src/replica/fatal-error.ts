@@ -15,8 +15,9 @@ export function withWayOut(error: Error, { name }: MemberInfo): Error {
     case 'committed-conflict':
       return new InvariantError(
         'committed-conflict',
-        `the log of member ${name} differs from its leader's where both are committed: ${error.message}. Keep its data ` +
-          'directory for inspection; it comes back as a new member with an empty one',
+        `the log of member ${name} differs from its leader's where it is committed: ${error.message}. The majority was put ` +
+          `back to an earlier state, or this member was. Keep the data directory of ${name}: it may have the only copy of what ` +
+          'the others lost. docs/operations/corruption.md (When a majority went back) tells how to decide',
       );
     case 'broken':
       return error;

@@ -123,7 +123,7 @@ function rebornOptions(command: Command): Command {
 function restore(group: Command, terminal: Terminal): void {
   const command = rebornOptions(group.command('restore').summary('begin a new cluster with a backup'))
     .description(
-      'Begins a new cluster of one master with a backup. It is in adoption: agents that run get back what they hold, and nobody else gets anything until `sublet adoption end`.',
+      'Begins a new cluster of one master with a backup, on one machine only: other masters are added to it. It is in adoption: agents that run get back what they hold, and nobody else gets anything until `sublet adoption end`.',
     )
     .argument('<FILE>', 'the backup');
   examples(command, ['sublet snapshot restore plan.snapshot --data-dir /var/lib/sublet --name m1', 'then start m1']);
@@ -136,7 +136,7 @@ function restore(group: Command, terminal: Terminal): void {
         throw folderFailure('--data-dir', options.dataDir, error) ?? error;
       }),
     );
-    terminal.write(`Restored ${file}.\n${next(report, reborn, options.dataDir)}`);
+    terminal.write(`Restored ${file}.\n${onlyHere}\n${next(report, reborn, options.dataDir)}`);
   });
 }
 
@@ -192,6 +192,9 @@ function rebornOf(
   argument('--peer', reborn.peer, parseHostPort);
   return reborn;
 }
+
+const onlyHere =
+  'Do this on one machine only: restored on others as well, there are several clusters that grant the same addresses. Add masters to this one instead (sublet members add).';
 
 function next({ index, agents }: RebirthReport, { name, clusterId }: Reborn, dataDir: string): string {
   return [

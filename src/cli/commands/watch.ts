@@ -3,7 +3,7 @@
 import { status } from '@grpc/grpc-js';
 import { detailsOf, isServiceError, NoMasterError } from '#api/master-client.js';
 import { responseJson } from '#api/proto-json.js';
-import { agentService, operatorService } from '#api/services.js';
+import { agentService, clusterService, operatorService } from '#api/services.js';
 import { connectsAndPrints, type Define, examples, wholeNumber } from '#cli/command-kit.js';
 import { exitCodes, Failure, usage } from '#cli/failure.js';
 import { type Operator, operate } from '#cli/operator.js';
@@ -37,8 +37,9 @@ export const define: Define = (command, terminal) => {
   command.action((options: { from?: number; clusterId?: string }) =>
     operate(command, terminal, async (operator) => {
       if (options.clusterId !== undefined && options.from === undefined) throw usage('--cluster-id goes with --from');
-      const clusterId = options.from === undefined ? '' : await clusterOf(operator, options.from, options.clusterId);
-      await new Watch(operator, clusterId, options.from ?? 0).run();
+      const { from = 0 } = options;
+      const clusterId = from === 0 ? '' : await clusterOf(operator, from, options.clusterId);
+      await new Watch(operator, { clusterId, revision: from, branch: await branchOf(operator, from) }).run();
     }),
   );
 };
@@ -62,6 +63,15 @@ async function clusterOf({ client }: Operator, from: number, wanted: string | un
   return clusterId;
 }
 
+/** The branch of the history that a revision is of, without which the masters begin with a snapshot. */
+async function branchOf({ client }: Operator, revision: number): Promise<string> {
+  if (revision === 0) return '';
+  return (await client.call(clusterService.getStatus, { revision }, { idempotent: true })).branch;
+}
+
+/** Where a watch goes on. */
+type Begin = { readonly clusterId: string; readonly revision: number; readonly branch: string };
+
 class Watch {
   readonly #operator: Operator;
   readonly #picture = new PlanPicture();
@@ -69,15 +79,17 @@ class Watch {
   /** What was asked for with --from; 0: nothing. */
   readonly #from: number;
   #revision: number;
+  #branch: string;
   #failures: { master: string; reason: string }[] = [];
   /** A stream that began with a snapshot repeats what is known; only what differs is told, and of the first one nothing. */
   #begun = false;
   #introduction: NodeJS.Timeout | undefined;
 
-  constructor(operator: Operator, clusterId: string, revision: number) {
+  constructor(operator: Operator, { clusterId, revision, branch }: Begin) {
     this.#operator = operator;
     this.#clusterId = clusterId;
     this.#revision = revision;
+    this.#branch = branch;
     this.#from = revision;
   }
 
@@ -110,7 +122,7 @@ class Watch {
 
   /** Follows one stream to its end. @throws ServiceError when asking another master would not help */
   #stream(): Promise<string> {
-    const request = { clusterId: this.#clusterId, fromRevision: this.#revision };
+    const request = { clusterId: this.#clusterId, fromRevision: this.#revision, branch: this.#branch };
     const stream = this.#operator.client.serverStream(agentService.watch, request);
     return new Promise((resolve, reject) => {
       stream.on('data', (response: WatchResponse) => {
@@ -134,9 +146,11 @@ class Watch {
     if (response.changes && this.#introduction === undefined) this.#begun = true;
     if (output === 'table' && this.#begun) for (const line of told) terminal.write(`${wrap(line, terminal)}\n`);
     if (response.snapshotBegin) this.#clusterId = response.snapshotBegin.clusterId ?? '';
-    const revision = response.snapshotEnd?.revision ?? response.changes?.revision ?? response.progress?.revision;
+    const position = response.snapshotEnd ?? response.changes ?? response.progress;
+    const revision = position?.revision;
     if (revision === null || revision === undefined) return;
     this.#revision = revision;
+    this.#branch = position?.branch ?? '';
     if (response.snapshotEnd) this.#introduction ??= setTimeout(() => this.#introduce(), introduceAfterMs);
   }
 
