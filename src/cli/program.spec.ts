@@ -83,7 +83,10 @@ describe('the command line', () => {
     ],
     [['release'], /missing required argument 'ID'/],
     [['reserve', 'dcos', '9.0.0.0/24'], /required option '--for <ID>' not specified/],
-    [['members', 'ad'], /unknown command 'ad': there is add, promote, replace, remove\n {2}See: sublet members --help/],
+    [
+      ['members', 'ad'],
+      /unknown command 'ad': there is add, promote, replace, remove, move\n {2}See: sublet members --help/,
+    ],
     [
       ['agent', 'statsu'],
       /unknown command 'statsu': there is status, check, ping, leave\n {2}See: sublet agent --help/,

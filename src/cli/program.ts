@@ -41,6 +41,12 @@ export const commands: readonly Entry[] = [
     load: () => import('#cli/commands/config.js'),
   },
   {
+    name: 'ca',
+    group: running,
+    summary: 'make certificates for TLS',
+    load: () => import('#cli/commands/ca.js'),
+  },
+  {
     name: 'version',
     group: running,
     summary: 'the version of this program',

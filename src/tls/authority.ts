@@ -1,0 +1,115 @@
+/**
+ * A certificate authority: its own certificate and key, and certificates for identities, all in PEM. Keys are ECDSA on
+ * P-256. The module is loaded by the commands that issue certificates and by nothing that serves.
+ */
+import 'reflect-metadata';
+import { createHash, randomBytes, webcrypto, X509Certificate } from 'node:crypto';
+import * as x509 from '@peculiar/x509';
+import { type PrincipalName, principalUri } from '#tls/principal.js';
+
+export type PemPair = { readonly cert: string; readonly key: string };
+
+/** Certificates begin this much before they are issued, ms: clocks differ. */
+const backdatedMs = 60_000;
+const dayMs = 86_400_000;
+const algorithm = { name: 'ECDSA', namedCurve: 'P-256', hash: 'SHA-256' } as const;
+
+/** A new authority, valid for `days` from `nowMs`. It can sign certificates of identities and no further authorities. */
+export async function makeAuthority(name: string, days: number, nowMs: number): Promise<PemPair> {
+  const keys = await webcrypto.subtle.generateKey(algorithm, true, ['sign', 'verify']);
+  const certificate = await x509.X509CertificateGenerator.createSelfSigned({
+    serialNumber: serialNumber(),
+    name: [{ CN: [name] }],
+    notBefore: new Date(nowMs - backdatedMs),
+    notAfter: new Date(nowMs + days * dayMs),
+    signingAlgorithm: algorithm,
+    keys,
+    extensions: [
+      new x509.BasicConstraintsExtension(true, 0, true),
+      new x509.KeyUsagesExtension(x509.KeyUsageFlags.keyCertSign | x509.KeyUsageFlags.cRLSign, true),
+    ],
+  });
+  return { cert: certificate.toString('pem'), key: await keyPem(keys.privateKey) };
+}
+
+/**
+ * A certificate of the authority for one identity, with a key of its own. A master may serve and call; every other role
+ * may call.
+ * @throws Error when `authority` has no certificate and key that can be read
+ */
+export async function issueCertificate(
+  authority: PemPair,
+  principal: PrincipalName,
+  days: number,
+  nowMs: number,
+): Promise<PemPair> {
+  return signCertificate(authority, {
+    commonName: `${principal.role} ${principal.id}`,
+    names: [{ type: 'url', value: principalUri(principal) }],
+    usages: principal.role === 'master' ? ['server', 'client'] : ['client'],
+    fromMs: nowMs - backdatedMs,
+    toMs: nowMs + days * dayMs,
+  });
+}
+
+export type CertificateContent = {
+  readonly commonName: string;
+  /** Subject alternative names, in order. */
+  readonly names: readonly { readonly type: 'url' | 'dns' | 'ip'; readonly value: string }[];
+  readonly usages: readonly ('server' | 'client')[];
+  readonly fromMs: number;
+  readonly toMs: number;
+};
+
+/** A certificate with this content and a key of its own. It ends no later than the authority's. */
+export async function signCertificate(authority: PemPair, content: CertificateContent): Promise<PemPair> {
+  const issuer = new x509.X509Certificate(authority.cert);
+  const keys = await webcrypto.subtle.generateKey(algorithm, true, ['sign', 'verify']);
+  const { names } = content;
+  const usages = content.usages.map((usage) => x509.ExtendedKeyUsage[`${usage}Auth`]);
+  const certificate = await x509.X509CertificateGenerator.create({
+    serialNumber: serialNumber(),
+    subject: [{ CN: [content.commonName.slice(0, commonNameMax)] }],
+    issuer: issuer.subject,
+    notBefore: new Date(content.fromMs),
+    notAfter: new Date(Math.min(content.toMs, issuer.notAfter.getTime())),
+    signingAlgorithm: algorithm,
+    publicKey: keys.publicKey,
+    signingKey: await signingKey(authority.key),
+    extensions: [
+      new x509.BasicConstraintsExtension(false, undefined, true),
+      new x509.KeyUsagesExtension(x509.KeyUsageFlags.digitalSignature, true),
+      new x509.ExtendedKeyUsageExtension(usages),
+      ...(names.length === 0 ? [] : [new x509.SubjectAlternativeNameExtension([...names])]),
+    ],
+  });
+  return { cert: certificate.toString('pem'), key: await keyPem(keys.privateKey) };
+}
+
+/** `sha256:…`, of the public key of a certificate: what people compare. */
+export function fingerprintOf(cert: string): string {
+  const { publicKey } = new X509Certificate(cert);
+  const der = publicKey.export({ type: 'spki', format: 'der' });
+  return `sha256:${createHash('sha256').update(der).digest('hex')}`;
+}
+
+/** X.520: of a common name. Nothing reads it. */
+const commonNameMax = 64;
+
+/** 16 random bytes, positive (RFC 5280, 4.1.2.2). */
+function serialNumber(): string {
+  const bytes = randomBytes(16);
+  bytes[0] = ((bytes[0] ?? 0) & 0x7f) | 0x01;
+  return bytes.toString('hex');
+}
+
+async function keyPem(key: webcrypto.CryptoKey): Promise<string> {
+  const der = Buffer.from(await webcrypto.subtle.exportKey('pkcs8', key));
+  const lines = der.toString('base64').match(/.{1,64}/g) ?? [];
+  return `-----BEGIN PRIVATE KEY-----\n${lines.join('\n')}\n-----END PRIVATE KEY-----\n`;
+}
+
+function signingKey(pem: string): Promise<webcrypto.CryptoKey> {
+  const der = Buffer.from(pem.replace(/-----[A-Z ]+-----|\s/g, ''), 'base64');
+  return webcrypto.subtle.importKey('pkcs8', der, algorithm, false, ['sign']);
+}
