@@ -44,7 +44,7 @@ const problemRetryMs = { perPeer: 100, min: 60_000, max: 3_600_000 };
 const termSaveMinMs = 30_000;
 
 /** What the masters said no to has not happened. */
-const refusals: ReadonlySet<MasterErrorKind> = new Set(['aborted', 'refused', 'invalid']);
+const refusals: ReadonlySet<MasterErrorKind> = new Set(['aborted', 'held', 'refused', 'invalid']);
 
 /** `hostOnly`: the masters are not asked; what was let to this host stays on record there. */
 export type LeaveOptions = { readonly hostOnly?: boolean };

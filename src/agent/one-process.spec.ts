@@ -46,6 +46,18 @@ describe('an agent whose lease another process keeps alive', () => {
     assert.match(page, /^sublet_agent_registered 0$/m);
   });
 
+  it('has not left when that is refused, and goes on with what it holds', async () => {
+    const agent = await startOnLease();
+    await world.time.runFor(1_000);
+    world.masters.onLeave = () => samePlace;
+    await assert.rejects(world.time.until(agent.leave(), 1_000), (error) => error === samePlace);
+    assert.deepEqual(world.host.cleaned, []);
+    assert.equal(world.store.lease?.leaving, undefined);
+    world.start();
+    await world.time.runFor(1_000);
+    assert.notEqual(world.masters.registers.at(-1)?.held, undefined);
+  });
+
   it('asks every few seconds, and has the lease soon after the other one has gone', async () => {
     refuse = elsewhere;
     const agent = world.start();

@@ -202,8 +202,23 @@ describe('a lease is kept alive by one process', () => {
     leave(first);
     account.close(first);
     leave(restarted);
+  });
+
+  it('and a leader that has just taken office hears first, in 5 s, whether the process of a lease lives', async () => {
+    const account = await atWork();
+    const leave = (): void => account.processes.leave(account.lease, clone);
     account.processes.begin();
-    leave(clone);
+    await account.time.runFor(unheardMs - 1);
+    assert.throws(
+      leave,
+      /leave of agent_id "h" from 10\.0\.0\.2:4002: the process at node_ip 10\.0\.0\.1, which registered last/,
+    );
+    await account.time.runFor(1);
+    leave();
+    account.processes.begin();
+    assert.equal(account.keepAlive(first), 'ok');
+    await account.time.runFor(unheardMs);
+    assert.throws(leave, /leave of agent_id "h"/);
   });
 
   it('and where both are at one place, the refusal says so', async () => {

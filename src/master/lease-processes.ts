@@ -155,8 +155,9 @@ export class LeaseProcesses {
    */
   leave(lease: PlacedLease, { runId, connection }: Sender): void {
     const known = this.#of(lease);
-    // One that this leader has not heard need not live: a stopped agent's lease is given back by another process.
-    if (known === undefined || known.runId === runId || known.connection === '') return;
+    if (known === undefined || known.runId === runId) return;
+    // A stopped agent's lease is given back by another process. One that lives has been heard by then.
+    if (known.connection === '' && this.#silentMs(known) >= unheardMs) return;
     this.#refuseWhileCurrent(`leave of agent_id "${lease.agentId}"`, known, { nodeIp: undefined, connection });
   }
 
@@ -269,7 +270,7 @@ export class LeaseProcesses {
   /** The refusal of another process; undefined: the one that has the lease is not current any more. */
   #whileCurrent(action: string, known: Process, claimant: Place): RefusedError | undefined {
     const now = this.#options.clock.now();
-    const silentMs = now - Math.max(known.at, this.#begunAt);
+    const silentMs = this.#silentMs(known);
     if (silentMs >= currentMs) return undefined;
     const unheard = known.connection === '';
     if (unheard && claimant.nodeIp === known.nodeIp && silentMs >= unheardMs) return undefined;
@@ -285,6 +286,10 @@ export class LeaseProcesses {
       `${action} ${describePlace(claimant)}: the process ${describePlace(known)}, ${heard}, has the lease; ${advice}`,
       { same_place: String(same || unheard) },
     );
+  }
+
+  #silentMs({ at }: Process): number {
+    return this.#options.clock.now() - Math.max(at, this.#begunAt);
   }
 
   #contest({ agentId, nodeIp, connection }: Process, claimant: Place, at: number): void {
