@@ -38,6 +38,32 @@ export const bugs: readonly Bug[] = [
     aim: { faults: ['put-back', 'crash'] },
   },
   {
+    name: 'second-process-accepted',
+    changes: [{ file: 'master/lease-processes.js', right: 'if (silentMs >= currentMs)', wrong: 'if (silentMs >= 0)' }],
+    aim: { faults: ['agent-clone'], shape: { calm: 2 } },
+  },
+  {
+    name: 'refused-copy-keeps-its-data-plane',
+    changes: [{ file: 'agent/agent.js', right: 'this.term.held(error.samePlace);', wrong: '' }],
+    aim: { faults: ['agent-clone'], shape: { timing: slowTiming, storm: 4, calm: 1 } },
+  },
+  {
+    name: 'copied-run-id-kept',
+    changes: [{ file: 'agent/agent.js', right: 'this.#checkNodeIpOf(response);', wrong: '' }],
+    aim: { faults: ['agent-clone'], shape: { timing: slowTiming, storm: 4, calm: 1 } },
+  },
+  {
+    name: 'left-address-not-given',
+    changes: [
+      {
+        file: 'master/left-addresses.js',
+        right: 'return left?.nodeIp === nodeIp && ',
+        wrong: 'return left === nodeIp && ',
+      },
+    ],
+    aim: { faults: ['agent-shuffle'], shape: { timing: slowTiming, storm: 4, calm: 0.5 } },
+  },
+  {
     name: 'old-term-committed-by-counting',
     changes: [
       {

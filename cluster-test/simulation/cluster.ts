@@ -1,6 +1,7 @@
 /** Everyone in one simulation: masters, agents, the storm, and what they share; put together from a profile. */
 import { ConsensusChecks } from '#cluster-test/simulation/consensus-checks.js';
 import { History } from '#cluster-test/simulation/history.js';
+import { LeaseUse } from '#cluster-test/simulation/lease-use.js';
 import { LiveHands } from '#cluster-test/simulation/live-hands.js';
 import { PlanChecks } from '#cluster-test/simulation/plan-checks.js';
 import type { Profile } from '#cluster-test/simulation/profile.js';
@@ -35,8 +36,12 @@ export class Cluster {
   begunAnewMs = 0;
   readonly history: History;
   readonly hands: LiveHands;
+  readonly use: LeaseUse;
   readonly masters: SimulatedMaster[] = [];
   readonly agents: readonly SimulatedAgent[];
+  /** Hosts that are copies of others, state directory and all; the oldest first. */
+  readonly clones: SimulatedAgent[] = [];
+  #clones = 0;
   readonly storm: Storm;
   /** Hears of machines that come later. */
   onAdded: (master: SimulatedMaster) => void = () => {};
@@ -51,6 +56,7 @@ export class Cluster {
     this.plan = new PlanChecks(world);
     this.history = new History(world, this.plan);
     this.hands = new LiveHands(world);
+    this.use = new LeaseUse(world);
     const rare = new RareBranches(world, () => this.consensus);
     this.network.onSend = (name, message) => {
       this.consensus.sent(name, message);
@@ -69,7 +75,8 @@ export class Cluster {
     };
     for (const name of this.#founders) this.addMaster(name);
     const masters = () => this.masters;
-    const parts = { network: this.network, masters, hands: this.hands, witness: this.history };
+    const { network, hands, use } = this;
+    const parts = { network, masters, hands, use, witness: this.history };
     this.agents = Array.from({ length: profile.agents }, (_, at) => {
       const machine = new Machine(world, `h${at + 1}`, this.#rate());
       return new SimulatedAgent(machine, `a${at + 1}`, `10.0.0.${at + 1}`, parts);
@@ -83,6 +90,24 @@ export class Cluster {
     for (const agent of this.agents) agent.start();
     this.storm.start();
     this.#supervise();
+  }
+
+  /**
+   * A copy of the host with its agent's state: at the same node address, at one of its own, or there with the process as it
+   * runs (`running`). It is not started yet.
+   */
+  clone(original: SimulatedAgent, kind: 'same-address' | 'other-address' | 'running'): SimulatedAgent {
+    this.#clones += 1;
+    this.world.count(`hosts cloned: ${kind}`);
+    const { network, use, history: witness } = this;
+    const machine = new Machine(this.world, `${original.machine.name}c${this.#clones}`, this.#rate());
+    const nodeIp = kind === 'same-address' ? original.nodeIp : `10.0.1.${this.#clones % 250}`;
+    const parts = { network, masters: () => this.masters, hands: undefined, use, witness };
+    const clone = new SimulatedAgent(machine, original.agentId, nodeIp, parts);
+    clone.store = original.copyStore();
+    if (kind === 'running') clone.copiedRunId = original.runId;
+    this.clones.push(clone);
+    return clone;
   }
 
   /** A machine for one more master, which is not started yet. */
@@ -177,7 +202,8 @@ export class Cluster {
         const again = master.down?.kind === 'crashed' || master.down?.kind === 'failed';
         if (master.process?.alive === false && again && !master.disk.full) master.start();
       }
-      for (const agent of this.agents) if (!agent.running && random.below(electionMs * 20) < electionMs) agent.start();
+      for (const agent of [...this.agents, ...this.clones])
+        if (!agent.running && random.below(electionMs * 20) < electionMs) agent.start();
       this.#supervise();
     });
   }

@@ -56,7 +56,7 @@ export class Faults {
       master.process?.resume();
     }
     this.#away?.start();
-    for (const agent of agents) {
+    for (const agent of [...agents, ...this.#cluster.clones]) {
       agent.wake();
       agent.process?.resume();
     }
@@ -130,6 +130,8 @@ export class Faults {
       ['returning-leader', (random) => this.#returnLeader(random)],
       ['unlucky-change', (random) => this.#changeUnluckily(random)],
       ['put-back', (random) => this.#stores.putBack(random)],
+      ['agent-clone', (random) => this.#clone(random)],
+      ['agent-shuffle', () => this.#shuffle()],
     ];
   }
 
@@ -313,6 +315,38 @@ export class Faults {
     [one.nodeIp, other.nodeIp] = [other.nodeIp, one.nodeIp];
   }
 
+  /**
+   * A host is copied with its agent's state, while that agent runs or after it has ended; the copy is started then or later.
+   * Two copies at a time: the oldest goes for good.
+   */
+  #clone(random: SeededRandom): void {
+    const { world, clones } = this.#cluster;
+    if (clones.length >= clonesMax) {
+      clones.shift()?.kill();
+      return;
+    }
+    const original = this.#agent(random);
+    if (original?.store.lease === undefined) return;
+    if (random.below(3) === 0) original.kill();
+    const kind = cloneKinds[random.below(original.running ? 3 : 2)] ?? 'other-address';
+    const clone = this.#cluster.clone(original, kind);
+    const delayMs = random.below(2) === 0 ? 1 : random.below(cloneStartMs);
+    world.time.after(delayMs, () => {
+      if (clones.includes(clone)) clone.start();
+    });
+  }
+
+  /** Each host gets the address of the next one, under its running agent. */
+  #shuffle(): void {
+    const { agents } = this.#cluster;
+    const [first, ...others] = agents.map(({ nodeIp }) => nodeIp);
+    if (first === undefined) return;
+    for (const [at, nodeIp] of [...others, first].entries()) {
+      const agent = agents[at];
+      if (agent !== undefined) agent.nodeIp = nodeIp;
+    }
+  }
+
   #cutClient(random: SeededRandom): void {
     const agent = this.#agent(random);
     const { masters, network } = this.#cluster;
@@ -396,10 +430,16 @@ const lonelyEntries = 10;
 const returnTimeouts = 6;
 /** Hosts that get fresh addresses while the survivor is away. */
 const freshHosts = 3;
+/** The last one only while the first process runs. */
+const cloneKinds = ['other-address', 'same-address', 'running'] as const;
+/** Copies of hosts at a time. */
+const clonesMax = 2;
+/** A copy is started so much later at most, in ms: the state of the first one is ahead by then. */
+const cloneStartMs = 40_000;
 /** While a membership change is under way, in ms: it takes a few rounds of messages. */
 const soonMs = 30;
 /** Kinds that need long to be got over. */
 const rare: ReadonlySet<FaultKind> = new Set<FaultKind>([
   ...(['restart-all', 'agent-sleep', 'agent-reinstall', 'agent-swap', 'client-cut', 'takeover'] as const),
-  ...(['disk-full', 'release', 'clock-leap'] as const),
+  ...(['disk-full', 'release', 'clock-leap', 'agent-shuffle'] as const),
 ]);

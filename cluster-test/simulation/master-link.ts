@@ -41,27 +41,35 @@ const kinds: Readonly<Partial<Record<RefusalReason, MasterErrorKind>>> = {
   'not-found': 'aborted',
   'invalid-argument': 'invalid',
   'already-exists': 'refused',
+  'held-elsewhere': 'held',
   'failed-precondition': 'refused',
   'resource-exhausted': 'exhausted',
   overloaded: 'overloaded',
   'no-space': 'overloaded',
 };
 
+export type MasterLinkOptions = {
+  readonly network: SimulatedNetwork;
+  readonly process: SimulatedProcess;
+  readonly masters: () => readonly SimulatedMaster[];
+  /** The master that is asked first. */
+  readonly first: number;
+  /** HOST:PORT, as a master sees it. */
+  readonly connection: () => string;
+};
+
 export class MasterLink implements MasterApi {
   readonly #network: SimulatedNetwork;
   readonly #process: SimulatedProcess;
   readonly #masters: () => readonly SimulatedMaster[];
+  readonly #connection: () => string;
   #at: number;
 
-  constructor(
-    network: SimulatedNetwork,
-    process: SimulatedProcess,
-    masters: () => readonly SimulatedMaster[],
-    first: number,
-  ) {
+  constructor({ network, process, masters, first, connection }: MasterLinkOptions) {
     this.#network = network;
     this.#process = process;
     this.#masters = masters;
+    this.#connection = connection;
     this.#at = first;
   }
 
@@ -99,6 +107,19 @@ export class MasterLink implements MasterApi {
     };
     // Where the stream ends: in one process of the master.
     let at: { readonly work: Work; readonly source: KeepAliveSource } | undefined;
+    // The kernel closes the connections of a process that has died: a master's, and the agent's.
+    const broken = (work: Work): void => {
+      const lost = new RefusedError('unavailable', `${master.name} is lost`);
+      this.#network.carry(master.name, this.#process.machine.name, () => {
+        if (at?.work === work) this.#process.run(() => end(masterError(lost)));
+      });
+    };
+    this.#process.onDeath(() => {
+      over = true;
+      this.#network.carry(this.#process.machine.name, master.name, () => {
+        if (at !== undefined) at.work.process.run(() => at?.work.keepAlives.close(at.source));
+      });
+    });
     return {
       master: master.name,
       cancel: () => {
@@ -110,13 +131,16 @@ export class MasterLink implements MasterApi {
       send: (request) => {
         this.#ask(master, async (work) => {
           const { KeepAliveResponse: Response } = sublet.v1;
-          if (at?.work !== work) at = { work, source: work.keepAlives.open(this.#connection) };
+          if (at?.work !== work) {
+            at = { work, source: work.keepAlives.open(this.#connection()) };
+            work.process.onDeath(() => broken(work));
+          }
           return new Response(await work.keepAlives.keepAlive(request, at.source));
         }).then(
           (response) => {
             if (!over) events.message(response);
           },
-          (error: unknown) => end(masterError(error)),
+          (error: unknown) => end(this.#told(error)),
         );
       },
     };
@@ -155,9 +179,10 @@ export class MasterLink implements MasterApi {
     };
   }
 
-  /** HOST:PORT, as a master sees it. */
-  get #connection(): string {
-    return `${this.#process.machine.name}:4000`;
+  #told(error: unknown): MasterError {
+    const told = masterError(error);
+    if (told.kind === 'held') this.#network.world.count('mark: a copy of a host was refused');
+    return told;
   }
 
   #master(): SimulatedMaster {
@@ -180,11 +205,11 @@ export class MasterLink implements MasterApi {
           const endpoint = work.endpoints.get(method.path);
           if (endpoint === undefined) throw new RefusedError('unimplemented', method.path);
           const deadline = work.process.clock.now() + callTimeoutMs;
-          return work.router.serve(endpoint, bytes, { caller: this.#connection, deadline, forwarded: false });
+          return work.router.serve(endpoint, bytes, { caller: this.#connection(), deadline, forwarded: false });
         });
         return method.response.decode(response);
       } catch (error) {
-        const told = masterError(error);
+        const told = this.#told(error);
         if (told.kind !== 'unavailable' || tries === triesMax) throw told;
         this.turnFrom(master.name);
       }
@@ -222,5 +247,10 @@ function masterError(error: unknown): MasterError {
   const refused = toRefusedError(error, (unexpected) => {
     throw unexpected;
   });
-  return new MasterError(kinds[refused.reason] ?? 'unavailable', refused.reason.toUpperCase(), refused.message);
+  return new MasterError(
+    kinds[refused.reason] ?? 'unavailable',
+    refused.reason.toUpperCase(),
+    refused.message,
+    refused.details,
+  );
 }

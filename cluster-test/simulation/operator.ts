@@ -142,9 +142,10 @@ export class Operator {
 
   /** Releases an agent whose host was taken away for good: it comes back, if at all, as a new installation. */
   release(): void {
-    const { agents, world } = this.#cluster;
+    const { agents, clones, world } = this.#cluster;
     const random = world.random('release');
-    const gone = agents.filter(({ running }) => !running);
+    const isCloned = (agentId: string): boolean => clones.some((clone) => clone.agentId === agentId);
+    const gone = agents.filter(({ running, agentId }) => !running && !isCloned(agentId));
     const agent = gone[random.below(Math.max(1, gone.length))];
     if (agent === undefined) return;
     agent.reinstall();

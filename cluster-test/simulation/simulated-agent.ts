@@ -8,6 +8,7 @@ import type { AgentLog } from '#agent/agent-log.js';
 import type { MasterApi, RegisterRequest, RegisterResponse } from '#agent/master-api.js';
 import { FakeHost } from '#agent/testing/fake-host.js';
 import { MemoryStore } from '#agent/testing/memory-store.js';
+import type { LeaseUse } from '#cluster-test/simulation/lease-use.js';
 import type { LiveHands } from '#cluster-test/simulation/live-hands.js';
 import { MasterLink } from '#cluster-test/simulation/master-link.js';
 import type { SimulatedMaster } from '#cluster-test/simulation/simulated-master.js';
@@ -21,6 +22,15 @@ export interface RegistrationWitness {
   granted(request: RegisterRequest, response: RegisterResponse, asked: number): void;
 }
 
+export type AgentParts = {
+  readonly network: SimulatedNetwork;
+  readonly masters: () => readonly SimulatedMaster[];
+  /** undefined: of a clone. It shares its addresses with the host that it is a copy of, until it is refused. */
+  readonly hands: LiveHands | undefined;
+  readonly use: LeaseUse;
+  readonly witness: RegistrationWitness;
+};
+
 export class SimulatedAgent {
   readonly machine: Machine;
   readonly agentId: string;
@@ -29,33 +39,27 @@ export class SimulatedAgent {
   store = new MemoryStore();
   agent: Agent | undefined;
   process: SimulatedProcess | undefined;
-  readonly #parts: {
-    readonly network: SimulatedNetwork;
-    readonly masters: () => readonly SimulatedMaster[];
-    readonly hands: LiveHands;
-    readonly witness: RegistrationWitness;
-  };
+  readonly #parts: AgentParts;
   #instances = 0;
+  #runs = 0;
   #boots = 0;
+  /** Of a copy of a machine that runs: its process goes on with the random value of the first one. */
+  copiedRunId: string | undefined;
+  #runId = '';
   asleep = false;
   #sleptFromMs = 0;
 
-  constructor(
-    machine: Machine,
-    agentId: string,
-    nodeIp: string,
-    parts: {
-      readonly network: SimulatedNetwork;
-      readonly masters: () => readonly SimulatedMaster[];
-      readonly hands: LiveHands;
-      readonly witness: RegistrationWitness;
-    },
-  ) {
+  constructor(machine: Machine, agentId: string, nodeIp: string, parts: AgentParts) {
     this.machine = machine;
     this.agentId = agentId;
     this.nodeIp = nodeIp;
     this.#parts = parts;
     this.store.identity = { instanceId: this.#newInstanceId(), sequence: 0, formerClusterIds: [] };
+  }
+
+  /** Of its present process, or of the last one. */
+  get runId(): string {
+    return this.#runId;
   }
 
   get running(): boolean {
@@ -64,22 +68,35 @@ export class SimulatedAgent {
 
   start(): void {
     if (this.running) return;
-    const { network, masters, hands } = this.#parts;
+    const { network, masters, hands, use } = this.#parts;
     const { machine } = this;
     const random = machine.world.random(`agent ${machine.name}`);
     const process = new SimulatedProcess(machine, machine.name);
     this.process = process;
     machine.world.count('agent starts');
-    const host = new WatchedHost((input) => hands.told(this, input));
-    const link = new MasterLink(network, process, masters, random.below(64));
+    const host = new WatchedHost((input) => {
+      use.told(this, input);
+      hands?.told(this, input);
+    });
+    this.#runs += 1;
+    // Each process has a port of its own.
+    const port = 4000 + this.#runs;
+    const link = new MasterLink({
+      ...{ network, process, masters, first: random.below(64) },
+      connection: () => `${this.nodeIp}:${port}`,
+    });
     const agent = new Agent({
       ...{ agentId: this.agentId, hostname: machine.name, nodeIp: () => Promise.resolve(this.nodeIp) },
       ...{ networkConfig: { enableIpv6: false }, takeover: this.takeover, settings: defaultHostSettings },
-      ...{ api: this.#witnessed(link), host, store: this.store, clock: process.clock, log: silent },
+      ...{ api: this.#witnessed(link, process), host, store: this.store, clock: process.clock, log: silent },
       bootClock: { bootId: `${machine.name}-${this.#boots}`, now: () => machine.bootNow() },
       random: () => random.below(1 << 20) / (1 << 20),
       newInstanceId: () => this.#newInstanceId(),
-      newRunId: () => `run-${random.below(1 << 30)}`,
+      newRunId: () => {
+        this.#runId = this.copiedRunId ?? `run-${random.below(1 << 30)}`;
+        this.copiedRunId = undefined;
+        return this.#runId;
+      },
       failed: (error) => machine.world.fail('an agent that goes on', `${machine.name}: ${error.message}`),
     });
     this.agent = agent;
@@ -90,7 +107,7 @@ export class SimulatedAgent {
   kill(): void {
     if (this.asleep) this.wake();
     this.process?.kill();
-    this.#parts.hands.gone(this);
+    this.#gone();
   }
 
   /** The host reboots: what ran is gone, what is on disk stays. */
@@ -110,7 +127,7 @@ export class SimulatedAgent {
   leave(): void {
     const { agent, process } = this;
     if (agent?.lease === undefined || process?.alive !== true || process.paused) return;
-    this.#parts.hands.gone(this);
+    this.#gone();
     this.machine.world.count('agents that left');
     process.run(() => {
       const end = (): void => process.kill();
@@ -123,15 +140,26 @@ export class SimulatedAgent {
     this.asleep = true;
     this.#sleptFromMs = this.machine.world.time.now();
     this.process?.pause();
-    this.#parts.hands.asleep(this);
+    this.#parts.hands?.asleep(this);
   }
 
   wake(): void {
     if (!this.asleep) return;
     this.asleep = false;
     this.machine.sleptMs += (this.machine.world.time.now() - this.#sleptFromMs) * this.machine.rate;
-    this.#parts.hands.awake(this);
+    this.#parts.hands?.awake(this);
     this.process?.resume();
+  }
+
+  /** The state directory as a copy of the disk has it. */
+  copyStore(): MemoryStore {
+    const { identity, lease, peers } = this.store;
+    return Object.assign(new MemoryStore(), { identity, lease, peers });
+  }
+
+  #gone(): void {
+    this.#parts.use.gone(this);
+    this.#parts.hands?.gone(this);
   }
 
   #newInstanceId(): string {
@@ -139,19 +167,45 @@ export class SimulatedAgent {
     return `${this.machine.name}-i${this.#instances}`;
   }
 
-  #witnessed(api: MasterApi): MasterApi {
-    const { witness } = this.#parts;
+  #witnessed(api: MasterApi, process: SimulatedProcess): MasterApi {
+    const { witness, use } = this.#parts;
+    const { time } = this.machine.world;
     return {
       register: async (request) => {
         const asked = witness.asked();
+        const sentMs = time.now();
         const response = await api.register(request);
         witness.granted(request, response, asked);
+        use.accepted(this, process, { epoch: response.lease?.epoch ?? 0, runId: request.runId ?? '', sentMs });
         return response;
       },
       reportStatus: (request) => api.reportStatus(request),
       leave: (request) => api.leave(request),
       returnOverlays: (request) => api.returnOverlays(request),
-      keepAlive: (events) => api.keepAlive(events),
+      keepAlive: (events) => {
+        let sent = { epoch: 0, runId: '', sentMs: 0 };
+        const stream = api.keepAlive({
+          message: (response) => {
+            use.accepted(this, process, sent);
+            events.message(response);
+          },
+          ended: (error) => {
+            use.broken(this, process);
+            events.ended(error);
+          },
+        });
+        return {
+          master: stream.master,
+          cancel: () => {
+            use.broken(this, process);
+            stream.cancel();
+          },
+          send: (request) => {
+            sent = { epoch: request.epoch ?? 0, runId: request.runId ?? '', sentMs: time.now() };
+            stream.send(request);
+          },
+        };
+      },
       watch: (request, events) => api.watch(request, events),
       turnFrom: (master) => api.turnFrom(master),
       get current() {

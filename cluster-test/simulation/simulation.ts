@@ -2,11 +2,13 @@
  * One run: a whole cluster in one process and virtual time, decided by one seed. Trouble for most of its events, then
  * healing, after which everything must come right within a bounded time.
  */
+import { formatIp } from '#address/ip.js';
 import { Cluster } from '#cluster-test/simulation/cluster.js';
 import { Faults } from '#cluster-test/simulation/faults.js';
 import { Operator } from '#cluster-test/simulation/operator.js';
 import { type FaultChoice, type FaultKind, type Profile, profileOf } from '#cluster-test/simulation/profile.js';
 import { Violation, World } from '#cluster-test/simulation/world.js';
+import { parseAgentId } from '#ipam/identity.js';
 import { TimeStandsStill } from '#replica/testing/virtual-time.js';
 
 export type SimulationOptions = {
@@ -37,6 +39,8 @@ const troubledShare = 0.95;
 /** After healing: until there is a leader, and until all are the same; in election timeouts. */
 const leaderWithin = 10;
 const convergedWithin = 60;
+/** A process is given up after 15 s, and a refused agent asks again with back-off, in ms. */
+const hostsWithinMs = 120_000;
 /** The same in events, for what is busy without getting on. */
 const comesRightEventsMax = 500_000;
 
@@ -96,12 +100,48 @@ class Simulation {
       this.#world.trace('healed', 0);
       await this.#comesRight('a leader after healing', leaderWithin, () => this.#cluster.leader !== undefined);
       await this.#comesRight('convergence after healing', convergedWithin, () => this.#converged());
+      await this.#oneHostPerLease();
+      await this.#comesRight('each host at its own address after healing', this.#hostTimeouts, () => this.#atHome());
       if (this.#world.violation === undefined) this.#cluster.full();
     } catch (error) {
       if (error instanceof Violation) this.#world.fail(error.invariant, error.message);
       else if (error instanceof TimeStandsStill) this.#world.fail('time that goes on', error.message);
       else throw error;
     }
+  }
+
+  /** A clone and the host that it is a copy of: the masters let one of them go on. */
+  async #oneHostPerLease(): Promise<void> {
+    const { use, clones } = this.#cluster;
+    if (clones.length === 0) return;
+    await this.#comesRight('one host per lease after healing', this.#hostTimeouts, () => use.shared.length === 0);
+  }
+
+  get #hostTimeouts(): number {
+    return Math.ceil(hostsWithinMs / this.profile.timing.electionMs);
+  }
+
+  /** The agents that hold a lease, and are not on record at the address that their host has; copies may compete for one. */
+  get #strayed(): readonly string[] {
+    const { leader, agents, clones } = this.#cluster;
+    const ipam = leader?.work?.machine.real.ipam;
+    return agents.flatMap(({ agentId, nodeIp, running, agent }) => {
+      const record = ipam?.agent(parseAgentId(agentId));
+      // In adoption a record waits for an agent that may have left.
+      if (record === undefined || record.epoch !== agent?.lease?.epoch || !running) return [];
+      if (clones.some((clone) => clone.agentId === agentId)) return [];
+      const onRecord = formatIp(record.nodeIp);
+      if (record.reachable && onRecord === nodeIp) return [];
+      const why = JSON.stringify(agent.registration.state);
+      return [
+        `${agentId} at ${nodeIp} is on record at ${onRecord}${record.reachable ? '' : ', which it has lost'}: ${why}`,
+      ];
+    });
+  }
+
+  /** The masters that serve have the agents' own addresses. */
+  #atHome(): boolean {
+    return this.#cluster.leader !== undefined && this.#strayed.length === 0;
   }
 
   async #comesRight(what: string, timeouts: number, right: () => boolean): Promise<void> {
@@ -156,7 +196,7 @@ class Simulation {
       const configuration = `voters ${voters.join(',')}/${votersOutgoing.join(',')} learners ${learners.join(',')}`;
       return `${master.name} ${role} term ${term} applied ${appliedIndex} commit ${commitIndex} last ${lastIndex} ${configuration}`;
     });
-    return `  ${lines.join('\n  ')}`;
+    return `  ${[...lines, ...this.#strayed].join('\n  ')}`;
   }
 }
 

@@ -43,7 +43,11 @@ export class Storm {
     this.#random = world.random('storm');
     this.#history = parts.history;
     this.#meanMs = parts.meanMs;
-    this.#links = [0, 1, 2].map((first) => new MasterLink(parts.network, this.process, parts.masters, first));
+    const { network, masters } = parts;
+    const connection = (): string => 'storm:4000';
+    this.#links = [0, 1, 2].map(
+      (first) => new MasterLink({ network, process: this.process, masters, first, connection }),
+    );
     this.#clients = Array.from({ length: parts.clients }, (_, at) => ({
       ...{ agentId: `s${at}`, nodeIp: `10.1.0.${at + 1}`, instanceId: `s${at}-1`, sequence: 0 },
       ...{ epoch: undefined, formerEpoch: undefined, request: undefined, busy: false },

@@ -1,0 +1,85 @@
+/**
+ * One lease is kept alive by one process. Agents and their clones tell here what the masters accepted of them, by their own
+ * clocks of the world: when a message was sent and when its answer came. While one process is current for the masters,
+ * nothing of another one of the same agent id may be accepted.
+ */
+import type { SimulatedAgent } from '#cluster-test/simulation/simulated-agent.js';
+import type { SimulatedProcess, World } from '#cluster-test/simulation/world.js';
+import type { HostInput } from '#host/input.js';
+
+/**
+ * A process that was heard is current for 15 s of the leader's clock, which runs faster than the world's by a tenth at
+ * most; less the time for which a message may be under way.
+ */
+const surelyCurrentMs = 10_000;
+
+type Use = {
+  readonly agent: SimulatedAgent;
+  readonly process: SimulatedProcess;
+  readonly epoch: number;
+  readonly runId: string;
+  readonly sentMs: number;
+  readonly answeredMs: number;
+  /** Its keep-alive stream broke off since: the masters may take it for gone. */
+  broken: boolean;
+};
+
+export class LeaseUse {
+  readonly #world: World;
+  readonly #uses = new Map<string, Use[]>();
+  /** Agents and clones whose data plane is up. */
+  readonly #carrying = new Set<SimulatedAgent>();
+
+  constructor(world: World) {
+    this.#world = world;
+  }
+
+  /** A registration or a keep-alive of this process was accepted. */
+  accepted(
+    agent: SimulatedAgent,
+    process: SimulatedProcess,
+    { epoch, runId, sentMs }: Pick<Use, 'epoch' | 'runId' | 'sentMs'>,
+  ): void {
+    const answeredMs = this.#world.time.now();
+    const all = (this.#uses.get(agent.agentId) ?? []).filter((use) => use.process.alive);
+    const own = all.find((use) => use.process === process);
+    for (const use of all) {
+      // Copies of a running process can't be told apart until the masters have told one of them the other's node address.
+      if (use === own || use.epoch !== epoch || use.runId === runId || use.broken || use.process.paused) continue;
+      const current = use.answeredMs < sentMs && answeredMs - use.sentMs < surelyCurrentMs;
+      const what = () =>
+        `${agent.machine.name} was accepted for ${agent.agentId}, while ${use.agent.machine.name} kept the lease alive`;
+      this.#world.check(!current, 'one process per lease', what);
+    }
+    const use = { agent, process, epoch, runId, sentMs, answeredMs, broken: false };
+    this.#uses.set(agent.agentId, [...all.filter((other) => other !== own), use]);
+  }
+
+  /** Its keep-alive stream has ended. The masters take it for the end of each copy that has the same run id. */
+  broken(agent: SimulatedAgent, process: SimulatedProcess): void {
+    const uses = this.#uses.get(agent.agentId) ?? [];
+    const own = uses.find((use) => use.process === process);
+    for (const use of uses) if (use === own || use.runId === own?.runId) use.broken = true;
+  }
+
+  told(agent: SimulatedAgent, { leaseValid }: HostInput): void {
+    if (leaseValid) this.#carrying.add(agent);
+    else this.#carrying.delete(agent);
+  }
+
+  gone(agent: SimulatedAgent): void {
+    this.#carrying.delete(agent);
+  }
+
+  /** The agent ids that two running hosts carry at once; empty once the masters have refused one of each two. */
+  get shared(): readonly string[] {
+    const seen = new Set<string>();
+    return [...this.#carrying]
+      .filter((agent) => agent.running)
+      .flatMap(({ agentId }) => {
+        if (seen.has(agentId)) return [agentId];
+        seen.add(agentId);
+        return [];
+      });
+  }
+}
