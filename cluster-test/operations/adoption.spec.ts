@@ -6,7 +6,7 @@ import assert from 'node:assert/strict';
 import { rmSync } from 'node:fs';
 import { join } from 'node:path';
 import { benchConfig } from '#cluster-test/bench/plan.js';
-import { command, operate } from '#cluster-test/operations/operator.js';
+import { command, endAdoption, operate } from '#cluster-test/operations/operator.js';
 import { type AgentProcess, Agents } from '#cluster-test/process/agents.js';
 import { holds, until } from '#cluster-test/process/condition.js';
 import { showOnFailure } from '#cluster-test/process/fixture.js';
@@ -129,7 +129,7 @@ describe('agents that run on while their cluster begins anew', function () {
     });
     assert.match(told, /in adoption: .*wait.*sublet adoption end/);
     assert.equal((await fetch(`http://${newcomer.http}/readyz`)).status, 503);
-    await operate(masters, 'adoption', 'end');
+    await endAdoption(masters);
     await agents.ready(newcomer);
     const after = await account();
     for (const [id, holding] of before) assert.deepEqual(after.get(id), holding);

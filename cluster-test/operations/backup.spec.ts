@@ -6,7 +6,7 @@ import { status } from '@grpc/grpc-js';
 import { isServiceError, MasterClient } from '#api/master-client.js';
 import { agentService } from '#api/services.js';
 import { benchConfig, registration } from '#cluster-test/bench/plan.js';
-import { command, operate, running } from '#cluster-test/operations/operator.js';
+import { command, endAdoption, operate, running } from '#cluster-test/operations/operator.js';
 import { Storm } from '#cluster-test/operations/storm.js';
 import { holds, until } from '#cluster-test/process/condition.js';
 import { Masters } from '#cluster-test/process/masters.js';
@@ -64,7 +64,7 @@ async function adopt(masters: Masters, leases: readonly Lease[]): Promise<void> 
     (error) => isServiceError(error) && /in adoption: only what an agent still holds is let/.test(error.details),
   );
   assert.match(await operate(masters, 'adoption'), /^On: /);
-  await operate(masters, 'adoption', 'end');
+  await endAdoption(masters);
   const fresh = await register(masters, stranger);
   assert.ok(fresh.epoch > jump, `epoch ${fresh.epoch}`);
   assert.ok(!leases.some(({ vtepIp, subnet }) => vtepIp === fresh.vtepIp || subnet === fresh.subnet));
