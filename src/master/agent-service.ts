@@ -87,25 +87,30 @@ async function register(
   const runId = request.runId === '' ? undefined : parseField('run_id', request.runId, parseRunId);
   const sender = { runId, connection: context.caller, via: context.forwarded ? context.via : options.via };
   const lease = ipam.lease(parsed.agentId);
+  let decided = (): void => {};
   if (lease?.instanceId === parsed.instanceId) {
     const { nodeIp, sequence } = parsed;
-    office.processes.admit(lease, { ...sender, nodeIp, sequence });
+    decided = office.processes.admit(lease, { ...sender, nodeIp, sequence });
     office.left.asked(lease, nodeIp);
   }
-  // What was parsed is nobody else's, so it is added to rather than copied.
-  const command = Object.assign(parsed, {
-    // What the log confirms need not be replicated again.
-    held: ipam.adoption || kind === 'register-held' ? held : undefined,
-    holders: ipam.holdersConcerned(parsed).map((holder) => office.judge(holder, parsed)),
-    wallTime: wallClock(),
-    by: '',
-  });
-  const answer = await office.registering(parsed.agentId, parsed.instanceId, () =>
-    changeFor(plan, command, kind, runId),
-  );
-  if (answer.kind !== 'registered') throw new RangeError(`a registration was answered with "${answer.kind}"`);
-  office.processes.registered(answer.agent.record, sender);
-  return registered(answer.agent, answer.revision, options);
+  try {
+    // What was parsed is nobody else's, so it is added to rather than copied.
+    const command = Object.assign(parsed, {
+      // What the log confirms need not be replicated again.
+      held: ipam.adoption || kind === 'register-held' ? held : undefined,
+      holders: ipam.holdersConcerned(parsed).map((holder) => office.judge(holder, parsed)),
+      wallTime: wallClock(),
+      by: '',
+    });
+    const answer = await office.registering(parsed.agentId, parsed.instanceId, () =>
+      changeFor(plan, command, kind, runId),
+    );
+    if (answer.kind !== 'registered') throw new RangeError(`a registration was answered with "${answer.kind}"`);
+    office.processes.registered(answer.agent.record, sender);
+    return registered(answer.agent, answer.revision, options);
+  } finally {
+    decided();
+  }
 }
 
 /** Registers a process by its run_id, and what it runs on, once all masters know what that is. */

@@ -50,14 +50,16 @@ class Account {
   register(caller: Caller, sequence = this.lease.sequence + 1, via = 'm1-a'): 'ok' | RefusedError {
     const { runId, connection } = caller;
     const nodeIp = parseIp(caller.nodeIp);
+    let decided: () => void;
     try {
-      this.processes.admit(this.lease, { runId, connection, nodeIp, sequence, via });
+      decided = this.processes.admit(this.lease, { runId, connection, nodeIp, sequence, via });
     } catch (error) {
       assert.ok(error instanceof RefusedError);
       return error;
     }
     this.lease = { ...this.lease, nodeIp, sequence, runId };
     this.processes.registered(this.lease, { runId, connection });
+    decided();
     return 'ok';
   }
 
@@ -202,6 +204,22 @@ describe('a lease is kept alive by one process', () => {
     leave(first);
     account.close(first);
     leave(restarted);
+  });
+
+  it('also where two ask at a time, when the one before them has gone', async () => {
+    const account = await atWork();
+    account.close(first);
+    await account.time.runFor(reopenMs);
+    const { lease } = account;
+    const asked = { ...restarted, nodeIp: parseIp(restarted.nodeIp), sequence: lease.sequence + 1, via: 'm1-a' };
+    const decided = account.processes.admit(lease, asked);
+    account.processes.admit(lease, asked)();
+    const refused = account.register(clone);
+    assert.ok(refused instanceof RefusedError);
+    assert.equal(refused.reason, 'unavailable');
+    assert.match(refused.message, /register agent_id "h": a registration of another process is under way; ask again/);
+    decided();
+    assert.equal(account.register(clone), 'ok', 'the first one was not decided in its favour');
   });
 
   it('and a leader that has just taken office hears first, in 5 s, whether the process of a lease lives', async () => {

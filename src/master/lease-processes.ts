@@ -91,6 +91,8 @@ export type LeaseProcessesOptions = {
 export class LeaseProcesses {
   readonly #options: LeaseProcessesOptions;
   #processes = new Map<AgentId, Process>();
+  /** By lease: the process whose registrations are under way, and how many. */
+  readonly #admitted = new Map<AgentId, { readonly runId: RunId | undefined; count: number }>();
   /** In ascending order of `at`. */
   readonly #contests = new Map<AgentId, Contest>();
   /** When this leader took office, or went on after a pause, on the clock. */
@@ -114,6 +116,7 @@ export class LeaseProcesses {
   /** This master has taken office: nothing is known but what the plan's records say. */
   begin(): void {
     this.#processes = new Map();
+    this.#admitted.clear();
     this.#contests.clear();
     this.#begunAt = this.#options.clock.now();
   }
@@ -130,23 +133,41 @@ export class LeaseProcesses {
   }
 
   /**
-   * Whether a registration for a lease of the same instance may be proposed.
-   * @throws RefusedError `held-elsewhere`; `aborted` with the sequence to go on from
+   * Whether a registration for a lease of the same instance may be proposed. To be called back when it is decided, and
+   * `registered` was called: until then no other process of the lease is admitted.
+   * @throws RefusedError `held-elsewhere`; `unavailable` while another one is under way; `aborted` with the sequence to go
+   * on from
    */
-  admit(lease: PlacedLease, sender: RegistrationSender): void {
+  admit(lease: PlacedLease, sender: RegistrationSender): () => void {
     const { agentId } = lease;
     const known = this.#of(lease);
     const action = `register agent_id "${agentId}"`;
     if (known !== undefined && !this.#sameCaller(known, sender, lease)) this.#refuseWhileCurrent(action, known, sender);
     const { runId, sequence } = sender;
-    if (runId === undefined || runId === (known?.runId ?? lease.runId)) return;
-    if (sequence > lease.sequence || (sequence === 0 && lease.sequence === 0)) return;
-    // It is no late request of a process that was never registered: its state_dir is behind.
-    throw new RefusedError(
-      'aborted',
-      `${action} with sequence ${sequence}: another process has used ${lease.sequence}; ask again with a higher one`,
-      { sequence: String(lease.sequence) },
-    );
+    const other = runId !== undefined && runId !== (known?.runId ?? lease.runId);
+    if (other && sequence <= lease.sequence && (sequence !== 0 || lease.sequence !== 0)) {
+      // It is no late request of a process that was never registered: its state_dir is behind.
+      throw new RefusedError(
+        'aborted',
+        `${action} with sequence ${sequence}: another process has used ${lease.sequence}; ask again with a higher one`,
+        { sequence: String(lease.sequence) },
+      );
+    }
+    return this.#underWay(agentId, runId, action);
+  }
+
+  #underWay(agentId: AgentId, runId: RunId | undefined, action: string): () => void {
+    const before = this.#admitted.get(agentId);
+    if (before !== undefined && before.runId !== runId) {
+      throw new RefusedError('unavailable', `${action}: a registration of another process is under way; ask again`);
+    }
+    const admitted = before ?? { runId, count: 0 };
+    admitted.count += 1;
+    this.#admitted.set(agentId, admitted);
+    return () => {
+      admitted.count -= 1;
+      if (admitted.count === 0 && this.#admitted.get(agentId) === admitted) this.#admitted.delete(agentId);
+    };
   }
 
   /**
