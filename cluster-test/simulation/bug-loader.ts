@@ -1,5 +1,5 @@
 /** Runs in Node's loader thread: puts the fragments of one bug into the modules that they belong to. */
-import type { BugChange } from '#cluster-test/simulation/bugs.js';
+import type { BugChange } from '#cluster-test/simulation/bug.js';
 
 type Loaded = { readonly format: string; readonly source?: string | ArrayBuffer | Uint8Array };
 type NextLoad = (url: string, context: object) => Promise<Loaded>;

@@ -2,67 +2,14 @@
  * Deliberate bugs: each puts a wrong fragment in place of a right one when the built module is loaded, so that the
  * product itself knows nothing of them. The simulator must find every one; `aim` is the trouble that brings it out.
  */
-import type { FaultKind, Shape } from '#cluster-test/simulation/profile.js';
+import type { Bug } from '#cluster-test/simulation/bug.js';
+import { siteBugs } from '#cluster-test/simulation/site-bugs.js';
 import { slowTiming } from '#cluster-test/simulation/timings.js';
-
-export type BugChange = {
-  /** Below `dist/src/`. */
-  readonly file: string;
-  /** Must occur exactly once. */
-  readonly right: string;
-  readonly wrong: string;
-};
-
-export type Bug = {
-  readonly name: string;
-  readonly changes: readonly BugChange[];
-  readonly aim: {
-    readonly faults: readonly FaultKind[];
-    /** In place of what the seed draws. */
-    readonly shape?: Shape;
-  };
-};
 
 const elections = ['crash', 'isolated-leader', 'bridge', 'delay'] as const;
 
 export const bugs: readonly Bug[] = [
-  {
-    name: 'store-put-back-not-found',
-    changes: [
-      {
-        file: 'replica/store-facts.js',
-        right: 'const contradiction = fact === undefined ? undefined : contradictionOf(',
-        wrong: 'const contradiction = fact === undefined || fact !== undefined ? undefined : contradictionOf(',
-      },
-    ],
-    aim: { faults: ['put-back', 'crash'] },
-  },
-  {
-    name: 'second-process-accepted',
-    changes: [{ file: 'master/lease-processes.js', right: 'if (silentMs >= currentMs)', wrong: 'if (silentMs >= 0)' }],
-    aim: { faults: ['agent-clone'], shape: { calm: 2 } },
-  },
-  {
-    name: 'refused-copy-keeps-its-data-plane',
-    changes: [{ file: 'agent/agent.js', right: 'this.term.held(error.samePlace);', wrong: '' }],
-    aim: { faults: ['agent-clone'], shape: { timing: slowTiming, storm: 4, calm: 1 } },
-  },
-  {
-    name: 'copied-run-id-kept',
-    changes: [{ file: 'agent/agent.js', right: 'this.#checkNodeIpOf(response);', wrong: '' }],
-    aim: { faults: ['agent-clone'], shape: { timing: slowTiming, storm: 4, calm: 1 } },
-  },
-  {
-    name: 'left-address-not-given',
-    changes: [
-      {
-        file: 'master/left-addresses.js',
-        right: 'return left?.nodeIp === nodeIp && ',
-        wrong: 'return left === nodeIp && ',
-      },
-    ],
-    aim: { faults: ['agent-shuffle'], shape: { timing: slowTiming, storm: 4, calm: 0.5 } },
-  },
+  ...siteBugs,
   {
     name: 'old-term-committed-by-counting',
     changes: [

@@ -9,6 +9,7 @@ import { RareBranches } from '#cluster-test/simulation/rare-branches.js';
 import { SimulatedAgent } from '#cluster-test/simulation/simulated-agent.js';
 import {
   type MasterAtWork,
+  type MasterCopy,
   type MasterSurroundings,
   peerOf,
   SimulatedMaster,
@@ -22,6 +23,14 @@ import { survivorIn, writeFirstState } from '#master/rebirth.js';
 const lateAnswersMs = 30_000;
 /** Between the end of a master's process and its next start by the supervisor, ms. */
 const restartMs = { min: 100, spread: 3000 };
+
+/** `lives`: of the cluster that it is a copy of. */
+export type ClusterCopy = {
+  readonly masters: ReadonlyMap<SimulatedMaster, MasterCopy>;
+  readonly consensus: ConsensusChecks;
+  readonly plan: PlanChecks;
+  readonly lives: number;
+};
 
 export class Cluster {
   readonly world: World;
@@ -56,7 +65,7 @@ export class Cluster {
     this.plan = new PlanChecks(world);
     this.history = new History(world, this.plan);
     this.hands = new LiveHands(world);
-    this.use = new LeaseUse(world);
+    this.use = new LeaseUse(world, () => this.leader);
     const rare = new RareBranches(world, () => this.consensus);
     this.network.onSend = (name, message) => {
       this.consensus.sent(name, message);
@@ -167,10 +176,31 @@ export class Cluster {
     survivor.start();
   }
 
+  /** All masters and what is known of them, at one moment. */
+  copy(): ClusterCopy {
+    const masters = new Map(this.masters.map((master) => [master, master.copy()]));
+    return { masters, consensus: this.consensus.fork(), plan: this.plan.fork(), lives: this.lives };
+  }
+
+  /** All masters are stopped, their disks are put back to copies of one moment, and they start again. */
+  putBack({ masters, consensus, plan }: ClusterCopy): void {
+    this.world.count('clusters put back');
+    this.world.trace('all put back', plan.lastIndex);
+    this.begunAnewMs = this.world.time.now();
+    for (const master of this.masters) master.lose('its cluster is put back');
+    this.network.stopped();
+    this.consensus = consensus;
+    this.plan = plan;
+    this.history.wentBack(plan);
+    this.hands.wentBack(this.history.life);
+    this.use.wentBack();
+    for (const master of this.masters) master.putBackWithAll(masters.get(master));
+  }
+
   /** In adoption: whether no host is left that may carry what the plan does not know. */
   get allCameBack(): boolean {
-    const unknown = this.agents.some(({ store: { lease } }) => {
-      return lease !== undefined && lease.lease.clusterId !== this.clusterId;
+    const unknown = this.agents.some(({ store: { lease }, leaseLife }) => {
+      return lease !== undefined && (lease.lease.clusterId !== this.clusterId || leaseLife < this.hands.life);
     });
     // What the lost cluster has answered may be on its way still.
     return !unknown && this.world.time.now() - this.begunAnewMs > lateAnswersMs;

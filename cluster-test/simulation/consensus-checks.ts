@@ -56,6 +56,19 @@ export class ConsensusChecks implements DurableListener {
     this.#world = world;
   }
 
+  /** What is known now, for a cluster whose disks are all put back to this moment. Its members have to be added anew. */
+  fork(): ConsensusChecks {
+    const fork = new ConsensusChecks(this.#world);
+    fork.onLeader = this.onLeader;
+    fork.committedIndex = this.committedIndex;
+    fork.#announced = this.#announced;
+    for (const [term, name] of this.#leaders) fork.#leaders.set(term, name);
+    for (const [term, commit] of this.#commitAtElection) fork.#commitAtElection.set(term, commit);
+    for (const [index, terms] of this.#entries) fork.#entries.set(index, new Map(terms));
+    for (const [index, committed] of this.#committed) fork.#committed.set(index, committed);
+    return fork;
+  }
+
   add(name: string, member: CheckedMember): void {
     this.#members.set(name, member);
   }

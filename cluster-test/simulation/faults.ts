@@ -109,6 +109,7 @@ export class Faults {
       ['disk-full', (random) => this.#fill(random)],
       ['hung-disk', (random) => this.#hang(random)],
       ['lost-tail', (random) => this.#stores.loseTail(random)],
+      ['all-put-back', () => this.#putAllBack()],
       ['wiped-disk', (random) => this.#stores.wipe(random)],
       ['pause', (random) => this.#pause(random, 2)],
       ['stall', (random) => this.#pause(random, 0.3)],
@@ -268,6 +269,11 @@ export class Faults {
     const master = random.below(2) === 0 ? leader : this.#master(random);
     if (master === undefined) return;
     master.disk.hungUntilMs = world.time.now() + random.below(5 * profile.timing.electionMs);
+  }
+
+  /** Not while a master is away for good. */
+  #putAllBack(): void {
+    if (this.#away === undefined) this.#stores.putAllBack();
   }
 
   #pause(random: SeededRandom, timeouts: number): void {

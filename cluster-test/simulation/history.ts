@@ -7,7 +7,7 @@
 import { leaseOf } from '#agent/lease.js';
 import type { RegisterRequest, RegisterResponse } from '#agent/master-api.js';
 import { type PlanChecks, sameBlocks } from '#cluster-test/simulation/plan-checks.js';
-import type { RegistrationWitness } from '#cluster-test/simulation/simulated-agent.js';
+import type { Asked, RegistrationWitness } from '#cluster-test/simulation/simulated-agent.js';
 import type { World } from '#cluster-test/simulation/world.js';
 
 export class History implements RegistrationWitness {
@@ -17,10 +17,17 @@ export class History implements RegistrationWitness {
   #baseRevision = 0;
   /** The newest revision that any caller has seen. */
   #seen = 0;
+  /** Calls that began in another life of the cluster say nothing of this one. */
+  #life = 0;
 
   constructor(world: World, plan: PlanChecks) {
     this.#world = world;
     this.#plan = plan;
+  }
+
+  /** How often the cluster began anew, or went back. */
+  get life(): number {
+    return this.#life;
   }
 
   /** The cluster is lost, and with it what was answered last; `begunAnew` says what counts again. */
@@ -32,27 +39,35 @@ export class History implements RegistrationWitness {
     this.#plan = plan;
     this.#baseRevision = plan.base;
     this.#seen = plan.base;
+    this.#life += 1;
+  }
+
+  /** All disks were put back: what was told since then is of another branch, and what was told before still holds. */
+  wentBack(plan: PlanChecks): void {
+    this.begunAnew(plan);
+    this.#seen = plan.revision;
   }
 
   /** Before a call: what its answer must not be older than. */
-  asked(): number {
-    return this.#seen;
+  asked(): Asked {
+    return { life: this.#life, seen: this.#seen };
   }
 
-  answered(what: string, revision: number, asked: number): void {
+  answered(what: string, revision: number, { life, seen }: Asked): void {
     if (revision < this.#baseRevision) return;
-    const stale = () => `${what} was answered with revision ${revision}; ${asked} had been seen before it was asked`;
-    this.#world.check(revision >= asked, 'linearizable history', stale);
+    const stale = () => `${what} was answered with revision ${revision}; ${seen} had been seen before it was asked`;
+    this.#world.check(life !== this.#life || revision >= seen, 'linearizable history', stale);
     this.#seen = Math.max(this.#seen, revision);
   }
 
-  granted(request: RegisterRequest, response: RegisterResponse, asked: number): void {
+  granted(request: RegisterRequest, response: RegisterResponse, asked: Asked): void {
     const agentId = request.agentId ?? '';
-    const { epoch, revision, instanceId, vxlan, overlays } = leaseOf(response);
+    const { epoch, revision, instanceId, vxlan, overlays, clusterId } = leaseOf(response);
     this.#world.count('registrations acknowledged');
     this.#world.trace('granted', epoch, () => `${agentId} at ${revision}`);
     this.answered(`registration of ${agentId}`, revision, asked);
     if (revision < this.#baseRevision) return;
+    this.#plan.branches.granted(request, clusterId, revision);
     const subnets = overlays.flatMap(({ name, subnet }) => (subnet === '' ? [] : [`${name} ${subnet}`]));
     const blocks = [`vtep ${vxlan.vtepIp.replace(/\/\d+$/, '')}`, ...subnets];
     const holding = this.#plan.at(agentId, revision);

@@ -4,8 +4,10 @@
  * nothing of another one of the same agent id may be accepted.
  */
 import type { SimulatedAgent } from '#cluster-test/simulation/simulated-agent.js';
+import type { SimulatedMaster } from '#cluster-test/simulation/simulated-master.js';
 import type { SimulatedProcess, World } from '#cluster-test/simulation/world.js';
 import type { HostInput } from '#host/input.js';
+import { parseAgentId } from '#ipam/identity.js';
 
 /**
  * A process that was heard is current for 15 s of the leader's clock, which runs faster than the world's by a tenth at
@@ -18,6 +20,11 @@ type Use = {
   readonly process: SimulatedProcess;
   readonly epoch: number;
   readonly runId: string;
+  readonly nodeIp: string;
+  /** Its run id is in the plan. One that registered before all masters knew of run ids is known to one leader only. */
+  readonly onRecord: boolean;
+  /** The process of the leader that has accepted it. */
+  readonly leader: SimulatedProcess | undefined;
   readonly sentMs: number;
   readonly answeredMs: number;
   /** Its keep-alive stream broke off since: the masters may take it for gone. */
@@ -26,12 +33,14 @@ type Use = {
 
 export class LeaseUse {
   readonly #world: World;
+  readonly #leader: () => SimulatedMaster | undefined;
   readonly #uses = new Map<string, Use[]>();
   /** Agents and clones whose data plane is up. */
   readonly #carrying = new Set<SimulatedAgent>();
 
-  constructor(world: World) {
+  constructor(world: World, leader: () => SimulatedMaster | undefined) {
     this.#world = world;
+    this.#leader = leader;
   }
 
   /** A registration or a keep-alive of this process was accepted. */
@@ -43,15 +52,23 @@ export class LeaseUse {
     const answeredMs = this.#world.time.now();
     const all = (this.#uses.get(agent.agentId) ?? []).filter((use) => use.process.alive);
     const own = all.find((use) => use.process === process);
+    const master = this.#leader();
+    const leader = master?.process;
+    const record = master?.work?.machine.real.ipam.lease(parseAgentId(agent.agentId));
+    const onRecord = record?.runId === runId;
+    const { nodeIp } = agent;
     for (const use of all) {
       // Copies of a running process can't be told apart until the masters have told one of them the other's node address.
       if (use === own || use.epoch !== epoch || use.runId === runId || use.broken || use.process.paused) continue;
+      if (!use.onRecord) continue;
+      // A new leader may not hear of a stream for 5 s; then another process at that node address is taken for the same host's.
+      if (use.leader !== leader && use.nodeIp === agent.nodeIp) continue;
       const current = use.answeredMs < sentMs && answeredMs - use.sentMs < surelyCurrentMs;
       const what = () =>
         `${agent.machine.name} was accepted for ${agent.agentId}, while ${use.agent.machine.name} kept the lease alive`;
       this.#world.check(!current, 'one process per lease', what);
     }
-    const use = { agent, process, epoch, runId, sentMs, answeredMs, broken: false };
+    const use = { agent, process, epoch, runId, nodeIp, onRecord, leader, sentMs, answeredMs, broken: false };
     this.#uses.set(agent.agentId, [...all.filter((other) => other !== own), use]);
   }
 
@@ -60,6 +77,11 @@ export class LeaseUse {
     const uses = this.#uses.get(agent.agentId) ?? [];
     const own = uses.find((use) => use.process === process);
     for (const use of uses) if (use === own || use.runId === own?.runId) use.broken = true;
+  }
+
+  /** All masters were put back to a copy: what they accepted since is nothing to them. */
+  wentBack(): void {
+    this.#uses.clear();
   }
 
   told(agent: SimulatedAgent, { leaseValid }: HostInput): void {

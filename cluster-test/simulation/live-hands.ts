@@ -15,9 +15,27 @@ export class LiveHands {
   readonly #carried = new Map<SimulatedAgent, readonly string[]>();
   readonly #sleeping = new Map<SimulatedAgent, readonly string[]>();
   readonly #excusedUntilMs = new Map<SimulatedAgent, number>();
+  /** The life of the cluster that has granted what each host carries. */
+  readonly #lives = new Map<SimulatedAgent, number>();
+  /** The present one began with disks that were put back: until an agent has spoken, nobody can know what it was let since. */
+  #life = 0;
 
   constructor(world: World) {
     this.#world = world;
+  }
+
+  /** All disks were put back, and another life of the cluster began. */
+  wentBack(life: number): void {
+    this.#life = life;
+  }
+
+  get life(): number {
+    return this.#life;
+  }
+
+  /** Hosts that carry what was granted in a life that is lost. */
+  get unheard(): readonly SimulatedAgent[] {
+    return [...this.#carried.keys()].filter((agent) => this.#isUnheard(agent));
   }
 
   told(agent: SimulatedAgent, { lease, leaseValid }: HostInput): void {
@@ -29,7 +47,13 @@ export class LiveHands {
     const vtep = `vtep ${lease.vxlan.vtepIp.replace(/\/\d+$/, '')}`;
     const subnets = lease.overlays.flatMap(({ name, subnet }) => (subnet === undefined ? [] : [`${name} ${subnet}`]));
     this.#carried.set(agent, [vtep, ...subnets]);
+    this.#lives.set(agent, agent.leaseLife);
     this.#check(agent);
+  }
+
+  /** The masters have taken a keep-alive for the lease that it carries. */
+  keptAlive(agent: SimulatedAgent): void {
+    this.#lives.set(agent, agent.leaseLife);
   }
 
   gone(agent: SimulatedAgent): void {
@@ -69,7 +93,11 @@ export class LiveHands {
     }
   }
 
+  #isUnheard(agent: SimulatedAgent): boolean {
+    return (this.#lives.get(agent) ?? 0) < this.#life;
+  }
+
   #excused(agent: SimulatedAgent): boolean {
-    return (this.#excusedUntilMs.get(agent) ?? 0) > this.#world.time.now();
+    return this.#isUnheard(agent) || (this.#excusedUntilMs.get(agent) ?? 0) > this.#world.time.now();
   }
 }

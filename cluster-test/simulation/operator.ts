@@ -4,6 +4,7 @@
  */
 
 import { parseCidr4 } from '#address/cidr4.js';
+import { formatIpv4 } from '#address/ipv4.js';
 import { parseOui } from '#address/mac.js';
 import { RefusedError } from '#api/refusal.js';
 import type { Cluster } from '#cluster-test/simulation/cluster.js';
@@ -150,6 +151,22 @@ export class Operator {
     if (agent === undefined) return;
     agent.reinstall();
     this.change({ kind: 'release', agentIds: [parseAgentId(agent.agentId)], force: true, holders: [] });
+  }
+
+  /** In adoption: an agent's VTEP address that another one got since the plan went back is given back, and so are its holder's. */
+  makeRoom(): void {
+    const { agents, hands, leader } = this.#cluster;
+    const ipam = leader?.work?.machine.real.ipam;
+    for (const { store, leaseLife } of agents) {
+      const vtepIp = store.lease?.lease.vxlan.vtepIp.replace(/\/\d+$/, '');
+      if (vtepIp === undefined || leaseLife >= hands.life) continue;
+      const holder = ipam
+        ?.agentsAfter(undefined, Number.POSITIVE_INFINITY)
+        .find(({ vxlan }) => formatIpv4(vxlan.vtepIp.address) === vtepIp);
+      if (holder === undefined || holder.agentId === store.lease?.lease.agentId) continue;
+      agents.find(({ agentId }) => agentId === holder.agentId)?.reinstall();
+      this.change({ kind: 'release', agentIds: [holder.agentId], force: true, holders: [] });
+    }
   }
 
   transfer(): void {

@@ -7,6 +7,7 @@
 import { formatCidr4 } from '#address/cidr4.js';
 import { formatIp } from '#address/ip.js';
 import { formatIpv4 } from '#address/ipv4.js';
+import { BranchChecks } from '#cluster-test/simulation/branch-checks.js';
 import type { World } from '#cluster-test/simulation/world.js';
 import type { Agent } from '#ipam/agent.js';
 import { viewAgent } from '#ipam/agent-view.js';
@@ -40,9 +41,33 @@ export class PlanChecks {
   #lastIndex = 0;
   /** Where this cluster's plan began, with what another one had let; 0: it began with nothing. */
   #base = 0;
+  /** The epoch of leases that were carried over into an adoption, until their agents have registered in it. */
+  #adoptedAt = 0;
+  readonly branches: BranchChecks;
 
-  constructor(world: World) {
+  constructor(world: World, branches = new BranchChecks(world)) {
     this.#world = world;
+    this.branches = branches;
+  }
+
+  /** What is known now, for a cluster whose disks are all put back to this moment. */
+  fork(): PlanChecks {
+    const fork = new PlanChecks(this.#world, this.branches.fork());
+    fork.#base = this.#base;
+    fork.#adoptedAt = this.#adoptedAt;
+    fork.#lastIndex = this.#lastIndex;
+    for (const [index, step] of this.#steps) fork.#steps.set(index, step);
+    for (const [agentId, holding] of this.#agents) fork.#agents.set(agentId, holding);
+    for (const [agentId, past] of this.#past) fork.#past.set(agentId, [...past]);
+    for (const [block, agentId] of this.#holders) fork.#holders.set(block, agentId);
+    for (const [block, resting] of this.#resting) fork.#resting.set(block, resting);
+    for (const [nodeIp, agentId] of this.#nodes) fork.#nodes.set(nodeIp, agentId);
+    return fork;
+  }
+
+  /** The newest revision that there is. */
+  get revision(): number {
+    return this.#steps.get(this.#lastIndex)?.revision ?? 0;
   }
 
   get base(): number {
@@ -52,6 +77,7 @@ export class PlanChecks {
   /** The plan begins with what a lost cluster had let. What rests is not known: a while of quarantine goes unchecked. */
   carriedOver(ipam: Ipam, index: number, term: number): void {
     this.#base = index;
+    this.#adoptedAt = index;
     this.#lastIndex = index;
     this.#steps.set(index, { hash: ipam.hash(), revision: ipam.revision, term });
     for (const agent of ipam.agentsAfter(undefined, Number.POSITIVE_INFINITY)) {
@@ -101,6 +127,8 @@ export class PlanChecks {
     const decoded = decodeCommand(command);
     if (decoded.kind === 'expire' && outcome.result.kind !== 'refused') this.#world.count('leases that expired');
     this.#judge(decoded, outcome);
+    this.#adopt(decoded, at.index, outcome);
+    this.branches.applied(at.index, ipam.adoption);
     if (ipam.adoption && isRegistering(decoded)) this.#judgeAdoption(decoded, outcome);
     this.#follow(outcome, at, ipam);
   }
@@ -167,6 +195,18 @@ export class PlanChecks {
     }
   }
 
+  /** A new branch of the history, or an adoption. What is on record is carried over, under epochs of a higher base. */
+  #adopt(command: Command, index: number, { events, result }: PlanOutcome): void {
+    if (result.kind === 'refused') return;
+    if (command.kind === 'mark-branch') this.branches.began(index, command.value);
+    if (command.kind !== 'begin-adoption-on-proof') return;
+    const before = [...this.#agents.values()].map(({ epoch }) => epoch);
+    const after = events.flatMap((event) => (event.kind === 'agent-changed' ? [event.agent.record.epoch] : []));
+    this.branches.began(index, command.value);
+    this.branches.adopted(index, { before, after });
+    this.#adoptedAt = after[0] ?? this.#adoptedAt;
+  }
+
   /** Fencing: what may not count, whatever the plan thinks of it. */
   #judge(command: Command, { result }: PlanOutcome): void {
     if (result.kind === 'refused') return;
@@ -199,7 +239,7 @@ export class PlanChecks {
     }
     // Nobody was ever heard under a lease that was carried over.
     const silent =
-      (this.#base > 0 && holder.epoch === this.#base) ||
+      holder.epoch === this.#adoptedAt ||
       holders.some((judged) => judged.agentId === agentId && judged.epoch === holder.epoch && judged.silent);
     const what = () => `${agentId} of instance ${instanceId} got in while instance ${holder.instanceId} holds it`;
     this.#world.check(takeover || silent, 'second holder of a live agent id', what);
@@ -209,7 +249,7 @@ export class PlanChecks {
   /** In adoption an agent gets what it says it holds, or was let in this cluster, and nobody gets anything else. */
   #judgeAdoption({ agentId, held }: Registering, { events }: PlanOutcome): void {
     const holding = this.#agents.get(agentId);
-    const before = holding === undefined || holding.epoch === this.#base ? [] : holding.blocks;
+    const before = holding === undefined || holding.epoch === this.#adoptedAt ? [] : holding.blocks;
     const holds = held?.subnets.flatMap(({ overlay, subnet }) =>
       subnet === undefined ? [] : [`${overlay} ${formatCidr4(subnet)}`],
     );

@@ -3,7 +3,7 @@ import { spawn } from 'node:child_process';
 import { availableParallelism } from 'node:os';
 import { createInterface } from 'node:readline';
 import { fileURLToPath } from 'node:url';
-import type { Bug } from '#cluster-test/simulation/bugs.js';
+import type { Bug } from '#cluster-test/simulation/bug.js';
 import { necessaryFaults, replayCommand } from '#cluster-test/simulation/failing-seed.js';
 import { type FaultChoice, type FaultKind, faultKinds } from '#cluster-test/simulation/profile.js';
 import { Report, type SeedLine } from '#cluster-test/simulation/report.js';

@@ -16,10 +16,15 @@ import type { SimulatedNetwork } from '#cluster-test/simulation/simulated-networ
 import { type Machine, SimulatedProcess } from '#cluster-test/simulation/world.js';
 import { defaultHostSettings, type HostInput } from '#host/input.js';
 
+/** Before a call: the cluster's life, and the newest revision that its answer must not be older than. */
+export type Asked = { readonly life: number; readonly seen: number };
+
 /** Hears of what the masters acknowledged. */
 export interface RegistrationWitness {
-  asked(): number;
-  granted(request: RegisterRequest, response: RegisterResponse, asked: number): void;
+  /** The present life of the cluster. */
+  readonly life: number;
+  asked(): Asked;
+  granted(request: RegisterRequest, response: RegisterResponse, asked: Asked): void;
 }
 
 export type AgentParts = {
@@ -40,6 +45,8 @@ export class SimulatedAgent {
   agent: Agent | undefined;
   process: SimulatedProcess | undefined;
   readonly #parts: AgentParts;
+  /** The life of the cluster that has granted its lease. */
+  leaseLife = 0;
   #instances = 0;
   #runs = 0;
   #boots = 0;
@@ -168,7 +175,7 @@ export class SimulatedAgent {
   }
 
   #witnessed(api: MasterApi, process: SimulatedProcess): MasterApi {
-    const { witness, use } = this.#parts;
+    const { witness, use, hands } = this.#parts;
     const { time } = this.machine.world;
     return {
       register: async (request) => {
@@ -176,6 +183,7 @@ export class SimulatedAgent {
         const sentMs = time.now();
         const response = await api.register(request);
         witness.granted(request, response, asked);
+        this.leaseLife = witness.life;
         use.accepted(this, process, { epoch: response.lease?.epoch ?? 0, runId: request.runId ?? '', sentMs });
         return response;
       },
@@ -187,6 +195,8 @@ export class SimulatedAgent {
         const stream = api.keepAlive({
           message: (response) => {
             use.accepted(this, process, sent);
+            this.leaseLife = witness.life;
+            hands?.keptAlive(this);
             events.message(response);
           },
           ended: (error) => {

@@ -77,6 +77,13 @@ export type MasterAtWork = {
 /** Why a master does not run; `refused`: its store was not opened, or the cluster does not know it. */
 export type Down = { readonly kind: 'crashed' | 'failed' | 'removed' | 'refused'; readonly why: string };
 
+/** `down` undefined: its process ran. */
+export type MasterCopy = {
+  readonly disk: DiskCopy | undefined;
+  readonly down: Down | undefined;
+  readonly joins: boolean;
+};
+
 export class SimulatedMaster {
   readonly machine: Machine;
   readonly peer: string;
@@ -122,6 +129,27 @@ export class SimulatedMaster {
     this.durable.damaged = true;
     this.disk.putBack(copy);
     this.#lostSession = lostSession;
+  }
+
+  /** As it is on disk, with what its operator knows; for `putBackWithAll`. */
+  copy(): MasterCopy {
+    return { disk: this.disk.copy(), down: this.down, joins: this.joins };
+  }
+
+  /** All masters' disks are put back to copies of one moment. `copy` undefined: this one was not there. */
+  putBackWithAll(copy: MasterCopy | undefined): void {
+    const disk = copy?.disk;
+    if (copy === undefined || disk === undefined) {
+      this.replaceDisk();
+      this.joins = copy?.joins ?? true;
+      return;
+    }
+    this.durable = this.#watchDisk();
+    this.#lostSession = undefined;
+    this.joins = copy.joins;
+    this.disk.putBack(disk);
+    this.down = copy.down ?? { kind: 'crashed', why: 'put back' };
+    if (this.down.kind === 'crashed' || this.down.kind === 'failed') this.start();
   }
 
   /** Whether a member with this disk is to be heard by one with the other. */

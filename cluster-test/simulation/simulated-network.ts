@@ -50,6 +50,8 @@ export class SimulatedNetwork {
   readonly #offers: SeededRandom;
   readonly #cuts = new Set<string>();
   readonly #whenLost: (() => void)[] = [];
+  /** Counts how often all connections broke. */
+  #life = 0;
   readonly #lastArrivalMs = new Map<string, number>();
   readonly #peers = new Map<string, SimulatedPeers>();
   /** Sees every message of a peer when it leaves. */
@@ -82,6 +84,12 @@ export class SimulatedNetwork {
     for (const told of this.#whenLost.splice(0)) this.world.time.after(this.weather.delayMs, told);
   }
 
+  /** All masters were stopped together: what is under way, to them or from them, does not arrive. */
+  stopped(): void {
+    this.#life += 1;
+    this.lost();
+  }
+
   isCut(from: string, to: string): boolean {
     return this.#cuts.size > 0 && this.#cuts.has(`${from}>${to}`);
   }
@@ -108,7 +116,10 @@ export class SimulatedNetwork {
     if (lateOffers === 0 || !this.#offers.chance(lateOffers)) return this.carry(from, to, arrive);
     if (this.isCut(from, to)) return false;
     this.world.count('snapshots offered late');
-    this.world.time.after(this.#offers.below(lateOfferMaxMs), () => this.carry(from, to, arrive));
+    const life = this.#life;
+    this.world.time.after(this.#offers.below(lateOfferMaxMs), () => {
+      if (life === this.#life) this.carry(from, to, arrive);
+    });
     return true;
   }
 
@@ -129,8 +140,9 @@ export class SimulatedNetwork {
       if (atMs < (this.#lastArrivalMs.get(link) ?? 0)) this.world.count('messages that overtook');
       this.#lastArrivalMs.set(link, atMs);
     }
+    const life = this.#life;
     time.after(atMs - time.now(), () => {
-      if (!this.isCut(from, to)) arrive();
+      if (life === this.#life && !this.isCut(from, to)) arrive();
     });
   }
 

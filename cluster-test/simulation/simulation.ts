@@ -101,6 +101,9 @@ class Simulation {
       await this.#comesRight('a leader after healing', leaderWithin, () => this.#cluster.leader !== undefined);
       await this.#comesRight('convergence after healing', convergedWithin, () => this.#converged());
       await this.#oneHostPerLease();
+      await this.#comesRight('each host heard after healing', this.#hostTimeouts, () => {
+        return this.#cluster.hands.unheard.length === 0;
+      });
       await this.#comesRight('each host at its own address after healing', this.#hostTimeouts, () => this.#atHome());
       if (this.#world.violation === undefined) this.#cluster.full();
     } catch (error) {
@@ -196,7 +199,10 @@ class Simulation {
       const configuration = `voters ${voters.join(',')}/${votersOutgoing.join(',')} learners ${learners.join(',')}`;
       return `${master.name} ${role} term ${term} applied ${appliedIndex} commit ${commitIndex} last ${lastIndex} ${configuration}`;
     });
-    return `  ${[...lines, ...this.#strayed].join('\n  ')}`;
+    const unheard = this.#cluster.hands.unheard.map(({ agentId, agent }) => {
+      return `${agentId} carries a lost lease: ${JSON.stringify(agent?.registration.state)}`;
+    });
+    return `  ${[...lines, ...this.#strayed, ...unheard].join('\n  ')}`;
   }
 }
 

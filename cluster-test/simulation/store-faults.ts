@@ -3,7 +3,7 @@
  * One store at a time, since what its member has promised is lost with it, and only while all other members are well.
  * The member is then removed and comes back as a new one.
  */
-import type { Cluster } from '#cluster-test/simulation/cluster.js';
+import type { Cluster, ClusterCopy } from '#cluster-test/simulation/cluster.js';
 import type { Operator } from '#cluster-test/simulation/operator.js';
 import type { DiskCopy } from '#cluster-test/simulation/simulated-disk.js';
 import type { SimulatedMaster } from '#cluster-test/simulation/simulated-master.js';
@@ -14,6 +14,8 @@ export class StoreFaults {
   readonly #operator: Operator;
   #lost: SimulatedMaster | undefined;
   #backup: { readonly master: SimulatedMaster; readonly copy: DiskCopy } | undefined;
+
+  #copy: ClusterCopy | undefined;
 
   constructor(cluster: Cluster, operator: Operator) {
     this.#cluster = cluster;
@@ -29,6 +31,7 @@ export class StoreFaults {
   forget(): void {
     this.#lost = undefined;
     this.#backup = undefined;
+    this.#copy = undefined;
   }
 
   /** The newest writes are missing, as after a disk that lied about its syncs. */
@@ -83,6 +86,29 @@ export class StoreFaults {
     master.crash();
     master.putBack(copy, session.nonce);
     master.start();
+  }
+
+  /**
+   * Copies of all stores are taken at one moment, and put back later; in the adoption that follows an operator sees to it that
+   * all hosts come back, and ends it.
+   */
+  putAllBack(): void {
+    const { leader, lives, masters, allCameBack } = this.#cluster;
+    const ipam = leader?.work?.machine.real.ipam;
+    if (ipam === undefined || this.#lost !== undefined) return;
+    if (ipam.adoption) {
+      if (allCameBack) this.#operator.change({ kind: 'end-adoption' });
+      else this.#operator.makeRoom();
+      return;
+    }
+    const copy = this.#copy;
+    if (copy !== undefined && copy.lives === lives) {
+      this.forget();
+      this.#cluster.putBack(copy);
+      return;
+    }
+    const whole = masters.every(({ durable, disk }) => !durable.damaged && disk.failures === 0);
+    if (ipam.network !== undefined && whole) this.#copy = this.#cluster.copy();
   }
 
   /** Crashes the member whose store is to suffer; undefined: another one has to be replaced first, or not all are well. */
