@@ -124,10 +124,10 @@ export class Masters implements AsyncDisposable {
   }
 
   /** Waits until the named masters (default: all) say that they are ready. */
-  async ready(masters: readonly MasterProcess[] = this.masters): Promise<void> {
+  async ready(masters: readonly MasterProcess[] = this.masters, boundMs = startBoundMs): Promise<void> {
     for (const master of masters) {
       try {
-        await until(`${master.name} ready`, startBoundMs, async () => {
+        await until(`${master.name} ready`, boundMs, async () => {
           if (!master.child.running) throw new Error(`${master.name} has ended`);
           return holds((await fetch(`http://${master.http}/readyz`)).ok);
         });

@@ -11,7 +11,8 @@ import { Child } from '#cluster-test/process/child.js';
 import { holds, until } from '#cluster-test/process/condition.js';
 import { type MasterProcess, Masters, peerOf } from '#cluster-test/process/masters.js';
 
-const boundMs = 60_000;
+/** Masters share the machine with the hosts of the storm, and start while others stop. */
+const boundMs = 90_000;
 
 export class SiteMasters {
   readonly masters: Masters;
@@ -60,7 +61,7 @@ export class SiteMasters {
   }
 
   async serving(): Promise<void> {
-    await this.masters.ready(this.all.filter(({ child }) => child.running));
+    await this.masters.ready(this.all, boundMs);
     await this.masters.leader(boundMs);
   }
 
@@ -137,7 +138,7 @@ export class SiteMasters {
     const restored = await command('snapshot', 'restore', file, ...place, '--cluster-id', this.#clusterId);
     assert.equal(restored.code, 0, restored.output);
     this.#start(first);
-    await this.masters.ready([first]);
+    await this.masters.ready([first], boundMs);
     for (const master of others) await this.#join(master);
   }
 

@@ -87,12 +87,13 @@ async function register(
   const runId = request.runId === '' ? undefined : parseField('run_id', request.runId, parseRunId);
   const sender = { runId, connection: context.caller, via: context.forwarded ? context.via : options.via };
   const lease = ipam.lease(parsed.agentId);
-  let decided = (): void => {};
-  if (lease?.instanceId === parsed.instanceId) {
-    const { nodeIp, sequence } = parsed;
-    decided = office.processes.admit(lease, { ...sender, nodeIp, sequence });
-    office.left.asked(lease, nodeIp);
-  }
+  const { nodeIp, sequence } = parsed;
+  const own = lease?.instanceId === parsed.instanceId ? lease : undefined;
+  const decided =
+    own === undefined
+      ? office.processes.arriving(parsed.agentId, runId)
+      : office.processes.admit(own, { ...sender, nodeIp, sequence });
+  if (own !== undefined) office.left.asked(own, nodeIp);
   try {
     // What was parsed is nobody else's, so it is added to rather than copied.
     const command = Object.assign(parsed, {

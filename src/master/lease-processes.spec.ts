@@ -218,8 +218,19 @@ describe('a lease is kept alive by one process', () => {
     assert.ok(refused instanceof RefusedError);
     assert.equal(refused.reason, 'unavailable');
     assert.match(refused.message, /register agent_id "h": a registration of another process is under way; ask again/);
+    assert.throws(
+      () => account.processes.leave(lease, clone),
+      /leave of agent_id "h": a registration of another process/,
+    );
     decided();
     assert.equal(account.register(clone), 'ok', 'the first one was not decided in its favour');
+    const arrived = account.processes.arriving(agentId, first.runId);
+    assert.throws(
+      () => account.processes.arriving(agentId, clone.runId),
+      /a registration of another process is under way/,
+    );
+    arrived();
+    account.processes.arriving(agentId, clone.runId)();
   });
 
   it('and a leader that has just taken office hears first, in 5 s, whether the process of a lease lives', async () => {

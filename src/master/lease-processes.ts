@@ -153,14 +153,13 @@ export class LeaseProcesses {
         { sequence: String(lease.sequence) },
       );
     }
-    return this.#underWay(agentId, runId, action);
+    return this.arriving(agentId, runId);
   }
 
-  #underWay(agentId: AgentId, runId: RunId | undefined, action: string): () => void {
+  /** As `admit`, for a lease that there is not, or of another instance. @throws RefusedError `unavailable` */
+  arriving(agentId: AgentId, runId: RunId | undefined): () => void {
+    this.#refuseWhileUnderWay(`register agent_id "${agentId}"`, agentId, runId);
     const before = this.#admitted.get(agentId);
-    if (before !== undefined && before.runId !== runId) {
-      throw new RefusedError('unavailable', `${action}: a registration of another process is under way; ask again`);
-    }
     const admitted = before ?? { runId, count: 0 };
     admitted.count += 1;
     this.#admitted.set(agentId, admitted);
@@ -170,11 +169,18 @@ export class LeaseProcesses {
     };
   }
 
+  #refuseWhileUnderWay(action: string, agentId: AgentId, runId: RunId | undefined): void {
+    const admitted = this.#admitted.get(agentId);
+    if (admitted === undefined || admitted.runId === runId) return;
+    throw new RefusedError('unavailable', `${action}: a registration of another process is under way; ask again`);
+  }
+
   /**
    * Whether a process may give the lease back.
-   * @throws RefusedError `held-elsewhere` while another one keeps it alive
+   * @throws RefusedError `held-elsewhere` while another one keeps it alive; `unavailable` while another one registers
    */
   leave(lease: PlacedLease, { runId, connection }: Sender): void {
+    this.#refuseWhileUnderWay(`leave of agent_id "${lease.agentId}"`, lease.agentId, runId);
     const known = this.#of(lease);
     if (known === undefined || known.runId === runId) return;
     // A stopped agent's lease is given back by another process. One that lives has been heard by then.
