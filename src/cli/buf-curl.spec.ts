@@ -36,7 +36,7 @@ describe('-o json', function () {
     );
     await until('the agent is registered', boundMs, async () => {
       const { code, stdout } = await sublet(['agents', '--master', api]);
-      return holds(code === 0 && /agent-1 .*configuring/.test(stdout));
+      return holds(code === 0 && /agent-1 .*plan only/.test(stdout));
     });
     assert.equal((await sublet(['reserve', 'dcos', '9.0.50.0/24', '--for', 'db-1', '--master', api])).code, 0);
   });

@@ -5,7 +5,7 @@ import { clusterService } from '#api/services.js';
 import { run } from '#cli/program.js';
 import { RecordedTerminal } from '#cli/testing/recorded-terminal.js';
 import type { NetworkSettings, Overlay } from '#ipam/network.js';
-import { TestMasters, testOverlay } from '#master/testing/test-masters.js';
+import { TestMasters, testOverlay, testSettings } from '#master/testing/test-masters.js';
 
 const hourMs = 3_600_000;
 const dayMs = 24 * hourMs;
@@ -81,29 +81,29 @@ const mended: readonly Case[] = [
     what: 'a long quarantine',
     agents: ['agent-1'],
     file: { settings: { quarantineMs: 300 * dayMs } },
-    named: [['sublet network set --quarantine 25920000s']],
+    named: [['sublet network set --quarantine 300d']],
   },
   {
     what: 'a quarantine of an odd length',
     file: { settings: { quarantineMs: hourMs + 1 } },
-    named: [['sublet network set --quarantine 3600s1ms']],
+    named: [['sublet network set --quarantine 1h1ms']],
   },
   {
     what: 'a TTL, with the quarantine that it needs',
     file: { settings: { reclaimMs: dayMs } },
-    named: [['sublet network set --quarantine 21600s --reclaim 86400s']],
+    named: [['sublet network set --quarantine 6h --reclaim 1d']],
   },
   {
     what: 'a TTL and a quarantine',
     file: { settings: { reclaimMs: dayMs, quarantineMs: 7 * hourMs } },
-    named: [['sublet network set --quarantine 25200s'], ['sublet network set --quarantine 25200s --reclaim 86400s']],
+    named: [['sublet network set --quarantine 7h'], ['sublet network set --quarantine 7h --reclaim 1d']],
   },
   {
     what: 'no TTL any more, and a quarantine too short for one',
     plan: { settings: { reclaimMs: dayMs, quarantineMs: 6 * hourMs } },
     agents: ['agent-1'],
     file: { settings: { reclaimMs: undefined, quarantineMs: 60_000 } },
-    named: [['sublet network set --quarantine 60s --reclaim never'], ['sublet network set --reclaim never']],
+    named: [['sublet network set --quarantine 1m --reclaim never'], ['sublet network set --reclaim never']],
   },
   {
     what: 'an overlay that is enabled, and one that is not',
@@ -114,7 +114,10 @@ const mended: readonly Case[] = [
   },
   {
     what: 'an overlay that is larger, in one family or both',
-    plan: { overlays: [with6(overlay('a', '10.128.0.0/16'), 'fd01:b::/64'), with6(testOverlay, 'fd01:c::/64')] },
+    plan: {
+      settings: { ...testSettings, vtepSubnet6: parseCidr6('fd01:a::/64') },
+      overlays: [with6(overlay('a', '10.128.0.0/16'), 'fd01:b::/64'), with6(testOverlay, 'fd01:c::/64')],
+    },
     agents: ['agent-1'],
     file: {
       overlays: [
