@@ -56,9 +56,15 @@ function valuesOf(field: protobuf.Field, depth: number): fc.Arbitrary<unknown> {
 
 function messageOf(type: protobuf.Type, depth = 0): fc.Arbitrary<Message> {
   const fields = type.fieldsArray.map((field) => {
-    assert(!(field instanceof MapField), `${field.fullName}: maps are not in use`);
     if (depth > 3 && field.resolvedType instanceof Type) return [field.name, fc.constant(null)] as const;
     const value = valuesOf(field, depth);
+    if (field instanceof MapField) {
+      assert.equal(field.keyType, 'string', field.fullName);
+      return [
+        field.name,
+        fc.dictionary(fc.string({ minLength: 1 }), value, { maxKeys: 3, noNullPrototype: true }),
+      ] as const;
+    }
     if (field.repeated) return [field.name, fc.array(value, { maxLength: 3 })] as const;
     return [field.name, fc.option(value)] as const;
   });

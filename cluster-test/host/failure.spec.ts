@@ -206,11 +206,8 @@ describe('checking a host', () => {
     });
     const of = (what: string) => findings.filter((finding) => finding.what === what);
     for (const what of ['root', 'sysctl', 'iproute2', 'vxlan', 'port', 'ipset', 'iptables', 'ping']) {
-      assert.deepEqual(
-        of(what).map(({ severity }) => severity),
-        ['ok'],
-        JSON.stringify(of(what)),
-      );
+      const found = of(what);
+      assert.ok(found.length > 0 && found.every(({ severity }) => severity === 'ok'), JSON.stringify(found));
     }
     assert.ok(of('device').some(({ severity, todo }) => severity === 'error' && /--node-ip/.test(todo ?? '')));
     const socket = createSocket('udp4').bind(0, '127.0.0.1');

@@ -44,6 +44,12 @@ function assertNothingInTwoHands({ agents }: ReplicaView): void {
   }
 }
 
+/** Each new leader marks its branch, which moves the revision of the plan and changes nothing else. */
+function withoutRevision(parts: ReplicaView['json'] | undefined): readonly unknown[] {
+  assert.ok(Array.isArray(parts));
+  return parts.map((part: object) => ('revision' in part ? { ...part, revision: '' } : part));
+}
+
 describe('the leader killed while 1,000 agents register', function () {
   this.timeout(240_000);
   let masters: Masters;
@@ -166,7 +172,7 @@ describe('the leader killed while 1,000 agents register', function () {
     const after = await views(masters.masters);
     for (const view of after) {
       assertHoldsAll(view);
-      assert.deepEqual(view.json, before[0]?.json);
+      assert.deepEqual(withoutRevision(view.json), withoutRevision(before[0]?.json));
       const revisions = view.history.map(({ revision }) => revision ?? 0);
       assert.ok(revisions.length >= agents);
       assert.deepEqual(

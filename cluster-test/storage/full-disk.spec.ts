@@ -109,7 +109,7 @@ describe('a log store on a disk that fills up', () => {
     });
     acknowledged = end.acknowledged;
     assert(firstProblem > 0 && acknowledged - firstProblem > 10, `warned at ${firstProblem} of ${acknowledged}`);
-    assert.match(opened.space().problem ?? '', /MiB free on the file system of .*; 0\.6 MiB are needed/);
+    assert.match(opened.space().problem ?? '', /[KM]iB free on the file system of .*; 625\.0 KiB are needed/);
     assert.equal(end.error.code, 'full');
     assert.match(end.error.message, /No space left while the store in .* Free some space .* then start again/);
     await assert.rejects(opened.write({ hardState: hardState(1, acknowledged, 1) }), { code: 'poisoned' });

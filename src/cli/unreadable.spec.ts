@@ -22,6 +22,8 @@ describe('a configuration that the user of a service may not read', () => {
     folder = mkdtempSync(join(tmpdir(), 'sublet-unreadable-'));
     chmodSync(folder, 0o755);
     mkdirSync(join(folder, 'etc'));
+    // Whatever umask this process has.
+    chmodSync(join(folder, 'etc'), 0o755);
     file = join(folder, 'etc', 'master.json');
     writeFileSync(file, '{}', { mode: 0o600 });
   });
