@@ -3,6 +3,7 @@
  * becomes what the agent's gRPC client makes of it. A watch gives the whole plan once, and then is silent.
  */
 
+import { status } from '@grpc/grpc-js';
 import {
   type KeepAliveResponse,
   type KeepAliveStream,
@@ -249,7 +250,7 @@ function masterError(error: unknown): MasterError {
   });
   return new MasterError(
     kinds[refused.reason] ?? 'unavailable',
-    refused.reason.toUpperCase(),
+    status[refused.code],
     refused.message,
     refused.details,
   );

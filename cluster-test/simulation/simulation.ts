@@ -202,7 +202,22 @@ class Simulation {
     const unheard = this.#cluster.hands.unheard.map(({ agentId, agent }) => {
       return `${agentId} carries a lost lease: ${JSON.stringify(agent?.registration.state)}`;
     });
-    return `  ${[...lines, ...this.#strayed, ...unheard].join('\n  ')}`;
+    return `  ${[...lines, ...this.#strayed, ...unheard, ...this.#contested].join('\n  ')}`;
+  }
+
+  /** Each host that carries an id that another host carries too: its address, its run id and its registration. */
+  get #contested(): readonly string[] {
+    const { use, agents, clones, leader } = this.#cluster;
+    const ipam = leader?.work?.machine.real.ipam;
+    const shared = new Set(use.shared);
+    return [...agents, ...clones]
+      .filter(({ agentId, running }) => shared.has(agentId) && running)
+      .map(({ machine, agentId, nodeIp, runId, agent, store }) => {
+        const onRecord = ipam?.lease(parseAgentId(agentId))?.runId;
+        const state = JSON.stringify(agent?.registration.state);
+        const plan = ipam?.adoption === true ? 'in adoption' : 'not in adoption';
+        return `${machine.name} at ${nodeIp} carries ${agentId}: instance ${store.identity.instanceId} run id ${runId}, on record ${ipam?.agent(parseAgentId(agentId))?.instanceId} ${onRecord} (${plan}): ${state}`;
+      });
   }
 }
 

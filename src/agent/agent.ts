@@ -322,7 +322,7 @@ export class Agent {
       return;
     }
     // Said to have no lease, and not given a new one: what it had is or will be another's.
-    if (this.#fenced) this.term.revoked();
+    if (this.#fenced || error.idIsAnothers) this.term.revoked();
     // What was cached may have been given to others since; it is not confirmed, so it is not used for long.
     else if (this.#source === 'cache') this.term.fenced();
     this.#saveLease();
@@ -462,13 +462,14 @@ export class Agent {
     const { picture } = this.table;
     if (lease === undefined || network === undefined) return;
     if (this.#source === 'cache' && (this.#leaving || !this.#cacheDue)) return;
-    // Without a whole picture of the peers, telling the host would take away the routes that it has.
-    if (picture === undefined || !this.table.isOf(lease)) return;
-    const { formerClusterIds } = store.identity;
+    const peers = this.table.isOf(lease) ? picture?.peers : undefined;
     const leaseValid = this.term.valid;
+    // Without a whole picture of the peers, a tunnel that is up would lose its routes. One that goes down needs none.
+    if (peers === undefined && leaseValid) return;
+    const { formerClusterIds } = store.identity;
     try {
       const kept = without(lease, draining(lease, network));
-      host.update(hostInput({ lease: kept, leaseValid, network, peers: picture.peers, settings, formerClusterIds }));
+      host.update(hostInput({ lease: kept, leaseValid, network, peers: peers ?? [], settings, formerClusterIds }));
       this.#hostError = '';
       this.#onHost();
     } catch (error) {

@@ -79,6 +79,11 @@ export class MasterError extends Error {
     return this.#details.same_place === 'true';
   }
 
+  /** Of `refused`: another instance has the agent id, and so whatever was let to this one. */
+  get idIsAnothers(): boolean {
+    return this.status === 'ALREADY_EXISTS' && this.#details.field === 'agent_id';
+  }
+
   /** Of `aborted`: a sequence higher than this one is all that lacks. */
   get sequence(): number | undefined {
     const { sequence } = this.#details;

@@ -46,6 +46,38 @@ describe('an agent whose lease another process keeps alive', () => {
     assert.match(page, /^sublet_agent_registered 0$/m);
   });
 
+  it('takes its tunnel down at once when another instance has its id, and goes on for a while when its address is taken', async () => {
+    const message = 'agent "a" on node 10.0.0.9 holds it and was last heard 1 s ago';
+    // A refusal of its address leaves the host as it is.
+    for (const [field, valid, told] of [
+      ['node_ip', true, undefined],
+      ['agent_id', false, false],
+    ] as const) {
+      refuse = undefined;
+      await startOnLease();
+      await world.time.runFor(1_000);
+      refuse = new MasterError('refused', 'ALREADY_EXISTS', message, { field });
+      const agent = world.start();
+      await world.time.runFor(60_000);
+      assert.equal(agent.registration.state.kind, 'refused');
+      assert.equal(agent.term.valid, valid, field);
+      assert.equal(world.host.last()?.leaseValid, told, field);
+    }
+  });
+
+  it('takes its tunnel down when it knows no peers any more', async () => {
+    await startOnLease();
+    await world.time.runFor(1_000);
+    assert.equal(world.host.last()?.leaseValid, true);
+    world.store.peers = undefined;
+    world.masters.onWatch = () => {};
+    refuse = elsewhere;
+    world.start();
+    await world.time.runFor(60_000);
+    assert.equal(world.host.last()?.leaseValid, false);
+    assert.deepEqual(world.host.last()?.peers, []);
+  });
+
   it('has not left when that is refused, and goes on with what it holds', async () => {
     const agent = await startOnLease();
     await world.time.runFor(1_000);

@@ -25,9 +25,9 @@ export function toRefusedError(error: unknown, report: (error: unknown) => void)
   return new RefusedError('internal', 'the master met an error that it did not expect; its log has the details');
 }
 
-/** What the plan refused. */
-export function refusedByPlan({ code, message }: Refusal): RefusedError {
-  return new RefusedError(code, message);
+/** What the plan refused; `field` among the details is the one at fault, if it is about one. */
+export function refusedByPlan({ code, message, field }: Refusal): RefusedError {
+  return new RefusedError(code, message, field === '' ? {} : { field });
 }
 
 /** Reads one field of a request; what the parser throws becomes an `invalid-argument` that names the field. */
