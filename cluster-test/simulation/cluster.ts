@@ -71,7 +71,7 @@ export class Cluster {
       this.consensus.sent(name, message);
       rare.sent(name, message);
     };
-    this.network.onHeard = (from, to) => this.#checkHeard(from, to);
+    this.network.onHeard = (from, to, session) => this.#checkHeard(from, to, session);
     this.network.onArrival = (name, message) => rare.arrived(name, message);
     this.#founders = Array.from({ length: profile.masters }, (_, at) => `m${at + 1}`);
     this.#surroundings = {
@@ -206,10 +206,10 @@ export class Cluster {
     return !unknown && this.world.time.now() - this.begunAnewMs > lateAnswersMs;
   }
 
-  #checkHeard(from: string, to: string): void {
+  #checkHeard(from: string, to: string, session: string | undefined): void {
     const [sender, receiver] = [from, to].map((name) => this.masters.find((master) => master.name === name));
     if (sender === undefined || receiver === undefined) return;
-    const heard = receiver.hears(sender);
+    const heard = receiver.hears(sender, session);
     this.world.check(heard, 'a store that was put back is not heard', () => `${to} has taken a message of ${from}`);
   }
 

@@ -14,6 +14,8 @@ import { parseAgentId } from '#ipam/identity.js';
  * most; less the time for which a message may be under way.
  */
 const surelyCurrentMs = 10_000;
+/** The masters may hear of a closed stream so late that it ends what a copy with the same run id has sent since. */
+const closeHeardMs = 5_000;
 
 type Use = {
   readonly agent: SimulatedAgent;
@@ -35,6 +37,8 @@ export class LeaseUse {
   readonly #world: World;
   readonly #leader: () => SimulatedMaster | undefined;
   readonly #uses = new Map<string, Use[]>();
+  /** By run id: when the last stream of each process with it broke off, ms of the world. Copies share a run id. */
+  readonly #brokenMs = new Map<string, Map<SimulatedProcess, number>>();
   /** Agents and clones whose data plane is up. */
   readonly #carrying = new Set<SimulatedAgent>();
 
@@ -63,12 +67,17 @@ export class LeaseUse {
       if (!use.onRecord) continue;
       // A new leader may not hear of a stream for 5 s; then another process at that node address is taken for the same host's.
       if (use.leader !== leader && use.nodeIp === agent.nodeIp) continue;
+      // By the leader's clock it has been silent for longer.
+      if ((leader?.machine.lastLeapMs ?? 0) >= use.sentMs) continue;
       const current = use.answeredMs < sentMs && answeredMs - use.sentMs < surelyCurrentMs;
       const what = () =>
-        `${agent.machine.name} was accepted for ${agent.agentId}, while ${use.agent.machine.name} kept the lease alive`;
+        `${agent.machine.name} was accepted for ${agent.agentId}, while ${use.agent.machine.name} kept the lease alive: ` +
+        `run ${runId} at ${nodeIp}, sent ${sentMs}, answered ${answeredMs}; ` +
+        `run ${use.runId} at ${use.nodeIp}, sent ${use.sentMs}, answered ${use.answeredMs}${use.leader === leader ? '' : ', by another leader'}`;
       this.#world.check(!current, 'one process per lease', what);
     }
-    const use = { agent, process, epoch, runId, nodeIp, onRecord, leader, sentMs, answeredMs, broken: false };
+    const broken = this.#endedByCopy(process, runId, sentMs);
+    const use = { agent, process, epoch, runId, nodeIp, onRecord, leader, sentMs, answeredMs, broken };
     this.#uses.set(agent.agentId, [...all.filter((other) => other !== own), use]);
   }
 
@@ -76,12 +85,22 @@ export class LeaseUse {
   broken(agent: SimulatedAgent, process: SimulatedProcess): void {
     const uses = this.#uses.get(agent.agentId) ?? [];
     const own = uses.find((use) => use.process === process);
-    for (const use of uses) if (use === own || use.runId === own?.runId) use.broken = true;
+    if (own === undefined) return;
+    for (const use of uses) if (use === own || use.runId === own.runId) use.broken = true;
+    const byProcess = this.#brokenMs.get(own.runId) ?? new Map<SimulatedProcess, number>();
+    this.#brokenMs.set(own.runId, byProcess.set(process, this.#world.time.now()));
+  }
+
+  /** Whether the masters may take the closed stream of another process with this run id for the end of this one. */
+  #endedByCopy(process: SimulatedProcess, runId: string, sentMs: number): boolean {
+    const all = [...(this.#brokenMs.get(runId) ?? [])];
+    return all.some(([other, brokenMs]) => other !== process && sentMs < brokenMs + closeHeardMs);
   }
 
   /** All masters were put back to a copy: what they accepted since is nothing to them. */
   wentBack(): void {
     this.#uses.clear();
+    this.#brokenMs.clear();
   }
 
   told(agent: SimulatedAgent, { leaseValid }: HostInput): void {

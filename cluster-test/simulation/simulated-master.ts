@@ -152,9 +152,13 @@ export class SimulatedMaster {
     if (this.down.kind === 'crashed' || this.down.kind === 'failed') this.start();
   }
 
-  /** Whether a member with this disk is to be heard by one with the other. */
-  hears(from: SimulatedMaster): boolean {
-    return from.#lostSession === undefined || !this.disk.hasSeen(from.#lostSession);
+  /**
+   * Whether a member with this disk is to be heard by one with the other. `session`: nonce of the one that the message was
+   * sent in. What the lost session has sent may still be under way.
+   */
+  hears(from: SimulatedMaster, session: string | undefined): boolean {
+    const lost = from.#lostSession;
+    return lost === undefined || lost === session || !this.disk.hasSeen(lost);
   }
 
   /** Starts a process on the disk. */

@@ -57,7 +57,7 @@ export class SimulatedNetwork {
   /** Sees every message of a peer when it leaves. */
   onSend: (from: string, message: PeerMessage) => void = () => {};
   /** Sees every message that a member takes from a peer. */
-  onHeard: (from: string, to: string) => void = () => {};
+  onHeard: (from: string, to: string, session: string | undefined) => void = () => {};
   /** Sees every message of a peer, and every offer of a snapshot, when it arrives. */
   onArrival: (to: string, message: PeerMessage) => void = () => {};
 
@@ -353,7 +353,7 @@ export class SimulatedPeers implements PeerNetwork {
       return;
     }
     this.#newcomers.heard(sender, membership);
-    this.#network.onHeard(sender.name, this.#process.machine.name);
+    this.#network.onHeard(sender.name, this.#process.machine.name, store?.session.nonces[0]);
     this.#handler?.receive(message);
   }
 

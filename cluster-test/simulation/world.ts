@@ -96,6 +96,8 @@ export class Machine implements Clock {
   /** How long it has been asleep since boot, in ms: part of the boot clock, not of the monotonic one. */
   sleptMs = 0;
   #leaptMs = 0;
+  /** When its clocks leapt last, ms of the world. */
+  lastLeapMs = Number.NEGATIVE_INFINITY;
   /** Timers that are armed: a leap brings them nearer. */
   readonly #timers = new Set<() => void>();
 
@@ -126,6 +128,7 @@ export class Machine implements Clock {
   /** Monotonic and boot clock go on `byMs` later, as a virtual machine's do that was moved. They never go back. */
   leap(byMs: number): void {
     this.#leaptMs += byMs;
+    this.lastLeapMs = this.world.time.now();
     for (const armAgain of [...this.#timers]) armAgain();
   }
 
