@@ -57,6 +57,8 @@ export type MasterLinkOptions = {
   readonly first: number;
   /** HOST:PORT, as a master sees it. */
   readonly connection: () => string;
+  /** The master of the keep-alive stream has died, so the others know it to be closed; the agent may not know yet. */
+  readonly closed?: () => void;
 };
 
 export class MasterLink implements MasterApi {
@@ -64,13 +66,15 @@ export class MasterLink implements MasterApi {
   readonly #process: SimulatedProcess;
   readonly #masters: () => readonly SimulatedMaster[];
   readonly #connection: () => string;
+  readonly #closed: () => void;
   #at: number;
 
-  constructor({ network, process, masters, first, connection }: MasterLinkOptions) {
+  constructor({ network, process, masters, first, connection, closed = () => {} }: MasterLinkOptions) {
     this.#network = network;
     this.#process = process;
     this.#masters = masters;
     this.#connection = connection;
+    this.#closed = closed;
     this.#at = first;
   }
 
@@ -110,6 +114,7 @@ export class MasterLink implements MasterApi {
     let at: { readonly work: Work; readonly source: KeepAliveSource } | undefined;
     // The kernel closes the connections of a process that has died: a master's, and the agent's.
     const broken = (work: Work): void => {
+      if (at?.work === work && !over) this.#closed();
       const lost = new RefusedError('unavailable', `${master.name} is lost`);
       this.#network.carry(master.name, this.#process.machine.name, () => {
         if (at?.work === work) this.#process.run(() => end(masterError(lost)));

@@ -91,6 +91,7 @@ export class SimulatedAgent {
     const link = new MasterLink({
       ...{ network, process, masters, first: random.below(64) },
       connection: () => `${this.nodeIp}:${port}`,
+      closed: () => use.broken(this, process),
     });
     const agent = new Agent({
       ...{ agentId: this.agentId, hostname: machine.name, nodeIp: () => Promise.resolve(this.nodeIp) },

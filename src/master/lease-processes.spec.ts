@@ -222,6 +222,7 @@ describe('a lease is kept alive by one process', () => {
       () => account.processes.leave(lease, clone),
       /leave of agent_id "h": a registration of another process/,
     );
+    assert.equal(reasonOf(account.keepAlive(first)), 'unavailable', 'it may have lost the lease by now');
     decided();
     assert.equal(account.register(clone), 'ok', 'the first one was not decided in its favour');
     const arrived = account.processes.arriving(agentId, first.runId);

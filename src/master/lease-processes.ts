@@ -219,6 +219,11 @@ export class LeaseProcesses {
       const refused = this.#whileCurrent(action, known, claimant);
       if (refused !== undefined) return refused;
     }
+    const admitted = this.#admitted.get(agentId);
+    if (admitted !== undefined && admitted.runId !== runId) {
+      // It was gone when that registration was proposed, which may be in the plan at any moment.
+      return new RefusedError('unavailable', `${action}: a registration of another process is under way; ask again`);
+    }
     if (lease.runId !== undefined && lease.runId !== runId) {
       return new RefusedError('aborted', `${action}: another process has registered since; register again`);
     }
