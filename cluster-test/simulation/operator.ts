@@ -19,6 +19,8 @@ import { ProposeError } from '#replica/replicated-log.js';
 const readsAfterElection = 4;
 /** The id of no agent. */
 const nobody = parseAgentId('nobody');
+/** Between two looks at agents that are refused, ms. */
+const roomEveryMs = 10_000;
 /** Masters that there ever are at a time. */
 const mastersMax = 5;
 
@@ -153,7 +155,7 @@ export class Operator {
     this.change({ kind: 'release', agentIds: [parseAgentId(agent.agentId)], force: true, holders: [] });
   }
 
-  /** In adoption: an agent's VTEP address that another one got since the plan went back is given back, and so are its holder's. */
+  /** An agent's VTEP address that another one got since the plan went back is given back, and so are its holder's. */
   makeRoom(): void {
     const { agents, hands, leader } = this.#cluster;
     const ipam = leader?.work?.machine.real.ipam;
@@ -167,6 +169,14 @@ export class Operator {
       agents.find(({ agentId }) => agentId === holder.agentId)?.reinstall();
       this.change({ kind: 'release', agentIds: [holder.agentId], force: true, holders: [] });
     }
+  }
+
+  /** Does what the masters ask for when a host that has come back runs on another one's address. */
+  watchForRoom(): void {
+    this.#process.clock.after(roomEveryMs, () => {
+      this.makeRoom();
+      this.watchForRoom();
+    });
   }
 
   transfer(): void {

@@ -77,7 +77,8 @@ export class PlanChecks {
   /** The plan begins with what a lost cluster had let. What rests is not known: a while of quarantine goes unchecked. */
   carriedOver(ipam: Ipam, index: number, term: number): void {
     this.#base = index;
-    this.#adoptedAt = index;
+    // Above the index if an adoption on a proof has raised the base of the epochs.
+    this.#adoptedAt = ipam.adoptedAt;
     this.#lastIndex = index;
     this.#steps.set(index, { hash: ipam.hash(), revision: ipam.revision, term });
     for (const agent of ipam.agentsAfter(undefined, Number.POSITIVE_INFINITY)) {

@@ -97,6 +97,7 @@ class Simulation {
       const troubled = Math.floor(this.#events * troubledShare);
       await time.work(() => this.#goesOn(() => time.events < troubled));
       this.#faults.heal();
+      this.#operator.watchForRoom();
       this.#world.trace('healed', 0);
       await this.#comesRight('a leader after healing', leaderWithin, () => this.#cluster.leader !== undefined);
       await this.#comesRight('convergence after healing', convergedWithin, () => this.#converged());
@@ -133,6 +134,8 @@ class Simulation {
       // In adoption a record waits for an agent that may have left.
       if (record === undefined || record.epoch !== agent?.lease?.epoch || !running) return [];
       if (clones.some((clone) => clone.agentId === agentId)) return [];
+      // A copy may have come to this address before the agent did: then two hosts have one, and that is refused.
+      if (clones.some((clone) => clone.nodeIp === nodeIp && clone.running)) return [];
       const onRecord = formatIp(record.nodeIp);
       if (record.reachable && onRecord === nodeIp) return [];
       const why = JSON.stringify(agent.registration.state);
