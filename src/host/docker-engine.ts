@@ -1,9 +1,7 @@
-/**
- * The Docker engine of this host, by dockerode: its bridge networks, and making and removing them. The package is
- * loaded with the first question, so that a host without Docker does not carry it.
- */
+/** The Docker engine of this host: its bridge networks, and making and removing them. */
 import { z } from 'zod';
 import { type DockerEngineFacts, type DockerNetworkRequest, dockerVersion } from '#host/desired-docker.js';
+import { type DockerApi, DockerHttp, type DockerHttpOptions, DockerStatusError } from '#host/docker-http.js';
 import { dockerLabel } from '#host/marks.js';
 import type { ObservedDocker, ObservedDockerNetwork } from '#host/observed.js';
 
@@ -15,8 +13,6 @@ export interface DockerEngine {
 }
 
 export const localDocker = 'unix:///var/run/docker.sock';
-/** A healthy engine answers in a few milliseconds; a hung one must not hold up the other parts. */
-const answerTimeoutMs = 5_000;
 
 /** No Docker network is wanted here, so nobody asks. */
 export const noDocker: DockerEngine = {
@@ -35,52 +31,44 @@ const networkShape = z.object({
   Containers: z.record(z.string(), z.object({ Name: z.string().optional() })).nullish(),
 });
 
-/** The engine at `host`: `unix:///path`, `tcp://HOST:PORT`, `http://…`. */
-export function dockerEngine(host: string = localDocker): DockerEngine {
-  const connect = async () => new (await import('dockerode')).default({ ...optionsOf(host), timeout: answerTimeoutMs });
-  let connection: ReturnType<typeof connect> | undefined;
-  const docker = () => {
-    connection ??= connect();
-    return connection;
-  };
+/** The engine at `host`: `unix:///path` or `tcp://HOST:PORT`. */
+export function dockerEngine(host: string = localDocker, options: DockerHttpOptions = {}): DockerEngine {
+  /** Asked each time: an engine may be replaced by one of another version while the agent runs. */
+  const negotiated = () => new DockerHttp(host, options).version();
   return {
     async observe() {
       try {
-        return await observeDocker(await docker());
+        return await observeDocker(await negotiated());
       } catch (error) {
         return { kind: 'unreadable', error: `Docker does not answer at ${host} (${message(error)}): ${remedy}` };
       }
     },
     async create(request) {
-      await (await docker()).createNetwork(request);
+      const { api } = await negotiated();
+      await api('POST', '/networks/create', request);
     },
     async remove(id) {
-      await (await docker()).getNetwork(id).remove();
+      const { api } = await negotiated();
+      await api('DELETE', networkPath(id));
     },
   };
 }
 
 const remedy = 'start Docker, say where it is with --docker-host, or set network_config.docker_bridge to false';
 
-function optionsOf(host: string) {
-  const path = /^unix:\/\/(.+)$/.exec(host)?.[1];
-  if (path !== undefined) return { socketPath: path };
-  const url = new URL(host.replace(/^tcp:/, 'http:'));
-  const protocol = url.protocol === 'https:' ? ('https' as const) : ('http' as const);
-  return { protocol, host: url.hostname, port: Number(url.port || 2375) };
-}
+const versionShape = z.object({ Version: z.string() });
 
-async function observeDocker(docker: InstanceType<typeof import('dockerode')>): Promise<ObservedDocker> {
-  const [version, listed] = await Promise.all([docker.version(), docker.listNetworks()]);
-  const { Version } = z.object({ Version: z.string() }).parse(version);
+async function observeDocker({ answer, api }: { answer: unknown; api: DockerApi }): Promise<ObservedDocker> {
+  const { Version } = versionShape.parse(answer);
+  const listed = await api('GET', '/networks');
   const networks = z.array(networkShape).parse(listed);
   // The list leaves out the containers; only networks that may be ours need them.
   const ours = networks.filter(({ Labels }) => Labels?.[dockerLabel.cluster] !== undefined);
-  const whole = await Promise.all(ours.map(({ Id }) => inspect(docker, Id)));
+  const whole = await Promise.all(ours.map(({ Id }) => inspect(api, Id)));
   const all = [...networks.filter((network) => !ours.includes(network)), ...whole.filter((one) => one !== undefined)];
   return {
     kind: 'read',
-    engine: await engineFacts(docker, Version),
+    engine: await engineFacts(api, Version),
     networks: new Map(all.map((one) => [one.Name, observed(one)])),
   };
 }
@@ -88,19 +76,19 @@ async function observeDocker(docker: InstanceType<typeof import('dockerode')>): 
 const infoShape = z.object({ FirewallBackend: z.object({ Driver: z.string() }).nullish() });
 
 /** Only engines from 28 on tell where they write their rules, and may write them to nftables. */
-async function engineFacts(docker: InstanceType<typeof import('dockerode')>, text: string): Promise<DockerEngineFacts> {
+async function engineFacts(api: DockerApi, text: string): Promise<DockerEngineFacts> {
   const version = dockerVersion(text);
   if (version[0] < 28) return { version, firewall: 'iptables' };
-  const { FirewallBackend } = infoShape.parse(await docker.info());
+  const { FirewallBackend } = infoShape.parse(await api('GET', '/info'));
   return { version, firewall: FirewallBackend?.Driver.startsWith('nftables') ? 'nftables' : 'iptables' };
 }
 
 /** Undefined for a network that was removed since it was listed. */
-async function inspect(docker: InstanceType<typeof import('dockerode')>, id: string) {
+async function inspect(api: DockerApi, id: string) {
   try {
-    return networkShape.parse(await docker.getNetwork(id).inspect());
+    return networkShape.parse(await api('GET', networkPath(id)));
   } catch (error) {
-    if (error instanceof Error && 'statusCode' in error && error.statusCode === 404) return undefined;
+    if (error instanceof DockerStatusError && error.status === 404) return undefined;
     throw error;
   }
 }
@@ -116,6 +104,10 @@ function observed(network: z.infer<typeof networkShape>): ObservedDockerNetwork 
     ...(mark === undefined ? {} : { mark }),
     containers: Object.values(network.Containers ?? {}).map(({ Name }) => Name ?? '?'),
   };
+}
+
+function networkPath(id: string): string {
+  return `/networks/${encodeURIComponent(id)}`;
 }
 
 function message(error: unknown): string {
