@@ -5,7 +5,7 @@
 
 declare const brand: unique symbol;
 
-/** `Base`, told apart from every other `Base` by `Name`. */
+/** `Base` with a brand: types of different `Name` are not assignable to each other. */
 export type Brand<Base, Name extends string> = Base & { readonly [brand]: Name };
 
 /** A text or number that is no address of the wanted kind. The message names the value and what is allowed. */

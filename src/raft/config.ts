@@ -23,8 +23,8 @@ export type RaftConfig = {
    */
   readonly asyncStorageWrites: boolean;
   /**
-   * `safe`: a read is confirmed by a heartbeat round. `lease-based`: answered at once, right only while clocks
-   * drift less than the election timeout and nobody transfers leadership; needs `checkQuorum`.
+   * `safe`: a read is confirmed by a heartbeat round. `lease-based`: answered at once; correct only while clocks drift
+   * by less than the election timeout and no transfer is in flight; needs `checkQuorum`.
    */
   readonly readOnly: ReadOnlyMode;
   /** A leader that is removed or demoted becomes a follower as soon as it applies that change. */

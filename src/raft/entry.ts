@@ -7,7 +7,7 @@
 declare const brand: unique symbol;
 type Brand<Base, Name extends string> = Base & { readonly [brand]: Name };
 
-/** A member of the cluster: 1 … 2^53 − 1. 0 (`noMember`) means "nobody". */
+/** A member of the cluster: 1 … 2^53 − 1. 0 (`noMember`) stands for no member. */
 export type MemberId = Brand<number, 'MemberId'>;
 
 /** A Raft term (Raft paper §5.1): 0 … 2^53 − 1. */
@@ -70,7 +70,10 @@ export type HardState = {
   readonly commit: LogIndex;
 };
 
-/** Who votes and who only listens. Lists hold no duplicates; `votersOutgoing` is non-empty only while joint. */
+/**
+ * The voters and the learners of a configuration. Lists hold no duplicates; `votersOutgoing` is non-empty only while
+ * joint.
+ */
 export type ConfState = {
   readonly voters: readonly MemberId[];
   readonly votersOutgoing: readonly MemberId[];

@@ -1,6 +1,6 @@
 /**
- * What the core reads back of its stable log. Reading is synchronous: whoever drives the core keeps the
- * entries since the last compaction at hand.
+ * What the core reads back of its stable log. Reading is synchronous: the driver of the core keeps the entries since
+ * the last compaction in memory.
  */
 import type { ConfState, Entry, HardState, LogIndex, SnapshotMeta, Term } from '#raft/entry.js';
 

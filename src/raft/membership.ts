@@ -202,7 +202,7 @@ class Draft {
     this.#remove(member);
     this.progress.set(member, present);
     if (this.outgoing.has(member)) {
-      // It votes in the outgoing half until that is left, and nobody is voter and learner at once.
+      // It votes in the outgoing half until that half is left; no member is voter and learner at once.
       this.learnersNext.add(member);
     } else {
       this.learners.add(member);

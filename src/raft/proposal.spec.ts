@@ -273,7 +273,7 @@ describe('a joint configuration', () => {
     leader.ticks(9);
     cluster.settle();
     assert.ok(leader.status.confState.autoLeave, 'leadership may pass on still');
-    // Nobody proposes anything any more.
+    // No member proposes from here on.
     leader.ticks(1);
     cluster.settle();
     assert.deepEqual(leader.status.confState, confState([1], { learners: members(2, 3) }));

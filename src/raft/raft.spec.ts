@@ -14,9 +14,9 @@ const ids = [1, 2, 3, 4, 5];
 const inFlightMax = 300;
 
 /**
- * A cluster in a hostile world: messages are lost, doubled and overtaken, members crash and come back, voters are
- * added and removed. It checks as it goes that no two leaders share a term and that nobody applies what another
- * one did not.
+ * A cluster in a hostile world: messages are lost, doubled and overtaken, members crash and come back, voters are added
+ * and removed. It checks after each step that no two leaders share a term and that no member applies an entry that
+ * differs from another member's.
  */
 class World {
   readonly members: readonly TestMember[];
@@ -108,7 +108,7 @@ class World {
     this.#drop(choice % 10);
   }
 
-  /** Whoever sends a snapshot is told what became of it, however it is lost: without that it waits for good. */
+  /** The sender of a snapshot learns whether it arrived, however it is lost: without that it waits forever. */
   #drop(count: number): void {
     for (const message of this.#inFlight.splice(0, count)) {
       this.#reportSnapshot(message, false);
@@ -265,7 +265,7 @@ const replayVariable = 'SUBLET_HOSTILE_WORLD';
 
 function replayed(): { readonly seed: number; readonly path?: string } {
   const [, seed, path] = /^(-?\d+)(?::([\d:]+))?$/.exec(process.env[replayVariable] ?? '') ?? [];
-  // Chosen here, so that it is told with whatever fails.
+  // Chosen here, so that a failure can print it.
   if (seed === undefined) return { seed: randomInt(2 ** 31) };
   return { seed: Number(seed), ...(path === undefined ? {} : { path }) };
 }

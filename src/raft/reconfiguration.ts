@@ -32,7 +32,9 @@ function changed(core: Core, change: ConfChange): Membership {
   }
 }
 
-/** A leader under its new configuration: what is committed, who must be told, and whether it still may lead. */
+/**
+ * A leader under its new configuration: what is committed, which members need a message, and whether it still may lead.
+ */
 function leadOn(core: Core): void {
   const { config, progress } = core.membership;
   const own = progress.get(core.id);

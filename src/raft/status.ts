@@ -41,7 +41,7 @@ export type RaftStatus = {
   /** Of the whole log, what is not yet stable included. */
   readonly lastIndex: LogIndex;
   readonly confState: ConfState;
-  /** To whom this leader is handing over; `noMember` if to nobody. */
+  /** The target of a leadership transfer in flight; `noMember` if there is none. */
   readonly leadTransferee: MemberId;
   /** Index of the newest configuration change that may be unapplied; 0 on others than the leader. */
   readonly pendingConfIndex: LogIndex;

@@ -119,7 +119,7 @@ function follow(core: Core, { term }: Message, leader: MemberId): true {
   return true;
 }
 
-/** A member in touch with a leader helps nobody to depose it (dissertation §4.2.3). */
+/** A member in touch with a leader does not help to depose it (dissertation §4.2.3). */
 function leaseHolds(core: Core): boolean {
   return core.config.checkQuorum && core.leader !== noMember && core.electionElapsed < core.config.electionTicks;
 }

@@ -261,7 +261,7 @@ export class TestMember {
   }
 }
 
-/** Members 1 to n, all voters of one cluster, with a network that loses only what it is told to. */
+/** Members 1 to n, all voters of one cluster, with a network that loses only the messages that a spec names. */
 export class TestCluster {
   readonly members: ReadonlyMap<MemberId, TestMember>;
   /** Messages for which it returns true are lost. */

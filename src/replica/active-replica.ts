@@ -74,8 +74,8 @@ export class ActiveReplica<Output> {
   }
 
   /**
-   * Begins to count time, and with it to take part. Who is alone campaigns at once; so does, when the others are
-   * connected, the first of the founders of a cluster that begins now: there is no leader to wait for.
+   * Begins to count time, and with it to take part. A sole voter campaigns immediately. So does, once the others are
+   * connected, the first founder of a cluster that begins now: there is no leader to wait for.
    */
   start({ founded }: { readonly founded: boolean }): void {
     const { network, store } = this.#options;
@@ -144,7 +144,10 @@ export class ActiveReplica<Output> {
     this.#parts.driver.wake();
   }
 
-  /** Hands leadership to `to`, or to the voter that is fittest. Returns whom it asked; undefined if there is nobody to ask. */
+  /**
+   * Hands leadership to `to`, or to the voter that is fittest. Returns the member that it asked; undefined if there is
+   * none to ask.
+   */
   transferLeadership(to?: MemberId): MemberId | undefined {
     const target = to ?? (this.#parts.office.leads ? this.#parts.fitness.successors()[0] : undefined);
     if (target === undefined || this.#stopped) return undefined;
@@ -172,7 +175,7 @@ export class ActiveReplica<Output> {
   expelled(reason: string): void {
     if (this.#leaving) return;
     this.#leaving = true;
-    // Who asked for the removal may have asked here: the answer is on its way.
+    // Delays the shutdown so that the response to the removal can be sent from here.
     this.#later(this.#timing.electionMs, () => this.#leave(reason));
   }
 
@@ -188,8 +191,8 @@ export class ActiveReplica<Output> {
   }
 
   /**
-   * Asks for one change of the membership; answers once it is applied, all its steps, and stored here: whoever left may
-   * go for good then. Leader only.
+   * Asks for one change of the membership; answers once all its steps are applied and stored here: a member that left
+   * may be wiped then. Leader only.
    * @throws ProposeError, MembershipRefusedError, as rejections
    */
   changeMembership(change: MembershipChange): Promise<Membership> {
@@ -326,7 +329,7 @@ export class ActiveReplica<Output> {
     this.#listener.ended();
   }
 
-  /** Nothing leaves and nothing is written from here on; everyone who waits is told. */
+  /** Nothing is sent or written from here on; all pending requests are rejected. */
   #end(): void {
     const { term } = this.#parts.office;
     this.#stopped = true;

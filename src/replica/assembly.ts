@@ -93,8 +93,8 @@ export class Assembly<Output> {
   }
 
   /**
-   * On a leader: how far the members are that answer. The core's `active` does not tell: each time that the core has counted
-   * its quorum it is forgotten for all, and the log would be compacted as if nobody answered.
+   * On a leader: how far the members are that answer. The core's `active` is no substitute: it is cleared for all
+   * members each time that the core has counted its quorum, and the log would be compacted as if no member answered.
    */
   #activeMatches({ id }: MemberInfo, { electionMs }: ReplicaTiming): readonly LogIndex[] {
     if (!this.office.leads) return [];

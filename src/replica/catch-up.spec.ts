@@ -8,7 +8,7 @@ import { TestCluster, type TestMember } from '#replica/testing/test-cluster.js';
 const compaction = { entriesKept: 20, entriesKeptForPeersMax: 1000, compactionStep: 5 };
 const limits = { ...defaultReplicaLimits, compaction, flushAfterMs: 200 };
 
-/** Proposes one command after the other until told to stop. */
+/** Proposes one command after the other until `stop`. */
 function steadily(cluster: TestCluster): { stop(): Promise<readonly string[]> } {
   let on = true;
   const acknowledged: string[] = [];

@@ -1,7 +1,7 @@
 /**
- * Which founding a cluster comes from. Its id is chosen by an operator, so two clusters may have the same: a master that
- * founded alone, has lost its disk and founds again makes the second. The number is made of the founders' stores, whose ids
- * are random, so that all founders draw the same without asking, and nobody draws it again.
+ * Which founding a cluster comes from. Its id is chosen by an operator, so two clusters may have the same: a master
+ * that founded alone, has lost its disk and founds again makes the second. The number is made of the founders' stores,
+ * whose ids are random: all founders compute the same number without asking, and no later founding computes it again.
  */
 import { createHash } from 'node:crypto';
 import type { Membership } from '#replica/membership.js';
@@ -26,7 +26,7 @@ export function foundingsDiffer(one: string, other: string): boolean {
 export type PeerClaim = {
   readonly clusterId: string;
   readonly founding: string;
-  /** Who called. */
+  /** The name of the caller. */
   readonly name: string;
   readonly peer: string;
   /** The store that the caller knows this member with. */

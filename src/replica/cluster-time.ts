@@ -1,10 +1,10 @@
 /**
- * Cluster time: milliseconds that the cluster has been at work, as its leaders counted them. A leader starts
- * from the last applied time and adds its own monotonic time in office; each command carries the result, so all
- * members agree on it. It stands still while nobody leads, and no wall clock reaches it.
+ * Cluster time: milliseconds that the cluster has been at work, as its leaders counted them. A leader starts from the
+ * last applied time and adds its own monotonic time in office; each command carries the result, so all members agree on
+ * it. It stands still while there is no leader, and no wall clock reaches it.
  *
- * An entry's data are 8 bytes of cluster time (big-endian) and the command. Empty data are a new leader's own
- * entry, which carries neither.
+ * An entry's data are 8 bytes of cluster time (big-endian) and the command. Empty data are a new leader's own entry,
+ * which carries neither.
  */
 import type { Clock } from '#replica/clock.js';
 import { readUint64, uint64Bytes, writeUint64 } from '#replica/uint64.js';

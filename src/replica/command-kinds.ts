@@ -27,7 +27,7 @@ export type CommandKindsParts = {
 export class CommandKinds {
   readonly #parts: CommandKindsParts;
   readonly #later: ReadonlySet<string>;
-  /** Committed once: whoever leads knew then that all know them, and who joined later knows what all knew. */
+  /** Committed once: the leader knew then that all members know them, and a later member knows what all knew. */
   readonly #inUse = new Set<string>();
   /** What those who were added here said when they were asked, before they were members. */
   #asked: ReadonlyMap<MemberId, readonly string[]> = new Map();

@@ -1,6 +1,6 @@
 /**
  * What the core decides, carried out: who leads, what is committed and thus applied, which reads are confirmed, which
- * snapshot replaces the state. Whoever waits for it is answered, and listeners are told.
+ * snapshot replaces the state. Answers the requests that wait for it, and calls the listeners.
  */
 import { type Entry, type LogIndex, type MemberId, noMember, type Term } from '#raft/entry.js';
 import type { Raft } from '#raft/raft.js';
@@ -37,7 +37,7 @@ export type DecisionsParts<Output> = {
 export class Decisions<Output> implements RaftDriverHost {
   readonly applied: AppliedState<Output>;
   readonly #parts: DecisionsParts<Output>;
-  /** The leader was told of while the membership did not know it: it joined while this member was away. */
+  /** The leader was announced while the membership did not contain it: it joined while this member was away. */
   #leaderUnnamed = false;
   #snapshotsSent = 0;
   #snapshotsInstalled = 0;
@@ -163,7 +163,7 @@ export class Decisions<Output> implements RaftDriverHost {
     this.#nameLeader();
   }
 
-  /** The membership has changed: who asks for the leader can be told now. */
+  /** The membership has changed: callers that ask for the leader can now get its name. */
   #nameLeader(): void {
     const { office, listener } = this.#parts;
     if (!this.#leaderUnnamed || this.#leader === undefined) return;

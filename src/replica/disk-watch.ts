@@ -1,6 +1,6 @@
 /**
- * Watches the storage write in flight. One that takes longer than an election timeout means that the disk hangs:
- * a leader then hands over, and nobody with such a disk campaigns until it answers.
+ * Watches the storage write in flight. A write that takes longer than an election timeout means that the disk hangs: a
+ * leader then hands over, and a member with such a disk does not campaign until it answers.
  */
 import type { MemberId } from '#raft/entry.js';
 import { Handover } from '#replica/handover.js';

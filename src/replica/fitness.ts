@@ -28,19 +28,19 @@ export class Fitness {
     this.#space = new SpaceWatch(parts);
   }
 
-  /** Counts a tick with the core, after a leader that is not fit was told to hand over. */
+  /** Counts a tick with the core, after a leader that is not fit was asked to hand over. */
   tick(): void {
     const { raft, office, clock, writingSinceMs } = this.#parts;
     const able = office.leads ? this.successors() : undefined;
     const hangs = this.#disk.check(clock.now(), writingSinceMs(), able ?? []);
     const target = this.#space.check(able) ?? hangs;
     if (target !== undefined) raft.transferLeadership(target);
-    // With a disk that hangs nobody campaigns: it could neither vote nor lead.
+    // A member with a disk that hangs does not campaign: it could neither vote nor lead.
     if (office.leads) raft.tick();
     else if (!this.#disk.hangs) raft.tick(this.#space.patience(office.leader));
   }
 
-  /** Who could take over from this leader, best first. */
+  /** The voters that could take over from this leader, best first. */
   successors(): readonly MemberId[] {
     const { raft, peers, electionMs } = this.#parts;
     return successors(raft.status(), {
@@ -49,7 +49,7 @@ export class Fitness {
     });
   }
 
-  /** Why this member does not take over, whoever wants it to; undefined: it does. */
+  /** Why this member refuses to take over; undefined: it takes over. */
   takeoverRefusal(): string | undefined {
     return this.#disk.hangs ? 'this member does not take over while its disk hangs' : undefined;
   }

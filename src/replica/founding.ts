@@ -1,12 +1,12 @@
 /**
  * How a cluster begins, and how a member with an empty store finds its place in one that exists.
  *
- * The founders ask each other who they are. Only when every one of them has an empty store, and every one has seen
- * the same founders with the same stores, does each write the same first state. That takes the danger out of a
- * disk that is wiped meanwhile: whoever decides has fixed what it has seen, so that nobody can decide otherwise. A
- * founder that crashed before it wrote finds the others founded, with its own store among them, and follows suit.
- * A founder that is alone has nobody to ask. It waits a moment instead: if its cluster has grown since, and its disk was
- * lost, the others call it.
+ * The founders ask each other who they are. Only when every one of them has an empty store, and every one has seen the
+ * same founders with the same stores, does each write the same first state. This makes a disk that is wiped meanwhile
+ * harmless: a founder that decides has fixed its account of the founders, so no founder can decide otherwise. A founder
+ * that crashed before it wrote finds the others founded, with its own store among them, and follows suit. A sole
+ * founder has no other to ask. It waits a moment instead: if its cluster has grown since, and its disk was lost, the
+ * others call it.
  */
 
 import { logIndex, type MemberId, memberId, term } from '#raft/entry.js';
@@ -29,7 +29,7 @@ export type FoundingOptions = {
   /** So long a founder that is alone waits for somebody who knows it already, in ms. */
   readonly aloneMs: number;
   readonly hello: (peer: string) => Promise<MemberHello>;
-  /** Told once per problem. */
+  /** Called once per problem. */
   readonly problem: (problem: BootstrapProblem) => void;
 };
 
@@ -73,7 +73,7 @@ export class Founding {
   /** Resolves when this member knows its place; undefined when stopped before. */
   async run(): Promise<Founded | undefined> {
     while (!this.#stopped) {
-      // Who does not answer is not waited for when this is to end.
+      // A founder that does not answer is not waited for after the end.
       const round = await Promise.race([this.#round(), this.#end]);
       if (round === undefined) break;
       if ('founded' in round) return round.founded;
@@ -91,8 +91,8 @@ export class Founding {
   }
 
   /**
-   * A member of a cluster calls. Of one that founds alone, which has nobody to ask, it is the only sign that its cluster
-   * exists already: it founds nothing from then on.
+   * A member of a cluster calls. For a sole founder it is the only sign that its cluster exists already: it founds
+   * nothing from then on.
    */
   claimed(claim: PeerClaim): void {
     const { clusterId, storeId } = this.#options;
@@ -146,7 +146,7 @@ export class Founding {
     return { problem: silence };
   }
 
-  /** Nobody has begun. Begin if everybody is here and has seen the same. */
+  /** No founder has begun. Begins if all founders answered and have seen the same stores. */
   #agree(answered: readonly Answer[], missing: BootstrapProblem | undefined): Round {
     const { name, clusterId, founders, storeId } = this.#options;
     if (!founders.some((founder) => founder.name === name)) {
@@ -176,7 +176,10 @@ export class Founding {
     );
   }
 
-  /** Who has lost its disk, and is started as it once was, must not found its cluster again while the others go on. */
+  /**
+   * A member that lost its disk and is started with its first flags must not found its cluster again while the others
+   * go on.
+   */
   #aloneProblem(): BootstrapProblem | undefined {
     const { name, founders, clusterId, storeId, clock, aloneMs } = this.#options;
     const [self = unnamed('')] = founders;
@@ -192,8 +195,8 @@ export class Founding {
 
   /**
    * By the newest membership that anybody answers with: a member that was removed may still run, and does not know of
-   * those who came after. Ids are given in order and never twice, so whoever has given more of them is newer. Among those
-   * who have given equally many, the one that does not know this member has seen it removed.
+   * those who came after. Ids are given in order and never twice, so the member that has given more ids is newer. Among
+   * those who have given equally many, the one that does not know this member has seen it removed.
    */
   #newestPlace(answered: readonly Answer[]): Round | undefined {
     const known = answered.flatMap(({ founder, hello: { membership } }) =>
@@ -239,7 +242,7 @@ export class Founding {
 
   #tell(found: BootstrapProblem): void {
     const key = `${found.code} ${found.peer} ${found.message}`;
-    // A bound on memory, not on what is told: after so many different problems the old ones count as news again.
+    // Bounds the memory: after so many different problems an old one is reported again.
     if (this.#told.size >= 1000) this.#told.clear();
     if (this.#told.has(key)) return;
     this.#told.add(key);

@@ -35,7 +35,10 @@ export class Handover {
     this.#electionMs = electionMs;
   }
 
-  /** Whom of `able`, best first, to hand over to now; undefined: nobody, or one was asked who may yet take over. */
+  /**
+   * The member of `able`, best first, to hand over to now; undefined: there is none, or one was asked and may still
+   * take over.
+   */
   next(now: number, able: readonly MemberId[]): MemberId | undefined {
     if (this.#lastTryMs !== undefined && now - this.#lastTryMs < this.#electionMs) return undefined;
     if (able.every((member) => this.#tried.has(member))) this.#tried.clear();

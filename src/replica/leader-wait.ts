@@ -5,9 +5,9 @@ import type { MemberInfo } from '#replica/membership.js';
 import { ProposeError, type ReplicatedLog } from '#replica/replicated-log.js';
 import { formatDuration } from '#text/duration.js';
 
-/** What of a replica tells who leads, and, to whoever waits, that it has stopped. */
+/** The part of a replica that shows the leader, and tells waiting callers that it has stopped. */
 export type LeaderSource = Pick<ReplicatedLog<unknown>, 'status' | 'onLeadership'> & {
-  /** Called once, with what who waits is told. Returns the unsubscriber. */
+  /** Calls the listener once, with the error for the callers that wait. Returns the unsubscriber. */
   onStopped(listener: (error: ProposeError) => void): () => void;
 };
 

@@ -173,7 +173,10 @@ describe('leadership', () => {
     assert.equal(heardMs(), before);
   });
 
-  /** A leader of three that loses its office with things under way that nobody else has, and leads again at once. */
+  /**
+   * A leader of three that loses its leadership with entries in flight that no other member has, and leads again at
+   * once.
+   */
   async function leadingAgain<Answer>(
     ask: (cluster: TestCluster, leader: TestMember) => readonly Promise<Answer>[],
   ): Promise<{ readonly cluster: TestCluster; readonly leader: TestMember; readonly before: Promise<unknown> }> {

@@ -79,9 +79,9 @@ export interface LogStore {
   /** Keeps these facts in place of the former ones. They are durable a second later, and after `close`. */
   keepPeerFacts(facts: ReadonlyMap<string, StoreFact>): void;
   /**
-   * Has `failed` called once, when the store is poisoned, whatever it was doing: also for work that nobody waits for
-   * (deleting, the identity file) or whose asker is somebody else (a snapshot being received). The member has to end
-   * then. At once if it is poisoned already. One listener, the last one given.
+   * Calls `failed` once, when the store is poisoned, whatever it was doing: also for work without a waiting caller
+   * (deleting, the identity file) or with another caller (a snapshot being received). The member has to end then. At
+   * once if it is poisoned already. One listener, the last one given.
    */
   onFailure(failed: (error: StoreError) => void): void;
   /**

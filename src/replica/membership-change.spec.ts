@@ -233,7 +233,7 @@ describe('membership', () => {
     const { confState } = await cluster.time.until(answer, 5000);
     assert.deepEqual([confState.votersOutgoing, confState.learners], [[], [member]]);
     assert.ok(confState.voters.includes(by) && confState.voters.length === 3);
-    // Nobody else has heard yet that it is committed, and nobody keeps more than what is on disk.
+    // No other member knows yet that it is committed, and members keep only what is on disk.
     for (const each of cluster.members) cluster.crash(each);
     for (const each of cluster.members) if (each !== leaves) cluster.boot(each);
     await cluster.commit(await cluster.leader(), 'goes on');

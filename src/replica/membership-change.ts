@@ -48,7 +48,7 @@ export function isVoter({ voters, votersOutgoing }: ConfState, member: MemberId)
 /** A learner this many entries behind the commit index, or fewer, counts as caught up. */
 export const promoteLagMax = 1000;
 
-/** What a member that was removed is told. */
+/** The message for a member that was removed. */
 export function removedText(member: string): string {
   const wayBack = 'to rejoin it needs an empty data directory, a start with --join, and `sublet members add`';
   return `member ${member} was removed from the cluster and takes no part any more; ${wayBack}`;
@@ -168,7 +168,10 @@ export function toConfChange(change: MembershipChange, membership: Membership): 
   }
 }
 
-/** The membership once `change` has led the core to `confState`. A context names a member that is new, or has moved. @throws InvariantError if nobody knows who a new member is */
+/**
+ * The membership once `change` has led the core to `confState`. A context names a member that is new, or has moved.
+ * @throws InvariantError if a new member is not described by the context
+ */
 export function changeMembers(membership: Membership, change: ConfChange, confState: ConfState): Membership {
   const named = change.context.byteLength === 0 ? undefined : decodeMember(change.context);
   const known = new Map(membership.members.map((member) => [member.id, member]));

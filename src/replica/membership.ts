@@ -1,6 +1,6 @@
 /**
- * Who the members of a cluster are. The core knows ids and votes only; names, addresses and the id of each
- * member's store are replicated beside them and ride in the configuration changes.
+ * The members of a cluster. The core knows ids and votes only; names, addresses and the id of each member's store are
+ * replicated beside them and ride in the configuration changes.
  */
 import type { ConfState, LogIndex, MemberId, Term } from '#raft/entry.js';
 
@@ -24,8 +24,8 @@ export type Membership = {
   readonly founding: string;
   readonly confState: ConfState;
   /**
-   * Ascending by id; exactly the ids that `confState` names, but at index 0 (a member that joins and knows nothing yet):
-   * there they are the peers it was told of.
+   * Ascending by id; exactly the ids of `confState`. Exception: at index 0 (a member that joins and knows nothing yet)
+   * they are the peers of its configuration.
    */
   readonly members: readonly MemberInfo[];
   /** The id the next new member gets; ids are never used twice. */

@@ -1,7 +1,7 @@
 /**
- * Peers that a member hears from before it has heard of them. Who was away while others joined may have nobody else to
- * learn from: one of them may lead by now, or lack nothing but this member's vote. So they are heard, and answered where
- * they say that they listen, until the membership here knows them, or knows that they are gone again.
+ * Peers that a member hears from before it has heard of them. A member that was away while others joined may depend on
+ * them: one of them may lead by now, or need this member's vote. So they are heard, and answered where they say that
+ * they listen, until the membership here knows them, or knows that they are gone again.
  */
 import type { MemberId } from '#raft/entry.js';
 import type { MemberInfo, Membership } from '#replica/membership.js';
@@ -9,7 +9,10 @@ import type { MemberInfo, Membership } from '#replica/membership.js';
 /** Members join one at a time, and few: of more than so many the newest count. */
 const newcomersMax = 16;
 
-/** Ids rise and are never used twice: who has one that nobody was given, as far as is known here, has joined since. */
+/**
+ * Ids rise and are never used twice: a member with an id that was not given yet, as far as is known here, has joined
+ * since.
+ */
 export function isNewcomer(member: MemberId, { nextMemberId }: Pick<Membership, 'nextMemberId'>): boolean {
   return member >= nextMemberId;
 }
@@ -35,7 +38,7 @@ export class Newcomers {
     return this.#members.has(member.id);
   }
 
-  /** The membership has changed: whoever it knows of, in it or gone, is no newcomer any more. */
+  /** The membership has changed: a member that it contains, or that it shows as removed, is no newcomer any more. */
   settle(membership: Membership): void {
     for (const id of [...this.#members.keys()]) if (!isNewcomer(id, membership)) this.#members.delete(id);
   }

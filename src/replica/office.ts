@@ -1,4 +1,7 @@
-/** Who leads, and whether it is this member and may serve: the core's soft state, joined with its term. */
+/**
+ * The current leader and term, and whether this member is a leader that may serve: the core's soft state, joined with
+ * its term.
+ */
 import { type MemberId, noMember, type Term, term } from '#raft/entry.js';
 import type { Ready, Role } from '#raft/ready.js';
 import type { LeadershipChange } from '#replica/replicated-log.js';

@@ -54,7 +54,7 @@ export interface PeerHandler {
   hello(caller: StoreClaim | undefined): MemberHello;
   /** A peer has begun to talk. Returns how its store contradicts what is known of it; undefined: it is to be heard. */
   met(claim: StoreClaim): string | undefined;
-  /** Of this member's store, as peers are told. */
+  /** The claim of this member's store, as it is sent to peers. */
   claim(): StoreClaim;
   receive(message: PeerMessage): void;
   /** `from` sent a message of a kind that this version does not know; it is dropped. */
@@ -95,7 +95,7 @@ export interface PeerNetwork {
   announce(report: MemberReport): void;
   /** Streams `source` to `message.to` on a connection of its own; rejects when it did not arrive whole. The caller closes `source`. */
   sendSnapshot(message: SnapshotMessage, source: SnapshotSource): Promise<void>;
-  /** Asks whoever listens at HOST:PORT who it is (bootstrap, joining). */
+  /** Asks the member that listens at HOST:PORT for its identity (bootstrap, joining). */
   hello(peer: string, caller?: StoreClaim): Promise<MemberHello>;
   stop(): Promise<void>;
 }

@@ -101,7 +101,7 @@ export class Proposals<Output> {
     }
   }
 
-  /** Answers whoever waits for `entry`. */
+  /** Answers the caller that waits for `entry`. */
   applied(applied: Applied<Output>, entry: Entry): void {
     this.#enterTerm(entry);
     const waiting = this.#takeAt(entry);
@@ -109,15 +109,16 @@ export class Proposals<Output> {
     else waiting?.reject(overwritten(entry));
   }
 
-  /** `entry` carried no command, so whoever waits at its index waits in vain. */
+  /** `entry` carried no command, so a command that waits at its index was not committed. */
   passed(entry: Entry): void {
     this.#enterTerm(entry);
     this.#takeAt(entry)?.reject(overwritten(entry));
   }
 
   /**
-   * Terms never fall along a log: from the first entry of a term on, whoever waits in an earlier one waits in vain. Told at
-   * once, since this member may lead that term, and have other commands where those would have been.
+   * Terms never fall along a log: from the first entry of a term on, commands that wait in an earlier term were not
+   * committed. Their callers get the answer at once, since this member may lead that term, and have other commands at
+   * those indexes.
    */
   #enterTerm(entry: Entry): void {
     if (entry.term === this.#appliedTerm) return;

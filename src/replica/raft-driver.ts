@@ -170,7 +170,7 @@ export class RaftDriver {
         this.writer.add(message, message.snapshot === undefined ? undefined : this.receiver.claim(message.snapshot));
         return;
       case 'storage-apply':
-        // Who is about to be removed has to hear of it while there is a way to it.
+        // A member that is about to be removed must receive this while there is a connection to it.
         if (message.entries.some(({ type }) => isConfChange(type))) this.#messages.flush();
         this.#host.apply(message.entries);
         this.#respond(message.responses);

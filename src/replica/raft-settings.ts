@@ -21,7 +21,7 @@ export function raftConfig({ id, applied, timing, limits, random }: RaftSettings
     asyncStorageWrites: true,
     readOnly: 'safe',
     stepDownOnRemoval: true,
-    // A command is proposed where it can be answered: callers are told who leads.
+    // A command is proposed at the leader, which answers it: callers get the leader's name.
     disableProposalForwarding: true,
     maxAppendBytes: limits.appendBytesMax,
     maxInflightAppends: limits.appendsInFlightMax,

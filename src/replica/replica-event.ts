@@ -8,7 +8,7 @@ export type ReplicaEvent =
   | { readonly kind: 'fatal'; readonly error: Error }
   /** The membership no longer has this member: it has stopped. */
   | { readonly kind: 'removed'; readonly message: string }
-  /** Why the cluster can't begin yet, or this member can't take part; told once per problem, and tried again. */
+  /** Why the cluster can't begin yet, or this member can't take part; emitted once per problem, and tried again. */
   | { readonly kind: 'bootstrap-problem'; readonly problem: BootstrapProblem }
   | { readonly kind: 'bootstrapped'; readonly membership: Membership; readonly how: 'founder' | 'joined' }
   | { readonly kind: 'membership'; readonly membership: Membership }
@@ -17,7 +17,10 @@ export type ReplicaEvent =
   | { readonly kind: 'disk-answers'; readonly afterMs: number }
   /** The disk has fallen below its floor of free space, or a leader without room hands over. */
   | { readonly kind: 'space-low'; readonly problem: string; readonly handsOverTo: MemberId | undefined }
-  /** This member leads, and nobody has room: it refuses proposals. `account`: whose disk has how much, and what to do. */
+  /**
+   * This member leads, and no member has space: it refuses proposals. `account`: whose disk has how much, and what to
+   * do.
+   */
   | { readonly kind: 'no-space'; readonly account: string }
   /** There is room on the disk again. */
   | { readonly kind: 'space-back' }
@@ -25,12 +28,12 @@ export type ReplicaEvent =
   | { readonly kind: 'paused'; readonly forMs: number }
   | { readonly kind: 'snapshot-sent'; readonly to: MemberId; readonly index: LogIndex }
   | { readonly kind: 'snapshot-failed'; readonly to: MemberId; readonly error: Error }
-  /** As many snapshots as may be are being sent already: this member's comes later. Told once per wait. */
+  /** As many snapshots as may be are being sent already: this member's comes later. Emitted once per wait. */
   | { readonly kind: 'snapshot-waits'; readonly to: MemberId }
   | { readonly kind: 'snapshot-installed'; readonly index: LogIndex; readonly from: MemberId }
-  /** A peer will not talk to this member; told once per reason. */
+  /** A peer refuses this member; emitted once per reason. */
   | { readonly kind: 'refused-by-peer'; readonly peer: string; readonly reason: string }
-  /** The store of a peer was put back to an earlier state: this member does not hear it. Told once per reason. */
+  /** The store of a peer was put back to an earlier state: this member does not hear it. Emitted once per reason. */
   | { readonly kind: 'peer-rewound'; readonly peer: string; readonly message: string }
   /** A message from a peer that no correct peer sends, or that came too late to matter; dropped. */
   | { readonly kind: 'message-refused'; readonly from: MemberId; readonly reason: string };

@@ -93,9 +93,12 @@ export type ReplicaOptions<Output> = {
   readonly moved?: readonly MovedMember[];
   readonly network: PeerNetwork;
   readonly machine: StateMachine<Output>;
-  /** HOST:PORT at which this member, `self`, serves its clients, as others reach it; peers are told. Asked again and again. */
+  /**
+   * HOST:PORT at which this member, `self`, serves its clients, as others reach it; sent to the peers. Asked again and
+   * again.
+   */
   readonly serves?: (self: MemberInfo) => string;
-  /** The kinds of commands that `machine` knows; peers are told. */
+  /** The kinds of commands that `machine` knows; sent to the peers. */
   readonly commandKinds: readonly string[];
   /** Those of them that came after the first release: see `CommandKinds`. Default: none. */
   readonly laterCommands?: LaterCommands;
@@ -103,13 +106,13 @@ export type ReplicaOptions<Output> = {
   readonly defer: Defer;
   /** A uniform integer in [0, below). */
   readonly random: (below: number) => number;
-  /** Told of what an operator or a log wants to know. Must not throw. */
+  /** Receives the events for operators and logs. Must not throw. */
   readonly observe: (event: ReplicaEvent) => void;
   readonly timing?: ReplicaTiming;
   readonly limits?: Partial<ReplicaLimits>;
   /**
    * So long a sole founder waits for members that know it already before it founds its cluster, in ms. Default:
-   * `defaultAloneMs`; 0 where nobody else can be.
+   * `defaultAloneMs`; 0 where there can be no other member.
    */
   readonly aloneMs?: number;
 };

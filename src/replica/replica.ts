@@ -161,9 +161,9 @@ export class Replica<Output> implements ReplicatedLog<Output> {
   }
 
   /**
-   * Asks the leader, this member or another, to hand over to `to`, or (leader only) to the voter that is fittest: it has room on
-   * its disk, and most of the log.
-   * Returns whom it asked for; undefined when there is nobody to ask. `onLeadership` tells whether it came to be.
+   * Asks the leader, this member or another, to hand over to `to`, or (leader only) to the voter that is fittest: it
+   * has room on its disk, and most of the log. Returns the member that it asked; undefined if there is none to ask.
+   * `onLeadership` tells whether it came to be.
    */
   transferLeadership(to?: MemberId): MemberId | undefined {
     return this.#active?.transferLeadership(to);

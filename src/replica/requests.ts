@@ -1,6 +1,6 @@
 /**
- * Everybody who waits for an answer of this member: for a command, a change of the membership, or a read point. What
- * is asked goes to the core in batches, and each caller gets exactly one answer, also when leadership or the member ends.
+ * Client requests pending on this member: commands, changes of the membership, reads. What is asked goes to the core in
+ * batches, and each caller gets exactly one answer, also when leadership or the member ends.
  */
 import type { Entry, LogIndex, Term } from '#raft/entry.js';
 import type { Raft } from '#raft/raft.js';

@@ -100,7 +100,7 @@ describe('a store that was put back to an earlier state', () => {
     await cluster.converged();
     for (const member of [a, b, c]) cluster.crash(member);
     c.disk = copy;
-    // Nobody is there to be asked.
+    // There is no member to ask.
     cluster.boot(c);
     assert.equal(await startFailure(cluster, c), undefined);
     cluster.boot(a);

@@ -11,8 +11,8 @@ import type { PeerNetwork } from '#replica/peer-network.js';
 import type { StateRecord } from '#replica/state-machine.js';
 
 /**
- * `waits`: as many are under way as may be, or the last one has just failed, which was told; the core tries again. Told once,
- * `again` from then on.
+ * `waits`: the maximum of transfers is in flight, or the last one has just failed, which was reported; the core tries
+ * again. Reported once, `again` from then on.
  */
 export type SendResult = { readonly to: MemberId; readonly index: LogIndex } & (
   | { readonly kind: 'sent' }
@@ -102,7 +102,7 @@ export class SnapshotSender {
     this.#underWay.delete(to);
     if (kind === 'sent') this.#rests.delete(to);
     else this.#rest(to);
-    // Nobody waits for a turn any more; who does not come back now was helped otherwise.
+    // Clears the queue: followers that still need a snapshot ask again.
     if (this.#underWay.size === 0) this.#waiting.clear();
     this.#ended(result);
   }

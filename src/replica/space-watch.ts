@@ -1,7 +1,7 @@
 /**
  * Watches the free space on this member's disk, and what its peers say of theirs. While it is below its floor, a leader
- * hands over to a voter that has room, and a follower lets such a one go first in an election. Where nobody has room
- * the leader goes on leading, and refuses proposals with an account of all disks.
+ * hands over to a voter that has room, and a follower lets such a one go first in an election. Where no member has
+ * space, the leader goes on leading and refuses proposals with an account of all disks.
  */
 import type { MemberId } from '#raft/entry.js';
 import type { Clock } from '#replica/clock.js';
@@ -40,7 +40,7 @@ export class SpaceWatch {
   readonly #parts: SpaceWatchParts;
   readonly #handover: Handover;
   #low = false;
-  /** It leads, and nobody has room. */
+  /** It leads, and no member has space. */
   #stuck = false;
   #reportedMs: number | undefined;
 

@@ -6,8 +6,8 @@
 import type { LogIndex, Term } from '#raft/entry.js';
 
 /**
- * A record put (`value`) or deleted (`value` undefined). Keys are 1–512 bytes, values up to 1 MiB. Both are written later, as
- * they are then: whoever made them does not change them any more.
+ * A record put (`value`) or deleted (`value` undefined). Keys are 1–512 bytes, values up to 1 MiB. Both are written
+ * asynchronously: do not mutate them after returning.
  */
 export type RecordChange = { readonly key: Uint8Array; readonly value: Uint8Array | undefined };
 

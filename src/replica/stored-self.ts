@@ -1,4 +1,4 @@
-/** Who a member is by its own store, and whether its configuration agrees. */
+/** The identity of a member by its own store, and whether its configuration agrees. */
 import type { MemberId } from '#raft/entry.js';
 import type { MemberInfo, Membership } from '#replica/membership.js';
 import { removedText } from '#replica/membership-change.js';

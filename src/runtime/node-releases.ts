@@ -17,7 +17,7 @@ export type BadRelease = {
 
 const assertion = 'a few malformed HTTP/2 frames end the process, with TLS or without (nodejs/node#64850)';
 
-/** The first that matches is told. */
+/** The first that matches is reported. */
 export const badReleases: readonly BadRelease[] = [
   {
     id: 'nghttp2 before 1.68.1',

@@ -12,8 +12,8 @@ export async function syncDirectory(path: string): Promise<void> {
 }
 
 /**
- * Gives `place`, and all that is in it, to whom `model` belongs: a service that runs as somebody could not open what root
- * made in its place. For whoever is not root there is nothing to do.
+ * Gives `place`, and all that is in it, to whom `model` belongs: a service that runs as somebody could not open what
+ * root made in its place. Without root there is nothing to do.
  */
 export async function ownAs(place: string, model: string): Promise<void> {
   if (process.getuid?.() !== 0) return;

@@ -1,7 +1,7 @@
 /**
- * Who this member is and what it promised at least, apart from the database: ids, term and vote, how far the database
- * had durably come when the slot was written, how often the store was opened, and facts about the stores of its peers. Each write goes to the slot that holds the older
- * content, so the newer one survives a torn write.
+ * This member's identity and the least that it promised, apart from the database: ids, term and vote, how far the
+ * database had durably come when the slot was written, how often the store was opened, and facts about the stores of
+ * its peers. Each write goes to the slot that holds the older content, so the newer one survives a torn write.
  *
  * A slot is text, for operators: 8 hex digits of CRC-32 over the rest, a blank, JSON, blanks up to `slotBytes`.
  */

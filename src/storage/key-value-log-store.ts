@@ -63,7 +63,7 @@ export async function openLogStore(disk: StoreDisk): Promise<LogStore> {
   try {
     const backend = await disk.openBackend((await disk.identityFile.read()) === undefined);
     try {
-      // Read again now that the database is ours: whoever had it before may have written until just now.
+      // Read again now that the database is locked: the former holder may have written until just now.
       const known = await IdentitySlots.load(disk.identityFile, disk.place);
       const head = (await readHead(backend, disk.place)) ?? (await firstHead(backend, disk, known));
       const slots = known ?? (await firstIdentity(head, disk));
@@ -180,7 +180,7 @@ class KeyValueLogStore implements LogStore {
   }
 
   write(write: LogWrite): Promise<void> {
-    // Taken at once, though the write may wait for its turn: nobody can give the snapshot up any more.
+    // Taken at once, though the write may wait in the queue: the snapshot can't be given up any more.
     const install = write.install === undefined ? undefined : takeStaged(write.install);
     return this.#exclusively('write', async () => {
       if (install instanceof Error) throw install;
@@ -226,7 +226,7 @@ class KeyValueLogStore implements LogStore {
     // In the queue, so that no compaction passes a source that is being opened.
     return this.#exclusively('open a snapshot', async () => {
       const source = await StoredSnapshot.open(this.#backend, this.#disk.place, {
-        // What is read here was checked at the start: it has changed since, and what else has, nobody knows.
+        // What is read here was checked at the start: it has changed since, and other records may have, too.
         damaged: (failure) => this.#poison('read a snapshot', failure),
         closed: () => this.#sources.delete(source),
       });

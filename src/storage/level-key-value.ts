@@ -126,7 +126,7 @@ class LevelView implements KeyValueView {
     });
     const read = () => {
       const batch = iterator.nextv(scanBatchCount);
-      // Its failure is the caller's, who may take a while to come for it: until then it must not pass for nobody's.
+      // The caller handles its failure, perhaps later: until then it must not count as an unhandled rejection.
       batch.catch(() => undefined);
       return batch;
     };

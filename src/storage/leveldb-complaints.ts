@@ -1,7 +1,7 @@
 /**
- * LevelDB drops what it can't read when it opens, and says so only in its own LOG file. What it dropped is gone
- * from then on, so a complaint in the LOG of the last opening counts, too; the LOG stays as it is as long as
- * nobody opens the database, which nobody does while there are complaints.
+ * LevelDB drops what it can't read when it opens, and says so only in its own LOG file. What it dropped is gone from
+ * then on, so a complaint in the LOG of the last opening counts, too; the LOG stays as it is until the database is
+ * opened, which is refused while there are complaints.
  */
 import { open } from 'node:fs/promises';
 import { join } from 'node:path';

@@ -1,13 +1,16 @@
 /**
- * Who holds a POSIX record lock on a file, as Linux tells in /proc/locks. The file is never opened: closing
- * any descriptor of it would drop the lock of our own process.
+ * The process that holds a POSIX record lock on a file, from /proc/locks. The file is never opened: closing any
+ * descriptor of it would drop the lock of our own process.
  */
 import { readFile, stat } from 'node:fs/promises';
 
 /** Enough of a command line to know it by. */
 const commandLengthMax = 100;
 
-/** Like `process 4711 (node dist/…)`; undefined when it can't be told: another system, another pid namespace, or just gone. */
+/**
+ * Like `process 4711 (node dist/…)`; undefined when it can't be found: another system, another pid namespace, or a
+ * process that has just ended.
+ */
 export async function lockHolder(path: string): Promise<string | undefined> {
   try {
     const { ino } = await stat(path);

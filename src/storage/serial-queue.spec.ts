@@ -17,7 +17,7 @@ describe('serial queue', () => {
     assert.deepEqual(told, ['a begins']);
     assert.deepEqual(await Promise.all([first, ...rest]), ['a', 'b', 'c']);
     assert.deepEqual(told, ['a begins', 'a ends', 'b begins', 'b ends', 'c begins', 'c ends']);
-    // Whoever hears that a piece has ended finds the queue idle.
+    // When a piece of work has ended, the queue is idle.
     const again = queue.run(piece('d'));
     assert.equal(told.at(-1), 'd begins');
     await again;

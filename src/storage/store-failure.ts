@@ -18,7 +18,7 @@ export function amnesia(place: string, what: string): StoreError {
   return new StoreError('amnesia', `The store in ${place} has forgotten writes: ${what}. ${rejoinAdvice(place)}`);
 }
 
-/** Any failure of `action` as a `StoreError`. A full disk is told apart, since its way out is another. */
+/** Any failure of `action` as a `StoreError`. A full disk has a code of its own, since it needs another remedy. */
 export function storeError(place: string, action: string, error: unknown): StoreError {
   if (error instanceof StoreError) return error;
   const reason = reasonOf(error);

@@ -183,7 +183,7 @@ describe('peers over gRPC', () => {
     again.network.setMembership(memberId(2), known);
     await until(() => again.reports.length === 1, 'the report on the new connection');
     assert.deepEqual(again.reports, [{ from: 1, report: silent }]);
-    // Whoever is added later is told at once, not with the next change.
+    // A listener that is added later is called at once, not with the next change.
     again.reports.length = 0;
     one.network.setMembership(memberId(1), { ...known, members: known.members.filter(({ id }) => id === 1) });
     one.network.setMembership(memberId(1), known);

@@ -25,7 +25,7 @@ import { sendSnapshot } from '#transport/snapshot-stream.js';
 export type GrpcPeerNetworkOptions = {
   /** HOST:PORT to listen on; port 0 takes any free one. */
   readonly listen: string;
-  /** Plain text, or mutual TLS: who is trusted with a connection. Who is a peer is checked above it. */
+  /** Plain text, or mutual TLS: who is trusted with a connection. Peers are identified above this layer. */
   readonly credentials: { readonly server: ServerCredentials; readonly client: ChannelCredentials };
   /** A silent connection is asked for a sign of life after so many ms, and given up after three times as many without. Default 1000. */
   readonly pingMs?: number;
@@ -81,14 +81,14 @@ export class GrpcPeerNetwork implements PeerNetwork {
 
   setMembership(id: MemberId, membership: Membership): void {
     const self = membership.members.find((member) => member.id === id);
-    // A member that was removed talks to nobody any more.
+    // A member that was removed sends no more messages.
     this.#place = self === undefined ? undefined : { self, membership };
     this.#newcomers.settle(membership);
     this.#connect();
     if (this.#place !== undefined && !this.#stop.signal.aborted) this.#server?.membershipChanged(membership);
   }
 
-  /** Keeps one link to each peer that this member knows of, and to nobody else. */
+  /** Keeps one link to each peer of the membership and to no other address. */
   #connect(): void {
     const place = this.#place;
     const members = place === undefined ? [] : [...place.membership.members, ...this.#newcomers.members];

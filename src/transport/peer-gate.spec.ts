@@ -17,7 +17,7 @@ const membership: Membership = {
   nextMemberId: memberId(4),
 };
 
-/** Who is admitted with what `from` says of itself, changed by `changes`; or the status that it gets. */
+/** The identity that is admitted for `from`, changed by `changes`; or the status of the refusal. */
 function answer(from: MemberInfo, changes: Partial<WireEnvelope> = {}): MemberInfo | string {
   try {
     return admit({ ...envelopeOf(from, membership, member(1)), ...changes }, member(1), membership);

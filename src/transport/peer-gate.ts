@@ -1,4 +1,4 @@
-/** Who may talk to this member: the check that opens every stream, on the side that is called. */
+/** Identity check of peers: it opens every stream, on the called side. */
 import { status } from '@grpc/grpc-js';
 import type { sublet } from '#proto/sublet.js';
 import { memberId } from '#raft/entry.js';
@@ -24,7 +24,7 @@ export class Refusal extends Error {
   }
 }
 
-/** The caller is sent away, but what it takes this member for is to be told: see `PeerHandler.claimed`. */
+/** Rejects the call, but reports the identity that the caller expected: see `PeerHandler.claimed`. */
 export class ClaimRefusal extends Refusal {
   override readonly name = 'ClaimRefusal';
   readonly claim: PeerClaim;
@@ -107,7 +107,10 @@ export function admit(
   return from;
 }
 
-/** Who is not known here may have joined meanwhile. It knows this member's store then, which only its cluster does. */
+/**
+ * A caller that is not known here may have joined meanwhile. It knows this member's store then, which only its cluster
+ * does.
+ */
 function newcomer(
   { fromId, fromName, fromPeer, fromStoreId, toStoreId }: WireEnvelope,
   { storeId }: MemberInfo,

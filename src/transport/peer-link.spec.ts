@@ -29,7 +29,7 @@ async function until(condition: () => boolean, what: string): Promise<void> {
   }
 }
 
-/** A peer that takes nothing in until it is told to. */
+/** A peer that reads nothing until the spec has it read. */
 class SlowPeer {
   readonly received: number[] = [];
   readonly #server = new Server(connectionOptions(pingMs));

@@ -1,7 +1,7 @@
 /**
  * The outgoing half of a peer: one stream that carries this member's messages to it, in order. What one turn sends is
- * one frame. While there is no stream, messages are dropped and the core is told: Raft repeats itself, and an
- * old message is worth less than the next one.
+ * one frame. While there is no stream, messages are dropped and the core is notified: Raft repeats messages, and an old
+ * message is worth less than the next one.
  */
 import { type Client, type ClientWritableStream, type ServiceError, status } from '@grpc/grpc-js';
 import type { PeerMessage } from '#raft/message.js';

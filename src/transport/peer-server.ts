@@ -55,7 +55,7 @@ export type PeerServerOptions = {
   readonly handler: PeerHandler;
   /** The name in the certificate of the caller at HOST:PORT; undefined: without TLS. */
   readonly nameAt: (from: string) => string | undefined;
-  /** Who this member is, and who its peers are; undefined while it takes no part. */
+  /** This member and its peers; undefined while it takes no part. */
   readonly place: () => { readonly self: MemberInfo; readonly membership: Membership } | undefined;
   /** A peer has opened its stream. */
   readonly heard: (member: MemberInfo) => void;

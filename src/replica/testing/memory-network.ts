@@ -229,7 +229,7 @@ export class MemoryPeerNetwork implements PeerNetwork {
   }
 }
 
-/** Who sends a message, and whom it takes its receiver for. */
+/** The sender of a message, and the identity that it expects of the receiver. */
 export type Caller = {
   readonly sender: MemberInfo;
   readonly claim: PeerClaim;
@@ -251,7 +251,7 @@ export function callerOf(
   return { sender, store, claim: { clusterId, founding, name: sender.name, peer: sender.peer, storeId } };
 }
 
-/** Whether a receiver with this membership hears the caller. If not it is told of the claim, as by the gate of a real one. */
+/** Whether a receiver with this membership hears the caller. If not, the receiver gets the claim, as by a real gate. */
 export function isHeard(claim: PeerClaim, membership: Membership | undefined): membership is Membership {
   return membership !== undefined && !foundingsDiffer(claim.founding, membership.founding);
 }

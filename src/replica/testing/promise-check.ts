@@ -24,8 +24,8 @@ export class PromiseCheck {
       case 'append-response': {
         if (message.reject) return;
         this.promises += 1;
-        // What it acknowledged was stored and has been replaced since, or never came to be stored because it was
-        // replaced within one batch: to everybody else that is the same, as the batch ends in a later term.
+        // What it acknowledged was stored and has been replaced since, or was replaced within one batch before it was
+        // stored: other members see no difference, as the batch ends in a later term.
         if ((hardState?.term ?? 0) > message.term) return;
         const last = compacted.index + entries.length;
         if (last < message.index) this.#broken(message, `its disk ends at ${last}, it acknowledges ${message.index}`);
@@ -55,7 +55,9 @@ export class PromiseCheck {
     }
   }
 
-  /** Who asks for votes, or leads, in a term that its disk does not know can do so once more after a crash. */
+  /**
+   * A member that asks for votes, or leads, in a term that its disk does not have can do so once more after a crash.
+   */
   #checkTerm(message: PeerMessage, stored = 0): void {
     if (stored < message.term) this.#broken(message, `its disk is in term ${stored}`);
   }

@@ -1,7 +1,7 @@
 /**
- * A disk in memory that crashes where it is told to: `KeyValueBackend` and `IdentityFile` over one durable
- * content. Every write to either is a step. At the step of the crash the write is lost, or kept without being
- * acknowledged, or torn (the identity file only: a database batch is atomic); from then on nothing answers any more but with `DiskCrash`,
+ * A disk in memory that crashes at a given step: `KeyValueBackend` and `IdentityFile` over one durable content. Every
+ * write to either is a step. At the step of the crash the write is lost, or kept without being acknowledged, or torn
+ * (the identity file only: a database batch is atomic); from then on nothing answers any more but with `DiskCrash`,
  * until `reboot` gives the disk as the next process finds it.
  */
 import { type IdentityFile, type SlotNumber, slotBytes } from '#storage/identity-file.js';

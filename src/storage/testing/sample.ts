@@ -28,7 +28,7 @@ export function meta(index: number, atTerm = 1, of: Membership = sampleMembershi
   return { index: logIndex(index), term: term(atTerm), time: index * 10, membership: of };
 }
 
-/** Entries `from` to `to`, both included, told apart by term and index. */
+/** Entries `from` to `to`, both included, with data made of term and index. */
 export function entries(from: number, to: number, atTerm = 1, dataBytes = 20): readonly Entry[] {
   return Array.from({ length: to - from + 1 }, (_, at) => ({
     term: term(atTerm),
