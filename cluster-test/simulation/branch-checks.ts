@@ -47,7 +47,8 @@ export class BranchChecks {
   ): void {
     this.#world.count('mark: an adoption began on a proof');
     const was = Math.max(this.#base, ...before.map(baseOf));
-    this.#base = Math.min(...after.map(baseOf), was + 1);
+    // An agent that brought a later base raises it by more than one step.
+    this.#base = after.length === 0 ? was + 1 : Math.min(...after.map(baseOf));
     const what = () => `epochs ${before.join(', ')} became ${after.join(', ')} at ${index}`;
     this.#world.check(this.#base > was, 'epochs of a lost branch are not granted again', what);
   }

@@ -4,6 +4,7 @@
  */
 
 import { parseCidr4 } from '#address/cidr4.js';
+import { formatIp } from '#address/ip.js';
 import { formatIpv4 } from '#address/ipv4.js';
 import { parseOui } from '#address/mac.js';
 import { RefusedError } from '#api/refusal.js';
@@ -171,10 +172,24 @@ export class Operator {
     }
   }
 
+  /** A lease whose holder was a copy of a host that is gone for good is released: the host itself is another instance now. */
+  releaseGoneCopies(): void {
+    const { agents, clones, leader } = this.#cluster;
+    const records = leader?.work?.machine.real.ipam.agentsAfter(undefined, Number.POSITIVE_INFINITY) ?? [];
+    for (const { agentId, instanceId, nodeIp } of records) {
+      const hosts = [...agents, ...clones].filter((host) => host.agentId === agentId);
+      const gone = hosts.every(
+        ({ store, nodeIp: at }) => store.identity?.instanceId !== instanceId && at !== formatIp(nodeIp),
+      );
+      if (gone) this.change({ kind: 'release', agentIds: [agentId], force: true, holders: [] });
+    }
+  }
+
   /** Does what the masters ask for when a host that has come back runs on another one's address. */
   watchForRoom(): void {
     this.#process.clock.after(roomEveryMs, () => {
       this.makeRoom();
+      this.releaseGoneCopies();
       this.watchForRoom();
     });
   }

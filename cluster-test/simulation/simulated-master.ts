@@ -11,7 +11,7 @@ import { type DiskCopy, SimulatedDisk, type WriteFate } from '#cluster-test/simu
 import { type SimulatedNetwork, SimulatedPeers } from '#cluster-test/simulation/simulated-network.js';
 import { WatchedMachine } from '#cluster-test/simulation/watched-machine.js';
 import { type Machine, SimulatedProcess } from '#cluster-test/simulation/world.js';
-import { commandKinds, releaseKindOf, releaseKinds } from '#ipam/command-kind.js';
+import { commandKindOf, commandKinds, laterCommandKinds } from '#ipam/command-kind.js';
 import { Admission, defaultAdmissionLimits } from '#master/admission.js';
 import { agentEndpoints } from '#master/agent-service.js';
 import { BranchMarker, branchValue } from '#master/branch-marker.js';
@@ -288,7 +288,7 @@ export class SimulatedMaster {
     const plan = new WatchedMachine(this.name, shared());
     const replica = new Replica<PlanOutcome>({
       ...{ name: this.name, clusterId, founders, store, machine: plan, commandKinds, clock },
-      laterCommands: { kinds: releaseKinds, kindOf: releaseKindOf },
+      laterCommands: { kinds: laterCommandKinds, kindOf: commandKindOf },
       network: new SimulatedPeers(network, process, this.peer),
       join: this.joins ? others(this.name) : [],
       defer: (run) => process.defer(run),

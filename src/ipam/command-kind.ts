@@ -1,6 +1,6 @@
 /**
- * The kinds of commands, and what tells the kind of one that is encoded. It is asked of every command that is proposed and
- * applied for as long as some later kind is not in use, so it looks at the command's head and leaves the rest unread.
+ * The kinds of commands, and the kind of an encoded one. While a later kind is not in use, it is read of every command that
+ * is proposed or applied, so only the head of the command is looked at.
  */
 import { Reader } from 'protobufjs/minimal.js';
 import type { CommandKind } from '#ipam/command.js';
@@ -35,41 +35,12 @@ export const commandKinds: readonly CommandKind[] = [
 ];
 
 /**
- * Those of them that came after the first release, in the order in which they came: a leader proposes one only once every
- * master knows it. Whoever adds a kind adds it here, too; and a field that
- * changes what a command does makes it another kind, since an older master would carry it out without that field.
+ * The kinds of `commandKinds` that came after the first release, in the order in which they came. A leader proposes one
+ * only once every master has said that it can apply it. A release that adds a kind adds it here too. A field that changes
+ * what a command does makes it another kind, since an older master would apply the command without that field. Nothing is
+ * released yet, so there is none.
  */
-export const laterCommandKinds: readonly CommandKind[] = [
-  'record-membership',
-  'register-run',
-  'drain-overlay',
-  'return-overlays',
-  'replace-agent',
-  'mark-branch',
-  'begin-adoption-on-proof',
-  'register-held',
-  'end-adoption-although',
-];
-
-/** Kinds that came in one release with another one, which stands for them: a master that knows that one knows them all. */
-const cameWith: ReadonlyMap<string, CommandKind> = new Map<CommandKind, CommandKind>([
-  ['register-run', 'mark-branch'],
-  ['drain-overlay', 'mark-branch'],
-  ['return-overlays', 'mark-branch'],
-  ['replace-agent', 'mark-branch'],
-  ['begin-adoption-on-proof', 'mark-branch'],
-  ['register-held', 'mark-branch'],
-  ['end-adoption-although', 'mark-branch'],
-]);
-
-/** Those of the later kinds that stand for a release: what a leader asks the others for. */
-export const releaseKinds = laterCommandKinds.filter((kind) => !cameWith.has(kind));
-
-/** The kind in `releaseKinds` that stands for that of an encoded command; another text for one of the first release. */
-export function releaseKindOf(bytes: Uint8Array): CommandKind | '' {
-  const kind = commandKindOf(bytes);
-  return cameWith.get(kind) ?? kind;
-}
+export const laterCommandKinds: readonly CommandKind[] = [];
 
 /** The field of sublet.store.v1.Command that holds the action of the first kind; those of the others follow. */
 const firstField = 16;

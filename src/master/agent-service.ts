@@ -23,7 +23,6 @@ import { agentMessage, leaseMessage } from '#master/plan-message.js';
 import { parseField, safeInteger } from '#master/refusal-mapping.js';
 import { parseRegister } from '#master/register-request.js';
 import { sublet } from '#proto/sublet.js';
-import { ProposeError } from '#replica/replicated-log.js';
 import { parseCaller } from '#tls/caller.js';
 
 const { OverlayStatus: Status, RegisterResponse } = sublet.v1;
@@ -114,21 +113,15 @@ async function register(
   }
 }
 
-/** Registers a process by its run_id, and what it runs on, once all masters know what that is. */
-async function changeFor(
+/** Registers a process by its run_id, and in an adoption what it runs on. */
+function changeFor(
   plan: Plan,
   command: Register & CommandOrigin,
   kind: 'register' | 'register-held',
   runId: RunId | undefined,
 ): Promise<Answer> {
-  if (kind === 'register' && runId === undefined) return plan.change(command);
-  try {
-    if (kind === 'register-held') return await plan.change({ ...command, kind, runId });
-    return await plan.change(runId === undefined ? command : { ...command, kind: 'register-run', runId });
-  } catch (error) {
-    if (!(error instanceof ProposeError) || error.code !== 'not-known-by-all') throw error;
-    return plan.change({ ...command, held: plan.ipam.adoption ? command.held : undefined });
-  }
+  if (kind === 'register-held') return plan.change({ ...command, kind, runId });
+  return plan.change(runId === undefined ? command : { ...command, kind: 'register-run', runId });
 }
 
 /** The field of RegisterResponse that is written here as ready bytes, with its wire type. */

@@ -164,6 +164,25 @@ describe('a lease is kept alive by one process', () => {
     assert.equal(reasonOf(account.register(restarted)), 'held-elsewhere');
   });
 
+  it('and a late message of its former stream, and that stream closed, do not end it', async () => {
+    const account = await atWork();
+    const there = { ...first, stream: 'm2-b/7' };
+    assert.equal(account.keepAlive(there), 'ok');
+    assert.equal(account.keepAlive(first), 'ok');
+    account.close(first);
+    assert.equal(reasonOf(account.register(restarted)), 'held-elsewhere');
+    account.close(there);
+    assert.equal(account.register(restarted), 'ok');
+  });
+
+  it('and a former stream that was never closed does not count once it was silent for 15 s', async () => {
+    const account = await atWork();
+    const there = { ...first, stream: 'm2-b/7' };
+    await account.keptAlive(there, currentMs);
+    account.close(there);
+    assert.equal(account.register(restarted), 'ok');
+  });
+
   it('and when its stream breaks off, another place waits for it to be opened anew', async () => {
     const account = await atWork();
     account.close(first);

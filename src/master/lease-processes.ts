@@ -29,6 +29,8 @@ export const unheardMs = 5_000;
 const contestedMs = 60_000;
 /** Contested leases that are remembered; the oldest go first. */
 const contestsMax = 1_024;
+/** Open streams of one process that are remembered beside its last one. It has two while it changes masters. */
+const otherStreamsMax = 4;
 
 /** Where a process is. */
 export type Place = {
@@ -64,8 +66,10 @@ type Process = {
   readonly runId: RunId | undefined;
   nodeIp: Ip;
   connection: string;
-  /** Empty: no keep-alive has come yet. */
+  /** The one that its last keep-alive came on. Empty: no keep-alive has come yet. */
   stream: string;
+  /** Its other streams that are not known to be closed. The last one heard stands last. */
+  readonly others: Map<string, { readonly connection: string; readonly at: number }>;
   /** The one that the process before this one has closed; keep-alives may still be on their way from it. Empty: none. */
   readonly formerStream: string;
   /** Time of its last message, on the clock. */
@@ -200,8 +204,10 @@ export class LeaseProcesses {
     const same = known?.runId === runId && known.epoch === epoch ? known : undefined;
     const stream = same?.stream ?? '';
     const formerStream = same?.formerStream ?? closedStreamOf(known);
+    const others = same?.others ?? new Map();
     const closedAt = undefined;
-    this.#processes.set(agentId, { agentId, epoch, runId, nodeIp, connection, stream, formerStream, at, closedAt });
+    const streams = { stream, others, formerStream, closedAt };
+    this.#processes.set(agentId, { agentId, epoch, runId, nodeIp, connection, at, ...streams });
     if (same === undefined) this.#contests.delete(agentId);
   }
 
@@ -231,15 +237,13 @@ export class LeaseProcesses {
     if (runId === undefined && stream === '') return undefined;
     const at = this.#options.clock.now();
     if (known !== undefined && sameStream(known, sender) && this.#processes.has(agentId)) {
+      moveTo(known, stream);
       known.at = at;
-      known.stream = stream;
       known.connection = connection;
-      known.closedAt = undefined;
       return undefined;
     }
-    const formerStream = closedStreamOf(known);
-    const closedAt = undefined;
-    this.#processes.set(agentId, { agentId, epoch, runId, nodeIp, connection, stream, formerStream, at, closedAt });
+    const streams = { stream, others: new Map(), formerStream: closedStreamOf(known), closedAt: undefined };
+    this.#processes.set(agentId, { agentId, epoch, runId, nodeIp, connection, at, ...streams });
     return undefined;
   }
 
@@ -248,7 +252,16 @@ export class LeaseProcesses {
     const known = this.#of(lease);
     if (known === undefined || known.runId !== runId) return;
     // One that was opened anew at another master is closed at the former one some time later.
+    known.others.delete(stream);
     if (known.stream !== '' && known.stream !== stream) return;
+    const other = this.#openOf(known);
+    if (other !== undefined) {
+      // A late message of this stream had come after the first ones of the stream that the process now uses.
+      known.stream = other.stream;
+      known.connection = other.connection;
+      known.others.delete(other.stream);
+      return;
+    }
     known.stream = stream;
     known.connection = connection;
     known.closedAt = this.#options.clock.now();
@@ -260,8 +273,8 @@ export class LeaseProcesses {
     const { agentId, epoch, nodeIp } = lease;
     if (this.#processes.has(agentId) || lease.runId !== runId) return;
     const at = this.#options.clock.now();
-    const rest = { formerStream: '', at, closedAt: undefined };
-    this.#processes.set(agentId, { agentId, epoch, runId, nodeIp, connection, stream, ...rest });
+    const rest = { others: new Map(), formerStream: '', closedAt: undefined };
+    this.#processes.set(agentId, { agentId, epoch, runId, nodeIp, connection, stream, at, ...rest });
   }
 
   /** Contested leases, the last one first, `limit` at most. */
@@ -281,7 +294,7 @@ export class LeaseProcesses {
     if (known !== undefined) return known.epoch === epoch ? known : undefined;
     if (runId === undefined) return undefined;
     const at = this.#begunAt;
-    const unheard = { connection: '', stream: '', formerStream: '', closedAt: undefined };
+    const unheard = { connection: '', stream: '', others: new Map(), formerStream: '', closedAt: undefined };
     return { agentId, epoch, runId, nodeIp, at, ...unheard };
   }
 
@@ -318,6 +331,14 @@ export class LeaseProcesses {
       `${action} ${describePlace(claimant)}: the process ${describePlace(known)}, ${heard}, has the lease; ${advice}`,
       { same_place: String(same || unheard) },
     );
+  }
+
+  /** The other stream of a process that was heard last, if it can still be open. */
+  #openOf({ others }: Process): { readonly stream: string; readonly connection: string } | undefined {
+    const [last] = [...others].reverse();
+    if (last === undefined) return undefined;
+    const [stream, { connection, at }] = last;
+    return this.#options.clock.now() - at < currentMs ? { stream, connection } : undefined;
   }
 
   #silentMs({ at }: Process): number {
@@ -367,6 +388,20 @@ export function contestFields({ agentId, holder, claimant }: Contest): Readonly<
 
 function closedStreamOf(process: Process | undefined): string {
   return process?.closedAt === undefined ? '' : process.stream;
+}
+
+/** A keep-alive has come on `stream`. The former one stays known until it is closed. */
+function moveTo(known: Process, stream: string): void {
+  const { connection, at, others } = known;
+  others.delete(stream);
+  if (known.stream !== '' && known.stream !== stream && known.closedAt === undefined) {
+    others.delete(known.stream);
+    others.set(known.stream, { connection, at });
+    const [oldest] = others.keys();
+    if (others.size > otherStreamsMax && oldest !== undefined) others.delete(oldest);
+  }
+  known.stream = stream;
+  known.closedAt = undefined;
 }
 
 function isClosed(known: Process, stream: string): boolean {

@@ -8,7 +8,7 @@ import { credentials, type Server, ServerCredentials } from '@grpc/grpc-js';
 import { connectionShares, openFilesLimit } from '#door/connection-shares.js';
 import { addressesOf } from '#door/door.js';
 import { makePrivateFolder } from '#files/private-folder.js';
-import { commandKinds, releaseKindOf, releaseKinds } from '#ipam/command-kind.js';
+import { commandKindOf, commandKinds, laterCommandKinds } from '#ipam/command-kind.js';
 import { checkNetwork } from '#ipam/network-check.js';
 import type { ConfiguredNetwork } from '#master/configured-network.js';
 import { Doors } from '#master/doors.js';
@@ -169,11 +169,7 @@ export class Master {
     this.#replica = new Replica({
       ...{ name, clusterId, founders, join, store, machine: this.#machine, commandKinds, clock, timing },
       moved: addresses.moved,
-      laterCommands: {
-        ...{ kinds: releaseKinds, kindOf: releaseKindOf },
-        inState: (kind) =>
-          kind === 'mark-branch' && this.#machine.ipam.branchesUpTo(Number.MAX_SAFE_INTEGER).length > 0,
-      },
+      laterCommands: { kinds: laterCommandKinds, kindOf: commandKindOf },
       network: this.#peers,
       serves: ({ peer }) => advertised(this.addresses.api, peer),
       limits: { compaction },
