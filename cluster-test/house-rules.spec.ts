@@ -2,6 +2,7 @@
 import assert from 'node:assert/strict';
 import { readdirSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
+import { comments } from '#cluster-test/comments.js';
 
 /** Room → rooms it may import, itself aside. */
 const allowed: Readonly<Record<string, readonly string[]>> = {
@@ -65,6 +66,9 @@ const wallClockFiles = [
   ...['master/master.ts', 'master/rebirth.ts', 'api/master-client.ts', 'transport/grpc-peer-network.ts'],
   ...['cli/words.ts', 'cli/terminal.ts', 'cli/commands/snapshot.ts', 'tls/tls-files.ts', 'tls/authority.ts'],
 ];
+/** Words that hide the subject of a sentence (docs/style.md), and how often the comments of `src` may have them, all together. */
+const vagueWords = /\b(?:[Tt]old|[Nn]obody|[Ww]hoever|[Ee]verybody)\b|^Who\b|[:;] Who\b/g;
+const vagueWordsMax = 19;
 const emptyNames = /(^|\/)(utils?|helpers?|common|manager|misc)(\.|\/|-)/;
 
 type Source = { readonly name: string; readonly room: string; readonly text: string };
@@ -145,6 +149,29 @@ describe('house rules', () => {
       sources().filter(({ name }) => emptyNames.test(name)),
       [],
     );
+  });
+
+  it('names the subject in comments', () => {
+    const found = sources().flatMap(({ name, text }) =>
+      comments(text)
+        .flatMap((comment) => comment.split(/(?<=[.!?]) /))
+        .flatMap((sentence) => [...sentence.matchAll(vagueWords)].map(() => `src/${name}: ${sentence}`)),
+    );
+    assert.ok(found.length <= vagueWordsMax, `${found.length}, where ${vagueWordsMax} may be:\n${found.join('\n')}`);
+  });
+
+  it('refers to rules that docs/rules.md has, and to nothing outside of the repository', () => {
+    const rules = new Set(
+      [...readFileSync('docs/rules.md', 'utf8').matchAll(/^## Rule (\d+):/gm)].map(([, number]) => number),
+    );
+    const wrong = sources().flatMap(({ name, text }) => [
+      ...[...text.matchAll(/\bDESIGN\b/g)].map(() => `src/${name}: DESIGN`),
+      ...[...text.matchAll(/(?<!nft )\brules? (\d+)/gi)]
+        .filter(([, number]) => !rules.has(number))
+        .map(([reference]) => `src/${name}: ${reference}`),
+    ]);
+    assert.equal(rules.size, 12);
+    assert.deepEqual(wrong, []);
   });
 
   it('packs the lock, so that an installation has what was tested', () => {

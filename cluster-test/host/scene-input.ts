@@ -1,4 +1,4 @@
-/** Inputs for hosts driven without masters: agent number `n` of a network like the worked example's (DESIGN §1). */
+/** Inputs for hosts driven without masters: agent number `n` of a network like the worked example. */
 import { join } from 'node:path';
 import { testFolder } from '#cluster-test/host/test-folder.js';
 import { defaultHostSettings, type HostInput, type HostSettings, type OverlayLease, type Peer } from '#host/input.js';

@@ -1,4 +1,4 @@
-/** DESIGN §1's worked example, through real processes, with a DC/OS cluster's own files. */
+/** The worked example of docs/rules.md, through real processes, with a DC/OS cluster's own files. */
 import assert from 'node:assert/strict';
 import { MasterClient } from '#api/master-client.js';
 import { operatorService } from '#api/services.js';

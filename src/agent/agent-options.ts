@@ -26,7 +26,7 @@ export type AgentOptions = {
   readonly bootClock: BootClock;
   /** Gives [0, 1). */
   readonly random: () => number;
-  /** Gives an instance id that nobody has. */
+  /** Makes an instance id that is in use nowhere. */
   readonly newInstanceId: () => string;
   /** Draws the run_id of a process: by it the masters tell this process from others on the same state. */
   readonly newRunId: () => string;

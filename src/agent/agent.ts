@@ -1,8 +1,8 @@
 /**
- * One agent at work: registration, keep-alives, watch and reports, and the host that is told what follows from them.
+ * One agent: registration, keep-alives, watch, reports, and the input of the host that follows from them.
  *
  * What it was let is used from three sources, best first: a master's answer in this process; the cache, when no master
- * has answered shortly after the start; nothing. A dead control plane changes nothing on the host (DESIGN §6, rule 5);
+ * has answered shortly after the start; nothing. A dead control plane changes nothing on the host (rule 5);
  * only a TTL that has run out, or masters who say that the lease is not this agent's, take the tunnel down.
  */
 import type { AgentOptions } from '#agent/agent-options.js';
@@ -64,14 +64,14 @@ export class Agent {
   readonly #reporter: StatusReporter;
   readonly #returns: OverlayReturn;
   #lease: Lease | undefined;
-  /** What the masters told since they granted it. */
+  /** What the masters sent since they granted it. */
   #seen: Seen | undefined;
   #source: LeaseSource = 'none';
   /** Whether what is cached may go to the host. */
   #cacheDue = false;
   /** The masters have said that the lease is not the newest. */
   #fenced = false;
-  /** It was told to leave, now or before its last start, and has been let nothing since. */
+  /** It was asked to leave, now or before its last start, and has got no lease since. */
   #leaving: boolean;
   #stopped = false;
   #reachable = true;
@@ -195,10 +195,11 @@ export class Agent {
   }
 
   /**
-   * Gives everything back, takes the data plane down and stops. The masters are asked first: what they refuse has changed
-   * nothing. What is given back rests there, so that nobody has it while the host is cleaned. Can be repeated, until
-   * nothing is left on the host.
-   * @throws MasterError when no master could be told, or they refuse; Error when the state directory can't be written.
+   * Gives everything back, takes the data plane down and stops. The masters are asked first: what they refuse has
+   * changed nothing. What is given back is quarantined, so that no other agent gets it while the host is cleaned. Can
+   * be repeated, until nothing is left on the host.
+   * @throws MasterError when no master could be reached, or they refuse; Error when the state directory can't be
+   * written.
    */
   async leave({ hostOnly = false }: LeaveOptions = {}): Promise<LeaveReport> {
     const { store, agentId, log } = this.#options;
@@ -222,7 +223,7 @@ export class Agent {
     return { ...report, gaveBack: lease !== undefined && !hostOnly };
   }
 
-  /** The note that it is leaving stays when nobody knows whether the masters have done it. */
+  /** The note that it is leaving stays while the outcome at the masters is unknown. */
   async #giveBack(lease: Lease): Promise<void> {
     const { api, store } = this.#options;
     const before = this.#leaving;
@@ -431,7 +432,7 @@ export class Agent {
     }
   }
 
-  /** Who has lost its node address asks for it: it gets it back, or is told who has it. */
+  /** If the node address was lost, requests it; the masters return it or name the new holder. */
   #checkReachable(): void {
     const { selfReachable } = this.table;
     if (selfReachable === this.#reachable) return;

@@ -22,9 +22,9 @@ const triesPerSecond = 10_000;
 const awayCapMs = { min: 1_000, max: 8_000 };
 
 /**
- * How to wait for masters that are away. A try at one that is not there costs nobody anything, so a small network tries
- * often, and is heard again as soon as it has a leader; in a large one each agent tries less often, since all of them
- * find the masters back at the same moment. `agents` is how many there are; undefined: not known yet.
+ * How to wait for masters that are away. An attempt at a master that is away costs little, so a small network tries
+ * often, and is connected again as soon as it has a leader; in a large one each agent tries less often, since all of
+ * them find the masters back at the same moment. `agents` is how many there are; undefined: not known yet.
  */
 export function awayBackoff(agents: number | undefined): Backoff {
   const capMs = (2_000 * (agents ?? agentsAssumed)) / triesPerSecond;

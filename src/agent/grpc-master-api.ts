@@ -33,7 +33,7 @@ const kinds: Readonly<Partial<Record<status, MasterErrorKind>>> = {
   [status.PERMISSION_DENIED]: 'refused',
   [status.UNAUTHENTICATED]: 'refused',
   [status.UNIMPLEMENTED]: 'refused',
-  // A queue or a disk is full; the plan's own limits are told apart below.
+  // A queue or a disk is full; the limits of the plan have reasons of their own below.
   [status.RESOURCE_EXHAUSTED]: 'overloaded',
 };
 
@@ -131,6 +131,6 @@ function kindOf(error: ServiceError, reason: RefusalReason | undefined): MasterE
   if (reason === 'resource-exhausted') return 'exhausted';
   // A master of another founding is none of this agent's: what it holds is still its own.
   if (reason === 'other-founding') return 'unavailable';
-  // What is not named is an outcome nobody knows, or a master's own trouble: both are asked about again.
+  // A code that is not listed is an unknown outcome, or trouble of the master: both are retried.
   return kinds[error.code] ?? 'unavailable';
 }

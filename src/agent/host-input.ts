@@ -1,4 +1,4 @@
-/** What the host is told, made of the lease, the network and the peers. */
+/** The input of the host, made of the lease, the network and the peers. */
 import type { Bridge, Lease, Network } from '#agent/lease.js';
 import type {
   BridgeLease,

@@ -105,7 +105,7 @@ export class KeepAlive {
     this.#options.answered(response, sentAtMs);
   }
 
-  /** The next message says what this answer told. */
+  /** The next message repeats what this answer contained. */
   #tellBack({ revision, branch }: KeepAliveResponse): void {
     if (branch !== '' && this.#request !== undefined) this.#request = { ...this.#request, revision, branch };
   }

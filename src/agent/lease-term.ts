@@ -1,7 +1,7 @@
 /**
  * Until when this agent may use its lease. Without a TTL that is until a master says that the lease is another's; with
  * one, a lease ends `ttl` after the *sending* of the last keep-alive that was answered, counted by boot time, so that
- * it ends here no later than at the masters. At the end the host takes its tunnel device down (DESIGN §6, rule 5).
+ * it ends here no later than at the masters. At the end the host takes its tunnel device down (rule 5).
  */
 import type { BootClock } from '#agent/boot-clock.js';
 import type { TermRecord } from '#agent/store.js';
@@ -23,7 +23,7 @@ export const formerProcessMs = 30_000;
 export type LeaseTermOptions = {
   readonly clock: Clock;
   readonly bootClock: BootClock;
-  /** What was cached; one of another boot has ended, since nobody knows how long the host was down. */
+  /** The cached term; one of another boot has ended, since it is unknown how long the host was down. */
   readonly record?: TermRecord | undefined;
   /** Called when the lease ends, and when it is good again. */
   readonly changed: () => void;

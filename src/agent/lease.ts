@@ -1,6 +1,6 @@
 /**
- * What this agent was let and the network it is part of, as plain data: made of a master's answer, kept in the cache,
- * turned into what the host is told. Text fields that do not apply are empty, as in the API.
+ * This agent's lease and its network, as plain data: made of a master's answer, kept in the cache, turned into the
+ * input of the host. Text fields that do not apply are empty, as in the API.
  */
 import { z } from 'zod';
 import { MasterError, type RegisterRequest, type RegisterResponse } from '#agent/master-api.js';
@@ -41,7 +41,7 @@ export const leaseSchema = z.strictObject({
   instanceId: z.string().min(1),
   /** The log index that granted it. */
   epoch: count,
-  /** The revision that the answer holds at, and the branch of the masters' history that it is of; empty: not told. */
+  /** The revision that the answer holds at, and its branch of the masters' history; empty: the answer named none. */
   revision: count,
   branch: z.string().default(''),
   nodeIp: z.string(),
@@ -145,17 +145,17 @@ export function without(lease: Lease, names: ReadonlySet<string>): Lease {
   return { ...lease, overlays: lease.overlays.filter(({ name }) => !names.has(name)) };
 }
 
-/** Who asks under a lease: what keep-alives, reports and the end of it have in common. */
+/** The holder of a lease: what keep-alives, reports and leaves have in common. */
 export type LeaseKey = Pick<Lease, 'agentId' | 'instanceId' | 'epoch' | 'clusterId' | 'founding'>;
 
 export function keyOf({ agentId, instanceId, epoch, clusterId, founding }: Lease): LeaseKey {
   return { agentId, instanceId, epoch, clusterId, founding };
 }
 
-/** The newest revision that was told with a branch of the masters' history. */
+/** The newest revision that a master sent with a branch of its history. */
 export type Seen = { readonly revision: number; readonly branch: string };
 
-/** What the agent tells the masters that it holds, and what it was told last. */
+/** The holdings that the agent claims, and the last revision and branch that it got. */
 export function heldOf(lease: Lease, { revision, branch }: Seen): NonNullable<RegisterRequest['held']> {
   return {
     clusterId: lease.clusterId,

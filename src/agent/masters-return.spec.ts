@@ -55,7 +55,7 @@ describe('agents whose masters come back', () => {
       setDown(false);
       const backAt = time.now();
       await time.runFor(1_100);
-      // Who was asleep between two keep-alives when they went and came has noticed by the end of its stream.
+      // An agent that slept between two keep-alives meanwhile has noticed by the end of its stream.
       assert.equal(answeredAt.filter((at) => at < backAt).length, 0);
     });
   }

@@ -1,7 +1,7 @@
 /**
- * Gives back overlays that are draining. The host is told of a lease without them; once it has nothing of them any more,
- * the agent first drops them from its own lease and its cache, and then tells the masters, who quarantine the blocks. So
- * an agent that ends in between never builds again what it may have given back.
+ * Gives back overlays that are draining. The host gets an input without them; once it has nothing of them any more, the
+ * agent first drops them from its own lease and its cache, and then reports to the masters, which quarantine the
+ * blocks. So an agent that ends in between never builds again what it may have given back.
  */
 import type { AgentLog } from '#agent/agent-log.js';
 import { keyOf, type Lease, type Network, without } from '#agent/lease.js';

@@ -15,7 +15,7 @@ export type PeerPicture = {
   /** Which founding of the cluster; empty: not known. */
   readonly founding: string;
   readonly revision: number;
-  /** The branch of the masters' history that the revision is of; empty: not told. */
+  /** The branch of the masters' history that the revision is of; empty: unknown. */
   readonly branch: string;
   readonly network: Network;
   readonly peers: readonly Peer[];
@@ -81,7 +81,7 @@ export class PeerTable {
     return this.#peers.size;
   }
 
-  /** False while another agent has this one's node address, so that nobody routes to it. */
+  /** False while another agent has this one's node address, so that no peer routes to it. */
   get selfReachable(): boolean {
     return this.#selfReachable;
   }

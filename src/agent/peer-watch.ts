@@ -12,7 +12,7 @@ import { formatDuration } from '#text/duration.js';
 
 /** For a master that has more to do than it can. */
 const strainedBackoff: Backoff = { baseMs: 500, capMs: 10_000 };
-/** A master may be this long behind a revision that another has told of, in ms. */
+/** A master may be this long behind a revision that another one has sent, in ms. */
 export const behindMaxMs = 30_000;
 
 export type PeerWatchOptions = {
@@ -25,7 +25,7 @@ export type PeerWatchOptions = {
   readonly table: PeerTable;
   /** Whose peers are wanted, while there is no table yet. */
   readonly lease: () => ClusterFounding | undefined;
-  /** The table has changed; `nothing` is not told. */
+  /** The table has changed; not called for `nothing`. */
   readonly changed: (change: Exclude<TableChange, 'nothing'>) => void;
 };
 

@@ -1,7 +1,7 @@
 /**
  * Asking the masters for the lease, in rounds. A round is one request with one sequence number, written down before it
- * is first sent and sent again, the same, until a master has decided: later rounds fence earlier ones (DESIGN §6, rule
- * 3), and a repeated request of a round can do no harm. What the answer means for the host is not decided here.
+ * is first sent and sent again, the same, until a master has decided: later rounds fence earlier ones
+ * (rule 3), and a repeated request of a round can do no harm. What the answer means for the host is not decided here.
  */
 import type { AgentLog } from '#agent/agent-log.js';
 import { awayBackoff, type Backoff, backoffMs, between } from '#agent/backoff.js';
@@ -53,7 +53,7 @@ export type RegistrationOptions = {
   readonly random: () => number;
   /** How many agents there are, as far as is known. */
   readonly agents: () => number | undefined;
-  /** Gives an instance id that nobody has. */
+  /** Makes an instance id that is in use nowhere. */
   readonly newInstanceId: () => string;
   /** Of this process. */
   readonly runId: () => string;

@@ -50,7 +50,7 @@ export type RunningAgent = {
   readonly failed: Promise<Error>;
   /** Stops the process's part; lease and data plane stay. */
   stop(): Promise<void>;
-  /** Gives the lease back, takes the data plane down, and stops. Rejects when no master could be told. */
+  /** Gives the lease back, takes the data plane down, and stops. Rejects when no master could be reached. */
   leave(): Promise<LeaveReport>;
 };
 
@@ -84,8 +84,8 @@ export async function startAgent(options: StartAgentOptions): Promise<RunningAge
 /**
  * What `sublet agent` does to leave for good, with the agent stopped: gives the cached lease back and takes the data
  * plane down.
- * @throws StateDirError while an agent runs on the directory; MasterError when no master could be told, or they refuse; Error when
- * there is nothing to give back or to take down.
+ * @throws StateDirError while an agent runs on the directory; MasterError when no master could be reached, or they
+ * refuse; Error when there is nothing to give back or to take down.
  */
 export async function leaveCluster(options: StartAgentOptions, leaveOptions?: LeaveOptions): Promise<LeaveReport> {
   const { agent, dispose } = await assemble(options);

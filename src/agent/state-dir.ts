@@ -167,8 +167,8 @@ function cached<T>(log: AgentLog, name: string, read: () => T | undefined): T | 
 type Lock = FileLock | { release(): Promise<void> };
 
 /**
- * One process at a time has the folder: by a lock on a file in it, which nobody else may open, and whose being there is
- * no matter of free space after the first start. Where no tool takes such a lock: by a socket.
+ * One process at a time has the folder: by a lock on a file in it, which no other user may open, and which needs no
+ * free space after the first start. Where no tool takes such a lock: by a socket.
  */
 async function lockFolder(path: string): Promise<Lock> {
   let lock: ReturnType<typeof lockFile>;

@@ -6,7 +6,7 @@ import type { OverlayStatus } from '#host/status.js';
 import { sublet } from '#proto/sublet.js';
 import type { Clock } from '#replica/clock.js';
 
-/** Changes that follow one another are told together; ms. */
+/** Changes within this time are reported together; ms. */
 const gatherMs = 200;
 const retryBackoff: Backoff = { baseMs: 1_000, capMs: 60_000 };
 /** Characters of an error that the masters keep. */
@@ -25,7 +25,7 @@ export class StatusReporter {
   readonly #options: StatusReporterOptions;
   #lease: KeepAliveRequest | undefined;
   #overlays: readonly OverlayStatus[] | undefined;
-  /** What the masters were told last, for which epoch. */
+  /** The last report to the masters, and its epoch. */
   #told = '';
   #sending = false;
   #attempt = 0;
@@ -80,7 +80,7 @@ export class StatusReporter {
     } finally {
       this.#sending = false;
     }
-    // What has changed meanwhile, or was not told, goes out next.
+    // What has changed meanwhile, or was not reported, goes out next.
     this.#schedule(delayMs);
   }
 

@@ -4,7 +4,7 @@
 import type { Lease, Seen } from '#agent/lease.js';
 import type { PeerPicture } from '#agent/peer-table.js';
 
-/** Who this installation is. */
+/** The identity of this installation. */
 export type Identity = {
   /** Made once, at random. */
   readonly instanceId: string;
@@ -18,14 +18,14 @@ export type Identity = {
 export type TermRecord = { readonly bootId: string; readonly heardAtMs: number; readonly ttlMs: number };
 
 /**
- * The cached lease. Without `term` it lasts until it is released. `leaving`: it was to be given back, and nobody knows
- * whether it was. It may be another's soon, so no host is built from it.
+ * The cached lease. Without `term` it lasts until it is released. `leaving`: it was to be given back, and the outcome
+ * is unknown. It may be another's soon, so no host is built from it.
  */
 export type LeaseRecord = {
   readonly lease: Lease;
   readonly term?: TermRecord | undefined;
   readonly leaving?: boolean | undefined;
-  /** What the masters told after the lease was granted; absent: nothing newer than that. */
+  /** What the masters sent after the lease was granted; absent: nothing newer than that. */
   readonly seen?: Seen | undefined;
 };
 

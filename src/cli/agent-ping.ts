@@ -1,6 +1,6 @@
 /**
- * Whether this host reaches the others through the tunnel. Who the others are is asked of the masters; how this
- * host is meant to look follows from that, so that what is missing can be named.
+ * Whether this host reaches the others through the tunnel. The masters name the peers; the desired state of this host
+ * follows from that, so that what is missing can be named.
  */
 
 import type { Command } from 'commander';
@@ -39,7 +39,7 @@ export async function pingAgents(
   await operate(command, terminal, async ({ client, output }) => {
     const { input, known } = await inputOf(client, self);
     const reports = await pingPeers(input, processRunner, target, known).catch((error: unknown) => {
-      // Nobody of that name, or no `ping` on this host: said in words for people.
+      // No peer of that name, or no `ping` on this host: said in words for people.
       throw error instanceof Error ? new Failure(exitCodes.refused, error.message) : error;
     });
     if (output === 'json') terminal.write(`${jsonText(reports, 2)}\n`);
@@ -77,7 +77,7 @@ async function inputOf(
 
 const { OverlayStatus, PresenceState } = sublet.v1;
 
-/** What a peer has told the masters of itself, in the order in which it explains that nothing answers. */
+/** What the masters know of a peer, in the order in which it explains a missing answer. */
 export function knowledgeOf(agent: sublet.v1.Agent.$Properties | undefined): PeerKnowledge {
   if (agent === undefined) return { kind: 'none' };
   if (agent.presence?.state === PresenceState.PRESENCE_STATE_SILENT) return { kind: 'silent' };

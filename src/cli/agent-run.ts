@@ -25,7 +25,7 @@ import { systemClock } from '#replica/system-clock.js';
 import { masterCredentials } from '#tls/client-credentials.js';
 import { readTlsFiles, type TlsFiles } from '#tls/tls-files.js';
 
-/** Runs until it is told to stop. @throws Failure */
+/** Runs until a signal stops it. @throws Failure */
 export async function runAgent(command: Command, options: { takeover?: true }, terminal: Terminal): Promise<void> {
   keepFilesPrivate();
   const { config, warnings } = loadConfig(command, agentSettings, loadAgentConfig);

@@ -67,7 +67,7 @@ export async function holdersOf(client: Client, name: string): Promise<readonly 
   );
 }
 
-/** Who still holds a block of an overlay that is draining, and what keeps it. */
+/** The agents that still hold a block of an overlay that is draining, and the reason. */
 export function drainProgress(name: string, holders: readonly Agent[], terminal: Terminal): string {
   if (holders.length === 0) {
     const next = `Nobody holds a block of ${name}. When the quarantine is over: sublet overlay remove ${name}`;

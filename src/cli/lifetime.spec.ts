@@ -60,7 +60,7 @@ describe('a process of sublet', function () {
     assert.deepEqual(await child.stop(), { code: 0, signal: null });
   });
 
-  /** A process with something in it that never ends, and with `stop`; `work` is told when it stops. */
+  /** A process with something in it that never ends, and with `stop`; `work` is notified when it stops. */
   async function serving(
     stop: string,
     work: (child: ChildProcess, ended: Promise<unknown[]>, output: () => string) => Promise<void>,

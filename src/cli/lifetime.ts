@@ -1,6 +1,6 @@
 /**
- * The life of a process that serves until it is told to stop: SIGTERM, SIGINT, or the end of the process that started
- * it (`sublet dev`, known by its IPC channel). It then stops in good order; a second signal ends it at once.
+ * The life of a process that serves until it is stopped: by SIGTERM, SIGINT, or the end of the process that started it
+ * (`sublet dev`, known by its IPC channel). It then stops in good order; a second signal ends it at once.
  */
 import type { ExitCode } from '#cli/failure.js';
 import type { Logger } from '#cli/log.js';

@@ -18,7 +18,7 @@ import { type MasterOptions, startMaster } from '#master/master.js';
 import { StoreError } from '#replica/log-store.js';
 import { ConfigurationMismatchError } from '#replica/stored-self.js';
 
-/** Runs until it is told to stop. @throws Failure */
+/** Runs until a signal stops it. @throws Failure */
 export async function runMaster(command: Command): Promise<void> {
   keepFilesPrivate();
   compileEarly();

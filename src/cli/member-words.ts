@@ -21,7 +21,7 @@ export function remark(text: string, way: string, terminal: Terminal, notice = f
   return `${mark} ${said}\n${next}`;
 }
 
-/** When the leader heard of it last; by any other master's account nobody is called dead. */
+/** When the leader heard of it last; the account of another master calls no member dead. */
 export function heard({ self, alive, lastContact }: sublet.v1.Member.$Properties, terminal: Terminal): Cell {
   if (self) return 'here';
   const past = ago(lastContact, terminal.now());

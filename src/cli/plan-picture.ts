@@ -1,6 +1,6 @@
 /**
- * The plan as a watcher has it, and what changed of it in words: responses of a watch in, one line per change out.
- * A snapshot in the middle of a watch (the watcher was too far behind) is told by what differs.
+ * The plan as a watcher has it, and what changed of it in words: responses of a watch in, one line per change out. A
+ * snapshot in the middle of a watch (the watcher was too far behind) is printed as its differences.
  */
 import { overlayUse, plural } from '#cli/words.js';
 import type { sublet } from '#proto/sublet.js';

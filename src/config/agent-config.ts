@@ -57,7 +57,7 @@ const defaults = {
   overlayMtu: 1420,
 };
 
-/** The same rule as the masters': to be told by `config check` is better than by a refused registration. */
+/** The same rule as the masters': `config check` reports it before a registration is refused. */
 const nodeIp: Schema<string> = parsedBy((text) => {
   const address = parseIp(text);
   const use = unreachableUse(address);

@@ -1,4 +1,4 @@
-/** Whose configuration a file is: a master's or an agent's. Told by its keys, since DC/OS's files don't say. */
+/** Whose configuration a file is: a master's or an agent's. Found by its keys, since DC/OS's files don't say. */
 import { agentSettings } from '#config/agent-settings.js';
 import { isObject } from '#config/document.js';
 import { type JsonText, JsonTextError, parseJsonText } from '#config/json-text.js';
@@ -32,7 +32,7 @@ function parsed(text: string): JsonText | undefined {
   try {
     return parseJsonText(text);
   } catch (error) {
-    if (error instanceof JsonTextError) return undefined; // Whoever reads the file as one kind or the other says so.
+    if (error instanceof JsonTextError) return undefined; // The caller that reads the file as one kind or the other reports it.
     throw error;
   }
 }

@@ -26,7 +26,7 @@ export type NetworkConfig = {
   readonly overlays: readonly Overlay[] | undefined;
 };
 
-/** DC/OS's tunnel addresses, for a cluster that is not told others. */
+/** DC/OS's tunnel addresses, for a cluster that configures none. */
 const defaultSettings: NetworkSettings = {
   vtepSubnet: parseCidr4('44.128.0.0/20'),
   vtepSubnet6: undefined,

@@ -8,7 +8,7 @@ import { createServer, isIP, type Server, type Socket } from 'node:net';
 import type { Clock } from '#replica/clock.js';
 
 export type DoorNotice =
-  /** The bound is reached: a connection was closed. Told once, until `room`. */
+  /** The bound is reached: a connection was closed. Emitted once, until `room`. */
   | { readonly kind: 'full'; readonly setting: string; readonly connectionsMax: number }
   /** After `full`: there is room again. */
   | { readonly kind: 'room'; readonly setting: string; readonly refused: number }
@@ -34,9 +34,11 @@ const silentMs = 10_000;
 /** When the bound is reached, one that has been silent for so long gives way. */
 const silentGivesWayMs = 1_000;
 const sweepMs = 1_000;
-/** `room` is told when no connection was closed for so long: clients that come back at once must not fill the log. */
+/**
+ * `room` is emitted when no connection was closed for so long: clients that come back at once must not fill the log.
+ */
 const roomAfterMs = 10_000;
-/** An error of the system that repeats is told once in so long. */
+/** An error of the system that repeats is emitted once in so long. */
 const errorEveryMs = 60_000;
 
 export class Door {
@@ -46,7 +48,7 @@ export class Door {
   readonly #silent = new Map<Socket, number>();
   #connections = 0;
   #refused = 0;
-  /** When the last connection was closed, as long as `room` was not told since. */
+  /** When the last connection was closed, as long as `room` was not emitted since. */
   #lastRefusal: number | undefined;
   #closed = false;
   #sweeping: (() => void) | undefined;

@@ -1,6 +1,6 @@
 /**
- * Makes folders, one part of the path after the other. Node's own recursive way never ends where a file system lets nobody
- * make any (procfs: there is no such folder, and no parent is missing), and its errors name a call of the system.
+ * Makes folders, one part of the path after the other. Node's own recursive way never ends where a file system refuses
+ * to make any (procfs: there is no such folder, and no parent is missing), and its errors name a call of the system.
  */
 import { mkdirSync, type Stats, statSync } from 'node:fs';
 import { dirname, resolve } from 'node:path';

@@ -1,4 +1,4 @@
-/** Folders that hold what nobody else may change or read: a store, the identity of a host. */
+/** Folders that no other user may read or change: a store, the identity of a host. */
 import { statSync } from 'node:fs';
 import { resolve } from 'node:path';
 import { FolderError, makeFolder } from '#files/make-folder.js';

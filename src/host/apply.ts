@@ -53,7 +53,7 @@ export function groundOf({ part, scope }: Pick<Step, 'part' | 'scope'>): readonl
       return onDevice;
     case 'device6':
       return ['device6', 'peers6', 'source-route6'];
-    // A host that lives by router advertisements must not forward before it is told to go on listening to them.
+    // A host that lives by router advertisements must not forward before `accept_ra` keeps them accepted.
     case 'sysctl6':
       return ['sysctl6'];
     case 'mtu':

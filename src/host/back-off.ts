@@ -1,6 +1,4 @@
-/**
- * Which parts of the host failed, with what error, and when each may be tried again. Pure but for being told the time.
- */
+/** Which parts of the host failed, with what error, and when each may be tried again. Pure: the time is an argument. */
 
 import { groundOf, type Outcome } from '#host/apply.js';
 import type { Part, Scope } from '#host/problem.js';

@@ -71,7 +71,7 @@ class BatchSession {
     this.#child = child;
     this.#lines = 0;
     child.stderr?.setEncoding('utf8').on('data', (text: string) => this.#hear(child, text));
-    // A tool that has ended breaks the pipe; its end is what is told.
+    // A tool that has ended breaks the pipe; its end is what is reported.
     child.stdin?.on('error', () => undefined);
     child.on('error', (error) => {
       const isMissing = 'code' in error && error.code === 'ENOENT';

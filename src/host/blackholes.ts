@@ -1,7 +1,7 @@
 /**
  * What others have set up on this host that swallows the overlays' packets though every entry of ours is in place:
- * packet filters before or beside ours, and addresses that hide a peer's subnet. Pure. What can be told makes the
- * overlay fail, with the cause and the command that opens it; what only may be is a note.
+ * packet filters before or beside ours, and addresses that hide a peer's subnet. Pure. What is certain makes the
+ * overlay fail, with the cause and the command that opens it; what is possible is a note.
  */
 
 import type { DesiredHost } from '#host/desired.js';

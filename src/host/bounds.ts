@@ -33,7 +33,7 @@ const neverAnywhere: readonly (readonly [network: Cidr, what: string])[] = (
 /** Peers found inside the overlays before; an agent hands in the same objects again for the peers that did not change. */
 const insideOf = new WeakMap<Peer, string>();
 
-/** Checks what can be told without a look at the host. The texts are canonical already. @throws HostInputError */
+/** Checks what needs no look at the host. The texts are canonical already. @throws HostInputError */
 export function checkBounds(input: HostInput): void {
   const { lease, overlays, peers, settings } = input;
   atMost('overlays', overlays.length, overlaysMax);

@@ -1,5 +1,5 @@
 /**
- * What this host lacks for an agent, told before one starts: rights, tools, kernel, folders, ports, Docker. Changes
+ * What this host lacks for an agent, found before one starts: rights, tools, kernel, folders, ports, Docker. Changes
  * nothing on the host; what only trying can tell is tried in a network namespace that is gone with the try.
  */
 import { constants } from 'node:fs';
@@ -117,7 +117,7 @@ async function checkTool(
   }
 }
 
-/** Makes a VXLAN device where nobody sees it. */
+/** Makes a VXLAN device in a namespace of its own. */
 async function checkVxlan(run: Runner): Promise<Found> {
   const attempt = 'ip link add name probe type vxlan id 1 dstport 64000 nolearning';
   const { code, stderr } = await run.run('unshare', ['--net', 'sh', '-c', attempt]);

@@ -9,7 +9,7 @@ import { allAreas, observe } from '#host/observe.js';
 import { bareHost, type ObservedHost } from '#host/observed.js';
 import type { CleanupReport } from '#host/reconciler-interface.js';
 
-/** Idempotent. Bridges and Docker networks with containers on them stay, and are told in `left`. */
+/** Idempotent. Bridges and Docker networks with containers on them stay, and are listed in `left`. */
 export async function cleanHost(
   clusterIds: readonly string[],
   settings: HostSettings,

@@ -49,7 +49,7 @@ function member(value: unknown, key: string): unknown {
     : undefined;
 }
 
-/** The CNI specification leaves `args` to whoever runs the plugins, and has plugins ignore what they don't know in it. */
+/** The CNI specification leaves `args` to the runtime, and has plugins ignore what they don't know in it. */
 function ownership(clusterId: string) {
   return { sublet: { mark: markOf(clusterId) } };
 }

@@ -93,9 +93,10 @@ export function dockerRequest(network: DesiredDockerNetwork, engine: DockerEngin
 const unprotected = 'nat-unprotected';
 
 /**
- * From 28 on Docker drops in raw PREROUTING what comes to a container from another interface: 28.2 can be told which to
- * trust, 28.0 and 28.1 only to protect nothing on that network. With nftables it drops what goes to unpublished ports in
- * a forward chain of its own as well, which no accept elsewhere undoes: there, too, nothing is protected.
+ * From 28 on Docker drops in raw PREROUTING what comes to a container from another interface: 28.2 takes a list of
+ * interfaces to trust, 28.0 and 28.1 only an option to protect nothing on that network. With nftables it drops what
+ * goes to unpublished ports in a forward chain of its own as well, which no accept elsewhere undoes: there, too,
+ * nothing is protected.
  */
 function directRouting({ subnet, subnet6, trusted }: DesiredDockerNetwork, { version, firewall }: DockerEngineFacts) {
   const [major, minor] = version;

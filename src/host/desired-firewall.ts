@@ -51,8 +51,8 @@ export function firewall(
 }
 
 /**
- * IPv6 is masqueraded only for unique local addresses (RFC 4193): nobody outside can answer those, while a site
- * that gives its containers global addresses wants them seen.
+ * IPv6 is masqueraded only for unique local addresses (RFC 4193): they have no route outside, while a site that gives
+ * its containers global addresses wants them seen.
  */
 function masqueradeRules({ name, subnet, subnet6 }: OverlayLease): MasqueradeRule[] {
   const rules: MasqueradeRule[] = [];

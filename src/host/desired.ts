@@ -41,7 +41,7 @@ export interface DesiredHost {
   readonly firewall: DesiredFirewall;
   readonly cni: DesiredCni;
   readonly docker: readonly DesiredDockerNetwork[];
-  /** The overlays whose status is told, in the lease's order. */
+  /** The overlays whose status is reported, in the lease's order. */
   readonly overlays: readonly DesiredOverlay[];
   /** The tunnel can have no IPv6: the kernel has dropped what there was of it, and nothing of it is touched. */
   readonly isIpv6Off: boolean;
@@ -62,7 +62,7 @@ export type DeviceWish =
   | { readonly kind: 'present'; readonly device: DesiredDevice }
   /** No device of ours should be there: leaving the host. */
   | { readonly kind: 'absent' }
-  /** What it should be can't be told; it and the peers' entries stay as they are. */
+  /** Its desired form is unknown; it and the peers' entries stay as they are. */
   | { readonly kind: 'untouched' };
 
 export interface DesiredDevice {

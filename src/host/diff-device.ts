@@ -36,7 +36,7 @@ export function diffDevice(desired: DesiredHost, observed: ObservedHost): Device
   return mend(desired, observed, device, link, stale);
 }
 
-/** Devices of ours that nobody wants: of a former name, or all when leaving. */
+/** Devices of ours that are not desired: of a former name, or all when leaving. */
 function staleDevices({ device, marks }: DesiredHost, { links }: ObservedHost): Step[] {
   const name = device.kind === 'present' ? device.device.name : undefined;
   if (device.kind === 'untouched') return [];
@@ -49,7 +49,7 @@ function staleDevices({ device, marks }: DesiredHost, { links }: ObservedHost): 
 
 /**
  * The alias says whose it is. A device without one that is otherwise ours to the byte was made by us, just before we
- * stopped or somebody wiped the alias: nobody else has that MAC.
+ * stopped or the alias was wiped: no other program uses that MAC.
  */
 function isOurs(link: ObservedLink, device: DesiredDevice, marks: Marks): boolean {
   if (link.alias !== undefined) return marks.all.has(link.alias);

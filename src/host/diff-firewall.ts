@@ -1,6 +1,6 @@
 /**
- * The ipset, the masquerade rules and the forward chain. Our entries are told by their comment, our rules by theirs,
- * our chain by its name; a set or chain of somebody else's is added to, never emptied.
+ * The ipset, the masquerade rules and the forward chain. Our entries are known by their comment, our rules by theirs,
+ * our chain by its name; a set or chain of others is added to, never emptied.
  */
 import type { Family } from '#address/ip.js';
 import type { DesiredHost } from '#host/desired.js';
@@ -167,7 +167,7 @@ function diffForward({ firewall, marks }: DesiredHost, family: Family, there: Re
   return { steps, problems: isWanted ? incompatibleNotes(there.value, family, part) : [] };
 }
 
-/** Works, but whoever looks with iptables alone sees nothing there. */
+/** Works, but `iptables` alone shows nothing there. */
 function incompatibleNotes({ incompatible = [] }: ObservedTables, family: Family, part: Part): Problem[] {
   if (incompatible.length === 0) return [];
   const [command, nft] = family === 4 ? ['iptables', 'ip'] : ['ip6tables', 'ip6'];

@@ -7,8 +7,8 @@ import type { Step } from '#host/step.js';
 import { forwardPath, reversePathFilter } from '#host/sysctl-path.js';
 
 /**
- * Forwarding makes a Linux host stop listening to router advertisements, unless the interface is told to go on
- * (`accept_ra` 2); that comes first, so that a host that lives by them keeps its default route.
+ * Forwarding makes a Linux host stop listening to router advertisements, unless the interface has `accept_ra` 2; that
+ * is set first, so that a host that lives by them keeps its default route.
  */
 export function diffSysctls({ sysctls: wanted }: DesiredHost, { sysctls, raDevices }: ObservedHost): Plan {
   const steps: Step[] = [];

@@ -14,7 +14,7 @@ export interface DockerEngine {
 
 export const localDocker = 'unix:///var/run/docker.sock';
 
-/** No Docker network is wanted here, so nobody asks. */
+/** No Docker network is desired here, so the engine is not asked. */
 export const noDocker: DockerEngine = {
   observe: async () => ({ kind: 'unasked' }),
   create: () => Promise.reject(new Error('no Docker engine was given')),

@@ -10,7 +10,7 @@ export interface HostFacts {
   readonly underlay?: Underlay;
   /** Why the tunnel can have no IPv6 on this host, and what to do; absent: it can. */
   readonly ipv6Off?: string;
-  /** Bytes; told only while no interface has the node's address: containers keep the MTU that they have. */
+  /** Bytes; set only while no interface has the node's address: containers keep the MTU that they have. */
   readonly tunnelMtu?: number;
 }
 

@@ -18,7 +18,7 @@ const goodPeers = new WeakSet<Peer>();
 export interface CheckedInput {
   /** Without the peers that are not good. */
   readonly input: HostInput;
-  /** What is wrong with each of those; they get no entries, and everybody else does. */
+  /** What is wrong with each of those; they get no entries, and all other peers do. */
   readonly refusedPeers: readonly string[];
 }
 

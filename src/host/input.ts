@@ -1,8 +1,8 @@
 /**
- * What the reconciler is told: this host's lease, the network's overlays, the peers, and the site's settings, as
- * plain data. The agent maps the API's messages to it. Addresses are canonical text (IPv4 dotted, IPv6 as RFC 5952,
- * MACs in lower case with colons), since text is what the host's tools take and print; `checkHostInput` refuses
- * anything else before it can reach a command line.
+ * The input of the reconciler: this host's lease, the network's overlays, the peers, and the site's settings, as plain
+ * data. The agent maps the API's messages to it. Addresses are canonical text (IPv4 dotted, IPv6 as RFC 5952, MACs in
+ * lower case with colons), since text is what the host's tools take and print; `checkHostInput` refuses anything else
+ * before it can reach a command line.
  */
 
 /** All that decides how the host should look; equal inputs on equal hosts give no steps. */
@@ -12,7 +12,7 @@ export interface HostInput {
   /** Ids this cluster had before a recovery: what they mark on this host is adopted, not foreign. */
   readonly formerClusterIds: readonly string[];
   readonly lease: HostLease;
-  /** False once a TTL ran out while cut off: the device is set down until it is true again (DESIGN §6, rule 5). */
+  /** False once a TTL ran out while cut off: the device is set down until it is true again (rule 5). */
   readonly leaseValid: boolean;
   /** Every overlay of the network, held here or not: they are routed, and not masqueraded. */
   readonly overlays: readonly NetworkOverlay[];
@@ -104,7 +104,9 @@ export interface HostSettings {
   readonly docker?: boolean;
   /** Whether Docker networks are wanted; where they are not, a Docker that does not answer leaves nothing behind. */
   readonly usesDocker: boolean;
-  /** What the overlays must lie inside, by whoever runs this host; absent: anything that takes nothing from the host. */
+  /**
+   * The bounds of the overlays, by this host's own configuration; absent: anything that takes nothing from the host.
+   */
   readonly overlaysAllowed?: readonly string[];
   /** Names and addresses of the masters, which no overlay may take away. */
   readonly masters?: readonly string[];

@@ -1,6 +1,6 @@
 /**
- * Tells which lines of `ip -N -o monitor` mean that the host is no longer as wanted. Our own changes echo there too;
- * an event that agrees with what is desired is nobody's drift. Pure.
+ * Tells which lines of `ip -N -o monitor` mean that the host is no longer as wanted. Our own changes echo there too; an
+ * event that agrees with the desired state is no drift. Pure.
  */
 import type { DesiredHost, Underlay } from '#host/desired.js';
 import { routeProtocol, sourceTable } from '#host/marks.js';

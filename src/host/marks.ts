@@ -1,11 +1,11 @@
 /**
- * How Sublet's things on a host are told from everybody else's. Only what carries one of these marks is ever
- * changed or removed.
+ * How Sublet's things on a host are distinguished from all others. Only what carries one of these marks is ever changed
+ * or removed.
  */
 
 /** Routing protocol number of our routes, rules and neighbours; unassigned in the kernel and in iproute2. */
 export const routeProtocol = 205;
-/** Table of the source routes: how containers reach the hosts of other agents (DESIGN §8). */
+/** Table of the source routes: how containers reach the hosts of other agents. */
 export const sourceTable = 42;
 /** Where our rules stand: after `local` (0), well before `main` (32766). */
 export const rulePreference = 32042;

@@ -1,5 +1,5 @@
 /**
- * Reads the host. Asks only for the areas it is told to and keeps what is known of the others, so that the expensive
+ * Reads the host. Reads only the areas that are asked for and keeps what is known of the others, so that the expensive
  * tables (thousands of peers) are read less often than the cheap ones. Changes nothing.
  */
 import type { DockerEngine } from '#host/docker-engine.js';

@@ -58,7 +58,7 @@ export type Readable<Value> =
   | { readonly kind: 'read'; readonly value: Value }
   /** `error` names the cause and, where there is one, the way out. */
   | { readonly kind: 'unreadable'; readonly error: string }
-  /** Nothing that should be there needs it, so nobody looked. */
+  /** Nothing that is desired needs it, so it was not read. */
   | { readonly kind: 'unasked' };
 
 export interface ObservedLink {
@@ -81,7 +81,7 @@ export interface ObservedLink {
 export interface ObservedSet {
   readonly type: string;
   readonly family: Family;
-  /** Whether entries can carry a comment, which is how ours are told. */
+  /** Whether entries can carry a comment, which marks ours. */
   readonly comments: boolean;
   readonly entries: ReadonlyMap<string, ObservedEntry>;
 }

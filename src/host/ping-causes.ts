@@ -8,7 +8,7 @@ import { smallBytes } from '#host/ping-probe.js';
 import type { PingProbe } from '#host/status.js';
 import { addressOf } from '#host/text.js';
 
-/** What a peer has told the masters of itself. */
+/** What the masters know of a peer. */
 export type PeerKnowledge =
   /** The masters were not asked, or know of nothing wrong. */
   | { readonly kind: 'none' }

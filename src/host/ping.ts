@@ -24,7 +24,7 @@ const peersMax = 1_000;
 const overlaysMax = 2;
 
 /**
- * Reports on all peers, or the one that `target` names by agent id, node or VTEP address. Rejects if nobody has that
+ * Reports on all peers, or the one that `target` names by agent id, node or VTEP address. Rejects if no peer has that
  * name. `known` is what the masters tell of a peer, where they were asked.
  */
 export async function pingPeers(
@@ -113,8 +113,8 @@ async function throughTunnel(peer: Peer, { vtep, isSix, mtu }: TunnelEnd, run: R
 }
 
 /**
- * From this host's gateway of each half to both halves behind the peer, one hop: the way that containers' packets take, by rules
- * and routes of whoever made them, and back.
+ * From this host's gateway of each half to both halves behind the peer, one hop: the path of the containers' packets,
+ * by all rules and routes of the host, and back.
  */
 async function fromBridges(peer: Peer, { wish, observed, run }: Scene): Promise<PingProbe[]> {
   const own = new Map([...wish.bridges, ...wish.docker].map(gatewayEntry));

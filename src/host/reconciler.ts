@@ -248,7 +248,7 @@ export class HostReconciler implements Reconciler {
     const isDrift = this.#wish?.input === input;
     const wasIpv6Off = this.#wish?.desired.isIpv6Off;
     const wish = this.#desired(input, factsOf(observed, input));
-    // With IPv6 the kernel drops all that there was of it, and not all of that is told as an event.
+    // With IPv6 the kernel drops all its entries, and sends events for only some of them.
     if (wasIpv6Off !== undefined && wasIpv6Off !== wish.isIpv6Off) this.#soon(['links', 'peers']);
     const refusal = hostRefusal(input, observed);
     if (refusal !== undefined) {

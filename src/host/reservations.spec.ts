@@ -10,7 +10,7 @@ function made(address: string, madeMs: number): Reservation {
 const before = made('9.0.0.2', bootMs - 1);
 const since = made('9.0.0.3', bootMs);
 
-/** The addresses that are given up; `inUse` undefined: nobody is to look. */
+/** The addresses that are given up; `inUse` undefined: the check is skipped. */
 async function stale(
   parts: Partial<ReservationView>,
   inUse?: { readonly addresses: readonly string[]; readonly all?: boolean },

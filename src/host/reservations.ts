@@ -1,11 +1,12 @@
 /**
  * The addresses that host-local keeps for containers that are gone. It keeps one file for each address, on a disk that
- * outlives a boot, and only the container engine gives it back: after a crash or a boot nobody does, until none is left.
+ * outlives a boot, and only the container engine gives it back: after a crash or a boot the files stay, until no
+ * address is left.
  *
- * A container is on a veth pair, one end of which is in this network namespace, on the bridge. So where there is neither the
- * bridge nor an end that is on no bridge, all reservations are of containers that are gone. Where there is one of them, those
- * are gone whose address is in no namespace, if all namespaces can be seen; and with a bridge, that were made before this
- * boot, since a container that is just being made has no address yet.
+ * A container is on a veth pair, one end of which is in this network namespace, on the bridge. So where there is
+ * neither the bridge nor an end that is on no bridge, all reservations are of containers that are gone. Where there is
+ * one of them, those are gone whose address is in no namespace, if all namespaces can be seen; and with a bridge, that
+ * were made before this boot, since a container that is just being made has no address yet.
  *
  * They are removed under the lock of host-local, and the bridge is looked at again there: the plugin makes it before it
  * reserves an address.
@@ -21,7 +22,7 @@ import type { HostInput } from '#host/input.js';
 import { ask } from '#host/observe-kernel.js';
 import type { Runner } from '#host/runner.js';
 
-/** Where host-local keeps its files when it is not told. */
+/** Where host-local keeps its files by default. */
 export const defaultCniDataDir = '/var/lib/cni/networks';
 
 export type Reservation = {
@@ -78,7 +79,7 @@ function networksOf({ lease, settings }: HostInput): readonly Network[] {
 
 export type Freed = { readonly overlay: string; readonly addresses: number };
 
-/** Files that one process is told to remove. */
+/** Files that one process removes at most. */
 const filesAtOnceMax = 500;
 
 /**

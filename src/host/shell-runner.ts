@@ -23,7 +23,7 @@ export class ShellRunner implements Runner {
     // What takes input or prints a long table is worth a process of its own.
     if (options.input !== undefined || options.onLine !== undefined) return processRunner.run(command, args, options);
     const turn = this.#last.then(() => this.#perform([command, ...args], options.timeoutMs ?? runTimeoutMs));
-    this.#last = turn.catch(() => undefined); // Whoever asked is told; the next in line only waits.
+    this.#last = turn.catch(() => undefined); // The caller gets the error; the next in the queue only waits.
     const result = await turn;
     if (result.code === notFound) throw new ToolMissingError(command);
     return result;
@@ -66,7 +66,7 @@ export class ShellRunner implements Runner {
     this.#shell = shell;
     shell.stdout.setEncoding('utf8').on('data', (text: string) => this.#hear(shell, 'stdout', text));
     shell.stderr.setEncoding('utf8').on('data', (text: string) => this.#hear(shell, 'stderr', text));
-    // A shell that has ended breaks the pipe; its end is what is told.
+    // A shell that has ended breaks the pipe; its end is what is reported.
     shell.stdin.on('error', () => undefined);
     shell.on('error', (error) => this.#end(shell, error.message));
     shell.on('exit', () => this.#end(shell, 'the command took too long, or ended the shell'));

@@ -100,7 +100,7 @@ function routeProblems(
 ): Problem[] {
   const inside = hiddenSubnet(desired, destination);
   const subnet = table === 'main' ? inside : (inside ?? firstInside(desired, destination));
-  // The route of an address goes with the address, which is mended or told itself.
+  // The route of an address goes with the address, which is repaired or reported itself.
   const isOfAddress =
     / proto 2 /.test(`${line} `) &&
     (bridges.has(device) || links.get(device)?.addresses.some((cidr) => coversCidr(destination, hostOf(cidr))));

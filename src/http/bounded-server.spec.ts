@@ -185,7 +185,7 @@ describe('an answer that is costly to work out (51)', () => {
     version = 2;
     const third = answer();
     await Promise.resolve();
-    // Who comes after a change that the one under way has not seen waits for the next.
+    // A caller that comes after a change that the one in flight has not seen waits for the next.
     version = 3;
     const fourth = answer();
     finish();

@@ -1,9 +1,9 @@
 /**
- * The HTTP server of a process: how many connections, from whom, for how long, and which requests get as far as an answer. What is
- * answered is of no concern here.
+ * The HTTP server of a process: how many connections, from whom, for how long, and which requests get as far as an
+ * answer. What is answered is of no concern here.
  *
- * `/healthz` and `/readyz` have places of their own: a connection beyond the limits of the others may ask for these two alone, and a
- * newcomer takes the place of the oldest. A probe is so answered whoever else holds connections.
+ * `/healthz` and `/readyz` have places of their own: a connection beyond the limits of the others may ask for these two
+ * alone, and a newcomer takes the place of the oldest. A probe is so answered while others hold all connections.
  */
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http';
 import { isIP, type Socket } from 'node:net';

@@ -39,7 +39,7 @@ export type AgentRecord = {
   readonly problems: readonly StoredProblem[];
   /** Newest first, at most `formerInstancesMax`. */
   readonly former: readonly FormerInstance[];
-  /** Of the process that registered last; undefined: it told none. */
+  /** Of the process that registered last; undefined: it sent none. */
   readonly runId: RunId | undefined;
 };
 

@@ -1,6 +1,6 @@
 /**
  * Works out an agent's whole part of the plan from what is kept of it and the network: MAC, IPv6 VTEP address, halves.
- * Events and answers carry the two, and whoever needs the whole asks for it here: on most masters nobody does.
+ * Events and answers carry the two; a consumer that needs the full view computes it here, which most masters never do.
  */
 import { type Cidr4, cidr4, halves4, offsetOf4 } from '#address/cidr4.js';
 import { addressAt6, type Cidr6, cidr6, halves6 } from '#address/cidr6.js';

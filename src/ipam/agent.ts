@@ -1,6 +1,6 @@
 /**
- * One host's part of the plan, as everybody outside this room sees it: what it said of itself and everything that was
- * let to it, worked out in full. `agent-record.ts` is the compact form that is kept.
+ * One host's part of the plan, as other rooms see it: what it said of itself and all its blocks, worked out in full.
+ * `agent-record.ts` is the compact form that is kept.
  */
 import type { Cidr4, Interface4 } from '#address/cidr4.js';
 import type { Cidr6, Interface6 } from '#address/cidr6.js';
@@ -70,7 +70,7 @@ export type Agent = {
 };
 
 /**
- * `exhausted`: no block is free. `adoption`: nobody gets fresh blocks until an operator ends the adoption.
+ * `exhausted`: no block is free. `adoption`: no fresh block is allocated until an operator ends the adoption.
  * `held-by-another`: the agent runs on a block that another one holds or that is set aside.
  */
 export type ProblemReason = 'exhausted' | 'adoption' | 'held-by-another';

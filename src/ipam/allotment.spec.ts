@@ -7,7 +7,7 @@ import { Ipam } from '#ipam/ipam.js';
 import { dcos, everything, overlay, PlanUnderTest, subnetOf } from '#ipam/plan-under-test.js';
 
 describe('the worked example', () => {
-  it('lets the first two agents what DESIGN §1 says', () => {
+  it('allocates to the first two agents as in the worked example', () => {
     const plan = new PlanUnderTest({}, [dcos, overlay('dcos6', 'fd01:b::/64', 80)]);
     const first = plan.register('a');
     const [v4, v6] = first.overlays;

@@ -97,7 +97,9 @@ export class BlockPool {
     return longestFree !== undefined && longestFree.until <= time ? longestFree.block : undefined;
   }
 
-  /** Whether the agent may be given this very block, at rest or not: nobody else holds it or has a right to it. */
+  /**
+   * Whether the agent may get this very block back, quarantined or not: no other agent holds it or has a right to it.
+   */
   mayReturn(block: bigint, agentId: AgentId): boolean {
     const keptFor = this.reserved.get(block);
     const free = this.contains(block) && !this.held.has(block) && !this.excluded.has(block);
@@ -135,7 +137,7 @@ export class BlockPool {
     this.offer(block);
   }
 
-  /** Keeps the block for one agent; the caller has made sure that nobody else has a right to it. */
+  /** Keeps the block for one agent; the caller has made sure that no other agent has a right to it. */
   reserve(block: bigint, agentId: AgentId): void {
     assertInvariant(!this.reserved.get(block) && !this.excluded.has(block), 'a block is set aside once');
     this.reserved.set(block, agentId);
@@ -165,7 +167,7 @@ export class BlockPool {
     return this.excluded.intersects(start, end);
   }
 
-  /** Keeps [start, end), of which nothing is reserved or excluded, from everybody who does not hold it. */
+  /** Excludes [start, end), of which nothing is reserved or excluded, from allocation; a holder keeps its block. */
   exclude(start: bigint, end: bigint): void {
     assertInvariant(!this.excludes(start, end) && !this.reservationIn(start, end), 'a range is set aside once');
     this.excluded.add(start, end);

@@ -1,8 +1,8 @@
 /**
- * Branches of the log's history. Raft keeps one history as long as its members' stores are what they wrote last. Stores that
- * were put back from a copy begin another one, which repeats indexes. So each new leader marks where it begins, with a
- * random value: a revision and the branch that was told with it are of this history if the newest mark at or below that
- * revision is that branch.
+ * Branches of the log's history. Raft keeps one history as long as its members' stores are what they wrote last. Stores
+ * that were put back from a copy begin another one, which repeats indexes. So each new leader marks where it begins,
+ * with a random value: a revision and its branch are of this history if the newest mark at or below that revision is
+ * that branch.
  */
 import { branchesMax } from '#ipam/limits.js';
 
@@ -48,13 +48,13 @@ export class Branches {
   }
 }
 
-/** As clients are told it, who send it back as it is. */
+/** As clients get it, and send it back. */
 export function formatBranch(branch: Branch | undefined): string {
   if (branch === undefined) return '';
   return `${branch.epochBase / epochStep}.${branch.index}.${branch.value}`;
 }
 
-/** Undefined for a text that no master of this release has told. */
+/** Undefined for a text that no master of this release has sent. */
 export function parseBranch(text: string): Branch | undefined {
   const [, base = '', index = '', value = ''] = /^(\d{1,7})\.(\d{1,16})\.([0-9a-f]{12})$/.exec(text) ?? [];
   if (value === '') return undefined;

@@ -1,6 +1,6 @@
 /**
- * Who may have an agent id (rules 1–3): what a registration is to the holder that there is, or to the one that was. The
- * leader's judgement of who is silent counts only for the epoch it names, so one overtaken by events can do no harm.
+ * Claims to an agent id (rules 1–3): how a registration relates to the current or previous holder. The leader's
+ * judgement of who is silent counts only for the epoch it names, so one overtaken by events can do no harm.
  */
 
 import { formatIp } from '#address/ip.js';
@@ -18,7 +18,7 @@ export type Claim =
   | { readonly kind: 'reinstall'; readonly holder: AgentRecord }
   /** Another host in place of a holder that may still live: fresh addresses, the old ones rest. */
   | { readonly kind: 'takeover'; readonly holder: AgentRecord }
-  /** Nobody holds the id. `returning`: what rests of it may be had back. */
+  /** The id has no holder. `returning`: what rests of it may be had back. */
   | { readonly kind: 'arrive'; readonly departed: DepartedRecord | undefined; readonly returning: boolean };
 
 export function claimOf(plan: Plan, command: Registering & CommandOrigin, time: number): Claim | Refusal {
@@ -31,10 +31,10 @@ export function claimOf(plan: Plan, command: Registering & CommandOrigin, time: 
   if (holder.instanceId === instanceId) return confirmation(command, holder);
   const silent = judgedSilent(command.holders, holder);
   const sameNode = holder.reachable && holder.nodeIp === command.nodeIp;
-  // A holder that was carried over was not heard in this cluster: there is nobody to wait for.
+  // A holder that was carried over was not heard in this cluster: there is no silence to wait for.
   if (sameNode && (silent || carriedOver(plan, holder))) return { kind: 'reinstall', holder };
   if (command.takeover) return { kind: 'takeover', holder };
-  // Whoever lost its node address may be alive at another one.
+  // The agent that lost its node address may be live at another one.
   const elsewhere = holder.reachable
     ? `on another node than ${formatIp(command.nodeIp)}`
     : 'has lost that node_ip to another agent';
@@ -54,7 +54,7 @@ function lateRetry(command: Registering, last: AgentRecord | DepartedRecord | un
   return refuse('aborted', 'sequence', `register agent_id "${agentId}" with sequence ${sequence}: ${since}`);
 }
 
-/** An agent that sends no sequence can't be told from its own late retries, and is taken at its word. */
+/** An agent that sends no sequence can't be distinguished from its own late retries, and is taken at its word. */
 function isUnsequenced(sequence: number, last: number): boolean {
   return sequence === 0 && last === 0;
 }

@@ -37,7 +37,7 @@ export class UnknownCommandError extends Error {
 }
 
 export function encodeCommand(command: Command): Uint8Array {
-  // The message is new and nobody else's, so it is added to rather than copied: this is done for every registration.
+  // The message is new and not shared, so it is added to rather than copied: this is done for every registration.
   const stored = toAction(command);
   stored.wallTimeMs = command.wallTime;
   stored.by = command.by;
@@ -52,7 +52,7 @@ export function decodeCommand(bytes: Uint8Array): Command {
 
 function commandOf(stored: sublet.store.v1.Command): Command {
   const { wallTimeMs: wallTime, by, expectedRevision } = stored;
-  // The action is new and nobody else's, so it is added to rather than copied: this is done for every log entry.
+  // The action is new and not shared, so it is added to rather than copied: this is done for every log entry.
   return Object.assign(actionOf(stored), { wallTime, by, expectedRevision: optional(expectedRevision) });
 }
 

@@ -15,7 +15,7 @@ import type { NetworkSettings, Overlay } from '#ipam/network.js';
 export type CommandOrigin = {
   /** Time of day when it was proposed, ms since 1970. For display only. */
   readonly wallTime: number;
-  /** Who asked, for the history: an operator's name, or empty. Agents are named by their `agentId`. */
+  /** The author, for the history: an operator's name, or empty. Agents are named by their `agentId`. */
   readonly by: string;
   /** Refused (`aborted`) if the plan's revision is another one. */
   readonly expectedRevision?: number | undefined;
@@ -108,7 +108,7 @@ export type Register = {
   readonly holders: readonly HolderJudgement[];
 };
 
-/** A registration whose process told which one it is. */
+/** A registration that names its process. */
 export type RegisterRun = Omit<Register, 'kind'> & { readonly kind: 'register-run'; readonly runId: RunId };
 
 export type Registering = Register | RegisterRun | RegisterHeld;
@@ -160,13 +160,16 @@ export type Reserve = {
 
 export type Unreserve = { readonly kind: 'unreserve'; readonly overlay: string | undefined; readonly subnet: Cidr };
 
-/** Keeps a range of whole blocks from everybody. Who holds one keeps it until it is freed, and does not get it back. */
+/**
+ * Excludes a range of whole blocks from allocation. A holder of one keeps it until it is freed, and does not get it
+ * back.
+ */
 export type Exclude = { readonly kind: 'exclude'; readonly overlay: string | undefined; readonly subnet: Cidr };
 
 /** Ends an exclusion, named as it was made. */
 export type Unexclude = { readonly kind: 'unexclude'; readonly overlay: string | undefined; readonly subnet: Cidr };
 
-/** After a restore or a recovery: `held` is honoured where free and nobody gets fresh blocks, until it is ended. */
+/** After a restore or a recovery: `held` is honoured where free and no fresh block is allocated, until it is ended. */
 export type BeginAdoption = { readonly kind: 'begin-adoption' };
 export type EndAdoption = { readonly kind: 'end-adoption' };
 
@@ -179,7 +182,7 @@ export type RegisterHeld = Omit<Register, 'kind'> & {
 /** The first command of each leader: a branch of the log's history begins here. `value` is random, 12 hex digits. */
 export type MarkBranch = { readonly kind: 'mark-branch'; readonly value: string };
 
-/** Begins an adoption, since a claim proves that this plan is older than what others were told. */
+/** Begins an adoption, since a claim proves that this plan is older than what others have seen. */
 export type BeginAdoptionOnProof = {
   readonly kind: 'begin-adoption-on-proof';
   readonly reason: string;

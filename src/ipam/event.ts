@@ -1,5 +1,5 @@
 /**
- * What watchers are told. A command that changes something has one revision and any number of events, which belong
+ * The events for watchers. A command that changes something has one revision and any number of events, which belong
  * together; they stand in the order in which a watcher should take them in.
  */
 import type { AgentThen } from '#ipam/agent-view.js';

@@ -154,7 +154,7 @@ export class History {
     const found: HistoryEntry[] = [];
     for (const { entry } of this.newestFirst()) {
       if (entry.revision <= after) break;
-      // Who goes on before the oldest that was found would miss the rest of its revision.
+      // A reader that goes on before the oldest that was found would miss the rest of its revision.
       if (found.length >= limit && entry.revision !== found.at(-1)?.revision) break;
       if (before !== undefined && entry.revision >= before) continue;
       if (matches(entry, query)) found.push(entry);

@@ -1,6 +1,6 @@
 /**
- * Who asks: the stable id of an agent, the id of one installation of it, and the id of one process. All are what the
- * agent says; only their form is checked here.
+ * The identity of a caller: the stable id of an agent, the id of one installation of it, and the id of one process. All
+ * are what the agent says; only their form is checked here.
  */
 import type { Brand } from '#address/brand.js';
 import { agentIdLengthMax, instanceIdLengthMax, runIdLengthMax } from '#ipam/limits.js';

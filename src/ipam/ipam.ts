@@ -100,7 +100,7 @@ export class Ipam {
       return { result: reply, events: [], changes: [] };
     }
     writer.close();
-    // The reply is new and nobody else's, so it is added to rather than copied.
+    // The reply is new and not shared, so it is added to rather than copied.
     const result = Object.assign(reply, { revision: plan.meta.revision, changed: writer.changed });
     return { result, events: writer.events, changes: writer.ledger.changes };
   }
@@ -138,7 +138,7 @@ export class Ipam {
     return this.plan.meta.adoptionReason;
   }
 
-  /** The branch that this revision is of, as clients are told it; empty: it is older than the branches on record. */
+  /** The branch that this revision is of, as clients get it; empty: it is older than the branches on record. */
   branchAt(revision: number): string {
     return formatBranch(this.plan.branches.at(revision));
   }
@@ -153,7 +153,9 @@ export class Ipam {
     return branch !== '' && this.branchAt(revision) === branch;
   }
 
-  /** What shows that this plan is older than what a caller was told; undefined: nothing. `lastIndex`: applied, at least. */
+  /**
+   * What shows that this plan is older than what a caller has seen; undefined: nothing. `lastIndex`: applied, at least.
+   */
   proofIn(testimony: Testimony, lastIndex: number): Proof | undefined {
     return proofIn(this.plan, testimony, lastIndex);
   }

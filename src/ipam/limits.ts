@@ -13,11 +13,11 @@ export const releasedAtOnceMax = 1000;
 export const reservationsMax = 10_000;
 export const exclusionsMax = 1000;
 export const historyMax = 10_000;
-/** Earlier instances of an agent whose late retries are still told from news. */
+/** Earlier instances of an agent whose late retries are still recognized. */
 export const formerInstancesMax = 4;
 /** Branches of the log's history that are remembered: one for each change of the leader. */
 export const branchesMax = 256;
-/** What a master tells of a branch, and is told. */
+/** The length of a branch in messages of masters and of clients. */
 export const branchLengthMax = 64;
 export const adoptionReasonLengthMax = 1024;
 export const operatorNameLengthMax = 253;

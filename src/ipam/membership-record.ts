@@ -1,6 +1,6 @@
 /**
- * What the history says of the masters. Who they are is in the log's own configuration, not in the plan: an entry here
- * tells who changed it, and holds nobody to anything.
+ * What the history says of the masters. The members are in the log's own configuration, not in the plan: an entry here
+ * names the author of a change, and binds no member.
  */
 import type { MasterChange, MasterName, RecordMembership } from '#ipam/command.js';
 import { masterEntry } from '#ipam/history.js';

@@ -1,5 +1,5 @@
 /**
- * Which networks are sound (DESIGN §6, Network): names, prefixes, and that no address space overlaps another. Checks
+ * Which networks are sound (docs/concepts.md): names, prefixes, and that no address space overlaps another. Checks
  * whole networks, so that a change is judged by what it would lead to.
  */
 

@@ -73,7 +73,8 @@ export function removeOverlay(plan: Plan, writer: PlanWriter, { name }: RemoveOv
       : `have agents give them back first: sublet overlay drain ${name}`;
     return refuse('failed-precondition', 'name', `${action}: ${held} of its subnets are held; ${advice}`);
   }
-  // What rests may still be in use on a host that nobody hears. Were the overlay forgotten, its space could be let again.
+  // A quarantined block may still be in use on a host that is cut off. Were the overlay forgotten, its space could be
+  // let again.
   const restLeft = Math.max(...spaces.map(({ pool }) => pool.restLeft(writer.time)));
   if (restLeft > 0) {
     const wait = `the last of its subnets is in quarantine for another ${formatTime(restLeft)}`;

@@ -1,6 +1,6 @@
 /**
- * The one way to change the plan: a writer lives for one command, and makes each change in memory, in the records, in the
- * events and in the history together. Whoever refuses a command must not have written anything before.
+ * The one way to change the plan: a writer lives for one command, and makes each change in memory, in the records, in
+ * the events and in the history together. A command is refused before anything is written.
  */
 import { formatCidr, isCidr4 } from '#address/ip.js';
 import type { AgentRecord, DepartedRecord } from '#ipam/agent-record.js';
@@ -87,7 +87,7 @@ export class PlanWriter {
     this.swap(old && { kind: 'agent', value: old }, { kind: 'agent', value: next });
   }
 
-  /** Tells watchers how the agent is now. Returns what they are told. */
+  /** Tells watchers how the agent is now. Returns the event. */
   tellAgent(record: AgentRecord, statusOnly: boolean): AgentThen {
     const agent = this.plan.asItIs(record);
     this.tell({ kind: 'agent-changed', agent, statusOnly });
@@ -199,7 +199,7 @@ export class PlanWriter {
     this.ledger.remove({ kind: 'exclusion', value: exclusion });
   }
 
-  /** From here on every lease is one of an earlier cluster, at an epoch that nobody was told (rule 12). */
+  /** From here on every lease is one of an earlier cluster, at an epoch that no agent has seen (rule 12). */
   beginAdoption(adoptionReason: string): void {
     const { epoch } = this;
     this.meta = { ...this.meta, adoption: true, adoptedAt: epoch, adoptionReason };

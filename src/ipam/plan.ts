@@ -58,9 +58,9 @@ export class Plan {
   /** By space and network; see `exclusionKey`. */
   readonly exclusions = new SortedMap<string, Exclusion>(byText);
   reservationCount = 0;
-  /** Who is reached at which underlay address. */
+  /** Underlay address → the agent that is reached there. */
   private readonly nodes = new Map<Ip, AgentId>();
-  /** Who departed from which, and has not lost it since, in ascending order. */
+  /** Underlay address → the agents that departed from it and have not lost it since, in ascending order. */
   private readonly departedNodes = new Map<Ip, readonly AgentId[]>();
   /** How many agents said that their underlay address is of the family. */
   private readonly families = { 4: 0, 6: 0 };
@@ -88,15 +88,15 @@ export class Plan {
     return undefined;
   }
 
-  /** Who is reached at this underlay address. */
+  /** The agent that is reached at this underlay address. */
   nodeHolder(address: Ip): AgentRecord | undefined {
     const agentId = this.nodes.get(address);
     return agentId === undefined ? undefined : this.agents.get(agentId);
   }
 
   /**
-   * Who departed from this underlay address, and has not lost it since: one whose blocks rest, and some that are about
-   * to be forgotten.
+   * The agents that departed from this underlay address and have not lost it since: those with quarantined blocks, and
+   * some that are about to be forgotten.
    */
   departedFrom(address: Ip): readonly DepartedRecord[] {
     const agentIds = this.departedNodes.get(address) ?? [];

@@ -83,10 +83,10 @@ describe('a claim that the log can not have produced is a proof', () => {
     plan.register('a');
     plan.run({ kind: 'mark-branch', value: value(2) });
     assert.equal(proof(plan, 'a', { epoch: 3, revision: 3, branch }), undefined);
-    // It was told revision 4 on the first branch, and the second one begins there.
+    // It has seen revision 4 on the first branch, and the second one begins there.
     assert.match(proof(plan, 'a', { epoch: 3, revision: 4, branch }) ?? '', /was told revision 4 on branch/);
     assert.match(proof(plan, 'a', { epoch: 3, revision: 3, branch: `0.2.${value(9)}` }) ?? '', /this plan has branch/);
-    // Older than what is on record, or no branch at all: nobody can tell.
+    // Older than what is on record, or no branch at all: no proof either way.
     assert.equal(proof(plan, 'a', { epoch: 3, revision: 1, branch: `0.1.${value(9)}` }), undefined);
     assert.equal(proof(plan, 'a', { epoch: 3, revision: 3, branch: 'x' }), undefined);
   });

@@ -1,6 +1,7 @@
 /**
- * Compares what agents and watchers were told with this plan's history. What this log can't have produced proves that the
- * plan went back: stores that were put back from a copy. Reads the plan only; the leader proposes what follows from it.
+ * Compares what agents and watchers have seen with this plan's history. What this log can't have produced proves that
+ * the plan went back: stores that were put back from a copy. Reads the plan only; the leader proposes what follows from
+ * it.
  */
 import { cidr4 } from '#address/cidr4.js';
 import type { AgentRecord } from '#ipam/agent-record.js';
@@ -12,13 +13,13 @@ import type { PlacedBlock, Plan } from '#ipam/plan.js';
 import { formatBlock } from '#ipam/plan-writer.js';
 import { exactBlock, type Space } from '#ipam/space.js';
 
-/** What a caller was told of a plan of this cluster id and founding. */
+/** What a caller has seen of a plan of this cluster id and founding. */
 export type Testimony = {
   /** Undefined: a watcher. */
   readonly agentId: AgentId | undefined;
-  /** Of its lease; 0: not told. */
+  /** Of its lease; 0: absent. */
   readonly epoch: number;
-  /** A revision, and the branch that was told with it; 0 and empty: not told. */
+  /** A revision, and its branch; 0 and empty: absent. */
   readonly revision: number;
   readonly branch: string;
   /** What it runs on. */
@@ -70,7 +71,7 @@ function byBranch(plan: Plan, { agentId, revision, branch, epoch }: Testimony): 
   const told = parseBranch(branch);
   if (told === undefined || isKnownLost(plan, branch)) return undefined;
   const here = plan.branches.at(revision);
-  // Older than the branches on record: nobody can tell.
+  // Older than the branches on record: no proof either way.
   if (here === undefined) return undefined;
   if (here.index === told.index && here.value === told.value) return undefined;
   const other = `branch ${told.index}.${told.value} of the history`;
@@ -109,7 +110,9 @@ function byBlocks(plan: Plan, { agentId, epoch, held }: Testimony): Proof | unde
   return undefined;
 }
 
-/** Whether nobody knows which blocks of the space were granted at that index: an overlay of the name was removed since. */
+/**
+ * Whether it is unknown which blocks of the space were granted at that index: an overlay of the name was removed since.
+ */
 function wasForgotten(plan: Plan, { overlay }: Space, granted: number): boolean {
   if (overlay === undefined) return false;
   if (granted < plan.history.wholeSince) return true;

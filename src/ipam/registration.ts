@@ -1,5 +1,5 @@
 /**
- * The register command (DESIGN §6, rules 1, 2, 3, 6, 7, 12): who asks, may it be at this underlay address, what does it
+ * The register command (rules 1, 2, 3, 6, 7, 12): who asks, may it be at this underlay address, what does it
  * get. First everything is decided, then everything is written.
  */
 import { unreachableRemedy, unreachableUse } from '#address/host-address.js';

@@ -1,4 +1,4 @@
-/** What operators keep back (rule 6): blocks reserved for one agent, ranges excluded for everybody. */
+/** What operators set aside (rule 6): blocks reserved for one agent, ranges excluded from allocation. */
 import { containsIp, familyOf, formatCidr } from '#address/ip.js';
 import type { Exclude, Reserve, Unexclude, Unreserve } from '#ipam/command.js';
 import { exclusionsMax, reservationsMax } from '#ipam/limits.js';

@@ -67,7 +67,7 @@ export function hostOverlaysOf(plan: Plan): HostOverlayCounts {
   return { byStatus, failed: { agents, first } };
 }
 
-/** An IPv6 VTEP address belongs to whoever has the IPv4 one at the same offset. */
+/** An IPv6 VTEP address belongs to the holder of the IPv4 one at the same offset. */
 function lookUpVtep6(plan: Plan, ip: Ip, time: number): Lookup {
   const subnet = plan.settings?.vtepSubnet6;
   if (plan.vtep === undefined || plan.settings === undefined || subnet === undefined || typeof ip === 'number') {
@@ -82,7 +82,7 @@ function lookUpVtep6(plan: Plan, ip: Ip, time: number): Lookup {
 }
 
 function stateOf({ pool }: Space, block: bigint, time: number) {
-  // The VTEP subnet's own address and its broadcast address are in no pool: nobody ever gets them.
+  // The VTEP subnet's own address and its broadcast address are in no pool: they are never allocated.
   if (!pool.contains(block)) return { state: 'excluded' as const, agentId: undefined };
   return { state: pool.state(block, time), agentId: pool.holder(block) ?? pool.reservation(block) };
 }

@@ -51,5 +51,5 @@ export type Reservation = {
   readonly agentId: AgentId;
 };
 
-/** A range kept from everybody. */
+/** A range without allocation. */
 export type Exclusion = { readonly overlay: string | undefined; readonly subnet: Cidr };

@@ -94,7 +94,7 @@ async function register(
       : office.processes.admit(own, { ...sender, nodeIp, sequence });
   if (own !== undefined) office.left.asked(own, nodeIp);
   try {
-    // What was parsed is nobody else's, so it is added to rather than copied.
+    // What was parsed is new and not shared, so it is added to rather than copied.
     const command = Object.assign(parsed, {
       // What the log confirms need not be replicated again.
       held: ipam.adoption || kind === 'register-held' ? held : undefined,
@@ -137,7 +137,7 @@ function registered(then: AgentThen, revision: number, { plan, encoding }: Agent
   const writer = Writer.create();
   writer.uint32(networkField).bytes(encoding.network(network));
   const rest: sublet.v1.RegisterResponse.$Properties = {
-    // Who asks has shown it already.
+    // The caller has proved it already.
     agent: { ...agentMessage(agent, network.reclaimMs), instanceId: agent.instanceId },
     lease: leaseMessage(agent, network.reclaimMs),
     problems: agent.problems.map(({ overlay, message }) => ({ overlay, reason: message })),

@@ -26,7 +26,7 @@ import type { Clock } from '#replica/clock.js';
 /** A request larger than this is refused with RESOURCE_EXHAUSTED. */
 export const requestBytesMax = 1024 * 1024;
 
-/** Told of each unary call when it is over. */
+/** Called for each unary call when it is over. */
 export type CallObserver = (path: string, milliseconds: number, refused: RefusedError | undefined) => void;
 
 /** A method with a stream: raw bytes in and out, and its own handler. */

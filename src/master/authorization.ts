@@ -1,6 +1,6 @@
 /**
- * Who may call what. One row for each method of the API: a method without a row does not compile. The roles are checked
- * before the first message of a call is read; the ids in a request afterwards, by the service.
+ * Which role may call which method. One row for each method of the API: a method without a row does not compile. The
+ * roles are checked before the first message of a call is read; the ids in a request afterwards, by the service.
  */
 import { RefusedError } from '#api/refusal.js';
 import { agentService, clusterService, operatorService } from '#api/services.js';

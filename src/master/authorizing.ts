@@ -10,7 +10,7 @@ import type { Principal } from '#tls/principal.js';
 
 export type Refused = (from: string, path: string, refused: RefusedError) => void;
 
-/** `principalAt`: of the open connection from HOST:PORT. `refused` is told of each call that is refused. */
+/** `principalAt`: of the open connection from HOST:PORT. `refused` is called for each call that is refused. */
 export function authorizing(principalAt: (from: string) => Principal | undefined, refused: Refused): ServerInterceptor {
   return (method, call) =>
     new ServerInterceptingCall(call, {
@@ -22,7 +22,7 @@ export function authorizing(principalAt: (from: string) => Principal | undefined
           return;
         }
         refused(from, method.path, refusal);
-        // Its messages stay unread: there is nobody to hear of them.
+        // Its messages stay unread: the call has no handler.
         next({ onReceiveMetadata: () => undefined });
         const { code, details, metadata } = statusOf(refusal);
         call.sendStatus({ code: code ?? refusal.code, details: details ?? '', metadata: metadata ?? new Metadata() });

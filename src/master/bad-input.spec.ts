@@ -438,7 +438,7 @@ const cases: readonly Case[] = [
   ...letPass,
 ];
 
-/** What the caller is told: the error's message, or what a registration says was not let. */
+/** The answer to the caller: the error's message, or the problems that a registration lists. */
 function told({ error, bytes }: Answer): string {
   if (error !== undefined) return error.details;
   const { problems } = sublet.v1.RegisterResponse.decode(bytes);

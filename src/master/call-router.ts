@@ -31,7 +31,7 @@ export type CallRouterOptions = {
   readonly defaultTimeoutMs: number;
   /** The scale of deadlines. */
   readonly clock: Pick<Clock, 'now'>;
-  /** Hears of errors that nobody foresaw. */
+  /** Receives unexpected errors (bugs). */
   readonly report: (error: unknown) => void;
 };
 

@@ -164,7 +164,7 @@ function clusterWarningsOf(options: ClusterServiceOptions): readonly Warning[] {
   ];
 }
 
-/** Undefined when another master leads but does not say, or nobody leads. */
+/** Undefined when another master leads but does not answer, or there is no leader. */
 async function leaderAccount({ leadership, peers, clock }: ClusterServiceOptions): Promise<Account | undefined> {
   const { seat } = leadership;
   if (seat.kind !== 'member') return undefined;

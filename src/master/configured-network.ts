@@ -1,7 +1,6 @@
 /**
- * What a master's file says of the network, and what becomes of it (rule 9): the first leader establishes it, a
- * later one adds overlays that are new in its file, and everything else that differs is told to operators. A file
- * that disagrees never stops a master.
+ * The network in a master's file, and its use (rule 9): the first leader establishes it, a later one adds overlays that
+ * are new in its file, and all other differences are reported to operators. A file that disagrees never stops a master.
  */
 
 import type { Action } from '#ipam/command.js';
@@ -95,7 +94,7 @@ export class NetworkKeeper {
     this.#tell();
   }
 
-  /** Who does not lead says what differs once it has the plan as it is. */
+  /** A follower reports the differences once it has the present plan. */
   async #compare(): Promise<void> {
     try {
       await this.#options.log.readBarrier();
@@ -126,7 +125,7 @@ export class NetworkKeeper {
       if (output.result.kind !== 'refused') return;
       logger.error({ field: output.result.field }, `the file of ${name} was refused: ${output.result.message}`);
     } catch (error) {
-      // Whoever leads next does it; a master that only met an obstacle tries again when it leads anew.
+      // The next leader does it; a master that only met an obstacle tries again at its next term as leader.
       if (!(error instanceof ProposeError)) throw error;
       logger.warn(
         { code: error.code },

@@ -1,4 +1,4 @@
-/** The three listeners of a master, each behind a door with its share of the connections, and what is told of them. */
+/** The three listeners of a master, each behind a door with its share of the connections, and their events. */
 import type { Server as HttpServer } from 'node:http';
 import type { Socket } from 'node:net';
 import { type Server, ServerCredentials } from '@grpc/grpc-js';

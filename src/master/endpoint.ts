@@ -9,7 +9,7 @@ import { RefusedError } from '#api/refusal.js';
 export type Place = 'leader' | 'here';
 
 export type CallContext = {
-  /** Who calls, HOST:PORT; for limits and logs. */
+  /** The caller's HOST:PORT, for limits and logs. */
   readonly caller: string;
   /** Of this master's monotonic clock, in ms; Infinity: none. */
   readonly deadline: number;

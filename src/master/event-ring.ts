@@ -21,7 +21,7 @@ export type EventRingOptions = {
   readonly bytesMax: number;
   /** Bytes of one batch, unless a single revision has more. */
   readonly batchBytesMax: number;
-  /** The branch of the history that a revision is of, as clients are told it. */
+  /** The branch of the history that a revision is of, as clients get it. */
   readonly branchAt: (revision: number) => string;
 };
 
@@ -161,7 +161,7 @@ export class EventRing {
       bytes += more;
       upTo = slot.revision;
     }
-    // What was applied after the last event changed nothing, so whoever has them all is as far as the head.
+    // What was applied after the last event changed nothing, so a reader that has all events is as far as the head.
     if (at === this.#slots.length) upTo = this.#head;
     return {
       bytes: changes.length === 0 ? undefined : changesMessage(changes, upTo, this.#options.branchAt(upTo)),

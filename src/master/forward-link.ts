@@ -1,7 +1,7 @@
 /**
  * The follower's end: one stream to the leader that carries all calls handed on, whatever has come together in one
- * message. A call is sent only once the other end has shown itself, so that one that never left can be told from
- * one whose outcome is unknown.
+ * message. A call is sent only once the other end has proved its identity, so that a call that was never sent is
+ * distinguished from one whose outcome is unknown.
  */
 
 import {

@@ -10,7 +10,7 @@ import { clientOf } from '#master/admission.js';
 import { rawCodecs, statusOf, streamError } from '#master/api-server.js';
 import { toRefusedError } from '#master/refusal-mapping.js';
 
-/** What health is told of, besides the server as a whole (''). */
+/** The services that health reports, besides the server as a whole (''). */
 const services = ['', 'sublet.v1.AgentService', 'sublet.v1.OperatorService', 'sublet.v1.ClusterService'];
 const status = { serving: 1, notServing: 2 } as const;
 /** Field 1 of a HealthCheckRequest, HealthCheckResponse and HealthListResponse. */

@@ -1,7 +1,7 @@
 /**
- * Compares what callers were told with the log, at the leader. What the log can't have produced proves that this plan went
- * back: its masters' stores were put back from a copy. Then the leader begins an adoption, in which agents get what they run
- * on and nothing fresh is granted, until an operator ends it.
+ * Compares what callers have seen with the log, at the leader. What the log can't have produced proves that this plan
+ * went back: its masters' stores were put back from a copy. Then the leader begins an adoption, in which agents get
+ * what they run on and nothing fresh is granted, until an operator ends it.
  */
 import { RefusedError } from '#api/refusal.js';
 import type { HeldLease } from '#ipam/command.js';
@@ -87,7 +87,7 @@ export class HistoryGuard {
     });
   }
 
-  /** Whether the log ends before that revision; false while nobody can tell. Any master. */
+  /** Whether the log ends before that revision; false while it is unknown. Any master. */
   async isBeyond(revision: number): Promise<boolean> {
     const { log } = this.#options;
     try {

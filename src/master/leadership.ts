@@ -1,6 +1,6 @@
 /**
- * Who leads, as this master knows it: kept from the log's announcements, so that a call costs no look at the whole
- * status. Calls that find no leader wait here for a change.
+ * The leader, as this master knows it: kept from the log's notices, so that a call costs no look at the whole status.
+ * Calls that find no leader wait here for a change.
  */
 import type { Clock } from '#replica/clock.js';
 import type { MemberInfo } from '#replica/membership.js';
@@ -8,7 +8,7 @@ import type { ReplicatedLog } from '#replica/replicated-log.js';
 
 /**
  * `here`: this master leads and may serve. `elect`: it leads, but does not know the state yet. `member`: another one
- * leads. `none`: nobody is known to.
+ * leads. `none`: no leader is known.
  */
 export type Seat =
   | { readonly kind: 'here' }
@@ -62,13 +62,13 @@ export class Leadership {
     });
   }
 
-  /** Lets everybody go who waits; no change is announced any more. */
+  /** Resolves all waiters and stops notifying. */
   stop(): void {
     this.#unsubscribe();
     this.letGo();
   }
 
-  /** Lets everybody go who waits for a change: there is something else to look at. */
+  /** Resolves all waiters for a change: there is something else to look at. */
   letGo(): void {
     for (const done of [...this.#waiting]) done();
   }

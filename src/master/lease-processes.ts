@@ -34,7 +34,7 @@ const otherStreamsMax = 4;
 
 /** Where a process is. */
 export type Place = {
-  /** Undefined: it was not told with the message. */
+  /** Undefined: the message had none. */
   readonly nodeIp: Ip | undefined;
   /** HOST:PORT of its connection; empty: not known to this leader. */
   readonly connection: string;
@@ -112,7 +112,7 @@ export class LeaseProcesses {
     return this.#refused;
   }
 
-  /** Leases whose process this leader has heard, or was told of. */
+  /** Leases whose process this leader has heard, directly or by a follower's report. */
   get known(): number {
     return this.#processes.size;
   }
@@ -233,7 +233,7 @@ export class LeaseProcesses {
     if (lease.runId !== undefined && lease.runId !== runId) {
       return new RefusedError('aborted', `${action}: another process has registered since; register again`);
     }
-    // A master of an earlier release has not told which stream it was.
+    // A master of an earlier release does not name the stream.
     if (runId === undefined && stream === '') return undefined;
     const at = this.#options.clock.now();
     if (known !== undefined && sameStream(known, sender) && this.#processes.has(agentId)) {
@@ -298,7 +298,7 @@ export class LeaseProcesses {
     return { agentId, epoch, runId, nodeIp, at, ...unheard };
   }
 
-  /** Whether a registration comes from the process that has the lease, as far as that can be told. */
+  /** Whether a registration comes from the process that has the lease, as far as that can be known. */
   #sameCaller(known: Process, sender: RegistrationSender, { nodeIp }: PlacedLease): boolean {
     if (known.runId !== undefined || sender.runId !== undefined) return known.runId === sender.runId;
     // If it changes no address, its keep-alive stream will tell which process it is.

@@ -248,7 +248,7 @@ export class MasterServices {
     this.#foundings?.start();
   }
 
-  /** Takes no part yet, and why: said to whoever asks for the plan, and in the status. */
+  /** Takes no part yet, and why: shown to callers that ask for the plan, and in the status. */
   waits(problem: string): void {
     if (!this.#closed?.startsWith(starting)) return;
     this.#waitsFor = problem;
@@ -382,7 +382,7 @@ export class MasterServices {
     };
   }
 
-  /** Has the leader compare what a watcher was told with its log. */
+  /** Has the leader compare what a watcher has seen with its log. */
   #claim({ fromRevision, branch }: WatchStart): void {
     const { wallClock, logger } = this.#options;
     const bytes = forwardMethods.checkClaim.request.encode({ revision: fromRevision, branch }).finish();

@@ -119,7 +119,7 @@ class Leader {
   }
 }
 
-/** Whoever listens there is a newcomer of that name. */
+/** The member that listens there is a newcomer of that name. */
 function hello(peer: string): MemberHello {
   const name = peer.slice(0, peer.indexOf(':'));
   const empty = { bootstrapped: false, membership: undefined, founders: [], seen: [], contradiction: undefined };
@@ -220,7 +220,7 @@ describe('the history of the masters', () => {
     assert.equal(leader.time.now(), 3 * electionTimeoutMs);
     assert.equal(leader.warnings.length, 1);
     assert.match(leader.warnings[0] ?? '', /removed m3 at m3:7071, or does so late: the entry took longer than 3s/);
-    // It comes late, and with an error that nobody waits for.
+    // It comes late, and with an error that has no handler.
     leader.log.trouble = { error: new ProposeError('unknown-outcome', 'leadership was lost'), lost: false };
     for (const letGo of held) letGo();
     await leader.time.runFor(1);

@@ -37,7 +37,7 @@ export async function told(
   try {
     await make();
   } catch (error) {
-    // It may come to be made without this master, and who asks again is told that it is.
+    // It may be made later without this master; a repeated call gets the outcome.
     if (error instanceof ProposeError && error.code === 'unknown-outcome') {
       const what = `the history does not tell whether ${asked.by} ${words(change)}`;
       logger.warn({ code: error.code }, `${what}: ${error.message}`);

@@ -98,7 +98,7 @@ function checkPeer(peer: string): void {
   }
 }
 
-/** Who the master is that waits there. @throws RefusedError unless it is one that can be added */
+/** The identity of the master that waits there. @throws RefusedError unless it is one that can be added */
 async function askNewcomer(options: MembershipServiceOptions, name: string, peer: string): Promise<MemberHello> {
   const { clusterId } = options;
   const control = controlOf(options);

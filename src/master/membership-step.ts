@@ -19,7 +19,7 @@ export interface ClusterControl {
   transferLeadership(to?: MemberId): MemberId | undefined;
   /** @throws ProposeError, StoreError */
   openSnapshot(options: { readonly fresh: boolean }): Promise<SnapshotSource>;
-  /** Asks whoever listens at HOST:PORT who it is. */
+  /** Asks the member that listens at HOST:PORT for its identity. */
   hello(peer: string): Promise<MemberHello>;
   /** The kinds of commands that may be in the log: a new member must know them all. */
   readonly commandKinds: readonly string[];

@@ -22,7 +22,7 @@ export class MoveKeeper {
   #cancel: (() => void) | undefined;
   #busy = false;
   #stopped = false;
-  /** By member name: why it was not recorded, as told last. */
+  /** By member name: the last reported reason why it was not recorded. */
   readonly #told = new Map<string, string>();
 
   constructor(options: MoveKeeperOptions) {

@@ -1,4 +1,7 @@
-/** What is told of the masters' addresses, and the file of those that were set by hand, which goes when it is of no more use. */
+/**
+ * The warnings about the masters' addresses, and the file of those that were set by hand, which is removed when it is
+ * of no more use.
+ */
 import type { Warning } from '#master/cluster-service.js';
 import type { MasterLog } from '#master/master-log.js';
 import { type AddressCheck, addressProblem } from '#master/recorded-address.js';

@@ -44,9 +44,9 @@ export type OfficeOptions = {
   readonly random: () => number;
   /** A leader that did nothing for longer than this was paused, and trusts no TTL that ran meanwhile. */
   readonly electionTimeoutMs: number;
-  /** An agent has told what it knows, which is to be compared with the log. */
+  /** An agent has sent what it has seen, which is to be compared with the log. */
   readonly told: (keepAlive: KeepAlive) => void;
-  /** Hears of errors that nobody foresaw. */
+  /** Receives unexpected errors (bugs). */
   readonly report: (error: unknown) => void;
   /** A lease is contested, from a place that was not seen to do so before. */
   readonly contested: (contest: Contest) => void;
@@ -61,9 +61,9 @@ export type KeepAlive = {
   readonly stream: string;
   /** HOST:PORT of the caller. */
   readonly connection: string;
-  /** The cluster that the lease is of; empty: not told. */
+  /** The cluster that the lease is of; empty: absent. */
   readonly clusterId: string;
-  /** What the agent was told last; 0 and empty: nothing. */
+  /** The last revision and branch that the agent got; 0 and empty: none. */
   readonly revision: number;
   readonly branch: string;
 };
@@ -290,7 +290,7 @@ export class Office {
         ({ output }) => {
           if (output.result.kind === 'released') this.#expired += 1;
         },
-        // Whether it came about is looked up in the plan by whoever waits; one that did not is proposed anew.
+        // The waiter looks up in the plan whether it came about; one that did not is proposed anew.
         (error: unknown) => (error instanceof ProposeError ? undefined : report(error)),
       )
       .finally(() => this.#expiring.delete(agentId));

@@ -7,7 +7,7 @@ import { VirtualTime } from '#replica/testing/virtual-time.js';
 
 const configured = [1, 2, 3].map((n) => ({ name: `m${n}`, peer: `10.0.0.${n}:7071` }));
 
-/** What listens at an address: a founding of cluster "new", another cluster, or nobody. */
+/** What listens at an address: a founding of cluster "new", another cluster, or nothing. */
 type There = { readonly founding: string; readonly clusterId?: string } | undefined;
 
 class Site {

@@ -114,7 +114,7 @@ export class OtherFoundings {
         try {
           this.#answered(peer, await this.#options.hello(peer));
         } catch {
-          // Mostly nobody listens there.
+          // Mostly nothing listens there.
           const found = this.#found.get(peer);
           if (found !== undefined && ++found.silent >= silentMax) this.#gone(peer);
         }

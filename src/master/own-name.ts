@@ -1,6 +1,7 @@
 /**
- * Whether the name that a master listens at means this machine to the others. Many systems list the machine's own name with
- * 127.0.1.1 in /etc/hosts: a master that listens there is reached by nobody else, and sees nothing wrong itself.
+ * Whether the name that a master listens at means this machine to the others. Many systems list the machine's own name
+ * with 127.0.1.1 in /etc/hosts: a master that listens there is unreachable for all others, and sees nothing wrong
+ * itself.
  */
 import { isIP } from 'node:net';
 import { hostOf, isLoopback } from '#master/listen-address.js';

@@ -33,7 +33,7 @@ export class PeerLinks implements PeerCalls {
   }
 
   call(member: MemberInfo, path: string, request: Uint8Array, timeoutMs: number, caller: string): Promise<Uint8Array> {
-    // A link opened now would be nobody's to close, and keep the process alive.
+    // A link opened now would never be closed, and keep the process alive.
     if (this.#closed) return Promise.reject(new RefusedError('unavailable', 'this master is stopping'));
     return this.#to(member.peer).call(path, request, timeoutMs, caller);
   }

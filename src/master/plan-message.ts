@@ -61,8 +61,8 @@ export function overlayMessage({ name, v4, v6, enabled, draining }: Overlay): su
 }
 
 /**
- * `presence` is left out where nobody keeps account of it. So is the instance, always: it is what an agent shows to be itself, and is told
- * to nobody else.
+ * `presence` is left out where no account of it is kept. The instance is left out, always: an agent proves its identity
+ * with it, so it is sent to no other.
  */
 export function agentMessage(
   agent: Agent,

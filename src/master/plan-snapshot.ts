@@ -33,7 +33,7 @@ const sliceAgents = 500;
 const attemptsMax = 3;
 /** The events that may follow a snapshot before it is made anew: half of its own size, but at least this. */
 const staleBytesMin = 256 * 1024;
-/** How long one is kept that nobody asks for, in ms: a large one is tens of megabytes. */
+/** How long an unused one is kept, in ms: a large one is tens of megabytes. */
 const keepMs = 60_000;
 
 export class PlanSnapshots {

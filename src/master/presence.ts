@@ -1,8 +1,8 @@
 /**
- * Who was heard, and when: the leader's account, in its memory only. It begins anew with each term in office, and
- * after a pause, as if everybody had just been heard; so silence is found late, never early. The agents stand in
- * the order in which they were last heard, so neither a keep-alive nor the search for the silent costs more with
- * more agents.
+ * Which agents were heard, and when: the leader's account, in its memory only. It begins anew with each term in office,
+ * and after a pause, as if all agents had just been heard; so silence is found late, never early. The agents stand in
+ * the order in which they were last heard, so neither a keep-alive nor the search for the silent costs more with more
+ * agents.
  */
 import type { HolderJudgement } from '#ipam/command.js';
 import type { AgentId } from '#ipam/identity.js';

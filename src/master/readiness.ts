@@ -1,7 +1,7 @@
 /**
  * Whether this master can serve: its plan is loaded, a leader is known, and all is applied here that was committed when
- * this master came or came back to that leader. The log is asked for that by a read point, and again every few
- * seconds; a lag that is made up for before a read would be given up is nobody's trouble, and changes nothing.
+ * this master came or came back to that leader. The log is asked for that by a read point, and again every few seconds;
+ * a lag shorter than the read timeout does not count, and changes nothing.
  */
 import type { Leadership, Seat } from '#master/leadership.js';
 import type { Clock } from '#replica/clock.js';
@@ -15,7 +15,7 @@ export type ReadinessOptions = {
   readonly closed: () => string | undefined;
   /** It may be another answer from now on. */
   readonly changed: () => void;
-  /** Hears of errors that nobody foresaw. */
+  /** Receives unexpected errors (bugs). */
   readonly report: (error: unknown) => void;
 };
 
@@ -84,7 +84,7 @@ export class Readiness {
   #refused(error: unknown): void {
     const code = error instanceof ProposeError ? error.code : undefined;
     if (code === undefined) this.#options.report(error);
-    // That it was not answered in time says that it is behind, or nobody can tell; other refusals say nothing of that.
+    // A timeout means that it is behind, or that there is no answer at all; other refusals mean neither.
     this.#answered(code === 'timeout' ? false : this.#caughtUp, askAgainMs);
   }
 
@@ -93,7 +93,7 @@ export class Readiness {
     if (this.#stopped) return;
     const { leadership, clock, changed } = this.#options;
     const { kind } = leadership.seat;
-    // Whoever has lost its leader since has to catch up anew; the next leader's coming asks again.
+    // A master that has lost its leader since has to catch up anew; the next leader's coming asks again.
     this.#caughtUp = caughtUp && kind !== 'none' && kind !== 'elect';
     this.#cancel = clock.after(nextInMs, () => this.#ask());
     changed();

@@ -104,7 +104,7 @@ describe('a survivor that a cluster begins anew from', () => {
 });
 
 describe('a store that root makes for a service', () => {
-  /** As systemd's DynamicUser gives them out; nobody else has it. */
+  /** As systemd's DynamicUser gives them out; no other user has it. */
   const service = 61_184;
   let dataDir = '';
 

@@ -1,7 +1,7 @@
 /**
- * A cluster that begins anew with the plan of one that is lost: from a backup, or from the store of one survivor. The new
- * cluster has an id of its own, one member, an index far beyond any that the old one can have reached, and is in
- * adoption: agents get back what they say they hold, and nobody else gets anything until an operator ends it.
+ * A cluster that begins anew with the plan of one that is lost: from a backup, or from the store of one survivor. The
+ * new cluster has an id of its own, one member, an index far beyond any that the old one can have reached, and is in
+ * adoption: agents get back what they claim to hold, and no fresh block is allocated until an operator ends it.
  */
 import { existsSync } from 'node:fs';
 import { rename, rm } from 'node:fs/promises';
@@ -21,7 +21,7 @@ import { ownAs, syncDirectory } from '#storage/directory.js';
 import { openLevelStore } from '#storage/level-store.js';
 import type { SnapshotFileContent } from '#storage/snapshot-file.js';
 
-/** How far the index jumps: nothing that the old cluster ever told (an epoch, a revision) is then valid by chance. */
+/** How far the index jumps: no epoch and no revision that the old cluster ever sent is then valid by chance. */
 export const indexJump = 2 ** 32;
 
 /** The one member of the new cluster. */
@@ -91,8 +91,9 @@ export async function readSurvivor(dataDir: string): Promise<Survivor> {
 }
 
 /**
- * Reads the store of one survivor: the plan as stored, and everything that its log holds beyond. What is not known to be
- * committed is taken, too: some of it was acknowledged, and nobody is left to say which. `place` is for messages.
+ * Reads the store of one survivor: the plan as stored, and everything that its log holds beyond. What is not known to
+ * be committed is taken, too: some of it was acknowledged, and there is no way left to find out which. `place` is for
+ * messages.
  * @throws StoreError; Error when it holds no cluster
  */
 export async function survivorIn(

@@ -17,7 +17,7 @@ const reasonOf = {
   timeout: 'unavailable',
 } as const satisfies Record<ProposeErrorCode, string>;
 
-/** `report` hears of what nobody foresaw: a bug. */
+/** `report` receives unexpected errors: bugs. */
 export function toRefusedError(error: unknown, report: (error: unknown) => void): RefusedError {
   if (error instanceof RefusedError) return error;
   if (error instanceof ProposeError) return new RefusedError(reasonOf[error.code], error.message);
@@ -45,7 +45,7 @@ export function parseField<Value>(field: string, text: string, parse: (text: str
   }
 }
 
-/** What a master told of the history, as it comes back. @throws RefusedError */
+/** A branch of the history that a master sent, as it comes back. @throws RefusedError */
 export function parseBranchText(branch: string): string {
   if (branch.length <= branchLengthMax) return branch;
   throw new RefusedError(

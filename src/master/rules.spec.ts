@@ -35,7 +35,7 @@ async function keepAlive(masters: TestMasters, time: VirtualTime, request: Fence
   return outcome;
 }
 
-/** Who is reached where, as a watcher for peers learns it: from the snapshot and from each change after it. */
+/** The peers by node address, as a watcher for peers learns them: from the snapshot and from each change after it. */
 function reached(masters: TestMasters, at = 0): ReadonlyMap<string, string> {
   const peers = new Map<string, string>();
   const take = ({ agentId, nodeIp, reachable }: sublet.v1.Agent.$Properties): void => {

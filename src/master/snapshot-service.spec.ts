@@ -60,7 +60,7 @@ class Backup {
     Reflect.apply(handle, undefined, [this.caller]);
   }
 
-  /** Lets everything settle that waits for nobody. */
+  /** Runs all work that is ready. */
   async settle(): Promise<void> {
     for (let turn = 0; turn < 5; turn++) await nextTurn();
   }

@@ -1,8 +1,8 @@
 /**
- * Corruption shows: the leader asks every other master now and then for the hash of its plan at one revision. Equal logs
- * make equal plans, so a difference means that somebody's memory, disk or program is wrong. All are told, and each then asks
- * the others itself: a master that stands against the hash of a majority stops, before it gives an address a second time, but never by
- * the word of one.
+ * Corruption shows: the leader asks every other master now and then for the hash of its plan at one revision. Equal
+ * logs make equal plans, so a difference means that somebody's memory, disk or program is wrong. All masters get the
+ * hashes, and each then asks the others itself: a master that stands against the hash of a majority stops, before it
+ * gives an address a second time, but never by the word of one.
  */
 import { RefusedError } from '#api/refusal.js';
 import type { PeerCalls } from '#master/call-router.js';
@@ -29,7 +29,7 @@ export type StateComparisonOptions = {
   readonly version: string;
   /** This master's plan is not what the majority has: it must not go on. */
   readonly fail: (error: Error) => void;
-  /** Hears of errors that nobody foresaw. */
+  /** Receives unexpected errors (bugs). */
   readonly report: (error: unknown) => void;
 };
 
@@ -69,7 +69,7 @@ export class StateComparison {
     return this.#compared;
   }
 
-  /** Who differs from whom, as last compared; empty: nobody. */
+  /** The masters that differ, as last compared; empty: none. */
   get difference(): string {
     return this.#difference;
   }

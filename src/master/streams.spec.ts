@@ -139,7 +139,7 @@ describe('a keep-alive stream', () => {
       stream.write(keepAlive);
     }
     await until('all are answered', () => answers === streams.length);
-    // One round for whoever came first, one for all the others.
+    // One round for the first caller, one for all the others.
     assert.ok(leader.barriers - before <= 2, `${leader.barriers - before} rounds`);
   });
 

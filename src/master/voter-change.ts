@@ -1,7 +1,7 @@
 /**
- * Who votes, and who leads: changed one step at a time, by the leader. A master that votes is made a learner before it
- * goes, so that it still answers those that stay until they all know; and no step is taken after which those that vote
- * could not go on.
+ * Changes of voters and of the leader, one step at a time, by the leader. A master that votes is made a learner before
+ * it goes, so that it still answers those that stay until they all know; and no step is taken after which those that
+ * vote could not go on.
  */
 
 import { RefusedError } from '#api/refusal.js';
@@ -141,7 +141,7 @@ async function checkQuorum(
   }
 }
 
-/** @throws RefusedError when nobody took over in time. Returns who leads. */
+/** @throws RefusedError when no member took over in time. Returns who leads. */
 export async function transfer(options: MembershipServiceOptions, to: string): Promise<string> {
   const { leadership, electionTimeoutMs, clock } = options;
   const status = options.log.status();

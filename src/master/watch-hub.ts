@@ -1,7 +1,7 @@
 /**
- * Everybody who watches the plan at this master. A watcher is a place in the log and a message under way, no more:
- * what it gets next is looked up when it has taken the last, in the ring that all share. One that falls behind the
- * ring begins again with a snapshot; one that does not read is let go.
+ * All watch streams of this master. A watcher is a place in the log and a message under way, no more: what it gets next
+ * is looked up when it has taken the last, in the ring that all share. One that falls behind the ring begins again with
+ * a snapshot; one that does not read is let go.
  */
 
 import { toBuffer } from '#api/method.js';
@@ -33,11 +33,11 @@ export type WatchHubOptions = {
   readonly appliedIndex: () => number;
   /** Whether the history has this branch at that revision, which is applied here. */
   readonly hasBranch: (branch: string, revision: number) => boolean;
-  /** The branch that a revision is of, as watchers are told it. */
+  /** The branch that a revision is of, as watchers get it. */
   readonly branchAt: (revision: number) => string;
-  /** Resolves with whether the log ends before that revision; false while nobody can tell. */
+  /** Resolves with whether the log ends before that revision; false while it is unknown. */
   readonly isBeyond: (revision: number) => Promise<boolean>;
-  /** A watcher was told what this history does not have. */
+  /** A watcher has seen what this history does not have. */
   readonly untrue: (start: WatchStart) => void;
   readonly report: (error: unknown) => void;
 };
@@ -47,7 +47,7 @@ export type WatchStart = {
   readonly clusterId: string;
   /** The last revision seen; 0: none. */
   readonly fromRevision: number;
-  /** What was told with it; another branch, or none, begins with a snapshot. */
+  /** The branch of that revision; another branch, or none, begins with a snapshot. */
   readonly branch: string;
   readonly peersOnly: boolean;
 };
@@ -58,7 +58,7 @@ type Watcher = {
   readonly start: WatchStart;
   /** Everything up to here has been sent, or does not concern it. Ahead of what is applied here: it waits. */
   place: number;
-  /** The last revision that the watcher was told, in whatever message. */
+  /** The last revision that the watcher got, in any message. */
   told: number;
   /** `ahead`: it has seen a revision that is not applied here yet, so its branch can't be compared. */
   phase: 'ahead' | 'events' | 'wants-snapshot' | 'snapshot';
@@ -76,7 +76,7 @@ const flushMsPerWatcher = 0.05;
 /** Watchers served without a break. */
 const sliceWatchers = 500;
 const tickMs = 1_000;
-/** An idle watcher is told how far the log has come, so that it can resume near its end. */
+/** An idle watcher gets the log's position, so that it can resume near its end. */
 const progressMs = 10_000;
 /** A message that is not taken for so long means a watcher that does not read. */
 const stalledMs = 30_000;

@@ -73,7 +73,7 @@ class Scene {
     }
   }
 
-  /** Everybody reads, nobody lags: then every watcher has the plan as it is, or was let go for reading nothing. */
+  /** All watchers read, none lags: then each has the present plan, or was closed for reading nothing. */
   async end(): Promise<void> {
     const test = this.#test;
     test.at(1).member.lags = false;

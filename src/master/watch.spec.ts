@@ -163,7 +163,7 @@ describe('a watch', () => {
       assert.deepEqual(test.untrue, untrue);
       watcher.assertSameAs(test.at(0).machine);
     }
-    // The branch that it was told is of this history still.
+    // The branch that it got is of this history still.
     const { watcher: resumed } = await test.watching({ from: first });
     assert.equal(resumed.snapshots, 0);
     resumed.assertSameAs(test.at(0).machine);

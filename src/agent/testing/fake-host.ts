@@ -1,4 +1,4 @@
-/** A host that does as it is told at once, and writes down what it was told. */
+/** A host that carries out its input at once, and records it. */
 import type { HostInput } from '#host/input.js';
 import type { CleanupReport, PlannedStep, Reconciler } from '#host/reconciler-interface.js';
 import type { HostMetrics, HostStatus, PingReport } from '#host/status.js';
@@ -13,7 +13,7 @@ export class FakeHost implements Reconciler {
   #status: HostStatus = { overlays: [], problems: [], converged: false };
   #listeners: ((status: HostStatus) => void)[] = [];
 
-  /** What it was told last. */
+  /** The last input. */
   last(): HostInput | undefined {
     return this.inputs.at(-1);
   }

@@ -196,7 +196,7 @@ export const network: sublet.v1.Network.$Properties = {
   overlays: [{ name: 'dcos', subnet: '9.0.0.0/8', prefix: 24, enabled: true }],
 };
 
-/** Agent `number` of DESIGN §1, counted from 1, as the masters show it. */
+/** Agent `number` of the worked example, counted from 1, as the masters show it. */
 export function agentMessage(agentId: string, number: number, epoch = 7): sublet.v1.Agent.$Properties {
   const third = number - 1;
   return {
@@ -234,7 +234,7 @@ export type GrantParts = {
   readonly problems?: sublet.v1.OverlayProblem.$Properties[];
 };
 
-/** What a master answers when it lets the first subnet to whoever asks. */
+/** A master's answer that leases the first subnet to the caller. */
 export function grant(request: RegisterRequest, parts: GrantParts = {}): RegisterResponse {
   const { epoch = 7, ttlSeconds = 0, clusterId = 'cluster-1', founding = 'f1', revision = 100, problems = [] } = parts;
   const { RegisterResponse: Response } = sublet.v1;

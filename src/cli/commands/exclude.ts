@@ -1,4 +1,4 @@
-/** `sublet exclude OVERLAY RANGE`: a range of an overlay that nobody gets. */
+/** `sublet exclude OVERLAY RANGE`: excludes a range of an overlay from allocation. */
 
 import { operatorService } from '#api/services.js';
 import { type Define, examples, writes } from '#cli/command-kit.js';

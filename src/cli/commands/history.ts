@@ -84,7 +84,7 @@ function timestampOf(flag: string, text: string, now: number): { seconds: number
   return { seconds: Math.floor(at / 1_000), nanos: (at % 1_000) * 1_000_000 };
 }
 
-/** With `limit` entries there may be more: a person is told how to see them. */
+/** With `limit` entries there may be more: the output says how to see them. */
 export function formatHistory({ entries }: sublet.v1.ListHistoryResponse, limit: number, terminal: Terminal): string {
   if (entries.length === 0) return 'No changes.\n';
   const now = terminal.now();

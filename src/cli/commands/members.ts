@@ -139,7 +139,10 @@ async function loneVoter({ client }: Operator): Promise<string | undefined> {
   return voters.length === 1 ? voters[0]?.name || undefined : undefined;
 }
 
-/** One that founded a cluster of one does so anew when its disk is lost and nobody else is up, under the addresses that are let already. */
+/**
+ * A founder of a cluster of one founds again when its disk is lost and no other master is up, with addresses that are
+ * leased already.
+ */
 function joinsToo(founder: string, { peer }: Newcomer, terminal: Terminal): string {
   return remark(
     `${founder} founded this cluster alone, and with a lost disk, while no other master is up, would found another one, which lets addresses that are held. Start it from now on with --join (cluster.join) in the place of --member (cluster.members), naming the others; it is not read while ${founder} has its store:`,

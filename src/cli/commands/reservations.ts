@@ -1,4 +1,4 @@
-/** `sublet reservations`: what is kept for one agent, and what nobody gets. */
+/** `sublet reservations`: lists reservations and exclusions. */
 import { operatorService } from '#api/services.js';
 import { connectsAndPrints, type Define, examples } from '#cli/command-kit.js';
 import { operate, print } from '#cli/operator.js';

@@ -81,7 +81,10 @@ class Watch {
   #revision: number;
   #branch: string;
   #failures: { master: string; reason: string }[] = [];
-  /** A stream that began with a snapshot repeats what is known; only what differs is told, and of the first one nothing. */
+  /**
+   * A stream that began with a snapshot repeats what is known; only differences are printed, and nothing of the first
+   * snapshot.
+   */
   #begun = false;
   #introduction: NodeJS.Timeout | undefined;
 

@@ -88,7 +88,7 @@ describe('sublet dev', function () {
       process.kill(pid, 0);
       return true;
     } catch {
-      return false; // ESRCH: nobody of that number.
+      return false; // ESRCH: no process of that number.
     }
   }
 

@@ -1,4 +1,4 @@
-/** A gRPC server on loopback that answers as it is told, for what the command line does with answers. */
+/** A gRPC server on loopback with canned answers, for what the command line does with answers. */
 import { type handleUnaryCall, Server, ServerCredentials, type status } from '@grpc/grpc-js';
 import { definition, type Method } from '#api/method.js';
 

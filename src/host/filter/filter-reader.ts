@@ -15,7 +15,7 @@ import type { Runner } from '#host/runner.js';
 
 export interface ObservedFilters {
   readonly tables: readonly FilterTable[];
-  /** What could not be read, and why; it may hold a drop that nobody knows of. */
+  /** What could not be read, and why; it may hold a drop that is not in the result. */
   readonly unread: readonly string[];
 }
 

@@ -4,7 +4,7 @@ import type { DropPlace } from '#host/filter/packet-fate.js';
 /** What a site changes its firewall with. */
 export type FirewallTool = 'firewalld' | 'ufw' | 'docker' | 'iptables' | 'nft';
 
-/** Told by the chains that each of them makes. */
+/** Found by the chains that each of them makes. */
 export function toolOf({ table, chain, base }: DropPlace): FirewallTool {
   const names = [...table.chains.keys()];
   if (table.name === 'firewalld' || names.includes('INPUT_ZONES') || names.includes('FORWARD_IN_ZONES'))

@@ -153,7 +153,7 @@ function addresses(side: 'source' | 'destination', value: string): ConditionTest
   return known.length === ranges.length ? { kind: 'address', side, ranges: known } : { kind: 'unknown' };
 }
 
-/** Connections that are asked about are new, and nobody translated their addresses. */
+/** Connections that are asked about are new, and their addresses are not translated. */
 function statesOf(value: string): ConditionTest {
   return { kind: 'state', states: value.toLowerCase().split(',') };
 }

@@ -105,7 +105,7 @@ function payloadTests({ protocol, field }: Record<string, unknown>, values: read
 
 function ctTests(key: unknown, values: readonly unknown[]): ConditionTest[] {
   if (key === 'state') return [{ kind: 'state', states: texts(values) }];
-  // Of a new connection whose addresses nobody translated.
+  // Of a new connection without translated addresses.
   if (key === 'status') return [{ kind: 'constant', holds: false }];
   return [];
 }

@@ -1,4 +1,4 @@
-/** The worked example of DESIGN §1 as an input: this host is the first agent, with an IPv4 and an IPv6 overlay. */
+/** The worked example of docs/rules.md as an input: this host is the first agent, with an IPv4 and an IPv6 overlay. */
 
 import type { Underlay } from '#host/desired.js';
 import { defaultHostSettings, type HostInput, type Peer } from '#host/input.js';

@@ -1,6 +1,6 @@
 /**
- * What became of every block, kept from outside: from the commands, from what the plan answered and told, and from
- * cluster time alone. Shares no code with the pools, and is simple rather than fast, so that the two can be compared.
+ * The state of every block, kept from outside: from the commands, from the plan's answers and events, and from cluster
+ * time alone. Shares no code with the pools, and is simple rather than fast, so that the two can be compared.
  */
 import assert from 'node:assert/strict';
 import { type Cidr, type Family, isCidr4 } from '#address/ip.js';
@@ -32,7 +32,7 @@ export class BlockAccount {
   /** Says which subnet the blocks are of, at first and when it has grown. */
   span(subnet: Cidr): void {
     const { start, end } = this.rangeOf(subnet);
-    // The VTEP subnet's own address and its broadcast address are nobody's.
+    // The VTEP subnet's own address and its broadcast address are never allocated.
     this.first = this.overlay === undefined ? start + 1n : start;
     this.end = this.overlay === undefined ? end - 1n : end;
   }
@@ -84,8 +84,9 @@ export class BlockAccount {
   }
 
   /**
-   * Whether the agent may be given a block that it does not hold: in adoption what nobody else has a right to; else what
-   * is reserved for it, or what rests after it held it, or else what anybody would get.
+   * Whether the agent may be given a block that it does not hold: in adoption a block that no other agent has a right
+   * to; else one that is reserved for it, one that is quarantined after it held it, or the one that any agent would
+   * get.
    */
   checkGiven(block: bigint, agentId: string, time: number, adoption: boolean): void {
     const where = `${this.name}: block ${block}, given to ${agentId},`;

@@ -113,7 +113,7 @@ export class PlanAccount {
     this.seen.add('fenced register');
   }
 
-  /** Holds what an agent was given, and what it was told that there is not, against the blocks as they were before. */
+  /** Compares an agent's allocation, and the problems that it was sent, with the blocks as they were before. */
   private checkLet(action: Registering, record: AgentRecord, time: number): void {
     const { agentId } = record;
     for (const space of this.spaces) {

@@ -55,7 +55,7 @@ export class MemoryCluster<Output> {
     return member;
   }
 
-  /** Makes a member the leader, or leaves none; the new one is ready at once unless it is told apart. */
+  /** Makes a member the leader, or leaves none; the new one is ready at once unless `ready` is false. */
   elect(at: number | undefined, { ready = true } = {}): void {
     for (const member of this.members) member.ready = false;
     this.#leader = at === undefined ? undefined : this.member(at);
@@ -72,7 +72,7 @@ export class MemoryCluster<Output> {
     return this.commands.length;
   }
 
-  /** Everybody who does not lag applies what there is. */
+  /** Each member that does not lag applies what there is. */
   spread(): void {
     for (const member of this.members) if (!member.lags) member.catchUp();
   }

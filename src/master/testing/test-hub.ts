@@ -42,7 +42,7 @@ export class TestHubs {
   readonly members: readonly HubMember[];
   #terms = 0;
   readonly reported: unknown[] = [];
-  /** What watchers said that they were told, and the history does not have: revision and branch. */
+  /** Claims of watchers that the history does not have: revision and branch. */
   readonly untrue: string[] = [];
 
   constructor(options: TestHubOptions = {}) {
@@ -115,7 +115,7 @@ export class TestHubs {
     return this.time.runFor(settleMs);
   }
 
-  /** A watcher that has been told all there is; it goes on from what `from` has seen, if that is given. */
+  /** A watcher that has got everything; it goes on from what `from` has seen, if that is given. */
   async watching({ from, ...options }: WatchingOptions = {}): Promise<{ watcher: TestWatcher; stop: () => void }> {
     const watcher = from === undefined ? new TestWatcher() : TestWatcher.resume(from);
     const stop = this.watch(watcher, options);

@@ -18,7 +18,7 @@ export class TestWatcher implements WatchSink {
   agents = new Map<string, string>();
   network: string | undefined;
   clusterId = '';
-  /** The last revision seen, and the branch that was told with it; 0 and empty: none. */
+  /** The last revision seen, and its branch; 0 and empty: none. */
   revision = 0;
   branch = '';
   snapshots = 0;
@@ -81,7 +81,7 @@ export class TestWatcher implements WatchSink {
 
   /**
    * Its copy is the plan of this machine. What agents' messages repeat of the network is compared only on demand: a
-   * change of the network is told once, and not for each agent.
+   * change of the network is one event, not one for each agent.
    */
   assertSameAs({ ipam, network }: IpamMachine, { repeated = false } = {}): void {
     assert.equal(
@@ -130,7 +130,7 @@ export class TestWatcher implements WatchSink {
     let last = this.revision;
     for (const change of changes ?? []) {
       const at = change.revision ?? 0;
-      // A revision that was told in an earlier message is either repeated or was split.
+      // A revision that was in an earlier message is either repeated or was split.
       assert.ok(at > this.revision, `revision ${at} after ${this.revision}`);
       assert.ok(at >= last, `revision ${at} after ${last}`);
       last = at;
