@@ -73,7 +73,7 @@ async function adopt(masters: Masters, leases: readonly Lease[]): Promise<void> 
 describe('backup and disaster', function () {
   this.timeout(90_000);
 
-  it('saves a backup under load, finds one that is damaged, and restores it into a new cluster', async () => {
+  it('row 60: saves a backup under load, finds one that is damaged, and restores it into a new cluster', async () => {
     await using masters = await Masters.start({ count: 3, config: benchConfig() });
     const file = join(masters.folder, 'plan.snapshot');
     const leases: Lease[] = [];

@@ -85,7 +85,7 @@ describe('a host that was cloned with its state', function () {
   }
 
   for (const cloneIp of ['10.0.0.2', '10.0.0.1']) {
-    it(`is refused at node_ip ${cloneIp}, with both places named, and has the lease when the first one has gone`, async () => {
+    it(`row 15: is refused at node_ip ${cloneIp}, with both places named, and has the lease when the first one has gone`, async () => {
       const first = await stoppedHost();
       agents.restart(first);
       await agents.ready(first);

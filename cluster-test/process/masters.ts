@@ -2,12 +2,16 @@
 import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { MasterClient } from '#api/master-client.js';
+import { MasterClient, type MasterClientOptions } from '#api/master-client.js';
 import { clusterService } from '#api/services.js';
 import { Child, type ChildOptions } from '#cluster-test/process/child.js';
 import { holds, until } from '#cluster-test/process/condition.js';
 import { freePorts } from '#cluster-test/process/ports.js';
 import { sublet as proto } from '#proto/sublet.js';
+import { masterCredentials } from '#tls/client-credentials.js';
+import type { Role } from '#tls/principal.js';
+import type { TestAuthority } from '#tls/testing/test-authority.js';
+import { readTlsFiles } from '#tls/tls-files.js';
 
 const startBoundMs = 30_000;
 
@@ -23,6 +27,8 @@ export type MastersOptions = {
   readonly prefix?: readonly string[];
   /** Where the data goes; default: a temporary folder, deleted at the end. */
   readonly folder?: string;
+  /** Gives each master a certificate of its name; its ports are behind TLS then. */
+  readonly authority?: TestAuthority;
 };
 
 export type MasterProcess = {
@@ -37,6 +43,13 @@ export type MasterProcess = {
 
 export type JoiningMaster = MasterProcess & { readonly peer: string };
 
+/** The flags that give a process this identity; none without an authority. */
+async function tlsFlags({ authority }: MastersOptions, folder: string, uri: string): Promise<readonly string[]> {
+  if (authority === undefined) return [];
+  const { ca, cert, key } = await authority.files(join(folder, `tls-${uri.split('/').at(-1)}`), uri);
+  return ['--tls-ca', ca, '--tls-cert', cert, '--tls-key', key];
+}
+
 /** HOST:PORT where it listens for its peers. */
 export function peerOf({ args }: MasterProcess): string {
   return args[args.indexOf('--peer-listen') + 1] ?? '';
@@ -46,6 +59,7 @@ export class Masters implements AsyncDisposable {
   readonly folder: string;
   readonly #options: MastersOptions;
   readonly #masters: MasterProcess[];
+  #viewer: ReturnType<Masters['credentials']> | undefined;
 
   private constructor(folder: string, options: MastersOptions, masters: readonly MasterProcess[]) {
     this.folder = folder;
@@ -60,6 +74,9 @@ export class Masters implements AsyncDisposable {
     const ports = await freePorts(options.count * 3);
     const port = (at: number): string => `127.0.0.1:${ports[at]}`;
     const members = Array.from({ length: options.count }, (_, at) => ({ name: `m${at + 1}`, peer: port(at * 3 + 1) }));
+    const certificates = await Promise.all(
+      members.map(({ name }) => tlsFlags(options, folder, `sublet://master/${name}`)),
+    );
     const masters = members.map(({ name, peer }, at) => {
       const dataDir = join(folder, name);
       const args = [
@@ -68,6 +85,7 @@ export class Masters implements AsyncDisposable {
         ...['--cluster-id', 'test'],
         ...members.flatMap((member) => ['--member', `${member.name}=${member.peer}`]),
         ...(options.flags ?? []),
+        ...(certificates[at] ?? []),
       ];
       return {
         name,
@@ -112,6 +130,7 @@ export class Masters implements AsyncDisposable {
       ...['--listen', api, '--peer-listen', peer, '--http-listen', http],
       ...flags,
       ...(this.#options.flags ?? []),
+      ...(await tlsFlags(this.#options, this.folder, `sublet://master/${name}`)),
     ];
     const master = { name, api, http, dataDir, args, peer, child: new Child(args, this.#process) };
     this.#masters.push(master);
@@ -137,9 +156,18 @@ export class Masters implements AsyncDisposable {
     }
   }
 
+  /** What a client of this role and id needs to be one; empty without an authority. */
+  async credentials(role: Role, id: string): Promise<Pick<MasterClientOptions, 'credentials'>> {
+    const { authority } = this.#options;
+    if (authority === undefined) return {};
+    const files = await authority.files(join(this.folder, 'clients', `${role}-${id}`), `sublet://${role}/${id}`);
+    return { credentials: masterCredentials(readTlsFiles(files, [role])) };
+  }
+
   /** What one master says of the cluster. */
   async status(master: MasterProcess): Promise<proto.v1.GetStatusResponse> {
-    const client = new MasterClient({ masters: [master.api], timeoutMs: 2_000 });
+    this.#viewer ??= this.credentials('viewer', 'test');
+    const client = new MasterClient({ masters: [master.api], timeoutMs: 2_000, ...(await this.#viewer) });
     try {
       return await client.call(clusterService.getStatus, {}, { idempotent: true });
     } finally {

@@ -101,6 +101,29 @@ describe('peer table', () => {
     assert.throws(() => take(table, changes(101, { agentRemoved: 'b' })), /in the middle of a snapshot/);
   });
 
+  it('row 58: keeps so many peers and no larger ones, however long a snapshot goes on', () => {
+    const [begin = {}, first = {}] = snapshot(100, []);
+    take(table, begin, first);
+    const chunk = (from: number, count: number, agentId = 'p') => ({
+      snapshotChunk: {
+        agents: Array.from({ length: count }, (_, n) => ({
+          ...agentMessage('b', 2),
+          agentId: `${agentId}${from + n}`,
+        })),
+      },
+    });
+    for (let from = 0; from < 65_536; from += 8_192) take(table, chunk(from, 8_192));
+    assert.throws(() => take(table, chunk(65_536, 1)), /^WatchProtocolError: more than 65536 agents came$/);
+    // One that is known may change.
+    assert.deepEqual(take(table, chunk(0, 1)), ['nothing']);
+    table.streamBegins();
+    take(table, begin, first);
+    assert.throws(
+      () => take(table, chunk(0, 1, 'p'.repeat(16_384))),
+      /^WatchProtocolError: an agent takes \d+ characters: at most 16384 are allowed$/,
+    );
+  });
+
   it('goes on from a picture', () => {
     take(table, ...snapshot(100));
     const copy = new PeerTable('a', table.picture);

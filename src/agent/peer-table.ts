@@ -5,6 +5,7 @@
 import type { Network } from '#agent/lease.js';
 import { networkOf } from '#agent/lease.js';
 import type { WatchRequest, WatchResponse } from '#agent/master-api.js';
+import { peersMax } from '#host/bounds.js';
 import type { Peer, PeerOverlay } from '#host/input.js';
 import type { sublet } from '#proto/sublet.js';
 import { foundingsDiffer, noFounding } from '#replica/cluster-founding.js';
@@ -28,6 +29,9 @@ export type ClusterFounding = { readonly clusterId: string; readonly founding: s
 export class WatchProtocolError extends Error {
   override readonly name = 'WatchProtocolError';
 }
+
+/** Characters of one peer as JSON: 128 overlays with both families take 15,000. */
+const peerLengthMax = 16_384;
 
 /** What a message changed. `position`: only the revision. */
 export type TableChange = 'nothing' | 'position' | 'peers' | 'network';
@@ -193,13 +197,20 @@ export class PeerTable {
   }
 }
 
-/** Whether anything that a host sees has changed. */
+/** Whether anything that a host sees has changed. @throws WatchProtocolError beyond the bounds of a table */
 function put(peers: Map<string, Peer>, agent: sublet.v1.Agent.$Properties): boolean {
   const agentId = agent.agentId ?? '';
   const peer = peerOf(agent);
   if (peer === undefined) return peers.delete(agentId);
   const before = peers.get(agentId);
-  if (before !== undefined && JSON.stringify(before) === JSON.stringify(peer)) return false;
+  const json = JSON.stringify(peer);
+  if (before !== undefined && JSON.stringify(before) === json) return false;
+  if (json.length > peerLengthMax) {
+    throw new WatchProtocolError(`an agent takes ${json.length} characters: at most ${peerLengthMax} are allowed`);
+  }
+  if (before === undefined && peers.size >= peersMax) {
+    throw new WatchProtocolError(`more than ${peersMax} agents came`);
+  }
   peers.set(agentId, peer);
   return true;
 }

@@ -91,7 +91,7 @@ describe('state directory of an agent', () => {
     });
   });
 
-  it('opens though somebody else has taken every name that it could have (55)', async () => {
+  it('row 55: opens though another program has taken every name that it could have', async () => {
     const { dev, ino } = statSync(folder);
     await using taker = createServer();
     taker.listen({ path: `\0sublet-agent-${dev}-${ino}` });
@@ -100,7 +100,7 @@ describe('state directory of an agent', () => {
     assert.equal(dir.path, resolve(folder));
   });
 
-  it('refuses a directory in which others may write, and says when they may read (56)', async () => {
+  it('row 56: refuses a directory in which others may write, and says when they may read', async () => {
     chmodSync(folder, 0o755);
     await (await StateDir.open(folder, log))[Symbol.asyncDispose]();
     chmodSync(folder, 0o777);

@@ -36,7 +36,7 @@ describe('A client of the masters', () => {
   after(() => server.forceShutdown());
 
   for (const name of variables) {
-    it(`asks them and not the proxy in ${name}`, async () => {
+    it(`row 62: asks them and not the proxy in ${name}`, async () => {
       process.env[name] = deadProxy;
       const client = new MasterClient({ masters: [master], timeoutMs: boundMs });
       try {

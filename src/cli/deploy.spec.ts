@@ -60,7 +60,7 @@ describe('deploy/', () => {
   });
 
   for (const unit of ['sublet-master.service', 'sublet-agent.service']) {
-    it(`starts a process again however often it was killed, and signals only the process that it started, in ${unit}`, () => {
+    it(`row 69: starts a process again however often it was killed, and signals only the process that it started, in ${unit}`, () => {
       const lines = text(`deploy/systemd/${unit}`).split('\n');
       for (const wanted of [
         'StartLimitIntervalSec=0',

@@ -71,7 +71,7 @@ const commands: readonly (readonly string[])[] = [
   ['unreserve', 'dcos', '9.0.0.0/24'],
 ];
 
-describe('text of other machines', () => {
+describe('row 59: text of other machines', () => {
   let text = escapes;
   let refuses = false;
   let master: CannedMaster;
@@ -255,7 +255,7 @@ describe('the process on a terminal with colours', () => {
     assert.doesNotMatch(out, unprintable);
   });
 
-  it('takes no name from a backup into a line to paste that a flag would not take', async () => {
+  it('row 60: takes no name from a backup into a line to paste that a flag would not take', async () => {
     const file = join(place, 'backup');
     const good = meta(3);
     const members = good.membership.members.map((member) => ({ ...member, name: `$(id)${escapes}` }));

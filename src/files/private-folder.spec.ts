@@ -6,7 +6,7 @@ import { lockFile } from '#files/file-lock.js';
 import { FolderError } from '#files/make-folder.js';
 import { makePrivateFolder } from '#files/private-folder.js';
 
-describe('a folder of its user alone (55, 56)', () => {
+describe('rows 55, 56: a folder of its user alone', () => {
   const place = mkdtempSync(join(tmpdir(), 'sublet-private-'));
   after(() => rmSync(place, { recursive: true }));
   function folder(mode: number): string {

@@ -42,7 +42,7 @@ const withVxlan = (changed: Partial<HostInput['lease']['vxlan']>): HostInput => 
   lease: { ...base.lease, vxlan: { ...base.lease.vxlan, ...changed } },
 });
 
-describe('the bounds of what masters may ask of a host (57, 58)', () => {
+describe('rows 57, 58: the bounds of what masters may ask of a host', () => {
   const refused: readonly (readonly [what: string, input: HostInput, why: RegExp])[] = [
     [
       'a peer that holds half of all addresses',

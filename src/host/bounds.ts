@@ -15,7 +15,8 @@ export class HostInputError extends Error {}
 
 /** As many as a network may have. */
 const overlaysMax = 128;
-const peersMax = 65_536;
+/** Peers of one host. */
+export const peersMax = 65_536;
 
 /** What no overlay and no VTEP subnet may overlap on any host. */
 const neverAnywhere: readonly (readonly [network: Cidr, what: string])[] = (

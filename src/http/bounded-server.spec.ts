@@ -64,7 +64,7 @@ describe('an HTTP server', function () {
   const connections = (): Promise<number> =>
     new Promise((resolve, reject) => server.getConnections((error, count) => (error ? reject(error) : resolve(count))));
 
-  it('answers for health whoever holds 600 half requests, and nothing else to that address (51)', async () => {
+  it('row 51: answers for health beside 600 half requests, and nothing else to that address', async () => {
     await open();
     for (let n = 0; n < 600; n++) raw('GET /state HTTP/1.1\r\nHost: x');
     await until('all have arrived', boundMs, async () => holds((await connections()) >= 96));
@@ -102,7 +102,7 @@ describe('an HTTP server', function () {
     await Promise.all([once(slow, 'close'), once(silent, 'close')]);
   });
 
-  it('closes when an answer is not taken in time (51)', async () => {
+  it('row 51: closes when an answer is not taken in time', async () => {
     await open({ answerMs: 300 });
     const reader = raw('GET /large HTTP/1.1\r\nHost: localhost\r\n\r\n');
     // It reads nothing. That the other end is gone shows at the server.
@@ -112,7 +112,7 @@ describe('an HTTP server', function () {
     assert.equal((await ask('/')).code, 200);
   });
 
-  it('changes nothing for a web page (52)', async () => {
+  it('row 52: changes nothing for a web page', async () => {
     await open();
     const post = async (headers: Record<string, string>): Promise<number> =>
       (await ask('/x', { method: 'POST', headers })).code;
@@ -127,7 +127,7 @@ describe('an HTTP server', function () {
     assert.equal(await post({ ...json, host: 'attacker.example' }), 421);
   });
 
-  it('answers under its own names and any address, and under no other name but for health (53)', async () => {
+  it('row 53: answers under its own names and any address, and under no other name but for health', async () => {
     await open();
     const under = async (host: string, path = '/metrics'): Promise<number> =>
       (await ask(path, { headers: { host } })).code;
@@ -157,7 +157,7 @@ describe('an HTTP server', function () {
   });
 });
 
-describe('an answer that is costly to work out (51)', () => {
+describe('row 51: an answer that is costly to work out', () => {
   it('is worked out once for all who ask meanwhile, and not again while nothing has changed', async () => {
     let version = 1;
     let works = 0;

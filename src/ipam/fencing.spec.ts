@@ -8,7 +8,7 @@ const minute = 60_000;
 describe('rule 3, fenced: what is late or stale is ABORTED and changes nothing', () => {
   const a = parseAgentId('a');
 
-  it('a lower sequence of the same instance', () => {
+  it('row 38: a lower sequence of the same instance', () => {
     const plan = new PlanUnderTest();
     plan.register('a', { sequence: 5 });
     for (const sequence of [4, 0]) {
@@ -61,7 +61,7 @@ describe('rule 3, fenced: what is late or stale is ABORTED and changes nothing',
     assert.equal(again.sequence, 1);
   });
 
-  it('a late retry of a lease that has ended since', () => {
+  it('row 38: a late retry of a lease that has ended since', () => {
     const plan = new PlanUnderTest();
     const { epoch } = plan.register('a', { sequence: 5 });
     plan.run({ kind: 'leave', agentId: a, epoch });
@@ -116,7 +116,7 @@ describe('rule 3, fenced: what is late or stale is ABORTED and changes nothing',
     assert.deepEqual(result, { kind: 'done', revision: 3, changed: false });
   });
 
-  it('a leave that comes again after the agent has come and gone once more', () => {
+  it('row 38: a leave that comes again after the agent has come and gone once more', () => {
     const plan = new PlanUnderTest();
     const first = plan.register('a');
     plan.run({ kind: 'leave', agentId: a, epoch: first.epoch });

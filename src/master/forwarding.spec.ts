@@ -24,7 +24,7 @@ describe('a call to a follower', () => {
     );
   });
 
-  it('goes to the leader itself, whatever proxy the environment names', async () => {
+  it('row 62: goes to the leader itself, whatever proxy the environment names', async () => {
     const before = process.env.http_proxy;
     process.env.http_proxy = 'http://127.0.0.1:1';
     try {

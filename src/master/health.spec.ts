@@ -52,7 +52,7 @@ describe('health and reflection', () => {
     await until('it is forgotten', () => health.watchers === 0);
   });
 
-  it('keep nothing for names that there are not (49)', async () => {
+  it('row 49: keep nothing for names that there are not', async () => {
     await start();
     const ends = await Promise.all(Array.from({ length: 200 }, (_, n) => endOf(watch(`made-up-${n}`))));
     for (const { code, details } of ends) {
@@ -64,7 +64,7 @@ describe('health and reflection', () => {
     assert.equal(answer instanceof Error && answer.code, status.NOT_FOUND);
   });
 
-  it('let one client watch so often (49)', async () => {
+  it('row 49: let one client watch so often', async () => {
     await start();
     const streams = Array.from({ length: 16 }, () => watch(''));
     const ended = streams.map(endOf);
@@ -91,7 +91,7 @@ describe('health and reflection', () => {
     assert.equal(reasonOf(await endOf(reflection)), 'overloaded');
   });
 
-  it('are read no further while answers are not taken (50)', async function () {
+  it('row 50: are read no further while answers are not taken', async function () {
     this.timeout(60_000);
     await start();
     const { services, api } = masters.master(0);

@@ -92,7 +92,7 @@ describe('comparing the masters', () => {
     await services.comparison.endpoint.handle(request.encode(verdict).finish(), context);
   }
 
-  it('stops no master by a forged verdict, and repeats nothing of it (28)', async () => {
+  it('row 28: stops no master by a forged verdict, and repeats nothing of it', async () => {
     const { masters, stopped } = await start(3);
     await using _ = masters;
     const { term, leader } = masters.master(1).member.status();

@@ -1,11 +1,11 @@
-/** Mutual TLS on real ports; the numbers in titles are those of the table of intrusions in docs/security.md. */
+/** Mutual TLS on real ports; the rows in titles are those of docs/intrusions.md. */
 import assert from 'node:assert/strict';
-import { mkdtempSync, rmSync } from 'node:fs';
-import { connect as connectPlain } from 'node:net';
+import { chmodSync, mkdtempSync, rmSync, symlinkSync } from 'node:fs';
+import { connect as connectPlain, createServer } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { Duplex } from 'node:stream';
-import { connect, type SecureVersion } from 'node:tls';
+import { connect, createServer as createTlsServer, type SecureVersion } from 'node:tls';
 import { Client, Metadata, status } from '@grpc/grpc-js';
 import { isServiceError, MasterClient } from '#api/master-client.js';
 import type { Method } from '#api/method.js';
@@ -171,7 +171,7 @@ describe('masters behind TLS', function () {
     return [first.addresses.api, first.addresses.peer];
   };
 
-  it('close plain text and say so (1)', async () => {
+  it('row 1: close plain text and say so', async () => {
     for (const port of ports()) {
       const [host = '', number = ''] = port.split(':');
       const ended = new Promise((resolve) => {
@@ -190,7 +190,7 @@ describe('masters behind TLS', function () {
     await until('the log has it', () => trio.log.some((line) => /^peer: .* the caller does not speak TLS/.test(line)));
   });
 
-  it('refuse a handshake without a certificate (2), with a foreign one (3, 4), out of its time (5), for servers alone (6)', async () => {
+  it('rows 2 to 6: refuse a handshake without a certificate, with a foreign one, out of its time, for servers alone', async () => {
     const foreign = await TestAuthority.make('test');
     const hourMs = 3_600_000;
     const now = Date.now();
@@ -217,7 +217,7 @@ describe('masters behind TLS', function () {
     }
   });
 
-  it('speak TLS 1.3 only, and no weak groups (7)', async () => {
+  it('row 7: speak TLS 1.3 only, and no weak groups', async () => {
     const { cert, key } = await trio.authority.issue('sublet://agent/a1');
     const files = { ca: trio.authority.pem, cert, key };
     const [api = ''] = ports();
@@ -226,7 +226,7 @@ describe('masters behind TLS', function () {
     assert.equal(await handshake(api, files, { ecdhCurve: 'X25519' }), 'taken');
   });
 
-  it('refuse a certificate without an identity (8), with two (9), and of a role that has no business on the port (11, 22, 23)', async () => {
+  it('rows 8, 9, 11, 22, 23: refuse a certificate without an identity, with two, and of a role that the port is not for', async () => {
     const [api = '', peer = ''] = ports();
     const two = ['sublet://agent/a1', 'sublet://admin/root'].map((value) => ({ type: 'url', value }) as const);
     const outcomes = [
@@ -242,7 +242,7 @@ describe('masters behind TLS', function () {
     await until('the log has it', () => trio.log.some((line) => /agent\/m2 is not of the role master/.test(line)));
   });
 
-  it('let an agent register itself alone (12), through any of them', async () => {
+  it('row 12: let an agent register itself alone, through any of them', async () => {
     const before = trio.revision;
     for (const master of trio.masters) {
       const client = await trio.client('agent', 'a1', [master]);
@@ -255,7 +255,7 @@ describe('masters behind TLS', function () {
     assert.equal(trio.revision, before, 'nothing changes');
   });
 
-  it('refuse what an agent asks for another, with its true instance and epoch (13)', async () => {
+  it('row 13: refuse what an agent asks for another, with its true instance and epoch', async () => {
     const a2 = await trio.client('agent', 'a2');
     const other = { agentId: 'a1', instanceId: 'instance-a1', epoch };
     for (const call of [
@@ -270,7 +270,7 @@ describe('masters behind TLS', function () {
     assert.match(await ended, /PERMISSION_DENIED/);
   });
 
-  it('end a keep-alive stream whose second message names another agent (14)', async () => {
+  it('row 14: end a keep-alive stream whose second message names another agent', async () => {
     const stream = a1.bidiStream(agentService.keepAlive);
     const ended = new Promise<string>((resolve) => stream.on('error', (error) => resolve(String(error))));
     const answered = new Promise((resolve) => stream.once('data', resolve));
@@ -280,7 +280,7 @@ describe('masters behind TLS', function () {
     assert.match(await ended, /PERMISSION_DENIED/);
   });
 
-  it('let an agent watch its peers alone (18)', async () => {
+  it('row 18: let an agent watch its peers alone', async () => {
     const outcome = (peersOnly: boolean): Promise<string> =>
       new Promise((resolve) => {
         const stream = a1.serverStream(agentService.watch, { peersOnly });
@@ -294,7 +294,7 @@ describe('masters behind TLS', function () {
     assert.match(await outcome(false), /PERMISSION_DENIED: watch: agent\/a1 may watch with peers_only alone/);
   });
 
-  it('give each role its methods and no others (16, 17, 19, 20, 21, 70)', async () => {
+  it('rows 16, 17, 19, 20, 21, 70: give each role its methods and no others', async () => {
     const methods: readonly Method<object, object, object, object>[] = [
       agentService,
       operatorService,
@@ -361,7 +361,7 @@ describe('masters behind TLS', function () {
     ]);
   });
 
-  it('hear a master under its own name alone (24)', async () => {
+  it('row 24: hear a master under its own name alone', async () => {
     const [, peer = ''] = ports();
     const material = readTlsFiles(await trio.files('sublet://master/m2'), ['master'], Date.now());
     const client = new Client(peer, masterCredentials(material), serverName);
@@ -384,10 +384,9 @@ describe('masters behind TLS', function () {
     assert.match(outcome, /^UNAUTHENTICATED: the caller has the certificate of master\/m2 and calls itself m3/);
   });
 
-  it('are not taken for masters by clients when their certificate is of another role (61)', async () => {
+  it('row 61: are not taken for masters by clients when their certificate is of another role', async () => {
     const { cert, key } = await trio.authority.issue('sublet://agent/a1');
-    const { createServer } = await import('node:tls');
-    const server = createServer({ cert, key, ca: trio.authority.pem, ALPNProtocols: ['h2'] });
+    const server = createTlsServer({ cert, key, ca: trio.authority.pem, ALPNProtocols: ['h2'] });
     await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
     const address = server.address();
     assert.ok(address !== null && typeof address === 'object');
@@ -420,5 +419,68 @@ describe('masters behind TLS', function () {
     assert.throws(() => read(files(other)), /tls\.cert: .* is of the role agent; master is needed here/);
     assert.throws(() => read({ ...files({ cert, key }), ca: '/nowhere' }), /tls\.ca: \/nowhere can't be read/);
     assert.throws(() => read(files({ cert: 'no', key })), /tls\.cert: .* has no PEM that can be read/);
+  });
+
+  it('row 56: refuse a key that others may write, also behind a link, and warn of one that they may read', async () => {
+    const files = await trio.files('sublet://master/m1');
+    const link = `${files.key}.link`;
+    symlinkSync(files.key, link);
+    for (const key of [files.key, link]) {
+      for (const mode of [0o620, 0o602, 0o666]) {
+        chmodSync(files.key, mode);
+        assert.throws(
+          () => readTlsFiles({ ...files, key }, ['master']),
+          new RegExp(`tls\\.key: ${key} can be written by others \\(mode 0${mode.toString(8)}\\); chmod 600 ${key}`),
+        );
+      }
+      for (const mode of [0o640, 0o604]) {
+        chmodSync(files.key, mode);
+        const { warnings } = readTlsFiles({ ...files, key }, ['master']);
+        assert.match(warnings.join(), /tls\.key: .* can be read by others .*chmod 600/);
+      }
+      chmodSync(files.key, 0o600);
+      assert.deepEqual(readTlsFiles({ ...files, key }, ['master']).warnings, []);
+    }
+  });
+
+  it('row 38: take nothing from a recording of an earlier connection', async () => {
+    const [api = ''] = ports();
+    const [host = '', port = ''] = api.split(':');
+    const recorded: Buffer[] = [];
+    const relay = createServer((from) => {
+      const to = connectPlain(Number(port), host);
+      from.on('data', (bytes) => recorded.push(bytes));
+      from.pipe(to).pipe(from);
+      for (const socket of [from, to]) socket.on('error', () => undefined);
+    });
+    await new Promise<void>((resolve) => relay.listen(0, '127.0.0.1', resolve));
+    const address = relay.address();
+    assert.ok(address !== null && typeof address === 'object');
+    const material = readTlsFiles(await trio.files('sublet://agent/a3'), ['agent'], Date.now());
+    const client = new MasterClient({
+      masters: [`127.0.0.1:${address.port}`],
+      credentials: masterCredentials(material),
+    });
+    const { lease } = await client.call(agentService.register, registration('a3', '10.0.0.3'), once);
+    assert.ok(lease != null);
+    const left = { agentId: 'a3', instanceId: 'instance-a3', epoch: lease.epoch ?? 0 };
+    await client.call(agentService.leave, left, { idempotent: false });
+    await client.call(agentService.register, registration('a3', '10.0.0.3', 2), once);
+    client.close();
+    relay.close();
+    const before = trio.revision;
+    const ended = await new Promise<string>((resolve) => {
+      const socket = connectPlain(Number(port), host, () => socket.write(Buffer.concat(recorded)));
+      socket.on('error', () => resolve('error'));
+      socket.on('close', () => resolve('closed'));
+      socket.resume();
+    });
+    assert.match(ended, /error|closed/);
+    // The same requests again, under the certificate itself.
+    const again = await trio.client('agent', 'a3');
+    const old = again.call(agentService.register, registration('a3', '10.0.0.3'), once);
+    assert.match(await refusalOf(old), /^ABORTED/);
+    assert.match(await refusalOf(again.call(agentService.leave, left, once)), /^ABORTED/);
+    assert.equal(trio.revision, before, 'nothing changes');
   });
 });

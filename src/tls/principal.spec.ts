@@ -28,14 +28,14 @@ describe('an identity', () => {
     assert.equal(await shown('', { names }), 'operator/alice');
   });
 
-  it('is refused without a URI (intrusion 8), and with two (9)', async () => {
+  it('rows 8, 9: is refused without a URI, and with two', async () => {
     await assert.rejects(shown('', { names: [], commonName: 'agent' }), /has no sublet:\/\/ name/);
     await assert.rejects(shown('', { names: [{ type: 'dns', value: 'sublet' }] }), /has no sublet:\/\/ name/);
     const two = ['sublet://agent/a1', 'sublet://operator/root'].map((value) => ({ type: 'url', value }) as const);
     await assert.rejects(shown('', { names: two }), /has 2 URIs in its subject alternative names; exactly one/);
   });
 
-  it('is refused in every other spelling (intrusion 10)', () => {
+  it('row 10: is refused in every other spelling', () => {
     const wrong = [
       ...['', 'sublet://', 'sublet://agent', 'sublet://agent/', 'sublet:///a', 'agent/a', 'sublet:agent/a'],
       ...['SUBLET://agent/a', 'Sublet://agent/a', 'sublet://Agent/a', 'sublet://root/a', 'sublet://agents/a'],

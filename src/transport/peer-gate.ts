@@ -6,7 +6,7 @@ import { foundingsDiffer, noFounding, type PeerClaim, wayBack } from '#replica/c
 import type { MemberInfo, Membership } from '#replica/membership.js';
 import { removedText } from '#replica/membership-change.js';
 import { isNewcomer } from '#replica/newcomers.js';
-import type { PeerRefusal } from '#replica/peer-network.js';
+import type { MemberHello, PeerRefusal } from '#replica/peer-network.js';
 import type { StoreClaim } from '#replica/store-facts.js';
 import { encodeClaim } from '#transport/membership-codec.js';
 import { protocolVersion } from '#transport/peer-service.js';
@@ -68,12 +68,14 @@ export function envelopeOf(
 /**
  * The member that calls, or that joined while this one was away: see `Newcomers`. `UNAVAILABLE` while this member takes
  * no part yet.
+ * @param shown the name in the caller's certificate; undefined: the connection is without TLS
  * @throws Refusal
  */
 export function admit(
   envelope: WireEnvelope | null | undefined,
   self: MemberInfo | undefined,
   membership: Membership | undefined,
+  shown: string | undefined,
 ): MemberInfo {
   if (envelope == null) throw new Refusal(status.INVALID_ARGUMENT, 'the stream did not begin with an envelope');
   const { protocolVersion: version = 0, clusterId, fromId, fromStoreId, toId } = envelope;
@@ -99,7 +101,9 @@ export function admit(
     throw new Refusal(status.FAILED_PRECONDITION, `this is member ${self.id} (${self.name}), not member ${toId}`);
   }
   const from = membership.members.find(({ id }) => id === fromId);
-  if (from === undefined) return newcomer(envelope, self, membership);
+  if (from === undefined) return newcomer(envelope, self, membership, shown);
+  // Before the stores are compared: the text names a store id, which proves a member to its peers.
+  checkName(from.name, shown);
   if (from.storeId !== fromStoreId) {
     const stores = `member ${from.name} is known with store ${from.storeId}, but came with store ${fromStoreId}`;
     throw new Refusal(status.PERMISSION_DENIED, `${stores}: it has lost its data; to rejoin, ${wayBack(from.name)}`);
@@ -115,11 +119,37 @@ function newcomer(
   { fromId, fromName, fromPeer, fromStoreId, toStoreId }: WireEnvelope,
   { storeId }: MemberInfo,
   membership: Membership,
+  shown: string | undefined,
 ): MemberInfo {
   const id = memberId(fromId ?? 0);
   if (!isNewcomer(id, membership)) throw new Refusal(status.PERMISSION_DENIED, removedText(String(id)));
   if (!fromName || !fromPeer || !fromStoreId || toStoreId !== storeId) {
     throw new Refusal(status.UNAVAILABLE, `member ${id} is not known here yet`);
   }
+  checkName(fromName, shown);
   return { id, name: fromName, peer: fromPeer, storeId: fromStoreId };
+}
+
+/** A member speaks for itself only. It is no expulsion: the member that is named has done nothing. @throws Refusal */
+function checkName(name: string, shown: string | undefined): void {
+  if (shown === undefined || shown === name) return;
+  throw new Refusal(
+    status.UNAUTHENTICATED,
+    `the caller has the certificate of master/${shown} and calls itself ${name}`,
+  );
+}
+
+/**
+ * What a master may learn of a member that takes part in a cluster. A store id proves a caller to be of the cluster (see
+ * `newcomer`), so a master whose certificate names no member learns none.
+ * @param shown the name in the caller's certificate; undefined: the connection is without TLS
+ */
+export function helloFor(shown: string | undefined, hello: MemberHello): MemberHello {
+  const { membership } = hello;
+  if (shown === undefined || membership === undefined || membership.members.some(({ name }) => name === shown)) {
+    return hello;
+  }
+  const members = membership.members.map((member) => ({ ...member, storeId: '' }));
+  const claim = { storeId: '', session: { starts: 0, nonces: [] }, term: 0, lastIndex: 0 };
+  return { ...hello, storeId: '', claim, contradiction: undefined, membership: { ...membership, members } };
 }

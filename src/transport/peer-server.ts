@@ -20,7 +20,7 @@ import type { PeerHandler } from '#replica/peer-network.js';
 import { decodeClaim, decodeMeta, decodeReport, encodeHello } from '#transport/membership-codec.js';
 import { decodeMessage, UnknownMessageError, WireError } from '#transport/message-codec.js';
 import { connectionOptions } from '#transport/peer-channel.js';
-import { admit, ClaimRefusal, Refusal } from '#transport/peer-gate.js';
+import { admit, ClaimRefusal, helloFor, Refusal } from '#transport/peer-gate.js';
 import {
   type DeliverRequest,
   type DeliverResponse,
@@ -123,10 +123,11 @@ export class PeerServer {
     }
   }
 
-  #hello({ request }: ServerUnaryCall<HelloRequest, HelloResponse>, answer: sendUnaryData<HelloResponse>): void {
-    const { claim } = request;
+  #hello(call: ServerUnaryCall<HelloRequest, HelloResponse>, answer: sendUnaryData<HelloResponse>): void {
+    const { claim } = call.request;
     const caller = claim == null ? undefined : decodeClaim(claim, claim.storeId ?? '');
-    answer(null, encodeHello(this.#options.handler.hello(caller)));
+    const { handler, nameAt } = this.#options;
+    answer(null, encodeHello(helloFor(nameAt(call.getPeer()), handler.hello(caller))));
   }
 
   #deliver(call: DeliverCall, answer: sendUnaryData<DeliverResponse>): void {
@@ -194,21 +195,10 @@ export class PeerServer {
     await this.#options.handler.receiveSnapshot(message, decodeMeta(begin?.meta ?? {}), readChunks(parts));
   }
 
-  /** A member speaks for itself only. It is no expulsion: the member that is named has done nothing. */
-  #checkName(name: string, from: string): void {
-    const shown = this.#options.nameAt(from);
-    if (shown === undefined || shown === name) return;
-    throw new Refusal(
-      status.UNAUTHENTICATED,
-      `the caller has the certificate of master/${shown} and calls itself ${name}`,
-    );
-  }
-
   #admit(envelope: DeliverRequest['envelope'], call: { getPeer(): string }): MemberInfo {
     const place = this.#options.place();
     try {
-      const from = admit(envelope, place?.self, place?.membership);
-      this.#checkName(from.name, call.getPeer());
+      const from = admit(envelope, place?.self, place?.membership, this.#options.nameAt(call.getPeer()));
       const rewound = this.#options.handler.met(decodeClaim(envelope?.fromClaim, from.storeId));
       if (rewound !== undefined) throw new Refusal(status.DATA_LOSS, rewound);
       return from;
