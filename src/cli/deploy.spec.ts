@@ -77,7 +77,7 @@ describe('deploy/', () => {
       const lines = text(`deploy/systemd/${unit}`).split('\n');
       assert.ok(lines.includes(`RestartPreventExitStatus=${exitCodes.usage}`));
       assert.deepEqual(
-        lines.filter((line) => line.startsWith('ExecStartPre')),
+        lines.filter((line) => line.startsWith('ExecStartPre') && line.includes('sublet')),
         [],
       );
     });
