@@ -49,10 +49,18 @@ function brokenLinks({ name, text }: Page): readonly string[] {
     });
 }
 
-function missingFiles({ text }: Page): readonly string[] {
-  return spans(text).filter(
-    (span) => /^(src|cluster-test|docs|deploy|proto)\/[\w./-]*$/.test(span) && !existsSync(span),
+/** Rows of a table whose first cell is a folder name files of that folder. */
+function filesOfRows(text: string): readonly string[] {
+  return [...text.matchAll(/^\| `((?:src|cluster-test)\/[\w/-]*)` \|(.*)$/gm)].flatMap(([, folder = '', cells = '']) =>
+    spans(cells)
+      .filter((span) => /^[\w-]+\.ts$/.test(span))
+      .map((file) => join(folder, file)),
   );
+}
+
+function missingFiles({ text }: Page): readonly string[] {
+  const named = spans(text).filter((span) => /^(src|cluster-test|docs|deploy|proto)\/[\w./-]*$/.test(span));
+  return [...named, ...filesOfRows(text)].filter((file) => !existsSync(file));
 }
 
 /** Without what a shell does with it, and what stands for the rest of it. */

@@ -106,7 +106,7 @@ async function register(
       changeFor(plan, command, kind, runId),
     );
     if (answer.kind !== 'registered') throw new RangeError(`a registration was answered with "${answer.kind}"`);
-    office.processes.registered(answer.agent.record, sender);
+    office.processes.registered(answer.agent.record, sender, answer.revision);
     return registered(answer.agent, answer.revision, options);
   } finally {
     decided();

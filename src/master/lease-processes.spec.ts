@@ -21,12 +21,31 @@ type Caller = {
   readonly stream: string;
   readonly connection: string;
   readonly nodeIp: string;
+  readonly revision: number;
 };
 
-const first = { runId: parseRunId('r1'), stream: 'm1-a/1', connection: '10.0.0.1:4001', nodeIp: '10.0.0.1' };
-const clone = { runId: parseRunId('r2'), stream: 'm1-a/2', connection: '10.0.0.2:4002', nodeIp: '10.0.0.2' };
+const first = {
+  runId: parseRunId('r1'),
+  stream: 'm1-a/1',
+  connection: '10.0.0.1:4001',
+  nodeIp: '10.0.0.1',
+  revision: 0,
+};
+const clone = {
+  runId: parseRunId('r2'),
+  stream: 'm1-a/2',
+  connection: '10.0.0.2:4002',
+  nodeIp: '10.0.0.2',
+  revision: 0,
+};
 /** The first one, started anew on its host. */
-const restarted = { runId: parseRunId('r3'), stream: 'm1-a/3', connection: '10.0.0.1:4003', nodeIp: '10.0.0.1' };
+const restarted = {
+  runId: parseRunId('r3'),
+  stream: 'm1-a/3',
+  connection: '10.0.0.1:4003',
+  nodeIp: '10.0.0.1',
+  revision: 0,
+};
 
 /** The leader's account, and the lease as the plan would have it. */
 class Account {
@@ -41,6 +60,8 @@ class Account {
     nodeIp: parseIp('10.0.0.1'),
     runId: undefined,
   };
+
+  revision = 40;
 
   constructor() {
     this.processes.begin();
@@ -58,7 +79,8 @@ class Account {
       return error;
     }
     this.lease = { ...this.lease, nodeIp, sequence, runId };
-    this.processes.registered(this.lease, { runId, connection });
+    this.revision += 1;
+    this.processes.registered(this.lease, { runId, connection }, this.revision);
     decided();
     return 'ok';
   }
@@ -134,6 +156,15 @@ describe('a lease is kept alive by one process', () => {
     account.register(first);
     account.close(first);
     assert.equal(reasonOf(account.keepAlive(first)), 'unavailable');
+    assert.equal(account.register(restarted), 'ok');
+  });
+
+  it('unless its last keep-alive is older than the registration: that stream is a former one', () => {
+    const account = new Account();
+    account.register(first);
+    account.close({ ...first, stream: 'm2-b/7', revision: account.revision - 1 });
+    assert.equal(reasonOf(account.register(restarted)), 'held-elsewhere');
+    account.close({ ...first, revision: account.revision });
     assert.equal(account.register(restarted), 'ok');
   });
 

@@ -58,6 +58,8 @@ export type RegistrationSender = Sender & {
 export type StreamSender = Sender & {
   /** Names the stream among those of all masters; empty: a master of an earlier release did not tell. */
   readonly stream: string;
+  /** The newest revision that the process knew when it sent its last keep-alive; 0: it did not say. */
+  readonly revision: number;
 };
 
 type Process = {
@@ -72,6 +74,8 @@ type Process = {
   readonly others: Map<string, { readonly connection: string; readonly at: number }>;
   /** The one that the process before this one has closed; keep-alives may still be on their way from it. Empty: none. */
   readonly formerStream: string;
+  /** Of the plan with its last registration; 0: this leader has seen none. */
+  readonly revision: number;
   /** Time of its last message, on the clock. */
   at: number;
   /** Undefined: its stream is open, or none was opened yet. */
@@ -192,8 +196,8 @@ export class LeaseProcesses {
     this.#refuseWhileCurrent(`leave of agent_id "${lease.agentId}"`, known, { nodeIp: undefined, connection });
   }
 
-  /** The registration of an admitted process is in the plan. */
-  registered({ agentId, epoch, nodeIp }: PlacedLease, { runId, connection }: Sender): void {
+  /** The registration of an admitted process is in the plan of that revision. */
+  registered({ agentId, epoch, nodeIp }: PlacedLease, { runId, connection }: Sender, revision: number): void {
     const known = this.#processes.get(agentId);
     const at = this.#options.clock.now();
     if (runId === undefined) {
@@ -206,7 +210,7 @@ export class LeaseProcesses {
     const formerStream = same?.formerStream ?? closedStreamOf(known);
     const others = same?.others ?? new Map();
     const closedAt = undefined;
-    const streams = { stream, others, formerStream, closedAt };
+    const streams = { stream, others, formerStream, closedAt, revision };
     this.#processes.set(agentId, { agentId, epoch, runId, nodeIp, connection, at, ...streams });
     if (same === undefined) this.#contests.delete(agentId);
   }
@@ -243,17 +247,20 @@ export class LeaseProcesses {
       return undefined;
     }
     const streams = { stream, others: new Map(), formerStream: closedStreamOf(known), closedAt: undefined };
-    this.#processes.set(agentId, { agentId, epoch, runId, nodeIp, connection, at, ...streams });
+    const revision = 0;
+    this.#processes.set(agentId, { agentId, epoch, runId, nodeIp, connection, at, revision, ...streams });
     return undefined;
   }
 
   /** The caller, or its connection, has closed a keep-alive stream. */
-  closed(lease: PlacedLease, { runId, stream, connection }: StreamSender): void {
+  closed(lease: PlacedLease, { runId, stream, connection, revision }: StreamSender): void {
     const known = this.#of(lease);
     if (known === undefined || known.runId !== runId) return;
     // One that was opened anew at another master is closed at the former one some time later.
     known.others.delete(stream);
     if (known.stream !== '' && known.stream !== stream) return;
+    // Its last keep-alive is older than the registration: the process opens another stream now.
+    if (known.stream === '' && revision !== 0 && revision < known.revision) return;
     const other = this.#openOf(known);
     if (other !== undefined) {
       // A late message of this stream had come after the first ones of the stream that the process now uses.
@@ -273,7 +280,7 @@ export class LeaseProcesses {
     const { agentId, epoch, nodeIp } = lease;
     if (this.#processes.has(agentId) || lease.runId !== runId) return;
     const at = this.#options.clock.now();
-    const rest = { others: new Map(), formerStream: '', closedAt: undefined };
+    const rest = { others: new Map(), formerStream: '', closedAt: undefined, revision: 0 };
     this.#processes.set(agentId, { agentId, epoch, runId, nodeIp, connection, stream, at, ...rest });
   }
 
@@ -294,8 +301,8 @@ export class LeaseProcesses {
     if (known !== undefined) return known.epoch === epoch ? known : undefined;
     if (runId === undefined) return undefined;
     const at = this.#begunAt;
-    const unheard = { connection: '', stream: '', others: new Map(), formerStream: '', closedAt: undefined };
-    return { agentId, epoch, runId, nodeIp, at, ...unheard };
+    const rest = { others: new Map(), formerStream: '', closedAt: undefined, revision: 0 };
+    return { agentId, epoch, runId, nodeIp, at, connection: '', stream: '', ...rest };
   }
 
   /** Whether a registration comes from the process that has the lease, as far as that can be known. */
