@@ -48,6 +48,22 @@ export function responseJson<Request, RequestDecoded extends Request, Response, 
   return jsonOfBytes(responseName(method.path), method.response.encode(response).finish());
 }
 
+/**
+ * The fields of a message by their JSON names, each with the full name of the message that it holds; undefined: it holds
+ * none, or a time, which is a text in JSON. @throws Error for no such message
+ */
+export function jsonFields(name: string): ReadonlyMap<string, string | undefined> {
+  const fields = load()
+    .root.lookupType(name)
+    .fieldsArray.map((field) => field.resolve());
+  return new Map(fields.map(({ jsonName, resolvedType }) => [jsonName, heldBy(resolvedType?.fullName.slice(1))]));
+}
+
+function heldBy(name: string | undefined): string | undefined {
+  const found = name?.startsWith('sublet.') ? load().root.lookupTypeOrEnum(name) : undefined;
+  return found !== undefined && 'fieldsArray' in found ? name : undefined;
+}
+
 /** `/sublet.v1.AgentService/Register` → `sublet.v1.RegisterResponse`. */
 function responseName(path: string): string {
   const [, service = '', name = ''] = path.split('/');

@@ -3,6 +3,7 @@
 import type { Command } from 'commander';
 import { hostSettings } from '#cli/agent-run.js';
 import { exitCodes, Failure } from '#cli/failure.js';
+import { type Form, forPeople, plainJson, writeValue } from '#cli/output/form.js';
 import { loadConfig } from '#cli/process-config.js';
 import { wrap } from '#cli/table.js';
 import type { Style, Terminal } from '#cli/terminal.js';
@@ -11,14 +12,14 @@ import { loadAgentConfig } from '#config/agent-config.js';
 import { agentSettings } from '#config/agent-settings.js';
 import { checkHost } from '#host/check.js';
 import type { Finding } from '#host/status.js';
-import { jsonText, printable } from '#text/printable-text.js';
+import { printable } from '#text/printable-text.js';
 
 /** What the masters would tell an agent; before it has asked them, what they tell by default. */
 const vtepName = 'vtep1024';
 const vxlanPort = 64_000;
 
 /** @throws Failure when something is lacking */
-export async function checkThisHost(command: Command, output: 'table' | 'json', terminal: Terminal): Promise<void> {
+export async function checkThisHost(command: Command, output: Form, terminal: Terminal): Promise<void> {
   const { config } = loadConfig(command, agentSettings, loadAgentConfig);
   const { allocateSubnet, mesosBridge, dockerBridge } = config.networkConfig;
   const findings = await checkHost({
@@ -28,8 +29,8 @@ export async function checkThisHost(command: Command, output: 'table' | 'json', 
     port: vxlanPort,
     containers: { cni: allocateSubnet && mesosBridge, docker: allocateSubnet && dockerBridge },
   });
-  if (output === 'json') terminal.write(`${jsonText(findings, 2)}\n`);
-  else terminal.write(formatFindings(findings, terminal));
+  if (forPeople(output)) terminal.write(formatFindings(findings, terminal));
+  else writeValue(output, plainJson(findings), terminal);
   const lacking = findings.filter(({ severity }) => severity === 'error').length;
   if (lacking > 0) throw new Failure(exitCodes.refused, `this host lacks ${plural(lacking, 'thing')} for an agent`);
 }

@@ -2,12 +2,12 @@
 
 import { z } from 'zod';
 import { argument, exitCodes, Failure } from '#cli/failure.js';
+import { type Form, forPeople, plainJson, writeValue } from '#cli/output/form.js';
 import { type Cell, formatFacts, formatTable } from '#cli/table.js';
 import type { Terminal } from '#cli/terminal.js';
 import { plural } from '#cli/words.js';
 import { formatHostPort, parseHostPort } from '#config/host-port.js';
 import { formatDuration } from '#text/duration.js';
-import { jsonText } from '#text/printable-text.js';
 
 const timeoutMs = 5_000;
 
@@ -47,14 +47,11 @@ export async function askAgent(http: string): Promise<AgentStatus> {
 }
 
 /** @throws Failure when no agent answers there */
-export async function showAgentStatus(http: string, output: 'table' | 'json', terminal: Terminal): Promise<void> {
+export async function showAgentStatus(http: string, output: Form, terminal: Terminal): Promise<void> {
   const at = formatHostPort(argument('--http', http, parseHostPort));
   const body = await fetchJson(`http://${at}/status`, at);
-  if (output === 'json') {
-    terminal.write(`${jsonText(body, 2)}\n`);
-    return;
-  }
-  terminal.write(formatAgentStatus(statusOf(body, at), terminal));
+  if (forPeople(output)) terminal.write(formatAgentStatus(statusOf(body, at), terminal));
+  else writeValue(output, plainJson(body), terminal);
 }
 
 function statusOf(body: unknown, at: string): AgentStatus {

@@ -13,6 +13,7 @@ import { askAgent } from '#cli/agent-local.js';
 import { listAgents } from '#cli/commands/agents.js';
 import { exitCodes, Failure } from '#cli/failure.js';
 import { operate } from '#cli/operator.js';
+import { forPeople, plainJson, writeValue } from '#cli/output/form.js';
 import { type Cell, formatTable } from '#cli/table.js';
 import type { Terminal } from '#cli/terminal.js';
 import { defaultHostSettings, type HostInput } from '#host/input.js';
@@ -21,7 +22,7 @@ import type { PeerKnowledge } from '#host/ping-causes.js';
 import { processRunner } from '#host/runner.js';
 import type { PingProbe, PingReport } from '#host/status.js';
 import { sublet } from '#proto/sublet.js';
-import { jsonText, printable } from '#text/printable-text.js';
+import { printable } from '#text/printable-text.js';
 
 const { WatchResponse } = sublet.v1;
 
@@ -42,8 +43,8 @@ export async function pingAgents(
       // No peer of that name, or no `ping` on this host: said in words for people.
       throw error instanceof Error ? new Failure(exitCodes.refused, error.message) : error;
     });
-    if (output === 'json') terminal.write(`${jsonText(reports, 2)}\n`);
-    else terminal.write(formatReports(reports, terminal));
+    if (forPeople(output)) terminal.write(formatReports(reports, terminal));
+    else writeValue(output, plainJson(reports), terminal);
     const lost = reports.filter(({ reachable }) => !reachable).length;
     if (lost > 0) throw new Failure(exitCodes.refused, `${lost} of ${reports.length} agents are not reached`);
   });

@@ -1,6 +1,7 @@
 /** The parts that command definitions are made of, so that all of them look and behave alike. */
 import { type Command, InvalidArgumentError, Option } from 'commander';
 import { usage } from '#cli/failure.js';
+import { formsOfList, formsOfOne, OutputOption } from '#cli/output/form.js';
 import type { Terminal } from '#cli/terminal.js';
 
 /** What a module of `commands/` exports: it turns an empty command into the whole of it. */
@@ -30,9 +31,27 @@ export function connectsAndPrints(command: Command): Command {
   return connects(command.addOption(outputOption()));
 }
 
-/** Table or JSON; without a default of commander's, which would hide what is said before the command's name. */
-export function outputOption(json = 'the response as canonical proto JSON'): Option {
-  return new Option('-o, --output <FORM>', `print a table (default), or ${json}`).choices(['table', 'json']);
+/** As `connectsAndPrints`, for a list: `named`: its items have names, for `-o name`. */
+export function connectsAndLists(command: Command, named = true): Command {
+  const forms = named ? formsOfList : formsOfList.filter((form) => form !== 'name');
+  return connects(
+    command
+      .addOption(new OutputOption(forms, canonical))
+      .option('--no-headers', 'rows alone: no titles, totals or remarks')
+      .option('--sort-by <PATH>', 'order by this field of the JSON, like presence.silentSince'),
+  );
+}
+
+const canonical = 'the response as canonical proto JSON';
+
+/** Of a command that prints one thing, with what it is as JSON. */
+export function outputOption(json = canonical): Option {
+  return new OutputOption(formsOfOne, json);
+}
+
+/** Before a command's name: the command at hand says which of the forms it has. */
+export function anyOutputOption(): Option {
+  return new OutputOption(formsOfList, canonical);
 }
 
 /** A write may be bound to what was looked at. */

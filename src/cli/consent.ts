@@ -6,8 +6,8 @@
 import type { Command } from 'commander';
 import { exitCodes, Failure } from '#cli/failure.js';
 import type { Operator } from '#cli/operator.js';
+import { forPeople, writeValue } from '#cli/output/form.js';
 import { type Terminal, wrap } from '#cli/terminal.js';
-import { jsonText } from '#text/printable-text.js';
 
 export type ConsentOptions = { readonly yes?: true; readonly dryRun?: true };
 
@@ -35,8 +35,8 @@ export async function consented(
 ): Promise<boolean> {
   if (dryRun === true) {
     const lines = await consequences();
-    if (output === 'json') terminal.write(`${jsonText({ dryRun: true, consequences: lines }, 2)}\n`);
-    else terminal.write(`${statements(lines, terminal)}Nothing was changed: --dry-run.\n`);
+    if (forPeople(output)) terminal.write(`${statements(lines, terminal)}Nothing was changed: --dry-run.\n`);
+    else writeValue(output, { dryRun: true, consequences: lines }, terminal);
     return false;
   }
   if (yes === true || !terminal.interactive) return true;

@@ -6,36 +6,27 @@ import { MasterClient } from '#api/master-client.js';
 import type { Method } from '#api/method.js';
 import { responseJson } from '#api/proto-json.js';
 import { argument, Failure, usage } from '#cli/failure.js';
+import { givenOption } from '#cli/given-option.js';
 import { noGrpcLogs } from '#cli/grpc-log.js';
+import { type Form, formOf, forPeople, writeValue } from '#cli/output/form.js';
 import { masterFailure } from '#cli/refusal-words.js';
 import type { Terminal } from '#cli/terminal.js';
 import { formatHostPort, parseHostPort } from '#config/host-port.js';
 import { parseDuration } from '#text/duration.js';
-import { jsonText } from '#text/printable-text.js';
 import { masterCredentials } from '#tls/client-credentials.js';
 import { readTlsFiles, TlsFileError } from '#tls/tls-files.js';
 
 export type Operator = {
   readonly client: MasterClient;
-  readonly output: 'table' | 'json';
+  readonly output: Form;
   readonly terminal: Terminal;
 };
-
-/** The nearest value of an option: the command's own, or one given before the command's name. */
-function option(command: Command, name: string): unknown {
-  for (let at: Command | null = command; at !== null; at = at.parent) {
-    if (at.getOptionValueSource(name) !== undefined && at.getOptionValueSource(name) !== 'default') {
-      return at.getOptionValue(name);
-    }
-  }
-  return undefined;
-}
 
 const mastersMax = 9;
 
 /** The masters to ask: `--master`, else SUBLET_MASTER, else the one on this machine. */
 export function mastersOf(command: Command): readonly string[] {
-  const flag = option(command, 'master');
+  const flag = givenOption(command, 'master');
   const [name, text] =
     typeof flag === 'string' ? ['--master', flag] : ['SUBLET_MASTER', process.env.SUBLET_MASTER || '127.0.0.1:7070'];
   const masters = text.split(',').map((each) => formatHostPort(argument(name, each.trim(), parseHostPort)));
@@ -49,8 +40,8 @@ export async function operate(
   terminal: Terminal,
   work: (operator: Operator) => Promise<void>,
 ): Promise<void> {
-  const output = option(command, 'output') === 'json' ? 'json' : 'table';
-  const timeout = option(command, 'timeout');
+  const output = formOf(command);
+  const timeout = givenOption(command, 'timeout');
   noGrpcLogs(process.env);
   const client = new MasterClient({ masters: mastersOf(command), ...timeoutOf(timeout), ...credentialsOf(command) });
   try {
@@ -65,7 +56,7 @@ export async function operate(
 /** By `--tls-…`, or SUBLET_TLS_…; all three together, or none. @throws Failure */
 function credentialsOf(command: Command): { readonly credentials?: ChannelCredentials } {
   const part = (name: string): string | undefined => {
-    const flag = option(command, `tls${name}`);
+    const flag = givenOption(command, `tls${name}`);
     return typeof flag === 'string' ? flag : process.env[`SUBLET_TLS_${name.toUpperCase()}`] || undefined;
   };
   const [ca, cert, key] = [part('Ca'), part('Cert'), part('Key')];
@@ -91,13 +82,13 @@ function timeoutOf(text: unknown): { readonly timeoutMs?: number } {
   return { timeoutMs };
 }
 
-/** Prints a response: as canonical proto JSON, or as `table` has it. */
+/** Prints a response: as `table` has it, or in a form that is made of its canonical proto JSON. */
 export function print<Request, RequestDecoded extends Request, Response, ResponseDecoded extends Response>(
   { output, terminal }: Operator,
   method: Method<Request, RequestDecoded, Response, ResponseDecoded>,
   response: Response,
   table: () => string,
 ): void {
-  if (output === 'json') terminal.write(`${jsonText(responseJson(method, response), 2)}\n`);
-  else terminal.write(table());
+  if (forPeople(output)) terminal.write(table());
+  else writeValue(output, responseJson(method, response), terminal);
 }

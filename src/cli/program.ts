@@ -3,7 +3,7 @@
  * its module, which is loaded when the command is called, so that `sublet --help` loads nothing but this.
  */
 import { Command, CommanderError } from 'commander';
-import { type Define, examples, outputOption } from '#cli/command-kit.js';
+import { anyOutputOption, type Define, examples } from '#cli/command-kit.js';
 import { exitCodes, Failure } from '#cli/failure.js';
 import { type Terminal, wrap } from '#cli/terminal.js';
 import { version } from '#cli/version.js';
@@ -158,7 +158,7 @@ export function makeProgram(terminal: Terminal): Command {
       helpWidth: Math.min(terminal.columns ?? 100, 100),
     })
     .option('--master <HOST:PORT,…>', 'masters to ask (or SUBLET_MASTER; default 127.0.0.1:7070)')
-    .addOption(outputOption())
+    .addOption(anyOutputOption())
     .hook('preSubcommand', async (_, command) => {
       await fill(command, terminal);
     });

@@ -20,14 +20,15 @@ export type Cell = string | { readonly text: string; readonly style: Style };
 
 const gap = '  ';
 
-/** The lines of a table with its titles; the empty text when there are no rows. */
+/** The lines of a table with its titles; without titles, the lines of its rows. */
 export function formatTable(
   columns: readonly Column[],
   rows: readonly (readonly Cell[])[],
   terminal: Pick<Terminal, 'columns' | 'paint'>,
+  titled = true,
 ): string {
   const titles = columns.map(({ title }): Cell => ({ text: title, style: 'dim' }));
-  const lines = [titles, ...rows];
+  const lines = titled ? [titles, ...rows] : rows;
   const widths = fitted(columns, lines, terminal.columns);
   return lines
     .flatMap((row) => linesOf(widths, row, terminal.columns))

@@ -8,6 +8,7 @@ import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { status as code, Server as GrpcServer, ServerCredentials } from '@grpc/grpc-js';
 import * as fc from 'fast-check';
+import { parse } from 'yaml';
 import { definition } from '#api/method.js';
 import { agentService, clusterService, operatorService } from '#api/services.js';
 import { run } from '#cli/program.js';
@@ -137,6 +138,13 @@ describe('row 59: text of other machines', () => {
     await run([...args, '-o', 'json', '--master', master.address], json);
     assert.doesNotMatch(json.unpainted + json.notes, unprintable, args.join(' '));
     if (json.unpainted !== '') JSON.parse(json.unpainted);
+    for (const form of ['wide', 'yaml', 'name', 'jsonpath={..*}']) {
+      const other = new RecordedTerminal();
+      await run([...args, '-o', form, '--master', master.address], other);
+      // YAML escapes it, as JSON does; what else there is comes out without.
+      const text = form === 'yaml' ? other.unpainted + other.notes : other.raw;
+      assert.doesNotMatch(text, unprintable, `${args.join(' ')} -o ${form}`);
+    }
   }
 
   for (const args of commands) {
@@ -165,6 +173,9 @@ describe('row 59: text of other machines', () => {
     const terminal = new RecordedTerminal();
     await run(['agents', 'agent-1', '-o', 'json', '--master', master.address], terminal);
     assert.equal(JSON.parse(terminal.unpainted).agent.nodeIp, `10.0.0.1${escapes}`);
+    const yaml = new RecordedTerminal();
+    await run(['agents', 'agent-1', '-o', 'yaml', '--master', master.address], yaml);
+    assert.equal(parse(yaml.unpainted).agent.nodeIp, `10.0.0.1${escapes}`);
   });
 });
 

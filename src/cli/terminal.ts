@@ -65,8 +65,20 @@ function paint(style: Style, text: string): string {
   return styleText(style, printableLines(text), { validateStream: false }).replaceAll('\u001b[', `\u001b[${seal};`);
 }
 
-/** The text as it may reach a terminal: the sequences of `paint`, line feeds, and printable characters. */
+/** A tab of ours, which `safe` lets through; tabs of other texts become blanks. */
+const sealedTab = `\u001b[${seal};t`;
+
+/** The text with its tabs kept: for one that has tabs of the user, and none of another machine. */
+export function keepTabs(text: string): string {
+  return text.replaceAll('\t', sealedTab);
+}
+
+/** The text as it may reach a terminal: the sequences of `paint`, line feeds, tabs of ours, and printable characters. */
 export function safe(text: string): string {
+  return text.split(sealedTab).map(safeBetweenTabs).join('\t');
+}
+
+function safeBetweenTabs(text: string): string {
   // Split at two groups, the pieces are: text, start, rest, text, …
   return text
     .split(sealed)

@@ -1,6 +1,7 @@
 /** `sublet agent`: runs the agent of this host; `sublet agent status|check|ping|leave` look at it and end it. */
 import { type Command, Option } from 'commander';
 import { connects, type Define, examples, groupAction, outputOption } from '#cli/command-kit.js';
+import { formOf } from '#cli/output/form.js';
 import { addSettingFlags } from '#cli/setting-flags.js';
 import type { Terminal } from '#cli/terminal.js';
 import { agentSettings } from '#config/agent-settings.js';
@@ -41,17 +42,15 @@ function status(group: Command, terminal: Terminal): void {
     .summary('how the agent on this host is')
     .description('How the agent on this host is, as its HTTP endpoint /status tells.')
     .option('--http <HOST:PORT>', 'where its HTTP answers', '127.0.0.1:7073')
-    .addOption(
-      new Option('-o, --output <FORM>', 'print a table (default), or the JSON of /status').choices(['table', 'json']),
-    );
+    .addOption(outputOption('that of /status'));
   examples(
     command,
     ['sublet agent status', 'for people'],
     ['sublet agent status -o json | jq .problems', 'for scripts'],
   );
-  command.action(async (options: { http: string; output?: 'table' | 'json' }) => {
+  command.action(async (options: { http: string }) => {
     const { showAgentStatus } = await import('#cli/agent-local.js');
-    await showAgentStatus(options.http, options.output ?? 'table', terminal);
+    await showAgentStatus(options.http, formOf(command), terminal);
   });
 }
 
@@ -83,15 +82,15 @@ function check(group: Command, terminal: Terminal): void {
       'Looks at what an agent needs of this host: rights, tools, kernel, folders, ports, Docker. Changes nothing. Exits with 1 if something is lacking.',
     );
   configures(command);
-  command.addOption(outputOption('JSON'));
+  command.addOption(outputOption('a list of findings'));
   examples(
     command,
     ['sublet agent check', 'before the first start'],
     ['sublet agent check --config /etc/sublet/agent.json', 'with its settings'],
   );
-  command.action(async (options: { output?: 'table' | 'json' }) => {
+  command.action(async () => {
     const { checkThisHost } = await import('#cli/agent-check.js');
-    await checkThisHost(command, options.output ?? 'table', terminal);
+    await checkThisHost(command, formOf(command), terminal);
   });
 }
 
@@ -104,7 +103,7 @@ function ping(group: Command, terminal: Terminal): void {
     )
     .argument('[AGENT]', 'one agent, by id, node ip or VTEP address (default: all, 1000 at most)')
     .option('--http <HOST:PORT>', 'where this host’s agent answers', '127.0.0.1:7073');
-  connects(command).addOption(outputOption('JSON'));
+  connects(command).addOption(outputOption('a list of reports'));
   examples(
     command,
     ['sublet agent ping', 'everybody'],

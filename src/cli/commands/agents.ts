@@ -1,17 +1,17 @@
 /** `sublet agents [ID]`: which agent holds what, and how it is. */
 
-import type { Command } from 'commander';
+import { type Command, Option } from 'commander';
 import type { MasterClient } from '#api/master-client.js';
 import { operatorService } from '#api/services.js';
-import { connectsAndPrints, type Define, examples, writes } from '#cli/command-kit.js';
+import { agentList, hostStates, presenceOf, type Selection, selected, subnets } from '#cli/agent-list.js';
+import { connectsAndLists, type Define, examples, writes } from '#cli/command-kit.js';
 import { type ConsentOptions, consented, needsConsent } from '#cli/consent.js';
 import { replacement } from '#cli/consequences.js';
-import { usage } from '#cli/failure.js';
-import { remark } from '#cli/member-words.js';
 import { type Operator, operate, print } from '#cli/operator.js';
-import { type Cell, formatFacts, formatTable } from '#cli/table.js';
+import { printList } from '#cli/output/list.js';
+import { type Cell, formatFacts } from '#cli/table.js';
 import { type Terminal, wrap } from '#cli/terminal.js';
-import { ago, clockTime, overlayState, plural, presence } from '#cli/words.js';
+import { ago, clockTime, overlayState, presence } from '#cli/words.js';
 import { sublet } from '#proto/sublet.js';
 import { formatDuration } from '#text/duration.js';
 
@@ -23,25 +23,31 @@ const pageSize = 1_000;
 const pagesMax = 1_024;
 
 export const define: Define = (command, terminal) => {
-  connectsAndPrints(command)
+  connectsAndLists(command)
     .description('Which agent holds what. With an ID, everything about that agent.')
     .argument('[ID]', 'one agent')
     .option('--live', 'only agents that were heard within 30 seconds')
     .option('--silent', 'only agents that were not')
+    .option('--overlay <NAME>', 'only agents that hold a subnet of this overlay, and that part of their table')
+    .addOption(
+      new Option('--state <STATE>', 'only agents on whose host an overlay is so').choices(Object.keys(hostStates)),
+    )
     .option('--stale', 'answer from what this master has, without asking the others');
   examples(
     command,
     ['sublet agents', 'all of them'],
     ['sublet agents agent-1', 'one, with its bridges and VTEP'],
     ['sublet agents --silent', 'who has not been heard'],
+    ['sublet agents --overlay dcos --state failed', 'whose host could not build it'],
     ['sublet agents replace host-3 --by host-9', 'host-9 gets the subnets of host-3, which is lost'],
-    ['sublet agents -o json | jq -r .agents[].nodeIp', 'for scripts'],
+    ['sublet agents --silent -o name | xargs sublet release', 'for scripts'],
+    ["sublet agents -o jsonpath='{.agents[*].nodeIp}'", 'part of the JSON'],
   );
   replace(command, terminal);
-  command.action((id: string | undefined, options: { live?: true; silent?: true; stale?: true }) =>
+  command.action((id: string | undefined, options: Selection & { stale?: true }) =>
     operate(command, terminal, async (operator) => {
       const stale = options.stale === true;
-      if (id === undefined) await list(operator, presenceOf(options), stale);
+      if (id === undefined) await list(operator, options, stale);
       else await one(operator, id, stale);
     }),
   );
@@ -80,27 +86,17 @@ function replace(group: Command, terminal: Terminal): void {
   );
 }
 
-function presenceOf({ live, silent }: { live?: true; silent?: true }): sublet.v1.PresenceState {
-  const { PresenceState } = sublet.v1;
-  if (live && silent) throw usage('--live and --silent exclude one another: leave both out to see all agents');
-  if (live) return PresenceState.PRESENCE_STATE_LIVE;
-  return silent ? PresenceState.PRESENCE_STATE_SILENT : PresenceState.PRESENCE_STATE_UNSPECIFIED;
-}
-
 async function one(operator: Operator, agentId: string, stale: boolean): Promise<void> {
   const response = await operator.client.call(operatorService.getAgent, { agentId, stale }, { idempotent: true });
   const { terminal } = operator;
   print(operator, operatorService.getAgent, response, () => formatAgent(response.agent ?? {}, terminal));
 }
 
-async function list(operator: Operator, presence: sublet.v1.PresenceState, stale: boolean): Promise<void> {
-  const { terminal } = operator;
-  const whole = await listAgents(operator.client, { presence, stale });
-  print(operator, operatorService.listAgents, whole, () => {
-    if (whole.agents.length > 0 || presence === sublet.v1.PresenceState.PRESENCE_STATE_UNSPECIFIED)
-      return formatAgents(whole.agents, terminal);
-    return `No agent is ${presence === sublet.v1.PresenceState.PRESENCE_STATE_LIVE ? 'live' : 'silent'}.\n`;
-  });
+async function list(operator: Operator, selection: Selection, stale: boolean): Promise<void> {
+  const whole = await listAgents(operator.client, { presence: presenceOf(selection), stale });
+  const found = agentList(selection);
+  const response = found.replaced(whole, selected(whole.agents, selection));
+  printList(operator, operatorService.listAgents, response, found, selection);
 }
 
 /** Every page as one response; its revision is the last page's. */
@@ -118,66 +114,6 @@ export async function listAgents(
     if (pageToken === '') return new sublet.v1.ListAgentsResponse({ agents, revision: response.revision });
   }
   throw new Error(`the masters' list of agents has no end: ${pagesMax} pages of ${pageSize}`);
-}
-
-/** One line per agent and overlay. On a terminal the agent is named once; in a pipe each line is complete. */
-export function formatAgents(agents: readonly Agent[], terminal: Terminal): string {
-  if (agents.length === 0) return 'No agents. One registers with `sublet agent --master HOST:PORT`.\n';
-  const rows = agents.flatMap((agent) => {
-    const head: readonly Cell[] = [
-      { text: agent.agentId ?? '', style: 'bold' },
-      agent.reachable === false ? { text: `${agent.nodeIp} (lost)`, style: 'red' } : (agent.nodeIp ?? ''),
-      presence(agent.presence, terminal.now()),
-      withoutPrefix(agent.vxlan?.vtepIp),
-    ];
-    const overlays = (agent.overlays ?? []).map((overlay) => overlayCells(overlay, agent.presence, terminal));
-    if (overlays.length === 0) return [[...head, '-', '-', '-']];
-    const blank: readonly Cell[] = terminal.columns === undefined ? head : ['', '', '', ''];
-    return overlays.map((cells, at) => [...(at === 0 ? head : blank), ...cells]);
-  });
-  const columns = [
-    { title: 'AGENT', least: 8 },
-    { title: 'NODE IP', least: 8 },
-    { title: 'PRESENCE', least: 8 },
-    { title: 'VTEP' },
-    { title: 'OVERLAY', least: 7 },
-    { title: 'SUBNET', least: 13 },
-    { title: 'ON THE HOST', least: 11 },
-  ];
-  const table = formatTable(columns, rows, terminal);
-  if (terminal.columns === undefined) return table;
-  return `${table}${terminal.paint('dim', plural(agents.length, 'agent'))}\n${failures(agents, terminal)}`;
-}
-
-/** More would push the table off the screen. */
-const failuresShownMax = 10;
-
-/** On a terminal the reason of each failure has a paragraph below the table, which has no room for it. */
-function failures(agents: readonly Agent[], terminal: Terminal): string {
-  const failed = agents.flatMap(({ agentId, overlays }) =>
-    (overlays ?? []).flatMap(({ info, state }) =>
-      state?.status === sublet.v1.OverlayStatus.OVERLAY_STATUS_FAILED
-        ? [`${agentId ?? ''}, ${info?.name ?? ''}: ${state.error || 'no reason was given'}`]
-        : [],
-    ),
-  );
-  const shown = failed.slice(0, failuresShownMax).map((text) => remark(text, '', terminal));
-  const more = failed.length - shown.length;
-  return shown.join('') + (more > 0 ? `and ${plural(more, 'more failure')}: sublet agents ID\n` : '');
-}
-
-function overlayCells(overlay: AgentOverlay, presence: Agent['presence'], terminal: Terminal): readonly Cell[] {
-  // A pipe gets the whole reason in the row; a terminal gets it below the table.
-  const state = terminal.columns === undefined ? overlay.state : { ...overlay.state, error: '' };
-  return [overlay.info?.name ?? '', subnets(overlay), overlayState(state, presence)];
-}
-
-function subnets({ subnet, subnet6 }: AgentOverlay): string {
-  return [subnet, subnet6].filter(Boolean).join(' ') || '-';
-}
-
-function withoutPrefix(address: string | null | undefined): string {
-  return address?.replace(/\/.*$/, '') || '-';
 }
 
 /** Everything about one agent. */

@@ -6,6 +6,7 @@ import { subnetArgument } from '#cli/commands/subnet-argument.js';
 import { type ConsentOptions, previewed, previews } from '#cli/consent.js';
 import { heldWithin, leftHeld } from '#cli/consequences.js';
 import { operate, print } from '#cli/operator.js';
+import { forPeople } from '#cli/output/form.js';
 import { wrap } from '#cli/terminal.js';
 
 export const define: Define = (command, terminal) => {
@@ -29,7 +30,7 @@ export const define: Define = (command, terminal) => {
         await leaves(),
       ]);
       if (!goOn) return;
-      const left = operator.output === 'json' ? '' : wrap(await leaves(), terminal);
+      const left = forPeople(operator.output) ? wrap(await leaves(), terminal) : '';
       const request = { overlay, subnet, agentId: '', expectedRevision: options.expectedRevision ?? 0 };
       const response = await operator.client.call(operatorService.reserve, request, { idempotent: false });
       print(operator, operatorService.reserve, response, () => `Excluded ${subnet} of ${overlay}.\n${left}\n`);

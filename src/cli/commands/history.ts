@@ -1,12 +1,13 @@
 /** `sublet history`: the last changes of the plan. */
 import { operatorService } from '#api/services.js';
-import { connectsAndPrints, type Define, examples, wholeNumber } from '#cli/command-kit.js';
+import { connectsAndLists, type Define, examples, wholeNumber } from '#cli/command-kit.js';
 import { usage } from '#cli/failure.js';
-import { operate, print } from '#cli/operator.js';
+import { operate } from '#cli/operator.js';
+import { type List, type ListOptions, printList, type TableShape } from '#cli/output/list.js';
 import { type Cell, formatTable } from '#cli/table.js';
 import type { Terminal } from '#cli/terminal.js';
 import { clockTime } from '#cli/words.js';
-import type { sublet } from '#proto/sublet.js';
+import { sublet } from '#proto/sublet.js';
 import { parseDuration } from '#text/duration.js';
 
 const limitMax = 1_000;
@@ -15,7 +16,7 @@ const limitDefault = 100;
 const named: ReadonlySet<string | null | undefined> = new Set(['update-network', 'replace-member']);
 
 export const define: Define = (command, terminal) => {
-  connectsAndPrints(command)
+  connectsAndLists(command, false)
     .description(
       'What changed, when and by whom, oldest first: the plan, and who the masters are. The masters keep the last 10,000 changes that agents made by themselves, and the last 10,000 of operators and masters.',
     )
@@ -41,13 +42,31 @@ export const define: Define = (command, terminal) => {
     ['sublet history --limit 1000 --before 4711', 'what was before that'],
     ['sublet history --from 4711 -o json', 'everything since a revision, for scripts'],
   );
-  type Options = { agent?: string; what?: string; from?: number; before?: number; limit?: number; stale?: true } & {
+  type Options = ListOptions & {
+    agent?: string;
+    what?: string;
+    from?: number;
+    before?: number;
+    limit?: number;
+    stale?: true;
+  } & {
     since?: string;
     until?: string;
     who?: string;
   };
   command.action(
-    ({ agent = '', what = '', from = 0, before = 0, limit = limitDefault, stale, since, until, who = '' }: Options) =>
+    ({
+      agent = '',
+      what = '',
+      from = 0,
+      before = 0,
+      limit = limitDefault,
+      stale,
+      since,
+      until,
+      who = '',
+      ...shape
+    }: Options) =>
       operate(command, terminal, async (operator) => {
         if (limit < 1 || limit > limitMax)
           throw usage(`--limit: ${limit} is out of range: 1 to ${limitMax} is allowed`);
@@ -63,10 +82,21 @@ export const define: Define = (command, terminal) => {
           who,
         };
         const response = await operator.client.call(operatorService.listHistory, request, { idempotent: true });
-        print(operator, operatorService.listHistory, response, () => formatHistory(response, limit, terminal));
+        printList(operator, operatorService.listHistory, response, historyList(limit), shape);
       }),
   );
 };
+
+function historyList(limit: number): List<sublet.v1.ListHistoryResponse, sublet.v1.HistoryEntry.$Properties> {
+  return {
+    one: 'a change',
+    type: 'sublet.v1.HistoryEntry',
+    message: sublet.v1.HistoryEntry,
+    items: ({ entries }) => entries,
+    replaced: ({ revision }, entries) => new sublet.v1.ListHistoryResponse({ entries, revision }),
+    table: (response, terminal, shape) => formatHistory(response, limit, terminal, shape),
+  };
+}
 
 /** A length of time before `now`, or a time of day in the local time zone unless it names one. */
 function timestampOf(flag: string, text: string, now: number): { seconds: number; nanos: number } {
@@ -85,8 +115,13 @@ function timestampOf(flag: string, text: string, now: number): { seconds: number
 }
 
 /** With `limit` entries there may be more: the output says how to see them. */
-export function formatHistory({ entries }: sublet.v1.ListHistoryResponse, limit: number, terminal: Terminal): string {
-  if (entries.length === 0) return 'No changes.\n';
+function formatHistory(
+  { entries }: sublet.v1.ListHistoryResponse,
+  limit: number,
+  terminal: Terminal,
+  { titles }: TableShape,
+): string {
+  if (entries.length === 0) return titles ? 'No changes.\n' : '';
   const now = terminal.now();
   const rows = entries.map(({ revision, time, what, who, subjects, detail }): readonly Cell[] => [
     String(revision ?? 0),
@@ -103,7 +138,8 @@ export function formatHistory({ entries }: sublet.v1.ListHistoryResponse, limit:
     // An IPv6 subnet is seldom broken.
     { title: 'OF', least: 18 },
   ];
-  const table = formatTable(columns, rows, terminal);
-  if (terminal.columns === undefined || entries.length < limit) return table;
-  return `${table}${terminal.paint('dim', `Earlier ones: --before ${entries[0]?.revision ?? 0}`)}\n`;
+  const table = formatTable(columns, rows, terminal, titles);
+  if (terminal.columns === undefined || !titles || entries.length < limit) return table;
+  const first = Math.min(...entries.map(({ revision }) => revision ?? 0));
+  return `${table}${terminal.paint('dim', `Earlier ones: --before ${first}`)}\n`;
 }

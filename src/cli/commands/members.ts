@@ -1,15 +1,16 @@
 /** `sublet members [add|promote|replace|remove]`: the masters, how each is, and who they are. */
 
 import { setTimeout as delay } from 'node:timers/promises';
-import type { Command } from 'commander';
+import { type Command, Option } from 'commander';
 import { clusterService } from '#api/services.js';
-import { connectsAndPrints, type Define, examples, groupAction } from '#cli/command-kit.js';
+import { connectsAndLists, connectsAndPrints, type Define, examples, groupAction } from '#cli/command-kit.js';
 import { type ConsentOptions, consented, needsConsent } from '#cli/consent.js';
 import { memberRemoval } from '#cli/consequences.js';
 import { argument, exitCodes, Failure, usage } from '#cli/failure.js';
 import { heard, noLeader, remark } from '#cli/member-words.js';
 import { type Operator, operate, print } from '#cli/operator.js';
-import { type Cell, formatTable } from '#cli/table.js';
+import { type List, type ListOptions, printList, type TableShape } from '#cli/output/list.js';
+import { type Cell, type Column, formatTable } from '#cli/table.js';
 import type { Terminal } from '#cli/terminal.js';
 import { count, role } from '#cli/words.js';
 import { formatHostPort, parseHostPort } from '#config/host-port.js';
@@ -23,9 +24,11 @@ type Members = sublet.v1.ListMembersResponse;
 type Member = sublet.v1.Member.$Properties;
 
 export const define: Define = (command, terminal) => {
-  connectsAndPrints(command).description(
-    'The masters by the leader’s account: who votes, who lags, who is dead since when, and who may be stopped now.',
-  );
+  connectsAndLists(command)
+    .description(
+      'The masters by the leader’s account: who votes, who lags, who is dead since when, and who may be stopped now.',
+    )
+    .addOption(new Option('--role <ROLE>', 'only masters in this role').choices(roles));
   examples(
     command,
     ['sublet members', 'how they are'],
@@ -35,8 +38,12 @@ export const define: Define = (command, terminal) => {
   );
   groupAction(command, () =>
     operate(command, terminal, async (operator) => {
+      const options = command.opts<ListOptions & { role?: string }>();
       const response = await operator.client.call(clusterService.listMembers, {}, { idempotent: true });
-      print(operator, clusterService.listMembers, response, () => formatMembers(response, terminal));
+      const found = response.members.filter(
+        (member) => options.role === undefined || role(member.role) === options.role,
+      );
+      printList(operator, clusterService.listMembers, memberList.replaced(response, found), memberList, options);
     }),
   );
   add(command, terminal);
@@ -46,26 +53,45 @@ export const define: Define = (command, terminal) => {
   move(command, terminal);
 };
 
-export function formatMembers(response: Members, terminal: Terminal): string {
+const roles = ['leader', 'follower', 'candidate', 'learner'];
+
+const memberList: List<Members, Member> = {
+  one: 'a master',
+  type: 'sublet.v1.Member',
+  message: sublet.v1.Member,
+  items: ({ members }) => members,
+  replaced: (response, members) => new sublet.v1.ListMembersResponse({ ...response, members }),
+  name: ({ name }) => name ?? '',
+  table: formatMembers,
+};
+
+export function formatMembers(response: Members, terminal: Terminal, { wide, titles }: TableShape): string {
   const { members, accountOf } = response;
+  if (members.length === 0 && !titles) return '';
   if (members.length === 0) {
     return remark(`${accountOf} takes no part in a cluster yet. What it waits for:`, 'sublet status', terminal);
   }
-  const rows = members.map((member) => row(member, terminal));
-  const columns = [
+  const rows = members.map((member) => [...row(member, terminal), ...(wide ? wideCells(member) : [])]);
+  const columns: readonly Column[] = [
     { title: 'MASTER', least: 8 },
     { title: 'ROLE' },
     { title: 'PEERS', least: 12 },
-    { title: 'MATCH', align: 'right' as const },
-    { title: 'LAG', align: 'right' as const },
+    { title: 'MATCH', align: 'right' },
+    { title: 'LAG', align: 'right' },
     { title: 'HEARD' },
-    { title: 'DISK FREE', align: 'right' as const },
+    { title: 'DISK FREE', align: 'right' },
     { title: 'MAY STOP' },
+    ...(wide ? [{ title: 'API' }, { title: 'STOP RISK' }] : []),
   ];
+  if (!titles) return formatTable(columns, rows, terminal, false);
   const ended = members.flatMap(({ name, ended: why }) =>
     why ? [remark(`${name} stopped by itself: ${why}`, '', terminal)] : [],
   );
   return [formatTable(columns, rows, terminal), ...remarks(response, terminal), ...ended].join('\n');
+}
+
+function wideCells({ api, stopRisk }: Member): readonly Cell[] {
+  return [api || '-', stopRisk || '-'];
 }
 
 function remarks({ members, leader, accountOf }: Members, terminal: Terminal): readonly string[] {

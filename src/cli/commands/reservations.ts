@@ -1,27 +1,64 @@
 /** `sublet reservations`: lists reservations and exclusions. */
+
+import { Option } from 'commander';
 import { operatorService } from '#api/services.js';
-import { connectsAndPrints, type Define, examples } from '#cli/command-kit.js';
-import { operate, print } from '#cli/operator.js';
+import { connectsAndLists, type Define, examples } from '#cli/command-kit.js';
+import { operate } from '#cli/operator.js';
+import { type List, type ListOptions, printList, type TableShape } from '#cli/output/list.js';
 import { type Cell, formatTable } from '#cli/table.js';
 import type { Terminal } from '#cli/terminal.js';
-import type { sublet } from '#proto/sublet.js';
+import { sublet } from '#proto/sublet.js';
 
 export const define: Define = (command, terminal) => {
-  connectsAndPrints(command)
+  connectsAndLists(command)
     .description('What is kept for one agent (reserved), and what nobody gets (excluded).')
+    .option('--overlay <NAME>', 'only those of this overlay')
+    .option('--for <ID>', 'only what is reserved for this agent')
+    .addOption(new Option('--state <STATE>', 'only reservations, or only exclusions').choices(['reserved', 'excluded']))
     .option('--stale', 'answer from what this master has, without asking the others');
-  examples(command, ['sublet reservations', 'all of them'], ['sublet unreserve dcos 9.0.50.0/24', 'end one']);
-  command.action((options: { stale?: true }) =>
+  examples(
+    command,
+    ['sublet reservations', 'all of them'],
+    ['sublet unreserve dcos 9.0.50.0/24', 'end one'],
+    ['sublet reservations --for db-1 -o name | xargs -L1 sublet unreserve', 'end those of an agent'],
+  );
+  command.action((options: Selection & { stale?: true }) =>
     operate(command, terminal, async (operator) => {
       const request = { stale: options.stale === true };
       const response = await operator.client.call(operatorService.listReservations, request, { idempotent: true });
-      print(operator, operatorService.listReservations, response, () => formatReservations(response, terminal));
+      const found = response.reservations.filter((each) => selects(options, each));
+      const selected = reservationList.replaced(response, found);
+      printList(operator, operatorService.listReservations, selected, reservationList, options);
     }),
   );
 };
 
-export function formatReservations({ reservations }: sublet.v1.ListReservationsResponse, terminal: Terminal): string {
-  if (reservations.length === 0) return 'Nothing is reserved or excluded.\n';
+type Reservation = sublet.v1.Reservation.$Properties;
+type Selection = ListOptions & { readonly overlay?: string; readonly for?: string; readonly state?: string };
+
+function selects(wanted: Selection, { overlay, agentId }: Reservation): boolean {
+  if (wanted.overlay !== undefined && wanted.overlay !== overlay) return false;
+  if (wanted.for !== undefined && wanted.for !== agentId) return false;
+  return wanted.state === undefined || wanted.state === (agentId ? 'reserved' : 'excluded');
+}
+
+const reservationList: List<sublet.v1.ListReservationsResponse, Reservation> = {
+  one: 'a reservation',
+  type: 'sublet.v1.Reservation',
+  message: sublet.v1.Reservation,
+  items: ({ reservations }) => reservations,
+  replaced: ({ revision }, reservations) => new sublet.v1.ListReservationsResponse({ reservations, revision }),
+  // As `sublet unreserve` takes it.
+  name: ({ overlay, subnet }) => `${overlay ?? ''} ${subnet ?? ''}`,
+  table: formatReservations,
+};
+
+function formatReservations(
+  { reservations }: sublet.v1.ListReservationsResponse,
+  terminal: Terminal,
+  { titles }: TableShape,
+): string {
+  if (reservations.length === 0) return titles ? 'Nothing is reserved or excluded.\n' : '';
   const rows = reservations.map(({ overlay, subnet, agentId }): readonly Cell[] => [
     overlay ?? '',
     subnet ?? '',
@@ -31,5 +68,6 @@ export function formatReservations({ reservations }: sublet.v1.ListReservationsR
     [{ title: 'OVERLAY' }, { title: 'SUBNET', least: 18 }, { title: 'FOR', least: 10 }],
     rows,
     terminal,
+    titles,
   );
 }

@@ -6,6 +6,7 @@ import { subnetArgument } from '#cli/commands/subnet-argument.js';
 import { type ConsentOptions, previewed, previews } from '#cli/consent.js';
 import { heldWithin, reservationLeaves } from '#cli/consequences.js';
 import { operate, print } from '#cli/operator.js';
+import { forPeople } from '#cli/output/form.js';
 import { wrap } from '#cli/terminal.js';
 
 export const define: Define = (command, terminal) => {
@@ -31,7 +32,7 @@ export const define: Define = (command, terminal) => {
           await leaves(),
         ]);
         if (!goOn) return;
-        const left = operator.output === 'json' ? '' : wrap(await leaves(), terminal);
+        const left = forPeople(operator.output) ? wrap(await leaves(), terminal) : '';
         const request = { overlay, subnet, agentId: options.for, expectedRevision: options.expectedRevision ?? 0 };
         const response = await operator.client.call(operatorService.reserve, request, { idempotent: false });
         const done = `Reserved ${subnet} of ${overlay} for ${options.for}.\n${left}\n`;

@@ -8,6 +8,7 @@ import { clusterService } from '#api/services.js';
 import { connects, type Define, examples, outputOption } from '#cli/command-kit.js';
 import { argument, exitCodes, Failure, folderFailure, usage } from '#cli/failure.js';
 import { operate } from '#cli/operator.js';
+import { formOf, forPeople, plainJson, writeValue } from '#cli/output/form.js';
 import { masterFailure } from '#cli/refusal-words.js';
 import { readWhole, writeWhole } from '#cli/snapshot-file-io.js';
 import { formatFacts } from '#cli/table.js';
@@ -24,7 +25,6 @@ import {
 } from '#master/rebirth.js';
 import { StoreError } from '#replica/log-store.js';
 import type { SnapshotFileContent } from '#storage/snapshot-file.js';
-import { jsonText } from '#text/printable-text.js';
 
 export const define: Define = (command, terminal) => {
   command.description(
@@ -75,14 +75,16 @@ function inspect(group: Command, terminal: Terminal): void {
     .argument('<FILE>', 'the backup')
     .addOption(outputOption('its header and counts as JSON'));
   examples(command, ['sublet snapshot inspect plan.snapshot', 'ends with 1 if it is damaged']);
-  command.action(async (file: string, { output }: { output?: string }) => {
+  command.action(async (file: string) => {
+    const output = formOf(command);
     const content = await readWhole(file);
     const { header, records } = content;
     const { agentCount, revision, adoption } = legacyOf(content).ipam;
-    if (output === 'json') {
+    if (forPeople(output)) terminal.write(describe(content, terminal));
+    else {
       const facts = { ...header, records: records.length, agents: agentCount, revision, adoption };
-      terminal.write(`${jsonText(facts, 2)}\n`);
-    } else terminal.write(describe(content, terminal));
+      writeValue(output, plainJson(facts), terminal);
+    }
   });
 }
 

@@ -7,11 +7,11 @@ import { agentService, clusterService, operatorService } from '#api/services.js'
 import { connectsAndPrints, type Define, examples, wholeNumber } from '#cli/command-kit.js';
 import { exitCodes, Failure, usage } from '#cli/failure.js';
 import { type Operator, operate } from '#cli/operator.js';
+import { forPeople, writeNext } from '#cli/output/form.js';
 import { PlanPicture } from '#cli/plan-picture.js';
 import { shortReason } from '#cli/refusal-words.js';
 import { wrap } from '#cli/terminal.js';
 import type { sublet } from '#proto/sublet.js';
-import { jsonText } from '#text/printable-text.js';
 
 type WatchResponse = sublet.v1.WatchResponse;
 
@@ -118,7 +118,7 @@ class Watch {
   /** Once for each break, and only to people. */
   #sayLost(master: string, reason: string): void {
     const { output, terminal } = this.#operator;
-    if (output === 'json' || !this.#begun || this.#failures.length > 1) return;
+    if (!forPeople(output) || !this.#begun || this.#failures.length > 1) return;
     const lost = `Lost the master at ${master} (${shortReason(reason)}); going on after revision ${this.#revision}…`;
     terminal.note(`${wrap(lost, terminal)}\n`);
   }
@@ -143,11 +143,11 @@ class Watch {
 
   #take(response: WatchResponse): void {
     const { output, terminal } = this.#operator;
-    if (output === 'json') terminal.write(`${jsonText(responseJson(agentService.watch, response))}\n`);
+    if (!forPeople(output)) writeNext(output, responseJson(agentService.watch, response), terminal);
     const told = this.#picture.take(response);
     // Asked for from a revision on, a stream may begin without a snapshot.
     if (response.changes && this.#introduction === undefined) this.#begun = true;
-    if (output === 'table' && this.#begun) for (const line of told) terminal.write(`${wrap(line, terminal)}\n`);
+    if (forPeople(output) && this.#begun) for (const line of told) terminal.write(`${wrap(line, terminal)}\n`);
     if (response.snapshotBegin) this.#clusterId = response.snapshotBegin.clusterId ?? '';
     const position = response.snapshotEnd ?? response.changes ?? response.progress;
     const revision = position?.revision;
@@ -161,7 +161,7 @@ class Watch {
     const { output, terminal } = this.#operator;
     if (this.#begun) return;
     this.#begun = true;
-    if (output !== 'table') return;
+    if (!forPeople(output)) return;
     if (this.#from > 0) terminal.note(`${wrap(tooLongAgo(this.#from, this.#revision), terminal)}\n`);
     terminal.note(wrap(this.#picture.introduction(this.#revision), terminal));
   }

@@ -1,7 +1,7 @@
 /** `sublet dev` as a person sees it: what is started, what was let, how to look further, and what dies meanwhile. */
 
 import { isAbsolute } from 'node:path';
-import { formatAgents } from '#cli/commands/agents.js';
+import { formatAgents } from '#cli/agent-list.js';
 import type { DevDeath } from '#cli/dev/dev-child.js';
 import { type DevCluster, startDevCluster } from '#cli/dev/dev-cluster.js';
 import { type DevProcess, devDefaults, devMax, lastPort } from '#cli/dev/dev-plan.js';

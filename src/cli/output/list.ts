@@ -1,0 +1,106 @@
+/** Lists: how each form prints one, in what order, and with which lines around it. */
+
+import type { MessageType, Method } from '#api/method.js';
+import { jsonFields, jsonOf, responseJson } from '#api/proto-json.js';
+import { usage } from '#cli/failure.js';
+import { type Form, forPeople, writeValue } from '#cli/output/form.js';
+import { JsonPathError, type Path, parsePath, select } from '#cli/output/json-path.js';
+import type { Terminal } from '#cli/terminal.js';
+import { printable } from '#text/printable-text.js';
+
+/** How a table is to look. */
+export type TableShape = {
+  /** With all columns, and each row in one line. */
+  readonly wide: boolean;
+  /** With titles, totals and remarks; without, there are rows alone. */
+  readonly titles: boolean;
+};
+
+/** A list in a response of the masters. */
+export type List<Response, Item> = {
+  /** One item in words: "an agent". */
+  readonly one: string;
+  /** Full name and class of an item's message. */
+  readonly type: string;
+  readonly message: MessageType<Item, Item>;
+  items(response: Response): readonly Item[];
+  /** The same response with other items. */
+  replaced(response: Response, items: Item[]): Response;
+  /** What `-o name` prints of an item: what other commands take for it. Absent: items have no names. */
+  readonly name?: (item: Item) => string;
+  table(response: Response, terminal: Terminal, shape: TableShape): string;
+};
+
+export type ListOptions = { readonly sortBy?: string; readonly headers?: boolean };
+
+/** Prints a list in the form that was asked for. @throws Failure for a `--sort-by` that names no field */
+export function printList<Request, RequestDecoded extends Request, Response, ResponseDecoded extends Response, Item>(
+  { output, terminal }: { readonly output: Form; readonly terminal: Terminal },
+  method: Method<Request, RequestDecoded, Response, ResponseDecoded>,
+  response: Response,
+  list: List<Response, Item>,
+  { sortBy, headers = true }: ListOptions,
+): void {
+  const sorted = sortBy === undefined ? response : list.replaced(response, ordered(list, list.items(response), sortBy));
+  if (output.kind === 'name') {
+    const { name } = list;
+    for (const item of list.items(sorted)) terminal.write(`${printable(name?.(item) ?? '')}\n`);
+  } else if (forPeople(output)) {
+    const wide = output.kind === 'wide';
+    terminal.write(list.table(sorted, wide ? unbounded(terminal) : terminal, { wide, titles: headers }));
+  } else writeValue(output, responseJson(method, sorted), terminal);
+}
+
+/** The terminal as a table sees it that is never narrowed. */
+function unbounded(terminal: Terminal): Terminal {
+  return {
+    columns: undefined,
+    interactive: terminal.interactive,
+    write: (text) => terminal.write(text),
+    note: (text) => terminal.note(text),
+    ask: (question) => terminal.ask(question),
+    paint: (style, text) => terminal.paint(style, text),
+    paintNote: (style, text) => terminal.paintNote(style, text),
+    now: () => terminal.now(),
+  };
+}
+
+/** Numbers within texts are compared as numbers, so that `agent-2` comes before `agent-10`. */
+const collator = new Intl.Collator('en', { numeric: true });
+
+/** By the first value that the path leads to. Items without one come first: canonical JSON leaves default values out. */
+function ordered<Response, Item>(list: List<Response, Item>, items: readonly Item[], text: string): Item[] {
+  const path = sortPath(list, text);
+  const keyed = items.map((item) => {
+    const [value] = select(path, jsonOf(list.type, list.message, item));
+    return { item, key: value === undefined || typeof value === 'object' ? '' : String(value) };
+  });
+  return keyed.toSorted((a, b) => collator.compare(a.key, b.key)).map(({ item }) => item);
+}
+
+/** @throws Failure that names the fields that there are */
+function sortPath<Response, Item>({ type, one }: List<Response, Item>, text: string): Path {
+  const path = pathOf(text);
+  let fields = jsonFields(type);
+  let of = one;
+  for (const step of path) {
+    if (step.kind !== 'field') continue;
+    if (!fields.has(step.name)) {
+      const names = [...fields.keys()].join(', ');
+      throw usage(`--sort-by: ${of} has no field "${step.name}"${names === '' ? '' : `: there is ${names}`}`);
+    }
+    const inner = fields.get(step.name);
+    fields = inner === undefined ? new Map() : jsonFields(inner);
+    of = step.name;
+  }
+  return path;
+}
+
+function pathOf(text: string): Path {
+  try {
+    return parsePath(text);
+  } catch (error) {
+    if (error instanceof JsonPathError) throw usage(`--sort-by: "${text}": ${error.message}`);
+    throw error;
+  }
+}
