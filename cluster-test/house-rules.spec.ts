@@ -8,6 +8,7 @@ import { comments } from '#cluster-test/comments.js';
 const allowed: Readonly<Record<string, readonly string[]>> = {
   runtime: [],
   http: [],
+  http2: [],
   address: [],
   text: [],
   files: [],
@@ -23,6 +24,7 @@ const allowed: Readonly<Record<string, readonly string[]>> = {
   master: [
     'runtime',
     'http',
+    'http2',
     'text',
     'address',
     'door',

@@ -5,8 +5,10 @@ import { type Server, ServerCredentials } from '@grpc/grpc-js';
 import { connectionShares } from '#door/connection-shares.js';
 import { Door, type DoorNotice } from '#door/door.js';
 import type { Warning } from '#master/cluster-service.js';
+import type { Intake } from '#master/intake.js';
 import type { MasterLog } from '#master/master-log.js';
 import type { Clock } from '#replica/clock.js';
+import type { Principal } from '#tls/principal.js';
 import type { TlsGate } from '#tls/tls-gate.js';
 
 export type DoorsOptions = {
@@ -20,7 +22,11 @@ export type DoorsOptions = {
   readonly logger: MasterLog;
   /** TLS in front of the two ports of gRPC; undefined: there is none. */
   readonly gates?: { readonly api: TlsGate; readonly peer: TlsGate } | undefined;
+  /** Sees each connection before gRPC has it. */
+  readonly intake: Pick<Intake, 'takeApi' | 'takePeer'>;
 };
+
+type Serve = (socket: Socket, principal: Principal | undefined) => void;
 
 export class Doors {
   readonly api: Door;
@@ -54,12 +60,22 @@ export class Doors {
 
   /** Resolves with the port. @throws what the system says of the address */
   openApi(server: Server): Promise<number> {
-    this.#acceptApi = this.#behind(this.#options.gates?.api, injection(server));
+    const { gates, intake } = this.#options;
+    const serve = injection(server);
+    this.#acceptApi = this.#behind(gates?.api, (socket, principal) => {
+      intake.takeApi(socket, principal);
+      serve(socket);
+    });
     return this.api.open();
   }
 
   openPeer(server: Server): Promise<number> {
-    this.#acceptPeer = this.#behind(this.#options.gates?.peer, injection(server));
+    const { gates, intake } = this.#options;
+    const serve = injection(server);
+    this.#acceptPeer = this.#behind(gates?.peer, (socket, principal) => {
+      intake.takePeer(socket, principal);
+      serve(socket);
+    });
     return this.peer.open();
   }
 
@@ -89,8 +105,8 @@ export class Doors {
   }
 
   /** Sockets go to the server once their handshake is done. */
-  #behind(gate: TlsGate | undefined, serve: (socket: Socket) => void): (socket: Socket) => void {
-    if (gate === undefined) return serve;
+  #behind(gate: TlsGate | undefined, serve: Serve): (socket: Socket) => void {
+    if (gate === undefined) return (socket) => serve(socket, undefined);
     gate.onSecured(serve);
     return (socket) => gate.take(socket);
   }

@@ -2,7 +2,7 @@
 import type { ChannelCredentials, ServerInterceptor } from '@grpc/grpc-js';
 import { authorizing } from '#master/authorizing.js';
 import type { MasterLog } from '#master/master-log.js';
-import type { Clock } from '#replica/clock.js';
+import type { RefusalLog } from '#master/refusal-log.js';
 import { formatCaller } from '#tls/caller.js';
 import { masterCredentials } from '#tls/client-credentials.js';
 import { formatPrincipal } from '#tls/principal.js';
@@ -13,23 +13,17 @@ export type MasterTlsOptions = {
   readonly files: TlsFiles;
   /** Its certificate must be of this name. */
   readonly name: string;
-  readonly clock: Clock;
+  readonly refusals: RefusalLog;
   /** Ms since 1970, for the validity of certificates. */
   readonly wallClock: () => number;
   readonly logger: MasterLog;
 };
-
-/** How often refusals are logged for one kind and address, in ms. */
-const noticeEveryMs = 10_000;
-/** Kinds and addresses that are remembered for that. */
-const noticesMax = 1_000;
 
 export class MasterTls {
   readonly api: TlsGate;
   readonly peer: TlsGate;
   readonly material: TlsMaterial;
   readonly #options: MasterTlsOptions;
-  readonly #told = new Map<string, number>();
 
   /** @throws TlsFileError */
   constructor(options: MasterTlsOptions) {
@@ -68,28 +62,17 @@ export class MasterTls {
       authorizing(
         (from) => this.api.principalAt(from),
         (from, path, refused) =>
-          this.#tell(`call ${from.slice(0, from.lastIndexOf(':'))}`, { from, path }, refused.message),
+          this.#options.refusals.note(`call ${from.slice(0, from.lastIndexOf(':'))}`, { from, path }, refused.message),
       ),
     ];
   }
 
   #refused(port: string, { refusal, from, message }: GateNotice): void {
     const address = from.slice(0, from.lastIndexOf(':'));
-    this.#tell(
+    this.#options.refusals.note(
       `${port} ${refusal} ${address}`,
       { port, refusal, from },
       `${port}: a connection from ${from} was refused: ${message}`,
     );
-  }
-
-  /** Not for each of many: a stranger must not fill the log. */
-  #tell(kind: string, fields: Readonly<Record<string, string>>, message: string): void {
-    const { clock, logger } = this.#options;
-    const now = clock.now();
-    const last = this.#told.get(kind);
-    if (last !== undefined && now - last < noticeEveryMs) return;
-    if (this.#told.size >= noticesMax) this.#told.clear();
-    this.#told.set(kind, now);
-    logger.warn(fields, message);
   }
 }

@@ -14,6 +14,7 @@ import type { ConfiguredNetwork } from '#master/configured-network.js';
 import { Doors } from '#master/doors.js';
 import { Health } from '#master/health.js';
 import { httpServer } from '#master/http-server.js';
+import { Intake } from '#master/intake.js';
 import { IpamMachine, type PlanOutcome } from '#master/ipam-machine.js';
 import { advertised, hostOf, isLoopback } from '#master/listen-address.js';
 import type { MasterLog } from '#master/master-log.js';
@@ -26,6 +27,7 @@ import { ownNameProblem } from '#master/own-name.js';
 import { Readiness } from '#master/readiness.js';
 import type { AddressCheck } from '#master/recorded-address.js';
 import { addReflection } from '#master/reflection.js';
+import { RefusalLog } from '#master/refusal-log.js';
 import { reportReplicaEvent } from '#master/replica-report.js';
 import { StoreMeter } from '#master/store-meter.js';
 import { refuseApi } from '#master/wrong-port.js';
@@ -145,8 +147,12 @@ export class Master {
     this.#clock = clock;
     const { name, clusterId, founders, join = [], timing, retainEntries, logger, version, network } = options;
     const { listen, peerListen, httpListen } = options;
-    const tls = options.tls && new MasterTls({ files: options.tls, name, clock, wallClock: Date.now, logger });
-    const doors = new Doors({ listen, peerListen, httpListen, openFiles, clock, logger, gates: tls });
+    const refusals = new RefusalLog(clock, logger);
+    const tls = options.tls && new MasterTls({ files: options.tls, name, wallClock: Date.now, logger, refusals });
+    const intake = new Intake((port, { refusal, caller, message }) =>
+      refusals.note(`${port} ${refusal} ${caller}`, { port, refusal, caller }, `${port}: ${caller}: ${message}`),
+    );
+    const doors = new Doors({ listen, peerListen, httpListen, openFiles, clock, logger, gates: tls, intake });
     const peerCredentials = tls?.credentials ?? credentials.createInsecure();
     this.#doors = doors;
     this.#moved = addresses;
@@ -205,6 +211,10 @@ export class Master {
     const metrics = new Metrics({
       ...{ services: this.services, status, storeBytes: () => store.bytes(), version },
       doors: () => doors.all(),
+      guards: [
+        ['api', intake.api],
+        ['peer', intake.peer],
+      ],
     });
     store.onWrite = (milliseconds) => metrics.observeWrite(milliseconds);
     this.#api = this.services.apiServer((path, ms, refused) => metrics.observe(path, ms, refused));

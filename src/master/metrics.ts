@@ -5,6 +5,7 @@
 import { Counter, collectDefaultMetrics, Gauge, Histogram, Registry } from 'prom-client';
 import type { RefusedError } from '#api/refusal.js';
 import { agentService } from '#api/services.js';
+import { guardRefusals, type StreamGuard } from '#http2/stream-guard.js';
 import type { PoolUsage } from '#ipam/usage.js';
 import type { MasterServices } from '#master/master-services.js';
 import type { ReplicaStatus } from '#replica/replicated-log.js';
@@ -20,6 +21,8 @@ export type MetricsOptions = {
     string,
     { readonly connections: number; readonly connectionsMax: number; readonly refused: number },
   ])[];
+  /** By listener. */
+  readonly guards?: readonly (readonly [string, Pick<StreamGuard, 'refused' | 'bytes'>])[];
 };
 
 /** In seconds: from a follower's memory to a lost leader. */
@@ -75,6 +78,7 @@ export class Metrics {
     this.#planGauges(options.services);
     this.#serviceGauges(options.services);
     this.#doorGauges(options.doors ?? (() => []));
+    this.#guardCounters(options.guards ?? []);
     this.#clusterGauges(options);
     const info = new Gauge({ name: 'sublet_info', help: 'Always 1.', labelNames: ['version'], registers });
     info.set({ version: options.version }, 1);
@@ -276,6 +280,29 @@ export class Metrics {
       collect: () => {
         refused.reset();
         for (const [listener, door] of doors()) refused.inc({ listener }, door.refused);
+      },
+    });
+  }
+
+  #guardCounters(guards: NonNullable<MetricsOptions['guards']>): void {
+    const registers = [this.#registry];
+    const bytes = new Gauge({
+      name: 'sublet_unfinished_message_bytes',
+      help: 'Bytes kept of messages that are not whole, by listener.',
+      ...{ labelNames: ['listener'] as const, registers },
+      collect: () => {
+        for (const [listener, guard] of guards) bytes.set({ listener }, guard.bytes);
+      },
+    });
+    const refused = new Counter({
+      name: 'sublet_messages_refused_total',
+      help: 'Calls refused and connections ended for how their messages came, by listener and reason.',
+      ...{ labelNames: ['listener', 'reason'] as const, registers },
+      collect: () => {
+        refused.reset();
+        for (const [listener, guard] of guards) {
+          for (const reason of guardRefusals) refused.inc({ listener, reason }, guard.refused(reason));
+        }
       },
     });
   }

@@ -1,6 +1,7 @@
 /** Mutual TLS on real ports; the rows in titles are those of docs/intrusions.md. */
 import assert from 'node:assert/strict';
 import { chmodSync, mkdtempSync, rmSync, symlinkSync } from 'node:fs';
+import { connect as connectHttp2 } from 'node:http2';
 import { connect as connectPlain, createServer } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -382,6 +383,43 @@ describe('masters behind TLS', function () {
     });
     client.close();
     assert.match(outcome, /^UNAUTHENTICATED: the caller has the certificate of master\/m2 and calls itself m3/);
+  });
+
+  /** One message, or the beginning of one, over HTTP/2 as it is. Resolves with its gRPC status. */
+  async function written(port: string, uri: string, path: string, bytes: Buffer, encoding: string): Promise<string> {
+    const { cert, key } = await trio.authority.issue(uri);
+    const [host = '', number = ''] = port.split(':');
+    const tls = { host, port: Number(number), cert, key, ca: trio.authority.pem, ALPNProtocols: ['h2'] };
+    const session = connectHttp2(`https://${port}`, {
+      createConnection: () => connect({ ...tls, checkServerIdentity: () => undefined }),
+    });
+    const headers = { 'content-type': 'application/grpc', te: 'trailers', 'grpc-encoding': encoding };
+    const stream = session.request({ ':method': 'POST', ':path': path, ...headers });
+    stream.write(bytes);
+    const code = await new Promise<string>((resolve) => {
+      stream.on('response', ({ 'grpc-status': at }) => resolve(String(at)));
+      stream.on('error', (error) => resolve(error.message));
+    });
+    session.destroy();
+    return code;
+  }
+
+  it('rows 43, 45: take no compressed message, and no large one of an agent, on either port', async () => {
+    const [api = '', peer = ''] = ports();
+    const [register, hello] = [agentService.register.path, peerService.hello.path];
+    const head = (bytes: number, flags: number): Buffer => {
+      const made = Buffer.alloc(6);
+      made.writeUInt8(flags, 0);
+      made.writeUInt32BE(bytes, 1);
+      return made;
+    };
+    const kibibyte = 1024;
+    const [unimplemented, exhausted] = [String(status.UNIMPLEMENTED), String(status.RESOURCE_EXHAUSTED)];
+    assert.equal(await written(api, 'sublet://agent/a1', register, head(9, 1), 'gzip'), unimplemented);
+    assert.equal(await written(peer, 'sublet://master/m2', hello, head(9, 1), 'gzip'), unimplemented);
+    assert.equal(await written(api, 'sublet://agent/a1', register, head(256 * kibibyte + 1, 0), 'identity'), exhausted);
+    await until('the log has it', () => trio.log.some((line) => /^api: agent\/a1: a message of 262145 B/.test(line)));
+    await until('the log has it', () => trio.log.some((line) => /^peer: master\/m2: grpc-encoding "gzip"/.test(line)));
   });
 
   it('row 61: are not taken for masters by clients when their certificate is of another role', async () => {

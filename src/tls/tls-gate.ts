@@ -55,7 +55,7 @@ export class TlsGate {
   /** Callers whose handshake is under way. */
   readonly #shaking = new Set<string>();
   #refused = 0;
-  #serve: (socket: TLSSocket) => void = (socket) => socket.destroy();
+  #serve: (socket: TLSSocket, principal: Principal) => void = (socket) => socket.destroy();
 
   constructor(options: TlsGateOptions) {
     this.#options = options;
@@ -90,7 +90,7 @@ export class TlsGate {
   }
 
   /** Has connections handed to `serve`, once their handshake is done. */
-  onSecured(serve: (socket: TLSSocket) => void): void {
+  onSecured(serve: (socket: TLSSocket, principal: Principal) => void): void {
     this.#serve = serve;
   }
 
@@ -135,7 +135,7 @@ export class TlsGate {
       }
       this.#open.set(from, { socket, principal });
       socket.once('close', () => this.#open.delete(from));
-      this.#serve(socket);
+      this.#serve(socket, principal);
     } catch (error) {
       if (!(error instanceof PrincipalError)) throw error;
       this.#close(socket, 'no-principal', error.message);

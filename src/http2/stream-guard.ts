@@ -1,0 +1,228 @@
+/**
+ * Bounds what callers have a gRPC server keep before a call is theirs: pieces of messages that are not whole, and compressed
+ * messages. gRPC itself inflates all messages of a frame at once, and collects each message to its largest size, before any
+ * handler or interceptor sees the call.
+ *
+ * The guard sees each HTTP/2 stream by a diagnostics channel of Node, reads along, and changes nothing of it until a limit is
+ * passed. A stream is refused once gRPC has begun to read it, so gRPC never finds a stream answered that it was about to answer.
+ */
+import { subscribe } from 'node:diagnostics_channel';
+import { constants, type Http2Session, type IncomingHttpHeaders, type ServerHttp2Stream } from 'node:http2';
+import type { Socket } from 'node:net';
+import { MessageMeter } from '#http2/message-meter.js';
+
+/** Bytes are those of messages that are not whole, with what their pieces cost beside. */
+export type CallerLimits = {
+  readonly connectionBytes: number;
+  /** Of all connections of the caller. */
+  readonly callerBytes: number;
+  /** Of one message. */
+  readonly messageBytes: number;
+};
+
+export type GuardRefusal =
+  /** A call was refused: its messages are compressed. */
+  | 'compressed'
+  /** A call was refused: its message is larger than the caller may send. */
+  | 'too-large'
+  /** A connection was ended: too many bytes of messages that are not whole. */
+  | 'unfinished-messages'
+  /** A connection was ended: too many messages in one piece. */
+  | 'many-messages';
+
+export const guardRefusals: readonly GuardRefusal[] = [
+  'compressed',
+  'too-large',
+  'unfinished-messages',
+  'many-messages',
+];
+
+export type GuardNotice = { readonly refusal: GuardRefusal; readonly caller: string; readonly message: string };
+
+export type StreamGuardOptions = {
+  /** Bytes of messages that are not whole, of all callers. */
+  readonly totalBytes: number;
+  /** Whole messages that one piece (a DATA frame, 16 KiB) may hold. */
+  readonly messagesPerPiece: number;
+  readonly refused: (notice: GuardNotice) => void;
+};
+
+/** As in the specification of gRPC. */
+const unimplemented = 12;
+const resourceExhausted = 8;
+
+type Connection = {
+  readonly guard: StreamGuard;
+  readonly caller: string;
+  readonly limits: CallerLimits;
+  /** Bytes kept now. */
+  bytes: number;
+  ended: boolean;
+};
+
+/** By the addresses of both ends: the connections of all guards of this process. */
+const connections = new Map<string, Connection>();
+const bySession = new WeakMap<Http2Session, Connection>();
+let subscribed = false;
+
+export class StreamGuard {
+  readonly #options: StreamGuardOptions;
+  readonly #bytes = new Map<string, number>();
+  readonly #refused = new Map<GuardRefusal, number>();
+  #total = 0;
+
+  constructor(options: StreamGuardOptions) {
+    this.#options = options;
+    if (subscribed) return;
+    subscribed = true;
+    subscribe('http2.server.stream.created', (message) => created(message));
+  }
+
+  /** Refusals so far. */
+  refused(refusal: GuardRefusal): number {
+    return this.#refused.get(refusal) ?? 0;
+  }
+
+  /** Bytes kept now of messages that are not whole. */
+  get bytes(): number {
+    return this.#total;
+  }
+
+  /** Guards a connection, which is about to be handed to a server. All connections of one caller count together. */
+  take(socket: Socket, caller: string, limits: CallerLimits): void {
+    const key = endsOf(socket);
+    const connection = { guard: this, caller, limits, bytes: 0, ended: false };
+    connections.set(key, connection);
+    socket.once('close', () => {
+      if (connections.get(key) === connection) connections.delete(key);
+    });
+  }
+
+  /** Called once gRPC begins to read the stream. */
+  read(stream: ServerHttp2Stream, encoding: string, connection: Connection): void {
+    if (stream.headersSent || stream.closed || stream.destroyed) return;
+    if (encoding !== 'identity') {
+      const shown = JSON.stringify(encoding.slice(0, encodingLengthMax));
+      const message = `grpc-encoding ${shown}: compressed messages are not taken here`;
+      refuse(stream, unimplemented, message);
+      this.#note('compressed', connection.caller, message);
+      return;
+    }
+    const meter = new MessageMeter();
+    let kept = 0;
+    const count = (now: number): void => {
+      this.#count(connection, now - kept);
+      kept = now;
+    };
+    stream.once('close', () => count(0));
+    stream.on('data', (piece: Buffer) => {
+      if (connection.ended || stream.closed) return;
+      const whole = meter.add(piece);
+      if (meter.kept !== kept) count(meter.kept);
+      this.#check(stream, connection, meter, whole);
+    });
+  }
+
+  #count(connection: Connection, change: number): void {
+    if (change === 0) return;
+    const { caller } = connection;
+    connection.bytes += change;
+    this.#total += change;
+    const bytes = (this.#bytes.get(caller) ?? 0) + change;
+    if (bytes === 0) this.#bytes.delete(caller);
+    else this.#bytes.set(caller, bytes);
+  }
+
+  #check(stream: ServerHttp2Stream, connection: Connection, meter: MessageMeter, whole: number): void {
+    const { messagesPerPiece, totalBytes } = this.#options;
+    const { caller, limits } = connection;
+    if (whole > messagesPerPiece) {
+      this.#end(connection, stream.session, 'many-messages', `${whole} messages in one piece`, messagesPerPiece);
+    } else if (meter.length > limits.messageBytes) {
+      const message = `a message of ${meter.length} B: ${caller} may send ${limits.messageBytes} B at most`;
+      refuse(stream, resourceExhausted, message);
+      this.#note('too-large', caller, message);
+    } else if (connection.bytes > limits.connectionBytes) {
+      this.#endUnfinished(connection, stream.session, 'of this connection', connection.bytes, limits.connectionBytes);
+    } else if ((this.#bytes.get(caller) ?? 0) > limits.callerBytes) {
+      const bytes = this.#bytes.get(caller) ?? 0;
+      this.#endUnfinished(connection, stream.session, 'of this caller', bytes, limits.callerBytes);
+    } else if (this.#total > totalBytes) {
+      this.#endUnfinished(connection, stream.session, 'of all callers', this.#total, totalBytes);
+    }
+  }
+
+  #endUnfinished(
+    connection: Connection,
+    session: Http2Session | undefined,
+    of: string,
+    bytes: number,
+    limit: number,
+  ): void {
+    this.#end(connection, session, 'unfinished-messages', `${bytes} B kept of unfinished messages ${of}`, limit);
+  }
+
+  #end(
+    connection: Connection,
+    session: Http2Session | undefined,
+    refusal: GuardRefusal,
+    what: string,
+    limit: number,
+  ): void {
+    connection.ended = true;
+    this.#note(refusal, connection.caller, `${what}, and ${limit} are allowed: the connection is ended`);
+    session?.destroy(undefined, constants.NGHTTP2_ENHANCE_YOUR_CALM);
+  }
+
+  #note(refusal: GuardRefusal, caller: string, message: string): void {
+    this.#refused.set(refusal, this.refused(refusal) + 1);
+    this.#options.refused({ refusal, caller, message });
+  }
+}
+
+/** Of a name that a caller has made up, in a message. */
+const encodingLengthMax = 40;
+
+function created(message: unknown): void {
+  if (!isCreated(message)) return;
+  const { stream, headers } = message;
+  const connection = connectionOf(stream.session);
+  if (connection === undefined) return;
+  const encoding = headers['grpc-encoding'] ?? 'identity';
+  stream.once('resume', () =>
+    connection.guard.read(stream, Array.isArray(encoding) ? encoding.join() : encoding, connection),
+  );
+}
+
+/** Undefined: a server of this process that has no guard. */
+function connectionOf(session: Http2Session | undefined): Connection | undefined {
+  if (session === undefined) return undefined;
+  const known = bySession.get(session);
+  if (known !== undefined) return known;
+  const connection = connections.get(endsOf(session.socket));
+  if (connection !== undefined) bySession.set(session, connection);
+  return connection;
+}
+
+type Ends = Pick<Socket, 'localAddress' | 'localPort' | 'remoteAddress' | 'remotePort'>;
+
+function endsOf({ localAddress = '', localPort = 0, remoteAddress = '', remotePort = 0 }: Ends): string {
+  return `${localAddress} ${localPort} ${remoteAddress} ${remotePort}`;
+}
+
+/** The caller gets the status, if nothing was answered yet. */
+function refuse(stream: ServerHttp2Stream, code: number, message: string): void {
+  if (stream.headersSent) {
+    stream.close(constants.NGHTTP2_ENHANCE_YOUR_CALM);
+    return;
+  }
+  const trailers = { 'grpc-status': String(code), 'grpc-message': encodeURIComponent(message) };
+  stream.respond({ ':status': 200, 'content-type': 'application/grpc', ...trailers }, { endStream: true });
+  stream.close(constants.NGHTTP2_NO_ERROR);
+}
+
+type Created = { readonly stream: ServerHttp2Stream; readonly headers: IncomingHttpHeaders };
+
+function isCreated(message: unknown): message is Created {
+  return typeof message === 'object' && message !== null && 'stream' in message && 'headers' in message;
+}
