@@ -176,7 +176,7 @@ function textOf(error: NodeJS.ErrnoException): string {
   }
 }
 
-/** As grpc-js writes the address of a caller. */
+/** As grpc-js writes the address of a caller: an IPv6 address has no brackets there. */
 function addressOf({ remoteAddress = 'unknown', remotePort = 0 }: Socket): string {
-  return remoteAddress.includes(':') ? `[${remoteAddress}]:${remotePort}` : `${remoteAddress}:${remotePort}`;
+  return `${remoteAddress}:${remotePort}`;
 }
