@@ -10,6 +10,7 @@ import { agentMetrics } from '#agent/agent-metrics.js';
 import { agentStatus, notReady } from '#agent/agent-status.js';
 import { overlayInfo } from '#agent/overlay-info.js';
 import { type Answer, boundedServer, text } from '#http/bounded-server.js';
+import type { CertificateReloader } from '#tls/certificate-reloader.js';
 
 export type AgentHttpOptions = {
   readonly agent: Agent;
@@ -17,6 +18,8 @@ export type AgentHttpOptions = {
   readonly listen: { readonly host: string; readonly port: number };
   /** Names under which it is asked, besides those of loopback and of this machine. */
   readonly hosts: readonly string[];
+  /** Of the agent; undefined: without TLS. */
+  readonly certificate?: CertificateReloader | undefined;
 };
 
 export class AgentHttp {
@@ -26,7 +29,7 @@ export class AgentHttp {
 
   private constructor(options: AgentHttpOptions) {
     this.#options = options;
-    this.#metrics = agentMetrics(options.agent);
+    this.#metrics = agentMetrics(options.agent, options.certificate);
     this.#server = boundedServer({
       hosts: options.hosts,
       answer: (_, method, path) => this.#answer(method, path),
@@ -55,7 +58,7 @@ export class AgentHttp {
 
   async #answer(method: string, path: string): Promise<Answer> {
     if (method !== 'GET') return text(405, `${method} is not allowed: GET is`);
-    const { agent, networkMode } = this.#options;
+    const { agent, networkMode, certificate } = this.#options;
     switch (path) {
       case '/healthz':
         return text(200, 'ok');
@@ -64,7 +67,7 @@ export class AgentHttp {
         return reasons.length === 0 ? text(200, 'ready') : text(503, reasons.join('\n'));
       }
       case '/status':
-        return json(agentStatus(agent, networkMode));
+        return json(agentStatus(agent, networkMode, certificate));
       case '/metrics':
         return { code: 200, type: this.#metrics.contentType, body: await this.#metrics.metrics() };
       case '/overlay-agent/overlay':

@@ -2,14 +2,18 @@
 import { Counter, collectDefaultMetrics, Gauge, Registry } from 'prom-client';
 import type { Agent } from '#agent/agent.js';
 import { notReady } from '#agent/agent-status.js';
+import type { CertificateReloader } from '#tls/certificate-reloader.js';
+
+type Certificate = Pick<CertificateReloader, 'material' | 'problem'>;
 
 /** A registry of its own for each agent, with Node's numbers in it. */
-export function agentMetrics(agent: Agent): Registry {
+export function agentMetrics(agent: Agent, certificate?: Certificate): Registry {
   const registry = new Registry();
   collectDefaultMetrics({ register: registry });
   leaseMetrics(registry, agent);
   masterMetrics(registry, agent);
   hostMetrics(registry, agent);
+  if (certificate !== undefined) certificateMetrics(registry, certificate);
   return registry;
 }
 
@@ -106,6 +110,32 @@ function hostMetrics(registry: Registry, { options: { host } }: Agent): void {
       for (const { name, kind } of host.status().overlays) this.set({ overlay: name, status: kind }, 1);
     },
   });
+}
+
+function certificateMetrics(registry: Registry, certificate: Certificate): void {
+  new Gauge({
+    name: 'sublet_certificate_expires_seconds',
+    help: 'When the certificate in use ends, and the first of the authorities that it trusts, in seconds since 1970',
+    labelNames: ['certificate'],
+    registers: [registry],
+    collect() {
+      const { principal, authorityEndsMs } = certificate.material;
+      this.set({ certificate: 'own' }, principal.endsMs / 1_000);
+      this.set({ certificate: 'authority' }, authorityEndsMs / 1_000);
+    },
+  });
+  gauge(
+    registry,
+    'sublet_certificate_begins_seconds',
+    'When the certificate in use began to be valid, in seconds since 1970',
+    () => certificate.material.principal.beginsMs / 1_000,
+  );
+  gauge(
+    registry,
+    'sublet_certificate_reload_failed',
+    "1: the files of tls have changed and can't be used; the certificate before them stays in use",
+    () => flag(certificate.problem !== ''),
+  );
 }
 
 function gauge(registry: Registry, name: string, help: string, read: () => number): void {

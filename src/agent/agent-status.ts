@@ -3,6 +3,9 @@ import type { Agent, LeaseSource } from '#agent/agent.js';
 import type { Lease } from '#agent/lease.js';
 import type { RegistrationState } from '#agent/registration.js';
 import type { HostStatus } from '#host/status.js';
+import type { CertificateAge, CertificateReloader } from '#tls/certificate-reloader.js';
+import { formatPrincipal } from '#tls/principal.js';
+import { timeText } from '#tls/tls-files.js';
 
 export type AgentStatus = {
   readonly agent_id: string;
@@ -27,10 +30,25 @@ export type AgentStatus = {
     readonly snapshots: number;
     readonly last_error: string;
   };
+  /** Null: without TLS. */
+  readonly certificate: CertificateStatus | null;
   readonly host: HostStatus;
   readonly ready: boolean;
   /** Why it is not ready, and whatever else an operator should look at. */
   readonly problems: readonly string[];
+};
+
+type CertificateStatus = {
+  /** ROLE/ID */
+  readonly identity: string;
+  /** Upper-case hex digits. */
+  readonly serial: string;
+  /** In UTC, like 2026-11-29T06:00:00Z. */
+  readonly ends: string;
+  /** `good`; `aging`: a third of its life or less is left; `ending`: a sixth; `ended`. */
+  readonly age: CertificateAge;
+  /** Why the files on disk are not in use; empty: they are. */
+  readonly problem: string;
 };
 
 type LeaseStatus = {
@@ -44,7 +62,7 @@ type LeaseStatus = {
     readonly node_ip: string;
   };
 
-export function agentStatus(agent: Agent, networkMode: string): AgentStatus {
+export function agentStatus(agent: Agent, networkMode: string, certificate?: CertificateReloader): AgentStatus {
   const { options, keepAlive, watch, table } = agent;
   const { answered, failures, lastError } = keepAlive.counts;
   const counts = watch.counts;
@@ -66,10 +84,20 @@ export function agentStatus(agent: Agent, networkMode: string): AgentStatus {
       snapshots: counts.snapshots,
       last_error: counts.lastError,
     },
+    certificate: certificate === undefined ? null : certificateStatus(certificate),
     host: options.host.status(),
     ready: unready.length === 0,
-    problems: [...unready, ...agent.troubles, ...overlayProblems(agent)],
+    problems: [...unready, ...certificateProblems(certificate), ...agent.troubles, ...overlayProblems(agent)],
   };
+}
+
+function certificateStatus({ material: { principal }, age, problem }: CertificateReloader): CertificateStatus {
+  const { serial, endsMs } = principal;
+  return { identity: formatPrincipal(principal), serial, ends: timeText(endsMs), age, problem };
+}
+
+function certificateProblems(certificate: CertificateReloader | undefined): readonly string[] {
+  return (certificate?.warnings() ?? []).map(({ message, remedy }) => `${message}: ${remedy}`);
 }
 
 /** Why the agent is not ready to carry containers; empty if it is. A dead control plane is no reason. */

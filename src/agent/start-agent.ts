@@ -1,7 +1,6 @@
 /** An agent as a process has it: real clock, state directory, gRPC, HTTP, and the host it is given. */
 import { randomUUID } from 'node:crypto';
 import { hostname } from 'node:os';
-import type { ChannelCredentials } from '@grpc/grpc-js';
 import { Agent, type LeaveOptions, type LeaveReport } from '#agent/agent.js';
 import { AgentHttp } from '#agent/agent-http.js';
 import { agentIdOf } from '#agent/agent-id.js';
@@ -16,6 +15,8 @@ import { MasterClient } from '#api/master-client.js';
 import type { HostSettings } from '#host/input.js';
 import type { Reconciler } from '#host/reconciler-interface.js';
 import { systemClock } from '#replica/system-clock.js';
+import type { CertificateReloader } from '#tls/certificate-reloader.js';
+import { masterCredentials } from '#tls/client-credentials.js';
 
 export type HostAndPort = { readonly host: string; readonly port: number };
 
@@ -25,7 +26,8 @@ export type StartAgentOptions = {
   /** Canonical text; default: the source address of the route to the masters. */
   readonly nodeIp?: string | undefined;
   readonly masters: readonly HostAndPort[];
-  readonly credentials?: ChannelCredentials | undefined;
+  /** Absent: without TLS. It is stopped with the agent. */
+  readonly certificate?: CertificateReloader | undefined;
   readonly stateDir: string;
   /** Port 0: the system chooses. */
   readonly httpListen: HostAndPort;
@@ -61,7 +63,8 @@ export async function startAgent(options: StartAgentOptions): Promise<RunningAge
   try {
     const hosts = [...(options.httpHosts ?? []), options.httpListen.host];
     const listen = options.httpListen;
-    const http = await AgentHttp.listen({ agent, networkMode: options.network, listen, hosts });
+    const { network: networkMode, certificate } = options;
+    const http = await AgentHttp.listen({ agent, networkMode, listen, hosts, certificate });
     agent.start();
     const { host } = options.httpListen;
     const end = async (): Promise<void> => {
@@ -99,7 +102,7 @@ export async function leaveCluster(options: StartAgentOptions, leaveOptions?: Le
 type Assembled = { readonly agent: Agent; readonly failed: Promise<Error>; readonly dispose: () => Promise<void> };
 
 async function assemble(options: StartAgentOptions): Promise<Assembled> {
-  const { masters, nodeIp, network, reconciler, print, log, settings, networkConfig } = options;
+  const { masters, nodeIp, network, reconciler, print, log, settings, networkConfig, certificate } = options;
   const store = await StateDir.open(options.stateDir, log);
   const name = hostname();
   let agentId: string;
@@ -111,7 +114,7 @@ async function assemble(options: StartAgentOptions): Promise<Assembled> {
   }
   const client = new MasterClient({
     masters: masters.map(({ host, port }) => (host.includes(':') ? `[${host}]:${port}` : `${host}:${port}`)),
-    ...(options.credentials === undefined ? {} : { credentials: options.credentials }),
+    ...(certificate === undefined ? {} : { credentials: masterCredentials(certificate) }),
   });
   let fail: (error: Error) => void = () => {};
   const failed = new Promise<Error>((resolve) => {
@@ -138,6 +141,7 @@ async function assemble(options: StartAgentOptions): Promise<Assembled> {
   });
   const dispose = async (): Promise<void> => {
     client.close();
+    certificate?.stop();
     await store[Symbol.asyncDispose]();
   };
   return { agent, failed, dispose };

@@ -29,6 +29,7 @@ const statusSchema = z.object({
       overlays: z.array(z.object({ name: z.string(), subnet: z.string().optional(), subnet6: z.string().optional() })),
     })
     .nullable(),
+  certificate: z.object({ identity: z.string(), ends: z.string(), age: z.string() }).nullish(),
   watch: z.object({ connected: z.boolean(), revision: z.number(), peers: z.number() }),
   host: z.object({
     overlays: z.array(z.object({ kind: z.string(), name: z.string(), error: z.string().optional() })),
@@ -78,7 +79,7 @@ async function fetchJson(url: string, at: string): Promise<unknown> {
 }
 
 export function formatAgentStatus(status: AgentStatus, terminal: Terminal): string {
-  const { lease, registration, host } = status;
+  const { lease, registration, host, certificate } = status;
   const facts: readonly (readonly [string, Cell])[] = [
     ['agent', { text: status.agent_id, style: 'bold' }],
     ['ready', status.ready ? { text: 'yes', style: 'green' } : { text: 'no', style: 'red' }],
@@ -95,6 +96,7 @@ export function formatAgentStatus(status: AgentStatus, terminal: Terminal): stri
           ['vtep', `${lease.vxlan.vtepIp}, ${lease.vxlan.vtepMac}`],
         ] as const)),
     ['peers', peersWords(status)],
+    ...(certificate ? ([['certificate', certificateWords(certificate)]] as const) : []),
     ['network', networkWords(status)],
   ];
   const rows = (lease?.overlays ?? []).map(({ name, subnet, subnet6 }): readonly Cell[] => {
@@ -114,6 +116,10 @@ function leaseWords(lease: NonNullable<AgentStatus['lease']>): string {
   const { epoch, cluster_id: cluster, source, valid, ttl_left_ms: left } = lease;
   const end = left === null ? 'until it is released' : valid ? `${formatDuration(left, 2)} left` : 'ended';
   return `epoch ${epoch} of cluster ${cluster}, ${end}${source === 'cache' ? ', from the cache' : ''}`;
+}
+
+function certificateWords({ identity, ends, age }: NonNullable<AgentStatus['certificate']>): string {
+  return age === 'ended' ? `${identity}, ended ${ends}` : `${identity}, valid to ${ends}`;
 }
 
 function peersWords({ lease, registration, watch: { peers, revision, connected } }: AgentStatus): string {

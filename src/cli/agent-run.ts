@@ -1,7 +1,6 @@
 /** The agent process: its configuration, its parts, and its life; and its leaving for good. */
 
 import { hostname } from 'node:os';
-import type { ChannelCredentials } from '@grpc/grpc-js';
 import type { Command } from 'commander';
 import { AgentIdError } from '#agent/agent-id.js';
 import { MasterError } from '#agent/master-api.js';
@@ -22,8 +21,8 @@ import type { HostSettings } from '#host/input.js';
 import { HostReconciler } from '#host/reconciler.js';
 import { mayChangeNetwork } from '#host/rights.js';
 import { systemClock } from '#replica/system-clock.js';
-import { masterCredentials } from '#tls/client-credentials.js';
-import { readTlsFiles, type TlsFiles } from '#tls/tls-files.js';
+import { CertificateReloader } from '#tls/certificate-reloader.js';
+import type { TlsFiles } from '#tls/tls-files.js';
 
 /** Runs until a signal stops it. @throws Failure */
 export async function runAgent(command: Command, options: { takeover?: true }, terminal: Terminal): Promise<void> {
@@ -104,17 +103,15 @@ function startOptions(config: AgentConfig, log: Logger, terminal: Terminal): Sta
   const { id, nodeIp, masters, stateDir, httpListen, httpHosts, network, networkConfig } = config;
   return {
     ...{ id, nodeIp, masters, stateDir, httpListen, httpHosts, network, networkConfig, log },
-    ...(config.tls && { credentials: agentCredentials(config.tls, log) }),
+    ...(config.tls && { certificate: agentCertificate(config.tls, log) }),
     settings: hostSettings(config),
     reconciler: new HostReconciler({ log, clock: systemClock }),
     print: (line) => terminal.write(`${line}\n`),
   };
 }
 
-function agentCredentials(files: TlsFiles, log: Logger): ChannelCredentials {
-  const material = readTlsFiles(files, ['agent']);
-  for (const warning of material.warnings) log.warn({}, warning);
-  return masterCredentials(material);
+function agentCertificate(files: TlsFiles, log: Logger): CertificateReloader {
+  return new CertificateReloader({ files, allowed: ['agent'], timer: systemClock, log }).start();
 }
 
 /** The site's settings, for the host. */

@@ -1,6 +1,5 @@
 /** What the commands of operators share: which masters, which form of output, and the call itself. */
 
-import type { ChannelCredentials } from '@grpc/grpc-js';
 import type { Command } from 'commander';
 import { MasterClient } from '#api/master-client.js';
 import type { Method } from '#api/method.js';
@@ -12,9 +11,11 @@ import { type Form, formOf, forPeople, writeValue } from '#cli/output/form.js';
 import { masterFailure } from '#cli/refusal-words.js';
 import type { Terminal } from '#cli/terminal.js';
 import { formatHostPort, parseHostPort } from '#config/host-port.js';
+import { systemClock } from '#replica/system-clock.js';
 import { parseDuration } from '#text/duration.js';
+import { CertificateReloader } from '#tls/certificate-reloader.js';
 import { masterCredentials } from '#tls/client-credentials.js';
-import { readTlsFiles, TlsFileError } from '#tls/tls-files.js';
+import { TlsFileError } from '#tls/tls-files.js';
 
 export type Operator = {
   readonly client: MasterClient;
@@ -43,30 +44,38 @@ export async function operate(
   const output = formOf(command);
   const timeout = givenOption(command, 'timeout');
   noGrpcLogs(process.env);
-  const client = new MasterClient({ masters: mastersOf(command), ...timeoutOf(timeout), ...credentialsOf(command) });
+  const options = { masters: mastersOf(command), ...timeoutOf(timeout) };
+  const certificate = certificateOf(command, terminal);
+  const client = new MasterClient({
+    ...options,
+    ...(certificate === undefined ? {} : { credentials: masterCredentials(certificate.start()) }),
+  });
   try {
     await work({ client, output, terminal });
   } catch (error) {
     throw error instanceof Failure ? error : masterFailure(error);
   } finally {
     client.close();
+    certificate?.stop();
   }
 }
 
 /** By `--tls-…`, or SUBLET_TLS_…; all three together, or none. @throws Failure */
-function credentialsOf(command: Command): { readonly credentials?: ChannelCredentials } {
+function certificateOf(command: Command, terminal: Terminal): CertificateReloader | undefined {
   const part = (name: string): string | undefined => {
     const flag = givenOption(command, `tls${name}`);
     return typeof flag === 'string' ? flag : process.env[`SUBLET_TLS_${name.toUpperCase()}`] || undefined;
   };
   const [ca, cert, key] = [part('Ca'), part('Cert'), part('Key')];
-  if (ca === undefined && cert === undefined && key === undefined) return {};
+  if (ca === undefined && cert === undefined && key === undefined) return undefined;
   if (ca === undefined || cert === undefined || key === undefined) {
     throw usage('--tls-ca, --tls-cert and --tls-key go together: give all three, or none');
   }
   try {
-    const material = readTlsFiles({ ca, cert, key }, ['viewer', 'operator', 'admin']);
-    return { credentials: masterCredentials(material) };
+    const note = (_: object, message: string): void => terminal.note(`${message}\n`);
+    const log = { info: () => undefined, warn: note, error: note };
+    const allowed = ['viewer', 'operator', 'admin'] as const;
+    return new CertificateReloader({ files: { ca, cert, key }, allowed, timer: systemClock, log });
   } catch (error) {
     if (error instanceof TlsFileError) throw usage(error.message.replace(/^tls\.(\w+)/, '--tls-$1'));
     throw error;

@@ -1,12 +1,15 @@
 /** A master's TLS: the gates of its two gRPC ports, its credentials as a client of other masters, and the files they come from. */
 import type { ChannelCredentials, ServerInterceptor } from '@grpc/grpc-js';
 import { authorizing } from '#master/authorizing.js';
+import type { Warning } from '#master/cluster-service.js';
 import type { MasterLog } from '#master/master-log.js';
 import type { RefusalLog } from '#master/refusal-log.js';
+import type { Clock } from '#replica/clock.js';
 import { formatCaller } from '#tls/caller.js';
+import { CertificateReloader } from '#tls/certificate-reloader.js';
 import { masterCredentials } from '#tls/client-credentials.js';
 import { formatPrincipal } from '#tls/principal.js';
-import { readTlsFiles, TlsFileError, type TlsFiles, type TlsMaterial } from '#tls/tls-files.js';
+import { TlsFileError, type TlsFiles } from '#tls/tls-files.js';
 import { type GateNotice, TlsGate } from '#tls/tls-gate.js';
 
 export type MasterTlsOptions = {
@@ -14,38 +17,71 @@ export type MasterTlsOptions = {
   /** Its certificate must be of this name. */
   readonly name: string;
   readonly refusals: RefusalLog;
+  readonly clock: Clock;
   /** Ms since 1970, for the validity of certificates. */
   readonly wallClock: () => number;
   readonly logger: MasterLog;
 };
 
+/** How often connections are looked through for certificates that have ended, in ms. */
+const expiryEveryMs = 60_000;
+
 export class MasterTls {
   readonly api: TlsGate;
   readonly peer: TlsGate;
-  readonly material: TlsMaterial;
+  readonly certificate: CertificateReloader;
   readonly #options: MasterTlsOptions;
+  #cancelExpiry: () => void = () => undefined;
 
   /** @throws TlsFileError */
   constructor(options: MasterTlsOptions) {
     this.#options = options;
-    const { files, name, wallClock, logger } = options;
-    const material = readTlsFiles(files, ['master'], wallClock());
+    const { files, name, clock, wallClock, logger } = options;
+    this.certificate = new CertificateReloader({ files, allowed: ['master'], timer: clock, wallClock, log: logger });
+    const { material } = this.certificate;
     if (material.principal.id !== name) {
       throw new TlsFileError(
         `tls.cert: ${files.cert} is of ${formatPrincipal(material.principal)}, and this master's name is ${name}`,
       );
     }
-    for (const warning of material.warnings) logger.warn({}, warning);
-    this.material = material;
     const gate = (port: string, allowed: ConstructorParameters<typeof TlsGate>[0]['allowed']): TlsGate =>
       new TlsGate({ material, protocol: 'h2', allowed, refused: (notice) => this.#refused(port, notice) });
     this.api = gate('api', ['agent', 'viewer', 'operator', 'admin']);
     this.peer = gate('peer', ['master']);
+    this.certificate.onReload((next) => {
+      for (const each of this.#gates) each.setMaterial(next);
+    });
+    this.certificate.start();
+    this.#watchExpiry();
+  }
+
+  get #gates(): readonly TlsGate[] {
+    return [this.api, this.peer];
+  }
+
+  /** What an operator should look at. */
+  warnings(): readonly Warning[] {
+    return this.certificate.warnings();
+  }
+
+  /** Ends its timers. */
+  stop(): void {
+    this.certificate.stop();
+    this.#cancelExpiry();
+  }
+
+  /** TLS looks at the dates of a certificate in the handshake alone. */
+  #watchExpiry(): void {
+    const { clock, wallClock } = this.#options;
+    this.#cancelExpiry = clock.after(expiryEveryMs, () => {
+      for (const gate of this.#gates) gate.endExpired(wallClock());
+      this.#watchExpiry();
+    });
   }
 
   /** As a client of other masters. */
   get credentials(): ChannelCredentials {
-    return masterCredentials(this.material);
+    return masterCredentials(this.certificate);
   }
 
   /** Names a caller of the API by the certificate of its connection. */

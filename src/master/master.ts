@@ -133,6 +133,7 @@ export class Master {
   readonly #health: Health;
   readonly #readiness: Readiness;
   readonly #doors: Doors;
+  readonly #tls: MasterTls | undefined;
   readonly #moved: MovedAddresses;
   #apiPort = 0;
   #httpPort = 0;
@@ -148,13 +149,15 @@ export class Master {
     const { name, clusterId, founders, join = [], timing, retainEntries, logger, version, network } = options;
     const { listen, peerListen, httpListen } = options;
     const refusals = new RefusalLog(clock, logger);
-    const tls = options.tls && new MasterTls({ files: options.tls, name, wallClock: Date.now, logger, refusals });
+    const tls =
+      options.tls && new MasterTls({ files: options.tls, name, clock, wallClock: Date.now, logger, refusals });
     const intake = new Intake((port, { refusal, caller, message }) =>
       refusals.note(`${port} ${refusal} ${caller}`, { port, refusal, caller }, `${port}: ${caller}: ${message}`),
     );
     const doors = new Doors({ listen, peerListen, httpListen, openFiles, clock, logger, gates: tls, intake });
     const peerCredentials = tls?.credentials ?? credentials.createInsecure();
     this.#doors = doors;
+    this.#tls = tls;
     this.#moved = addresses;
     let listening = (): void => undefined;
     this.#listens = new Promise((resolve) => {
@@ -198,6 +201,7 @@ export class Master {
       },
       moreWarnings: () => [
         ...doors.warnings(),
+        ...(tls?.warnings() ?? []),
         ...addresses.warnings(this.#replica.status(), this.#configuredAddresses()),
       ],
       electionTimeoutMs: timing.electionMs,
@@ -215,6 +219,7 @@ export class Master {
         ['api', intake.api],
         ['peer', intake.peer],
       ],
+      ...(tls === undefined ? {} : { certificate: tls.certificate }),
     });
     store.onWrite = (milliseconds) => metrics.observeWrite(milliseconds);
     this.#api = this.services.apiServer((path, ms, refused) => metrics.observe(path, ms, refused));
@@ -286,6 +291,7 @@ export class Master {
     this.#doors.api.close();
     await drained(this.#api, this.#clock);
     this.services.stop();
+    this.#tls?.stop();
     this.#doors.http.close();
     this.#http.closeAllConnections();
     await new Promise((resolve) => this.#http.close(resolve));

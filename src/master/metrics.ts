@@ -9,6 +9,7 @@ import { guardRefusals, type StreamGuard } from '#http2/stream-guard.js';
 import type { PoolUsage } from '#ipam/usage.js';
 import type { MasterServices } from '#master/master-services.js';
 import type { ReplicaStatus } from '#replica/replicated-log.js';
+import type { CertificateReloader } from '#tls/certificate-reloader.js';
 
 export type MetricsOptions = {
   readonly services: MasterServices;
@@ -23,6 +24,8 @@ export type MetricsOptions = {
   ])[];
   /** By listener. */
   readonly guards?: readonly (readonly [string, Pick<StreamGuard, 'refused' | 'bytes'>])[];
+  /** Absent: there is no TLS. */
+  readonly certificate?: Pick<CertificateReloader, 'material' | 'problem'>;
 };
 
 /** In seconds: from a follower's memory to a lost leader. */
@@ -80,6 +83,7 @@ export class Metrics {
     this.#doorGauges(options.doors ?? (() => []));
     this.#guardCounters(options.guards ?? []);
     this.#clusterGauges(options);
+    if (options.certificate !== undefined) this.#certificateGauges(options.certificate);
     const info = new Gauge({ name: 'sublet_info', help: 'Always 1.', labelNames: ['version'], registers });
     info.set({ version: options.version }, 1);
   }
@@ -305,6 +309,30 @@ export class Metrics {
         }
       },
     });
+  }
+
+  #certificateGauges(certificate: NonNullable<MetricsOptions['certificate']>): void {
+    const registers = [this.#registry];
+    const ends = new Gauge({
+      name: 'sublet_certificate_expires_seconds',
+      help: 'When the certificate in use ends, and the first of the authorities that it trusts, in seconds since 1970.',
+      ...{ labelNames: ['certificate'] as const, registers },
+      collect: () => {
+        const { principal, authorityEndsMs } = certificate.material;
+        ends.set({ certificate: 'own' }, principal.endsMs / 1_000);
+        ends.set({ certificate: 'authority' }, authorityEndsMs / 1_000);
+      },
+    });
+    this.#gauge(
+      'sublet_certificate_begins_seconds',
+      'When the certificate in use began to be valid, in seconds since 1970.',
+      () => certificate.material.principal.beginsMs / 1_000,
+    );
+    this.#gauge(
+      'sublet_certificate_reload_failed',
+      "1 while the files of tls have changed and can't be used: the certificate before them stays in use.",
+      () => (certificate.problem === '' ? 0 : 1),
+    );
   }
 
   #gauge(name: string, help: string, value: () => number): void {

@@ -1,21 +1,17 @@
 /** Mutual TLS on real ports; the rows in titles are those of docs/intrusions.md. */
 import assert from 'node:assert/strict';
-import { chmodSync, mkdtempSync, rmSync, symlinkSync } from 'node:fs';
+import { chmodSync, mkdtempSync, symlinkSync } from 'node:fs';
 import { connect as connectHttp2 } from 'node:http2';
 import { connect as connectPlain, createServer } from 'node:net';
-import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { Duplex } from 'node:stream';
 import { connect, createServer as createTlsServer, type SecureVersion } from 'node:tls';
 import { Client, Metadata, status } from '@grpc/grpc-js';
-import { isServiceError, MasterClient } from '#api/master-client.js';
+import { MasterClient } from '#api/master-client.js';
 import type { Method } from '#api/method.js';
 import { agentService, clusterService, operatorService } from '#api/services.js';
-import { freePorts } from '#cluster-test/process/ports.js';
 import { rolesFor } from '#master/authorization.js';
-import { type Master, startMaster } from '#master/master.js';
-import type { MasterLog } from '#master/master-log.js';
-import { testOverlay, testSettings } from '#master/testing/test-masters.js';
+import { refusalOf, SecureTrio } from '#master/testing/secure-trio.js';
 import { until } from '#master/testing/until.js';
 import type { Membership } from '#replica/membership.js';
 import { masterCredentials, serverName } from '#tls/client-credentials.js';
@@ -26,88 +22,11 @@ import { decodeHello } from '#transport/membership-codec.js';
 import { envelopeOf } from '#transport/peer-gate.js';
 import { peerService } from '#transport/peer-service.js';
 
-const quick = { heartbeatMs: 30, electionMs: 300 };
 const once = { idempotent: true };
 const callMs = 5_000;
 
-class SecureTrio implements AsyncDisposable {
-  readonly folder = mkdtempSync(join(tmpdir(), 'sublet-tls-spec-'));
-  readonly masters: Master[] = [];
-  readonly log: string[] = [];
-  readonly #clients: MasterClient[] = [];
-  readonly authority: TestAuthority;
-
-  private constructor(authority: TestAuthority) {
-    this.authority = authority;
-  }
-
-  static async start(): Promise<SecureTrio> {
-    const trio = new SecureTrio(await TestAuthority.make());
-    const ports = await freePorts(9);
-    const at = (index: number): string => `127.0.0.1:${ports[index]}`;
-    const founders = [0, 1, 2].map((index) => ({ name: `m${index + 1}`, peer: at(index) }));
-    const say = (_fields: object, text: string): void => {
-      trio.log.push(text);
-    };
-    const logger: MasterLog = { debug: () => {}, info: () => {}, warn: say, error: say };
-    const started = founders.map(async ({ name, peer }, index) =>
-      startMaster({
-        ...{ name, clusterId: 'spec', founders, peerListen: peer, timing: quick, retainEntries: 1_000 },
-        tls: await trio.authority.files(join(trio.folder, name, 'tls'), `sublet://master/${name}`),
-        dataDir: join(trio.folder, name),
-        listen: at(3 + index),
-        httpListen: at(6 + index),
-        network: {
-          founding: { settings: testSettings, overlays: [testOverlay] },
-          file: { settings: {}, overlays: undefined },
-        },
-        ...{ insecure: false, version: 'spec', logger, onFatal: (error) => trio.log.push(`fatal: ${error.message}`) },
-      }),
-    );
-    trio.masters.push(...(await Promise.all(started)));
-    await Promise.all(trio.masters.map((master) => master.ready()));
-    return trio;
-  }
-
-  files(uri: string, request: CertificateRequest = {}): Promise<TlsFiles> {
-    return this.authority.files(mkdtempSync(join(this.folder, 'client-')), uri, request);
-  }
-
-  /** A client with a certificate of this role and id, of all masters. */
-  async client(role: Role, id: string, masters = this.masters): Promise<MasterClient> {
-    const material = readTlsFiles(await this.files(`sublet://${role}/${id}`), [role], Date.now());
-    const client = new MasterClient({
-      ...{ masters: masters.map(({ addresses }) => addresses.api), timeoutMs: callMs },
-      credentials: masterCredentials(material),
-    });
-    this.#clients.push(client);
-    return client;
-  }
-
-  get revision(): number {
-    return Math.max(...this.masters.map(({ services }) => services.plan.ipam.revision));
-  }
-
-  async [Symbol.asyncDispose](): Promise<void> {
-    for (const client of this.#clients) client.close();
-    await Promise.all(this.masters.map((master) => master.stop()));
-    rmSync(this.folder, { recursive: true });
-  }
-}
-
 function registration(agentId: string, nodeIp: string, sequence = 1) {
   return { agentId, instanceId: `instance-${agentId}`, sequence, nodeIp };
-}
-
-/** The status of a refusal, and its text. */
-async function refusalOf(call: Promise<unknown>): Promise<string> {
-  try {
-    await call;
-    return 'OK';
-  } catch (error) {
-    if (!isServiceError(error)) return error instanceof Error ? error.message : String(error);
-    return `${status[error.code]}: ${error.details}`;
-  }
 }
 
 describe('masters behind TLS', function () {

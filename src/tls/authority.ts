@@ -3,7 +3,7 @@
  * P-256. The module is loaded by the commands that issue certificates and by nothing that serves.
  */
 import 'reflect-metadata';
-import { createHash, randomBytes, webcrypto, X509Certificate } from 'node:crypto';
+import { randomBytes, webcrypto } from 'node:crypto';
 import * as x509 from '@peculiar/x509';
 import { type PrincipalName, principalUri } from '#tls/principal.js';
 
@@ -29,7 +29,7 @@ export async function makeAuthority(name: string, days: number, nowMs: number): 
       new x509.KeyUsagesExtension(x509.KeyUsageFlags.keyCertSign | x509.KeyUsageFlags.cRLSign, true),
     ],
   });
-  return { cert: certificate.toString('pem'), key: await keyPem(keys.privateKey) };
+  return { cert: `${certificate.toString('pem')}\n`, key: await keyPem(keys.privateKey) };
 }
 
 /**
@@ -83,14 +83,7 @@ export async function signCertificate(authority: PemPair, content: CertificateCo
       ...(names.length === 0 ? [] : [new x509.SubjectAlternativeNameExtension([...names])]),
     ],
   });
-  return { cert: certificate.toString('pem'), key: await keyPem(keys.privateKey) };
-}
-
-/** `sha256:…`, of the public key of a certificate: what people compare. */
-export function fingerprintOf(cert: string): string {
-  const { publicKey } = new X509Certificate(cert);
-  const der = publicKey.export({ type: 'spki', format: 'der' });
-  return `sha256:${createHash('sha256').update(der).digest('hex')}`;
+  return { cert: `${certificate.toString('pem')}\n`, key: await keyPem(keys.privateKey) };
 }
 
 /** X.520: of a common name. Nothing reads it. */

@@ -1,9 +1,8 @@
 /** The client's side of TLS: who is called must be a master, by its certificate. Its name and its address do not count. */
-import type { PeerCertificate } from 'node:tls';
+import type { PeerCertificate, SecureContext } from 'node:tls';
 import { ChannelCredentials } from '@grpc/grpc-js';
 import { principalOf } from '#tls/certificate.js';
 import { formatPrincipal, PrincipalError } from '#tls/principal.js';
-import type { TlsMaterial } from '#tls/tls-files.js';
 
 /**
  * What a client names in the handshake (SNI), the same for all masters: an address is not allowed there (RFC 6066), and no
@@ -11,8 +10,8 @@ import type { TlsMaterial } from '#tls/tls-files.js';
  */
 export const serverName = { 'grpc.ssl_target_name_override': 'sublet' } as const;
 
-/** Credentials of a channel to masters. */
-export function masterCredentials({ context }: TlsMaterial): ChannelCredentials {
+/** Credentials of a channel to masters. Each connection is made with what the context holds then. */
+export function masterCredentials({ context }: { readonly context: SecureContext }): ChannelCredentials {
   return ChannelCredentials.createFromSecureContext(context, { checkServerIdentity: refuseOthers });
 }
 

@@ -17,6 +17,9 @@ export type PrincipalName = {
 export type Principal = PrincipalName & {
   /** Of the certificate, upper-case hex digits. */
   readonly serial: string;
+  /** From when to when the certificate is valid, ms since 1970. */
+  readonly beginsMs: number;
+  readonly endsMs: number;
 };
 
 export class PrincipalError extends Error {

@@ -2,7 +2,7 @@
 import { createPrivateKey, X509Certificate } from 'node:crypto';
 import { readFileSync, statSync } from 'node:fs';
 import { createSecureContext, type SecureContext } from 'node:tls';
-import { principalOf, validityOf } from '#tls/certificate.js';
+import { certificatesIn, fingerprintOf, isIssuedBy, principalOf } from '#tls/certificate.js';
 import { type Principal, PrincipalError, type Role } from '#tls/principal.js';
 
 export type TlsFiles = { readonly ca: string; readonly cert: string; readonly key: string };
@@ -12,9 +12,11 @@ export type TlsMaterial = {
   readonly ca: Buffer;
   readonly cert: Buffer;
   readonly key: Buffer;
+  /** Of `ca`: all that are trusted. */
+  readonly authorities: readonly X509Certificate[];
   readonly principal: Principal;
-  /** The last moment of the certificate, ms since 1970. */
-  readonly endsMs: number;
+  /** The last moment of the authority that ends first, ms since 1970. */
+  readonly authorityEndsMs: number;
   /** Accepted, and to be corrected all the same. */
   readonly warnings: readonly string[];
 };
@@ -43,23 +45,30 @@ export function readTlsFiles(files: TlsFiles, allowed: readonly Role[], nowMs = 
   if (!certificate.checkPrivateKey(privateKey)) {
     throw new TlsFileError(`tls.key: ${files.key} is not the key of the certificate in ${files.cert}`);
   }
-  parsed('tls.ca', files.ca, () => new X509Certificate(ca));
+  const authorities = parsed('tls.ca', files.ca, () => certificatesIn(ca));
+  const chain = parsed('tls.cert', files.cert, () => certificatesIn(cert));
+  if (!isIssuedBy(certificate, authorities, chain)) {
+    throw new TlsFileError(
+      `tls.cert: ${files.cert} is not issued by an authority in ${files.ca} (${authorities.map(fingerprintOf).join(', ')})`,
+    );
+  }
   const principal = principalIn(certificate, files.cert);
   if (!allowed.includes(principal.role)) {
     throw new TlsFileError(
       `tls.cert: ${files.cert} is of the role ${principal.role}; ${allowed.join(' or ')} is needed here`,
     );
   }
-  const { fromMs, toMs } = validityOf(certificate);
-  if (nowMs < fromMs || nowMs > toMs) {
+  const { beginsMs, endsMs } = principal;
+  if (nowMs < beginsMs || nowMs > endsMs) {
     throw new TlsFileError(
-      `tls.cert: ${files.cert} is valid from ${timeText(fromMs)} to ${timeText(toMs)}, and this host's clock says ${timeText(nowMs)}`,
+      `tls.cert: ${files.cert} is valid from ${timeText(beginsMs)} to ${timeText(endsMs)}, and this host's clock says ${timeText(nowMs)}`,
     );
   }
   const context = parsed('tls', files.cert, () =>
-    createSecureContext({ ca, cert, key, minVersion: tlsVersion, ecdhCurve: tlsGroups }),
+    createSecureContext({ ca: authorities.map(String), cert, key, minVersion: tlsVersion, ecdhCurve: tlsGroups }),
   );
-  return { context, ca, cert, key, principal, endsMs: toMs, warnings: keyWarnings(files.key) };
+  const authorityEndsMs = Math.min(...authorities.map((authority) => authority.validToDate.getTime()));
+  return { context, ca, cert, key, authorities, principal, authorityEndsMs, warnings: keyWarnings(files.key) };
 }
 
 function principalIn(certificate: X509Certificate, file: string): Principal {
@@ -97,7 +106,8 @@ function keyWarnings(file: string): readonly string[] {
   return (mode & 0o044) === 0 ? [] : [`tls.key: ${file} can be read by others (mode ${text}); chmod 600 ${file}`];
 }
 
-function timeText(ms: number): string {
+/** In UTC, to the second. */
+export function timeText(ms: number): string {
   return new Date(ms).toISOString().replace(/\.\d+Z$/, 'Z');
 }
 

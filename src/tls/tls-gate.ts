@@ -99,6 +99,11 @@ export class TlsGate {
     this.#server.setSecureContext(contextOf(material));
   }
 
+  /** Closes the open connections whose certificate has ended. */
+  endExpired(nowMs: number): void {
+    this.end(({ endsMs }) => endsMs < nowMs);
+  }
+
   /** Closes the open connections of which `ends` is true. */
   end(ends: (principal: Principal) => boolean): void {
     for (const { socket, principal } of [...this.#open.values()]) if (ends(principal)) socket.destroy();
@@ -156,8 +161,8 @@ export class TlsGate {
   }
 }
 
-function contextOf({ ca, cert, key }: TlsMaterial) {
-  return { ca, cert, key, minVersion: tlsVersion, ecdhCurve: tlsGroups } as const;
+function contextOf({ authorities, cert, key }: TlsMaterial) {
+  return { ca: authorities.map(String), cert, key, minVersion: tlsVersion, ecdhCurve: tlsGroups } as const;
 }
 
 function refusalOf({ code = '' }: NodeJS.ErrnoException): GateRefusal {

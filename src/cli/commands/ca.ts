@@ -1,11 +1,13 @@
 /** `sublet ca init|issue`: a certificate authority in a folder, and certificates for masters, agents and operators. */
+import { X509Certificate } from 'node:crypto';
 import { chmodSync, existsSync, mkdirSync, readFileSync, statSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { Option } from 'commander';
 import { type Define, examples } from '#cli/command-kit.js';
 import { exitCodes, Failure, usage } from '#cli/failure.js';
 import type { Terminal } from '#cli/terminal.js';
-import { fingerprintOf, issueCertificate, makeAuthority, type PemPair } from '#tls/authority.js';
+import { issueCertificate, makeAuthority, type PemPair } from '#tls/authority.js';
+import { fingerprintOf } from '#tls/certificate.js';
 import { formatPrincipal, PrincipalError, type PrincipalName, parsePrincipal, roles } from '#tls/principal.js';
 
 const authorityDays = 3_650;
@@ -44,7 +46,7 @@ function init(group: Parameters<Define>[0], terminal: Terminal): void {
     makePrivate(ca);
     writePair(ca, { cert: 'ca.pem', key: 'ca.key' }, made);
     terminal.write(
-      `Made ${join(ca, 'ca.pem')} and ${join(ca, 'ca.key')}.\nThe authority is ${fingerprintOf(made.cert)}.\n`,
+      `Made ${join(ca, 'ca.pem')} and ${join(ca, 'ca.key')}.\nThe authority is ${fingerprintOf(new X509Certificate(made.cert))}.\n`,
     );
   });
 }

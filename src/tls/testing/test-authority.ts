@@ -12,13 +12,16 @@ export type IssuedCertificate = PemPair & { readonly raw: Uint8Array };
 
 export class TestAuthority {
   readonly #pair: PemPair;
+  /** Trusted beside it, in the files that it writes. */
+  readonly #others: readonly TestAuthority[];
 
-  private constructor(pair: PemPair) {
+  private constructor(pair: PemPair, others: readonly TestAuthority[]) {
     this.#pair = pair;
+    this.#others = others;
   }
 
-  static async make(name = 'test'): Promise<TestAuthority> {
-    return new TestAuthority(await makeAuthority(name, 1, Date.now()));
+  static async make(name = 'test', others: readonly TestAuthority[] = []): Promise<TestAuthority> {
+    return new TestAuthority(await makeAuthority(name, 1, Date.now()), others);
   }
 
   get pem(): string {
@@ -38,7 +41,7 @@ export class TestAuthority {
   /** As `issue`, in files of a folder. */
   async files(folder: string, uri: string, request: CertificateRequest = {}): Promise<TlsFiles> {
     const { cert, key } = await this.issue(uri, request);
-    return writeTlsFiles(folder, { ca: this.pem, cert, key });
+    return writeTlsFiles(folder, { ca: [this, ...this.#others].map(({ pem }) => pem).join(''), cert, key });
   }
 }
 
