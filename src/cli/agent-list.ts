@@ -44,8 +44,9 @@ export function agentList(selection: Selection): List<sublet.v1.ListAgentsRespon
     items: ({ agents }) => agents,
     replaced: ({ revision }, agents) => new sublet.v1.ListAgentsResponse({ agents, revision }),
     name: ({ agentId }) => agentId ?? '',
+    watched: (agent) => ({ ...agent, presence: { ...agent.presence, lastHeard: null } }),
     table: ({ agents }, terminal, shape) => {
-      if (agents.length === 0) return shape.titles ? noAgents(selection) : '';
+      if (agents.length === 0) return shape.remarks ? noAgents(selection) : '';
       return formatAgents(
         agents.map((agent) => onlySelected(agent, selection)),
         terminal,
@@ -89,9 +90,9 @@ export function presenceOf({ live, silent }: Selection): sublet.v1.PresenceState
 export function formatAgents(
   agents: readonly Agent[],
   terminal: Terminal,
-  { wide, titles }: TableShape = { wide: false, titles: true },
+  { wide, titles, remarks, widths }: TableShape = { wide: false, titles: true, remarks: true },
 ): string {
-  if (agents.length === 0) return titles ? noAgents({}) : '';
+  if (agents.length === 0) return remarks ? noAgents({}) : '';
   const rows = agents.flatMap((agent) => {
     const head: readonly Cell[] = [
       { text: agent.agentId ?? '', style: 'bold' },
@@ -115,8 +116,8 @@ export function formatAgents(
     { title: 'SUBNET', least: 13 },
     { title: 'ON THE HOST', least: 11 },
   ];
-  const table = formatTable(columns, rows, terminal, titles);
-  if (terminal.columns === undefined || !titles) return table;
+  const table = formatTable(columns, rows, terminal, { titled: titles, ...(widths && { widths }) });
+  if (terminal.columns === undefined || !remarks) return table;
   return `${table}${terminal.paint('dim', plural(agents.length, 'agent'))}\n${failures(agents, terminal)}`;
 }
 

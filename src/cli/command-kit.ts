@@ -3,6 +3,7 @@ import { type Command, InvalidArgumentError, Option } from 'commander';
 import { usage } from '#cli/failure.js';
 import { formsOfList, formsOfOne, OutputOption } from '#cli/output/form.js';
 import type { Terminal } from '#cli/terminal.js';
+import { parseDuration } from '#text/duration.js';
 
 /** What a module of `commands/` exports: it turns an empty command into the whole of it. */
 export type Define = (command: Command, terminal: Terminal) => void;
@@ -31,15 +32,31 @@ export function connectsAndPrints(command: Command): Command {
   return connects(command.addOption(outputOption()));
 }
 
-/** As `connectsAndPrints`, for a list: `named`: its items have names, for `-o name`. */
-export function connectsAndLists(command: Command, named = true): Command {
-  const forms = named ? formsOfList : formsOfList.filter((form) => form !== 'name');
+/** As `connectsAndPrints`, for a list. */
+export function connectsAndLists(command: Command, forms = formsOfList): Command {
   return connects(
     command
       .addOption(new OutputOption(forms, canonical))
       .option('--no-headers', 'rows alone: no titles, totals or remarks')
       .option('--sort-by <PATH>', 'order by this field of the JSON, like presence.silentSince'),
   );
+}
+
+/** As `connectsAndLists`, for a list that can be watched. */
+export function connectsAndWatches(command: Command): Command {
+  return connectsAndLists(command)
+    .option('-w, --watch', 'print what is new or has changed, until Ctrl-C')
+    .option('--every <TIME>', 'with --watch: how often to look (default 2s)', lookTime);
+}
+
+const lookEveryMin = 200;
+
+/** For commander: milliseconds. */
+function lookTime(text: string): number {
+  const ms = parseDuration(text);
+  if (ms === undefined || ms < lookEveryMin || ms > 3_600_000)
+    throw new InvalidArgumentError(`a length of time from ${lookEveryMin}ms to 1h is allowed, like 5s.`);
+  return ms;
 }
 
 const canonical = 'the response as canonical proto JSON';

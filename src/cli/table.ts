@@ -18,6 +18,12 @@ export type Column = {
 
 export type Cell = string | { readonly text: string; readonly style: Style };
 
+export type TableOptions = {
+  readonly titled?: boolean;
+  /** Widths of the columns so far: no column becomes narrower than that. They are brought up to date. */
+  readonly widths?: number[];
+};
+
 const gap = '  ';
 
 /** The lines of a table with its titles; without titles, the lines of its rows. */
@@ -25,11 +31,12 @@ export function formatTable(
   columns: readonly Column[],
   rows: readonly (readonly Cell[])[],
   terminal: Pick<Terminal, 'columns' | 'paint'>,
-  titled = true,
+  { titled = true, widths: kept }: TableOptions = {},
 ): string {
   const titles = columns.map(({ title }): Cell => ({ text: title, style: 'dim' }));
   const lines = titled ? [titles, ...rows] : rows;
-  const widths = fitted(columns, lines, terminal.columns);
+  const widths = fitted(columns, lines, terminal.columns, kept);
+  kept?.splice(0, kept.length, ...widths);
   return lines
     .flatMap((row) => linesOf(widths, row, terminal.columns))
     .map((row) => `${formatRow(columns, widths, row, terminal.paint)}\n`)
@@ -88,10 +95,11 @@ function fitted(
   columns: readonly Column[],
   lines: readonly (readonly Cell[])[],
   room: number | undefined,
+  kept: readonly number[] = [],
 ): readonly number[] {
   const widest = (measure: (text: string) => number): readonly number[] =>
     columns.map((_, at) => lines.reduce((most, row) => Math.max(most, measure(textOf(row[at] ?? ''))), 0));
-  const widths = widest((text) => text.length);
+  const widths = widest((text) => text.length).map((each, at) => Math.max(each, kept[at] ?? 0));
   if (room === undefined) return widths;
   const cells = room - gap.length * (columns.length - 1);
   const least = columns.map((column, at) =>

@@ -5,6 +5,7 @@
 import { randomInt } from 'node:crypto';
 import { writeSync } from 'node:fs';
 import { createInterface } from 'node:readline/promises';
+import { setTimeout as delay } from 'node:timers/promises';
 import { isatty } from 'node:tty';
 import { getSystemErrorMap, stripVTControlCharacters, styleText } from 'node:util';
 import { printable, printableLines } from '#text/printable-text.js';
@@ -27,6 +28,8 @@ export type Terminal = {
   ask(question: string): Promise<string>;
   /** Ms since 1970. */
   now(): number;
+  /** Resolves after so many ms. */
+  pause(ms: number): Promise<void>;
 };
 
 const columnsMin = 40;
@@ -43,6 +46,7 @@ export function processTerminal(): Terminal {
     paint: painter(1),
     paintNote: painter(2),
     now: Date.now,
+    pause: (ms) => delay(ms),
   };
 }
 

@@ -4,11 +4,12 @@ import { type Command, Option } from 'commander';
 import type { MasterClient } from '#api/master-client.js';
 import { operatorService } from '#api/services.js';
 import { agentList, hostStates, presenceOf, type Selection, selected, subnets } from '#cli/agent-list.js';
-import { connectsAndLists, type Define, examples, writes } from '#cli/command-kit.js';
+import { connectsAndWatches, type Define, examples, writes } from '#cli/command-kit.js';
 import { type ConsentOptions, consented, needsConsent } from '#cli/consent.js';
 import { replacement } from '#cli/consequences.js';
+import { usage } from '#cli/failure.js';
 import { type Operator, operate, print } from '#cli/operator.js';
-import { printList } from '#cli/output/list.js';
+import { showList } from '#cli/output/list-watch.js';
 import { type Cell, formatFacts } from '#cli/table.js';
 import { type Terminal, wrap } from '#cli/terminal.js';
 import { ago, clockTime, overlayState, presence } from '#cli/words.js';
@@ -23,7 +24,7 @@ const pageSize = 1_000;
 const pagesMax = 1_024;
 
 export const define: Define = (command, terminal) => {
-  connectsAndLists(command)
+  connectsAndWatches(command)
     .description('Which agent holds what. With an ID, everything about that agent.')
     .argument('[ID]', 'one agent')
     .option('--live', 'only agents that were heard within 30 seconds')
@@ -48,6 +49,7 @@ export const define: Define = (command, terminal) => {
     operate(command, terminal, async (operator) => {
       const stale = options.stale === true;
       if (id === undefined) await list(operator, options, stale);
+      else if (options.watch) throw usage('--watch is of the list: leave out the ID');
       else await one(operator, id, stale);
     }),
   );
@@ -93,10 +95,13 @@ async function one(operator: Operator, agentId: string, stale: boolean): Promise
 }
 
 async function list(operator: Operator, selection: Selection, stale: boolean): Promise<void> {
-  const whole = await listAgents(operator.client, { presence: presenceOf(selection), stale });
+  const presence = presenceOf(selection);
   const found = agentList(selection);
-  const response = found.replaced(whole, selected(whole.agents, selection));
-  printList(operator, operatorService.listAgents, response, found, selection);
+  const look = async (): Promise<sublet.v1.ListAgentsResponse> => {
+    const whole = await listAgents(operator.client, { presence, stale });
+    return found.replaced(whole, selected(whole.agents, selection));
+  };
+  await showList(operator, operatorService.listAgents, look, found, selection);
 }
 
 /** Every page as one response; its revision is the last page's. */

@@ -3,6 +3,7 @@ import { operatorService } from '#api/services.js';
 import { connectsAndLists, type Define, examples, wholeNumber } from '#cli/command-kit.js';
 import { usage } from '#cli/failure.js';
 import { operate } from '#cli/operator.js';
+import { formsOfList } from '#cli/output/form.js';
 import { type List, type ListOptions, printList, type TableShape } from '#cli/output/list.js';
 import { type Cell, formatTable } from '#cli/table.js';
 import type { Terminal } from '#cli/terminal.js';
@@ -15,8 +16,11 @@ const limitDefault = 100;
 /** Whose detail names what it is of: what became of each setting, and which master went for which. */
 const named: ReadonlySet<string | null | undefined> = new Set(['update-network', 'replace-member']);
 
+/** A change has no name. */
+const formsOfChanges = formsOfList.filter((form) => form !== 'name');
+
 export const define: Define = (command, terminal) => {
-  connectsAndLists(command, false)
+  connectsAndLists(command, formsOfChanges)
     .description(
       'What changed, when and by whom, oldest first: the plan, and who the masters are. The masters keep the last 10,000 changes that agents made by themselves, and the last 10,000 of operators and masters.',
     )
@@ -119,9 +123,9 @@ function formatHistory(
   { entries }: sublet.v1.ListHistoryResponse,
   limit: number,
   terminal: Terminal,
-  { titles }: TableShape,
+  { titles, remarks }: TableShape,
 ): string {
-  if (entries.length === 0) return titles ? 'No changes.\n' : '';
+  if (entries.length === 0) return remarks ? 'No changes.\n' : '';
   const now = terminal.now();
   const rows = entries.map(({ revision, time, what, who, subjects, detail }): readonly Cell[] => [
     String(revision ?? 0),
@@ -138,8 +142,8 @@ function formatHistory(
     // An IPv6 subnet is seldom broken.
     { title: 'OF', least: 18 },
   ];
-  const table = formatTable(columns, rows, terminal, titles);
-  if (terminal.columns === undefined || !titles || entries.length < limit) return table;
+  const table = formatTable(columns, rows, terminal, { titled: titles });
+  if (terminal.columns === undefined || !remarks || entries.length < limit) return table;
   const first = Math.min(...entries.map(({ revision }) => revision ?? 0));
   return `${table}${terminal.paint('dim', `Earlier ones: --before ${first}`)}\n`;
 }

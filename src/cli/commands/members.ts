@@ -3,13 +3,14 @@
 import { setTimeout as delay } from 'node:timers/promises';
 import { type Command, Option } from 'commander';
 import { clusterService } from '#api/services.js';
-import { connectsAndLists, connectsAndPrints, type Define, examples, groupAction } from '#cli/command-kit.js';
+import { connectsAndPrints, connectsAndWatches, type Define, examples, groupAction } from '#cli/command-kit.js';
 import { type ConsentOptions, consented, needsConsent } from '#cli/consent.js';
 import { memberRemoval } from '#cli/consequences.js';
 import { argument, exitCodes, Failure, usage } from '#cli/failure.js';
 import { heard, noLeader, remark } from '#cli/member-words.js';
 import { type Operator, operate, print } from '#cli/operator.js';
-import { type List, type ListOptions, printList, type TableShape } from '#cli/output/list.js';
+import type { List, ListOptions, TableShape } from '#cli/output/list.js';
+import { showList } from '#cli/output/list-watch.js';
 import { type Cell, type Column, formatTable } from '#cli/table.js';
 import type { Terminal } from '#cli/terminal.js';
 import { count, role } from '#cli/words.js';
@@ -24,7 +25,7 @@ type Members = sublet.v1.ListMembersResponse;
 type Member = sublet.v1.Member.$Properties;
 
 export const define: Define = (command, terminal) => {
-  connectsAndLists(command)
+  connectsAndWatches(command)
     .description(
       'The masters by the leader’s account: who votes, who lags, who is dead since when, and who may be stopped now.',
     )
@@ -39,11 +40,12 @@ export const define: Define = (command, terminal) => {
   groupAction(command, () =>
     operate(command, terminal, async (operator) => {
       const options = command.opts<ListOptions & { role?: string }>();
-      const response = await operator.client.call(clusterService.listMembers, {}, { idempotent: true });
-      const found = response.members.filter(
-        (member) => options.role === undefined || role(member.role) === options.role,
-      );
-      printList(operator, clusterService.listMembers, memberList.replaced(response, found), memberList, options);
+      const look = async (): Promise<Members> => {
+        const response = await operator.client.call(clusterService.listMembers, {}, { idempotent: true });
+        const selects = (member: Member): boolean => options.role === undefined || role(member.role) === options.role;
+        return memberList.replaced(response, response.members.filter(selects));
+      };
+      await showList(operator, clusterService.listMembers, look, memberList, options);
     }),
   );
   add(command, terminal);
@@ -62,12 +64,19 @@ const memberList: List<Members, Member> = {
   items: ({ members }) => members,
   replaced: (response, members) => new sublet.v1.ListMembersResponse({ ...response, members }),
   name: ({ name }) => name ?? '',
+  watched: ({ peer, role, api, alive, stopRisk, spaceLow, ended }) => [
+    ...[peer, role, api, alive, stopRisk, spaceLow, ended],
+  ],
   table: formatMembers,
 };
 
-export function formatMembers(response: Members, terminal: Terminal, { wide, titles }: TableShape): string {
+export function formatMembers(
+  response: Members,
+  terminal: Terminal,
+  { wide, titles, remarks: remarked, widths }: TableShape,
+): string {
   const { members, accountOf } = response;
-  if (members.length === 0 && !titles) return '';
+  if (members.length === 0 && !remarked) return '';
   if (members.length === 0) {
     return remark(`${accountOf} takes no part in a cluster yet. What it waits for:`, 'sublet status', terminal);
   }
@@ -83,7 +92,8 @@ export function formatMembers(response: Members, terminal: Terminal, { wide, tit
     { title: 'MAY STOP' },
     ...(wide ? [{ title: 'API' }, { title: 'STOP RISK' }] : []),
   ];
-  if (!titles) return formatTable(columns, rows, terminal, false);
+  const lines = { titled: titles, ...(widths && { widths }) };
+  if (!remarked) return formatTable(columns, rows, terminal, lines);
   const ended = members.flatMap(({ name, ended: why }) =>
     why ? [remark(`${name} stopped by itself: ${why}`, '', terminal)] : [],
   );

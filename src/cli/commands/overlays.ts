@@ -2,18 +2,20 @@
 
 import { Option } from 'commander';
 import { operatorService } from '#api/services.js';
-import { connectsAndLists, type Define, examples } from '#cli/command-kit.js';
+import { connectsAndWatches, type Define, examples } from '#cli/command-kit.js';
 import { operate } from '#cli/operator.js';
-import { type List, type ListOptions, printList, type TableShape } from '#cli/output/list.js';
+import type { List, ListOptions, TableShape } from '#cli/output/list.js';
+import { showList } from '#cli/output/list-watch.js';
 import { type Cell, type Column, formatTable } from '#cli/table.js';
 import type { Terminal } from '#cli/terminal.js';
 import { count, overlayUse } from '#cli/words.js';
 import { sublet } from '#proto/sublet.js';
 
+type OverlayUsage = sublet.v1.OverlayUsage.$Properties;
 type Usage = sublet.v1.PoolUsage.$Properties | null | undefined;
 
 export const define: Define = (command, terminal) => {
-  connectsAndLists(command)
+  connectsAndWatches(command)
     .description(
       'The overlays, and how many pieces of each are held, reserved, excluded, resting after use, or free. The last lines count the tunnel endpoints’ addresses.',
     )
@@ -28,19 +30,21 @@ export const define: Define = (command, terminal) => {
   command.action((options: ListOptions & { stale?: true; state?: string }) =>
     operate(command, terminal, async (operator) => {
       const request = { stale: options.stale === true };
-      const response = await operator.client.call(operatorService.listOverlays, request, { idempotent: true });
       const { state } = options;
-      const found = response.overlays.filter(
-        ({ overlay }) => state === undefined || overlayUse(overlay ?? {}) === state,
-      );
       const list = overlayList(state === undefined);
-      printList(operator, operatorService.listOverlays, list.replaced(response, found), list, options);
+      const look = async (): Promise<sublet.v1.ListOverlaysResponse> => {
+        const response = await operator.client.call(operatorService.listOverlays, request, { idempotent: true });
+        const selects = ({ overlay }: OverlayUsage): boolean =>
+          state === undefined || overlayUse(overlay ?? {}) === state;
+        return list.replaced(response, response.overlays.filter(selects));
+      };
+      await showList(operator, operatorService.listOverlays, look, list, options);
     }),
   );
 };
 
 /** `whole`: no overlay is left out, so that the VTEPs belong to it. */
-function overlayList(whole: boolean): List<sublet.v1.ListOverlaysResponse, sublet.v1.OverlayUsage.$Properties> {
+function overlayList(whole: boolean): List<sublet.v1.ListOverlaysResponse, OverlayUsage> {
   return {
     one: 'an overlay',
     type: 'sublet.v1.OverlayUsage',
@@ -49,6 +53,7 @@ function overlayList(whole: boolean): List<sublet.v1.ListOverlaysResponse, suble
     replaced: ({ revision, vtep }, overlays) =>
       new sublet.v1.ListOverlaysResponse({ overlays, revision, vtep: vtep ?? null }),
     name: ({ overlay }) => overlay?.name ?? '',
+    watched: (overlay) => overlay,
     table: (response, terminal, shape) => formatOverlays(response, terminal, shape, whole),
   };
 }
@@ -65,7 +70,7 @@ const wideColumns: readonly Column[] = ['TOTAL', 'USED'].map((title) => ({ title
 function formatOverlays(
   { overlays, vtep }: sublet.v1.ListOverlaysResponse,
   terminal: Terminal,
-  { wide, titles }: TableShape,
+  { wide, titles, remarks, widths }: TableShape,
   whole: boolean,
 ): string {
   const rows = overlays.flatMap(({ overlay, usage, usage6 }): readonly (readonly Cell[])[] => {
@@ -88,7 +93,8 @@ function formatOverlays(
     ];
   });
   const shown = wide ? [...columns, ...wideColumns] : columns;
-  if (!titles) return formatTable(shown, rows, terminal, false);
+  const lines = { titled: titles, ...(widths && { widths }) };
+  if (!remarks) return formatTable(shown, rows, terminal, lines);
   if (!whole) return overlays.length === 0 ? 'No overlay is like that.\n' : formatTable(shown, rows, terminal);
   const none =
     overlays.length === 0 ? 'No overlays. Add one: sublet overlay add dcos --subnet 9.0.0.0/8 --prefix 24\n' : '';

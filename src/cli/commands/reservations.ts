@@ -2,15 +2,16 @@
 
 import { Option } from 'commander';
 import { operatorService } from '#api/services.js';
-import { connectsAndLists, type Define, examples } from '#cli/command-kit.js';
+import { connectsAndWatches, type Define, examples } from '#cli/command-kit.js';
 import { operate } from '#cli/operator.js';
-import { type List, type ListOptions, printList, type TableShape } from '#cli/output/list.js';
+import type { List, ListOptions, TableShape } from '#cli/output/list.js';
+import { showList } from '#cli/output/list-watch.js';
 import { type Cell, formatTable } from '#cli/table.js';
 import type { Terminal } from '#cli/terminal.js';
 import { sublet } from '#proto/sublet.js';
 
 export const define: Define = (command, terminal) => {
-  connectsAndLists(command)
+  connectsAndWatches(command)
     .description('What is kept for one agent (reserved), and what nobody gets (excluded).')
     .option('--overlay <NAME>', 'only those of this overlay')
     .option('--for <ID>', 'only what is reserved for this agent')
@@ -25,10 +26,12 @@ export const define: Define = (command, terminal) => {
   command.action((options: Selection & { stale?: true }) =>
     operate(command, terminal, async (operator) => {
       const request = { stale: options.stale === true };
-      const response = await operator.client.call(operatorService.listReservations, request, { idempotent: true });
-      const found = response.reservations.filter((each) => selects(options, each));
-      const selected = reservationList.replaced(response, found);
-      printList(operator, operatorService.listReservations, selected, reservationList, options);
+      const look = async (): Promise<sublet.v1.ListReservationsResponse> => {
+        const response = await operator.client.call(operatorService.listReservations, request, { idempotent: true });
+        const found = response.reservations.filter((each) => selects(options, each));
+        return reservationList.replaced(response, found);
+      };
+      await showList(operator, operatorService.listReservations, look, reservationList, options);
     }),
   );
 };
@@ -50,15 +53,16 @@ const reservationList: List<sublet.v1.ListReservationsResponse, Reservation> = {
   replaced: ({ revision }, reservations) => new sublet.v1.ListReservationsResponse({ reservations, revision }),
   // As `sublet unreserve` takes it.
   name: ({ overlay, subnet }) => `${overlay ?? ''} ${subnet ?? ''}`,
+  watched: (reservation) => reservation,
   table: formatReservations,
 };
 
 function formatReservations(
   { reservations }: sublet.v1.ListReservationsResponse,
   terminal: Terminal,
-  { titles }: TableShape,
+  { titles, remarks, widths }: TableShape,
 ): string {
-  if (reservations.length === 0) return titles ? 'Nothing is reserved or excluded.\n' : '';
+  if (reservations.length === 0) return remarks ? 'Nothing is reserved or excluded.\n' : '';
   const rows = reservations.map(({ overlay, subnet, agentId }): readonly Cell[] => [
     overlay ?? '',
     subnet ?? '',
@@ -68,6 +72,6 @@ function formatReservations(
     [{ title: 'OVERLAY' }, { title: 'SUBNET', least: 18 }, { title: 'FOR', least: 10 }],
     rows,
     terminal,
-    titles,
+    { titled: titles, ...(widths && { widths }) },
   );
 }

@@ -12,8 +12,11 @@ import { printable } from '#text/printable-text.js';
 export type TableShape = {
   /** With all columns, and each row in one line. */
   readonly wide: boolean;
-  /** With titles, totals and remarks; without, there are rows alone. */
   readonly titles: boolean;
+  /** With totals and remarks around the rows. */
+  readonly remarks: boolean;
+  /** Of a list that is printed in parts: the columns' widths so far. */
+  readonly widths?: number[];
 };
 
 /** A list in a response of the masters. */
@@ -28,10 +31,18 @@ export type List<Response, Item> = {
   replaced(response: Response, items: Item[]): Response;
   /** What `-o name` prints of an item: what other commands take for it. Absent: items have no names. */
   readonly name?: (item: Item) => string;
+  /** What of an item is watched: a change of anything else is not shown. Absent: the list is not watched. */
+  readonly watched?: (item: Item) => unknown;
   table(response: Response, terminal: Terminal, shape: TableShape): string;
 };
 
-export type ListOptions = { readonly sortBy?: string; readonly headers?: boolean };
+export type ListOptions = {
+  readonly sortBy?: string;
+  readonly headers?: boolean;
+  readonly watch?: true;
+  /** Ms between two looks. */
+  readonly every?: number;
+};
 
 /** Prints a list in the form that was asked for. @throws Failure for a `--sort-by` that names no field */
 export function printList<Request, RequestDecoded extends Request, Response, ResponseDecoded extends Response, Item>(
@@ -39,16 +50,38 @@ export function printList<Request, RequestDecoded extends Request, Response, Res
   method: Method<Request, RequestDecoded, Response, ResponseDecoded>,
   response: Response,
   list: List<Response, Item>,
-  { sortBy, headers = true }: ListOptions,
+  options: ListOptions,
 ): void {
-  const sorted = sortBy === undefined ? response : list.replaced(response, ordered(list, list.items(response), sortBy));
-  if (output.kind === 'name') {
-    const { name } = list;
-    for (const item of list.items(sorted)) terminal.write(`${printable(name?.(item) ?? '')}\n`);
-  } else if (forPeople(output)) {
-    const wide = output.kind === 'wide';
-    terminal.write(list.table(sorted, wide ? unbounded(terminal) : terminal, { wide, titles: headers }));
-  } else writeValue(output, responseJson(method, sorted), terminal);
+  const sorted = inOrder(list, response, options);
+  const { headers = true } = options;
+  if (output.kind === 'name') writeNames(list, sorted, terminal);
+  else if (forPeople(output)) writeTable(list, sorted, output, terminal, { titles: headers, remarks: headers });
+  else writeValue(output, responseJson(method, sorted), terminal);
+}
+
+/** The response with its items in the order that was asked for. @throws Failure */
+export function inOrder<Response, Item>(
+  list: List<Response, Item>,
+  response: Response,
+  { sortBy }: ListOptions,
+): Response {
+  return sortBy === undefined ? response : list.replaced(response, ordered(list, list.items(response), sortBy));
+}
+
+export function writeNames<Response, Item>(list: List<Response, Item>, response: Response, terminal: Terminal): void {
+  const { name } = list;
+  for (const item of list.items(response)) terminal.write(`${printable(name?.(item) ?? '')}\n`);
+}
+
+export function writeTable<Response, Item>(
+  list: List<Response, Item>,
+  response: Response,
+  { kind }: Form,
+  terminal: Terminal,
+  shape: Omit<TableShape, 'wide'>,
+): void {
+  const wide = kind === 'wide';
+  terminal.write(list.table(response, wide ? unbounded(terminal) : terminal, { ...shape, wide }));
 }
 
 /** The terminal as a table sees it that is never narrowed. */
@@ -62,6 +95,7 @@ function unbounded(terminal: Terminal): Terminal {
     paint: (style, text) => terminal.paint(style, text),
     paintNote: (style, text) => terminal.paintNote(style, text),
     now: () => terminal.now(),
+    pause: (ms) => terminal.pause(ms),
   };
 }
 

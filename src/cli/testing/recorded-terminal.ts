@@ -47,6 +47,13 @@ export class RecordedTerminal implements Terminal {
     return plain(style, text);
   }
 
+  /** What happens in place of a pause; rejecting, it ends what would go on for ever. */
+  paused: (ms: number) => Promise<void> = () => Promise.reject(new Error('this terminal has no time'));
+
+  pause(ms: number): Promise<void> {
+    return this.paused(ms);
+  }
+
   now(): number {
     return recordedNow;
   }
