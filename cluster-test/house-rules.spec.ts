@@ -96,6 +96,30 @@ function imports(text: string): string[] {
   return [...text.matchAll(/(?:from|import)\s*\(?\s*'([^']+)'/g)].map((match) => match[1] ?? '');
 }
 
+/** The files of each cycle of imports, for each of its files once: what can be reached from it and reaches it. */
+function importCycles(): string[] {
+  const targets = new Map(
+    sources().map(({ name, text }) => [
+      name,
+      imports(text)
+        .filter((target) => target.startsWith('#'))
+        .map((target) => target.slice(1).replace(/\.js$/, '.ts')),
+    ]),
+  );
+  const reached = (from: string): ReadonlySet<string> => {
+    const found = new Set<string>();
+    const open = [from];
+    for (let name = open.pop(); name !== undefined; name = open.pop()) {
+      for (const target of targets.get(name) ?? []) {
+        if (!found.has(target)) open.push(target);
+        found.add(target);
+      }
+    }
+    return found;
+  };
+  return [...targets.keys()].filter((name) => reached(name).has(name)).map((name) => `src/${name}`);
+}
+
 describe('house rules', () => {
   const production = sources().filter(({ name }) => !name.endsWith('.spec.ts') && !name.includes('/testing/'));
 
@@ -116,6 +140,10 @@ describe('house rules', () => {
         .map((target) => `src/${name} imports #${target}`),
     );
     assert.deepEqual(wrong, []);
+  });
+
+  it('has no import cycle, types included', () => {
+    assert.deepEqual(importCycles(), []);
   });
 
   it('names rooms, not paths', () => {

@@ -36,9 +36,10 @@ export { type InvariantCode, InvariantError, RaftError, type RaftErrorCode } fro
 export { withHeldVotes } from '#raft/held-votes.js';
 export type { LogReader } from '#raft/log-reader.js';
 export type { LocalMessage, Message, PeerMessage, SnapshotMessage } from '#raft/message.js';
+export type { ProgressState, RaftPeerStatus } from '#raft/progress.js';
 export { type Position, Raft } from '#raft/raft.js';
 export type { ReadState, Ready, Role, SoftState } from '#raft/ready.js';
-export type { PeerStatus as RaftPeerStatus, ProgressState, RaftStatus } from '#raft/status.js';
+export type { RaftStatus } from '#raft/status.js';
 export type { BootstrapProblem, BootstrapProblemCode } from '#replica/bootstrap-problem.js';
 export type { Clock } from '#replica/clock.js';
 export { foundingsDiffer, type PeerClaim } from '#replica/cluster-founding.js';

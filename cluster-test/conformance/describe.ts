@@ -11,8 +11,8 @@ import {
   type SnapshotMeta,
 } from '#raft/entry.js';
 import type { Message } from '#raft/message.js';
+import type { RaftPeerStatus } from '#raft/progress.js';
 import type { Ready, Role } from '#raft/ready.js';
-import type { PeerStatus } from '#raft/status.js';
 
 const roles = {
   follower: 'StateFollower',
@@ -276,7 +276,7 @@ export function describeConfiguration(config: ConfState): string {
   );
 }
 
-export function describeProgress(peer: PeerStatus): string {
+export function describeProgress(peer: RaftPeerStatus): string {
   return (
     `${progressStates[peer.state]} match=${peer.match} next=${peer.next}${peer.learner ? ' learner' : ''}` +
     `${peer.paused ? ' paused' : ''}${peer.pendingSnapshot > 0 ? ` pendingSnap=${peer.pendingSnapshot}` : ''}` +

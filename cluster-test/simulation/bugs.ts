@@ -157,7 +157,7 @@ export const bugs: readonly Bug[] = [
     name: 'follower-commits-past-its-last-match',
     changes: [
       {
-        file: 'raft/replication.js',
+        file: 'raft/heartbeat.js',
         right: 'const commit = logIndex(Math.min(progress.match, core.log.commit));',
         wrong: 'const commit = core.log.commit;',
       },

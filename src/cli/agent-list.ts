@@ -1,5 +1,7 @@
 /** The list of agents: which of them are asked for, and how they look as a table. */
 
+import type { MasterClient } from '#api/master-client.js';
+import { operatorService } from '#api/services.js';
 import { usage } from '#cli/failure.js';
 import { remark } from '#cli/member-words.js';
 import type { List, ListOptions, TableShape } from '#cli/output/list.js';
@@ -10,6 +12,27 @@ import { sublet } from '#proto/sublet.js';
 
 type Agent = sublet.v1.Agent.$Properties;
 type AgentOverlay = sublet.v1.AgentOverlay.$Properties;
+
+const pageSize = 1_000;
+/** 65,536 agents are what a /8 of /24s holds; this is sixteen times as many. */
+const pagesMax = 1_024;
+
+/** Every page as one response; its revision is the last page's. */
+export async function listAgents(
+  client: MasterClient,
+  wish: { readonly presence?: sublet.v1.PresenceState; readonly stale?: boolean } = {},
+): Promise<sublet.v1.ListAgentsResponse> {
+  const agents: Agent[] = [];
+  let pageToken = '';
+  for (let page = 0; page < pagesMax; page++) {
+    const request = { ...wish, pageSize, pageToken };
+    const response = await client.call(operatorService.listAgents, request, { idempotent: true });
+    agents.push(...response.agents);
+    pageToken = response.nextPageToken;
+    if (pageToken === '') return new sublet.v1.ListAgentsResponse({ agents, revision: response.revision });
+  }
+  throw new Error(`the masters' list of agents has no end: ${pagesMax} pages of ${pageSize}`);
+}
 
 const { OverlayStatus } = sublet.v1;
 /** How an overlay can be on a host, as `--state` names it. */

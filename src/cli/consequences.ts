@@ -2,7 +2,7 @@
 import { AddressError } from '#address/brand.js';
 import { type Cidr, containsIp, parseCidr } from '#address/ip.js';
 import { clusterService, operatorService } from '#api/services.js';
-import { listAgents } from '#cli/commands/agents.js';
+import { listAgents } from '#cli/agent-list.js';
 import type { Consequences } from '#cli/consent.js';
 import { exitCodes, Failure } from '#cli/failure.js';
 import { remark } from '#cli/member-words.js';

@@ -1,6 +1,5 @@
 /** What a process logs and how: the same keys for masters and agents. */
 import type { z } from 'zod';
-import { defaultLog } from '#config/process-settings.js';
 import { oneOf } from '#config/reading.js';
 import { section } from '#config/section.js';
 
@@ -9,6 +8,8 @@ export type LogConfig = {
   /** `auto`: readable on a terminal, JSON otherwise. */
   readonly format: 'auto' | 'readable' | 'json';
 };
+
+export const defaultLog: LogConfig = { level: 'info', format: 'auto' };
 
 export const log = section({
   level: oneOf('error', 'warn', 'info', 'debug', 'trace').optional(),

@@ -1,5 +1,5 @@
 /** The settings that masters and agents share. */
-import type { LogConfig } from '#config/log-config.js';
+import { defaultLog } from '#config/log-config.js';
 import type { Setting } from '#config/setting.js';
 
 export const insecureSetting: Setting = {
@@ -28,9 +28,6 @@ export const tlsSettings: readonly Setting[] = [
   },
   { key: 'tls.key', flag: '--tls-key', takes: 'FILE', as: 'text', about: 'the key of tls.cert, PEM, mode 0600' },
 ];
-
-export const defaultLog: LogConfig = { level: 'info', format: 'auto' };
-
 export const logSettings: readonly Setting[] = [
   {
     key: 'log.level',

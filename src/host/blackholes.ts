@@ -5,7 +5,6 @@
  */
 
 import type { DesiredHost } from '#host/desired.js';
-import type { Plan } from '#host/diff.js';
 import { readAddressRange } from '#host/filter/address-range.js';
 import type { FilterTable, Packet } from '#host/filter/filter-table.js';
 import { openForward, openPort, placeWords } from '#host/filter/firewall-remedy.js';
@@ -13,6 +12,7 @@ import { type DropPlace, fateOf, type PacketFate } from '#host/filter/packet-fat
 import type { ObservedHost } from '#host/observed.js';
 import { hostScope, overlayScope, type Problem, partOf } from '#host/problem.js';
 import type { Step } from '#host/step.js';
+import type { StepPlan } from '#host/step-plan.js';
 import { isIpv6Text } from '#host/text.js';
 import { underlayOf } from '#host/underlay.js';
 
@@ -20,7 +20,7 @@ import { underlayOf } from '#host/underlay.js';
 const peersMax = 16;
 
 /** `steps` of this pass are not run yet: what they will open is not judged before. */
-export function diffBlackholes(desired: DesiredHost, observed: ObservedHost, steps: readonly Step[]): Plan {
+export function diffBlackholes(desired: DesiredHost, observed: ObservedHost, steps: readonly Step[]): StepPlan {
   const { tables, unread } = observed.filters;
   const waits = steps.some(({ part }) => part === 'forward' || part === 'forward6');
   const problems = [

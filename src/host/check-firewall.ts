@@ -3,9 +3,9 @@
  * namespace that is gone with the try, and whether a firewall of others would swallow what the overlays send.
  */
 import { type Drop, forwardDrops, type TunnelQuestion, tunnelDrops } from '#host/blackholes.js';
-import type { HostCheck } from '#host/check.js';
 import { FilterReader } from '#host/filter/filter-reader.js';
 import type { FilterTable } from '#host/filter/filter-table.js';
+import type { HostCheck } from '#host/host-check.js';
 import type { HostSettings } from '#host/input.js';
 import { moduleRemedy, modulesOf } from '#host/kernel-modules.js';
 import { forwardChain } from '#host/marks.js';

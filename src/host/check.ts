@@ -8,8 +8,9 @@ import { dirname, join } from 'node:path';
 import { formatCidr } from '#address/ip.js';
 import { checkFirewallRules, checkPacketFilters } from '#host/check-firewall.js';
 import { encapsulationBytes, ipv6MtuBytesMin } from '#host/desired.js';
-import { type DockerEngine, dockerEngine, localDocker } from '#host/docker-engine.js';
+import { dockerEngine, localDocker } from '#host/docker-engine.js';
 import { readOnlySysctlRemedy } from '#host/explain.js';
+import type { HostCheck } from '#host/host-check.js';
 import { ipv6Off } from '#host/host-facts.js';
 import type { HostSettings } from '#host/input.js';
 import { moduleRemedy, modulesOf } from '#host/kernel-modules.js';
@@ -22,19 +23,6 @@ import type { ObservedHost } from '#host/observed.js';
 import { processRunner, type Runner, ToolMissingError } from '#host/runner.js';
 import type { Finding } from '#host/status.js';
 import { underlayOf } from '#host/underlay.js';
-
-export interface HostCheck {
-  readonly settings: HostSettings;
-  /** Where it is known: the address that must be on an interface. */
-  readonly nodeIp?: string;
-  readonly vtepName: string;
-  /** UDP port of the VXLAN. */
-  readonly port: number;
-  /** Whether containers are to be attached here, by CNI and by Docker. */
-  readonly containers: { readonly cni: boolean; readonly docker: boolean };
-  readonly run?: Runner;
-  readonly docker?: DockerEngine;
-}
 
 /** One finding for each thing looked at, good ones too. Never rejects for what it finds. */
 export async function checkHost(check: HostCheck): Promise<readonly Finding[]> {

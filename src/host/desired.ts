@@ -12,16 +12,7 @@ import type { BridgeLease, HostInput, NetworkOverlay, OverlayLease, Peer } from 
 import { type Marks, marksOf } from '#host/marks.js';
 import { hostScope, type Problem } from '#host/problem.js';
 import { firstAddress, hostRoute, isIpv6Text, prefixOf } from '#host/text.js';
-
-/** What the host itself knows: the interface that has the node's address. */
-export interface Underlay {
-  readonly device: string;
-  /** The kernel's number of it, which stays when it is renamed. */
-  readonly index?: number;
-  readonly mtu: number;
-  /** For an address on loopback: the devices that its packets leave by. */
-  readonly carriers?: readonly string[];
-}
+import type { Underlay } from '#host/underlay.js';
 
 export interface DesiredHost {
   readonly marks: Marks;

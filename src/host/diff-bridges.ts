@@ -3,13 +3,13 @@
  * empty one whose subnet is no longer ours, since the plugin refuses a bridge with another gateway.
  */
 import type { DesiredBridge, DesiredHost } from '#host/desired.js';
-import type { Plan } from '#host/diff.js';
 import type { Marks } from '#host/marks.js';
 import type { ObservedHost, ObservedLink } from '#host/observed.js';
 import { overlayScope, type Problem, type Scope } from '#host/problem.js';
 import type { Step } from '#host/step.js';
+import type { StepPlan } from '#host/step-plan.js';
 
-export function diffBridges({ bridges, marks }: DesiredHost, { links }: ObservedHost): Plan {
+export function diffBridges({ bridges, marks }: DesiredHost, { links }: ObservedHost): StepPlan {
   const steps: Step[] = [];
   const problems: Problem[] = [];
   const wanted = new Map(bridges.map((bridge) => [bridge.name, bridge]));
@@ -26,14 +26,14 @@ export function diffBridges({ bridges, marks }: DesiredHost, { links }: Observed
 /** How the bridges of overlays begin. Another bridge is never taken away, whatever mark it bears. */
 const bridgeName = /^[md]-/;
 
-function addTo(all: { steps: Step[]; problems: Problem[] }, { steps, problems }: Plan): void {
+function addTo(all: { steps: Step[]; problems: Problem[] }, { steps, problems }: StepPlan): void {
   all.steps.push(...steps);
   all.problems.push(...problems);
 }
 
-const well: Plan = { steps: [], problems: [] };
+const well: StepPlan = { steps: [], problems: [] };
 
-function compare(bridge: DesiredBridge, link: ObservedLink, ports: number, marks: Marks): Plan {
+function compare(bridge: DesiredBridge, link: ObservedLink, ports: number, marks: Marks): StepPlan {
   const scope = overlayScope(bridge.overlay);
   const hasGateway = bridge.gateways.some((gateway) => link.addresses.includes(gateway));
   // Without an address it is just being made; with ours it is ours, whatever its alias was.
@@ -52,7 +52,7 @@ function isMarked({ kind, alias }: ObservedLink, marks: Marks): boolean {
   return kind === 'bridge' && alias !== undefined && marks.all.has(alias);
 }
 
-function removal(link: ObservedLink, ports: number, scope: Scope): Plan {
+function removal(link: ObservedLink, ports: number, scope: Scope): StepPlan {
   if (ports === 0) return { steps: [{ kind: 'link-delete', name: link.name, scope, part: 'bridge' }], problems: [] };
   const error = `bridge ${link.name} still carries ${ports} container${ports === 1 ? '' : 's'} of ${link.addresses.join(', ')}, which this host no longer holds: stop them`;
   return { steps: [], problems: [{ scope, part: 'bridge', error }] };

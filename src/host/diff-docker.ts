@@ -11,18 +11,18 @@ import {
   dockerOption,
   dockerRequest,
 } from '#host/desired-docker.js';
-import type { Plan } from '#host/diff.js';
 import type { Marks } from '#host/marks.js';
 import type { ObservedDockerNetwork, ObservedHost } from '#host/observed.js';
 import { overlayScope, type Problem, type Scope } from '#host/problem.js';
 import type { Step } from '#host/step.js';
+import type { StepPlan } from '#host/step-plan.js';
 
-export function diffDocker({ docker: wanted, marks }: DesiredHost, { docker: there }: ObservedHost): Plan {
+export function diffDocker({ docker: wanted, marks }: DesiredHost, { docker: there }: ObservedHost): StepPlan {
   if (there.kind !== 'read') {
     const error = there.kind === 'unreadable' ? there.error : 'Docker was not asked';
     return { steps: [], problems: wanted.map(({ overlay }) => problem(overlay, error)) };
   }
-  const plans = wanted.map((network): Plan => {
+  const plans = wanted.map((network): StepPlan => {
     const now = there.networks.get(network.overlay);
     const request = dockerRequest(network, there.engine);
     if (now === undefined) return { steps: [create(request, network.overlay)], problems: [] };
@@ -42,7 +42,7 @@ function compare(
   there: ObservedDockerNetwork,
   marks: Marks,
   engine: DockerEngineFacts,
-): Plan {
+): StepPlan {
   const { overlay } = network;
   const isOurs = marks.all.has(there.mark ?? '');
   const wrong = differences(network, there);
@@ -116,7 +116,7 @@ function notes(
   return said.map((error) => ({ ...problem(overlay, error), note: true }));
 }
 
-function removal(network: ObservedDockerNetwork, scope: Scope, why: string): Plan {
+function removal(network: ObservedDockerNetwork, scope: Scope, why: string): StepPlan {
   const { name, id, containers } = network;
   if (containers.length === 0)
     return { steps: [{ kind: 'docker-delete', name, id, scope, part: 'docker' }], problems: [] };

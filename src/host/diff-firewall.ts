@@ -5,13 +5,13 @@
 import type { Family } from '#address/ip.js';
 import type { DesiredHost } from '#host/desired.js';
 import type { DesiredSet, MasqueradeRule } from '#host/desired-firewall.js';
-import type { Plan } from '#host/diff.js';
 import { forwardChain, type Marks } from '#host/marks.js';
 import type { ObservedHost, ObservedSet, ObservedTables, Readable } from '#host/observed.js';
 import { hostScope, overlayScope, type Part, type Problem, partOf, type Scope } from '#host/problem.js';
 import type { Step } from '#host/step.js';
+import type { StepPlan } from '#host/step-plan.js';
 
-export function diffFirewall(desired: DesiredHost, observed: ObservedHost): Plan {
+export function diffFirewall(desired: DesiredHost, observed: ObservedHost): StepPlan {
   const sets = diffSets(desired, observed.sets);
   const families = [4, 6] as const;
   const masquerade = families.map((family) =>
@@ -23,7 +23,7 @@ export function diffFirewall(desired: DesiredHost, observed: ObservedHost): Plan
   return { steps: parts.flatMap(({ steps }) => steps), problems: parts.flatMap(({ problems }) => problems) };
 }
 
-type SetsPlan = Plan & {
+type SetsPlan = StepPlan & {
   /** Sets that no rule can refer to. */
   readonly broken: readonly string[];
 };
@@ -78,7 +78,7 @@ function staleEntries(
 }
 
 /** Sets that hold entries of ours though none is wanted: emptied of those, and destroyed if nothing else is in them. */
-function diffUnusedSets(desired: DesiredHost, there: Readable<ReadonlyMap<string, ObservedSet>>): Plan {
+function diffUnusedSets(desired: DesiredHost, there: Readable<ReadonlyMap<string, ObservedSet>>): StepPlan {
   if (there.kind !== 'read') return { steps: [], problems: [] };
   const wanted = new Set(desired.firewall.sets.map(({ name }) => name));
   const steps = [...there.value]
@@ -105,7 +105,7 @@ function diffMasquerade(
   family: Family,
   there: Readable<ObservedTables>,
   brokenSets: ReadonlySet<string>,
-): Plan {
+): StepPlan {
   const wanted = firewall.masquerade.filter((rule) => rule.family === family);
   const part = partOf('masquerade', family);
   if (there.kind !== 'read') {
@@ -136,7 +136,7 @@ function masqueradeRule({ source, set }: MasqueradeRule, mark: string, randomFul
   return `-s ${source} -m set --match-set ${set} dst -m comment --comment ${mark} -j MASQUERADE${randomFully ? ' --random-fully' : ''}`;
 }
 
-function diffForward({ firewall, marks }: DesiredHost, family: Family, there: Readable<ObservedTables>): Plan {
+function diffForward({ firewall, marks }: DesiredHost, family: Family, there: Readable<ObservedTables>): StepPlan {
   const devices = firewall.forward[family];
   const part = partOf('forward', family);
   if (there.kind !== 'read') {

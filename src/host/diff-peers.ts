@@ -4,14 +4,14 @@
  */
 import { containsIp, parseCidr, parseIp } from '#address/ip.js';
 import type { DesiredHost } from '#host/desired.js';
-import type { Plan } from '#host/diff.js';
 import type { PeerTables } from '#host/diff-device.js';
 import type { NetworkOverlay } from '#host/input.js';
 import { familyOf, hostScope, overlayScope, partOf, type Scope } from '#host/problem.js';
 import type { RouteTable, Step } from '#host/step.js';
+import type { StepPlan } from '#host/step-plan.js';
 import { addressOf, isIpv6Text } from '#host/text.js';
 
-export function diffPeers(desired: DesiredHost, tables: PeerTables | undefined): Plan {
+export function diffPeers(desired: DesiredHost, tables: PeerTables | undefined): StepPlan {
   if (tables === undefined) return { steps: [], problems: [] };
   const { device } = tables;
   const scope = scopeFinder(desired.ranges);

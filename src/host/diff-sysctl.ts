@@ -1,16 +1,16 @@
 /** The kernel settings under which a host forwards between its containers and the tunnel. */
 import type { DesiredHost } from '#host/desired.js';
-import type { Plan } from '#host/diff.js';
 import type { ObservedHost } from '#host/observed.js';
 import { hostScope, overlayScope, type Part, type Scope } from '#host/problem.js';
 import type { Step } from '#host/step.js';
+import type { StepPlan } from '#host/step-plan.js';
 import { forwardPath, reversePathFilter } from '#host/sysctl-path.js';
 
 /**
  * Forwarding makes a Linux host stop listening to router advertisements, unless the interface has `accept_ra` 2; that
  * is set first, so that a host that lives by them keeps its default route.
  */
-export function diffSysctls({ sysctls: wanted }: DesiredHost, { sysctls, raDevices }: ObservedHost): Plan {
+export function diffSysctls({ sysctls: wanted }: DesiredHost, { sysctls, raDevices }: ObservedHost): StepPlan {
   const steps: Step[] = [];
   if (wanted.forward4 && sysctls.get(forwardPath[4]) !== '1') steps.push(sysctl('sysctl', forwardPath[4], '1'));
   if (wanted.forward6 && sysctls.get(forwardPath[6]) !== '1') {
@@ -23,7 +23,7 @@ export function diffSysctls({ sysctls: wanted }: DesiredHost, { sysctls, raDevic
 }
 
 /** The VTEP's and the bridges' filters; a device that is not there yet gets its setting when it comes. */
-export function diffLooseFilters(desired: DesiredHost, observed: ObservedHost, creates: string | undefined): Plan {
+export function diffLooseFilters(desired: DesiredHost, observed: ObservedHost, creates: string | undefined): StepPlan {
   const steps = desired.sysctls.looseDevices
     .filter(({ name }) => name === creates || observed.links.has(name))
     .filter(({ name }) => name === creates || observed.sysctls.get(reversePathFilter(name)) !== '2')

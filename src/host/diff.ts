@@ -12,22 +12,16 @@ import { diffFirewall } from '#host/diff-firewall.js';
 import { diffPeers } from '#host/diff-peers.js';
 import { diffLooseFilters, diffSysctls } from '#host/diff-sysctl.js';
 import type { ObservedHost } from '#host/observed.js';
-import type { Problem } from '#host/problem.js';
-import type { Step } from '#host/step.js';
+import type { StepPlan } from '#host/step-plan.js';
 import { diffStrangers } from '#host/strangers.js';
 
-export interface Plan {
-  readonly steps: readonly Step[];
-  readonly problems: readonly Problem[];
-}
-
-export function diff(desired: DesiredHost, observed: ObservedHost): Plan {
+export function diff(desired: DesiredHost, observed: ObservedHost): StepPlan {
   const device = diffDevice(desired, observed);
   // Another one's device has the name: whatever is done for the network would be done for that one.
   if (desired.device.kind === 'present' && device.tables === undefined) {
     return { steps: [], problems: [...desired.problems, ...device.problems] };
   }
-  const parts: Plan[] = [
+  const parts: StepPlan[] = [
     diffSysctls(desired, observed),
     device,
     diffPeers(desired, device.tables),

@@ -1,9 +1,7 @@
-/** What only the host itself can tell, and what should be on it depends on. Pure: read out of what was observed. */
-import type { Underlay } from '#host/desired.js';
 import type { HostInput } from '#host/input.js';
 import type { ObservedHost } from '#host/observed.js';
 import { disableIpv6Path, forwardPath } from '#host/sysctl-path.js';
-import { underlayOf } from '#host/underlay.js';
+import { type Underlay, underlayOf } from '#host/underlay.js';
 
 export interface HostFacts {
   /** The interface that has the node's address; absent: none has it. */

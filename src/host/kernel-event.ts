@@ -2,10 +2,11 @@
  * Tells which lines of `ip -N -o monitor` mean that the host is no longer as wanted. Our own changes echo there too; an
  * event that agrees with the desired state is no drift. Pure.
  */
-import type { DesiredHost, Underlay } from '#host/desired.js';
+import type { DesiredHost } from '#host/desired.js';
 import { routeProtocol, sourceTable } from '#host/marks.js';
 import type { Area } from '#host/observe.js';
 import { isInOverlays } from '#host/strangers.js';
+import type { Underlay } from '#host/underlay.js';
 
 const linkLine = /^(Deleted )?(\d+): ([^:@\s]+)[:@]\S* ?(<[^>]*>)?/;
 const addressLine = /^(Deleted )?(\d+): (\S+) +inet6? /;

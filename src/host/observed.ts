@@ -4,7 +4,7 @@
  */
 import type { Cidr, Family } from '#address/ip.js';
 import type { DockerEngineFacts } from '#host/desired-docker.js';
-import type { ObservedFilters } from '#host/filter/filter-reader.js';
+import type { ObservedFilters } from '#host/filter/filter-table.js';
 import { forwardPath } from '#host/sysctl-path.js';
 
 export interface ObservedHost {

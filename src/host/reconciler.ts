@@ -11,7 +11,7 @@ import { hostRefusal } from '#host/bounds.js';
 import { cleanHost } from '#host/cleanup.js';
 import { commandOf } from '#host/command.js';
 import { type DesiredHost, desired } from '#host/desired.js';
-import { diff, type Plan } from '#host/diff.js';
+import { diff } from '#host/diff.js';
 import { type DockerEngine, dockerEngine, localDocker, noDocker } from '#host/docker-engine.js';
 import { factsOf, type HostFacts, sameFacts } from '#host/host-facts.js';
 import { imagine } from '#host/imagine.js';
@@ -32,6 +32,7 @@ import { shareTables } from '#host/share-tables.js';
 import { ShellRunner } from '#host/shell-runner.js';
 import type { HostMetrics, HostStatus, PingReport } from '#host/status.js';
 import { statusOf } from '#host/status-report.js';
+import type { StepPlan } from '#host/step-plan.js';
 
 /** What the reconciler says while it works; the agent's logger fits. */
 export interface HostLog {
@@ -272,7 +273,7 @@ export class HostReconciler implements Reconciler {
     this.#after(input, plan, outcomes, wish);
   }
 
-  #after(input: HostInput, plan: Plan, outcomes: readonly Outcome[], wish: DesiredHost): void {
+  #after(input: HostInput, plan: StepPlan, outcomes: readonly Outcome[], wish: DesiredHost): void {
     if (outcomes.some(({ step }) => verifiedParts.has(step.part)))
       this.#later('verify-links', verifyMs, ['links', 'peers']);
     if (outcomes.some(({ step }) => step.part === 'forward' || step.part === 'forward6'))

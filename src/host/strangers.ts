@@ -8,17 +8,17 @@ import { networkOf4, parseInterface4 } from '#address/cidr4.js';
 import { networkOf6, parseInterface6 } from '#address/cidr6.js';
 import { type Cidr, coversCidr, formatCidr, overlapsCidr, parseCidr } from '#address/ip.js';
 import type { DesiredHost } from '#host/desired.js';
-import type { Plan } from '#host/diff.js';
 import { sourceTable } from '#host/marks.js';
 import type { ObservedHost, ObservedLink, StrangerRoute } from '#host/observed.js';
 import { overlayScope, type Part, type Problem, partOf } from '#host/problem.js';
 import type { Step } from '#host/step.js';
+import type { StepPlan } from '#host/step-plan.js';
 import { addressOf, isIpv6Text, prefixOf } from '#host/text.js';
 
 /** Said of one host; there is no end to what others can put into a table. */
 const problemsMax = 8;
 
-export function diffStrangers(desired: DesiredHost, observed: ObservedHost): Plan {
+export function diffStrangers(desired: DesiredHost, observed: ObservedHost): StepPlan {
   const { steps, bridges } = staleAddresses(desired, observed.links);
   if (desired.routes.size === 0) return { steps, problems: [] };
   const problems = [

@@ -16,18 +16,10 @@ import { origin } from '#master/operator-parse.js';
 import type { Plan } from '#master/plan.js';
 import { timestamp } from '#master/plan-message.js';
 import { safeInteger } from '#master/refusal-mapping.js';
+import type { Warning } from '#master/warning.js';
 import type { sublet } from '#proto/sublet.js';
 import type { Clock } from '#replica/clock.js';
 import type { ReplicatedLog } from '#replica/replicated-log.js';
-
-/** `notice`: good to know, and nothing is wrong. */
-export type Warning = {
-  readonly message: string;
-  readonly remedy: string;
-  readonly notice?: boolean;
-  /** It holds for the whole cluster, by the leader's account: followers show it, too. */
-  readonly cluster?: boolean;
-};
 
 export type ClusterServiceOptions = {
   readonly log: Pick<ReplicatedLog<unknown>, 'status'>;

@@ -1,7 +1,7 @@
 /** What an operator should know of the other masters and of the agents, by the leader's account. */
 import type { AgentId } from '#ipam/identity.js';
 import type { HostOverlayCounts } from '#ipam/survey.js';
-import type { Warning } from '#master/cluster-service.js';
+import type { Warning } from '#master/warning.js';
 import { sublet } from '#proto/sublet.js';
 import { formatTime } from '#text/duration.js';
 

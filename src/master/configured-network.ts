@@ -7,10 +7,10 @@ import type { Action } from '#ipam/command.js';
 import { encodeCommand } from '#ipam/command-codec.js';
 import { type Disagreement, overlayAddCommand } from '#ipam/disagreement.js';
 import type { NetworkSettings, Overlay } from '#ipam/network.js';
-import type { Warning } from '#master/cluster-service.js';
 import type { IpamMachine, PlanOutcome } from '#master/ipam-machine.js';
 import type { Leadership } from '#master/leadership.js';
 import type { MasterLog } from '#master/master-log.js';
+import type { Warning } from '#master/warning.js';
 import { ProposeError, type ReplicatedLog } from '#replica/replicated-log.js';
 
 export type ConfiguredNetwork = {

@@ -1,5 +1,4 @@
-/** Masters that stopped for good, with the reason that they gave: where they ran, it is in their own log alone. */
-import type { Warning } from '#master/cluster-service.js';
+import type { Warning } from '#master/warning.js';
 import type { ReplicaStatus } from '#replica/replicated-log.js';
 
 export function endedWarnings({ peers }: Pick<ReplicaStatus, 'peers'>): readonly Warning[] {

@@ -13,15 +13,16 @@ import { decode, type Endpoint, endpoint } from '#master/endpoint.js';
 import { forwardMethods, refusedByPeer } from '#master/forward-method.js';
 import { checkFounding, type OwnFounding } from '#master/founding-check.js';
 import type { Leadership } from '#master/leadership.js';
-import { type KeepAlive, type KeepAliveOutcome, type Office, parseKeepAlive } from '#master/office.js';
+import { type KeepAliveOutcome, type Office, parseKeepAlive } from '#master/office.js';
 import { PacedRounds } from '#master/paced-rounds.js';
+import type { ReceivedKeepAlive } from '#master/received-keep-alive.js';
 import { toRefusedError } from '#master/refusal-mapping.js';
 import { type KeepAliveSource, type StreamReport, StreamReports } from '#master/stream-reports.js';
 import type { sublet } from '#proto/sublet.js';
 import type { Clock } from '#replica/clock.js';
 import { parseCaller } from '#tls/caller.js';
 
-type KeepAliveStream = Pick<KeepAlive, 'stream' | 'connection'>;
+type KeepAliveStream = Pick<ReceivedKeepAlive, 'stream' | 'connection'>;
 type Stream = ServerDuplexStream<Buffer, Uint8Array>;
 
 export type KeepAliveServiceOptions = {
@@ -83,7 +84,7 @@ function streamOf({ name, connection }: sublet.peer.v1.KeepAliveStream.$Properti
 
 export class KeepAliveService {
   readonly #options: KeepAliveServiceOptions;
-  readonly #relay: PacedRounds<KeepAlive, KeepAliveOutcome>;
+  readonly #relay: PacedRounds<ReceivedKeepAlive, KeepAliveOutcome>;
   readonly #endpoints: readonly [Endpoint, Endpoint];
   readonly #streams: StreamReports;
   readonly #unsubscribe: () => void;
@@ -151,7 +152,7 @@ export class KeepAliveService {
     return outcome;
   }
 
-  async #passOn(keepAlives: readonly KeepAlive[]): Promise<readonly KeepAliveOutcome[]> {
+  async #passOn(keepAlives: readonly ReceivedKeepAlive[]): Promise<readonly KeepAliveOutcome[]> {
     const parts: Promise<readonly KeepAliveOutcome[]>[] = [];
     for (let at = 0; at < keepAlives.length; at += relayedAtOnceMax) {
       parts.push(this.#passOnPart(keepAlives.slice(at, at + relayedAtOnceMax)));
@@ -159,7 +160,7 @@ export class KeepAliveService {
     return (await Promise.all(parts)).flat();
   }
 
-  async #passOnPart(keepAlives: readonly KeepAlive[]): Promise<readonly KeepAliveOutcome[]> {
+  async #passOnPart(keepAlives: readonly ReceivedKeepAlive[]): Promise<readonly KeepAliveOutcome[]> {
     const { keepAlives: method } = forwardMethods;
     const streams = keepAlives.map(({ stream: name, connection }) => ({ name, connection }));
     const request = method.request.encode({ keepAlives: keepAlives.map(requestOf), streams }).finish();
@@ -239,7 +240,7 @@ function refusedResult({ reason, message, details }: RefusedError): sublet.peer.
   return { reason, message, details };
 }
 
-function requestOf(keepAlive: KeepAlive): sublet.v1.KeepAliveRequest.$Properties {
+function requestOf(keepAlive: ReceivedKeepAlive): sublet.v1.KeepAliveRequest.$Properties {
   const { agentId, instanceId, epoch, runId = '', clusterId, revision, branch } = keepAlive;
   return { agentId, instanceId, epoch, runId, clusterId, revision, branch };
 }

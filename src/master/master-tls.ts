@@ -1,9 +1,9 @@
 /** A master's TLS: the gates of its two gRPC ports, its credentials as a client of other masters, and the files they come from. */
 import type { ChannelCredentials, ServerInterceptor } from '@grpc/grpc-js';
 import { authorizing } from '#master/authorizing.js';
-import type { Warning } from '#master/cluster-service.js';
 import type { MasterLog } from '#master/master-log.js';
 import type { RefusalLog } from '#master/refusal-log.js';
+import type { Warning } from '#master/warning.js';
 import type { Clock } from '#replica/clock.js';
 import { formatCaller } from '#tls/caller.js';
 import { CertificateReloader } from '#tls/certificate-reloader.js';

@@ -1,10 +1,6 @@
-/**
- * The warnings about the masters' addresses, and the file of those that were set by hand, which is removed when it is
- * of no more use.
- */
-import type { Warning } from '#master/cluster-service.js';
 import type { MasterLog } from '#master/master-log.js';
 import { type AddressCheck, addressProblem } from '#master/recorded-address.js';
+import type { Warning } from '#master/warning.js';
 import type { MovedMember } from '#replica/moved-members.js';
 import type { ReplicaStatus } from '#replica/replicated-log.js';
 import { readMoved, removeMoved } from '#storage/moved-file.js';

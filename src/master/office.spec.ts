@@ -7,7 +7,8 @@ import { type AgentId, parseAgentId, parseInstanceId } from '#ipam/identity.js';
 import { IpamMachine, type PlanOutcome } from '#master/ipam-machine.js';
 import { Leadership } from '#master/leadership.js';
 import type { Contest } from '#master/lease-processes.js';
-import { type KeepAlive, type KeepAliveOutcome, Office } from '#master/office.js';
+import { type KeepAliveOutcome, Office } from '#master/office.js';
+import type { ReceivedKeepAlive } from '#master/received-keep-alive.js';
 import { MemoryCluster, type MemoryMember } from '#master/testing/memory-log.js';
 import { testOverlay, testSettings } from '#master/testing/test-masters.js';
 import { ProposeError } from '#replica/replicated-log.js';
@@ -31,7 +32,7 @@ class TestOffice {
   readonly office: Office;
   readonly reported: unknown[] = [];
   readonly contested: Contest[] = [];
-  readonly told: KeepAlive[] = [];
+  readonly told: ReceivedKeepAlive[] = [];
 
   constructor(reclaimMs: number | undefined, random = 0.5) {
     this.cluster = new MemoryCluster([this.machine, new IpamMachine()]);

@@ -8,7 +8,7 @@ import { formatIp, type Ip } from '#address/ip.js';
 import { RefusedError } from '#api/refusal.js';
 import type { HolderJudgement } from '#ipam/command.js';
 import { encodeCommand } from '#ipam/command-codec.js';
-import { type AgentId, parseAgentId, parseInstanceId, parseRunId, type RunId } from '#ipam/identity.js';
+import { type AgentId, parseAgentId, parseInstanceId, parseRunId } from '#ipam/identity.js';
 import type { Lease } from '#ipam/ipam.js';
 import type { IpamMachine, PlanOutcome } from '#master/ipam-machine.js';
 import type { Leadership } from '#master/leadership.js';
@@ -16,6 +16,7 @@ import { type Contest, LeaseProcesses } from '#master/lease-processes.js';
 import { LeftAddresses } from '#master/left-addresses.js';
 import { PacedRounds } from '#master/paced-rounds.js';
 import { Presence } from '#master/presence.js';
+import type { ReceivedKeepAlive } from '#master/received-keep-alive.js';
 import { parseBranchText, parseField, safeInteger } from '#master/refusal-mapping.js';
 import type { StreamReport } from '#master/stream-reports.js';
 import type { sublet } from '#proto/sublet.js';
@@ -45,27 +46,11 @@ export type OfficeOptions = {
   /** A leader that did nothing for longer than this was paused, and trusts no TTL that ran meanwhile. */
   readonly electionTimeoutMs: number;
   /** An agent has sent what it has seen, which is to be compared with the log. */
-  readonly told: (keepAlive: KeepAlive) => void;
+  readonly told: (keepAlive: ReceivedKeepAlive) => void;
   /** Receives unexpected errors (bugs). */
   readonly report: (error: unknown) => void;
   /** A lease is contested, from a place that was not seen to do so before. */
   readonly contested: (contest: Contest) => void;
-};
-
-export type KeepAlive = {
-  readonly agentId: AgentId;
-  readonly instanceId: string;
-  readonly epoch: number;
-  readonly runId: RunId | undefined;
-  /** Names its stream among those of all masters; empty: a master of an earlier release did not tell. */
-  readonly stream: string;
-  /** HOST:PORT of the caller. */
-  readonly connection: string;
-  /** The cluster that the lease is of; empty: absent. */
-  readonly clusterId: string;
-  /** The last revision and branch that the agent got; 0 and empty: none. */
-  readonly revision: number;
-  readonly branch: string;
 };
 /** A refusal belongs to one keep-alive of a round, not to the round. */
 export type KeepAliveOutcome = sublet.v1.KeepAliveResponse.$Properties | RefusedError;
@@ -73,8 +58,8 @@ export type KeepAliveOutcome = sublet.v1.KeepAliveResponse.$Properties | Refused
 /** @throws RefusedError */
 export function parseKeepAlive(
   request: sublet.v1.KeepAliveRequest.$Properties,
-  { stream, connection }: Pick<KeepAlive, 'stream' | 'connection'>,
-): KeepAlive {
+  { stream, connection }: Pick<ReceivedKeepAlive, 'stream' | 'connection'>,
+): ReceivedKeepAlive {
   return {
     agentId: parseField('agent_id', request.agentId ?? '', parseAgentId),
     instanceId: parseField('instance_id', request.instanceId ?? '', parseInstanceId),
@@ -93,7 +78,7 @@ export class Office {
   readonly processes: LeaseProcesses;
   readonly left: LeftAddresses;
   readonly #options: OfficeOptions;
-  readonly #rounds: PacedRounds<KeepAlive, KeepAliveOutcome>;
+  readonly #rounds: PacedRounds<ReceivedKeepAlive, KeepAliveOutcome>;
   /** Expiries on their way, until they are decided. */
   readonly #expiring = new Map<AgentId, Promise<void>>();
   /** Agents whose present instance asks to be registered, and how often it does just now. */
@@ -143,7 +128,7 @@ export class Office {
    * Resolves once a quorum has confirmed this leader after the call, and the keep-alive counts or is refused.
    * @throws RefusedError, ProposeError when no quorum answered or this master does not lead
    */
-  keepAlive(keepAlive: KeepAlive): Promise<KeepAliveOutcome> {
+  keepAlive(keepAlive: ReceivedKeepAlive): Promise<KeepAliveOutcome> {
     return this.#rounds.add(keepAlive);
   }
 
@@ -222,7 +207,7 @@ export class Office {
     }
   }
 
-  async #round(keepAlives: readonly KeepAlive[]): Promise<readonly KeepAliveOutcome[]> {
+  async #round(keepAlives: readonly ReceivedKeepAlive[]): Promise<readonly KeepAliveOutcome[]> {
     await this.#options.log.readBarrier();
     // What is about to expire is decided first: a keep-alive must not be answered and then overtaken.
     const undecided = keepAlives.flatMap(({ agentId }) => this.#expiring.get(agentId) ?? []);
@@ -233,7 +218,7 @@ export class Office {
     return keepAlives.map((keepAlive) => this.#count(keepAlive));
   }
 
-  #count(keepAlive: KeepAlive): KeepAliveOutcome {
+  #count(keepAlive: ReceivedKeepAlive): KeepAliveOutcome {
     const { agentId, instanceId, epoch } = keepAlive;
     const { ipam } = this.#options.machine;
     this.#options.told(keepAlive);

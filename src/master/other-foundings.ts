@@ -4,8 +4,8 @@
  * ready: which of the two stays is for an operator to decide.
  */
 import { RefusedError } from '#api/refusal.js';
-import type { Warning } from '#master/cluster-service.js';
 import type { MasterLog } from '#master/master-log.js';
+import type { Warning } from '#master/warning.js';
 import type { Clock } from '#replica/clock.js';
 import { foundingsDiffer } from '#replica/cluster-founding.js';
 import type { Founder, MemberHello } from '#replica/peer-network.js';

@@ -1,5 +1,4 @@
-/** What an operator should know of the Node.js that a master runs on. */
-import type { Warning } from '#master/cluster-service.js';
+import type { Warning } from '#master/warning.js';
 import { badNode } from '#runtime/node-releases.js';
 
 export function runtimeWarnings(bad: string | undefined = badNode()): readonly Warning[] {

@@ -1,5 +1,4 @@
-/** What an operator should know of the masters' disks: this one's, and the others' as they said last. */
-import type { Warning } from '#master/cluster-service.js';
+import type { Warning } from '#master/warning.js';
 import { spaceText } from '#replica/member-report.js';
 import type { ReplicaStatus } from '#replica/replicated-log.js';
 

@@ -6,12 +6,12 @@
  */
 import { RefusedError } from '#api/refusal.js';
 import type { PeerCalls } from '#master/call-router.js';
-import type { Warning } from '#master/cluster-service.js';
 import { type Endpoint, endpoint } from '#master/endpoint.js';
 import { forwardMethods } from '#master/forward-method.js';
 import type { Leadership } from '#master/leadership.js';
 import type { MasterLog } from '#master/master-log.js';
 import type { StateDigests } from '#master/state-digests.js';
+import type { Warning } from '#master/warning.js';
 import type { sublet } from '#proto/sublet.js';
 import type { Clock } from '#replica/clock.js';
 import type { MemberInfo } from '#replica/membership.js';

@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { setImmediate as nextTurn } from 'node:timers/promises';
 import { parseAgentId } from '#ipam/identity.js';
-import type { KeepAlive } from '#master/office.js';
+import type { ReceivedKeepAlive } from '#master/received-keep-alive.js';
 import { type KeepAliveSource, type StreamReport, StreamReports } from '#master/stream-reports.js';
 
 /** Reports of a master whose leader answers when the spec says so. */
@@ -21,7 +21,7 @@ class Reporting {
   stream(agent: string): KeepAliveSource {
     const source = this.reports.open('10.0.0.1:4000');
     const { stream, connection } = source;
-    const last: KeepAlive = {
+    const last: ReceivedKeepAlive = {
       agentId: parseAgentId(agent),
       instanceId: 'i',
       epoch: 7,

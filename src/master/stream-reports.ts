@@ -1,11 +1,6 @@
-/**
- * The keep-alive streams open at this master, and what the leader learns of them beside the keep-alives: that one was
- * closed, at once, since its agent may be starting anew; and all that are open, when the leader has changed, since a new one
- * has heard none of them. Without such a report the leader waits until the process counts as silent.
- */
-import type { KeepAlive } from '#master/office.js';
+import type { ReceivedKeepAlive } from '#master/received-keep-alive.js';
 
-export type StreamReport = { readonly keepAlive: KeepAlive; readonly closed: boolean };
+export type StreamReport = { readonly keepAlive: ReceivedKeepAlive; readonly closed: boolean };
 
 /** One open stream. */
 export type KeepAliveSource = {
@@ -14,7 +9,7 @@ export type KeepAliveSource = {
   /** HOST:PORT of the caller. */
   readonly connection: string;
   /** The last keep-alive that came on it; undefined: none yet, or it is closed. */
-  last: KeepAlive | undefined;
+  last: ReceivedKeepAlive | undefined;
 };
 
 export type StreamReportsOptions = {

@@ -7,7 +7,30 @@
  */
 import { type LogIndex, logIndex, noIndex } from '#raft/entry.js';
 import { type InflightLimits, Inflights } from '#raft/inflights.js';
-import type { PeerStatus, ProgressState } from '#raft/status.js';
+
+/**
+ * How the leader treats a peer. `probe`: one append at a time until it is known where the logs meet.
+ * `replicate`: optimistic, up to the window. `snapshot`: nothing but heartbeats until it has caught up.
+ */
+export type ProgressState = 'probe' | 'replicate' | 'snapshot';
+
+export type RaftPeerStatus = {
+  /** Highest index known to be on the peer's stable storage. */
+  readonly match: LogIndex;
+  /** Next index to send. */
+  readonly next: LogIndex;
+  readonly state: ProgressState;
+  /** No append goes out until the peer answers. */
+  readonly paused: boolean;
+  /** Heard from since the last quorum check. */
+  readonly active: boolean;
+  readonly learner: boolean;
+  /** Index of the snapshot on its way; 0 if none. */
+  readonly pendingSnapshot: LogIndex;
+  /** Append messages under way, and whether no more may be. */
+  readonly inflight: number;
+  readonly inflightFull: boolean;
+};
 
 export class Progress {
   /** Highest index known to be on the peer's stable storage. Always below `next`. */
@@ -133,7 +156,7 @@ export class Progress {
     return commit > this.sentCommit && this.sentCommit < this.next - 1;
   }
 
-  status(): PeerStatus {
+  status(): RaftPeerStatus {
     const { match, next, state, paused, active, learner, pendingSnapshot, inflights } = this;
     return {
       ...{ match, next, state, paused, active, learner, pendingSnapshot },

@@ -5,8 +5,8 @@
 import { type Core, send } from '#raft/core.js';
 import { type LogIndex, noMember } from '#raft/entry.js';
 import { RaftError } from '#raft/errors.js';
+import { broadcastHeartbeat } from '#raft/heartbeat.js';
 import type { ReadIndexMessage } from '#raft/message.js';
-import { broadcastHeartbeat } from '#raft/replication.js';
 
 /**
  * A read asked of the leader. Before an entry of its own term is committed, even a leader alone can't tell what

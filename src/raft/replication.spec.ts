@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { logIndex, memberId } from '#raft/entry.js';
 import { entryBytes } from '#raft/entry-size.js';
-import type { PeerStatus } from '#raft/status.js';
+import type { RaftPeerStatus } from '#raft/progress.js';
 import {
   accepted,
   bytes,
@@ -37,7 +37,7 @@ function route(member: TestMember, from: number) {
   return { from, to: 1, term: member.status.term };
 }
 
-function peer(member: TestMember, id: number): PeerStatus {
+function peer(member: TestMember, id: number): RaftPeerStatus {
   return member.status.progress.get(memberId(id)) ?? assert.fail(`no progress of ${id}`);
 }
 

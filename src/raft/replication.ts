@@ -55,16 +55,6 @@ export function broadcastAppend(core: Core): void {
   }
 }
 
-/** Heartbeats go to all peers whatever their state. They carry only a commit index that the peer can use. */
-export function broadcastHeartbeat(core: Core): void {
-  const context = core.reads.context;
-  for (const [peer, progress] of peers(core)) {
-    const commit = logIndex(Math.min(progress.match, core.log.commit));
-    send(core, { kind: 'heartbeat', from: core.id, to: peer, term: core.term, commit, context });
-    progress.sentCommit = commit;
-  }
-}
-
 /**
  * Commits what a quorum has on stable storage. Only entries of the own term are committed by counting; older ones
  * come with them (Raft paper §5.4.2). Returns whether the commit index moved.

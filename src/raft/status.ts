@@ -1,31 +1,8 @@
 /** A core's state at one moment, for operators and tests: plain data, detached from the core. */
 import type { Core } from '#raft/core.js';
 import type { ConfState, LogIndex, MemberId, Term } from '#raft/entry.js';
+import type { RaftPeerStatus } from '#raft/progress.js';
 import type { Role } from '#raft/ready.js';
-
-/**
- * How the leader treats a peer. `probe`: one append at a time until it is known where the logs meet.
- * `replicate`: optimistic, up to the window. `snapshot`: nothing but heartbeats until it has caught up.
- */
-export type ProgressState = 'probe' | 'replicate' | 'snapshot';
-
-export type PeerStatus = {
-  /** Highest index known to be on the peer's stable storage. */
-  readonly match: LogIndex;
-  /** Next index to send. */
-  readonly next: LogIndex;
-  readonly state: ProgressState;
-  /** No append goes out until the peer answers. */
-  readonly paused: boolean;
-  /** Heard from since the last quorum check. */
-  readonly active: boolean;
-  readonly learner: boolean;
-  /** Index of the snapshot on its way; 0 if none. */
-  readonly pendingSnapshot: LogIndex;
-  /** Append messages under way, and whether no more may be. */
-  readonly inflight: number;
-  readonly inflightFull: boolean;
-};
 
 export type RaftStatus = {
   readonly id: MemberId;
@@ -50,12 +27,12 @@ export type RaftStatus = {
   /** Reads that wait for confirmation. */
   readonly pendingReads: number;
   /** Per member of the configuration, itself included, by ascending id. Empty unless leader. */
-  readonly progress: ReadonlyMap<MemberId, PeerStatus>;
+  readonly progress: ReadonlyMap<MemberId, RaftPeerStatus>;
 };
 
 export function statusOf(core: Core): RaftStatus {
   const { id, term, vote, leader, role, log, leadTransferee, pendingConfIndex, uncommittedBytes, membership } = core;
-  const progress = new Map<MemberId, PeerStatus>();
+  const progress = new Map<MemberId, RaftPeerStatus>();
   if (role === 'leader') {
     for (const [member, peer] of membership.progress) {
       progress.set(member, peer.status());

@@ -7,6 +7,7 @@ import { handleVote, handleVoteResponse, hup, learnCommit, respondToVote } from 
 import { appendThread, applyThread, type MemberId, noIndex, noMember, noTerm } from '#raft/entry.js';
 import { assertNever, invariant, RaftError } from '#raft/errors.js';
 import { acknowledge, handleAppend, handleHeartbeat, handleSnapshot } from '#raft/follower.js';
+import { broadcastHeartbeat } from '#raft/heartbeat.js';
 import type {
   AppendMessage,
   HeartbeatMessage,
@@ -20,7 +21,7 @@ import type {
 import type { Progress } from '#raft/progress.js';
 import { dropped, proposeAsLeader } from '#raft/proposal.js';
 import { handleReadAsLeader } from '#raft/reads.js';
-import { broadcastHeartbeat, handleAppendResponse, handleHeartbeatResponse, transferTo } from '#raft/replication.js';
+import { handleAppendResponse, handleHeartbeatResponse, transferTo } from '#raft/replication.js';
 import { handleSnapshotStored, handleStorageAppended, handleStorageApplied } from '#raft/storage-acks.js';
 import { campaignByItself, checkQuorum } from '#raft/timers.js';
 

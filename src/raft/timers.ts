@@ -5,8 +5,8 @@
 import { becomeFollower, type Core, peers } from '#raft/core.js';
 import { hup, isPromotable } from '#raft/election.js';
 import { noMember } from '#raft/entry.js';
+import { broadcastHeartbeat } from '#raft/heartbeat.js';
 import { jointVote } from '#raft/quorum.js';
-import { broadcastHeartbeat } from '#raft/replication.js';
 import { leaveJointIfDue } from '#raft/storage-acks.js';
 
 export function tick(core: Core, patience: number): void {

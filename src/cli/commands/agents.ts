@@ -1,9 +1,8 @@
 /** `sublet agents [ID]`: which agent holds what, and how it is. */
 
 import { type Command, Option } from 'commander';
-import type { MasterClient } from '#api/master-client.js';
 import { operatorService } from '#api/services.js';
-import { agentList, hostStates, presenceOf, type Selection, selected, subnets } from '#cli/agent-list.js';
+import { agentList, hostStates, listAgents, presenceOf, type Selection, selected, subnets } from '#cli/agent-list.js';
 import { connectsAndWatches, type Define, examples, writes } from '#cli/command-kit.js';
 import { type ConsentOptions, consented, needsConsent } from '#cli/consent.js';
 import { replacement } from '#cli/consequences.js';
@@ -13,15 +12,11 @@ import { showList } from '#cli/output/list-watch.js';
 import { type Cell, formatFacts } from '#cli/table.js';
 import { type Terminal, wrap } from '#cli/terminal.js';
 import { ago, clockTime, overlayState, presence } from '#cli/words.js';
-import { sublet } from '#proto/sublet.js';
+import type { sublet } from '#proto/sublet.js';
 import { formatDuration } from '#text/duration.js';
 
 type Agent = sublet.v1.Agent.$Properties;
 type AgentOverlay = sublet.v1.AgentOverlay.$Properties;
-
-const pageSize = 1_000;
-/** 65,536 agents are what a /8 of /24s holds; this is sixteen times as many. */
-const pagesMax = 1_024;
 
 export const define: Define = (command, terminal) => {
   connectsAndWatches(command)
@@ -102,23 +97,6 @@ async function list(operator: Operator, selection: Selection, stale: boolean): P
     return found.replaced(whole, selected(whole.agents, selection));
   };
   await showList(operator, operatorService.listAgents, look, found, selection);
-}
-
-/** Every page as one response; its revision is the last page's. */
-export async function listAgents(
-  client: MasterClient,
-  wish: { readonly presence?: sublet.v1.PresenceState; readonly stale?: boolean } = {},
-): Promise<sublet.v1.ListAgentsResponse> {
-  const agents: Agent[] = [];
-  let pageToken = '';
-  for (let page = 0; page < pagesMax; page++) {
-    const request = { ...wish, pageSize, pageToken };
-    const response = await client.call(operatorService.listAgents, request, { idempotent: true });
-    agents.push(...response.agents);
-    pageToken = response.nextPageToken;
-    if (pageToken === '') return new sublet.v1.ListAgentsResponse({ agents, revision: response.revision });
-  }
-  throw new Error(`the masters' list of agents has no end: ${pagesMax} pages of ${pageSize}`);
 }
 
 /** Everything about one agent. */

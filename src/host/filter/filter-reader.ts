@@ -4,7 +4,7 @@
  */
 import { readFile } from 'node:fs/promises';
 import type { Family } from '#address/ip.js';
-import type { FilterTable } from '#host/filter/filter-table.js';
+import type { FilterTable, ObservedFilters } from '#host/filter/filter-table.js';
 import { iptablesTables } from '#host/filter/iptables-rules.js';
 import { nftTables } from '#host/filter/nft-rules.js';
 import type { IptablesFlavour } from '#host/input.js';
@@ -12,12 +12,6 @@ import { type NftRuleset, readNft } from '#host/nft-ruleset.js';
 import { iptablesCommand, type SavedTables, saveTables, traitsOf } from '#host/observe-firewall.js';
 import type { Readable } from '#host/observed.js';
 import type { Runner } from '#host/runner.js';
-
-export interface ObservedFilters {
-  readonly tables: readonly FilterTable[];
-  /** What could not be read, and why; it may hold a drop that is not in the result. */
-  readonly unread: readonly string[];
-}
 
 export interface FilterReaderOptions {
   /** Monotonic ms. */

@@ -4,6 +4,12 @@
  */
 import type { Family } from '#address/ip.js';
 
+export interface ObservedFilters {
+  readonly tables: readonly FilterTable[];
+  /** What could not be read, and why; it may hold a drop that is not in the result. */
+  readonly unread: readonly string[];
+}
+
 export type Hook = 'prerouting' | 'input' | 'forward' | 'output' | 'postrouting';
 
 export interface FilterTable {

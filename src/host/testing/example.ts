@@ -1,7 +1,5 @@
-/** The worked example of docs/rules.md as an input: this host is the first agent, with an IPv4 and an IPv6 overlay. */
-
-import type { Underlay } from '#host/desired.js';
 import { defaultHostSettings, type HostInput, type Peer } from '#host/input.js';
+import type { Underlay } from '#host/underlay.js';
 
 export const underlay: Underlay = { device: 'eth0', mtu: 1500 };
 

@@ -1,0 +1,8 @@
+/** What one part of the comparison of a host finds: steps to run, and problems that no step can mend. */
+import type { Problem } from '#host/problem.js';
+import type { Step } from '#host/step.js';
+
+export interface StepPlan {
+  readonly steps: readonly Step[];
+  readonly problems: readonly Problem[];
+}
