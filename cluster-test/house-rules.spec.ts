@@ -6,22 +6,24 @@ import { comments } from '#cluster-test/comments.js';
 
 /** Room → rooms it may import, itself aside. */
 const allowed: Readonly<Record<string, readonly string[]>> = {
+  errors: [],
   runtime: [],
   http: [],
   http2: [],
   address: [],
   text: [],
-  files: [],
-  raft: [],
-  ipam: ['text', 'address', 'proto'],
-  replica: ['text', 'raft', 'proto'],
-  storage: ['text', 'files', 'raft', 'replica', 'proto'],
-  transport: ['text', 'tls', 'raft', 'replica', 'proto'],
-  door: ['replica'],
-  tls: [],
-  api: ['text', 'tls', 'proto'],
-  config: ['runtime', 'text', 'address', 'ipam'],
+  files: ['errors'],
+  raft: ['errors'],
+  ipam: ['errors', 'text', 'address', 'proto'],
+  replica: ['errors', 'text', 'raft', 'proto'],
+  storage: ['errors', 'text', 'files', 'raft', 'replica', 'proto'],
+  transport: ['errors', 'text', 'tls', 'raft', 'replica', 'proto'],
+  door: ['errors', 'replica'],
+  tls: ['errors'],
+  api: ['errors', 'text', 'tls', 'proto'],
+  config: ['errors', 'runtime', 'text', 'address', 'ipam'],
   master: [
+    'errors',
     'runtime',
     'http',
     'http2',
@@ -38,9 +40,10 @@ const allowed: Readonly<Record<string, readonly string[]>> = {
     'api',
     'proto',
   ],
-  host: ['text', 'address', 'files'],
-  agent: ['runtime', 'tls', 'http', 'text', 'address', 'files', 'host', 'replica', 'api', 'proto'],
+  host: ['errors', 'text', 'address', 'files'],
+  agent: ['errors', 'runtime', 'tls', 'http', 'text', 'address', 'files', 'host', 'replica', 'api', 'proto'],
   cli: [
+    'errors',
     'runtime',
     'http',
     'http',
@@ -62,7 +65,7 @@ const allowed: Readonly<Record<string, readonly string[]>> = {
     'proto',
   ],
 };
-const pure = ['address', 'text', 'raft', 'ipam'];
+const pure = ['errors', 'address', 'text', 'raft', 'ipam'];
 /** Times that are told to people, the deadlines of calls, of which grpc-js makes a timer at once, and the validity of certificates. */
 const wallClockFiles = [
   ...['master/master.ts', 'master/rebirth.ts', 'api/master-client.ts', 'transport/grpc-peer-network.ts'],

@@ -6,6 +6,7 @@
 
 /** Of the copy of grpc-js that `GrpcPeerNetwork` uses: it takes no credentials of another one. */
 export { ChannelCredentials, ServerCredentials } from '@grpc/grpc-js';
+export { type InvariantCode, InvariantError } from '#errors/invariant.js';
 export {
   type ConfChange,
   type ConfChangeOperation,
@@ -32,7 +33,7 @@ export {
   type Term,
   term,
 } from '#raft/entry.js';
-export { type InvariantCode, InvariantError, RaftError, type RaftErrorCode } from '#raft/errors.js';
+export { RaftError, type RaftErrorCode } from '#raft/errors.js';
 export { withHeldVotes } from '#raft/held-votes.js';
 export type { LogReader } from '#raft/log-reader.js';
 export type { LocalMessage, Message, PeerMessage, SnapshotMessage } from '#raft/message.js';

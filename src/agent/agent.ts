@@ -5,6 +5,7 @@
  * has answered shortly after the start; nothing. A dead control plane changes nothing on the host (rule 5);
  * only a TTL that has run out, or masters who say that the lease is not this agent's, take the tunnel down.
  */
+
 import type { AgentOptions } from '#agent/agent-options.js';
 import { between } from '#agent/backoff.js';
 import { hostInput } from '#agent/host-input.js';
@@ -28,6 +29,7 @@ import { PeerWatch } from '#agent/peer-watch.js';
 import { type Grant, Registration, type RegistrationContent } from '#agent/registration.js';
 import { StatusReporter } from '#agent/status-reporter.js';
 import { formerClustersMax } from '#agent/store.js';
+import { errorText } from '#errors/unknown-error.js';
 import { HostInputError } from '#host/input-check.js';
 import type { CleanupReport } from '#host/reconciler-interface.js';
 
@@ -498,7 +500,7 @@ export class Agent {
       if (this.#source === 'masters' && now !== this.#lease?.nodeIp) this.registration.begin(`node_ip is ${now} now`);
     } catch (error) {
       // An underlay that is down for a while is no reason to give anything up.
-      const message = error instanceof Error ? error.message : String(error);
+      const message = errorText(error);
       if (message !== this.#nodeIpError)
         log.warn({ nodeIp: this.#nodeIpInUse, error: message }, 'this host has no node_ip now');
       this.#nodeIpError = message;
@@ -531,7 +533,7 @@ export class Agent {
       save();
       this.#cacheError = '';
     } catch (error) {
-      this.#cacheError = error instanceof Error ? error.message : String(error);
+      this.#cacheError = errorText(error);
       this.#options.log.error({ error: this.#cacheError }, 'the lease could not be cached');
     }
   }

@@ -3,12 +3,14 @@
  * looked for once, and kept as long as it is on a device that is up: routes and names change more often than the address
  * by which all others reach this host.
  */
+
 import { createSocket } from 'node:dgram';
 import { lookup } from 'node:dns/promises';
 import { isIPv6 } from 'node:net';
 import { unreachableUse } from '#address/host-address.js';
 import { parseIp } from '#address/ip.js';
 import type { AgentLog } from '#agent/agent-log.js';
+import { errorText } from '#errors/unknown-error.js';
 import { type HostAddress, hostAddresses } from '#host/host-addresses.js';
 import { processRunner } from '#host/runner.js';
 import type { Clock } from '#replica/clock.js';
@@ -98,7 +100,7 @@ export class NodeAddress {
     const own: { readonly master: string; readonly address: string }[] = [];
     for (const { host, port } of this.#masters) {
       const resolved = await this.#view.resolve(host).catch((error: unknown) => {
-        problems.push(`${host}: ${messageOf(error)}`);
+        problems.push(`${host}: ${errorText(error)}`);
         return [];
       });
       for (const to of resolved) {
@@ -127,7 +129,7 @@ export class NodeAddress {
     try {
       source = await this.#view.sourceTowards(to, port);
     } catch (error) {
-      return { kind: 'no', problem: messageOf(error) };
+      return { kind: 'no', problem: errorText(error) };
     }
     if (source === to) return { kind: 'own' };
     const sourceUse = useOf(source);
@@ -189,10 +191,6 @@ function whyNot(inUse: string, addresses: readonly HostAddress[]): string {
 /** What an address is, when others can't reach a host by it. */
 function useOf(address: string): string | undefined {
   return address.includes('%') ? 'a link-local address' : unreachableUse(parseIp(address));
-}
-
-function messageOf(error: unknown): string {
-  return error instanceof Error ? error.message : String(error);
 }
 
 const systemView: AddressView = {

@@ -2,9 +2,11 @@
  * Writes the peer table to the store now and then. It is a cache: what is not in it is asked of the masters again, so
  * it is written the more seldom the larger it is.
  */
+
 import type { AgentLog } from '#agent/agent-log.js';
 import type { PeerTable, TableChange } from '#agent/peer-table.js';
 import type { AgentStore } from '#agent/store.js';
+import { errorText } from '#errors/unknown-error.js';
 import type { Clock } from '#replica/clock.js';
 
 /** Peers are written this long after the first change that is not written, plus 1 ms for each peer, in ms. */
@@ -63,7 +65,7 @@ export class PeerCache {
       this.#error = '';
     } catch (error) {
       this.changed('position');
-      this.#error = error instanceof Error ? error.message : String(error);
+      this.#error = errorText(error);
       log.error({ error: this.#error }, 'the peers could not be cached');
     }
   }

@@ -2,6 +2,7 @@
  * A reconciler for `--network plan`: says what would be done to this host, and does nothing. Its overlays stay
  * `planned`: nothing was built, so nothing is reported as built.
  */
+import { errorText } from '#errors/unknown-error.js';
 import type { HostInput } from '#host/input.js';
 import type { CleanupReport, PlannedStep, Reconciler } from '#host/reconciler-interface.js';
 import type { HostMetrics, HostStatus, OverlayStatus, PingReport } from '#host/status.js';
@@ -101,7 +102,7 @@ export class PlanOnly implements Reconciler {
     try {
       steps = await planner.plan(input);
     } catch (error) {
-      const problem = `the plan could not be made: ${error instanceof Error ? error.message : String(error)}`;
+      const problem = `the plan could not be made: ${errorText(error)}`;
       print(`plan: ${problem}`);
       return [problem];
     }

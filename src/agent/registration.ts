@@ -3,12 +3,14 @@
  * is first sent and sent again, the same, until a master has decided: later rounds fence earlier ones
  * (rule 3), and a repeated request of a round can do no harm. What the answer means for the host is not decided here.
  */
+
 import type { AgentLog } from '#agent/agent-log.js';
 import { awayBackoff, type Backoff, backoffMs, between } from '#agent/backoff.js';
 import type { BootClock } from '#agent/boot-clock.js';
 import { type Lease, leaseOf } from '#agent/lease.js';
 import { type MasterApi, MasterError, type RegisterRequest } from '#agent/master-api.js';
 import type { AgentStore } from '#agent/store.js';
+import { errorText } from '#errors/unknown-error.js';
 import type { Clock } from '#replica/clock.js';
 
 /** The masters have more requests than they can take; that passes. */
@@ -169,7 +171,7 @@ export class Registration {
       round.content = content;
       return content;
     } catch (error) {
-      throw new MasterError('unavailable', 'not sent', `the request could not be made: ${messageOf(error)}`);
+      throw new MasterError('unavailable', 'not sent', `the request could not be made: ${errorText(error)}`);
     }
   }
 
@@ -251,7 +253,7 @@ export class Registration {
       store.saveIdentity({ ...identity, sequence });
       return true;
     } catch (cause) {
-      log.error({ error: messageOf(cause) }, 'the sequence could not be written');
+      log.error({ error: errorText(cause) }, 'the sequence could not be written');
       return false;
     }
   }
@@ -266,7 +268,7 @@ export class Registration {
     try {
       store.saveIdentity({ ...identity, instanceId: newInstanceId(), sequence: 0 });
     } catch (cause) {
-      log.error({ error: messageOf(cause) }, 'no new instance id could be written');
+      log.error({ error: errorText(cause) }, 'no new instance id could be written');
       return false;
     }
     this.#renewedInstance = true;
@@ -292,8 +294,4 @@ export class Registration {
     this.#again = undefined;
     if (again !== undefined && state.kind === 'registered') this.beginLater(again, 0);
   }
-}
-
-function messageOf(error: unknown): string {
-  return error instanceof Error ? error.message : String(error);
 }

@@ -2,6 +2,7 @@
  * The agent's folder: who it is (`identity`), its lease (`lease`) and its peers (`peers`), each a sealed file. The
  * lease and the peers are a cache: damage to them is said aloud, and they are fetched anew. One process at a time.
  */
+
 import { randomUUID } from 'node:crypto';
 import { rmSync, statSync } from 'node:fs';
 import { createServer } from 'node:net';
@@ -12,6 +13,7 @@ import { leaseSchema, networkSchema } from '#agent/lease.js';
 import type { PeerPicture } from '#agent/peer-table.js';
 import { DamagedFileError, readSealed, writeSealed, writeSealedSlowly } from '#agent/sealed-file.js';
 import { type AgentStore, formerClustersMax, type Identity, type LeaseRecord } from '#agent/store.js';
+import { errorText } from '#errors/unknown-error.js';
 import { type FileLock, lockFile } from '#files/file-lock.js';
 import { makePrivateFolder } from '#files/private-folder.js';
 import { noFounding } from '#replica/cluster-founding.js';
@@ -82,14 +84,14 @@ export class StateDir implements AgentStore, AsyncDisposable {
       const warning = makePrivateFolder(absolute);
       if (warning !== undefined) log.warn({ state_dir: absolute }, warning);
     } catch (error) {
-      throw new StateDirError(`state_dir (--state-dir) ${path} can't be used: ${reason(error)}`, { cause: error });
+      throw new StateDirError(`state_dir (--state-dir) ${path} can't be used: ${errorText(error)}`, { cause: error });
     }
     const lock = await lockFolder(absolute);
     try {
       return new StateDir(absolute, lock, log);
     } catch (error) {
       await lock.release();
-      throw new StateDirError(`state_dir ${absolute} can't be used: ${reason(error)}`, { cause: error });
+      throw new StateDirError(`state_dir ${absolute} can't be used: ${errorText(error)}`, { cause: error });
     }
   }
 
@@ -175,7 +177,7 @@ async function lockFolder(path: string): Promise<Lock> {
   try {
     lock = lockFile(join(path, 'lock'));
   } catch (error) {
-    throw new StateDirError(`state_dir ${path} can't be locked: ${reason(error)}`, { cause: error });
+    throw new StateDirError(`state_dir ${path} can't be locked: ${errorText(error)}`, { cause: error });
   }
   if (lock === 'taken') throw new StateDirError(takenText(path));
   return lock === 'no-tool' ? lockBySocket(path) : lock;
@@ -204,8 +206,4 @@ function lockBySocket(path: string): Promise<Lock> {
       done({ release: () => new Promise<void>((closed) => server.close(() => closed())) });
     });
   });
-}
-
-function reason(error: unknown): string {
-  return error instanceof Error ? error.message : String(error);
 }

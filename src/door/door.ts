@@ -3,8 +3,10 @@
  * listen by itself. At its bound it closes new connections at once, so descriptors are left for the store and the peers.
  * Work is done per connection, never per call.
  */
+
 import { lookup } from 'node:dns/promises';
 import { createServer, isIP, type Server, type Socket } from 'node:net';
+import { errorText } from '#errors/unknown-error.js';
 import type { Clock } from '#replica/clock.js';
 
 export type DoorNotice =
@@ -120,7 +122,7 @@ export class Door {
     try {
       return await resolve(host);
     } catch (error) {
-      const why = error instanceof Error ? error.message : String(error);
+      const why = errorText(error);
       throw new Error(
         `${setting}: the name ${host} is not known on this machine (${why}): add it to /etc/hosts or DNS, or set ${setting} to an address`,
         { cause: error },

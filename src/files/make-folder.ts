@@ -2,8 +2,10 @@
  * Makes folders, one part of the path after the other. Node's own recursive way never ends where a file system refuses
  * to make any (procfs: there is no such folder, and no parent is missing), and its errors name a call of the system.
  */
+
 import { mkdirSync, type Stats, statSync } from 'node:fs';
 import { dirname, resolve } from 'node:path';
+import { errorText } from '#errors/unknown-error.js';
 
 /** A folder can't be made: the message says of which part of its path, and why. */
 export class FolderError extends Error {
@@ -62,7 +64,7 @@ function failure(path: string, error: unknown): FolderError {
   const code = codeOf(error);
   const known = reasons[code];
   // The code stays: who knows what the folder is for goes by it.
-  const why = known === undefined ? (error instanceof Error ? error.message : String(error)) : `${known} (${code})`;
+  const why = known === undefined ? errorText(error) : `${known} (${code})`;
   return new FolderError(`${path} can't be made: ${why}`, { cause: error });
 }
 

@@ -2,8 +2,11 @@
  * Runs steps. Neighbouring steps of one tool go through one process of it in batch mode, so that thousands of entries
  * cost no process each; every step gets its own outcome all the same. A step whose ground gave way is not tried.
  */
+
 import { readFile, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
+import { assertNever } from '#errors/invariant.js';
+import { errorText } from '#errors/unknown-error.js';
 import type { BatchSessions, BatchTool } from '#host/batch-session.js';
 import { deleteCniFile, writeCniFile } from '#host/cni-folder.js';
 import { chainRestore, fdbCommand, filterRuleArguments, ipCommands, ipsetCommand, isIpv6Rule } from '#host/command.js';
@@ -13,7 +16,7 @@ import type { IptablesFlavour } from '#host/input.js';
 import { iptablesCommand } from '#host/observe-firewall.js';
 import type { Part } from '#host/problem.js';
 import { type Runner, ToolMissingError } from '#host/runner.js';
-import { assertNever, type Step } from '#host/step.js';
+import type { Step } from '#host/step.js';
 
 export interface Tools {
   readonly run: Runner;
@@ -295,5 +298,5 @@ function errorOf({ code, stderr }: { code: number | null; stderr: string }): str
 
 function message(error: unknown): string {
   if (error instanceof ToolMissingError) return error.message;
-  return error instanceof Error ? error.message : String(error);
+  return errorText(error);
 }

@@ -2,10 +2,12 @@
  * What this host lacks for an agent, found before one starts: rights, tools, kernel, folders, ports, Docker. Changes
  * nothing on the host; what only trying can tell is tried in a network namespace that is gone with the try.
  */
+
 import { constants } from 'node:fs';
 import { access, readFile } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
 import { formatCidr } from '#address/ip.js';
+import { errorText } from '#errors/unknown-error.js';
 import { checkFirewallRules, checkPacketFilters } from '#host/check-firewall.js';
 import { encapsulationBytes, ipv6MtuBytesMin } from '#host/desired.js';
 import { dockerEngine, localDocker } from '#host/docker-engine.js';
@@ -64,7 +66,7 @@ async function guarded(what: string, look: () => Promise<Found | readonly Found[
     if (error instanceof ToolMissingError) {
       return [{ what, severity: 'error', says: `"${error.command}" is not installed`, todo: error.message }];
     }
-    return [{ what, severity: 'error', says: error instanceof Error ? error.message : String(error) }];
+    return [{ what, severity: 'error', says: errorText(error) }];
   }
 }
 

@@ -3,10 +3,11 @@
  * person would type. What is printed by `--network plan` is made of the same words that `apply` runs.
  */
 import type { Family } from '#address/ip.js';
+import { assertNever } from '#errors/invariant.js';
 import type { DockerNetworkRequest } from '#host/desired-docker.js';
 import { routeProtocol, rulePreference, sourceTable } from '#host/marks.js';
 import type { PlannedStep } from '#host/reconciler-interface.js';
-import { assertNever, type LinkSetting, type Step, type StepAction } from '#host/step.js';
+import type { LinkSetting, Step, StepAction } from '#host/step.js';
 import { isIpv6Text } from '#host/text.js';
 
 /** For the operator: the command that does it, and why. */

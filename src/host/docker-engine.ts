@@ -1,5 +1,7 @@
 /** The Docker engine of this host: its bridge networks, and making and removing them. */
+
 import { z } from 'zod';
+import { errorText } from '#errors/unknown-error.js';
 import { type DockerEngineFacts, type DockerNetworkRequest, dockerVersion } from '#host/desired-docker.js';
 import { type DockerApi, DockerHttp, type DockerHttpOptions, DockerStatusError } from '#host/docker-http.js';
 import { dockerLabel } from '#host/marks.js';
@@ -40,7 +42,7 @@ export function dockerEngine(host: string = localDocker, options: DockerHttpOpti
       try {
         return await observeDocker(await negotiated());
       } catch (error) {
-        return { kind: 'unreadable', error: `Docker does not answer at ${host} (${message(error)}): ${remedy}` };
+        return { kind: 'unreadable', error: `Docker does not answer at ${host} (${errorText(error)}): ${remedy}` };
       }
     },
     async create(request) {
@@ -108,8 +110,4 @@ function observed(network: z.infer<typeof networkShape>): ObservedDockerNetwork 
 
 function networkPath(id: string): string {
   return `/networks/${encodeURIComponent(id)}`;
-}
-
-function message(error: unknown): string {
-  return error instanceof Error ? error.message : String(error);
 }

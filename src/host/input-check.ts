@@ -2,11 +2,13 @@
  * Refuses an input that is not canonical before any of it reaches a command line: texts become words of batch files,
  * where a blank or a line break would be another command.
  */
+
 import { formatCidr4, parseInterface4 } from '#address/cidr4.js';
 import { formatCidr6, parseInterface6 } from '#address/cidr6.js';
 import { formatCidr, formatIp, parseCidr, parseIp } from '#address/ip.js';
 import { formatMac, parseMac } from '#address/mac.js';
 import { overlayNameForm } from '#address/overlay-name.js';
+import { errorText } from '#errors/unknown-error.js';
 import { checkBounds, HostInputError } from '#host/bounds.js';
 import type { BridgeLease, HostInput, NetworkOverlay, OverlayLease, Peer } from '#host/input.js';
 
@@ -109,9 +111,7 @@ function canonical(field: string, text: string | undefined, format: (text: strin
   try {
     printed = format(text);
   } catch (error) {
-    throw new HostInputError(
-      `${field} ${JSON.stringify(text)}: ${error instanceof Error ? error.message : String(error)}`,
-    );
+    throw new HostInputError(`${field} ${JSON.stringify(text)}: ${errorText(error)}`);
   }
   check(field, text, printed === text, printed);
 }

@@ -1,6 +1,8 @@
 /** Reads the CNI folder: every network file, and whose it is. */
+
 import { readdir, readFile } from 'node:fs/promises';
 import { join } from 'node:path';
+import { errorText } from '#errors/unknown-error.js';
 import { cniMark } from '#host/desired-cni.js';
 import type { ObservedCniFile, ObservedHost } from '#host/observed.js';
 
@@ -15,7 +17,7 @@ export async function observeCni(dir: string): Promise<ObservedHost['cni']> {
     return { kind: 'read', value: new Map(files) };
   } catch (error) {
     if (error instanceof Error && 'code' in error && error.code === 'ENOENT') return { kind: 'read', value: new Map() };
-    const why = error instanceof Error ? error.message : String(error);
+    const why = errorText(error);
     return { kind: 'unreadable', error: `the CNI folder ${dir} can't be read: ${why}` };
   }
 }

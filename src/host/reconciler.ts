@@ -4,6 +4,7 @@
  * has no events (firewall, files, Docker) and by a long one of everything. Between passes it knows the host by the
  * last observation and the steps run since, so that a new peer costs its own entries and no look at the others.
  */
+import { errorText } from '#errors/unknown-error.js';
 import { apply, type Outcome } from '#host/apply.js';
 import { BackOff } from '#host/back-off.js';
 import { BatchSessions } from '#host/batch-session.js';
@@ -234,7 +235,7 @@ export class HostReconciler implements Reconciler {
         if (areas.size === allAreas.size) await this.#reservations.free(input);
         await this.#pass(input, areas);
       } catch (error) {
-        this.#failWhole(input, error instanceof Error ? error.message : String(error));
+        this.#failWhole(input, errorText(error));
         for (const area of areas) this.#dirty.add(area);
         return; // The poll tries again.
       }

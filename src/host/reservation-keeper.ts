@@ -1,4 +1,5 @@
 /** Frees the addresses of containers that are gone, again and again, and tells of it; no pass of the host fails for it. */
+import { errorText } from '#errors/unknown-error.js';
 import type { HostInput } from '#host/input.js';
 import { freeReservations } from '#host/reservations.js';
 import type { Runner } from '#host/runner.js';
@@ -26,7 +27,7 @@ export class ReservationKeeper {
       }
       this.#error = '';
     } catch (error) {
-      const message = error instanceof Error ? error.message : String(error);
+      const message = errorText(error);
       if (message !== this.#error) {
         this.#log.warn({ error: message }, 'addresses of containers that are gone could not be freed');
       }

@@ -80,7 +80,3 @@ export type LinkSetting =
   | { readonly kind: 'local'; readonly local: string };
 
 export type StepKind = Step['kind'];
-
-export function assertNever(value: never): never {
-  throw new Error(`unexpected ${JSON.stringify(value)}`);
-}

@@ -1,10 +1,10 @@
 /** Agents and departed agents, between their records in memory and the ones on disk (sublet.store.v1). */
 import { ipv4 } from '#address/ipv4.js';
+import { assertNever } from '#errors/invariant.js';
 import type { ProblemReason } from '#ipam/agent.js';
 import type { AgentRecord, DepartedRecord, FormerInstance, Holding, StoredProblem } from '#ipam/agent-record.js';
 import { parseAgentId, parseInstanceId, parseRunId } from '#ipam/identity.js';
 import type { Interning } from '#ipam/interning.js';
-import { assertNever } from '#ipam/invariant.js';
 import { ipBytes, ipOf, ipv4Of, ipv6Of, networkConfigOf, statusOf, toNetworkConfig, toStatus } from '#ipam/wire.js';
 import { sublet } from '#proto/sublet.js';
 

@@ -6,9 +6,10 @@ import { type Cidr4, cidr4, halves4, offsetOf4 } from '#address/cidr4.js';
 import { addressAt6, type Cidr6, cidr6, halves6 } from '#address/cidr6.js';
 import type { Ipv4 } from '#address/ipv4.js';
 import { macFor } from '#address/mac.js';
+import { assertNever } from '#errors/invariant.js';
 import type { Agent, AgentOverlay, Bridge, NetworkConfig, OverlayProblem, ProblemReason, Vxlan } from '#ipam/agent.js';
 import type { AgentRecord, Holding, StoredProblem } from '#ipam/agent-record.js';
-import { assertInvariant, assertNever } from '#ipam/invariant.js';
+import { assertInvariant } from '#ipam/invariant.js';
 import type { Network, NetworkSettings, Overlay } from '#ipam/network.js';
 import { describeSubnet } from '#ipam/space.js';
 

@@ -8,7 +8,7 @@
 import { IntervalSet } from '#address/interval-set.js';
 import { SortedMap } from '#address/sorted-map.js';
 import type { AgentId } from '#ipam/identity.js';
-import { assertInvariant, InvariantError } from '#ipam/invariant.js';
+import { assertInvariant, brokenPlan } from '#ipam/invariant.js';
 import type { BlockState, PoolUsage } from '#ipam/usage.js';
 
 /** A block that was held and is not now; `until` is when its quarantine ends, and since when it is free. */
@@ -107,8 +107,8 @@ export class BlockPool {
   }
 
   hold(block: bigint, agentId: AgentId): void {
-    if (!this.contains(block)) throw new InvariantError(`block ${block} is outside its pool`);
-    if (this.held.has(block)) throw new InvariantError(`block ${block} is held already: never in two hands`);
+    if (!this.contains(block)) throw brokenPlan(`block ${block} is outside its pool`);
+    if (this.held.has(block)) throw brokenPlan(`block ${block} is held already: never in two hands`);
     this.held.set(block, agentId);
     if (this.excluded.has(block)) this.heldAndExcluded += 1;
     const until = this.freed.get(block);
@@ -123,14 +123,14 @@ export class BlockPool {
 
   /** Ends the holding: the block rests until then. */
   free(block: bigint, until: number): void {
-    if (!this.held.delete(block)) throw new InvariantError(`block ${block} is freed but not held`);
+    if (!this.held.delete(block)) throw brokenPlan(`block ${block} is freed but not held`);
     if (this.excluded.has(block)) this.heldAndExcluded -= 1;
     this.rest(block, until);
   }
 
   /** Notes a block that was freed earlier (when the state is loaded). */
   rest(block: bigint, until: number): void {
-    if (!this.contains(block) || this.held.has(block)) throw new InvariantError(`block ${block} can't rest`);
+    if (!this.contains(block) || this.held.has(block)) throw brokenPlan(`block ${block} can't rest`);
     this.freed.set(block, until);
     this.used.add(block);
     this.taken.add(block);

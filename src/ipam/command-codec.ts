@@ -2,9 +2,10 @@
  * Turns commands into what the log holds (sublet.store.v1.Command), and back. A kind that this version does not know is
  * an error of its own: a newer member proposed it, and this one must stop rather than skip it.
  */
+
+import { assertNever } from '#errors/invariant.js';
 import type { Action, Command, HolderJudgement, Register, Registering } from '#ipam/command.js';
 import { parseAgentId, parseInstanceId, parseRunId } from '#ipam/identity.js';
-import { assertNever } from '#ipam/invariant.js';
 import { masterChangeOf, toMasterChange } from '#ipam/master-change-codec.js';
 import {
   cidr4Of,

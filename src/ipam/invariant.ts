@@ -1,20 +1,14 @@
-/** What must be true of the plan whatever is asked of it. */
+/**
+ * What must be true of the plan whatever is asked of it. The node must stop rather than go on from a plan that contradicts
+ * itself.
+ */
+import { InvariantError } from '#errors/invariant.js';
 
-/** The plan contradicts itself: a defect. The node must stop rather than go on from it. */
-export class InvariantError extends Error {
-  override readonly name = 'InvariantError';
-
-  constructor(what: string) {
-    super(`address plan: ${what}`);
-  }
-}
-
-/** For messages that cost nothing to make; where one must name values, throw the error instead. */
+/** For messages that cost nothing to make; where one must name values, throw `brokenPlan` instead. */
 export function assertInvariant(holds: boolean, what: string): asserts holds {
-  if (!holds) throw new InvariantError(what);
+  if (!holds) throw brokenPlan(what);
 }
 
-/** Ends a `switch` over a closed union. */
-export function assertNever(value: never): never {
-  throw new InvariantError(`unexpected ${String(value)}`);
+export function brokenPlan(what: string): InvariantError {
+  return new InvariantError('broken', `address plan: ${what}`);
 }

@@ -5,6 +5,7 @@
  * leader's business, and reach the plan as judgements in commands.
  */
 import type { Ip } from '#address/ip.js';
+import { assertNever } from '#errors/invariant.js';
 import {
   type Awaited,
   awaitedIn,
@@ -26,7 +27,7 @@ import { type Disagreements, disagreementsWith } from '#ipam/disagreement.js';
 import type { Event } from '#ipam/event.js';
 import type { HistoryEntry, HistoryQuery } from '#ipam/history.js';
 import type { AgentId } from '#ipam/identity.js';
-import { assertInvariant, assertNever, InvariantError } from '#ipam/invariant.js';
+import { assertInvariant, brokenPlan } from '#ipam/invariant.js';
 import { operatorNameLengthMax } from '#ipam/limits.js';
 import { recordMembership } from '#ipam/membership-record.js';
 import type { Network, NetworkSettings, Overlay } from '#ipam/network.js';
@@ -89,9 +90,9 @@ export class Ipam {
   apply(command: Command, at: Position): Outcome {
     const { plan } = this;
     if (at.index <= plan.meta.revision) {
-      throw new InvariantError(`index ${at.index} does not follow revision ${plan.meta.revision}`);
+      throw brokenPlan(`index ${at.index} does not follow revision ${plan.meta.revision}`);
     }
-    if (at.time < this.lastTime) throw new InvariantError(`cluster time went back from ${this.lastTime} to ${at.time}`);
+    if (at.time < this.lastTime) throw brokenPlan(`cluster time went back from ${this.lastTime} to ${at.time}`);
     this.lastTime = at.time;
     const writer = new PlanWriter(plan, at, command);
     const reply = checkOrigin(plan, command) ?? dispatch(plan, writer, command);

@@ -4,13 +4,13 @@
  * canonical: what was read and is written again gives the same bytes, or the state hash would lie.
  */
 import { type Cidr, familyOf, type Ip } from '#address/ip.js';
+import { assertNever } from '#errors/invariant.js';
 import type { AgentRecord, DepartedRecord } from '#ipam/agent-record.js';
 import { agentOf, departedOf, toAgent, toDeparted } from '#ipam/agent-record-codec.js';
 import type { Branch } from '#ipam/branch.js';
 import type { HistoryEntry } from '#ipam/history.js';
 import { parseAgentId } from '#ipam/identity.js';
 import type { Interning } from '#ipam/interning.js';
-import { assertNever } from '#ipam/invariant.js';
 import type { NetworkSettings, Overlay } from '#ipam/network.js';
 import type { Exclusion, Reservation } from '#ipam/usage.js';
 import {

@@ -4,9 +4,9 @@
  */
 
 import { familyOf } from '#address/ip.js';
+import { assertNever } from '#errors/invariant.js';
 import type { AgentRecord } from '#ipam/agent-record.js';
 import type { AgentId } from '#ipam/identity.js';
-import { assertNever } from '#ipam/invariant.js';
 import { exclusionKey, Plan } from '#ipam/plan.js';
 import { reservationsIn } from '#ipam/plan-writer.js';
 import { decodeRecord, type Freed, type NumberedEntry, type PlanRecord } from '#ipam/record.js';

@@ -9,9 +9,9 @@ import { type Cidr, type Ip, isCidr4, isIpv4 } from '#address/ip.js';
 import { type Ipv4, ipv4 } from '#address/ipv4.js';
 import { type Ipv6, ipv6 } from '#address/ipv6.js';
 import { mac, oui } from '#address/mac.js';
+import { assertNever } from '#errors/invariant.js';
 import type { NetworkConfig, OverlayStatus } from '#ipam/agent.js';
 import { IdentityError } from '#ipam/identity.js';
-import { assertNever } from '#ipam/invariant.js';
 import type { NetworkSettings, Overlay } from '#ipam/network.js';
 import { sublet } from '#proto/sublet.js';
 

@@ -2,8 +2,10 @@
  * One unary method as the masters serve it: bytes in, bytes out. The bytes are decoded where the call is carried
  * out, so a follower that hands a call on never looks inside.
  */
+
 import { type MessageType, type Method, toBuffer } from '#api/method.js';
 import { RefusedError } from '#api/refusal.js';
+import { errorText } from '#errors/unknown-error.js';
 
 /** `leader`: carried out by the leader, and handed on by others. `here`: answered by the master that was asked. */
 export type Place = 'leader' | 'here';
@@ -74,7 +76,7 @@ export function decode<Properties, Decoded extends Properties>(
   try {
     return type.decode(bytes);
   } catch (error) {
-    const why = error instanceof Error ? error.message : String(error);
+    const why = errorText(error);
     throw new RefusedError('malformed', `${path}: the ${bytes.length} bytes are no request of this method: ${why}`);
   }
 }

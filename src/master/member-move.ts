@@ -2,7 +2,9 @@
  * Has the cluster record another address of a master. Its id, its store and its vote stay; who answers at the new address
  * is asked first, so that an address of another master, or of none, is never recorded.
  */
+
 import { RefusedError } from '#api/refusal.js';
+import { errorText } from '#errors/unknown-error.js';
 import { told } from '#master/membership-history.js';
 import { change, controlOf, type MembershipServiceOptions, memberNamed, messageOf } from '#master/membership-step.js';
 import type { sublet } from '#proto/sublet.js';
@@ -39,7 +41,7 @@ async function checkWhoAnswers(
   const hello = await controlOf(options)
     .hello(peer)
     .catch((error: unknown) => {
-      const why = error instanceof Error ? error.message : String(error);
+      const why = errorText(error);
       throw refused(`no master answers there: ${why}; start ${name} there first, with the data that it has`);
     });
   if (hello.storeId === storeId) return;

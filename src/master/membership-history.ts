@@ -5,8 +5,8 @@
  */
 
 import { RefusedError } from '#api/refusal.js';
+import { assertNever } from '#errors/invariant.js';
 import type { MasterChange, MasterName } from '#ipam/command.js';
-import { assertNever } from '#ipam/invariant.js';
 import type { MasterLog } from '#master/master-log.js';
 import type { MemberAccountOptions } from '#master/member-account.js';
 import { origin } from '#master/operator-parse.js';

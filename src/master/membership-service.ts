@@ -2,8 +2,10 @@
  * The part of ClusterService that looks at the masters and changes who they are: one step at a time, each carried out by
  * the leader. A new master comes as a learner; `voter-change.ts` has the steps that concern votes.
  */
+
 import { RefusedError } from '#api/refusal.js';
 import { clusterService } from '#api/services.js';
+import { errorText } from '#errors/unknown-error.js';
 import { type CallContext, type Endpoint, endpoint } from '#master/endpoint.js';
 import { memberMessages } from '#master/member-account.js';
 import { moveMember } from '#master/member-move.js';
@@ -105,7 +107,7 @@ async function askNewcomer(options: MembershipServiceOptions, name: string, peer
   const unfit = (what: string): RefusedError =>
     new RefusedError('failed-precondition', `add member ${name}: the master at ${peer} ${what}`);
   const hello = await control.hello(peer).catch((error: unknown) => {
-    const why = error instanceof Error ? error.message : String(error);
+    const why = errorText(error);
     const way = `start it with --name ${name} --join, and a peer address that all masters reach`;
     throw unfit(`does not answer: ${why}; ${way}`);
   });

@@ -2,9 +2,11 @@
  * OperatorService: what operators look at and change. Changes go to the leader. Reads are answered where they are
  * asked, at a linearizable point; those that tell who is live go to the leader, which alone knows, unless `stale`.
  */
+
 import { formatCidr, formatIp, parseIp } from '#address/ip.js';
 import { RefusedError } from '#api/refusal.js';
 import { operatorService } from '#api/services.js';
+import { assertNever } from '#errors/invariant.js';
 import type { Agent } from '#ipam/agent.js';
 import { type AgentId, parseAgentId } from '#ipam/identity.js';
 import type { Ipam } from '#ipam/ipam.js';
@@ -308,8 +310,4 @@ function overlayAnswer(answer: Answer): { overlay: sublet.v1.Overlay.$Properties
 
 function unexpected(action: string, { kind }: Answer): RangeError {
   return new RangeError(`${action} was answered with "${kind}"`);
-}
-
-function assertNever(value: never): never {
-  throw new RangeError(`unknown ${JSON.stringify(value)}`);
 }

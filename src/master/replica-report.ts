@@ -1,5 +1,6 @@
 /** What a replica tells of itself, as lines of the log; and what ends the process. */
 
+import { assertNever } from '#errors/invariant.js';
 import type { MasterLog } from '#master/master-log.js';
 import type { ReplicaEvent } from '#replica/replica-event.js';
 import { formatTime } from '#text/duration.js';
@@ -75,8 +76,4 @@ export function reportReplicaEvent(event: ReplicaEvent, log: MasterLog, fail: (e
     default:
       assertNever(event);
   }
-}
-
-function assertNever(event: never): never {
-  throw new RangeError(`unknown event ${JSON.stringify(event)}`);
 }

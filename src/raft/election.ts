@@ -2,10 +2,11 @@
  * Elections: campaigning, granting votes and counting them (Raft paper §5.2, §5.4.1; pre-vote: dissertation
  * §9.6), and what a won one begins with.
  */
+
+import { invariant } from '#errors/invariant.js';
 import { isConfChange } from '#raft/conf-change.js';
 import { becomeFollower, type Core, reset, send } from '#raft/core.js';
 import { type MemberId, noMember, type Term, term } from '#raft/entry.js';
-import { invariant } from '#raft/errors.js';
 import type { VoteMessage, VoteResponseMessage } from '#raft/message.js';
 import { appendProposals, noData } from '#raft/proposal.js';
 import { allVoters, jointVote } from '#raft/quorum.js';

@@ -5,9 +5,10 @@
  * "Incoming" voters are `config.voters`, "outgoing" ones `config.votersOutgoing`; the configuration is joint
  * while there are outgoing ones. Learners that still vote in the outgoing half wait in `learnersNext`.
  */
+
+import { invariant } from '#errors/invariant.js';
 import type { ConfChange, ConfChangeOperation } from '#raft/conf-change.js';
 import { type ConfState, type LogIndex, logIndex, type MemberId, noIndex, noMember } from '#raft/entry.js';
-import { invariant } from '#raft/errors.js';
 import type { InflightLimits } from '#raft/inflights.js';
 import { Progress } from '#raft/progress.js';
 import { isVoter } from '#raft/quorum.js';

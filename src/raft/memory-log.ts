@@ -2,6 +2,8 @@
  * Stable storage that lives in memory, for tests, simulations and the conformance runner: a log after a base
  * position, the hard state, and the snapshot that peers are served. It loses everything with its process.
  */
+
+import { invariant } from '#errors/invariant.js';
 import {
   type ConfState,
   type Entry,
@@ -14,7 +16,6 @@ import {
   type Term,
 } from '#raft/entry.js';
 import { limitEntries } from '#raft/entry-size.js';
-import { invariant } from '#raft/errors.js';
 import type { LogReader } from '#raft/log-reader.js';
 import { emptyMembership } from '#raft/membership.js';
 import type { LogPosition } from '#raft/raft-log.js';

@@ -1,8 +1,8 @@
 import assert from 'node:assert/strict';
 import fc from 'fast-check';
+import { InvariantError } from '#errors/invariant.js';
 import { type Entry, logIndex, term } from '#raft/entry.js';
 import { entriesBytes, entryBytes } from '#raft/entry-size.js';
-import { InvariantError } from '#raft/errors.js';
 import { MemoryLog } from '#raft/memory-log.js';
 import { RaftLog } from '#raft/raft-log.js';
 import { confState, entries } from '#raft/test-member.js';

@@ -2,9 +2,10 @@
  * The whole log of one member: stable storage overlaid by the unstable part, and how far it is committed, handed
  * out for applying, and applied. Always: applied ≤ applying ≤ commit ≤ last index.
  */
+
+import { invariant } from '#errors/invariant.js';
 import { type Entry, type LogIndex, logIndex, type SnapshotMeta, type Term } from '#raft/entry.js';
 import { entriesBytes, limitEntries } from '#raft/entry-size.js';
-import { invariant } from '#raft/errors.js';
 import type { LogReader } from '#raft/log-reader.js';
 import { Unstable } from '#raft/unstable.js';
 

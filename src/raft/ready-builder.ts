@@ -3,6 +3,8 @@
  * out as plain literals here, and wherever one is made for every proposal: spreading parts into them took more time
  * than all the rest of the core.
  */
+
+import { invariant } from '#errors/invariant.js';
 import type { Core } from '#raft/core.js';
 import {
   appendThread,
@@ -13,7 +15,6 @@ import {
   noTerm,
   type SnapshotMeta,
 } from '#raft/entry.js';
-import { invariant } from '#raft/errors.js';
 import type { Message, StorageAppendResponseMessage, StorageApplyResponseMessage } from '#raft/message.js';
 import type { Ready, SoftState } from '#raft/ready.js';
 import { step } from '#raft/step.js';

@@ -1,8 +1,9 @@
 /** A committed configuration change taking effect, and a leader's part in it (Raft paper §6, dissertation §4). */
+
+import { InvariantError } from '#errors/invariant.js';
 import type { ConfChange } from '#raft/conf-change.js';
 import { becomeFollower, type Core, peers } from '#raft/core.js';
 import { type ConfState, noMember } from '#raft/entry.js';
-import { InvariantError } from '#raft/errors.js';
 import { changeMembership, type Membership, MembershipError } from '#raft/membership.js';
 import { isVoter } from '#raft/quorum.js';
 import { answerConfirmedReads } from '#raft/reads.js';

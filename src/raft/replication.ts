@@ -2,10 +2,12 @@
  * A leader bringing its peers up to its log: appends, snapshots, heartbeats, and what it learns from their
  * answers, up to the commit index (Raft paper §5.3, §5.4, §7).
  */
+
+import { invariant } from '#errors/invariant.js';
 import { type Core, peers, send } from '#raft/core.js';
 import { type LogIndex, logIndex, type MemberId, noMember } from '#raft/entry.js';
 import { dataBytes } from '#raft/entry-size.js';
-import { invariant, RaftError } from '#raft/errors.js';
+import { RaftError } from '#raft/errors.js';
 import type { AppendResponseMessage, HeartbeatResponseMessage } from '#raft/message.js';
 import type { Progress } from '#raft/progress.js';
 import { jointIndex } from '#raft/quorum.js';

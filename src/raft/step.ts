@@ -2,10 +2,12 @@
  * A message finding its way: the guards at the door, the comparison of terms that every message begins with
  * (Raft paper §5.1), and the dispatch by role.
  */
+
+import { assertNever, invariant } from '#errors/invariant.js';
 import { becomeFollower, type Core, send } from '#raft/core.js';
 import { handleVote, handleVoteResponse, hup, learnCommit, respondToVote } from '#raft/election.js';
 import { appendThread, applyThread, type MemberId, noIndex, noMember, noTerm } from '#raft/entry.js';
-import { assertNever, invariant, RaftError } from '#raft/errors.js';
+import { RaftError } from '#raft/errors.js';
 import { acknowledge, handleAppend, handleHeartbeat, handleSnapshot } from '#raft/follower.js';
 import { broadcastHeartbeat } from '#raft/heartbeat.js';
 import type {

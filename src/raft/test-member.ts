@@ -2,6 +2,8 @@
  * One member under test, or a few in a loss-free network: a core with storage in memory, driven step by step by a
  * spec. Not part of the product; it lives here so that every spec of the core drives it in the same, legal way.
  */
+
+import { invariant } from '#errors/invariant.js';
 import { type ConfChange, decodeConfChange, isConfChange } from '#raft/conf-change.js';
 import type { RaftConfig } from '#raft/config.js';
 import {
@@ -17,7 +19,7 @@ import {
   type Term,
   term,
 } from '#raft/entry.js';
-import { invariant, RaftError } from '#raft/errors.js';
+import { RaftError } from '#raft/errors.js';
 import { withHeldVotes } from '#raft/held-votes.js';
 import { MemoryLog } from '#raft/memory-log.js';
 import type {

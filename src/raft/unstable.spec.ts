@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
+import { InvariantError } from '#errors/invariant.js';
 import { logIndex, term } from '#raft/entry.js';
-import { InvariantError } from '#raft/errors.js';
 import { confState, entries } from '#raft/test-member.js';
 import { Unstable } from '#raft/unstable.js';
 

@@ -3,8 +3,9 @@
  * stored ones from there, or a received snapshot with nothing behind it. What was handed out in a Ready is in
  * progress and is not handed out again. Entries are shared, never changed; lists handed out are copies.
  */
+
+import { invariant } from '#errors/invariant.js';
 import { type Entry, type LogIndex, logIndex, type SnapshotMeta, type Term } from '#raft/entry.js';
-import { invariant } from '#raft/errors.js';
 
 export class Unstable {
   #entries: Entry[] = [];

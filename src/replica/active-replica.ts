@@ -3,6 +3,8 @@
  * driver, and what the core decides comes back to who asked. It leads, follows and gives way; being founded, and
  * the life before and after, are the business of `Replica`.
  */
+
+import { asError } from '#errors/unknown-error.js';
 import { type LogIndex, type MemberId, noMember } from '#raft/entry.js';
 import type { PeerMessage } from '#raft/message.js';
 import type { ActiveReplicaListener } from '#replica/active-replica-listener.js';
@@ -18,7 +20,7 @@ import type { LeadershipNotice } from '#replica/office.js';
 import type { ReplicaOptions, ReplicaTiming } from '#replica/replica-options.js';
 import { replicaStatus } from '#replica/replica-status.js';
 import { type Applied, ProposeError, type ReplicaStatus, stoppedError } from '#replica/replicated-log.js';
-import { asError, type SnapshotReceiver } from '#replica/snapshot-transfers.js';
+import type { SnapshotReceiver } from '#replica/snapshot-transfers.js';
 import { Ticker } from '#replica/ticker.js';
 import { TurnWaits } from '#replica/turn-waits.js';
 

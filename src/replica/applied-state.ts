@@ -2,9 +2,10 @@
  * The replicated state as far as it is applied: drives the state machine through committed entries in order, and
  * keeps what they changed until the storage writer takes it along with a log write. Membership is part of it.
  */
+
+import { invariant } from '#errors/invariant.js';
 import { decodeConfChange, isConfChange } from '#raft/conf-change.js';
 import type { ConfState, Entry, LogIndex } from '#raft/entry.js';
-import { invariant } from '#raft/errors.js';
 import { decodeStamped } from '#replica/cluster-time.js';
 import type { AppliedMeta, Membership } from '#replica/membership.js';
 import { changeMembers } from '#replica/membership-change.js';

@@ -1,5 +1,4 @@
-/** What an operator can do about an error that ends a member, added to its message where there is more to say. */
-import { InvariantError } from '#raft/errors.js';
+import { InvariantError } from '#errors/invariant.js';
 import type { MemberInfo } from '#replica/membership.js';
 
 /** The error with its way out. A store's errors and a machine's bring their own. */

@@ -9,6 +9,7 @@
  * others call it.
  */
 
+import { errorText } from '#errors/unknown-error.js';
 import { logIndex, type MemberId, memberId, term } from '#raft/entry.js';
 import type { BootstrapProblem, BootstrapProblemCode } from '#replica/bootstrap-problem.js';
 import type { Clock } from '#replica/clock.js';
@@ -120,7 +121,7 @@ export class Founding {
         try {
           return { founder, hello: await hello(founder.peer) };
         } catch (error) {
-          const reason = error instanceof Error ? error.message : String(error);
+          const reason = errorText(error);
           return { founder, problem: problem('unreachable', founder, `does not answer: ${reason}`) };
         }
       }),

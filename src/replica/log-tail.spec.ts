@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
+import { InvariantError } from '#errors/invariant.js';
 import { type Entry, logIndex, memberId, noMember, term } from '#raft/entry.js';
-import { InvariantError } from '#raft/errors.js';
 import { LogTail } from '#replica/log-tail.js';
 import type { AppliedMeta } from '#replica/membership.js';
 

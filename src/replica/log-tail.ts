@@ -3,9 +3,10 @@
  * truth; this is its mirror, changed only after the store has answered, so that nothing is read here that a
  * crash could take back.
  */
+
+import { InvariantError, invariant } from '#errors/invariant.js';
 import { type ConfState, type Entry, type HardState, type LogIndex, logIndex, type SnapshotMeta } from '#raft/entry.js';
 import { entryBytes } from '#raft/entry-size.js';
-import { InvariantError, invariant } from '#raft/errors.js';
 import type { LogReader } from '#raft/log-reader.js';
 import type { AppliedMeta } from '#replica/membership.js';
 

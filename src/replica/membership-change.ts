@@ -2,9 +2,10 @@
  * What a configuration change means for names, addresses and store ids. The core's `ConfChange` speaks of ids;
  * its context carries, as JSON, who a new member is, so that everyone learns of it with the same entry.
  */
+
+import { InvariantError } from '#errors/invariant.js';
 import { type ConfChange, noContext } from '#raft/conf-change.js';
 import { type ConfState, type MemberId, memberId } from '#raft/entry.js';
-import { InvariantError } from '#raft/errors.js';
 import type { RaftStatus } from '#raft/status.js';
 import type { MemberInfo, Membership } from '#replica/membership.js';
 

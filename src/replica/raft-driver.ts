@@ -5,9 +5,12 @@
  * The order that `Ready` demands holds because everything that a message promises goes through the one storage
  * queue, and the message leaves that queue only when it is durable.
  */
+
+import { InvariantError } from '#errors/invariant.js';
+import { asError } from '#errors/unknown-error.js';
 import { isConfChange } from '#raft/conf-change.js';
 import type { Entry, LogIndex, MemberId } from '#raft/entry.js';
-import { InvariantError, RaftError } from '#raft/errors.js';
+import { RaftError } from '#raft/errors.js';
 import { withHeldVotes } from '#raft/held-votes.js';
 import type { Message, PeerMessage, SnapshotMessage } from '#raft/message.js';
 import type { Raft } from '#raft/raft.js';
@@ -19,7 +22,7 @@ import type { LogTail } from '#replica/log-tail.js';
 import type { AppliedMeta } from '#replica/membership.js';
 import type { PeerNetwork } from '#replica/peer-network.js';
 import type { Defer } from '#replica/replica-options.js';
-import { asError, type SendResult, SnapshotReceiver, SnapshotSender } from '#replica/snapshot-transfers.js';
+import { type SendResult, SnapshotReceiver, SnapshotSender } from '#replica/snapshot-transfers.js';
 import { type AppliedChanges, StorageWriter, type StorageWriterLimits } from '#replica/storage-writer.js';
 
 /** Readies worked off in one turn; more wait for the next, so that a long catch-up lets messages and ticks in. */

@@ -3,6 +3,8 @@
  * the whole of its life: found or join a cluster, load what is stored, take part, stop. Knows nothing of
  * what it replicates.
  */
+
+import { asError } from '#errors/unknown-error.js';
 import { type LogIndex, type MemberId, noMember, type Term } from '#raft/entry.js';
 import type { PeerMessage } from '#raft/message.js';
 import { ActiveReplica } from '#replica/active-replica.js';
@@ -37,7 +39,6 @@ import {
   type ReplicatedLog,
   stoppedError,
 } from '#replica/replicated-log.js';
-import { asError } from '#replica/snapshot-transfers.js';
 import { makesTermDurable, rewoundText, type StoreClaim, StoreFacts } from '#replica/store-facts.js';
 import { storedSelf } from '#replica/stored-self.js';
 

@@ -2,6 +2,8 @@
  * Snapshots on their way: those streamed out to followers that are behind the compaction point, and the one being
  * received. Both leave the log at work; a transfer that ends early starts over with the next one.
  */
+
+import { asError } from '#errors/unknown-error.js';
 import type { LogIndex, MemberId, SnapshotMeta } from '#raft/entry.js';
 import type { SnapshotMessage } from '#raft/message.js';
 import type { Clock } from '#replica/clock.js';
@@ -181,8 +183,4 @@ export class SnapshotReceiver {
 
 export function snapshotOf({ index, term, membership }: AppliedMeta): SnapshotMeta {
   return { index, term, confState: membership.confState };
-}
-
-export function asError(error: unknown): Error {
-  return error instanceof Error ? error : new Error(String(error));
 }

@@ -6,9 +6,10 @@
  * Two things never cause a write of their own while others may follow soon: a commit index that rose, and records
  * that commands have changed. They ride in the next batch; `flush` writes them when the log is idle.
  */
+
+import { invariant } from '#errors/invariant.js';
 import type { Entry, HardState, LogIndex } from '#raft/entry.js';
 import { entryBytes } from '#raft/entry-size.js';
-import { invariant } from '#raft/errors.js';
 import type { Message, StorageAppendMessage } from '#raft/message.js';
 import type { Clock } from '#replica/clock.js';
 import type { LogStore, LogWrite, StagedSnapshot } from '#replica/log-store.js';

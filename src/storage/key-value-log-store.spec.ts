@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import fc from 'fast-check';
+import { assertNever } from '#errors/invariant.js';
 import { logIndex, memberId } from '#raft/entry.js';
-import { assertNever } from '#raft/errors.js';
 import { type LogStore, type LogWrite, StoreError } from '#replica/log-store.js';
 import type { RecordChange } from '#replica/state-machine.js';
 import { IdentitySlots } from '#storage/identity-slots.js';

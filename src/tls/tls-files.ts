@@ -1,7 +1,9 @@
 /** The three files of `tls`: the authority's certificates, and this process's own certificate and key, in PEM. */
+
 import { createPrivateKey, X509Certificate } from 'node:crypto';
 import { readFileSync, statSync } from 'node:fs';
 import { createSecureContext, type SecureContext } from 'node:tls';
+import { errorText } from '#errors/unknown-error.js';
 import { certificatesIn, fingerprintOf, isIssuedBy, principalOf } from '#tls/certificate.js';
 import { type Principal, PrincipalError, type Role } from '#tls/principal.js';
 
@@ -84,7 +86,7 @@ function readPem(setting: string, file: string): Buffer {
   try {
     return readFileSync(file);
   } catch (error) {
-    throw new TlsFileError(`${setting}: ${file} can't be read: ${reasonOf(error)}`);
+    throw new TlsFileError(`${setting}: ${file} can't be read: ${errorText(error)}`);
   }
 }
 
@@ -92,7 +94,7 @@ function parsed<T>(setting: string, file: string, parse: () => T): T {
   try {
     return parse();
   } catch (error) {
-    throw new TlsFileError(`${setting}: ${file} has no PEM that can be read: ${reasonOf(error)}`);
+    throw new TlsFileError(`${setting}: ${file} has no PEM that can be read: ${errorText(error)}`);
   }
 }
 
@@ -109,8 +111,4 @@ function keyWarnings(file: string): readonly string[] {
 /** In UTC, to the second. */
 export function timeText(ms: number): string {
   return new Date(ms).toISOString().replace(/\.\d+Z$/, 'Z');
-}
-
-function reasonOf(error: unknown): string {
-  return error instanceof Error ? error.message : String(error);
 }

@@ -2,6 +2,7 @@
  * Messages of consensus as Protocol Buffers. Entries travel as the records that are also on disk: they are not
  * encoded again, and each brings its own sum. What comes in is checked into branded values here.
  */
+import { errorText } from '#errors/unknown-error.js';
 import { sublet } from '#proto/sublet.js';
 import { logIndex, type MemberId, memberId, type SnapshotMeta, term } from '#raft/entry.js';
 import type { PeerMessage, VoteMessage } from '#raft/message.js';
@@ -101,7 +102,7 @@ export function decodeMessage(wire: WireMessage, sender: MemberId, to: MemberId)
     return decode(wire, sender, to);
   } catch (error) {
     if (error instanceof WireError) throw error;
-    const reason = error instanceof Error ? error.message : String(error);
+    const reason = errorText(error);
     throw new WireError(`member ${sender} sent what is no message: ${reason}`, { cause: error });
   }
 }

@@ -2,6 +2,7 @@
  * The incoming half of all peers: the gRPC server on the peer port. Every stream begins with an envelope that is
  * checked before anything else; a second stream of the same member replaces its first.
  */
+
 import {
   Metadata,
   Server,
@@ -11,6 +12,7 @@ import {
   type sendUnaryData,
   status,
 } from '@grpc/grpc-js';
+import { errorText } from '#errors/unknown-error.js';
 import type { sublet } from '#proto/sublet.js';
 import type { MemberId } from '#raft/entry.js';
 import type { MemberInfo, Membership } from '#replica/membership.js';
@@ -94,7 +96,7 @@ export class PeerServer {
     try {
       return await (port === undefined ? this.#bind() : port.open(this.#server));
     } catch (error) {
-      const why = error instanceof Error ? error.message : String(error);
+      const why = errorText(error);
       throw new Error(`can't listen for peers on ${listen}: ${why}`, { cause: error });
     }
   }
@@ -211,7 +213,7 @@ export class PeerServer {
 
 function asRefusal(error: unknown): Refusal {
   if (error instanceof Refusal) return error;
-  const message = error instanceof Error ? error.message : String(error);
+  const message = errorText(error);
   return new Refusal(error instanceof WireError ? status.INVALID_ARGUMENT : status.INTERNAL, message);
 }
 

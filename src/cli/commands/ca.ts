@@ -1,4 +1,5 @@
 /** `sublet ca init|issue`: a certificate authority in a folder, and certificates for masters, agents and operators. */
+
 import { X509Certificate } from 'node:crypto';
 import { chmodSync, existsSync, mkdirSync, readFileSync, statSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
@@ -6,6 +7,7 @@ import { Option } from 'commander';
 import { type Define, examples } from '#cli/command-kit.js';
 import { exitCodes, Failure, usage } from '#cli/failure.js';
 import type { Terminal } from '#cli/terminal.js';
+import { errorText } from '#errors/unknown-error.js';
 import { issueCertificate, makeAuthority, type PemPair } from '#tls/authority.js';
 import { fingerprintOf } from '#tls/certificate.js';
 import { formatPrincipal, PrincipalError, type PrincipalName, parsePrincipal, roles } from '#tls/principal.js';
@@ -128,7 +130,7 @@ function readAuthority(folder: string): PemPair {
     return { cert: readFileSync(join(folder, 'ca.pem'), 'utf8'), key: readFileSync(key, 'utf8') };
   } catch (error) {
     if (error instanceof Failure) throw error;
-    const why = error instanceof Error ? error.message : String(error);
+    const why = errorText(error);
     throw new Failure(exitCodes.refused, `there is no authority in ${folder}: ${why}`, [
       'Make one with `sublet ca init`, or name its folder with --ca.',
     ]);

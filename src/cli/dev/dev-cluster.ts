@@ -2,6 +2,7 @@
  * A whole cluster on this machine, as processes of their own: started together, watched until it lets subnets,
  * kept running, stopped in order.
  */
+
 import { existsSync } from 'node:fs';
 import { isServiceError, MasterClient, NoMasterError } from '#api/master-client.js';
 import { clusterService, operatorService } from '#api/services.js';
@@ -9,6 +10,7 @@ import { DevChild, type DevDeath } from '#cli/dev/dev-child.js';
 import { type DevOptions, type DevProcess, devPlan } from '#cli/dev/dev-plan.js';
 import { keepDevOptions } from '#cli/dev/dev-record.js';
 import { needPorts } from '#cli/dev/free-ports.js';
+import { errorText } from '#errors/unknown-error.js';
 import type { sublet } from '#proto/sublet.js';
 
 type Agent = sublet.v1.Agent.$Properties;
@@ -114,5 +116,5 @@ async function stateOf(client: MasterClient, wanted: readonly string[]): Promise
 
 /** While the cluster starts, no answer is no failure: it is asked again. */
 function notYet(error: unknown): DevState {
-  return { kind: 'waiting', missing: error instanceof Error ? error.message : String(error) };
+  return { kind: 'waiting', missing: errorText(error) };
 }

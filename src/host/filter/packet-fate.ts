@@ -2,6 +2,8 @@
  * What the packet filters of a host do with a packet. Pure. Each test of a rule holds, does not hold or is unknown, and
  * only a drop that no unknown accept comes before is certain; an unknown drop counts as none, so that no alarm is false.
  */
+
+import { assertNever } from '#errors/invariant.js';
 import { covers } from '#host/filter/address-range.js';
 import type {
   Condition,
@@ -12,7 +14,6 @@ import type {
   Hook,
   Packet,
 } from '#host/filter/filter-table.js';
-import { assertNever } from '#host/step.js';
 
 export type PacketFate =
   | { readonly kind: 'passes' }

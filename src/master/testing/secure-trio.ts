@@ -1,10 +1,12 @@
 /** Three masters behind TLS on real ports of loopback, with an authority of their own and clients with its certificates. */
+
 import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { status } from '@grpc/grpc-js';
 import { isServiceError, MasterClient } from '#api/master-client.js';
 import { freePorts } from '#cluster-test/process/ports.js';
+import { errorText } from '#errors/unknown-error.js';
 import { type Master, startMaster } from '#master/master.js';
 import type { MasterLog } from '#master/master-log.js';
 import { testOverlay, testSettings } from '#master/testing/test-masters.js';
@@ -93,7 +95,7 @@ export async function refusalOf(call: Promise<unknown>): Promise<string> {
     await call;
     return 'OK';
   } catch (error) {
-    if (!isServiceError(error)) return error instanceof Error ? error.message : String(error);
+    if (!isServiceError(error)) return errorText(error);
     return `${status[error.code]}: ${error.details}`;
   }
 }

@@ -3,9 +3,10 @@
  * store, a process's handle on it, which dies with the process. A write takes time, may hang, and may fail with its
  * data there or not; a failure poisons the store.
  */
+
+import { invariant } from '#errors/invariant.js';
 import type { Entry, HardState, MemberId } from '#raft/entry.js';
 import { logIndex, noMember, term } from '#raft/entry.js';
-import { invariant } from '#raft/errors.js';
 import {
   type LoadedLog,
   type LogStore,
