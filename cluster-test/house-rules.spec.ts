@@ -81,6 +81,8 @@ const wallClockFiles = [
 /** Words that hide the subject of a sentence (docs/style.md), and how often the comments of `src` may have them, all together. */
 const vagueWords = /\b(?:[Tt]old|[Nn]obody|[Ww]hoever|[Ee]verybody)\b|^Who\b|[:;] Who\b/g;
 const vagueWordsMax = 19;
+/** docs/security.md has the number. */
+const packagesMax = 92;
 const emptyNames = /(^|\/)(utils?|helpers?|common|manager|misc)(\.|\/|-)/;
 
 type Source = { readonly name: string; readonly room: string; readonly text: string };
@@ -219,6 +221,21 @@ describe('house rules', () => {
     assert.ok(files.includes('npm-shrinkwrap.json'));
     assert.match(scripts.prepack, /cp package-lock\.json npm-shrinkwrap\.json$/);
     assert.equal(scripts.postpack, 'rm -f npm-shrinkwrap.json');
+  });
+
+  it('brings few packages into a process, one protobufjs, and one script that runs when they are installed', () => {
+    const lock = JSON.parse(readFileSync('package-lock.json', 'utf8')).packages as Record<
+      string,
+      { readonly dev?: true; readonly hasInstallScript?: true }
+    >;
+    const installed = Object.entries(lock).filter(([path, { dev }]) => path !== '' && dev === undefined);
+    const named = (name: string) => installed.filter(([path]) => path.endsWith(`node_modules/${name}`));
+    assert.ok(installed.length <= packagesMax, `${installed.length} packages`);
+    assert.deepEqual(
+      installed.filter(([, { hasInstallScript }]) => hasInstallScript).map(([path]) => path),
+      ['node_modules/classic-level'],
+    );
+    assert.equal(named('protobufjs').length, 1);
   });
 
   it('sets up what the lock file says, and never rewrites it: an older npm drops what a newer one noted', () => {

@@ -176,7 +176,12 @@ describe('the Docker engine', () => {
   });
 
   it('is unreadable when it sends no whole answer in time', async () => {
-    const silent = await networksError(() => {}, { timeoutMs: 200 });
+    let closed = Promise.resolve();
+    const hang: Handle = (request) => {
+      closed = new Promise((resolve) => request.socket.once('close', () => resolve()));
+    };
+    const silent = await networksError(hang, { timeoutMs: 200 });
+    await closed;
     assert.match(silent, /GET \/v1\.45\/networks: no whole answer within 200 ms/);
     const half: Handle = (_, response) => void response.writeHead(200).write('[');
     assert.match(await networksError(half, { timeoutMs: 200 }), /no whole answer within 200 ms/);

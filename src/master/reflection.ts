@@ -4,59 +4,62 @@
  * of them lacks the imports and the marks of optional fields, and strict clients refuse it.
  */
 import { readFileSync } from 'node:fs';
-import type { Server, ServerDuplexStream, ServiceDefinition, UntypedServiceImplementation } from '@grpc/grpc-js';
-import type { PackageDefinition } from '@grpc/proto-loader';
-import { ReflectionService } from '@grpc/reflection';
-import { Reader } from 'protobufjs/minimal.js';
+import type { Server, ServerDuplexStream } from '@grpc/grpc-js';
+import { ReflectionAnswers } from '#api/reflection-answers.js';
 import type { Admission } from '#master/admission.js';
-import { streamError } from '#master/api-server.js';
+import { rawCodecs, streamError } from '#master/api-server.js';
 import { toRefusedError } from '#master/refusal-mapping.js';
 
 /** A `FileDescriptorSet` (google/protobuf/descriptor.proto) of the public API, of health, and of what they import. */
 const descriptors = new URL('../../proto/sublet.binpb', import.meta.url);
-type Stream = ServerDuplexStream<unknown, unknown>;
+type Stream = ServerDuplexStream<Buffer, Uint8Array>;
 
-/** Adds it to the server, behind admission and at the pace of who reads. */
-export function addReflection(server: Server, admission: Admission): void {
-  const described: PackageDefinition = {
-    // The reflection service takes the files from whatever entry has them; that of an enum has nothing else.
-    'sublet.v1': {
-      format: 'Protocol Buffer 3 EnumDescriptorProto',
-      type: {},
-      fileDescriptorProtos: filesOf(readFileSync(descriptors)),
-    },
-  };
-  const add = (definition: ServiceDefinition, implementation: UntypedServiceImplementation): void => {
-    const behind = Object.entries(implementation).map(([name, handle]) => [name, admitted(handle, admission)] as const);
-    server.addService(definition, Object.fromEntries(behind));
-  };
-  new ReflectionService(described).addToServer({ addService: add });
+/** Adds it to the server, behind admission and at the pace of the reader. */
+export function addReflection(server: Pick<Server, 'register'>, admission: Admission): void {
+  const answers = new ReflectionAnswers(readFileSync(descriptors));
+  const { requestDeserialize, responseSerialize } = rawCodecs;
+  const handle = (stream: Stream): void => reflect(stream, answers, admission);
+  for (const version of ['v1', 'v1alpha']) {
+    const path = `/grpc.reflection.${version}.ServerReflection/ServerReflectionInfo`;
+    server.register(path, handle, responseSerialize, requestDeserialize, 'bidi');
+  }
 }
 
-function admitted(handle: UntypedServiceImplementation[string], admission: Admission) {
-  return (stream: Stream): void => {
-    const caller = stream.getPeer();
-    try {
-      admission.enter('stream', caller);
-    } catch (error) {
-      stream.emit('error', streamError(toRefusedError(error, () => undefined)));
-      return;
-    }
-    let open = true;
-    const close = (): void => {
-      if (open) admission.leave('stream', caller);
-      open = false;
-    };
-    stream.on('cancelled', close);
-    stream.on('close', close);
-    Reflect.apply(handle, undefined, [paced(stream)]);
+function reflect(given: Stream, answers: ReflectionAnswers, admission: Admission): void {
+  const caller = given.getPeer();
+  const refuse = (error: unknown): void => {
+    given.emit('error', streamError(toRefusedError(error, () => undefined)));
   };
+  try {
+    admission.enter('stream', caller);
+  } catch (error) {
+    refuse(error);
+    return;
+  }
+  let open = true;
+  const close = (): void => {
+    if (open) admission.leave('stream', caller);
+    open = false;
+  };
+  given.on('cancelled', close);
+  given.on('close', close);
+  const stream = paced(given);
+  stream.on('end', () => stream.end());
+  const answer = (request: Buffer): void => {
+    try {
+      stream.write(answers.answer(request));
+    } catch (error) {
+      stream.off('data', answer);
+      refuse(error);
+    }
+  };
+  stream.on('data', answer);
 }
 
 /** Reads no further request while answers wait to be taken: else they would pile up, ten times as large as what was asked. */
 function paced(stream: Stream): Stream {
   const write = stream.write.bind(stream);
-  stream.write = (message: unknown): boolean => {
+  stream.write = (message: Uint8Array): boolean => {
     const more = write(message);
     if (!more) {
       stream.pause();
@@ -65,16 +68,4 @@ function paced(stream: Stream): Stream {
     return more;
   };
   return stream;
-}
-
-/** Each encoded `FileDescriptorProto` of an encoded `FileDescriptorSet`: its field 1. */
-function filesOf(set: Uint8Array): Buffer[] {
-  const reader = Reader.create(set);
-  const files: Buffer[] = [];
-  while (reader.pos < reader.len) {
-    const tag = reader.uint32();
-    if (tag >>> 3 === 1) files.push(Buffer.from(reader.bytes()));
-    else reader.skipType(tag & 7);
-  }
-  return files;
 }

@@ -5,7 +5,7 @@
 
 import { readdir, readFile } from 'node:fs/promises';
 import { join } from 'node:path';
-import { Level } from 'level';
+import { ClassicLevel } from 'classic-level';
 import { makeFolder } from '#files/make-folder.js';
 import { StoreError } from '#replica/log-store.js';
 import {
@@ -21,7 +21,7 @@ import { levelDbComplaints } from '#storage/leveldb-complaints.js';
 import { lockHolder } from '#storage/lock-holder.js';
 import { corrupt } from '#storage/store-failure.js';
 
-type Database = Level<Uint8Array, Uint8Array>;
+type Database = ClassicLevel<Uint8Array, Uint8Array>;
 type Snapshot = ReturnType<Database['snapshot']>;
 
 export type LevelOptions = {
@@ -46,7 +46,7 @@ export async function openLevelKeyValue(directory: string, options: LevelOptions
   await refuseIncomplete(directory, options);
   await refuseComplaints(directory, options.place);
   if (options.mayCreate) makeFolder(directory);
-  const database: Database = new Level(directory, {
+  const database: Database = new ClassicLevel(directory, {
     keyEncoding: 'view',
     valueEncoding: 'view',
     createIfMissing: options.mayCreate,

@@ -4,7 +4,7 @@ import { once } from 'node:events';
 import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { Level } from 'level';
+import { ClassicLevel } from 'classic-level';
 import { condition, requires } from '#cluster-test/requirement.js';
 import { logIndex } from '#raft/entry.js';
 import { type LogStore, StoreError } from '#replica/log-store.js';
@@ -111,7 +111,7 @@ describe('log store on LevelDB', () => {
   });
 
   it('syncs every batch it writes', async () => {
-    const scratch = new Level(join(directory, 'scratch'));
+    const scratch = new ClassicLevel(join(directory, 'scratch'));
     await scratch.open();
     const prototype: { write: (options?: unknown) => Promise<void> } = Object.getPrototypeOf(scratch.batch());
     await scratch.close();
