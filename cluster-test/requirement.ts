@@ -2,15 +2,40 @@
  * What a test needs of the machine. A test whose need is not met is skipped, and the reason is listed at the
  * end of the run; with SUBLET_TEST_ALL=1 (as continuous integration sets it) it fails instead.
  */
-import { accessSync, constants, existsSync } from 'node:fs';
+import {
+  accessSync,
+  appendFileSync,
+  constants,
+  existsSync,
+  mkdtempSync,
+  readFileSync,
+  rmSync,
+  writeFileSync,
+} from 'node:fs';
+import { tmpdir } from 'node:os';
 import { delimiter, join } from 'node:path';
 import Mocha, { type Context } from 'mocha';
 
 /** A need, and undefined if it is met, or else what is missing. */
 export type Requirement = { readonly missing: string | undefined };
 
-/** Skipped tests and why, in order; the runner prints them. */
-export const skipped: { readonly title: string; readonly reason: string }[] = [];
+type Skipped = { readonly title: string; readonly reason: string };
+
+/** Names the file that each skipped test is noted in, a line of JSON each: specs run in processes of their own. */
+const listVariable = 'SUBLET_SKIPPED_LIST';
+
+/** From now on skipped tests are noted. Gives a function that reads what was noted, and removes the list. */
+export function noteSkipped(): () => readonly Skipped[] {
+  const folder = mkdtempSync(join(tmpdir(), 'sublet-skipped-'));
+  const list = join(folder, 'list');
+  writeFileSync(list, '');
+  process.env[listVariable] = list;
+  return () => {
+    const lines = readFileSync(list, 'utf8').split('\n').filter(Boolean);
+    rmSync(folder, { recursive: true });
+    return lines.map((line) => JSON.parse(line) as Skipped);
+  };
+}
 
 /** Call first in a test or a `before` hook: `require(this, root, command('ipset'))`. */
 export function requires(context: Context, ...requirements: readonly Requirement[]): void {
@@ -34,7 +59,8 @@ function skip(context: Context, reason: string): void {
   // A hook's `test` is the hook itself, which stands for its suite.
   const title =
     test instanceof Mocha.Test ? test.fullTitle() : (currentTest?.fullTitle() ?? test?.parent?.fullTitle() ?? '');
-  skipped.push({ title, reason });
+  const list = process.env[listVariable];
+  if (list !== undefined) appendFileSync(list, `${JSON.stringify({ title, reason })}\n`);
   context.skip();
 }
 

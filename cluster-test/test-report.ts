@@ -2,9 +2,10 @@
 import { stripVTControlCharacters } from 'node:util';
 import Mocha from 'mocha';
 
-export function reportingMocha(color: boolean): Mocha {
+/** `jobs` files at a time, each in a process of its own; with one, all in this process. */
+export function reportingMocha(color: boolean, jobs = 1): Mocha {
   // Mocha colours its symbols when it is loaded, by the environment (`CI` is enough) and whatever `color` says.
   const symbols: Record<string, string> = Mocha.reporters.Base.symbols;
   for (const [name, symbol] of Object.entries(symbols)) symbols[name] = stripVTControlCharacters(symbol);
-  return new Mocha({ reporter: 'spec', timeout: 20_000, color });
+  return new Mocha({ reporter: 'spec', timeout: 20_000, color, parallel: jobs > 1, jobs });
 }
