@@ -1,12 +1,13 @@
 /**
- * `npm run soak -- [--minutes M] [--kill-minutes K] [--site-minutes P] [--table-minutes T] [--tries N] [--seeds S] [--jobs J]`:
- * first real masters that are killed at random (as root), then a site of real masters with clones, masters put back and
+ * `npm run soak -- [--minutes M] [--kill-minutes K] [--site-minutes P] [--fuzz-minutes F] [--table-minutes T] [--tries N] [--seeds S] [--jobs J]`:
+ * first real masters that are killed at random (as root), then inputs of every kind at readers and real masters, then a site of real masters with clones, masters put back and
  * restores, then how many seeds it takes to find each planted bug without aiming, then fresh seeds for the rest of the time.
  * Ends with 1 if the masters lose something or grant it twice, a seed fails, a rare branch was never met, or a bug was found
  * in none of its tries.
  */
 import { parseArgs } from 'node:util';
 import { killSoak } from '#cluster-test/faults/kill-soak.js';
+import { fuzzSoak } from '#cluster-test/fuzz/fuzz-soak.js';
 import { soakOutcome } from '#cluster-test/process/spec-soak.js';
 import { withUsage } from '#cluster-test/process/usage.js';
 import { Report } from '#cluster-test/simulation/report.js';
@@ -14,7 +15,7 @@ import { runCommand } from '#cluster-test/simulation/run-command.js';
 import { type BugSearch, searchTable, searchUnaimed } from '#cluster-test/simulation/unaimed-search.js';
 import { siteSoak } from '#cluster-test/site/site-soak.js';
 
-const usage = `npm run soak -- [--minutes M] [--kill-minutes K] [--site-minutes P] [--table-minutes T] [--tries N] [--seeds S] [--events E] [--jobs J]
+const usage = `npm run soak -- [--minutes M] [--kill-minutes K] [--site-minutes P] [--fuzz-minutes F] [--table-minutes T] [--tries N] [--seeds S] [--events E] [--jobs J]
 docs/simulation.md says what it does.`;
 
 /** Seeds that one run of `npm run simulate` works off. */
@@ -28,6 +29,7 @@ await withUsage(usage, args, async () => {
       minutes: { type: 'string', default: '480' },
       'kill-minutes': { type: 'string', default: '30' },
       'site-minutes': { type: 'string', default: '30' },
+      'fuzz-minutes': { type: 'string', default: '30' },
       'table-minutes': { type: 'string', default: '60' },
       tries: { type: 'string', default: '5' },
       seeds: { type: 'string', default: '150' },
@@ -41,8 +43,11 @@ await withUsage(usage, args, async () => {
   const kills = killSoak(Math.min(Number(values.minutes), Number(values['kill-minutes'])));
   if (typeof kills === 'object') console.log(`masters killed at random: ${soakOutcome(kills)}`);
 
-  const minutesLeft = Math.max(0, endMs - performance.now()) / 60_000;
-  const site = siteSoak(Math.min(minutesLeft, Number(values['site-minutes'])));
+  const minutesLeft = (): number => Math.max(0, endMs - performance.now()) / 60_000;
+  const fuzz = fuzzSoak(Math.min(minutesLeft(), Number(values['fuzz-minutes'])));
+  if (typeof fuzz === 'object') console.log(`inputs of every kind: ${soakOutcome(fuzz)}`);
+
+  const site = siteSoak(Math.min(minutesLeft(), Number(values['site-minutes'])));
   if (typeof site === 'object') console.log(`clones, masters put back and restores: ${soakOutcome(site)}`);
 
   const searches: readonly BugSearch[] = await searchUnaimed({
@@ -65,9 +70,10 @@ await withUsage(usage, args, async () => {
 
   console.log(`
 masters killed at random: ${soakOutcome(kills)}
+inputs of every kind: ${soakOutcome(fuzz)}
 clones, masters put back and restores: ${soakOutcome(site)}
 planted bugs that were tried and not found: ${unfound.map(({ name }) => name).join(', ') || 'none'}
 fresh seeds: ${report.seeds}, of which ${report.failed} failed; never met: ${report.missed.join('; ') || 'nothing'}`);
-  const stormFailed = kills === 'failed' || site === 'failed';
+  const stormFailed = [kills, fuzz, site].includes('failed');
   process.exitCode = stormFailed || unfound.length > 0 || report.failed > 0 || report.marksMissing ? 1 : 0;
 });

@@ -95,9 +95,17 @@ export async function readSnapshotFile(bytes: AsyncIterable<Uint8Array>): Promis
       return { header, records };
     }
     if (next.kind !== kinds.records) throw new SnapshotFileError(`it has a part of kind ${next.kind}`);
-    for (const { key, value } of SnapshotRecords.decode(next.content).records) {
-      records.push({ key: key ?? new Uint8Array(), value: value ?? new Uint8Array() });
-    }
+    for (const record of recordsIn(next.content)) records.push(record);
+  }
+}
+
+/** A part whose sum is right may still hold something else: a program may have written it. @throws SnapshotFileError */
+function recordsIn(content: Uint8Array): readonly StateRecord[] {
+  try {
+    const { records } = SnapshotRecords.decode(content);
+    return records.map(({ key, value }) => ({ key: key ?? new Uint8Array(), value: value ?? new Uint8Array() }));
+  } catch (error) {
+    throw new SnapshotFileError(`it has a part without records that can be read: ${reasonOf(error)}`);
   }
 }
 
@@ -127,9 +135,22 @@ async function nextPart(reader: ByteReader, wanted?: number): Promise<Part> {
 }
 
 function parsed<T>(what: string, schema: z.ZodType<T>, { content }: Part): T {
-  const read = schema.safeParse(JSON.parse(Buffer.from(content).toString()));
+  const read = schema.safeParse(jsonIn(what, content));
   if (read.success) return read.data;
   throw new SnapshotFileError(`this version can't read its ${what}: ${z.prettifyError(read.error)}`);
+}
+
+/** @throws SnapshotFileError */
+function jsonIn(what: string, content: Uint8Array): unknown {
+  try {
+    return JSON.parse(Buffer.from(content).toString());
+  } catch (error) {
+    throw new SnapshotFileError(`its ${what} is not JSON: ${reasonOf(error)}`);
+  }
+}
+
+function reasonOf(error: unknown): string {
+  return error instanceof Error ? error.message : String(error);
 }
 
 /** Takes exact counts of bytes out of pieces of any size, and sums up what it gave. */

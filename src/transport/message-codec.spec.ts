@@ -10,7 +10,8 @@ const { PeerMessage: Wire } = sublet.raft.v1;
 const sender = memberId(7);
 const receiver = memberId(9);
 const indexes = fc.nat(2 ** 40).map(logIndex);
-const terms = fc.maxSafeNat().map(term);
+const positionMax = 2 ** 52;
+const terms = fc.maxSafeNat().map((value) => term(Math.min(value, positionMax)));
 const envelope = { from: fc.constant(sender), to: fc.constant(receiver), term: terms };
 const memberIds = fc.array(fc.integer({ min: 1, max: 50 }).map(memberId), { maxLength: 5 });
 const confStates: fc.Arbitrary<ConfState> = fc.record({
@@ -123,6 +124,10 @@ describe('message on the wire', () => {
       { ...append, kind: 99 },
       { ...append, term: -1 },
       { ...append, index: 2 ** 60 },
+      ...['term', 'index', 'logTerm', 'commit', 'commitTerm', 'rejectHint'].map((field) => ({
+        ...append,
+        [field]: positionMax + 1,
+      })),
       {},
     ];
     for (const wire of wrong) assert.throws(() => decodeMessage(wire, sender, receiver), WireError);

@@ -21,6 +21,9 @@ const passedOn: ReadonlySet<WireMessage['kind']> = new Set([
   Kind.PEER_MESSAGE_KIND_READ_INDEX,
 ]);
 
+/** Terms and indexes above it are refused. No log reaches it, and sums of such numbers are exact only below 2^53. */
+const positionMax = 2 ** 52;
+
 /** A peer sent bytes that no correct peer sends. */
 export class WireError extends Error {
   override readonly name: string = 'WireError';
@@ -112,6 +115,10 @@ function decode(wire: WireMessage, sender: MemberId, to: MemberId): PeerMessage 
   if (from !== sender && !passedOn.has(wire.kind)) {
     throw new WireError(`member ${sender} sent a message in the name of member ${from}`);
   }
+  const { term: ofTerm, index: at, logTerm: before, commit: until, commitTerm, rejectHint } = wire;
+  if (Math.max(ofTerm ?? 0, at ?? 0, before ?? 0, until ?? 0, commitTerm ?? 0, rejectHint ?? 0) > positionMax) {
+    throw new WireError(`member ${sender} sent a term or an index beyond ${positionMax}`);
+  }
   const envelope = { from, to, term: term(wire.term ?? 0) };
   const index = logIndex(wire.index ?? 0);
   const logTerm = term(wire.logTerm ?? 0);
@@ -122,6 +129,8 @@ function decode(wire: WireMessage, sender: MemberId, to: MemberId): PeerMessage 
     case Kind.PEER_MESSAGE_KIND_APPEND: {
       const entries = (wire.entries ?? []).map(decodeEntryRecord);
       for (const [at, entry] of entries.entries()) {
+        if (entry.term > positionMax)
+          throw new WireError(`an entry came with term ${entry.term}, beyond ${positionMax}`);
         if (entry.index !== index + 1 + at) throw new WireError(`entry ${entry.index} came as ${index + 1 + at}`);
       }
       return { kind: 'append', ...envelope, index, logTerm, commit, entries };

@@ -1,0 +1,10 @@
+/** The fuzz specs, made to last: for `npm run soak`. Each gets an equal share of the minutes. */
+import { type SpecSoak, soakSpec } from '#cluster-test/process/spec-soak.js';
+
+const specs = ['fuzz/readers.spec.js'];
+
+export function fuzzSoak(minutes: number): SpecSoak {
+  const minutesVariable = 'SUBLET_FUZZ_MINUTES';
+  const outcomes = specs.map((spec) => soakSpec({ spec, minutesVariable, minutes: minutes / specs.length }));
+  return outcomes.includes('failed') ? 'failed' : (outcomes[0] ?? 'held');
+}
