@@ -56,3 +56,15 @@ export const clusterService = {
   }),
   endAdoption: method('/sublet.v1.ClusterService/EndAdoption', v1.EndAdoptionRequest, v1.EndAdoptionResponse),
 };
+
+/** On a port of its own. */
+export const joinService = {
+  join: method('/sublet.v1.JoinService/Join', v1.JoinRequest, v1.JoinResponse),
+};
+
+export const certificateService = {
+  renew: method('/sublet.v1.CertificateService/Renew', v1.RenewRequest, v1.RenewResponse),
+  createToken: method('/sublet.v1.CertificateService/CreateToken', v1.CreateTokenRequest, v1.CreateTokenResponse),
+  listTokens: method('/sublet.v1.CertificateService/ListTokens', v1.ListTokensRequest, v1.ListTokensResponse),
+  revokeToken: method('/sublet.v1.CertificateService/RevokeToken', v1.RevokeTokenRequest, v1.RevokeTokenResponse),
+};

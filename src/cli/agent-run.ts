@@ -8,6 +8,7 @@ import { leaveCluster, type StartAgentOptions, startAgent } from '#agent/start-a
 import { StateDirError } from '#agent/state-dir.js';
 import { exitCodes, Failure } from '#cli/failure.js';
 import { grpcLogs } from '#cli/grpc-log.js';
+import { joinedFiles } from '#cli/joining.js';
 import { serve } from '#cli/lifetime.js';
 import { type Logger, makeLogger } from '#cli/log.js';
 import { loadConfig, logBadNode, logWarnings } from '#cli/process-config.js';
@@ -22,7 +23,8 @@ import { HostReconciler } from '#host/reconciler.js';
 import { mayChangeNetwork } from '#host/rights.js';
 import { systemClock } from '#replica/system-clock.js';
 import { CertificateReloader } from '#tls/certificate-reloader.js';
-import type { TlsFiles } from '#tls/tls-files.js';
+import { formatPrincipal } from '#tls/principal.js';
+import { TlsFileError, type TlsFiles } from '#tls/tls-files.js';
 
 /** Runs until a signal stops it. @throws Failure */
 export async function runAgent(command: Command, options: { takeover?: true }, terminal: Terminal): Promise<void> {
@@ -34,10 +36,13 @@ export async function runAgent(command: Command, options: { takeover?: true }, t
   logWarnings(log, warnings);
   logBadNode(log);
   const takeover = options.takeover === true;
+  const secured = securedBy(config, await tlsFilesOf(config, log), log);
   const exitCode = await serve(log, async (failed) => {
-    const running = await startAgent({ ...startOptions(config, log, terminal), takeover }).catch((error: unknown) => {
-      throw startFailure(error, config);
-    });
+    const running = await startAgent({ ...startOptions(config, secured, log, terminal), takeover }).catch(
+      (error: unknown) => {
+        throw startFailure(error, config);
+      },
+    );
     log.info(
       {
         masters: config.masters.map(formatHostPort),
@@ -71,9 +76,12 @@ export async function leaveWithAgent(
   grpcLogs(log);
   logWarnings(log, warnings);
   const hostOnly = options.hostOnly === true;
-  const report = await leaveCluster(startOptions(config, log, terminal), { hostOnly }).catch((error: unknown) => {
-    throw leaveFailure(error, config);
-  });
+  const secured = securedBy(config, await tlsFilesOf({ ...config, join: undefined }, log), log);
+  const report = await leaveCluster(startOptions(config, secured, log, terminal), { hostOnly }).catch(
+    (error: unknown) => {
+      throw leaveFailure(error, config);
+    },
+  );
   for (const { command, why } of report.removed) terminal.write(`removed  ${why}: ${command}\n`);
   for (const left of report.left) terminal.write(`${terminal.paint('yellow', 'left')}     ${left}\n`);
   if (report.gaveBack) terminal.write('The lease is given back. What this host held rests before it is let again.\n');
@@ -99,19 +107,43 @@ function agentLog(config: AgentConfig): Promise<Logger> {
   return makeLogger(config.log, { process: 'agent', name: config.id ?? hostname() });
 }
 
-function startOptions(config: AgentConfig, log: Logger, terminal: Terminal): StartAgentOptions {
-  const { id, nodeIp, masters, stateDir, httpListen, httpHosts, network, networkConfig } = config;
+function startOptions(config: AgentConfig, secured: Secured, log: Logger, terminal: Terminal): StartAgentOptions {
+  const { nodeIp, masters, stateDir, httpListen, httpHosts, network, networkConfig } = config;
   return {
-    ...{ id, nodeIp, masters, stateDir, httpListen, httpHosts, network, networkConfig, log },
-    ...(config.tls && { certificate: agentCertificate(config.tls, log) }),
+    ...secured,
+    ...{ nodeIp, masters, stateDir, httpListen, httpHosts, network, networkConfig, log },
     settings: hostSettings(config),
     reconciler: new HostReconciler({ log, clock: systemClock }),
     print: (line) => terminal.write(`${line}\n`),
   };
 }
 
-function agentCertificate(files: TlsFiles, log: Logger): CertificateReloader {
-  return new CertificateReloader({ files, allowed: ['agent'], timer: systemClock, log }).start();
+/** Of the configuration, or those that joining has brought; undefined: the agent is without TLS. @throws Failure */
+async function tlsFilesOf(config: AgentConfig, log: Logger): Promise<TlsFiles | undefined> {
+  const { id, stateDir: folder, join, joinPort: port } = config;
+  if (config.tls !== undefined) return config.tls;
+  const masters = config.masters.map(({ host }) => formatHostPort({ host, port }));
+  return joinedFiles({ role: 'agent', id, folder, join, masters }, log);
+}
+
+type Secured = Pick<StartAgentOptions, 'id' | 'certificate'>;
+
+/** With TLS an agent goes by the id of its certificate. @throws Failure */
+function securedBy({ id }: AgentConfig, files: TlsFiles | undefined, log: Logger): Secured {
+  if (files === undefined) return { id };
+  try {
+    const certificate = new CertificateReloader({ files, allowed: ['agent'], timer: systemClock, log });
+    const { principal } = certificate.material;
+    if (id !== undefined && id !== principal.id) {
+      throw new TlsFileError(
+        `id (--id) is ${id}, and ${files.cert} is of ${formatPrincipal(principal)}: an agent may act for itself only`,
+      );
+    }
+    return { id: principal.id, certificate: certificate.start() };
+  } catch (error) {
+    if (error instanceof TlsFileError) throw new Failure(exitCodes.usage, error.message);
+    throw error;
+  }
 }
 
 /** The site's settings, for the host. */

@@ -140,7 +140,7 @@ describe('a process of sublet', function () {
     assert.equal(other.code, 1, other.output);
     assert.equal(
       other.output,
-      `sublet: can’t listen at ${ports[0]}: something listens there already\n  Choose other addresses with --listen, --peer-listen and --http-listen.\n`,
+      `sublet: can’t listen at ${ports[0]}: something listens there already\n  Choose other addresses with --listen, --peer-listen, --http-listen and --join-listen.\n`,
     );
   });
 

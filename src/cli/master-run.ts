@@ -17,6 +17,7 @@ import { boundHeapGrowth } from '#master/heap-growth.js';
 import { type MasterOptions, startMaster } from '#master/master.js';
 import { StoreError } from '#replica/log-store.js';
 import { ConfigurationMismatchError } from '#replica/stored-self.js';
+import { TlsFileError } from '#tls/tls-files.js';
 
 /** Runs until a signal stops it. @throws Failure */
 export async function runMaster(command: Command): Promise<void> {
@@ -41,8 +42,9 @@ export async function runMaster(command: Command): Promise<void> {
       },
     );
     const { api, peer, http } = master.addresses;
+    const join = master.joinAddress;
     log.info(
-      { api, peer, http, data: config.dataDir, node: process.versions.node },
+      { api, peer, http, ...(join === undefined ? {} : { join }), data: config.dataDir, node: process.versions.node },
       `master ${config.name} of cluster ${config.cluster.id} runs`,
     );
     void master.ready().then(() => log.info({}, 'ready'));
@@ -67,6 +69,10 @@ function masterOptions(config: MasterConfig): Omit<MasterOptions, 'version' | 'l
     network: configuredNetwork(config.network),
     timing: { heartbeatMs: raft.heartbeatMs, electionMs: raft.electionMs },
     retainEntries: raft.retainEntries,
+    joining: config.joining && {
+      ...config.joining,
+      listen: config.joining.listen && formatHostPort(config.joining.listen),
+    },
   };
 }
 
@@ -84,6 +90,7 @@ function startFailure(error: unknown): unknown {
   // Somebody else has the store: there is nothing wrong with it, and nothing that starting again would mend.
   if (error instanceof StoreError && error.code === 'locked') return new Failure(exitCodes.refused, error.message);
   if (error instanceof StoreError || error instanceof ConfigurationMismatchError) return fatalFailure(error);
+  if (error instanceof TlsFileError) return new Failure(exitCodes.usage, error.message);
   const port = portFailure(error);
   if (port !== undefined) return port;
   // What startMaster says in plain words, about its options.
@@ -103,6 +110,6 @@ function portFailure(error: unknown): Failure | undefined {
   }[code];
   if (why === undefined) return undefined;
   return new Failure(exitCodes.refused, `can’t listen at ${address}: ${why}`, [
-    'Choose other addresses with --listen, --peer-listen and --http-listen.',
+    'Choose other addresses with --listen, --peer-listen, --http-listen and --join-listen.',
   ]);
 }

@@ -15,12 +15,14 @@ import { systemClock } from '#replica/system-clock.js';
 import { parseDuration } from '#text/duration.js';
 import { CertificateReloader } from '#tls/certificate-reloader.js';
 import { masterCredentials } from '#tls/client-credentials.js';
-import { TlsFileError } from '#tls/tls-files.js';
+import { TlsFileError, type TlsMaterial } from '#tls/tls-files.js';
 
 export type Operator = {
   readonly client: MasterClient;
   readonly output: Form;
   readonly terminal: Terminal;
+  /** Of the caller; undefined: without TLS. */
+  readonly material: TlsMaterial | undefined;
 };
 
 const mastersMax = 9;
@@ -51,7 +53,7 @@ export async function operate(
     ...(certificate === undefined ? {} : { credentials: masterCredentials(certificate.start()) }),
   });
   try {
-    await work({ client, output, terminal });
+    await work({ client, output, terminal, material: certificate?.material });
   } catch (error) {
     throw error instanceof Failure ? error : masterFailure(error);
   } finally {

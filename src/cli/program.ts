@@ -47,6 +47,12 @@ export const commands: readonly Entry[] = [
     load: () => import('#cli/commands/ca.js'),
   },
   {
+    name: 'token',
+    group: running,
+    summary: 'tokens for hosts that join with TLS',
+    load: () => import('#cli/commands/token.js'),
+  },
+  {
     name: 'version',
     group: running,
     summary: 'the version of this program',

@@ -41,6 +41,8 @@ describe('the configuration of an agent', () => {
         enableIpv6: true,
       },
       tls: undefined,
+      join: undefined,
+      joinPort: 7074,
       insecure: false,
       log: { level: 'info', format: 'auto' },
     });
@@ -138,6 +140,16 @@ describe('the configuration of an agent', () => {
       'an address beyond loopback',
       { http_listen: '[::]:7073' },
       'http_listen: "[::]:7073" is reachable from other machines, and has no TLS: a loopback address like 127.0.0.1:7073 is allowed, or set insecure (--insecure) in a laboratory',
+    ],
+    [
+      'a token that is cut off, without a word of it',
+      { join: 'sj1.JWUqDLHkcj2Nna0eCiHYLd1GgmS1ulDeWbNn1abmNqs.N8xcktVgcLlDfM0_nPmKmQ' },
+      'join: a text of 70 characters has another form: a token like sj1.PIN.ID.SECRET is allowed',
+    ],
+    [
+      'a token beside insecure',
+      { join: `sj1${`.${'A'.repeat(43)}`.repeat(3)}`, insecure: true },
+      'join: can not be set beside insecure: remove one of the two',
     ],
     [
       'an unknown key',

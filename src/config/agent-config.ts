@@ -14,7 +14,18 @@ import { httpHosts, listeningFindings, type TlsConfig, tls, tlsFindings } from '
 import { type LogConfig, log, logConfig } from '#config/log-config.js';
 import type { Loaded } from '#config/master-config.js';
 import { insecureSetting } from '#config/process-settings.js';
-import { listen, matching, oneOf, parsedBy, path, remotes, type Schema, whole, yesNo } from '#config/reading.js';
+import {
+  listen,
+  matching,
+  oneOf,
+  parsedBy,
+  path,
+  remotes,
+  type Schema,
+  secret,
+  whole,
+  yesNo,
+} from '#config/reading.js';
 import { section } from '#config/section.js';
 
 export type AgentConfig = {
@@ -44,6 +55,9 @@ export type AgentConfig = {
     readonly enableIpv6: boolean;
   };
   readonly tls: TlsConfig | undefined;
+  /** The text of a token; undefined: none. */
+  readonly join: string | undefined;
+  readonly joinPort: number;
   readonly insecure: boolean;
   readonly log: LogConfig;
 };
@@ -53,6 +67,7 @@ const overlaysAllowedMax = 128;
 const defaults = {
   masters: [{ host: '127.0.0.1', port: 7070 }],
   httpListen: { host: '127.0.0.1', port: 7073 },
+  joinPort: 7074,
   cniDir: '/etc/cni/net.d',
   overlayMtu: 1420,
 };
@@ -91,6 +106,8 @@ const schema = section({
   }).optional(),
   max_configuration_attempts: whole(0, 4_294_967_295).optional(),
   tls: tls.optional(),
+  join: secret(/^sj1(\.[\w-]{22,43}){3}$/, 'a token like sj1.PIN.ID.SECRET').optional(),
+  join_port: whole(1, 65_535).optional(),
   insecure: yesNo.optional(),
   log: log.optional(),
 });
@@ -104,7 +121,7 @@ export { agentSettings };
  */
 export function loadAgentConfig(source: ConfigSource): Loaded<AgentConfig> {
   const document = new ConfigDocument(source, agentSettings);
-  const given = document.read(schema, (read) => [...tlsFindings(read), ...listenFindings(read)]);
+  const given = document.read(schema, (read) => [...tlsFindings(read), ...joinFindings(read), ...listenFindings(read)]);
   const wanted = given.network_config;
   const dcos = given.max_configuration_attempts !== undefined;
   const config: AgentConfig = {
@@ -129,10 +146,20 @@ export function loadAgentConfig(source: ConfigSource): Loaded<AgentConfig> {
       enableIpv6: wanted?.enable_ipv6 ?? true,
     },
     tls: given.tls,
+    join: given.join,
+    joinPort: given.join_port ?? defaults.joinPort,
     insecure: given.insecure ?? false,
     log: logConfig(given.log),
   };
   return { config, warnings: warnings(document).map((finding) => document.problem(finding)) };
+}
+
+/** A host that joins has TLS, and makes its own key. */
+function joinFindings(document: ConfigDocument): readonly Finding[] {
+  if (document.at('join') === undefined) return [];
+  const other = ['tls', 'insecure'].find((key) => document.at(key) !== undefined && document.at(key) !== false);
+  if (other === undefined) return [];
+  return [{ path: ['join'], message: `can not be set beside ${other}: remove one of the two` }];
 }
 
 function listenFindings(document: ConfigDocument): readonly Finding[] {

@@ -161,6 +161,22 @@ export const agentSettings: readonly Setting[] = [
     about:
       'of DC/OS’s files: it selects cni_style mesos; an overlay that fails is retried for as long as the agent lives',
   },
+  {
+    key: 'join',
+    flag: '--join',
+    takes: 'TOKEN',
+    as: 'text',
+    about:
+      'gets a certificate by this token, as `sublet token create` prints it, and keeps it in state_dir/tls; of no use once it is there',
+  },
+  {
+    key: 'join_port',
+    flag: '--join-port',
+    takes: 'PORT',
+    as: 'number',
+    about: 'where the hosts of masters have hosts join (their setting join_listen)',
+    default: '7074',
+  },
   ...tlsSettings,
   insecureSetting,
   ...logSettings,

@@ -5,7 +5,7 @@
 import { z } from 'zod';
 import type { ConfigDocument, Finding } from '#config/document.js';
 import { formatHostPort, type HostPort, isLoopback } from '#config/host-port.js';
-import { matching, path } from '#config/reading.js';
+import { duration, matching, path } from '#config/reading.js';
 import { section } from '#config/section.js';
 import { badNode } from '#runtime/node-releases.js';
 
@@ -16,6 +16,13 @@ export const httpHosts = z
 
 /** Three files that belong together. */
 export const tls = section({ ca: path, cert: path, key: path });
+
+/** And what a master that signs needs. */
+export const masterTls = section({
+  ...{ ca: path, cert: path, key: path },
+  ca_key: path.optional(),
+  certificate_lifetime: duration('1h', '366d').optional(),
+});
 
 /** Paths of PEM files. */
 export type TlsConfig = { readonly ca: string; readonly cert: string; readonly key: string };

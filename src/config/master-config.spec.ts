@@ -55,10 +55,23 @@ describe('the configuration of a master', () => {
       },
       raft: { heartbeatMs: 100, electionMs: 1_000, retainEntries: 10_000 },
       tls: undefined,
+      joining: undefined,
       insecure: false,
       log: { level: 'info', format: 'auto' },
     });
     assert.deepEqual(warnings, []);
+  });
+
+  it('has hosts join beside its API where it has the key of the authority, or where it is said', () => {
+    const tls = { ca: 'ca.pem', cert: 'cert.pem', key: 'key.pem' };
+    const joiningOf = (value: object) => load({ listen: '10.0.0.1:7070', ...value }).config.joining;
+    const without = { listen: undefined, caKey: undefined, lifetimeMs: 7 * 86_400_000 };
+    assert.deepEqual(joiningOf({ tls }), without);
+    assert.deepEqual(joiningOf({ tls: { ...tls, ca_key: 'ca.key', certificate_lifetime: '30d' } }), {
+      ...{ listen: { host: '10.0.0.1', port: 7074 }, caKey: 'ca.key', lifetimeMs: 30 * 86_400_000 },
+    });
+    const listen = { host: '10.0.0.2', port: 7075 };
+    assert.deepEqual(joiningOf({ tls, join_listen: '10.0.0.2:7075' }), { ...without, listen });
   });
 
   it('takes a file of DC/OS as it is, and says that ZooKeeper is not used', () => {
@@ -118,7 +131,7 @@ describe('the configuration of a master', () => {
       'an unknown key',
       { lisen: '127.0.0.1:1' },
       [
-        'lisen: is no key here; did you mean listen? (allowed: name, data_dir, listen, peer_listen, http_listen, http_hosts, cluster, network, lease, raft, tls, insecure, log, zk)',
+        'lisen: is no key here; did you mean listen? (allowed: name, data_dir, listen, peer_listen, http_listen, join_listen, http_hosts, cluster, network, lease, raft, tls, insecure, log, zk)',
       ],
     ],
     [
@@ -251,6 +264,23 @@ describe('the configuration of a master', () => {
       [
         'tls.cert: is missing: a path of 1 to 4096 characters is allowed',
         'tls.key: is missing: a path of 1 to 4096 characters is allowed',
+      ],
+    ],
+    [
+      'joining without TLS',
+      { join_listen: '127.0.0.1:7074' },
+      ['join_listen: goes with tls: hosts join to get a certificate'],
+    ],
+    [
+      'one address for two ports, one of them for joining',
+      { tls: { ca: 'ca.pem', cert: 'cert.pem', key: 'key.pem', ca_key: 'ca.key' }, listen: '10.0.0.1:7074' },
+      ['join_listen: "10.0.0.1:7074" is what listen listens on: each needs a port of its own'],
+    ],
+    [
+      'certificates of a minute',
+      { tls: { ca: 'ca.pem', cert: 'cert.pem', key: 'key.pem', certificate_lifetime: '1m' } },
+      [
+        'tls.certificate_lifetime: "1m" is out of range: a length of time from 1h to 366d is allowed, like "90s", "15m", "24h" or "7d"',
       ],
     ],
     [

@@ -6,7 +6,7 @@ import { join } from 'node:path';
 import { z } from 'zod';
 import { ConfigDocument, type ConfigSource, type Finding } from '#config/document.js';
 import { formatHostPort, type HostPort } from '#config/host-port.js';
-import { httpHosts, listeningFindings, type TlsConfig, tls, tlsFindings } from '#config/listening.js';
+import { httpHosts, listeningFindings, masterTls, type TlsConfig, tlsFindings } from '#config/listening.js';
 import { type LogConfig, log, logConfig } from '#config/log-config.js';
 import { masterSettings } from '#config/master-settings.js';
 import { lease, type NetworkConfig, network, networkConfig, networkFindings } from '#config/network-config.js';
@@ -41,8 +41,19 @@ export type MasterConfig = {
     readonly retainEntries: number;
   };
   readonly tls: TlsConfig | undefined;
+  /** Undefined without TLS. */
+  readonly joining: JoiningConfig | undefined;
   readonly insecure: boolean;
   readonly log: LogConfig;
+};
+
+/** How this master has hosts join. */
+export type JoiningConfig = {
+  /** Undefined: they join at other masters. */
+  readonly listen: HostPort | undefined;
+  /** PEM; undefined: other masters sign. */
+  readonly caKey: string | undefined;
+  readonly lifetimeMs: number;
 };
 
 export type MemberConfig = { readonly name: string; readonly peer: HostPort };
@@ -61,6 +72,8 @@ const defaults = {
   listen: { host: '127.0.0.1', port: 7070 },
   peerListen: { host: '127.0.0.1', port: 7071 },
   httpListen: { host: '127.0.0.1', port: 7072 },
+  joinPort: 7074,
+  certificateLifetimeMs: 7 * 86_400_000,
   heartbeatMs: 100,
   electionMs: 1_000,
   retainEntries: 10_000,
@@ -74,6 +87,7 @@ const schema = section({
   listen: listen.optional(),
   peer_listen: listen.optional(),
   http_listen: listen.optional(),
+  join_listen: listen.optional(),
   http_hosts: httpHosts.optional(),
   cluster: section({
     id: matching(/^[A-Za-z0-9._-]{1,63}$/, '1 to 63 characters of [A-Za-z0-9._-]').optional(),
@@ -87,7 +101,7 @@ const schema = section({
     election_ms: whole(50, 600_000, 'milliseconds').optional(),
     retain_entries: whole(1, 10_000_000).optional(),
   }).optional(),
-  tls: tls.optional(),
+  tls: masterTls.optional(),
   insecure: yesNo.optional(),
   log: log.optional(),
   zk: z.unknown().optional(),
@@ -125,11 +139,27 @@ export function loadMasterConfig(source: ConfigSource): Loaded<MasterConfig> {
       electionMs: given.raft?.election_ms ?? defaults.electionMs,
       retainEntries: given.raft?.retain_entries ?? defaults.retainEntries,
     },
-    tls: given.tls,
+    tls: given.tls && { ca: given.tls.ca, cert: given.tls.cert, key: given.tls.key },
+    joining: given.tls && {
+      listen: joinListen(given.join_listen, given.tls.ca_key, given.listen ?? defaults.listen),
+      caKey: given.tls.ca_key,
+      lifetimeMs: given.tls.certificate_lifetime ?? defaults.certificateLifetimeMs,
+    },
     insecure: given.insecure ?? false,
     log: logConfig(given.log),
   };
   return { config, warnings: warnings(document).map((finding) => document.problem(finding)) };
+}
+
+/** Beside the API, where this master signs. */
+function joinListen(given: HostPort | undefined, caKey: unknown, api: HostPort): HostPort | undefined {
+  if (given !== undefined) return given;
+  return caKey === undefined ? undefined : { host: api.host, port: defaults.joinPort };
+}
+
+function joinListenFindings(document: ConfigDocument): readonly Finding[] {
+  if (document.at('join_listen') === undefined || document.at('tls') !== undefined) return [];
+  return [{ path: ['join_listen'], message: 'goes with tls: hosts join to get a certificate' }];
 }
 
 function relations(document: ConfigDocument): readonly Finding[] {
@@ -138,6 +168,7 @@ function relations(document: ConfigDocument): readonly Finding[] {
     ...peerReachFindings(peerReach(document)),
     ...listenFindings(document),
     ...tlsFindings(document),
+    ...joinListenFindings(document),
     ...raftFindings(document),
     ...networkFindings(document),
   ];
@@ -231,8 +262,13 @@ function listenFindings(document: ConfigDocument): readonly Finding[] {
     listen: at('listen', defaults.listen),
     peer_listen: at('peer_listen', ownMember(document)?.peer ?? defaults.peerListen),
     http_listen: at('http_listen', defaults.httpListen),
+    join_listen: joinListen(
+      valid(listen, document.at('join_listen')),
+      document.at('tls', 'ca_key'),
+      at('listen', defaults.listen) ?? defaults.listen,
+    ),
   };
-  return listeningFindings(document, listening, ['listen', 'peer_listen']);
+  return listeningFindings(document, listening, ['listen', 'peer_listen', 'join_listen']);
 }
 
 function raftFindings(document: ConfigDocument): readonly Finding[] {

@@ -47,6 +47,14 @@ export const masterSettings: readonly Setting[] = [
     default: '127.0.0.1:7072',
   },
   {
+    key: 'join_listen',
+    flag: '--join-listen',
+    takes: 'HOST:PORT',
+    as: 'text',
+    about: 'where hosts without a certificate join by a token; goes with tls',
+    default: 'port 7074 beside listen where tls.ca_key is set; else none',
+  },
+  {
     key: 'http_hosts',
     flag: '--http-host',
     takes: 'NAME',
@@ -124,6 +132,22 @@ export const masterSettings: readonly Setting[] = [
     default: '10000',
   },
   ...tlsSettings,
+  {
+    key: 'tls.ca_key',
+    flag: '--tls-ca-key',
+    takes: 'FILE',
+    as: 'text',
+    about:
+      'the key of the authority in tls.ca, PEM, mode 0600, on masters that certify hosts; without it this master hands their calls to one that has it',
+  },
+  {
+    key: 'tls.certificate_lifetime',
+    flag: '--certificate-lifetime',
+    takes: 'TIME',
+    as: 'text',
+    about: 'how long the certificates that it signs are valid, 1h to 366d',
+    default: '7d',
+  },
   insecureSetting,
   ...logSettings,
 ];

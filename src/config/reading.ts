@@ -59,6 +59,15 @@ export function matching(pattern: RegExp, form: string): Schema<string> {
   });
 }
 
+/** As `matching`, for a text that is secret: the message does not have it. */
+export function secret(pattern: RegExp, form: string): Schema<string> {
+  return reading(`${form} is allowed`, (value) => {
+    if (typeof value !== 'string') throw new ValueError('is no text');
+    if (!pattern.test(value)) throw new ValueError(`a text of ${value.length} characters has another form`);
+    return value;
+  });
+}
+
 /** One of a few words. */
 export function oneOf<const Word extends string>(...words: readonly Word[]): Schema<Word> {
   const allowed = `${words.map((word) => JSON.stringify(word)).join(' or ')} is allowed`;

@@ -7,6 +7,9 @@ import { readFileSync } from 'node:fs';
 
 export type ConnectionShares = { readonly api: number; readonly peer: number; readonly http: number };
 
+/** On the port for joining: each is for one call. Taken from what is kept, where the limit is small. */
+export const joinConnectionsMax = 64;
+
 /** Below it a master can't serve: what it keeps for itself is more than half. */
 export const openFilesMin = 128;
 /** Kept of a limit that is large: this many, or a fifth of it. Of a smaller one, half. */

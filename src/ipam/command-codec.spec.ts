@@ -5,7 +5,7 @@ import { parseCidr4 } from '#address/cidr4.js';
 import { parseCidr6 } from '#address/cidr6.js';
 import { parseCidr, parseIp } from '#address/ip.js';
 import { parseIpv4 } from '#address/ipv4.js';
-import type { Action, Command } from '#ipam/command.js';
+import type { Action, Command, CreateToken } from '#ipam/command.js';
 import { decodeCommand, encodeCommand, UnknownCommandError } from '#ipam/command-codec.js';
 import { commandKindOf, commandKinds, laterCommandKinds } from '#ipam/command-kind.js';
 import { parseAgentId, parseInstanceId, parseRunId } from '#ipam/identity.js';
@@ -29,6 +29,12 @@ const registerHeld: Action = {
   takeover: false,
   held: { vtepIp: parseIpv4('44.128.0.1'), subnets: [] },
   holders: [],
+};
+
+const createToken: CreateToken = {
+  kind: 'create-token',
+  ...{ id: '1a'.repeat(16), secretHash: '2b'.repeat(32), role: 'agent', subject: 'host-7' },
+  ...{ nodeIp: undefined, ttlMs: 3_600_000, uses: 1 },
 };
 
 const actions: readonly Action[] = [
@@ -156,6 +162,14 @@ const actions: readonly Action[] = [
   { kind: 'begin-adoption-on-proof', reason: 'höher', claimedEpoch: 2 ** 52, value: '00aa00bb00cd' },
   registerHeld,
   { kind: 'end-adoption-although', missing: 4 },
+  createToken,
+  { ...createToken, role: 'master', subject: 'm3', nodeIp: parseIp('fd00::4') },
+  {
+    kind: 'use-token',
+    ...{ id: createToken.id, secretHash: createToken.secretHash, role: 'agent', subject: 'host-7' },
+    ...{ address: parseIp('10.0.0.7'), keyHash: '3c'.repeat(32) },
+  },
+  { kind: 'revoke-token', id: createToken.id },
 ];
 
 /** Without the fields that are undefined: leaving one out means the same. */

@@ -6,6 +6,7 @@
 import { assertNever } from '#errors/invariant.js';
 import type { Action, Command, HolderJudgement, Register, Registering } from '#ipam/command.js';
 import { parseAgentId, parseInstanceId, parseRunId } from '#ipam/identity.js';
+import { tokenActionOf, toTokenAction } from '#ipam/join-token-codec.js';
 import { masterChangeOf, toMasterChange } from '#ipam/master-change-codec.js';
 import {
   cidr4Of,
@@ -127,6 +128,10 @@ function toAction(action: Action): sublet.store.v1.Command.$Properties {
       return { registerHeld: { register: toRegister(action), runId: action.runId ?? null } };
     case 'end-adoption-although':
       return { endAdoptionAlthough: { missing: action.missing } };
+    case 'create-token':
+    case 'use-token':
+    case 'revoke-token':
+      return toTokenAction(action);
     default:
       return assertNever(action);
   }
@@ -208,6 +213,10 @@ function actionOf(stored: sublet.store.v1.Command): Action {
     case 'beginAdoptionOnProof':
     case 'endAdoptionAlthough':
       return historyActionOf(stored, kind);
+    case 'createToken':
+    case 'useToken':
+    case 'revokeToken':
+      return tokenActionOf(stored, kind);
     case 'reserve':
     case 'unreserve':
     case 'exclude':

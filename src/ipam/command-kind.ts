@@ -32,6 +32,9 @@ export const commandKinds: readonly CommandKind[] = [
   'begin-adoption-on-proof',
   'register-held',
   'end-adoption-although',
+  'create-token',
+  'use-token',
+  'revoke-token',
 ];
 
 /**

@@ -9,6 +9,7 @@ import type { Cidr, Ip } from '#address/ip.js';
 import type { Ipv4 } from '#address/ipv4.js';
 import type { NetworkConfig, OverlayStatus } from '#ipam/agent.js';
 import type { AgentId, InstanceId, RunId } from '#ipam/identity.js';
+import type { JoinRole } from '#ipam/join-token.js';
 import type { NetworkSettings, Overlay } from '#ipam/network.js';
 
 /** What every command carries. */
@@ -206,6 +207,40 @@ export type MasterChange =
 /** Has the history tell of a change of the masters that is made. Changes nothing else. */
 export type RecordMembership = { readonly kind: 'record-membership'; readonly change: MasterChange };
 
+/** A token with which one identity gets its first certificate. Ids and hashes are lower-case hex digits. */
+export type CreateToken = {
+  readonly kind: 'create-token';
+  /** 32 hex digits, random. */
+  readonly id: string;
+  /** SHA-256 of its secret, 64 hex digits. */
+  readonly secretHash: string;
+  readonly role: JoinRole;
+  /** The id in the identity that it stands for. */
+  readonly subject: string;
+  /** The address that it is used from; undefined: any. */
+  readonly nodeIp: Ip | undefined;
+  /** From the cluster time of this command on. */
+  readonly ttlMs: number;
+  /** How many keys may be certified with it. */
+  readonly uses: number;
+};
+
+/** A key is to be certified by a token. Used again with the same key, it changes nothing: the answer may have been lost. */
+export type UseToken = {
+  readonly kind: 'use-token';
+  readonly id: string;
+  /** SHA-256 of the secret that was shown. */
+  readonly secretHash: string;
+  readonly role: JoinRole;
+  readonly subject: string;
+  /** The address that it is used from. */
+  readonly address: Ip;
+  /** SHA-256 of the public key, 64 hex digits. */
+  readonly keyHash: string;
+};
+
+export type RevokeToken = { readonly kind: 'revoke-token'; readonly id: string };
+
 export type Action =
   | ConfigureNetwork
   | UpdateNetwork
@@ -231,7 +266,10 @@ export type Action =
   | MarkBranch
   | BeginAdoptionOnProof
   | RegisterHeld
-  | EndAdoptionAlthough;
+  | EndAdoptionAlthough
+  | CreateToken
+  | UseToken
+  | RevokeToken;
 
 export type Command = CommandOrigin & Action;
 export type CommandKind = Action['kind'];

@@ -74,6 +74,9 @@ export const historyWords = [
   'begin-adoption',
   'end-adoption',
   ...Object.values(masterEntry),
+  'create-token',
+  'use-token',
+  'revoke-token',
 ] as const;
 export type HistoryWord = (typeof historyWords)[number];
 

@@ -28,6 +28,8 @@ import type { Event } from '#ipam/event.js';
 import type { HistoryEntry, HistoryQuery } from '#ipam/history.js';
 import type { AgentId } from '#ipam/identity.js';
 import { assertInvariant, brokenPlan } from '#ipam/invariant.js';
+import { createToken, revokeToken, useToken } from '#ipam/join-change.js';
+import type { JoinToken } from '#ipam/join-token.js';
 import { operatorNameLengthMax } from '#ipam/limits.js';
 import { recordMembership } from '#ipam/membership-record.js';
 import type { Network, NetworkSettings, Overlay } from '#ipam/network.js';
@@ -262,6 +264,15 @@ export class Ipam {
     return exclusionsOf(this.plan);
   }
 
+  /** The tokens that are remembered, by ascending id. */
+  tokens(): readonly JoinToken[] {
+    return [...this.plan.tokens.entries()].map(([, token]) => token);
+  }
+
+  token(id: string): JoinToken | undefined {
+    return this.plan.tokens.get(id);
+  }
+
   /** Oldest first. */
   history(query: HistoryQuery): readonly HistoryEntry[] {
     return this.plan.history.find(query);
@@ -335,6 +346,12 @@ function dispatch(plan: Plan, writer: PlanWriter, command: Command): Reply | Ref
       return register(plan, writer, command);
     case 'end-adoption-although':
       return endAdoptionAlthough(plan, writer, command);
+    case 'create-token':
+      return createToken(plan, writer, command);
+    case 'use-token':
+      return useToken(plan, writer, command);
+    case 'revoke-token':
+      return revokeToken(plan, writer, command);
     default:
       return assertNever(command);
   }

@@ -20,6 +20,12 @@ export const branchesMax = 256;
 /** The length of a branch in messages of masters and of clients. */
 export const branchLengthMax = 64;
 export const adoptionReasonLengthMax = 1024;
+/** Tokens that are remembered. */
+export const tokensMax = 1_000;
+/** A day. */
+export const tokenTtlMaxMs = 24 * 3600 * 1000;
+/** Keys that may be certified with one token. */
+export const tokenUsesMax = 100;
 export const operatorNameLengthMax = 253;
 export const masterNameLengthMax = 63;
 /** A host name as DNS allows it, or a bracketed address, with a port. */

@@ -10,6 +10,7 @@ import type { CommandOrigin } from '#ipam/command.js';
 import type { Event, Happening } from '#ipam/event.js';
 import type { HistoryEntry, HistoryWord } from '#ipam/history.js';
 import { assertInvariant } from '#ipam/invariant.js';
+import type { JoinToken } from '#ipam/join-token.js';
 import { Ledger } from '#ipam/ledger.js';
 import type { NetworkSettings, Overlay } from '#ipam/network.js';
 import { exclusionKey, type PlacedBlock, type Plan } from '#ipam/plan.js';
@@ -208,6 +209,19 @@ export class PlanWriter {
       this.putAgent(agent, carried);
       this.tellAgent(carried, false);
     }
+    // A plan that went back may have tokens that were used or revoked since.
+    for (const [, token] of [...this.plan.tokens.entries()]) this.dropToken(token);
+  }
+
+  putToken(token: JoinToken): void {
+    const old = this.plan.tokens.get(token.id);
+    this.plan.tokens.set(token.id, token);
+    this.swap(old && { kind: 'join-token', value: old }, { kind: 'join-token', value: token });
+  }
+
+  dropToken(token: JoinToken): void {
+    this.plan.tokens.delete(token.id);
+    this.ledger.remove({ kind: 'join-token', value: token });
   }
 
   /** Takes effect when the command ends. */

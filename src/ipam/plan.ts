@@ -11,6 +11,7 @@ import { History } from '#ipam/history.js';
 import type { AgentId } from '#ipam/identity.js';
 import { Interning } from '#ipam/interning.js';
 import { assertInvariant } from '#ipam/invariant.js';
+import type { JoinToken } from '#ipam/join-token.js';
 import type { Network, NetworkSettings, Overlay } from '#ipam/network.js';
 import type { Meta } from '#ipam/record.js';
 import { RecordHash } from '#ipam/record-hash.js';
@@ -57,6 +58,8 @@ export class Plan {
   readonly departedByEnd = new SortedMap<RestEnd, true>((a, b) => a.until - b.until || byText(a.agentId, b.agentId));
   /** By space and network; see `exclusionKey`. */
   readonly exclusions = new SortedMap<string, Exclusion>(byText);
+  /** By id. */
+  readonly tokens = new SortedMap<string, JoinToken>(byText);
   reservationCount = 0;
   /** Underlay address → the agent that is reached there. */
   private readonly nodes = new Map<Ip, AgentId>();

@@ -11,6 +11,8 @@ import type { Branch } from '#ipam/branch.js';
 import type { HistoryEntry } from '#ipam/history.js';
 import { parseAgentId } from '#ipam/identity.js';
 import type { Interning } from '#ipam/interning.js';
+import type { JoinToken } from '#ipam/join-token.js';
+import { joinTokenOf, toJoinToken } from '#ipam/join-token-codec.js';
 import type { NetworkSettings, Overlay } from '#ipam/network.js';
 import type { Exclusion, Reservation } from '#ipam/usage.js';
 import {
@@ -59,7 +61,8 @@ export type PlanRecord =
   | { readonly kind: 'departed'; readonly value: DepartedRecord }
   | { readonly kind: 'agent'; readonly value: AgentRecord }
   | { readonly kind: 'history'; readonly value: NumberedEntry }
-  | { readonly kind: 'branch'; readonly value: Branch };
+  | { readonly kind: 'branch'; readonly value: Branch }
+  | { readonly kind: 'join-token'; readonly value: JoinToken };
 
 /** The first byte of a key; the same number as the record's field in the protobuf. */
 const prefixes = {
@@ -74,6 +77,7 @@ const prefixes = {
   agent: 9,
   history: 10,
   branch: 11,
+  'join-token': 12,
 } as const satisfies Record<PlanRecord['kind'], number>;
 
 /** Where the plan keeps this record. */
@@ -100,6 +104,8 @@ export function recordKey(record: PlanRecord): Uint8Array {
       return numberKey(prefix, record.value.number);
     case 'branch':
       return numberKey(prefix, record.value.index);
+    case 'join-token':
+      return textKey(prefix, record.value.id);
     default:
       return assertNever(record);
   }
@@ -171,6 +177,8 @@ function toStored(record: PlanRecord): sublet.store.v1.Record.$Properties {
     }
     case 'branch':
       return { branch: record.value };
+    case 'join-token':
+      return { joinToken: toJoinToken(record.value) };
     default:
       return assertNever(record);
   }
@@ -213,6 +221,8 @@ function recordOf(stored: sublet.store.v1.Record, interning: Interning): PlanRec
       const { index, epochBase, value } = present(stored.branch, kind);
       return { kind, value: { index: index ?? 0, epochBase: epochBase ?? 0, value: value ?? '' } };
     }
+    case 'joinToken':
+      return { kind: 'join-token', value: joinTokenOf(present(stored.joinToken, kind)) };
     case 'settings':
       return { kind, value: settingsOf(stored.settings) };
     case 'overlay':

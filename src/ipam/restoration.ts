@@ -82,6 +82,9 @@ export class Restoration {
       case 'branch':
         plan.branches.push(record.value);
         return;
+      case 'join-token':
+        plan.tokens.set(record.value.id, record.value);
+        return;
       default:
         assertNever(record);
     }
@@ -140,4 +143,5 @@ export function* recordsOf(plan: Plan): Generator<PlanRecord, void, undefined> {
   for (const [, value] of plan.agents.entries()) yield { kind: 'agent', value };
   for (const value of plan.history.entries()) yield { kind: 'history', value };
   for (const value of plan.branches.all) yield { kind: 'branch', value };
+  for (const [, value] of plan.tokens.entries()) yield { kind: 'join-token', value };
 }

@@ -3,6 +3,7 @@
  */
 import type { Cidr } from '#address/ip.js';
 import type { AgentThen } from '#ipam/agent-view.js';
+import type { JoinToken } from '#ipam/join-token.js';
 import type { Network, Overlay } from '#ipam/network.js';
 
 /** Closed set; each is the gRPC status code of the same name. */
@@ -27,6 +28,7 @@ export type Refusal = {
 export type Reply =
   | { readonly kind: 'done' }
   | { readonly kind: 'registered'; readonly agent: AgentThen }
+  | { readonly kind: 'token'; readonly token: JoinToken }
   | { readonly kind: 'network'; readonly network: Network }
   | { readonly kind: 'overlay'; readonly overlay: Overlay }
   /** What rests now: by agent in the order asked, the VTEP address (as /32) first, then by overlay and family. */

@@ -3,7 +3,7 @@
  * roles are checked before the first message of a call is read; the ids in a request afterwards, by the service.
  */
 import { RefusedError } from '#api/refusal.js';
-import { agentService, clusterService, operatorService } from '#api/services.js';
+import { agentService, certificateService, clusterService, operatorService } from '#api/services.js';
 import { formatPrincipal, type PrincipalName, type Role } from '#tls/principal.js';
 
 type Row<Service> = Readonly<Record<keyof Service, readonly Role[]>>;
@@ -53,6 +53,13 @@ const clusterRows: Row<typeof clusterService> = {
   endAdoption: admins,
 };
 
+const certificateRows: Row<typeof certificateService> = {
+  renew: ['agent', 'master'],
+  createToken: admins,
+  listTokens: admins,
+  revokeToken: admins,
+};
+
 /** What is served beside the API, by service. */
 const otherServices: Readonly<Record<string, readonly Role[]>> = {
   'grpc.health.v1.Health': [...agents, ...viewers],
@@ -64,6 +71,7 @@ const byPath: ReadonlyMap<string, readonly Role[]> = new Map([
   ...rows(agentService, agentRows),
   ...rows(operatorService, operatorRows),
   ...rows(clusterService, clusterRows),
+  ...rows(certificateService, certificateRows),
 ]);
 
 /** The roles that may call the method; none for a method that is not known. */

@@ -1,13 +1,14 @@
-/** The three listeners of a master, each behind a door with its share of the connections, and their events. */
+/** The listeners of a master, each behind a door with its share of the connections, and their events. */
 import type { Server as HttpServer } from 'node:http';
 import type { Socket } from 'node:net';
 import { type Server, ServerCredentials } from '@grpc/grpc-js';
-import { connectionShares } from '#door/connection-shares.js';
+import { connectionShares, joinConnectionsMax } from '#door/connection-shares.js';
 import { Door, type DoorNotice } from '#door/door.js';
 import type { Intake } from '#master/intake.js';
 import type { MasterLog } from '#master/master-log.js';
 import type { Warning } from '#master/warning.js';
 import type { Clock } from '#replica/clock.js';
+import type { JoinGate } from '#tls/join-gate.js';
 import type { Principal } from '#tls/principal.js';
 import type { TlsGate } from '#tls/tls-gate.js';
 
@@ -16,6 +17,8 @@ export type DoorsOptions = {
   readonly listen: string;
   readonly peerListen: string;
   readonly httpListen: string;
+  /** Undefined: there is no port for joining. */
+  readonly join?: { readonly listen: string; readonly gate: JoinGate } | undefined;
   /** RLIMIT_NOFILE; undefined: none. */
   readonly openFiles: number | undefined;
   readonly clock: Clock;
@@ -23,7 +26,7 @@ export type DoorsOptions = {
   /** TLS in front of the two ports of gRPC; undefined: there is none. */
   readonly gates?: { readonly api: TlsGate; readonly peer: TlsGate } | undefined;
   /** Sees each connection before gRPC has it. */
-  readonly intake: Pick<Intake, 'takeApi' | 'takePeer'>;
+  readonly intake: Pick<Intake, 'takeApi' | 'takePeer' | 'takeJoin'>;
 };
 
 type Serve = (socket: Socket, principal: Principal | undefined) => void;
@@ -32,6 +35,7 @@ export class Doors {
   readonly api: Door;
   readonly peer: Door;
   readonly http: Door;
+  readonly join: Door | undefined;
   readonly #options: DoorsOptions;
   #acceptApi: (socket: Socket) => void = destroyed;
   #acceptPeer: (socket: Socket) => void = destroyed;
@@ -56,6 +60,13 @@ export class Doors {
       ...{ ...each, setting: 'http_listen', listen: httpListen, connectionsMax: shares.http, halfOpen: true },
       accept: (socket) => this.#acceptHttp(socket),
     });
+    const { join } = options;
+    this.join =
+      join &&
+      new Door({
+        ...{ ...each, setting: 'join_listen', listen: join.listen, connectionsMax: joinConnectionsMax },
+        accept: (socket) => join.gate.take(socket),
+      });
   }
 
   /** Resolves with the port. @throws what the system says of the address */
@@ -79,6 +90,17 @@ export class Doors {
     return this.peer.open();
   }
 
+  /** Resolves with the port, undefined where there is none. */
+  async openJoin(server: Server): Promise<number | undefined> {
+    const { join, intake } = this.#options;
+    const serve = injection(server);
+    join?.gate.onSecured((socket) => {
+      intake.takeJoin(socket);
+      serve(socket);
+    });
+    return this.join?.open();
+  }
+
   async openHttp(server: HttpServer): Promise<number> {
     this.#acceptHttp = (socket) => {
       server.emit('connection', socket);
@@ -95,6 +117,7 @@ export class Doors {
       ['api', this.api],
       ['peer', this.peer],
       ['http', this.http],
+      ...(this.join === undefined ? [] : ([['join', this.join]] as const)),
     ];
   }
 

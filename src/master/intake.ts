@@ -2,6 +2,7 @@
 import type { Socket } from 'node:net';
 import { type CallerLimits, type GuardNotice, StreamGuard } from '#http2/stream-guard.js';
 import { requestBytesMax } from '#master/api-server.js';
+import { joinRequestBytesMax } from '#master/join-server.js';
 import { formatPrincipal, type Principal } from '#tls/principal.js';
 import { messageBytesMax } from '#transport/peer-channel.js';
 
@@ -34,6 +35,14 @@ const masterLimits: CallerLimits = {
   callerBytes: 3 * slack * messageBytesMax,
 };
 
+/** A host that joins sends one small message, and has shown no certificate. */
+const joinLimits: CallerLimits = {
+  messageBytes: joinRequestBytesMax,
+  connectionBytes: 2 * joinRequestBytesMax,
+  callerBytes: 8 * joinRequestBytesMax,
+};
+
+const joinTotalBytes = mebibyte;
 const apiTotalBytes = 64 * mebibyte;
 const peerTotalBytes = 256 * mebibyte;
 /** Agents and operators send a message and wait for its answer. */
@@ -42,6 +51,7 @@ const apiMessagesPerPiece = 64;
 export class Intake {
   readonly api: StreamGuard;
   readonly peer: StreamGuard;
+  readonly join: StreamGuard;
 
   constructor(refused: (port: string, notice: GuardNotice) => void) {
     this.api = new StreamGuard({
@@ -52,6 +62,15 @@ export class Intake {
       ...{ totalBytes: peerTotalBytes, messagesPerPiece: Number.POSITIVE_INFINITY },
       refused: (notice) => refused('peer', notice),
     });
+    this.join = new StreamGuard({
+      ...{ totalBytes: joinTotalBytes, messagesPerPiece: 1 },
+      refused: (notice) => refused('join', notice),
+    });
+  }
+
+  /** The caller has shown no certificate. */
+  takeJoin(socket: Socket): void {
+    this.join.take(socket, callerOf(socket, undefined), joinLimits);
   }
 
   /** `principal`: undefined without TLS. */

@@ -16,6 +16,7 @@ import { agentEndpoints } from '#master/agent-service.js';
 import { apiServer, byAddress, type CallerOf, type CallObserver } from '#master/api-server.js';
 import { BranchMarker, branchValue } from '#master/branch-marker.js';
 import { CallRouter } from '#master/call-router.js';
+import { CertificateService, type Certifying } from '#master/certificate-service.js';
 import { clusterEndpoints } from '#master/cluster-service.js';
 import { type ConfiguredNetwork, NetworkKeeper } from '#master/configured-network.js';
 import { endedWarnings } from '#master/ended-warnings.js';
@@ -25,6 +26,8 @@ import { forwardMethods } from '#master/forward-method.js';
 import { forwardService, forwardServiceDefinition } from '#master/forward-service.js';
 import { HistoryGuard } from '#master/history-guard.js';
 import type { IpamMachine, PlanOutcome } from '#master/ipam-machine.js';
+import { joinServer } from '#master/join-server.js';
+import { joinTokenEndpoints } from '#master/join-token-service.js';
 import { KeepAliveService } from '#master/keep-alive-service.js';
 import { LeaderChanges } from '#master/leader-changes.js';
 import { Leadership } from '#master/leadership.js';
@@ -80,6 +83,8 @@ export type MasterServicesOptions = {
   readonly onCorrupt: (error: Error) => void;
   /** Names the caller whose connection comes from HOST:PORT; default: by that alone. */
   readonly callerOf?: CallerOf;
+  /** Has hosts join by tokens and renew their certificates; absent: without TLS. */
+  readonly certifying?: Certifying;
   /** Of the API's server. */
   readonly interceptors?: readonly ServerInterceptor[];
   /** What else an operator should look at. */
@@ -150,6 +155,7 @@ export class MasterServices {
   readonly #endpoints: readonly Endpoint[];
   readonly #subscriptions: readonly (() => void)[];
   readonly #callerOf: CallerOf;
+  readonly #certificates: CertificateService;
   #closed: string | undefined = starting;
   /** What keeps this master from taking part. */
   #waitsFor = '';
@@ -199,6 +205,10 @@ export class MasterServices {
       report,
     });
 
+    const { certifying } = options;
+    const certificates = { certifying, log, plan, router: this.#router, peers, clock, wallClock, logger };
+    this.#certificates = new CertificateService(certificates);
+
     const encoding = new PlanEncoding();
     const { ringCountMax, ringBytesMax, batchBytesMax } = limits;
     const branchAt = (revision: number): string => machine.ipam.branchAt(revision);
@@ -238,6 +248,8 @@ export class MasterServices {
       ...operatorEndpoints({ plan, office, wallClock }),
       ...clusterEndpoints({ ...cluster, plan, office, version, warnings }),
       ...membershipEndpoints(membership),
+      ...joinTokenEndpoints({ plan, wallClock }),
+      this.#certificates.renew,
     ];
     this.#subscriptions = [this.#followLog(), this.#followLeader()];
   }
@@ -328,14 +340,22 @@ export class MasterServices {
     });
   }
 
+  /** The gRPC server of the port for joining, not bound yet. */
+  joinServer(observe: CallObserver): Server {
+    const { clock, logger } = this.#options;
+    const report = (error: unknown): void => logger.error({ err: error }, 'an error that was not expected');
+    return joinServer({ endpoint: this.#certificates.join, router: this.#router, clock, observe, report });
+  }
+
   /** What this master serves on its peer port, to other masters only. */
   peerService(): PeerService {
     const { clock, logger } = this.#options;
     const report = (error: unknown): void => logger.error({ err: error }, 'an error that was not expected');
     const endpoints = new Map(
-      [...this.#endpoints, ...this.#keepAlives.endpoints, this.comparison.endpoint, this.guard.endpoint].map(
-        (each) => [each.path, each] as const,
-      ),
+      [
+        ...[...this.#endpoints, ...this.#keepAlives.endpoints, this.comparison.endpoint, this.guard.endpoint],
+        ...[this.#certificates.join, this.#certificates.useToken],
+      ].map((each) => [each.path, each] as const),
     );
     return {
       definition: forwardServiceDefinition,

@@ -16,7 +16,9 @@ import { Health } from '#master/health.js';
 import { httpServer } from '#master/http-server.js';
 import { Intake } from '#master/intake.js';
 import { IpamMachine, type PlanOutcome } from '#master/ipam-machine.js';
+import type { JoiningOptions } from '#master/joining-options.js';
 import { advertised, hostOf, isLoopback } from '#master/listen-address.js';
+import { MasterJoining } from '#master/master-joining.js';
 import type { MasterLog } from '#master/master-log.js';
 import { MasterServices, type ServiceLimits } from '#master/master-services.js';
 import { MasterTls } from '#master/master-tls.js';
@@ -66,6 +68,8 @@ export type MasterOptions = {
   readonly insecure: boolean;
   /** Mutual TLS on the API and the peer port. */
   readonly tls?: TlsFiles | undefined;
+  /** Has hosts join by tokens, with `tls` alone. */
+  readonly joining?: JoiningOptions | undefined;
   readonly version: string;
   readonly logger: MasterLog;
   /** The master can not go on (its store failed, it was removed): end the process with an error. Called once at most. */
@@ -130,6 +134,8 @@ export class Master {
   readonly #listens: Promise<void>;
   readonly #api: Server;
   readonly #http: HttpServer;
+  readonly #join: Server;
+  readonly #joining: MasterJoining | undefined;
   readonly #health: Health;
   readonly #readiness: Readiness;
   readonly #doors: Doors;
@@ -137,6 +143,7 @@ export class Master {
   readonly #moved: MovedAddresses;
   #apiPort = 0;
   #httpPort = 0;
+  #joinPort: number | undefined;
   #cancelHealth: () => void = () => undefined;
   #readyWaiters: (() => void)[] = [];
   #stopping: Promise<void> | undefined;
@@ -151,10 +158,13 @@ export class Master {
     const refusals = new RefusalLog(clock, logger);
     const tls =
       options.tls && new MasterTls({ files: options.tls, name, clock, wallClock: Date.now, logger, refusals });
+    const joining = tls && options.joining && new MasterJoining(tls, options.joining, Date.now);
+    this.#joining = joining;
     const intake = new Intake((port, { refusal, caller, message }) =>
       refusals.note(`${port} ${refusal} ${caller}`, { port, refusal, caller }, `${port}: ${caller}: ${message}`),
     );
-    const doors = new Doors({ listen, peerListen, httpListen, openFiles, clock, logger, gates: tls, intake });
+    const ports = { listen, peerListen, httpListen, join: joining?.door };
+    const doors = new Doors({ ...ports, openFiles, clock, logger, gates: tls, intake });
     const peerCredentials = tls?.credentials ?? credentials.createInsecure();
     this.#doors = doors;
     this.#tls = tls;
@@ -207,6 +217,7 @@ export class Master {
       electionTimeoutMs: timing.electionMs,
       peerCredentials,
       ...(tls === undefined ? {} : { callerOf: tls.callerOf, interceptors: tls.interceptors }),
+      ...(joining === undefined ? {} : { certifying: joining }),
       wallClock: Date.now,
       random: Math.random,
       ...(options.limits === undefined ? {} : { limits: options.limits }),
@@ -218,11 +229,13 @@ export class Master {
       guards: [
         ['api', intake.api],
         ['peer', intake.peer],
+        ['join', intake.join],
       ],
       ...(tls === undefined ? {} : { certificate: tls.certificate }),
     });
     store.onWrite = (milliseconds) => metrics.observeWrite(milliseconds);
     this.#api = this.services.apiServer((path, ms, refused) => metrics.observe(path, ms, refused));
+    this.#join = this.services.joinServer((path, ms, refused) => metrics.observe(path, ms, refused));
     addReflection(this.#api, this.services.admission);
     this.#health = new Health(this.services.admission);
     this.#health.addTo(this.#api);
@@ -253,10 +266,17 @@ export class Master {
     };
   }
 
+  /** HOST:PORT where hosts join, as bound; undefined: not here. */
+  get joinAddress(): string | undefined {
+    const listen = this.#options.joining?.listen;
+    return listen === undefined || this.#joinPort === undefined ? undefined : `${hostOf(listen)}:${this.#joinPort}`;
+  }
+
   /** To be called once, by `startMaster`. */
   async start(): Promise<void> {
     this.#apiPort = await this.#doors.openApi(this.#api);
     this.#httpPort = await this.#doors.openHttp(this.#http);
+    this.#joinPort = await this.#doors.openJoin(this.#join);
     this.#lookAtHealth();
     const begun = this.#replica.start();
     // What begins after that may take long: the others have to come, too.
@@ -289,6 +309,9 @@ export class Master {
     // next leader comes to its answer, so the links stay until then.
     this.services.close('this master is stopping');
     this.#doors.api.close();
+    this.#doors.join?.close();
+    this.#joining?.close();
+    this.#join.forceShutdown();
     await drained(this.#api, this.#clock);
     this.services.stop();
     this.#tls?.stop();

@@ -1,6 +1,6 @@
 /**
  * A certificate authority: its own certificate and key, and certificates for identities, all in PEM. Keys are ECDSA on
- * P-256. The module is loaded by the commands that issue certificates and by nothing that serves.
+ * P-256. The module takes long to load: commands that issue certificates load it, and a master when it signs first.
  */
 import 'reflect-metadata';
 import { randomBytes, webcrypto } from 'node:crypto';
@@ -43,13 +43,7 @@ export async function issueCertificate(
   days: number,
   nowMs: number,
 ): Promise<PemPair> {
-  return signCertificate(authority, {
-    commonName: `${principal.role} ${principal.id}`,
-    names: [{ type: 'url', value: principalUri(principal) }],
-    usages: principal.role === 'master' ? ['server', 'client'] : ['client'],
-    fromMs: nowMs - backdatedMs,
-    toMs: nowMs + days * dayMs,
-  });
+  return signCertificate(authority, contentFor(principal, days * dayMs, nowMs));
 }
 
 export type CertificateContent = {
@@ -61,10 +55,44 @@ export type CertificateContent = {
   readonly toMs: number;
 };
 
+/**
+ * A certificate of the authority for the key of another machine, and nothing else of what that machine has sent.
+ * @param publicKey SubjectPublicKeyInfo in DER
+ * @throws Error when `authority` has no certificate and key that can be read
+ */
+export function certifyKey(
+  authority: PemPair,
+  publicKey: Uint8Array<ArrayBuffer>,
+  principal: PrincipalName,
+  lifetimeMs: number,
+  nowMs: number,
+): Promise<string> {
+  return signKey(authority, publicKey, contentFor(principal, lifetimeMs, nowMs));
+}
+
+function contentFor(principal: PrincipalName, lifetimeMs: number, nowMs: number): CertificateContent {
+  return {
+    commonName: `${principal.role} ${principal.id}`,
+    names: [{ type: 'url', value: principalUri(principal) }],
+    usages: principal.role === 'master' ? ['server', 'client'] : ['client'],
+    fromMs: nowMs - backdatedMs,
+    toMs: nowMs + lifetimeMs,
+  };
+}
+
 /** A certificate with this content and a key of its own. It ends no later than the authority's. */
 export async function signCertificate(authority: PemPair, content: CertificateContent): Promise<PemPair> {
-  const issuer = new x509.X509Certificate(authority.cert);
   const keys = await webcrypto.subtle.generateKey(algorithm, true, ['sign', 'verify']);
+  const cert = await signKey(authority, keys.publicKey, content);
+  return { cert, key: await keyPem(keys.privateKey) };
+}
+
+async function signKey(
+  authority: PemPair,
+  publicKey: webcrypto.CryptoKey | Uint8Array<ArrayBuffer>,
+  content: CertificateContent,
+): Promise<string> {
+  const issuer = new x509.X509Certificate(authority.cert);
   const { names } = content;
   const usages = content.usages.map((usage) => x509.ExtendedKeyUsage[`${usage}Auth`]);
   const certificate = await x509.X509CertificateGenerator.create({
@@ -74,7 +102,7 @@ export async function signCertificate(authority: PemPair, content: CertificateCo
     notBefore: new Date(content.fromMs),
     notAfter: new Date(Math.min(content.toMs, issuer.notAfter.getTime())),
     signingAlgorithm: algorithm,
-    publicKey: keys.publicKey,
+    publicKey,
     signingKey: await signingKey(authority.key),
     extensions: [
       new x509.BasicConstraintsExtension(false, undefined, true),
@@ -83,7 +111,7 @@ export async function signCertificate(authority: PemPair, content: CertificateCo
       ...(names.length === 0 ? [] : [new x509.SubjectAlternativeNameExtension([...names])]),
     ],
   });
-  return { cert: `${certificate.toString('pem')}\n`, key: await keyPem(keys.privateKey) };
+  return `${certificate.toString('pem')}\n`;
 }
 
 /** X.520: of a common name. Nothing reads it. */

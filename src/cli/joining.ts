@@ -1,0 +1,87 @@
+/** How a process without certificate files comes to have them: from an earlier start, or by a token. */
+import { JoinAnswerError, joinCluster } from '#api/join-client.js';
+import { isServiceError, NoMasterError } from '#api/master-client.js';
+import { exitCodes, Failure, usage } from '#cli/failure.js';
+import type { Logger } from '#cli/log.js';
+import { masterFailure } from '#cli/refusal-words.js';
+import { TlsFolder } from '#cli/tls-folder.js';
+import { systemClock } from '#replica/system-clock.js';
+import { JoinTokenError, parseJoinToken } from '#tls/join-token.js';
+import { PinError } from '#tls/pinned-authority.js';
+import { formatPrincipal } from '#tls/principal.js';
+import { readTlsFiles, TlsFileError, type TlsFiles } from '#tls/tls-files.js';
+
+export type JoiningProcess = {
+  readonly role: 'agent' | 'master';
+  /** Undefined: the one that the token is for. */
+  readonly id: string | undefined;
+  /** Where the certificate is kept, in `tls`. */
+  readonly folder: string;
+  /** The text of a token; undefined: none was given. */
+  readonly join: string | undefined;
+  /** HOST:PORT each, where hosts join. */
+  readonly masters: readonly string[];
+};
+
+/** Masters may come up later than this host. */
+const retryMs = 2_000;
+const triesMax = 150;
+
+/** The files in the folder, of this start or an earlier one; undefined: there are none, and no token. @throws Failure */
+export async function joinedFiles(process: JoiningProcess, log: Logger): Promise<TlsFiles | undefined> {
+  const folder = new TlsFolder(process.folder);
+  if (folder.joined && (process.join === undefined || isOfUse(folder, process))) return folder.files;
+  if (process.join === undefined) return undefined;
+  const token = tokenOf(process.join);
+  if (folder.joined) folder.forget();
+  const { role, id, masters } = process;
+  const key = folder.key();
+  for (let tries = 1; ; tries++) {
+    try {
+      const joined = await joinCluster({ token, masters, role, id, key });
+      folder.put(joined);
+      log.info(
+        { folder: folder.path },
+        `joined as ${formatPrincipal(joined.principal)}; its certificate is in ${folder.path}`,
+      );
+      return folder.files;
+    } catch (error) {
+      if (!(error instanceof NoMasterError) || tries === triesMax) throw joinFailure(error);
+      if (tries === 1) log.warn({}, `can't join yet, and will try again: ${error.message}`);
+      await new Promise<void>((resolve) => systemClock.after(retryMs, resolve));
+    }
+  }
+}
+
+/** A host that was off for longer than its certificate was valid joins anew, where it is given a token. */
+function isOfUse({ files }: TlsFolder, { role }: JoiningProcess): boolean {
+  try {
+    readTlsFiles(files, [role]);
+    return true;
+  } catch (error) {
+    if (error instanceof TlsFileError) return false;
+    throw error;
+  }
+}
+
+/** @throws Failure */
+function tokenOf(text: string) {
+  try {
+    return parseJoinToken(text);
+  } catch (error) {
+    if (error instanceof JoinTokenError) throw usage(`--join: ${error.message}`);
+    throw error;
+  }
+}
+
+function joinFailure(error: unknown): unknown {
+  if (error instanceof PinError || error instanceof JoinAnswerError)
+    return new Failure(exitCodes.refused, error.message);
+  if (error instanceof NoMasterError) {
+    const { message, exitCode } = masterFailure(error);
+    return new Failure(exitCode, message, [
+      'Name hosts of masters with --master, and the port at which they have hosts join with --join-port.',
+    ]);
+  }
+  return isServiceError(error) ? masterFailure(error) : error;
+}

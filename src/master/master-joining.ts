@@ -1,0 +1,32 @@
+/** What a master has for hosts that join: the gate of their port, and the authority's key, if it has it. */
+import type { Certifying } from '#master/certificate-service.js';
+import { CertificateSigner } from '#master/certificate-signer.js';
+import type { JoiningOptions } from '#master/joining-options.js';
+import type { MasterTls } from '#master/master-tls.js';
+import { JoinGate } from '#tls/join-gate.js';
+
+export class MasterJoining implements Certifying {
+  readonly signer: CertificateSigner | undefined;
+  /** Undefined: hosts do not join at this master. */
+  readonly door: { readonly listen: string; readonly gate: JoinGate } | undefined;
+  readonly #tls: MasterTls;
+
+  /** @throws TlsFileError */
+  constructor(tls: MasterTls, { listen, caKey, lifetimeMs }: JoiningOptions, wallClock: () => number) {
+    this.#tls = tls;
+    const authorities = this.authorities();
+    this.signer =
+      caKey === undefined ? undefined : new CertificateSigner({ file: caKey, authorities, lifetimeMs, wallClock });
+    const gate = new JoinGate(tls.certificate.material);
+    tls.certificate.onReload((next) => gate.setMaterial(next));
+    this.door = listen === undefined ? undefined : { listen, gate };
+  }
+
+  authorities(): string {
+    return this.#tls.certificate.material.ca.toString();
+  }
+
+  close(): void {
+    this.door?.gate.close();
+  }
+}
