@@ -7,6 +7,7 @@ import { comments } from '#cluster-test/comments.js';
 /** Room → rooms it may import, itself aside. */
 const allowed: Readonly<Record<string, readonly string[]>> = {
   errors: [],
+  time: [],
   runtime: [],
   http: [],
   http2: [],
@@ -15,15 +16,16 @@ const allowed: Readonly<Record<string, readonly string[]>> = {
   files: ['errors'],
   raft: ['errors'],
   ipam: ['errors', 'text', 'address', 'proto'],
-  replica: ['errors', 'text', 'raft', 'proto'],
+  replica: ['errors', 'time', 'text', 'raft', 'proto'],
   storage: ['errors', 'text', 'files', 'raft', 'replica', 'proto'],
-  transport: ['errors', 'text', 'tls', 'raft', 'replica', 'proto'],
+  transport: ['errors', 'time', 'text', 'tls', 'raft', 'replica', 'proto'],
   door: ['errors', 'replica'],
   tls: ['errors'],
   api: ['errors', 'text', 'tls', 'proto'],
   config: ['errors', 'runtime', 'text', 'address', 'ipam'],
   master: [
     'errors',
+    'time',
     'runtime',
     'http',
     'http2',
@@ -40,10 +42,11 @@ const allowed: Readonly<Record<string, readonly string[]>> = {
     'api',
     'proto',
   ],
-  host: ['errors', 'text', 'address', 'files'],
-  agent: ['errors', 'runtime', 'tls', 'http', 'text', 'address', 'files', 'host', 'replica', 'api', 'proto'],
+  host: ['errors', 'time', 'text', 'address', 'files'],
+  agent: ['errors', 'time', 'runtime', 'tls', 'http', 'text', 'address', 'files', 'host', 'replica', 'api', 'proto'],
   cli: [
     'errors',
+    'time',
     'runtime',
     'http',
     'http',
@@ -65,7 +68,7 @@ const allowed: Readonly<Record<string, readonly string[]>> = {
     'proto',
   ],
 };
-const pure = ['errors', 'address', 'text', 'raft', 'ipam'];
+const pure = ['errors', 'time', 'address', 'text', 'raft', 'ipam'];
 /** Times that are told to people, the deadlines of calls, of which grpc-js makes a timer at once, and the validity of certificates. */
 const wallClockFiles = [
   ...['master/master.ts', 'master/rebirth.ts', 'api/master-client.ts', 'transport/grpc-peer-network.ts'],

@@ -1,5 +1,5 @@
 import assert from 'node:assert/strict';
-import { unreachableUse } from '#address/host-address.js';
+import { isLoopback, unreachableUse } from '#address/host-address.js';
 import { parseIp } from '#address/ip.js';
 
 describe('An underlay address', () => {
@@ -32,4 +32,11 @@ describe('An underlay address', () => {
   for (const text of [...reachable, '192.0.2.1', '100.64.0.1', '223.255.255.254', ...reachable6]) {
     it(`can be ${text}`, () => assert.equal(unreachableUse(parseIp(text)), undefined));
   }
+});
+
+describe('a loopback host', () => {
+  for (const host of ['127.0.0.1', '127.255.0.9', '::1', '[::1]', 'localhost'])
+    it(`is ${host}`, () => assert.equal(isLoopback(host), true));
+  for (const host of ['127.999.0.1', '127.0.0.1.example', '10.0.0.1', '[::]', '0.0.0.0', 'master-1', ''])
+    it(`is not ${host}`, () => assert.equal(isLoopback(host), false));
 });

@@ -1,6 +1,8 @@
 /** Under which id an agent runs that is given none: its first host name, also when the host is renamed later. */
+
 import type { AgentLog } from '#agent/agent-log.js';
 import type { AgentStore } from '#agent/store.js';
+import { agentIdForm } from '#text/name-form.js';
 
 /** The host name is no id. */
 export class AgentIdError extends Error {
@@ -15,7 +17,6 @@ export type AgentIdParts = {
   readonly log: AgentLog;
 };
 
-const idForm = /^[A-Za-z0-9._:-]{1,253}$/;
 /** What hosts are named before they have a name. */
 const namesOfNobody: readonly string[] = ['localhost', 'localhost.localdomain', '(none)'];
 
@@ -32,7 +33,7 @@ export function agentIdOf({ given, hostname, store, log }: AgentIdParts): string
     }
     return before;
   }
-  if (!idForm.test(hostname) || namesOfNobody.includes(hostname)) {
+  if (!agentIdForm.pattern.test(hostname) || namesOfNobody.includes(hostname)) {
     throw new AgentIdError(
       `id: the name of this host, ${JSON.stringify(hostname)}, is none to tell hosts apart by: give an id with --id`,
     );

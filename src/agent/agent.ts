@@ -7,7 +7,6 @@
  */
 
 import type { AgentOptions } from '#agent/agent-options.js';
-import { between } from '#agent/backoff.js';
 import { hostInput } from '#agent/host-input.js';
 import { KeepAlive } from '#agent/keep-alive.js';
 import {
@@ -32,6 +31,7 @@ import { formerClustersMax } from '#agent/store.js';
 import { errorText } from '#errors/unknown-error.js';
 import { HostInputError } from '#host/input-check.js';
 import type { CleanupReport } from '#host/reconciler-interface.js';
+import { between } from '#time/backoff.js';
 
 /** No master has answered for so long after the start: the cache is used, ms. */
 export const cacheAfterMs = 3_000;

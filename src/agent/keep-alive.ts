@@ -3,7 +3,7 @@
  * that ends or does not answer is opened anew at the next master, after a random wait.
  */
 
-import { awayBackoff, type Backoff, backoffMs } from '#agent/backoff.js';
+import { awayBackoff } from '#agent/away-backoff.js';
 import type { BootClock } from '#agent/boot-clock.js';
 import {
   type KeepAliveRequest,
@@ -14,6 +14,7 @@ import {
 } from '#agent/master-api.js';
 import type { Clock } from '#replica/clock.js';
 import { formatDuration } from '#text/duration.js';
+import { type Backoff, jitteredBackoffMs } from '#time/backoff.js';
 
 /** An answer waits for a round of the masters, one per second; beyond this the master is given up. */
 export const answerTimeoutMs = 8_000;
@@ -134,8 +135,8 @@ export class KeepAlive {
   #delayMs({ kind }: MasterError): number {
     const { random, agents } = this.#options;
     return kind === 'unavailable'
-      ? backoffMs(awayBackoff(agents()), this.#awayInRow++, random)
-      : backoffMs(strainedBackoff, this.#strainedInRow++, random);
+      ? jitteredBackoffMs(awayBackoff(agents()), this.#awayInRow++, random)
+      : jitteredBackoffMs(strainedBackoff, this.#strainedInRow++, random);
   }
 
   #recovered(): void {

@@ -1,7 +1,7 @@
 /** A thousand agents, masters that go and come back, and a time that the test owns. */
 import assert from 'node:assert/strict';
 import { randomInt } from 'node:crypto';
-import { awayBackoff } from '#agent/backoff.js';
+import { awayBackoff } from '#agent/away-backoff.js';
 import { answerTimeoutMs, KeepAlive } from '#agent/keep-alive.js';
 import { FakeMasters } from '#agent/testing/fake-masters.js';
 import { SeededRandom } from '#replica/testing/seeded-random.js';

@@ -4,11 +4,12 @@
  */
 
 import type { AgentLog } from '#agent/agent-log.js';
-import { awayBackoff, type Backoff, backoffMs } from '#agent/backoff.js';
+import { awayBackoff } from '#agent/away-backoff.js';
 import { type MasterApi, MasterError, type OpenStream, type WatchResponse } from '#agent/master-api.js';
 import { type ClusterFounding, type PeerTable, type TableChange, WatchProtocolError } from '#agent/peer-table.js';
 import type { Clock } from '#replica/clock.js';
 import { formatDuration } from '#text/duration.js';
+import { type Backoff, jitteredBackoffMs } from '#time/backoff.js';
 
 /** For a master that has more to do than it can. */
 const strainedBackoff: Backoff = { baseMs: 500, capMs: 10_000 };
@@ -129,7 +130,7 @@ export class PeerWatch {
     log.debug({ master, status: error.status, error: error.message }, 'the watch broke off');
     if (master !== undefined) api.turnFrom(master);
     const backoff = error.kind === 'unavailable' ? awayBackoff(agents()) : strainedBackoff;
-    const delayMs = backoffMs(backoff, this.#failedInRow, random);
+    const delayMs = jitteredBackoffMs(backoff, this.#failedInRow, random);
     this.#failedInRow += 1;
     this.#cancelReopen = clock.after(delayMs, () => this.#open());
   }

@@ -5,13 +5,14 @@
  */
 
 import type { AgentLog } from '#agent/agent-log.js';
-import { awayBackoff, type Backoff, backoffMs, between } from '#agent/backoff.js';
+import { awayBackoff } from '#agent/away-backoff.js';
 import type { BootClock } from '#agent/boot-clock.js';
 import { type Lease, leaseOf } from '#agent/lease.js';
 import { type MasterApi, MasterError, type RegisterRequest } from '#agent/master-api.js';
 import type { AgentStore } from '#agent/store.js';
 import { errorText } from '#errors/unknown-error.js';
 import type { Clock } from '#replica/clock.js';
+import { type Backoff, between, jitteredBackoffMs } from '#time/backoff.js';
 
 /** The masters have more requests than they can take; that passes. */
 const overloadedBackoff: Backoff = { baseMs: 500, capMs: 20_000 };
@@ -179,10 +180,10 @@ export class Registration {
     const { random, agents } = this.#options;
     switch (error.kind) {
       case 'unavailable':
-        this.#askAgain(round, error, backoffMs(awayBackoff(agents()), round.attempt - 1, random));
+        this.#askAgain(round, error, jitteredBackoffMs(awayBackoff(agents()), round.attempt - 1, random));
         break;
       case 'overloaded':
-        this.#askAgain(round, error, backoffMs(overloadedBackoff, round.attempt - 1, random));
+        this.#askAgain(round, error, jitteredBackoffMs(overloadedBackoff, round.attempt - 1, random));
         break;
       case 'exhausted':
         this.#refused(error, exhaustedBackoff);
@@ -278,7 +279,7 @@ export class Registration {
   #refused(error: MasterError, backoff: Backoff): void {
     const { clock, log, random } = this.#options;
     // Half of the wait is certain: a refusal is an answer, and asking again at once would bring the same one.
-    const mostMs = backoffMs(backoff, this.#refusedInRow, () => 1);
+    const mostMs = jitteredBackoffMs(backoff, this.#refusedInRow, () => 1);
     const delayMs = between(mostMs / 2, mostMs, random);
     this.#refusedInRow += 1;
     log.error({ status: error.status, error: error.message }, 'the masters refuse to register this agent');

@@ -1,10 +1,10 @@
 /** Tells the masters how each overlay fares on this host, once for each lease and again whenever it changes. */
 import type { AgentLog } from '#agent/agent-log.js';
-import { type Backoff, backoffMs } from '#agent/backoff.js';
 import { type KeepAliveRequest, type MasterApi, MasterError, type ReportStatusRequest } from '#agent/master-api.js';
 import type { OverlayStatus } from '#host/status.js';
 import { sublet } from '#proto/sublet.js';
 import type { Clock } from '#replica/clock.js';
+import { type Backoff, jitteredBackoffMs } from '#time/backoff.js';
 
 /** Changes within this time are reported together; ms. */
 const gatherMs = 200;
@@ -76,7 +76,7 @@ export class StatusReporter {
       this.#attempt = 0;
     } catch (error) {
       if (!(error instanceof MasterError)) throw error;
-      delayMs = this.#failed(error, request) ? backoffMs(retryBackoff, this.#attempt++, random) : gatherMs;
+      delayMs = this.#failed(error, request) ? jitteredBackoffMs(retryBackoff, this.#attempt++, random) : gatherMs;
     } finally {
       this.#sending = false;
     }

@@ -2,6 +2,7 @@
  * The configuration of an agent: its keys, their flags, and the rules between them. What depends on the host (its
  * name, its address) stays undefined here; the agent finds it out.
  */
+
 import { join } from 'node:path';
 import { z } from 'zod';
 import { AddressError } from '#address/brand.js';
@@ -27,6 +28,7 @@ import {
   yesNo,
 } from '#config/reading.js';
 import { section } from '#config/section.js';
+import { agentIdForm } from '#text/name-form.js';
 
 export type AgentConfig = {
   /** 1 to 253 characters of [A-Za-z0-9._:-]; undefined: the host name. */
@@ -81,7 +83,7 @@ const nodeIp: Schema<string> = parsedBy((text) => {
 }, '10.0.0.1');
 
 const schema = section({
-  id: matching(/^[A-Za-z0-9._:-]{1,253}$/, '1 to 253 characters of [A-Za-z0-9._:-]').optional(),
+  id: matching(agentIdForm).optional(),
   node_ip: nodeIp.optional(),
   masters: remotes(mastersMax).optional(),
   state_dir: path.optional(),
@@ -95,7 +97,10 @@ const schema = section({
   cni_dir: path.optional(),
   cni_data_dir: path.optional(),
   cni_style: oneOf('standard', 'mesos').optional(),
-  docker_host: matching(/^(unix:\/\/\/.+|tcp:\/\/[^/]+:[0-9]{1,5}\/?)$/, 'unix:///PATH or tcp://HOST:PORT').optional(),
+  docker_host: matching({
+    pattern: /^(unix:\/\/\/.+|tcp:\/\/[^/]+:[0-9]{1,5}\/?)$/,
+    allowed: 'unix:///PATH or tcp://HOST:PORT',
+  }).optional(),
   iptables: oneOf('iptables', 'iptables-nft', 'iptables-legacy').optional(),
   network_config: section({
     allocate_subnet: yesNo.optional(),

@@ -1,5 +1,6 @@
 import assert from 'node:assert/strict';
-import { formatHostPort, isLoopback, parseHostPort } from '#config/host-port.js';
+import { isLoopback } from '#address/host-address.js';
+import { formatHostPort, parseHostPort } from '#config/host-port.js';
 
 describe('HOST:PORT', () => {
   const right: readonly (readonly [string, string, boolean])[] = [
@@ -17,7 +18,7 @@ describe('HOST:PORT', () => {
     it(`reads ${text}, ${loopback ? 'loopback' : 'not loopback'}`, () => {
       const parsed = parseHostPort(text);
       assert.equal(formatHostPort(parsed), written);
-      assert.equal(isLoopback(parsed), loopback);
+      assert.equal(isLoopback(parsed.host), loopback);
     });
   }
 

@@ -47,11 +47,6 @@ export function formatHostPort({ host, port }: HostPort): string {
   return host.includes(':') ? `[${host}]:${port}` : `${host}:${port}`;
 }
 
-/** Whether only this machine can reach it: 127.0.0.0/8, ::1, or the name `localhost` (RFC 6761 §6.3). */
-export function isLoopback({ host }: HostPort): boolean {
-  return host === 'localhost' || host === '::1' || (/^127\./.test(host) && readIp(host) !== undefined);
-}
-
 function missing(text: string): string {
   if (/^zk:\/\//.test(text)) return 'is a ZooKeeper address, and Sublet uses none: name the masters themselves';
   if (/^[a-z]+:\/\//i.test(text)) return 'is a URL: leave out what stands before the host and after the port';

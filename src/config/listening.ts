@@ -3,15 +3,21 @@
  * there; `insecure` allows other addresses.
  */
 import { z } from 'zod';
+import { isLoopback } from '#address/host-address.js';
 import type { ConfigDocument, Finding } from '#config/document.js';
-import { formatHostPort, type HostPort, isLoopback } from '#config/host-port.js';
+import { formatHostPort, type HostPort } from '#config/host-port.js';
 import { duration, matching, path } from '#config/reading.js';
 import { section } from '#config/section.js';
 import { badNode } from '#runtime/node-releases.js';
 
 /** Host names under which HTTP may be asked. */
 export const httpHosts = z
-  .array(matching(/^(?=.{1,253}$)[A-Za-z0-9_-]+(\.[A-Za-z0-9_-]+)*$/, 'a host name like master-1.example'))
+  .array(
+    matching({
+      pattern: /^(?=.{1,253}$)[A-Za-z0-9_-]+(\.[A-Za-z0-9_-]+)*$/,
+      allowed: 'a host name like master-1.example',
+    }),
+  )
   .max(64);
 
 /** Three files that belong together. */
@@ -46,13 +52,13 @@ export function listeningFindings(
     if (at === undefined) continue;
     const text = formatHostPort(at);
     const isSecured = document.at('tls') !== undefined && secured.includes(key);
-    if (!isLoopback(at) && !isSecured && document.at('insecure') !== true) {
+    if (!isLoopback(at.host) && !isSecured && document.at('insecure') !== true) {
       const way = secured.includes(key)
         ? 'set tls, or insecure (--insecure) in a laboratory'
         : 'set insecure (--insecure) in a laboratory';
       const message = `"${text}" is reachable from other machines, and has no TLS: a loopback address like 127.0.0.1:${at.port} is allowed, or ${way}`;
       findings.push({ path: [key], message });
-    } else if (!isLoopback(at) && bad !== undefined) {
+    } else if (!isLoopback(at.host) && bad !== undefined) {
       const message = `"${text}" is reachable from other machines, and ${bad}. On this one a loopback address like 127.0.0.1:${at.port} is allowed, with insecure or without`;
       findings.push({ path: [key], message });
     }

@@ -2,6 +2,7 @@
  * The configuration of a master: its keys, their flags, and the rules between them. Reading it touches nothing; a
  * `MasterConfig` is complete, with every default in place.
  */
+
 import { join } from 'node:path';
 import { z } from 'zod';
 import { ConfigDocument, type ConfigSource, type Finding } from '#config/document.js';
@@ -15,6 +16,7 @@ import type { Problem } from '#config/problem.js';
 import { insecureSetting } from '#config/process-settings.js';
 import { listen, matching, path, remote, remotes, whole, yesNo } from '#config/reading.js';
 import { list, section } from '#config/section.js';
+import { clusterIdForm, memberNameForm } from '#text/name-form.js';
 
 export type MasterConfig = {
   /** This member's name, 1–63 characters of [a-z0-9.-]. */
@@ -79,7 +81,7 @@ const defaults = {
   retainEntries: 10_000,
 };
 
-const memberName = matching(/^[a-z0-9.-]{1,63}$/, '1 to 63 characters of [a-z0-9.-]');
+const memberName = matching(memberNameForm);
 
 const schema = section({
   name: memberName.optional(),
@@ -90,7 +92,7 @@ const schema = section({
   join_listen: listen.optional(),
   http_hosts: httpHosts.optional(),
   cluster: section({
-    id: matching(/^[A-Za-z0-9._-]{1,63}$/, '1 to 63 characters of [A-Za-z0-9._-]').optional(),
+    id: matching(clusterIdForm).optional(),
     members: list(section({ name: memberName, peer: remote }), membersMax).optional(),
     join: remotes(membersMax).optional(),
   }).optional(),

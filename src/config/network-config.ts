@@ -43,7 +43,7 @@ const subnet4: Schema<Cidr4> = parsedBy(parseCidr4, '9.0.0.0/8');
 const subnet6: Schema<Cidr6> = parsedBy(parseCidr6, 'fd01:b::/64');
 
 const overlay = section({
-  name: matching(overlayNameForm, overlayNameAllowed),
+  name: matching({ pattern: overlayNameForm, allowed: overlayNameAllowed }),
   subnet: subnet4.optional(),
   prefix: whole(1, prefixMax, 'bits').optional(),
   subnet6: subnet6.optional(),

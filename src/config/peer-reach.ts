@@ -2,8 +2,10 @@
  * Whether the masters of other machines can reach this one: they can't where its peer port is on loopback. Named only where
  * the configuration itself says that there are other machines.
  */
+
+import { isLoopback } from '#address/host-address.js';
 import type { Finding } from '#config/document.js';
-import { formatHostPort, type HostPort, isLoopback } from '#config/host-port.js';
+import { formatHostPort, type HostPort } from '#config/host-port.js';
 
 export type PeerReach = {
   /** Undefined: not given. */
@@ -18,9 +20,9 @@ export type PeerReach = {
 /** What can't work: the default peer port, beside masters to join that are elsewhere. */
 export function peerReachFindings(reach: PeerReach): readonly Finding[] {
   const { peerListen, defaultPeerListen, listen } = reach;
-  const elsewhere = reach.join.find((peer) => !isLoopback(peer));
+  const elsewhere = reach.join.find((peer) => !isLoopback(peer.host));
   if (elsewhere === undefined || peerListen !== undefined) return [];
-  const host = listen === undefined || isLoopback(listen) || isWildcard(listen) ? 'ADDRESS' : listen.host;
+  const host = listen === undefined || isLoopback(listen.host) || isWildcard(listen) ? 'ADDRESS' : listen.host;
   const example = formatHostPort({ host, port: defaultPeerListen.port });
   const message =
     `is missing beside cluster.join: the default, ${formatHostPort(defaultPeerListen)}, is reached from this machine ` +
@@ -32,16 +34,16 @@ export function peerReachFindings(reach: PeerReach): readonly Finding[] {
 export function peerReachWarnings({ peerListen, join, members }: PeerReach): readonly Finding[] {
   const findings: Finding[] = [];
   const elsewhere = [...join, ...members.flatMap(({ peer }) => (peer === undefined ? [] : [peer]))].find(
-    (peer) => !isLoopback(peer),
+    (peer) => !isLoopback(peer.host),
   );
   if (elsewhere === undefined) return [];
   const other = `${formatHostPort(elsewhere)} is on another one`;
-  if (peerListen !== undefined && isLoopback(peerListen)) {
+  if (peerListen !== undefined && isLoopback(peerListen.host)) {
     const message = `"${formatHostPort(peerListen)}" is reached from this machine alone, and ${other}: set an address that the other masters reach, unless something forwards to it`;
     findings.push({ path: ['peer_listen'], message });
   }
   members.forEach(({ peer }, at) => {
-    if (peer === undefined || !isLoopback(peer)) return;
+    if (peer === undefined || !isLoopback(peer.host)) return;
     const message = `"${formatHostPort(peer)}" is reached from its own machine alone, and ${other}: name an address that all masters reach`;
     findings.push({ path: ['cluster', 'members', at, 'peer'], message });
   });

@@ -3,11 +3,13 @@
  * what the value is and what is allowed. The same schemas read files, where a number is a number, and flags, where it
  * was text and has been turned into one.
  */
+
 import { z } from 'zod';
 import { AddressError } from '#address/brand.js';
 import { formatHostPort, type HostPort, parseHostPort } from '#config/host-port.js';
 import { showValue } from '#config/problem.js';
 import { parseDuration } from '#text/duration.js';
+import type { NameForm } from '#text/name-form.js';
 
 export type Schema<T> = z.ZodType<T, unknown>;
 
@@ -50,9 +52,9 @@ export const yesNo: Schema<boolean> = reading('true or false is allowed', (value
   return value;
 });
 
-/** Text of a form; `form` says it: `1 to 63 characters of [a-z0-9.-]`. */
-export function matching(pattern: RegExp, form: string): Schema<string> {
-  return reading(`${form} is allowed`, (value) => {
+/** Text of a form; `allowed` says it: `1 to 63 characters of [a-z0-9.-]`. */
+export function matching({ pattern, allowed }: Pick<NameForm, 'pattern' | 'allowed'>): Schema<string> {
+  return reading(`${allowed} is allowed`, (value) => {
     const found = text(value);
     if (!pattern.test(found)) throw new ValueError(`${showValue(found)} has another form`);
     return found;

@@ -11,6 +11,7 @@ import { overlayNameForm } from '#address/overlay-name.js';
 import { errorText } from '#errors/unknown-error.js';
 import { checkBounds, HostInputError } from '#host/bounds.js';
 import type { BridgeLease, HostInput, NetworkOverlay, OverlayLease, Peer } from '#host/input.js';
+import { clusterIdForm } from '#text/name-form.js';
 
 export { HostInputError };
 
@@ -47,7 +48,7 @@ export function checkHostInput(input: HostInput): CheckedInput {
 
 function checkOwn(input: HostInput): void {
   for (const id of [input.clusterId, ...input.formerClusterIds]) {
-    check('cluster id', id, /^[A-Za-z0-9._-]{1,64}$/.test(id));
+    check('cluster id', id, clusterIdForm.pattern.test(id));
   }
   const { vxlan, overlays, nodeIp } = input.lease;
   canonical('node_ip', nodeIp, ipText);

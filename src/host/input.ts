@@ -7,7 +7,7 @@
 
 /** All that decides how the host should look; equal inputs on equal hosts give no steps. */
 export interface HostInput {
-  /** Marks what is ours on the host: `sublet:<clusterId>`. 1–64 characters of `[A-Za-z0-9._-]`. */
+  /** Marks what is ours on the host: `sublet:<clusterId>`. 1–63 characters of `[A-Za-z0-9._-]`. */
   readonly clusterId: string;
   /** Ids this cluster had before a recovery: what they mark on this host is adopted, not foreign. */
   readonly formerClusterIds: readonly string[];

@@ -6,7 +6,6 @@
  */
 import { errorText } from '#errors/unknown-error.js';
 import { apply, type Outcome } from '#host/apply.js';
-import { BackOff } from '#host/back-off.js';
 import { BatchSessions } from '#host/batch-session.js';
 import { hostRefusal } from '#host/bounds.js';
 import { cleanHost } from '#host/cleanup.js';
@@ -14,6 +13,7 @@ import { commandOf } from '#host/command.js';
 import { type DesiredHost, desired } from '#host/desired.js';
 import { diff } from '#host/diff.js';
 import { type DockerEngine, dockerEngine, localDocker, noDocker } from '#host/docker-engine.js';
+import { FailedParts } from '#host/failed-parts.js';
 import { factsOf, type HostFacts, sameFacts } from '#host/host-facts.js';
 import { imagine } from '#host/imagine.js';
 import type { HostInput, HostSettings } from '#host/input.js';
@@ -86,7 +86,7 @@ export class HostReconciler implements Reconciler {
   readonly #monitor: KernelMonitor;
   readonly #batches = new BatchSessions();
   readonly #counters = new HostCounters();
-  readonly #backOff = new BackOff();
+  readonly #backOff = new FailedParts();
   readonly #reservations: ReservationKeeper;
   readonly #listeners: ((status: HostStatus) => void)[] = [];
   readonly #dirty = new Set<Area>();

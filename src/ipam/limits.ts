@@ -1,13 +1,12 @@
 /** Every bound of the replicated plan, in one place. What goes beyond one is refused with its name and number. */
+import { agentIdForm, memberNameForm } from '#text/name-form.js';
 
 export const overlaysMax = 128;
 /** Names of removed overlays that are remembered. */
 export const removedOverlaysMax = 10_000;
-export const agentIdLengthMax = 253;
+export const agentIdLengthMax = agentIdForm.lengthMax;
 export const instanceIdLengthMax = 64;
 export const runIdLengthMax = 64;
-/** As DNS allows. */
-export const hostnameLengthMax = 253;
 export const statusErrorLengthMax = 1024;
 export const releasedAtOnceMax = 1000;
 export const reservationsMax = 10_000;
@@ -27,7 +26,7 @@ export const tokenTtlMaxMs = 24 * 3600 * 1000;
 /** Keys that may be certified with one token. */
 export const tokenUsesMax = 100;
 export const operatorNameLengthMax = 253;
-export const masterNameLengthMax = 63;
+export const masterNameLengthMax = memberNameForm.lengthMax;
 /** A host name as DNS allows it, or a bracketed address, with a port. */
 export const masterPeerLengthMax = 261;
 /** The least that two halves of a piece need: network, gateway, a container and broadcast each. */

@@ -2,6 +2,7 @@
  * The register command (rules 1, 2, 3, 6, 7, 12): who asks, may it be at this underlay address, what does it
  * get. First everything is decided, then everything is written.
  */
+
 import { unreachableRemedy, unreachableUse } from '#address/host-address.js';
 import { containsIp, type Family, familyOf, formatCidr, formatIp, type Ip } from '#address/ip.js';
 import type { NetworkConfig } from '#ipam/agent.js';
@@ -10,11 +11,12 @@ import type { AgentThen } from '#ipam/agent-view.js';
 import { type Allotment, allot } from '#ipam/allotment.js';
 import { type Claim, carriedOver, claimOf, describeHolder, formerInstances, judgedSilent } from '#ipam/claim.js';
 import type { CommandOrigin, Registering } from '#ipam/command.js';
-import { hostnameLengthMax, mtuMax, mtuMin, mtuMin6 } from '#ipam/limits.js';
+import { mtuMax, mtuMin, mtuMin6 } from '#ipam/limits.js';
 import { noNetwork } from '#ipam/network-change.js';
 import type { PlacedBlock, Plan } from '#ipam/plan.js';
 import { formatBlock, type PlanWriter } from '#ipam/plan-writer.js';
 import { type Refusal, type Reply, refuse } from '#ipam/result.js';
+import { hostnameForm } from '#text/name-form.js';
 
 export function register(plan: Plan, writer: PlanWriter, command: Registering & CommandOrigin): Reply | Refusal {
   const action = `register agent_id "${command.agentId}"`;
@@ -38,13 +40,13 @@ function checkFields(action: string, command: Registering): Refusal | undefined 
   if (!Number.isSafeInteger(sequence) || sequence < 0) {
     return refuse('invalid-argument', 'sequence', `${action}: sequence ${sequence}: 0 to 2^53 − 1 is allowed`);
   }
-  if (hostname.length > hostnameLengthMax) {
-    const message = `${action}: hostname has ${hostname.length} characters: at most ${hostnameLengthMax} are allowed`;
+  if (hostname.length > hostnameForm.lengthMax) {
+    const message = `${action}: hostname has ${hostname.length} characters: at most ${hostnameForm.lengthMax} are allowed`;
     return refuse('invalid-argument', 'hostname', message);
   }
   // It is shown on terminals, where a control character does more than look odd.
-  if (/\p{Cc}/u.test(hostname)) {
-    const message = `${action}: hostname ${JSON.stringify(hostname)} has control characters, which are not allowed`;
+  if (!hostnameForm.pattern.test(hostname)) {
+    const message = `${action}: hostname ${JSON.stringify(hostname)} has other characters: ${hostnameForm.allowed} is allowed`;
     return refuse('invalid-argument', 'hostname', message);
   }
   const { overlayMtu, enableIpv6 } = networkConfig;

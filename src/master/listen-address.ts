@@ -5,10 +5,6 @@ export function hostOf(address: string): string {
   return address.slice(0, Math.max(0, address.lastIndexOf(':')));
 }
 
-export function isLoopback(host: string): boolean {
-  return host === 'localhost' || host === '[::1]' || /^127\.\d+\.\d+\.\d+$/.test(host);
-}
-
 /**
  * Where others reach what listens on `address`. When that is every address of the machine, they reach it where they reach
  * the same machine's `peer` address, HOST:PORT; empty when that is not known either.

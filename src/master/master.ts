@@ -2,9 +2,11 @@
  * A master at work: its store, its part in the replicated log, its services and the ports they are on. It is all
  * put together here, and taken apart in good order.
  */
+
 import type { Server as HttpServer } from 'node:http';
 import { join } from 'node:path';
 import { credentials, type Server, ServerCredentials } from '@grpc/grpc-js';
+import { isLoopback } from '#address/host-address.js';
 import { connectionShares, openFilesLimit } from '#door/connection-shares.js';
 import { addressesOf } from '#door/door.js';
 import { makePrivateFolder } from '#files/private-folder.js';
@@ -17,7 +19,7 @@ import { httpServer } from '#master/http-server.js';
 import { Intake } from '#master/intake.js';
 import { IpamMachine, type PlanOutcome } from '#master/ipam-machine.js';
 import type { JoiningOptions } from '#master/joining-options.js';
-import { advertised, hostOf, isLoopback } from '#master/listen-address.js';
+import { advertised, hostOf } from '#master/listen-address.js';
 import { MasterJoining } from '#master/master-joining.js';
 import type { MasterLog } from '#master/master-log.js';
 import { MasterServices, type ServiceLimits } from '#master/master-services.js';

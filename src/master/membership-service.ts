@@ -14,8 +14,8 @@ import { change, controlOf, type MembershipServiceOptions, memberNamed, messageO
 import { promoteMember, removeMember, replaceMember, transfer } from '#master/voter-change.js';
 import type { sublet } from '#proto/sublet.js';
 import type { MemberHello } from '#replica/peer-network.js';
+import { memberNameForm } from '#text/name-form.js';
 
-const namePattern = /^[a-z0-9.-]{1,63}$/;
 const peerPattern = /^(\[[0-9a-fA-F:.]{2,}\]|[^\s:[\]]{1,253}):([0-9]{1,5})$/;
 /** How long the leader may take for its account before the answer is given without, in ms. */
 const leaderAccountMs = 1_000;
@@ -77,8 +77,8 @@ async function addMember(
   { name, peer }: { readonly name: string; readonly peer: string },
   caller: string,
 ): Promise<sublet.v1.Member.$Properties> {
-  if (!namePattern.test(name)) {
-    throw new RefusedError('invalid-argument', `name: "${name}": 1 to 63 characters of [a-z0-9.-] are allowed`);
+  if (!memberNameForm.pattern.test(name)) {
+    throw new RefusedError('invalid-argument', `name: "${name}": ${memberNameForm.allowed} are allowed`);
   }
   checkPeer(peer);
   const { storeId, commandKinds } = await askNewcomer(options, name, peer);

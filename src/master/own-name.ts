@@ -4,7 +4,8 @@
  * itself.
  */
 import { isIP } from 'node:net';
-import { hostOf, isLoopback } from '#master/listen-address.js';
+import { isLoopback } from '#address/host-address.js';
+import { hostOf } from '#master/listen-address.js';
 import type { Clock } from '#replica/clock.js';
 
 export type OwnNameCheck = {
@@ -27,7 +28,7 @@ export async function ownNameProblem(check: OwnNameCheck): Promise<OwnNameProble
   const host = hostOf(peerListen);
   if (others.length === 0 || isAddress(host) || isLoopback(host)) return undefined;
   const own = await addressesOf(host, check);
-  if (own === undefined || !own.every(isLoopbackAddress)) return undefined;
+  if (own === undefined || !own.every(isLoopback)) return undefined;
   const found = await Promise.all(others.map((peer) => placeOf(peer, check)));
   const elsewhere = found.find(({ place }) => place === 'elsewhere');
   const unknown = found.find(({ place }) => place === 'unknown');
@@ -49,7 +50,7 @@ async function placeOf(peer: string, check: OwnNameCheck): Promise<Place> {
   if (isAddress(host)) return { place: 'elsewhere', text: `another one is at ${peer}` };
   const addresses = await addressesOf(host, check);
   if (addresses === undefined) return { place: 'unknown', text: `${host} is not known on this machine` };
-  if (addresses.every(isLoopbackAddress)) return { place: 'here', text: peer };
+  if (addresses.every(isLoopback)) return { place: 'here', text: peer };
   return { place: 'elsewhere', text: `${host} is ${addresses.join(', ')}` };
 }
 
@@ -67,8 +68,4 @@ function addressesOf(host: string, { lookup, clock }: OwnNameCheck): Promise<rea
 
 function isAddress(host: string): boolean {
   return isIP(host.replace(/^\[|\]$/g, '')) !== 0;
-}
-
-function isLoopbackAddress(address: string): boolean {
-  return isLoopback(address.includes(':') ? `[${address}]` : address);
 }

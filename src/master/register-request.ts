@@ -1,4 +1,5 @@
 /** A RegisterRequest as the command it asks for: every field parsed and bounded here, once. */
+
 import { parseCidr4, parseInterface4 } from '#address/cidr4.js';
 import { parseCidr6 } from '#address/cidr6.js';
 import { parseIp } from '#address/ip.js';
@@ -7,9 +8,10 @@ import { RefusedError } from '#api/refusal.js';
 import type { NetworkConfig } from '#ipam/agent.js';
 import type { HeldLease, Register } from '#ipam/command.js';
 import { parseAgentId, parseInstanceId } from '#ipam/identity.js';
-import { defaultOverlayMtu, hostnameLengthMax, mtuMax, mtuMin, overlaysMax } from '#ipam/limits.js';
+import { defaultOverlayMtu, mtuMax, mtuMin, overlaysMax } from '#ipam/limits.js';
 import { parseBranchText, parseField, safeInteger } from '#master/refusal-mapping.js';
 import type { sublet } from '#proto/sublet.js';
+import { hostnameForm } from '#text/name-form.js';
 
 /** All of a registration but the judgement of other holders. */
 export type ParsedRegister = Omit<Register, 'holders'>;
@@ -30,17 +32,17 @@ export function parseRegister(request: sublet.v1.RegisterRequest): ParsedRegiste
 }
 
 function parseHostname(hostname: string): string {
-  if (hostname.length > hostnameLengthMax) {
+  if (hostname.length > hostnameForm.lengthMax) {
     throw new RefusedError(
       'invalid-argument',
-      `hostname "${hostname.slice(0, 32)}…" has ${hostname.length} characters: ${hostnameLengthMax} at most are allowed`,
+      `hostname "${hostname.slice(0, 32)}…" has ${hostname.length} characters: ${hostnameForm.lengthMax} at most are allowed`,
     );
   }
   // It is shown on terminals and in logs, where a control character could do harm.
-  if (/[^\x21-\x7e]/.test(hostname)) {
+  if (!hostnameForm.pattern.test(hostname)) {
     throw new RefusedError(
       'invalid-argument',
-      `hostname ${JSON.stringify(hostname)} has characters that no host name has: printable ASCII without spaces is allowed`,
+      `hostname ${JSON.stringify(hostname)} has characters that no host name has: ${hostnameForm.allowed} is allowed`,
     );
   }
   return hostname;

@@ -29,8 +29,12 @@ describe('the options of a replica', () => {
   it('have ids and names that a store can read back', () => {
     const founders = [{ name: 'a', peer: 'a:1' }];
     checkNames({ name: 'a', clusterId: 'x'.repeat(63), founders });
-    assert.throws(() => checkNames({ name: 'a', clusterId: '', founders }), /0 characters: 1 to 63 are allowed/);
-    assert.throws(() => checkNames({ name: 'a', clusterId: 'x'.repeat(64), founders }), /64 characters/);
+    assert.throws(
+      () => checkNames({ name: 'a', clusterId: '', founders }),
+      /cluster id "": 1 to 63 characters of \[A-Za-z0-9._-\] are allowed/,
+    );
+    assert.throws(() => checkNames({ name: 'a', clusterId: 'x'.repeat(64), founders }), /cluster id "x{64}": 1 to 63/);
+    assert.throws(() => checkNames({ name: 'a', clusterId: 'a b', founders }), /cluster id "a b"/);
     assert.throws(() => checkNames({ name: 'A', clusterId: 'x', founders }), /member name "A"/);
     const twins = [...founders, ...founders];
     assert.throws(() => checkNames({ name: 'a', clusterId: 'x', founders: twins }), /two founders are named "a"/);

@@ -13,6 +13,7 @@ import type { ReplicaEvent } from '#replica/replica-event.js';
 import type { StateMachine } from '#replica/state-machine.js';
 import type { StorageWriterLimits } from '#replica/storage-writer.js';
 import { formatDuration } from '#text/duration.js';
+import { clusterIdForm, memberNameForm } from '#text/name-form.js';
 import { formatSize } from '#text/size.js';
 
 /** Runs `run` after what has already arrived was handed over: once per turn of the event loop (`setImmediate`). */
@@ -161,9 +162,6 @@ function checkLeast(path: string, limits: object): void {
   }
 }
 
-/** What a member may be called; its cluster's id has the same length. */
-const namePattern = /^[a-z0-9.-]{1,63}$/;
-
 /**
  * Ids and names are stored, and a store refuses what it can't read back: so they are looked at before.
  * @throws RangeError naming the field, its value and the limit
@@ -173,13 +171,13 @@ export function checkNames({
   clusterId,
   founders,
 }: Pick<ReplicaOptions<unknown>, 'name' | 'clusterId' | 'founders'>): void {
-  if (clusterId.length < 1 || clusterId.length > 63) {
-    throw new RangeError(`cluster id "${clusterId}" has ${clusterId.length} characters: 1 to 63 are allowed`);
+  if (!clusterIdForm.pattern.test(clusterId)) {
+    throw new RangeError(`cluster id "${clusterId}": ${clusterIdForm.allowed} are allowed`);
   }
   const names = founders.map((founder) => founder.name);
   for (const one of [name, ...names]) {
-    if (!namePattern.test(one)) {
-      throw new RangeError(`member name "${one}": 1 to 63 characters of [a-z0-9.-] are allowed`);
+    if (!memberNameForm.pattern.test(one)) {
+      throw new RangeError(`member name "${one}": ${memberNameForm.allowed} are allowed`);
     }
   }
   const twin = names.find((one, at) => names.indexOf(one) !== at);

@@ -11,6 +11,7 @@ import type { LogStore, StagedSnapshot } from '#replica/log-store.js';
 import type { AppliedMeta } from '#replica/membership.js';
 import type { PeerNetwork } from '#replica/peer-network.js';
 import type { StateRecord } from '#replica/state-machine.js';
+import { type Backoff, backoffMs } from '#time/backoff.js';
 
 /**
  * `waits`: the maximum of transfers is in flight, or the last one has just failed, which was reported; the core tries
@@ -23,13 +24,12 @@ export type SendResult = { readonly to: MemberId; readonly index: LogIndex } & (
 );
 
 /**
- * From a transfer that failed to the next one to the same member: doubling from the first to the last. The core asks with each
- * heartbeat, and each transfer reads the whole state; but it may be this member that a quorum waits for, so it is no long rest.
+ * From a transfer that failed to the next one to the same member. The core asks with each heartbeat, and each transfer
+ * reads the whole state; but a quorum may wait for this member, so the pause is short.
  */
-const restFirstMs = 1_000;
-const restLastMs = 4_000;
+const backoff: Backoff = { baseMs: 1_000, capMs: 4_000 };
 
-type Rest = { readonly lengthMs: number; readonly endMs: number };
+type Pause = { readonly attempt: number; readonly endMs: number };
 
 export class SnapshotSender {
   readonly #store: Pick<LogStore, 'openSnapshot'>;
@@ -42,7 +42,7 @@ export class SnapshotSender {
   /** Whose turn comes later. */
   readonly #waiting = new Set<MemberId>();
   /** To whom the last transfer failed. */
-  readonly #rests = new Map<MemberId, Rest>();
+  readonly #pauses = new Map<MemberId, Pause>();
 
   constructor(
     store: Pick<LogStore, 'openSnapshot'>,
@@ -69,7 +69,7 @@ export class SnapshotSender {
   send(message: SnapshotMessage): void {
     const { to, snapshot } = message;
     if (this.#underWay.has(to)) return;
-    if (this.#clock.now() < (this.#rests.get(to)?.endMs ?? Number.NEGATIVE_INFINITY)) {
+    if (this.#clock.now() < (this.#pauses.get(to)?.endMs ?? Number.NEGATIVE_INFINITY)) {
       this.#ended({ kind: 'waits', to, index: snapshot.index, again: true });
       return;
     }
@@ -102,20 +102,20 @@ export class SnapshotSender {
   #end(result: SendResult): void {
     const { to, kind } = result;
     this.#underWay.delete(to);
-    if (kind === 'sent') this.#rests.delete(to);
-    else this.#rest(to);
+    if (kind === 'sent') this.#pauses.delete(to);
+    else this.#pause(to);
     // Clears the queue: followers that still need a snapshot ask again.
     if (this.#underWay.size === 0) this.#waiting.clear();
     this.#ended(result);
   }
 
-  #rest(to: MemberId): void {
+  #pause(to: MemberId): void {
     const now = this.#clock.now();
-    const last = this.#rests.get(to);
+    const last = this.#pauses.get(to);
     // A failure of long ago says nothing about this one.
-    const again = last !== undefined && now - last.endMs < restLastMs;
-    const lengthMs = again ? Math.min(restLastMs, 2 * last.lengthMs) : restFirstMs;
-    this.#rests.set(to, { lengthMs, endMs: now + lengthMs });
+    const again = last !== undefined && now - last.endMs < backoff.capMs;
+    const attempt = again ? last.attempt + 1 : 0;
+    this.#pauses.set(to, { attempt, endMs: now + backoffMs(backoff, attempt) });
   }
 }
 

@@ -3,11 +3,13 @@
  * one frame. While there is no stream, messages are dropped and the core is notified: Raft repeats messages, and an old
  * message is worth less than the next one.
  */
+
 import { type Client, type ClientWritableStream, type ServiceError, status } from '@grpc/grpc-js';
 import type { PeerMessage } from '#raft/message.js';
 import type { MemberReport } from '#replica/member-report.js';
 import type { MemberInfo } from '#replica/membership.js';
 import type { PeerRefusal } from '#replica/peer-network.js';
+import { type Backoff, backoffMs } from '#time/backoff.js';
 import { encodeReport, type WireReport } from '#transport/membership-codec.js';
 import { encodeMessage, messageBytes } from '#transport/message-codec.js';
 import { type PeerChannelOptions, peerClient } from '#transport/peer-channel.js';
@@ -31,9 +33,9 @@ const queuedMax = 4096;
 const queuedBytesMax = 64 * 1024 * 1024;
 /** A frame takes more messages until it has so many bytes. */
 const frameBytes = 1024 * 1024;
-/** Between two attempts to connect: doubling from the first to the last, and while the peer refuses. */
-const backOffFirstMs = 50;
-const backOffLastMs = 1000;
+/** Between two attempts to connect. */
+const backoff: Backoff = { baseMs: 50, capMs: 1_000 };
+/** The same while the peer refuses. */
 const refusedRetryMs = 2000;
 /** From the attempt to the peer's consent. */
 const consentMs = 3000;
@@ -48,7 +50,7 @@ export class PeerLink {
   #stream: Stream | undefined;
   #report: MemberReport | undefined;
   #retry: NodeJS.Timeout | undefined;
-  #backOffMs = backOffFirstMs;
+  #attempts = 0;
   #refusing = false;
   #closed = false;
   #queue: PeerMessage[] = [];
@@ -170,7 +172,7 @@ export class PeerLink {
 
   #consented(stream: Stream): void {
     stream.consented = true;
-    this.#backOffMs = backOffFirstMs;
+    this.#attempts = 0;
     this.#refusing = false;
   }
 
@@ -186,8 +188,8 @@ export class PeerLink {
     const refusal = peerRefusalOf(code);
     this.#refusing = refusal !== undefined;
     if (refusal !== undefined) this.#options.refused(error?.details ?? '', refusal);
-    const delayMs = this.#refusing ? refusedRetryMs : this.#backOffMs;
-    this.#backOffMs = Math.min(backOffLastMs, this.#backOffMs * 2);
+    const delayMs = this.#refusing ? refusedRetryMs : backoffMs(backoff, this.#attempts);
+    this.#attempts += 1;
     this.#retry = setTimeout(() => {
       this.#retry = undefined;
       this.#connect();

@@ -25,6 +25,7 @@ import {
 } from '#master/rebirth.js';
 import { StoreError } from '#replica/log-store.js';
 import type { SnapshotFileContent } from '#storage/snapshot-file.js';
+import { clusterIdForm, memberNameForm } from '#text/name-form.js';
 
 export const define: Define = (command, terminal) => {
   command.description(
@@ -185,11 +186,11 @@ function rebornOf(
     clusterId: clusterId ?? `${oldClusterId.slice(0, 54)}-${randomBytes(4).toString('hex')}`,
   };
   // What is not given comes from a file: it is checked as a flag is.
-  if (!/^[a-z0-9.-]{1,63}$/.test(reborn.name)) {
-    throw usage(`--name: "${reborn.name}": 1 to 63 characters of [a-z0-9.-] are allowed`);
+  if (!memberNameForm.pattern.test(reborn.name)) {
+    throw usage(`--name: "${reborn.name}": ${memberNameForm.allowed} are allowed`);
   }
-  if (!/^[A-Za-z0-9._-]{1,63}$/.test(reborn.clusterId)) {
-    throw usage(`--cluster-id: "${reborn.clusterId}": 1 to 63 characters of [A-Za-z0-9._-] are allowed`);
+  if (!clusterIdForm.pattern.test(reborn.clusterId)) {
+    throw usage(`--cluster-id: "${reborn.clusterId}": ${clusterIdForm.allowed} are allowed`);
   }
   argument('--peer', reborn.peer, parseHostPort);
   return reborn;

@@ -3,9 +3,9 @@
 import { groundOf, type Outcome } from '#host/apply.js';
 import type { Part, Scope } from '#host/problem.js';
 import type { Step } from '#host/step.js';
+import { type Backoff, backoffMs } from '#time/backoff.js';
 
-const firstDelayMs = 1_000;
-const delayMsMax = 15_000;
+const backoff: Backoff = { baseMs: 1_000, capMs: 15_000 };
 /** Errors kept of one part; a broken device can fail thousands of entries alike. */
 const errorsMax = 3;
 
@@ -19,7 +19,7 @@ interface Failure {
   readonly until: number;
 }
 
-export class BackOff {
+export class FailedParts {
   readonly #failures = new Map<string, Failure>();
 
   /** Everything may be tried at once: the input changed. */
@@ -50,7 +50,7 @@ export class BackOff {
       const attempts = (this.#failures.get(key)?.attempts ?? 0) + 1;
       const { scope, part } = first.step;
       const errors = failures.slice(0, errorsMax).map(({ error }) => error);
-      const until = nowMs + Math.min(firstDelayMs * 2 ** (attempts - 1), delayMsMax);
+      const until = nowMs + backoffMs(backoff, attempts - 1);
       this.#failures.set(key, { scope, part, attempts, errors, more: failures.length - errors.length, until });
     }
   }

@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import type { Outcome } from '#host/apply.js';
-import { BackOff } from '#host/back-off.js';
+import { FailedParts } from '#host/failed-parts.js';
 import { hostScope, overlayScope, type Part, type Scope } from '#host/problem.js';
 import type { Step } from '#host/step.js';
 
@@ -12,7 +12,7 @@ const fail = (one: Step): Outcome => ({ kind: 'failed', step: one, error: 'no' }
 
 describe('a back-off', () => {
   it('lets IPv4’s parts go on while IPv6’s wait, and the other way round', () => {
-    const backOff = new BackOff();
+    const backOff = new FailedParts();
     const parts = ['peers', 'peers6', 'device6', 'mtu', 'forward', 'forward6', 'masquerade', 'masquerade6'] as const;
     const steps = parts.map((part) => step(part));
     backOff.record(
@@ -22,7 +22,7 @@ describe('a back-off', () => {
     );
     const allowed = backOff.allowed(steps, 1).map(({ part }) => part);
     assert.deepEqual(allowed, ['peers', 'mtu', 'forward', 'masquerade']);
-    const other = new BackOff();
+    const other = new FailedParts();
     other.record(steps, [fail(step('forward')), fail(step('mtu'))], 0);
     assert.deepEqual(
       other.allowed(steps, 1).map(({ part }) => part),
@@ -31,7 +31,7 @@ describe('a back-off', () => {
   });
 
   it('holds all that stands on the device while the device itself fails', () => {
-    const backOff = new BackOff();
+    const backOff = new FailedParts();
     const steps = [...(['device', 'device6', 'mtu', 'fdb', 'peers', 'peers6', 'source-route'] as const)].map((part) =>
       step(part),
     );
@@ -40,7 +40,7 @@ describe('a back-off', () => {
   });
 
   it('waits 1 s, then twice as long each time, and never longer than 15 s', () => {
-    const backOff = new BackOff();
+    const backOff = new FailedParts();
     const wrong = step('cni', overlayScope('dcos'));
     let nowMs = 0;
     const waits: number[] = [];
