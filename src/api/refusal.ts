@@ -47,7 +47,8 @@ export const refusals = {
   },
   overloaded: {
     code: status.RESOURCE_EXHAUSTED,
-    meaning: 'A queue or a limit per client is full; nothing happened. Try again later.',
+    meaning:
+      'A queue, a limit or a rate of the client is full; nothing happened. Try again later. Details: `retry_ms`, for a rate: when there is room.',
   },
   'too-large': { code: status.RESOURCE_EXHAUSTED, meaning: 'The message is larger than the limit.' },
   'no-space': {

@@ -13,7 +13,7 @@ const codecs = {
   ...{ responseSerialize: bytesAsTheyAre, responseDeserialize: bytesAsTheyAre },
 };
 const path = '/spec.Spec/Echo';
-const limits: CallerLimits = { messageBytes: 50_000, connectionBytes: 100_000, callerBytes: 150_000 };
+const limits: CallerLimits = { messageBytes: 50_000, connectionBytes: 100_000, callerBytes: 150_000, streams: 20 };
 
 function framed(body: Buffer, flags = 0): Buffer {
   const head = Buffer.alloc(5);
@@ -37,6 +37,7 @@ describe('a guard of gRPC streams', function () {
     [notices, handled, sessions, taken, caller] = [[], 0, [], limits, 'agent/a1'];
     guard = new StreamGuard({
       ...{ totalBytes: 190_000, messagesPerPiece: 8 },
+      begins: (called, of) => called !== '/spec.Spec/Last' && of.caller === caller,
       refused: (notice) => notices.push(notice),
     });
     grpc = new Server({ 'grpc.max_receive_message_length': 1_000_000 });
@@ -195,6 +196,43 @@ describe('a guard of gRPC streams', function () {
     assert.equal(code, '8');
     assert.equal(message, 'a message of 50001 B: agent/a1 may send 50000 B at most');
     assert.equal(await echo(on), '0');
+  });
+
+  it('row 45: ends a connection with more open streams of its caller than may be', async () => {
+    const [first, second] = [session(), session()];
+    for (let n = 0; n < 12; n++) begin(first);
+    assert.equal(await echo(first), '0', 'all have begun');
+    for (let n = 0; n < 9; n++) begin(second);
+    await once(second, 'close');
+    assert.equal(guard.refused('many-streams'), 1);
+    first.destroy();
+    while (guard.streamsOf(caller) > 0) await new Promise(setImmediate);
+    const third = session();
+    for (let n = 0; n < 19; n++) begin(third);
+    assert.equal(await echo(third), '0', 'those of the others count no more');
+  });
+
+  it('ends a connection as the calls that begin decide, when gRPC has done with what came last', async () => {
+    const on = session();
+    const last = begin(on, { ':path': '/spec.Spec/Last' });
+    begin(on, { ':path': '/spec.Spec/Last' }).end();
+    last.end();
+    await once(on, 'close');
+    assert.equal(await echo(session()), '0');
+    assert.deepEqual(
+      notices.map(({ refusal, message }) => [refusal, message]),
+      [['many-refusals', 'too many calls of methods that there are not: the connection is ended']],
+    );
+  });
+
+  it('ends a connection on demand', async () => {
+    const on = session();
+    assert.equal(await echo(on), '0');
+    guard.end('127.0.0.1:1');
+    const socket = on.socket;
+    guard.end(`${socket.localAddress}:${socket.localPort}`);
+    await once(on, 'close');
+    assert.equal(guard.refused('many-refusals'), 1);
   });
 
   it('ends a connection with many messages in one frame', async () => {

@@ -18,6 +18,8 @@ export type CallerLimits = {
   readonly callerBytes: number;
   /** Of one message. */
   readonly messageBytes: number;
+  /** Open at a time, of all connections of the caller. */
+  readonly streams: number;
 };
 
 export type GuardRefusal =
@@ -28,22 +30,40 @@ export type GuardRefusal =
   /** A connection was ended: too many bytes of messages that are not whole. */
   | 'unfinished-messages'
   /** A connection was ended: too many messages in one piece. */
-  | 'many-messages';
+  | 'many-messages'
+  /** A connection was ended: too many open streams. */
+  | 'many-streams'
+  /** A connection was ended: too many calls of it were refused, or of methods that there are not. */
+  | 'many-refusals'
+  /** A connection was closed: the caller has too many. */
+  | 'many-connections';
 
 export const guardRefusals: readonly GuardRefusal[] = [
   'compressed',
   'too-large',
   'unfinished-messages',
   'many-messages',
+  'many-streams',
+  'many-refusals',
+  'many-connections',
 ];
 
 export type GuardNotice = { readonly refusal: GuardRefusal; readonly caller: string; readonly message: string };
+
+export type GuardedCaller = {
+  /** The same for all connections of one caller. */
+  readonly caller: string;
+  /** HOST:PORT, of this connection. */
+  readonly from: string;
+};
 
 export type StreamGuardOptions = {
   /** Bytes of messages that are not whole, of all callers. */
   readonly totalBytes: number;
   /** Whole messages that one piece (a DATA frame, 16 KiB) may hold. */
   readonly messagesPerPiece: number;
+  /** Called with the path of each call that begins, before gRPC knows of it. False: the connection has to end. */
+  readonly begins?: (path: string, caller: GuardedCaller) => boolean;
   readonly refused: (notice: GuardNotice) => void;
 };
 
@@ -51,9 +71,9 @@ export type StreamGuardOptions = {
 const unimplemented = 12;
 const resourceExhausted = 8;
 
-type Connection = {
+type Connection = GuardedCaller & {
   readonly guard: StreamGuard;
-  readonly caller: string;
+  readonly socket: Socket;
   readonly limits: CallerLimits;
   /** Bytes kept now. */
   bytes: number;
@@ -67,7 +87,12 @@ let subscribed = false;
 
 export class StreamGuard {
   readonly #options: StreamGuardOptions;
+  /** By caller: bytes of messages that are not whole. */
   readonly #bytes = new Map<string, number>();
+  /** By caller: its open streams. */
+  readonly #streams = new Map<string, number>();
+  /** By HOST:PORT. */
+  readonly #open = new Map<string, Connection>();
   readonly #refused = new Map<GuardRefusal, number>();
   #total = 0;
 
@@ -88,14 +113,47 @@ export class StreamGuard {
     return this.#total;
   }
 
+  /** Open streams of a caller. */
+  streamsOf(caller: string): number {
+    return this.#streams.get(caller) ?? 0;
+  }
+
   /** Guards a connection, which is about to be handed to a server. All connections of one caller count together. */
   take(socket: Socket, caller: string, limits: CallerLimits): void {
     const key = endsOf(socket);
-    const connection = { guard: this, caller, limits, bytes: 0, ended: false };
+    const from = `${socket.remoteAddress}:${socket.remotePort}`;
+    const connection = { guard: this, caller, from, socket, limits, bytes: 0, ended: false };
     connections.set(key, connection);
+    this.#open.set(from, connection);
     socket.once('close', () => {
       if (connections.get(key) === connection) connections.delete(key);
+      if (this.#open.get(from) === connection) this.#open.delete(from);
     });
+  }
+
+  /** Ends the open connection from HOST:PORT for the refusals that it had, once gRPC has done with what came last. */
+  end(from: string): void {
+    const connection = this.#open.get(from);
+    if (connection !== undefined) this.#endSoon(connection, 'many-refusals', 'too many calls were refused');
+  }
+
+  /** Called as a stream begins, before gRPC knows of it. */
+  begin(stream: ServerHttp2Stream, path: string, connection: Connection): void {
+    const { caller, limits } = connection;
+    const streams = this.streamsOf(caller) + 1;
+    this.#streams.set(caller, streams);
+    stream.once('close', () => {
+      const left = this.streamsOf(caller) - 1;
+      if (left === 0) this.#streams.delete(caller);
+      else this.#streams.set(caller, left);
+    });
+    if (connection.ended) return;
+    if (streams > limits.streams) {
+      const what = `${streams} open streams of this caller, and ${limits.streams} are allowed`;
+      this.#endSoon(connection, 'many-streams', what);
+    } else if (this.#options.begins?.(path, connection) === false) {
+      this.#endSoon(connection, 'many-refusals', 'too many calls of methods that there are not');
+    }
   }
 
   /** Called once gRPC begins to read the stream. */
@@ -105,7 +163,7 @@ export class StreamGuard {
       const shown = JSON.stringify(encoding.slice(0, encodingLengthMax));
       const message = `grpc-encoding ${shown}: compressed messages are not taken here`;
       refuse(stream, unimplemented, message);
-      this.#note('compressed', connection.caller, message);
+      this.refuse('compressed', connection.caller, message);
       return;
     }
     const meter = new MessageMeter();
@@ -141,7 +199,7 @@ export class StreamGuard {
     } else if (meter.length > limits.messageBytes) {
       const message = `a message of ${meter.length} B: ${caller} may send ${limits.messageBytes} B at most`;
       refuse(stream, resourceExhausted, message);
-      this.#note('too-large', caller, message);
+      this.refuse('too-large', caller, message);
     } else if (connection.bytes > limits.connectionBytes) {
       this.#endUnfinished(connection, stream.session, 'of this connection', connection.bytes, limits.connectionBytes);
     } else if ((this.#bytes.get(caller) ?? 0) > limits.callerBytes) {
@@ -169,12 +227,24 @@ export class StreamGuard {
     what: string,
     limit: number,
   ): void {
-    connection.ended = true;
-    this.#note(refusal, connection.caller, `${what}, and ${limit} are allowed: the connection is ended`);
+    this.#condemn(connection, refusal, `${what}, and ${limit} are allowed`);
     session?.destroy(undefined, constants.NGHTTP2_ENHANCE_YOUR_CALM);
   }
 
-  #note(refusal: GuardRefusal, caller: string, message: string): void {
+  /** gRPC would answer the streams that have just begun, and must not find them destroyed. */
+  #endSoon(connection: Connection, refusal: GuardRefusal, why: string): void {
+    if (connection.ended) return;
+    this.#condemn(connection, refusal, why);
+    setImmediate(() => connection.socket.destroy());
+  }
+
+  #condemn(connection: Connection, refusal: GuardRefusal, why: string): void {
+    connection.ended = true;
+    this.refuse(refusal, connection.caller, `${why}: the connection is ended`);
+  }
+
+  /** Counts a refusal that was decided elsewhere. */
+  refuse(refusal: GuardRefusal, caller: string, message: string): void {
     this.#refused.set(refusal, this.refused(refusal) + 1);
     this.#options.refused({ refusal, caller, message });
   }
@@ -188,6 +258,7 @@ function created(message: unknown): void {
   const { stream, headers } = message;
   const connection = connectionOf(stream.session);
   if (connection === undefined) return;
+  connection.guard.begin(stream, headers[':path'] ?? '', connection);
   const encoding = headers['grpc-encoding'] ?? 'identity';
   stream.once('resume', () =>
     connection.guard.read(stream, Array.isArray(encoding) ? encoding.join() : encoding, connection),

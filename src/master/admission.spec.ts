@@ -36,6 +36,32 @@ describe('admission', () => {
     assert.deepEqual(admission.total, { calls: 1, streams: 2 });
   });
 
+  it('counts an identity, wherever it calls from, and not the address', () => {
+    const admission = new Admission({ callsPerClient: 1, calls: 1_000, streamsPerClient: 1, streams: 1_000 });
+    for (let n = 0; n < 8; n++) admission.enter('call', `agent/a1@10.0.0.${n}:1000`);
+    assert.throws(() => admission.enter('call', 'agent/a1@10.0.0.9:1'), /calls under way of agent\/a1: 8, and 8 are/);
+    for (let n = 0; n < 64; n++) admission.enter('call', `operator/alice@10.0.0.1:${n}`);
+    assert.throws(() => admission.enter('call', 'operator/alice@10.0.0.1:99'), /of operator\/alice: 64, and 64 are/);
+    for (let n = 0; n < 16; n++) admission.enter('stream', `agent/a2@10.0.0.1:${n}`);
+    assert.throws(() => admission.enter('stream', 'agent/a2@10.0.0.1:99'), /open streams of agent\/a2: 16, and 16 are/);
+    admission.leave('stream', 'agent/a2@10.0.0.1:0');
+    admission.enter('stream', 'agent/a2@10.0.0.2:1');
+  });
+
+  it('keeps a tenth of all calls and streams for operators and admins', () => {
+    const admission = new Admission({ callsPerClient: 1, calls: 20, streamsPerClient: 1, streams: 10 });
+    for (let n = 0; n < 18; n++) admission.enter('call', `agent/a${n}@10.0.0.1:1`);
+    for (const other of ['agent/b@10.0.0.1:1', 'viewer/v@10.0.0.1:1']) {
+      assert.throws(() => admission.enter('call', other), /calls under way of all clients: 18, and 18 are allowed/);
+    }
+    admission.enter('call', 'operator/alice@10.0.0.1:1');
+    admission.enter('call', 'admin/root@10.0.0.1:1');
+    assert.throws(() => admission.enter('call', 'admin/root@10.0.0.1:1'), /of all clients: 20, and 20 are allowed/);
+    for (let n = 0; n < 9; n++) admission.enter('stream', `agent/a${n}@10.0.0.1:1`);
+    assert.throws(() => admission.enter('stream', 'agent/b@10.0.0.1:1'), /of all clients: 9, and 9 are allowed/);
+    admission.enter('stream', 'operator/alice@10.0.0.1:1');
+  });
+
   it('refuses with RESOURCE_EXHAUSTED, and makes room when calls are over', async () => {
     const admission = { ...limits, callsPerClient: 3 };
     await using masters = await TestMasters.start({ limits: { admission } });

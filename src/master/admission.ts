@@ -1,8 +1,10 @@
 /**
- * How much one client, and all together, may have under way at a master. A client is an address without its port:
- * all agents of one host count together.
+ * How much one client, and all together, may have under way at a master. With TLS a client is an identity. Without it, it is
+ * an address without its port: all agents of one host count together.
  */
 import { RefusedError } from '#api/refusal.js';
+import { parseCaller } from '#tls/caller.js';
+import { formatPrincipal, type Role } from '#tls/principal.js';
 
 export type AdmissionLimits = {
   /** Unary calls under way, of one client and in total. */
@@ -21,8 +23,20 @@ export const defaultAdmissionLimits: AdmissionLimits = {
   streams: 140_000,
 };
 
+type OfClient = Pick<AdmissionLimits, 'callsPerClient' | 'streamsPerClient'>;
+
+/**
+ * An agent has a watch and a keep-alive. After a cut of the network a master finds out within 50 s that the former ones are
+ * gone, and meanwhile the agent may have come back several times.
+ */
+const agentLimits: OfClient = { callsPerClient: 8, streamsPerClient: 16 };
+const operatorLimits: OfClient = { callsPerClient: 64, streamsPerClient: 16 };
+/** Of all calls and streams, what is kept for operators and admins. */
+const reservedPart = 0.1;
+
 export type Admitted = 'call' | 'stream';
 type Use = { calls: number; streams: number };
+type Client = { readonly name: string; readonly role: Role | undefined };
 
 export class Admission {
   readonly #limits: AdmissionLimits;
@@ -44,27 +58,41 @@ export class Admission {
   }
 
   /** Counts one more; `leave` must follow with the same arguments. @throws RefusedError `overloaded` */
-  enter(what: Admitted, peer: string): void {
-    const client = clientOf(peer);
-    const use = this.#clients.get(client) ?? { calls: 0, streams: 0 };
-    const { callsPerClient, calls, streamsPerClient, streams } = this.#limits;
+  enter(what: Admitted, caller: string): void {
+    const client = clientOf(caller);
+    const { name } = client;
+    const use = this.#clients.get(name) ?? { calls: 0, streams: 0 };
+    const { callsPerClient, streamsPerClient } = this.#ofClient(client);
+    const { calls, streams } = this.#ofAll(client);
     if (what === 'call') {
-      this.#check(use.calls < callsPerClient, `calls under way of ${client}`, use.calls, callsPerClient);
+      this.#check(use.calls < callsPerClient, `calls under way of ${name}`, use.calls, callsPerClient);
       this.#check(this.#total.calls < calls, 'calls under way of all clients', this.#total.calls, calls);
     } else {
-      this.#check(use.streams < streamsPerClient, `open streams of ${client}`, use.streams, streamsPerClient);
+      this.#check(use.streams < streamsPerClient, `open streams of ${name}`, use.streams, streamsPerClient);
       this.#check(this.#total.streams < streams, 'open streams of all clients', this.#total.streams, streams);
     }
     this.#add(use, what, 1);
-    this.#clients.set(client, use);
+    this.#clients.set(name, use);
   }
 
-  leave(what: Admitted, peer: string): void {
-    const client = clientOf(peer);
-    const use = this.#clients.get(client);
-    if (use === undefined) throw new RangeError(`${client} left without having entered`);
+  leave(what: Admitted, caller: string): void {
+    const { name } = clientOf(caller);
+    const use = this.#clients.get(name);
+    if (use === undefined) throw new RangeError(`${name} left without having entered`);
     this.#add(use, what, -1);
-    if (use.calls === 0 && use.streams === 0) this.#clients.delete(client);
+    if (use.calls === 0 && use.streams === 0) this.#clients.delete(name);
+  }
+
+  #ofClient({ role }: Client): OfClient {
+    if (role === undefined) return this.#limits;
+    return role === 'agent' ? agentLimits : operatorLimits;
+  }
+
+  /** Without TLS nothing tells operators from others, and nothing is kept for them. */
+  #ofAll({ role }: Client): Pick<AdmissionLimits, 'calls' | 'streams'> {
+    if (role === undefined || role === 'operator' || role === 'admin') return this.#limits;
+    const { calls, streams } = this.#limits;
+    return { calls: Math.floor(calls * (1 - reservedPart)), streams: Math.floor(streams * (1 - reservedPart)) };
   }
 
   #add(use: Use, what: Admitted, change: 1 | -1): void {
@@ -84,8 +112,10 @@ export class Admission {
   }
 }
 
-/** `10.0.0.1:4711` → `10.0.0.1`. */
-export function clientOf(peer: string): string {
-  const colon = peer.lastIndexOf(':');
-  return colon === -1 ? peer : peer.slice(0, colon);
+/** `10.0.0.1:4711` → `10.0.0.1`; `agent/host-7@10.0.0.1:4711` → `agent/host-7`. */
+export function clientOf(caller: string): Client {
+  const { principal, address } = parseCaller(caller);
+  if (principal !== undefined) return { name: formatPrincipal(principal), role: principal.role };
+  const colon = address.lastIndexOf(':');
+  return { name: colon === -1 ? address : address.slice(0, colon), role: undefined };
 }

@@ -26,6 +26,9 @@ import type { Clock } from '#replica/clock.js';
 /** A request larger than this is refused with RESOURCE_EXHAUSTED. */
 export const requestBytesMax = 1024 * 1024;
 
+/** Without TLS a connection may be that of many agents. */
+export const streamsPerPlainConnection = 16_384;
+
 /** Called for each unary call when it is over. */
 export type CallObserver = (path: string, milliseconds: number, refused: RefusedError | undefined) => void;
 
@@ -53,13 +56,14 @@ export type ApiServerOptions = {
   /** How the caller with the connection from HOST:PORT is named: see `tls/caller.ts`. */
   readonly callerOf: CallerOf;
   readonly interceptors: readonly ServerInterceptor[];
+  /** What HTTP/2 tells clients of one connection. */
+  readonly streamsPerConnection: number;
   readonly observe: CallObserver;
   readonly report: (error: unknown) => void;
 };
 
 const serverOptions = {
   'grpc.max_receive_message_length': requestBytesMax,
-  'grpc.max_concurrent_streams': 16_384,
   'grpc.keepalive_time_ms': 30_000,
   'grpc.keepalive_timeout_ms': 20_000,
   // A connection without a stream: agents always have one, and others connect again.
@@ -69,11 +73,10 @@ const serverOptions = {
 
 /** A server with these methods; more services may be added before it is bound. */
 export function apiServer(options: ApiServerOptions): Server {
-  const { interceptors } = options;
+  const { interceptors, streamsPerConnection } = options;
+  const settings = { ...serverOptions, 'grpc.max_concurrent_streams': streamsPerConnection };
   // Without any, grpc-js takes the short way.
-  const server = new Server(
-    interceptors.length === 0 ? serverOptions : { ...serverOptions, interceptors: [...interceptors] },
-  );
+  const server = new Server(interceptors.length === 0 ? settings : { ...settings, interceptors: [...interceptors] });
   const services = new Map<
     string,
     { definition: Record<string, ServiceDefinition[string]>; handlers: Record<string, UntypedHandleCall> }

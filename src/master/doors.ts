@@ -74,8 +74,7 @@ export class Doors {
     const { gates, intake } = this.#options;
     const serve = injection(server);
     this.#acceptApi = this.#behind(gates?.api, (socket, principal) => {
-      intake.takeApi(socket, principal);
-      serve(socket);
+      if (intake.takeApi(socket, principal)) serve(socket);
     });
     return this.api.open();
   }
@@ -84,8 +83,7 @@ export class Doors {
     const { gates, intake } = this.#options;
     const serve = injection(server);
     this.#acceptPeer = this.#behind(gates?.peer, (socket, principal) => {
-      intake.takePeer(socket, principal);
-      serve(socket);
+      if (intake.takePeer(socket, principal)) serve(socket);
     });
     return this.peer.open();
   }

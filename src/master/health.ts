@@ -7,7 +7,7 @@ import { Reader, Writer } from 'protobufjs/minimal.js';
 import { RefusedError } from '#api/refusal.js';
 import type { Admission } from '#master/admission.js';
 import { clientOf } from '#master/admission.js';
-import { rawCodecs, statusOf, streamError } from '#master/api-server.js';
+import { byAddress, type CallerOf, rawCodecs, statusOf, streamError } from '#master/api-server.js';
 import { toRefusedError } from '#master/refusal-mapping.js';
 
 /** The services that health reports, besides the server as a whole (''). */
@@ -22,12 +22,14 @@ type Stream = ServerWritableStream<Buffer, Uint8Array>;
 
 export class Health {
   readonly #admission: Admission;
+  readonly #callerOf: CallerOf;
   readonly #watchers = new Set<() => void>();
   readonly #perClient = new Map<string, number>();
   #serves = false;
 
-  constructor(admission: Admission) {
+  constructor(admission: Admission, callerOf: CallerOf = byAddress) {
     this.#admission = admission;
+    this.#callerOf = callerOf;
   }
 
   get watchers(): number {
@@ -56,7 +58,7 @@ export class Health {
   }
 
   #answer(call: Call, callback: sendUnaryData<Uint8Array>, answer: (request: Buffer) => Uint8Array): void {
-    const caller = call.getPeer();
+    const caller = this.#callerOf(call.getPeer());
     let entered = false;
     try {
       this.#admission.enter('call', caller);
@@ -70,8 +72,8 @@ export class Health {
   }
 
   #watch(stream: Stream): void {
-    const caller = stream.getPeer();
-    const client = clientOf(caller);
+    const caller = this.#callerOf(stream.getPeer());
+    const { name: client } = clientOf(caller);
     const has = this.#perClient.get(client) ?? 0;
     try {
       serviceOf(stream.request);

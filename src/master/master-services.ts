@@ -13,7 +13,13 @@ import { RefusedError } from '#api/refusal.js';
 import type { Ipam } from '#ipam/ipam.js';
 import { Admission, type AdmissionLimits, defaultAdmissionLimits } from '#master/admission.js';
 import { agentEndpoints } from '#master/agent-service.js';
-import { apiServer, byAddress, type CallerOf, type CallObserver } from '#master/api-server.js';
+import {
+  apiServer,
+  byAddress,
+  type CallerOf,
+  type CallObserver,
+  streamsPerPlainConnection,
+} from '#master/api-server.js';
 import { BranchMarker, branchValue } from '#master/branch-marker.js';
 import { CallRouter } from '#master/call-router.js';
 import { CertificateService, type Certifying } from '#master/certificate-service.js';
@@ -85,6 +91,8 @@ export type MasterServicesOptions = {
   readonly callerOf?: CallerOf;
   /** Has hosts join by tokens and renew their certificates; absent: without TLS. */
   readonly certifying?: Certifying;
+  /** Streams of one connection to the API's server. */
+  readonly streamsPerConnection?: number;
   /** Of the API's server. */
   readonly interceptors?: readonly ServerInterceptor[];
   /** What else an operator should look at. */
@@ -326,6 +334,7 @@ export class MasterServices {
     const report = (error: unknown): void => logger.error({ err: error }, 'an error that was not expected');
     const closed = (): string | undefined => this.#closed;
     const { control, name, version, clock, wallClock, interceptors = [] } = this.#options;
+    const { streamsPerConnection = streamsPerPlainConnection } = this.#options;
     const callerOf = this.#callerOf;
     const streams = [
       this.#keepAlives.method,
@@ -336,7 +345,7 @@ export class MasterServices {
       endpoints: this.#endpoints,
       streams,
       router: this.#router,
-      ...{ admission, callerOf, interceptors, clock, wallClock, observe, report },
+      ...{ admission, callerOf, interceptors, streamsPerConnection, clock, wallClock, observe, report },
     });
   }
 

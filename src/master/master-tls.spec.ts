@@ -7,6 +7,7 @@ import { join } from 'node:path';
 import { connect, type TLSSocket } from 'node:tls';
 import type { MasterLog } from '#master/master-log.js';
 import { MasterTls } from '#master/master-tls.js';
+import { CallRates } from '#master/rates.js';
 import { RefusalLog } from '#master/refusal-log.js';
 import { until } from '#master/testing/until.js';
 import { VirtualTime } from '#replica/testing/virtual-time.js';
@@ -44,6 +45,8 @@ describe('TLS of a master', () => {
       wallClock: () => beganMs + time.now(),
       logger,
       refusals: new RefusalLog(time, logger),
+      rates: new CallRates(time),
+      ...{ end: () => undefined, observe: () => undefined },
     });
     for (const gate of [tls.api, tls.peer]) gate.onSecured((socket) => socket.write('hello').valueOf());
     server = createServer((socket) => tls.api.take(socket)).listen(0, '127.0.0.1');

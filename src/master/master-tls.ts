@@ -1,7 +1,10 @@
 /** A master's TLS: the gates of its two gRPC ports, its credentials as a client of other masters, and the files they come from. */
 import type { ChannelCredentials, ServerInterceptor } from '@grpc/grpc-js';
+import type { RefusedError } from '#api/refusal.js';
+import { clientOf } from '#master/admission.js';
 import { authorizing } from '#master/authorizing.js';
 import type { MasterLog } from '#master/master-log.js';
+import type { CallRates } from '#master/rates.js';
 import type { RefusalLog } from '#master/refusal-log.js';
 import type { Warning } from '#master/warning.js';
 import type { Clock } from '#replica/clock.js';
@@ -17,6 +20,11 @@ export type MasterTlsOptions = {
   /** Its certificate must be of this name. */
   readonly name: string;
   readonly refusals: RefusalLog;
+  readonly rates: CallRates;
+  /** Ends the connection to the API from HOST:PORT, of which too many calls were refused. */
+  readonly end: (from: string) => void;
+  /** Called for each call that is refused before its first message is read. */
+  readonly observe: (path: string, refused: RefusedError) => void;
   readonly clock: Clock;
   /** Ms since 1970, for the validity of certificates. */
   readonly wallClock: () => number;
@@ -93,13 +101,18 @@ export class MasterTls {
   /** The name of the master whose connection to the peer port comes from HOST:PORT; empty: the connection is closed. */
   readonly peerNameAt = (from: string): string => this.peer.principalAt(from)?.id ?? '';
 
+  /** Of the server behind the gate of the API. */
   get interceptors(): readonly ServerInterceptor[] {
+    const { refusals, rates, end, observe } = this.#options;
     return [
-      authorizing(
-        (from) => this.api.principalAt(from),
-        (from, path, refused) =>
-          this.#options.refusals.note(`call ${from.slice(0, from.lastIndexOf(':'))}`, { from, path }, refused.message),
-      ),
+      authorizing({
+        ...{ principalAt: (from) => this.api.principalAt(from), rates, end },
+        refused: (from, path, refused) => {
+          const caller = this.callerOf(from);
+          refusals.note(`call ${clientOf(caller).name}`, { caller, path }, refused.message);
+          observe(path, refused);
+        },
+      }),
     ];
   }
 

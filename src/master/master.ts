@@ -16,7 +16,7 @@ import type { ConfiguredNetwork } from '#master/configured-network.js';
 import { Doors } from '#master/doors.js';
 import { Health } from '#master/health.js';
 import { httpServer } from '#master/http-server.js';
-import { Intake } from '#master/intake.js';
+import { Intake, streamsOfOperator } from '#master/intake.js';
 import { IpamMachine, type PlanOutcome } from '#master/ipam-machine.js';
 import type { JoiningOptions } from '#master/joining-options.js';
 import { advertised, hostOf } from '#master/listen-address.js';
@@ -28,6 +28,7 @@ import type { ClusterControl } from '#master/membership-step.js';
 import { Metrics } from '#master/metrics.js';
 import { MovedAddresses } from '#master/moved-addresses.js';
 import { ownNameProblem } from '#master/own-name.js';
+import { CallRates } from '#master/rates.js';
 import { Readiness } from '#master/readiness.js';
 import type { AddressCheck } from '#master/recorded-address.js';
 import { addReflection } from '#master/reflection.js';
@@ -158,13 +159,21 @@ export class Master {
     const { name, clusterId, founders, join = [], timing, retainEntries, logger, version, network } = options;
     const { listen, peerListen, httpListen } = options;
     const refusals = new RefusalLog(clock, logger);
+    const rates = new CallRates(clock);
+    const intake = new Intake({
+      rates,
+      refused: (port, { refusal, caller, message }) =>
+        refusals.note(`${port} ${refusal} ${caller}`, { port, refusal, caller }, `${port}: ${caller}: ${message}`),
+    });
     const tls =
-      options.tls && new MasterTls({ files: options.tls, name, clock, wallClock: Date.now, logger, refusals });
+      options.tls &&
+      new MasterTls({
+        ...{ files: options.tls, name, clock, wallClock: Date.now, logger, refusals, rates },
+        end: (from) => intake.api.end(from),
+        observe: (path, refused) => metrics.observe(path, 0, refused),
+      });
     const joining = tls && options.joining && new MasterJoining(tls, options.joining, Date.now);
     this.#joining = joining;
-    const intake = new Intake((port, { refusal, caller, message }) =>
-      refusals.note(`${port} ${refusal} ${caller}`, { port, refusal, caller }, `${port}: ${caller}: ${message}`),
-    );
     const ports = { listen, peerListen, httpListen, join: joining?.door };
     const doors = new Doors({ ...ports, openFiles, clock, logger, gates: tls, intake });
     const peerCredentials = tls?.credentials ?? credentials.createInsecure();
@@ -218,8 +227,8 @@ export class Master {
       ],
       electionTimeoutMs: timing.electionMs,
       peerCredentials,
-      ...(tls === undefined ? {} : { callerOf: tls.callerOf, interceptors: tls.interceptors }),
-      ...(joining === undefined ? {} : { certifying: joining }),
+      ...(tls && { callerOf: tls.callerOf, interceptors: tls.interceptors, streamsPerConnection: streamsOfOperator }),
+      ...(joining && { certifying: joining }),
       wallClock: Date.now,
       random: Math.random,
       ...(options.limits === undefined ? {} : { limits: options.limits }),
@@ -228,6 +237,7 @@ export class Master {
     const metrics = new Metrics({
       ...{ services: this.services, status, storeBytes: () => store.bytes(), version },
       doors: () => doors.all(),
+      rates,
       guards: [
         ['api', intake.api],
         ['peer', intake.peer],
@@ -238,8 +248,8 @@ export class Master {
     store.onWrite = (milliseconds) => metrics.observeWrite(milliseconds);
     this.#api = this.services.apiServer((path, ms, refused) => metrics.observe(path, ms, refused));
     this.#join = this.services.joinServer((path, ms, refused) => metrics.observe(path, ms, refused));
-    addReflection(this.#api, this.services.admission);
-    this.#health = new Health(this.services.admission);
+    addReflection(this.#api, this.services.admission, tls?.callerOf);
+    this.#health = new Health(this.services.admission, tls?.callerOf);
     this.#health.addTo(this.#api);
     this.#readiness = new Readiness({
       ...{ log: this.#replica, leadership: this.services.leadership, clock },

@@ -8,6 +8,7 @@ import { agentService } from '#api/services.js';
 import { guardRefusals, type StreamGuard } from '#http2/stream-guard.js';
 import type { PoolUsage } from '#ipam/usage.js';
 import type { MasterServices } from '#master/master-services.js';
+import { type CallRates, rateNames } from '#master/rates.js';
 import type { ReplicaStatus } from '#replica/replicated-log.js';
 import type { CertificateReloader } from '#tls/certificate-reloader.js';
 
@@ -22,6 +23,7 @@ export type MetricsOptions = {
     string,
     { readonly connections: number; readonly connectionsMax: number; readonly refused: number },
   ])[];
+  readonly rates?: Pick<CallRates, 'refused'> | undefined;
   /** By listener. */
   readonly guards?: readonly (readonly [string, Pick<StreamGuard, 'refused' | 'bytes'>])[];
   /** Absent: there is no TLS. */
@@ -82,6 +84,7 @@ export class Metrics {
     this.#serviceGauges(options.services);
     this.#doorGauges(options.doors ?? (() => []));
     this.#guardCounters(options.guards ?? []);
+    this.#rateCounter(options.rates);
     this.#clusterGauges(options);
     if (options.certificate !== undefined) this.#certificateGauges(options.certificate);
     const info = new Gauge({ name: 'sublet_info', help: 'Always 1.', labelNames: ['version'], registers });
@@ -299,8 +302,8 @@ export class Metrics {
       },
     });
     const refused = new Counter({
-      name: 'sublet_messages_refused_total',
-      help: 'Calls refused and connections ended for how their messages came, by listener and reason.',
+      name: 'sublet_intake_refused_total',
+      help: 'Calls refused and connections ended before a handler knew of them, by listener and reason.',
       ...{ labelNames: ['listener', 'reason'] as const, registers },
       collect: () => {
         refused.reset();
@@ -333,6 +336,18 @@ export class Metrics {
       "1 while the files of tls have changed and can't be used: the certificate before them stays in use.",
       () => (certificate.problem === '' ? 0 : 1),
     );
+  }
+
+  #rateCounter(rates: MetricsOptions['rates']): void {
+    const refused = new Counter({
+      name: 'sublet_rate_refused_total',
+      help: 'Calls refused by the rates of their callers, and connections ended for their refusals, by rate.',
+      ...{ labelNames: ['rate'] as const, registers: [this.#registry] },
+      collect: () => {
+        refused.reset();
+        for (const rate of rateNames) refused.inc({ rate }, rates?.refused(rate) ?? 0);
+      },
+    });
   }
 
   #gauge(name: string, help: string, value: () => number): void {

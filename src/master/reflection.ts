@@ -7,7 +7,7 @@ import { readFileSync } from 'node:fs';
 import type { Server, ServerDuplexStream } from '@grpc/grpc-js';
 import { ReflectionAnswers } from '#api/reflection-answers.js';
 import type { Admission } from '#master/admission.js';
-import { rawCodecs, streamError } from '#master/api-server.js';
+import { byAddress, type CallerOf, rawCodecs, streamError } from '#master/api-server.js';
 import { toRefusedError } from '#master/refusal-mapping.js';
 
 /** A `FileDescriptorSet` (google/protobuf/descriptor.proto) of the public API, of health, and of what they import. */
@@ -15,18 +15,21 @@ const descriptors = new URL('../../proto/sublet.binpb', import.meta.url);
 type Stream = ServerDuplexStream<Buffer, Uint8Array>;
 
 /** Adds it to the server, behind admission and at the pace of the reader. */
-export function addReflection(server: Pick<Server, 'register'>, admission: Admission): void {
+export function addReflection(
+  server: Pick<Server, 'register'>,
+  admission: Admission,
+  callerOf: CallerOf = byAddress,
+): void {
   const answers = new ReflectionAnswers(readFileSync(descriptors));
   const { requestDeserialize, responseSerialize } = rawCodecs;
-  const handle = (stream: Stream): void => reflect(stream, answers, admission);
+  const handle = (stream: Stream): void => reflect(stream, answers, admission, callerOf(stream.getPeer()));
   for (const version of ['v1', 'v1alpha']) {
     const path = `/grpc.reflection.${version}.ServerReflection/ServerReflectionInfo`;
     server.register(path, handle, responseSerialize, requestDeserialize, 'bidi');
   }
 }
 
-function reflect(given: Stream, answers: ReflectionAnswers, admission: Admission): void {
-  const caller = given.getPeer();
+function reflect(given: Stream, answers: ReflectionAnswers, admission: Admission, caller: string): void {
   const refuse = (error: unknown): void => {
     given.emit('error', streamError(toRefusedError(error, () => undefined)));
   };

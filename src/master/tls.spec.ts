@@ -240,8 +240,8 @@ describe('masters behind TLS', function () {
   });
 
   /** Sends requests that no method can decode: what is refused for the caller's role is refused before that is seen. */
-  async function raw(role: Role) {
-    const material = readTlsFiles(await trio.files(`sublet://${role}/someone`), [role], Date.now());
+  async function raw(role: Role, id = 'someone') {
+    const material = readTlsFiles(await trio.files(`sublet://${role}/${id}`), [role], Date.now());
     const client = new Client(ports()[0] ?? '', masterCredentials(material), {
       'grpc.use_local_subchannel_pool': 1,
       ...serverName,
@@ -340,6 +340,41 @@ describe('masters behind TLS', function () {
     assert.equal(await written(api, 'sublet://agent/a1', register, head(256 * kibibyte + 1, 0), 'identity'), exhausted);
     await until('the log has it', () => trio.log.some((line) => /^api: agent\/a1: a message of 262145 B/.test(line)));
     await until('the log has it', () => trio.log.some((line) => /^peer: master\/m2: grpc-encoding "gzip"/.test(line)));
+  });
+
+  it('row 42: hold each identity to its rate, and serve the others', async () => {
+    const flooding = await trio.client('agent', 'flood', trio.masters.slice(0, 1));
+    await flooding.call(agentService.register, registration('flood', '10.0.0.66'), once);
+    const report = { agentId: 'flood', instanceId: 'instance-flood', epoch: 0, overlays: [] };
+    const outcomes = await Promise.all(
+      Array.from({ length: 100 }, () => refusalOf(flooding.call(agentService.reportStatus, report, once))),
+    );
+    const refused = outcomes.filter((outcome) =>
+      /^RESOURCE_EXHAUSTED: calls of agent\/flood: 10 a second, 40 at once are allowed; try again in/.test(outcome),
+    );
+    assert.ok(refused.length >= 50, `${refused.length} of 100`);
+    const other = await trio.client('agent', 'a2', trio.masters.slice(0, 1));
+    await other.call(agentService.register, registration('a2', '10.0.0.2', 7), once);
+    const viewer = await trio.client('viewer', 'vera', trio.masters.slice(0, 1));
+    await viewer.call(clusterService.getStatus, {}, once);
+  });
+
+  it('row 42: end a connection with nothing but calls of methods that there are not', async () => {
+    const client = await raw('agent', 'guess');
+    try {
+      for (let n = 0; ; n++) {
+        assert.ok(n < 1_000, 'it goes on');
+        const code = await client.codeOf('/sublet.v1.AgentService/Guess', false, false);
+        if (code === status.UNIMPLEMENTED) continue;
+        assert.equal(code, status.UNAVAILABLE);
+        break;
+      }
+    } finally {
+      client.close();
+    }
+    await until('the log has it', () =>
+      trio.log.some((line) => /^api: agent\/guess: too many calls of methods that there are not/.test(line)),
+    );
   });
 
   it('row 61: are not taken for masters by clients when their certificate is of another role', async () => {
