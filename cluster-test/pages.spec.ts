@@ -90,7 +90,7 @@ async function complaint(args: readonly string[], inPart: boolean): Promise<stri
   }
 }
 
-const called = /^ *(?:m[0-9])?(?:\$ )?(?:npx )?(?:.*&& )?(sublet(?: .*|$))/;
+const called = /^ *(?:m[0-9])?(?:\$ )?(?:npm run -s )?(?:.*&& )?(sublet(?: .*|$))/;
 
 /** Lines of blocks that call the program, those that a backslash continues put together. */
 function shown({ text }: Page): readonly string[] {
@@ -116,6 +116,10 @@ async function complaints(lines: readonly string[], inPart = false): Promise<rea
   return found.filter((one) => one !== undefined);
 }
 
+/** The name on npm is another's: npm would fetch and run that package wherever this one is not at hand. */
+const strangers =
+  /\bnpx (?:-\S+ )*sublet\b|\bnpm (?:i|install|exec|add|x)\b(?: -\S+| --prefix \S+)* sublet(?![\w.*/-])/g;
+
 describe('the pages', () => {
   const metrics = new Set(
     ['src/master/metrics.ts', 'src/agent/agent-metrics.ts'].flatMap(
@@ -128,6 +132,7 @@ describe('the pages', () => {
     it(`name what there is: ${page.name}`, async () => {
       assert.deepEqual(brokenLinks(page), [], 'links');
       assert.deepEqual(missingFiles(page), [], 'files');
+      assert.deepEqual(page.text.match(strangers) ?? [], [], 'commands that a package of others could answer');
       const named = page.text.match(/\bsublet_[a-z]+_[a-z_]+/g) ?? [];
       assert.deepEqual(
         named.filter((name) => !metrics.has(name)),

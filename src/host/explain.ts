@@ -1,4 +1,5 @@
 /** What a failed step means to the person who has to mend it: the tool's own words, and what to do. */
+import { dirname } from 'node:path';
 import { commandOf } from '#host/command.js';
 import { lacksModule, moduleRemedy, modulesOf } from '#host/kernel-modules.js';
 import type { Step } from '#host/step.js';
@@ -58,7 +59,9 @@ function firewallRemedy(step: Extract<Step, { kind: 'filter-rule' | 'chain-set' 
 }
 
 function folderRemedy(dir: string, said: string): string | undefined {
-  if (/EROFS/.test(said)) return `the file system of ${dir} is read-only: mount it writable, or give another cni_dir`;
+  if (/EROFS/.test(said)) {
+    return `the file system of ${dir} is read-only here: mount it writable, allow it to the unit in a drop-in ("ReadWritePaths=-${dirname(dir)}"), or give another cni_dir`;
+  }
   if (/EACCES|EPERM/.test(said)) return `${dir} may not be written: run the agent as root, or give another cni_dir`;
   if (/ENOSPC/.test(said)) return `the disk of ${dir} is full: free space`;
   return `check cni_dir ${dir}`;

@@ -139,5 +139,5 @@ function further(basePort: number, cluster: DevCluster, leader: string, terminal
 
 /** How this program is called here: from a clone by npm, or by its name. */
 function program(): string {
-  return process.env.npm_lifecycle_event === undefined ? 'sublet' : 'npx sublet';
+  return process.env.npm_lifecycle_event === undefined ? 'sublet' : 'npm run -s sublet --';
 }
