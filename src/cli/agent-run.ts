@@ -8,11 +8,12 @@ import { leaveCluster, type StartAgentOptions, startAgent } from '#agent/start-a
 import { StateDirError } from '#agent/state-dir.js';
 import { exitCodes, Failure } from '#cli/failure.js';
 import { grpcLogs } from '#cli/grpc-log.js';
-import { joinedFiles } from '#cli/joining.js';
+import { joinedFiles, renewal } from '#cli/joining.js';
 import { serve } from '#cli/lifetime.js';
 import { type Logger, makeLogger } from '#cli/log.js';
 import { loadConfig, logBadNode, logWarnings } from '#cli/process-config.js';
 import type { Terminal } from '#cli/terminal.js';
+import { TlsFolder } from '#cli/tls-folder.js';
 import { plural } from '#cli/words.js';
 import { type AgentConfig, loadAgentConfig } from '#config/agent-config.js';
 import { agentSettings } from '#config/agent-settings.js';
@@ -23,6 +24,7 @@ import { HostReconciler } from '#host/reconciler.js';
 import { mayChangeNetwork } from '#host/rights.js';
 import { systemClock } from '#replica/system-clock.js';
 import { CertificateReloader } from '#tls/certificate-reloader.js';
+import type { CertificateRenewal } from '#tls/certificate-renewal.js';
 import { formatPrincipal } from '#tls/principal.js';
 import { TlsFileError, type TlsFiles } from '#tls/tls-files.js';
 
@@ -52,11 +54,17 @@ export async function runAgent(command: Command, options: { takeover?: true }, t
       },
       `agent ${running.agent.options.agentId} runs`,
     );
+    const renewing = renewalOf(config, secured, terminal, log);
     void running.failed.then((error) => {
       log.error({ err: error }, `gave up: ${error.message}`);
       failed(exitCodes.refused);
     });
-    return running;
+    return {
+      stop: () => {
+        renewing?.stop();
+        return running.stop();
+      },
+    };
   });
   log.info({}, 'stopped; the data plane stays as it is');
   process.exitCode = exitCode;
@@ -126,10 +134,36 @@ async function tlsFilesOf(config: AgentConfig, log: Logger): Promise<TlsFiles | 
   return joinedFiles({ role: 'agent', id, folder, join, masters }, log);
 }
 
+/** Of a certificate that joining has brought; files of the configuration are renewed by others. */
+function renewalOf(
+  { tls, stateDir, masters }: AgentConfig,
+  { certificate }: Secured,
+  terminal: Terminal,
+  log: Logger,
+): CertificateRenewal | undefined {
+  if (tls !== undefined || certificate === undefined) return undefined;
+  const folder = new TlsFolder(stateDir);
+  const wallClock = (): number => terminal.now();
+  return renewal({
+    certificate,
+    folder,
+    masters: masters.map(formatHostPort),
+    timer: systemClock,
+    wallClock,
+    log,
+  }).start();
+}
+
 type Secured = Pick<StartAgentOptions, 'id' | 'certificate'>;
 
+/** An agent renews while it runs: a host that was off for longer than its certificate was valid has none. */
+const joinAnew = [
+  'A host without a certificate that is of use joins anew: `sublet token create --role agent --id ID`, then --join TOKEN here.',
+];
+
 /** With TLS an agent goes by the id of its certificate. @throws Failure */
-function securedBy({ id }: AgentConfig, files: TlsFiles | undefined, log: Logger): Secured {
+function securedBy(config: AgentConfig, files: TlsFiles | undefined, log: Logger): Secured {
+  const { id } = config;
   if (files === undefined) return { id };
   try {
     const certificate = new CertificateReloader({ files, allowed: ['agent'], timer: systemClock, log });
@@ -141,7 +175,8 @@ function securedBy({ id }: AgentConfig, files: TlsFiles | undefined, log: Logger
     }
     return { id: principal.id, certificate: certificate.start() };
   } catch (error) {
-    if (error instanceof TlsFileError) throw new Failure(exitCodes.usage, error.message);
+    if (error instanceof TlsFileError)
+      throw new Failure(exitCodes.usage, error.message, config.tls === undefined ? joinAnew : []);
     throw error;
   }
 }

@@ -1,14 +1,18 @@
 /** How a process without certificate files comes to have them: from an earlier start, or by a token. */
 import { JoinAnswerError, joinCluster } from '#api/join-client.js';
-import { isServiceError, NoMasterError } from '#api/master-client.js';
+import { isServiceError, MasterClient, NoMasterError } from '#api/master-client.js';
+import { certificateService } from '#api/services.js';
 import { exitCodes, Failure, usage } from '#cli/failure.js';
 import type { Logger } from '#cli/log.js';
 import { masterFailure } from '#cli/refusal-words.js';
 import { TlsFolder } from '#cli/tls-folder.js';
 import { systemClock } from '#replica/system-clock.js';
+import type { CertificateReloader } from '#tls/certificate-reloader.js';
+import { CertificateRenewal, type RenewalTimer } from '#tls/certificate-renewal.js';
+import { masterCredentials } from '#tls/client-credentials.js';
 import { JoinTokenError, parseJoinToken } from '#tls/join-token.js';
 import { PinError } from '#tls/pinned-authority.js';
-import { formatPrincipal } from '#tls/principal.js';
+import { formatPrincipal, type Principal } from '#tls/principal.js';
 import { readTlsFiles, TlsFileError, type TlsFiles } from '#tls/tls-files.js';
 
 export type JoiningProcess = {
@@ -51,6 +55,42 @@ export async function joinedFiles(process: JoiningProcess, log: Logger): Promise
       await new Promise<void>((resolve) => systemClock.after(retryMs, resolve));
     }
   }
+}
+
+export type RenewingProcess = {
+  readonly certificate: CertificateReloader;
+  /** In which joining has put it. */
+  readonly folder: TlsFolder;
+  /** HOST:PORT each, of the API. */
+  readonly masters: readonly string[];
+  readonly timer: RenewalTimer;
+  /** Ms since 1970. */
+  readonly wallClock: () => number;
+  readonly log: Logger;
+};
+
+/** Renews the certificate in the folder at the masters, over connections made with it. */
+export function renewal({ certificate, folder, masters, timer, wallClock, log }: RenewingProcess): CertificateRenewal {
+  const renew = async ({ role, id: subject }: Principal): Promise<void> => {
+    const client = new MasterClient({ masters, credentials: masterCredentials(certificate) });
+    try {
+      const csr = await makeRequest(folder.key());
+      const answer = await client.call(certificateService.renew, { csr, role, subject }, { idempotent: true });
+      folder.put(answer);
+      await certificate.look();
+    } finally {
+      client.close();
+    }
+  };
+  const principal = (): Principal => certificate.material.principal;
+  return new CertificateRenewal({
+    ...{ principal, renew, timer, wallClock, random: Math.random, log },
+  });
+}
+
+async function makeRequest(key: string): Promise<Buffer> {
+  const { makeCertificateRequest } = await import('#tls/certificate-request.js');
+  return makeCertificateRequest(key);
 }
 
 /** A host that was off for longer than its certificate was valid joins anew, where it is given a token. */

@@ -2,8 +2,7 @@
 import 'reflect-metadata';
 import assert from 'node:assert/strict';
 import { generateKeyPairSync, webcrypto, X509Certificate } from 'node:crypto';
-import { chmodSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
-import { tmpdir } from 'node:os';
+import { chmodSync, mkdtempSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { createSecureContext, createServer, type TLSSocket } from 'node:tls';
 import { ChannelCredentials, status } from '@grpc/grpc-js';
@@ -11,126 +10,21 @@ import * as x509 from '@peculiar/x509';
 import { joinCluster } from '#api/join-client.js';
 import { isServiceError, MasterClient } from '#api/master-client.js';
 import { agentService, certificateService, clusterService, joinService, operatorService } from '#api/services.js';
-import { freePorts } from '#cluster-test/process/ports.js';
 import { CertificateSigner } from '#master/certificate-signer.js';
-import { type Master, startMaster } from '#master/master.js';
-import type { MasterLog } from '#master/master-log.js';
-import { testOverlay, testSettings } from '#master/testing/test-masters.js';
+import { JoinableTrio, newKey } from '#master/testing/joinable-trio.js';
 import { until } from '#master/testing/until.js';
 import { makeAuthority, type PemPair, signCertificate } from '#tls/authority.js';
 import { principalOf } from '#tls/certificate.js';
 import { makeCertificateRequest } from '#tls/certificate-request.js';
 import { masterCredentials, refuseOthers } from '#tls/client-credentials.js';
-import { drawJoinToken, type JoinTokenText, pinOf, secretHashOf } from '#tls/join-token.js';
-import type { Role } from '#tls/principal.js';
+import type { JoinTokenText } from '#tls/join-token.js';
 import { writeTlsFiles } from '#tls/testing/test-authority.js';
 import { readTlsFiles } from '#tls/tls-files.js';
 
-const quick = { heartbeatMs: 30, electionMs: 300 };
 const hourMs = 3_600_000;
 const dayMs = 24 * hourMs;
 const once = { idempotent: false };
 const callMs = 10_000;
-
-/** Three masters that hosts join at; m1 alone has the key of the authority. */
-class JoinableTrio implements AsyncDisposable {
-  readonly folder = mkdtempSync(join(tmpdir(), 'sublet-joining-spec-'));
-  readonly masters: Master[] = [];
-  readonly log: string[] = [];
-  readonly #clients: MasterClient[] = [];
-  readonly authority: PemPair;
-
-  private constructor(authority: PemPair) {
-    this.authority = authority;
-  }
-
-  static async start(): Promise<JoinableTrio> {
-    const trio = new JoinableTrio(await makeAuthority('test', 10, Date.now()));
-    const ports = await freePorts(12);
-    const at = (index: number): string => `127.0.0.1:${ports[index]}`;
-    const founders = [0, 1, 2].map((index) => ({ name: `m${index + 1}`, peer: at(index) }));
-    const say = (_fields: object, text: string): void => {
-      trio.log.push(text);
-    };
-    const logger: MasterLog = { debug: () => {}, info: say, warn: say, error: say };
-    const caKey = join(trio.folder, 'ca.key');
-    writeFileSync(caKey, trio.authority.key, { mode: 0o600 });
-    const started = founders.map(async ({ name, peer }, index) =>
-      startMaster({
-        ...{ name, clusterId: 'spec', founders, peerListen: peer, timing: quick, retainEntries: 1_000 },
-        tls: await trio.files('master', name),
-        joining: { listen: at(9 + index), caKey: index === 0 ? caKey : undefined, lifetimeMs: 7 * dayMs },
-        dataDir: join(trio.folder, name),
-        listen: at(3 + index),
-        httpListen: at(6 + index),
-        network: {
-          founding: { settings: testSettings, overlays: [testOverlay] },
-          file: { settings: {}, overlays: undefined },
-        },
-        ...{ insecure: false, version: 'spec', logger, onFatal: (error) => trio.log.push(`fatal: ${error.message}`) },
-      }),
-    );
-    trio.masters.push(...(await Promise.all(started)));
-    await Promise.all(trio.masters.map((master) => master.ready()));
-    return trio;
-  }
-
-  async files(role: Role, id: string) {
-    const usages = role === 'master' ? (['server', 'client'] as const) : (['client'] as const);
-    const issued = await signCertificate(this.authority, {
-      ...{ commonName: 'spec', names: [{ type: 'url', value: `sublet://${role}/${id}` }], usages },
-      ...{ fromMs: Date.now() - hourMs, toMs: Date.now() + dayMs },
-    });
-    return writeTlsFiles(mkdtempSync(join(this.folder, 'tls-')), { ca: this.authority.cert, ...issued });
-  }
-
-  async client(role: Role, id: string, at?: number): Promise<MasterClient> {
-    const material = readTlsFiles(await this.files(role, id), [role], Date.now());
-    const masters = at === undefined ? this.masters : [this.master(at)];
-    const client = new MasterClient({
-      ...{ masters: masters.map(({ addresses }) => addresses.api), timeoutMs: callMs },
-      credentials: masterCredentials(material),
-    });
-    this.#clients.push(client);
-    return client;
-  }
-
-  master(at: number): Master {
-    return this.masters[at] ?? assert.fail();
-  }
-
-  /** HOST:PORT where hosts join. */
-  joinsAt(at: number): string {
-    return this.master(at).joinAddress ?? assert.fail();
-  }
-
-  get pin(): Buffer {
-    return pinOf(new X509Certificate(this.authority.cert));
-  }
-
-  async token(
-    subject: string,
-    more: { readonly nodeIp?: string; readonly role?: string } = {},
-  ): Promise<JoinTokenText> {
-    const alice = await this.client('admin', 'alice');
-    const token = drawJoinToken(this.pin);
-    const request = { tokenId: token.id, secretHash: secretHashOf(token.secret), role: 'agent', subject };
-    await alice.call(certificateService.createToken, { ...request, ttlMs: hourMs, uses: 1, ...more }, once);
-    return token;
-  }
-
-  async [Symbol.asyncDispose](): Promise<void> {
-    for (const client of this.#clients) client.close();
-    await Promise.all(this.masters.map((master) => master.stop()));
-    rmSync(this.folder, { recursive: true });
-  }
-}
-
-function newKey(): string {
-  return generateKeyPairSync('ec', { namedCurve: 'P-256' })
-    .privateKey.export({ type: 'pkcs8', format: 'pem' })
-    .toString();
-}
 
 /** The status of a refusal, and its text. */
 async function refusalOf(call: Promise<unknown>): Promise<string> {

@@ -1,0 +1,145 @@
+import assert from 'node:assert/strict';
+import { mkdtempSync, readFileSync, rmSync, statSync } from 'node:fs';
+import { join } from 'node:path';
+import { Failure } from '#cli/failure.js';
+import { type JoiningProcess, joinedFiles, renewal } from '#cli/joining.js';
+import { makeLogger } from '#cli/log.js';
+import { run } from '#cli/program.js';
+import { RecordedTerminal } from '#cli/testing/recorded-terminal.js';
+import { TlsFolder } from '#cli/tls-folder.js';
+import { Child } from '#cluster-test/process/child.js';
+import { holds, until } from '#cluster-test/process/condition.js';
+import { freePorts } from '#cluster-test/process/ports.js';
+import { JoinableTrio } from '#master/testing/joinable-trio.js';
+import { systemClock } from '#replica/system-clock.js';
+import { VirtualTime } from '#replica/testing/virtual-time.js';
+import { CertificateReloader } from '#tls/certificate-reloader.js';
+import { drawJoinToken, formatJoinToken } from '#tls/join-token.js';
+import { readTlsFiles } from '#tls/tls-files.js';
+
+const boundMs = 20_000;
+const quiet = { level: 'error', format: 'json' } as const;
+
+describe('a process that joins', function () {
+  this.timeout(2 * boundMs);
+  let trio: JoinableTrio;
+  const children: Child[] = [];
+  before(async () => {
+    trio = await JoinableTrio.start();
+  });
+  after(async () => {
+    await Promise.all(children.map((child) => child.kill()));
+    await trio[Symbol.asyncDispose]();
+  });
+
+  const log = () => makeLogger(quiet, { process: 'agent', name: 'spec' });
+  const folder = (): string => mkdtempSync(join(trio.folder, 'state-'));
+  const process_ = (of: Partial<JoiningProcess>): JoiningProcess => ({
+    ...{ role: 'agent', id: undefined, folder: folder(), join: undefined, masters: [trio.joinsAt(0)] },
+    ...of,
+  });
+
+  it('keeps its certificate, its key and the authority to its user, and starts with them without a token or a master', async () => {
+    const host = process_({ join: formatJoinToken(await trio.token('host-1')) });
+    const files = await joinedFiles(host, await log());
+    assert.ok(files !== undefined);
+    assert.equal(readTlsFiles(files, ['agent']).principal.id, 'host-1');
+    assert.deepEqual(
+      [host.folder, join(host.folder, 'tls'), files.ca, files.cert, files.key].map(
+        (path) => statSync(path).mode & 0o777,
+      ),
+      [0o700, 0o700, 0o600, 0o600, 0o600],
+    );
+    const certificate = readFileSync(files.cert, 'utf8');
+    const again = await joinedFiles({ ...host, masters: ['127.0.0.1:1'] }, await log());
+    assert.deepEqual(again, files);
+    await joinedFiles({ ...host, join: undefined, masters: [] }, await log());
+    assert.equal(readFileSync(files.cert, 'utf8'), certificate);
+  });
+
+  it('goes on with the key that it has made, where it was stopped before its certificate was written', async () => {
+    const host = process_({ join: formatJoinToken(await trio.token('host-2')) });
+    const made = new TlsFolder(host.folder).key();
+    const files = await joinedFiles(host, await log());
+    assert.ok(files !== undefined);
+    assert.equal(readFileSync(files.key, 'utf8'), made);
+    const { cert } = files;
+    rmSync(cert);
+    await joinedFiles(host, await log());
+    assert.equal(readTlsFiles(files, ['agent']).principal.id, 'host-2', 'the token was used once, by this key');
+  });
+
+  it('ends with the reason when its token is of no use, and has no files without one', async () => {
+    const token = formatJoinToken(drawJoinToken(trio.pin));
+    const refused = joinedFiles(process_({ join: token }), await log());
+    await assert.rejects(refused, (error) => error instanceof Failure && /there is no such token/.test(error.message));
+    const foreign = formatJoinToken(drawJoinToken(new Uint8Array(32)));
+    await assert.rejects(
+      joinedFiles(process_({ join: foreign }), await log()),
+      /another authority .* nothing was sent/,
+    );
+    await assert.rejects(
+      joinedFiles(process_({ join: 'sj1.a.b.c' }), await log()),
+      /^Failure: --join: the pin of the token/,
+    );
+    assert.equal(await joinedFiles(process_({}), await log()), undefined);
+  });
+
+  it('renews its certificate from half of its life on, with the same key, and takes it into use', async () => {
+    const host = process_({ join: formatJoinToken(await trio.token('host-3')) });
+    const files = await joinedFiles(host, await log());
+    assert.ok(files !== undefined);
+    const certificate = new CertificateReloader({ files, allowed: ['agent'], timer: systemClock, log: await log() });
+    const { serial, beginsMs, endsMs } = certificate.material.principal;
+    const key = readFileSync(files.key, 'utf8');
+    const timer = new VirtualTime();
+    let nowMs = beginsMs + (endsMs - beginsMs) * 0.49;
+    const renewing = renewal({
+      ...{ certificate, folder: new TlsFolder(host.folder), timer, wallClock: () => nowMs, log: await log() },
+      masters: [trio.master(1).addresses.api],
+    }).start();
+    await timer.runFor(120_000);
+    assert.equal(certificate.material.principal.serial, serial);
+    nowMs = beginsMs + (endsMs - beginsMs) * 0.61;
+    await timer.runFor(60_000);
+    await until('the new one is in use', boundMs, () => holds(certificate.material.principal.serial !== serial));
+    assert.equal(readTlsFiles(files, ['agent']).principal.id, 'host-3');
+    assert.equal(readFileSync(files.key, 'utf8'), key);
+    renewing.stop();
+    certificate.stop();
+  });
+
+  it('is an agent that is given what `sublet token create` prints, and goes by the id of its certificate', async () => {
+    const alice = await trio.files('admin', 'alice');
+    const terminal = new RecordedTerminal();
+    const api = trio.master(1).addresses.api;
+    const tls = ['--tls-ca', alice.ca, '--tls-cert', alice.cert, '--tls-key', alice.key, '--master', api];
+    assert.equal(await run(['token', 'create', '--role', 'agent', '--id', 'host-4', ...tls], terminal), 0);
+    const token = terminal.out.trim();
+    assert.match(terminal.notes, /^Of use for agent\/host-4 until /);
+    const [http] = await freePorts(1);
+    const state = folder();
+    const joinPort = trio.joinsAt(1).split(':')[1] ?? '';
+    const args = (more: readonly string[]): string[] => [
+      ...['agent', '--master', api, '--state-dir', state, '--node-ip', '10.0.0.4', '--network', 'plan'],
+      ...['--http-listen', `127.0.0.1:${http}`, '--log-format', 'json', ...more],
+    ];
+    const started = async (more: readonly string[]): Promise<Child> => {
+      const child = new Child(args(more));
+      children.push(child);
+      await until('it is registered', boundMs, async () => {
+        if (!child.running) throw new Error(child.output);
+        const { agentCount } = trio.master(0).services.plan.ipam;
+        return holds(agentCount === 1 && /host-4 runs/.test(child.output));
+      });
+      return child;
+    };
+    const first = await started(['--join', token, '--join-port', joinPort]);
+    await first.kill();
+    const other = new Child(args(['--id', 'host-5']));
+    children.push(other);
+    assert.equal((await other.exited).code, 2);
+    assert.match(other.output, /id \(--id\) is host-5, and .* is of agent\/host-4: an agent may act for itself only/);
+    await started([]);
+  });
+});
