@@ -65,7 +65,7 @@ function missingFiles({ text }: Page): readonly string[] {
 
 /** Without what a shell does with it, and what stands for the rest of it. */
 function words(line: string): readonly string[] {
-  const [command = ''] = line.split(/ [|#&]| …/);
+  const [command = ''] = line.split(/ [|#&>]| …/);
   return command.trim().split(/\s+/).slice(1);
 }
 

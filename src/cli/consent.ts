@@ -41,8 +41,18 @@ export async function consented(
   }
   if (yes === true || !terminal.interactive) return true;
   terminal.note(statements(await consequences(), terminal));
+  await confirmed({ terminal }, {});
+  return true;
+}
+
+/** Asks whether to go on with what was shown. @throws Failure when the answer is not yes */
+export async function confirmed(
+  { terminal }: Pick<Operator, 'terminal'>,
+  { yes }: Pick<ConsentOptions, 'yes'>,
+): Promise<void> {
+  if (yes === true || !terminal.interactive) return;
   const answer = await terminal.ask('Go on? [y/N] ');
-  if (/^y(?:es)?$/i.test(answer.trim())) return true;
+  if (/^y(?:es)?$/i.test(answer.trim())) return;
   throw new Failure(exitCodes.refused, 'nothing was changed: the answer was not yes');
 }
 

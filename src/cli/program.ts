@@ -92,6 +92,24 @@ export const commands: readonly Entry[] = [
     load: () => import('#cli/commands/network.js'),
   },
   {
+    name: 'diff',
+    group: look,
+    summary: 'what a plan in a file would change',
+    load: () => import('#cli/commands/diff.js'),
+  },
+  {
+    name: 'export',
+    group: look,
+    summary: 'the plan as a file',
+    load: () => import('#cli/commands/export.js'),
+  },
+  {
+    name: 'apply',
+    group: change,
+    summary: 'make the plan as a file says',
+    load: () => import('#cli/commands/apply.js'),
+  },
+  {
     name: 'release',
     group: change,
     summary: 'take back what agents hold',

@@ -4,7 +4,7 @@ import { spawn } from 'node:child_process';
 import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { createServer, type Server } from 'node:http';
 import { tmpdir } from 'node:os';
-import { join } from 'node:path';
+import { dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { status as code, Server as GrpcServer, ServerCredentials } from '@grpc/grpc-js';
 import * as fc from 'fast-check';
@@ -42,6 +42,13 @@ function poisoned(value: unknown, text: string): unknown {
   return Object.fromEntries(Object.entries(value).map(([key, each]) => [key, poisoned(each, text)]));
 }
 
+const planFile = join(mkdtempSync(join(tmpdir(), 'sublet-plan-')), 'plan.yaml');
+writeFileSync(
+  planFile,
+  'network: {vtep_subnet: 44.128.0.0/20, overlays: []}\nlease: {quarantine: 1h}\nreservations: []\n',
+);
+after(() => rmSync(dirname(planFile), { recursive: true }));
+
 const commands: readonly (readonly string[])[] = [
   ['status'],
   ['agents'],
@@ -70,6 +77,9 @@ const commands: readonly (readonly string[])[] = [
   ['reserve', 'dcos', '9.0.0.0/24', '--for', 'db-1'],
   ['exclude', 'dcos', '9.0.0.0/16'],
   ['unreserve', 'dcos', '9.0.0.0/24'],
+  ['export'],
+  ['diff', '-f', planFile],
+  ['apply', '-f', planFile, '--dry-run'],
 ];
 
 describe('row 59: text of other machines', () => {

@@ -82,7 +82,7 @@ const nodeIp: Schema<string> = parsedBy((text) => {
   return formatIp(address);
 }, '10.0.0.1');
 
-const schema = section({
+export const agentSchema = section({
   id: matching(agentIdForm).optional(),
   node_ip: nodeIp.optional(),
   masters: remotes(mastersMax).optional(),
@@ -126,7 +126,11 @@ export { agentSettings };
  */
 export function loadAgentConfig(source: ConfigSource): Loaded<AgentConfig> {
   const document = new ConfigDocument(source, agentSettings);
-  const given = document.read(schema, (read) => [...tlsFindings(read), ...joinFindings(read), ...listenFindings(read)]);
+  const given = document.read(agentSchema, (read) => [
+    ...tlsFindings(read),
+    ...joinFindings(read),
+    ...listenFindings(read),
+  ]);
   const wanted = given.network_config;
   const dcos = given.max_configuration_attempts !== undefined;
   const config: AgentConfig = {

@@ -7,9 +7,16 @@ import { type JsonText, JsonTextError, type Path, parseJsonText } from '#config/
 import { ConfigError, formatPath, type Origin, type Problem, showValue } from '#config/problem.js';
 import { type FlagValue, fileValue, type Setting } from '#config/setting.js';
 
+export type FileText = {
+  readonly name: string;
+  readonly text: string;
+  /** What reads the text; absent: it is JSON. @throws JsonTextError */
+  readonly parse?: (text: string) => JsonText;
+};
+
 export type ConfigSource = {
   /** Absent: nothing but flags and defaults. `name` is how messages call it. */
-  readonly file?: { readonly name: string; readonly text: string };
+  readonly file?: FileText;
   readonly flags?: readonly FlagValue[];
 };
 
@@ -30,7 +37,18 @@ export class ConfigDocument {
   constructor(source: ConfigSource, settings: readonly Setting[]) {
     this.#name = source.file?.name ?? '';
     this.#json = source.file === undefined ? undefined : parseFile(source.file);
-    const value = this.#json === undefined ? {} : { ...object(this.#json.value, this.#name) };
+    const value =
+      this.#json === undefined
+        ? {}
+        : {
+            ...object(
+              this.#json.value,
+              this.#name,
+              source.file?.parse === undefined ? 'a JSON object { … }' : 'a map of keys and values',
+            ),
+          };
+    // Names the JSON Schema of the file, for editors.
+    if (typeof value.$schema === 'string') delete value.$schema;
     this.#rename(value, settings);
     for (const given of source.flags ?? []) {
       const setting = settings.find(({ flag }) => flag === given.flag);
@@ -121,15 +139,17 @@ export class ConfigDocument {
   }
 }
 
-function parseFile({ name, text }: { readonly name: string; readonly text: string }): JsonText {
+function parseFile({ name, text, parse }: FileText): JsonText {
   if (text.length > fileBytesMax) {
     throw new ConfigError([at(name, 1, `has ${text.length} characters: at most ${fileBytesMax} are allowed`)]);
   }
   try {
-    return parseJsonText(text);
+    return (parse ?? parseJsonText)(text);
   } catch (error) {
     if (!(error instanceof JsonTextError)) throw error;
-    throw new ConfigError([at(name, error.line, `no JSON: ${error.message} (column ${error.column})`)]);
+    throw new ConfigError([
+      at(name, error.line, `no ${parse === undefined ? 'JSON' : 'YAML'}: ${error.message} (column ${error.column})`),
+    ]);
   }
 }
 
@@ -137,9 +157,9 @@ function at(file: string, line: number, message: string): Problem {
   return { origin: { kind: 'file', file, line }, key: '', message };
 }
 
-function object(value: unknown, name: string): Readonly<Record<string, unknown>> {
+function object(value: unknown, name: string, expected: string): Readonly<Record<string, unknown>> {
   if (isObject(value)) return value;
-  throw new ConfigError([at(name, 1, `${showValue(value)} is no configuration: a JSON object { … } is expected`)]);
+  throw new ConfigError([at(name, 1, `${showValue(value)} is no configuration: ${expected} is expected`)]);
 }
 
 export function isObject(value: unknown): value is Record<string, unknown> {

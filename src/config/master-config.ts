@@ -83,7 +83,7 @@ const defaults = {
 
 const memberName = matching(memberNameForm);
 
-const schema = section({
+export const masterSchema = section({
   name: memberName.optional(),
   data_dir: path.optional(),
   listen: listen.optional(),
@@ -118,7 +118,7 @@ export { masterSettings };
  */
 export function loadMasterConfig(source: ConfigSource): Loaded<MasterConfig> {
   const document = new ConfigDocument(source, masterSettings);
-  const given = document.read(schema, relations);
+  const given = document.read(masterSchema, relations);
   const members = given.cluster?.members ?? [];
   const self = ownMember(document);
   const name = given.name ?? self?.name ?? defaults.name;

@@ -39,17 +39,33 @@ const defaultSettings: NetworkSettings = {
   reclaimMs: undefined,
 };
 
-const subnet4: Schema<Cidr4> = parsedBy(parseCidr4, '9.0.0.0/8');
-const subnet6: Schema<Cidr6> = parsedBy(parseCidr6, 'fd01:b::/64');
+export const subnet4: Schema<Cidr4> = parsedBy(parseCidr4, '9.0.0.0/8');
+export const subnet6: Schema<Cidr6> = parsedBy(parseCidr6, 'fd01:b::/64');
 
-const overlay = section({
+/** The keys of an overlay in a file. */
+export const overlayKeys = {
   name: matching({ pattern: overlayNameForm, allowed: overlayNameAllowed }),
   subnet: subnet4.optional(),
   prefix: whole(1, prefixMax, 'bits').optional(),
   subnet6: subnet6.optional(),
   prefix6: whole(1, prefix6Max, 'bits').optional(),
   enabled: yesNo.optional(),
-}).transform(({ name, subnet, prefix, subnet6, prefix6, enabled = true }, context): Overlay => {
+};
+
+type GivenOverlay = {
+  readonly name: string;
+  readonly subnet?: Cidr4 | undefined;
+  readonly prefix?: number | undefined;
+  readonly subnet6?: Cidr6 | undefined;
+  readonly prefix6?: number | undefined;
+  readonly enabled?: boolean | undefined;
+};
+
+/** The overlay that these keys are, if each subnet goes with its prefix. */
+export function overlayOf(
+  { name, subnet, prefix, subnet6, prefix6, enabled = true }: GivenOverlay,
+  context: z.RefinementCtx,
+): Overlay {
   const missing = (key: string, beside: string) => {
     context.addIssue({ code: 'custom', path: [key], message: `is missing beside ${beside}: they go together` });
     return z.NEVER;
@@ -64,16 +80,21 @@ const overlay = section({
     v6: subnet6 && { subnet: subnet6, prefix: prefix6 ?? 0 },
     enabled,
   };
-});
+}
 
-export const network = section({
+/** The keys of `network` in a file, but for its overlays. */
+export const networkKeys = {
   vtep_subnet: subnet4.optional(),
   vtep_subnet6: subnet6.optional(),
   vtep_mac_oui: parsedBy(parseOui, '70:b3:d5:00:00:00').optional(),
   vtep_mtu: whole(mtuMin, mtuMax, 'bytes').optional(),
   vni: whole(1, vniMax).optional(),
   vxlan_port: whole(1, 65_535).optional(),
-  overlays: list(overlay, overlaysMax).optional(),
+};
+
+export const network = section({
+  ...networkKeys,
+  overlays: list(section(overlayKeys).transform(overlayOf), overlaysMax).optional(),
 });
 
 export const lease = section({

@@ -16,9 +16,18 @@ export type Schema<T> = z.ZodType<T, unknown>;
 /** A value that its key does not allow. */
 class ValueError extends Error {}
 
-/** A schema from a function that reads the value, or throws `ValueError` or `AddressError` (which says itself what is allowed). */
-function reading<T>(allowed: string, read: (value: unknown) => T): Schema<T> {
-  return z.unknown().transform((value, context) => {
+/** The part of a JSON Schema that says of a value what can be said there. */
+type Form = {
+  readonly type?: 'string' | 'integer' | 'boolean';
+  readonly [keyword: string]: unknown;
+};
+
+/**
+ * A schema from a function that reads the value, or throws `ValueError` or `AddressError` (which says itself what is
+ * allowed). `form` is for editors (`file-schema.ts`): it allows no less than `read` does.
+ */
+function reading<T>(allowed: string, form: Form, read: (value: unknown) => T): Schema<T> {
+  const schema = z.unknown().transform((value, context) => {
     try {
       if (value === undefined) throw new ValueError('is missing');
       return read(value);
@@ -29,6 +38,7 @@ function reading<T>(allowed: string, read: (value: unknown) => T): Schema<T> {
       return z.NEVER;
     }
   });
+  return schema.meta({ description: allowed, ...form });
 }
 
 function text(value: unknown): string {
@@ -39,7 +49,7 @@ function text(value: unknown): string {
 /** A whole number; `of` names its unit, in the plural. */
 export function whole(min: number, max: number, of?: string): Schema<number> {
   const allowed = `a whole number${of === undefined ? '' : ` of ${of}`} from ${min} to ${max} is allowed`;
-  return reading(allowed, (value) => {
+  return reading(allowed, { type: 'integer', minimum: min, maximum: max }, (value) => {
     if (typeof value !== 'number') throw new ValueError(`${showValue(value)} is no number`);
     if (!Number.isInteger(value)) throw new ValueError(`${value} is no whole number`);
     if (value < min || value > max) throw new ValueError(`${value} is out of range`);
@@ -47,14 +57,14 @@ export function whole(min: number, max: number, of?: string): Schema<number> {
   });
 }
 
-export const yesNo: Schema<boolean> = reading('true or false is allowed', (value) => {
+export const yesNo: Schema<boolean> = reading('true or false is allowed', { type: 'boolean' }, (value) => {
   if (typeof value !== 'boolean') throw new ValueError(`${showValue(value)} is neither`);
   return value;
 });
 
 /** Text of a form; `allowed` says it: `1 to 63 characters of [a-z0-9.-]`. */
 export function matching({ pattern, allowed }: Pick<NameForm, 'pattern' | 'allowed'>): Schema<string> {
-  return reading(`${allowed} is allowed`, (value) => {
+  return reading(`${allowed} is allowed`, { type: 'string', pattern: pattern.source }, (value) => {
     const found = text(value);
     if (!pattern.test(found)) throw new ValueError(`${showValue(found)} has another form`);
     return found;
@@ -63,7 +73,7 @@ export function matching({ pattern, allowed }: Pick<NameForm, 'pattern' | 'allow
 
 /** As `matching`, for a text that is secret: the message does not have it. */
 export function secret(pattern: RegExp, form: string): Schema<string> {
-  return reading(`${form} is allowed`, (value) => {
+  return reading(`${form} is allowed`, { type: 'string', pattern: pattern.source }, (value) => {
     if (typeof value !== 'string') throw new ValueError('is no text');
     if (!pattern.test(value)) throw new ValueError(`a text of ${value.length} characters has another form`);
     return value;
@@ -73,7 +83,7 @@ export function secret(pattern: RegExp, form: string): Schema<string> {
 /** One of a few words. */
 export function oneOf<const Word extends string>(...words: readonly Word[]): Schema<Word> {
   const allowed = `${words.map((word) => JSON.stringify(word)).join(' or ')} is allowed`;
-  return reading(allowed, (value) => {
+  return reading(allowed, { enum: words }, (value) => {
     const found = words.find((word) => word === value);
     if (found === undefined) throw new ValueError(`${showValue(value)} is unknown here`);
     return found;
@@ -81,25 +91,33 @@ export function oneOf<const Word extends string>(...words: readonly Word[]): Sch
 }
 
 /** A path of the file system, as it is given. */
-export const path: Schema<string> = reading('a path of 1 to 4096 characters is allowed', (value) => {
-  const found = text(value);
-  if (found === '' || found.includes('\0') || found.length > 4096)
-    throw new ValueError(`${showValue(found)} is no path`);
-  return found;
-});
+export const path: Schema<string> = reading(
+  'a path of 1 to 4096 characters is allowed',
+  { type: 'string', minLength: 1, maxLength: 4096 },
+  (value) => {
+    const found = text(value);
+    if (found === '' || found.includes('\0') || found.length > 4096)
+      throw new ValueError(`${showValue(found)} is no path`);
+    return found;
+  },
+);
 
 /** A value by its parser, which throws `AddressError`. */
 export function parsedBy<T>(parse: (text: string) => T, like: string): Schema<T> {
-  return reading(`one like ${like} is allowed`, (value) => parse(text(value)));
+  return reading(`one like ${like} is allowed`, { type: 'string' }, (value) => parse(text(value)));
 }
 
 const hostPortAllowed = 'HOST:PORT is allowed, like 127.0.0.1:7070';
 
 /** HOST:PORT to listen on; port 0 lets the system choose. */
-export const listen: Schema<HostPort> = reading(hostPortAllowed, (value) => parseHostPort(text(value)));
+export const listen: Schema<HostPort> = reading(hostPortAllowed, { type: 'string' }, (value) =>
+  parseHostPort(text(value)),
+);
 
 /** HOST:PORT of somebody else; a port that is known. */
-export const remote: Schema<HostPort> = reading(hostPortAllowed, (value) => parseRemote(text(value)));
+export const remote: Schema<HostPort> = reading(hostPortAllowed, { type: 'string' }, (value) =>
+  parseRemote(text(value)),
+);
 
 function parseRemote(given: string): HostPort {
   const found = parseHostPort(given);
@@ -110,7 +128,8 @@ function parseRemote(given: string): HostPort {
 /** One or more HOST:PORT: a text with commas between them, or a list of such texts. */
 export function remotes(max: number): Schema<readonly HostPort[]> {
   const allowed = 'HOST:PORT is allowed, several with commas between, like 10.0.0.1:7070,10.0.0.2:7070';
-  return reading(allowed, (value) => {
+  const one = { type: 'string' };
+  return reading(allowed, { anyOf: [one, { type: 'array', items: one, minItems: 1, maxItems: max }] }, (value) => {
     const texts = (Array.isArray(value) ? value : [value]).flatMap((each) => text(each).split(','));
     if (texts.length === 0) throw new ValueError(`${showValue(value)} names none`);
     if (texts.length > max) throw new ValueError(`${texts.length} addresses are more than ${max}`);
@@ -120,14 +139,19 @@ export function remotes(max: number): Schema<readonly HostPort[]> {
 
 /** A length of time from `min` to `max`, both as text; in ms. */
 export function duration(min: string, max: string): Schema<number> {
-  return reading(lengthAllowed(min, max), (value) => readDuration(value, min, max));
+  return reading(lengthAllowed(min, max), lengthForm(), (value) => readDuration(value, min, max));
 }
 
 /** `never` (undefined), or a length of time in ms. */
 export function neverOr(min: string, max: string): Schema<number | undefined> {
-  return reading(`"never" or ${lengthAllowed(min, max)}`, (value) =>
+  return reading(`"never" or ${lengthAllowed(min, max)}`, lengthForm('never|'), (value) =>
     value === 'never' ? undefined : readDuration(value, min, max),
   );
+}
+
+/** `also`: words beside it, each with a bar behind. */
+function lengthForm(also = ''): Form {
+  return { type: 'string', pattern: `^(?:${also}(?:[0-9]{1,9}(?:ms|[dhms]))+)$` };
 }
 
 function lengthAllowed(min: string, max: string): string {
@@ -145,7 +169,7 @@ function readDuration(value: unknown, min: string, max: string): number {
 
 /** A key that is known and allows no value yet. */
 export function refused(what: string, instead: string): Schema<never> {
-  return reading(instead, (): never => {
+  return reading(instead, { not: {} }, (): never => {
     throw new ValueError(what);
   });
 }

@@ -1,6 +1,7 @@
-/** `sublet config check FILE`: what a configuration says, or what is wrong with it, without starting anything. */
-import { Option } from 'commander';
+/** `sublet config check|schema`: what a configuration says, or what is wrong with it, and what files may hold. */
+import { Argument, Option } from 'commander';
 import { type Define, examples } from '#cli/command-kit.js';
+import { jsonText } from '#text/printable-text.js';
 
 export const define: Define = (command, terminal) => {
   command.description('Looks at configuration files without starting anything.');
@@ -23,5 +24,27 @@ export const define: Define = (command, terminal) => {
   check.action(async (file: string, options: { kind?: 'master' | 'agent' }) => {
     const { checkConfig } = await import('#cli/config-check.js');
     checkConfig(file, options.kind, terminal);
+  });
+  const schema = command
+    .command('schema')
+    .summary('what a file may hold, as a JSON Schema for editors')
+    .description(
+      'Prints the JSON Schema (2020-12) of a file: editors complete keys and check values by it. Rules between keys are no part of it; `sublet config check` and `sublet diff` know them.',
+    )
+    .addArgument(
+      new Argument('<KIND>', 'which file: a plan for `sublet apply`, or a configuration').choices([
+        'plan',
+        'master',
+        'agent',
+      ]),
+    );
+  examples(
+    schema,
+    ['sublet config schema plan > plan.schema.json', 'for plan.yaml'],
+    ['sublet config schema master > master.schema.json', 'for /etc/sublet/master.json'],
+  );
+  schema.action(async (kind: 'plan' | 'master' | 'agent') => {
+    const { fileSchema } = await import('#config/file-schema.js');
+    terminal.write(`${jsonText(fileSchema(kind), 2)}\n`);
   });
 };

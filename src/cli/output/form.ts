@@ -25,7 +25,7 @@ export class OutputOption extends Option {
 
   /** @param json what the command prints as JSON */
   constructor(forms: readonly Kind[], json: string) {
-    super('-o, --output <FORM>', `${listedForms(forms)} (default: table); JSON is ${json}`);
+    super('-o, --output <FORM>', `${listedForms(forms)} (default: ${forms[0]}); JSON is ${json}`);
     this.forms = forms;
     this.argParser((text) => parseForm(text, forms));
   }
@@ -60,11 +60,12 @@ function templateOf(text: string): Template {
   }
 }
 
-/** The form of output that was asked for. @throws Failure when this command has no such form */
+/** The form of output that was asked for, else the first of the command's. @throws Failure when it has no such form */
 export function formOf(command: Command): Form {
   const given = givenOption(command, 'output');
-  const form: Form = isForm(given) ? given : { kind: 'table' };
   const own = command.options.find((each) => each instanceof OutputOption);
+  const [first = 'table'] = own?.forms ?? [];
+  const form: Form = isForm(given) ? given : first === 'jsonpath' ? { kind: 'table' } : { kind: first };
   if (own !== undefined && !own.forms.includes(form.kind)) {
     throw usage(`-o ${form.kind}: this command prints ${own.formsListed}`);
   }

@@ -106,6 +106,8 @@ describe('a list that is watched', () => {
     const lost = await watched([[agent1], ...Array.from({ length: 30 }, () => undefined)]);
     assert.equal(lost.exit, 3);
     assert.equal(lost.printed.length, 20);
+    const nowAndThen = Array.from({ length: 11 }, () => [undefined, undefined, [agent1]]).flat();
+    assert.equal((await watched([[agent1], ...nowAndThen])).exit, 1, 'only looks in a row count');
     assert.equal((await watched([undefined])).exit, 3, 'at once, when none answers at first');
   });
 

@@ -1,6 +1,8 @@
 /** A gRPC server on loopback with canned answers, for what the command line does with answers. */
 import { type handleUnaryCall, Server, ServerCredentials, type status } from '@grpc/grpc-js';
+import { refusalMetadata } from '#api/error-info.js';
 import { definition, type Method } from '#api/method.js';
+import { type RefusalReason, RefusedError } from '#api/refusal.js';
 
 export class CannedMaster implements AsyncDisposable {
   readonly #server = new Server();
@@ -21,7 +23,9 @@ export class CannedMaster implements AsyncDisposable {
         done(null, answer(request));
       } catch (error) {
         if (!(error instanceof Refused)) throw error;
-        done({ code: error.code, details: error.message });
+        const { code, message, reason } = error;
+        const metadata = reason && refusalMetadata(new RefusedError(reason, message));
+        done({ code, details: message, ...(metadata && { metadata }) });
       }
     };
     this.#server.register(
@@ -51,9 +55,11 @@ export class CannedMaster implements AsyncDisposable {
 
 export class Refused extends Error {
   readonly code: status;
+  readonly reason: RefusalReason | undefined;
 
-  constructor(code: status, message: string) {
+  constructor(code: status, message: string, reason?: RefusalReason) {
     super(message);
     this.code = code;
+    this.reason = reason;
   }
 }

@@ -1,0 +1,193 @@
+/** `sublet apply`, `sublet diff` and `sublet export`: the plan of the masters and the plan in a file. */
+import type { Command } from 'commander';
+import { reasonOf } from '#api/error-info.js';
+import { isServiceError, type MasterClient } from '#api/master-client.js';
+import { readConfigFile } from '#cli/config-file.js';
+import { type ConsentOptions, confirmed } from '#cli/consent.js';
+import { exitCodes, Failure } from '#cli/failure.js';
+import { type Operator, operate } from '#cli/operator.js';
+import { forPeople, writeValue } from '#cli/output/form.js';
+import { yamlText } from '#cli/output/yaml-text.js';
+import { readLivePlan } from '#cli/plan-file/live-plan.js';
+import { commandOf, makeCall } from '#cli/plan-file/plan-calls.js';
+import { type LivePlan, type PlanChange, type PlanDiff, planDiff } from '#cli/plan-file/plan-changes.js';
+import { diffJson, formatDiff, planFileOf } from '#cli/plan-file/plan-text.js';
+import { orFailure } from '#cli/process-config.js';
+import { masterFailure } from '#cli/refusal-words.js';
+import type { Terminal } from '#cli/terminal.js';
+import { plural } from '#cli/words.js';
+import { type LoadedPlan, loadPlanFile } from '#config/plan-file.js';
+import { formatProblem } from '#config/problem.js';
+import { parseYamlText } from '#config/yaml-file.js';
+import { printable } from '#text/printable-text.js';
+
+export type FileOptions = {
+  readonly file: string;
+  readonly prune?: true;
+  readonly expectedRevision?: number;
+};
+
+/** Shows what `sublet apply` would do. @throws Failure when there is anything, and when it can't be done */
+export async function diffPlan(command: Command, options: FileOptions, terminal: Terminal): Promise<void> {
+  const loaded = read(options.file);
+  await operate(command, terminal, async (operator) => {
+    const { live, diff } = await compared(operator.client, loaded, options);
+    show(operator, live, diff, options.file);
+    const { length } = diff.changes;
+    if (length > 0) {
+      throw new Failure(
+        exitCodes.refused,
+        `the plan at revision ${live.revision} differs from ${options.file}: ${plural(length, 'change')}`,
+      );
+    }
+    if (forPeople(operator.output))
+      terminal.write(`The plan at revision ${live.revision} is as ${options.file} says.\n`);
+  });
+}
+
+/** Makes the plan as the file says. */
+export async function applyPlan(
+  command: Command,
+  options: FileOptions & ConsentOptions,
+  terminal: Terminal,
+): Promise<void> {
+  const loaded = read(options.file);
+  await operate(command, terminal, async (operator) => {
+    const { client, output } = operator;
+    const { live, diff } = await compared(client, loaded, options);
+    const people = forPeople(output);
+    if (people || options.dryRun === true) show(operator, live, diff, options.file);
+    if (options.dryRun === true) {
+      if (people) terminal.write('Nothing was changed: --dry-run.\n');
+      return;
+    }
+    if (diff.changes.some(({ lasting }) => lasting)) await confirmed(operator, options);
+    const revision = await new Application(operator, loaded, options).make(live, diff.changes);
+    if (!people) writeValue(output, { ...diffJson(live, diff), revision }, terminal);
+    else if (diff.changes.length === 0)
+      terminal.write(`Nothing to change: the plan at revision ${revision} is as ${options.file} says.\n`);
+    else terminal.write(`Made ${plural(diff.changes.length, 'change')}: the plan is at revision ${revision}.\n`);
+  });
+}
+
+/** Prints the plan as a file. */
+export async function exportPlan(command: Command, terminal: Terminal): Promise<void> {
+  await operate(command, terminal, async ({ client, output }) => {
+    const live = await readLivePlan(client);
+    const file = planFileOf(live);
+    if (output.kind !== 'yaml') {
+      writeValue(output, file, terminal);
+      return;
+    }
+    terminal.write(
+      `# The plan of cluster ${printable(live.clusterId)} at revision ${live.revision}.\n${yamlText(file)}`,
+    );
+  });
+}
+
+function read(file: string): LoadedPlan {
+  const { name, text } = readConfigFile(file, exitCodes.usage);
+  return orFailure(name, exitCodes.usage, () => loadPlanFile({ name, text, parse: parseYamlText }));
+}
+
+function show({ output, terminal }: Operator, live: LivePlan, diff: PlanDiff, file: string): void {
+  if (forPeople(output)) terminal.write(formatDiff(diff, file, terminal));
+  else writeValue(output, diffJson(live, diff), terminal);
+}
+
+/** @throws Failure for another revision than the expected one, and for what no call brings about */
+async function compared(
+  client: MasterClient,
+  { plan, problem }: LoadedPlan,
+  { file, prune, expectedRevision = 0 }: FileOptions,
+): Promise<{ readonly live: LivePlan; readonly diff: PlanDiff }> {
+  const live = await readLivePlan(client);
+  if (expectedRevision !== 0 && expectedRevision !== live.revision) {
+    throw new Failure(
+      exitCodes.refused,
+      `--expected-revision: the plan is at revision ${live.revision}, not at ${expectedRevision}; nothing was changed`,
+      [`Look again: sublet diff -f ${file}`],
+    );
+  }
+  const diff = planDiff(live, plan, prune === true);
+  if (diff.impossible.length > 0) {
+    const problems = diff.impossible.map((finding) => formatProblem(problem(finding)));
+    throw new Failure(exitCodes.refused, `${file} can’t be applied: ${plural(problems.length, 'problem')}`, problems);
+  }
+  return { live, diff };
+}
+
+/** How often other changes of the plan may come between. */
+const overtakenMax = 100;
+
+/** The changes, made one after the other. */
+class Application {
+  readonly #operator: Operator;
+  readonly #loaded: LoadedPlan;
+  readonly #options: FileOptions;
+
+  constructor(operator: Operator, loaded: LoadedPlan, options: FileOptions) {
+    this.#operator = operator;
+    this.#loaded = loaded;
+    this.#options = options;
+  }
+
+  /**
+   * Each change is bound to the revision that it was found at. When another change came between, the plan is read again: if
+   * the same changes are left, as after the registration of an agent, they are made at the new revision.
+   * @returns the revision after the last one
+   */
+  async make({ revision: first }: LivePlan, changes: readonly PlanChange[]): Promise<number> {
+    let revision = first;
+    let overtaken = 0;
+    for (let at = 0; at < changes.length; ) {
+      const change = changes[at];
+      if (change === undefined) break;
+      try {
+        revision = await makeCall(this.#operator.client, change.call, revision);
+        at++;
+      } catch (error) {
+        if (!isOvertaken(error)) throw this.#stopped(error, at, changes);
+        overtaken++;
+        if (overtaken > overtakenMax) throw this.#moved('changes all the time', at);
+        revision = await this.#sameLeft(changes.slice(at), at);
+      }
+    }
+    return revision;
+  }
+
+  /** The revision at which just these changes are left. @throws Failure if others are */
+  async #sameLeft(left: readonly PlanChange[], made: number): Promise<number> {
+    if (this.#options.expectedRevision) throw this.#moved('has changed since that revision', made);
+    const live = await readLivePlan(this.#operator.client);
+    const { changes, impossible } = planDiff(live, this.#loaded.plan, this.#options.prune === true);
+    const commands = (of: readonly PlanChange[]): string => of.map(({ call }) => commandOf(call)).join('\n');
+    if (impossible.length > 0 || commands(changes) !== commands(left)) throw this.#moved('has changed meanwhile', made);
+    return live.revision;
+  }
+
+  #moved(how: string, made: number): Failure {
+    return new Failure(exitCodes.refused, `the plan ${how}; ${madeSoFar(made)}`, [
+      `Look again: sublet diff -f ${this.#options.file}`,
+    ]);
+  }
+
+  #stopped(error: unknown, at: number, changes: readonly PlanChange[]): Failure {
+    const { exitCode, message, hints } = masterFailure(error);
+    const call = changes[at]?.call;
+    const command = call === undefined ? '' : commandOf(call);
+    return new Failure(
+      exitCode,
+      `${message}\n  in change ${at + 1} of ${changes.length}: ${command}; ${madeSoFar(at)}`,
+      [...hints, `Applied again, the file brings about what is left: sublet apply -f ${this.#options.file}`],
+    );
+  }
+}
+
+function madeSoFar(made: number): string {
+  return made === 0 ? 'nothing was changed' : `${plural(made, 'change')} ${made === 1 ? 'was' : 'were'} made before`;
+}
+
+function isOvertaken(error: unknown): boolean {
+  return isServiceError(error) && reasonOf(error) === 'aborted';
+}
