@@ -26,6 +26,7 @@ export function toAgent(agent: AgentRecord): sublet.store.v1.Agent.$Properties {
     problems: agent.problems.map(({ overlay, family, reason }) => ({ overlay, family, reason: toReason(reason) })),
     former: agent.former.map(toFormer),
     runId: agent.runId ?? null,
+    takeoverAfterMs: agent.takeoverAfter,
   };
 }
 
@@ -42,6 +43,7 @@ export function toDeparted(departed: DepartedRecord): sublet.store.v1.Departed.$
     vtepIp: departed.vtepIp,
     holdings: departed.holdings.map(toHolding),
     former: departed.former.map(toFormer),
+    takeoverAfterMs: departed.takeoverAfter,
   };
 }
 
@@ -102,6 +104,7 @@ export function agentOf(stored: sublet.store.v1.Agent.$Properties, interning: In
     problems: problemsOf(stored.problems, interning),
     former: formerOf(stored.former),
     runId: stored.runId ? parseRunId(stored.runId) : undefined,
+    takeoverAfter: stored.takeoverAfterMs ?? 0,
   };
 }
 
@@ -118,6 +121,7 @@ export function departedOf(stored: sublet.store.v1.Departed.$Properties, interni
     vtepIp: ipv4(stored.vtepIp ?? 0),
     holdings: holdingsOf(stored.holdings, interning),
     former: formerOf(stored.former),
+    takeoverAfter: stored.takeoverAfterMs ?? 0,
   };
 }
 

@@ -41,6 +41,8 @@ export type AgentRecord = {
   readonly former: readonly FormerInstance[];
   /** Of the process that registered last; undefined: it sent none. */
   readonly runId: RunId | undefined;
+  /** Cluster time from which on the id may be taken over again; 0: it was not taken over. */
+  readonly takeoverAfter: number;
 };
 
 /** What is remembered of an agent whose lease has ended, while its blocks rest. */
@@ -60,4 +62,6 @@ export type DepartedRecord = {
   readonly vtepIp: Ipv4;
   readonly holdings: readonly Holding[];
   readonly former: readonly FormerInstance[];
+  /** As of the agent: to leave and come back does not allow another takeover. */
+  readonly takeoverAfter: number;
 };

@@ -33,7 +33,7 @@ export function claimOf(plan: Plan, command: Registering & CommandOrigin, time: 
   const sameNode = holder.reachable && holder.nodeIp === command.nodeIp;
   // A holder that was carried over was not heard in this cluster: there is no silence to wait for.
   if (sameNode && (silent || carriedOver(plan, holder))) return { kind: 'reinstall', holder };
-  if (command.takeover) return { kind: 'takeover', holder };
+  if (command.takeover) return takeover(agentId, holder, time);
   // The agent that lost its node address may be live at another one.
   const elsewhere = holder.reachable
     ? `on another node than ${formatIp(command.nodeIp)}`
@@ -43,6 +43,16 @@ export function claimOf(plan: Plan, command: Registering & CommandOrigin, time: 
     : 'stop it and wait until it is silent, or register with takeover for fresh subnets';
   const who = describeHolder(plan, command, holder);
   return refuse('already-exists', 'agent_id', `register agent_id "${agentId}": ${who}; ${advice}`);
+}
+
+/** What a takeover leaves is quarantined: without a limit one agent id could have all of it. */
+function takeover(agentId: AgentRecord['agentId'], holder: AgentRecord, time: number): Claim | Refusal {
+  const { takeoverAfter } = holder;
+  if (time >= takeoverAfter) return { kind: 'takeover', holder };
+  const left = formatTime(takeoverAfter - time);
+  const message = `register agent_id "${agentId}" with takeover: it was taken over before, and what it had then is quarantined`;
+  const remedy = `wait ${left}, or have an operator release it (sublet release --force ${agentId})`;
+  return refuse('failed-precondition', 'takeover', `${message}: ${remedy}`);
 }
 
 /** A request that an instance sent before it was replaced, or before its lease ended, and that comes late. */

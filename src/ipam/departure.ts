@@ -74,7 +74,7 @@ export function depart(
   left: boolean,
   blocksUntil = writer.restEnd,
 ): readonly PlacedBlock[] {
-  const { agentId, instanceId, sequence, nodeIp, reachable, epoch, vtepIp, former } = agent;
+  const { agentId, instanceId, sequence, nodeIp, reachable, epoch, vtepIp, former, takeoverAfter } = agent;
   const holdings = agent.holdings.map((holding) => ({ ...holding, status: 'none' as const, error: '' }));
   const freed = writer.removeAgent(agent, blocksUntil);
   const until = writer.restEnd;
@@ -91,6 +91,7 @@ export function depart(
     vtepIp,
     holdings,
     former,
+    takeoverAfter,
   });
   const detail = blocksUntil > writer.time ? `rests for ${formatTime(blocksUntil - writer.time)}` : '';
   writer.note(what, who, [agentId, ...freed.map(formatBlock)], detail);

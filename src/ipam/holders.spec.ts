@@ -135,6 +135,34 @@ describe('rule 2, never in two hands: a subnet, a VTEP address, a MAC and a node
     assert.equal(subnetOf(plan.register('a', { instance: 'other', node: '10.0.0.7', sequence: 2 })), '9.0.1.0/24');
   });
 
+  it('row 39: takes an id over once in a quarantine, whatever it does in between', () => {
+    const plan = new PlanUnderTest();
+    plan.register('a');
+    const take = (instance: string) => plan.request('a', { instance, node: '10.0.0.7', takeover: true });
+    const first = plan.register('a', { instance: 'i1', node: '10.0.0.7', takeover: true });
+    plan.time += minute;
+    for (let n = 2; n < 100; n++) {
+      const { code, message } = plan.refused(take(`i${n}`));
+      assert.equal(code, 'failed-precondition');
+      assert.match(
+        message,
+        /was taken over before, and what it had then is quarantined: wait 14m, or .*\(sublet release --force a\)/,
+      );
+    }
+    plan.run({ kind: 'leave', agentId: first.agentId, epoch: first.epoch });
+    plan.register('a', { instance: 'i1', node: '10.0.0.7', sequence: 2 });
+    plan.refused(take('i2'));
+    assert.equal(plan.ipam.usage(plan.time)?.vtep.quarantined, 1n);
+    plan.time += 14 * minute - 1;
+    plan.refused(take('i2'));
+    plan.time += 1;
+    const second = plan.register('a', { instance: 'i2', node: '10.0.0.7', takeover: true });
+    assert.ok(second.epoch > first.epoch);
+    plan.refused(take('i3'));
+    plan.release('a');
+    plan.register('a', { instance: 'i3', node: '10.0.0.8' });
+  });
+
   it('counts a judgement only for the epoch that it was made of', () => {
     const plan = new PlanUnderTest();
     plan.register('a');

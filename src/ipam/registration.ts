@@ -115,6 +115,10 @@ function recordOf(
     problems,
     former: formerInstances(claim.kind === 'arrive' ? claim.departed : claim.holder, instanceId),
     runId: command.kind === 'register' ? undefined : command.runId,
+    takeoverAfter:
+      claim.kind === 'takeover'
+        ? writer.restEnd
+        : ((claim.kind === 'arrive' ? claim.departed : claim.holder)?.takeoverAfter ?? 0),
   };
 }
 

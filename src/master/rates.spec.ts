@@ -51,7 +51,7 @@ describe('the rates of an identity', () => {
     assert.equal(rates.refused('calls'), 2);
   });
 
-  it('hold registrations, leaves and lists to rates of their own', () => {
+  it('row 40: hold registrations, leaves and lists to rates of their own', () => {
     assert.equal(taken(a1, agentService.register.path), agentRates.registrations.burst);
     assert.equal(taken(a1, agentService.leave.path), agentRates.leaves.burst);
     clock.time += 59_999;
