@@ -16,7 +16,6 @@ export {
   isConfChange,
   leaveJointChange,
 } from '#raft/conf-change.js';
-export type { RaftConfig, ReadOnlyMode } from '#raft/config.js';
 export {
   type ConfState,
   type Entry,
@@ -38,14 +37,16 @@ export { withHeldVotes } from '#raft/held-votes.js';
 export type { LogReader } from '#raft/log-reader.js';
 export type { LocalMessage, Message, PeerMessage, SnapshotMessage } from '#raft/message.js';
 export type { ProgressState, RaftPeerStatus } from '#raft/progress.js';
-export { type Position, Raft } from '#raft/raft.js';
+export { type ProposalPosition, Raft } from '#raft/raft.js';
+export type { RaftConfig, ReadOnlyMode } from '#raft/raft-config.js';
+export type { RaftStatus } from '#raft/raft-status.js';
 export type { ReadState, Ready, Role, SoftState } from '#raft/ready.js';
-export type { RaftStatus } from '#raft/status.js';
 export type { BootstrapProblem, BootstrapProblemCode } from '#replica/bootstrap-problem.js';
 export type { Clock } from '#replica/clock.js';
 export { foundingsDiffer, type PeerClaim } from '#replica/cluster-founding.js';
 export type { LaterCommands } from '#replica/command-kinds.js';
 export type { CompactionLimits } from '#replica/compaction.js';
+export type { LeadershipNotice } from '#replica/leadership-state.js';
 export {
   type LoadedLog,
   type LogStore,
@@ -62,7 +63,6 @@ export type { MemberReport, ReportedSpace } from '#replica/member-report.js';
 export type { AppliedMeta, MemberInfo, Membership } from '#replica/membership.js';
 export { type MembershipChange, MembershipRefusedError } from '#replica/membership-change.js';
 export { Newcomers } from '#replica/newcomers.js';
-export type { LeadershipNotice } from '#replica/office.js';
 export type { Founder, MemberHello, PeerHandler, PeerNetwork } from '#replica/peer-network.js';
 export type { ProposalLimits } from '#replica/proposals.js';
 export type { ReadBarrierLimits } from '#replica/read-barriers.js';

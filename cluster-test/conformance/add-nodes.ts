@@ -10,8 +10,8 @@ import {
   ScriptError,
   singleValue,
 } from '#cluster-test/conformance/script.js';
-import type { RaftConfig, ReadOnlyMode } from '#raft/config.js';
 import { logIndex, memberId, noIndex, noTerm, type SnapshotMeta, term } from '#raft/entry.js';
+import type { RaftConfig, ReadOnlyMode } from '#raft/raft-config.js';
 
 export const electionTicks = 3;
 const unlimited = Number.POSITIVE_INFINITY;

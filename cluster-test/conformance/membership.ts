@@ -9,15 +9,15 @@ import {
   emptyMembership,
   enterJoint,
   leaveJoint,
-  type Membership,
   MembershipError,
+  type ProgressTracker,
   simpleChange,
-} from '#raft/membership.js';
+} from '#raft/tracker.js';
 
 const limits = { messagesMax: Number.POSITIVE_INFINITY, bytesMax: Number.POSITIVE_INFINITY };
 
 export class MembershipScript {
-  #membership: Membership = emptyMembership;
+  #membership: ProgressTracker = emptyMembership;
   #lastIndex = noIndex;
 
   /** Runs one directive and gives its output. Throws on what no file may expect. */
@@ -37,7 +37,7 @@ export class MembershipScript {
     }
   }
 
-  #changed({ command, args, input }: Directive): Membership {
+  #changed({ command, args, input }: Directive): ProgressTracker {
     const operations = parseOperations(input);
     const peers = { lastIndex: this.#lastIndex, limits };
     switch (command) {

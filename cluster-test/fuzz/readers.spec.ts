@@ -7,7 +7,7 @@ import { Chance } from '#cluster-test/fuzz/chance.js';
 import { sublet } from '#proto/sublet.js';
 import { logIndex, memberId, term } from '#raft/entry.js';
 import type { PeerMessage } from '#raft/message.js';
-import { TestMember } from '#raft/test-member.js';
+import { CoreMember } from '#raft/testing/core-member.js';
 import { entryRecord } from '#replica/entry-record.js';
 import { readSnapshotFile, SnapshotFileError, writeSnapshotFile } from '#storage/snapshot-file.js';
 import { meta } from '#storage/testing/sample.js';
@@ -136,10 +136,10 @@ describe('what reads bytes from elsewhere', function () {
     const { PeerMessage } = sublet.raft.v1;
     const amount = new Amount({ inputs: 20_000, layers });
     let stopped = 0;
-    let member = new TestMember(1);
+    let member = new CoreMember(1);
     let taken = 0;
     while (amount.next()) {
-      if (taken++ % 200 === 0) member = new TestMember(1, { checkQuorum: true, preVote: true });
+      if (taken++ % 200 === 0) member = new CoreMember(1, { checkQuorum: true, preVote: true });
       const { term: now } = member.status;
       const near = (value: number): number =>
         Math.min(Number.MAX_SAFE_INTEGER, Math.max(0, value + chance.below(4) - 1));
@@ -169,7 +169,7 @@ describe('what reads bytes from elsewhere', function () {
       } catch (error) {
         assert.ok(error instanceof Error && reasons.test(`${error.name}: ${error.message}`), String(error));
         stopped += 1;
-        member = new TestMember(1, { checkQuorum: true, preVote: true });
+        member = new CoreMember(1, { checkQuorum: true, preVote: true });
       }
     }
     amount.report(`messages; the core stopped ${stopped} times`);

@@ -13,8 +13,8 @@ import { subletMain } from '#cluster-test/process/child.js';
 import { until } from '#cluster-test/process/condition.js';
 import { command, requires } from '#cluster-test/requirement.js';
 import { checkHost } from '#host/check.js';
+import type { CheckFinding, HostOverlayStatus } from '#host/host-status.js';
 import type { HostInput, HostSettings } from '#host/input.js';
-import type { Finding, OverlayStatus } from '#host/status.js';
 
 /** The longest wait between two tries is 15 s. */
 const recoveryMs = 20_000;
@@ -43,7 +43,7 @@ describe('an honest failure', function () {
 
   const input = (): HostInput => inputFor(1, [2], settings, withoutDocker(leaseOf(1)));
 
-  function overlay(name: string): OverlayStatus | undefined {
+  function overlay(name: string): HostOverlayStatus | undefined {
     return driver?.status.overlays.find((one) => one.name === name);
   }
 
@@ -229,7 +229,7 @@ describe('`sublet agent check` in a container', () => {
     const readOnly = 'mount --bind /proc/sys /proc/sys && mount -o remount,bind,ro /proc/sys && exec "$@"';
     const check = [process.execPath, subletMain, 'agent', 'check', '--docker-bridge', 'false', '-o', 'json'];
     const { stdout } = spawnSync('unshare', ['--mount', 'sh', '-c', readOnly, 'sh', ...check], { encoding: 'utf8' });
-    const findings: readonly Finding[] = JSON.parse(stdout);
+    const findings: readonly CheckFinding[] = JSON.parse(stdout);
     const found = findings.find(({ what }) => what === 'sysctl');
     assert.match(`${found?.severity}: ${found?.says}; ${found?.todo}`, /^error: .*EROFS.*systempaths=unconfined$/);
   });

@@ -5,9 +5,9 @@ import { createInterface } from 'node:readline';
 import { fileURLToPath } from 'node:url';
 import { atEnd, type Netns } from '#cluster-test/host/netns.js';
 import { until } from '#cluster-test/process/condition.js';
+import type { HostMetrics, HostStatus, PingReport } from '#host/host-status.js';
 import type { HostInput, HostSettings } from '#host/input.js';
 import type { CleanupReport, PlannedStep } from '#host/reconciler-interface.js';
-import type { HostMetrics, HostStatus, PingReport } from '#host/status.js';
 
 export type DriverCommand =
   | { readonly kind: 'update'; readonly input: HostInput }

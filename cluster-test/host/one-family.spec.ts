@@ -12,8 +12,8 @@ import { testFolder } from '#cluster-test/host/test-folder.js';
 import { subletMain } from '#cluster-test/process/child.js';
 import { holds, until } from '#cluster-test/process/condition.js';
 import { requires } from '#cluster-test/requirement.js';
+import type { CheckFinding } from '#host/host-status.js';
 import type { HostInput, HostSettings } from '#host/input.js';
-import type { Finding } from '#host/status.js';
 
 const settledMs = 20_000;
 
@@ -119,7 +119,7 @@ describe('a host without IPv6', function () {
     const check = async () => {
       const args = ['agent', 'check', '--node-ip', '10.0.0.1', '--docker-bridge', 'false', '-o', 'json'];
       const { stdout } = await host.run([process.execPath, subletMain, ...args]);
-      const findings: readonly Finding[] = JSON.parse(stdout);
+      const findings: readonly CheckFinding[] = JSON.parse(stdout);
       return findings.flatMap(({ severity, says, todo }) => (severity === 'ok' ? [] : [`${says}: ${todo}`])).join('\n');
     };
     assert.doesNotMatch(await check(), /subnet6|table 42/, 'the control');

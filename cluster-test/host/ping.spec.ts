@@ -5,7 +5,7 @@ import { type Netns, Underlay } from '#cluster-test/host/netns.js';
 import { hostTools } from '#cluster-test/host/requirements.js';
 import { inputFor, settingsFor } from '#cluster-test/host/scene-input.js';
 import { requires } from '#cluster-test/requirement.js';
-import type { PingReport } from '#host/status.js';
+import type { PingReport } from '#host/host-status.js';
 
 describe('pinging a peer', function () {
   this.timeout(60_000);

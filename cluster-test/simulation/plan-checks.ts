@@ -9,10 +9,10 @@ import { formatIp } from '#address/ip.js';
 import { formatIpv4 } from '#address/ipv4.js';
 import { BranchChecks } from '#cluster-test/simulation/branch-checks.js';
 import type { World } from '#cluster-test/simulation/world.js';
-import type { Agent } from '#ipam/agent.js';
 import { viewAgent } from '#ipam/agent-view.js';
 import { type Command, isRegistering, type Registering } from '#ipam/command.js';
 import { decodeCommand } from '#ipam/command-codec.js';
+import type { FullAgent } from '#ipam/full-agent.js';
 import { Ipam } from '#ipam/ipam.js';
 import type { PlanOutcome } from '#master/ipam-machine.js';
 
@@ -303,7 +303,7 @@ export class PlanChecks {
     this.#resting.set(block, { until, of });
   }
 
-  #change(agent: Agent, at: { readonly index: number; readonly time: number }, quarantineMs: number): void {
+  #change(agent: FullAgent, at: { readonly index: number; readonly time: number }, quarantineMs: number): void {
     const { agentId, instanceId, sequence, epoch } = agent;
     const blocks = blocksOf(agent);
     const nodeIp = formatIp(agent.nodeIp);
@@ -345,7 +345,7 @@ export class PlanChecks {
   }
 }
 
-export function blocksOf(agent: Agent): readonly string[] {
+export function blocksOf(agent: FullAgent): readonly string[] {
   const blocks = [`vtep ${formatIpv4(agent.vxlan.vtepIp.address)}`];
   for (const { info, subnet } of agent.overlays)
     if (subnet !== undefined) blocks.push(`${info.name} ${formatCidr4(subnet)}`);

@@ -21,9 +21,9 @@ import { HistoryGuard } from '#master/history-guard.js';
 import type { PlanOutcome } from '#master/ipam-machine.js';
 import { KeepAliveService } from '#master/keep-alive-service.js';
 import { Leadership } from '#master/leadership.js';
+import { LeaseKeeper } from '#master/lease-keeper.js';
 import { silentLog } from '#master/master-log.js';
-import { Office } from '#master/office.js';
-import { Plan } from '#master/plan.js';
+import { PlanClient } from '#master/plan-client.js';
 import { PlanEncoding } from '#master/plan-encoding.js';
 import type { ConfState } from '#raft/entry.js';
 import { type LogStore, StoreError } from '#replica/log-store.js';
@@ -62,8 +62,8 @@ export type MasterAtWork = {
   readonly clusterId: string;
   readonly machine: WatchedMachine;
   readonly replica: Replica<PlanOutcome>;
-  readonly plan: Plan;
-  readonly office: Office;
+  readonly plan: PlanClient;
+  readonly office: LeaseKeeper;
   readonly marker: BranchMarker;
   readonly guard: HistoryGuard;
   readonly leadership: Leadership;
@@ -303,13 +303,13 @@ export class SimulatedMaster {
     const wallClock = (): number => machine.wallNow();
     const leadership = new Leadership(replica, clock);
     const chance = (): number => random.below(1 << 20) / (1 << 20);
-    const service = new Plan({ log: replica, machine: plan.real, clock, clusterId });
+    const service = new PlanClient({ log: replica, machine: plan.real, clock, clusterId });
     const draw = world.random(`branches of ${this.name}`);
     const newValue = (): string => branchValue(() => draw.below(1 << 20), wallClock);
     const history = { log: replica, leadership, clock, wallClock, newValue, logger: silentLog, report };
     const marker = new BranchMarker(history);
     const guard = new HistoryGuard({ ...history, plan: service });
-    const office = new Office({
+    const office = new LeaseKeeper({
       ...{ log: replica, machine: plan.real, leadership, clock, wallClock, random: chance, report },
       told: (keepAlive) => guard.told(keepAlive.agentId, keepAlive),
       electionTimeoutMs: settings.timing.electionMs,

@@ -12,7 +12,7 @@ import { Newcomers } from '#replica/newcomers.js';
 import type { MemberHello, PeerHandler, PeerNetwork } from '#replica/peer-network.js';
 import type { StateRecord } from '#replica/state-machine.js';
 import type { StoreClaim } from '#replica/store-facts.js';
-import { type Caller, callerOf, isHeard } from '#replica/testing/memory-network.js';
+import { callerOf, isHeard, type MemoryCaller } from '#replica/testing/memory-network.js';
 import type { SeededRandom } from '#replica/testing/seeded-random.js';
 import { decodeMessage, encodeMessage } from '#transport/message-codec.js';
 
@@ -340,7 +340,7 @@ export class SimulatedPeers implements PeerNetwork {
   }
 
   /** A message arrives. One that is not for this member of this cluster is refused, as a connection would be. */
-  #take(message: PeerMessage, { claim, sender, store }: Caller, refused: (reason: string) => void): void {
+  #take(message: PeerMessage, { claim, sender, store }: MemoryCaller, refused: (reason: string) => void): void {
     const membership = this.#membership;
     if (!isHeard(claim, membership)) {
       this.#handler?.claimed(claim);
@@ -371,7 +371,7 @@ export class SimulatedPeers implements PeerNetwork {
 }
 
 /** As it arrives over the real transport. Throws where that would end the connection: no member sends what the wire refuses. */
-function onTheWire(message: PeerMessage, { sender }: Caller): PeerMessage {
+function onTheWire(message: PeerMessage, { sender }: MemoryCaller): PeerMessage {
   return decodeMessage(encodeMessage(message), sender.id, message.to);
 }
 

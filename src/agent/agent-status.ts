@@ -1,8 +1,8 @@
 /** How an agent stands, as plain JSON for people and scripts, and whether it is ready. */
 import type { Agent, LeaseSource } from '#agent/agent.js';
 import type { Lease } from '#agent/lease.js';
-import type { RegistrationState } from '#agent/registration.js';
-import type { HostStatus } from '#host/status.js';
+import type { RegistrationState } from '#agent/lease-request.js';
+import type { HostStatus } from '#host/host-status.js';
 import type { CertificateAge, CertificateReloader } from '#tls/certificate-reloader.js';
 import { formatPrincipal } from '#tls/principal.js';
 import { timeText } from '#tls/tls-files.js';

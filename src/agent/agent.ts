@@ -14,18 +14,18 @@ import {
   heldOf,
   keyOf,
   type Lease,
-  type Network,
+  type LeaseNetwork,
   type Seen,
   without,
   withWithheld,
 } from '#agent/lease.js';
+import { type Grant, Registration, type RegistrationContent } from '#agent/lease-request.js';
 import { LeaseTerm } from '#agent/lease-term.js';
 import { type KeepAliveResponse, MasterError, type MasterErrorKind } from '#agent/master-api.js';
 import { draining, drainStatuses, OverlayReturn } from '#agent/overlay-return.js';
 import { PeerCache } from '#agent/peer-cache.js';
 import { PeerTable, type TableChange } from '#agent/peer-table.js';
 import { PeerWatch } from '#agent/peer-watch.js';
-import { type Grant, Registration, type RegistrationContent } from '#agent/registration.js';
 import { StatusReporter } from '#agent/status-reporter.js';
 import { formerClustersMax } from '#agent/store.js';
 import { errorText } from '#errors/unknown-error.js';
@@ -147,7 +147,7 @@ export class Agent {
   }
 
   /** The newest picture of the network. */
-  get network(): Network | undefined {
+  get network(): LeaseNetwork | undefined {
     const lease = this.#lease;
     const { network, revision } = this.table;
     if (lease === undefined) return network;

@@ -1,5 +1,5 @@
 /** The input of the host, made of the lease, the network and the peers. */
-import type { Bridge, Lease, Network } from '#agent/lease.js';
+import type { Lease, LeasedBridge, LeaseNetwork } from '#agent/lease.js';
 import type {
   BridgeLease,
   HostInput,
@@ -14,7 +14,7 @@ export type HostInputParts = {
   readonly lease: Lease;
   readonly leaseValid: boolean;
   /** The newest that is known. */
-  readonly network: Network;
+  readonly network: LeaseNetwork;
   readonly peers: readonly Peer[];
   readonly settings: HostSettings;
   readonly formerClusterIds: readonly string[];
@@ -57,7 +57,7 @@ function hostLease({ nodeIp, vxlan, overlays }: Lease): HostLease {
   };
 }
 
-function bridge({ name, ip, ip6 }: Bridge): BridgeLease {
+function bridge({ name, ip, ip6 }: LeasedBridge): BridgeLease {
   return { name, ...text({ cidr: ip, cidr6: ip6 }) };
 }
 

@@ -1,12 +1,12 @@
 import assert from 'node:assert/strict';
 import { hostInput } from '#agent/host-input.js';
-import { asksForMore, leaseOf, networkOf } from '#agent/lease.js';
+import { asksForMore, leaseNetworkOf, leaseOf } from '#agent/lease.js';
 import { overlayInfo } from '#agent/overlay-info.js';
 import { PlanOnly } from '#agent/plan-only.js';
-import { grant, network } from '#agent/testing/fake-masters.js';
+import { exampleNetwork, grant } from '#agent/testing/fake-masters.js';
+import type { HostStatus } from '#host/host-status.js';
 import { defaultHostSettings } from '#host/input.js';
 import type { PlannedStep } from '#host/reconciler-interface.js';
-import type { HostStatus } from '#host/status.js';
 
 const lease = leaseOf(grant({ agentId: 'a', instanceId: 'i', nodeIp: '10.0.0.1' }));
 const input = hostInput({
@@ -51,37 +51,44 @@ describe('what the host is told', () => {
 });
 
 describe('whether a changed network concerns an agent', () => {
-  const [dcos = {}] = network.overlays ?? [];
-  const table: readonly (readonly [string, typeof network, boolean])[] = [
-    ['nothing has changed', network, false],
+  const [dcos = {}] = exampleNetwork.overlays ?? [];
+  const table: readonly (readonly [string, typeof exampleNetwork, boolean])[] = [
+    ['nothing has changed', exampleNetwork, false],
     [
       'an overlay was added',
-      { ...network, overlays: [dcos, { name: 'b', subnet: '10.0.0.0/8', enabled: true }] },
+      { ...exampleNetwork, overlays: [dcos, { name: 'b', subnet: '10.0.0.0/8', enabled: true }] },
       true,
     ],
-    ['a disabled overlay was added', { ...network, overlays: [dcos, { name: 'b', subnet: '10.0.0.0/8' }] }, false],
-    ['an overlay was disabled', { ...network, overlays: [{ ...dcos, enabled: false }] }, false],
-    ['an overlay was removed', { ...network, overlays: [] }, false],
     [
-      'an overlay of which it has its part has grown',
-      { ...network, overlays: [{ ...dcos, subnet: '8.0.0.0/7' }] },
+      'a disabled overlay was added',
+      { ...exampleNetwork, overlays: [dcos, { name: 'b', subnet: '10.0.0.0/8' }] },
       false,
     ],
-    ['the VTEP subnet has grown', { ...network, vtepSubnet: '44.128.0.0/16' }, true],
-    ['the MTU of the VTEPs is another', { ...network, vtepMtu: 1400 }, true],
-    ['VTEPs have IPv6 now', { ...network, vtepSubnet6: 'fd01:a::/64' }, true],
+    ['an overlay was disabled', { ...exampleNetwork, overlays: [{ ...dcos, enabled: false }] }, false],
+    ['an overlay was removed', { ...exampleNetwork, overlays: [] }, false],
+    [
+      'an overlay of which it has its part has grown',
+      { ...exampleNetwork, overlays: [{ ...dcos, subnet: '8.0.0.0/7' }] },
+      false,
+    ],
+    ['the VTEP subnet has grown', { ...exampleNetwork, vtepSubnet: '44.128.0.0/16' }, true],
+    ['the MTU of the VTEPs is another', { ...exampleNetwork, vtepMtu: 1400 }, true],
+    ['VTEPs have IPv6 now', { ...exampleNetwork, vtepSubnet6: 'fd01:a::/64' }, true],
   ];
   for (const [what, changed, asks] of table) {
     it(`${asks ? 'asks' : 'does not ask'} again when ${what}`, () => {
-      assert.equal(asksForMore(lease, networkOf(changed)), asks);
+      assert.equal(asksForMore(lease, leaseNetworkOf(changed)), asks);
     });
   }
 
   it('asks again when an overlay that it lacks has grown, or is enabled', () => {
     const lacking = { ...lease, problems: [{ overlay: 'dcos', reason: 'full' }] };
-    assert.equal(asksForMore(lacking, networkOf({ ...network, overlays: [{ ...dcos, subnet: '8.0.0.0/7' }] })), true);
-    const off = { ...lease, network: networkOf({ ...network, overlays: [{ ...dcos, enabled: false }] }) };
-    assert.equal(asksForMore(off, networkOf(network)), true);
+    assert.equal(
+      asksForMore(lacking, leaseNetworkOf({ ...exampleNetwork, overlays: [{ ...dcos, subnet: '8.0.0.0/7' }] })),
+      true,
+    );
+    const off = { ...lease, network: leaseNetworkOf({ ...exampleNetwork, overlays: [{ ...dcos, enabled: false }] }) };
+    assert.equal(asksForMore(off, leaseNetworkOf(exampleNetwork)), true);
   });
 });
 
@@ -106,10 +113,10 @@ describe('the agent in the form of DC/OS', () => {
   });
 
   it('names overlays of which the agent holds nothing, with the reason where there is one', () => {
-    const more = networkOf({
-      ...network,
+    const more = leaseNetworkOf({
+      ...exampleNetwork,
       overlays: [
-        ...(network.overlays ?? []),
+        ...(exampleNetwork.overlays ?? []),
         { name: 'full', subnet6: 'fd01:b::/64', prefix6: 80, enabled: true },
         { name: 'off', subnet: '11.0.0.0/8', prefix: 24, enabled: false },
         { name: 'new', subnet: '12.0.0.0/8', prefix: 24, enabled: true },

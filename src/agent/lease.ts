@@ -27,11 +27,11 @@ export const networkSchema = z.strictObject({
     }),
   ),
 });
-export type Network = z.infer<typeof networkSchema>;
-export type Overlay = Network['overlays'][number];
+export type LeaseNetwork = z.infer<typeof networkSchema>;
+export type LeasedOverlay = LeaseNetwork['overlays'][number];
 
 const bridgeSchema = z.strictObject({ name: z.string(), ip: z.string(), ip6: z.string() });
-export type Bridge = z.infer<typeof bridgeSchema>;
+export type LeasedBridge = z.infer<typeof bridgeSchema>;
 
 export const leaseSchema = z.strictObject({
   clusterId: z.string().min(1),
@@ -102,7 +102,7 @@ export function leaseOf(response: RegisterResponse): Lease {
       ...(mesosBridge ? { mesosBridge: bridgeOf(mesosBridge) } : {}),
       ...(dockerBridge ? { dockerBridge: bridgeOf(dockerBridge) } : {}),
     })),
-    network: networkOf(given(response.network, 'network')),
+    network: leaseNetworkOf(given(response.network, 'network')),
     problems: response.problems.map(({ overlay, reason }) => ({ overlay: overlay ?? '', reason: reason ?? '' })),
     withheld: [],
   };
@@ -123,7 +123,7 @@ function claimsOf({ overlays, withheld }: Lease): Lease['withheld'] {
   return [...own, ...withheld].filter(({ subnet, subnet6 }) => subnet !== '' || subnet6 !== '');
 }
 
-export function networkOf(network: sublet.v1.Network.$Properties): Network {
+export function leaseNetworkOf(network: sublet.v1.Network.$Properties): LeaseNetwork {
   return {
     vtepSubnet: network.vtepSubnet ?? '',
     vtepSubnet6: network.vtepSubnet6 ?? '',
@@ -171,7 +171,7 @@ export function heldOf(lease: Lease, { revision, branch }: Seen): NonNullable<Re
  * Whether the agent should register again: something it could hold more of, or that its own addresses follow from,
  * has changed since `lease.network`. Disabling and removing change nothing of what it holds.
  */
-export function asksForMore(lease: Lease, network: Network): boolean {
+export function asksForMore(lease: Lease, network: LeaseNetwork): boolean {
   const before = lease.network;
   if (before.vtepSubnet !== network.vtepSubnet || before.vtepSubnet6 !== network.vtepSubnet6) return true;
   if (before.vtepMtu !== network.vtepMtu) return true;
@@ -184,7 +184,7 @@ export function asksForMore(lease: Lease, network: Network): boolean {
   });
 }
 
-function bridgeOf(bridge: sublet.v1.Bridge.$Properties): Bridge {
+function bridgeOf(bridge: sublet.v1.Bridge.$Properties): LeasedBridge {
   return { name: bridge.name ?? '', ip: bridge.ip ?? '', ip6: bridge.ip6 ?? '' };
 }
 

@@ -2,14 +2,14 @@
  * The agent's view in the form of DC/OS's `AgentInfo` message, for scripts made for `GET /overlay-agent/overlay`:
  * snake_case, the VXLAN backend repeated in each overlay, absent fields left out.
  */
-import type { Bridge, Lease, Network, Overlay } from '#agent/lease.js';
-import type { HostStatus } from '#host/status.js';
+import type { Lease, LeasedBridge, LeasedOverlay, LeaseNetwork } from '#agent/lease.js';
+import type { HostStatus } from '#host/host-status.js';
 
 type Json = null | boolean | number | string | readonly Json[] | { readonly [name: string]: Json };
 
 export type OverlayInfoParts = {
   readonly lease: Lease;
-  readonly network: Network;
+  readonly network: LeaseNetwork;
   readonly host: HostStatus;
   /** Whether the agent asks for subnets; one on a master may not. */
   readonly takesSubnets: boolean;
@@ -22,7 +22,7 @@ export function overlayInfo(parts: OverlayInfoParts): Json {
   return { ip: lease.nodeIp, overlays: listed.map((overlay) => agentOverlay(overlay, parts)) };
 }
 
-function agentOverlay(overlay: Overlay, parts: OverlayInfoParts): Json {
+function agentOverlay(overlay: LeasedOverlay, parts: OverlayInfoParts): Json {
   const { lease } = parts;
   const mine = held(lease, overlay.name);
   return {
@@ -57,7 +57,7 @@ function vxlan({ vni, vtepName, vtepIp, vtepIp6, vtepMac, vtepMtu }: Lease['vxla
   };
 }
 
-function bridge({ name, ip, ip6 }: Bridge): Json {
+function bridge({ name, ip, ip6 }: LeasedBridge): Json {
   return { name, ...text({ ip, ip6 }) };
 }
 

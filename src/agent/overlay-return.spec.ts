@@ -1,14 +1,14 @@
 import assert from 'node:assert/strict';
 import { MasterError } from '#agent/master-api.js';
 import { AgentWorld } from '#agent/testing/agent-world.js';
-import { grant, network, snapshot, unavailable } from '#agent/testing/fake-masters.js';
+import { exampleNetwork, grant, snapshot, unavailable } from '#agent/testing/fake-masters.js';
 import type { sublet } from '#proto/sublet.js';
 
 const web = { name: 'web', subnet: '10.1.0.0/16', prefix: 24, enabled: true };
-const both: sublet.v1.Network.$Properties = { ...network, overlays: [...(network.overlays ?? []), web] };
+const both: sublet.v1.Network.$Properties = { ...exampleNetwork, overlays: [...(exampleNetwork.overlays ?? []), web] };
 const drained: sublet.v1.Network.$Properties = {
-  ...network,
-  overlays: [...(network.overlays ?? []), { ...web, enabled: false, draining: true }],
+  ...exampleNetwork,
+  overlays: [...(exampleNetwork.overlays ?? []), { ...web, enabled: false, draining: true }],
 };
 
 /** An agent that holds a block of `dcos` and one of `web`. */

@@ -4,9 +4,9 @@
  * blocks. So an agent that ends in between never builds again what it may have given back.
  */
 import type { AgentLog } from '#agent/agent-log.js';
-import { keyOf, type Lease, type Network, without } from '#agent/lease.js';
+import { keyOf, type Lease, type LeaseNetwork, without } from '#agent/lease.js';
 import { type MasterApi, MasterError } from '#agent/master-api.js';
-import type { HostStatus, OverlayStatus } from '#host/status.js';
+import type { HostOverlayStatus, HostStatus } from '#host/host-status.js';
 import type { Clock } from '#replica/clock.js';
 
 /** After a call that no master answered, ms. */
@@ -45,7 +45,7 @@ export class OverlayReturn {
   }
 
   /** Looks whether the host has nothing left of overlays that are draining, and gives those back. */
-  consider(lease: Lease, network: Network, status: HostStatus): void {
+  consider(lease: Lease, network: LeaseNetwork, status: HostStatus): void {
     const names = draining(lease, network);
     if (names.size > 0 && status.cleared === true && !status.overlays.some(({ name }) => names.has(name))) {
       for (const name of names) this.#unconfirmed.add(name);
@@ -81,13 +81,13 @@ export class OverlayReturn {
 }
 
 /** Overlays that are draining and of which the lease has a part. */
-export function draining(lease: Lease, network: Network): ReadonlySet<string> {
+export function draining(lease: Lease, network: LeaseNetwork): ReadonlySet<string> {
   const names = new Set(network.overlays.filter((overlay) => overlay.draining).map(({ name }) => name));
   return new Set(lease.overlays.map(({ name }) => name).filter((name) => names.has(name)));
 }
 
 /** What is reported of overlays that are draining: at work, or what keeps them on the host. */
-export function drainStatuses(names: ReadonlySet<string>, { problems }: HostStatus): readonly OverlayStatus[] {
+export function drainStatuses(names: ReadonlySet<string>, { problems }: HostStatus): readonly HostOverlayStatus[] {
   return [...names].map((name) =>
     problems.length === 0
       ? { kind: 'configuring', name }

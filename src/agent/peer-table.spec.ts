@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { PeerTable, WatchProtocolError } from '#agent/peer-table.js';
-import { agentMessage, changes, network, snapshot } from '#agent/testing/fake-masters.js';
+import { changes, exampleAgent, exampleNetwork, snapshot } from '#agent/testing/fake-masters.js';
 import { sublet } from '#proto/sublet.js';
 
 const { WatchResponse } = sublet.v1;
@@ -18,9 +18,9 @@ describe('peer table', () => {
   });
 
   it('is replaced when the end of a snapshot has arrived, not before', () => {
-    take(table, ...snapshot(100, [agentMessage('b', 2), agentMessage('c', 3)]));
+    take(table, ...snapshot(100, [exampleAgent('b', 2), exampleAgent('c', 3)]));
     assert.deepEqual(ids(table), ['b', 'c']);
-    const [begin = {}, first = {}, second = {}, end = {}] = snapshot(200, [agentMessage('d', 4)]);
+    const [begin = {}, first = {}, second = {}, end = {}] = snapshot(200, [exampleAgent('d', 4)]);
     assert.deepEqual(take(table, begin, first, second), ['nothing', 'nothing', 'nothing']);
     assert.deepEqual(ids(table), ['b', 'c']);
     assert.equal(table.revision, 100);
@@ -54,14 +54,14 @@ describe('peer table', () => {
 
   it('takes in changes, and tells which a host would see', () => {
     take(table, ...snapshot(100));
-    assert.deepEqual(take(table, changes(101, { agentChanged: agentMessage('c', 3) })), ['peers']);
-    assert.deepEqual(take(table, changes(102, { agentChanged: { ...agentMessage('c', 3), hostname: 'other' } })), [
+    assert.deepEqual(take(table, changes(101, { agentChanged: exampleAgent('c', 3) })), ['peers']);
+    assert.deepEqual(take(table, changes(102, { agentChanged: { ...exampleAgent('c', 3), hostname: 'other' } })), [
       'position',
     ]);
-    assert.deepEqual(take(table, changes(103, { agentChanged: agentMessage('a', 9) })), ['position']);
+    assert.deepEqual(take(table, changes(103, { agentChanged: exampleAgent('a', 9) })), ['position']);
     assert.deepEqual(take(table, changes(104, { agentRemoved: 'b' })), ['peers']);
     assert.deepEqual(take(table, changes(105, { agentRemoved: 'nobody' })), ['position']);
-    assert.deepEqual(take(table, changes(106, { networkChanged: { ...network, overlays: [] } })), ['network']);
+    assert.deepEqual(take(table, changes(106, { networkChanged: { ...exampleNetwork, overlays: [] } })), ['network']);
     assert.deepEqual(take(table, { progress: { revision: 110 } }), ['position']);
     assert.deepEqual(take(table, { progress: { revision: 110 } }), ['nothing']);
     assert.deepEqual(ids(table), ['c']);
@@ -72,14 +72,14 @@ describe('peer table', () => {
   it('keeps the very object of a peer that did not change', () => {
     take(table, ...snapshot(100));
     const before = table.picture?.peers[0];
-    take(table, changes(101, { agentChanged: { ...agentMessage('b', 2), hostname: 'other' } }));
+    take(table, changes(101, { agentChanged: { ...exampleAgent('b', 2), hostname: 'other' } }));
     assert.equal(table.picture?.peers[0], before);
   });
 
   it('never goes back, and takes nothing in twice', () => {
     take(table, ...snapshot(100));
     take(table, changes(105, { agentRemoved: 'b' }));
-    assert.deepEqual(take(table, changes(104, { agentChanged: agentMessage('b', 2) })), ['nothing']);
+    assert.deepEqual(take(table, changes(104, { agentChanged: exampleAgent('b', 2) })), ['nothing']);
     assert.deepEqual(take(table, { progress: { revision: 90 } }), ['nothing']);
     assert.deepEqual(ids(table), []);
     assert.equal(table.revision, 105);
@@ -87,7 +87,7 @@ describe('peer table', () => {
 
   it('leaves out who is not reachable', () => {
     take(table, ...snapshot(100));
-    assert.deepEqual(take(table, changes(101, { agentChanged: { ...agentMessage('b', 2), reachable: false } })), [
+    assert.deepEqual(take(table, changes(101, { agentChanged: { ...exampleAgent('b', 2), reachable: false } })), [
       'peers',
     ]);
     assert.deepEqual(ids(table), []);
@@ -107,7 +107,7 @@ describe('peer table', () => {
     const chunk = (from: number, count: number, agentId = 'p') => ({
       snapshotChunk: {
         agents: Array.from({ length: count }, (_, n) => ({
-          ...agentMessage('b', 2),
+          ...exampleAgent('b', 2),
           agentId: `${agentId}${from + n}`,
         })),
       },

@@ -2,8 +2,8 @@
  * Every other agent, and the network, as the masters' watch tells of them: a snapshot replaces the table when its end
  * has arrived, changes are taken in by whole revisions. Only what a host needs of a peer is kept.
  */
-import type { Network } from '#agent/lease.js';
-import { networkOf } from '#agent/lease.js';
+import type { LeaseNetwork } from '#agent/lease.js';
+import { leaseNetworkOf } from '#agent/lease.js';
 import type { WatchRequest, WatchResponse } from '#agent/master-api.js';
 import { peersMax } from '#host/bounds.js';
 import type { Peer, PeerOverlay } from '#host/input.js';
@@ -18,7 +18,7 @@ export type PeerPicture = {
   readonly revision: number;
   /** The branch of the masters' history that the revision is of; empty: unknown. */
   readonly branch: string;
-  readonly network: Network;
+  readonly network: LeaseNetwork;
   readonly peers: readonly Peer[];
 };
 
@@ -40,7 +40,7 @@ type Staged = {
   readonly clusterId: string;
   readonly founding: string;
   readonly peers: Map<string, Peer>;
-  network: Network | undefined;
+  network: LeaseNetwork | undefined;
   selfReachable: boolean;
 };
 
@@ -50,7 +50,7 @@ export class PeerTable {
   #founding = noFounding;
   #revision = 0;
   #branch = '';
-  #network: Network | undefined;
+  #network: LeaseNetwork | undefined;
   #peers = new Map<string, Peer>();
   #staged: Staged | undefined;
   #selfReachable = true;
@@ -90,7 +90,7 @@ export class PeerTable {
     return this.#selfReachable;
   }
 
-  get network(): Network | undefined {
+  get network(): LeaseNetwork | undefined {
     return this.#network;
   }
 
@@ -141,7 +141,7 @@ export class PeerTable {
   #takeChunk({ network, agents }: sublet.v1.SnapshotChunk.$Properties): TableChange {
     const staged = this.#staged;
     if (staged === undefined) throw new WatchProtocolError('a chunk of a snapshot came without its begin');
-    if (network) staged.network = networkOf(network);
+    if (network) staged.network = leaseNetworkOf(network);
     for (const agent of agents ?? []) {
       if (agent.agentId === this.#self) staged.selfReachable = agent.reachable ?? false;
       else put(staged.peers, agent);
@@ -170,7 +170,7 @@ export class PeerTable {
     for (const one of changes ?? []) {
       if ((one.revision ?? 0) <= this.#revision) continue; // Taken in already.
       if (one.networkChanged) {
-        this.#network = networkOf(one.networkChanged);
+        this.#network = leaseNetworkOf(one.networkChanged);
         change = 'network';
       } else if (this.#changePeer(one) && change === 'position') {
         change = 'peers';

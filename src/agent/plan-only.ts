@@ -3,9 +3,9 @@
  * `planned`: nothing was built, so nothing is reported as built.
  */
 import { errorText } from '#errors/unknown-error.js';
+import type { HostMetrics, HostOverlayStatus, HostStatus, PingReport } from '#host/host-status.js';
 import type { HostInput } from '#host/input.js';
 import type { CleanupReport, PlannedStep, Reconciler } from '#host/reconciler-interface.js';
-import type { HostMetrics, HostStatus, OverlayStatus, PingReport } from '#host/status.js';
 
 /** Lines printed for one plan; what is beyond is counted. */
 const stepsShownMax = 200;
@@ -125,10 +125,10 @@ export class PlanOnly implements Reconciler {
   }
 }
 
-function statuses({ lease }: HostInput, problems: readonly string[]): OverlayStatus[] {
+function statuses({ lease }: HostInput, problems: readonly string[]): HostOverlayStatus[] {
   return lease.overlays
     .filter(({ subnet, subnet6 }) => subnet !== undefined || subnet6 !== undefined)
-    .map(({ name }): OverlayStatus => {
+    .map(({ name }): HostOverlayStatus => {
       const [error] = problems;
       return error === undefined ? { kind: 'planned', name } : { kind: 'failed', name, error };
     });

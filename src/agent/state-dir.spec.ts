@@ -9,7 +9,7 @@ import { leaseOf } from '#agent/lease.js';
 import { PeerTable } from '#agent/peer-table.js';
 import { writeSealed } from '#agent/sealed-file.js';
 import { StateDir, StateDirError } from '#agent/state-dir.js';
-import { agentMessage, grant, snapshot } from '#agent/testing/fake-masters.js';
+import { exampleAgent, grant, snapshot } from '#agent/testing/fake-masters.js';
 import { sublet } from '#proto/sublet.js';
 
 describe('state directory of an agent', () => {
@@ -33,7 +33,7 @@ describe('state directory of an agent', () => {
     const table = new PeerTable('a');
     const { WatchResponse } = sublet.v1;
     const others = Array.from({ length: peers }, (_, at) => ({
-      ...agentMessage(`p${at}`, 2),
+      ...exampleAgent(`p${at}`, 2),
       nodeIp: `10.1.${at >> 8}.${at & 255}`,
     }));
     for (const message of snapshot(100, others))

@@ -12,7 +12,7 @@ import type { AgentLog } from '#agent/agent-log.js';
 import { leaseSchema, networkSchema } from '#agent/lease.js';
 import type { PeerPicture } from '#agent/peer-table.js';
 import { DamagedFileError, readSealed, writeSealed, writeSealedSlowly } from '#agent/sealed-file.js';
-import { type AgentStore, formerClustersMax, type Identity, type LeaseRecord } from '#agent/store.js';
+import { type AgentIdentity, type AgentStore, formerClustersMax, type LeaseRecord } from '#agent/store.js';
 import { errorText } from '#errors/unknown-error.js';
 import { type FileLock, lockFile } from '#files/file-lock.js';
 import { makePrivateFolder } from '#files/private-folder.js';
@@ -61,7 +61,7 @@ export class StateDir implements AgentStore, AsyncDisposable {
   readonly lease: LeaseRecord | undefined;
   readonly peers: PeerPicture | undefined;
   readonly #lock: Lock;
-  #identity: Identity;
+  #identity: AgentIdentity;
 
   private constructor(path: string, lock: Lock, log: AgentLog) {
     this.path = path;
@@ -95,11 +95,11 @@ export class StateDir implements AgentStore, AsyncDisposable {
     }
   }
 
-  get identity(): Identity {
+  get identity(): AgentIdentity {
     return this.#identity;
   }
 
-  saveIdentity(identity: Identity): void {
+  saveIdentity(identity: AgentIdentity): void {
     writeSealed(join(this.path, 'identity'), [JSON.stringify({ format: 1, ...identity })]);
     this.#identity = identity;
   }
@@ -119,7 +119,7 @@ export class StateDir implements AgentStore, AsyncDisposable {
   }
 }
 
-function readIdentity(path: string): Identity | undefined {
+function readIdentity(path: string): AgentIdentity | undefined {
   const lines = readSealed(path);
   if (lines === undefined) return undefined;
   const { instanceId, sequence, formerClusterIds } = identitySchema.parse(JSON.parse(lines.join('\n')));

@@ -4,11 +4,11 @@ import { fencedGraceMs } from '#agent/lease-term.js';
 import { AgentWorld } from '#agent/testing/agent-world.js';
 import {
   aborted,
-  agentMessage,
   changes,
+  exampleAgent,
+  exampleNetwork,
   grant,
-  network,
-  refused,
+  refusedAnswer,
   snapshot,
   unavailable,
 } from '#agent/testing/fake-masters.js';
@@ -266,7 +266,7 @@ describe('rule 5, static stability of an agent', () => {
     world.start();
     await world.time.runFor(1_000);
     world.masters.onKeepAlive = () => aborted;
-    world.masters.onRegister = () => refused;
+    world.masters.onRegister = () => refusedAnswer;
     await world.time.runFor(11_000);
     assert.equal(world.host.last()?.leaseValid, false);
     world.masters.onKeepAlive = () => ({ nextInMs: 10_000, revision: 100 });
@@ -290,7 +290,7 @@ describe('rule 5, static stability of an agent', () => {
 
   it('leaves the host alone for a while when it is refused after a restart, then takes the tunnel down', async () => {
     await ranBefore();
-    world.masters.onRegister = () => refused;
+    world.masters.onRegister = () => refusedAnswer;
     world.start();
     await world.time.runFor(fencedGraceMs - 1_000);
     assert.equal(world.host.last(), undefined);
@@ -303,8 +303,8 @@ describe('rule 5, static stability of an agent', () => {
     await world.time.runFor(1_000);
     world.random = 0.9;
     const more = {
-      ...network,
-      overlays: [...(network.overlays ?? []), { name: 'more', subnet: '10.0.0.0/8', prefix: 24, enabled: true }],
+      ...exampleNetwork,
+      overlays: [...(exampleNetwork.overlays ?? []), { name: 'more', subnet: '10.0.0.0/8', prefix: 24, enabled: true }],
     };
     world.masters.onRegister = (request) => grant(request, { network: more, revision: 103 });
     world.masters.lastWatch.send(changes(102, { networkChanged: more }));
@@ -327,17 +327,17 @@ describe('rule 5, static stability of an agent', () => {
   it('does not register again when an overlay is disabled or removed', async () => {
     world.start();
     await world.time.runFor(1_000);
-    const disabled = (network.overlays ?? []).map((overlay) => ({ ...overlay, enabled: false }));
-    world.masters.lastWatch.send(changes(102, { networkChanged: { ...network, overlays: disabled } }));
+    const disabled = (exampleNetwork.overlays ?? []).map((overlay) => ({ ...overlay, enabled: false }));
+    world.masters.lastWatch.send(changes(102, { networkChanged: { ...exampleNetwork, overlays: disabled } }));
     await world.time.runFor(120_000);
-    world.masters.lastWatch.send(changes(103, { networkChanged: { ...network, overlays: [] } }));
+    world.masters.lastWatch.send(changes(103, { networkChanged: { ...exampleNetwork, overlays: [] } }));
     await world.time.runFor(120_000);
     assert.equal(world.masters.registers.length, 1);
     assert.deepEqual(world.host.last()?.overlays, []);
   });
 
   it('does not register again because a master is behind', async () => {
-    const grown = { ...network, vtepSubnet: '44.128.0.0/16' };
+    const grown = { ...exampleNetwork, vtepSubnet: '44.128.0.0/16' };
     world.masters.onRegister = (request) => grant(request, { network: grown, revision: 103 });
     world.masters.onKeepAlive = () => ({ nextInMs: 10_000, revision: 103 });
     const agent = world.start();
@@ -355,7 +355,7 @@ describe('rule 5, static stability of an agent', () => {
     world.masters.onWatch = () => {};
     world.masters.lastWatch.end();
     await world.time.runFor(12_000);
-    world.masters.lastWatch.send(...snapshot(2 ** 33, [agentMessage('c', 3)], 'cluster-2'));
+    world.masters.lastWatch.send(...snapshot(2 ** 33, [exampleAgent('c', 3)], 'cluster-2'));
     await world.time.runFor(1_000);
     assert.equal(world.masters.registers.at(-1)?.held?.clusterId, 'cluster-1');
     assert.equal(world.host.last()?.clusterId, 'cluster-2');
@@ -478,7 +478,7 @@ describe('rule 5, static stability of an agent', () => {
     await assert.rejects(world.time.until(agent.leave(), 1_000), /no master reachable/);
     world.host.inputs.length = 0;
     world.masters.setDown(false);
-    world.masters.onRegister = () => refused;
+    world.masters.onRegister = () => refusedAnswer;
     const again = world.start();
     await world.time.runFor(2 * fencedGraceMs);
     await again.stop();

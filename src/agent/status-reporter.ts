@@ -1,7 +1,7 @@
 /** Tells the masters how each overlay fares on this host, once for each lease and again whenever it changes. */
 import type { AgentLog } from '#agent/agent-log.js';
 import { type KeepAliveRequest, type MasterApi, MasterError, type ReportStatusRequest } from '#agent/master-api.js';
-import type { OverlayStatus } from '#host/status.js';
+import type { HostOverlayStatus } from '#host/host-status.js';
 import { sublet } from '#proto/sublet.js';
 import type { Clock } from '#replica/clock.js';
 import { type Backoff, jitteredBackoffMs } from '#time/backoff.js';
@@ -24,7 +24,7 @@ export type StatusReporterOptions = {
 export class StatusReporter {
   readonly #options: StatusReporterOptions;
   #lease: KeepAliveRequest | undefined;
-  #overlays: readonly OverlayStatus[] | undefined;
+  #overlays: readonly HostOverlayStatus[] | undefined;
   /** The last report to the masters, and its epoch. */
   #told = '';
   #sending = false;
@@ -42,7 +42,7 @@ export class StatusReporter {
     this.#schedule(gatherMs);
   }
 
-  setOverlays(overlays: readonly OverlayStatus[]): void {
+  setOverlays(overlays: readonly HostOverlayStatus[]): void {
     this.#overlays = overlays;
     this.#schedule(gatherMs);
   }
@@ -99,7 +99,7 @@ export class StatusReporter {
   }
 }
 
-function reportOf(overlay: OverlayStatus): sublet.v1.OverlayReport.$Properties {
+function reportOf(overlay: HostOverlayStatus): sublet.v1.OverlayReport.$Properties {
   const { OverlayStatus } = sublet.v1;
   switch (overlay.kind) {
     case 'ok':

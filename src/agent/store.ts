@@ -5,7 +5,7 @@ import type { Lease, Seen } from '#agent/lease.js';
 import type { PeerPicture } from '#agent/peer-table.js';
 
 /** The identity of this installation. */
-export type Identity = {
+export type AgentIdentity = {
   /** Made once, at random. */
   readonly instanceId: string;
   /** The last one that may have been sent; 0: none. */
@@ -33,9 +33,9 @@ export type LeaseRecord = {
 export const formerClustersMax = 8;
 
 export interface AgentStore {
-  readonly identity: Identity;
+  readonly identity: AgentIdentity;
   /** Durable on return. @throws when it could not be written; the old one stands then. */
-  saveIdentity(identity: Identity): void;
+  saveIdentity(identity: AgentIdentity): void;
   /** What was cached when the store was opened. */
   readonly lease: LeaseRecord | undefined;
   readonly peers: PeerPicture | undefined;

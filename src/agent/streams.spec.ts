@@ -2,7 +2,7 @@ import assert from 'node:assert/strict';
 import { answerTimeoutMs } from '#agent/keep-alive.js';
 import { behindMaxMs } from '#agent/peer-watch.js';
 import { AgentWorld } from '#agent/testing/agent-world.js';
-import { agentMessage, changes, snapshot, unavailable } from '#agent/testing/fake-masters.js';
+import { changes, exampleAgent, snapshot, unavailable } from '#agent/testing/fake-masters.js';
 
 describe('keep-alives of an agent', () => {
   let world: AgentWorld;
@@ -65,7 +65,7 @@ describe('watch of an agent', () => {
   it('goes on at the next master from the revision it has', async () => {
     const agent = world.start();
     await world.time.runFor(1_000);
-    world.masters.lastWatch.send(changes(101, { agentChanged: agentMessage('c', 3) }));
+    world.masters.lastWatch.send(changes(101, { agentChanged: exampleAgent('c', 3) }));
     world.masters.onWatch = () => {};
     const { master } = world.masters.lastWatch;
     world.masters.lastWatch.end();
@@ -117,7 +117,7 @@ describe('watch of an agent', () => {
     await world.time.runFor(1_000);
     const told = world.host.inputs.length;
     for (let number = 3; number < 50; number++) {
-      world.masters.lastWatch.send(changes(100 + number, { agentChanged: agentMessage(`x${number}`, number) }));
+      world.masters.lastWatch.send(changes(100 + number, { agentChanged: exampleAgent(`x${number}`, number) }));
     }
     await world.time.runFor(1_000);
     assert.equal(world.host.inputs.length, told + 1);
@@ -129,7 +129,7 @@ describe('watch of an agent', () => {
     await world.time.runFor(1_000);
     const told = world.host.inputs.length;
     world.masters.lastWatch.send({ progress: { revision: 200 } });
-    world.masters.lastWatch.send(changes(201, { agentChanged: { ...agentMessage('b', 2), hostname: 'x' } }));
+    world.masters.lastWatch.send(changes(201, { agentChanged: { ...exampleAgent('b', 2), hostname: 'x' } }));
     await world.time.runFor(1_000);
     assert.equal(world.host.inputs.length, told);
   });

@@ -11,7 +11,7 @@ import { plural } from '#cli/words.js';
 import { loadAgentConfig } from '#config/agent-config.js';
 import { agentSettings } from '#config/agent-settings.js';
 import { checkHost } from '#host/check.js';
-import type { Finding } from '#host/status.js';
+import type { CheckFinding } from '#host/host-status.js';
 import { printable } from '#text/printable-text.js';
 
 /** What the masters would tell an agent; before it has asked them, what they tell by default. */
@@ -36,9 +36,9 @@ export async function checkThisHost(command: Command, output: Form, terminal: Te
 }
 
 const words = { ok: 'ok', warning: 'look', error: 'lacks' } as const;
-const styles: Readonly<Record<Finding['severity'], Style>> = { ok: 'green', warning: 'yellow', error: 'red' };
+const styles: Readonly<Record<CheckFinding['severity'], Style>> = { ok: 'green', warning: 'yellow', error: 'red' };
 
-export function formatFindings(findings: readonly Finding[], terminal: Terminal): string {
+export function formatFindings(findings: readonly CheckFinding[], terminal: Terminal): string {
   const room = Math.max(0, ...findings.map(({ what }) => what.length));
   const indent = ' '.repeat(5 + 2 + room + 2);
   return findings

@@ -16,11 +16,11 @@ import { operate } from '#cli/operator.js';
 import { forPeople, plainJson, writeValue } from '#cli/output/form.js';
 import { type Cell, formatTable } from '#cli/table.js';
 import type { Terminal } from '#cli/terminal.js';
+import type { PingProbe, PingReport } from '#host/host-status.js';
 import { defaultHostSettings, type HostInput } from '#host/input.js';
 import { pingPeers } from '#host/ping.js';
 import type { PeerKnowledge } from '#host/ping-causes.js';
 import { processRunner } from '#host/runner.js';
-import type { PingProbe, PingReport } from '#host/status.js';
 import { sublet } from '#proto/sublet.js';
 import { printable } from '#text/printable-text.js';
 

@@ -7,11 +7,11 @@ import { orFailure } from '#cli/process-config.js';
 import { type Cell, formatFacts } from '#cli/table.js';
 import type { Terminal } from '#cli/terminal.js';
 import { type AgentConfig, loadAgentConfig } from '#config/agent-config.js';
+import { type ConfigProblem, formatProblem } from '#config/config-problem.js';
 import { formatHostPort } from '#config/host-port.js';
 import { type ConfigKind, configKind } from '#config/kind.js';
 import { loadMasterConfig, type MasterConfig } from '#config/master-config.js';
 import type { NetworkConfig } from '#config/network-config.js';
-import { formatProblem, type Problem } from '#config/problem.js';
 import type { Overlay } from '#ipam/network.js';
 import { formatDuration } from '#text/duration.js';
 
@@ -43,9 +43,9 @@ export function checkConfig(file: string, wanted: ConfigKind | undefined, termin
 type Facts = readonly (readonly [string, Cell])[];
 
 function described<Config>(
-  { config, warnings }: { readonly config: Config; readonly warnings: readonly Problem[] },
+  { config, warnings }: { readonly config: Config; readonly warnings: readonly ConfigProblem[] },
   facts: (config: Config) => Facts,
-): { readonly facts: Facts; readonly warnings: readonly Problem[] } {
+): { readonly facts: Facts; readonly warnings: readonly ConfigProblem[] } {
   return { facts: facts(config), warnings };
 }
 

@@ -4,7 +4,7 @@ import { clusterService, operatorService } from '#api/services.js';
 import { run } from '#cli/program.js';
 import { CannedMaster, Refused } from '#cli/testing/canned-master.js';
 import { RecordedTerminal } from '#cli/testing/recorded-terminal.js';
-import { agent1, agent2, overlays, status } from '#cli/testing/samples.js';
+import { agent1, agent2, sampleOverlays, status } from '#cli/testing/samples.js';
 
 /** The commands that change what can't be changed back, and the call that makes the change. */
 const lasting: readonly (readonly [readonly string[], string, RegExp])[] = [
@@ -45,7 +45,7 @@ describe('consent to what cannot be undone', () => {
         if (agentId === 'agent-1') return { agent: agent1 };
         throw new Refused(code.NOT_FOUND, `agent_id: "${agentId}" holds nothing`);
       })
-      .on(operatorService.listOverlays, () => overlays)
+      .on(operatorService.listOverlays, () => sampleOverlays)
       .on(operatorService.getNetwork, () => ({ network: { vtepSubnet: '44.128.0.0/20', quarantineMs: 900_000 } }))
       .on(operatorService.updateOverlay, () => ({ overlay: { name: 'dcos' } }))
       .on(operatorService.removeOverlay, () => ({ revision: 9 }))

@@ -6,7 +6,7 @@ import { formatStatus } from '#cli/commands/status.js';
 import { run } from '#cli/program.js';
 import { CannedMaster, Refused } from '#cli/testing/canned-master.js';
 import { RecordedTerminal } from '#cli/testing/recorded-terminal.js';
-import { agent1, agent2, history, overlays, status } from '#cli/testing/samples.js';
+import { agent1, agent2, history, sampleOverlays, status } from '#cli/testing/samples.js';
 import { until } from '#master/testing/until.js';
 import { sublet } from '#proto/sublet.js';
 
@@ -31,7 +31,7 @@ describe('what operators ask', () => {
         if (agentId === 'agent-1') return { agent: agent1, revision: 9 };
         throw new Refused(code.NOT_FOUND, `agent_id: "${agentId}" holds nothing`);
       })
-      .on(operatorService.listOverlays, () => overlays)
+      .on(operatorService.listOverlays, () => sampleOverlays)
       .on(operatorService.listHistory, () => history)
       .on(operatorService.lookup, ({ ip }) => ({
         ip,

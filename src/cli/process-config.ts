@@ -5,9 +5,9 @@ import { exitCodes, Failure } from '#cli/failure.js';
 import type { Logger } from '#cli/log.js';
 import { givenFlags } from '#cli/setting-flags.js';
 import { plural } from '#cli/words.js';
+import { ConfigError, type ConfigProblem, formatProblem } from '#config/config-problem.js';
 import type { ConfigSource } from '#config/document.js';
 import type { Loaded } from '#config/master-config.js';
-import { ConfigError, formatProblem, type Problem } from '#config/problem.js';
 import type { Setting } from '#config/setting.js';
 import { badNode, runningVersions } from '#runtime/node-releases.js';
 
@@ -34,7 +34,7 @@ export function orFailure<T>(what: string, exitCode: Failure['exitCode'], load: 
   }
 }
 
-export function logWarnings(log: Logger, warnings: readonly Problem[]): void {
+export function logWarnings(log: Logger, warnings: readonly ConfigProblem[]): void {
   for (const warning of warnings) log.warn({ key: warning.key }, formatProblem(warning));
 }
 

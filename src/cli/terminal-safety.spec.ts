@@ -14,7 +14,7 @@ import { agentService, clusterService, operatorService } from '#api/services.js'
 import { run } from '#cli/program.js';
 import { CannedMaster, Refused } from '#cli/testing/canned-master.js';
 import { RecordedTerminal } from '#cli/testing/recorded-terminal.js';
-import { agent1, agent2, history, overlays, status } from '#cli/testing/samples.js';
+import { agent1, agent2, history, sampleOverlays, status } from '#cli/testing/samples.js';
 import { sublet } from '#proto/sublet.js';
 import { writeSnapshotFile } from '#storage/snapshot-file.js';
 import { meta } from '#storage/testing/sample.js';
@@ -116,7 +116,7 @@ describe('row 59: text of other machines', () => {
       .on(clusterService.transferLeadership, () => bad({ leader: 'm2' }))
       .on(operatorService.listAgents, () => ({ ...bad({ agents: [agent1, agent2] }), nextPageToken: '' }))
       .on(operatorService.getAgent, () => bad({ agent: agent1 }))
-      .on(operatorService.listOverlays, () => bad({ overlays: overlays.overlays }))
+      .on(operatorService.listOverlays, () => bad({ overlays: sampleOverlays.overlays }))
       .on(operatorService.listHistory, () => bad({ entries: history.entries }))
       .on(operatorService.lookup, ({ ip }) =>
         bad({ ip, overlay: 'dcos', subnet: '9.0.0.0/24', agentId: 'a', bridge: 'm' }),

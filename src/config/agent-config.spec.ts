@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { loadAgentConfig } from '#config/agent-config.js';
+import { ConfigError } from '#config/config-problem.js';
 import { configKind } from '#config/kind.js';
-import { ConfigError } from '#config/problem.js';
 import type { FlagValue } from '#config/setting.js';
 
 const load = (value: unknown, flags: readonly FlagValue[] = []) =>

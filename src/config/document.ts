@@ -3,8 +3,8 @@
  * place it came from. Flags win; a flag that may be repeated replaces the whole list of the file.
  */
 import type { z } from 'zod';
+import { ConfigError, type ConfigProblem, formatPath, type Origin, showValue } from '#config/config-problem.js';
 import { type JsonText, JsonTextError, type Path, parseJsonText } from '#config/json-text.js';
-import { ConfigError, formatPath, type Origin, type Problem, showValue } from '#config/problem.js';
 import { type FlagValue, fileValue, type Setting } from '#config/setting.js';
 
 export type FileText = {
@@ -74,7 +74,7 @@ export class ConfigDocument {
     return { kind: 'file', file: this.#name, line: this.#json.line(this.#written(path)) };
   }
 
-  problem({ path, message }: Finding): Problem {
+  problem({ path, message }: Finding): ConfigProblem {
     const words = this.#given(path) === undefined ? message : this.#ofFlag(path, message);
     return { origin: this.origin(path), key: formatPath(this.#written(path)), message: words };
   }
@@ -113,8 +113,8 @@ export class ConfigDocument {
     return result.data;
   }
 
-  #inOrder(findings: readonly Finding[]): readonly Problem[] {
-    const place = ({ origin }: Problem): number => (origin.kind === 'file' ? origin.line : 0);
+  #inOrder(findings: readonly Finding[]): readonly ConfigProblem[] {
+    const place = ({ origin }: ConfigProblem): number => (origin.kind === 'file' ? origin.line : 0);
     return findings.map((finding) => this.problem(finding)).sort((a, b) => place(a) - place(b));
   }
 
@@ -153,7 +153,7 @@ function parseFile({ name, text, parse }: FileText): JsonText {
   }
 }
 
-function at(file: string, line: number, message: string): Problem {
+function at(file: string, line: number, message: string): ConfigProblem {
   return { origin: { kind: 'file', file, line }, key: '', message };
 }
 

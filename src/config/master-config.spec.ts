@@ -1,12 +1,12 @@
 import assert from 'node:assert/strict';
 import { parseCidr4 } from '#address/cidr4.js';
 import { formatMac, parseOui } from '#address/mac.js';
+import { ConfigError, formatProblem } from '#config/config-problem.js';
 import { ConfigDocument } from '#config/document.js';
 import { formatHostPort } from '#config/host-port.js';
 import { listeningFindings } from '#config/listening.js';
 import { loadMasterConfig } from '#config/master-config.js';
 import { masterSettings } from '#config/master-settings.js';
-import { ConfigError, formatProblem } from '#config/problem.js';
 import type { FlagValue } from '#config/setting.js';
 
 const load = (value: unknown, flags: readonly FlagValue[] = []) =>

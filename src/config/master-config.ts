@@ -5,6 +5,7 @@
 
 import { join } from 'node:path';
 import { z } from 'zod';
+import type { ConfigProblem } from '#config/config-problem.js';
 import { ConfigDocument, type ConfigSource, type Finding } from '#config/document.js';
 import { formatHostPort, type HostPort } from '#config/host-port.js';
 import { httpHosts, listeningFindings, masterTls, type TlsConfig, tlsFindings } from '#config/listening.js';
@@ -12,7 +13,6 @@ import { type LogConfig, log, logConfig } from '#config/log-config.js';
 import { masterSettings } from '#config/master-settings.js';
 import { lease, type NetworkConfig, network, networkConfig, networkFindings } from '#config/network-config.js';
 import { type PeerReach, peerReachFindings, peerReachWarnings } from '#config/peer-reach.js';
-import type { Problem } from '#config/problem.js';
 import { insecureSetting } from '#config/process-settings.js';
 import { listen, matching, path, remote, remotes, whole, yesNo } from '#config/reading.js';
 import { list, section } from '#config/section.js';
@@ -63,7 +63,7 @@ export type MemberConfig = { readonly name: string; readonly peer: HostPort };
 export type Loaded<Config> = {
   readonly config: Config;
   /** What is accepted and should be looked at all the same. */
-  readonly warnings: readonly Problem[];
+  readonly warnings: readonly ConfigProblem[];
 };
 
 const membersMax = 9;

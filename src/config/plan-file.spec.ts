@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
+import { ConfigError } from '#config/config-problem.js';
 import { loadPlanFile, type PlanFile } from '#config/plan-file.js';
-import { ConfigError } from '#config/problem.js';
 import { parseYamlText } from '#config/yaml-file.js';
 
 function load(text: string): PlanFile {

@@ -6,9 +6,9 @@ import type { z } from 'zod';
 import { type Cidr, formatCidr, parseCidr } from '#address/ip.js';
 import { formatMac } from '#address/mac.js';
 import { overlayNameAllowed, overlayNameForm } from '#address/overlay-name.js';
+import type { ConfigProblem } from '#config/config-problem.js';
 import { ConfigDocument, type FileText, type Finding } from '#config/document.js';
 import { lease, networkKeys, overlayKeys, overlayOf } from '#config/network-config.js';
-import type { Problem } from '#config/problem.js';
 import { matching, parsedBy, type Schema, yesNo } from '#config/reading.js';
 import { list, section } from '#config/section.js';
 import { overlaysMax } from '#ipam/limits.js';
@@ -53,7 +53,7 @@ export type PlanReservation = PlanRange & { readonly agent: string };
 export type LoadedPlan = {
   readonly plan: PlanFile;
   /** A problem at its place in the file. */
-  problem(finding: Finding): Problem;
+  problem(finding: Finding): ConfigProblem;
 };
 
 /** More would not be written by hand; the masters hold as many as there are blocks. */

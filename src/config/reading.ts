@@ -6,8 +6,8 @@
 
 import { z } from 'zod';
 import { AddressError } from '#address/brand.js';
+import { showValue } from '#config/config-problem.js';
 import { formatHostPort, type HostPort, parseHostPort } from '#config/host-port.js';
-import { showValue } from '#config/problem.js';
 import { parseDuration } from '#text/duration.js';
 import type { NameForm } from '#text/name-form.js';
 

@@ -1,7 +1,7 @@
 /** The objects and lists of a configuration as zod schemas: they know their keys, and no others. */
 import { z } from 'zod';
 import { closest } from '#config/closest.js';
-import { showValue } from '#config/problem.js';
+import { showValue } from '#config/config-problem.js';
 
 /**
  * An object with these keys only. For several unknown keys the one issue has one message per line, in the order

@@ -1,8 +1,8 @@
 /** The tables of settings and the schemas know the same keys; flags are unique and of one form. */
 import assert from 'node:assert/strict';
 import { agentSettings, loadAgentConfig } from '#config/agent-config.js';
+import { ConfigError } from '#config/config-problem.js';
 import { loadMasterConfig, masterSettings } from '#config/master-config.js';
-import { ConfigError } from '#config/problem.js';
 import type { Setting } from '#config/setting.js';
 
 /** The keys that the schema allows inside `path`, read from what it says of a key that it does not. */

@@ -2,8 +2,8 @@ import assert from 'node:assert/strict';
 import { apply } from '#host/apply.js';
 import { BatchSessions } from '#host/batch-session.js';
 import { noDocker } from '#host/docker-engine.js';
+import type { Step } from '#host/host-step.js';
 import { hostScope } from '#host/problem.js';
-import type { Step } from '#host/step.js';
 
 describe('A step that sets a sysctl', () => {
   const run = async (path: string) => {

@@ -9,14 +9,21 @@ import { assertNever } from '#errors/invariant.js';
 import { errorText } from '#errors/unknown-error.js';
 import type { BatchSessions, BatchTool } from '#host/batch-session.js';
 import { deleteCniFile, writeCniFile } from '#host/cni-folder.js';
-import { chainRestore, fdbCommand, filterRuleArguments, ipCommands, ipsetCommand, isIpv6Rule } from '#host/command.js';
 import type { DockerEngine } from '#host/docker-engine.js';
 import { explain } from '#host/explain.js';
+import type { Step } from '#host/host-step.js';
 import type { IptablesFlavour } from '#host/input.js';
 import { iptablesCommand } from '#host/observe-firewall.js';
 import type { Part } from '#host/problem.js';
 import { type Runner, ToolMissingError } from '#host/runner.js';
-import type { Step } from '#host/step.js';
+import {
+  chainRestore,
+  fdbCommand,
+  filterRuleArguments,
+  ipCommands,
+  ipsetCommand,
+  isIpv6Rule,
+} from '#host/tool-command.js';
 
 export interface Tools {
   readonly run: Runner;
@@ -26,7 +33,7 @@ export interface Tools {
   readonly iptables: IptablesFlavour;
 }
 
-export type Outcome =
+export type StepOutcome =
   | { readonly kind: 'done'; readonly step: Step }
   /** `error` is one line for people. */
   | { readonly kind: 'failed'; readonly step: Step; readonly error: string }
@@ -34,8 +41,8 @@ export type Outcome =
   | { readonly kind: 'skipped'; readonly step: Step };
 
 /** Runs `steps` in order. Never rejects for a step that fails. */
-export async function apply(steps: readonly Step[], tools: Tools): Promise<Outcome[]> {
-  const outcomes: Outcome[] = [];
+export async function apply(steps: readonly Step[], tools: Tools): Promise<StepOutcome[]> {
+  const outcomes: StepOutcome[] = [];
   const fallen = new Set<Part>();
   for (const batch of batches(steps)) {
     const stands = batch.steps.filter(({ part }) => !fallen.has(part));
@@ -130,7 +137,7 @@ function toolOf(step: Step): Tool {
   }
 }
 
-async function runBatch(tool: Tool, steps: readonly Step[], tools: Tools): Promise<Outcome[]> {
+async function runBatch(tool: Tool, steps: readonly Step[], tools: Tools): Promise<StepOutcome[]> {
   if (steps.length === 0) return [];
   try {
     switch (tool) {
@@ -153,11 +160,11 @@ async function runBatch(tool: Tool, steps: readonly Step[], tools: Tools): Promi
   }
 }
 
-function failed(step: Step, said: string): Outcome {
+function failed(step: Step, said: string): StepOutcome {
   return { kind: 'failed', step, error: explain(step, said) };
 }
 
-async function runSession(tool: BatchTool, steps: readonly Step[], batches: BatchSessions): Promise<Outcome[]> {
+async function runSession(tool: BatchTool, steps: readonly Step[], batches: BatchSessions): Promise<StepOutcome[]> {
   const { errors, ended } = await batches.run(tool, steps.flatMap(iprouteLines));
   return steps.map((step, index) => outcomeOf(step, ended ?? errors.get(index)));
 }
@@ -166,7 +173,7 @@ async function runSession(tool: BatchTool, steps: readonly Step[], batches: Batc
  * Each step on the device stands on the one before, so the batch ends at the first error. The sessions end too: they
  * remember devices' indexes by name.
  */
-async function runDevice(steps: readonly Step[], { run, batches }: Tools): Promise<Outcome[]> {
+async function runDevice(steps: readonly Step[], { run, batches }: Tools): Promise<StepOutcome[]> {
   await batches.close();
   const lines = steps.map(iprouteLines);
   const { code, stderr } = await run.run('ip', ['-batch', '-'], { input: `${lines.flat().join('\n')}\n` });
@@ -185,7 +192,7 @@ async function runDevice(steps: readonly Step[], { run, batches }: Tools): Promi
   });
 }
 
-function outcomeOf(step: Step, error: string | undefined): Outcome {
+function outcomeOf(step: Step, error: string | undefined): StepOutcome {
   return error === undefined || isAlreadyGone(step, error) ? { kind: 'done', step } : failed(step, error);
 }
 
@@ -215,11 +222,11 @@ function isAlreadyGone(step: Step, error: string): boolean {
 }
 
 /** `ipset restore` stops at the first line that fails; then each is run alone, to know which. */
-async function runIpset(steps: readonly Step[], run: Runner): Promise<Outcome[]> {
+async function runIpset(steps: readonly Step[], run: Runner): Promise<StepOutcome[]> {
   const lines = steps.map(ipsetLine);
   const together = await run.run('ipset', ['restore'], { input: `${lines.join('\n')}\n` });
   if (together.code === 0) return steps.map((step) => ({ kind: 'done', step }));
-  const outcomes: Outcome[] = [];
+  const outcomes: StepOutcome[] = [];
   for (const step of steps) {
     const alone = await run.run('ipset', ['-exist', ...ipsetLine(step).replace(' -exist', '').split(' ')]);
     outcomes.push(alone.code === 0 ? { kind: 'done', step } : failed(step, alone.stderr));
@@ -233,7 +240,7 @@ function ipsetLine(step: Step): string {
   throw new Error(`${step.kind} is no step of ipset`);
 }
 
-async function runOne(step: Step, tools: Tools): Promise<Outcome> {
+async function runOne(step: Step, tools: Tools): Promise<StepOutcome> {
   try {
     if (step.kind === 'sysctl') return { kind: (await setSysctl(step.path, step.value)) ? 'done' : 'skipped', step };
     const error = await perform(step, tools);

@@ -7,9 +7,9 @@ import { nftTables } from '#host/filter/nft-rules.js';
 import { imagine } from '#host/imagine.js';
 import { type NftRuleset, parseNft } from '#host/nft-ruleset.js';
 import { bareHost, type ObservedHost, type ObservedLink } from '#host/observed.js';
+import { hostStatusOf } from '#host/overlay-report.js';
 import type { Problem } from '#host/problem.js';
 import type { Runner } from '#host/runner.js';
-import { statusOf } from '#host/status-report.js';
 import { exampleInput, underlay } from '#host/testing/example.js';
 
 const wish = desired(exampleInput(), { underlay });
@@ -64,7 +64,7 @@ describe('a blackhole', () => {
       found[0]?.error ?? '',
       /from vtep1024 to m-dcos is dropped .*"reject \(handle \d+\)" in the chain f \(see "nft list chain inet t f"\).*nft insert rule inet t f iifname vtep1024 accept/,
     );
-    const { overlays } = statusOf(wish, found, [], true);
+    const { overlays } = hostStatusOf(wish, found, [], true);
     assert.deepEqual(
       overlays.map(({ kind }) => kind),
       ['failed', 'failed'],
@@ -111,7 +111,7 @@ describe('a blackhole', () => {
       [true],
     );
     assert.match(found[0]?.error ?? '', /may be dropped here/);
-    const { overlays } = statusOf(wish, found, [], true);
+    const { overlays } = hostStatusOf(wish, found, [], true);
     assert.ok(overlays.every((overlay) => overlay.kind === 'ok' && overlay.notes.length === 1));
   });
 

@@ -6,6 +6,7 @@ import { type Drop, forwardDrops, type TunnelQuestion, tunnelDrops } from '#host
 import { FilterReader } from '#host/filter/filter-reader.js';
 import type { FilterTable } from '#host/filter/filter-table.js';
 import type { HostCheck } from '#host/host-check.js';
+import type { CheckFinding } from '#host/host-status.js';
 import type { HostSettings } from '#host/input.js';
 import { moduleRemedy, modulesOf } from '#host/kernel-modules.js';
 import { forwardChain } from '#host/marks.js';
@@ -13,10 +14,9 @@ import { iptablesCommand, saveTables, traitsOf } from '#host/observe-firewall.js
 import { observeLinks } from '#host/observe-kernel.js';
 import type { ObservedLink } from '#host/observed.js';
 import type { Runner } from '#host/runner.js';
-import type { Finding } from '#host/status.js';
 import { addressOf } from '#host/text.js';
 
-type Found = Omit<Finding, 'what'>;
+type Found = Omit<CheckFinding, 'what'>;
 
 /** One try for each thing that a kernel may lack, so that it is named. */
 export async function checkFirewallRules(run: Runner, { iptables, enableIpv6 }: HostSettings): Promise<Found[]> {

@@ -14,6 +14,7 @@ import { dockerEngine, localDocker } from '#host/docker-engine.js';
 import { readOnlySysctlRemedy } from '#host/explain.js';
 import type { HostCheck } from '#host/host-check.js';
 import { ipv6Off } from '#host/host-facts.js';
+import type { CheckFinding } from '#host/host-status.js';
 import type { HostSettings } from '#host/input.js';
 import { moduleRemedy, modulesOf } from '#host/kernel-modules.js';
 import { sourceTable } from '#host/marks.js';
@@ -23,11 +24,10 @@ import { observeSurroundings } from '#host/observe-surroundings.js';
 import { observeSysctls } from '#host/observe-sysctl.js';
 import type { ObservedHost } from '#host/observed.js';
 import { processRunner, type Runner, ToolMissingError } from '#host/runner.js';
-import type { Finding } from '#host/status.js';
 import { underlayOf } from '#host/underlay.js';
 
 /** One finding for each thing looked at, good ones too. Never rejects for what it finds. */
-export async function checkHost(check: HostCheck): Promise<readonly Finding[]> {
+export async function checkHost(check: HostCheck): Promise<readonly CheckFinding[]> {
   const run = check.run ?? processRunner;
   const needsFirewall = check.containers.cni || check.containers.docker;
   const found = await Promise.all([
@@ -56,10 +56,10 @@ export async function checkHost(check: HostCheck): Promise<readonly Finding[]> {
   return found.flat();
 }
 
-type Found = Omit<Finding, 'what'>;
+type Found = Omit<CheckFinding, 'what'>;
 
 /** A check that itself breaks is a finding too; a missing tool's error says how to get it. */
-async function guarded(what: string, look: () => Promise<Found | readonly Found[]>): Promise<Finding[]> {
+async function guarded(what: string, look: () => Promise<Found | readonly Found[]>): Promise<CheckFinding[]> {
   try {
     return [await look()].flat().map((found) => ({ what, ...found }));
   } catch (error) {

@@ -1,6 +1,5 @@
 /** Takes everything of Sublet's off the host, and nothing else. */
 import { apply, type Tools } from '#host/apply.js';
-import { planned } from '#host/command.js';
 import { nothing } from '#host/desired.js';
 import { diff } from '#host/diff.js';
 import type { HostSettings } from '#host/input.js';
@@ -8,6 +7,7 @@ import { markOf } from '#host/marks.js';
 import { allAreas, observe } from '#host/observe.js';
 import { bareHost, type ObservedHost } from '#host/observed.js';
 import type { CleanupReport } from '#host/reconciler-interface.js';
+import { planned } from '#host/tool-command.js';
 
 /** Idempotent. Bridges and Docker networks with containers on them stay, and are listed in `left`. */
 export async function cleanHost(

@@ -3,10 +3,10 @@
  * empty one whose subnet is no longer ours, since the plugin refuses a bridge with another gateway.
  */
 import type { DesiredBridge, DesiredHost } from '#host/desired.js';
+import type { Step } from '#host/host-step.js';
 import type { Marks } from '#host/marks.js';
 import type { ObservedHost, ObservedLink } from '#host/observed.js';
 import { overlayScope, type Problem, type Scope } from '#host/problem.js';
-import type { Step } from '#host/step.js';
 import type { StepPlan } from '#host/step-plan.js';
 
 export function diffBridges({ bridges, marks }: DesiredHost, { links }: ObservedHost): StepPlan {

@@ -1,8 +1,8 @@
 /** The CNI files: written where they differ, removed where they are ours and no longer wanted. */
 import type { DesiredHost } from '#host/desired.js';
+import type { Step } from '#host/host-step.js';
 import type { ObservedHost } from '#host/observed.js';
 import { overlayScope, type Problem } from '#host/problem.js';
-import type { Step } from '#host/step.js';
 import type { StepPlan } from '#host/step-plan.js';
 
 export function diffCni({ cni, marks }: DesiredHost, observed: ObservedHost): StepPlan {

@@ -1,9 +1,9 @@
 /** The VTEP device: made, mended in place where the kernel can, made anew where it can't, left alone if not ours. */
 import type { DesiredDevice, DesiredHost } from '#host/desired.js';
+import type { LinkSetting, Step, StepAction } from '#host/host-step.js';
 import type { Marks } from '#host/marks.js';
 import type { ObservedHost, ObservedLink } from '#host/observed.js';
 import { hostScope, type Part, type Problem } from '#host/problem.js';
-import type { LinkSetting, Step, StepAction } from '#host/step.js';
 import type { StepPlan } from '#host/step-plan.js';
 import { isIpv6Text } from '#host/text.js';
 

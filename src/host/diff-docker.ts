@@ -11,10 +11,10 @@ import {
   dockerOption,
   dockerRequest,
 } from '#host/desired-docker.js';
+import type { Step } from '#host/host-step.js';
 import type { Marks } from '#host/marks.js';
 import type { ObservedDockerNetwork, ObservedHost } from '#host/observed.js';
 import { overlayScope, type Problem, type Scope } from '#host/problem.js';
-import type { Step } from '#host/step.js';
 import type { StepPlan } from '#host/step-plan.js';
 
 export function diffDocker({ docker: wanted, marks }: DesiredHost, { docker: there }: ObservedHost): StepPlan {

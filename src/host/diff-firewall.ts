@@ -5,10 +5,10 @@
 import type { Family } from '#address/ip.js';
 import type { DesiredHost } from '#host/desired.js';
 import type { DesiredSet, MasqueradeRule } from '#host/desired-firewall.js';
+import type { Step } from '#host/host-step.js';
 import { forwardChain, type Marks } from '#host/marks.js';
 import type { ObservedHost, ObservedSet, ObservedTables, Readable } from '#host/observed.js';
 import { hostScope, overlayScope, type Part, type Problem, partOf, type Scope } from '#host/problem.js';
-import type { Step } from '#host/step.js';
 import type { StepPlan } from '#host/step-plan.js';
 
 export function diffFirewall(desired: DesiredHost, observed: ObservedHost): StepPlan {

@@ -5,9 +5,9 @@
 import { containsIp, parseCidr, parseIp } from '#address/ip.js';
 import type { DesiredHost } from '#host/desired.js';
 import type { PeerTables } from '#host/diff-device.js';
+import type { RouteTable, Step } from '#host/host-step.js';
 import type { NetworkOverlay } from '#host/input.js';
-import { familyOf, hostScope, overlayScope, partOf, type Scope } from '#host/problem.js';
-import type { RouteTable, Step } from '#host/step.js';
+import { familyOfPart, hostScope, overlayScope, partOf, type Scope } from '#host/problem.js';
 import type { StepPlan } from '#host/step-plan.js';
 import { addressOf, isIpv6Text } from '#host/text.js';
 
@@ -29,7 +29,7 @@ export function diffPeers(desired: DesiredHost, tables: PeerTables | undefined):
   const old = [...oldRules, ...oldSource, ...oldRoutes, ...oldFdb, ...oldNeighbours];
   return {
     steps: [
-      ...(desired.isIpv6Off ? old.filter(({ part }) => familyOf(part) !== 6) : old),
+      ...(desired.isIpv6Off ? old.filter(({ part }) => familyOfPart(part) !== 6) : old),
       ...[...newNeighbours, ...newFdb, ...newRoutes, ...newSource, ...newRules],
     ],
     problems: [],

@@ -1,8 +1,8 @@
 /** The kernel settings under which a host forwards between its containers and the tunnel. */
 import type { DesiredHost } from '#host/desired.js';
+import type { Step } from '#host/host-step.js';
 import type { ObservedHost } from '#host/observed.js';
 import { hostScope, overlayScope, type Part, type Scope } from '#host/problem.js';
-import type { Step } from '#host/step.js';
 import type { StepPlan } from '#host/step-plan.js';
 import { forwardPath, reversePathFilter } from '#host/sysctl-path.js';
 

@@ -1,14 +1,14 @@
 import assert from 'node:assert/strict';
 import fc from 'fast-check';
-import { commandOf } from '#host/command.js';
 import { desired, nothing } from '#host/desired.js';
 import { type DockerEngineFacts, type DockerVersion, dockerRequest } from '#host/desired-docker.js';
 import { diff } from '#host/diff.js';
+import type { Step } from '#host/host-step.js';
 import { imagine } from '#host/imagine.js';
 import type { HostInput, Peer } from '#host/input.js';
 import { bareHost, type ObservedHost, type ObservedLink } from '#host/observed.js';
-import type { Step } from '#host/step.js';
 import { exampleInput, examplePeer, underlay } from '#host/testing/example.js';
+import { commandOf } from '#host/tool-command.js';
 
 const wish = desired(exampleInput(), { underlay });
 

@@ -1,8 +1,8 @@
 /** What a failed step means to the person who has to mend it: the tool's own words, and what to do. */
 import { dirname } from 'node:path';
-import { commandOf } from '#host/command.js';
+import type { Step } from '#host/host-step.js';
 import { lacksModule, moduleRemedy, modulesOf } from '#host/kernel-modules.js';
-import type { Step } from '#host/step.js';
+import { commandOf } from '#host/tool-command.js';
 
 /** One line: what was tried, what the tool said, what to do where that is known. */
 export function explain(step: Step, said: string): string {

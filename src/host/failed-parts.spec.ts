@@ -1,14 +1,14 @@
 import assert from 'node:assert/strict';
-import type { Outcome } from '#host/apply.js';
+import type { StepOutcome } from '#host/apply.js';
 import { FailedParts } from '#host/failed-parts.js';
+import type { Step } from '#host/host-step.js';
 import { hostScope, overlayScope, type Part, type Scope } from '#host/problem.js';
-import type { Step } from '#host/step.js';
 
 function step(part: Part, scope: Scope = hostScope): Step {
   return { kind: 'sysctl', path: part, value: '1', scope, part };
 }
 
-const fail = (one: Step): Outcome => ({ kind: 'failed', step: one, error: 'no' });
+const fail = (one: Step): StepOutcome => ({ kind: 'failed', step: one, error: 'no' });
 
 describe('a back-off', () => {
   it('lets IPv4’s parts go on while IPv6’s wait, and the other way round', () => {

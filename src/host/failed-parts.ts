@@ -1,8 +1,8 @@
 /** Which parts of the host failed, with what error, and when each may be tried again. Pure: the time is an argument. */
 
-import { groundOf, type Outcome } from '#host/apply.js';
+import { groundOf, type StepOutcome } from '#host/apply.js';
+import type { Step } from '#host/host-step.js';
 import type { Part, Scope } from '#host/problem.js';
-import type { Step } from '#host/step.js';
 import { type Backoff, backoffMs } from '#time/backoff.js';
 
 const backoff: Backoff = { baseMs: 1_000, capMs: 15_000 };
@@ -37,7 +37,7 @@ export class FailedParts {
   }
 
   /** Takes in what came of a pass: `needed` are all its steps, run or not. */
-  record(needed: readonly Step[], outcomes: readonly Outcome[], nowMs: number): void {
+  record(needed: readonly Step[], outcomes: readonly StepOutcome[], nowMs: number): void {
     const stillNeeded = new Set(needed.map(keyOf));
     const tried = new Set(outcomes.map(({ step }) => keyOf(step)));
     const failed = failuresByPart(outcomes);
@@ -73,9 +73,9 @@ export class FailedParts {
   }
 }
 
-type FailedOutcome = Extract<Outcome, { kind: 'failed' }>;
+type FailedOutcome = Extract<StepOutcome, { kind: 'failed' }>;
 
-function failuresByPart(outcomes: readonly Outcome[]): Map<string, FailedOutcome[]> {
+function failuresByPart(outcomes: readonly StepOutcome[]): Map<string, FailedOutcome[]> {
   const byPart = new Map<string, FailedOutcome[]>();
   for (const outcome of outcomes) {
     if (outcome.kind !== 'failed') continue;

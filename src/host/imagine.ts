@@ -7,9 +7,9 @@ import type { Family } from '#address/ip.js';
 import { assertNever } from '#errors/invariant.js';
 import { cniMark } from '#host/desired-cni.js';
 import type { DockerNetworkRequest } from '#host/desired-docker.js';
+import type { LinkSetting, Step } from '#host/host-step.js';
 import { dockerLabel } from '#host/marks.js';
 import type { ObservedDockerNetwork, ObservedHost, ObservedLink, ObservedSet, ObservedTables } from '#host/observed.js';
-import type { LinkSetting, Step } from '#host/step.js';
 
 export function imagine(observed: ObservedHost, steps: readonly Step[]): ObservedHost {
   if (steps.length === 0) return observed;

@@ -2,10 +2,10 @@
 import { diffBlackholes } from '#host/blackholes.js';
 import type { DesiredHost } from '#host/desired.js';
 import { portCommandWords } from '#host/filter/firewall-remedy.js';
+import type { PingProbe } from '#host/host-status.js';
 import type { Peer } from '#host/input.js';
 import type { ObservedHost } from '#host/observed.js';
 import { smallBytes } from '#host/ping-probe.js';
-import type { PingProbe } from '#host/status.js';
 import { addressOf } from '#host/text.js';
 
 /** What the masters know of a peer. */

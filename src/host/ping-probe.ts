@@ -4,8 +4,8 @@ import { last6, parseCidr6 } from '#address/cidr6.js';
 import { formatIp } from '#address/ip.js';
 import { ipv4 } from '#address/ipv4.js';
 import { ipv6 } from '#address/ipv6.js';
+import type { PingProbe } from '#host/host-status.js';
 import { type Runner, ToolMissingError } from '#host/runner.js';
-import type { PingProbe } from '#host/status.js';
 import { isIpv6Text } from '#host/text.js';
 import { formatDuration } from '#text/duration.js';
 

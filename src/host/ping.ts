@@ -8,13 +8,13 @@ import { formatCidr6, halves6, parseCidr6 } from '#address/cidr6.js';
 import { type DesiredHost, desired } from '#host/desired.js';
 import { noDocker } from '#host/docker-engine.js';
 import { factsOf } from '#host/host-facts.js';
+import type { PingProbe, PingReport } from '#host/host-status.js';
 import type { HostInput, Peer } from '#host/input.js';
 import { type Area, lookoutOf, observe } from '#host/observe.js';
 import { bareHost, type ObservedHost } from '#host/observed.js';
 import { causesOf, type PeerKnowledge } from '#host/ping-causes.js';
 import { addressBehind, echo, hop, smallBytes } from '#host/ping-probe.js';
 import type { Runner } from '#host/runner.js';
-import type { PingProbe, PingReport } from '#host/status.js';
 import { addressOf, isIpv6Text, prefixOf } from '#host/text.js';
 
 /** Peers probed at once, and in all when no target is given. */

@@ -26,7 +26,7 @@ export function partOf(part: TwoFamilyPart, family: Family): Part {
 }
 
 /** The family whose overlays a part serves; undefined: it serves all. */
-export function familyOf(part: Part): Family | undefined {
+export function familyOfPart(part: Part): Family | undefined {
   switch (part) {
     case 'sysctl':
     case 'loose-filter':

@@ -1,8 +1,9 @@
 /**
  * The one seam between the agent and its host. `HostReconciler` implements it; the agent gives inputs and listens.
  */
+
+import type { HostMetrics, HostStatus, PingReport } from '#host/host-status.js';
 import type { HostInput, HostSettings } from '#host/input.js';
-import type { HostMetrics, HostStatus, PingReport } from '#host/status.js';
 
 /** Makes one Linux host match the latest input, and keeps it so. */
 export interface Reconciler {

@@ -5,35 +5,35 @@
  * last observation and the steps run since, so that a new peer costs its own entries and no look at the others.
  */
 import { errorText } from '#errors/unknown-error.js';
-import { apply, type Outcome } from '#host/apply.js';
+import { apply, type StepOutcome } from '#host/apply.js';
 import { BatchSessions } from '#host/batch-session.js';
 import { hostRefusal } from '#host/bounds.js';
 import { cleanHost } from '#host/cleanup.js';
-import { commandOf } from '#host/command.js';
 import { type DesiredHost, desired } from '#host/desired.js';
 import { diff } from '#host/diff.js';
 import { type DockerEngine, dockerEngine, localDocker, noDocker } from '#host/docker-engine.js';
 import { FailedParts } from '#host/failed-parts.js';
 import { factsOf, type HostFacts, sameFacts } from '#host/host-facts.js';
+import { HostCounters } from '#host/host-metrics.js';
+import { planHost } from '#host/host-plan.js';
+import type { HostMetrics, HostStatus, PingReport } from '#host/host-status.js';
 import { imagine } from '#host/imagine.js';
 import type { HostInput, HostSettings } from '#host/input.js';
 import { checkHostInput, HostInputError } from '#host/input-check.js';
 import { areasOf } from '#host/kernel-event.js';
 import { type KernelMonitor, kernelMonitor } from '#host/kernel-monitor.js';
-import { HostCounters } from '#host/metrics.js';
 import { type Area, allAreas, lookoutOf, observe } from '#host/observe.js';
 import { bareHost, type ObservedHost } from '#host/observed.js';
+import { hostStatusOf } from '#host/overlay-report.js';
 import { pingPeers } from '#host/ping.js';
-import { planHost } from '#host/plan.js';
 import type { Part } from '#host/problem.js';
 import type { CleanupReport, PlannedStep, Reconciler } from '#host/reconciler-interface.js';
 import { ReservationKeeper } from '#host/reservation-keeper.js';
 import { processRunner, type Runner } from '#host/runner.js';
 import { shareTables } from '#host/share-tables.js';
 import { ShellRunner } from '#host/shell-runner.js';
-import type { HostMetrics, HostStatus, PingReport } from '#host/status.js';
-import { statusOf } from '#host/status-report.js';
 import type { StepPlan } from '#host/step-plan.js';
+import { commandOf } from '#host/tool-command.js';
 
 /** What the reconciler says while it works; the agent's logger fits. */
 export interface HostLog {
@@ -274,7 +274,7 @@ export class HostReconciler implements Reconciler {
     this.#after(input, plan, outcomes, wish);
   }
 
-  #after(input: HostInput, plan: StepPlan, outcomes: readonly Outcome[], wish: DesiredHost): void {
+  #after(input: HostInput, plan: StepPlan, outcomes: readonly StepOutcome[], wish: DesiredHost): void {
     if (outcomes.some(({ step }) => verifiedParts.has(step.part)))
       this.#later('verify-links', verifyMs, ['links', 'peers']);
     if (outcomes.some(({ step }) => step.part === 'forward' || step.part === 'forward6'))
@@ -284,11 +284,11 @@ export class HostReconciler implements Reconciler {
     const nextAt = this.#backOff.nextAt();
     if (nextAt !== undefined) this.#later('retry', Math.max(nextAt - this.#clock.now(), debounceMs), pollAreas);
     const isOpen = outcomes.length < plan.steps.length || outcomes.some(({ kind }) => kind !== 'done');
-    this.#tell(statusOf(wish, plan.problems, this.#backOff.errors(), !isOpen));
+    this.#tell(hostStatusOf(wish, plan.problems, this.#backOff.errors(), !isOpen));
     if (outcomes.length > 0) this.#logOutcomes(outcomes, input);
   }
 
-  #count(outcomes: readonly Outcome[], drift: { before: ObservedHost; observed: ObservedHost } | undefined): void {
+  #count(outcomes: readonly StepOutcome[], drift: { before: ObservedHost; observed: ObservedHost } | undefined): void {
     for (const outcome of outcomes) {
       const { step } = outcome;
       const isDrift = drift !== undefined && !this.#backOff.has(step) && !isNewcomer(step, drift);
@@ -296,7 +296,7 @@ export class HostReconciler implements Reconciler {
     }
   }
 
-  #logOutcomes(outcomes: readonly Outcome[], input: HostInput): void {
+  #logOutcomes(outcomes: readonly StepOutcome[], input: HostInput): void {
     const failed = outcomes.filter((outcome) => outcome.kind === 'failed');
     const done = outcomes.filter(({ kind }) => kind === 'done');
     const commands = done.slice(0, loggedMax).map(({ step }) => commandOf(step));
@@ -312,7 +312,7 @@ export class HostReconciler implements Reconciler {
     this.#log.warn({ error }, 'host can not be read');
     const wish = this.#desired(input, { underlay: { device: '', mtu: 1500 } });
     this.#wish = undefined;
-    this.#tell(statusOf(wish, [{ scope: { kind: 'host' }, part: 'device', error }], [], false));
+    this.#tell(hostStatusOf(wish, [{ scope: { kind: 'host' }, part: 'device', error }], [], false));
   }
 
   /** Whether it was news. */
@@ -400,7 +400,7 @@ function sameSite(a: HostInput, b: HostInput): boolean {
 
 /** What a device needs that has just come (a bridge with its first container) is no repair. */
 function isNewcomer(
-  step: Outcome['step'],
+  step: StepOutcome['step'],
   { before, observed }: { before: ObservedHost; observed: ObservedHost },
 ): boolean {
   const name = step.kind === 'link-set' ? step.name : step.kind === 'sysctl' ? step.path.split('/')[3] : undefined;

@@ -1,9 +1,9 @@
 import assert from 'node:assert/strict';
-import { bootTimeMs, type Reservation, type ReservationView, staleReservations } from '#host/reservations.js';
+import { type AddressReservation, bootTimeMs, type ReservationView, staleReservations } from '#host/reservations.js';
 
 const bootMs = 1_000_000;
 
-function made(address: string, madeMs: number): Reservation {
+function made(address: string, madeMs: number): AddressReservation {
   return { path: `/var/lib/cni/networks/dcos/${address}`, address, stamp: '1.2', madeMs };
 }
 

@@ -25,7 +25,7 @@ import type { Runner } from '#host/runner.js';
 /** Where host-local keeps its files by default. */
 export const defaultCniDataDir = '/var/lib/cni/networks';
 
-export type Reservation = {
+export type AddressReservation = {
   /** The file. */
   readonly path: string;
   readonly address: string;
@@ -36,7 +36,7 @@ export type Reservation = {
 
 /** What is known of this host when the reservations of a network are judged. */
 export type ReservationView = {
-  readonly reservations: readonly Reservation[];
+  readonly reservations: readonly AddressReservation[];
   /** Whether the bridge of the network is there. */
   readonly bridge: boolean;
   /** Whether there are ends of veth pairs on no bridge, as those of containers whose bridge was deleted. */
@@ -52,7 +52,7 @@ export type AddressesInUse = { readonly addresses: ReadonlySet<string>; readonly
 export async function staleReservations(
   { reservations, bridge, cutOff, bootMs }: ReservationView,
   look: () => Promise<AddressesInUse>,
-): Promise<readonly Reservation[]> {
+): Promise<readonly AddressReservation[]> {
   if (!bridge && !cutOff) return reservations;
   const candidates = reservations.filter(({ madeMs }) => !bridge || madeMs < bootMs);
   if (candidates.length === 0) return [];
@@ -77,7 +77,7 @@ function networksOf({ lease, settings }: HostInput): readonly Network[] {
   });
 }
 
-export type Freed = { readonly overlay: string; readonly addresses: number };
+export type FreedAddresses = { readonly overlay: string; readonly addresses: number };
 
 /** Files that one process removes at most. */
 const filesAtOnceMax = 500;
@@ -86,8 +86,8 @@ const filesAtOnceMax = 500;
  * Frees what is stale in the networks of this host; gives how much of each.
  * @throws Error when the host can't be looked at, or a file can't be removed
  */
-export async function freeReservations(input: HostInput, run: Runner): Promise<readonly Freed[]> {
-  const all: Freed[] = [];
+export async function freeReservations(input: HostInput, run: Runner): Promise<readonly FreedAddresses[]> {
+  const all: FreedAddresses[] = [];
   for (const network of networksOf(input)) {
     // Listed before the bridge is looked at: what is reserved after that is not judged.
     const reservations = reservationsIn(network);
@@ -111,8 +111,8 @@ export async function freeReservations(input: HostInput, run: Runner): Promise<r
   return all;
 }
 
-function reservationsIn({ folder, ranges }: Network): readonly Reservation[] {
-  return namesIn(folder).flatMap((address): Reservation[] => {
+function reservationsIn({ folder, ranges }: Network): readonly AddressReservation[] {
+  return namesIn(folder).flatMap((address): AddressReservation[] => {
     if (!ranges.some((range) => isIn(range, address))) return [];
     const path = join(folder, address);
     const stat = statSync(path, { throwIfNoEntry: false });
@@ -228,7 +228,7 @@ const lockWaitS = '5';
 async function remove(
   { folder, bridge }: Network,
   isBridgeThere: boolean,
-  reservations: readonly Reservation[],
+  reservations: readonly AddressReservation[],
   run: Runner,
 ): Promise<number> {
   const files = reservations.flatMap(({ stamp, path }) => [stamp, path]);

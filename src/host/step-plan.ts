@@ -1,6 +1,7 @@
 /** What one part of the comparison of a host finds: steps to run, and problems that no step can mend. */
+
+import type { Step } from '#host/host-step.js';
 import type { Problem } from '#host/problem.js';
-import type { Step } from '#host/step.js';
 
 export interface StepPlan {
   readonly steps: readonly Step[];

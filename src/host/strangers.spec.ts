@@ -1,12 +1,12 @@
 import assert from 'node:assert/strict';
 import { parseCidr } from '#address/ip.js';
-import { commandOf } from '#host/command.js';
 import { desired } from '#host/desired.js';
 import { diff } from '#host/diff.js';
 import { factsOf } from '#host/host-facts.js';
 import { imagine } from '#host/imagine.js';
 import { bareHost, type ObservedHost, type ObservedLink, type StrangerRoute } from '#host/observed.js';
 import { exampleInput, examplePeer, underlay } from '#host/testing/example.js';
+import { commandOf } from '#host/tool-command.js';
 
 const input = exampleInput([examplePeer(2), examplePeer(3)]);
 const wish = desired(input, { underlay });

@@ -8,10 +8,10 @@ import { networkOf4, parseInterface4 } from '#address/cidr4.js';
 import { networkOf6, parseInterface6 } from '#address/cidr6.js';
 import { type Cidr, coversCidr, formatCidr, overlapsCidr, parseCidr } from '#address/ip.js';
 import type { DesiredHost } from '#host/desired.js';
+import type { Step } from '#host/host-step.js';
 import { sourceTable } from '#host/marks.js';
 import type { ObservedHost, ObservedLink, StrangerRoute } from '#host/observed.js';
 import { overlayScope, type Part, type Problem, partOf } from '#host/problem.js';
-import type { Step } from '#host/step.js';
 import type { StepPlan } from '#host/step-plan.js';
 import { addressOf, isIpv6Text, prefixOf } from '#host/text.js';
 

@@ -3,7 +3,7 @@ import { formatCidr4, parseCidr4 } from '#address/cidr4.js';
 import { parseCidr6 } from '#address/cidr6.js';
 import { formatCidr, parseCidr } from '#address/ip.js';
 import { parseIpv4 } from '#address/ipv4.js';
-import type { Agent } from '#ipam/agent.js';
+import type { FullAgent } from '#ipam/full-agent.js';
 import { parseAgentId } from '#ipam/identity.js';
 import { overlay, PlanUnderTest, subnetOf } from '#ipam/plan-under-test.js';
 
@@ -65,7 +65,7 @@ describe('rule 12, adoption: what agents still hold is honoured where free, and 
     plan.run({ kind: 'begin-adoption' });
     const six = { overlay: 'both', subnet: undefined, subnet6: parseCidr6('fd01:b:0:0:7::/80') };
     const half = plan.register('b2', { held: { vtepIp: parseIpv4('44.128.0.9'), subnets: [six] } });
-    const shown = (agent: Agent) => [
+    const shown = (agent: FullAgent) => [
       agent.overlays.map(({ subnet, subnet6 }) => [subnet, subnet6 && formatCidr(subnet6)]),
       agent.problems.map(({ family, reason }) => [family, reason]),
     ];

@@ -1,11 +1,20 @@
 /** Agents and departed agents, between their records in memory and the ones on disk (sublet.store.v1). */
 import { ipv4 } from '#address/ipv4.js';
 import { assertNever } from '#errors/invariant.js';
-import type { ProblemReason } from '#ipam/agent.js';
 import type { AgentRecord, DepartedRecord, FormerInstance, Holding, StoredProblem } from '#ipam/agent-record.js';
+import type { ProblemReason } from '#ipam/full-agent.js';
 import { parseAgentId, parseInstanceId, parseRunId } from '#ipam/identity.js';
 import type { Interning } from '#ipam/interning.js';
-import { ipBytes, ipOf, ipv4Of, ipv6Of, networkConfigOf, statusOf, toNetworkConfig, toStatus } from '#ipam/wire.js';
+import {
+  ipBytes,
+  ipOf,
+  ipv4Of,
+  ipv6Of,
+  networkConfigOf,
+  overlayStatusOf,
+  toNetworkConfig,
+  toStatus,
+} from '#ipam/wire.js';
 import { sublet } from '#proto/sublet.js';
 
 const store = sublet.store.v1;
@@ -134,7 +143,7 @@ function holdingsOf(
     overlay: interning.text(holding.overlay ?? ''),
     block4: ipv4Of(holding.address4),
     block6: holding.address6?.length ? ipv6Of(holding.address6) : undefined,
-    status: statusOf(holding.status),
+    status: overlayStatusOf(holding.status),
     error: holding.error ?? '',
   }));
 }

@@ -7,16 +7,24 @@ import { addressAt6, type Cidr6, cidr6, halves6 } from '#address/cidr6.js';
 import type { Ipv4 } from '#address/ipv4.js';
 import { macFor } from '#address/mac.js';
 import { assertNever } from '#errors/invariant.js';
-import type { Agent, AgentOverlay, Bridge, NetworkConfig, OverlayProblem, ProblemReason, Vxlan } from '#ipam/agent.js';
 import type { AgentRecord, Holding, StoredProblem } from '#ipam/agent-record.js';
-import { assertInvariant } from '#ipam/invariant.js';
+import type {
+  AgentOverlay,
+  Bridge,
+  FullAgent,
+  NetworkConfig,
+  OverlayProblem,
+  ProblemReason,
+  Vxlan,
+} from '#ipam/full-agent.js';
 import type { Network, NetworkSettings, Overlay } from '#ipam/network.js';
+import { assertInvariant } from '#ipam/plan-invariant.js';
 import { describeSubnet } from '#ipam/space.js';
 
 /** An agent as it was when the network was this. */
 export type AgentThen = { readonly record: AgentRecord; readonly network: Network };
 
-export function viewAgent({ record, network }: AgentThen): Agent {
+export function viewAgent({ record, network }: AgentThen): FullAgent {
   const { networkConfig } = record;
   return {
     agentId: record.agentId,

@@ -9,8 +9,8 @@ import type { Ipv6 } from '#address/ipv6.js';
 import type { AgentRecord, DepartedRecord, Holding, StoredProblem } from '#ipam/agent-record.js';
 import { type Claim, carriedOver } from '#ipam/claim.js';
 import type { Registering } from '#ipam/command.js';
-import { assertInvariant } from '#ipam/invariant.js';
 import type { OverlayEntry, Plan } from '#ipam/plan.js';
+import { assertInvariant } from '#ipam/plan-invariant.js';
 import { type Refusal, refuse } from '#ipam/result.js';
 import { blockAddress, blockOf, describeSpace, exactBlock, type Space } from '#ipam/space.js';
 

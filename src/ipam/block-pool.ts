@@ -8,7 +8,7 @@
 import { IntervalSet } from '#address/interval-set.js';
 import { SortedMap } from '#address/sorted-map.js';
 import type { AgentId } from '#ipam/identity.js';
-import { assertInvariant, brokenPlan } from '#ipam/invariant.js';
+import { assertInvariant, brokenPlan } from '#ipam/plan-invariant.js';
 import type { BlockState, PoolUsage } from '#ipam/usage.js';
 
 /** A block that was held and is not now; `until` is when its quarantine ends, and since when it is free. */

@@ -4,4 +4,4 @@
  */
 
 /** A record put (`value`) or deleted (`value` undefined). */
-export type RecordChange = { readonly key: Uint8Array; readonly value: Uint8Array | undefined };
+export type PlanRecordChange = { readonly key: Uint8Array; readonly value: Uint8Array | undefined };

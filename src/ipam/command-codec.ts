@@ -18,10 +18,10 @@ import {
   networkConfigOf,
   optional,
   overlayOf,
+  overlayStatusOf,
   present,
   reading,
   settingsOf,
-  statusOf,
   toCidr,
   toCidrMaybe,
   toNetworkConfig,
@@ -259,7 +259,7 @@ function agentActionOf(stored: sublet.store.v1.Command, kind: AgentActionField):
       const action = present(stored.reportStatus, kind);
       const overlays = (action.overlays ?? []).map((report) => ({
         overlay: report.overlay ?? '',
-        status: statusOf(report.status),
+        status: overlayStatusOf(report.status),
         error: report.error ?? '',
       }));
       return { kind: 'report-status', agentId: parseAgentId(action.agentId ?? ''), epoch: action.epoch ?? 0, overlays };

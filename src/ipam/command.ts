@@ -7,7 +7,7 @@ import type { Cidr4 } from '#address/cidr4.js';
 import type { Cidr6 } from '#address/cidr6.js';
 import type { Cidr, Ip } from '#address/ip.js';
 import type { Ipv4 } from '#address/ipv4.js';
-import type { NetworkConfig, OverlayStatus } from '#ipam/agent.js';
+import type { NetworkConfig, OverlayStatus } from '#ipam/full-agent.js';
 import type { AgentId, InstanceId, RunId } from '#ipam/identity.js';
 import type { JoinRole } from '#ipam/join-token.js';
 import type { NetworkSettings, Overlay } from '#ipam/network.js';

@@ -5,8 +5,8 @@
  * plan and is not in it.
  */
 import type { AgentId } from '#ipam/identity.js';
-import { assertInvariant } from '#ipam/invariant.js';
 import { historyMax } from '#ipam/limits.js';
+import { assertInvariant } from '#ipam/plan-invariant.js';
 
 /** One line of the history. */
 export type HistoryEntry = {

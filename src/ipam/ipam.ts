@@ -15,29 +15,29 @@ import {
   endAdoptionAlthough,
   markBranch,
 } from '#ipam/adoption.js';
-import type { Agent } from '#ipam/agent.js';
 import type { AgentRecord } from '#ipam/agent-record.js';
 import { replaceAgent } from '#ipam/agent-replacement.js';
 import { viewAgent } from '#ipam/agent-view.js';
 import { formatBranch } from '#ipam/branch.js';
-import type { RecordChange } from '#ipam/change.js';
+import type { PlanRecordChange } from '#ipam/change.js';
 import type { Command, HeldLease, Register } from '#ipam/command.js';
 import { expire, leave, release } from '#ipam/departure.js';
 import { type Disagreements, disagreementsWith } from '#ipam/disagreement.js';
 import type { Event } from '#ipam/event.js';
+import type { FullAgent } from '#ipam/full-agent.js';
 import type { HistoryEntry, HistoryQuery } from '#ipam/history.js';
 import type { AgentId } from '#ipam/identity.js';
-import { assertInvariant, brokenPlan } from '#ipam/invariant.js';
 import { createToken, revokeToken, useToken } from '#ipam/join-change.js';
 import type { JoinToken } from '#ipam/join-token.js';
 import { operatorNameLengthMax } from '#ipam/limits.js';
-import { recordMembership } from '#ipam/membership-record.js';
+import { recordMembership } from '#ipam/master-change.js';
 import type { Network, NetworkSettings, Overlay } from '#ipam/network.js';
 import { configureNetwork, updateNetwork } from '#ipam/network-change.js';
 import { addOverlay, removeOverlay, updateOverlay } from '#ipam/overlay-change.js';
 import { drainOverlay, returnOverlays } from '#ipam/overlay-drain.js';
 import { Plan } from '#ipam/plan.js';
-import { PlanWriter, type Position } from '#ipam/plan-writer.js';
+import { assertInvariant, brokenPlan } from '#ipam/plan-invariant.js';
+import { type CommandPosition, PlanWriter } from '#ipam/plan-writer.js';
 import { type HeldStanding, isFirstOfFormer, type Proof, proofIn, standingOf, type Testimony } from '#ipam/proof.js';
 import { encodeRecord, recordKey } from '#ipam/record.js';
 import type { HashWords } from '#ipam/record-hash.js';
@@ -54,13 +54,13 @@ export type Outcome = {
   /** Empty unless the result says `changed`. */
   readonly events: readonly Event[];
   /** Exactly the records that changed, each once; empty unless the result says `changed`. */
-  readonly changes: readonly RecordChange[];
+  readonly changes: readonly PlanRecordChange[];
 };
 
 /** What decides whether a keep-alive counts. */
-export type Lease = Pick<AgentRecord, 'agentId' | 'instanceId' | 'epoch'>;
+export type LeaseRef = Pick<AgentRecord, 'agentId' | 'instanceId' | 'epoch'>;
 /** And what tells which process holds it, and where. */
-export type PlacedLease = Lease & Pick<AgentRecord, 'sequence' | 'nodeIp' | 'runId'>;
+export type PlacedLease = LeaseRef & Pick<AgentRecord, 'sequence' | 'nodeIp' | 'runId'>;
 
 export class Ipam {
   private readonly plan: Plan;
@@ -89,7 +89,7 @@ export class Ipam {
   }
 
   /** Applies one committed command. `index` rises; `time` is cluster time in ms and never goes back. */
-  apply(command: Command, at: Position): Outcome {
+  apply(command: Command, at: CommandPosition): Outcome {
     const { plan } = this;
     if (at.index <= plan.meta.revision) {
       throw brokenPlan(`index ${at.index} does not follow revision ${plan.meta.revision}`);
@@ -179,7 +179,7 @@ export class Ipam {
   }
 
   /** Whether this lease was carried over by the adoption that is under way, and its agent has not registered since. */
-  awaits(lease: Pick<Lease, 'epoch'>): boolean {
+  awaits(lease: Pick<LeaseRef, 'epoch'>): boolean {
     const { adoption, adoptedAt } = this.plan.meta;
     return adoption && lease.epoch === adoptedAt;
   }
@@ -201,14 +201,14 @@ export class Ipam {
     return this.plan.agents.size;
   }
 
-  agent(agentId: AgentId): Agent | undefined {
+  agent(agentId: AgentId): FullAgent | undefined {
     const record = this.plan.agents.get(agentId);
     return record && viewAgent(this.plan.asItIs(record));
   }
 
   /** The first `limit` agents after this id, by ascending id. */
-  agentsAfter(agentId: AgentId | undefined, limit: number): readonly Agent[] {
-    const page: Agent[] = [];
+  agentsAfter(agentId: AgentId | undefined, limit: number): readonly FullAgent[] {
+    const page: FullAgent[] = [];
     for (const [id, record] of this.plan.agents.entries(agentId)) {
       if (page.length >= limit) break;
       if (id !== agentId) page.push(viewAgent(this.plan.asItIs(record)));
@@ -221,7 +221,7 @@ export class Ipam {
   }
 
   /** Every lease, by ascending agent id. Don't apply commands meanwhile. */
-  *leases(): Generator<Lease, void, undefined> {
+  *leases(): Generator<LeaseRef, void, undefined> {
     for (const [, record] of this.plan.agents.entries()) yield record;
   }
 
@@ -231,10 +231,10 @@ export class Ipam {
   }
 
   /** The leases that this registration depends on: to be judged live or silent. At most two. */
-  holdersConcerned(command: Pick<Register, 'agentId' | 'instanceId' | 'nodeIp'>): readonly Lease[] {
+  holdersConcerned(command: Pick<Register, 'agentId' | 'instanceId' | 'nodeIp'>): readonly LeaseRef[] {
     const sameId = this.plan.agents.get(command.agentId);
     const sameNode = this.plan.nodeHolder(command.nodeIp);
-    const concerned: Lease[] = [];
+    const concerned: LeaseRef[] = [];
     if (sameId !== undefined && sameId.instanceId !== command.instanceId) concerned.push(sameId);
     if (sameNode !== undefined && sameNode.agentId !== command.agentId) concerned.push(sameNode);
     return concerned;

@@ -1,10 +1,10 @@
 /** The commands about tokens for joining. Their time is cluster time, which comes with each command. */
 import { formatIp } from '#address/ip.js';
 import type { CreateToken, RevokeToken, UseToken } from '#ipam/command.js';
-import { assertInvariant } from '#ipam/invariant.js';
 import { type JoinToken, tokenState } from '#ipam/join-token.js';
 import { agentIdLengthMax, masterNameLengthMax, tokensMax, tokenTtlMaxMs, tokenUsesMax } from '#ipam/limits.js';
 import type { Plan } from '#ipam/plan.js';
+import { assertInvariant } from '#ipam/plan-invariant.js';
 import type { PlanWriter } from '#ipam/plan-writer.js';
 import { type Refusal, type Reply, refuse } from '#ipam/result.js';
 

@@ -2,14 +2,14 @@
  * The records' side of a command: which of them changed, in bytes, and the hash over all of them. Old bytes are made
  * anew from the old value rather than kept, so that a record lives in memory once.
  */
-import type { RecordChange } from '#ipam/change.js';
+import type { PlanRecordChange } from '#ipam/change.js';
 import { encodeRecord, type PlanRecord, recordKey } from '#ipam/record.js';
 import type { RecordHash } from '#ipam/record-hash.js';
 
 export class Ledger {
   private readonly hash: RecordHash;
   /** In the order in which they were made; no record changes twice in one command. */
-  private readonly made: RecordChange[] = [];
+  private readonly made: PlanRecordChange[] = [];
 
   constructor(hash: RecordHash) {
     this.hash = hash;
@@ -19,7 +19,7 @@ export class Ledger {
     return this.made.length === 0;
   }
 
-  get changes(): readonly RecordChange[] {
+  get changes(): readonly PlanRecordChange[] {
     return this.made;
   }
 

@@ -6,10 +6,10 @@ import { parseCidr4 } from '#address/cidr4.js';
 import { parseCidr6 } from '#address/cidr6.js';
 import { formatCidr, isCidr4, parseCidr, parseIp } from '#address/ip.js';
 import { parseOui } from '#address/mac.js';
-import type { Agent, NetworkConfig } from '#ipam/agent.js';
 import { viewAgent } from '#ipam/agent-view.js';
 import type { Action, CommandOrigin, HolderJudgement, Register } from '#ipam/command.js';
 import { decodeCommand, encodeCommand } from '#ipam/command-codec.js';
+import type { FullAgent, NetworkConfig } from '#ipam/full-agent.js';
 import { parseAgentId, parseInstanceId } from '#ipam/identity.js';
 import { Ipam, type Outcome } from '#ipam/ipam.js';
 import type { NetworkSettings, Overlay } from '#ipam/network.js';
@@ -117,7 +117,7 @@ export class PlanUnderTest {
     };
   }
 
-  register(id: string, details: Details = {}): Agent {
+  register(id: string, details: Details = {}): FullAgent {
     const { result } = this.run(this.request(id, details));
     if (result.kind !== 'registered') fail(`register answered ${result.kind}`);
     return viewAgent(result.agent);
@@ -140,7 +140,7 @@ export class PlanUnderTest {
     return this.run({ kind: 'release', agentIds: ids.map(parseAgentId), force: true, holders: [] });
   }
 
-  agent(id: string): Agent {
+  agent(id: string): FullAgent {
     const agent = this.ipam.agent(parseAgentId(id));
     if (agent === undefined) fail(`there is no agent ${id}`);
     return agent;
@@ -154,7 +154,7 @@ export class PlanUnderTest {
 }
 
 /** The agent's piece of an overlay: `9.0.1.0/24`. */
-export function subnetOf(agent: Agent, name = 'dcos'): string | undefined {
+export function subnetOf(agent: FullAgent, name = 'dcos'): string | undefined {
   const subnet = agent.overlays.find(({ info }) => info.name === name)?.subnet;
   return subnet && formatCidr(subnet);
 }

@@ -9,30 +9,30 @@ import type { Branch } from '#ipam/branch.js';
 import type { CommandOrigin } from '#ipam/command.js';
 import type { Event, Happening } from '#ipam/event.js';
 import type { HistoryEntry, HistoryWord } from '#ipam/history.js';
-import { assertInvariant } from '#ipam/invariant.js';
 import type { JoinToken } from '#ipam/join-token.js';
 import { Ledger } from '#ipam/ledger.js';
 import type { NetworkSettings, Overlay } from '#ipam/network.js';
 import { exclusionKey, type PlacedBlock, type Plan } from '#ipam/plan.js';
+import { assertInvariant } from '#ipam/plan-invariant.js';
 import type { PlanRecord } from '#ipam/record.js';
 import { blockAddress, blockCidr, blockRange, type Space } from '#ipam/space.js';
 import type { Exclusion, Reservation } from '#ipam/usage.js';
 
 /** Where in the log the command stands, and when: cluster time in ms. */
-export type Position = { readonly index: number; readonly time: number };
+export type CommandPosition = { readonly index: number; readonly time: number };
 
 /** More than a command adds on average, so that what is remembered of the departed does not pile up. */
 const forgottenAtOnceMax = 2;
 
 export class PlanWriter {
   readonly plan: Plan;
-  readonly position: Position;
+  readonly position: CommandPosition;
   readonly origin: CommandOrigin;
   readonly ledger: Ledger;
   private readonly happenings: Event[] = [];
   private meta: Plan['meta'];
 
-  constructor(plan: Plan, position: Position, origin: CommandOrigin) {
+  constructor(plan: Plan, position: CommandPosition, origin: CommandOrigin) {
     this.plan = plan;
     this.position = position;
     this.origin = origin;

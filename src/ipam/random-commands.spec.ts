@@ -8,16 +8,19 @@ import fc from 'fast-check';
 import { parseCidr4 } from '#address/cidr4.js';
 import { formatCidr, formatIp } from '#address/ip.js';
 import { formatMac } from '#address/mac.js';
-import type { Agent } from '#ipam/agent.js';
+import type { FullAgent } from '#ipam/full-agent.js';
 import type { Overlay } from '#ipam/network.js';
 import { overlay, PlanUnderTest } from '#ipam/plan-under-test.js';
 import { PlanAccount } from '#ipam/testing/plan-account.js';
-import { overlays, quarantineMs, register, type Step, step } from '#ipam/testing/random-drafts.js';
+import { type DraftStep, draftOverlays, draftRegister, draftStep, quarantineMs } from '#ipam/testing/random-drafts.js';
 
-const run = fc.record({ overlays, steps: fc.array(step, { minLength: 10, maxLength: 100, size: 'max' }) });
+const run = fc.record({
+  overlays: draftOverlays,
+  steps: fc.array(draftStep, { minLength: 10, maxLength: 100, size: 'max' }),
+});
 
 /** Every address that an agent holds. */
-function addressesOf(agent: Agent): readonly string[] {
+function addressesOf(agent: FullAgent): readonly string[] {
   const subnets = agent.overlays
     .flatMap(({ subnet, subnet6 }) => [subnet, subnet6])
     .filter((subnet) => subnet !== undefined);
@@ -25,7 +28,7 @@ function addressesOf(agent: Agent): readonly string[] {
 }
 
 /** What the plan shows of its agents: never in two hands. */
-function oneHolderEach(agents: readonly Agent[]): void {
+function oneHolderEach(agents: readonly FullAgent[]): void {
   const unique = (what: string, values: readonly string[]) =>
     assert.equal(new Set(values).size, values.length, `${what} in two hands: ${values}`);
   unique('addresses', agents.flatMap(addressesOf));
@@ -40,7 +43,7 @@ function oneHolderEach(agents: readonly Agent[]): void {
   assert.ok(new Set(agents.map(({ nodeIp }) => typeof nodeIp)).size <= 1, 'two underlay families');
 }
 
-type Run = { readonly overlays: readonly Overlay[]; readonly steps: readonly Step[] };
+type Run = { readonly overlays: readonly Overlay[]; readonly steps: readonly DraftStep[] };
 
 /** Runs random commands on a plan and on a second replica that is restored now and then. Returns what they brought about. */
 function play({ overlays: given, steps }: Run): ReadonlySet<string> {
@@ -112,7 +115,7 @@ describe('the plan, over random commands', () => {
   });
 
   it('answers a copy of the last registration as before, whatever came in between', () => {
-    const scene = fc.record({ before: fc.array(step, { maxLength: 15, size: 'max' }), ask: register });
+    const scene = fc.record({ before: fc.array(draftStep, { maxLength: 15, size: 'max' }), ask: draftRegister });
     fc.assert(
       fc.property(scene, ({ before, ask }) => {
         const plan = new PlanUnderTest({ reclaimMs: 60_000 }, [

@@ -5,12 +5,12 @@
 
 import { unreachableRemedy, unreachableUse } from '#address/host-address.js';
 import { containsIp, type Family, familyOf, formatCidr, formatIp, type Ip } from '#address/ip.js';
-import type { NetworkConfig } from '#ipam/agent.js';
 import type { AgentRecord, Holding } from '#ipam/agent-record.js';
 import type { AgentThen } from '#ipam/agent-view.js';
 import { type Allotment, allot } from '#ipam/allotment.js';
 import { type Claim, carriedOver, claimOf, describeHolder, formerInstances, judgedSilent } from '#ipam/claim.js';
 import type { CommandOrigin, Registering } from '#ipam/command.js';
+import type { NetworkConfig } from '#ipam/full-agent.js';
 import { mtuMax, mtuMin, mtuMin6 } from '#ipam/limits.js';
 import { noNetwork } from '#ipam/network-change.js';
 import type { PlacedBlock, Plan } from '#ipam/plan.js';

@@ -8,7 +8,7 @@ import { type Cidr, containsIp, type Family, formatCidr, type Ip, isCidr4, isIpv
 import { ipv4 } from '#address/ipv4.js';
 import { ipv6 } from '#address/ipv6.js';
 import { BlockPool } from '#ipam/block-pool.js';
-import { assertInvariant } from '#ipam/invariant.js';
+import { assertInvariant } from '#ipam/plan-invariant.js';
 
 export type Space = {
   /** Undefined: the VTEP subnet. */

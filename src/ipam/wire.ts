@@ -10,7 +10,7 @@ import { type Ipv4, ipv4 } from '#address/ipv4.js';
 import { type Ipv6, ipv6 } from '#address/ipv6.js';
 import { mac, oui } from '#address/mac.js';
 import { assertNever } from '#errors/invariant.js';
-import type { NetworkConfig, OverlayStatus } from '#ipam/agent.js';
+import type { NetworkConfig, OverlayStatus } from '#ipam/full-agent.js';
 import { IdentityError } from '#ipam/identity.js';
 import type { NetworkSettings, Overlay } from '#ipam/network.js';
 import { sublet } from '#proto/sublet.js';
@@ -202,7 +202,7 @@ export function toStatus(status: OverlayStatus): sublet.store.v1.OverlayStatus {
 
 const statuses: readonly OverlayStatus[] = ['none', 'ok', 'failed', 'configuring', 'planned'];
 
-export function statusOf(stored: Maybe<sublet.store.v1.OverlayStatus>): OverlayStatus {
+export function overlayStatusOf(stored: Maybe<sublet.store.v1.OverlayStatus>): OverlayStatus {
   const status = statuses[stored ?? 0];
   if (status === undefined) throw new RecordError(`overlay status ${stored} is not known`);
   return status;

@@ -6,9 +6,9 @@ import { Writer } from 'protobufjs/minimal.js';
 import { type Method, nameOf, toBuffer } from '#api/method.js';
 import { RefusedError } from '#api/refusal.js';
 import { agentService } from '#api/services.js';
-import type { OverlayStatus } from '#ipam/agent.js';
 import { type AgentThen, viewAgent } from '#ipam/agent-view.js';
 import type { CommandOrigin, Register, ReportStatus } from '#ipam/command.js';
+import type { OverlayStatus } from '#ipam/full-agent.js';
 import { parseAgentId, parseInstanceId, parseRunId, type RunId } from '#ipam/identity.js';
 import { overlaysMax, statusErrorLengthMax } from '#ipam/limits.js';
 import type { Answer } from '#ipam/result.js';
@@ -16,8 +16,8 @@ import { checkSelf } from '#master/authorization.js';
 import { type CallContext, type Endpoint, encodingEndpoint, endpoint } from '#master/endpoint.js';
 import { checkFounding } from '#master/founding-check.js';
 import type { HistoryGuard } from '#master/history-guard.js';
-import type { Office } from '#master/office.js';
-import type { Plan } from '#master/plan.js';
+import type { LeaseKeeper } from '#master/lease-keeper.js';
+import type { PlanClient } from '#master/plan-client.js';
 import type { PlanEncoding } from '#master/plan-encoding.js';
 import { agentMessage, leaseMessage } from '#master/plan-message.js';
 import { parseField, safeInteger } from '#master/refusal-mapping.js';
@@ -28,8 +28,8 @@ import { parseCaller } from '#tls/caller.js';
 const { OverlayStatus: Status, RegisterResponse } = sublet.v1;
 
 export type AgentServiceOptions = {
-  readonly plan: Plan;
-  readonly office: Office;
+  readonly plan: PlanClient;
+  readonly office: LeaseKeeper;
   readonly encoding: PlanEncoding;
   readonly guard: HistoryGuard;
   /** Why nothing can be granted now; undefined: it can. */
@@ -115,7 +115,7 @@ async function register(
 
 /** Registers a process by its run_id, and in an adoption what it runs on. */
 function changeFor(
-  plan: Plan,
+  plan: PlanClient,
   command: Register & CommandOrigin,
   kind: 'register' | 'register-held',
   runId: RunId | undefined,
@@ -211,7 +211,7 @@ async function returnOverlays(
 /** The epoch fences the call in the plan; the instance only makes the message better when a host was reinstalled. */
 function checkInstance(
   action: string,
-  { ipam }: Plan,
+  { ipam }: PlanClient,
   agentId: ReturnType<typeof parseAgentId>,
   instanceId: string,
 ): void {

@@ -15,7 +15,7 @@ import { forwardMethods } from '#master/forward-method.js';
 import { GuessLimit } from '#master/guess-limit.js';
 import { hexOf } from '#master/join-token-service.js';
 import type { MasterLog } from '#master/master-log.js';
-import type { Plan } from '#master/plan.js';
+import type { PlanClient } from '#master/plan-client.js';
 import { parseField, refusedByPlan } from '#master/refusal-mapping.js';
 import { SigningQueue } from '#master/signing-queue.js';
 import type { sublet } from '#proto/sublet.js';
@@ -37,7 +37,7 @@ export type CertificateServiceOptions = {
   /** Undefined: without TLS there are no certificates. */
   readonly certifying: Certifying | undefined;
   readonly log: Pick<ReplicatedLog<unknown>, 'status'>;
-  readonly plan: Plan;
+  readonly plan: PlanClient;
   readonly router: Pick<CallRouter, 'serve'>;
   readonly peers: PeerCalls;
   readonly clock: Clock;

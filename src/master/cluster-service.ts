@@ -4,16 +4,16 @@
  */
 import { formatIp } from '#address/ip.js';
 import { clusterService } from '#api/services.js';
-import type { Lease } from '#ipam/ipam.js';
+import type { LeaseRef } from '#ipam/ipam.js';
 import type { PeerCalls } from '#master/call-router.js';
 import { deadMasterWarnings, failedOverlayWarnings, silentAgentWarnings } from '#master/cluster-warnings.js';
 import { type Endpoint, endpoint } from '#master/endpoint.js';
 import type { Leadership } from '#master/leadership.js';
+import type { LeaseKeeper } from '#master/lease-keeper.js';
 import type { Place } from '#master/lease-processes.js';
 import { memberMessages, ownRole } from '#master/member-account.js';
-import type { Office } from '#master/office.js';
 import { origin } from '#master/operator-parse.js';
-import type { Plan } from '#master/plan.js';
+import type { PlanClient } from '#master/plan-client.js';
 import { timestamp } from '#master/plan-message.js';
 import { safeInteger } from '#master/refusal-mapping.js';
 import type { Warning } from '#master/warning.js';
@@ -23,8 +23,8 @@ import type { ReplicatedLog } from '#replica/replicated-log.js';
 
 export type ClusterServiceOptions = {
   readonly log: Pick<ReplicatedLog<unknown>, 'status'>;
-  readonly plan: Plan;
-  readonly office: Office;
+  readonly plan: PlanClient;
+  readonly office: LeaseKeeper;
   readonly leadership: Leadership;
   readonly peers: PeerCalls;
   readonly clusterId: string;
@@ -127,7 +127,7 @@ function ownAccount(options: ClusterServiceOptions): Account {
   const { presence } = office;
   const total = ipam.agentCount;
   if (!presence.begun) return { agents: { total }, silentAgents: [], clusterWarnings: [] };
-  const isAwaited = (lease: Pick<Lease, 'epoch'>): boolean => ipam.awaits(lease);
+  const isAwaited = (lease: Pick<LeaseRef, 'epoch'>): boolean => ipam.awaits(lease);
   const silentAgents = presence.silent(silentMax, isAwaited).map(({ agentId, silentSince }) => {
     const agent = ipam.agent(agentId);
     return { agentId, nodeIp: agent === undefined ? '' : formatIp(agent.nodeIp), silentSince: timestamp(silentSince) };
@@ -146,7 +146,7 @@ function clusterWarningsOf(options: ClusterServiceOptions): readonly Warning[] {
   const status = options.log.status();
   const { plan, office, wallClock } = options;
   if (status.role !== 'leader') return [];
-  const isAwaited = (lease: Pick<Lease, 'epoch'>): boolean => plan.ipam.awaits(lease);
+  const isAwaited = (lease: Pick<LeaseRef, 'epoch'>): boolean => plan.ipam.awaits(lease);
   const [longest] = office.presence.silent(1, isAwaited);
   const silence = longest && { count: office.presence.counts(isAwaited).silent, longest };
   return [

@@ -8,7 +8,7 @@ import { RefusedError } from '#api/refusal.js';
 import { errorText } from '#errors/unknown-error.js';
 
 /** `leader`: carried out by the leader, and handed on by others. `here`: answered by the master that was asked. */
-export type Place = 'leader' | 'here';
+export type ServedAt = 'leader' | 'here';
 
 export type CallContext = {
   /** The caller's HOST:PORT, for limits and logs. */
@@ -28,13 +28,13 @@ export type Endpoint = {
   /** False: answered also while the plan is not loaded. */
   readonly needsPlan: boolean;
   /** @throws RefusedError when the place depends on the request, and that is malformed. */
-  place(request: Uint8Array): Place;
+  place(request: Uint8Array): ServedAt;
   /** @throws RefusedError, ProposeError, as a rejection or at once */
   handle(request: Uint8Array, context: CallContext): Promise<Uint8Array>;
 };
 
 type Options<RequestDecoded> = {
-  readonly place: Place | ((request: RequestDecoded) => Place);
+  readonly place: ServedAt | ((request: RequestDecoded) => ServedAt);
   readonly idempotent: boolean;
   readonly needsPlan?: boolean;
 };

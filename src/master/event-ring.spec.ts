@@ -1,5 +1,5 @@
 import assert from 'node:assert/strict';
-import type { Agent } from '#ipam/agent.js';
+import type { FullAgent } from '#ipam/full-agent.js';
 import { PlanUnderTest } from '#ipam/plan-under-test.js';
 import { EventRing } from '#master/event-ring.js';
 import { PlanEncoding } from '#master/plan-encoding.js';
@@ -8,7 +8,7 @@ import { PlanEncoding } from '#master/plan-encoding.js';
 class CountingEncoding extends PlanEncoding {
   agents = 0;
 
-  override agent(agent: Agent, reclaimMs: number | undefined): Uint8Array {
+  override agent(agent: FullAgent, reclaimMs: number | undefined): Uint8Array {
     this.agents += 1;
     return super.agent({ ...agent }, reclaimMs);
   }

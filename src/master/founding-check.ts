@@ -3,7 +3,7 @@
  * one while the first goes on. What an agent holds of the one is not for the other to confirm, renew or replace.
  */
 import { RefusedError } from '#api/refusal.js';
-import type { Plan } from '#master/plan.js';
+import type { PlanClient } from '#master/plan-client.js';
 import { foundingsDiffer } from '#replica/cluster-founding.js';
 
 /** What the caller's lease, or its picture of the plan, is of; empty where it does not say. */
@@ -13,7 +13,7 @@ export type ToldFounding = {
 };
 
 /** Which cluster a master is of, and which founding of it. */
-export type OwnFounding = Pick<Plan, 'clusterId' | 'founding'>;
+export type OwnFounding = Pick<PlanClient, 'clusterId' | 'founding'>;
 
 /**
  * A cluster of another id is another matter: after a restore, agents go over to it.

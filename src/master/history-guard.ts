@@ -14,14 +14,14 @@ import { forwardMethods } from '#master/forward-method.js';
 import type { PlanOutcome } from '#master/ipam-machine.js';
 import type { Leadership } from '#master/leadership.js';
 import type { MasterLog } from '#master/master-log.js';
-import type { Plan } from '#master/plan.js';
+import type { PlanClient } from '#master/plan-client.js';
 import { parseBranchText, safeInteger } from '#master/refusal-mapping.js';
 import type { Clock } from '#replica/clock.js';
 import { ProposeError, type ReplicatedLog } from '#replica/replicated-log.js';
 
 export type HistoryGuardOptions = {
   readonly log: Pick<ReplicatedLog<PlanOutcome>, 'propose' | 'readBarrier' | 'status'>;
-  readonly plan: Plan;
+  readonly plan: PlanClient;
   readonly leadership: Pick<Leadership, 'seat'>;
   readonly clock: Clock;
   readonly wallClock: () => number;

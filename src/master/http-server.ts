@@ -13,13 +13,13 @@ import { pacedAnswer } from '#http/paced-answer.js';
 import type { AgentId } from '#ipam/identity.js';
 import type { Ipam } from '#ipam/ipam.js';
 import type { Metrics } from '#master/metrics.js';
-import type { Plan } from '#master/plan.js';
+import type { PlanClient } from '#master/plan-client.js';
 import { agentMessage, networkMessage } from '#master/plan-message.js';
 import { parseField, toRefusedError } from '#master/refusal-mapping.js';
 import { formatSize } from '#text/size.js';
 
 export type HttpServerOptions = {
-  readonly plan: Plan;
+  readonly plan: PlanClient;
   readonly metrics: Pick<Metrics, 'page' | 'contentType'>;
   /** Carries out a call of the API, here or at the leader. @throws RefusedError */
   readonly call: (path: string, request: Uint8Array, caller: string, timeoutMs: number) => Promise<Uint8Array>;

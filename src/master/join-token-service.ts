@@ -6,7 +6,7 @@ import { type JoinToken, joinRoles, tokenState } from '#ipam/join-token.js';
 import type { Answer } from '#ipam/result.js';
 import { type CallContext, type Endpoint, endpoint } from '#master/endpoint.js';
 import { origin } from '#master/operator-parse.js';
-import type { Plan } from '#master/plan.js';
+import type { PlanClient } from '#master/plan-client.js';
 import { timestamp } from '#master/plan-message.js';
 import { parseField, safeInteger } from '#master/refusal-mapping.js';
 import { sublet } from '#proto/sublet.js';
@@ -14,7 +14,7 @@ import { sublet } from '#proto/sublet.js';
 const { TokenState } = sublet.v1;
 
 export type JoinTokenServiceOptions = {
-  readonly plan: Plan;
+  readonly plan: PlanClient;
   /** Ms since 1970. */
   readonly wallClock: () => number;
 };

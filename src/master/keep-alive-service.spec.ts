@@ -5,7 +5,7 @@ import { RefusedError } from '#api/refusal.js';
 import { agentService } from '#api/services.js';
 import { Admission, defaultAdmissionLimits } from '#master/admission.js';
 import { KeepAliveService } from '#master/keep-alive-service.js';
-import type { KeepAliveOutcome } from '#master/office.js';
+import type { KeepAliveOutcome } from '#master/lease-keeper.js';
 import type { StreamReport } from '#master/stream-reports.js';
 import { VirtualTime } from '#replica/testing/virtual-time.js';
 

@@ -13,7 +13,7 @@ import { decode, type Endpoint, endpoint } from '#master/endpoint.js';
 import { forwardMethods, refusedByPeer } from '#master/forward-method.js';
 import { checkFounding, type OwnFounding } from '#master/founding-check.js';
 import type { Leadership } from '#master/leadership.js';
-import { type KeepAliveOutcome, type Office, parseKeepAlive } from '#master/office.js';
+import { type KeepAliveOutcome, type LeaseKeeper, parseKeepAlive } from '#master/lease-keeper.js';
 import { PacedRounds } from '#master/paced-rounds.js';
 import type { ReceivedKeepAlive } from '#master/received-keep-alive.js';
 import { toRefusedError } from '#master/refusal-mapping.js';
@@ -26,7 +26,7 @@ type KeepAliveStream = Pick<ReceivedKeepAlive, 'stream' | 'connection'>;
 type Stream = ServerDuplexStream<Buffer, Uint8Array>;
 
 export type KeepAliveServiceOptions = {
-  readonly office: Pick<Office, 'keepAlive' | 'streams'>;
+  readonly office: Pick<LeaseKeeper, 'keepAlive' | 'streams'>;
   readonly plan: OwnFounding;
   readonly leadership: Pick<Leadership, 'seat' | 'onChange'>;
   readonly router: Pick<CallRouter, 'serve'>;
@@ -44,7 +44,7 @@ const relayedWaitingMax = 131_072;
 const relayedAtOnceMax = 4_096;
 
 /** The leader's side of what followers pass on. */
-function keepAlivesEndpoint(office: Pick<Office, 'keepAlive'>, report: (error: unknown) => void): Endpoint {
+function keepAlivesEndpoint(office: Pick<LeaseKeeper, 'keepAlive'>, report: (error: unknown) => void): Endpoint {
   const judge = async (
     request: sublet.v1.KeepAliveRequest.$Properties,
     stream: sublet.peer.v1.KeepAliveStream.$Properties,
@@ -66,7 +66,7 @@ function keepAlivesEndpoint(office: Pick<Office, 'keepAlive'>, report: (error: u
 }
 
 /** And of what they tell of their streams. */
-function streamsEndpoint(office: Pick<Office, 'streams'>): Endpoint {
+function streamsEndpoint(office: Pick<LeaseKeeper, 'streams'>): Endpoint {
   return endpoint(forwardMethods.reportStreams, { place: 'leader', idempotent: true }, ({ streams }) => {
     office.streams(
       streams.map(({ stream, keepAlive, closed }) => ({

@@ -10,14 +10,14 @@ import type { ReplicatedLog } from '#replica/replicated-log.js';
  * `here`: this master leads and may serve. `elect`: it leads, but does not know the state yet. `member`: another one
  * leads. `none`: no leader is known.
  */
-export type Seat =
+export type LeaderView =
   | { readonly kind: 'here' }
   | { readonly kind: 'elect' }
   | { readonly kind: 'member'; readonly member: MemberInfo }
   | { readonly kind: 'none' };
 
 /** What a listener learns; `paused`: the leader found that it had been stopped for longer than an election timeout. */
-export type SeatChange = { readonly seat: Seat; readonly paused: boolean };
+export type SeatChange = { readonly seat: LeaderView; readonly paused: boolean };
 
 export class Leadership {
   readonly #log: Pick<ReplicatedLog<unknown>, 'status' | 'onLeadership'>;
@@ -25,7 +25,7 @@ export class Leadership {
   readonly #listeners = new Set<(change: SeatChange) => void>();
   readonly #waiting = new Set<() => void>();
   readonly #unsubscribe: () => void;
-  #seat: Seat;
+  #seat: LeaderView;
 
   constructor(log: Pick<ReplicatedLog<unknown>, 'status' | 'onLeadership'>, clock: Clock) {
     this.#log = log;
@@ -34,7 +34,7 @@ export class Leadership {
     this.#unsubscribe = log.onLeadership(({ paused }) => this.#changed(paused));
   }
 
-  get seat(): Seat {
+  get seat(): LeaderView {
     return this.#seat;
   }
 
@@ -79,7 +79,7 @@ export class Leadership {
     for (const done of [...this.#waiting]) done();
   }
 
-  #look(): Seat {
+  #look(): LeaderView {
     const { role, leader, leaderReady, self } = this.#log.status();
     if (role === 'leader') return { kind: leaderReady ? 'here' : 'elect' };
     return leader === undefined || leader.id === self.id ? { kind: 'none' } : { kind: 'member', member: leader };

@@ -5,7 +5,7 @@
  */
 import type { Ip } from '#address/ip.js';
 import type { AgentId } from '#ipam/identity.js';
-import type { Lease, PlacedLease } from '#ipam/ipam.js';
+import type { LeaseRef, PlacedLease } from '#ipam/ipam.js';
 import type { Clock } from '#replica/clock.js';
 
 /** A refused agent asks again more often than this, in ms; one that asks no more may be back at its address. */
@@ -27,7 +27,7 @@ export class LeftAddresses {
   }
 
   /** Whether the agent has left this address, which is on record for it. */
-  has({ agentId }: Lease, nodeIp: Ip): boolean {
+  has({ agentId }: LeaseRef, nodeIp: Ip): boolean {
     const left = this.#left.get(agentId);
     return left?.nodeIp === nodeIp && this.#clock.now() - left.at < leftMs;
   }

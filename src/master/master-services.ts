@@ -37,17 +37,17 @@ import { joinTokenEndpoints } from '#master/join-token-service.js';
 import { KeepAliveService } from '#master/keep-alive-service.js';
 import { LeaderChanges } from '#master/leader-changes.js';
 import { Leadership } from '#master/leadership.js';
+import { LeaseKeeper } from '#master/lease-keeper.js';
 import { type Contest, contestFields } from '#master/lease-processes.js';
 import type { MasterLog } from '#master/master-log.js';
 import { memberMessages } from '#master/member-account.js';
 import { membershipEndpoints } from '#master/membership-service.js';
 import type { ClusterControl } from '#master/membership-step.js';
 import { MoveKeeper } from '#master/move-keeper.js';
-import { Office } from '#master/office.js';
 import { operatorEndpoints } from '#master/operator-service.js';
 import { OtherFoundings } from '#master/other-foundings.js';
 import { PeerLinks } from '#master/peer-links.js';
-import { Plan } from '#master/plan.js';
+import { PlanClient } from '#master/plan-client.js';
 import { PlanEncoding } from '#master/plan-encoding.js';
 import { PlanSnapshots } from '#master/plan-snapshot.js';
 import type { ReceivedKeepAlive } from '#master/received-keep-alive.js';
@@ -142,8 +142,8 @@ export type PeerService = {
 const starting = 'this master is starting';
 
 export class MasterServices {
-  readonly plan: Plan;
-  readonly office: Office;
+  readonly plan: PlanClient;
+  readonly office: LeaseKeeper;
   readonly leadership: Leadership;
   readonly leaderChanges: LeaderChanges;
   readonly admission: Admission;
@@ -174,7 +174,7 @@ export class MasterServices {
     const { log, machine, clusterId, clock, wallClock, random, logger, electionTimeoutMs } = options;
     const limits = { ...defaultLimits, ...options.limits };
     const report = (error: unknown): void => logger.error({ err: error }, 'an error that was not expected');
-    this.plan = new Plan({ log, machine, clock, clusterId });
+    this.plan = new PlanClient({ log, machine, clock, clusterId });
     this.leadership = new Leadership(log, clock);
     this.leaderChanges = new LeaderChanges({ log, clock, logger, electionTimeoutMs });
     const { plan, leadership } = this;
@@ -191,7 +191,7 @@ export class MasterServices {
     const contested = (contest: Contest): void =>
       logger.warn(contestFields(contest), 'two processes ask for one lease');
     const keeper = { log, machine, leadership, clock, wallClock, random, electionTimeoutMs, report, told, contested };
-    this.office = new Office(keeper);
+    this.office = new LeaseKeeper(keeper);
     // A master that starts anew must not name its streams as before.
     const via = `${options.name}-${Math.floor(random() * 2 ** 32).toString(16)}`;
     this.admission = new Admission(limits.admission);

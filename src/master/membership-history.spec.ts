@@ -6,7 +6,7 @@ import { IpamMachine, type PlanOutcome } from '#master/ipam-machine.js';
 import { Leadership } from '#master/leadership.js';
 import { silentLog } from '#master/master-log.js';
 import { membershipEndpoints } from '#master/membership-service.js';
-import { Plan } from '#master/plan.js';
+import { PlanClient } from '#master/plan-client.js';
 import { MemoryCluster } from '#master/testing/memory-log.js';
 import { type MemberId, memberId } from '#raft/entry.js';
 import { changeMembers, type MembershipChange, toConfChange } from '#replica/membership-change.js';
@@ -28,7 +28,7 @@ class Leader {
   trouble: { readonly at: MembershipChange['kind']; readonly error: Error } | undefined;
   membership: ReplicaStatus['membership'];
   readonly log;
-  readonly plan: Plan;
+  readonly plan: PlanClient;
   readonly #endpoints;
 
   constructor(...names: readonly string[]) {
@@ -42,7 +42,7 @@ class Leader {
     const confState = { ...cluster.membership.confState, voters: members.map(({ id }) => id) };
     this.membership = { ...cluster.membership, confState, members, nextMemberId: memberId(members.length + 1) };
     const { log, time: clock } = this;
-    this.plan = new Plan({ log, machine, clock, clusterId: 'test' });
+    this.plan = new PlanClient({ log, machine, clock, clusterId: 'test' });
     this.#endpoints = membershipEndpoints({
       log: { status: () => this.#status() },
       control: {

@@ -10,12 +10,12 @@ import type { MasterChange, MasterName } from '#ipam/command.js';
 import type { MasterLog } from '#master/master-log.js';
 import type { MemberAccountOptions } from '#master/member-account.js';
 import { origin } from '#master/operator-parse.js';
-import type { Plan } from '#master/plan.js';
+import type { PlanClient } from '#master/plan-client.js';
 import { ProposeError } from '#replica/replicated-log.js';
 import { formatDuration } from '#text/duration.js';
 
 export type MembershipHistoryOptions = MemberAccountOptions & {
-  readonly plan: Pick<Plan, 'change'>;
+  readonly plan: Pick<PlanClient, 'change'>;
   readonly logger: MasterLog;
 };
 

@@ -8,7 +8,7 @@ import type { sublet } from '#proto/sublet.js';
 import type { MemberId } from '#raft/entry.js';
 import type { SnapshotSource } from '#replica/log-store.js';
 import type { MemberInfo, Membership } from '#replica/membership.js';
-import { isVoter, type MembershipChange, MembershipRefusedError } from '#replica/membership-change.js';
+import { isVotingMember, type MembershipChange, MembershipRefusedError } from '#replica/membership-change.js';
 import type { MemberHello } from '#replica/peer-network.js';
 import type { ReplicaStatus, ReplicatedLog } from '#replica/replicated-log.js';
 
@@ -55,7 +55,7 @@ export function controlOf({ control }: MembershipServiceOptions): ClusterControl
 }
 
 export function votes({ log }: MembershipServiceOptions, { id }: MemberInfo): boolean {
-  return isVoter(log.status().membership.confState, id);
+  return isVotingMember(log.status().membership.confState, id);
 }
 
 /** @throws RefusedError */

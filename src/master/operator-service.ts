@@ -7,13 +7,13 @@ import { formatCidr, formatIp, parseIp } from '#address/ip.js';
 import { RefusedError } from '#api/refusal.js';
 import { operatorService } from '#api/services.js';
 import { assertNever } from '#errors/invariant.js';
-import type { Agent } from '#ipam/agent.js';
+import type { FullAgent } from '#ipam/full-agent.js';
 import { type AgentId, parseAgentId } from '#ipam/identity.js';
 import type { Ipam } from '#ipam/ipam.js';
 import type { Answer } from '#ipam/result.js';
 import type { Lookup } from '#ipam/usage.js';
-import { type CallContext, type Endpoint, endpoint, type Place } from '#master/endpoint.js';
-import type { Office } from '#master/office.js';
+import { type CallContext, type Endpoint, endpoint, type ServedAt } from '#master/endpoint.js';
+import type { LeaseKeeper } from '#master/lease-keeper.js';
 import {
   origin,
   pageSize,
@@ -26,7 +26,7 @@ import {
   parseRange,
   parseTime,
 } from '#master/operator-parse.js';
-import type { Plan } from '#master/plan.js';
+import type { PlanClient } from '#master/plan-client.js';
 import {
   agentMessage,
   blockStates,
@@ -44,22 +44,25 @@ const historyDefault = 100;
 const pageMax = 1_000;
 
 export type OperatorServiceOptions = {
-  readonly plan: Plan;
-  readonly office: Office;
+  readonly plan: PlanClient;
+  readonly office: LeaseKeeper;
   /** Ms since 1970. */
   readonly wallClock: () => number;
 };
 
 const write = { place: 'leader', idempotent: false } as const;
 const read = { place: 'here', idempotent: true } as const;
-const presenceRead = { place: ({ stale }: { stale: boolean }): Place => (stale ? 'here' : 'leader'), idempotent: true };
+const presenceRead = {
+  place: ({ stale }: { stale: boolean }): ServedAt => (stale ? 'here' : 'leader'),
+  idempotent: true,
+};
 
 export function operatorEndpoints(options: OperatorServiceOptions): readonly Endpoint[] {
   return [...agentReads(options), ...planReads(options), ...overlayWrites(options), ...blockWrites(options)];
 }
 
 function agentReads({ plan, office }: OperatorServiceOptions): readonly Endpoint[] {
-  const message = (agent: Agent): sublet.v1.Agent.$Properties =>
+  const message = (agent: FullAgent): sublet.v1.Agent.$Properties =>
     agentMessage(
       agent,
       plan.network?.reclaimMs,
@@ -248,11 +251,11 @@ function blockWrites({ plan, office, wallClock }: OperatorServiceOptions): reado
 /** The agents after this id, `limit` at most, in ascending order of id; of those in one state if that is asked for. */
 function agentsAfter(
   ipam: Ipam,
-  { presence }: Office,
+  { presence }: LeaseKeeper,
   after: AgentId | undefined,
   limit: number,
   state: sublet.v1.PresenceState,
-): readonly Agent[] {
+): readonly FullAgent[] {
   if (state === PresenceState.PRESENCE_STATE_UNSPECIFIED) return ipam.agentsAfter(after, limit);
   if (!presence.begun) {
     throw new RefusedError(

@@ -3,7 +3,7 @@
  * agent's bytes are not remembered: kept for as long as an event waits for a watcher, each would hold on to the pool
  * that Node carved it from, many times its own size.
  */
-import type { Agent } from '#ipam/agent.js';
+import type { FullAgent } from '#ipam/full-agent.js';
 import type { Network } from '#ipam/network.js';
 import { agentMessage, networkMessage } from '#master/plan-message.js';
 import { sublet } from '#proto/sublet.js';
@@ -12,7 +12,7 @@ export class PlanEncoding {
   readonly #networks = new WeakMap<Network, Uint8Array>();
 
   /** An encoded `sublet.v1.Agent`, without presence. `reclaimMs` is the network's at the agent's revision. */
-  agent(agent: Agent, reclaimMs: number | undefined): Uint8Array {
+  agent(agent: FullAgent, reclaimMs: number | undefined): Uint8Array {
     return sublet.v1.Agent.encode(agentMessage(agent, reclaimMs)).finish();
   }
 

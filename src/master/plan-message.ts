@@ -3,7 +3,7 @@ import { type Cidr4, formatCidr4, type Interface4 } from '#address/cidr4.js';
 import { type Cidr6, formatCidr6, type Interface6 } from '#address/cidr6.js';
 import { formatIp } from '#address/ip.js';
 import { formatMac } from '#address/mac.js';
-import type { Agent, AgentOverlay, Bridge, OverlayStatus } from '#ipam/agent.js';
+import type { AgentOverlay, Bridge, FullAgent, OverlayStatus } from '#ipam/full-agent.js';
 import type { HistoryEntry } from '#ipam/history.js';
 import type { Network, Overlay } from '#ipam/network.js';
 import type { BlockState, PoolUsage } from '#ipam/usage.js';
@@ -65,7 +65,7 @@ export function overlayMessage({ name, v4, v6, enabled, draining }: Overlay): su
  * with it, so it is sent to no other.
  */
 export function agentMessage(
-  agent: Agent,
+  agent: FullAgent,
   reclaimMs: number | undefined,
   presence?: PresenceView | undefined,
 ): sublet.v1.Agent.$Properties {
@@ -91,7 +91,7 @@ export function agentMessage(
   };
 }
 
-export function leaseMessage({ epoch }: Agent, reclaimMs: number | undefined): sublet.v1.Lease.$Properties {
+export function leaseMessage({ epoch }: FullAgent, reclaimMs: number | undefined): sublet.v1.Lease.$Properties {
   return { epoch, ttlSeconds: reclaimMs === undefined ? 0 : Math.ceil(reclaimMs / 1000) };
 }
 

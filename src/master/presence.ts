@@ -6,7 +6,7 @@
  */
 import type { HolderJudgement } from '#ipam/command.js';
 import type { AgentId } from '#ipam/identity.js';
-import type { Lease } from '#ipam/ipam.js';
+import type { LeaseRef } from '#ipam/ipam.js';
 import type { Clock } from '#replica/clock.js';
 
 /** An agent heard within this time is live, in ms. */
@@ -19,7 +19,7 @@ export type PresenceView =
   | { readonly state: 'silent'; readonly lastHeard: number | undefined; readonly silentSince: number };
 
 /** Whether the lease was carried over by an adoption under way, and its agent has not registered since. */
-export type IsAwaited = (lease: Pick<Lease, 'epoch'>) => boolean;
+export type IsAwaited = (lease: Pick<LeaseRef, 'epoch'>) => boolean;
 
 const nobody: IsAwaited = () => false;
 
@@ -57,7 +57,7 @@ export class Presence {
   }
 
   /** Begins the account: all of these count as heard now. */
-  begin(leases: Iterable<Lease>): void {
+  begin(leases: Iterable<LeaseRef>): void {
     const at = this.#clock.now();
     const wallTime = this.#wallClock();
     this.#heard = new Map();
@@ -101,7 +101,7 @@ export class Presence {
   }
 
   /** What goes into a command about a holder; one not known counts as live. */
-  judge({ agentId, epoch }: Lease): HolderJudgement {
+  judge({ agentId, epoch }: LeaseRef): HolderJudgement {
     const heard = this.#heard.get(agentId);
     const silent = heard !== undefined && heard.epoch === epoch && this.#silent(heard);
     return { agentId, epoch, silent, lastHeard: heard === undefined || heard.never ? undefined : heard.wallTime };

@@ -1,5 +1,5 @@
 import assert from 'node:assert/strict';
-import type { Seat, SeatChange } from '#master/leadership.js';
+import type { LeaderView, SeatChange } from '#master/leadership.js';
 import { Readiness } from '#master/readiness.js';
 import { type LogIndex, logIndex, memberId } from '#raft/entry.js';
 import { idleStatus, noMembership } from '#replica/replica-status.js';
@@ -8,8 +8,8 @@ import { VirtualTime } from '#replica/testing/virtual-time.js';
 
 const one = { id: memberId(1), name: 'm1', peer: 'm1:1', storeId: '1' };
 const leader = { id: memberId(2), name: 'm2', peer: 'm2:1', storeId: '2' };
-const none: Seat = { kind: 'none' };
-const follows: Seat = { kind: 'member', member: leader };
+const none: LeaderView = { kind: 'none' };
+const follows: LeaderView = { kind: 'member', member: leader };
 const space = { freeBytes: undefined, neededBytes: 0, problem: undefined };
 const behind = /^this master has not caught up with its leader, m2: it has applied 7, and knows that 9 is committed$/;
 
@@ -20,7 +20,7 @@ function scene() {
   const time = new VirtualTime();
   const questions: Question[] = [];
   const unforeseen: unknown[] = [];
-  const state: { seat: Seat; closed: string | undefined; changes: number } = {
+  const state: { seat: LeaderView; closed: string | undefined; changes: number } = {
     seat: none,
     closed: undefined,
     changes: 0,
@@ -50,7 +50,7 @@ function scene() {
     },
     report: (error) => unforeseen.push(error),
   });
-  const sit = (seat: Seat): void => {
+  const sit = (seat: LeaderView): void => {
     state.seat = seat;
     tell({ seat, paused: false });
   };

@@ -3,7 +3,7 @@
  * this master came or came back to that leader. The log is asked for that by a read point, and again every few seconds;
  * a lag shorter than the read timeout does not count, and changes nothing.
  */
-import type { Leadership, Seat } from '#master/leadership.js';
+import type { Leadership, LeaderView } from '#master/leadership.js';
 import type { Clock } from '#replica/clock.js';
 import { ProposeError, type ReplicatedLog } from '#replica/replicated-log.js';
 
@@ -64,7 +64,7 @@ export class Readiness {
     this.#cancel();
   }
 
-  #seatChanged(seat: Seat): void {
+  #seatChanged(seat: LeaderView): void {
     if (seat.kind === 'member') this.#ask();
     else this.#caughtUp = seat.kind === 'here';
     this.#options.changed();

@@ -12,7 +12,7 @@ import { encodeStamped } from '#replica/cluster-time.js';
 import type { LogStore } from '#replica/log-store.js';
 import type { AppliedMeta, MemberInfo } from '#replica/membership.js';
 import { noMembership } from '#replica/replica-status.js';
-import { MemoryDisk, MemoryLogStore } from '#replica/testing/memory-log-store.js';
+import { MemoryLogDisk, MemoryLogStore } from '#replica/testing/memory-log-store.js';
 import { VirtualTime } from '#replica/testing/virtual-time.js';
 
 type Store = Pick<LogStore, 'identity' | 'loaded' | 'records'>;
@@ -86,7 +86,7 @@ describe('a survivor that a cluster begins anew from', () => {
     const { store, plan } = withTail();
     const { legacy } = await survivorIn(store, 'there');
     const time = new VirtualTime();
-    const disk = new MemoryDisk('f'.repeat(32));
+    const disk = new MemoryLogDisk('f'.repeat(32));
     const fresh = new MemoryLogStore(disk, (delayMs, run) => time.after(delayMs, run));
     const reborn = { name: 'm1', peer: 'm1:7071', clusterId: 'two' };
     const { index, agents } = await time.until(writeFirstState(fresh, legacy, reborn, 0), 1000);

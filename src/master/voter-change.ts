@@ -19,7 +19,7 @@ import {
 import type { sublet } from '#proto/sublet.js';
 import { spaceText } from '#replica/member-report.js';
 import type { MemberInfo } from '#replica/membership.js';
-import { isVoter } from '#replica/membership-change.js';
+import { isVotingMember } from '#replica/membership-change.js';
 import { formatDuration } from '#text/duration.js';
 
 /** Election timeouts that another member may take to lead. */
@@ -147,7 +147,7 @@ export async function transfer(options: MembershipServiceOptions, to: string): P
   const status = options.log.status();
   const target = to === '' ? undefined : memberNamed(options, to, 'transfer to');
   if (target?.id === status.self.id) return status.self.name;
-  if (target !== undefined && !isVoter(status.membership.confState, target.id)) {
+  if (target !== undefined && !isVotingMember(status.membership.confState, target.id)) {
     throw new RefusedError('failed-precondition', `transfer to ${to}: it does not vote; promote it first`);
   }
   if (target !== undefined && messageOf(options, target.id).alive === false) {

@@ -3,7 +3,7 @@ import fc from 'fast-check';
 import { type ConfChange, decodeConfChange, encodeConfChange, leaveJointChange } from '#raft/conf-change.js';
 import { memberId } from '#raft/entry.js';
 import { RaftError } from '#raft/errors.js';
-import { bytes, change } from '#raft/test-member.js';
+import { bytes, confChange } from '#raft/testing/core-member.js';
 
 const ids = fc.oneof(fc.integer({ min: 0, max: 300 }), fc.maxSafeNat()).map(memberId);
 const kinds = fc.constantFrom('add-voter' as const, 'remove' as const, 'update' as const, 'add-learner' as const);
@@ -40,7 +40,7 @@ describe('an encoded configuration change', () => {
 
   it('has the known bytes of the Protocol Buffers layout', () => {
     const value = {
-      ...change(
+      ...confChange(
         [
           ['add-voter', 300],
           ['remove', 2],
@@ -53,7 +53,10 @@ describe('an encoded configuration change', () => {
       [...encodeConfChange(value, 'conf-change-v2')],
       [0x08, 2, 0x12, 5, 0x08, 0, 0x10, 0xac, 0x02, 0x12, 4, 0x08, 1, 0x10, 2, 0x1a, 1, 0x78],
     );
-    assert.deepEqual([...encodeConfChange(change([['add-learner', 4]]), 'conf-change')], [0x08, 0, 0x10, 3, 0x18, 4]);
+    assert.deepEqual(
+      [...encodeConfChange(confChange([['add-learner', 4]]), 'conf-change')],
+      [0x08, 0, 0x10, 3, 0x18, 4],
+    );
   });
 
   it('without any data means: leave the joint configuration', () => {
@@ -90,11 +93,11 @@ describe('an encoded configuration change', () => {
   it('of the single-operation form holds exactly one operation and no transition', () => {
     const refused = { name: 'RaftError', code: 'malformed-conf-change' };
     assert.throws(() => encodeConfChange(leaveJointChange, 'conf-change'), refused);
-    assert.throws(() => encodeConfChange(change([['remove', 1]], 'explicit'), 'conf-change'), refused);
+    assert.throws(() => encodeConfChange(confChange([['remove', 1]], 'explicit'), 'conf-change'), refused);
     assert.throws(
       () =>
         encodeConfChange(
-          change([
+          confChange([
             ['remove', 1],
             ['remove', 2],
           ]),

@@ -1,7 +1,7 @@
 /**
  * A change of the cluster's membership as it travels in a log entry, and its binary form. The form has the
  * wire layout of the Protocol Buffers messages that the field's reference implementation uses, so sizes agree
- * with it. What a change does to a configuration is the job of `membership.ts`.
+ * with it. What a change does to a configuration is the job of `tracker.ts`.
  */
 import { type Entry, type EntryType, type MemberId, memberId } from '#raft/entry.js';
 import { RaftError } from '#raft/errors.js';

@@ -3,7 +3,7 @@
  * follower. The parts (`election`, `replication`, `follower`, …) are functions over this state; `raft.ts` is the
  * door. Nothing outside this room sees it.
  */
-import { maxPendingReadsDefault, type RaftConfig } from '#raft/config.js';
+
 import {
   type HardState,
   type LogIndex,
@@ -16,12 +16,13 @@ import {
 } from '#raft/entry.js';
 import type { InflightLimits } from '#raft/inflights.js';
 import type { LogReader } from '#raft/log-reader.js';
-import { type Membership, restoreMembership } from '#raft/membership.js';
 import type { Message, ReadIndexMessage } from '#raft/message.js';
 import { PendingReads } from '#raft/pending-reads.js';
 import { Progress } from '#raft/progress.js';
+import { maxPendingReadsDefault, type RaftConfig } from '#raft/raft-config.js';
 import { RaftLog } from '#raft/raft-log.js';
 import type { ReadState, Role, SoftState } from '#raft/ready.js';
+import { type ProgressTracker, restoreMembership } from '#raft/tracker.js';
 
 export type Core = {
   readonly config: RaftConfig;
@@ -33,7 +34,7 @@ export type Core = {
   vote: MemberId;
   leader: MemberId;
   role: Role;
-  membership: Membership;
+  membership: ProgressTracker;
 
   /** Ticks since the last election timer restart, and since the last heartbeat sent. */
   electionElapsed: number;

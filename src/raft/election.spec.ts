@@ -5,7 +5,9 @@ import type { LogPosition } from '#raft/raft-log.js';
 import {
   accepted,
   append,
-  change,
+  CoreCluster,
+  CoreMember,
+  confChange,
   confState,
   entries,
   heartbeat,
@@ -14,15 +16,13 @@ import {
   type Start,
   simply,
   snapshotMessage,
-  TestCluster,
-  TestMember,
   voteRequest,
   voteResponse,
-} from '#raft/test-member.js';
+} from '#raft/testing/core-member.js';
 
 /** Member 1 of three, a candidate in term 1 whose own vote is stable. */
-function candidate(start: Start = {}): TestMember {
-  const member = new TestMember(1, start);
+function candidate(start: Start = {}): CoreMember {
+  const member = new CoreMember(1, start);
   member.raft.campaign();
   member.run();
   member.take();
@@ -30,7 +30,7 @@ function candidate(start: Start = {}): TestMember {
 }
 
 /** How `member` answers: granted or rejected, and in which term. */
-function answerTo(member: TestMember, request: Parameters<TestMember['receive']>[0]): readonly [string, number] {
+function answerTo(member: CoreMember, request: Parameters<CoreMember['receive']>[0]): readonly [string, number] {
   member.receive(request);
   const [answer] = member.outbox.splice(0);
   assert.ok(answer !== undefined && (answer.kind === 'vote-response' || answer.kind === 'pre-vote-response'));
@@ -42,7 +42,7 @@ function position(index: number, ofTerm: number): LogPosition {
 }
 
 describe('a vote', () => {
-  const follower = () => new TestMember(1, { entries: entries([1, 1, 2]), hardState: { term: 2, commit: 0 } });
+  const follower = () => new CoreMember(1, { entries: entries([1, 1, 2]), hardState: { term: 2, commit: 0 } });
 
   it('goes to a candidate whose log is at least as complete: by last term, then by last index', () => {
     const asked = (last: readonly [number, number]) =>
@@ -87,21 +87,21 @@ describe('a vote', () => {
   });
 
   it('is given by learners too', () => {
-    const learner = new TestMember(4, { confState: confState([1, 2, 3], { learners: members(4) }) });
+    const learner = new CoreMember(4, { confState: confState([1, 2, 3], { learners: members(4) }) });
     assert.equal(answerTo(learner, voteRequest('vote', { from: 2, to: 4, term: 1 }))[0], 'granted');
   });
 
   it('is refused by a candidate and a leader of the same term', () => {
     const member = candidate();
     assert.equal(answerTo(member, voteRequest('vote', { from: 2, to: 1, term: 1 }))[0], 'rejected');
-    const leader = new TestCluster([1, 2, 3]).elect(1);
+    const leader = new CoreCluster([1, 2, 3]).elect(1);
     assert.equal(answerTo(leader, voteRequest('vote', { from: 2, to: 1, term: 1 }, [1, 1]))[0], 'rejected');
   });
 });
 
 describe('an election', () => {
   it('is won with a majority, the own vote among it once that is stable', () => {
-    const member = new TestMember(1, { asyncStorageWrites: true });
+    const member = new CoreMember(1, { asyncStorageWrites: true });
     member.raft.campaign();
     member.work();
     member.raft.step(voteResponse('vote-response', { from: 2, to: 1, term: 1 }));
@@ -148,7 +148,7 @@ describe('an election', () => {
 
   it('asks the voters of both halves, and nobody else', () => {
     const state = confState([1, 2], { votersOutgoing: members(1, 3), learners: members(4) });
-    const member = new TestMember(1, { confState: state });
+    const member = new CoreMember(1, { confState: state });
     member.raft.campaign();
     member.run();
     assert.deepEqual(
@@ -180,7 +180,7 @@ describe('an election', () => {
 
 describe('a campaign', () => {
   it('starts when the drawn timeout has passed without a word of a leader', () => {
-    const member = new TestMember(1, { random: (below) => below - 1 });
+    const member = new CoreMember(1, { random: (below) => below - 1 });
     member.ticks(18);
     member.raft.step(heartbeat({ from: 2, to: 1, term: 1 }));
     member.ticks(18);
@@ -190,8 +190,8 @@ describe('a campaign', () => {
   });
 
   it('starts so many election timeouts later with patience, and a vote is given in time', () => {
-    const patient = (ticks: number): TestMember => {
-      const member = new TestMember(1, { random: () => 0 });
+    const patient = (ticks: number): CoreMember => {
+      const member = new CoreMember(1, { random: () => 0 });
       for (let done = 0; done < ticks; done += 1) member.raft.tick(3);
       return member;
     };
@@ -204,7 +204,7 @@ describe('a campaign', () => {
   });
 
   it('gives the others an election timeout from when its own vote is stable: they are asked only then', () => {
-    const member = new TestMember(1, { asyncStorageWrites: true, random: () => 0 });
+    const member = new CoreMember(1, { asyncStorageWrites: true, random: () => 0 });
     member.raft.campaign();
     member.work();
     member.ticks(9);
@@ -218,7 +218,7 @@ describe('a campaign', () => {
 
   it('draws a new timeout for every term', () => {
     let drawn = 0;
-    const member = new TestMember(1, { random: (below) => (drawn++ % 2 === 0 ? 0 : below - 1) });
+    const member = new CoreMember(1, { random: (below) => (drawn++ % 2 === 0 ? 0 : below - 1) });
     member.ticks(10);
     assert.equal(member.status.term, 1);
     member.ticks(18);
@@ -229,9 +229,9 @@ describe('a campaign', () => {
 
   it('is not for learners, nor for those outside of the configuration', () => {
     for (const member of [
-      new TestMember(4, { confState: confState([1, 2, 3], { learners: members(4) }) }),
-      new TestMember(5),
-      new TestMember(6, { confState: confState([]) }),
+      new CoreMember(4, { confState: confState([1, 2, 3], { learners: members(4) }) }),
+      new CoreMember(5),
+      new CoreMember(6, { confState: confState([]) }),
     ]) {
       member.ticks(100);
       member.raft.campaign();
@@ -240,12 +240,12 @@ describe('a campaign', () => {
   });
 
   it('waits while a committed configuration change is not applied', () => {
-    const data = encodeConfChange(change([['add-voter', 4]]), 'conf-change-v2');
+    const data = encodeConfChange(confChange([['add-voter', 4]]), 'conf-change-v2');
     const stored: readonly Entry[] = entries([1, 1, 1]).map((entry) =>
       entry.index === 2 ? { ...entry, type: 'conf-change-v2', data } : entry,
     );
     const start = { entries: stored, hardState: { term: 1, commit: 2 }, asyncStorageWrites: true };
-    const member = new TestMember(1, start);
+    const member = new CoreMember(1, start);
     member.ticks(10);
     member.raft.campaign();
     member.raft.step(simply('timeout-now', { from: 2, to: 1, term: 1 }));
@@ -253,13 +253,13 @@ describe('a campaign', () => {
     member.run();
     member.raft.campaign();
     assert.equal(member.status.role, 'candidate');
-    const uncommitted = new TestMember(1, { ...start, hardState: { term: 1, commit: 1 } });
+    const uncommitted = new CoreMember(1, { ...start, hardState: { term: 1, commit: 1 } });
     uncommitted.raft.campaign();
     assert.equal(uncommitted.status.role, 'candidate', 'an uncommitted change may never come into force');
   });
 
   it('waits while a received snapshot is not stable', () => {
-    const member = new TestMember(1, { asyncStorageWrites: true });
+    const member = new CoreMember(1, { asyncStorageWrites: true });
     member.raft.step(snapshotMessage({ from: 2, to: 1, term: 1 }, [9, 1], confState([1, 2, 3])));
     member.raft.campaign();
     assert.equal(member.status.role, 'follower');
@@ -272,19 +272,19 @@ describe('a campaign', () => {
 describe('an election across a change of the configuration', () => {
   // Entry 1 leaves the joint configuration of {1, 2} and {2, 3}; member 3 has left with it, and is gone for good.
   const joint = confState([1, 2], { votersOutgoing: members(2, 3) });
-  const left = encodeConfChange(change([]), 'conf-change-v2');
+  const left = encodeConfChange(confChange([]), 'conf-change-v2');
   const log = (count: number): readonly Entry[] =>
     entries(Array.from({ length: count }, () => 1)).map((entry) =>
       entry.index === 1 ? { ...entry, type: 'conf-change-v2', data: left } : entry,
     );
 
   /** Member 1 has the longer log; member 2 alone knows that the change is committed. */
-  function survivors(start: Start): TestCluster {
+  function survivors(start: Start): CoreCluster {
     const hardState = { term: 1, commit: 0 };
-    const behind = new TestMember(1, { ...start, confState: joint, entries: log(3), hardState });
+    const behind = new CoreMember(1, { ...start, confState: joint, entries: log(3), hardState });
     const committed = { ...hardState, commit: 1 };
-    const ahead = new TestMember(2, { ...start, confState: joint, entries: log(2), hardState: committed });
-    return TestCluster.of([behind, ahead]);
+    const ahead = new CoreMember(2, { ...start, confState: joint, entries: log(2), hardState: committed });
+    return CoreCluster.of([behind, ahead]);
   }
 
   for (const preVote of [false, true]) {
@@ -303,10 +303,10 @@ describe('an election across a change of the configuration', () => {
   }
 
   it('takes a peer’s word for nothing else, and not for another entry', () => {
-    const member = new TestMember(1, { confState: joint, entries: log(3), hardState: { term: 1, commit: 1 } });
+    const member = new CoreMember(1, { confState: joint, entries: log(3), hardState: { term: 1, commit: 1 } });
     member.receive({ ...voteRequest('vote', { from: 2, to: 1, term: 2 }), committed: position(3, 1) });
     assert.equal(member.status.commit, 1, 'there is no change among the entries');
-    const other = new TestMember(1, { confState: joint, entries: log(3), hardState: { term: 1, commit: 0 } });
+    const other = new CoreMember(1, { confState: joint, entries: log(3), hardState: { term: 1, commit: 0 } });
     other.receive({ ...voteRequest('vote', { from: 2, to: 1, term: 2 }), committed: position(3, 2) });
     other.receive({ ...voteRequest('vote', { from: 2, to: 1, term: 3 }), committed: position(4, 1) });
     assert.equal(other.status.commit, 0);
@@ -318,13 +318,13 @@ describe('an election across a change of the configuration', () => {
     const later = entries([1, 1, 1]).map(
       (entry): Entry => (entry.index === 2 ? { ...entry, type: 'conf-change-v2', data: left } : entry),
     );
-    const member = new TestMember(1, { confState: joint, entries: later, hardState: { term: 1, commit: 0 } });
+    const member = new CoreMember(1, { confState: joint, entries: later, hardState: { term: 1, commit: 0 } });
     member.receive({ ...voteRequest('vote', { from: 2, to: 1, term: 2 }), committed: position(1, 1) });
     assert.equal(member.status.commit, 0);
   });
 
   it('lets one that campaigned learn of the change from a rejection by a higher term, too', () => {
-    const member = new TestMember(1, { confState: joint, entries: log(3), hardState: { term: 1, commit: 0 } });
+    const member = new CoreMember(1, { confState: joint, entries: log(3), hardState: { term: 1, commit: 0 } });
     member.raft.campaign();
     member.run();
     const answer = voteResponse('vote-response', { from: 2, to: 1, term: 5 }, true);
@@ -333,7 +333,7 @@ describe('an election across a change of the configuration', () => {
   });
 
   it('does not unseat a leader, which counts by itself what is committed', () => {
-    const member = new TestMember(1, { confState: joint, entries: log(3), hardState: { term: 1, commit: 0 } });
+    const member = new CoreMember(1, { confState: joint, entries: log(3), hardState: { term: 1, commit: 0 } });
     member.raft.campaign();
     member.run();
     for (const from of [2, 3]) member.receive(voteResponse('vote-response', { from, to: 1, term: 2 }));
@@ -342,7 +342,7 @@ describe('an election across a change of the configuration', () => {
   });
 
   it('is broken off by a candidate that learns of a change which it did not count by', () => {
-    const member = new TestMember(1, { confState: joint, entries: log(3), hardState: { term: 1, commit: 0 } });
+    const member = new CoreMember(1, { confState: joint, entries: log(3), hardState: { term: 1, commit: 0 } });
     member.raft.campaign();
     member.run();
     const answer = voteResponse('vote-response', { from: 2, to: 1, term: 2 });
@@ -357,7 +357,7 @@ describe('a pre-vote', () => {
   const preVote = { preVote: true };
 
   it('changes neither term nor vote nor timer, on either side', () => {
-    const member = new TestMember(1, preVote);
+    const member = new CoreMember(1, preVote);
     member.ticks(10);
     member.work();
     assert.deepEqual([member.status.role, member.status.term, member.status.vote], ['pre-candidate', 0, 0]);
@@ -368,7 +368,7 @@ describe('a pre-vote', () => {
         [3, 1],
       ],
     );
-    const voter = new TestMember(2, preVote);
+    const voter = new CoreMember(2, preVote);
     voter.ticks(9);
     assert.deepEqual(answerTo(voter, voteRequest('pre-vote', { from: 1, to: 2, term: 1 })), ['granted', 1]);
     assert.deepEqual([voter.status.term, voter.status.vote], [0, 0]);
@@ -406,12 +406,12 @@ describe('a pre-vote', () => {
   });
 
   it('of a lower term is rejected, with the own term', () => {
-    const member = new TestMember(1, { ...preVote, hardState: { term: 5, commit: 0 } });
+    const member = new CoreMember(1, { ...preVote, hardState: { term: 5, commit: 0 } });
     assert.deepEqual(answerTo(member, voteRequest('pre-vote', { from: 2, to: 1, term: 3 })), ['rejected', 5]);
   });
 
   it('of a higher term is granted even by one that has voted, or knows a leader', () => {
-    const member = new TestMember(1, { hardState: { term: 5, vote: 3, commit: 0 } });
+    const member = new CoreMember(1, { hardState: { term: 5, vote: 3, commit: 0 } });
     member.receive(heartbeat({ from: 3, to: 1, term: 5 }));
     member.take();
     assert.deepEqual(answerTo(member, voteRequest('pre-vote', { from: 2, to: 1, term: 6 })), ['granted', 6]);
@@ -419,16 +419,16 @@ describe('a pre-vote', () => {
   });
 
   it('of the own term is not granted by one that has voted for another, or knows a leader', () => {
-    const voted = new TestMember(1, { hardState: { term: 5, vote: 3, commit: 0 } });
+    const voted = new CoreMember(1, { hardState: { term: 5, vote: 3, commit: 0 } });
     assert.deepEqual(answerTo(voted, voteRequest('pre-vote', { from: 2, to: 1, term: 5 })), ['rejected', 5]);
-    const led = new TestMember(1, { hardState: { term: 5, commit: 0 } });
+    const led = new CoreMember(1, { hardState: { term: 5, commit: 0 } });
     led.receive(heartbeat({ from: 3, to: 1, term: 5 }));
     led.take();
     assert.deepEqual(answerTo(led, voteRequest('pre-vote', { from: 2, to: 1, term: 5 })), ['rejected', 5]);
   });
 
   it('that nobody answers is repeated after an election timeout, not at every tick', () => {
-    const member = new TestMember(1, preVote);
+    const member = new CoreMember(1, preVote);
     member.ticks(10);
     member.run();
     assert.equal(member.take('pre-vote').length, 2);
@@ -441,7 +441,7 @@ describe('a pre-vote', () => {
   });
 
   it('is not needed for a campaign that the leader asked for', () => {
-    const member = new TestMember(1, preVote);
+    const member = new CoreMember(1, preVote);
     member.receive(simply('timeout-now', { from: 2, to: 1, term: 1 }));
     assert.deepEqual([member.status.role, member.status.term], ['candidate', 2]);
     assert.ok(member.take('vote').every(({ transfer }) => transfer));
@@ -449,8 +449,8 @@ describe('a pre-vote', () => {
 });
 
 describe('a member in touch with its leader, where quorums are checked', () => {
-  function inTouch(): TestMember {
-    const member = new TestMember(1, { checkQuorum: true });
+  function inTouch(): CoreMember {
+    const member = new CoreMember(1, { checkQuorum: true });
     member.receive(heartbeat({ from: 2, to: 1, term: 1 }));
     member.take();
     return member;
@@ -476,14 +476,14 @@ describe('a member in touch with its leader, where quorums are checked', () => {
   });
 
   it('as the leader itself is not deposed by a candidate either', () => {
-    const cluster = new TestCluster([1, 2, 3], { checkQuorum: true });
+    const cluster = new CoreCluster([1, 2, 3], { checkQuorum: true });
     const leader = cluster.elect(1);
     leader.receive(voteRequest('vote', { from: 3, to: 1, term: 9 }, [9, 9]));
     assert.deepEqual([leader.status.role, leader.status.term], ['leader', 1]);
   });
 
   it('does so only where quorums are checked', () => {
-    const member = new TestMember(1);
+    const member = new CoreMember(1);
     member.receive(heartbeat({ from: 2, to: 1, term: 1 }));
     member.take();
     assert.equal(answerTo(member, voteRequest('vote', { from: 3, to: 1, term: 2 }))[0], 'granted');
@@ -492,7 +492,7 @@ describe('a member in touch with its leader, where quorums are checked', () => {
 
 describe('forgetting the leader', () => {
   it('lets a follower vote in the same term, keeping its own vote and term', () => {
-    const member = new TestMember(1);
+    const member = new CoreMember(1);
     member.receive(heartbeat({ from: 2, to: 1, term: 1 }));
     member.take();
     member.raft.forgetLeader();
@@ -503,10 +503,10 @@ describe('forgetting the leader', () => {
   });
 
   it('does nothing on a leader, or where reads rely on the lease', () => {
-    const leader = new TestCluster([1, 2, 3]).elect(1);
+    const leader = new CoreCluster([1, 2, 3]).elect(1);
     leader.raft.forgetLeader();
     assert.equal(leader.status.leader, 1);
-    const member = new TestMember(1, { checkQuorum: true, readOnly: 'lease-based' });
+    const member = new CoreMember(1, { checkQuorum: true, readOnly: 'lease-based' });
     member.receive(heartbeat({ from: 2, to: 1, term: 1 }));
     member.raft.forgetLeader();
     assert.equal(member.status.leader, 2);
@@ -515,8 +515,8 @@ describe('forgetting the leader', () => {
 
 describe('a message of another term', () => {
   it('that is higher makes any member a follower, of the sender only if it must be the leader', () => {
-    const leader = () => new TestCluster([1, 2, 3]).elect(1);
-    const stateAfter = (message: Parameters<TestMember['receive']>[0]) => {
+    const leader = () => new CoreCluster([1, 2, 3]).elect(1);
+    const stateAfter = (message: Parameters<CoreMember['receive']>[0]) => {
       const member = leader();
       member.raft.step(message);
       const { role, term, leader: known } = member.status;
@@ -535,7 +535,7 @@ describe('a message of another term', () => {
   });
 
   it('that is lower changes nothing', () => {
-    const member = new TestMember(1, { hardState: { term: 5, commit: 0 } });
+    const member = new CoreMember(1, { hardState: { term: 5, commit: 0 } });
     for (const message of [
       append({ from: 2, to: 1, term: 4 }, { terms: [4] }),
       heartbeat({ from: 2, to: 1, term: 4 }),
@@ -551,7 +551,7 @@ describe('a message of another term', () => {
 
   it('that is lower, of an outdated leader, is answered where votes would not depose it', () => {
     for (const start of [{ preVote: true }, { checkQuorum: true }]) {
-      const member = new TestMember(1, { ...start, hardState: { term: 5, commit: 0 } });
+      const member = new CoreMember(1, { ...start, hardState: { term: 5, commit: 0 } });
       for (const message of [append({ from: 2, to: 1, term: 4 }), heartbeat({ from: 2, to: 1, term: 4 })]) {
         member.receive(message);
         assert.deepEqual(
@@ -563,7 +563,7 @@ describe('a message of another term', () => {
   });
 
   it('of an earlier leadership moves nothing at the leader', () => {
-    const cluster = new TestCluster([1, 2, 3], { hardState: { term: 4, commit: 0 } });
+    const cluster = new CoreCluster([1, 2, 3], { hardState: { term: 4, commit: 0 } });
     cluster.lose = ({ kind }) => kind === 'append';
     const leader = cluster.elect(1);
     leader.receive(accepted({ from: 2, to: 1, term: 4 }, 1));

@@ -4,23 +4,23 @@ import type { AppendResponseMessage, Message } from '#raft/message.js';
 import {
   append,
   bytes,
+  CoreMember,
   confState,
   entries,
   heartbeat,
   members,
   type Start,
   snapshotMessage,
-  TestMember,
-} from '#raft/test-member.js';
+} from '#raft/testing/core-member.js';
 
 const fromTwo = { from: 2, to: 1, term: 5 };
 
 /** Member 1, a follower in term 5 with these stable entries. */
-function follower(terms: readonly number[], start: Start = {}): TestMember {
-  return new TestMember(1, { entries: entries(terms), hardState: { term: 5, commit: 0 }, ...start });
+function follower(terms: readonly number[], start: Start = {}): CoreMember {
+  return new CoreMember(1, { entries: entries(terms), hardState: { term: 5, commit: 0 }, ...start });
 }
 
-function answerTo(member: TestMember, message: Message): AppendResponseMessage {
+function answerTo(member: CoreMember, message: Message): AppendResponseMessage {
   member.receive(message);
   const [answer, ...more] = member.take('append-response');
   assert.ok(answer !== undefined && more.length === 0);
@@ -139,7 +139,7 @@ describe('a heartbeat that commits more than the log here has', () => {
 
 describe('a second leader of one term', () => {
   it('stops the first', () => {
-    const alone = new TestMember(1, { confState: confState([1]) });
+    const alone = new CoreMember(1, { confState: confState([1]) });
     alone.raft.campaign();
     alone.run();
     assert.equal(alone.status.role, 'leader');
@@ -186,7 +186,7 @@ describe('a received snapshot', () => {
   });
 
   it('is ignored if it ends before the log here begins', () => {
-    const member = new TestMember(1, { base: { index: 7, term: 4 }, hardState: { term: 5, commit: 7 } });
+    const member = new CoreMember(1, { base: { index: 7, term: 4 }, hardState: { term: 5, commit: 7 } });
     assert.equal(answerTo(member, snapshotMessage(fromTwo, [3, 1], voters)).index, 7);
     assert.deepEqual([member.status.commit, member.status.firstIndex], [7, 8]);
   });

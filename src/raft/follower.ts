@@ -1,9 +1,9 @@
 /** A follower taking in what its leader sends: entries, commit indexes, snapshots (Raft paper §5.3, §7). */
 import { type Core, send } from '#raft/core.js';
 import { type LogIndex, logIndex, type MemberId, noIndex, noTerm, type SnapshotMeta } from '#raft/entry.js';
-import { restoreMembership } from '#raft/membership.js';
 import type { AppendMessage, HeartbeatMessage, SnapshotMessage } from '#raft/message.js';
 import { isVoter } from '#raft/quorum.js';
+import { restoreMembership } from '#raft/tracker.js';
 
 export function handleAppend(core: Core, message: AppendMessage): void {
   const { index, logTerm, entries } = message;

@@ -17,8 +17,8 @@ import {
 } from '#raft/entry.js';
 import { limitEntries } from '#raft/entry-size.js';
 import type { LogReader } from '#raft/log-reader.js';
-import { emptyMembership } from '#raft/membership.js';
 import type { LogPosition } from '#raft/raft-log.js';
+import { emptyMembership } from '#raft/tracker.js';
 
 /** A snapshot or compaction that comes too late; nothing was changed. */
 export class MemoryLogError extends Error {

@@ -5,24 +5,24 @@ import type { Message } from '#raft/message.js';
 import {
   accepted,
   bytes,
-  change,
+  CoreCluster,
+  CoreMember,
+  confChange,
   confState,
   entries,
   heartbeatResponse,
   members,
   type Start,
-  TestCluster,
-  TestMember,
   voteResponse,
-} from '#raft/test-member.js';
+} from '#raft/testing/core-member.js';
 
-const addFour = change([['add-voter', 4]]);
+const addFour = confChange([['add-voter', 4]]);
 const refused = { name: 'RaftError', code: 'conf-change-refused' };
 const dropped = { name: 'RaftError', code: 'proposal-dropped' };
 
 /** A leader alone, with everything applied. */
-function alone(start: Start = {}): TestMember {
-  const member = new TestMember(1, { confState: confState([1]), ...start });
+function alone(start: Start = {}): CoreMember {
+  const member = new CoreMember(1, { confState: confState([1]), ...start });
   member.raft.campaign();
   member.run();
   assert.equal(member.status.role, 'leader');
@@ -59,9 +59,9 @@ describe('a proposal on a leader', () => {
   });
 
   it('is dropped once the leader is removed, which goes on leading otherwise', () => {
-    const cluster = new TestCluster([1, 2, 3]);
+    const cluster = new CoreCluster([1, 2, 3]);
     const leader = cluster.elect(1);
-    leader.raft.proposeConfChange(change([['remove', 1]]));
+    leader.raft.proposeConfChange(confChange([['remove', 1]]));
     cluster.settle();
     assert.equal(leader.status.role, 'leader');
     assert.throws(() => leader.raft.propose([bytes('x')]), dropped);
@@ -76,8 +76,8 @@ describe('a proposal on a leader', () => {
 });
 
 describe('the bytes that a leader appends beyond what is applied', () => {
-  function limited(): TestMember {
-    const member = new TestMember(1, { asyncStorageWrites: true, maxUncommittedBytes: 10 });
+  function limited(): CoreMember {
+    const member = new CoreMember(1, { asyncStorageWrites: true, maxUncommittedBytes: 10 });
     member.raft.campaign();
     member.run();
     member.receive(voteResponse('vote-response', { from: 2, to: 1, term: 1 }));
@@ -117,7 +117,7 @@ describe('the bytes that a leader appends beyond what is applied', () => {
   });
 
   it('are counted anew by every leader', () => {
-    const cluster = new TestCluster([1, 2, 3], { maxUncommittedBytes: 10 });
+    const cluster = new CoreCluster([1, 2, 3], { maxUncommittedBytes: 10 });
     const first = cluster.elect(1);
     cluster.isolate(1);
     first.raft.propose([bytes('1234567890')]);
@@ -140,17 +140,17 @@ describe('the bytes that a leader appends beyond what is applied', () => {
 
 describe('a configuration change', () => {
   it('is refused while another one waits to be applied', () => {
-    const cluster = new TestCluster([1, 2, 3]);
+    const cluster = new CoreCluster([1, 2, 3]);
     const leader = cluster.elect(1);
     assert.deepEqual(leader.raft.proposeConfChange(addFour), { term: 1, firstIndex: 2 });
-    assert.throws(() => leader.raft.proposeConfChange(change([['remove', 3]])), refused);
+    assert.throws(() => leader.raft.proposeConfChange(confChange([['remove', 3]])), refused);
     assert.equal(leader.status.lastIndex, 2);
     cluster.settle();
-    leader.raft.proposeConfChange(change([['remove', 3]]));
+    leader.raft.proposeConfChange(confChange([['remove', 3]]));
   });
 
   it('is refused by a new leader until what it took over is applied: a change may be among it', () => {
-    const member = new TestMember(1, { entries: entries([1, 1]), hardState: { term: 1, commit: 0 } });
+    const member = new CoreMember(1, { entries: entries([1, 1]), hardState: { term: 1, commit: 0 } });
     member.raft.campaign();
     member.run();
     member.receive(voteResponse('vote-response', { from: 2, to: 1, term: 2 }));
@@ -163,24 +163,24 @@ describe('a configuration change', () => {
 
   it('is refused in a joint configuration, which can only be left', () => {
     const member = alone();
-    assert.throws(() => member.raft.proposeConfChange(change([])), refused);
-    assert.throws(() => member.raft.proposeConfChange(change([], 'explicit')), refused);
-    member.raft.proposeConfChange(change([['add-learner', 2]], 'explicit'));
+    assert.throws(() => member.raft.proposeConfChange(confChange([])), refused);
+    assert.throws(() => member.raft.proposeConfChange(confChange([], 'explicit')), refused);
+    member.raft.proposeConfChange(confChange([['add-learner', 2]], 'explicit'));
     member.run();
     assert.deepEqual(member.status.confState.votersOutgoing, members(1));
     assert.throws(() => member.raft.proposeConfChange(addFour), refused);
-    member.raft.proposeConfChange(change([]));
+    member.raft.proposeConfChange(confChange([]));
     member.run();
     assert.deepEqual(member.status.confState, confState([1], { learners: members(2) }));
   });
 
   it('is refused if nobody would vote any more, instead of stopping every member when applied', () => {
-    assert.throws(() => alone().raft.proposeConfChange(change([['remove', 1]])), refused);
+    assert.throws(() => alone().raft.proposeConfChange(confChange([['remove', 1]])), refused);
   });
 
   it('that is refused at the leader after it was forwarded becomes an empty entry', () => {
     const member = alone();
-    member.receive(proposal('a', addFour, change([['add-voter', 5]]), 'b'));
+    member.receive(proposal('a', addFour, confChange([['add-voter', 5]]), 'b'));
     assert.deepEqual(
       member.log
         .entries(member.log.firstIndex(), logIndex(member.log.lastIndex() + 1), Number.POSITIVE_INFINITY)
@@ -206,17 +206,17 @@ describe('a configuration change', () => {
   it('is not checked where that is switched off', () => {
     const member = alone({ disableConfChangeValidation: true });
     member.raft.proposeConfChange(addFour);
-    member.raft.proposeConfChange(change([['add-voter', 5]]));
+    member.raft.proposeConfChange(confChange([['add-voter', 5]]));
     assert.equal(member.status.lastIndex, 3);
   });
 });
 
 describe('a joint configuration', () => {
   it('that leaves itself is left by the leader once it is applied, and not before', () => {
-    const cluster = new TestCluster([1, 2, 3]);
+    const cluster = new CoreCluster([1, 2, 3]);
     const leader = cluster.elect(1);
     leader.raft.proposeConfChange(
-      change([
+      confChange([
         ['remove', 2],
         ['remove', 3],
       ]),
@@ -231,7 +231,7 @@ describe('a joint configuration', () => {
 
   it('is left once, by the new leader, if the old one is gone', () => {
     const start = { confState: confState([1, 2], { votersOutgoing: members(1, 2, 3), autoLeave: true }) };
-    const cluster = new TestCluster([1, 2, 3], start);
+    const cluster = new CoreCluster([1, 2, 3], start);
     const leader = cluster.elect(2);
     assert.deepEqual(leader.status.confState, confState([1, 2]));
     assert.equal(leader.applied.filter(({ type }) => type === 'conf-change-v2').length, 1);
@@ -245,7 +245,7 @@ describe('a joint configuration', () => {
       hardState: { term: 1, commit: 1 },
       asyncStorageWrites: true,
     };
-    const member = new TestMember(1, start);
+    const member = new CoreMember(1, start);
     member.raft.campaign();
     member.work();
     member.persist();
@@ -257,10 +257,10 @@ describe('a joint configuration', () => {
   });
 
   it('is left later if that can not be proposed at once', () => {
-    const cluster = new TestCluster([1, 2, 3]);
+    const cluster = new CoreCluster([1, 2, 3]);
     const leader = cluster.elect(1);
     leader.raft.proposeConfChange(
-      change([
+      confChange([
         ['add-learner', 2],
         ['add-learner', 3],
       ]),
@@ -282,13 +282,13 @@ describe('a joint configuration', () => {
 
 describe('a configuration that takes effect', () => {
   it('may commit by its smaller quorum what was waiting', () => {
-    const member = new TestMember(1);
+    const member = new CoreMember(1);
     member.raft.campaign();
     member.run();
     member.receive(voteResponse('vote-response', { from: 2, to: 1, term: 1 }));
     member.receive(accepted({ from: 2, to: 1, term: 1 }, 1));
     member.raft.proposeConfChange(
-      change(
+      confChange(
         [
           ['remove', 3],
           ['remove', 2],
@@ -298,7 +298,7 @@ describe('a configuration that takes effect', () => {
     );
     member.run();
     member.receive(accepted({ from: 2, to: 1, term: 1 }, 2));
-    member.raft.proposeConfChange(change([]));
+    member.raft.proposeConfChange(confChange([]));
     member.raft.propose([bytes('waits')]);
     member.run();
     member.take();
@@ -308,7 +308,7 @@ describe('a configuration that takes effect', () => {
 
   it('shows newcomers the log at once, and counts them as heard from', () => {
     const member = alone({ checkQuorum: true });
-    member.raft.proposeConfChange(change([['add-voter', 2]]));
+    member.raft.proposeConfChange(confChange([['add-voter', 2]]));
     member.run();
     assert.ok(member.take('append').some(({ to }) => to === 2));
     member.ticks(10);
@@ -316,10 +316,10 @@ describe('a configuration that takes effect', () => {
   });
 
   it('calls off the transfer to a member that no longer votes', () => {
-    const cluster = new TestCluster([1, 2, 3]);
+    const cluster = new CoreCluster([1, 2, 3]);
     const leader = cluster.elect(1);
     cluster.lose = ({ kind }) => kind === 'timeout-now';
-    leader.raft.proposeConfChange(change([['add-learner', 2]]));
+    leader.raft.proposeConfChange(confChange([['add-learner', 2]]));
     leader.raft.transferLeadership(memberId(2));
     assert.equal(leader.status.leadTransferee, 2);
     cluster.settle();
@@ -328,9 +328,9 @@ describe('a configuration that takes effect', () => {
 
   it('makes a leader that is removed or demoted step down, if so configured', () => {
     for (const kind of ['remove', 'add-learner'] as const) {
-      const cluster = new TestCluster([1, 2, 3], { stepDownOnRemoval: true });
+      const cluster = new CoreCluster([1, 2, 3], { stepDownOnRemoval: true });
       const leader = cluster.elect(1);
-      leader.raft.proposeConfChange(change([[kind, 1]]));
+      leader.raft.proposeConfChange(confChange([[kind, 1]]));
       cluster.settle();
       const { role, term, leader: known } = leader.status;
       assert.deepEqual([role, term, known], ['follower', 1, 0]);
@@ -338,13 +338,13 @@ describe('a configuration that takes effect', () => {
   });
 
   it('that can not be applied stops the member', () => {
-    assert.throws(() => alone().raft.applyConfChange(change([])), { name: 'InvariantError' });
+    assert.throws(() => alone().raft.applyConfChange(confChange([])), { name: 'InvariantError' });
   });
 
   it('takes the acknowledgements of removed members for nothing', () => {
-    const cluster = new TestCluster([1, 2, 3]);
+    const cluster = new CoreCluster([1, 2, 3]);
     const leader = cluster.elect(1);
-    leader.raft.proposeConfChange(change([['remove', 3]]));
+    leader.raft.proposeConfChange(confChange([['remove', 3]]));
     cluster.settle();
     const stranger = { name: 'RaftError', code: 'peer-not-found' };
     assert.throws(() => leader.raft.step(heartbeatResponse({ from: 3, to: 1, term: 1 })), stranger);

@@ -8,9 +8,9 @@ import { type Entry, type EntryType, type LogIndex, logIndex, noMember } from '#
 import { dataBytes } from '#raft/entry-size.js';
 import { RaftError } from '#raft/errors.js';
 import { acknowledge } from '#raft/follower.js';
-import { changeMembership, isJoint, MembershipError } from '#raft/membership.js';
 import type { ProposeMessage } from '#raft/message.js';
 import { broadcastAppend } from '#raft/replication.js';
+import { changeMembership, isJoint, MembershipError } from '#raft/tracker.js';
 
 /** What a proposal brings; term and index are given by the leader. */
 export type Proposal = { readonly type: EntryType; readonly data: Uint8Array };

@@ -2,7 +2,7 @@ import assert from 'node:assert/strict';
 import fc from 'fast-check';
 import { memberId } from '#raft/entry.js';
 import { allVoters, isVoter, jointIndex, jointVote, majorityIndex, majorityVote, quorumOf } from '#raft/quorum.js';
-import { members } from '#raft/test-member.js';
+import { members } from '#raft/testing/core-member.js';
 
 const voterLists = fc.uniqueArray(fc.integer({ min: 1, max: 9 }), { maxLength: 7 }).map((ids) => members(...ids));
 const answers = fc.dictionary(fc.constantFrom(...'123456789'), fc.boolean());

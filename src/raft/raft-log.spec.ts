@@ -5,7 +5,7 @@ import { type Entry, logIndex, term } from '#raft/entry.js';
 import { entriesBytes, entryBytes } from '#raft/entry-size.js';
 import { MemoryLog } from '#raft/memory-log.js';
 import { RaftLog } from '#raft/raft-log.js';
-import { confState, entries } from '#raft/test-member.js';
+import { confState, entries } from '#raft/testing/core-member.js';
 
 const unlimited = Number.POSITIVE_INFINITY;
 

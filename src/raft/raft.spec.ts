@@ -5,7 +5,7 @@ import { type Entry, type LogIndex, logIndex, type MemberId, memberId } from '#r
 import { RaftError } from '#raft/errors.js';
 import type { Message } from '#raft/message.js';
 import { isVoter } from '#raft/quorum.js';
-import { bytes, change, confState, type Start, TestMember } from '#raft/test-member.js';
+import { bytes, CoreMember, confChange, confState, type Start } from '#raft/testing/core-member.js';
 
 /** One thing that happens: which, and two numbers that pick the member, the message, the value. */
 type Event = readonly [action: number, a: number, b: number];
@@ -19,7 +19,7 @@ const inFlightMax = 300;
  * differs from another member's.
  */
 class World {
-  readonly members: readonly TestMember[];
+  readonly members: readonly CoreMember[];
   #inFlight: Message[] = [];
   readonly #leaders = new Map<number, MemberId>();
   readonly #applied = new Map<LogIndex, string>();
@@ -32,7 +32,7 @@ class World {
     // of the others begins behind index 0: newcomers need a snapshot, which tells them.
     const first = { confState: confState([1, 2, 3]), base: { index: 2, term: 1 } };
     this.members = ids.map(
-      (id) => new TestMember(id, { ...start, ...(id <= 3 ? first : { confState: confState([]) }) }),
+      (id) => new CoreMember(id, { ...start, ...(id <= 3 ? first : { confState: confState([]) }) }),
     );
   }
 
@@ -75,7 +75,7 @@ class World {
   }
 
   /** Does some of what `member` has to do; in async mode its threads may lag behind. */
-  #work(member: TestMember, choice: number): void {
+  #work(member: CoreMember, choice: number): void {
     if (!this.#async) {
       member.run();
     } else {
@@ -125,7 +125,7 @@ class World {
    * Keeps three voters. A configuration counts once it is applied, so of two voters the one that is left could not
    * win if it never heard that the removal of the other one, a leader with a longer log, was committed.
    */
-  #changeMembers(member: TestMember, choice: number): void {
+  #changeMembers(member: CoreMember, choice: number): void {
     const { role, confState: configured } = member.status;
     const kinds = ['add-voter', 'add-learner', 'remove'] as const;
     const one = [kinds[choice % 3] ?? 'remove', 1 + (choice % 5)] as const;
@@ -136,11 +136,11 @@ class World {
       kind === 'add-voter' ? voters.add(id) : voters.delete(id);
     }
     if (role === 'leader' && voters.size >= 3) {
-      member.raft.proposeConfChange(change(operations));
+      member.raft.proposeConfChange(confChange(operations));
     }
   }
 
-  #compact({ log, status }: TestMember): void {
+  #compact({ log, status }: CoreMember): void {
     const served = log.served?.index ?? 0;
     if (status.applied >= log.firstIndex() && served >= log.firstIndex()) {
       log.compact(logIndex(Math.min(served, log.lastIndex())));
@@ -202,7 +202,7 @@ class World {
   }
 }
 
-function describeMember({ status }: TestMember): string {
+function describeMember({ status }: CoreMember): string {
   const { progress, ...rest } = status;
   return JSON.stringify({ ...rest, progress: [...progress] });
 }

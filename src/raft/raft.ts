@@ -16,7 +16,6 @@
  */
 
 import { type ConfChange, encodeConfChange } from '#raft/conf-change.js';
-import { checkConfig, type RaftConfig } from '#raft/config.js';
 import { type Core, createCore } from '#raft/core.js';
 import {
   type ConfState,
@@ -33,15 +32,16 @@ import { RaftError } from '#raft/errors.js';
 import type { LogReader } from '#raft/log-reader.js';
 import type { Message } from '#raft/message.js';
 import { confChangeRefusal } from '#raft/proposal.js';
+import { checkRaftConfig, type RaftConfig } from '#raft/raft-config.js';
+import { type RaftStatus, raftStatusOf } from '#raft/raft-status.js';
 import type { Ready } from '#raft/ready.js';
 import { advance, hasReady, takeReady } from '#raft/ready-builder.js';
 import { applyChange } from '#raft/reconfiguration.js';
-import { type RaftStatus, statusOf } from '#raft/status.js';
 import { step, stepGuarded } from '#raft/step.js';
 import { tick } from '#raft/timers.js';
 
 /** Where a leader put a proposal: `firstIndex`, `firstIndex` + 1, … in `term`. Committed only if that term is still there when applied. */
-export type Position = { readonly term: Term; readonly firstIndex: LogIndex };
+export type ProposalPosition = { readonly term: Term; readonly firstIndex: LogIndex };
 
 export class Raft {
   readonly #core: Core;
@@ -51,7 +51,7 @@ export class Raft {
    * `InvariantError` (`amnesia`) if the hard state's commit, or `config.applied`, is beyond what is in the log.
    */
   constructor(config: RaftConfig, log: LogReader) {
-    checkConfig(config);
+    checkRaftConfig(config);
     this.#core = createCore(config, log);
   }
 
@@ -76,7 +76,7 @@ export class Raft {
    * position on a leader, undefined on a follower (they were forwarded, their fate is unknown). Throws
    * `proposal-dropped`.
    */
-  propose(data: readonly Uint8Array[]): Position | undefined {
+  propose(data: readonly Uint8Array[]): ProposalPosition | undefined {
     return this.#propose(data.map((bytes) => ({ term: noTerm, index: noIndex, type: 'normal', data: bytes })));
   }
 
@@ -88,7 +88,7 @@ export class Raft {
   proposeConfChange(
     change: ConfChange,
     type: 'conf-change' | 'conf-change-v2' = 'conf-change-v2',
-  ): Position | undefined {
+  ): ProposalPosition | undefined {
     const data = encodeConfChange(change, type);
     const refusal = this.#core.role === 'leader' ? confChangeRefusal(this.#core, change) : undefined;
     if (refusal !== undefined) {
@@ -163,7 +163,7 @@ export class Raft {
 
   /** The state now, for operators and tests. */
   status(): RaftStatus {
-    return statusOf(this.#core);
+    return raftStatusOf(this.#core);
   }
 
   /** Sets the current election timeout, in ticks, until the next change of role or term draws a new one. For tests. */
@@ -171,7 +171,7 @@ export class Raft {
     this.#core.electionTimeout = ticks;
   }
 
-  #propose(entries: readonly Entry[]): Position | undefined {
+  #propose(entries: readonly Entry[]): ProposalPosition | undefined {
     const core = this.#core;
     const leads = core.role === 'leader';
     const firstIndex = logIndex(core.log.lastIndex + 1);

@@ -4,19 +4,19 @@ import type { Message } from '#raft/message.js';
 import {
   accepted,
   bytes,
-  change,
+  CoreCluster,
+  CoreMember,
+  confChange,
   confState,
   heartbeat,
   heartbeatResponse,
   members,
   type Start,
-  TestCluster,
-  TestMember,
   voteResponse,
-} from '#raft/test-member.js';
+} from '#raft/testing/core-member.js';
 
 /** Member 1 leads three or more, and has committed entry 1 of its term. */
-function leader(start: Start = {}): TestMember {
+function leader(start: Start = {}): CoreMember {
   const member = elected(start);
   for (const from of [2, 3]) {
     member.receive(accepted({ from, to: 1, term: 1 }, 1));
@@ -26,8 +26,8 @@ function leader(start: Start = {}): TestMember {
   return member;
 }
 
-function elected(start: Start = {}): TestMember {
-  const member = new TestMember(1, start);
+function elected(start: Start = {}): CoreMember {
+  const member = new CoreMember(1, start);
   member.raft.campaign();
   member.run();
   for (const from of [2, 3]) {
@@ -38,7 +38,7 @@ function elected(start: Start = {}): TestMember {
   return member;
 }
 
-function contexts(member: TestMember): readonly number[] {
+function contexts(member: CoreMember): readonly number[] {
   return [...new Set(member.take('heartbeat').map(({ context }) => context))];
 }
 
@@ -105,7 +105,7 @@ describe('a safe read', () => {
 
   it('needs a quorum, of voters, of both halves', () => {
     const state = confState([1, 2, 3], { votersOutgoing: members(1, 4, 5), learners: members(6, 7) });
-    const member = new TestMember(1, { confState: state });
+    const member = new CoreMember(1, { confState: state });
     member.raft.campaign();
     member.run();
     for (const from of [2, 4]) {
@@ -166,7 +166,7 @@ describe('a safe read', () => {
   });
 
   it('of another leadership is not confirmed by an echo left over from before', () => {
-    const cluster = new TestCluster([1, 2, 3]);
+    const cluster = new CoreCluster([1, 2, 3]);
     const member = cluster.elect(1);
     member.raft.readIndex(1);
     member.run();
@@ -183,7 +183,7 @@ describe('a safe read', () => {
   it('is confirmed when a change of voters leaves the leader alone', () => {
     const member = leader({ confState: confState([1, 2, 3]) });
     member.raft.proposeConfChange(
-      change(
+      confChange(
         [
           ['remove', 2],
           ['remove', 3],
@@ -193,7 +193,7 @@ describe('a safe read', () => {
     );
     member.run();
     member.receive(accepted({ from: 2, to: 1, term: 1 }, 2));
-    member.raft.proposeConfChange(change([]));
+    member.raft.proposeConfChange(confChange([]));
     member.run();
     member.raft.readIndex(1);
     member.run();
@@ -205,7 +205,7 @@ describe('a safe read', () => {
 
 describe('a read on the only voter', () => {
   it('is answered at once, once an entry of its term is committed', () => {
-    const member = new TestMember(1, { confState: confState([1]), asyncStorageWrites: true });
+    const member = new CoreMember(1, { confState: confState([1]), asyncStorageWrites: true });
     member.raft.campaign();
     member.work();
     member.persist();
@@ -244,7 +244,7 @@ describe('a read by lease', () => {
 
 describe('a read on a follower', () => {
   it('goes to the leader and comes back', () => {
-    const cluster = new TestCluster([1, 2, 3]);
+    const cluster = new CoreCluster([1, 2, 3]);
     cluster.elect(1);
     const follower = cluster.member(2);
     follower.raft.readIndex(11);
@@ -265,7 +265,7 @@ describe('a read on a follower', () => {
   });
 
   it('without a leader is refused; one that was passed on is not passed on further', () => {
-    const member = new TestMember(1);
+    const member = new CoreMember(1);
     assert.throws(() => member.raft.readIndex(1), { name: 'RaftError', code: 'no-leader' });
     member.receive(forwarded(2, 1));
     assert.deepEqual(member.take(), []);

@@ -7,32 +7,32 @@ import { Raft } from '#raft/raft.js';
 import {
   append,
   bytes,
+  CoreMember,
   confState,
   defaultConfig,
   entries,
   heartbeat,
   type Start,
   snapshotMessage,
-  TestMember,
   voteRequest,
-} from '#raft/test-member.js';
+} from '#raft/testing/core-member.js';
 
 const fromTwo = { from: 2, to: 1, term: 1 };
 
-function asyncFollower(start: Start = {}): TestMember {
-  return new TestMember(1, { asyncStorageWrites: true, ...start });
+function asyncFollower(start: Start = {}): CoreMember {
+  return new CoreMember(1, { asyncStorageWrites: true, ...start });
 }
 
 describe('a Ready', () => {
   it('is not pending on a fresh member, nor after everything is done', () => {
-    const member = new TestMember(1);
+    const member = new CoreMember(1);
     assert.equal(member.raft.hasReady(), false);
     member.receive(append(fromTwo, { terms: [1], commit: 1 }));
     assert.equal(member.raft.hasReady(), false);
   });
 
   it('asks for an fsync for entries, a term or a vote, and not for a commit index alone', () => {
-    const member = new TestMember(1);
+    const member = new CoreMember(1);
     member.raft.step(voteRequest('vote', fromTwo));
     assert.equal(member.takeReady().mustSync, true);
     member.raft.step(append(fromTwo, { terms: [1] }));
@@ -43,14 +43,14 @@ describe('a Ready', () => {
   });
 
   it('holds in sync mode what is committed at once, after what is to be stored', () => {
-    const member = new TestMember(1);
+    const member = new CoreMember(1);
     member.raft.step(append(fromTwo, { terms: [1], commit: 1 }));
     const ready = member.takeReady();
     assert.deepEqual([ready.entries.length, ready.committedEntries.length], [1, 1]);
   });
 
   it('must be advanced before the next one in sync mode', () => {
-    const { raft } = new TestMember(1);
+    const { raft } = new CoreMember(1);
     raft.ready();
     assert.throws(() => raft.ready(), InvariantError);
     raft.advance();
@@ -220,7 +220,7 @@ describe('asynchronous storage', () => {
 
 describe('a restart', () => {
   it('brings back term, vote, commit, applied and configuration, and no leader', () => {
-    const member = new TestMember(1);
+    const member = new CoreMember(1);
     member.receive(voteRequest('vote', { from: 3, to: 1, term: 2 }));
     member.receive(append({ from: 3, to: 1, term: 2 }, { terms: [1, 2], commit: 1 }));
     member.restart();
@@ -230,7 +230,7 @@ describe('a restart', () => {
   });
 
   it('applies what was committed and not applied', () => {
-    const member = new TestMember(1, { entries: entries([1, 1, 1]), hardState: { term: 1, commit: 2 } });
+    const member = new CoreMember(1, { entries: entries([1, 1, 1]), hardState: { term: 1, commit: 2 } });
     member.run();
     assert.deepEqual(
       member.applied.map(({ index }) => index),
@@ -240,13 +240,13 @@ describe('a restart', () => {
 
   it('without entries that were committed fails', () => {
     const amnesia = { name: 'InvariantError', code: 'amnesia' };
-    assert.throws(() => new TestMember(1, { entries: entries([1]), hardState: { term: 1, commit: 2 } }), amnesia);
+    assert.throws(() => new CoreMember(1, { entries: entries([1]), hardState: { term: 1, commit: 2 } }), amnesia);
   });
 });
 
 describe('a message that should not come', () => {
   it('is refused, and leaves no trace', () => {
-    const member = new TestMember(1);
+    const member = new CoreMember(1);
     const before = member.status;
     const self = { from: memberId(1), to: memberId(1), term: noTerm };
     const refuse = (message: Message, code: string) => {
@@ -266,7 +266,7 @@ describe('a message that should not come', () => {
   });
 
   it('because its entries have a gap is refused before it raises the term', () => {
-    const member = new TestMember(1);
+    const member = new CoreMember(1);
     const route = { from: memberId(2), to: memberId(1), term: term(9) };
     const base = { ...route, kind: 'append', index: logIndex(4), logTerm: term(1), commit: noIndex } as const;
     for (const list of [entries([1], 6), entries([1], 4), [...entries([1], 5), ...entries([1], 7)]]) {
@@ -281,7 +281,7 @@ describe('a message that should not come', () => {
 
 describe('a configuration of a core', () => {
   it('is refused with the name of the field, its value and the limit', () => {
-    const { log } = new TestMember(1);
+    const { log } = new CoreMember(1);
     const tried = (wrong: Partial<typeof defaultConfig>, message: RegExp) =>
       assert.throws(
         () => new Raft({ ...defaultConfig, id: memberId(1), ...wrong }, log),

@@ -4,10 +4,10 @@ import { InvariantError } from '#errors/invariant.js';
 import type { ConfChange } from '#raft/conf-change.js';
 import { becomeFollower, type Core, peers } from '#raft/core.js';
 import { type ConfState, noMember } from '#raft/entry.js';
-import { changeMembership, type Membership, MembershipError } from '#raft/membership.js';
 import { isVoter } from '#raft/quorum.js';
 import { answerConfirmedReads } from '#raft/reads.js';
 import { advanceCommit, broadcastAppend, sendAppend } from '#raft/replication.js';
+import { changeMembership, MembershipError, type ProgressTracker } from '#raft/tracker.js';
 
 /**
  * Switches to the configuration that `change` leads to, and returns it. Throws `InvariantError` if it can't be
@@ -22,7 +22,7 @@ export function applyChange(core: Core, change: ConfChange): ConfState {
   return config;
 }
 
-function changed(core: Core, change: ConfChange): Membership {
+function changed(core: Core, change: ConfChange): ProgressTracker {
   try {
     return changeMembership(core.membership, change, { lastIndex: core.log.lastIndex, limits: core.inflightLimits });
   } catch (error) {

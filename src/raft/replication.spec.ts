@@ -5,6 +5,8 @@ import type { RaftPeerStatus } from '#raft/progress.js';
 import {
   accepted,
   bytes,
+  CoreCluster,
+  CoreMember,
   confState,
   entries,
   heartbeat,
@@ -12,14 +14,12 @@ import {
   members,
   rejected,
   type Start,
-  TestCluster,
-  TestMember,
   voteResponse,
-} from '#raft/test-member.js';
+} from '#raft/testing/core-member.js';
 
 /** Member 1, leader with its own disk done; what it sent so far is taken. Its term is one above the hard state's. */
-function leader(start: Start = {}): TestMember {
-  const member = new TestMember(1, start);
+function leader(start: Start = {}): CoreMember {
+  const member = new CoreMember(1, start);
   member.raft.campaign();
   member.run();
   const { voters, votersOutgoing } = member.status.confState;
@@ -33,11 +33,11 @@ function leader(start: Start = {}): TestMember {
   return member;
 }
 
-function route(member: TestMember, from: number) {
+function route(member: CoreMember, from: number) {
   return { from, to: 1, term: member.status.term };
 }
 
-function peer(member: TestMember, id: number): RaftPeerStatus {
+function peer(member: CoreMember, id: number): RaftPeerStatus {
   return member.status.progress.get(memberId(id)) ?? assert.fail(`no progress of ${id}`);
 }
 
@@ -79,7 +79,7 @@ describe('a commit index', () => {
   });
 
   it('counts the leader itself only once its own disk has the entry', () => {
-    const member = new TestMember(1, { asyncStorageWrites: true, confState: confState([1, 2]) });
+    const member = new CoreMember(1, { asyncStorageWrites: true, confState: confState([1, 2]) });
     member.raft.campaign();
     member.run();
     member.raft.step(voteResponse('vote-response', { from: 2, to: 1, term: 1 }));
@@ -91,7 +91,7 @@ describe('a commit index', () => {
   });
 
   it('can move without the leader’s own disk, by a majority of others', () => {
-    const member = new TestMember(1, { asyncStorageWrites: true });
+    const member = new CoreMember(1, { asyncStorageWrites: true });
     member.raft.campaign();
     member.run();
     member.raft.step(voteResponse('vote-response', { from: 2, to: 1, term: 1 }));
@@ -175,7 +175,7 @@ describe('a heartbeat', () => {
   });
 
   it('is answered with its context', () => {
-    const member = new TestMember(1);
+    const member = new CoreMember(1);
     member.receive(heartbeat({ from: 2, to: 1, term: 1 }, 0, 77));
     assert.deepEqual(
       member.take('heartbeat-response').map(({ context }) => context),
@@ -221,7 +221,7 @@ describe('a peer that is probed', () => {
 });
 
 describe('a peer that is replicated to', () => {
-  function replicating(start: Start = {}): TestMember {
+  function replicating(start: Start = {}): CoreMember {
     const member = leader(start);
     member.receive(accepted(route(member, 2), 1));
     member.receive(accepted(route(member, 3), 1));
@@ -339,7 +339,7 @@ describe('a peer that is replicated to', () => {
 
 describe('a snapshot', () => {
   /** The log begins after 5; member 2 turns out to have nothing. */
-  function needy(): TestMember {
+  function needy(): CoreMember {
     const start = { base: { index: 5, term: 1 }, hardState: { term: 1, commit: 5 } };
     const member = leader(start);
     return member;
@@ -478,7 +478,7 @@ describe('a leader that checks its quorum', () => {
 
 describe('a cluster', () => {
   it('brings a member back that was away, over conflicting entries and compacted ones', () => {
-    const cluster = new TestCluster([1, 2, 3]);
+    const cluster = new CoreCluster([1, 2, 3]);
     const first = cluster.elect(1);
     cluster.isolate(1);
     first.raft.propose([bytes('lost'), bytes('lost too')]);

@@ -1,12 +1,12 @@
 import assert from 'node:assert/strict';
 import { memberId } from '#raft/entry.js';
-import { accepted, bytes, confState, members, simply, TestCluster, TestMember } from '#raft/test-member.js';
+import { accepted, bytes, CoreCluster, CoreMember, confState, members, simply } from '#raft/testing/core-member.js';
 
 const dropped = { name: 'RaftError', code: 'proposal-dropped' };
 
 describe('a leadership transfer', () => {
   it('to a member that is up to date happens at once', () => {
-    const cluster = new TestCluster([1, 2, 3], { preVote: true, checkQuorum: true });
+    const cluster = new CoreCluster([1, 2, 3], { preVote: true, checkQuorum: true });
     cluster.elect(1).raft.transferLeadership(memberId(2));
     cluster.settle();
     assert.equal(cluster.member(2).status.role, 'leader');
@@ -15,7 +15,7 @@ describe('a leadership transfer', () => {
   });
 
   it('to a member that lags waits until it has the whole log', () => {
-    const cluster = new TestCluster([1, 2, 3]);
+    const cluster = new CoreCluster([1, 2, 3]);
     const leader = cluster.elect(1);
     cluster.isolate(2);
     leader.raft.propose([bytes('a')]);
@@ -31,7 +31,7 @@ describe('a leadership transfer', () => {
   });
 
   it('is not completed by the acknowledgement of a part of the log', () => {
-    const cluster = new TestCluster([1, 2, 3], { maxAppendBytes: 1 });
+    const cluster = new CoreCluster([1, 2, 3], { maxAppendBytes: 1 });
     const leader = cluster.elect(1);
     cluster.isolate(2);
     leader.raft.propose([bytes('a'), bytes('b')]);
@@ -46,7 +46,7 @@ describe('a leadership transfer', () => {
   });
 
   it('stops proposals while it is under way, and for an election timeout at most', () => {
-    const cluster = new TestCluster([1, 2, 3]);
+    const cluster = new CoreCluster([1, 2, 3]);
     const leader = cluster.elect(1);
     cluster.lose = ({ kind }) => kind === 'timeout-now';
     leader.ticks(9);
@@ -61,12 +61,12 @@ describe('a leadership transfer', () => {
   });
 
   it('asked for on a follower is passed on to the leader', () => {
-    const cluster = new TestCluster([1, 2, 3]);
+    const cluster = new CoreCluster([1, 2, 3]);
     cluster.elect(1);
     cluster.member(3).raft.transferLeadership(memberId(2));
     cluster.settle();
     assert.equal(cluster.member(2).status.role, 'leader');
-    const lonely = new TestMember(1);
+    const lonely = new CoreMember(1);
     lonely.raft.transferLeadership(memberId(2));
     lonely.run();
     assert.deepEqual(lonely.take(), []);
@@ -74,7 +74,7 @@ describe('a leadership transfer', () => {
 
   it('to a learner or a stranger is ignored', () => {
     const start = { confState: confState([1, 2, 3], { learners: members(4) }) };
-    const leader = new TestCluster([1, 2, 3], start).elect(1);
+    const leader = new CoreCluster([1, 2, 3], start).elect(1);
     for (const id of [4, 9]) {
       leader.raft.transferLeadership(memberId(id));
       assert.equal(leader.status.leadTransferee, 0);
@@ -83,7 +83,7 @@ describe('a leadership transfer', () => {
   });
 
   it('to the leader itself calls off the one under way', () => {
-    const cluster = new TestCluster([1, 2, 3]);
+    const cluster = new CoreCluster([1, 2, 3]);
     const leader = cluster.elect(1);
     leader.raft.transferLeadership(memberId(2));
     leader.raft.transferLeadership(memberId(1));
@@ -92,7 +92,7 @@ describe('a leadership transfer', () => {
   });
 
   it('to the same member again changes nothing; to another one replaces it', () => {
-    const leader = new TestCluster([1, 2, 3]).elect(1);
+    const leader = new CoreCluster([1, 2, 3]).elect(1);
     leader.raft.transferLeadership(memberId(2));
     leader.run();
     assert.equal(leader.take('timeout-now').length, 1);
@@ -112,7 +112,7 @@ describe('a leadership transfer', () => {
   });
 
   it('the same again does not prolong it', () => {
-    const leader = new TestCluster([1, 2, 3]).elect(1);
+    const leader = new CoreCluster([1, 2, 3]).elect(1);
     leader.raft.transferLeadership(memberId(2));
     leader.ticks(9);
     leader.raft.transferLeadership(memberId(2));
@@ -121,7 +121,7 @@ describe('a leadership transfer', () => {
   });
 
   it('is over when the leadership is', () => {
-    const cluster = new TestCluster([1, 2, 3]);
+    const cluster = new CoreCluster([1, 2, 3]);
     const leader = cluster.elect(1);
     leader.raft.transferLeadership(memberId(2));
     leader.receive(accepted({ from: 3, to: 1, term: 9 }, 1));
@@ -129,10 +129,10 @@ describe('a leadership transfer', () => {
   });
 
   it('is only heeded by a follower that may lead', () => {
-    const learner = new TestMember(4, { confState: confState([1, 2, 3], { learners: members(4) }) });
+    const learner = new CoreMember(4, { confState: confState([1, 2, 3], { learners: members(4) }) });
     learner.receive(simply('timeout-now', { from: 1, to: 4, term: 1 }));
     assert.equal(learner.status.role, 'follower');
-    const candidate = new TestMember(1);
+    const candidate = new CoreMember(1);
     candidate.raft.campaign();
     candidate.receive(simply('timeout-now', { from: 2, to: 1, term: 1 }));
     assert.equal(candidate.status.term, 1);

@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { InvariantError } from '#errors/invariant.js';
 import { logIndex, term } from '#raft/entry.js';
-import { confState, entries } from '#raft/test-member.js';
+import { confState, entries } from '#raft/testing/core-member.js';
 import { Unstable } from '#raft/unstable.js';
 
 /** Unstable entries from 5 on, of these terms. */

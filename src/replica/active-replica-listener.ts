@@ -1,6 +1,6 @@
 /** What a member at work tells `Replica`, which tells its own listeners. */
 import type { LogIndex } from '#raft/entry.js';
-import type { LeadershipNotice } from '#replica/office.js';
+import type { LeadershipNotice } from '#replica/leadership-state.js';
 import type { Applied } from '#replica/replicated-log.js';
 
 export interface ActiveReplicaListener<Output> {

@@ -11,12 +11,12 @@ import type { ActiveReplicaListener } from '#replica/active-replica-listener.js'
 import { type ActiveReplicaStart, Assembly } from '#replica/assembly.js';
 import { wayBack } from '#replica/cluster-founding.js';
 import { withWayOut } from '#replica/fatal-error.js';
+import type { LeadershipNotice } from '#replica/leadership-state.js';
 import { StoreError } from '#replica/log-store.js';
 import type { MemberReport } from '#replica/member-report.js';
 import type { MemberInfo, Membership } from '#replica/membership.js';
 import { type MembershipChange, removedText } from '#replica/membership-change.js';
 import { movesInForce, withMoves } from '#replica/moved-members.js';
-import type { LeadershipNotice } from '#replica/office.js';
 import type { ReplicaOptions, ReplicaTiming } from '#replica/replica-options.js';
 import { replicaStatus } from '#replica/replica-status.js';
 import { type Applied, ProposeError, type ReplicaStatus, stoppedError } from '#replica/replicated-log.js';

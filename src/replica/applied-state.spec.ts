@@ -3,7 +3,7 @@ import { type Entry, logIndex, memberId, term } from '#raft/entry.js';
 import { AppliedState } from '#replica/applied-state.js';
 import { encodeStamped } from '#replica/cluster-time.js';
 import type { AppliedMeta } from '#replica/membership.js';
-import { Ledger } from '#replica/testing/ledger.js';
+import { LedgerMachine } from '#replica/testing/ledger-machine.js';
 
 const start: AppliedMeta = {
   ...{ index: logIndex(1), term: term(1), time: 0 },
@@ -21,8 +21,8 @@ function entry(index: number, time: number, text: string): Entry {
   return { index: logIndex(index), term: term(1), type: 'normal', data };
 }
 
-function state(): { readonly applied: AppliedState<string>; readonly ledger: Ledger; readonly seen: string[] } {
-  const ledger = new Ledger('first');
+function state(): { readonly applied: AppliedState<string>; readonly ledger: LedgerMachine; readonly seen: string[] } {
+  const ledger = new LedgerMachine('first');
   const seen: string[] = [];
   const host = {
     applied: ({ index, output }: { index: number; output: string }) => seen.push(`${index} ${output}`),

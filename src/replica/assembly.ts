@@ -5,11 +5,11 @@ import type { ActiveReplicaListener } from '#replica/active-replica-listener.js'
 import { CommandKinds } from '#replica/command-kinds.js';
 import { Decisions } from '#replica/decisions.js';
 import { Fitness } from '#replica/fitness.js';
+import { LeadershipState } from '#replica/leadership-state.js';
 import type { LoadedLog } from '#replica/log-store.js';
 import { LogTail } from '#replica/log-tail.js';
 import { LogUpkeep } from '#replica/log-upkeep.js';
 import type { AppliedMeta, MemberInfo } from '#replica/membership.js';
-import { Office } from '#replica/office.js';
 import { PeerAccounts } from '#replica/peer-accounts.js';
 import { RaftDriver } from '#replica/raft-driver.js';
 import { raftConfig } from '#replica/raft-settings.js';
@@ -35,7 +35,7 @@ export type AssemblyHooks<Output> = {
 export class Assembly<Output> {
   readonly tail: LogTail;
   readonly raft: Raft;
-  readonly office: Office;
+  readonly office: LeadershipState;
   readonly requests: Requests<Output>;
   readonly decisions: Decisions<Output>;
   readonly driver: RaftDriver;
@@ -53,7 +53,7 @@ export class Assembly<Output> {
     this.tail = new LogTail({ hardState, entries, compacted, applied });
     this.raft = new Raft(raftConfig({ id: self.id, applied: applied.index, timing, limits, random }), this.tail);
     this.requests = new Requests({ raft: this.raft, clock, limits, random, electionMs: timing.electionMs });
-    this.office = new Office(self.id, hardState?.term);
+    this.office = new LeadershipState(self.id, hardState?.term);
     this.commandKinds = new CommandKinds(
       {
         ...{ self, later: options.laterCommands, peers: this.peers },

@@ -8,9 +8,9 @@ import type { Ready } from '#raft/ready.js';
 import type { ActiveReplicaListener } from '#replica/active-replica-listener.js';
 import { AppliedState } from '#replica/applied-state.js';
 import type { CommandKinds } from '#replica/command-kinds.js';
+import type { LeadershipState } from '#replica/leadership-state.js';
 import type { AppliedMeta, MemberInfo, Membership } from '#replica/membership.js';
 import { withMoves } from '#replica/moved-members.js';
-import type { Office } from '#replica/office.js';
 import type { RaftDriverHost } from '#replica/raft-driver.js';
 import type { ReplicaOptions } from '#replica/replica-options.js';
 import { type Applied, notLeaderError, type ProposeError } from '#replica/replicated-log.js';
@@ -23,7 +23,7 @@ export type DecisionsParts<Output> = {
   readonly options: ReplicaOptions<Output>;
   readonly raft: Raft;
   readonly requests: Requests<Output>;
-  readonly office: Office;
+  readonly office: LeadershipState;
   readonly commandKinds: CommandKinds;
   readonly listener: ActiveReplicaListener<Output>;
   /** The stored state, already restored into the machine. */

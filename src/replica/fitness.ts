@@ -6,13 +6,13 @@ import type { MemberId } from '#raft/entry.js';
 import type { Raft } from '#raft/raft.js';
 import { DiskWatch } from '#replica/disk-watch.js';
 import { successors } from '#replica/handover.js';
-import type { Office } from '#replica/office.js';
+import type { LeadershipState } from '#replica/leadership-state.js';
 import type { ProposeError } from '#replica/replicated-log.js';
 import { SpaceWatch, type SpaceWatchParts } from '#replica/space-watch.js';
 
 export type FitnessParts = SpaceWatchParts & {
   readonly raft: Raft;
-  readonly office: Office;
+  readonly office: LeadershipState;
   /** Since when a storage write is in flight, if one is. */
   readonly writingSinceMs: () => number | undefined;
 };

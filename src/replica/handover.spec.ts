@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { memberId } from '#raft/entry.js';
-import { confState, TestCluster } from '#raft/test-member.js';
+import { CoreCluster, confState } from '#raft/testing/core-member.js';
 import { Handover, successors } from '#replica/handover.js';
 
 const electionMs = 1000;
@@ -10,7 +10,7 @@ describe('who takes over from a leader', () => {
   /** Member 1 leads 2 and 3; 4 is a learner. */
   function status() {
     const start = { confState: confState([1, 2, 3], { learners: [memberId(4)] }) };
-    return new TestCluster([1, 2, 3, 4], start).elect(1).status;
+    return new CoreCluster([1, 2, 3, 4], start).elect(1).status;
   }
 
   it('is a voter that answers, and rather one with room', () => {
@@ -22,7 +22,7 @@ describe('who takes over from a leader', () => {
 
   it('is rather one that has more of the log, but has room above all', () => {
     const start = { confState: confState([1, 2, 3]) };
-    const cluster = new TestCluster([1, 2, 3], start);
+    const cluster = new CoreCluster([1, 2, 3], start);
     const leader = cluster.elect(1);
     cluster.lose = ({ to }) => to === two;
     leader.raft.propose([new Uint8Array(1)]);

@@ -3,7 +3,7 @@
  * rather one that has more of the log. One that does not take over within an election timeout is followed by the next.
  */
 import type { MemberId } from '#raft/entry.js';
-import type { RaftStatus } from '#raft/status.js';
+import type { RaftStatus } from '#raft/raft-status.js';
 
 /** What is known of members beside the log. */
 export type Standing = {

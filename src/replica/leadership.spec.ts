@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { logIndex, noTerm } from '#raft/entry.js';
-import type { LeadershipNotice } from '#replica/office.js';
+import type { LeadershipNotice } from '#replica/leadership-state.js';
 import { ProposeError } from '#replica/replicated-log.js';
 import { callerOf } from '#replica/testing/memory-network.js';
 import { TestCluster, type TestMember } from '#replica/testing/test-cluster.js';

@@ -6,7 +6,7 @@
 import { InvariantError } from '#errors/invariant.js';
 import { type ConfChange, noContext } from '#raft/conf-change.js';
 import { type ConfState, type MemberId, memberId } from '#raft/entry.js';
-import type { RaftStatus } from '#raft/status.js';
+import type { RaftStatus } from '#raft/raft-status.js';
 import type { MemberInfo, Membership } from '#replica/membership.js';
 
 /** One step that an operator asks for. New members come as learners, and vote once they are promoted. */
@@ -42,7 +42,7 @@ export function memberIds(confState: ConfState): readonly MemberId[] {
   return [...ids].sort((one, other) => one - other);
 }
 
-export function isVoter({ voters, votersOutgoing }: ConfState, member: MemberId): boolean {
+export function isVotingMember({ voters, votersOutgoing }: ConfState, member: MemberId): boolean {
   return voters.includes(member) || votersOutgoing.includes(member);
 }
 
@@ -74,7 +74,8 @@ export function membershipRefusal(
     return `member ${twin.id} is ${twin.name} at ${twin.peer} with store ${twin.storeId}: remove it first, or use another name, address and store`;
   }
   if (change.kind === 'move') return moveRefusal(change, members);
-  if (change.kind === 'demote' && !isVoter(confState, change.member)) return `member ${change.member} does not vote`;
+  if (change.kind === 'demote' && !isVotingMember(confState, change.member))
+    return `member ${change.member} does not vote`;
   if (change.kind === 'remove' || change.kind === 'demote')
     return removalRefusal(change.member, { members, confState }, id);
   if (change.kind === 'promote') return promotionRefusal(change.member, { members, confState }, commit, progress);
@@ -102,7 +103,7 @@ function removalRefusal(member: MemberId, { members, confState }: Known, self: M
   const found = members.find(({ id }) => id === member);
   if (found === undefined) return `there is no member ${member}`;
   if (member === self) return `member ${found.name} leads the cluster: transfer leadership first`;
-  return isVoter(confState, member) && confState.voters.length === 1
+  return isVotingMember(confState, member) && confState.voters.length === 1
     ? `member ${found.name} is the only voter`
     : undefined;
 }
@@ -111,7 +112,7 @@ function replacementRefusal(member: MemberId, { members, confState }: Known, sel
   const found = members.find(({ id }) => id === member);
   if (found === undefined) return `there is no member ${member}`;
   if (member === self) return `member ${found.name} leads the cluster: transfer leadership first`;
-  return isVoter(confState, member) ? undefined : `member ${found.name} does not vote: remove it instead`;
+  return isVotingMember(confState, member) ? undefined : `member ${found.name} does not vote: remove it instead`;
 }
 
 function promotionRefusal(
@@ -122,7 +123,7 @@ function promotionRefusal(
 ): string | undefined {
   const found = members.find(({ id }) => id === member);
   if (found === undefined) return `there is no member ${member}`;
-  if (isVoter(confState, member)) return `member ${found.name} votes already`;
+  if (isVotingMember(confState, member)) return `member ${found.name} votes already`;
   const match = progress.get(member)?.match ?? 0;
   if (commit - match > promoteLagMax) {
     return `member ${found.name} is at index ${match}, ${commit - match} entries behind; ${promoteLagMax} at most may be missing to vote`;

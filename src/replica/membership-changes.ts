@@ -4,7 +4,7 @@
  */
 import type { Entry, Term } from '#raft/entry.js';
 import { RaftError } from '#raft/errors.js';
-import type { Position, Raft } from '#raft/raft.js';
+import type { ProposalPosition, Raft } from '#raft/raft.js';
 import type { Membership } from '#replica/membership.js';
 import {
   type MembershipChange,
@@ -43,7 +43,7 @@ export class MembershipChanges {
     }
   }
 
-  #wait({ term, firstIndex }: Position): Promise<Membership> {
+  #wait({ term, firstIndex }: ProposalPosition): Promise<Membership> {
     return new Promise((resolve, reject) => this.#waiting.set(firstIndex, { term, resolve, reject }));
   }
 

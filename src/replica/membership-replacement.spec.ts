@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { type LogIndex, logIndex, memberId, noMember, term } from '#raft/entry.js';
-import type { RaftStatus } from '#raft/status.js';
+import type { RaftStatus } from '#raft/raft-status.js';
 import type { Membership } from '#replica/membership.js';
 import { membershipRefusal, toConfChange } from '#replica/membership-change.js';
 

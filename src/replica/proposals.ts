@@ -4,7 +4,7 @@
  */
 import { type Entry, noTerm, type Term } from '#raft/entry.js';
 import { RaftError } from '#raft/errors.js';
-import type { Position, Raft } from '#raft/raft.js';
+import type { ProposalPosition, Raft } from '#raft/raft.js';
 import { encodeStamped } from '#replica/cluster-time.js';
 import { type Applied, ProposeError } from '#replica/replicated-log.js';
 
@@ -94,7 +94,7 @@ export class Proposals<Output> {
     return batch;
   }
 
-  #proposed(count: number, { term, firstIndex }: Position): void {
+  #proposed(count: number, { term, firstIndex }: ProposalPosition): void {
     for (const [at, { command, resolve, reject }] of this.#queue.splice(0, count).entries()) {
       this.#queuedBytes -= command.byteLength;
       this.#underWay.set(firstIndex + at, { term, resolve, reject });

@@ -1,6 +1,7 @@
 /** The core's configuration, from a replica's timing and limits. One tick is one heartbeat. */
-import type { RaftConfig } from '#raft/config.js';
+
 import type { LogIndex, MemberId } from '#raft/entry.js';
+import type { RaftConfig } from '#raft/raft-config.js';
 import type { ReplicaLimits, ReplicaTiming } from '#replica/replica-options.js';
 
 export type RaftSettings = {

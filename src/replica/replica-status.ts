@@ -1,10 +1,10 @@
 /** A replica's state for operators, put together from the core's and the replica's own. */
 import { type LogIndex, logIndex, noMember, term } from '#raft/entry.js';
-import type { RaftStatus } from '#raft/status.js';
+import type { RaftStatus } from '#raft/raft-status.js';
 import { noFounding } from '#replica/cluster-founding.js';
 import type { StoreSpace } from '#replica/log-store.js';
 import type { MemberInfo, Membership } from '#replica/membership.js';
-import { isVoter } from '#replica/membership-change.js';
+import { isVotingMember } from '#replica/membership-change.js';
 import type { Move } from '#replica/moved-members.js';
 import type { PeerAccounts } from '#replica/peer-accounts.js';
 import type { PeerStatus, ReplicaStatus } from '#replica/replicated-log.js';
@@ -54,7 +54,7 @@ function peerStatus(member: MemberInfo, { membership, raft, peers }: ReplicaStat
   const account = peers.of(member.id);
   return {
     member,
-    role: isVoter(membership.confState, member.id) ? 'voter' : 'learner',
+    role: isVotingMember(membership.confState, member.id) ? 'voter' : 'learner',
     matchIndex: raft.progress.get(member.id)?.match,
     lastContactMs: account?.lastContactMs,
     report: account?.report,

@@ -13,11 +13,11 @@ import { disowningText, type PeerClaim, wayBack } from '#replica/cluster-foundin
 import { withWayOut } from '#replica/fatal-error.js';
 import { type Founded, Founding } from '#replica/founding.js';
 import { awaitLeader } from '#replica/leader-wait.js';
+import type { LeadershipNotice } from '#replica/leadership-state.js';
 import { type LoadedLog, type SnapshotSource, StoreError } from '#replica/log-store.js';
 import type { AppliedMeta, MemberInfo, Membership } from '#replica/membership.js';
 import type { MembershipChange } from '#replica/membership-change.js';
 import { withMoves } from '#replica/moved-members.js';
-import type { LeadershipNotice } from '#replica/office.js';
 import { OpenSnapshots } from '#replica/open-snapshots.js';
 import type { MemberHello, PeerHandler, PeerRefusal } from '#replica/peer-network.js';
 import {

@@ -9,7 +9,7 @@ import { Handover } from '#replica/handover.js';
 import type { StoreSpace } from '#replica/log-store.js';
 import { type MemberReport, spaceText } from '#replica/member-report.js';
 import type { MemberInfo, Membership } from '#replica/membership.js';
-import { isVoter } from '#replica/membership-change.js';
+import { isVotingMember } from '#replica/membership-change.js';
 import type { PeerAccounts } from '#replica/peer-accounts.js';
 import type { ReplicaEvent } from '#replica/replica-event.js';
 import { ProposeError } from '#replica/replicated-log.js';
@@ -109,7 +109,7 @@ export class SpaceWatch {
   #roomyVoters(): readonly MemberInfo[] {
     const { self, membership } = this.#parts;
     const { confState, members } = membership();
-    return members.filter(({ id }) => id !== self.id && isVoter(confState, id) && this.#roomy(id));
+    return members.filter(({ id }) => id !== self.id && isVotingMember(confState, id) && this.#roomy(id));
   }
 
   /** It said so, and not long ago. */

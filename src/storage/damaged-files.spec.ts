@@ -14,7 +14,7 @@ import { join } from 'node:path';
 import { type LogStore, StoreError, type StoreErrorCode } from '#replica/log-store.js';
 import { openLevelStore } from '#storage/level-store.js';
 import { HandClock } from '#storage/testing/hand-clock.js';
-import { contentOf, entries, hardState, membership, meta, record, self } from '#storage/testing/sample.js';
+import { contentOf, hardState, membership, meta, record, sampleEntries, self } from '#storage/testing/sample.js';
 
 const count = 400;
 const page = 4096;
@@ -35,7 +35,7 @@ async function live(store: LogStore, from: number, to: number): Promise<void> {
   const of = membership(store.identity.storeId);
   for (let index = from; index <= to; index++) {
     await store.write({
-      entries: entries(index, index, 1, 1000),
+      entries: sampleEntries(index, index, 1, 1000),
       hardState: hardState(1, index, 1),
       applied: { meta: meta(index, 1, of), changes: [record(`record-${index}`, `value of ${index} `.repeat(30))] },
     });

@@ -6,7 +6,7 @@
 import { randomBytes } from 'node:crypto';
 import { open, rename, rm, stat, statfs } from 'node:fs/promises';
 import type { StoreSpace } from '#replica/log-store.js';
-import { isDiskFull, reasonOf } from '#storage/store-failure.js';
+import { isDiskFull, storeFailureReason } from '#storage/store-failure.js';
 import { formatSize } from '#text/size.js';
 
 export interface DiskSpace {
@@ -47,7 +47,7 @@ export class FileDiskSpace implements DiskSpace {
     try {
       this.#space = await this.#look();
     } catch (error) {
-      const problem = `can't tell how much space is free on the file system of ${this.#directory}: ${reasonOf(error)}`;
+      const problem = `can't tell how much space is free on the file system of ${this.#directory}: ${storeFailureReason(error)}`;
       this.#space = { freeBytes: undefined, neededBytes: this.#floorBytes, problem };
     }
   }

@@ -10,7 +10,7 @@ import { type HardState, type LogIndex, logIndex, type MemberId, memberId, type 
 import { readUint64, uint64Bytes, writeUint64 } from '#replica/uint64.js';
 import type { RecordTotal } from '#storage/record-sums.js';
 
-export type Position = { readonly index: LogIndex; readonly term: Term };
+export type HeadPosition = { readonly index: LogIndex; readonly term: Term };
 
 export type Head = {
   /** 32 hex digits. */
@@ -21,7 +21,7 @@ export type Head = {
   readonly memberId: MemberId | undefined;
   readonly hardState: HardState | undefined;
   /** The log begins after it. */
-  readonly compacted: Position;
+  readonly compacted: HeadPosition;
   readonly lastIndex: LogIndex;
   /** Over the CRC-32 of every entry from `compacted.index + 1` to `lastIndex`; see `sum.ts`. */
   readonly logSum: number;
@@ -29,7 +29,7 @@ export type Head = {
   readonly generation: number;
   /** The highest generation ever given out; none is used twice. */
   readonly lastGeneration: number;
-  readonly applied: Position & { readonly time: number };
+  readonly applied: HeadPosition & { readonly time: number };
   readonly records: RecordTotal;
   /** CRC-32 of the membership record. */
   readonly membershipSum: number;

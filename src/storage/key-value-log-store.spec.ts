@@ -11,13 +11,13 @@ import { HandClock } from '#storage/testing/hand-clock.js';
 import { MemoryDisk } from '#storage/testing/memory-disk.js';
 import {
   contentOf,
-  entries,
   eventually,
   hardState,
   membership,
   memoryStoreDisk,
   meta,
   record,
+  sampleEntries,
   sampleNonce,
   sampleStoreId,
   self,
@@ -72,11 +72,11 @@ describe('log store', () => {
   it('refuses what breaks an invariant of Raft, naming it, and takes nothing more', async () => {
     const applied = (index: number) => ({ meta: meta(index), changes: [] });
     const cases: readonly (readonly [what: string, write: LogWrite, message: RegExp])[] = [
-      ['a gap after the log', { entries: entries(7, 8) }, /entry 7 after last entry 5/],
-      ['a gap inside', { entries: [...entries(6, 6), ...entries(8, 8)] }, /entries with a gap/],
+      ['a gap after the log', { entries: sampleEntries(7, 8) }, /entry 7 after last entry 5/],
+      ['a gap inside', { entries: [...sampleEntries(6, 6), ...sampleEntries(8, 8)] }, /entries with a gap/],
       [
         'to replace what is committed',
-        { entries: entries(3, 6, 2) },
+        { entries: sampleEntries(3, 6, 2) },
         /entry 3 would replace a committed one \(commit 3\)/,
       ],
       ['a commit beyond the log', { hardState: hardState(1, 6) }, /commit 6 beyond last entry 5/],
@@ -94,7 +94,7 @@ describe('log store', () => {
     for (const [what, write, message] of cases) {
       const disk = new MemoryDisk();
       const store = await bootstrapped(disk);
-      await store.write({ entries: entries(1, 5), hardState: hardState(1, 3), applied: applied(2) });
+      await store.write({ entries: sampleEntries(1, 5), hardState: hardState(1, 3), applied: applied(2) });
       const { table } = disk;
       await assert.rejects(store.write(write), message, what);
       await assert.rejects(store.write({}), { code: 'poisoned' }, what);
@@ -198,7 +198,7 @@ describe('log store', () => {
     const both = ['write identity', 'write batch'];
     assert.deepEqual(await stepsOf({ hardState: hardState(1, 0) }), both);
     assert.deepEqual(await stepsOf({ hardState: hardState(1, 0, 1) }), both);
-    assert.deepEqual(await stepsOf({ entries: entries(1, 3), hardState: hardState(1, 2, 1) }), ['write batch']);
+    assert.deepEqual(await stepsOf({ entries: sampleEntries(1, 3), hardState: hardState(1, 2, 1) }), ['write batch']);
     assert.deepEqual(await stepsOf({ hardState: hardState(2, 3) }), both);
   });
 
@@ -207,7 +207,7 @@ describe('log store', () => {
     const clock = new HandClock();
     const store = await bootstrapped(disk, clock);
     const early = disk.reboot();
-    await store.write({ entries: entries(1, 3) });
+    await store.write({ entries: sampleEntries(1, 3) });
     const lost = () => new MemoryDisk(early.table, disk.reboot().slots);
     await (await openLogStore(memoryStoreDisk(lost()))).close();
     const steps = disk.steps.length;
@@ -228,24 +228,24 @@ describe('log store', () => {
     const disk = new MemoryDisk();
     const clock = new HandClock();
     const store = await bootstrapped(disk, clock);
-    await store.write({ entries: entries(1, 3) });
+    await store.write({ entries: sampleEntries(1, 3) });
     disk.crashAt(disk.steps.length, 'torn');
     clock.turn(1000);
     await eventually('the disk has crashed', () => disk.crashed);
-    await assert.rejects(store.write({ entries: entries(4, 4) }), /update the identity file/);
+    await assert.rejects(store.write({ entries: sampleEntries(4, 4) }), /update the identity file/);
   });
 
   it('tells of its first failure once, whatever it was doing and whoever asked for it', async () => {
     const clock = new HandClock();
     const failures: readonly (readonly [what: string, fail: (store: LogStore) => Promise<unknown>])[] = [
       ['stage a snapshot', (store) => store.stageSnapshot(meta(40))],
-      ['write', (store) => store.write({ entries: entries(4, 4) })],
+      ['write', (store) => store.write({ entries: sampleEntries(4, 4) })],
       ['update the identity file', async () => clock.turn(1000)],
     ];
     for (const [what, fail] of failures) {
       const disk = new MemoryDisk();
       const store = await bootstrapped(disk, clock);
-      await store.write({ entries: entries(1, 3) });
+      await store.write({ entries: sampleEntries(1, 3) });
       const told: StoreError[] = [];
       store.onFailure((error) => told.push(error));
       assert.equal(told.length, 0, what);
@@ -264,7 +264,11 @@ describe('log store', () => {
     const disk = new MemoryDisk();
     const store = await bootstrapped(disk);
     const changes = [record('a', 'sound'), record('b', 'sound')];
-    await store.write({ entries: entries(1, 1), hardState: hardState(1, 1), applied: { meta: meta(1), changes } });
+    await store.write({
+      entries: sampleEntries(1, 1),
+      hardState: hardState(1, 1),
+      applied: { meta: meta(1), changes },
+    });
     const told: StoreError[] = [];
     store.onFailure((error) => told.push(error));
     disk.table = new Map(
@@ -294,7 +298,7 @@ describe('log store', () => {
     const gone = (key: string): RecordChange => ({ key: Buffer.from(key), value: undefined });
     const changes = [record('a', '1'), record('b', '1'), record('a', '2'), gone('b'), gone('c'), record('c', '1')];
     await store.write({
-      entries: entries(1, 3),
+      entries: sampleEntries(1, 3),
       hardState: hardState(1, 3),
       applied: { meta: meta(3), changes: [...changes, record('a', '3')] },
     });
@@ -312,7 +316,7 @@ describe('log store', () => {
     const store = await bootstrapped(disk, clock);
     const last = 2 * sweepStepKeys + 500;
     await store.write({
-      entries: entries(1, last + 10),
+      entries: sampleEntries(1, last + 10),
       hardState: hardState(1, last),
       applied: { meta: meta(last), changes: [] },
     });
@@ -336,12 +340,12 @@ describe('log store', () => {
     const rounds = 400;
     for (let index = 1; index <= rounds; index++) {
       const applied = { meta: meta(index), changes: [] };
-      await store.write({ entries: entries(index, index), hardState: hardState(1, index), applied });
+      await store.write({ entries: sampleEntries(index, index), hardState: hardState(1, index), applied });
       if (index > 1) await store.compact(logIndex(index - 1));
       // In between others are given up: their generations follow on each other as well.
       await (await store.stageSnapshot(meta(rounds + 1))).abort();
     }
-    await store.write({ entries: entries(rounds + 1, rounds + 1) });
+    await store.write({ entries: sampleEntries(rounds + 1, rounds + 1) });
   });
 
   it('gives back what a model of it holds, whatever was written, compacted, installed and restarted', async () => {
@@ -446,7 +450,7 @@ async function obey(
       model.vote = b % 3;
       model.log.length = from - model.compacted - 1;
       model.log.push(...Array.from({ length: b + 1 }, () => model.term));
-      return store.write({ entries: entries(from, from + b, model.term), hardState: model.hardState() });
+      return store.write({ entries: sampleEntries(from, from + b, model.term), hardState: model.hardState() });
     }
     case 'commit':
       model.commit = Math.min(model.last, model.commit + a);

@@ -10,7 +10,7 @@ import { logIndex } from '#raft/entry.js';
 import { type LogStore, StoreError } from '#replica/log-store.js';
 import { type LevelStoreOptions, openLevelStore } from '#storage/level-store.js';
 import { HandClock } from '#storage/testing/hand-clock.js';
-import { contentOf, entries, hardState, membership, meta, record, self } from '#storage/testing/sample.js';
+import { contentOf, hardState, membership, meta, record, sampleEntries, self } from '#storage/testing/sample.js';
 
 const small = { freeBytesFloor: 0, ballastBytes: 64 * 1024 };
 
@@ -66,10 +66,10 @@ describe('log store on LevelDB', () => {
     const of = membership(storeId);
     const { session } = store.identity;
     assert.deepEqual(store.identity, { storeId, clusterId: 'sample', memberId: self, session });
-    await store.write({ entries: entries(1, 3), hardState: hardState(1, 0, 1) });
+    await store.write({ entries: sampleEntries(1, 3), hardState: hardState(1, 0, 1) });
     await store.write({
       hardState: hardState(1, 3, 1),
-      entries: entries(4, 4),
+      entries: sampleEntries(4, 4),
       applied: { meta: meta(2, 1, of), changes: [record('b', 'two'), record('a', 'one'), record('c', 'three')] },
     });
     await store.write({
@@ -90,13 +90,13 @@ describe('log store on LevelDB', () => {
     const later = { starts: session.starts + 1, nonces };
     assert.deepEqual([nonces.slice(1), new Set(nonces).size], [session.nonces, nonces.length]);
     assert.deepEqual(again.identity, { storeId, clusterId: 'sample', memberId: self, session: later });
-    assert.deepEqual(again.loaded.entries[3]?.data, entries(4, 4)[0]?.data);
+    assert.deepEqual(again.loaded.entries[3]?.data, sampleEntries(4, 4)[0]?.data);
   });
 
   it('replaces a conflicting tail whole', async () => {
     const store = await bootstrapped();
-    await store.write({ entries: entries(1, 9), hardState: hardState(1, 3) });
-    await store.write({ entries: entries(5, 6, 2), hardState: hardState(2, 3) });
+    await store.write({ entries: sampleEntries(1, 9), hardState: hardState(1, 3) });
+    await store.write({ entries: sampleEntries(5, 6, 2), hardState: hardState(2, 3) });
     assert.deepEqual(
       (await reopen(store)).loaded.entries.map(({ term, index }) => [term, index]),
       [
@@ -123,7 +123,7 @@ describe('log store on LevelDB', () => {
     };
     try {
       const store = await bootstrapped();
-      await store.write({ entries: entries(1, 1), hardState: hardState(1, 0, 1) });
+      await store.write({ entries: sampleEntries(1, 1), hardState: hardState(1, 0, 1) });
       const sink = await store.stageSnapshot(meta(9));
       await sink.append([record('a', 'b')]);
     } finally {
@@ -180,13 +180,13 @@ describe('log store on LevelDB', () => {
       record(`key-${String(at).padStart(4, '0')}`, 'x'.repeat(at)),
     );
     await store.write({
-      entries: entries(1, 1),
+      entries: sampleEntries(1, 1),
       hardState: hardState(1, 1),
       applied: { meta: meta(1, 1, of), changes: written },
     });
     const source = await store.openSnapshot();
     await store.write({
-      entries: entries(2, 2),
+      entries: sampleEntries(2, 2),
       hardState: hardState(1, 2),
       applied: { meta: meta(2, 1, of), changes: [{ key: Buffer.from('key-0000'), value: undefined }] },
     });
@@ -207,7 +207,7 @@ describe('log store on LevelDB', () => {
     const store = await bootstrapped();
     const of = membership(store.identity.storeId);
     const applied = (index: number) => ({ meta: meta(index, 1, of), changes: [record('k', String(index))] });
-    await store.write({ entries: entries(1, 20), hardState: hardState(1, 20), applied: applied(8) });
+    await store.write({ entries: sampleEntries(1, 20), hardState: hardState(1, 20), applied: applied(8) });
     const source = await store.openSnapshot();
     await store.write({ applied: applied(15) });
     await store.compact(logIndex(12));

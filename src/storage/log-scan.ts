@@ -5,7 +5,7 @@ import type { Head } from '#storage/head-record.js';
 import type { KeyValue, KeyValueView } from '#storage/key-value.js';
 import { entryKey, entryRange } from '#storage/keys.js';
 import { LogSums } from '#storage/log-sums.js';
-import { corrupt, reasonOf } from '#storage/store-failure.js';
+import { corrupt, storeFailureReason } from '#storage/store-failure.js';
 
 export type ScannedLog = { readonly entries: readonly Entry[]; readonly sums: LogSums };
 
@@ -41,7 +41,7 @@ function entryAt([key, record]: KeyValue, index: number, place: string): Entry {
   try {
     entry = decodeEntryRecord(record);
   } catch (error) {
-    throw corrupt(place, `log entry ${index} can't be read: ${reasonOf(error)}`, error);
+    throw corrupt(place, `log entry ${index} can't be read: ${storeFailureReason(error)}`, error);
   }
   if (entry.index !== index) throw corrupt(place, `in the place of log entry ${index} there is entry ${entry.index}`);
   return entry;

@@ -29,7 +29,7 @@ const membershipSchema = z.strictObject({
   nextMemberId: memberIdSchema,
 });
 
-export function encodeMembership(membership: Membership): { readonly stored: Uint8Array; readonly sum: number } {
+export function encodeMembershipRecord(membership: Membership): { readonly stored: Uint8Array; readonly sum: number } {
   // Without one it is written as before there was one: a release of then reads it still.
   const { founding, ...rest } = membership;
   const json = Buffer.from(JSON.stringify(founding === noFounding ? rest : membership));
@@ -41,7 +41,7 @@ export function encodeMembership(membership: Membership): { readonly stored: Uin
 }
 
 /** @throws Error with what is wrong */
-export function decodeMembership(stored: Uint8Array): { readonly membership: Membership; readonly sum: number } {
+export function decodeMembershipRecord(stored: Uint8Array): { readonly membership: Membership; readonly sum: number } {
   if (stored.byteLength < sumBytes) throw new RangeError(`${stored.byteLength} bytes`);
   const json = stored.subarray(sumBytes);
   const sum = crc32(json);

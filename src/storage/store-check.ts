@@ -11,10 +11,10 @@ import type { KeyValueView } from '#storage/key-value.js';
 import { headKey, membershipKey } from '#storage/keys.js';
 import { scanLog } from '#storage/log-scan.js';
 import type { LogSums } from '#storage/log-sums.js';
-import { decodeMembership } from '#storage/membership-record.js';
+import { decodeMembershipRecord } from '#storage/membership-record.js';
 import { RecordSums, recordName } from '#storage/record-sums.js';
 import { scanState } from '#storage/state-scan.js';
-import { amnesia, corrupt, reasonOf } from '#storage/store-failure.js';
+import { amnesia, corrupt, storeFailureReason } from '#storage/store-failure.js';
 
 export type CheckedStore = {
   readonly loaded: LoadedLog;
@@ -29,7 +29,7 @@ export async function readHead(view: KeyValueView, place: string): Promise<Head 
   try {
     return decodeHead(bytes);
   } catch (error) {
-    throw corrupt(place, `its head record can't be read: ${reasonOf(error)}`, error);
+    throw corrupt(place, `its head record can't be read: ${storeFailureReason(error)}`, error);
   }
 }
 
@@ -38,11 +38,11 @@ export async function readMembership(view: KeyValueView, head: Head, place: stri
   const bytes = await view.get(membershipKey);
   if (bytes === undefined) throw corrupt(place, 'its membership record is missing');
   try {
-    const { membership, sum } = decodeMembership(bytes);
+    const { membership, sum } = decodeMembershipRecord(bytes);
     if (sum !== head.membershipSum) throw new RangeError('it is an older one');
     return membership;
   } catch (error) {
-    throw corrupt(place, `its membership record can't be used: ${reasonOf(error)}`, error);
+    throw corrupt(place, `its membership record can't be used: ${storeFailureReason(error)}`, error);
   }
 }
 

@@ -21,7 +21,7 @@ export function amnesia(place: string, what: string): StoreError {
 /** Any failure of `action` as a `StoreError`. A full disk has a code of its own, since it needs another remedy. */
 export function storeError(place: string, action: string, error: unknown): StoreError {
   if (error instanceof StoreError) return error;
-  const reason = reasonOf(error);
+  const reason = storeFailureReason(error);
   if (isDiskFull(error)) {
     return new StoreError(
       'full',
@@ -52,19 +52,20 @@ export function storeError(place: string, action: string, error: unknown): Store
 export function isDiskFull(error: unknown): boolean {
   return (
     codesOf(error).some((code) => code === 'ENOSPC' || code === 'EDQUOT') ||
-    /No space left on device|Disk quota exceeded/.test(reasonOf(error))
+    /No space left on device|Disk quota exceeded/.test(storeFailureReason(error))
   );
 }
 
 /** Of the process, or of the whole system. LevelDB hands the system's words through. */
 function isOutOfDescriptors(error: unknown): boolean {
   return (
-    codesOf(error).some((code) => code === 'EMFILE' || code === 'ENFILE') || /Too many open files/.test(reasonOf(error))
+    codesOf(error).some((code) => code === 'EMFILE' || code === 'ENFILE') ||
+    /Too many open files/.test(storeFailureReason(error))
   );
 }
 
 /** The message of `error` and of what caused it. */
-export function reasonOf(error: unknown): string {
+export function storeFailureReason(error: unknown): string {
   const messages = chainOf(error).map((one) => (one instanceof Error ? one.message : String(one)));
   return [...new Set(messages)].join(': ');
 }

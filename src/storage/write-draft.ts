@@ -12,7 +12,7 @@ import { encodeHead, type Head } from '#storage/head-record.js';
 import type { KeyRange, KeyValueOperation } from '#storage/key-value.js';
 import { entryKey, entryRange, headKey, membershipKey, stateKey, stateRange } from '#storage/keys.js';
 import type { LogSums } from '#storage/log-sums.js';
-import { encodeMembership } from '#storage/membership-record.js';
+import { encodeMembershipRecord } from '#storage/membership-record.js';
 import { type RecordSums, recordName } from '#storage/record-sums.js';
 import type { StagedGeneration } from '#storage/snapshot-staging.js';
 import { encodeStateRecord } from '#storage/state-record.js';
@@ -159,7 +159,7 @@ export class WriteDraft {
     this.#head.applied = { index, term, time };
     if (membership === this.#membership) return;
     this.#membership = membership;
-    const { stored, sum } = encodeMembership(membership);
+    const { stored, sum } = encodeMembershipRecord(membership);
     this.#head.membershipSum = sum;
     this.#operations.push({ type: 'put', key: membershipKey, value: stored });
   }

@@ -1,7 +1,8 @@
 /** A host that carries out its input at once, and records it. */
+
+import type { HostMetrics, HostStatus, PingReport } from '#host/host-status.js';
 import type { HostInput } from '#host/input.js';
 import type { CleanupReport, PlannedStep, Reconciler } from '#host/reconciler-interface.js';
-import type { HostMetrics, HostStatus, PingReport } from '#host/status.js';
 
 export class FakeHost implements Reconciler {
   readonly inputs: HostInput[] = [];

@@ -19,7 +19,7 @@ import { sublet } from '#proto/sublet.js';
 import type { Clock } from '#replica/clock.js';
 
 /** A response, an error, or silence. */
-export type Answer<T> = T | MasterError | 'silence';
+export type FakeAnswer<T> = T | MasterError | 'silence';
 
 export type FakeWatch = {
   readonly request: WatchRequest;
@@ -30,7 +30,7 @@ export type FakeWatch = {
 };
 
 export const unavailable = new MasterError('unavailable', 'UNAVAILABLE', 'no master reachable');
-export const refused = new MasterError('refused', 'ALREADY_EXISTS', 'agent "a" on node 10.0.0.9 holds it');
+export const refusedAnswer = new MasterError('refused', 'ALREADY_EXISTS', 'agent "a" on node 10.0.0.9 holds it');
 export const aborted = new MasterError('aborted', 'ABORTED', 'epoch 7 is not the newest');
 export const overloaded = new MasterError('overloaded', 'RESOURCE_EXHAUSTED', '8192 calls are under way');
 export const exhausted = new MasterError(
@@ -48,11 +48,11 @@ export class FakeMasters implements MasterApi {
   readonly keepAlives: KeepAliveRequest[] = [];
   readonly watches: FakeWatch[] = [];
   /** The scripts; a test replaces what it is about. */
-  onRegister: (request: RegisterRequest) => Answer<RegisterResponse> = (request) => grant(request);
-  onReport: (request: ReportStatusRequest) => Answer<undefined> = () => undefined;
-  onLeave: (request: LeaveRequest) => Answer<undefined> = () => undefined;
-  onReturn: (request: ReturnOverlaysRequest) => Answer<undefined> = () => undefined;
-  onKeepAlive: (request: KeepAliveRequest) => Answer<sublet.v1.KeepAliveResponse.$Properties> = () => ({
+  onRegister: (request: RegisterRequest) => FakeAnswer<RegisterResponse> = (request) => grant(request);
+  onReport: (request: ReportStatusRequest) => FakeAnswer<undefined> = () => undefined;
+  onLeave: (request: LeaveRequest) => FakeAnswer<undefined> = () => undefined;
+  onReturn: (request: ReturnOverlaysRequest) => FakeAnswer<undefined> = () => undefined;
+  onKeepAlive: (request: KeepAliveRequest) => FakeAnswer<sublet.v1.KeepAliveResponse.$Properties> = () => ({
     nextInMs: 10_000,
     revision: 100,
   });
@@ -156,7 +156,7 @@ export class FakeMasters implements MasterApi {
     return last;
   }
 
-  #unary<T>(answer: () => Answer<T>): Promise<T> {
+  #unary<T>(answer: () => FakeAnswer<T>): Promise<T> {
     return new Promise((resolve, reject) => {
       this.#clock.after(this.latencyMs, () => {
         const given = this.#down ? unavailable : answer();
@@ -187,7 +187,7 @@ export class FakeMasters implements MasterApi {
   }
 }
 
-export const network: sublet.v1.Network.$Properties = {
+export const exampleNetwork: sublet.v1.Network.$Properties = {
   vtepSubnet: '44.128.0.0/20',
   vtepMacOui: '70:b3:d5:00:00:00',
   vni: 1024,
@@ -197,7 +197,7 @@ export const network: sublet.v1.Network.$Properties = {
 };
 
 /** Agent `number` of the worked example, counted from 1, as the masters show it. */
-export function agentMessage(agentId: string, number: number, epoch = 7): sublet.v1.Agent.$Properties {
+export function exampleAgent(agentId: string, number: number, epoch = 7): sublet.v1.Agent.$Properties {
   const third = number - 1;
   return {
     agentId,
@@ -214,7 +214,7 @@ export function agentMessage(agentId: string, number: number, epoch = 7): sublet
     },
     overlays: [
       {
-        info: network.overlays?.[0] ?? null,
+        info: exampleNetwork.overlays?.[0] ?? null,
         subnet: `9.0.${third}.0/24`,
         mesosBridge: { name: 'm-dcos', ip: `9.0.${third}.0/25` },
         dockerBridge: { name: 'd-dcos', ip: `9.0.${third}.128/25` },
@@ -238,11 +238,11 @@ export type GrantParts = {
 export function grant(request: RegisterRequest, parts: GrantParts = {}): RegisterResponse {
   const { epoch = 7, ttlSeconds = 0, clusterId = 'cluster-1', founding = 'f1', revision = 100, problems = [] } = parts;
   const { RegisterResponse: Response } = sublet.v1;
-  const agent = agentMessage(request.agentId ?? '', 1, epoch);
+  const agent = exampleAgent(request.agentId ?? '', 1, epoch);
   const message: sublet.v1.RegisterResponse.$Properties = {
     agent: { ...agent, instanceId: request.instanceId ?? '', nodeIp: request.nodeIp ?? '' },
     lease: { epoch, ttlSeconds },
-    network: parts.network ?? network,
+    network: parts.network ?? exampleNetwork,
     problems,
     revision,
     clusterId,
@@ -254,13 +254,13 @@ export function grant(request: RegisterRequest, parts: GrantParts = {}): Registe
 /** A whole plan with agent "a" (number 1) and these others. */
 export function snapshot(
   revision: number,
-  others: readonly sublet.v1.Agent.$Properties[] = [agentMessage('b', 2)],
+  others: readonly sublet.v1.Agent.$Properties[] = [exampleAgent('b', 2)],
   clusterId = 'cluster-1',
   founding = 'f1',
 ): sublet.v1.WatchResponse.$Properties[] {
   return [
     { snapshotBegin: { clusterId, revision, founding } },
-    { snapshotChunk: { network, agents: [agentMessage('a', 1)] } },
+    { snapshotChunk: { network: exampleNetwork, agents: [exampleAgent('a', 1)] } },
     { snapshotChunk: { agents: [...others] } },
     { snapshotEnd: { revision } },
   ];

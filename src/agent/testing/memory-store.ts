@@ -1,16 +1,16 @@
 /** A state directory without a disk. What it holds outlives an agent, as a disk does. */
 import type { PeerPicture } from '#agent/peer-table.js';
-import type { AgentStore, Identity, LeaseRecord } from '#agent/store.js';
+import type { AgentIdentity, AgentStore, LeaseRecord } from '#agent/store.js';
 
 export class MemoryStore implements AgentStore {
-  identity: Identity = { instanceId: 'instance-1', sequence: 0, formerClusterIds: [] };
+  identity: AgentIdentity = { instanceId: 'instance-1', sequence: 0, formerClusterIds: [] };
   lease: LeaseRecord | undefined;
   peers: PeerPicture | undefined;
   /** While set, nothing can be written. */
   full = false;
   leaseWrites = 0;
 
-  saveIdentity(identity: Identity): void {
+  saveIdentity(identity: AgentIdentity): void {
     this.#check();
     this.identity = identity;
   }

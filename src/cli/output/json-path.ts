@@ -18,7 +18,7 @@ export class JsonPathError extends Error {
   override readonly name = 'JsonPathError';
 }
 
-export type Step =
+export type JsonPathStep =
   | { readonly kind: 'field'; readonly name: string }
   | { readonly kind: 'anywhere'; readonly name: string }
   | { readonly kind: 'all' }
@@ -29,14 +29,14 @@ export type Step =
 type Literal = string | number | boolean;
 type Comparison = '==' | '!=' | '<' | '<=' | '>' | '>=';
 /** Without a comparison: the path leads to something. */
-type Test = { readonly path: Path; readonly compared?: { readonly by: Comparison; readonly to: Literal } };
+type Test = { readonly path: JsonPath; readonly compared?: { readonly by: Comparison; readonly to: Literal } };
 
-export type Path = readonly Step[];
+export type JsonPath = readonly JsonPathStep[];
 
 type Part =
   | { readonly kind: 'text'; readonly text: string }
-  | { readonly kind: 'path'; readonly path: Path }
-  | { readonly kind: 'each'; readonly path: Path; readonly parts: readonly Part[] };
+  | { readonly kind: 'path'; readonly path: JsonPath }
+  | { readonly kind: 'each'; readonly path: JsonPath; readonly parts: readonly Part[] };
 
 export type Template = readonly Part[];
 
@@ -53,7 +53,7 @@ export function parseTemplate(text: string): Template {
 }
 
 /** One path, with braces and the first dot or without: `agentId`, `.presence.state`. @throws JsonPathError */
-export function parsePath(text: string): Path {
+export function parsePath(text: string): JsonPath {
   const inner = /^\{(.*)\}$/.exec(text)?.[1] ?? text;
   const [part, more] = parseTemplate(/^[.[$]/.test(inner) ? inner : `.${inner}`);
   if (part?.kind !== 'path' || more !== undefined) throw new JsonPathError('one path is needed, like .agentId');
@@ -88,11 +88,11 @@ function shown(value: Json): string {
 }
 
 /** All that a path leads to, in the order of the value. */
-export function select(path: Path, value: Json): readonly Json[] {
+export function select(path: JsonPath, value: Json): readonly Json[] {
   return path.reduce<readonly Json[]>((found, step) => found.flatMap((each) => taken(step, each)), [value]);
 }
 
-function taken(step: Step, value: Json): readonly Json[] {
+function taken(step: JsonPathStep, value: Json): readonly Json[] {
   switch (step.kind) {
     case 'field':
       return fieldOf(value, step.name);
@@ -207,8 +207,8 @@ class Reader {
     return part;
   }
 
-  #path(): Path {
-    const steps: Step[] = [];
+  #path(): JsonPath {
+    const steps: JsonPathStep[] = [];
     this.#takes(/[$@]/y);
     for (;;) {
       const dots = this.#takes(/\.\.?/y);
@@ -228,7 +228,7 @@ class Reader {
     return steps;
   }
 
-  #subscript(): Step {
+  #subscript(): JsonPathStep {
     this.#blanks();
     const from = this.#takes(/-?\d{1,9}/y);
     if (this.#takes(/\s*:\s*/y) !== undefined) {

@@ -5,7 +5,7 @@ import { clusterService, operatorService } from '#api/services.js';
 import { run } from '#cli/program.js';
 import { CannedMaster } from '#cli/testing/canned-master.js';
 import { RecordedTerminal } from '#cli/testing/recorded-terminal.js';
-import { agent1, agent2, history, overlays, status } from '#cli/testing/samples.js';
+import { agent1, agent2, history, sampleOverlays, status } from '#cli/testing/samples.js';
 
 describe('lists', () => {
   let master: CannedMaster;
@@ -23,7 +23,7 @@ describe('lists', () => {
       .on(clusterService.getStatus, () => status)
       .on(clusterService.listMembers, () => ({ members: status.members, leader: 'm1', accountOf: 'm1' }))
       .on(operatorService.listAgents, () => ({ agents: [agent1, agent10, agent2], revision: 9 }))
-      .on(operatorService.listOverlays, () => overlays)
+      .on(operatorService.listOverlays, () => sampleOverlays)
       .on(operatorService.listHistory, () => history)
       .on(operatorService.listReservations, () => ({
         reservations: [

@@ -4,7 +4,7 @@ import type { MessageType, Method } from '#api/method.js';
 import { jsonFields, jsonOf, responseJson } from '#api/proto-json.js';
 import { usage } from '#cli/failure.js';
 import { type Form, forPeople, writeValue } from '#cli/output/form.js';
-import { JsonPathError, type Path, parsePath, select } from '#cli/output/json-path.js';
+import { type JsonPath, JsonPathError, parsePath, select } from '#cli/output/json-path.js';
 import type { Terminal } from '#cli/terminal.js';
 import { printable } from '#text/printable-text.js';
 
@@ -113,7 +113,7 @@ function ordered<Response, Item>(list: List<Response, Item>, items: readonly Ite
 }
 
 /** @throws Failure that names the fields that there are */
-function sortPath<Response, Item>({ type, one }: List<Response, Item>, text: string): Path {
+function sortPath<Response, Item>({ type, one }: List<Response, Item>, text: string): JsonPath {
   const path = pathOf(text);
   let fields = jsonFields(type);
   let of = one;
@@ -130,7 +130,7 @@ function sortPath<Response, Item>({ type, one }: List<Response, Item>, text: str
   return path;
 }
 
-function pathOf(text: string): Path {
+function pathOf(text: string): JsonPath {
   try {
     return parsePath(text);
   } catch (error) {

@@ -16,8 +16,8 @@ import { orFailure } from '#cli/process-config.js';
 import { masterFailure } from '#cli/refusal-words.js';
 import type { Terminal } from '#cli/terminal.js';
 import { plural } from '#cli/words.js';
+import { formatProblem } from '#config/config-problem.js';
 import { type LoadedPlan, loadPlanFile } from '#config/plan-file.js';
-import { formatProblem } from '#config/problem.js';
 import { parseYamlText } from '#config/yaml-file.js';
 import { printable } from '#text/printable-text.js';
 

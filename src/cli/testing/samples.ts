@@ -99,7 +99,7 @@ export const status = new sublet.v1.GetStatusResponse({
   nodeVersion: '24.21.0',
 });
 
-export const overlays = new sublet.v1.ListOverlaysResponse({
+export const sampleOverlays = new sublet.v1.ListOverlaysResponse({
   overlays: [
     { overlay: dcos, usage: { held: 1, reserved: 1, excluded: 16_384, quarantined: 2, free: 49_148, total: 65_536 } },
     { overlay: { ...dcos6, enabled: false }, usage6: { held: 1, free: 65_535, total: 65_536 } },

@@ -1,9 +1,9 @@
 /** What a step may touch, whatever a master says: an executable form of the bounds, for the steps that come out in the end. */
 import { coversCidr, parseCidr } from '#address/ip.js';
 import { assertNever } from '#errors/invariant.js';
+import type { Step } from '#host/host-step.js';
 import type { HostInput } from '#host/input.js';
 import { forwardChain, masqueradeSet } from '#host/marks.js';
-import type { Step } from '#host/step.js';
 
 /** Why the step is out of bounds; undefined: it is within. */
 export function outOfBounds(step: Step, { overlays, lease, settings }: HostInput): string | undefined {

@@ -54,7 +54,7 @@ const space6: fc.Arbitrary<Space6> = fc
   .map(({ cut: { from, to }, place }) => ({ subnet: networkOf6(parseInterface6(`${place}/${from}`)), prefix: to }));
 
 /** An overlay of one family each, one of both, or two of both. */
-export const overlays: fc.Arbitrary<readonly Overlay[]> = fc
+export const draftOverlays: fc.Arbitrary<readonly Overlay[]> = fc
   .record({ one: space4('9'), two: space6, three: space4('11'), kind: fc.constantFrom(0, 1, 2) })
   .map(({ one, two, three, kind }): readonly Overlay[] => {
     const base = { name: 'x', v4: one, v6: undefined, enabled: true };
@@ -65,7 +65,7 @@ export const overlays: fc.Arbitrary<readonly Overlay[]> = fc
 
 type Draft = (plan: PlanUnderTest) => Action;
 
-export const register: fc.Arbitrary<Draft> = fc
+export const draftRegister: fc.Arbitrary<Draft> = fc
   .record({
     agentId,
     instance: fc.constantFrom('1', '2', '3'),
@@ -263,11 +263,11 @@ const change: fc.Arbitrary<Draft> = fc.oneof(
     ),
 );
 
-export type Step = { readonly draft: Draft; readonly wait: number; readonly restore: boolean };
+export type DraftStep = { readonly draft: Draft; readonly wait: number; readonly restore: boolean };
 
-export const step: fc.Arbitrary<Step> = fc.record({
+export const draftStep: fc.Arbitrary<DraftStep> = fc.record({
   draft: fc.oneof(
-    { weight: 6, arbitrary: register },
+    { weight: 6, arbitrary: draftRegister },
     { weight: 2, arbitrary: departure },
     { weight: 2, arbitrary: settingAside },
     { weight: 1, arbitrary: change },

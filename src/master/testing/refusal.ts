@@ -4,14 +4,14 @@ import { reasonOf } from '#api/error-info.js';
 import { isServiceError } from '#api/master-client.js';
 import type { RefusalReason } from '#api/refusal.js';
 
-export type Refused = {
+export type SeenRefusal = {
   readonly code: string;
   readonly message: string;
   readonly reason: RefusalReason | undefined;
 };
 
 /** Resolves with what the refusal says. */
-export async function refusal(call: Promise<unknown>): Promise<Refused> {
+export async function refusal(call: Promise<unknown>): Promise<SeenRefusal> {
   try {
     await call;
   } catch (error) {

@@ -49,7 +49,7 @@ export function scarce(freeBytes: number): StoreSpace {
 }
 
 /** What is on stable storage, and how the disk behaves. */
-export class MemoryDisk {
+export class MemoryLogDisk {
   readonly storeId: string;
   clusterId: string | undefined;
   memberId: MemberId | undefined;
@@ -81,8 +81,8 @@ export class MemoryDisk {
   nonce: () => number = countFrom(1);
 
   /** What a backup of this disk holds. */
-  copy(): MemoryDisk {
-    const copy = new MemoryDisk(this.storeId);
+  copy(): MemoryLogDisk {
+    const copy = new MemoryLogDisk(this.storeId);
     const { clusterId, memberId, starts, nonces, peerFacts, content, fate, nonce } = this;
     return Object.assign(copy, { clusterId, memberId, starts, nonces, peerFacts, content, fate, nonce });
   }
@@ -101,7 +101,7 @@ export class MemoryLogStore implements LogStore {
   readonly identity: StoreIdentity;
   readonly loaded: LoadedLog;
   readonly peerFacts: ReadonlyMap<string, StoreFact>;
-  readonly #disk: MemoryDisk;
+  readonly #disk: MemoryLogDisk;
   readonly #after: (delayMs: number, run: () => void) => void;
   readonly #staged = new Map<StagedSnapshot, Records>();
   #failure: StoreError | undefined;
@@ -110,7 +110,7 @@ export class MemoryLogStore implements LogStore {
   openSnapshots = 0;
 
   /** `after` drops what is due once the process is dead. */
-  constructor(disk: MemoryDisk, after: (delayMs: number, run: () => void) => void) {
+  constructor(disk: MemoryLogDisk, after: (delayMs: number, run: () => void) => void) {
     const { storeId, clusterId, memberId, content } = disk;
     this.#disk = disk;
     this.#after = after;

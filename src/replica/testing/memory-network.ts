@@ -202,7 +202,7 @@ export class MemoryPeerNetwork implements PeerNetwork {
   }
 
   /** A message arrives. One that is not for this member of this cluster is refused, as a connection would be. */
-  take(message: PeerMessage, { claim, sender, store }: Caller, refused: (reason: string) => void): void {
+  take(message: PeerMessage, { claim, sender, store }: MemoryCaller, refused: (reason: string) => void): void {
     this.#whenAwake(() => {
       const membership = this.#membership;
       if (!isHeard(claim, membership)) {
@@ -230,7 +230,7 @@ export class MemoryPeerNetwork implements PeerNetwork {
 }
 
 /** The sender of a message, and the identity that it expects of the receiver. */
-export type Caller = {
+export type MemoryCaller = {
   readonly sender: MemberInfo;
   readonly claim: PeerClaim;
   /** What the sender states of its store. */
@@ -243,7 +243,7 @@ export function callerOf(
   membership: Membership | undefined,
   self: MemberId | undefined,
   store: StoreClaim | undefined,
-): Caller | undefined {
+): MemoryCaller | undefined {
   const sender = membership?.members.find(({ id }) => id === self);
   if (membership === undefined || sender === undefined) return undefined;
   const { clusterId, founding, members } = membership;

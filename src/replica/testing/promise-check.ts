@@ -4,15 +4,15 @@
  * leaders.
  */
 import type { PeerMessage } from '#raft/message.js';
-import type { MemoryDisk } from '#replica/testing/memory-log-store.js';
+import type { MemoryLogDisk } from '#replica/testing/memory-log-store.js';
 
 export class PromiseCheck {
   readonly violations: string[] = [];
   readonly #leaders = new Map<number, number>();
-  readonly #diskOf: (member: number) => MemoryDisk | undefined;
+  readonly #diskOf: (member: number) => MemoryLogDisk | undefined;
   promises = 0;
 
-  constructor(diskOf: (member: number) => MemoryDisk | undefined) {
+  constructor(diskOf: (member: number) => MemoryLogDisk | undefined) {
     this.#diskOf = diskOf;
   }
 

@@ -7,8 +7,14 @@ import { Replica } from '#replica/replica.js';
 import type { ReplicaEvent } from '#replica/replica-event.js';
 import type { ReplicaLimits, ReplicaTiming } from '#replica/replica-options.js';
 import type { Applied } from '#replica/replicated-log.js';
-import { Ledger, type LedgerRelease, laterLedgerKinds, ledgerKindOf, ledgerKinds } from '#replica/testing/ledger.js';
-import { MemoryDisk, MemoryLogStore } from '#replica/testing/memory-log-store.js';
+import {
+  LedgerMachine,
+  type LedgerRelease,
+  laterLedgerKinds,
+  ledgerKindOf,
+  ledgerKinds,
+} from '#replica/testing/ledger-machine.js';
+import { MemoryLogDisk, MemoryLogStore } from '#replica/testing/memory-log-store.js';
 import { MemoryHub, MemoryPeerNetwork } from '#replica/testing/memory-network.js';
 import { PromiseCheck } from '#replica/testing/promise-check.js';
 import { SeededRandom } from '#replica/testing/seeded-random.js';
@@ -23,7 +29,7 @@ export type TestClusterOptions = {
 
 export type TestProcess = {
   readonly replica: Replica<string>;
-  readonly ledger: Ledger;
+  readonly ledger: LedgerMachine;
   readonly store: MemoryLogStore;
   readonly started: Promise<void>;
   /** Timers of the replica that are armed, for which a real process would not end. */
@@ -35,7 +41,7 @@ export type TestProcess = {
 export class TestMember {
   readonly name: string;
   readonly peer: string;
-  disk: MemoryDisk;
+  disk: MemoryLogDisk;
   pausedUntilMs = 0;
   /** How the member's clock differs: when it began, and how fast it runs. */
   clock = { offsetMs: 0, rate: 1 };
@@ -44,7 +50,7 @@ export class TestMember {
   readonly events: ReplicaEvent[] = [];
   process: TestProcess | undefined;
 
-  constructor(name: string, disk: MemoryDisk) {
+  constructor(name: string, disk: MemoryLogDisk) {
     this.name = name;
     this.peer = `${name}:7071`;
     this.disk = disk;
@@ -55,7 +61,7 @@ export class TestMember {
     return this.process.replica;
   }
 
-  get ledger(): Ledger {
+  get ledger(): LedgerMachine {
     if (this.process === undefined) throw new Error(`${this.name} is not running`);
     return this.process.ledger;
   }
@@ -98,9 +104,9 @@ export class TestCluster {
     return cluster;
   }
 
-  newDisk(): MemoryDisk {
+  newDisk(): MemoryLogDisk {
     this.#stores += 1;
-    return new MemoryDisk(this.#stores.toString(16).padStart(32, '0'));
+    return new MemoryLogDisk(this.#stores.toString(16).padStart(32, '0'));
   }
 
   member(name: string): TestMember {
@@ -139,7 +145,7 @@ export class TestCluster {
         };
       },
     };
-    const ledger = new Ledger(member.release);
+    const ledger = new LedgerMachine(member.release);
     const later = { laterCommands: { kinds: laterLedgerKinds, kindOf: ledgerKindOf } };
     const store = new MemoryLogStore(member.disk, after);
     const network = new MemoryPeerNetwork(this.hub, member.peer, whenAwake);

@@ -8,7 +8,7 @@ import type { RecordChange } from '#replica/state-machine.js';
 import { openLogStore } from '#storage/key-value-log-store.js';
 import { HandClock } from '#storage/testing/hand-clock.js';
 import type { MemoryDisk } from '#storage/testing/memory-disk.js';
-import { entries, hardState, membership, memoryStoreDisk, meta, record, self } from '#storage/testing/sample.js';
+import { hardState, membership, memoryStoreDisk, meta, record, sampleEntries, self } from '#storage/testing/sample.js';
 
 export class LifeOfAStore {
   readonly disk: MemoryDisk;
@@ -29,13 +29,13 @@ export class LifeOfAStore {
     ['open', () => this.open()],
     ['bootstrap', () => this.store.bootstrap(self, meta(0, 0))],
     ['vote', () => this.store.write({ hardState: hardState(1, 0, 1) })],
-    ['append', () => this.store.write({ entries: entries(1, 6) })],
+    ['append', () => this.store.write({ entries: sampleEntries(1, 6) })],
     ['second', () => this.#pass(1000)],
     ['commit and apply', () => this.#apply(3, 3, record('a', 'one'), record('b', 'two'))],
-    ['replace a tail', () => this.store.write({ entries: entries(5, 5, 2), hardState: hardState(2, 3) })],
+    ['replace a tail', () => this.store.write({ entries: sampleEntries(5, 5, 2), hardState: hardState(2, 3) })],
     ['vote in the same term', () => this.store.write({ hardState: hardState(2, 3, 1) })],
     ['apply only', () => this.#apply(4, 4, record('a', 'changed'), removed('b'), record('c', 'three'))],
-    ['append one', () => this.store.write({ entries: entries(6, 6, 2) })],
+    ['append one', () => this.store.write({ entries: sampleEntries(6, 6, 2) })],
     ['vote again', () => this.store.write({ hardState: hardState(3, 4, 1) })],
     ['apply more', () => this.#apply(6, 6, record('d', 'four'))],
     ['compact', () => this.store.compact(logIndex(4))],
@@ -91,7 +91,7 @@ export class LifeOfAStore {
     await sink.append([record('a', 'from the snapshot'), record('x', 'one')]);
     await sink.append([record('y', 'two')]);
     const install = await sink.finish();
-    await this.store.write({ install, hardState: hardState(4, 20), entries: entries(21, 22, 4) });
+    await this.store.write({ install, hardState: hardState(4, 20), entries: sampleEntries(21, 22, 4) });
   }
 
   /** Turns the clock bit by bit and lets what that starts come to its end. */

@@ -29,7 +29,7 @@ export function meta(index: number, atTerm = 1, of: Membership = sampleMembershi
 }
 
 /** Entries `from` to `to`, both included, with data made of term and index. */
-export function entries(from: number, to: number, atTerm = 1, dataBytes = 20): readonly Entry[] {
+export function sampleEntries(from: number, to: number, atTerm = 1, dataBytes = 20): readonly Entry[] {
   return Array.from({ length: to - from + 1 }, (_, at) => ({
     term: term(atTerm),
     index: logIndex(from + at),

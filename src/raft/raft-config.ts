@@ -54,7 +54,7 @@ export type RaftConfig = {
 export const maxPendingReadsDefault = 65_536;
 
 /** Throws `RaftError{code:'invalid-config'}`, naming the field, its value and the limit. */
-export function checkConfig(config: RaftConfig): void {
+export function checkRaftConfig(config: RaftConfig): void {
   integer('id', config.id, 1);
   integer('heartbeatTicks', config.heartbeatTicks, 1);
   integer('electionTicks', config.electionTicks, config.heartbeatTicks + 1);

@@ -9,7 +9,7 @@ import { RefusedError } from '#api/refusal.js';
 import type { HolderJudgement } from '#ipam/command.js';
 import { encodeCommand } from '#ipam/command-codec.js';
 import { type AgentId, parseAgentId, parseInstanceId, parseRunId } from '#ipam/identity.js';
-import type { Lease } from '#ipam/ipam.js';
+import type { LeaseRef } from '#ipam/ipam.js';
 import type { IpamMachine, PlanOutcome } from '#master/ipam-machine.js';
 import type { Leadership } from '#master/leadership.js';
 import { type Contest, LeaseProcesses } from '#master/lease-processes.js';
@@ -73,7 +73,7 @@ export function parseKeepAlive(
   };
 }
 
-export class Office {
+export class LeaseKeeper {
   readonly presence: Presence;
   readonly processes: LeaseProcesses;
   readonly left: LeftAddresses;
@@ -150,7 +150,7 @@ export class Office {
   }
 
   /** The judgement of a holder that goes into a registration for `nodeIp`. */
-  judge(holder: Lease, request: { readonly agentId: AgentId; readonly nodeIp: Ip }): HolderJudgement {
+  judge(holder: LeaseRef, request: { readonly agentId: AgentId; readonly nodeIp: Ip }): HolderJudgement {
     const judgement = this.presence.judge(holder);
     if (holder.agentId === request.agentId || !this.left.has(holder, request.nodeIp)) return judgement;
     return { ...judgement, silent: true };

@@ -8,7 +8,7 @@ export type Origin =
   /** Nowhere: a default, or something that is missing. */
   | { readonly kind: 'default' };
 
-export type Problem = {
+export type ConfigProblem = {
   readonly origin: Origin;
   /** `raft.heartbeat_ms`, `network.overlays[0].name`; empty: the document as a whole. */
   readonly key: string;
@@ -19,16 +19,16 @@ export type Problem = {
 /** A configuration that can't be used. */
 export class ConfigError extends Error {
   override readonly name = 'ConfigError';
-  readonly problems: readonly Problem[];
+  readonly problems: readonly ConfigProblem[];
 
-  constructor(problems: readonly Problem[]) {
+  constructor(problems: readonly ConfigProblem[]) {
     super(problems.map(formatProblem).join('\n'));
     this.problems = problems;
   }
 }
 
 /** One line: `master.json:5: raft.heartbeat_ms: 5 is out of range: …`; for a flag `--heartbeat-ms: 5 is …`. */
-export function formatProblem({ origin, key, message }: Problem): string {
+export function formatProblem({ origin, key, message }: ConfigProblem): string {
   switch (origin.kind) {
     case 'file':
       return `${origin.file}:${origin.line}: ${key === '' ? '' : `${key}: `}${message}`;

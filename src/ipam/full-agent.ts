@@ -49,7 +49,7 @@ export type AgentOverlay = {
   readonly error: string;
 };
 
-export type Agent = {
+export type FullAgent = {
   readonly agentId: AgentId;
   readonly instanceId: InstanceId;
   readonly sequence: number;

@@ -14,7 +14,7 @@ import { Progress } from '#raft/progress.js';
 import { isVoter } from '#raft/quorum.js';
 
 /** A configuration and the progress of everyone in it. Lists ascend, and so do the keys of `progress`. */
-export type Membership = { readonly config: ConfState; readonly progress: ReadonlyMap<MemberId, Progress> };
+export type ProgressTracker = { readonly config: ConfState; readonly progress: ReadonlyMap<MemberId, Progress> };
 
 /** What a member that is new in a change starts with: nothing matched, to be probed from `lastIndex` on. */
 export type NewPeers = { readonly lastIndex: LogIndex; readonly limits: InflightLimits };
@@ -24,7 +24,7 @@ export class MembershipError extends Error {
   override readonly name = 'MembershipError';
 }
 
-export const emptyMembership: Membership = {
+export const emptyMembership: ProgressTracker = {
   config: { voters: [], votersOutgoing: [], learners: [], learnersNext: [], autoLeave: false },
   progress: new Map(),
 };
@@ -34,7 +34,7 @@ export function isJoint(config: ConfState): boolean {
 }
 
 /** What applying `change` makes of `membership`. Throws `MembershipError`. */
-export function changeMembership(membership: Membership, change: ConfChange, peers: NewPeers): Membership {
+export function changeMembership(membership: ProgressTracker, change: ConfChange, peers: NewPeers): ProgressTracker {
   const { transition, operations } = change;
   if (operations.length === 0 && transition === 'auto') {
     return leaveJoint(membership);
@@ -47,10 +47,10 @@ export function changeMembership(membership: Membership, change: ConfChange, pee
 
 /** Changes at most one voter, without a joint configuration. Throws `MembershipError`. */
 export function simpleChange(
-  membership: Membership,
+  membership: ProgressTracker,
   operations: readonly ConfChangeOperation[],
   peers: NewPeers,
-): Membership {
+): ProgressTracker {
   if (isJoint(membership.config)) {
     throw new MembershipError("can't apply simple config change in joint config");
   }
@@ -67,10 +67,10 @@ export function simpleChange(
 
 /** Makes the present voters the outgoing half, then applies `operations` to the incoming one. Throws `MembershipError`. */
 export function enterJoint(
-  membership: Membership,
+  membership: ProgressTracker,
   change: { readonly autoLeave: boolean; readonly operations: readonly ConfChangeOperation[] },
   peers: NewPeers,
-): Membership {
+): ProgressTracker {
   if (isJoint(membership.config)) {
     throw new MembershipError('config is already joint');
   }
@@ -87,7 +87,7 @@ export function enterJoint(
 }
 
 /** Drops the outgoing half; learners that waited for it become learners. Throws `MembershipError`. */
-export function leaveJoint(membership: Membership): Membership {
+export function leaveJoint(membership: ProgressTracker): ProgressTracker {
   if (!isJoint(membership.config)) {
     throw new MembershipError("can't leave a non-joint config");
   }
@@ -108,7 +108,7 @@ export function leaveJoint(membership: Membership): Membership {
 }
 
 /** The membership that `confState` stands for, with fresh progress for all. Throws `MembershipError`. */
-export function restoreMembership(confState: ConfState, peers: NewPeers): Membership {
+export function restoreMembership(confState: ConfState, peers: NewPeers): ProgressTracker {
   const voters = confState.voters.map(operation('add-voter'));
   const learners = confState.learners.map(operation('add-learner'));
   let membership = emptyMembership;
@@ -145,7 +145,7 @@ class Draft {
   readonly progress: Map<MemberId, Progress>;
   readonly #peers: NewPeers | undefined;
 
-  constructor({ config, progress }: Membership, peers: NewPeers | undefined) {
+  constructor({ config, progress }: ProgressTracker, peers: NewPeers | undefined) {
     this.incoming = new Set(config.voters);
     this.outgoing = new Set(config.votersOutgoing);
     this.learners = new Set(config.learners);
@@ -238,7 +238,7 @@ class Draft {
     }
   }
 
-  finish(): Membership {
+  finish(): ProgressTracker {
     const config: ConfState = {
       voters: ascending(this.incoming),
       votersOutgoing: ascending(this.outgoing),
@@ -257,7 +257,7 @@ function ascending(members: ReadonlySet<MemberId>): readonly MemberId[] {
 }
 
 /** Asserts what holds of every membership, however it came about. */
-function checkMembership({ config, progress }: Membership): void {
+function checkMembership({ config, progress }: ProgressTracker): void {
   const learner = (member: MemberId): boolean | undefined => progress.get(member)?.learner;
   for (const member of [...config.voters, ...config.votersOutgoing, ...config.learners, ...config.learnersNext]) {
     invariant(progress.has(member), () => `member ${member} is configured but not tracked`);

@@ -5,7 +5,7 @@
 /** How the host stands after a pass. */
 export interface HostStatus {
   /** One for each overlay of which the lease holds a part, in the lease's order. */
-  readonly overlays: readonly OverlayStatus[];
+  readonly overlays: readonly HostOverlayStatus[];
   /** Problems of the whole host (they are repeated in each overlay's error). */
   readonly problems: readonly string[];
   /** True when the last pass left nothing to do. */
@@ -14,7 +14,7 @@ export interface HostStatus {
   readonly cleared?: true;
 }
 
-export type OverlayStatus =
+export type HostOverlayStatus =
   | { readonly kind: 'configuring'; readonly name: string }
   /** Nothing is built: the host is only planned for. */
   | { readonly kind: 'planned'; readonly name: string }
@@ -39,7 +39,7 @@ export interface HostMetrics {
 }
 
 /** A thing that this host lacks, or that stands in the way. */
-export interface Finding {
+export interface CheckFinding {
   readonly severity: 'ok' | 'warning' | 'error';
   /** What was looked at: `root`, `iproute2`, `vxlan`, `ipset`, `iptables`, `cni`, `docker`, `port`, … */
   readonly what: string;

@@ -5,7 +5,6 @@
 
 import { invariant } from '#errors/invariant.js';
 import { type ConfChange, decodeConfChange, isConfChange } from '#raft/conf-change.js';
-import type { RaftConfig } from '#raft/config.js';
 import {
   type ConfState,
   type Entry,
@@ -30,8 +29,9 @@ import type {
   VoteResponseMessage,
 } from '#raft/message.js';
 import { Raft } from '#raft/raft.js';
+import type { RaftConfig } from '#raft/raft-config.js';
+import type { RaftStatus } from '#raft/raft-status.js';
 import type { ReadState, Ready } from '#raft/ready.js';
-import type { RaftStatus } from '#raft/status.js';
 
 /** Rounds of work or delivery before a spec is taken to run in circles. */
 const roundsMax = 1_000;
@@ -87,7 +87,7 @@ export type Start = Partial<Omit<RaftConfig, 'id'>> & {
   readonly hardState?: { readonly term: number; readonly vote?: number; readonly commit: number };
 };
 
-export class TestMember {
+export class CoreMember {
   readonly id: MemberId;
   readonly log: MemoryLog;
   raft: Raft;
@@ -264,23 +264,23 @@ export class TestMember {
 }
 
 /** Members 1 to n, all voters of one cluster, with a network that loses only the messages that a spec names. */
-export class TestCluster {
-  readonly members: ReadonlyMap<MemberId, TestMember>;
+export class CoreCluster {
+  readonly members: ReadonlyMap<MemberId, CoreMember>;
   /** Messages for which it returns true are lost. */
   lose: (message: Message) => boolean = () => false;
 
-  constructor(ids: readonly number[], start: Start = {}, given?: readonly TestMember[]) {
+  constructor(ids: readonly number[], start: Start = {}, given?: readonly CoreMember[]) {
     const configured = { confState: confState(ids), ...start };
-    const made = given ?? ids.map((id) => new TestMember(id, configured));
+    const made = given ?? ids.map((id) => new CoreMember(id, configured));
     this.members = new Map(made.map((member) => [member.id, member]));
   }
 
   /** Of members that differ. */
-  static of(members: readonly TestMember[]): TestCluster {
-    return new TestCluster([], {}, members);
+  static of(members: readonly CoreMember[]): CoreCluster {
+    return new CoreCluster([], {}, members);
   }
 
-  member(id: number): TestMember {
+  member(id: number): CoreMember {
     const member = this.members.get(memberId(id));
     invariant(member !== undefined, () => `there is no member ${id}`);
     return member;
@@ -304,7 +304,7 @@ export class TestCluster {
   }
 
   /** Makes `id` the leader. */
-  elect(id: number): TestMember {
+  elect(id: number): CoreMember {
     const member = this.member(id);
     member.raft.campaign();
     this.settle();
@@ -323,7 +323,7 @@ export class TestCluster {
 }
 
 /** A one-line configuration change: `change('add-voter', 4)`, or several pairs. */
-export function change(
+export function confChange(
   operations: readonly (readonly [ConfChange['operations'][number]['kind'], number])[],
   transition: ConfChange['transition'] = 'auto',
 ): ConfChange {

@@ -2,29 +2,29 @@ import assert from 'node:assert/strict';
 import fc from 'fast-check';
 import type { ConfChange } from '#raft/conf-change.js';
 import { type ConfState, logIndex, memberId } from '#raft/entry.js';
+import { quorumOf } from '#raft/quorum.js';
+import { confChange, confState, members } from '#raft/testing/core-member.js';
 import {
   changeMembership,
   emptyMembership,
   isJoint,
   leaveJoint,
-  type Membership,
   MembershipError,
+  type ProgressTracker,
   restoreMembership,
-} from '#raft/membership.js';
-import { quorumOf } from '#raft/quorum.js';
-import { change, confState, members } from '#raft/test-member.js';
+} from '#raft/tracker.js';
 
 const peers = {
   lastIndex: logIndex(7),
   limits: { messagesMax: 10, bytesMax: Number.POSITIVE_INFINITY },
 };
 
-function restored(state: ConfState): Membership {
+function restored(state: ConfState): ProgressTracker {
   return restoreMembership(state, peers);
 }
 
 /** The membership after `change`, or unchanged where it is refused. */
-function tried(membership: Membership, value: ConfChange): Membership {
+function tried(membership: ProgressTracker, value: ConfChange): ProgressTracker {
   try {
     return changeMembership(membership, value, peers);
   } catch (error) {
@@ -76,7 +76,7 @@ describe('a chain of configuration changes', () => {
     two?.acknowledge(logIndex(5));
     const joint = changeMembership(
       before,
-      change(
+      confChange(
         [
           ['add-learner', 2],
           ['add-voter', 3],
@@ -96,10 +96,10 @@ describe('a chain of configuration changes', () => {
 describe('a change of one voter', () => {
   it('needs no joint configuration, unless one is asked for', () => {
     const before = restored(confState([1, 2]));
-    assert.deepEqual(changeMembership(before, change([['add-voter', 3]]), peers).config, confState([1, 2, 3]));
-    const implicit = changeMembership(before, change([['add-voter', 3]], 'implicit'), peers).config;
+    assert.deepEqual(changeMembership(before, confChange([['add-voter', 3]]), peers).config, confState([1, 2, 3]));
+    const implicit = changeMembership(before, confChange([['add-voter', 3]], 'implicit'), peers).config;
     assert.deepEqual(implicit, confState([1, 2, 3], { votersOutgoing: members(1, 2), autoLeave: true }));
-    const explicit = changeMembership(before, change([['add-voter', 3]], 'explicit'), peers).config;
+    const explicit = changeMembership(before, confChange([['add-voter', 3]], 'explicit'), peers).config;
     assert.deepEqual(explicit, confState([1, 2, 3], { votersOutgoing: members(1, 2) }));
   });
 });
@@ -107,21 +107,21 @@ describe('a change of one voter', () => {
 describe('a configuration change', () => {
   it('is refused, leaving nothing behind, if nobody would vote any more', () => {
     const before = restored(confState([1]));
-    assert.throws(() => changeMembership(before, change([['remove', 1]]), peers), MembershipError);
+    assert.throws(() => changeMembership(before, confChange([['remove', 1]]), peers), MembershipError);
     assert.deepEqual(before, restored(confState([1])));
   });
 
   it('is refused while joint, and leaving is refused while not', () => {
     const simple = restored(confState([1]));
     assert.throws(() => leaveJoint(simple), MembershipError);
-    const joint = changeMembership(simple, change([['add-voter', 2]], 'explicit'), peers);
+    const joint = changeMembership(simple, confChange([['add-voter', 2]], 'explicit'), peers);
     assert.ok(isJoint(joint.config));
-    assert.throws(() => changeMembership(joint, change([['add-voter', 3]]), peers), MembershipError);
-    assert.throws(() => changeMembership(joint, change([['add-voter', 3]], 'explicit'), peers), MembershipError);
+    assert.throws(() => changeMembership(joint, confChange([['add-voter', 3]]), peers), MembershipError);
+    assert.throws(() => changeMembership(joint, confChange([['add-voter', 3]], 'explicit'), peers), MembershipError);
   });
 
   it('starts newcomers at the end of the log, counted as heard from', () => {
-    const { progress } = changeMembership(restored(confState([1])), change([['add-learner', 9]]), peers);
+    const { progress } = changeMembership(restored(confState([1])), confChange([['add-learner', 9]]), peers);
     const nine = progress.get(memberId(9))?.status();
     assert.deepEqual([nine?.match, nine?.next, nine?.active, nine?.learner], [0, 7, true, true]);
   });
@@ -130,7 +130,7 @@ describe('a configuration change', () => {
     const before = restored(confState([1]));
     const same = changeMembership(
       before,
-      change(
+      confChange(
         [
           ['add-voter', 0],
           ['update', 1],
@@ -143,7 +143,7 @@ describe('a configuration change', () => {
   });
 
   it('of an empty configuration can only add voters', () => {
-    assert.throws(() => changeMembership(emptyMembership, change([['add-learner', 1]]), peers), MembershipError);
-    assert.deepEqual(changeMembership(emptyMembership, change([['add-voter', 1]]), peers).config, confState([1]));
+    assert.throws(() => changeMembership(emptyMembership, confChange([['add-learner', 1]]), peers), MembershipError);
+    assert.deepEqual(changeMembership(emptyMembership, confChange([['add-voter', 1]]), peers).config, confState([1]));
   });
 });

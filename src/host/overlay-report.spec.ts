@@ -1,14 +1,14 @@
 import assert from 'node:assert/strict';
 import { desired } from '#host/desired.js';
+import { hostStatusOf } from '#host/overlay-report.js';
 import { hostScope, overlayScope, type Part, type Scope } from '#host/problem.js';
-import { statusOf } from '#host/status-report.js';
 import { exampleInput, underlay } from '#host/testing/example.js';
 
 describe('the status of the overlays', () => {
   const wish = desired(exampleInput(), { underlay });
 
   function failed(part: Part, scope: Scope = hostScope): { overlays: string[]; problems: readonly string[] } {
-    const { overlays, problems } = statusOf(wish, [], [{ scope, part, error: 'no' }], false);
+    const { overlays, problems } = hostStatusOf(wish, [], [{ scope, part, error: 'no' }], false);
     return { overlays: overlays.filter(({ kind }) => kind === 'failed').map(({ name }) => name), problems };
   }
 

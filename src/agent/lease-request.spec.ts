@@ -2,13 +2,13 @@ import assert from 'node:assert/strict';
 import { AgentWorld } from '#agent/testing/agent-world.js';
 import {
   aborted,
-  agentMessage,
   changes,
+  exampleAgent,
   exhausted,
   grant,
   invalid,
   overloaded,
-  refused,
+  refusedAnswer,
   unavailable,
 } from '#agent/testing/fake-masters.js';
 
@@ -149,15 +149,15 @@ describe('registration of an agent', () => {
   it('asks for its node address when another agent has taken it over, and says so meanwhile', async () => {
     const agent = world.start();
     await world.time.runFor(1_000);
-    world.masters.onRegister = () => refused;
-    world.masters.lastWatch.send(changes(101, { agentChanged: { ...agentMessage('a', 1), reachable: false } }));
+    world.masters.onRegister = () => refusedAnswer;
+    world.masters.lastWatch.send(changes(101, { agentChanged: { ...exampleAgent('a', 1), reachable: false } }));
     await world.time.runFor(400);
     assert.equal(world.masters.registers.length, 2);
     assert.match(agent.troubles.join(), /another agent has taken node_ip over/);
     assert.equal(world.host.last()?.leaseValid, true);
     world.masters.onRegister = (request) => grant(request, { revision: 102 });
     await world.time.runFor(2_000);
-    world.masters.lastWatch.send(changes(102, { agentChanged: agentMessage('a', 1) }));
+    world.masters.lastWatch.send(changes(102, { agentChanged: exampleAgent('a', 1) }));
     await world.time.runFor(60_000);
     assert.deepEqual(agent.troubles, []);
     assert.equal(agent.registration.state.kind, 'registered');
@@ -200,7 +200,7 @@ describe('registration of an agent', () => {
   });
 
   it('shows a refusal and asks again slowly, anew each time', async () => {
-    world.masters.onRegister = () => refused;
+    world.masters.onRegister = () => refusedAnswer;
     const agent = world.start();
     await world.time.runFor(600_000);
     const { state } = agent.registration;

@@ -1,10 +1,10 @@
 /** Turns what a pass found into the status of each overlay. Pure. */
 import type { DesiredHost, DesiredOverlay } from '#host/desired.js';
-import { familyOf, type Problem } from '#host/problem.js';
-import type { HostStatus, OverlayStatus } from '#host/status.js';
+import type { HostOverlayStatus, HostStatus } from '#host/host-status.js';
+import { familyOfPart, type Problem } from '#host/problem.js';
 
 /** `problems` were seen, `failures` happened; `converged` says that no step is left to run. */
-export function statusOf(
+export function hostStatusOf(
   { overlays }: DesiredHost,
   problems: readonly Problem[],
   failures: readonly Problem[],
@@ -25,7 +25,7 @@ export function statusOf(
 function concernsAll(problem: Problem, overlays: readonly DesiredOverlay[]): boolean {
   const { scope } = problem;
   if (scope.kind === 'overlay') return overlays.every(({ name }) => name !== scope.name);
-  if (familyOf(problem.part) === undefined) return true;
+  if (familyOfPart(problem.part) === undefined) return true;
   const held = overlays.filter(({ families }) => families.length > 0);
   return held.length > 0 && held.every((overlay) => concerns(problem, overlay));
 }
@@ -33,11 +33,11 @@ function concernsAll(problem: Problem, overlays: readonly DesiredOverlay[]): boo
 /** A problem of the host is one of each overlay; where one family alone fails, of each that has this family. */
 function concerns({ scope, part }: Problem, { name, families }: DesiredOverlay): boolean {
   if (scope.kind === 'overlay') return scope.name === name;
-  const family = familyOf(part);
+  const family = familyOfPart(part);
   return family === undefined || families.includes(family);
 }
 
-function overlayStatus(overlay: DesiredOverlay, all: readonly Problem[]): OverlayStatus {
+function overlayStatus(overlay: DesiredOverlay, all: readonly Problem[]): HostOverlayStatus {
   const { name } = overlay;
   const own = all.filter((problem) => concerns(problem, overlay));
   const errors = own.filter(({ note }) => note === undefined).map(({ error }) => error);

@@ -21,7 +21,7 @@ export type PlanOptions = {
   readonly clusterId: string;
 };
 
-export class Plan {
+export class PlanClient {
   readonly clusterId: string;
   readonly #log: ReplicatedLog<PlanOutcome>;
   readonly #machine: IpamMachine;

@@ -8,7 +8,7 @@ import type { LeadershipChange } from '#replica/replicated-log.js';
 
 export type LeadershipNotice = LeadershipChange & { readonly ready: boolean; readonly paused: boolean };
 
-export class Office {
+export class LeadershipState {
   readonly #self: MemberId;
   #term: Term;
   #role: Role = 'follower';

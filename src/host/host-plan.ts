@@ -1,6 +1,5 @@
 /** What would be done to this host, without doing it; works without root and where the tools are missing. */
 import { HostInputError, hostRefusal } from '#host/bounds.js';
-import { planned } from '#host/command.js';
 import { desired } from '#host/desired.js';
 import { diff } from '#host/diff.js';
 import type { DockerEngine } from '#host/docker-engine.js';
@@ -10,6 +9,7 @@ import { type Area, allAreas, lookoutOf, observe } from '#host/observe.js';
 import { bareHost, type ObservedHost } from '#host/observed.js';
 import type { PlannedStep } from '#host/reconciler-interface.js';
 import type { Runner } from '#host/runner.js';
+import { planned } from '#host/tool-command.js';
 import type { Underlay } from '#host/underlay.js';
 
 /** Taken where node_ip is on no interface of the machine that plans. */

@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { logIndex, memberId, noMember, term } from '#raft/entry.js';
 import type { Role } from '#raft/ready.js';
-import { Office } from '#replica/office.js';
+import { LeadershipState } from '#replica/leadership-state.js';
 
 const self = memberId(2);
 
@@ -12,7 +12,7 @@ function ready(inTerm: number | undefined, role?: Role, leader = 0) {
 
 describe('office', () => {
   it('is ready once an entry of its own term is applied, not before', () => {
-    const office = new Office(self, term(4));
+    const office = new LeadershipState(self, term(4));
     assert.equal(office.applied(term(4)), false);
     assert.deepEqual(office.update(ready(5, 'leader', 2)), { changed: true, lost: undefined });
     assert.deepEqual([office.applied(term(4)), office.ready], [false, false]);
@@ -21,7 +21,7 @@ describe('office', () => {
   });
 
   it('is lost with the role, and with the term although the role seems the same', () => {
-    const office = new Office(self, undefined);
+    const office = new LeadershipState(self, undefined);
     office.update(ready(5, 'leader', 2));
     office.applied(term(5));
     assert.deepEqual(office.update(ready(7)), { changed: true, lost: 5 });
@@ -32,7 +32,7 @@ describe('office', () => {
   });
 
   it('does not change with a commit index', () => {
-    const office = new Office(self, term(3));
+    const office = new LeadershipState(self, term(3));
     office.update(ready(3, 'follower', 1));
     assert.deepEqual(office.update(ready(3)), { changed: false, lost: undefined });
   });

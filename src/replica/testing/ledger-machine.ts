@@ -20,7 +20,7 @@ export function ledgerKindOf(command: Uint8Array): string {
   return laterLedgerKinds.includes(first) ? first : 'line';
 }
 
-export class Ledger implements StateMachine<string> {
+export class LedgerMachine implements StateMachine<string> {
   readonly #release: LedgerRelease;
   /** What this process applied itself. */
   readonly lines: LedgerLine[] = [];

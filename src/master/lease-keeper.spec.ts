@@ -6,8 +6,8 @@ import { encodeCommand } from '#ipam/command-codec.js';
 import { type AgentId, parseAgentId, parseInstanceId } from '#ipam/identity.js';
 import { IpamMachine, type PlanOutcome } from '#master/ipam-machine.js';
 import { Leadership } from '#master/leadership.js';
+import { type KeepAliveOutcome, LeaseKeeper } from '#master/lease-keeper.js';
 import type { Contest } from '#master/lease-processes.js';
-import { type KeepAliveOutcome, Office } from '#master/office.js';
 import type { ReceivedKeepAlive } from '#master/received-keep-alive.js';
 import { MemoryCluster, type MemoryMember } from '#master/testing/memory-log.js';
 import { testOverlay, testSettings } from '#master/testing/test-masters.js';
@@ -29,7 +29,7 @@ class TestOffice {
   readonly member: MemoryMember<PlanOutcome>;
   readonly machine = new IpamMachine();
   readonly leadership: Leadership;
-  readonly office: Office;
+  readonly office: LeaseKeeper;
   readonly reported: unknown[] = [];
   readonly contested: Contest[] = [];
   readonly told: ReceivedKeepAlive[] = [];
@@ -44,7 +44,7 @@ class TestOffice {
       after: (delayMs: number, run: () => void) => this.time.after(delayMs, () => this.#whenAwake(run)),
     };
     this.leadership = new Leadership(this.member, clock);
-    this.office = new Office({
+    this.office = new LeaseKeeper({
       log: this.member,
       machine: this.machine,
       leadership: this.leadership,

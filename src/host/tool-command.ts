@@ -5,9 +5,9 @@
 import type { Family } from '#address/ip.js';
 import { assertNever } from '#errors/invariant.js';
 import type { DockerNetworkRequest } from '#host/desired-docker.js';
+import type { LinkSetting, Step, StepAction } from '#host/host-step.js';
 import { routeProtocol, rulePreference, sourceTable } from '#host/marks.js';
 import type { PlannedStep } from '#host/reconciler-interface.js';
-import type { LinkSetting, Step, StepAction } from '#host/step.js';
 import { isIpv6Text } from '#host/text.js';
 
 /** For the operator: the command that does it, and why. */

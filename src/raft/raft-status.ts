@@ -30,7 +30,7 @@ export type RaftStatus = {
   readonly progress: ReadonlyMap<MemberId, RaftPeerStatus>;
 };
 
-export function statusOf(core: Core): RaftStatus {
+export function raftStatusOf(core: Core): RaftStatus {
   const { id, term, vote, leader, role, log, leadTransferee, pendingConfIndex, uncommittedBytes, membership } = core;
   const progress = new Map<MemberId, RaftPeerStatus>();
   if (role === 'leader') {

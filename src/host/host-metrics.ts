@@ -1,7 +1,7 @@
 /** The reconciler's counters. */
-import type { Outcome } from '#host/apply.js';
-import type { HostMetrics } from '#host/status.js';
-import type { StepKind } from '#host/step.js';
+import type { StepOutcome } from '#host/apply.js';
+import type { HostMetrics } from '#host/host-status.js';
+import type { StepKind } from '#host/host-step.js';
 
 export class HostCounters {
   readonly #run = new Map<string, number>();
@@ -17,7 +17,7 @@ export class HostCounters {
     if (passMs !== undefined) this.lastPassMs = passMs;
   }
 
-  ran(kind: StepKind, outcome: Outcome['kind'], isDrift: boolean): void {
+  ran(kind: StepKind, outcome: StepOutcome['kind'], isDrift: boolean): void {
     if (outcome === 'skipped') return;
     add(this.#run, kind);
     if (outcome === 'failed') add(this.#failed, kind);
