@@ -8,6 +8,7 @@ import { MasterClient } from '#api/master-client.js';
 import { agentService } from '#api/services.js';
 import { load } from '#cluster-test/bench/load.js';
 import { registration } from '#cluster-test/bench/plan.js';
+import { sublet } from '#proto/sublet.js';
 
 /** Connections that `shared` watches share. */
 const sharedConnections = 4;
@@ -45,7 +46,10 @@ async function watchOn(number: number): Promise<void> {
 /** Resolves once the snapshot is there; the watch stays. */
 function watch(client: MasterClient): Promise<void> {
   return new Promise((resolve, reject) => {
-    const stream = client.serverStream(agentService.watch, { peersOnly: true });
+    const stream = client.serverStream(agentService.watch, {
+      peersOnly: true,
+      peerForm: sublet.v1.PeerForm.PEER_FORM_SHORT,
+    });
     stream.on('data', ({ snapshotEnd }) => {
       if (snapshotEnd) resolve();
     });

@@ -12,6 +12,8 @@ const count = z.int().min(0);
 export const networkSchema = z.strictObject({
   vtepSubnet: z.string(),
   vtepSubnet6: z.string(),
+  /** `70:b3:d5:00:00:00`: with the last 3 bytes of a VTEP's address it makes the VTEP's MAC. */
+  vtepMacOui: z.string(),
   /** 0: the underlay's MTU less the encapsulation. */
   vtepMtu: count.default(0),
   overlays: z.array(
@@ -127,6 +129,7 @@ export function leaseNetworkOf(network: sublet.v1.Network.$Properties): LeaseNet
   return {
     vtepSubnet: network.vtepSubnet ?? '',
     vtepSubnet6: network.vtepSubnet6 ?? '',
+    vtepMacOui: network.vtepMacOui ?? '',
     vtepMtu: network.vtepMtu ?? 0,
     overlays: (network.overlays ?? []).map((overlay) => ({
       name: overlay.name ?? '',

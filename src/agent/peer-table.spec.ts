@@ -1,9 +1,21 @@
 import assert from 'node:assert/strict';
-import { PeerTable, WatchProtocolError } from '#agent/peer-table.js';
+import { deflateRawSync } from 'node:zlib';
+import { parseCidr, parseIp } from '#address/ip.js';
+import { cidrBytes, ipBytes } from '#address/ip-bytes.js';
+import { WatchProtocolError } from '#agent/peer-message.js';
+import { PeerTable } from '#agent/peer-table.js';
 import { changes, exampleAgent, exampleNetwork, snapshot } from '#agent/testing/fake-masters.js';
 import { sublet } from '#proto/sublet.js';
 
-const { WatchResponse } = sublet.v1;
+const { SnapshotChunk, WatchResponse } = sublet.v1;
+
+/** Agent `number` of the worked example in its short form. */
+function shortMessage(agentId: string, number: number): sublet.v1.Peer.$Properties {
+  const nodeIp = ipBytes(parseIp(`10.0.0.${number}`));
+  const vtepIp = ipBytes(parseIp(`44.128.0.${number}`));
+  const subnet = cidrBytes(parseCidr(`9.0.${number - 1}.0/24`));
+  return { agentId, nodeIp, vtepIp, overlays: [{ name: 'dcos', subnet }] };
+}
 
 function take(table: PeerTable, ...messages: readonly sublet.v1.WatchResponse.$Properties[]): string[] {
   return messages.map((message) => table.take(WatchResponse.decode(WatchResponse.encode(message).finish())));
@@ -26,7 +38,7 @@ describe('peer table', () => {
     assert.equal(table.revision, 100);
     assert.deepEqual(take(table, end), ['network']);
     assert.deepEqual(ids(table), ['d']);
-    const going = { clusterId: 'cluster-1', founding: 'f1', fromRevision: 200, peersOnly: true };
+    const going = { clusterId: 'cluster-1', founding: 'f1', fromRevision: 200, peersOnly: true, peerForm: 1 };
     assert.deepEqual(table.request({ clusterId: 'cluster-2', founding: 'f2' }), going);
   });
 
@@ -50,6 +62,41 @@ describe('peer table', () => {
         overlays: [{ name: 'dcos', subnet: '9.0.1.0/24' }],
       },
     ]);
+  });
+
+  it('is the same from peers in their short form, in compressed chunks and in changes', () => {
+    const whole = new PeerTable('a');
+    take(whole, ...snapshot(100, [exampleAgent('b', 2), exampleAgent('c', 3)]), changes(101, { agentRemoved: 'c' }));
+    take(whole, changes(102, { agentChanged: exampleAgent('d', 4) }));
+
+    const chunk = {
+      network: exampleNetwork,
+      peers: [shortMessage('a', 1), shortMessage('b', 2), shortMessage('c', 3)],
+    };
+    const deflatedChunk = deflateRawSync(SnapshotChunk.encode(chunk).finish());
+    const [begin = {}, , , end = {}] = snapshot(100);
+    assert.deepEqual(take(table, begin, { deflatedChunk }, end), ['nothing', 'nothing', 'network']);
+    assert.deepEqual(take(table, changes(101, { agentRemoved: 'c' })), ['peers']);
+    assert.deepEqual(take(table, changes(102, { peerChanged: shortMessage('d', 4) })), ['peers']);
+    assert.deepEqual(table.picture, whole.picture);
+  });
+
+  it('learns from the short form that another agent has its node address, or a peer', () => {
+    take(table, ...snapshot(100));
+    assert.deepEqual(take(table, changes(101, { peerChanged: { ...shortMessage('a', 1), unreachable: true } })), [
+      'position',
+    ]);
+    assert.equal(table.selfReachable, false);
+    assert.deepEqual(take(table, changes(102, { peerChanged: { ...shortMessage('b', 2), unreachable: true } })), [
+      'peers',
+    ]);
+    assert.deepEqual(ids(table), []);
+    take(table, changes(103, { peerChanged: shortMessage('a', 1) }));
+    assert.equal(table.selfReachable, true);
+    const chunk = { network: exampleNetwork, peers: [{ ...shortMessage('a', 1), unreachable: true }] };
+    const [begin = {}, , , end = {}] = snapshot(104);
+    take(table, begin, { deflatedChunk: deflateRawSync(SnapshotChunk.encode(chunk).finish()) }, end);
+    assert.equal(table.selfReachable, false);
   });
 
   it('takes in changes, and tells which a host would see', () => {

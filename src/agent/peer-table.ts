@@ -5,9 +5,10 @@
 import type { LeaseNetwork } from '#agent/lease.js';
 import { leaseNetworkOf } from '#agent/lease.js';
 import type { WatchRequest, WatchResponse } from '#agent/master-api.js';
+import { inflateChunk, peerOfAgent, peerOfShort, WatchProtocolError } from '#agent/peer-message.js';
 import { peersMax } from '#host/bounds.js';
-import type { Peer, PeerOverlay } from '#host/input.js';
-import type { sublet } from '#proto/sublet.js';
+import type { Peer } from '#host/input.js';
+import { sublet } from '#proto/sublet.js';
 import { foundingsDiffer, noFounding } from '#replica/cluster-founding.js';
 
 /** The whole table at one revision of one cluster. */
@@ -24,11 +25,6 @@ export type PeerPicture = {
 
 /** A cluster, and which founding of it. */
 export type ClusterFounding = { readonly clusterId: string; readonly founding: string };
-
-/** The master sent something that the protocol does not allow here; the watch must begin anew. */
-export class WatchProtocolError extends Error {
-  override readonly name = 'WatchProtocolError';
-}
 
 /** Characters of one peer as JSON: 128 overlays with both families take 15,000. */
 const peerLengthMax = 16_384;
@@ -111,7 +107,13 @@ export class PeerTable {
   request(lease: ClusterFounding | undefined): WatchRequest {
     const of = this.#network === undefined ? lease : { clusterId: this.#clusterId, founding: this.#founding };
     const branch = this.#branch === '' ? {} : { branch: this.#branch };
-    return { ...of, fromRevision: this.#revision, ...branch, peersOnly: true };
+    return {
+      ...of,
+      fromRevision: this.#revision,
+      ...branch,
+      peersOnly: true,
+      peerForm: sublet.v1.PeerForm.PEER_FORM_SHORT,
+    };
   }
 
   /** A stream begins: a snapshot that broke off with the last one is forgotten. */
@@ -132,19 +134,24 @@ export class PeerTable {
       return 'nothing';
     }
     if (message.snapshotChunk) return this.#takeChunk(message.snapshotChunk);
+    if (message.deflatedChunk?.length) return this.#takeChunk(inflateChunk(message.deflatedChunk));
     if (message.snapshotEnd) return this.#endSnapshot(message.snapshotEnd);
     if (message.changes) return this.#takeChanges(message.changes);
     if (message.progress) return this.#advance(message.progress, 'position');
     return 'nothing'; // A kind of message that only a newer master knows.
   }
 
-  #takeChunk({ network, agents }: sublet.v1.SnapshotChunk.$Properties): TableChange {
+  #takeChunk({ network, agents, peers }: sublet.v1.SnapshotChunk.$Properties): TableChange {
     const staged = this.#staged;
     if (staged === undefined) throw new WatchProtocolError('a chunk of a snapshot came without its begin');
     if (network) staged.network = leaseNetworkOf(network);
     for (const agent of agents ?? []) {
       if (agent.agentId === this.#self) staged.selfReachable = agent.reachable ?? false;
-      else put(staged.peers, agent);
+      else put(staged.peers, agent.agentId ?? '', peerOfAgent(agent));
+    }
+    for (const peer of peers ?? []) {
+      if (peer.agentId === this.#self) staged.selfReachable = peer.unreachable !== true;
+      else put(staged.peers, peer.agentId ?? '', peerOfShort(peer, staged.network?.vtepMacOui ?? ''));
     }
     return 'nothing';
   }
@@ -179,12 +186,19 @@ export class PeerTable {
     return this.#advance(position, change);
   }
 
-  #changePeer({ agentChanged, agentRemoved }: sublet.v1.Change.$Properties): boolean {
+  #changePeer({ agentChanged, peerChanged, agentRemoved }: sublet.v1.Change.$Properties): boolean {
     if (agentChanged?.agentId === this.#self) {
       this.#selfReachable = agentChanged.reachable ?? false;
       return false;
     }
-    if (agentChanged) return put(this.#peers, agentChanged);
+    if (peerChanged?.agentId === this.#self) {
+      this.#selfReachable = peerChanged.unreachable !== true;
+      return false;
+    }
+    if (agentChanged) return put(this.#peers, agentChanged.agentId ?? '', peerOfAgent(agentChanged));
+    if (peerChanged) {
+      return put(this.#peers, peerChanged.agentId ?? '', peerOfShort(peerChanged, this.#network?.vtepMacOui ?? ''));
+    }
     return this.#peers.delete(agentRemoved ?? '');
   }
 
@@ -198,9 +212,7 @@ export class PeerTable {
 }
 
 /** Whether anything that a host sees has changed. @throws WatchProtocolError beyond the bounds of a table */
-function put(peers: Map<string, Peer>, agent: sublet.v1.Agent.$Properties): boolean {
-  const agentId = agent.agentId ?? '';
-  const peer = peerOf(agent);
+function put(peers: Map<string, Peer>, agentId: string, peer: Peer | undefined): boolean {
   if (peer === undefined) return peers.delete(agentId);
   const before = peers.get(agentId);
   const json = JSON.stringify(peer);
@@ -213,27 +225,4 @@ function put(peers: Map<string, Peer>, agent: sublet.v1.Agent.$Properties): bool
   }
   peers.set(agentId, peer);
   return true;
-}
-
-/** Undefined for an agent whose node address another has taken over: nothing is sent to it. */
-function peerOf(agent: sublet.v1.Agent.$Properties): Peer | undefined {
-  const { agentId, nodeIp, vxlan } = agent;
-  if (!agent.reachable || !agentId || !nodeIp || !vxlan?.vtepIp) return undefined;
-  return {
-    agentId,
-    nodeIp,
-    vtepIp: bare(vxlan.vtepIp),
-    ...(vxlan.vtepIp6 ? { vtepIp6: bare(vxlan.vtepIp6) } : {}),
-    vtepMac: vxlan.vtepMac ?? '',
-    overlays: (agent.overlays ?? []).flatMap(({ info, subnet, subnet6 }): PeerOverlay[] =>
-      subnet || subnet6
-        ? [{ name: info?.name ?? '', ...(subnet ? { subnet } : {}), ...(subnet6 ? { subnet6 } : {}) }]
-        : [],
-    ),
-  };
-}
-
-/** `44.128.0.2/20` → `44.128.0.2`. */
-function bare(address: string): string {
-  return address.replace(/\/\d+$/, '');
 }

@@ -6,7 +6,8 @@
 import type { AgentLog } from '#agent/agent-log.js';
 import { awayBackoff } from '#agent/away-backoff.js';
 import { type MasterApi, MasterError, type OpenStream, type WatchResponse } from '#agent/master-api.js';
-import { type ClusterFounding, type PeerTable, type TableChange, WatchProtocolError } from '#agent/peer-table.js';
+import { WatchProtocolError } from '#agent/peer-message.js';
+import type { ClusterFounding, PeerTable, TableChange } from '#agent/peer-table.js';
 import type { Clock } from '#replica/clock.js';
 import { formatDuration } from '#text/duration.js';
 import { type Backoff, jitteredBackoffMs } from '#time/backoff.js';

@@ -69,7 +69,7 @@ describe('rule 5, static stability of an agent', () => {
     world.masters.setDown(false);
     await world.time.runFor(11_000);
     assert.equal(agent.leaseSource, 'masters');
-    const request = { clusterId: 'cluster-1', founding: 'f1', fromRevision: 100, peersOnly: true };
+    const request = { clusterId: 'cluster-1', founding: 'f1', fromRevision: 100, peersOnly: true, peerForm: 1 };
     assert.deepEqual(world.masters.lastWatch.request, request);
   });
 

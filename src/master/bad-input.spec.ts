@@ -542,6 +542,12 @@ describe('bad input like', () => {
     const tooLong = await ended(watch.request.encode({ clusterId: 'c'.repeat(64) }).finish());
     assert.equal(tooLong.code, status.INVALID_ARGUMENT);
     assert.match(tooLong.details, /cluster_id has 64 characters: 63 at most/);
+    const alone = await ended(watch.request.encode({ peerForm: 1 }).finish());
+    assert.equal(alone.code, status.INVALID_ARGUMENT);
+    assert.match(alone.details, /peer_form is PEER_FORM_SHORT: it needs peers_only/);
+    // Field 3, peers_only, and field 6, peer_form.
+    const unknown = await ended(Uint8Array.of(0x18, 1, 0x30, 2));
+    assert.match(unknown.details, /peer_form is 2: 0 and 1 are allowed/);
   });
 
   it('this on a keep-alive stream ends it with the code that a call would have', async () => {

@@ -1,6 +1,6 @@
 /**
- * The latest events, by revision, ready to be sent: each is encoded when the first watcher needs it, and never
- * again. A batch holds whole revisions only; watchers at the same place get the same batch. The ring is bounded:
+ * The latest events, by revision, ready to be sent: each is encoded for a view when the first watcher of that view needs
+ * it, and never again. A batch holds whole revisions only; watchers at the same place get the same batch. The ring is bounded:
  * who stands before its base has to begin with a snapshot.
  */
 import { toBuffer } from '#api/method.js';
@@ -17,7 +17,7 @@ export type EventRingOptions = {
   readonly encoding: PlanEncoding;
   /** Revisions kept. */
   readonly countMax: number;
-  /** Bytes kept; what is not encoded yet counts with an estimate. */
+  /** Bytes kept: those that are encoded, and an estimate for what they are made of. */
   readonly bytesMax: number;
   /** Bytes of one batch, unless a single revision has more. */
   readonly batchBytesMax: number;
@@ -37,24 +37,23 @@ export type Revision = {
 /** Everything from after a watcher's place up to `upTo`; `bytes` undefined: none of it concerns the watcher. */
 export type Batch = { readonly bytes: Buffer | undefined; readonly upTo: number };
 
+/**
+ * What a watcher gets of a change. `all`: agents as they are on record. `peers`: the same, without what concerns no peer.
+ * `short`: peers in their short form.
+ */
+export type WatchView = 'all' | 'peers' | 'short';
+
 type Slot = {
   readonly revision: number;
-  /** As it came, until somebody wants it encoded. */
-  content: { readonly kind: 'source'; readonly of: Revision } | ({ readonly kind: 'encoded' } & EncodedRevision);
+  readonly of: Revision;
+  /** Encoded `Change`s, by the view that they were first wanted for. */
+  readonly encoded: Map<WatchView, readonly Uint8Array[]>;
   bytes: number;
-};
-
-type EncodedRevision = {
-  /** Encoded `Change`s, for all watchers and for those that want only what concerns peers. */
-  readonly all: readonly Uint8Array[];
-  readonly peers: readonly Uint8Array[];
-  /** What they concern. */
-  readonly touched: Touched;
 };
 
 type Touched = { readonly agents: readonly AgentId[]; readonly network: boolean };
 
-/** What one event may come to before it is encoded. */
+/** What one event takes beside its encoded forms. */
 const estimatedBytes = 1024;
 
 export class EventRing {
@@ -110,7 +109,7 @@ export class EventRing {
       throw new RangeError(`revision ${revision.revision} after ${this.#head}: the log goes forward only`);
     }
     const bytes = revision.events.length * estimatedBytes;
-    this.#slots.push({ revision: revision.revision, content: { kind: 'source', of: revision }, bytes });
+    this.#slots.push({ revision: revision.revision, of: revision, encoded: new Map(), bytes });
     this.#head = revision.revision;
     this.#bytes += bytes;
     if (this.#batches.size > 0) this.#batches.clear();
@@ -118,13 +117,13 @@ export class EventRing {
   }
 
   /** What comes after `place`, which is not before the base; undefined: nothing does. */
-  after(place: number, peersOnly: boolean): Batch | undefined {
+  after(place: number, view: WatchView): Batch | undefined {
     if (place < this.#base) throw new RangeError(`place ${place} is before the ring's base ${this.#base}`);
     if (place >= this.#head) return undefined;
-    const key = `${place} ${peersOnly}`;
+    const key = `${place} ${view}`;
     const known = this.#batches.get(key);
     if (known !== undefined) return known;
-    const batch = this.#makeBatch(place, peersOnly);
+    const batch = this.#makeBatch(place, view);
     this.#batches.set(key, batch);
     return batch;
   }
@@ -139,14 +138,14 @@ export class EventRing {
   /** What the events after `place` concern: these agents, and whether what all of them share. */
   touchedAfter(place: number): { readonly agents: ReadonlySet<AgentId>; readonly network: boolean } {
     const slots = this.#slots.slice(this.#firstAfter(place));
-    const touches = slots.map(({ content }) => (content.kind === 'source' ? touched(content.of) : content.touched));
+    const touches = slots.map(({ of }) => touched(of));
     return {
       agents: new Set(touches.flatMap(({ agents }) => agents)),
       network: touches.some(({ network }) => network),
     };
   }
 
-  #makeBatch(place: number, peersOnly: boolean): Batch {
+  #makeBatch(place: number, view: WatchView): Batch {
     const changes: Uint8Array[] = [];
     let bytes = 0;
     let upTo = place;
@@ -154,7 +153,7 @@ export class EventRing {
     for (; at < this.#slots.length; at++) {
       const slot = this.#slots[at];
       if (slot === undefined) break;
-      const encoded = this.#encoded(slot, peersOnly);
+      const encoded = this.#encoded(slot, view);
       const more = encoded.reduce((sum, { length }) => sum + length, 0);
       if (bytes > 0 && bytes + more > this.#options.batchBytesMax) break;
       changes.push(...encoded);
@@ -169,15 +168,18 @@ export class EventRing {
     };
   }
 
-  #encoded(slot: Slot, peersOnly: boolean): readonly Uint8Array[] {
-    if (slot.content.kind === 'source') {
-      const encoded = encodeRevision(slot.content.of, this.#options.encoding);
-      slot.content = { kind: 'encoded', ...encoded };
-      this.#bytes -= slot.bytes;
-      slot.bytes = encoded.all.reduce((sum, { length }) => sum + length, 0);
-      this.#bytes += slot.bytes;
-    }
-    return peersOnly ? slot.content.peers : slot.content.all;
+  #encoded(slot: Slot, view: WatchView): readonly Uint8Array[] {
+    const known = slot.encoded.get(view);
+    if (known !== undefined) return known;
+    // The two views of agents differ by the changes of states alone.
+    const other = view === 'all' ? 'peers' : view === 'peers' ? 'all' : undefined;
+    const twin = other !== undefined && !slot.of.events.some(statusOnly) ? slot.encoded.get(other) : undefined;
+    const encoded = twin ?? encodeRevision(slot.of, view, this.#options.encoding);
+    slot.encoded.set(view, encoded);
+    const bytes = twin === undefined ? encoded.reduce((sum, { length }) => sum + length, 0) : 0;
+    slot.bytes += bytes;
+    this.#bytes += bytes;
+    return encoded;
   }
 
   #trim(): void {
@@ -219,36 +221,37 @@ function touched({ events, network }: Revision): Touched {
 
 const agentChangedField = (2 << 3) | 2;
 const networkChangedField = (4 << 3) | 2;
+const peerChangedField = (5 << 3) | 2;
 
-function encodeRevision(source: Revision, encoding: PlanEncoding): EncodedRevision {
+function statusOnly(event: Event): boolean {
+  return event.kind === 'agent-changed' && event.statusOnly === true;
+}
+
+function encodeRevision(source: Revision, view: WatchView, encoding: PlanEncoding): readonly Uint8Array[] {
   const { revision, events, network, reclaimMs } = source;
-  const all: Uint8Array[] = [];
-  const peers: Uint8Array[] = [];
+  const changes: Uint8Array[] = [];
   // Overlays and settings travel as the whole network, once, however many of them one command has changed.
   if (network !== undefined) {
-    const change = Change.encode({ revision }).uint32(networkChangedField).bytes(encoding.network(network)).finish();
-    all.push(change);
-    peers.push(change);
+    changes.push(Change.encode({ revision }).uint32(networkChangedField).bytes(encoding.network(network)).finish());
   }
   for (const event of events) {
     switch (event.kind) {
       case 'agent-changed': {
-        const agent = encoding.agent(viewAgent(event.agent), reclaimMs);
-        const change = Change.encode({ revision }).uint32(agentChangedField).bytes(agent).finish();
-        all.push(change);
-        if (!event.statusOnly) peers.push(change);
+        if (view !== 'all' && statusOnly(event)) break;
+        const agent = viewAgent(event.agent);
+        const change = Change.encode({ revision });
+        if (view === 'short') change.uint32(peerChangedField).bytes(encoding.peer(agent));
+        else change.uint32(agentChangedField).bytes(encoding.agent(agent, reclaimMs));
+        changes.push(change.finish());
         break;
       }
-      case 'agent-removed': {
-        const change = Change.encode({ revision, agentRemoved: event.agentId }).finish();
-        all.push(change);
-        peers.push(change);
+      case 'agent-removed':
+        changes.push(Change.encode({ revision, agentRemoved: event.agentId }).finish());
         break;
-      }
       default: // With the network, above.
     }
   }
-  return { all, peers, touched: touched(source) };
+  return changes;
 }
 
 const changesField = (4 << 3) | 2;

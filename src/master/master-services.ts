@@ -49,7 +49,7 @@ import { OtherFoundings } from '#master/other-foundings.js';
 import { PeerLinks } from '#master/peer-links.js';
 import { PlanClient } from '#master/plan-client.js';
 import { PlanEncoding } from '#master/plan-encoding.js';
-import { PlanSnapshots } from '#master/plan-snapshot.js';
+import { type AgentForm, PlanSnapshots } from '#master/plan-snapshot.js';
 import type { ReceivedKeepAlive } from '#master/received-keep-alive.js';
 import { runtimeWarnings } from '#master/runtime-warnings.js';
 import { saveSnapshotMethod } from '#master/snapshot-service.js';
@@ -115,7 +115,7 @@ const defaultLimits: ServiceLimits = {
   admission: defaultAdmissionLimits,
   leaderWaitMs: 5_000,
   ringCountMax: 16_384,
-  ringBytesMax: 16 * 1024 * 1024,
+  ringBytesMax: 24 * 1024 * 1024,
   batchBytesMax: 256 * 1024,
 };
 /** Bytes of one chunk of a snapshot, message and all. */
@@ -222,7 +222,9 @@ export class MasterServices {
     const branchAt = (revision: number): string => machine.ipam.branchAt(revision);
     this.ring = new EventRing({ encoding, countMax: ringCountMax, bytesMax: ringBytesMax, batchBytesMax, branchAt });
     const { ring } = this;
-    const snapshots = new PlanSnapshots({ machine, ring, encoding, plan, clock, chunkBytesMax });
+    const snapshotsOf = (form: AgentForm): PlanSnapshots =>
+      new PlanSnapshots({ machine, ring, encoding, plan, clock, chunkBytesMax, form });
+    const snapshots = { whole: snapshotsOf('whole'), short: snapshotsOf('short') };
     const appliedIndex = (): number => log.status().appliedIndex;
     this.hub = new WatchHub({
       ...{ ring, snapshots, clusterId, clock, appliedIndex, branchAt, report },

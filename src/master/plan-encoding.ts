@@ -5,7 +5,7 @@
  */
 import type { FullAgent } from '#ipam/full-agent.js';
 import type { Network } from '#ipam/network.js';
-import { agentMessage, networkMessage } from '#master/plan-message.js';
+import { agentMessage, networkMessage, peerMessage } from '#master/plan-message.js';
 import { sublet } from '#proto/sublet.js';
 
 export class PlanEncoding {
@@ -14,6 +14,11 @@ export class PlanEncoding {
   /** An encoded `sublet.v1.Agent`, without presence. `reclaimMs` is the network's at the agent's revision. */
   agent(agent: FullAgent, reclaimMs: number | undefined): Uint8Array {
     return sublet.v1.Agent.encode(agentMessage(agent, reclaimMs)).finish();
+  }
+
+  /** An encoded `sublet.v1.Peer`. */
+  peer(agent: FullAgent): Uint8Array {
+    return sublet.v1.Peer.encode(peerMessage(agent)).finish();
   }
 
   /** An encoded `sublet.v1.Network`. */

@@ -2,6 +2,7 @@
 import { type Cidr4, formatCidr4, type Interface4 } from '#address/cidr4.js';
 import { type Cidr6, formatCidr6, type Interface6 } from '#address/cidr6.js';
 import { formatIp } from '#address/ip.js';
+import { cidrBytes, ipBytes } from '#address/ip-bytes.js';
 import { formatMac } from '#address/mac.js';
 import type { AgentOverlay, Bridge, FullAgent, OverlayStatus } from '#ipam/full-agent.js';
 import type { HistoryEntry } from '#ipam/history.js';
@@ -88,6 +89,27 @@ export function agentMessage(
     presence: presence === undefined ? null : presenceMessage(presence),
     registeredAt: timestamp(agent.registeredAt),
     reachable: agent.reachable,
+  };
+}
+
+/** The short form: what another host needs. */
+export function peerMessage({ agentId, nodeIp, vxlan, overlays, reachable }: FullAgent): sublet.v1.Peer.$Properties {
+  return {
+    agentId,
+    nodeIp: ipBytes(nodeIp),
+    vtepIp: ipBytes(vxlan.vtepIp.address),
+    ...(vxlan.vtepIp6 === undefined ? {} : { vtepIp6: ipBytes(vxlan.vtepIp6.address) }),
+    overlays: overlays.flatMap(({ info, subnet, subnet6 }) => {
+      if (subnet === undefined && subnet6 === undefined) return [];
+      return [
+        {
+          name: info.name,
+          ...(subnet === undefined ? {} : { subnet: cidrBytes(subnet) }),
+          ...(subnet6 === undefined ? {} : { subnet6: cidrBytes(subnet6) }),
+        },
+      ];
+    }),
+    unreachable: !reachable,
   };
 }
 

@@ -3,7 +3,9 @@
  * brought up to date by the events since. It is made in slices, so that a large plan does not hold up the master;
  * what changes meanwhile is put right at the end, so it stands for exactly one revision.
  */
+import { deflateRawSync } from 'node:zlib';
 import { toBuffer } from '#api/method.js';
+import type { FullAgent } from '#ipam/full-agent.js';
 import type { AgentId } from '#ipam/identity.js';
 import type { EventRing } from '#master/event-ring.js';
 import type { OwnFounding } from '#master/founding-check.js';
@@ -14,6 +16,9 @@ import type { Clock } from '#replica/clock.js';
 
 const { SnapshotChunk, WatchResponse } = sublet.v1;
 
+/** How agents stand in a snapshot: as `Agent`, or as `Peer` in compressed chunks. */
+export type AgentForm = 'whole' | 'short';
+
 /** Messages to be sent in order: begin, chunks, end. */
 export type PlanSnapshot = { readonly revision: number; readonly messages: readonly Buffer[]; readonly bytes: number };
 
@@ -23,7 +28,8 @@ export type PlanSnapshotsOptions = {
   readonly encoding: PlanEncoding;
   readonly plan: OwnFounding;
   readonly clock: Clock;
-  /** Bytes of one message, at most. */
+  readonly form: AgentForm;
+  /** Bytes of one message before it is compressed, at most. */
   readonly chunkBytesMax: number;
 };
 
@@ -85,14 +91,14 @@ export class PlanSnapshots {
 
   /** Undefined: something changed on the way that concerns every agent. */
   async #attempt(slice: number): Promise<PlanSnapshot | undefined> {
-    const { ring, machine, encoding } = this.#options;
+    const { ring, machine } = this.#options;
     const begin = ring.head;
     const encoded = new Map<AgentId, Uint8Array>();
     let last: AgentId | undefined;
     for (;;) {
       const { ipam } = machine;
       const some = ipam.agentsAfter(last, Math.min(slice, ipam.agentCount + 1));
-      for (const agent of some) encoded.set(agent.agentId, encoding.agent(agent, machine.network?.reclaimMs));
+      for (const agent of some) encoded.set(agent.agentId, this.#encode(agent));
       last = some.at(-1)?.agentId;
       if (some.length < slice) break;
       await this.#breathe();
@@ -100,55 +106,77 @@ export class PlanSnapshots {
       if (begin < ring.base) return undefined;
     }
     // Without a break from here on: the agents and the revision belong together.
-    return this.#bringUpToDate(encoded, begin) ? this.#pack(encoded) : undefined;
+    const packed = this.#bringUpToDate(encoded, begin) ? this.#pack(encoded) : undefined;
+    return packed === undefined ? undefined : await this.#message(packed);
   }
 
   /** False: what changed since `begin` concerns every agent. */
   #bringUpToDate(encoded: Map<AgentId, Uint8Array>, begin: number): boolean {
-    const { ring, machine, encoding } = this.#options;
+    const { ring, machine } = this.#options;
     const { ipam } = machine;
     const touched = ring.touchedAfter(begin);
     if (touched.network) return false;
     for (const agentId of touched.agents) {
       const agent = ipam.agent(agentId);
       if (agent === undefined) encoded.delete(agentId);
-      else encoded.set(agentId, encoding.agent(agent, machine.network?.reclaimMs));
+      else encoded.set(agentId, this.#encode(agent));
     }
     return true;
+  }
+
+  #encode(agent: FullAgent): Uint8Array {
+    const { form, encoding, machine } = this.#options;
+    return form === 'short' ? encoding.peer(agent) : encoding.agent(agent, machine.network?.reclaimMs);
   }
 
   #breathe(): Promise<void> {
     return new Promise((resolve) => this.#options.clock.after(0, resolve));
   }
 
-  #pack(agents: ReadonlyMap<AgentId, Uint8Array>): PlanSnapshot {
-    const { ring, machine, encoding, plan, chunkBytesMax } = this.#options;
-    const { clusterId, founding } = plan;
+  #pack(agents: ReadonlyMap<AgentId, Uint8Array>): Packed {
+    const { ring, machine, encoding, chunkBytesMax, form } = this.#options;
     const revision = ring.head;
     const { network, ipam } = machine;
-    const branch = ipam.branchAt(revision);
-    const begin = { clusterId, revision, founding, branch };
-    const messages = [toBuffer(WatchResponse.encode({ snapshotBegin: begin }).finish())];
+    const chunks: Uint8Array[] = [];
     let chunk = new ChunkWriter();
-    if (network !== undefined) chunk.network(encoding.network(network));
+    if (network !== undefined) chunk.add(networkField, encoding.network(network));
     for (const agent of agents.values()) {
       if (chunk.bytes + agent.length + fieldOverhead > chunkBytesMax - fieldOverhead) {
-        messages.push(chunk.finish());
+        chunks.push(chunk.finish());
         chunk = new ChunkWriter();
       }
-      chunk.agent(agent);
+      chunk.add(form === 'short' ? peerField : agentField, agent);
     }
-    messages.push(chunk.finish());
+    chunks.push(chunk.finish());
+    return { revision, branch: ipam.branchAt(revision), chunks };
+  }
+
+  /** Compressed, where that is wanted, with a break before each chunk: one of 1 MiB takes about 15 ms. */
+  async #message({ revision, branch, chunks }: Packed): Promise<PlanSnapshot> {
+    const { plan, form } = this.#options;
+    const { clusterId, founding } = plan;
+    const snapshotBegin = { clusterId, revision, founding, branch };
+    const messages = [toBuffer(WatchResponse.encode({ snapshotBegin }).finish())];
+    for (const chunk of chunks) {
+      if (form === 'short') await this.#breathe();
+      const [field, bytes] = form === 'short' ? [deflatedField, deflateRawSync(chunk)] : [chunkField, chunk];
+      messages.push(toBuffer(WatchResponse.encode({}).uint32(field).bytes(bytes).finish()));
+    }
     messages.push(toBuffer(WatchResponse.encode({ snapshotEnd: { revision, branch } }).finish()));
     return { revision, messages, bytes: messages.reduce((sum, { length }) => sum + length, 0) };
   }
 }
 
+/** What a snapshot is made of: encoded `SnapshotChunk`s. */
+type Packed = { readonly revision: number; readonly branch: string; readonly chunks: readonly Uint8Array[] };
+
 /** Tag and length of a field below 2^28 bytes. */
 const fieldOverhead = 5;
 const networkField = (1 << 3) | 2;
 const agentField = (2 << 3) | 2;
+const peerField = (3 << 3) | 2;
 const chunkField = (2 << 3) | 2;
+const deflatedField = (6 << 3) | 2;
 
 /** A `SnapshotChunk` of parts that are encoded already. */
 class ChunkWriter {
@@ -159,19 +187,11 @@ class ChunkWriter {
     return this.#bytes;
   }
 
-  network(bytes: Uint8Array): void {
-    this.#add(networkField, bytes);
+  finish(): Uint8Array {
+    return this.#writer.finish();
   }
 
-  agent(bytes: Uint8Array): void {
-    this.#add(agentField, bytes);
-  }
-
-  finish(): Buffer {
-    return toBuffer(WatchResponse.encode({}).uint32(chunkField).bytes(this.#writer.finish()).finish());
-  }
-
-  #add(field: number, bytes: Uint8Array): void {
+  add(field: number, bytes: Uint8Array): void {
     this.#writer.uint32(field).bytes(bytes);
     this.#bytes += bytes.length + fieldOverhead;
   }

@@ -6,9 +6,9 @@
 
 import { toBuffer } from '#api/method.js';
 import { RefusedError } from '#api/refusal.js';
-import type { EventRing } from '#master/event-ring.js';
+import type { EventRing, WatchView } from '#master/event-ring.js';
 import type { PlanOutcome } from '#master/ipam-machine.js';
-import type { PlanSnapshot, PlanSnapshots } from '#master/plan-snapshot.js';
+import type { AgentForm, PlanSnapshot, PlanSnapshots } from '#master/plan-snapshot.js';
 import { sublet } from '#proto/sublet.js';
 import type { Clock } from '#replica/clock.js';
 import type { Applied } from '#replica/replicated-log.js';
@@ -26,7 +26,8 @@ export interface WatchSink {
 
 export type WatchHubOptions = {
   readonly ring: EventRing;
-  readonly snapshots: PlanSnapshots;
+  /** By the form that agents have in it. */
+  readonly snapshots: Readonly<Record<AgentForm, PlanSnapshots>>;
   readonly clusterId: string;
   readonly clock: Clock;
   /** How far this master has applied, as the log says. */
@@ -49,12 +50,12 @@ export type WatchStart = {
   readonly fromRevision: number;
   /** The branch of that revision; another branch, or none, begins with a snapshot. */
   readonly branch: string;
-  readonly peersOnly: boolean;
+  readonly view: WatchView;
 };
 
 type Watcher = {
   readonly sink: WatchSink;
-  readonly peersOnly: boolean;
+  readonly view: WatchView;
   readonly start: WatchStart;
   /** Everything up to here has been sent, or does not concern it. Ahead of what is applied here: it waits. */
   place: number;
@@ -122,7 +123,7 @@ export class WatchHub {
     const resumes = phase !== 'wants-snapshot';
     const watcher: Watcher = {
       sink,
-      peersOnly: start.peersOnly,
+      view: start.view,
       start,
       place: resumes ? start.fromRevision : 0,
       told: resumes ? start.fromRevision : 0,
@@ -196,7 +197,7 @@ export class WatchHub {
     this.#stopped = true;
     this.#cancelTick();
     this.#cancelFlush?.();
-    this.#options.snapshots.stop();
+    for (const snapshots of Object.values(this.#options.snapshots)) snapshots.stop();
     for (const watcher of [...this.#watchers])
       this.#end(watcher, new RefusedError('unavailable', 'this master is stopping'));
   }
@@ -265,7 +266,7 @@ export class WatchHub {
       void this.#beginSnapshot(watcher);
       return;
     }
-    const batch = ring.after(watcher.place, watcher.peersOnly);
+    const batch = ring.after(watcher.place, watcher.view);
     if (batch === undefined) return;
     watcher.place = batch.upTo;
     if (batch.bytes === undefined) return;
@@ -302,7 +303,7 @@ export class WatchHub {
     // Marks the watcher as taken care of while the snapshot is made.
     watcher.busySince = this.#options.clock.now();
     try {
-      const of = await this.#options.snapshots.get();
+      const of = await this.#options.snapshots[watcher.view === 'short' ? 'short' : 'whole'].get();
       if (!this.#watchers.has(watcher)) return;
       this.#snapshotsServed += 1;
       watcher.busySince = undefined;

@@ -6,12 +6,15 @@ import { agentService } from '#api/services.js';
 import type { Admission } from '#master/admission.js';
 import { byAddress, type CallerOf, type StreamMethod, streamError } from '#master/api-server.js';
 import { decode } from '#master/endpoint.js';
+import type { WatchView } from '#master/event-ring.js';
 import { checkFounding, type OwnFounding } from '#master/founding-check.js';
 import { parseBranchText, safeInteger, toRefusedError } from '#master/refusal-mapping.js';
 import type { WatchHub, WatchStart } from '#master/watch-hub.js';
-import type { sublet } from '#proto/sublet.js';
+import { sublet } from '#proto/sublet.js';
 import { type Caller, parseCaller } from '#tls/caller.js';
 import { formatPrincipal } from '#tls/principal.js';
+
+const { PeerForm } = sublet.v1;
 
 type Stream = ServerWritableStream<Buffer, Uint8Array>;
 
@@ -73,12 +76,13 @@ function accept(
 }
 
 /** An agent needs its peers, and gets no more. @throws RefusedError `permission-denied` */
-function checkView({ principal }: Caller, { peersOnly }: WatchStart): void {
-  if (principal?.role !== 'agent' || peersOnly) return;
+function checkView({ principal }: Caller, { view }: WatchStart): void {
+  if (principal?.role !== 'agent' || view !== 'all') return;
   throw new RefusedError('permission-denied', `watch: ${formatPrincipal(principal)} may watch with peers_only alone`);
 }
 
-function parseWatch({ clusterId, fromRevision, branch, peersOnly }: sublet.v1.WatchRequest): WatchStart {
+function parseWatch(request: sublet.v1.WatchRequest): WatchStart {
+  const { clusterId, fromRevision, branch } = request;
   if (clusterId.length > clusterIdLengthMax) {
     throw new RefusedError(
       'invalid-argument',
@@ -86,5 +90,18 @@ function parseWatch({ clusterId, fromRevision, branch, peersOnly }: sublet.v1.Wa
     );
   }
   const revision = safeInteger('from_revision', fromRevision);
-  return { clusterId, fromRevision: revision, branch: parseBranchText(branch), peersOnly };
+  return { clusterId, fromRevision: revision, branch: parseBranchText(branch), view: viewOf(request) };
+}
+
+/** @throws RefusedError `invalid-argument` */
+function viewOf({ peersOnly, peerForm }: sublet.v1.WatchRequest): WatchView {
+  switch (peerForm) {
+    case PeerForm.PEER_FORM_UNSPECIFIED:
+      return peersOnly ? 'peers' : 'all';
+    case PeerForm.PEER_FORM_SHORT:
+      if (peersOnly) return 'short';
+      throw new RefusedError('invalid-argument', 'peer_form is PEER_FORM_SHORT: it needs peers_only');
+    default:
+      throw new RefusedError('invalid-argument', `peer_form is ${peerForm}: 0 and 1 are allowed`);
+  }
 }

@@ -1,7 +1,11 @@
 import assert from 'node:assert/strict';
+import { peerMessage } from '#master/plan-message.js';
 import { TestHubs } from '#master/testing/test-hub.js';
-import { TestWatcher } from '#master/testing/test-watcher.js';
+import { TestWatcher, text } from '#master/testing/test-watcher.js';
+import { sublet } from '#proto/sublet.js';
 import { ProposeError } from '#replica/replicated-log.js';
+
+const { Peer } = sublet.v1;
 
 describe('a watch', () => {
   it('begins with the whole plan, and goes on with every change', async () => {
@@ -216,7 +220,7 @@ describe('a watch', () => {
     test.register(1);
     const [all, peers] = [new TestWatcher(), new TestWatcher()];
     test.watch(all);
-    test.watch(peers, { peersOnly: true });
+    test.watch(peers, { view: 'peers' });
     await test.settle();
     const { agentId, epoch } = test.at(0).machine.ipam.agentsAfter(undefined, 1)[0] ?? assert.fail();
     test.propose({ kind: 'report-status', agentId, epoch, overlays: [{ overlay: 'dcos', status: 'ok', error: '' }] });
@@ -227,6 +231,33 @@ describe('a watch', () => {
     test.register(2);
     await test.settle();
     assert.equal(peers.batches, 1);
+  });
+
+  it('in the short form brings the same peers for 20 bytes each in a snapshot, and 60 in a change', async () => {
+    const test = new TestHubs();
+    test.registerMany(1_000);
+    const watcher = new TestWatcher();
+    test.watch(watcher, { view: 'short' });
+    await test.settle();
+    const { ipam } = test.at(0).machine;
+    const peers = (): Map<string, string> => {
+      const agents = ipam.agentsAfter(undefined, ipam.agentCount + 1);
+      return new Map(agents.map((agent) => [`${agent.agentId}`, text(Peer.encode(peerMessage(agent)).finish())]));
+    };
+    assert.deepEqual(watcher.agents, peers());
+    const [agent] = ipam.agentsAfter(undefined, 1);
+    assert.equal(agent && peerMessage({ ...agent, reachable: false }).unreachable, true);
+    const snapshotBytes = watcher.bytes.reduce((sum, { length }) => sum + length, 0);
+    assert.ok(snapshotBytes <= 20 * 1_000, `${snapshotBytes} bytes`);
+
+    for (let number = 1_000; number < 1_010; number += 1) test.register(number);
+    test.leave(3);
+    const before = watcher.bytes.length;
+    await test.settle();
+    assert.deepEqual(watcher.agents, peers());
+    const [batch, ...more] = watcher.bytes.slice(before);
+    assert.equal(more.length, 0);
+    assert.ok((batch?.length ?? 0) <= 60 * 11, `${batch?.length} bytes`);
   });
 
   it('never splits a revision, however small its batches', async () => {

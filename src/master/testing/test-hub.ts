@@ -4,10 +4,10 @@ import type { Action } from '#ipam/command.js';
 import { encodeCommand } from '#ipam/command-codec.js';
 import { parseAgentId, parseInstanceId } from '#ipam/identity.js';
 import type { NetworkSettings } from '#ipam/network.js';
-import { EventRing } from '#master/event-ring.js';
+import { EventRing, type WatchView } from '#master/event-ring.js';
 import { IpamMachine, type PlanOutcome } from '#master/ipam-machine.js';
 import { PlanEncoding } from '#master/plan-encoding.js';
-import { PlanSnapshots } from '#master/plan-snapshot.js';
+import { type AgentForm, PlanSnapshots } from '#master/plan-snapshot.js';
 import { MemoryCluster, type MemoryMember } from '#master/testing/memory-log.js';
 import { testOverlay, testSettings } from '#master/testing/test-masters.js';
 import { TestWatcher } from '#master/testing/test-watcher.js';
@@ -23,7 +23,7 @@ export type TestHubOptions = {
   readonly settings?: Partial<NetworkSettings>;
 };
 
-export type WatchingOptions = { readonly at?: number; readonly peersOnly?: boolean; readonly from?: TestWatcher };
+export type WatchingOptions = { readonly at?: number; readonly view?: WatchView; readonly from?: TestWatcher };
 
 const settleMs = 2_000;
 
@@ -129,9 +129,9 @@ export class TestHubs {
     await this.at(to).member.install(records.map(([key, value]) => ({ key, value })));
   }
 
-  watch(watcher: TestWatcher, { at = 0, peersOnly = false } = {}): () => void {
+  watch(watcher: TestWatcher, { at = 0, view = 'all' }: Omit<WatchingOptions, 'from'> = {}): () => void {
     const { clusterId, revision, branch } = watcher;
-    return this.at(at).hub.watch({ clusterId, fromRevision: revision, branch, peersOnly }, watcher);
+    return this.at(at).hub.watch({ clusterId, fromRevision: revision, branch, view }, watcher);
   }
 
   #serve(machine: IpamMachine, member: MemoryMember<PlanOutcome>, options: TestHubOptions): HubMember {
@@ -146,10 +146,10 @@ export class TestHubs {
     const clusterId = 'test';
     const clock = this.time;
     const chunkBytesMax = options.chunkBytesMax ?? 1024 * 1024;
-    const snapshots = new PlanSnapshots({
-      ...{ machine, ring, encoding, clock, chunkBytesMax },
-      plan: { clusterId, founding: 'f1' },
-    });
+    const plan = { clusterId, founding: 'f1' };
+    const snapshotsOf = (form: AgentForm): PlanSnapshots =>
+      new PlanSnapshots({ machine, ring, encoding, clock, chunkBytesMax, plan, form });
+    const snapshots = { whole: snapshotsOf('whole'), short: snapshotsOf('short') };
     const appliedIndex = (): number => member.appliedIndex;
     const hub = new WatchHub({
       ring,

@@ -3,18 +3,19 @@
  * nothing comes twice, goes back, or is split.
  */
 import assert from 'node:assert/strict';
+import { inflateRawSync } from 'node:zlib';
 import type { RefusedError } from '#api/refusal.js';
 import type { IpamMachine } from '#master/ipam-machine.js';
 import { agentMessage, networkMessage } from '#master/plan-message.js';
 import type { WatchSink } from '#master/watch-hub.js';
 import { sublet } from '#proto/sublet.js';
 
-const { Agent, Network, WatchResponse } = sublet.v1;
+const { Agent, Network, Peer, SnapshotChunk, WatchResponse } = sublet.v1;
 
 export class TestWatcher implements WatchSink {
   readonly messages: sublet.v1.WatchResponse[] = [];
   readonly bytes: Buffer[] = [];
-  /** By agent id, encoded. */
+  /** By agent id, encoded: an Agent, or in the short form a Peer. */
   agents = new Map<string, string>();
   network: string | undefined;
   clusterId = '';
@@ -63,9 +64,10 @@ export class TestWatcher implements WatchSink {
   take(message: Uint8Array): void {
     const response = WatchResponse.decode(message);
     this.messages.push(response);
-    const { snapshotBegin, snapshotChunk, snapshotEnd, changes, progress } = response;
+    const { snapshotBegin, snapshotChunk, deflatedChunk, snapshotEnd, changes, progress } = response;
     if (snapshotBegin) this.#begin(snapshotBegin);
     if (snapshotChunk) this.#chunk(snapshotChunk);
+    if (deflatedChunk?.length) this.#chunk(SnapshotChunk.decode(inflateRawSync(deflatedChunk)));
     if (snapshotEnd) this.#end(snapshotEnd);
     if (changes) this.#changes(changes);
     if (progress) this.#progress(progress);
@@ -104,7 +106,7 @@ export class TestWatcher implements WatchSink {
     this.#staged = { agents: new Map(), network: undefined, begun: revision ?? 0 };
   }
 
-  #chunk({ network, agents }: sublet.v1.SnapshotChunk.$Properties): void {
+  #chunk({ network, agents, peers }: sublet.v1.SnapshotChunk.$Properties): void {
     assert.ok(this.#staged, 'a chunk outside of a snapshot');
     if (network) this.#staged.network = text(Network.encode(network).finish());
     for (const agent of agents ?? []) {
@@ -112,6 +114,7 @@ export class TestWatcher implements WatchSink {
       assert.ok(!this.#staged.agents.has(id), `${id} is in the snapshot twice`);
       this.#staged.agents.set(id, text(Agent.encode(agent).finish()));
     }
+    for (const peer of peers ?? []) this.#staged.agents.set(peer.agentId ?? '', text(Peer.encode(peer).finish()));
   }
 
   #end({ revision, branch }: sublet.v1.SnapshotEnd.$Properties): void {
@@ -137,6 +140,9 @@ export class TestWatcher implements WatchSink {
       if (change.agentChanged) {
         this.agents.set(change.agentChanged.agentId ?? '', text(Agent.encode(change.agentChanged).finish()));
       }
+      if (change.peerChanged) {
+        this.agents.set(change.peerChanged.agentId ?? '', text(Peer.encode(change.peerChanged).finish()));
+      }
       if (change.agentRemoved != null) this.agents.delete(change.agentRemoved);
       if (change.networkChanged) this.network = text(Network.encode(change.networkChanged).finish());
     }
@@ -159,7 +165,7 @@ function withoutNetwork(bytes: string): string {
   return text(Agent.encode(agent).finish());
 }
 
-function text(bytes: Uint8Array): string {
+export function text(bytes: Uint8Array): string {
   return Buffer.from(bytes).toString('base64');
 }
 
