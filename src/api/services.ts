@@ -68,3 +68,22 @@ export const certificateService = {
   listTokens: method('/sublet.v1.CertificateService/ListTokens', v1.ListTokensRequest, v1.ListTokensResponse),
   revokeToken: method('/sublet.v1.CertificateService/RevokeToken', v1.RevokeTokenRequest, v1.RevokeTokenResponse),
 };
+
+export const accessService = {
+  whoAmI: method('/sublet.v1.AccessService/WhoAmI', v1.WhoAmIRequest, v1.WhoAmIResponse),
+  revokeIdentity: method(
+    '/sublet.v1.AccessService/RevokeIdentity',
+    v1.RevokeIdentityRequest,
+    v1.RevokeIdentityResponse,
+  ),
+  unrevokeIdentity: method(
+    '/sublet.v1.AccessService/UnrevokeIdentity',
+    v1.UnrevokeIdentityRequest,
+    v1.UnrevokeIdentityResponse,
+  ),
+  listRevocations: method(
+    '/sublet.v1.AccessService/ListRevocations',
+    v1.ListRevocationsRequest,
+    v1.ListRevocationsResponse,
+  ),
+};

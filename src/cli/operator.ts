@@ -76,7 +76,7 @@ function certificateOf(command: Command, terminal: Terminal): CertificateReloade
   try {
     const note = (_: object, message: string): void => terminal.note(`${message}\n`);
     const log = { info: () => undefined, warn: note, error: note };
-    const allowed = ['viewer', 'operator', 'admin'] as const;
+    const allowed = ['agent', 'viewer', 'operator', 'admin'] as const;
     return new CertificateReloader({ files: { ca, cert, key }, allowed, timer: systemClock, log });
   } catch (error) {
     if (error instanceof TlsFileError) throw usage(error.message.replace(/^tls\.(\w+)/, '--tls-$1'));

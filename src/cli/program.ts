@@ -104,6 +104,12 @@ export const commands: readonly Entry[] = [
     load: () => import('#cli/commands/export.js'),
   },
   {
+    name: 'whoami',
+    group: look,
+    summary: 'who you are to the masters, and what you may do',
+    load: () => import('#cli/commands/whoami.js'),
+  },
+  {
     name: 'apply',
     group: change,
     summary: 'make the plan as a file says',
@@ -157,6 +163,12 @@ export const commands: readonly Entry[] = [
     group: masters,
     summary: 'after a restore: who is back, and when to let again',
     load: () => import('#cli/commands/adoption.js'),
+  },
+  {
+    name: 'certs',
+    group: masters,
+    summary: 'revoke identities of certificates, and take them back',
+    load: () => import('#cli/commands/certs.js'),
   },
 ];
 

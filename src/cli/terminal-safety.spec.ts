@@ -10,7 +10,7 @@ import { status as code, Server as GrpcServer, ServerCredentials } from '@grpc/g
 import * as fc from 'fast-check';
 import { parse } from 'yaml';
 import { definition } from '#api/method.js';
-import { agentService, clusterService, operatorService } from '#api/services.js';
+import { accessService, agentService, clusterService, operatorService } from '#api/services.js';
 import { run } from '#cli/program.js';
 import { CannedMaster, Refused } from '#cli/testing/canned-master.js';
 import { RecordedTerminal } from '#cli/testing/recorded-terminal.js';
@@ -69,6 +69,10 @@ const commands: readonly (readonly string[])[] = [
   ['adoption'],
   ['adoption', 'end', '--dry-run'],
   ['transfer'],
+  ['certs', 'list'],
+  ['certs', 'revoke', 'agent/a'],
+  ['certs', 'unrevoke', 'agent/a'],
+  ['whoami'],
   ['overlay', 'add', 'x', '--subnet', '9.0.0.0/8', '--prefix', '24'],
   ['overlay', 'disable', 'dcos'],
   ['overlay', 'remove', 'dcos'],
@@ -113,6 +117,20 @@ describe('row 59: text of other machines', () => {
       .on(clusterService.promoteMember, () => bad({ member }))
       .on(clusterService.replaceMember, () => bad({ members: [member] }))
       .on(clusterService.removeMember, () => bad({ members: [member] }))
+      .on(accessService.listRevocations, () =>
+        bad({ revocations: [{ identity: { role: 'agent', id: 'a' }, by: 'b' }] }),
+      )
+      .on(accessService.revokeIdentity, () => bad({ released: ['9.0.1.0/24'] }))
+      .on(accessService.unrevokeIdentity, () => bad({}))
+      .on(accessService.whoAmI, () =>
+        bad({
+          identity: { role: 'admin', id: 'a' },
+          address: '10.0.0.1:1',
+          serial: '0A',
+          methods: ['/x'],
+          master: 'm1',
+        }),
+      )
       .on(clusterService.transferLeadership, () => bad({ leader: 'm2' }))
       .on(operatorService.listAgents, () => ({ ...bad({ agents: [agent1, agent2] }), nextPageToken: '' }))
       .on(operatorService.getAgent, () => bad({ agent: agent1 }))

@@ -170,6 +170,10 @@ const actions: readonly Action[] = [
     ...{ address: parseIp('10.0.0.7'), keyHash: '3c'.repeat(32) },
   },
   { kind: 'revoke-token', id: createToken.id },
+  { kind: 'revoke-identity', identity: 'agent/host-7', cause: 'operator', release: true },
+  { kind: 'revoke-identity', identity: 'master/m3', cause: 'removal', release: false },
+  { kind: 'unrevoke-identity', identity: 'agent/host-7', cause: 'operator', acceptedFrom: 1_790_000_000_000 },
+  { kind: 'unrevoke-identity', identity: 'master/m3', cause: 'removal', acceptedFrom: undefined },
 ];
 
 /** Without the fields that are undefined: leaving one out means the same. */

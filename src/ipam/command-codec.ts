@@ -8,6 +8,7 @@ import type { Action, Command, HolderJudgement, Register, Registering } from '#i
 import { parseAgentId, parseInstanceId, parseRunId } from '#ipam/identity.js';
 import { tokenActionOf, toTokenAction } from '#ipam/join-token-codec.js';
 import { masterChangeOf, toMasterChange } from '#ipam/master-change-codec.js';
+import { revocationActionOf, toRevocationAction } from '#ipam/revocation-codec.js';
 import {
   cidr4Of,
   cidr6Of,
@@ -132,6 +133,9 @@ function toAction(action: Action): sublet.store.v1.Command.$Properties {
     case 'use-token':
     case 'revoke-token':
       return toTokenAction(action);
+    case 'revoke-identity':
+    case 'unrevoke-identity':
+      return toRevocationAction(action);
     default:
       return assertNever(action);
   }
@@ -217,6 +221,9 @@ function actionOf(stored: sublet.store.v1.Command): Action {
     case 'useToken':
     case 'revokeToken':
       return tokenActionOf(stored, kind);
+    case 'revokeIdentity':
+    case 'unrevokeIdentity':
+      return revocationActionOf(stored, kind);
     case 'reserve':
     case 'unreserve':
     case 'exclude':

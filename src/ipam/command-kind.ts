@@ -35,6 +35,8 @@ export const commandKinds: readonly CommandKind[] = [
   'create-token',
   'use-token',
   'revoke-token',
+  'revoke-identity',
+  'unrevoke-identity',
 ];
 
 /**

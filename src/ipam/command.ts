@@ -11,6 +11,7 @@ import type { NetworkConfig, OverlayStatus } from '#ipam/full-agent.js';
 import type { AgentId, InstanceId, RunId } from '#ipam/identity.js';
 import type { JoinRole } from '#ipam/join-token.js';
 import type { NetworkSettings, Overlay } from '#ipam/network.js';
+import type { RevocationCause } from '#ipam/revocation.js';
 
 /** What every command carries. */
 export type CommandOrigin = {
@@ -241,6 +242,25 @@ export type UseToken = {
 
 export type RevokeToken = { readonly kind: 'revoke-token'; readonly id: string };
 
+/** Has masters refuse every certificate of an identity. */
+export type RevokeIdentity = {
+  readonly kind: 'revoke-identity';
+  /** ROLE/ID */
+  readonly identity: string;
+  readonly cause: RevocationCause;
+  /** Whether the lease of the agent ends, too. */
+  readonly release: boolean;
+};
+
+/** Ends a revocation; with cause `removal`, one of that cause only. */
+export type UnrevokeIdentity = {
+  readonly kind: 'unrevoke-identity';
+  readonly identity: string;
+  readonly cause: RevocationCause;
+  /** Certificates that begin earlier stay revoked, ms since 1970; undefined: none do. */
+  readonly acceptedFrom: number | undefined;
+};
+
 export type Action =
   | ConfigureNetwork
   | UpdateNetwork
@@ -269,7 +289,9 @@ export type Action =
   | EndAdoptionAlthough
   | CreateToken
   | UseToken
-  | RevokeToken;
+  | RevokeToken
+  | RevokeIdentity
+  | UnrevokeIdentity;
 
 export type Command = CommandOrigin & Action;
 export type CommandKind = Action['kind'];

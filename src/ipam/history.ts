@@ -77,6 +77,8 @@ export const historyWords = [
   'create-token',
   'use-token',
   'revoke-token',
+  'revoke-identity',
+  'unrevoke-identity',
 ] as const;
 export type HistoryWord = (typeof historyWords)[number];
 

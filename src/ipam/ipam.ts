@@ -44,6 +44,8 @@ import type { HashWords } from '#ipam/record-hash.js';
 import { register } from '#ipam/registration.js';
 import { Restoration, recordsOf } from '#ipam/restoration.js';
 import { type Refusal, type Reply, type Result, refuse } from '#ipam/result.js';
+import type { Revocation } from '#ipam/revocation.js';
+import { revokeIdentity, unrevokeIdentity } from '#ipam/revocation-change.js';
 import { exclude, reserve, unexclude, unreserve } from '#ipam/setting-aside.js';
 import { reportStatus } from '#ipam/status-report.js';
 import { exclusionsOf, type HostOverlayCounts, hostOverlaysOf, lookUp, reservationsOf, usageOf } from '#ipam/survey.js';
@@ -273,6 +275,20 @@ export class Ipam {
     return this.plan.tokens.get(id);
   }
 
+  /** By ascending identity. */
+  revocations(): readonly Revocation[] {
+    return [...this.plan.revocations.entries()].map(([, revocation]) => revocation);
+  }
+
+  revocation(identity: string): Revocation | undefined {
+    return this.plan.revocations.get(identity);
+  }
+
+  /** The revision at which the revocations changed last, of those that this process has applied; 0: none since it loaded them. */
+  get revocationsChangedAt(): number {
+    return this.plan.revocationsChangedAt;
+  }
+
   /** Oldest first. */
   history(query: HistoryQuery): readonly HistoryEntry[] {
     return this.plan.history.find(query);
@@ -352,6 +368,10 @@ function dispatch(plan: Plan, writer: PlanWriter, command: Command): Reply | Ref
       return useToken(plan, writer, command);
     case 'revoke-token':
       return revokeToken(plan, writer, command);
+    case 'revoke-identity':
+      return revokeIdentity(plan, writer, command);
+    case 'unrevoke-identity':
+      return unrevokeIdentity(plan, writer, command);
     default:
       return assertNever(command);
   }

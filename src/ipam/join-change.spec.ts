@@ -50,6 +50,22 @@ describe('a token', () => {
     );
   });
 
+  it('row 36: is void for a revoked identity, and of use again for later certificates of it', () => {
+    const identity = 'agent/host-7';
+    plan.run({ kind: 'revoke-identity', identity, cause: 'operator', release: false }, { by: 'admin/root@10.0.0.9' });
+    const why =
+      /: agent\/host-7 was revoked by admin\/root@10\.0\.0\.9: sublet certs unrevoke agent\/host-7 --later-only$/;
+    assert.match(refusal({}).message, why);
+    assert.match(plan.refused(created({ id: '5e'.repeat(16) })).message, why);
+    plan.run({ kind: 'unrevoke-identity', identity, cause: 'operator', acceptedFrom: 1_000 });
+    assert.equal(plan.run(use()).result.kind, 'token');
+    // A master that was removed gets its certificate before it is added again.
+    const m3 = { role: 'master', subject: 'm3' } as const;
+    plan.run({ kind: 'revoke-identity', identity: 'master/m3', cause: 'removal', release: false });
+    plan.run(created({ ...m3, id: '5e'.repeat(16) }));
+    assert.equal(plan.run(use({ ...m3, id: '5e'.repeat(16) })).result.kind, 'token');
+  });
+
   it('is used by as many keys as it was made for', () => {
     const many = '4d'.repeat(16);
     plan.run(created({ id: many, uses: 2 }));

@@ -15,6 +15,8 @@ export function createToken(plan: Plan, writer: PlanWriter, command: CreateToken
   const { id, secretHash, role, subject, nodeIp, ttlMs, uses } = command;
   const wrong = wrongWith(command);
   if (wrong !== undefined) return refuse('invalid-argument', wrong.field, `create token: ${wrong.message}`);
+  const revoked = revokedFor(plan, 'create token', role, subject);
+  if (revoked !== undefined) return revoked;
   if (plan.tokens.get(id) !== undefined) return refuse('already-exists', 'id', `create token: ${id} is there already`);
   const gone = [...plan.tokens.entries()].filter(([, token]) => token.endsAt + listedAfterEndMs <= writer.time);
   if (plan.tokens.size - gone.length >= tokensMax) {
@@ -34,7 +36,7 @@ export function createToken(plan: Plan, writer: PlanWriter, command: CreateToken
 
 export function useToken(plan: Plan, writer: PlanWriter, command: UseToken): Reply | Refusal {
   const token = plan.tokens.get(command.id);
-  const refusal = refusalOfUse(token, command, writer.time);
+  const refusal = refusalOfUse(token, command, writer.time) ?? revokedFor(plan, 'join', command.role, command.subject);
   if (refusal !== undefined) return refusal;
   assertInvariant(token !== undefined, 'a token that is not there is of no use');
   if (token.keyHashes.includes(command.keyHash)) return { kind: 'token', token };
@@ -43,6 +45,14 @@ export function useToken(plan: Plan, writer: PlanWriter, command: UseToken): Rep
   const { id, role, subject } = used;
   writer.note('use-token', writer.origin.by, [id, subject], `${role}/${subject} joined`);
   return { kind: 'token', token: used };
+}
+
+/** An identity that an admin has revoked gets no certificate by a token. A master that was removed does: to be added again. */
+function revokedFor(plan: Plan, action: string, role: string, subject: string): Refusal | undefined {
+  const found = plan.revocations.get(`${role}/${subject}`);
+  if (found?.cause !== 'operator' || found.acceptedFrom !== undefined) return undefined;
+  const remedy = `sublet certs unrevoke ${found.identity} --later-only`;
+  return refuse('failed-precondition', 'id', `${action}: ${found.identity} was revoked by ${found.by}: ${remedy}`);
 }
 
 /**

@@ -25,6 +25,10 @@ export const tokensMax = 1_000;
 export const tokenTtlMaxMs = 24 * 3600 * 1000;
 /** Keys that may be certified with one token. */
 export const tokenUsesMax = 100;
+/** Identities that are revoked. */
+export const revocationsMax = 10_000;
+/** ROLE/ID: a role of 16 characters, and an agent id. */
+export const identityLengthMax = 270;
 export const operatorNameLengthMax = 253;
 export const masterNameLengthMax = memberNameForm.lengthMax;
 /** A host name as DNS allows it, or a bracketed address, with a port. */

@@ -15,6 +15,7 @@ import type { NetworkSettings, Overlay } from '#ipam/network.js';
 import { exclusionKey, type PlacedBlock, type Plan } from '#ipam/plan.js';
 import { assertInvariant } from '#ipam/plan-invariant.js';
 import type { PlanRecord } from '#ipam/record.js';
+import type { Revocation } from '#ipam/revocation.js';
 import { blockAddress, blockCidr, blockRange, type Space } from '#ipam/space.js';
 import type { Exclusion, Reservation } from '#ipam/usage.js';
 
@@ -222,6 +223,19 @@ export class PlanWriter {
   dropToken(token: JoinToken): void {
     this.plan.tokens.delete(token.id);
     this.ledger.remove({ kind: 'join-token', value: token });
+  }
+
+  putRevocation(revocation: Revocation): void {
+    const old = this.plan.revocations.get(revocation.identity);
+    this.plan.revocations.set(revocation.identity, revocation);
+    this.plan.revocationsChangedAt = this.position.index;
+    this.swap(old && { kind: 'revocation', value: old }, { kind: 'revocation', value: revocation });
+  }
+
+  dropRevocation(revocation: Revocation): void {
+    this.plan.revocations.delete(revocation.identity);
+    this.plan.revocationsChangedAt = this.position.index;
+    this.ledger.remove({ kind: 'revocation', value: revocation });
   }
 
   /** Takes effect when the command ends. */

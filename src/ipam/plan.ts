@@ -15,6 +15,7 @@ import type { Network, NetworkSettings, Overlay } from '#ipam/network.js';
 import { assertInvariant } from '#ipam/plan-invariant.js';
 import type { Meta } from '#ipam/record.js';
 import { RecordHash } from '#ipam/record-hash.js';
+import type { Revocation } from '#ipam/revocation.js';
 import { blockOf, grownSpace, overlaySpace, type Space, vtepSpace } from '#ipam/space.js';
 import type { Exclusion } from '#ipam/usage.js';
 
@@ -60,6 +61,9 @@ export class Plan {
   readonly exclusions = new SortedMap<string, Exclusion>(byText);
   /** By id. */
   readonly tokens = new SortedMap<string, JoinToken>(byText);
+  /** By identity. */
+  readonly revocations = new SortedMap<string, Revocation>(byText);
+  revocationsChangedAt = 0;
   reservationCount = 0;
   /** Underlay address → the agent that is reached there. */
   private readonly nodes = new Map<Ip, AgentId>();

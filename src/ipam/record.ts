@@ -14,6 +14,8 @@ import type { Interning } from '#ipam/interning.js';
 import type { JoinToken } from '#ipam/join-token.js';
 import { joinTokenOf, toJoinToken } from '#ipam/join-token-codec.js';
 import type { NetworkSettings, Overlay } from '#ipam/network.js';
+import type { Revocation } from '#ipam/revocation.js';
+import { revocationOf, toRevocation } from '#ipam/revocation-codec.js';
 import type { Exclusion, Reservation } from '#ipam/usage.js';
 import {
   cidrOf,
@@ -62,7 +64,8 @@ export type PlanRecord =
   | { readonly kind: 'agent'; readonly value: AgentRecord }
   | { readonly kind: 'history'; readonly value: NumberedEntry }
   | { readonly kind: 'branch'; readonly value: Branch }
-  | { readonly kind: 'join-token'; readonly value: JoinToken };
+  | { readonly kind: 'join-token'; readonly value: JoinToken }
+  | { readonly kind: 'revocation'; readonly value: Revocation };
 
 /** The first byte of a key; the same number as the record's field in the protobuf. */
 const prefixes = {
@@ -78,6 +81,7 @@ const prefixes = {
   history: 10,
   branch: 11,
   'join-token': 12,
+  revocation: 13,
 } as const satisfies Record<PlanRecord['kind'], number>;
 
 /** Where the plan keeps this record. */
@@ -106,6 +110,8 @@ export function recordKey(record: PlanRecord): Uint8Array {
       return numberKey(prefix, record.value.index);
     case 'join-token':
       return textKey(prefix, record.value.id);
+    case 'revocation':
+      return textKey(prefix, record.value.identity);
     default:
       return assertNever(record);
   }
@@ -179,6 +185,8 @@ function toStored(record: PlanRecord): sublet.store.v1.Record.$Properties {
       return { branch: record.value };
     case 'join-token':
       return { joinToken: toJoinToken(record.value) };
+    case 'revocation':
+      return { revocation: toRevocation(record.value) };
     default:
       return assertNever(record);
   }
@@ -223,6 +231,8 @@ function recordOf(stored: sublet.store.v1.Record, interning: Interning): PlanRec
     }
     case 'joinToken':
       return { kind: 'join-token', value: joinTokenOf(present(stored.joinToken, kind)) };
+    case 'revocation':
+      return { kind, value: revocationOf(present(stored.revocation, kind)) };
     case 'settings':
       return { kind, value: settingsOf(stored.settings) };
     case 'overlay':

@@ -85,6 +85,9 @@ export class Restoration {
       case 'join-token':
         plan.tokens.set(record.value.id, record.value);
         return;
+      case 'revocation':
+        plan.revocations.set(record.value.identity, record.value);
+        return;
       default:
         assertNever(record);
     }
@@ -144,4 +147,5 @@ export function* recordsOf(plan: Plan): Generator<PlanRecord, void, undefined> {
   for (const value of plan.history.entries()) yield { kind: 'history', value };
   for (const value of plan.branches.all) yield { kind: 'branch', value };
   for (const [, value] of plan.tokens.entries()) yield { kind: 'join-token', value };
+  for (const [, value] of plan.revocations.entries()) yield { kind: 'revocation', value };
 }

@@ -3,7 +3,7 @@
  * roles are checked before the first message of a call is read; the ids in a request afterwards, by the service.
  */
 import { RefusedError } from '#api/refusal.js';
-import { agentService, certificateService, clusterService, operatorService } from '#api/services.js';
+import { accessService, agentService, certificateService, clusterService, operatorService } from '#api/services.js';
 import { formatPrincipal, type PrincipalName, type Role } from '#tls/principal.js';
 
 type Row<Service> = Readonly<Record<keyof Service, readonly Role[]>>;
@@ -60,6 +60,13 @@ const certificateRows: Row<typeof certificateService> = {
   revokeToken: admins,
 };
 
+const accessRows: Row<typeof accessService> = {
+  whoAmI: [...agents, ...viewers],
+  revokeIdentity: admins,
+  unrevokeIdentity: admins,
+  listRevocations: viewers,
+};
+
 /** What is served beside the API, by service. */
 const otherServices: Readonly<Record<string, readonly Role[]>> = {
   'grpc.health.v1.Health': [...agents, ...viewers],
@@ -72,11 +79,18 @@ const byPath: ReadonlyMap<string, readonly Role[]> = new Map([
   ...rows(operatorService, operatorRows),
   ...rows(clusterService, clusterRows),
   ...rows(certificateService, certificateRows),
+  ...rows(accessService, accessRows),
 ]);
 
 /** The roles that may call the method; none for a method that is not known. */
 export function rolesFor(path: string): readonly Role[] {
   return byPath.get(path) ?? otherServices[path.split('/')[1] ?? ''] ?? [];
+}
+
+/** The paths of the methods that a role may call, ascending; undefined: without TLS, where all may be called. */
+export function methodsFor(role: Role | undefined): readonly string[] {
+  const allowed = [...byPath].filter(([, to]) => role === undefined || to.includes(role));
+  return allowed.map(([path]) => path).sort();
 }
 
 /** @throws RefusedError `permission-denied` */

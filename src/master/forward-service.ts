@@ -25,6 +25,7 @@ import {
 } from '#master/forward-method.js';
 import type { OwnFounding } from '#master/founding-check.js';
 import { toRefusedError } from '#master/refusal-mapping.js';
+import type { Revocations } from '#master/revocations.js';
 import { TurnBatch } from '#master/turn-batch.js';
 import type { sublet } from '#proto/sublet.js';
 import type { Clock } from '#replica/clock.js';
@@ -39,6 +40,7 @@ export type ForwardServiceOptions = {
   readonly router: Pick<CallRouter, 'serve'>;
   /** By path: everything that may be handed on. */
   readonly endpoints: ReadonlyMap<string, Endpoint>;
+  readonly revocations: Revocations;
   readonly clock: Pick<Clock, 'now'>;
   readonly report: (error: unknown) => void;
 };
@@ -120,7 +122,10 @@ async function carryOut(
   if (endpoint === undefined) throw new RefusedError('unimplemented', `this master has no method ${path}`);
   const { principal } = parseCaller(call.caller ?? '');
   // The master that handed it on has checked this; a leader checks what it carries out itself.
-  if (principal !== undefined) authorize(principal, path);
+  if (principal !== undefined) {
+    options.revocations.check(principal);
+    authorize(principal, path);
+  }
   return options.router.serve(endpoint, call.request ?? new Uint8Array(0), {
     caller: call.caller ?? '',
     deadline: options.clock.now() + (call.timeoutMs ?? 0),

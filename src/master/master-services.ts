@@ -11,6 +11,7 @@ import type {
 } from '@grpc/grpc-js';
 import { RefusedError } from '#api/refusal.js';
 import type { Ipam } from '#ipam/ipam.js';
+import { accessEndpoints } from '#master/access-service.js';
 import { Admission, type AdmissionLimits, defaultAdmissionLimits } from '#master/admission.js';
 import { agentEndpoints } from '#master/agent-service.js';
 import {
@@ -51,6 +52,7 @@ import { PlanClient } from '#master/plan-client.js';
 import { PlanEncoding } from '#master/plan-encoding.js';
 import { type AgentForm, PlanSnapshots } from '#master/plan-snapshot.js';
 import type { ReceivedKeepAlive } from '#master/received-keep-alive.js';
+import { Revocations } from '#master/revocations.js';
 import { runtimeWarnings } from '#master/runtime-warnings.js';
 import { saveSnapshotMethod } from '#master/snapshot-service.js';
 import { spaceWarnings } from '#master/space-warnings.js';
@@ -63,6 +65,7 @@ import { sublet } from '#proto/sublet.js';
 import type { Clock } from '#replica/clock.js';
 import type { Founder } from '#replica/peer-network.js';
 import type { ReplicaStatus, ReplicatedLog } from '#replica/replicated-log.js';
+import type { Principal } from '#tls/principal.js';
 
 export type MasterServicesOptions = {
   readonly log: ReplicatedLog<PlanOutcome>;
@@ -93,6 +96,8 @@ export type MasterServicesOptions = {
   readonly certifying?: Certifying;
   /** Streams of one connection to the API's server. */
   readonly streamsPerConnection?: number;
+  /** Of the open connection to the API from HOST:PORT; absent: this master runs without TLS. */
+  readonly principalAt?: (from: string) => Principal | undefined;
   /** Of the API's server. */
   readonly interceptors?: readonly ServerInterceptor[];
   /** What else an operator should look at. */
@@ -251,12 +256,14 @@ export class MasterServices {
     this.#keeper = new NetworkKeeper({ log, machine, leadership, network, name, wallClock, logger });
     const warnings = (): readonly Warning[] => this.warnings();
     const cluster = { log, leadership, peers, clusterId, clock, wallClock, electionTimeoutMs };
-    const membership = { ...cluster, plan, logger, control: options.control };
+    const checksIdentities = options.principalAt !== undefined;
+    const membership = { ...cluster, plan, logger, control: options.control, checksIdentities };
     this.#moves = new MoveKeeper({ ...membership, report });
     this.#endpoints = [
       ...agentEndpoints({ plan, office, guard, mayGrant, encoding, wallClock, via }),
       ...operatorEndpoints({ plan, office, wallClock }),
       ...clusterEndpoints({ ...cluster, plan, office, version, warnings }),
+      ...accessEndpoints({ log, plan, name, wallClock, principalAt: options.principalAt }),
       ...membershipEndpoints(membership),
       ...joinTokenEndpoints({ plan, wallClock }),
       this.#certificates.renew,
@@ -368,9 +375,10 @@ export class MasterServices {
         ...[this.#certificates.join, this.#certificates.useToken],
       ].map((each) => [each.path, each] as const),
     );
+    const revocations = new Revocations(() => this.plan.ipam);
     return {
       definition: forwardServiceDefinition,
-      implementation: forwardService({ plan: this.plan, router: this.#router, endpoints, clock, report }),
+      implementation: forwardService({ plan: this.plan, router: this.#router, endpoints, revocations, clock, report }),
     };
   }
 

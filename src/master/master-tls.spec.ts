@@ -5,10 +5,12 @@ import { createServer, type Server } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { connect, type TLSSocket } from 'node:tls';
+import { Ipam } from '#ipam/ipam.js';
 import type { MasterLog } from '#master/master-log.js';
 import { MasterTls } from '#master/master-tls.js';
 import { CallRates } from '#master/rates.js';
 import { RefusalLog } from '#master/refusal-log.js';
+import { Revocations } from '#master/revocations.js';
 import { until } from '#master/testing/until.js';
 import { VirtualTime } from '#replica/testing/virtual-time.js';
 import { type CertificateRequest, TestAuthority } from '#tls/testing/test-authority.js';
@@ -25,6 +27,7 @@ describe('TLS of a master', () => {
   let tls: MasterTls;
   let server: Server;
   let log: string[];
+  const plan = new Ipam();
 
   before(async () => {
     authority = await TestAuthority.make();
@@ -47,6 +50,7 @@ describe('TLS of a master', () => {
       refusals: new RefusalLog(time, logger),
       rates: new CallRates(time),
       ...{ end: () => undefined, observe: () => undefined },
+      revocations: new Revocations(() => plan),
     });
     for (const gate of [tls.api, tls.peer]) gate.onSecured((socket) => socket.write('hello').valueOf());
     server = createServer((socket) => tls.api.take(socket)).listen(0, '127.0.0.1');

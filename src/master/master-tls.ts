@@ -1,25 +1,28 @@
 /** A master's TLS: the gates of its two gRPC ports, its credentials as a client of other masters, and the files they come from. */
 import type { ChannelCredentials, ServerInterceptor } from '@grpc/grpc-js';
-import type { RefusedError } from '#api/refusal.js';
+import { RefusedError } from '#api/refusal.js';
 import { clientOf } from '#master/admission.js';
-import { authorizing } from '#master/authorizing.js';
+import { authorizing, type Refused, refusing } from '#master/authorizing.js';
 import type { MasterLog } from '#master/master-log.js';
 import type { CallRates } from '#master/rates.js';
 import type { RefusalLog } from '#master/refusal-log.js';
+import { type Revocations, revokedText } from '#master/revocations.js';
 import type { Warning } from '#master/warning.js';
 import type { Clock } from '#replica/clock.js';
 import { formatCaller } from '#tls/caller.js';
 import { CertificateReloader } from '#tls/certificate-reloader.js';
 import { masterCredentials } from '#tls/client-credentials.js';
-import { formatPrincipal } from '#tls/principal.js';
+import { formatPrincipal, type Principal } from '#tls/principal.js';
 import { TlsFileError, type TlsFiles } from '#tls/tls-files.js';
 import { type GateNotice, TlsGate } from '#tls/tls-gate.js';
+import { peerService } from '#transport/peer-service.js';
 
 export type MasterTlsOptions = {
   readonly files: TlsFiles;
   /** Its certificate must be of this name. */
   readonly name: string;
   readonly refusals: RefusalLog;
+  readonly revocations: Revocations;
   readonly rates: CallRates;
   /** Ends the connection to the API from HOST:PORT, of which too many calls were refused. */
   readonly end: (from: string) => void;
@@ -33,6 +36,14 @@ export type MasterTlsOptions = {
 
 /** How often connections are looked through for certificates that have ended, in ms. */
 const expiryEveryMs = 60_000;
+
+/**
+ * What a master that was removed may still call. It learns there that it was removed, or waits there to be added again; the
+ * peer port takes nothing else from it (`transport/peer-gate.ts`).
+ */
+const judgedByEnvelope: ReadonlySet<string> = new Set(
+  [peerService.hello, peerService.deliver, peerService.installSnapshot].map(({ path }) => path),
+);
 
 export class MasterTls {
   readonly api: TlsGate;
@@ -92,6 +103,9 @@ export class MasterTls {
     return masterCredentials(this.certificate);
   }
 
+  /** Of the open connection to the API from HOST:PORT. */
+  readonly principalAt = (from: string): Principal | undefined => this.api.principalAt(from);
+
   /** Names a caller of the API by the certificate of its connection. */
   readonly callerOf = (from: string): string => {
     const principal = this.api.principalAt(from);
@@ -103,17 +117,46 @@ export class MasterTls {
 
   /** Of the server behind the gate of the API. */
   get interceptors(): readonly ServerInterceptor[] {
-    const { refusals, rates, end, observe } = this.#options;
+    const { principalAt } = this;
+    const { rates, revocations, end } = this.#options;
+    const refused: Refused = (from, path, refusal) => this.#refusedCall(this.callerOf(from), path, refusal);
+    return [authorizing({ principalAt, rates, revocations, end, refused })];
+  }
+
+  /** Of the server behind the gate of the peer port. */
+  get peerInterceptors(): readonly ServerInterceptor[] {
     return [
-      authorizing({
-        ...{ principalAt: (from) => this.api.principalAt(from), rates, end },
-        refused: (from, path, refused) => {
-          const caller = this.callerOf(from);
-          refusals.note(`call ${clientOf(caller).name}`, { caller, path }, refused.message);
-          observe(path, refused);
-        },
-      }),
+      refusing(
+        (from, path) => this.#judgePeer(this.peer.principalAt(from), path),
+        (from, path, refusal) => this.#refusedCall(from, path, refusal),
+      ),
     ];
+  }
+
+  /** Why the identity `master/NAME` is refused, although TLS takes its certificate; undefined: it is not. */
+  readonly revokedMaster = (name: string): string | undefined => {
+    const found = this.#options.revocations.of({ role: 'master', id: name });
+    return found && revokedText(found);
+  };
+
+  /** To be called when the plan has changed: ends the connections of identities that are revoked now. */
+  planChanged(): void {
+    const { revocations } = this.#options;
+    if (!revocations.changed()) return;
+    for (const gate of this.#gates) gate.end((principal) => revocations.of(principal) !== undefined);
+  }
+
+  #judgePeer(principal: Principal | undefined, path: string): RefusedError | undefined {
+    if (principal === undefined) return new RefusedError('unavailable', 'the connection of this call is closed');
+    const found = this.#options.revocations.of(principal);
+    if (found === undefined || (found.cause === 'removal' && judgedByEnvelope.has(path))) return undefined;
+    return new RefusedError('failed-precondition', revokedText(found));
+  }
+
+  #refusedCall(caller: string, path: string, refused: RefusedError): void {
+    const { refusals, observe } = this.#options;
+    refusals.note(`call ${clientOf(caller).name}`, { caller, path }, refused.message);
+    observe(path, refused);
   }
 
   #refused(port: string, { refusal, from, message }: GateNotice): void {

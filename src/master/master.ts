@@ -34,6 +34,7 @@ import type { AddressCheck } from '#master/recorded-address.js';
 import { addReflection } from '#master/reflection.js';
 import { RefusalLog } from '#master/refusal-log.js';
 import { reportReplicaEvent } from '#master/replica-report.js';
+import { Revocations } from '#master/revocations.js';
 import { StoreMeter } from '#master/store-meter.js';
 import { refuseApi } from '#master/wrong-port.js';
 import type { Clock } from '#replica/clock.js';
@@ -169,6 +170,7 @@ export class Master {
       options.tls &&
       new MasterTls({
         ...{ files: options.tls, name, clock, wallClock: Date.now, logger, refusals, rates },
+        revocations: new Revocations(() => this.#machine.ipam),
         end: (from) => intake.api.end(from),
         observe: (path, refused) => metrics.observe(path, 0, refused),
       });
@@ -188,7 +190,7 @@ export class Master {
       ...{ listen: peerListen, listening },
       port: { open: (server) => doors.openPeer(server), close: () => doors.peer.close() },
       credentials: { server: ServerCredentials.createInsecure(), client: peerCredentials },
-      ...(tls === undefined ? {} : { nameAt: tls.peerNameAt }),
+      ...(tls && { nameAt: tls.peerNameAt, revoked: tls.revokedMaster, interceptors: tls.peerInterceptors }),
       addServices: (server) => {
         const { definition, implementation } = this.services.peerService();
         server.addService(definition, implementation);
@@ -227,12 +229,15 @@ export class Master {
       ],
       electionTimeoutMs: timing.electionMs,
       peerCredentials,
-      ...(tls && { callerOf: tls.callerOf, interceptors: tls.interceptors, streamsPerConnection: streamsOfOperator }),
+      ...(tls && { callerOf: tls.callerOf, principalAt: tls.principalAt, interceptors: tls.interceptors }),
+      ...(tls && { streamsPerConnection: streamsOfOperator }),
       ...(joining && { certifying: joining }),
       wallClock: Date.now,
       random: Math.random,
       ...(options.limits === undefined ? {} : { limits: options.limits }),
     });
+    this.#replica.onApplied(() => tls?.planChanged());
+    this.#replica.onRestored(() => tls?.planChanged());
     const status = (): ReplicaStatus => this.#replica.status();
     const metrics = new Metrics({
       ...{ services: this.services, status, storeBytes: () => store.bytes(), version },
@@ -356,6 +361,7 @@ export class Master {
   #begun(): void {
     if (this.#stopping !== undefined) return;
     this.services.open();
+    this.#tls?.planChanged();
     this.#moved.begun(this.#replica.status(), this.#configuredAddresses(), this.#options.logger);
     this.#lookAtHealth();
   }

@@ -56,6 +56,7 @@ class Leader {
       wallClock: () => 1_700_000_000_000 + clock.now(),
       logger: { ...silentLog, warn: (_, message) => this.warnings.push(message) },
       peers: { call: () => assert.fail('nobody else leads') },
+      checksIdentities: false,
     });
   }
 

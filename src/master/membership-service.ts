@@ -8,6 +8,7 @@ import { clusterService } from '#api/services.js';
 import { errorText } from '#errors/unknown-error.js';
 import { type CallContext, type Endpoint, endpoint } from '#master/endpoint.js';
 import { memberMessages } from '#master/member-account.js';
+import { checkMayJoin, takeBack } from '#master/member-identity.js';
 import { moveMember } from '#master/member-move.js';
 import { told } from '#master/membership-history.js';
 import { change, controlOf, type MembershipServiceOptions, memberNamed, messageOf } from '#master/membership-step.js';
@@ -81,6 +82,7 @@ async function addMember(
     throw new RefusedError('invalid-argument', `name: "${name}": ${memberNameForm.allowed} are allowed`);
   }
   checkPeer(peer);
+  checkMayJoin(options, name);
   const { storeId, commandKinds } = await askNewcomer(options, name, peer);
   const known = options.log.status().membership.members.find((member) => member.name === name);
   // A retry of what has been done is done.
@@ -89,6 +91,7 @@ async function addMember(
       change(options, `add member ${name}`, { kind: 'add-learner', name, peer, storeId, commandKinds }),
     );
   }
+  await takeBack(options, name, caller);
   return messageOf(options, memberNamed(options, name, 'add').id);
 }
 

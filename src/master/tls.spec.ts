@@ -9,7 +9,7 @@ import { connect, createServer as createTlsServer, type SecureVersion } from 'no
 import { Client, Metadata, status } from '@grpc/grpc-js';
 import { MasterClient } from '#api/master-client.js';
 import type { Method } from '#api/method.js';
-import { agentService, certificateService, clusterService, operatorService } from '#api/services.js';
+import { accessService, agentService, certificateService, clusterService, operatorService } from '#api/services.js';
 import { rolesFor } from '#master/authorization.js';
 import { refusalOf, SecureTrio } from '#master/testing/secure-trio.js';
 import { until } from '#master/testing/until.js';
@@ -220,6 +220,7 @@ describe('masters behind TLS', function () {
       operatorService,
       clusterService,
       certificateService,
+      accessService,
     ].flatMap((service) => Object.values(service) as unknown as readonly Method<object, object, object, object>[]);
     for (const role of roles.filter((each) => each !== 'master')) {
       const client = await raw(role);

@@ -6,6 +6,7 @@
 
 import { RefusedError } from '#api/refusal.js';
 import { memberMessages } from '#master/member-account.js';
+import { revokeRemoved } from '#master/member-identity.js';
 import { told } from '#master/membership-history.js';
 import {
   change,
@@ -57,6 +58,7 @@ export async function removeMember(
     }
     await change(options, action, { kind: 'remove', member: member.id });
   });
+  await revokeRemoved(options, name, caller);
   return memberMessages(options.log.status(), options);
 }
 
@@ -87,6 +89,7 @@ export async function replaceMember(
     }
     await change(options, action, { kind: 'remove', member: member.id });
   });
+  await revokeRemoved(options, name, caller);
   return memberMessages(options.log.status(), options);
 }
 

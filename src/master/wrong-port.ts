@@ -4,7 +4,7 @@
  */
 import type { Server, ServerUnaryCall, sendUnaryData, UntypedHandleCall } from '@grpc/grpc-js';
 import { RefusedError } from '#api/refusal.js';
-import { agentService, certificateService, clusterService, operatorService } from '#api/services.js';
+import { accessService, agentService, certificateService, clusterService, operatorService } from '#api/services.js';
 import { rawCodecs, statusOf, streamError } from '#master/api-server.js';
 
 /** Has `server`, that of the peer port, refuse every method of the API. `api`: HOST:PORT where it is served. */
@@ -15,7 +15,7 @@ export function refuseApi(server: Pick<Server, 'register'>, name: string, api: (
       `this is the port of master ${name} for the other masters (its setting peer_listen): clients go to its API, ${api()}`,
     );
   const { requestDeserialize, responseSerialize } = rawCodecs;
-  for (const service of [agentService, operatorService, clusterService, certificateService]) {
+  for (const service of [agentService, operatorService, clusterService, certificateService, accessService]) {
     for (const { path, requestStream, responseStream } of Object.values(service)) {
       const unary = (_call: ServerUnaryCall<Buffer, Buffer>, answer: sendUnaryData<Uint8Array>): void =>
         answer(statusOf(refused()));

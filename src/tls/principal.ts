@@ -43,6 +43,18 @@ export function parsePrincipal(uri: string): PrincipalName {
   return { role, id };
 }
 
+/** An identity as people write it, ROLE/ID. @throws PrincipalError */
+export function parseIdentity(text: string): PrincipalName {
+  try {
+    return parsePrincipal(`sublet://${text}`);
+  } catch (error) {
+    if (!(error instanceof PrincipalError)) throw error;
+    throw new PrincipalError(
+      `${JSON.stringify(text.slice(0, uriLengthMax))} is no identity: ROLE/ID is needed, such as agent/host-7, with ROLE one of ${roles.join(', ')} and an ID of 1 to 253 characters of [A-Za-z0-9._:-]`,
+    );
+  }
+}
+
 /** `agent/host-7` */
 export function formatPrincipal({ role, id }: PrincipalName): string {
   return `${role}/${id}`;

@@ -4,7 +4,14 @@
  * have further ones.
  */
 
-import { type ChannelCredentials, type Server, type ServerCredentials, type ServiceError, status } from '@grpc/grpc-js';
+import {
+  type ChannelCredentials,
+  type Server,
+  type ServerCredentials,
+  type ServerInterceptor,
+  type ServiceError,
+  status,
+} from '@grpc/grpc-js';
 import type { MemberId } from '#raft/entry.js';
 import type { PeerMessage, SnapshotMessage } from '#raft/message.js';
 import type { SnapshotSource } from '#replica/log-store.js';
@@ -31,6 +38,10 @@ export type GrpcPeerNetworkOptions = {
   readonly pingMs?: number;
   /** The name in the certificate of the caller at HOST:PORT; default: there is no TLS. */
   readonly nameAt?: (from: string) => string | undefined;
+  /** Why the identity of the master with this name is refused as a newcomer; undefined: it is not. */
+  readonly revoked?: (name: string) => string | undefined;
+  /** Of the server. */
+  readonly interceptors?: readonly ServerInterceptor[];
   /** Called once it listens: `port` is known then. */
   readonly listening?: () => void;
   /** Opens the port for the server, in place of gRPC itself; `credentials.server` is of no use then. */
@@ -72,6 +83,8 @@ export class GrpcPeerNetwork implements PeerNetwork {
       ...{ listen, port, handler, credentials: credentials.server, pingMs: this.#channel.pingMs },
       addServices: addServices ?? (() => {}),
       nameAt: this.#options.nameAt ?? (() => undefined),
+      revoked: this.#options.revoked ?? (() => undefined),
+      interceptors: this.#options.interceptors ?? [],
       place: () => this.#place,
       heard: (member) => this.#heard(member),
     });

@@ -69,6 +69,7 @@ export function envelopeOf(
  * The member that calls, or that joined while this one was away: see `Newcomers`. `UNAVAILABLE` while this member takes
  * no part yet.
  * @param shown the name in the caller's certificate; undefined: the connection is without TLS
+ * @param revocation why that name is refused to a caller that is not known here; undefined: it is not
  * @throws Refusal
  */
 export function admit(
@@ -76,6 +77,7 @@ export function admit(
   self: MemberInfo | undefined,
   membership: Membership | undefined,
   shown: string | undefined,
+  revocation?: string,
 ): MemberInfo {
   if (envelope == null) throw new Refusal(status.INVALID_ARGUMENT, 'the stream did not begin with an envelope');
   const { protocolVersion: version = 0, clusterId, fromId, fromStoreId, toId } = envelope;
@@ -101,7 +103,7 @@ export function admit(
     throw new Refusal(status.FAILED_PRECONDITION, `this is member ${self.id} (${self.name}), not member ${toId}`);
   }
   const from = membership.members.find(({ id }) => id === fromId);
-  if (from === undefined) return newcomer(envelope, self, membership, shown);
+  if (from === undefined) return newcomer(envelope, self, membership, shown, revocation);
   // Before the stores are compared: the text names a store id, which proves a member to its peers.
   checkName(from.name, shown);
   if (from.storeId !== fromStoreId) {
@@ -120,6 +122,7 @@ function newcomer(
   { storeId }: MemberInfo,
   membership: Membership,
   shown: string | undefined,
+  revocation: string | undefined,
 ): MemberInfo {
   const id = memberId(fromId ?? 0);
   if (!isNewcomer(id, membership)) throw new Refusal(status.PERMISSION_DENIED, removedText(String(id)));
@@ -127,6 +130,8 @@ function newcomer(
     throw new Refusal(status.UNAVAILABLE, `member ${id} is not known here yet`);
   }
   checkName(fromName, shown);
+  // Not for good: this member may not know yet that the caller was added again.
+  if (revocation !== undefined) throw new Refusal(status.UNAVAILABLE, revocation);
   return { id, name: fromName, peer: fromPeer, storeId: fromStoreId };
 }
 

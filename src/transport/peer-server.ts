@@ -7,6 +7,7 @@ import {
   Metadata,
   Server,
   type ServerCredentials,
+  type ServerInterceptor,
   type ServerReadableStream,
   type ServerUnaryCall,
   type sendUnaryData,
@@ -57,6 +58,9 @@ export type PeerServerOptions = {
   readonly handler: PeerHandler;
   /** The name in the certificate of the caller at HOST:PORT; undefined: without TLS. */
   readonly nameAt: (from: string) => string | undefined;
+  /** Why the identity of the master with this name is refused as a newcomer; undefined: it is not. */
+  readonly revoked: (name: string) => string | undefined;
+  readonly interceptors: readonly ServerInterceptor[];
   /** This member and its peers; undefined while it takes no part. */
   readonly place: () => { readonly self: MemberInfo; readonly membership: Membership } | undefined;
   /** A peer has opened its stream. */
@@ -75,7 +79,12 @@ export class PeerServer {
 
   constructor(options: PeerServerOptions) {
     this.#options = options;
-    this.#server = new Server({ ...connectionOptions(options.pingMs), 'grpc.max_connection_idle_ms': idleMs });
+    const serverOptions = { ...connectionOptions(options.pingMs), 'grpc.max_connection_idle_ms': idleMs };
+    const { interceptors } = options;
+    // Without any, grpc-js takes the short way.
+    this.#server = new Server(
+      interceptors.length === 0 ? serverOptions : { ...serverOptions, interceptors: [...interceptors] },
+    );
     this.#server.addService(peerService, {
       hello: (call: ServerUnaryCall<HelloRequest, HelloResponse>, answer: sendUnaryData<HelloResponse>) =>
         this.#hello(call, answer),
@@ -200,7 +209,10 @@ export class PeerServer {
   #admit(envelope: DeliverRequest['envelope'], call: { getPeer(): string }): MemberInfo {
     const place = this.#options.place();
     try {
-      const from = admit(envelope, place?.self, place?.membership, this.#options.nameAt(call.getPeer()));
+      const { nameAt, revoked } = this.#options;
+      const shown = nameAt(call.getPeer());
+      const revocation = shown === undefined ? undefined : revoked(shown);
+      const from = admit(envelope, place?.self, place?.membership, shown, revocation);
       const rewound = this.#options.handler.met(decodeClaim(envelope?.fromClaim, from.storeId));
       if (rewound !== undefined) throw new Refusal(status.DATA_LOSS, rewound);
       return from;

@@ -1,8 +1,8 @@
 /** Three masters behind TLS on real ports of loopback, with an authority of their own and clients with its certificates. */
-
+import assert from 'node:assert/strict';
 import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
-import { join } from 'node:path';
+import { join as joinPath } from 'node:path';
 import { status } from '@grpc/grpc-js';
 import { isServiceError, MasterClient } from '#api/master-client.js';
 import { freePorts } from '#cluster-test/process/ports.js';
@@ -19,57 +19,86 @@ const quick = { heartbeatMs: 30, electionMs: 300 };
 const callMs = 5_000;
 
 export class SecureTrio implements AsyncDisposable {
-  readonly folder = mkdtempSync(join(tmpdir(), 'sublet-tls-spec-'));
+  readonly folder = mkdtempSync(joinPath(tmpdir(), 'sublet-tls-spec-'));
   readonly masters: Master[] = [];
   readonly log: string[] = [];
   readonly #clients: MasterClient[] = [];
   readonly authority: TestAuthority;
 
-  private constructor(authority: TestAuthority) {
+  readonly #ports: readonly number[];
+
+  private constructor(authority: TestAuthority, ports: readonly number[]) {
     this.authority = authority;
+    this.#ports = ports;
   }
 
   static async start(authority?: TestAuthority): Promise<SecureTrio> {
-    const trio = new SecureTrio(authority ?? (await TestAuthority.make()));
     const ports = await freePorts(9);
-    const at = (index: number): string => `127.0.0.1:${ports[index]}`;
-    const founders = [0, 1, 2].map((index) => ({ name: `m${index + 1}`, peer: at(index) }));
-    const say = (_fields: object, text: string): void => {
-      trio.log.push(text);
-    };
-    const logger: MasterLog = { debug: () => {}, info: say, warn: say, error: say };
-    const started = founders.map(async ({ name, peer }, index) =>
-      startMaster({
-        ...{ name, clusterId: 'spec', founders, peerListen: peer, timing: quick, retainEntries: 1_000 },
-        tls: await trio.authority.files(join(trio.folder, name, 'tls'), `sublet://master/${name}`),
-        dataDir: join(trio.folder, name),
-        listen: at(3 + index),
-        httpListen: at(6 + index),
-        network: {
-          founding: { settings: testSettings, overlays: [testOverlay] },
-          file: { settings: {}, overlays: undefined },
-        },
-        ...{ insecure: false, version: 'spec', logger, onFatal: (error) => trio.log.push(`fatal: ${error.message}`) },
-      }),
-    );
-    trio.masters.push(...(await Promise.all(started)));
+    const trio = new SecureTrio(authority ?? (await TestAuthority.make()), ports);
+    trio.masters.push(...(await Promise.all([0, 1, 2].map((index) => trio.#start(index)))));
     await Promise.all(trio.masters.map((master) => master.ready()));
     return trio;
   }
 
+  /** Stops a master and starts it anew, with its data; `join`: without them, to be added to the cluster of the others. */
+  async restart(index: number, { join = false } = {}): Promise<Master> {
+    await this.masters[index]?.stop();
+    const { name } = this.#founders[index] ?? assert.fail();
+    if (join) rmSync(joinPath(this.folder, name, 'sublet'), { recursive: true });
+    const master = await this.#start(index, join);
+    this.masters[index] = master;
+    if (!join) await master.ready();
+    return master;
+  }
+
+  get #founders() {
+    return [0, 1, 2].map((index) => ({ name: `m${index + 1}`, peer: this.#at(index) }));
+  }
+
+  #at(index: number): string {
+    return `127.0.0.1:${this.#ports[index]}`;
+  }
+
+  async #start(index: number, joins = false): Promise<Master> {
+    const { name, peer } = this.#founders[index] ?? assert.fail();
+    const say = (_fields: object, text: string): void => {
+      this.log.push(text);
+    };
+    const logger: MasterLog = { debug: () => {}, info: say, warn: say, error: say };
+    const others = this.#founders.filter((founder) => founder.name !== name).map((founder) => founder.peer);
+    return startMaster({
+      ...{ name, clusterId: 'spec', peerListen: peer, timing: quick, retainEntries: 1_000 },
+      ...(joins ? { founders: [], join: others } : { founders: this.#founders }),
+      tls: await this.authority.files(joinPath(this.folder, name, 'tls'), `sublet://master/${name}`),
+      dataDir: joinPath(this.folder, name),
+      listen: this.#at(3 + index),
+      httpListen: this.#at(6 + index),
+      network: {
+        founding: { settings: testSettings, overlays: [testOverlay] },
+        file: { settings: {}, overlays: undefined },
+      },
+      ...{ insecure: false, version: 'spec', logger, onFatal: (error) => say({}, `fatal: ${name}: ${error.message}`) },
+    });
+  }
+
   /** Of one of the masters, by name. */
   filesOf(name: string): TlsFiles {
-    const part = (file: string): string => join(this.folder, name, 'tls', file);
+    const part = (file: string): string => joinPath(this.folder, name, 'tls', file);
     return { ca: part('ca.pem'), cert: part('cert.pem'), key: part('key.pem') };
   }
 
   files(uri: string, request: CertificateRequest = {}): Promise<TlsFiles> {
-    return this.authority.files(mkdtempSync(join(this.folder, 'client-')), uri, request);
+    return this.authority.files(mkdtempSync(joinPath(this.folder, 'client-')), uri, request);
   }
 
   /** A client with a certificate of this role and id, of all masters. */
-  async client(role: Role, id: string, masters = this.masters): Promise<MasterClient> {
-    const material = readTlsFiles(await this.files(`sublet://${role}/${id}`), [role], Date.now());
+  async client(
+    role: Role,
+    id: string,
+    masters = this.masters,
+    request: CertificateRequest = {},
+  ): Promise<MasterClient> {
+    const material = readTlsFiles(await this.files(`sublet://${role}/${id}`, request), [role], Date.now());
     const client = new MasterClient({
       ...{ masters: masters.map(({ addresses }) => addresses.api), timeoutMs: callMs },
       credentials: masterCredentials(material),

@@ -1,0 +1,118 @@
+import assert from 'node:assert/strict';
+import { accessService } from '#api/services.js';
+import { run } from '#cli/program.js';
+import { CannedMaster } from '#cli/testing/canned-master.js';
+import { RecordedTerminal } from '#cli/testing/recorded-terminal.js';
+import { sublet } from '#proto/sublet.js';
+
+const { REVOCATION_CAUSE_OPERATOR, REVOCATION_CAUSE_REMOVAL } = sublet.v1.RevocationCause;
+const since = { seconds: 1_700_000_000, nanos: 0 };
+
+describe('sublet certs and sublet whoami', () => {
+  let master: CannedMaster;
+  let identity: { readonly role: string; readonly id: string } | null;
+
+  before(async () => {
+    master = await new CannedMaster()
+      .on(accessService.listRevocations, () => ({
+        revocations: [
+          {
+            identity: { role: 'agent', id: 'host-7' },
+            cause: REVOCATION_CAUSE_OPERATOR,
+            since,
+            by: 'admin/root@10.0.0.9',
+          },
+          {
+            ...{ identity: { role: 'master', id: 'm3' }, cause: REVOCATION_CAUSE_REMOVAL, since },
+            ...{ by: 'admin/root@10.0.0.9', acceptedFrom: since },
+          },
+        ],
+      }))
+      .on(accessService.revokeIdentity, ({ release }) => ({ released: release ? ['9.0.1.0/24'] : [] }))
+      .on(accessService.unrevokeIdentity, () => ({}))
+      .on(accessService.whoAmI, () => ({
+        ...{ identity, address: '10.0.0.9:4711', serial: '0ABC', methods: ['/a', '/b'], master: 'm2' },
+        ends: { seconds: since.seconds + 3 * 86_400, nanos: 0 },
+      }))
+      .listen();
+  });
+  beforeEach(() => {
+    identity = { role: 'admin', id: 'alice' };
+    master.asked.length = 0;
+  });
+  after(() => master[Symbol.asyncDispose]());
+
+  async function sublet1(
+    ...args: string[]
+  ): Promise<{ readonly code: number; readonly out: string; readonly notes: string }> {
+    const terminal = new RecordedTerminal();
+    terminal.now = () => since.seconds * 1_000;
+    const code = await run([...args, '--master', master.address], terminal);
+    return { code, out: terminal.out, notes: terminal.notes };
+  }
+
+  it('list what is revoked, by whom, and what is accepted of it all the same', async () => {
+    const { code, out } = await sublet1('certs', 'list');
+    assert.equal(code, 0);
+    assert.match(out, /agent\/host-7 +\S+.* +admin\/root@10\.0\.0\.9 +none\n/);
+    assert.match(out, /master\/m3 +\S+.* +admin\/root@10\.0\.0\.9 \(removed\) +from .* on\n/);
+    assert.equal((await sublet1('certs', 'list', '-o', 'name')).out, 'agent/host-7\nmaster/m3\n');
+  });
+
+  it('revoke an identity, and say what is released', async () => {
+    assert.equal((await sublet1('certs', 'revoke', 'operator/alice')).out, 'Revoked operator/alice.\n');
+    const { out } = await sublet1('certs', 'revoke', 'agent/host-7', '--release', '--expected-revision', '9');
+    assert.equal(out, 'Revoked agent/host-7. Resting now: 9.0.1.0/24.\n');
+    assert.deepEqual(
+      master.asked.map(({ request }) => JSON.parse(JSON.stringify(request))),
+      [
+        { identity: { role: 'operator', id: 'alice' } },
+        { identity: { role: 'agent', id: 'host-7' }, release: true, expectedRevision: 9 },
+      ],
+    );
+  });
+
+  it('say what a revocation does, and change nothing, with --dry-run', async () => {
+    const { out } = await sublet1('certs', 'revoke', 'agent/host-7', '--release', '--dry-run');
+    assert.match(
+      out,
+      /^All masters refuse agent\/host-7 from now on.*\nWhat agent host-7 holds is released.*\nNothing/,
+    );
+    assert.deepEqual(master.asked, []);
+  });
+
+  it('take an identity back, whole or for later certificates', async () => {
+    assert.match(
+      (await sublet1('certs', 'unrevoke', 'agent/host-7')).out,
+      /^All of its certificates are accepted of agent/,
+    );
+    const { out } = await sublet1('certs', 'unrevoke', 'agent/host-7', '--later-only');
+    assert.match(out, /^Certificates that are issued from now on are accepted of agent\/host-7\.\n$/);
+    assert.deepEqual(
+      master.asked.map(({ request }) => JSON.parse(JSON.stringify(request)).laterCertificatesOnly),
+      [undefined, true],
+    );
+  });
+
+  it('refuse what is no identity', async () => {
+    for (const wrong of ['host-7', 'root/x', 'agent/']) {
+      const { code, notes } = await sublet1('certs', 'revoke', wrong);
+      assert.equal(code, 2);
+      assert.match(notes, new RegExp(`ROLE/ID: "${wrong}" is no identity: ROLE/ID is needed`));
+    }
+    assert.deepEqual(master.asked, []);
+  });
+
+  it('show the identity that the masters see, and what it may do', async () => {
+    const { out } = await sublet1('whoami');
+    assert.match(
+      out,
+      /^you +admin\/alice\nfrom +10\.0\.0\.9:4711, as master m2 sees it\ncertificate +0ABC, valid to .*, 3d left\n/,
+    );
+    assert.match(out, /\nmay +read everything, change the plan and the masters/);
+    identity = null;
+    assert.match((await sublet1('whoami')).out, /^you +unknown: the masters run without TLS\n/);
+    identity = { role: 'scraper', id: 'x' };
+    assert.match((await sublet1('whoami')).out, /\nmay +call 2 methods\n$/);
+  });
+});
