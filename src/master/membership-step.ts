@@ -4,7 +4,7 @@ import type { PeerCalls } from '#master/call-router.js';
 import type { Leadership } from '#master/leadership.js';
 import { memberMessages } from '#master/member-account.js';
 import type { MembershipHistoryOptions } from '#master/membership-history.js';
-import type { Plan } from '#master/plan.js';
+import type { PlanClient } from '#master/plan-client.js';
 import type { sublet } from '#proto/sublet.js';
 import type { MemberId } from '#raft/entry.js';
 import type { SnapshotSource } from '#replica/log-store.js';
@@ -27,7 +27,7 @@ export interface ClusterControl {
 }
 
 export type MembershipServiceOptions = MembershipHistoryOptions & {
-  readonly plan: Pick<Plan, 'change' | 'ipam'>;
+  readonly plan: Pick<PlanClient, 'change' | 'ipam'>;
   /** Whether masters are known by certificates: then a removal revokes the identity of its master. */
   readonly checksIdentities: boolean;
   readonly log: Pick<ReplicatedLog<unknown>, 'status'>;
