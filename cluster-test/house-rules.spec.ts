@@ -86,6 +86,8 @@ const vagueWords = /\b(?:[Tt]old|[Nn]obody|[Ww]hoever|[Ee]verybody)\b|^Who\b|[:;
 const vagueWordsMax = 19;
 /** docs/security.md has the number. */
 const packagesMax = 92;
+/** Exported names that still have two meanings. */
+const namesTwice = ['Answer', 'Refusal'];
 const emptyNames = /(^|\/)(utils?|helpers?|common|manager|misc)(\.|\/|-)/;
 
 type Source = { readonly name: string; readonly room: string; readonly text: string };
@@ -126,6 +128,10 @@ function importCycles(): string[] {
     return found;
   };
   return [...targets.keys()].filter((name) => reached(name).has(name)).map((name) => `src/${name}`);
+}
+
+function repeated(words: readonly string[]): string[] {
+  return [...new Set(words.filter((word, at) => words.indexOf(word) !== at))];
 }
 
 describe('house rules', () => {
@@ -194,6 +200,25 @@ describe('house rules', () => {
       sources().filter(({ name }) => emptyNames.test(name)),
       [],
     );
+  });
+
+  it('gives each exported name one meaning, and each file outside of sub-rooms a name of its own', () => {
+    const exported = production
+      // Modules of commands are loaded by name and export one interface.
+      .filter(({ name }) => !name.startsWith('cli/commands/'))
+      .flatMap(({ name, text }) =>
+        [...text.matchAll(/^export (?:async )?(?:type|interface|class|function\*?|const) (\w+)/gm)].map(
+          ([, word = '']) => [word, name] as const,
+        ),
+      );
+    const overloads = new Set(exported.map(([word, name]) => `${word} ${name}`));
+    const twice = repeated([...overloads].map((one) => one.split(' ')[0] ?? ''));
+    assert.deepEqual(
+      twice.filter((word) => !namesTwice.includes(word)),
+      [],
+    );
+    const files = production.map(({ name }) => name.split('/')).filter((parts) => parts.length === 2);
+    assert.deepEqual(repeated(files.map(([, file = '']) => file)), []);
   });
 
   it('names the subject in comments', () => {

@@ -40,7 +40,7 @@ export type { ProgressState, RaftPeerStatus } from '#raft/progress.js';
 export { type ProposalPosition, Raft } from '#raft/raft.js';
 export type { RaftConfig, ReadOnlyMode } from '#raft/raft-config.js';
 export type { RaftStatus } from '#raft/raft-status.js';
-export type { ReadState, Ready, Role, SoftState } from '#raft/ready.js';
+export type { RaftRole, ReadState, Ready, SoftState } from '#raft/ready.js';
 export type { BootstrapProblem, BootstrapProblemCode } from '#replica/bootstrap-problem.js';
 export type { Clock } from '#replica/clock.js';
 export { foundingsDiffer, type PeerClaim } from '#replica/cluster-founding.js';

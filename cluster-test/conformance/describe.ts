@@ -12,14 +12,14 @@ import {
 } from '#raft/entry.js';
 import type { Message } from '#raft/message.js';
 import type { RaftPeerStatus } from '#raft/progress.js';
-import type { Ready, Role } from '#raft/ready.js';
+import type { RaftRole, Ready } from '#raft/ready.js';
 
 const roles = {
   follower: 'StateFollower',
   'pre-candidate': 'StatePreCandidate',
   candidate: 'StateCandidate',
   leader: 'StateLeader',
-} as const satisfies Record<Role, string>;
+} as const satisfies Record<RaftRole, string>;
 
 const progressStates = { probe: 'StateProbe', replicate: 'StateReplicate', snapshot: 'StateSnapshot' } as const;
 
@@ -285,6 +285,6 @@ export function describeProgress(peer: RaftPeerStatus): string {
   );
 }
 
-export function describeRole(role: Role): string {
+export function describeRole(role: RaftRole): string {
   return roles[role];
 }

@@ -17,7 +17,7 @@ import {
   type WatchRequest,
   type WatchResponse,
 } from '#agent/master-api.js';
-import { refusalOf } from '#api/error-info.js';
+import { refusalInfoOf } from '#api/error-info.js';
 import { detailsOf, isServiceError, type MasterClient, NoMasterError } from '#api/master-client.js';
 import type { RefusalReason } from '#api/refusal.js';
 import { agentService } from '#api/services.js';
@@ -121,7 +121,7 @@ function masterError(error: unknown, master: string | undefined): MasterError {
   if (error instanceof NoMasterError) return new MasterError('unavailable', 'UNAVAILABLE', error.message);
   if (!isServiceError(error)) throw error;
   const details = detailsOf(error);
-  const refusal = refusalOf(error);
+  const refusal = refusalInfoOf(error);
   const message = master ? `${master}: ${details}` : details;
   return new MasterError(kindOf(error, refusal?.reason), status[error.code], message, refusal?.details);
 }

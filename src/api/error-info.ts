@@ -63,11 +63,11 @@ export function refusalMetadata({ code, message, reason, details }: RefusedError
 
 /** Why a master refused; undefined when no master did (the way to it failed), or one that gives other reasons. */
 export function reasonOf(error: Pick<ServiceError, 'metadata'>): RefusalReason | undefined {
-  return refusalOf(error)?.reason;
+  return refusalInfoOf(error)?.reason;
 }
 
 /** As `reasonOf`, with what goes with the reason. */
-export function refusalOf({
+export function refusalInfoOf({
   metadata,
 }: Pick<ServiceError, 'metadata'>): { readonly reason: RefusalReason; readonly details: RefusalDetails } | undefined {
   for (const status of metadata?.get(detailsKey) ?? []) {

@@ -6,7 +6,7 @@ import { isServiceError, MasterClient, NoMasterError } from '#api/master-client.
 import { joinService } from '#api/services.js';
 import { certificatesIn, principalOf } from '#tls/certificate.js';
 import { refuseOthers } from '#tls/client-credentials.js';
-import { type JoinTokenText, pinOf } from '#tls/join-token.js';
+import { type JoinTokenText, pinOf } from '#tls/join-token-text.js';
 import { NoHandshakeError, pinnedAuthority } from '#tls/pinned-authority.js';
 import type { PrincipalName } from '#tls/principal.js';
 import { tlsGroups, tlsVersion } from '#tls/tls-files.js';

@@ -38,7 +38,7 @@ export function method<Request, RequestDecoded extends Request, Response, Respon
 }
 
 /** `Register`, of its path. */
-export function nameOf(path: string): string {
+export function methodName(path: string): string {
   return path.slice(path.lastIndexOf('/') + 1);
 }
 
@@ -48,7 +48,7 @@ export function definition<Request, RequestDecoded extends Request, Response, Re
 ): MethodDefinition<Request, Response> {
   return {
     path: of.path,
-    originalName: nameOf(of.path),
+    originalName: methodName(of.path),
     requestStream: of.requestStream,
     responseStream: of.responseStream,
     requestSerialize: of.encodeRequest,

@@ -5,7 +5,7 @@ import { hostSettings } from '#cli/agent-run.js';
 import { exitCodes, Failure } from '#cli/failure.js';
 import { type Form, forPeople, plainJson, writeValue } from '#cli/output/form.js';
 import { loadConfig } from '#cli/process-config.js';
-import { wrap } from '#cli/table.js';
+import { wrapIndented } from '#cli/table.js';
 import type { Style, Terminal } from '#cli/terminal.js';
 import { plural } from '#cli/words.js';
 import { loadAgentConfig } from '#config/agent-config.js';
@@ -43,11 +43,11 @@ export function formatFindings(findings: readonly CheckFinding[], terminal: Term
   const indent = ' '.repeat(5 + 2 + room + 2);
   return findings
     .map(({ severity, what, says, todo }) => {
-      const said = wrap(`${indent}${printable(says)}`, terminal.columns, indent).slice(indent.length);
+      const said = wrapIndented(`${indent}${printable(says)}`, terminal.columns, indent).slice(indent.length);
       const head = `${terminal.paint(styles[severity], words[severity].padEnd(5))}  ${what.padEnd(room)}  ${said}\n`;
       return todo === undefined
         ? head
-        : `${head}${indent}${terminal.paint('cyan', wrap(printable(todo), undefined, ''))}\n`;
+        : `${head}${indent}${terminal.paint('cyan', wrapIndented(printable(todo), undefined, ''))}\n`;
     })
     .join('');
 }

@@ -11,7 +11,7 @@ import { type ConfigProblem, formatProblem } from '#config/config-problem.js';
 import { formatHostPort } from '#config/host-port.js';
 import { type ConfigKind, configKind } from '#config/kind.js';
 import { loadMasterConfig, type MasterConfig } from '#config/master-config.js';
-import type { NetworkConfig } from '#config/network-config.js';
+import type { NetworkSection } from '#config/network-config.js';
 import type { Overlay } from '#ipam/network.js';
 import { formatDuration } from '#text/duration.js';
 
@@ -73,7 +73,7 @@ function clusterFact({ members, join }: MasterConfig['cluster']): readonly [stri
   return ['members', members.map(({ name, peer }) => `${name} at ${formatHostPort(peer)}`).join(', ')];
 }
 
-function networkFacts({ settings, overlays }: NetworkConfig): Facts {
+function networkFacts({ settings, overlays }: NetworkSection): Facts {
   const { vtepSubnet, vtepSubnet6, vtepMacOui, vtepMtu, vni, vxlanPort, reclaimMs, quarantineMs } = settings;
   const vtep = [vtepSubnet, vtepSubnet6].flatMap((subnet) => (subnet === undefined ? [] : [formatCidr(subnet)]));
   const mtu = vtepMtu === 0 ? '' : `, MTU ${vtepMtu}`;

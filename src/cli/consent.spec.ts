@@ -2,7 +2,7 @@ import assert from 'node:assert/strict';
 import { status as code } from '@grpc/grpc-js';
 import { clusterService, operatorService } from '#api/services.js';
 import { run } from '#cli/program.js';
-import { CannedMaster, Refused } from '#cli/testing/canned-master.js';
+import { CannedMaster, CannedRefusal } from '#cli/testing/canned-master.js';
 import { RecordedTerminal } from '#cli/testing/recorded-terminal.js';
 import { agent1, agent2, sampleOverlays, status } from '#cli/testing/samples.js';
 
@@ -43,7 +43,7 @@ describe('consent to what cannot be undone', () => {
       .on(operatorService.listAgents, () => ({ agents: [agent1, agent2], revision: 9 }))
       .on(operatorService.getAgent, ({ agentId }) => {
         if (agentId === 'agent-1') return { agent: agent1 };
-        throw new Refused(code.NOT_FOUND, `agent_id: "${agentId}" holds nothing`);
+        throw new CannedRefusal(code.NOT_FOUND, `agent_id: "${agentId}" holds nothing`);
       })
       .on(operatorService.listOverlays, () => sampleOverlays)
       .on(operatorService.getNetwork, () => ({ network: { vtepSubnet: '44.128.0.0/20', quarantineMs: 900_000 } }))

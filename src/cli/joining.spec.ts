@@ -14,7 +14,7 @@ import { JoinableTrio } from '#master/testing/joinable-trio.js';
 import { systemClock } from '#replica/system-clock.js';
 import { VirtualTime } from '#replica/testing/virtual-time.js';
 import { CertificateReloader } from '#tls/certificate-reloader.js';
-import { drawJoinToken, formatJoinToken } from '#tls/join-token.js';
+import { drawJoinToken, formatJoinToken } from '#tls/join-token-text.js';
 import { readTlsFiles } from '#tls/tls-files.js';
 
 const boundMs = 20_000;

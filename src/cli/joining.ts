@@ -10,7 +10,7 @@ import { systemClock } from '#replica/system-clock.js';
 import type { CertificateReloader } from '#tls/certificate-reloader.js';
 import { CertificateRenewal, type RenewalTimer } from '#tls/certificate-renewal.js';
 import { masterCredentials } from '#tls/client-credentials.js';
-import { JoinTokenError, parseJoinToken } from '#tls/join-token.js';
+import { JoinTokenError, parseJoinToken } from '#tls/join-token-text.js';
 import { PinError } from '#tls/pinned-authority.js';
 import { formatPrincipal, type Principal } from '#tls/principal.js';
 import { readTlsFiles, TlsFileError, type TlsFiles } from '#tls/tls-files.js';

@@ -9,7 +9,7 @@ import { version } from '#cli/version.js';
 import { formatHostPort } from '#config/host-port.js';
 import { loadMasterConfig, type MasterConfig } from '#config/master-config.js';
 import { masterSettings } from '#config/master-settings.js';
-import type { NetworkConfig } from '#config/network-config.js';
+import type { NetworkSection } from '#config/network-config.js';
 import { keepFilesPrivate } from '#files/private-folder.js';
 import type { ConfiguredNetwork } from '#master/configured-network.js';
 import { compileEarly } from '#master/early-compilation.js';
@@ -76,7 +76,7 @@ function masterOptions(config: MasterConfig): Omit<MasterOptions, 'version' | 'l
   };
 }
 
-function configuredNetwork({ settings, mentioned, overlays }: NetworkConfig): ConfiguredNetwork {
+function configuredNetwork({ settings, mentioned, overlays }: NetworkSection): ConfiguredNetwork {
   return { founding: { settings, overlays: overlays ?? [] }, file: { settings: mentioned, overlays } };
 }
 

@@ -1,6 +1,6 @@
 /** What `sublet members` and `sublet status` say of masters in the same words. */
 
-import { type Cell, wrap } from '#cli/table.js';
+import { type Cell, wrapIndented } from '#cli/table.js';
 import type { Terminal } from '#cli/terminal.js';
 import { ago } from '#cli/words.js';
 import type { sublet } from '#proto/sublet.js';
@@ -14,8 +14,8 @@ export const noLeader = {
 
 /** A paragraph under a table, and the command that it leads to, if there is one. `notice`: nothing is wrong. */
 export function remark(text: string, way: string, terminal: Terminal, notice = false): string {
-  const said = wrap(printable(text), terminal.columns && terminal.columns - 2, '  ');
-  const lines = wrap(printable(way), terminal.columns && terminal.columns - 4, '    ').split('\n');
+  const said = wrapIndented(printable(text), terminal.columns && terminal.columns - 2, '  ');
+  const lines = wrapIndented(printable(way), terminal.columns && terminal.columns - 4, '    ').split('\n');
   const next = way === '' ? '' : `  ${lines.map((line) => terminal.paint('cyan', line)).join('\n')}\n`;
   const mark = notice ? terminal.paint('dim', '-') : terminal.paint('yellow', '!');
   return `${mark} ${said}\n${next}`;

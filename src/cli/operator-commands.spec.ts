@@ -4,7 +4,7 @@ import { definition } from '#api/method.js';
 import { agentService, clusterService, operatorService } from '#api/services.js';
 import { formatStatus } from '#cli/commands/status.js';
 import { run } from '#cli/program.js';
-import { CannedMaster, Refused } from '#cli/testing/canned-master.js';
+import { CannedMaster, CannedRefusal } from '#cli/testing/canned-master.js';
 import { RecordedTerminal } from '#cli/testing/recorded-terminal.js';
 import { agent1, agent2, history, sampleOverlays, status } from '#cli/testing/samples.js';
 import { until } from '#master/testing/until.js';
@@ -29,7 +29,7 @@ describe('what operators ask', () => {
       )
       .on(operatorService.getAgent, ({ agentId }) => {
         if (agentId === 'agent-1') return { agent: agent1, revision: 9 };
-        throw new Refused(code.NOT_FOUND, `agent_id: "${agentId}" holds nothing`);
+        throw new CannedRefusal(code.NOT_FOUND, `agent_id: "${agentId}" holds nothing`);
       })
       .on(operatorService.listOverlays, () => sampleOverlays)
       .on(operatorService.listHistory, () => history)
@@ -45,11 +45,11 @@ describe('what operators ask', () => {
         revision: 9,
       }))
       .on(operatorService.releaseAgents, ({ agentIds, force }) => {
-        if (!force) throw new Refused(code.FAILED_PRECONDITION, `agent_ids: "${agentIds[0]}" is live`);
+        if (!force) throw new CannedRefusal(code.FAILED_PRECONDITION, `agent_ids: "${agentIds[0]}" is live`);
         return { revision: 10, released: ['9.0.0.0/24'] };
       })
       .on(operatorService.reserve, () => {
-        throw new Refused(code.UNKNOWN, 'leadership was lost on the way');
+        throw new CannedRefusal(code.UNKNOWN, 'leadership was lost on the way');
       })
       .on(operatorService.listReservations, () => ({
         reservations: [
@@ -329,7 +329,7 @@ describe('what operators ask', () => {
   it('ends with 3 also when a master is there but none leads, and does not call that one unreachable', async () => {
     await using leaderless = await new CannedMaster()
       .on(operatorService.listOverlays, () => {
-        throw new Refused(code.UNAVAILABLE, 'the masters have no leader');
+        throw new CannedRefusal(code.UNAVAILABLE, 'the masters have no leader');
       })
       .listen();
     const terminal = new RecordedTerminal(80);

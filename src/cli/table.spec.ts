@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import fc from 'fast-check';
-import { formatFacts, formatTable, wrap } from '#cli/table.js';
+import { formatFacts, formatTable, wrapIndented } from '#cli/table.js';
 import { RecordedTerminal } from '#cli/testing/recorded-terminal.js';
 
 const columns = [
@@ -135,7 +135,7 @@ describe('tables', () => {
   });
 
   it('wrap text at blanks', () => {
-    assert.equal(wrap('one two three four', 9, '  '), 'one two\n  three\n  four');
-    assert.equal(wrap('one two three four', undefined, '  '), 'one two three four');
+    assert.equal(wrapIndented('one two three four', 9, '  '), 'one two\n  three\n  four');
+    assert.equal(wrapIndented('one two three four', undefined, '  '), 'one two three four');
   });
 });

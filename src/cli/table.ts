@@ -151,7 +151,7 @@ export function formatFacts(
   const room = terminal.columns === undefined ? undefined : Math.max(1, terminal.columns - names);
   return facts
     .map(([name, value]) => {
-      const lines = wrap(textOf(value), room, '').split('\n');
+      const lines = wrapIndented(textOf(value), room, '').split('\n');
       const shown = lines.map((line) => (typeof value === 'string' ? line : terminal.paint(value.style, line)));
       return `${terminal.paint('dim', name.padEnd(names - gap.length))}${gap}${shown.join(`\n${' '.repeat(names)}`)}`.trimEnd();
     })
@@ -160,7 +160,7 @@ export function formatFacts(
 }
 
 /** Text broken at blanks to `room` characters a line, every line but the first indented by `indent`. */
-export function wrap(text: string, room: number | undefined, indent: string): string {
+export function wrapIndented(text: string, room: number | undefined, indent: string): string {
   if (room === undefined) return text;
   const lines: string[] = [];
   let line = '';

@@ -12,7 +12,7 @@ import { parse } from 'yaml';
 import { definition } from '#api/method.js';
 import { accessService, agentService, clusterService, operatorService } from '#api/services.js';
 import { run } from '#cli/program.js';
-import { CannedMaster, Refused } from '#cli/testing/canned-master.js';
+import { CannedMaster, CannedRefusal } from '#cli/testing/canned-master.js';
 import { RecordedTerminal } from '#cli/testing/recorded-terminal.js';
 import { agent1, agent2, history, sampleOverlays, status } from '#cli/testing/samples.js';
 import { sublet } from '#proto/sublet.js';
@@ -93,7 +93,7 @@ describe('row 59: text of other machines', () => {
 
   before(async () => {
     const bad = <Value>(value: Value) => {
-      if (refuses) throw new Refused(code.FAILED_PRECONDITION, `no${text} end`);
+      if (refuses) throw new CannedRefusal(code.FAILED_PRECONDITION, `no${text} end`);
       return poisoned(value, text);
     };
     const member = {

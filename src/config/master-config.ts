@@ -11,7 +11,7 @@ import { formatHostPort, type HostPort } from '#config/host-port.js';
 import { httpHosts, listeningFindings, masterTls, type TlsConfig, tlsFindings } from '#config/listening.js';
 import { type LogConfig, log, logConfig } from '#config/log-config.js';
 import { masterSettings } from '#config/master-settings.js';
-import { lease, type NetworkConfig, network, networkConfig, networkFindings } from '#config/network-config.js';
+import { lease, type NetworkSection, networkConfig, networkFindings, networkSection } from '#config/network-config.js';
 import { type PeerReach, peerReachFindings, peerReachWarnings } from '#config/peer-reach.js';
 import { insecureSetting } from '#config/process-settings.js';
 import { listen, matching, path, remote, remotes, whole, yesNo } from '#config/reading.js';
@@ -35,7 +35,7 @@ export type MasterConfig = {
     readonly join: readonly HostPort[];
   };
   /** The address plan, and how long leases and quarantines last. */
-  readonly network: NetworkConfig;
+  readonly network: NetworkSection;
   readonly raft: {
     readonly heartbeatMs: number;
     readonly electionMs: number;
@@ -96,7 +96,7 @@ export const masterSchema = section({
     members: list(section({ name: memberName, peer: remote }), membersMax).optional(),
     join: remotes(membersMax).optional(),
   }).optional(),
-  network: network.optional(),
+  network: networkSection.optional(),
   lease: lease.optional(),
   raft: section({
     heartbeat_ms: whole(10, 60_000, 'milliseconds').optional(),

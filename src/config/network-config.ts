@@ -17,7 +17,7 @@ import type { NetworkSettings, Overlay } from '#ipam/network.js';
 import { checkNetwork, quarantineMsLeast } from '#ipam/network-check.js';
 import { formatDuration } from '#text/duration.js';
 
-export type NetworkConfig = {
+export type NetworkSection = {
   /** What was said, and nothing else: only this can disagree with what is replicated. */
   readonly mentioned: Partial<NetworkSettings>;
   /** What a new cluster begins with: what was said, and defaults for the rest. */
@@ -62,7 +62,7 @@ type GivenOverlay = {
 };
 
 /** The overlay that these keys are, if each subnet goes with its prefix. */
-export function overlayOf(
+export function overlayOfSection(
   { name, subnet, prefix, subnet6, prefix6, enabled = true }: GivenOverlay,
   context: z.RefinementCtx,
 ): Overlay {
@@ -92,9 +92,9 @@ export const networkKeys = {
   vxlan_port: whole(1, 65_535).optional(),
 };
 
-export const network = section({
+export const networkSection = section({
   ...networkKeys,
-  overlays: list(section(overlayKeys).transform(overlayOf), overlaysMax).optional(),
+  overlays: list(section(overlayKeys).transform(overlayOfSection), overlaysMax).optional(),
 });
 
 export const lease = section({
@@ -102,11 +102,11 @@ export const lease = section({
   quarantine: duration('0s', '365d').optional(),
 });
 
-type Network = z.infer<typeof network> | undefined;
+type Network = z.infer<typeof networkSection> | undefined;
 type Lease = z.infer<typeof lease> | undefined;
 
 /** `reclaimSaid`: whether `lease.reclaim` is there; its value is undefined for `never`, too. */
-export function networkConfig(given: Network, lease: Lease, reclaimSaid: boolean): NetworkConfig {
+export function networkConfig(given: Network, lease: Lease, reclaimSaid: boolean): NetworkSection {
   const mentioned: Partial<NetworkSettings> = {
     ...(given?.vtep_subnet && { vtepSubnet: given.vtep_subnet }),
     ...(given?.vtep_subnet6 && { vtepSubnet6: given.vtep_subnet6 }),
@@ -128,7 +128,7 @@ function defaultQuarantine(reclaimMs: number | undefined): number {
 
 /** What is wrong with the network as a whole; looked at only when each value by itself is right. */
 export function networkFindings(document: ConfigDocument): readonly Finding[] {
-  const given = network.optional().safeParse(document.at('network'));
+  const given = networkSection.optional().safeParse(document.at('network'));
   const times = lease.optional().safeParse(document.at('lease'));
   if (!given.success || !times.success) return [];
   const { settings, overlays } = networkConfig(given.data, times.data, true);

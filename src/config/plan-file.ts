@@ -8,7 +8,7 @@ import { formatMac } from '#address/mac.js';
 import { overlayNameAllowed, overlayNameForm } from '#address/overlay-name.js';
 import type { ConfigProblem } from '#config/config-problem.js';
 import { ConfigDocument, type FileText, type Finding } from '#config/document.js';
-import { lease, networkKeys, overlayKeys, overlayOf } from '#config/network-config.js';
+import { lease, networkKeys, overlayKeys, overlayOfSection } from '#config/network-config.js';
 import { matching, parsedBy, type Schema, yesNo } from '#config/reading.js';
 import { list, section } from '#config/section.js';
 import { overlaysMax } from '#ipam/limits.js';
@@ -65,7 +65,7 @@ const agentId = matching(agentIdForm);
 
 const overlay = section({ ...overlayKeys, draining: yesNo.optional() }).transform(
   ({ draining = false, ...given }, context): PlanOverlay => {
-    const { name, v4, v6, enabled } = overlayOf({ ...given, enabled: given.enabled ?? !draining }, context);
+    const { name, v4, v6, enabled } = overlayOfSection({ ...given, enabled: given.enabled ?? !draining }, context);
     if (draining && enabled) {
       context.addIssue({
         code: 'custom',

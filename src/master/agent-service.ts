@@ -3,7 +3,7 @@
  * judge who is silent.
  */
 import { Writer } from 'protobufjs/minimal.js';
-import { type Method, nameOf, toBuffer } from '#api/method.js';
+import { type Method, methodName, toBuffer } from '#api/method.js';
 import { RefusedError } from '#api/refusal.js';
 import { agentService } from '#api/services.js';
 import { type AgentThen, viewAgent } from '#ipam/agent-view.js';
@@ -63,7 +63,7 @@ function ownEndpoint<
   handle: (request: RequestDecoded, context: CallContext) => Promise<Response>,
 ): Endpoint {
   return endpoint(method, atLeader, (request, context) => {
-    checkSelf(nameOf(method.path), parseCaller(context.caller).principal, request.agentId);
+    checkSelf(methodName(method.path), parseCaller(context.caller).principal, request.agentId);
     return handle(request, context);
   });
 }

@@ -22,7 +22,7 @@ import type { sublet } from '#proto/sublet.js';
 import type { Clock } from '#replica/clock.js';
 import type { ReplicatedLog } from '#replica/replicated-log.js';
 import { parseCaller } from '#tls/caller.js';
-import { secretHashOf } from '#tls/join-token.js';
+import { secretHashOf } from '#tls/join-token-text.js';
 import { formatPrincipal } from '#tls/principal.js';
 
 /** What a master needs to certify keys. */

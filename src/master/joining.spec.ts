@@ -17,7 +17,7 @@ import { makeAuthority, type PemPair, signCertificate } from '#tls/authority.js'
 import { principalOf } from '#tls/certificate.js';
 import { makeCertificateRequest } from '#tls/certificate-request.js';
 import { masterCredentials, refuseOthers } from '#tls/client-credentials.js';
-import type { JoinTokenText } from '#tls/join-token.js';
+import type { JoinTokenText } from '#tls/join-token-text.js';
 import { writeTlsFiles } from '#tls/testing/test-authority.js';
 import { readTlsFiles } from '#tls/tls-files.js';
 

@@ -21,7 +21,7 @@ import { PendingReads } from '#raft/pending-reads.js';
 import { Progress } from '#raft/progress.js';
 import { maxPendingReadsDefault, type RaftConfig } from '#raft/raft-config.js';
 import { RaftLog } from '#raft/raft-log.js';
-import type { ReadState, Role, SoftState } from '#raft/ready.js';
+import type { RaftRole, ReadState, SoftState } from '#raft/ready.js';
 import { type ProgressTracker, restoreMembership } from '#raft/tracker.js';
 
 export type Core = {
@@ -33,7 +33,7 @@ export type Core = {
   term: Term;
   vote: MemberId;
   leader: MemberId;
-  role: Role;
+  role: RaftRole;
   membership: ProgressTracker;
 
   /** Ticks since the last election timer restart, and since the last heartbeat sent. */

@@ -2,7 +2,7 @@
 import type { Core } from '#raft/core.js';
 import type { ConfState, LogIndex, MemberId, Term } from '#raft/entry.js';
 import type { RaftPeerStatus } from '#raft/progress.js';
-import type { Role } from '#raft/ready.js';
+import type { RaftRole } from '#raft/ready.js';
 
 export type RaftStatus = {
   readonly id: MemberId;
@@ -10,7 +10,7 @@ export type RaftStatus = {
   readonly vote: MemberId;
   /** `noMember` if unknown. */
   readonly leader: MemberId;
-  readonly role: Role;
+  readonly role: RaftRole;
   readonly commit: LogIndex;
   /** Acknowledged as applied. */
   readonly applied: LogIndex;

@@ -5,9 +5,9 @@
 import type { Entry, HardState, LogIndex, MemberId, SnapshotMeta } from '#raft/entry.js';
 import type { Message } from '#raft/message.js';
 
-export type Role = 'follower' | 'pre-candidate' | 'candidate' | 'leader';
+export type RaftRole = 'follower' | 'pre-candidate' | 'candidate' | 'leader';
 
-export type SoftState = { readonly leader: MemberId; readonly role: Role };
+export type SoftState = { readonly leader: MemberId; readonly role: RaftRole };
 
 /** A confirmed read: once `index` is applied, the read numbered `request` may be answered. */
 export type ReadState = { readonly index: LogIndex; readonly request: number };

@@ -1,11 +1,11 @@
 import assert from 'node:assert/strict';
 import { logIndex, memberId, noMember, term } from '#raft/entry.js';
-import type { Role } from '#raft/ready.js';
+import type { RaftRole } from '#raft/ready.js';
 import { LeadershipState } from '#replica/leadership-state.js';
 
 const self = memberId(2);
 
-function ready(inTerm: number | undefined, role?: Role, leader = 0) {
+function ready(inTerm: number | undefined, role?: RaftRole, leader = 0) {
   const hardState = inTerm === undefined ? undefined : { term: term(inTerm), vote: noMember, commit: logIndex(0) };
   return { hardState, softState: role === undefined ? undefined : { role, leader: memberId(leader) } };
 }

@@ -3,7 +3,7 @@
  * its term.
  */
 import { type MemberId, noMember, type Term, term } from '#raft/entry.js';
-import type { Ready, Role } from '#raft/ready.js';
+import type { RaftRole, Ready } from '#raft/ready.js';
 import type { LeadershipChange } from '#replica/replicated-log.js';
 
 export type LeadershipNotice = LeadershipChange & { readonly ready: boolean; readonly paused: boolean };
@@ -11,7 +11,7 @@ export type LeadershipNotice = LeadershipChange & { readonly ready: boolean; rea
 export class LeadershipState {
   readonly #self: MemberId;
   #term: Term;
-  #role: Role = 'follower';
+  #role: RaftRole = 'follower';
   #leader: MemberId = noMember;
   #ready = false;
 
@@ -24,7 +24,7 @@ export class LeadershipState {
     return this.#term;
   }
 
-  get role(): Role {
+  get role(): RaftRole {
     return this.#role;
   }
 

@@ -3,7 +3,7 @@
  * it; another store that orders commands (an etcd that a site already runs, say) could, too.
  */
 import type { LogIndex, MemberId, Term } from '#raft/entry.js';
-import type { Role } from '#raft/ready.js';
+import type { RaftRole } from '#raft/ready.js';
 import type { StoreSpace } from '#replica/log-store.js';
 import type { MemberReport } from '#replica/member-report.js';
 import type { MemberInfo, Membership } from '#replica/membership.js';
@@ -72,7 +72,7 @@ export type ReplicaStatus = {
   readonly membership: Membership;
   /** Members that are called elsewhere than at their recorded addresses. */
   readonly moves: readonly Move[];
-  readonly role: Role;
+  readonly role: RaftRole;
   readonly term: Term;
   readonly leader: MemberInfo | undefined;
   readonly commitIndex: LogIndex;

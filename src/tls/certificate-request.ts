@@ -11,7 +11,7 @@ export class CertificateRequestError extends Error {
 }
 
 /** A request with a P-384 key has some 500 bytes. */
-export const requestBytesMax = 4_096;
+export const certificateRequestBytesMax = 4_096;
 
 /** By the names of OpenSSL: what is at least as strong as P-256, and verified quickly. */
 const curves: Readonly<Record<string, { readonly namedCurve: string; readonly hash: string }>> = {
@@ -43,8 +43,8 @@ export async function makeCertificateRequest(keyPem: string): Promise<Buffer> {
  * @throws CertificateRequestError
  */
 export async function keyOfRequest(der: Uint8Array): Promise<Buffer<ArrayBuffer>> {
-  if (der.length === 0 || der.length > requestBytesMax) {
-    throw new CertificateRequestError(`it has ${der.length} bytes: 1 to ${requestBytesMax} are allowed`);
+  if (der.length === 0 || der.length > certificateRequestBytesMax) {
+    throw new CertificateRequestError(`it has ${der.length} bytes: 1 to ${certificateRequestBytesMax} are allowed`);
   }
   const request = readable(() => new x509.Pkcs10CertificateRequest(Uint8Array.from(der)));
   const spki = Buffer.from(readable(() => request.publicKey.rawData));

@@ -10,7 +10,7 @@ import type { Terminal } from '#cli/terminal.js';
 import { clockTime } from '#cli/words.js';
 import { sublet } from '#proto/sublet.js';
 import { parseDuration } from '#text/duration.js';
-import { drawJoinToken, formatJoinToken, issuerIn, pinOf, secretHashOf } from '#tls/join-token.js';
+import { drawJoinToken, formatJoinToken, issuerIn, pinOf, secretHashOf } from '#tls/join-token-text.js';
 
 const { TokenState } = sublet.v1;
 

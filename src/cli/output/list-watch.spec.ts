@@ -3,7 +3,7 @@ import { status as code } from '@grpc/grpc-js';
 import { operatorService } from '#api/services.js';
 import { Failure } from '#cli/failure.js';
 import { run } from '#cli/program.js';
-import { CannedMaster, Refused } from '#cli/testing/canned-master.js';
+import { CannedMaster, CannedRefusal } from '#cli/testing/canned-master.js';
 import { RecordedTerminal, secondsAgo } from '#cli/testing/recorded-terminal.js';
 import { agent1, agent2 } from '#cli/testing/samples.js';
 import { sublet } from '#proto/sublet.js';
@@ -18,7 +18,7 @@ describe('a list that is watched', () => {
   before(async () => {
     master = await new CannedMaster()
       .on(operatorService.listAgents, () => {
-        if (away) throw new Refused(code.UNAVAILABLE, 'the masters have no leader');
+        if (away) throw new CannedRefusal(code.UNAVAILABLE, 'the masters have no leader');
         return { agents: [...agents], revision: 9 };
       })
       .listen();

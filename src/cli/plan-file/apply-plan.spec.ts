@@ -7,7 +7,7 @@ import { status as code } from '@grpc/grpc-js';
 import { parse } from 'yaml';
 import { operatorService } from '#api/services.js';
 import { run } from '#cli/program.js';
-import { CannedMaster, Refused } from '#cli/testing/canned-master.js';
+import { CannedMaster, CannedRefusal } from '#cli/testing/canned-master.js';
 import { RecordedTerminal } from '#cli/testing/recorded-terminal.js';
 import { Child } from '#cluster-test/process/child.js';
 import { holds, until } from '#cluster-test/process/condition.js';
@@ -161,7 +161,7 @@ describe('a plan that is applied while others change it', () => {
         if (other !== undefined) {
           network = { ...network, ...other };
           revision++;
-          throw new Refused(code.ABORTED, 'expected_revision: the plan has changed', 'aborted');
+          throw new CannedRefusal(code.ABORTED, 'expected_revision: the plan has changed', 'aborted');
         }
         network = { ...network, quarantineMs: request.quarantineMs ?? 0 };
         return { network, revision: ++revision };

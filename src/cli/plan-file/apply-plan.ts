@@ -9,7 +9,7 @@ import { type Operator, operate } from '#cli/operator.js';
 import { forPeople, writeValue } from '#cli/output/form.js';
 import { yamlText } from '#cli/output/yaml-text.js';
 import { readLivePlan } from '#cli/plan-file/live-plan.js';
-import { commandOf, makeCall } from '#cli/plan-file/plan-calls.js';
+import { makeCall, planCommandOf } from '#cli/plan-file/plan-calls.js';
 import { type LivePlan, type PlanChange, type PlanDiff, planDiff } from '#cli/plan-file/plan-changes.js';
 import { diffJson, formatDiff, planFileOf } from '#cli/plan-file/plan-text.js';
 import { orFailure } from '#cli/process-config.js';
@@ -161,7 +161,7 @@ class Application {
     if (this.#options.expectedRevision) throw this.#moved('has changed since that revision', made);
     const live = await readLivePlan(this.#operator.client);
     const { changes, impossible } = planDiff(live, this.#loaded.plan, this.#options.prune === true);
-    const commands = (of: readonly PlanChange[]): string => of.map(({ call }) => commandOf(call)).join('\n');
+    const commands = (of: readonly PlanChange[]): string => of.map(({ call }) => planCommandOf(call)).join('\n');
     if (impossible.length > 0 || commands(changes) !== commands(left)) throw this.#moved('has changed meanwhile', made);
     return live.revision;
   }
@@ -175,7 +175,7 @@ class Application {
   #stopped(error: unknown, at: number, changes: readonly PlanChange[]): Failure {
     const { exitCode, message, hints } = masterFailure(error);
     const call = changes[at]?.call;
-    const command = call === undefined ? '' : commandOf(call);
+    const command = call === undefined ? '' : planCommandOf(call);
     return new Failure(
       exitCode,
       `${message}\n  in change ${at + 1} of ${changes.length}: ${command}; ${madeSoFar(at)}`,

@@ -38,7 +38,7 @@ export async function makeCall(client: MasterClient, call: PlanCall, expectedRev
 }
 
 /** `sublet overlay add blue --subnet 10.1.0.0/16 --prefix 24` */
-export function commandOf(call: PlanCall): string {
+export function planCommandOf(call: PlanCall): string {
   return ['sublet', ...wordsOf(call)].map(shellWord).join(' ');
 }
 

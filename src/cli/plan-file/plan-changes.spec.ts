@@ -1,5 +1,5 @@
 import assert from 'node:assert/strict';
-import { commandOf } from '#cli/plan-file/plan-calls.js';
+import { planCommandOf } from '#cli/plan-file/plan-calls.js';
 import { type LivePlan, planDiff } from '#cli/plan-file/plan-changes.js';
 import { planFileOf } from '#cli/plan-file/plan-text.js';
 import { formatPath } from '#config/config-problem.js';
@@ -41,7 +41,7 @@ function diffOf(file: object, prune = false) {
 function changes(file: object, prune = false): readonly string[] {
   const { changes, impossible } = diffOf(file, prune);
   assert.deepEqual(impossible, []);
-  return changes.map(({ sign, call, lasting }) => `${sign} ${commandOf(call)}${lasting ? ' !' : ''}`);
+  return changes.map(({ sign, call, lasting }) => `${sign} ${planCommandOf(call)}${lasting ? ' !' : ''}`);
 }
 
 const overlays = (...all: object[]) => ({ network: { overlays: all } });

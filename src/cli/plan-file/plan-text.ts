@@ -1,9 +1,9 @@
 /** The plan of the masters as a file, and what a file would change, in words. */
 
 import type { Json } from '#api/proto-json.js';
-import { commandOf } from '#cli/plan-file/plan-calls.js';
+import { planCommandOf } from '#cli/plan-file/plan-calls.js';
 import type { LivePlan, PlanChange, PlanDiff } from '#cli/plan-file/plan-changes.js';
-import { wrap } from '#cli/table.js';
+import { wrapIndented } from '#cli/table.js';
 import type { Style, Terminal } from '#cli/terminal.js';
 import { overlayUse, plural } from '#cli/words.js';
 import { formatDuration } from '#text/duration.js';
@@ -53,14 +53,14 @@ const styles: Readonly<Record<PlanChange['sign'], Style>> = { '+': 'green', '~':
 export function formatDiff({ changes, unlisted }: PlanDiff, file: string, terminal: Terminal): string {
   const parts = changes.map(({ sign, what, call, lasting }) => {
     const said = `${printable(what)}${lasting ? ' (can’t be undone)' : ''}`;
-    const head = wrap(said, terminal.columns && terminal.columns - 2, '  ');
+    const head = wrapIndented(said, terminal.columns && terminal.columns - 2, '  ');
     // A command is whole, to be copied.
-    return `${terminal.paint(styles[sign], sign)} ${head}\n    ${terminal.paint('cyan', printable(commandOf(call)))}\n`;
+    return `${terminal.paint(styles[sign], sign)} ${head}\n    ${terminal.paint('cyan', printable(planCommandOf(call)))}\n`;
   });
   const shown = unlisted.slice(0, unlistedShownMax).join(', ');
   const more = unlisted.length - unlistedShownMax;
   const rest = `Not in ${file}, and left as it is: ${shown}${more > 0 ? ` and ${plural(more, 'more')}` : ''}. --prune removes it.`;
-  const left = unlisted.length === 0 ? '' : `${wrap(printable(rest), terminal.columns, '  ')}\n`;
+  const left = unlisted.length === 0 ? '' : `${wrapIndented(printable(rest), terminal.columns, '  ')}\n`;
   return parts.join('') + left;
 }
 
@@ -70,7 +70,7 @@ const unlistedShownMax = 10;
 export function diffJson(live: LivePlan, { changes, unlisted }: PlanDiff): { readonly [name: string]: Json } {
   return {
     revision: live.revision,
-    changes: changes.map(({ sign, what, call, lasting }) => ({ sign, what, command: commandOf(call), lasting })),
+    changes: changes.map(({ sign, what, call, lasting }) => ({ sign, what, command: planCommandOf(call), lasting })),
     unlisted,
   };
 }

@@ -22,7 +22,7 @@ export class CannedMaster implements AsyncDisposable {
       try {
         done(null, answer(request));
       } catch (error) {
-        if (!(error instanceof Refused)) throw error;
+        if (!(error instanceof CannedRefusal)) throw error;
         const { code, message, reason } = error;
         const metadata = reason && refusalMetadata(new RefusedError(reason, message));
         done({ code, details: message, ...(metadata && { metadata }) });
@@ -53,7 +53,7 @@ export class CannedMaster implements AsyncDisposable {
   }
 }
 
-export class Refused extends Error {
+export class CannedRefusal extends Error {
   readonly code: status;
   readonly reason: RefusalReason | undefined;
 

@@ -12,7 +12,7 @@ import type { MasterLog } from '#master/master-log.js';
 import { testOverlay, testSettings } from '#master/testing/test-masters.js';
 import { makeAuthority, type PemPair, signCertificate } from '#tls/authority.js';
 import { masterCredentials } from '#tls/client-credentials.js';
-import { drawJoinToken, type JoinTokenText, pinOf, secretHashOf } from '#tls/join-token.js';
+import { drawJoinToken, type JoinTokenText, pinOf, secretHashOf } from '#tls/join-token-text.js';
 import type { Role } from '#tls/principal.js';
 import { writeTlsFiles } from '#tls/testing/test-authority.js';
 import { readTlsFiles } from '#tls/tls-files.js';

@@ -2,7 +2,14 @@ import assert from 'node:assert/strict';
 import { X509Certificate } from 'node:crypto';
 import fc from 'fast-check';
 import { fingerprintOf } from '#tls/certificate.js';
-import { drawJoinToken, formatJoinToken, issuerIn, JoinTokenError, parseJoinToken, pinOf } from '#tls/join-token.js';
+import {
+  drawJoinToken,
+  formatJoinToken,
+  issuerIn,
+  JoinTokenError,
+  parseJoinToken,
+  pinOf,
+} from '#tls/join-token-text.js';
 import { TestAuthority } from '#tls/testing/test-authority.js';
 
 describe('the text of a token for joining', () => {
