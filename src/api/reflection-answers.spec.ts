@@ -50,7 +50,14 @@ describe('the answers of reflection', () => {
       ask({ listServices: '*' })
         .services?.service.map(({ name }) => name)
         .sort(),
-      ['grpc.health.v1.Health', 'sublet.v1.AgentService', 'sublet.v1.ClusterService', 'sublet.v1.OperatorService'],
+      [
+        'grpc.health.v1.Health',
+        'sublet.v1.AgentService',
+        'sublet.v1.CertificateService',
+        'sublet.v1.ClusterService',
+        'sublet.v1.JoinService',
+        'sublet.v1.OperatorService',
+      ],
     );
   });
 

@@ -1,20 +1,12 @@
 /** Agents and departed agents, between their records in memory and the ones on disk (sublet.store.v1). */
+import { ipBytes } from '#address/ip-bytes.js';
 import { ipv4 } from '#address/ipv4.js';
 import { assertNever } from '#errors/invariant.js';
 import type { AgentRecord, DepartedRecord, FormerInstance, Holding, StoredProblem } from '#ipam/agent-record.js';
 import type { ProblemReason } from '#ipam/full-agent.js';
 import { parseAgentId, parseInstanceId, parseRunId } from '#ipam/identity.js';
 import type { Interning } from '#ipam/interning.js';
-import {
-  ipBytes,
-  ipOf,
-  ipv4Of,
-  ipv6Of,
-  networkConfigOf,
-  overlayStatusOf,
-  toNetworkConfig,
-  toStatus,
-} from '#ipam/wire.js';
+import { ipOf, ipv4Of, ipv6Of, networkConfigOf, overlayStatusOf, toNetworkConfig, toStatus } from '#ipam/wire.js';
 import { sublet } from '#proto/sublet.js';
 
 const store = sublet.store.v1;

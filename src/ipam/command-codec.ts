@@ -3,6 +3,7 @@
  * an error of its own: a newer member proposed it, and this one must stop rather than skip it.
  */
 
+import { ipBytes } from '#address/ip-bytes.js';
 import { assertNever } from '#errors/invariant.js';
 import type { Action, Command, HolderJudgement, Register, Registering } from '#ipam/command.js';
 import { parseAgentId, parseInstanceId, parseRunId } from '#ipam/identity.js';
@@ -13,7 +14,6 @@ import {
   cidr4Of,
   cidr6Of,
   cidrOf,
-  ipBytes,
   ipOf,
   ipv4Of,
   networkConfigOf,

@@ -1,7 +1,8 @@
 /** Tokens for joining and the commands about them, between their values and what is stored. */
+import { ipBytes } from '#address/ip-bytes.js';
 import type { CreateToken, RevokeToken, UseToken } from '#ipam/command.js';
 import { type JoinRole, type JoinToken, joinRoles } from '#ipam/join-token.js';
-import { ipBytes, ipOf, present, RecordError } from '#ipam/wire.js';
+import { ipOf, present, RecordError } from '#ipam/wire.js';
 import type { sublet } from '#proto/sublet.js';
 
 type TokenAction = CreateToken | UseToken | RevokeToken;

@@ -3,7 +3,9 @@
  * for the kind and then what names the record within it, so that records of a kind are neighbours on disk. Encoding is
  * canonical: what was read and is written again gives the same bytes, or the state hash would lie.
  */
+
 import { type Cidr, familyOf, type Ip } from '#address/ip.js';
+import { ipBytes } from '#address/ip-bytes.js';
 import { assertNever } from '#errors/invariant.js';
 import type { AgentRecord, DepartedRecord } from '#ipam/agent-record.js';
 import { agentOf, departedOf, toAgent, toDeparted } from '#ipam/agent-record-codec.js';
@@ -19,7 +21,6 @@ import { revocationOf, toRevocation } from '#ipam/revocation-codec.js';
 import type { Exclusion, Reservation } from '#ipam/usage.js';
 import {
   cidrOf,
-  ipBytes,
   ipOf,
   optional,
   overlayOf,

@@ -2,10 +2,12 @@
  * The values that commands and records have in common, between their branded form and the one on disk. Reading checks
  * everything again: what does not fit is a damaged store or another program's data, never a valid state.
  */
+
 import { AddressError } from '#address/brand.js';
 import { type Cidr4, cidr4 } from '#address/cidr4.js';
 import { type Cidr6, cidr6 } from '#address/cidr6.js';
 import { type Cidr, type Ip, isCidr4, isIpv4 } from '#address/ip.js';
+import { ipBytes } from '#address/ip-bytes.js';
 import { type Ipv4, ipv4 } from '#address/ipv4.js';
 import { type Ipv6, ipv6 } from '#address/ipv6.js';
 import { mac, oui } from '#address/mac.js';
@@ -57,15 +59,6 @@ export function present<T>(value: Maybe<T>, field: string): T {
 /** The value or undefined. */
 export function optional<T>(value: Maybe<T>): T | undefined {
   return value ?? undefined;
-}
-
-export function ipBytes(address: Ip): Uint8Array {
-  if (isIpv4(address)) return new Uint8Array([address >>> 24, address >>> 16, address >>> 8, address]);
-  const bytes = new Uint8Array(16);
-  const view = new DataView(bytes.buffer);
-  view.setBigUint64(0, address >> 64n);
-  view.setBigUint64(8, address & 0xffffffffffffffffn);
-  return bytes;
 }
 
 export function ipOf(bytes: Maybe<Uint8Array>): Ip {
