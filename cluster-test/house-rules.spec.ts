@@ -87,7 +87,7 @@ const vagueWordsMax = 19;
 /** docs/security.md has the number. */
 const packagesMax = 92;
 /** Exported names that still have two meanings. */
-const namesTwice = ['Answer', 'Refusal'];
+const namesTwice = ['Answer'];
 const emptyNames = /(^|\/)(utils?|helpers?|common|manager|misc)(\.|\/|-)/;
 
 type Source = { readonly name: string; readonly room: string; readonly text: string };

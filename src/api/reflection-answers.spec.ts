@@ -52,6 +52,7 @@ describe('the answers of reflection', () => {
         .sort(),
       [
         'grpc.health.v1.Health',
+        'sublet.v1.AccessService',
         'sublet.v1.AgentService',
         'sublet.v1.CertificateService',
         'sublet.v1.ClusterService',

@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { peerMessage } from '#master/plan-message.js';
 import { TestHubs } from '#master/testing/test-hub.js';
-import { TestWatcher, text } from '#master/testing/test-watcher.js';
+import { TestWatcher, watcherText } from '#master/testing/test-watcher.js';
 import { sublet } from '#proto/sublet.js';
 import { ProposeError } from '#replica/replicated-log.js';
 
@@ -242,7 +242,9 @@ describe('a watch', () => {
     const { ipam } = test.at(0).machine;
     const peers = (): Map<string, string> => {
       const agents = ipam.agentsAfter(undefined, ipam.agentCount + 1);
-      return new Map(agents.map((agent) => [`${agent.agentId}`, text(Peer.encode(peerMessage(agent)).finish())]));
+      return new Map(
+        agents.map((agent) => [`${agent.agentId}`, watcherText(Peer.encode(peerMessage(agent)).finish())]),
+      );
     };
     assert.deepEqual(watcher.agents, peers());
     const [agent] = ipam.agentsAfter(undefined, 1);

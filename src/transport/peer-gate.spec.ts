@@ -3,7 +3,7 @@ import { status } from '@grpc/grpc-js';
 import { memberId } from '#raft/entry.js';
 import type { MemberInfo, Membership } from '#replica/membership.js';
 import { noMembership } from '#replica/replica-status.js';
-import { admit, envelopeOf, helloFor, Refusal, type WireEnvelope } from '#transport/peer-gate.js';
+import { admit, CallRefusal, envelopeOf, helloFor, type WireEnvelope } from '#transport/peer-gate.js';
 
 function member(id: number): MemberInfo {
   return { id: memberId(id), name: `m${id}`, peer: `m${id}:7071`, storeId: `${id}`.repeat(32) };
@@ -22,7 +22,7 @@ function answer(from: MemberInfo, changes: Partial<WireEnvelope> = {}, shown?: s
   try {
     return admit({ ...envelopeOf(from, membership, member(1)), ...changes }, member(1), membership, shown);
   } catch (error) {
-    if (error instanceof Refusal) return status[error.code];
+    if (error instanceof CallRefusal) return status[error.code];
     throw error;
   }
 }

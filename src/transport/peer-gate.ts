@@ -14,8 +14,8 @@ import { protocolVersion } from '#transport/peer-service.js';
 export type WireEnvelope = sublet.raft.v1.Envelope.$Properties;
 
 /** Ends a call with a status and a reason. */
-export class Refusal extends Error {
-  override readonly name: string = 'Refusal';
+export class CallRefusal extends Error {
+  override readonly name: string = 'CallRefusal';
   readonly code: status;
 
   constructor(code: status, message: string) {
@@ -25,7 +25,7 @@ export class Refusal extends Error {
 }
 
 /** Rejects the call, but reports the identity that the caller expected: see `PeerHandler.claimed`. */
-export class ClaimRefusal extends Refusal {
+export class ClaimRefusal extends CallRefusal {
   override readonly name = 'ClaimRefusal';
   readonly claim: PeerClaim;
 
@@ -79,11 +79,11 @@ export function admit(
   shown: string | undefined,
   revocation?: string,
 ): MemberInfo {
-  if (envelope == null) throw new Refusal(status.INVALID_ARGUMENT, 'the stream did not begin with an envelope');
+  if (envelope == null) throw new CallRefusal(status.INVALID_ARGUMENT, 'the stream did not begin with an envelope');
   const { protocolVersion: version = 0, clusterId, fromId, fromStoreId, toId } = envelope;
   if (version !== protocolVersion) {
     const versions = `the peers' protocol is version ${protocolVersion} here, the caller speaks version ${version}`;
-    throw new Refusal(status.FAILED_PRECONDITION, `${versions}: run compatible releases`);
+    throw new CallRefusal(status.FAILED_PRECONDITION, `${versions}: run compatible releases`);
   }
   if (self === undefined || membership === undefined) {
     throw new ClaimRefusal(status.UNAVAILABLE, 'this member does not take part yet', envelope);
@@ -91,7 +91,7 @@ export function admit(
   if (clusterId !== membership.clusterId) {
     const clusters = `this is a member of cluster ${membership.clusterId}, the caller is of cluster ${clusterId}`;
     const way = `to join this one, empty its data directory, start it with --cluster-id ${membership.clusterId} --join, and add it with \`sublet members add\``;
-    throw new Refusal(status.FAILED_PRECONDITION, `${clusters}: ${way}`);
+    throw new CallRefusal(status.FAILED_PRECONDITION, `${clusters}: ${way}`);
   }
   if (foundingsDiffer(envelope.founding ?? noFounding, membership.founding)) {
     const two = `this is a member of founding ${membership.founding} of cluster ${clusterId}, the caller of founding ${envelope.founding}`;
@@ -100,7 +100,7 @@ export function admit(
     throw new ClaimRefusal(status.FAILED_PRECONDITION, `${two}: ${way}`, envelope);
   }
   if (toId !== self.id) {
-    throw new Refusal(status.FAILED_PRECONDITION, `this is member ${self.id} (${self.name}), not member ${toId}`);
+    throw new CallRefusal(status.FAILED_PRECONDITION, `this is member ${self.id} (${self.name}), not member ${toId}`);
   }
   const from = membership.members.find(({ id }) => id === fromId);
   if (from === undefined) return newcomer(envelope, self, membership, shown, revocation);
@@ -108,7 +108,10 @@ export function admit(
   checkName(from.name, shown);
   if (from.storeId !== fromStoreId) {
     const stores = `member ${from.name} is known with store ${from.storeId}, but came with store ${fromStoreId}`;
-    throw new Refusal(status.PERMISSION_DENIED, `${stores}: it has lost its data; to rejoin, ${wayBack(from.name)}`);
+    throw new CallRefusal(
+      status.PERMISSION_DENIED,
+      `${stores}: it has lost its data; to rejoin, ${wayBack(from.name)}`,
+    );
   }
   return from;
 }
@@ -125,20 +128,20 @@ function newcomer(
   revocation: string | undefined,
 ): MemberInfo {
   const id = memberId(fromId ?? 0);
-  if (!isNewcomer(id, membership)) throw new Refusal(status.PERMISSION_DENIED, removedText(String(id)));
+  if (!isNewcomer(id, membership)) throw new CallRefusal(status.PERMISSION_DENIED, removedText(String(id)));
   if (!fromName || !fromPeer || !fromStoreId || toStoreId !== storeId) {
-    throw new Refusal(status.UNAVAILABLE, `member ${id} is not known here yet`);
+    throw new CallRefusal(status.UNAVAILABLE, `member ${id} is not known here yet`);
   }
   checkName(fromName, shown);
   // Not for good: this member may not know yet that the caller was added again.
-  if (revocation !== undefined) throw new Refusal(status.UNAVAILABLE, revocation);
+  if (revocation !== undefined) throw new CallRefusal(status.UNAVAILABLE, revocation);
   return { id, name: fromName, peer: fromPeer, storeId: fromStoreId };
 }
 
 /** A member speaks for itself only. It is no expulsion: the member that is named has done nothing. @throws Refusal */
 function checkName(name: string, shown: string | undefined): void {
   if (shown === undefined || shown === name) return;
-  throw new Refusal(
+  throw new CallRefusal(
     status.UNAUTHENTICATED,
     `the caller has the certificate of master/${shown} and calls itself ${name}`,
   );

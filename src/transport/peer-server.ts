@@ -23,7 +23,7 @@ import type { PeerHandler } from '#replica/peer-network.js';
 import { decodeClaim, decodeMeta, decodeReport, encodeHello } from '#transport/membership-codec.js';
 import { decodeMessage, UnknownMessageError, WireError } from '#transport/message-codec.js';
 import { connectionOptions } from '#transport/peer-channel.js';
-import { admit, ClaimRefusal, helloFor, Refusal } from '#transport/peer-gate.js';
+import { admit, CallRefusal, ClaimRefusal, helloFor } from '#transport/peer-gate.js';
 import {
   type DeliverRequest,
   type DeliverResponse,
@@ -69,7 +69,7 @@ export type PeerServerOptions = {
 
 type DeliverCall = ServerReadableStream<DeliverRequest, DeliverResponse>;
 type SnapshotCall = ServerReadableStream<InstallSnapshotRequest, InstallSnapshotResponse>;
-type Incoming = { readonly from: MemberInfo; readonly end: (refusal: Refusal) => void };
+type Incoming = { readonly from: MemberInfo; readonly end: (refusal: CallRefusal) => void };
 
 export class PeerServer {
   readonly #options: PeerServerOptions;
@@ -130,7 +130,7 @@ export class PeerServer {
       if (isNewcomer(from.id, membership)) continue;
       if (membership.members.some(({ id, storeId }) => id === from.id && storeId === from.storeId)) continue;
       this.#streams.delete(from.id);
-      end(new Refusal(status.PERMISSION_DENIED, removedText(from.name)));
+      end(new CallRefusal(status.PERMISSION_DENIED, removedText(from.name)));
     }
   }
 
@@ -144,7 +144,7 @@ export class PeerServer {
   #deliver(call: DeliverCall, answer: sendUnaryData<DeliverResponse>): void {
     let incoming: Incoming | undefined;
     let over = false;
-    const finish = (refusal: Refusal | undefined) => {
+    const finish = (refusal: CallRefusal | undefined) => {
       if (over) return;
       over = true;
       if (incoming !== undefined && this.#streams.get(incoming.from.id) === incoming) {
@@ -163,15 +163,15 @@ export class PeerServer {
       }
     });
     call.on('end', () => finish(undefined));
-    call.on('cancelled', () => finish(new Refusal(status.CANCELLED, 'cancelled')));
-    call.on('error', (error: Error) => finish(new Refusal(status.UNAVAILABLE, error.message)));
+    call.on('cancelled', () => finish(new CallRefusal(status.CANCELLED, 'cancelled')));
+    call.on('error', (error: Error) => finish(new CallRefusal(status.UNAVAILABLE, error.message)));
   }
 
-  #open(call: DeliverCall, request: DeliverRequest, end: (refusal: Refusal) => void): Incoming {
+  #open(call: DeliverCall, request: DeliverRequest, end: (refusal: CallRefusal) => void): Incoming {
     const incoming = { from: this.#admit(request.envelope, call), end };
     const former = this.#streams.get(incoming.from.id);
     this.#streams.set(incoming.from.id, incoming);
-    former?.end(new Refusal(status.ABORTED, 'a newer stream of the same member took over'));
+    former?.end(new CallRefusal(status.ABORTED, 'a newer stream of the same member took over'));
     call.sendMetadata(new Metadata());
     this.#options.heard(incoming.from);
     return incoming;
@@ -179,7 +179,7 @@ export class PeerServer {
 
   #receive(from: MemberInfo, { messages, report }: DeliverRequest): void {
     const self = this.#options.place()?.self;
-    if (self === undefined) throw new Refusal(status.UNAVAILABLE, 'this member does not take part any more');
+    if (self === undefined) throw new CallRefusal(status.UNAVAILABLE, 'this member does not take part any more');
     if (report != null) this.#options.handler.reported(from.id, decodeReport(report));
     for (const message of messages ?? []) this.#take(message, from.id, self.id);
   }
@@ -202,7 +202,8 @@ export class PeerServer {
     const from = this.#admit(begin?.envelope, call);
     const self = this.#options.place()?.self;
     const message = decodeMessage(begin?.message ?? {}, from.id, self?.id ?? from.id);
-    if (message.kind !== 'snapshot') throw new Refusal(status.INVALID_ARGUMENT, `a snapshot began as ${message.kind}`);
+    if (message.kind !== 'snapshot')
+      throw new CallRefusal(status.INVALID_ARGUMENT, `a snapshot began as ${message.kind}`);
     await this.#options.handler.receiveSnapshot(message, decodeMeta(begin?.meta ?? {}), readChunks(parts));
   }
 
@@ -214,7 +215,7 @@ export class PeerServer {
       const revocation = shown === undefined ? undefined : revoked(shown);
       const from = admit(envelope, place?.self, place?.membership, shown, revocation);
       const rewound = this.#options.handler.met(decodeClaim(envelope?.fromClaim, from.storeId));
-      if (rewound !== undefined) throw new Refusal(status.DATA_LOSS, rewound);
+      if (rewound !== undefined) throw new CallRefusal(status.DATA_LOSS, rewound);
       return from;
     } catch (error) {
       if (error instanceof ClaimRefusal) this.#options.handler.claimed(error.claim);
@@ -223,10 +224,10 @@ export class PeerServer {
   }
 }
 
-function asRefusal(error: unknown): Refusal {
-  if (error instanceof Refusal) return error;
+function asRefusal(error: unknown): CallRefusal {
+  if (error instanceof CallRefusal) return error;
   const message = errorText(error);
-  return new Refusal(error instanceof WireError ? status.INVALID_ARGUMENT : status.INTERNAL, message);
+  return new CallRefusal(error instanceof WireError ? status.INVALID_ARGUMENT : status.INTERNAL, message);
 }
 
 function serviceError(error: unknown): { readonly code: status; readonly details: string } {

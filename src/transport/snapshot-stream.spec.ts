@@ -3,7 +3,7 @@ import { crc32 } from 'node:zlib';
 import { status } from '@grpc/grpc-js';
 import { sublet } from '#proto/sublet.js';
 import type { StateRecord } from '#replica/state-machine.js';
-import { Refusal } from '#transport/peer-gate.js';
+import { CallRefusal } from '#transport/peer-gate.js';
 import type { InstallSnapshotRequest } from '#transport/peer-service.js';
 import { readChunks } from '#transport/snapshot-stream.js';
 
@@ -25,7 +25,7 @@ async function read(...parts: readonly InstallSnapshotRequest[]): Promise<readon
 }
 
 function refuses(code: status, reason: RegExp): (error: unknown) => boolean {
-  return (error) => error instanceof Refusal && error.code === code && reason.test(error.message);
+  return (error) => error instanceof CallRefusal && error.code === code && reason.test(error.message);
 }
 
 describe('a snapshot on the wire', () => {

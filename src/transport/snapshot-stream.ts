@@ -12,7 +12,7 @@ import type { StateRecord } from '#replica/state-machine.js';
 import { encodeMeta } from '#transport/membership-codec.js';
 import { encodeMessage } from '#transport/message-codec.js';
 import { type PeerChannelOptions, peerClient } from '#transport/peer-channel.js';
-import { Refusal, type WireEnvelope } from '#transport/peer-gate.js';
+import { CallRefusal, type WireEnvelope } from '#transport/peer-gate.js';
 import { type InstallSnapshotRequest, peerService } from '#transport/peer-service.js';
 
 const { SnapshotRecords } = sublet.raft.v1;
@@ -94,11 +94,11 @@ export async function* readChunks(parts: AsyncIterator<InstallSnapshotRequest>):
   let expected = 0;
   for (;;) {
     const next = await parts.next();
-    if (next.done === true) throw new Refusal(status.ABORTED, `the snapshot broke off after ${expected} chunks`);
+    if (next.done === true) throw new CallRefusal(status.ABORTED, `the snapshot broke off after ${expected} chunks`);
     const { chunk, end } = next.value;
     if (end != null) {
       if (end.chunks === expected) return;
-      throw new Refusal(status.DATA_LOSS, `the snapshot has ${end.chunks ?? 0} chunks, ${expected} arrived`);
+      throw new CallRefusal(status.DATA_LOSS, `the snapshot has ${end.chunks ?? 0} chunks, ${expected} arrived`);
     }
     yield readChunk(chunk ?? {}, expected);
     expected += 1;
@@ -111,9 +111,10 @@ function readChunk(
 ): StateRecord[] {
   const bytes = records ?? new Uint8Array();
   if ((number ?? 0) !== expected) {
-    throw new Refusal(status.DATA_LOSS, `chunk ${number ?? 0} of the snapshot came where ${expected} was due`);
+    throw new CallRefusal(status.DATA_LOSS, `chunk ${number ?? 0} of the snapshot came where ${expected} was due`);
   }
-  if (crc32(bytes) !== sum) throw new Refusal(status.DATA_LOSS, `chunk ${expected} of the snapshot has a wrong sum`);
+  if (crc32(bytes) !== sum)
+    throw new CallRefusal(status.DATA_LOSS, `chunk ${expected} of the snapshot has a wrong sum`);
   return SnapshotRecords.decode(bytes).records.map(({ key, value }) => ({
     key: key ?? new Uint8Array(),
     value: value ?? new Uint8Array(),

@@ -88,10 +88,10 @@ export class TestWatcher implements WatchSink {
   assertSameAs({ ipam, network }: IpamMachine, { repeated = false } = {}): void {
     assert.equal(
       this.network,
-      network === undefined ? undefined : text(Network.encode(networkMessage(network)).finish()),
+      network === undefined ? undefined : watcherText(Network.encode(networkMessage(network)).finish()),
     );
     const expected = ipam.agentsAfter(undefined, ipam.agentCount + 1).map((agent) => {
-      const bytes = text(Agent.encode(agentMessage(agent, network?.reclaimMs)).finish());
+      const bytes = watcherText(Agent.encode(agentMessage(agent, network?.reclaimMs)).finish());
       return [`${agent.agentId}`, repeated ? bytes : withoutNetwork(bytes)] as const;
     });
     const copied = [...this.agents].map(([id, bytes]) => [id, repeated ? bytes : withoutNetwork(bytes)] as const);
@@ -108,13 +108,14 @@ export class TestWatcher implements WatchSink {
 
   #chunk({ network, agents, peers }: sublet.v1.SnapshotChunk.$Properties): void {
     assert.ok(this.#staged, 'a chunk outside of a snapshot');
-    if (network) this.#staged.network = text(Network.encode(network).finish());
+    if (network) this.#staged.network = watcherText(Network.encode(network).finish());
     for (const agent of agents ?? []) {
       const id = agent.agentId ?? '';
       assert.ok(!this.#staged.agents.has(id), `${id} is in the snapshot twice`);
-      this.#staged.agents.set(id, text(Agent.encode(agent).finish()));
+      this.#staged.agents.set(id, watcherText(Agent.encode(agent).finish()));
     }
-    for (const peer of peers ?? []) this.#staged.agents.set(peer.agentId ?? '', text(Peer.encode(peer).finish()));
+    for (const peer of peers ?? [])
+      this.#staged.agents.set(peer.agentId ?? '', watcherText(Peer.encode(peer).finish()));
   }
 
   #end({ revision, branch }: sublet.v1.SnapshotEnd.$Properties): void {
@@ -138,13 +139,13 @@ export class TestWatcher implements WatchSink {
       assert.ok(at >= last, `revision ${at} after ${last}`);
       last = at;
       if (change.agentChanged) {
-        this.agents.set(change.agentChanged.agentId ?? '', text(Agent.encode(change.agentChanged).finish()));
+        this.agents.set(change.agentChanged.agentId ?? '', watcherText(Agent.encode(change.agentChanged).finish()));
       }
       if (change.peerChanged) {
-        this.agents.set(change.peerChanged.agentId ?? '', text(Peer.encode(change.peerChanged).finish()));
+        this.agents.set(change.peerChanged.agentId ?? '', watcherText(Peer.encode(change.peerChanged).finish()));
       }
       if (change.agentRemoved != null) this.agents.delete(change.agentRemoved);
-      if (change.networkChanged) this.network = text(Network.encode(change.networkChanged).finish());
+      if (change.networkChanged) this.network = watcherText(Network.encode(change.networkChanged).finish());
     }
     assert.ok((revision ?? 0) >= last);
     this.revision = revision ?? 0;
@@ -162,10 +163,10 @@ export class TestWatcher implements WatchSink {
 function withoutNetwork(bytes: string): string {
   const agent = Agent.decode(Buffer.from(bytes, 'base64'));
   for (const overlay of agent.overlays) overlay.info = { name: overlay.info?.name ?? '' };
-  return text(Agent.encode(agent).finish());
+  return watcherText(Agent.encode(agent).finish());
 }
 
-export function text(bytes: Uint8Array): string {
+export function watcherText(bytes: Uint8Array): string {
   return Buffer.from(bytes).toString('base64');
 }
 
