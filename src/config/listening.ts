@@ -39,6 +39,20 @@ export function tlsFindings(document: ConfigDocument): readonly Finding[] {
   return [{ path: ['insecure'], message: 'can not be set beside tls: remove one of the two' }];
 }
 
+/** Whether HTTP has TLS: as `http_tls` says; else where other machines reach it, beside `tls`. */
+export function httpTls(document: ConfigDocument, at: HostPort): boolean {
+  const given = document.at('http_tls');
+  return typeof given === 'boolean' ? given : document.at('tls') !== undefined && !isLoopback(at.host);
+}
+
+export function httpTlsFindings(document: ConfigDocument): readonly Finding[] {
+  if (document.at('http_tls') !== true || document.at('tls') !== undefined) return [];
+  return [{ path: ['http_tls'], message: 'goes with tls: it is the certificate of tls that HTTP shows' }];
+}
+
+/** Ports that show nothing of the plan and change nothing. */
+const harmless: readonly string[] = ['health_listen'];
+
 /** What is wrong with these addresses to listen on: beyond loopback, or two of them the same. `secured`: keys that have TLS where it is on. `bad`: why the Node.js must not serve. */
 export function listeningFindings(
   document: ConfigDocument,
@@ -52,7 +66,7 @@ export function listeningFindings(
     if (at === undefined) continue;
     const text = formatHostPort(at);
     const isSecured = document.at('tls') !== undefined && secured.includes(key);
-    if (!isLoopback(at.host) && !isSecured && document.at('insecure') !== true) {
+    if (!isLoopback(at.host) && !isSecured && !harmless.includes(key) && document.at('insecure') !== true) {
       const way = secured.includes(key)
         ? 'set tls, or insecure (--insecure) in a laboratory'
         : 'set insecure (--insecure) in a laboratory';

@@ -37,6 +37,9 @@ describe('the configuration of a master', () => {
       peerListen: { host: '127.0.0.1', port: 7071 },
       httpListen: { host: '127.0.0.1', port: 7072 },
       httpHosts: [],
+      httpTls: false,
+      httpTokenFile: undefined,
+      healthListen: undefined,
       cluster: { id: 'sublet', members: [{ name: 'master-1', peer: { host: '127.0.0.1', port: 7071 } }], join: [] },
       network: {
         mentioned: {},
@@ -131,7 +134,7 @@ describe('the configuration of a master', () => {
       'an unknown key',
       { lisen: '127.0.0.1:1' },
       [
-        'lisen: is no key here; did you mean listen? (allowed: name, data_dir, listen, peer_listen, http_listen, join_listen, http_hosts, cluster, network, lease, raft, tls, insecure, log, zk)',
+        'lisen: is no key here; did you mean listen? (allowed: name, data_dir, listen, peer_listen, http_listen, join_listen, http_hosts, http_tls, http_token_file, health_listen, cluster, network, lease, raft, tls, insecure, log, zk)',
       ],
     ],
     [
@@ -189,7 +192,7 @@ describe('the configuration of a master', () => {
       'an address beyond loopback',
       { http_listen: '0.0.0.0:7072' },
       [
-        'http_listen: "0.0.0.0:7072" is reachable from other machines, and has no TLS: a loopback address like 127.0.0.1:7072 is allowed, or set insecure (--insecure) in a laboratory',
+        'http_listen: "0.0.0.0:7072" is reachable from other machines, and has no TLS: a loopback address like 127.0.0.1:7072 is allowed, or set tls, or insecure (--insecure) in a laboratory',
       ],
     ],
     [
@@ -289,11 +292,19 @@ describe('the configuration of a master', () => {
       ['insecure: can not be set beside tls: remove one of the two'],
     ],
     [
-      'HTTP beyond loopback beside TLS',
-      { tls: { ca: 'ca.pem', cert: 'cert.pem', key: 'key.pem' }, listen: '0.0.0.0:7070', http_listen: '0.0.0.0:7072' },
+      'HTTP in clear beyond loopback beside TLS',
+      {
+        tls: { ca: 'ca.pem', cert: 'cert.pem', key: 'key.pem' },
+        ...{ listen: '0.0.0.0:7070', http_listen: '0.0.0.0:7072', http_tls: false },
+      },
       [
         'http_listen: "0.0.0.0:7072" is reachable from other machines, and has no TLS: a loopback address like 127.0.0.1:7072 is allowed, or set insecure (--insecure) in a laboratory',
       ],
+    ],
+    [
+      'TLS of HTTP without tls',
+      { http_tls: true },
+      ['http_tls: goes with tls: it is the certificate of tls that HTTP shows'],
     ],
     [
       'an API beyond loopback without TLS',

@@ -8,7 +8,15 @@ import { z } from 'zod';
 import type { ConfigProblem } from '#config/config-problem.js';
 import { ConfigDocument, type ConfigSource, type Finding } from '#config/document.js';
 import { formatHostPort, type HostPort } from '#config/host-port.js';
-import { httpHosts, listeningFindings, masterTls, type TlsConfig, tlsFindings } from '#config/listening.js';
+import {
+  httpHosts,
+  httpTls,
+  httpTlsFindings,
+  listeningFindings,
+  masterTls,
+  type TlsConfig,
+  tlsFindings,
+} from '#config/listening.js';
 import { type LogConfig, log, logConfig } from '#config/log-config.js';
 import { masterSettings } from '#config/master-settings.js';
 import { lease, type NetworkSection, networkConfig, networkFindings, networkSection } from '#config/network-config.js';
@@ -27,6 +35,11 @@ export type MasterConfig = {
   readonly peerListen: HostPort;
   readonly httpListen: HostPort;
   readonly httpHosts: readonly string[];
+  readonly httpTls: boolean;
+  /** Undefined: there is no token. */
+  readonly httpTokenFile: string | undefined;
+  /** Undefined: probes use `httpListen`. */
+  readonly healthListen: HostPort | undefined;
   readonly cluster: {
     readonly id: string;
     /** The first members, this one among them; after bootstrap the replicated membership counts. */
@@ -91,6 +104,9 @@ export const masterSchema = section({
   http_listen: listen.optional(),
   join_listen: listen.optional(),
   http_hosts: httpHosts.optional(),
+  http_tls: yesNo.optional(),
+  http_token_file: path.optional(),
+  health_listen: listen.optional(),
   cluster: section({
     id: matching(clusterIdForm).optional(),
     members: list(section({ name: memberName, peer: remote }), membersMax).optional(),
@@ -130,6 +146,9 @@ export function loadMasterConfig(source: ConfigSource): Loaded<MasterConfig> {
     peerListen,
     httpListen: given.http_listen ?? defaults.httpListen,
     httpHosts: given.http_hosts ?? [],
+    httpTls: httpTls(document, given.http_listen ?? defaults.httpListen),
+    httpTokenFile: given.http_token_file,
+    healthListen: given.health_listen,
     cluster: {
       id: given.cluster?.id ?? defaults.clusterId,
       members: members.length > 0 ? members : [{ name, peer: peerListen }],
@@ -171,6 +190,7 @@ function relations(document: ConfigDocument): readonly Finding[] {
     ...listenFindings(document),
     ...tlsFindings(document),
     ...joinListenFindings(document),
+    ...httpTlsFindings(document),
     ...raftFindings(document),
     ...networkFindings(document),
   ];
@@ -264,13 +284,20 @@ function listenFindings(document: ConfigDocument): readonly Finding[] {
     listen: at('listen', defaults.listen),
     peer_listen: at('peer_listen', ownMember(document)?.peer ?? defaults.peerListen),
     http_listen: at('http_listen', defaults.httpListen),
+    health_listen: valid(listen, document.at('health_listen')),
     join_listen: joinListen(
       valid(listen, document.at('join_listen')),
       document.at('tls', 'ca_key'),
       at('listen', defaults.listen) ?? defaults.listen,
     ),
   };
-  return listeningFindings(document, listening, ['listen', 'peer_listen', 'join_listen']);
+  const secured = [
+    'listen',
+    'peer_listen',
+    'join_listen',
+    ...(document.at('http_tls') === false ? [] : ['http_listen']),
+  ];
+  return listeningFindings(document, listening, secured);
 }
 
 function raftFindings(document: ConfigDocument): readonly Finding[] {

@@ -65,6 +65,31 @@ export const masterSettings: readonly Setting[] = [
     default: 'none',
   },
   {
+    key: 'http_tls',
+    flag: '--http-tls',
+    takes: 'BOOL',
+    as: 'switch',
+    about:
+      'TLS on http_listen, with the certificate of tls; readers show the certificate of a viewer, operator or admin',
+    default: 'on where tls is set and http_listen is no loopback address',
+  },
+  {
+    key: 'http_token_file',
+    flag: '--http-token-file',
+    takes: 'FILE',
+    as: 'text',
+    about: 'a file, mode 0600, with a token that lets its bearer read HTTP (authorization: Bearer TOKEN)',
+    default: 'none',
+  },
+  {
+    key: 'health_listen',
+    flag: '--health-listen',
+    takes: 'HOST:PORT',
+    as: 'text',
+    about: 'a port with /healthz and /readyz alone, for probes without a certificate',
+    default: 'none',
+  },
+  {
     key: 'cluster.id',
     flag: '--cluster-id',
     takes: 'ID',

@@ -41,7 +41,8 @@ export const defaultServerLimits: ServerLimits = {
 const probesMax = 64;
 const headerBytesMax = 8 * 1024;
 const lookEveryMs = 500;
-const healthPaths: readonly string[] = ['/healthz', '/readyz'];
+/** They are answered whatever else is refused. */
+export const healthPaths: readonly string[] = ['/healthz', '/readyz'];
 
 export function boundedServer({ hosts, answer, limits }: BoundedServerOptions): Server {
   const allowed: ServerLimits = { ...defaultServerLimits, ...limits };
@@ -141,6 +142,7 @@ function write(
     'cache-control': 'no-store',
     'x-content-type-options': 'nosniff',
     ...(code === 503 || code === 421 ? { connection: 'close' } : {}),
+    ...(code === 401 ? { 'www-authenticate': 'Bearer' } : {}),
   });
   response.end(request.method === 'HEAD' ? undefined : body);
 }

@@ -23,8 +23,8 @@ export type DoorsOptions = {
   readonly openFiles: number | undefined;
   readonly clock: Clock;
   readonly logger: MasterLog;
-  /** TLS in front of the two ports of gRPC; undefined: there is none. */
-  readonly gates?: { readonly api: TlsGate; readonly peer: TlsGate } | undefined;
+  /** TLS in front of the ports; undefined: there is none. */
+  readonly gates?: { readonly api: TlsGate; readonly peer: TlsGate; readonly http?: TlsGate | undefined } | undefined;
   /** Sees each connection before gRPC has it. */
   readonly intake: Pick<Intake, 'takeApi' | 'takePeer' | 'takeJoin'>;
 };
@@ -100,9 +100,9 @@ export class Doors {
   }
 
   async openHttp(server: HttpServer): Promise<number> {
-    this.#acceptHttp = (socket) => {
+    this.#acceptHttp = this.#behind(this.#options.gates?.http, (socket) => {
       server.emit('connection', socket);
-    };
+    });
     const port = await this.http.open();
     // It watches over the time that requests take from then on.
     server.emit('listening');

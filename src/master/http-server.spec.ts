@@ -37,6 +37,8 @@ describe('HTTP', () => {
       notReady: () => notReady,
       report: (error) => assert.fail(String(error)),
       hosts: [],
+      access: { open: 'change', advice: '' },
+      callerOf: (from) => `operator/alice@${from}`,
     });
     server.listen(0, '127.0.0.1');
     await once(server, 'listening');
@@ -162,5 +164,11 @@ describe('HTTP', () => {
     const state = JSON.parse((await get('/overlay-master/state')).body);
     assert.equal(state.agents[0].ip, '10.0.0.9');
     assert.equal(state.agents[0].overlays[0].subnet, '9.0.0.0/24');
+  });
+
+  it('names in the history who released agents', async () => {
+    assert.equal((await remove('{"agents":["10.0.0.2"]}')).code, 200);
+    const [entry] = masters.master(0).machine.ipam.history({ after: 0, limit: 1, what: new Set(['release']) });
+    assert.equal(entry?.who, 'operator/alice@127.0.0.1');
   });
 });

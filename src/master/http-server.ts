@@ -8,7 +8,8 @@ import { parseIp } from '#address/ip.js';
 import { dcosAgentInfo, dcosNetwork } from '#api/dcos-json.js';
 import { RefusedError, refusals } from '#api/refusal.js';
 import { operatorService } from '#api/services.js';
-import { type Answer, boundedServer, crossSite, type ServerLimits, text } from '#http/bounded-server.js';
+import { type AccessRules, accessRefusal } from '#http/access.js';
+import { type Answer, boundedServer, crossSite, healthPaths, type ServerLimits, text } from '#http/bounded-server.js';
 import { pacedAnswer } from '#http/paced-answer.js';
 import type { AgentId } from '#ipam/identity.js';
 import type { Ipam } from '#ipam/ipam.js';
@@ -29,6 +30,9 @@ export type HttpServerOptions = {
   /** Names under which it is asked, besides those of loopback and of this machine. */
   readonly hosts: readonly string[];
   readonly limits?: Partial<ServerLimits>;
+  readonly access: AccessRules;
+  /** Names the caller whose connection comes from HOST:PORT. */
+  readonly callerOf: (from: string) => string;
 };
 
 const bodyBytesMax = 1024 * 1024;
@@ -56,6 +60,9 @@ export function httpServer(options: HttpServerOptions): Server {
     ...(limits && { limits }),
     answer: (request, method, path) => {
       const handler = routes.get(`${method} ${path}`);
+      const needed = method === 'GET' ? 'read' : 'change';
+      const refused = healthPaths.includes(path) ? undefined : accessRefusal(request, needed, options.access);
+      if (refused !== undefined) return refused;
       return handler === undefined ? unknownRoute(method, path, routes) : attempt(handler, request, options.report);
     },
   });
@@ -104,11 +111,11 @@ async function state({ plan }: HttpServerOptions): Promise<Answer> {
 }
 
 /** Agents are named by their node addresses, as in DC/OS; one that is not known is said so, and nothing is done. */
-async function deleteAgents(request: IncomingMessage, { plan, call }: HttpServerOptions): Promise<Answer> {
+async function deleteAgents(request: IncomingMessage, { plan, call, callerOf }: HttpServerOptions): Promise<Answer> {
   const addresses = parseDelete(await readBody(request));
   const agentIds = addresses.map((address) => agentAt(plan.ipam, address));
   const { path, request: type, response } = operatorService.releaseAgents;
-  const caller = `${request.socket.remoteAddress ?? ''}:${request.socket.remotePort ?? 0}`;
+  const caller = callerOf(`${request.socket.remoteAddress ?? ''}:${request.socket.remotePort ?? 0}`);
   const answer = await call(path, type.encode({ agentIds }).finish(), caller, requestTimeoutMs);
   const { revision, released } = response.decode(answer);
   return json(JSON.stringify({ agents: addresses, revision, released }));

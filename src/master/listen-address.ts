@@ -5,6 +5,11 @@ export function hostOf(address: string): string {
   return address.slice(0, Math.max(0, address.lastIndexOf(':')));
 }
 
+/** `127.0.0.1:7070` → 7070. */
+export function portOf(address: string): number {
+  return Number(address.slice(address.lastIndexOf(':') + 1));
+}
+
 /**
  * Where others reach what listens on `address`. When that is every address of the machine, they reach it where they reach
  * the same machine's `peer` address, HOST:PORT; empty when that is not known either.

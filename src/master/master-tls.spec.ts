@@ -44,6 +44,7 @@ describe('TLS of a master', () => {
     tls = new MasterTls({
       files,
       name: 'm1',
+      http: true,
       clock: time,
       wallClock: () => beganMs + time.now(),
       logger,

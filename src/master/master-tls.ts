@@ -1,7 +1,11 @@
 /** A master's TLS: the gates of its two gRPC ports, its credentials as a client of other masters, and the files they come from. */
+import type { Socket } from 'node:net';
 import type { ChannelCredentials, ServerInterceptor } from '@grpc/grpc-js';
 import { RefusedError } from '#api/refusal.js';
+import { operatorService } from '#api/services.js';
+import type { Access } from '#http/access.js';
 import { clientOf } from '#master/admission.js';
+import { rolesFor } from '#master/authorization.js';
 import { authorizing, type Refused, refusing } from '#master/authorizing.js';
 import type { MasterLog } from '#master/master-log.js';
 import type { CallRates } from '#master/rates.js';
@@ -21,6 +25,8 @@ export type MasterTlsOptions = {
   readonly files: TlsFiles;
   /** Its certificate must be of this name. */
   readonly name: string;
+  /** Whether the HTTP port has TLS, too. */
+  readonly http: boolean;
   readonly refusals: RefusalLog;
   readonly revocations: Revocations;
   readonly rates: CallRates;
@@ -48,6 +54,8 @@ const judgedByEnvelope: ReadonlySet<string> = new Set(
 export class MasterTls {
   readonly api: TlsGate;
   readonly peer: TlsGate;
+  /** Takes callers without a certificate, too. */
+  readonly http: TlsGate | undefined;
   readonly certificate: CertificateReloader;
   readonly #options: MasterTlsOptions;
   #cancelExpiry: () => void = () => undefined;
@@ -67,6 +75,12 @@ export class MasterTls {
       new TlsGate({ material, protocol: 'h2', allowed, refused: (notice) => this.#refused(port, notice) });
     this.api = gate('api', ['agent', 'viewer', 'operator', 'admin']);
     this.peer = gate('peer', ['master']);
+    this.http = options.http
+      ? new TlsGate({
+          ...{ material, protocol: 'http/1.1', allowed: ['viewer', 'operator', 'admin'], anonymous: true },
+          refused: (notice) => this.#refused('http', notice),
+        })
+      : undefined;
     this.certificate.onReload((next) => {
       for (const each of this.#gates) each.setMaterial(next);
     });
@@ -75,7 +89,7 @@ export class MasterTls {
   }
 
   get #gates(): readonly TlsGate[] {
-    return [this.api, this.peer];
+    return [this.api, this.peer, ...(this.http === undefined ? [] : [this.http])];
   }
 
   /** What an operator should look at. */
@@ -110,6 +124,20 @@ export class MasterTls {
   readonly callerOf = (from: string): string => {
     const principal = this.api.principalAt(from);
     return principal === undefined ? from : formatCaller(principal, from);
+  };
+
+  /** As `callerOf`, of the HTTP port. */
+  readonly httpCallerOf = (from: string): string => {
+    const principal = this.http?.principalAt(from);
+    return principal === undefined ? from : formatCaller(principal, from);
+  };
+
+  /** What the certificate of a connection to the HTTP port allows; undefined: it has none. */
+  readonly httpAccess = ({ remoteAddress, remotePort }: Socket): Access | undefined => {
+    const principal = this.http?.principalAt(`${remoteAddress}:${remotePort}`);
+    if (principal === undefined) return undefined;
+    if (this.#options.revocations.of(principal) !== undefined) return 'nothing';
+    return rolesFor(operatorService.releaseAgents.path).includes(principal.role) ? 'change' : 'read';
   };
 
   /** The name of the master whose connection to the peer port comes from HOST:PORT; empty: the connection is closed. */

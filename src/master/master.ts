@@ -10,6 +10,8 @@ import { isLoopback } from '#address/host-address.js';
 import { connectionShares, openFilesLimit } from '#door/connection-shares.js';
 import { addressesOf } from '#door/door.js';
 import { makePrivateFolder } from '#files/private-folder.js';
+import { type AccessRules, Token } from '#http/access.js';
+import { listenForHealth } from '#http/health-server.js';
 import { commandKindOf, commandKinds, laterCommandKinds } from '#ipam/command-kind.js';
 import { checkNetwork } from '#ipam/network-check.js';
 import type { ConfiguredNetwork } from '#master/configured-network.js';
@@ -19,7 +21,7 @@ import { httpServer } from '#master/http-server.js';
 import { Intake, streamsOfOperator } from '#master/intake.js';
 import { IpamMachine, type PlanOutcome } from '#master/ipam-machine.js';
 import type { JoiningOptions } from '#master/joining-options.js';
-import { advertised, hostOf } from '#master/listen-address.js';
+import { advertised, hostOf, portOf } from '#master/listen-address.js';
 import { MasterJoining } from '#master/master-joining.js';
 import type { MasterLog } from '#master/master-log.js';
 import { MasterServices, type ServiceLimits } from '#master/master-services.js';
@@ -72,6 +74,12 @@ export type MasterOptions = {
   readonly insecure: boolean;
   /** Mutual TLS on the API and the peer port. */
   readonly tls?: TlsFiles | undefined;
+  /** Whether HTTP has TLS, too; for `tls` alone. */
+  readonly httpTls?: boolean;
+  /** A file with the token that HTTP is read with. */
+  readonly httpTokenFile?: string | undefined;
+  /** HOST:PORT of a port with `/healthz` and `/readyz` alone. */
+  readonly healthListen?: string | undefined;
   /** Has hosts join by tokens, with `tls` alone. */
   readonly joining?: JoiningOptions | undefined;
   readonly version: string;
@@ -138,6 +146,7 @@ export class Master {
   readonly #listens: Promise<void>;
   readonly #api: Server;
   readonly #http: HttpServer;
+  #healthHttp: HttpServer | undefined;
   readonly #join: Server;
   readonly #joining: MasterJoining | undefined;
   readonly #health: Health;
@@ -171,6 +180,7 @@ export class Master {
       new MasterTls({
         ...{ files: options.tls, name, clock, wallClock: Date.now, logger, refusals, rates },
         revocations: new Revocations(() => this.#machine.ipam),
+        http: options.httpTls ?? false,
         end: (from) => intake.api.end(from),
         observe: (path, refused) => metrics.observe(path, 0, refused),
       });
@@ -269,6 +279,8 @@ export class Master {
       notReady: () => this.#readiness.why(),
       limits: { connections: doors.http.connectionsMax },
       hosts: [...(options.httpHosts ?? []), hostOf(options.httpListen)],
+      access: httpAccess(options, tls),
+      callerOf: tls?.httpCallerOf ?? ((from) => from),
       report: (error) => logger.error({ err: error }, 'an error that was not expected'),
     });
   }
@@ -293,6 +305,11 @@ export class Master {
   async start(): Promise<void> {
     this.#apiPort = await this.#doors.openApi(this.#api);
     this.#httpPort = await this.#doors.openHttp(this.#http);
+    const { healthListen } = this.#options;
+    if (healthListen !== undefined) {
+      const listen = { host: hostOf(healthListen).replace(/^\[|\]$/g, ''), port: portOf(healthListen) };
+      this.#healthHttp = await listenForHealth({ listen, ready: () => this.#readiness.why() === undefined });
+    }
     this.#joinPort = await this.#doors.openJoin(this.#join);
     this.#lookAtHealth();
     const begun = this.#replica.start();
@@ -333,7 +350,8 @@ export class Master {
     this.services.stop();
     this.#tls?.stop();
     this.#doors.http.close();
-    this.#http.closeAllConnections();
+    for (const server of [this.#http, this.#healthHttp]) server?.closeAllConnections();
+    this.#healthHttp?.close();
     await new Promise((resolve) => this.#http.close(resolve));
     await this.#store.close();
   }
@@ -391,9 +409,22 @@ export class Master {
   }
 }
 
-function checkAddresses({ insecure, tls, listen, peerListen, httpListen }: MasterOptions): void {
+/** With TLS a change needs a certificate; reading needs one, or the token, where the port has TLS or there is a token. */
+function httpAccess({ httpTokenFile, httpTls }: MasterOptions, tls: MasterTls | undefined): AccessRules {
+  const token = httpTokenFile === undefined ? undefined : Token.read('http_token_file', httpTokenFile);
+  const openWithout = tls === undefined ? 'change' : 'read';
+  return {
+    open: token !== undefined || (tls !== undefined && httpTls === true) ? 'nothing' : openWithout,
+    token,
+    ...(tls?.http && { byCertificate: tls.httpAccess }),
+    advice: tls === undefined ? 'send the token of http_token_file' : 'show the certificate of a viewer or an operator',
+  };
+}
+
+function checkAddresses({ insecure, tls, httpTls, listen, peerListen, httpListen }: MasterOptions): void {
   if (insecure) return;
-  const plain = tls === undefined ? { listen, peerListen, httpListen } : { httpListen };
+  const secured = tls === undefined ? { listen, peerListen } : {};
+  const plain = { ...secured, ...(tls !== undefined && httpTls === true ? {} : { httpListen }) };
   for (const [name, address] of Object.entries(plain)) {
     if (isLoopback(hostOf(address))) continue;
     throw new Error(

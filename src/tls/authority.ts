@@ -70,10 +70,14 @@ export function certifyKey(
   return signKey(authority, publicKey, contentFor(principal, lifetimeMs, nowMs));
 }
 
+/** As `serverName` of clients. */
+const masterName = { type: 'dns', value: 'sublet' } as const;
+
 function contentFor(principal: PrincipalName, lifetimeMs: number, nowMs: number): CertificateContent {
   return {
     commonName: `${principal.role} ${principal.id}`,
-    names: [{ type: 'url', value: principalUri(principal) }],
+    // HTTP clients look for a host name: a master has the one that all masters have in TLS.
+    names: [{ type: 'url', value: principalUri(principal) }, ...(principal.role === 'master' ? [masterName] : [])],
     usages: principal.role === 'master' ? ['server', 'client'] : ['client'],
     fromMs: nowMs - backdatedMs,
     toMs: nowMs + lifetimeMs,

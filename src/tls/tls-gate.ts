@@ -29,6 +29,8 @@ export type TlsGateOptions = {
   readonly material: TlsMaterial;
   readonly protocol: 'h2' | 'http/1.1';
   readonly allowed: readonly Role[];
+  /** Whether callers that show no certificate are handed on, too. One that they show is verified all the same. */
+  readonly anonymous?: boolean;
   readonly refused: (notice: GateNotice) => void;
 };
 
@@ -55,14 +57,14 @@ export class TlsGate {
   /** Callers whose handshake is under way. */
   readonly #shaking = new Set<string>();
   #refused = 0;
-  #serve: (socket: TLSSocket, principal: Principal) => void = (socket) => socket.destroy();
+  #serve: (socket: TLSSocket, principal: Principal | undefined) => void = (socket) => socket.destroy();
 
   constructor(options: TlsGateOptions) {
     this.#options = options;
     this.#server = createServer({
       ...contextOf(options.material),
       requestCert: true,
-      rejectUnauthorized: true,
+      rejectUnauthorized: options.anonymous !== true,
       handshakeTimeout: handshakeMs,
       ALPNProtocols: [options.protocol],
     });
@@ -90,7 +92,7 @@ export class TlsGate {
   }
 
   /** Has connections handed to `serve`, once their handshake is done. */
-  onSecured(serve: (socket: TLSSocket, principal: Principal) => void): void {
+  onSecured(serve: (socket: TLSSocket, principal: Principal | undefined) => void): void {
     this.#serve = serve;
   }
 
@@ -125,9 +127,17 @@ export class TlsGate {
   #secured(socket: TLSSocket): void {
     const from = addressOf(socket);
     this.#shaking.delete(from);
-    const { allowed } = this.#options;
+    const { allowed, anonymous } = this.#options;
     try {
       const certificate = socket.getPeerX509Certificate();
+      if (certificate === undefined && anonymous === true) {
+        this.#serve(socket, undefined);
+        return;
+      }
+      if (!socket.authorized) {
+        this.#close(socket, 'handshake-failed', String(socket.authorizationError));
+        return;
+      }
       if (certificate === undefined) throw new PrincipalError('the caller has shown no certificate');
       const principal = principalOf(certificate.raw);
       if (!allowed.includes(principal.role)) {

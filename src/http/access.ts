@@ -1,0 +1,84 @@
+/** Which requests of an HTTP port are answered: by a certificate of the connection, by a bearer token, or without either. */
+import { createHash, timingSafeEqual } from 'node:crypto';
+import { readFileSync, statSync } from 'node:fs';
+import type { IncomingMessage } from 'node:http';
+import type { Socket } from 'node:net';
+import { type Answer, text } from '#http/bounded-server.js';
+
+/** `read` has no effect, `change` does. */
+export type Access = 'nothing' | 'read' | 'change';
+
+export type AccessRules = {
+  /** What needs neither certificate nor token. */
+  readonly open: Access;
+  /** What the token allows is `read`. Undefined: there is no token. */
+  readonly token?: Token | undefined;
+  /** What the certificate of the connection allows; undefined: it has shown none. */
+  readonly byCertificate?: (socket: Socket) => Access | undefined;
+  /** What else a caller may do to be answered, for messages. */
+  readonly advice: string;
+};
+
+/** 32 hexadecimal digits have 128 bits. */
+const tokenLengthMin = 16;
+const tokenLengthMax = 4096;
+
+/** A secret that is compared in constant time. */
+export class Token {
+  readonly #digest: Buffer;
+
+  constructor(secret: string) {
+    this.#digest = digestOf(secret);
+  }
+
+  /** @throws Error that names the setting, the file and what is wrong */
+  static read(setting: string, file: string): Token {
+    const secret = contentOf(setting, file).trim();
+    if (secret.length < tokenLengthMin || secret.length > tokenLengthMax || /\s/.test(secret)) {
+      throw new Error(
+        `${setting}: ${file} has to hold one word of ${tokenLengthMin} to ${tokenLengthMax} characters: make one with openssl rand -hex 32`,
+      );
+    }
+    return new Token(secret);
+  }
+
+  equals(secret: string): boolean {
+    return timingSafeEqual(digestOf(secret), this.#digest);
+  }
+}
+
+/** Why a request that needs `needed` is not answered; undefined: it is. */
+export function accessRefusal(request: IncomingMessage, needed: Access, rules: AccessRules): Answer | undefined {
+  const { open, token, byCertificate, advice } = rules;
+  if (allows(open, needed)) return undefined;
+  const shown = byCertificate?.(request.socket);
+  if (shown !== undefined && allows(shown, needed)) return undefined;
+  const [, secret] = /^Bearer +(\S+) *$/i.exec(request.headers.authorization ?? '') ?? [];
+  const isToken = secret !== undefined && token?.equals(secret) === true;
+  if (isToken && allows('read', needed)) return undefined;
+  if (isToken) return text(403, `the token is for reading alone: ${advice}`);
+  if (shown !== undefined) return text(403, `the certificate of this connection does not allow it: ${advice}`);
+  return text(401, `this needs to be authenticated: ${advice}`);
+}
+
+const order: readonly Access[] = ['nothing', 'read', 'change'];
+
+function allows(given: Access, needed: Access): boolean {
+  return order.indexOf(given) >= order.indexOf(needed);
+}
+
+function digestOf(secret: string): Buffer {
+  return createHash('sha256').update(secret).digest();
+}
+
+function contentOf(setting: string, file: string): string {
+  try {
+    const { mode } = statSync(file);
+    const others = mode & 0o077;
+    if (others !== 0)
+      throw new Error(`others may read or write it (mode 0${(mode & 0o777).toString(8)}): chmod 600 ${file}`);
+    return readFileSync(file, 'utf8');
+  } catch (error) {
+    throw new Error(`${setting}: ${file}: ${error instanceof Error ? error.message : String(error)}`, { cause: error });
+  }
+}
