@@ -18,15 +18,29 @@ interface Plugin {
   readonly [key: string]: unknown;
 }
 
+/** A port of the host that leads to one of the container, as engines give it to portmap. */
+export interface PortMapping {
+  readonly hostPort: number;
+  readonly containerPort: number;
+  readonly protocol: string;
+}
+
 /** Runs the plugins of a `.conflist` in `host`, one after the other, as the CNI specification says (section 4). */
-async function runPlugins(host: Netns, file: string, command: 'ADD' | 'DEL', container: Netns): Promise<CniResult> {
+async function runPlugins(
+  host: Netns,
+  file: string,
+  command: 'ADD' | 'DEL',
+  container: Netns,
+  portMappings: readonly PortMapping[],
+): Promise<CniResult> {
   const { cniVersion, name, plugins }: { cniVersion: string; name: string; plugins: Plugin[] } = JSON.parse(
     readFileSync(file, 'utf8'),
   );
   let result: CniResult = {};
   for (const plugin of command === 'ADD' ? plugins : plugins.toReversed()) {
     const { capabilities: _, ...own } = plugin;
-    const config = { cniVersion, name, ...own, runtimeConfig: {}, ...(result.ips ? { prevResult: result } : {}) };
+    const runtimeConfig = portMappings.length === 0 ? {} : { portMappings };
+    const config = { cniVersion, name, ...own, runtimeConfig, ...(result.ips ? { prevResult: result } : {}) };
     result = (await runPlugin(host, plugin.type, command, container, config)) ?? result;
   }
   return result;
@@ -59,27 +73,38 @@ export class CniContainer {
   readonly endpoint: Endpoint;
   readonly #host: Netns;
   readonly #file: string;
+  readonly #ports: readonly PortMapping[];
+  #attached = true;
 
-  private constructor(host: Netns, file: string, netns: Netns, endpoint: Endpoint) {
+  private constructor(host: Netns, file: string, netns: Netns, endpoint: Endpoint, ports: readonly PortMapping[]) {
     this.netns = netns;
     this.endpoint = endpoint;
     this.#host = host;
     this.#file = file;
+    this.#ports = ports;
   }
 
   /** Attaches a new container on `host` to the network in `file`. */
-  static async attach(name: string, host: Netns, file: string): Promise<CniContainer> {
+  static async attach(
+    name: string,
+    host: Netns,
+    file: string,
+    ports: readonly PortMapping[] = [],
+  ): Promise<CniContainer> {
     const netns = new Netns(name);
-    const { ips } = await runPlugins(host, file, 'ADD', netns);
+    const { ips } = await runPlugins(host, file, 'ADD', netns, ports);
     const address = ips?.[0]?.address.split('/')[0] ?? '';
     const endpoint = new Endpoint(name, netns.path, address);
     await endpoint.ready;
-    return new CniContainer(host, file, netns, endpoint);
+    return new CniContainer(host, file, netns, endpoint, ports);
   }
 
+  /** Idempotent. */
   async detach(): Promise<void> {
+    if (!this.#attached) return;
+    this.#attached = false;
     await this.endpoint.stop();
-    await runPlugins(this.#host, this.#file, 'DEL', this.netns);
+    await runPlugins(this.#host, this.#file, 'DEL', this.netns, this.#ports);
     this.netns.remove();
   }
 }

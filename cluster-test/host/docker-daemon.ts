@@ -78,8 +78,20 @@ export class DockerDaemon {
   }
 
   /** Starts a container on `network` that does nothing but be there. */
-  async container(name: string, network: string): Promise<Endpoint> {
-    this.docker('run', '-d', '--name', name, '--network', network, 'busybox', '/bin/busybox', 'sleep', '3600');
+  async container(name: string, network: string, options: readonly string[] = []): Promise<Endpoint> {
+    this.docker(
+      'run',
+      '-d',
+      '--name',
+      name,
+      '--network',
+      network,
+      ...options,
+      'busybox',
+      '/bin/busybox',
+      'sleep',
+      '3600',
+    );
     const inspected = JSON.parse(this.docker('inspect', name))[0];
     const { IPAddress, GlobalIPv6Address } = inspected.NetworkSettings.Networks[network];
     const endpoint = new Endpoint(name, `/proc/${inspected.State.Pid}/ns/net`, GlobalIPv6Address || IPAddress);

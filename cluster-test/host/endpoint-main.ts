@@ -29,9 +29,9 @@ function serve(socket: Socket): void {
   });
 }
 
-function call(address: string, send: (socket: Socket) => void): Promise<string> {
+function call(address: string, send: (socket: Socket) => void, to = port): Promise<string> {
   return new Promise((resolve, reject) => {
-    const socket = connect({ host: address, port, timeout: answerTimeoutMs });
+    const socket = connect({ host: address, port: to, timeout: answerTimeoutMs });
     let answer = '';
     socket.on('connect', () => send(socket));
     socket.on('data', (data) => {
@@ -59,10 +59,12 @@ async function transfer(address: string, chunks: number): Promise<{ sent: string
 const server = createServer({ allowHalfOpen: true }, serve);
 server.listen(port, '::', () => process.stdout.write('"ready"\n'));
 for await (const line of createInterface({ input: process.stdin })) {
-  const [what, address = '', chunks] = line.split(' ');
+  const [what, address = '', number] = line.split(' ');
   try {
     const answer =
-      what === 'who' ? await call(address, (socket) => socket.end('w')) : await transfer(address, Number(chunks));
+      what === 'who'
+        ? await call(address, (socket) => socket.end('w'), Number(number))
+        : await transfer(address, Number(number));
     process.stdout.write(`${JSON.stringify(answer)}\n`);
   } catch (error) {
     process.stdout.write(`${JSON.stringify({ error: String(error) })}\n`);

@@ -7,6 +7,9 @@ import { atEnd } from '#cluster-test/host/netns.js';
 
 const main = join(dirname(fileURLToPath(import.meta.url)), 'endpoint-main.js');
 
+/** Where each serves. */
+export const endpointPort = 7000;
+
 export class Endpoint {
   readonly name: string;
   readonly address: string;
@@ -29,9 +32,9 @@ export class Endpoint {
     createInterface({ input: stdout }).on('line', (line) => this.#answers.shift()?.(line));
   }
 
-  /** Calls `other` and returns the address that it saw the call come from. */
-  async seenBy(other: string): Promise<string> {
-    return String(await this.#ask(`who ${other}`));
+  /** Calls `other`, at a port that leads to an endpoint, and returns the address that it saw the call come from. */
+  async seenBy(other: string, port = endpointPort): Promise<string> {
+    return String(await this.#ask(`who ${other} ${port}`));
   }
 
   /** Sends `mebibytes` to `other`; both sides' count and sum. */

@@ -186,6 +186,8 @@ export function hostSettings(config: AgentConfig): HostSettings {
   return {
     masters: config.masters.map(({ host }) => host),
     ...(config.overlaysAllowed !== undefined && { overlaysAllowed: config.overlaysAllowed }),
+    guard: config.guard,
+    guardExcept: config.guardExcept,
     cniDir: config.cniDir,
     ...(config.cniDataDir !== undefined && { cniDataDir: config.cniDataDir }),
     cniStyle: config.cniStyle,

@@ -92,6 +92,11 @@ function describe({ name, v4, v6, enabled }: Overlay): string {
   return `${name}: ${spaces.join(' and ')}${enabled ? '' : ', disabled'}`;
 }
 
+function guardFact({ guard, guardExcept }: AgentConfig): string {
+  if (!guard) return 'off: the underlay may send into overlays';
+  return guardExcept.length === 0 ? 'on' : `on, except for ${guardExcept.join(', ')}`;
+}
+
 function agentFacts(config: AgentConfig): Facts {
   const { networkConfig } = config;
   const wanted = [
@@ -109,6 +114,7 @@ function agentFacts(config: AgentConfig): Facts {
     ['http', formatHostPort(config.httpListen)],
     ['network', config.network === 'plan' ? 'plan: changes nothing on this host' : 'linux'],
     ['wants', wanted.join(', ')],
+    ['guard', guardFact(config)],
     ['cni', `${config.cniDir}, style ${config.cniStyle}`],
   ];
 }

@@ -31,6 +31,8 @@ describe('the configuration of an agent', () => {
       cniDir: '/etc/cni/net.d',
       cniDataDir: undefined,
       cniStyle: 'standard',
+      guard: true,
+      guardExcept: [],
       dockerHost: undefined,
       iptables: 'iptables',
       networkConfig: {

@@ -41,6 +41,9 @@ export type AgentConfig = {
   readonly httpHosts: readonly string[];
   readonly network: 'linux' | 'plan';
   readonly overlaysAllowed: readonly string[] | undefined;
+  readonly guard: boolean;
+  /** Device names. */
+  readonly guardExcept: readonly string[];
   readonly cniDir: string;
   /** Undefined: host-local's own default. */
   readonly cniDataDir: string | undefined;
@@ -66,6 +69,12 @@ export type AgentConfig = {
 
 const mastersMax = 9;
 const overlaysAllowedMax = 128;
+const guardExceptMax = 32;
+/** A name that a device may have, in words of iptables. */
+const deviceForm = {
+  pattern: /^[A-Za-z0-9][A-Za-z0-9._-]{0,14}$/,
+  allowed: 'the name of a device, 1 to 15 characters of [A-Za-z0-9._-],',
+};
 const defaults = {
   masters: [{ host: '127.0.0.1', port: 7070 }],
   httpListen: { host: '127.0.0.1', port: 7073 },
@@ -94,6 +103,8 @@ export const agentSchema = section({
     .array(parsedBy((text) => formatCidr(parseCidr(text)), '9.0.0.0/8'))
     .max(overlaysAllowedMax)
     .optional(),
+  guard: yesNo.optional(),
+  guard_except: z.array(matching(deviceForm)).max(guardExceptMax).optional(),
   cni_dir: path.optional(),
   cni_data_dir: path.optional(),
   cni_style: oneOf('standard', 'mesos').optional(),
@@ -142,6 +153,8 @@ export function loadAgentConfig(source: ConfigSource): Loaded<AgentConfig> {
     httpHosts: given.http_hosts ?? [],
     network: given.network ?? 'linux',
     overlaysAllowed: given.overlays_allowed,
+    guard: given.guard ?? true,
+    guardExcept: given.guard_except ?? [],
     cniDir: given.cni_dir ?? defaults.cniDir,
     cniDataDir: given.cni_data_dir,
     cniStyle: given.cni_style ?? (dcos ? 'mesos' : 'standard'),

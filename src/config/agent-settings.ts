@@ -74,6 +74,24 @@ export const agentSettings: readonly Setting[] = [
     default: 'anything that takes nothing from this host',
   },
   {
+    key: 'guard',
+    flag: '--guard',
+    takes: 'BOOL',
+    as: 'switch',
+    about:
+      'whether the tunnel takes packets from peers alone, and what arrives by a device of no overlay is not routed into one',
+    default: 'true',
+  },
+  {
+    key: 'guard_except',
+    flag: '--guard-except',
+    takes: 'DEVICE',
+    as: 'text',
+    repeated: true,
+    about: 'a device from which packets may be routed into overlays all the same, like docker0 or that of a router',
+    default: 'none',
+  },
+  {
     key: 'cni_dir',
     flag: '--cni-dir',
     takes: 'DIR',

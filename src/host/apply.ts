@@ -80,6 +80,8 @@ export function groundOf({ part, scope }: Pick<Step, 'part' | 'scope'>): readonl
     case 'masquerade6':
     case 'forward':
     case 'forward6':
+    case 'guard':
+    case 'guard6':
     case 'bridge':
     case 'cni':
     case 'docker':
@@ -263,8 +265,9 @@ async function perform(step: Step, { run, docker, iptables }: Tools): Promise<st
     }
     case 'chain-delete': {
       const command = iptablesCommand(iptables, step.family);
-      const flushed = errorOf(await run.run(command, [...lockWait, '-F', step.chain]));
-      return flushed ?? errorOf(await run.run(command, [...lockWait, '-X', step.chain]));
+      const table = [...lockWait, '-t', step.table];
+      const flushed = errorOf(await run.run(command, [...table, '-F', step.chain]));
+      return flushed ?? errorOf(await run.run(command, [...table, '-X', step.chain]));
     }
     case 'rule':
       return errorOf(await run.run('ip', ['-6', ...ipCommands(step).join(' ').split(' ')]));

@@ -49,6 +49,15 @@ describe('a blackhole', () => {
     assert.deepEqual(problems([]), []);
     const ours = [':SUBLET-FORWARD - [0:0]', '-A FORWARD -j SUBLET-FORWARD', '-A SUBLET-FORWARD -i vtep1024 -j ACCEPT'];
     const accepts = [...ours, '-A SUBLET-FORWARD -o vtep1024 -j ACCEPT'];
+    const guard = wish.guard.rules[4].map((line) => `-A SUBLET-GUARD ${line}`);
+    const raw = [
+      '*raw',
+      ':PREROUTING ACCEPT [0:0]',
+      ':SUBLET-GUARD - [0:0]',
+      '-A PREROUTING -j SUBLET-GUARD',
+      ...guard,
+    ];
+    assert.deepEqual(problems(iptablesTables([...raw, 'COMMIT'].join('\n'), 'iptables', 4)), []);
     assert.deepEqual(problems(iptables(':FORWARD DROP [0:0]', ':INPUT ACCEPT [0:0]', ...accepts)), []);
   });
 

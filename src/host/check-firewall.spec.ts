@@ -51,6 +51,18 @@ describe('the check of the kernel’s rules', () => {
     );
   });
 
+  it('warns where the guard’s rule is not taken, and does not try it where the guard is off', async () => {
+    const lacking = runner((line) =>
+      line.includes('addrtype') ? { code: 2, stderr: "Couldn't load match" } : undefined,
+    );
+    const [found, ...more] = await checkFirewallRules(lacking, settings);
+    assert.deepEqual(more, []);
+    assert.equal(found?.severity, 'warning');
+    assert.match(found?.says ?? '', /does not take "iptables -t raw -m addrtype -m set"/);
+    assert.match(found?.todo ?? '', /xt_addrtype/);
+    assert.equal((await checkFirewallRules(lacking, { ...settings, guard: false }))[0]?.severity, 'ok');
+  });
+
   it('tries each in a namespace of its own, and says when it may not', async () => {
     const lines: string[] = [];
     const found = await checkFirewallRules(
@@ -60,7 +72,7 @@ describe('the check of the kernel’s rules', () => {
       }),
       settings,
     );
-    assert.ok(lines.length === 3 && lines.every((line) => line.startsWith('unshare --net ')));
+    assert.ok(lines.length === 4 && lines.every((line) => line.startsWith('unshare --net ')));
     assert.deepEqual(
       found.map(({ severity }) => severity),
       ['warning'],

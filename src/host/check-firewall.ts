@@ -2,6 +2,7 @@
  * The firewall of a host before an agent starts: whether the kernel takes the rules that Sublet needs, tried in a
  * namespace that is gone with the try, and whether a firewall of others would swallow what the overlays send.
  */
+import type { Family } from '#address/ip.js';
 import { type Drop, forwardDrops, type TunnelQuestion, tunnelDrops } from '#host/blackholes.js';
 import { FilterReader } from '#host/filter/filter-reader.js';
 import type { FilterTable } from '#host/filter/filter-table.js';
@@ -19,9 +20,9 @@ import { addressOf } from '#host/text.js';
 type Found = Omit<CheckFinding, 'what'>;
 
 /** One try for each thing that a kernel may lack, so that it is named. */
-export async function checkFirewallRules(run: Runner, { iptables, enableIpv6 }: HostSettings): Promise<Found[]> {
+export async function checkFirewallRules(run: Runner, { iptables, enableIpv6, guard }: HostSettings): Promise<Found[]> {
   const families = enableIpv6 ? ([4, 6] as const) : ([4] as const);
-  const tries = families.flatMap((family) => {
+  const tries = families.flatMap((family): RuleTry[] => {
     const command = iptablesCommand(iptables, family);
     const set = `ipset create probe hash:net family ${family === 4 ? 'inet' : 'inet6'} comment`;
     return [
@@ -40,23 +41,44 @@ export async function checkFirewallRules(run: Runner, { iptables, enableIpv6 }: 
         line: `${command} -t nat -A POSTROUTING -j MASQUERADE`,
         modules: modulesOf.masquerade,
       },
+      ...(guard === false ? [] : [guardTry(command, family)]),
     ];
   });
   const found = await Promise.all(
-    tries.map(async ({ what, line, modules }): Promise<Found | undefined> => {
+    tries.map(async ({ what, line, modules, severity }): Promise<Found | undefined> => {
       const { code, stderr } = await run.run('unshare', ['--net', 'sh', '-c', line]);
       if (code === 0) return undefined;
       if (/unshare.*Operation not permitted/.test(stderr)) {
         return { severity: 'warning', says: 'can not tell without CAP_SYS_ADMIN whether the kernel takes our rules' };
       }
       const says = `the kernel does not take "${what}": ${stderr.trim().replace(/\s*\n\s*/g, '; ')}`;
-      return { severity: 'error', says, todo: moduleRemedy(modules) };
+      return { severity: severity ?? 'error', says, todo: moduleRemedy(modules) };
     }),
   );
   const wrong = uniqueFindings(found.filter((one) => one !== undefined));
   return wrong.length > 0
     ? wrong
     : [{ severity: 'ok', says: 'the kernel takes rules with comment, set and MASQUERADE' }];
+}
+
+interface RuleTry {
+  readonly what: string;
+  /** For `sh`. */
+  readonly line: string;
+  readonly modules: readonly string[];
+  readonly severity?: 'warning';
+}
+
+/** The guard's rule; without it overlays work. */
+function guardTry(command: string, family: Family): RuleTry {
+  const set = `ipset create probe hash:ip family ${family === 4 ? 'inet' : 'inet6'}`;
+  const rule = '-p udp --dport 1 -m addrtype --dst-type LOCAL -m set ! --match-set probe src -j DROP';
+  return {
+    what: `${command} -t raw -m addrtype -m set`,
+    line: `${set} && ${command} -t raw -A PREROUTING ${rule}`,
+    modules: modulesOf.guard,
+    severity: 'warning',
+  };
 }
 
 function uniqueFindings(found: readonly Found[]): Found[] {

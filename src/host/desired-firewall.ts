@@ -13,13 +13,17 @@ export interface DesiredFirewall {
   readonly forward: Readonly<Record<Family, readonly string[]>>;
 }
 
-/** An ipset of type `hash:net`: both halves of the address space, and each overlay's subnet cut out of them. */
 export interface DesiredSet {
   readonly name: string;
   readonly family: Family;
+  readonly type: SetType;
+  /** What fails with it. */
+  readonly part: 'masquerade' | 'guard';
   /** Network → whether it is cut out (`nomatch`). */
   readonly entries: ReadonlyMap<string, boolean>;
 }
+
+export type SetType = 'hash:net' | 'hash:ip';
 
 export interface MasqueradeRule {
   readonly overlay: string;
@@ -57,19 +61,26 @@ export function firewall(
 function masqueradeRules({ name, subnet, subnet6 }: OverlayLease): MasqueradeRule[] {
   const rules: MasqueradeRule[] = [];
   if (subnet !== undefined) rules.push({ overlay: name, family: 4, source: subnet, set: masqueradeSet[4] });
-  if (subnet6 !== undefined && /^f[cd]/.test(subnet6)) {
+  if (subnet6 !== undefined && isMasqueraded6(subnet6)) {
     rules.push({ overlay: name, family: 6, source: subnet6, set: masqueradeSet[6] });
   }
   return rules;
 }
 
-/** `hash:net` takes no /0, so the whole address space goes in as two halves. */
+/** Whether a subnet is of unique local addresses. */
+export function isMasqueraded6(subnet6: string): boolean {
+  return /^f[cd]/.test(subnet6);
+}
+
+/**
+ * Both halves of the address space, and each overlay's subnet cut out of them: `hash:net` takes no /0.
+ */
 function exceptOverlays(family: Family, overlays: readonly NetworkOverlay[]): DesiredSet {
   const everything = family === 4 ? ['0.0.0.0/1', '128.0.0.0/1'] : ['::/1', '8000::/1'];
   const subnets = overlays.flatMap(({ subnet, subnet6 }) => (family === 4 ? subnet : subnet6) ?? []);
   const entries = new Map(everything.map((half) => [half, false]));
   for (const subnet of subnets) entries.set(subnet, true);
-  return { name: masqueradeSet[family], family, entries };
+  return { name: masqueradeSet[family], family, type: 'hash:net', part: 'masquerade', entries };
 }
 
 function forwardDevices(

@@ -7,6 +7,7 @@ import type { Family } from '#address/ip.js';
 import { cniFile, type DesiredCni } from '#host/desired-cni.js';
 import { type DesiredDockerNetwork, dockerNetworks } from '#host/desired-docker.js';
 import { type DesiredFirewall, firewall } from '#host/desired-firewall.js';
+import { type DesiredGuard, guard, noGuard } from '#host/desired-guard.js';
 import type { HostFacts } from '#host/host-facts.js';
 import type { BridgeLease, HostInput, NetworkOverlay, OverlayLease, Peer } from '#host/input.js';
 import { type Marks, marksOf } from '#host/marks.js';
@@ -30,6 +31,7 @@ export interface DesiredHost {
   readonly sysctls: DesiredSysctls;
   readonly bridges: readonly DesiredBridge[];
   readonly firewall: DesiredFirewall;
+  readonly guard: DesiredGuard;
   readonly cni: DesiredCni;
   readonly docker: readonly DesiredDockerNetwork[];
   /** The overlays whose status is reported, in the lease's order. */
@@ -117,6 +119,7 @@ export function desired(given: HostInput, facts: HostFacts): DesiredHost {
     },
     bridges: mesos.map(({ overlay, bridge }) => ({ name: bridge.name, overlay, gateways: gatewaysOf(bridge) })),
     firewall: firewall(input, held, containers),
+    guard: guard(input, attached.flatMap(bridgesOf)),
     cni: {
       dir: input.settings.cniDir,
       files: new Map(mesos.map(({ overlay, bridge }) => cniFile({ ...input, overlay, bridge, mtu }))),
@@ -153,6 +156,7 @@ export function nothing(clusterIds: readonly string[], cniDir: string): DesiredH
     sysctls: { forward4: false, forward6: false, looseDevices: [] },
     bridges: [],
     firewall: { sets: [], masquerade: [], forward: { 4: [], 6: [] } },
+    guard: noGuard,
     cni: { dir: cniDir, files: new Map() },
     docker: [],
     overlays: [],

@@ -53,7 +53,7 @@ function diffSets(desired: DesiredHost, there: Readable<ReadonlyMap<string, Obse
 function fillSet(set: DesiredSet, there: ObservedSet | undefined, marks: Marks): Step[] {
   const scope = { scope: hostScope, part: partOf('masquerade', set.family) } as const;
   const create: Step[] =
-    there === undefined ? [{ kind: 'set-create', name: set.name, family: set.family, ...scope }] : [];
+    there === undefined ? [{ kind: 'set-create', name: set.name, family: set.family, type: set.type, ...scope }] : [];
   const comment = there === undefined || there.comments ? { comment: marks.current } : {};
   const add = [...set.entries]
     .filter(([entry, nomatch]) => there?.entries.get(entry)?.nomatch !== nomatch)
@@ -82,7 +82,7 @@ function diffUnusedSets(desired: DesiredHost, there: Readable<ReadonlyMap<string
   if (there.kind !== 'read') return { steps: [], problems: [] };
   const wanted = new Set(desired.firewall.sets.map(({ name }) => name));
   const steps = [...there.value]
-    .filter(([name]) => !wanted.has(name))
+    .filter(([name, { comments }]) => comments && !wanted.has(name))
     .flatMap(([name, set]) => {
       const { family } = set;
       const stale = staleEntries({ name, family }, set, desired.marks, () => false);
@@ -148,7 +148,7 @@ function diffForward({ firewall, marks }: DesiredHost, family: Family, there: Re
   const isWanted = devices.length > 0;
   const steps: Step[] = [];
   if (isWanted && ours?.join('\n') !== rules.join('\n')) {
-    steps.push({ kind: 'chain-set', family, chain: forwardChain, rules, scope: hostScope, part });
+    steps.push({ kind: 'chain-set', family, table: 'filter', chain: forwardChain, rules, scope: hostScope, part });
   }
   // Docker's own chain for this comes first in FORWARD, before Docker's isolation; without it, FORWARD itself.
   const home = dockerUser === undefined ? 'FORWARD' : 'DOCKER-USER';
@@ -162,7 +162,7 @@ function diffForward({ firewall, marks }: DesiredHost, family: Family, there: Re
       steps.push(filterRule('insert', family, 'filter', chain, jump, hostScope, part));
   }
   if (!isWanted && ours !== undefined) {
-    steps.push({ kind: 'chain-delete', family, chain: forwardChain, scope: hostScope, part });
+    steps.push({ kind: 'chain-delete', family, table: 'filter', chain: forwardChain, scope: hostScope, part });
   }
   return { steps, problems: isWanted ? incompatibleNotes(there.value, family, part) : [] };
 }
@@ -178,17 +178,17 @@ function incompatibleNotes({ incompatible = [] }: ObservedTables, family: Family
 
 /**
  * Whether the jump stays where it is. It goes to the top when a rule before it ends the chain for all packets with
- * RETURN, which is what Docker ends its chain with. A DROP or REJECT before it was put there by someone who means it,
+ * RETURN, which is what Docker ends its chain with (`ends`). A DROP or REJECT before it was put there by someone who means it,
  * and is reported instead (`blackholes`); after an ACCEPT nothing is missing.
  */
-function isReached(rules: readonly string[], jump: string): boolean {
-  const end = rules.findIndex((rule) => /^-j RETURN\b/.test(rule));
+export function isReached(rules: readonly string[], jump: string, ends = /^-j RETURN\b/): boolean {
+  const end = rules.findIndex((rule) => ends.test(rule));
   const at = rules.indexOf(jump);
   return at >= 0 && (end < 0 || at < end);
 }
 
 /** Our rules that are not wanted, or there more than once; deleting by text takes the first of equal ones. */
-function withoutMarked(rules: readonly string[], marks: Marks, isWanted: (rule: string) => boolean): string[] {
+export function withoutMarked(rules: readonly string[], marks: Marks, isWanted: (rule: string) => boolean): string[] {
   const seen = new Set<string>();
   return rules.filter((rule) => {
     const mark = /--comment (\S+)/.exec(rule)?.[1];

@@ -9,6 +9,7 @@ import { diffCni } from '#host/diff-cni.js';
 import { diffDevice } from '#host/diff-device.js';
 import { diffDocker } from '#host/diff-docker.js';
 import { diffFirewall } from '#host/diff-firewall.js';
+import { diffGuard } from '#host/diff-guard.js';
 import { diffPeers } from '#host/diff-peers.js';
 import { diffLooseFilters, diffSysctls } from '#host/diff-sysctl.js';
 import type { ObservedHost } from '#host/observed.js';
@@ -24,6 +25,7 @@ export function diff(desired: DesiredHost, observed: ObservedHost): StepPlan {
   const parts: StepPlan[] = [
     diffSysctls(desired, observed),
     device,
+    diffGuard(desired, observed),
     diffPeers(desired, device.tables),
     diffLooseFilters(desired, observed, device.creates),
     diffFirewall(desired, observed),

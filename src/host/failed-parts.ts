@@ -2,7 +2,7 @@
 
 import { groundOf, type StepOutcome } from '#host/apply.js';
 import type { Step } from '#host/host-step.js';
-import type { Part, Scope } from '#host/problem.js';
+import { isBesideOverlays, type Part, type Problem, type Scope } from '#host/problem.js';
 import { type Backoff, backoffMs } from '#time/backoff.js';
 
 const backoff: Backoff = { baseMs: 1_000, capMs: 15_000 };
@@ -66,9 +66,10 @@ export class FailedParts {
     return this.#failures.has(keyOf(step));
   }
 
-  errors(): { readonly scope: Scope; readonly part: Part; readonly error: string }[] {
+  errors(): Problem[] {
     return [...this.#failures.values()].map(({ scope, part, errors, more }) => {
-      return { scope, part, error: `${errors.join('; ')}${more > 0 ? ` (and ${more} more)` : ''}` };
+      const error = `${errors.join('; ')}${more > 0 ? ` (and ${more} more)` : ''}`;
+      return { scope, part, error, ...(isBesideOverlays(part) ? { note: true as const } : {}) };
     });
   }
 }

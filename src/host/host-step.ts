@@ -5,6 +5,7 @@
 import type { Family } from '#address/ip.js';
 import type { DesiredDevice } from '#host/desired.js';
 import type { DockerNetworkRequest } from '#host/desired-docker.js';
+import type { SetType } from '#host/desired-firewall.js';
 import type { Part, Scope } from '#host/problem.js';
 
 export type Step = StepAction & {
@@ -42,7 +43,7 @@ export type StepAction =
       readonly table: RouteTable;
     }
   | { readonly kind: 'rule'; readonly action: 'add' | 'del'; readonly source: string }
-  | { readonly kind: 'set-create'; readonly name: string; readonly family: Family }
+  | { readonly kind: 'set-create'; readonly name: string; readonly family: Family; readonly type: SetType }
   | { readonly kind: 'set-destroy'; readonly name: string }
   | {
       readonly kind: 'set-entry';
@@ -56,17 +57,25 @@ export type StepAction =
       readonly kind: 'filter-rule';
       readonly action: 'append' | 'insert' | 'delete';
       readonly family: Family;
-      readonly table: 'nat' | 'filter';
+      readonly table: 'nat' | 'filter' | 'raw';
       readonly chain: string;
       readonly rule: string;
     }
   /** Makes our chain hold exactly these rules. */
-  | { readonly kind: 'chain-set'; readonly family: Family; readonly chain: string; readonly rules: readonly string[] }
-  | { readonly kind: 'chain-delete'; readonly family: Family; readonly chain: string }
+  | {
+      readonly kind: 'chain-set';
+      readonly family: Family;
+      readonly table: ChainTable;
+      readonly chain: string;
+      readonly rules: readonly string[];
+    }
+  | { readonly kind: 'chain-delete'; readonly family: Family; readonly table: ChainTable; readonly chain: string }
   | { readonly kind: 'cni-write'; readonly dir: string; readonly name: string; readonly content: string }
   | { readonly kind: 'cni-delete'; readonly dir: string; readonly name: string }
   | { readonly kind: 'docker-create'; readonly request: DockerNetworkRequest }
   | { readonly kind: 'docker-delete'; readonly name: string; readonly id: string };
+
+export type ChainTable = 'filter' | 'raw';
 
 export type RouteTable = 'main' | 'source';
 

@@ -9,13 +9,22 @@ import { cniMark } from '#host/desired-cni.js';
 import type { DockerNetworkRequest } from '#host/desired-docker.js';
 import type { LinkSetting, Step } from '#host/host-step.js';
 import { dockerLabel } from '#host/marks.js';
-import type { ObservedDockerNetwork, ObservedHost, ObservedLink, ObservedSet, ObservedTables } from '#host/observed.js';
+import {
+  type ObservedDockerNetwork,
+  type ObservedEntry,
+  type ObservedHost,
+  type ObservedLink,
+  type ObservedSet,
+  type ObservedTables,
+  plainEntry,
+} from '#host/observed.js';
 
 export function imagine(observed: ObservedHost, steps: readonly Step[]): ObservedHost {
   if (steps.length === 0) return observed;
   const host = draftOf(observed);
   for (const step of steps) take(host, step);
-  return host;
+  // No step changes a set that could not be read.
+  return { ...host, sets: observed.sets.kind === 'read' ? { kind: 'read', value: host.sets } : observed.sets };
 }
 
 type Draft = {
@@ -29,7 +38,7 @@ type Draft = {
   rules: Map<string, number>;
   sysctls: Map<string, string>;
   raDevices: readonly string[];
-  sets: ObservedHost['sets'];
+  readonly sets: Map<string, SetDraft>;
   tables: Record<Family, ObservedHost['tables'][Family]>;
   filters: ObservedHost['filters'];
   cni: ObservedHost['cni'];
@@ -46,6 +55,7 @@ function draftOf(observed: ObservedHost): Draft {
     sourceRoutes: new Map(observed.sourceRoutes),
     rules: new Map(observed.rules),
     sysctls: new Map(observed.sysctls),
+    sets: setsDraft(observed.sets),
     tables: { ...observed.tables },
   };
 }
@@ -92,7 +102,7 @@ function take(host: Draft, step: Step): void {
     case 'set-create':
     case 'set-destroy':
     case 'set-entry':
-      host.sets = { kind: 'read', value: setsAfter(host.sets, step) };
+      changeSets(host.sets, step);
       return;
     case 'filter-rule':
     case 'chain-set':
@@ -162,27 +172,29 @@ function forgetPeers(host: Draft, what: 'all' | 'reachability'): void {
   if (what === 'all') host.fdb.clear();
 }
 
-function setsAfter(
-  sets: ObservedHost['sets'],
+type SetDraft = ObservedSet & { readonly entries: Map<string, ObservedEntry> };
+
+/** Copied once: the peers' set may have an entry for each of 65,000 peers. */
+function setsDraft(sets: ObservedHost['sets']): Map<string, SetDraft> {
+  const read = sets.kind === 'read' ? sets.value : new Map<string, ObservedSet>();
+  return new Map([...read].map(([name, set]) => [name, { ...set, entries: new Map(set.entries) }]));
+}
+
+function changeSets(
+  sets: Map<string, SetDraft>,
   step: Extract<Step, { kind: 'set-create' | 'set-destroy' | 'set-entry' }>,
-): ReadonlyMap<string, ObservedSet> {
-  const after = new Map(sets.kind === 'read' ? sets.value : []);
+): void {
   if (step.kind === 'set-create') {
-    after.set(step.name, { type: 'hash:net', family: step.family, comments: true, entries: new Map() });
+    const { type, family } = step;
+    sets.set(step.name, { type, family, comments: type === 'hash:net', entries: new Map() });
   } else if (step.kind === 'set-destroy') {
-    after.delete(step.name);
+    sets.delete(step.name);
   } else {
-    const set = after.get(step.set);
-    const entries = new Map(set?.entries ?? []);
-    const { nomatch, comment } = step;
-    change(
-      entries,
-      step.entry,
-      step.action === 'del' ? undefined : { nomatch, ...(comment === undefined ? {} : { comment }) },
-    );
-    if (set !== undefined) after.set(step.set, { ...set, entries });
+    const { nomatch, comment, action } = step;
+    const entry = comment === undefined ? plainEntry(nomatch) : { nomatch, comment };
+    const entries = sets.get(step.set)?.entries;
+    if (entries !== undefined) change(entries, step.entry, action === 'del' ? undefined : entry);
   }
-  return after;
 }
 
 function tablesAfter(
@@ -190,9 +202,18 @@ function tablesAfter(
   step: Extract<Step, { kind: 'filter-rule' | 'chain-set' | 'chain-delete' }>,
 ): ObservedHost['tables'][Family] {
   if (there.kind !== 'read') return there;
-  const { ours, ...others } = there.value;
-  if (step.kind === 'chain-delete') return { kind: 'read', value: others };
-  if (step.kind === 'chain-set') return { kind: 'read', value: { ...others, ours: step.rules } };
+  const { ours, guard, ...others } = there.value;
+  const left =
+    step.kind === 'filter-rule' || step.table === 'raw'
+      ? { ...others, ...(ours && { ours }) }
+      : { ...others, ...(guard && { guard }) };
+  if (step.kind === 'chain-delete') return { kind: 'read', value: left };
+  if (step.kind === 'chain-set') {
+    return {
+      kind: 'read',
+      value: { ...left, ...(step.table === 'raw' ? { guard: step.rules } : { ours: step.rules }) },
+    };
+  }
   return { kind: 'read', value: ruleAfter(there.value, step) };
 }
 
@@ -204,6 +225,7 @@ function ruleAfter(tables: ObservedTables, step: Extract<Step, { kind: 'filter-r
     return rules.filter((_, index) => index !== at);
   };
   if (step.chain === 'POSTROUTING') return { ...tables, postrouting: changed(tables.postrouting) };
+  if (step.chain === 'PREROUTING') return { ...tables, prerouting: changed(tables.prerouting) };
   if (step.chain === 'FORWARD') return { ...tables, forward: changed(tables.forward) };
   return { ...tables, dockerUser: changed(tables.dockerUser ?? []) };
 }

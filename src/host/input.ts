@@ -110,6 +110,10 @@ export interface HostSettings {
   readonly overlaysAllowed?: readonly string[];
   /** Names and addresses of the masters, which no overlay may take away. */
   readonly masters?: readonly string[];
+  /** Whether the underlay is kept out of the overlays; absent: it is. */
+  readonly guard?: boolean;
+  /** Devices beside the tunnel and the bridges from which packets may be routed into overlays. */
+  readonly guardExcept?: readonly string[];
   /** Which iptables to call. `iptables` is whatever the site chose, which is also what Docker calls. */
   readonly iptables: IptablesFlavour;
 }

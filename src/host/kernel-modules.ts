@@ -15,4 +15,6 @@ export const modulesOf = {
   comment: ['nft_compat', 'xt_comment'],
   set: ['nft_compat', 'xt_set'],
   masquerade: ['nft_compat', 'xt_MASQUERADE'],
+  /** `iptable_raw` and `ip6table_raw` where iptables is of the older kind. */
+  guard: ['nft_compat', 'xt_addrtype', 'ip_set_hash_ip', 'iptable_raw', 'ip6table_raw'],
 } as const;

@@ -14,6 +14,10 @@ export const rulePreference = 32042;
 export const forwardChain = 'SUBLET-FORWARD';
 /** Sets of what is masqueraded: everything but overlay subnets. The first name is DC/OS's. */
 export const masqueradeSet = { 4: 'overlay', 6: 'overlay6' } as const;
+/** Chain of our own in the table `raw`, and the sets that it looks at: node addresses of the peers, and what is guarded. */
+export const guardChain = 'SUBLET-GUARD';
+export const peersSet = { 4: 'sublet-peers', 6: 'sublet-peers6' } as const;
+export const guardedSet = { 4: 'sublet-guarded', 6: 'sublet-guarded6' } as const;
 
 /** Labels on our Docker networks. */
 export const dockerLabel = { cluster: 'sublet.cluster', overlay: 'sublet.overlay' } as const;

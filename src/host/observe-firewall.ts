@@ -3,13 +3,63 @@ import type { Family } from '#address/ip.js';
 import { wordsOf } from '#host/filter/iptables-rules.js';
 import type { IptablesFlavour } from '#host/input.js';
 import { lacksModule, moduleRemedy, modulesOf } from '#host/kernel-modules.js';
-import { forwardChain } from '#host/marks.js';
+import { forwardChain, guardChain, guardedSet, masqueradeSet, peersSet } from '#host/marks.js';
 import { incompatibleTables, readIncompatible } from '#host/observe-incompatible.js';
-import type { ObservedEntry, ObservedHost, ObservedSet, ObservedTables, Readable } from '#host/observed.js';
+import {
+  type ObservedEntry,
+  type ObservedHost,
+  type ObservedSet,
+  type ObservedTables,
+  plainEntry,
+  type Readable,
+} from '#host/observed.js';
 import { type Runner, ToolMissingError } from '#host/runner.js';
 
-export async function observeSets(run: Runner): Promise<ObservedHost['sets']> {
-  return readable(run, 'ipset', ['save'], parseSets);
+/** Names of the sets that we make. Those of the peers may have 65,000 entries. */
+const smallSets: readonly string[] = [...Object.values(masqueradeSet), ...Object.values(guardedSet)];
+const peersSets: readonly string[] = Object.values(peersSet);
+
+/**
+ * Reads the sets of our names. The peers' sets are read again only where `known` has another number of entries than
+ * there are, or when `whole` asks for it.
+ */
+export async function observeSets(
+  run: Runner,
+  known: ObservedHost['sets'] = { kind: 'unasked' },
+  whole = true,
+): Promise<ObservedHost['sets']> {
+  const counted = await readable(run, 'ipset', ['list', '-t'], parseSetSizes);
+  if (counted.kind !== 'read') return counted;
+  const before = known.kind === 'read' ? known.value : new Map<string, ObservedSet>();
+  const sets = new Map<string, ObservedSet>();
+  for (const [name, size] of counted.value) {
+    const same = before.get(name);
+    if (peersSets.includes(name) && !whole && same?.entries.size === size) {
+      sets.set(name, same);
+    } else if (smallSets.includes(name) || peersSets.includes(name)) {
+      const saved = await readable(run, 'ipset', ['save', name], parseSets);
+      // One that went away after the list was read is not there.
+      if (saved.kind === 'read') for (const [each, set] of saved.value) sets.set(each, set);
+      else if (!/does not exist/.test(saved.kind === 'unreadable' ? saved.error : '')) return saved;
+    }
+  }
+  return { kind: 'read', value: sets };
+}
+
+/** Reads `ipset list -t`: name → number of entries. */
+export function parseSetSizes(listed: string): ReadonlyMap<string, number> {
+  const sizes = new Map<string, number>();
+  let name = '';
+  for (const line of listed.split('\n')) {
+    const [, key = '', value = ''] = /^(Name|Number of entries): (.*)$/.exec(line) ?? [];
+    if (key === 'Name') {
+      name = value.trim();
+      sizes.set(name, Number.NaN);
+    } else if (key !== '') {
+      sizes.set(name, Number(value));
+    }
+  }
+  return sizes;
 }
 
 /** What iptables-save prints, by family: read once for our rules and for what others let through. */
@@ -110,8 +160,8 @@ export function parseSets(saved: string): ReadonlyMap<string, ObservedSet> {
     } else if (verb === 'add') {
       const at = words.indexOf('comment');
       const comment = at < 0 ? undefined : words[at + 1];
-      const entry = { nomatch: words.includes('nomatch'), ...(comment === undefined ? {} : { comment }) };
-      sets.get(name)?.entries.set(what, entry);
+      const nomatch = words.includes('nomatch');
+      sets.get(name)?.entries.set(what, comment === undefined ? plainEntry(nomatch) : { nomatch, comment });
     }
   }
   return sets;
@@ -132,11 +182,14 @@ export function parseTables(saved: string, randomFully: boolean): ObservedTables
   const forward = chains.get('filter FORWARD') ?? [];
   const dockerUser = forward.some((rule) => rule === '-j DOCKER-USER') ? chains.get('filter DOCKER-USER') : undefined;
   const ours = chains.get(`filter ${forwardChain}`);
+  const guard = chains.get(`raw ${guardChain}`);
   return {
     postrouting: chains.get('nat POSTROUTING') ?? [],
     forward,
     ...(dockerUser === undefined ? {} : { dockerUser }),
     ...(ours === undefined ? {} : { ours }),
+    prerouting: chains.get('raw PREROUTING') ?? [],
+    ...(guard === undefined ? {} : { guard }),
     randomFully,
   };
 }

@@ -3,7 +3,7 @@ import { incompatibleTables, readIncompatible } from '#host/observe-incompatible
 import type { ObservedTables } from '#host/observed.js';
 import { type Runner, ToolMissingError } from '#host/runner.js';
 
-const printable: ObservedTables = { postrouting: [], forward: [], randomFully: true };
+const printable: ObservedTables = { postrouting: [], forward: [], prerouting: [], randomFully: true };
 const jump = '-m comment --comment sublet:c1 -j SUBLET-FORWARD';
 
 /** As nft 1.0.6 prints a table that iptables-nft made and an admin added to: the comment is an opaque match. */

@@ -74,21 +74,21 @@ export async function observe(lookout: Lookout, areas: ReadonlySet<Area>, known:
       const sysctls = await observeSysctls(vtepName, lookout.bridges);
       return { sysctls, raDevices: lookout.forwards6 ? await observeRaDevices(run, sysctls) : [] };
     }),
-    when('firewall', () => observeFirewall(lookout)),
+    when('firewall', () => observeFirewall(lookout, known.sets, areas.has('peers'))),
     when('cni', async () => ({ cni: await observeCni(settings.cniDir) })),
     when('docker', async () => ({ docker: await lookout.docker.observe() })),
   ]);
   return Object.assign({}, known, ...parts);
 }
 
-async function observeFirewall({
-  run,
-  settings,
-  marks,
-}: Lookout): Promise<Pick<ObservedHost, 'sets' | 'tables' | 'filters'>> {
+async function observeFirewall(
+  { run, settings, marks }: Lookout,
+  known: ObservedHost['sets'],
+  whole: boolean,
+): Promise<Pick<ObservedHost, 'sets' | 'tables' | 'filters'>> {
   const saves = await saveTables(run, settings.iptables);
   const [sets, tables, filters] = await Promise.all([
-    observeSets(run),
+    observeSets(run, known, whole),
     observeTables(run, settings.iptables, saves, marks),
     filterReaderOf(run).read(settings.iptables, saves),
   ]);

@@ -91,6 +91,14 @@ export interface ObservedEntry {
   readonly comment?: string;
 }
 
+const plain: ObservedEntry = { nomatch: false };
+const plainNomatch: ObservedEntry = { nomatch: true };
+
+/** An entry without a comment: one object for all of them. */
+export function plainEntry(nomatch: boolean): ObservedEntry {
+  return nomatch ? plainNomatch : plain;
+}
+
 /** What concerns us of one family's rules; each rule is its words after the chain's name, joined by spaces. */
 export interface ObservedTables {
   /** nat POSTROUTING. */
@@ -101,6 +109,10 @@ export interface ObservedTables {
   readonly dockerUser?: readonly string[];
   /** Our chain; absent: no such chain. */
   readonly ours?: readonly string[];
+  /** raw PREROUTING. */
+  readonly prerouting: readonly string[];
+  /** The guard's chain in the table raw; absent: no such chain. */
+  readonly guard?: readonly string[];
   /** Whether MASQUERADE can pick ports at random, which avoids collisions under load. */
   readonly randomFully: boolean;
   /** Tables with rules that iptables can not print; absent: none. */
@@ -153,8 +165,8 @@ export const bareHost: ObservedHost = {
   raDevices: [],
   sets: { kind: 'read', value: empty },
   tables: {
-    4: { kind: 'read', value: { postrouting: [], forward: [], randomFully: true } },
-    6: { kind: 'read', value: { postrouting: [], forward: [], randomFully: true } },
+    4: { kind: 'read', value: { postrouting: [], forward: [], prerouting: [], randomFully: true } },
+    6: { kind: 'read', value: { postrouting: [], forward: [], prerouting: [], randomFully: true } },
   },
   filters: { tables: [], unread: [] },
   cni: { kind: 'read', value: empty },

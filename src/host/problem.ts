@@ -18,7 +18,7 @@ export type Part = 'device' | 'mtu' | 'stale-device' | 'fdb' | 'bridge' | 'cni' 
 type Part4 = 'sysctl' | 'loose-filter' | TwoFamilyPart;
 type Part6 = 'sysctl6' | 'device6' | `${TwoFamilyPart}6`;
 /** Parts that each family has of its own. */
-type TwoFamilyPart = 'peers' | 'source-route' | 'masquerade' | 'forward';
+type TwoFamilyPart = 'peers' | 'source-route' | 'masquerade' | 'forward' | 'guard';
 
 /** The part of one family: `forward` or `forward6`. */
 export function partOf(part: TwoFamilyPart, family: Family): Part {
@@ -34,6 +34,7 @@ export function familyOfPart(part: Part): Family | undefined {
     case 'source-route':
     case 'masquerade':
     case 'forward':
+    case 'guard':
       return 4;
     case 'sysctl6':
     case 'device6':
@@ -41,6 +42,7 @@ export function familyOfPart(part: Part): Family | undefined {
     case 'source-route6':
     case 'masquerade6':
     case 'forward6':
+    case 'guard6':
       return 6;
     case 'device':
     case 'mtu':
@@ -51,6 +53,11 @@ export function familyOfPart(part: Part): Family | undefined {
     case 'docker':
       return undefined;
   }
+}
+
+/** Whether the overlays work without this part: then its failures are notes. */
+export function isBesideOverlays(part: Part): boolean {
+  return part === 'guard' || part === 'guard6';
 }
 
 export const hostScope: Scope = { kind: 'host' };

@@ -4,9 +4,11 @@
  */
 import type { Family } from '#address/ip.js';
 import { assertNever } from '#errors/invariant.js';
+import { peersMax } from '#host/bounds.js';
 import type { DockerNetworkRequest } from '#host/desired-docker.js';
-import type { LinkSetting, Step, StepAction } from '#host/host-step.js';
-import { routeProtocol, rulePreference, sourceTable } from '#host/marks.js';
+import type { ChainTable, LinkSetting, Step, StepAction } from '#host/host-step.js';
+import { masqueradeSet, routeProtocol, rulePreference, sourceTable } from '#host/marks.js';
+import { isBesideOverlays } from '#host/problem.js';
 import type { PlannedStep } from '#host/reconciler-interface.js';
 import { isIpv6Text } from '#host/text.js';
 
@@ -41,7 +43,9 @@ export function commandOf(step: Step): string {
     case 'chain-set':
       return `printf '${chainRestore(step).replaceAll('\n', '\\n')}' | ${iptablesName(step.family)}-restore --noflush`;
     case 'chain-delete':
-      return `${iptablesName(step.family)} -F ${step.chain} && ${iptablesName(step.family)} -X ${step.chain}`;
+      return ['-F', '-X']
+        .map((flag) => `${iptablesName(step.family)} ${tableFlag(step.table)}${flag} ${step.chain}`)
+        .join(' && ');
     case 'cni-write':
       return `cat > ${step.dir}/${step.name} <<'EOF'\n${step.content}EOF`;
     case 'cni-delete':
@@ -80,12 +84,12 @@ function whyOf(step: Step): string {
     case 'set-create':
     case 'set-destroy':
     case 'set-entry':
-      return 'what is masqueraded: everything but overlays';
+      return isBesideOverlays(step.part) ? 'what the guard looks at' : 'what is masqueraded: everything but overlays';
     case 'filter-rule':
-      return step.table === 'nat' ? 'containers reach the outside' : 'forwarding looks at our chain';
+      return ruleReasons[step.table];
     case 'chain-set':
     case 'chain-delete':
-      return 'forwarding from and to containers';
+      return step.table === 'raw' ? 'the underlay is kept out of the overlays' : 'forwarding from and to containers';
     case 'cni-write':
     case 'cni-delete':
       return 'how container engines attach containers';
@@ -96,6 +100,12 @@ function whyOf(step: Step): string {
       return assertNever(step);
   }
 }
+
+const ruleReasons = {
+  nat: 'containers reach the outside',
+  filter: 'forwarding looks at our chain',
+  raw: 'what comes in passes the guard',
+} as const;
 
 type IpStep = Extract<
   StepAction,
@@ -189,7 +199,7 @@ function linkSetting(set: LinkSetting): string {
 export function ipsetCommand(step: Extract<StepAction, { kind: 'set-create' | 'set-destroy' | 'set-entry' }>): string {
   switch (step.kind) {
     case 'set-create':
-      return `create ${step.name} hash:net family ${step.family === 4 ? 'inet' : 'inet6'} comment`;
+      return `create ${step.name} ${step.type} family ${step.family === 4 ? 'inet' : 'inet6'} ${setOption(step.name)}`;
     case 'set-destroy':
       return `destroy ${step.name}`;
     case 'set-entry': {
@@ -202,6 +212,14 @@ export function ipsetCommand(step: Extract<StepAction, { kind: 'set-create' | 's
   }
 }
 
+/** Entries of the guard's sets are ours by the sets' names, and need no mark: there are as many as peers. */
+function setOption(name: string): string {
+  return Object.values<string>(masqueradeSet).includes(name) ? 'comment' : `maxelem ${guardEntriesMax}`;
+}
+
+/** Twice the most peers: those that come go in before those that leave go out. */
+const guardEntriesMax = 2 * peersMax;
+
 export function filterRuleArguments(step: Extract<StepAction, { kind: 'filter-rule' }>): string[] {
   const flag = { append: '-A', insert: '-I', delete: '-D' }[step.action];
   return ['-t', step.table, flag, step.chain, ...step.rule.split(' ')];
@@ -210,7 +228,11 @@ export function filterRuleArguments(step: Extract<StepAction, { kind: 'filter-ru
 /** Input for `iptables-restore --noflush`, which sets the chain in one go. */
 export function chainRestore(step: Extract<StepAction, { kind: 'chain-set' }>): string {
   const rules = step.rules.map((rule) => `-A ${step.chain} ${rule}\n`).join('');
-  return `*filter\n:${step.chain} - [0:0]\n${rules}COMMIT\n`;
+  return `*${step.table}\n:${step.chain} - [0:0]\n${rules}COMMIT\n`;
+}
+
+function tableFlag(table: ChainTable): string {
+  return table === 'filter' ? '' : `-t ${table} `;
 }
 
 function iptablesName(family: Family): string {

@@ -14,6 +14,7 @@ import type {
   Hook,
   Packet,
 } from '#host/filter/filter-table.js';
+import { guardChain } from '#host/marks.js';
 
 export type PacketFate =
   | { readonly kind: 'passes' }
@@ -107,6 +108,8 @@ function endOf(walk: Walk, chain: FilterChain, rule: FilterRule, depth: number):
       return undefined;
     case 'jump':
     case 'goto': {
+      // Ours, with the peers' addresses in a set that is not read here: it takes nothing of what is judged.
+      if (verdict.chain === guardChain) return undefined;
       const target = walk.table.chains.get(verdict.chain);
       const end = target === undefined ? 'end' : walkChain(walk, target, depth + 1);
       return end === 'end' && verdict.kind === 'jump' ? undefined : end;

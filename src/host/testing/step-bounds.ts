@@ -3,7 +3,10 @@ import { coversCidr, parseCidr } from '#address/ip.js';
 import { assertNever } from '#errors/invariant.js';
 import type { Step } from '#host/host-step.js';
 import type { HostInput } from '#host/input.js';
-import { forwardChain, masqueradeSet } from '#host/marks.js';
+import { forwardChain, guardChain, guardedSet, masqueradeSet, peersSet } from '#host/marks.js';
+
+const setNames = [masqueradeSet, guardedSet, peersSet].flatMap((names) => Object.values<string>(names));
+const chains: readonly string[] = [forwardChain, guardChain];
 
 /** Why the step is out of bounds; undefined: it is within. */
 export function outOfBounds(step: Step, { overlays, lease, settings }: HostInput): string | undefined {
@@ -45,20 +48,20 @@ export function outOfBounds(step: Step, { overlays, lease, settings }: HostInput
       return unless(within(step.source));
     case 'set-create':
     case 'set-destroy':
-      return unless(Object.values<string>(masqueradeSet).includes(step.name));
+      return unless(setNames.includes(step.name));
     case 'set-entry':
-      return unless(Object.values<string>(masqueradeSet).includes(step.set) && (!step.nomatch || within(step.entry)));
+      return unless(setNames.includes(step.set) && (!step.nomatch || within(step.entry)));
     case 'filter-rule':
       return unless(!/(^| )-[io] /.test(step.rule));
     case 'chain-set':
       return unless(
-        step.chain === forwardChain &&
+        chains.includes(step.chain) &&
           step.rules.every((rule) =>
-            [...rule.matchAll(/-[io] (\S+)/g)].every(([, device = '']) => devices.includes(device)),
+            [...rule.matchAll(/-[io] (\S+)/g)].every(([, device = '']) => [...devices, 'lo'].includes(device)),
           ),
       );
     case 'chain-delete':
-      return unless(step.chain === forwardChain);
+      return unless(chains.includes(step.chain));
     case 'cni-write':
     case 'cni-delete':
       return unless(

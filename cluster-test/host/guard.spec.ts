@@ -1,0 +1,198 @@
+/**
+ * The guard on a real host: VXLAN is taken from peers alone, nothing is routed from the underlay into an overlay, and
+ * what containers publish or ask for passes. Each refusal is seen to be the guard's: without it the packet arrives.
+ */
+import assert from 'node:assert/strict';
+import { join } from 'node:path';
+import { CniContainer } from '#cluster-test/host/cni-container.js';
+import { DockerDaemon } from '#cluster-test/host/docker-daemon.js';
+import { Endpoint, endpointPort } from '#cluster-test/host/endpoint.js';
+import { HostDriver } from '#cluster-test/host/host-driver.js';
+import { type Netns, Underlay } from '#cluster-test/host/netns.js';
+import { cniTools, dockerTools } from '#cluster-test/host/requirements.js';
+import { clusterId, inputFor, peerOf, settingsFor } from '#cluster-test/host/scene-input.js';
+import { snapshot } from '#cluster-test/host/snapshot.js';
+import { until } from '#cluster-test/process/condition.js';
+import { requires } from '#cluster-test/requirement.js';
+import type { HostSettings } from '#host/input.js';
+
+const repairMs = 5_000;
+const stranger = 66;
+const publishedPort = 8_070;
+
+describe('the guard', function () {
+  this.timeout(60_000);
+  let underlay: Underlay;
+  let host: Netns;
+  let peer: Netns;
+  let outside: Netns;
+  let docker: DockerDaemon;
+  let driver: HostDriver;
+  let peerDriver: HostDriver;
+  let settings: HostSettings;
+  let container: CniContainer;
+  let container6: CniContainer;
+  let ofPeer: CniContainer;
+  let caller: Endpoint;
+
+  before(async function () {
+    requires(this, ...cniTools, ...dockerTools);
+    underlay = new Underlay();
+    host = underlay.host('h1', '10.0.0.1/24', `10.0.0.${stranger}`);
+    peer = underlay.host('h2', '10.0.0.2/24', `10.0.0.${stranger}`);
+    outside = underlay.host('outside', `10.0.0.${stranger}/24`);
+    host.sh('ip address add fd10::1/64 dev eth0 nodad');
+    outside.sh('ip address add fd10::66/64 dev eth0 nodad');
+    docker = await DockerDaemon.start(host);
+    settings = settingsFor('guard', { dockerHost: docker.address });
+    const peerSettings = settingsFor('guard-peer', { usesDocker: false });
+    driver = new HostDriver(host);
+    peerDriver = new HostDriver(peer);
+    const [mesos] = inputFor(2, [1], peerSettings).lease.overlays;
+    assert.ok(mesos?.mesosBridge);
+    const { dockerBridge: _, ...alone } = mesos;
+    await Promise.all([
+      driver.update(inputFor(1, [2], settings)),
+      peerDriver.update(inputFor(2, [1], peerSettings, [alone])),
+    ]);
+    await Promise.all([driver.allOk(), peerDriver.allOk()]);
+    const published = [{ hostPort: publishedPort, containerPort: endpointPort, protocol: 'tcp' }];
+    container = await CniContainer.attach('cni', host, join(settings.cniDir, 'dcos.conflist'), published);
+    container6 = await CniContainer.attach('cni6', host, join(settings.cniDir, 'dcos6.conflist'));
+    ofPeer = await CniContainer.attach('peer', peer, join(peerSettings.cniDir, 'dcos.conflist'));
+    caller = new Endpoint('outside', outside.path, `10.0.0.${stranger}`);
+    await caller.ready;
+    tunnelOfStranger();
+    outside.sh(`
+      ip route add 9.0.0.0/16 via 10.0.0.1 && ip route add 44.128.0.1 via 10.0.0.1
+      ip -6 route add fd01:b::/64 via fd10::1`);
+  });
+
+  after(async () => {
+    await caller?.stop();
+    for (const each of [ofPeer, container6, container]) await each?.detach();
+    await Promise.all([driver?.stop(), peerDriver?.stop()]);
+    await docker?.remove();
+    underlay?.remove();
+  });
+
+  /** A VXLAN device on the outside host, by which it passes for a host of the overlay. */
+  function tunnelOfStranger(): void {
+    const { vtepMac } = peerOf(1);
+    outside.sh(`
+      ip link add vxlan0 address 02:00:00:00:00:66 type vxlan id 1024 dstport 64000 local 10.0.0.${stranger} nolearning
+      ip address add 44.128.0.${stranger}/20 dev vxlan0 && ip link set vxlan0 up
+      ip neigh replace 44.128.0.1 lladdr ${vtepMac} dev vxlan0 nud permanent
+      bridge fdb replace ${vtepMac} dev vxlan0 dst 10.0.0.1 self permanent`);
+  }
+
+  /** Frames that came out of the tunnel of the host. */
+  function decapsulated(): number {
+    return JSON.parse(host.sh('ip -j -s link show dev vtep1024'))[0].stats64.rx.packets;
+  }
+
+  /** How many of three frames of the stranger come out of the tunnel. Over veth a packet has arrived when it was sent. */
+  function framesTaken(): number {
+    const before = decapsulated();
+    outside.sh('ping -n -q -c 3 -i 0.01 -W 0.1 -I vxlan0 44.128.0.1 || true');
+    return decapsulated() - before;
+  }
+
+  /** Packets that a rule of the guard dropped. */
+  function dropped(rule: string): number {
+    const lines = host
+      .sh('iptables -t raw -S SUBLET-GUARD -v')
+      .split('\n')
+      .filter((line) => line.includes(rule));
+    return Number(/-c (\d+)/.exec(lines.at(-1) ?? '')?.[1]);
+  }
+
+  function pings(target: string): boolean {
+    return /[1-9] received/.test(outside.sh(`ping -n -q -c 1 -W 0.3 ${target} || true`));
+  }
+
+  const routedIn = ['9.0.0.2', '44.128.0.1', 'fd01:b::2', '9.0.1.2'] as const;
+
+  it('drops VXLAN of a stranger, and takes that of a peer', async () => {
+    const before = dropped('64000');
+    assert.equal(framesTaken(), 0);
+    assert.equal(dropped('64000') - before, 3);
+    assert.equal(await ofPeer.endpoint.seenBy('9.0.0.2'), '9.0.1.2');
+    assert.equal(await container.endpoint.seenBy('9.0.1.2'), '9.0.0.2');
+    assert.doesNotMatch(JSON.stringify(driver.status), /may be dropped|SUBLET-GUARD/);
+  });
+
+  it('drops what the underlay routes into an overlay, in both families', () => {
+    assert.equal(container6.endpoint.address, 'fd01:b::2');
+    for (const target of routedIn) assert.equal(pings(target), false, target);
+  });
+
+  it('lets published ports and masqueraded traffic pass', async () => {
+    const inDocker = await docker.container('published', 'dcos', ['-p', `${publishedPort + 1}:${endpointPort}`]);
+    assert.equal(await container.endpoint.seenBy(`10.0.0.${stranger}`), '10.0.0.1');
+    assert.equal(await caller.seenBy('10.0.0.1', publishedPort), `10.0.0.${stranger}`);
+    assert.equal(await caller.seenBy('10.0.0.1', publishedPort + 1), `10.0.0.${stranger}`);
+    assert.equal(await inDocker.seenBy(`10.0.0.${stranger}`), '10.0.0.1');
+    await inDocker.stop();
+  });
+
+  it('takes VXLAN of a new peer with its entries, and no longer when it has gone', async () => {
+    await driver.update(inputFor(1, [2, stranger], settings));
+    assert.equal(framesTaken(), 3);
+    await driver.update(inputFor(1, [2], settings));
+    assert.equal(framesTaken(), 0);
+  });
+
+  it('routes from a device that is excepted', async () => {
+    await driver.update(inputFor(1, [2], { ...settings, guardExcept: ['eth0'] }));
+    assert.equal(pings('9.0.0.2'), true);
+    assert.equal(framesTaken(), 0);
+    await driver.update(inputFor(1, [2], settings));
+    assert.equal(pings('9.0.0.2'), false);
+  });
+
+  const accepting = 'PREROUTING -j ACCEPT';
+  const damages = [
+    [
+      'a set with another entry, and a chain without rules',
+      [`ipset add sublet-peers 10.0.0.${stranger}`, 'iptables -t raw -F SUBLET-GUARD'],
+    ],
+    [
+      'an empty set, tables without rules, and a rule that accepts all',
+      ['ipset flush sublet-peers', 'iptables -t raw -F', 'ip6tables -t raw -F', `iptables -t raw -A ${accepting}`],
+    ],
+  ] as const;
+  for (const [what, damage] of damages) {
+    it(`mends ${what}`, async () => {
+      for (const line of damage) host.sh(line);
+      await until('the guard as before', repairMs, () => {
+        const jump = host.sh('iptables -t raw -S PREROUTING').split('\n')[1] ?? '';
+        return /-j SUBLET-GUARD$/.test(jump) && framesTaken() === 0 && !pings('fd01:b::2') ? true : undefined;
+      });
+      assert.equal(await ofPeer.endpoint.seenBy('9.0.0.2'), '9.0.1.2');
+    });
+  }
+
+  it('is not there when it is off: the same packets arrive', async () => {
+    host.sh(`iptables -t raw -D ${accepting} || true`);
+    await driver.update(inputFor(1, [2], { ...settings, guard: false }));
+    assert.equal(framesTaken(), 3);
+    for (const target of routedIn.slice(0, 3)) assert.equal(pings(target), true, target);
+    assert.doesNotMatch(snapshot(host, settings.cniDir), /SUBLET-GUARD|sublet-(peers|guarded)/);
+    await driver.update(inputFor(1, [2], settings));
+    assert.equal(framesTaken(), 0);
+  });
+
+  it('leaves nothing behind', async () => {
+    for (const each of [ofPeer, container6, container]) await each.detach();
+    await docker.remove();
+    await driver.stop();
+    const leaver = new HostDriver(host);
+    try {
+      await leaver.cleanup([clusterId], { ...settings, usesDocker: false });
+    } finally {
+      await leaver.stop();
+    }
+    assert.doesNotMatch(snapshot(host, settings.cniDir), /SUBLET|sublet-/);
+  });
+});
