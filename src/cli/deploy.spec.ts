@@ -59,6 +59,19 @@ describe('deploy/', () => {
     assert.equal(config.network.overlays?.length, 1);
   });
 
+  it('has an image for masters that is not root, and a health check that a lost quorum does not fail', () => {
+    const image = text('deploy/container/Containerfile');
+    const [, stage = ''] = /^FROM program AS master\n([\s\S]*)/m.exec(image) ?? [];
+    assert.match(stage, /^USER 65532:65532$/m);
+    assert.match(image, /^FROM node:\S+ AS program\n[\s\S]*?^HEALTHCHECK .*SUBLET_HEALTH_URL/ms);
+    for (const [, path] of image.matchAll(/^ENV SUBLET_HEALTH_URL=http:\/\/127\.0\.0\.1:\d+(\S*)$/gm))
+      assert.equal(path, '/healthz');
+    assert.deepEqual(
+      [...text('deploy/compose.yaml').matchAll(/^ +target: (\w+)$/gm)].map(([, name]) => name),
+      ['master', 'agent'],
+    );
+  });
+
   for (const unit of ['sublet-master.service', 'sublet-agent.service']) {
     it(`row 69: starts a process again however often it was killed, and signals only the process that it started, in ${unit}`, () => {
       const lines = text(`deploy/systemd/${unit}`).split('\n');
