@@ -52,6 +52,28 @@ describe('sublet ca', () => {
     }
   });
 
+  it('makes certificates for masters and an admin with the authority, and for several of one role at once', async () => {
+    assert.equal((await sublet('init', '--masters', 'm1,m2', '--admin', 'alice')).code, 0);
+    assert.equal((await sublet('issue', 'agent', 'host-1', 'host-2')).code, 0);
+    for (const [role, id] of [
+      ['master', 'm1'],
+      ['master', 'm2'],
+      ['admin', 'alice'],
+      ['agent', 'host-1'],
+      ['agent', 'host-2'],
+    ] as const) {
+      const file = (name: string): string => join(folder, 'ca', `${role}-${id}`, `${name}.pem`);
+      const { principal } = readTlsFiles({ ca: file('ca'), cert: file('cert'), key: file('key') }, [role]);
+      assert.equal(principal.id, id);
+    }
+    assert.equal((await sublet('issue', 'agent', 'a', 'b', '--out', join(folder, 'x'))).code, 2);
+  });
+
+  it('makes nothing where one of the names is none', async () => {
+    assert.equal((await sublet('init', '--masters', 'm1,m 2')).code, 2);
+    assert.equal((await sublet('init')).code, 0);
+  });
+
   it('replaces no key', async () => {
     await sublet('init');
     assert.match((await sublet('init')).output, /ca\.key is there already: an authority is not replaced/);

@@ -18,6 +18,11 @@ export function connects(command: Command): Command {
       ).helpGroup('Connection:'),
     )
     .addOption(
+      new Option('--tls <DIR>', 'folder with your ca.pem, cert.pem and key.pem (or SUBLET_TLS)').helpGroup(
+        'Connection:',
+      ),
+    )
+    .addOption(
       new Option('--tls-ca <FILE>', 'authority of the masters, PEM (or SUBLET_TLS_CA)').helpGroup('Connection:'),
     )
     .addOption(new Option('--tls-cert <FILE>', 'your certificate, PEM (or SUBLET_TLS_CERT)').helpGroup('Connection:'))

@@ -1,5 +1,6 @@
 /** What the commands of operators share: which masters, which form of output, and the call itself. */
 
+import { join } from 'node:path';
 import type { Command } from 'commander';
 import { MasterClient } from '#api/master-client.js';
 import type { Method } from '#api/method.js';
@@ -62,11 +63,14 @@ export async function operate(
   }
 }
 
-/** By `--tls-…`, or SUBLET_TLS_…; all three together, or none. @throws Failure */
+/** By `--tls-…`, else SUBLET_TLS_…, else a folder by `--tls` or SUBLET_TLS; all three together, or none. @throws Failure */
 function certificateOf(command: Command, terminal: Terminal): CertificateReloader | undefined {
   const part = (name: string): string | undefined => {
     const flag = givenOption(command, `tls${name}`);
-    return typeof flag === 'string' ? flag : process.env[`SUBLET_TLS_${name.toUpperCase()}`] || undefined;
+    if (typeof flag === 'string') return flag;
+    const folder = givenOption(command, 'tls') ?? (process.env.SUBLET_TLS || undefined);
+    const file = typeof folder === 'string' ? join(folder, `${name.toLowerCase()}.pem`) : undefined;
+    return process.env[`SUBLET_TLS_${name.toUpperCase()}`] || file;
   };
   const [ca, cert, key] = [part('Ca'), part('Cert'), part('Key')];
   if (ca === undefined && cert === undefined && key === undefined) return undefined;

@@ -34,7 +34,9 @@ export function masterFailure(error: unknown): Failure {
     const what = unreached ? 'no master reachable' : 'no master can answer now';
     // A server that speaks TLS closes a connection that does not, without a word, and the other way round.
     const tls = error.attempts.some(({ reason }) => /Failed to connect|wrong version number/i.test(reason))
-      ? ['Masters with TLS need --tls-ca, --tls-cert and --tls-key; masters without it need none of them.']
+      ? [
+          'Masters with TLS need --tls DIR or SUBLET_TLS, the folder with your certificate; masters without it need neither.',
+        ]
       : [];
     return new Failure(exitCodes.noMaster, [what, ...attempts].join('\n  '), [advice, ...tls]);
   }

@@ -57,6 +57,6 @@ describe('sublet token', () => {
   it('makes none without TLS: there is no authority to pin', async () => {
     const { exit, notes } = await ran('create', '--role', 'agent', '--id', 'host-7');
     assert.equal(exit, 2);
-    assert.match(notes, /tokens need masters with TLS: give --tls-ca, --tls-cert and --tls-key/);
+    assert.match(notes, /tokens need masters with TLS: give --tls DIR/);
   });
 });

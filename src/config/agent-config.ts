@@ -11,7 +11,7 @@ import { formatCidr, formatIp, parseCidr, parseIp } from '#address/ip.js';
 import { agentSettings } from '#config/agent-settings.js';
 import { ConfigDocument, type ConfigSource, type Finding } from '#config/document.js';
 import type { HostPort } from '#config/host-port.js';
-import { httpHosts, listeningFindings, type TlsConfig, tls, tlsFindings } from '#config/listening.js';
+import { httpHosts, listeningFindings, type TlsConfig, tls, tlsConfig, tlsFindings } from '#config/listening.js';
 import { type LogConfig, log, logConfig } from '#config/log-config.js';
 import type { Loaded } from '#config/master-config.js';
 import { insecureSetting } from '#config/process-settings.js';
@@ -167,7 +167,7 @@ export function loadAgentConfig(source: ConfigSource): Loaded<AgentConfig> {
       overlayMtu: wanted?.overlay_mtu ?? defaults.overlayMtu,
       enableIpv6: wanted?.enable_ipv6 ?? true,
     },
-    tls: given.tls,
+    tls: given.tls && tlsConfig(given.tls),
     join: given.join,
     joinPort: given.join_port ?? defaults.joinPort,
     insecure: given.insecure ?? false,

@@ -2,6 +2,7 @@
  * Which addresses a process may listen on. A port without TLS stays on loopback, since every caller may do everything
  * there; `insecure` allows other addresses.
  */
+import { join } from 'node:path';
 import { z } from 'zod';
 import { isLoopback } from '#address/host-address.js';
 import type { ConfigDocument, Finding } from '#config/document.js';
@@ -20,12 +21,13 @@ export const httpHosts = z
   )
   .max(64);
 
-/** Three files that belong together. */
-export const tls = section({ ca: path, cert: path, key: path });
+/** A folder with three files, or each of them. */
+const tlsParts = { dir: path.optional(), ca: path.optional(), cert: path.optional(), key: path.optional() };
+export const tls = section(tlsParts);
 
 /** And what a master that signs needs. */
 export const masterTls = section({
-  ...{ ca: path, cert: path, key: path },
+  ...tlsParts,
   ca_key: path.optional(),
   certificate_lifetime: duration('1h', '366d').optional(),
 });
@@ -33,10 +35,41 @@ export const masterTls = section({
 /** Paths of PEM files. */
 export type TlsConfig = { readonly ca: string; readonly cert: string; readonly key: string };
 
-/** TLS and `insecure` exclude each other. */
+/** The files of `tls` as it is given: those of a folder bear the names that `sublet ca issue` writes. */
+export function tlsConfig(
+  given: { readonly dir?: string | undefined } & { readonly [Part in keyof TlsConfig]?: string | undefined },
+): TlsConfig {
+  const { dir = '', ca, cert, key } = given;
+  return {
+    ca: ca ?? join(dir, 'ca.pem'),
+    cert: cert ?? join(dir, 'cert.pem'),
+    key: key ?? join(dir, 'key.pem'),
+  };
+}
+
+/** TLS and `insecure` exclude each other; a folder stands for three files, which else go together. */
 export function tlsFindings(document: ConfigDocument): readonly Finding[] {
-  if (document.at('tls') === undefined || document.at('insecure') !== true) return [];
-  return [{ path: ['insecure'], message: 'can not be set beside tls: remove one of the two' }];
+  const given = document.at('tls');
+  if (given === undefined) return [];
+  const findings: Finding[] = [];
+  if (document.at('insecure') === true) {
+    findings.push({ path: ['insecure'], message: 'can not be set beside tls: remove one of the two' });
+  }
+  if (typeof given !== 'object') return findings;
+  const hasFolder = document.at('tls', 'dir') !== undefined;
+  for (const part of ['ca', 'cert', 'key']) {
+    const isGiven = document.at('tls', part) !== undefined;
+    if (isGiven && hasFolder) {
+      findings.push({
+        path: ['tls', part],
+        message: 'can not be set beside tls.dir, which has it: remove one of the two',
+      });
+    }
+    if (!isGiven && !hasFolder) {
+      findings.push({ path: ['tls', part], message: 'is missing: a path of 1 to 4096 characters is allowed' });
+    }
+  }
+  return findings;
 }
 
 /** Whether HTTP has TLS: as `http_tls` says; else where other machines reach it, beside `tls`. */

@@ -65,6 +65,13 @@ describe('the configuration of a master', () => {
     assert.deepEqual(warnings, []);
   });
 
+  it('takes the files of TLS one by one, or by their folder', () => {
+    const tls = { ca: '/etc/x/ca.pem', cert: '/etc/x/cert.pem', key: '/etc/x/key.pem' };
+    assert.deepEqual(load({ tls }).config.tls, tls);
+    assert.deepEqual(load({ tls: { dir: '/etc/x' } }).config.tls, tls);
+    assert.deepEqual(load({}, [{ flag: '--tls', value: '/etc/x' }]).config.tls, tls);
+  });
+
   it('has hosts join beside its API where it has the key of the authority, or where it is said', () => {
     const tls = { ca: 'ca.pem', cert: 'cert.pem', key: 'key.pem' };
     const joiningOf = (value: object) => load({ listen: '10.0.0.1:7070', ...value }).config.joining;
@@ -268,6 +275,11 @@ describe('the configuration of a master', () => {
         'tls.cert: is missing: a path of 1 to 4096 characters is allowed',
         'tls.key: is missing: a path of 1 to 4096 characters is allowed',
       ],
+    ],
+    [
+      'a folder of TLS beside one of its files',
+      { tls: { dir: 'tls', cert: 'cert.pem' } },
+      ['tls.cert: can not be set beside tls.dir, which has it: remove one of the two'],
     ],
     [
       'joining without TLS',

@@ -15,6 +15,7 @@ import {
   listeningFindings,
   masterTls,
   type TlsConfig,
+  tlsConfig,
   tlsFindings,
 } from '#config/listening.js';
 import { type LogConfig, log, logConfig } from '#config/log-config.js';
@@ -160,7 +161,7 @@ export function loadMasterConfig(source: ConfigSource): Loaded<MasterConfig> {
       electionMs: given.raft?.election_ms ?? defaults.electionMs,
       retainEntries: given.raft?.retain_entries ?? defaults.retainEntries,
     },
-    tls: given.tls && { ca: given.tls.ca, cert: given.tls.cert, key: given.tls.key },
+    tls: given.tls && tlsConfig(given.tls),
     joining: given.tls && {
       listen: joinListen(given.join_listen, given.tls.ca_key, given.listen ?? defaults.listen),
       caKey: given.tls.ca_key,

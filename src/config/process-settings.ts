@@ -13,6 +13,13 @@ export const insecureSetting: Setting = {
 /** Of masters and agents; operators' commands have the same flags. */
 export const tlsSettings: readonly Setting[] = [
   {
+    key: 'tls.dir',
+    flag: '--tls',
+    takes: 'DIR',
+    as: 'text',
+    about: 'folder with ca.pem, cert.pem and key.pem, as `sublet ca issue` makes it; in place of the three below',
+  },
+  {
     key: 'tls.ca',
     flag: '--tls-ca',
     takes: 'FILE',

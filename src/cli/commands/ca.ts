@@ -1,14 +1,13 @@
 /** `sublet ca init|issue`: a certificate authority in a folder, and certificates for masters, agents and operators. */
 
 import { X509Certificate } from 'node:crypto';
-import { chmodSync, existsSync, mkdirSync, readFileSync, statSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { Option } from 'commander';
+import { issueInto, makeAuthorityIn, readAuthority } from '#cli/authority-folder.js';
 import { type Define, examples } from '#cli/command-kit.js';
-import { exitCodes, Failure, usage } from '#cli/failure.js';
+import { usage } from '#cli/failure.js';
 import type { Terminal } from '#cli/terminal.js';
-import { errorText } from '#errors/unknown-error.js';
-import { issueCertificate, makeAuthority, type PemPair } from '#tls/authority.js';
+import type { PemPair } from '#tls/authority.js';
 import { fingerprintOf } from '#tls/certificate.js';
 import { formatPrincipal, PrincipalError, type PrincipalName, parsePrincipal, roles } from '#tls/principal.js';
 
@@ -36,20 +35,26 @@ function init(group: Parameters<Define>[0], terminal: Terminal): void {
     .description('Makes a certificate authority: ca.pem, which every process needs, and ca.key, which stays here.')
     .addOption(caOption())
     .option('--name <NAME>', 'common name of the authority, for people', 'Sublet')
-    .addOption(daysOption(authorityDays));
-  examples(command, ['sublet ca init --ca /root/sublet-ca', 'keep this folder off the masters']);
-  command.action(async ({ ca, name, days }: { ca: string; name: string; days: number }) => {
-    if (existsSync(join(ca, 'ca.key'))) {
-      throw new Failure(exitCodes.refused, `${join(ca, 'ca.key')} is there already: an authority is not replaced`, [
-        'Choose another folder with --ca, or move the former authority away.',
-      ]);
-    }
-    const made = await makeAuthority(name, days, terminal.now());
-    makePrivate(ca);
-    writePair(ca, { cert: 'ca.pem', key: 'ca.key' }, made);
+    .addOption(daysOption(authorityDays))
+    .option('--masters <NAME,…>', 'masters that get a certificate at once, for a year')
+    .option('--admin <NAME>', 'an admin that gets one, too');
+  examples(
+    command,
+    ['sublet ca init --ca /root/sublet-ca', 'the authority alone'],
+    ['sublet ca init --masters m1,m2,m3 --admin alice', 'and certificates for three masters and for you'],
+  );
+  type Options = { ca: string; name: string; days: number; masters?: string; admin?: string };
+  command.action(async ({ ca, name, days, masters, admin }: Options) => {
+    const wanted = [
+      ...(masters?.split(',').map((id) => principalOf('master', id.trim())) ?? []),
+      ...(admin === undefined ? [] : [principalOf('admin', admin)]),
+    ];
+    const made = await makeAuthorityIn(ca, name, days, terminal.now());
     terminal.write(
       `Made ${join(ca, 'ca.pem')} and ${join(ca, 'ca.key')}.\nThe authority is ${fingerprintOf(new X509Certificate(made.cert))}.\n`,
     );
+    for (const principal of wanted)
+      await issueOne(made, principal, join(ca, folderOf(principal)), certificateDays, terminal);
   });
 }
 
@@ -61,33 +66,41 @@ function issue(group: Parameters<Define>[0], terminal: Terminal): void {
       'Makes a certificate for one identity, with its key: cert.pem, key.pem and a copy of ca.pem in a folder of their own, to be copied to the machine that needs them.',
     )
     .argument('<ROLE>', `one of ${roles.join(', ')}`)
-    .argument('<ID>', 'the name of a master, the id of an agent, or the name of a person or a program')
+    .argument('<ID...>', 'the name of a master, the id of an agent, or the name of a person or a program; one or more')
     .addOption(caOption())
     .option('--out <DIR>', 'where to write (default: ROLE-ID in the folder of the authority)')
     .addOption(daysOption(certificateDays));
   examples(
     command,
-    ['sublet ca issue master m1', 'its name in cluster.members'],
+    ['sublet ca issue master m1 m2 m3', 'their names in cluster.members'],
     ['sublet ca issue agent host-7', 'its id'],
     ['sublet ca issue admin alice', 'for the commands of operators'],
   );
-  command.action(async (role: string, id: string, options: { ca: string; out?: string; days: number }) => {
-    const principal = principalOf(role, id);
+  command.action(async (role: string, ids: readonly string[], options: { ca: string; out?: string; days: number }) => {
+    const principals = ids.map((id) => principalOf(role, id));
+    if (options.out !== undefined && ids.length > 1) throw usage('--out: one folder is for one ID');
     const authority = readAuthority(options.ca);
-    const made = await issueCertificate(authority, principal, options.days, terminal.now());
-    const out = options.out ?? join(options.ca, `${role}-${id}`);
-    if (existsSync(join(out, 'key.pem'))) {
-      throw new Failure(exitCodes.refused, `${join(out, 'key.pem')} is there already: a key is not replaced`, [
-        'Choose another folder with --out, or move the former key away.',
-      ]);
+    for (const principal of principals) {
+      const out = options.out ?? join(options.ca, folderOf(principal));
+      await issueOne(authority, principal, out, options.days, terminal);
     }
-    makePrivate(out);
-    writePair(out, { cert: 'cert.pem', key: 'key.pem' }, made);
-    writeFileSync(join(out, 'ca.pem'), authority.cert, { mode: 0o644 });
-    terminal.write(
-      `Made ${out} for ${formatPrincipal(principal)}, valid for ${options.days} days.\n${use(principal, out)}`,
-    );
   });
+}
+
+function folderOf({ role, id }: PrincipalName): string {
+  return `${role}-${id}`;
+}
+
+/** @throws Failure */
+async function issueOne(
+  authority: PemPair,
+  principal: PrincipalName,
+  out: string,
+  days: number,
+  terminal: Terminal,
+): Promise<void> {
+  await issueInto(out, authority, principal, days, terminal.now());
+  terminal.write(`Made ${out} for ${formatPrincipal(principal)}, valid for ${days} days.\n${use(principal, out)}`);
 }
 
 /** @throws Failure */
@@ -101,9 +114,8 @@ function principalOf(role: string, id: string): PrincipalName {
 }
 
 function use({ role }: PrincipalName, out: string): string {
-  const flags = `--tls-ca ${join(out, 'ca.pem')} --tls-cert ${join(out, 'cert.pem')} --tls-key ${join(out, 'key.pem')}`;
   const who = role === 'master' || role === 'agent' ? `sublet ${role} …` : 'sublet status';
-  return `Use it: ${who} ${flags}\n`;
+  return `Use it: ${who} --tls ${out}\n`;
 }
 
 function caOption(): Option {
@@ -118,32 +130,4 @@ function daysOption(days: number): Option {
     }
     return number;
   });
-}
-
-/** @throws Failure */
-function readAuthority(folder: string): PemPair {
-  try {
-    const key = join(folder, 'ca.key');
-    if ((statSync(key).mode & 0o077) !== 0) {
-      throw new Failure(exitCodes.refused, `${key} can be read or written by others: chmod 600 ${key}`);
-    }
-    return { cert: readFileSync(join(folder, 'ca.pem'), 'utf8'), key: readFileSync(key, 'utf8') };
-  } catch (error) {
-    if (error instanceof Failure) throw error;
-    const why = errorText(error);
-    throw new Failure(exitCodes.refused, `there is no authority in ${folder}: ${why}`, [
-      'Make one with `sublet ca init`, or name its folder with --ca.',
-    ]);
-  }
-}
-
-function makePrivate(folder: string): void {
-  mkdirSync(folder, { recursive: true, mode: 0o700 });
-}
-
-function writePair(folder: string, names: PemPair, { cert, key }: PemPair): void {
-  // The key first, and only if there is none: a certificate without its key is of no use.
-  writeFileSync(join(folder, names.key), key, { mode: 0o600, flag: 'wx' });
-  chmodSync(join(folder, names.key), 0o600);
-  writeFileSync(join(folder, names.cert), cert, { mode: 0o644 });
 }

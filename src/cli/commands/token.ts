@@ -51,7 +51,7 @@ function create(group: Parameters<Define>[0], terminal: Terminal): void {
       const authority = material && issuerIn(material.ca, new X509Certificate(material.cert));
       if (authority === undefined) {
         throw usage(
-          'tokens need masters with TLS: give --tls-ca, --tls-cert and --tls-key, with the authority that signed your certificate in --tls-ca',
+          'tokens need masters with TLS: give --tls DIR, with the authority that signed your certificate in its ca.pem',
         );
       }
       const ttlMs = parseDuration(ttl);

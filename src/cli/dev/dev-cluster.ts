@@ -6,6 +6,7 @@
 import { existsSync } from 'node:fs';
 import { isServiceError, MasterClient, NoMasterError } from '#api/master-client.js';
 import { clusterService, operatorService } from '#api/services.js';
+import { devCredentials } from '#cli/dev/dev-certificates.js';
 import { DevChild, type DevDeath } from '#cli/dev/dev-child.js';
 import { type DevOptions, type DevProcess, devPlan } from '#cli/dev/dev-plan.js';
 import { keepDevOptions } from '#cli/dev/dev-record.js';
@@ -35,21 +36,23 @@ export type DevState =
   | { readonly kind: 'ready'; readonly agents: readonly Agent[]; readonly leader: string }
   | { readonly kind: 'waiting'; readonly missing: string };
 
-/** Starts all processes. `died` hears of each that ends unasked. */
+/** Starts all processes, with certificates that are made where there are none. `died` hears of each that ends unasked. `nowMs`: since 1970. */
 export async function startDevCluster(
   options: DevOptions,
+  nowMs: number,
   died: (process: DevProcess, death: DevDeath) => void,
 ): Promise<DevCluster> {
   const plan = devPlan(options);
   await needPorts(plan.flatMap(({ ports }) => ports));
   keepDevOptions(options);
+  const credentials = await devCredentials(options, plan, nowMs);
   const children = plan.map((process) => new DevChild(process, (death) => died(process, death)));
   const isNew = ({ process: { kind, dataDir } }: DevChild): boolean => kind === 'agent' && !existsSync(dataDir);
   const inOrder = children.filter(isNew);
   for (const child of children.filter((one) => !inOrder.includes(one))) child.start();
   const masters = plan.flatMap(({ api }) => (api === undefined ? [] : [api]));
   const wanted = plan.flatMap(({ kind, name }) => (kind === 'agent' ? [name] : []));
-  const client = new MasterClient({ masters, timeoutMs: callTimeoutMs });
+  const client = new MasterClient({ masters, timeoutMs: callTimeoutMs, ...credentials });
   const state = (): Promise<DevState> => stateOf(client, wanted).catch(notYet);
   let stopping = false;
   const started = startInOrder(inOrder, client, () => stopping);

@@ -12,7 +12,8 @@ describe('the plan of sublet dev', () => {
       plan.map(({ name }) => name),
       ['m1', 'm2', 'm3', 'agent-1', 'agent-2', 'agent-3'],
     );
-    assert.deepEqual(plan[0]?.ports, [7070, 7071, 7072]);
+    assert.deepEqual(plan[0]?.ports, [7070, 7071, 7074, 7072]);
+    assert.deepEqual(devPlan({ ...devDefaults, insecure: true })[0]?.ports, [7070, 7071, 7072]);
     assert.deepEqual(plan[3]?.ports, [7073]);
   });
 
@@ -37,13 +38,14 @@ describe('the folder of sublet dev', () => {
 
   it('says what a second run has to be like', () => {
     assert.deepEqual(devOptions({ dataDir: folder }), { ...devDefaults, dataDir: folder });
-    keepDevOptions({ masters: 1, agents: 2, basePort: 9000, dataDir: folder });
-    assert.deepEqual(devOptions({ dataDir: folder }), { masters: 1, agents: 2, basePort: 9000, dataDir: folder });
+    const kept = { masters: 1, agents: 2, basePort: 9000, dataDir: folder };
+    keepDevOptions({ ...kept, insecure: true });
+    assert.deepEqual(devOptions({ dataDir: folder }), { ...kept, insecure: false }, 'TLS unless it is said');
     assert.equal(devOptions({ dataDir: folder, agents: 5 }).agents, 5);
   });
 
   it('is refused to a cluster of another shape', () => {
-    keepDevOptions({ masters: 1, agents: 2, basePort: 9000, dataDir: folder });
+    keepDevOptions({ masters: 1, agents: 2, basePort: 9000, dataDir: folder, insecure: false });
     assert.throws(() => devOptions({ dataDir: folder, masters: 3 }), {
       exitCode: 1,
       message: `--masters 3: the cluster in ${folder} was made with --masters 1`,

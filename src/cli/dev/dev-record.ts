@@ -12,7 +12,9 @@ import { FolderError, makeFolder } from '#files/make-folder.js';
 
 const record = z.strictObject({ masters: z.int().positive(), agents: z.int().min(0), basePort: z.int().positive() });
 
-export type DevWishes = { readonly dataDir: string } & { readonly [Key in 'masters' | 'agents' | 'basePort']?: number };
+export type DevWishes = { readonly dataDir: string; readonly insecure?: boolean } & {
+  readonly [Key in 'masters' | 'agents' | 'basePort']?: number;
+};
 
 /**
  * The options of this run: what is asked for, else what the folder was made with, else the defaults.
@@ -35,10 +37,13 @@ export function devOptions({ dataDir, ...wishes }: DevWishes): DevOptions {
 }
 
 /** Makes the folder, if need be, and notes what it is made with. @throws Failure when it can't be made */
-export function keepDevOptions({ dataDir, ...options }: DevOptions): void {
+export function keepDevOptions({ dataDir, masters, agents, basePort }: DevOptions): void {
   try {
     makeFolder(join(dataDir, 'log'));
-    writeFileSync(join(dataDir, 'dev.json'), `${JSON.stringify(record.parse(options), undefined, 2)}\n`);
+    writeFileSync(
+      join(dataDir, 'dev.json'),
+      `${JSON.stringify(record.parse({ masters, agents, basePort }), undefined, 2)}\n`,
+    );
   } catch (error) {
     if (!(error instanceof FolderError || (error instanceof Error && 'syscall' in error))) throw error;
     throw new Failure(exitCodes.refused, `${dataDir} can’t be made or written: ${error.message}`, [

@@ -1,10 +1,18 @@
 /** `sublet dev` as a person sees it: what is started, what was let, how to look further, and what dies meanwhile. */
 
-import { isAbsolute } from 'node:path';
+import { isAbsolute, resolve } from 'node:path';
 import { formatAgents } from '#cli/agent-list.js';
 import type { DevDeath } from '#cli/dev/dev-child.js';
 import { type DevCluster, startDevCluster } from '#cli/dev/dev-cluster.js';
-import { type DevProcess, devDefaults, devMax, lastPort } from '#cli/dev/dev-plan.js';
+import {
+  type DevOptions,
+  type DevProcess,
+  devAdmin,
+  devDefaults,
+  devMax,
+  devTls,
+  lastPort,
+} from '#cli/dev/dev-plan.js';
 import { type DevWishes, devOptions } from '#cli/dev/dev-record.js';
 import { exitCodes, Failure, usage } from '#cli/failure.js';
 import { noGrpcLogs } from '#cli/grpc-log.js';
@@ -27,7 +35,9 @@ export async function runDev(wishes: DevWishes, terminal: Terminal): Promise<voi
   terminal.write(
     `Starting ${plural(masters, 'master')} and ${plural(agents, 'agent')}; data in ${dataDir}, logs in its log/\n\n`,
   );
-  const cluster = await startDevCluster(options, (process, death) => sayDeath(process, death, terminal));
+  const cluster = await startDevCluster(options, terminal.now(), (process, death) =>
+    sayDeath(process, death, terminal),
+  );
   const stopped = untilTold(cluster, terminal);
   const state = await Promise.race([cluster.ready(readyBoundMs), stopped]);
   if (state === undefined) return;
@@ -40,9 +50,7 @@ export async function runDev(wishes: DevWishes, terminal: Terminal): Promise<voi
   terminal.write(
     `${processes(cluster, state.leader, terminal)}\n${formatAgents(state.agents, terminal)}${state.agents.length > 0 ? planOnly(terminal) : ''}\n`,
   );
-  terminal.write(
-    `${further(options.basePort, cluster, state.leader, terminal)}\n${terminal.paint('green', 'ready')}\n`,
-  );
+  terminal.write(`${further(options, cluster, state.leader, terminal)}\n${terminal.paint('green', 'ready')}\n`);
   await stopped;
 }
 
@@ -121,11 +129,14 @@ function processes({ children }: DevCluster, leader: string, terminal: Terminal)
 }
 
 /** Command lines to go on with, as this program was called. */
-function further(basePort: number, cluster: DevCluster, leader: string, terminal: Terminal): string {
+function further(options: DevOptions, cluster: DevCluster, leader: string, terminal: Terminal): string {
   const called = program();
+  const { basePort } = options;
+  const tls = devTls(options, devAdmin);
   const at = basePort === devDefaults.basePort ? '' : ` --master 127.0.0.1:${basePort}`;
   const pid = cluster.children.find(({ process: { name } }) => name === leader)?.pid;
   const lines: readonly (readonly [string, string])[] = [
+    ...(tls === undefined ? [] : ([[`export SUBLET_TLS=${resolve(tls)}`, 'your certificate: admin/dev']] as const)),
     [`${called} status${at}`, 'how the cluster is'],
     [`${called} agents agent-1${at}`, 'one agent, with its bridges'],
     [`${called} lookup 9.0.1.7${at}`, 'whose address is this?'],

@@ -15,7 +15,7 @@ const boundMs = 30_000;
 async function freeBase(): Promise<number> {
   for (let tries = 0; tries < 20; tries++) {
     const [port = 0] = await freePorts(1);
-    const plan = devPlan({ masters: 1, agents: 2, basePort: port, dataDir: '' });
+    const plan = devPlan({ masters: 1, agents: 2, basePort: port, dataDir: '', insecure: false });
     const ports = plan.flatMap((process) => process.ports);
     if (Math.max(...ports) > 65_535) continue;
     if (
@@ -98,6 +98,19 @@ describe('sublet dev', function () {
     // New agents register in the order of their names.
     assert.ok(letTo(first).includes('agent-1 9.0.0.0/24') && letTo(first).includes('agent-2 9.0.1.0/24'));
     assert.equal(new Set(letTo(first).map((line) => line.split(' ')[1])).size, 4);
+    // What it prints is enough for another terminal, and nothing goes without it.
+    const [, SUBLET_TLS = ''] = /export SUBLET_TLS=(\S+)/.exec(first.stdout) ?? [];
+    const status = (env: Record<string, string>): Child => {
+      const child = new Child(['status', '--master', `127.0.0.1:${basePort}`], { env });
+      others.push(child);
+      return child;
+    };
+    const withIt = status({ SUBLET_TLS });
+    assert.equal((await withIt.exited).code, 0, withIt.output);
+    assert.match(withIt.stdout, /2: 2 live/);
+    const without = status({});
+    assert.equal((await without.exited).code, 3);
+    assert.match(without.output, /Masters with TLS need --tls DIR or SUBLET_TLS/);
     // As a terminal does it: to every process of the group.
     process.kill(-first.pid, 'SIGINT');
     assert.deepEqual(await first.exited, { code: 0, signal: null });
