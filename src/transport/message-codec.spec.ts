@@ -116,8 +116,10 @@ describe('message on the wire', () => {
       },
     });
     const record = append.entries?.[0] ?? new Uint8Array();
-    const damaged = record.slice();
+    // A copy: `slice` of a Buffer is a view of the record itself.
+    const damaged = Uint8Array.from(record);
     damaged[20] = 77;
+    assert.equal(decodeMessage(append, sender, receiver).kind, 'append');
     const wrong = [
       { ...append, entries: [damaged] },
       { ...append, entries: [record, record] },
