@@ -21,6 +21,9 @@ const texts = [
 ];
 
 export class Chance extends SeededRandom {
+  /** A text that is right now and then: the id of the caller. */
+  own = '';
+
   pick<T>(from: readonly T[]): T {
     const picked = from[this.below(from.length)];
     if (picked === undefined) throw new RangeError('nothing to pick from');
@@ -46,7 +49,9 @@ export class Chance extends SeededRandom {
   }
 
   text(): string {
-    switch (this.below(6)) {
+    switch (this.below(7)) {
+      case 2:
+        return this.own;
       case 0:
         return this.bytes(40).toString('latin1');
       case 1:

@@ -9,6 +9,7 @@
 import { subscribe } from 'node:diagnostics_channel';
 import { constants, type Http2Session, type IncomingHttpHeaders, type ServerHttp2Stream } from 'node:http2';
 import type { Socket } from 'node:net';
+import { dropLateAnswers } from '#http2/late-answers.js';
 import { MessageMeter } from '#http2/message-meter.js';
 
 /** Bytes are those of messages that are not whole, with what their pieces cost beside. */
@@ -100,6 +101,7 @@ export class StreamGuard {
     this.#options = options;
     if (subscribed) return;
     subscribed = true;
+    dropLateAnswers();
     subscribe('http2.server.stream.created', (message) => created(message));
   }
 
