@@ -89,12 +89,21 @@ stage() {
   cp deploy/systemd/sublet.sysusers "$root/usr/lib/sysusers.d/sublet.conf"
   mkdir -p "$root/usr/share/man/man1"
   cp "$work"/man/*.1 "$root/usr/share/man/man1/"
+  completions "$root/usr/share"
   node "$here/about.js" sbom "$work/$arch/sbom.json" "$out/sublet-$version-linux-$cpu.cdx.json"
   node "$here/about.js" licences "$lib" >"$doc/licences"
 
   find "$root" -type d -exec chmod 755 {} +
   find "$root" -type f -exec chmod 644 {} +
   chmod 755 "$root/usr/bin/sublet" "$lib/bin/node"
+}
+
+# Where each shell looks for them by itself.
+completions() {
+  mkdir -p "$1/bash-completion/completions" "$1/zsh/vendor-completions" "$1/fish/vendor_completions.d"
+  node dist/src/cli/main.js completion bash >"$1/bash-completion/completions/sublet"
+  node dist/src/cli/main.js completion zsh >"$1/zsh/vendor-completions/_sublet"
+  node dist/src/cli/main.js completion fish >"$1/fish/vendor_completions.d/sublet.fish"
 }
 
 dated() { find "$1" -exec touch -h -d "@$SOURCE_DATE_EPOCH" {} +; }

@@ -4,6 +4,7 @@
  */
 import { Command, CommanderError } from 'commander';
 import { anyOutputOption, type Define, examples } from '#cli/command-kit.js';
+import type { CommandTree } from '#cli/completion/candidates.js';
 import { exitCodes, Failure } from '#cli/failure.js';
 import { type Terminal, wrap } from '#cli/terminal.js';
 import { version } from '#cli/version.js';
@@ -51,6 +52,12 @@ export const commands: readonly Entry[] = [
     group: running,
     summary: 'tokens for hosts that join with TLS',
     load: () => import('#cli/commands/token.js'),
+  },
+  {
+    name: 'completion',
+    group: running,
+    summary: 'complete command lines in a shell',
+    load: () => import('#cli/commands/completion.js'),
   },
   {
     name: 'version',
@@ -209,6 +216,11 @@ export function makeProgram(terminal: Terminal): Command {
   return program;
 }
 
+/** The program, with what fills its commands. */
+export function commandTree(terminal: Terminal): CommandTree {
+  return { program: makeProgram(terminal), fill: (command) => fill(command, terminal) };
+}
+
 /** Loads a command's module into it. */
 export async function fill(command: Command, terminal: Terminal): Promise<void> {
   const entry = commands.find(({ name }) => name === command.name());
@@ -240,6 +252,11 @@ function usageError(text: string, terminal: Terminal): string {
 
 /** Runs one command line. @returns the exit code; only a bug is thrown. */
 export async function run(args: readonly string[], terminal: Terminal): Promise<number> {
+  if (args[0] === '__complete') {
+    const { runCompletion } = await import('#cli/completion/run-completion.js');
+    await runCompletion(args.slice(1), commandTree(terminal), terminal);
+    return exitCodes.done;
+  }
   try {
     await makeProgram(terminal).parseAsync(withoutHelpCommand(args), { from: 'user' });
     return exitCodes.done;
