@@ -1,4 +1,7 @@
 import assert from 'node:assert/strict';
+import { mkdtempSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
 import { accessService } from '#api/services.js';
 import { run } from '#cli/program.js';
 import { CannedMaster } from '#cli/testing/canned-master.js';
@@ -92,6 +95,24 @@ describe('sublet certs and sublet whoami', () => {
       master.asked.map(({ request }) => JSON.parse(JSON.stringify(request)).laterCertificatesOnly),
       [undefined, true],
     );
+  });
+
+  it('ask the admin socket of a master by its path, without a certificate', async () => {
+    const folder = mkdtempSync(join(tmpdir(), 'sublet-certs-spec-'));
+    const answer = () => ({ identity: { role: 'admin', id: 'local/uid-0' }, address: 'm1:0', master: 'm1' });
+    const local = await new CannedMaster()
+      .on(accessService.whoAmI, answer)
+      .listen(`unix:${join(folder, 'admin.sock')}`);
+    const terminal = new RecordedTerminal();
+    process.env.SUBLET_TLS_CERT = '/nowhere';
+    try {
+      assert.equal(await run(['whoami', '--master', local.address], terminal), 0, terminal.notes);
+      assert.match(terminal.out, /^you +admin\/local\/uid-0\n.*\ncertificate +none: this is the admin socket/);
+    } finally {
+      delete process.env.SUBLET_TLS_CERT;
+      await local[Symbol.asyncDispose]();
+      rmSync(folder, { recursive: true });
+    }
   });
 
   it('refuse what is no identity', async () => {

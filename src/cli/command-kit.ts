@@ -14,7 +14,7 @@ export function connects(command: Command): Command {
     .addOption(
       new Option(
         '--master <HOST:PORT,…>',
-        'masters to ask; any will do (or SUBLET_MASTER; default 127.0.0.1:7070)',
+        'masters to ask; any will do (or SUBLET_MASTER; default 127.0.0.1:7070), or the admin socket of one, unix:/PATH',
       ).helpGroup('Connection:'),
     )
     .addOption(

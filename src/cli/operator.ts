@@ -27,12 +27,15 @@ export type Operator = {
 };
 
 const mastersMax = 9;
+/** The admin socket of a master on this machine. */
+const socketPattern = /^unix:(\/[^,]+)$/;
 
-/** The masters to ask: `--master`, else SUBLET_MASTER, else the one on this machine. */
+/** The masters to ask: `--master`, else SUBLET_MASTER, else the one on this machine; or one `unix:/PATH`. */
 export function mastersOf(command: Command): readonly string[] {
   const flag = givenOption(command, 'master');
   const [name, text] =
     typeof flag === 'string' ? ['--master', flag] : ['SUBLET_MASTER', process.env.SUBLET_MASTER || '127.0.0.1:7070'];
+  if (socketPattern.test(text)) return [text];
   const masters = text.split(',').map((each) => formatHostPort(argument(name, each.trim(), parseHostPort)));
   if (masters.length > mastersMax) throw usage(`${name}: ${masters.length} addresses are more than ${mastersMax}`);
   return masters;
@@ -48,7 +51,9 @@ export async function operate(
   const timeout = givenOption(command, 'timeout');
   noGrpcLogs(process.env);
   const options = { masters: mastersOf(command), ...timeoutOf(timeout) };
-  const certificate = certificateOf(command, terminal);
+  // The admin socket has no TLS: its file says who may connect.
+  const isSocket = options.masters.some((master) => socketPattern.test(master));
+  const certificate = isSocket ? undefined : certificateOf(command, terminal);
   const client = new MasterClient({
     ...options,
     ...(certificate === undefined ? {} : { credentials: masterCredentials(certificate.start()) }),

@@ -70,18 +70,14 @@ export function accessEndpoints(options: AccessServiceOptions): readonly Endpoin
 function whoAmI({ name, principalAt }: AccessServiceOptions, caller: string): sublet.v1.WhoAmIResponse.$Properties {
   const { principal, address } = parseCaller(caller);
   const shown = principalAt?.(address);
-  if (principal === undefined || shown === undefined)
-    return { address, methods: [...methodsFor(undefined)], master: name };
+  // On the admin socket there is an identity without a certificate.
+  const methods = [...methodsFor(principal?.role)];
+  if (principal === undefined) return { address, methods, master: name };
   const { role, id } = principal;
-  return {
-    identity: { role, id },
-    address,
-    serial: shown.serial,
-    begins: timestamp(shown.beginsMs),
-    ends: timestamp(shown.endsMs),
-    methods: [...methodsFor(role)],
-    master: name,
-  };
+  const known = { identity: { role, id }, address, methods, master: name };
+  if (shown === undefined) return known;
+  const { serial, beginsMs, endsMs } = shown;
+  return { ...known, serial, begins: timestamp(beginsMs), ends: timestamp(endsMs) };
 }
 
 /** @throws RefusedError */

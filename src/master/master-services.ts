@@ -105,6 +105,9 @@ export type MasterServicesOptions = {
   readonly limits?: Partial<ServiceLimits>;
 };
 
+/** How the callers of a server are named, and judged before their calls are read. */
+export type ApiCallers = Pick<MasterServicesOptions, 'callerOf' | 'interceptors'>;
+
 export type ServiceLimits = {
   readonly admission: AdmissionLimits;
   /** How long a call waits for a leader, in ms. */
@@ -336,15 +339,15 @@ export class MasterServices {
     return { up, down: voters.length - up };
   }
 
-  /** The gRPC server of the API, not bound yet. */
-  apiServer(observe: CallObserver): Server {
+  /** A gRPC server of the API, not bound yet. `callers`: how its callers are named and judged; default: as of the port. */
+  apiServer(observe: CallObserver, callers: ApiCallers = this.#options): Server {
     const { logger } = this.#options;
     const { admission, hub } = this;
     const report = (error: unknown): void => logger.error({ err: error }, 'an error that was not expected');
     const closed = (): string | undefined => this.#closed;
-    const { control, name, version, clock, wallClock, interceptors = [] } = this.#options;
+    const { control, name, version, clock, wallClock } = this.#options;
+    const { callerOf = byAddress, interceptors = [] } = callers;
     const { streamsPerConnection = streamsPerPlainConnection } = this.#options;
-    const callerOf = this.#callerOf;
     const streams = [
       this.#keepAlives.method,
       watchMethod({ hub, plan: this.plan, admission, callerOf, closed, report }),

@@ -14,6 +14,8 @@ import { type AccessRules, Token } from '#http/access.js';
 import { listenForHealth } from '#http/health-server.js';
 import { commandKindOf, commandKinds, laterCommandKinds } from '#ipam/command-kind.js';
 import { checkNetwork } from '#ipam/network-check.js';
+import { AdminSocket, adminCallerOf, adminInterceptors } from '#master/admin-socket.js';
+import type { CallObserver } from '#master/api-server.js';
 import type { ConfiguredNetwork } from '#master/configured-network.js';
 import { Doors } from '#master/doors.js';
 import { Health } from '#master/health.js';
@@ -153,6 +155,7 @@ export class Master {
   readonly #readiness: Readiness;
   readonly #doors: Doors;
   readonly #tls: MasterTls | undefined;
+  readonly #adminSocket: AdminSocket | undefined;
   readonly #moved: MovedAddresses;
   #apiPort = 0;
   #httpPort = 0;
@@ -266,6 +269,8 @@ export class Master {
     addReflection(this.#api, this.services.admission, tls?.callerOf);
     this.#health = new Health(this.services.admission, tls?.callerOf);
     this.#health.addTo(this.#api);
+    if (tls !== undefined)
+      this.#adminSocket = this.#makeAdminSocket((path, ms, refused) => metrics.observe(path, ms, refused));
     this.#readiness = new Readiness({
       ...{ log: this.#replica, leadership: this.services.leadership, clock },
       closed: () => this.services.closed ?? this.services.unfit,
@@ -304,6 +309,7 @@ export class Master {
   /** To be called once, by `startMaster`. */
   async start(): Promise<void> {
     this.#apiPort = await this.#doors.openApi(this.#api);
+    await this.#adminSocket?.open();
     this.#httpPort = await this.#doors.openHttp(this.#http);
     const { healthListen } = this.#options;
     if (healthListen !== undefined) {
@@ -347,6 +353,7 @@ export class Master {
     this.#joining?.close();
     this.#join.forceShutdown();
     await drained(this.#api, this.#clock);
+    this.#adminSocket?.close();
     this.services.stop();
     this.#tls?.stop();
     this.#doors.http.close();
@@ -354,6 +361,16 @@ export class Master {
     this.#healthHttp?.close();
     await new Promise((resolve) => this.#http.close(resolve));
     await this.#store.close();
+  }
+
+  /** With TLS alone: without it every caller is an admin. */
+  #makeAdminSocket(observe: CallObserver): AdminSocket {
+    const { name, dataDir, logger } = this.#options;
+    const server = this.services.apiServer(observe, {
+      callerOf: adminCallerOf(name),
+      interceptors: adminInterceptors(),
+    });
+    return new AdminSocket({ dataDir, name, server, logger });
   }
 
   #control(): ClusterControl {

@@ -93,8 +93,10 @@ describe('a revoked identity', function () {
     const outcome = (client: MasterClient): Promise<string> => refusalOf(client.call(accessService.whoAmI, {}, once));
     assert.equal(await outcome(first), 'OK');
     await admin.call(accessService.revokeIdentity, { identity }, once);
+    await trio.settled();
     assert.match(await outcome(first), /operator\/alice was revoked/);
     await admin.call(accessService.unrevokeIdentity, { identity, laterCertificatesOnly: true }, twice);
+    await trio.settled();
     const { revocations } = await admin.call(accessService.listRevocations, {}, once);
     const listed = revocations.find((each) => each.identity?.id === 'alice');
     assert.equal(listed?.by, 'admin/root@127.0.0.1');
@@ -104,6 +106,7 @@ describe('a revoked identity', function () {
     const later = await trio.client('operator', 'alice', trio.masters, { fromMs: Date.now() });
     assert.equal(await outcome(later), 'OK');
     await admin.call(accessService.unrevokeIdentity, { identity }, twice);
+    await trio.settled();
     assert.equal(await outcome(first), 'OK');
     assert.match(
       await refusalOf(admin.call(accessService.unrevokeIdentity, { identity }, twice)),

@@ -54,7 +54,12 @@ function describe(response: sublet.v1.WhoAmIResponse, terminal: Terminal): strin
     [
       ['you', { text: `${role}/${identity.id}`, style: 'bold' }],
       ['from', asked],
-      ['certificate', `${serial}, valid to ${clockTime(ends, now)}, ${left}`],
+      [
+        'certificate',
+        serial === ''
+          ? 'none: this is the admin socket of the master'
+          : `${serial}, valid to ${clockTime(ends, now)}, ${left}`,
+      ],
       ['may', maySay[role] ?? `call ${methods.length} methods`],
     ],
     terminal,

@@ -38,13 +38,14 @@ export class CannedMaster implements AsyncDisposable {
     return this;
   }
 
-  async listen(): Promise<this> {
+  /** @param at HOST:PORT, or unix:/PATH */
+  async listen(at = '127.0.0.1:0'): Promise<this> {
     const port = await new Promise<number>((resolve, reject) => {
-      this.#server.bindAsync('127.0.0.1:0', ServerCredentials.createInsecure(), (error, bound) =>
+      this.#server.bindAsync(at, ServerCredentials.createInsecure(), (error, bound) =>
         error === null ? resolve(bound) : reject(error),
       );
     });
-    this.address = `127.0.0.1:${port}`;
+    this.address = at.startsWith('unix:') ? at : `127.0.0.1:${port}`;
     return this;
   }
 

@@ -10,6 +10,7 @@ import { errorText } from '#errors/unknown-error.js';
 import { type Master, startMaster } from '#master/master.js';
 import type { MasterLog } from '#master/master-log.js';
 import { testOverlay, testSettings } from '#master/testing/test-masters.js';
+import { until } from '#master/testing/until.js';
 import { masterCredentials } from '#tls/client-credentials.js';
 import type { Role } from '#tls/principal.js';
 import { type CertificateRequest, TestAuthority } from '#tls/testing/test-authority.js';
@@ -105,6 +106,14 @@ export class SecureTrio implements AsyncDisposable {
     });
     this.#clients.push(client);
     return client;
+  }
+
+  /** Resolves once every master has applied all that one of them has. */
+  settled(): Promise<void> {
+    const { masters } = this;
+    return until('all masters have applied it', () =>
+      masters.every(({ services }) => services.plan.ipam.revision === this.revision),
+    );
   }
 
   get revision(): number {
