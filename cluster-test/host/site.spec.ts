@@ -152,6 +152,10 @@ describe('an agent at a site', function () {
 
     before(async () => {
       container = await CniContainer.attach('container', agent.netns, join(agent.cniDir, 'dcos.conflist'));
+      // The agent marks the bridge that came with the container; without its mark it is no bridge of ours.
+      await until('the bridge is marked', boundMs, () =>
+        holds(/alias sublet:/.test(agent.netns.sh('ip link show m-dcos'))),
+      );
       await agent.child.kill();
     });
 
