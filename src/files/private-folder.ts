@@ -21,12 +21,23 @@ export function makePrivateFolder(path: string): string | undefined {
   makeFolder(path, 0o700);
   const place = resolve(path);
   const { mode } = statSync(place);
-  const shown = (mode & 0o7777).toString(8).padStart(4, '0');
-  if ((mode & othersMayWrite) !== 0 && (mode & sticky) === 0) {
-    throw new FolderError(
-      `other users may write in ${place} (mode ${shown}): see that what is in it is yours, and take that right away with "chmod go-w ${place}"`,
-    );
-  }
+  const writable = writableByOthers(place);
+  if (writable !== undefined && (mode & sticky) === 0) throw new FolderError(writable);
   if ((mode & othersMayRead) === 0) return undefined;
-  return `other users may read in ${place} (mode ${shown}): "chmod 700 ${place}" keeps it to its own user`;
+  return `other users may read in ${place} (mode ${shown(mode)}): "chmod 700 ${place}" keeps it to its own user`;
+}
+
+/**
+ * That other users may write in the folder, with the command that ends it; undefined: they may not.
+ * @throws Error (fs) when it is not there
+ */
+export function writableByOthers(path: string): string | undefined {
+  const place = resolve(path);
+  const { mode } = statSync(place);
+  if ((mode & othersMayWrite) === 0) return undefined;
+  return `other users may write in ${place} (mode ${shown(mode)}): see that what is in it is yours, and take that right away with "chmod go-w ${place}"`;
+}
+
+function shown(mode: number): string {
+  return (mode & 0o7777).toString(8).padStart(4, '0');
 }

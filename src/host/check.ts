@@ -8,6 +8,7 @@ import { access, readFile } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
 import { formatCidr } from '#address/ip.js';
 import { errorText } from '#errors/unknown-error.js';
+import { writableByOthers } from '#files/private-folder.js';
 import { checkFirewallRules, checkPacketFilters } from '#host/check-firewall.js';
 import { encapsulationBytes, ipv6MtuBytesMin } from '#host/desired.js';
 import { dockerEngine, localDocker } from '#host/docker-engine.js';
@@ -218,6 +219,8 @@ async function checkIptables(run: Runner, { iptables }: HostSettings): Promise<F
 
 async function checkCniFolder(dir: string): Promise<Found> {
   const existing = await firstExisting(dir);
+  const writable = existing === dir ? writableByOthers(dir) : undefined;
+  if (writable !== undefined) return { severity: 'error', says: writable };
   const isWritable = await access(existing, constants.W_OK).then(
     () => true,
     () => false,

@@ -3,9 +3,10 @@
  * and Mesos reads every file in it, so the temporary file stands elsewhere on the same file system.
  */
 import { existsSync } from 'node:fs';
-import { chmod, open, rename, rm, rmdir, stat } from 'node:fs/promises';
+import { chmod, lstat, open, rename, rm, rmdir, stat } from 'node:fs/promises';
 import { basename, dirname, join } from 'node:path';
 import { makeFolder } from '#files/make-folder.js';
+import { writableByOthers } from '#files/private-folder.js';
 
 export async function writeCniFile(dir: string, name: string, content: string): Promise<void> {
   // Engines read it, also those of other users: the mask of this process does not count here.
@@ -14,9 +15,12 @@ export async function writeCniFile(dir: string, name: string, content: string): 
   if (isNew) await chmod(dir, 0o755);
   const staging = await stagingFolder(dir);
   makeFolder(staging);
+  await refuseForeign(staging);
   const temporary = join(staging, `${name}.${process.pid}`);
+  // One that is there is of an agent that crashed, or a link of somebody else: neither is written to.
+  await rm(temporary, { force: true });
   try {
-    const file = await open(temporary, 'w', 0o644);
+    const file = await open(temporary, 'wx', 0o644);
     try {
       await file.chmod(0o644);
       await file.writeFile(content);
@@ -29,6 +33,13 @@ export async function writeCniFile(dir: string, name: string, content: string): 
     await rm(temporary, { force: true });
     await rmdir(staging).catch(() => undefined); // Another agent's file is in it: that one removes it.
   }
+}
+
+/** Beside the folder another user may have been first, where its parent is for all (/tmp). */
+async function refuseForeign(staging: string): Promise<void> {
+  const { uid } = await lstat(staging);
+  if (uid === process.getuid?.() && writableByOthers(staging) === undefined) return;
+  throw new Error(`${staging} is another user's, or one in which others may write: remove it`);
 }
 
 export async function deleteCniFile(dir: string, name: string): Promise<void> {
