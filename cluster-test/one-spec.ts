@@ -9,7 +9,7 @@ import { fileURLToPath } from 'node:url';
 
 const top = join(dirname(fileURLToPath(import.meta.url)), '../..');
 
-/** The compiled spec of a path from the caller's folder or from the top; undefined: it is no path of a spec. */
+/** The compiled spec of a path from the caller's folder or from the top; undefined: it is not a path of a spec. */
 function compiled(path: string): string | undefined {
   if (path.startsWith('-') || !/\.spec(\.[jt]s)?$/.test(path)) return undefined;
   const name = relative(top, path).replace(/^dist\//, '');

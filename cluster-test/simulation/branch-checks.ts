@@ -63,7 +63,7 @@ export class BranchChecks {
     this.#world.count('mark: an agent was told of a lost branch');
     const inAdoption = this.#adoptions.findLast((change) => change.index <= revision)?.adoption === true;
     const what = () =>
-      `${agentId} was told revision ${told} on branch ${held.branch}, and got a lease at ${revision}; no adoption had begun`;
+      `${agentId} has seen revision ${told} on branch ${held.branch}, and got a lease at ${revision}; no adoption had begun`;
     this.#world.check(inAdoption || Number(base) < this.#base, 'a plan that went back is found', what);
   }
 }

@@ -22,7 +22,7 @@ export function cidr4(address: Ipv4, prefix: number): Cidr4 {
   return { address, prefix } as Cidr4; // Brand constructor: checked.
 }
 
-/** Reads `9.0.0.0/8`; throws `AddressError` for host bits and for anything that is no network. */
+/** Reads `9.0.0.0/8`; throws `AddressError` for host bits and for anything that is not a network. */
 export function parseCidr4(text: string): Cidr4 {
   const { address, prefix } = parseInterface4(text);
   return cidr4(address, prefix);
@@ -34,7 +34,10 @@ export function parseInterface4(text: string): Interface4 {
   const address = match === null ? undefined : readIpv4(match[1] ?? '');
   const digits = match?.[2] ?? '';
   if (address === undefined || (digits.length > 1 && digits.startsWith('0'))) {
-    throw new AddressError(text, 'is no IPv4 network: an address, a slash and a prefix from 0 to 32, like 9.0.0.0/8');
+    throw new AddressError(
+      text,
+      'is not an IPv4 network: an address, a slash and a prefix from 0 to 32, like 9.0.0.0/8',
+    );
   }
   const prefix = Number(digits);
   if (!isPrefix(prefix)) throw badPrefix(text, prefix);

@@ -23,7 +23,7 @@ export function cidr6(address: Ipv6, prefix: number): Cidr6 {
   return { address, prefix } as Cidr6; // Brand constructor: checked.
 }
 
-/** Reads `fd01:b::/64`; throws `AddressError` for host bits and for anything that is no network. */
+/** Reads `fd01:b::/64`; throws `AddressError` for host bits and for anything that is not a network. */
 export function parseCidr6(text: string): Cidr6 {
   const { address, prefix } = parseInterface6(text);
   return cidr6(address, prefix);
@@ -37,7 +37,7 @@ export function parseInterface6(text: string): Interface6 {
   if (address === undefined || (digits.length > 1 && digits.startsWith('0'))) {
     throw new AddressError(
       text,
-      'is no IPv6 network: an address, a slash and a prefix from 0 to 128, like fd01:b::/64',
+      'is not an IPv6 network: an address, a slash and a prefix from 0 to 128, like fd01:b::/64',
     );
   }
   const prefix = Number(digits);

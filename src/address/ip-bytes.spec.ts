@@ -28,10 +28,10 @@ describe('addresses as bytes', () => {
   it('are refused in another length, with host bits, or with a prefix beyond the address', () => {
     assert.throws(
       () => ipOfBytes(new Uint8Array(5)),
-      new AddressError('0000000000', 'is no IP address: it has 5 bytes, and 4 or 16 are allowed'),
+      new AddressError('0000000000', 'is not an IP address: it has 5 bytes, and 4 or 16 are allowed'),
     );
     assert.throws(() => ipOfBytes(new Uint8Array()), /it has 0 bytes/);
-    assert.throws(() => cidrOfBytes(new Uint8Array(4)), /is no network: it has 4 bytes, and 5 or 17 are allowed/);
+    assert.throws(() => cidrOfBytes(new Uint8Array(4)), /is not a network: it has 4 bytes, and 5 or 17 are allowed/);
     assert.throws(() => cidrOfBytes(Uint8Array.of(9, 0, 1, 7, 24)), /has host bits/);
     assert.throws(() => cidrOfBytes(Uint8Array.of(9, 0, 1, 7, 33)), /has a prefix of 33: 0 to 32 is allowed/);
   });

@@ -15,7 +15,7 @@ export function ipOfBytes(bytes: Uint8Array): Ip {
   const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength);
   if (bytes.length === 4) return ipv4(view.getUint32(0));
   if (bytes.length === 16) return ipv6((view.getBigUint64(0) << 64n) | view.getBigUint64(8));
-  throw new AddressError(hex(bytes), `is no IP address: it has ${bytes.length} bytes, and 4 or 16 are allowed`);
+  throw new AddressError(hex(bytes), `is not an IP address: it has ${bytes.length} bytes, and 4 or 16 are allowed`);
 }
 
 export function cidrBytes({ address, prefix }: Cidr): Uint8Array {
@@ -27,7 +27,7 @@ export function cidrBytes({ address, prefix }: Cidr): Uint8Array {
 /** @throws AddressError for another length than 5 or 17 bytes, a prefix beyond the address, or host bits */
 export function cidrOfBytes(bytes: Uint8Array): Cidr {
   if (bytes.length !== 5 && bytes.length !== 17) {
-    throw new AddressError(hex(bytes), `is no network: it has ${bytes.length} bytes, and 5 or 17 are allowed`);
+    throw new AddressError(hex(bytes), `is not a network: it has ${bytes.length} bytes, and 5 or 17 are allowed`);
   }
   const address = ipOfBytes(bytes.subarray(0, -1));
   const prefix = bytes.at(-1) ?? 0;

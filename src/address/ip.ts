@@ -28,7 +28,7 @@ export function familyOf(address: Ip): Family {
 export function parseIp(text: string): Ip {
   const address = readIpv4(text) ?? readIpv6(text);
   if (address === undefined) {
-    throw new AddressError(text, 'is no IP address: one like 10.0.0.1 or fd00::1 is allowed');
+    throw new AddressError(text, 'is not an IP address: one like 10.0.0.1 or fd00::1 is allowed');
   }
   return address;
 }

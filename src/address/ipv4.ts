@@ -12,7 +12,7 @@ const maxIpv4 = 0xffffffff;
 /** The address with this number; throws `AddressError` outside 0 … 2^32 − 1. */
 export function ipv4(value: number): Ipv4 {
   if (!Number.isInteger(value) || value < 0 || value > maxIpv4) {
-    throw new AddressError(String(value), 'is no IPv4 address: a whole number from 0 to 4294967295 is allowed');
+    throw new AddressError(String(value), 'is not an IPv4 address: a whole number from 0 to 4294967295 is allowed');
   }
   return value as Ipv4; // Brand constructor: checked.
 }
@@ -21,12 +21,15 @@ export function ipv4(value: number): Ipv4 {
 export function parseIpv4(text: string): Ipv4 {
   const value = readIpv4(text);
   if (value === undefined) {
-    throw new AddressError(text, 'is no IPv4 address: four numbers from 0 to 255 without leading zeros, like 9.0.0.1');
+    throw new AddressError(
+      text,
+      'is not an IPv4 address: four numbers from 0 to 255 without leading zeros, like 9.0.0.1',
+    );
   }
   return value;
 }
 
-/** As `parseIpv4`, but `undefined` for what is no IPv4 address. */
+/** As `parseIpv4`, but `undefined` for what is not an IPv4 address. */
 export function readIpv4(text: string): Ipv4 | undefined {
   const match = /^(\d{1,3})\.(\d{1,3})\.(\d{1,3})\.(\d{1,3})$/.exec(text);
   if (match === null) return undefined;

@@ -13,7 +13,7 @@ const maxIpv6 = (1n << 128n) - 1n;
 /** The address with this number; throws `AddressError` outside 0 … 2^128 − 1. */
 export function ipv6(value: bigint): Ipv6 {
   if (value < 0n || value > maxIpv6) {
-    throw new AddressError(String(value), 'is no IPv6 address: a whole number from 0 to 2^128 − 1 is allowed');
+    throw new AddressError(String(value), 'is not an IPv6 address: a whole number from 0 to 2^128 − 1 is allowed');
   }
   return value as Ipv6; // Brand constructor: checked.
 }
@@ -22,12 +22,15 @@ export function ipv6(value: bigint): Ipv6 {
 export function parseIpv6(text: string): Ipv6 {
   const value = readIpv6(text);
   if (value === undefined) {
-    throw new AddressError(text, 'is no IPv6 address: up to eight groups of 1–4 hexadecimal digits, like fd01:b::1');
+    throw new AddressError(
+      text,
+      'is not an IPv6 address: up to eight groups of 1–4 hexadecimal digits, like fd01:b::1',
+    );
   }
   return value;
 }
 
-/** As `parseIpv6`, but `undefined` for what is no IPv6 address. */
+/** As `parseIpv6`, but `undefined` for what is not an IPv6 address. */
 export function readIpv6(text: string): Ipv6 | undefined {
   const halves = text.split('::');
   if (halves.length > 2) return undefined;

@@ -17,7 +17,7 @@ const groupBit = 0x010000000000;
 /** The address with this number; throws `AddressError` outside 0 … 2^48 − 1. */
 export function mac(value: number): Mac {
   if (!Number.isInteger(value) || value < 0 || value >= 2 ** 48) {
-    throw new AddressError(String(value), 'is no MAC address: a whole number from 0 to 2^48 − 1 is allowed');
+    throw new AddressError(String(value), 'is not a MAC address: a whole number from 0 to 2^48 − 1 is allowed');
   }
   return value as Mac; // Brand constructor: checked.
 }
@@ -25,7 +25,7 @@ export function mac(value: number): Mac {
 /** Reads `70:B3:D5:80:00:01` in either case; throws `AddressError` for anything else. */
 export function parseMac(text: string): Mac {
   if (!/^[0-9a-fA-F]{2}(:[0-9a-fA-F]{2}){5}$/.test(text)) {
-    throw new AddressError(text, 'is no MAC address: six pairs of hexadecimal digits, like 70:b3:d5:80:00:01');
+    throw new AddressError(text, 'is not a MAC address: six pairs of hexadecimal digits, like 70:b3:d5:80:00:01');
   }
   return mac(Number.parseInt(text.replaceAll(':', ''), 16));
 }
@@ -39,7 +39,10 @@ export function formatMac(address: Mac): string {
 /** The address as an OUI; throws `AddressError` when a low byte is set or it is a multicast prefix. */
 export function oui(address: Mac): Oui {
   if (address % low24 !== 0) {
-    throw new AddressError(formatMac(address), 'is no OUI: its low three bytes must be zero, like 70:b3:d5:00:00:00');
+    throw new AddressError(
+      formatMac(address),
+      'is not an OUI: its low three bytes must be zero, like 70:b3:d5:00:00:00',
+    );
   }
   // The lowest bit of the first byte marks group addresses (IEEE 802); a device can't have one.
   if (Math.floor(address / groupBit) % 2 === 1) {

@@ -48,7 +48,7 @@ function leaseMetrics(registry: Registry, agent: Agent): void {
   );
   new Gauge({
     name: 'sublet_agent_overlays_lacking',
-    help: '1 for each overlay that was not let to this agent, or not whole',
+    help: '1 for each overlay of which this agent has no subnet, or not both families',
     labelNames: ['overlay'],
     registers: [registry],
     collect() {

@@ -139,7 +139,9 @@ function leaseStatus({ lease, leaseSource, term }: Agent): LeaseStatus | null {
 }
 
 function overlayProblems({ lease, options }: Agent): readonly string[] {
-  const lacking = (lease?.problems ?? []).map(({ overlay, reason }) => `overlay ${overlay} was not let: ${reason}`);
+  const lacking = (lease?.problems ?? []).map(
+    ({ overlay, reason }) => `overlay ${overlay} was not allocated: ${reason}`,
+  );
   const { overlays, problems } = options.host.status();
   const failed = overlays.flatMap((overlay) =>
     overlay.kind === 'failed' ? [`overlay ${overlay.name}: ${overlay.error}`] : [],

@@ -281,7 +281,7 @@ export class Agent {
     if (this.#source !== 'masters' || this.#lease?.epoch !== epoch) {
       log.info({ clusterId, epoch, vtepIp: lease.vxlan.vtepIp, overlays: lease.overlays.length }, 'registered');
     }
-    for (const { overlay, reason } of problems) log.error({ overlay, reason }, 'an overlay was not let');
+    for (const { overlay, reason } of problems) log.error({ overlay, reason }, 'an overlay was not allocated');
     this.#rememberCluster(clusterId);
     const before = this.#source === 'masters' ? this.#lease : undefined;
     const same = before?.epoch === epoch && before.nodeIp === lease.nodeIp && before.clusterId === clusterId;

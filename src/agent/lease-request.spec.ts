@@ -281,7 +281,7 @@ describe('registration of an agent', () => {
     world.start();
     await world.time.runFor(200_000);
     assert.equal(world.masters.registers.length, 4);
-    assert.ok(world.logged.includes('an overlay was not let'));
+    assert.ok(world.logged.includes('an overlay was not allocated'));
   });
 
   it('takes an answer that lacks a part for none', async () => {

@@ -43,8 +43,8 @@ describe('a peer in its short form', () => {
 
   it('is refused with what is wrong in it', () => {
     const cases: readonly (readonly [sublet.v1.Peer.$Properties, RegExp])[] = [
-      [{ ...short, nodeIp: new Uint8Array(3) }, /peer "b": 000000: is no IP address|peer "b": .*it has 3 bytes/],
-      [{ ...short, vtepIp: ipBytes(parseIp('fd00::1')) }, /peer "b": .*fd00::1.* is no IPv4 address/],
+      [{ ...short, nodeIp: new Uint8Array(3) }, /peer "b": 000000: is not an IP address|peer "b": .*it has 3 bytes/],
+      [{ ...short, vtepIp: ipBytes(parseIp('fd00::1')) }, /peer "b": .*fd00::1.* is not an IPv4 address/],
       [{ ...short, overlays: [{ name: 'dcos', subnet: Uint8Array.of(9, 0, 1, 7, 24) }] }, /peer "b": .*has host bits/],
     ];
     for (const [message, reason] of cases) {

@@ -39,7 +39,7 @@ export function peerOfShort(message: sublet.v1.Peer.$Properties, vtepMacOui: str
   if (unreachable || !agentId) return undefined;
   try {
     const vtep = ipOfBytes(vtepIp ?? none);
-    if (!isIpv4(vtep)) throw new AddressError(formatIp(vtep), 'is no IPv4 address');
+    if (!isIpv4(vtep)) throw new AddressError(formatIp(vtep), 'is not an IPv4 address');
     return {
       agentId,
       nodeIp: formatIp(ipOfBytes(nodeIp ?? none)),

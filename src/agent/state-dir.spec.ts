@@ -117,7 +117,7 @@ describe('state directory of an agent', () => {
     await using _second = await StateDir.open(folder, log);
   });
 
-  it('refuses what is no folder', async () => {
+  it('refuses what is not a folder', async () => {
     writeFileSync(join(folder, 'file'), '');
     await assert.rejects(StateDir.open(join(folder, 'file'), log), StateDirError);
   });

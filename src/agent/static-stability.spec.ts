@@ -280,7 +280,7 @@ describe('rule 5, static stability of an agent', () => {
     await world.time.runFor(1_000);
     world.masters.onKeepAlive = () => aborted;
     world.masters.onRegister = () => unavailable;
-    // What is released rests for 15 minutes, so this must end well before.
+    // What is released is quarantined for 15 minutes, so this must end well before.
     assert.equal(fencedGraceMs, hour / 6);
     await world.time.runFor(10_000 + fencedGraceMs - 1_000);
     assert.equal(world.host.last()?.leaseValid, true);

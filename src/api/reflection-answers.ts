@@ -151,7 +151,7 @@ function requestFields(request: Uint8Array): Fields {
     return Fields.of(request);
   } catch (error) {
     const reason = error instanceof Error ? error.message : String(error);
-    throw new RefusedError('malformed', `the request is no ServerReflectionRequest: ${reason}`);
+    throw new RefusedError('malformed', `the request is not a ServerReflectionRequest: ${reason}`);
   }
 }
 

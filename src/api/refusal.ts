@@ -15,7 +15,7 @@ type Row = {
 /** Reason → status code. Reasons that the plan gives are spelled as the plan spells them. */
 export const refusals = {
   'invalid-argument': { code: status.INVALID_ARGUMENT, meaning: 'A field is wrong, whatever the state of the plan.' },
-  malformed: { code: status.INVALID_ARGUMENT, meaning: 'The bytes are no message of this method.' },
+  malformed: { code: status.INVALID_ARGUMENT, meaning: 'The bytes are not a message of this method.' },
   'not-found': { code: status.NOT_FOUND, meaning: 'No such agent, overlay or reservation.' },
   'already-exists': { code: status.ALREADY_EXISTS, meaning: 'The name, address or id is in another hand.' },
   'held-elsewhere': {
@@ -34,7 +34,8 @@ export const refusals = {
   },
   'permission-denied': {
     code: status.PERMISSION_DENIED,
-    meaning: 'The certificate of the caller does not allow it; the message names who is asking, and who may.',
+    meaning:
+      'The certificate of the caller does not allow it; the message names the role of the caller, and the roles that may.',
   },
   aborted: {
     code: status.ABORTED,
@@ -57,7 +58,7 @@ export const refusals = {
   },
   'too-slow': {
     code: status.RESOURCE_EXHAUSTED,
-    meaning: 'Who watches, or saves a snapshot, and does not read is let go, and may come back.',
+    meaning: 'A watcher, or a reader of a snapshot, that does not read is disconnected; it may come back.',
   },
   unavailable: {
     code: status.UNAVAILABLE,

@@ -58,7 +58,7 @@ export async function showAgentStatus(http: string, output: Form, terminal: Term
 function statusOf(body: unknown, at: string): AgentStatus {
   const parsed = statusSchema.safeParse(body);
   if (parsed.success) return parsed.data;
-  throw new Failure(exitCodes.refused, `what answers at ${at} is no agent of this version`, [
+  throw new Failure(exitCodes.refused, `what answers at ${at} is not an agent of this version`, [
     '-o json shows what it says.',
   ]);
 }

@@ -92,7 +92,8 @@ export async function leaveWithAgent(
   );
   for (const { command, why } of report.removed) terminal.write(`removed  ${why}: ${command}\n`);
   for (const left of report.left) terminal.write(`${terminal.paint('yellow', 'left')}     ${left}\n`);
-  if (report.gaveBack) terminal.write('The lease is given back. What this host held rests before it is let again.\n');
+  if (report.gaveBack)
+    terminal.write('The lease is given back. What this host held is quarantined before it is leased again.\n');
   if (report.left.length > 0) {
     throw new Failure(
       exitCodes.refused,

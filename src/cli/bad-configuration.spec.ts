@@ -14,13 +14,21 @@ const member = (name: string, port: number) => ({ name, peer: `127.0.0.1:${port}
 
 /** What is wrong, the file, and the line, field, value and limit that are named. */
 const cases: readonly (readonly [string, object, RegExp])[] = [
-  ['an unknown key', { lisen: '127.0.0.1:1' }, /^3: lisen: is no key here; did you mean listen\? \(allowed: name, /],
+  [
+    'an unknown key',
+    { lisen: '127.0.0.1:1' },
+    /^3: lisen: is not a known key; did you mean listen\? \(allowed: name, /,
+  ],
   [
     'an unknown key inside',
     { raft: { tick: 1 } },
-    /^4: raft\.tick: is no key here \(allowed: heartbeat_ms, election_ms, retain_entries\)$/,
+    /^4: raft\.tick: is not a known key \(allowed: heartbeat_ms, election_ms, retain_entries\)$/,
   ],
-  ['a bad CIDR', network({ subnet: '9.0.0.0' }), /overlays\[0\]\.subnet: "9\.0\.0\.0" is no IPv4 network: .* 0 to 32/],
+  [
+    'a bad CIDR',
+    network({ subnet: '9.0.0.0' }),
+    /overlays\[0\]\.subnet: "9\.0\.0\.0" is not an IPv4 network: .* 0 to 32/,
+  ],
   [
     'a CIDR with host bits',
     network({ subnet: '9.0.0.1/8' }),
@@ -60,11 +68,11 @@ const cases: readonly (readonly [string, object, RegExp])[] = [
     /vtep_subnet: 44\.0\.0\.0\/7 .* from 8 to 28/,
   ],
   [
-    'a MAC that is no OUI',
+    'a MAC that is not an OUI',
     { network: { vtep_mac_oui: '70:B3:D5:00:00:01' } },
-    /vtep_mac_oui: "70:b3:d5:00:00:01" is no OUI: its low three bytes must be zero/,
+    /vtep_mac_oui: "70:b3:d5:00:00:01" is not an OUI: its low three bytes must be zero/,
   ],
-  ['an OUI that is no MAC', { network: { vtep_mac_oui: '70:B3:D5' } }, /vtep_mac_oui: "70:B3:D5" is no MAC/],
+  ['an OUI that is not a MAC', { network: { vtep_mac_oui: '70:B3:D5' } }, /vtep_mac_oui: "70:B3:D5" is not a MAC/],
   [
     'two masters with the same name',
     { cluster: { members: [member('m', 1), member('m', 2)] } },

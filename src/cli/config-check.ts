@@ -19,7 +19,7 @@ import { formatDuration } from '#text/duration.js';
 export function checkConfig(file: string, wanted: ConfigKind | undefined, terminal: Terminal): void {
   const source = { file: readConfigFile(file, exitCodes.refused) };
   const told = wanted ?? configKind(source.file.text);
-  // What is no JSON is wrong in either; reading it says where.
+  // What is not JSON is wrong in either; reading it says where.
   const kind = told === 'no-json' ? 'master' : told;
   if (kind === undefined) {
     throw usage(
@@ -83,7 +83,7 @@ function networkFacts({ settings, overlays }: NetworkSection): Facts {
     ['vteps', `${vtep.join(' and ')}, MAC ${formatMac(vtepMacOui)}, VNI ${vni}, UDP port ${vxlanPort}${mtu}`],
     ...(overlays ?? []).map((overlay) => ['overlay', describe(overlay)] as const),
     ...(overlays?.length ? [] : [['overlays', 'none: add one with `sublet overlay add`'] as const]),
-    ['leases', `${reclaim}; blocks rest ${formatDuration(quarantineMs)}`],
+    ['leases', `${reclaim}; quarantine ${formatDuration(quarantineMs)}`],
   ];
 }
 

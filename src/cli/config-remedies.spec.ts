@@ -162,10 +162,10 @@ const mended: readonly Case[] = [
 
 const notMended: readonly (Case & { readonly why: RegExp })[] = [
   {
-    what: 'a VTEP subnet that is no supernet',
+    what: 'a VTEP subnet that is not a supernet',
     file: { settings: { vtepSubnet: parseCidr4('44.128.0.0/21') } },
     named: [[]],
-    why: /^change the file: vtep_subnet 44\.128\.0\.0\/21 is no supernet of 44\.128\.0\.0\/20: it can only grow$/,
+    why: /^change the file: vtep_subnet 44\.128\.0\.0\/21 is not a supernet of 44\.128\.0\.0\/20: it can only grow$/,
   },
   {
     what: 'what was fixed when the network was founded',
@@ -184,7 +184,7 @@ const notMended: readonly (Case & { readonly why: RegExp })[] = [
     what: 'a smaller overlay',
     file: { overlays: [overlay('dcos', '9.0.0.0/9')] },
     named: [[]],
-    why: /^change the file: subnet 9\.0\.0\.0\/9 is no supernet of 9\.0\.0\.0\/8: it can only grow$/,
+    why: /^change the file: subnet 9\.0\.0\.0\/9 is not a supernet of 9\.0\.0\.0\/8: it can only grow$/,
   },
   {
     what: 'an overlay of other pieces that would overlap another',

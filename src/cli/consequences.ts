@@ -70,7 +70,7 @@ export async function holdersOf(client: Client, name: string): Promise<readonly 
 /** The agents that still hold a block of an overlay that is draining, and the reason. */
 export function drainProgress(name: string, holders: readonly Agent[], terminal: Terminal): string {
   if (holders.length === 0) {
-    const next = `Nobody holds a block of ${name}. When the quarantine is over: sublet overlay remove ${name}`;
+    const next = `No agent holds a block of ${name}. When the quarantine is over: sublet overlay remove ${name}`;
     return `${wrap(next, terminal)}\n`;
   }
   const reasons = holders.slice(0, namedMax).map((agent) => {
@@ -92,7 +92,7 @@ export async function overlayRemoval(client: Client, name: string): Promise<Cons
   const kept = [usage, usage6].reduce((sum, of) => sum + (of?.reserved ?? 0) + (of?.excluded ?? 0), 0);
   return [
     held > 0
-      ? `Overlay ${name} is held by ${plural(held, 'agent')}: the masters refuse to remove it until nobody holds a block of it.`
+      ? `Overlay ${name} is held by ${plural(held, 'agent')}: the masters refuse to remove it until no agent holds a block of it.`
       : `Overlay ${name} is removed from the plan and from every host. No agent holds a block of it.`,
     ...(kept > 0
       ? [`${plural(kept, 'reserved or excluded block')} of it ${kept === 1 ? 'is' : 'are'} forgotten.`]

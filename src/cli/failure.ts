@@ -33,7 +33,7 @@ export function folderFailure(setting: string, path: string, error: unknown): Fa
   // A full disk has its own way out, which the store tells.
   if (!(cause instanceof FolderError) || (error instanceof StoreError && error.code === 'full')) return undefined;
   return new Failure(exitCodes.refused, `${setting} ${path} can’t be used: ${cause.message}`, [
-    'Give another folder, or see to who may write there.',
+    'Give another folder, or check who may write there.',
   ]);
 }
 

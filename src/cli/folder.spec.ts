@@ -39,11 +39,11 @@ describe('a folder that can’t be made', () => {
     ['snapshot restore', ['snapshot', 'restore', backup, '--data-dir'], '--data-dir'],
     ['dev', ['dev', '--data-dir'], ''],
   ];
-  const nowhere = [[join(file, 'data'), `${file} is no folder`]];
+  const nowhere = [[join(file, 'data'), `${file} is not a folder`]];
   if (process.platform === 'linux') {
     nowhere.push([
       '/proc/sublet',
-      "/proc/sublet can't be made: its file system lets nobody make folders there (ENOENT)",
+      "/proc/sublet can't be made: its file system has no folders that can be made (ENOENT)",
     ]);
   }
   for (const [what, words, setting] of cases) {

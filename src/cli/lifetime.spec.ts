@@ -152,9 +152,9 @@ describe('a process of sublet', function () {
     assert.equal(stdout, '');
     const lines = output.trimEnd().split('\n');
     assert.equal(lines[0], 'sublet: the configuration can’t be used: 3 problems');
-    assert.match(lines[1] ?? '', /^ {2}--quarantine: "x" is no length of time/);
+    assert.match(lines[1] ?? '', /^ {2}--quarantine: "x" is not a duration/);
     assert.match(lines[2] ?? '', /master\.json:2: raft\.heartbeat_ms: 1 is out of range/);
-    assert.match(lines[3] ?? '', /master\.json:3: lisen: is no key here; did you mean listen\?/);
+    assert.match(lines[3] ?? '', /master\.json:3: lisen: is not a known key; did you mean listen\?/);
   });
 
   it('is an agent, too, that stops with 0', async () => {

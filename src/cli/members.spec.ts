@@ -80,7 +80,7 @@ describe('sublet members', () => {
         '  sublet members promote m2',
         '',
         '! m1 founded this cluster alone, and with a lost disk, while no other master is',
-        '  up, would found another one, which lets addresses that are held. Start it',
+        '  up, would found another one, which leases addresses that are held. Start it',
         '  from now on with --join (cluster.join) in the place of --member',
         '  (cluster.members), naming the others; it is not read while m1 has its store:',
         '  sublet master --name m1 --join 10.0.0.2:7071 …',

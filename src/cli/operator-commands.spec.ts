@@ -356,7 +356,7 @@ describe('what operators ask', () => {
     assert.equal(day.since?.seconds, noon - 12 * 3_600);
     assert.equal(day.until ?? null, null);
     for (const wrong of ['yesterday', '2025-13-01', '12:00', '2025-06-01T25:00']) {
-      assert.match(String(await asked('--since', wrong)), /^sublet: --since: ".*" is no time: 2h \(ago\)/);
+      assert.match(String(await asked('--since', wrong)), /^sublet: --since: ".*" is not a time: 2h \(ago\)/);
     }
   });
 
@@ -420,7 +420,7 @@ describe('what operators ask', () => {
       assert.deepEqual({ ...(request as object) }, { clusterId: 'dev', fromRevision: 7, branch: 'of 7' });
       assert.match(
         terminal.notes.replaceAll(/\n +/g, ' '),
-        /^The masters no longer keep what watchers are told after revision 7\. What changed up to 10011: sublet history --from 7\nRevision 10011/,
+        /^The masters no longer keep the events after revision 7\. What changed up to 10011: sublet history --from 7\nRevision 10011/,
       );
     });
   });

@@ -97,7 +97,7 @@ function timeoutOf(text: unknown): { readonly timeoutMs?: number } {
   if (typeof text !== 'string') return {};
   const timeoutMs = parseDuration(text);
   if (timeoutMs === undefined || timeoutMs < 1 || timeoutMs > 600_000) {
-    throw usage(`--timeout: "${text}" is no length of time from 1ms to 10m, like 5s`);
+    throw usage(`--timeout: "${text}" is not a duration from 1ms to 10m, like 5s`);
   }
   return { timeoutMs };
 }

@@ -89,7 +89,7 @@ export const commands: readonly Entry[] = [
   {
     name: 'reservations',
     group: look,
-    summary: 'what is kept for somebody, or for nobody',
+    summary: 'list reservations and exclusions',
     load: () => import('#cli/commands/reservations.js'),
   },
   {
@@ -134,7 +134,12 @@ export const commands: readonly Entry[] = [
     summary: 'keep a block for one agent',
     load: () => import('#cli/commands/reserve.js'),
   },
-  { name: 'exclude', group: change, summary: 'let a range to nobody', load: () => import('#cli/commands/exclude.js') },
+  {
+    name: 'exclude',
+    group: change,
+    summary: 'exclude a range from allocation',
+    load: () => import('#cli/commands/exclude.js'),
+  },
   {
     name: 'unreserve',
     group: change,
@@ -150,25 +155,25 @@ export const commands: readonly Entry[] = [
   {
     name: 'members',
     group: masters,
-    summary: 'the masters, and who may stop; add, replace or remove one',
+    summary: 'list masters and which may stop; add, replace or remove one',
     load: () => import('#cli/commands/members.js'),
   },
   {
     name: 'transfer',
     group: masters,
-    summary: 'have another master lead',
+    summary: 'transfer leadership to another master',
     load: () => import('#cli/commands/transfer.js'),
   },
   {
     name: 'snapshot',
     group: masters,
-    summary: 'save a backup; begin anew with one, or with one survivor',
+    summary: 'save a backup; restore it, or recover from one survivor',
     load: () => import('#cli/commands/snapshot.js'),
   },
   {
     name: 'adoption',
     group: masters,
-    summary: 'after a restore: who is back, and when to let again',
+    summary: 'after a restore: which agents are back; end the adoption',
     load: () => import('#cli/commands/adoption.js'),
   },
   {

@@ -10,7 +10,7 @@ import { formatTime } from '#text/duration.js';
 const hints: Partial<Record<status, readonly string[]>> = {
   [status.UNKNOWN]: ['It may or may not have happened: look with `sublet history` before asking again.'],
   [status.DEADLINE_EXCEEDED]: ['It may or may not have happened: look with `sublet history` before asking again.'],
-  [status.UNAVAILABLE]: ['Ask again in a moment. `sublet status` tells who leads.'],
+  [status.UNAVAILABLE]: ['Ask again in a moment. `sublet status` shows the leader.'],
   [status.UNIMPLEMENTED]: ['That master is of another version: `sublet status` tells which.'],
   [status.INTERNAL]: ['That is a bug. The log of the master has the details.'],
 };
@@ -30,7 +30,7 @@ export function masterFailure(error: unknown): Failure {
     const unreached = error.attempts.every(({ reason }) => neverSent(reason));
     const advice = unreached
       ? 'Name the masters with --master HOST:PORT[,…] or SUBLET_MASTER; `sublet dev` starts a cluster on this machine.'
-      : 'Ask again in a moment. `sublet status` tells who leads.';
+      : 'Ask again in a moment. `sublet status` shows the leader.';
     const what = unreached ? 'no master reachable' : 'no master can answer now';
     // A server that speaks TLS closes a connection that does not, without a word, and the other way round.
     const tls = error.attempts.some(({ reason }) => /Failed to connect|wrong version number/i.test(reason))

@@ -94,7 +94,7 @@ describe('the configuration of an agent', () => {
     [
       'an address that is none',
       { node_ip: '10.0.0' },
-      'node_ip: "10.0.0" is no IP address: one like 10.0.0.1 or fd00::1 is allowed',
+      'node_ip: "10.0.0" is not an IP address: one like 10.0.0.1 or fd00::1 is allowed',
     ],
     ...(
       [
@@ -156,7 +156,7 @@ describe('the configuration of an agent', () => {
     [
       'an unknown key',
       { network_config: { overlay_mut: 1 } },
-      'network_config.overlay_mut: is no key here; did you mean overlay_mtu? (allowed: allocate_subnet, mesos_bridge, docker_bridge, overlay_mtu, enable_ipv6)',
+      'network_config.overlay_mut: is not a known key; did you mean overlay_mtu? (allowed: allocate_subnet, mesos_bridge, docker_bridge, overlay_mtu, enable_ipv6)',
     ],
   ];
   for (const [title, value, message] of wrong) {

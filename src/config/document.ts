@@ -33,7 +33,7 @@ export class ConfigDocument {
   readonly #flags = new Map<string, Setting>();
   readonly #aliases = new Map<string, string>();
 
-  /** @throws ConfigError when the file is no JSON object, or names a value twice */
+  /** @throws ConfigError when the file is not JSON object, or names a value twice */
   constructor(source: ConfigSource, settings: readonly Setting[]) {
     this.#name = source.file?.name ?? '';
     this.#json = source.file === undefined ? undefined : parseFile(source.file);
@@ -159,7 +159,7 @@ function at(file: string, line: number, message: string): ConfigProblem {
 
 function object(value: unknown, name: string, expected: string): Readonly<Record<string, unknown>> {
   if (isObject(value)) return value;
-  throw new ConfigError([at(name, 1, `${showValue(value)} is no configuration: ${expected} is expected`)]);
+  throw new ConfigError([at(name, 1, `${showValue(value)} is not a configuration: ${expected} is expected`)]);
 }
 
 export function isObject(value: unknown): value is Record<string, unknown> {

@@ -29,13 +29,13 @@ describe('HOST:PORT', () => {
     ['::1:7070', /has no port/], // An address by itself, as it happens.
     [':7070', /has no host/],
     ['127.0.0.1:70000', /has port 70000: 1 to 65535 is allowed/],
-    ['127.0.0.1:x', /is no HOST:PORT/],
+    ['127.0.0.1:x', /is not HOST:PORT/],
     ['1.2.3:7070', /has no IPv4 address before its port/],
     ['[1.2.3.4]:7070', /has no IPv6 address in its brackets/],
     ['-a:7070', /has no host name or address before its port/],
     ['http://a:7070', /is a URL/],
     ['zk://a:2181', /is a ZooKeeper address/],
-    ['', /is no HOST:PORT/],
+    ['', /is not HOST:PORT/],
   ];
   for (const [text, message] of wrong) {
     it(`does not read ${JSON.stringify(text)}`, () => {

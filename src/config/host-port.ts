@@ -51,7 +51,7 @@ function missing(text: string): string {
   if (/^zk:\/\//.test(text)) return 'is a ZooKeeper address, and Sublet uses none: name the masters themselves';
   if (/^[a-z]+:\/\//i.test(text)) return 'is a URL: leave out what stands before the host and after the port';
   if (readIp(text) !== undefined || name.test(text)) return 'has no port';
-  return 'is no HOST:PORT';
+  return 'is not HOST:PORT';
 }
 
 function readIp(text: string): ReturnType<typeof parseIp> | undefined {

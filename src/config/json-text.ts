@@ -13,7 +13,7 @@ export type JsonText = {
   line(path: Path): number;
 };
 
-/** The text is no JSON document. The message says what was expected; `line` and `column` count from 1. */
+/** The text is not JSON document. The message says what was expected; `line` and `column` count from 1. */
 export class JsonTextError extends Error {
   override readonly name = 'JsonTextError';
   readonly line: number;

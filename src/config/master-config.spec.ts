@@ -141,26 +141,26 @@ describe('the configuration of a master', () => {
       'an unknown key',
       { lisen: '127.0.0.1:1' },
       [
-        'lisen: is no key here; did you mean listen? (allowed: name, data_dir, listen, peer_listen, http_listen, join_listen, http_hosts, http_tls, http_token_file, health_listen, cluster, network, lease, raft, tls, insecure, log, zk)',
+        'lisen: is not a known key; did you mean listen? (allowed: name, data_dir, listen, peer_listen, http_listen, join_listen, http_hosts, http_tls, http_token_file, health_listen, cluster, network, lease, raft, tls, insecure, log, zk)',
       ],
     ],
     [
       'several unknown keys inside',
       { raft: { tick: 1, elction_ms: 1 } },
       [
-        'raft.tick: is no key here (allowed: heartbeat_ms, election_ms, retain_entries)',
-        'raft.elction_ms: is no key here; did you mean election_ms? (allowed: heartbeat_ms, election_ms, retain_entries)',
+        'raft.tick: is not a known key (allowed: heartbeat_ms, election_ms, retain_entries)',
+        'raft.elction_ms: is not a known key; did you mean election_ms? (allowed: heartbeat_ms, election_ms, retain_entries)',
       ],
     ],
     [
       'a number as text',
       { raft: { heartbeat_ms: '100' } },
-      ['raft.heartbeat_ms: "100" is no number: a whole number of milliseconds from 10 to 60000 is allowed'],
+      ['raft.heartbeat_ms: "100" is not a number: a whole number of milliseconds from 10 to 60000 is allowed'],
     ],
     [
       'a fraction',
       { raft: { heartbeat_ms: 10.5 } },
-      ['raft.heartbeat_ms: 10.5 is no whole number: a whole number of milliseconds from 10 to 60000 is allowed'],
+      ['raft.heartbeat_ms: 10.5 is not a whole number: a whole number of milliseconds from 10 to 60000 is allowed'],
     ],
     [
       'a number out of range',
@@ -180,15 +180,15 @@ describe('the configuration of a master', () => {
     [
       'a section that is none',
       { raft: [] },
-      ['raft: [] is no object: { … } with the keys heartbeat_ms, election_ms, retain_entries is allowed'],
+      ['raft: [] is not an object: { … } with the keys heartbeat_ms, election_ms, retain_entries is allowed'],
     ],
-    ['a list that is none', { cluster: { members: {} } }, ['cluster.members: {} is no list: [ … ] is allowed']],
+    ['a list that is none', { cluster: { members: {} } }, ['cluster.members: {} is not a list: [ … ] is allowed']],
     [
       'a name of another form',
       { name: 'Master 1' },
       ['name: "Master 1" has another form: 1 to 63 characters of [a-z0-9.-] is allowed'],
     ],
-    ['an empty path', { data_dir: '' }, ['data_dir: "" is no path: a path of 1 to 4096 characters is allowed']],
+    ['an empty path', { data_dir: '' }, ['data_dir: "" is not a path: a path of 1 to 4096 characters is allowed']],
     [
       'two names for one setting',
       { data_dir: '/a', replicated_log_dir: '/b' },
@@ -253,7 +253,7 @@ describe('the configuration of a master', () => {
       { cluster: { id: 'a/b' } },
       ['cluster.id: "a/b" has another form: 1 to 63 characters of [A-Za-z0-9._-] is allowed'],
     ],
-    ['no length of time', { lease: { quarantine: '15' } }, [`lease.quarantine: "15" is no length of time: ${lengths}`]],
+    ['no length of time', { lease: { quarantine: '15' } }, [`lease.quarantine: "15" is not a duration: ${lengths}`]],
     [
       'a TTL out of range',
       { lease: { reclaim: '10s' } },
@@ -337,9 +337,11 @@ describe('the configuration of a master', () => {
       ['network.vtep_subnet: "44.128.0.1/20" has host bits: 44.128.0.0/20 is the network'],
     ],
     [
-      'a MAC that is no OUI',
+      'a MAC that is not an OUI',
       { network: { vtep_mac_oui: '70:B3:D5:00:00:01' } },
-      ['network.vtep_mac_oui: "70:b3:d5:00:00:01" is no OUI: its low three bytes must be zero, like 70:b3:d5:00:00:00'],
+      [
+        'network.vtep_mac_oui: "70:b3:d5:00:00:01" is not an OUI: its low three bytes must be zero, like 70:b3:d5:00:00:00',
+      ],
     ],
     [
       'an overlay name of another form',
@@ -357,7 +359,7 @@ describe('the configuration of a master', () => {
       'an IPv6 network for an IPv4 one',
       { network: { overlays: [{ ...overlay, subnet: 'fd00::/64' }] } },
       [
-        'network.overlays[0].subnet: "fd00::/64" is no IPv4 network: an address, a slash and a prefix from 0 to 32, like 9.0.0.0/8',
+        'network.overlays[0].subnet: "fd00::/64" is not an IPv4 network: an address, a slash and a prefix from 0 to 32, like 9.0.0.0/8',
       ],
     ],
     [
@@ -386,7 +388,7 @@ describe('the configuration of a master', () => {
       'an agent’s word for a network',
       { network: 'plan' },
       [
-        'network: "plan" is no object: { … } with the keys vtep_subnet, vtep_subnet6, vtep_mac_oui, vtep_mtu, vni, vxlan_port, overlays is allowed',
+        'network: "plan" is not an object: { … } with the keys vtep_subnet, vtep_subnet6, vtep_mac_oui, vtep_mtu, vni, vxlan_port, overlays is allowed',
       ],
     ],
   ];
@@ -401,9 +403,9 @@ describe('the configuration of a master', () => {
       {
         name: 'ConfigError',
         message: [
-          `--quarantine: "x" is no length of time: ${lengths}`,
+          `--quarantine: "x" is not a duration: ${lengths}`,
           'conf/m.json:3: raft.heartbeat_ms: 1 is out of range: a whole number of milliseconds from 10 to 60000 is allowed',
-          'conf/m.json:4: raft.elections: is no key here; did you mean election_ms? (allowed: heartbeat_ms, election_ms, retain_entries)',
+          'conf/m.json:4: raft.elections: is not a known key; did you mean election_ms? (allowed: heartbeat_ms, election_ms, retain_entries)',
           `conf/m.json:6: listen: "x" has no port: ${hostPort}`,
         ].join('\n'),
       },
@@ -416,7 +418,7 @@ describe('the configuration of a master', () => {
       '--overlay: prefix: 40 is out of range: a whole number of bits from 1 to 28 is allowed',
     ]);
     assert.deepEqual(overlay('name=a,subnet=9.0.0.0/8,prefix=24', 'name=b,subnet=10.0.0.0/8,prefix=24,enable=true'), [
-      '--overlay: [1].enable: is no key here; did you mean enabled? (allowed: name, subnet, prefix, subnet6, prefix6, enabled)',
+      '--overlay: [1].enable: is not a known key; did you mean enabled? (allowed: name, subnet, prefix, subnet6, prefix6, enabled)',
     ]);
     assert.deepEqual(overlay('dcos'), ['--overlay: "dcos" has another form: NAME=VALUE,… is allowed']);
     const member = problems({ name: 'm2' }, [{ flag: '--member', value: ['m1', 'm2=10.0.0.2:0'] }]);
@@ -426,18 +428,18 @@ describe('the configuration of a master', () => {
     ]);
   });
 
-  it('says where a file is no JSON', () => {
+  it('says where a file is not JSON', () => {
     assert.throws(() => loadMasterConfig({ file: { name: 'm.json', text: '{\n  "name": "a",\n}' } }), {
       message: 'm.json:3: no JSON: "," before "}" (column 1)',
     });
-    assert.deepEqual(problems([]), ['[] is no configuration: a JSON object { … } is expected']);
+    assert.deepEqual(problems([]), ['[] is not a configuration: a JSON object { … } is expected']);
   });
 
   it('lets a process listen beyond loopback when told to, and says what that means', () => {
     const { config, warnings } = load({ listen: '0.0.0.0:7070', insecure: true });
     assert.equal(config.listen.host, '0.0.0.0');
     assert.deepEqual(warnings.map(formatProblem), [
-      'master.json:1: insecure: is on: listen beyond loopback without TLS: whoever reaches the ports may read and change everything',
+      'master.json:1: insecure: is on: listen beyond loopback without TLS: every caller that reaches the ports may read and change everything',
     ]);
   });
 

@@ -129,7 +129,8 @@ export const masterSettings: readonly Setting[] = [
     flag: '--quarantine',
     takes: 'TIME',
     as: 'text',
-    about: 'how long a block rests before it is let again; with reclaim at least 15m and a fourth of it',
+    about:
+      'how long a freed block is quarantined before it is leased again; with reclaim at least 15m and a fourth of it',
     default: '15m, or a fourth of lease.reclaim if that is longer',
   },
   {

@@ -49,7 +49,7 @@ export const networkSettings: readonly Setting[] = [
     as: 'overlay',
     repeated: true,
     about:
-      'an overlay, as name=dcos,subnet=9.0.0.0/8,prefix=24 (or subnet6=,prefix6=; enabled=false lets nothing); in a file a list of objects with these keys',
+      'an overlay, as name=dcos,subnet=9.0.0.0/8,prefix=24 (or subnet6=,prefix6=; enabled=false allocates nothing); in a file a list of objects with these keys',
     default: 'none',
   },
 ];

@@ -68,19 +68,19 @@ describe('a plan in a file', () => {
   });
 
   const wrong: readonly (readonly [string, string, readonly string[]])[] = [
-    ['no object', '- a', ['plan.yaml:1: ["a"] is no configuration: a map of keys and values is expected']],
+    ['no object', '- a', ['plan.yaml:1: ["a"] is not a configuration: a map of keys and values is expected']],
     [
       'an unknown key',
       'netwrok: {}',
       [
-        'plan.yaml:1: netwrok: is no key here; did you mean network? (allowed: cluster, network, lease, reservations, exclusions)',
+        'plan.yaml:1: netwrok: is not a known key; did you mean network? (allowed: cluster, network, lease, reservations, exclusions)',
       ],
     ],
     [
       'a value of another kind',
       'lease:\n  quarantine: 15',
       [
-        'plan.yaml:2: lease.quarantine: 15 is no length of time: a length of time from 0s to 365d is allowed, like "90s", "15m", "24h" or "7d"',
+        'plan.yaml:2: lease.quarantine: 15 is not a duration: a length of time from 0s to 365d is allowed, like "90s", "15m", "24h" or "7d"',
       ],
     ],
     [

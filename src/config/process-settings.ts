@@ -6,7 +6,7 @@ export const insecureSetting: Setting = {
   key: 'insecure',
   flag: '--insecure',
   as: 'switch',
-  about: 'listen beyond loopback without TLS: whoever reaches the ports may read and change everything',
+  about: 'listen beyond loopback without TLS: every caller that reaches the ports may read and change everything',
   default: 'false',
 };
 

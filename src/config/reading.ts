@@ -42,7 +42,7 @@ function reading<T>(allowed: string, form: Form, read: (value: unknown) => T): S
 }
 
 function text(value: unknown): string {
-  if (typeof value !== 'string') throw new ValueError(`${showValue(value)} is no text`);
+  if (typeof value !== 'string') throw new ValueError(`${showValue(value)} is not a string`);
   return value;
 }
 
@@ -50,15 +50,15 @@ function text(value: unknown): string {
 export function whole(min: number, max: number, of?: string): Schema<number> {
   const allowed = `a whole number${of === undefined ? '' : ` of ${of}`} from ${min} to ${max} is allowed`;
   return reading(allowed, { type: 'integer', minimum: min, maximum: max }, (value) => {
-    if (typeof value !== 'number') throw new ValueError(`${showValue(value)} is no number`);
-    if (!Number.isInteger(value)) throw new ValueError(`${value} is no whole number`);
+    if (typeof value !== 'number') throw new ValueError(`${showValue(value)} is not a number`);
+    if (!Number.isInteger(value)) throw new ValueError(`${value} is not a whole number`);
     if (value < min || value > max) throw new ValueError(`${value} is out of range`);
     return value;
   });
 }
 
 export const yesNo: Schema<boolean> = reading('true or false is allowed', { type: 'boolean' }, (value) => {
-  if (typeof value !== 'boolean') throw new ValueError(`${showValue(value)} is neither`);
+  if (typeof value !== 'boolean') throw new ValueError(`${showValue(value)} is not a boolean`);
   return value;
 });
 
@@ -74,7 +74,7 @@ export function matching({ pattern, allowed }: Pick<NameForm, 'pattern' | 'allow
 /** As `matching`, for a text that is secret: the message does not have it. */
 export function secret(pattern: RegExp, form: string): Schema<string> {
   return reading(`${form} is allowed`, { type: 'string', pattern: pattern.source }, (value) => {
-    if (typeof value !== 'string') throw new ValueError('is no text');
+    if (typeof value !== 'string') throw new ValueError('is not a string');
     if (!pattern.test(value)) throw new ValueError(`a text of ${value.length} characters has another form`);
     return value;
   });
@@ -97,7 +97,7 @@ export const path: Schema<string> = reading(
   (value) => {
     const found = text(value);
     if (found === '' || found.includes('\0') || found.length > 4096)
-      throw new ValueError(`${showValue(found)} is no path`);
+      throw new ValueError(`${showValue(found)} is not a path`);
     return found;
   },
 );
@@ -160,7 +160,7 @@ function lengthAllowed(min: string, max: string): string {
 
 function readDuration(value: unknown, min: string, max: string): number {
   const ms = typeof value === 'string' ? parseDuration(value) : undefined;
-  if (ms === undefined) throw new ValueError(`${showValue(value)} is no length of time`);
+  if (ms === undefined) throw new ValueError(`${showValue(value)} is not a duration`);
   if (ms < (parseDuration(min) ?? 0) || ms > (parseDuration(max) ?? Number.MAX_SAFE_INTEGER)) {
     throw new ValueError(`${showValue(value)} is out of range`);
   }

@@ -12,14 +12,14 @@ export function section<Shape extends z.core.$ZodLooseShape>(shape: Shape) {
   return z.strictObject(shape, {
     error: (issue) => {
       if (issue.code === 'unrecognized_keys') return issue.keys.map((key) => unknownKey(key, keys)).join('\n');
-      return `${showValue(issue.input)} is no object: { … } with the keys ${keys.join(', ')} is allowed`;
+      return `${showValue(issue.input)} is not an object: { … } with the keys ${keys.join(', ')} is allowed`;
     },
   });
 }
 
 /** A list of at most `max` elements. */
 export function list<Element extends z.ZodType>(element: Element, max: number) {
-  return z.array(element, { error: (issue) => `${showValue(issue.input)} is no list: [ … ] is allowed` }).max(max, {
+  return z.array(element, { error: (issue) => `${showValue(issue.input)} is not a list: [ … ] is allowed` }).max(max, {
     error: ({ input }) =>
       `has ${Array.isArray(input) ? input.length : 'too many'} elements: at most ${max} are allowed`,
   });
@@ -27,5 +27,5 @@ export function list<Element extends z.ZodType>(element: Element, max: number) {
 
 function unknownKey(key: string, keys: readonly string[]): string {
   const meant = closest(key, keys);
-  return `is no key here${meant === undefined ? '' : `; did you mean ${meant}?`} (allowed: ${keys.join(', ')})`;
+  return `is not a known key${meant === undefined ? '' : `; did you mean ${meant}?`} (allowed: ${keys.join(', ')})`;
 }

@@ -25,7 +25,7 @@ export type Setting = {
 export type FlagValue = { readonly flag: string; readonly value: string | boolean | readonly string[] };
 
 /**
- * The value that would stand in the file. Text that is no number stays text: the schema then says what is allowed.
+ * The value that would stand in the file. Text that is not a number stays text: the schema then says what is allowed.
  */
 export function fileValue(setting: Setting, value: FlagValue['value']): unknown {
   if (typeof value === 'object') return value.map((each) => one(setting, each));

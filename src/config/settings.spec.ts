@@ -12,7 +12,7 @@ function allowedIn(load: (text: string) => unknown, path: readonly string[]): re
     load(JSON.stringify(nested));
   } catch (error) {
     if (!(error instanceof ConfigError)) throw error;
-    const [, keys] = /nonsense: is no key here.*\(allowed: (.*)\)$/m.exec(error.message) ?? [];
+    const [, keys] = /nonsense: is not a known key.*\(allowed: (.*)\)$/m.exec(error.message) ?? [];
     return keys?.split(', ') ?? [];
   }
   return [];

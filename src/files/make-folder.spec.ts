@@ -24,16 +24,16 @@ describe('making a folder', () => {
     makeFolder(join(place, 'a', 'b', 'c'));
   });
 
-  it('says which part of the path is no folder', () => {
+  it('says which part of the path is not a folder', () => {
     const file = join(place, 'file');
     writeFileSync(file, '');
-    assert.equal(refusal(file), `${file} is no folder`);
-    assert.equal(refusal(join(file, 'a', 'b')), `${file} is no folder`);
+    assert.equal(refusal(file), `${file} is not a folder`);
+    assert.equal(refusal(join(file, 'a', 'b')), `${file} is not a folder`);
   });
 
   it('ends where a file system lets nobody make folders', function () {
     if (process.platform !== 'linux') this.skip();
-    const why = "/proc/sublet can't be made: its file system lets nobody make folders there (ENOENT)";
+    const why = "/proc/sublet can't be made: its file system has no folders that can be made (ENOENT)";
     assert.equal(refusal('/proc/sublet/a'), why);
   });
 

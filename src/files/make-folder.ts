@@ -17,7 +17,7 @@ const reasons: Readonly<Record<string, string>> = {
   EACCES: 'this user may not write there',
   EPERM: 'this user may not write there',
   EROFS: 'its file system is read-only',
-  ENOENT: 'its file system lets nobody make folders there',
+  ENOENT: 'its file system has no folders that can be made',
   ENAMETOOLONG: 'a name in it is too long',
   ELOOP: 'its symbolic links lead in a circle',
 };
@@ -35,7 +35,7 @@ export function makeFolder(path: string, mode = 0o777): void {
 /** False: there is nothing. @throws FolderError when something else is there */
 function isFolder(path: string): boolean {
   const found = look(path);
-  if (found !== undefined && !found.isDirectory()) throw new FolderError(`${path} is no folder`);
+  if (found !== undefined && !found.isDirectory()) throw new FolderError(`${path} is not a folder`);
   return found !== undefined;
 }
 

@@ -211,7 +211,7 @@ function iprouteLines(step: Step): string[] {
     case 'rule':
       return ipCommands(step);
     default:
-      throw new Error(`${step.kind} is no step of iproute2`);
+      throw new Error(`${step.kind} is not a step of iproute2`);
   }
 }
 
@@ -239,7 +239,7 @@ async function runIpset(steps: readonly Step[], run: Runner): Promise<StepOutcom
 
 function ipsetLine(step: Step): string {
   if (step.kind === 'set-create' || step.kind === 'set-destroy' || step.kind === 'set-entry') return ipsetCommand(step);
-  throw new Error(`${step.kind} is no step of ipset`);
+  throw new Error(`${step.kind} is not a step of ipset`);
 }
 
 async function runOne(step: Step, tools: Tools): Promise<StepOutcome> {

@@ -32,7 +32,7 @@ export function diffBlackholes(desired: DesiredHost, observed: ObservedHost, ste
 }
 
 function unreadNote(why: string): Problem {
-  const error = `whether a firewall in nftables drops the overlays' packets can not be told: ${why}`;
+  const error = `whether a firewall in nftables drops the overlays' packets is unknown: ${why}`;
   return { scope: hostScope, part: 'device', error, note: true };
 }
 

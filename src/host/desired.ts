@@ -281,7 +281,7 @@ function leaseProblems({ leaseValid, lease }: HostInput): Problem[] {
 function tunnelProblems6({ lease, peers }: HostInput): Problem[] {
   const remedy = 'give the network a vtep_subnet6 ("sublet network grow --vtep-subnet6 CIDR")';
   if (lease.vxlan.vtepIp6 === undefined) {
-    return [{ scope: hostScope, part: 'device6', error: `${lease.vxlan.vtepName} was let no IPv6 address: ${remedy}` }];
+    return [{ scope: hostScope, part: 'device6', error: `${lease.vxlan.vtepName} has no IPv6 address: ${remedy}` }];
   }
   const without = peers.filter(
     ({ vtepIp6, overlays }) => vtepIp6 === undefined && overlays.some((o) => o.subnet6 !== undefined),

@@ -55,7 +55,7 @@ export async function readNft(run: Runner, args: readonly string[] = ['ruleset']
   } catch (error) {
     if (error instanceof ToolMissingError) return { kind: 'unasked' };
     if (error instanceof z.ZodError || error instanceof SyntaxError) {
-      return { kind: 'unreadable', error: `"${command.join(' ')}" printed what is no list of rules` };
+      return { kind: 'unreadable', error: `"${command.join(' ')}" printed something else than a list of rules` };
     }
     throw error;
   }

@@ -178,7 +178,7 @@ export class HostReconciler implements Reconciler {
   }
 
   async ping(target?: string): Promise<readonly PingReport[]> {
-    if (this.#input === undefined) throw new Error('no lease yet: there is nobody to ping');
+    if (this.#input === undefined) throw new Error('no lease yet: there are no peers to ping');
     return pingPeers(this.#input, this.#run, target);
   }
 

@@ -22,7 +22,7 @@ export function hostRoute(cidr: string): string {
   return prefixOf(cidr) === (isIpv6Text(cidr) ? 128 : 32) ? addressOf(cidr) : cidr;
 }
 
-/** The gateway of a bridge's range: its first host. Throws `AddressError` for what is no network. */
+/** The gateway of a bridge's range: its first host. Throws `AddressError` for what is not a network. */
 export function firstAddress(cidr: string): string {
   return isIpv6Text(cidr) ? formatIp(firstHost6(parseCidr6(cidr))) : formatIp(firstHost4(parseCidr4(cidr)));
 }

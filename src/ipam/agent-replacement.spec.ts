@@ -36,7 +36,7 @@ describe('an agent that is replaced', () => {
     assert.deepEqual(blocks(plan, 'b2'), had);
     const last = plan.ipam.history({ after: 0, limit: 20, who: 'ann' }).map(({ what, detail }) => [what, detail]);
     assert.deepEqual(last, [
-      ['replace-agent', 'rests for 15m'],
+      ['replace-agent', 'is quarantined for 15m'],
       ['reserve', 'in the place of a1'],
     ]);
     assert.equal(plan.restored().hash(), plan.ipam.hash());

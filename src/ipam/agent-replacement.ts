@@ -17,7 +17,7 @@ export function replaceAgent(plan: Plan, writer: PlanWriter, command: ReplaceAge
   const { agentId, successor, off } = command;
   const action = `replace agent_id "${agentId}"`;
   const agent = plan.agents.get(agentId);
-  if (agent === undefined) return refuse('not-found', 'agent_id', `${action}: nothing is let to it`);
+  if (agent === undefined) return refuse('not-found', 'agent_id', `${action}: it has no lease`);
   if (!judgedSilent(command.holders, agent)) {
     const why = `${describeHolder(plan, command, agent)}; stop it and wait until it is silent`;
     return refuse('failed-precondition', 'agent_id', `${action}: ${why}`);

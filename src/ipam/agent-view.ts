@@ -98,7 +98,7 @@ function problemText(where: string, piece: string, reason: ProblemReason): strin
     case 'exhausted':
       return `${where} has no free ${piece}: all are held, reserved, excluded or in quarantine`;
     case 'adoption':
-      return `${where} lets no fresh ${piece} during adoption: wait until an operator ends it with \`sublet adoption end\``;
+      return `${where} allocates no fresh ${piece} during adoption: wait until an operator ends it with \`sublet adoption end\``;
     case 'held-by-another':
       return (
         `${where}: the ${piece} that this agent runs on is held by another agent, or set aside, and the agent gets no other ` +

@@ -62,7 +62,7 @@ const noProblems: readonly StoredProblem[] = [];
 function allotVtep(sources: Sources): Ipv4 | Refusal {
   const { plan, command, current, returning, time } = sources;
   const space = plan.vtep;
-  assertInvariant(space !== undefined, 'nobody registers without a network');
+  assertInvariant(space !== undefined, 'no agent registers without a network');
   const held = command.held?.vtepIp;
   const wishes = {
     current: current && blockOf(space, current.vtepIp),
@@ -76,7 +76,7 @@ function allotVtep(sources: Sources): Ipv4 | Refusal {
   if (held !== undefined && unavailable(sources, space, wishes)) return refuseVtep(action, space, held);
   if (plan.meta.adoption) {
     const state =
-      'the plan is in adoption: only what an agent still holds is let; wait until an operator ends it with `sublet adoption end`';
+      'the plan is in adoption: only held blocks are leased; wait until an operator ends it with `sublet adoption end`';
     return refuse('failed-precondition', 'held', `${action}: ${state}`);
   }
   const state = `${describeSpace(space)} has no free address: all ${space.pool.usage(time).total} are taken`;

@@ -46,7 +46,7 @@ export function release(plan: Plan, writer: PlanWriter, command: Release & Comma
   for (const agentId of agentIds) {
     const agent = plan.agents.get(agentId);
     const action = `release agent_id "${agentId}"`;
-    if (agent === undefined) return refuse('not-found', 'agent_ids', `${action}: nothing is let to it`);
+    if (agent === undefined) return refuse('not-found', 'agent_ids', `${action}: it has no lease`);
     if (!force && !judgedSilent(command.holders, agent)) {
       const first = plan.meta.adoption && carriedOver(plan, agent) ? 'wait until it registers' : 'stop it first';
       const why = `${describeHolder(plan, command, agent)}; ${first}, or release it with force (sublet release --force)`;
@@ -93,7 +93,7 @@ export function depart(
     former,
     takeoverAfter,
   });
-  const detail = blocksUntil > writer.time ? `rests for ${formatTime(blocksUntil - writer.time)}` : '';
+  const detail = blocksUntil > writer.time ? `is quarantined for ${formatTime(blocksUntil - writer.time)}` : '';
   writer.note(what, who, [agentId, ...freed.map(formatBlock)], detail);
   return freed;
 }
@@ -105,6 +105,6 @@ export function staleEpoch(plan: Plan, action: string, agentId: AgentRecord['age
     return refuse('aborted', 'epoch', `${action} at epoch ${epoch}: its lease has epoch ${agent.epoch}`);
   }
   const departed = plan.departed.get(agentId);
-  const state = departed === undefined ? 'nothing is let to it' : `its lease of epoch ${departed.epoch} has ended`;
+  const state = departed === undefined ? 'it has no lease' : `its lease of epoch ${departed.epoch} has ended`;
   return refuse('aborted', 'epoch', `${action} at epoch ${epoch}: ${state}; it must register again`);
 }

@@ -105,7 +105,7 @@ function overlayDisagreements(plan: Plan, overlays: readonly Overlay[]): Disagre
   }
   for (const { name, ...rest } of plan.overlayList()) {
     if (overlays.some((overlay) => overlay.name === name)) continue;
-    const remedy = `add it to the file, or take it away, once nobody holds any of it, with: ${overlayCommand('remove', name)}`;
+    const remedy = `add it to the file, or take it away, once no agent holds a block of it, with: ${overlayCommand('remove', name)}`;
     const replicated = describeOverlay({ name, ...rest });
     differences.push({ kind: 'extra', field: `network.overlays.${name}`, configured: 'absent', replicated, remedy });
   }
@@ -211,5 +211,5 @@ function newPieces(plan: Plan, wanted: Overlay): string {
   const unfit = unfitAddition(plan, wanted);
   if (unfit !== undefined) return `change the file: ${reason(unfit)}`;
   const commands = `${overlayCommand('remove', wanted.name)} && ${overlayAddCommand(wanted)}`;
-  return `change the file, or, once nobody holds any of it: ${commands}`;
+  return `change the file, or, once no agent holds a block of it: ${commands}`;
 }

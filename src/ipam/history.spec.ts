@@ -70,7 +70,7 @@ describe('rule 11, history: the last 10,000 changes are kept', () => {
     const { epoch } = plan.agent('a');
     const gone = 'a 44.128.0.2 10.128.1.0/24 9.0.1.0/24';
     const leave = { kind: 'leave', agentId: parseAgentId('a'), epoch } as const;
-    assert.deepEqual(told(plan, leave), [['leave', 'a', gone, 'rests for 15m']]);
+    assert.deepEqual(told(plan, leave), [['leave', 'a', gone, 'is quarantined for 15m']]);
     const back = plan.request('a', { instance: 'third', node: '10.0.0.9', sequence: 2 });
     assert.deepEqual(told(plan, back), [['register', 'a', '44.128.0.2 10.128.1.0/24 9.0.1.0/24', 'returned']]);
   });
@@ -123,9 +123,11 @@ describe('rule 11, history: the last 10,000 changes are kept', () => {
     plan.register('a');
     plan.register('b1');
     const release = { kind: 'release', agentIds: [parseAgentId('a')], force: true, holders: [] } as const;
-    assert.deepEqual(told(plan, release, 'ann'), [['release', 'ann', 'a 44.128.0.1 9.0.0.0/24', 'rests for 15m']]);
+    assert.deepEqual(told(plan, release, 'ann'), [
+      ['release', 'ann', 'a 44.128.0.1 9.0.0.0/24', 'is quarantined for 15m'],
+    ]);
     const expire = { kind: 'expire', agentId: parseAgentId('b1'), epoch: plan.agent('b1').epoch } as const;
-    assert.deepEqual(told(plan, expire), [['expire', 'b1', 'b1 44.128.0.2 9.0.1.0/24', 'rests for 15m']]);
+    assert.deepEqual(told(plan, expire), [['expire', 'b1', 'b1 44.128.0.2 9.0.1.0/24', 'is quarantined for 15m']]);
   });
 
   it('tells what operators changed, and who it was', () => {

@@ -156,7 +156,7 @@ describe('rule 10, an overlay in use is not removed; a disabled one keeps what i
     const usage = plan.ipam.usage(plan.time)?.overlays[0];
     assert.deepEqual([usage?.v4?.total, usage?.v6?.total], [512n, 1n << 48n]);
     const narrower = plan.refused({ kind: 'update-overlay', name: 'both', subnet: parseCidr4('9.0.0.0/16') });
-    assert.match(narrower.message, /subnet 9\.0\.0\.0\/16 is no supernet of 9\.0\.0\.0\/15: it can only grow/);
+    assert.match(narrower.message, /subnet 9\.0\.0\.0\/16 is not a supernet of 9\.0\.0\.0\/15: it can only grow/);
   });
 
   it('grows the VTEP subnet, but does not move IPv6 VTEP addresses under agents', () => {
@@ -168,7 +168,7 @@ describe('rule 10, an overlay in use is not removed; a disabled one keeps what i
       /vtep_subnet must still begin at 44\.128\.16\.0: else the IPv6 addresses of 1 VTEPs would change/,
     );
     const other = plan.refused({ kind: 'update-network', vtepSubnet: parseCidr4('45.128.0.0/16') });
-    assert.match(other.message, /is no supernet of 44\.128\.16\.0\/20/);
+    assert.match(other.message, /is not a supernet of 44\.128\.16\.0\/20/);
     const four = new PlanUnderTest({ vtepSubnet: parseCidr4('44.128.16.0/20'), vtepSubnet6: undefined });
     four.register('a0');
     const { events } = four.run({ kind: 'update-network', vtepSubnet: parseCidr4('44.128.0.0/16') });

@@ -71,11 +71,11 @@ export function unfitSettings(plan: Plan, old: NetworkSettings, next: NetworkSet
 
 function checkGrowth(plan: Plan, old: NetworkSettings, next: NetworkSettings): Refusal | undefined {
   if (!covers4(next.vtepSubnet, old.vtepSubnet)) {
-    const message = `${formatCidr4(next.vtepSubnet)} is no supernet of ${formatCidr4(old.vtepSubnet)}: it can only grow`;
+    const message = `${formatCidr4(next.vtepSubnet)} is not a supernet of ${formatCidr4(old.vtepSubnet)}: it can only grow`;
     return refuse('failed-precondition', 'vtep_subnet', `update network: vtep_subnet ${message}`);
   }
   if (old.vtepSubnet6 !== undefined && next.vtepSubnet6 !== undefined && !covers6(next.vtepSubnet6, old.vtepSubnet6)) {
-    const message = `${formatCidr6(next.vtepSubnet6)} is no supernet of ${formatCidr6(old.vtepSubnet6)}: it can only grow`;
+    const message = `${formatCidr6(next.vtepSubnet6)} is not a supernet of ${formatCidr6(old.vtepSubnet6)}: it can only grow`;
     return refuse('failed-precondition', 'vtep_subnet6', `update network: vtep_subnet6 ${message}`);
   }
   // An agent's IPv6 VTEP address has the offset of its IPv4 one; were a first address to move, it would change under it.

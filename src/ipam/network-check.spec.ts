@@ -53,7 +53,7 @@ const refused: readonly Case[] = [
   ['a VNI of 25 bits', { vni: 0x1000000 }, [], 'network.vni', /16777216: 1 to 16777215/],
   ['port 0', { vxlanPort: 0 }, [], 'network.vxlan_port', /0: 1 to 65535/],
   ['a device name of 16 characters', { vtepName: 'abcdefghijklmnop' }, [], 'network.vtep_name', /1 to 15 characters/],
-  ['a device name with a slash', { vtepName: 'vtep/1' }, [], 'network.vtep_name', /"vtep\/1" is no device name/],
+  ['a device name with a slash', { vtepName: 'vtep/1' }, [], 'network.vtep_name', /"vtep\/1" is not a device name/],
   ['a device name that Linux has a meaning for', { vtepName: 'all' }, [], 'network.vtep_name', /reserved by Linux/],
   ["a device name like a bridge's", { vtepName: 'm-dcos' }, [], 'network.vtep_name', /m- and d- are not allowed/],
   ['a negative quarantine', { quarantineMs: -1 }, [], 'lease.quarantine', /-1ms: 0s to/],

@@ -58,7 +58,7 @@ function checkVtep(settings: NetworkSettings): Refusal | undefined {
   if (!within(vxlanPort, 1, 65535)) return invalid('network.vxlan_port', `${vxlanPort}: 1 to 65535 is allowed`);
   if (!/^[A-Za-z0-9][A-Za-z0-9._-]*$/.test(vtepName) || vtepName.length > deviceNameLengthMax) {
     const allowed = `1 to ${deviceNameLengthMax} characters of [A-Za-z0-9._-] are allowed`;
-    return invalid('network.vtep_name', `"${vtepName}" is no device name: ${allowed}`);
+    return invalid('network.vtep_name', `"${vtepName}" is not a device name: ${allowed}`);
   }
   if (vtepNamesReserved.includes(vtepName)) {
     return invalid('network.vtep_name', `"${vtepName}" is reserved by Linux: not ${vtepNamesReserved.join(', ')}`);
@@ -187,7 +187,7 @@ const barred: readonly (readonly [Cidr, string])[] = [
 function checkSpace(field: string, subnet: Cidr): Refusal | undefined {
   for (const [range, use] of barred) {
     if (overlap(range, subnet)) {
-      return invalid(field, `${formatCidr(subnet)} overlaps ${formatCidr(range)} (${use}), which can't be let`);
+      return invalid(field, `${formatCidr(subnet)} overlaps ${formatCidr(range)} (${use}), which can't be allocated`);
     }
   }
   return undefined;

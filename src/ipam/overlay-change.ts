@@ -69,7 +69,7 @@ export function removeOverlay(plan: Plan, writer: PlanWriter, { name }: RemoveOv
   const held = spaces.reduce((sum, { pool }) => sum + pool.heldCount, 0);
   if (held > 0) {
     const advice = entry.overlay.draining
-      ? `agents give them back as they take the overlay off their hosts; who still holds one: sublet overlay drain ${name}`
+      ? `agents give them back as they take the overlay off their hosts; the agents that hold one: sublet overlay drain ${name}`
       : `have agents give them back first: sublet overlay drain ${name}`;
     return refuse('failed-precondition', 'name', `${action}: ${held} of its subnets are held; ${advice}`);
   }
@@ -107,7 +107,7 @@ export function unknownOverlay(action: string, name: string): Refusal {
 
 function checkGrowth(old: Overlay, next: Overlay, action: string): Refusal | undefined {
   const shrinks = (field: string, was: string, is: string) =>
-    refuse('failed-precondition', field, `${action}: ${field} ${is} is no supernet of ${was}: it can only grow`);
+    refuse('failed-precondition', field, `${action}: ${field} ${is} is not a supernet of ${was}: it can only grow`);
   if (old.v4 && next.v4 && !covers4(next.v4.subnet, old.v4.subnet)) {
     return shrinks('subnet', formatCidr(old.v4.subnet), formatCidr(next.v4.subnet));
   }

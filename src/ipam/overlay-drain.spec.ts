@@ -42,8 +42,8 @@ describe('an overlay that is drained', () => {
       .map(({ what, who, subjects, detail }) => [what, who, subjects, detail]);
     assert.deepEqual(last.slice(0, 3), [
       ['drain-overlay', 'ann', ['web'], '10.1.0.0/16 prefix 24, enabled → 10.1.0.0/16 prefix 24, draining'],
-      ['return-overlays', 'a1', ['10.1.0.0/24'], 'rests for 15m'],
-      ['return-overlays', 'a2', ['10.1.1.0/24'], 'rests for 15m'],
+      ['return-overlays', 'a1', ['10.1.0.0/24'], 'is quarantined for 15m'],
+      ['return-overlays', 'a2', ['10.1.1.0/24'], 'is quarantined for 15m'],
     ]);
     assert.equal(plan.restored().hash(), plan.ipam.hash());
   });

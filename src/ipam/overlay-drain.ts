@@ -49,6 +49,6 @@ export function returnOverlays(plan: Plan, writer: PlanWriter, command: ReturnOv
   writer.putAgent(agent, next);
   writer.tellAgent(next, false);
   const rest = writer.restEnd - writer.time;
-  writer.note('return-overlays', agentId, freed, rest > 0 ? `rests for ${formatTime(rest)}` : '');
+  writer.note('return-overlays', agentId, freed, rest > 0 ? `is quarantined for ${formatTime(rest)}` : '');
   return done();
 }

@@ -84,7 +84,7 @@ describe('a claim that the log can not have produced is a proof', () => {
     plan.run({ kind: 'mark-branch', value: value(2) });
     assert.equal(proof(plan, 'a', { epoch: 3, revision: 3, branch }), undefined);
     // It has seen revision 4 on the first branch, and the second one begins there.
-    assert.match(proof(plan, 'a', { epoch: 3, revision: 4, branch }) ?? '', /was told revision 4 on branch/);
+    assert.match(proof(plan, 'a', { epoch: 3, revision: 4, branch }) ?? '', /has seen revision 4 on branch/);
     assert.match(proof(plan, 'a', { epoch: 3, revision: 3, branch: `0.2.${value(9)}` }) ?? '', /this plan has branch/);
     // Older than what is on record, or no branch at all: no proof either way.
     assert.equal(proof(plan, 'a', { epoch: 3, revision: 1, branch: `0.1.${value(9)}` }), undefined);

@@ -77,7 +77,7 @@ function byBranch(plan: Plan, { agentId, revision, branch, epoch }: Testimony): 
   const other = `branch ${told.index}.${told.value} of the history`;
   const own = `${here.index}.${here.value}`;
   return {
-    reason: `${who(agentId)} was told revision ${revision} on ${other}, and this plan has branch ${own} there`,
+    reason: `${who(agentId)} has seen revision ${revision} on ${other}, and this plan has branch ${own} there`,
     claimedEpoch: epoch,
   };
 }

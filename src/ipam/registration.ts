@@ -165,7 +165,7 @@ function describe(claim: Claim, old: AgentRecord | undefined, next: AgentRecord)
   }
   if (next.problems.length > 0 && !sameProblems(old, next)) {
     parts.push(
-      `not let: ${next.problems.map(({ overlay, family, reason }) => `${overlay} IPv${family} (${reason})`).join(', ')}`,
+      `not allocated: ${next.problems.map(({ overlay, family, reason }) => `${overlay} IPv${family} (${reason})`).join(', ')}`,
     );
   }
   return parts.length === 0 ? undefined : parts.join('; ');

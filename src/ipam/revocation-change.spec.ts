@@ -47,7 +47,7 @@ describe('a revoked identity', () => {
     assert.match(refusal.message, /revoke operator\/alice: release is for agents only/);
     assert.deepEqual(said(plan), [
       'revoke-identity agent/host-7',
-      'release host-7 rests for 15m',
+      'release host-7 is quarantined for 15m',
       'revoke-identity agent/host-9',
     ]);
   });

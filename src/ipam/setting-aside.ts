@@ -110,7 +110,7 @@ function spaceOf(plan: Plan, command: Range): Space | Refusal {
   if (overlay !== undefined && plan.overlays.get(overlay) === undefined) {
     return refuse('not-found', 'overlay', `${actionOf(command)}: there is no such overlay`);
   }
-  return refuse('invalid-argument', 'subnet', `${actionOf(command)}: no IPv${family} blocks are let there`);
+  return refuse('invalid-argument', 'subnet', `${actionOf(command)}: no IPv${family} blocks are allocated there`);
 }
 
 /** The space and the block of it that the command names exactly. */

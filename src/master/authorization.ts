@@ -97,7 +97,7 @@ export function methodsFor(role: Role | undefined): readonly string[] {
 export function authorize(principal: PrincipalName, path: string): void {
   const allowed = rolesFor(path);
   if (allowed.includes(principal.role)) return;
-  const needed = allowed.length === 0 ? 'nobody may call it' : `it is for ${allowed.join(', ')}`;
+  const needed = allowed.length === 0 ? 'no role may call it' : `it is for ${allowed.join(', ')}`;
   throw new RefusedError(
     'permission-denied',
     `${formatPrincipal(principal)} may not call ${path.slice(0, pathLengthMax)}: ${needed}`,

@@ -85,13 +85,13 @@ const registrations: readonly Case[] = [
     'INVALID_ARGUMENT',
     /sequence is beyond 9007199254740991/,
   ),
-  bad('an empty node_ip', register, { ...agent, nodeIp: '' }, 'INVALID_ARGUMENT', /node_ip: "" is no IP address/),
+  bad('an empty node_ip', register, { ...agent, nodeIp: '' }, 'INVALID_ARGUMENT', /node_ip: "" is not an IP address/),
   bad(
     'a bad node_ip',
     register,
     { ...agent, nodeIp: '10.9.0' },
     'INVALID_ARGUMENT',
-    /node_ip: "10.9.0" is no IP address/,
+    /node_ip: "10.9.0" is not an IP address/,
   ),
   bad(
     'a node_ip inside an overlay',
@@ -189,7 +189,7 @@ const overlays: readonly Case[] = [
     addOverlay,
     { overlay: { ...overlay, subnet: '10.128.0.0' } },
     'INVALID_ARGUMENT',
-    /overlay.subnet: "10.128.0.0" is no IPv4 network/,
+    /overlay.subnet: "10.128.0.0" is not an IPv4 network/,
   ),
   bad(
     'a CIDR with host bits',
@@ -361,7 +361,7 @@ const others: readonly Case[] = [
     /page_token: agent_id " " has other characters than \[A-Za-z0-9\._:-\]/,
   ),
   bad('a question for a stranger', getAgent, { agentId: 'x' }, 'NOT_FOUND', /agent_id "x"/),
-  bad('a look-up of no address', lookup, { ip: '1.2.3' }, 'INVALID_ARGUMENT', /ip: "1.2.3" is no IP address/),
+  bad('a look-up of no address', lookup, { ip: '1.2.3' }, 'INVALID_ARGUMENT', /ip: "1.2.3" is not an IP address/),
   bad('too much history', listHistory, { limit: 1_001 }, 'INVALID_ARGUMENT', /limit is 1001: 1000 at most/),
   bad(
     'changes of no kind that there is',
@@ -384,7 +384,7 @@ const malformed: readonly Case[] = [
   path,
   bytes: Uint8Array.of(0x0a, 0xff, 0xff, 0xff),
   code: 'INVALID_ARGUMENT',
-  says: new RegExp(`${path}: the 4 bytes are no request of this method`),
+  says: new RegExp(`${path}: the 4 bytes are not a request of this method`),
 }));
 
 const invalidText: Case = {

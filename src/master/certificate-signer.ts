@@ -58,7 +58,7 @@ function readKey(file: string): { readonly key: KeyObject; readonly text: string
     const key = createPrivateKey(readFileSync(file));
     if (key.asymmetricKeyDetails?.namedCurve !== 'prime256v1') {
       throw new TlsFileError(
-        `tls.ca_key: ${file} is no ECDSA key on P-256, as \`sublet ca init\` makes them: a master signs with no other`,
+        `tls.ca_key: ${file} is not an ECDSA key on P-256, as \`sublet ca init\` makes them: a master signs with no other`,
       );
     }
     return { key, text: key.export({ type: 'pkcs8', format: 'pem' }).toString() };

@@ -77,6 +77,6 @@ export function decode<Properties, Decoded extends Properties>(
     return type.decode(bytes);
   } catch (error) {
     const why = errorText(error);
-    throw new RefusedError('malformed', `${path}: the ${bytes.length} bytes are no request of this method: ${why}`);
+    throw new RefusedError('malformed', `${path}: the ${bytes.length} bytes are not a request of this method: ${why}`);
   }
 }

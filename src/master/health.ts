@@ -156,7 +156,7 @@ function serviceOf(request: Buffer): string {
   } catch (error) {
     throw new RefusedError(
       'malformed',
-      `the request is no HealthCheckRequest: ${error instanceof Error ? error.message : ''}`,
+      `the request is not a HealthCheckRequest: ${error instanceof Error ? error.message : ''}`,
     );
   }
   if (services.includes(name)) return name;

@@ -95,7 +95,7 @@ describe('an agent that knows more than the log', () => {
       founding: 'f1',
     };
     keepAlive(masters, { ...key, revision, branch: '0.1.0123456789ab' }, 1);
-    assert.match(await begun(masters), /agent "agent-1" was told revision 3 on branch 1\.0123456789ab/);
+    assert.match(await begun(masters), /agent "agent-1" has seen revision 3 on branch 1\.0123456789ab/);
   });
 
   it('begins it with a status report, and with its leave, which are refused', async () => {

@@ -137,7 +137,7 @@ describe('HTTP', () => {
   });
 
   it('says what is wrong with a request', async () => {
-    assert.match((await remove('{')).body, /the body is no JSON/);
+    assert.match((await remove('{')).body, /the body is not JSON/);
     assert.match((await remove('{"agents":"10.0.0.2"}')).body, /agents: a list of node addresses is expected/);
     assert.equal((await remove('{"agents":["x"]}')).code, 400);
     assert.equal((await remove(' '.repeat(1024 * 1024 + 1))).code, 413);

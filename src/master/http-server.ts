@@ -126,7 +126,7 @@ function parseDelete(body: string): readonly string[] {
   try {
     parsed = JSON.parse(body);
   } catch (error) {
-    throw new RefusedError('malformed', `the body is no JSON: ${error instanceof Error ? error.message : ''}`);
+    throw new RefusedError('malformed', `the body is not JSON: ${error instanceof Error ? error.message : ''}`);
   }
   const agents = typeof parsed === 'object' && parsed !== null && 'agents' in parsed ? parsed.agents : undefined;
   if (!Array.isArray(agents) || !agents.every((each) => typeof each === 'string')) {

@@ -203,9 +203,9 @@ describe('joining', function () {
     const bad: readonly (readonly [Uint8Array, RegExp])[] = [
       [rsa1024, /^INVALID_ARGUMENT: csr: its key is rsa 1024: ECDSA on P-256 or P-384 is allowed/],
       [p521, /^INVALID_ARGUMENT: csr: its key is ec secp521r1/],
-      [p192, /^INVALID_ARGUMENT: csr: its bytes are no certificate signing request/],
+      [p192, /^INVALID_ARGUMENT: csr: its bytes are not a certificate signing request/],
       [forged, /^INVALID_ARGUMENT: csr: its signature is not of its key/],
-      [Buffer.from('no'), /^INVALID_ARGUMENT: csr: its bytes are no certificate signing request/],
+      [Buffer.from('no'), /^INVALID_ARGUMENT: csr: its bytes are not a certificate signing request/],
       [Buffer.alloc(4_097, 0x30), /^INVALID_ARGUMENT: csr: it has 4097 bytes: 1 to 4096 are allowed/],
       [Buffer.alloc(0), /^INVALID_ARGUMENT: csr: it has 0 bytes/],
     ];
@@ -286,7 +286,7 @@ describe('joining', function () {
     writeFileSync(file, newKey(), { mode: 0o600 });
     assert.throws(signer, /is not the key of a certificate in tls\.ca/);
     writeFileSync(file, generateKeyPairSync('ed25519').privateKey.export({ type: 'pkcs8', format: 'pem' }));
-    assert.throws(signer, /is no ECDSA key on P-256/);
+    assert.throws(signer, /is not an ECDSA key on P-256/);
     writeFileSync(file, trio.authority.key);
     assert.doesNotThrow(signer);
     chmodSync(file, 0o640);

@@ -433,7 +433,7 @@ export class MasterServices {
     const context = { caller: '', deadline: wallClock() + defaultTimeoutMs, forwarded: false };
     this.#router.serve(this.guard.endpoint, bytes, context).catch((error: unknown) => {
       // The watcher has its snapshot; a leader of an earlier release does not know the call.
-      logger.debug({ err: error }, 'the leader was not told of a watcher that knows another history');
+      logger.debug({ err: error }, 'the leader did not get the report of a watcher that knows another history');
     });
   }
 
@@ -456,15 +456,16 @@ export class MasterServices {
       ] as const) {
         if (pool === undefined || pool.free > 0n || !overlay.enabled) continue;
         full.push({
-          message: `overlay ${overlay.name} has no free ${family} block: ${pool.held} of ${pool.total} are held, ${pool.quarantined} rest`,
-          remedy: `grow it (sublet overlay grow ${overlay.name} ${option} CIDR) or release who is gone (sublet agents --silent)`,
+          message: `overlay ${overlay.name} has no free ${family} block: ${pool.held} of ${pool.total} are held, ${pool.quarantined} quarantined`,
+          remedy: `grow it (sublet overlay grow ${overlay.name} ${option} CIDR) or release agents that are gone (sublet agents --silent)`,
         });
       }
     }
     if (usage.vtep.free === 0n) {
       full.push({
         message: `the VTEP subnet has no free address: ${usage.vtep.held} of ${usage.vtep.total} are held`,
-        remedy: 'grow it (sublet network grow --vtep-subnet CIDR) or release who is gone (sublet agents --silent)',
+        remedy:
+          'grow it (sublet network grow --vtep-subnet CIDR) or release agents that are gone (sublet agents --silent)',
       });
     }
     return full;

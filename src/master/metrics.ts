@@ -189,7 +189,7 @@ export class Metrics {
     );
     const voters = new Gauge({
       name: 'sublet_raft_voters',
-      help: 'Masters that vote, by whether the leader hears them; told by the leader only.',
+      help: 'Masters that vote, by whether the leader hears them; from the leader only.',
       labelNames: ['state'],
       registers: [this.#registry],
       collect: () => {
@@ -219,7 +219,7 @@ export class Metrics {
     );
     this.#count(
       'sublet_history_proofs_total',
-      'Proofs, found by this master as leader, that the plan is older than what agents or watchers were told.',
+      'Proofs, found by this master as leader, that the plan is older than what agents or watchers have seen.',
       () => guard.proofs,
     );
     this.#gauge('sublet_state_differs', '1 while the masters differ in the plan, as last compared.', () =>
@@ -232,7 +232,7 @@ export class Metrics {
     );
     const presence = new Gauge({
       name: 'sublet_agents_presence',
-      help: 'Agents by presence; told by the leader only.',
+      help: 'Agents by presence; from the leader only.',
       labelNames: ['state'],
       registers: [this.#registry],
       collect: () => {
@@ -246,7 +246,7 @@ export class Metrics {
     });
     this.#gauge(
       'sublet_contested_leases',
-      'Leases that two processes asked for in the last minute; told by the leader only.',
+      'Leases that two processes asked for in the last minute; from the leader only.',
       () => office.processes.contestCount,
     );
     this.#count('sublet_keepalives_total', 'Keep-alives counted by this master as leader.', () => office.counted);

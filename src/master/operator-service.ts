@@ -260,7 +260,7 @@ function agentsAfter(
   if (!presence.begun) {
     throw new RefusedError(
       'failed-precondition',
-      'presence: only the leader knows who is live, and this is another master: ask without stale',
+      'presence: only the leader knows which agents are live, and this is another master: ask without stale',
     );
   }
   return presence

@@ -27,7 +27,7 @@ describe('the name that a master listens at', () => {
       assert.equal(found?.kind, 'elsewhere');
       assert.equal(
         found.message,
-        `peer_listen: m1.test is 127.0.1.1 on this machine, where no other machine reaches it, and the other masters are told to reach it by that name (${says}): correct /etc/hosts, or set peer_listen (--peer-listen) to an address of this machine, or to 0.0.0.0:7071`,
+        `peer_listen: m1.test is 127.0.1.1 on this machine, where no other machine reaches it, and the other masters are configured to reach it by that name (${says}): correct /etc/hosts, or set peer_listen (--peer-listen) to an address of this machine, or to 0.0.0.0:7071`,
       );
     }
   });

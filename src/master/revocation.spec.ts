@@ -125,7 +125,7 @@ describe('a revoked identity', function () {
     assert.match(await revoke('agent', 'x y'), /^INVALID_ARGUMENT: identity: /);
     assert.match(
       await refusalOf(admin.call(accessService.revokeIdentity, {}, once)),
-      /^INVALID_ARGUMENT: identity: "\/" is no identity: ROLE\/ID is needed, such as agent\/host-7/,
+      /^INVALID_ARGUMENT: identity: "\/" is not an identity: ROLE\/ID is needed, such as agent\/host-7/,
     );
   });
 

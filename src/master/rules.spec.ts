@@ -330,7 +330,7 @@ describe('rule 11, history, for operators', () => {
       entries.map(({ revision, what, who, subjects, detail }) => [revision, what, who, subjects?.join(' '), detail]),
       [
         [revision, 'register', 'agent-1', '44.128.0.1 9.0.0.0/24', 'arrived'],
-        [revision + 1, 'release', 'operator@127.0.0.1', 'agent-1 44.128.0.1 9.0.0.0/24', 'rests for 15m'],
+        [revision + 1, 'release', 'operator@127.0.0.1', 'agent-1 44.128.0.1 9.0.0.0/24', 'is quarantined for 15m'],
       ],
     );
     for (const { time } of entries) {

@@ -163,7 +163,7 @@ export async function transfer(options: MembershipServiceOptions, to: string): P
   }
   const asked = controlOf(options).transferLeadership(target?.id);
   if (asked === undefined) {
-    throw new RefusedError('failed-precondition', `transfer: ${status.self.name} leads, and nobody else votes`);
+    throw new RefusedError('failed-precondition', `transfer: ${status.self.name} leads, and no other member votes`);
   }
   const until = clock.now() + transferTimeouts * electionTimeoutMs;
   while (leadership.seat.kind !== 'member' && clock.now() < until) await leadership.changed(until - clock.now());

@@ -196,5 +196,5 @@ function pick<Value>(values: readonly Value[], at: number, what: string): Value 
 }
 
 function malformed(reason: string): RaftError {
-  return new RaftError('malformed-conf-change', `this is no configuration change: ${reason}`);
+  return new RaftError('malformed-conf-change', `this is not a configuration change: ${reason}`);
 }

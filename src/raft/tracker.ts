@@ -263,7 +263,7 @@ function checkMembership({ config, progress }: ProgressTracker): void {
     invariant(progress.has(member), () => `member ${member} is configured but not tracked`);
   }
   for (const member of config.learnersNext) {
-    invariant(config.votersOutgoing.includes(member), () => `staged learner ${member} is no outgoing voter`);
+    invariant(config.votersOutgoing.includes(member), () => `staged learner ${member} is not an outgoing voter`);
     invariant(learner(member) === false, () => `staged learner ${member} is a learner already`);
   }
   for (const member of config.learners) {

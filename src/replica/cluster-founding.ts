@@ -47,7 +47,7 @@ export function disowningText(
   if (!foundingsDiffer(founding, membership.founding)) return undefined;
   const two = `cluster ${clusterId} exists already (founding ${founding}), with ${self.name} as a member, as ${name} at ${peer} says`;
   const lost = `this store is of a second founding (${membership.founding}), which ${self.name} made alone: its former data was lost`;
-  return `${two}; ${lost}. It lets no more addresses; ${wayBack(self.name)}`;
+  return `${two}; ${lost}. It leases no more addresses; ${wayBack(self.name)}`;
 }
 
 /** For a member whose data was lost. */

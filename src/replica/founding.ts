@@ -143,7 +143,7 @@ export class Founding {
       return { problem: problem('not-ready', empty.founder, 'belongs to no cluster yet, so there is nothing to join') };
     }
     const [silence] = answers.flatMap((answer) => ('problem' in answer ? [answer.problem] : []));
-    if (silence === undefined) throw new RangeError('a member that joins asks somebody');
+    if (silence === undefined) throw new RangeError('a member that joins asks another one');
     return { problem: silence };
   }
 

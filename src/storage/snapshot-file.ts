@@ -79,7 +79,7 @@ export type SnapshotFileContent = { readonly header: SnapshotFileHeader; readonl
 export async function readSnapshotFile(bytes: AsyncIterable<Uint8Array>): Promise<SnapshotFileContent> {
   const reader = new ByteReader(bytes);
   const begin = await reader.take(magic.byteLength);
-  if (begin === undefined || !magic.equals(begin)) throw new SnapshotFileError('this is no snapshot of Sublet');
+  if (begin === undefined || !magic.equals(begin)) throw new SnapshotFileError('this is not a snapshot of Sublet');
   const header = parsed('header', headerSchema, await nextPart(reader, kinds.header));
   const records: StateRecord[] = [];
   for (;;) {

@@ -42,7 +42,7 @@ export function storeError(place: string, action: string, error: unknown): Store
     return corrupt(place, `LevelDB could not ${action}: ${reason}`, error);
   return new StoreError(
     'io',
-    `The store in ${place} could not ${action}: ${reason}. See to the disk and to who may read and ` +
+    `The store in ${place} could not ${action}: ${reason}. Check the disk and who may read and ` +
       'write there, then start again: whether anything is lost is found out then.',
     { cause: error },
   );

@@ -72,6 +72,6 @@ function readable<T>(read: () => T): T {
     return read();
   } catch {
     // Each parser has errors of its own: whatever it is, the bytes are no request.
-    throw new CertificateRequestError('its bytes are no certificate signing request (PKCS #10, DER)');
+    throw new CertificateRequestError('its bytes are not a certificate signing request (PKCS #10, DER)');
   }
 }

@@ -50,7 +50,7 @@ export function parseIdentity(text: string): PrincipalName {
   } catch (error) {
     if (!(error instanceof PrincipalError)) throw error;
     throw new PrincipalError(
-      `${JSON.stringify(text.slice(0, uriLengthMax))} is no identity: ROLE/ID is needed, such as agent/host-7, with ROLE one of ${roles.join(', ')} and an ID of 1 to 253 characters of [A-Za-z0-9._:-]`,
+      `${JSON.stringify(text.slice(0, uriLengthMax))} is not an identity: ROLE/ID is needed, such as agent/host-7, with ROLE one of ${roles.join(', ')} and an ID of 1 to 253 characters of [A-Za-z0-9._:-]`,
     );
   }
 }

@@ -106,7 +106,7 @@ export function decodeMessage(wire: WireMessage, sender: MemberId, to: MemberId)
   } catch (error) {
     if (error instanceof WireError) throw error;
     const reason = errorText(error);
-    throw new WireError(`member ${sender} sent what is no message: ${reason}`, { cause: error });
+    throw new WireError(`member ${sender} sent what is not a message: ${reason}`, { cause: error });
   }
 }
 

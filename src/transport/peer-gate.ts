@@ -96,7 +96,7 @@ export function admit(
   if (foundingsDiffer(envelope.founding ?? noFounding, membership.founding)) {
     const two = `this is a member of founding ${membership.founding} of cluster ${clusterId}, the caller of founding ${envelope.founding}`;
     const way =
-      'two clusters have one id, and let the same addresses: the masters of the one that came later must stop, and join the other with empty data directories';
+      'two clusters have one id, and lease the same addresses: the masters of the one that came later must stop, and join the other with empty data directories';
     throw new ClaimRefusal(status.FAILED_PRECONDITION, `${two}: ${way}`, envelope);
   }
   if (toId !== self.id) {

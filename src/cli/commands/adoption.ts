@@ -12,9 +12,13 @@ import type { sublet } from '#proto/sublet.js';
 
 export const define: Define = (command, terminal) => {
   connectsAndPrints(command).description(
-    'After a restore or a recovery the plan is in adoption: agents that run get back what they hold, and nobody else gets anything, until an operator ends it.',
+    'After a restore or a recovery the plan is in adoption: running agents get back what they hold, and no other block is allocated until an operator ends it.',
   );
-  examples(command, ['sublet adoption', 'is it on, and who is still missing?'], ['sublet adoption end', 'let again']);
+  examples(
+    command,
+    ['sublet adoption', 'is it on, and which agents are missing?'],
+    ['sublet adoption end', 'end the adoption'],
+  );
   groupAction(command, () =>
     operate(command, terminal, async (operator) => {
       const status = await operator.client.call(clusterService.getStatus, {}, { idempotent: true });
@@ -30,18 +34,18 @@ function describe({ adoption, adoptionReason, agents, awaited, awaitedAgents }: 
   const more = awaited - awaitedAgents.length;
   const missing = [...awaitedAgents, ...(more > 0 ? [`… and ${count(more)} more`] : [])];
   return (
-    'On: only what agents still hold is let.\n' +
+    'On: only held blocks are leased.\n' +
     (adoptionReason === '' ? '' : `Because: ${adoptionReason}.\n`) +
     `On record: ${plural(total ?? 0, 'agent')}. Not back yet: ${awaited > 0 ? `${count(awaited)}:` : 'none.'}\n` +
     missing.map((agentId) => `  ${agentId}\n`).join('') +
-    'When all that still run are back, let again: sublet adoption end\n'
+    'When all running agents are back, end it: sublet adoption end\n'
   );
 }
 
 function end(group: Command, terminal: Terminal): void {
-  const command = needsConsent(writes(group.command('end').summary('let fresh blocks again')))
+  const command = needsConsent(writes(group.command('end').summary('allocate fresh blocks again')))
     .description(
-      'Ends the adoption. From here on a block that nobody has claimed may be let to anybody: look at `sublet adoption` first, and wait for hosts that are still down. While agents on record are missing it is refused, unless their number is given.',
+      'Ends the adoption. From then on every unclaimed block can be allocated to any agent: check `sublet adoption` first, and wait for hosts that are down. While agents on record are missing it is refused, unless their number is given.',
     )
     .option('--although-missing <N>', 'end it although so many agents have not come back', wholeNumber);
   examples(

@@ -62,7 +62,7 @@ function leave(group: Command, terminal: Terminal): void {
       'Gives back what this host holds and takes Sublet’s things off the host, and nothing else. The agent must be stopped; it is given the same settings. What the masters refuse changes nothing. Bridges and Docker networks that carry containers stay: the command then ends with 1, and takes them off when it is run again.',
     );
   configures(command);
-  command.option('--host-only', 'take Sublet off this host and ask no master; what is let to it stays on record there');
+  command.option('--host-only', 'take Sublet off this host and ask no master; its lease stays on record there');
   examples(
     command,
     ['sublet agent leave --config /etc/sublet/agent.json', 'after stopping the agent'],
@@ -99,7 +99,7 @@ function ping(group: Command, terminal: Terminal): void {
     .command('ping')
     .summary('whether other agents are reached through the tunnel')
     .description(
-      'Probes the tunnel endpoints of other agents from this host, with small packets and at full MTU, and says which entry is missing where nothing comes back. Asks the masters who the others are. Exits with 1 if one is not reached.',
+      'Probes the tunnel endpoints of other agents from this host, with small packets and at full MTU, and says which entry is missing where nothing comes back. Asks the masters for the other agents. Exits with 1 if one is not reached.',
     )
     .argument('[AGENT]', 'one agent, by id, node ip or VTEP address (default: all, 1000 at most)')
     .option('--http <HOST:PORT>', 'where this host’s agent answers', '127.0.0.1:7073');

@@ -33,7 +33,7 @@ export const define: Define = (command, terminal) => {
     command,
     ['sublet agents', 'all of them'],
     ['sublet agents agent-1', 'one, with its bridges and VTEP'],
-    ['sublet agents --silent', 'who has not been heard'],
+    ['sublet agents --silent', 'agents that are silent'],
     ['sublet agents --overlay dcos --state failed', 'whose host could not build it'],
     ['sublet agents replace host-3 --by host-9', 'host-9 gets the subnets of host-3, which is lost'],
     ['sublet agents --silent -o name | xargs sublet release', 'for scripts'],

@@ -56,7 +56,7 @@ function revoke(group: Group, terminal: Terminal): void {
   examples(
     command,
     ['sublet certs revoke operator/alice', 'her key was stolen'],
-    ['sublet certs revoke agent/host-7 --release', 'its subnets are let again after quarantine'],
+    ['sublet certs revoke agent/host-7 --release', 'its subnets are leased again after the quarantine'],
   );
   type Options = ConsentOptions & { release?: true; expectedRevision?: number };
   command.action((text: string, options: Options) =>

@@ -14,7 +14,10 @@ export const define: Define = (command, terminal) => {
     )
     .argument('<FILE>', 'the file; - reads the standard input')
     .addOption(
-      new Option('--kind <KIND>', 'whose configuration it is (default: told by its keys)').choices(['master', 'agent']),
+      new Option('--kind <KIND>', 'whose configuration it is (default: found by its keys)').choices([
+        'master',
+        'agent',
+      ]),
     );
   examples(
     check,

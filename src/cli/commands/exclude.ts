@@ -12,7 +12,7 @@ import { wrap } from '#cli/terminal.js';
 export const define: Define = (command, terminal) => {
   previews(writes(command))
     .description(
-      'Lets a range of an overlay to nobody: addresses that are used elsewhere, say. What is held in it stays held.',
+      'Excludes a range of an overlay from allocation, for example addresses that are used elsewhere. Blocks in it that are held stay held.',
     )
     .argument('<OVERLAY>', 'name of the overlay')
     .argument('<RANGE>', 'one or more whole blocks, as a CIDR, IPv4 or IPv6');

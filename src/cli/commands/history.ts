@@ -42,7 +42,7 @@ export const define: Define = (command, terminal) => {
     ['sublet history', 'the last 100 changes'],
     ['sublet history --agent agent-1', 'what happened to one agent'],
     ['sublet history --since 2h --who operator', 'what operators did in the last two hours'],
-    ['sublet history --what release,remove-member', 'who released agents and removed masters'],
+    ['sublet history --what release,remove-member', 'releases of agents and removals of masters'],
     ['sublet history --limit 1000 --before 4711', 'what was before that'],
     ['sublet history --from 4711 -o json', 'everything since a revision, for scripts'],
   );
@@ -112,7 +112,7 @@ function timestampOf(flag: string, text: string, now: number): { seconds: number
     past === undefined ? Date.parse(text.length === 10 ? `${text}T00:00` : text.replace(' ', 'T')) : now - past;
   if ((past === undefined && !isTime) || !(at >= 0)) {
     throw usage(
-      `${flag}: "${text}" is no time: 2h (ago), 2025-06-01, 2025-06-01T14:03 or 2025-06-01T14:03:07Z is allowed`,
+      `${flag}: "${text}" is not a time: 2h (ago), 2025-06-01, 2025-06-01T14:03 or 2025-06-01T14:03:07Z is allowed`,
     );
   }
   return { seconds: Math.floor(at / 1_000), nanos: (at % 1_000) * 1_000_000 };

@@ -26,9 +26,7 @@ type Member = sublet.v1.Member.$Properties;
 
 export const define: Define = (command, terminal) => {
   connectsAndWatches(command)
-    .description(
-      'The masters by the leader’s account: who votes, who lags, who is dead since when, and who may be stopped now.',
-    )
+    .description('The masters by the leader’s account: which vote, lag or are dead, and which may be stopped now.')
     .addOption(new Option('--role <ROLE>', 'only masters in this role').choices(roles));
   examples(
     command,
@@ -181,7 +179,7 @@ async function loneVoter({ client }: Operator): Promise<string | undefined> {
  */
 function joinsToo(founder: string, { peer }: Newcomer, terminal: Terminal): string {
   return remark(
-    `${founder} founded this cluster alone, and with a lost disk, while no other master is up, would found another one, which lets addresses that are held. Start it from now on with --join (cluster.join) in the place of --member (cluster.members), naming the others; it is not read while ${founder} has its store:`,
+    `${founder} founded this cluster alone, and with a lost disk, while no other master is up, would found another one, which leases addresses that are held. Start it from now on with --join (cluster.join) in the place of --member (cluster.members), naming the others; it is not read while ${founder} has its store:`,
     `sublet master --name ${founder} --join ${peer} …`,
     terminal,
   );
@@ -228,7 +226,7 @@ function replace(group: Command, terminal: Terminal): void {
   command.action((name: string, successor: string, { wait = defaultWait }: { wait?: string }) =>
     operate(command, terminal, async (operator) => {
       const waitMs = parseDuration(wait);
-      if (waitMs === undefined) throw usage(`--wait: "${wait}" is no length of time, like ${defaultWait}`);
+      if (waitMs === undefined) throw usage(`--wait: "${wait}" is not a duration, like ${defaultWait}`);
       const by = successor.includes('=') ? await added(operator, newcomer(successor)) : successor;
       await caughtUp(operator, by, waitMs, [
         `It goes on. Ask again when it has: sublet members replace ${name} ${by}`,

@@ -23,7 +23,7 @@ export const define: Define = (command, terminal) => {
     command,
     ['sublet network', 'the same as sublet network show'],
     ['sublet network grow --vtep-subnet 44.128.0.0/16', 'more tunnel endpoints'],
-    ['sublet network set --quarantine 1h', 'let blocks rest for longer'],
+    ['sublet network set --quarantine 1h', 'a longer quarantine'],
   );
 };
 
@@ -79,12 +79,12 @@ function grow(group: Command, terminal: Terminal): void {
 type SetOptions = { vtepMtu?: number; quarantine?: number; reclaim?: number; expectedRevision?: number };
 
 function set(group: Command, terminal: Terminal): void {
-  const command = writes(group.command('set').summary('change the MTU, and how long blocks rest and leases last'))
+  const command = writes(group.command('set').summary('change the MTU, the quarantine and the TTL of leases'))
     .description(
       'Changes settings that may change under agents. Agents take a new MTU over within 30 s. While there are agents, leases can be made to last longer, or for ever, but not shorter: an agent out of reach would not learn of it.',
     )
     .option('--vtep-mtu <BYTES>', 'MTU of the tunnel endpoints; 0: the underlay’s, less the encapsulation', wholeNumber)
-    .option('--quarantine <TIME>', 'how long a block rests before it is let again, like 15m', time)
+    .option('--quarantine <TIME>', 'how long a freed block is quarantined before it is leased again, like 15m', time)
     .option(
       '--reclaim <TIME>',
       'never, or how long an agent may be silent before its lease ends, like 48h',
@@ -154,5 +154,5 @@ export function formatNetwork(network: sublet.v1.Network.$Properties, clusterId:
 
 function leaseWords({ quarantineMs, reclaimMs }: sublet.v1.Network.$Properties): string {
   const last = reclaimMs ? `end after ${formatDuration(reclaimMs)} of silence` : 'last until they are released';
-  return `${last}; blocks rest ${formatDuration(quarantineMs ?? 0)}`;
+  return `${last}; quarantine ${formatDuration(quarantineMs ?? 0)}`;
 }

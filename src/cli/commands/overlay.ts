@@ -23,15 +23,15 @@ export const define: Define = (command, terminal) => {
     'Adds, enables, disables, grows, drains or removes an overlay. Every agent learns of it at once.',
   );
   add(command, terminal);
-  setEnabled(command, terminal, 'enable', 'let this overlay to agents again', true);
-  setEnabled(command, terminal, 'disable', 'let no more of this overlay; what is held stays held', false);
+  setEnabled(command, terminal, 'enable', 'allocate subnets of an overlay again', true);
+  setEnabled(command, terminal, 'disable', 'stop allocating subnets of an overlay; held subnets stay held', false);
   grow(command, terminal);
   drain(command, terminal);
   remove(command, terminal);
   examples(
     command,
     ['sublet overlay add dcos --subnet 9.0.0.0/8 --prefix 24', 'a /24 of it per agent'],
-    ['sublet overlay disable dcos', 'let no more of it'],
+    ['sublet overlay disable dcos', 'stop allocating its subnets'],
     ['sublet overlay drain dcos', 'have agents give it back, before it is removed'],
   );
 };
@@ -46,7 +46,7 @@ function add(group: Command, terminal: Terminal): void {
     .option('--prefix <BITS>', 'length of an agent’s piece of it, like 24', wholeNumber)
     .option('--subnet6 <CIDR>', 'its IPv6 network')
     .option('--prefix6 <BITS>', 'length of an agent’s piece of it, like 80', wholeNumber)
-    .option('--disabled', 'let nothing of it until it is enabled');
+    .option('--disabled', 'allocate none of its subnets until it is enabled');
   examples(
     command,
     ['sublet overlay add dcos --subnet 9.0.0.0/8 --prefix 24', 'IPv4'],
@@ -111,21 +111,21 @@ const lookEveryMs = 1_000;
 function drain(group: Command, terminal: Terminal): void {
   const command = needsConsent(writes(group.command('drain').summary('have agents give an overlay back')))
     .description(
-      'Disables an overlay, and has each agent take it off its host and give its block back, which is quarantined then. The other overlays of the agents stay as they are. Says who still holds a block; asked again it says so again. Ended by `sublet overlay enable`.',
+      'Disables an overlay, and has each agent take it off its host and give its block back, which is quarantined then. The other overlays of the agents stay as they are. Lists the agents that still hold a block. Ended by `sublet overlay enable`.',
     )
     .argument('<NAME>', 'the overlay')
-    .option('--wait <TIME>', 'wait so long until nobody holds a block of it');
+    .option('--wait <TIME>', 'wait until no agent holds a block of it, at most this long');
   examples(
     command,
-    ['sublet overlay drain web', 'begin, and see who still holds a block'],
+    ['sublet overlay drain web', 'begin, and list the agents that hold a block'],
     ['sublet overlay drain web --wait 10m', 'and wait'],
-    ['sublet overlay remove web', 'once nobody holds one and the quarantine is over'],
+    ['sublet overlay remove web', 'after no agent holds a block and the quarantine is over'],
   );
   command.action((name: string, options: Written & ConsentOptions & { wait?: string }) =>
     operate(command, terminal, async (operator) => {
       const { client } = operator;
       const waitMs = options.wait === undefined ? 0 : parseDuration(options.wait);
-      if (waitMs === undefined) throw usage(`--wait: "${options.wait}" is no length of time, like 10m`);
+      if (waitMs === undefined) throw usage(`--wait: "${options.wait}" is not a duration, like 10m`);
       if (!(await consented(operator, options, () => overlayDrain(client, name)))) return;
       const request = { name, drain: true, expectedRevision: options.expectedRevision ?? 0 };
       const response = await client.call(operatorService.updateOverlay, request, { idempotent: true });
@@ -157,7 +157,9 @@ async function update(
 }
 
 function remove(group: Command, terminal: Terminal): void {
-  const command = needsConsent(writes(group.command('remove').summary('remove an overlay that nobody holds')))
+  const command = needsConsent(
+    writes(group.command('remove').summary('remove an overlay of which no agent holds a block')),
+  )
     .description(
       'Removes an overlay. Refused while agents hold a piece of it, and until the last one has been quarantined: drain it first.',
     )
@@ -165,7 +167,7 @@ function remove(group: Command, terminal: Terminal): void {
   examples(
     command,
     ['sublet overlay drain dcos', 'have agents give it back'],
-    ['sublet overlay remove dcos', 'once nobody holds any'],
+    ['sublet overlay remove dcos', 'after no agent holds a block'],
   );
   command.action((name: string, options: Written & ConsentOptions) =>
     operate(command, terminal, async (operator) => {

@@ -10,7 +10,7 @@ import { plural } from '#cli/words.js';
 export const define: Define = (command, terminal) => {
   needsConsent(writes(command))
     .description(
-      'Takes back what these agents hold: all of them, or none if one can’t be. What was held rests in quarantine before it is let again; an agent that still runs registers afresh.',
+      'Takes back what these agents hold: all of them, or none if one can’t be. What was held is quarantined before it is leased again; an agent that still runs registers again.',
     )
     .argument('<ID...>', 'agents to release')
     .option('--force', 'release also agents that are live');
@@ -18,7 +18,7 @@ export const define: Define = (command, terminal) => {
     command,
     ['sublet release agent-7', 'a host that is gone for good'],
     ['sublet release agent-7 agent-8 --force', 'although they may be live'],
-    ['sublet agents --silent', 'who has not been heard, first'],
+    ['sublet agents --silent', 'first list the silent agents'],
   );
   command.action((agentIds: string[], options: ConsentOptions & { force?: true; expectedRevision?: number }) =>
     operate(command, terminal, async (operator) => {

@@ -12,7 +12,7 @@ import { sublet } from '#proto/sublet.js';
 
 export const define: Define = (command, terminal) => {
   connectsAndWatches(command)
-    .description('What is kept for one agent (reserved), and what nobody gets (excluded).')
+    .description('Reservations (blocks for one agent) and exclusions (ranges without allocation).')
     .option('--overlay <NAME>', 'only those of this overlay')
     .option('--for <ID>', 'only what is reserved for this agent')
     .addOption(new Option('--state <STATE>', 'only reservations, or only exclusions').choices(['reserved', 'excluded']))
@@ -66,7 +66,7 @@ function formatReservations(
   const rows = reservations.map(({ overlay, subnet, agentId }): readonly Cell[] => [
     overlay ?? '',
     subnet ?? '',
-    agentId ? agentId : { text: 'nobody (excluded)', style: 'yellow' },
+    agentId ? agentId : { text: '(excluded)', style: 'yellow' },
   ]);
   return formatTable(
     [{ title: 'OVERLAY' }, { title: 'SUBNET', least: 18 }, { title: 'FOR', least: 10 }],

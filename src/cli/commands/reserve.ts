@@ -11,7 +11,7 @@ import { wrap } from '#cli/terminal.js';
 
 export const define: Define = (command, terminal) => {
   previews(writes(command))
-    .description('Keeps one block of an overlay for one agent, which gets it when it registers next. Nobody else does.')
+    .description('Reserves one block of an overlay for one agent, which gets it at its next registration.')
     .argument('<OVERLAY>', 'name of the overlay')
     .argument('<SUBNET>', 'one block of it, IPv4 or IPv6')
     .requiredOption('--for <ID>', 'the agent');

@@ -126,7 +126,7 @@ function rebornOptions(command: Command): Command {
 function restore(group: Command, terminal: Terminal): void {
   const command = rebornOptions(group.command('restore').summary('begin a new cluster with a backup'))
     .description(
-      'Begins a new cluster of one master with a backup, on one machine only: other masters are added to it. It is in adoption: agents that run get back what they hold, and nobody else gets anything until `sublet adoption end`.',
+      'Begins a new cluster of one master with a backup, on one machine only: other masters are added to it. It is in adoption: running agents get back what they hold, and no other block is allocated until `sublet adoption end`.',
     )
     .argument('<FILE>', 'the backup');
   examples(command, ['sublet snapshot restore plan.snapshot --data-dir /var/lib/sublet --name m1', 'then start m1']);
@@ -159,7 +159,7 @@ function recover(group: Command, terminal: Terminal): void {
     const others = membership.members.filter(({ id }) => id !== self.id).map(({ name, peer }) => `${name} at ${peer}`);
     if (options.yesILostTheQuorum !== true) {
       throw usage(
-        `${self.name} would begin a cluster of its own, without ${others.join(', ') || 'anybody else'}`,
+        `${self.name} would begin a cluster of its own, without ${others.join(', ') || 'any other master'}`,
         `It knows ${plural(legacy.ipam.agentCount, 'agent')}, up to log index ${legacy.index}. What only the others knew would be lost.`,
         'Only if they are gone for good, and can never be started again: --yes-i-lost-the-quorum',
       );
@@ -168,7 +168,7 @@ function recover(group: Command, terminal: Terminal): void {
     const suffix = new Date().toISOString().replaceAll(/[:.]/g, '-');
     const report = await told(() => recoverCluster(options.dataDir, survivor, reborn, suffix));
     terminal.note(
-      `${terminal.paintNote('yellow', '!')} The quorum of cluster ${membership.clusterId} was given up. Never start ${others.join(' or ') || 'a copy of it'} again: it would let what this cluster lets.\n`,
+      `${terminal.paintNote('yellow', '!')} The quorum of cluster ${membership.clusterId} was given up. Never start ${others.join(' or ') || 'a copy of it'} again: it would lease what this cluster leases.\n`,
     );
     terminal.write(`Recovered what ${self.name} had. Its old store is ${report.oldStore ?? ''}.\n`);
     terminal.write(next(report, reborn, options.dataDir));
@@ -204,7 +204,7 @@ function next({ index, agents }: RebirthReport, { name, clusterId }: Reborn, dat
     `The new cluster is ${clusterId}: one master, ${name}, at log index ${index}, in adoption, with ${plural(agents, 'agent')} on record.`,
     'Next:',
     `  sublet master --name ${name} --cluster-id ${clusterId} --data-dir ${shellWord(dataDir)} …`,
-    '  sublet adoption             who has not come back yet',
+    '  sublet adoption             which agents are not back yet',
     '  sublet adoption end         once those that still run are back',
     '',
   ].join('\n');

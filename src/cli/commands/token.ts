@@ -16,7 +16,7 @@ const { TokenState } = sublet.v1;
 
 export const define: Define = (command, terminal) => {
   command.description(
-    'Tokens for joining: each lets one host get a certificate of one identity from the masters. The masters know the hash of its secret; the text is printed once.',
+    'Tokens for joining: with a token one host gets a certificate of one identity from the masters. The masters know the hash of its secret; the text is printed once.',
   );
   create(command, terminal);
   list(command, terminal);
@@ -55,7 +55,7 @@ function create(group: Parameters<Define>[0], terminal: Terminal): void {
         );
       }
       const ttlMs = parseDuration(ttl);
-      if (ttlMs === undefined) throw usage(`--ttl: "${ttl}" is no length of time like 10m, 1h or 24h`);
+      if (ttlMs === undefined) throw usage(`--ttl: "${ttl}" is not a duration like 10m, 1h or 24h`);
       const drawn = drawJoinToken(pinOf(authority));
       const request = { tokenId: drawn.id, secretHash: secretHashOf(drawn.secret), role, subject: id, nodeIp, ttlMs };
       const response = await operator.client.call(

@@ -5,8 +5,8 @@ import { operate, print } from '#cli/operator.js';
 
 export const define: Define = (command, terminal) => {
   connectsAndPrints(command)
-    .description('Has the leader hand over to another master, without a pause for those who ask.')
-    .argument('[NAME]', 'who shall lead; default: the one that is furthest');
+    .description('Transfers leadership to another master, without a pause for callers.')
+    .argument('[NAME]', 'the next leader; default: the one with the longest log');
   examples(command, ['sublet transfer', 'before the leader’s machine is worked on'], ['sublet transfer m2', 'to m2']);
   command.action((name: string | undefined) =>
     operate(command, terminal, async (operator) => {

@@ -6,7 +6,7 @@ import { operate, print } from '#cli/operator.js';
 
 export const define: Define = (command, terminal) => {
   writes(command)
-    .description('Ends a reservation or an exclusion: the blocks can be let again.')
+    .description('Ends a reservation or an exclusion: its blocks can be allocated again.')
     .argument('<OVERLAY>', 'name of the overlay')
     .argument('<SUBNET>', 'what was reserved or excluded, as `sublet reservations` lists it');
   examples(
@@ -19,7 +19,7 @@ export const define: Define = (command, terminal) => {
       const subnet = subnetArgument(text);
       const request = { overlay, subnet, expectedRevision: options.expectedRevision ?? 0 };
       const response = await operator.client.call(operatorService.unreserve, request, { idempotent: false });
-      print(operator, operatorService.unreserve, response, () => `${subnet} of ${overlay} can be let again.\n`);
+      print(operator, operatorService.unreserve, response, () => `${subnet} of ${overlay} can be allocated again.\n`);
     }),
   );
 };

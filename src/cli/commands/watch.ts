@@ -168,7 +168,7 @@ class Watch {
 }
 
 function tooLongAgo(from: number, revision: number): string {
-  return `The masters no longer keep what watchers are told after revision ${from}. What changed up to ${revision}: sublet history --from ${from}`;
+  return `The masters no longer keep the events after revision ${from}. What changed up to ${revision}: sublet history --from ${from}`;
 }
 
 const passing: ReadonlySet<status> = new Set([

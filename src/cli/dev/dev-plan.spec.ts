@@ -67,7 +67,7 @@ describe('the folder of sublet dev', () => {
     assert.throws(() => keepDevOptions({ ...devDefaults, dataDir: join(file, 'x') }), {
       name: 'Failure',
       exitCode: 1,
-      message: /file\/x can’t be made or written: .*\/file is no folder$/,
+      message: /file\/x can’t be made or written: .*\/file is not a folder$/,
     });
   });
 });

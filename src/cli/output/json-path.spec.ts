@@ -47,7 +47,7 @@ describe('JSONPath templates', () => {
     ['{range .agents[*]}{.agentId}:{range .overlays[*]} {.subnet}{end};{end}', 'a1: 9.0.0.0/24;a2: 9.0.1.0/24 x;a3:;'],
     ['{.toString}{.constructor}{.__proto__}{.agents.length}', ''],
     ['', 'a template is needed, like {.agents[*].nodeIp}'],
-    ['{.agents', 'at character 9: } is missing, or this is no path'],
+    ['{.agents', 'at character 9: } is missing, or this is not a path'],
     ['{.agents[0}', 'at character 11: ] is missing'],
     ['{..}', 'at character 4: the name of a field is needed after a dot'],
     ['{end}', 'at character 6: {end} without {range …}'],

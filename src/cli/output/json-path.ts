@@ -13,7 +13,7 @@
 import type { Json } from '#api/proto-json.js';
 import { printable } from '#text/printable-text.js';
 
-/** Where an expression is no path: at which character, counted from 1, and what is wrong. */
+/** Where an expression is not a path: at which character, counted from 1, and what is wrong. */
 export class JsonPathError extends Error {
   override readonly name = 'JsonPathError';
 }
@@ -282,7 +282,7 @@ class Reader {
 
   #close(): void {
     this.#blanks();
-    if (this.#takes(/\}/y) === undefined) throw this.#error('} is missing, or this is no path');
+    if (this.#takes(/\}/y) === undefined) throw this.#error('} is missing, or this is not a path');
   }
 
   #blanks(): void {
