@@ -119,7 +119,7 @@ describe('agents that run on while their cluster begins anew', function () {
     }
     assert.deepEqual(await account(), before);
     const adoption = await operate(masters, 'adoption');
-    assert.match(adoption, /^On: only what agents still hold is let\.\n/);
+    assert.match(adoption, /^On: only held blocks are leased\.\n/);
     assert.match(adoption, missing);
 
     const newcomer = await start('a9');

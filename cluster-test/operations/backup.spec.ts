@@ -61,7 +61,7 @@ async function adopt(masters: Masters, leases: readonly Lease[]): Promise<void> 
   const stranger = 100_000;
   await assert.rejects(
     register(masters, stranger),
-    (error) => isServiceError(error) && /in adoption: only what an agent still holds is let/.test(error.details),
+    (error) => isServiceError(error) && /in adoption: only held blocks are leased/.test(error.details),
   );
   assert.match(await operate(masters, 'adoption'), /^On: /);
   await endAdoption(masters);

@@ -43,7 +43,7 @@ describe('sublet config check', () => {
         'members  master-1 at 127.0.0.1:7071',
         'vteps    44.128.0.0/20, MAC 70:b3:d5:00:00:00, VNI 1024, UDP port 64000',
         'overlay  dcos: 9.0.0.0/8 in /24s',
-        'leases   end after 1d of silence; blocks rest 6h',
+        'leases   end after 1d of silence; quarantine 6h',
         'raft     heartbeat 100ms, election 1s, 10000 entries kept',
         '! conf.json:16: zk: is ignored: Sublet replicates by itself and uses no ZooKeeper',
         '',

@@ -154,7 +154,7 @@ describe('consent to what cannot be undone', () => {
     const none = await ran(undefined, 'overlay', 'drain', 'blue', '--yes');
     assert.match(
       none.out,
-      /^No agent holds a block of blue\. When the quarantine is over: sublet overlay remove\n {2}blue\n$/,
+      /^No agent holds a block of blue\. When the quarantine is over: sublet overlay\n {2}remove blue\n$/,
     );
   });
 

@@ -214,7 +214,7 @@ describe('what operators ask', () => {
       'what is reserved',
       80,
       ['reservations'],
-      ['OVERLAY  SUBNET       FOR', 'dcos     9.0.50.0/24  db-1', 'dcos     9.64.0.0/10  nobody (excluded)'],
+      ['OVERLAY  SUBNET       FOR', 'dcos     9.0.50.0/24  db-1', 'dcos     9.64.0.0/10  (excluded)'],
     ],
     ['what was released', 80, ['release', 'agent-1', '--force'], ['Released 1 agent; resting now: 9.0.0.0/24.']],
     [
@@ -232,7 +232,7 @@ describe('what operators ask', () => {
         'vtep mac oui  70:b3:d5:00:00:00',
         'vtep mtu      1400',
         'vxlan         vtep1024, VNI 1024, UDP port 64000',
-        'leases        end after 2d of silence; blocks rest 1h30m',
+        'leases        end after 2d of silence; quarantine 1h30m',
       ],
     ],
   ];
@@ -336,7 +336,7 @@ describe('what operators ask', () => {
     assert.equal(await run(['overlays', '--master', leaderless.address], terminal), 3);
     assert.equal(
       terminal.notes,
-      `sublet: no master can answer now\n  ${leaderless.address}: the masters have no leader\n  Ask again in a moment. \`sublet status\` tells who leads.\n`,
+      `sublet: no master can answer now\n  ${leaderless.address}: the masters have no leader\n  Ask again in a moment. \`sublet status\` shows the leader.\n`,
     );
   });
 

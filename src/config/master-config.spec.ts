@@ -325,7 +325,7 @@ describe('the configuration of a master', () => {
         'listen: "0.0.0.0:7070" is reachable from other machines, and has no TLS: a loopback address like 127.0.0.1:7070 is allowed, or set tls, or insecure (--insecure) in a laboratory',
       ],
     ],
-    ['a switch that is none', { insecure: 'yes' }, ['insecure: "yes" is neither: true or false is allowed']],
+    ['a switch that is none', { insecure: 'yes' }, ['insecure: "yes" is not a boolean: true or false is allowed']],
     [
       'a level that is none',
       { log: { level: 'loud' } },

@@ -128,7 +128,7 @@ describe('a blackhole', () => {
     const unread = ['"nft -j list ruleset" failed: Operation not permitted'];
     const [note] = diff(wish, { ...host([]), filters: { tables: [], unread } }).problems;
     assert.equal(note?.note, true);
-    assert.match(note?.error ?? '', /can not be told: "nft -j list ruleset" failed/);
+    assert.match(note?.error ?? '', /is unknown: "nft -j list ruleset" failed/);
   });
 
   it('is not drawn from a rule that can not be judged', () => {

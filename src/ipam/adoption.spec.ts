@@ -31,7 +31,7 @@ describe('rule 12, adoption: what agents still hold is honoured where free, and 
     const plan = adopting();
     const refusal = plan.refused(plan.request('a'));
     assert.equal(refusal.code, 'failed-precondition');
-    assert.match(refusal.message, /in adoption: only what an agent still holds is let/);
+    assert.match(refusal.message, /in adoption: only held blocks are leased/);
     const half = plan.register('b1', { held: { vtepIp: parseIpv4('44.128.0.5'), subnets: [] } });
     assert.deepEqual(half.overlays, []);
     assert.deepEqual(
@@ -114,7 +114,7 @@ describe('rule 12, adoption: what agents still hold is honoured where free, and 
     plan.run({ kind: 'begin-adoption' });
     // It says nothing, since it was installed anew or had left: the record stands, and it waits.
     const refusal = plan.refused(plan.request('a', { sequence: 2 }));
-    assert.match(refusal.message, /in adoption: only what an agent still holds is let/);
+    assert.match(refusal.message, /in adoption: only held blocks are leased/);
     assert.equal(subnetOf(plan.agent('a')), '9.0.0.0/24');
     // It runs on what another has on record, and gets nothing in its place.
     const other = plan.register('b1', { sequence: 2, held: held('44.128.0.2', '9.0.0.0/24') });

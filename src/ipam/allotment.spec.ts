@@ -89,7 +89,7 @@ describe('rule 7, all or nothing, per overlay', () => {
     plan.register('a1');
     const late = plan.register('a2');
     assert.deepEqual(late.overlays, []);
-    assert.match(plan.ipam.history({ after: 0, limit: 1 })[0]?.detail ?? '', /not let: dcos IPv4 \(exhausted\)/);
+    assert.match(plan.ipam.history({ after: 0, limit: 1 })[0]?.detail ?? '', /not allocated: dcos IPv4 \(exhausted\)/);
     // It is in the history once, however often the agent asks again.
     const told = plan.ipam.revision;
     plan.register('a2', { sequence: 2, hostname: 'renamed' });

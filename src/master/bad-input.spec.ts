@@ -392,7 +392,7 @@ const invalidText: Case = {
   path: register.path,
   bytes: Uint8Array.of(0x0a, 0x02, 0xc3, 0x28),
   code: 'INVALID_ARGUMENT',
-  says: /no request of this method/,
+  says: /not a request of this method/,
 };
 
 const tooLarge: Case = {

@@ -242,7 +242,7 @@ describe('the network of the file', () => {
     assert.deepEqual(await warnings(masters), []);
     await masters.register('agent-2');
     const [warning] = await warnings(masters);
-    assert.equal(warning?.message, 'overlay tiny has no free IPv4 block: 2 of 2 are held, 0 rest');
+    assert.equal(warning?.message, 'overlay tiny has no free IPv4 block: 2 of 2 are held, 0 quarantined');
     assert.match(warning?.remedy ?? '', /sublet overlay grow tiny --subnet CIDR/);
   });
 });

@@ -230,7 +230,7 @@ export class LeaseKeeper {
     }
     const lease = ipam.lease(agentId);
     if (lease === undefined) {
-      return new RefusedError('aborted', `keep-alive: nothing is let to agent_id "${agentId}"; it must register again`);
+      return new RefusedError('aborted', `keep-alive: agent_id "${agentId}" has no lease; it must register again`);
     }
     if (lease.instanceId !== instanceId || lease.epoch !== epoch) {
       const whose = lease.instanceId === instanceId ? 'of this instance' : 'of another instance';

@@ -36,7 +36,7 @@ export async function ownNameProblem(check: OwnNameCheck): Promise<OwnNameProble
   if (other === undefined) return undefined;
   const port = peerListen.slice(peerListen.lastIndexOf(':'));
   const message =
-    `peer_listen: ${host} is ${own.join(', ')} on this machine, where no other machine reaches it, and the other masters are told ` +
+    `peer_listen: ${host} is ${own.join(', ')} on this machine, where no other machine reaches it, and the other masters are configured ` +
     `to reach it by that name (${other.text}): correct /etc/hosts, or set peer_listen (--peer-listen) to an address of ` +
     `this machine, or to 0.0.0.0${port}`;
   return { kind: elsewhere === undefined ? 'unknown' : 'elsewhere', message };

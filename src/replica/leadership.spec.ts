@@ -43,7 +43,7 @@ describe('leadership', () => {
     for (const { ledger } of cluster.members) assert.equal(ledger.text, text);
   });
 
-  it('tells who leads, when asked elsewhere', async () => {
+  it('shows the leader, when asked elsewhere', async () => {
     const cluster = await TestCluster.start();
     const leader = await cluster.leader();
     await cluster.time.runFor(500);

@@ -1,4 +1,4 @@
-/** `sublet adoption [end]`: the time after a restore in which only what agents still hold is let. */
+/** `sublet adoption [end]`: the time after a restore in which only held blocks are leased. */
 
 import type { Command } from 'commander';
 import { clusterService } from '#api/services.js';

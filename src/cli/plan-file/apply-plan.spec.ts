@@ -124,7 +124,7 @@ exclusions: [{ overlay: blue, subnet: 10.0.64.0/18 }]
       notes,
       /plan\.yaml can’t be applied: 1 problem\n {2}.*plan\.yaml:3: network\.vni: 7: the plan has 1024, which can’t be changed\n$/,
     );
-    assert.match((await ran(undefined, 'network')).out, /blocks rest 2h/);
+    assert.match((await ran(undefined, 'network')).out, /quarantine 2h/);
   });
 
   it('says how far it came when the masters refuse a part', async () => {
