@@ -115,11 +115,11 @@ describe('sublet certs and sublet whoami', () => {
     }
   });
 
-  it('refuse what is no identity', async () => {
+  it('refuse what is not an identity', async () => {
     for (const wrong of ['host-7', 'root/x', 'agent/']) {
       const { code, notes } = await sublet1('certs', 'revoke', wrong);
       assert.equal(code, 2);
-      assert.match(notes, new RegExp(`ROLE/ID: "${wrong}" is no identity: ROLE/ID is needed`));
+      assert.match(notes, new RegExp(`ROLE/ID: "${wrong}" is not an identity: ROLE/ID is needed`));
     }
     assert.deepEqual(master.asked, []);
   });

@@ -5,7 +5,7 @@ import { devDefaults, devMax } from '#cli/dev/dev-plan.js';
 export const define: Define = (command, terminal) => {
   command
     .description(
-      'Starts a cluster on this machine: masters and agents as processes of their own, on loopback, with agents that change nothing on the host (--network plan), and with TLS between all of them: an authority and certificates are made in the data folder. Prints what was let, and then `ready`. Ctrl-C stops it; run again, it goes on with what it has let.',
+      'Starts a cluster on this machine: masters and agents as processes of their own, on loopback, with agents that change nothing on the host (--network plan), and with TLS between all of them: an authority and certificates are made in the data folder. Prints the leases, then `ready`. Ctrl-C stops it; the next run goes on with the same leases.',
     )
     .option(
       '--masters <N>',
