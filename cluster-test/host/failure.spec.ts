@@ -130,14 +130,14 @@ describe('an honest failure', function () {
 
   it('a read-only CNI folder: says so; the tunnel works; mends when it is writable', async () => {
     mkdirSync(settings.cniDir, { recursive: true });
-    execFileSync('mount', ['-t', 'tmpfs', '-o', 'ro,size=1m', 'tmpfs', settings.cniDir]);
+    execFileSync('mount', ['-t', 'tmpfs', '-o', 'ro,mode=755,size=1m', 'tmpfs', settings.cniDir]);
     const unmount = atEnd(() => execFileSync('umount', ['-l', settings.cniDir]));
     try {
       const running = await start();
       failedWith(
         'dcos',
         /its file system is read-only \(EROFS\)/,
-        /read-only: mount it writable, or give another cni_dir/,
+        /read-only here: mount it writable, .*or give another cni_dir/,
       );
       assert.match(host.sh('ip route show'), /9\.0\.1\.0\/24 via 44\.128\.0\.2/);
       // The mount is of each mount namespace its own; the reconciler's is the one that counts.
