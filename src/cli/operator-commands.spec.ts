@@ -7,6 +7,7 @@ import { run } from '#cli/program.js';
 import { CannedMaster, CannedRefusal } from '#cli/testing/canned-master.js';
 import { RecordedTerminal } from '#cli/testing/recorded-terminal.js';
 import { agent1, agent2, history, sampleOverlays, status } from '#cli/testing/samples.js';
+import { securityWords } from '#ipam/history.js';
 import { until } from '#master/testing/until.js';
 import { sublet } from '#proto/sublet.js';
 
@@ -286,6 +287,9 @@ describe('what operators ask', () => {
     const { out } = await ran(80, 'history', '--what', 'release,expire', '--before', '4711', '--limit', '5');
     const { what, beforeRevision, limit } = Object(master.asked.at(-1)?.request);
     assert.deepEqual([what, beforeRevision, limit], [['release', 'expire'], 4711, 5]);
+    await ran(80, 'history', '--security');
+    assert.deepEqual(Object(master.asked.at(-1)?.request).what, securityWords);
+    assert.equal((await ran(80, 'history', '--security', '--what', 'release')).exit, 2);
     assert.match(out, /\nEarlier ones: --before 2\n$/);
     assert.doesNotMatch((await ran(80, 'history', '--limit', '6')).out, /Earlier/);
     assert.doesNotMatch((await ran(undefined, 'history', '--limit', '5')).out, /Earlier/);

@@ -174,6 +174,7 @@ const actions: readonly Action[] = [
   { kind: 'revoke-identity', identity: 'master/m3', cause: 'removal', release: false },
   { kind: 'unrevoke-identity', identity: 'agent/host-7', cause: 'operator', acceptedFrom: 1_790_000_000_000 },
   { kind: 'unrevoke-identity', identity: 'master/m3', cause: 'removal', acceptedFrom: undefined },
+  { kind: 'record-backup', master: 'm1' },
 ];
 
 /** Without the fields that are undefined: leaving one out means the same. */

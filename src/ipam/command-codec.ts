@@ -136,6 +136,8 @@ function toAction(action: Action): sublet.store.v1.Command.$Properties {
     case 'revoke-identity':
     case 'unrevoke-identity':
       return toRevocationAction(action);
+    case 'record-backup':
+      return { recordBackup: { master: action.master } };
     default:
       return assertNever(action);
   }
@@ -224,6 +226,8 @@ function actionOf(stored: sublet.store.v1.Command): Action {
     case 'revokeIdentity':
     case 'unrevokeIdentity':
       return revocationActionOf(stored, kind);
+    case 'recordBackup':
+      return { kind: 'record-backup', master: present(stored.recordBackup, kind).master ?? '' };
     case 'reserve':
     case 'unreserve':
     case 'exclude':

@@ -37,6 +37,7 @@ export const commandKinds: readonly CommandKind[] = [
   'revoke-token',
   'revoke-identity',
   'unrevoke-identity',
+  'record-backup',
 ];
 
 /**

@@ -261,6 +261,9 @@ export type UnrevokeIdentity = {
   readonly acceptedFrom: number | undefined;
 };
 
+/** Changes nothing but the history: the whole plan is read through a master. */
+export type RecordBackup = { readonly kind: 'record-backup'; readonly master: string };
+
 export type Action =
   | ConfigureNetwork
   | UpdateNetwork
@@ -291,7 +294,8 @@ export type Action =
   | UseToken
   | RevokeToken
   | RevokeIdentity
-  | UnrevokeIdentity;
+  | UnrevokeIdentity
+  | RecordBackup;
 
 export type Command = CommandOrigin & Action;
 export type CommandKind = Action['kind'];

@@ -165,6 +165,7 @@ describe('rule 11, history: the last 10,000 changes are kept', () => {
         { kind: 'exclude', overlay: undefined, subnet: parseCidr('44.128.1.0/24') },
         ['exclude', '44.128.1.0/24', 'VTEP'],
       ],
+      [{ kind: 'record-backup', master: 'm1' }, ['save-snapshot', '', 'through m1']],
       [{ kind: 'begin-adoption' }, ['begin-adoption', '', '']],
       [{ kind: 'end-adoption' }, ['end-adoption', '', '']],
     ];

@@ -79,7 +79,18 @@ export const historyWords = [
   'revoke-token',
   'revoke-identity',
   'unrevoke-identity',
+  'save-snapshot',
 ] as const;
+/** Who may do what, who came and went, and reads of the whole plan. */
+export const securityWords = [
+  ...Object.values(masterEntry),
+  'create-token',
+  'use-token',
+  'revoke-token',
+  'revoke-identity',
+  'unrevoke-identity',
+  'save-snapshot',
+] as const satisfies readonly HistoryWord[];
 export type HistoryWord = (typeof historyWords)[number];
 
 type Numbered = { readonly number: number; readonly entry: HistoryEntry };

@@ -43,7 +43,7 @@ import { encodeRecord, recordKey } from '#ipam/record.js';
 import type { HashWords } from '#ipam/record-hash.js';
 import { register } from '#ipam/registration.js';
 import { Restoration, recordsOf } from '#ipam/restoration.js';
-import { type Refusal, type Reply, type Result, refuse } from '#ipam/result.js';
+import { done, type Refusal, type Reply, type Result, refuse } from '#ipam/result.js';
 import type { Revocation } from '#ipam/revocation.js';
 import { revokeIdentity, unrevokeIdentity } from '#ipam/revocation-change.js';
 import { exclude, reserve, unexclude, unreserve } from '#ipam/setting-aside.js';
@@ -372,6 +372,9 @@ function dispatch(plan: Plan, writer: PlanWriter, command: Command): Reply | Ref
       return revokeIdentity(plan, writer, command);
     case 'unrevoke-identity':
       return unrevokeIdentity(plan, writer, command);
+    case 'record-backup':
+      writer.note('save-snapshot', command.by, [], `through ${command.master}`);
+      return done();
     default:
       return assertNever(command);
   }

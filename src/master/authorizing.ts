@@ -19,13 +19,20 @@ export type AuthorizingOptions = {
   readonly revocations: Pick<Revocations, 'check'>;
   /** Called for each call that is refused. */
   readonly refused: Refused;
+  /** Called for each other call. */
+  readonly taken: (principal: Principal, from: string, path: string) => void;
   /** Ends the connection from HOST:PORT, of which too many calls were refused. */
   readonly end: (from: string) => void;
 };
 
 export function authorizing(options: AuthorizingOptions): ServerInterceptor {
   const { principalAt, rates, end } = options;
-  const judge: Judge = (from, path) => refusalOf(principalAt(from), path, options);
+  const judge: Judge = (from, path) => {
+    const principal = principalAt(from);
+    const refusal = refusalOf(principal, path, options);
+    if (refusal === undefined && principal !== undefined) options.taken(principal, from, path);
+    return refusal;
+  };
   const refused: Refused = (from, path, refusal) => {
     options.refused(from, path, refusal);
     const principal = principalAt(from);

@@ -5,7 +5,7 @@ import { sublet } from '#proto/sublet.js';
 
 const { ForwardRequest, ForwardResponse, KeepAlivesRequest, KeepAlivesResponse } = sublet.peer.v1;
 const { ReportStreamsRequest, ReportStreamsResponse } = sublet.peer.v1;
-const { UseTokenRequest, UseTokenResponse } = sublet.peer.v1;
+const { RecordBackupRequest, RecordBackupResponse, UseTokenRequest, UseTokenResponse } = sublet.peer.v1;
 const { CheckClaimRequest, CheckClaimResponse, CompareStateRequest, CompareStateResponse } = sublet.peer.v1;
 
 export const forwardMethods = {
@@ -17,6 +17,7 @@ export const forwardMethods = {
   reportStreams: method('/sublet.peer.v1.ForwardService/ReportStreams', ReportStreamsRequest, ReportStreamsResponse),
   checkClaim: method('/sublet.peer.v1.ForwardService/CheckClaim', CheckClaimRequest, CheckClaimResponse),
   useToken: method('/sublet.peer.v1.ForwardService/UseToken', UseTokenRequest, UseTokenResponse),
+  recordBackup: method('/sublet.peer.v1.ForwardService/RecordBackup', RecordBackupRequest, RecordBackupResponse),
   compareState: method('/sublet.peer.v1.ForwardService/CompareState', CompareStateRequest, CompareStateResponse),
 };
 

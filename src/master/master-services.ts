@@ -45,6 +45,7 @@ import { memberMessages } from '#master/member-account.js';
 import { membershipEndpoints } from '#master/membership-service.js';
 import type { ClusterControl } from '#master/membership-step.js';
 import { MoveKeeper } from '#master/move-keeper.js';
+import { origin } from '#master/operator-parse.js';
 import { operatorEndpoints } from '#master/operator-service.js';
 import { OtherFoundings } from '#master/other-foundings.js';
 import { PeerLinks } from '#master/peer-links.js';
@@ -54,7 +55,7 @@ import { type AgentForm, PlanSnapshots } from '#master/plan-snapshot.js';
 import type { ReceivedKeepAlive } from '#master/received-keep-alive.js';
 import { Revocations } from '#master/revocations.js';
 import { runtimeWarnings } from '#master/runtime-warnings.js';
-import { saveSnapshotMethod } from '#master/snapshot-service.js';
+import { recordBackupEndpoint, saveSnapshotMethod } from '#master/snapshot-service.js';
 import { spaceWarnings } from '#master/space-warnings.js';
 import { StateComparison } from '#master/state-comparison.js';
 import { StateDigests } from '#master/state-digests.js';
@@ -168,6 +169,7 @@ export class MasterServices {
   readonly #links: PeerLinks;
   readonly #router: CallRouter;
   readonly #keepAlives: KeepAliveService;
+  readonly #backups: Endpoint;
   readonly #endpoints: readonly Endpoint[];
   readonly #subscriptions: readonly (() => void)[];
   readonly #callerOf: CallerOf;
@@ -209,6 +211,7 @@ export class MasterServices {
     const { leaderWaitMs } = limits;
     const closed = (): string | undefined => this.#closed;
     this.#router = new CallRouter({ leadership, peers, closed, leaderWaitMs, defaultTimeoutMs, clock, report });
+    this.#backups = recordBackupEndpoint(plan, wallClock);
     this.#keepAlives = new KeepAliveService({
       office,
       plan,
@@ -351,7 +354,10 @@ export class MasterServices {
     const streams = [
       this.#keepAlives.method,
       watchMethod({ hub, plan: this.plan, admission, callerOf, closed, report }),
-      saveSnapshotMethod({ control, name, version, clock, wallClock, admission, callerOf, closed, report }),
+      saveSnapshotMethod({
+        ...{ control, name, version, clock, wallClock, admission, callerOf, closed, report },
+        record: (caller) => this.#recordBackup(caller),
+      }),
     ];
     return apiServer({
       endpoints: this.#endpoints,
@@ -375,7 +381,7 @@ export class MasterServices {
     const endpoints = new Map(
       [
         ...[...this.#endpoints, ...this.#keepAlives.endpoints, this.comparison.endpoint, this.guard.endpoint],
-        ...[this.#certificates.join, this.#certificates.useToken],
+        ...[this.#certificates.join, this.#certificates.useToken, this.#backups],
       ].map((each) => [each.path, each] as const),
     );
     const revocations = new Revocations(() => this.plan.ipam);
@@ -406,6 +412,14 @@ export class MasterServices {
     this.leaderChanges.stop();
     this.leadership.stop();
     this.#links.close();
+  }
+
+  #recordBackup(caller: string): Promise<Uint8Array> {
+    const { clock, wallClock, name: master } = this.#options;
+    const { by } = origin(caller, 0, wallClock());
+    const bytes = forwardMethods.recordBackup.request.encode({ by, master }).finish();
+    const deadline = clock.now() + defaultTimeoutMs;
+    return this.#router.serve(this.#backups, bytes, { caller: '', deadline, forwarded: false });
   }
 
   #followLog(): () => void {

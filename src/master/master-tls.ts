@@ -13,7 +13,7 @@ import type { RefusalLog } from '#master/refusal-log.js';
 import { type Revocations, revokedText } from '#master/revocations.js';
 import type { Warning } from '#master/warning.js';
 import type { Clock } from '#replica/clock.js';
-import { formatCaller } from '#tls/caller.js';
+import { formatCaller, parseCaller } from '#tls/caller.js';
 import { CertificateReloader } from '#tls/certificate-reloader.js';
 import { masterCredentials } from '#tls/client-credentials.js';
 import { formatPrincipal, type Principal } from '#tls/principal.js';
@@ -148,7 +148,22 @@ export class MasterTls {
     const { principalAt } = this;
     const { rates, revocations, end } = this.#options;
     const refused: Refused = (from, path, refusal) => this.#refusedCall(this.callerOf(from), path, refusal);
-    return [authorizing({ principalAt, rates, revocations, end, refused })];
+    const taken = (principal: Principal, from: string, path: string): void => this.audit(principal, from, path);
+    return [authorizing({ principalAt, rates, revocations, end, refused, taken })];
+  }
+
+  /** Logs what agents and viewers may not call: each change, and each read of the whole plan. */
+  audit({ role, id, serial }: Principal, from: string, path: string): void {
+    if (role === 'agent' || rolesFor(path).includes('viewer')) return;
+    const identity = formatPrincipal({ role, id });
+    this.#options.logger.info({ audit: true, identity, serial, from, path }, `${identity} calls ${path}`);
+  }
+
+  /** As `audit`, for a caller as `httpCallerOf` names it. */
+  auditHttp(caller: string, path: string): void {
+    const from = parseCaller(caller).address;
+    const principal = this.http?.principalAt(from);
+    if (principal !== undefined) this.audit(principal, from, path);
   }
 
   /** Of the server behind the gate of the peer port. */

@@ -280,7 +280,10 @@ export class Master {
     this.#http = httpServer({
       plan: this.services.plan,
       metrics,
-      call: (path, request, caller, timeoutMs) => this.services.call(path, request, caller, timeoutMs),
+      call: (path, request, caller, timeoutMs) => {
+        tls?.auditHttp(caller, path);
+        return this.services.call(path, request, caller, timeoutMs);
+      },
       notReady: () => this.#readiness.why(),
       limits: { connections: doors.http.connectionsMax },
       hosts: [...(options.httpHosts ?? []), hostOf(options.httpListen)],

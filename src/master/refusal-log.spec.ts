@@ -9,17 +9,17 @@ describe('the log of refusals', () => {
     for (let n = 0; n < 5; n++) log.note('call 10.0.0.1', { from: '10.0.0.1:1' }, 'refused');
     log.note('call 10.0.0.2', { from: '10.0.0.2:1' }, 'refused');
     assert.deepEqual(lines, [
-      { from: '10.0.0.1:1', message: 'refused' },
-      { from: '10.0.0.2:1', message: 'refused' },
+      { audit: true, from: '10.0.0.1:1', message: 'refused' },
+      { audit: true, from: '10.0.0.2:1', message: 'refused' },
     ]);
     clock.time = 9_999;
     log.note('call 10.0.0.1', { from: '10.0.0.1:1' }, 'refused');
     assert.equal(lines.length, 2);
     clock.time = 10_000;
     log.note('call 10.0.0.1', { from: '10.0.0.1:1' }, 'refused');
-    assert.deepEqual(lines[2], { from: '10.0.0.1:1', omitted: '5', message: 'refused' });
+    assert.deepEqual(lines[2], { audit: true, from: '10.0.0.1:1', omitted: 5, message: 'refused' });
     clock.time = 20_000;
     log.note('call 10.0.0.1', { from: '10.0.0.1:1' }, 'refused');
-    assert.deepEqual(lines[3], { from: '10.0.0.1:1', message: 'refused' });
+    assert.deepEqual(lines[3], { audit: true, from: '10.0.0.1:1', message: 'refused' });
   });
 });

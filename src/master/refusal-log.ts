@@ -28,6 +28,6 @@ export class RefusalLog {
     if (last === undefined && this.#kinds.size >= kindsMax) this.#kinds.clear();
     this.#kinds.set(kind, { at: now, omitted: 0 });
     const omitted = last?.omitted ?? 0;
-    this.#logger.warn(omitted === 0 ? fields : { ...fields, omitted: String(omitted) }, message);
+    this.#logger.warn({ audit: true, ...fields, ...(omitted === 0 ? {} : { omitted }) }, message);
   }
 }

@@ -10,8 +10,10 @@ import { RefusedError } from '#api/refusal.js';
 import { clusterService } from '#api/services.js';
 import type { Admission } from '#master/admission.js';
 import { byAddress, type CallerOf, type StreamMethod, streamError } from '#master/api-server.js';
-import { decode } from '#master/endpoint.js';
+import { decode, type Endpoint, endpoint } from '#master/endpoint.js';
+import { forwardMethods } from '#master/forward-method.js';
 import type { ClusterControl } from '#master/membership-step.js';
+import type { PlanClient } from '#master/plan-client.js';
 import { toRefusedError } from '#master/refusal-mapping.js';
 import type { Clock } from '#replica/clock.js';
 import { writeSnapshotFile } from '#storage/snapshot-file.js';
@@ -32,6 +34,8 @@ export type SnapshotServiceOptions = {
   readonly admission: Admission;
   readonly callerOf?: CallerOf;
   readonly closed: () => string | undefined;
+  /** Writes to the log that the caller reads the plan. @throws RefusedError */
+  readonly record: (caller: string) => Promise<unknown>;
   readonly report: (error: unknown) => void;
 };
 
@@ -47,15 +51,15 @@ export function saveSnapshotMethod(options: SnapshotServiceOptions): StreamMetho
       fail(error);
       return;
     }
-    save(stream, options)
+    save(stream, caller, options)
       .then(() => stream.end(), fail)
       .finally(() => options.admission.leave('stream', caller));
   };
   return { path: clusterService.saveSnapshot.path, requestStream: false, handle };
 }
 
-async function save(stream: Stream, options: SnapshotServiceOptions): Promise<void> {
-  const { control, name, version, clock, wallClock, closed } = options;
+async function save(stream: Stream, caller: string, options: SnapshotServiceOptions): Promise<void> {
+  const { control, name, version, clock, wallClock, closed, record } = options;
   const { path, request, response } = clusterService.saveSnapshot;
   const { stale } = decode(path, request, stream.request);
   const why = closed();
@@ -64,6 +68,9 @@ async function save(stream: Stream, options: SnapshotServiceOptions): Promise<vo
   const gone = new AbortController();
   const left = (): void => gone.abort();
   stream.once('cancelled', left);
+  // One that is asked for what this master has may have no leader to write it.
+  if (!stale) await record(caller);
+  if (gone.signal.aborted) return;
   const source = await control.openSnapshot({ fresh: !stale });
   try {
     for await (const chunk of writeSnapshotFile(source, { savedBy: name, savedAt: wallClock(), version })) {
@@ -75,6 +82,14 @@ async function save(stream: Stream, options: SnapshotServiceOptions): Promise<vo
     stream.off('cancelled', left);
     await source.close();
   }
+}
+
+/** For masters that send a backup. */
+export function recordBackupEndpoint(plan: PlanClient, wallClock: () => number): Endpoint {
+  return endpoint(forwardMethods.recordBackup, { place: 'leader', idempotent: true }, async ({ by, master }) => {
+    await plan.change({ wallTime: wallClock(), by, expectedRevision: undefined, kind: 'record-backup', master });
+    return {};
+  });
 }
 
 /** Resolves also when the caller went away, who drains nothing any more. @throws RefusedError */

@@ -283,6 +283,35 @@ describe('masters behind TLS', function () {
     ]);
   });
 
+  it('name in the history who saved a backup, and log each change and each backup with the certificate', async () => {
+    for (const master of trio.masters) {
+      const ann = await trio.client('operator', 'ann', [master]);
+      const stream = ann.serverStream(clusterService.saveSnapshot, {});
+      stream.resume();
+      await new Promise((resolve, reject) => {
+        stream.on('end', resolve);
+        stream.on('error', reject);
+      });
+    }
+    const vera = await trio.client('viewer', 'vera');
+    const { entries } = await vera.call(operatorService.listHistory, { what: ['save-snapshot'] }, once);
+    assert.deepEqual(
+      entries.map(({ who, detail }) => `${who} ${detail}`),
+      ['m1', 'm2', 'm3'].map((name) => `operator/ann@127.0.0.1 through ${name}`),
+    );
+    const audited = trio.audit.filter(({ identity }) => identity === 'operator/ann');
+    assert.deepEqual(
+      audited.map(({ path }) => path),
+      audited.map(() => '/sublet.v1.ClusterService/SaveSnapshot'),
+    );
+    assert.equal(audited.length, 3);
+    assert.ok(audited.every(({ serial }) => /^[0-9A-F]+$/.test(serial)));
+    assert.deepEqual(
+      trio.audit.filter(({ identity }) => /^(agent|viewer)/.test(identity)),
+      [],
+    );
+  });
+
   it('row 24: hear a master under its own name alone', async () => {
     const [, peer = ''] = ports();
     const material = readTlsFiles(await trio.files('sublet://master/m2'), ['master'], Date.now());

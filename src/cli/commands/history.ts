@@ -8,6 +8,7 @@ import { type List, type ListOptions, printList, type TableShape } from '#cli/ou
 import { type Cell, formatTable } from '#cli/table.js';
 import type { Terminal } from '#cli/terminal.js';
 import { clockTime } from '#cli/words.js';
+import { securityWords } from '#ipam/history.js';
 import { sublet } from '#proto/sublet.js';
 import { parseDuration } from '#text/duration.js';
 
@@ -26,6 +27,7 @@ export const define: Define = (command, terminal) => {
     )
     .option('--agent <ID>', 'only what concerns this agent')
     .option('--what <WHAT,…>', 'only changes of these kinds, as the table names them')
+    .option('--security', 'only what concerns who may do what: masters, tokens, revoked identities, and backups')
     .option('--since <TIME>', 'only changes of this time or later: 2h (ago), 2025-06-01, 2025-06-01T14:03')
     .option('--until <TIME>', 'only changes before this time')
     .option('--who <NAME>', 'only changes by this agent or operator; without an @, at any address')
@@ -43,12 +45,14 @@ export const define: Define = (command, terminal) => {
     ['sublet history --agent agent-1', 'what happened to one agent'],
     ['sublet history --since 2h --who operator', 'what operators did in the last two hours'],
     ['sublet history --what release,remove-member', 'releases of agents and removals of masters'],
+    ['sublet history --security', 'masters, tokens, revoked identities, backups'],
     ['sublet history --limit 1000 --before 4711', 'what was before that'],
     ['sublet history --from 4711 -o json', 'everything since a revision, for scripts'],
   );
   type Options = ListOptions & {
     agent?: string;
     what?: string;
+    security?: true;
     from?: number;
     before?: number;
     limit?: number;
@@ -62,6 +66,7 @@ export const define: Define = (command, terminal) => {
     ({
       agent = '',
       what = '',
+      security,
       from = 0,
       before = 0,
       limit = limitDefault,
@@ -74,9 +79,10 @@ export const define: Define = (command, terminal) => {
       operate(command, terminal, async (operator) => {
         if (limit < 1 || limit > limitMax)
           throw usage(`--limit: ${limit} is out of range: 1 to ${limitMax} is allowed`);
+        if (security === true && what !== '') throw usage('--security and --what: choose one of the two');
         const request = {
           agentId: agent,
-          what: what.split(',').filter(Boolean),
+          what: security === true ? [...securityWords] : what.split(',').filter(Boolean),
           fromRevision: from,
           beforeRevision: before,
           limit,

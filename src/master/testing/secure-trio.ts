@@ -23,6 +23,8 @@ export class SecureTrio implements AsyncDisposable {
   readonly folder = mkdtempSync(joinPath(tmpdir(), 'sublet-tls-spec-'));
   readonly masters: Master[] = [];
   readonly log: string[] = [];
+  /** Fields of the lines about calls that were taken. */
+  readonly audit: { readonly identity: string; readonly serial: string; readonly path: string }[] = [];
   readonly #clients: MasterClient[] = [];
   readonly authority: TestAuthority;
 
@@ -62,8 +64,11 @@ export class SecureTrio implements AsyncDisposable {
 
   async #start(index: number, joins = false): Promise<Master> {
     const { name, peer } = this.#founders[index] ?? assert.fail();
-    const say = (_fields: object, text: string): void => {
+    const say = (fields: object, text: string): void => {
       this.log.push(text);
+      if (!('identity' in fields && 'serial' in fields && 'path' in fields)) return;
+      const { identity, serial, path } = fields;
+      this.audit.push({ identity: String(identity), serial: String(serial), path: String(path) });
     };
     const logger: MasterLog = { debug: () => {}, info: say, warn: say, error: say };
     const others = this.#founders.filter((founder) => founder.name !== name).map((founder) => founder.peer);
