@@ -71,6 +71,12 @@ export const commands: readonly Entry[] = [
     summary: 'how the masters and agents are',
     load: () => import('#cli/commands/status.js'),
   },
+  {
+    name: 'doctor',
+    group: look,
+    summary: 'what is wrong here, and the way out',
+    load: () => import('#cli/commands/doctor.js'),
+  },
   { name: 'agents', group: look, summary: 'which agent holds what', load: () => import('#cli/commands/agents.js') },
   {
     name: 'overlays',

@@ -1,0 +1,136 @@
+/** `sublet doctor`: looks at this machine, its configuration files and the masters, and says the way out of what is wrong. */
+import { existsSync } from 'node:fs';
+import type { Command } from 'commander';
+import { clusterService } from '#api/services.js';
+import { agentFindings, formatFindings } from '#cli/agent-check.js';
+import { readConfigFile } from '#cli/config-file.js';
+import { type CertificateFiles, certificateFindings, statusFindings } from '#cli/doctor/cluster-checks.js';
+import { clockFinding, folderFindings, nodeFinding, openFilesFinding } from '#cli/doctor/machine-checks.js';
+import { peerFinding, portFinding } from '#cli/doctor/network-checks.js';
+import { exitCodes, Failure, usage } from '#cli/failure.js';
+import { operate } from '#cli/operator.js';
+import { formOf, forPeople, plainJson, writeValue } from '#cli/output/form.js';
+import { orFailure } from '#cli/process-config.js';
+import type { Terminal } from '#cli/terminal.js';
+import { plural } from '#cli/words.js';
+import { loadAgentConfig } from '#config/agent-config.js';
+import { configKind } from '#config/kind.js';
+import { loadMasterConfig, type MasterConfig } from '#config/master-config.js';
+import { openFilesLimit } from '#door/connection-shares.js';
+import type { CheckFinding } from '#host/host-status.js';
+import { processRunner } from '#host/runner.js';
+import { runningVersions } from '#runtime/node-releases.js';
+import { levelStoreDefaults } from '#storage/level-store.js';
+
+export type DoctorOptions = {
+  readonly config?: readonly string[];
+  readonly tlsCa?: string;
+  readonly tlsCert?: string;
+  readonly tlsKey?: string;
+};
+
+/** Where the packages have them. */
+const usualFiles = ['/etc/sublet/master.json', '/etc/sublet/agent.json'];
+
+/** @throws Failure when something is wrong */
+export async function runDoctor(command: Command, options: DoctorOptions, terminal: Terminal): Promise<void> {
+  const output = formOf(command);
+  const findings = await examined(command, options, terminal);
+  if (forPeople(output)) terminal.write(formatFindings(findings, terminal, 'wrong'));
+  else writeValue(output, plainJson(findings), terminal);
+  const wrong = findings.filter(({ severity }) => severity === 'error').length;
+  if (wrong > 0) throw new Failure(exitCodes.refused, `${plural(wrong, 'thing')} ${wrong === 1 ? 'is' : 'are'} wrong`);
+}
+
+/** All that is found, in the order of machine, files, masters. */
+export async function examined(
+  command: Command,
+  { config = usualFiles.filter((file) => existsSync(file)), tlsCa, tlsCert, tlsKey }: DoctorOptions,
+  terminal: Terminal,
+): Promise<readonly CheckFinding[]> {
+  const files = await Promise.all(config.map((file) => fileFindings(file, terminal)));
+  const own: CertificateFiles | undefined =
+    tlsCa && tlsCert && tlsKey ? { ca: tlsCa, cert: tlsCert, key: tlsKey } : undefined;
+  return [
+    nodeFinding(runningVersions()),
+    openFilesFinding(openFilesLimit()),
+    await clockFinding(processRunner),
+    ...files.flat(),
+    ...(own === undefined ? [] : certificateFindings(own, terminal.now())),
+    ...(await masterFindings(command, terminal)),
+  ];
+}
+
+async function fileFindings(file: string, terminal: Terminal): Promise<readonly CheckFinding[]> {
+  const source = { file: readConfigFile(file, exitCodes.usage) };
+  const kind = configKind(source.file.text);
+  if (kind === undefined) throw usage(`${file}: its keys don’t tell whose configuration it is`);
+  try {
+    if (kind === 'agent') {
+      const { config } = orFailure(file, exitCodes.refused, () => loadAgentConfig(source));
+      return [configured(file, 'an agent'), ...(await agentFindings(config)), ...tls(config.tls, terminal)];
+    }
+    const { config } = orFailure(file, exitCodes.refused, () => loadMasterConfig(source));
+    return [configured(file, 'a master'), ...(await ofMaster(config)), ...tls(config.tls, terminal)];
+  } catch (error) {
+    if (!(error instanceof Failure)) throw error;
+    return [
+      {
+        severity: 'error',
+        what: 'configuration',
+        says: [error.message, ...error.hints].join('; '),
+        todo: `sublet config check ${file}`,
+      },
+    ];
+  }
+}
+
+function configured(file: string, whose: string): CheckFinding {
+  return { severity: 'ok', what: 'configuration', says: `${file} is that of ${whose}` };
+}
+
+function tls(files: CertificateFiles | undefined, terminal: Terminal): readonly CheckFinding[] {
+  return files === undefined ? [] : certificateFindings(files, terminal.now());
+}
+
+const monotonic = (): number => performance.now();
+async function ofMaster({
+  name,
+  dataDir,
+  listen,
+  peerListen,
+  httpListen,
+  cluster,
+}: MasterConfig): Promise<readonly CheckFinding[]> {
+  const others = cluster.members.filter((member) => member.name !== name);
+  return [
+    ...folderFindings(dataDir, levelStoreDefaults.freeBytesFloor, monotonic),
+    ...(await Promise.all([
+      portFinding('listen', listen, monotonic),
+      portFinding('peer_listen', peerListen, monotonic),
+      portFinding('http_listen', httpListen, monotonic),
+      ...others.map((other) => peerFinding(other.name, other.peer, monotonic)),
+    ])),
+  ];
+}
+
+async function masterFindings(command: Command, terminal: Terminal): Promise<readonly CheckFinding[]> {
+  let found: readonly CheckFinding[] = [];
+  try {
+    await operate(command, terminal, async ({ client }) => {
+      found = statusFindings(await client.call(clusterService.getStatus, {}, { idempotent: true }));
+    });
+    return found;
+  } catch (error) {
+    if (!(error instanceof Failure)) throw error;
+    const [first = '', ...attempts] = error.message.split('\n');
+    return [
+      {
+        severity: 'error',
+        what: 'masters',
+        says: [first, ...attempts.map((each) => each.trim())].join('; '),
+        todo: error.hints[0] ?? '',
+      },
+    ];
+  }
+}
