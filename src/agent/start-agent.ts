@@ -17,6 +17,7 @@ import type { Reconciler } from '#host/reconciler-interface.js';
 import { systemClock } from '#replica/system-clock.js';
 import type { CertificateReloader } from '#tls/certificate-reloader.js';
 import { masterCredentials } from '#tls/client-credentials.js';
+import { explainConnection } from '#tls/connection-probe.js';
 
 export type HostAndPort = { readonly host: string; readonly port: number };
 
@@ -115,6 +116,7 @@ async function assemble(options: StartAgentOptions): Promise<Assembled> {
   const client = new MasterClient({
     masters: masters.map(({ host, port }) => (host.includes(':') ? `[${host}]:${port}` : `${host}:${port}`)),
     ...(certificate === undefined ? {} : { credentials: masterCredentials(certificate) }),
+    explain: (master) => explainConnection(master, certificate?.material),
   });
   let fail: (error: Error) => void = () => {};
   const failed = new Promise<Error>((resolve) => {

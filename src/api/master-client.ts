@@ -17,10 +17,17 @@ import type { Method } from '#api/method.js';
 import { foreignText } from '#text/printable-text.js';
 import { serverName } from '#tls/client-credentials.js';
 
+export type MasterAttempt = {
+  readonly master: string;
+  readonly reason: string;
+  /** Whether the reason is that of `explain`. */
+  readonly explained?: boolean;
+};
+
 /** No master could be asked: each address, and what became of it. */
 export class NoMasterError extends Error {
   override readonly name = 'NoMasterError';
-  readonly attempts: readonly { readonly master: string; readonly reason: string }[];
+  readonly attempts: readonly MasterAttempt[];
 
   constructor(attempts: NoMasterError['attempts']) {
     super(`no master reachable: ${attempts.map(({ master, reason }) => `${master} (${reason})`).join(', ')}`);
@@ -34,6 +41,8 @@ export type MasterClientOptions = {
   readonly credentials?: ChannelCredentials;
   /** Per address tried, in ms. */
   readonly timeoutMs?: number;
+  /** Says why no connection to this address comes about; undefined: it does not know. Asked once a call has failed for that. */
+  readonly explain?: (master: string) => Promise<string | undefined>;
 };
 
 export type UnaryOptions = {
@@ -45,11 +54,13 @@ export type UnaryOptions = {
 export class MasterClient {
   readonly #clients: readonly { readonly master: string; readonly client: Client }[];
   readonly #timeoutMs: number;
+  readonly #explain: MasterClientOptions['explain'];
   #current = 0;
 
   constructor(options: MasterClientOptions) {
     if (options.masters.length === 0) throw new RangeError('masters: at least one HOST:PORT is needed');
     this.#timeoutMs = options.timeoutMs ?? 10_000;
+    this.#explain = options.explain;
     this.#clients = options.masters.map((master) => ({
       master,
       client: new Client(master, options.credentials ?? credentials.createInsecure(), {
@@ -86,18 +97,38 @@ export class MasterClient {
     request: Request,
     options: UnaryOptions,
   ): Promise<ResponseDecoded> {
-    const attempts: { master: string; reason: string }[] = [];
+    const attempts: { readonly master: string; readonly error: ServiceError }[] = [];
     for (let tried = 0; tried < this.#clients.length; tried++) {
       const { master, client } = this.#at(0);
       try {
         return await unary(client, method, request, { deadline: Date.now() + (options.timeoutMs ?? this.#timeoutMs) });
       } catch (error) {
-        if (!isServiceError(error) || !this.#moveOn(error, options.idempotent)) throw error;
-        attempts.push({ master, reason: detailsOf(error) });
+        if (!isServiceError(error)) throw error;
+        if (!this.#moveOn(error, options.idempotent)) throw await this.#explained(master, error);
+        attempts.push({ master, error });
         this.next();
       }
     }
-    throw new NoMasterError(attempts);
+    throw new NoMasterError(await Promise.all(attempts.map((attempt) => this.#attempt(attempt))));
+  }
+
+  async #attempt({ master, error }: { readonly master: string; readonly error: ServiceError }): Promise<MasterAttempt> {
+    const why = await this.#why(master, error);
+    return why === undefined ? { master, reason: detailsOf(error) } : { master, reason: why, explained: true };
+  }
+
+  /** The error, with what is known of its cause. */
+  async #explained(master: string, error: ServiceError): Promise<ServiceError> {
+    const why = await this.#why(master, error);
+    return why === undefined ? error : Object.assign(error, { details: why, message: why });
+  }
+
+  /** Only of connections: a master that answers says why it refuses. */
+  async #why(master: string, error: ServiceError): Promise<string | undefined> {
+    if (error.code !== status.UNAVAILABLE || reasonOf(error) !== undefined || isUnreachable(error)) return undefined;
+    const why = await this.#explain?.(master);
+    // It may quote a certificate that nobody has verified.
+    return why === undefined ? undefined : foreignText(why);
   }
 
   /** Opens a server stream at the current address; the caller handles its end, and calls `next` to move on. */
@@ -156,6 +187,11 @@ function neverSent(error: ServiceError): boolean {
   return (
     reasonOf(error) === undefined && /No connection established|ECONNREFUSED|Name resolution failed/.test(error.details)
   );
+}
+
+/** Nothing answers there, so there is no TLS to look into. */
+function isUnreachable({ details }: ServiceError): boolean {
+  return /ECONNREFUSED|Name resolution failed|ETIMEDOUT|EHOSTUNREACH|ENETUNREACH|ENOENT/.test(details);
 }
 
 /** What grpc-js makes of a server that ends the connection without an answer, as one does that is stopped by force. */

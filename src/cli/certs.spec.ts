@@ -1,12 +1,15 @@
 import assert from 'node:assert/strict';
+import { once } from 'node:events';
 import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { createServer } from 'node:tls';
 import { accessService } from '#api/services.js';
 import { run } from '#cli/program.js';
 import { CannedMaster } from '#cli/testing/canned-master.js';
 import { RecordedTerminal } from '#cli/testing/recorded-terminal.js';
 import { sublet } from '#proto/sublet.js';
+import { TestAuthority } from '#tls/testing/test-authority.js';
 
 const { REVOCATION_CAUSE_OPERATOR, REVOCATION_CAUSE_REMOVAL } = sublet.v1.RevocationCause;
 const since = { seconds: 1_700_000_000, nanos: 0 };
@@ -111,6 +114,33 @@ describe('sublet certs and sublet whoami', () => {
     } finally {
       delete process.env.SUBLET_TLS_CERT;
       await local[Symbol.asyncDispose]();
+      rmSync(folder, { recursive: true });
+    }
+  });
+
+  it('row 66: say which end lacks TLS', async () => {
+    const folder = mkdtempSync(join(tmpdir(), 'sublet-certs-spec-'));
+    const authority = await TestAuthority.make();
+    const { ca, cert, key } = await authority.files(folder, 'sublet://admin/root');
+    const secure = createServer({ ...(await authority.issue('sublet://master/m1')), ALPNProtocols: ['h2'] });
+    await once(secure.listen(0, '127.0.0.1'), 'listening');
+    const address = secure.address();
+    assert.ok(address !== null && typeof address === 'object');
+    try {
+      const inClear = new RecordedTerminal();
+      assert.equal(await run(['whoami', '--master', `127.0.0.1:${address.port}`], inClear), 3);
+      assert.match(
+        inClear.notes.replace(/\s+/g, ' '),
+        /no master reachable the master at \S+ speaks TLS, and this process does not/,
+      );
+      const { code, notes } = await sublet1('whoami', '--tls-ca', ca, '--tls-cert', cert, '--tls-key', key);
+      assert.equal(code, 3);
+      assert.match(
+        notes.replace(/\s+/g, ' '),
+        /no master reachable the master at \S+ does not speak TLS, and this process does/,
+      );
+    } finally {
+      secure.close();
       rmSync(folder, { recursive: true });
     }
   });

@@ -16,6 +16,7 @@ import { systemClock } from '#replica/system-clock.js';
 import { parseDuration } from '#text/duration.js';
 import { CertificateReloader } from '#tls/certificate-reloader.js';
 import { masterCredentials } from '#tls/client-credentials.js';
+import { explainConnection } from '#tls/connection-probe.js';
 import { TlsFileError, type TlsMaterial } from '#tls/tls-files.js';
 
 export type Operator = {
@@ -57,6 +58,7 @@ export async function operate(
   const client = new MasterClient({
     ...options,
     ...(certificate === undefined ? {} : { credentials: masterCredentials(certificate.start()) }),
+    explain: (master) => explainConnection(master, certificate?.material),
   });
   try {
     await work({ client, output, terminal, material: certificate?.material });

@@ -26,8 +26,14 @@ const hintsByReason: Partial<Record<RefusalReason, readonly string[]>> = {
 /** The failure that this error is to a person; any other error is thrown as it is. */
 export function masterFailure(error: unknown): Failure {
   if (error instanceof NoMasterError) {
-    const attempts = error.attempts.map(({ master, reason }) => `${master}: ${shortReason(reason)}`);
-    const unreached = error.attempts.every(({ reason }) => neverSent(reason));
+    const attempts = error.attempts.map(({ master, reason, explained }) =>
+      explained === true ? reason : `${master}: ${shortReason(reason)}`,
+    );
+    const { attempts: all } = error;
+    const unreached = all.every(({ reason, explained }) => explained === true || neverSent(reason));
+    if (all.every(({ explained }) => explained === true)) {
+      return new Failure(exitCodes.noMaster, ['no master reachable', ...all.map(({ reason }) => reason)].join('\n  '));
+    }
     const advice = unreached
       ? 'Name the masters with --master HOST:PORT[,…] or SUBLET_MASTER; `sublet dev` starts a cluster on this machine.'
       : 'Ask again in a moment. `sublet status` shows the leader.';

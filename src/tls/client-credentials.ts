@@ -1,5 +1,5 @@
 /** The client's side of TLS: who is called must be a master, by its certificate. Its name and its address do not count. */
-import type { PeerCertificate, SecureContext } from 'node:tls';
+import type { SecureContext } from 'node:tls';
 import { ChannelCredentials } from '@grpc/grpc-js';
 import { principalOf } from '#tls/certificate.js';
 import { formatPrincipal, PrincipalError } from '#tls/principal.js';
@@ -16,7 +16,7 @@ export function masterCredentials({ context }: { readonly context: SecureContext
 }
 
 /** The error that ends a handshake with a server that is no master; undefined: it is one. */
-export function refuseOthers(_host: string, certificate: PeerCertificate): Error | undefined {
+export function refuseOthers(_host: string, certificate: { readonly raw: Uint8Array }): Error | undefined {
   try {
     const principal = principalOf(certificate.raw);
     if (principal.role === 'master') return undefined;

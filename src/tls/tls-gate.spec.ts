@@ -1,68 +1,94 @@
 import assert from 'node:assert/strict';
 import { once } from 'node:events';
 import { mkdtempSync, rmSync } from 'node:fs';
-import { createServer } from 'node:net';
+import { createServer, type Server } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { Client, Server, ServerCredentials, type ServerUnaryCall, type sendUnaryData } from '@grpc/grpc-js';
-import { masterCredentials, serverName } from '#tls/client-credentials.js';
-import { TestAuthority } from '#tls/testing/test-authority.js';
-import { readTlsFiles, type TlsMaterial } from '#tls/tls-files.js';
-import { TlsGate } from '#tls/tls-gate.js';
+import { connect } from 'node:tls';
+import { type CertificateRequest, TestAuthority } from '#tls/testing/test-authority.js';
+import { readTlsFiles } from '#tls/tls-files.js';
+import { type GateNotice, TlsGate } from '#tls/tls-gate.js';
 
-const path = '/spec.Spec/WhoAmI';
-const raw = (bytes: Buffer): Buffer => bytes;
-const codecs = { requestSerialize: raw, requestDeserialize: raw, responseSerialize: raw, responseDeserialize: raw };
+const hourMs = 3_600_000;
+const uri = 'sublet://agent/a1';
 
-describe('the gate of a listener', () => {
-  let folder: string;
+describe('the gate in front of a port', () => {
   let authority: TestAuthority;
+  let folder: string;
+  let server: Server;
+  let notices: GateNotice[];
+
   before(async () => {
-    folder = mkdtempSync(join(tmpdir(), 'sublet-gate-spec-'));
     authority = await TestAuthority.make();
   });
-  after(() => rmSync(folder, { recursive: true }));
-
-  async function material(uri: string): Promise<TlsMaterial> {
-    const files = await authority.files(mkdtempSync(join(folder, 'files-')), uri);
-    return readTlsFiles(files, ['master', 'agent'], Date.now());
-  }
-
-  for (const host of ['127.0.0.1', '::1']) {
-    it(`knows the certificate of a call that comes over ${host}`, async () => {
-      const gate = new TlsGate({
-        ...{ material: await material('sublet://master/m1'), protocol: 'h2', allowed: ['agent'] },
-        refused: ({ message }) => assert.fail(message),
-      });
-      const server = new Server();
-      server.addService(
-        { WhoAmI: { path, requestStream: false, responseStream: false, ...codecs } },
-        {
-          WhoAmI: (call: ServerUnaryCall<Buffer, Buffer>, answer: sendUnaryData<Buffer>) =>
-            answer(null, Buffer.from(gate.principalAt(call.getPeer())?.id ?? 'not known')),
-        },
-      );
-      const injector = server.createConnectionInjector(ServerCredentials.createInsecure());
-      gate.onSecured((socket) => injector.injectConnection(socket));
-      const listener = createServer((socket) => gate.take(socket));
-      listener.listen(0, host);
-      await once(listener, 'listening');
-      const address = listener.address();
-      const port = address !== null && typeof address === 'object' ? address.port : 0;
-      const client = new Client(
-        host === '::1' ? `[::1]:${port}` : `${host}:${port}`,
-        masterCredentials(await material('sublet://agent/a1')),
-        serverName,
-      );
-      const answer = await new Promise<string>((resolve) => {
-        client.makeUnaryRequest(path, raw, raw, Buffer.alloc(0), (error, bytes) =>
-          resolve(error?.details ?? bytes?.toString() ?? ''),
-        );
-      });
-      client.close();
-      server.forceShutdown();
-      listener.close();
-      assert.equal(answer, 'a1');
+  beforeEach(async () => {
+    folder = mkdtempSync(join(tmpdir(), 'sublet-gate-spec-'));
+    notices = [];
+    const gate = new TlsGate({
+      material: readTlsFiles(await authority.files(folder, 'sublet://master/m1'), ['master']),
+      ...{ protocol: 'h2', allowed: ['agent'], wallClock: Date.now },
+      refused: (notice) => notices.push(notice),
     });
+    gate.onSecured((socket) => socket.end('in'));
+    server = createServer((socket) => gate.take(socket)).listen(0, '127.0.0.1');
+    await once(server, 'listening');
+  });
+  afterEach(() => {
+    server.close();
+    rmSync(folder, { recursive: true });
+  });
+
+  /** What the caller reads, and what the gate says of it. */
+  async function outcome(own: { readonly cert?: string; readonly key?: string }): Promise<string> {
+    const address = server.address();
+    assert.ok(address !== null && typeof address === 'object');
+    const socket = connect({ port: address.port, ...own, rejectUnauthorized: false, ALPNProtocols: ['h2'] });
+    let read = '';
+    socket.on('error', () => undefined);
+    socket.on('data', (bytes) => {
+      read += String(bytes);
+    });
+    await once(socket, 'close');
+    return read === '' ? `${notices[0]?.refusal}: ${notices[0]?.message}` : read;
   }
+
+  async function withCertificate(request: CertificateRequest, of = authority): Promise<string> {
+    const { cert, key } = await of.issue(uri, request);
+    return outcome({ cert, key });
+  }
+
+  it('hands on the caller with a certificate of the authority, in its time', async () => {
+    assert.equal(await withCertificate({}), 'in');
+    assert.deepEqual(notices, []);
+  });
+
+  it('row 2: says that there is no certificate', async () => {
+    assert.equal(await outcome({}), 'handshake-failed: the caller has shown no certificate');
+  });
+
+  it('rows 3 and 4: names both authorities', async () => {
+    const other = await TestAuthority.make();
+    assert.match(
+      await withCertificate({}, other),
+      /^handshake-failed: the certificate of the caller is refused: it is of another authority \(.*sha256:[0-9a-f]{64}; expected sha256:[0-9a-f]{64}\)$/,
+    );
+  });
+
+  it('rows 5 and 65: names both times, and the clock', async () => {
+    const now = Date.now();
+    for (const [fromMs, toMs] of [
+      [now - 3 * hourMs, now - 2 * hourMs],
+      [now + hourMs, now + 2 * hourMs],
+    ] as const) {
+      notices.length = 0;
+      assert.match(
+        await withCertificate({ fromMs, toMs }),
+        /the certificate of the caller is refused: it is valid from \S+Z to \S+Z, and the clock of this machine says \S+Z$/,
+      );
+    }
+  });
+
+  it('row 6: refuses a certificate that is for servers alone', async () => {
+    assert.match(await withCertificate({ usages: ['server'] }), /^handshake-failed: .*: \w+/);
+  });
 });

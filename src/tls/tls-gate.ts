@@ -3,9 +3,11 @@
  * certificate of the cluster's authority, with an principal of an allowed role. Nothing of a caller is read before that. All
  * work is done per connection.
  */
+import type { X509Certificate } from 'node:crypto';
 import type { Socket } from 'node:net';
 import { createServer, type Server, type TLSSocket } from 'node:tls';
 import { principalOf } from '#tls/certificate.js';
+import { faultOf } from '#tls/certificate-fault.js';
 import { formatPrincipal, type Principal, PrincipalError, type Role } from '#tls/principal.js';
 import { type TlsMaterial, tlsGroups, tlsVersion } from '#tls/tls-files.js';
 
@@ -32,6 +34,8 @@ export type TlsGateOptions = {
   /** Whether callers that show no certificate are handed on, too. One that they show is verified all the same. */
   readonly anonymous?: boolean;
   readonly refused: (notice: GateNotice) => void;
+  /** Ms since 1970, for messages. */
+  readonly wallClock?: () => number;
 };
 
 /** From the acceptance of a connection to the end of its handshake. */
@@ -40,7 +44,7 @@ export const handshakeMs = 5_000;
 export const handshakesMax = 256;
 
 /** Errors of OpenSSL for bytes that begin no TLS record. */
-const plainTextCodes: ReadonlySet<string> = new Set([
+export const plainTextCodes: ReadonlySet<string> = new Set([
   'ERR_SSL_HTTP_REQUEST',
   'ERR_SSL_HTTPS_PROXY_REQUEST',
   'ERR_SSL_WRONG_VERSION_NUMBER',
@@ -56,15 +60,18 @@ export class TlsGate {
   readonly #open = new Map<string, { readonly socket: TLSSocket; readonly principal: Principal }>();
   /** Callers whose handshake is under way. */
   readonly #shaking = new Set<string>();
+  #authorities: readonly X509Certificate[];
   #refused = 0;
   #serve: (socket: TLSSocket, principal: Principal | undefined) => void = (socket) => socket.destroy();
 
   constructor(options: TlsGateOptions) {
     this.#options = options;
+    this.#authorities = options.material.authorities;
     this.#server = createServer({
       ...contextOf(options.material),
       requestCert: true,
-      rejectUnauthorized: options.anonymous !== true,
+      // Judged in `#secured`, which has the certificate to say what is wrong with it.
+      rejectUnauthorized: false,
       handshakeTimeout: handshakeMs,
       ALPNProtocols: [options.protocol],
     });
@@ -98,6 +105,7 @@ export class TlsGate {
 
   /** What later handshakes are made with. Connections that are open stay. */
   setMaterial(material: TlsMaterial): void {
+    this.#authorities = material.authorities;
     this.#server.setSecureContext(contextOf(material));
   }
 
@@ -135,7 +143,7 @@ export class TlsGate {
         return;
       }
       if (!socket.authorized) {
-        this.#close(socket, 'handshake-failed', String(socket.authorizationError));
+        this.#close(socket, 'handshake-failed', this.#faultOf(socket, certificate));
         return;
       }
       if (certificate === undefined) throw new PrincipalError('the caller has shown no certificate');
@@ -155,6 +163,14 @@ export class TlsGate {
       if (!(error instanceof PrincipalError)) throw error;
       this.#close(socket, 'no-principal', error.message);
     }
+  }
+
+  /** TLS has not verified the certificate. */
+  #faultOf(socket: TLSSocket, certificate: X509Certificate | undefined): string {
+    if (certificate === undefined) return 'the caller has shown no certificate';
+    const { wallClock = Date.now } = this.#options;
+    const fault = faultOf(certificate, this.#authorities, wallClock()) ?? String(socket.authorizationError);
+    return `the certificate of the caller is refused: ${fault}`;
   }
 
   #close(socket: TLSSocket, refusal: GateRefusal, message: string): void {
