@@ -1,6 +1,7 @@
 /** The agent process: its configuration, its parts, and its life; and its leaving for good. */
 
 import { hostname } from 'node:os';
+import { join } from 'node:path';
 import type { Command } from 'commander';
 import { AgentIdError } from '#agent/agent-id.js';
 import { MasterError } from '#agent/master-api.js';
@@ -8,7 +9,7 @@ import { leaveCluster, type StartAgentOptions, startAgent } from '#agent/start-a
 import { StateDirError } from '#agent/state-dir.js';
 import { exitCodes, Failure } from '#cli/failure.js';
 import { grpcLogs } from '#cli/grpc-log.js';
-import { joinedFiles, renewal } from '#cli/joining.js';
+import { joinedFiles, renewAt, renewal } from '#cli/joining.js';
 import { serve } from '#cli/lifetime.js';
 import { type Logger, makeLogger } from '#cli/log.js';
 import { loadConfig, logBadNode, logWarnings } from '#cli/process-config.js';
@@ -129,30 +130,31 @@ function startOptions(config: AgentConfig, secured: Secured, log: Logger, termin
 
 /** Of the configuration, or those that joining has brought; undefined: the agent is without TLS. @throws Failure */
 async function tlsFilesOf(config: AgentConfig, log: Logger): Promise<TlsFiles | undefined> {
-  const { id, stateDir: folder, join, joinPort: port } = config;
+  const { id, stateDir, join: token, joinPort: port } = config;
+  const folder = tlsFolderIn(stateDir).path;
   if (config.tls !== undefined) return config.tls;
   const masters = config.masters.map(({ host }) => formatHostPort({ host, port }));
-  return joinedFiles({ role: 'agent', id, folder, join, masters }, log);
+  return joinedFiles({ role: 'agent', id, folder, join: token, masters }, log);
 }
 
-/** Of a certificate that joining has brought; files of the configuration are renewed by others. */
+/** Of a certificate that joining has brought; files of the configuration are renewed by others, unless `tls.renew` is on. */
 function renewalOf(
-  { tls, stateDir, masters }: AgentConfig,
+  { tls, tlsRenew, stateDir, masters: at }: AgentConfig,
   { certificate }: Secured,
   terminal: Terminal,
   log: Logger,
 ): CertificateRenewal | undefined {
-  if (tls !== undefined || certificate === undefined) return undefined;
-  const folder = new TlsFolder(stateDir);
+  if ((tls !== undefined && !tlsRenew) || certificate === undefined) return undefined;
+  const folder = tls === undefined ? tlsFolderIn(stateDir) : new TlsFolder(tls);
+  const masters = at.map(formatHostPort);
+  const ask = (request: Parameters<typeof renewAt>[2]) => renewAt(masters, certificate, request);
   const wallClock = (): number => terminal.now();
-  return renewal({
-    certificate,
-    folder,
-    masters: masters.map(formatHostPort),
-    timer: systemClock,
-    wallClock,
-    log,
-  }).start();
+  return renewal({ certificate, folder, ask, timer: systemClock, wallClock, log }).start();
+}
+
+/** Where joining puts an agent's certificate. */
+function tlsFolderIn(stateDir: string): TlsFolder {
+  return TlsFolder.at(join(stateDir, 'tls'));
 }
 
 type Secured = Pick<StartAgentOptions, 'id' | 'certificate'>;

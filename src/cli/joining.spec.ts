@@ -1,8 +1,9 @@
 import assert from 'node:assert/strict';
+import { X509Certificate } from 'node:crypto';
 import { mkdtempSync, readFileSync, rmSync, statSync } from 'node:fs';
 import { join } from 'node:path';
 import { Failure } from '#cli/failure.js';
-import { type JoiningProcess, joinedFiles, renewal } from '#cli/joining.js';
+import { type JoiningProcess, joinedFiles, renewAt, renewal } from '#cli/joining.js';
 import { makeLogger } from '#cli/log.js';
 import { run } from '#cli/program.js';
 import { RecordedTerminal } from '#cli/testing/recorded-terminal.js';
@@ -13,7 +14,9 @@ import { freePorts } from '#cluster-test/process/ports.js';
 import { JoinableTrio } from '#master/testing/joinable-trio.js';
 import { systemClock } from '#replica/system-clock.js';
 import { VirtualTime } from '#replica/testing/virtual-time.js';
+import { principalOf } from '#tls/certificate.js';
 import { CertificateReloader } from '#tls/certificate-reloader.js';
+import { makeCertificateRequest } from '#tls/certificate-request.js';
 import { drawJoinToken, formatJoinToken } from '#tls/join-token-text.js';
 import { readTlsFiles } from '#tls/tls-files.js';
 
@@ -45,10 +48,8 @@ describe('a process that joins', function () {
     assert.ok(files !== undefined);
     assert.equal(readTlsFiles(files, ['agent']).principal.id, 'host-1');
     assert.deepEqual(
-      [host.folder, join(host.folder, 'tls'), files.ca, files.cert, files.key].map(
-        (path) => statSync(path).mode & 0o777,
-      ),
-      [0o700, 0o700, 0o600, 0o600, 0o600],
+      [host.folder, files.ca, files.cert, files.key].map((path) => statSync(path).mode & 0o777),
+      [0o700, 0o600, 0o600, 0o600],
     );
     const certificate = readFileSync(files.cert, 'utf8');
     const again = await joinedFiles({ ...host, masters: ['127.0.0.1:1'] }, await log());
@@ -59,7 +60,7 @@ describe('a process that joins', function () {
 
   it('goes on with the key that it has made, where it was stopped before its certificate was written', async () => {
     const host = process_({ join: formatJoinToken(await trio.token('host-2')) });
-    const made = new TlsFolder(host.folder).key();
+    const made = TlsFolder.at(host.folder).key();
     const files = await joinedFiles(host, await log());
     assert.ok(files !== undefined);
     assert.equal(readFileSync(files.key, 'utf8'), made);
@@ -95,8 +96,8 @@ describe('a process that joins', function () {
     const timer = new VirtualTime();
     let nowMs = beginsMs + (endsMs - beginsMs) * 0.49;
     const renewing = renewal({
-      ...{ certificate, folder: new TlsFolder(host.folder), timer, wallClock: () => nowMs, log: await log() },
-      masters: [trio.master(1).addresses.api],
+      ...{ certificate, folder: TlsFolder.at(host.folder), timer, wallClock: () => nowMs, log: await log() },
+      ask: (request) => renewAt([trio.master(1).addresses.api], certificate, request),
     }).start();
     await timer.runFor(120_000);
     assert.equal(certificate.material.principal.serial, serial);
@@ -107,6 +108,33 @@ describe('a process that joins', function () {
     assert.equal(readFileSync(files.key, 'utf8'), key);
     renewing.stop();
     certificate.stop();
+  });
+
+  it('is a master that is to be added: `sublet token use` brings its certificate, and its peers renew it', async () => {
+    const token = formatJoinToken(await trio.token('m4', { role: 'master' }));
+    const out = join(trio.folder, 'm4-tls');
+    const [host = '', port = ''] = trio.joinsAt(2).split(':');
+    const used = async () => {
+      const terminal = new RecordedTerminal();
+      terminal.now = Date.now;
+      const asked = ['token', 'use', token, '--role', 'master', '--out', out, '--master', `${host}:1`];
+      return { code: await run([...asked, '--join-port', port], terminal), said: terminal.out + terminal.notes };
+    };
+    const first = await used();
+    assert.equal(first.code, 0, first.said);
+    assert.match(first.said, /^Made .*m4-tls for master\/m4, valid until /);
+    const { files } = TlsFolder.at(out);
+    assert.equal(readTlsFiles(files, ['master']).principal.id, 'm4');
+    const again = await used();
+    assert.equal(again.code, 1);
+    assert.match(again.said, /has a certificate already: it is not replaced/);
+
+    // m2 has no key of the authority: m1 signs.
+    const csr = await makeCertificateRequest(readFileSync(files.key, 'utf8'));
+    const { certificate } = await trio.master(1).renewCertificate(csr);
+    const parsed = new X509Certificate(certificate);
+    assert.equal(principalOf(parsed.raw).id, 'm2');
+    assert.deepEqual(parsed.keyUsage, ['1.3.6.1.5.5.7.3.1', '1.3.6.1.5.5.7.3.2']);
   });
 
   it('is an agent that is given what `sublet token create` prints, and goes by the id of its certificate', async () => {

@@ -3,7 +3,6 @@ import { JoinAnswerError, joinCluster } from '#api/join-client.js';
 import { isServiceError, MasterClient, NoMasterError } from '#api/master-client.js';
 import { certificateService } from '#api/services.js';
 import { exitCodes, Failure, usage } from '#cli/failure.js';
-import type { Logger } from '#cli/log.js';
 import { masterFailure } from '#cli/refusal-words.js';
 import { TlsFolder } from '#cli/tls-folder.js';
 import { systemClock } from '#replica/system-clock.js';
@@ -19,7 +18,7 @@ export type JoiningProcess = {
   readonly role: 'agent' | 'master';
   /** Undefined: the one that the token is for. */
   readonly id: string | undefined;
-  /** Where the certificate is kept, in `tls`. */
+  /** Where the certificate is kept. */
   readonly folder: string;
   /** The text of a token; undefined: none was given. */
   readonly join: string | undefined;
@@ -27,13 +26,18 @@ export type JoiningProcess = {
   readonly masters: readonly string[];
 };
 
+type JoiningLog = {
+  info(fields: object, message: string): void;
+  warn(fields: object, message: string): void;
+};
+
 /** Masters may come up later than this host. */
 const retryMs = 2_000;
 const triesMax = 150;
 
 /** The files in the folder, of this start or an earlier one; undefined: there are none, and no token. @throws Failure */
-export async function joinedFiles(process: JoiningProcess, log: Logger): Promise<TlsFiles | undefined> {
-  const folder = new TlsFolder(process.folder);
+export async function joinedFiles(process: JoiningProcess, log: JoiningLog): Promise<TlsFiles | undefined> {
+  const folder = TlsFolder.at(process.folder);
   if (folder.joined && (process.join === undefined || isOfUse(folder, process))) return folder.files;
   if (process.join === undefined) return undefined;
   const token = tokenOf(process.join);
@@ -57,35 +61,44 @@ export async function joinedFiles(process: JoiningProcess, log: Logger): Promise
   }
 }
 
+type RenewRequest = { readonly csr: Uint8Array; readonly role: string; readonly subject: string };
+type Renewed = { readonly certificate: string; readonly authorities: string };
+
 export type RenewingProcess = {
   readonly certificate: CertificateReloader;
-  /** In which joining has put it. */
   readonly folder: TlsFolder;
-  /** HOST:PORT each, of the API. */
-  readonly masters: readonly string[];
+  /** Has a master certify the key, for the identity of the certificate in use. */
+  readonly ask: (request: RenewRequest) => Promise<Renewed>;
   readonly timer: RenewalTimer;
   /** Ms since 1970. */
   readonly wallClock: () => number;
-  readonly log: Logger;
+  readonly log: JoiningLog;
 };
 
-/** Renews the certificate in the folder at the masters, over connections made with it. */
-export function renewal({ certificate, folder, masters, timer, wallClock, log }: RenewingProcess): CertificateRenewal {
+/** Renews the certificate in the folder, with the key that is there. */
+export function renewal({ certificate, folder, ask, timer, wallClock, log }: RenewingProcess): CertificateRenewal {
   const renew = async ({ role, id: subject }: Principal): Promise<void> => {
-    const client = new MasterClient({ masters, credentials: masterCredentials(certificate) });
-    try {
-      const csr = await makeRequest(folder.key());
-      const answer = await client.call(certificateService.renew, { csr, role, subject }, { idempotent: true });
-      folder.put(answer);
-      await certificate.look();
-    } finally {
-      client.close();
-    }
+    folder.put(await ask({ csr: await makeRequest(folder.key()), role, subject }));
+    await certificate.look();
   };
   const principal = (): Principal => certificate.material.principal;
   return new CertificateRenewal({
     ...{ principal, renew, timer, wallClock, random: Math.random, log },
   });
+}
+
+/** Asks at the API of `masters`, HOST:PORT each, over a connection made with the certificate in use. */
+export async function renewAt(
+  masters: readonly string[],
+  certificate: CertificateReloader,
+  request: RenewRequest,
+): Promise<Renewed> {
+  const client = new MasterClient({ masters, credentials: masterCredentials(certificate) });
+  try {
+    return await client.call(certificateService.renew, request, { idempotent: true });
+  } finally {
+    client.close();
+  }
 }
 
 async function makeRequest(key: string): Promise<Buffer> {

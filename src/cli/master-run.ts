@@ -2,9 +2,12 @@
 import type { Command } from 'commander';
 import { type ExitCode, exitCodes, Failure, folderFailure } from '#cli/failure.js';
 import { grpcLogs } from '#cli/grpc-log.js';
+import { renewal } from '#cli/joining.js';
 import { serve } from '#cli/lifetime.js';
-import { makeLogger } from '#cli/log.js';
+import { type Logger, makeLogger } from '#cli/log.js';
 import { loadConfig, logBadNode, logWarnings } from '#cli/process-config.js';
+import type { Terminal } from '#cli/terminal.js';
+import { TlsFolder } from '#cli/tls-folder.js';
 import { version } from '#cli/version.js';
 import { formatHostPort } from '#config/host-port.js';
 import { loadMasterConfig, type MasterConfig } from '#config/master-config.js';
@@ -14,13 +17,15 @@ import { keepFilesPrivate } from '#files/private-folder.js';
 import type { ConfiguredNetwork } from '#master/configured-network.js';
 import { compileEarly } from '#master/early-compilation.js';
 import { boundHeapGrowth } from '#master/heap-growth.js';
-import { type MasterOptions, startMaster } from '#master/master.js';
+import { type Master, type MasterOptions, startMaster } from '#master/master.js';
 import { StoreError } from '#replica/log-store.js';
 import { ConfigurationMismatchError } from '#replica/stored-self.js';
+import { systemClock } from '#replica/system-clock.js';
+import type { CertificateRenewal } from '#tls/certificate-renewal.js';
 import { TlsFileError } from '#tls/tls-files.js';
 
 /** Runs until a signal stops it. @throws Failure */
-export async function runMaster(command: Command): Promise<void> {
+export async function runMaster(command: Command, terminal: Terminal): Promise<void> {
   keepFilesPrivate();
   compileEarly();
   boundHeapGrowth();
@@ -48,11 +53,31 @@ export async function runMaster(command: Command): Promise<void> {
       `master ${config.name} of cluster ${config.cluster.id} runs`,
     );
     void master.ready().then(() => log.info({}, 'ready'));
-    return master;
+    const renewing = renewalOf(config, master, terminal, log);
+    return {
+      stop: () => {
+        renewing?.stop();
+        return master.stop();
+      },
+    };
   });
   if (fatal !== undefined) throw fatal;
   log.info({}, 'stopped');
   process.exitCode = exitCode;
+}
+
+/** Of the files of `tls`, with `tls.renew` alone: others may renew them. */
+function renewalOf(
+  { tls, tlsRenew }: MasterConfig,
+  master: Pick<Master, 'certificate' | 'renewCertificate'>,
+  terminal: Terminal,
+  log: Logger,
+): CertificateRenewal | undefined {
+  const { certificate } = master;
+  if (tls === undefined || certificate === undefined || !tlsRenew) return undefined;
+  const ask = ({ csr }: { readonly csr: Uint8Array }) => master.renewCertificate(csr);
+  const wallClock = (): number => terminal.now();
+  return renewal({ certificate, folder: new TlsFolder(tls), ask, timer: systemClock, wallClock, log }).start();
 }
 
 function masterOptions(config: MasterConfig): Omit<MasterOptions, 'version' | 'logger' | 'onFatal'> {

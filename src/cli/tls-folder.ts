@@ -5,7 +5,7 @@
  */
 import { generateKeyPairSync } from 'node:crypto';
 import { existsSync, readFileSync, rmSync } from 'node:fs';
-import { join } from 'node:path';
+import { dirname, join } from 'node:path';
 import { writeDurably } from '#files/durable-file.js';
 import { makePrivateFolder } from '#files/private-folder.js';
 import type { TlsFiles } from '#tls/tls-files.js';
@@ -14,10 +14,15 @@ export class TlsFolder {
   readonly path: string;
   readonly files: TlsFiles;
 
-  /** `parent`: `state_dir`, say; the folder in it is `tls`. */
-  constructor(parent: string) {
-    this.path = join(parent, 'tls');
-    this.files = { ca: join(this.path, 'ca.pem'), cert: join(this.path, 'cert.pem'), key: join(this.path, 'key.pem') };
+  constructor(files: TlsFiles) {
+    this.path = dirname(files.cert);
+    this.files = files;
+  }
+
+  /** With the names that `sublet ca issue` gives. */
+  static at(path: string): TlsFolder {
+    const file = (name: string): string => join(path, name);
+    return new TlsFolder({ ca: file('ca.pem'), cert: file('cert.pem'), key: file('key.pem') });
   }
 
   /** Whether a certificate is there. */

@@ -43,6 +43,7 @@ describe('the configuration of an agent', () => {
         enableIpv6: true,
       },
       tls: undefined,
+      tlsRenew: false,
       join: undefined,
       joinPort: 7074,
       insecure: false,

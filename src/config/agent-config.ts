@@ -60,6 +60,7 @@ export type AgentConfig = {
     readonly enableIpv6: boolean;
   };
   readonly tls: TlsConfig | undefined;
+  readonly tlsRenew: boolean;
   /** The text of a token; undefined: none. */
   readonly join: string | undefined;
   readonly joinPort: number;
@@ -168,6 +169,7 @@ export function loadAgentConfig(source: ConfigSource): Loaded<AgentConfig> {
       enableIpv6: wanted?.enable_ipv6 ?? true,
     },
     tls: given.tls && tlsConfig(given.tls),
+    tlsRenew: given.tls?.renew ?? false,
     join: given.join,
     joinPort: given.join_port ?? defaults.joinPort,
     insecure: given.insecure ?? false,

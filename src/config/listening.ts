@@ -7,7 +7,7 @@ import { z } from 'zod';
 import { isLoopback } from '#address/host-address.js';
 import type { ConfigDocument, Finding } from '#config/document.js';
 import { formatHostPort, type HostPort } from '#config/host-port.js';
-import { duration, matching, path } from '#config/reading.js';
+import { duration, matching, path, yesNo } from '#config/reading.js';
 import { section } from '#config/section.js';
 import { badNode } from '#runtime/node-releases.js';
 
@@ -22,7 +22,13 @@ export const httpHosts = z
   .max(64);
 
 /** A folder with three files, or each of them. */
-const tlsParts = { dir: path.optional(), ca: path.optional(), cert: path.optional(), key: path.optional() };
+const tlsParts = {
+  dir: path.optional(),
+  ca: path.optional(),
+  cert: path.optional(),
+  key: path.optional(),
+  renew: yesNo.optional(),
+};
 export const tls = section(tlsParts);
 
 /** And what a master that signs needs. */

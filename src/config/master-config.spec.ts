@@ -58,6 +58,7 @@ describe('the configuration of a master', () => {
       },
       raft: { heartbeatMs: 100, electionMs: 1_000, retainEntries: 10_000 },
       tls: undefined,
+      tlsRenew: false,
       joining: undefined,
       insecure: false,
       log: { level: 'info', format: 'auto' },

@@ -57,6 +57,7 @@ export type MasterConfig = {
     readonly retainEntries: number;
   };
   readonly tls: TlsConfig | undefined;
+  readonly tlsRenew: boolean;
   /** Undefined without TLS. */
   readonly joining: JoiningConfig | undefined;
   readonly insecure: boolean;
@@ -162,6 +163,7 @@ export function loadMasterConfig(source: ConfigSource): Loaded<MasterConfig> {
       retainEntries: given.raft?.retain_entries ?? defaults.retainEntries,
     },
     tls: given.tls && tlsConfig(given.tls),
+    tlsRenew: given.tls?.renew ?? false,
     joining: given.tls && {
       listen: joinListen(given.join_listen, given.tls.ca_key, given.listen ?? defaults.listen),
       caKey: given.tls.ca_key,

@@ -34,6 +34,15 @@ export const tlsSettings: readonly Setting[] = [
     about: 'this process’s certificate, PEM; its one URI name is sublet://ROLE/ID',
   },
   { key: 'tls.key', flag: '--tls-key', takes: 'FILE', as: 'text', about: 'the key of tls.cert, PEM, mode 0600' },
+  {
+    key: 'tls.renew',
+    flag: '--tls-renew',
+    takes: 'BOOL',
+    as: 'switch',
+    about:
+      'has the masters renew tls.cert from half of its life on, in place and with the same key; for one that `sublet token use` has brought',
+    default: 'false',
+  },
 ];
 export const logSettings: readonly Setting[] = [
   {

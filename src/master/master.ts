@@ -7,6 +7,7 @@ import type { Server as HttpServer } from 'node:http';
 import { join } from 'node:path';
 import { credentials, type Server, ServerCredentials } from '@grpc/grpc-js';
 import { isLoopback } from '#address/host-address.js';
+import { certificateService } from '#api/services.js';
 import { connectionShares, openFilesLimit } from '#door/connection-shares.js';
 import { addressesOf } from '#door/door.js';
 import { makePrivateFolder } from '#files/private-folder.js';
@@ -41,6 +42,7 @@ import { reportReplicaEvent } from '#master/replica-report.js';
 import { Revocations } from '#master/revocations.js';
 import { StoreMeter } from '#master/store-meter.js';
 import { refuseApi } from '#master/wrong-port.js';
+import type { sublet } from '#proto/sublet.js';
 import type { Clock } from '#replica/clock.js';
 import type { Founder } from '#replica/peer-network.js';
 import { Replica } from '#replica/replica.js';
@@ -49,6 +51,8 @@ import { defaultReplicaLimits, type ReplicaTiming } from '#replica/replica-optio
 import type { ReplicaStatus } from '#replica/replicated-log.js';
 import { systemClock } from '#replica/system-clock.js';
 import { openLevelStore } from '#storage/level-store.js';
+import { formatCaller } from '#tls/caller.js';
+import type { CertificateReloader } from '#tls/certificate-reloader.js';
 import type { TlsFiles } from '#tls/tls-files.js';
 import { GrpcPeerNetwork } from '#transport/grpc-peer-network.js';
 
@@ -91,6 +95,8 @@ export type MasterOptions = {
   readonly limits?: Partial<ServiceLimits>;
 };
 
+/** A renewal may wait for its turn at the master that signs. */
+const renewMs = 30_000;
 /** How often health is looked at, in ms, besides each change of the leader. */
 const healthEveryMs = 500;
 /** How long calls that are under way may take when the master stops, in ms. */
@@ -307,6 +313,20 @@ export class Master {
   get joinAddress(): string | undefined {
     const listen = this.#options.joining?.listen;
     return listen === undefined || this.#joinPort === undefined ? undefined : `${hostOf(listen)}:${this.#joinPort}`;
+  }
+
+  /** Undefined: without TLS. */
+  get certificate(): CertificateReloader | undefined {
+    return this.#tls?.certificate;
+  }
+
+  /** Has a key certified for this master, here or at another one. @throws RefusedError */
+  async renewCertificate(csr: Uint8Array): Promise<sublet.v1.RenewResponse> {
+    const { name: id } = this.#options;
+    const { path, request, response } = certificateService.renew;
+    const bytes = request.encode({ csr, role: 'master', subject: id }).finish();
+    const caller = formatCaller({ role: 'master', id }, this.addresses.peer);
+    return response.decode(await this.services.call(path, bytes, caller, renewMs));
   }
 
   /** To be called once, by `startMaster`. */

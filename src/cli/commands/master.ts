@@ -3,7 +3,7 @@ import { type Define, examples } from '#cli/command-kit.js';
 import { addSettingFlags } from '#cli/setting-flags.js';
 import { masterSettings } from '#config/master-settings.js';
 
-export const define: Define = (command) => {
+export const define: Define = (command, terminal) => {
   command
     .description(
       'Runs a master: one member of the cluster that holds the address plan. Without any settings it is a cluster of one in ./sublet-data, on loopback.',
@@ -19,6 +19,6 @@ export const define: Define = (command) => {
   );
   command.action(async () => {
     const { runMaster } = await import('#cli/master-run.js');
-    await runMaster(command);
+    await runMaster(command, terminal);
   });
 };

@@ -2,15 +2,21 @@
 import { X509Certificate } from 'node:crypto';
 import { certificateService } from '#api/services.js';
 import { connectsAndPrints, type Define, examples, wholeNumber } from '#cli/command-kit.js';
-import { usage } from '#cli/failure.js';
-import { operate, print } from '#cli/operator.js';
+import { exitCodes, Failure, usage } from '#cli/failure.js';
+import { noGrpcLogs } from '#cli/grpc-log.js';
+import { joinedFiles } from '#cli/joining.js';
+import { mastersOf, operate, print } from '#cli/operator.js';
 import { forPeople, writeValue } from '#cli/output/form.js';
 import { type Cell, formatTable } from '#cli/table.js';
 import type { Terminal } from '#cli/terminal.js';
+import { TlsFolder } from '#cli/tls-folder.js';
 import { clockTime } from '#cli/words.js';
+import { formatHostPort, parseHostPort } from '#config/host-port.js';
 import { sublet } from '#proto/sublet.js';
 import { parseDuration } from '#text/duration.js';
 import { drawJoinToken, formatJoinToken, issuerIn, pinOf, secretHashOf } from '#tls/join-token-text.js';
+import { formatPrincipal } from '#tls/principal.js';
+import { readTlsFiles, timeText } from '#tls/tls-files.js';
 
 const { TokenState } = sublet.v1;
 
@@ -21,6 +27,7 @@ export const define: Define = (command, terminal) => {
   create(command, terminal);
   list(command, terminal);
   revoke(command, terminal);
+  use(command, terminal);
   examples(
     command,
     ['sublet token create --role agent --id host-7', 'for the host that will be agent host-7'],
@@ -105,6 +112,40 @@ function revoke(group: Parameters<Define>[0], terminal: Terminal): void {
       });
     }),
   );
+}
+
+function use(group: Parameters<Define>[0], terminal: Terminal): void {
+  const command = group
+    .command('use')
+    .summary('get a certificate by a token, into a folder')
+    .description(
+      'Makes a key in a folder and has the masters certify it by a token: for a master that is added, which is then started with --tls DIR --tls-renew true. An agent does the same by itself with --join.',
+    )
+    .argument('<TOKEN>', 'as `sublet token create` has printed it')
+    .requiredOption('--role <ROLE>', 'agent or master, as the token was made for')
+    .requiredOption('--out <DIR>', 'the folder; it must not have a certificate yet')
+    .option('--id <ID>', 'the id that is expected; without it the one of the token')
+    .option('--master <HOST:PORT,…>', 'masters; any will do (or SUBLET_MASTER; default 127.0.0.1:7070)')
+    .option('--join-port <PORT>', 'where their hosts have hosts join', wholeNumber, 7074);
+  examples(command, [
+    'sublet token use TOKEN --role master --out tls --master 10.0.0.1:7070',
+    'on the host of a new master',
+  ]);
+  type Options = { role: string; out: string; id?: string; joinPort: number };
+  command.action(async (token: string, { role, out: folder, id, joinPort: port }: Options) => {
+    if (role !== 'agent' && role !== 'master') throw usage(`--role: "${role}" is neither agent nor master`);
+    if (TlsFolder.at(folder).joined) {
+      throw new Failure(exitCodes.refused, `${folder} has a certificate already: it is not replaced`, [
+        'Choose another folder with --out, or move the former certificate away.',
+      ]);
+    }
+    noGrpcLogs(process.env);
+    const masters = mastersOf(command).map((master) => formatHostPort({ ...parseHostPort(master), port }));
+    const note = (_: object, message: string): void => terminal.note(`${message}\n`);
+    await joinedFiles({ role, id, folder, join: token, masters }, { info: () => undefined, warn: note });
+    const { principal } = readTlsFiles(TlsFolder.at(folder).files, [role], terminal.now());
+    terminal.write(`Made ${folder} for ${formatPrincipal(principal)}, valid until ${timeText(principal.endsMs)}.\n`);
+  });
 }
 
 const stateCells: Readonly<Record<number, Cell>> = {
