@@ -71,7 +71,7 @@ const allowed: Readonly<Record<string, readonly string[]>> = {
 const pure = ['errors', 'time', 'address', 'text', 'raft', 'ipam'];
 /** Times that are told to people, the deadlines of calls, of which grpc-js makes a timer at once, and the validity of certificates. */
 const wallClockFiles = [
-  ...['master/master.ts', 'master/rebirth.ts', 'api/master-client.ts', 'transport/grpc-peer-network.ts'],
+  ...['master/master.ts', 'master/recovery.ts', 'api/master-client.ts', 'transport/grpc-peer-network.ts'],
   ...[
     'cli/words.ts',
     'cli/terminal.ts',

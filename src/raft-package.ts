@@ -62,7 +62,6 @@ export {
 export type { MemberReport, ReportedSpace } from '#replica/member-report.js';
 export type { AppliedMeta, MemberInfo, Membership } from '#replica/membership.js';
 export { type MembershipChange, MembershipRefusedError } from '#replica/membership-change.js';
-export { Newcomers } from '#replica/newcomers.js';
 export type { Founder, MemberHello, PeerHandler, PeerNetwork } from '#replica/peer-network.js';
 export type { ProposalLimits } from '#replica/proposals.js';
 export type { ReadBarrierLimits } from '#replica/read-barriers.js';
@@ -93,5 +92,6 @@ export type {
 } from '#replica/state-machine.js';
 export type { StorageWriterLimits } from '#replica/storage-writer.js';
 export { systemClock, systemDefer } from '#replica/system-clock.js';
+export { UnknownPeers } from '#replica/unknown-peers.js';
 export { type LevelStoreOptions, openLevelStore } from '#storage/level-store.js';
 export { GrpcPeerNetwork, type GrpcPeerNetworkOptions } from '#transport/grpc-peer-network.js';

@@ -282,7 +282,7 @@ function bareKeys(args: readonly Argument[]): readonly string[] {
 
 function tick({ raft }: Node, ticks: number): void {
   for (let done = 0; done < ticks; done += 1) {
-    raft.tick();
+    raft.delay();
   }
 }
 

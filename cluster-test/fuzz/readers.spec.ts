@@ -164,7 +164,7 @@ describe('what reads bytes from elsewhere', function () {
       if (received === undefined) continue;
       try {
         member.raft.step(received);
-        if (chance.below(10) === 0) member.raft.tick();
+        if (chance.below(10) === 0) member.raft.delay();
         member.work();
       } catch (error) {
         assert.ok(error instanceof Error && reasons.test(`${error.name}: ${error.message}`), String(error));

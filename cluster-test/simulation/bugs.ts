@@ -304,7 +304,7 @@ export const bugs: readonly Bug[] = [
     name: 'fresh-blocks-in-adoption',
     changes: [
       {
-        file: 'ipam/allotment.js',
+        file: 'ipam/allocation.js',
         right: 'if (sources.plan.meta.adoption) {\n        // What',
         wrong: 'if (sources.time < 0) {\n        // What',
       },

@@ -17,7 +17,7 @@ import {
 import { SimulatedNetwork } from '#cluster-test/simulation/simulated-network.js';
 import { Storm } from '#cluster-test/simulation/storm.js';
 import { Machine, type World } from '#cluster-test/simulation/world.js';
-import { survivorIn, writeFirstState } from '#master/rebirth.js';
+import { survivorIn, writeFirstState } from '#master/recovery.js';
 
 /** How long an operator waits at least before the adoption is ended, ms. */
 const lateAnswersMs = 30_000;

@@ -283,8 +283,8 @@ export class Operator {
     const { leader, masters, profile, world } = this.#cluster;
     const work = leader?.work;
     if (work === undefined) return;
-    const underWay = leader?.durable.changesAfter(work.replica.status().appliedIndex) ?? 0;
-    if (underWay > 0) world.count('mark: membership change asked for while one was under way');
+    const inFlight = leader?.durable.changesAfter(work.replica.status().appliedIndex) ?? 0;
+    if (inFlight > 0) world.count('mark: membership change asked for while one was under way');
     this.#changing = true;
     world.trace('membership change', 0, () => JSON.stringify(change));
     const ended = (): void => {

@@ -8,12 +8,12 @@ import type { PeerMessage, SnapshotMessage } from '#raft/message.js';
 import type { SnapshotSource } from '#replica/log-store.js';
 import type { MemberReport } from '#replica/member-report.js';
 import type { Membership } from '#replica/membership.js';
-import { Newcomers } from '#replica/newcomers.js';
 import type { MemberHello, PeerHandler, PeerNetwork } from '#replica/peer-network.js';
 import type { StateRecord } from '#replica/state-machine.js';
 import type { StoreClaim } from '#replica/store-facts.js';
 import { callerOf, isHeard, type MemoryCaller } from '#replica/testing/memory-network.js';
 import type { SeededRandom } from '#replica/testing/seeded-random.js';
+import { UnknownPeers } from '#replica/unknown-peers.js';
 import { decodeMessage, encodeMessage } from '#transport/message-codec.js';
 
 /** How messages fare; all of them chances from 0 to 1, and ms. */
@@ -168,7 +168,7 @@ export class SimulatedPeers implements PeerNetwork {
   #handler: PeerHandler | undefined;
   #self: MemberId | undefined;
   #membership: Membership | undefined;
-  readonly #newcomers = new Newcomers();
+  readonly #newcomers = new UnknownPeers();
   #lastFetchMs = 0;
 
   constructor(network: SimulatedNetwork, process: SimulatedProcess, address: string) {

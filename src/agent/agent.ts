@@ -1,9 +1,9 @@
 /**
  * One agent: registration, keep-alives, watch, reports, and the input of the host that follows from them.
  *
- * What it was let is used from three sources, best first: a master's answer in this process; the cache, when no master
- * has answered shortly after the start; nothing. A dead control plane changes nothing on the host (rule 5);
- * only a TTL that has run out, or masters who say that the lease is not this agent's, take the tunnel down.
+ * The lease comes from three sources, best first: a master's answer in this process; the cache, when no master has
+ * answered shortly after the start; nothing. A dead control plane changes nothing on the host (rule 5); only a TTL that
+ * has run out, or masters who say that the lease is not this agent's, take the tunnel down.
  */
 
 import type { AgentOptions } from '#agent/agent-options.js';
@@ -133,7 +133,7 @@ export class Agent {
     this.#reporter = new StatusReporter({ api, clock, random, log, fenced: (error) => this.#onFenced(error) });
   }
 
-  /** What this agent was let, as far as is known. */
+  /** The current lease, if any. */
   get lease(): Lease | undefined {
     return this.#lease;
   }
@@ -324,7 +324,7 @@ export class Agent {
       this.#options.failed(error);
       return;
     }
-    // Said to have no lease, and not given a new one: what it had is or will be another's.
+    // The lease was lost and not renewed: the block may be reassigned.
     if (this.#fenced || error.idIsAnothers) this.term.revoked();
     // What was cached may have been given to others since; it is not confirmed, so it is not used for long.
     else if (this.#source === 'cache') this.term.fenced();
@@ -339,7 +339,7 @@ export class Agent {
     this.#fenced = true;
     this.term.fenced();
     this.#saveLease();
-    if (!this.registration.underWay) this.registration.begin('the lease is not the newest');
+    if (!this.registration.inFlight) this.registration.begin('the lease is not the newest');
   }
 
   /** A keep-alive was refused: another process has the lease. */
@@ -347,7 +347,7 @@ export class Agent {
     if (this.#stopped) return;
     this.#options.log.error({ error: error.message }, 'another process keeps the lease alive');
     this.#lostTo(error);
-    if (!this.registration.underWay) this.registration.begin('another process keeps the lease alive');
+    if (!this.registration.inFlight) this.registration.begin('another process keeps the lease alive');
   }
 
   /** Where the other process is at another place, two hosts would use one lease: this one ends at once. */
@@ -367,7 +367,7 @@ export class Agent {
   #checkNodeIpOf({ nodeIp }: KeepAliveResponse): void {
     const lease = this.#lease;
     // Old masters do not tell; and a request for another address may be decided and not answered.
-    if (nodeIp === '' || lease === undefined || nodeIp === lease.nodeIp || this.registration.underWay) return;
+    if (nodeIp === '' || lease === undefined || nodeIp === lease.nodeIp || this.registration.inFlight) return;
     const { log, newRunId } = this.#options;
     log.error(
       { nodeIp: lease.nodeIp, atMasters: nodeIp },
@@ -527,7 +527,7 @@ export class Agent {
     this.#cached(() => this.#options.store.saveLease({ lease, term: term.record, seen, ...leaving }));
   }
 
-  /** The cache is for later; now the agent goes on without it, and says so. */
+  /** A failed cache write is logged, not fatal. */
   #cached(save: () => void): void {
     try {
       save();

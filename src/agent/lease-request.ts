@@ -108,7 +108,7 @@ export class Registration {
   }
 
   /** Whether a round has begun and is not decided. */
-  get underWay(): boolean {
+  get inFlight(): boolean {
     return this.#round !== undefined;
   }
 

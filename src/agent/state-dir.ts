@@ -1,6 +1,6 @@
 /**
  * The agent's folder: who it is (`identity`), its lease (`lease`) and its peers (`peers`), each a sealed file. The
- * lease and the peers are a cache: damage to them is said aloud, and they are fetched anew. One process at a time.
+ * lease and the peers are a cache: damage is logged and they are fetched again. One process at a time.
  */
 
 import { randomUUID } from 'node:crypto';

@@ -1,6 +1,6 @@
 /**
- * A setting: one key of a configuration file, its flag, and the words about both. The tables of settings are the one
- * place where they are written; the command line's flags, its help and `sublet config check` come from them.
+ * A setting: one key of a configuration file, its flag, and its help text. The tables of settings are the one place
+ * where they are written; the command line's flags, its help and `sublet config check` come from them.
  */
 
 export type Setting = {

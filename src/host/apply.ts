@@ -1,6 +1,6 @@
 /**
  * Runs steps. Neighbouring steps of one tool go through one process of it in batch mode, so that thousands of entries
- * cost no process each; every step gets its own outcome all the same. A step whose ground gave way is not tried.
+ * cost no process each; every step gets its own outcome all the same. A step that depends on a failed step is skipped.
  */
 
 import { readFile, writeFile } from 'node:fs/promises';
@@ -37,27 +37,27 @@ export type StepOutcome =
   | { readonly kind: 'done'; readonly step: Step }
   /** `error` is one line for people. */
   | { readonly kind: 'failed'; readonly step: Step; readonly error: string }
-  /** Not tried, because a step that it stands on failed. */
+  /** Not tried, because a step that it depends on failed. */
   | { readonly kind: 'skipped'; readonly step: Step };
 
 /** Runs `steps` in order. Never rejects for a step that fails. */
 export async function apply(steps: readonly Step[], tools: Tools): Promise<StepOutcome[]> {
   const outcomes: StepOutcome[] = [];
-  const fallen = new Set<Part>();
+  const failedParts = new Set<Part>();
   for (const batch of batches(steps)) {
-    const stands = batch.steps.filter(({ part }) => !fallen.has(part));
-    const fell = batch.steps.filter(({ part }) => fallen.has(part));
-    outcomes.push(...fell.map((step) => ({ kind: 'skipped', step }) as const));
-    for (const outcome of await runBatch(batch.tool, stands, tools)) {
+    const runnable = batch.steps.filter(({ part }) => !failedParts.has(part));
+    const skipped = batch.steps.filter(({ part }) => failedParts.has(part));
+    outcomes.push(...skipped.map((step) => ({ kind: 'skipped', step }) as const));
+    for (const outcome of await runBatch(batch.tool, runnable, tools)) {
       outcomes.push(outcome);
-      if (outcome.kind === 'failed') for (const part of groundOf(outcome.step)) fallen.add(part);
+      if (outcome.kind === 'failed') for (const part of dependentsOf(outcome.step)) failedParts.add(part);
     }
   }
   return outcomes;
 }
 
 /** The parts that can't be built when this step failed. Peers' entries stand each for themselves. */
-export function groundOf({ part, scope }: Pick<Step, 'part' | 'scope'>): readonly Part[] {
+export function dependentsOf({ part, scope }: Pick<Step, 'part' | 'scope'>): readonly Part[] {
   switch (part) {
     case 'device':
       return onDevice;
@@ -172,7 +172,7 @@ async function runSession(tool: BatchTool, steps: readonly Step[], batches: Batc
 }
 
 /**
- * Each step on the device stands on the one before, so the batch ends at the first error. The sessions end too: they
+ * Each step on the device runnable on the one before, so the batch ends at the first error. The sessions end too: they
  * remember devices' indexes by name.
  */
 async function runDevice(steps: readonly Step[], { run, batches }: Tools): Promise<StepOutcome[]> {

@@ -4,10 +4,10 @@ import { diff } from '#host/diff.js';
 import { FilterReader } from '#host/filter/filter-reader.js';
 import { iptablesTables } from '#host/filter/iptables-rules.js';
 import { nftTables } from '#host/filter/nft-rules.js';
-import { imagine } from '#host/imagine.js';
 import { type NftRuleset, parseNft } from '#host/nft-ruleset.js';
 import { bareHost, type ObservedHost, type ObservedLink } from '#host/observed.js';
 import { hostStatusOf } from '#host/overlay-report.js';
+import { predict } from '#host/predict.js';
 import type { Problem } from '#host/problem.js';
 import type { Runner } from '#host/runner.js';
 import { exampleInput, underlay } from '#host/testing/example.js';
@@ -17,7 +17,7 @@ const eth0: ObservedLink = { name: 'eth0', kind: 'physical', mac: '', mtu: 1500,
 
 /** The host with everything of ours in place, and these packet filters. */
 function host(tables: ObservedHost['filters']['tables']): ObservedHost {
-  const built = imagine(bareHost, diff(wish, bareHost).steps);
+  const built = predict(bareHost, diff(wish, bareHost).steps);
   return { ...built, links: new Map([...built.links, ['eth0', eth0]]), filters: { tables, unread: [] } };
 }
 
@@ -146,7 +146,7 @@ describe('a blackhole', () => {
     const without = { ...built, tables: { ...built.tables, 4: bareHost.tables[4] } };
     const plan = diff(wish, without);
     assert.deepEqual(plan.problems, []);
-    assert.deepEqual(imagine(without, plan.steps).filters.tables, [], 'what is let through then is read again');
+    assert.deepEqual(predict(without, plan.steps).filters.tables, [], 'what is let through then is read again');
   });
 
   it('names the tool that the firewall belongs to', () => {

@@ -3,11 +3,11 @@ import { desired } from '#host/desired.js';
 import { diff } from '#host/diff.js';
 import { FailedParts } from '#host/failed-parts.js';
 import type { Step } from '#host/host-step.js';
-import { imagine } from '#host/imagine.js';
 import type { HostInput, HostSettings } from '#host/input.js';
 import { observeSets, parseSetSizes } from '#host/observe-firewall.js';
 import { bareHost, type ObservedHost } from '#host/observed.js';
 import { hostStatusOf } from '#host/overlay-report.js';
+import { predict } from '#host/predict.js';
 import type { Runner } from '#host/runner.js';
 import { exampleInput, examplePeer, underlay } from '#host/testing/example.js';
 import { commandOf } from '#host/tool-command.js';
@@ -29,7 +29,7 @@ const withNodeIp = (nodeIp: string): HostInput => {
 const isGuard = ({ part }: Step) => part === 'guard' || part === 'guard6';
 const guardSteps = (input: HostInput, host: ObservedHost) =>
   diff(desired(input, { underlay }), host).steps.filter(isGuard);
-const built = (input: HostInput) => imagine(bareHost, diff(desired(input, { underlay }), bareHost).steps);
+const built = (input: HostInput) => predict(bareHost, diff(desired(input, { underlay }), bareHost).steps);
 
 describe('the guard that is desired', () => {
   it('takes VXLAN from the peers of the underlay’s family alone, whether the lease stands or not', () => {

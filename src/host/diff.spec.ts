@@ -4,9 +4,9 @@ import { desired, nothing } from '#host/desired.js';
 import { type DockerEngineFacts, type DockerVersion, dockerRequest } from '#host/desired-docker.js';
 import { diff } from '#host/diff.js';
 import type { Step } from '#host/host-step.js';
-import { imagine } from '#host/imagine.js';
 import type { HostInput, Peer } from '#host/input.js';
 import { bareHost, type ObservedHost, type ObservedLink } from '#host/observed.js';
+import { predict } from '#host/predict.js';
 import { exampleInput, examplePeer, underlay } from '#host/testing/example.js';
 import { commandOf } from '#host/tool-command.js';
 
@@ -15,7 +15,7 @@ const wish = desired(exampleInput(), { underlay });
 /** The host as it is once everything was built. */
 function built(input: HostInput = exampleInput()): ObservedHost {
   const target = desired(input, { underlay });
-  return imagine(bareHost, diff(target, bareHost).steps);
+  return predict(bareHost, diff(target, bareHost).steps);
 }
 
 function commands(input: HostInput, observed: ObservedHost): string[] {
@@ -88,8 +88,8 @@ describe('diff', () => {
         const next = after.map((n): Peer => ({ ...examplePeer(n), ...(n === moved ? { nodeIp: '10.1.2.3' } : {}) }));
         const target = desired({ ...exampleInput(next), leaseValid }, { underlay });
         // Twice, as the reconciler does: what the kernel drops with a device is only known by looking again.
-        const once = imagine(host, diff(target, host).steps);
-        const twice = imagine(once, diff(target, once).steps);
+        const once = predict(host, diff(target, host).steps);
+        const twice = predict(once, diff(target, once).steps);
         assert.deepEqual(diff(target, twice).steps, []);
       }),
     );
@@ -128,7 +128,7 @@ describe('diff', () => {
   it('takes off everything of ours, and nothing else, when leaving', () => {
     const host = withLink(built(), link('m-dcos', { alias: 'sublet:c1', addresses: ['9.0.0.1/25'] }));
     const foreign = withLink(host, link('br0', { addresses: ['9.0.0.1/25'] }));
-    const after = imagine(foreign, diff(nothing(['c1'], '/etc/cni/net.d'), foreign).steps);
+    const after = predict(foreign, diff(nothing(['c1'], '/etc/cni/net.d'), foreign).steps);
     assert.deepEqual([...after.links.keys()], ['br0']);
     assert.equal(after.rules.size + after.routes.size + after.neighbours.size, 0);
     assert.ok(after.sets.kind === 'read' && after.sets.value.size === 0);
@@ -281,7 +281,7 @@ describe('diff of the firewall', () => {
 
   it('puts the jump before what ends the chain for everything', () => {
     const jump = '-m comment --comment sublet:c1 -j SUBLET-FORWARD';
-    const there = imagine(built(), diff(wish, tables(built(), ['-j RETURN'])).steps);
+    const there = predict(built(), diff(wish, tables(built(), ['-j RETURN'])).steps);
     assert.deepEqual(firewallCommands(tables(there, ['-s 1.2.3.4/32 -j DROP', jump, '-j RETURN'])), []);
     assert.deepEqual(firewallCommands(tables(there, ['-j RETURN', jump])), [
       `iptables -t filter -D DOCKER-USER ${jump}`,

@@ -1,6 +1,6 @@
 /** Which parts of the host failed, with what error, and when each may be tried again. Pure: the time is an argument. */
 
-import { groundOf, type StepOutcome } from '#host/apply.js';
+import { dependentsOf, type StepOutcome } from '#host/apply.js';
 import type { Step } from '#host/host-step.js';
 import { isBesideOverlays, type Part, type Problem, type Scope } from '#host/problem.js';
 import { type Backoff, backoffMs } from '#time/backoff.js';
@@ -27,16 +27,16 @@ export class FailedParts {
     for (const [key, failure] of this.#failures) this.#failures.set(key, { ...failure, attempts: 0, until: 0 });
   }
 
-  /** The steps that may run now; those of a part that failed just before, and what stands on it, wait. */
+  /** The steps that may run now; those of a part that failed just before, and of its dependents, wait. */
   allowed(steps: readonly Step[], nowMs: number): readonly Step[] {
     if (this.#failures.size === 0) return steps;
     const waiting = [...this.#failures.values()].filter(({ until }) => until > nowMs);
     const keys = new Set(waiting.map(keyOf));
-    const ground = new Set(waiting.flatMap(groundOf));
+    const ground = new Set(waiting.flatMap(dependentsOf));
     return steps.filter((step) => !keys.has(keyOf(step)) && !ground.has(step.part));
   }
 
-  /** Takes in what came of a pass: `needed` are all its steps, run or not. */
+  /** Records the outcomes of a pass; `needed` includes skipped steps. */
   record(needed: readonly Step[], outcomes: readonly StepOutcome[], nowMs: number): void {
     const stillNeeded = new Set(needed.map(keyOf));
     const tried = new Set(outcomes.map(({ step }) => keyOf(step)));

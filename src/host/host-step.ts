@@ -1,6 +1,6 @@
 /**
  * One change to the host. A step is data: it can be printed as the command a person would run, run by `apply`, and
- * imagined on an observed host by `imagine`.
+ * predicted on an observed host by `predict`.
  */
 import type { Family } from '#address/ip.js';
 import type { DesiredDevice } from '#host/desired.js';

@@ -18,7 +18,7 @@ const routeShape = hopShape.extend({ nexthops: z.array(hopShape).optional() });
 /** The addresses behind names, as they were looked up last: a name server that is slow holds nothing up. */
 class Addresses {
   readonly #known = new Map<string, readonly string[]>();
-  readonly #underWay = new Set<string>();
+  readonly #inFlight = new Set<string>();
 
   /** `hosts`: names and addresses. */
   of(hosts: readonly string[]): readonly string[] {
@@ -31,8 +31,8 @@ class Addresses {
   }
 
   #lookUp(host: string): void {
-    if (this.#underWay.has(host)) return;
-    this.#underWay.add(host);
+    if (this.#inFlight.has(host)) return;
+    this.#inFlight.add(host);
     lookup(host, { all: true })
       .then((found) =>
         this.#known.set(
@@ -42,7 +42,7 @@ class Addresses {
       )
       // The last answer stands.
       .catch(() => undefined)
-      .finally(() => this.#underWay.delete(host));
+      .finally(() => this.#inFlight.delete(host));
   }
 }
 

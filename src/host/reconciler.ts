@@ -1,7 +1,7 @@
 /**
- * Keeps one Linux host as its input says. One pass at a time: read what may have changed, compare with the desired
- * host, run the steps, tell the status. Passes are set off by a new input, by kernel events, by a short poll of what
- * has no events (firewall, files, Docker) and by a long one of everything. Between passes it knows the host by the
+ * Reconciles one Linux host with its desired state. One pass at a time: read what may have changed, compare with the
+ * desired host, run the steps, tell the status. Passes are set off by a new input, by kernel events, by a short poll of
+ * what has no events (firewall, files, Docker) and by a long one of everything. Between passes it knows the host by the
  * last observation and the steps run since, so that a new peer costs its own entries and no look at the others.
  */
 import { errorText } from '#errors/unknown-error.js';
@@ -17,7 +17,6 @@ import { factsOf, type HostFacts, sameFacts } from '#host/host-facts.js';
 import { HostCounters } from '#host/host-metrics.js';
 import { planHost } from '#host/host-plan.js';
 import type { HostMetrics, HostStatus, PingReport } from '#host/host-status.js';
-import { imagine } from '#host/imagine.js';
 import type { HostInput, HostSettings } from '#host/input.js';
 import { checkHostInput, HostInputError } from '#host/input-check.js';
 import { areasOf } from '#host/kernel-event.js';
@@ -26,6 +25,7 @@ import { type Area, allAreas, lookoutOf, observe } from '#host/observe.js';
 import { bareHost, type ObservedHost } from '#host/observed.js';
 import { hostStatusOf } from '#host/overlay-report.js';
 import { pingPeers } from '#host/ping.js';
+import { predict } from '#host/predict.js';
 import type { Part } from '#host/problem.js';
 import type { CleanupReport, PlannedStep, Reconciler } from '#host/reconciler-interface.js';
 import { ReservationKeeper } from '#host/reservation-keeper.js';
@@ -268,7 +268,7 @@ export class HostReconciler implements Reconciler {
       ...{ run: this.#run, batches: this.#batches, docker, iptables: input.settings.iptables },
     });
     const done = outcomes.filter(({ kind }) => kind === 'done').map(({ step }) => step);
-    this.#model = shareTables(imagine(observed, done), wish);
+    this.#model = shareTables(predict(observed, done), wish);
     this.#count(outcomes, isDrift ? { before, observed } : undefined);
     this.#backOff.record(plan.steps, outcomes, this.#clock.now());
     this.#after(input, plan, outcomes, wish);

@@ -3,8 +3,8 @@ import { parseCidr } from '#address/ip.js';
 import { desired } from '#host/desired.js';
 import { diff } from '#host/diff.js';
 import { factsOf } from '#host/host-facts.js';
-import { imagine } from '#host/imagine.js';
 import { bareHost, type ObservedHost, type ObservedLink, type StrangerRoute } from '#host/observed.js';
+import { predict } from '#host/predict.js';
 import { exampleInput, examplePeer, underlay } from '#host/testing/example.js';
 import { commandOf } from '#host/tool-command.js';
 
@@ -17,7 +17,7 @@ function link(name: string, addresses: readonly string[], others: Partial<Observ
 
 /** The host with all of ours in place, and these things of others. */
 function host(links: readonly ObservedLink[], strangers: readonly StrangerRoute[] = []): ObservedHost {
-  const built = imagine(bareHost, diff(wish, bareHost).steps);
+  const built = predict(bareHost, diff(wish, bareHost).steps);
   return { ...built, strangers, links: new Map([...built.links, ...links.map((one) => [one.name, one] as const)]) };
 }
 

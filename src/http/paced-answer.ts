@@ -13,7 +13,7 @@ export function pacedAnswer<T>(
   now: () => number = () => performance.now(),
 ): () => Promise<T> {
   let last: { readonly version: unknown; readonly answer: T } | undefined;
-  let underWay: Promise<T> | undefined;
+  let inFlight: Promise<T> | undefined;
   let freeAtMs = Number.NEGATIVE_INFINITY;
   const run = async (): Promise<T> => {
     const waitMs = freeAtMs - now();
@@ -28,11 +28,11 @@ export function pacedAnswer<T>(
     for (;;) {
       const asked = version();
       if (last !== undefined && last.version === asked) return last.answer;
-      const joined = underWay;
-      underWay ??= run().finally(() => {
-        underWay = undefined;
+      const joined = inFlight;
+      inFlight ??= run().finally(() => {
+        inFlight = undefined;
       });
-      const answer = await underWay;
+      const answer = await inFlight;
       // One that was under way before may be of an earlier state: who came later sees the later one.
       if (joined === undefined) return answer;
     }

@@ -1,4 +1,7 @@
-/** How a lease ends: the agent leaves, an operator releases it, or its TTL runs out (rules 3–6). Blocks go to rest. */
+/**
+ * How a lease ends: the agent leaves, an operator releases it, or its TTL runs out (rules 3–6). Blocks enter
+ * quarantine.
+ */
 
 import type { Cidr } from '#address/ip.js';
 import type { AgentRecord } from '#ipam/agent-record.js';

@@ -21,8 +21,8 @@ import { viewAgent } from '#ipam/agent-view.js';
 import { formatBranch } from '#ipam/branch.js';
 import type { PlanRecordChange } from '#ipam/change.js';
 import type { Command, HeldLease, Register } from '#ipam/command.js';
+import { type ConfigDrifts, configDriftsOf } from '#ipam/config-drift.js';
 import { expire, leave, release } from '#ipam/departure.js';
-import { type Disagreements, disagreementsWith } from '#ipam/disagreement.js';
 import type { Event } from '#ipam/event.js';
 import type { FullAgent } from '#ipam/full-agent.js';
 import type { HistoryEntry, HistoryQuery } from '#ipam/history.js';
@@ -295,8 +295,8 @@ export class Ipam {
   }
 
   /** How a master's file differs from the plan (rule 9); what it does not mention is not compared. */
-  disagreements(settings: Partial<NetworkSettings>, overlays: readonly Overlay[] | undefined): Disagreements {
-    return disagreementsWith(this.plan, settings, overlays);
+  disagreements(settings: Partial<NetworkSettings>, overlays: readonly Overlay[] | undefined): ConfigDrifts {
+    return configDriftsOf(this.plan, settings, overlays);
   }
 }
 

@@ -77,8 +77,8 @@ export class PlanWriter {
   }
 
   /**
-   * Puts an agent in place of its old state (undefined: there was none). Blocks that it no longer holds go to rest, those
-   * that it holds now are its own.
+   * Replaces an agent (undefined: there was none). Blocks that it no longer holds enter quarantine, those that it holds
+   * now are its own.
    */
   putAgent(old: AgentRecord | undefined, next: AgentRecord): void {
     const before = old === undefined ? [] : this.plan.blocksOf(old);

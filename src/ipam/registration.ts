@@ -7,7 +7,7 @@ import { unreachableRemedy, unreachableUse } from '#address/host-address.js';
 import { containsIp, type Family, familyOf, formatCidr, formatIp, type Ip } from '#address/ip.js';
 import type { AgentRecord, Holding } from '#ipam/agent-record.js';
 import type { AgentThen } from '#ipam/agent-view.js';
-import { type Allotment, allot } from '#ipam/allotment.js';
+import { type Allocation, allocate } from '#ipam/allocation.js';
 import { type Claim, carriedOver, claimOf, describeHolder, formerInstances, judgedSilent } from '#ipam/claim.js';
 import type { CommandOrigin, Registering } from '#ipam/command.js';
 import type { NetworkConfig } from '#ipam/full-agent.js';
@@ -28,7 +28,7 @@ export function register(plan: Plan, writer: PlanWriter, command: Registering & 
   const old = claim.kind === 'arrive' ? undefined : claim.holder;
   const unfit = checkFamily(plan, action, command.nodeIp, old) ?? checkNodeHolder(plan, action, command);
   if (unfit !== undefined) return unfit;
-  const allotment = allot(plan, command, claim, writer.time);
+  const allotment = allocate(plan, command, claim, writer.time);
   if (allotment.kind === 'refused') return allotment;
   const next = recordOf(plan, writer, command, claim, allotment);
   const unchanged = old !== undefined && sameRecord(old, next);
@@ -95,7 +95,7 @@ function recordOf(
   writer: PlanWriter,
   command: Registering & CommandOrigin,
   claim: Claim,
-  { vtepIp, holdings, problems }: Allotment,
+  { vtepIp, holdings, problems }: Allocation,
 ): AgentRecord {
   const { agentId, instanceId, sequence, nodeIp, hostname } = command;
   const goesOn = claim.kind === 'confirm' || claim.kind === 'reinstall';

@@ -1,6 +1,6 @@
 /**
- * Brings a call to where it can be carried out: here, or at the leader, one hop at most. Without a leader it waits
- * a bounded time for one; what surely did not happen, or does no harm twice, is tried again with the next leader.
+ * Brings a call to where it can be carried out: here, or at the leader, one hop at most. Without a leader it waits a
+ * bounded time for one; calls known not to have executed, or idempotent, are retried with the next leader.
  */
 
 import { RefusedError } from '#api/refusal.js';
@@ -54,7 +54,7 @@ export class CallRouter {
       const anywhere = endpoint.place(request) === 'here';
       if (!anywhere && this.#options.leadership.seat.kind !== 'here')
         return await this.#atLeader(endpoint, request, context);
-      // The short way: most calls are carried out where they come in.
+      // Fast path: most calls are served locally.
       try {
         return await endpoint.handle(request, context);
       } catch (error) {

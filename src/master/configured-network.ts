@@ -5,7 +5,7 @@
 
 import type { Action } from '#ipam/command.js';
 import { encodeCommand } from '#ipam/command-codec.js';
-import { type Disagreement, overlayAddCommand } from '#ipam/disagreement.js';
+import { type ConfigDrift, overlayAddCommand } from '#ipam/config-drift.js';
 import type { NetworkSettings, Overlay } from '#ipam/network.js';
 import type { IpamMachine, PlanOutcome } from '#master/ipam-machine.js';
 import type { Leadership } from '#master/leadership.js';
@@ -62,7 +62,7 @@ export class NetworkKeeper {
   }
 
   /** What the file lacks, it does not contradict: an overlay added at run time would be a warning for good. */
-  #warning({ kind, field, configured, replicated, remedy }: Disagreement): Warning {
+  #warning({ kind, field, configured, replicated, remedy }: ConfigDrift): Warning {
     const file = `the file of ${this.#options.name}`;
     return kind === 'extra'
       ? { message: `${file} does not have ${field}, the plan does: ${replicated}`, remedy, notice: true }

@@ -62,7 +62,7 @@ function accept(stream: Stream, options: ForwardServiceOptions): void {
     return;
   }
   let open = true;
-  let underWay = 0;
+  let inFlight = 0;
   const answers = new TurnBatch<Answer>({
     countMax: forwardCountMax,
     bytesMax: forwardBytesMax,
@@ -75,11 +75,11 @@ function accept(stream: Stream, options: ForwardServiceOptions): void {
     for (const call of calls) {
       const id = call.id ?? 0;
       const answer = (content: Answer): void => {
-        underWay -= 1;
+        inFlight -= 1;
         answers.add(content);
       };
-      underWay += 1;
-      const outcome = underWay > forwardPendingMax ? tooMany() : carryOut(call, options);
+      inFlight += 1;
+      const outcome = inFlight > forwardPendingMax ? tooMany() : carryOut(call, options);
       outcome.then(
         (response) => answer({ id, response }),
         (error: unknown) => {

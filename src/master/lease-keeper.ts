@@ -81,7 +81,7 @@ export class LeaseKeeper {
   readonly #rounds: PacedRounds<ReceivedKeepAlive, KeepAliveOutcome>;
   /** Expiries on their way, until they are decided. */
   readonly #expiring = new Map<AgentId, Promise<void>>();
-  /** Agents whose present instance asks to be registered, and how often it does just now. */
+  /** Agents whose present instance asks to be registered, and number of registrations in flight. */
   readonly #registering = new Map<AgentId, number>();
   readonly #lookEveryMs: number;
   readonly #subscriptions: readonly (() => void)[];

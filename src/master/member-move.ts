@@ -5,7 +5,7 @@
 
 import { RefusedError } from '#api/refusal.js';
 import { errorText } from '#errors/unknown-error.js';
-import { told } from '#master/membership-history.js';
+import { recorded } from '#master/membership-history.js';
 import { change, controlOf, type MembershipServiceOptions, memberNamed, messageOf } from '#master/membership-step.js';
 import type { sublet } from '#proto/sublet.js';
 import type { MemberInfo } from '#replica/membership.js';
@@ -23,7 +23,7 @@ export async function moveMember(
   // A retry of what has been done is done.
   if (member.peer === peer) return messageOf(options, member.id);
   await checkWhoAnswers(options, action, member, peer);
-  await told(options, caller, { kind: 'replace', master: member, by: { name, peer } }, () =>
+  await recorded(options, caller, { kind: 'replace', master: member, by: { name, peer } }, () =>
     change(options, action, { kind: 'move', member: member.id, peer }),
   );
   return messageOf(options, member.id);

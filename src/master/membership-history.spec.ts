@@ -163,8 +163,8 @@ describe('the history of the masters', () => {
     await leader.add('m4');
     await leader.add('m4');
     await assert.rejects(leader.call(clusterService.promoteMember, { name: 'm7' }), /there is no member "m7"/);
-    const underWay = new RefusedError('failed-precondition', 'a change is under way');
-    leader.trouble = { at: 'promote', error: underWay };
+    const inFlight = new RefusedError('failed-precondition', 'a change is under way');
+    leader.trouble = { at: 'promote', error: inFlight };
     await assert.rejects(leader.call(clusterService.promoteMember, { name: 'm4' }), /a change is under way/);
     await leader.call(clusterService.transferLeadership, { to: 'm1' });
     assert.deepEqual(leader.history, [[1, 'add-member', who, 'm4']]);

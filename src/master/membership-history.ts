@@ -1,6 +1,6 @@
 /**
- * Has the history tell what operators change of the masters. A change and its entry are two steps of the log, so one can be
- * made without the other: the leader proposes the entry once the change is made, and if that fails, the change stands, is
+ * Records membership changes in the history. A change and its entry are two steps of the log, so one can be made
+ * without the other: the leader proposes the entry once the change is made, and if that fails, the change stands, is
  * answered as made, and this master's own log tells what the history lacks.
  */
 
@@ -26,7 +26,7 @@ const entryTimeouts = 3;
  * Carries out `make`, all steps of one change that `caller` asked for, and then has the history tell of it, once.
  * @throws what `make` throws
  */
-export async function told(
+export async function recorded(
   options: MembershipHistoryOptions,
   caller: string,
   change: MasterChange,

@@ -10,7 +10,7 @@ import { type CallContext, type Endpoint, endpoint } from '#master/endpoint.js';
 import { memberMessages } from '#master/member-account.js';
 import { checkMayJoin, takeBack } from '#master/member-identity.js';
 import { moveMember } from '#master/member-move.js';
-import { told } from '#master/membership-history.js';
+import { recorded } from '#master/membership-history.js';
 import { change, controlOf, type MembershipServiceOptions, memberNamed, messageOf } from '#master/membership-step.js';
 import { promoteMember, removeMember, replaceMember, transfer } from '#master/voter-change.js';
 import type { sublet } from '#proto/sublet.js';
@@ -58,7 +58,7 @@ async function listMembers(
       const bytes = await options.peers.call(seat.member, path, request.encode({}).finish(), leaderAccountMs, '');
       return response.decode(bytes);
     } catch (error) {
-      // It is asked for most when something is broken: then it goes out as it is known here.
+      // Served stale when there is no leader, because it is needed most during outages.
       if (!(error instanceof RefusedError)) throw error;
     }
   }
@@ -87,7 +87,7 @@ async function addMember(
   const known = options.log.status().membership.members.find((member) => member.name === name);
   // A retry of what has been done is done.
   if (known?.storeId !== storeId || known.peer !== peer) {
-    await told(options, caller, { kind: 'add', master: { name, peer } }, () =>
+    await recorded(options, caller, { kind: 'add', master: { name, peer } }, () =>
       change(options, `add member ${name}`, { kind: 'add-learner', name, peer, storeId, commandKinds }),
     );
   }

@@ -1,8 +1,8 @@
 /**
- * Corruption shows: the leader asks every other master now and then for the hash of its plan at one revision. Equal
- * logs make equal plans, so a difference means that somebody's memory, disk or program is wrong. All masters get the
- * hashes, and each then asks the others itself: a master that stands against the hash of a majority stops, before it
- * gives an address a second time, but never by the word of one.
+ * Detects state divergence: the leader asks every other master now and then for the hash of its plan at one revision.
+ * Equal logs make equal plans, so a difference means that somebody's memory, disk or program is wrong. All masters get
+ * the hashes, and each then asks the others itself: a master that stands against the hash of a majority stops, before
+ * it gives an address a second time, but never by the word of one.
  */
 import { RefusedError } from '#api/refusal.js';
 import type { PeerCalls } from '#master/call-router.js';

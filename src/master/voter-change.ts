@@ -7,7 +7,7 @@
 import { RefusedError } from '#api/refusal.js';
 import { memberMessages } from '#master/member-account.js';
 import { revokeRemoved } from '#master/member-identity.js';
-import { told } from '#master/membership-history.js';
+import { recorded } from '#master/membership-history.js';
 import {
   change,
   controlOf,
@@ -37,7 +37,7 @@ export async function promoteMember(
   const action = `promote member ${name}`;
   const member = memberNamed(options, name, 'promote');
   await checkQuorum(options, action, { joins: member });
-  await told(options, caller, { kind: 'promote', master: member }, () =>
+  await recorded(options, caller, { kind: 'promote', master: member }, () =>
     change(options, action, { kind: 'promote', member: member.id }),
   );
   return messageOf(options, member.id);
@@ -51,7 +51,7 @@ export async function removeMember(
   const action = `remove member ${name}`;
   const member = memberNamed(options, name, 'remove');
   await handOverIfLeading(options, action, member);
-  await told(options, caller, { kind: 'remove', master: member }, async () => {
+  await recorded(options, caller, { kind: 'remove', master: member }, async () => {
     if (votes(options, member)) {
       await checkQuorum(options, action, { leaves: member });
       await change(options, action, { kind: 'demote', member: member.id });
@@ -78,7 +78,7 @@ export async function replaceMember(
     throw new RefusedError('failed-precondition', `${action}: ${by} votes already; ${way}`);
   }
   await handOverIfLeading(options, action, member);
-  await told(options, caller, { kind: 'replace', master: member, by: successor }, async () => {
+  await recorded(options, caller, { kind: 'replace', master: member, by: successor }, async () => {
     // If the outcome of an earlier try was lost half-way, only the removal is left to do.
     if (votes(options, member)) {
       await checkQuorum(options, action, { leaves: member, joins: successor });

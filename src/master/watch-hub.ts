@@ -1,7 +1,7 @@
 /**
- * All watch streams of this master. A watcher is a place in the log and a message under way, no more: what it gets next
- * is looked up when it has taken the last, in the ring that all share. One that falls behind the ring begins again with
- * a snapshot; one that does not read is let go.
+ * All watch streams of this master. Per watcher we keep only a log position and one message in flight: what it gets
+ * next is looked up when it has taken the last, in the ring that all share. One that falls behind the ring begins again
+ * with a snapshot; one that does not read is let go.
  */
 
 import { toBuffer } from '#api/method.js';

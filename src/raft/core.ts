@@ -138,7 +138,7 @@ export function becomeFollower(core: Core, term: Term, leader: MemberId): void {
   core.leader = leader;
 }
 
-/** The fresh start that every change of role, and every new term, begins with; a pre-candidate alone goes without. */
+/** Resets per-term state. Called on every role or term change except becoming pre-candidate. */
 export function reset(core: Core, term: Term): void {
   if (core.term !== term) {
     core.term = term;

@@ -192,7 +192,7 @@ describe('a campaign', () => {
   it('starts so many election timeouts later with patience, and a vote is given in time', () => {
     const patient = (ticks: number): CoreMember => {
       const member = new CoreMember(1, { random: () => 0 });
-      for (let done = 0; done < ticks; done += 1) member.raft.tick(3);
+      for (let done = 0; done < ticks; done += 1) member.raft.delay(3);
       return member;
     };
     assert.equal(patient(39).status.role, 'follower');

@@ -1,10 +1,10 @@
-/** What a driver with asynchronous storage writes owes beyond sending: see `Ready.messages`. */
+/** What a driver with asynchronous storage writes does beyond sending: see `Ready.messages`. */
 import type { Message } from '#raft/message.js';
 
 /**
  * The messages of a Ready, with the requests for votes moved to where they may leave: with the write that makes their
- * term stable. The core lets them go at once; but who asks sooner can be elected by others before its own disk knows of
- * the term, crash, campaign in the same term again, and lead it a second time with another log.
+ * term stable. The core hands them out at once; but a candidate that asks sooner can be elected by others before its
+ * own disk has the term, crash, campaign in the same term again, and lead it a second time with another log.
  */
 export function withHeldVotes(messages: readonly Message[]): readonly Message[] {
   const votes = messages.filter(({ kind }) => kind === 'vote');

@@ -10,7 +10,7 @@ import { jointIndex, type Voters } from '#raft/quorum.js';
 export type PendingRead = { readonly request: number; readonly from: MemberId; readonly index: LogIndex };
 
 export class PendingReads {
-  /** How many may wait; the one who adds looks. */
+  /** Capacity; the caller of `add` enforces it. */
   readonly max: number;
   #queue: { readonly read: PendingRead; readonly round: number }[] = [];
   readonly #echoed = new Map<MemberId, number>();

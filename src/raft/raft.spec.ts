@@ -40,7 +40,7 @@ class World {
     const member = this.members[a % this.members.length] ?? assert.fail();
     switch (action) {
       case 0:
-        member.raft.tick();
+        member.raft.delay();
         break;
       case 1:
         member.raft.propose([bytes(`p${b}`), bytes('q')]);
@@ -167,7 +167,7 @@ class World {
   heal(): void {
     for (let round = 0; round < 400; round += 1) {
       for (const member of this.members) {
-        member.raft.tick();
+        member.raft.delay();
         member.run();
         this.#inFlight.push(...member.take());
       }

@@ -1,18 +1,17 @@
 /**
- * One member's consensus core: the Raft state machine (Ongaro & Ousterhout 2014; Ongaro's dissertation), with
- * pre-vote, quorum checks, learners, joint membership changes, leadership transfer and linearizable reads.
+ * One member's consensus core: the Raft state machine (Ongaro & Ousterhout 2014; Ongaro's dissertation), with pre-vote,
+ * quorum checks, learners, joint membership changes, leadership transfer and linearizable reads.
  *
- * It owns no I/O, clock or randomness. Ticks, messages and proposals go in; a `Ready` comes out, and its
- * driver persists, sends and applies what it holds, in the order that `ready.ts` demands:
+ * It owns no I/O, clock or randomness. Ticks, messages and proposals go in; a `Ready` comes out, and its driver
+ * persists, sends and applies what it holds, in the order that `ready.ts` demands:
  *
- * - sync mode: `ready()` → persist `hardState`, `snapshot`, `entries` → apply `committedEntries`
- *   (`applyConfChange` for configuration changes) → send `messages` → `advance()`.
- * - async mode: `ready()` → hand `storage-append` and `storage-apply` in `messages` to the two storage threads,
- *   send the rest at once. A thread works its messages off in order and afterwards passes on their `responses`:
+ * - sync mode: `ready()` → persist `hardState`, `snapshot`, `entries` → apply `committedEntries` (`applyConfChange` for
+ *   configuration changes) → send `messages` → `advance()`.
+ * - async mode: `ready()` → hand `storage-append` and `storage-apply` in `messages` to the two storage threads, send
+ *   the rest at once. A storage thread processes its messages in order and afterwards passes on their `responses`:
  *   those for this member with `step()`, the others to the peers. No `advance()`.
  *
- * Every method is synchronous. A `RaftError` leaves the state as it was; after an `InvariantError` the node
- * must stop.
+ * Every method is synchronous. A `RaftError` leaves the state as it was; after an `InvariantError` the node must stop.
  */
 
 import { type ConfChange, encodeConfChange } from '#raft/conf-change.js';
@@ -59,7 +58,7 @@ export class Raft {
    * Counts one tick of time: followers may campaign, a leader sends heartbeats and checks its quorum. With `patience` a
    * follower leaves so many election timeouts, beyond its own, for others to campaign first; it votes as ever.
    */
-  tick(patience = 0): void {
+  delay(patience = 0): void {
     tick(this.#core, patience);
   }
 

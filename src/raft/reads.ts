@@ -49,7 +49,7 @@ export function releasePostponedReads(core: Core): void {
   }
 }
 
-/** Answers what a quorum has confirmed. To be called after an echo, and when the voters change. */
+/** Releases confirmed reads. Call after each heartbeat response, and when the voters change. */
 export function answerConfirmedReads(core: Core): void {
   for (const read of core.reads.takeConfirmed(core.membership.config, core.id)) {
     answer(core, read, read.index);

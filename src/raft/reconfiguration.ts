@@ -10,8 +10,8 @@ import { advanceCommit, broadcastAppend, sendAppend } from '#raft/replication.js
 import { changeMembership, MembershipError, type ProgressTracker } from '#raft/tracker.js';
 
 /**
- * Switches to the configuration that `change` leads to, and returns it. Throws `InvariantError` if it can't be
- * applied: it was checked when proposed, so the members' configurations must have come apart.
+ * Switches to the configuration that `change` leads to, and returns it. Throws `InvariantError` if it can't be applied:
+ * it was checked when proposed, so the members' configurations have diverged.
  */
 export function applyChange(core: Core, change: ConfChange): ConfState {
   core.membership = changed(core, change);

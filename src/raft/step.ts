@@ -65,7 +65,7 @@ function checkContiguous({ from, index, entries }: AppendMessage): void {
   }
 }
 
-/** Takes a message straight. */
+/** Steps a message without the term and role guards. */
 export function step(core: Core, message: Message): void {
   if (message.term > core.term) {
     if (!enterHigherTerm(core, message)) {

@@ -7,7 +7,10 @@ import { RaftError } from '#raft/errors.js';
 import type { StorageAppendResponseMessage, StorageApplyResponseMessage } from '#raft/message.js';
 import { proposeAsLeader, reduceUncommitted } from '#raft/proposal.js';
 
-/** Of the present term. An earlier one says nothing about entries, which may have been overwritten since. */
+/**
+ * Only acknowledgements of the current term count. An earlier one says nothing about entries, which may have been
+ * overwritten since.
+ */
 export function handleStorageAppended(core: Core, message: StorageAppendResponseMessage): void {
   if (message.index > 0) {
     core.log.unstable.stableTo(message.index, message.logTerm);

@@ -1,7 +1,6 @@
 /**
- * A member at work, from the start of its core to its stop: ticks, proposals and reads go to the core through the
- * driver, and what the core decides comes back to who asked. It leads, follows and gives way; being founded, and
- * the life before and after, are the business of `Replica`.
+ * A running raft member, from the start of its core to its stop. Ticks, proposals and reads go to the core through the
+ * driver; callers get the outcomes. `Replica` owns bootstrap and shutdown.
  */
 
 import { asError } from '#errors/unknown-error.js';
@@ -9,8 +8,8 @@ import { type LogIndex, type MemberId, noMember } from '#raft/entry.js';
 import type { PeerMessage } from '#raft/message.js';
 import type { ActiveReplicaListener } from '#replica/active-replica-listener.js';
 import { type ActiveReplicaStart, Assembly } from '#replica/assembly.js';
-import { wayBack } from '#replica/cluster-founding.js';
-import { withWayOut } from '#replica/fatal-error.js';
+import { rejoinRemedy } from '#replica/cluster-founding.js';
+import { withRemedy } from '#replica/fatal-error.js';
 import type { LeadershipNotice } from '#replica/leadership-state.js';
 import { StoreError } from '#replica/log-store.js';
 import type { MemberReport } from '#replica/member-report.js';
@@ -24,7 +23,7 @@ import type { SnapshotReceiver } from '#replica/snapshot-transfers.js';
 import { Ticker } from '#replica/ticker.js';
 import { TurnWaits } from '#replica/turn-waits.js';
 
-/** Turns of the writer to wait for when something has to be on disk: each takes one write, or an election timeout. */
+/** Write cycles to wait for durability: each takes one write, or an election timeout. */
 const savedTriesMax = 20;
 /** Between two looks at what followers have acknowledged, in ms. */
 const acknowledgedEveryMs = 1_000;
@@ -38,7 +37,7 @@ export class ActiveReplica<Output> {
   readonly #ticker: Ticker;
   readonly #waits: TurnWaits;
   /** Calls off what is due once, later: a timer that is armed would keep the process from ending. */
-  readonly #callOffs: (() => void)[] = [];
+  readonly #cancellations: (() => void)[] = [];
   #acknowledgedMs = Number.NEGATIVE_INFINITY;
   #handingOver = false;
   #leaving = false;
@@ -116,7 +115,7 @@ export class ActiveReplica<Output> {
   /** Takes what a peer sent. */
   receive(message: PeerMessage): void {
     if (this.#stopped) return;
-    // A wish to transfer comes in the name of its target, which may long be gone, and a read of who asked a leader before.
+    // MsgTransferLeader and MsgReadIndex carry another member's id as `from`; that member may have been removed.
     if (message.kind !== 'transfer-leader' && message.kind !== 'read-index') this.#parts.peers.heard(message.from);
     const refusal = this.#messageRefusal(message);
     if (refusal === undefined) this.#parts.driver.receive(message);
@@ -173,8 +172,8 @@ export class ActiveReplica<Output> {
     }
   }
 
-  /** The cluster has this member no more, by a peer's word or the log's. */
-  expelled(reason: string): void {
+  /** This member was removed, as reported by a peer or by the log. */
+  removed(reason: string): void {
     if (this.#leaving) return;
     this.#leaving = true;
     // Delays the shutdown so that the response to the removal can be sent from here.
@@ -183,11 +182,11 @@ export class ActiveReplica<Output> {
 
   /** A peer knows that the store of this member was put back to an earlier state. */
   rewound(reason: string): void {
-    this.#fail(new StoreError('amnesia', `${reason}; to rejoin, ${wayBack(this.self.name)}`));
+    this.#fail(new StoreError('amnesia', `${reason}; to rejoin, ${rejoinRemedy(this.self.name)}`));
   }
 
   /** Another founding of this cluster goes on without this member, and holds what it would let: it ends at once. */
-  disowned(reason: string): void {
+  rejectedByFounding(reason: string): void {
     this.#leaving = true;
     this.#leave(reason);
   }
@@ -249,7 +248,7 @@ export class ActiveReplica<Output> {
       // Calls that came here are handed on to the next leader, which has to be known for that.
       const handedOver = (): boolean => !this.#parts.office.leads && this.#parts.office.leader !== noMember;
       if (this.transferLeadership() !== undefined) await this.#until(handedOver);
-      await this.#until(() => this.#parts.requests.underWay === 0);
+      await this.#until(() => this.#parts.requests.inFlight === 0);
     }
     if (this.#stopped) return;
     this.#ticker.stop();
@@ -263,7 +262,7 @@ export class ActiveReplica<Output> {
   }
 
   #later(delayMs: number, run: () => void): void {
-    this.#callOffs.push(this.#options.clock.after(delayMs, run));
+    this.#cancellations.push(this.#options.clock.after(delayMs, run));
   }
 
   #campaign(): void {
@@ -300,8 +299,7 @@ export class ActiveReplica<Output> {
     this.#parts.upkeep.run();
     this.#waits.check();
     const { members } = this.#recorded;
-    if (members.length > 0 && !members.some(({ id }) => id === this.self.id))
-      this.expelled(removedText(this.self.name));
+    if (members.length > 0 && !members.some(({ id }) => id === this.self.id)) this.removed(removedText(this.self.name));
   }
 
   /** Resolves when `condition` holds after a turn, when the member has stopped, or after an election timeout. */
@@ -324,7 +322,7 @@ export class ActiveReplica<Output> {
 
   #fail(error: Error): void {
     if (this.#stopped) return;
-    const fatal = withWayOut(error, this.self);
+    const fatal = withRemedy(error, this.self);
     this.ending(fatal.message);
     this.#end();
     this.#options.observe({ kind: 'fatal', error: fatal });
@@ -335,7 +333,7 @@ export class ActiveReplica<Output> {
   #end(): void {
     const { term } = this.#parts.office;
     this.#stopped = true;
-    for (const callOff of this.#callOffs) callOff();
+    for (const cancel of this.#cancellations) cancel();
     this.#ticker.stop();
     this.#parts.upkeep.stop();
     this.#parts.driver.stop();

@@ -3,18 +3,18 @@ import type { LogIndex } from '#raft/entry.js';
 import { Raft } from '#raft/raft.js';
 import type { ActiveReplicaListener } from '#replica/active-replica-listener.js';
 import { CommandKinds } from '#replica/command-kinds.js';
-import { Decisions } from '#replica/decisions.js';
-import { Fitness } from '#replica/fitness.js';
 import { LeadershipState } from '#replica/leadership-state.js';
 import type { LoadedLog } from '#replica/log-store.js';
 import { LogTail } from '#replica/log-tail.js';
 import { LogUpkeep } from '#replica/log-upkeep.js';
+import { MemberHealth } from '#replica/member-health.js';
 import type { AppliedMeta, MemberInfo } from '#replica/membership.js';
 import { PeerAccounts } from '#replica/peer-accounts.js';
+import { PendingRequests } from '#replica/pending-requests.js';
 import { RaftDriver } from '#replica/raft-driver.js';
 import { raftConfig } from '#replica/raft-settings.js';
+import { ReadyHandler } from '#replica/ready-handler.js';
 import type { ReplicaLimits, ReplicaOptions, ReplicaTiming } from '#replica/replica-options.js';
-import { Requests } from '#replica/requests.js';
 
 export type ActiveReplicaStart = {
   readonly self: MemberInfo;
@@ -36,13 +36,13 @@ export class Assembly<Output> {
   readonly tail: LogTail;
   readonly raft: Raft;
   readonly office: LeadershipState;
-  readonly requests: Requests<Output>;
-  readonly decisions: Decisions<Output>;
+  readonly requests: PendingRequests<Output>;
+  readonly decisions: ReadyHandler<Output>;
   readonly driver: RaftDriver;
   readonly upkeep: LogUpkeep;
   readonly peers: PeerAccounts;
   readonly commandKinds: CommandKinds;
-  readonly fitness: Fitness;
+  readonly fitness: MemberHealth;
 
   constructor(options: ReplicaOptions<Output>, start: ActiveReplicaStart, hooks: AssemblyHooks<Output>) {
     const { store, network, clock, defer, random, observe } = options;
@@ -52,7 +52,7 @@ export class Assembly<Output> {
     this.peers = new PeerAccounts(clock);
     this.tail = new LogTail({ hardState, entries, compacted, applied });
     this.raft = new Raft(raftConfig({ id: self.id, applied: applied.index, timing, limits, random }), this.tail);
-    this.requests = new Requests({ raft: this.raft, clock, limits, random, electionMs: timing.electionMs });
+    this.requests = new PendingRequests({ raft: this.raft, clock, limits, random, electionMs: timing.electionMs });
     this.office = new LeadershipState(self.id, hardState?.term);
     this.commandKinds = new CommandKinds(
       {
@@ -62,7 +62,7 @@ export class Assembly<Output> {
       entries,
       hardState?.commit ?? compacted.index,
     );
-    this.decisions = new Decisions({
+    this.decisions = new ReadyHandler({
       ...{ self, options, raft: this.raft, requests: this.requests, office: this.office, listener, start: applied },
       commandKinds: this.commandKinds,
       ...{ writing: () => this.driver.writer.busy, turnEnded, failed },
@@ -75,7 +75,7 @@ export class Assembly<Output> {
       ...{ clock, limits, tail: this.tail, writer: this.driver.writer, applied: this.decisions.applied },
       ...{ pinned: () => this.driver.sender.pinned, activeMatches: () => this.#activeMatches(self, timing) },
     });
-    this.fitness = new Fitness({
+    this.fitness = new MemberHealth({
       ...{
         self,
         clock,

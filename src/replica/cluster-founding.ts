@@ -22,7 +22,7 @@ export function foundingsDiffer(one: string, other: string): boolean {
   return one !== noFounding && other !== noFounding && one !== other;
 }
 
-/** Whom a peer takes this member for: it called, and is no peer of this member. */
+/** The identity that an unknown peer expected of this member. */
 export type PeerClaim = {
   readonly clusterId: string;
   readonly founding: string;
@@ -37,7 +37,7 @@ export type PeerClaim = {
  * What ends a member that is a cluster of its own, when a peer of another founding counts it among its members: it has lost
  * its data and founded again. Undefined: it goes on. One that is not alone is not ended by a single call.
  */
-export function disowningText(
+export function otherFoundingText(
   { name, peer, clusterId, founding }: PeerClaim,
   self: { readonly name: string },
   membership: Pick<Membership, 'clusterId' | 'founding' | 'members'>,
@@ -47,10 +47,10 @@ export function disowningText(
   if (!foundingsDiffer(founding, membership.founding)) return undefined;
   const two = `cluster ${clusterId} exists already (founding ${founding}), with ${self.name} as a member, as ${name} at ${peer} says`;
   const lost = `this store is of a second founding (${membership.founding}), which ${self.name} made alone: its former data was lost`;
-  return `${two}; ${lost}. It leases no more addresses; ${wayBack(self.name)}`;
+  return `${two}; ${lost}. It leases no more addresses; ${rejoinRemedy(self.name)}`;
 }
 
 /** For a member whose data was lost. */
-export function wayBack(name: string): string {
+export function rejoinRemedy(name: string): string {
   return `remove it with \`sublet members remove ${name}\`, start it on an empty data directory with --join, and add it with \`sublet members add ${name}=HOST:PORT\``;
 }

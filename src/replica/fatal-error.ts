@@ -2,7 +2,7 @@ import { InvariantError } from '#errors/invariant.js';
 import type { MemberInfo } from '#replica/membership.js';
 
 /** The error with its way out. A store's errors and a machine's bring their own. */
-export function withWayOut(error: Error, { name }: MemberInfo): Error {
+export function withRemedy(error: Error, { name }: MemberInfo): Error {
   if (!(error instanceof InvariantError)) return error;
   switch (error.code) {
     case 'amnesia':

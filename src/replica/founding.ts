@@ -13,7 +13,7 @@ import { errorText } from '#errors/unknown-error.js';
 import { logIndex, type MemberId, memberId, term } from '#raft/entry.js';
 import type { BootstrapProblem, BootstrapProblemCode } from '#replica/bootstrap-problem.js';
 import type { Clock } from '#replica/clock.js';
-import { foundingOf, type PeerClaim, wayBack } from '#replica/cluster-founding.js';
+import { foundingOf, type PeerClaim, rejoinRemedy } from '#replica/cluster-founding.js';
 import type { AppliedMeta, MemberInfo, Membership } from '#replica/membership.js';
 import type { Founder, MemberHello } from '#replica/peer-network.js';
 import { noMembership } from '#replica/replica-status.js';
@@ -186,7 +186,7 @@ export class Founding {
     const [self = unnamed('')] = founders;
     if (this.#claim !== undefined) {
       const { name: caller, peer, storeId: known } = this.#claim;
-      const message = `${wipedText({ name: caller, peer }, name, known, storeId)}; ${wayBack(name)}`;
+      const message = `${wipedText({ name: caller, peer }, name, known, storeId)}; ${rejoinRemedy(name)}`;
       return { code: 'wiped', peer, message };
     }
     if (clock.now() - this.#beganAtMs >= aloneMs) return undefined;
@@ -217,7 +217,7 @@ export class Founding {
       return { problem: problem('not-a-member', founder, `belongs to a cluster that has no member ${name}: ${wayIn}`) };
     }
     if (own.storeId !== storeId) {
-      const message = `${wipedText(founder, name, own.storeId, storeId)}; ${wayBack(name)}`;
+      const message = `${wipedText(founder, name, own.storeId, storeId)}; ${rejoinRemedy(name)}`;
       return { problem: { code: 'wiped', peer: founder.peer, message } };
     }
     const stores = new Map(membership.members.map((member) => [member.name, member.storeId]));

@@ -1,7 +1,7 @@
 import { formatSize } from '#text/size.js';
 /**
- * What a member says of itself to its peers: where it serves clients, how much room its disk has, and what it can apply.
- * It is said when something changes, with each new connection, and again and again; the newest counts.
+ * What a member says of itself to its peers: where it serves clients, how much room its disk has, and what it can
+ * apply. Sent when something changes, with each new connection, and again and again; the newest counts.
  */
 
 export type MemberReport = {

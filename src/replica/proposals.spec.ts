@@ -49,7 +49,7 @@ describe('proposals', () => {
     proposals.applied(applied(10, 'first'), entry(10, 5));
     proposals.applied(applied(11, 'second'), entry(11, 5));
     assert.deepEqual(await Promise.all(answers), ['first', 'second']);
-    assert.equal(proposals.underWay, 0);
+    assert.equal(proposals.inFlight, 0);
   });
 
   it('are not answered with an entry of an earlier term that was committed in their place', async () => {
@@ -85,7 +85,7 @@ describe('proposals', () => {
     leader.full = false;
     proposals.proposeTo(leader, 0);
     proposals.proposeTo(leader, 0);
-    assert.deepEqual([proposals.queued, proposals.underWay], [1, 2]);
+    assert.deepEqual([proposals.queued, proposals.inFlight], [1, 2]);
     proposals.applied(applied(10, 'a'), entry(10, 5));
     proposals.proposeTo(leader, 0);
     proposals.applied(applied(11, 'b'), entry(11, 5));

@@ -32,7 +32,7 @@ export class Proposals<Output> {
   #queue: Queued<Output>[] = [];
   #queuedBytes = 0;
   /** By log index. */
-  readonly #underWay = new Map<number, UnderWay<Output>>();
+  readonly #inFlight = new Map<number, UnderWay<Output>>();
   /** Of the newest entry applied: all that is under way is of this term or a later one. */
   #appliedTerm: Term = noTerm;
 
@@ -44,8 +44,8 @@ export class Proposals<Output> {
     return this.#queue.length;
   }
 
-  get underWay(): number {
-    return this.#underWay.size;
+  get inFlight(): number {
+    return this.#inFlight.size;
   }
 
   /** Queues a command. @throws ProposeError, as a rejection: `too-large`, `overloaded` */
@@ -85,7 +85,7 @@ export class Proposals<Output> {
     const { perBatchMax, bytesPerBatchMax, underWayMax } = this.#limits;
     const batch: Uint8Array[] = [];
     let bytes = 0;
-    const most = Math.min(perBatchMax, underWayMax - this.#underWay.size);
+    const most = Math.min(perBatchMax, underWayMax - this.#inFlight.size);
     for (const { command } of this.#queue) {
       bytes += command.byteLength;
       if (batch.length >= most || (batch.length > 0 && bytes > bytesPerBatchMax)) break;
@@ -97,7 +97,7 @@ export class Proposals<Output> {
   #proposed(count: number, { term, firstIndex }: ProposalPosition): void {
     for (const [at, { command, resolve, reject }] of this.#queue.splice(0, count).entries()) {
       this.#queuedBytes -= command.byteLength;
-      this.#underWay.set(firstIndex + at, { term, resolve, reject });
+      this.#inFlight.set(firstIndex + at, { term, resolve, reject });
     }
   }
 
@@ -123,9 +123,9 @@ export class Proposals<Output> {
   #enterTerm(entry: Entry): void {
     if (entry.term === this.#appliedTerm) return;
     this.#appliedTerm = entry.term;
-    for (const [index, waiting] of this.#underWay) {
+    for (const [index, waiting] of this.#inFlight) {
       if (waiting.term >= entry.term) continue;
-      this.#underWay.delete(index);
+      this.#inFlight.delete(index);
       waiting.reject(overwritten(entry));
     }
   }
@@ -140,16 +140,16 @@ export class Proposals<Output> {
 
   /** Gives up on proposals of terms up to `term`: their outcome is unknown here. */
   abandon(term: Term, error: () => ProposeError): void {
-    for (const [index, waiting] of this.#underWay) {
+    for (const [index, waiting] of this.#inFlight) {
       if (waiting.term > term) continue;
-      this.#underWay.delete(index);
+      this.#inFlight.delete(index);
       waiting.reject(error());
     }
   }
 
   #takeAt({ index }: Entry): UnderWay<Output> | undefined {
-    const waiting = this.#underWay.get(index);
-    if (waiting !== undefined) this.#underWay.delete(index);
+    const waiting = this.#inFlight.get(index);
+    if (waiting !== undefined) this.#inFlight.delete(index);
     return waiting;
   }
 }

@@ -138,7 +138,7 @@ export class ReadBarriers {
     for (const { reject } of callers) reject(error());
   }
 
-  /** Sends away everyone. */
+  /** Rejects all pending reads. */
   stop(error: () => ProposeError): void {
     this.fail(error);
     const callers = this.#confirmed.flatMap((round) => round.callers);

@@ -127,9 +127,12 @@ export function checkTiming({ heartbeatMs, electionMs }: ReplicaTiming): void {
   }
 }
 
-/** The largest that goes to a peer in one piece: a connection takes messages of 32 MiB, and one that is too large would be sent again and again. */
+/**
+ * The largest message sent unchunked: a connection takes messages of 32 MiB, and one that is too large would be sent
+ * again and again.
+ */
 const pieceBytesMax = 24 * mebi;
-/** Limits that may be nothing. */
+/** Limits that may be 0. */
 const mayBeZero: ReadonlySet<string> = new Set(['entriesKept', 'unsavedBytesMax', 'flushAfterMs']);
 
 /** @throws RangeError naming the field, its value and the limit */

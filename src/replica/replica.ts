@@ -1,7 +1,6 @@
 /**
- * One replica of a log: a Raft member with its store, its peers and a state machine, all by interface. This is
- * the whole of its life: found or join a cluster, load what is stored, take part, stop. Knows nothing of
- * what it replicates.
+ * One replica of a log: a Raft member with its store, its peers and a state machine, all by interface. Owns its life:
+ * found or join a cluster, load what is stored, take part, stop. Knows nothing of what it replicates.
  */
 
 import { asError } from '#errors/unknown-error.js';
@@ -9,8 +8,8 @@ import { type LogIndex, type MemberId, noMember, type Term } from '#raft/entry.j
 import type { PeerMessage } from '#raft/message.js';
 import { ActiveReplica } from '#replica/active-replica.js';
 import type { ActiveReplicaListener } from '#replica/active-replica-listener.js';
-import { disowningText, type PeerClaim, wayBack } from '#replica/cluster-founding.js';
-import { withWayOut } from '#replica/fatal-error.js';
+import { otherFoundingText, type PeerClaim, rejoinRemedy } from '#replica/cluster-founding.js';
+import { withRemedy } from '#replica/fatal-error.js';
 import { type Founded, Founding } from '#replica/founding.js';
 import { awaitLeader } from '#replica/leader-wait.js';
 import type { LeadershipNotice } from '#replica/leadership-state.js';
@@ -102,12 +101,12 @@ export class Replica<Output> implements ReplicatedLog<Output> {
     const contradiction = await rewound;
     if (this.#stopped) return;
     if (contradiction !== undefined)
-      throw new StoreError('amnesia', `${contradiction}; to rejoin, ${wayBack(self.name)}`);
+      throw new StoreError('amnesia', `${contradiction}; to rejoin, ${rejoinRemedy(self.name)}`);
     const [timing, limits] = [this.#timing, this.#limits];
     try {
       this.#active = new ActiveReplica(this.#options, { self, log, applied, timing, limits }, this.#listener());
     } catch (error) {
-      throw withWayOut(asError(error), self);
+      throw withRemedy(asError(error), self);
     }
     this.#active.start({ founded: start.how === 'founder' });
   }
@@ -325,12 +324,12 @@ export class Replica<Output> implements ReplicatedLog<Output> {
       this.#founding?.claimed(claim);
       return;
     }
-    const disowned = disowningText(claim, this.#active.self, this.#active.membership);
-    if (disowned !== undefined) this.#active.disowned(disowned);
+    const disowned = otherFoundingText(claim, this.#active.self, this.#active.membership);
+    if (disowned !== undefined) this.#active.rejectedByFounding(disowned);
   }
 
   #onRefused(peer: string, reason: string, refusal: PeerRefusal): void {
-    if (refusal === 'expelled') this.#active?.expelled(reason);
+    if (refusal === 'expelled') this.#active?.removed(reason);
     if (refusal === 'rewound') this.#active?.rewound(reason);
     if (this.#isNews(`${peer} ${reason}`)) this.#options.observe({ kind: 'refused-by-peer', peer, reason });
   }
@@ -357,7 +356,7 @@ export class Replica<Output> implements ReplicatedLog<Output> {
     };
   }
 
-  /** A start that is still on its way looks at it next, and goes no further. */
+  /** A concurrent start() checks this flag and stops. */
   #markStopped(): void {
     this.#stopped = true;
     tell(this.#onStopped, stoppedError(this.#options.name));

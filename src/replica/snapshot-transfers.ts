@@ -38,8 +38,8 @@ export class SnapshotSender {
   readonly #sendsMax: number;
   readonly #ended: (result: SendResult) => void;
   /** Per member, the lowest index whose successors it will need: the log must not be compacted beyond it. */
-  readonly #underWay = new Map<MemberId, LogIndex>();
-  /** Whose turn comes later. */
+  readonly #inFlight = new Map<MemberId, LogIndex>();
+  /** Followers waiting for a send slot. */
   readonly #waiting = new Set<MemberId>();
   /** To whom the last transfer failed. */
   readonly #pauses = new Map<MemberId, Pause>();
@@ -61,19 +61,19 @@ export class SnapshotSender {
   /** The log is needed from behind this index on; undefined when nothing is under way. */
   get pinned(): LogIndex | undefined {
     let lowest: LogIndex | undefined;
-    for (const index of this.#underWay.values()) lowest = lowest === undefined || index < lowest ? index : lowest;
+    for (const index of this.#inFlight.values()) lowest = lowest === undefined || index < lowest ? index : lowest;
     return lowest;
   }
 
   /** Streams the applied state to whom `message` names. It may be newer than the message promises, never older. */
   send(message: SnapshotMessage): void {
     const { to, snapshot } = message;
-    if (this.#underWay.has(to)) return;
+    if (this.#inFlight.has(to)) return;
     if (this.#clock.now() < (this.#pauses.get(to)?.endMs ?? Number.NEGATIVE_INFINITY)) {
       this.#ended({ kind: 'waits', to, index: snapshot.index, again: true });
       return;
     }
-    if (this.#underWay.size >= this.#sendsMax) {
+    if (this.#inFlight.size >= this.#sendsMax) {
       // The core asks again with each heartbeat.
       const again = this.#waiting.has(to);
       this.#waiting.add(to);
@@ -81,7 +81,7 @@ export class SnapshotSender {
       return;
     }
     this.#waiting.delete(to);
-    this.#underWay.set(to, snapshot.index);
+    this.#inFlight.set(to, snapshot.index);
     this.#stream(message).then(
       (index) => this.#end({ kind: 'sent', to, index }),
       (error: unknown) => this.#end({ kind: 'failed', to, index: snapshot.index, error: asError(error) }),
@@ -101,11 +101,11 @@ export class SnapshotSender {
 
   #end(result: SendResult): void {
     const { to, kind } = result;
-    this.#underWay.delete(to);
+    this.#inFlight.delete(to);
     if (kind === 'sent') this.#pauses.delete(to);
     else this.#pause(to);
     // Clears the queue: followers that still need a snapshot ask again.
-    if (this.#underWay.size === 0) this.#waiting.clear();
+    if (this.#inFlight.size === 0) this.#waiting.clear();
     this.#ended(result);
   }
 

@@ -78,16 +78,16 @@ describe('a watch on space', () => {
 
   it('lets others go first in an election if they have room, but waits for nobody that is lost', () => {
     watch.check(undefined);
-    assert.equal(watch.patience(noMember), 0, 'nobody is known to have room');
+    assert.equal(watch.campaignDelay(noMember), 0, 'nobody is known to have room');
     peers.reported(two, room);
-    assert.equal(watch.patience(two), 0, 'the leader that was lost can not be elected');
-    assert.equal(watch.patience(three), 3);
+    assert.equal(watch.campaignDelay(two), 0, 'the leader that was lost can not be elected');
+    assert.equal(watch.campaignDelay(three), 3);
     nowMs += 15_001;
-    assert.equal(watch.patience(three), 0, 'it said so long ago');
+    assert.equal(watch.campaignDelay(three), 0, 'it said so long ago');
     peers.reported(two, room);
     space = roomy;
     watch.check(undefined);
-    assert.equal(watch.patience(three), 0, 'it has room itself');
+    assert.equal(watch.campaignDelay(three), 0, 'it has room itself');
   });
 
   it('goes on handing over without delay when room was there in between', () => {

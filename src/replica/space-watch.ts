@@ -73,7 +73,7 @@ export class SpaceWatch {
   }
 
   /** Election timeouts that this member waits beyond its own before it campaigns, having lost `leader`. */
-  patience(leader: MemberId): number {
+  campaignDelay(leader: MemberId): number {
     return this.#low && this.#roomyVoters().some(({ id }) => id !== leader) ? patienceTimeouts : 0;
   }
 

@@ -1,10 +1,10 @@
 /**
- * The storage thread of a core: takes its `storage-append` messages in order and makes them durable, one
- * synced batch in flight at a time. Whatever arrives meanwhile becomes the next batch (group commit). The
- * responses of a message are handed back only after everything up to it is durable.
+ * The storage thread of a core: takes its `storage-append` messages in order and makes them durable, one synced batch
+ * in flight at a time. What arrives meanwhile becomes the next batch (group commit). The responses of a message are
+ * handed back only after everything up to it is durable.
  *
- * Two things never cause a write of their own while others may follow soon: a commit index that rose, and records
- * that commands have changed. They ride in the next batch; `flush` writes them when the log is idle.
+ * Two things never cause a write of their own while others may follow soon: a commit index that rose, and records that
+ * commands have changed. They ride in the next batch; `flush` writes them when the log is idle.
  */
 
 import { invariant } from '#errors/invariant.js';
@@ -119,7 +119,7 @@ export class StorageWriter {
     this.#queue.push({ hardState, entries, install, responses, promises });
   }
 
-  /** Write soon what waits for company. */
+  /** Schedules a flush of the commit index and applied changes. */
   flush(): void {
     this.#flushWanted = true;
     this.run();
@@ -161,7 +161,7 @@ export class StorageWriter {
     this.#stopped = true;
   }
 
-  /** What heads the queue and promises nothing new depends only on batches that have ended. */
+  /** Responses at the head of the queue need no new write. */
   #releasePromiseless(): void {
     for (let work = this.#queue[0]; work !== undefined && !work.promises; work = this.#queue[0]) {
       this.#queue.shift();

@@ -1,7 +1,7 @@
 /**
- * Sums over sets: the CRC-32 values of all members added up modulo 2^48, so that a member can be added and
- * taken out in any order. Kept in the head, they show a record that is missing, stale or risen again, where the
- * record's own CRC-32 shows only that its bytes are whole.
+ * Sums over sets: the CRC-32 values of all members added up modulo 2^48, so that a member can be added and taken out in
+ * any order. Kept in the head, they show a record that is missing, stale or resurrected, where the record's own CRC-32
+ * shows only that its bytes are whole.
  */
 
 const modulus = 2 ** 48;

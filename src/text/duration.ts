@@ -9,7 +9,7 @@ export function parseDuration(text: string): number | undefined {
   let smallest = Number.POSITIVE_INFINITY;
   for (const [, count, unit] of text.matchAll(/([0-9]+)(ms|[dhms])/g)) {
     const size = unitMs[unit ?? ''] ?? 0;
-    // `30m1h` and `1h1h` are slips of the pen, not lengths.
+    // `30m1h` and `1h1h` are typos, not durations.
     if (size >= smallest) return undefined;
     smallest = size;
     total += Number(count) * size;

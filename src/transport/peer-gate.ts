@@ -2,12 +2,12 @@
 import { status } from '@grpc/grpc-js';
 import type { sublet } from '#proto/sublet.js';
 import { memberId } from '#raft/entry.js';
-import { foundingsDiffer, noFounding, type PeerClaim, wayBack } from '#replica/cluster-founding.js';
+import { foundingsDiffer, noFounding, type PeerClaim, rejoinRemedy } from '#replica/cluster-founding.js';
 import type { MemberInfo, Membership } from '#replica/membership.js';
 import { removedText } from '#replica/membership-change.js';
-import { isNewcomer } from '#replica/newcomers.js';
 import type { MemberHello, PeerRefusal } from '#replica/peer-network.js';
 import type { StoreClaim } from '#replica/store-facts.js';
+import { isUnknownPeer } from '#replica/unknown-peers.js';
 import { encodeClaim } from '#transport/membership-codec.js';
 import { protocolVersion } from '#transport/peer-service.js';
 
@@ -110,7 +110,7 @@ export function admit(
     const stores = `member ${from.name} is known with store ${from.storeId}, but came with store ${fromStoreId}`;
     throw new CallRefusal(
       status.PERMISSION_DENIED,
-      `${stores}: it has lost its data; to rejoin, ${wayBack(from.name)}`,
+      `${stores}: it has lost its data; to rejoin, ${rejoinRemedy(from.name)}`,
     );
   }
   return from;
@@ -128,7 +128,7 @@ function newcomer(
   revocation: string | undefined,
 ): MemberInfo {
   const id = memberId(fromId ?? 0);
-  if (!isNewcomer(id, membership)) throw new CallRefusal(status.PERMISSION_DENIED, removedText(String(id)));
+  if (!isUnknownPeer(id, membership)) throw new CallRefusal(status.PERMISSION_DENIED, removedText(String(id)));
   if (!fromName || !fromPeer || !fromStoreId || toStoreId !== storeId) {
     throw new CallRefusal(status.UNAVAILABLE, `member ${id} is not known here yet`);
   }

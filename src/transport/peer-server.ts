@@ -18,8 +18,8 @@ import type { sublet } from '#proto/sublet.js';
 import type { MemberId } from '#raft/entry.js';
 import type { MemberInfo, Membership } from '#replica/membership.js';
 import { removedText } from '#replica/membership-change.js';
-import { isNewcomer } from '#replica/newcomers.js';
 import type { PeerHandler } from '#replica/peer-network.js';
+import { isUnknownPeer } from '#replica/unknown-peers.js';
 import { decodeClaim, decodeMeta, decodeReport, encodeHello } from '#transport/membership-codec.js';
 import { decodeMessage, UnknownMessageError, WireError } from '#transport/message-codec.js';
 import { connectionOptions } from '#transport/peer-channel.js';
@@ -127,7 +127,7 @@ export class PeerServer {
   /** Ends the streams of those who are no members any more. */
   membershipChanged(membership: Membership): void {
     for (const { from, end } of [...this.#streams.values()]) {
-      if (isNewcomer(from.id, membership)) continue;
+      if (isUnknownPeer(from.id, membership)) continue;
       if (membership.members.some(({ id, storeId }) => id === from.id && storeId === from.storeId)) continue;
       this.#streams.delete(from.id);
       end(new CallRefusal(status.PERMISSION_DENIED, removedText(from.name)));

@@ -16,13 +16,13 @@ import type { Terminal } from '#cli/terminal.js';
 import { count, plural, shellWord } from '#cli/words.js';
 import { formatHostPort, parseHostPort } from '#config/host-port.js';
 import {
-  legacyOf,
-  type RebirthReport,
-  type Reborn,
+  type NewCluster,
+  previousStateOf,
+  type RecoveryReport,
   readSurvivor,
   recoverCluster,
   restoreCluster,
-} from '#master/rebirth.js';
+} from '#master/recovery.js';
 import { StoreError } from '#replica/log-store.js';
 import type { SnapshotFileContent } from '#storage/snapshot-file.js';
 import { clusterIdForm, memberNameForm } from '#text/name-form.js';
@@ -80,7 +80,7 @@ function inspect(group: Command, terminal: Terminal): void {
     const output = formOf(command);
     const content = await readWhole(file);
     const { header, records } = content;
-    const { agentCount, revision, adoption } = legacyOf(content).ipam;
+    const { agentCount, revision, adoption } = previousStateOf(content).ipam;
     if (forPeople(output)) terminal.write(describe(content, terminal));
     else {
       const facts = { ...header, records: records.length, agents: agentCount, revision, adoption };
@@ -91,7 +91,7 @@ function inspect(group: Command, terminal: Terminal): void {
 
 function describe(content: SnapshotFileContent, terminal: Terminal): string {
   const { header, records } = content;
-  const { agentCount } = legacyOf(content).ipam;
+  const { agentCount } = previousStateOf(content).ipam;
   return formatFacts(
     [
       ['cluster', header.clusterId],
@@ -135,7 +135,7 @@ function restore(group: Command, terminal: Terminal): void {
     const [first] = content.header.members;
     const reborn = rebornOf(options, content.header.clusterId, first ?? { name: 'master-1', peer: '127.0.0.1:7071' });
     const report = await told(() =>
-      restoreCluster(options.dataDir, legacyOf(content), reborn).catch((error: unknown) => {
+      restoreCluster(options.dataDir, previousStateOf(content), reborn).catch((error: unknown) => {
         throw folderFailure('--data-dir', options.dataDir, error) ?? error;
       }),
     );
@@ -179,7 +179,7 @@ function rebornOf(
   { name, peer, clusterId }: RebornOptions,
   oldClusterId: string,
   before: { readonly name: string; readonly peer: string },
-): Reborn {
+): NewCluster {
   const reborn = {
     name: name ?? before.name,
     peer: peer === undefined ? before.peer : formatHostPort(argument('--peer', peer, parseHostPort)),
@@ -199,7 +199,7 @@ function rebornOf(
 const onlyHere =
   'Do this on one machine only: restored on others as well, there are several clusters that grant the same addresses. Add masters to this one instead (sublet members add).';
 
-function next({ index, agents }: RebirthReport, { name, clusterId }: Reborn, dataDir: string): string {
+function next({ index, agents }: RecoveryReport, { name, clusterId }: NewCluster, dataDir: string): string {
   return [
     `The new cluster is ${clusterId}: one master, ${name}, at log index ${index}, in adoption, with ${plural(agents, 'agent')} on record.`,
     'Next:',

@@ -249,7 +249,7 @@ export class CoreMember {
 
   ticks(count: number): void {
     for (let done = 0; done < count; done += 1) {
-      this.raft.tick();
+      this.raft.delay();
     }
   }
 

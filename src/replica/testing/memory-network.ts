@@ -9,12 +9,12 @@ import { foundingsDiffer, type PeerClaim } from '#replica/cluster-founding.js';
 import type { SnapshotSource } from '#replica/log-store.js';
 import type { MemberReport } from '#replica/member-report.js';
 import type { MemberInfo, Membership } from '#replica/membership.js';
-import { Newcomers } from '#replica/newcomers.js';
 import type { MemberHello, PeerHandler, PeerNetwork } from '#replica/peer-network.js';
 import type { StateRecord } from '#replica/state-machine.js';
 import type { StoreClaim } from '#replica/store-facts.js';
 import type { SeededRandom } from '#replica/testing/seeded-random.js';
 import type { VirtualTime } from '#replica/testing/virtual-time.js';
+import { UnknownPeers } from '#replica/unknown-peers.js';
 
 /** Bytes in one chunk of a snapshot: small, so that tests see several. */
 const chunkBytes = 256;
@@ -134,7 +134,7 @@ export class MemoryPeerNetwork implements PeerNetwork {
   #handler: PeerHandler | undefined;
   #self: MemberId | undefined;
   #membership: Membership | undefined;
-  readonly #newcomers = new Newcomers();
+  readonly #newcomers = new UnknownPeers();
 
   /** What arrives is handed over by `whenAwake`: not to a process that is stopped. */
   constructor(hub: MemoryHub, peer: string, whenAwake: (run: () => void) => void) {

@@ -19,7 +19,7 @@ import {
   plainEntry,
 } from '#host/observed.js';
 
-export function imagine(observed: ObservedHost, steps: readonly Step[]): ObservedHost {
+export function predict(observed: ObservedHost, steps: readonly Step[]): ObservedHost {
   if (steps.length === 0) return observed;
   const host = draftOf(observed);
   for (const step of steps) take(host, step);

@@ -1,6 +1,6 @@
 /**
- * What an agent gets (rules 1, 6, 7, 12): what it holds, what it may have back, and then what is free. Only decides;
- * nothing is taken until the whole registration is sure, so that all or nothing costs no undoing.
+ * The allocation of an agent (rules 1, 6, 7, 12): what it holds, what it may have back, and then what is free. Only
+ * decides; nothing is taken until the whole registration is sure, so that all or nothing costs no undoing.
  */
 import { cidr4 } from '#address/cidr4.js';
 import { type Cidr, formatIp, type Ip, isIpv4 } from '#address/ip.js';
@@ -14,7 +14,7 @@ import { assertInvariant } from '#ipam/plan-invariant.js';
 import { type Refusal, refuse } from '#ipam/result.js';
 import { blockAddress, blockOf, describeSpace, exactBlock, type Space } from '#ipam/space.js';
 
-export type Allotment = {
+export type Allocation = {
   readonly kind: 'allotted';
   readonly vtepIp: Ipv4;
   /** In ascending order of overlay. */
@@ -33,7 +33,7 @@ type Sources = {
   readonly returning: DepartedRecord | undefined;
 };
 
-export function allot(plan: Plan, command: Registering, claim: Claim, time: number): Allotment | Refusal {
+export function allocate(plan: Plan, command: Registering, claim: Claim, time: number): Allocation | Refusal {
   const current = claim.kind === 'confirm' || claim.kind === 'reinstall' ? claim.holder : undefined;
   const returning = claim.kind === 'arrive' && claim.returning ? claim.departed : undefined;
   const sources: Sources = { plan, command, time, current, returning };

@@ -14,7 +14,7 @@ import { ReadBarriers, startRound } from '#replica/read-barriers.js';
 import type { ReplicaLimits } from '#replica/replica-options.js';
 import { type Applied, ProposeError } from '#replica/replicated-log.js';
 
-export type RequestsParts = {
+export type PendingRequestsParts = {
   readonly raft: Raft;
   readonly clock: Clock;
   readonly limits: Pick<ReplicaLimits, 'proposals' | 'reads'>;
@@ -24,7 +24,7 @@ export type RequestsParts = {
   readonly electionMs: number;
 };
 
-export class Requests<Output> {
+export class PendingRequests<Output> {
   readonly #raft: Raft;
   readonly #clock: Clock;
   readonly #electionMs: number;
@@ -35,7 +35,7 @@ export class Requests<Output> {
   /** Timers that give up on what a lost office left under way. */
   readonly #lost = new Set<() => void>();
 
-  constructor({ raft, clock, limits, random, electionMs }: RequestsParts) {
+  constructor({ raft, clock, limits, random, electionMs }: PendingRequestsParts) {
     this.#raft = raft;
     this.#clock = clock;
     this.#electionMs = electionMs;
@@ -45,8 +45,8 @@ export class Requests<Output> {
   }
 
   /** Commands proposed and not yet answered. */
-  get underWay(): number {
-    return this.#proposals.underWay;
+  get inFlight(): number {
+    return this.#proposals.inFlight;
   }
 
   /** @throws ProposeError, as a rejection */

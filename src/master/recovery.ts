@@ -25,7 +25,7 @@ import type { SnapshotFileContent } from '#storage/snapshot-file.js';
 export const indexJump = 2 ** 32;
 
 /** The one member of the new cluster. */
-export type Reborn = {
+export type NewCluster = {
   readonly name: string;
   /** HOST:PORT for its peers, once there are others again. */
   readonly peer: string;
@@ -33,7 +33,7 @@ export type Reborn = {
 };
 
 /** A plan out of its cluster. */
-export type Legacy = {
+export type PreviousState = {
   readonly clusterId: string;
   readonly index: LogIndex;
   readonly term: Term;
@@ -42,7 +42,7 @@ export type Legacy = {
   readonly ipam: Ipam;
 };
 
-export type RebirthReport = {
+export type RecoveryReport = {
   readonly index: LogIndex;
   readonly agents: number;
   /** Where the survivor's old store is now. */
@@ -50,7 +50,7 @@ export type RebirthReport = {
 };
 
 /** The plan of a backup. @throws RecordError, InvariantError when its records are no plan */
-export function legacyOf({ header, records }: SnapshotFileContent): Legacy {
+export function previousStateOf({ header, records }: SnapshotFileContent): PreviousState {
   const ipam = Ipam.restore(records.map(({ key, value }) => [key, value] as const));
   return {
     clusterId: header.clusterId,
@@ -62,7 +62,11 @@ export function legacyOf({ header, records }: SnapshotFileContent): Legacy {
 }
 
 /** Founds a cluster with a plan, in a data directory that holds none. @throws Error, StoreError, FolderError */
-export async function restoreCluster(dataDir: string, legacy: Legacy, reborn: Reborn): Promise<RebirthReport> {
+export async function restoreCluster(
+  dataDir: string,
+  legacy: PreviousState,
+  reborn: NewCluster,
+): Promise<RecoveryReport> {
   const place = join(dataDir, 'sublet');
   if (existsSync(place)) {
     throw new Error(`${place} holds a store already: restore into another data directory, or move it away first`);
@@ -75,7 +79,7 @@ export async function restoreCluster(dataDir: string, legacy: Legacy, reborn: Re
 }
 
 /** What a survivor's store says of itself, before anything is changed. */
-export type Survivor = { readonly self: MemberInfo; readonly membership: Membership; readonly legacy: Legacy };
+export type Survivor = { readonly self: MemberInfo; readonly membership: Membership; readonly legacy: PreviousState };
 
 /** @throws StoreError; Error when the store holds no cluster */
 export async function readSurvivor(dataDir: string): Promise<Survivor> {
@@ -120,9 +124,9 @@ export async function survivorIn(
 export async function recoverCluster(
   dataDir: string,
   { legacy }: Survivor,
-  reborn: Reborn,
+  reborn: NewCluster,
   suffix: string,
-): Promise<RebirthReport> {
+): Promise<RecoveryReport> {
   const place = existingPlace(dataDir);
   const oldStore = join(dataDir, `sublet.lost-${suffix}`);
   if (existsSync(oldStore)) throw new Error(`${oldStore} exists already: move it away first`);
@@ -147,7 +151,7 @@ function existingPlace(dataDir: string): string {
 async function replay(
   store: Pick<LogStore, 'loaded' | 'records'>,
   applied: AppliedMeta,
-): Promise<Omit<Legacy, 'clusterId'>> {
+): Promise<Omit<PreviousState, 'clusterId'>> {
   const restoration = Ipam.restoration();
   for await (const batch of store.records()) for (const { key, value } of batch) restoration.add(key, value);
   const ipam = restoration.finish();
@@ -167,9 +171,9 @@ async function replay(
 /** Writes the new cluster's first state beside what is there; a crash leaves nothing but that. */
 async function makeStore(
   dataDir: string,
-  legacy: Legacy,
-  { name, peer, clusterId }: Reborn,
-): Promise<Pick<RebirthReport, 'index' | 'agents'>> {
+  legacy: PreviousState,
+  { name, peer, clusterId }: NewCluster,
+): Promise<Pick<RecoveryReport, 'index' | 'agents'>> {
   if (clusterId === legacy.clusterId) {
     throw new Error(`the new cluster can not be named ${clusterId} again: masters of the old one must not mix with it`);
   }
@@ -187,10 +191,10 @@ async function makeStore(
 /** Puts the new cluster's first state, with the adoption begun, into an empty store. Changes the legacy's plan. */
 export async function writeFirstState(
   store: LogStore,
-  legacy: Legacy,
-  { name, peer, clusterId }: Reborn,
+  legacy: PreviousState,
+  { name, peer, clusterId }: NewCluster,
   wallTime: number,
-): Promise<Pick<RebirthReport, 'index' | 'agents'>> {
+): Promise<Pick<RecoveryReport, 'index' | 'agents'>> {
   const { ipam, time } = legacy;
   const index = logIndex(legacy.index + indexJump);
   const by = 'sublet snapshot';

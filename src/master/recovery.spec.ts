@@ -6,7 +6,7 @@ import { requires, root } from '#cluster-test/requirement.js';
 import { encodeCommand } from '#ipam/command-codec.js';
 import { Ipam } from '#ipam/ipam.js';
 import { PlanUnderTest } from '#ipam/plan-under-test.js';
-import { readSurvivor, recoverCluster, restoreCluster, survivorIn, writeFirstState } from '#master/rebirth.js';
+import { readSurvivor, recoverCluster, restoreCluster, survivorIn, writeFirstState } from '#master/recovery.js';
 import { type Entry, logIndex, memberId, noMember, term } from '#raft/entry.js';
 import { encodeStamped } from '#replica/cluster-time.js';
 import type { LogStore } from '#replica/log-store.js';

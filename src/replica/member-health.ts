@@ -10,19 +10,19 @@ import type { LeadershipState } from '#replica/leadership-state.js';
 import type { ProposeError } from '#replica/replicated-log.js';
 import { SpaceWatch, type SpaceWatchParts } from '#replica/space-watch.js';
 
-export type FitnessParts = SpaceWatchParts & {
+export type MemberHealthParts = SpaceWatchParts & {
   readonly raft: Raft;
   readonly office: LeadershipState;
   /** Since when a storage write is in flight, if one is. */
   readonly writingSinceMs: () => number | undefined;
 };
 
-export class Fitness {
-  readonly #parts: FitnessParts;
+export class MemberHealth {
+  readonly #parts: MemberHealthParts;
   readonly #disk: DiskWatch;
   readonly #space: SpaceWatch;
 
-  constructor(parts: FitnessParts) {
+  constructor(parts: MemberHealthParts) {
     this.#parts = parts;
     this.#disk = new DiskWatch(parts.electionMs, parts.observe);
     this.#space = new SpaceWatch(parts);
@@ -36,8 +36,8 @@ export class Fitness {
     const target = this.#space.check(able) ?? hangs;
     if (target !== undefined) raft.transferLeadership(target);
     // A member with a disk that hangs does not campaign: it could neither vote nor lead.
-    if (office.leads) raft.tick();
-    else if (!this.#disk.hangs) raft.tick(this.#space.patience(office.leader));
+    if (office.leads) raft.delay();
+    else if (!this.#disk.hangs) raft.delay(this.#space.campaignDelay(office.leader));
   }
 
   /** The voters that could take over from this leader, best first. */

@@ -1,8 +1,8 @@
 import assert from 'node:assert/strict';
 import { memberId } from '#raft/entry.js';
 import type { MemberInfo, Membership } from '#replica/membership.js';
-import { Newcomers } from '#replica/newcomers.js';
 import { noMembership } from '#replica/replica-status.js';
+import { UnknownPeers } from '#replica/unknown-peers.js';
 
 function member(id: number): MemberInfo {
   return { id: memberId(id), name: `m${id}`, peer: `m${id}:7071`, storeId: `${id}`.repeat(32) };
@@ -15,7 +15,7 @@ function membership(next: number): Membership {
 
 describe('newcomers', () => {
   it('are those whose id nobody was given yet, as far as is known, and each is news once', () => {
-    const newcomers = new Newcomers();
+    const newcomers = new UnknownPeers();
     for (const id of [1, 2, 3])
       assert.ok(!newcomers.heard(member(id), membership(4)), `${id} is known, or known to be gone`);
     assert.ok(newcomers.heard(member(4), membership(4)));
@@ -24,7 +24,7 @@ describe('newcomers', () => {
   });
 
   it('are none any more once the membership knows of them', () => {
-    const newcomers = new Newcomers();
+    const newcomers = new UnknownPeers();
     for (const id of [6, 4, 5]) newcomers.heard(member(id), membership(4));
     assert.deepEqual(
       newcomers.members.map(({ id }) => id),
@@ -38,7 +38,7 @@ describe('newcomers', () => {
   });
 
   it('are the newest when there are too many', () => {
-    const newcomers = new Newcomers();
+    const newcomers = new UnknownPeers();
     for (let id = 10; id < 26; id += 1) assert.ok(newcomers.heard(member(id), membership(4)));
     assert.ok(newcomers.heard(member(26), membership(4)));
     assert.ok(!newcomers.heard(member(9), membership(4)), 'older than all of them');

@@ -1,6 +1,6 @@
 /**
- * What the core decides, carried out: who leads, what is committed and thus applied, which reads are confirmed, which
- * snapshot replaces the state. Answers the requests that wait for it, and calls the listeners.
+ * Applies the outputs of the core: leadership, commits, confirmed reads, membership, snapshots. Answers the requests
+ * that wait for it, and calls the listeners.
  */
 import { type Entry, type LogIndex, type MemberId, noMember, type Term } from '#raft/entry.js';
 import type { Raft } from '#raft/raft.js';
@@ -11,18 +11,18 @@ import type { CommandKinds } from '#replica/command-kinds.js';
 import type { LeadershipState } from '#replica/leadership-state.js';
 import type { AppliedMeta, MemberInfo, Membership } from '#replica/membership.js';
 import { withMoves } from '#replica/moved-members.js';
+import type { PendingRequests } from '#replica/pending-requests.js';
 import type { RaftDriverHost } from '#replica/raft-driver.js';
 import type { ReplicaOptions } from '#replica/replica-options.js';
 import { type Applied, notLeaderError, type ProposeError } from '#replica/replicated-log.js';
-import type { Requests } from '#replica/requests.js';
 import type { SendResult } from '#replica/snapshot-transfers.js';
 import type { AppliedChanges } from '#replica/storage-writer.js';
 
-export type DecisionsParts<Output> = {
+export type ReadyHandlerParts<Output> = {
   readonly self: MemberInfo;
   readonly options: ReplicaOptions<Output>;
   readonly raft: Raft;
-  readonly requests: Requests<Output>;
+  readonly requests: PendingRequests<Output>;
   readonly office: LeadershipState;
   readonly commandKinds: CommandKinds;
   readonly listener: ActiveReplicaListener<Output>;
@@ -34,15 +34,15 @@ export type DecisionsParts<Output> = {
   readonly failed: (error: Error) => void;
 };
 
-export class Decisions<Output> implements RaftDriverHost {
+export class ReadyHandler<Output> implements RaftDriverHost {
   readonly applied: AppliedState<Output>;
-  readonly #parts: DecisionsParts<Output>;
+  readonly #parts: ReadyHandlerParts<Output>;
   /** The leader was announced while the membership did not contain it: it joined while this member was away. */
   #leaderUnnamed = false;
   #snapshotsSent = 0;
   #snapshotsInstalled = 0;
 
-  constructor(parts: DecisionsParts<Output>) {
+  constructor(parts: ReadyHandlerParts<Output>) {
     this.#parts = parts;
     const host = {
       applied: (done: Applied<Output>, entry: Entry) => this.#onApplied(done, entry),

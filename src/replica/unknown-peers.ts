@@ -13,11 +13,11 @@ const newcomersMax = 16;
  * Ids rise and are never used twice: a member with an id that was not given yet, as far as is known here, has joined
  * since.
  */
-export function isNewcomer(member: MemberId, { nextMemberId }: Pick<Membership, 'nextMemberId'>): boolean {
+export function isUnknownPeer(member: MemberId, { nextMemberId }: Pick<Membership, 'nextMemberId'>): boolean {
   return member >= nextMemberId;
 }
 
-export class Newcomers {
+export class UnknownPeers {
   readonly #members = new Map<MemberId, MemberInfo>();
 
   /** In the order of their ids. */
@@ -31,7 +31,7 @@ export class Newcomers {
 
   /** `member` calls. Whether it is a newcomer that was not noted before. */
   heard(member: MemberInfo, membership: Membership): boolean {
-    if (!isNewcomer(member.id, membership) || this.#members.has(member.id)) return false;
+    if (!isUnknownPeer(member.id, membership) || this.#members.has(member.id)) return false;
     this.#members.set(member.id, member);
     const [oldest] = this.members;
     if (this.#members.size > newcomersMax && oldest !== undefined) this.#members.delete(oldest.id);
@@ -40,6 +40,6 @@ export class Newcomers {
 
   /** The membership has changed: a member that it contains, or that it shows as removed, is no newcomer any more. */
   settle(membership: Membership): void {
-    for (const id of [...this.#members.keys()]) if (!isNewcomer(id, membership)) this.#members.delete(id);
+    for (const id of [...this.#members.keys()]) if (!isUnknownPeer(id, membership)) this.#members.delete(id);
   }
 }

@@ -14,7 +14,7 @@ import type { Refusal } from '#ipam/result.js';
 import { type SettingField, settingFields } from '#ipam/setting-fields.js';
 import { formatDuration } from '#text/duration.js';
 
-export type Disagreement = {
+export type ConfigDrift = {
   /** `extra`: an overlay that the file does not name. All that the file asks for is there. */
   readonly kind: 'differs' | 'extra';
   /** As in the file: `network.vtep_subnet`, `network.overlays.dcos`. */
@@ -25,21 +25,21 @@ export type Disagreement = {
   readonly remedy: string;
 };
 
-export type Disagreements = {
+export type ConfigDrifts = {
   /** New in the file: to be proposed as `add-overlay` with `source: 'config'`. */
   readonly additions: readonly Overlay[];
-  readonly differences: readonly Disagreement[];
+  readonly differences: readonly ConfigDrift[];
 };
 
 /**
  * What the file does not mention is not compared: a setting that is not there, and all overlays when `overlays` is
  * undefined. An empty list is one: it says that there are none. Without a network everything agrees.
  */
-export function disagreementsWith(
+export function configDriftsOf(
   plan: Plan,
   settings: Partial<NetworkSettings>,
   overlays: readonly Overlay[] | undefined,
-): Disagreements {
+): ConfigDrifts {
   if (plan.settings === undefined) return { additions: [], differences: [] };
   const differences = [...settingDifferences(plan, plan.settings, settings)];
   if (overlays === undefined) return { additions: [], differences };
@@ -66,8 +66,8 @@ function reason({ message }: Refusal): string {
   return message.slice(message.indexOf(': ') + 2);
 }
 
-function overlayDisagreements(plan: Plan, overlays: readonly Overlay[]): Disagreements {
-  const differences: Disagreement[] = [];
+function overlayDisagreements(plan: Plan, overlays: readonly Overlay[]): ConfigDrifts {
+  const differences: ConfigDrift[] = [];
   const additions: Overlay[] = [];
   for (const overlay of overlays) {
     const { name } = overlay;
@@ -112,11 +112,7 @@ function overlayDisagreements(plan: Plan, overlays: readonly Overlay[]): Disagre
   return { additions, differences };
 }
 
-function* settingDifferences(
-  plan: Plan,
-  old: NetworkSettings,
-  file: Partial<NetworkSettings>,
-): Generator<Disagreement> {
+function* settingDifferences(plan: Plan, old: NetworkSettings, file: Partial<NetworkSettings>): Generator<ConfigDrift> {
   const wanted: NetworkSettings = { ...old, ...file };
   // A TTL brings its quarantine with it where the file leaves that to the plan.
   const least = wanted.reclaimMs === undefined || 'quarantineMs' in file ? 0 : quarantineMsLeast(wanted.reclaimMs);
