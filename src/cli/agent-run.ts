@@ -34,7 +34,7 @@ export async function runAgent(command: Command, options: { takeover?: true }, t
   keepFilesPrivate();
   const { config, warnings } = loadConfig(command, agentSettings, loadAgentConfig);
   if (config.network === 'linux') needNetworkRights();
-  const log = await agentLog(config);
+  const log = agentLog(config);
   grpcLogs(log);
   logWarnings(log, warnings);
   logBadNode(log);
@@ -81,7 +81,7 @@ export async function leaveWithAgent(
   keepFilesPrivate();
   const { config, warnings } = loadConfig(command, agentSettings, loadAgentConfig);
   if (config.network === 'linux') needNetworkRights();
-  const log = await agentLog({ ...config, log: { ...config.log, level: 'warn' } });
+  const log = agentLog({ ...config, log: { ...config.log, level: 'warn' } });
   grpcLogs(log);
   logWarnings(log, warnings);
   const hostOnly = options.hostOnly === true;
@@ -113,7 +113,7 @@ function needNetworkRights(): void {
   ]);
 }
 
-function agentLog(config: AgentConfig): Promise<Logger> {
+function agentLog(config: AgentConfig): Logger {
   return makeLogger(config.log, { process: 'agent', name: config.id ?? hostname() });
 }
 

@@ -30,7 +30,7 @@ export async function runMaster(command: Command, terminal: Terminal): Promise<v
   compileEarly();
   boundHeapGrowth();
   const { config, warnings } = loadConfig(command, masterSettings, loadMasterConfig);
-  const log = await makeLogger(config.log, { process: 'master', name: config.name });
+  const log = makeLogger(config.log, { process: 'master', name: config.name });
   grpcLogs(log);
   logWarnings(log, warnings);
   logBadNode(log);
