@@ -9,21 +9,21 @@ import { Netns } from '#cluster-test/host/netns.js';
 
 export const cniPluginFolder = '/usr/lib/cni';
 
-interface CniResult {
+type CniResult = {
   readonly ips?: readonly { readonly address: string }[];
-}
+};
 
-interface Plugin {
+type Plugin = {
   readonly type: string;
   readonly [key: string]: unknown;
-}
+};
 
 /** A port of the host that leads to one of the container, as engines give it to portmap. */
-export interface PortMapping {
+export type PortMapping = {
   readonly hostPort: number;
   readonly containerPort: number;
   readonly protocol: string;
-}
+};
 
 /** Runs the plugins of a `.conflist` in `host`, one after the other, as the CNI specification says (section 4). */
 async function runPlugins(

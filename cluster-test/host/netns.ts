@@ -6,11 +6,11 @@
 import { execFileSync, spawn, spawnSync } from 'node:child_process';
 import { existsSync, readdirSync } from 'node:fs';
 
-export interface RunResult {
+export type RunResult = {
   readonly code: number | null;
   readonly stdout: string;
   readonly stderr: string;
-}
+};
 
 const prefix = 'sublet';
 const folder = '/run/netns';

@@ -17,11 +17,11 @@ export type DurableEntry = { readonly term: number; readonly type: number; reado
 export type Promised = { readonly term: number; readonly vote: number };
 
 /** Hears of each step of a disk, after it was taken in. */
-export interface DurableListener {
+export type DurableListener = {
   entry(state: DurableState, index: number, entry: DurableEntry): void;
   head(state: DurableState, before: Head | undefined): void;
   promised(state: DurableState, before: Promised): void;
-}
+};
 
 const headByte = 0x68;
 const entryByte = 0x6c;

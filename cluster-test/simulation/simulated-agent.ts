@@ -20,12 +20,12 @@ import { defaultHostSettings, type HostInput } from '#host/input.js';
 export type Asked = { readonly life: number; readonly seen: number };
 
 /** Hears of what the masters acknowledged. */
-export interface RegistrationWitness {
+export type RegistrationWitness = {
   /** The present life of the cluster. */
   readonly life: number;
   asked(): Asked;
   granted(request: RegisterRequest, response: RegisterResponse, asked: Asked): void;
-}
+};
 
 export type AgentParts = {
   readonly network: SimulatedNetwork;

@@ -40,10 +40,10 @@ export type DiskCopy = {
 };
 
 /** Told of everything that becomes durable, in order. */
-export interface DiskWatcher {
+export type DiskWatcher = {
   batch(operations: readonly KeyValueOperation[]): void;
   slots(slots: Slots): void;
-}
+};
 
 type InFlight = { readonly land: (torn: boolean) => void; readonly tearable: boolean };
 

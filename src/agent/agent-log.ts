@@ -1,7 +1,7 @@
 /** Where an agent says what happens to it; pino's loggers fit. */
-export interface AgentLog {
+export type AgentLog = {
   debug(fields: object, message: string): void;
   info(fields: object, message: string): void;
   warn(fields: object, message: string): void;
   error(fields: object, message: string): void;
-}
+};

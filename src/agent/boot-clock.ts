@@ -6,12 +6,12 @@ import { randomUUID } from 'node:crypto';
 import { readFileSync } from 'node:fs';
 import { uptime } from 'node:os';
 
-export interface BootClock {
+export type BootClock = {
   /** Differs after each boot; times of different boots can't be compared. */
   readonly bootId: string;
   /** ms since boot, suspended time included. Never goes back, and never runs slower than the monotonic clock. */
   now(): number;
-}
+};
 
 /**
  * The kernel's: `/proc/uptime` counts CLOCK_BOOTTIME, and that is what `os.uptime` reads. In a container lxcfs makes that

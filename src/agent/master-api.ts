@@ -17,11 +17,11 @@ export type LeaveRequest = sublet.v1.LeaveRequest.$Properties;
 export type ReturnOverlaysRequest = sublet.v1.ReturnOverlaysRequest.$Properties;
 
 /** A stream that was opened: `cancel` ends it without a further event. */
-export interface OpenStream {
+export type OpenStream = {
   /** The master it was opened at: HOST:PORT. */
   readonly master: string;
   cancel(): void;
-}
+};
 
 export interface KeepAliveStream extends OpenStream {
   send(request: KeepAliveRequest): void;
@@ -34,7 +34,7 @@ export type StreamEvents<Message> = {
 };
 
 /** The calls. Their promises settle within a bounded time, and reject with `MasterError` only. */
-export interface MasterApi {
+export type MasterApi = {
   /** Idempotent: sent again to the next master until one answers or all have failed. */
   register(request: RegisterRequest): Promise<RegisterResponse>;
   reportStatus(request: ReportStatusRequest): Promise<void>;
@@ -46,7 +46,7 @@ export interface MasterApi {
   readonly current: string;
   /** Turns to the next master for what is opened from now on, unless that has been done since `master` was in use. */
   turnFrom(master: string): void;
-}
+};
 
 /**
  * Why a master's answer is no answer.

@@ -19,13 +19,13 @@ import type { Clock } from '#replica/clock.js';
 export type Destination = { readonly host: string; readonly port: number };
 
 /** What this host tells of itself. */
-export interface AddressView {
+export type AddressView = {
   /** All addresses of a name, the preferred one first. */
   resolve(host: string): Promise<readonly string[]>;
   /** The source address that the kernel would choose. Nothing is sent. */
   sourceTowards(address: string, port: number): Promise<string>;
   hostAddresses(): Promise<readonly HostAddress[]>;
-}
+};
 
 /** No address of this host is good. */
 export class NoNodeAddressError extends Error {

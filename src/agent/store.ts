@@ -32,7 +32,7 @@ export type LeaseRecord = {
 /** Ids of former clusters that are remembered. */
 export const formerClustersMax = 8;
 
-export interface AgentStore {
+export type AgentStore = {
   readonly identity: AgentIdentity;
   /** Durable on return. @throws when it could not be written; the old one stands then. */
   saveIdentity(identity: AgentIdentity): void;
@@ -43,4 +43,4 @@ export interface AgentStore {
   saveLease(record: LeaseRecord | undefined): void;
   /** At most one at a time. Rejects when it could not be written; the old one stands then. */
   savePeers(picture: PeerPicture): Promise<void>;
-}
+};

@@ -25,13 +25,13 @@ import {
   isIpv6Rule,
 } from '#host/tool-command.js';
 
-export interface Tools {
+export type Tools = {
   readonly run: Runner;
   /** Not shared between two `apply` at once. */
   readonly batches: BatchSessions;
   readonly docker: DockerEngine;
   readonly iptables: IptablesFlavour;
-}
+};
 
 export type StepOutcome =
   | { readonly kind: 'done'; readonly step: Step }

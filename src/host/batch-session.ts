@@ -8,12 +8,12 @@ import { ToolMissingError, toolEnvironment } from '#host/runner.js';
 
 export type BatchTool = 'ip' | 'bridge';
 
-export interface BatchResult {
+export type BatchResult = {
   /** Index of the line → what the tool said. */
   readonly errors: ReadonlyMap<number, string>;
   /** Set when the tool ended before the batch did: no line is known to be carried out. */
   readonly ended?: string;
-}
+};
 
 const endWord = 'sublet-end-of-batch';
 /** 100,000 entries take seconds. */

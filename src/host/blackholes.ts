@@ -65,7 +65,7 @@ function firstOf<Value>(values: Iterable<Value>, count: number): Value[] {
   return taken;
 }
 
-export interface TunnelQuestion {
+export type TunnelQuestion = {
   readonly tables: readonly FilterTable[];
   /** Device that has the node's address. */
   readonly underlay: string;
@@ -74,16 +74,16 @@ export interface TunnelQuestion {
   readonly port: number;
   /** Node address of a peer; absent: any. */
   readonly peer?: string;
-}
+};
 
-export interface Drop {
+export type Drop = {
   /** What drops, and where; one line. */
   readonly says: string;
   /** The command that opens it. */
   readonly todo: string;
   /** False: it may. */
   readonly certain: boolean;
-}
+};
 
 /** What keeps the tunnel's packets from coming in, and from going out. */
 export function tunnelDrops({ tables, underlay, local, port, peer }: TunnelQuestion): Drop[] {
@@ -121,13 +121,13 @@ function dropOf(
   return [{ says: words(by, certain ? 'is dropped' : 'may be dropped'), todo: open(by), certain }];
 }
 
-interface JudgedBridge {
+type JudgedBridge = {
   readonly overlay: string;
   readonly bridge: string;
   /** Its own range in this family, and the whole overlay's. */
   readonly range: string;
   readonly overlayRange: string;
-}
+};
 
 /** A bridge once for each family that it has. */
 function bridgesOf({ bridges, docker, ranges }: DesiredHost): JudgedBridge[] {

@@ -61,13 +61,13 @@ export async function checkFirewallRules(run: Runner, { iptables, enableIpv6, gu
     : [{ severity: 'ok', says: 'the kernel takes rules with comment, set and MASQUERADE' }];
 }
 
-interface RuleTry {
+type RuleTry = {
   readonly what: string;
   /** For `sh`. */
   readonly line: string;
   readonly modules: readonly string[];
   readonly severity?: 'warning';
-}
+};
 
 /** The guard's rule; without it overlays work. */
 function guardTry(command: string, family: Family): RuleTry {

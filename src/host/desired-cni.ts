@@ -5,20 +5,20 @@
 import type { BridgeLease, HostSettings } from '#host/input.js';
 import { markOf } from '#host/marks.js';
 
-export interface DesiredCni {
+export type DesiredCni = {
   readonly dir: string;
   /** File name → content. */
   readonly files: ReadonlyMap<string, string>;
-}
+};
 
-export interface CniNetwork {
+export type CniNetwork = {
   readonly clusterId: string;
   readonly overlay: string;
   readonly bridge: BridgeLease;
   /** Bytes. */
   readonly mtu: number;
   readonly settings: HostSettings;
-}
+};
 
 /** File name and content for one overlay. */
 export function cniFile(network: CniNetwork): [name: string, content: string] {

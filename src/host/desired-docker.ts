@@ -4,7 +4,7 @@
 import type { OverlayLease } from '#host/input.js';
 import { dockerLabel, type Marks } from '#host/marks.js';
 
-export interface DesiredDockerNetwork {
+export type DesiredDockerNetwork = {
   /** Also the network's name. */
   readonly overlay: string;
   readonly bridge: string;
@@ -17,10 +17,10 @@ export interface DesiredDockerNetwork {
   readonly trusted: readonly string[];
   /** Those of them by which containers of this overlay come in: on other hosts, and of the other half. */
   readonly reachedBy: readonly string[];
-}
+};
 
 /** The part of `POST /networks/create` that we send. */
-export interface DockerNetworkRequest {
+export type DockerNetworkRequest = {
   readonly Name: string;
   readonly CheckDuplicate: true;
   readonly Driver: 'bridge';
@@ -29,17 +29,17 @@ export interface DockerNetworkRequest {
   readonly IPAM: { readonly Config: readonly { readonly Subnet: string }[] };
   readonly Options: Readonly<Record<string, string>>;
   readonly Labels: Readonly<Record<string, string>>;
-}
+};
 
 /** Engine version as [major, minor]. */
 export type DockerVersion = readonly [major: number, minor: number];
 
 /** What decides which options a network needs. */
-export interface DockerEngineFacts {
+export type DockerEngineFacts = {
   readonly version: DockerVersion;
   /** Where the engine writes its rules; `nftables` has no chain DOCKER-USER, and its drop stands beside any accept. */
   readonly firewall: 'iptables' | 'nftables';
-}
+};
 
 export const dockerOption = {
   bridge: 'com.docker.network.bridge.name',

@@ -6,14 +6,14 @@ import type { Family } from '#address/ip.js';
 import type { BridgeLease, HostInput, NetworkOverlay, OverlayLease } from '#host/input.js';
 import { masqueradeSet } from '#host/marks.js';
 
-export interface DesiredFirewall {
+export type DesiredFirewall = {
   readonly sets: readonly DesiredSet[];
   readonly masquerade: readonly MasqueradeRule[];
   /** Devices from and to which forwarding is accepted, per family; none: no chain of ours. */
   readonly forward: Readonly<Record<Family, readonly string[]>>;
-}
+};
 
-export interface DesiredSet {
+export type DesiredSet = {
   readonly name: string;
   readonly family: Family;
   readonly type: SetType;
@@ -21,17 +21,17 @@ export interface DesiredSet {
   readonly part: 'masquerade' | 'guard';
   /** Network → whether it is cut out (`nomatch`). */
   readonly entries: ReadonlyMap<string, boolean>;
-}
+};
 
 export type SetType = 'hash:net' | 'hash:ip';
 
-export interface MasqueradeRule {
+export type MasqueradeRule = {
   readonly overlay: string;
   readonly family: Family;
   /** This agent's subnet of the overlay. */
   readonly source: string;
   readonly set: string;
-}
+};
 
 /** The firewall for the overlays that this agent holds, given all overlays of the network. */
 export function firewall(

@@ -11,11 +11,11 @@ import type { BridgeLease, HostInput } from '#host/input.js';
 import { guardedSet, peersSet } from '#host/marks.js';
 import { hostRoute, isIpv6Text } from '#host/text.js';
 
-export interface DesiredGuard {
+export type DesiredGuard = {
   readonly sets: readonly DesiredSet[];
   /** The rules of our chain, as iptables-save prints them; none: no chain. */
   readonly rules: Readonly<Record<Family, readonly string[]>>;
-}
+};
 
 export const noGuard: DesiredGuard = { sets: [], rules: { 4: [], 6: [] } };
 

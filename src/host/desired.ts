@@ -15,7 +15,7 @@ import { hostScope, type Problem } from '#host/problem.js';
 import { firstAddress, hostRoute, isIpv6Text, prefixOf } from '#host/text.js';
 import type { Underlay } from '#host/underlay.js';
 
-export interface DesiredHost {
+export type DesiredHost = {
   readonly marks: Marks;
   readonly device: DeviceWish;
   /** VTEP address → MAC. */
@@ -41,15 +41,15 @@ export interface DesiredHost {
   /** Whose addresses are whose, for saying which overlay a failed route hurts. */
   readonly ranges: readonly NetworkOverlay[];
   readonly problems: readonly Problem[];
-}
+};
 
-export interface DesiredOverlay {
+export type DesiredOverlay = {
   readonly name: string;
   /** Of the subnets that this host holds; those whose IPv6 can't work here have it all the same. */
   readonly families: readonly Family[];
   /** What this host holds of it. */
   readonly subnets: readonly string[];
-}
+};
 
 export type DeviceWish =
   | { readonly kind: 'present'; readonly device: DesiredDevice }
@@ -58,7 +58,7 @@ export type DeviceWish =
   /** Its desired form is unknown; it and the peers' entries stay as they are. */
   | { readonly kind: 'untouched' };
 
-export interface DesiredDevice {
+export type DesiredDevice = {
   readonly name: string;
   readonly vni: number;
   readonly port: number;
@@ -69,22 +69,22 @@ export interface DesiredDevice {
   readonly addresses: readonly string[];
   /** False when the lease ran out. */
   readonly up: boolean;
-}
+};
 
-export interface DesiredSysctls {
+export type DesiredSysctls = {
   readonly forward4: boolean;
   readonly forward6: boolean;
   /** Devices whose reverse path filter is loose, whenever they exist: the VTEP, and bridges of an overlay each. */
   readonly looseDevices: readonly { readonly name: string; readonly overlay?: string }[];
-}
+};
 
 /** A bridge that a CNI plugin makes with the first container; we only mark it and watch its address. */
-export interface DesiredBridge {
+export type DesiredBridge = {
   readonly name: string;
   readonly overlay: string;
   /** Gateway addresses with prefix. */
   readonly gateways: readonly string[];
-}
+};
 
 /** The plan for `input` on a host of which `facts` hold. Without an underlay nothing is tunnelled, and that is a problem. */
 export function desired(given: HostInput, facts: HostFacts): DesiredHost {

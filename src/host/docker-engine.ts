@@ -7,12 +7,12 @@ import { type DockerApi, DockerHttp, type DockerHttpOptions, DockerStatusError }
 import { dockerLabel } from '#host/marks.js';
 import type { ObservedDocker, ObservedDockerNetwork } from '#host/observed.js';
 
-export interface DockerEngine {
+export type DockerEngine = {
   /** Never rejects: an engine that does not answer is `unreadable`. */
   observe(): Promise<ObservedDocker>;
   create(request: DockerNetworkRequest): Promise<void>;
   remove(id: string): Promise<void>;
-}
+};
 
 export const localDocker = 'unix:///var/run/docker.sock';
 

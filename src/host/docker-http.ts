@@ -16,10 +16,10 @@ const newestVersion: ApiVersion = [1, 51];
 /** Major and minor number. */
 type ApiVersion = readonly [number, number];
 
-export interface DockerHttpOptions {
+export type DockerHttpOptions = {
   /** Milliseconds from the request to the last byte of its answer. */
   readonly timeoutMs?: number;
-}
+};
 
 /** The engine answered, with a status that is no success. */
 export class DockerStatusError extends Error {

@@ -9,7 +9,7 @@ const backoff: Backoff = { baseMs: 1_000, capMs: 15_000 };
 /** Errors kept of one part; a broken device can fail thousands of entries alike. */
 const errorsMax = 3;
 
-interface Failure {
+type Failure = {
   readonly scope: Scope;
   readonly part: Part;
   readonly attempts: number;
@@ -17,7 +17,7 @@ interface Failure {
   readonly more: number;
   /** Milliseconds on the caller's clock. */
   readonly until: number;
-}
+};
 
 export class FailedParts {
   readonly #failures = new Map<string, Failure>();

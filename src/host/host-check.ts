@@ -3,7 +3,7 @@ import type { DockerEngine } from '#host/docker-engine.js';
 import type { HostSettings } from '#host/input.js';
 import type { Runner } from '#host/runner.js';
 
-export interface HostCheck {
+export type HostCheck = {
   readonly settings: HostSettings;
   /** Where it is known: the address that must be on an interface. */
   readonly nodeIp?: string;
@@ -14,4 +14,4 @@ export interface HostCheck {
   readonly containers: { readonly cni: boolean; readonly docker: boolean };
   readonly run?: Runner;
   readonly docker?: DockerEngine;
-}
+};

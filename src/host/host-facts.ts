@@ -3,14 +3,14 @@ import type { ObservedHost } from '#host/observed.js';
 import { disableIpv6Path, forwardPath } from '#host/sysctl-path.js';
 import { type Underlay, underlayOf } from '#host/underlay.js';
 
-export interface HostFacts {
+export type HostFacts = {
   /** The interface that has the node's address; absent: none has it. */
   readonly underlay?: Underlay;
   /** Why the tunnel can have no IPv6 on this host, and what to do; absent: it can. */
   readonly ipv6Off?: string;
   /** Bytes; set only while no interface has the node's address: containers keep the MTU that they have. */
   readonly tunnelMtu?: number;
-}
+};
 
 export function factsOf(
   observed: Pick<ObservedHost, 'links' | 'sysctls' | 'surroundings'>,

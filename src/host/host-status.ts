@@ -3,7 +3,7 @@
  */
 
 /** How the host stands after a pass. */
-export interface HostStatus {
+export type HostStatus = {
   /** One for each overlay of which the lease holds a part, in the lease's order. */
   readonly overlays: readonly HostOverlayStatus[];
   /** Problems of the whole host (they are repeated in each overlay's error). */
@@ -12,7 +12,7 @@ export interface HostStatus {
   readonly converged: boolean;
   /** Set when the last pass found nothing left on the host of what is not in the lease. */
   readonly cleared?: true;
-}
+};
 
 export type HostOverlayStatus =
   | { readonly kind: 'configuring'; readonly name: string }
@@ -23,7 +23,7 @@ export type HostOverlayStatus =
   | { readonly kind: 'failed'; readonly name: string; readonly error: string };
 
 /** Counters since the reconciler was made; they only rise, except where said. */
-export interface HostMetrics {
+export type HostMetrics = {
   /** Comparisons of the host with what it should be, polls included. */
   readonly passes: number;
   /** Steps that ran, by step kind. */
@@ -36,20 +36,20 @@ export interface HostMetrics {
   readonly lastPassMs: number;
   /** Gauge: entries (neighbours, FDB, routes) that this host should have. */
   readonly entries: number;
-}
+};
 
 /** A thing that this host lacks, or that stands in the way. */
-export interface CheckFinding {
+export type CheckFinding = {
   readonly severity: 'ok' | 'warning' | 'error';
   /** What was looked at: `root`, `iproute2`, `vxlan`, `ipset`, `iptables`, `cni`, `docker`, `port`, … */
   readonly what: string;
   readonly says: string;
   /** What to do; absent when all is well. */
   readonly todo?: string;
-}
+};
 
 /** What a probe of one peer's VTEP found. */
-export interface PingReport {
+export type PingReport = {
   readonly agentId: string;
   readonly vtepIp: string;
   readonly nodeIp: string;
@@ -57,9 +57,9 @@ export interface PingReport {
   readonly probes: readonly PingProbe[];
   /** Which entry is missing or what else is in the way, most likely cause first; empty if reachable. */
   readonly causes: readonly string[];
-}
+};
 
-export interface PingProbe {
+export type PingProbe = {
   /**
    * `vtep`/`vtep6`: an echo through the tunnel; `hop`/`hop6`: a packet through it that the peer's kernel turns away;
    * `bridge`: likewise, from a bridge of this host to the peer's subnet; `underlay`: an echo beside the tunnel.
@@ -71,4 +71,4 @@ export interface PingProbe {
   /** Round trip; absent when nothing came back. */
   readonly roundTripMs?: number;
   readonly says: string;
-}
+};

@@ -18,12 +18,12 @@ export { HostInputError };
 /** Peers found good before; an agent hands in the same objects again for the peers that did not change. */
 const goodPeers = new WeakSet<Peer>();
 
-export interface CheckedInput {
+export type CheckedInput = {
   /** Without the peers that are not good. */
   readonly input: HostInput;
   /** What is wrong with each of those; they get no entries, and all other peers do. */
   readonly refusedPeers: readonly string[];
-}
+};
 
 /** Throws `HostInputError` for what concerns this host itself. */
 export function checkHostInput(input: HostInput): CheckedInput {

@@ -6,7 +6,7 @@
  */
 
 /** All that decides how the host should look; equal inputs on equal hosts give no steps. */
-export interface HostInput {
+export type HostInput = {
   /** Marks what is ours on the host: `sublet:<clusterId>`. 1–63 characters of `[A-Za-z0-9._-]`. */
   readonly clusterId: string;
   /** Ids this cluster had before a recovery: what they mark on this host is adopted, not foreign. */
@@ -19,17 +19,17 @@ export interface HostInput {
   /** Every other agent whose addresses stand; this host is not among them. */
   readonly peers: readonly Peer[];
   readonly settings: HostSettings;
-}
+};
 
-export interface HostLease {
+export type HostLease = {
   /** Underlay address; must be on an interface of this host. */
   readonly nodeIp: string;
   readonly vxlan: VxlanLease;
   /** The overlays this agent has a part of, and those it was refused (without subnets). */
   readonly overlays: readonly OverlayLease[];
-}
+};
 
-export interface VxlanLease {
+export type VxlanLease = {
   /** 1 … 16777215. */
   readonly vni: number;
   /** UDP port of the VXLAN, 1 … 65535; all hosts use the same. */
@@ -42,36 +42,36 @@ export interface VxlanLease {
   readonly vtepMac: string;
   /** Bytes; absent: the underlay's MTU less 50 (IPv4 underlay) or 70 (IPv6). */
   readonly vtepMtu?: number;
-}
+};
 
 /** What this agent holds of one overlay. No `subnet` and no `subnet6`: it holds nothing of it. */
-export interface OverlayLease {
+export type OverlayLease = {
   readonly name: string;
   readonly subnet?: string;
   readonly subnet6?: string;
   readonly mesosBridge?: BridgeLease;
   readonly dockerBridge?: BridgeLease;
-}
+};
 
 /** One half of an agent's subnet; the first host of each range is its gateway. */
-export interface BridgeLease {
+export type BridgeLease = {
   /** `m-<overlay>` or `d-<overlay>`. */
   readonly name: string;
   /** IPv4 range: `9.0.0.0/25`. */
   readonly cidr?: string;
   /** IPv6 range: `fd01:b::/81`. */
   readonly cidr6?: string;
-}
+};
 
-export interface NetworkOverlay {
+export type NetworkOverlay = {
   readonly name: string;
   /** The whole overlay: `9.0.0.0/8`. */
   readonly subnet?: string;
   readonly subnet6?: string;
   readonly enabled: boolean;
-}
+};
 
-export interface Peer {
+export type Peer = {
   readonly agentId: string;
   readonly nodeIp: string;
   /** Without a prefix length: `44.128.0.2`. */
@@ -79,15 +79,15 @@ export interface Peer {
   readonly vtepIp6?: string;
   readonly vtepMac: string;
   readonly overlays: readonly PeerOverlay[];
-}
+};
 
-export interface PeerOverlay {
+export type PeerOverlay = {
   readonly name: string;
   readonly subnet?: string;
   readonly subnet6?: string;
-}
+};
 
-export interface HostSettings {
+export type HostSettings = {
   /** Folder the container engine reads its networks from. */
   readonly cniDir: string;
   /** Where host-local keeps its leases; absent: the plugin's own default. */
@@ -116,7 +116,7 @@ export interface HostSettings {
   readonly guardExcept?: readonly string[];
   /** Which iptables to call. `iptables` is whatever the site chose, which is also what Docker calls. */
   readonly iptables: IptablesFlavour;
-}
+};
 
 export type CniStyle = 'standard' | 'mesos';
 export type IptablesFlavour = 'iptables' | 'iptables-nft' | 'iptables-legacy';

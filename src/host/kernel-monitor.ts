@@ -3,16 +3,16 @@ import { type ChildProcess, spawn } from 'node:child_process';
 import { createInterface } from 'node:readline';
 import { toolEnvironment } from '#host/runner.js';
 
-export interface KernelMonitor {
+export type KernelMonitor = {
   start(): void;
   stop(): Promise<void>;
-}
+};
 
-export interface MonitorListener {
+export type MonitorListener = {
   line(line: string): void;
   /** Events were or may have been lost: everything must be looked at. */
   gap(): void;
-}
+};
 
 const restartDelayMs = 1_000;
 

@@ -6,11 +6,11 @@ import { z } from 'zod';
 import type { Readable } from '#host/observed.js';
 import { type Runner, ToolMissingError } from '#host/runner.js';
 
-export interface NftRuleset {
+export type NftRuleset = {
   readonly chains: readonly NftChain[];
   readonly rules: readonly NftRule[];
   readonly sets: readonly NftSet[];
-}
+};
 
 const chainShape = z.object({
   family: z.string(),

@@ -98,12 +98,12 @@ export function iptablesCommand(flavour: IptablesFlavour, family: Family): strin
 }
 
 /** What the version of iptables tells. */
-export interface IptablesTraits {
+export type IptablesTraits = {
   /** Whether MASQUERADE knows `--random-fully`. */
   readonly randomFully: boolean;
   /** Where its rules are: in nftables, or in tables of the older kind. */
   readonly isNft: boolean;
-}
+};
 
 const randomFullySince = [1, 6, 2] as const;
 const versions = new WeakMap<Runner, Map<string, IptablesTraits>>();

@@ -30,7 +30,7 @@ export const allAreas: ReadonlySet<Area> = new Set([
 ]);
 
 /** What to look at: names from the input, and the tools to look with. */
-export interface Lookout {
+export type Lookout = {
   readonly run: Runner;
   readonly docker: DockerEngine;
   readonly vtepName: string;
@@ -42,7 +42,7 @@ export interface Lookout {
   /** Comments of iptables rules that are ours. */
   readonly marks: readonly string[];
   readonly settings: HostSettings;
-}
+};
 
 export function lookoutOf(input: HostInput, run: Runner, docker: DockerEngine): Lookout {
   const { lease, settings } = input;

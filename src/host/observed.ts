@@ -1,5 +1,5 @@
 /**
- * How the host looks, as plain data: what `observe` read, and what `imagine` says it would be after some steps.
+ * How the host looks, as plain data: what `observe` read, and what `predict` says it would be after some steps.
  * A part that could not be read is `unreadable` with the reason, so that "not there" and "can't tell" stay apart.
  */
 import type { Cidr, Family } from '#address/ip.js';
@@ -7,7 +7,7 @@ import type { DockerEngineFacts } from '#host/desired-docker.js';
 import type { ObservedFilters } from '#host/filter/filter-table.js';
 import { forwardPath } from '#host/sysctl-path.js';
 
-export interface ObservedHost {
+export type ObservedHost = {
   readonly surroundings: Surroundings;
   /** By name. */
   readonly links: ReadonlyMap<string, ObservedLink>;
@@ -33,26 +33,26 @@ export interface ObservedHost {
   readonly filters: ObservedFilters;
   readonly cni: Readable<ReadonlyMap<string, ObservedCniFile>>;
   readonly docker: ObservedDocker;
-}
+};
 
 /** What the host reaches beside the overlays. Addresses are canonical text. */
-export interface Surroundings {
+export type Surroundings = {
   /** Of the default routes. */
   readonly gateways: readonly string[];
   /** That default routes go out of. */
   readonly defaultDevices: readonly string[];
   readonly resolvers: readonly string[];
   readonly masters: readonly string[];
-}
+};
 
-export interface StrangerRoute {
+export type StrangerRoute = {
   readonly destination: Cidr;
   /** Empty for a route that leads nowhere (`blackhole`). */
   readonly device: string;
   readonly table: 'main' | 'source';
   /** As `ip` prints it. */
   readonly line: string;
-}
+};
 
 export type Readable<Value> =
   | { readonly kind: 'read'; readonly value: Value }
@@ -61,7 +61,7 @@ export type Readable<Value> =
   /** Nothing that is desired needs it, so it was not read. */
   | { readonly kind: 'unasked' };
 
-export interface ObservedLink {
+export type ObservedLink = {
   readonly name: string;
   readonly index?: number;
   readonly kind: string;
@@ -76,20 +76,20 @@ export interface ObservedLink {
   /** Addresses with prefix, link-local ones left out. */
   readonly addresses: readonly string[];
   readonly vxlan?: { readonly vni: number; readonly port: number; readonly local?: string; readonly learning: boolean };
-}
+};
 
-export interface ObservedSet {
+export type ObservedSet = {
   readonly type: string;
   readonly family: Family;
   /** Whether entries can carry a comment, which marks ours. */
   readonly comments: boolean;
   readonly entries: ReadonlyMap<string, ObservedEntry>;
-}
+};
 
-export interface ObservedEntry {
+export type ObservedEntry = {
   readonly nomatch: boolean;
   readonly comment?: string;
-}
+};
 
 const plain: ObservedEntry = { nomatch: false };
 const plainNomatch: ObservedEntry = { nomatch: true };
@@ -100,7 +100,7 @@ export function plainEntry(nomatch: boolean): ObservedEntry {
 }
 
 /** What concerns us of one family's rules; each rule is its words after the chain's name, joined by spaces. */
-export interface ObservedTables {
+export type ObservedTables = {
   /** nat POSTROUTING. */
   readonly postrouting: readonly string[];
   /** filter FORWARD. */
@@ -117,13 +117,13 @@ export interface ObservedTables {
   readonly randomFully: boolean;
   /** Tables with rules that iptables can not print; absent: none. */
   readonly incompatible?: readonly string[];
-}
+};
 
-export interface ObservedCniFile {
+export type ObservedCniFile = {
   readonly content: string;
   /** Whose it is; absent: not Sublet's. */
   readonly mark?: string;
-}
+};
 
 export type ObservedDocker =
   | {
@@ -134,7 +134,7 @@ export type ObservedDocker =
   | { readonly kind: 'unreadable'; readonly error: string }
   | { readonly kind: 'unasked' };
 
-export interface ObservedDockerNetwork {
+export type ObservedDockerNetwork = {
   readonly id: string;
   readonly name: string;
   readonly driver: string;
@@ -144,7 +144,7 @@ export interface ObservedDockerNetwork {
   readonly mark?: string;
   /** Names of the running containers on it. */
   readonly containers: readonly string[];
-}
+};
 
 const empty: ReadonlyMap<string, never> = new Map<string, never>();
 

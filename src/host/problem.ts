@@ -3,7 +3,7 @@ import type { Family } from '#address/ip.js';
 
 export type Scope = { readonly kind: 'host' } | { readonly kind: 'overlay'; readonly name: string };
 
-export interface Problem {
+export type Problem = {
   /** A problem of the host is a problem of each overlay that has the part's family. */
   readonly scope: Scope;
   readonly part: Part;
@@ -11,7 +11,7 @@ export interface Problem {
   readonly error: string;
   /** True: the overlay works all the same; said, but no failure. */
   readonly note?: true;
-}
+};
 
 /** The parts that fail on their own. Those with a 6 are IPv6's alone: a host without IPv6 has all the others. */
 export type Part = 'device' | 'mtu' | 'stale-device' | 'fdb' | 'bridge' | 'cni' | 'docker' | Part4 | Part6;

@@ -6,7 +6,7 @@ import type { HostMetrics, HostStatus, PingReport } from '#host/host-status.js';
 import type { HostInput, HostSettings } from '#host/input.js';
 
 /** Makes one Linux host match the latest input, and keeps it so. */
-export interface Reconciler {
+export type Reconciler = {
   /** Begins to watch the host. Nothing is changed before the first `update`. */
   start(): void;
   /**
@@ -28,18 +28,18 @@ export interface Reconciler {
   stop(): Promise<void>;
   /** Stops watching and takes everything of this cluster off the host, and nothing else. */
   cleanup(clusterIds: readonly string[], settings: HostSettings): Promise<CleanupReport>;
-}
+};
 
 /** A step as people read it. */
-export interface PlannedStep {
+export type PlannedStep = {
   /** The command that a person would type. */
   readonly command: string;
   /** Why it is there: `route to 9.0.1.0/24 of agent-2`. */
   readonly why: string;
-}
+};
 
-export interface CleanupReport {
+export type CleanupReport = {
   readonly removed: readonly PlannedStep[];
   /** What could not be removed and why (a bridge that still carries containers). */
   readonly left: readonly string[];
-}
+};

@@ -36,19 +36,19 @@ import type { StepPlan } from '#host/step-plan.js';
 import { commandOf } from '#host/tool-command.js';
 
 /** What the reconciler says while it works; the agent's logger fits. */
-export interface HostLog {
+export type HostLog = {
   info(fields: object, message: string): void;
   warn(fields: object, message: string): void;
-}
+};
 
 /** Monotonic time in ms, so that a clock that is set changes nothing; the agent's fits, and a test owns its own. */
-export interface HostClock {
+export type HostClock = {
   now(): number;
   /** Calls `run` once, `delayMs` or more from now. The returned function cancels. */
   after(delayMs: number, run: () => void): () => void;
-}
+};
 
-export interface HostReconcilerOptions {
+export type HostReconcilerOptions = {
   readonly log: HostLog;
   readonly clock: HostClock;
   readonly run?: Runner;
@@ -58,7 +58,7 @@ export interface HostReconcilerOptions {
   readonly pollMs?: number;
   /** How often at most everything is looked at; it is less often where that takes long. Default 60,000. */
   readonly fullPassMs?: number;
-}
+};
 
 /** Events that come together are one pass. */
 const debounceMs = 50;

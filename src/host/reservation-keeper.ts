@@ -4,10 +4,10 @@ import type { HostInput } from '#host/input.js';
 import { freeReservations } from '#host/reservations.js';
 import type { Runner } from '#host/runner.js';
 
-export interface ReservationLog {
+export type ReservationLog = {
   info(fields: object, message: string): void;
   warn(fields: object, message: string): void;
-}
+};
 
 export class ReservationKeeper {
   readonly #run: Runner;

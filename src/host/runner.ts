@@ -3,29 +3,29 @@
  */
 import { spawn } from 'node:child_process';
 
-export interface RunResult {
+export type RunResult = {
   /** Exit code; null when it was ended by a signal (a time-out included). */
   readonly code: number | null;
   readonly stdout: string;
   readonly stderr: string;
-}
+};
 
-export interface RunOptions {
+export type RunOptions = {
   /** Written to its standard input. */
   readonly input?: string;
   /** Default 30,000. */
   readonly timeoutMs?: number;
   /** Gets standard output line by line as it comes; `stdout` then stays empty, so that long tables are never whole in memory. */
   readonly onLine?: (line: string) => void;
-}
+};
 
-export interface Runner {
+export type Runner = {
   /**
    * Runs `command`; never rejects for its exit code. Rejects with `ToolMissingError` if there is no such command.
    * It is ended after `timeoutMs`.
    */
   run(command: string, args: readonly string[], options?: RunOptions): Promise<RunResult>;
-}
+};
 
 /** The command is not installed. `package` is what Debian calls the package that has it. */
 export class ToolMissingError extends Error {

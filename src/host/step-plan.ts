@@ -3,7 +3,7 @@
 import type { Step } from '#host/host-step.js';
 import type { Problem } from '#host/problem.js';
 
-export interface StepPlan {
+export type StepPlan = {
   readonly steps: readonly Step[];
   readonly problems: readonly Problem[];
-}
+};

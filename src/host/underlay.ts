@@ -3,14 +3,14 @@ import type { ObservedHost } from '#host/observed.js';
 import { addressOf } from '#host/text.js';
 
 /** What the host itself knows: the interface that has the node's address. */
-export interface Underlay {
+export type Underlay = {
   readonly device: string;
   /** The kernel's number of it, which stays when it is renamed. */
   readonly index?: number;
   readonly mtu: number;
   /** For an address on loopback: the devices that its packets leave by. */
   readonly carriers?: readonly string[];
-}
+};
 
 /**
  * One that is up comes before one that is down: while a device is replaced, two may have the address. An address on

@@ -12,13 +12,13 @@ import type { MemberInfo } from '#replica/membership.js';
 import { formatDuration } from '#text/duration.js';
 
 /** How calls reach another master. */
-export interface PeerCalls {
+export type PeerCalls = {
   /**
    * Carries out a call at `member`; `timeoutMs` is what its caller still waits.
    * @throws RefusedError: the member's own, or `unavailable` (never arrived), or `unknown-outcome` (the way broke).
    */
   call(member: MemberInfo, path: string, request: Uint8Array, timeoutMs: number, caller: string): Promise<Uint8Array>;
-}
+};
 
 export type CallRouterOptions = {
   readonly leadership: Leadership;

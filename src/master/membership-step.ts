@@ -14,7 +14,7 @@ import type { MemberHello } from '#replica/peer-network.js';
 import type { ReplicaStatus, ReplicatedLog } from '#replica/replicated-log.js';
 
 /** What the masters' own log allows beyond `ReplicatedLog`: its members are ours to change. `Replica` implements it. */
-export interface ClusterControl {
+export type ClusterControl = {
   /** @throws ProposeError, MembershipRefusedError */
   changeMembership(change: MembershipChange): Promise<Membership>;
   transferLeadership(to?: MemberId): MemberId | undefined;
@@ -24,7 +24,7 @@ export interface ClusterControl {
   hello(peer: string): Promise<MemberHello>;
   /** The kinds of commands that may be in the log: a new member must know them all. */
   readonly commandKinds: readonly string[];
-}
+};
 
 export type MembershipServiceOptions = MembershipHistoryOptions & {
   readonly plan: Pick<PlanClient, 'change' | 'ipam'>;

@@ -17,12 +17,12 @@ import { formatDuration } from '#text/duration.js';
 const { WatchResponse } = sublet.v1;
 
 /** Where a watcher's messages go. */
-export interface WatchSink {
+export type WatchSink = {
   /** Sends one message and calls `sent` when it can take the next; not called again before that. */
   send(message: Buffer, sent: () => void): void;
   /** Ends the watch; nothing is sent any more. */
   end(refused: RefusedError): void;
-}
+};
 
 export type WatchHubOptions = {
   readonly ring: EventRing;

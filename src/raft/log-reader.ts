@@ -4,7 +4,7 @@
  */
 import type { ConfState, Entry, HardState, LogIndex, SnapshotMeta, Term } from '#raft/entry.js';
 
-export interface LogReader {
+export type LogReader = {
   /** What was on stable storage when the member started; `hardState` undefined if there is none yet. */
   initialState(): { readonly hardState: HardState | undefined; readonly confState: ConfState };
   /** Index of the first entry that is still there: one above the last compacted one. */
@@ -17,4 +17,4 @@ export interface LogReader {
   entries(low: LogIndex, high: LogIndex, bytesMax: number): readonly Entry[];
   /** The newest snapshot a follower could be given now; undefined if none can be had yet. */
   snapshot(): SnapshotMeta | undefined;
-}
+};

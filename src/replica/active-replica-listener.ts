@@ -3,7 +3,7 @@ import type { LogIndex } from '#raft/entry.js';
 import type { LeadershipNotice } from '#replica/leadership-state.js';
 import type { Applied } from '#replica/replicated-log.js';
 
-export interface ActiveReplicaListener<Output> {
+export type ActiveReplicaListener<Output> = {
   applied(applied: Applied<Output>): void;
   restored(index: LogIndex): void;
   /** On a leader: this peer's store has acknowledged `index`, which is committed. Called again and again. */
@@ -11,4 +11,4 @@ export interface ActiveReplicaListener<Output> {
   leadership(notice: LeadershipNotice): void;
   /** The member has stopped by itself: `fatal` or `removed` was observed. */
   ended(): void;
-}
+};

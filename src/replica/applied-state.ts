@@ -14,14 +14,14 @@ import type { RecordChange, StateMachine, StateRecord } from '#replica/state-mac
 import type { AppliedChanges } from '#replica/storage-writer.js';
 
 /** What the rest of the replica learns of each entry, in log order. */
-export interface AppliedHost<Output> {
+export type AppliedHost<Output> = {
   applied(applied: Applied<Output>, entry: Entry): void;
   /** The entry carried no command. */
   passed(entry: Entry): void;
   /** Has the core switch to the new configuration. */
   reconfigure(change: ReturnType<typeof decodeConfChange>): ConfState;
   membershipChanged(membership: Membership): void;
-}
+};
 
 export class AppliedState<Output> {
   readonly #machine: StateMachine<Output>;

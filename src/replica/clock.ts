@@ -1,7 +1,7 @@
 /** Time as `replica/` and `agent/` know it: monotonic, in ms, and given as an argument, so that a test or a simulator can own it. */
-export interface Clock {
+export type Clock = {
   /** Monotonic ms since an arbitrary start; goes on while the process is stopped, never jumps. */
   now(): number;
   /** Calls `run` once, `delayMs` or more from now. The returned function cancels; calling it late does nothing. */
   after(delayMs: number, run: () => void): () => void;
-}
+};

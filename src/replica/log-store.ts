@@ -40,26 +40,26 @@ export type LogWrite = {
 };
 
 /** A consistent view of the applied state, read while writes go on. Close it: it pins the log and disk space. */
-export interface SnapshotSource {
+export type SnapshotSource = {
   readonly meta: AppliedMeta;
   /** Ascending by key, in chunks of at most `chunkBytesMax` of keys and values (a single larger record alone). */
   chunks(chunkBytesMax: number): AsyncIterable<readonly StateRecord[]>;
   close(): Promise<void>;
-}
+};
 
 /** A snapshot being received, apart from the live state until it is installed. */
-export interface SnapshotSink {
+export type SnapshotSink = {
   append(records: readonly StateRecord[]): Promise<void>;
   /** All chunks are in and durable. */
   finish(): Promise<StagedSnapshot>;
   /** Deletes what was received, whole or not: the snapshot is not wanted. Nothing once it is installed, or about to be. */
   abort(): Promise<void>;
-}
+};
 
 /** Handed to `write({ install })`, by the store that staged it. */
-export interface StagedSnapshot {
+export type StagedSnapshot = {
   readonly meta: AppliedMeta;
-}
+};
 
 /** Free space on the store's file system, as of its last look. */
 export type StoreSpace = {
@@ -71,7 +71,7 @@ export type StoreSpace = {
   readonly problem: string | undefined;
 };
 
-export interface LogStore {
+export type LogStore = {
   readonly identity: StoreIdentity;
   readonly loaded: LoadedLog;
   /** Facts about peers' stores, by store id, as they were kept when the store was opened. */
@@ -105,7 +105,7 @@ export interface LogStore {
   /** Below its floor of free space, and until there is clearly more, the store asks that proposals be refused. */
   space(): StoreSpace;
   close(): Promise<void>;
-}
+};
 
 /** Closed set: `full` disk, `corrupt` content, `amnesia` (durable promises are missing), `poisoned` after an earlier failure, `locked` by another process, `io` anything else. */
 export type StoreErrorCode = 'full' | 'corrupt' | 'amnesia' | 'poisoned' | 'locked' | 'io';

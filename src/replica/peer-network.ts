@@ -49,7 +49,7 @@ export type PeerRefusal =
   | 'rewound';
 
 /** What the replica does with what arrives. */
-export interface PeerHandler {
+export type PeerHandler = {
   /** `caller`: of the store of the member that asks, if it takes part in a cluster. */
   hello(caller: StoreClaim | undefined): MemberHello;
   /** A peer has begun to talk. Returns how its store contradicts what is known of it; undefined: it is to be heard. */
@@ -79,14 +79,14 @@ export interface PeerHandler {
    * member, a store that was put back.
    */
   refused(peer: string, reason: string, refusal: PeerRefusal): void;
-}
+};
 
-export interface PeerNetwork {
+export type PeerNetwork = {
   /** Begins to listen and to hand over what arrives. */
   start(handler: PeerHandler): Promise<void>;
   /**
    * The peers to talk to and to accept, `self` included; called at start and after each change of membership. Beside them
-   * count those who joined since, as far as they call: see `Newcomers`.
+   * count those who joined since, as far as they call: see `UnknownPeers`.
    */
   setMembership(self: MemberId, membership: Membership): void;
   /** Best effort, in order per member; never throws and never blocks. `message.to` names the member. */
@@ -98,4 +98,4 @@ export interface PeerNetwork {
   /** Asks the member that listens at HOST:PORT for its identity (bootstrap, joining). */
   hello(peer: string, caller?: StoreClaim): Promise<MemberHello>;
   stop(): Promise<void>;
-}
+};

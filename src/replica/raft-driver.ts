@@ -29,7 +29,7 @@ import { type AppliedChanges, StorageWriter, type StorageWriterLimits } from '#r
 const readiesPerTurnMax = 16;
 
 /** What the driver leaves to its owner. Whatever these throw ends the member. */
-export interface RaftDriverHost {
+export type RaftDriverHost = {
   /** Before each look at the core: the moment to propose and to start reads. */
   beforeReady(): void;
   /** First of all of a Ready: who leads, in which term. */
@@ -44,7 +44,7 @@ export interface RaftDriverHost {
   refused(from: MemberId, reason: string): void;
   /** The member can't go on. */
   failed(error: Error): void;
-}
+};
 
 export type RaftDriverParts = {
   readonly self: MemberId;

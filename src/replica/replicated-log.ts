@@ -96,7 +96,7 @@ export type ReplicaStatus = {
 
 export type LeadershipChange = { readonly leader: MemberId | undefined; readonly term: Term; readonly isSelf: boolean };
 
-export interface ReplicatedLog<Output> {
+export type ReplicatedLog<Output> = {
   /**
    * Commits and applies one command; answers once it is applied here. Leader only. The command is not to be changed before.
    * @throws ProposeError
@@ -118,4 +118,4 @@ export interface ReplicatedLog<Output> {
     listener: (change: LeadershipChange & { readonly ready: boolean; readonly paused: boolean }) => void,
   ): () => void;
   status(): ReplicaStatus;
-}
+};

@@ -23,7 +23,7 @@ export type ApplyPosition = {
   readonly time: number;
 };
 
-export interface StateMachine<Output> {
+export type StateMachine<Output> = {
   /**
    * Applies one committed command, whose bytes are the log's own: they are not to be changed. Deterministic: the same
    * commands at the same positions give the same output and changes on every member. A refusal is an output. It throws only when the command is of a kind or a
@@ -36,4 +36,4 @@ export interface StateMachine<Output> {
    * reads go on meanwhile: the new state is made beside the former one, and put in its place at once.
    */
   restore(records: AsyncIterable<readonly StateRecord[]>, at: ApplyPosition): Promise<void>;
-}
+};

@@ -28,7 +28,7 @@ export type StorageWriterLimits = {
 export type AppliedChanges = { readonly meta: AppliedMeta; readonly changes: readonly RecordChange[] };
 
 /** What the writer tells, and asks. */
-export interface StorageWriterHost {
+export type StorageWriterHost = {
   /** What was applied since it was last taken, if its index is at most `commit`. Taking it hands it over. */
   takeApplied(commit: LogIndex): AppliedChanges | undefined;
   /** Before `responses` go anywhere: the batch is durable. An install resolves when the state is restored, too. */
@@ -38,7 +38,7 @@ export interface StorageWriterHost {
   /** A batch has ended, and its responses are given: time for the next turn. */
   idle(): void;
   failed(error: unknown): void;
-}
+};
 
 type Work = {
   readonly hardState: HardState | undefined;

@@ -9,12 +9,12 @@ import type { StoreSpace } from '#replica/log-store.js';
 import { isDiskFull, storeFailureReason } from '#storage/store-failure.js';
 import { formatSize } from '#text/size.js';
 
-export interface DiskSpace {
+export type DiskSpace = {
   /** Looks at the disk, and rebuilds the ballast when there is room for it. Never throws: what fails is a problem. */
   check(): Promise<void>;
   /** As of the last look. */
   space(): StoreSpace;
-}
+};
 
 const mebibyte = 1024 * 1024;
 /** Once below the floor, so much of it has to be free on top before all counts as well again. */

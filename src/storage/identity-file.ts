@@ -13,7 +13,7 @@ export type SlotNumber = 0 | 1;
 export const slotBytes = 4096;
 
 /** What the store asks of the file system for its identity. */
-export interface IdentityFile {
+export type IdentityFile = {
   /** Both slots as they are; undefined when there is no file. */
   read(): Promise<readonly [Uint8Array, Uint8Array] | undefined>;
   /** Makes the file, whole or not at all, with both slots; durable, with its name, when it resolves. */
@@ -22,7 +22,7 @@ export interface IdentityFile {
   write(slot: SlotNumber, bytes: Uint8Array): Promise<void>;
   /** Gives up what is kept open between writes. */
   close(): Promise<void>;
-}
+};
 
 /** Slots lie in blocks of their own. */
 const slotSpacing = 4096;

@@ -13,13 +13,13 @@ export type KeyValue = readonly [key: Uint8Array, value: Uint8Array];
 /** Keys from `from`, inclusive, up to `to`, exclusive, in byte order. */
 export type KeyRange = { readonly from: Uint8Array; readonly to: Uint8Array };
 
-export interface KeyValueView {
+export type KeyValueView = {
   get(key: Uint8Array): Promise<Uint8Array | undefined>;
   /** Ascending, in batches of about `scanBatchBytes`; consistent in itself. Throws when a part can't be read. */
   scan(range: KeyRange): AsyncIterable<readonly KeyValue[]>;
   /** The first keys of the range, `countMax` at most. */
   keys(range: KeyRange, countMax: number): Promise<readonly Uint8Array[]>;
-}
+};
 
 /** The content at one moment, whatever is written later. */
 export interface KeyValueSnapshot extends KeyValueView {

@@ -66,7 +66,7 @@ export function envelopeOf(
 }
 
 /**
- * The member that calls, or that joined while this one was away: see `Newcomers`. `UNAVAILABLE` while this member takes
+ * The member that calls, or that joined while this one was away: see `UnknownPeers`. `UNAVAILABLE` while this member takes
  * no part yet.
  * @param shown the name in the caller's certificate; undefined: the connection is without TLS
  * @param revocation why that name is refused to a caller that is not known here; undefined: it is not

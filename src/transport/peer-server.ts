@@ -36,12 +36,12 @@ import {
 import { readChunks } from '#transport/snapshot-stream.js';
 
 /** A listener that hands its connections to the server. */
-export interface PeerPort {
+export type PeerPort = {
   /** Resolves with the port, once it listens. @throws what the system says of the address */
   open(server: Server): Promise<number>;
   /** Takes no more connections. */
   close(): void;
-}
+};
 
 /** A connection without a stream is closed after so many ms: peers always have one. */
 const idleMs = 60_000;

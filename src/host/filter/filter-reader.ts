@@ -13,12 +13,12 @@ import { iptablesCommand, type SavedTables, saveTables, traitsOf } from '#host/o
 import type { Readable } from '#host/observed.js';
 import type { Runner } from '#host/runner.js';
 
-export interface FilterReaderOptions {
+export type FilterReaderOptions = {
   /** Monotonic ms. */
   readonly now: () => number;
   /** Reads a file of the host's /proc. */
   readonly readText: (path: string) => Promise<string>;
-}
+};
 
 /** Reading nftables may take one part in this many of the time: some hosts have 100,000 rules. */
 const readShare = 20;

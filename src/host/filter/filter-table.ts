@@ -4,15 +4,15 @@
  */
 import type { Family } from '#address/ip.js';
 
-export interface ObservedFilters {
+export type ObservedFilters = {
   readonly tables: readonly FilterTable[];
   /** What could not be read, and why; it may hold a drop that is not in the result. */
   readonly unread: readonly string[];
-}
+};
 
 export type Hook = 'prerouting' | 'input' | 'forward' | 'output' | 'postrouting';
 
-export interface FilterTable {
+export type FilterTable = {
   /** How it is listed and changed: by a command of the iptables family, or by `nft`. */
   readonly tool: { readonly kind: 'iptables'; readonly command: string } | { readonly kind: 'nft' };
   /** nftables' word for it; `inet` is both families. */
@@ -20,29 +20,29 @@ export interface FilterTable {
   readonly name: string;
   /** By name. */
   readonly chains: ReadonlyMap<string, FilterChain>;
-}
+};
 
-export interface FilterChain {
+export type FilterChain = {
   readonly name: string;
   /** Where the kernel calls it; absent: only other chains do. */
   readonly base?: BaseChain;
   readonly rules: readonly FilterRule[];
-}
+};
 
-export interface BaseChain {
+export type BaseChain = {
   readonly hook: Hook;
   /** Lower ones come first. An accept ends this chain only; a drop is final. */
   readonly priority: number;
   readonly policy: 'accept' | 'drop';
-}
+};
 
-export interface FilterRule {
+export type FilterRule = {
   /** As it is shown to people. */
   readonly text: string;
   /** All of them must hold. */
   readonly when: readonly Condition[];
   readonly verdict: Verdict;
-}
+};
 
 export type Verdict =
   | { readonly kind: 'accept' | 'drop' | 'return' | 'continue' }
@@ -68,19 +68,19 @@ export type ConditionTest =
   | { readonly kind: 'constant'; readonly holds: boolean }
   | { readonly kind: 'unknown' };
 
-export interface AddressRange {
+export type AddressRange = {
   readonly family: Family;
   readonly first: bigint;
   readonly last: bigint;
-}
+};
 
-export interface PortRange {
+export type PortRange = {
   readonly first: number;
   readonly last: number;
-}
+};
 
 /** The first packet of a connection that is new to this host. */
-export interface Packet {
+export type Packet = {
   readonly family: Family;
   /** Device that it came in by; absent: this host sends it. A final `*` stands for any rest. */
   readonly in?: string;
@@ -92,4 +92,4 @@ export interface Packet {
   readonly protocol: 'tcp' | 'udp';
   /** Destination port; absent: one above 1023, and none in particular. */
   readonly port?: number;
-}
+};

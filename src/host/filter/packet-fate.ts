@@ -21,14 +21,14 @@ export type PacketFate =
   /** `certain` is false when a rule that can not be judged may accept the packet before. */
   | { readonly kind: 'dropped'; readonly by: DropPlace; readonly certain: boolean };
 
-export interface DropPlace {
+export type DropPlace = {
   readonly table: FilterTable;
   /** The chain that the kernel calls. */
   readonly base: FilterChain;
   readonly chain: FilterChain;
   /** Absent: the policy of the base chain. */
   readonly rule?: FilterRule;
-}
+};
 
 /** Chains that jump into each other, at most; the kernel's own bound is 16. */
 const depthMax = 16;
