@@ -77,6 +77,12 @@ export const commands: readonly Entry[] = [
     summary: 'what is wrong here, and the way out',
     load: () => import('#cli/commands/doctor.js'),
   },
+  {
+    name: 'debug',
+    group: look,
+    summary: 'gather what helps to find a fault',
+    load: () => import('#cli/commands/debug.js'),
+  },
   { name: 'agents', group: look, summary: 'which agent holds what', load: () => import('#cli/commands/agents.js') },
   {
     name: 'overlays',
