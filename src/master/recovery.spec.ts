@@ -55,6 +55,13 @@ describe('a survivor that a cluster begins anew from', () => {
   function withTail(): { readonly store: Store; readonly plan: PlanUnderTest } {
     const plan = new PlanUnderTest();
     plan.register('a1');
+    for (const [identity, cause] of [
+      ['agent/a1', 'operator'],
+      ['master/m1', 'removal'],
+      ['master/m3', 'removal'],
+    ] as const) {
+      plan.run({ kind: 'revoke-identity', identity, cause, release: false });
+    }
     const index = plan.index;
     const command = encodeCommand({ wallTime: 0, by: '', ...plan.request('b2') });
     const tail = [new Uint8Array(0), encodeStamped({ time: 5000, command })].map(
@@ -96,6 +103,11 @@ describe('a survivor that a cluster begins anew from', () => {
     assert.deepEqual(state?.membership.confState.voters, [1]);
     const begun = Ipam.restore([...records.values()].map(({ key, value }) => [key, value] as const));
     assert.ok(begun.adoption);
+    assert.deepEqual(
+      begun.revocations().map(({ identity }) => identity),
+      ['agent/a1', 'master/m3'],
+      'row 37: what was revoked stays so, but for the master that it begins with',
+    );
     assert.deepEqual(
       [...begun.leases()].map(({ epoch }) => epoch),
       [index, index],

@@ -20,6 +20,7 @@ import { systemClock } from '#replica/system-clock.js';
 import { ownAs, syncDirectory } from '#storage/directory.js';
 import { openLevelStore } from '#storage/level-store.js';
 import type { SnapshotFileContent } from '#storage/snapshot-file.js';
+import { formatPrincipal } from '#tls/principal.js';
 
 /** How far the index jumps: no epoch and no revision that the old cluster ever sent is then valid by chance. */
 export const indexJump = 2 ** 32;
@@ -198,6 +199,12 @@ export async function writeFirstState(
   const { ipam, time } = legacy;
   const index = logIndex(legacy.index + indexJump);
   const by = 'sublet snapshot';
+  // A master that was removed once is the one to begin with now.
+  const identity = formatPrincipal({ role: 'master', id: name });
+  if (ipam.revocation(identity)?.cause === 'removal') {
+    const lift = { kind: 'unrevoke-identity', identity, cause: 'removal', acceptedFrom: undefined } as const;
+    ipam.apply({ ...lift, by, wallTime }, { index: logIndex(index - 1), time });
+  }
   ipam.apply({ kind: 'begin-adoption', by, wallTime }, { index, time });
   const id = memberId(1);
   const self: MemberInfo = { id, name, peer, storeId: store.identity.storeId };

@@ -27,8 +27,8 @@ export function faultOf(
   return `it is of another authority (${whose}; expected ${authorities.map(fingerprintOf).join(' or ')})`;
 }
 
-/** As far as the other process has sent them. */
-function issuersOf(certificate: X509Certificate): readonly X509Certificate[] {
+/** The chain above a certificate, as far as the other process has sent it. */
+export function issuersOf(certificate: X509Certificate): readonly X509Certificate[] {
   const chain: X509Certificate[] = [];
   let at = certificate.issuerCertificate;
   while (

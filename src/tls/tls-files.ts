@@ -63,7 +63,7 @@ export function readTlsFiles(files: TlsFiles, allowed: readonly Role[], nowMs = 
   const { beginsMs, endsMs } = principal;
   if (nowMs < beginsMs || nowMs > endsMs) {
     throw new TlsFileError(
-      `tls.cert: ${files.cert} is valid from ${timeText(beginsMs)} to ${timeText(endsMs)}, and this host's clock says ${timeText(nowMs)}`,
+      `tls.cert: ${files.cert} is valid from ${timeText(beginsMs)} to ${timeText(endsMs)}, and this host's clock says ${timeText(nowMs)}: ${datesRemedy(principal, nowMs)}`,
     );
   }
   const context = parsed('tls', files.cert, () =>
@@ -71,6 +71,13 @@ export function readTlsFiles(files: TlsFiles, allowed: readonly Role[], nowMs = 
   );
   const authorityEndsMs = Math.min(...authorities.map((authority) => authority.validToDate.getTime()));
   return { context, ca, cert, key, authorities, principal, authorityEndsMs, warnings: keyWarnings(files.key) };
+}
+
+function datesRemedy({ role, id, beginsMs }: Principal, nowMs: number): string {
+  if (nowMs < beginsMs) return 'set the clock of this host or of the one that issued it';
+  const issue = `sublet ca issue ${role} ${id}`;
+  if (role !== 'agent') return `issue another one (${issue})`;
+  return `make a token (sublet token create --role agent --id ${id}) and start the agent with --join TOKEN, or issue another one (${issue})`;
 }
 
 function principalIn(certificate: X509Certificate, file: string): Principal {

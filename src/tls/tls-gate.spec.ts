@@ -88,6 +88,35 @@ describe('the gate in front of a port', () => {
     }
   });
 
+  it('ends connections of an authority that is not trusted any more, and no others', async () => {
+    const next = await TestAuthority.make('next');
+    const both = await TestAuthority.make('both', [authority, next]);
+    const gate = new TlsGate({
+      material: readTlsFiles(await both.files(join(folder, 'both'), 'sublet://master/m1'), ['master']),
+      ...{ protocol: 'h2', allowed: ['agent'], refused: (notice) => notices.push(notice) },
+    });
+    gate.onSecured((socket) => socket.write('in').valueOf());
+    server.removeAllListeners('connection').on('connection', (socket) => gate.take(socket));
+    const address = server.address();
+    assert.ok(address !== null && typeof address === 'object');
+    const callers = [];
+    for (const of of [authority, next]) {
+      const { cert, key } = await of.issue(uri);
+      const caller = connect({ port: address.port, cert, key, rejectUnauthorized: false, ALPNProtocols: ['h2'] });
+      await once(caller, 'data');
+      callers.push(caller);
+    }
+    const [kept, ended] = callers;
+    assert.ok(kept !== undefined && ended !== undefined);
+    const gone = once(ended, 'close');
+    const without = await TestAuthority.make('without', [authority]);
+    gate.setMaterial(readTlsFiles(await without.files(join(folder, 'without'), 'sublet://master/m1'), ['master']));
+    await gone;
+    assert.equal(kept.destroyed, false);
+    assert.equal(gate.open, 1);
+    kept.destroy();
+  });
+
   it('row 6: refuses a certificate that is for servers alone', async () => {
     assert.match(await withCertificate({ usages: ['server'] }), /^handshake-failed: .*: \w+/);
   });

@@ -6,8 +6,8 @@
 import type { X509Certificate } from 'node:crypto';
 import type { Socket } from 'node:net';
 import { createServer, type Server, type TLSSocket } from 'node:tls';
-import { principalOf } from '#tls/certificate.js';
-import { faultOf } from '#tls/certificate-fault.js';
+import { isIssuedBy, principalOf } from '#tls/certificate.js';
+import { faultOf, issuersOf } from '#tls/certificate-fault.js';
 import { formatPrincipal, type Principal, PrincipalError, type Role } from '#tls/principal.js';
 import { type TlsMaterial, tlsGroups, tlsVersion } from '#tls/tls-files.js';
 
@@ -42,6 +42,9 @@ export type TlsGateOptions = {
 export const handshakeMs = 5_000;
 /** Handshakes that are under way at a time: each costs half a millisecond of a processor. */
 export const handshakesMax = 256;
+
+/** Open connections whose certificates are verified again in one turn of the event loop: 0.1 ms each. */
+const judgedPerTurn = 100;
 
 /** Errors of OpenSSL for bytes that begin no TLS record. */
 export const plainTextCodes: ReadonlySet<string> = new Set([
@@ -103,10 +106,23 @@ export class TlsGate {
     this.#serve = serve;
   }
 
-  /** What later handshakes are made with. Connections that are open stay. */
+  /** What later handshakes are made with. Connections that are open stay, but for those of an authority that is not trusted any more. */
   setMaterial(material: TlsMaterial): void {
+    const before = this.#authorities;
     this.#authorities = material.authorities;
+    if (before.some((each) => !material.authorities.some((now) => now.fingerprint256 === each.fingerprint256))) {
+      void this.#endUntrusted();
+    }
     this.#server.setSecureContext(contextOf(material));
+  }
+
+  async #endUntrusted(): Promise<void> {
+    for (const [at, { socket }] of [...this.#open.values()].entries()) {
+      if (at % judgedPerTurn === judgedPerTurn - 1) await new Promise(setImmediate);
+      const certificate = socket.getPeerX509Certificate();
+      if (certificate === undefined || isIssuedBy(certificate, this.#authorities, issuersOf(certificate))) continue;
+      socket.destroy();
+    }
   }
 
   /** Closes the open connections whose certificate has ended. */
