@@ -17,6 +17,7 @@ import { hexOf } from '#master/join-token-service.js';
 import type { MasterLog } from '#master/master-log.js';
 import type { PlanClient } from '#master/plan-client.js';
 import { parseField, refusedByPlan } from '#master/refusal-mapping.js';
+import { RenewalPace } from '#master/renewal-pace.js';
 import { SigningQueue } from '#master/signing-queue.js';
 import type { sublet } from '#proto/sublet.js';
 import type { Clock } from '#replica/clock.js';
@@ -31,6 +32,17 @@ export type Certifying = {
   readonly signer: CertificateSigner | undefined;
   /** Of `tls.ca`, PEM. */
   readonly authorities: () => string;
+};
+
+/** Whose token is of use. Ids and hashes are hex digits. */
+type JudgedRequest = {
+  readonly id: string;
+  readonly secretHash: string;
+  readonly role: JoinRole;
+  /** The id in the identity. */
+  readonly subject: string;
+  /** The address of the host. */
+  readonly from: string;
 };
 
 export type CertificateServiceOptions = {
@@ -56,6 +68,7 @@ export class CertificateService {
   readonly #options: CertificateServiceOptions;
   readonly #queue: SigningQueue;
   readonly #guesses: GuessLimit;
+  readonly #pace: RenewalPace;
   /** At the leader: the use of a token. */
   readonly useToken: Endpoint;
   readonly join: Endpoint;
@@ -65,6 +78,7 @@ export class CertificateService {
     this.#options = options;
     this.#queue = new SigningQueue(options.clock);
     this.#guesses = new GuessLimit(options.clock);
+    this.#pace = new RenewalPace(options.clock);
     this.useToken = endpoint(forwardMethods.useToken, { place: 'leader', idempotent: true }, async (request) => {
       await this.#use(request);
       return {};
@@ -88,6 +102,21 @@ export class CertificateService {
       throw error;
     });
     guess?.right();
+    try {
+      return await this.#certified(request, asked, context);
+    } catch (error) {
+      // A token that is of use must not have requests verified without end.
+      if (!forwarded && error instanceof RefusedError && error.reason === 'invalid-argument')
+        this.#guesses.wrong(address);
+      throw error;
+    }
+  }
+
+  async #certified(
+    request: sublet.v1.JoinRequest,
+    asked: JudgedRequest,
+    context: CallContext,
+  ): Promise<sublet.v1.JoinResponse.$Properties> {
     const principal = { role: asked.role, id: asked.subject };
     const certifying = this.#certifying('join');
     const { signer } = certifying;
@@ -99,8 +128,8 @@ export class CertificateService {
     await this.#recordUse(asked, publicKey, context);
     const certificate = await signer.sign(publicKey, principal);
     this.#options.logger.info(
-      { identity: formatPrincipal(principal), from: address, token: asked.id },
-      `${formatPrincipal(principal)} has joined from ${address}: its key is certified`,
+      { identity: formatPrincipal(principal), from: asked.from, token: asked.id },
+      `${formatPrincipal(principal)} has joined from ${asked.from}: its key is certified`,
     );
     return { certificate, authorities: certifying.authorities(), subject: principal.id };
   }
@@ -120,6 +149,7 @@ export class CertificateService {
         `renew: ${formatPrincipal(principal)} has asked for a certificate of ${role}/${subject}: a certificate is renewed by its holder only`,
       );
     }
+    this.#pace.enter(formatPrincipal(principal));
     const certifying = this.#certifying('renew');
     const { signer } = certifying;
     if (signer === undefined) {
@@ -136,7 +166,7 @@ export class CertificateService {
   }
 
   /** Looks whether the token is of use, without using it. @throws RefusedError */
-  async #judged(request: sublet.v1.JoinRequest, address: string) {
+  async #judged(request: sublet.v1.JoinRequest, address: string): Promise<JudgedRequest> {
     const id = hexOf('token_id', request.tokenId, idBytes);
     const secretHash = secretHashOf(request.secret).toString('hex');
     const role = roleOf(request.role);
@@ -171,14 +201,7 @@ export class CertificateService {
   }
 
   /** @throws RefusedError */
-  async #recordUse(
-    asked: { readonly id: string; readonly secretHash: string; readonly role: string } & {
-      readonly subject: string;
-      readonly from: string;
-    },
-    publicKey: Uint8Array,
-    { deadline, caller }: CallContext,
-  ): Promise<void> {
+  async #recordUse(asked: JudgedRequest, publicKey: Uint8Array, { deadline, caller }: CallContext): Promise<void> {
     const { role, subject, from: address } = asked;
     const request = {
       ...{ tokenId: Buffer.from(asked.id, 'hex'), secretHash: Buffer.from(asked.secretHash, 'hex') },

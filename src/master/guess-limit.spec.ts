@@ -61,4 +61,12 @@ describe('row 32: guesses of secrets', () => {
     for (let at = 0; at < 1_000; at++) limit.enter('10.0.0.7').right();
     assert.equal(limit.refused, 0);
   });
+
+  it('count all the same when something else was wrong', () => {
+    for (let at = 0; at < 10; at++) {
+      limit.enter('10.0.0.7').right();
+      limit.wrong('10.0.0.7');
+    }
+    assert.throws(() => limit.enter('10.0.0.7'), RefusedError);
+  });
 });

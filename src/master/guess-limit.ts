@@ -54,6 +54,11 @@ export class GuessLimit {
     };
   }
 
+  /** Counts what turned out to be wrong later than `enter`. */
+  wrong(address: string): void {
+    for (const bucket of [this.#bucketOf(networkOf(address)), this.#all]) bucket.left = Math.max(0, bucket.left - 1);
+  }
+
   #bucketOf(key: string): Bucket {
     const known = this.#addresses.get(key) ?? { left: perAddress.burst, atMs: Number.NEGATIVE_INFINITY };
     this.#addresses.delete(key);

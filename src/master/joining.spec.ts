@@ -9,7 +9,14 @@ import { ChannelCredentials, status } from '@grpc/grpc-js';
 import * as x509 from '@peculiar/x509';
 import { joinCluster } from '#api/join-client.js';
 import { isServiceError, MasterClient } from '#api/master-client.js';
-import { agentService, certificateService, clusterService, joinService, operatorService } from '#api/services.js';
+import {
+  accessService,
+  agentService,
+  certificateService,
+  clusterService,
+  joinService,
+  operatorService,
+} from '#api/services.js';
 import { CertificateSigner } from '#master/certificate-signer.js';
 import { JoinableTrio, newKey } from '#master/testing/joinable-trio.js';
 import { until } from '#master/testing/until.js';
@@ -155,10 +162,10 @@ describe('joining', function () {
   });
 
   /** Sends a request of its own making to a port for joining. */
-  async function joinsWith(token: JoinTokenText, csr: Uint8Array) {
+  async function joinsWith(token: JoinTokenText, csr: Uint8Array, at = 0) {
     const context = createSecureContext({ ca: trio.authority.cert });
     const credentials = ChannelCredentials.createFromSecureContext(context, { checkServerIdentity: refuseOthers });
-    const client = new MasterClient({ masters: [trio.joinsAt(0)], credentials, timeoutMs: callMs });
+    const client = new MasterClient({ masters: [trio.joinsAt(at)], credentials, timeoutMs: callMs });
     const asked = { tokenId: token.id, secret: token.secret, role: 'agent', csr };
     try {
       return await client.call(joinService.join, asked, once);
@@ -209,9 +216,9 @@ describe('joining', function () {
       [Buffer.alloc(4_097, 0x30), /^INVALID_ARGUMENT: csr: it has 4097 bytes: 1 to 4096 are allowed/],
       [Buffer.alloc(0), /^INVALID_ARGUMENT: csr: it has 0 bytes/],
     ];
-    for (const [csr, says] of bad) assert.match(await refusalOf(joinsWith(token, csr)), says);
+    for (const [csr, says] of bad) assert.match(await refusalOf(joinsWith(token, csr, 1)), says);
     // None of them has used the token.
-    const parsed = new X509Certificate((await joinsWith(token, whole)).certificate);
+    const parsed = new X509Certificate((await joinsWith(token, whole, 1)).certificate);
     assert.equal(parsed.subjectAltName, 'URI:sublet://agent/host-8');
     assert.deepEqual([parsed.ca, parsed.keyUsage, parsed.subject], [false, ['1.3.6.1.5.5.7.3.2'], 'CN=agent host-8']);
     assert.ok(parsed.validToDate.getTime() < Date.now() + 8 * dayMs);
@@ -240,33 +247,44 @@ describe('joining', function () {
   });
 
   it('row 35: is renewed for the identity of the caller and no other, through a master without the key', async () => {
+    const csr = await makeCertificateRequest(newKey());
     for (const at of [0, 1]) {
-      const agent = await trio.client('agent', 'host-9', at);
-      const csr = await makeCertificateRequest(newKey());
-      const { certificate } = await agent.call(
-        certificateService.renew,
-        { csr, role: 'agent', subject: 'host-9' },
-        once,
-      );
-      assert.equal(principalOf(new X509Certificate(certificate).raw).id, 'host-9');
-      for (const other of [
-        { role: 'agent', subject: 'host-1' },
-        { role: 'admin', subject: 'host-9' },
-        { role: 'master', subject: 'm1' },
-      ]) {
+      const id = `host-9${at}`;
+      const agent = await trio.client('agent', id, at);
+      const renewed = (role: string, subject: string) =>
+        agent.call(certificateService.renew, { csr, role, subject }, once);
+      for (const [role, subject] of [
+        ['agent', 'host-1'],
+        ['admin', id],
+        ['master', 'm1'],
+      ] as const) {
         assert.match(
-          await refusalOf(agent.call(certificateService.renew, { csr, ...other }, once)),
-          /^PERMISSION_DENIED: renew: agent\/host-9 has asked for a certificate of /,
+          await refusalOf(renewed(role, subject)),
+          new RegExp(`^PERMISSION_DENIED: renew: agent/${id} has asked for a certificate of ${role}/${subject}`),
         );
       }
+      const { certificate } = await renewed('agent', id);
+      assert.equal(principalOf(new X509Certificate(certificate).raw).id, id);
+      assert.match(await refusalOf(renewed('agent', id)), /^RESOURCE_EXHAUSTED: renew: .* within the last 1m/);
     }
+  });
+
+  it('row 35: is not renewed once the identity is revoked, and no token brings it back', async () => {
+    const token = await trio.token('host-12');
+    const agent = await trio.client('agent', 'host-12');
+    const alice = await trio.client('admin', 'alice');
+    await alice.call(accessService.revokeIdentity, { identity: { role: 'agent', id: 'host-12' } }, once);
+    const csr = await makeCertificateRequest(newKey());
+    const renewed = agent.call(certificateService.renew, { csr, role: 'agent', subject: 'host-12' }, once);
+    assert.match(await refusalOf(renewed), /^(PERMISSION_DENIED: agent\/host-12 was revoked|no master reachable)/);
+    assert.match(await refusalOf(joins(token, 0)), /revoked/);
   });
 
   it('row 32: limits wrong guesses of one address, and says so once they are too many', async () => {
     const token = { ...(await trio.token('host-10')), secret: Buffer.alloc(32) };
     const outcomes: string[] = [];
     const csr = await makeCertificateRequest(newKey());
-    for (let at = 0; at < 30; at++) outcomes.push(await refusalOf(joinsWith(token, csr)));
+    for (let at = 0; at < 30; at++) outcomes.push(await refusalOf(joinsWith(token, csr, 2)));
     assert.match(outcomes[0] ?? '', /^NOT_FOUND: join: there is no such token/);
     assert.ok(outcomes.some((outcome) => /^RESOURCE_EXHAUSTED: join: 127\.0\.0\.1 has shown too many/.test(outcome)));
   });
