@@ -45,6 +45,10 @@ describe('the firewall', function () {
           assert.equal(await inDocker.seenBy('10.0.0.254'), '10.0.0.1');
         };
         await talk();
+        assert.match(
+          host.sh(`${flavour} -t raw -S`),
+          /-A PREROUTING .*-j SUBLET-GUARD\n[\s\S]*-A SUBLET-GUARD -p udp .*-j DROP/,
+        );
         const chain = (name: string) => host.sh(`${flavour} -S ${name}`);
         assert.match(chain('DOCKER-USER'), /-j SUBLET-FORWARD\n.*-j RETURN/);
         host.sh(`${flavour} -F FORWARD && ${flavour} -F SUBLET-FORWARD && ${flavour} -F DOCKER-USER`);

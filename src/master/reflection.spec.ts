@@ -1,9 +1,13 @@
 import assert from 'node:assert/strict';
 import { execFile } from 'node:child_process';
+import { Duplex } from 'node:stream';
+import { setImmediate as turn } from 'node:timers/promises';
 import { promisify } from 'node:util';
 import type { Method } from '#api/method.js';
 import { responseJson } from '#api/proto-json.js';
 import { clusterService, operatorService } from '#api/services.js';
+import { Admission } from '#master/admission.js';
+import { addReflection } from '#master/reflection.js';
 import { TestMasters } from '#master/testing/test-masters.js';
 
 const run = promisify(execFile);
@@ -67,5 +71,61 @@ describe('reflection and health', () => {
     assert.deepEqual(JSON.parse(await curl(api, path)), { status: 'SERVING' });
     const service = { service: 'sublet.v1.AgentService' };
     assert.deepEqual(JSON.parse(await curl(api, path, service)), { status: 'SERVING' });
+  });
+});
+
+describe('a stream of reflection', () => {
+  const listServices = Buffer.from([0x3a, 1, 0x2a]);
+  const malformed = Buffer.from([0x22, 5, 1]);
+
+  /** A call with these requests waiting, of which answers are taken one at a time by `take`. */
+  function call(requests: readonly Buffer[]) {
+    const admission = new Admission({ callsPerClient: 1, calls: 1, streamsPerClient: 1, streams: 1 });
+    const taken: Uint8Array[] = [];
+    let take: () => void = () => undefined;
+    const stream = new Duplex({
+      ...{ objectMode: true, writableHighWaterMark: 1, readableHighWaterMark: requests.length + 1 },
+      read: () => undefined,
+      write: (answer: Uint8Array, _encoding, done) => {
+        taken.push(answer);
+        take = done;
+      },
+    });
+    let open: ((stream: never) => void) | undefined;
+    const register = (_path: string, handle: unknown): boolean => {
+      // The handler of both versions is one: that which is registered last is called here.
+      open = handle as typeof open;
+      return true;
+    };
+    addReflection({ register }, admission);
+    for (const request of requests) stream.push(request);
+    open?.(Object.assign(stream, { getPeer: () => '192.0.2.1:1' }) as never);
+    return { stream, admission, taken, take: () => take() };
+  }
+  async function rest(): Promise<void> {
+    for (let turns = 0; turns < 10; turns++) await turn();
+  }
+
+  it('reads the next request when the answer before was taken', async () => {
+    const { stream, taken, take } = call(Array.from({ length: 20 }, () => listServices));
+    await rest();
+    assert.equal(taken.length, 1);
+    assert.ok(stream.readableLength >= 18, `${stream.readableLength} requests wait`);
+    take();
+    await rest();
+    assert.equal(taken.length, 2);
+    assert.ok(stream.readableLength >= 17, `${stream.readableLength} requests wait`);
+    stream.destroy();
+  });
+
+  it('ends with the first request that is none, and gives its place back', async () => {
+    const { stream, admission, taken } = call([malformed, listServices]);
+    const error = await new Promise<Error>((resolve) => stream.once('error', resolve));
+    assert.match(error.message, /the request is not a ServerReflectionRequest/);
+    await rest();
+    assert.deepEqual(taken, []);
+    stream.destroy();
+    await rest();
+    assert.equal(admission.total.streams, 0);
   });
 });

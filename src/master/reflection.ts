@@ -1,7 +1,6 @@
 /**
- * Server reflection (v1 and v1alpha), so that any gRPC command line works with no files at
- * hand. The descriptors are those that buf made of the .proto files at build time: what proto-loader makes
- * of them lacks the imports and the marks of optional fields, and strict clients refuse it.
+ * Server reflection (v1 and v1alpha), so that any gRPC command line works with no files at hand. The descriptors are
+ * those that buf made of the .proto files at build time, with their imports, as strict clients want them.
  */
 import { readFileSync } from 'node:fs';
 import type { Server, ServerDuplexStream } from '@grpc/grpc-js';
