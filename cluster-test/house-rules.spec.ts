@@ -197,6 +197,13 @@ describe('house rules', () => {
     assert.deepEqual(wrong, []);
   });
 
+  it('hides members by #name, constructors and what a spec has to reach aside', () => {
+    const wrong = production.flatMap(({ name, text }) =>
+      [...text.matchAll(/^ +private (?!constructor)(.*)$/gm)].map(([, member]) => `src/${name}: ${member}`),
+    );
+    assert.deepEqual(wrong, ['src/ipam/ipam.ts: readonly plan: Plan;']);
+  });
+
   it('gives each file a noun for a name', () => {
     assert.deepEqual(
       sources().filter(({ name }) => emptyNames.test(name)),

@@ -290,7 +290,7 @@ export const bugs: readonly Bug[] = [
     changes: [
       {
         file: 'ipam/block-pool.js',
-        right: 'const longestFree = this.idle.first()?.[0];',
+        right: 'const longestFree = this.#idle.first()?.[0];',
         wrong:
           'const rested = [...this.freed].find(([block, until]) => until <= time && !this.excluded.has(block) && this.reserved.get(block) === undefined);\n        const longestFree = rested && { block: rested[0], until: rested[1] };',
       },

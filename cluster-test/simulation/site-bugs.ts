@@ -53,7 +53,7 @@ export const siteBugs: readonly Bug[] = [
   },
   {
     name: 'epochs-not-raised-at-adoption',
-    changes: [{ file: 'ipam/plan-writer.js', right: 'this.meta = { ...this.meta, epochBase };', wrong: '' }],
+    changes: [{ file: 'ipam/plan-writer.js', right: 'this.#meta = { ...this.#meta, epochBase };', wrong: '' }],
     aim: { faults: ['all-put-back', 'crash'], shape: { calm: 2 } },
   },
 ];

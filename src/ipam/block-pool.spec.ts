@@ -124,7 +124,7 @@ class Pair {
         delete cell.reservedFor;
         return;
       case 'exclude':
-        this.exclude(block, block + length);
+        this.#exclude(block, block + length);
         return;
       case 'unexclude': {
         const exclusion = this.exclusions.shift();
@@ -135,7 +135,7 @@ class Pair {
     }
   }
 
-  private exclude(start: bigint, end: bigint): void {
+  #exclude(start: bigint, end: bigint): void {
     for (let at = start; at < end; at++) {
       const { reservedFor, excluded } = this.slow.cell(at);
       if (reservedFor || excluded) return;

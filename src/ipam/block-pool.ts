@@ -16,84 +16,84 @@ type Idle = { readonly until: number; readonly block: bigint };
 
 export class BlockPool {
   /** The lettable blocks are [first, end). */
-  private first: bigint;
-  private end: bigint;
-  private readonly held = new Map<bigint, AgentId>();
+  #first: bigint;
+  #end: bigint;
+  readonly #held = new Map<bigint, AgentId>();
   /** Every block that was held and is not now, with the end of its quarantine. */
-  private readonly freed = new Map<bigint, number>();
+  readonly #freed = new Map<bigint, number>();
   /** Those of `freed` that anybody may get once they have rested, longest free first. */
-  private readonly idle = new SortedMap<Idle, true>(byTimeThenBlock);
-  private readonly reserved = new SortedMap<bigint, AgentId>(ascending);
-  private readonly reservedFor = new Map<AgentId, readonly bigint[]>();
-  private readonly excluded = new IntervalSet();
-  private heldAndExcluded = 0;
+  readonly #idle = new SortedMap<Idle, true>(byTimeThenBlock);
+  readonly #reserved = new SortedMap<bigint, AgentId>(ascending);
+  readonly #reservedFor = new Map<AgentId, readonly bigint[]>();
+  readonly #excluded = new IntervalSet();
+  #heldAndExcluded = 0;
   /** Held or freed. */
-  private readonly used = new IntervalSet();
+  readonly #used = new IntervalSet();
   /** Used, reserved or excluded. */
-  private readonly taken = new IntervalSet();
+  readonly #taken = new IntervalSet();
 
   constructor(first: bigint, end: bigint) {
-    this.first = first;
-    this.end = end;
+    this.#first = first;
+    this.#end = end;
   }
 
   /** Widens the space. Numbers stay as they are. */
   grow(first: bigint, end: bigint): void {
-    assertInvariant(first <= this.first && end >= this.end, 'a pool never shrinks');
-    this.first = first;
-    this.end = end;
+    assertInvariant(first <= this.#first && end >= this.#end, 'a pool never shrinks');
+    this.#first = first;
+    this.#end = end;
   }
 
   contains(block: bigint): boolean {
-    return block >= this.first && block < this.end;
+    return block >= this.#first && block < this.#end;
   }
 
   get heldCount(): number {
-    return this.held.size;
+    return this.#held.size;
   }
 
   /** Every block that was held and is not now, ascending, with the end of its rest. */
   get freedBlocks(): readonly (readonly [bigint, number])[] {
     // Sorted, because a map remembers in which order blocks were freed, and a restored replica does not know.
-    return [...this.freed].sort(([a], [b]) => ascending(a, b));
+    return [...this.#freed].sort(([a], [b]) => ascending(a, b));
   }
 
   get reservations(): Iterable<readonly [bigint, AgentId]> {
-    return this.reserved.entries();
+    return this.#reserved.entries();
   }
 
   /** Whether anything of it was ever held. */
   get everUsed(): boolean {
-    return this.held.size > 0 || this.freed.size > 0;
+    return this.#held.size > 0 || this.#freed.size > 0;
   }
 
   wasUsed(block: bigint): boolean {
-    return this.used.has(block);
+    return this.#used.has(block);
   }
 
   holder(block: bigint): AgentId | undefined {
-    return this.held.get(block);
+    return this.#held.get(block);
   }
 
   reservation(block: bigint): AgentId | undefined {
-    return this.reserved.get(block);
+    return this.#reserved.get(block);
   }
 
   /** When the quarantine of a freed block ends; undefined for one that was never used or is held. */
   restsUntil(block: bigint): number | undefined {
-    return this.freed.get(block);
+    return this.#freed.get(block);
   }
 
   /** The lowest block that is kept for the agent and at rest no more. */
   chooseReserved(agentId: AgentId, time: number): bigint | undefined {
-    return this.reservedFor.get(agentId)?.find((block) => this.state(block, time) === 'reserved');
+    return this.#reservedFor.get(agentId)?.find((block) => this.state(block, time) === 'reserved');
   }
 
   /** The block that anybody should get (rule 6): the lowest never used, else the one longest free; undefined: none. */
   choose(time: number): bigint | undefined {
-    const fresh = this.taken.firstGap(this.first);
-    if (fresh < this.end) return fresh;
-    const longestFree = this.idle.first()?.[0];
+    const fresh = this.#taken.firstGap(this.#first);
+    if (fresh < this.#end) return fresh;
+    const longestFree = this.#idle.first()?.[0];
     return longestFree !== undefined && longestFree.until <= time ? longestFree.block : undefined;
   }
 
@@ -101,122 +101,122 @@ export class BlockPool {
    * Whether the agent may get this very block back, quarantined or not: no other agent holds it or has a right to it.
    */
   mayReturn(block: bigint, agentId: AgentId): boolean {
-    const keptFor = this.reserved.get(block);
-    const free = this.contains(block) && !this.held.has(block) && !this.excluded.has(block);
+    const keptFor = this.#reserved.get(block);
+    const free = this.contains(block) && !this.#held.has(block) && !this.#excluded.has(block);
     return free && (keptFor === undefined || keptFor === agentId);
   }
 
   hold(block: bigint, agentId: AgentId): void {
     if (!this.contains(block)) throw brokenPlan(`block ${block} is outside its pool`);
-    if (this.held.has(block)) throw brokenPlan(`block ${block} is held already: never in two hands`);
-    this.held.set(block, agentId);
-    if (this.excluded.has(block)) this.heldAndExcluded += 1;
-    const until = this.freed.get(block);
+    if (this.#held.has(block)) throw brokenPlan(`block ${block} is held already: never in two hands`);
+    this.#held.set(block, agentId);
+    if (this.#excluded.has(block)) this.#heldAndExcluded += 1;
+    const until = this.#freed.get(block);
     if (until === undefined) {
-      this.used.add(block);
-      this.taken.add(block);
+      this.#used.add(block);
+      this.#taken.add(block);
     } else {
-      this.freed.delete(block);
-      this.idle.delete({ until, block });
+      this.#freed.delete(block);
+      this.#idle.delete({ until, block });
     }
   }
 
   /** Ends the holding: the block rests until then. */
   free(block: bigint, until: number): void {
-    if (!this.held.delete(block)) throw brokenPlan(`block ${block} is freed but not held`);
-    if (this.excluded.has(block)) this.heldAndExcluded -= 1;
+    if (!this.#held.delete(block)) throw brokenPlan(`block ${block} is freed but not held`);
+    if (this.#excluded.has(block)) this.#heldAndExcluded -= 1;
     this.rest(block, until);
   }
 
   /** Notes a block that was freed earlier (when the state is loaded). */
   rest(block: bigint, until: number): void {
-    if (!this.contains(block) || this.held.has(block)) throw brokenPlan(`block ${block} can't rest`);
-    this.freed.set(block, until);
-    this.used.add(block);
-    this.taken.add(block);
-    this.offer(block);
+    if (!this.contains(block) || this.#held.has(block)) throw brokenPlan(`block ${block} can't rest`);
+    this.#freed.set(block, until);
+    this.#used.add(block);
+    this.#taken.add(block);
+    this.#offer(block);
   }
 
   /** Keeps the block for one agent; the caller has made sure that no other agent has a right to it. */
   reserve(block: bigint, agentId: AgentId): void {
-    assertInvariant(!this.reserved.get(block) && !this.excluded.has(block), 'a block is set aside once');
-    this.reserved.set(block, agentId);
-    this.reservedFor.set(agentId, [...(this.reservedFor.get(agentId) ?? []), block].sort(ascending));
-    this.taken.add(block);
-    this.withdraw(block);
+    assertInvariant(!this.#reserved.get(block) && !this.#excluded.has(block), 'a block is set aside once');
+    this.#reserved.set(block, agentId);
+    this.#reservedFor.set(agentId, [...(this.#reservedFor.get(agentId) ?? []), block].sort(ascending));
+    this.#taken.add(block);
+    this.#withdraw(block);
   }
 
   unreserve(block: bigint): void {
-    const agentId = this.reserved.get(block);
+    const agentId = this.#reserved.get(block);
     assertInvariant(agentId !== undefined, 'a block that is not reserved can not be unreserved');
-    this.reserved.delete(block);
-    const others = (this.reservedFor.get(agentId) ?? []).filter((other) => other !== block);
-    if (others.length === 0) this.reservedFor.delete(agentId);
-    else this.reservedFor.set(agentId, others);
-    if (!this.used.has(block)) this.taken.remove(block);
-    this.offer(block);
+    this.#reserved.delete(block);
+    const others = (this.#reservedFor.get(agentId) ?? []).filter((other) => other !== block);
+    if (others.length === 0) this.#reservedFor.delete(agentId);
+    else this.#reservedFor.set(agentId, others);
+    if (!this.#used.has(block)) this.#taken.remove(block);
+    this.#offer(block);
   }
 
   /** The lowest reservation in [start, end). */
   reservationIn(start: bigint, end: bigint): readonly [bigint, AgentId] | undefined {
-    const next = this.reserved.atOrAfter(start);
+    const next = this.#reserved.atOrAfter(start);
     return next !== undefined && next[0] < end ? next : undefined;
   }
 
   excludes(start: bigint, end: bigint = start + 1n): boolean {
-    return this.excluded.intersects(start, end);
+    return this.#excluded.intersects(start, end);
   }
 
   /** Excludes [start, end), of which nothing is reserved or excluded, from allocation; a holder keeps its block. */
   exclude(start: bigint, end: bigint): void {
     assertInvariant(!this.excludes(start, end) && !this.reservationIn(start, end), 'a range is set aside once');
-    this.excluded.add(start, end);
-    this.taken.add(start, end);
-    for (const block of this.usedIn(start, end)) {
-      if (this.held.has(block)) this.heldAndExcluded += 1;
-      this.withdraw(block);
+    this.#excluded.add(start, end);
+    this.#taken.add(start, end);
+    for (const block of this.#usedIn(start, end)) {
+      if (this.#held.has(block)) this.#heldAndExcluded += 1;
+      this.#withdraw(block);
     }
   }
 
   /** Ends the exclusion of [start, end). */
   unexclude(start: bigint, end: bigint): void {
-    this.excluded.remove(start, end);
-    this.taken.remove(start, end);
-    for (const range of this.used.within(start, end)) this.taken.add(range.start, range.end);
-    for (const block of this.usedIn(start, end)) {
-      if (this.held.has(block)) this.heldAndExcluded -= 1;
-      this.offer(block);
+    this.#excluded.remove(start, end);
+    this.#taken.remove(start, end);
+    for (const range of this.#used.within(start, end)) this.#taken.add(range.start, range.end);
+    for (const block of this.#usedIn(start, end)) {
+      if (this.#held.has(block)) this.#heldAndExcluded -= 1;
+      this.#offer(block);
     }
   }
 
   /** How many blocks of [start, end) are held. */
   heldIn(start: bigint, end: bigint): number {
     let count = 0;
-    for (const block of this.usedIn(start, end)) if (this.held.has(block)) count += 1;
+    for (const block of this.#usedIn(start, end)) if (this.#held.has(block)) count += 1;
     return count;
   }
 
   state(block: bigint, time: number): BlockState {
-    if (this.held.has(block)) return 'held';
-    if (this.excluded.has(block)) return 'excluded';
-    if ((this.freed.get(block) ?? Number.NEGATIVE_INFINITY) > time) return 'quarantined';
-    return this.reserved.get(block) === undefined ? 'free' : 'reserved';
+    if (this.#held.has(block)) return 'held';
+    if (this.#excluded.has(block)) return 'excluded';
+    if ((this.#freed.get(block) ?? Number.NEGATIVE_INFINITY) > time) return 'quarantined';
+    return this.#reserved.get(block) === undefined ? 'free' : 'reserved';
   }
 
   /** Costs O(reserved + quarantined). */
   usage(time: number): PoolUsage {
-    const total = this.end - this.first;
-    const held = BigInt(this.held.size);
+    const total = this.#end - this.#first;
+    const held = BigInt(this.#held.size);
     // An exclusion may cover what is in no pool, like the VTEP subnet's own address.
-    let excluded = -BigInt(this.heldAndExcluded);
-    for (const range of this.excluded.within(this.first, this.end)) excluded += range.end - range.start;
+    let excluded = -BigInt(this.#heldAndExcluded);
+    for (const range of this.#excluded.within(this.#first, this.#end)) excluded += range.end - range.start;
     let quarantined = 0n;
-    for (const [idle] of this.idle.entriesBackwards()) {
+    for (const [idle] of this.#idle.entriesBackwards()) {
       if (idle.until <= time) break;
       quarantined += 1n;
     }
     let reserved = 0n;
-    for (const [block] of this.reserved.entries()) {
+    for (const [block] of this.#reserved.entries()) {
       const state = this.state(block, time);
       if (state === 'reserved') reserved += 1n;
       else if (state === 'quarantined') quarantined += 1n;
@@ -227,26 +227,26 @@ export class BlockPool {
   /** The longest that a block still rests after `time`, in ms; 0 when none does. */
   restLeft(time: number): number {
     let left = 0;
-    for (const until of this.freed.values()) left = Math.max(left, until - time);
+    for (const until of this.#freed.values()) left = Math.max(left, until - time);
     return left;
   }
 
-  private *usedIn(start: bigint, end: bigint): Generator<bigint, void, undefined> {
-    for (const range of this.used.within(start, end)) {
+  *#usedIn(start: bigint, end: bigint): Generator<bigint, void, undefined> {
+    for (const range of this.#used.within(start, end)) {
       for (let block = range.start; block < range.end; block += 1n) yield block;
     }
   }
 
   /** Puts a freed block where anybody may get it, unless it is set aside. */
-  private offer(block: bigint): void {
-    const until = this.freed.get(block);
-    if (until === undefined || this.excluded.has(block) || this.reserved.get(block) !== undefined) return;
-    this.idle.set({ until, block }, true);
+  #offer(block: bigint): void {
+    const until = this.#freed.get(block);
+    if (until === undefined || this.#excluded.has(block) || this.#reserved.get(block) !== undefined) return;
+    this.#idle.set({ until, block }, true);
   }
 
-  private withdraw(block: bigint): void {
-    const until = this.freed.get(block);
-    if (until !== undefined) this.idle.delete({ until, block });
+  #withdraw(block: bigint): void {
+    const until = this.#freed.get(block);
+    if (until !== undefined) this.#idle.delete({ until, block });
   }
 }
 

@@ -97,46 +97,46 @@ type Numbered = { readonly number: number; readonly entry: HistoryEntry };
 
 /** Entries in ascending order of number, at most `historyMax`. */
 class Ring {
-  private readonly slots: Numbered[] = [];
+  readonly #slots: Numbered[] = [];
   /** Place of the oldest entry. */
-  private first = 0;
+  #first = 0;
 
   get size(): number {
-    return this.slots.length;
+    return this.#slots.length;
   }
 
   /** Takes up an entry with a higher number than all before; returns the one that had to go for it. */
   push(added: Numbered): Numbered | undefined {
-    if (this.slots.length < historyMax) {
-      this.slots.push(added);
+    if (this.#slots.length < historyMax) {
+      this.#slots.push(added);
       return undefined;
     }
-    const dropped = this.slots[this.first];
-    this.slots[this.first] = added;
-    this.first = (this.first + 1) % historyMax;
+    const dropped = this.#slots[this.#first];
+    this.#slots[this.#first] = added;
+    this.#first = (this.#first + 1) % historyMax;
     return dropped;
   }
 
   /** The entry that is `back` before the newest one. */
   newest(back: number): Numbered | undefined {
-    if (back >= this.slots.length) return undefined;
-    return this.slots[(this.first + this.slots.length - 1 - back) % this.slots.length];
+    if (back >= this.#slots.length) return undefined;
+    return this.#slots[(this.#first + this.#slots.length - 1 - back) % this.#slots.length];
   }
 }
 
 export class History {
-  private readonly agents = new Ring();
-  private readonly others = new Ring();
+  readonly #agents = new Ring();
+  readonly #others = new Ring();
   /** Number of the next entry. */
-  private next = 1;
+  #next = 1;
 
   get size(): number {
-    return this.agents.size + this.others.size;
+    return this.#agents.size + this.#others.size;
   }
 
   /** From this revision on no entry had to go. */
   get wholeSince(): number {
-    const since = [this.agents, this.others].map((ring) =>
+    const since = [this.#agents, this.#others].map((ring) =>
       ring.size < historyMax ? 0 : (ring.newest(ring.size - 1)?.entry.revision ?? 0),
     );
     return Math.max(...since);
@@ -144,31 +144,31 @@ export class History {
 
   /** Takes up the entry; `dropped` is the one that had to go for it. */
   push(entry: HistoryEntry): { readonly added: Numbered; readonly dropped: Numbered | undefined } {
-    const added = { number: this.next, entry };
-    this.next += 1;
-    return { added, dropped: this.ringOf(entry).push(added) };
+    const added = { number: this.#next, entry };
+    this.#next += 1;
+    return { added, dropped: this.#ringOf(entry).push(added) };
   }
 
   /** Takes up stored entries, in any order. @throws InvariantError for a number that is there twice, and for too many */
   load(entries: readonly Numbered[]): void {
     for (const { number, entry } of entries.toSorted((a, b) => a.number - b.number)) {
-      const full = this.ringOf(entry).size >= historyMax;
-      assertInvariant(number >= this.next && !full, `history entry ${number} is out of order`);
-      this.ringOf(entry).push({ number, entry });
-      this.next = number + 1;
+      const full = this.#ringOf(entry).size >= historyMax;
+      assertInvariant(number >= this.#next && !full, `history entry ${number} is out of order`);
+      this.#ringOf(entry).push({ number, entry });
+      this.#next = number + 1;
     }
   }
 
   /** Every entry with its number, oldest first. */
   entries(): readonly Numbered[] {
-    return [...this.newestFirst()].reverse();
+    return [...this.#newestFirst()].reverse();
   }
 
   /** Oldest first. */
   find(query: HistoryQuery): readonly HistoryEntry[] {
     const { after, before, limit } = query;
     const found: HistoryEntry[] = [];
-    for (const { entry } of this.newestFirst()) {
+    for (const { entry } of this.#newestFirst()) {
       if (entry.revision <= after) break;
       // A reader that goes on before the oldest that was found would miss the rest of its revision.
       if (found.length >= limit && entry.revision !== found.at(-1)?.revision) break;
@@ -178,16 +178,16 @@ export class History {
     return found.reverse();
   }
 
-  private ringOf({ what }: HistoryEntry): Ring {
-    return agentsEntries.has(what) ? this.agents : this.others;
+  #ringOf({ what }: HistoryEntry): Ring {
+    return agentsEntries.has(what) ? this.#agents : this.#others;
   }
 
   /** Both rings as one, by descending number. */
-  private *newestFirst(): Generator<Numbered, void, undefined> {
+  *#newestFirst(): Generator<Numbered, void, undefined> {
     let [ofAgents, ofOthers] = [0, 0];
     for (;;) {
-      const agents = this.agents.newest(ofAgents);
-      const others = this.others.newest(ofOthers);
+      const agents = this.#agents.newest(ofAgents);
+      const others = this.#others.newest(ofOthers);
       if (agents !== undefined && (others === undefined || agents.number > others.number)) {
         ofAgents += 1;
         yield agents;

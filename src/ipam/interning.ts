@@ -3,12 +3,12 @@ import type { NetworkConfig } from '#ipam/full-agent.js';
 
 /** Texts and settings that thousands of records share are kept once; there is one such table per plan. */
 export class Interning {
-  private readonly texts = new Map<string, string>();
-  private readonly configs = new Map<number, NetworkConfig>();
+  readonly #texts = new Map<string, string>();
+  readonly #configs = new Map<number, NetworkConfig>();
 
   text(value: string): string {
-    const known = this.texts.get(value);
-    if (known === undefined) this.texts.set(value, value);
+    const known = this.#texts.get(value);
+    if (known === undefined) this.#texts.set(value, value);
     return known ?? value;
   }
 
@@ -16,8 +16,8 @@ export class Interning {
     const { allocateSubnet, mesosBridge, dockerBridge, enableIpv6, overlayMtu } = config;
     const wishes = Number(allocateSubnet) + 2 * Number(mesosBridge) + 4 * Number(dockerBridge) + 8 * Number(enableIpv6);
     const key = overlayMtu * 16 + wishes;
-    const known = this.configs.get(key);
-    if (known === undefined) this.configs.set(key, config);
+    const known = this.#configs.get(key);
+    if (known === undefined) this.#configs.set(key, config);
     return known ?? config;
   }
 }

@@ -66,8 +66,8 @@ export type PlacedLease = LeaseRef & Pick<AgentRecord, 'sequence' | 'nodeIp' | '
 
 export class Ipam {
   private readonly plan: Plan;
-  private lastTime = 0;
-  private counted: { readonly revision: number; readonly counts: HostOverlayCounts } | undefined;
+  #lastTime = 0;
+  #counted: { readonly revision: number; readonly counts: HostOverlayCounts } | undefined;
 
   /** An empty plan, or (from `restore`) a loaded one. */
   constructor(plan: Plan = new Plan()) {
@@ -96,8 +96,8 @@ export class Ipam {
     if (at.index <= plan.meta.revision) {
       throw brokenPlan(`index ${at.index} does not follow revision ${plan.meta.revision}`);
     }
-    if (at.time < this.lastTime) throw brokenPlan(`cluster time went back from ${this.lastTime} to ${at.time}`);
-    this.lastTime = at.time;
+    if (at.time < this.#lastTime) throw brokenPlan(`cluster time went back from ${this.#lastTime} to ${at.time}`);
+    this.#lastTime = at.time;
     const writer = new PlanWriter(plan, at, command);
     const reply = checkOrigin(plan, command) ?? dispatch(plan, writer, command);
     if (reply.kind === 'refused') {
@@ -245,8 +245,8 @@ export class Ipam {
   /** How the overlays fare on the hosts; counted once for each revision. */
   hostOverlays(): HostOverlayCounts {
     const { revision } = this.plan.meta;
-    if (this.counted?.revision !== revision) this.counted = { revision, counts: hostOverlaysOf(this.plan) };
-    return this.counted.counts;
+    if (this.#counted?.revision !== revision) this.#counted = { revision, counts: hostOverlaysOf(this.plan) };
+    return this.#counted.counts;
   }
 
   /** Undefined until there is a network. `time` is cluster time. */

@@ -30,15 +30,15 @@ export class PlanWriter {
   readonly position: CommandPosition;
   readonly origin: CommandOrigin;
   readonly ledger: Ledger;
-  private readonly happenings: Event[] = [];
-  private meta: Plan['meta'];
+  readonly #happenings: Event[] = [];
+  #meta: Plan['meta'];
 
   constructor(plan: Plan, position: CommandPosition, origin: CommandOrigin) {
     this.plan = plan;
     this.position = position;
     this.origin = origin;
     this.ledger = new Ledger(plan.hash);
-    this.meta = plan.meta;
+    this.#meta = plan.meta;
   }
 
   get time(): number {
@@ -47,7 +47,7 @@ export class PlanWriter {
 
   /** The epoch of a lease that this command grants. */
   get epoch(): number {
-    return this.meta.epochBase + this.position.index;
+    return this.#meta.epochBase + this.position.index;
   }
 
   get changed(): boolean {
@@ -55,7 +55,7 @@ export class PlanWriter {
   }
 
   get events(): readonly Event[] {
-    return this.happenings;
+    return this.#happenings;
   }
 
   /** When what is freed now may be let again. */
@@ -65,7 +65,7 @@ export class PlanWriter {
   }
 
   tell(happening: Happening): void {
-    this.happenings.push({ revision: this.position.index, ...happening });
+    this.#happenings.push({ revision: this.position.index, ...happening });
   }
 
   note(what: HistoryWord, who: string, subjects: readonly string[], detail = ''): void {
@@ -83,10 +83,10 @@ export class PlanWriter {
   putAgent(old: AgentRecord | undefined, next: AgentRecord): void {
     const before = old === undefined ? [] : this.plan.blocksOf(old);
     const after = this.plan.blocksOf(next);
-    for (const placed of without(before, after)) this.free(placed);
-    for (const placed of without(after, before)) this.hold(placed, next);
+    for (const placed of without(before, after)) this.#free(placed);
+    for (const placed of without(after, before)) this.#hold(placed, next);
     this.plan.setAgent(old, next);
-    this.swap(old && { kind: 'agent', value: old }, { kind: 'agent', value: next });
+    this.#swap(old && { kind: 'agent', value: old }, { kind: 'agent', value: next });
   }
 
   /** Tells watchers how the agent is now. Returns the event. */
@@ -99,7 +99,7 @@ export class PlanWriter {
   /** Ends an agent's lease: all its blocks rest until then. Returns them. */
   removeAgent(agent: AgentRecord, until = this.restEnd): readonly PlacedBlock[] {
     const blocks = this.plan.blocksOf(agent);
-    for (const placed of blocks) this.free(placed, until);
+    for (const placed of blocks) this.#free(placed, until);
     this.plan.setAgent(agent, undefined);
     this.ledger.remove({ kind: 'agent', value: agent });
     this.tell({ kind: 'agent-removed', agentId: agent.agentId });
@@ -130,27 +130,27 @@ export class PlanWriter {
   putSettings(settings: NetworkSettings): void {
     const old = this.plan.settings;
     this.plan.setSettings(settings);
-    this.swap(old && { kind: 'settings', value: old }, { kind: 'settings', value: settings });
+    this.#swap(old && { kind: 'settings', value: old }, { kind: 'settings', value: settings });
   }
 
   putOverlay(overlay: Overlay): void {
     const old = this.plan.overlays.get(overlay.name)?.overlay;
     this.plan.setOverlay(overlay);
-    this.swap(old && { kind: 'overlay', value: old }, { kind: 'overlay', value: overlay });
+    this.#swap(old && { kind: 'overlay', value: old }, { kind: 'overlay', value: overlay });
   }
 
   /** Deletes an overlay of which nothing is held, and all that is known of its blocks. */
   removeOverlay(name: string): void {
     const entry = this.plan.overlays.get(name);
     assertInvariant(entry !== undefined, `overlay ${name} is not there`);
-    for (const space of [entry.v4, entry.v6]) if (space !== undefined) this.forgetSpace(space);
+    for (const space of [entry.v4, entry.v6]) if (space !== undefined) this.#forgetSpace(space);
     this.plan.deleteOverlay(name);
     this.ledger.remove({ kind: 'overlay', value: entry.overlay });
     this.plan.removed.set(name, true);
     this.ledger.add({ kind: 'removed-overlay', value: name });
   }
 
-  private forgetSpace(space: Space): void {
+  #forgetSpace(space: Space): void {
     assertInvariant(space.pool.heldCount === 0, 'what is held is not forgotten');
     for (const [block, until] of space.pool.freedBlocks) this.ledger.remove(freedRecord({ space, block }, until));
     for (const reservation of reservationsIn(space)) {
@@ -204,7 +204,7 @@ export class PlanWriter {
   /** From here on every lease is one of an earlier cluster, at an epoch that no agent has seen (rule 12). */
   beginAdoption(adoptionReason: string): void {
     const { epoch } = this;
-    this.meta = { ...this.meta, adoption: true, adoptedAt: epoch, adoptionReason };
+    this.#meta = { ...this.#meta, adoption: true, adoptedAt: epoch, adoptionReason };
     for (const [, agent] of [...this.plan.agents.entries()]) {
       const carried = { ...agent, epoch };
       this.putAgent(agent, carried);
@@ -217,7 +217,7 @@ export class PlanWriter {
   putToken(token: JoinToken): void {
     const old = this.plan.tokens.get(token.id);
     this.plan.tokens.set(token.id, token);
-    this.swap(old && { kind: 'join-token', value: old }, { kind: 'join-token', value: token });
+    this.#swap(old && { kind: 'join-token', value: old }, { kind: 'join-token', value: token });
   }
 
   dropToken(token: JoinToken): void {
@@ -229,7 +229,7 @@ export class PlanWriter {
     const old = this.plan.revocations.get(revocation.identity);
     this.plan.revocations.set(revocation.identity, revocation);
     this.plan.revocationsChangedAt = this.position.index;
-    this.swap(old && { kind: 'revocation', value: old }, { kind: 'revocation', value: revocation });
+    this.#swap(old && { kind: 'revocation', value: old }, { kind: 'revocation', value: revocation });
   }
 
   dropRevocation(revocation: Revocation): void {
@@ -240,17 +240,17 @@ export class PlanWriter {
 
   /** Takes effect when the command ends. */
   endAdoption(): void {
-    this.meta = { ...this.meta, adoption: false, adoptionReason: '' };
+    this.#meta = { ...this.#meta, adoption: false, adoptionReason: '' };
   }
 
   /** Epochs are numbered from here from now on, the one of this command included. */
   raiseEpochs(epochBase: number): void {
-    this.meta = { ...this.meta, epochBase };
+    this.#meta = { ...this.#meta, epochBase };
   }
 
   /** A branch of the log's history begins at this command. */
   beginBranch(value: string): void {
-    const branch: Branch = { index: this.position.index, epochBase: this.meta.epochBase, value };
+    const branch: Branch = { index: this.position.index, epochBase: this.#meta.epochBase, value };
     const { dropped } = this.plan.branches.push(branch);
     if (dropped !== undefined) this.ledger.remove({ kind: 'branch', value: dropped });
     this.ledger.add({ kind: 'branch', value: branch });
@@ -259,12 +259,12 @@ export class PlanWriter {
   /** Ends the command: what it changed has its index as revision. */
   close(): void {
     if (!this.changed) return;
-    for (let forgotten = 0; forgotten < forgottenAtOnceMax; forgotten++) if (!this.forgetOldest()) break;
-    this.putMeta({ ...this.meta, revision: this.position.index });
+    for (let forgotten = 0; forgotten < forgottenAtOnceMax; forgotten++) if (!this.#forgetOldest()) break;
+    this.#putMeta({ ...this.#meta, revision: this.position.index });
   }
 
   /** Forgets the agent that departed first if nothing of it rests any more. */
-  private forgetOldest(): boolean {
+  #forgetOldest(): boolean {
     const oldest = this.plan.departedByEnd.first()?.[0];
     if (oldest === undefined || oldest.until > this.time) return false;
     const departed = this.plan.departed.get(oldest.agentId);
@@ -273,7 +273,7 @@ export class PlanWriter {
     return true;
   }
 
-  private putMeta(meta: Plan['meta']): void {
+  #putMeta(meta: Plan['meta']): void {
     const { plan, ledger } = this;
     const old: PlanRecord = { kind: 'meta', value: plan.meta };
     const next: PlanRecord = { kind: 'meta', value: meta };
@@ -283,19 +283,19 @@ export class PlanWriter {
   }
 
   /** Puts a record, in place of the old one if there was one. */
-  private swap(old: PlanRecord | undefined, next: PlanRecord): void {
+  #swap(old: PlanRecord | undefined, next: PlanRecord): void {
     if (old === undefined) this.ledger.add(next);
     else this.ledger.replace(old, next);
   }
 
-  private hold(placed: PlacedBlock, agent: AgentRecord): void {
+  #hold(placed: PlacedBlock, agent: AgentRecord): void {
     const { space, block } = placed;
     const until = space.pool.restsUntil(block);
     space.pool.hold(block, agent.agentId);
     if (until !== undefined) this.ledger.remove(freedRecord(placed, until));
   }
 
-  private free(placed: PlacedBlock, until = this.restEnd): void {
+  #free(placed: PlacedBlock, until = this.restEnd): void {
     placed.space.pool.free(placed.block, until);
     this.ledger.add(freedRecord(placed, until));
   }

@@ -66,11 +66,11 @@ export class Plan {
   revocationsChangedAt = 0;
   reservationCount = 0;
   /** Underlay address → the agent that is reached there. */
-  private readonly nodes = new Map<Ip, AgentId>();
+  readonly #nodes = new Map<Ip, AgentId>();
   /** Underlay address → the agents that departed from it and have not lost it since, in ascending order. */
-  private readonly departedNodes = new Map<Ip, readonly AgentId[]>();
+  readonly #departedNodes = new Map<Ip, readonly AgentId[]>();
   /** How many agents said that their underlay address is of the family. */
-  private readonly families = { 4: 0, 6: 0 };
+  readonly #families = { 4: 0, 6: 0 };
 
   overlayList(): readonly Overlay[] {
     return this.overlayEntries.map(({ overlay }) => overlay);
@@ -97,7 +97,7 @@ export class Plan {
 
   /** The agent that is reached at this underlay address. */
   nodeHolder(address: Ip): AgentRecord | undefined {
-    const agentId = this.nodes.get(address);
+    const agentId = this.#nodes.get(address);
     return agentId === undefined ? undefined : this.agents.get(agentId);
   }
 
@@ -106,14 +106,14 @@ export class Plan {
    * some that are about to be forgotten.
    */
   departedFrom(address: Ip): readonly DepartedRecord[] {
-    const agentIds = this.departedNodes.get(address) ?? [];
+    const agentIds = this.#departedNodes.get(address) ?? [];
     return agentIds.map((agentId) => this.departed.get(agentId)).filter((departed) => departed !== undefined);
   }
 
   /** How many agents, not counting this one, have an underlay address of the family. */
   othersOfFamily(family: Family, except: AgentRecord | undefined): number {
     const own = except !== undefined && familyOf(except.nodeIp) === family ? 1 : 0;
-    return this.families[family] - own;
+    return this.#families[family] - own;
   }
 
   /** Every block that someone holds, with its space: the VTEP address, then by overlay and family. */
@@ -131,7 +131,7 @@ export class Plan {
   setSettings(settings: NetworkSettings): void {
     this.settings = settings;
     this.vtep = this.vtep === undefined ? vtepSpace(settings.vtepSubnet) : grownSpace(this.vtep, settings.vtepSubnet);
-    this.listSpaces();
+    this.#listSpaces();
   }
 
   setOverlay(overlay: Overlay): void {
@@ -142,15 +142,15 @@ export class Plan {
       v4: v4 && (old?.v4 ? grownSpace(old.v4, v4.subnet) : overlaySpace(name, v4.subnet, v4.prefix)),
       v6: v6 && (old?.v6 ? grownSpace(old.v6, v6.subnet) : overlaySpace(name, v6.subnet, v6.prefix)),
     });
-    this.listSpaces();
+    this.#listSpaces();
   }
 
   deleteOverlay(name: string): void {
     this.overlays.delete(name);
-    this.listSpaces();
+    this.#listSpaces();
   }
 
-  private listSpaces(): void {
+  #listSpaces(): void {
     this.overlayEntries = [...this.overlays.values()].sort((a, b) => byText(a.overlay.name, b.overlay.name));
     const spaces = [this.vtep, ...this.overlayEntries.flatMap(({ v4, v6 }) => [v4, v6])];
     this.spaces = spaces.filter((space) => space !== undefined);
@@ -160,15 +160,15 @@ export class Plan {
   /** Takes in one agent's new state; its blocks are the pools' business. */
   setAgent(old: AgentRecord | undefined, next: AgentRecord | undefined): void {
     if (old !== undefined) {
-      this.families[familyOf(old.nodeIp)] -= 1;
-      if (old.reachable) this.nodes.delete(old.nodeIp);
+      this.#families[familyOf(old.nodeIp)] -= 1;
+      if (old.reachable) this.#nodes.delete(old.nodeIp);
       if (next === undefined) this.agents.delete(old.agentId);
     }
     if (next === undefined) return;
-    this.families[familyOf(next.nodeIp)] += 1;
+    this.#families[familyOf(next.nodeIp)] += 1;
     if (next.reachable) {
-      assertInvariant(!this.nodes.has(next.nodeIp), 'a node address is in two hands');
-      this.nodes.set(next.nodeIp, next.agentId);
+      assertInvariant(!this.#nodes.has(next.nodeIp), 'a node address is in two hands');
+      this.#nodes.set(next.nodeIp, next.agentId);
     }
     this.agents.set(next.agentId, next);
   }
@@ -177,16 +177,16 @@ export class Plan {
     if (old !== undefined) {
       this.departed.delete(old.agentId);
       this.departedByEnd.delete({ until: old.until, agentId: old.agentId });
-      const others = this.departedNodes.get(old.nodeIp)?.filter((agentId) => agentId !== old.agentId);
-      if (others?.length) this.departedNodes.set(old.nodeIp, others);
-      else this.departedNodes.delete(old.nodeIp);
+      const others = this.#departedNodes.get(old.nodeIp)?.filter((agentId) => agentId !== old.agentId);
+      if (others?.length) this.#departedNodes.set(old.nodeIp, others);
+      else this.#departedNodes.delete(old.nodeIp);
     }
     if (next === undefined) return;
     this.departed.set(next.agentId, next);
     this.departedByEnd.set({ until: next.until, agentId: next.agentId }, true);
     if (next.nodeIpLost) return;
-    const others = this.departedNodes.get(next.nodeIp) ?? [];
-    this.departedNodes.set(next.nodeIp, [...others, next.agentId].sort(byText));
+    const others = this.#departedNodes.get(next.nodeIp) ?? [];
+    this.#departedNodes.set(next.nodeIp, [...others, next.agentId].sort(byText));
   }
 }
 

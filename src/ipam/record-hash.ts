@@ -8,23 +8,23 @@
 export type HashWords = readonly [number, number, number, number];
 
 export class RecordHash {
-  private readonly sum = new Int32Array(4);
+  readonly #sum = new Int32Array(4);
 
   add(key: Uint8Array, value: Uint8Array): void {
     mix(key, value);
-    const { sum } = this;
+    const sum = this.#sum;
     for (let at = 0; at < 4; at++) sum[at] = (sum[at] ?? 0) + (mixed[at] ?? 0);
   }
 
   remove(key: Uint8Array, value: Uint8Array): void {
     mix(key, value);
-    const { sum } = this;
+    const sum = this.#sum;
     for (let at = 0; at < 4; at++) sum[at] = (sum[at] ?? 0) - (mixed[at] ?? 0);
   }
 
   /** The four words of the sum, as they are now. */
   get words(): HashWords {
-    const { sum } = this;
+    const sum = this.#sum;
     return [sum[0] ?? 0, sum[1] ?? 0, sum[2] ?? 0, sum[3] ?? 0];
   }
 

@@ -17,23 +17,23 @@ import { RecordError } from '#ipam/wire.js';
 type HeldBlock = { readonly block: bigint; readonly agentId: AgentId };
 
 export class Restoration {
-  private readonly plan = new Plan();
-  private readonly entries: NumberedEntry[] = [];
-  private readonly held = new Map<Space, HeldBlock[]>();
-  private lastKind = 0;
+  readonly #plan = new Plan();
+  readonly #entries: NumberedEntry[] = [];
+  readonly #held = new Map<Space, HeldBlock[]>();
+  #lastKind = 0;
 
   /** @throws RecordError, InvariantError */
   add(key: Uint8Array, value: Uint8Array): void {
     const kind = key[0] ?? 0;
-    if (kind < this.lastKind) throw new RecordError('records come out of order: ascending keys are needed');
-    this.lastKind = kind;
-    this.take(decodeRecord(key, value, this.plan.interning));
-    this.plan.hash.add(key, value);
+    if (kind < this.#lastKind) throw new RecordError('records come out of order: ascending keys are needed');
+    this.#lastKind = kind;
+    this.#take(decodeRecord(key, value, this.#plan.interning));
+    this.#plan.hash.add(key, value);
   }
 
   finish(): Plan {
     // In ascending order what is held grows as one range after another, which is much quicker than in order of agent.
-    for (const [space, held] of this.held) {
+    for (const [space, held] of this.#held) {
       held.sort((a, b) => (a.block < b.block ? -1 : 1));
       for (const { block, agentId } of held) {
         if (space.pool.restsUntil(block) !== undefined) {
@@ -42,12 +42,12 @@ export class Restoration {
         space.pool.hold(block, agentId);
       }
     }
-    this.plan.history.load(this.entries);
-    return this.plan;
+    this.#plan.history.load(this.#entries);
+    return this.#plan;
   }
 
-  private take(record: PlanRecord): void {
-    const { plan } = this;
+  #take(record: PlanRecord): void {
+    const plan = this.#plan;
     switch (record.kind) {
       case 'meta':
         plan.meta = record.value;
@@ -62,22 +62,22 @@ export class Restoration {
         plan.removed.set(record.value, true);
         return;
       case 'reservation':
-        this.takeReservation(record.value);
+        this.#takeReservation(record.value);
         return;
       case 'exclusion':
-        this.takeExclusion(record.value);
+        this.#takeExclusion(record.value);
         return;
       case 'freed':
-        this.takeFreed(record.value);
+        this.#takeFreed(record.value);
         return;
       case 'departed':
         plan.setDeparted(undefined, record.value);
         return;
       case 'agent':
-        this.takeAgent(record.value);
+        this.#takeAgent(record.value);
         return;
       case 'history':
-        this.entries.push(record.value);
+        this.#entries.push(record.value);
         return;
       case 'branch':
         plan.branches.push(record.value);
@@ -93,37 +93,37 @@ export class Restoration {
     }
   }
 
-  private takeReservation({ overlay, subnet, agentId }: Reservation): void {
-    const space = this.spaceOf(overlay, familyOf(subnet.address));
+  #takeReservation({ overlay, subnet, agentId }: Reservation): void {
+    const space = this.#spaceOf(overlay, familyOf(subnet.address));
     const block = exactBlock(space, subnet);
     if (block === undefined) throw new RecordError('a reservation is for no block of its overlay');
     space.pool.reserve(block, agentId);
-    this.plan.reservationCount += 1;
+    this.#plan.reservationCount += 1;
   }
 
-  private takeExclusion(exclusion: Exclusion): void {
-    const space = this.spaceOf(exclusion.overlay, familyOf(exclusion.subnet.address));
+  #takeExclusion(exclusion: Exclusion): void {
+    const space = this.#spaceOf(exclusion.overlay, familyOf(exclusion.subnet.address));
     const { first, end } = blockRange(exclusion.subnet, space.prefix);
     space.pool.exclude(first, end);
-    this.plan.exclusions.set(exclusionKey(exclusion.overlay, exclusion.subnet), exclusion);
+    this.#plan.exclusions.set(exclusionKey(exclusion.overlay, exclusion.subnet), exclusion);
   }
 
-  private takeFreed({ overlay, address, until }: Freed): void {
-    const space = this.spaceOf(overlay, familyOf(address));
+  #takeFreed({ overlay, address, until }: Freed): void {
+    const space = this.#spaceOf(overlay, familyOf(address));
     space.pool.rest(blockOf(space, address), until);
   }
 
-  private takeAgent(agent: AgentRecord): void {
-    this.plan.setAgent(undefined, agent);
-    for (const { space, block } of this.plan.blocksOf(agent)) {
-      const held = this.held.get(space);
-      if (held === undefined) this.held.set(space, [{ block, agentId: agent.agentId }]);
+  #takeAgent(agent: AgentRecord): void {
+    this.#plan.setAgent(undefined, agent);
+    for (const { space, block } of this.#plan.blocksOf(agent)) {
+      const held = this.#held.get(space);
+      if (held === undefined) this.#held.set(space, [{ block, agentId: agent.agentId }]);
       else held.push({ block, agentId: agent.agentId });
     }
   }
 
-  private spaceOf(overlay: string | undefined, family: 4 | 6) {
-    const space = this.plan.space(overlay, family);
+  #spaceOf(overlay: string | undefined, family: 4 | 6) {
+    const space = this.#plan.space(overlay, family);
     if (space === undefined) throw new RecordError(`a record concerns overlay "${overlay ?? ''}", which is not there`);
     return space;
   }

@@ -17,10 +17,10 @@ export class BlockAccount {
   readonly prefix: number;
   first = 0n;
   end = 0n;
-  private readonly held = new Map<bigint, string>();
-  private readonly freed = new Map<bigint, Rest>();
-  private readonly reserved = new Map<bigint, string>();
-  private readonly excluded = new Map<string, Range>();
+  readonly #held = new Map<bigint, string>();
+  readonly #freed = new Map<bigint, Rest>();
+  readonly #reserved = new Map<bigint, string>();
+  readonly #excluded = new Map<string, Range>();
 
   constructor(overlay: string | undefined, subnet: Cidr, prefix: number) {
     this.overlay = overlay;
@@ -31,7 +31,7 @@ export class BlockAccount {
 
   /** Says which subnet the blocks are of, at first and when it has grown. */
   span(subnet: Cidr): void {
-    const { start, end } = this.rangeOf(subnet);
+    const { start, end } = this.#rangeOf(subnet);
     // The VTEP subnet's own address and its broadcast address are never allocated.
     this.first = this.overlay === undefined ? start + 1n : start;
     this.end = this.overlay === undefined ? end - 1n : end;
@@ -46,25 +46,25 @@ export class BlockAccount {
   }
 
   address(block: bigint): bigint {
-    return block << this.shift;
+    return block << this.#shift;
   }
 
   blockAt(address: number | bigint): bigint {
-    return BigInt(address) >> this.shift;
+    return BigInt(address) >> this.#shift;
   }
 
-  private get shift(): bigint {
+  get #shift(): bigint {
     return BigInt((this.family === 4 ? 32 : 128) - this.prefix);
   }
 
-  private rangeOf(subnet: Cidr): Range {
+  #rangeOf(subnet: Cidr): Range {
     const start = this.blockAt(subnet.address);
     return { start, end: start + 2n ** BigInt(this.prefix - subnet.prefix) };
   }
 
   /** What the agent holds here. */
   heldBy(agentId: string): bigint | undefined {
-    for (const [block, holder] of this.held) if (holder === agentId) return block;
+    for (const [block, holder] of this.#held) if (holder === agentId) return block;
     return undefined;
   }
 
@@ -73,14 +73,14 @@ export class BlockAccount {
     const before = this.heldBy(agentId);
     if (before === block) return;
     if (before !== undefined) {
-      this.held.delete(before);
-      this.freed.set(before, { until, last: agentId });
+      this.#held.delete(before);
+      this.#freed.set(before, { until, last: agentId });
     }
     if (block === undefined) return;
-    const holder = this.held.get(block);
+    const holder = this.#held.get(block);
     assert.equal(holder, undefined, `${this.name}: block ${block} went to ${agentId} while ${holder} held it`);
-    this.held.set(block, agentId);
-    this.freed.delete(block);
+    this.#held.set(block, agentId);
+    this.#freed.delete(block);
   }
 
   /**
@@ -91,48 +91,48 @@ export class BlockAccount {
   checkGiven(block: bigint, agentId: string, time: number, adoption: boolean): void {
     const where = `${this.name}: block ${block}, given to ${agentId},`;
     assert.ok(block >= this.first && block < this.end, `${where} is outside`);
-    assert.equal(this.held.get(block), undefined, `${where} is held`);
-    assert.ok(!this.isExcluded(block), `${where} is excluded`);
-    const keptFor = this.reserved.get(block) ?? agentId;
+    assert.equal(this.#held.get(block), undefined, `${where} is held`);
+    assert.ok(!this.#isExcluded(block), `${where} is excluded`);
+    const keptFor = this.#reserved.get(block) ?? agentId;
     assert.equal(keptFor, agentId, `${where} is reserved for ${keptFor}`);
     if (adoption) return;
-    const own = this.ownReserved(agentId, time);
+    const own = this.#ownReserved(agentId, time);
     if (own !== undefined) {
       assert.equal(block, own, `${where} is not the one reserved for it`);
       return;
     }
-    const rest = this.freed.get(block);
+    const rest = this.#freed.get(block);
     if (rest !== undefined && rest.until > time) {
       assert.equal(rest.last, agentId, `${where} rests after ${rest.last} had it`);
       return;
     }
-    assert.equal(block, this.next(time), `${where} is not the next one`);
+    assert.equal(block, this.#next(time), `${where} is not the next one`);
   }
 
   /** Whether it is true that there is nothing for the agent here. */
   checkExhausted(agentId: string, time: number): void {
-    assert.equal(this.ownReserved(agentId, time), undefined, `${this.name} has a block reserved for ${agentId}`);
-    assert.equal(this.next(time), undefined, `${this.name} has a block for ${agentId}`);
+    assert.equal(this.#ownReserved(agentId, time), undefined, `${this.name} has a block reserved for ${agentId}`);
+    assert.equal(this.#next(time), undefined, `${this.name} has a block for ${agentId}`);
   }
 
   /** The lowest block that is kept for the agent and could be had. */
-  private ownReserved(agentId: string, time: number): bigint | undefined {
-    const own = [...this.reserved].filter(([block, of]) => of === agentId && this.state(block, time) === 'reserved');
+  #ownReserved(agentId: string, time: number): bigint | undefined {
+    const own = [...this.#reserved].filter(([block, of]) => of === agentId && this.state(block, time) === 'reserved');
     return lowest(own.map(([block]) => block));
   }
 
   /** The lowest never used; else the one longest free. */
-  private next(time: number): bigint | undefined {
-    const ranges = [...this.excluded.values()];
+  #next(time: number): bigint | undefined {
+    const ranges = [...this.#excluded.values()];
     let fresh = this.first;
     for (;;) {
       const barrier = ranges.find(({ start, end }) => start <= fresh && fresh < end);
       if (barrier !== undefined) fresh = barrier.end;
-      else if (this.held.has(fresh) || this.freed.has(fresh) || this.reserved.has(fresh)) fresh += 1n;
+      else if (this.#held.has(fresh) || this.#freed.has(fresh) || this.#reserved.has(fresh)) fresh += 1n;
       else break;
     }
     if (fresh < this.end) return fresh;
-    const free = [...this.freed].filter(([block]) => this.state(block, time) === 'free');
+    const free = [...this.#freed].filter(([block]) => this.state(block, time) === 'free');
     const since = Math.min(...free.map(([, { until }]) => until));
     return lowest(free.filter(([, { until }]) => until === since).map(([block]) => block));
   }
@@ -140,53 +140,54 @@ export class BlockAccount {
   /** What one agent holds is kept for another one from now on. */
   reserveHeld(agentId: string, successor: string): void {
     const block = this.heldBy(agentId);
-    if (block !== undefined) this.reserved.set(block, successor);
+    if (block !== undefined) this.#reserved.set(block, successor);
   }
 
   reserve(subnet: Cidr, agentId: string): void {
     const block = this.blockAt(subnet.address);
-    assert.equal(this.reserved.get(block) ?? agentId, agentId, `${this.name}: block ${block} is reserved twice`);
-    assert.ok(!this.isExcluded(block), `${this.name}: block ${block} is reserved though excluded`);
-    assert.equal(this.held.get(block) ?? agentId, agentId, `${this.name}: block ${block} is reserved though held`);
-    this.reserved.set(block, agentId);
+    assert.equal(this.#reserved.get(block) ?? agentId, agentId, `${this.name}: block ${block} is reserved twice`);
+    assert.ok(!this.#isExcluded(block), `${this.name}: block ${block} is reserved though excluded`);
+    assert.equal(this.#held.get(block) ?? agentId, agentId, `${this.name}: block ${block} is reserved though held`);
+    this.#reserved.set(block, agentId);
   }
 
   unreserve(subnet: Cidr): void {
-    assert.ok(this.reserved.delete(this.blockAt(subnet.address)), `${this.name}: no such reservation`);
+    assert.ok(this.#reserved.delete(this.blockAt(subnet.address)), `${this.name}: no such reservation`);
   }
 
   exclude(subnet: Cidr): void {
     const key = `${subnet.address}/${subnet.prefix}`;
-    if (this.excluded.has(key)) return;
-    const { start, end } = this.rangeOf(subnet);
-    for (const other of this.excluded.values()) {
+    if (this.#excluded.has(key)) return;
+    const { start, end } = this.#rangeOf(subnet);
+    for (const other of this.#excluded.values()) {
       assert.ok(end <= other.start || other.end <= start, `${this.name}: two exclusions overlap`);
     }
-    for (const block of this.reserved.keys()) assert.ok(block < start || block >= end, `${this.name}: set aside twice`);
-    this.excluded.set(key, { start, end });
+    for (const block of this.#reserved.keys())
+      assert.ok(block < start || block >= end, `${this.name}: set aside twice`);
+    this.#excluded.set(key, { start, end });
   }
 
   unexclude(subnet: Cidr): void {
-    assert.ok(this.excluded.delete(`${subnet.address}/${subnet.prefix}`), `${this.name}: no such exclusion`);
+    assert.ok(this.#excluded.delete(`${subnet.address}/${subnet.prefix}`), `${this.name}: no such exclusion`);
   }
 
-  private isExcluded(block: bigint): boolean {
-    for (const { start, end } of this.excluded.values()) if (start <= block && block < end) return true;
+  #isExcluded(block: bigint): boolean {
+    for (const { start, end } of this.#excluded.values()) if (start <= block && block < end) return true;
     return false;
   }
 
   /** Held by whom it is, an excluded block is held; what rests is not yet reserved or free. */
   state(block: bigint, time: number): BlockState {
-    if (this.held.has(block)) return 'held';
-    if (this.isExcluded(block)) return 'excluded';
-    const rest = this.freed.get(block);
+    if (this.#held.has(block)) return 'held';
+    if (this.#isExcluded(block)) return 'excluded';
+    const rest = this.#freed.get(block);
     if (rest !== undefined && rest.until > time) return 'quarantined';
-    return this.reserved.has(block) ? 'reserved' : 'free';
+    return this.#reserved.has(block) ? 'reserved' : 'free';
   }
 
   /** Whose the block is, or whom it is kept for. */
   owner(block: bigint): string | undefined {
-    return this.held.get(block) ?? this.reserved.get(block);
+    return this.#held.get(block) ?? this.#reserved.get(block);
   }
 
   /**
@@ -195,8 +196,8 @@ export class BlockAccount {
    */
   count(time: number): PoolUsage {
     const counts = { held: 0n, reserved: 0n, excluded: 0n, quarantined: 0n, free: 0n };
-    const ranges = [...this.excluded.values()];
-    const known = [...this.held.keys(), ...this.freed.keys(), ...this.reserved.keys()];
+    const ranges = [...this.#excluded.values()];
+    const known = [...this.#held.keys(), ...this.#freed.keys(), ...this.#reserved.keys()];
     const edges = [
       this.first,
       ...known.flatMap((block) => [block, block + 1n]),

@@ -32,94 +32,91 @@ function isFenced(action: Action): action is Leave | Expire | ReportStatus | Ret
 }
 
 export class PlanAccount {
-  private readonly vtep: BlockAccount;
-  private quarantineMs: number;
-  private readonly overlays = new Map<
-    string,
-    { readonly overlay: Overlay; readonly spaces: readonly BlockAccount[] }
-  >();
-  private readonly leases = new Map<string, Lease>();
-  private adoption = false;
+  readonly #vtep: BlockAccount;
+  #quarantineMs: number;
+  readonly #overlays = new Map<string, { readonly overlay: Overlay; readonly spaces: readonly BlockAccount[] }>();
+  readonly #leases = new Map<string, Lease>();
+  #adoption = false;
   /** What the commands have brought about, so that a spec can tell whether they come by everything. */
   readonly seen = new Set<string>();
 
   constructor(settings: Pick<NetworkSettings, 'vtepSubnet' | 'quarantineMs'>, overlays: readonly Overlay[]) {
-    this.vtep = new BlockAccount(undefined, settings.vtepSubnet, 32);
-    this.quarantineMs = settings.quarantineMs;
-    for (const overlay of overlays) this.putOverlay(overlay);
+    this.#vtep = new BlockAccount(undefined, settings.vtepSubnet, 32);
+    this.#quarantineMs = settings.quarantineMs;
+    for (const overlay of overlays) this.#putOverlay(overlay);
   }
 
   /** Takes in what came of a command. */
   take(action: Action, { result, events }: Outcome, time: number): void {
-    this.checkFencing(action, result);
+    this.#checkFencing(action, result);
     if (result.kind === 'refused') {
       if (!isRegistering(action) || result.code !== 'resource-exhausted') return;
-      this.vtep.checkExhausted(action.agentId, time);
+      this.#vtep.checkExhausted(action.agentId, time);
       this.seen.add('exhausted vtep');
       return;
     }
-    if (isRegistering(action) && result.kind === 'registered') this.checkLet(action, result.agent.record, time);
+    if (isRegistering(action) && result.kind === 'registered') this.#checkLet(action, result.agent.record, time);
     // What the old one held before the events is kept for the new one after them.
     if (action.kind === 'replace-agent') {
-      for (const space of this.spaces) space.reserveHeld(action.agentId, action.successor);
+      for (const space of this.#spaces) space.reserveHeld(action.agentId, action.successor);
       this.seen.add('replaced');
     }
     for (const event of events) {
       if (event.kind === 'network-changed') {
-        this.vtep.span(event.network.vtepSubnet);
-        this.quarantineMs = event.network.quarantineMs;
-      } else if (event.kind === 'overlay-changed') this.putOverlay(event.overlay);
-      else if (event.kind === 'overlay-removed') this.overlays.delete(event.name);
-      else if (event.kind === 'agent-removed') this.settle(event.agentId, undefined, time);
-      else this.settle(event.agent.record.agentId, event.agent.record, time);
+        this.#vtep.span(event.network.vtepSubnet);
+        this.#quarantineMs = event.network.quarantineMs;
+      } else if (event.kind === 'overlay-changed') this.#putOverlay(event.overlay);
+      else if (event.kind === 'overlay-removed') this.#overlays.delete(event.name);
+      else if (event.kind === 'agent-removed') this.#settle(event.agentId, undefined, time);
+      else this.#settle(event.agent.record.agentId, event.agent.record, time);
     }
-    this.setAside(action);
-    if (action.kind === 'begin-adoption') this.adoption = true;
-    if (action.kind === 'end-adoption') this.adoption = false;
+    this.#setAside(action);
+    if (action.kind === 'begin-adoption') this.#adoption = true;
+    if (action.kind === 'end-adoption') this.#adoption = false;
   }
 
-  private putOverlay(overlay: Overlay): void {
-    const before = this.overlays.get(overlay.name)?.spaces ?? [];
+  #putOverlay(overlay: Overlay): void {
+    const before = this.#overlays.get(overlay.name)?.spaces ?? [];
     const spaces = [overlay.v4, overlay.v6].flatMap((part) => {
       if (part === undefined) return [];
       const old = before.find(({ family }) => family === familyOf(part.subnet.address));
       old?.span(part.subnet);
       return [old ?? new BlockAccount(overlay.name, part.subnet, part.prefix)];
     });
-    this.overlays.set(overlay.name, { overlay, spaces });
+    this.#overlays.set(overlay.name, { overlay, spaces });
   }
 
-  private get spaces(): readonly BlockAccount[] {
-    return [this.vtep, ...[...this.overlays.values()].flatMap(({ spaces }) => spaces)];
+  get #spaces(): readonly BlockAccount[] {
+    return [this.#vtep, ...[...this.#overlays.values()].flatMap(({ spaces }) => spaces)];
   }
 
-  private space(overlay: string | undefined, family: Family): BlockAccount {
-    const space = this.spaces.find((other) => other.overlay === overlay && other.family === family);
+  #space(overlay: string | undefined, family: Family): BlockAccount {
+    const space = this.#spaces.find((other) => other.overlay === overlay && other.family === family);
     assert.ok(space, `something was done in IPv${family} of ${overlay}, which is not there`);
     return space;
   }
 
   /** A command of another epoch, or a request older than one that was answered, changes nothing (rule 3). */
-  private checkFencing(action: Action, result: Outcome['result']): void {
+  #checkFencing(action: Action, result: Outcome['result']): void {
     if (isFenced(action)) {
-      if (this.leases.get(action.agentId)?.epoch === action.epoch) return;
+      if (this.#leases.get(action.agentId)?.epoch === action.epoch) return;
       assert.ok(result.kind === 'refused' || !result.changed, `${action.kind} of a stale epoch counted`);
       this.seen.add(`fenced ${action.kind}`);
     }
     if (!isRegistering(action)) return;
-    const lease = this.leases.get(action.agentId);
+    const lease = this.#leases.get(action.agentId);
     if (lease?.instanceId !== action.instanceId || action.sequence >= lease.sequence) return;
     assert.equal(result.kind, 'refused', 'a late request was answered');
     this.seen.add('fenced register');
   }
 
   /** Compares an agent's allocation, and the problems that it was sent, with the blocks as they were before. */
-  private checkLet(action: Registering, record: AgentRecord, time: number): void {
+  #checkLet(action: Registering, record: AgentRecord, time: number): void {
     const { agentId } = record;
-    for (const space of this.spaces) {
+    for (const space of this.#spaces) {
       const block = blockIn(space, record);
       if (block !== undefined && block !== space.heldBy(agentId)) {
-        space.checkGiven(block, agentId, time, this.adoption);
+        space.checkGiven(block, agentId, time, this.#adoption);
         this.seen.add(`gave ${space.state(block, time)}`);
       }
       const problem = record.problems.find((one) => one.overlay === space.overlay && one.family === space.family);
@@ -128,7 +125,7 @@ export class PlanAccount {
       this.seen.add('exhausted overlay');
     }
     if (!action.networkConfig.allocateSubnet) return;
-    for (const { overlay, spaces } of this.overlays.values()) {
+    for (const { overlay, spaces } of this.#overlays.values()) {
       if (!overlay.enabled || record.problems.some((problem) => problem.overlay === overlay.name)) continue;
       for (const space of spaces) {
         if (space.family === 6 && !action.networkConfig.enableIpv6) continue;
@@ -137,17 +134,17 @@ export class PlanAccount {
     }
   }
 
-  private settle(agentId: string, record: AgentRecord | undefined, time: number): void {
-    for (const space of this.spaces) {
-      space.settle(agentId, record && blockIn(space, record), time + this.quarantineMs);
+  #settle(agentId: string, record: AgentRecord | undefined, time: number): void {
+    for (const space of this.#spaces) {
+      space.settle(agentId, record && blockIn(space, record), time + this.#quarantineMs);
     }
-    if (record === undefined) this.leases.delete(agentId);
-    else this.leases.set(agentId, record);
+    if (record === undefined) this.#leases.delete(agentId);
+    else this.#leases.set(agentId, record);
   }
 
-  private setAside(action: Action): void {
+  #setAside(action: Action): void {
     const at = ({ overlay, subnet }: { readonly overlay: string | undefined; readonly subnet: Cidr }) =>
-      this.space(overlay, familyOf(subnet.address));
+      this.#space(overlay, familyOf(subnet.address));
     if (action.kind === 'reserve') at(action).reserve(action.subnet, action.agentId);
     if (action.kind === 'unreserve') at(action).unreserve(action.subnet);
     if (action.kind === 'exclude') at(action).exclude(action.subnet);
@@ -163,17 +160,17 @@ export class PlanAccount {
       if (v4 !== undefined) told.set(`${overlay.name} IPv4`, v4);
       if (v6 !== undefined) told.set(`${overlay.name} IPv6`, v6);
     }
-    assert.equal(told.size, this.spaces.length);
-    for (const space of this.spaces) {
+    assert.equal(told.size, this.#spaces.length);
+    for (const space of this.#spaces) {
       const counted = space.count(time);
       const { held, reserved, excluded, quarantined, free, total } = counted;
       assert.equal(held + reserved + excluded + quarantined + free, total);
       assert.deepEqual(told.get(space.name), counted, `${space.name} is not as it was counted`);
-      if (total <= lookedAtMax) this.compareBlocks(ipam, space, counted, time);
+      if (total <= lookedAtMax) this.#compareBlocks(ipam, space, counted, time);
     }
   }
 
-  private compareBlocks(ipam: Ipam, space: BlockAccount, counted: PoolUsage, time: number): void {
+  #compareBlocks(ipam: Ipam, space: BlockAccount, counted: PoolUsage, time: number): void {
     const states: Record<BlockState, bigint> = { held: 0n, excluded: 0n, quarantined: 0n, reserved: 0n, free: 0n };
     for (let block = space.first; block < space.end; block += 1n) {
       const address = space.address(block);
