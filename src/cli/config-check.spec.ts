@@ -80,7 +80,7 @@ describe('sublet config check', () => {
         notes: [
           'sublet: conf.json can’t be used: 2 problems',
           '  conf.json:5: network.overlays[0].name: "host" is reserved by a container engine: not host, bridge, default, none, cni-loopback, container, crio, nomad, ns, pasta, podman, private, slirp4netns',
-          '  conf.json:11: data_dr: is not a known key; did you mean data_dir? (allowed: name, data_dir, listen, peer_listen, http_listen, join_listen, http_hosts, http_tls, http_token_file, health_listen, cluster, network, lease, raft, tls, insecure, log, zk)',
+          '  conf.json:11: data_dr: is not a known key; did you mean data_dir? (allowed: name, data_dir, listen, peer_listen, http_listen, join_listen, http_hosts, node_ips, http_tls, http_token_file, health_listen, cluster, network, lease, raft, tls, insecure, log, zk)',
           '',
         ].join('\n'),
       },

@@ -91,6 +91,7 @@ function masterOptions(config: MasterConfig): Omit<MasterOptions, 'version' | 'l
     peerListen: formatHostPort(config.peerListen),
     httpListen: formatHostPort(config.httpListen),
     httpHosts: config.httpHosts,
+    nodeIps: config.nodeIps,
     httpTls: config.httpTls,
     httpTokenFile: config.httpTokenFile,
     healthListen: config.healthListen && formatHostPort(config.healthListen),

@@ -37,6 +37,7 @@ describe('the configuration of a master', () => {
       peerListen: { host: '127.0.0.1', port: 7071 },
       httpListen: { host: '127.0.0.1', port: 7072 },
       httpHosts: [],
+      nodeIps: undefined,
       httpTls: false,
       httpTokenFile: undefined,
       healthListen: undefined,
@@ -142,7 +143,7 @@ describe('the configuration of a master', () => {
       'an unknown key',
       { lisen: '127.0.0.1:1' },
       [
-        'lisen: is not a known key; did you mean listen? (allowed: name, data_dir, listen, peer_listen, http_listen, join_listen, http_hosts, http_tls, http_token_file, health_listen, cluster, network, lease, raft, tls, insecure, log, zk)',
+        'lisen: is not a known key; did you mean listen? (allowed: name, data_dir, listen, peer_listen, http_listen, join_listen, http_hosts, node_ips, http_tls, http_token_file, health_listen, cluster, network, lease, raft, tls, insecure, log, zk)',
       ],
     ],
     [

@@ -5,6 +5,7 @@
 
 import { join } from 'node:path';
 import { z } from 'zod';
+import { type Cidr, parseCidr } from '#address/ip.js';
 import type { ConfigProblem } from '#config/config-problem.js';
 import { ConfigDocument, type ConfigSource, type Finding } from '#config/document.js';
 import { formatHostPort, type HostPort } from '#config/host-port.js';
@@ -23,7 +24,7 @@ import { masterSettings } from '#config/master-settings.js';
 import { lease, type NetworkSection, networkConfig, networkFindings, networkSection } from '#config/network-config.js';
 import { type PeerReach, peerReachFindings, peerReachWarnings } from '#config/peer-reach.js';
 import { insecureSetting } from '#config/process-settings.js';
-import { listen, matching, path, remote, remotes, whole, yesNo } from '#config/reading.js';
+import { listen, matching, parsedBy, path, remote, remotes, whole, yesNo } from '#config/reading.js';
 import { list, section } from '#config/section.js';
 import { clusterIdForm, memberNameForm } from '#text/name-form.js';
 
@@ -36,6 +37,8 @@ export type MasterConfig = {
   readonly peerListen: HostPort;
   readonly httpListen: HostPort;
   readonly httpHosts: readonly string[];
+  /** Undefined: anywhere. */
+  readonly nodeIps: readonly Cidr[] | undefined;
   readonly httpTls: boolean;
   /** Undefined: there is no token. */
   readonly httpTokenFile: string | undefined;
@@ -82,6 +85,7 @@ export type Loaded<Config> = {
 };
 
 const membersMax = 9;
+const nodeIpsMax = 128;
 const defaults = {
   name: 'master-1',
   dataDir: 'sublet-data',
@@ -106,6 +110,7 @@ export const masterSchema = section({
   http_listen: listen.optional(),
   join_listen: listen.optional(),
   http_hosts: httpHosts.optional(),
+  node_ips: z.array(parsedBy(parseCidr, '10.0.0.0/8')).min(1).max(nodeIpsMax).optional(),
   http_tls: yesNo.optional(),
   http_token_file: path.optional(),
   health_listen: listen.optional(),
@@ -148,6 +153,7 @@ export function loadMasterConfig(source: ConfigSource): Loaded<MasterConfig> {
     peerListen,
     httpListen: given.http_listen ?? defaults.httpListen,
     httpHosts: given.http_hosts ?? [],
+    nodeIps: given.node_ips,
     httpTls: httpTls(document, given.http_listen ?? defaults.httpListen),
     httpTokenFile: given.http_token_file,
     healthListen: given.health_listen,

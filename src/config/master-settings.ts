@@ -65,6 +65,15 @@ export const masterSettings: readonly Setting[] = [
     default: 'none',
   },
   {
+    key: 'node_ips',
+    flag: '--node-ips',
+    takes: 'CIDR',
+    as: 'text',
+    repeated: true,
+    about: 'where the node addresses of agents lie; an agent may also have the address that it calls from',
+    default: 'anywhere',
+  },
+  {
     key: 'http_tls',
     flag: '--http-tls',
     takes: 'BOOL',

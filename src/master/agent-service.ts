@@ -17,6 +17,7 @@ import { type CallContext, type Endpoint, encodingEndpoint, endpoint } from '#ma
 import { checkFounding } from '#master/founding-check.js';
 import type { HistoryGuard } from '#master/history-guard.js';
 import type { LeaseKeeper } from '#master/lease-keeper.js';
+import { checkNodeAddress, type NodeAddressRules } from '#master/node-address-check.js';
 import type { PlanClient } from '#master/plan-client.js';
 import type { PlanEncoding } from '#master/plan-encoding.js';
 import { agentMessage, leaseMessage } from '#master/plan-message.js';
@@ -38,6 +39,8 @@ export type AgentServiceOptions = {
   readonly wallClock: () => number;
   /** Names this process among those of all masters. */
   readonly via: string;
+  /** Absent: any that hosts can have. */
+  readonly nodeAddresses?: NodeAddressRules;
 };
 
 /** The plan knows a repetition of each of these, and answers it as it answered the first. */
@@ -77,6 +80,8 @@ async function register(
   const parsed = parseRegister(request);
   const action = `register agent_id "${parsed.agentId}"`;
   checkSelf(action, parseCaller(context.caller).principal, parsed.agentId);
+  const { nodeAddresses } = options;
+  if (nodeAddresses !== undefined) checkNodeAddress(action, parsed.nodeIp, context.caller, nodeAddresses);
   checkFounding(action, request.held ?? {}, plan);
   const { held } = parsed;
   const kind = held === undefined ? 'register' : await guard.registrationKind(parsed.agentId, request.held ?? {}, held);

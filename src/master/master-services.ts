@@ -9,6 +9,7 @@ import type {
   ServiceDefinition,
   UntypedServiceImplementation,
 } from '@grpc/grpc-js';
+import type { Cidr } from '#address/ip.js';
 import { RefusedError } from '#api/refusal.js';
 import type { Ipam } from '#ipam/ipam.js';
 import { accessEndpoints } from '#master/access-service.js';
@@ -95,6 +96,8 @@ export type MasterServicesOptions = {
   readonly callerOf?: CallerOf;
   /** Has hosts join by tokens and renew their certificates; absent: without TLS. */
   readonly certifying?: Certifying;
+  /** Where node addresses lie; default: anywhere. */
+  readonly nodeIps?: readonly Cidr[] | undefined;
   /** Streams of one connection to the API's server. */
   readonly streamsPerConnection?: number;
   /** Of the open connection to the API from HOST:PORT; absent: this master runs without TLS. */
@@ -260,13 +263,17 @@ export class MasterServices {
     this.comparison = new StateComparison({ ...compared, fail: options.onCorrupt, report });
     const { network, name, version } = options;
     this.#keeper = new NetworkKeeper({ log, machine, leadership, network, name, wallClock, logger });
+    const nodeAddresses = {
+      allowed: options.nodeIps,
+      masters: () => log.status().membership.members.map(({ peer }) => peer),
+    };
     const warnings = (): readonly Warning[] => this.warnings();
     const cluster = { log, leadership, peers, clusterId, clock, wallClock, electionTimeoutMs };
     const checksIdentities = options.principalAt !== undefined;
     const membership = { ...cluster, plan, logger, control: options.control, checksIdentities };
     this.#moves = new MoveKeeper({ ...membership, report });
     this.#endpoints = [
-      ...agentEndpoints({ plan, office, guard, mayGrant, encoding, wallClock, via }),
+      ...agentEndpoints({ plan, office, guard, mayGrant, encoding, wallClock, via, nodeAddresses }),
       ...operatorEndpoints({ plan, office, wallClock }),
       ...clusterEndpoints({ ...cluster, plan, office, version, warnings }),
       ...accessEndpoints({ log, plan, name, wallClock, principalAt: options.principalAt }),

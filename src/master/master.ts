@@ -7,6 +7,7 @@ import type { Server as HttpServer } from 'node:http';
 import { join } from 'node:path';
 import { credentials, type Server, ServerCredentials } from '@grpc/grpc-js';
 import { isLoopback } from '#address/host-address.js';
+import type { Cidr } from '#address/ip.js';
 import { certificateService } from '#api/services.js';
 import { connectionShares, openFilesLimit } from '#door/connection-shares.js';
 import { addressesOf } from '#door/door.js';
@@ -80,6 +81,8 @@ export type MasterOptions = {
   readonly insecure: boolean;
   /** Mutual TLS on the API and the peer port. */
   readonly tls?: TlsFiles | undefined;
+  /** Where the node addresses of agents lie; undefined: anywhere. */
+  readonly nodeIps?: readonly Cidr[] | undefined;
   /** Whether HTTP has TLS, too; for `tls` alone. */
   readonly httpTls?: boolean;
   /** A file with the token that HTTP is read with. */
@@ -246,6 +249,7 @@ export class Master {
         ...(tls?.warnings() ?? []),
         ...addresses.warnings(this.#replica.status(), this.#configuredAddresses()),
       ],
+      nodeIps: options.nodeIps,
       electionTimeoutMs: timing.electionMs,
       peerCredentials,
       ...(tls && { callerOf: tls.callerOf, principalAt: tls.principalAt, interceptors: tls.interceptors }),

@@ -175,6 +175,14 @@ describe('masters behind TLS', function () {
     assert.equal(trio.revision, before, 'nothing changes');
   });
 
+  it('row 41: let an agent register no node_ip outside node_ips, through any of them', async () => {
+    for (const master of trio.masters) {
+      const client = await trio.client('agent', 'a1', [master]);
+      const outcome = await refusalOf(client.call(agentService.register, registration('a1', '8.8.8.8', 2), once));
+      assert.match(outcome, /^PERMISSION_DENIED: .*node_ip 8\.8\.8\.8 lies in none of node_ips \(10\.0\.0\.0\/8\)/);
+    }
+  });
+
   it('row 13: refuse what an agent asks for another, with its true instance and epoch', async () => {
     const a2 = await trio.client('agent', 'a2');
     const other = { agentId: 'a1', instanceId: 'instance-a1', epoch };

@@ -4,6 +4,7 @@ import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join as joinPath } from 'node:path';
 import { status } from '@grpc/grpc-js';
+import { parseCidr } from '#address/ip.js';
 import { isServiceError, MasterClient } from '#api/master-client.js';
 import { freePorts } from '#cluster-test/process/ports.js';
 import { errorText } from '#errors/unknown-error.js';
@@ -73,6 +74,7 @@ export class SecureTrio implements AsyncDisposable {
     const logger: MasterLog = { debug: () => {}, info: say, warn: say, error: say };
     const others = this.#founders.filter((founder) => founder.name !== name).map((founder) => founder.peer);
     return startMaster({
+      nodeIps: [parseCidr('10.0.0.0/8')],
       ...{ name, clusterId: 'spec', peerListen: peer, timing: quick, retainEntries: 1_000 },
       ...(joins ? { founders: [], join: others } : { founders: this.#founders }),
       tls: await this.authority.files(joinPath(this.folder, name, 'tls'), `sublet://master/${name}`),
