@@ -7,7 +7,7 @@ import { command, type Requirement } from '#cluster-test/requirement.js';
 
 export const top = fileURLToPath(new URL('../../../', import.meta.url));
 
-export const packageTools: readonly Requirement[] = ['npm', 'git', 'dpkg-deb', 'md5sum'].map(command);
+export const packageTools: readonly Requirement[] = ['npm', 'dpkg-deb'].map(command);
 
 /** Builds it into `folder`. Returns the file. */
 export function buildPackage(folder: string): string {
@@ -15,7 +15,8 @@ export function buildPackage(folder: string): string {
   execFileSync(
     join(top, 'deploy/package/build.sh'),
     ['--built', '--compression', 'none', '--arch', arch, '--out', folder],
-    { stdio: ['ignore', 'ignore', 'inherit'] },
+    // A tree without its history has no commit to take the time of.
+    { stdio: ['ignore', 'ignore', 'inherit'], env: { ...process.env, SOURCE_DATE_EPOCH: '1767225600' } },
   );
   const [file] = readdirSync(folder).filter((name) => name.endsWith(`_${arch}.deb`));
   if (file === undefined) throw new Error(`no package in ${folder}`);

@@ -1,13 +1,14 @@
 /**
- * `npm run soak -- [--minutes M] [--kill-minutes K] [--site-minutes P] [--fuzz-minutes F] [--table-minutes T] [--tries N] [--seeds S] [--jobs J]`:
+ * `npm run soak -- [--minutes M] [--kill-minutes K] [--site-minutes P] [--fuzz-minutes F] [--package-minutes Q] [--table-minutes T] [--tries N] [--seeds S] [--jobs J]`:
  * first real masters that are killed at random (as root), then inputs of every kind at readers and real masters, then a site of real masters with clones, masters put back and
- * restores, then how many seeds it takes to find each planted bug without aiming, then fresh seeds for the rest of the time.
+ * restores, then the Debian package on booted hosts, then how many seeds it takes to find each planted bug without aiming, then fresh seeds for the rest of the time.
  * Ends with 1 if the masters lose something or grant it twice, a seed fails, a rare branch was never met, or a bug was found
  * in none of its tries.
  */
 import { parseArgs } from 'node:util';
 import { killSoak } from '#cluster-test/faults/kill-soak.js';
 import { fuzzSoak } from '#cluster-test/fuzz/fuzz-soak.js';
+import { packageSoak } from '#cluster-test/packages/package-soak.js';
 import { soakOutcome } from '#cluster-test/process/spec-soak.js';
 import { withUsage } from '#cluster-test/process/usage.js';
 import { Report } from '#cluster-test/simulation/report.js';
@@ -15,7 +16,7 @@ import { runCommand } from '#cluster-test/simulation/run-command.js';
 import { type BugSearch, searchTable, searchUnaimed } from '#cluster-test/simulation/unaimed-search.js';
 import { siteSoak } from '#cluster-test/site/site-soak.js';
 
-const usage = `npm run soak -- [--minutes M] [--kill-minutes K] [--site-minutes P] [--fuzz-minutes F] [--table-minutes T] [--tries N] [--seeds S] [--events E] [--jobs J]
+const usage = `npm run soak -- [--minutes M] [--kill-minutes K] [--site-minutes P] [--fuzz-minutes F] [--package-minutes Q] [--table-minutes T] [--tries N] [--seeds S] [--events E] [--jobs J]
 docs/simulation.md says what it does.`;
 
 /** Seeds that one run of `npm run simulate` works off. */
@@ -30,6 +31,7 @@ await withUsage(usage, args, async () => {
       'kill-minutes': { type: 'string', default: '30' },
       'site-minutes': { type: 'string', default: '30' },
       'fuzz-minutes': { type: 'string', default: '30' },
+      'package-minutes': { type: 'string', default: '10' },
       'table-minutes': { type: 'string', default: '60' },
       tries: { type: 'string', default: '5' },
       seeds: { type: 'string', default: '150' },
@@ -49,6 +51,9 @@ await withUsage(usage, args, async () => {
 
   const site = siteSoak(Math.min(minutesLeft(), Number(values['site-minutes'])));
   if (typeof site === 'object') console.log(`clones, masters put back and restores: ${soakOutcome(site)}`);
+
+  const packages = packageSoak(Math.min(minutesLeft(), Number(values['package-minutes'])));
+  if (typeof packages === 'object') console.log(`packages on hosts: ${soakOutcome(packages)}`);
 
   const searches: readonly BugSearch[] = await searchUnaimed({
     tries: Number(values.tries),
@@ -72,8 +77,9 @@ await withUsage(usage, args, async () => {
 masters killed at random: ${soakOutcome(kills)}
 inputs of every kind: ${soakOutcome(fuzz)}
 clones, masters put back and restores: ${soakOutcome(site)}
+packages on hosts: ${soakOutcome(packages)}
 planted bugs that were tried and not found: ${unfound.map(({ name }) => name).join(', ') || 'none'}
 fresh seeds: ${report.seeds}, of which ${report.failed} failed; never met: ${report.missed.join('; ') || 'nothing'}`);
-  const stormFailed = [kills, fuzz, site].includes('failed');
+  const stormFailed = [kills, fuzz, site, packages].includes('failed');
   process.exitCode = stormFailed || unfound.length > 0 || report.failed > 0 || report.marksMissing ? 1 : 0;
 });
