@@ -38,6 +38,13 @@ describe('a benchmark', function () {
     }
   });
 
+  it('boot-storm --tls: the same storm without TLS and with it', async () => {
+    const few = ['--agents', '12', '--rounds', '1', '--crowd', '6', '--concurrency', '4', '--masters', '1'];
+    const found = await figures('boot-storm', '--tls', ...few);
+    assert.equal(found.get('not let once'), 0);
+    assert.ok((found.get('connections with a registration, TLS') ?? 0) > 0);
+  });
+
   it('beside-etcd: puts, leases and registrations', async function () {
     requires(this, command('etcd'));
     const found = await figures('beside-etcd', '--agents', '60', '--leases', '20', '--concurrency', '8');

@@ -9,20 +9,33 @@ import { type Answer, benchConfig, notLetOnce, Registrar } from '#cluster-test/b
 import { memoryOf } from '#cluster-test/bench/process-usage.js';
 import { print, type Row } from '#cluster-test/bench/report.js';
 import { storm } from '#cluster-test/bench/storm.js';
+import { tlsStorm } from '#cluster-test/bench/tls-storm.js';
 import { besideYardstick } from '#cluster-test/bench/yardstick.js';
 import { Masters } from '#cluster-test/process/masters.js';
 
-export const help = `boot-storm [--agents 10000] [--concurrency 256] [--masters 3]`;
+export const help = `boot-storm [--agents 10000] [--concurrency 256] [--masters 3]
+  boot-storm --tls [--agents 2000] [--rounds 3] [--crowd 300]   each agent on its own connection, without TLS and with it`;
 
 export async function run(args: readonly string[]): Promise<void> {
   const { values } = parseArgs({
     args: [...args],
     options: {
-      agents: { type: 'string', default: '10000' },
+      agents: { type: 'string', default: args.includes('--tls') ? '2000' : '10000' },
       concurrency: { type: 'string', default: '256' },
       masters: { type: 'string', default: '3' },
+      tls: { type: 'boolean', default: false },
+      rounds: { type: 'string', default: '3' },
+      crowd: { type: 'string', default: '300' },
     },
   });
+  if (values.tls) {
+    const { agents: count, concurrency: atOnce, masters: members, rounds, crowd } = values;
+    await tlsStorm({
+      ...{ agents: Number(count), concurrency: Number(atOnce), masters: Number(members) },
+      ...{ rounds: Number(rounds), crowd: Number(crowd) },
+    });
+    return;
+  }
   const agents = Number(values.agents);
   const concurrency = Number(values.concurrency);
 

@@ -3,6 +3,7 @@
  * keep is in memory, and their hosts do nothing.
  */
 import { randomUUID } from 'node:crypto';
+import { type ChannelCredentials, credentials } from '@grpc/grpc-js';
 import { Agent } from '#agent/agent.js';
 import { systemBootClock } from '#agent/boot-clock.js';
 import { GrpcMasterApi } from '#agent/grpc-master-api.js';
@@ -19,12 +20,19 @@ export class AgentCrowd implements AsyncDisposable {
   readonly agents: readonly Agent[];
   readonly #clients: readonly MasterClient[];
 
-  /** Starts `count` agents; number n begins at master n modulo their count. */
-  constructor(count: number, masters: readonly string[]) {
+  /** Starts `count` agents; number n begins at master n modulo their count, with the credentials of its number. */
+  constructor(
+    count: number,
+    masters: readonly string[],
+    credentialsOf: (number: number) => ChannelCredentials = () => credentials.createInsecure(),
+  ) {
     const numbers = Array.from({ length: count }, (_, number) => number);
     this.#clients = numbers.map((number) => {
       const first = number % masters.length;
-      return new MasterClient({ masters: [...masters.slice(first), ...masters.slice(0, first)] });
+      return new MasterClient({
+        masters: [...masters.slice(first), ...masters.slice(0, first)],
+        credentials: credentialsOf(number),
+      });
     });
     this.agents = this.#clients.map((client, number) => start(number, client));
   }
