@@ -3,7 +3,7 @@
  * certificate of the cluster's authority, with an principal of an allowed role. Nothing of a caller is read before that. All
  * work is done per connection.
  */
-import type { X509Certificate } from 'node:crypto';
+import { constants, type X509Certificate } from 'node:crypto';
 import type { Socket } from 'node:net';
 import { createServer, type Server, type TLSSocket } from 'node:tls';
 import { isIssuedBy, principalOf } from '#tls/certificate.js';
@@ -42,6 +42,8 @@ export type TlsGateOptions = {
 export const handshakeMs = 5_000;
 /** Handshakes that are under way at a time: each costs half a millisecond of a processor. */
 export const handshakesMax = 256;
+/** Of one address: others are served while it holds all of its handshakes open. */
+export const handshakesPerAddressMax = 64;
 
 /** Open connections whose certificates are verified again in one turn of the event loop: 0.1 ms each. */
 const judgedPerTurn = 100;
@@ -64,6 +66,8 @@ export class TlsGate {
   /** Callers whose handshake is under way. */
   readonly #shaking = new Set<string>();
   #authorities: readonly X509Certificate[];
+  /** How many of them each address has. */
+  readonly #shakingAt = new Map<string, number>();
   #refused = 0;
   #serve: (socket: TLSSocket, principal: Principal | undefined) => void = (socket) => socket.destroy();
 
@@ -137,20 +141,24 @@ export class TlsGate {
 
   take(socket: Socket): void {
     const from = addressOf(socket);
-    if (this.#shaking.size >= handshakesMax) {
+    const ofAddress = this.#shakingAt.get(hostOf(from)) ?? 0;
+    const all = this.#shaking.size >= handshakesMax;
+    if (all || ofAddress >= handshakesPerAddressMax) {
       socket.on('error', () => undefined);
       socket.resetAndDestroy();
-      this.#refuse(from, 'too-many-handshakes', `${handshakesMax} handshakes are under way`);
+      const what = all ? `${handshakesMax} handshakes` : `${handshakesPerAddressMax} handshakes of one address`;
+      this.#refuse(from, 'too-many-handshakes', `${what} are under way`);
       return;
     }
     this.#shaking.add(from);
-    socket.once('close', () => this.#shaking.delete(from));
+    this.#shakingAt.set(hostOf(from), ofAddress + 1);
+    socket.once('close', () => this.#shaken(from));
     this.#server.emit('connection', socket);
   }
 
   #secured(socket: TLSSocket): void {
     const from = addressOf(socket);
-    this.#shaking.delete(from);
+    this.#shaken(from);
     const { allowed, anonymous } = this.#options;
     try {
       const certificate = socket.getPeerX509Certificate();
@@ -196,15 +204,31 @@ export class TlsGate {
     this.#refuse(from, refusal, message);
   }
 
+  /** The handshake of this caller is over, in whatever way. */
+  #shaken(from: string): void {
+    if (!this.#shaking.delete(from)) return;
+    const host = hostOf(from);
+    const left = (this.#shakingAt.get(host) ?? 1) - 1;
+    if (left === 0) this.#shakingAt.delete(host);
+    else this.#shakingAt.set(host, left);
+  }
+
   #refuse(from: string, refusal: GateRefusal, message: string): void {
     this.#refused += 1;
-    this.#shaking.delete(from);
+    this.#shaken(from);
     this.#options.refused({ refusal, from, message });
   }
 }
 
+/** Without tickets: each connection shows a certificate, and none goes on with what an earlier one has shown. */
 function contextOf({ authorities, cert, key }: TlsMaterial) {
-  return { ca: authorities.map(String), cert, key, minVersion: tlsVersion, ecdhCurve: tlsGroups } as const;
+  const ca = authorities.map(String);
+  const secureOptions = constants.SSL_OP_NO_TICKET;
+  return { ca, cert, key, minVersion: tlsVersion, ecdhCurve: tlsGroups, secureOptions } as const;
+}
+
+function hostOf(from: string): string {
+  return from.slice(0, from.lastIndexOf(':'));
 }
 
 function refusalOf({ code = '' }: NodeJS.ErrnoException): GateRefusal {

@@ -1,0 +1,147 @@
+/** Small frames without end, by a caller with an agent's certificate: rows 46 and 48 of docs/intrusions.md. */
+import assert from 'node:assert/strict';
+import { connect as connectPlain, type Socket } from 'node:net';
+import { connect, type TLSSocket } from 'node:tls';
+import { MasterClient } from '#api/master-client.js';
+import { clusterService } from '#api/services.js';
+import { benchConfig } from '#cluster-test/bench/plan.js';
+import { memoryOf } from '#cluster-test/bench/process-usage.js';
+import { callHead, field, flags, frame, preface, types } from '#cluster-test/fuzz/frames.js';
+import { holds, until } from '#cluster-test/process/condition.js';
+import { showOnFailure } from '#cluster-test/process/fixture.js';
+import { type MasterProcess, Masters } from '#cluster-test/process/masters.js';
+import { TestAuthority } from '#tls/testing/test-authority.js';
+import { readTlsFiles, type TlsMaterial } from '#tls/tls-files.js';
+
+const boundMs = 30_000;
+/** Frames, or pairs of frames, of each flood. */
+const frames = 20_000;
+const growthMbMax = 100;
+/** Written at a time. */
+const batch = 500;
+const path = '/sublet.v1.AgentService/KeepAlive';
+const begin = Buffer.concat([
+  preface,
+  frame(types.settings, 0, 0),
+  frame(types.headers, flags.endHeaders, 1, callHead(path)),
+]);
+const increment = (by: number): Buffer => {
+  const bytes = Buffer.alloc(4);
+  bytes.writeUInt32BE(by);
+  return bytes;
+};
+
+/** Of number 0, 1, 2 …; the stream with id 1 is open. */
+const floods: Readonly<Record<string, (number: number) => Buffer>> = {
+  'streams that are reset at once': (number) =>
+    Buffer.concat([
+      frame(types.headers, flags.endHeaders, 2 * number + 3, callHead(path)),
+      frame(types.resetStream, 0, 2 * number + 3, increment(8)),
+    ]),
+  'streams that the master has to reset': (number) =>
+    Buffer.concat([
+      frame(types.headers, flags.endHeaders, 2 * number + 3, callHead(path)),
+      frame(types.windowUpdate, 0, 2 * number + 3, increment(0)),
+    ]),
+  pings: () => frame(types.ping, 0, 0, Buffer.alloc(8)),
+  settings: () => frame(types.settings, 0, 0, Buffer.from([0, 3, 0, 0, 0, 100])),
+  priorities: (number) => frame(types.priority, 0, 2 * number + 3, Buffer.from([0, 0, 0, 1, 9])),
+  'empty data': () => frame(types.data, 0, 1),
+  'headers that go on without end': (number) =>
+    number === 0
+      ? frame(types.headers, 0, 3, callHead(path))
+      : frame(types.continuation, 0, 3, field('x-more', 'y'.repeat(100))),
+  'a window that overflows': () => frame(types.windowUpdate, 0, 0, increment(2 ** 31 - 1)),
+};
+
+describe('floods behind TLS', function () {
+  this.timeout(60_000);
+  let masters: Masters;
+  let master: MasterProcess;
+  let material: TlsMaterial;
+  let others: MasterClient;
+
+  before(async () => {
+    const authority = await TestAuthority.make();
+    masters = await Masters.start({ count: 1, config: benchConfig(), authority });
+    master = masters.masters[0] ?? assert.fail();
+    const files = await authority.files(`${masters.folder}/flooder`, 'sublet://agent/flooder');
+    material = readTlsFiles(files, ['agent']);
+    others = new MasterClient({ masters: masters.addresses, ...(await masters.credentials('viewer', 'vera')) });
+  });
+  afterEach(function () {
+    showOnFailure(this, [['m1', master.child]]);
+  });
+  after(async () => {
+    others?.close();
+    await masters?.[Symbol.asyncDispose]();
+  });
+
+  function flooder(): Promise<TLSSocket> {
+    const [host = '', port = ''] = master.api.split(':');
+    const { ca, cert, key } = material;
+    return new Promise((resolve, reject) => {
+      const socket = connect(
+        { host, port: Number(port), ca, cert, key, ALPNProtocols: ['h2'], checkServerIdentity: () => undefined },
+        () => socket.write(begin),
+      );
+      socket.once('error', reject);
+      socket.on('error', () => undefined);
+      // Its SETTINGS: the connection is taken.
+      socket.once('data', () => resolve(socket));
+    });
+  }
+
+  /** Resolves when all is written, or the connection has ended. */
+  async function pour(socket: Socket, next: (number: number) => Buffer): Promise<void> {
+    for (let number = 0; number < frames && !socket.destroyed; number += batch) {
+      const bytes = Buffer.concat(Array.from({ length: batch }, (_, at) => next(number + at)));
+      await new Promise<void>((resolve) => {
+        socket.once('close', resolve);
+        socket.write(bytes, () => {
+          socket.off('close', resolve);
+          resolve();
+        });
+      });
+    }
+  }
+
+  const answered = (): Promise<unknown> =>
+    others.call(clusterService.getStatus, {}, { idempotent: true, timeoutMs: boundMs });
+
+  for (const [what, next] of Object.entries(floods)) {
+    it(`row 48: serve others beside ${what}`, async () => {
+      await answered();
+      const before = memoryOf(master.child.pid).residentMb;
+      const socket = await flooder();
+      const poured = pour(socket, next);
+      await answered();
+      await poured;
+      await answered();
+      socket.destroy();
+      assert.ok(master.child.running);
+      const grown = memoryOf(master.child.pid).residentMb - before;
+      assert.ok(grown <= growthMbMax, `it has grown by ${Math.round(grown)} MB`);
+      assert.doesNotMatch(master.child.output, /not expected/);
+    });
+  }
+
+  it('row 46: close connections that send nothing of a handshake, or a byte at a time, and serve others meanwhile', async () => {
+    const [host = '', port = ''] = master.api.split(':');
+    // The begin of a record with a ClientHello of 512 bytes.
+    const hello = Buffer.concat([Buffer.from([0x16, 3, 1, 2, 0, 1, 0, 1, 0xfc, 3, 3]), Buffer.alloc(400)]);
+    const held = Array.from({ length: 100 }, (_, at) => {
+      const socket = connectPlain(Number(port), host);
+      const closed = new Promise((resolve) => socket.once('close', resolve));
+      socket.on('error', () => undefined);
+      let sent = 0;
+      const dribble = setInterval(() => socket.write(hello.subarray(sent, ++sent)), 50);
+      if (at % 2 === 0) clearInterval(dribble);
+      return closed.then(() => clearInterval(dribble));
+    });
+    await until('another caller is served', boundMs, async () => holds((await answered()) !== undefined));
+    await Promise.all(held);
+    assert.ok(master.child.running);
+    await flooder().then((socket) => socket.destroy());
+  });
+});
