@@ -62,7 +62,7 @@ describe('the guard', function () {
     ofPeer = await CniContainer.attach('peer', peer, join(peerSettings.cniDir, 'dcos.conflist'));
     caller = new Endpoint('outside', outside.path, `10.0.0.${stranger}`);
     await caller.ready;
-    tunnelOfStranger();
+    tunnelOf(outside, `10.0.0.${stranger}`);
     outside.sh(`
       ip route add 9.0.0.0/16 via 10.0.0.1 && ip route add 44.128.0.1 via 10.0.0.1
       ip -6 route add fd01:b::/64 via fd10::1`);
@@ -76,11 +76,11 @@ describe('the guard', function () {
     underlay?.remove();
   });
 
-  /** A VXLAN device on the outside host, by which it passes for a host of the overlay. */
-  function tunnelOfStranger(): void {
+  /** A VXLAN device in `netns` by which it passes for the host of the overlay that has this node address. */
+  function tunnelOf(netns: Netns, nodeIp: string): void {
     const { vtepMac } = peerOf(1);
-    outside.sh(`
-      ip link add vxlan0 address 02:00:00:00:00:66 type vxlan id 1024 dstport 64000 local 10.0.0.${stranger} nolearning
+    netns.sh(`
+      ip link add vxlan0 address 02:00:00:00:00:66 type vxlan id 1024 dstport 64000 local ${nodeIp} nolearning
       ip address add 44.128.0.${stranger}/20 dev vxlan0 && ip link set vxlan0 up
       ip neigh replace 44.128.0.1 lladdr ${vtepMac} dev vxlan0 nud permanent
       bridge fdb replace ${vtepMac} dev vxlan0 dst 10.0.0.1 self permanent`);
@@ -91,10 +91,10 @@ describe('the guard', function () {
     return JSON.parse(host.sh('ip -j -s link show dev vtep1024'))[0].stats64.rx.packets;
   }
 
-  /** How many of three frames of the stranger come out of the tunnel. Over veth a packet has arrived when it was sent. */
-  function framesTaken(): number {
+  /** How many of three frames of `netns` come out of the tunnel. Over veth a packet has arrived when it was sent. */
+  function framesTaken(netns = outside): number {
     const before = decapsulated();
-    outside.sh('ping -n -q -c 3 -i 0.01 -W 0.1 -I vxlan0 44.128.0.1 || true');
+    netns.sh('ping -n -q -c 3 -i 0.01 -W 0.1 -I vxlan0 44.128.0.1 || true');
     return decapsulated() - before;
   }
 
@@ -114,12 +114,19 @@ describe('the guard', function () {
   const routedIn = ['9.0.0.2', '44.128.0.1', 'fd01:b::2', '9.0.1.2'] as const;
 
   it('drops VXLAN of a stranger, and takes that of a peer', async () => {
-    const before = dropped('64000');
+    const before = dropped('sublet-peers');
     assert.equal(framesTaken(), 0);
-    assert.equal(dropped('64000') - before, 3);
+    assert.equal(dropped('sublet-peers') - before, 3);
     assert.equal(await ofPeer.endpoint.seenBy('9.0.0.2'), '9.0.1.2');
     assert.equal(await container.endpoint.seenBy('9.0.1.2'), '9.0.0.2');
     assert.doesNotMatch(JSON.stringify(driver.status), /may be dropped|SUBLET-GUARD/);
+  });
+
+  it('drops VXLAN that a container sends with the address of a peer', async () => {
+    container.netns.sh('ip address add 10.0.0.2/32 dev lo');
+    tunnelOf(container.netns, '10.0.0.2');
+    assert.equal(framesTaken(container.netns), 0);
+    assert.equal(dropped('-i m-dcos -p udp'), 3);
   });
 
   it('drops what the underlay routes into an overlay, in both families', () => {
@@ -176,6 +183,7 @@ describe('the guard', function () {
   it('is not there when it is off: the same packets arrive', async () => {
     await driver.update(inputFor(1, [2], { ...settings, guard: false }));
     assert.equal(framesTaken(), 3);
+    assert.equal(framesTaken(container.netns), 3);
     for (const target of routedIn.slice(0, 3)) assert.equal(pings(target), true, target);
     assert.doesNotMatch(snapshot(host, settings.cniDir), /SUBLET-GUARD|sublet-(peers|guarded)/);
     await driver.update(inputFor(1, [2], settings));

@@ -37,10 +37,11 @@ describe('the guard that is desired', () => {
     const input = exampleInput([examplePeer(2), strange]);
     assert.deepEqual(entriesOf(input, 'sublet-peers'), ['10.0.0.2']);
     assert.deepEqual(entriesOf({ ...input, leaseValid: false }, 'sublet-peers'), ['10.0.0.2']);
-    assert.match(
-      guardOf(input).rules[4][0] ?? '',
-      /^-p udp -m udp --dport 64000 -m addrtype --dst-type LOCAL -m set ! /,
-    );
+    const frame = '-p udp -m udp --dport 64000 -m addrtype --dst-type LOCAL';
+    assert.deepEqual(guardOf(input).rules[4].slice(0, 6), [
+      ...['vtep1024', 'm-dcos', 'd-dcos', 'm-dcos6', 'd-dcos6'].map((device) => `-i ${device} ${frame} -j DROP`),
+      `${frame} -m set ! --match-set sublet-peers src -j DROP`,
+    ]);
     assert.ok(guardOf(input).rules[6].every((rule) => !rule.includes('64000')));
     const over6 = { ...withNodeIp('fd10::1'), peers: [strange] };
     assert.deepEqual(entriesOf(over6, 'sublet-peers6'), ['fd10::9']);

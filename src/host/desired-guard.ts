@@ -25,9 +25,10 @@ export function guard(input: HostInput, containers: readonly BridgeLease[]): Des
   if (settings.guard === false) return noGuard;
   const underlay: Family = isIpv6Text(lease.nodeIp) ? 6 : 4;
   const ranges = { 4: guarded4(input), 6: settings.enableIpv6 ? guarded6(input) : [] };
-  const devices = ['lo', lease.vxlan.vtepName, ...containers.map(({ name }) => name), ...(settings.guardExcept ?? [])];
+  const inside = [lease.vxlan.vtepName, ...containers.map(({ name }) => name)];
+  const devices = ['lo', ...inside, ...(settings.guardExcept ?? [])];
   const rulesOf = (family: Family): string[] => [
-    ...(family === underlay ? [tunnelRule(family, lease.vxlan.port)] : []),
+    ...(family === underlay ? tunnelRules(family, lease.vxlan.port, inside) : []),
     ...(ranges[family].length === 0 ? [] : routingRules(family, devices)),
   ];
   return {
@@ -63,12 +64,19 @@ function guarded6({ overlays, lease }: HostInput): string[] {
   return [...vteps, ...local].map(hostRoute);
 }
 
-/** What is forwarded to the same port of another host is that host's. */
-function tunnelRule(family: Family, port: number): string {
-  return `-p udp -m udp --dport ${port} -m addrtype --dst-type LOCAL -m set ! --match-set ${peersSet[family]} src -j DROP`;
+/**
+ * A container may forge the address of a peer, so no frame of the tunnel comes out of an overlay. What is forwarded to
+ * the same port of another host is that host's.
+ */
+function tunnelRules(family: Family, port: number, inside: readonly string[]): string[] {
+  const frame = `-p udp -m udp --dport ${port} -m addrtype --dst-type LOCAL`;
+  return [
+    ...inside.map((device) => `-i ${device} ${frame} -j DROP`),
+    `${frame} -m set ! --match-set ${peersSet[family]} src -j DROP`,
+  ];
 }
 
-/** Most packets leave at the first rule, so that many bridges cost them nothing. */
+/** Most packets leave at the first of these, so that many bridges cost them little. */
 function routingRules(family: Family, devices: readonly string[]): string[] {
   return [
     `-m set ! --match-set ${guardedSet[family]} dst -j RETURN`,
