@@ -28,7 +28,12 @@ export function connects(command: Command): Command {
     .addOption(new Option('--tls-cert <FILE>', 'your certificate, PEM (or SUBLET_TLS_CERT)').helpGroup('Connection:'))
     .addOption(new Option('--tls-key <FILE>', 'its key, PEM (or SUBLET_TLS_KEY)').helpGroup('Connection:'))
     .addOption(
-      new Option('--timeout <TIME>', 'how long to wait for each master (default 10s)').helpGroup('Connection:'),
+      new Option('--timeout <TIME>', 'how long to wait for each master (or SUBLET_TIMEOUT; default 10s)').helpGroup(
+        'Connection:',
+      ),
+    )
+    .addOption(
+      new Option('--context <NAME>', 'use this context (or SUBLET_CONTEXT; `sublet context`)').helpGroup('Connection:'),
     );
 }
 

@@ -5,8 +5,8 @@ import type { Command } from 'commander';
 import { MasterClient } from '#api/master-client.js';
 import type { Method } from '#api/method.js';
 import { responseJson } from '#api/proto-json.js';
+import { type ConnectionSetting, connectionSetting } from '#cli/connection-setting.js';
 import { argument, Failure, usage } from '#cli/failure.js';
-import { givenOption } from '#cli/given-option.js';
 import { noGrpcLogs } from '#cli/grpc-log.js';
 import { type Form, formOf, forPeople, writeValue } from '#cli/output/form.js';
 import { masterFailure } from '#cli/refusal-words.js';
@@ -31,11 +31,9 @@ const mastersMax = 9;
 /** The admin socket of a master on this machine. */
 const socketPattern = /^unix:(\/[^,]+)$/;
 
-/** The masters to ask: `--master`, else SUBLET_MASTER, else the one on this machine; or one `unix:/PATH`. */
+/** The masters to ask: `--master`, else SUBLET_MASTER, else the context's, else the one on this machine; or one `unix:/PATH`. */
 export function mastersOf(command: Command): readonly string[] {
-  const flag = givenOption(command, 'master');
-  const [name, text] =
-    typeof flag === 'string' ? ['--master', flag] : ['SUBLET_MASTER', process.env.SUBLET_MASTER || '127.0.0.1:7070'];
+  const { from: name, value: text } = connectionSetting(command, 'master') ?? { from: '', value: '127.0.0.1:7070' };
   if (socketPattern.test(text)) return [text];
   const masters = text.split(',').map((each) => formatHostPort(argument(name, each.trim(), parseHostPort)));
   if (masters.length > mastersMax) throw usage(`${name}: ${masters.length} addresses are more than ${mastersMax}`);
@@ -49,9 +47,8 @@ export async function operate(
   work: (operator: Operator) => Promise<void>,
 ): Promise<void> {
   const output = formOf(command);
-  const timeout = givenOption(command, 'timeout');
   noGrpcLogs(process.env);
-  const options = { masters: mastersOf(command), ...timeoutOf(timeout) };
+  const options = { masters: mastersOf(command), ...timeoutOf(connectionSetting(command, 'timeout')) };
   // The admin socket has no TLS: its file says who may connect.
   const isSocket = options.masters.some((master) => socketPattern.test(master));
   const certificate = isSocket ? undefined : certificateOf(command, terminal);
@@ -70,16 +67,19 @@ export async function operate(
   }
 }
 
-/** By `--tls-…`, else SUBLET_TLS_…, else a folder by `--tls` or SUBLET_TLS; all three together, or none. @throws Failure */
+/**
+ * By `--tls-…`, else a folder by `--tls`, else by SUBLET_TLS_… or SUBLET_TLS, else by the context; all three together, or
+ * none. @throws Failure
+ */
 function certificateOf(command: Command, terminal: Terminal): CertificateReloader | undefined {
-  const part = (name: string): string | undefined => {
-    const flag = givenOption(command, `tls${name}`);
-    if (typeof flag === 'string') return flag;
-    const folder = givenOption(command, 'tls') ?? (process.env.SUBLET_TLS || undefined);
-    const file = typeof folder === 'string' ? join(folder, `${name.toLowerCase()}.pem`) : undefined;
-    return process.env[`SUBLET_TLS_${name.toUpperCase()}`] || file;
+  const folder = connectionSetting(command, 'tls');
+  const part = (name: 'ca' | 'cert' | 'key'): string | undefined => {
+    const file = connectionSetting(command, `tls-${name}`);
+    const inFolder = folder === undefined ? undefined : join(folder.value, `${name}.pem`);
+    // A folder that a flag names counts more than a file that the environment names, and likewise before the context.
+    return file !== undefined && rank(file) <= rank(folder) ? file.value : (inFolder ?? file?.value);
   };
-  const [ca, cert, key] = [part('Ca'), part('Cert'), part('Key')];
+  const [ca, cert, key] = [part('ca'), part('cert'), part('key')];
   if (ca === undefined && cert === undefined && key === undefined) return undefined;
   if (ca === undefined || cert === undefined || key === undefined) {
     throw usage('--tls-ca, --tls-cert and --tls-key go together: give all three, or none');
@@ -95,11 +95,18 @@ function certificateOf(command: Command, terminal: Terminal): CertificateReloade
   }
 }
 
-function timeoutOf(text: unknown): { readonly timeoutMs?: number } {
-  if (typeof text !== 'string') return {};
+/** The lower, the more it counts: flags, the environment, the context, nothing. */
+function rank(setting: ConnectionSetting | undefined): number {
+  if (setting === undefined) return 3;
+  return setting.from.startsWith('--') ? 0 : setting.from.startsWith('SUBLET_') ? 1 : 2;
+}
+
+function timeoutOf(setting: ConnectionSetting | undefined): { readonly timeoutMs?: number } {
+  if (setting === undefined) return {};
+  const { value: text, from } = setting;
   const timeoutMs = parseDuration(text);
   if (timeoutMs === undefined || timeoutMs < 1 || timeoutMs > 600_000) {
-    throw usage(`--timeout: "${text}" is not a duration from 1ms to 10m, like 5s`);
+    throw usage(`${from}: "${text}" is not a duration from 1ms to 10m, like 5s`);
   }
   return { timeoutMs };
 }

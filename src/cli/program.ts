@@ -54,6 +54,12 @@ export const commands: readonly Entry[] = [
     load: () => import('#cli/commands/token.js'),
   },
   {
+    name: 'context',
+    group: running,
+    summary: 'connections to masters by name',
+    load: () => import('#cli/commands/context.js'),
+  },
+  {
     name: 'completion',
     group: running,
     summary: 'complete command lines in a shell',
@@ -218,6 +224,7 @@ export function makeProgram(terminal: Terminal): Command {
       helpWidth: Math.min(terminal.columns ?? 100, 100),
     })
     .option('--master <HOST:PORT,…>', 'masters to ask (or SUBLET_MASTER; default 127.0.0.1:7070)')
+    .option('--context <NAME>', 'use this context (or SUBLET_CONTEXT; `sublet context`)')
     .addOption(anyOutputOption())
     .hook('preSubcommand', async (_, command) => {
       await fill(command, terminal);

@@ -1,6 +1,8 @@
 /** What can stand where the cursor is in a command line, from the tree of commands. */
 import { type Argument, type Command, Option } from 'commander';
 import { type Candidate, liveValues } from '#cli/completion/live-values.js';
+import { contextNameForm, readContexts } from '#cli/context-file.js';
+import { Failure } from '#cli/failure.js';
 import { OutputOption } from '#cli/output/form.js';
 
 export type Completion = {
@@ -117,11 +119,24 @@ async function valuesOf(of: Option | Argument, command: Command, askLive: AskLiv
   });
   if (of instanceof OutputOption) return plain(of.forms.map((form) => (form === 'jsonpath' ? 'jsonpath=' : form)));
   if (of.argChoices !== undefined) return plain(of.argChoices);
+  const isContext =
+    of instanceof Option ? of.long === '--context' : /^context (?:use|set|remove)$/.test(pathOf(command));
+  if (isContext) return plain(contextNames());
   const [, placeholder = ''] = of instanceof Option ? (/[<[]([^>\]]+)/.exec(of.flags) ?? []) : [undefined, of.name()];
   if (/^FILE/.test(placeholder)) return { candidates: [], paths: 'files' };
   if (/^DIR/.test(placeholder)) return { candidates: [], paths: 'folders' };
   const kind = liveValues[`${pathOf(command)} ${of instanceof Option ? (of.long ?? '') : of.name()}`];
   return kind === undefined ? none : { candidates: await askLive(kind, command), paths: 'none' };
+}
+
+/** None where the file can't be read: a completion says nothing. */
+function contextNames(): readonly string[] {
+  try {
+    return Object.keys(readContexts().contexts).filter((name) => contextNameForm.test(name));
+  } catch (error) {
+    if (error instanceof Failure) return [];
+    throw error;
+  }
 }
 
 /** `overlay add` */
