@@ -292,7 +292,7 @@ export const bugs: readonly Bug[] = [
         file: 'ipam/block-pool.js',
         right: 'const longestFree = this.#idle.first()?.[0];',
         wrong:
-          'const rested = [...this.freed].find(([block, until]) => until <= time && !this.excluded.has(block) && this.reserved.get(block) === undefined);\n        const longestFree = rested && { block: rested[0], until: rested[1] };',
+          'const rested = [...this.#freed].find(([block, until]) => until <= time && !this.#excluded.has(block) && this.#reserved.get(block) === undefined);\n        const longestFree = rested && { block: rested[0], until: rested[1] };',
       },
     ],
     aim: {
