@@ -9,7 +9,7 @@ import type { Agent } from '#agent/agent.js';
 import { agentMetrics } from '#agent/agent-metrics.js';
 import { agentStatus, notReady } from '#agent/agent-status.js';
 import { overlayInfo } from '#agent/overlay-info.js';
-import { type Answer, boundedServer, text } from '#http/bounded-server.js';
+import { boundedServer, type HttpAnswer, text } from '#http/bounded-server.js';
 import type { CertificateReloader } from '#tls/certificate-reloader.js';
 
 export type AgentHttpOptions = {
@@ -56,7 +56,7 @@ export class AgentHttp {
     await closed;
   }
 
-  async #answer(method: string, path: string): Promise<Answer> {
+  async #answer(method: string, path: string): Promise<HttpAnswer> {
     if (method !== 'GET') return text(405, `${method} is not allowed: GET is`);
     const { agent, networkMode, certificate } = this.#options;
     switch (path) {
@@ -77,7 +77,7 @@ export class AgentHttp {
     }
   }
 
-  #overlay(): Answer {
+  #overlay(): HttpAnswer {
     const { agent } = this.#options;
     const { lease, network, options } = agent;
     if (lease === undefined || network === undefined) return text(503, 'this agent is not registered yet');
@@ -86,6 +86,6 @@ export class AgentHttp {
   }
 }
 
-function json(value: unknown): Answer {
+function json(value: unknown): HttpAnswer {
   return { code: 200, type: 'application/json', body: `${JSON.stringify(value, undefined, 2)}\n` };
 }

@@ -1,9 +1,11 @@
 /** Another agent as a watch brings it, in either form, and what a host needs of it. */
+
 import { constants, inflateRawSync } from 'node:zlib';
 import { AddressError } from '#address/brand.js';
 import { formatCidr, formatIp, isIpv4 } from '#address/ip.js';
 import { cidrOfBytes, ipOfBytes } from '#address/ip-bytes.js';
 import { formatMac, macFor, parseOui } from '#address/mac.js';
+import { errorText } from '#errors/unknown-error.js';
 import type { Peer, PeerOverlay } from '#host/input.js';
 import { sublet } from '#proto/sublet.js';
 
@@ -65,7 +67,7 @@ export function inflateChunk(bytes: Uint8Array): sublet.v1.SnapshotChunk {
     return sublet.v1.SnapshotChunk.decode(inflated);
   } catch (error) {
     // zlib and protobufjs have no error types of their own: whatever it is, the bytes are no chunk.
-    const why = error instanceof Error ? error.message : String(error);
+    const why = errorText(error);
     throw new WatchProtocolError(`a compressed chunk of ${bytes.length} bytes: ${why}`);
   }
 }

@@ -1,9 +1,11 @@
 /** Gets a certificate for this host's key from the masters, by a token. The secret is sent to masters of the pinned authority alone. */
+
 import { createPrivateKey, X509Certificate } from 'node:crypto';
 import { createSecureContext } from 'node:tls';
 import { ChannelCredentials, status } from '@grpc/grpc-js';
 import { isServiceError, MasterClient, NoMasterError } from '#api/master-client.js';
 import { joinService } from '#api/services.js';
+import { errorText } from '#errors/unknown-error.js';
 import { certificatesIn, principalOf } from '#tls/certificate.js';
 import { refuseOthers } from '#tls/client-credentials.js';
 import { type JoinTokenText, pinOf } from '#tls/join-token-text.js';
@@ -100,7 +102,7 @@ function checked(
     }
     return { principal: { role, id }, certificate, authorities };
   } catch (error) {
-    const why = error instanceof Error ? error.message : String(error);
+    const why = errorText(error);
     throw new JoinAnswerError(`a master has answered with a certificate that is of no use: ${why}`);
   }
 }

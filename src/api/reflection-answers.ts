@@ -2,9 +2,11 @@
  * The answers of gRPC server reflection (`grpc.reflection.v1` and `v1alpha`, whose messages are the same), made of an
  * encoded `FileDescriptorSet`. A file goes out as the bytes that the compiler wrote, followed by the files it imports.
  */
+
 import { status } from '@grpc/grpc-js';
 import { Reader, Writer } from 'protobufjs/minimal.js';
 import { RefusedError } from '#api/refusal.js';
+import { errorText } from '#errors/unknown-error.js';
 
 /** Field numbers of google/protobuf/descriptor.proto. */
 const fileField = { name: 1, package: 2, dependency: 3, message: 4, enum: 5, service: 6 } as const;
@@ -150,7 +152,7 @@ function requestFields(request: Uint8Array): Fields {
   try {
     return Fields.of(request);
   } catch (error) {
-    const reason = error instanceof Error ? error.message : String(error);
+    const reason = errorText(error);
     throw new RefusedError('malformed', `the request is not a ServerReflectionRequest: ${reason}`);
   }
 }

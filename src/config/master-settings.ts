@@ -87,7 +87,7 @@ export const masterSettings: readonly Setting[] = [
     flag: '--http-token-file',
     takes: 'FILE',
     as: 'text',
-    about: 'a file, mode 0600, with a token that lets its bearer read HTTP (authorization: Bearer TOKEN)',
+    about: 'a file, mode 0600, with a token whose bearer may read HTTP (authorization: Bearer TOKEN)',
     default: 'none',
   },
   {

@@ -1,9 +1,11 @@
 /** Which requests of an HTTP port are answered: by a certificate of the connection, by a bearer token, or without either. */
+
 import { createHash, timingSafeEqual } from 'node:crypto';
 import { readFileSync, statSync } from 'node:fs';
 import type { IncomingMessage } from 'node:http';
 import type { Socket } from 'node:net';
-import { type Answer, text } from '#http/bounded-server.js';
+import { errorText } from '#errors/unknown-error.js';
+import { type HttpAnswer, text } from '#http/bounded-server.js';
 
 /** `read` has no effect, `change` does. */
 export type Access = 'nothing' | 'read' | 'change';
@@ -48,7 +50,7 @@ export class Token {
 }
 
 /** Why a request that needs `needed` is not answered; undefined: it is. */
-export function accessRefusal(request: IncomingMessage, needed: Access, rules: AccessRules): Answer | undefined {
+export function accessRefusal(request: IncomingMessage, needed: Access, rules: AccessRules): HttpAnswer | undefined {
   const { open, token, byCertificate, advice } = rules;
   if (allows(open, needed)) return undefined;
   const shown = byCertificate?.(request.socket);
@@ -79,6 +81,6 @@ function contentOf(setting: string, file: string): string {
       throw new Error(`others may read or write it (mode 0${(mode & 0o777).toString(8)}): chmod 600 ${file}`);
     return readFileSync(file, 'utf8');
   } catch (error) {
-    throw new Error(`${setting}: ${file}: ${error instanceof Error ? error.message : String(error)}`, { cause: error });
+    throw new Error(`${setting}: ${file}: ${errorText(error)}`, { cause: error });
   }
 }

@@ -9,13 +9,13 @@ import { createServer, type IncomingMessage, type Server, type ServerResponse } 
 import { isIP, type Socket } from 'node:net';
 import { hostname } from 'node:os';
 
-export type Answer = { readonly code: number; readonly type: string; readonly body: string | Buffer };
+export type HttpAnswer = { readonly code: number; readonly type: string; readonly body: string | Buffer };
 
 export type BoundedServerOptions = {
   /** Names, besides those of loopback and of this machine, under which the server is asked: `http_hosts`. */
   readonly hosts: readonly string[];
   /** Must not reject. */
-  readonly answer: (request: IncomingMessage, method: string, path: string) => Promise<Answer> | Answer;
+  readonly answer: (request: IncomingMessage, method: string, path: string) => Promise<HttpAnswer> | HttpAnswer;
   readonly limits?: Partial<ServerLimits>;
 };
 
@@ -115,7 +115,11 @@ class Places {
 }
 
 /** Undefined: the request may be answered. */
-function refusal({ headers, socket }: IncomingMessage, places: Places, names: ReadonlySet<string>): Answer | undefined {
+function refusal(
+  { headers, socket }: IncomingMessage,
+  places: Places,
+  names: ReadonlySet<string>,
+): HttpAnswer | undefined {
   if (places.isProbe(socket)) {
     const why = 'too many connections, of this address or of all: only /healthz and /readyz are answered';
     return text(503, `${why}. Close some, or try again later`);
@@ -129,7 +133,7 @@ function refusal({ headers, socket }: IncomingMessage, places: Places, names: Re
 function write(
   request: IncomingMessage,
   response: ServerResponse,
-  { code, type, body }: Answer,
+  { code, type, body }: HttpAnswer,
   limits: ServerLimits,
 ): void {
   // What is not taken in time is not kept for its reader.
@@ -151,7 +155,7 @@ function write(
  * Why a request must not change anything: it may come of a web page that a browser on this network shows. Undefined: it may.
  * A page of another site can send no JSON without being asked first, and a browser says where it comes from.
  */
-export function crossSite({ headers }: IncomingMessage): Answer | undefined {
+export function crossSite({ headers }: IncomingMessage): HttpAnswer | undefined {
   if (headers.origin !== undefined)
     return text(403, 'a request with an Origin header is refused: this is not for browsers');
   const type = (headers['content-type'] ?? '').split(';', 1)[0]?.trim().toLowerCase();
@@ -162,6 +166,6 @@ export function crossSite({ headers }: IncomingMessage): Answer | undefined {
   );
 }
 
-export function text(code: number, body: string): Answer {
+export function text(code: number, body: string): HttpAnswer {
   return { code, type: 'text/plain; charset=utf-8', body: `${body}\n` };
 }

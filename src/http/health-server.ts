@@ -1,7 +1,7 @@
 /** A port with `/healthz` and `/readyz` and nothing else, for probes that have no certificate and no token. */
 import { once } from 'node:events';
 import type { Server } from 'node:http';
-import { type Answer, boundedServer, text } from '#http/bounded-server.js';
+import { boundedServer, type HttpAnswer, text } from '#http/bounded-server.js';
 
 export type HealthServerOptions = {
   readonly listen: { readonly host: string; readonly port: number };
@@ -13,7 +13,7 @@ const connectionsMax = 64;
 
 /** Rejects when the address can't be listened at. The reasons for not being ready are for other ports. */
 export async function listenForHealth({ listen, ready }: HealthServerOptions): Promise<Server> {
-  const answer = (_: unknown, method: string, path: string): Answer => {
+  const answer = (_: unknown, method: string, path: string): HttpAnswer => {
     if (method !== 'GET') return text(405, `${method} is not allowed: GET is`);
     if (path === '/healthz') return text(200, 'ok');
     if (path === '/readyz') return ready() ? text(200, 'ready') : text(503, 'not ready');

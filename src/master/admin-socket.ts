@@ -2,11 +2,13 @@
  * A Unix socket in the data directory of a master, for its user and root alone. A caller on it is an admin without a
  * certificate: it is the way back when no certificate is accepted any more.
  */
+
 import { chmod, rm } from 'node:fs/promises';
 import { createServer, type Server as SocketServer } from 'node:net';
 import { join } from 'node:path';
 import { type Server, ServerCredentials, type ServerInterceptor } from '@grpc/grpc-js';
 import { RefusedError } from '#api/refusal.js';
+import { errorText } from '#errors/unknown-error.js';
 import { authorize } from '#master/authorization.js';
 import { refusing } from '#master/authorizing.js';
 import type { MasterLog } from '#master/master-log.js';
@@ -76,7 +78,7 @@ export class AdminSocket {
       });
       await chmod(this.path, 0o600);
     } catch (error) {
-      const why = error instanceof Error ? error.message : String(error);
+      const why = errorText(error);
       logger.warn({ path: this.path }, `there is no admin socket: can't listen on ${this.path}: ${why}`);
       listener.close();
       return;

@@ -1,6 +1,8 @@
 /** The authority's key on a master that signs: read once from its file, checked, and kept in memory alone. */
+
 import { createPrivateKey, createPublicKey, type KeyObject } from 'node:crypto';
 import { readFileSync, statSync } from 'node:fs';
+import { errorText } from '#errors/unknown-error.js';
 import { certificatesIn } from '#tls/certificate.js';
 import type { PrincipalName } from '#tls/principal.js';
 import { TlsFileError } from '#tls/tls-files.js';
@@ -64,7 +66,7 @@ function readKey(file: string): { readonly key: KeyObject; readonly text: string
     return { key, text: key.export({ type: 'pkcs8', format: 'pem' }).toString() };
   } catch (error) {
     if (error instanceof TlsFileError) throw error;
-    const why = error instanceof Error ? error.message : String(error);
+    const why = errorText(error);
     throw new TlsFileError(`tls.ca_key: ${file} can't be read as a key: ${why}`);
   }
 }

@@ -9,7 +9,14 @@ import { dcosAgentInfo, dcosNetwork } from '#api/dcos-json.js';
 import { RefusedError, refusals } from '#api/refusal.js';
 import { operatorService } from '#api/services.js';
 import { type AccessRules, accessRefusal } from '#http/access.js';
-import { type Answer, boundedServer, crossSite, healthPaths, type ServerLimits, text } from '#http/bounded-server.js';
+import {
+  boundedServer,
+  crossSite,
+  type HttpAnswer,
+  healthPaths,
+  type ServerLimits,
+  text,
+} from '#http/bounded-server.js';
 import { pacedAnswer } from '#http/paced-answer.js';
 import type { AgentId } from '#ipam/identity.js';
 import type { Ipam } from '#ipam/ipam.js';
@@ -40,7 +47,7 @@ const requestTimeoutMs = 30_000;
 /** Agents that are worked out without a break. */
 const sliceAgents = 1_000;
 
-type Handler = (request: IncomingMessage) => Promise<Answer> | Answer;
+type Handler = (request: IncomingMessage) => Promise<HttpAnswer> | HttpAnswer;
 
 export function httpServer(options: HttpServerOptions): Server {
   const { metrics, plan, hosts, limits } = options;
@@ -68,7 +75,11 @@ export function httpServer(options: HttpServerOptions): Server {
   });
 }
 
-async function attempt(handler: Handler, request: IncomingMessage, report: (error: unknown) => void): Promise<Answer> {
+async function attempt(
+  handler: Handler,
+  request: IncomingMessage,
+  report: (error: unknown) => void,
+): Promise<HttpAnswer> {
   try {
     return await handler(request);
   } catch (error) {
@@ -77,13 +88,13 @@ async function attempt(handler: Handler, request: IncomingMessage, report: (erro
   }
 }
 
-function unknownRoute(method: string, path: string, routes: ReadonlyMap<string, Handler>): Answer {
+function unknownRoute(method: string, path: string, routes: ReadonlyMap<string, Handler>): HttpAnswer {
   const methods = [...routes.keys()].filter((key) => key.endsWith(` ${path}`)).map((key) => key.split(' ')[0]);
   if (methods.length > 0) return text(405, `${path} takes ${methods.join(', ')}, not ${method}`);
   return text(404, `no ${path} here; there are: ${[...routes.keys()].join(', ')}`);
 }
 
-function readiness({ notReady }: HttpServerOptions): Answer {
+function readiness({ notReady }: HttpServerOptions): HttpAnswer {
   const why = notReady();
   return why === undefined ? text(200, 'ready') : text(503, why);
 }
@@ -92,7 +103,7 @@ function readiness({ notReady }: HttpServerOptions): Answer {
  * The DC/OS `State`, as this master has it: no leader is needed. There an agent is its address, and each address is one
  * agent's: who has lost its own to another is left out, since what looks for that address would find the wrong subnets.
  */
-async function state({ plan }: HttpServerOptions): Promise<Answer> {
+async function state({ plan }: HttpServerOptions): Promise<HttpAnswer> {
   const { network } = plan;
   const agents: string[] = [];
   for (let last: AgentId | undefined; ; ) {
@@ -111,7 +122,10 @@ async function state({ plan }: HttpServerOptions): Promise<Answer> {
 }
 
 /** Agents are named by their node addresses, as in DC/OS; one that is not known is said so, and nothing is done. */
-async function deleteAgents(request: IncomingMessage, { plan, call, callerOf }: HttpServerOptions): Promise<Answer> {
+async function deleteAgents(
+  request: IncomingMessage,
+  { plan, call, callerOf }: HttpServerOptions,
+): Promise<HttpAnswer> {
   const addresses = parseDelete(await readBody(request));
   const agentIds = addresses.map((address) => agentAt(plan.ipam, address));
   const { path, request: type, response } = operatorService.releaseAgents;
@@ -177,10 +191,10 @@ function httpCode({ reason }: RefusedError): number {
   }
 }
 
-function json(body: string): Answer {
+function json(body: string): HttpAnswer {
   return { code: 200, type: 'application/json', body };
 }
 
-function jsonBytes(body: string): Answer {
+function jsonBytes(body: string): HttpAnswer {
   return { code: 200, type: 'application/json', body: Buffer.from(body) };
 }

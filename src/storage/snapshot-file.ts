@@ -5,9 +5,11 @@
  * Layout: `magic`, then parts: kind (1 byte) · length (4) · CRC-32 of the content (4) · content. First the header as JSON,
  * then records (an encoded `SnapshotRecords` each), at last the end as JSON, with the SHA-256 of all bytes before it.
  */
+
 import { createHash, type Hash } from 'node:crypto';
 import { crc32 } from 'node:zlib';
 import { z } from 'zod';
+import { errorText } from '#errors/unknown-error.js';
 import { sublet } from '#proto/sublet.js';
 import type { SnapshotSource } from '#replica/log-store.js';
 import type { StateRecord } from '#replica/state-machine.js';
@@ -105,7 +107,7 @@ function recordsIn(content: Uint8Array): readonly StateRecord[] {
     const { records } = SnapshotRecords.decode(content);
     return records.map(({ key, value }) => ({ key: key ?? new Uint8Array(), value: value ?? new Uint8Array() }));
   } catch (error) {
-    throw new SnapshotFileError(`it has a part without records that can be read: ${reasonOf(error)}`);
+    throw new SnapshotFileError(`it has a part without records that can be read: ${errorText(error)}`);
   }
 }
 
@@ -145,12 +147,8 @@ function jsonIn(what: string, content: Uint8Array): unknown {
   try {
     return JSON.parse(Buffer.from(content).toString());
   } catch (error) {
-    throw new SnapshotFileError(`its ${what} is not JSON: ${reasonOf(error)}`);
+    throw new SnapshotFileError(`its ${what} is not JSON: ${errorText(error)}`);
   }
-}
-
-function reasonOf(error: unknown): string {
-  return error instanceof Error ? error.message : String(error);
 }
 
 /** Takes exact counts of bytes out of pieces of any size, and sums up what it gave. */

@@ -3,6 +3,7 @@
  * certificate, so that hosts that joined together do not renew together. A renewal that fails is tried again; the
  * certificate in use stays.
  */
+import { errorText } from '#errors/unknown-error.js';
 import type { Principal } from '#tls/principal.js';
 
 /** Calls `run` once, `delayMs` or more from now; the returned function cancels. */
@@ -78,7 +79,7 @@ export class CertificateRenewal {
       this.#next(lookEveryMs);
     } catch (error) {
       this.#failures += 1;
-      const why = error instanceof Error ? error.message : String(error);
+      const why = errorText(error);
       log.warn({ failures: this.#failures }, `the certificate could not be renewed, and will be tried again: ${why}`);
       this.#next(retryMs);
     }

@@ -63,7 +63,7 @@ export async function peerFinding(name: string, at: HostPort, monotonic: () => n
       severity: 'error',
       what: 'peer',
       says: `${says}: ${found.error}`,
-      todo: `start ${name}, or let port ${at.port} through between the masters`,
+      todo: `start ${name}, or open port ${at.port} between the masters`,
     };
   }
   const time = `${says} answers within ${formatTime(found.ms)}`;
