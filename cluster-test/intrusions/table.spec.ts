@@ -5,11 +5,11 @@ import { join } from 'node:path';
 
 const rows = 70;
 
-/** `row 7: …`, `rows 2 to 6: …`, `rows 8, 9: …`, as titles have them. */
+/** `row 7: …`, `rows 2 to 6: …`, `rows 8, 9: …`, `rows 3 and 4: …`, as titles have them. */
 function numbersIn(title: string): readonly number[] {
-  const given = /^rows? ([\d, to]+):/.exec(title)?.[1] ?? '';
+  const given = /^rows? ([\d, toand]+):/.exec(title)?.[1] ?? '';
   return given
-    .split(',')
+    .split(/,|and/)
     .filter(Boolean)
     .flatMap((part) => {
       const [first = Number.NaN, last = first] = part.split(' to ').map(Number);
@@ -55,6 +55,7 @@ describe('the table of intrusions', () => {
     assert.deepEqual(numbersIn('row 7: a'), [7]);
     assert.deepEqual(numbersIn('rows 2 to 4: a'), [2, 3, 4]);
     assert.deepEqual(numbersIn('rows 8, 9, 11 to 12: a'), [8, 9, 11, 12]);
+    assert.deepEqual(numbersIn('rows 5 and 65: a'), [5, 65]);
     assert.deepEqual(numbersIn('rows of a table: 3'), []);
   });
 });

@@ -44,7 +44,7 @@ describe('a renewal of certificates', function () {
     writeTlsFiles(dirname(files.ca), { ca: `${trio.authority.pem}${next.pem}`, cert, key });
   }
 
-  it('of masters and clients, to another authority too, ends no stream (row 63)', async () => {
+  it('row 63: of masters and clients, to another authority too, ends no stream', async () => {
     const files = await trio.files('sublet://agent/a1');
     const certificate = new CertificateReloader({ files, allowed: ['agent'], timer: systemClock, log: silent });
     const first = certificate.material;

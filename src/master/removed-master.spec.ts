@@ -32,7 +32,7 @@ describe('masters behind TLS', function () {
       ({ identity, cause }) => `${identity?.role}/${identity?.id} ${cause}`,
     );
 
-  it('refuse a revoked agent after a restart of all, and on one that was away (row 37)', async () => {
+  it('row 37: refuse a revoked agent after a restart of all, and on one that was away', async () => {
     const agent = await trio.client('agent', 'a1');
     await agent.call(agentService.register, { agentId: 'a1', instanceId: 'i', sequence: 1, nodeIp: '10.0.0.1' }, once);
     await trio.masters[2]?.stop();
@@ -54,7 +54,7 @@ describe('masters behind TLS', function () {
     assert.deepEqual(await revoked(), ['agent/a1 1']);
   });
 
-  it('take nothing from one that was removed, until it is added again (row 25)', async () => {
+  it('row 25: take nothing from one that was removed, until it is added again', async () => {
     const { membership: before } = await hello();
     assert.ok(before !== undefined);
     const [m1, m3] = ['m1', 'm3'].map((name) => before.members.find((member) => member.name === name));

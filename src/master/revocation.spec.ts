@@ -47,7 +47,7 @@ describe('a revoked identity', function () {
     return { client, ended };
   }
 
-  it('has its streams ended and its calls refused, with the reason, on every master (row 36)', async () => {
+  it('row 36: has its streams ended and its calls refused, with the reason, on every master', async () => {
     const agents = await Promise.all([0, 1, 2].map((at) => busyAgent(`r${at}`, `10.0.1.${at + 1}`, at)));
     const other = await busyAgent('innocent', '10.0.1.9', 1);
     for (const at of [0, 1, 2]) {

@@ -57,7 +57,7 @@ describe('a certificate in use', () => {
     }
   }
 
-  it('gives way to a new one when both halves are there, and not before (row 63)', async () => {
+  it('row 63: gives way to a new one when both halves are there, and not before', async () => {
     const certificate = reloader();
     const first = certificate.material.principal.serial;
     const reloads: string[] = [];
@@ -111,7 +111,7 @@ describe('a certificate in use', () => {
     assert.notEqual(used[0], used[1]);
   });
 
-  it('stays when a file is missing, empty, cut, writable by others, or a folder (row 63)', async () => {
+  it('row 63: stays when a file is missing, empty, cut, writable by others, or a folder', async () => {
     const certificate = reloader();
     const { serial } = certificate.material.principal;
     const kept = async (problem: RegExp): Promise<void> => {
