@@ -87,13 +87,23 @@ export function agentStatus(agent: Agent, networkMode: string, certificate?: Cer
     certificate: certificate === undefined ? null : certificateStatus(certificate),
     host: options.host.status(),
     ready: unready.length === 0,
-    problems: [...unready, ...certificateProblems(certificate), ...agent.troubles, ...overlayProblems(agent)],
+    problems: [
+      ...unready,
+      ...certificateProblems(certificate),
+      ...refusals(agent),
+      ...agent.troubles,
+      ...overlayProblems(agent),
+    ],
   };
 }
 
 function certificateStatus({ material: { principal }, age, problem }: CertificateReloader): CertificateStatus {
   const { serial, endsMs } = principal;
   return { identity: formatPrincipal(principal), serial, ends: timeText(endsMs), age, problem };
+}
+
+function refusals({ keepAlive }: Agent): readonly string[] {
+  return keepAlive.refusal === '' ? [] : [`the masters refuse to keep the lease alive: ${keepAlive.refusal}`];
 }
 
 function certificateProblems(certificate: CertificateReloader | undefined): readonly string[] {

@@ -53,6 +53,7 @@ export class KeepAlive {
   #answered = 0;
   #failures = 0;
   #lastError = '';
+  #refusal = '';
 
   constructor(options: KeepAliveOptions) {
     this.#options = options;
@@ -60,6 +61,11 @@ export class KeepAlive {
 
   get counts(): KeepAliveCounts {
     return { answered: this.#answered, failures: this.#failures, lastError: this.#lastError };
+  }
+
+  /** Why the masters refuse this agent's keep-alives, such as for a revoked identity; empty: they do not. */
+  get refusal(): string {
+    return this.#refusal;
   }
 
   /**
@@ -101,6 +107,7 @@ export class KeepAlive {
     this.#tellBack(response);
     this.#answered += 1;
     this.#lastError = '';
+    this.#refusal = '';
     const delayMs = Math.min(nextMs.max, Math.max(nextMs.min, response.nextInMs));
     this.#timer(this.#options.clock.after(delayMs, () => this.#send()));
     this.#options.answered(response, sentAtMs);
@@ -123,6 +130,7 @@ export class KeepAlive {
     this.#close();
     this.#failures += 1;
     this.#lastError = error.message;
+    if (error.kind !== 'unavailable') this.#refusal = error.kind === 'refused' ? error.message : '';
     if (error.kind === 'aborted' || error.kind === 'held') {
       this.#request = undefined;
       if (error.kind === 'held') this.#options.held(error);

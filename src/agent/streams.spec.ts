@@ -1,5 +1,7 @@
 import assert from 'node:assert/strict';
+import { agentStatus } from '#agent/agent-status.js';
 import { answerTimeoutMs } from '#agent/keep-alive.js';
+import { MasterError } from '#agent/master-api.js';
 import { behindMaxMs } from '#agent/peer-watch.js';
 import { AgentWorld } from '#agent/testing/agent-world.js';
 import { changes, exampleAgent, snapshot, unavailable } from '#agent/testing/fake-masters.js';
@@ -41,6 +43,22 @@ describe('keep-alives of an agent', () => {
     assert.notEqual(agent.options.api.current, before);
     assert.equal(agent.keepAlive.counts.lastError, '');
     assert.equal(agent.keepAlive.counts.failures, 1);
+  });
+
+  it('that the masters refuse are a problem of the agent, until one is answered', async () => {
+    const agent = world.start();
+    await world.time.runFor(1_000);
+    world.masters.onKeepAlive = () => new MasterError('refused', 'PERMISSION_DENIED', 'agent/a was revoked');
+    await world.time.runFor(20_000);
+    const problem = 'the masters refuse to keep the lease alive: agent/a was revoked';
+    assert.ok(agentStatus(agent, 'plan').problems.includes(problem));
+    // Its connection is ended after that.
+    world.masters.onKeepAlive = () => unavailable;
+    await world.time.runFor(10_000);
+    assert.ok(agentStatus(agent, 'plan').problems.includes(problem));
+    world.masters.onKeepAlive = () => ({ nextInMs: 1_000, revision: 100 });
+    await world.time.runFor(20_000);
+    assert.deepEqual(agentStatus(agent, 'plan').problems, []);
   });
 
   it('come again within 1 s of the masters coming back', async () => {

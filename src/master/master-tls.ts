@@ -42,6 +42,8 @@ export type MasterTlsOptions = {
 
 /** How often connections are looked through for certificates that have ended, in ms. */
 const expiryEveryMs = 60_000;
+/** From the refusal of a revoked identity to the end of its connection, in ms. */
+const refusalMs = 500;
 
 /**
  * What a master that was removed may still call. It learns there that it was removed, or waits there to be added again; the
@@ -147,7 +149,10 @@ export class MasterTls {
   get interceptors(): readonly ServerInterceptor[] {
     const { principalAt } = this;
     const { rates, revocations, end } = this.#options;
-    const refused: Refused = (from, path, refusal) => this.#refusedCall(this.callerOf(from), path, refusal);
+    const refused: Refused = (from, path, refusal) => {
+      this.#refusedCall(this.callerOf(from), path, refusal);
+      this.#endIfRevoked(this.api, from);
+    };
     const taken = (principal: Principal, from: string, path: string): void => this.audit(principal, from, path);
     return [authorizing({ principalAt, rates, revocations, end, refused, taken })];
   }
@@ -171,7 +176,10 @@ export class MasterTls {
     return [
       refusing(
         (from, path) => this.#judgePeer(this.peer.principalAt(from), path),
-        (from, path, refusal) => this.#refusedCall(from, path, refusal),
+        (from, path, refusal) => {
+          this.#refusedCall(from, path, refusal);
+          this.#endIfRevoked(this.peer, from);
+        },
       ),
     ];
   }
@@ -194,6 +202,13 @@ export class MasterTls {
     const found = this.#options.revocations.of(principal);
     if (found === undefined || (found.cause === 'removal' && judgedByEnvelope.has(path))) return undefined;
     return new RefusedError('failed-precondition', revokedText(found));
+  }
+
+  /** So that the caller connects anew, perhaps with a certificate that is accepted. Its refusal has to reach it before. */
+  #endIfRevoked(gate: TlsGate, from: string): void {
+    const principal = gate.principalAt(from);
+    if (principal === undefined || this.#options.revocations.of(principal) === undefined) return;
+    this.#options.clock.after(refusalMs, () => gate.endAt(from));
   }
 
   #refusedCall(caller: string, path: string, refused: RefusedError): void {

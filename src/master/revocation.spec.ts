@@ -1,9 +1,15 @@
 /** Revocation on real masters behind TLS; the rows in titles are those of the table of intrusions. */
 import assert from 'node:assert/strict';
-import type { MasterClient } from '#api/master-client.js';
+import { dirname } from 'node:path';
+import { setTimeout as delay } from 'node:timers/promises';
+import { MasterClient } from '#api/master-client.js';
 import { accessService, agentService, clusterService, operatorService } from '#api/services.js';
 import { refusalOf, SecureTrio } from '#master/testing/secure-trio.js';
 import { until } from '#master/testing/until.js';
+import { systemClock } from '#replica/system-clock.js';
+import { CertificateReloader } from '#tls/certificate-reloader.js';
+import { masterCredentials } from '#tls/client-credentials.js';
+import { writeTlsFiles } from '#tls/testing/test-authority.js';
 
 const once = { idempotent: true };
 const twice = { idempotent: false };
@@ -53,6 +59,7 @@ describe('a revoked identity', function () {
     for (const at of [0, 1, 2]) {
       await admin.call(accessService.revokeIdentity, { identity: { role: 'agent', id: `r${at}` } }, once);
     }
+    await trio.settled();
     for (const [at, { client, ended }] of agents.entries()) {
       await until('its streams are ended', () => new Set(ended).size === 2);
       const why = new RegExp(
@@ -112,6 +119,36 @@ describe('a revoked identity', function () {
       await refusalOf(admin.call(accessService.unrevokeIdentity, { identity }, twice)),
       /^NOT_FOUND: .*operator\/alice: it is not revoked/,
     );
+  });
+
+  it('comes back with a new certificate in place of the files, on a client that goes on', async () => {
+    const identity = { role: 'operator', id: 'carol' };
+    const uri = 'sublet://operator/carol';
+    const files = await trio.files(uri);
+    const log = { info: () => undefined, warn: () => undefined, error: () => undefined };
+    const certificate = new CertificateReloader({ files, allowed: ['operator'], timer: systemClock, log });
+    const masters = trio.masters.map(({ addresses }) => addresses.api);
+    const client = new MasterClient({ masters, credentials: masterCredentials(certificate) });
+    const outcome = (): Promise<string> => refusalOf(client.call(accessService.whoAmI, {}, once));
+    assert.equal(await outcome(), 'OK');
+    await admin.call(accessService.revokeIdentity, { identity }, once);
+    await trio.settled();
+    assert.match(await outcome(), /operator\/carol was revoked/);
+    await admin.call(accessService.unrevokeIdentity, { identity, laterCertificatesOnly: true }, twice);
+    await trio.settled();
+    assert.match(await outcome(), /but for certificates that begin at/);
+    const { cert, key } = await trio.authority.issue(uri, { fromMs: Date.now() });
+    writeTlsFiles(dirname(files.ca), { ca: trio.authority.pem, cert, key });
+    await certificate.look();
+    // The connection that was refused is ended soon, and the next one shows the new certificate.
+    let last = '';
+    for (let asked = 0; asked < 30 && last !== 'OK'; asked++) {
+      last = await outcome();
+      await delay(100);
+    }
+    assert.equal(last, 'OK');
+    client.close();
+    certificate.stop();
   });
 
   it('is not one of a member, and has a role and an id', async () => {

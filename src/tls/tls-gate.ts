@@ -139,6 +139,11 @@ export class TlsGate {
     for (const { socket, principal } of [...this.#open.values()]) if (ends(principal)) socket.destroy();
   }
 
+  /** Closes the open connection from HOST:PORT. */
+  endAt(from: string): void {
+    this.#open.get(from)?.socket.destroy();
+  }
+
   take(socket: Socket): void {
     const from = addressOf(socket);
     const ofAddress = this.#shakingAt.get(hostOf(from)) ?? 0;
