@@ -52,4 +52,12 @@ describe('a benchmark', function () {
       assert.ok((found.get(name) ?? 0) > 0, name);
     }
   });
+
+  it('boot: everyone knows everyone, and a change reaches all, beside etcd', async function () {
+    requires(this, command('etcd'));
+    const found = await figures('boot', '--agents', '40', '--changes', '2', '--idle-seconds', '1', '--beside-etcd');
+    for (const name of ['all know all', 'bytes of watches', 'etcd: all know all', 'etcd: a change at all p99']) {
+      assert.ok((found.get(name) ?? 0) > 0, name);
+    }
+  });
 });

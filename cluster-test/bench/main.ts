@@ -13,6 +13,7 @@ const benchmarks: Readonly<Record<string, () => Promise<Benchmark>>> = {
   'host-peers': () => import('#cluster-test/bench/host-peers.js'),
   watchers: () => import('#cluster-test/bench/watchers.js'),
   'new-peer': () => import('#cluster-test/bench/new-peer.js'),
+  boot: () => import('#cluster-test/bench/boot.js'),
 };
 
 const [name = '', ...args] = process.argv.slice(2);
