@@ -16,16 +16,16 @@ type Entry = {
   readonly load: () => Promise<{ readonly define: Define }>;
 };
 
-const look = 'Look:';
-const change = 'Change:';
-const masters = 'Keep the masters:';
+const look = 'Inspect:';
+const change = 'Modify:';
+const masters = 'Operate masters:';
 const running = 'Run:';
 
 export const commands: readonly Entry[] = [
   {
     name: 'dev',
     group: running,
-    summary: 'a whole cluster on this machine, to try things',
+    summary: 'run a whole cluster on this machine',
     load: () => import('#cli/commands/dev.js'),
   },
   { name: 'master', group: running, summary: 'run a master', load: () => import('#cli/commands/master.js') },
@@ -50,60 +50,70 @@ export const commands: readonly Entry[] = [
   {
     name: 'token',
     group: running,
-    summary: 'tokens for hosts that join with TLS',
+    summary: 'create, list and revoke tokens for hosts that join',
     load: () => import('#cli/commands/token.js'),
   },
   {
     name: 'context',
     group: running,
-    summary: 'connections to masters by name',
+    summary: 'manage named connections to masters',
     load: () => import('#cli/commands/context.js'),
   },
   {
     name: 'completion',
     group: running,
-    summary: 'complete command lines in a shell',
+    summary: 'print a completion script for a shell',
     load: () => import('#cli/commands/completion.js'),
   },
   {
     name: 'version',
     group: running,
-    summary: 'the version of this program',
+    summary: 'print the version',
     load: () => import('#cli/commands/version.js'),
   },
   {
     name: 'status',
     group: look,
-    summary: 'how the masters and agents are',
+    summary: 'show the state of masters and agents',
     load: () => import('#cli/commands/status.js'),
   },
   {
     name: 'doctor',
     group: look,
-    summary: 'what is wrong here, and the way out',
+    summary: 'find problems of this host or cluster, with remedies',
     load: () => import('#cli/commands/doctor.js'),
   },
   {
     name: 'debug',
     group: look,
-    summary: 'gather what helps to find a fault',
+    summary: 'collect data for a fault report',
     load: () => import('#cli/commands/debug.js'),
   },
-  { name: 'agents', group: look, summary: 'which agent holds what', load: () => import('#cli/commands/agents.js') },
+  {
+    name: 'agents',
+    group: look,
+    summary: 'list agents and their subnets',
+    load: () => import('#cli/commands/agents.js'),
+  },
   {
     name: 'overlays',
     group: look,
-    summary: 'the overlays, and how full they are',
+    summary: 'list overlays and their use',
     load: () => import('#cli/commands/overlays.js'),
   },
-  { name: 'lookup', group: look, summary: 'whose address is this?', load: () => import('#cli/commands/lookup.js') },
+  {
+    name: 'lookup',
+    group: look,
+    summary: 'find the agent of an address',
+    load: () => import('#cli/commands/lookup.js'),
+  },
   {
     name: 'history',
     group: look,
-    summary: 'what changed, when, and by whom',
+    summary: 'list changes: when, what and by whom',
     load: () => import('#cli/commands/history.js'),
   },
-  { name: 'watch', group: look, summary: 'every change as it happens', load: () => import('#cli/commands/watch.js') },
+  { name: 'watch', group: look, summary: 'print changes as they happen', load: () => import('#cli/commands/watch.js') },
   {
     name: 'reservations',
     group: look,
@@ -113,43 +123,43 @@ export const commands: readonly Entry[] = [
   {
     name: 'network',
     group: look,
-    summary: 'the whole network, and what can be changed of it',
+    summary: 'show or change the settings of the network',
     load: () => import('#cli/commands/network.js'),
   },
   {
     name: 'diff',
     group: look,
-    summary: 'what a plan in a file would change',
+    summary: 'show what a plan file would change',
     load: () => import('#cli/commands/diff.js'),
   },
   {
     name: 'export',
     group: look,
-    summary: 'the plan as a file',
+    summary: 'print the plan as a file',
     load: () => import('#cli/commands/export.js'),
   },
   {
     name: 'whoami',
     group: look,
-    summary: 'who you are to the masters, and what you may do',
+    summary: 'show your identity and its rights',
     load: () => import('#cli/commands/whoami.js'),
   },
   {
     name: 'apply',
     group: change,
-    summary: 'make the plan as a file says',
+    summary: 'apply a plan file',
     load: () => import('#cli/commands/apply.js'),
   },
   {
     name: 'release',
     group: change,
-    summary: 'take back what agents hold',
+    summary: 'release the leases of agents',
     load: () => import('#cli/commands/release.js'),
   },
   {
     name: 'reserve',
     group: change,
-    summary: 'keep a block for one agent',
+    summary: 'reserve a block for one agent',
     load: () => import('#cli/commands/reserve.js'),
   },
   {
@@ -197,7 +207,7 @@ export const commands: readonly Entry[] = [
   {
     name: 'certs',
     group: masters,
-    summary: 'revoke identities of certificates, and take them back',
+    summary: 'revoke identities of certificates, or restore them',
     load: () => import('#cli/commands/certs.js'),
   },
 ];
@@ -206,7 +216,7 @@ export const commands: readonly Entry[] = [
 export function makeProgram(terminal: Terminal): Command {
   const program = new Command('sublet')
     .description('Sublet lets subnets: a replicated address plan for overlay networks.')
-    .version(version, '-V, --version', 'the version of this program')
+    .version(version, '-V, --version', 'print the version')
     .helpOption('-h, --help', 'this help; `sublet COMMAND --help` for a command')
     .helpCommand(false)
     .enablePositionalOptions()
@@ -232,8 +242,8 @@ export function makeProgram(terminal: Terminal): Command {
   examples(
     program,
     ['sublet dev', 'three masters and three agents, here'],
-    ['sublet agents', 'who holds what'],
-    ['sublet lookup 9.0.1.7 -o json', 'whose address is this?'],
+    ['sublet agents', 'list agents and their subnets'],
+    ['sublet lookup 9.0.1.7 -o json', 'find the agent of an address'],
   );
   for (const { name, summary, group } of commands)
     program.command(name).summary(summary).description(summary).helpGroup(group);
