@@ -82,9 +82,16 @@ describe('sublet/raft, with LevelDB and gRPC', () => {
     const store = await openLevelStore(join(directory, name), { clock: systemClock });
     const counter = new Counter();
     const replica = new Replica({
-      ...{ name, clusterId: 'words', founders, store, machine: counter, commandKinds: ['word'] },
+      name,
+      clusterId: 'words',
+      founders,
+      store,
+      machine: counter,
+      commandKinds: ['word'],
       network: new GrpcPeerNetwork({ listen: own.peer, credentials }),
-      ...{ clock: systemClock, defer: systemDefer, random: (below) => Math.floor(Math.random() * below) },
+      clock: systemClock,
+      defer: systemDefer,
+      random: (below) => Math.floor(Math.random() * below),
       observe: (event) => events.push(event),
       timing: { heartbeatMs: 50, electionMs: 500 },
       limits: {

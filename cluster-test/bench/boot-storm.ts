@@ -31,8 +31,11 @@ export async function run(args: readonly string[]): Promise<void> {
   if (values.tls) {
     const { agents: count, concurrency: atOnce, masters: members, rounds, crowd } = values;
     await tlsStorm({
-      ...{ agents: Number(count), concurrency: Number(atOnce), masters: Number(members) },
-      ...{ rounds: Number(rounds), crowd: Number(crowd) },
+      agents: Number(count),
+      concurrency: Number(atOnce),
+      masters: Number(members),
+      rounds: Number(rounds),
+      crowd: Number(crowd),
     });
     return;
   }

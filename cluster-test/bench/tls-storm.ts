@@ -96,7 +96,9 @@ async function runRound(options: TlsStormOptions, authority: TestAuthority | und
   const { agents, concurrency, crowd } = options;
   const preload = `--import ${fileURLToPath(new URL('collect-on-signal.js', import.meta.url))}`;
   await using masters = await Masters.start({
-    ...{ count: options.masters, config: benchConfig(), env: { NODE_OPTIONS: preload } },
+    count: options.masters,
+    config: benchConfig(),
+    env: { NODE_OPTIONS: preload },
     ...(authority === undefined ? {} : { authority }),
   });
   const warm = Math.min(warmAgents, agents);
@@ -124,8 +126,12 @@ async function runRound(options: TlsStormOptions, authority: TestAuthority | und
   for (const client of clients) client.close();
   const failoverMs = await failover(masters, crowd, credentialsOf);
   return {
-    ...{ perSecond: storm.perSecond, p99Ms: storm.latencyMs.p99, cpuUs: (cpuMs * 1000) / agents },
-    ...{ memoryKb: (memoryMb * 1000) / agents, failoverMs, wrong: notLetOnce(answers) },
+    perSecond: storm.perSecond,
+    p99Ms: storm.latencyMs.p99,
+    cpuUs: (cpuMs * 1000) / agents,
+    memoryKb: (memoryMb * 1000) / agents,
+    failoverMs,
+    wrong: notLetOnce(answers),
   };
 }
 

@@ -166,8 +166,11 @@ export class Interaction {
     const [from, to] = bareKeys(args);
     const sender = this.#node(from ?? '');
     const message: Message = {
-      ...{ kind: 'snapshot', from: sender.id, to: memberId(parseNumber(to ?? '')) },
-      ...{ term: sender.raft.status().term, snapshot: sender.lastSnapshot },
+      kind: 'snapshot',
+      from: sender.id,
+      to: memberId(parseNumber(to ?? '')),
+      term: sender.raft.status().term,
+      snapshot: sender.lastSnapshot,
     };
     this.#network.inFlight.push(message);
     this.#output.write(describeMessage(message));

@@ -62,7 +62,12 @@ export class Calls implements Disposable {
     const session = connect(`https://${to}`, {
       createConnection: () =>
         connectTls({
-          ...{ host, port: Number(port), ca, cert, key, ALPNProtocols: ['h2'] },
+          host,
+          port: Number(port),
+          ca,
+          cert,
+          key,
+          ALPNProtocols: ['h2'],
           checkServerIdentity: () => undefined,
         }),
     });

@@ -3,8 +3,16 @@ import type { Chance } from '#cluster-test/fuzz/chance.js';
 
 export const preface = Buffer.from('PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n');
 export const types = {
-  ...{ data: 0, headers: 1, priority: 2, resetStream: 3, settings: 4, pushPromise: 5, ping: 6, goAway: 7 },
-  ...{ windowUpdate: 8, continuation: 9 },
+  data: 0,
+  headers: 1,
+  priority: 2,
+  resetStream: 3,
+  settings: 4,
+  pushPromise: 5,
+  ping: 6,
+  goAway: 7,
+  windowUpdate: 8,
+  continuation: 9,
 } as const;
 export const flags = { endStream: 1, endHeaders: 4 } as const;
 

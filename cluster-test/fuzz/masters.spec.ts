@@ -192,7 +192,10 @@ describe('masters under any input', function () {
       const [to = assert.fail()] = (secured ? secure : plain).masters;
       const [role, id] = port === 'api' ? (['agent', fuzzedId(0)] as const) : (['master', 'm2'] as const);
       await sendAll({
-        ...{ to: port === 'api' ? to.api : peerOf(to), protocol: 'h2', amount, check },
+        to: port === 'api' ? to.api : peerOf(to),
+        protocol: 'h2',
+        amount,
+        check,
         ...(secured ? { material: await materialOf(role, id) } : {}),
         bytes: () => brokenConnection(chance),
       });

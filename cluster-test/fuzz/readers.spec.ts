@@ -155,8 +155,16 @@ describe('what reads bytes from elsewhere', function () {
       );
       const message = {
         kind: chance.below(kinds),
-        ...{ from: 2, term: of, index, logTerm: near(of), commit: near(index), context: chance.number() },
-        ...{ reject: chance.below(2) === 0, rejectHint: near(index), transfer: chance.below(4) === 0, entries },
+        from: 2,
+        term: of,
+        index,
+        logTerm: near(of),
+        commit: near(index),
+        context: chance.number(),
+        reject: chance.below(2) === 0,
+        rejectHint: near(index),
+        transfer: chance.below(4) === 0,
+        entries,
         ...(chance.below(3) === 0 ? { confState: { voters: [1, 2, 3], learners: [chance.below(5)] } } : {}),
       };
       const bytes = PeerMessage.encode(message).finish();

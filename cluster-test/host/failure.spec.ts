@@ -202,7 +202,10 @@ describe('checking a host', () => {
     requires(this, ...hostTools);
     const findings = await checkHost({
       settings: { ...settingsFor('check'), dockerHost: 'unix:///nowhere/docker.sock' },
-      ...{ nodeIp: '192.0.2.77', vtepName: 'vtep1024', port: 64000, containers: { cni: true, docker: true } },
+      nodeIp: '192.0.2.77',
+      vtepName: 'vtep1024',
+      port: 64000,
+      containers: { cni: true, docker: true },
     });
     const of = (what: string) => findings.filter((finding) => finding.what === what);
     for (const what of ['root', 'sysctl', 'iproute2', 'vxlan', 'port', 'ipset', 'iptables', 'ping']) {
@@ -213,7 +216,9 @@ describe('checking a host', () => {
     const socket = createSocket('udp4').bind(0, '127.0.0.1');
     await once(socket, 'listening');
     const taken = await checkHost({
-      ...{ settings: settingsFor('check'), vtepName: 'vtep1024', port: socket.address().port },
+      settings: settingsFor('check'),
+      vtepName: 'vtep1024',
+      port: socket.address().port,
       containers: { cni: false, docker: false },
     });
     socket.close();

@@ -170,7 +170,9 @@ describe('a host without IPv6', function () {
   it('gives containers of an overlay of both families IPv4', async () => {
     host.sh('sysctl -qw net.ipv6.conf.all.disable_ipv6=1 net.ipv6.conf.default.disable_ipv6=1');
     const both = {
-      ...{ name: 'both', subnet: '11.0.0.0/24', subnet6: 'fd01:c::/80' },
+      name: 'both',
+      subnet: '11.0.0.0/24',
+      subnet6: 'fd01:c::/80',
       mesosBridge: { name: 'm-both', cidr: '11.0.0.0/25', cidr6: 'fd01:c::/81' },
     };
     const given = inputFor(1, [], settings, [both]);

@@ -64,8 +64,12 @@ export function inputFor(
     lease: {
       nodeIp,
       vxlan: {
-        ...{ vni: 1024, port: 64000, vtepName: 'vtep1024', vtepMac },
-        ...{ vtepIp: `${vtepIp}/20`, vtepIp6: `${vtepIp6}/64` },
+        vni: 1024,
+        port: 64000,
+        vtepName: 'vtep1024',
+        vtepMac,
+        vtepIp: `${vtepIp}/20`,
+        vtepIp6: `${vtepIp6}/64`,
       },
       overlays,
     },

@@ -50,7 +50,9 @@ describe('a network of real hosts', function () {
       hosts.push({ ...agent, docker });
     }
     onMaster = await scene.startAgent({
-      ...{ id: 'on-master', nodeIp: '10.0.0.11', config: fixture('dcos-agent-on-master.json') },
+      id: 'on-master',
+      nodeIp: '10.0.0.11',
+      config: fixture('dcos-agent-on-master.json'),
       netns: scene.masters[0]?.netns ?? scene.host('never', '10.0.0.99'),
     });
   });

@@ -85,7 +85,10 @@ export class LoggedStorm implements AsyncDisposable {
     const reads = sum(counts, (one) => one.reads);
     const longestWaitMs = Math.max(...counts.map((one) => one.longestWaitMs));
     return {
-      ...{ acknowledged, repeated, reads, longestWaitMs },
+      acknowledged,
+      repeated,
+      reads,
+      longestWaitMs,
       answersPerSecond: (acknowledged + repeated + reads) / seconds,
     };
   }

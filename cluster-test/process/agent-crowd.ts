@@ -46,13 +46,11 @@ export class AgentCrowd implements AsyncDisposable {
 function start(number: number, client: MasterClient): Agent {
   const { agentId, nodeIp, hostname } = registration(number);
   const agent = new Agent({
-    ...{
-      agentId: agentId ?? '',
-      hostname: hostname ?? '',
-      networkConfig: {},
-      takeover: false,
-      settings: defaultHostSettings,
-    },
+    agentId: agentId ?? '',
+    hostname: hostname ?? '',
+    networkConfig: {},
+    takeover: false,
+    settings: defaultHostSettings,
     nodeIp: async () => nodeIp ?? '',
     api: new GrpcMasterApi(client),
     host: new FakeHost(),

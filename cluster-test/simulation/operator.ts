@@ -62,13 +62,15 @@ export class Operator {
     this.#process.clock.after(profile.timing.heartbeatMs * 2, () => {
       if (this.#configured) return;
       const settings = {
-        ...{
-          vtepSubnet: parseCidr4('44.128.0.0/27'),
-          vtepSubnet6: undefined,
-          vtepMacOui: parseOui('70:b3:d5:00:00:00'),
-        },
-        ...{ vtepMtu: 0, vni: 1024, vtepName: 'vtep1024', vxlanPort: 64000 },
-        ...{ quarantineMs: profile.quarantineMs, reclaimMs: profile.reclaimMs },
+        vtepSubnet: parseCidr4('44.128.0.0/27'),
+        vtepSubnet6: undefined,
+        vtepMacOui: parseOui('70:b3:d5:00:00:00'),
+        vtepMtu: 0,
+        vni: 1024,
+        vtepName: 'vtep1024',
+        vxlanPort: 64000,
+        quarantineMs: profile.quarantineMs,
+        reclaimMs: profile.reclaimMs,
       };
       const overlays = [
         { name: 'one', v4: { subnet: parseCidr4('9.0.0.0/24'), prefix: 28 }, v6: undefined, enabled: true },

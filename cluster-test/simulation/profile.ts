@@ -98,7 +98,8 @@ export function profileOf(world: World, choice: FaultChoice): Profile {
 
 /** So short that whoever misses a few entries needs a snapshot. */
 const shortLog: Partial<ReplicaLimits> = {
-  ...{ compaction: { entriesKept: 1, compactionStep: 1, entriesKeptForPeersMax: 2 }, flushAfterMs: 100 },
+  compaction: { entriesKept: 1, compactionStep: 1, entriesKeptForPeersMax: 2 },
+  flushAfterMs: 100,
 };
 
 function limitsOf(random: SeededRandom, faults: ReadonlySet<FaultKind>): Partial<ReplicaLimits> {

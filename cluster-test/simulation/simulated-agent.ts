@@ -89,14 +89,25 @@ export class SimulatedAgent {
     // Each process has a port of its own.
     const port = 4000 + this.#runs;
     const link = new MasterLink({
-      ...{ network, process, masters, first: random.below(64) },
+      network,
+      process,
+      masters,
+      first: random.below(64),
       connection: () => `${this.nodeIp}:${port}`,
       closed: () => use.broken(this, process),
     });
     const agent = new Agent({
-      ...{ agentId: this.agentId, hostname: machine.name, nodeIp: () => Promise.resolve(this.nodeIp) },
-      ...{ networkConfig: { enableIpv6: false }, takeover: this.takeover, settings: defaultHostSettings },
-      ...{ api: this.#witnessed(link, process), host, store: this.store, clock: process.clock, log: silent },
+      agentId: this.agentId,
+      hostname: machine.name,
+      nodeIp: () => Promise.resolve(this.nodeIp),
+      networkConfig: { enableIpv6: false },
+      takeover: this.takeover,
+      settings: defaultHostSettings,
+      api: this.#witnessed(link, process),
+      host,
+      store: this.store,
+      clock: process.clock,
+      log: silent,
       bootClock: { bootId: `${machine.name}-${this.#boots}`, now: () => machine.bootNow() },
       random: () => random.below(1 << 20) / (1 << 20),
       newInstanceId: () => this.#newInstanceId(),

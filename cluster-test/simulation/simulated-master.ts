@@ -287,7 +287,13 @@ export class SimulatedMaster {
     const { clock } = process;
     const plan = new WatchedMachine(this.name, shared());
     const replica = new Replica<PlanOutcome>({
-      ...{ name: this.name, clusterId, founders, store, machine: plan, commandKinds, clock },
+      name: this.name,
+      clusterId,
+      founders,
+      store,
+      machine: plan,
+      commandKinds,
+      clock,
       laterCommands: { kinds: laterCommandKinds, kindOf: commandKindOf },
       network: new SimulatedPeers(network, process, this.peer),
       join: this.joins ? others(this.name) : [],
@@ -310,7 +316,13 @@ export class SimulatedMaster {
     const marker = new BranchMarker(history);
     const guard = new HistoryGuard({ ...history, plan: service });
     const office = new LeaseKeeper({
-      ...{ log: replica, machine: plan.real, leadership, clock, wallClock, random: chance, report },
+      log: replica,
+      machine: plan.real,
+      leadership,
+      clock,
+      wallClock,
+      random: chance,
+      report,
       told: (keepAlive) => guard.told(keepAlive.agentId, keepAlive),
       electionTimeoutMs: settings.timing.electionMs,
       contested: () => undefined,
@@ -345,21 +357,20 @@ export class SimulatedMaster {
       ...keepAlives.endpoints,
     ].map((each) => [each.path, each] as const);
     at.work = {
-      ...{
-        process,
-        clusterId,
-        machine: plan,
-        replica,
-        plan: service,
-        office,
-        marker,
-        guard,
-        leadership,
-        router,
-        keepAlives,
-        store,
-      },
-      ...{ endpoints: new Map(endpoints), started: false },
+      process,
+      clusterId,
+      machine: plan,
+      replica,
+      plan: service,
+      office,
+      marker,
+      guard,
+      leadership,
+      router,
+      keepAlives,
+      store,
+      endpoints: new Map(endpoints),
+      started: false,
     };
     return at.work;
   }

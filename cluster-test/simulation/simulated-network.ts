@@ -32,7 +32,14 @@ export type Weather = {
 };
 
 export const fairWeather: Weather = {
-  ...{ delayMs: 1, jitterMs: 2, loss: 0, duplication: 0, spike: 0, spikeMs: 0, reorders: false, lateOffers: 0 },
+  delayMs: 1,
+  jitterMs: 2,
+  loss: 0,
+  duplication: 0,
+  spike: 0,
+  spikeMs: 0,
+  reorders: false,
+  lateOffers: 0,
 };
 
 /** Bytes in one chunk of a snapshot: small, so that there are several. */

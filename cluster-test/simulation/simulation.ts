@@ -64,8 +64,12 @@ export async function simulate(options: SimulationOptions): Promise<SimulationRe
     process.off('unhandledRejection', unhandled);
   }
   return {
-    ...{ seed: options.seed, events: world.time.events, simulatedMs: world.time.now() },
-    ...{ traceHash: world.traceHash, violation: world.violation, counts: world.counts },
+    seed: options.seed,
+    events: world.time.events,
+    simulatedMs: world.time.now(),
+    traceHash: world.traceHash,
+    violation: world.violation,
+    counts: world.counts,
     faults: [...simulation.profile.faults],
   };
 }

@@ -49,8 +49,14 @@ export class Storm {
       (first) => new MasterLink({ network, process: this.process, masters, first, connection }),
     );
     this.#clients = Array.from({ length: parts.clients }, (_, at) => ({
-      ...{ agentId: `s${at}`, nodeIp: `10.1.0.${at + 1}`, instanceId: `s${at}-1`, sequence: 0 },
-      ...{ epoch: undefined, formerEpoch: undefined, request: undefined, busy: false },
+      agentId: `s${at}`,
+      nodeIp: `10.1.0.${at + 1}`,
+      instanceId: `s${at}-1`,
+      sequence: 0,
+      epoch: undefined,
+      formerEpoch: undefined,
+      request: undefined,
+      busy: false,
     }));
   }
 

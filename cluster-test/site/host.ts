@@ -91,9 +91,16 @@ export class SiteHost {
     this.accepted = undefined;
     this.broken = false;
     const agent: Agent = new Agent({
-      ...{ agentId, hostname: this.name, nodeIp: () => Promise.resolve(this.nodeIp) },
-      ...{ networkConfig: { enableIpv6: false }, takeover: false, settings: defaultHostSettings },
-      ...{ api: this.#witnessed(new GrpcMasterApi(client)), store: this.store, clock: systemClock, log: silent },
+      agentId,
+      hostname: this.name,
+      nodeIp: () => Promise.resolve(this.nodeIp),
+      networkConfig: { enableIpv6: false },
+      takeover: false,
+      settings: defaultHostSettings,
+      api: this.#witnessed(new GrpcMasterApi(client)),
+      store: this.store,
+      clock: systemClock,
+      log: silent,
       host: new RecordingHost((input) => record.told(this, input)),
       // One boot for all: clones often share the boot id of the host that they are copies of.
       bootClock: { bootId: 'boot', now: () => performance.now() },

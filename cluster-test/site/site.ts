@@ -74,7 +74,11 @@ export class Site {
   /** A host that is not started; `original`: it is a copy of that one. */
   host(name: string, agentId: string, nodeIp: string, original?: SiteHost): SiteHost {
     return new SiteHost({
-      ...{ name, agentId, nodeIp, masters: this.masters.addresses, record: this.record },
+      name,
+      agentId,
+      nodeIp,
+      masters: this.masters.addresses,
+      record: this.record,
       accepted: (host) => this.#judge(host),
       ...(original === undefined ? {} : { state: original.store }),
     });

@@ -9,20 +9,20 @@ describe('what an agent says of its certificate', () => {
   const warning = { message: 'the certificate ends soon', remedy: 'put a new one in place' };
   const certificate = {
     material: { principal, authorityEndsMs: 9_000 },
-    ...{ age: 'ending', problem: 'tls.key: no', warnings: () => [warning] },
+    age: 'ending',
+    problem: 'tls.key: no',
+    warnings: () => [warning],
   } as unknown as CertificateReloader;
 
   it('is in its status, with what is wrong among its problems', () => {
     const agent = new AgentWorld().start();
     const status = agentStatus(agent, 'plan', certificate);
     assert.deepEqual(status.certificate, {
-      ...{
-        identity: 'agent/host-7',
-        serial: '0A',
-        ends: '1970-01-01T00:00:07Z',
-        age: 'ending',
-        problem: 'tls.key: no',
-      },
+      identity: 'agent/host-7',
+      serial: '0A',
+      ends: '1970-01-01T00:00:07Z',
+      age: 'ending',
+      problem: 'tls.key: no',
     });
     assert.ok(status.problems.includes('the certificate ends soon: put a new one in place'), status.problems.join());
     assert.equal(agentStatus(agent, 'plan').certificate, null);

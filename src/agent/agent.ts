@@ -104,26 +104,44 @@ export class Agent {
     this.table = new PeerTable(agentId, store.peers);
     this.term = new LeaseTerm({ clock, bootClock, record: cached?.term, changed: () => this.#onTerm() });
     this.registration = new Registration({
-      ...{ api, clock, bootClock, random, agents, newInstanceId, log, store },
+      api,
+      clock,
+      bootClock,
+      random,
+      agents,
+      newInstanceId,
+      log,
+      store,
       runId: () => this.#runId,
       compose: () => this.#compose(),
       granted: (grant) => this.#onGranted(grant),
       refused: (error) => this.#onRefused(error),
     });
     this.keepAlive = new KeepAlive({
-      ...{ api, clock, bootClock, random, agents },
+      api,
+      clock,
+      bootClock,
+      random,
+      agents,
       answered: (response, sentAtMs) => this.#onKeptAlive(response, sentAtMs),
       held: (error) => this.#onHeld(error),
       fenced: (error) => this.#onFenced(error),
     });
     this.watch = new PeerWatch({
-      ...{ api, clock, random, agents, log, table: this.table },
+      api,
+      clock,
+      random,
+      agents,
+      log,
+      table: this.table,
       lease: () => this.#lease,
       changed: (change) => this.#onTable(change),
     });
     this.#peerCache = new PeerCache({ clock, log, store, table: this.table });
     this.#returns = new OverlayReturn({
-      ...{ api, clock, log },
+      api,
+      clock,
+      log,
       replaceLease: (lease) => {
         this.#lease = lease;
         this.#saveLease();
@@ -268,7 +286,10 @@ export class Agent {
     const { agentId, hostname, networkConfig, nodeIp, takeover } = this.#options;
     const lease = this.#lease;
     return {
-      ...{ agentId, hostname, networkConfig, nodeIp: await nodeIp(this.#nodeIpInUse) },
+      agentId,
+      hostname,
+      networkConfig,
+      nodeIp: await nodeIp(this.#nodeIpInUse),
       takeover: takeover && this.#source !== 'masters',
       // What it was to give back it does not run on, and may be another's by now.
       ...(lease === undefined || this.#leaving ? {} : { held: heldOf(lease, this.#seen ?? lease) }),

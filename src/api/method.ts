@@ -31,7 +31,11 @@ export function method<Request, RequestDecoded extends Request, Response, Respon
   { requestStream = false, responseStream = false }: Shape = {},
 ): Method<Request, RequestDecoded, Response, ResponseDecoded> {
   return {
-    ...{ path, requestStream, responseStream, request, response },
+    path,
+    requestStream,
+    responseStream,
+    request,
+    response,
     encodeRequest: (message) => toBuffer(request.encode(message).finish()),
     decodeResponse: (bytes) => response.decode(bytes),
   };

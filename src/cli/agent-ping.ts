@@ -69,8 +69,12 @@ async function inputOf(
   const byId = new Map(agents.map((one) => [one.agentId, one]));
   return {
     input: hostInput({
-      ...{ lease, leaseValid: true, network: known, peers },
-      ...{ settings: defaultHostSettings, formerClusterIds: [] },
+      lease,
+      leaseValid: true,
+      network: known,
+      peers,
+      settings: defaultHostSettings,
+      formerClusterIds: [],
     }),
     known: (agentId) => knowledgeOf(byId.get(agentId)),
   };
@@ -115,8 +119,12 @@ export function formatReports(reports: readonly PingReport[], terminal: Terminal
 }
 
 const paths = {
-  ...{ vtep: '', vtep6: 'IPv6 ', underlay: 'underlay ' },
-  ...{ hop: 'one hop ', hop6: 'IPv6 one hop ', bridge: 'from the bridge ' },
+  vtep: '',
+  vtep6: 'IPv6 ',
+  underlay: 'underlay ',
+  hop: 'one hop ',
+  hop6: 'IPv6 one hop ',
+  bridge: 'from the bridge ',
 } as const;
 
 function probeWords({ path, packetBytes, ok, roundTripMs, says }: PingProbe): string {

@@ -121,7 +121,14 @@ function startOptions(config: AgentConfig, secured: Secured, log: Logger, termin
   const { nodeIp, masters, stateDir, httpListen, httpHosts, network, networkConfig } = config;
   return {
     ...secured,
-    ...{ nodeIp, masters, stateDir, httpListen, httpHosts, network, networkConfig, log },
+    nodeIp,
+    masters,
+    stateDir,
+    httpListen,
+    httpHosts,
+    network,
+    networkConfig,
+    log,
     settings: hostSettings(config),
     reconciler: new HostReconciler({ log, clock: systemClock }),
     print: (line) => terminal.write(`${line}\n`),

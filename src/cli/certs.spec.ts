@@ -29,15 +29,22 @@ describe('sublet certs and sublet whoami', () => {
             by: 'admin/root@10.0.0.9',
           },
           {
-            ...{ identity: { role: 'master', id: 'm3' }, cause: REVOCATION_CAUSE_REMOVAL, since },
-            ...{ by: 'admin/root@10.0.0.9', acceptedFrom: since },
+            identity: { role: 'master', id: 'm3' },
+            cause: REVOCATION_CAUSE_REMOVAL,
+            since,
+            by: 'admin/root@10.0.0.9',
+            acceptedFrom: since,
           },
         ],
       }))
       .on(accessService.revokeIdentity, ({ release }) => ({ released: release ? ['9.0.1.0/24'] : [] }))
       .on(accessService.unrevokeIdentity, () => ({}))
       .on(accessService.whoAmI, () => ({
-        ...{ identity, address: '10.0.0.9:4711', serial: '0ABC', methods: ['/a', '/b'], master: 'm2' },
+        identity,
+        address: '10.0.0.9:4711',
+        serial: '0ABC',
+        methods: ['/a', '/b'],
+        master: 'm2',
         ends: { seconds: since.seconds + 3 * 86_400, nanos: 0 },
       }))
       .listen();

@@ -38,7 +38,11 @@ describe('a process that joins', function () {
   const log = () => makeLogger(quiet, { process: 'agent', name: 'spec' });
   const folder = (): string => mkdtempSync(join(trio.folder, 'state-'));
   const process_ = (of: Partial<JoiningProcess>): JoiningProcess => ({
-    ...{ role: 'agent', id: undefined, folder: folder(), join: undefined, masters: [trio.joinsAt(0)] },
+    role: 'agent',
+    id: undefined,
+    folder: folder(),
+    join: undefined,
+    masters: [trio.joinsAt(0)],
     ...of,
   });
 
@@ -96,7 +100,11 @@ describe('a process that joins', function () {
     const timer = new VirtualTime();
     let nowMs = beginsMs + (endsMs - beginsMs) * 0.49;
     const renewing = renewal({
-      ...{ certificate, folder: TlsFolder.at(host.folder), timer, wallClock: () => nowMs, log: await log() },
+      certificate,
+      folder: TlsFolder.at(host.folder),
+      timer,
+      wallClock: () => nowMs,
+      log: await log(),
       ask: (request) => renewAt([trio.master(1).addresses.api], certificate, request),
     }).start();
     await timer.runFor(120_000);

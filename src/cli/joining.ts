@@ -83,7 +83,12 @@ export function renewal({ certificate, folder, ask, timer, wallClock, log }: Ren
   };
   const principal = (): Principal => certificate.material.principal;
   return new CertificateRenewal({
-    ...{ principal, renew, timer, wallClock, random: Math.random, log },
+    principal,
+    renew,
+    timer,
+    wallClock,
+    random: Math.random,
+    log,
   });
 }
 

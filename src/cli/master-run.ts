@@ -83,7 +83,10 @@ function renewalOf(
 function masterOptions(config: MasterConfig): Omit<MasterOptions, 'version' | 'logger' | 'onFatal'> {
   const { name, dataDir, cluster, raft, insecure } = config;
   return {
-    ...{ name, dataDir, insecure, tls: config.tls },
+    name,
+    dataDir,
+    insecure,
+    tls: config.tls,
     clusterId: cluster.id,
     founders: cluster.members.map((member) => ({ name: member.name, peer: formatHostPort(member.peer) })),
     join: cluster.join.map(formatHostPort),

@@ -14,15 +14,27 @@ const risk = 'only 1 of 3 that vote would be up and caught up, and 2 are needed'
 type Members = sublet.v1.ListMembersResponse.$Properties;
 
 const oneDead: Members = {
-  ...{ leader: 'm1', accountOf: 'm1' },
+  leader: 'm1',
+  accountOf: 'm1',
   members: [
     { name: 'm1', peer: '10.0.0.1:7071', role: LEADER, matchIndex: 9, lag: 0, alive: true, self: true, stopRisk: risk },
     {
-      ...{ name: 'm2', peer: '10.0.0.2:7071', role: FOLLOWER, matchIndex: 9, lag: 0, alive: true, stopRisk: risk },
+      name: 'm2',
+      peer: '10.0.0.2:7071',
+      role: FOLLOWER,
+      matchIndex: 9,
+      lag: 0,
+      alive: true,
+      stopRisk: risk,
       lastContact: secondsAgo(0),
     },
     {
-      ...{ name: 'm3', peer: '10.0.0.3:7071', role: FOLLOWER, matchIndex: 7, lag: 2, alive: false },
+      name: 'm3',
+      peer: '10.0.0.3:7071',
+      role: FOLLOWER,
+      matchIndex: 7,
+      lag: 2,
+      alive: false,
       lastContact: secondsAgo(125),
     },
   ],

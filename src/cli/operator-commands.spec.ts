@@ -60,8 +60,14 @@ describe('what operators ask', () => {
       }))
       .on(operatorService.updateNetwork, ({ vtepMtu, quarantineMs, reclaimMs }) => ({
         network: {
-          ...{ vtepSubnet: '44.128.0.0/20', vtepMacOui: '70:b3:d5:00:00:00', vni: 1024, vtepName: 'vtep1024' },
-          ...{ vxlanPort: 64_000, vtepMtu: vtepMtu ?? 0, quarantineMs: quarantineMs ?? 0, reclaimMs: reclaimMs ?? 0 },
+          vtepSubnet: '44.128.0.0/20',
+          vtepMacOui: '70:b3:d5:00:00:00',
+          vni: 1024,
+          vtepName: 'vtep1024',
+          vxlanPort: 64_000,
+          vtepMtu: vtepMtu ?? 0,
+          quarantineMs: quarantineMs ?? 0,
+          reclaimMs: reclaimMs ?? 0,
         },
         revision: 12,
       }))

@@ -15,7 +15,11 @@ const levels: ReadonlyMap<unknown, Level> = new Map([
 ]);
 const indent = '    ';
 const timeOfDay = new Intl.DateTimeFormat('en-GB', {
-  ...{ hour: '2-digit', minute: '2-digit', second: '2-digit', fractionalSecondDigits: 3, hourCycle: 'h23' },
+  hour: '2-digit',
+  minute: '2-digit',
+  second: '2-digit',
+  fractionalSecondDigits: 3,
+  hourCycle: 'h23',
 });
 
 /**

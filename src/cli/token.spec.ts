@@ -14,8 +14,16 @@ describe('sublet token', () => {
   before(async () => {
     process.env.TZ = 'UTC';
     const token = {
-      ...{ id, role: 'agent', subject: 'host-7', nodeIp: '10.0.0.7', ends: secondsAgo(-3_600), uses: 1, used: 0 },
-      ...{ state: TokenState.TOKEN_STATE_VALID, createdBy: 'admin/alice@10.0.0.9', created: secondsAgo(5) },
+      id,
+      role: 'agent',
+      subject: 'host-7',
+      nodeIp: '10.0.0.7',
+      ends: secondsAgo(-3_600),
+      uses: 1,
+      used: 0,
+      state: TokenState.TOKEN_STATE_VALID,
+      createdBy: 'admin/alice@10.0.0.9',
+      created: secondsAgo(5),
     };
     const used = { ...token, id: Buffer.alloc(16, 0x2b), nodeIp: '', used: 1, state: TokenState.TOKEN_STATE_USED };
     master = await new CannedMaster()

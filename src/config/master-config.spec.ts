@@ -80,7 +80,9 @@ describe('the configuration of a master', () => {
     const without = { listen: undefined, caKey: undefined, lifetimeMs: 7 * 86_400_000 };
     assert.deepEqual(joiningOf({ tls }), without);
     assert.deepEqual(joiningOf({ tls: { ...tls, ca_key: 'ca.key', certificate_lifetime: '30d' } }), {
-      ...{ listen: { host: '10.0.0.1', port: 7074 }, caKey: 'ca.key', lifetimeMs: 30 * 86_400_000 },
+      listen: { host: '10.0.0.1', port: 7074 },
+      caKey: 'ca.key',
+      lifetimeMs: 30 * 86_400_000,
     });
     const listen = { host: '10.0.0.2', port: 7075 };
     assert.deepEqual(joiningOf({ tls, join_listen: '10.0.0.2:7075' }), { ...without, listen });
@@ -309,7 +311,9 @@ describe('the configuration of a master', () => {
       'HTTP in clear beyond loopback beside TLS',
       {
         tls: { ca: 'ca.pem', cert: 'cert.pem', key: 'key.pem' },
-        ...{ listen: '0.0.0.0:7070', http_listen: '0.0.0.0:7072', http_tls: false },
+        listen: '0.0.0.0:7070',
+        http_listen: '0.0.0.0:7072',
+        http_tls: false,
       },
       [
         'http_listen: "0.0.0.0:7072" is reachable from other machines, and has no TLS: a loopback address like 127.0.0.1:7072 is allowed, or set insecure (--insecure) in a laboratory',

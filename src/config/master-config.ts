@@ -278,7 +278,8 @@ function ownMember(document: ConfigDocument): MemberConfig | undefined {
 function peerReach(document: ConfigDocument): PeerReach {
   const { peerListen: defaultPeerListen } = defaults;
   return {
-    ...{ peerListen: valid(listen, document.at('peer_listen')), defaultPeerListen },
+    peerListen: valid(listen, document.at('peer_listen')),
+    defaultPeerListen,
     listen: valid(listen, document.at('listen')),
     join: valid(remotes(membersMax), document.at('cluster', 'join')) ?? [],
     members: membersOf(document),

@@ -47,7 +47,11 @@ describe('a plan in a file', () => {
       overlays: [
         { name: 'dcos', subnet: '9.0.0.0/8', prefix: 24, ...none, state: 'enabled' },
         {
-          ...{ name: 'both', subnet: '10.0.0.0/16', prefix: 24, subnet6: 'fd01:b::/64', prefix6: 80 },
+          name: 'both',
+          subnet: '10.0.0.0/16',
+          prefix: 24,
+          subnet6: 'fd01:b::/64',
+          prefix6: 80,
           state: 'disabled',
         },
         { name: 'old', subnet: '11.0.0.0/16', prefix: 24, ...none, state: 'draining' },
@@ -62,8 +66,12 @@ describe('a plan in a file', () => {
 
   it('is read from JSON, and says nothing of what it does not mention', () => {
     assert.deepEqual(load('{"$schema": "plan.schema.json", "lease": {"quarantine": "15m"}}'), {
-      ...{ clusterId: undefined, network: {}, lease: { quarantineMs: 900_000 } },
-      ...{ overlays: undefined, reservations: undefined, exclusions: undefined },
+      clusterId: undefined,
+      network: {},
+      lease: { quarantineMs: 900_000 },
+      overlays: undefined,
+      reservations: undefined,
+      exclusions: undefined,
     });
   });
 

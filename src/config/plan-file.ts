@@ -83,7 +83,10 @@ const overlay = section({ ...overlayKeys, draining: yesNo.optional() }).transfor
     }
     return {
       name,
-      ...{ subnet: text(v4?.subnet), prefix: v4?.prefix ?? 0, subnet6: text(v6?.subnet), prefix6: v6?.prefix ?? 0 },
+      subnet: text(v4?.subnet),
+      prefix: v4?.prefix ?? 0,
+      subnet6: text(v6?.subnet),
+      prefix6: v6?.prefix ?? 0,
       state: draining ? 'draining' : enabled ? 'enabled' : 'disabled',
     };
   },

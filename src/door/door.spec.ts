@@ -34,7 +34,10 @@ describe('a door', () => {
 
   function door(more: Partial<DoorOptions> = {}): Door {
     const made = new Door({
-      ...{ setting: 'listen', listen: '127.0.0.1:0', connectionsMax: 10, clock: time },
+      setting: 'listen',
+      listen: '127.0.0.1:0',
+      connectionsMax: 10,
+      clock: time,
       accept: (socket) => accepted.push(socket),
       notice: (notice) => told.push(notice),
       ...more,

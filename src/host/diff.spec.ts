@@ -411,8 +411,13 @@ describe('diff of files, bridges and Docker networks', () => {
     );
   });
   const leftNetwork = {
-    ...{ id: 'n2', name: 'old', driver: 'bridge', subnets: ['9.9.0.128/25'], options: {} },
-    ...{ mark: 'sublet:c1', containers: ['web'] },
+    id: 'n2',
+    name: 'old',
+    driver: 'bridge',
+    subnets: ['9.9.0.128/25'],
+    options: {},
+    mark: 'sublet:c1',
+    containers: ['web'],
   };
 
   const network = { id: 'n1', name: 'dcos', driver: 'bridge', subnets: ['9.0.7.128/25'], options: {}, containers: [] };

@@ -265,7 +265,10 @@ export class HostReconciler implements Reconciler {
 
     const steps = this.#backOff.allowed(plan.steps, this.#clock.now());
     const outcomes = await apply(steps, {
-      ...{ run: this.#run, batches: this.#batches, docker, iptables: input.settings.iptables },
+      run: this.#run,
+      batches: this.#batches,
+      docker,
+      iptables: input.settings.iptables,
     });
     const done = outcomes.filter(({ kind }) => kind === 'done').map(({ step }) => step);
     this.#model = shareTables(predict(observed, done), wish);

@@ -9,8 +9,10 @@ import { type CallerLimits, type GuardNotice, StreamGuard } from '#http2/stream-
 
 const bytesAsTheyAre = (bytes: Buffer): Buffer => bytes;
 const codecs = {
-  ...{ requestSerialize: bytesAsTheyAre, requestDeserialize: bytesAsTheyAre },
-  ...{ responseSerialize: bytesAsTheyAre, responseDeserialize: bytesAsTheyAre },
+  requestSerialize: bytesAsTheyAre,
+  requestDeserialize: bytesAsTheyAre,
+  responseSerialize: bytesAsTheyAre,
+  responseDeserialize: bytesAsTheyAre,
 };
 const path = '/spec.Spec/Echo';
 const limits: CallerLimits = { messageBytes: 50_000, connectionBytes: 100_000, callerBytes: 150_000, streams: 20 };
@@ -36,7 +38,8 @@ describe('a guard of gRPC streams', function () {
   beforeEach(async () => {
     [notices, handled, sessions, taken, caller] = [[], 0, [], limits, 'agent/a1'];
     guard = new StreamGuard({
-      ...{ totalBytes: 190_000, messagesPerPiece: 8 },
+      totalBytes: 190_000,
+      messagesPerPiece: 8,
       begins: (called, of) => called !== '/spec.Spec/Last' && of.caller === caller,
       refused: (notice) => notices.push(notice),
     });
@@ -73,7 +76,10 @@ describe('a guard of gRPC streams', function () {
   }
   function begin(on: ClientHttp2Session, headers: Record<string, string> = {}): ClientHttp2Stream {
     const stream = on.request({
-      ...{ ':method': 'POST', ':path': path, 'content-type': 'application/grpc', te: 'trailers' },
+      ':method': 'POST',
+      ':path': path,
+      'content-type': 'application/grpc',
+      te: 'trailers',
       ...headers,
     });
     stream.on('error', () => undefined);

@@ -33,8 +33,13 @@ const registerHeld: Action = {
 
 const createToken: CreateToken = {
   kind: 'create-token',
-  ...{ id: '1a'.repeat(16), secretHash: '2b'.repeat(32), role: 'agent', subject: 'host-7' },
-  ...{ nodeIp: undefined, ttlMs: 3_600_000, uses: 1 },
+  id: '1a'.repeat(16),
+  secretHash: '2b'.repeat(32),
+  role: 'agent',
+  subject: 'host-7',
+  nodeIp: undefined,
+  ttlMs: 3_600_000,
+  uses: 1,
 };
 
 const actions: readonly Action[] = [
@@ -166,8 +171,12 @@ const actions: readonly Action[] = [
   { ...createToken, role: 'master', subject: 'm3', nodeIp: parseIp('fd00::4') },
   {
     kind: 'use-token',
-    ...{ id: createToken.id, secretHash: createToken.secretHash, role: 'agent', subject: 'host-7' },
-    ...{ address: parseIp('10.0.0.7'), keyHash: '3c'.repeat(32) },
+    id: createToken.id,
+    secretHash: createToken.secretHash,
+    role: 'agent',
+    subject: 'host-7',
+    address: parseIp('10.0.0.7'),
+    keyHash: '3c'.repeat(32),
   },
   { kind: 'revoke-token', id: createToken.id },
   { kind: 'revoke-identity', identity: 'agent/host-7', cause: 'operator', release: true },

@@ -82,7 +82,12 @@ describe('the plan as a reader sees it', () => {
       bridge: undefined,
     });
     assert.deepEqual(found('fd01:b::8000:0:1'), {
-      ...{ kind: 'overlay', overlay: 'six', subnet: 'fd01:b::/80', state: 'held', agentId: 'a0', bridge: 'd-six' },
+      kind: 'overlay',
+      overlay: 'six',
+      subnet: 'fd01:b::/80',
+      state: 'held',
+      agentId: 'a0',
+      bridge: 'd-six',
     });
     assert.deepEqual(found('44.128.0.1'), { ...vtep, state: 'held', agentId: 'a0' });
     assert.deepEqual(found('44.128.0.0'), { ...vtep, state: 'excluded', agentId: undefined });

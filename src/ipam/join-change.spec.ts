@@ -14,12 +14,22 @@ const key = (of: string): string => of.repeat(32);
 
 const created = (more: Partial<CreateToken> = {}): CreateToken => ({
   kind: 'create-token',
-  ...{ id, secretHash: '2b'.repeat(32), role: 'agent', subject: 'host-7', nodeIp: undefined, ttlMs: hourMs, uses: 1 },
+  id,
+  secretHash: '2b'.repeat(32),
+  role: 'agent',
+  subject: 'host-7',
+  nodeIp: undefined,
+  ttlMs: hourMs,
+  uses: 1,
   ...more,
 });
 const use = (more: Partial<UseToken> = {}): UseToken => ({
   kind: 'use-token',
-  ...{ id, secretHash: '2b'.repeat(32), role: 'agent', subject: 'host-7', address: parseIp('10.0.0.7') },
+  id,
+  secretHash: '2b'.repeat(32),
+  role: 'agent',
+  subject: 'host-7',
+  address: parseIp('10.0.0.7'),
   keyHash: key('c1'),
   ...more,
 });

@@ -31,19 +31,25 @@ export function tokenActionOf(stored: sublet.store.v1.Command, kind: TokenField)
       const action = present(stored.createToken, kind);
       return {
         kind: 'create-token',
-        ...{ id: hexOf(action.id, idBytes), secretHash: hexOf(action.secretHash, hashBytes) },
-        ...{ role: roleOf(action.role), subject: action.subject ?? '' },
+        id: hexOf(action.id, idBytes),
+        secretHash: hexOf(action.secretHash, hashBytes),
+        role: roleOf(action.role),
+        subject: action.subject ?? '',
         nodeIp: action.nodeIp == null ? undefined : ipOf(action.nodeIp),
-        ...{ ttlMs: action.ttlMs ?? 0, uses: action.uses ?? 0 },
+        ttlMs: action.ttlMs ?? 0,
+        uses: action.uses ?? 0,
       };
     }
     case 'useToken': {
       const action = present(stored.useToken, kind);
       return {
         kind: 'use-token',
-        ...{ id: hexOf(action.id, idBytes), secretHash: hexOf(action.secretHash, hashBytes) },
-        ...{ role: roleOf(action.role), subject: action.subject ?? '' },
-        ...{ address: ipOf(action.address), keyHash: hexOf(action.keyHash, hashBytes) },
+        id: hexOf(action.id, idBytes),
+        secretHash: hexOf(action.secretHash, hashBytes),
+        role: roleOf(action.role),
+        subject: action.subject ?? '',
+        address: ipOf(action.address),
+        keyHash: hexOf(action.keyHash, hashBytes),
       };
     }
     case 'revokeToken':
@@ -54,21 +60,33 @@ export function tokenActionOf(stored: sublet.store.v1.Command, kind: TokenField)
 export function toJoinToken(token: JoinToken): sublet.store.v1.JoinToken.$Properties {
   const { role, subject, nodeIp, uses, revoked, createdBy } = token;
   return {
-    ...{ id: bytesOf(token.id), secretHash: bytesOf(token.secretHash), role, subject },
+    id: bytesOf(token.id),
+    secretHash: bytesOf(token.secretHash),
+    role,
+    subject,
     nodeIp: nodeIp === undefined ? null : ipBytes(nodeIp),
-    ...{ endsAtMs: token.endsAt, uses, keyHashes: token.keyHashes.map(bytesOf), revoked },
-    ...{ createdBy, createdAtMs: token.createdAt },
+    endsAtMs: token.endsAt,
+    uses,
+    keyHashes: token.keyHashes.map(bytesOf),
+    revoked,
+    createdBy,
+    createdAtMs: token.createdAt,
   };
 }
 
 export function joinTokenOf(stored: sublet.store.v1.JoinToken.$Properties): JoinToken {
   return {
-    ...{ id: hexOf(stored.id, idBytes), secretHash: hexOf(stored.secretHash, hashBytes) },
-    ...{ role: roleOf(stored.role), subject: stored.subject ?? '' },
+    id: hexOf(stored.id, idBytes),
+    secretHash: hexOf(stored.secretHash, hashBytes),
+    role: roleOf(stored.role),
+    subject: stored.subject ?? '',
     nodeIp: stored.nodeIp == null ? undefined : ipOf(stored.nodeIp),
-    ...{ endsAt: stored.endsAtMs ?? 0, uses: stored.uses ?? 0, revoked: stored.revoked ?? false },
+    endsAt: stored.endsAtMs ?? 0,
+    uses: stored.uses ?? 0,
+    revoked: stored.revoked ?? false,
     keyHashes: (stored.keyHashes ?? []).map((hash) => hexOf(hash, hashBytes)),
-    ...{ createdBy: stored.createdBy ?? '', createdAt: stored.createdAtMs ?? 0 },
+    createdBy: stored.createdBy ?? '',
+    createdAt: stored.createdAtMs ?? 0,
   };
 }
 

@@ -56,7 +56,11 @@ export function accessEndpoints(options: AccessServiceOptions): readonly Endpoin
       const acceptedFrom = request.laterCertificatesOnly ? now - backdatedMs : undefined;
       const by = origin(caller, request.expectedRevision, now);
       const { revision } = await plan.change({
-        ...{ ...by, kind: 'unrevoke-identity', identity, cause: 'operator', acceptedFrom },
+        ...by,
+        kind: 'unrevoke-identity',
+        identity,
+        cause: 'operator',
+        acceptedFrom,
       });
       return { revision };
     }),

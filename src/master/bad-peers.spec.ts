@@ -48,7 +48,11 @@ describe('a master that can’t belong to those it is to join, like', function (
 
   const start = (name: string, clusterId: string, peer: string, dataDir: string, others: readonly Founder[]) =>
     startMaster({
-      ...{ name, clusterId, founders: [{ name, peer }, ...others], peerListen: peer, dataDir },
+      name,
+      clusterId,
+      founders: [{ name, peer }, ...others],
+      peerListen: peer,
+      dataDir,
       timing: { heartbeatMs: 30, electionMs: 300 },
       retainEntries: 1_000,
       listen: '127.0.0.1:0',

@@ -49,22 +49,35 @@ export class Doors {
     const notice = (told: DoorNotice): void => this.#tell(told);
     const each = { clock, notice };
     this.api = new Door({
-      ...{ ...each, setting: 'listen', listen, connectionsMax: shares.api },
+      ...each,
+      setting: 'listen',
+      listen,
+      connectionsMax: shares.api,
       accept: (socket) => this.#acceptApi(socket),
     });
     this.peer = new Door({
-      ...{ ...each, setting: 'peer_listen', listen: peerListen, connectionsMax: shares.peer },
+      ...each,
+      setting: 'peer_listen',
+      listen: peerListen,
+      connectionsMax: shares.peer,
       accept: (socket) => this.#acceptPeer(socket),
     });
     this.http = new Door({
-      ...{ ...each, setting: 'http_listen', listen: httpListen, connectionsMax: shares.http, halfOpen: true },
+      ...each,
+      setting: 'http_listen',
+      listen: httpListen,
+      connectionsMax: shares.http,
+      halfOpen: true,
       accept: (socket) => this.#acceptHttp(socket),
     });
     const { join } = options;
     this.join =
       join &&
       new Door({
-        ...{ ...each, setting: 'join_listen', listen: join.listen, connectionsMax: joinConnectionsMax },
+        ...each,
+        setting: 'join_listen',
+        listen: join.listen,
+        connectionsMax: joinConnectionsMax,
         accept: (socket) => join.gate.take(socket),
       });
   }

@@ -38,8 +38,15 @@ describe('HTTP of a master behind TLS', function () {
     writeFileSync(tokenFile, `${secret}\n`);
     chmodSync(tokenFile, 0o600);
     master = await startMaster({
-      ...{ name: 'm1', clusterId: 'spec', founders: [{ name: 'm1', peer }], retainEntries: 1_000 },
-      ...{ listen: api, peerListen: peer, httpListen: http, healthListen: probes, httpTls },
+      name: 'm1',
+      clusterId: 'spec',
+      founders: [{ name: 'm1', peer }],
+      retainEntries: 1_000,
+      listen: api,
+      peerListen: peer,
+      httpListen: http,
+      healthListen: probes,
+      httpTls,
       ...(httpTls ? { httpTokenFile: tokenFile } : {}),
       timing: { heartbeatMs: 30, electionMs: 300 },
       tls: await authority.files(join(folder, 'tls'), 'sublet://master/m1'),
@@ -48,7 +55,10 @@ describe('HTTP of a master behind TLS', function () {
         founding: { settings: testSettings, overlays: [testOverlay] },
         file: { settings: {}, overlays: undefined },
       },
-      ...{ insecure: false, version: 'spec', logger: silentLog, onFatal: (error) => assert.fail(error.message) },
+      insecure: false,
+      version: 'spec',
+      logger: silentLog,
+      onFatal: (error) => assert.fail(error.message),
     });
     await master.ready();
   }
@@ -81,8 +91,14 @@ describe('HTTP of a master behind TLS', function () {
     return new Promise((resolve) => {
       const asked = request(
         {
-          ...{ host: '127.0.0.1', port, path, agent: false, ca: authority.pem, checkServerIdentity: () => undefined },
-          ...{ cert, key },
+          host: '127.0.0.1',
+          port,
+          path,
+          agent: false,
+          ca: authority.pem,
+          checkServerIdentity: () => undefined,
+          cert,
+          key,
           method: body === undefined ? 'GET' : 'POST',
           headers: {
             ...(token === undefined ? {} : { authorization: `Bearer ${token}` }),

@@ -81,17 +81,20 @@ export class Intake {
 
   constructor({ rates, refused }: IntakeOptions) {
     this.api = new StreamGuard({
-      ...{ totalBytes: apiTotalBytes, messagesPerPiece: apiMessagesPerPiece },
+      totalBytes: apiTotalBytes,
+      messagesPerPiece: apiMessagesPerPiece,
       // Without TLS a connection counts by itself: behind its address there may be many.
       begins: (path, { caller, from }) => isMethod(path) || rates.refusal(caller.includes('/') ? caller : from),
       refused: (notice) => refused('api', notice),
     });
     this.peer = new StreamGuard({
-      ...{ totalBytes: peerTotalBytes, messagesPerPiece: Number.POSITIVE_INFINITY },
+      totalBytes: peerTotalBytes,
+      messagesPerPiece: Number.POSITIVE_INFINITY,
       refused: (notice) => refused('peer', notice),
     });
     this.join = new StreamGuard({
-      ...{ totalBytes: joinTotalBytes, messagesPerPiece: 1 },
+      totalBytes: joinTotalBytes,
+      messagesPerPiece: 1,
       refused: (notice) => refused('join', notice),
     });
   }

@@ -7,8 +7,13 @@ import { sublet } from '#proto/sublet.js';
 const { TokenState } = sublet.v1;
 const once = { idempotent: false };
 const request = {
-  ...{ tokenId: Buffer.alloc(16, 1), secretHash: Buffer.alloc(32, 2), role: 'agent', subject: 'host-7' },
-  ...{ nodeIp: '10.0.0.7', ttlMs: 3_600_000, uses: 1 },
+  tokenId: Buffer.alloc(16, 1),
+  secretHash: Buffer.alloc(32, 2),
+  role: 'agent',
+  subject: 'host-7',
+  nodeIp: '10.0.0.7',
+  ttlMs: 3_600_000,
+  uses: 1,
 };
 
 describe('tokens of the masters', () => {

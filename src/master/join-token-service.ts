@@ -76,8 +76,15 @@ const states = {
 function tokenMessage(token: JoinToken, time: number, now: number): sublet.v1.Token.$Properties {
   const { id, role, subject, nodeIp, uses, keyHashes, createdBy } = token;
   return {
-    ...{ id: Buffer.from(id, 'hex'), role, subject, nodeIp: nodeIp === undefined ? '' : formatIp(nodeIp) },
-    ...{ ends: timestamp(Math.max(0, now + token.endsAt - time)), uses, used: keyHashes.length },
-    ...{ state: states[tokenState(token, time)], createdBy, created: timestamp(token.createdAt) },
+    id: Buffer.from(id, 'hex'),
+    role,
+    subject,
+    nodeIp: nodeIp === undefined ? '' : formatIp(nodeIp),
+    ends: timestamp(Math.max(0, now + token.endsAt - time)),
+    uses,
+    used: keyHashes.length,
+    state: states[tokenState(token, time)],
+    createdBy,
+    created: timestamp(token.createdAt),
   };
 }

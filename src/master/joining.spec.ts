@@ -67,7 +67,8 @@ describe('joining', function () {
     assert.ok(days > 6.9 && days < 7.1, `valid for ${days} days`);
     const files = writeTlsFiles(mkdtempSync(join(trio.folder, 'host-')), { ca: authorities, cert: certificate, key });
     const client = new MasterClient({
-      ...{ masters: [trio.master(1).addresses.api], timeoutMs: callMs },
+      masters: [trio.master(1).addresses.api],
+      timeoutMs: callMs,
       credentials: masterCredentials(readTlsFiles(files, ['agent'], Date.now())),
     });
     const agent = { agentId: 'host-1', instanceId: 'i', sequence: 1, nodeIp: '10.0.0.1' };
@@ -137,7 +138,8 @@ describe('joining', function () {
     const foreign = await makeAuthority('test', 10, Date.now());
     const content = (uri: string) => ({
       ...({ commonName: 'm1', names: [{ type: 'url', value: uri }], usages: ['server', 'client'] } as const),
-      ...{ fromMs: Date.now() - hourMs, toMs: Date.now() + hourMs },
+      fromMs: Date.now() - hourMs,
+      toMs: Date.now() + hourMs,
     });
     for (const [pair, chain, says] of [
       [await signCertificate(foreign, content('sublet://master/m1')), foreign.cert, 'PinError'],
@@ -191,7 +193,9 @@ describe('joining', function () {
     const algorithm = { name: 'ECDSA', namedCurve: 'P-256', hash: 'SHA-256' };
     const keys = await subtle.generateKey(algorithm, true, ['sign', 'verify']);
     const made = await x509.Pkcs10CertificateRequestGenerator.create({
-      ...{ keys, signingAlgorithm: algorithm, name: 'CN=admin' },
+      keys,
+      signingAlgorithm: algorithm,
+      name: 'CN=admin',
       extensions: [
         new x509.SubjectAlternativeNameExtension([{ type: 'url', value: 'sublet://admin/root' }]),
         new x509.BasicConstraintsExtension(true, 9, true),
@@ -238,7 +242,9 @@ describe('joining', function () {
     }
     stranger.close();
     const withoutCertificate = new MasterClient({
-      ...{ masters: [trio.master(0).addresses.api], credentials, timeoutMs: 2_000 },
+      masters: [trio.master(0).addresses.api],
+      credentials,
+      timeoutMs: 2_000,
     });
     assert.notEqual(await refusalOf(withoutCertificate.call(clusterService.getStatus, {}, once)), 'OK');
     withoutCertificate.close();

@@ -24,7 +24,11 @@ function leader(answer: () => Promise<KeepAliveOutcome>) {
   });
   const idle = () => undefined;
   const stream = Object.assign(new EventEmitter(), {
-    ...{ getPeer: () => '10.0.0.1:4000', pause: idle, resume: idle, write: idle, end: idle },
+    getPeer: () => '10.0.0.1:4000',
+    pause: idle,
+    resume: idle,
+    write: idle,
+    end: idle,
   });
   const errors: unknown[] = [];
   stream.on('error', (error) => errors.push(error));

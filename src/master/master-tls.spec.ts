@@ -50,7 +50,8 @@ describe('TLS of a master', () => {
       logger,
       refusals: new RefusalLog(time, logger),
       rates: new CallRates(time),
-      ...{ end: () => undefined, observe: () => undefined },
+      end: () => undefined,
+      observe: () => undefined,
       revocations: new Revocations(() => plan),
     });
     for (const gate of [tls.api, tls.peer]) gate.onSecured((socket) => socket.write('hello').valueOf());

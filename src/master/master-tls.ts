@@ -79,7 +79,10 @@ export class MasterTls {
     this.peer = gate('peer', ['master']);
     this.http = options.http
       ? new TlsGate({
-          ...{ material, protocol: 'http/1.1', allowed: ['viewer', 'operator', 'admin'], anonymous: true },
+          material,
+          protocol: 'http/1.1',
+          allowed: ['viewer', 'operator', 'admin'],
+          anonymous: true,
           refused: (notice) => this.#refused('http', notice),
         })
       : undefined;

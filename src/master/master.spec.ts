@@ -33,7 +33,12 @@ class Trio implements AsyncDisposable {
     const founders = Array.from({ length: count }, (_, at) => ({ name: `m${at + 1}`, peer: address(at) }));
     for (const [at, { name, peer }] of founders.entries()) {
       trio.#options.set(name, {
-        ...{ name, clusterId: 'spec', founders, peerListen: peer, timing, retainEntries: 1_000 },
+        name,
+        clusterId: 'spec',
+        founders,
+        peerListen: peer,
+        timing,
+        retainEntries: 1_000,
         dataDir: join(trio.#folder, name),
         listen: address(count + at),
         httpListen: address(2 * count + at),

@@ -37,7 +37,10 @@ class Leader {
     cluster.elect(0);
     this.log = cluster.member(0);
     const members = ['m1', ...names].map((name, at) => ({
-      ...{ id: memberId(at + 1), name, peer: peerOf(name), storeId: storeId(name) },
+      id: memberId(at + 1),
+      name,
+      peer: peerOf(name),
+      storeId: storeId(name),
     }));
     const confState = { ...cluster.membership.confState, voters: members.map(({ id }) => id) };
     this.membership = { ...cluster.membership, confState, members, nextMemberId: memberId(members.length + 1) };
@@ -52,7 +55,11 @@ class Leader {
         openSnapshot: () => assert.fail('nobody asks for it'),
         hello: async (peer) => hello(peer),
       },
-      ...{ plan: this.plan, leadership: new Leadership(log, clock), clock, electionTimeoutMs, clusterId: 'test' },
+      plan: this.plan,
+      leadership: new Leadership(log, clock),
+      clock,
+      electionTimeoutMs,
+      clusterId: 'test',
       wallClock: () => 1_700_000_000_000 + clock.now(),
       logger: { ...silentLog, warn: (_, message) => this.warnings.push(message) },
       peers: { call: () => assert.fail('nobody else leads') },
@@ -113,7 +120,10 @@ class Leader {
     const peers = membership.members
       .filter(({ id }) => id !== status.self.id)
       .map((member) => ({
-        ...{ member, role: 'voter' as const, matchIndex: status.lastIndex, lastContactMs: this.time.now() },
+        member,
+        role: 'voter' as const,
+        matchIndex: status.lastIndex,
+        lastContactMs: this.time.now(),
         report: undefined,
       }));
     return { ...status, membership, peers };

@@ -267,7 +267,8 @@ export class Metrics {
     const open = new Gauge({
       name: 'sublet_connections',
       help: 'Connections open, by listener: api, peer, http.',
-      ...{ labelNames, registers },
+      labelNames,
+      registers,
       collect: () => {
         for (const [listener, door] of doors()) open.set({ listener }, door.connections);
       },
@@ -275,7 +276,8 @@ export class Metrics {
     const most = new Gauge({
       name: 'sublet_connections_max',
       help: 'Connections that a listener takes, from the limit of open files.',
-      ...{ labelNames, registers },
+      labelNames,
+      registers,
       collect: () => {
         for (const [listener, door] of doors()) most.set({ listener }, door.connectionsMax);
       },
@@ -283,7 +285,8 @@ export class Metrics {
     const refused = new Counter({
       name: 'sublet_connections_refused_total',
       help: 'Connections closed because as many as may be were open.',
-      ...{ labelNames, registers },
+      labelNames,
+      registers,
       collect: () => {
         refused.reset();
         for (const [listener, door] of doors()) refused.inc({ listener }, door.refused);
@@ -296,7 +299,8 @@ export class Metrics {
     const bytes = new Gauge({
       name: 'sublet_unfinished_message_bytes',
       help: 'Bytes kept of messages that are not whole, by listener.',
-      ...{ labelNames: ['listener'] as const, registers },
+      labelNames: ['listener'] as const,
+      registers,
       collect: () => {
         for (const [listener, guard] of guards) bytes.set({ listener }, guard.bytes);
       },
@@ -304,7 +308,8 @@ export class Metrics {
     const refused = new Counter({
       name: 'sublet_intake_refused_total',
       help: 'Calls refused and connections ended before a handler knew of them, by listener and reason.',
-      ...{ labelNames: ['listener', 'reason'] as const, registers },
+      labelNames: ['listener', 'reason'] as const,
+      registers,
       collect: () => {
         refused.reset();
         for (const [listener, guard] of guards) {
@@ -319,7 +324,8 @@ export class Metrics {
     const ends = new Gauge({
       name: 'sublet_certificate_expires_seconds',
       help: 'When the certificate in use ends, and the first of the authorities that it trusts, in seconds since 1970.',
-      ...{ labelNames: ['certificate'] as const, registers },
+      labelNames: ['certificate'] as const,
+      registers,
       collect: () => {
         const { principal, authorityEndsMs } = certificate.material;
         ends.set({ certificate: 'own' }, principal.endsMs / 1_000);
@@ -342,7 +348,8 @@ export class Metrics {
     const refused = new Counter({
       name: 'sublet_rate_refused_total',
       help: 'Calls refused by the rates of their callers, and connections ended for their refusals, by rate.',
-      ...{ labelNames: ['rate'] as const, registers: [this.#registry] },
+      labelNames: ['rate'] as const,
+      registers: [this.#registry],
       collect: () => {
         refused.reset();
         for (const rate of rateNames) refused.inc({ rate }, rates?.refused(rate) ?? 0);

@@ -7,7 +7,10 @@ import { memberId } from '#raft/entry.js';
 import { readMoved, removeMoved, writeMoved } from '#storage/moved-file.js';
 
 const members = ['a', 'b', 'c'].map((name, at) => ({
-  ...{ id: memberId(at + 1), name, peer: `${name}:7071`, storeId: `s${at + 1}` },
+  id: memberId(at + 1),
+  name,
+  peer: `${name}:7071`,
+  storeId: `s${at + 1}`,
 }));
 const peers = (...pairs: readonly string[]) =>
   pairs.map((pair) => {

@@ -25,7 +25,11 @@ class Site {
       }) as unknown as ReplicaStatus; // What is looked at of it.
     const error = (_details: object, message: string): void => void this.logged.push(message);
     this.foundings = new OtherFoundings({
-      ...{ log: { status }, clusterId: 'new', configured, clock: this.time, logger: { ...silentLog, error } },
+      log: { status },
+      clusterId: 'new',
+      configured,
+      clock: this.time,
+      logger: { ...silentLog, error },
       hello: (peer) => this.#hello(peer),
     });
   }
@@ -88,8 +92,11 @@ describe('a second founding at a configured address', () => {
   it('is waited for at the start, but not for long', async () => {
     const site = new Site();
     const foundings = new OtherFoundings({
-      ...{ log: { status: () => ({ self: { name: 'm1' }, membership: { members: [] } }) as unknown as ReplicaStatus } },
-      ...{ clusterId: 'new', configured, clock: site.time, logger: silentLog },
+      log: { status: () => ({ self: { name: 'm1' }, membership: { members: [] } }) as unknown as ReplicaStatus },
+      clusterId: 'new',
+      configured,
+      clock: site.time,
+      logger: silentLog,
       hello: () => new Promise(() => undefined),
     });
     foundings.start();

@@ -55,7 +55,9 @@ describe('the name that a master listens at', () => {
   it('does not wait for a name server that does not answer', async () => {
     const time = new VirtualTime();
     const found = ownNameProblem({
-      ...{ peerListen: 'm1.test:7071', others: ['slow.test:7071'], clock: time },
+      peerListen: 'm1.test:7071',
+      others: ['slow.test:7071'],
+      clock: time,
       lookup: (host) => (host === 'slow.test' ? new Promise(() => undefined) : lookup(host)),
     });
     await time.runFor(2_000);

@@ -31,7 +31,8 @@ function scene() {
       readBarrier: () => new Promise((resolve, reject) => questions.push({ resolve, reject })),
       status: () => ({
         ...idleStatus(one, noMembership('test'), space),
-        ...{ appliedIndex: logIndex(7), commitIndex: logIndex(9) },
+        appliedIndex: logIndex(7),
+        commitIndex: logIndex(9),
       }),
     },
     leadership: {

@@ -84,7 +84,9 @@ describe('a stream of reflection', () => {
     const taken: Uint8Array[] = [];
     let take: () => void = () => undefined;
     const stream = new Duplex({
-      ...{ objectMode: true, writableHighWaterMark: 1, readableHighWaterMark: requests.length + 1 },
+      objectMode: true,
+      writableHighWaterMark: 1,
+      readableHighWaterMark: requests.length + 1,
       read: () => undefined,
       write: (answer: Uint8Array, _encoding, done) => {
         taken.push(answer);

@@ -66,7 +66,11 @@ class Backup {
           return source;
         },
       },
-      ...{ name: 'm1', version: '1', clock: this.time, wallClock: () => 0, admission: this.admission },
+      name: 'm1',
+      version: '1',
+      clock: this.time,
+      wallClock: () => 0,
+      admission: this.admission,
       closed: () => undefined,
       record: (caller) => this.record(caller),
       report: (error) => assert.fail(String(error)),

@@ -85,8 +85,11 @@ describe('comparing the masters', () => {
     const { services, machine } = masters.master(at);
     const { request } = forwardMethods.compareState;
     const verdict = {
-      ...{ revision: machine.ipam.revision, concluded: true, ...as },
-      ...{ difference: 'forged by a stranger', majorityHash: '0'.repeat(32) },
+      revision: machine.ipam.revision,
+      concluded: true,
+      ...as,
+      difference: 'forged by a stranger',
+      majorityHash: '0'.repeat(32),
     };
     const context = { caller: '', deadline: Number.POSITIVE_INFINITY, forwarded: true };
     await services.comparison.endpoint.handle(request.encode(verdict).finish(), context);

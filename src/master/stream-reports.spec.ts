@@ -25,7 +25,10 @@ class Reporting {
       agentId: parseAgentId(agent),
       instanceId: 'i',
       epoch: 7,
-      ...{ runId: undefined, clusterId: '', revision: 0, branch: '' },
+      runId: undefined,
+      clusterId: '',
+      revision: 0,
+      branch: '',
       stream,
       connection,
     };

@@ -423,7 +423,8 @@ describe('masters behind TLS', function () {
     assert.ok(address !== null && typeof address === 'object');
     const material = readTlsFiles(await trio.files('sublet://agent/a1'), ['agent'], Date.now());
     const client = new MasterClient({
-      ...{ masters: [`127.0.0.1:${address.port}`], timeoutMs: 3_000 },
+      masters: [`127.0.0.1:${address.port}`],
+      timeoutMs: 3_000,
       credentials: masterCredentials(material),
     });
     assert.match(

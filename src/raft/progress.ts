@@ -159,8 +159,15 @@ export class Progress {
   status(): RaftPeerStatus {
     const { match, next, state, paused, active, learner, pendingSnapshot, inflights } = this;
     return {
-      ...{ match, next, state, paused, active, learner, pendingSnapshot },
-      ...{ inflight: inflights.count, inflightFull: inflights.full },
+      match,
+      next,
+      state,
+      paused,
+      active,
+      learner,
+      pendingSnapshot,
+      inflight: inflights.count,
+      inflightFull: inflights.full,
     };
   }
 }

@@ -40,8 +40,19 @@ export function raftStatusOf(core: Core): RaftStatus {
   }
   const { commit, applied, firstIndex, lastIndex } = log;
   return {
-    ...{ id, term, vote, leader, role, commit, applied, firstIndex, lastIndex, confState: membership.config },
-    ...{ leadTransferee, pendingConfIndex, uncommittedBytes },
+    id,
+    term,
+    vote,
+    leader,
+    role,
+    commit,
+    applied,
+    firstIndex,
+    lastIndex,
+    confState: membership.config,
+    leadTransferee,
+    pendingConfIndex,
+    uncommittedBytes,
     pendingReads: core.reads.count + core.postponedReads.length,
     progress,
   };

@@ -225,14 +225,16 @@ export class ActiveReplica<Output> {
 
   status(): ReplicaStatus {
     return replicaStatus({
-      ...{ self: this.self, membership: this.membership, raft: this.#parts.raft.status() },
+      self: this.self,
+      membership: this.membership,
+      raft: this.#parts.raft.status(),
       moves: movesInForce(this.#recorded, this.#options.moved ?? []),
-      ...{ applied: this.appliedIndex, ready: this.#parts.office.ready, writer: this.#parts.driver.writer },
-      ...{
-        peers: this.#parts.peers,
-        space: this.#options.store.space(),
-        serves: this.#options.serves?.(this.self) ?? '',
-      },
+      applied: this.appliedIndex,
+      ready: this.#parts.office.ready,
+      writer: this.#parts.driver.writer,
+      peers: this.#parts.peers,
+      space: this.#options.store.space(),
+      serves: this.#options.serves?.(this.self) ?? '',
       refusal: this.#parts.office.leads ? this.#parts.fitness.proposalRefusal()?.message : undefined,
       ...this.#parts.decisions.snapshots,
     });

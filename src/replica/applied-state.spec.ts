@@ -6,7 +6,9 @@ import type { AppliedMeta } from '#replica/membership.js';
 import { LedgerMachine } from '#replica/testing/ledger-machine.js';
 
 const start: AppliedMeta = {
-  ...{ index: logIndex(1), term: term(1), time: 0 },
+  index: logIndex(1),
+  term: term(1),
+  time: 0,
   membership: {
     clusterId: 'test',
     founding: 'f1',

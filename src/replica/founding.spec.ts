@@ -337,7 +337,12 @@ describe('finding a place among members that differ', () => {
       return { ...common, ...store, name, membership: answers[name] };
     };
     const founding: Founding = new Founding({
-      ...{ name: 'd', clusterId: 'test', founders: [], join: ['a:7071', 'b:7071'], storeId: ownStore, hello },
+      name: 'd',
+      clusterId: 'test',
+      founders: [],
+      join: ['a:7071', 'b:7071'],
+      storeId: ownStore,
+      hello,
       clock: { now: () => 0, after: () => () => {} },
       aloneMs: 0,
       problem: (problem) => {

@@ -12,7 +12,10 @@ function meta(index: number, inTerm = 1): AppliedMeta {
 
 function entries(from: number, to: number, inTerm = 1): Entry[] {
   return Array.from({ length: to - from + 1 }, (_, at) => ({
-    ...{ term: term(inTerm), index: logIndex(from + at), type: 'normal' as const, data: new Uint8Array(10) },
+    term: term(inTerm),
+    index: logIndex(from + at),
+    type: 'normal' as const,
+    data: new Uint8Array(10),
   }));
 }
 

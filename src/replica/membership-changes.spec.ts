@@ -12,7 +12,11 @@ import { ProposeError } from '#replica/replicated-log.js';
 const self = { id: memberId(1), name: 'a', peer: 'a:7071', storeId: 'a' };
 const confState = { voters: [self.id], votersOutgoing: [], learners: [], learnersNext: [], autoLeave: false };
 const membership: Membership = {
-  ...{ clusterId: 'test', founding: 'f', confState, members: [self], nextMemberId: memberId(2) },
+  clusterId: 'test',
+  founding: 'f',
+  confState,
+  members: [self],
+  nextMemberId: memberId(2),
 };
 
 /** A core that leads alone, in term 2, and has applied its own entry, at index 2. */

@@ -25,22 +25,20 @@ function status(match: number): RaftStatus {
   const more = { learner: true, pendingSnapshot: logIndex(0), inflightFull: false };
   const at = (index: LogIndex) => ({ ...peer, ...more, match: index });
   return {
-    ...{
-      id: one,
-      term: term(3),
-      vote: one,
-      leader: one,
-      role: 'leader',
-      commit: logIndex(5000),
-      applied: logIndex(5000),
-    },
-    ...{
-      firstIndex: logIndex(40),
-      lastIndex: logIndex(5000),
-      confState: membership.confState,
-      leadTransferee: noMember,
-    },
-    ...{ pendingConfIndex: logIndex(0), uncommittedBytes: 0, pendingReads: 0 },
+    id: one,
+    term: term(3),
+    vote: one,
+    leader: one,
+    role: 'leader',
+    commit: logIndex(5000),
+    applied: logIndex(5000),
+    firstIndex: logIndex(40),
+    lastIndex: logIndex(5000),
+    confState: membership.confState,
+    leadTransferee: noMember,
+    pendingConfIndex: logIndex(0),
+    uncommittedBytes: 0,
+    pendingReads: 0,
     progress: new Map([[four, at(logIndex(match))]]),
   };
 }

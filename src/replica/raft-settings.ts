@@ -14,7 +14,9 @@ export type RaftSettings = {
 
 export function raftConfig({ id, applied, timing, limits, random }: RaftSettings): RaftConfig {
   return {
-    ...{ id, applied, random },
+    id,
+    applied,
+    random,
     heartbeatTicks: 1,
     electionTicks: Math.round(timing.electionMs / timing.heartbeatMs),
     preVote: true,

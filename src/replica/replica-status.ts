@@ -65,9 +65,25 @@ function peerStatus(member: MemberInfo, { membership, raft, peers }: ReplicaStat
 export function idleStatus(self: MemberInfo, membership: Membership, space: StoreSpace): ReplicaStatus {
   const none = logIndex(0);
   return {
-    ...{ self, membership, moves: [], role: 'follower', term: term(0), leader: undefined },
-    ...{ commitIndex: none, appliedIndex: none, lastIndex: none, firstIndex: none, leaderReady: false, peers: [] },
-    ...{ writes: 0, entriesWritten: 0, snapshotsSent: 0, snapshotsInstalled: 0, space, refusal: undefined, serves: '' },
+    self,
+    membership,
+    moves: [],
+    role: 'follower',
+    term: term(0),
+    leader: undefined,
+    commitIndex: none,
+    appliedIndex: none,
+    lastIndex: none,
+    firstIndex: none,
+    leaderReady: false,
+    peers: [],
+    writes: 0,
+    entriesWritten: 0,
+    snapshotsSent: 0,
+    snapshotsInstalled: 0,
+    space,
+    refusal: undefined,
+    serves: '',
   };
 }
 

@@ -227,7 +227,12 @@ export class Replica<Output> implements ReplicatedLog<Output> {
   #found(): Promise<Founded | undefined> {
     const { name, clusterId, founders, join = [], store, clock, network, observe, aloneMs } = this.#options;
     this.#founding = new Founding({
-      ...{ name, clusterId, founders, join, clock, storeId: store.identity.storeId },
+      name,
+      clusterId,
+      founders,
+      join,
+      clock,
+      storeId: store.identity.storeId,
       aloneMs: aloneMs ?? defaultAloneMs,
       hello: (peer) => network.hello(peer),
       problem: (problem) => observe({ kind: 'bootstrap-problem', problem }),

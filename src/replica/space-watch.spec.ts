@@ -46,7 +46,10 @@ describe('a watch on space', () => {
     const clock = { now: () => nowMs, after: () => () => {} };
     peers = new PeerAccounts(clock);
     watch = new SpaceWatch({
-      ...{ self, clock, electionMs, peers },
+      self,
+      clock,
+      electionMs,
+      peers,
       space: () => space,
       serves: () => 'here:7070',
       commandKinds: ['line'],

@@ -19,7 +19,10 @@ function meta(index: number): AppliedMeta {
 
 function entries(from: number, to: number, inTerm = 1, bytes = 10): Entry[] {
   return Array.from({ length: to - from + 1 }, (_, at) => ({
-    ...{ term: term(inTerm), index: logIndex(from + at), type: 'normal' as const, data: new Uint8Array(bytes) },
+    term: term(inTerm),
+    index: logIndex(from + at),
+    type: 'normal' as const,
+    data: new Uint8Array(bytes),
   }));
 }
 
@@ -49,8 +52,14 @@ function append(work: Work): StorageAppendMessage {
       ? undefined
       : { term: term(work.inTerm ?? 1), vote: noMember, commit: logIndex(work.commit) };
   return {
-    ...{ kind: 'storage-append', from: memberId(1), to: memberId(1), term: term(1), hardState },
-    ...{ entries: work.entries ?? [], snapshot: undefined, responses: work.ack === undefined ? [] : [ack(work.ack)] },
+    kind: 'storage-append',
+    from: memberId(1),
+    to: memberId(1),
+    term: term(1),
+    hardState,
+    entries: work.entries ?? [],
+    snapshot: undefined,
+    responses: work.ack === undefined ? [] : [ack(work.ack)],
   };
 }
 

@@ -32,7 +32,9 @@ describe('the renewal of a certificate', () => {
         renewed.push(wallClock() / hourMs);
         principal = certificateAt(wallClock());
       },
-      ...{ timer: time, wallClock, random: () => drawn },
+      timer: time,
+      wallClock,
+      random: () => drawn,
       log: { info: () => undefined, warn: (_, message) => warnings.push(message) },
     }).start();
   }

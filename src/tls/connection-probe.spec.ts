@@ -109,7 +109,9 @@ describe('a connection to a master that does not come about', () => {
 
   it('is explained by the own certificate, where the master ends it after the handshake', async () => {
     const gate = new TlsGate({
-      ...{ material: await materialOf('sublet://master/m1'), protocol: 'h2', allowed: ['operator'] },
+      material: await materialOf('sublet://master/m1'),
+      protocol: 'h2',
+      allowed: ['operator'],
       refused: () => undefined,
     });
     const server = createServer((socket: Socket) => gate.take(socket));

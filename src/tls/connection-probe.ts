@@ -28,7 +28,10 @@ export function explainConnection(
   if (host === undefined) return Promise.resolve(undefined);
   return new Promise((resolve) => {
     const socket = connect({
-      ...{ host, port: Number(port), ALPNProtocols: ['h2'], rejectUnauthorized: false },
+      host,
+      port: Number(port),
+      ALPNProtocols: ['h2'],
+      rejectUnauthorized: false,
       ...(material && { secureContext: material.context }),
     });
     let isOpen = false;

@@ -30,9 +30,12 @@ export function pinnedAuthority(server: string, pin: Uint8Array, timeoutMs: numb
   const at = server.lastIndexOf(':');
   return new Promise((resolve, reject) => {
     const socket = connect({
-      ...{ host: server.slice(0, at).replace(/^\[|\]$/g, ''), port: Number(server.slice(at + 1)) },
+      host: server.slice(0, at).replace(/^\[|\]$/g, ''),
+      port: Number(server.slice(at + 1)),
       servername: serverName['grpc.ssl_target_name_override'],
-      ...{ minVersion: tlsVersion, ecdhCurve: tlsGroups, ALPNProtocols: ['h2'] },
+      minVersion: tlsVersion,
+      ecdhCurve: tlsGroups,
+      ALPNProtocols: ['h2'],
       // What is shown is compared with the pin. Nothing is sent on this connection.
       rejectUnauthorized: false,
     });

@@ -26,7 +26,9 @@ describe('the gate in front of a port', () => {
     notices = [];
     const gate = new TlsGate({
       material: readTlsFiles(await authority.files(folder, 'sublet://master/m1'), ['master']),
-      ...{ protocol: 'h2', allowed: ['agent'], wallClock: Date.now },
+      protocol: 'h2',
+      allowed: ['agent'],
+      wallClock: Date.now,
       refused: (notice) => notices.push(notice),
     });
     gate.onSecured((socket) => socket.end('in'));
@@ -93,7 +95,9 @@ describe('the gate in front of a port', () => {
     const both = await TestAuthority.make('both', [authority, next]);
     const gate = new TlsGate({
       material: readTlsFiles(await both.files(join(folder, 'both'), 'sublet://master/m1'), ['master']),
-      ...{ protocol: 'h2', allowed: ['agent'], refused: (notice) => notices.push(notice) },
+      protocol: 'h2',
+      allowed: ['agent'],
+      refused: (notice) => notices.push(notice),
     });
     gate.onSecured((socket) => socket.write('in').valueOf());
     server.removeAllListeners('connection').on('connection', (socket) => gate.take(socket));

@@ -79,7 +79,11 @@ class Node {
 }
 
 const hello: MemberHello = {
-  ...{ clusterId: 'test', name: 'a', storeId: 'a1', bootstrapped: false, membership: undefined },
+  clusterId: 'test',
+  name: 'a',
+  storeId: 'a1',
+  bootstrapped: false,
+  membership: undefined,
   commandKinds: ['register', 'leave'],
   founders: [{ name: 'a', peer: '127.0.0.1:1' }],
   seen: [{ name: 'a', storeId: 'a1' }],
@@ -411,14 +415,20 @@ describe('peers over gRPC', () => {
   it('serve other services on the peer port', async () => {
     let added = 0;
     const network = new GrpcPeerNetwork({
-      ...{ listen: '127.0.0.1:0', credentials },
+      listen: '127.0.0.1:0',
+      credentials,
       addServices: () => {
         added += 1;
       },
     });
     await network.start({
-      ...{ met: () => undefined, claim: () => hello.claim },
-      ...{ hello: () => hello, receive: () => {}, reported: () => {}, unreachable: () => {}, refused: () => {} },
+      met: () => undefined,
+      claim: () => hello.claim,
+      hello: () => hello,
+      receive: () => {},
+      reported: () => {},
+      unreachable: () => {},
+      refused: () => {},
       unknown: () => {},
       claimed: () => {},
       receiveSnapshot: () => Promise.resolve(),

@@ -80,7 +80,11 @@ export class GrpcPeerNetwork implements PeerNetwork {
     const { listen, credentials, addServices, port } = this.#options;
     this.#handler = handler;
     this.#server = new PeerServer({
-      ...{ listen, port, handler, credentials: credentials.server, pingMs: this.#channel.pingMs },
+      listen,
+      port,
+      handler,
+      credentials: credentials.server,
+      pingMs: this.#channel.pingMs,
       addServices: addServices ?? (() => {}),
       nameAt: this.#options.nameAt ?? (() => undefined),
       revoked: this.#options.revoked ?? (() => undefined),

@@ -18,8 +18,11 @@ type WireHello = sublet.raft.v1.HelloResponse.$Properties;
 export function encodeConfState(confState: ConfState): WireConfState {
   const { voters, votersOutgoing, learners, learnersNext, autoLeave } = confState;
   return {
-    ...{ voters: [...voters], votersOutgoing: [...votersOutgoing], learners: [...learners] },
-    ...{ learnersNext: [...learnersNext], autoLeave },
+    voters: [...voters],
+    votersOutgoing: [...votersOutgoing],
+    learners: [...learners],
+    learnersNext: [...learnersNext],
+    autoLeave,
   };
 }
 
@@ -50,7 +53,10 @@ export function decodeMembership(wire: WireMembership): Membership {
     founding: wire.founding ?? noFounding,
     confState: decodeConfState(wire.confState),
     members: (wire.members ?? []).map(({ id, name, peer, storeId }) => ({
-      ...{ id: memberId(id ?? 0), name: name ?? '', peer: peer ?? '', storeId: storeId ?? '' },
+      id: memberId(id ?? 0),
+      name: name ?? '',
+      peer: peer ?? '',
+      storeId: storeId ?? '',
     })),
     nextMemberId: memberId(wire.nextMemberId ?? 0),
   };
@@ -72,7 +78,11 @@ export function decodeMeta(wire: WireMeta): AppliedMeta {
 export function encodeHello(hello: MemberHello): WireHello {
   const { clusterId, name, storeId, bootstrapped, membership } = hello;
   return {
-    ...{ protocolVersion, clusterId, name, storeId, bootstrapped },
+    protocolVersion,
+    clusterId,
+    name,
+    storeId,
+    bootstrapped,
     ...(membership === undefined ? {} : { membership: encodeMembership(membership) }),
     commandKinds: [...hello.commandKinds],
     founders: hello.founders.map(({ name: founder, peer }) => ({ name: founder, peer })),
@@ -88,7 +98,9 @@ export function decodeHello(wire: WireHello): MemberHello {
     throw new Error(`it speaks the peers' protocol in ${versions}: run compatible releases`);
   }
   return {
-    ...{ clusterId: wire.clusterId ?? '', name: wire.name ?? '', storeId: wire.storeId ?? '' },
+    clusterId: wire.clusterId ?? '',
+    name: wire.name ?? '',
+    storeId: wire.storeId ?? '',
     bootstrapped: wire.bootstrapped === true,
     membership: wire.membership == null ? undefined : decodeMembership(wire.membership),
     commandKinds: wire.commandKinds ?? [],
@@ -112,7 +124,10 @@ export function decodeClaim(wire: WireClaim | null | undefined, storeId: string)
 export function encodeReport({ serves, space, commandKinds, ended }: MemberReport): WireReport {
   const { freeBytes, neededBytes, low } = space;
   return {
-    ...{ serves, neededBytes, low, commandKinds: [...commandKinds] },
+    serves,
+    neededBytes,
+    low,
+    commandKinds: [...commandKinds],
     ...(freeBytes === undefined ? {} : { freeBytes }),
     ...(ended === undefined ? {} : { ended: ended.slice(0, endedLengthMax) }),
   };

@@ -32,7 +32,10 @@ const appends = fc
       commit: indexes,
       entries: fc.constant(
         data.map((bytes, nth) => ({
-          ...{ term: at, index: logIndex(index + 1 + nth), type: 'normal' as const, data: bytes },
+          term: at,
+          index: logIndex(index + 1 + nth),
+          type: 'normal' as const,
+          data: bytes,
         })),
       ),
     }),
@@ -44,13 +47,19 @@ const messages: fc.Arbitrary<PeerMessage> = fc.oneof(
   fc.record({
     kind: fc.constant('append-response' as const),
     ...envelope,
-    ...{ index: indexes, logTerm: terms, reject: fc.boolean(), rejectHint: indexes },
+    index: indexes,
+    logTerm: terms,
+    reject: fc.boolean(),
+    rejectHint: indexes,
   }),
   fc.record(
     {
       kind: fc.constantFrom('vote' as const, 'pre-vote' as const),
       ...envelope,
-      ...{ index: indexes, logTerm: terms, transfer: fc.boolean(), committed: positions },
+      index: indexes,
+      logTerm: terms,
+      transfer: fc.boolean(),
+      committed: positions,
     },
     { requiredKeys: ['kind', 'from', 'to', 'term', 'index', 'logTerm', 'transfer'] },
   ),
@@ -58,7 +67,8 @@ const messages: fc.Arbitrary<PeerMessage> = fc.oneof(
     {
       kind: fc.constantFrom('vote-response' as const, 'pre-vote-response' as const),
       ...envelope,
-      ...{ reject: fc.boolean(), committed: positions },
+      reject: fc.boolean(),
+      committed: positions,
     },
     { requiredKeys: ['kind', 'from', 'to', 'term', 'reject'] },
   ),
@@ -109,11 +119,14 @@ describe('message on the wire', () => {
 
   it('is refused when an entry is damaged, out of order, or its kind unknown', () => {
     const append = encodeMessage({
-      ...{ kind: 'append', from: sender, to: receiver, term: term(1), index: logIndex(4), logTerm: term(1) },
-      ...{
-        commit: logIndex(4),
-        entries: [{ term: term(1), index: logIndex(5), type: 'normal', data: new Uint8Array(3) }],
-      },
+      kind: 'append',
+      from: sender,
+      to: receiver,
+      term: term(1),
+      index: logIndex(4),
+      logTerm: term(1),
+      commit: logIndex(4),
+      entries: [{ term: term(1), index: logIndex(5), type: 'normal', data: new Uint8Array(3) }],
     });
     const record = append.entries?.[0] ?? new Uint8Array();
     // A copy: `slice` of a Buffer is a view of the record itself.

@@ -66,8 +66,16 @@ describe('the gate to a member', () => {
   it('row 26: shows no store id to a master whose certificate names no member', () => {
     const claim = { storeId: member(1).storeId, session: { starts: 3, nonces: ['aa'] }, term: 7, lastIndex: 9 };
     const hello = {
-      ...{ clusterId: 'test', name: 'm1', storeId: member(1).storeId, bootstrapped: true, membership },
-      ...{ commandKinds: [], founders: [], seen: [], claim, contradiction: undefined },
+      clusterId: 'test',
+      name: 'm1',
+      storeId: member(1).storeId,
+      bootstrapped: true,
+      membership,
+      commandKinds: [],
+      founders: [],
+      seen: [],
+      claim,
+      contradiction: undefined,
     };
     for (const shown of [undefined, 'm1', 'm2']) assert.equal(helloFor(shown, hello), hello);
     // Before the cluster is founded, founders tell each other their stores.

@@ -59,8 +59,15 @@ export function envelopeOf(
   claim?: StoreClaim,
 ): WireEnvelope {
   return {
-    ...{ protocolVersion, clusterId, founding, toId: to.id, toStoreId: to.storeId },
-    ...{ fromId: self.id, fromName: self.name, fromPeer: self.peer, fromStoreId: self.storeId },
+    protocolVersion,
+    clusterId,
+    founding,
+    toId: to.id,
+    toStoreId: to.storeId,
+    fromId: self.id,
+    fromName: self.name,
+    fromPeer: self.peer,
+    fromStoreId: self.storeId,
     ...(claim === undefined ? {} : { fromClaim: encodeClaim(claim) }),
   };
 }

@@ -93,8 +93,12 @@ function append(index: number): AppendMessage {
 }
 
 const heartbeat: PeerMessage = {
-  ...{ kind: 'heartbeat', from: memberId(1), to: memberId(2), term: term(1) },
-  ...{ commit: logIndex(0), context: 0 },
+  kind: 'heartbeat',
+  from: memberId(1),
+  to: memberId(2),
+  term: term(1),
+  commit: logIndex(0),
+  context: 0,
 };
 
 describe('a link to a peer that is slow', () => {

@@ -59,7 +59,11 @@ for (const [shell, start] of Object.entries(starts)) {
       process_ = spawn('script', ['-qec', `stty cols 120 rows 40; exec ${line}`, '/dev/null'], {
         cwd: folder,
         env: {
-          ...{ HOME: folder, ZDOTDIR: folder, TERM: 'dumb', LANG: 'C.UTF-8', SUBLET_MASTER: master.address },
+          HOME: folder,
+          ZDOTDIR: folder,
+          TERM: 'dumb',
+          LANG: 'C.UTF-8',
+          SUBLET_MASTER: master.address,
           PATH: `${folder}:${process.env.PATH}`,
         },
       });

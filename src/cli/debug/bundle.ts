@@ -66,7 +66,8 @@ export async function writeBundle(
 async function parts(command: Command, options: BundleOptions, terminal: Terminal): Promise<readonly BundlePart[]> {
   const { config = usualFiles.filter((file) => existsSync(file)), masterHttp, agentHttp, host } = options;
   const doctor: BundlePart = {
-    ...{ name: 'doctor.json', source: 'sublet doctor' },
+    name: 'doctor.json',
+    source: 'sublet doctor',
     get: async () => `${jsonText(await examined(command, { config }, terminal), 2)}\n`,
   };
   return [
@@ -123,7 +124,9 @@ async function gather(all: readonly BundlePart[], terminal: Terminal): Promise<G
 function archive({ files, missing }: Gathered, made: string, nowMs: number): Buffer {
   const entries = files.map(({ name, text }): TarEntry => ({ name: `${folder}/${name}`, bytes: Buffer.from(text) }));
   const manifest = {
-    ...{ made, version, ...runningVersions() },
+    made,
+    version,
+    ...runningVersions(),
     left_out: 'private keys, tokens to join with, passwords, and values whose names call them secret',
     files: files.map(({ name, source, text, secrets, cut }) => {
       const bytes = Buffer.from(text);

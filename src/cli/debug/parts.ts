@@ -80,7 +80,8 @@ const files: readonly (readonly [name: string, file: string])[] = [
 export function hostParts(runner: Runner): readonly BundlePart[] {
   return [
     ...commands.map(([name, command, ...args]) => ({
-      ...{ name, source: [command, ...args].join(' ') },
+      name,
+      source: [command, ...args].join(' '),
       get: async () => {
         const { code, stdout, stderr } = await runner.run(command, args, { timeoutMs: partMs });
         if (code !== 0 && stdout === '') throw new Error(stderr.trim() || `it ended with ${code ?? 'a signal'}`);

@@ -90,7 +90,9 @@ export function statusFindings(status: sublet.v1.GetStatusResponse): readonly Ch
     count,
     ...warnings.map(
       ({ message, remedy, notice }): CheckFinding => ({
-        ...{ severity: notice ? 'ok' : 'warning', what: 'status', says: message ?? '' },
+        severity: notice ? 'ok' : 'warning',
+        what: 'status',
+        says: message ?? '',
         ...(remedy && { todo: remedy }),
       }),
     ),

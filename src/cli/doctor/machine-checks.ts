@@ -46,11 +46,9 @@ export async function clockFinding(runner: Runner): Promise<CheckFinding> {
     if (code === 0 && stdout.trim() === 'yes') return { severity: 'ok', what, says: 'synchronized' };
     if (code === 0) {
       return {
-        ...{
-          severity: 'warning',
-          what,
-          says: 'not synchronized: certificates are valid by it, and the history shows it',
-        },
+        severity: 'warning',
+        what,
+        says: 'not synchronized: certificates are valid by it, and the history shows it',
         todo: 'timedatectl set-ntp true',
       };
     }

@@ -9,14 +9,13 @@ const live: LivePlan = {
   clusterId: 'sublet',
   revision: 9,
   network: {
-    ...{
-      vtepSubnet: '44.128.0.0/20',
-      vtepMacOui: '70:b3:d5:00:00:00',
-      vni: 1024,
-      vxlanPort: 64_000,
-      vtepName: 'vtep1024',
-    },
-    ...{ quarantineMs: 900_000, reclaimMs: 0 },
+    vtepSubnet: '44.128.0.0/20',
+    vtepMacOui: '70:b3:d5:00:00:00',
+    vni: 1024,
+    vxlanPort: 64_000,
+    vtepName: 'vtep1024',
+    quarantineMs: 900_000,
+    reclaimMs: 0,
     overlays: [
       { name: 'dcos', subnet: '9.0.0.0/8', prefix: 24, enabled: true },
       { name: 'both', subnet: '10.0.0.0/16', prefix: 24, subnet6: 'fd01:b::/64', prefix6: 80, enabled: false },

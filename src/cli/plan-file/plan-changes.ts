@@ -145,8 +145,10 @@ function added(wanted: PlanOverlay): PlanDiff {
   const { name, subnet, prefix, subnet6, prefix6, state } = wanted;
   const overlay = { name, subnet, prefix, subnet6, prefix6, enabled: state === 'enabled' };
   const add: PlanChange = {
-    ...{ sign: '+', what: `overlay ${described(wanted)}` },
-    ...{ call: { method: 'addOverlay', request: { overlay } }, lasting: false },
+    sign: '+',
+    what: `overlay ${described(wanted)}`,
+    call: { method: 'addOverlay', request: { overlay } },
+    lasting: false,
   };
   return diff({ changes: state === 'draining' ? [add, drain(name, 'disabled')] : [add] });
 }
@@ -192,7 +194,9 @@ function changed(live: sublet.v1.Overlay.$Properties, wanted: PlanOverlay, path:
   }
   const before = overlayUse(live);
   const grow: PlanChange = {
-    ...{ sign: '~', what: `overlay ${name}: ${what.join(', ')}`, lasting: true },
+    sign: '~',
+    what: `overlay ${name}: ${what.join(', ')}`,
+    lasting: true,
     call: { method: 'updateOverlay', request: { name, ...grown } },
   };
   const changes = what.length === 0 ? [] : [grow];
@@ -202,7 +206,9 @@ function changed(live: sublet.v1.Overlay.$Properties, wanted: PlanOverlay, path:
     wanted.state === 'draining'
       ? drain(name, before)
       : {
-          ...{ sign: '~', what: `overlay ${name}: ${before} → ${wanted.state}`, lasting: false },
+          sign: '~',
+          what: `overlay ${name}: ${before} → ${wanted.state}`,
+          lasting: false,
           call: { method: 'updateOverlay', request: { name, enabled } },
         };
   return diff({ changes: [...changes, turn], impossible });

@@ -24,7 +24,8 @@ export function planFileOf({ clusterId, network, reservations }: LivePlan): Json
       vtep_mac_oui: vtepMacOui,
       // 0, which a file can't say: the underlay's, less the encapsulation.
       ...(vtepMtu && { vtep_mtu: vtepMtu }),
-      ...{ vni, vxlan_port: vxlanPort },
+      vni,
+      vxlan_port: vxlanPort,
       overlays: (overlays ?? []).map((overlay) => {
         const { name = '', subnet, prefix, subnet6, prefix6 } = overlay;
         const use = overlayUse(overlay);

@@ -47,7 +47,12 @@ export class JoinableTrio implements AsyncDisposable {
     writeFileSync(caKey, trio.authority.key, { mode: 0o600 });
     const started = founders.map(async ({ name, peer }, index) =>
       startMaster({
-        ...{ name, clusterId: 'spec', founders, peerListen: peer, timing: quick, retainEntries: 1_000 },
+        name,
+        clusterId: 'spec',
+        founders,
+        peerListen: peer,
+        timing: quick,
+        retainEntries: 1_000,
         tls: await trio.files('master', name),
         joining: { listen: at(9 + index), caKey: index === 0 ? caKey : undefined, lifetimeMs: 7 * dayMs },
         dataDir: join(trio.folder, name),
@@ -57,7 +62,10 @@ export class JoinableTrio implements AsyncDisposable {
           founding: { settings: testSettings, overlays: [testOverlay] },
           file: { settings: {}, overlays: undefined },
         },
-        ...{ insecure: false, version: 'spec', logger, onFatal: (error) => trio.log.push(`fatal: ${error.message}`) },
+        insecure: false,
+        version: 'spec',
+        logger,
+        onFatal: (error) => trio.log.push(`fatal: ${error.message}`),
       }),
     );
     trio.masters.push(...(await Promise.all(started)));
@@ -68,8 +76,11 @@ export class JoinableTrio implements AsyncDisposable {
   async files(role: Role, id: string) {
     const usages = role === 'master' ? (['server', 'client'] as const) : (['client'] as const);
     const issued = await signCertificate(this.authority, {
-      ...{ commonName: 'spec', names: [{ type: 'url', value: `sublet://${role}/${id}` }], usages },
-      ...{ fromMs: Date.now() - hourMs, toMs: Date.now() + dayMs },
+      commonName: 'spec',
+      names: [{ type: 'url', value: `sublet://${role}/${id}` }],
+      usages,
+      fromMs: Date.now() - hourMs,
+      toMs: Date.now() + dayMs,
     });
     return writeTlsFiles(mkdtempSync(join(this.folder, 'tls-')), { ca: this.authority.cert, ...issued });
   }
@@ -78,7 +89,8 @@ export class JoinableTrio implements AsyncDisposable {
     const material = readTlsFiles(await this.files(role, id), [role], Date.now());
     const masters = at === undefined ? this.masters : [this.master(at)];
     const client = new MasterClient({
-      ...{ masters: masters.map(({ addresses }) => addresses.api), timeoutMs: callMs },
+      masters: masters.map(({ addresses }) => addresses.api),
+      timeoutMs: callMs,
       credentials: masterCredentials(material),
     });
     this.#clients.push(client);

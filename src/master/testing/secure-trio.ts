@@ -75,7 +75,11 @@ export class SecureTrio implements AsyncDisposable {
     const others = this.#founders.filter((founder) => founder.name !== name).map((founder) => founder.peer);
     return startMaster({
       nodeIps: [parseCidr('10.0.0.0/8')],
-      ...{ name, clusterId: 'spec', peerListen: peer, timing: quick, retainEntries: 1_000 },
+      name,
+      clusterId: 'spec',
+      peerListen: peer,
+      timing: quick,
+      retainEntries: 1_000,
       ...(joins ? { founders: [], join: others } : { founders: this.#founders }),
       tls: await this.authority.files(joinPath(this.folder, name, 'tls'), `sublet://master/${name}`),
       dataDir: joinPath(this.folder, name),
@@ -85,7 +89,10 @@ export class SecureTrio implements AsyncDisposable {
         founding: { settings: testSettings, overlays: [testOverlay] },
         file: { settings: {}, overlays: undefined },
       },
-      ...{ insecure: false, version: 'spec', logger, onFatal: (error) => say({}, `fatal: ${name}: ${error.message}`) },
+      insecure: false,
+      version: 'spec',
+      logger,
+      onFatal: (error) => say({}, `fatal: ${name}: ${error.message}`),
     });
   }
 
@@ -108,7 +115,8 @@ export class SecureTrio implements AsyncDisposable {
   ): Promise<MasterClient> {
     const material = readTlsFiles(await this.files(`sublet://${role}/${id}`, request), [role], Date.now());
     const client = new MasterClient({
-      ...{ masters: masters.map(({ addresses }) => addresses.api), timeoutMs: callMs },
+      masters: masters.map(({ addresses }) => addresses.api),
+      timeoutMs: callMs,
       credentials: masterCredentials(material),
     });
     this.#clients.push(client);

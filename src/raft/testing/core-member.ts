@@ -363,15 +363,22 @@ export function append(
 export function accepted(route: Route, index: number): Message {
   return {
     ...envelope(route),
-    ...{ kind: 'append-response', index: logIndex(index), logTerm: term(0), reject: false, rejectHint: noIndex },
+    kind: 'append-response',
+    index: logIndex(index),
+    logTerm: term(0),
+    reject: false,
+    rejectHint: noIndex,
   };
 }
 
 export function rejected(route: Route, index: number, hint: readonly [index: number, term: number]): Message {
   return {
     ...envelope(route),
-    ...{ kind: 'append-response', index: logIndex(index), reject: true },
-    ...{ rejectHint: logIndex(hint[0]), logTerm: term(hint[1]) },
+    kind: 'append-response',
+    index: logIndex(index),
+    reject: true,
+    rejectHint: logIndex(hint[0]),
+    logTerm: term(hint[1]),
   };
 }
 

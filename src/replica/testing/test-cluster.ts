@@ -152,8 +152,13 @@ export class TestCluster {
     const founders = (settings.founders ?? this.#founders).map(({ name, peer }) => ({ name, peer }));
     const { timing, limits } = this.#options;
     const replica = new Replica<string>({
-      ...{ name: settings.name ?? member.name, clusterId: settings.clusterId ?? 'test', founders },
-      ...{ store, network, machine: ledger, commandKinds: ledgerKinds(member.release) },
+      name: settings.name ?? member.name,
+      clusterId: settings.clusterId ?? 'test',
+      founders,
+      store,
+      network,
+      machine: ledger,
+      commandKinds: ledgerKinds(member.release),
       ...(member.release === 'first' ? {} : later),
       clock,
       defer: (run) => after(0, run),

@@ -31,8 +31,11 @@ export class TestAuthority {
   /** A certificate for `sublet://ROLE/ID` that may serve and call, or for what `request` says. */
   async issue(uri: string, request: CertificateRequest = {}): Promise<IssuedCertificate> {
     const issued = await signCertificate(this.#pair, {
-      ...{ names: [{ type: 'url', value: uri }], commonName: 'nobody in particular', usages: ['server', 'client'] },
-      ...{ fromMs: Date.now() - hourMs, toMs: Date.now() + hourMs },
+      names: [{ type: 'url', value: uri }],
+      commonName: 'nobody in particular',
+      usages: ['server', 'client'],
+      fromMs: Date.now() - hourMs,
+      toMs: Date.now() + hourMs,
       ...request,
     });
     return { ...issued, raw: new X509Certificate(issued.cert).raw };
