@@ -78,6 +78,12 @@ export const commands: readonly Entry[] = [
     load: () => import('#cli/commands/status.js'),
   },
   {
+    name: 'top',
+    group: look,
+    summary: 'one screen of how the cluster is, live',
+    load: () => import('#cli/commands/top.js'),
+  },
+  {
     name: 'doctor',
     group: look,
     summary: 'find problems of this host or cluster, with remedies',

@@ -30,6 +30,8 @@ export type Terminal = {
   now(): number;
   /** Resolves after so many ms. */
   pause(ms: number): Promise<void>;
+  /** Empties the screen and goes to its first line; in a pipe an empty line stands for it. */
+  clear(): void;
 };
 
 const columnsMin = 40;
@@ -47,6 +49,7 @@ export function processTerminal(): Terminal {
     paintNote: painter(2),
     now: Date.now,
     pause: (ms) => delay(ms),
+    clear: () => void process.stdout.write(process.stdout.isTTY ? '\u001b[H\u001b[2J\u001b[3J' : '\n'),
   };
 }
 

@@ -67,7 +67,7 @@ const columns: readonly Column[] = [
 ];
 const wideColumns: readonly Column[] = ['TOTAL', 'USED'].map((title) => ({ title, align: 'right' }));
 
-function formatOverlays(
+export function formatOverlays(
   { overlays, vtep }: sublet.v1.ListOverlaysResponse,
   terminal: Terminal,
   { wide, titles, remarks, widths }: TableShape,

@@ -110,4 +110,5 @@ const silent: Terminal = {
   paintNote: (_, text) => text,
   now: () => 0,
   pause: () => Promise.resolve(),
+  clear: () => undefined,
 };

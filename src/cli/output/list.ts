@@ -96,6 +96,7 @@ function unbounded(terminal: Terminal): Terminal {
     paintNote: (style, text) => terminal.paintNote(style, text),
     now: () => terminal.now(),
     pause: (ms) => terminal.pause(ms),
+    clear: () => terminal.clear(),
   };
 }
 

@@ -54,6 +54,11 @@ export class RecordedTerminal implements Terminal {
     return this.paused(ms);
   }
 
+  /** Screens are kept one after the other. */
+  clear(): void {
+    this.out += '\f';
+  }
+
   now(): number {
     return recordedNow;
   }
