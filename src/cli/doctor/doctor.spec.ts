@@ -232,6 +232,19 @@ describe('sublet doctor', () => {
     );
   });
 
+  it('looks at the certificate of the connection, in a folder too', async () => {
+    const own = join(folder, 'own');
+    mkdirSync(own);
+    const { cert, key } = await makeAuthority('Test', 1, 1_748_779_200_000 - 10 * 86_400_000);
+    for (const name of ['ca', 'cert']) writeFileSync(join(own, `${name}.pem`), cert);
+    writeFileSync(join(own, 'key.pem'), key, { mode: 0o600 });
+    const { findings } = await examined('--master', master.address, '--tls', own);
+    const said = findings.map(brief).join('\n');
+    assert.match(said, /^error certificate: .*own\/cert\.pem ended at 2025-05-2/m);
+    assert.match(said, /^ok key: .*own\/key\.pem/m);
+    assert.match(said, /^error masters: --tls-cert: /m, 'and the masters can not be asked with it');
+  });
+
   it('shows findings whole on a narrow terminal', () => {
     const findings: CheckFinding[] = [
       { severity: 'ok', what: 'Node.js', says: '24.21.0' },

@@ -1,9 +1,11 @@
 /** `sublet doctor`: looks at this machine, its configuration files and the masters, and says the way out of what is wrong. */
 import { existsSync } from 'node:fs';
+import { join } from 'node:path';
 import type { Command } from 'commander';
 import { clusterService } from '#api/services.js';
 import { agentFindings, formatFindings } from '#cli/agent-check.js';
 import { readConfigFile } from '#cli/config-file.js';
+import { connectionSetting } from '#cli/connection-setting.js';
 import { type CertificateFiles, certificateFindings, statusFindings } from '#cli/doctor/cluster-checks.js';
 import { clockFinding, folderFindings, nodeFinding, openFilesFinding } from '#cli/doctor/machine-checks.js';
 import { peerFinding, portFinding } from '#cli/doctor/network-checks.js';
@@ -22,12 +24,7 @@ import { processRunner } from '#host/runner.js';
 import { runningVersions } from '#runtime/node-releases.js';
 import { levelStoreDefaults } from '#storage/level-store.js';
 
-export type DoctorOptions = {
-  readonly config?: readonly string[];
-  readonly tlsCa?: string;
-  readonly tlsCert?: string;
-  readonly tlsKey?: string;
-};
+export type DoctorOptions = { readonly config?: readonly string[] };
 
 /** Where the packages have them. */
 const usualFiles = ['/etc/sublet/master.json', '/etc/sublet/agent.json'];
@@ -45,12 +42,11 @@ export async function runDoctor(command: Command, options: DoctorOptions, termin
 /** All that is found, in the order of machine, files, masters. */
 export async function examined(
   command: Command,
-  { config = usualFiles.filter((file) => existsSync(file)), tlsCa, tlsCert, tlsKey }: DoctorOptions,
+  { config = usualFiles.filter((file) => existsSync(file)) }: DoctorOptions,
   terminal: Terminal,
 ): Promise<readonly CheckFinding[]> {
   const files = await Promise.all(config.map((file) => fileFindings(file, terminal)));
-  const own: CertificateFiles | undefined =
-    tlsCa && tlsCert && tlsKey ? { ca: tlsCa, cert: tlsCert, key: tlsKey } : undefined;
+  const own = certificateFiles(command);
   return [
     nodeFinding(runningVersions()),
     openFilesFinding(openFilesLimit()),
@@ -59,6 +55,16 @@ export async function examined(
     ...(own === undefined ? [] : certificateFindings(own, terminal.now())),
     ...(await masterFindings(command, terminal)),
   ];
+}
+
+/** The files of this connection, by flags, the environment or the context; undefined: not all three are named. */
+function certificateFiles(command: Command): CertificateFiles | undefined {
+  const folder = connectionSetting(command, 'tls')?.value;
+  const part = (name: 'ca' | 'cert' | 'key'): string | undefined =>
+    connectionSetting(command, `tls-${name}`)?.value ??
+    (folder === undefined ? undefined : join(folder, `${name}.pem`));
+  const [ca, cert, key] = [part('ca'), part('cert'), part('key')];
+  return ca === undefined || cert === undefined || key === undefined ? undefined : { ca, cert, key };
 }
 
 async function fileFindings(file: string, terminal: Terminal): Promise<readonly CheckFinding[]> {
