@@ -87,11 +87,6 @@ export class CertificateService {
     this.renew = endpoint(certificateService.renew, anywhere, (request, context) => this.#renew(request, context));
   }
 
-  /** Attempts to join that were refused for the number of guesses before them. */
-  get guessesRefused(): number {
-    return this.#guesses.refused;
-  }
-
   async #join(request: sublet.v1.JoinRequest, context: CallContext): Promise<sublet.v1.JoinResponse.$Properties> {
     const { forwarded } = context;
     const address = hostIn(context.caller);

@@ -13,6 +13,8 @@ export type JoinServerOptions = {
   readonly router: Pick<CallRouter, 'serve'>;
   readonly clock: Pick<Clock, 'now'>;
   readonly observe: CallObserver;
+  /** Each call that was refused; `from` is HOST:PORT. */
+  readonly refused: (from: string, refusal: RefusedError) => void;
   readonly report: (error: unknown) => void;
 };
 
@@ -28,7 +30,14 @@ const serverOptions = {
   'grpc.enable_channelz': 0,
 };
 
-export function joinServer({ endpoint, router, clock, observe, report }: JoinServerOptions): Server {
+export function joinServer({
+  endpoint,
+  router,
+  clock,
+  observe,
+  refused: noteRefused,
+  report,
+}: JoinServerOptions): Server {
   const server = new Server(serverOptions);
   const { requestDeserialize, responseSerialize } = rawCodecs;
   const handle = (call: ServerUnaryCall<Buffer, Uint8Array>, answer: sendUnaryData<Uint8Array>): void => {
@@ -43,6 +52,7 @@ export function joinServer({ endpoint, router, clock, observe, report }: JoinSer
       (error: unknown) => {
         const refused = toRefusedError(error, report);
         over(refused);
+        noteRefused(context.caller, refused);
         answer(statusOf(refused));
       },
     );

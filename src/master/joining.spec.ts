@@ -293,6 +293,10 @@ describe('joining', function () {
     for (let at = 0; at < 30; at++) outcomes.push(await refusalOf(joinsWith(token, csr, 2)));
     assert.match(outcomes[0] ?? '', /^NOT_FOUND: join: there is no such token/);
     assert.ok(outcomes.some((outcome) => /^RESOURCE_EXHAUSTED: join: 127\.0\.0\.1 has shown too many/.test(outcome)));
+    assert.ok(
+      trio.log.some((line) => /^join: 127\.0\.0\.1:\d+: join: there is no such token/.test(line)),
+      'it is logged',
+    );
   });
 
   it('row 30: needs a quorum: a master that is cut off certifies nothing', async () => {

@@ -3,6 +3,8 @@ import type { Certifying } from '#master/certificate-service.js';
 import { CertificateSigner } from '#master/certificate-signer.js';
 import type { JoiningOptions } from '#master/joining-options.js';
 import type { MasterTls } from '#master/master-tls.js';
+import type { RefusalLog } from '#master/refusal-log.js';
+import type { Clock } from '#replica/clock.js';
 import { JoinGate } from '#tls/join-gate.js';
 
 export class MasterJoining implements Certifying {
@@ -12,12 +14,27 @@ export class MasterJoining implements Certifying {
   readonly #tls: MasterTls;
 
   /** @throws TlsFileError */
-  constructor(tls: MasterTls, { listen, caKey, lifetimeMs }: JoiningOptions, wallClock: () => number) {
+  constructor(
+    tls: MasterTls,
+    { listen, caKey, lifetimeMs }: JoiningOptions,
+    refusals: RefusalLog,
+    timer: Clock,
+    wallClock: () => number,
+  ) {
     this.#tls = tls;
     const authorities = this.authorities();
     this.signer =
       caKey === undefined ? undefined : new CertificateSigner({ file: caKey, authorities, lifetimeMs, wallClock });
-    const gate = new JoinGate(tls.certificate.material);
+    const gate = new JoinGate({
+      material: tls.certificate.material,
+      timer,
+      refused: (address, message) =>
+        refusals.note(
+          `join gate ${address}`,
+          { port: 'join', from: address },
+          `join: a connection from ${address} was refused: ${message}`,
+        ),
+    });
     tls.certificate.onReload((next) => gate.setMaterial(next));
     this.door = listen === undefined ? undefined : { listen, gate };
   }

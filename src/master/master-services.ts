@@ -34,7 +34,7 @@ import { forwardMethods } from '#master/forward-method.js';
 import { forwardService, forwardServiceDefinition } from '#master/forward-service.js';
 import { HistoryGuard } from '#master/history-guard.js';
 import type { IpamMachine, PlanOutcome } from '#master/ipam-machine.js';
-import { joinServer } from '#master/join-server.js';
+import { type JoinServerOptions, joinServer } from '#master/join-server.js';
 import { joinTokenEndpoints } from '#master/join-token-service.js';
 import { KeepAliveService } from '#master/keep-alive-service.js';
 import { LeaderChanges } from '#master/leader-changes.js';
@@ -375,10 +375,10 @@ export class MasterServices {
   }
 
   /** The gRPC server of the port for joining, not bound yet. */
-  joinServer(observe: CallObserver): Server {
+  joinServer(observe: CallObserver, refused: JoinServerOptions['refused']): Server {
     const { clock, logger } = this.#options;
     const report = (error: unknown): void => logger.error({ err: error }, 'an error that was not expected');
-    return joinServer({ endpoint: this.#certificates.join, router: this.#router, clock, observe, report });
+    return joinServer({ endpoint: this.#certificates.join, router: this.#router, clock, observe, refused, report });
   }
 
   /** What this master serves on its peer port, to other masters only. */

@@ -196,7 +196,7 @@ export class Master {
         end: (from) => intake.api.end(from),
         observe: (path, refused) => metrics.observe(path, 0, refused),
       });
-    const joining = tls && options.joining && new MasterJoining(tls, options.joining, Date.now);
+    const joining = tls && options.joining && new MasterJoining(tls, options.joining, refusals, clock, Date.now);
     this.#joining = joining;
     const ports = { listen, peerListen, httpListen, join: joining?.door };
     const doors = new Doors({ ...ports, openFiles, clock, logger, gates: tls, intake });
@@ -275,7 +275,15 @@ export class Master {
     });
     store.onWrite = (milliseconds) => metrics.observeWrite(milliseconds);
     this.#api = this.services.apiServer((path, ms, refused) => metrics.observe(path, ms, refused));
-    this.#join = this.services.joinServer((path, ms, refused) => metrics.observe(path, ms, refused));
+    this.#join = this.services.joinServer(
+      (path, ms, refused) => metrics.observe(path, ms, refused),
+      (from, { reason, message }) =>
+        refusals.note(
+          `join ${reason} ${hostOf(from)}`,
+          { port: 'join', refusal: reason, from },
+          `join: ${from}: ${message}`,
+        ),
+    );
     addReflection(this.#api, this.services.admission, tls?.callerOf);
     this.#health = new Health(this.services.admission, tls?.callerOf);
     this.#health.addTo(this.#api);

@@ -7,41 +7,47 @@ import type { Socket } from 'node:net';
 import { createServer, type Server, type TLSSocket } from 'node:tls';
 import { type TlsMaterial, tlsGroups, tlsVersion } from '#tls/tls-files.js';
 
+export type JoinGateOptions = {
+  readonly material: TlsMaterial;
+  /** Calls `run` once, `delayMs` or more from now; the returned function cancels. */
+  readonly timer: { after(delayMs: number, run: () => void): () => void };
+  /** A connection that is closed before it is handed on, and why. */
+  readonly refused: (address: string, message: string) => void;
+};
+
 /** From the acceptance of a connection to the end of its handshake. */
 const handshakeMs = 5_000;
 /** Handshakes that are under way at a time. */
-const handshakesMax = 64;
+export const joinHandshakesMax = 32;
 /** Open connections of one address. */
-const perAddressMax = 16;
-/** A connection is for one call, which waits for its turn to be signed. */
-const connectionMs = 60_000;
+export const joinsPerAddressMax = 16;
+/** A connection is for one call, which waits for its turn to be signed. It ends then, whatever is sent. */
+export const joinConnectionMs = 60_000;
 
 export class JoinGate {
+  readonly #options: JoinGateOptions;
   readonly #server: Server;
+  /** By address. */
   readonly #open = new Map<string, number>();
   readonly #sockets = new Set<Socket>();
-  #shaking = 0;
-  #refused = 0;
+  /** HOST:PORT of callers whose handshake is under way. */
+  readonly #shaking = new Set<string>();
   #serve: (socket: TLSSocket) => void = (socket) => socket.destroy();
 
-  constructor(material: TlsMaterial) {
+  constructor(options: JoinGateOptions) {
+    this.#options = options;
     this.#server = createServer({
-      ...contextOf(material),
+      ...contextOf(options.material),
       ...{ requestCert: false, handshakeTimeout: handshakeMs, ALPNProtocols: ['h2'] },
     });
     this.#server.on('secureConnection', (socket) => {
-      socket.setTimeout(connectionMs, () => socket.destroy());
+      this.#shaking.delete(callerOf(socket));
       this.#serve(socket);
     });
-    this.#server.on('tlsClientError', (_, socket) => {
-      this.#refused += 1;
+    this.#server.on('tlsClientError', (error, socket) => {
+      options.refused(hostOf(socket), error.message);
       socket.destroy();
     });
-  }
-
-  /** Connections closed so far before they were handed on. */
-  get refused(): number {
-    return this.#refused;
   }
 
   /** Has connections handed to `serve`, once their handshake is done. */
@@ -59,24 +65,39 @@ export class JoinGate {
   }
 
   take(socket: Socket): void {
-    const { remoteAddress: address = 'unknown' } = socket;
-    const open = this.#open.get(address) ?? 0;
-    if (this.#shaking >= handshakesMax || open >= perAddressMax) {
-      this.#refused += 1;
+    const host = hostOf(socket);
+    const open = this.#open.get(host) ?? 0;
+    const full = this.#shaking.size >= joinHandshakesMax;
+    if (full || open >= joinsPerAddressMax) {
       socket.on('error', () => undefined);
       socket.resetAndDestroy();
+      const why = full ? `${joinHandshakesMax} handshakes are under way` : `it has ${joinsPerAddressMax} connections`;
+      this.#options.refused(host, why);
       return;
     }
-    this.#open.set(address, open + 1);
+    const caller = callerOf(socket);
+    const cancel = this.#options.timer.after(joinConnectionMs, () => socket.destroy());
+    this.#open.set(host, open + 1);
+    this.#shaking.add(caller);
     this.#sockets.add(socket);
     socket.once('close', () => {
+      cancel();
+      this.#shaking.delete(caller);
       this.#sockets.delete(socket);
-      const left = (this.#open.get(address) ?? 1) - 1;
-      if (left === 0) this.#open.delete(address);
-      else this.#open.set(address, left);
+      const left = (this.#open.get(host) ?? 1) - 1;
+      if (left === 0) this.#open.delete(host);
+      else this.#open.set(host, left);
     });
     this.#server.emit('connection', socket);
   }
+}
+
+function hostOf({ remoteAddress = 'unknown' }: Socket): string {
+  return remoteAddress;
+}
+
+function callerOf({ remoteAddress = 'unknown', remotePort = 0 }: Socket): string {
+  return `${remoteAddress} ${remotePort}`;
 }
 
 /** The chain ends with the authority, which clients elsewhere know already. */
