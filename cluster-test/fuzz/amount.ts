@@ -50,5 +50,13 @@ export class Amount {
   }
 }
 
+/** Of a property of fast-check: so many runs in a test run, or as many as fit into the minutes of a soak. */
+export function fuzzRuns(
+  inTestRun: number,
+): { readonly numRuns: number } & Partial<{ readonly interruptAfterTimeLimit: number }> {
+  if (soakMinutes === 0) return { numRuns: inTestRun };
+  return { numRuns: Number.MAX_SAFE_INTEGER, interruptAfterTimeLimit: soakMinutes * 60_000 };
+}
+
 /** What mocha waits for a spec of so many layers, in ms. */
 export const fuzzTimeoutMs = soakMinutes * 60_000 + 120_000;

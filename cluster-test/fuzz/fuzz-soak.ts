@@ -1,7 +1,11 @@
 /** The fuzz specs, made to last: for `npm run soak`. Each gets an equal share of the minutes. */
 import { type SpecSoak, soakSpec } from '#cluster-test/process/spec-soak.js';
 
-const specs = ['fuzz/readers.spec.js', 'fuzz/masters.spec.js'];
+const specs = [
+  'fuzz/readers.spec.js',
+  'fuzz/masters.spec.js',
+  ...['../src/tls/principal.spec.js', '../src/host/bounds.spec.js', '../src/cli/terminal-safety.spec.js'],
+];
 
 export function fuzzSoak(minutes: number): SpecSoak {
   const minutesVariable = 'SUBLET_FUZZ_MINUTES';

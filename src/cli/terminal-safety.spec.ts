@@ -15,6 +15,7 @@ import { run } from '#cli/program.js';
 import { CannedMaster, CannedRefusal } from '#cli/testing/canned-master.js';
 import { RecordedTerminal } from '#cli/testing/recorded-terminal.js';
 import { agent1, agent2, history, sampleOverlays, status } from '#cli/testing/samples.js';
+import { fuzzRuns, fuzzTimeoutMs } from '#cluster-test/fuzz/amount.js';
 import { sublet } from '#proto/sublet.js';
 import { writeSnapshotFile } from '#storage/snapshot-file.js';
 import { meta } from '#storage/testing/sample.js';
@@ -192,9 +193,9 @@ describe('row 59: text of other machines', () => {
         refuses = refused;
         await printableFrom(args);
       }),
-      { numRuns: 30 },
+      fuzzRuns(30),
     );
-  });
+  }).timeout(fuzzTimeoutMs);
 
   it('is the same in JSON as it was sent', async () => {
     [text, refuses] = [escapes, false];

@@ -1,5 +1,6 @@
 import assert from 'node:assert/strict';
 import fc from 'fast-check';
+import { fuzzRuns, fuzzTimeoutMs } from '#cluster-test/fuzz/amount.js';
 import { formatCaller, parseCaller } from '#tls/caller.js';
 import { principalOf } from '#tls/certificate.js';
 import { formatPrincipal, PrincipalError, parsePrincipal, principalUri, roles } from '#tls/principal.js';
@@ -74,7 +75,7 @@ describe('an identity', () => {
           assert.ok(error instanceof PrincipalError, String(error));
         }
       }),
-      { numRuns: 5_000 },
+      fuzzRuns(5_000),
     );
     fc.assert(
       fc.property(fc.uint8Array({ maxLength: 400 }), (bytes) => {
@@ -85,7 +86,7 @@ describe('an identity', () => {
         }
       }),
     );
-  });
+  }).timeout(fuzzTimeoutMs);
 
   it('passes between masters as text, with the address that it came from', () => {
     for (const address of ['10.0.0.7:4711', '[2001:db8::1]:4711', '']) {
