@@ -62,7 +62,7 @@ const headers = [
 const bodies = [
   '',
   '{}',
-  '{"agent_ids":["agent-0"]}',
+  '{"agent_ids":["fuzzed-0"]}',
   '5\r\nhello\r\n0\r\n\r\n',
   'ffffffff\r\nx',
   '0\r\nx: y\r\n\r\nGET / HTTP/1.1\r\n\r\n',
