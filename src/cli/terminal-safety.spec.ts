@@ -83,6 +83,7 @@ const commands: readonly (readonly string[])[] = [
   ['exclude', 'dcos', '9.0.0.0/16'],
   ['unreserve', 'dcos', '9.0.0.0/24'],
   ['export'],
+  ['top', '--once'],
   ['diff', '-f', planFile],
   ['apply', '-f', planFile, '--dry-run'],
 ];
