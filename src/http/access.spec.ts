@@ -1,5 +1,5 @@
 import assert from 'node:assert/strict';
-import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { chmodSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { IncomingMessage } from 'node:http';
 import { Socket } from 'node:net';
 import { tmpdir } from 'node:os';
@@ -52,7 +52,9 @@ describe('access to an HTTP port', () => {
   it('reads the token from a file that is for its user alone', () => {
     const folder = mkdtempSync(join(tmpdir(), 'sublet-token-spec-'));
     const file = (name: string, content: string, mode: number): string => {
-      writeFileSync(join(folder, name), content, { mode });
+      writeFileSync(join(folder, name), content);
+      // Not left to the umask of the process, which other specs set.
+      chmodSync(join(folder, name), mode);
       return join(folder, name);
     };
     assert.ok(Token.read('http_token_file', file('right', `${secret}\n`, 0o600)).equals(secret));

@@ -110,7 +110,7 @@ describe('sublet dev', function () {
     assert.match(withIt.stdout, /2: 2 live/);
     const without = status({});
     assert.equal((await without.exited).code, 3);
-    assert.match(without.output, /Masters with TLS need --tls DIR or SUBLET_TLS/);
+    assert.match(without.output, /speaks TLS, and this process does not: give it a certificate \(--tls DIR/);
     // As a terminal does it: to every process of the group.
     process.kill(-first.pid, 'SIGINT');
     assert.deepEqual(await first.exited, { code: 0, signal: null });
