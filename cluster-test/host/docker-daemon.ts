@@ -9,6 +9,7 @@ import { holds, until } from '#cluster-test/process/condition.js';
 
 const startBoundMs = 30_000;
 const stopBoundMs = 15_000;
+const answerBoundMs = 5_000;
 /** Debian's client; another one on PATH may be of another version than the engine. */
 const client = '/usr/bin/docker';
 
@@ -54,7 +55,9 @@ export class DockerDaemon {
     });
     await until(`dockerd ready (it said: ${said})`, startBoundMs, () => {
       if (child.exitCode !== null) throw new Error(`dockerd ended: ${said}`);
-      return holds(spawnSync(client, ['-H', this.address, 'version'], { stdio: 'ignore' }).status === 0);
+      // An engine that takes the call and hangs would hold up this process, and with it the bound.
+      const asked = spawnSync(client, ['-H', this.address, 'version'], { stdio: 'ignore', timeout: answerBoundMs });
+      return holds(asked.status === 0);
     });
   }
 
