@@ -151,6 +151,15 @@ describe('the pages', () => {
     });
   }
 
+  it('are all in the index of docs/README.md', () => {
+    const index = readFileSync('docs/README.md', 'utf8');
+    const names = pages.map(({ name }) => name).filter((name) => /^docs\/(?!README|decisions\/)/.test(name));
+    assert.deepEqual(
+      names.filter((name) => !index.includes(`(${name.slice('docs/'.length)})`)),
+      [],
+    );
+  });
+
   it('show enough commands for this to mean something', () => {
     assert.ok(pages.flatMap(shown).length > 20, String(pages.flatMap(shown).length));
   });
