@@ -6,6 +6,8 @@ import { randomInt } from 'node:crypto';
 
 const seedLimit = 2 ** 31;
 const soakMinutes = Number(process.env.SUBLET_FUZZ_MINUTES ?? 0);
+/** Whether the inputs go on for minutes. */
+export const fuzzSoaks = soakMinutes > 0;
 
 /** SUBLET_FUZZ_SEED, or a fresh number; it is printed either way. */
 export function fuzzSeed(spec: string): number {
