@@ -1,5 +1,5 @@
 /**
- * `npm run spec -- PATH [OPTION…]`: runs single specs. A path names the source (`src/raft/quorum.spec.ts`) or what is compiled from
+ * `npm run spec -- PATH [OPTION…]`: runs single specs. A path names the source (`src/raft/tracker/quorum.spec.ts`) or what is compiled from
  * it; everything else goes to mocha as it stands.
  */
 import { spawnSync } from 'node:child_process';
@@ -24,7 +24,7 @@ if (specs.length === 0 || missing.length > 0) {
   console.error(
     missing.length > 0
       ? `no such spec: ${missing.join(', ')}`
-      : 'npm run spec -- PATH [OPTION…]\nexample: npm run spec -- src/raft/quorum.spec.ts -g joint',
+      : 'npm run spec -- PATH [OPTION…]\nexample: npm run spec -- src/raft/tracker/quorum.spec.ts -g joint',
   );
   process.exit(2);
 }

@@ -122,7 +122,7 @@ const strangers =
 
 describe('the pages', () => {
   const metrics = new Set(
-    ['src/master/metrics.ts', 'src/agent/agent-metrics.ts'].flatMap(
+    ['src/master/process/metrics.ts', 'src/agent/report/agent-metrics.ts'].flatMap(
       (file) => readFileSync(file, 'utf8').match(/sublet_[a-z_]+/g) ?? [],
     ),
   );

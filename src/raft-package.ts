@@ -15,7 +15,8 @@ export {
   encodeConfChange,
   isConfChange,
   leaveJointChange,
-} from '#raft/conf-change.js';
+} from '#raft/confchange/conf-change.js';
+export { RaftError, type RaftErrorCode } from '#raft/errors.js';
 export {
   type ConfState,
   type Entry,
@@ -31,22 +32,23 @@ export {
   type SnapshotMeta,
   type Term,
   term,
-} from '#raft/entry.js';
-export { RaftError, type RaftErrorCode } from '#raft/errors.js';
-export { withHeldVotes } from '#raft/held-votes.js';
-export type { LogReader } from '#raft/log-reader.js';
+} from '#raft/log/entry.js';
+export type { LogReader } from '#raft/log/log-reader.js';
 export type { LocalMessage, Message, PeerMessage, SnapshotMessage } from '#raft/message.js';
-export type { ProgressState, RaftPeerStatus } from '#raft/progress.js';
 export { type ProposalPosition, Raft } from '#raft/raft.js';
 export type { RaftConfig, ReadOnlyMode } from '#raft/raft-config.js';
 export type { RaftStatus } from '#raft/raft-status.js';
 export type { RaftRole, ReadState, Ready, SoftState } from '#raft/ready.js';
-export type { BootstrapProblem, BootstrapProblemCode } from '#replica/bootstrap-problem.js';
-export type { Clock } from '#replica/clock.js';
-export { foundingsDiffer, type PeerClaim } from '#replica/cluster-founding.js';
-export type { LaterCommands } from '#replica/command-kinds.js';
+export { withHeldVotes } from '#raft/roles/held-votes.js';
+export type { ProgressState, RaftPeerStatus } from '#raft/tracker/progress.js';
+export type { BootstrapProblem, BootstrapProblemCode } from '#replica/bootstrap/bootstrap-problem.js';
+export { foundingsDiffer, type PeerClaim } from '#replica/bootstrap/cluster-founding.js';
 export type { CompactionLimits } from '#replica/compaction.js';
-export type { LeadershipNotice } from '#replica/leadership-state.js';
+export type { StorageWriterLimits } from '#replica/driver/storage-writer.js';
+export type { LeadershipNotice } from '#replica/fitness/leadership-state.js';
+export { type MembershipChange, MembershipRefusedError } from '#replica/members/membership-change.js';
+export { UnknownPeers } from '#replica/members/unknown-peers.js';
+export type { Clock } from '#replica/ports/clock.js';
 export {
   type LoadedLog,
   type LogStore,
@@ -58,13 +60,26 @@ export {
   type StoreErrorCode,
   type StoreIdentity,
   type StoreSpace,
-} from '#replica/log-store.js';
-export type { MemberReport, ReportedSpace } from '#replica/member-report.js';
-export type { AppliedMeta, MemberInfo, Membership } from '#replica/membership.js';
-export { type MembershipChange, MembershipRefusedError } from '#replica/membership-change.js';
-export type { Founder, MemberHello, PeerHandler, PeerNetwork } from '#replica/peer-network.js';
-export type { ProposalLimits } from '#replica/proposals.js';
-export type { ReadBarrierLimits } from '#replica/read-barriers.js';
+} from '#replica/ports/log-store.js';
+export type { MemberReport, ReportedSpace } from '#replica/ports/member-report.js';
+export type { AppliedMeta, MemberInfo, Membership } from '#replica/ports/membership.js';
+export type { Founder, MemberHello, PeerHandler, PeerNetwork } from '#replica/ports/peer-network.js';
+export {
+  type Applied,
+  type LeadershipChange,
+  type PeerStatus,
+  ProposeError,
+  type ProposeErrorCode,
+  type ReplicaStatus,
+  type ReplicatedLog,
+} from '#replica/ports/replicated-log.js';
+export type {
+  ApplyPosition,
+  RecordChange,
+  StateMachine,
+  StateRecord,
+} from '#replica/ports/state-machine.js';
+export { systemClock, systemDefer } from '#replica/ports/system-clock.js';
 export { Replica } from '#replica/replica.js';
 export type { ReplicaEvent } from '#replica/replica-event.js';
 export {
@@ -75,23 +90,8 @@ export {
   type ReplicaOptions,
   type ReplicaTiming,
 } from '#replica/replica-options.js';
-export {
-  type Applied,
-  type LeadershipChange,
-  type PeerStatus,
-  ProposeError,
-  type ProposeErrorCode,
-  type ReplicaStatus,
-  type ReplicatedLog,
-} from '#replica/replicated-log.js';
-export type {
-  ApplyPosition,
-  RecordChange,
-  StateMachine,
-  StateRecord,
-} from '#replica/state-machine.js';
-export type { StorageWriterLimits } from '#replica/storage-writer.js';
-export { systemClock, systemDefer } from '#replica/system-clock.js';
-export { UnknownPeers } from '#replica/unknown-peers.js';
+export type { LaterCommands } from '#replica/requests/command-kinds.js';
+export type { ProposalLimits } from '#replica/requests/proposals.js';
+export type { ReadBarrierLimits } from '#replica/requests/read-barriers.js';
 export { type LevelStoreOptions, openLevelStore } from '#storage/level-store.js';
 export { GrpcPeerNetwork, type GrpcPeerNetworkOptions } from '#transport/grpc-peer-network.js';

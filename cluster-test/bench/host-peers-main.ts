@@ -2,16 +2,16 @@
 import { setTimeout as delay } from 'node:timers/promises';
 import type { HostPeersResult } from '#cluster-test/bench/host-peers.js';
 import { processorTime } from '#cluster-test/bench/process-usage.js';
-import { desired } from '#host/desired.js';
-import { diff } from '#host/diff.js';
-import { noDocker } from '#host/docker-engine.js';
-import { factsOf } from '#host/host-facts.js';
+import { desired } from '#host/desired/desired.js';
+import { diff } from '#host/diff/diff.js';
 import { defaultHostSettings, type HostInput, type Peer } from '#host/input.js';
-import { allAreas, lookoutOf, observe } from '#host/observe.js';
-import { bareHost } from '#host/observed.js';
+import { factsOf } from '#host/observe/host-facts.js';
+import { allAreas, lookoutOf, observe } from '#host/observe/observe.js';
+import { bareHost } from '#host/observe/observed.js';
 import { HostReconciler } from '#host/reconciler.js';
-import { processRunner } from '#host/runner.js';
-import { systemClock } from '#replica/system-clock.js';
+import { noDocker } from '#host/tools/docker-engine.js';
+import { processRunner } from '#host/tools/runner.js';
+import { systemClock } from '#replica/ports/system-clock.js';
 
 const rounds = 9;
 

@@ -14,9 +14,9 @@ import { print, type Row } from '#cluster-test/bench/report.js';
 import { AgentCrowd } from '#cluster-test/process/agent-crowd.js';
 import { holds, until } from '#cluster-test/process/condition.js';
 import { type MasterProcess, Masters } from '#cluster-test/process/masters.js';
+import { readTlsFiles } from '#tls/certificate/tls-files.js';
 import { masterCredentials, serverName } from '#tls/client-credentials.js';
 import { TestAuthority } from '#tls/testing/test-authority.js';
-import { readTlsFiles } from '#tls/tls-files.js';
 
 /** Agents that come and go before anything is measured: compiled code and pools. */
 const warmAgents = 300;

@@ -10,7 +10,7 @@ import {
   ScriptError,
   singleValue,
 } from '#cluster-test/conformance/script.js';
-import { logIndex, memberId, noIndex, noTerm, type SnapshotMeta, term } from '#raft/entry.js';
+import { logIndex, memberId, noIndex, noTerm, type SnapshotMeta, term } from '#raft/log/entry.js';
 import type { RaftConfig, ReadOnlyMode } from '#raft/raft-config.js';
 
 export const electionTicks = 3;

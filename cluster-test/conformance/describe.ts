@@ -1,5 +1,5 @@
 /** How cores, messages and entries print (README of the conformance folder, section 6). */
-import { type ConfChangeOperation, decodeConfChange } from '#raft/conf-change.js';
+import { type ConfChangeOperation, decodeConfChange } from '#raft/confchange/conf-change.js';
 import {
   appendThread,
   applyThread,
@@ -9,10 +9,10 @@ import {
   type MemberId,
   noMember,
   type SnapshotMeta,
-} from '#raft/entry.js';
+} from '#raft/log/entry.js';
 import type { Message } from '#raft/message.js';
-import type { RaftPeerStatus } from '#raft/progress.js';
 import type { RaftRole, Ready } from '#raft/ready.js';
+import type { RaftPeerStatus } from '#raft/tracker/progress.js';
 
 const roles = {
   follower: 'StateFollower',

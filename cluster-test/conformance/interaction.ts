@@ -17,10 +17,10 @@ import {
   ScriptError,
   singleValue,
 } from '#cluster-test/conformance/script.js';
-import { type ConfChangeTransition, encodeConfChange, noContext } from '#raft/conf-change.js';
-import { type Entry, logIndex, memberId, noIndex, noMember, noTerm } from '#raft/entry.js';
+import { type ConfChangeTransition, encodeConfChange, noContext } from '#raft/confchange/conf-change.js';
+import { type Entry, logIndex, memberId, noIndex, noMember, noTerm } from '#raft/log/entry.js';
 import type { Message } from '#raft/message.js';
-import { isVoter } from '#raft/quorum.js';
+import { isVoter } from '#raft/tracker/quorum.js';
 
 type Command = (directive: Directive) => void;
 

@@ -4,7 +4,7 @@ import { describeConfiguration, describeProgress } from '#cluster-test/conforman
 import { parseOperations } from '#cluster-test/conformance/operations.js';
 import { CommandError } from '#cluster-test/conformance/output.js';
 import { type Directive, parseBoolean, singleValue } from '#cluster-test/conformance/script.js';
-import { logIndex, noIndex } from '#raft/entry.js';
+import { logIndex, noIndex } from '#raft/log/entry.js';
 import {
   emptyMembership,
   enterJoint,
@@ -12,7 +12,7 @@ import {
   MembershipError,
   type ProgressTracker,
   simpleChange,
-} from '#raft/tracker.js';
+} from '#raft/tracker/tracker.js';
 
 const limits = { messagesMax: Number.POSITIVE_INFINITY, bytesMax: Number.POSITIVE_INFINITY };
 

@@ -4,7 +4,7 @@ import { describeMessage, messageKind } from '#cluster-test/conformance/describe
 import { type Node, outcome } from '#cluster-test/conformance/node.js';
 import { CommandError, type Output } from '#cluster-test/conformance/output.js';
 import { type Argument, parseNumber, ScriptError, singleValue } from '#cluster-test/conformance/script.js';
-import { appendThread, applyThread, type MemberId, memberId } from '#raft/entry.js';
+import { appendThread, applyThread, type MemberId, memberId } from '#raft/log/entry.js';
 import type { Message } from '#raft/message.js';
 
 export class Network {

@@ -6,10 +6,10 @@
 import { describeMessage, describeReady } from '#cluster-test/conformance/describe.js';
 import { CommandError, type Output } from '#cluster-test/conformance/output.js';
 import { ScriptError } from '#cluster-test/conformance/script.js';
-import { decodeConfChange, isConfChange } from '#raft/conf-change.js';
-import type { Entry, HardState, MemberId, SnapshotMeta } from '#raft/entry.js';
+import { decodeConfChange, isConfChange } from '#raft/confchange/conf-change.js';
 import { RaftError } from '#raft/errors.js';
-import { MemoryLog, MemoryLogError } from '#raft/memory-log.js';
+import type { Entry, HardState, MemberId, SnapshotMeta } from '#raft/log/entry.js';
+import { MemoryLog, MemoryLogError } from '#raft/log/memory-log.js';
 import type { Message, StorageAppendMessage, StorageApplyMessage } from '#raft/message.js';
 import { Raft } from '#raft/raft.js';
 import type { RaftConfig } from '#raft/raft-config.js';

@@ -2,8 +2,8 @@
 
 import { CommandError } from '#cluster-test/conformance/output.js';
 import { parseNumber } from '#cluster-test/conformance/script.js';
-import type { ConfChangeOperation } from '#raft/conf-change.js';
-import { memberId } from '#raft/entry.js';
+import type { ConfChangeOperation } from '#raft/confchange/conf-change.js';
+import { memberId } from '#raft/log/entry.js';
 
 const letters = new Map<string, ConfChangeOperation['kind']>([
   ['v', 'add-voter'],

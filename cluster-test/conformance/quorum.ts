@@ -7,7 +7,7 @@ import {
   ScriptError,
   singleValue,
 } from '#cluster-test/conformance/script.js';
-import { type MemberId, memberId } from '#raft/entry.js';
+import { type MemberId, memberId } from '#raft/log/entry.js';
 import {
   allVoters,
   jointIndex,
@@ -17,7 +17,7 @@ import {
   quorumOf,
   type VoteResult,
   type Voters,
-} from '#raft/quorum.js';
+} from '#raft/tracker/quorum.js';
 
 const resultNames = { won: 'VoteWon', pending: 'VotePending', lost: 'VoteLost' } as const satisfies Record<
   VoteResult,

@@ -4,7 +4,7 @@ import { connect as connectTls } from 'node:tls';
 import type { Amount } from '#cluster-test/fuzz/amount.js';
 import type { Chance } from '#cluster-test/fuzz/chance.js';
 import { type FuzzedMethod, framed, headersFor, messageFor } from '#cluster-test/fuzz/messages.js';
-import type { TlsMaterial } from '#tls/tls-files.js';
+import type { TlsMaterial } from '#tls/certificate/tls-files.js';
 
 const atOnce = 16;
 /** Calls with one certificate in a row: fewer than the burst that an agent is allowed. */

@@ -2,7 +2,7 @@
 import { connect, type Socket } from 'node:net';
 import { connect as connectTls } from 'node:tls';
 import type { Amount } from '#cluster-test/fuzz/amount.js';
-import type { TlsMaterial } from '#tls/tls-files.js';
+import type { TlsMaterial } from '#tls/certificate/tls-files.js';
 
 const atOnce = 24;
 /** What the other end has for an answer, in ms, before the connection is closed. */

@@ -4,7 +4,7 @@ import { type SpecSoak, soakSpec } from '#cluster-test/process/spec-soak.js';
 const specs = [
   'fuzz/readers.spec.js',
   'fuzz/masters.spec.js',
-  ...['../src/tls/principal.spec.js', '../src/host/bounds.spec.js', '../src/cli/terminal-safety.spec.js'],
+  ...['../src/tls/principal.spec.js', '../src/host/desired/bounds.spec.js', '../src/cli/terminal-safety.spec.js'],
 ];
 
 export function fuzzSoak(minutes: number): SpecSoak {

@@ -13,9 +13,9 @@ import { brokenRequest } from '#cluster-test/fuzz/http-requests.js';
 import { methodsOf } from '#cluster-test/fuzz/messages.js';
 import { showOnFailure } from '#cluster-test/process/fixture.js';
 import { type MasterProcess, Masters, peerOf } from '#cluster-test/process/masters.js';
+import { readTlsFiles, type TlsMaterial } from '#tls/certificate/tls-files.js';
 import type { Role } from '#tls/principal.js';
 import { TestAuthority } from '#tls/testing/test-authority.js';
-import { readTlsFiles, type TlsMaterial } from '#tls/tls-files.js';
 
 const agents = 10;
 /** Of each role. */

@@ -5,7 +5,7 @@
 import { createInterface } from 'node:readline';
 import type { DriverAnswer, DriverCommand } from '#cluster-test/host/host-driver.js';
 import { HostReconciler } from '#host/reconciler.js';
-import { systemClock } from '#replica/system-clock.js';
+import { systemClock } from '#replica/ports/system-clock.js';
 
 function say(answer: DriverAnswer): void {
   process.stdout.write(`${JSON.stringify(answer)}\n`);

@@ -7,11 +7,11 @@ import { Netns as Namespace, type Netns } from '#cluster-test/host/netns.js';
 import { hostTools } from '#cluster-test/host/requirements.js';
 import { until } from '#cluster-test/process/condition.js';
 import { command, requires } from '#cluster-test/requirement.js';
-import { forwardDrops, tunnelDrops } from '#host/blackholes.js';
+import { forwardDrops, tunnelDrops } from '#host/desired/blackholes.js';
 import { readAddressRange } from '#host/filter/address-range.js';
 import { FilterReader } from '#host/filter/filter-reader.js';
-import { saveTables } from '#host/observe-firewall.js';
-import { processRunner, type Runner } from '#host/runner.js';
+import { saveTables } from '#host/observe/observe-firewall.js';
+import { processRunner, type Runner } from '#host/tools/runner.js';
 
 type Judged = 'passes' | 'dropped' | 'may be dropped';
 type Case = { readonly name: string; readonly sets: string; readonly is: Judged };

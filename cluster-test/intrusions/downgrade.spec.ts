@@ -7,9 +7,9 @@ import { join } from 'node:path';
 import { MasterClient, NoMasterError } from '#api/master-client.js';
 import { clusterService } from '#api/services.js';
 import { TestMasters } from '#master/testing/test-masters.js';
+import { readTlsFiles } from '#tls/certificate/tls-files.js';
 import { masterCredentials } from '#tls/client-credentials.js';
 import { TestAuthority } from '#tls/testing/test-authority.js';
-import { readTlsFiles } from '#tls/tls-files.js';
 
 describe('a client with TLS', () => {
   const folder = mkdtempSync(join(tmpdir(), 'sublet-downgrade-'));

@@ -1,13 +1,13 @@
 /** A program with a master's certificate that sends the peer port of real masters what it likes. */
 import { Client, Metadata, status } from '@grpc/grpc-js';
 import { freePorts } from '#cluster-test/process/ports.js';
-import { clusterIdKey, forwardDefinition, foundingKey } from '#master/forward-method.js';
+import { clusterIdKey, forwardDefinition, foundingKey } from '#master/forward/forward-method.js';
 import type { sublet } from '#proto/sublet.js';
-import { memberId } from '#raft/entry.js';
-import type { MemberInfo, Membership } from '#replica/membership.js';
-import type { MemberHello } from '#replica/peer-network.js';
+import { memberId } from '#raft/log/entry.js';
+import type { MemberInfo, Membership } from '#replica/ports/membership.js';
+import type { MemberHello } from '#replica/ports/peer-network.js';
+import type { TlsMaterial } from '#tls/certificate/tls-files.js';
 import { masterCredentials, serverName } from '#tls/client-credentials.js';
-import type { TlsMaterial } from '#tls/tls-files.js';
 import { decodeHello } from '#transport/membership-codec.js';
 import { envelopeOf } from '#transport/peer-gate.js';
 import { type DeliverRequest, peerService } from '#transport/peer-service.js';

@@ -10,8 +10,8 @@ import { callHead, field, flags, frame, preface, types } from '#cluster-test/fuz
 import { holds, until } from '#cluster-test/process/condition.js';
 import { showOnFailure } from '#cluster-test/process/fixture.js';
 import { type MasterProcess, Masters } from '#cluster-test/process/masters.js';
+import { readTlsFiles, type TlsMaterial } from '#tls/certificate/tls-files.js';
 import { TestAuthority } from '#tls/testing/test-authority.js';
-import { readTlsFiles, type TlsMaterial } from '#tls/tls-files.js';
 
 const boundMs = 30_000;
 /** Frames, or pairs of frames, of each flood. */

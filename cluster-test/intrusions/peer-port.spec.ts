@@ -8,9 +8,9 @@ import { holds, until } from '#cluster-test/process/condition.js';
 import { showOnFailure } from '#cluster-test/process/fixture.js';
 import { type MasterProcess, Masters, peerOf } from '#cluster-test/process/masters.js';
 import { sublet } from '#proto/sublet.js';
+import { readTlsFiles } from '#tls/certificate/tls-files.js';
 import type { Role } from '#tls/principal.js';
 import { TestAuthority } from '#tls/testing/test-authority.js';
-import { readTlsFiles } from '#tls/tls-files.js';
 
 const boundMs = 20_000;
 const agents = 20;

@@ -7,9 +7,9 @@ import { benchConfig, registration } from '#cluster-test/bench/plan.js';
 import { holds, until } from '#cluster-test/process/condition.js';
 import { showOnFailure } from '#cluster-test/process/fixture.js';
 import { type MasterProcess, Masters } from '#cluster-test/process/masters.js';
+import { readTlsFiles } from '#tls/certificate/tls-files.js';
 import { masterCredentials } from '#tls/client-credentials.js';
 import { TestAuthority, writeTlsFiles } from '#tls/testing/test-authority.js';
-import { readTlsFiles } from '#tls/tls-files.js';
 
 const boundMs = 30_000;
 

@@ -12,9 +12,9 @@ import { showOnFailure } from '#cluster-test/process/fixture.js';
 import { Masters } from '#cluster-test/process/masters.js';
 import { PersistentRegistrar } from '#cluster-test/process/persistent-registrar.js';
 import { replicaView } from '#cluster-test/process/replica-view.js';
+import { decodeRecord, encodeRecord } from '#ipam/codec/record.js';
 import { Interning } from '#ipam/interning.js';
-import { decodeRecord, encodeRecord } from '#ipam/record.js';
-import { systemClock } from '#replica/system-clock.js';
+import { systemClock } from '#replica/ports/system-clock.js';
 import { openLevelStore } from '#storage/level-store.js';
 
 /** The leader compares every 30 s. */

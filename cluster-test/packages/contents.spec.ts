@@ -11,8 +11,8 @@ import { Child, sublet } from '#cluster-test/process/child.js';
 import { holds, until } from '#cluster-test/process/condition.js';
 import { freePorts } from '#cluster-test/process/ports.js';
 import { requires } from '#cluster-test/requirement.js';
-import { loadAgentConfig } from '#config/agent-config.js';
-import { loadMasterConfig } from '#config/master-config.js';
+import { loadAgentConfig } from '#config/files/agent-config.js';
+import { loadMasterConfig } from '#config/files/master-config.js';
 
 const boundMs = 30_000;
 

@@ -5,14 +5,14 @@
 import { randomUUID } from 'node:crypto';
 import { type ChannelCredentials, credentials } from '@grpc/grpc-js';
 import { Agent } from '#agent/agent.js';
-import { systemBootClock } from '#agent/boot-clock.js';
 import { GrpcMasterApi } from '#agent/grpc-master-api.js';
+import { systemBootClock } from '#agent/state/boot-clock.js';
 import { FakeHost } from '#agent/testing/fake-host.js';
 import { MemoryStore } from '#agent/testing/memory-store.js';
 import { MasterClient } from '#api/master-client.js';
 import { registration } from '#cluster-test/bench/plan.js';
 import { defaultHostSettings } from '#host/input.js';
-import { systemClock } from '#replica/system-clock.js';
+import { systemClock } from '#replica/ports/system-clock.js';
 
 const silent = { debug: () => {}, info: () => {}, warn: () => {}, error: () => {} };
 

@@ -8,10 +8,10 @@ import { Child, type ChildOptions } from '#cluster-test/process/child.js';
 import { holds, until } from '#cluster-test/process/condition.js';
 import { freePorts } from '#cluster-test/process/ports.js';
 import { sublet as proto } from '#proto/sublet.js';
+import { readTlsFiles } from '#tls/certificate/tls-files.js';
 import { masterCredentials } from '#tls/client-credentials.js';
 import type { Role } from '#tls/principal.js';
 import type { TestAuthority } from '#tls/testing/test-authority.js';
-import { readTlsFiles } from '#tls/tls-files.js';
 
 const startBoundMs = 30_000;
 

@@ -14,7 +14,7 @@ export const bugs: readonly Bug[] = [
     name: 'old-term-committed-by-counting',
     changes: [
       {
-        file: 'raft/replication.js',
+        file: 'raft/roles/replication.js',
         right: 'if (core.log.term(index) !== core.term) {\n        return false;',
         wrong: 'if (core.log.term(index) === undefined) {\n        return false;',
       },
@@ -25,7 +25,7 @@ export const bugs: readonly Bug[] = [
     name: 'vote-not-persisted',
     changes: [
       {
-        file: 'replica/storage-writer.js',
+        file: 'replica/driver/storage-writer.js',
         right: 'this.#queue.push({ hardState, entries, install, responses, promises });',
         wrong:
           'this.#queue.push({ hardState: hardState && { ...hardState, vote: 0 }, entries, install, responses, promises });',
@@ -49,7 +49,7 @@ export const bugs: readonly Bug[] = [
     name: 'campaign-before-fsync',
     changes: [
       {
-        file: 'raft/held-votes.js',
+        file: 'raft/roles/held-votes.js',
         right: 'if (votes.length === 0)',
         wrong: 'if (votes.length >= 0)',
       },
@@ -72,7 +72,7 @@ export const bugs: readonly Bug[] = [
     name: 'vote-compares-index-first',
     changes: [
       {
-        file: 'raft/raft-log.js',
+        file: 'raft/log/raft-log.js',
         right: 'return candidate.term > own.term || (candidate.term === own.term && candidate.index >= own.index);',
         wrong: 'return candidate.index > own.index || (candidate.index === own.index && candidate.term >= own.term);',
       },
@@ -83,7 +83,7 @@ export const bugs: readonly Bug[] = [
     name: 'truncation-on-matching-append',
     changes: [
       {
-        file: 'raft/raft-log.js',
+        file: 'raft/log/raft-log.js',
         right: 'const fresh = entries.findIndex((entry) => !this.matches(entry));',
         wrong: 'const fresh = entries.length > 0 ? 0 : -1;',
       },
@@ -93,7 +93,11 @@ export const bugs: readonly Bug[] = [
   {
     name: 'quorum-too-small',
     changes: [
-      { file: 'raft/quorum.js', right: 'return Math.floor(count / 2) + 1;', wrong: 'return Math.floor(count / 2);' },
+      {
+        file: 'raft/tracker/quorum.js',
+        right: 'return Math.floor(count / 2) + 1;',
+        wrong: 'return Math.floor(count / 2);',
+      },
     ],
     aim: { faults: ['crash', 'delay'] },
   },
@@ -101,7 +105,7 @@ export const bugs: readonly Bug[] = [
     name: 'joint-commit-by-new-majority-alone',
     changes: [
       {
-        file: 'raft/quorum.js',
+        file: 'raft/tracker/quorum.js',
         right: 'return Math.min(majorityIndex(config.voters, reached), majorityIndex(config.votersOutgoing, reached));',
         wrong: 'return majorityIndex(config.voters, reached);',
       },
@@ -114,7 +118,11 @@ export const bugs: readonly Bug[] = [
   {
     name: 'second-membership-change-at-once',
     changes: [
-      { file: 'raft/proposal.js', right: 'if (pendingConfIndex > core.log.applied) {', wrong: 'if (core.id === 0) {' },
+      {
+        file: 'raft/roles/proposal.js',
+        right: 'if (pendingConfIndex > core.log.applied) {',
+        wrong: 'if (core.id === 0) {',
+      },
     ],
     aim: { faults: ['unlucky-change', 'membership', 'delay', 'slow-disk'], shape: { masters: 3, calm: 1 } },
   },
@@ -122,7 +130,7 @@ export const bugs: readonly Bug[] = [
     name: 'learners-counted',
     changes: [
       {
-        file: 'raft/replication.js',
+        file: 'raft/roles/replication.js',
         right: 'const reached = jointIndex(config, (voter) => progress.get(voter)?.match);',
         wrong:
           'const reached = [...config.voters, ...config.learners].map((member) => progress.get(member)?.match ?? 0).sort((a, b) => b - a)[Math.floor(config.voters.length / 2)] ?? 0;',
@@ -134,7 +142,7 @@ export const bugs: readonly Bug[] = [
     name: 'read-without-commit-in-own-term',
     changes: [
       {
-        file: 'raft/reads.js',
+        file: 'raft/reads/reads.js',
         right: 'return core.log.term(core.log.commit) === core.term;',
         wrong: 'return core.term > 0;',
       },
@@ -145,7 +153,7 @@ export const bugs: readonly Bug[] = [
     name: 'read-without-heartbeat-round',
     changes: [
       {
-        file: 'raft/reads.js',
+        file: 'raft/reads/reads.js',
         right:
           '    startRead(core, message);\n    if (core.reads.count > 0) {\n        broadcastHeartbeat(core);\n    }\n}\n/** The first',
         wrong: '    answer(core, message, core.log.commit);\n}\n/** The first',
@@ -157,12 +165,12 @@ export const bugs: readonly Bug[] = [
     name: 'follower-commits-past-its-last-match',
     changes: [
       {
-        file: 'raft/heartbeat.js',
+        file: 'raft/roles/heartbeat.js',
         right: 'const commit = logIndex(Math.min(progress.match, core.log.commit));',
         wrong: 'const commit = core.log.commit;',
       },
       {
-        file: 'raft/follower.js',
+        file: 'raft/roles/follower.js',
         right: '    core.log.commitTo(commit);\n',
         wrong: '    core.log.commitTo(logIndex(Math.min(commit, core.log.lastIndex)));\n',
       },
@@ -173,11 +181,15 @@ export const bugs: readonly Bug[] = [
     name: 'older-snapshot-over-newer-state',
     changes: [
       {
-        file: 'raft/follower.js',
+        file: 'raft/roles/follower.js',
         right: 'if (index <= core.log.commit) {\n        return false;',
         wrong: 'if (index === 0) {\n        return false;',
       },
-      { file: 'raft/follower.js', right: 'if (core.log.matches({ index, term })) {', wrong: 'if (index === 0) {' },
+      {
+        file: 'raft/roles/follower.js',
+        right: 'if (core.log.matches({ index, term })) {',
+        wrong: 'if (index === 0) {',
+      },
     ],
     aim: {
       faults: ['late-snapshot', 'delay', 'crash', 'isolated-leader', 'duplication', 'reordering', 'transfer'],
@@ -188,12 +200,12 @@ export const bugs: readonly Bug[] = [
     name: 'compaction-before-the-state-is-durable',
     changes: [
       {
-        file: 'replica/log-upkeep.js',
+        file: 'replica/driver/log-upkeep.js',
         right: 'const persisted = tail.persisted.index;',
         wrong: 'const persisted = this.#parts.applied.meta.index;',
       },
       {
-        file: 'replica/log-tail.js',
+        file: 'replica/driver/log-tail.js',
         right: 'invariant(term !== undefined && through <= this.#persisted.index, ',
         wrong: 'invariant(term !== undefined, ',
       },
@@ -241,7 +253,7 @@ export const bugs: readonly Bug[] = [
         wrong: '',
       },
       {
-        file: 'replica/storage-writer.js',
+        file: 'replica/driver/storage-writer.js',
         right: 'await this.#store.write(write);',
         wrong: 'await this.#store.write(write).catch(() => this.#store.write(write));',
       },
@@ -252,7 +264,7 @@ export const bugs: readonly Bug[] = [
     name: 'expiry-judged-by-the-local-clock',
     changes: [
       {
-        file: 'ipam/departure.js',
+        file: 'ipam/changes/departure.js',
         right: "const freed = depart(writer, agent, 'expire', agentId, false);",
         wrong:
           "if (globalThis.subletLocalClock() < agent.registeredAt + plan.settings.reclaimMs) return staleEpoch(plan, action, agentId, epoch);\n    const freed = depart(writer, agent, 'expire', agentId, false);",
@@ -267,7 +279,7 @@ export const bugs: readonly Bug[] = [
     name: 'quarantine-missing-from-the-snapshot',
     changes: [
       {
-        file: 'storage/snapshot-source.js',
+        file: 'storage/snapshots/snapshot-source.js',
         right: 'chunk.push({ key, value });',
         wrong: 'if (key[0] !== 7) chunk.push({ key, value });',
       },
@@ -278,7 +290,7 @@ export const bugs: readonly Bug[] = [
     name: 'reuse-before-quarantine-ends',
     changes: [
       {
-        file: 'ipam/block-pool.js',
+        file: 'ipam/space/block-pool.js',
         right: 'return longestFree !== undefined && longestFree.until <= time ? longestFree.block : undefined;',
         wrong: 'return longestFree?.block;',
       },
@@ -289,7 +301,7 @@ export const bugs: readonly Bug[] = [
     name: 'iteration-order-reaches-the-state',
     changes: [
       {
-        file: 'ipam/block-pool.js',
+        file: 'ipam/space/block-pool.js',
         right: 'const longestFree = this.#idle.first()?.[0];',
         wrong:
           'const rested = [...this.#freed].find(([block, until]) => until <= time && !this.#excluded.has(block) && this.#reserved.get(block) === undefined);\n        const longestFree = rested && { block: rested[0], until: rested[1] };',
@@ -304,7 +316,7 @@ export const bugs: readonly Bug[] = [
     name: 'fresh-blocks-in-adoption',
     changes: [
       {
-        file: 'ipam/allocation.js',
+        file: 'ipam/space/allocation.js',
         right: 'if (sources.plan.meta.adoption) {\n        // What',
         wrong: 'if (sources.time < 0) {\n        // What',
       },
@@ -318,7 +330,7 @@ export const bugs: readonly Bug[] = [
     name: 'stale-epoch-accepted',
     changes: [
       {
-        file: 'ipam/departure.js',
+        file: 'ipam/changes/departure.js',
         right: 'if (agent?.epoch !== epoch) {\n',
         wrong: 'if (agent === undefined) {\n',
       },
@@ -328,7 +340,11 @@ export const bugs: readonly Bug[] = [
   {
     name: 'second-holder-accepted',
     changes: [
-      { file: 'ipam/claim.js', right: 'if (holder.instanceId === instanceId)\n', wrong: 'if (holder.epoch > 0)\n' },
+      {
+        file: 'ipam/changes/claim.js',
+        right: 'if (holder.instanceId === instanceId)\n',
+        wrong: 'if (holder.epoch > 0)\n',
+      },
     ],
     aim: { faults: ['agent-reinstall', 'agent-crash'], shape: { calm: 2 } },
   },

@@ -5,9 +5,9 @@
  */
 import type { DurableEntry, DurableListener, DurableState, Promised } from '#cluster-test/simulation/durable-state.js';
 import type { World } from '#cluster-test/simulation/world.js';
-import type { ConfState } from '#raft/entry.js';
+import type { ConfState } from '#raft/log/entry.js';
 import type { PeerMessage } from '#raft/message.js';
-import type { Head } from '#storage/head-record.js';
+import type { Head } from '#storage/records/head-record.js';
 
 /** What the checks know of a member that runs. */
 export type CheckedMember = {

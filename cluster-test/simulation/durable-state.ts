@@ -5,10 +5,10 @@
 import { crc32 } from 'node:zlib';
 import type { DiskWatcher, Slots } from '#cluster-test/simulation/simulated-disk.js';
 import { Violation, type World } from '#cluster-test/simulation/world.js';
-import type { HardState } from '#raft/entry.js';
+import type { HardState } from '#raft/log/entry.js';
 import { readUint64 } from '#replica/uint64.js';
-import { decodeHead, type Head } from '#storage/head-record.js';
 import type { KeyValueOperation } from '#storage/key-value.js';
+import { decodeHead, type Head } from '#storage/records/head-record.js';
 
 /** Of an entry: its term and type, and the CRC-32 of the whole record. */
 export type DurableEntry = { readonly term: number; readonly type: number; readonly sum: number };

@@ -4,7 +4,7 @@
  * answered has an earlier one.
  */
 
-import { leaseOf } from '#agent/lease.js';
+import { leaseOf } from '#agent/lease/lease.js';
 import type { RegisterRequest, RegisterResponse } from '#agent/master-api.js';
 import { type PlanChecks, sameBlocks } from '#cluster-test/simulation/plan-checks.js';
 import type { Asked, RegistrationWitness } from '#cluster-test/simulation/simulated-agent.js';

@@ -26,10 +26,10 @@ import { agentService } from '#api/services.js';
 import type { SimulatedMaster } from '#cluster-test/simulation/simulated-master.js';
 import type { SimulatedNetwork } from '#cluster-test/simulation/simulated-network.js';
 import type { SimulatedProcess } from '#cluster-test/simulation/world.js';
-import { checkFounding } from '#master/founding-check.js';
-import { networkMessage } from '#master/plan-message.js';
-import { toRefusedError } from '#master/refusal-mapping.js';
-import type { KeepAliveSource } from '#master/stream-reports.js';
+import { checkFounding } from '#master/leader/founding-check.js';
+import type { KeepAliveSource } from '#master/leases/stream-reports.js';
+import { toRefusedError } from '#master/server/refusal-mapping.js';
+import { networkMessage } from '#master/services/plan-message.js';
 import { sublet } from '#proto/sublet.js';
 
 type Work = NonNullable<SimulatedMaster['work']>;

@@ -11,10 +11,10 @@ import { RefusedError } from '#api/refusal.js';
 import type { Cluster } from '#cluster-test/simulation/cluster.js';
 import type { MasterAtWork, SimulatedMaster } from '#cluster-test/simulation/simulated-master.js';
 import { Machine, SimulatedProcess } from '#cluster-test/simulation/world.js';
-import type { Action } from '#ipam/command.js';
+import type { Action } from '#ipam/commands/command.js';
 import { parseAgentId } from '#ipam/identity.js';
-import { type MembershipChange, MembershipRefusedError } from '#replica/membership-change.js';
-import { ProposeError } from '#replica/replicated-log.js';
+import { type MembershipChange, MembershipRefusedError } from '#replica/members/membership-change.js';
+import { ProposeError } from '#replica/ports/replicated-log.js';
 
 /** Reads at a leader that has just been elected. */
 const readsAfterElection = 4;

@@ -9,11 +9,11 @@ import { formatIp } from '#address/ip.js';
 import { formatIpv4 } from '#address/ipv4.js';
 import { BranchChecks } from '#cluster-test/simulation/branch-checks.js';
 import type { World } from '#cluster-test/simulation/world.js';
-import { viewAgent } from '#ipam/agent-view.js';
-import { type Command, isRegistering, type Registering } from '#ipam/command.js';
-import { decodeCommand } from '#ipam/command-codec.js';
-import type { FullAgent } from '#ipam/full-agent.js';
+import { decodeCommand } from '#ipam/codec/command-codec.js';
+import { type Command, isRegistering, type Registering } from '#ipam/commands/command.js';
 import { Ipam } from '#ipam/ipam.js';
+import { viewAgent } from '#ipam/view/agent-view.js';
+import type { FullAgent } from '#ipam/view/full-agent.js';
 import type { PlanOutcome } from '#master/ipam-machine.js';
 
 /** What the model knows of an agent. `blocks`: what it holds, as text. */

@@ -4,7 +4,7 @@
  */
 import type { CheckedMember, ConsensusChecks } from '#cluster-test/simulation/consensus-checks.js';
 import type { World } from '#cluster-test/simulation/world.js';
-import type { ConfState } from '#raft/entry.js';
+import type { ConfState } from '#raft/log/entry.js';
 import type { PeerMessage, VoteResponseMessage } from '#raft/message.js';
 
 export class RareBranches {

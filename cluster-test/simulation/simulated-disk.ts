@@ -5,11 +5,10 @@
  * what it wrote is gone at the next opening: LevelDB does just that.
  */
 import type { SimulatedProcess, World } from '#cluster-test/simulation/world.js';
-import type { StoreSpace } from '#replica/log-store.js';
+import type { StoreSpace } from '#replica/ports/log-store.js';
 import type { SeededRandom } from '#replica/testing/seeded-random.js';
 import { readUint64 } from '#replica/uint64.js';
-import { decodeHead } from '#storage/head-record.js';
-import type { IdentityFile, SlotNumber } from '#storage/identity-file.js';
+import type { IdentityFile, SlotNumber } from '#storage/files/identity-file.js';
 import type {
   KeyRange,
   KeyValue,
@@ -19,6 +18,7 @@ import type {
   KeyValueView,
 } from '#storage/key-value.js';
 import type { StoreDisk } from '#storage/key-value-log-store.js';
+import { decodeHead } from '#storage/records/head-record.js';
 
 /** What the disk does with one write. `stored`: the data are there although the write failed. */
 export type WriteFate =

@@ -3,17 +3,17 @@
  * direction or both. It carries anything; peers' messages and streamed snapshots have their own ways on top of it.
  */
 import type { SimulatedProcess, World } from '#cluster-test/simulation/world.js';
-import type { MemberId } from '#raft/entry.js';
+import type { MemberId } from '#raft/log/entry.js';
 import type { PeerMessage, SnapshotMessage } from '#raft/message.js';
-import type { SnapshotSource } from '#replica/log-store.js';
-import type { MemberReport } from '#replica/member-report.js';
-import type { Membership } from '#replica/membership.js';
-import type { MemberHello, PeerHandler, PeerNetwork } from '#replica/peer-network.js';
-import type { StateRecord } from '#replica/state-machine.js';
-import type { StoreClaim } from '#replica/store-facts.js';
+import type { StoreClaim } from '#replica/members/store-facts.js';
+import { UnknownPeers } from '#replica/members/unknown-peers.js';
+import type { SnapshotSource } from '#replica/ports/log-store.js';
+import type { MemberReport } from '#replica/ports/member-report.js';
+import type { Membership } from '#replica/ports/membership.js';
+import type { MemberHello, PeerHandler, PeerNetwork } from '#replica/ports/peer-network.js';
+import type { StateRecord } from '#replica/ports/state-machine.js';
 import { callerOf, isHeard, type MemoryCaller } from '#replica/testing/memory-network.js';
 import type { SeededRandom } from '#replica/testing/seeded-random.js';
-import { UnknownPeers } from '#replica/unknown-peers.js';
 import { decodeMessage, encodeMessage } from '#transport/message-codec.js';
 
 /** How messages fare; all of them chances from 0 to 1, and ms. */

@@ -7,7 +7,7 @@ export const siteBugs: readonly Bug[] = [
     name: 'store-put-back-not-found',
     changes: [
       {
-        file: 'replica/store-facts.js',
+        file: 'replica/members/store-facts.js',
         right: 'const contradiction = fact === undefined ? undefined : contradictionOf(',
         wrong: 'const contradiction = fact === undefined || fact !== undefined ? undefined : contradictionOf(',
       },
@@ -16,7 +16,9 @@ export const siteBugs: readonly Bug[] = [
   },
   {
     name: 'second-process-accepted',
-    changes: [{ file: 'master/lease-processes.js', right: 'if (silentMs >= currentMs)', wrong: 'if (silentMs >= 0)' }],
+    changes: [
+      { file: 'master/leases/lease-processes.js', right: 'if (silentMs >= currentMs)', wrong: 'if (silentMs >= 0)' },
+    ],
     aim: { faults: ['agent-clone'], shape: { calm: 2 } },
   },
   {
@@ -33,7 +35,7 @@ export const siteBugs: readonly Bug[] = [
     name: 'left-address-not-given',
     changes: [
       {
-        file: 'master/left-addresses.js',
+        file: 'master/leases/left-addresses.js',
         right: 'return left?.nodeIp === nodeIp && ',
         wrong: 'return left === nodeIp && ',
       },
@@ -44,7 +46,7 @@ export const siteBugs: readonly Bug[] = [
     name: 'adoption-not-begun',
     changes: [
       {
-        file: 'master/history-guard.js',
+        file: 'master/leader/history-guard.js',
         right: 'if (proof !== undefined)\n            await this.#begin(proof, agentId);',
         wrong: '',
       },

@@ -2,7 +2,7 @@
 import type { ConsensusChecks } from '#cluster-test/simulation/consensus-checks.js';
 import type { PlanChecks } from '#cluster-test/simulation/plan-checks.js';
 import { IpamMachine, type PlanOutcome } from '#master/ipam-machine.js';
-import type { ApplyPosition, RecordChange, StateMachine, StateRecord } from '#replica/state-machine.js';
+import type { ApplyPosition, RecordChange, StateMachine, StateRecord } from '#replica/ports/state-machine.js';
 
 export type WatchedBy = { readonly consensus: ConsensusChecks; readonly plan: PlanChecks };
 

@@ -2,7 +2,7 @@
  * The simulated world: one time, chance by name from one seed, the trace of all that happened, and machines with clocks
  * of their own on which processes live and die. Nothing here knows what the processes do.
  */
-import type { Clock } from '#replica/clock.js';
+import type { Clock } from '#replica/ports/clock.js';
 import { SeededRandom } from '#replica/testing/seeded-random.js';
 import { VirtualTime } from '#replica/testing/virtual-time.js';
 

@@ -6,7 +6,7 @@ import { randomUUID } from 'node:crypto';
 import { Agent } from '#agent/agent.js';
 import type { AgentLog } from '#agent/agent-log.js';
 import { GrpcMasterApi } from '#agent/grpc-master-api.js';
-import { leaseOf } from '#agent/lease.js';
+import { leaseOf } from '#agent/lease/lease.js';
 import type { MasterApi } from '#agent/master-api.js';
 import { FakeHost } from '#agent/testing/fake-host.js';
 import { MemoryStore } from '#agent/testing/memory-store.js';
@@ -14,7 +14,7 @@ import { MasterClient } from '#api/master-client.js';
 import { until } from '#cluster-test/process/condition.js';
 import { blocksOf, type SiteRecord } from '#cluster-test/site/record.js';
 import { defaultHostSettings, type HostInput } from '#host/input.js';
-import { systemClock } from '#replica/system-clock.js';
+import { systemClock } from '#replica/ports/system-clock.js';
 
 /** A master that is killed takes its answers with it; so long is one waited for. */
 const callTimeoutMs = 2_000;

@@ -6,9 +6,9 @@ import { existsSync, mkdtempSync, rmdirSync, rmSync, writeFileSync } from 'node:
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { command, requires, root } from '#cluster-test/requirement.js';
-import { logIndex, term } from '#raft/entry.js';
-import { type LogStore, StoreError } from '#replica/log-store.js';
-import { FileDiskSpace } from '#storage/disk-space.js';
+import { logIndex, term } from '#raft/log/entry.js';
+import { type LogStore, StoreError } from '#replica/ports/log-store.js';
+import { FileDiskSpace } from '#storage/files/disk-space.js';
 import { openLevelStore } from '#storage/level-store.js';
 import { HandClock } from '#storage/testing/hand-clock.js';
 import { hardState, membership, meta, record, self } from '#storage/testing/sample.js';

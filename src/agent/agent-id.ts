@@ -1,7 +1,7 @@
 /** Under which id an agent runs that is given none: its first host name, also when the host is renamed later. */
 
 import type { AgentLog } from '#agent/agent-log.js';
-import type { AgentStore } from '#agent/store.js';
+import type { AgentStore } from '#agent/state/store.js';
 import { agentIdForm } from '#text/name-form.js';
 
 /** The host name is no id. */

@@ -1,11 +1,11 @@
 /** What an agent is made of; everything it sees of the world comes in here. */
 import type { AgentLog } from '#agent/agent-log.js';
-import type { BootClock } from '#agent/boot-clock.js';
 import type { MasterApi, RegisterRequest } from '#agent/master-api.js';
-import type { AgentStore } from '#agent/store.js';
+import type { BootClock } from '#agent/state/boot-clock.js';
+import type { AgentStore } from '#agent/state/store.js';
 import type { HostSettings } from '#host/input.js';
 import type { Reconciler } from '#host/reconciler-interface.js';
-import type { Clock } from '#replica/clock.js';
+import type { Clock } from '#replica/ports/clock.js';
 
 export type AgentOptions = {
   readonly agentId: string;

@@ -8,7 +8,7 @@
 
 import type { AgentOptions } from '#agent/agent-options.js';
 import { hostInput } from '#agent/host-input.js';
-import { KeepAlive } from '#agent/keep-alive.js';
+import { KeepAlive } from '#agent/lease/keep-alive.js';
 import {
   asksForMore,
   heldOf,
@@ -18,16 +18,16 @@ import {
   type Seen,
   without,
   withWithheld,
-} from '#agent/lease.js';
-import { type Grant, Registration, type RegistrationContent } from '#agent/lease-request.js';
-import { LeaseTerm } from '#agent/lease-term.js';
+} from '#agent/lease/lease.js';
+import { type Grant, Registration, type RegistrationContent } from '#agent/lease/lease-request.js';
+import { LeaseTerm } from '#agent/lease/lease-term.js';
+import { draining, drainStatuses, OverlayReturn } from '#agent/lease/overlay-return.js';
+import { StatusReporter } from '#agent/lease/status-reporter.js';
 import { type KeepAliveResponse, MasterError, type MasterErrorKind } from '#agent/master-api.js';
-import { draining, drainStatuses, OverlayReturn } from '#agent/overlay-return.js';
-import { PeerCache } from '#agent/peer-cache.js';
-import { PeerTable, type TableChange } from '#agent/peer-table.js';
-import { PeerWatch } from '#agent/peer-watch.js';
-import { StatusReporter } from '#agent/status-reporter.js';
-import { formerClustersMax } from '#agent/store.js';
+import { PeerCache } from '#agent/peers/peer-cache.js';
+import { PeerTable, type TableChange } from '#agent/peers/peer-table.js';
+import { PeerWatch } from '#agent/peers/peer-watch.js';
+import { formerClustersMax } from '#agent/state/store.js';
 import { errorText } from '#errors/unknown-error.js';
 import { HostInputError } from '#host/input-check.js';
 import type { CleanupReport } from '#host/reconciler-interface.js';

@@ -1,5 +1,5 @@
 /** The input of the host, made of the lease, the network and the peers. */
-import type { Lease, LeasedBridge, LeaseNetwork } from '#agent/lease.js';
+import type { Lease, LeasedBridge, LeaseNetwork } from '#agent/lease/lease.js';
 import type {
   BridgeLease,
   HostInput,

@@ -1,8 +1,8 @@
 import assert from 'node:assert/strict';
 import { hostInput } from '#agent/host-input.js';
-import { asksForMore, leaseNetworkOf, leaseOf } from '#agent/lease.js';
-import { overlayInfo } from '#agent/overlay-info.js';
+import { asksForMore, leaseNetworkOf, leaseOf } from '#agent/lease/lease.js';
 import { PlanOnly } from '#agent/plan-only.js';
+import { overlayInfo } from '#agent/report/overlay-info.js';
 import { exampleNetwork, grant } from '#agent/testing/fake-masters.js';
 import type { HostStatus } from '#host/host-status.js';
 import { defaultHostSettings } from '#host/input.js';

@@ -2,7 +2,7 @@
 import assert from 'node:assert/strict';
 import { randomInt } from 'node:crypto';
 import { awayBackoff } from '#agent/away-backoff.js';
-import { answerTimeoutMs, KeepAlive } from '#agent/keep-alive.js';
+import { answerTimeoutMs, KeepAlive } from '#agent/lease/keep-alive.js';
 import { FakeMasters } from '#agent/testing/fake-masters.js';
 import { SeededRandom } from '#replica/testing/seeded-random.js';
 import { VirtualTime } from '#replica/testing/virtual-time.js';

@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { addressAwayMs, type Destination, NodeAddress, NoNodeAddressError } from '#agent/node-address.js';
-import type { HostAddress } from '#host/host-addresses.js';
+import type { HostAddress } from '#host/observe/host-addresses.js';
 import { VirtualTime } from '#replica/testing/virtual-time.js';
 
 /** A host of a test: its addresses, its names, and what the kernel would send from. */

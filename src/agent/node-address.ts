@@ -11,9 +11,9 @@ import { unreachableUse } from '#address/host-address.js';
 import { parseIp } from '#address/ip.js';
 import type { AgentLog } from '#agent/agent-log.js';
 import { errorText } from '#errors/unknown-error.js';
-import { type HostAddress, hostAddresses } from '#host/host-addresses.js';
-import { processRunner } from '#host/runner.js';
-import type { Clock } from '#replica/clock.js';
+import { type HostAddress, hostAddresses } from '#host/observe/host-addresses.js';
+import { processRunner } from '#host/tools/runner.js';
+import type { Clock } from '#replica/ports/clock.js';
 
 /** A master, as far as routes are concerned. */
 export type Destination = { readonly host: string; readonly port: number };

@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
-import { agentMetrics } from '#agent/agent-metrics.js';
-import { agentStatus, notReady } from '#agent/agent-status.js';
 import { MasterError, type RegisterRequest, type RegisterResponse } from '#agent/master-api.js';
+import { agentMetrics } from '#agent/report/agent-metrics.js';
+import { agentStatus, notReady } from '#agent/report/agent-status.js';
 import { AgentWorld } from '#agent/testing/agent-world.js';
 import { aborted, grant } from '#agent/testing/fake-masters.js';
 

@@ -2,20 +2,20 @@
 import { randomUUID } from 'node:crypto';
 import { hostname } from 'node:os';
 import { Agent, type LeaveOptions, type LeaveReport } from '#agent/agent.js';
-import { AgentHttp } from '#agent/agent-http.js';
 import { agentIdOf } from '#agent/agent-id.js';
 import type { AgentLog } from '#agent/agent-log.js';
 import type { AgentOptions } from '#agent/agent-options.js';
-import { systemBootClock } from '#agent/boot-clock.js';
 import { GrpcMasterApi } from '#agent/grpc-master-api.js';
 import { NodeAddress } from '#agent/node-address.js';
 import { PlanOnly } from '#agent/plan-only.js';
-import { StateDir } from '#agent/state-dir.js';
+import { AgentHttp } from '#agent/report/agent-http.js';
+import { systemBootClock } from '#agent/state/boot-clock.js';
+import { StateDir } from '#agent/state/state-dir.js';
 import { MasterClient } from '#api/master-client.js';
 import type { HostSettings } from '#host/input.js';
 import type { Reconciler } from '#host/reconciler-interface.js';
-import { systemClock } from '#replica/system-clock.js';
-import type { CertificateReloader } from '#tls/certificate-reloader.js';
+import { systemClock } from '#replica/ports/system-clock.js';
+import type { CertificateReloader } from '#tls/certificate/certificate-reloader.js';
 import { masterCredentials } from '#tls/client-credentials.js';
 import { explainConnection } from '#tls/connection-probe.js';
 

@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { cacheAfterMs } from '#agent/agent.js';
-import { fencedGraceMs } from '#agent/lease-term.js';
+import { fencedGraceMs } from '#agent/lease/lease-term.js';
 import { AgentWorld } from '#agent/testing/agent-world.js';
 import {
   aborted,

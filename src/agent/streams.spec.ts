@@ -1,8 +1,8 @@
 import assert from 'node:assert/strict';
-import { agentStatus } from '#agent/agent-status.js';
-import { answerTimeoutMs } from '#agent/keep-alive.js';
+import { answerTimeoutMs } from '#agent/lease/keep-alive.js';
 import { MasterError } from '#agent/master-api.js';
-import { behindMaxMs } from '#agent/peer-watch.js';
+import { behindMaxMs } from '#agent/peers/peer-watch.js';
+import { agentStatus } from '#agent/report/agent-status.js';
 import { AgentWorld } from '#agent/testing/agent-world.js';
 import { changes, exampleAgent, snapshot, unavailable } from '#agent/testing/fake-masters.js';
 

@@ -6,12 +6,12 @@ import { ChannelCredentials, status } from '@grpc/grpc-js';
 import { isServiceError, MasterClient, NoMasterError } from '#api/master-client.js';
 import { joinService } from '#api/services.js';
 import { errorText } from '#errors/unknown-error.js';
-import { certificatesIn, principalOf } from '#tls/certificate.js';
+import { certificatesIn, principalOf } from '#tls/certificate/certificate.js';
+import { tlsGroups, tlsVersion } from '#tls/certificate/tls-files.js';
 import { refuseOthers } from '#tls/client-credentials.js';
 import { type JoinTokenText, pinOf } from '#tls/join-token-text.js';
 import { NoHandshakeError, pinnedAuthority } from '#tls/pinned-authority.js';
 import type { PrincipalName } from '#tls/principal.js';
-import { tlsGroups, tlsVersion } from '#tls/tls-files.js';
 
 export type JoinOptions = {
   readonly token: JoinTokenText;
@@ -69,7 +69,7 @@ async function joinAt(master: string, { token, role, id = '', key }: JoinOptions
   const credentials = ChannelCredentials.createFromSecureContext(context, { checkServerIdentity: refuseOthers });
   const client = new MasterClient({ masters: [master], credentials, timeoutMs: answerMs });
   try {
-    const { makeCertificateRequest } = await import('#tls/certificate-request.js');
+    const { makeCertificateRequest } = await import('#tls/certificate/certificate-request.js');
     const request = {
       tokenId: token.id,
       secret: token.secret,

@@ -5,7 +5,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { run } from '#cli/program.js';
 import { RecordedTerminal } from '#cli/testing/recorded-terminal.js';
-import { readTlsFiles } from '#tls/tls-files.js';
+import { readTlsFiles } from '#tls/certificate/tls-files.js';
 
 /** Certificates are verified by the real clock. */
 class LiveTerminal extends RecordedTerminal {

@@ -5,7 +5,7 @@ import { tmpdir } from 'node:os';
 import { join, resolve } from 'node:path';
 import { clusterService } from '#api/services.js';
 import { complete } from '#cli/completion/candidates.js';
-import { contextFile, readContexts } from '#cli/context-file.js';
+import { contextFile, readContexts } from '#cli/operator/context-file.js';
 import { commandTree, run } from '#cli/program.js';
 import { CannedMaster } from '#cli/testing/canned-master.js';
 import { RecordedTerminal } from '#cli/testing/recorded-terminal.js';

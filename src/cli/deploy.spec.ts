@@ -3,14 +3,16 @@ import assert from 'node:assert/strict';
 import { readFileSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
 import { exitCodes } from '#cli/failure.js';
-import { loadMasterConfig } from '#config/master-config.js';
+import { loadMasterConfig } from '#config/files/master-config.js';
 
 const top = fileURLToPath(new URL('../../../', import.meta.url));
 const text = (file: string): string => readFileSync(top + file, 'utf8');
 const names = (of: string): readonly string[] => [...new Set(of.match(/sublet_[a-z_]+/g) ?? [])];
 
 describe('deploy/', () => {
-  const known = new Set(['src/master/metrics.ts', 'src/agent/agent-metrics.ts'].flatMap((file) => names(text(file))));
+  const known = new Set(
+    ['src/master/process/metrics.ts', 'src/agent/report/agent-metrics.ts'].flatMap((file) => names(text(file))),
+  );
   for (const file of ['deploy/grafana/sublet.json', 'deploy/sublet.rules.yml']) {
     it(`asks for metrics that there are, in ${file}`, () => {
       const asked = names(text(file));

@@ -4,7 +4,7 @@
  */
 import { AddressError } from '#address/brand.js';
 import { FolderError } from '#files/make-folder.js';
-import { StoreError } from '#replica/log-store.js';
+import { StoreError } from '#replica/ports/log-store.js';
 
 export const exitCodes = { done: 0, refused: 1, usage: 2, noMaster: 3, storeFailed: 70 } as const;
 export type ExitCode = (typeof exitCodes)[keyof typeof exitCodes];

@@ -6,7 +6,7 @@ import { join } from 'node:path';
 import { exitCodes } from '#cli/failure.js';
 import { run } from '#cli/program.js';
 import { RecordedTerminal } from '#cli/testing/recorded-terminal.js';
-import { writeSnapshotFile } from '#storage/snapshot-file.js';
+import { writeSnapshotFile } from '#storage/snapshots/snapshot-file.js';
 import { meta } from '#storage/testing/sample.js';
 
 describe('a folder that can’t be made', () => {

@@ -2,12 +2,12 @@ import assert from 'node:assert/strict';
 import { status as code, Server, ServerCredentials } from '@grpc/grpc-js';
 import { definition } from '#api/method.js';
 import { agentService, clusterService, operatorService } from '#api/services.js';
-import { formatStatus } from '#cli/commands/status.js';
+import { formatStatus } from '#cli/commands/masters/status.js';
 import { run } from '#cli/program.js';
 import { CannedMaster, CannedRefusal } from '#cli/testing/canned-master.js';
 import { RecordedTerminal } from '#cli/testing/recorded-terminal.js';
 import { agent1, agent2, history, sampleOverlays, status } from '#cli/testing/samples.js';
-import { securityWords } from '#ipam/history.js';
+import { securityWords } from '#ipam/view/history.js';
 import { until } from '#master/testing/until.js';
 import { sublet } from '#proto/sublet.js';
 

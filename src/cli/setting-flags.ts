@@ -1,6 +1,6 @@
 /** The flags of masters and agents, from the tables of settings: each key of a configuration file is also a flag. */
 import { type Command, Option } from 'commander';
-import type { FlagValue, Setting } from '#config/setting.js';
+import type { FlagValue, Setting } from '#config/schema/setting.js';
 
 /** Adds a flag for each setting. */
 export function addSettingFlags(command: Command, settings: readonly Setting[]): void {

@@ -17,7 +17,7 @@ import { RecordedTerminal } from '#cli/testing/recorded-terminal.js';
 import { agent1, agent2, history, sampleOverlays, status } from '#cli/testing/samples.js';
 import { fuzzRuns, fuzzTimeoutMs } from '#cluster-test/fuzz/amount.js';
 import { sublet } from '#proto/sublet.js';
-import { writeSnapshotFile } from '#storage/snapshot-file.js';
+import { writeSnapshotFile } from '#storage/snapshots/snapshot-file.js';
 import { meta } from '#storage/testing/sample.js';
 
 const escapes = '\u001b]0;owned\u0007\u001b[31mRED\u009b1m\u202ebidi\u2066\u007f\u2028\ufeff\r\b';

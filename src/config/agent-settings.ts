@@ -1,6 +1,6 @@
 /** The settings of an agent, as its flags, its help and the reference have them. */
 import { insecureSetting, logSettings, tlsSettings } from '#config/process-settings.js';
-import type { Setting } from '#config/setting.js';
+import type { Setting } from '#config/schema/setting.js';
 
 export const agentSettings: readonly Setting[] = [
   {

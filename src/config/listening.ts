@@ -5,10 +5,10 @@
 import { join } from 'node:path';
 import { z } from 'zod';
 import { isLoopback } from '#address/host-address.js';
-import type { ConfigDocument, Finding } from '#config/document.js';
 import { formatHostPort, type HostPort } from '#config/host-port.js';
-import { duration, matching, path, yesNo } from '#config/reading.js';
-import { section } from '#config/section.js';
+import type { ConfigDocument, Finding } from '#config/schema/document.js';
+import { duration, matching, path, yesNo } from '#config/schema/reading.js';
+import { section } from '#config/schema/section.js';
 import { badNode } from '#runtime/node-releases.js';
 
 /** Host names under which HTTP may be asked. */

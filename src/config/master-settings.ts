@@ -2,7 +2,7 @@
 
 import { networkSettings } from '#config/network-settings.js';
 import { insecureSetting, logSettings, tlsSettings } from '#config/process-settings.js';
-import type { Setting } from '#config/setting.js';
+import type { Setting } from '#config/schema/setting.js';
 
 export const masterSettings: readonly Setting[] = [
   {

@@ -1,5 +1,5 @@
 /** The settings of the network, as flags, help and the reference have them. */
-import type { Setting } from '#config/setting.js';
+import type { Setting } from '#config/schema/setting.js';
 
 export const networkSettings: readonly Setting[] = [
   {

@@ -4,8 +4,8 @@
  */
 
 import { isLoopback } from '#address/host-address.js';
-import type { Finding } from '#config/document.js';
 import { formatHostPort, type HostPort } from '#config/host-port.js';
+import type { Finding } from '#config/schema/document.js';
 
 export type PeerReach = {
   /** Undefined: not given. */

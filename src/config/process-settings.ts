@@ -1,6 +1,6 @@
 /** The settings that masters and agents share. */
-import { defaultLog } from '#config/log-config.js';
-import type { Setting } from '#config/setting.js';
+import { defaultLog } from '#config/files/log-config.js';
+import type { Setting } from '#config/schema/setting.js';
 
 export const insecureSetting: Setting = {
   key: 'insecure',

@@ -1,9 +1,9 @@
 /** The tables of settings and the schemas know the same keys; flags are unique and of one form. */
 import assert from 'node:assert/strict';
-import { agentSettings, loadAgentConfig } from '#config/agent-config.js';
-import { ConfigError } from '#config/config-problem.js';
-import { loadMasterConfig, masterSettings } from '#config/master-config.js';
-import type { Setting } from '#config/setting.js';
+import { agentSettings, loadAgentConfig } from '#config/files/agent-config.js';
+import { loadMasterConfig, masterSettings } from '#config/files/master-config.js';
+import { ConfigError } from '#config/schema/config-problem.js';
+import type { Setting } from '#config/schema/setting.js';
 
 /** The keys that the schema allows inside `path`, read from what it says of a key that it does not. */
 function allowedIn(load: (text: string) => unknown, path: readonly string[]): readonly string[] {

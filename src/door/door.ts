@@ -7,7 +7,7 @@
 import { lookup } from 'node:dns/promises';
 import { createServer, isIP, type Server, type Socket } from 'node:net';
 import { errorText } from '#errors/unknown-error.js';
-import type { Clock } from '#replica/clock.js';
+import type { Clock } from '#replica/ports/clock.js';
 
 export type DoorNotice =
   /** The bound is reached: a connection was closed. Emitted once, until `room`. */

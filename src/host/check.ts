@@ -9,23 +9,23 @@ import { dirname, join } from 'node:path';
 import { formatCidr } from '#address/ip.js';
 import { errorText } from '#errors/unknown-error.js';
 import { writableByOthers } from '#files/private-folder.js';
-import { checkFirewallRules, checkPacketFilters } from '#host/check-firewall.js';
-import { encapsulationBytes, ipv6MtuBytesMin } from '#host/desired.js';
-import { dockerEngine, localDocker } from '#host/docker-engine.js';
-import { readOnlySysctlRemedy } from '#host/explain.js';
+import { readOnlySysctlRemedy } from '#host/apply/explain.js';
+import { encapsulationBytes, ipv6MtuBytesMin } from '#host/desired/desired.js';
+import { sourceTable } from '#host/desired/marks.js';
+import { underlayOf } from '#host/desired/underlay.js';
 import type { HostCheck } from '#host/host-check.js';
-import { ipv6Off } from '#host/host-facts.js';
 import type { CheckFinding } from '#host/host-status.js';
 import type { HostSettings } from '#host/input.js';
-import { moduleRemedy, modulesOf } from '#host/kernel-modules.js';
-import { sourceTable } from '#host/marks.js';
-import { observeLinks } from '#host/observe-kernel.js';
-import { observeStrangers } from '#host/observe-strangers.js';
-import { observeSurroundings } from '#host/observe-surroundings.js';
-import { observeSysctls } from '#host/observe-sysctl.js';
-import type { ObservedHost } from '#host/observed.js';
-import { processRunner, type Runner, ToolMissingError } from '#host/runner.js';
-import { underlayOf } from '#host/underlay.js';
+import { checkFirewallRules, checkPacketFilters } from '#host/observe/check-firewall.js';
+import { ipv6Off } from '#host/observe/host-facts.js';
+import { observeLinks } from '#host/observe/observe-kernel.js';
+import { observeStrangers } from '#host/observe/observe-strangers.js';
+import { observeSurroundings } from '#host/observe/observe-surroundings.js';
+import { observeSysctls } from '#host/observe/observe-sysctl.js';
+import type { ObservedHost } from '#host/observe/observed.js';
+import { dockerEngine, localDocker } from '#host/tools/docker-engine.js';
+import { moduleRemedy, modulesOf } from '#host/tools/kernel-modules.js';
+import { processRunner, type Runner, ToolMissingError } from '#host/tools/runner.js';
 
 /** One finding for each thing looked at, good ones too. Never rejects for what it finds. */
 export async function checkHost(check: HostCheck): Promise<readonly CheckFinding[]> {

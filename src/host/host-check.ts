@@ -1,7 +1,8 @@
 /** What `checkHost` needs to know and to use. */
-import type { DockerEngine } from '#host/docker-engine.js';
+
 import type { HostSettings } from '#host/input.js';
-import type { Runner } from '#host/runner.js';
+import type { DockerEngine } from '#host/tools/docker-engine.js';
+import type { Runner } from '#host/tools/runner.js';
 
 export type HostCheck = {
   readonly settings: HostSettings;

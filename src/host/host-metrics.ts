@@ -1,7 +1,7 @@
 /** The reconciler's counters. */
-import type { StepOutcome } from '#host/apply.js';
+import type { StepOutcome } from '#host/apply/apply.js';
+import type { StepKind } from '#host/diff/host-step.js';
 import type { HostMetrics } from '#host/host-status.js';
-import type { StepKind } from '#host/host-step.js';
 
 export class HostCounters {
   readonly #run = new Map<string, number>();

@@ -1,16 +1,16 @@
 /** What would be done to this host, without doing it; works without root and where the tools are missing. */
-import { HostInputError, hostRefusal } from '#host/bounds.js';
-import { desired } from '#host/desired.js';
-import { diff } from '#host/diff.js';
-import type { DockerEngine } from '#host/docker-engine.js';
-import { factsOf } from '#host/host-facts.js';
+import { HostInputError, hostRefusal } from '#host/desired/bounds.js';
+import { desired } from '#host/desired/desired.js';
+import type { Underlay } from '#host/desired/underlay.js';
+import { diff } from '#host/diff/diff.js';
 import type { HostInput } from '#host/input.js';
-import { type Area, allAreas, lookoutOf, observe } from '#host/observe.js';
-import { bareHost, type ObservedHost } from '#host/observed.js';
+import { factsOf } from '#host/observe/host-facts.js';
+import { type Area, allAreas, lookoutOf, observe } from '#host/observe/observe.js';
+import { bareHost, type ObservedHost } from '#host/observe/observed.js';
 import type { PlannedStep } from '#host/reconciler-interface.js';
-import type { Runner } from '#host/runner.js';
-import { planned } from '#host/tool-command.js';
-import type { Underlay } from '#host/underlay.js';
+import type { DockerEngine } from '#host/tools/docker-engine.js';
+import type { Runner } from '#host/tools/runner.js';
+import { planned } from '#host/tools/tool-command.js';
 
 /** Taken where node_ip is on no interface of the machine that plans. */
 const plannedUnderlay: Underlay = { device: 'the underlay', mtu: 1500 };

@@ -9,7 +9,7 @@ import { formatCidr, formatIp, parseCidr, parseIp } from '#address/ip.js';
 import { formatMac, parseMac } from '#address/mac.js';
 import { overlayNameForm } from '#address/overlay-name.js';
 import { errorText } from '#errors/unknown-error.js';
-import { checkBounds, HostInputError } from '#host/bounds.js';
+import { checkBounds, HostInputError } from '#host/desired/bounds.js';
 import type { BridgeLease, HostInput, NetworkOverlay, OverlayLease, Peer } from '#host/input.js';
 import { clusterIdForm } from '#text/name-form.js';
 

@@ -1,5 +1,5 @@
 import assert from 'node:assert/strict';
-import { desired } from '#host/desired.js';
+import { desired } from '#host/desired/desired.js';
 import { hostStatusOf } from '#host/overlay-report.js';
 import { hostScope, overlayScope, type Part, type Scope } from '#host/problem.js';
 import { exampleInput, underlay } from '#host/testing/example.js';

@@ -1,5 +1,5 @@
 /** Turns what a pass found into the status of each overlay. Pure. */
-import type { DesiredHost, DesiredOverlay } from '#host/desired.js';
+import type { DesiredHost, DesiredOverlay } from '#host/desired/desired.js';
 import type { HostOverlayStatus, HostStatus } from '#host/host-status.js';
 import { familyOfPart, type Problem } from '#host/problem.js';
 

@@ -1,9 +1,9 @@
 import assert from 'node:assert/strict';
-import { noDocker } from '#host/docker-engine.js';
 import { defaultHostSettings, type HostInput } from '#host/input.js';
 import { type HostClock, HostReconciler } from '#host/reconciler.js';
-import type { Runner } from '#host/runner.js';
 import { exampleInput } from '#host/testing/example.js';
+import { noDocker } from '#host/tools/docker-engine.js';
+import type { Runner } from '#host/tools/runner.js';
 
 /** Time goes on only when the test says so. */
 class TestClock implements HostClock {

@@ -5,35 +5,35 @@
  * last observation and the steps run since, so that a new peer costs its own entries and no look at the others.
  */
 import { errorText } from '#errors/unknown-error.js';
-import { apply, type StepOutcome } from '#host/apply.js';
-import { BatchSessions } from '#host/batch-session.js';
-import { hostRefusal } from '#host/bounds.js';
-import { cleanHost } from '#host/cleanup.js';
-import { type DesiredHost, desired } from '#host/desired.js';
-import { diff } from '#host/diff.js';
-import { type DockerEngine, dockerEngine, localDocker, noDocker } from '#host/docker-engine.js';
-import { FailedParts } from '#host/failed-parts.js';
-import { factsOf, type HostFacts, sameFacts } from '#host/host-facts.js';
+import { apply, type StepOutcome } from '#host/apply/apply.js';
+import { cleanHost } from '#host/apply/cleanup.js';
+import { FailedParts } from '#host/apply/failed-parts.js';
+import { predict } from '#host/apply/predict.js';
+import { ReservationKeeper } from '#host/apply/reservation-keeper.js';
+import type { StepPlan } from '#host/apply/step-plan.js';
+import { hostRefusal } from '#host/desired/bounds.js';
+import { type DesiredHost, desired } from '#host/desired/desired.js';
+import { shareTables } from '#host/desired/share-tables.js';
+import { diff } from '#host/diff/diff.js';
 import { HostCounters } from '#host/host-metrics.js';
 import { planHost } from '#host/host-plan.js';
 import type { HostMetrics, HostStatus, PingReport } from '#host/host-status.js';
 import type { HostInput, HostSettings } from '#host/input.js';
 import { checkHostInput, HostInputError } from '#host/input-check.js';
-import { areasOf } from '#host/kernel-event.js';
-import { type KernelMonitor, kernelMonitor } from '#host/kernel-monitor.js';
-import { type Area, allAreas, lookoutOf, observe } from '#host/observe.js';
-import { bareHost, type ObservedHost } from '#host/observed.js';
+import { factsOf, type HostFacts, sameFacts } from '#host/observe/host-facts.js';
+import { type Area, allAreas, lookoutOf, observe } from '#host/observe/observe.js';
+import { bareHost, type ObservedHost } from '#host/observe/observed.js';
 import { hostStatusOf } from '#host/overlay-report.js';
-import { pingPeers } from '#host/ping.js';
-import { predict } from '#host/predict.js';
 import type { Part } from '#host/problem.js';
+import { pingPeers } from '#host/reach/ping.js';
 import type { CleanupReport, PlannedStep, Reconciler } from '#host/reconciler-interface.js';
-import { ReservationKeeper } from '#host/reservation-keeper.js';
-import { processRunner, type Runner } from '#host/runner.js';
-import { shareTables } from '#host/share-tables.js';
-import { ShellRunner } from '#host/shell-runner.js';
-import type { StepPlan } from '#host/step-plan.js';
-import { commandOf } from '#host/tool-command.js';
+import { BatchSessions } from '#host/tools/batch-session.js';
+import { type DockerEngine, dockerEngine, localDocker, noDocker } from '#host/tools/docker-engine.js';
+import { areasOf } from '#host/tools/kernel-event.js';
+import { type KernelMonitor, kernelMonitor } from '#host/tools/kernel-monitor.js';
+import { processRunner, type Runner } from '#host/tools/runner.js';
+import { ShellRunner } from '#host/tools/shell-runner.js';
+import { commandOf } from '#host/tools/tool-command.js';
 
 /** What the reconciler says while it works; the agent's logger fits. */
 export type HostLog = {

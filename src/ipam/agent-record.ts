@@ -5,8 +5,8 @@
 import type { Ip } from '#address/ip.js';
 import type { Ipv4 } from '#address/ipv4.js';
 import type { Ipv6 } from '#address/ipv6.js';
-import type { NetworkConfig, OverlayStatus, ProblemReason } from '#ipam/full-agent.js';
 import type { AgentId, InstanceId, RunId } from '#ipam/identity.js';
+import type { NetworkConfig, OverlayStatus, ProblemReason } from '#ipam/view/full-agent.js';
 
 /** What an agent holds of one overlay: the first address of its piece in each family. */
 export type Holding = {

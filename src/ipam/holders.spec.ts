@@ -1,9 +1,9 @@
 import assert from 'node:assert/strict';
 import { formatCidr4, parseCidr4 } from '#address/cidr4.js';
 import { parseCidr, parseIp } from '#address/ip.js';
-import { viewAgent } from '#ipam/agent-view.js';
 import { parseAgentId } from '#ipam/identity.js';
 import { dcos, everything, overlay, PlanUnderTest, subnetOf } from '#ipam/plan-under-test.js';
+import { viewAgent } from '#ipam/view/agent-view.js';
 
 const minute = 60_000;
 

@@ -1,5 +1,5 @@
 /** Keeps one copy of what thousands of records have in common: most of the memory that a large plan would need. */
-import type { NetworkConfig } from '#ipam/full-agent.js';
+import type { NetworkConfig } from '#ipam/view/full-agent.js';
 
 /** Texts and settings that thousands of records share are kept once; there is one such table per plan. */
 export class Interning {

@@ -1,11 +1,11 @@
 import assert from 'node:assert/strict';
 import { formatCidr, parseCidr, parseIp } from '#address/ip.js';
-import type { Register } from '#ipam/command.js';
-import { encodeCommand } from '#ipam/command-codec.js';
+import { encodeCommand } from '#ipam/codec/command-codec.js';
+import { RecordError } from '#ipam/codec/wire.js';
+import type { Register } from '#ipam/commands/command.js';
 import { parseAgentId, parseInstanceId } from '#ipam/identity.js';
 import { Ipam } from '#ipam/ipam.js';
 import { everything, overlay, PlanUnderTest } from '#ipam/plan-under-test.js';
-import { RecordError } from '#ipam/wire.js';
 
 const hex = (bytes: Uint8Array) => Buffer.from(bytes).toString('hex');
 

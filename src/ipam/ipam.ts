@@ -6,6 +6,8 @@
  */
 import type { Ip } from '#address/ip.js';
 import { assertNever } from '#errors/invariant.js';
+import type { AgentRecord } from '#ipam/agent-record.js';
+import { formatBranch } from '#ipam/branch.js';
 import {
   type Awaited,
   awaitedIn,
@@ -14,42 +16,54 @@ import {
   endAdoption,
   endAdoptionAlthough,
   markBranch,
-} from '#ipam/adoption.js';
-import type { AgentRecord } from '#ipam/agent-record.js';
-import { replaceAgent } from '#ipam/agent-replacement.js';
-import { viewAgent } from '#ipam/agent-view.js';
-import { formatBranch } from '#ipam/branch.js';
-import type { PlanRecordChange } from '#ipam/change.js';
-import type { Command, HeldLease, Register } from '#ipam/command.js';
-import { type ConfigDrifts, configDriftsOf } from '#ipam/config-drift.js';
-import { expire, leave, release } from '#ipam/departure.js';
-import type { Event } from '#ipam/event.js';
-import type { FullAgent } from '#ipam/full-agent.js';
-import type { HistoryEntry, HistoryQuery } from '#ipam/history.js';
+} from '#ipam/changes/adoption.js';
+import { replaceAgent } from '#ipam/changes/agent-replacement.js';
+import { expire, leave, release } from '#ipam/changes/departure.js';
+import { createToken, revokeToken, useToken } from '#ipam/changes/join-change.js';
+import { recordMembership } from '#ipam/changes/master-change.js';
+import { configureNetwork, updateNetwork } from '#ipam/changes/network-change.js';
+import { addOverlay, removeOverlay, updateOverlay } from '#ipam/changes/overlay-change.js';
+import { drainOverlay, returnOverlays } from '#ipam/changes/overlay-drain.js';
+import { register } from '#ipam/changes/registration.js';
+import { Restoration, recordsOf } from '#ipam/changes/restoration.js';
+import { revokeIdentity, unrevokeIdentity } from '#ipam/changes/revocation-change.js';
+import { exclude, reserve, unexclude, unreserve } from '#ipam/changes/setting-aside.js';
+import { reportStatus } from '#ipam/changes/status-report.js';
+import { encodeRecord, recordKey } from '#ipam/codec/record.js';
+import type { HashWords } from '#ipam/codec/record-hash.js';
+import type { PlanRecordChange } from '#ipam/commands/change.js';
+import type { Command, HeldLease, Register } from '#ipam/commands/command.js';
+import type { Event } from '#ipam/commands/event.js';
+import {
+  type HeldStanding,
+  isFirstOfFormer,
+  type Proof,
+  proofIn,
+  standingOf,
+  type Testimony,
+} from '#ipam/commands/proof.js';
+import { done, type Refusal, type Reply, type Result, refuse } from '#ipam/commands/result.js';
 import type { AgentId } from '#ipam/identity.js';
-import { createToken, revokeToken, useToken } from '#ipam/join-change.js';
 import type { JoinToken } from '#ipam/join-token.js';
 import { operatorNameLengthMax } from '#ipam/limits.js';
-import { recordMembership } from '#ipam/master-change.js';
 import type { Network, NetworkSettings, Overlay } from '#ipam/network.js';
-import { configureNetwork, updateNetwork } from '#ipam/network-change.js';
-import { addOverlay, removeOverlay, updateOverlay } from '#ipam/overlay-change.js';
-import { drainOverlay, returnOverlays } from '#ipam/overlay-drain.js';
 import { Plan } from '#ipam/plan.js';
 import { assertInvariant, brokenPlan } from '#ipam/plan-invariant.js';
 import { type CommandPosition, PlanWriter } from '#ipam/plan-writer.js';
-import { type HeldStanding, isFirstOfFormer, type Proof, proofIn, standingOf, type Testimony } from '#ipam/proof.js';
-import { encodeRecord, recordKey } from '#ipam/record.js';
-import type { HashWords } from '#ipam/record-hash.js';
-import { register } from '#ipam/registration.js';
-import { Restoration, recordsOf } from '#ipam/restoration.js';
-import { done, type Refusal, type Reply, type Result, refuse } from '#ipam/result.js';
 import type { Revocation } from '#ipam/revocation.js';
-import { revokeIdentity, unrevokeIdentity } from '#ipam/revocation-change.js';
-import { exclude, reserve, unexclude, unreserve } from '#ipam/setting-aside.js';
-import { reportStatus } from '#ipam/status-report.js';
-import { exclusionsOf, type HostOverlayCounts, hostOverlaysOf, lookUp, reservationsOf, usageOf } from '#ipam/survey.js';
-import type { Exclusion, Lookup, PlanUsage, Reservation } from '#ipam/usage.js';
+import {
+  exclusionsOf,
+  type HostOverlayCounts,
+  hostOverlaysOf,
+  lookUp,
+  reservationsOf,
+  usageOf,
+} from '#ipam/space/survey.js';
+import type { Exclusion, Lookup, PlanUsage, Reservation } from '#ipam/space/usage.js';
+import { viewAgent } from '#ipam/view/agent-view.js';
+import { type ConfigDrifts, configDriftsOf } from '#ipam/view/config-drift.js';
+import type { FullAgent } from '#ipam/view/full-agent.js';
+import type { HistoryEntry, HistoryQuery } from '#ipam/view/history.js';
 
 export type Outcome = {
   readonly result: Result;

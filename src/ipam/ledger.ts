@@ -2,9 +2,10 @@
  * The records' side of a command: which of them changed, in bytes, and the hash over all of them. Old bytes are made
  * anew from the old value rather than kept, so that a record lives in memory once.
  */
-import type { PlanRecordChange } from '#ipam/change.js';
-import { encodeRecord, type PlanRecord, recordKey } from '#ipam/record.js';
-import type { RecordHash } from '#ipam/record-hash.js';
+
+import { encodeRecord, type PlanRecord, recordKey } from '#ipam/codec/record.js';
+import type { RecordHash } from '#ipam/codec/record-hash.js';
+import type { PlanRecordChange } from '#ipam/commands/change.js';
 
 export class Ledger {
   readonly #hash: RecordHash;

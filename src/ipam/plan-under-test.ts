@@ -6,14 +6,14 @@ import { parseCidr4 } from '#address/cidr4.js';
 import { parseCidr6 } from '#address/cidr6.js';
 import { formatCidr, isCidr4, parseCidr, parseIp } from '#address/ip.js';
 import { parseOui } from '#address/mac.js';
-import { viewAgent } from '#ipam/agent-view.js';
-import type { Action, CommandOrigin, HolderJudgement, Register } from '#ipam/command.js';
-import { decodeCommand, encodeCommand } from '#ipam/command-codec.js';
-import type { FullAgent, NetworkConfig } from '#ipam/full-agent.js';
+import { decodeCommand, encodeCommand } from '#ipam/codec/command-codec.js';
+import type { Action, CommandOrigin, HolderJudgement, Register } from '#ipam/commands/command.js';
+import type { Refusal } from '#ipam/commands/result.js';
 import { parseAgentId, parseInstanceId } from '#ipam/identity.js';
 import { Ipam, type Outcome } from '#ipam/ipam.js';
 import type { NetworkSettings, Overlay } from '#ipam/network.js';
-import type { Refusal } from '#ipam/result.js';
+import { viewAgent } from '#ipam/view/agent-view.js';
+import type { FullAgent, NetworkConfig } from '#ipam/view/full-agent.js';
 
 export const everything: NetworkConfig = {
   allocateSubnet: true,

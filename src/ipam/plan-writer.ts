@@ -4,20 +4,20 @@
  */
 import { formatCidr, isCidr4 } from '#address/ip.js';
 import type { AgentRecord, DepartedRecord } from '#ipam/agent-record.js';
-import type { AgentThen } from '#ipam/agent-view.js';
 import type { Branch } from '#ipam/branch.js';
-import type { CommandOrigin } from '#ipam/command.js';
-import type { Event, Happening } from '#ipam/event.js';
-import type { HistoryEntry, HistoryWord } from '#ipam/history.js';
+import type { PlanRecord } from '#ipam/codec/record.js';
+import type { CommandOrigin } from '#ipam/commands/command.js';
+import type { Event, Happening } from '#ipam/commands/event.js';
 import type { JoinToken } from '#ipam/join-token.js';
 import { Ledger } from '#ipam/ledger.js';
 import type { NetworkSettings, Overlay } from '#ipam/network.js';
 import { exclusionKey, type PlacedBlock, type Plan } from '#ipam/plan.js';
 import { assertInvariant } from '#ipam/plan-invariant.js';
-import type { PlanRecord } from '#ipam/record.js';
 import type { Revocation } from '#ipam/revocation.js';
-import { blockAddress, blockCidr, blockRange, type Space } from '#ipam/space.js';
-import type { Exclusion, Reservation } from '#ipam/usage.js';
+import { blockAddress, blockCidr, blockRange, type Space } from '#ipam/space/space.js';
+import type { Exclusion, Reservation } from '#ipam/space/usage.js';
+import type { AgentThen } from '#ipam/view/agent-view.js';
+import type { HistoryEntry, HistoryWord } from '#ipam/view/history.js';
 
 /** Where in the log the command stands, and when: cluster time in ms. */
 export type CommandPosition = { readonly index: number; readonly time: number };

@@ -5,19 +5,19 @@
 import { type Cidr, containsIp, type Family, familyOf, formatCidr, type Ip } from '#address/ip.js';
 import { SortedMap } from '#address/sorted-map.js';
 import type { AgentRecord, DepartedRecord, Holding } from '#ipam/agent-record.js';
-import type { AgentThen } from '#ipam/agent-view.js';
 import { Branches } from '#ipam/branch.js';
-import { History } from '#ipam/history.js';
+import type { Meta } from '#ipam/codec/record.js';
+import { RecordHash } from '#ipam/codec/record-hash.js';
 import type { AgentId } from '#ipam/identity.js';
 import { Interning } from '#ipam/interning.js';
 import type { JoinToken } from '#ipam/join-token.js';
 import type { Network, NetworkSettings, Overlay } from '#ipam/network.js';
 import { assertInvariant } from '#ipam/plan-invariant.js';
-import type { Meta } from '#ipam/record.js';
-import { RecordHash } from '#ipam/record-hash.js';
 import type { Revocation } from '#ipam/revocation.js';
-import { blockOf, grownSpace, overlaySpace, type Space, vtepSpace } from '#ipam/space.js';
-import type { Exclusion } from '#ipam/usage.js';
+import { blockOf, grownSpace, overlaySpace, type Space, vtepSpace } from '#ipam/space/space.js';
+import type { Exclusion } from '#ipam/space/usage.js';
+import type { AgentThen } from '#ipam/view/agent-view.js';
+import { History } from '#ipam/view/history.js';
 
 /** An overlay and the spaces of its families. */
 export type OverlayEntry = {

@@ -8,11 +8,11 @@ import fc from 'fast-check';
 import { parseCidr4 } from '#address/cidr4.js';
 import { formatCidr, formatIp } from '#address/ip.js';
 import { formatMac } from '#address/mac.js';
-import type { FullAgent } from '#ipam/full-agent.js';
 import type { Overlay } from '#ipam/network.js';
 import { overlay, PlanUnderTest } from '#ipam/plan-under-test.js';
 import { PlanAccount } from '#ipam/testing/plan-account.js';
 import { type DraftStep, draftOverlays, draftRegister, draftStep, quarantineMs } from '#ipam/testing/random-drafts.js';
+import type { FullAgent } from '#ipam/view/full-agent.js';
 
 const run = fc.record({
   overlays: draftOverlays,

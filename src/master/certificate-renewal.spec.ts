@@ -5,11 +5,11 @@ import { MasterClient } from '#api/master-client.js';
 import { agentService, clusterService } from '#api/services.js';
 import { SecureTrio } from '#master/testing/secure-trio.js';
 import { until } from '#master/testing/until.js';
-import { systemClock } from '#replica/system-clock.js';
-import { CertificateReloader } from '#tls/certificate-reloader.js';
+import { systemClock } from '#replica/ports/system-clock.js';
+import { CertificateReloader } from '#tls/certificate/certificate-reloader.js';
+import type { TlsFiles } from '#tls/certificate/tls-files.js';
 import { masterCredentials } from '#tls/client-credentials.js';
 import { TestAuthority, writeTlsFiles } from '#tls/testing/test-authority.js';
-import type { TlsFiles } from '#tls/tls-files.js';
 
 const once = { idempotent: true };
 const silent = { info: () => undefined, warn: () => undefined, error: () => undefined };

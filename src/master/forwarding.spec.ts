@@ -1,12 +1,12 @@
 import assert from 'node:assert/strict';
 import { credentials } from '@grpc/grpc-js';
 import { agentService, clusterService, operatorService } from '#api/services.js';
-import { ForwardLink } from '#master/forward-link.js';
+import { ForwardLink } from '#master/forward/forward-link.js';
 import { refusal } from '#master/testing/refusal.js';
 import { TestMasters } from '#master/testing/test-masters.js';
 import { until } from '#master/testing/until.js';
 import { sublet } from '#proto/sublet.js';
-import { ProposeError } from '#replica/replicated-log.js';
+import { ProposeError } from '#replica/ports/replicated-log.js';
 
 const overlay = { name: 'blue', subnet: '10.128.0.0/9', prefix: 24, enabled: true };
 

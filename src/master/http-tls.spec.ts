@@ -14,10 +14,10 @@ import { freePorts } from '#cluster-test/process/ports.js';
 import { type Master, startMaster } from '#master/master.js';
 import { silentLog } from '#master/master-log.js';
 import { testOverlay, testSettings } from '#master/testing/test-masters.js';
-import { issueCertificate, makeAuthority } from '#tls/authority.js';
+import { issueCertificate, makeAuthority } from '#tls/certificate/authority.js';
+import { readTlsFiles } from '#tls/certificate/tls-files.js';
 import { masterCredentials } from '#tls/client-credentials.js';
 import { type CertificateRequest, TestAuthority } from '#tls/testing/test-authority.js';
-import { readTlsFiles } from '#tls/tls-files.js';
 
 const secret = '0123456789abcdef0123456789abcdef';
 const state = '/overlay-master/state';

@@ -2,11 +2,11 @@
  * The address plan as the state machine that a replica replicates. It decodes, applies and restores, and keeps
  * the plan in memory for those who read it; it decides nothing.
  */
-import { decodeCommand } from '#ipam/command-codec.js';
-import type { Event } from '#ipam/event.js';
+import { decodeCommand } from '#ipam/codec/command-codec.js';
+import type { Event } from '#ipam/commands/event.js';
 import { Ipam, type Outcome } from '#ipam/ipam.js';
 import type { Network } from '#ipam/network.js';
-import type { ApplyPosition, RecordChange, StateMachine, StateRecord } from '#replica/state-machine.js';
+import type { ApplyPosition, RecordChange, StateMachine, StateRecord } from '#replica/ports/state-machine.js';
 
 /** What became of a command, and the network right after it if that changed (a reader may look much later). */
 export type PlanOutcome = Pick<Outcome, 'result' | 'events'> & { readonly network: Network | undefined };

@@ -17,16 +17,16 @@ import {
   joinService,
   operatorService,
 } from '#api/services.js';
-import { CertificateSigner } from '#master/certificate-signer.js';
+import { CertificateSigner } from '#master/joining/certificate-signer.js';
 import { JoinableTrio, newKey } from '#master/testing/joinable-trio.js';
 import { until } from '#master/testing/until.js';
-import { makeAuthority, type PemPair, signCertificate } from '#tls/authority.js';
-import { principalOf } from '#tls/certificate.js';
-import { makeCertificateRequest } from '#tls/certificate-request.js';
+import { makeAuthority, type PemPair, signCertificate } from '#tls/certificate/authority.js';
+import { principalOf } from '#tls/certificate/certificate.js';
+import { makeCertificateRequest } from '#tls/certificate/certificate-request.js';
+import { readTlsFiles } from '#tls/certificate/tls-files.js';
 import { masterCredentials, refuseOthers } from '#tls/client-credentials.js';
 import type { JoinTokenText } from '#tls/join-token-text.js';
 import { writeTlsFiles } from '#tls/testing/test-authority.js';
-import { readTlsFiles } from '#tls/tls-files.js';
 
 const hourMs = 3_600_000;
 const dayMs = 24 * hourMs;

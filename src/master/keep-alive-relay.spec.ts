@@ -1,9 +1,9 @@
 import assert from 'node:assert/strict';
 import { parseAgentId } from '#ipam/identity.js';
-import { Admission, defaultAdmissionLimits } from '#master/admission.js';
-import { forwardMethods } from '#master/forward-method.js';
-import { KeepAliveService } from '#master/keep-alive-service.js';
-import { memberId } from '#raft/entry.js';
+import { Admission, defaultAdmissionLimits } from '#master/access/admission.js';
+import { forwardMethods } from '#master/forward/forward-method.js';
+import { KeepAliveService } from '#master/leases/keep-alive-service.js';
+import { memberId } from '#raft/log/entry.js';
 import { VirtualTime } from '#replica/testing/virtual-time.js';
 
 /** A follower, and what it has passed on to its leader, which answers at once. */

@@ -12,61 +12,61 @@ import type {
 import type { Cidr } from '#address/ip.js';
 import { RefusedError } from '#api/refusal.js';
 import type { Ipam } from '#ipam/ipam.js';
-import { accessEndpoints } from '#master/access-service.js';
-import { Admission, type AdmissionLimits, defaultAdmissionLimits } from '#master/admission.js';
-import { agentEndpoints } from '#master/agent-service.js';
+import { accessEndpoints } from '#master/access/access-service.js';
+import { Admission, type AdmissionLimits, defaultAdmissionLimits } from '#master/access/admission.js';
+import { Revocations } from '#master/access/revocations.js';
+import { forwardMethods } from '#master/forward/forward-method.js';
+import { forwardService, forwardServiceDefinition } from '#master/forward/forward-service.js';
+import { PeerLinks } from '#master/forward/peer-links.js';
+import { StateComparison } from '#master/integrity/state-comparison.js';
+import { StateDigests } from '#master/integrity/state-digests.js';
+import type { IpamMachine, PlanOutcome } from '#master/ipam-machine.js';
+import { CertificateService, type Certifying } from '#master/joining/certificate-service.js';
+import { type JoinServerOptions, joinServer } from '#master/joining/join-server.js';
+import { joinTokenEndpoints } from '#master/joining/join-token-service.js';
+import { BranchMarker, branchValue } from '#master/leader/branch-marker.js';
+import { type ConfiguredNetwork, NetworkKeeper } from '#master/leader/configured-network.js';
+import { HistoryGuard } from '#master/leader/history-guard.js';
+import { LeaderChanges } from '#master/leader/leader-changes.js';
+import { Leadership } from '#master/leader/leadership.js';
+import { OtherFoundings } from '#master/leader/other-foundings.js';
+import { KeepAliveService } from '#master/leases/keep-alive-service.js';
+import { LeaseKeeper } from '#master/leases/lease-keeper.js';
+import { type Contest, contestFields } from '#master/leases/lease-processes.js';
+import type { ReceivedKeepAlive } from '#master/leases/received-keep-alive.js';
+import type { MasterLog } from '#master/master-log.js';
+import { memberMessages } from '#master/members/member-account.js';
+import { membershipEndpoints } from '#master/members/membership-service.js';
+import type { ClusterControl } from '#master/members/membership-step.js';
+import { MoveKeeper } from '#master/members/move-keeper.js';
+import { endedWarnings } from '#master/process/ended-warnings.js';
+import { runtimeWarnings } from '#master/process/runtime-warnings.js';
+import { spaceWarnings } from '#master/process/space-warnings.js';
 import {
   apiServer,
   byAddress,
   type CallerOf,
   type CallObserver,
   streamsPerPlainConnection,
-} from '#master/api-server.js';
-import { BranchMarker, branchValue } from '#master/branch-marker.js';
-import { CallRouter } from '#master/call-router.js';
-import { CertificateService, type Certifying } from '#master/certificate-service.js';
-import { clusterEndpoints } from '#master/cluster-service.js';
-import { type ConfiguredNetwork, NetworkKeeper } from '#master/configured-network.js';
-import { endedWarnings } from '#master/ended-warnings.js';
-import type { Endpoint } from '#master/endpoint.js';
-import { EventRing } from '#master/event-ring.js';
-import { forwardMethods } from '#master/forward-method.js';
-import { forwardService, forwardServiceDefinition } from '#master/forward-service.js';
-import { HistoryGuard } from '#master/history-guard.js';
-import type { IpamMachine, PlanOutcome } from '#master/ipam-machine.js';
-import { type JoinServerOptions, joinServer } from '#master/join-server.js';
-import { joinTokenEndpoints } from '#master/join-token-service.js';
-import { KeepAliveService } from '#master/keep-alive-service.js';
-import { LeaderChanges } from '#master/leader-changes.js';
-import { Leadership } from '#master/leadership.js';
-import { LeaseKeeper } from '#master/lease-keeper.js';
-import { type Contest, contestFields } from '#master/lease-processes.js';
-import type { MasterLog } from '#master/master-log.js';
-import { memberMessages } from '#master/member-account.js';
-import { membershipEndpoints } from '#master/membership-service.js';
-import type { ClusterControl } from '#master/membership-step.js';
-import { MoveKeeper } from '#master/move-keeper.js';
-import { origin } from '#master/operator-parse.js';
-import { operatorEndpoints } from '#master/operator-service.js';
-import { OtherFoundings } from '#master/other-foundings.js';
-import { PeerLinks } from '#master/peer-links.js';
-import { PlanClient } from '#master/plan-client.js';
-import { PlanEncoding } from '#master/plan-encoding.js';
-import { type AgentForm, PlanSnapshots } from '#master/plan-snapshot.js';
-import type { ReceivedKeepAlive } from '#master/received-keep-alive.js';
-import { Revocations } from '#master/revocations.js';
-import { runtimeWarnings } from '#master/runtime-warnings.js';
-import { recordBackupEndpoint, saveSnapshotMethod } from '#master/snapshot-service.js';
-import { spaceWarnings } from '#master/space-warnings.js';
-import { StateComparison } from '#master/state-comparison.js';
-import { StateDigests } from '#master/state-digests.js';
+} from '#master/server/api-server.js';
+import { CallRouter } from '#master/server/call-router.js';
+import type { Endpoint } from '#master/server/endpoint.js';
+import { agentEndpoints } from '#master/services/agent-service.js';
+import { clusterEndpoints } from '#master/services/cluster-service.js';
+import { origin } from '#master/services/operator-parse.js';
+import { operatorEndpoints } from '#master/services/operator-service.js';
+import { PlanClient } from '#master/services/plan-client.js';
+import { PlanEncoding } from '#master/services/plan-encoding.js';
+import { recordBackupEndpoint, saveSnapshotMethod } from '#master/services/snapshot-service.js';
 import type { Warning } from '#master/warning.js';
-import { WatchHub, type WatchStart } from '#master/watch-hub.js';
-import { watchMethod } from '#master/watch-service.js';
+import { EventRing } from '#master/watch/event-ring.js';
+import { type AgentForm, PlanSnapshots } from '#master/watch/plan-snapshot.js';
+import { WatchHub, type WatchStart } from '#master/watch/watch-hub.js';
+import { watchMethod } from '#master/watch/watch-service.js';
 import { sublet } from '#proto/sublet.js';
-import type { Clock } from '#replica/clock.js';
-import type { Founder } from '#replica/peer-network.js';
-import type { ReplicaStatus, ReplicatedLog } from '#replica/replicated-log.js';
+import type { Clock } from '#replica/ports/clock.js';
+import type { Founder } from '#replica/ports/peer-network.js';
+import type { ReplicaStatus, ReplicatedLog } from '#replica/ports/replicated-log.js';
 import type { Principal } from '#tls/principal.js';
 
 export type MasterServicesOptions = {
@@ -449,9 +449,9 @@ export class MasterServices {
 
   /** Has the leader compare what a watcher has seen with its log. */
   #claim({ fromRevision, branch }: WatchStart): void {
-    const { wallClock, logger } = this.#options;
+    const { clock, logger } = this.#options;
     const bytes = forwardMethods.checkClaim.request.encode({ revision: fromRevision, branch }).finish();
-    const context = { caller: '', deadline: wallClock() + defaultTimeoutMs, forwarded: false };
+    const context = { caller: '', deadline: clock.now() + defaultTimeoutMs, forwarded: false };
     this.#router.serve(this.guard.endpoint, bytes, context).catch((error: unknown) => {
       // The watcher has its snapshot; a leader of an earlier release does not know the call.
       logger.debug({ err: error }, 'the leader did not get the report of a watcher that knows another history');

@@ -8,7 +8,7 @@ import { mock } from 'node:test';
 import { credentials } from '@grpc/grpc-js';
 import { MasterClient } from '#api/master-client.js';
 import { clusterService } from '#api/services.js';
-import { ForwardLink } from '#master/forward-link.js';
+import { ForwardLink } from '#master/forward/forward-link.js';
 import { TestMasters } from '#master/testing/test-masters.js';
 import { peerClient } from '#transport/peer-channel.js';
 

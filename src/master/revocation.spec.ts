@@ -6,8 +6,8 @@ import { MasterClient } from '#api/master-client.js';
 import { accessService, agentService, clusterService, operatorService } from '#api/services.js';
 import { refusalOf, SecureTrio } from '#master/testing/secure-trio.js';
 import { until } from '#master/testing/until.js';
-import { systemClock } from '#replica/system-clock.js';
-import { CertificateReloader } from '#tls/certificate-reloader.js';
+import { systemClock } from '#replica/ports/system-clock.js';
+import { CertificateReloader } from '#tls/certificate/certificate-reloader.js';
 import { masterCredentials } from '#tls/client-credentials.js';
 import { writeTlsFiles } from '#tls/testing/test-authority.js';
 

@@ -3,7 +3,7 @@ import { setImmediate as nextTurn } from 'node:timers/promises';
 import { type ServiceError, status } from '@grpc/grpc-js';
 import { parseCidr4 } from '#address/cidr4.js';
 import { agentService, clusterService, operatorService } from '#api/services.js';
-import { encodeCommand } from '#ipam/command-codec.js';
+import { encodeCommand } from '#ipam/codec/command-codec.js';
 import type { Overlay } from '#ipam/network.js';
 import { refusal } from '#master/testing/refusal.js';
 import { TestMasters, testOverlay } from '#master/testing/test-masters.js';

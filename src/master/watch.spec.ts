@@ -1,9 +1,9 @@
 import assert from 'node:assert/strict';
-import { peerMessage } from '#master/plan-message.js';
+import { peerMessage } from '#master/services/plan-message.js';
 import { TestHubs } from '#master/testing/test-hub.js';
 import { TestWatcher, watcherText } from '#master/testing/test-watcher.js';
 import { sublet } from '#proto/sublet.js';
-import { ProposeError } from '#replica/replicated-log.js';
+import { ProposeError } from '#replica/ports/replicated-log.js';
 
 const { Peer } = sublet.v1;
 

@@ -13,16 +13,16 @@ import {
   noMember,
   type Term,
   term as termOf,
-} from '#raft/entry.js';
-import type { InflightLimits } from '#raft/inflights.js';
-import type { LogReader } from '#raft/log-reader.js';
+} from '#raft/log/entry.js';
+import type { LogReader } from '#raft/log/log-reader.js';
+import { RaftLog } from '#raft/log/raft-log.js';
 import type { Message, ReadIndexMessage } from '#raft/message.js';
-import { PendingReads } from '#raft/pending-reads.js';
-import { Progress } from '#raft/progress.js';
 import { maxPendingReadsDefault, type RaftConfig } from '#raft/raft-config.js';
-import { RaftLog } from '#raft/raft-log.js';
+import { PendingReads } from '#raft/reads/pending-reads.js';
 import type { RaftRole, ReadState, SoftState } from '#raft/ready.js';
-import { type ProgressTracker, restoreMembership } from '#raft/tracker.js';
+import type { InflightLimits } from '#raft/tracker/inflights.js';
+import { Progress } from '#raft/tracker/progress.js';
+import { type ProgressTracker, restoreMembership } from '#raft/tracker/tracker.js';
 
 export type Core = {
   readonly config: RaftConfig;

@@ -3,8 +3,8 @@
  * themselves. Term 0 marks a local message. The comment on each kind names the field's usual name
  * for it, which the conformance runner prints.
  */
-import type { Entry, HardState, LogIndex, MemberId, SnapshotMeta, Term } from '#raft/entry.js';
-import type { LogPosition } from '#raft/raft-log.js';
+import type { Entry, HardState, LogIndex, MemberId, SnapshotMeta, Term } from '#raft/log/entry.js';
+import type { LogPosition } from '#raft/log/raft-log.js';
 
 type Envelope = {
   readonly from: MemberId;

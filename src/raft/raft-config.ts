@@ -1,6 +1,7 @@
 /** How one core is set up. Sizes may be `Infinity`, which means "no limit"; times are in ticks. */
-import type { LogIndex, MemberId } from '#raft/entry.js';
+
 import { RaftError } from '#raft/errors.js';
+import type { LogIndex, MemberId } from '#raft/log/entry.js';
 
 export type ReadOnlyMode = 'safe' | 'lease-based';
 

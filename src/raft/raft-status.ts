@@ -1,8 +1,8 @@
 /** A core's state at one moment, for operators and tests: plain data, detached from the core. */
 import type { Core } from '#raft/core.js';
-import type { ConfState, LogIndex, MemberId, Term } from '#raft/entry.js';
-import type { RaftPeerStatus } from '#raft/progress.js';
+import type { ConfState, LogIndex, MemberId, Term } from '#raft/log/entry.js';
 import type { RaftRole } from '#raft/ready.js';
+import type { RaftPeerStatus } from '#raft/tracker/progress.js';
 
 export type RaftStatus = {
   readonly id: MemberId;

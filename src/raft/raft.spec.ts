@@ -1,11 +1,11 @@
 import assert from 'node:assert/strict';
 import { randomInt } from 'node:crypto';
 import fc from 'fast-check';
-import { type Entry, type LogIndex, logIndex, type MemberId, memberId } from '#raft/entry.js';
 import { RaftError } from '#raft/errors.js';
+import { type Entry, type LogIndex, logIndex, type MemberId, memberId } from '#raft/log/entry.js';
 import type { Message } from '#raft/message.js';
-import { isVoter } from '#raft/quorum.js';
 import { bytes, CoreMember, confChange, confState, type Start } from '#raft/testing/core-member.js';
+import { isVoter } from '#raft/tracker/quorum.js';
 
 /** One thing that happens: which, and two numbers that pick the member, the message, the value. */
 type Event = readonly [action: number, a: number, b: number];

@@ -14,8 +14,10 @@
  * Every method is synchronous. A `RaftError` leaves the state as it was; after an `InvariantError` the node must stop.
  */
 
-import { type ConfChange, encodeConfChange } from '#raft/conf-change.js';
+import { type ConfChange, encodeConfChange } from '#raft/confchange/conf-change.js';
+import { applyChange } from '#raft/confchange/reconfiguration.js';
 import { type Core, createCore } from '#raft/core.js';
+import { RaftError } from '#raft/errors.js';
 import {
   type ConfState,
   type Entry,
@@ -26,18 +28,16 @@ import {
   noMember,
   noTerm,
   type Term,
-} from '#raft/entry.js';
-import { RaftError } from '#raft/errors.js';
-import type { LogReader } from '#raft/log-reader.js';
+} from '#raft/log/entry.js';
+import type { LogReader } from '#raft/log/log-reader.js';
 import type { Message } from '#raft/message.js';
-import { confChangeRefusal } from '#raft/proposal.js';
 import { checkRaftConfig, type RaftConfig } from '#raft/raft-config.js';
 import { type RaftStatus, raftStatusOf } from '#raft/raft-status.js';
 import type { Ready } from '#raft/ready.js';
 import { advance, hasReady, takeReady } from '#raft/ready-builder.js';
-import { applyChange } from '#raft/reconfiguration.js';
+import { confChangeRefusal } from '#raft/roles/proposal.js';
+import { tick } from '#raft/roles/timers.js';
 import { step, stepGuarded } from '#raft/step.js';
-import { tick } from '#raft/timers.js';
 
 /** Where a leader put a proposal: `firstIndex`, `firstIndex` + 1, … in `term`. Committed only if that term is still there when applied. */
 export type ProposalPosition = { readonly term: Term; readonly firstIndex: LogIndex };

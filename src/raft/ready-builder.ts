@@ -14,7 +14,7 @@ import {
   noIndex,
   noTerm,
   type SnapshotMeta,
-} from '#raft/entry.js';
+} from '#raft/log/entry.js';
 import type { Message, StorageAppendResponseMessage, StorageApplyResponseMessage } from '#raft/message.js';
 import type { Ready, SoftState } from '#raft/ready.js';
 import { step } from '#raft/step.js';

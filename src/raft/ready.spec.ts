@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { InvariantError } from '#errors/invariant.js';
-import { appendThread, applyThread, logIndex, memberId, noIndex, noTerm, term } from '#raft/entry.js';
 import { RaftError } from '#raft/errors.js';
+import { appendThread, applyThread, logIndex, memberId, noIndex, noTerm, term } from '#raft/log/entry.js';
 import type { Message } from '#raft/message.js';
 import { Raft } from '#raft/raft.js';
 import {

@@ -2,7 +2,7 @@
  * What a core asks of its driver. Taking a Ready accepts it: nothing is handed out twice. The comments
  * are the contract on ordering; a driver that breaks it breaks Raft.
  */
-import type { Entry, HardState, LogIndex, MemberId, SnapshotMeta } from '#raft/entry.js';
+import type { Entry, HardState, LogIndex, MemberId, SnapshotMeta } from '#raft/log/entry.js';
 import type { Message } from '#raft/message.js';
 
 export type RaftRole = 'follower' | 'pre-candidate' | 'candidate' | 'leader';

@@ -5,11 +5,9 @@
 
 import { assertNever, invariant } from '#errors/invariant.js';
 import { becomeFollower, type Core, send } from '#raft/core.js';
-import { handleVote, handleVoteResponse, hup, learnCommit, respondToVote } from '#raft/election.js';
-import { appendThread, applyThread, type MemberId, noIndex, noMember, noTerm } from '#raft/entry.js';
 import { RaftError } from '#raft/errors.js';
-import { acknowledge, handleAppend, handleHeartbeat, handleSnapshot } from '#raft/follower.js';
-import { broadcastHeartbeat } from '#raft/heartbeat.js';
+import { appendThread, applyThread, type MemberId, noIndex, noMember, noTerm } from '#raft/log/entry.js';
+import { handleSnapshotStored, handleStorageAppended, handleStorageApplied } from '#raft/log/storage-acks.js';
 import type {
   AppendMessage,
   HeartbeatMessage,
@@ -20,12 +18,14 @@ import type {
   TransferLeaderMessage,
   VoteMessage,
 } from '#raft/message.js';
-import type { Progress } from '#raft/progress.js';
-import { dropped, proposeAsLeader } from '#raft/proposal.js';
-import { handleReadAsLeader } from '#raft/reads.js';
-import { handleAppendResponse, handleHeartbeatResponse, transferTo } from '#raft/replication.js';
-import { handleSnapshotStored, handleStorageAppended, handleStorageApplied } from '#raft/storage-acks.js';
-import { campaignByItself, checkQuorum } from '#raft/timers.js';
+import { handleReadAsLeader } from '#raft/reads/reads.js';
+import { handleVote, handleVoteResponse, hup, learnCommit, respondToVote } from '#raft/roles/election.js';
+import { acknowledge, handleAppend, handleHeartbeat, handleSnapshot } from '#raft/roles/follower.js';
+import { broadcastHeartbeat } from '#raft/roles/heartbeat.js';
+import { dropped, proposeAsLeader } from '#raft/roles/proposal.js';
+import { handleAppendResponse, handleHeartbeatResponse, transferTo } from '#raft/roles/replication.js';
+import { campaignByItself, checkQuorum } from '#raft/roles/timers.js';
+import type { Progress } from '#raft/tracker/progress.js';
 
 /** What only the member itself and its storage threads may say. */
 const localKinds: ReadonlySet<Message['kind']> = new Set<Message['kind']>([

@@ -1,5 +1,5 @@
 import assert from 'node:assert/strict';
-import { memberId } from '#raft/entry.js';
+import { memberId } from '#raft/log/entry.js';
 import { accepted, bytes, CoreCluster, CoreMember, confState, members, simply } from '#raft/testing/core-member.js';
 
 const dropped = { name: 'RaftError', code: 'proposal-dropped' };

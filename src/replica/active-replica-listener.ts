@@ -1,7 +1,7 @@
 /** What a member at work tells `Replica`, which tells its own listeners. */
-import type { LogIndex } from '#raft/entry.js';
-import type { LeadershipNotice } from '#replica/leadership-state.js';
-import type { Applied } from '#replica/replicated-log.js';
+import type { LogIndex } from '#raft/log/entry.js';
+import type { LeadershipNotice } from '#replica/fitness/leadership-state.js';
+import type { Applied } from '#replica/ports/replicated-log.js';
 
 export type ActiveReplicaListener<Output> = {
   applied(applied: Applied<Output>): void;

@@ -4,24 +4,24 @@
  */
 
 import { asError } from '#errors/unknown-error.js';
-import { type LogIndex, type MemberId, noMember } from '#raft/entry.js';
+import { type LogIndex, type MemberId, noMember } from '#raft/log/entry.js';
 import type { PeerMessage } from '#raft/message.js';
 import type { ActiveReplicaListener } from '#replica/active-replica-listener.js';
 import { type ActiveReplicaStart, Assembly } from '#replica/assembly.js';
-import { rejoinRemedy } from '#replica/cluster-founding.js';
+import { rejoinRemedy } from '#replica/bootstrap/cluster-founding.js';
+import type { SnapshotReceiver } from '#replica/driver/snapshot-transfers.js';
+import { TurnWaits } from '#replica/driver/turn-waits.js';
 import { withRemedy } from '#replica/fatal-error.js';
-import type { LeadershipNotice } from '#replica/leadership-state.js';
-import { StoreError } from '#replica/log-store.js';
-import type { MemberReport } from '#replica/member-report.js';
-import type { MemberInfo, Membership } from '#replica/membership.js';
-import { type MembershipChange, removedText } from '#replica/membership-change.js';
-import { movesInForce, withMoves } from '#replica/moved-members.js';
+import type { LeadershipNotice } from '#replica/fitness/leadership-state.js';
+import { type MembershipChange, removedText } from '#replica/members/membership-change.js';
+import { movesInForce, withMoves } from '#replica/members/moved-members.js';
+import { StoreError } from '#replica/ports/log-store.js';
+import type { MemberReport } from '#replica/ports/member-report.js';
+import type { MemberInfo, Membership } from '#replica/ports/membership.js';
+import { type Applied, ProposeError, type ReplicaStatus, stoppedError } from '#replica/ports/replicated-log.js';
 import type { ReplicaOptions, ReplicaTiming } from '#replica/replica-options.js';
 import { replicaStatus } from '#replica/replica-status.js';
-import { type Applied, ProposeError, type ReplicaStatus, stoppedError } from '#replica/replicated-log.js';
-import type { SnapshotReceiver } from '#replica/snapshot-transfers.js';
 import { Ticker } from '#replica/ticker.js';
-import { TurnWaits } from '#replica/turn-waits.js';
 
 /** Write cycles to wait for durability: each takes one write, or an election timeout. */
 const savedTriesMax = 20;

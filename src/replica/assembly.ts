@@ -1,20 +1,20 @@
 /** The parts that a member at work consists of, put together on what is stored. */
-import type { LogIndex } from '#raft/entry.js';
+import type { LogIndex } from '#raft/log/entry.js';
 import { Raft } from '#raft/raft.js';
 import type { ActiveReplicaListener } from '#replica/active-replica-listener.js';
-import { CommandKinds } from '#replica/command-kinds.js';
-import { LeadershipState } from '#replica/leadership-state.js';
-import type { LoadedLog } from '#replica/log-store.js';
-import { LogTail } from '#replica/log-tail.js';
-import { LogUpkeep } from '#replica/log-upkeep.js';
-import { MemberHealth } from '#replica/member-health.js';
-import type { AppliedMeta, MemberInfo } from '#replica/membership.js';
-import { PeerAccounts } from '#replica/peer-accounts.js';
-import { PendingRequests } from '#replica/pending-requests.js';
-import { RaftDriver } from '#replica/raft-driver.js';
-import { raftConfig } from '#replica/raft-settings.js';
-import { ReadyHandler } from '#replica/ready-handler.js';
+import { LogTail } from '#replica/driver/log-tail.js';
+import { LogUpkeep } from '#replica/driver/log-upkeep.js';
+import { RaftDriver } from '#replica/driver/raft-driver.js';
+import { raftConfig } from '#replica/driver/raft-settings.js';
+import { ReadyHandler } from '#replica/driver/ready-handler.js';
+import { LeadershipState } from '#replica/fitness/leadership-state.js';
+import { MemberHealth } from '#replica/fitness/member-health.js';
+import { PeerAccounts } from '#replica/members/peer-accounts.js';
+import type { LoadedLog } from '#replica/ports/log-store.js';
+import type { AppliedMeta, MemberInfo } from '#replica/ports/membership.js';
 import type { ReplicaLimits, ReplicaOptions, ReplicaTiming } from '#replica/replica-options.js';
+import { CommandKinds } from '#replica/requests/command-kinds.js';
+import { PendingRequests } from '#replica/requests/pending-requests.js';
 
 export type ActiveReplicaStart = {
   readonly self: MemberInfo;

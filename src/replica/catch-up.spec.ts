@@ -1,5 +1,5 @@
 import assert from 'node:assert/strict';
-import { logIndex } from '#raft/entry.js';
+import { logIndex } from '#raft/log/entry.js';
 import { defaultReplicaLimits } from '#replica/replica-options.js';
 import { callerOf } from '#replica/testing/memory-network.js';
 import { TestCluster, type TestMember } from '#replica/testing/test-cluster.js';

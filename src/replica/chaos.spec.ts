@@ -1,5 +1,5 @@
 import assert from 'node:assert/strict';
-import { type LogWrite, StoreError } from '#replica/log-store.js';
+import { type LogWrite, StoreError } from '#replica/ports/log-store.js';
 import { defaultReplicaLimits } from '#replica/replica-options.js';
 import type { WriteFate } from '#replica/testing/memory-log-store.js';
 import { TestCluster, type TestMember } from '#replica/testing/test-cluster.js';

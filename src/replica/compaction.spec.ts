@@ -1,5 +1,5 @@
 import assert from 'node:assert/strict';
-import { logIndex } from '#raft/entry.js';
+import { logIndex } from '#raft/log/entry.js';
 import { type CompactionView, compactionPoint } from '#replica/compaction.js';
 
 const limits = { entriesKept: 100, entriesKeptForPeersMax: 1000, compactionStep: 10 };

@@ -1,5 +1,5 @@
 /** How far the log may be forgotten: a policy, apart from the doing. */
-import { type LogIndex, logIndex } from '#raft/entry.js';
+import { type LogIndex, logIndex } from '#raft/log/entry.js';
 
 export type CompactionView = {
   /** Index of the applied state that the store holds. */

@@ -1,5 +1,5 @@
 import { InvariantError } from '#errors/invariant.js';
-import type { MemberInfo } from '#replica/membership.js';
+import type { MemberInfo } from '#replica/ports/membership.js';
 
 /** The error with its way out. A store's errors and a machine's bring their own. */
 export function withRemedy(error: Error, { name }: MemberInfo): Error {

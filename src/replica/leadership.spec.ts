@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
-import { logIndex, noTerm } from '#raft/entry.js';
-import type { LeadershipNotice } from '#replica/leadership-state.js';
-import { ProposeError } from '#replica/replicated-log.js';
+import { logIndex, noTerm } from '#raft/log/entry.js';
+import type { LeadershipNotice } from '#replica/fitness/leadership-state.js';
+import { ProposeError } from '#replica/ports/replicated-log.js';
 import { callerOf } from '#replica/testing/memory-network.js';
 import { TestCluster, type TestMember } from '#replica/testing/test-cluster.js';
 

@@ -1,8 +1,8 @@
 import assert from 'node:assert/strict';
-import { type LogIndex, logIndex, memberId, noMember, term } from '#raft/entry.js';
+import { type LogIndex, logIndex, memberId, noMember, term } from '#raft/log/entry.js';
 import type { RaftStatus } from '#raft/raft-status.js';
-import type { Membership } from '#replica/membership.js';
-import { membershipRefusal, toConfChange } from '#replica/membership-change.js';
+import { membershipRefusal, toConfChange } from '#replica/members/membership-change.js';
+import type { Membership } from '#replica/ports/membership.js';
 
 const [one, two, three, four] = [1, 2, 3, 4].map(memberId) as [
   ReturnType<typeof memberId>,

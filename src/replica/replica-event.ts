@@ -1,7 +1,7 @@
 /** What a replica tells its observer: for logs, for metrics, and to end the process when it can't go on. */
-import type { LogIndex, MemberId } from '#raft/entry.js';
-import type { BootstrapProblem } from '#replica/bootstrap-problem.js';
-import type { Membership } from '#replica/membership.js';
+import type { LogIndex, MemberId } from '#raft/log/entry.js';
+import type { BootstrapProblem } from '#replica/bootstrap/bootstrap-problem.js';
+import type { Membership } from '#replica/ports/membership.js';
 
 export type ReplicaEvent =
   /** The member has stopped for good: its store failed, its state can't be trusted, or a command is unknown to it. End the process with an error. */

@@ -1,17 +1,17 @@
 /** What a replica is made of and bounded by. Everything it touches of the world comes in here. */
 
-import type { Clock } from '#replica/clock.js';
-import type { LaterCommands } from '#replica/command-kinds.js';
 import type { CompactionLimits } from '#replica/compaction.js';
-import type { LogStore } from '#replica/log-store.js';
-import type { MemberInfo } from '#replica/membership.js';
-import type { MovedMember } from '#replica/moved-members.js';
-import type { Founder, PeerNetwork } from '#replica/peer-network.js';
-import type { ProposalLimits } from '#replica/proposals.js';
-import type { ReadBarrierLimits } from '#replica/read-barriers.js';
+import type { StorageWriterLimits } from '#replica/driver/storage-writer.js';
+import type { MovedMember } from '#replica/members/moved-members.js';
+import type { Clock } from '#replica/ports/clock.js';
+import type { LogStore } from '#replica/ports/log-store.js';
+import type { MemberInfo } from '#replica/ports/membership.js';
+import type { Founder, PeerNetwork } from '#replica/ports/peer-network.js';
+import type { StateMachine } from '#replica/ports/state-machine.js';
 import type { ReplicaEvent } from '#replica/replica-event.js';
-import type { StateMachine } from '#replica/state-machine.js';
-import type { StorageWriterLimits } from '#replica/storage-writer.js';
+import type { LaterCommands } from '#replica/requests/command-kinds.js';
+import type { ProposalLimits } from '#replica/requests/proposals.js';
+import type { ReadBarrierLimits } from '#replica/requests/read-barriers.js';
 import { formatDuration } from '#text/duration.js';
 import { clusterIdForm, memberNameForm } from '#text/name-form.js';
 import { formatSize } from '#text/size.js';

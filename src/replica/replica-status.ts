@@ -1,13 +1,13 @@
 /** A replica's state for operators, put together from the core's and the replica's own. */
-import { type LogIndex, logIndex, noMember, term } from '#raft/entry.js';
+import { type LogIndex, logIndex, noMember, term } from '#raft/log/entry.js';
 import type { RaftStatus } from '#raft/raft-status.js';
-import { noFounding } from '#replica/cluster-founding.js';
-import type { StoreSpace } from '#replica/log-store.js';
-import type { MemberInfo, Membership } from '#replica/membership.js';
-import { isVotingMember } from '#replica/membership-change.js';
-import type { Move } from '#replica/moved-members.js';
-import type { PeerAccounts } from '#replica/peer-accounts.js';
-import type { PeerStatus, ReplicaStatus } from '#replica/replicated-log.js';
+import { noFounding } from '#replica/bootstrap/cluster-founding.js';
+import { isVotingMember } from '#replica/members/membership-change.js';
+import type { Move } from '#replica/members/moved-members.js';
+import type { PeerAccounts } from '#replica/members/peer-accounts.js';
+import type { StoreSpace } from '#replica/ports/log-store.js';
+import type { MemberInfo, Membership } from '#replica/ports/membership.js';
+import type { PeerStatus, ReplicaStatus } from '#replica/ports/replicated-log.js';
 
 export type ReplicaStatusParts = {
   readonly self: MemberInfo;

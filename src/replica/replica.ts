@@ -4,21 +4,28 @@
  */
 
 import { asError } from '#errors/unknown-error.js';
-import { type LogIndex, type MemberId, noMember, type Term } from '#raft/entry.js';
+import { type LogIndex, type MemberId, noMember, type Term } from '#raft/log/entry.js';
 import type { PeerMessage } from '#raft/message.js';
 import { ActiveReplica } from '#replica/active-replica.js';
 import type { ActiveReplicaListener } from '#replica/active-replica-listener.js';
-import { otherFoundingText, type PeerClaim, rejoinRemedy } from '#replica/cluster-founding.js';
+import { otherFoundingText, type PeerClaim, rejoinRemedy } from '#replica/bootstrap/cluster-founding.js';
+import { type Founded, Founding } from '#replica/bootstrap/founding.js';
 import { withRemedy } from '#replica/fatal-error.js';
-import { type Founded, Founding } from '#replica/founding.js';
-import { awaitLeader } from '#replica/leader-wait.js';
-import type { LeadershipNotice } from '#replica/leadership-state.js';
-import { type LoadedLog, type SnapshotSource, StoreError } from '#replica/log-store.js';
-import type { AppliedMeta, MemberInfo, Membership } from '#replica/membership.js';
-import type { MembershipChange } from '#replica/membership-change.js';
-import { withMoves } from '#replica/moved-members.js';
-import { OpenSnapshots } from '#replica/open-snapshots.js';
-import type { MemberHello, PeerHandler, PeerRefusal } from '#replica/peer-network.js';
+import type { LeadershipNotice } from '#replica/fitness/leadership-state.js';
+import type { MembershipChange } from '#replica/members/membership-change.js';
+import { withMoves } from '#replica/members/moved-members.js';
+import { makesTermDurable, rewoundText, type StoreClaim, StoreFacts } from '#replica/members/store-facts.js';
+import { storedSelf } from '#replica/members/stored-self.js';
+import { type LoadedLog, type SnapshotSource, StoreError } from '#replica/ports/log-store.js';
+import type { AppliedMeta, MemberInfo, Membership } from '#replica/ports/membership.js';
+import type { MemberHello, PeerHandler, PeerRefusal } from '#replica/ports/peer-network.js';
+import {
+  type Applied,
+  ProposeError,
+  type ReplicaStatus,
+  type ReplicatedLog,
+  stoppedError,
+} from '#replica/ports/replicated-log.js';
 import {
   checkLimits,
   checkNames,
@@ -31,15 +38,8 @@ import {
   type ReplicaTiming,
 } from '#replica/replica-options.js';
 import { idleStatus, noMembership } from '#replica/replica-status.js';
-import {
-  type Applied,
-  ProposeError,
-  type ReplicaStatus,
-  type ReplicatedLog,
-  stoppedError,
-} from '#replica/replicated-log.js';
-import { makesTermDurable, rewoundText, type StoreClaim, StoreFacts } from '#replica/store-facts.js';
-import { storedSelf } from '#replica/stored-self.js';
+import { awaitLeader } from '#replica/requests/leader-wait.js';
+import { OpenSnapshots } from '#replica/requests/open-snapshots.js';
 
 export class Replica<Output> implements ReplicatedLog<Output> {
   readonly #options: ReplicaOptions<Output>;

@@ -1,5 +1,5 @@
 import assert from 'node:assert/strict';
-import { StoreError } from '#replica/log-store.js';
+import { StoreError } from '#replica/ports/log-store.js';
 import { TestCluster, type TestMember } from '#replica/testing/test-cluster.js';
 
 /** Why the member's last process did not take part. */

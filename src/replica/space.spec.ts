@@ -1,5 +1,5 @@
 import assert from 'node:assert/strict';
-import { ProposeError } from '#replica/replicated-log.js';
+import { ProposeError } from '#replica/ports/replicated-log.js';
 import { roomy, scarce } from '#replica/testing/memory-log-store.js';
 import { TestCluster, type TestMember } from '#replica/testing/test-cluster.js';
 

@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
-import { logIndex } from '#raft/entry.js';
-import { StoreError } from '#replica/log-store.js';
+import { logIndex } from '#raft/log/entry.js';
+import { StoreError } from '#replica/ports/log-store.js';
 import { openLogStore } from '#storage/key-value-log-store.js';
 import { HandClock } from '#storage/testing/hand-clock.js';
 import { LifeOfAStore } from '#storage/testing/life-of-a-store.js';

@@ -11,7 +11,7 @@ import {
 } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { type LogStore, StoreError, type StoreErrorCode } from '#replica/log-store.js';
+import { type LogStore, StoreError, type StoreErrorCode } from '#replica/ports/log-store.js';
 import { openLevelStore } from '#storage/level-store.js';
 import { HandClock } from '#storage/testing/hand-clock.js';
 import { contentOf, hardState, membership, meta, record, sampleEntries, self } from '#storage/testing/sample.js';

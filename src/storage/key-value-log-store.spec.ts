@@ -1,12 +1,12 @@
 import assert from 'node:assert/strict';
 import fc from 'fast-check';
 import { assertNever } from '#errors/invariant.js';
-import { logIndex, memberId } from '#raft/entry.js';
-import { type LogStore, type LogWrite, StoreError } from '#replica/log-store.js';
-import type { RecordChange } from '#replica/state-machine.js';
-import { IdentitySlots } from '#storage/identity-slots.js';
+import { logIndex, memberId } from '#raft/log/entry.js';
+import { type LogStore, type LogWrite, StoreError } from '#replica/ports/log-store.js';
+import type { RecordChange } from '#replica/ports/state-machine.js';
 import { identityLagMs, openLogStore } from '#storage/key-value-log-store.js';
-import { sweepPauseMs, sweepStepKeys } from '#storage/sweeper.js';
+import { IdentitySlots } from '#storage/records/identity-slots.js';
+import { sweepPauseMs, sweepStepKeys } from '#storage/snapshots/sweeper.js';
 import { HandClock } from '#storage/testing/hand-clock.js';
 import { MemoryDisk } from '#storage/testing/memory-disk.js';
 import {

@@ -7,9 +7,10 @@
  * which is then taken from it, but never a higher sequence: a database behind the file's sequence has lost
  * writes, and that is no crash but amnesia. See docs/storage.md.
  */
-import { type Entry, type LogIndex, type MemberId, noMember } from '#raft/entry.js';
-import type { Clock } from '#replica/clock.js';
-import { decodeEntryRecord } from '#replica/entry-record.js';
+import { type Entry, type LogIndex, type MemberId, noMember } from '#raft/log/entry.js';
+import { decodeEntryRecord } from '#replica/driver/entry-record.js';
+import { type StoreFact, sessionNoncesMax } from '#replica/members/store-facts.js';
+import type { Clock } from '#replica/ports/clock.js';
 import {
   type LoadedLog,
   type LogStore,
@@ -19,22 +20,21 @@ import {
   StoreError,
   type StoreIdentity,
   type StoreSpace,
-} from '#replica/log-store.js';
-import type { AppliedMeta } from '#replica/membership.js';
-import type { StateRecord } from '#replica/state-machine.js';
-import { type StoreFact, sessionNoncesMax } from '#replica/store-facts.js';
-import type { DiskSpace } from '#storage/disk-space.js';
-import { encodeHead, freshHead, type Head } from '#storage/head-record.js';
-import type { IdentityFile } from '#storage/identity-file.js';
-import { type Identity, IdentitySlots } from '#storage/identity-slots.js';
+} from '#replica/ports/log-store.js';
+import type { AppliedMeta } from '#replica/ports/membership.js';
+import type { StateRecord } from '#replica/ports/state-machine.js';
+import { type CheckedStore, checkStore, readHead } from '#storage/checks/store-check.js';
+import { corrupt, storeError } from '#storage/checks/store-failure.js';
+import type { DiskSpace } from '#storage/files/disk-space.js';
+import type { IdentityFile } from '#storage/files/identity-file.js';
 import type { KeyValueBackend } from '#storage/key-value.js';
-import { entryKey, entryRange, headKey, stateRange } from '#storage/keys.js';
+import { encodeHead, freshHead, type Head } from '#storage/records/head-record.js';
+import { type Identity, IdentitySlots } from '#storage/records/identity-slots.js';
+import { entryKey, entryRange, headKey, stateRange } from '#storage/records/keys.js';
 import { SerialQueue } from '#storage/serial-queue.js';
-import { StoredSnapshot } from '#storage/snapshot-source.js';
-import { SnapshotStaging, StagedGeneration } from '#storage/snapshot-staging.js';
-import { type CheckedStore, checkStore, readHead } from '#storage/store-check.js';
-import { corrupt, storeError } from '#storage/store-failure.js';
-import { Sweeper } from '#storage/sweeper.js';
+import { StoredSnapshot } from '#storage/snapshots/snapshot-source.js';
+import { SnapshotStaging, StagedGeneration } from '#storage/snapshots/snapshot-staging.js';
+import { Sweeper } from '#storage/snapshots/sweeper.js';
 import { type StoreContent, WriteDraft } from '#storage/write-draft.js';
 
 /** What the store stands on. */

@@ -7,7 +7,10 @@ import { readdir, readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { ClassicLevel } from 'classic-level';
 import { makeFolder } from '#files/make-folder.js';
-import { StoreError } from '#replica/log-store.js';
+import { StoreError } from '#replica/ports/log-store.js';
+import { levelDbComplaints } from '#storage/checks/leveldb-complaints.js';
+import { corrupt } from '#storage/checks/store-failure.js';
+import { lockHolder } from '#storage/files/lock-holder.js';
 import {
   type KeyRange,
   type KeyValue,
@@ -17,9 +20,6 @@ import {
   type KeyValueView,
   scanBatchBytes,
 } from '#storage/key-value.js';
-import { levelDbComplaints } from '#storage/leveldb-complaints.js';
-import { lockHolder } from '#storage/lock-holder.js';
-import { corrupt } from '#storage/store-failure.js';
 
 type Database = ClassicLevel<Uint8Array, Uint8Array>;
 type Snapshot = ReturnType<Database['snapshot']>;

@@ -5,15 +5,15 @@
 import { randomBytes } from 'node:crypto';
 import { dirname, join, resolve } from 'node:path';
 import { makeFolder } from '#files/make-folder.js';
-import type { Clock } from '#replica/clock.js';
-import type { LogStore } from '#replica/log-store.js';
-import { syncDirectory } from '#storage/directory.js';
-import { FileDiskSpace } from '#storage/disk-space.js';
-import { FileIdentity } from '#storage/identity-file.js';
+import type { Clock } from '#replica/ports/clock.js';
+import type { LogStore } from '#replica/ports/log-store.js';
+import { isDiskFull, storeError } from '#storage/checks/store-failure.js';
+import { syncDirectory } from '#storage/files/directory.js';
+import { FileDiskSpace } from '#storage/files/disk-space.js';
+import { FileIdentity } from '#storage/files/identity-file.js';
 import type { KeyValueBackend } from '#storage/key-value.js';
 import { openLogStore } from '#storage/key-value-log-store.js';
 import { openLevelKeyValue } from '#storage/level-key-value.js';
-import { isDiskFull, storeError } from '#storage/store-failure.js';
 
 const mebibyte = 1024 * 1024;
 

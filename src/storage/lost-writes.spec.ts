@@ -1,8 +1,8 @@
 import assert from 'node:assert/strict';
-import { StoreError, type StoreErrorCode } from '#replica/log-store.js';
+import { StoreError, type StoreErrorCode } from '#replica/ports/log-store.js';
 import type { KeyValueOperation } from '#storage/key-value.js';
 import { openLogStore } from '#storage/key-value-log-store.js';
-import { entryKey } from '#storage/keys.js';
+import { entryKey } from '#storage/records/keys.js';
 import { LifeOfAStore } from '#storage/testing/life-of-a-store.js';
 import { applied, MemoryDisk, type Table } from '#storage/testing/memory-disk.js';
 import { contentOf, memoryStoreDisk } from '#storage/testing/sample.js';

@@ -3,19 +3,19 @@
  * the invariants of Raft that a caller could break; `seal` checks those that hold between the parts.
  */
 import { strict as assert } from 'node:assert';
-import type { Entry, HardState, LogIndex } from '#raft/entry.js';
-import { entryRecord, entrySum } from '#replica/entry-record.js';
-import type { LogWrite } from '#replica/log-store.js';
-import type { AppliedMeta, Membership } from '#replica/membership.js';
-import type { RecordChange } from '#replica/state-machine.js';
-import { encodeHead, type Head } from '#storage/head-record.js';
+import type { Entry, HardState, LogIndex } from '#raft/log/entry.js';
+import { entryRecord, entrySum } from '#replica/driver/entry-record.js';
+import type { LogWrite } from '#replica/ports/log-store.js';
+import type { AppliedMeta, Membership } from '#replica/ports/membership.js';
+import type { RecordChange } from '#replica/ports/state-machine.js';
 import type { KeyRange, KeyValueOperation } from '#storage/key-value.js';
-import { entryKey, entryRange, headKey, membershipKey, stateKey, stateRange } from '#storage/keys.js';
-import type { LogSums } from '#storage/log-sums.js';
-import { encodeMembershipRecord } from '#storage/membership-record.js';
-import { type RecordSums, recordName } from '#storage/record-sums.js';
-import type { StagedGeneration } from '#storage/snapshot-staging.js';
-import { encodeStateRecord } from '#storage/state-record.js';
+import { encodeHead, type Head } from '#storage/records/head-record.js';
+import { entryKey, entryRange, headKey, membershipKey, stateKey, stateRange } from '#storage/records/keys.js';
+import type { LogSums } from '#storage/records/log-sums.js';
+import { encodeMembershipRecord } from '#storage/records/membership-record.js';
+import { type RecordSums, recordName } from '#storage/records/record-sums.js';
+import { encodeStateRecord } from '#storage/records/state-record.js';
+import type { StagedGeneration } from '#storage/snapshots/snapshot-staging.js';
 
 /** What the store knows of its content; the sums run ahead of the disk while a batch is written. */
 export type StoreContent = {

@@ -1,7 +1,7 @@
 /** The client's side of TLS: who is called must be a master, by its certificate. Its name and its address do not count. */
 import type { SecureContext } from 'node:tls';
 import { ChannelCredentials } from '@grpc/grpc-js';
-import { principalOf } from '#tls/certificate.js';
+import { principalOf } from '#tls/certificate/certificate.js';
 import { formatPrincipal, PrincipalError } from '#tls/principal.js';
 
 /**

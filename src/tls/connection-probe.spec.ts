@@ -6,9 +6,9 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { createServer as createTlsServer } from 'node:tls';
 import { Server as GrpcServer, ServerCredentials } from '@grpc/grpc-js';
+import { readTlsFiles, type TlsMaterial } from '#tls/certificate/tls-files.js';
 import { explainConnection } from '#tls/connection-probe.js';
 import { type CertificateRequest, TestAuthority } from '#tls/testing/test-authority.js';
-import { readTlsFiles, type TlsMaterial } from '#tls/tls-files.js';
 import { TlsGate } from '#tls/tls-gate.js';
 
 const hourMs = 3_600_000;

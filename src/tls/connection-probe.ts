@@ -3,11 +3,11 @@
  * certificate nor the other end's protocol. It opens a connection of its own, and sends nothing beyond the handshake.
  */
 import { connect, type TLSSocket } from 'node:tls';
-import { fingerprintOf } from '#tls/certificate.js';
-import { faultOf } from '#tls/certificate-fault.js';
+import { fingerprintOf } from '#tls/certificate/certificate.js';
+import { faultOf } from '#tls/certificate/certificate-fault.js';
+import { type TlsMaterial, timeText } from '#tls/certificate/tls-files.js';
 import { refuseOthers } from '#tls/client-credentials.js';
 import { formatPrincipal } from '#tls/principal.js';
-import { type TlsMaterial, timeText } from '#tls/tls-files.js';
 import { plainTextCodes } from '#tls/tls-gate.js';
 
 /** For all of it, ms. */

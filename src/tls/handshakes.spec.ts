@@ -6,8 +6,8 @@ import { connect, createServer, type Server as NetServer, type Socket } from 'no
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { connect as connectTls, type TLSSocket } from 'node:tls';
+import { readTlsFiles, type TlsMaterial } from '#tls/certificate/tls-files.js';
 import { TestAuthority } from '#tls/testing/test-authority.js';
-import { readTlsFiles, type TlsMaterial } from '#tls/tls-files.js';
 import { handshakesPerAddressMax, TlsGate } from '#tls/tls-gate.js';
 
 describe('the handshakes of a gate', () => {

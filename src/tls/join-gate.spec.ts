@@ -5,9 +5,9 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { connect } from 'node:tls';
 import { VirtualTime } from '#replica/testing/virtual-time.js';
+import { readTlsFiles, type TlsMaterial } from '#tls/certificate/tls-files.js';
 import { JoinGate, joinConnectionMs, joinsPerAddressMax } from '#tls/join-gate.js';
 import { TestAuthority, writeTlsFiles } from '#tls/testing/test-authority.js';
-import { readTlsFiles, type TlsMaterial } from '#tls/tls-files.js';
 
 describe('the gate of the port for joining', () => {
   let folder = '';

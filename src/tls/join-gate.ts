@@ -5,7 +5,7 @@
  */
 import type { Socket } from 'node:net';
 import { createServer, type Server, type TLSSocket } from 'node:tls';
-import { type TlsMaterial, tlsGroups, tlsVersion } from '#tls/tls-files.js';
+import { type TlsMaterial, tlsGroups, tlsVersion } from '#tls/certificate/tls-files.js';
 
 export type JoinGateOptions = {
   readonly material: TlsMaterial;

@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { X509Certificate } from 'node:crypto';
 import fc from 'fast-check';
-import { fingerprintOf } from '#tls/certificate.js';
+import { fingerprintOf } from '#tls/certificate/certificate.js';
 import {
   drawJoinToken,
   formatJoinToken,

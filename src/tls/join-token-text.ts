@@ -4,7 +4,7 @@
  * one word in a shell.
  */
 import { createHash, randomBytes, type X509Certificate } from 'node:crypto';
-import { certificatesIn } from '#tls/certificate.js';
+import { certificatesIn } from '#tls/certificate/certificate.js';
 
 export type JoinTokenText = {
   /** SHA-256 of the authority's SubjectPublicKeyInfo, 32 bytes. */

@@ -4,9 +4,9 @@
  */
 import type { X509Certificate } from 'node:crypto';
 import { connect } from 'node:tls';
+import { tlsGroups, tlsVersion } from '#tls/certificate/tls-files.js';
 import { serverName } from '#tls/client-credentials.js';
 import { pinOf } from '#tls/join-token-text.js';
-import { tlsGroups, tlsVersion } from '#tls/tls-files.js';
 
 /** The server shows another authority: it is of another cluster, or another machine answers in its place. */
 export class PinError extends Error {

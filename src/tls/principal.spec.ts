@@ -2,9 +2,9 @@ import assert from 'node:assert/strict';
 import fc from 'fast-check';
 import { fuzzRuns, fuzzTimeoutMs } from '#cluster-test/fuzz/amount.js';
 import { formatCaller, parseCaller } from '#tls/caller.js';
-import { principalOf } from '#tls/certificate.js';
+import { principalOf } from '#tls/certificate/certificate.js';
+import { uriNamesOf } from '#tls/certificate/subject-alternative-names.js';
 import { formatPrincipal, PrincipalError, parsePrincipal, principalUri, roles } from '#tls/principal.js';
-import { uriNamesOf } from '#tls/subject-alternative-names.js';
 import { type CertificateRequest, TestAuthority } from '#tls/testing/test-authority.js';
 
 describe('an identity', () => {

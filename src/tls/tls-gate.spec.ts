@@ -5,8 +5,8 @@ import { createServer, type Server } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { connect } from 'node:tls';
+import { readTlsFiles } from '#tls/certificate/tls-files.js';
 import { type CertificateRequest, TestAuthority } from '#tls/testing/test-authority.js';
-import { readTlsFiles } from '#tls/tls-files.js';
 import { type GateNotice, TlsGate } from '#tls/tls-gate.js';
 
 const hourMs = 3_600_000;

@@ -6,10 +6,10 @@
 import { constants, type X509Certificate } from 'node:crypto';
 import type { Socket } from 'node:net';
 import { createServer, type Server, type TLSSocket } from 'node:tls';
-import { isIssuedBy, principalOf } from '#tls/certificate.js';
-import { faultOf, issuersOf } from '#tls/certificate-fault.js';
+import { isIssuedBy, principalOf } from '#tls/certificate/certificate.js';
+import { faultOf, issuersOf } from '#tls/certificate/certificate-fault.js';
+import { type TlsMaterial, tlsGroups, tlsVersion } from '#tls/certificate/tls-files.js';
 import { formatPrincipal, type Principal, PrincipalError, type Role } from '#tls/principal.js';
-import { type TlsMaterial, tlsGroups, tlsVersion } from '#tls/tls-files.js';
 
 /** Why a connection was closed before it was handed on. */
 export type GateRefusal =

@@ -1,11 +1,11 @@
 /** Memberships, positions, hellos and reports as Protocol Buffers; what comes in is checked into branded values. */
 import type { sublet } from '#proto/sublet.js';
-import { type ConfState, logIndex, type MemberId, memberId, term } from '#raft/entry.js';
-import { noFounding } from '#replica/cluster-founding.js';
-import { endedLengthMax, type MemberReport } from '#replica/member-report.js';
-import type { AppliedMeta, Membership } from '#replica/membership.js';
-import type { MemberHello } from '#replica/peer-network.js';
-import type { StoreClaim } from '#replica/store-facts.js';
+import { type ConfState, logIndex, type MemberId, memberId, term } from '#raft/log/entry.js';
+import { noFounding } from '#replica/bootstrap/cluster-founding.js';
+import type { StoreClaim } from '#replica/members/store-facts.js';
+import { endedLengthMax, type MemberReport } from '#replica/ports/member-report.js';
+import type { AppliedMeta, Membership } from '#replica/ports/membership.js';
+import type { MemberHello } from '#replica/ports/peer-network.js';
 import { protocolVersion } from '#transport/peer-service.js';
 
 type WireConfState = sublet.raft.v1.ConfState.$Properties;

@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import fc from 'fast-check';
 import { sublet } from '#proto/sublet.js';
-import { type ConfState, logIndex, memberId, term } from '#raft/entry.js';
+import { type ConfState, logIndex, memberId, term } from '#raft/log/entry.js';
 import type { PeerMessage } from '#raft/message.js';
 import { decodeMessage, encodeMessage, WireError } from '#transport/message-codec.js';
 

@@ -4,9 +4,9 @@
  */
 import { errorText } from '#errors/unknown-error.js';
 import { sublet } from '#proto/sublet.js';
-import { logIndex, type MemberId, memberId, type SnapshotMeta, term } from '#raft/entry.js';
+import { logIndex, type MemberId, memberId, type SnapshotMeta, term } from '#raft/log/entry.js';
 import type { PeerMessage, VoteMessage } from '#raft/message.js';
-import { decodeEntryRecord, entryRecord } from '#replica/entry-record.js';
+import { decodeEntryRecord, entryRecord } from '#replica/driver/entry-record.js';
 import { decodeConfState, encodeConfState } from '#transport/membership-codec.js';
 
 const Kind = sublet.raft.v1.PeerMessageKind;

@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { status } from '@grpc/grpc-js';
-import { memberId } from '#raft/entry.js';
-import type { MemberInfo, Membership } from '#replica/membership.js';
+import { memberId } from '#raft/log/entry.js';
+import type { MemberInfo, Membership } from '#replica/ports/membership.js';
 import { noMembership } from '#replica/replica-status.js';
 import { admit, CallRefusal, envelopeOf, helloFor, type WireEnvelope } from '#transport/peer-gate.js';
 

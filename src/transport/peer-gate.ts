@@ -1,13 +1,13 @@
 /** Identity check of peers: it opens every stream, on the called side. */
 import { status } from '@grpc/grpc-js';
 import type { sublet } from '#proto/sublet.js';
-import { memberId } from '#raft/entry.js';
-import { foundingsDiffer, noFounding, type PeerClaim, rejoinRemedy } from '#replica/cluster-founding.js';
-import type { MemberInfo, Membership } from '#replica/membership.js';
-import { removedText } from '#replica/membership-change.js';
-import type { MemberHello, PeerRefusal } from '#replica/peer-network.js';
-import type { StoreClaim } from '#replica/store-facts.js';
-import { isUnknownPeer } from '#replica/unknown-peers.js';
+import { memberId } from '#raft/log/entry.js';
+import { foundingsDiffer, noFounding, type PeerClaim, rejoinRemedy } from '#replica/bootstrap/cluster-founding.js';
+import { removedText } from '#replica/members/membership-change.js';
+import type { StoreClaim } from '#replica/members/store-facts.js';
+import { isUnknownPeer } from '#replica/members/unknown-peers.js';
+import type { MemberInfo, Membership } from '#replica/ports/membership.js';
+import type { MemberHello, PeerRefusal } from '#replica/ports/peer-network.js';
 import { encodeClaim } from '#transport/membership-codec.js';
 import { protocolVersion } from '#transport/peer-service.js';
 

@@ -8,9 +8,9 @@ import {
   type ServerReadableStream,
   type sendUnaryData,
 } from '@grpc/grpc-js';
-import { type Entry, logIndex, memberId, term } from '#raft/entry.js';
+import { type Entry, logIndex, memberId, term } from '#raft/log/entry.js';
 import type { AppendMessage, PeerMessage } from '#raft/message.js';
-import type { MemberInfo } from '#replica/membership.js';
+import type { MemberInfo } from '#replica/ports/membership.js';
 import { connectionOptions } from '#transport/peer-channel.js';
 import { envelopeOf } from '#transport/peer-gate.js';
 import { PeerLink } from '#transport/peer-link.js';

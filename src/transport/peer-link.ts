@@ -6,9 +6,9 @@
 
 import { type Client, type ClientWritableStream, type ServiceError, status } from '@grpc/grpc-js';
 import type { PeerMessage } from '#raft/message.js';
-import type { MemberReport } from '#replica/member-report.js';
-import type { MemberInfo } from '#replica/membership.js';
-import type { PeerRefusal } from '#replica/peer-network.js';
+import type { MemberReport } from '#replica/ports/member-report.js';
+import type { MemberInfo } from '#replica/ports/membership.js';
+import type { PeerRefusal } from '#replica/ports/peer-network.js';
 import { type Backoff, backoffMs } from '#time/backoff.js';
 import { encodeReport, type WireReport } from '#transport/membership-codec.js';
 import { encodeMessage, messageBytes } from '#transport/message-codec.js';

@@ -15,11 +15,11 @@ import {
 } from '@grpc/grpc-js';
 import { errorText } from '#errors/unknown-error.js';
 import type { sublet } from '#proto/sublet.js';
-import type { MemberId } from '#raft/entry.js';
-import type { MemberInfo, Membership } from '#replica/membership.js';
-import { removedText } from '#replica/membership-change.js';
-import type { PeerHandler } from '#replica/peer-network.js';
-import { isUnknownPeer } from '#replica/unknown-peers.js';
+import type { MemberId } from '#raft/log/entry.js';
+import { removedText } from '#replica/members/membership-change.js';
+import { isUnknownPeer } from '#replica/members/unknown-peers.js';
+import type { MemberInfo, Membership } from '#replica/ports/membership.js';
+import type { PeerHandler } from '#replica/ports/peer-network.js';
 import { decodeClaim, decodeMeta, decodeReport, encodeHello } from '#transport/membership-codec.js';
 import { decodeMessage, UnknownMessageError, WireError } from '#transport/message-codec.js';
 import { connectionOptions } from '#transport/peer-channel.js';

@@ -2,7 +2,7 @@ import assert from 'node:assert/strict';
 import { crc32 } from 'node:zlib';
 import { status } from '@grpc/grpc-js';
 import { sublet } from '#proto/sublet.js';
-import type { StateRecord } from '#replica/state-machine.js';
+import type { StateRecord } from '#replica/ports/state-machine.js';
 import { CallRefusal } from '#transport/peer-gate.js';
 import type { InstallSnapshotRequest } from '#transport/peer-service.js';
 import { readChunks } from '#transport/snapshot-stream.js';

@@ -16,7 +16,7 @@ import {
   type WatchResponse,
 } from '#agent/master-api.js';
 import { sublet } from '#proto/sublet.js';
-import type { Clock } from '#replica/clock.js';
+import type { Clock } from '#replica/ports/clock.js';
 
 /** A response, an error, or silence. */
 export type FakeAnswer<T> = T | MasterError | 'silence';

@@ -1,6 +1,6 @@
 /** A state directory without a disk. What it holds outlives an agent, as a disk does. */
-import type { PeerPicture } from '#agent/peer-table.js';
-import type { AgentIdentity, AgentStore, LeaseRecord } from '#agent/store.js';
+import type { PeerPicture } from '#agent/peers/peer-table.js';
+import type { AgentIdentity, AgentStore, LeaseRecord } from '#agent/state/store.js';
 
 export class MemoryStore implements AgentStore {
   identity: AgentIdentity = { instanceId: 'instance-1', sequence: 0, formerClusterIds: [] };

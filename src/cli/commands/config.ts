@@ -25,7 +25,7 @@ export const define: Define = (command, terminal) => {
     ['sublet config check --kind agent -', 'what is piped in'],
   );
   check.action(async (file: string, options: { kind?: 'master' | 'agent' }) => {
-    const { checkConfig } = await import('#cli/config-check.js');
+    const { checkConfig } = await import('#cli/local/config-check.js');
     checkConfig(file, options.kind, terminal);
   });
   const schema = command
@@ -47,7 +47,7 @@ export const define: Define = (command, terminal) => {
     ['sublet config schema master > master.schema.json', 'for /etc/sublet/master.json'],
   );
   schema.action(async (kind: 'plan' | 'master' | 'agent') => {
-    const { fileSchema } = await import('#config/file-schema.js');
+    const { fileSchema } = await import('#config/schema/file-schema.js');
     terminal.write(`${jsonText(fileSchema(kind), 2)}\n`);
   });
 };

@@ -6,10 +6,10 @@ import { responseJson } from '#api/proto-json.js';
 import { agentService, clusterService, operatorService } from '#api/services.js';
 import { connectsAndPrints, type Define, examples, wholeNumber } from '#cli/command-kit.js';
 import { exitCodes, Failure, usage } from '#cli/failure.js';
-import { type Operator, operate } from '#cli/operator.js';
+import { type Operator, operate } from '#cli/operator/operator.js';
+import { shortReason } from '#cli/operator/refusal-words.js';
 import { forPeople, writeNext } from '#cli/output/form.js';
 import { PlanPicture } from '#cli/plan-picture.js';
-import { shortReason } from '#cli/refusal-words.js';
 import { wrap } from '#cli/terminal.js';
 import type { sublet } from '#proto/sublet.js';
 

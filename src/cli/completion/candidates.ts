@@ -1,8 +1,8 @@
 /** What can stand where the cursor is in a command line, from the tree of commands. */
 import { type Argument, type Command, Option } from 'commander';
 import { type Candidate, liveValues } from '#cli/completion/live-values.js';
-import { contextNameForm, readContexts } from '#cli/context-file.js';
 import { Failure } from '#cli/failure.js';
+import { contextNameForm, readContexts } from '#cli/operator/context-file.js';
 import { OutputOption } from '#cli/output/form.js';
 
 export type Completion = {

@@ -1,7 +1,7 @@
 /** Values of arguments and options that the masters know: ids of agents, names of overlays and of masters. */
 import type { Command } from 'commander';
 import { clusterService, operatorService } from '#api/services.js';
-import { mastersOf, type Operator, operate } from '#cli/operator.js';
+import { mastersOf, type Operator, operate } from '#cli/operator/operator.js';
 import type { Terminal } from '#cli/terminal.js';
 import { overlayUse, role } from '#cli/words.js';
 import { sublet } from '#proto/sublet.js';

@@ -9,16 +9,16 @@ import { redacted } from '#cli/debug/redaction.js';
 import { type TarEntry, tarOf } from '#cli/debug/tar.js';
 import { examined } from '#cli/doctor/run-doctor.js';
 import { exitCodes, Failure, usage } from '#cli/failure.js';
-import { operate } from '#cli/operator.js';
+import { operate } from '#cli/operator/operator.js';
 import { type Terminal, wrap } from '#cli/terminal.js';
 import { version } from '#cli/version.js';
 import { plural } from '#cli/words.js';
 import { errorText } from '#errors/unknown-error.js';
-import { processRunner } from '#host/runner.js';
+import { processRunner } from '#host/tools/runner.js';
 import { runningVersions } from '#runtime/node-releases.js';
 import { jsonText } from '#text/printable-text.js';
 import { formatSize } from '#text/size.js';
-import { timeText } from '#tls/tls-files.js';
+import { timeText } from '#tls/certificate/tls-files.js';
 
 export type BundleOptions = {
   readonly config?: readonly string[];

@@ -5,7 +5,7 @@ import type { Method } from '#api/method.js';
 import { responseJson } from '#api/proto-json.js';
 import { clusterService, operatorService } from '#api/services.js';
 import { listAgents } from '#cli/agent-list.js';
-import type { Runner } from '#host/runner.js';
+import type { Runner } from '#host/tools/runner.js';
 import { jsonText } from '#text/printable-text.js';
 
 export type BundlePart = { readonly name: string; readonly source: string; readonly get: () => Promise<string> };

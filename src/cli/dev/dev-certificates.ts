@@ -3,9 +3,9 @@ import { existsSync, rmSync } from 'node:fs';
 import { join } from 'node:path';
 import type { ChannelCredentials } from '@grpc/grpc-js';
 import { type DevOptions, type DevProcess, devAdmin, devAuthority, devTls } from '#cli/dev/dev-plan.js';
+import { readTlsFiles, TlsFileError, type TlsMaterial } from '#tls/certificate/tls-files.js';
 import { masterCredentials } from '#tls/client-credentials.js';
 import type { PrincipalName } from '#tls/principal.js';
-import { readTlsFiles, TlsFileError, type TlsMaterial } from '#tls/tls-files.js';
 
 const authorityDays = 3_650;
 const certificateDays = 365;
@@ -39,7 +39,7 @@ async function make(
   nowMs: number,
 ): Promise<void> {
   // Loaded when there is something to make: it takes longer than all else here.
-  const { issueInto, makeAuthorityIn, readAuthority } = await import('#cli/authority-folder.js');
+  const { issueInto, makeAuthorityIn, readAuthority } = await import('#cli/operator/authority-folder.js');
   const authority = existsSync(key)
     ? readAuthority(folder)
     : await makeAuthorityIn(folder, 'sublet dev', authorityDays, nowMs);

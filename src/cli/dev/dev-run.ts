@@ -15,7 +15,7 @@ import {
 } from '#cli/dev/dev-plan.js';
 import { type DevWishes, devOptions } from '#cli/dev/dev-record.js';
 import { exitCodes, Failure, usage } from '#cli/failure.js';
-import { noGrpcLogs } from '#cli/grpc-log.js';
+import { noGrpcLogs } from '#cli/process/grpc-log.js';
 import { formatTable } from '#cli/table.js';
 import type { Terminal } from '#cli/terminal.js';
 import { plural } from '#cli/words.js';

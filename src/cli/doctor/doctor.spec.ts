@@ -5,7 +5,6 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { parse } from 'yaml';
 import { clusterService } from '#api/services.js';
-import { formatFindings } from '#cli/agent-check.js';
 import { certificateFindings } from '#cli/doctor/cluster-checks.js';
 import {
   clockFinding,
@@ -16,13 +15,14 @@ import {
   syncFinding,
 } from '#cli/doctor/machine-checks.js';
 import { peerFinding, portFinding } from '#cli/doctor/network-checks.js';
+import { formatFindings } from '#cli/local/agent-check.js';
 import { run } from '#cli/program.js';
 import { CannedMaster } from '#cli/testing/canned-master.js';
 import { RecordedTerminal } from '#cli/testing/recorded-terminal.js';
 import { status } from '#cli/testing/samples.js';
 import type { CheckFinding } from '#host/host-status.js';
-import { ToolMissingError } from '#host/runner.js';
-import { makeAuthority } from '#tls/authority.js';
+import { ToolMissingError } from '#host/tools/runner.js';
+import { makeAuthority } from '#tls/certificate/authority.js';
 
 const folder = mkdtempSync(join(tmpdir(), 'sublet-doctor-'));
 after(() => rmSync(folder, { recursive: true }));

@@ -3,7 +3,7 @@ import { closeSync, fdatasyncSync, openSync, rmSync, statfsSync, statSync, write
 import { join } from 'node:path';
 import { errorText } from '#errors/unknown-error.js';
 import type { CheckFinding } from '#host/host-status.js';
-import { type Runner, ToolMissingError } from '#host/runner.js';
+import { type Runner, ToolMissingError } from '#host/tools/runner.js';
 import { badNode, type Versions } from '#runtime/node-releases.js';
 import { formatTime } from '#text/duration.js';
 import { formatSize } from '#text/size.js';

@@ -6,7 +6,7 @@ import { NoMasterError } from '#api/master-client.js';
 import type { Method } from '#api/method.js';
 import { type Json, jsonOf } from '#api/proto-json.js';
 import { usage } from '#cli/failure.js';
-import type { Operator } from '#cli/operator.js';
+import type { Operator } from '#cli/operator/operator.js';
 import { forPeople, writeNext } from '#cli/output/form.js';
 import { inOrder, type List, type ListOptions, printList, writeNames, writeTable } from '#cli/output/list.js';
 import { wrap } from '#cli/terminal.js';

@@ -2,23 +2,23 @@
 import type { Command } from 'commander';
 import { reasonOf } from '#api/error-info.js';
 import { isServiceError, type MasterClient } from '#api/master-client.js';
-import { readConfigFile } from '#cli/config-file.js';
-import { type ConsentOptions, confirmed } from '#cli/consent.js';
 import { exitCodes, Failure } from '#cli/failure.js';
-import { type Operator, operate } from '#cli/operator.js';
+import { readConfigFile } from '#cli/local/config-file.js';
+import { type ConsentOptions, confirmed } from '#cli/operator/consent.js';
+import { type Operator, operate } from '#cli/operator/operator.js';
+import { masterFailure } from '#cli/operator/refusal-words.js';
 import { forPeople, writeValue } from '#cli/output/form.js';
 import { yamlText } from '#cli/output/yaml-text.js';
 import { readLivePlan } from '#cli/plan-file/live-plan.js';
 import { makeCall, planCommandOf } from '#cli/plan-file/plan-calls.js';
 import { type LivePlan, type PlanChange, type PlanDiff, planDiff } from '#cli/plan-file/plan-changes.js';
 import { diffJson, formatDiff, planFileOf } from '#cli/plan-file/plan-text.js';
-import { orFailure } from '#cli/process-config.js';
-import { masterFailure } from '#cli/refusal-words.js';
+import { orFailure } from '#cli/process/process-config.js';
 import type { Terminal } from '#cli/terminal.js';
 import { plural } from '#cli/words.js';
-import { formatProblem } from '#config/config-problem.js';
-import { type LoadedPlan, loadPlanFile } from '#config/plan-file.js';
-import { parseYamlText } from '#config/yaml-file.js';
+import { type LoadedPlan, loadPlanFile } from '#config/files/plan-file.js';
+import { formatProblem } from '#config/schema/config-problem.js';
+import { parseYamlText } from '#config/schema/yaml-file.js';
 import { printable } from '#text/printable-text.js';
 
 export type FileOptions = {

@@ -2,8 +2,8 @@ import assert from 'node:assert/strict';
 import { planCommandOf } from '#cli/plan-file/plan-calls.js';
 import { type LivePlan, planDiff } from '#cli/plan-file/plan-changes.js';
 import { planFileOf } from '#cli/plan-file/plan-text.js';
-import { formatPath } from '#config/config-problem.js';
-import { loadPlanFile } from '#config/plan-file.js';
+import { loadPlanFile } from '#config/files/plan-file.js';
+import { formatPath } from '#config/schema/config-problem.js';
 
 const live: LivePlan = {
   clusterId: 'sublet',

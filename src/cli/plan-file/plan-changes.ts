@@ -3,8 +3,8 @@ import { AddressError } from '#address/brand.js';
 import { coversCidr, parseCidr } from '#address/ip.js';
 import type { PlanCall } from '#cli/plan-file/plan-calls.js';
 import { overlayUse } from '#cli/words.js';
-import type { Finding } from '#config/document.js';
-import type { PlanFile, PlanOverlay, PlanRange } from '#config/plan-file.js';
+import type { PlanFile, PlanOverlay, PlanRange } from '#config/files/plan-file.js';
+import type { Finding } from '#config/schema/document.js';
 import type { sublet } from '#proto/sublet.js';
 import { formatDuration } from '#text/duration.js';
 

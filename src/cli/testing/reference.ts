@@ -7,7 +7,7 @@ import { table } from '#api/testing/reference-page.js';
 import { exitCodes } from '#cli/failure.js';
 import { fill, makeProgram } from '#cli/program.js';
 import { RecordedTerminal } from '#cli/testing/recorded-terminal.js';
-import type { Setting } from '#config/setting.js';
+import type { Setting } from '#config/schema/setting.js';
 
 export function settingsTable(settings: readonly Setting[]): string {
   const rows = settings.map(({ key, alias, flag, takes, about, default: byDefault }) => [

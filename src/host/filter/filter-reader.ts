@@ -8,10 +8,10 @@ import type { FilterTable, ObservedFilters } from '#host/filter/filter-table.js'
 import { iptablesTables } from '#host/filter/iptables-rules.js';
 import { nftTables } from '#host/filter/nft-rules.js';
 import type { IptablesFlavour } from '#host/input.js';
-import { type NftRuleset, readNft } from '#host/nft-ruleset.js';
-import { iptablesCommand, type SavedTables, saveTables, traitsOf } from '#host/observe-firewall.js';
-import type { Readable } from '#host/observed.js';
-import type { Runner } from '#host/runner.js';
+import { iptablesCommand, type SavedTables, saveTables, traitsOf } from '#host/observe/observe-firewall.js';
+import type { Readable } from '#host/observe/observed.js';
+import { type NftRuleset, readNft } from '#host/tools/nft-ruleset.js';
+import type { Runner } from '#host/tools/runner.js';
 
 export type FilterReaderOptions = {
   /** Monotonic ms. */

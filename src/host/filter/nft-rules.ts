@@ -1,7 +1,7 @@
 /** What `nft -j` prints, as packet filters: libnftables-json(5). */
 import type { Condition, FilterChain, FilterRule, FilterTable, Hook, Verdict } from '#host/filter/filter-table.js';
 import { isRecord, nftValues, testsOf } from '#host/filter/nft-tests.js';
-import type { NftChain, NftRule, NftRuleset } from '#host/nft-ruleset.js';
+import type { NftChain, NftRule, NftRuleset } from '#host/tools/nft-ruleset.js';
 
 const hooks: ReadonlySet<string> = new Set<Hook>(['prerouting', 'input', 'forward', 'output', 'postrouting']);
 

@@ -1,7 +1,7 @@
 /** What a `match` of `nft -j` tests. */
 import { readAddressRange } from '#host/filter/address-range.js';
 import type { AddressRange, Condition, ConditionTest, PortRange } from '#host/filter/filter-table.js';
-import type { NftRule, NftRuleset } from '#host/nft-ruleset.js';
+import type { NftRule, NftRuleset } from '#host/tools/nft-ruleset.js';
 
 const unknown: Condition = { kind: 'unknown', negated: false };
 

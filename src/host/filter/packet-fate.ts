@@ -4,6 +4,7 @@
  */
 
 import { assertNever } from '#errors/invariant.js';
+import { guardChain } from '#host/desired/marks.js';
 import { covers } from '#host/filter/address-range.js';
 import type {
   Condition,
@@ -14,7 +15,6 @@ import type {
   Hook,
   Packet,
 } from '#host/filter/filter-table.js';
-import { guardChain } from '#host/marks.js';
 
 export type PacketFate =
   | { readonly kind: 'passes' }

@@ -1,5 +1,5 @@
+import type { Underlay } from '#host/desired/underlay.js';
 import { defaultHostSettings, type HostInput, type Peer } from '#host/input.js';
-import type { Underlay } from '#host/underlay.js';
 
 export const underlay: Underlay = { device: 'eth0', mtu: 1500 };
 

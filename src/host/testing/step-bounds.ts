@@ -1,9 +1,9 @@
 /** What a step may touch, whatever a master says: an executable form of the bounds, for the steps that come out in the end. */
 import { coversCidr, parseCidr } from '#address/ip.js';
 import { assertNever } from '#errors/invariant.js';
-import type { Step } from '#host/host-step.js';
+import { forwardChain, guardChain, guardedSet, masqueradeSet, peersSet } from '#host/desired/marks.js';
+import type { Step } from '#host/diff/host-step.js';
 import type { HostInput } from '#host/input.js';
-import { forwardChain, guardChain, guardedSet, masqueradeSet, peersSet } from '#host/marks.js';
 
 const setNames = [masqueradeSet, guardedSet, peersSet].flatMap((names) => Object.values<string>(names));
 const chains: readonly string[] = [forwardChain, guardChain];

@@ -4,7 +4,7 @@
  */
 import assert from 'node:assert/strict';
 import { type Cidr, type Family, isCidr4 } from '#address/ip.js';
-import type { BlockState, PoolUsage } from '#ipam/usage.js';
+import type { BlockState, PoolUsage } from '#ipam/space/usage.js';
 
 type Range = { readonly start: bigint; readonly end: bigint };
 type Rest = { readonly until: number; readonly last: string };

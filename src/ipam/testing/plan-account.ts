@@ -15,11 +15,11 @@ import {
   type Registering,
   type ReportStatus,
   type ReturnOverlays,
-} from '#ipam/command.js';
+} from '#ipam/commands/command.js';
 import type { Ipam, Outcome } from '#ipam/ipam.js';
 import type { NetworkSettings, Overlay } from '#ipam/network.js';
+import type { BlockState, PoolUsage } from '#ipam/space/usage.js';
 import { BlockAccount } from '#ipam/testing/block-account.js';
-import type { BlockState, PoolUsage } from '#ipam/usage.js';
 
 /** In spaces of up to so many blocks each one is looked at after every command. */
 const lookedAtMax = 4096n;

@@ -7,7 +7,7 @@ import { type Cidr4, networkOf4, parseCidr4, parseInterface4, subnetAt4, subnetC
 import { type Cidr6, networkOf6, parseCidr6, parseInterface6, subnetAt6, subnetCount6 } from '#address/cidr6.js';
 import { parseIp } from '#address/ip.js';
 import { parseIpv4 } from '#address/ipv4.js';
-import type { Action, Exclude, HeldLease, Register } from '#ipam/command.js';
+import type { Action, Exclude, HeldLease, Register } from '#ipam/commands/command.js';
 import { parseAgentId, parseInstanceId, parseRunId } from '#ipam/identity.js';
 import { prefix6Max, prefixMax } from '#ipam/limits.js';
 import type { Overlay, Space4, Space6 } from '#ipam/network.js';

@@ -10,12 +10,12 @@ import { freePorts } from '#cluster-test/process/ports.js';
 import { type Master, startMaster } from '#master/master.js';
 import type { MasterLog } from '#master/master-log.js';
 import { testOverlay, testSettings } from '#master/testing/test-masters.js';
-import { makeAuthority, type PemPair, signCertificate } from '#tls/authority.js';
+import { makeAuthority, type PemPair, signCertificate } from '#tls/certificate/authority.js';
+import { readTlsFiles } from '#tls/certificate/tls-files.js';
 import { masterCredentials } from '#tls/client-credentials.js';
 import { drawJoinToken, type JoinTokenText, pinOf, secretHashOf } from '#tls/join-token-text.js';
 import type { Role } from '#tls/principal.js';
 import { writeTlsFiles } from '#tls/testing/test-authority.js';
-import { readTlsFiles } from '#tls/tls-files.js';
 
 const quick = { heartbeatMs: 30, electionMs: 300 };
 const hourMs = 3_600_000;

@@ -2,16 +2,16 @@
  * A replicated log without consensus, for specs: members in one process share a list of commands, and the spec
  * says who leads, who lags and who is cut off. Everything else is real, the address plan included.
  */
-import { type LogIndex, logIndex, memberId, term } from '#raft/entry.js';
-import type { MemberInfo, Membership } from '#replica/membership.js';
+import { type LogIndex, logIndex, memberId, term } from '#raft/log/entry.js';
+import type { MemberInfo, Membership } from '#replica/ports/membership.js';
 import {
   type Applied,
   type LeadershipChange,
   ProposeError,
   type ReplicaStatus,
   type ReplicatedLog,
-} from '#replica/replicated-log.js';
-import type { ApplyPosition, StateMachine, StateRecord } from '#replica/state-machine.js';
+} from '#replica/ports/replicated-log.js';
+import type { ApplyPosition, StateMachine, StateRecord } from '#replica/ports/state-machine.js';
 
 type Notice = LeadershipChange & { readonly ready: boolean; readonly paused: boolean };
 

@@ -12,10 +12,10 @@ import { type Master, startMaster } from '#master/master.js';
 import type { MasterLog } from '#master/master-log.js';
 import { testOverlay, testSettings } from '#master/testing/test-masters.js';
 import { until } from '#master/testing/until.js';
+import { readTlsFiles, type TlsFiles } from '#tls/certificate/tls-files.js';
 import { masterCredentials } from '#tls/client-credentials.js';
 import type { Role } from '#tls/principal.js';
 import { type CertificateRequest, TestAuthority } from '#tls/testing/test-authority.js';
-import { readTlsFiles, type TlsFiles } from '#tls/tls-files.js';
 
 const quick = { heartbeatMs: 30, electionMs: 300 };
 const callMs = 5_000;

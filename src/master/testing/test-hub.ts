@@ -1,17 +1,17 @@
 /** A watch hub over a log that the spec owns, under a clock that it owns. */
 import { parseIp } from '#address/ip.js';
-import type { Action } from '#ipam/command.js';
-import { encodeCommand } from '#ipam/command-codec.js';
+import { encodeCommand } from '#ipam/codec/command-codec.js';
+import type { Action } from '#ipam/commands/command.js';
 import { parseAgentId, parseInstanceId } from '#ipam/identity.js';
 import type { NetworkSettings } from '#ipam/network.js';
-import { EventRing, type WatchView } from '#master/event-ring.js';
 import { IpamMachine, type PlanOutcome } from '#master/ipam-machine.js';
-import { PlanEncoding } from '#master/plan-encoding.js';
-import { type AgentForm, PlanSnapshots } from '#master/plan-snapshot.js';
+import { PlanEncoding } from '#master/services/plan-encoding.js';
 import { MemoryCluster, type MemoryMember } from '#master/testing/memory-log.js';
 import { testOverlay, testSettings } from '#master/testing/test-masters.js';
 import { TestWatcher } from '#master/testing/test-watcher.js';
-import { WatchHub } from '#master/watch-hub.js';
+import { EventRing, type WatchView } from '#master/watch/event-ring.js';
+import { type AgentForm, PlanSnapshots } from '#master/watch/plan-snapshot.js';
+import { WatchHub } from '#master/watch/watch-hub.js';
 import { VirtualTime } from '#replica/testing/virtual-time.js';
 
 export type TestHubOptions = {

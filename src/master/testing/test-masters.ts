@@ -8,20 +8,20 @@ import { parseCidr4 } from '#address/cidr4.js';
 import { parseOui } from '#address/mac.js';
 import { MasterClient } from '#api/master-client.js';
 import { agentService } from '#api/services.js';
-import { commandKindOf } from '#ipam/command-kind.js';
+import { checkNetwork } from '#ipam/changes/network-check.js';
+import { commandKindOf } from '#ipam/commands/command-kind.js';
 import type { NetworkSettings, Overlay } from '#ipam/network.js';
-import { checkNetwork } from '#ipam/network-check.js';
-import { bind } from '#master/api-server.js';
-import type { ConfiguredNetwork } from '#master/configured-network.js';
-import { Health } from '#master/health.js';
 import { IpamMachine, type PlanOutcome } from '#master/ipam-machine.js';
+import type { ConfiguredNetwork } from '#master/leader/configured-network.js';
 import { type MasterLog, silentLog } from '#master/master-log.js';
 import { MasterServices, type ServiceLimits } from '#master/master-services.js';
-import { addReflection } from '#master/reflection.js';
+import { bind } from '#master/server/api-server.js';
+import { Health } from '#master/server/health.js';
+import { addReflection } from '#master/server/reflection.js';
 import { MemoryCluster, type MemoryMember } from '#master/testing/memory-log.js';
 import type { sublet } from '#proto/sublet.js';
-import type { Clock } from '#replica/clock.js';
-import { systemClock } from '#replica/system-clock.js';
+import type { Clock } from '#replica/ports/clock.js';
+import { systemClock } from '#replica/ports/system-clock.js';
 
 export const testSettings: NetworkSettings = {
   vtepSubnet: parseCidr4('44.128.0.0/20'),

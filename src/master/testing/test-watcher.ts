@@ -6,8 +6,8 @@ import assert from 'node:assert/strict';
 import { inflateRawSync } from 'node:zlib';
 import type { RefusedError } from '#api/refusal.js';
 import type { IpamMachine } from '#master/ipam-machine.js';
-import { agentMessage, networkMessage } from '#master/plan-message.js';
-import type { WatchSink } from '#master/watch-hub.js';
+import { agentMessage, networkMessage } from '#master/services/plan-message.js';
+import type { WatchSink } from '#master/watch/watch-hub.js';
 import { sublet } from '#proto/sublet.js';
 
 const { Agent, Network, Peer, SnapshotChunk, WatchResponse } = sublet.v1;

@@ -4,7 +4,8 @@
  */
 
 import { invariant } from '#errors/invariant.js';
-import { type ConfChange, decodeConfChange, isConfChange } from '#raft/conf-change.js';
+import { type ConfChange, decodeConfChange, isConfChange } from '#raft/confchange/conf-change.js';
+import { RaftError } from '#raft/errors.js';
 import {
   type ConfState,
   type Entry,
@@ -17,10 +18,8 @@ import {
   type SnapshotMeta,
   type Term,
   term,
-} from '#raft/entry.js';
-import { RaftError } from '#raft/errors.js';
-import { withHeldVotes } from '#raft/held-votes.js';
-import { MemoryLog } from '#raft/memory-log.js';
+} from '#raft/log/entry.js';
+import { MemoryLog } from '#raft/log/memory-log.js';
 import type {
   Message,
   StorageAppendMessage,
@@ -32,6 +31,7 @@ import { Raft } from '#raft/raft.js';
 import type { RaftConfig } from '#raft/raft-config.js';
 import type { RaftStatus } from '#raft/raft-status.js';
 import type { ReadState, Ready } from '#raft/ready.js';
+import { withHeldVotes } from '#raft/roles/held-votes.js';
 
 /** Rounds of work or delivery before a spec is taken to run in circles. */
 const roundsMax = 1_000;

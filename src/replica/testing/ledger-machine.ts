@@ -2,7 +2,7 @@
  * A state machine for tests: commands are lines of text, kept in order. `unknown` is a command that it does not know;
  * `mark …` and `note …` are of kinds that came with a later release, which it may know or not.
  */
-import type { ApplyPosition, RecordChange, StateMachine, StateRecord } from '#replica/state-machine.js';
+import type { ApplyPosition, RecordChange, StateMachine, StateRecord } from '#replica/ports/state-machine.js';
 
 export type LedgerLine = { readonly index: number; readonly time: number; readonly text: string };
 

@@ -5,8 +5,9 @@
  */
 
 import { invariant } from '#errors/invariant.js';
-import type { Entry, HardState, MemberId } from '#raft/entry.js';
-import { logIndex, noMember, term } from '#raft/entry.js';
+import type { Entry, HardState, MemberId } from '#raft/log/entry.js';
+import { logIndex, noMember, term } from '#raft/log/entry.js';
+import type { StoreFact } from '#replica/members/store-facts.js';
 import {
   type LoadedLog,
   type LogStore,
@@ -17,10 +18,9 @@ import {
   StoreError,
   type StoreIdentity,
   type StoreSpace,
-} from '#replica/log-store.js';
-import type { AppliedMeta } from '#replica/membership.js';
-import type { StateRecord } from '#replica/state-machine.js';
-import type { StoreFact } from '#replica/store-facts.js';
+} from '#replica/ports/log-store.js';
+import type { AppliedMeta } from '#replica/ports/membership.js';
+import type { StateRecord } from '#replica/ports/state-machine.js';
 
 /** What a disk does with a write. */
 export type WriteFate =

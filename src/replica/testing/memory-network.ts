@@ -3,18 +3,18 @@
  * direction. Like a TCP connection, a link keeps the order of what it delivers.
  */
 
-import type { MemberId } from '#raft/entry.js';
+import type { MemberId } from '#raft/log/entry.js';
 import type { PeerMessage, SnapshotMessage } from '#raft/message.js';
-import { foundingsDiffer, type PeerClaim } from '#replica/cluster-founding.js';
-import type { SnapshotSource } from '#replica/log-store.js';
-import type { MemberReport } from '#replica/member-report.js';
-import type { MemberInfo, Membership } from '#replica/membership.js';
-import type { MemberHello, PeerHandler, PeerNetwork } from '#replica/peer-network.js';
-import type { StateRecord } from '#replica/state-machine.js';
-import type { StoreClaim } from '#replica/store-facts.js';
+import { foundingsDiffer, type PeerClaim } from '#replica/bootstrap/cluster-founding.js';
+import type { StoreClaim } from '#replica/members/store-facts.js';
+import { UnknownPeers } from '#replica/members/unknown-peers.js';
+import type { SnapshotSource } from '#replica/ports/log-store.js';
+import type { MemberReport } from '#replica/ports/member-report.js';
+import type { MemberInfo, Membership } from '#replica/ports/membership.js';
+import type { MemberHello, PeerHandler, PeerNetwork } from '#replica/ports/peer-network.js';
+import type { StateRecord } from '#replica/ports/state-machine.js';
 import type { SeededRandom } from '#replica/testing/seeded-random.js';
 import type { VirtualTime } from '#replica/testing/virtual-time.js';
-import { UnknownPeers } from '#replica/unknown-peers.js';
 
 /** Bytes in one chunk of a snapshot: small, so that tests see several. */
 const chunkBytes = 256;

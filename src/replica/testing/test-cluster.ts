@@ -3,10 +3,10 @@
  * seed decides about all chance, so that a run can be repeated exactly.
  */
 
+import type { Applied } from '#replica/ports/replicated-log.js';
 import { Replica } from '#replica/replica.js';
 import type { ReplicaEvent } from '#replica/replica-event.js';
 import type { ReplicaLimits, ReplicaTiming } from '#replica/replica-options.js';
-import type { Applied } from '#replica/replicated-log.js';
 import {
   LedgerMachine,
   type LedgerRelease,

@@ -3,7 +3,7 @@
  * Between two events all promises settle, so a run depends on its inputs alone.
  */
 import { setImmediate as nextTurn } from 'node:timers/promises';
-import type { Clock } from '#replica/clock.js';
+import type { Clock } from '#replica/ports/clock.js';
 
 type Event = { readonly atMs: number; readonly order: number; readonly run: () => void; cancelled: boolean };
 

@@ -1,5 +1,5 @@
 /** A clock that stands still until a test turns it. */
-import type { Clock } from '#replica/clock.js';
+import type { Clock } from '#replica/ports/clock.js';
 
 export class HandClock implements Clock {
   #now = 0;

@@ -2,9 +2,9 @@
  * The life of a member's store, act by act: made, bootstrapped, votes, entries, a conflict, records, compaction, a
  * snapshot that is given up and one that is installed. Specs crash it, drop parts of it and damage it everywhere.
  */
-import { logIndex, memberId } from '#raft/entry.js';
-import type { LogStore } from '#replica/log-store.js';
-import type { RecordChange } from '#replica/state-machine.js';
+import { logIndex, memberId } from '#raft/log/entry.js';
+import type { LogStore } from '#replica/ports/log-store.js';
+import type { RecordChange } from '#replica/ports/state-machine.js';
 import { openLogStore } from '#storage/key-value-log-store.js';
 import { HandClock } from '#storage/testing/hand-clock.js';
 import type { MemoryDisk } from '#storage/testing/memory-disk.js';

@@ -4,7 +4,7 @@
  * (the identity file only: a database batch is atomic); from then on nothing answers any more but with `DiskCrash`,
  * until `reboot` gives the disk as the next process finds it.
  */
-import { type IdentityFile, type SlotNumber, slotBytes } from '#storage/identity-file.js';
+import { type IdentityFile, type SlotNumber, slotBytes } from '#storage/files/identity-file.js';
 import type {
   KeyRange,
   KeyValue,

@@ -1,9 +1,9 @@
 /** Values for specs of the store: a membership, entries, records, and what a store holds as plain data. */
-import { type Entry, type HardState, logIndex, memberId, noMember, term } from '#raft/entry.js';
-import type { LogStore } from '#replica/log-store.js';
-import type { AppliedMeta, Membership } from '#replica/membership.js';
-import type { StateRecord } from '#replica/state-machine.js';
-import type { DiskSpace } from '#storage/disk-space.js';
+import { type Entry, type HardState, logIndex, memberId, noMember, term } from '#raft/log/entry.js';
+import type { LogStore } from '#replica/ports/log-store.js';
+import type { AppliedMeta, Membership } from '#replica/ports/membership.js';
+import type { StateRecord } from '#replica/ports/state-machine.js';
+import type { DiskSpace } from '#storage/files/disk-space.js';
 import type { StoreDisk } from '#storage/key-value-log-store.js';
 import { HandClock } from '#storage/testing/hand-clock.js';
 import type { MemoryDisk } from '#storage/testing/memory-disk.js';

@@ -2,8 +2,8 @@
 import { X509Certificate } from 'node:crypto';
 import { mkdirSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { type CertificateContent, makeAuthority, type PemPair, signCertificate } from '#tls/authority.js';
-import type { TlsFiles } from '#tls/tls-files.js';
+import { type CertificateContent, makeAuthority, type PemPair, signCertificate } from '#tls/certificate/authority.js';
+import type { TlsFiles } from '#tls/certificate/tls-files.js';
 
 const hourMs = 3_600_000;
 

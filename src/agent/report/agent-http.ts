@@ -1,0 +1,91 @@
+/**
+ * The agent's HTTP: `/overlay-agent/overlay` for scripts made for DC/OS, `/status` for people, `/metrics`, `/healthz`
+ * and `/readyz`. It only looks; nothing can be changed through it.
+ */
+import { once } from 'node:events';
+import type { Server } from 'node:http';
+import type { Registry } from 'prom-client';
+import type { Agent } from '#agent/agent.js';
+import { agentMetrics } from '#agent/report/agent-metrics.js';
+import { agentStatus, notReady } from '#agent/report/agent-status.js';
+import { overlayInfo } from '#agent/report/overlay-info.js';
+import { boundedServer, type HttpAnswer, text } from '#http/bounded-server.js';
+import type { CertificateReloader } from '#tls/certificate/certificate-reloader.js';
+
+export type AgentHttpOptions = {
+  readonly agent: Agent;
+  readonly networkMode: string;
+  readonly listen: { readonly host: string; readonly port: number };
+  /** Names under which it is asked, besides those of loopback and of this machine. */
+  readonly hosts: readonly string[];
+  /** Of the agent; undefined: without TLS. */
+  readonly certificate?: CertificateReloader | undefined;
+};
+
+export class AgentHttp {
+  readonly #options: AgentHttpOptions;
+  readonly #metrics: Registry;
+  readonly #server: Server;
+
+  private constructor(options: AgentHttpOptions) {
+    this.#options = options;
+    this.#metrics = agentMetrics(options.agent, options.certificate);
+    this.#server = boundedServer({
+      hosts: options.hosts,
+      answer: (_, method, path) => this.#answer(method, path),
+    });
+  }
+
+  /** Rejects when the address can't be listened at. */
+  static async listen(options: AgentHttpOptions): Promise<AgentHttp> {
+    const http = new AgentHttp(options);
+    http.#server.listen(options.listen.port, options.listen.host);
+    await once(http.#server, 'listening');
+    return http;
+  }
+
+  /** The port that it listens at: the one asked for, or the system's choice for 0. */
+  get port(): number {
+    const address = this.#server.address();
+    return typeof address === 'object' && address !== null ? address.port : this.#options.listen.port;
+  }
+
+  async close(): Promise<void> {
+    const closed = new Promise((done) => this.#server.close(done));
+    this.#server.closeAllConnections();
+    await closed;
+  }
+
+  async #answer(method: string, path: string): Promise<HttpAnswer> {
+    if (method !== 'GET') return text(405, `${method} is not allowed: GET is`);
+    const { agent, networkMode, certificate } = this.#options;
+    switch (path) {
+      case '/healthz':
+        return text(200, 'ok');
+      case '/readyz': {
+        const reasons = notReady(agent);
+        return reasons.length === 0 ? text(200, 'ready') : text(503, reasons.join('\n'));
+      }
+      case '/status':
+        return json(agentStatus(agent, networkMode, certificate));
+      case '/metrics':
+        return { code: 200, type: this.#metrics.contentType, body: await this.#metrics.metrics() };
+      case '/overlay-agent/overlay':
+        return this.#overlay();
+      default:
+        return text(404, `no ${path} here: /overlay-agent/overlay, /status, /metrics, /healthz and /readyz are`);
+    }
+  }
+
+  #overlay(): HttpAnswer {
+    const { agent } = this.#options;
+    const { lease, network, options } = agent;
+    if (lease === undefined || network === undefined) return text(503, 'this agent is not registered yet');
+    const takesSubnets = options.networkConfig.allocateSubnet ?? true;
+    return json(overlayInfo({ lease, network, host: options.host.status(), takesSubnets }));
+  }
+}
+
+function json(value: unknown): HttpAnswer {
+  return { code: 200, type: 'application/json', body: `${JSON.stringify(value, undefined, 2)}\n` };
+}

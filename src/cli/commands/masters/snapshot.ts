@@ -1,0 +1,223 @@
+/** `sublet snapshot save|inspect|restore|recover`: backups, and a cluster that begins anew with the plan of a lost one. */
+
+import { randomBytes } from 'node:crypto';
+import { status } from '@grpc/grpc-js';
+import type { Command } from 'commander';
+import { isServiceError } from '#api/master-client.js';
+import { clusterService } from '#api/services.js';
+import { connects, type Define, examples, outputOption } from '#cli/command-kit.js';
+import { argument, exitCodes, Failure, folderFailure, usage } from '#cli/failure.js';
+import { operate } from '#cli/operator/operator.js';
+import { masterFailure } from '#cli/operator/refusal-words.js';
+import { readWhole, writeWhole } from '#cli/operator/snapshot-file-io.js';
+import { formOf, forPeople, plainJson, writeValue } from '#cli/output/form.js';
+import { formatFacts } from '#cli/table.js';
+import type { Terminal } from '#cli/terminal.js';
+import { count, plural, shellWord } from '#cli/words.js';
+import { formatHostPort, parseHostPort } from '#config/host-port.js';
+import {
+  type NewCluster,
+  previousStateOf,
+  type RecoveryReport,
+  readSurvivor,
+  recoverCluster,
+  restoreCluster,
+} from '#master/recovery.js';
+import { StoreError } from '#replica/ports/log-store.js';
+import type { SnapshotFileContent } from '#storage/snapshots/snapshot-file.js';
+import { clusterIdForm, memberNameForm } from '#text/name-form.js';
+
+export const define: Define = (command, terminal) => {
+  command.description(
+    'Backups of the address plan, and what to do with one, or with the one master that is left, after a disaster.',
+  );
+  save(command, terminal);
+  inspect(command, terminal);
+  restore(command, terminal);
+  recover(command, terminal);
+  examples(
+    command,
+    ['sublet snapshot save plan.snapshot', 'while the cluster serves'],
+    ['sublet snapshot inspect plan.snapshot', 'is it whole, and of when?'],
+  );
+};
+
+function save(group: Command, terminal: Terminal): void {
+  const command = connects(group.command('save').summary('save a backup while the cluster serves'))
+    .description('Saves a backup, from any master, while the cluster serves. The file is there whole or not at all.')
+    .argument('<FILE>', 'the file; one that is there is replaced')
+    .option('--stale', 'what the asked master has, also while there is no leader');
+  examples(command, ['sublet snapshot save /var/backups/sublet.snapshot', 'everything acknowledged until now']);
+  command.action((file: string, { stale }: { stale?: true }) =>
+    operate(command, terminal, async ({ client }) => {
+      // Settles on a master that answers; the stream then comes from that one.
+      await client.call(clusterService.getStatus, {}, { idempotent: true });
+      const pieces = async function* (): AsyncGenerator<Uint8Array> {
+        // Opened when it is read, so that whatever ends it early is heard here.
+        const stream = client.serverStream(clusterService.saveSnapshot, { stale: stale === true });
+        for await (const { chunk } of stream) yield chunk;
+      };
+      const content = await writeWhole(file, pieces()).catch((error: unknown) => {
+        const failure = error instanceof Failure ? error : masterFailure(error);
+        if (stale || !isServiceError(error) || error.code !== status.UNAVAILABLE) throw failure;
+        const hint = `To save what the asked master has: sublet snapshot save ${file} --stale`;
+        throw new Failure(failure.exitCode, failure.message, [...failure.hints, hint]);
+      });
+      terminal.write(`Saved ${file}.\n${describe(content, terminal)}`);
+    }),
+  );
+}
+
+function inspect(group: Command, terminal: Terminal): void {
+  const command = group
+    .command('inspect')
+    .summary('check a backup, and tell what it holds')
+    .description('Reads a backup to its end, checks every sum, loads the plan, and tells what it holds.')
+    .argument('<FILE>', 'the backup')
+    .addOption(outputOption('its header and counts as JSON'));
+  examples(command, ['sublet snapshot inspect plan.snapshot', 'ends with 1 if it is damaged']);
+  command.action(async (file: string) => {
+    const output = formOf(command);
+    const content = await readWhole(file);
+    const { header, records } = content;
+    const { agentCount, revision, adoption } = previousStateOf(content).ipam;
+    if (forPeople(output)) terminal.write(describe(content, terminal));
+    else {
+      const facts = { ...header, records: records.length, agents: agentCount, revision, adoption };
+      writeValue(output, plainJson(facts), terminal);
+    }
+  });
+}
+
+function describe(content: SnapshotFileContent, terminal: Terminal): string {
+  const { header, records } = content;
+  const { agentCount } = previousStateOf(content).ipam;
+  return formatFacts(
+    [
+      ['cluster', header.clusterId],
+      ['log index', `${header.index} of term ${header.term}`],
+      ['agents', count(agentCount)],
+      ['records', count(records.length)],
+      [
+        'members',
+        header.members.map(({ name, peer, votes }) => `${name}=${peer}${votes ? '' : ' (learner)'}`).join(', '),
+      ],
+      ['saved', `${new Date(header.savedAt).toISOString()} by ${header.savedBy}, version ${header.version}`],
+    ],
+    terminal,
+  );
+}
+
+type RebornOptions = {
+  readonly dataDir: string;
+  readonly name?: string;
+  readonly peer?: string;
+  readonly clusterId?: string;
+};
+
+function rebornOptions(command: Command): Command {
+  return command
+    .requiredOption('--data-dir <DIR>', 'the data directory of the master that begins anew')
+    .option('--name <NAME>', 'its name')
+    .option('--peer <HOST:PORT>', 'where other masters will reach it')
+    .option('--cluster-id <ID>', 'id of the new cluster (default: the old one’s with a random suffix)');
+}
+
+function restore(group: Command, terminal: Terminal): void {
+  const command = rebornOptions(group.command('restore').summary('begin a new cluster with a backup'))
+    .description(
+      'Begins a new cluster of one master with a backup, on one machine only: other masters are added to it. It is in adoption: running agents get back what they hold, and no other block is allocated until `sublet adoption end`.',
+    )
+    .argument('<FILE>', 'the backup');
+  examples(command, ['sublet snapshot restore plan.snapshot --data-dir /var/lib/sublet --name m1', 'then start m1']);
+  command.action(async (file: string, options: RebornOptions) => {
+    const content = await readWhole(file);
+    const [first] = content.header.members;
+    const reborn = rebornOf(options, content.header.clusterId, first ?? { name: 'master-1', peer: '127.0.0.1:7071' });
+    const report = await told(() =>
+      restoreCluster(options.dataDir, previousStateOf(content), reborn).catch((error: unknown) => {
+        throw folderFailure('--data-dir', options.dataDir, error) ?? error;
+      }),
+    );
+    terminal.write(`Restored ${file}.\n${onlyHere}\n${next(report, reborn, options.dataDir)}`);
+  });
+}
+
+function recover(group: Command, terminal: Terminal): void {
+  const command = rebornOptions(group.command('recover').summary('begin a new cluster with one survivor'))
+    .description(
+      'Begins a new cluster of one master with the store of one that survived, when the others are lost for good. It is in adoption, as after a restore. Whatever only the lost ones knew is lost.',
+    )
+    .option('--yes-i-lost-the-quorum', 'the others are gone and will never be started again');
+  examples(command, [
+    'sublet snapshot recover --data-dir /var/lib/sublet --yes-i-lost-the-quorum',
+    'with that master stopped, then start it',
+  ]);
+  command.action(async (options: RebornOptions & { yesILostTheQuorum?: true }) => {
+    const survivor = await told(() => readSurvivor(options.dataDir));
+    const { self, membership, legacy } = survivor;
+    const others = membership.members.filter(({ id }) => id !== self.id).map(({ name, peer }) => `${name} at ${peer}`);
+    if (options.yesILostTheQuorum !== true) {
+      throw usage(
+        `${self.name} would begin a cluster of its own, without ${others.join(', ') || 'any other master'}`,
+        `It knows ${plural(legacy.ipam.agentCount, 'agent')}, up to log index ${legacy.index}. What only the others knew would be lost.`,
+        'Only if they are gone for good, and can never be started again: --yes-i-lost-the-quorum',
+      );
+    }
+    const reborn = rebornOf(options, membership.clusterId, self);
+    const suffix = new Date().toISOString().replaceAll(/[:.]/g, '-');
+    const report = await told(() => recoverCluster(options.dataDir, survivor, reborn, suffix));
+    terminal.note(
+      `${terminal.paintNote('yellow', '!')} The quorum of cluster ${membership.clusterId} was given up. Never start ${others.join(' or ') || 'a copy of it'} again: it would lease what this cluster leases.\n`,
+    );
+    terminal.write(`Recovered what ${self.name} had. Its old store is ${report.oldStore ?? ''}.\n`);
+    terminal.write(next(report, reborn, options.dataDir));
+  });
+}
+
+function rebornOf(
+  { name, peer, clusterId }: RebornOptions,
+  oldClusterId: string,
+  before: { readonly name: string; readonly peer: string },
+): NewCluster {
+  const reborn = {
+    name: name ?? before.name,
+    peer: peer === undefined ? before.peer : formatHostPort(argument('--peer', peer, parseHostPort)),
+    clusterId: clusterId ?? `${oldClusterId.slice(0, 54)}-${randomBytes(4).toString('hex')}`,
+  };
+  // What is not given comes from a file: it is checked as a flag is.
+  if (!memberNameForm.pattern.test(reborn.name)) {
+    throw usage(`--name: "${reborn.name}": ${memberNameForm.allowed} are allowed`);
+  }
+  if (!clusterIdForm.pattern.test(reborn.clusterId)) {
+    throw usage(`--cluster-id: "${reborn.clusterId}": ${clusterIdForm.allowed} are allowed`);
+  }
+  argument('--peer', reborn.peer, parseHostPort);
+  return reborn;
+}
+
+const onlyHere =
+  'Do this on one machine only: restored on others as well, there are several clusters that grant the same addresses. Add masters to this one instead (sublet members add).';
+
+function next({ index, agents }: RecoveryReport, { name, clusterId }: NewCluster, dataDir: string): string {
+  return [
+    `The new cluster is ${clusterId}: one master, ${name}, at log index ${index}, in adoption, with ${plural(agents, 'agent')} on record.`,
+    'Next:',
+    `  sublet master --name ${name} --cluster-id ${clusterId} --data-dir ${shellWord(dataDir)} …`,
+    '  sublet adoption             which agents are not back yet',
+    '  sublet adoption end         once those that still run are back',
+    '',
+  ].join('\n');
+}
+
+/** What these steps say in plain words, as failures. */
+async function told<T>(work: () => Promise<T>): Promise<T> {
+  try {
+    return await work();
+  } catch (error) {
+    if (error instanceof StoreError || (error instanceof Error && error.constructor === Error)) {
+      throw new Failure(exitCodes.refused, error.message);
+    }
+    throw error;
+  }
+}

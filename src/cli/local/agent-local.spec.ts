@@ -1,0 +1,66 @@
+import assert from 'node:assert/strict';
+import { formatAgentStatus } from '#cli/local/agent-local.js';
+import { RecordedTerminal } from '#cli/testing/recorded-terminal.js';
+
+type Status = Parameters<typeof formatAgentStatus>[0];
+
+const lease: NonNullable<Status['lease']> = {
+  source: 'masters',
+  valid: true,
+  ttl_left_ms: null,
+  cluster_id: 'berlin',
+  epoch: 7,
+  node_ip: '10.0.0.1',
+  vxlan: { vtepIp: '44.128.0.1/20', vtepMac: '70:b3:d5:80:00:01' },
+  overlays: [{ name: 'dcos', subnet: '9.0.0.0/24' }],
+};
+
+function shown(parts: Partial<Status>): string {
+  const status: Status = {
+    agent_id: 'a',
+    network_mode: 'linux',
+    master: '10.0.0.9:7070',
+    registration: { state: 'registered' },
+    lease,
+    watch: { connected: true, revision: 12, peers: 3 },
+    host: { overlays: [{ kind: 'ok', name: 'dcos' }], converged: true, problems: [] },
+    ready: true,
+    problems: [],
+    ...parts,
+  };
+  return formatAgentStatus(status, new RecordedTerminal());
+}
+
+describe('sublet agent status', () => {
+  it('says that all is well when it is', () => {
+    assert.match(shown({}), /network\s+linux: this host is as it should be/);
+    assert.match(shown({}), /peers\s+3, as of revision 12\n/);
+  });
+
+  it('does not call a host as it should be whose overlay failed, though no step is left to do', () => {
+    const host = { overlays: [{ kind: 'failed', name: 'dcos', error: 'no' }], converged: true, problems: [] };
+    assert.match(shown({ host }), /network\s+linux: 1 of 1 overlay failed/);
+  });
+
+  it('nor one that has a problem of its own', () => {
+    const host = { overlays: [], converged: true, problems: ['no'] };
+    assert.match(shown({ host }), /network\s+linux: 1 problem of this host/);
+  });
+
+  it('says of an agent that was refused that nothing is changed, and nothing of masters that are not heard', () => {
+    const refused = shown({
+      registration: { state: 'refused', error: 'held by another' },
+      lease: null,
+      watch: { connected: false, revision: 0, peers: 0 },
+      host: { overlays: [], converged: false, problems: [] },
+    });
+    assert.match(refused, /registration\s+refused: held by another/);
+    assert.match(refused, /network\s+linux: nothing is changed before the first lease/);
+    assert.match(refused, /peers\s+not known before the first lease/);
+    assert.doesNotMatch(refused, /no master is heard|is being changed/);
+  });
+
+  it('says that no master is heard when none is', () => {
+    assert.match(shown({ watch: { connected: false, revision: 12, peers: 3 } }), /revision 12 \(no master is heard\)/);
+  });
+});

@@ -1,0 +1,198 @@
+/**
+ * The configuration of an agent: its keys, their flags, and the rules between them. What depends on the host (its
+ * name, its address) stays undefined here; the agent finds it out.
+ */
+
+import { join } from 'node:path';
+import { z } from 'zod';
+import { AddressError } from '#address/brand.js';
+import { unreachableRemedy, unreachableUse } from '#address/host-address.js';
+import { formatCidr, formatIp, parseCidr, parseIp } from '#address/ip.js';
+import { agentSettings } from '#config/agent-settings.js';
+import { type LogConfig, log, logConfig } from '#config/files/log-config.js';
+import type { Loaded } from '#config/files/master-config.js';
+import type { HostPort } from '#config/host-port.js';
+import { httpHosts, listeningFindings, type TlsConfig, tls, tlsConfig, tlsFindings } from '#config/listening.js';
+import { insecureSetting } from '#config/process-settings.js';
+import { ConfigDocument, type ConfigSource, type Finding } from '#config/schema/document.js';
+import {
+  listen,
+  matching,
+  oneOf,
+  parsedBy,
+  path,
+  remotes,
+  type Schema,
+  secret,
+  whole,
+  yesNo,
+} from '#config/schema/reading.js';
+import { section } from '#config/schema/section.js';
+import { agentIdForm } from '#text/name-form.js';
+
+export type AgentConfig = {
+  /** 1 to 253 characters of [A-Za-z0-9._:-]; undefined: the host name. */
+  readonly id: string | undefined;
+  /** Canonical text; undefined: the source address of the route to the masters. */
+  readonly nodeIp: string | undefined;
+  readonly masters: readonly HostPort[];
+  readonly stateDir: string;
+  readonly httpListen: HostPort;
+  readonly httpHosts: readonly string[];
+  readonly network: 'linux' | 'plan';
+  readonly overlaysAllowed: readonly string[] | undefined;
+  readonly guard: boolean;
+  /** Device names. */
+  readonly guardExcept: readonly string[];
+  readonly cniDir: string;
+  /** Undefined: host-local's own default. */
+  readonly cniDataDir: string | undefined;
+  readonly cniStyle: 'standard' | 'mesos';
+  /** Undefined: DOCKER_HOST, else the local socket. */
+  readonly dockerHost: string | undefined;
+  readonly iptables: 'iptables' | 'iptables-nft' | 'iptables-legacy';
+  readonly networkConfig: {
+    readonly allocateSubnet: boolean;
+    readonly mesosBridge: boolean;
+    readonly dockerBridge: boolean;
+    /** Bytes. */
+    readonly overlayMtu: number;
+    readonly enableIpv6: boolean;
+  };
+  readonly tls: TlsConfig | undefined;
+  readonly tlsRenew: boolean;
+  /** The text of a token; undefined: none. */
+  readonly join: string | undefined;
+  readonly joinPort: number;
+  readonly insecure: boolean;
+  readonly log: LogConfig;
+};
+
+const mastersMax = 9;
+const overlaysAllowedMax = 128;
+const guardExceptMax = 32;
+/** A name that a device may have, in words of iptables. */
+const deviceForm = {
+  pattern: /^[A-Za-z0-9][A-Za-z0-9._-]{0,14}$/,
+  allowed: 'the name of a device, 1 to 15 characters of [A-Za-z0-9._-],',
+};
+const defaults = {
+  masters: [{ host: '127.0.0.1', port: 7070 }],
+  httpListen: { host: '127.0.0.1', port: 7073 },
+  joinPort: 7074,
+  cniDir: '/etc/cni/net.d',
+  overlayMtu: 1420,
+};
+
+/** The same rule as the masters': `config check` reports it before a registration is refused. */
+const nodeIp: Schema<string> = parsedBy((text) => {
+  const address = parseIp(text);
+  const use = unreachableUse(address);
+  if (use !== undefined) throw new AddressError(text, `is ${use}: ${unreachableRemedy}`);
+  return formatIp(address);
+}, '10.0.0.1');
+
+export const agentSchema = section({
+  id: matching(agentIdForm).optional(),
+  node_ip: nodeIp.optional(),
+  masters: remotes(mastersMax).optional(),
+  state_dir: path.optional(),
+  http_listen: listen.optional(),
+  http_hosts: httpHosts.optional(),
+  network: oneOf('linux', 'plan').optional(),
+  overlays_allowed: z
+    .array(parsedBy((text) => formatCidr(parseCidr(text)), '9.0.0.0/8'))
+    .max(overlaysAllowedMax)
+    .optional(),
+  guard: yesNo.optional(),
+  guard_except: z.array(matching(deviceForm)).max(guardExceptMax).optional(),
+  cni_dir: path.optional(),
+  cni_data_dir: path.optional(),
+  cni_style: oneOf('standard', 'mesos').optional(),
+  docker_host: matching({
+    pattern: /^(unix:\/\/\/.+|tcp:\/\/[^/]+:[0-9]{1,5}\/?)$/,
+    allowed: 'unix:///PATH or tcp://HOST:PORT',
+  }).optional(),
+  iptables: oneOf('iptables', 'iptables-nft', 'iptables-legacy').optional(),
+  network_config: section({
+    allocate_subnet: yesNo.optional(),
+    mesos_bridge: yesNo.optional(),
+    docker_bridge: yesNo.optional(),
+    overlay_mtu: whole(576, 65_535, 'bytes').optional(),
+    enable_ipv6: yesNo.optional(),
+  }).optional(),
+  max_configuration_attempts: whole(0, 4_294_967_295).optional(),
+  tls: tls.optional(),
+  join: secret(/^sj1(\.[\w-]{22,43}){3}$/, 'a token like sj1.PIN.ID.SECRET').optional(),
+  join_port: whole(1, 65_535).optional(),
+  insecure: yesNo.optional(),
+  log: log.optional(),
+});
+
+/** The settings of an agent, for flags and help. */
+export { agentSettings };
+
+/**
+ * Reads an agent's configuration.
+ * @throws ConfigError with every problem
+ */
+export function loadAgentConfig(source: ConfigSource): Loaded<AgentConfig> {
+  const document = new ConfigDocument(source, agentSettings);
+  const given = document.read(agentSchema, (read) => [
+    ...tlsFindings(read),
+    ...joinFindings(read),
+    ...listenFindings(read),
+  ]);
+  const wanted = given.network_config;
+  const dcos = given.max_configuration_attempts !== undefined;
+  const config: AgentConfig = {
+    id: given.id,
+    nodeIp: given.node_ip,
+    masters: given.masters ?? defaults.masters,
+    stateDir: given.state_dir ?? join('sublet-data', 'agent'),
+    httpListen: given.http_listen ?? defaults.httpListen,
+    httpHosts: given.http_hosts ?? [],
+    network: given.network ?? 'linux',
+    overlaysAllowed: given.overlays_allowed,
+    guard: given.guard ?? true,
+    guardExcept: given.guard_except ?? [],
+    cniDir: given.cni_dir ?? defaults.cniDir,
+    cniDataDir: given.cni_data_dir,
+    cniStyle: given.cni_style ?? (dcos ? 'mesos' : 'standard'),
+    dockerHost: given.docker_host,
+    iptables: given.iptables ?? 'iptables',
+    networkConfig: {
+      allocateSubnet: wanted?.allocate_subnet ?? true,
+      mesosBridge: wanted?.mesos_bridge ?? true,
+      dockerBridge: wanted?.docker_bridge ?? true,
+      overlayMtu: wanted?.overlay_mtu ?? defaults.overlayMtu,
+      enableIpv6: wanted?.enable_ipv6 ?? true,
+    },
+    tls: given.tls && tlsConfig(given.tls),
+    tlsRenew: given.tls?.renew ?? false,
+    join: given.join,
+    joinPort: given.join_port ?? defaults.joinPort,
+    insecure: given.insecure ?? false,
+    log: logConfig(given.log),
+  };
+  return { config, warnings: warnings(document).map((finding) => document.problem(finding)) };
+}
+
+/** A host that joins has TLS, and makes its own key. */
+function joinFindings(document: ConfigDocument): readonly Finding[] {
+  if (document.at('join') === undefined) return [];
+  const other = ['tls', 'insecure'].find((key) => document.at(key) !== undefined && document.at(key) !== false);
+  if (other === undefined) return [];
+  return [{ path: ['join'], message: `can not be set beside ${other}: remove one of the two` }];
+}
+
+function listenFindings(document: ConfigDocument): readonly Finding[] {
+  const given = document.at('http_listen');
+  const read = given === undefined ? undefined : listen.safeParse(given);
+  return listeningFindings(document, { http_listen: read?.success ? read.data : undefined }, []);
+}
+
+function warnings(document: ConfigDocument): readonly Finding[] {
+  if (document.at('insecure') !== true) return [];
+  return [{ path: ['insecure'], message: `is on: ${insecureSetting.about}` }];
+}

@@ -1,0 +1,106 @@
+/**
+ * Reads the host. Reads only the areas that are asked for and keeps what is known of the others, so that the expensive
+ * tables (thousands of peers) are read less often than the cheap ones. Changes nothing.
+ */
+
+import { marksOf } from '#host/desired/marks.js';
+import { FilterReader } from '#host/filter/filter-reader.js';
+import type { HostInput, HostSettings } from '#host/input.js';
+import { observeCni } from '#host/observe/observe-cni.js';
+import { observeSets, observeTables, saveTables } from '#host/observe/observe-firewall.js';
+import { observeLinks, observePeers, observeRules } from '#host/observe/observe-kernel.js';
+import { observeStrangers } from '#host/observe/observe-strangers.js';
+import { observeSurroundings } from '#host/observe/observe-surroundings.js';
+import { observeRaDevices, observeSysctls } from '#host/observe/observe-sysctl.js';
+import type { ObservedHost } from '#host/observe/observed.js';
+import type { DockerEngine } from '#host/tools/docker-engine.js';
+import type { Runner } from '#host/tools/runner.js';
+
+/** What can be read on its own. `peers`: neighbours, FDB and routes, the tables that grow with the network. */
+export type Area = 'links' | 'peers' | 'strangers' | 'rules' | 'sysctls' | 'firewall' | 'cni' | 'docker';
+
+export const allAreas: ReadonlySet<Area> = new Set([
+  'links',
+  'peers',
+  'strangers',
+  'rules',
+  'sysctls',
+  'firewall',
+  'cni',
+  'docker',
+]);
+
+/** What to look at: names from the input, and the tools to look with. */
+export type Lookout = {
+  readonly run: Runner;
+  readonly docker: DockerEngine;
+  readonly vtepName: string;
+  readonly bridges: readonly string[];
+  /** Subnets of the network's overlays. */
+  readonly overlays: readonly string[];
+  /** Whether IPv6 is to be forwarded, so that it matters who lives by router advertisements. */
+  readonly forwards6: boolean;
+  /** Comments of iptables rules that are ours. */
+  readonly marks: readonly string[];
+  readonly settings: HostSettings;
+};
+
+export function lookoutOf(input: HostInput, run: Runner, docker: DockerEngine): Lookout {
+  const { lease, settings } = input;
+  const bridges = lease.overlays.flatMap(({ mesosBridge, dockerBridge }) =>
+    [mesosBridge, dockerBridge].filter((b) => !!b),
+  );
+  const forwards6 = settings.enableIpv6 && bridges.some(({ cidr6 }) => cidr6 !== undefined);
+  const names = bridges.map(({ name }) => name);
+  const marks = [...marksOf(input.clusterId, input.formerClusterIds).all];
+  const overlays = input.overlays.flatMap(({ subnet, subnet6 }) => [subnet, subnet6].flatMap((text) => text ?? []));
+  return { run, docker, vtepName: lease.vxlan.vtepName, bridges: names, overlays, forwards6, marks, settings };
+}
+
+/** `known` with the given areas read anew. */
+export async function observe(lookout: Lookout, areas: ReadonlySet<Area>, known: ObservedHost): Promise<ObservedHost> {
+  const { run, settings, vtepName } = lookout;
+  const when = <Value>(area: Area, read: () => Promise<Value>): Promise<Value | Record<string, never>> =>
+    areas.has(area) ? read() : Promise.resolve({});
+  const parts = await Promise.all([
+    when('links', async () => {
+      const around = observeSurroundings(run, settings.masters ?? []);
+      const [links, surroundings] = await Promise.all([observeLinks(run), around]);
+      return { links, surroundings };
+    }),
+    when('peers', () => observePeers(run, vtepName)),
+    when('strangers', async () => ({ strangers: await observeStrangers(run, lookout.overlays) })),
+    when('rules', async () => ({ rules: await observeRules(run) })),
+    when('sysctls', async () => {
+      const sysctls = await observeSysctls(vtepName, lookout.bridges);
+      return { sysctls, raDevices: lookout.forwards6 ? await observeRaDevices(run, sysctls) : [] };
+    }),
+    when('firewall', () => observeFirewall(lookout, known.sets, areas.has('peers'))),
+    when('cni', async () => ({ cni: await observeCni(settings.cniDir) })),
+    when('docker', async () => ({ docker: await lookout.docker.observe() })),
+  ]);
+  return Object.assign({}, known, ...parts);
+}
+
+async function observeFirewall(
+  { run, settings, marks }: Lookout,
+  known: ObservedHost['sets'],
+  whole: boolean,
+): Promise<Pick<ObservedHost, 'sets' | 'tables' | 'filters'>> {
+  const saves = await saveTables(run, settings.iptables);
+  const [sets, tables, filters] = await Promise.all([
+    observeSets(run, known, whole),
+    observeTables(run, settings.iptables, saves, marks),
+    filterReaderOf(run).read(settings.iptables, saves),
+  ]);
+  return { sets, tables, filters };
+}
+
+const filterReaders = new WeakMap<Runner, FilterReader>();
+
+/** One for each runner: a reader remembers how long nftables took, and reads them less often for it. */
+function filterReaderOf(run: Runner): FilterReader {
+  const reader = filterReaders.get(run) ?? new FilterReader(run);
+  filterReaders.set(run, reader);
+  return reader;
+}

@@ -1,0 +1,212 @@
+import assert from 'node:assert/strict';
+import { formatCidr4, parseCidr4 } from '#address/cidr4.js';
+import { parseCidr6 } from '#address/cidr6.js';
+import { formatCidr, parseCidr } from '#address/ip.js';
+import { parseIpv4 } from '#address/ipv4.js';
+import { parseAgentId } from '#ipam/identity.js';
+import { overlay, PlanUnderTest, subnetOf } from '#ipam/plan-under-test.js';
+import type { FullAgent } from '#ipam/view/full-agent.js';
+
+const minute = 60_000;
+
+describe('rule 12, adoption: what agents still hold is honoured where free, and nobody gets fresh blocks', () => {
+  const held = (vtep: string, subnet: string) => ({
+    vtepIp: parseIpv4(vtep),
+    subnets: [{ overlay: 'dcos', subnet: parseCidr4(subnet), subnet6: undefined }],
+  });
+  const adopting = () => {
+    const plan = new PlanUnderTest();
+    plan.run({ kind: 'begin-adoption' });
+    return plan;
+  };
+
+  it('gives back what is free', () => {
+    const plan = adopting();
+    const agent = plan.register('a', { held: held('44.128.0.77', '9.7.7.0/24') });
+    assert.equal(subnetOf(agent), '9.7.7.0/24');
+    assert.equal(formatCidr4(agent.vxlan.vtepIp), '44.128.0.77/20');
+  });
+
+  it('gives nobody anything fresh until it is ended', () => {
+    const plan = adopting();
+    const refusal = plan.refused(plan.request('a'));
+    assert.equal(refusal.code, 'failed-precondition');
+    assert.match(refusal.message, /in adoption: only held blocks are leased/);
+    const half = plan.register('b1', { held: { vtepIp: parseIpv4('44.128.0.5'), subnets: [] } });
+    assert.deepEqual(half.overlays, []);
+    assert.deepEqual(
+      half.problems.map(({ reason }) => reason),
+      ['adoption'],
+    );
+    plan.run({ kind: 'end-adoption' });
+    assert.equal(subnetOf(plan.register('b1')), '9.0.0.0/24');
+    assert.equal(formatCidr4(plan.register('a').vxlan.vtepIp), '44.128.0.1/20');
+  });
+
+  it('does not honour what another holds, what is excluded or reserved for another, or what is no block', () => {
+    const plan = adopting();
+    plan.run({ kind: 'exclude', overlay: 'dcos', subnet: parseCidr('9.8.0.0/16') });
+    plan.run({ kind: 'reserve', overlay: 'dcos', subnet: parseCidr('9.9.0.0/24'), agentId: parseAgentId('vip') });
+    plan.register('a0', { held: held('44.128.0.1', '9.7.7.0/24') });
+    for (const [n, subnet] of ['9.7.7.0/24', '9.8.3.0/24', '9.9.0.0/24', '9.10.0.0/25', '10.7.7.0/24'].entries()) {
+      const agent = plan.register(`b${n + 1}`, { held: held(`44.128.0.${n + 2}`, subnet) });
+      assert.equal(subnetOf(agent), undefined, subnet);
+    }
+    assert.equal(
+      plan.refused(plan.request('c9', { held: held('44.128.0.1', '9.20.0.0/24') })).code,
+      'failed-precondition',
+    );
+  });
+
+  it('gives back one family of an overlay without the other, and keeps it when there is no room for that', () => {
+    const plan = new PlanUnderTest({}, [overlay('both', '9.0.0.0/15', 16, 'fd01:b::/64', 80)]);
+    plan.register('a0');
+    plan.register('a1');
+    plan.run({ kind: 'begin-adoption' });
+    const six = { overlay: 'both', subnet: undefined, subnet6: parseCidr6('fd01:b:0:0:7::/80') };
+    const half = plan.register('b2', { held: { vtepIp: parseIpv4('44.128.0.9'), subnets: [six] } });
+    const shown = (agent: FullAgent) => [
+      agent.overlays.map(({ subnet, subnet6 }) => [subnet, subnet6 && formatCidr(subnet6)]),
+      agent.problems.map(({ family, reason }) => [family, reason]),
+    ];
+    assert.deepEqual(shown(half), [[[undefined, 'fd01:b:0:0:7::/80']], [[4, 'adoption']]]);
+    plan.run({ kind: 'end-adoption' });
+    assert.deepEqual(shown(plan.register('b2', { sequence: 2 })), [
+      [[undefined, 'fd01:b:0:0:7::/80']],
+      [[4, 'exhausted']],
+    ]);
+  });
+
+  it('gives back what is held of an overlay that is disabled, and misses nothing else of it', () => {
+    const plan = new PlanUnderTest();
+    plan.run({ kind: 'update-overlay', name: 'dcos', enabled: false });
+    plan.run({ kind: 'begin-adoption' });
+    assert.equal(subnetOf(plan.register('a', { held: held('44.128.0.77', '9.7.7.0/24') })), '9.7.7.0/24');
+    const none = plan.register('b1', { held: { vtepIp: parseIpv4('44.128.0.5'), subnets: [] } });
+    assert.deepEqual([none.overlays, none.problems], [[], []]);
+  });
+
+  it('believes what an agent runs on rather than older records', () => {
+    const plan = new PlanUnderTest();
+    plan.register('a');
+    plan.run({ kind: 'begin-adoption' });
+    const agent = plan.register('a', { sequence: 2, held: held('44.128.0.9', '9.7.7.0/24') });
+    assert.equal(subnetOf(agent), '9.7.7.0/24');
+    assert.equal(plan.ipam.usage(plan.time)?.overlays[0]?.v4?.quarantined, 1n);
+  });
+
+  it('does not give a former holder what another has held and left since', () => {
+    const plan = new PlanUnderTest();
+    plan.register('a');
+    plan.release('a');
+    plan.run({ kind: 'begin-adoption' });
+    plan.time += minute;
+    assert.equal(subnetOf(plan.register('b1', { held: held('44.128.0.1', '9.0.0.0/24') })), '9.0.0.0/24');
+    plan.release('b1');
+    plan.run({ kind: 'end-adoption' });
+    const back = plan.register('a', { sequence: 2 });
+    assert.deepEqual([subnetOf(back), formatCidr4(back.vxlan.vtepIp)], ['9.0.1.0/24', '44.128.0.2/20']);
+  });
+
+  it('does not give by older records what another may run on since', () => {
+    const plan = new PlanUnderTest({}, [overlay('dcos', '9.0.0.0/8', 24), overlay('blue', '10.128.0.0/16', 24)]);
+    for (const id of ['a', 'b1']) plan.register(id);
+    plan.run({ kind: 'begin-adoption' });
+    // It says nothing, since it was installed anew or had left: the record stands, and it waits.
+    const refusal = plan.refused(plan.request('a', { sequence: 2 }));
+    assert.match(refusal.message, /in adoption: only held blocks are leased/);
+    assert.equal(subnetOf(plan.agent('a')), '9.0.0.0/24');
+    // It runs on what another has on record, and gets nothing in its place.
+    const other = plan.register('b1', { sequence: 2, held: held('44.128.0.2', '9.0.0.0/24') });
+    assert.deepEqual(other.overlays, []);
+    assert.deepEqual(
+      other.problems.map(({ overlay: name, reason }) => [name, reason]),
+      [
+        ['blue', 'adoption'],
+        ['dcos', 'adoption'],
+      ],
+    );
+    // Once the other has corrected its record it gets what it runs on.
+    plan.register('a', { sequence: 3, held: held('44.128.0.1', '9.7.7.0/24') });
+    assert.equal(subnetOf(plan.register('b1', { sequence: 3, held: held('44.128.0.2', '9.0.0.0/24') })), '9.0.0.0/24');
+    // And what it was let in this cluster needs no word of it.
+    assert.equal(subnetOf(plan.register('b1', { sequence: 4 })), '9.0.0.0/24');
+  });
+
+  it('lets who said nothing have what is on record, once it is ended', () => {
+    const plan = new PlanUnderTest();
+    plan.register('a');
+    plan.run({ kind: 'begin-adoption' });
+    plan.refused(plan.request('a', { sequence: 2 }));
+    plan.run({ kind: 'end-adoption' });
+    assert.equal(subnetOf(plan.register('a', { sequence: 2 })), '9.0.0.0/24');
+  });
+
+  it('takes no notice of it otherwise', () => {
+    const plan = new PlanUnderTest();
+    assert.equal(subnetOf(plan.register('a', { held: held('44.128.0.9', '9.7.7.0/24') })), '9.0.0.0/24');
+  });
+
+  it('ends every earlier epoch: whoever names one must register again, and gets one of this cluster', () => {
+    const plan = new PlanUnderTest({ reclaimMs: 60 * minute, quarantineMs: 15 * minute });
+    const before = plan.register('a');
+    const { events } = plan.run({ kind: 'begin-adoption' });
+    const began = plan.index;
+    assert.deepEqual(
+      events.map((event) => event.kind === 'agent-changed' && [event.agent.record.agentId, event.agent.record.epoch]),
+      [['a', began]],
+    );
+    assert.deepEqual(plan.ipam.awaited(10), { count: 1, first: [before.agentId] });
+    assert.deepEqual(plan.ipam.awaited(0), { count: 1, first: [] });
+    const { agentId, epoch } = before;
+    for (const stale of [
+      { kind: 'leave', agentId, epoch },
+      { kind: 'expire', agentId, epoch },
+      { kind: 'report-status', agentId, epoch, overlays: [] },
+    ] as const) {
+      const { code, message } = plan.refused(stale);
+      assert.deepEqual([code, /its lease has epoch/.test(message)], ['aborted', true], message);
+    }
+    const again = plan.register('a', { sequence: 2, held: held('44.128.0.1', '9.0.0.0/24') });
+    assert.equal(again.epoch, plan.index);
+    assert.deepEqual(plan.ipam.awaited(10), { count: 0, first: [] });
+    assert.ok(again.epoch > began);
+    assert.deepEqual(
+      [subnetOf(again), again.vxlan, again.registeredAt],
+      ['9.0.0.0/24', before.vxlan, before.registeredAt],
+    );
+    // Once is enough: from here on it is a lease like any other.
+    assert.equal(plan.register('a', { sequence: 3 }).epoch, again.epoch);
+  });
+
+  it('lets the lease of an agent that never came back run out', () => {
+    const plan = new PlanUnderTest({ reclaimMs: 60 * minute, quarantineMs: 15 * minute });
+    const { agentId } = plan.register('a');
+    plan.run({ kind: 'begin-adoption' });
+    plan.run({ kind: 'expire', agentId, epoch: plan.agent('a').epoch });
+    assert.equal(plan.ipam.agentCount, 0);
+  });
+
+  it('does not make a host that was installed anew since wait for the one before', () => {
+    const plan = new PlanUnderTest();
+    plan.register('a');
+    const anew = { instance: 'a-2', held: held('44.128.0.1', '9.0.0.0/24') };
+    assert.equal(plan.refused(plan.request('a', anew)).code, 'already-exists');
+    plan.run({ kind: 'begin-adoption' });
+    assert.equal(plan.refused(plan.request('a', { ...anew, node: '10.0.0.9' })).code, 'already-exists');
+    assert.equal(subnetOf(plan.register('a', anew)), '9.0.0.0/24');
+    assert.equal(plan.refused(plan.request('a', { ...anew, instance: 'a-3' })).code, 'already-exists');
+  });
+
+  it('is part of the state, and begins anew with a plan that was saved while it lasted', () => {
+    const plan = adopting();
+    const { epoch } = plan.register('a', { held: held('44.128.0.1', '9.0.0.0/24') });
+    assert.equal(plan.restored().adoption, true);
+    const { result } = plan.run({ kind: 'begin-adoption' });
+    assert.deepEqual(result, { kind: 'done', revision: plan.index, changed: true });
+    assert.equal(plan.refused({ kind: 'leave', agentId: parseAgentId('a'), epoch }).code, 'aborted');
+    assert.equal(plan.restored().hash(), plan.ipam.hash());
+    const again = plan.register('a', { sequence: 2, held: held('44.128.0.1', '9.0.0.0/24') });
+    assert.equal(again.epoch, plan.index);
+  });
+});

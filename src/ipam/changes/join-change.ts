@@ -1,0 +1,122 @@
+/** The commands about tokens for joining. Their time is cluster time, which comes with each command. */
+import { formatIp } from '#address/ip.js';
+import type { CreateToken, RevokeToken, UseToken } from '#ipam/commands/command.js';
+import { type Refusal, type Reply, refuse } from '#ipam/commands/result.js';
+import { type JoinToken, tokenState } from '#ipam/join-token.js';
+import { agentIdLengthMax, masterNameLengthMax, tokensMax, tokenTtlMaxMs, tokenUsesMax } from '#ipam/limits.js';
+import type { Plan } from '#ipam/plan.js';
+import { assertInvariant } from '#ipam/plan-invariant.js';
+import type { PlanWriter } from '#ipam/plan-writer.js';
+
+/** How long a token is listed after its end. */
+const listedAfterEndMs = 24 * 3600 * 1000;
+
+export function createToken(plan: Plan, writer: PlanWriter, command: CreateToken): Reply | Refusal {
+  const { id, secretHash, role, subject, nodeIp, ttlMs, uses } = command;
+  const wrong = wrongWith(command);
+  if (wrong !== undefined) return refuse('invalid-argument', wrong.field, `create token: ${wrong.message}`);
+  const revoked = revokedFor(plan, 'create token', role, subject);
+  if (revoked !== undefined) return revoked;
+  if (plan.tokens.get(id) !== undefined) return refuse('already-exists', 'id', `create token: ${id} is there already`);
+  const gone = [...plan.tokens.entries()].filter(([, token]) => token.endsAt + listedAfterEndMs <= writer.time);
+  if (plan.tokens.size - gone.length >= tokensMax) {
+    const message = `create token: ${tokensMax} tokens are listed, and no more are allowed: a token is listed until a day after its end`;
+    return refuse('resource-exhausted', '', message);
+  }
+  for (const [, token] of gone) writer.dropToken(token);
+  const { by: createdBy, wallTime: createdAt } = writer.origin;
+  const ends = { endsAt: writer.time + ttlMs, uses, keyHashes: [], revoked: false };
+  const token: JoinToken = { id, secretHash, role, subject, nodeIp, ...ends, createdBy, createdAt };
+  writer.putToken(token);
+  const from = nodeIp === undefined ? '' : `, from ${formatIp(nodeIp)}`;
+  const detail = `for ${role}/${subject}${from}, ${uses} ${uses === 1 ? 'use' : 'uses'}`;
+  writer.note('create-token', createdBy, [id, subject], detail);
+  return { kind: 'token', token };
+}
+
+export function useToken(plan: Plan, writer: PlanWriter, command: UseToken): Reply | Refusal {
+  const token = plan.tokens.get(command.id);
+  const refusal = refusalOfUse(token, command, writer.time) ?? revokedFor(plan, 'join', command.role, command.subject);
+  if (refusal !== undefined) return refusal;
+  assertInvariant(token !== undefined, 'a token that is not there is of no use');
+  if (token.keyHashes.includes(command.keyHash)) return { kind: 'token', token };
+  const used = { ...token, keyHashes: [...token.keyHashes, command.keyHash] };
+  writer.putToken(used);
+  const { id, role, subject } = used;
+  writer.note('use-token', writer.origin.by, [id, subject], `${role}/${subject} joined`);
+  return { kind: 'token', token: used };
+}
+
+/** An identity that an admin has revoked gets no certificate by a token. A master that was removed does: to be added again. */
+function revokedFor(plan: Plan, action: string, role: string, subject: string): Refusal | undefined {
+  const found = plan.revocations.get(`${role}/${subject}`);
+  if (found?.cause !== 'operator' || found.acceptedFrom !== undefined) return undefined;
+  const remedy = `sublet certs unrevoke ${found.identity} --later-only`;
+  return refuse('failed-precondition', 'id', `${action}: ${found.identity} was revoked by ${found.by}: ${remedy}`);
+}
+
+/**
+ * Why a token is of no use for what is asked; undefined: it is of use. Only a caller that has the secret learns more than
+ * that there is no such token.
+ */
+export function refusalOfUse(
+  token: JoinToken | undefined,
+  asked: Omit<UseToken, 'kind' | 'keyHash'> & { readonly keyHash?: string },
+  time: number,
+): Refusal | undefined {
+  if (token === undefined || token.secretHash !== asked.secretHash) {
+    return refuse('not-found', 'token', 'join: there is no such token: it is mistyped, or ended more than a day ago');
+  }
+  const { id, role, subject, nodeIp, uses } = token;
+  const remedy = `make another one: sublet token create --role ${role} --id ${subject}`;
+  if (role !== asked.role || subject !== asked.subject) {
+    const message = `join: token ${id} is for ${role}/${subject}, and ${asked.role}/${asked.subject} has used it: set id to ${subject}, or make a token for ${asked.role}/${asked.subject}`;
+    return refuse('failed-precondition', 'id', message);
+  }
+  if (nodeIp !== undefined && nodeIp !== asked.address) {
+    const message = `join: token ${id} is for a host that calls from ${formatIp(nodeIp)}, and this one calls from ${formatIp(asked.address)}`;
+    return refuse('failed-precondition', 'node_ip', message);
+  }
+  switch (tokenState(token, time)) {
+    case 'revoked':
+      return refuse('failed-precondition', 'token', `join: token ${id} is revoked; ${remedy}`);
+    case 'ended':
+      return refuse('failed-precondition', 'token', `join: token ${id} has ended; ${remedy}`);
+    case 'used': {
+      if (asked.keyHash === undefined || token.keyHashes.includes(asked.keyHash)) return undefined;
+      const times = uses === 1 ? 'once' : `${uses} times`;
+      return refuse('failed-precondition', 'token', `join: token ${id} was used ${times} already; ${remedy}`);
+    }
+    case 'valid':
+      return undefined;
+  }
+}
+
+export function revokeToken(plan: Plan, writer: PlanWriter, { id }: RevokeToken): Reply | Refusal {
+  const token = plan.tokens.get(id);
+  if (token === undefined) return refuse('not-found', 'id', `revoke token: there is no token ${id}`);
+  if (token.revoked) return { kind: 'token', token };
+  const revoked = { ...token, revoked: true };
+  writer.putToken(revoked);
+  writer.note('revoke-token', writer.origin.by, [id, token.subject], `for ${token.role}/${token.subject}`);
+  return { kind: 'token', token: revoked };
+}
+
+/** The first field that is wrong. Ids and hashes come from the master, not from a caller. */
+function wrongWith(command: CreateToken): { readonly field: string; readonly message: string } | undefined {
+  const { role, subject, ttlMs, uses } = command;
+  const max = role === 'agent' ? agentIdLengthMax : masterNameLengthMax;
+  const pattern = role === 'agent' ? /^[A-Za-z0-9._:-]+$/ : /^[a-z0-9.-]+$/;
+  if (subject.length < 1 || subject.length > max || !pattern.test(subject)) {
+    const characters = role === 'agent' ? '[A-Za-z0-9._:-]' : '[a-z0-9.-]';
+    const message = `id ${JSON.stringify(subject.slice(0, max))} has ${subject.length} characters: 1 to ${max} of ${characters} are allowed for ${role}s`;
+    return { field: 'id', message };
+  }
+  if (ttlMs < 1 || ttlMs > tokenTtlMaxMs) {
+    return { field: 'ttl_ms', message: `ttl_ms is ${ttlMs}: 1 to ${tokenTtlMaxMs} (a day) are allowed` };
+  }
+  if (uses < 1 || uses > tokenUsesMax) {
+    return { field: 'uses', message: `uses is ${uses}: 1 to ${tokenUsesMax} are allowed` };
+  }
+  return undefined;
+}

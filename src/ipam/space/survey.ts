@@ -1,0 +1,103 @@
+/** What operators look at: how much of each space is let, whose an address is, what is set aside. Changes nothing. */
+
+import { size4 } from '#address/cidr4.js';
+import { contains6, offsetOf6 } from '#address/cidr6.js';
+import { containsIp, familyOf, type Ip } from '#address/ip.js';
+import { ipv4 } from '#address/ipv4.js';
+import type { Holding } from '#ipam/agent-record.js';
+import type { Plan } from '#ipam/plan.js';
+import { reservationsIn } from '#ipam/plan-writer.js';
+import { blockCidr, blockOf, type Space } from '#ipam/space/space.js';
+import type { Exclusion, Lookup, PlanUsage, Reservation } from '#ipam/space/usage.js';
+import type { OverlayStatus } from '#ipam/view/full-agent.js';
+
+/** Undefined until there is a network. Costs O(reserved + quarantined). */
+export function usageOf(plan: Plan, time: number): PlanUsage | undefined {
+  if (plan.vtep === undefined) return undefined;
+  const overlays = plan.overlayEntries.map(({ overlay, v4, v6 }) => ({
+    overlay,
+    v4: v4?.pool.usage(time),
+    v6: v6?.pool.usage(time),
+  }));
+  return { vtep: plan.vtep.pool.usage(time), overlays };
+}
+
+export function lookUp(plan: Plan, ip: Ip, time: number): Lookup {
+  const node = plan.nodeHolder(ip);
+  if (node !== undefined) return { kind: 'node', ip, agentId: node.agentId };
+  const space = plan.spaceAround(ip);
+  if (space === undefined) return lookUpVtep6(plan, ip, time);
+  const block = blockOf(space, ip);
+  const subnet = blockCidr(space, block);
+  const { state, agentId } = stateOf(space, block, time);
+  if (space.overlay === undefined) return { kind: 'vtep', ip, subnet: space.subnet, state, agentId };
+  // The lower half is the Mesos bridge's, the upper one Docker's.
+  const inLower = containsIp({ ...subnet, prefix: subnet.prefix + 1 }, ip);
+  const config = state === 'held' && agentId !== undefined ? plan.agents.get(agentId)?.networkConfig : undefined;
+  const there = inLower ? config?.mesosBridge : config?.dockerBridge;
+  const bridge = there === true ? `${inLower ? 'm' : 'd'}-${space.overlay}` : undefined;
+  return { kind: 'overlay', ip, overlay: space.overlay, subnet, state, agentId, bridge };
+}
+
+/** How the overlays fare on the hosts, as agents reported last. */
+export type HostOverlayCounts = {
+  readonly byStatus: Readonly<Record<OverlayStatus, number>>;
+  readonly failed: {
+    readonly agents: number;
+    /** Of the first agent by id; empty texts: none failed. */
+    readonly first: { readonly agentId: string; readonly overlay: string; readonly error: string };
+  };
+};
+
+/** Costs O(agents). */
+export function hostOverlaysOf(plan: Plan): HostOverlayCounts {
+  const byStatus = { none: 0, ok: 0, failed: 0, configuring: 0, planned: 0 };
+  let agents = 0;
+  let first = { agentId: '', overlay: '', error: '' };
+  for (const [agentId, { holdings }] of plan.agents.entries()) {
+    let failed: Holding | undefined;
+    for (const holding of holdings) {
+      byStatus[holding.status] += 1;
+      if (holding.status === 'failed') failed ??= holding;
+    }
+    if (failed === undefined) continue;
+    if (agents === 0) first = { agentId, overlay: failed.overlay, error: failed.error };
+    agents += 1;
+  }
+  return { byStatus, failed: { agents, first } };
+}
+
+/** An IPv6 VTEP address belongs to the holder of the IPv4 one at the same offset. */
+function lookUpVtep6(plan: Plan, ip: Ip, time: number): Lookup {
+  const subnet = plan.settings?.vtepSubnet6;
+  if (plan.vtep === undefined || plan.settings === undefined || subnet === undefined || typeof ip === 'number') {
+    return { kind: 'unknown', ip };
+  }
+  if (!contains6(subnet, ip)) return { kind: 'unknown', ip };
+  const { vtepSubnet } = plan.settings;
+  const offset = offsetOf6(subnet, ip);
+  if (offset >= BigInt(size4(vtepSubnet))) return { kind: 'vtep', ip, subnet, state: 'excluded', agentId: undefined };
+  const block = blockOf(plan.vtep, ipv4(vtepSubnet.address + Number(offset)));
+  return { kind: 'vtep', ip, subnet, ...stateOf(plan.vtep, block, time) };
+}
+
+function stateOf({ pool }: Space, block: bigint, time: number) {
+  // The VTEP subnet's own address and its broadcast address are in no pool: they are never allocated.
+  if (!pool.contains(block)) return { state: 'excluded' as const, agentId: undefined };
+  return { state: pool.state(block, time), agentId: pool.holder(block) ?? pool.reservation(block) };
+}
+
+/** By space, the VTEP subnet first, and block. */
+export function reservationsOf(plan: Plan): readonly Reservation[] {
+  return plan.spaces.flatMap((space) => reservationsIn(space));
+}
+
+/** By overlay, VTEP addresses first, family and address. */
+export function exclusionsOf(plan: Plan): readonly Exclusion[] {
+  const all = [...plan.exclusions.entries()].map(([, exclusion]) => exclusion);
+  return all.sort((a, b) => {
+    const byOverlay = (a.overlay ?? '') < (b.overlay ?? '') ? -1 : Number(a.overlay !== b.overlay);
+    const byFamily = familyOf(a.subnet.address) - familyOf(b.subnet.address);
+    return byOverlay || byFamily || (a.subnet.address < b.subnet.address ? -1 : 1);
+  });
+}

@@ -1,0 +1,141 @@
+/**
+ * The leader's end of the stream on which followers hand calls on. It carries each call out as if it had come
+ * directly, but never hands it on again, and gives back whatever answers have come together in one message.
+ */
+
+import {
+  type handleBidiStreamingCall,
+  Metadata,
+  type ServerDuplexStream,
+  type ServiceDefinition,
+  status,
+  type UntypedServiceImplementation,
+} from '@grpc/grpc-js';
+import { RefusedError } from '#api/refusal.js';
+import { authorize } from '#master/access/authorization.js';
+import type { Revocations } from '#master/access/revocations.js';
+import {
+  clusterIdKey,
+  forwardBytesMax,
+  forwardCountMax,
+  forwardDefinition,
+  forwardPendingMax,
+  foundingKey,
+} from '#master/forward/forward-method.js';
+import { TurnBatch } from '#master/forward/turn-batch.js';
+import type { OwnFounding } from '#master/leader/founding-check.js';
+import type { CallRouter } from '#master/server/call-router.js';
+import type { Endpoint } from '#master/server/endpoint.js';
+import { toRefusedError } from '#master/server/refusal-mapping.js';
+import type { sublet } from '#proto/sublet.js';
+import { foundingsDiffer } from '#replica/bootstrap/cluster-founding.js';
+import type { Clock } from '#replica/ports/clock.js';
+import { parseCaller } from '#tls/caller.js';
+
+type Answer = sublet.peer.v1.ForwardedAnswer.$Properties;
+type Stream = ServerDuplexStream<sublet.peer.v1.ForwardRequest, sublet.peer.v1.ForwardResponse.$Properties>;
+
+export type ForwardServiceOptions = {
+  readonly plan: OwnFounding;
+  readonly router: Pick<CallRouter, 'serve'>;
+  /** By path: everything that may be handed on. */
+  readonly endpoints: ReadonlyMap<string, Endpoint>;
+  readonly revocations: Revocations;
+  readonly clock: Pick<Clock, 'now'>;
+  readonly report: (error: unknown) => void;
+};
+
+export const forwardServiceDefinition: ServiceDefinition = { Forward: forwardDefinition };
+
+/** To be added to the server on the peer port. */
+export function forwardService(options: ForwardServiceOptions): UntypedServiceImplementation {
+  const handle: handleBidiStreamingCall<sublet.peer.v1.ForwardRequest, sublet.peer.v1.ForwardResponse.$Properties> = (
+    stream,
+  ) => accept(stream, options);
+  return { Forward: handle };
+}
+
+function accept(stream: Stream, options: ForwardServiceOptions): void {
+  const stranger = strangerText(stream.metadata, options.plan);
+  if (stranger !== undefined) {
+    stream.emit('error', { code: status.FAILED_PRECONDITION, details: stranger });
+    return;
+  }
+  let open = true;
+  let inFlight = 0;
+  const answers = new TurnBatch<Answer>({
+    countMax: forwardCountMax,
+    bytesMax: forwardBytesMax,
+    bytesOf: ({ response }) => response?.length ?? 0,
+    deliver: (items, done) => {
+      if (open) stream.write({ answers: [...items] }, done);
+    },
+  });
+  stream.on('data', ({ calls }: sublet.peer.v1.ForwardRequest) => {
+    for (const call of calls) {
+      const id = call.id ?? 0;
+      const answer = (content: Answer): void => {
+        inFlight -= 1;
+        answers.add(content);
+      };
+      inFlight += 1;
+      const outcome = inFlight > forwardPendingMax ? tooMany() : carryOut(call, options);
+      outcome.then(
+        (response) => answer({ id, response }),
+        (error: unknown) => {
+          const { reason, message, details } = toRefusedError(error, options.report);
+          answer({ id, reason, message, details });
+        },
+      );
+    }
+  });
+  const ended = (): void => {
+    open = false;
+  };
+  stream.on('cancelled', ended);
+  stream.on('error', ended);
+  stream.on('end', () => {
+    ended();
+    stream.end();
+  });
+  // Shows the other end that it is accepted: it sends nothing before.
+  stream.sendMetadata(new Metadata());
+}
+
+/** Why a master that calls is none of this cluster; undefined: it is one. */
+function strangerText(metadata: Metadata, plan: ForwardServiceOptions['plan']): string | undefined {
+  const [clusterId] = metadata.get(clusterIdKey);
+  if (clusterId !== plan.clusterId) {
+    return `this master is of cluster "${plan.clusterId}", the caller of "${String(clusterId)}"`;
+  }
+  const [founding] = metadata.get(foundingKey).map(String);
+  if (founding === undefined || !foundingsDiffer(founding, plan.founding)) return undefined;
+  return `this master is of founding ${plan.founding} of cluster "${clusterId}", the caller of founding ${founding}`;
+}
+
+async function carryOut(
+  call: sublet.peer.v1.ForwardedCall.$Properties,
+  options: ForwardServiceOptions,
+): Promise<Uint8Array> {
+  const path = call.method ?? '';
+  const endpoint = options.endpoints.get(path);
+  if (endpoint === undefined) throw new RefusedError('unimplemented', `this master has no method ${path}`);
+  const { principal } = parseCaller(call.caller ?? '');
+  // The master that handed it on has checked this; a leader checks what it carries out itself.
+  if (principal !== undefined) {
+    options.revocations.check(principal);
+    authorize(principal, path);
+  }
+  return options.router.serve(endpoint, call.request ?? new Uint8Array(0), {
+    caller: call.caller ?? '',
+    deadline: options.clock.now() + (call.timeoutMs ?? 0),
+    forwarded: true,
+    via: call.via || undefined,
+  });
+}
+
+function tooMany(): Promise<Uint8Array> {
+  return Promise.reject(
+    new RefusedError('overloaded', `more than ${forwardPendingMax} calls of one master are under way`),
+  );
+}

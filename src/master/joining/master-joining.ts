@@ -1,0 +1,50 @@
+/** What a master has for hosts that join: the gate of their port, and the authority's key, if it has it. */
+
+import type { MasterTls } from '#master/access/master-tls.js';
+import type { Certifying } from '#master/joining/certificate-service.js';
+import { CertificateSigner } from '#master/joining/certificate-signer.js';
+import type { JoiningOptions } from '#master/joining/joining-options.js';
+import type { RefusalLog } from '#master/server/refusal-log.js';
+import type { Clock } from '#replica/ports/clock.js';
+import { JoinGate } from '#tls/join-gate.js';
+
+export class MasterJoining implements Certifying {
+  readonly signer: CertificateSigner | undefined;
+  /** Undefined: hosts do not join at this master. */
+  readonly door: { readonly listen: string; readonly gate: JoinGate } | undefined;
+  readonly #tls: MasterTls;
+
+  /** @throws TlsFileError */
+  constructor(
+    tls: MasterTls,
+    { listen, caKey, lifetimeMs }: JoiningOptions,
+    refusals: RefusalLog,
+    timer: Clock,
+    wallClock: () => number,
+  ) {
+    this.#tls = tls;
+    const authorities = this.authorities();
+    this.signer =
+      caKey === undefined ? undefined : new CertificateSigner({ file: caKey, authorities, lifetimeMs, wallClock });
+    const gate = new JoinGate({
+      material: tls.certificate.material,
+      timer,
+      refused: (address, message) =>
+        refusals.note(
+          `join gate ${address}`,
+          { port: 'join', from: address },
+          `join: a connection from ${address} was refused: ${message}`,
+        ),
+    });
+    tls.certificate.onReload((next) => gate.setMaterial(next));
+    this.door = listen === undefined ? undefined : { listen, gate };
+  }
+
+  authorities(): string {
+    return this.#tls.certificate.material.ca.toString();
+  }
+
+  close(): void {
+    this.door?.gate.close();
+  }
+}

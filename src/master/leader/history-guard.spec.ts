@@ -1,0 +1,201 @@
+import assert from 'node:assert/strict';
+import { agentService, clusterService, operatorService } from '#api/services.js';
+import { refusal } from '#master/testing/refusal.js';
+import { TestMasters } from '#master/testing/test-masters.js';
+import { until } from '#master/testing/until.js';
+import type { sublet } from '#proto/sublet.js';
+import { ProposeError } from '#replica/ports/replicated-log.js';
+
+const once = { idempotent: false } as const;
+type Held = sublet.v1.HeldLease.$Properties;
+
+/** What an agent of another history of the cluster runs on. */
+const lost = (more: Held = {}): Held => ({
+  clusterId: 'test',
+  founding: 'f1',
+  epoch: 9_000,
+  vtepIp: '44.128.0.7/20',
+  subnets: [{ overlay: 'dcos', subnet: '9.0.6.0/24' }],
+  ...more,
+});
+
+const status = (masters: TestMasters, at = 0) =>
+  masters.client(at).call(clusterService.getStatus, {}, { idempotent: true });
+
+async function begun(masters: TestMasters): Promise<string> {
+  await until('an adoption begins', () => masters.master(0).machine.ipam.adoption);
+  return masters.master(0).machine.ipam.adoptionReason;
+}
+
+function keepAlive(masters: TestMasters, request: sublet.v1.KeepAliveRequest.$Properties, at = 0): void {
+  const stream = masters.client(at).bidiStream(agentService.keepAlive);
+  stream.on('data', () => undefined);
+  stream.on('error', () => undefined); // It is refused, or ends with the masters.
+  stream.write(request);
+}
+
+describe('an agent that knows more than the log', () => {
+  it('begins an adoption with its registration, gets what it runs on, and nobody gets anything fresh', async () => {
+    const logged: string[] = [];
+    const push = (_details: object, message: string) => void logged.push(message);
+    const logger = { debug: push, info: push, warn: push, error: push };
+    await using masters = await TestMasters.start({ count: 2, logger });
+    await masters.register('agent-1');
+    const { agent, lease, branch } = await masters.register('agent-2', { held: lost() }, 1);
+    assert.deepEqual([agent?.vxlan?.vtepIp, agent?.overlays?.[0]?.subnet], ['44.128.0.7/20', '9.0.6.0/24']);
+    assert.ok((lease?.epoch ?? 0) > 2 ** 32);
+    assert.match(branch, /^1\.\d+\.[0-9a-f]{12}$/);
+    const { code, message } = await refusal(masters.register('agent-3'));
+    assert.deepEqual([code, /in adoption/.test(message)], ['FAILED_PRECONDITION', true]);
+
+    const reason = 'agent "agent-2" has epoch 9000, and 3 is the last that can have been granted';
+    for (const at of [0, 1]) {
+      const { adoption, adoptionReason, warnings, awaited, awaitedAgents, agents } = await status(masters, at);
+      assert.deepEqual([adoption, adoptionReason, awaited, awaitedAgents], [true, reason, 1, ['agent-1']]);
+      assert.match(warnings[0]?.message ?? '', new RegExp(reason));
+      assert.match(warnings[0]?.remedy ?? '', /sublet adoption end/);
+      assert.deepEqual([agents?.live, agents?.silent, agents?.awaited], [1, 0, 1]);
+    }
+    assert.ok(logged.some((line) => line.includes(reason)));
+    assert.equal(masters.master(0).services.guard.proofs, 1);
+    const { entries } = await masters.client().call(operatorService.listHistory, { what: ['begin-adoption'] }, once);
+    assert.deepEqual(
+      entries.map(({ who, detail }) => [who, detail]),
+      [['agent-2', reason]],
+    );
+
+    const early = await refusal(masters.client().call(clusterService.endAdoption, {}, once));
+    assert.deepEqual(
+      [early.code, /1 agents on record have not come back \(agent-1\)/.test(early.message)],
+      ['FAILED_PRECONDITION', true],
+    );
+    await masters.client().call(clusterService.endAdoption, { althoughMissing: 1 }, once);
+    assert.deepEqual((await status(masters)).warnings, []);
+    // What the agent of the lost history holds is not free.
+    const next = await Promise.all([4, 5, 6, 7, 8, 9].map((n) => masters.register(`agent-${n}`)));
+    const subnets = next.map((each) => each.agent?.overlays?.[0]?.subnet);
+    assert.ok(!subnets.includes('9.0.6.0/24'), subnets.join());
+  });
+
+  it('begins it with a keep-alive, at a follower, too', async () => {
+    await using masters = await TestMasters.start({ count: 2 });
+    await masters.register('agent-1');
+    keepAlive(masters, { agentId: 'agent-1', instanceId: 'agent-1-1', epoch: 77 }, 1);
+    assert.match(await begun(masters), /agent "agent-1" has epoch 77/);
+  });
+
+  it('begins it with a keep-alive of a lease that is on record, by the branch that it was told', async () => {
+    await using masters = await TestMasters.start({ count: 2 });
+    const { lease, revision } = await masters.register('agent-1');
+    const key = {
+      agentId: 'agent-1',
+      instanceId: 'agent-1-1',
+      epoch: lease?.epoch ?? 0,
+      clusterId: 'test',
+      founding: 'f1',
+    };
+    keepAlive(masters, { ...key, revision, branch: '0.1.0123456789ab' }, 1);
+    assert.match(await begun(masters), /agent "agent-1" has seen revision 3 on branch 1\.0123456789ab/);
+  });
+
+  it('begins it with a status report, and with its leave, which are refused', async () => {
+    for (const method of [agentService.reportStatus, agentService.leave]) {
+      await using masters = await TestMasters.start();
+      const request = { agentId: 'agent-9', instanceId: 'i', epoch: 500 };
+      const call =
+        method === agentService.leave
+          ? masters.client().call(agentService.leave, request, once)
+          : masters.client().call(agentService.reportStatus, request, once);
+      assert.equal((await refusal(call)).code, 'ABORTED');
+      assert.match(masters.master(0).machine.ipam.adoptionReason, /agent "agent-9" has epoch 500/);
+    }
+  });
+
+  it('is not one that names another cluster, or tells what it was told here', async () => {
+    await using masters = await TestMasters.start();
+    const { lease, revision, branch, clusterId, founding } = await masters.register('agent-1');
+    const key = { agentId: 'agent-1', instanceId: 'agent-1-1', epoch: lease?.epoch ?? 0, runId: 'r' };
+    const { office } = masters.master(0).services;
+    keepAlive(masters, { ...key, clusterId, founding, revision, branch });
+    await until('it counts', () => office.counted === 1);
+    masters.cluster.elect(0);
+    keepAlive(masters, { ...key, clusterId, founding, revision, branch });
+    await until('it counts again', () => office.counted === 2);
+    const overlays = [{ overlay: 'dcos', state: { status: 1 } }];
+    await masters.client().call(agentService.reportStatus, { ...key, clusterId, founding, overlays }, once);
+    const other = { ...key, epoch: 4_000, clusterId: 'other' };
+    await refusal(masters.client().call(agentService.reportStatus, other, once));
+    assert.equal(masters.master(0).machine.ipam.adoption, false);
+  });
+
+  it('is granted nothing, nor is anybody, while the proof can not be written', async () => {
+    await using masters = await TestMasters.start();
+    const { member, services } = masters.master(0);
+    const propose = member.propose.bind(member);
+    member.propose = () => Promise.reject(new ProposeError('not-known-by-all', 'upgrade m3 first'));
+    await refusal(masters.register('agent-2', { held: lost() }));
+    assert.match(services.guard.refusal?.message ?? '', /an adoption has to begin: agent "agent-2" has epoch 9000/);
+    assert.equal((await refusal(masters.register('agent-3'))).code, 'UNAVAILABLE');
+    member.propose = propose;
+    assert.match(await begun(masters), /agent "agent-2" has epoch 9000/);
+    await until('it is written', () => services.guard.refusal === undefined);
+  });
+});
+
+describe('a lease of another cluster', () => {
+  it('begins an adoption where nobody was registered before, if it has addresses of this network', async () => {
+    await using masters = await TestMasters.start();
+    const far = lost({
+      clusterId: 'first',
+      vtepIp: '45.0.0.1/20',
+      subnets: [{ overlay: 'dcos', subnet: '11.0.0.0/24' }],
+    });
+    await masters.register('agent-8', { held: far });
+    assert.equal(masters.master(0).machine.ipam.adoption, false);
+
+    await using anew = await TestMasters.start();
+    const { agent } = await anew.register('agent-2', { held: lost({ clusterId: 'first' }) });
+    assert.equal(agent?.overlays?.[0]?.subnet, '9.0.6.0/24');
+    assert.match(anew.master(0).machine.ipam.adoptionReason, /agent "agent-2" brings a lease of cluster "first"/);
+  });
+
+  it('is honoured afterwards where it is free, and nothing fresh is given in its place', async () => {
+    await using masters = await TestMasters.start();
+    await masters.register('agent-1');
+    const { agent } = await masters.register('agent-2', { held: lost({ clusterId: 'first' }) });
+    assert.deepEqual([agent?.vxlan?.vtepIp, agent?.overlays?.[0]?.subnet], ['44.128.0.7/20', '9.0.6.0/24']);
+    const taken = lost({
+      clusterId: 'first',
+      vtepIp: '44.128.0.9',
+      subnets: [{ overlay: 'dcos', subnet: '9.0.0.0/24' }],
+    });
+    const third = await masters.register('agent-3', { held: taken });
+    assert.deepEqual(third.agent?.overlays, []);
+    assert.match(third.problems[0]?.reason ?? '', /is held by another agent/);
+    const vtep = await refusal(masters.register('agent-4', { held: { ...taken, vtepIp: '44.128.0.1' } }));
+    assert.match(vtep.message, /VTEP address 44\.128\.0\.1.* is held by agent "agent-1"/);
+    assert.equal(masters.master(0).machine.ipam.adoption, false);
+  });
+});
+
+describe('a watcher that knows more than the log', () => {
+  it('gets a snapshot, at a follower, too, and begins an adoption', async () => {
+    for (const [fromRevision, branch] of [
+      [5_000, ''],
+      [2, '0.1.0123456789ab'],
+    ] as const) {
+      await using masters = await TestMasters.start({ count: 2 });
+      await masters.register('agent-1');
+      const request = { clusterId: 'test', founding: 'f1', fromRevision, branch };
+      const stream = masters.client(1).serverStream(agentService.watch, request);
+      let snapshots = 0;
+      stream.on('data', ({ snapshotEnd }: sublet.v1.WatchResponse) => {
+        if (snapshotEnd) snapshots += 1;
+      });
+      stream.on('error', () => undefined); // It ends with the masters.
+      await until('it has a snapshot', () => snapshots === 1);
+      assert.match(await begun(masters), /^a watcher /);
+      stream.cancel();
+    }
+  });
+});

@@ -1,0 +1,217 @@
+/**
+ * Compares what callers have seen with the log, at the leader. What the log can't have produced proves that this plan
+ * went back: its masters' stores were put back from a copy. Then the leader begins an adoption, in which agents get
+ * what they run on and nothing fresh is granted, until an operator ends it.
+ */
+import { RefusedError } from '#api/refusal.js';
+import { encodeCommand } from '#ipam/codec/command-codec.js';
+import type { HeldLease } from '#ipam/commands/command.js';
+import type { Proof, Testimony } from '#ipam/commands/proof.js';
+import type { AgentId } from '#ipam/identity.js';
+import { adoptionReasonLengthMax } from '#ipam/limits.js';
+import { forwardMethods } from '#master/forward/forward-method.js';
+import type { PlanOutcome } from '#master/ipam-machine.js';
+import type { Leadership } from '#master/leader/leadership.js';
+import type { MasterLog } from '#master/master-log.js';
+import { type Endpoint, endpoint } from '#master/server/endpoint.js';
+import { parseBranchText, safeInteger } from '#master/server/refusal-mapping.js';
+import type { PlanClient } from '#master/services/plan-client.js';
+import type { Clock } from '#replica/ports/clock.js';
+import { ProposeError, type ReplicatedLog } from '#replica/ports/replicated-log.js';
+
+export type HistoryGuardOptions = {
+  readonly log: Pick<ReplicatedLog<PlanOutcome>, 'propose' | 'readBarrier' | 'status'>;
+  readonly plan: PlanClient;
+  readonly leadership: Pick<Leadership, 'seat'>;
+  readonly clock: Clock;
+  readonly wallClock: () => number;
+  readonly newValue: () => string;
+  readonly logger: MasterLog;
+  /** Receives unexpected errors (bugs). */
+  readonly report: (error: unknown) => void;
+};
+
+/** What a caller names with its claim; empty or 0 where it says nothing. */
+export type Told = {
+  readonly clusterId?: string | null | undefined;
+  readonly epoch?: number | null | undefined;
+  readonly revision?: number | null | undefined;
+  readonly branch?: string | null | undefined;
+};
+
+/** In an adoption, another proof begins it anew at most so often: all agents register again each time. */
+const anewEveryMs = 60_000;
+const retryMs = 1_000;
+
+export class HistoryGuard {
+  readonly #options: HistoryGuardOptions;
+  #proofs = 0;
+  #begunAtMs = Number.NEGATIVE_INFINITY;
+  /** A proof that is not in the log yet, and what comes of writing it there. */
+  #pending: { readonly proof: Proof; readonly written: Promise<void> } | undefined;
+  /** A proof that could not be written to the log. */
+  #unwritten: Proof | undefined;
+  #cancelRetry: () => void = () => undefined;
+
+  constructor(options: HistoryGuardOptions) {
+    this.#options = options;
+  }
+
+  stop(): void {
+    this.#cancelRetry();
+  }
+
+  /** Proofs found so far by this master as leader. */
+  get proofs(): number {
+    return this.#proofs;
+  }
+
+  /**
+   * Returns once the adoption that a claim proves necessary has begun; at once for a claim that proves nothing. Leader only.
+   * @throws ProposeError when no quorum answered or it could not be written
+   */
+  async check(agentId: AgentId | undefined, told: Told, held?: HeldLease): Promise<void> {
+    const testimony = this.#testimony(agentId, told, held);
+    if (testimony === undefined || !this.suspects(testimony)) return;
+    await this.#options.log.readBarrier();
+    const proof = this.#proofIn(testimony, this.#options.log.status().appliedIndex);
+    if (proof !== undefined) await this.#begin(proof, agentId);
+  }
+
+  /** What other masters call. */
+  get endpoint(): Endpoint {
+    const place = { place: 'leader', idempotent: true } as const;
+    return endpoint(forwardMethods.checkClaim, place, async ({ revision, branch }) => {
+      await this.check(undefined, { revision: safeInteger('revision', revision), branch: parseBranchText(branch) });
+      return {};
+    });
+  }
+
+  /** Whether the log ends before that revision; false while it is unknown. Any master. */
+  async isBeyond(revision: number): Promise<boolean> {
+    const { log } = this.#options;
+    try {
+      await log.readBarrier();
+      return log.status().appliedIndex < revision;
+    } catch (error) {
+      if (error instanceof ProposeError) return false;
+      throw error;
+    }
+  }
+
+  /** As `check`, for a claim that is answered without it. */
+  told(agentId: AgentId, told: Told): void {
+    const testimony = this.#testimony(agentId, told, undefined);
+    if (testimony === undefined || !this.suspects(testimony)) return;
+    this.check(agentId, told).catch((error: unknown) => {
+      if (!(error instanceof ProposeError)) this.#options.report(error);
+    });
+  }
+
+  /** Whether the state here does not explain the claim. */
+  suspects(testimony: Testimony): boolean {
+    const { plan } = this.#options;
+    return this.#proofIn(testimony, plan.ipam.revision) !== undefined;
+  }
+
+  /**
+   * How a registration is proposed that says what it runs on: `register-held` where that must not be replaced.
+   * @throws ProposeError
+   */
+  async registrationKind(agentId: AgentId, told: Told, held: HeldLease): Promise<'register' | 'register-held'> {
+    const { plan } = this.#options;
+    if (told.clusterId && told.clusterId !== plan.clusterId) {
+      if (!plan.ipam.adoption && plan.ipam.isFirstOfFormer(held))
+        await this.#begin(former(agentId, told.clusterId), agentId);
+      return 'register-held';
+    }
+    await this.check(agentId, told, held);
+    const testimony = this.#testimony(agentId, told, held);
+    if (plan.ipam.adoption || testimony === undefined) return 'register-held';
+    return plan.ipam.standingOf(testimony) === 'confirmed' ? 'register' : 'register-held';
+  }
+
+  /** Why nothing can be granted now; undefined: it can. */
+  get refusal(): RefusedError | undefined {
+    const unwritten = this.#unwritten;
+    if (unwritten === undefined || this.#options.leadership.seat.kind !== 'here') return undefined;
+    return new RefusedError(
+      'unavailable',
+      `an adoption has to begin: ${unwritten.reason}. Nothing is granted until that is written to the log`,
+    );
+  }
+
+  #testimony(agentId: AgentId | undefined, told: Told, held: HeldLease | undefined): Testimony | undefined {
+    const { clusterId, epoch, revision, branch } = told;
+    if (clusterId && clusterId !== this.#options.plan.clusterId) return undefined;
+    return {
+      agentId,
+      epoch: epoch ?? 0,
+      revision: branch || agentId === undefined ? (revision ?? 0) : 0,
+      branch: branch ?? '',
+      held,
+    };
+  }
+
+  #proofIn(testimony: Testimony, lastIndex: number): Proof | undefined {
+    const { ipam } = this.#options.plan;
+    // A watcher that names no branch may be of the one that this adoption began for.
+    if (ipam.adoption && testimony.agentId === undefined && testimony.branch === '') return undefined;
+    return ipam.proofIn(testimony, lastIndex);
+  }
+
+  #begin(proof: Proof, agentId: AgentId | undefined): Promise<void> {
+    const { clock, plan } = this.#options;
+    if (this.#pending !== undefined) return this.#pending.written;
+    if (plan.ipam.adoption && clock.now() - this.#begunAtMs < anewEveryMs) return Promise.resolve();
+    const written = this.#write(proof, agentId).finally(() => {
+      this.#pending = undefined;
+    });
+    this.#pending = { proof, written };
+    return written;
+  }
+
+  async #write({ reason, claimedEpoch }: Proof, agentId: AgentId | undefined): Promise<void> {
+    const { log, wallClock, newValue, logger, clock } = this.#options;
+    const proof = { reason: reason.slice(0, adoptionReasonLengthMax), claimedEpoch };
+    this.#proofs += 1;
+    const remedy =
+      'find out which masters were put back from a copy; when all agents that run are back: `sublet adoption end` (docs/operations/history.md)';
+    logger.error({ remedy }, `an adoption begins, and nothing fresh is granted: ${reason}`);
+    try {
+      const by = agentId ?? 'a watcher';
+      const command = {
+        kind: 'begin-adoption-on-proof',
+        ...proof,
+        value: newValue(),
+        wallTime: wallClock(),
+        by,
+      } as const;
+      await log.propose(encodeCommand(command));
+      this.#begunAtMs = clock.now();
+      this.#unwritten = undefined;
+    } catch (error) {
+      if (!(error instanceof ProposeError)) throw error;
+      this.#unwritten = proof;
+      this.#cancelRetry();
+      this.#cancelRetry = clock.after(retryMs, () => this.#retry(proof, agentId));
+      throw error;
+    }
+  }
+
+  #retry(proof: Proof, agentId: AgentId | undefined): void {
+    if (this.#unwritten !== proof) return;
+    if (this.#options.leadership.seat.kind !== 'here') {
+      this.#unwritten = undefined;
+      return;
+    }
+    this.#begin(proof, agentId).catch((error: unknown) => {
+      if (!(error instanceof ProposeError)) this.#options.report(error);
+    });
+  }
+}
+
+function former(agentId: AgentId, clusterId: string): Proof {
+  const reason = `agent "${agentId}" brings a lease of cluster "${clusterId}", and none was registered here before: others will follow`;
+  return { reason, claimedEpoch: 0 };
+}

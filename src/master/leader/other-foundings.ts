@@ -1,0 +1,144 @@
+/**
+ * Looks for a second cluster of the same id at the peer addresses of this master's own configuration: a backup that was
+ * restored on each machine, or a founder that has lost its data. While there is one, this master grants nothing and is not
+ * ready: which of the two stays is for an operator to decide.
+ */
+import { RefusedError } from '#api/refusal.js';
+import type { MasterLog } from '#master/master-log.js';
+import type { Warning } from '#master/warning.js';
+import { foundingsDiffer } from '#replica/bootstrap/cluster-founding.js';
+import type { Clock } from '#replica/ports/clock.js';
+import type { Founder, MemberHello } from '#replica/ports/peer-network.js';
+import type { ReplicatedLog } from '#replica/ports/replicated-log.js';
+
+export type OtherFoundingsOptions = {
+  readonly log: Pick<ReplicatedLog<unknown>, 'status'>;
+  readonly clusterId: string;
+  /** The members that the configuration names, this one among them. */
+  readonly configured: readonly Founder[];
+  readonly hello: (peer: string) => Promise<MemberHello>;
+  readonly clock: Clock;
+  readonly logger: MasterLog;
+};
+
+const askEveryMs = 3_000;
+/** How long the first answers are waited for before anything is granted, ms. */
+const firstAnswersMs = 3_000;
+/** A master of another founding that does not answer so often in a row is gone. */
+const silentMax = 5;
+
+type Found = { readonly name: string; readonly founding: string; silent: number };
+
+export class OtherFoundings {
+  readonly #options: OtherFoundingsOptions;
+  /** By peer address. */
+  readonly #found = new Map<string, Found>();
+  #begun = false;
+  #asked = false;
+  #cancel: () => void = () => undefined;
+  #cancelFirst: () => void = () => undefined;
+  #stopped = false;
+
+  constructor(options: OtherFoundingsOptions) {
+    this.#options = options;
+  }
+
+  /** The founding of this master is known from now on. */
+  start(): void {
+    if (this.#begun || this.#stopped) return;
+    this.#begun = true;
+    if (this.#strangers().length === 0) this.#asked = true;
+    else
+      this.#cancelFirst = this.#options.clock.after(firstAnswersMs, () => {
+        this.#asked = true;
+      });
+    this.#tick();
+  }
+
+  stop(): void {
+    this.#stopped = true;
+    this.#cancel();
+    this.#cancelFirst();
+  }
+
+  /** Why this master must not grant anything; undefined: it may. */
+  get problem(): string | undefined {
+    const [first] = this.#found;
+    if (first === undefined) return undefined;
+    const [peer, { name, founding }] = first;
+    const { self, membership } = this.#options.log.status();
+    return (
+      `two clusters have the id "${membership.clusterId}": ${self.name} is of founding ${membership.founding}, and ${name} at ` +
+      `${peer}, which is in the configuration of ${self.name}, is of founding ${founding}`
+    );
+  }
+
+  get refusal(): RefusedError | undefined {
+    const { problem } = this;
+    if (problem !== undefined) return new RefusedError('other-founding', `nothing is granted here: ${problem}`);
+    if (this.#asked) return undefined;
+    return new RefusedError('unavailable', 'this master is asking the other masters of its configuration who they are');
+  }
+
+  warnings(): readonly Warning[] {
+    const { problem } = this;
+    return problem === undefined
+      ? []
+      : [{ message: `nothing is granted here, and it is not ready: ${problem}`, remedy }];
+  }
+
+  /** Members of the configuration that this cluster does not have. */
+  #strangers(): readonly Founder[] {
+    const { log, configured } = this.#options;
+    const { self, membership } = log.status();
+    return configured.filter(
+      ({ name, peer }) =>
+        name !== self.name && !membership.members.some((member) => member.name === name || member.peer === peer),
+    );
+  }
+
+  #tick(): void {
+    const { clock } = this.#options;
+    void this.#ask().then(() => {
+      this.#asked = true;
+      this.#cancelFirst();
+      if (!this.#stopped) this.#cancel = clock.after(askEveryMs, () => this.#tick());
+    });
+  }
+
+  async #ask(): Promise<void> {
+    const strangers = this.#strangers();
+    for (const peer of this.#found.keys()) if (!strangers.some((each) => each.peer === peer)) this.#gone(peer);
+    await Promise.all(
+      strangers.map(async ({ peer }) => {
+        try {
+          this.#answered(peer, await this.#options.hello(peer));
+        } catch {
+          // Mostly nothing listens there.
+          const found = this.#found.get(peer);
+          if (found !== undefined && ++found.silent >= silentMax) this.#gone(peer);
+        }
+      }),
+    );
+  }
+
+  #answered(peer: string, { clusterId, name, membership }: MemberHello): void {
+    const own = this.#options.log.status().membership.founding;
+    const other = membership?.founding ?? '';
+    if (clusterId !== this.#options.clusterId || !foundingsDiffer(other, own)) {
+      this.#gone(peer);
+      return;
+    }
+    const known = this.#found.get(peer);
+    this.#found.set(peer, { name, founding: other, silent: 0 });
+    if (known?.founding !== other) this.#options.logger.error({ remedy }, `nothing is granted here: ${this.problem}`);
+  }
+
+  #gone(peer: string): void {
+    if (!this.#found.delete(peer)) return;
+    this.#options.logger.info({ peer }, 'the master of another founding is gone');
+  }
+}
+
+const remedy =
+  'stop the masters of the one that is not to stay, and have them join the other on empty data directories: docs/operations/backup.md';

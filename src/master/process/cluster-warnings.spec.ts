@@ -1,0 +1,76 @@
+import assert from 'node:assert/strict';
+import { agentService, clusterService } from '#api/services.js';
+import { deadMasterWarnings } from '#master/process/cluster-warnings.js';
+import { TestMasters } from '#master/testing/test-masters.js';
+import { sublet } from '#proto/sublet.js';
+import { VirtualTime } from '#replica/testing/virtual-time.js';
+
+const { MemberRole, OverlayStatus } = sublet.v1;
+const now = 1_748_779_200_000;
+
+function master(name: string, deadForSeconds?: number, role = MemberRole.MEMBER_ROLE_FOLLOWER) {
+  const lastContact = { seconds: now / 1_000 - (deadForSeconds ?? 0), nanos: 0 };
+  return { name, role, alive: deadForSeconds === undefined, lastContact };
+}
+
+function said(...members: Parameters<typeof deadMasterWarnings>[0][number][]): readonly string[] {
+  return deadMasterWarnings(members, now).map(({ message }) => message);
+}
+
+describe('what status warns of', () => {
+  it('names each dead master, for how long, and how many more may fail', () => {
+    assert.deepEqual(said(master('m1'), master('m2'), master('m3')), []);
+    assert.deepEqual(said(master('m1'), master('m2'), master('m3', 22)), [
+      'master m3 is dead for 22s: one more, and nothing can be changed',
+    ]);
+    assert.deepEqual(said(master('m1'), master('m2'), master('m3'), master('m4'), master('m5', 90)), [
+      'master m5 is dead for 1m30s: 1 more may fail, then nothing can be changed',
+    ]);
+    assert.deepEqual(said(master('m1'), master('m2', 5), master('m3', 5)), [
+      'master m2 is dead for 5s: no quorum is up, and nothing can be changed',
+      'master m3 is dead for 5s: no quorum is up, and nothing can be changed',
+    ]);
+    const learner = master('m4', 5, MemberRole.MEMBER_ROLE_LEARNER);
+    assert.deepEqual(said(master('m1'), master('m2'), master('m3'), learner), ['master m4 is dead for 5s, a learner']);
+    assert.deepEqual(said(master('m1'), master('m2'), { name: 'm3', alive: false }), [
+      'master m3 is dead and was not heard by this leader: one more, and nothing can be changed',
+    ]);
+  });
+
+  it('tells of silent agents and failed overlays at every master, whichever leads', async () => {
+    const time = new VirtualTime();
+    await using masters = await TestMasters.start({ clock: time, count: 2 });
+    for (const agentId of ['agent-1', 'agent-2', 'agent-3']) {
+      const { lease } = await masters.register(agentId);
+      const failed = agentId !== 'agent-3';
+      const state = {
+        status: failed ? OverlayStatus.OVERLAY_STATUS_FAILED : OverlayStatus.OVERLAY_STATUS_OK,
+        error: failed ? `no module on ${agentId}` : '',
+      };
+      const report = {
+        agentId,
+        instanceId: `${agentId}-1`,
+        epoch: lease?.epoch ?? 0,
+        overlays: [{ overlay: 'dcos', state }],
+      };
+      await masters.client().call(agentService.reportStatus, report, { idempotent: true });
+    }
+    const warnings = async (at: number) => {
+      const status = await masters.client(at).call(clusterService.getStatus, {}, { idempotent: true });
+      return status.warnings.filter(({ cluster }) => cluster).map(({ message, remedy }) => [message, remedy]);
+    };
+    const failed = [
+      '2 agents have overlays that failed on their host: agent-1, dcos: no module on agent-1',
+      'sublet agents agent-1',
+    ];
+    assert.deepEqual(await warnings(0), [failed]);
+    assert.deepEqual(await warnings(1), [failed]);
+    await time.runFor(31_000);
+    for (const at of [0, 1]) {
+      const [silent, ...others] = await warnings(at);
+      assert.match(silent?.[0] ?? '', /^3 agents are silent: agent-1 for .*, the longest$/);
+      assert.equal(silent?.[1], 'sublet agents --silent');
+      assert.deepEqual(others, [failed]);
+    }
+  });
+});

@@ -1,0 +1,75 @@
+/** What an operator should know of the other masters and of the agents, by the leader's account. */
+import type { AgentId } from '#ipam/identity.js';
+import type { HostOverlayCounts } from '#ipam/space/survey.js';
+import type { Warning } from '#master/warning.js';
+import { sublet } from '#proto/sublet.js';
+import { formatTime } from '#text/duration.js';
+
+type Member = sublet.v1.Member.$Properties;
+
+/** Masters that the leader calls dead, and what the votes that are left bear. `now` in ms since 1970. */
+export function deadMasterWarnings(members: readonly Member[], now: number): Warning[] {
+  const voters = members.filter(({ role }) => role !== sublet.v1.MemberRole.MEMBER_ROLE_LEARNER);
+  const up = voters.filter(({ alive }) => alive !== false).length;
+  const spare = up - (Math.floor(voters.length / 2) + 1);
+  return members
+    .filter(({ alive }) => alive === false)
+    .map((member) => {
+      const votes = member.role !== sublet.v1.MemberRole.MEMBER_ROLE_LEARNER;
+      const left = votes ? `: ${spareWords(spare)}` : ', a learner';
+      const { name } = member;
+      return {
+        message: `master ${name} is dead ${since(member, now)}${left}`,
+        remedy: `start ${name}, or put another in its place: sublet members replace ${name} NAME=HOST:PORT`,
+        cluster: true,
+      };
+    });
+}
+
+function since({ lastContact }: Member, now: number): string {
+  if (!lastContact) return 'and was not heard by this leader';
+  const at = (lastContact.seconds ?? 0) * 1_000 + (lastContact.nanos ?? 0) / 1_000_000;
+  return `for ${formatTime(now - at)}`;
+}
+
+function spareWords(spare: number): string {
+  if (spare < 0) return 'no quorum is up, and nothing can be changed';
+  if (spare === 0) return 'one more, and nothing can be changed';
+  return `${spare} more may fail, then nothing can be changed`;
+}
+
+type Silence = {
+  readonly count: number;
+  readonly longest: { readonly agentId: AgentId; readonly silentSince: number };
+};
+
+/** `silence` undefined: no agent is silent. */
+export function silentAgentWarnings(silence: Silence | undefined, now: number): Warning[] {
+  if (silence === undefined) return [];
+  const { count, longest } = silence;
+  const past = formatTime(now - longest.silentSince);
+  return [
+    {
+      message: `${agents(count)} silent: ${longest.agentId} for ${past}${count > 1 ? ', the longest' : ''}`,
+      remedy: 'sublet agents --silent',
+      cluster: true,
+    },
+  ];
+}
+
+/** Agents whose host could not build an overlay, as they said last. */
+export function failedOverlayWarnings({ failed }: HostOverlayCounts): Warning[] {
+  if (failed.agents === 0) return [];
+  const { agents: count, first } = failed;
+  return [
+    {
+      message: `${agents(count, 'has', 'have')} overlays that failed on their host: ${first.agentId}, ${first.overlay}: ${first.error}`,
+      remedy: `sublet agents ${first.agentId}`,
+      cluster: true,
+    },
+  ];
+}
+
+function agents(count: number, one = 'is', many = 'are'): string {
+  return count === 1 ? `1 agent ${one}` : `${count} agents ${many}`;
+}

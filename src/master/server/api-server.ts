@@ -1,0 +1,153 @@
+/**
+ * The gRPC server of the API: endpoints and streams behind admission, with their refusals as statuses. Requests
+ * reach it as bytes, so that what can't be decoded is the caller's mistake and not an internal error.
+ */
+import {
+  type handleUnaryCall,
+  Server,
+  type ServerCredentials,
+  type ServerInterceptor,
+  type ServerUnaryCall,
+  type ServiceDefinition,
+  type ServiceError,
+  type StatusObject,
+  type sendUnaryData,
+  type UntypedHandleCall,
+} from '@grpc/grpc-js';
+import { refusalMetadata } from '#api/error-info.js';
+import { toBuffer } from '#api/method.js';
+import type { RefusedError } from '#api/refusal.js';
+import type { Admission } from '#master/access/admission.js';
+import type { CallRouter } from '#master/server/call-router.js';
+import type { Endpoint } from '#master/server/endpoint.js';
+import { toRefusedError } from '#master/server/refusal-mapping.js';
+import type { Clock } from '#replica/ports/clock.js';
+
+/** A request larger than this is refused with RESOURCE_EXHAUSTED. */
+export const requestBytesMax = 1024 * 1024;
+
+/** Without TLS a connection may be that of many agents. */
+export const streamsPerPlainConnection = 16_384;
+
+/** Called for each unary call when it is over. */
+export type CallObserver = (path: string, milliseconds: number, refused: RefusedError | undefined) => void;
+
+/** A method with a stream: raw bytes in and out, and its own handler. */
+export type StreamMethod = {
+  readonly path: string;
+  readonly requestStream: boolean;
+  readonly handle: UntypedHandleCall;
+};
+
+/** From HOST:PORT of a connection to the text that names its caller. */
+export type CallerOf = (from: string) => string;
+
+/** Without TLS there is nothing else. */
+export const byAddress: CallerOf = (from) => from;
+
+export type ApiServerOptions = {
+  readonly endpoints: Iterable<Endpoint>;
+  readonly streams: Iterable<StreamMethod>;
+  readonly router: Pick<CallRouter, 'serve'>;
+  readonly admission: Admission;
+  readonly clock: Pick<Clock, 'now'>;
+  /** The scale of gRPC's deadlines: read once, as a call comes in. */
+  readonly wallClock: () => number;
+  /** How the caller with the connection from HOST:PORT is named: see `tls/caller.ts`. */
+  readonly callerOf: CallerOf;
+  readonly interceptors: readonly ServerInterceptor[];
+  /** What HTTP/2 tells clients of one connection. */
+  readonly streamsPerConnection: number;
+  readonly observe: CallObserver;
+  readonly report: (error: unknown) => void;
+};
+
+const serverOptions = {
+  'grpc.max_receive_message_length': requestBytesMax,
+  'grpc.keepalive_time_ms': 30_000,
+  'grpc.keepalive_timeout_ms': 20_000,
+  // A connection without a stream: agents always have one, and others connect again.
+  'grpc.max_connection_idle_ms': 300_000,
+  'grpc.enable_channelz': 0,
+};
+
+/** A server with these methods; more services may be added before it is bound. */
+export function apiServer(options: ApiServerOptions): Server {
+  const { interceptors, streamsPerConnection } = options;
+  const settings = { ...serverOptions, 'grpc.max_concurrent_streams': streamsPerConnection };
+  // Without any, grpc-js takes the short way.
+  const server = new Server(interceptors.length === 0 ? settings : { ...settings, interceptors: [...interceptors] });
+  const services = new Map<
+    string,
+    { definition: Record<string, ServiceDefinition[string]>; handlers: Record<string, UntypedHandleCall> }
+  >();
+  const add = (path: string, requestStream: boolean, responseStream: boolean, handle: UntypedHandleCall): void => {
+    const [, service = '', name = ''] = path.split('/');
+    const known = services.get(service) ?? { definition: {}, handlers: {} };
+    known.definition[name] = { path, originalName: name, requestStream, responseStream, ...rawCodecs };
+    known.handlers[name] = handle;
+    services.set(service, known);
+  };
+  for (const endpoint of options.endpoints) add(endpoint.path, false, false, unary(endpoint, options));
+  for (const { path, requestStream, handle } of options.streams) add(path, requestStream, true, handle);
+  for (const { definition, handlers } of services.values()) server.addService(definition, handlers);
+  return server;
+}
+
+/** Begins to listen. Resolves with the port. */
+export function bind(server: Server, address: string, credentials: ServerCredentials): Promise<number> {
+  return new Promise((resolve, reject) => {
+    server.bindAsync(address, credentials, (error, port) => (error ? reject(error) : resolve(port)));
+  });
+}
+
+/** The status of a refusal, as grpc-js takes it. */
+export function statusOf(refused: RefusedError): Partial<StatusObject> {
+  return { code: refused.code, details: refused.message, metadata: refusalMetadata(refused) };
+}
+
+/** The refusal as the error that ends a stream of grpc-js with its status. */
+export function streamError(refused: RefusedError): ServiceError {
+  const { code, message } = refused;
+  return Object.assign(new Error(message), { code, details: message, metadata: refusalMetadata(refused) });
+}
+
+/** Bytes as they are. */
+export const rawCodecs = {
+  requestSerialize: toBuffer,
+  requestDeserialize: (bytes: Buffer): Buffer => bytes,
+  responseSerialize: toBuffer,
+  responseDeserialize: (bytes: Buffer): Buffer => bytes,
+};
+
+function unary(endpoint: Endpoint, options: ApiServerOptions): handleUnaryCall<Buffer, Uint8Array> {
+  const { router, admission, callerOf, clock, wallClock, observe, report } = options;
+  return (call: ServerUnaryCall<Buffer, Uint8Array>, callback: sendUnaryData<Uint8Array>) => {
+    const begin = performance.now();
+    const caller = callerOf(call.getPeer());
+    const refuse = (error: unknown): void => {
+      const refused = toRefusedError(error, report);
+      observe(endpoint.path, performance.now() - begin, refused);
+      callback(statusOf(refused));
+    };
+    try {
+      admission.enter('call', caller);
+    } catch (error) {
+      refuse(error);
+      return;
+    }
+    const until = call.getDeadline();
+    const deadline = clock.now() + ((typeof until === 'number' ? until : until.getTime()) - wallClock());
+    router.serve(endpoint, call.request, { caller, deadline, forwarded: false }).then(
+      (response) => {
+        admission.leave('call', caller);
+        observe(endpoint.path, performance.now() - begin, undefined);
+        callback(null, response);
+      },
+      (error: unknown) => {
+        admission.leave('call', caller);
+        refuse(error);
+      },
+    );
+  };
+}

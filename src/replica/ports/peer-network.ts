@@ -1,0 +1,101 @@
+/**
+ * How a replica reaches its peers, by interface: `transport/` implements it on gRPC, the simulator on a
+ * network that loses, delays and cuts.
+ */
+
+import type { MemberId } from '#raft/log/entry.js';
+import type { PeerMessage, SnapshotMessage } from '#raft/message.js';
+import type { PeerClaim } from '#replica/bootstrap/cluster-founding.js';
+import type { StoreClaim } from '#replica/members/store-facts.js';
+import type { SnapshotSource } from '#replica/ports/log-store.js';
+import type { MemberReport } from '#replica/ports/member-report.js';
+import type { AppliedMeta, Membership } from '#replica/ports/membership.js';
+import type { StateRecord } from '#replica/ports/state-machine.js';
+
+/** One of the first members, as configured. `peer` is HOST:PORT. */
+export type Founder = { readonly name: string; readonly peer: string };
+
+/** What a member says of itself before it takes part. */
+export type MemberHello = {
+  readonly clusterId: string;
+  readonly name: string;
+  readonly storeId: string;
+  /** False: the store is empty; the member waits to be bootstrapped or added. */
+  readonly bootstrapped: boolean;
+  /** Known when bootstrapped. */
+  readonly membership: Membership | undefined;
+  /** Kinds of commands this member can apply; see `Replica`. */
+  readonly commandKinds: readonly string[];
+  /** What the founders are, as configured; all must agree at bootstrap. */
+  readonly founders: readonly Founder[];
+  /**
+   * While it waits to be bootstrapped: whom of the founders it has seen, with the store they answered with, itself
+   * included. All must have seen the same before any of them begins.
+   */
+  readonly seen: readonly { readonly name: string; readonly storeId: string }[];
+  /** Of its store; `storeId` is in it, too. */
+  readonly claim: StoreClaim;
+  /** How the caller's store contradicts what this member knows of it; undefined: it does not, or the caller named none. */
+  readonly contradiction: string | undefined;
+};
+
+/** Why a peer does not talk to this member. */
+export type PeerRefusal =
+  /** Something has to be corrected by an operator first; it is tried again. */
+  | 'lasting'
+  /** By what the peer's cluster has committed, this member is none of its members any more, for good. */
+  | 'expelled'
+  /** The store of this member was put back to an earlier state, for good. */
+  | 'rewound';
+
+/** What the replica does with what arrives. */
+export type PeerHandler = {
+  /** `caller`: of the store of the member that asks, if it takes part in a cluster. */
+  hello(caller: StoreClaim | undefined): MemberHello;
+  /** A peer has begun to talk. Returns how its store contradicts what is known of it; undefined: it is to be heard. */
+  met(claim: StoreClaim): string | undefined;
+  /** The claim of this member's store, as it is sent to peers. */
+  claim(): StoreClaim;
+  receive(message: PeerMessage): void;
+  /** `from` sent a message of a kind that this version does not know; it is dropped. */
+  unknown(from: MemberId, reason: string): void;
+  /** What `from` says of itself now. */
+  reported(from: MemberId, report: MemberReport): void;
+  /** Streams a snapshot in; resolves when it is staged, and the message has been given to the core. */
+  receiveSnapshot(
+    message: SnapshotMessage,
+    meta: AppliedMeta,
+    chunks: AsyncIterable<readonly StateRecord[]>,
+  ): Promise<void>;
+  /**
+   * Somebody called who takes this member for a peer of its own, and was sent away: this member takes no part yet, or its
+   * cluster is of another founding.
+   */
+  claimed(claim: PeerClaim): void;
+  /** The last message to this member was surely not delivered. */
+  unreachable(member: MemberId): void;
+  /**
+   * A peer will not talk to this member, and says why: another cluster or founding, a store it does not know, a removed
+   * member, a store that was put back.
+   */
+  refused(peer: string, reason: string, refusal: PeerRefusal): void;
+};
+
+export type PeerNetwork = {
+  /** Begins to listen and to hand over what arrives. */
+  start(handler: PeerHandler): Promise<void>;
+  /**
+   * The peers to talk to and to accept, `self` included; called at start and after each change of membership. Beside them
+   * count those who joined since, as far as they call: see `UnknownPeers`.
+   */
+  setMembership(self: MemberId, membership: Membership): void;
+  /** Best effort, in order per member; never throws and never blocks. `message.to` names the member. */
+  send(message: PeerMessage): void;
+  /** Tells all peers, and those that are connected later, until the next call. Best effort; the caller repeats it. */
+  announce(report: MemberReport): void;
+  /** Streams `source` to `message.to` on a connection of its own; rejects when it did not arrive whole. The caller closes `source`. */
+  sendSnapshot(message: SnapshotMessage, source: SnapshotSource): Promise<void>;
+  /** Asks the member that listens at HOST:PORT for its identity (bootstrap, joining). */
+  hello(peer: string, caller?: StoreClaim): Promise<MemberHello>;
+  stop(): Promise<void>;
+};
