@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { once } from 'node:events';
 import { mkdtempSync, rmSync } from 'node:fs';
-import { createServer, type Server } from 'node:net';
+import { connect as connectPlain, createServer, type Server } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { connect } from 'node:tls';
@@ -120,6 +120,58 @@ describe('the gate in front of a port', () => {
     assert.equal(gate.open, 1);
     kept.destroy();
   });
+
+  it('row 71: closes a second connection from one HOST:PORT; the first one keeps its identity', async () => {
+    const gate = new TlsGate({
+      material: readTlsFiles(await authority.files(folder, 'sublet://master/m1'), ['master']),
+      protocol: 'http/1.1',
+      allowed: ['agent', 'admin'],
+      anonymous: true,
+      refused: (notice) => notices.push(notice),
+    });
+    let ended = Promise.resolve<unknown>(undefined);
+    gate.onSecured((socket) => {
+      ended = once(socket, 'close');
+      socket.write('in');
+    });
+    // On two addresses of this machine.
+    const both = createServer((socket) => gate.take(socket)).listen(0, '0.0.0.0');
+    await once(both, 'listening');
+    const address = both.address();
+    assert.ok(address !== null && typeof address === 'object');
+    const { port } = address;
+    for (const [first, second] of [
+      ['sublet://agent/a1', 'sublet://admin/alice'],
+      ['sublet://admin/alice', undefined],
+      [undefined, 'sublet://admin/alice'],
+    ]) {
+      notices.length = 0;
+      const one = await callerFrom(0, '127.0.0.1', port, first);
+      await once(one, 'data');
+      const from = `127.0.0.1:${one.localPort}`;
+      const served = ended;
+      const two = await callerFrom(one.localPort ?? 0, '127.0.0.2', port, second);
+      await once(two, 'close');
+      assert.deepEqual(
+        notices.map((notice) => `${notice.refusal}: ${notice.message}`),
+        [`same-address: another connection from ${from} is open: connect from another port`],
+      );
+      const principal = gate.principalAt(from);
+      assert.equal(principal && `sublet://${principal.role}/${principal.id}`, first);
+      one.destroy();
+      await served;
+    }
+    both.close();
+  });
+
+  /** A connection of 127.0.0.1:`localPort`, with a certificate for `identity` or without. */
+  async function callerFrom(localPort: number, host: string, port: number, identity: string | undefined) {
+    const own = identity === undefined ? {} : await authority.issue(identity);
+    const socket = connectPlain({ host, port, localAddress: '127.0.0.1', localPort });
+    await once(socket, 'connect');
+    const caller = connect({ socket, ...own, rejectUnauthorized: false, ALPNProtocols: ['http/1.1'] });
+    return caller.on('error', () => undefined);
+  }
 
   it('row 6: refuses a certificate that is for servers alone', async () => {
     assert.match(await withCertificate({ usages: ['server'] }), /^handshake-failed: .*: \w+/);

@@ -18,7 +18,8 @@ export type GateRefusal =
   | 'handshake-too-slow'
   | 'too-many-handshakes'
   | 'no-principal'
-  | 'role-not-allowed';
+  | 'role-not-allowed'
+  | 'same-address';
 
 export type GateNotice = {
   readonly refusal: GateRefusal;
@@ -62,7 +63,7 @@ export class TlsGate {
   readonly #options: TlsGateOptions;
   readonly #server: Server;
   /** By HOST:PORT of the caller: the open connections that were handed on. */
-  readonly #open = new Map<string, { readonly socket: TLSSocket; readonly principal: Principal }>();
+  readonly #open = new Map<string, { readonly socket: TLSSocket; readonly principal: Principal | undefined }>();
   /** Callers whose handshake is under way. */
   readonly #shaking = new Set<string>();
   #authorities: readonly X509Certificate[];
@@ -136,7 +137,9 @@ export class TlsGate {
 
   /** Closes the open connections of which `ends` is true. */
   end(ends: (principal: Principal) => boolean): void {
-    for (const { socket, principal } of [...this.#open.values()]) if (ends(principal)) socket.destroy();
+    for (const { socket, principal } of [...this.#open.values()]) {
+      if (principal !== undefined && ends(principal)) socket.destroy();
+    }
   }
 
   /** Closes the open connection from HOST:PORT. */
@@ -168,7 +171,7 @@ export class TlsGate {
     try {
       const certificate = socket.getPeerX509Certificate();
       if (certificate === undefined && anonymous === true) {
-        this.#serve(socket, undefined);
+        this.#handOn(socket, from, undefined);
         return;
       }
       if (!socket.authorized) {
@@ -185,13 +188,25 @@ export class TlsGate {
         );
         return;
       }
-      this.#open.set(from, { socket, principal });
-      socket.once('close', () => this.#open.delete(from));
-      this.#serve(socket, principal);
+      this.#handOn(socket, from, principal);
     } catch (error) {
       if (!(error instanceof PrincipalError)) throw error;
       this.#close(socket, 'no-principal', error.message);
     }
+  }
+
+  /**
+   * Calls know their connection by HOST:PORT of the caller alone. Where a master has two addresses, two connections may come
+   * from one HOST:PORT, also of two hosts behind NAT: the later one is closed, for it would get the identity of the other.
+   */
+  #handOn(socket: TLSSocket, from: string, principal: Principal | undefined): void {
+    if (this.#open.has(from)) {
+      this.#close(socket, 'same-address', `another connection from ${from} is open: connect from another port`);
+      return;
+    }
+    this.#open.set(from, { socket, principal });
+    socket.once('close', () => this.#open.delete(from));
+    this.#serve(socket, principal);
   }
 
   /** TLS has not verified the certificate. */
