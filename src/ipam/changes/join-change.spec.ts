@@ -60,15 +60,27 @@ describe('a token', () => {
     );
   });
 
-  it('row 36: is void for a revoked identity, and of use again for later certificates of it', () => {
+  it('row 35: is void for a revoked identity, also once that is taken back: another one is made then', () => {
     const identity = 'agent/host-7';
+    const other = '7d'.repeat(16);
+    plan.run(created({ id: other, subject: 'host-8' }));
+    // The key that used it gets no certificate again, either.
+    plan.run(use());
     plan.run({ kind: 'revoke-identity', identity, cause: 'operator', release: false }, { by: 'admin/root@10.0.0.9' });
     const why =
       /: agent\/host-7 was revoked by admin\/root@10\.0\.0\.9: sublet certs unrevoke agent\/host-7 --later-only$/;
-    assert.match(refusal({}).message, why);
+    assert.match(refusal({}).message, /is revoked; make another one: sublet token create --role agent --id host-7$/);
     assert.match(plan.refused(created({ id: '5e'.repeat(16) })).message, why);
     plan.run({ kind: 'unrevoke-identity', identity, cause: 'operator', acceptedFrom: 1_000 });
-    assert.equal(plan.run(use()).result.kind, 'token');
+    for (const keyHash of [key('c1'), key('c2')])
+      assert.match(refusal({ keyHash }).message, /is revoked; make another/);
+    const later = '6e'.repeat(16);
+    plan.run(created({ id: later }));
+    assert.equal(plan.run(use({ id: later })).result.kind, 'token');
+    plan.run({ kind: 'revoke-identity', identity, cause: 'operator', release: false });
+    plan.run({ kind: 'unrevoke-identity', identity, cause: 'operator', acceptedFrom: undefined });
+    assert.deepEqual([id, later, other].map(stateOf), ['revoked', 'revoked', 'valid']);
+    assert.deepEqual(Ipam.restore(plan.ipam.records()).tokens(), plan.ipam.tokens());
     // A master that was removed gets its certificate before it is added again.
     const m3 = { role: 'master', subject: 'm3' } as const;
     plan.run({ kind: 'revoke-identity', identity: 'master/m3', cause: 'removal', release: false });

@@ -36,10 +36,18 @@ export function revokeIdentity(
   if (!revoked) {
     writer.putRevocation({ identity, cause, since: wallTime, by, acceptedFrom: undefined });
     writer.note('revoke-identity', by, [identity], cause === 'removal' ? 'its master was removed' : '');
+    if (cause === 'operator') voidTokens(plan, writer, identity);
   }
   if (agent === undefined) return { kind: 'released', released: [] };
   const freed = depart(writer, agent, 'release', by, false);
   return { kind: 'released', released: freed.map(({ space, block }) => blockCidr(space, block)) };
+}
+
+/** They stay so once the identity is taken back: the thief of a key may have a token for its identity, too. */
+function voidTokens(plan: Plan, writer: PlanWriter, identity: string): void {
+  for (const [, token] of [...plan.tokens.entries()]) {
+    if (`${token.role}/${token.subject}` === identity && !token.revoked) writer.putToken({ ...token, revoked: true });
+  }
 }
 
 export function unrevokeIdentity(
