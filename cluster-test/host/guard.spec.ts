@@ -19,6 +19,8 @@ import type { HostSettings } from '#host/input.js';
 const repairMs = 5_000;
 const stranger = 66;
 const publishedPort = 8_070;
+/** Addresses at which each host of the underlay takes packets. */
+const groups = ['10.0.0.255', '224.0.0.1'] as const;
 
 describe('the guard', function () {
   this.timeout(60_000);
@@ -92,9 +94,13 @@ describe('the guard', function () {
   }
 
   /** How many of three frames of `netns` come out of the tunnel. Over veth a packet has arrived when it was sent. */
-  function framesTaken(netns = outside): number {
+  function framesTaken(netns = outside, to = '10.0.0.1'): number {
     const before = decapsulated();
+    const entry = (address: string) =>
+      `bridge fdb replace ${peerOf(1).vtepMac} dev vxlan0 dst ${address} self permanent`;
+    if (to !== '10.0.0.1') netns.sh(`${entry(to)} via eth0`);
     netns.sh('ping -n -q -c 3 -i 0.01 -W 0.1 -I vxlan0 44.128.0.1 || true');
+    if (to !== '10.0.0.1') netns.sh(entry('10.0.0.1'));
     return decapsulated() - before;
   }
 
@@ -113,13 +119,18 @@ describe('the guard', function () {
 
   const routedIn = ['9.0.0.2', '44.128.0.1', 'fd01:b::2', '9.0.1.2'] as const;
 
-  it('drops VXLAN of a stranger, and takes that of a peer', async () => {
+  it('row 68: drops VXLAN of a stranger, and takes that of a peer', async () => {
     const before = dropped('sublet-peers');
     assert.equal(framesTaken(), 0);
     assert.equal(dropped('sublet-peers') - before, 3);
     assert.equal(await ofPeer.endpoint.seenBy('9.0.0.2'), '9.0.1.2');
     assert.equal(await container.endpoint.seenBy('9.0.1.2'), '9.0.0.2');
     assert.doesNotMatch(JSON.stringify(driver.status), /may be dropped|SUBLET-GUARD/);
+  });
+
+  it('row 68: drops VXLAN to all hosts of the underlay, by broadcast and by multicast', () => {
+    for (const group of groups) assert.equal(framesTaken(outside, group), 0, group);
+    assert.ok(dropped('BROADCAST,MULTICAST') >= 3 * groups.length);
   });
 
   it('drops VXLAN that a container sends with the address of a peer', async () => {
@@ -184,6 +195,7 @@ describe('the guard', function () {
     await driver.update(inputFor(1, [2], { ...settings, guard: false }));
     assert.equal(framesTaken(), 3);
     assert.equal(framesTaken(container.netns), 3);
+    for (const group of groups) assert.equal(framesTaken(outside, group), 3, group);
     for (const target of routedIn.slice(0, 3)) assert.equal(pings(target), true, target);
     assert.doesNotMatch(snapshot(host, settings.cniDir), /SUBLET-GUARD|sublet-(peers|guarded)/);
     await driver.update(inputFor(1, [2], settings));

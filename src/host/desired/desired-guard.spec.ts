@@ -37,8 +37,10 @@ describe('the guard that is desired', () => {
     const input = exampleInput([examplePeer(2), strange]);
     assert.deepEqual(entriesOf(input, 'sublet-peers'), ['10.0.0.2']);
     assert.deepEqual(entriesOf({ ...input, leaseValid: false }, 'sublet-peers'), ['10.0.0.2']);
-    const frame = '-p udp -m udp --dport 64000 -m addrtype --dst-type LOCAL';
-    assert.deepEqual(guardOf(input).rules[4].slice(0, 6), [
+    const to = (type: string) => `-p udp -m udp --dport 64000 -m addrtype --dst-type ${type}`;
+    const frame = to('LOCAL');
+    assert.deepEqual(guardOf(input).rules[4].slice(0, 7), [
+      `${to('BROADCAST,MULTICAST')} -j DROP`,
       ...['vtep1024', 'm-dcos', 'd-dcos', 'm-dcos6', 'd-dcos6'].map((device) => `-i ${device} ${frame} -j DROP`),
       `${frame} -m set ! --match-set sublet-peers src -j DROP`,
     ]);
@@ -46,6 +48,7 @@ describe('the guard that is desired', () => {
     const over6 = { ...withNodeIp('fd10::1'), peers: [strange] };
     assert.deepEqual(entriesOf(over6, 'sublet-peers6'), ['fd10::9']);
     assert.ok(guardOf(over6).rules[4].every((rule) => !rule.includes('64000')));
+    assert.deepEqual(guardOf(over6).rules[6].slice(0, 2), [`${to('MULTICAST')} -j DROP`, `${to('ANYCAST')} -j DROP`]);
   });
 
   it('covers all overlays and the VTEP subnets, but no overlay of global addresses', () => {

@@ -65,12 +65,23 @@ function guarded6({ overlays, lease }: HostInput): string[] {
 }
 
 /**
+ * The kernel decapsulates frames to these addresses, too, and peers send to none of them. Several types in one rule hold
+ * for IPv4 when one does, for IPv6 when all do.
+ */
+const groupTypes: Readonly<Record<Family, readonly string[]>> = {
+  4: ['BROADCAST,MULTICAST'],
+  6: ['MULTICAST', 'ANYCAST'],
+};
+
+/**
  * A container may forge the address of a peer, so no frame of the tunnel comes out of an overlay. What is forwarded to
  * the same port of another host is that host's.
  */
 function tunnelRules(family: Family, port: number, inside: readonly string[]): string[] {
-  const frame = `-p udp -m udp --dport ${port} -m addrtype --dst-type LOCAL`;
+  const to = (type: string): string => `-p udp -m udp --dport ${port} -m addrtype --dst-type ${type}`;
+  const frame = to('LOCAL');
   return [
+    ...groupTypes[family].map((type) => `${to(type)} -j DROP`),
     ...inside.map((device) => `-i ${device} ${frame} -j DROP`),
     `${frame} -m set ! --match-set ${peersSet[family]} src -j DROP`,
   ];
