@@ -126,6 +126,7 @@ export class Agent {
       answered: (response, sentAtMs) => this.#onKeptAlive(response, sentAtMs),
       held: (error) => this.#onHeld(error),
       fenced: (error) => this.#onFenced(error),
+      refused: ({ message }) => log.warn({}, `the masters refuse to keep the lease alive; trying on: ${message}`),
     });
     this.watch = new PeerWatch({
       api,

@@ -116,7 +116,7 @@ export class NodeAddress {
       if (choice !== undefined) return choice;
       problems.push(`${master}: that is an address of this host which it may share with others`);
     }
-    const tried = problems.length === 0 ? 'no name of a master has an address' : problems.join('; ');
+    const tried = problems.length === 0 ? 'no name of a master has an address' : [...new Set(problems)].join('; ');
     throw new NoNodeAddressError(
       `this host has no address that the others reach (${tried}): give one with node_ip (--node-ip)`,
     );
@@ -124,7 +124,7 @@ export class NodeAddress {
 
   async #towards(master: string, to: string, port: number, addresses: readonly HostAddress[]): Promise<Towards> {
     const use = useOf(to);
-    if (use !== undefined) return { kind: 'no', problem: `it is ${use}, which tells no address of this host` };
+    if (use !== undefined) return { kind: 'no', problem: `it is ${use}, which shows no address of this host` };
     let source: string;
     try {
       source = await this.#view.sourceTowards(to, port);

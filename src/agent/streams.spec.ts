@@ -52,6 +52,8 @@ describe('keep-alives of an agent', () => {
     await world.time.runFor(20_000);
     const problem = 'the masters refuse to keep the lease alive: agent/a was revoked';
     assert.ok(agentStatus(agent, 'plan').problems.includes(problem));
+    const logged = (): number => world.logged.filter((line) => line.includes('refuse to keep the lease alive')).length;
+    assert.equal(logged(), 1, 'each try is not a line');
     // Its connection is ended after that.
     world.masters.onKeepAlive = () => unavailable;
     await world.time.runFor(10_000);

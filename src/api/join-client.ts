@@ -49,7 +49,8 @@ const answerMs = 30_000;
  */
 export async function joinCluster(options: JoinOptions): Promise<Joined> {
   const attempts: { master: string; reason: string }[] = [];
-  for (const master of options.masters) {
+  // Masters that differ in their ports alone have one port to join at.
+  for (const master of new Set(options.masters)) {
     try {
       return await joinAt(master, options);
     } catch (error) {

@@ -75,7 +75,7 @@ describe('sublet certs and sublet whoami', () => {
   it('revoke an identity, and say what is released', async () => {
     assert.equal((await sublet1('certs', 'revoke', 'operator/alice')).out, 'Revoked operator/alice.\n');
     const { out } = await sublet1('certs', 'revoke', 'agent/host-7', '--release', '--expected-revision', '9');
-    assert.equal(out, 'Revoked agent/host-7. Resting now: 9.0.1.0/24.\n');
+    assert.equal(out, 'Revoked agent/host-7. Quarantined now: 9.0.1.0/24.\n');
     assert.deepEqual(
       master.asked.map(({ request }) => JSON.parse(JSON.stringify(request))),
       [
@@ -95,12 +95,9 @@ describe('sublet certs and sublet whoami', () => {
   });
 
   it('take an identity back, whole or for later certificates', async () => {
-    assert.match(
-      (await sublet1('certs', 'unrevoke', 'agent/host-7')).out,
-      /^All of its certificates are accepted of agent/,
-    );
+    assert.match((await sublet1('certs', 'unrevoke', 'agent/host-7')).out, /^Accepted: all certificates of agent/);
     const { out } = await sublet1('certs', 'unrevoke', 'agent/host-7', '--later-only');
-    assert.match(out, /^Certificates that are issued from now on are accepted of agent\/host-7\.\n$/);
+    assert.match(out, /^Accepted: certificates of agent\/host-7 that are issued from now on\.\n$/);
     assert.deepEqual(
       master.asked.map(({ request }) => JSON.parse(JSON.stringify(request)).laterCertificatesOnly),
       [undefined, true],
@@ -123,6 +120,22 @@ describe('sublet certs and sublet whoami', () => {
       await local[Symbol.asyncDispose]();
       rmSync(folder, { recursive: true });
     }
+  });
+
+  it('say of an admin socket what is wrong with its path', async () => {
+    const asked = async (at: string): Promise<string> => {
+      const terminal = new RecordedTerminal();
+      await run(['whoami', '--master', at], terminal);
+      return terminal.notes.replace(/\s+/g, ' ');
+    };
+    assert.match(
+      await asked('unix:m1/admin.sock'),
+      /^sublet: --master: "unix:m1\/admin\.sock" has another form: unix:\/PATH/,
+    );
+    assert.match(
+      await asked('unix:/nowhere/admin.sock'),
+      /unix:\/nowhere\/admin\.sock: there is no such socket: a master/,
+    );
   });
 
   it('row 66: say which end lacks TLS', async () => {

@@ -101,13 +101,20 @@ describe('contexts', () => {
     await ran('context', 'set', 'one', '--master', one.address, '--tls', 'certs');
     await ran('context', 'set', 'one', '--timeout', '2s');
     assert.deepEqual(readContexts().contexts.one, { master: one.address, tls: resolve('certs'), timeout: '2s' });
-    assert.match(await asked(), /^sublet: --tls-ca: .*certs\/ca\.pem/, 'the files of the context are read');
+    assert.match(
+      await asked(),
+      /^sublet: context one: .*certs\/ca\.pem can't be read: there is no such file\n/,
+      'the files of the context are read',
+    );
     // A folder that a flag names counts more than files that the environment names.
     const other = join(folder, 'other');
     mkdirSync(other, { recursive: true });
     process.env.SUBLET_TLS_CA = join(folder, 'env.pem');
-    assert.match(await asked('--tls', other), /other\/ca\.pem/);
-    assert.match(await asked(), /env\.pem/);
+    assert.match(
+      await asked('--tls', other),
+      /^sublet: --tls: .*other\/ca\.pem can't be read: .*\n +Name the folder that has your ca\.pem/,
+    );
+    assert.match(await asked(), /^sublet: SUBLET_TLS_CA: .*env\.pem/);
   });
 
   it('are refused where there is none of that name, or the file holds something else', async () => {

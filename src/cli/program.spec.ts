@@ -71,7 +71,10 @@ describe('the command line', () => {
       ['status', '--mastr', 'x'],
       /^sublet: unknown option '--mastr' \(Did you mean --master\?\)\n {2}See: sublet status --help\n$/,
     ],
-    [['status', 'extra'], /^sublet: too many arguments/],
+    [
+      ['status', 'extra'],
+      /^sublet: too many arguments for 'status': 1 given, 0 allowed\n {2}.*See: sublet status --help/s,
+    ],
     [['status', '-o', 'xml'], /argument 'xml' is invalid: table, json, yaml or jsonpath=TEMPLATE is allowed/],
     [['agents', '-o', 'xml'], /is invalid: table, wide, json, yaml, name or jsonpath=TEMPLATE is allowed/],
     [['history', '-o', 'name'], /is invalid: table, wide, json, yaml or jsonpath=TEMPLATE is allowed/],

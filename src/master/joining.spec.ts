@@ -102,12 +102,12 @@ describe('joining', function () {
     const token = await trio.token('host-5');
     assert.match(
       await refusalOf(joins(token, 0, { id: 'host-6' })),
-      /^FAILED_PRECONDITION: .* is for agent\/host-5, and agent\/host-6 has used it/,
+      /^FAILED_PRECONDITION: .* is for agent\/host-5, and agent\/host-6 has tried to use it/,
     );
     const master = joinCluster({ token, masters: [trio.joinsAt(0)], role: 'master', id: 'host-5', key: newKey() });
     assert.match(
       await refusalOf(master),
-      /^FAILED_PRECONDITION: .* is for agent\/host-5, and master\/host-5 has used it/,
+      /^FAILED_PRECONDITION: .* is for agent\/host-5, and master\/host-5 has tried to use it/,
     );
     const elsewhere = await trio.token('host-5', { nodeIp: '10.0.0.5' });
     assert.match(

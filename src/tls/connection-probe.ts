@@ -61,7 +61,7 @@ function clearText(master: string): string {
 }
 
 function secureText(master: string): string {
-  return `the master at ${master} speaks TLS, and this process does not: give it a certificate (--tls DIR or tls in its configuration; a new host joins with --join TOKEN)`;
+  return `the master at ${master} speaks TLS, and this process does not: give it a certificate (--tls DIR, SUBLET_TLS, or tls in its configuration; a new host joins with --join TOKEN)`;
 }
 
 /** Of the certificate that the master shows; undefined: nothing is wrong with it. */

@@ -36,6 +36,8 @@ export type KeepAliveOptions = {
   readonly fenced: (error: MasterError) => void;
   /** Another process keeps the lease alive. Nothing more is sent until `start`. */
   readonly held: (error: MasterError) => void;
+  /** The masters refuse a keep-alive, such as for a revoked identity; called once until one is answered. It is tried again. */
+  readonly refused: (error: MasterError) => void;
 };
 
 /** What the status shows. */
@@ -130,6 +132,7 @@ export class KeepAlive {
     this.#close();
     this.#failures += 1;
     this.#lastError = error.message;
+    if (error.kind === 'refused' && this.#refusal === '') this.#options.refused(error);
     if (error.kind !== 'unavailable') this.#refusal = error.kind === 'refused' ? error.message : '';
     if (error.kind === 'aborted' || error.kind === 'held') {
       this.#request = undefined;

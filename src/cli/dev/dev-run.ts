@@ -17,7 +17,7 @@ import { type DevWishes, devOptions } from '#cli/dev/dev-record.js';
 import { exitCodes, Failure, usage } from '#cli/failure.js';
 import { noGrpcLogs } from '#cli/process/grpc-log.js';
 import { formatTable } from '#cli/table.js';
-import type { Terminal } from '#cli/terminal.js';
+import { type Terminal, wrap } from '#cli/terminal.js';
 import { plural } from '#cli/words.js';
 import { onSignals } from '#runtime/signals.js';
 import { formatTime } from '#text/duration.js';
@@ -100,7 +100,8 @@ function untilTold(cluster: DevCluster, terminal: Terminal): Promise<undefined> 
 
 /** Why the table says what it says. */
 function planOnly(terminal: Terminal): string {
-  return `${terminal.paint('dim', 'They change nothing on this host (--network plan), so their overlays are plan only.')}\n`;
+  const text = 'They change nothing on this host (--network plan), so their overlays are plan only.';
+  return `${terminal.paint('dim', wrap(text, terminal))}\n`;
 }
 
 function sayDeath({ name, log }: DevProcess, { how, againInMs, lastWords }: DevDeath, terminal: Terminal): void {
@@ -128,6 +129,9 @@ function processes({ children }: DevCluster, leader: string, terminal: Terminal)
   );
 }
 
+/** The indent of a command line, and what stands before its remark. */
+const remarkRoom = '  '.length + '  # '.length;
+
 /** Command lines to go on with, as this program was called. */
 function further(options: DevOptions, cluster: DevCluster, leader: string, terminal: Terminal): string {
   const called = program();
@@ -143,8 +147,19 @@ function further(options: DevOptions, cluster: DevCluster, leader: string, termi
     [`${called} watch${at}`, 'every change as it happens'],
     [`kill -9 ${pid}`, `the leader; another takes over`],
   ];
-  const room = Math.max(...lines.map(([line]) => line.length));
-  const text = lines.map(([line, what]) => `  ${line.padEnd(room)}  ${terminal.paint('dim', `# ${what}`)}\n`);
+  // A line that leaves no room for its remark on this terminal has it above.
+  const { columns = Number.POSITIVE_INFINITY } = terminal;
+  const fits = ([line, what]: readonly [string, string], room = line.length): boolean =>
+    room + what.length + remarkRoom <= columns;
+  const longest = Math.max(...lines.map(([line]) => line.length));
+  const isWide = lines.every((line) => fits(line, longest));
+  const room = isWide ? longest : Math.max(...lines.slice(1).map(([line]) => line.length));
+  const text = lines.map(([line, what]) => {
+    const remark = terminal.paint('dim', `# ${what}`);
+    return fits([line, what], Math.max(room, line.length))
+      ? `  ${line.padEnd(room)}  ${remark}\n`
+      : `  ${remark}\n  ${line}\n`;
+  });
   return `Look further, from another terminal:\n${text.join('')}`;
 }
 

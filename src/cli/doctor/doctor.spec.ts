@@ -242,7 +242,7 @@ describe('sublet doctor', () => {
     const said = findings.map(brief).join('\n');
     assert.match(said, /^error certificate: .*own\/cert\.pem ended at 2025-05-2/m);
     assert.match(said, /^ok key: .*own\/key\.pem/m);
-    assert.match(said, /^error masters: --tls-cert: /m, 'and the masters can not be asked with it');
+    assert.match(said, /^error masters: --tls: /m, 'and the masters can not be asked with it');
   });
 
   it('shows findings whole on a narrow terminal', () => {

@@ -35,6 +35,11 @@ const socketPattern = /^unix:(\/[^,]+)$/;
 export function mastersOf(command: Command): readonly string[] {
   const { from: name, value: text } = connectionSetting(command, 'master') ?? { from: '', value: '127.0.0.1:7070' };
   if (socketPattern.test(text)) return [text];
+  if (text.startsWith('unix:')) {
+    throw usage(
+      `${name}: "${text}" has another form: unix:/PATH is allowed, one absolute path to the admin.sock of a master`,
+    );
+  }
   const masters = text.split(',').map((each) => formatHostPort(argument(name, each.trim(), parseHostPort)));
   if (masters.length > mastersMax) throw usage(`${name}: ${masters.length} addresses are more than ${mastersMax}`);
   return masters;
@@ -90,8 +95,15 @@ function certificateOf(command: Command, terminal: Terminal): CertificateReloade
     const allowed = ['agent', 'viewer', 'operator', 'admin'] as const;
     return new CertificateReloader({ files: { ca, cert, key }, allowed, timer: systemClock, log });
   } catch (error) {
-    if (error instanceof TlsFileError) throw usage(error.message.replace(/^tls\.(\w+)/, '--tls-$1'));
-    throw error;
+    if (!(error instanceof TlsFileError)) throw error;
+    // The setting that has named the file, and the folder that would do.
+    const named = (name: string): string => {
+      const file = connectionSetting(command, `tls-${name}` as 'tls-ca' | 'tls-cert' | 'tls-key');
+      return folder !== undefined && rank(folder) < rank(file) ? folder.from : (file?.from ?? folder?.from ?? '');
+    };
+    const message = error.message.replace(/^tls\.(ca|cert|key)/, (_, name: string) => named(name));
+    const hint = 'Name the folder that has your ca.pem, cert.pem and key.pem with --tls DIR or SUBLET_TLS.';
+    throw usage(message, ...(/there is no such file/.test(message) ? [hint] : []));
   }
 }
 

@@ -55,7 +55,10 @@ export async function joinedFiles(process: JoiningProcess, log: JoiningLog): Pro
       return folder.files;
     } catch (error) {
       if (!(error instanceof NoMasterError) || tries === triesMax) throw joinFailure(error);
-      if (tries === 1) log.warn({}, `can't join yet, and will try again: ${error.message}`);
+      if (tries === 1) {
+        const { message, hints } = noMasterFailure(error);
+        log.warn({}, `can't join yet, and will try again: ${[message.replaceAll(/\n */g, '; '), ...hints].join('. ')}`);
+      }
       await new Promise<void>((resolve) => systemClock.after(retryMs, resolve));
     }
   }
@@ -135,11 +138,13 @@ function tokenOf(text: string) {
 function joinFailure(error: unknown): unknown {
   if (error instanceof PinError || error instanceof JoinAnswerError)
     return new Failure(exitCodes.refused, error.message);
-  if (error instanceof NoMasterError) {
-    const { message, exitCode } = masterFailure(error);
-    return new Failure(exitCode, message, [
-      'Name hosts of masters with --master, and the port at which they have hosts join with --join-port.',
-    ]);
-  }
+  if (error instanceof NoMasterError) return noMasterFailure(error);
   return isServiceError(error) ? masterFailure(error) : error;
+}
+
+function noMasterFailure(error: NoMasterError): Failure {
+  const { message, exitCode } = masterFailure(error);
+  return new Failure(exitCode, message, [
+    'Name hosts of masters with --master, and the port at which they have hosts join with --join-port',
+  ]);
 }

@@ -97,13 +97,19 @@ describe('a token', () => {
   });
 
   it('row 31: is of no use after its time, which is cluster time, once revoked, or for anything else', () => {
-    assert.match(refusal({ subject: 'host-8' }).message, /is for agent\/host-7, and agent\/host-8 has used it/);
-    assert.match(refusal({ role: 'master' }).message, /is for agent\/host-7, and master\/host-7 has used it/);
+    assert.match(
+      refusal({ subject: 'host-8' }).message,
+      /is for agent\/host-7, and agent\/host-8 has tried to use it; set id to host-7, or make another one: sublet token create --role agent --id host-8$/,
+    );
+    assert.match(
+      refusal({ role: 'master' }).message,
+      /is for agent\/host-7, and master\/host-7 has tried to use it; make another one: sublet token create --role master --id host-7$/,
+    );
     const bound = '5e'.repeat(16);
     plan.run(created({ id: bound, nodeIp: parseIp('10.0.0.7') }));
     assert.match(
       refusal({ id: bound, address: parseIp('10.0.0.8') }).message,
-      /is for a host that calls from 10\.0\.0\.7, and this one calls from 10\.0\.0\.8/,
+      /is for a host that calls from 10\.0\.0\.7, and this one calls from 10\.0\.0\.8; make another one: .* --node-ip 10\.0\.0\.8$/,
     );
     plan.run({ kind: 'revoke-token', id: bound });
     assert.equal(stateOf(bound), 'revoked');

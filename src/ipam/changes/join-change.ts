@@ -70,11 +70,13 @@ export function refusalOfUse(
   const { id, role, subject, nodeIp, uses } = token;
   const remedy = `make another one: sublet token create --role ${role} --id ${subject}`;
   if (role !== asked.role || subject !== asked.subject) {
-    const message = `join: token ${id} is for ${role}/${subject}, and ${asked.role}/${asked.subject} has used it: set id to ${subject}, or make a token for ${asked.role}/${asked.subject}`;
+    const other = `make another one: sublet token create --role ${asked.role} --id ${asked.subject}`;
+    const way = role === asked.role ? `set id to ${subject}, or ${other}` : other;
+    const message = `join: token ${id} is for ${role}/${subject}, and ${asked.role}/${asked.subject} has tried to use it; ${way}`;
     return refuse('failed-precondition', 'id', message);
   }
   if (nodeIp !== undefined && nodeIp !== asked.address) {
-    const message = `join: token ${id} is for a host that calls from ${formatIp(nodeIp)}, and this one calls from ${formatIp(asked.address)}`;
+    const message = `join: token ${id} is for a host that calls from ${formatIp(nodeIp)}, and this one calls from ${formatIp(asked.address)}; ${remedy} --node-ip ${formatIp(asked.address)}`;
     return refuse('failed-precondition', 'node_ip', message);
   }
   switch (tokenState(token, time)) {

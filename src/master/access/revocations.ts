@@ -46,7 +46,10 @@ export function revokedText({ identity, cause, since, by, acceptedFrom }: Revoca
     return `${identity} was revoked ${when}, when its master was removed: \`sublet members add\` takes it back`;
   }
   if (acceptedFrom === undefined) {
-    return `${identity} was revoked ${when}: \`sublet certs unrevoke ${identity}\` takes it back`;
+    const socket = identity.startsWith('admin/')
+      ? ', by another admin or with --master unix:DATA_DIR/admin.sock on a master'
+      : '';
+    return `${identity} was revoked ${when}: \`sublet certs unrevoke ${identity}\` takes it back${socket}`;
   }
   return `${identity} was revoked ${when}, but for certificates that begin at ${timeText(acceptedFrom)} or later: issue a new one`;
 }

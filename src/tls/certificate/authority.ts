@@ -14,7 +14,11 @@ const backdatedMs = 60_000;
 const dayMs = 86_400_000;
 const algorithm = { name: 'ECDSA', namedCurve: 'P-256', hash: 'SHA-256' } as const;
 
-/** A new authority, valid for `days` from `nowMs`. It can sign certificates of identities and no further authorities. */
+/**
+ * A new authority, valid for `days` from `nowMs`. It can sign certificates of identities and no further authorities. Its key
+ * identifier (RFC 5280, 4.2.1.2) is in each certificate that it signs: TLS then tells it from another authority of its name
+ * in the same `tls.ca`.
+ */
 export async function makeAuthority(name: string, days: number, nowMs: number): Promise<PemPair> {
   const keys = await webcrypto.subtle.generateKey(algorithm, true, ['sign', 'verify']);
   const certificate = await x509.X509CertificateGenerator.createSelfSigned({
@@ -27,6 +31,7 @@ export async function makeAuthority(name: string, days: number, nowMs: number): 
     extensions: [
       new x509.BasicConstraintsExtension(true, 0, true),
       new x509.KeyUsagesExtension(x509.KeyUsageFlags.keyCertSign | x509.KeyUsageFlags.cRLSign, true),
+      await x509.SubjectKeyIdentifierExtension.create(keys.publicKey),
     ],
   });
   return { cert: `${certificate.toString('pem')}\n`, key: await keyPem(keys.privateKey) };
@@ -112,6 +117,7 @@ async function signKey(
       new x509.BasicConstraintsExtension(false, undefined, true),
       new x509.KeyUsagesExtension(x509.KeyUsageFlags.digitalSignature, true),
       new x509.ExtendedKeyUsageExtension(usages),
+      await x509.AuthorityKeyIdentifierExtension.create(issuer.publicKey),
       ...(names.length === 0 ? [] : [new x509.SubjectAlternativeNameExtension([...names])]),
     ],
   });

@@ -27,16 +27,22 @@ export function faultOf(
   return `it is of another authority (${whose}; expected ${authorities.map(fingerprintOf).join(' or ')})`;
 }
 
-/** The chain above a certificate, as far as the other process has sent it. */
+/**
+ * The chain above a certificate, as far as the other process has sent it. Node.js also names a certificate that is trusted
+ * here and has the issuer's name; one that has not signed the certificate below it is left out.
+ */
 export function issuersOf(certificate: X509Certificate): readonly X509Certificate[] {
   const chain: X509Certificate[] = [];
+  let below = certificate;
   let at = certificate.issuerCertificate;
   while (
     at !== undefined &&
+    below.verify(at.publicKey) &&
     chain.length < chainMax &&
     !chain.some((each) => each.fingerprint256 === at?.fingerprint256)
   ) {
     chain.push(at);
+    below = at;
     at = at.issuerCertificate;
   }
   return chain;

@@ -85,6 +85,17 @@ describe('a certificate in use', () => {
     assert.deepEqual(certificate.warnings(), []);
   });
 
+  it('stays while another authority is trusted beside the first, and the log says which are trusted', async () => {
+    const certificate = reloader();
+    const { cert } = certificate.material;
+    const next = await TestAuthority.make();
+    write({ ca: `${authority.pem}${next.pem}` });
+    await certificate.look();
+    assert.equal(certificate.material.cert.compare(cert), 0);
+    assert.equal(log.length, 1);
+    assert.match(log[0] ?? '', /^info: tls: these authorities are trusted from now on: sha256:\w{64}, sha256:\w{64}$/);
+  });
+
   it('is shown by the connections that are made later, with one context', async () => {
     const { cert, key } = await authority.issue('sublet://master/m1');
     const shown: string[] = [];
@@ -120,7 +131,7 @@ describe('a certificate in use', () => {
       assert.equal(certificate.material.principal.serial, serial);
     };
     renameSync(files.cert, `${files.cert}.away`);
-    await kept(/tls\.cert: .* can't be read: ENOENT/);
+    await kept(/tls\.cert: .* can't be read: there is no such file/);
     renameSync(`${files.cert}.away`, files.cert);
     await certificate.look();
     assert.equal(certificate.problem, '', 'the files are as before');

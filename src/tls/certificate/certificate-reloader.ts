@@ -6,6 +6,7 @@
 import { statSync } from 'node:fs';
 import { stat } from 'node:fs/promises';
 import type { SecureContext } from 'node:tls';
+import { fingerprintOf } from '#tls/certificate/certificate.js';
 import { readTlsFiles, TlsFileError, type TlsFiles, type TlsMaterial, timeText } from '#tls/certificate/tls-files.js';
 import { formatPrincipal, type Role } from '#tls/principal.js';
 
@@ -144,10 +145,22 @@ export class CertificateReloader {
       }
       this.#problem = '';
       if (isSame(material, this.#material)) return;
+      const former = this.#material;
       this.#material = material;
       for (const warning of material.warnings) log.warn({}, warning);
       const { serial, endsMs } = next;
-      log.info({ serial, ends: timeText(endsMs) }, `tls: the new certificate is in use, valid to ${timeText(endsMs)}`);
+      if (!material.cert.equals(former.cert)) {
+        log.info(
+          { serial, ends: timeText(endsMs) },
+          `tls: the new certificate is in use, valid to ${timeText(endsMs)}`,
+        );
+      }
+      if (!material.ca.equals(former.ca)) {
+        log.info(
+          {},
+          `tls: these authorities are trusted from now on: ${material.authorities.map(fingerprintOf).join(', ')}`,
+        );
+      }
       for (const listener of this.#listeners) listener(material);
     } catch (error) {
       if (!(error instanceof TlsFileError)) throw error;

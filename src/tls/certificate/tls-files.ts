@@ -54,6 +54,12 @@ export function readTlsFiles(files: TlsFiles, allowed: readonly Role[], nowMs = 
       `tls.cert: ${files.cert} is not issued by an authority in ${files.ca} (${authorities.map(fingerprintOf).join(', ')})`,
     );
   }
+  const double = authorities.find((each) => certificate.checkIssued(each) && !certificate.verify(each.publicKey));
+  if (double !== undefined) {
+    throw new TlsFileError(
+      `tls.ca: ${files.ca} has two authorities of the name ${double.subject}, and their certificates do not say by a key identifier which one has issued them: TLS takes one for the other. Make the new authority with another name (sublet ca init --ca DIR --name NAME)`,
+    );
+  }
   const principal = principalIn(certificate, files.cert);
   if (!allowed.includes(principal.role)) {
     throw new TlsFileError(
@@ -93,8 +99,14 @@ function readPem(setting: string, file: string): Buffer {
   try {
     return readFileSync(file);
   } catch (error) {
-    throw new TlsFileError(`${setting}: ${file} can't be read: ${errorText(error)}`);
+    throw new TlsFileError(`${setting}: ${file} can't be read: ${unreadableText(error)}`);
   }
+}
+
+function unreadableText(error: unknown): string {
+  const code = error instanceof Error && 'code' in error ? error.code : undefined;
+  if (code === 'ENOENT' || code === 'ENOTDIR') return 'there is no such file';
+  return code === 'EACCES' ? 'this user may not read it' : errorText(error);
 }
 
 function parsed<T>(setting: string, file: string, parse: () => T): T {

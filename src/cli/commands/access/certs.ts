@@ -78,8 +78,8 @@ function revoke(group: Group, terminal: Terminal): void {
       const request = { identity, release, expectedRevision: options.expectedRevision ?? 0 };
       const response = await operator.client.call(accessService.revokeIdentity, request, { idempotent: true });
       print(operator, accessService.revokeIdentity, response, () => {
-        const rests = response.released.length === 0 ? '' : ` Resting now: ${response.released.join(', ')}.`;
-        return `Revoked ${name}.${rests}\n`;
+        const released = response.released.length === 0 ? '' : ` Quarantined now: ${response.released.join(', ')}.`;
+        return `Revoked ${name}.${released}\n`;
       });
     }),
   );
@@ -104,14 +104,9 @@ function unrevoke(group: Group, terminal: Terminal): void {
       const request = { identity, laterCertificatesOnly, expectedRevision: options.expectedRevision ?? 0 };
       const response = await operator.client.call(accessService.unrevokeIdentity, request, { idempotent: false });
       const which = laterCertificatesOnly
-        ? 'Certificates that are issued from now on are'
-        : 'All of its certificates are';
-      print(
-        operator,
-        accessService.unrevokeIdentity,
-        response,
-        () => `${which} accepted of ${formatPrincipal(identity)}.\n`,
-      );
+        ? `certificates of ${formatPrincipal(identity)} that are issued from now on`
+        : `all certificates of ${formatPrincipal(identity)}`;
+      print(operator, accessService.unrevokeIdentity, response, () => `Accepted: ${which}.\n`);
     }),
   );
 }

@@ -15,7 +15,7 @@ export const define: Define = (command, terminal) => {
   );
   examples(
     command,
-    ['sublet whoami', 'by SUBLET_TLS_CERT, or --tls-cert'],
+    ['sublet whoami', 'by SUBLET_TLS, or --tls'],
     ['sublet whoami -o json | jq -r .methods[]', 'what it may call'],
   );
   command.action(() =>

@@ -106,7 +106,7 @@ function ping(group: Command, terminal: Terminal): void {
   connects(command).addOption(outputOption('a list of reports'));
   examples(
     command,
-    ['sublet agent ping', 'everybody'],
+    ['sublet agent ping', 'all agents'],
     ['sublet agent ping agent-2 --master 10.0.0.1:7070', 'one agent, as that master knows it'],
   );
   command.action(async (target: string | undefined, options: { http: string }) => {
