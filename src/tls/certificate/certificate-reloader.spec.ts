@@ -143,6 +143,9 @@ describe('a certificate in use', () => {
     await kept(/tls\.cert: .* has no PEM that can be read/);
     write({ cert: cert.toString(), ca: '' });
     await kept(/tls\.ca: .* has no PEM that can be read/);
+    // While the second of two authorities is written.
+    write({ ca: `${ca}${ca.toString().slice(0, 200)}` });
+    await kept(/tls\.ca: .* a certificate in it is cut off/);
     write({ ca: ca.toString() });
     chmodSync(files.key, 0o622);
     await kept(/tls\.key: .* can be written by others/);

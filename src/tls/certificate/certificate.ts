@@ -22,9 +22,15 @@ export function principalOf(certificate: Uint8Array): Principal {
 const chainMax = 8;
 const pemPattern = /-----BEGIN CERTIFICATE-----[^-]*-----END CERTIFICATE-----/g;
 
-/** All certificates of a PEM file, in order. @throws Error for a file with none, and for one that can't be read */
+const beginPattern = /-----BEGIN CERTIFICATE-----/g;
+
+/** All certificates of a PEM file, in order. @throws Error for a file with none, and for one that can't be read or is cut */
 export function certificatesIn(pem: Buffer): readonly [X509Certificate, ...X509Certificate[]] {
-  const [first, ...others] = (pem.toString('latin1').match(pemPattern) ?? []).map((each) => new X509Certificate(each));
+  const text = pem.toString('latin1');
+  const found = text.match(pemPattern) ?? [];
+  // A file that is being written: its authorities so far are not all of them.
+  if (found.length !== (text.match(beginPattern) ?? []).length) throw new Error('a certificate in it is cut off');
+  const [first, ...others] = found.map((each) => new X509Certificate(each));
   if (first === undefined) throw new Error('it has no certificate');
   return [first, ...others];
 }
