@@ -1,5 +1,5 @@
 import assert from 'node:assert/strict';
-import { X509Certificate } from 'node:crypto';
+import { createPublicKey, X509Certificate } from 'node:crypto';
 import { mkdtempSync, readFileSync, rmSync, statSync } from 'node:fs';
 import { join } from 'node:path';
 import { Failure } from '#cli/failure.js';
@@ -14,11 +14,14 @@ import { freePorts } from '#cluster-test/process/ports.js';
 import { JoinableTrio } from '#master/testing/joinable-trio.js';
 import { systemClock } from '#replica/ports/system-clock.js';
 import { VirtualTime } from '#replica/testing/virtual-time.js';
+import { certifyKey } from '#tls/certificate/authority.js';
 import { principalOf } from '#tls/certificate/certificate.js';
 import { CertificateReloader } from '#tls/certificate/certificate-reloader.js';
 import { makeCertificateRequest } from '#tls/certificate/certificate-request.js';
 import { readTlsFiles } from '#tls/certificate/tls-files.js';
 import { drawJoinToken, formatJoinToken } from '#tls/join-token-text.js';
+import { parsePrincipal } from '#tls/principal.js';
+import { TestAuthority } from '#tls/testing/test-authority.js';
 
 const boundMs = 20_000;
 const quiet = { level: 'error', format: 'json' } as const;
@@ -116,6 +119,52 @@ describe('a process that joins', function () {
     assert.equal(readFileSync(files.key, 'utf8'), key);
     renewing.stop();
     certificate.stop();
+  });
+
+  it('row 72: keeps its files when a master answers a renewal with what is of no use', async () => {
+    const host = process_({ join: formatJoinToken(await trio.token('host-5')) });
+    const files = await joinedFiles(host, await log());
+    assert.ok(files !== undefined);
+    const kept = () => [files.ca, files.cert, files.key].map((file) => readFileSync(file, 'utf8'));
+    const before = kept();
+    const [authorities = '', certificate = '', key = ''] = before;
+    const reloader = new CertificateReloader({ files, allowed: ['agent'], timer: systemClock, log: await log() });
+    const { beginsMs, endsMs } = reloader.material.principal;
+    const other = await trio.files('agent', 'host-6');
+    const stranger = await TestAuthority.make('stranger');
+    const of = async (uri: string, fromMs: number, toMs: number) => {
+      const spki = createPublicKey(key).export({ type: 'spki', format: 'der' });
+      return certifyKey(trio.authority, Uint8Array.from(spki), parsePrincipal(uri), toMs - fromMs, fromMs);
+    };
+    const ownUri = 'sublet://agent/host-5';
+    const nowMs = beginsMs + (endsMs - beginsMs) * 0.61;
+    const answers: readonly (readonly [string, string, RegExp])[] = [
+      ['', authorities, /PEM|no start line|certificate/],
+      [readFileSync(other.cert, 'utf8'), authorities, /it is of agent\/host-6/],
+      [(await stranger.issue(ownUri)).cert, authorities, /it is of another key/],
+      [await of(ownUri, beginsMs, nowMs - 60_000), authorities, /it is not valid now, by the clock of this host/],
+      [certificate, stranger.pem, /it is of no authority that it comes with/],
+      [certificate, '', /it has no certificate/],
+    ];
+    for (const [answered, trusted, why] of answers) {
+      const timer = new VirtualTime();
+      const said: string[] = [];
+      const warn = (_: object, message: string) => said.push(message);
+      const renewing = renewal({
+        certificate: reloader,
+        folder: TlsFolder.at(host.folder),
+        timer,
+        wallClock: () => nowMs,
+        log: { info: () => undefined, warn },
+        ask: () => Promise.resolve({ certificate: answered, authorities: trusted }),
+      }).start();
+      await timer.runFor(60_000);
+      await until('it is judged', boundMs, () => holds(said.length > 0));
+      assert.match(said.join(), why);
+      assert.deepEqual(kept(), before);
+      renewing.stop();
+    }
+    reloader.stop();
   });
 
   it('is a master that is to be added: `sublet token use` brings its certificate, and its peers renew it', async () => {

@@ -1,11 +1,14 @@
 /** How a process without certificate files comes to have them: from an earlier start, or by a token. */
+import { createPrivateKey, X509Certificate } from 'node:crypto';
 import { JoinAnswerError, joinCluster } from '#api/join-client.js';
 import { isServiceError, MasterClient, NoMasterError } from '#api/master-client.js';
 import { certificateService } from '#api/services.js';
 import { exitCodes, Failure, usage } from '#cli/failure.js';
 import { masterFailure } from '#cli/operator/refusal-words.js';
 import { TlsFolder } from '#cli/operator/tls-folder.js';
+import { errorText } from '#errors/unknown-error.js';
 import { systemClock } from '#replica/ports/system-clock.js';
+import { certificatesIn, isIssuedBy, principalOf } from '#tls/certificate/certificate.js';
 import type { CertificateReloader } from '#tls/certificate/certificate-reloader.js';
 import { CertificateRenewal, type RenewalTimer } from '#tls/certificate/certificate-renewal.js';
 import { readTlsFiles, TlsFileError, type TlsFiles } from '#tls/certificate/tls-files.js';
@@ -80,8 +83,13 @@ export type RenewingProcess = {
 
 /** Renews the certificate in the folder, with the key that is there. */
 export function renewal({ certificate, folder, ask, timer, wallClock, log }: RenewingProcess): CertificateRenewal {
-  const renew = async ({ role, id: subject }: Principal): Promise<void> => {
-    folder.put(await ask({ csr: await makeRequest(folder.key()), role, subject }));
+  const renew = async (holder: Principal): Promise<void> => {
+    const key = folder.key();
+    const renewed = await ask({ csr: await makeRequest(key), role: holder.role, subject: holder.id });
+    const fault = faultOfRenewed(renewed, holder, key, wallClock());
+    if (fault !== undefined)
+      throw new JoinAnswerError(`a master has answered with a certificate that is of no use: ${fault}`);
+    folder.put(renewed);
     await certificate.look();
   };
   const principal = (): Principal => certificate.material.principal;
@@ -93,6 +101,27 @@ export function renewal({ certificate, folder, ask, timer, wallClock, log }: Ren
     random: Math.random,
     log,
   });
+}
+
+/** Why the files in use must not be replaced by what a master has answered: a start with it would fail. Undefined: they may. */
+function faultOfRenewed(
+  { certificate, authorities }: Renewed,
+  holder: Principal,
+  key: string,
+  nowMs: number,
+): string | undefined {
+  try {
+    const parsed = new X509Certificate(certificate);
+    const { role, id, beginsMs, endsMs } = principalOf(parsed.raw);
+    if (role !== holder.role || id !== holder.id) return `it is of ${role}/${id}`;
+    if (!parsed.checkPrivateKey(createPrivateKey(key))) return 'it is of another key';
+    if (nowMs < beginsMs || nowMs > endsMs) return 'it is not valid now, by the clock of this host';
+    const trusted = certificatesIn(Buffer.from(authorities));
+    return isIssuedBy(parsed, trusted) ? undefined : 'it is of no authority that it comes with';
+  } catch (error) {
+    // The parsers have no error types of their own.
+    return errorText(error);
+  }
 }
 
 /** Asks at the API of `masters`, HOST:PORT each, over a connection made with the certificate in use. */
