@@ -299,6 +299,16 @@ describe('joining', function () {
     );
   });
 
+  it('row 32: counts a token that was used already as a wrong guess, when another key is shown with it', async () => {
+    const token = await trio.token('host-13');
+    await joins(token, 1);
+    const outcomes: string[] = [];
+    const csr = await makeCertificateRequest(newKey());
+    for (let at = 0; at < 30; at++) outcomes.push(await refusalOf(joinsWith(token, csr, 1)));
+    assert.match(outcomes[0] ?? '', /^FAILED_PRECONDITION: join: token [0-9a-f]{32} was used once already/);
+    assert.ok(outcomes.some((outcome) => /^RESOURCE_EXHAUSTED: join: 127\.0\.0\.1 has shown too many/.test(outcome)));
+  });
+
   it('row 30: needs a quorum: a master that is cut off certifies nothing', async () => {
     const token = await trio.token('host-11');
     await Promise.all([trio.master(1), trio.master(2)].map((master) => master.stop({ transfer: false })));

@@ -100,9 +100,8 @@ export class CertificateService {
     try {
       return await this.#certified(request, asked, context);
     } catch (error) {
-      // A token that is of use must not have requests verified without end.
-      if (!forwarded && error instanceof RefusedError && error.reason === 'invalid-argument')
-        this.#guesses.wrong(address);
+      // A token must not have requests verified without end: a bad one, or one of another key than those that have used it.
+      if (!forwarded && isGuess(error)) this.#guesses.wrong(address);
       throw error;
     }
   }
