@@ -15,6 +15,7 @@ import { Child, sublet } from '#cluster-test/process/child.js';
 import { holds, until } from '#cluster-test/process/condition.js';
 import { fixture } from '#cluster-test/process/fixture.js';
 import { command, requires } from '#cluster-test/requirement.js';
+import { stopsAtFailure } from '#cluster-test/suite-order.js';
 
 const outsideIp = '10.0.0.254';
 const mtu = 1420;
@@ -25,7 +26,7 @@ const silentMs = 45_000;
 
 describe('a network of real hosts', function () {
   this.timeout(120_000);
-  this.bail(true);
+  stopsAtFailure(this);
   let scene: Scene;
   let onMaster: AgentHost;
   let outside: Endpoint;
@@ -296,9 +297,17 @@ describe('a network of real hosts', function () {
         ),
       ),
     );
+    // The files are written in the course of a pass, and the status is of the last whole one.
     for (const host of hosts) {
-      const { host: seen } = await scene.agentReady(host);
-      assert.deepEqual(seen.overlays.map(({ name }) => name).toSorted(), ['dcos', 'dcos6', 'extra']);
+      await until(`${host.id} has built all three`, overlayAddedMs, async () => {
+        const { host: seen } = await scene.agentReady(host);
+        return holds(
+          seen.overlays
+            .map(({ name }) => name)
+            .toSorted()
+            .join(' ') === 'dcos dcos6 extra',
+        );
+      });
     }
     assert.match(agent(1).docker.docker('network', 'ls'), /extra/);
     const inExtra = await agent(1).docker.container('in-extra', 'extra');
