@@ -126,6 +126,10 @@ export class Agent {
       answered: (response, sentAtMs) => this.#onKeptAlive(response, sentAtMs),
       held: (error) => this.#onHeld(error),
       fenced: (error) => this.#onFenced(error),
+      away: (error) => {
+        if (error === undefined) log.info({}, 'the masters answer again');
+        else log.warn({ error: error.message }, 'no master is heard; the host stays as it is, and the agent tries on');
+      },
       refused: ({ message }) => log.warn({}, `the masters refuse to keep the lease alive; trying on: ${message}`),
     });
     this.watch = new PeerWatch({

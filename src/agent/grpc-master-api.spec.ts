@@ -1,4 +1,6 @@
 import assert from 'node:assert/strict';
+import { once } from 'node:events';
+import { createServer } from 'node:net';
 import { Server, ServerCredentials } from '@grpc/grpc-js';
 import { GrpcMasterApi } from '#agent/grpc-master-api.js';
 import type { MasterError, StreamEvents } from '#agent/master-api.js';
@@ -76,4 +78,32 @@ describe('what an agent makes of a refusal', () => {
       assert.equal((await end((events) => api.keepAlive(events).send({}))).kind, kind);
     });
   }
+});
+
+describe('a stream to a master with which no handshake comes about', () => {
+  it('ends with the cause, which is looked for once', async () => {
+    const server = createServer((socket) => socket.destroy());
+    await once(server.listen(0, '127.0.0.1'), 'listening');
+    const address = server.address();
+    assert.ok(address !== null && typeof address === 'object');
+    let asked = 0;
+    const explain = (): Promise<string> => {
+      asked += 1;
+      return Promise.resolve('it is of another authority');
+    };
+    const client = new MasterClient({ masters: [`127.0.0.1:${address.port}`], explain });
+    const api = new GrpcMasterApi(client);
+    for (let turn = 0; turn < 2; turn++) {
+      let ended: MasterError | undefined;
+      const events = { message: () => assert.fail('nothing answers'), ended: (error: MasterError) => (ended = error) };
+      const stream = api.keepAlive(events);
+      stream.send({ agentId: 'a', instanceId: 'i', epoch: 1 });
+      await until('the stream ends', boundMs, () => holds(ended !== undefined));
+      assert.equal(ended?.message, 'it is of another authority');
+      assert.equal(ended?.kind, 'unavailable');
+    }
+    assert.equal(asked, 1);
+    client.close();
+    server.close();
+  });
 });

@@ -39,6 +39,8 @@ const kinds: Readonly<Partial<Record<status, MasterErrorKind>>> = {
 
 export class GrpcMasterApi implements MasterApi {
   readonly #client: MasterClient;
+  /** Why no stream could be opened at a master, found once until a message comes: finding it takes a handshake. */
+  readonly #causes = new Map<string, string>();
 
   /** The client stays the caller's, who closes it. */
   constructor(client: MasterClient) {
@@ -72,15 +74,54 @@ export class GrpcMasterApi implements MasterApi {
   keepAlive(events: StreamEvents<KeepAliveResponse>): KeepAliveStream {
     const master = this.#client.current;
     const stream = this.#client.bidiStream(agentService.keepAlive);
-    const cancel = listen(stream, master, events);
+    const cancel = this.#listen(stream, master, events);
     return { master, cancel, send: (request) => stream.write(request) };
   }
 
   watch(request: WatchRequest, events: StreamEvents<WatchResponse>): OpenStream {
     const master = this.#client.current;
-    return { master, cancel: listen(this.#client.serverStream(agentService.watch, request), master, events) };
+    return { master, cancel: this.#listen(this.#client.serverStream(agentService.watch, request), master, events) };
+  }
+
+  /** Returns what cancels the stream; nothing is heard of it after that. */
+  #listen<Message>(stream: Incoming<Message>, master: string, events: StreamEvents<Message>): () => void {
+    let over = false;
+    let failed = false;
+    const end = (error: MasterError): void => {
+      if (over) return;
+      over = true;
+      events.ended(error);
+    };
+    stream.on('data', (message) => {
+      this.#causes.clear();
+      if (!over) events.message(message);
+    });
+    // Also after `cancel`, since grpc-js reports the cancelling as an error.
+    stream.on('error', (error) => {
+      if (over) return;
+      failed = true;
+      if (isServiceError(error) && noHandshake.test(error.details)) void this.#explained(error, master).then(end);
+      else end(masterError(error, master));
+    });
+    stream.on('end', () => {
+      if (!failed) end(new MasterError('unavailable', 'OK', `${master} ended the stream`));
+    });
+    return () => {
+      over = true;
+      stream.cancel();
+    };
+  }
+
+  async #explained(error: ServiceError, master: string): Promise<MasterError> {
+    const cause = this.#causes.get(master) ?? (await this.#client.causeOf(master, error));
+    if (cause === undefined) return masterError(error, master);
+    this.#causes.set(master, cause);
+    return new MasterError('unavailable', status[error.code], cause);
   }
 }
+
+/** What grpc-js says of a connection that TLS has not let come about. */
+const noHandshake = /Failed to connect/;
 
 /** What both kinds of stream of grpc-js have, as far as it is used here. */
 type Incoming<Message> = {
@@ -89,25 +130,6 @@ type Incoming<Message> = {
   on(event: 'end', listener: () => void): unknown;
   cancel(): void;
 };
-
-function listen<Message>(stream: Incoming<Message>, master: string, events: StreamEvents<Message>): () => void {
-  let over = false;
-  const end = (error: MasterError): void => {
-    if (over) return;
-    over = true;
-    events.ended(error);
-  };
-  stream.on('data', (message) => {
-    if (!over) events.message(message);
-  });
-  // Also after `cancel`, since grpc-js reports the cancelling as an error.
-  stream.on('error', (error) => end(masterError(error, master)));
-  stream.on('end', () => end(new MasterError('unavailable', 'OK', `${master} ended the stream`)));
-  return () => {
-    over = true;
-    stream.cancel();
-  };
-}
 
 async function told<T>(call: Promise<T>): Promise<T> {
   try {

@@ -34,6 +34,7 @@ describe('agents whose masters come back', () => {
         held: () => assert.fail('nobody else has the lease'),
         fenced: (error) => assert.fail(error),
         refused: (error) => assert.fail(error),
+        away: () => {},
       });
       keepAlive.start({ agentId: `agent-${number}`, instanceId: 'instance-1', epoch: 7 });
       return masters;

@@ -63,6 +63,19 @@ describe('keep-alives of an agent', () => {
     assert.deepEqual(agentStatus(agent, 'plan').problems, []);
   });
 
+  it('that no master answers are in the log, once, and their return', async () => {
+    world.start();
+    await world.time.runFor(1_000);
+    world.logged.length = 0;
+    world.masters.setDown(true);
+    await world.time.runFor(600_000);
+    const said = (): readonly string[] => world.logged.filter((line) => /no master is heard|answer again/.test(line));
+    assert.deepEqual(said(), ['no master is heard; the host stays as it is, and the agent tries on']);
+    world.masters.setDown(false);
+    await world.time.runFor(20_000);
+    assert.deepEqual(said().slice(1), ['the masters answer again']);
+  });
+
   it('come again within 1 s of the masters coming back', async () => {
     const agent = world.start();
     await world.time.runFor(1_000);

@@ -113,18 +113,18 @@ export class MasterClient {
   }
 
   async #attempt({ master, error }: { readonly master: string; readonly error: ServiceError }): Promise<MasterAttempt> {
-    const why = await this.#why(master, error);
+    const why = await this.causeOf(master, error);
     return why === undefined ? { master, reason: detailsOf(error) } : { master, reason: why, explained: true };
   }
 
   /** The error, with what is known of its cause. */
   async #explained(master: string, error: ServiceError): Promise<ServiceError> {
-    const why = await this.#why(master, error);
+    const why = await this.causeOf(master, error);
     return why === undefined ? error : Object.assign(error, { details: why, message: why });
   }
 
-  /** Only of connections: a master that answers says why it refuses. */
-  async #why(master: string, error: ServiceError): Promise<string | undefined> {
+  /** Why no connection to this master comes about; undefined: it is not known, or the master has answered, and said why it refuses. */
+  async causeOf(master: string, error: ServiceError): Promise<string | undefined> {
     if (error.code !== status.UNAVAILABLE || reasonOf(error) !== undefined || isUnreachable(error)) return undefined;
     const why = await this.#explain?.(master);
     // It may quote a certificate that nobody has verified.

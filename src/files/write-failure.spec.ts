@@ -12,6 +12,11 @@ describe('a file that can not be written', () => {
     assert.equal(error.code, 'ENOSPC');
   });
 
+  it('is named with the folder that there is not', () => {
+    const cause = Object.assign(new Error("ENOENT: no such file or directory, open '/a/b.1.part'"), { code: 'ENOENT' });
+    assert.equal(new WriteError('/a/b', cause).message, "/a/b can't be written: there is no folder /a");
+  });
+
   it('is named with the words of the system for anything else', () => {
     assert.equal(new WriteError('/a/b', new Error('EIO: i/o error')).message, "/a/b can't be written: EIO: i/o error");
   });

@@ -20,6 +20,9 @@ function reasonOf(path: string, code: string, cause: unknown): string {
       return `the disk of ${folder} is full (ENOSPC): free space there`;
     case 'EDQUOT':
       return `the quota of ${folder} is used up (EDQUOT): free space there`;
+    case 'ENOENT':
+    case 'ENOTDIR':
+      return `there is no folder ${folder}`;
     case 'EROFS':
       return `the file system of ${folder} is read-only (EROFS): mount it writable`;
     case 'EACCES':

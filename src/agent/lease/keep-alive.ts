@@ -23,6 +23,9 @@ const strainedBackoff: Backoff = { baseMs: 500, capMs: 8_000 };
 /** Whatever a master says, the next message is sent within these bounds. */
 const nextMs = { min: 100, max: 5 * 60_000 };
 
+/** Failures in a row after which the masters are reported away: a new leader takes fewer. */
+export const awayReported = 8;
+
 export type KeepAliveOptions = {
   readonly api: MasterApi;
   readonly clock: Clock;
@@ -38,6 +41,8 @@ export type KeepAliveOptions = {
   readonly held: (error: MasterError) => void;
   /** The masters refuse a keep-alive, such as for a revoked identity; called once until one is answered. It is tried again. */
   readonly refused: (error: MasterError) => void;
+  /** No master has answered for several tries in a row, the last for this reason; undefined: one answers again. */
+  readonly away: (error: MasterError | undefined) => void;
 };
 
 /** What the status shows. */
@@ -105,6 +110,7 @@ export class KeepAlive {
     const sentAtMs = this.#sentAtMs;
     if (sentAtMs === undefined) return; // One more answer than there were messages proves nothing.
     this.#sentAtMs = undefined;
+    if (this.#awayInRow >= awayReported) this.#options.away(undefined);
     this.#recovered();
     this.#tellBack(response);
     this.#answered += 1;
@@ -141,6 +147,7 @@ export class KeepAlive {
       return;
     }
     this.#timer(clock.after(this.#delayMs(error), () => this.#send()));
+    if (error.kind === 'unavailable' && this.#awayInRow === awayReported) this.#options.away(error);
   }
 
   #delayMs({ kind }: MasterError): number {

@@ -22,7 +22,7 @@ function shown(parts: Partial<Status>): string {
     master: '10.0.0.9:7070',
     registration: { state: 'registered' },
     lease,
-    watch: { connected: true, revision: 12, peers: 3 },
+    watch: { connected: true, revision: 12, peers: 3, last_error: '' },
     host: { overlays: [{ kind: 'ok', name: 'dcos' }], converged: true, problems: [] },
     ready: true,
     problems: [],
@@ -51,7 +51,7 @@ describe('sublet agent status', () => {
     const refused = shown({
       registration: { state: 'refused', error: 'held by another' },
       lease: null,
-      watch: { connected: false, revision: 0, peers: 0 },
+      watch: { connected: false, revision: 0, peers: 0, last_error: '' },
       host: { overlays: [], converged: false, problems: [] },
     });
     assert.match(refused, /registration\s+refused: held by another/);
@@ -61,6 +61,11 @@ describe('sublet agent status', () => {
   });
 
   it('says that no master is heard when none is', () => {
-    assert.match(shown({ watch: { connected: false, revision: 12, peers: 3 } }), /revision 12 \(no master is heard\)/);
+    const watch = { connected: false, revision: 12, peers: 3 };
+    assert.match(shown({ watch: { ...watch, last_error: '' } }), /revision 12 \(no master is heard\)/);
+    assert.match(
+      shown({ watch: { ...watch, last_error: '10.0.0.9:7070: connect ECONNREFUSED 10.0.0.9:7070' } }),
+      /revision 12 \(no master is heard: nothing listens there \(connection refused\)\)/,
+    );
   });
 });

@@ -2,6 +2,7 @@
 
 import { z } from 'zod';
 import { argument, exitCodes, Failure } from '#cli/failure.js';
+import { shortReason } from '#cli/operator/refusal-words.js';
 import { type Form, forPeople, plainJson, writeValue } from '#cli/output/form.js';
 import { type Cell, formatFacts, formatTable } from '#cli/table.js';
 import type { Terminal } from '#cli/terminal.js';
@@ -30,7 +31,12 @@ const statusSchema = z.object({
     })
     .nullable(),
   certificate: z.object({ identity: z.string(), ends: z.string(), age: z.string() }).nullish(),
-  watch: z.object({ connected: z.boolean(), revision: z.number(), peers: z.number() }),
+  watch: z.object({
+    connected: z.boolean(),
+    revision: z.number(),
+    peers: z.number(),
+    last_error: z.string().default(''),
+  }),
   host: z.object({
     overlays: z.array(z.object({ kind: z.string(), name: z.string(), error: z.string().optional() })),
     converged: z.boolean(),
@@ -122,12 +128,14 @@ function certificateWords({ identity, ends, age }: NonNullable<AgentStatus['cert
   return age === 'ended' ? `${identity}, ended ${ends}` : `${identity}, valid to ${ends}`;
 }
 
-function peersWords({ lease, registration, watch: { peers, revision, connected } }: AgentStatus): string {
+function peersWords({ lease, registration, watch }: AgentStatus): string {
+  const { peers, revision, connected, last_error: error } = watch;
   // The watch begins with the first lease; until then it tells nothing of the masters.
   if (lease === null) return 'not known before the first lease';
   const known = `${peers}, as of revision ${revision}`;
   if (connected) return known;
-  return `${known} ${registration.state === 'refused' ? '(the masters refuse this agent)' : '(no master is heard)'}`;
+  if (registration.state === 'refused') return `${known} (the masters refuse this agent)`;
+  return `${known} (no master is heard${error ? `: ${shortReason(error)}` : ''})`;
 }
 
 function networkWords({ lease, network_mode: mode, host }: AgentStatus): string {

@@ -4,6 +4,7 @@ import { open, rename, rm } from 'node:fs/promises';
 import { dirname } from 'node:path';
 import { exitCodes, Failure } from '#cli/failure.js';
 import { whyUnreadable } from '#cli/operator/unreadable.js';
+import { WriteError } from '#files/write-failure.js';
 import { syncDirectory } from '#storage/files/directory.js';
 import { readSnapshotFile, type SnapshotFileContent, SnapshotFileError } from '#storage/snapshots/snapshot-file.js';
 
@@ -24,7 +25,9 @@ export async function writeWhole(file: string, pieces: AsyncIterable<Uint8Array>
     return content;
   } catch (error) {
     await rm(temporary, { force: true });
-    throw fileFailure(file, error);
+    throw isOfFiles(error)
+      ? new Failure(exitCodes.refused, new WriteError(file, error).message)
+      : fileFailure(file, error);
   }
 }
 
@@ -41,9 +44,10 @@ export async function readWhole(file: string): Promise<SnapshotFileContent> {
 
 function fileFailure(file: string, error: unknown): unknown {
   if (error instanceof SnapshotFileError) return new Failure(exitCodes.refused, `${file}: ${error.message}`);
-  const code = error instanceof Error && 'code' in error ? error.code : undefined;
-  if (error instanceof Error && typeof code === 'string' && 'syscall' in error) {
-    return new Failure(exitCodes.refused, `${file}: ${error.message}`);
-  }
-  return error;
+  return isOfFiles(error) ? new Failure(exitCodes.refused, `${file}: ${error.message}`) : error;
+}
+
+/** Whether the file system has refused. */
+function isOfFiles(error: unknown): error is Error {
+  return error instanceof Error && 'code' in error && typeof error.code === 'string' && 'syscall' in error;
 }

@@ -53,7 +53,7 @@ describe('a configuration that the user of a service may not read', () => {
   it('is named, with who may not, whose it is, and what lets the user in', () => {
     const { message, hints, exitCode } = failure(file);
     assert.equal(message, `${file}: user nobody may not read it (root’s, mode 0600)`);
-    assert.deepEqual(hints, [`Let that user in, for example: chmod o+r ${file}`]);
+    assert.deepEqual(hints, [`Allow that user, for example: chmod o+r ${file}`]);
     assert.equal(exitCode, exitCodes.usage);
     chmodSync(file, 0o604);
     assert.throws(() => failure(file), /it could be read/);
@@ -65,7 +65,7 @@ describe('a configuration that the user of a service may not read', () => {
     chmodSync(etc, 0o700);
     const { message, hints } = failure(file);
     assert.equal(message, `${file}: user nobody may not enter its folder ${etc} (root’s, mode 0700)`);
-    assert.deepEqual(hints, [`Let that user in, for example: chmod o+x ${etc}`]);
+    assert.deepEqual(hints, [`Allow that user, for example: chmod o+x ${etc}`]);
     chmodSync(etc, 0o701);
     assert.throws(() => failure(file), /it could be read/);
   });
@@ -75,7 +75,7 @@ describe('a configuration that the user of a service may not read', () => {
     chmodSync(file, 0o044);
     const { message, hints } = failure(file);
     assert.match(message, /user nobody may not read it \(uid 65534’s, mode 0044\)$/);
-    assert.deepEqual(hints, [`Let that user in, for example: chmod u+r ${file}`]);
+    assert.deepEqual(hints, [`Allow that user, for example: chmod u+r ${file}`]);
   });
 
   it('may lie behind a link: the folder that is closed is the one that it leads to', () => {
@@ -83,13 +83,13 @@ describe('a configuration that the user of a service may not read', () => {
     const link = join(folder, 'link.json');
     symlinkSync(join('etc', 'master.json'), link);
     chmodSync(etc, 0o700);
-    assert.deepEqual(failure(link).hints, [`Let that user in, for example: chmod o+x ${etc}`]);
+    assert.deepEqual(failure(link).hints, [`Allow that user, for example: chmod o+x ${etc}`]);
     chmodSync(etc, 0o755);
-    assert.deepEqual(failure(link).hints, [`Let that user in, for example: chmod o+r ${link}`]);
+    assert.deepEqual(failure(link).hints, [`Allow that user, for example: chmod o+r ${link}`]);
   });
 
   it('may be its group’s', () => {
     chownSync(file, 0, nobody);
-    assert.deepEqual(failure(file).hints, [`Let that user in, for example: chmod g+r ${file}`]);
+    assert.deepEqual(failure(file).hints, [`Allow that user, for example: chmod g+r ${file}`]);
   });
 });

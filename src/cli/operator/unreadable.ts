@@ -1,6 +1,6 @@
 /**
- * Why a file can't be read, in words. Where this user may not, it says who that is, whose the file is, and what would let
- * the user in: a service has a user of its own, who is not the one that wrote the file and looked at it.
+ * Why a file can't be read, in words. Where this user may not, it says who that is, whose the file is, and what would
+ * allow it: a service has a user of its own, who is not the one that wrote the file and looked at it.
  */
 import { lstatSync, readlinkSync, type Stats, statSync } from 'node:fs';
 import { userInfo } from 'node:os';
@@ -45,7 +45,7 @@ function barred(file: string): Unreadable {
   const allowed = (bits & right.bit) !== 0;
   const hint = allowed
     ? 'The mode allows it: look for an ACL, or a rule of SELinux or AppArmor.'
-    : `Let that user in, for example: chmod ${kind}+${right.letter} ${path}`;
+    : `Allow that user, for example: chmod ${kind}+${right.letter} ${path}`;
   return { why, hints: [hint] };
 }
 

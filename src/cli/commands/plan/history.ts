@@ -30,7 +30,10 @@ export const define: Define = (command, terminal) => {
     .option('--security', 'only what concerns who may do what: masters, tokens, revoked identities, and backups')
     .option('--since <TIME>', 'only changes of this time or later: 2h (ago), 2025-06-01, 2025-06-01T14:03')
     .option('--until <TIME>', 'only changes before this time')
-    .option('--who <NAME>', 'only changes by this agent or operator; without an @, at any address')
+    .option(
+      '--who <NAME>',
+      'only changes by this caller as the table names it, like admin/alice; without an @, at any address',
+    )
     .option('--from <REVISION>', 'only changes after this revision', wholeNumber)
     .option('--before <REVISION>', 'only changes before this revision', wholeNumber)
     .option(
