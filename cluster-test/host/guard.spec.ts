@@ -89,8 +89,8 @@ describe('the guard', function () {
   }
 
   /** Frames that came out of the tunnel of the host. */
-  function decapsulated(): number {
-    return JSON.parse(host.sh('ip -j -s link show dev vtep1024'))[0].stats64.rx.packets;
+  function decapsulated(netns = host): number {
+    return JSON.parse(netns.sh('ip -j -s link show dev vtep1024'))[0].stats64.rx.packets;
   }
 
   /** How many of three frames of `netns` come out of the tunnel. Over veth a packet has arrived when it was sent. */
@@ -120,9 +120,9 @@ describe('the guard', function () {
   const routedIn = ['9.0.0.2', '44.128.0.1', 'fd01:b::2', '9.0.1.2'] as const;
 
   it('row 68: drops VXLAN of a stranger, and takes that of a peer', async () => {
-    const before = dropped('sublet-peers');
+    const before = dropped('LOCAL -m set ! --match-set sublet-peers');
     assert.equal(framesTaken(), 0);
-    assert.equal(dropped('sublet-peers') - before, 3);
+    assert.equal(dropped('LOCAL -m set ! --match-set sublet-peers') - before, 3);
     assert.equal(await ofPeer.endpoint.seenBy('9.0.0.2'), '9.0.1.2');
     assert.equal(await container.endpoint.seenBy('9.0.1.2'), '9.0.0.2');
     assert.doesNotMatch(JSON.stringify(driver.status), /may be dropped|SUBLET-GUARD/);
@@ -133,11 +133,26 @@ describe('the guard', function () {
     assert.ok(dropped('BROADCAST,MULTICAST') >= 3 * groups.length);
   });
 
+  /** A frame for VNI 1024 as the payload of a datagram, which needs no rights: to all, from a MAC address of choice. */
+  function datagramTaken(from: Netns, to: Netns, address: string): number {
+    const before = decapsulated(to);
+    const bytes = `0800000000040000${'ff'.repeat(6)}020000000066${'0800'}45${'00'.repeat(45)}`;
+    const escaped = bytes.replaceAll(/../g, (byte) => String.raw`\x${byte}`);
+    from.sh(`bash -c "printf '${escaped}' > /dev/udp/${address}/64000"`);
+    return decapsulated(to) - before;
+  }
+
+  it('row 68: drops VXLAN that a container sends to another host, which would take it for one of this host', () => {
+    assert.equal(datagramTaken(host, peer, '10.0.0.2'), 1, 'a process of a peer');
+    assert.equal(datagramTaken(container.netns, peer, '10.0.0.2'), 0);
+    assert.equal(dropped('-i m-dcos -p udp -m udp --dport 64000 -m set'), 1);
+  });
+
   it('drops VXLAN that a container sends with the address of a peer', async () => {
     container.netns.sh('ip address add 10.0.0.2/32 dev lo');
     tunnelOf(container.netns, '10.0.0.2');
     assert.equal(framesTaken(container.netns), 0);
-    assert.equal(dropped('-i m-dcos -p udp'), 3);
+    assert.equal(dropped('-i m-dcos -p udp -m udp --dport 64000 -m addrtype'), 3);
   });
 
   it('drops what the underlay routes into an overlay, in both families', () => {
@@ -196,6 +211,8 @@ describe('the guard', function () {
     assert.equal(framesTaken(), 3);
     assert.equal(framesTaken(container.netns), 3);
     for (const group of groups) assert.equal(framesTaken(outside, group), 3, group);
+    container.netns.sh('ip address delete 10.0.0.2/32 dev lo');
+    assert.equal(datagramTaken(container.netns, peer, '10.0.0.2'), 1);
     for (const target of routedIn.slice(0, 3)) assert.equal(pings(target), true, target);
     assert.doesNotMatch(snapshot(host, settings.cniDir), /SUBLET-GUARD|sublet-(peers|guarded)/);
     await driver.update(inputFor(1, [2], settings));

@@ -39,10 +39,15 @@ describe('the guard that is desired', () => {
     assert.deepEqual(entriesOf({ ...input, leaseValid: false }, 'sublet-peers'), ['10.0.0.2']);
     const to = (type: string) => `-p udp -m udp --dport 64000 -m addrtype --dst-type ${type}`;
     const frame = to('LOCAL');
-    assert.deepEqual(guardOf(input).rules[4].slice(0, 7), [
+    const toPeer = '-p udp -m udp --dport 64000 -m set --match-set sublet-peers dst';
+    assert.deepEqual(guardOf(input).rules[4].slice(0, 13), [
       `${to('BROADCAST,MULTICAST')} -j DROP`,
-      ...['vtep1024', 'm-dcos', 'd-dcos', 'm-dcos6', 'd-dcos6'].map((device) => `-i ${device} ${frame} -j DROP`),
+      ...['vtep1024', 'm-dcos', 'd-dcos', 'm-dcos6', 'd-dcos6'].flatMap((device) => [
+        `-i ${device} ${frame} -j DROP`,
+        `-i ${device} ${toPeer} -j DROP`,
+      ]),
       `${frame} -m set ! --match-set sublet-peers src -j DROP`,
+      `${toPeer} -m set ! --match-set sublet-peers src -j DROP`,
     ]);
     assert.ok(guardOf(input).rules[6].every((rule) => !rule.includes('64000')));
     const over6 = { ...withNodeIp('fd10::1'), peers: [strange] };

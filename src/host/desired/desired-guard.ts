@@ -74,16 +74,19 @@ const groupTypes: Readonly<Record<Family, readonly string[]>> = {
 };
 
 /**
- * A container may forge the address of a peer, so no frame of the tunnel comes out of an overlay. What is forwarded to
- * the same port of another host is that host's.
+ * A container may forge the address of a peer, so no frame of the tunnel comes out of an overlay. What a container sends
+ * to a peer would be masqueraded, and the peer would take it for a frame of this host; from other devices this host may
+ * forward frames between peers. What is forwarded to the same port of any other host is that host's.
  */
 function tunnelRules(family: Family, port: number, inside: readonly string[]): string[] {
-  const to = (type: string): string => `-p udp -m udp --dport ${port} -m addrtype --dst-type ${type}`;
+  const udp = `-p udp -m udp --dport ${port}`;
+  const to = (type: string): string => `${udp} -m addrtype --dst-type ${type}`;
   const frame = to('LOCAL');
+  const toPeer = `${udp} -m set --match-set ${peersSet[family]} dst`;
   return [
     ...groupTypes[family].map((type) => `${to(type)} -j DROP`),
-    ...inside.map((device) => `-i ${device} ${frame} -j DROP`),
-    `${frame} -m set ! --match-set ${peersSet[family]} src -j DROP`,
+    ...inside.flatMap((device) => [frame, toPeer].map((match) => `-i ${device} ${match} -j DROP`)),
+    ...[frame, toPeer].map((match) => `${match} -m set ! --match-set ${peersSet[family]} src -j DROP`),
   ];
 }
 
