@@ -18,6 +18,8 @@ describe('a bundle', () => {
   let master: CannedMaster;
   let http: Server;
   let at = '';
+  /** What HTTP answers instead. */
+  let longer: string | undefined;
 
   before(async () => {
     master = await new CannedMaster()
@@ -30,7 +32,7 @@ describe('a bundle', () => {
       .on(operatorService.listAgents, () => ({ agents: [agent1], revision: 9 }))
       .listen();
     http = createServer((request, response) => {
-      response.writeHead(request.url === '/readyz' ? 503 : 200).end(`this is ${request.url}\n`);
+      response.writeHead(request.url === '/readyz' ? 503 : 200).end(longer ?? `this is ${request.url}\n`);
     });
     await new Promise<void>((resolve) => http.listen(0, '127.0.0.1', resolve));
     const address = http.address();
@@ -100,6 +102,18 @@ describe('a bundle', () => {
     );
     const [lost] = manifest.missing.filter(({ source }: { source: string }) => source === 'masters');
     assert.match(lost.why, /no master reachable/);
+  });
+
+  it('has no part of a secret at the cut of a long part', async () => {
+    const charactersMax = 8 * 1024 * 1024;
+    const after = ' '.repeat(charactersMax - 20);
+    longer = `${token}${after}`;
+    const { file } = await made('long.tar.gz', '--master', '127.0.0.1:9', '--config', join(folder, 'agent.json'));
+    longer = undefined;
+    const metrics = ['-xOzf', file, 'sublet-debug/master/metrics.txt'];
+    const text = execFileSync('tar', metrics, { encoding: 'utf8', maxBuffer: 2 * charactersMax });
+    assert.doesNotMatch(text.slice(0, 100), /c/);
+    assert.ok(text.endsWith(after));
   });
 
   it('takes the place of no file', async () => {

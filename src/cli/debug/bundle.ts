@@ -103,9 +103,10 @@ async function gather(all: readonly BundlePart[], terminal: Terminal): Promise<G
   for (const { name, source, get } of all) {
     try {
       const whole = await get();
-      const cut = whole.length > partCharactersMax;
-      const { text, count } = redacted(cut ? whole.slice(-partCharactersMax) : whole);
-      files.push({ name, source, text, secrets: count, cut });
+      // Before it is cut: half of a secret is not known for one.
+      const { text, count } = redacted(whole);
+      const cut = text.length > partCharactersMax;
+      files.push({ name, source, text: cut ? text.slice(-partCharactersMax) : text, secrets: count, cut });
     } catch (error) {
       missing.push({ name, source, why: redacted(errorText(error)).text });
     }
