@@ -100,7 +100,7 @@ export class GrpcMasterApi implements MasterApi {
     stream.on('error', (error) => {
       if (over) return;
       failed = true;
-      if (isServiceError(error) && noHandshake.test(error.details)) void this.#explained(error, master).then(end);
+      if (isServiceError(error) && notConnected.test(error.details)) void this.#explained(error, master).then(end);
       else end(masterError(error, master));
     });
     stream.on('end', () => {
@@ -120,8 +120,8 @@ export class GrpcMasterApi implements MasterApi {
   }
 }
 
-/** What grpc-js says of a connection that TLS has not let come about. */
-const noHandshake = /Failed to connect/;
+/** What grpc-js says of a connection that does not come about: for TLS, or for another cause. */
+const notConnected = /No connection established|Failed to connect/;
 
 /** What both kinds of stream of grpc-js have, as far as it is used here. */
 type Incoming<Message> = {

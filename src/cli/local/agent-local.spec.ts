@@ -67,5 +67,8 @@ describe('sublet agent status', () => {
       shown({ watch: { ...watch, last_error: '10.0.0.9:7070: connect ECONNREFUSED 10.0.0.9:7070' } }),
       /revision 12 \(no master is heard: nothing listens there \(connection refused\)\)/,
     );
+    const reset =
+      '10.0.0.9:7070: No connection established. Last error: read ECONNRESET (2026-01-02T03:04:05.678Z). Resolution note: ';
+    assert.match(shown({ watch: { ...watch, last_error: reset } }), /\(no master is heard: read ECONNRESET\)\n/);
   });
 });

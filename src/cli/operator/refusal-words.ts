@@ -69,6 +69,6 @@ export function shortReason(reason: string): string {
   if (/Name resolution failed/.test(reason)) return 'the host name is not known';
   const late = /^Deadline exceeded after ([0-9.]+)s/.exec(reason);
   if (late !== null) return `no answer within ${formatTime(Number(late[1]) * 1_000)}`;
-  const [, last] = /Last error: (.*?)(?:\. Resolution note.*)?$/.exec(reason) ?? [];
+  const [, last] = /Last error: (.*?)(?: \(\d{4}-[\d-]+T[\d:.]+Z\))?(?:\. Resolution note.*)?$/.exec(reason) ?? [];
   return last ?? reason;
 }
