@@ -48,6 +48,22 @@ describe('the command line', () => {
     }
   });
 
+  it('says how npm takes options, where npm has taken them away', async () => {
+    const event = process.env.npm_lifecycle_event;
+    try {
+      process.env.npm_lifecycle_event = 'sublet';
+      assert.match(
+        (await ran('status', '127.0.0.1:7080')).notes,
+        /too many arguments for 'status': 1 given, 0 allowed\n {2}With npm, two hyphens come before options: npm run -s sublet -- /,
+      );
+      delete process.env.npm_lifecycle_event;
+      assert.doesNotMatch((await ran('status', '127.0.0.1:7080')).notes, /npm/);
+    } finally {
+      if (event === undefined) delete process.env.npm_lifecycle_event;
+      else process.env.npm_lifecycle_event = event;
+    }
+  });
+
   it('ends a process with 2 whose configuration is not there: starting it again would not help', async () => {
     const { code, notes } = await ran('master', '--config', '/nonexistent/master.json');
     assert.equal(code, 2);

@@ -14,6 +14,7 @@ import {
   lastPort,
 } from '#cli/dev/dev-plan.js';
 import { type DevWishes, devOptions } from '#cli/dev/dev-record.js';
+import { type RemarkedLine, remarkedLines } from '#cli/dev/remarked-lines.js';
 import { exitCodes, Failure, usage } from '#cli/failure.js';
 import { noGrpcLogs } from '#cli/process/grpc-log.js';
 import { formatTable } from '#cli/table.js';
@@ -129,9 +130,6 @@ function processes({ children }: DevCluster, leader: string, terminal: Terminal)
   );
 }
 
-/** The indent of a command line, and what stands before its remark. */
-const remarkRoom = '  '.length + '  # '.length;
-
 /** Command lines to go on with, as this program was called. */
 function further(options: DevOptions, cluster: DevCluster, leader: string, terminal: Terminal): string {
   const called = program();
@@ -139,7 +137,7 @@ function further(options: DevOptions, cluster: DevCluster, leader: string, termi
   const tls = devTls(options, devAdmin);
   const at = basePort === devDefaults.basePort ? '' : ` --master 127.0.0.1:${basePort}`;
   const pid = cluster.children.find(({ process: { name } }) => name === leader)?.pid;
-  const lines: readonly (readonly [string, string])[] = [
+  const lines: readonly RemarkedLine[] = [
     ...(tls === undefined ? [] : ([[`export SUBLET_TLS=${resolve(tls)}`, 'your certificate: admin/dev']] as const)),
     [`${called} status${at}`, 'how the cluster is'],
     [`${called} agents agent-1${at}`, 'one agent, with its bridges'],
@@ -147,20 +145,7 @@ function further(options: DevOptions, cluster: DevCluster, leader: string, termi
     [`${called} watch${at}`, 'every change as it happens'],
     [`kill -9 ${pid}`, `the leader; another takes over`],
   ];
-  // A line that leaves no room for its remark on this terminal has it above.
-  const { columns = Number.POSITIVE_INFINITY } = terminal;
-  const fits = ([line, what]: readonly [string, string], room = line.length): boolean =>
-    room + what.length + remarkRoom <= columns;
-  const longest = Math.max(...lines.map(([line]) => line.length));
-  const isWide = lines.every((line) => fits(line, longest));
-  const room = isWide ? longest : Math.max(...lines.slice(1).map(([line]) => line.length));
-  const text = lines.map(([line, what]) => {
-    const remark = terminal.paint('dim', `# ${what}`);
-    return fits([line, what], Math.max(room, line.length))
-      ? `  ${line.padEnd(room)}  ${remark}\n`
-      : `  ${remark}\n  ${line}\n`;
-  });
-  return `Look further, from another terminal:\n${text.join('')}`;
+  return `Look further, from another terminal:\n${remarkedLines(lines, terminal)}`;
 }
 
 /** How this program is called here: from a clone by npm, or by its name. */
