@@ -41,7 +41,12 @@ const triesMax = 150;
 /** The files in the folder, of this start or an earlier one; undefined: there are none, and no token. @throws Failure */
 export async function joinedFiles(process: JoiningProcess, log: JoiningLog): Promise<TlsFiles | undefined> {
   const folder = TlsFolder.at(process.folder);
-  if (folder.joined && (process.join === undefined || isOfUse(folder, process))) return folder.files;
+  if (folder.joined && (process.join === undefined || isOfUse(folder, process))) {
+    if (process.join !== undefined) {
+      log.info({ folder: folder.path }, `the token is not used: ${folder.path} has a certificate that is valid`);
+    }
+    return folder.files;
+  }
   if (process.join === undefined) return undefined;
   const token = tokenOf(process.join);
   if (folder.joined) folder.forget();
