@@ -14,14 +14,14 @@ import { besideYardstick } from '#cluster-test/bench/yardstick.js';
 import { Masters } from '#cluster-test/process/masters.js';
 
 export const help = `boot-storm [--agents 10000] [--concurrency 256] [--masters 3]
-  boot-storm --tls [--agents 2000] [--rounds 3] [--crowd 300]   each agent on its own connection, without TLS and with it`;
+  boot-storm --tls [--agents 2000] [--concurrency 120] [--rounds 3] [--crowd 300]   each agent on its own connection, without TLS and with it`;
 
 export async function run(args: readonly string[]): Promise<void> {
   const { values } = parseArgs({
     args: [...args],
     options: {
       agents: { type: 'string', default: args.includes('--tls') ? '2000' : '10000' },
-      concurrency: { type: 'string', default: '256' },
+      concurrency: { type: 'string', default: args.includes('--tls') ? '120' : '256' },
       masters: { type: 'string', default: '3' },
       tls: { type: 'boolean', default: false },
       rounds: { type: 'string', default: '3' },

@@ -125,6 +125,15 @@ export class MasterTls {
   /** Of the open connection to the API from HOST:PORT. */
   readonly principalAt = (from: string): Principal | undefined => this.api.principalAt(from);
 
+  /** Judges a caller, as `callerOf` names it, by the revocations. @throws RefusedError `permission-denied` */
+  checkRevoked(caller: string): void {
+    const { principal, address } = parseCaller(caller);
+    if (principal === undefined) return;
+    const here = this.api.principalAt(address);
+    const same = here !== undefined && formatPrincipal(here) === formatPrincipal(principal);
+    this.#options.revocations.check(same ? here : principal);
+  }
+
   /** Names a caller of the API by the certificate of its connection. */
   readonly callerOf = (from: string): string => {
     const principal = this.api.principalAt(from);

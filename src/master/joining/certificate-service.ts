@@ -32,6 +32,8 @@ export type Certifying = {
   readonly signer: CertificateSigner | undefined;
   /** Of `tls.ca`, PEM. */
   readonly authorities: () => string;
+  /** Judges a caller by the revocations in the plan. @throws RefusedError `permission-denied` when it is revoked */
+  readonly checkRevoked: (caller: string) => void;
 };
 
 /** Whose token is of use. Ids and hashes are hex digits. */
@@ -145,6 +147,9 @@ export class CertificateService {
     }
     this.#pace.enter(formatPrincipal(principal));
     const certifying = this.#certifying('renew');
+    // A revocation that this master has not applied yet counts: a certificate that is made now would outlive it.
+    await this.#options.plan.read(false);
+    certifying.checkRevoked(context.caller);
     const { signer } = certifying;
     if (signer === undefined) {
       const bytes = certificateService.renew.request.encode(request).finish();

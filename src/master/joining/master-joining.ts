@@ -44,6 +44,10 @@ export class MasterJoining implements Certifying {
     return this.#tls.certificate.material.ca.toString();
   }
 
+  checkRevoked(caller: string): void {
+    this.#tls.checkRevoked(caller);
+  }
+
   close(): void {
     this.door?.gate.close();
   }
