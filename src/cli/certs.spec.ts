@@ -94,6 +94,18 @@ describe('sublet certs and sublet whoami', () => {
     assert.deepEqual(master.asked, []);
   });
 
+  it('say that an identity is your own, and that others take it back', async () => {
+    const folder = mkdtempSync(join(tmpdir(), 'sublet-certs-spec-'));
+    try {
+      await (await TestAuthority.make()).files(folder, 'sublet://admin/root');
+      const own = /It is your own identity: only another admin, or root on a master/;
+      assert.match((await sublet1('certs', 'revoke', 'admin/root', '--dry-run', '--tls', folder)).out, own);
+      assert.doesNotMatch((await sublet1('certs', 'revoke', 'admin/ann', '--dry-run', '--tls', folder)).out, own);
+    } finally {
+      rmSync(folder, { recursive: true });
+    }
+  });
+
   it('take an identity back, whole or for later certificates', async () => {
     assert.match((await sublet1('certs', 'unrevoke', 'agent/host-7')).out, /^Accepted: all certificates of agent/);
     const { out } = await sublet1('certs', 'unrevoke', 'agent/host-7', '--later-only');

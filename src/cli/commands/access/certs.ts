@@ -64,16 +64,23 @@ function revoke(group: Group, terminal: Terminal): void {
       const identity = identityArgument(text);
       const name = formatPrincipal(identity);
       const release = options.release === true;
+      const own = operator.material !== undefined && formatPrincipal(operator.material.principal) === name;
       const consequences = async (): Promise<[string, ...string[]]> => [
         `All masters refuse ${name} from now on, and end its connections.`,
+        ...(own
+          ? [
+              'It is your own identity: only another admin, or root on a master (--master unix:DATA_DIR/admin.sock), can take it back.',
+            ]
+          : []),
         ...(release
           ? [
               `What agent ${identity.id} holds is released: its containers are not reached any more. This can't be undone.`,
             ]
           : []),
       ];
-      // A revocation alone can be taken back.
-      const goOn = release ? consented(operator, options, consequences) : previewed(operator, options, consequences);
+      // A revocation alone can be taken back, and mostly by its author.
+      const goOn =
+        release || own ? consented(operator, options, consequences) : previewed(operator, options, consequences);
       if (!(await goOn)) return;
       const request = { identity, release, expectedRevision: options.expectedRevision ?? 0 };
       const response = await operator.client.call(accessService.revokeIdentity, request, { idempotent: true });
