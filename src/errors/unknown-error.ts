@@ -4,6 +4,8 @@ export function asError(error: unknown): Error {
   return error instanceof Error ? error : new Error(String(error));
 }
 
+/** Its message; of `fetch`, which says `fetch failed` of each failure, that of the cause. */
 export function errorText(error: unknown): string {
-  return asError(error).message;
+  const { message, cause } = asError(error);
+  return message === 'fetch failed' && cause instanceof Error && cause.message !== '' ? cause.message : message;
 }
