@@ -11,8 +11,16 @@ export type Caller = {
   readonly address: string;
 };
 
+/** Behind TLS, of a connection that has ended since its call began: an identity that no certificate can have. */
+export const endedCaller: PrincipalName = { role: 'agent', id: '' };
+
 export function formatCaller({ role, id }: PrincipalName, address: string): string {
   return `${role}/${id}@${address}`;
+}
+
+/** Whether nothing may be done for it any more: its identity is not known, so none may be taken for it. */
+export function hasEnded(text: string): boolean {
+  return text.startsWith('agent/@');
 }
 
 /** Addresses have no `@`, and ids have none either. */

@@ -6,6 +6,7 @@ import { Admission } from '#master/access/admission.js';
 import { refusal } from '#master/testing/refusal.js';
 import { TestMasters } from '#master/testing/test-masters.js';
 import { until } from '#master/testing/until.js';
+import { endedCaller, formatCaller } from '#tls/caller.js';
 
 const limits = { callsPerClient: 2, calls: 3, streamsPerClient: 1, streams: 2 };
 
@@ -18,6 +19,17 @@ describe('admission', () => {
     admission.leave('call', '10.0.0.1:1000');
     admission.enter('call', '10.0.0.1:1002');
     assert.equal(admission.refused, 1);
+  });
+
+  it('takes nothing of a caller behind TLS whose connection has ended: its identity is not known any more', () => {
+    const admission = new Admission(limits);
+    for (const what of ['call', 'stream'] as const) {
+      assert.throws(
+        () => admission.enter(what, formatCaller(endedCaller, '10.0.0.1:1000')),
+        /the connection of this call has ended/,
+      );
+    }
+    assert.deepEqual(admission.total, { calls: 0, streams: 0 });
   });
 
   it('bounds the calls of all clients together', () => {

@@ -3,7 +3,7 @@
  * an address without its port: all agents of one host count together.
  */
 import { RefusedError } from '#api/refusal.js';
-import { parseCaller } from '#tls/caller.js';
+import { hasEnded, parseCaller } from '#tls/caller.js';
 import { formatPrincipal, type Role } from '#tls/principal.js';
 
 export type AdmissionLimits = {
@@ -59,6 +59,7 @@ export class Admission {
 
   /** Counts one more; `leave` must follow with the same arguments. @throws RefusedError `overloaded` */
   enter(what: Admitted, caller: string): void {
+    if (hasEnded(caller)) throw new RefusedError('unavailable', 'the connection of this call has ended');
     const client = clientOf(caller);
     const { name } = client;
     const use = this.#clients.get(name) ?? { calls: 0, streams: 0 };

@@ -13,7 +13,7 @@ import type { MasterLog } from '#master/master-log.js';
 import type { RefusalLog } from '#master/server/refusal-log.js';
 import type { Warning } from '#master/warning.js';
 import type { Clock } from '#replica/ports/clock.js';
-import { formatCaller, parseCaller } from '#tls/caller.js';
+import { endedCaller, formatCaller, parseCaller } from '#tls/caller.js';
 import { CertificateReloader } from '#tls/certificate/certificate-reloader.js';
 import { TlsFileError, type TlsFiles } from '#tls/certificate/tls-files.js';
 import { masterCredentials } from '#tls/client-credentials.js';
@@ -134,11 +134,8 @@ export class MasterTls {
     this.#options.revocations.check(same ? here : principal);
   }
 
-  /** Names a caller of the API by the certificate of its connection. */
-  readonly callerOf = (from: string): string => {
-    const principal = this.api.principalAt(from);
-    return principal === undefined ? from : formatCaller(principal, from);
-  };
+  /** Names a caller of the API by the certificate of its connection; `endedCaller`: there is no such connection any more. */
+  readonly callerOf = (from: string): string => formatCaller(this.api.principalAt(from) ?? endedCaller, from);
 
   /** As `callerOf`, of the HTTP port. */
   readonly httpCallerOf = (from: string): string => {
@@ -162,7 +159,8 @@ export class MasterTls {
     const { principalAt } = this;
     const { rates, revocations, end } = this.#options;
     const refused: Refused = (from, path, refusal) => {
-      this.#refusedCall(this.callerOf(from), path, refusal);
+      const principal = principalAt(from);
+      this.#refusedCall(principal === undefined ? from : formatCaller(principal, from), path, refusal);
       this.#endIfRevoked(this.api, from);
     };
     const taken = (principal: Principal, from: string, path: string): void => this.audit(principal, from, path);
