@@ -7,6 +7,7 @@ import { fingerprintOf } from '#tls/certificate/certificate.js';
 import { faultOf } from '#tls/certificate/certificate-fault.js';
 import { type TlsMaterial, timeText } from '#tls/certificate/tls-files.js';
 import { refuseOthers } from '#tls/client-credentials.js';
+import { peerCertificate } from '#tls/peer-certificate.js';
 import { formatPrincipal } from '#tls/principal.js';
 import { plainTextCodes } from '#tls/tls-gate.js';
 
@@ -66,7 +67,7 @@ function secureText(master: string): string {
 
 /** Of the certificate that the master shows; undefined: nothing is wrong with it. */
 function shownText(master: string, socket: TLSSocket, material: TlsMaterial, nowMs: number): string | undefined {
-  const certificate = socket.getPeerX509Certificate();
+  const certificate = peerCertificate(socket);
   if (certificate === undefined) return undefined;
   const fault = faultOf(certificate, material.authorities, nowMs);
   if (fault !== undefined) {

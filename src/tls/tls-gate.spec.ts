@@ -1,10 +1,11 @@
 import assert from 'node:assert/strict';
+import { X509Certificate } from 'node:crypto';
 import { once } from 'node:events';
 import { mkdtempSync, rmSync } from 'node:fs';
 import { connect as connectPlain, createServer, type Server } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { connect } from 'node:tls';
+import { connect, type TLSSocket } from 'node:tls';
 import { readTlsFiles } from '#tls/certificate/tls-files.js';
 import { type CertificateRequest, TestAuthority } from '#tls/testing/test-authority.js';
 import { type GateNotice, TlsGate } from '#tls/tls-gate.js';
@@ -17,6 +18,7 @@ describe('the gate in front of a port', () => {
   let folder: string;
   let server: Server;
   let notices: GateNotice[];
+  let secured: (socket: TLSSocket) => void;
 
   before(async () => {
     authority = await TestAuthority.make();
@@ -31,7 +33,11 @@ describe('the gate in front of a port', () => {
       wallClock: Date.now,
       refused: (notice) => notices.push(notice),
     });
-    gate.onSecured((socket) => socket.end('in'));
+    secured = () => undefined;
+    gate.onSecured((socket) => {
+      secured(socket);
+      socket.end('in');
+    });
     server = createServer((socket) => gate.take(socket)).listen(0, '127.0.0.1');
     await once(server, 'listening');
   });
@@ -62,6 +68,15 @@ describe('the gate in front of a port', () => {
   it('hands on the caller with a certificate of the authority, in its time', async () => {
     assert.equal(await withCertificate({}), 'in');
     assert.deepEqual(notices, []);
+  });
+
+  it('row 73: leaves the chain that a caller sends with its connection, which frees it', async () => {
+    const { cert, key } = await authority.issue(uri);
+    const issuers: (string | undefined)[] = [];
+    // It takes the chain out: there is none any more where anything has called it before.
+    secured = (socket) => issuers.push(socket.getPeerX509Certificate()?.issuerCertificate?.toString());
+    assert.equal(await outcome({ cert: `${cert}${authority.pem}`, key }), 'in');
+    assert.deepEqual(issuers, [new X509Certificate(authority.pem).toString()]);
   });
 
   it('row 2: says that there is no certificate', async () => {

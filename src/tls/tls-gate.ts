@@ -9,6 +9,7 @@ import { createServer, type Server, type TLSSocket } from 'node:tls';
 import { isIssuedBy, principalOf } from '#tls/certificate/certificate.js';
 import { faultOf, issuersOf } from '#tls/certificate/certificate-fault.js';
 import { type TlsMaterial, tlsGroups, tlsVersion } from '#tls/certificate/tls-files.js';
+import { keepPeerChains, peerCertificate } from '#tls/peer-certificate.js';
 import { formatPrincipal, type Principal, PrincipalError, type Role } from '#tls/principal.js';
 
 /** Why a connection was closed before it was handed on. */
@@ -75,6 +76,7 @@ export class TlsGate {
   constructor(options: TlsGateOptions) {
     this.#options = options;
     this.#authorities = options.material.authorities;
+    keepPeerChains();
     this.#server = createServer({
       ...contextOf(options.material),
       requestCert: true,
@@ -124,7 +126,7 @@ export class TlsGate {
   async #endUntrusted(): Promise<void> {
     for (const [at, { socket }] of [...this.#open.values()].entries()) {
       if (at % judgedPerTurn === judgedPerTurn - 1) await new Promise(setImmediate);
-      const certificate = socket.getPeerX509Certificate();
+      const certificate = peerCertificate(socket);
       if (certificate === undefined || isIssuedBy(certificate, this.#authorities, issuersOf(certificate))) continue;
       socket.destroy();
     }
@@ -169,7 +171,7 @@ export class TlsGate {
     this.#shaken(from);
     const { allowed, anonymous } = this.#options;
     try {
-      const certificate = socket.getPeerX509Certificate();
+      const certificate = peerCertificate(socket);
       if (certificate === undefined && anonymous === true) {
         this.#handOn(socket, from, undefined);
         return;
