@@ -13,7 +13,14 @@ export class StoreFaults {
   readonly #cluster: Cluster;
   readonly #operator: Operator;
   #lost: SimulatedMaster | undefined;
-  #backup: { readonly master: SimulatedMaster; readonly copy: DiskCopy } | undefined;
+  #backup:
+    | {
+        readonly master: SimulatedMaster;
+        readonly copy: DiskCopy;
+        /** Stores of the other members that it knew then. */
+        readonly peers: readonly string[];
+      }
+    | undefined;
 
   #copy: ClusterCopy | undefined;
 
@@ -56,7 +63,8 @@ export class StoreFaults {
 
   /**
    * A copy of a whole store is taken, and put back later. The store is put back only when every other member has seen the
-   * session that is lost with it: what no peer has seen, no peer can find.
+   * session that is lost with it, and the copy knows these members: what no peer has seen, no peer can find, and a store from
+   * the time when its master was alone asks no peer.
    */
   putBack(random: SeededRandom): void {
     if (this.#lost !== undefined) {
@@ -68,10 +76,12 @@ export class StoreFaults {
     if (backup === undefined || backup.master.disk.session?.storeId !== backup.copy.session.storeId) {
       const master = masters[random.below(masters.length)];
       const copy = master?.work?.started === true ? master.disk.copy() : undefined;
-      this.#backup = master === undefined || copy === undefined ? undefined : { master, copy };
+      const members = master?.work?.replica.status().membership.members ?? [];
+      const peers = members.filter(({ name }) => name !== master?.name).map(({ storeId }) => storeId);
+      this.#backup = master === undefined || copy === undefined ? undefined : { master, copy, peers };
       return;
     }
-    const { master, copy } = backup;
+    const { master, copy, peers } = backup;
     const { session } = master.disk;
     if (session === undefined || session.starts <= copy.session.starts) {
       master.crash();
@@ -80,6 +90,11 @@ export class StoreFaults {
     const victims = this.#expendable() ?? [];
     const others = masters.filter((other) => other !== master && other.work?.started === true);
     if (!victims.includes(master) || !others.every(({ disk }) => disk.hasSeen(session.nonce))) return;
+    const asked = peers.map((storeId) => others.find(({ disk }) => disk.session?.storeId === storeId));
+    if (asked.length === 0 || asked.includes(undefined)) {
+      this.#backup = undefined;
+      return;
+    }
     world.count('stores put back');
     this.#backup = undefined;
     this.#lost = master;
