@@ -61,7 +61,8 @@ export class ConsensusChecks implements DurableListener {
     const fork = new ConsensusChecks(this.#world);
     fork.onLeader = this.onLeader;
     fork.committedIndex = this.committedIndex;
-    fork.#announced = this.#announced;
+    // What a disk has as committed may be said only later, in another configuration than it was committed in.
+    fork.#announced = Math.max(this.#announced, this.committedIndex);
     for (const [term, name] of this.#leaders) fork.#leaders.set(term, name);
     for (const [term, commit] of this.#commitAtElection) fork.#commitAtElection.set(term, commit);
     for (const [index, terms] of this.#entries) fork.#entries.set(index, new Map(terms));
