@@ -6,7 +6,7 @@ import { join } from 'node:path';
 import { connect } from 'node:tls';
 import { VirtualTime } from '#replica/testing/virtual-time.js';
 import { readTlsFiles, type TlsMaterial } from '#tls/certificate/tls-files.js';
-import { JoinGate, joinConnectionMs, joinsPerAddressMax } from '#tls/join-gate.js';
+import { JoinGate, joinConnectionMs, joinHandshakesMax, joinsPerAddressMax } from '#tls/join-gate.js';
 import { TestAuthority, writeTlsFiles } from '#tls/testing/test-authority.js';
 
 describe('the gate of the port for joining', () => {
@@ -102,5 +102,23 @@ describe('the gate of the port for joining', () => {
     await Promise.race(closed);
     assert.deepEqual(refused, ['32 handshakes are under way']);
     for (const socket of waiting) socket.destroy();
+  });
+
+  it('ends a handshake of the address that has most, for one that has fewer', async () => {
+    const held: Socket[] = [];
+    for (let at = 0; at < joinHandshakesMax; at++) {
+      const socket = connectPlain({ host: '127.0.0.1', port, localAddress: `127.0.0.${2 + (at % 2)}` });
+      socket.on('error', () => undefined);
+      socket.resume();
+      await new Promise((resolve) => socket.on('connect', resolve));
+      held.push(socket);
+    }
+    const [first] = held;
+    const gone = new Promise((resolve) => first?.on('close', resolve));
+    const honest = await joined();
+    await gone;
+    assert.equal(refused[0], '32 handshakes are under way, 16 of it');
+    assert.equal(held.filter(({ destroyed }) => destroyed).length, 1);
+    for (const socket of [honest, ...held]) socket.destroy();
   });
 });

@@ -30,8 +30,8 @@ export class JoinGate {
   /** By address. */
   readonly #open = new Map<string, number>();
   readonly #sockets = new Set<Socket>();
-  /** HOST:PORT of callers whose handshake is under way. */
-  readonly #shaking = new Set<string>();
+  /** By HOST:PORT: the connections whose handshake is under way, the oldest first. */
+  readonly #shaking = new Map<string, Socket>();
   #serve: (socket: TLSSocket) => void = (socket) => socket.destroy();
 
   constructor(options: JoinGateOptions) {
@@ -67,7 +67,7 @@ export class JoinGate {
   take(socket: Socket): void {
     const host = hostOf(socket);
     const open = this.#open.get(host) ?? 0;
-    const full = this.#shaking.size >= joinHandshakesMax;
+    const full = this.#shaking.size >= joinHandshakesMax && !this.#makeRoom(host);
     if (full || open >= joinsPerAddressMax) {
       socket.on('error', () => undefined);
       socket.resetAndDestroy();
@@ -78,7 +78,7 @@ export class JoinGate {
     const caller = callerOf(socket);
     const cancel = this.#options.timer.after(joinConnectionMs, () => socket.destroy());
     this.#open.set(host, open + 1);
-    this.#shaking.add(caller);
+    this.#shaking.set(caller, socket);
     this.#sockets.add(socket);
     socket.once('close', () => {
       cancel();
@@ -89,6 +89,24 @@ export class JoinGate {
       else this.#open.set(host, left);
     });
     this.#server.emit('connection', socket);
+  }
+
+  /**
+   * Ends the oldest handshake of the address that has most of them under way, if it has more than `host`: a few addresses
+   * that open handshakes and leave them keep no other one out. False: `host` has as many itself.
+   */
+  #makeRoom(host: string): boolean {
+    const counts = new Map<string, number>();
+    for (const socket of this.#shaking.values()) counts.set(hostOf(socket), (counts.get(hostOf(socket)) ?? 0) + 1);
+    const [most, count] = [...counts].reduce((a, b) => (b[1] > a[1] ? b : a), [host, 0]);
+    if (count <= (counts.get(host) ?? 0)) return false;
+    const [oldest] = [...this.#shaking].filter(([, socket]) => hostOf(socket) === most);
+    if (oldest === undefined) return false;
+    const [caller, socket] = oldest;
+    this.#shaking.delete(caller);
+    this.#options.refused(most, `${joinHandshakesMax} handshakes are under way, ${count} of it`);
+    socket.resetAndDestroy();
+    return true;
   }
 }
 
