@@ -29,9 +29,11 @@ export const blockStates: Readonly<Record<BlockState, sublet.v1.BlockState>> = {
   free: v1.BlockState.BLOCK_STATE_FREE,
 };
 
+/** Of whole ms: a fraction, as clocks give it, is cut off. Rounded up, 999.6 ms would be a second's worth of nanoseconds. */
 export function timestamp(milliseconds: number): { seconds: number; nanos: number } {
-  const seconds = Math.floor(milliseconds / 1000);
-  return { seconds, nanos: Math.round(milliseconds - seconds * 1000) * 1_000_000 };
+  const whole = Math.floor(milliseconds);
+  const seconds = Math.floor(whole / 1000);
+  return { seconds, nanos: (whole - seconds * 1000) * 1_000_000 };
 }
 
 export function networkMessage(network: Network): sublet.v1.Network.$Properties {
