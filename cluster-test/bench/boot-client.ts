@@ -15,7 +15,7 @@ const timeoutMs = 120_000;
 export type Progress = { readonly position: number; readonly bytes: number };
 
 export type BootAgent = {
-  /** Takes the lease. Resolves with the position that shows it to everybody else; with etcd 0. */
+  /** Takes the lease. Resolves with the revision that has it; with etcd 0. */
   lease(): Promise<number>;
   /** Begins the watch and the keep-alive. Resolves when everything that was there at the begin has come. */
   follow(advanced: (progress: Progress) => void): Promise<void>;

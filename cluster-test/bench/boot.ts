@@ -1,7 +1,7 @@
 /**
- * The whole boot: every agent has a connection of its own, takes its lease, gets all others, keeps its lease alive, and learns
- * of everybody that comes after it. The clock stops when everyone knows everyone. With `--beside-etcd` the same on an etcd of as
- * many members, used in the kindest way. The clients run on the same machine, in several processes.
+ * The whole boot. Each agent has a connection of its own, takes its lease, reads all peers, keeps its lease alive, and follows
+ * the peers that come after it. The boot ends when the watch of each agent has all peers. With `--beside-etcd` the same runs on
+ * an etcd of as many members, in its kindest use. The clients run on the same machine, in several processes.
  */
 import { type ChildProcess, fork } from 'node:child_process';
 import { once } from 'node:events';

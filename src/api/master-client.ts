@@ -127,7 +127,7 @@ export class MasterClient {
   async causeOf(master: string, error: ServiceError): Promise<string | undefined> {
     if (error.code !== status.UNAVAILABLE || reasonOf(error) !== undefined || isUnreachable(error)) return undefined;
     const why = await this.#explain?.(master);
-    // It may quote a certificate that nobody has verified.
+    // It may quote a certificate that was not verified.
     return why === undefined ? undefined : foreignText(why);
   }
 

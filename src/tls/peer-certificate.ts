@@ -29,8 +29,8 @@ type Handle = {
 let kept = false;
 
 /**
- * From here on the servers of this process leave the chains of their callers whole at the end of a handshake. Who calls
- * `getPeerX509Certificate` of a socket gets what Node.js gives.
+ * From here on the servers of this process leave the chains of their callers whole at the end of a handshake. A direct call of
+ * a socket's `getPeerX509Certificate` answers as before.
  */
 export function keepPeerChains(): void {
   if (kept) return;

@@ -38,7 +38,7 @@ export const liveValues: Readonly<Record<string, Kind>> = {
   'transfer NAME': 'member',
 };
 
-/** For all masters together: whoever presses a key does not wait for longer. */
+/** For all masters together: a key that is pressed is answered within this time. */
 const boundMs = 300;
 const agentsMax = 1_000;
 

@@ -81,7 +81,7 @@ export const historyWords = [
   'unrevoke-identity',
   'save-snapshot',
 ] as const;
-/** Who may do what, who came and went, and reads of the whole plan. */
+/** Changes of masters, tokens and revocations, and reads of the whole plan. */
 export const securityWords = [
   ...Object.values(masterEntry),
   'create-token',

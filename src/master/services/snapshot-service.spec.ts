@@ -41,7 +41,7 @@ class Backup {
   readonly time = new VirtualTime();
   readonly admission = new Admission(defaultAdmissionLimits);
   readonly caller: Caller;
-  /** Callers that the log was told of. */
+  /** Callers of backups that were recorded. */
   readonly recorded: string[] = [];
   opened = 0;
   closed = 0;
