@@ -20,7 +20,7 @@ export function formatCaller({ role, id }: PrincipalName, address: string): stri
 
 /** Whether nothing may be done for it any more: its identity is not known, so none may be taken for it. */
 export function hasEnded(text: string): boolean {
-  return text.startsWith('agent/@');
+  return text.startsWith(formatCaller(endedCaller, ''));
 }
 
 /** Addresses have no `@`, and ids have none either. */
