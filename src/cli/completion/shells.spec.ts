@@ -1,6 +1,6 @@
 /** The completion scripts in shells that run on a terminal: keys are typed, and what is on the screen is read. */
 import assert from 'node:assert/strict';
-import { type ChildProcess, spawn, spawnSync } from 'node:child_process';
+import { type ChildProcess, spawn } from 'node:child_process';
 import { chmodSync, mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -9,6 +9,7 @@ import { type Shell, scripts } from '#cli/completion/scripts.js';
 import { CannedMaster } from '#cli/testing/canned-master.js';
 import { subletMain } from '#cluster-test/process/child.js';
 import { holds, until } from '#cluster-test/process/condition.js';
+import { command, runsWith } from '#cluster-test/requirement.js';
 
 const boundMs = 30_000;
 
@@ -17,8 +18,6 @@ const starts: Readonly<Record<Shell, (folder: string) => readonly string[]>> = {
   zsh: () => ['zsh', '-i'],
   fish: (folder) => ['fish', '--no-config', '--init-command', `source ${join(folder, 'fish')}`],
 };
-
-const there = (program: string): boolean => spawnSync('sh', ['-c', `command -v ${program}`]).status === 0;
 
 for (const [shell, start] of Object.entries(starts)) {
   describe(`completion in ${shell}`, function () {
@@ -29,11 +28,7 @@ for (const [shell, start] of Object.entries(starts)) {
     let screen = '';
 
     before(async function () {
-      for (const needed of [shell, 'script']) {
-        if (there(needed)) continue;
-        console.log(`    (left out: there is no ${needed} on this machine)`);
-        this.skip();
-      }
+      runsWith(this, command(shell), command('script'));
       master = await new CannedMaster()
         .on(operatorService.listAgents, () => ({
           agents: ['host-1', 'host-2', 'web:7'].map((agentId) => ({ agentId, nodeIp: '10.0.0.1' })),
