@@ -5,6 +5,7 @@
  */
 import { EtcdAgent, SubletAgent } from '#cluster-test/bench/boot-client.js';
 import { load } from '#cluster-test/bench/load.js';
+import { machineMs } from '#cluster-test/bench/machine-clock.js';
 
 export type BootOrder =
   | { readonly kind: 'boot'; readonly numbers: readonly number[]; readonly atOnce: number }
@@ -33,17 +34,17 @@ process.on('message', async (order: BootOrder) => {
     const bootMs: number[] = [];
     await load(order.numbers.length, order.atOnce, async (at) => {
       const number = order.numbers[at] ?? 0;
-      const begun = clockMs();
+      const begun = machineMs();
       const agent = new Agent(addresses[number % addresses.length] ?? '', number);
       position = Math.max(position, await agent.lease());
-      leasedAtMs = clockMs();
+      leasedAtMs = machineMs();
       await agent.follow((progress) => advance(number, progress.position, progress.bytes));
-      bootMs.push(clockMs() - begun);
+      bootMs.push(machineMs() - begun);
     });
     report({ kind: 'booted', position, leasedAtMs, bootMs });
   } else {
     const left = new Set([...positions].filter(([, at]) => at < order.position).map(([number]) => number));
-    const atMs = Array.from({ length: positions.size - left.size }, clockMs);
+    const atMs = Array.from({ length: positions.size - left.size }, machineMs);
     waiting = { position: order.position, left, atMs };
     answer();
   }
@@ -54,7 +55,7 @@ function advance(number: number, position: number, more: number): void {
   if (position <= (positions.get(number) ?? -1)) return;
   positions.set(number, position);
   if (waiting === undefined || position < waiting.position || !waiting.left.delete(number)) return;
-  waiting.atMs.push(clockMs());
+  waiting.atMs.push(machineMs());
   answer();
 }
 
@@ -66,9 +67,4 @@ function answer(): void {
 
 function report(message: BootReport): void {
   process.send?.(message);
-}
-
-/** CLOCK_MONOTONIC, which is the machine's. */
-function clockMs(): number {
-  return Number(process.hrtime.bigint() / 1_000n) / 1_000;
 }

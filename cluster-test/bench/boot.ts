@@ -10,6 +10,7 @@ import { parseArgs } from 'node:util';
 import type { BootOrder, BootReport } from '#cluster-test/bench/boot-main.js';
 import { EtcdMembers } from '#cluster-test/bench/etcd.js';
 import { percentiles } from '#cluster-test/bench/load.js';
+import { machineMs } from '#cluster-test/bench/machine-clock.js';
 import { benchConfig } from '#cluster-test/bench/plan.js';
 import { cpuMsOf, memoryOf } from '#cluster-test/bench/process-usage.js';
 import { print, type Row } from '#cluster-test/bench/report.js';
@@ -100,7 +101,7 @@ async function boot({ agents, concurrency, clients, changes, idleSeconds }: Plan
   try {
     const cpu = (): number => servers.pids.reduce((sum, pid) => sum + cpuMsOf(pid), 0);
     const cpuBefore = cpu();
-    const begun = clockMs();
+    const begun = machineMs();
     const numbers = Array.from({ length: agents }, (_, number) => number);
     const atOnce = Math.max(1, Math.floor(concurrency / clients));
     const booted = await ask(processes, 'booted', (at) => ({
@@ -115,16 +116,16 @@ async function boot({ agents, concurrency, clients, changes, idleSeconds }: Plan
     const cpuMs = cpu() - cpuBefore;
     const bytes = known.reduce((sum, one) => sum + one.bytes, 0);
 
-    const idleFrom = { ms: clockMs(), cpu: cpu() };
+    const idleFrom = { ms: machineMs(), cpu: cpu() };
     await new Promise((resolve) => setTimeout(resolve, idleSeconds * 1_000));
-    const idleCpuMsPerSecond = ((cpu() - idleFrom.cpu) * 1_000) / (clockMs() - idleFrom.ms);
+    const idleCpuMsPerSecond = ((cpu() - idleFrom.cpu) * 1_000) / (machineMs() - idleFrom.ms);
 
     const changeMs: number[] = [];
     for (let change = 0; change < changes; change += 1) {
       const number = agents + change;
       const [first] = processes;
       if (first === undefined) throw new RangeError('a boot needs a client');
-      const from = clockMs();
+      const from = machineMs();
       const [one] = await ask([first], 'booted', () => ({ kind: 'boot', numbers: [number], atOnce: 1 }));
       const to = servers.kind === 'etcd' ? number + 1 : (one?.position ?? 0);
       const reached = await ask(processes, 'reached', () => ({ kind: 'reach', position: to }));
@@ -182,8 +183,4 @@ function rowsOf(prefix: string, boot: Boot): Row[] {
     { name: `${prefix}a change at all p99`, value: change.p99, unit: 'ms' },
     { name: `${prefix}idle, of one processor`, value: boot.idleCpuMsPerSecond / 10, unit: '%' },
   ];
-}
-
-function clockMs(): number {
-  return Number(process.hrtime.bigint() / 1_000n) / 1_000;
 }
