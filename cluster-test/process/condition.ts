@@ -22,7 +22,10 @@ export async function until<T>(
     } catch (error) {
       last = error;
     }
-    if (performance.now() > end) throw new Error(`${what}: not within ${boundMs} ms`, { cause: last });
+    if (performance.now() > end) {
+      const why = last instanceof Error ? `: ${last.message}` : '';
+      throw new Error(`${what}: not within ${boundMs} ms${why}`, { cause: last });
+    }
     await delay(lookEveryMs);
   }
 }

@@ -21,7 +21,7 @@ const callTimeoutMs = 2_000;
 /** A process that was heard is current for 15 s; less what a message may be under way. */
 const surelyCurrentMs = 10_000;
 /** Masters that have just begun to serve answer within this time, ms. */
-const refusedBoundMs = 30_000;
+const answerBoundMs = 30_000;
 
 export type SiteHostOptions = {
   readonly name: string;
@@ -75,12 +75,21 @@ export class SiteHost {
     return this.agent?.leaseSource === 'masters' && this.agent.registration.state.kind === 'registered';
   }
 
-  /** Waits until masters have refused to register it. */
-  async refused(): Promise<void> {
-    await until(`${this.name} is refused`, refusedBoundMs, () => {
-      const { state } = this.agent?.registration ?? {};
-      if (state?.kind === 'refused') return true;
-      throw new Error(JSON.stringify(state));
+  /** As `confirmed`, by an answer to a message of after `sinceMs` on `performance.now()`. */
+  confirmedSince(sinceMs: number): boolean {
+    return this.confirmed && this.accepted !== undefined && this.accepted.sentMs > sinceMs;
+  }
+
+  /** Whether masters have refused to register it. */
+  get isRefused(): boolean {
+    return this.agent?.registration.state.kind === 'refused';
+  }
+
+  /** Waits until masters have answered its registration. */
+  async answered(): Promise<void> {
+    await until(`${this.name} is registered or refused`, answerBoundMs, () => {
+      if (this.confirmed || this.isRefused) return true;
+      throw new Error(JSON.stringify(this.agent?.registration.state));
     });
   }
 

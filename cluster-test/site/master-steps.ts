@@ -37,7 +37,7 @@ export class MasterSteps {
     ];
   }
 
-  /** After all steps: nothing is in the way of fresh leases. */
+  /** Nothing is in the way of fresh leases: also an adoption is over that a late claim of a watcher began. */
   async settle(): Promise<void> {
     await this.#site.masters.serving();
     await this.#site.masters.endAdoption();
@@ -63,6 +63,7 @@ export class MasterSteps {
    */
   async #rewindAll(): Promise<void> {
     const { masters, record } = this.#site;
+    await this.settle();
     await this.#site.allConfirmed();
     const { copiedAllAt = 0 } = masters;
     const lost = this.#site.hosts.filter((host) => (record.firstGrantedAt(host) ?? 0) > copiedAllAt);
@@ -76,6 +77,7 @@ export class MasterSteps {
 
   async #restore(): Promise<void> {
     const { masters } = this.#site;
+    await this.settle();
     await this.#site.allConfirmed();
     await masters.restore(this.#backup);
     this.#savedAt = undefined;
@@ -88,8 +90,9 @@ export class MasterSteps {
     const { masters, record } = this.#site;
     await this.#site.allConfirmed();
     const newcomer = this.#site.arrive();
-    if ((await masters.adoption()).on) {
-      await newcomer.refused();
+    await newcomer.answered();
+    if (newcomer.isRefused) {
+      assert.equal((await masters.adoption()).on, true, `${newcomer.name} is refused, and nothing is in its way`);
       assert.equal(record.held(newcomer), undefined, `${newcomer.name} is granted nothing during the adoption`);
       await masters.endAdoption();
     }

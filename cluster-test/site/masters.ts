@@ -20,6 +20,7 @@ export class SiteMasters {
   #clusters = 0;
   readonly #copied = new Set<MasterProcess>();
   #copiedAllAt: number | undefined;
+  #wentBackMs = Number.NEGATIVE_INFINITY;
 
   private constructor(masters: Masters) {
     this.masters = masters;
@@ -88,6 +89,14 @@ export class SiteMasters {
     return [...this.#copied];
   }
 
+  /**
+   * When all masters were last put back, or a backup restored, on `performance.now()`. What a host was answered before
+   * says nothing of what the masters know now.
+   */
+  get wentBackMs(): number {
+    return this.#wentBackMs;
+  }
+
   /** When all masters were copied together, on `performance.now()`; undefined: there is no such set. */
   get copiedAllAt(): number | undefined {
     return this.#copiedAllAt;
@@ -116,7 +125,7 @@ export class SiteMasters {
   async rewindAll(): Promise<void> {
     await Promise.all(this.all.map(({ child }) => child.stop()));
     for (const master of this.all) copyFolder(this.#copyInSet(master), master.dataDir);
-    this.#forgetCopies();
+    this.#wentBack();
     for (const master of this.all) this.#start(master);
     await this.serving();
   }
@@ -129,7 +138,7 @@ export class SiteMasters {
   async restore(file: string): Promise<void> {
     await Promise.all(this.all.map(({ child }) => child.kill()));
     for (const { dataDir } of this.all) rmSync(dataDir, { recursive: true });
-    this.#forgetCopies();
+    this.#wentBack();
     this.#clusters += 1;
     this.#clusterId = `test-${this.#clusters}`;
     const [first, ...others] = this.all;
@@ -182,7 +191,8 @@ export class SiteMasters {
     master.child = new Child([...own, '--cluster-id', this.#clusterId, ...flags]);
   }
 
-  #forgetCopies(): void {
+  #wentBack(): void {
+    this.#wentBackMs = performance.now();
     this.#copied.clear();
     this.#copiedAllAt = undefined;
   }

@@ -99,12 +99,12 @@ export class Site {
     this.record.gone(host);
   }
 
-  /** No clone is left, and every host has its lease confirmed. */
+  /** No clone is left, and every host has its lease confirmed by masters that have not gone back since. */
   async allConfirmed(): Promise<void> {
     for (const clone of this.clones.splice(0)) await this.remove(clone);
     for (const host of this.hosts) host.start();
     await until('all hosts confirmed', settleBoundMs, () => {
-      const waiting = this.hosts.filter(({ confirmed }) => !confirmed);
+      const waiting = this.hosts.filter((host) => !host.confirmedSince(this.masters.wentBackMs));
       if (waiting.length === 0) return true;
       const states = waiting.map(({ name, agent }) => `${name}: ${JSON.stringify(agent?.registration.state)}`);
       throw new Error(`${waiting.length} wait, ${states.slice(0, 3).join('; ')}`);

@@ -1,7 +1,9 @@
 import assert from 'node:assert/strict';
 import { Client, credentials, Metadata, Server, ServerCredentials, status } from '@grpc/grpc-js';
-import { detailsOf, MasterClient, NoMasterError } from '#api/master-client.js';
+import { refusalMetadata } from '#api/error-info.js';
+import { detailsOf, isServiceError, MasterClient, NoMasterError } from '#api/master-client.js';
 import { definition } from '#api/method.js';
+import { RefusedError } from '#api/refusal.js';
 import { agentService } from '#api/services.js';
 
 const boundMs = 10_000;
@@ -20,12 +22,7 @@ describe('A client of the masters', () => {
       { leave: definition(leave) },
       { leave: (_: object, done: (e: null, a: object) => void) => done(null, {}) },
     );
-    const port = await new Promise<number>((resolve, reject) =>
-      server.bindAsync('127.0.0.1:0', ServerCredentials.createInsecure(), (error, bound) =>
-        error ? reject(error) : resolve(bound),
-      ),
-    );
-    master = `127.0.0.1:${port}`;
+    master = `127.0.0.1:${await listen(server)}`;
   });
   afterEach(() => {
     for (const [name, value] of environment) {
@@ -63,6 +60,33 @@ describe('A client of the masters', () => {
     }
   });
 
+  for (const [what, refusal, expected] of [
+    ['asks the next master where one can not serve', new RefusedError('unavailable', 'this master is starting'), ''],
+    ['asks no other master where the outcome is unknown', new RefusedError('unknown-outcome', 'lost'), 'lost'],
+  ] as const) {
+    it(`${what}, also for a call that may not be sent twice`, async () => {
+      const refusing = new Server();
+      const { leave } = agentService;
+      const failure = { code: refusal.code, details: refusal.message, metadata: refusalMetadata(refusal) };
+      refusing.addService(
+        { leave: definition(leave) },
+        { leave: (_: object, done: (e: object, a: null) => void) => done(failure, null) },
+      );
+      const port = await listen(refusing);
+      const client = new MasterClient({ masters: [`127.0.0.1:${port}`, master], timeoutMs: boundMs });
+      try {
+        const outcome = await client.call(leave, {}, { idempotent: false }).then(
+          () => '',
+          (error: unknown) => (isServiceError(error) ? error.details : String(error)),
+        );
+        assert.equal(outcome, expected);
+      } finally {
+        client.close();
+        refusing.forceShutdown();
+      }
+    });
+  }
+
   it('names each address that did not answer, and why', async () => {
     const client = new MasterClient({ masters: ['127.0.0.1:1'], timeoutMs: boundMs });
     try {
@@ -98,3 +122,12 @@ describe('A client of the masters', () => {
     });
   }
 });
+
+/** The port on loopback at which the server listens now. */
+function listen(server: Server): Promise<number> {
+  return new Promise((resolve, reject) =>
+    server.bindAsync('127.0.0.1:0', ServerCredentials.createInsecure(), (error, bound) =>
+      error ? reject(error) : resolve(bound),
+    ),
+  );
+}

@@ -175,8 +175,9 @@ export class MasterClient {
   }
 
   #moveOn(error: ServiceError, idempotent: boolean): boolean {
-    // Nothing happened, and the other addresses may be those of the cluster that is meant.
-    if (reasonOf(error) === 'other-founding') return true;
+    // Nothing was changed. Another address may be that of a master that serves, or of the cluster that is meant.
+    const reason = reasonOf(error);
+    if (reason === 'other-founding' || reason === 'unavailable') return true;
     if (error.code === status.UNAVAILABLE) return idempotent || neverSent(error);
     return idempotent && (error.code === status.DEADLINE_EXCEEDED || brokeOff(error));
   }
