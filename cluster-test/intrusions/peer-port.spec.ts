@@ -76,6 +76,13 @@ describe('the peer port behind TLS', function () {
     const refused = await m9.deliver(asOther, membership, to).ended;
     assert.match(refused, /^UNAUTHENTICATED: the caller has the certificate of master\/m9 and calls itself m2/);
     assert.doesNotMatch(refused, /[0-9a-f]{32}/);
+    // Nor may it hand on calls: it would name any caller that it likes.
+    const { path, request } = operatorService.listOverlays;
+    const caller = { address: '10.0.0.9:1', identity: { role: 'admin', id: 'root' } };
+    await assert.rejects(
+      m9.forward(membership, { method: path, request: request.encode({}).finish(), caller }),
+      /FAILED_PRECONDITION: master\/m9 is not a member of this cluster, as this master knows it/,
+    );
     const after = await masters.status(leader);
     assert.deepEqual([after.term, after.leader], [term, leader.name]);
   });
@@ -128,9 +135,13 @@ describe('the peer port behind TLS', function () {
     const overlay = { name: 'handed', subnet: '10.77.0.0/16', prefix: 24, enabled: true };
     const call = { method: path, request: request.encode({ overlay }).finish() };
     // The leader asks its own table again: no master makes a viewer an operator.
-    const denied = await liar.forward(membership, { ...call, caller: 'viewer/vera@10.0.0.9:1' });
+    const calledBy = (role: string, id: string) => ({
+      ...call,
+      caller: { address: '10.0.0.9:1', identity: { role, id } },
+    });
+    const denied = await liar.forward(membership, calledBy('viewer', 'vera'));
     assert.equal(denied.reason, 'permission-denied');
-    const done = await liar.forward(membership, { ...call, caller: 'operator/root@10.0.0.9:1' });
+    const done = await liar.forward(membership, calledBy('operator', 'root'));
     assert.equal(done.reason || 'done', 'done', done.message ?? '');
     const viewer = await clientOf('viewer', 'vera');
     const { entries } = await viewer.call(operatorService.listHistory, {}, { idempotent: true });

@@ -31,6 +31,7 @@ import type { KeepAliveSource } from '#master/leases/stream-reports.js';
 import { toRefusedError } from '#master/server/refusal-mapping.js';
 import { networkMessage } from '#master/services/plan-message.js';
 import { sublet } from '#proto/sublet.js';
+import { byAddress } from '#tls/caller.js';
 
 type Work = NonNullable<SimulatedMaster['work']>;
 const callTimeoutMs = 5_000;
@@ -138,7 +139,7 @@ export class MasterLink implements MasterApi {
         this.#ask(master, async (work) => {
           const { KeepAliveResponse: Response } = sublet.v1;
           if (at?.work !== work) {
-            at = { work, source: work.keepAlives.open(this.#connection()) };
+            at = { work, source: work.keepAlives.open(byAddress(this.#connection())) };
             work.process.onDeath(() => broken(work));
           }
           return new Response(await work.keepAlives.keepAlive(request, at.source));
@@ -211,7 +212,11 @@ export class MasterLink implements MasterApi {
           const endpoint = work.endpoints.get(method.path);
           if (endpoint === undefined) throw new RefusedError('unimplemented', method.path);
           const deadline = work.process.clock.now() + callTimeoutMs;
-          return work.router.serve(endpoint, bytes, { caller: this.#connection(), deadline, forwarded: false });
+          return work.router.serve(endpoint, bytes, {
+            caller: byAddress(this.#connection()),
+            deadline,
+            forwarded: false,
+          });
         });
         return method.response.decode(response);
       } catch (error) {

@@ -7,6 +7,7 @@ import { TestMasters } from '#master/testing/test-masters.js';
 import { until } from '#master/testing/until.js';
 import { sublet } from '#proto/sublet.js';
 import { ProposeError } from '#replica/ports/replicated-log.js';
+import { noCaller } from '#tls/caller.js';
 
 const overlay = { name: 'blue', subnet: '10.128.0.0/9', prefix: 24, enabled: true };
 
@@ -33,7 +34,7 @@ describe('a call to a follower', () => {
       const { path, request, response } = clusterService.getStatus;
       const plan = { clusterId: 'test', founding: 'f1' };
       const link = new ForwardLink({ via: 'test', peer, plan, credentials: credentials.createInsecure() });
-      const answer = await link.call(path, request.encode({}).finish(), 10_000, '');
+      const answer = await link.call(path, request.encode({}).finish(), 10_000, noCaller);
       link.close();
       assert.equal(response.decode(answer).name, 'm1');
     } finally {
@@ -167,7 +168,7 @@ describe('a call to a follower', () => {
     });
     const { path, request } = clusterService.getStatus;
     await assert.rejects(
-      link.call(path, request.encode({}).finish(), 5_000, ''),
+      link.call(path, request.encode({}).finish(), 5_000, noCaller),
       /this master is of cluster "test", the caller of "other"/,
     );
     link.close();

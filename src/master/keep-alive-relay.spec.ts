@@ -5,6 +5,7 @@ import { forwardMethods } from '#master/forward/forward-method.js';
 import { KeepAliveService } from '#master/leases/keep-alive-service.js';
 import { memberId } from '#raft/log/entry.js';
 import { VirtualTime } from '#replica/testing/virtual-time.js';
+import { byAddress } from '#tls/caller.js';
 
 /** A follower, and what it has passed on to its leader, which answers at once. */
 function follower() {
@@ -37,7 +38,10 @@ function follower() {
     report: (error) => assert.fail(String(error)),
   });
   const keepAlive = (number: number, epoch = 1) =>
-    service.keepAlive({ agentId: parseAgentId(`a${number}`), instanceId: 'i', epoch }, service.open('10.0.0.1:4000'));
+    service.keepAlive(
+      { agentId: parseAgentId(`a${number}`), instanceId: 'i', epoch },
+      service.open(byAddress('10.0.0.1:4000')),
+    );
   return { time, passed, keepAlive };
 }
 

@@ -2,6 +2,7 @@
  * Everything that a master serves, over a replicated log given to it: the address plan's services, presence and
  * leases, watchers, and calls between masters. It opens no port and no store.
  */
+
 import type {
   ChannelCredentials,
   Server,
@@ -42,13 +43,7 @@ import { MoveKeeper } from '#master/members/move-keeper.js';
 import { endedWarnings } from '#master/process/ended-warnings.js';
 import { runtimeWarnings } from '#master/process/runtime-warnings.js';
 import { spaceWarnings } from '#master/process/space-warnings.js';
-import {
-  apiServer,
-  byAddress,
-  type CallerOf,
-  type CallObserver,
-  streamsPerPlainConnection,
-} from '#master/server/api-server.js';
+import { apiServer, type CallerOf, type CallObserver, streamsPerPlainConnection } from '#master/server/api-server.js';
 import { CallRouter } from '#master/server/call-router.js';
 import type { Endpoint } from '#master/server/endpoint.js';
 import { agentEndpoints } from '#master/services/agent-service.js';
@@ -67,6 +62,7 @@ import { sublet } from '#proto/sublet.js';
 import type { Clock } from '#replica/ports/clock.js';
 import type { Founder } from '#replica/ports/peer-network.js';
 import type { ReplicaStatus, ReplicatedLog } from '#replica/ports/replicated-log.js';
+import { byAddress, type Caller, noCaller } from '#tls/caller.js';
 import type { Principal } from '#tls/principal.js';
 
 export type MasterServicesOptions = {
@@ -92,7 +88,7 @@ export type MasterServicesOptions = {
   readonly logger: MasterLog;
   /** This master's plan was found to be corrupt: it must not go on. */
   readonly onCorrupt: (error: Error) => void;
-  /** Names the caller whose connection comes from HOST:PORT; default: by that alone. */
+  /** The caller whose connection comes from HOST:PORT; default: known by that alone. */
   readonly callerOf?: CallerOf;
   /** Has hosts join by tokens and renew their certificates; absent: without TLS. */
   readonly certifying?: Certifying;
@@ -102,6 +98,8 @@ export type MasterServicesOptions = {
   readonly streamsPerConnection?: number;
   /** Of the open connection to the API from HOST:PORT; absent: this master runs without TLS. */
   readonly principalAt?: (from: string) => Principal | undefined;
+  /** The name of the master whose connection to the peer port comes from HOST:PORT; absent: as above. */
+  readonly peerNameAt?: (from: string) => string;
   /** Of the API's server. */
   readonly interceptors?: readonly ServerInterceptor[];
   /** What else an operator should look at. */
@@ -300,7 +298,7 @@ export class MasterServices {
   }
 
   /** Carries out a call of the API by its path, for other front ends. @throws RefusedError */
-  async call(path: string, request: Uint8Array, caller: string, timeoutMs: number): Promise<Uint8Array> {
+  async call(path: string, request: Uint8Array, caller: Caller, timeoutMs: number): Promise<Uint8Array> {
     const endpoint = this.#endpoints.find((each) => each.path === path);
     if (endpoint === undefined) throw new RefusedError('unimplemented', `this master has no method ${path}`);
     const deadline = this.#options.clock.now() + timeoutMs;
@@ -392,10 +390,13 @@ export class MasterServices {
       ].map((each) => [each.path, each] as const),
     );
     const revocations = new Revocations(() => this.plan.ipam);
-    return {
-      definition: forwardServiceDefinition,
-      implementation: forwardService({ plan: this.plan, router: this.#router, endpoints, revocations, clock, report }),
-    };
+    const { plan } = this;
+    const members = () => this.#options.log.status().membership.members;
+    const nameAt = this.#options.peerNameAt;
+    const implementation = forwardService({
+      ...{ plan, router: this.#router, endpoints, revocations, nameAt, members, clock, report },
+    });
+    return { definition: forwardServiceDefinition, implementation };
   }
 
   /** Lets go of watches and keep-alives, so that agents turn to other masters. */
@@ -421,12 +422,12 @@ export class MasterServices {
     this.#links.close();
   }
 
-  #recordBackup(caller: string): Promise<Uint8Array> {
+  #recordBackup(caller: Caller): Promise<Uint8Array> {
     const { clock, wallClock, name: master } = this.#options;
     const { by } = origin(caller, 0, wallClock());
     const bytes = forwardMethods.recordBackup.request.encode({ by, master }).finish();
     const deadline = clock.now() + defaultTimeoutMs;
-    return this.#router.serve(this.#backups, bytes, { caller: '', deadline, forwarded: false });
+    return this.#router.serve(this.#backups, bytes, { caller: noCaller, deadline, forwarded: false });
   }
 
   #followLog(): () => void {
@@ -451,7 +452,7 @@ export class MasterServices {
   #claim({ fromRevision, branch }: WatchStart): void {
     const { clock, logger } = this.#options;
     const bytes = forwardMethods.checkClaim.request.encode({ revision: fromRevision, branch }).finish();
-    const context = { caller: '', deadline: clock.now() + defaultTimeoutMs, forwarded: false };
+    const context = { caller: noCaller, deadline: clock.now() + defaultTimeoutMs, forwarded: false };
     this.#router.serve(this.guard.endpoint, bytes, context).catch((error: unknown) => {
       // The watcher has its snapshot; a leader of an earlier release does not know the call.
       logger.debug({ err: error }, 'the leader did not get the report of a watcher that knows another history');

@@ -52,7 +52,7 @@ import { Replica } from '#replica/replica.js';
 import type { ReplicaEvent } from '#replica/replica-event.js';
 import { defaultReplicaLimits, type ReplicaTiming } from '#replica/replica-options.js';
 import { openLevelStore } from '#storage/level-store.js';
-import { formatCaller } from '#tls/caller.js';
+import { byAddress } from '#tls/caller.js';
 import type { CertificateReloader } from '#tls/certificate/certificate-reloader.js';
 import type { TlsFiles } from '#tls/certificate/tls-files.js';
 import { GrpcPeerNetwork } from '#transport/grpc-peer-network.js';
@@ -253,6 +253,7 @@ export class Master {
       electionTimeoutMs: timing.electionMs,
       peerCredentials,
       ...(tls && { callerOf: tls.callerOf, principalAt: tls.principalAt, interceptors: tls.interceptors }),
+      ...(tls && { peerNameAt: tls.peerNameAt }),
       ...(tls && { streamsPerConnection: streamsOfOperator }),
       ...(joining && { certifying: joining }),
       wallClock: Date.now,
@@ -306,7 +307,7 @@ export class Master {
       limits: { connections: doors.http.connectionsMax },
       hosts: [...(options.httpHosts ?? []), hostOf(options.httpListen)],
       access: httpAccess(options, tls),
-      callerOf: tls?.httpCallerOf ?? ((from) => from),
+      callerOf: tls?.httpCallerOf ?? byAddress,
       report: (error) => logger.error({ err: error }, 'an error that was not expected'),
     });
   }
@@ -337,7 +338,8 @@ export class Master {
     const { name: id } = this.#options;
     const { path, request, response } = certificateService.renew;
     const bytes = request.encode({ csr, role: 'master', subject: id }).finish();
-    const caller = formatCaller({ role: 'master', id }, this.addresses.peer);
+    const principal = this.#tls?.certificate.material.principal ?? ({ role: 'master', id } as const);
+    const caller = { principal, address: this.addresses.peer };
     return response.decode(await this.services.call(path, bytes, caller, renewMs));
   }
 

@@ -2,6 +2,7 @@
  * What is looked up of a name. Addresses come from the system (nsswitch, /etc/hosts); a question to DNS beside it would
  * hold up the end of a process for 20 s where no name server answers.
  */
+
 import assert from 'node:assert/strict';
 import { promises as dns } from 'node:dns';
 import { mock } from 'node:test';
@@ -10,6 +11,7 @@ import { MasterClient } from '#api/master-client.js';
 import { clusterService } from '#api/services.js';
 import { ForwardLink } from '#master/forward/forward-link.js';
 import { TestMasters } from '#master/testing/test-masters.js';
+import { noCaller } from '#tls/caller.js';
 import { peerClient } from '#transport/peer-channel.js';
 
 const timeoutMs = 10_000;
@@ -53,7 +55,7 @@ describe('a master that is known by a name', () => {
     const plan = { clusterId: 'test', founding: 'f1' };
     const link = new ForwardLink({ via: 'test', peer, plan, credentials: insecure });
     const { path, request, response } = clusterService.getStatus;
-    const answer = await link.call(path, request.encode({}).finish(), timeoutMs, '');
+    const answer = await link.call(path, request.encode({}).finish(), timeoutMs, noCaller);
     link.close();
     assert.equal(response.decode(answer).clusterId, 'test');
   });

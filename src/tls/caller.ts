@@ -1,34 +1,36 @@
 /**
- * A caller as text, for contexts, logs and the history: `HOST:PORT` without TLS, `ROLE/ID@HOST:PORT` with it. It is made at
- * the edge from what the connection has shown, and passes unchanged from a master to the leader.
+ * The caller of a call: made at the edge from what the connection has shown. A master that hands the call on sends it along,
+ * so that the leader judges the caller by the same certificate.
  */
-import { type PrincipalName, roles } from '#tls/principal.js';
+import { formatPrincipal, type Principal, type PrincipalName } from '#tls/principal.js';
+
+/** An identity, and where it comes from a certificate, when that begins to be valid. */
+export type CallerPrincipal = PrincipalName & Partial<Pick<Principal, 'beginsMs'>>;
 
 export type Caller = {
   /** Undefined: the connection is without TLS. */
-  readonly principal: PrincipalName | undefined;
+  readonly principal: CallerPrincipal | undefined;
   /** HOST:PORT. */
   readonly address: string;
 };
 
-/** Behind TLS, of a connection that has ended since its call began: an identity that no certificate can have. */
-export const endedCaller: PrincipalName = { role: 'agent', id: '' };
-
-export function formatCaller({ role, id }: PrincipalName, address: string): string {
-  return `${role}/${id}@${address}`;
+/** Without TLS there is nothing else. @param address HOST:PORT */
+export function byAddress(address: string): Caller {
+  return { principal: undefined, address };
 }
+
+/** Of calls that masters make for themselves. */
+export const noCaller: Caller = { principal: undefined, address: '' };
+
+/** Behind TLS, of a connection that has ended since its call began: an identity that no certificate can have. */
+export const endedCaller: CallerPrincipal = { role: 'agent', id: '' };
 
 /** Whether nothing may be done for it any more: its identity is not known, so none may be taken for it. */
-export function hasEnded(text: string): boolean {
-  return text.startsWith(formatCaller(endedCaller, ''));
+export function hasEnded({ principal }: Caller): boolean {
+  return principal?.id === '';
 }
 
-/** Addresses have no `@`, and ids have none either. */
-export function parseCaller(text: string): Caller {
-  const at = text.indexOf('@');
-  if (at < 0) return { principal: undefined, address: text };
-  const slash = text.indexOf('/');
-  const role = roles.find((each) => each === text.slice(0, slash));
-  const address = text.slice(at + 1);
-  return { principal: role === undefined ? undefined : { role, id: text.slice(slash + 1, at) }, address };
+/** `HOST:PORT` without TLS, `ROLE/ID@HOST:PORT` with it: for logs, and as the key of a connection. */
+export function formatCaller({ principal, address }: Caller): string {
+  return principal === undefined ? address : `${formatPrincipal(principal)}@${address}`;
 }

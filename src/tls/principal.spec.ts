@@ -1,7 +1,6 @@
 import assert from 'node:assert/strict';
 import fc from 'fast-check';
 import { fuzzRuns, fuzzTimeoutMs } from '#cluster-test/fuzz/amount.js';
-import { formatCaller, parseCaller } from '#tls/caller.js';
 import { principalOf } from '#tls/certificate/certificate.js';
 import { uriNamesOf } from '#tls/certificate/subject-alternative-names.js';
 import { formatPrincipal, PrincipalError, parsePrincipal, principalUri, roles } from '#tls/principal.js';
@@ -87,12 +86,4 @@ describe('an identity', () => {
       }),
     );
   }).timeout(fuzzTimeoutMs);
-
-  it('passes between masters as text, with the address that it came from', () => {
-    for (const address of ['10.0.0.7:4711', '[2001:db8::1]:4711', '']) {
-      assert.deepEqual(parseCaller(address), { principal: undefined, address });
-      const principal = { role: 'agent', id: 'host:7' } as const;
-      assert.deepEqual(parseCaller(formatCaller(principal, address)), { principal, address });
-    }
-  });
 });

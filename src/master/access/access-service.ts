@@ -11,7 +11,7 @@ import type { PlanClient } from '#master/services/plan-client.js';
 import { timestamp } from '#master/services/plan-message.js';
 import { sublet } from '#proto/sublet.js';
 import type { ReplicatedLog } from '#replica/ports/replicated-log.js';
-import { parseCaller } from '#tls/caller.js';
+import type { Caller } from '#tls/caller.js';
 import { formatPrincipal, type Principal, PrincipalError, type PrincipalName, parseIdentity } from '#tls/principal.js';
 
 export type AccessServiceOptions = {
@@ -71,8 +71,10 @@ export function accessEndpoints(options: AccessServiceOptions): readonly Endpoin
   ];
 }
 
-function whoAmI({ name, principalAt }: AccessServiceOptions, caller: string): sublet.v1.WhoAmIResponse.$Properties {
-  const { principal, address } = parseCaller(caller);
+function whoAmI(
+  { name, principalAt }: AccessServiceOptions,
+  { principal, address }: Caller,
+): sublet.v1.WhoAmIResponse.$Properties {
   const shown = principalAt?.(address);
   // On the admin socket there is an identity without a certificate.
   const methods = [...methodsFor(principal?.role)];

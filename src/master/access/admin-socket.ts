@@ -12,7 +12,7 @@ import { errorText } from '#errors/unknown-error.js';
 import { authorize } from '#master/access/authorization.js';
 import { refusing } from '#master/access/authorizing.js';
 import type { MasterLog } from '#master/master-log.js';
-import { formatCaller } from '#tls/caller.js';
+import type { Caller } from '#tls/caller.js';
 
 /** In `data_dir`. */
 export const adminSocketName = 'admin.sock';
@@ -33,9 +33,9 @@ export type AdminSocketOptions = {
  */
 const admin = { role: 'admin', id: `local/uid-${process.getuid?.() ?? 0}` } as const;
 
-/** Names the callers of the socket of master `name`. */
-export function adminCallerOf(name: string): () => string {
-  const caller = formatCaller(admin, `${name}:0`);
+/** The callers of the socket of master `name`. */
+export function adminCallerOf(name: string): () => Caller {
+  const caller = { principal: admin, address: `${name}:0` };
   return () => caller;
 }
 

@@ -3,7 +3,7 @@
  * an address without its port: all agents of one host count together.
  */
 import { RefusedError } from '#api/refusal.js';
-import { hasEnded, parseCaller } from '#tls/caller.js';
+import { type Caller, hasEnded } from '#tls/caller.js';
 import { formatPrincipal, type Role } from '#tls/principal.js';
 
 export type AdmissionLimits = {
@@ -58,7 +58,7 @@ export class Admission {
   }
 
   /** Counts one more; `leave` must follow with the same arguments. @throws RefusedError `overloaded` */
-  enter(what: Admitted, caller: string): void {
+  enter(what: Admitted, caller: Caller): void {
     if (hasEnded(caller)) throw new RefusedError('unavailable', 'the connection of this call has ended');
     const client = clientOf(caller);
     const { name } = client;
@@ -76,7 +76,7 @@ export class Admission {
     this.#clients.set(name, use);
   }
 
-  leave(what: Admitted, caller: string): void {
+  leave(what: Admitted, caller: Caller): void {
     const { name } = clientOf(caller);
     const use = this.#clients.get(name);
     if (use === undefined) throw new RangeError(`${name} left without having entered`);
@@ -113,9 +113,8 @@ export class Admission {
   }
 }
 
-/** `10.0.0.1:4711` → `10.0.0.1`; `agent/host-7@10.0.0.1:4711` → `agent/host-7`. */
-export function clientOf(caller: string): Client {
-  const { principal, address } = parseCaller(caller);
+/** By its identity, `agent/host-7`; without TLS by its address, `10.0.0.1`. */
+export function clientOf({ principal, address }: Caller): Client {
   if (principal !== undefined) return { name: formatPrincipal(principal), role: principal.role };
   const colon = address.lastIndexOf(':');
   return { name: colon === -1 ? address : address.slice(0, colon), role: undefined };

@@ -13,9 +13,10 @@ import type { MasterLog } from '#master/master-log.js';
 import { RefusalLog } from '#master/server/refusal-log.js';
 import { until } from '#master/testing/until.js';
 import { VirtualTime } from '#replica/testing/virtual-time.js';
-import { hasEnded } from '#tls/caller.js';
+import { endedCaller, hasEnded } from '#tls/caller.js';
 import type { TlsFiles } from '#tls/certificate/tls-files.js';
 import { type CertificateRequest, TestAuthority } from '#tls/testing/test-authority.js';
+import { callerNamed } from '#tls/testing/test-caller.js';
 
 const minuteMs = 60_000;
 const beganMs = Date.now();
@@ -83,9 +84,9 @@ describe('TLS of a master', () => {
   }
 
   it('knows no identity of a connection that is not open, and takes no call of it for one without TLS', () => {
-    assert.equal(tls.callerOf('127.0.0.1:1'), 'agent/@127.0.0.1:1');
+    assert.deepEqual(tls.callerOf('127.0.0.1:1'), { principal: endedCaller, address: '127.0.0.1:1' });
     assert.ok(hasEnded(tls.callerOf('127.0.0.1:1')));
-    assert.ok(!hasEnded('127.0.0.1:1') && !hasEnded('agent/a@127.0.0.1:1'));
+    for (const other of ['127.0.0.1:1', 'agent/a@127.0.0.1:1']) assert.ok(!hasEnded(callerNamed(other)), other);
   });
 
   it('ends connections whose certificate has ended, within a minute, and no others', async () => {

@@ -13,7 +13,7 @@ import type { MasterLog } from '#master/master-log.js';
 import type { RefusalLog } from '#master/server/refusal-log.js';
 import type { Warning } from '#master/warning.js';
 import type { Clock } from '#replica/ports/clock.js';
-import { endedCaller, formatCaller, parseCaller } from '#tls/caller.js';
+import { type Caller, endedCaller, formatCaller } from '#tls/caller.js';
 import { CertificateReloader } from '#tls/certificate/certificate-reloader.js';
 import { TlsFileError, type TlsFiles } from '#tls/certificate/tls-files.js';
 import { masterCredentials } from '#tls/client-credentials.js';
@@ -125,23 +125,19 @@ export class MasterTls {
   /** Of the open connection to the API from HOST:PORT. */
   readonly principalAt = (from: string): Principal | undefined => this.api.principalAt(from);
 
-  /** Judges a caller, as `callerOf` names it, by the revocations. @throws RefusedError `permission-denied` */
-  checkRevoked(caller: string): void {
-    const { principal, address } = parseCaller(caller);
-    if (principal === undefined) return;
-    const here = this.api.principalAt(address);
-    const same = here !== undefined && formatPrincipal(here) === formatPrincipal(principal);
-    this.#options.revocations.check(same ? here : principal);
+  /** Judges a caller by the revocations. @throws RefusedError `permission-denied` */
+  checkRevoked({ principal }: Caller): void {
+    if (principal !== undefined) this.#options.revocations.check(principal);
   }
 
-  /** Names a caller of the API by the certificate of its connection; `endedCaller`: there is no such connection any more. */
-  readonly callerOf = (from: string): string => formatCaller(this.api.principalAt(from) ?? endedCaller, from);
+  /** A caller of the API by the certificate of its connection; `endedCaller`: there is no such connection any more. */
+  readonly callerOf = (from: string): Caller => ({
+    principal: this.api.principalAt(from) ?? endedCaller,
+    address: from,
+  });
 
   /** As `callerOf`, of the HTTP port. */
-  readonly httpCallerOf = (from: string): string => {
-    const principal = this.http?.principalAt(from);
-    return principal === undefined ? from : formatCaller(principal, from);
-  };
+  readonly httpCallerOf = (from: string): Caller => ({ principal: this.http?.principalAt(from), address: from });
 
   /** What the certificate of a connection to the HTTP port allows; undefined: it has none. */
   readonly httpAccess = ({ remoteAddress, remotePort }: Socket): Access | undefined => {
@@ -159,8 +155,7 @@ export class MasterTls {
     const { principalAt } = this;
     const { rates, revocations, end } = this.#options;
     const refused: Refused = (from, path, refusal) => {
-      const principal = principalAt(from);
-      this.#refusedCall(principal === undefined ? from : formatCaller(principal, from), path, refusal);
+      this.#refusedCall({ principal: principalAt(from), address: from }, path, refusal);
       this.#endIfRevoked(this.api, from);
     };
     const taken = (principal: Principal, from: string, path: string): void => this.audit(principal, from, path);
@@ -174,9 +169,8 @@ export class MasterTls {
     this.#options.logger.info({ audit: true, identity, serial, from, path }, `${identity} calls ${path}`);
   }
 
-  /** As `audit`, for a caller as `httpCallerOf` names it. */
-  auditHttp(caller: string, path: string): void {
-    const from = parseCaller(caller).address;
+  /** As `audit`, for a caller of the HTTP port. */
+  auditHttp({ address: from }: Caller, path: string): void {
     const principal = this.http?.principalAt(from);
     if (principal !== undefined) this.audit(principal, from, path);
   }
@@ -187,7 +181,7 @@ export class MasterTls {
       refusing(
         (from, path) => this.#judgePeer(this.peer.principalAt(from), path),
         (from, path, refusal) => {
-          this.#refusedCall(from, path, refusal);
+          this.#refusedCall({ principal: undefined, address: from }, path, refusal);
           this.#endIfRevoked(this.peer, from);
         },
       ),
@@ -221,9 +215,9 @@ export class MasterTls {
     this.#options.clock.after(refusalMs, () => gate.endAt(from));
   }
 
-  #refusedCall(caller: string, path: string, refused: RefusedError): void {
+  #refusedCall(caller: Caller, path: string, refused: RefusedError): void {
     const { refusals, observe } = this.#options;
-    refusals.note(`call ${clientOf(caller).name}`, { caller, path }, refused.message);
+    refusals.note(`call ${clientOf(caller).name}`, { caller: formatCaller(caller), path }, refused.message);
     observe(path, refused);
   }
 

@@ -2,12 +2,14 @@
  * What a change of the masters does to their identities: the removal of a master revokes its identity, and adding it again
  * takes it back. The steps are entries of the log of their own, made after the change; each can be repeated by hand.
  */
+
 import { RefusedError } from '#api/refusal.js';
 import type { Action } from '#ipam/commands/command.js';
 import { revokedText } from '#master/access/revocations.js';
 import type { MembershipServiceOptions } from '#master/members/membership-step.js';
 import { origin } from '#master/services/operator-parse.js';
 import { ProposeError } from '#replica/ports/replicated-log.js';
+import type { Caller } from '#tls/caller.js';
 import { formatPrincipal } from '#tls/principal.js';
 
 function identityOf(name: string): string {
@@ -22,7 +24,7 @@ export function checkMayJoin({ plan }: MembershipServiceOptions, name: string): 
 }
 
 /** The removal is made. @throws RefusedError when it is not known that the identity is revoked */
-export async function revokeRemoved(options: MembershipServiceOptions, name: string, caller: string): Promise<void> {
+export async function revokeRemoved(options: MembershipServiceOptions, name: string, caller: Caller): Promise<void> {
   if (!options.checksIdentities) return;
   const identity = identityOf(name);
   const action = { kind: 'revoke-identity', identity, cause: 'removal', release: false } as const;
@@ -36,7 +38,7 @@ export async function revokeRemoved(options: MembershipServiceOptions, name: str
 }
 
 /** The master is added. @throws RefusedError when it is not known that the identity is not revoked any more */
-export async function takeBack(options: MembershipServiceOptions, name: string, caller: string): Promise<void> {
+export async function takeBack(options: MembershipServiceOptions, name: string, caller: Caller): Promise<void> {
   const identity = identityOf(name);
   if (options.plan.ipam.revocation(identity)?.cause !== 'removal') return;
   const action = { kind: 'unrevoke-identity', identity, cause: 'removal', acceptedFrom: undefined } as const;
@@ -52,7 +54,7 @@ export async function takeBack(options: MembershipServiceOptions, name: string, 
 async function make(
   { plan, wallClock }: MembershipServiceOptions,
   action: Action,
-  caller: string,
+  caller: Caller,
   outcome: string,
   remedy: string,
 ): Promise<void> {

@@ -1,13 +1,15 @@
 /** The row in the title is that of docs/intrusions.md. */
+
 import assert from 'node:assert/strict';
 import { parseCidr, parseIp } from '#address/ip.js';
 import { checkNodeAddress, type NodeAddressRules } from '#master/access/node-address-check.js';
+import { callerNamed } from '#tls/testing/test-caller.js';
 
 const masters = (): readonly string[] => ['10.0.0.1:7071', '[fd00::1]:7071', 'm3.example:7071'];
 
 describe('row 41: a node_ip', () => {
   const check = (nodeIp: string, caller: string, rules: Partial<NodeAddressRules> = {}): void =>
-    checkNodeAddress('register', parseIp(nodeIp), caller, { allowed: undefined, masters, ...rules });
+    checkNodeAddress('register', parseIp(nodeIp), callerNamed(caller), { allowed: undefined, masters, ...rules });
   const allowed = [parseCidr('10.0.0.0/16'), parseCidr('fd00::/64')];
 
   it('lies in one of node_ips, or is the address that the agent calls from', () => {

@@ -7,7 +7,7 @@ import { isLoopback } from '#address/host-address.js';
 import { type Cidr, containsIp, formatCidr, formatIp, type Ip, parseIp } from '#address/ip.js';
 import { RefusedError } from '#api/refusal.js';
 import { hostOf } from '#master/server/listen-address.js';
-import { type Caller, parseCaller } from '#tls/caller.js';
+import type { Caller } from '#tls/caller.js';
 import { formatPrincipal } from '#tls/principal.js';
 
 export type NodeAddressRules = {
@@ -18,8 +18,8 @@ export type NodeAddressRules = {
 };
 
 /** @throws RefusedError `permission-denied` */
-export function checkNodeAddress(action: string, nodeIp: Ip, caller: string, rules: NodeAddressRules): void {
-  const { principal, address } = parseCaller(caller);
+export function checkNodeAddress(action: string, nodeIp: Ip, caller: Caller, rules: NodeAddressRules): void {
+  const { principal, address } = caller;
   const from = hostAddress(address);
   if (from === nodeIp) return;
   const { allowed, masters } = rules;

@@ -2,8 +2,9 @@
 import { RefusedError } from '#api/refusal.js';
 import type { Ipam } from '#ipam/ipam.js';
 import type { Revocation } from '#ipam/revocation.js';
+import type { CallerPrincipal } from '#tls/caller.js';
 import { timeText } from '#tls/certificate/tls-files.js';
-import { formatPrincipal, type Principal, type PrincipalName } from '#tls/principal.js';
+import { formatPrincipal } from '#tls/principal.js';
 
 export class Revocations {
   readonly #ipam: () => Ipam;
@@ -16,7 +17,7 @@ export class Revocations {
   }
 
   /** The revocation that holds for a certificate, or for all certificates of an identity; undefined: none does. */
-  of(principal: PrincipalName & Partial<Pick<Principal, 'beginsMs'>>): Revocation | undefined {
+  of(principal: CallerPrincipal): Revocation | undefined {
     const found = this.#ipam().revocation(formatPrincipal(principal));
     if (found?.acceptedFrom === undefined) return found;
     const { beginsMs } = principal;
@@ -24,7 +25,7 @@ export class Revocations {
   }
 
   /** @throws RefusedError `permission-denied` when the identity is revoked */
-  check(principal: PrincipalName & Partial<Pick<Principal, 'beginsMs'>>): void {
+  check(principal: CallerPrincipal): void {
     const found = this.of(principal);
     if (found !== undefined) throw new RefusedError('permission-denied', revokedText(found));
   }

@@ -14,6 +14,7 @@ import {
 } from '@grpc/grpc-js';
 import { RefusedError } from '#api/refusal.js';
 import {
+  callerMessage,
   clusterIdKey,
   forwardBytesMax,
   forwardCountMax,
@@ -27,6 +28,7 @@ import { TurnBatch } from '#master/forward/turn-batch.js';
 import type { OwnFounding } from '#master/leader/founding-check.js';
 import type { sublet } from '#proto/sublet.js';
 import { noFounding } from '#replica/bootstrap/cluster-founding.js';
+import type { Caller } from '#tls/caller.js';
 import { serverName } from '#tls/client-credentials.js';
 
 type Stream = ClientDuplexStream<sublet.peer.v1.ForwardRequest.$Properties, sublet.peer.v1.ForwardResponse>;
@@ -80,7 +82,7 @@ export class ForwardLink {
   }
 
   /** @throws RefusedError as the other master answered; `unavailable`: never arrived; `unknown-outcome`: the way broke. */
-  call(path: string, request: Uint8Array, timeoutMs: number, caller: string): Promise<Uint8Array> {
+  call(path: string, request: Uint8Array, timeoutMs: number, caller: Caller): Promise<Uint8Array> {
     if (this.#closed)
       return Promise.reject(new RefusedError('unavailable', `the link to ${this.#options.peer} is closed`));
     if (this.#pending.size >= forwardPendingMax) {
@@ -98,7 +100,7 @@ export class ForwardLink {
       method: path,
       request,
       timeoutMs: Math.min(Math.ceil(timeoutMs), 0xffffffff),
-      caller,
+      caller: callerMessage(caller),
       via,
     };
     return new Promise((resolve, reject) => {

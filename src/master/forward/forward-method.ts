@@ -2,6 +2,8 @@
 import { method, toBuffer } from '#api/method.js';
 import { isRefusalReason, type RefusalDetails, RefusedError } from '#api/refusal.js';
 import { sublet } from '#proto/sublet.js';
+import type { Caller } from '#tls/caller.js';
+import { roles } from '#tls/principal.js';
 
 const { ForwardRequest, ForwardResponse, KeepAlivesRequest, KeepAlivesResponse } = sublet.peer.v1;
 const { ReportStreamsRequest, ReportStreamsResponse } = sublet.peer.v1;
@@ -48,6 +50,26 @@ export const forwardDefinition = {
     toBuffer(ForwardResponse.encode(message).finish()),
   responseDeserialize: (bytes: Buffer) => ForwardResponse.decode(bytes),
 };
+
+/** A caller as it goes to the leader; undefined: the master calls for itself. */
+export function callerMessage({ address, principal }: Caller): sublet.peer.v1.Caller.$Properties | null {
+  if (principal === undefined) return address === '' ? null : { address };
+  const { role, id, beginsMs } = principal;
+  return { address, identity: { role, id }, ...(beginsMs !== undefined && { certificateBeginsMs: beginsMs }) };
+}
+
+/** @throws RefusedError for a role that there is not */
+export function callerOfMessage(message: sublet.peer.v1.Caller.$Properties | null | undefined): Caller {
+  const { identity, certificateBeginsMs: beginsMs } = message ?? {};
+  const address = message?.address ?? '';
+  if (identity == null) return { address, principal: undefined };
+  const role = roles.find((each) => each === identity.role);
+  if (role === undefined) {
+    throw new RefusedError('permission-denied', `there is no role ${JSON.stringify(identity.role?.slice(0, 64))}`);
+  }
+  const principal = { role, id: identity.id ?? '' };
+  return { address, principal: beginsMs == null ? principal : { ...principal, beginsMs } };
+}
 
 /** The refusal that another master sent. A reason of a newer version counts as a bug here. */
 export function refusedByPeer(reason: string, message: string, details: RefusalDetails): RefusedError {

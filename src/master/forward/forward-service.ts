@@ -12,9 +12,10 @@ import {
   type UntypedServiceImplementation,
 } from '@grpc/grpc-js';
 import { RefusedError } from '#api/refusal.js';
-import { authorize } from '#master/access/authorization.js';
+import { authorize, rolesFor } from '#master/access/authorization.js';
 import type { Revocations } from '#master/access/revocations.js';
 import {
+  callerOfMessage,
   clusterIdKey,
   forwardBytesMax,
   forwardCountMax,
@@ -30,7 +31,9 @@ import { toRefusedError } from '#master/server/refusal-mapping.js';
 import type { sublet } from '#proto/sublet.js';
 import { foundingsDiffer } from '#replica/bootstrap/cluster-founding.js';
 import type { Clock } from '#replica/ports/clock.js';
-import { parseCaller } from '#tls/caller.js';
+import type { MemberInfo } from '#replica/ports/membership.js';
+import type { Caller } from '#tls/caller.js';
+import { formatPrincipal } from '#tls/principal.js';
 
 type Answer = sublet.peer.v1.ForwardedAnswer.$Properties;
 type Stream = ServerDuplexStream<sublet.peer.v1.ForwardRequest, sublet.peer.v1.ForwardResponse.$Properties>;
@@ -41,6 +44,10 @@ export type ForwardServiceOptions = {
   /** By path: everything that may be handed on. */
   readonly endpoints: ReadonlyMap<string, Endpoint>;
   readonly revocations: Revocations;
+  /** The name of the master whose connection to the peer port comes from HOST:PORT; undefined: without TLS. */
+  readonly nameAt: ((from: string) => string) | undefined;
+  /** The masters of the cluster, as this one knows them; none before it has been founded. */
+  readonly members: () => readonly Pick<MemberInfo, 'name'>[];
   readonly clock: Pick<Clock, 'now'>;
   readonly report: (error: unknown) => void;
 };
@@ -56,7 +63,7 @@ export function forwardService(options: ForwardServiceOptions): UntypedServiceIm
 }
 
 function accept(stream: Stream, options: ForwardServiceOptions): void {
-  const stranger = strangerText(stream.metadata, options.plan);
+  const stranger = strangerText(stream.metadata, options.plan) ?? outsiderText(stream.getPeer(), options);
   if (stranger !== undefined) {
     stream.emit('error', { code: status.FAILED_PRECONDITION, details: stranger });
     return;
@@ -113,6 +120,14 @@ function strangerText(metadata: Metadata, plan: ForwardServiceOptions['plan']): 
   return `this master is of founding ${plan.founding} of cluster "${clusterId}", the caller of founding ${founding}`;
 }
 
+/** Why the certificate of a master that calls is not enough; undefined: it is. One that has just been added calls again. */
+function outsiderText(from: string, { nameAt, members }: ForwardServiceOptions): string | undefined {
+  const name = nameAt?.(from);
+  const known = members();
+  if (name === undefined || known.length === 0 || known.some((member) => member.name === name)) return undefined;
+  return `${formatPrincipal({ role: 'master', id: name })} is not a member of this cluster, as this master knows it`;
+}
+
 async function carryOut(
   call: sublet.peer.v1.ForwardedCall.$Properties,
   options: ForwardServiceOptions,
@@ -120,18 +135,29 @@ async function carryOut(
   const path = call.method ?? '';
   const endpoint = options.endpoints.get(path);
   if (endpoint === undefined) throw new RefusedError('unimplemented', `this master has no method ${path}`);
-  const { principal } = parseCaller(call.caller ?? '');
-  // The master that handed it on has checked this; a leader checks what it carries out itself.
-  if (principal !== undefined) {
-    options.revocations.check(principal);
-    authorize(principal, path);
-  }
+  const caller = callerOfMessage(call.caller);
+  judge(caller, path, options);
   return options.router.serve(endpoint, call.request ?? new Uint8Array(0), {
-    caller: call.caller ?? '',
+    caller,
     deadline: options.clock.now() + (call.timeoutMs ?? 0),
     forwarded: true,
     via: call.via || undefined,
   });
+}
+
+/**
+ * The master that handed the call on has checked this; a leader checks what it carries out itself, by its own revocations.
+ * @throws RefusedError
+ */
+function judge({ principal }: Caller, path: string, { nameAt, revocations }: ForwardServiceOptions): void {
+  if (principal !== undefined) {
+    revocations.check(principal);
+    authorize(principal, path);
+    return;
+  }
+  // What masters call for themselves, and joining, is in no row of the table of roles.
+  if (nameAt === undefined || rolesFor(path).length === 0) return;
+  throw new RefusedError('permission-denied', `${path}: the call was handed on without the identity of its caller`);
 }
 
 function tooMany(): Promise<Uint8Array> {

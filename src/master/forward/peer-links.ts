@@ -10,6 +10,7 @@ import type { OwnFounding } from '#master/leader/founding-check.js';
 import type { PeerCalls } from '#master/server/call-router.js';
 import type { Clock } from '#replica/ports/clock.js';
 import type { MemberInfo } from '#replica/ports/membership.js';
+import type { Caller } from '#tls/caller.js';
 
 export type PeerLinksOptions = {
   readonly plan: OwnFounding;
@@ -32,7 +33,7 @@ export class PeerLinks implements PeerCalls {
     this.#options = options;
   }
 
-  call(member: MemberInfo, path: string, request: Uint8Array, timeoutMs: number, caller: string): Promise<Uint8Array> {
+  call(member: MemberInfo, path: string, request: Uint8Array, timeoutMs: number, caller: Caller): Promise<Uint8Array> {
     // A link opened now would never be closed, and keep the process alive.
     if (this.#closed) return Promise.reject(new RefusedError('unavailable', 'this master is stopping'));
     return this.#to(member.peer).call(path, request, timeoutMs, caller);

@@ -2,6 +2,7 @@ import assert from 'node:assert/strict';
 import { clusterService } from '#api/services.js';
 import { forwardMethods } from '#master/forward/forward-method.js';
 import { type TestMaster, TestMasters } from '#master/testing/test-masters.js';
+import { noCaller } from '#tls/caller.js';
 
 /** One bit more in what a master believes, behind the back of its log. */
 function corrupt({ machine }: TestMaster): void {
@@ -91,7 +92,7 @@ describe('comparing the masters', () => {
       difference: 'forged by a stranger',
       majorityHash: '0'.repeat(32),
     };
-    const context = { caller: '', deadline: Number.POSITIVE_INFINITY, forwarded: true };
+    const context = { caller: noCaller, deadline: Number.POSITIVE_INFINITY, forwarded: true };
     await services.comparison.endpoint.handle(request.encode(verdict).finish(), context);
   }
 

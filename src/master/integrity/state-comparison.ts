@@ -4,6 +4,7 @@
  * the hashes, and each then asks the others itself: a master that stands against the hash of a majority stops, before
  * it gives an address a second time, but never by the word of one.
  */
+
 import { RefusedError } from '#api/refusal.js';
 import { forwardMethods } from '#master/forward/forward-method.js';
 import type { StateDigests } from '#master/integrity/state-digests.js';
@@ -16,6 +17,7 @@ import type { sublet } from '#proto/sublet.js';
 import type { Clock } from '#replica/ports/clock.js';
 import type { MemberInfo } from '#replica/ports/membership.js';
 import { ProposeError, type ReplicatedLog } from '#replica/ports/replicated-log.js';
+import { noCaller } from '#tls/caller.js';
 
 export type StateComparisonOptions = {
   readonly log: Pick<ReplicatedLog<unknown>, 'status' | 'readBarrier'>;
@@ -175,7 +177,7 @@ export class StateComparison {
     const { path, request, response } = forwardMethods.compareState;
     try {
       const bytes = request.encode(message).finish();
-      return response.decode(await this.#options.peers.call(member, path, bytes, answerMs, ''));
+      return response.decode(await this.#options.peers.call(member, path, bytes, answerMs, noCaller));
     } catch (error) {
       if (error instanceof RefusedError) return undefined;
       throw error;

@@ -22,7 +22,7 @@ import type { PlanClient } from '#master/services/plan-client.js';
 import type { sublet } from '#proto/sublet.js';
 import type { Clock } from '#replica/ports/clock.js';
 import type { ReplicatedLog } from '#replica/ports/replicated-log.js';
-import { parseCaller } from '#tls/caller.js';
+import type { Caller } from '#tls/caller.js';
 import { secretHashOf } from '#tls/join-token-text.js';
 import { formatPrincipal } from '#tls/principal.js';
 
@@ -33,7 +33,7 @@ export type Certifying = {
   /** Of `tls.ca`, PEM. */
   readonly authorities: () => string;
   /** Judges a caller by the revocations in the plan. @throws RefusedError `permission-denied` when it is revoked */
-  readonly checkRevoked: (caller: string) => void;
+  readonly checkRevoked: (caller: Caller) => void;
 };
 
 /** Whose token is of use. Ids and hashes are hex digits. */
@@ -131,7 +131,7 @@ export class CertificateService {
   }
 
   async #renew(request: sublet.v1.RenewRequest, context: CallContext): Promise<sublet.v1.RenewResponse.$Properties> {
-    const { principal } = parseCaller(context.caller);
+    const { principal } = context.caller;
     if (principal === undefined) {
       throw new RefusedError(
         'failed-precondition',
@@ -268,8 +268,7 @@ function roleOf(text: string): JoinRole {
 }
 
 /** The address of a caller without its port, an IPv4 address also where the listener is on IPv6. */
-function hostIn(caller: string): string {
-  const { address } = parseCaller(caller);
+function hostIn({ address }: Caller): string {
   const host = address.slice(0, Math.max(0, address.lastIndexOf(':'))).replace(/^\[|\]$/g, '');
   return host.replace(/^::ffff:(?=\d+\.\d+\.\d+\.\d+$)/, '');
 }

@@ -1,4 +1,5 @@
 /** The gRPC server of the port for joining: JoinService/Join, small messages, and nothing else. */
+
 import { Server, type ServerUnaryCall, type sendUnaryData } from '@grpc/grpc-js';
 import type { RefusedError } from '#api/refusal.js';
 import { joinService } from '#api/services.js';
@@ -7,6 +8,7 @@ import type { CallRouter } from '#master/server/call-router.js';
 import type { Endpoint } from '#master/server/endpoint.js';
 import { toRefusedError } from '#master/server/refusal-mapping.js';
 import type { Clock } from '#replica/ports/clock.js';
+import { byAddress } from '#tls/caller.js';
 
 export type JoinServerOptions = {
   readonly endpoint: Endpoint;
@@ -43,7 +45,7 @@ export function joinServer({
   const handle = (call: ServerUnaryCall<Buffer, Uint8Array>, answer: sendUnaryData<Uint8Array>): void => {
     const begin = clock.now();
     const over = (refused: RefusedError | undefined): void => observe(endpoint.path, clock.now() - begin, refused);
-    const context = { caller: call.getPeer(), deadline: begin + callMs, forwarded: false };
+    const context = { caller: byAddress(call.getPeer()), deadline: begin + callMs, forwarded: false };
     router.serve(endpoint, call.request, context).then(
       (response) => {
         over(undefined);
@@ -52,7 +54,7 @@ export function joinServer({
       (error: unknown) => {
         const refused = toRefusedError(error, report);
         over(refused);
-        noteRefused(context.caller, refused);
+        noteRefused(context.caller.address, refused);
         answer(statusOf(refused));
       },
     );

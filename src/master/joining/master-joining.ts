@@ -6,6 +6,7 @@ import { CertificateSigner } from '#master/joining/certificate-signer.js';
 import type { JoiningOptions } from '#master/joining/joining-options.js';
 import type { RefusalLog } from '#master/server/refusal-log.js';
 import type { Clock } from '#replica/ports/clock.js';
+import type { Caller } from '#tls/caller.js';
 import { JoinGate } from '#tls/join-gate.js';
 
 export class MasterJoining implements Certifying {
@@ -44,7 +45,7 @@ export class MasterJoining implements Certifying {
     return this.#tls.certificate.material.ca.toString();
   }
 
-  checkRevoked(caller: string): void {
+  checkRevoked(caller: Caller): void {
     this.#tls.checkRevoked(caller);
   }
 

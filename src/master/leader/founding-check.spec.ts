@@ -7,6 +7,7 @@ import { agentService, clusterService } from '#api/services.js';
 import { ForwardLink } from '#master/forward/forward-link.js';
 import { TestMasters } from '#master/testing/test-masters.js';
 import type { sublet } from '#proto/sublet.js';
+import { noCaller } from '#tls/caller.js';
 
 const ours = { clusterId: 'test', founding: 'f1' };
 const others = { clusterId: 'test', founding: 'f2' };
@@ -106,7 +107,7 @@ describe('a master of one of two foundings of a cluster', () => {
     const { path, request } = clusterService.getStatus;
     const link = new ForwardLink({ via: 'test', peer, plan: others, credentials: credentials.createInsecure() });
     await assert.rejects(
-      link.call(path, request.encode({}).finish(), 5_000, ''),
+      link.call(path, request.encode({}).finish(), 5_000, noCaller),
       /this master is of founding f1 of cluster "test", the caller of founding f2/,
     );
     link.close();

@@ -14,13 +14,13 @@ import { type KeepAliveOutcome, type LeaseKeeper, parseKeepAlive } from '#master
 import { PacedRounds } from '#master/leases/paced-rounds.js';
 import type { ReceivedKeepAlive } from '#master/leases/received-keep-alive.js';
 import { type KeepAliveSource, type StreamReport, StreamReports } from '#master/leases/stream-reports.js';
-import { byAddress, type CallerOf, type StreamMethod, streamError } from '#master/server/api-server.js';
+import { type CallerOf, type StreamMethod, streamError } from '#master/server/api-server.js';
 import type { CallRouter } from '#master/server/call-router.js';
 import { decode, type Endpoint, endpoint } from '#master/server/endpoint.js';
 import { toRefusedError } from '#master/server/refusal-mapping.js';
 import type { sublet } from '#proto/sublet.js';
 import type { Clock } from '#replica/ports/clock.js';
-import { parseCaller } from '#tls/caller.js';
+import { byAddress, type Caller, noCaller } from '#tls/caller.js';
 
 type KeepAliveStream = Pick<ReceivedKeepAlive, 'stream' | 'connection'>;
 type Stream = ServerDuplexStream<Buffer, Uint8Array>;
@@ -126,9 +126,9 @@ export class KeepAliveService {
     for (const end of [...this.#open]) end(new RefusedError('unavailable', 'this master is stopping'));
   }
 
-  /** Begins a stream of a caller at HOST:PORT. */
-  open(connection: string): KeepAliveSource {
-    return this.#streams.open(connection);
+  /** Begins a stream of a caller. */
+  open(caller: Caller): KeepAliveSource {
+    return this.#streams.open(caller);
   }
 
   /** The caller has ended the stream, or its connection has. */
@@ -144,7 +144,7 @@ export class KeepAliveService {
     const { leadership, office, plan } = this.#options;
     const keepAlive = parseKeepAlive(request, source);
     const action = `keep-alive of agent_id "${keepAlive.agentId}"`;
-    checkSelf(action, parseCaller(source.connection).principal, keepAlive.agentId);
+    checkSelf(action, source.principal, keepAlive.agentId);
     checkFounding(action, request, plan);
     source.last = keepAlive;
     const outcome = await (leadership.seat.kind === 'here' ? office.keepAlive(keepAlive) : this.#relay.add(keepAlive));
@@ -165,7 +165,7 @@ export class KeepAliveService {
     const streams = keepAlives.map(({ stream: name, connection }) => ({ name, connection }));
     const request = method.request.encode({ keepAlives: keepAlives.map(requestOf), streams }).finish();
     // Without a deadline of its own: the router bounds how long it waits for a leader.
-    const context = { caller: '', deadline: Number.POSITIVE_INFINITY, forwarded: false };
+    const context = { caller: noCaller, deadline: Number.POSITIVE_INFINITY, forwarded: false };
     const { results } = method.response.decode(await this.#options.router.serve(this.#endpoints[0], request, context));
     return results.map(
       ({ response, reason, message, details }) => response ?? refusedByPeer(reason ?? '', message ?? '', details ?? {}),
@@ -184,7 +184,7 @@ export class KeepAliveService {
       return { stream: { name, connection }, keepAlive: requestOf(keepAlive), closed };
     });
     const request = forwardMethods.reportStreams.request.encode({ streams }).finish();
-    const context = { caller: '', deadline: Number.POSITIVE_INFINITY, forwarded: false };
+    const context = { caller: noCaller, deadline: Number.POSITIVE_INFINITY, forwarded: false };
     try {
       await router.serve(this.#endpoints[1], request, context);
     } catch (error) {

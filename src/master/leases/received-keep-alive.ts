@@ -8,7 +8,7 @@ export type ReceivedKeepAlive = {
   readonly runId: RunId | undefined;
   /** Names its stream among those of all masters; empty: a master of an earlier release did not tell. */
   readonly stream: string;
-  /** HOST:PORT of the caller. */
+  /** Names the connection of the caller. */
   readonly connection: string;
   /** The cluster that the lease is of; empty: absent. */
   readonly clusterId: string;

@@ -3,6 +3,7 @@ import { setImmediate as nextTurn } from 'node:timers/promises';
 import { parseAgentId } from '#ipam/identity.js';
 import type { ReceivedKeepAlive } from '#master/leases/received-keep-alive.js';
 import { type KeepAliveSource, type StreamReport, StreamReports } from '#master/leases/stream-reports.js';
+import { byAddress } from '#tls/caller.js';
 
 /** Reports of a master whose leader answers when the spec says so. */
 class Reporting {
@@ -19,7 +20,7 @@ class Reporting {
 
   /** A stream that has carried a keep-alive of this agent. */
   stream(agent: string): KeepAliveSource {
-    const source = this.reports.open('10.0.0.1:4000');
+    const source = this.reports.open(byAddress('10.0.0.1:4000'));
     const { stream, connection } = source;
     const last: ReceivedKeepAlive = {
       agentId: parseAgentId(agent),
@@ -81,7 +82,7 @@ describe('reports of keep-alive streams', () => {
 
   it('tell nothing of a stream without a keep-alive, of one that this master ended, and of all when it stops', () => {
     const reporting = new Reporting();
-    reporting.reports.close(reporting.reports.open('10.0.0.1:4000'));
+    reporting.reports.close(reporting.reports.open(byAddress('10.0.0.1:4000')));
     const ended = reporting.stream('a');
     ended.last = undefined;
     reporting.reports.close(ended);

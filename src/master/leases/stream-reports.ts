@@ -1,4 +1,6 @@
 import type { ReceivedKeepAlive } from '#master/leases/received-keep-alive.js';
+import { type Caller, formatCaller } from '#tls/caller.js';
+import type { PrincipalName } from '#tls/principal.js';
 
 export type StreamReport = { readonly keepAlive: ReceivedKeepAlive; readonly closed: boolean };
 
@@ -6,8 +8,10 @@ export type StreamReport = { readonly keepAlive: ReceivedKeepAlive; readonly clo
 export type KeepAliveSource = {
   /** Names it among the streams of all masters. */
   readonly stream: string;
-  /** HOST:PORT of the caller. */
+  /** Names the connection of the caller. */
   readonly connection: string;
+  /** Of the caller; undefined: without TLS. */
+  readonly principal: PrincipalName | undefined;
   /** The last keep-alive that came on it; undefined: none yet, or it is closed. */
   last: ReceivedKeepAlive | undefined;
 };
@@ -36,9 +40,11 @@ export class StreamReports {
     this.#options = options;
   }
 
-  open(connection: string): KeepAliveSource {
+  open(caller: Caller): KeepAliveSource {
     this.#count += 1;
-    const source = { stream: `${this.#options.via}/${this.#count}`, connection, last: undefined };
+    const { principal } = caller;
+    const stream = `${this.#options.via}/${this.#count}`;
+    const source = { stream, connection: formatCaller(caller), principal, last: undefined };
     this.#open.add(source);
     return source;
   }

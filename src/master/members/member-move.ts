@@ -15,11 +15,12 @@ import {
 } from '#master/members/membership-step.js';
 import type { sublet } from '#proto/sublet.js';
 import type { MemberInfo } from '#replica/ports/membership.js';
+import type { Caller } from '#tls/caller.js';
 
 export async function moveMember(
   options: MembershipServiceOptions,
   { name, peer }: { readonly name: string; readonly peer: string },
-  caller: string,
+  caller: Caller,
 ): Promise<sublet.v1.Member.$Properties> {
   const { moves } = options.log.status();
   const named = memberNamed(options, name, 'move');

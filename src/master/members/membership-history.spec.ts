@@ -14,6 +14,7 @@ import { uncountedClaim } from '#replica/members/store-facts.js';
 import type { MemberHello } from '#replica/ports/peer-network.js';
 import { ProposeError, type ReplicaStatus } from '#replica/ports/replicated-log.js';
 import { VirtualTime } from '#replica/testing/virtual-time.js';
+import { byAddress } from '#tls/caller.js';
 
 const electionTimeoutMs = 1_000;
 const storeId = (name: string): string => name.padStart(32, '0');
@@ -73,7 +74,7 @@ class Leader {
     request: Request,
   ): Promise<Uint8Array> {
     const endpoint = this.#endpoints.find((each) => each.path === path) ?? assert.fail(path);
-    const context = { caller: '10.0.0.9:4711', deadline: Number.POSITIVE_INFINITY, forwarded: false };
+    const context = { caller: byAddress('10.0.0.9:4711'), deadline: Number.POSITIVE_INFINITY, forwarded: false };
     return this.time.until(endpoint.handle(type.encode(request).finish(), context), 30_000);
   }
 

@@ -13,6 +13,7 @@ import { origin } from '#master/services/operator-parse.js';
 import type { PlanClient } from '#master/services/plan-client.js';
 import { ProposeError } from '#replica/ports/replicated-log.js';
 import { formatDuration } from '#text/duration.js';
+import type { Caller } from '#tls/caller.js';
 
 export type MembershipHistoryOptions = MemberAccountOptions & {
   readonly plan: Pick<PlanClient, 'change'>;
@@ -28,7 +29,7 @@ const entryTimeouts = 3;
  */
 export async function recorded(
   options: MembershipHistoryOptions,
-  caller: string,
+  caller: Caller,
   change: MasterChange,
   make: () => Promise<void>,
 ): Promise<void> {

@@ -22,6 +22,7 @@ import { type CallContext, type Endpoint, endpoint } from '#master/server/endpoi
 import type { sublet } from '#proto/sublet.js';
 import type { MemberHello } from '#replica/ports/peer-network.js';
 import { memberNameForm } from '#text/name-form.js';
+import { type Caller, noCaller } from '#tls/caller.js';
 
 const peerPattern = /^(\[[0-9a-fA-F:.]{2,}\]|[^\s:[\]]{1,253}):([0-9]{1,5})$/;
 /** How long the leader may take for its account before the answer is given without, in ms. */
@@ -61,7 +62,7 @@ async function listMembers(
   if (seat.kind === 'member' && !forwarded) {
     const { path, request, response } = clusterService.listMembers;
     try {
-      const bytes = await options.peers.call(seat.member, path, request.encode({}).finish(), leaderAccountMs, '');
+      const bytes = await options.peers.call(seat.member, path, request.encode({}).finish(), leaderAccountMs, noCaller);
       return response.decode(bytes);
     } catch (error) {
       // Served stale when there is no leader, because it is needed most during outages.
@@ -82,7 +83,7 @@ async function listMembers(
 async function addMember(
   options: MembershipServiceOptions,
   { name, peer }: { readonly name: string; readonly peer: string },
-  caller: string,
+  caller: Caller,
 ): Promise<sublet.v1.Member.$Properties> {
   if (!memberNameForm.pattern.test(name)) {
     throw new RefusedError('invalid-argument', `name: "${name}": ${memberNameForm.allowed} are allowed`);

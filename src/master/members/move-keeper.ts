@@ -2,11 +2,13 @@
  * Addresses that an operator has set by hand end as a committed change: the leader has the cluster record each that is in
  * force with it, once the master answers there. Then every member has it from the log, those that were down, too.
  */
+
 import { RefusedError } from '#api/refusal.js';
 import type { Leadership } from '#master/leader/leadership.js';
 import { moveMember } from '#master/members/member-move.js';
 import type { MembershipServiceOptions } from '#master/members/membership-step.js';
 import { ProposeError } from '#replica/ports/replicated-log.js';
+import { byAddress } from '#tls/caller.js';
 
 /** Between two tries, in ms: a master that is not started yet does not answer. */
 const retryMs = 2_000;
@@ -59,7 +61,7 @@ export class MoveKeeper {
     const { moves, self } = log.status();
     for (const { member, to } of moves) {
       try {
-        await moveMember(this.#options, { name: member.name, peer: to }, `${self.name}:0`);
+        await moveMember(this.#options, { name: member.name, peer: to }, byAddress(`${self.name}:0`));
         logger.info(
           { member: member.name, from: member.peer, to },
           `the cluster has recorded that ${member.name} is at ${to}, and not at ${member.peer}`,

@@ -22,6 +22,7 @@ import { isVotingMember } from '#replica/members/membership-change.js';
 import { spaceText } from '#replica/ports/member-report.js';
 import type { MemberInfo } from '#replica/ports/membership.js';
 import { formatDuration } from '#text/duration.js';
+import type { Caller } from '#tls/caller.js';
 
 /** Election timeouts that another member may take to lead. */
 const transferTimeouts = 3;
@@ -32,7 +33,7 @@ const wayToReplace = 'add and promote another one first';
 export async function promoteMember(
   options: MembershipServiceOptions,
   name: string,
-  caller: string,
+  caller: Caller,
 ): Promise<sublet.v1.Member.$Properties> {
   const action = `promote member ${name}`;
   const member = memberNamed(options, name, 'promote');
@@ -46,7 +47,7 @@ export async function promoteMember(
 export async function removeMember(
   options: MembershipServiceOptions,
   name: string,
-  caller: string,
+  caller: Caller,
 ): Promise<sublet.v1.Member.$Properties[]> {
   const action = `remove member ${name}`;
   const member = memberNamed(options, name, 'remove');
@@ -65,7 +66,7 @@ export async function removeMember(
 export async function replaceMember(
   options: MembershipServiceOptions,
   { name, by }: { readonly name: string; readonly by: string },
-  caller: string,
+  caller: Caller,
 ): Promise<sublet.v1.Member.$Properties[]> {
   const action = `replace member ${name} by ${by}`;
   const member = memberNamed(options, name, 'replace');

@@ -2,6 +2,7 @@
  * The gRPC server of the API: endpoints and streams behind admission, with their refusals as statuses. Requests
  * reach it as bytes, so that what can't be decoded is the caller's mistake and not an internal error.
  */
+
 import {
   type handleUnaryCall,
   Server,
@@ -22,6 +23,7 @@ import type { CallRouter } from '#master/server/call-router.js';
 import type { Endpoint } from '#master/server/endpoint.js';
 import { toRefusedError } from '#master/server/refusal-mapping.js';
 import type { Clock } from '#replica/ports/clock.js';
+import type { Caller } from '#tls/caller.js';
 
 /** A request larger than this is refused with RESOURCE_EXHAUSTED. */
 export const requestBytesMax = 1024 * 1024;
@@ -39,11 +41,8 @@ export type StreamMethod = {
   readonly handle: UntypedHandleCall;
 };
 
-/** From HOST:PORT of a connection to the text that names its caller. */
-export type CallerOf = (from: string) => string;
-
-/** Without TLS there is nothing else. */
-export const byAddress: CallerOf = (from) => from;
+/** From HOST:PORT of a connection to its caller. */
+export type CallerOf = (from: string) => Caller;
 
 export type ApiServerOptions = {
   readonly endpoints: Iterable<Endpoint>;
@@ -53,7 +52,7 @@ export type ApiServerOptions = {
   readonly clock: Pick<Clock, 'now'>;
   /** The scale of gRPC's deadlines: read once, as a call comes in. */
   readonly wallClock: () => number;
-  /** How the caller with the connection from HOST:PORT is named: see `tls/caller.ts`. */
+  /** The caller whose connection comes from HOST:PORT. */
   readonly callerOf: CallerOf;
   readonly interceptors: readonly ServerInterceptor[];
   /** What HTTP/2 tells clients of one connection. */

@@ -10,6 +10,7 @@ import { toRefusedError } from '#master/server/refusal-mapping.js';
 import type { Clock } from '#replica/ports/clock.js';
 import type { MemberInfo } from '#replica/ports/membership.js';
 import { formatDuration } from '#text/duration.js';
+import type { Caller } from '#tls/caller.js';
 
 /** How calls reach another master. */
 export type PeerCalls = {
@@ -17,7 +18,7 @@ export type PeerCalls = {
    * Carries out a call at `member`; `timeoutMs` is what its caller still waits.
    * @throws RefusedError: the member's own, or `unavailable` (never arrived), or `unknown-outcome` (the way broke).
    */
-  call(member: MemberInfo, path: string, request: Uint8Array, timeoutMs: number, caller: string): Promise<Uint8Array>;
+  call(member: MemberInfo, path: string, request: Uint8Array, timeoutMs: number, caller: Caller): Promise<Uint8Array>;
 };
 
 export type CallRouterOptions = {

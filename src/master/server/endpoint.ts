@@ -6,13 +6,13 @@
 import { type MessageType, type Method, toBuffer } from '#api/method.js';
 import { RefusedError } from '#api/refusal.js';
 import { errorText } from '#errors/unknown-error.js';
+import type { Caller } from '#tls/caller.js';
 
 /** `leader`: carried out by the leader, and handed on by others. `here`: answered by the master that was asked. */
 export type ServedAt = 'leader' | 'here';
 
 export type CallContext = {
-  /** The caller's HOST:PORT, for limits and logs. */
-  readonly caller: string;
+  readonly caller: Caller;
   /** Of this master's monotonic clock, in ms; Infinity: none. */
   readonly deadline: number;
   /** True when another master handed the call on: it is not handed on again. */

@@ -2,13 +2,15 @@
  * `grpc.health.v1`: whether this master serves. All services are served, or none is. Only names that there are can be
  * watched, so that nothing is kept for a name that a client made up.
  */
+
 import type { Server, ServerUnaryCall, ServerWritableStream, sendUnaryData } from '@grpc/grpc-js';
 import { Reader, Writer } from 'protobufjs/minimal.js';
 import { RefusedError } from '#api/refusal.js';
 import type { Admission } from '#master/access/admission.js';
 import { clientOf } from '#master/access/admission.js';
-import { byAddress, type CallerOf, rawCodecs, statusOf, streamError } from '#master/server/api-server.js';
+import { type CallerOf, rawCodecs, statusOf, streamError } from '#master/server/api-server.js';
 import { toRefusedError } from '#master/server/refusal-mapping.js';
+import { byAddress } from '#tls/caller.js';
 
 /** The services that health reports, besides the server as a whole (''). */
 const services = ['', 'sublet.v1.AgentService', 'sublet.v1.OperatorService', 'sublet.v1.ClusterService'];

@@ -38,7 +38,7 @@ describe('HTTP', () => {
       report: (error) => assert.fail(String(error)),
       hosts: [],
       access: { open: 'change', advice: '' },
-      callerOf: (from) => `operator/alice@${from}`,
+      callerOf: (address) => ({ principal: { role: 'operator', id: 'alice' }, address }),
     });
     server.listen(0, '127.0.0.1');
     await once(server, 'listening');

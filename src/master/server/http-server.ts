@@ -2,6 +2,7 @@
  * What a master answers over HTTP: metrics, health, and the two endpoints that scripts made for DC/OS use. It
  * speaks plain JSON and text, and holds nothing of its own.
  */
+
 import type { IncomingMessage, Server } from 'node:http';
 import { status } from '@grpc/grpc-js';
 import { parseIp } from '#address/ip.js';
@@ -21,16 +22,18 @@ import { pacedAnswer } from '#http/paced-answer.js';
 import type { AgentId } from '#ipam/identity.js';
 import type { Ipam } from '#ipam/ipam.js';
 import type { Metrics } from '#master/process/metrics.js';
+import type { CallerOf } from '#master/server/api-server.js';
 import { parseField, toRefusedError } from '#master/server/refusal-mapping.js';
 import type { PlanClient } from '#master/services/plan-client.js';
 import { agentMessage, networkMessage } from '#master/services/plan-message.js';
 import { formatSize } from '#text/size.js';
+import type { Caller } from '#tls/caller.js';
 
 export type HttpServerOptions = {
   readonly plan: PlanClient;
   readonly metrics: Pick<Metrics, 'page' | 'contentType'>;
   /** Carries out a call of the API, here or at the leader. @throws RefusedError */
-  readonly call: (path: string, request: Uint8Array, caller: string, timeoutMs: number) => Promise<Uint8Array>;
+  readonly call: (path: string, request: Uint8Array, caller: Caller, timeoutMs: number) => Promise<Uint8Array>;
   /** Why the master can't serve now; undefined: it can. */
   readonly notReady: () => string | undefined;
   readonly report: (error: unknown) => void;
@@ -38,8 +41,8 @@ export type HttpServerOptions = {
   readonly hosts: readonly string[];
   readonly limits?: Partial<ServerLimits>;
   readonly access: AccessRules;
-  /** Names the caller whose connection comes from HOST:PORT. */
-  readonly callerOf: (from: string) => string;
+  /** The caller whose connection comes from HOST:PORT. */
+  readonly callerOf: CallerOf;
 };
 
 const bodyBytesMax = 1024 * 1024;

@@ -2,12 +2,14 @@
  * Server reflection (v1 and v1alpha), so that any gRPC command line works with no files at hand. The descriptors are
  * those that buf made of the .proto files at build time, with their imports, as strict clients want them.
  */
+
 import { readFileSync } from 'node:fs';
 import type { Server, ServerDuplexStream } from '@grpc/grpc-js';
 import { ReflectionAnswers } from '#api/reflection-answers.js';
 import type { Admission } from '#master/access/admission.js';
-import { byAddress, type CallerOf, rawCodecs, streamError } from '#master/server/api-server.js';
+import { type CallerOf, rawCodecs, streamError } from '#master/server/api-server.js';
 import { toRefusedError } from '#master/server/refusal-mapping.js';
+import { byAddress, type Caller } from '#tls/caller.js';
 
 /** A `FileDescriptorSet` (google/protobuf/descriptor.proto) of the public API, of health, and of what they import. */
 const descriptors = new URL('../../../proto/sublet.binpb', import.meta.url);
@@ -28,7 +30,7 @@ export function addReflection(
   }
 }
 
-function reflect(given: Stream, answers: ReflectionAnswers, admission: Admission, caller: string): void {
+function reflect(given: Stream, answers: ReflectionAnswers, admission: Admission, caller: Caller): void {
   const refuse = (error: unknown): void => {
     given.emit('error', streamError(toRefusedError(error, () => undefined)));
   };

@@ -24,7 +24,7 @@ import type { PlanEncoding } from '#master/services/plan-encoding.js';
 import { agentMessage, leaseMessage } from '#master/services/plan-message.js';
 import { parseRegister } from '#master/services/register-request.js';
 import { sublet } from '#proto/sublet.js';
-import { parseCaller } from '#tls/caller.js';
+import { formatCaller } from '#tls/caller.js';
 
 const { OverlayStatus: Status, RegisterResponse } = sublet.v1;
 
@@ -66,7 +66,7 @@ function ownEndpoint<
   handle: (request: RequestDecoded, context: CallContext) => Promise<Response>,
 ): Endpoint {
   return endpoint(method, atLeader, (request, context) => {
-    checkSelf(methodName(method.path), parseCaller(context.caller).principal, request.agentId);
+    checkSelf(methodName(method.path), context.caller.principal, request.agentId);
     return handle(request, context);
   });
 }
@@ -79,7 +79,7 @@ async function register(
   const { plan, office, guard, mayGrant, wallClock } = options;
   const parsed = parseRegister(request);
   const action = `register agent_id "${parsed.agentId}"`;
-  checkSelf(action, parseCaller(context.caller).principal, parsed.agentId);
+  checkSelf(action, context.caller.principal, parsed.agentId);
   const { nodeAddresses } = options;
   if (nodeAddresses !== undefined) checkNodeAddress(action, parsed.nodeIp, context.caller, nodeAddresses);
   checkFounding(action, request.held ?? {}, plan);
@@ -89,7 +89,11 @@ async function register(
   if (refusal !== undefined) throw refusal;
   const { ipam } = plan;
   const runId = request.runId === '' ? undefined : parseField('run_id', request.runId, parseRunId);
-  const sender = { runId, connection: context.caller, via: context.forwarded ? context.via : options.via };
+  const sender = {
+    runId,
+    connection: formatCaller(context.caller),
+    via: context.forwarded ? context.via : options.via,
+  };
   const lease = ipam.lease(parsed.agentId);
   const { nodeIp, sequence } = parsed;
   const own = lease?.instanceId === parsed.instanceId ? lease : undefined;
@@ -189,7 +193,8 @@ async function leave(
   checkInstance('leave', plan, agentId, instanceId);
   const lease = plan.ipam.lease(agentId);
   const runId = request.runId === '' ? undefined : parseField('run_id', request.runId, parseRunId);
-  if (lease?.epoch === epoch && runId !== undefined) office.processes.leave(lease, { runId, connection: caller });
+  if (lease?.epoch === epoch && runId !== undefined)
+    office.processes.leave(lease, { runId, connection: formatCaller(caller) });
   const { revision } = await plan.change({ kind: 'leave', agentId, epoch, wallTime: wallClock(), by: '' });
   return { revision };
 }

@@ -2,6 +2,7 @@
  * ClusterService: how this master sees the cluster. It is answered by the master that was asked, also when there is
  * no leader; what only the leader knows, who is live, it asks the leader for, and leaves out when that fails.
  */
+
 import { formatIp } from '#address/ip.js';
 import { clusterService } from '#api/services.js';
 import type { LeaseRef } from '#ipam/ipam.js';
@@ -20,6 +21,7 @@ import type { Warning } from '#master/warning.js';
 import type { sublet } from '#proto/sublet.js';
 import type { Clock } from '#replica/ports/clock.js';
 import type { ReplicatedLog } from '#replica/ports/replicated-log.js';
+import { noCaller } from '#tls/caller.js';
 
 export type ClusterServiceOptions = {
   readonly log: Pick<ReplicatedLog<unknown>, 'status'>;
@@ -166,7 +168,7 @@ async function leaderAccount({ leadership, peers, clock }: ClusterServiceOptions
     cancel = clock.after(leaderAccountMs, () => resolve(undefined));
   });
   try {
-    const answer = peers.call(seat.member, path, request.encode({}).finish(), leaderAccountMs, '');
+    const answer = peers.call(seat.member, path, request.encode({}).finish(), leaderAccountMs, noCaller);
     const bytes = await Promise.race([answer, tooLate]);
     if (bytes === undefined) return undefined;
     const { agents, silentAgents, contestedLeases, warnings } = response.decode(bytes);

@@ -11,13 +11,12 @@ import type { Overlay, Space4, Space6 } from '#ipam/network.js';
 import { historyWords } from '#ipam/view/history.js';
 import { parseField, safeInteger } from '#master/server/refusal-mapping.js';
 import type { sublet } from '#proto/sublet.js';
-import { parseCaller } from '#tls/caller.js';
+import type { Caller } from '#tls/caller.js';
 import { formatPrincipal } from '#tls/principal.js';
 
 /** By certificate and address; without TLS an operator is known by the address that calls. */
-export function origin(caller: string, expectedRevision: number, wallTime: number): CommandOrigin {
+export function origin({ principal, address }: Caller, expectedRevision: number, wallTime: number): CommandOrigin {
   const expected = safeInteger('expected_revision', expectedRevision);
-  const { principal, address } = parseCaller(caller);
   const who = principal === undefined ? 'operator' : formatPrincipal(principal);
   const by = `${who}@${address.slice(0, Math.max(0, address.lastIndexOf(':')))}`;
   return { wallTime, by, expectedRevision: expected === 0 ? undefined : expected };

@@ -7,6 +7,7 @@ import { Admission, defaultAdmissionLimits } from '#master/access/admission.js';
 import { saveSnapshotMethod, stalledMs } from '#master/services/snapshot-service.js';
 import { VirtualTime } from '#replica/testing/virtual-time.js';
 import { meta, record } from '#storage/testing/sample.js';
+import { formatCaller } from '#tls/caller.js';
 
 /** A call as grpc-js would hand it over, whose caller reads only when the spec says so. */
 class Caller extends EventEmitter {
@@ -72,7 +73,7 @@ class Backup {
       wallClock: () => 0,
       admission: this.admission,
       closed: () => undefined,
-      record: (caller) => this.record(caller),
+      record: (caller) => this.record(formatCaller(caller)),
       report: (error) => assert.fail(String(error)),
     });
     Reflect.apply(handle, undefined, [this.caller]);

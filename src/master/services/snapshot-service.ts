@@ -11,13 +11,14 @@ import { clusterService } from '#api/services.js';
 import type { Admission } from '#master/access/admission.js';
 import { forwardMethods } from '#master/forward/forward-method.js';
 import type { ClusterControl } from '#master/members/membership-step.js';
-import { byAddress, type CallerOf, type StreamMethod, streamError } from '#master/server/api-server.js';
+import { type CallerOf, type StreamMethod, streamError } from '#master/server/api-server.js';
 import { decode, type Endpoint, endpoint } from '#master/server/endpoint.js';
 import { toRefusedError } from '#master/server/refusal-mapping.js';
 import type { PlanClient } from '#master/services/plan-client.js';
 import type { Clock } from '#replica/ports/clock.js';
 import { writeSnapshotFile } from '#storage/snapshots/snapshot-file.js';
 import { formatDuration } from '#text/duration.js';
+import { byAddress, type Caller } from '#tls/caller.js';
 
 type Stream = ServerWritableStream<Buffer, Uint8Array>;
 
@@ -35,7 +36,7 @@ export type SnapshotServiceOptions = {
   readonly callerOf?: CallerOf;
   readonly closed: () => string | undefined;
   /** Writes to the log that the caller reads the plan. @throws RefusedError */
-  readonly record: (caller: string) => Promise<unknown>;
+  readonly record: (caller: Caller) => Promise<unknown>;
   readonly report: (error: unknown) => void;
 };
 
@@ -58,7 +59,7 @@ export function saveSnapshotMethod(options: SnapshotServiceOptions): StreamMetho
   return { path: clusterService.saveSnapshot.path, requestStream: false, handle };
 }
 
-async function save(stream: Stream, caller: string, options: SnapshotServiceOptions): Promise<void> {
+async function save(stream: Stream, caller: Caller, options: SnapshotServiceOptions): Promise<void> {
   const { control, name, version, clock, wallClock, closed, record } = options;
   const { path, request, response } = clusterService.saveSnapshot;
   const { stale } = decode(path, request, stream.request);

@@ -15,7 +15,7 @@ import { IpamMachine, type PlanOutcome } from '#master/ipam-machine.js';
 import type { ConfiguredNetwork } from '#master/leader/configured-network.js';
 import { type MasterLog, silentLog } from '#master/master-log.js';
 import { MasterServices, type ServiceLimits } from '#master/master-services.js';
-import { bind } from '#master/server/api-server.js';
+import { bind, type CallerOf } from '#master/server/api-server.js';
 import { Health } from '#master/server/health.js';
 import { addReflection } from '#master/server/reflection.js';
 import { MemoryCluster, type MemoryMember } from '#master/testing/memory-log.js';
@@ -54,6 +54,9 @@ export type TestMastersOptions = {
   readonly clock?: Clock;
   readonly limits?: Partial<ServiceLimits>;
   readonly logger?: MasterLog;
+  /** As if they were behind TLS: the callers of the API, and the masters that call the peer port. */
+  readonly callerOf?: CallerOf;
+  readonly peerNameAt?: (from: string) => string;
   /** Called when a master finds that its plan is corrupt; `at` is its place. */
   readonly onCorrupt?: (at: number, error: Error) => void;
 };
@@ -121,6 +124,8 @@ export class TestMasters implements AsyncDisposable {
         logger: options.logger ?? silentLog,
         onCorrupt: (error) => options.onCorrupt?.(at, error),
         ...(options.limits === undefined ? {} : { limits: options.limits }),
+        ...(options.callerOf && { callerOf: options.callerOf }),
+        ...(options.peerNameAt && { peerNameAt: options.peerNameAt }),
       });
       const { definition, implementation } = services.peerService();
       const peerServer = peerServers[at] ?? assert.fail();

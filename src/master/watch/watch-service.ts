@@ -5,13 +5,13 @@ import { RefusedError } from '#api/refusal.js';
 import { agentService } from '#api/services.js';
 import type { Admission } from '#master/access/admission.js';
 import { checkFounding, type OwnFounding } from '#master/leader/founding-check.js';
-import { byAddress, type CallerOf, type StreamMethod, streamError } from '#master/server/api-server.js';
+import { type CallerOf, type StreamMethod, streamError } from '#master/server/api-server.js';
 import { decode } from '#master/server/endpoint.js';
 import { parseBranchText, safeInteger, toRefusedError } from '#master/server/refusal-mapping.js';
 import type { WatchView } from '#master/watch/event-ring.js';
 import type { WatchHub, WatchStart } from '#master/watch/watch-hub.js';
 import { sublet } from '#proto/sublet.js';
-import { type Caller, parseCaller } from '#tls/caller.js';
+import { byAddress, type Caller } from '#tls/caller.js';
 import { formatPrincipal } from '#tls/principal.js';
 
 const { PeerForm } = sublet.v1;
@@ -47,7 +47,7 @@ function accept(
   try {
     const request = decode(agentService.watch.path, agentService.watch.request, stream.request);
     start = parseWatch(request);
-    checkView(parseCaller(caller), start);
+    checkView(caller, start);
     const why = closed();
     if (why !== undefined) throw new RefusedError('unavailable', why);
     checkFounding('watch', request, plan);

@@ -1,0 +1,99 @@
+import assert from 'node:assert/strict';
+import { credentials } from '@grpc/grpc-js';
+import { operatorService } from '#api/services.js';
+import { ForwardLink } from '#master/forward/forward-link.js';
+import { callerMessage, callerOfMessage, forwardMethods } from '#master/forward/forward-method.js';
+import { refusal } from '#master/testing/refusal.js';
+import { TestMasters } from '#master/testing/test-masters.js';
+import { type Caller, type CallerPrincipal, noCaller } from '#tls/caller.js';
+import { callerNamed } from '#tls/testing/test-caller.js';
+
+const once = { idempotent: true };
+const twice = { idempotent: false };
+
+function overlay(name: string, at: number) {
+  return { overlay: { name, subnet: `10.${128 + at}.0.0/16`, prefix: 24, enabled: true } };
+}
+
+/** Hands a call to the leader, over a connection of its own. */
+async function handOn(masters: TestMasters, path: string, request: Uint8Array, caller: Caller): Promise<Uint8Array> {
+  const { peer } = masters.master(0).member.info;
+  const plan = { clusterId: 'test', founding: 'f1' };
+  const link = new ForwardLink({ via: 'test', peer, plan, credentials: credentials.createInsecure() });
+  try {
+    return await link.call(path, request, 5_000, caller);
+  } finally {
+    link.close();
+  }
+}
+
+describe('the caller of a forwarded call', () => {
+  it('reaches the leader with its address, identity and the begin of its certificate', () => {
+    const host = '10.0.0.7:4711';
+    const callers: readonly Caller[] = [
+      noCaller,
+      callerNamed(host),
+      callerNamed(`agent/host:7@${host}`),
+      { principal: { role: 'operator', id: 'alice', beginsMs: 1_800_000_000_123 }, address: '[2001:db8::1]:4711' },
+      // On the admin socket there is no certificate.
+      { principal: { role: 'admin', id: 'local/uid-0' }, address: 'm1:0' },
+    ];
+    for (const caller of callers) assert.deepEqual(callerOfMessage(callerMessage(caller)), caller);
+    assert.throws(
+      () => callerOfMessage({ address: host, identity: { role: 'root', id: 'x' } }),
+      /^RefusedError: there is no role "root"/,
+    );
+  });
+
+  it('is judged by the leader, by the begin of its certificate, where the other master has not applied a revocation', async () => {
+    let principal: CallerPrincipal = { role: 'operator', id: 'alice', beginsMs: 1_999_999 };
+    await using masters = await TestMasters.start({
+      count: 2,
+      callerOf: (address) => ({ principal, address }),
+    });
+    const [leader, follower] = [masters.client(0), masters.client(1)];
+    await follower.call(operatorService.addOverlay, overlay('first', 0), twice);
+    masters.master(1).member.lags = true;
+    await masters.master(0).services.plan.change({
+      ...{ kind: 'revoke-identity', identity: 'operator/alice', cause: 'operator', release: false },
+      ...{ wallTime: 1_000_000, by: 'admin/root@10.0.0.1' },
+    });
+    await masters.master(0).services.plan.change({
+      ...{ kind: 'unrevoke-identity', identity: 'operator/alice', cause: 'operator', acceptedFrom: 2_000_000 },
+      ...{ wallTime: 2_000_000, by: 'admin/root@10.0.0.1' },
+    });
+    assert.equal(masters.master(1).machine.ipam.revocation('operator/alice'), undefined, 'the follower lags');
+    const refused = await refusal(follower.call(operatorService.addOverlay, overlay('stolen', 1), twice));
+    assert.equal(refused.code, 'PERMISSION_DENIED');
+    assert.match(
+      refused.message,
+      /operator\/alice was revoked .* but for certificates that begin at 1970-.*Z or later/,
+    );
+    principal = { ...principal, beginsMs: 2_000_000 };
+    await follower.call(operatorService.addOverlay, overlay('own', 2), twice);
+    const { overlays } = await leader.call(operatorService.listOverlays, {}, once);
+    assert.deepEqual(overlays.map((each) => each.overlay?.name).sort(), ['dcos', 'first', 'own']);
+  });
+
+  it('has to be named behind TLS, but for what masters call for themselves', async () => {
+    await using masters = await TestMasters.start({ count: 2, peerNameAt: () => 'm2' });
+    const { code, message } = await refusal(masters.client(1).call(operatorService.addOverlay, overlay('x', 0), twice));
+    assert.equal(code, 'PERMISSION_DENIED');
+    assert.match(message, /AddOverlay: the call was handed on without the identity of its caller/);
+    const { path, request } = forwardMethods.keepAlives;
+    await handOn(masters, path, request.encode({}).finish(), noCaller);
+  });
+});
+
+describe('a master that hands calls on', () => {
+  it('row 26: is a member, by the name of its certificate, as the other end knows the members', async () => {
+    let name = 'm9';
+    await using masters = await TestMasters.start({ count: 2, peerNameAt: () => name });
+    const { path, request } = operatorService.listOverlays;
+    const list = () => handOn(masters, path, request.encode({}).finish(), callerNamed('viewer/vera@10.0.0.9:1'));
+    const unknown = /master\/m9 is not a member of this cluster, as this master knows it/;
+    await assert.rejects(list(), (error) => error instanceof Error && unknown.test(error.message));
+    name = 'm2';
+    assert.ok((await list()).length > 0);
+  });
+});
