@@ -5,7 +5,7 @@ import { tmpdir } from 'node:os';
 import { join as joinPath } from 'node:path';
 import { status } from '@grpc/grpc-js';
 import { parseCidr } from '#address/ip.js';
-import { isServiceError, MasterClient } from '#api/master-client.js';
+import { isServiceError, MasterClient, NoMasterError } from '#api/master-client.js';
 import { freePorts } from '#cluster-test/process/ports.js';
 import { errorText } from '#errors/unknown-error.js';
 import { type Master, startMaster } from '#master/master.js';
@@ -148,6 +148,7 @@ export async function refusalOf(call: Promise<unknown>): Promise<string> {
     await call;
     return 'OK';
   } catch (error) {
+    if (error instanceof NoMasterError) return `UNAVAILABLE: ${error.message}`;
     if (!isServiceError(error)) return errorText(error);
     return `${status[error.code]}: ${error.details}`;
   }
