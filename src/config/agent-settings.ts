@@ -144,7 +144,7 @@ export const agentSettings: readonly Setting[] = [
     flag: '--mesos-bridge',
     takes: 'BOOL',
     as: 'switch',
-    about: 'whether the lower half of each subnet is for Mesos and CNI containers',
+    about: 'whether each subnet has an m- bridge, for Mesos and CNI containers: its lower half',
     default: 'true',
   },
   {
@@ -152,8 +152,25 @@ export const agentSettings: readonly Setting[] = [
     flag: '--docker-bridge',
     takes: 'BOOL',
     as: 'switch',
-    about: 'whether the upper half of each subnet is for Docker containers',
+    about: 'whether each subnet has a d- bridge, for Docker containers: its upper half',
     default: 'true',
+  },
+  {
+    key: 'network_config.split',
+    flag: '--split',
+    takes: 'BOOL',
+    as: 'switch',
+    about: 'whether each subnet has two halves; false, with one of the two bridges: that one has the whole subnet',
+    default: 'true',
+  },
+  {
+    key: 'network_config.bridges',
+    flag: '--bridges',
+    takes: 'WHEN',
+    as: 'text',
+    about:
+      'as-needed: an m- bridge is made by the CNI plugin, with its first container; now: the agent makes it with its addresses and keeps it, for LXC, virtual machines and others that want a bridge',
+    default: 'as-needed',
   },
   {
     key: 'network_config.overlay_mtu',

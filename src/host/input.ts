@@ -53,7 +53,7 @@ export type OverlayLease = {
   readonly dockerBridge?: BridgeLease;
 };
 
-/** One half of an agent's subnet; the first host of each range is its gateway. */
+/** A half of an agent's subnet, or the whole; the first host of each range is its gateway. */
 export type BridgeLease = {
   /** `m-<overlay>` or `d-<overlay>`. */
   readonly name: string;
@@ -114,6 +114,11 @@ export type HostSettings = {
   readonly guard?: boolean;
   /** Devices beside the tunnel and the bridges from which packets may be routed into overlays. */
   readonly guardExcept?: readonly string[];
+  /**
+   * Who makes the `m-` bridges: absent or `as-needed`, a CNI plugin with the first container; `now`, the reconciler,
+   * which then keeps them.
+   */
+  readonly bridges?: 'as-needed' | 'now';
   /** Which iptables to call. `iptables` is whatever the site chose, which is also what Docker calls. */
   readonly iptables: IptablesFlavour;
 };

@@ -279,7 +279,7 @@ export class HostReconciler implements Reconciler {
 
   #after(input: HostInput, plan: StepPlan, outcomes: readonly StepOutcome[], wish: DesiredHost): void {
     if (outcomes.some(({ step }) => verifiedParts.has(step.part)))
-      this.#later('verify-links', verifyMs, ['links', 'peers']);
+      this.#later('verify-links', verifyMs, ['links', 'peers', 'sysctls']);
     if (outcomes.some(({ step }) => step.part === 'forward' || step.part === 'forward6'))
       this.#later('verify-firewall', verifyMs, ['firewall']);
     if (outcomes.some(({ step }) => step.part === 'docker'))

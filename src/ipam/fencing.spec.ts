@@ -39,6 +39,7 @@ describe('rule 3, fenced: what is late or stale is ABORTED and changes nothing',
       { dockerBridge: false },
       { enableIpv6: false },
       { overlayMtu: 1400 },
+      { dockerBridge: false, split: false },
     ]) {
       const networkConfig = { ...everything, ...other };
       assert.match(plan.refused(plan.request('a', { sequence: 5, networkConfig })).message, /another network_config/);

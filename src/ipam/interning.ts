@@ -13,9 +13,9 @@ export class Interning {
   }
 
   networkConfig(config: NetworkConfig): NetworkConfig {
-    const { allocateSubnet, mesosBridge, dockerBridge, enableIpv6, overlayMtu } = config;
-    const wishes = Number(allocateSubnet) + 2 * Number(mesosBridge) + 4 * Number(dockerBridge) + 8 * Number(enableIpv6);
-    const key = overlayMtu * 16 + wishes;
+    const { allocateSubnet, mesosBridge, dockerBridge, enableIpv6, overlayMtu, split } = config;
+    const wishes = [allocateSubnet, mesosBridge, dockerBridge, enableIpv6, split];
+    const key = wishes.reduce((bits, wish) => bits * 2 + Number(wish), overlayMtu);
     const known = this.#configs.get(key);
     if (known === undefined) this.#configs.set(key, config);
     return known ?? config;

@@ -169,6 +169,7 @@ describe('a command', () => {
     ['a long hostname', { hostname: 'h'.repeat(254) }, 'hostname'],
     ['a hostname that paints', { hostname: 'a\u001b[31m' }, 'hostname'],
     ['a small overlay MTU', { networkConfig: { ...everything, overlayMtu: 1279 } }, 'network_config.overlay_mtu'],
+    ['no split for two bridges', { networkConfig: { ...everything, split: false } }, 'network_config.split'],
     ['a large overlay MTU', { networkConfig: { ...everything, overlayMtu: 65_536 } }, 'network_config.overlay_mtu'],
   ] as const) {
     it(`to register with ${what} is refused, naming the field`, () => {

@@ -20,6 +20,7 @@ export const everything: NetworkConfig = {
   mesosBridge: true,
   dockerBridge: true,
   enableIpv6: true,
+  split: true,
   overlayMtu: 1420,
 };
 

@@ -103,6 +103,8 @@ function agentFacts(config: AgentConfig): Facts {
     networkConfig.allocateSubnet ? 'subnets' : 'no subnets',
     networkConfig.mesosBridge ? 'm- bridges' : 'no m- bridges',
     networkConfig.dockerBridge ? 'd- bridges' : 'no d- bridges',
+    ...(networkConfig.split ? [] : ['whole subnets']),
+    ...(config.bridges === 'now' ? ['bridges at once'] : []),
     networkConfig.enableIpv6 ? 'IPv6' : 'no IPv6',
     `MTU ${networkConfig.overlayMtu}`,
   ];

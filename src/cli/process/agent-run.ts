@@ -206,6 +206,7 @@ export function hostSettings(config: AgentConfig): HostSettings {
     ...dockerHost(config),
     docker: config.networkConfig.allocateSubnet && config.networkConfig.dockerBridge,
     usesDocker: config.networkConfig.dockerBridge,
+    bridges: config.bridges,
     iptables: config.iptables,
   };
 }

@@ -39,9 +39,11 @@ describe('the configuration of an agent', () => {
         allocateSubnet: true,
         mesosBridge: true,
         dockerBridge: true,
+        split: true,
         overlayMtu: 1420,
         enableIpv6: true,
       },
+      bridges: 'as-needed',
       tls: undefined,
       tlsRenew: false,
       join: undefined,
@@ -140,6 +142,16 @@ describe('the configuration of an agent', () => {
       'network_config.overlay_mtu: 100 is out of range: a whole number of bytes from 576 to 65535 is allowed',
     ],
     [
+      'whole subnets for two bridges',
+      { network_config: { split: false } },
+      'network_config.split: can not be false beside two bridges: set mesos_bridge or docker_bridge to false, so that the other one has the whole subnet',
+    ],
+    [
+      'a time for bridges that is none',
+      { network_config: { bridges: 'later' } },
+      'network_config.bridges: "later" is unknown here: "as-needed" or "now" is allowed',
+    ],
+    [
       'an address beyond loopback',
       { http_listen: '[::]:7073' },
       'http_listen: "[::]:7073" is reachable from other machines, and has no TLS: a loopback address like 127.0.0.1:7073 is allowed, or set insecure (--insecure) in a laboratory',
@@ -157,7 +169,7 @@ describe('the configuration of an agent', () => {
     [
       'an unknown key',
       { network_config: { overlay_mut: 1 } },
-      'network_config.overlay_mut: is not a known key; did you mean overlay_mtu? (allowed: allocate_subnet, mesos_bridge, docker_bridge, overlay_mtu, enable_ipv6)',
+      'network_config.overlay_mut: is not a known key; did you mean overlay_mtu? (allowed: allocate_subnet, mesos_bridge, docker_bridge, split, bridges, overlay_mtu, enable_ipv6)',
     ],
   ];
   for (const [title, value, message] of wrong) {

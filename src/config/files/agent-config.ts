@@ -55,10 +55,12 @@ export type AgentConfig = {
     readonly allocateSubnet: boolean;
     readonly mesosBridge: boolean;
     readonly dockerBridge: boolean;
+    readonly split: boolean;
     /** Bytes. */
     readonly overlayMtu: number;
     readonly enableIpv6: boolean;
   };
+  readonly bridges: 'as-needed' | 'now';
   readonly tls: TlsConfig | undefined;
   readonly tlsRenew: boolean;
   /** The text of a token; undefined: none. */
@@ -118,6 +120,8 @@ export const agentSchema = section({
     allocate_subnet: yesNo.optional(),
     mesos_bridge: yesNo.optional(),
     docker_bridge: yesNo.optional(),
+    split: yesNo.optional(),
+    bridges: oneOf('as-needed', 'now').optional(),
     overlay_mtu: whole(576, 65_535, 'bytes').optional(),
     enable_ipv6: yesNo.optional(),
   }).optional(),
@@ -142,6 +146,7 @@ export function loadAgentConfig(source: ConfigSource): Loaded<AgentConfig> {
     ...tlsFindings(read),
     ...joinFindings(read),
     ...listenFindings(read),
+    ...splitFindings(read),
   ]);
   const wanted = given.network_config;
   const dcos = given.max_configuration_attempts !== undefined;
@@ -165,9 +170,11 @@ export function loadAgentConfig(source: ConfigSource): Loaded<AgentConfig> {
       allocateSubnet: wanted?.allocate_subnet ?? true,
       mesosBridge: wanted?.mesos_bridge ?? true,
       dockerBridge: wanted?.docker_bridge ?? true,
+      split: wanted?.split ?? true,
       overlayMtu: wanted?.overlay_mtu ?? defaults.overlayMtu,
       enableIpv6: wanted?.enable_ipv6 ?? true,
     },
+    bridges: wanted?.bridges ?? 'as-needed',
     tls: given.tls && tlsConfig(given.tls),
     tlsRenew: given.tls?.renew ?? false,
     join: given.join,
@@ -184,6 +191,14 @@ function joinFindings(document: ConfigDocument): readonly Finding[] {
   const other = ['tls', 'insecure'].find((key) => document.at(key) !== undefined && document.at(key) !== false);
   if (other === undefined) return [];
   return [{ path: ['join'], message: `can not be set beside ${other}: remove one of the two` }];
+}
+
+/** The masters refuse it likewise. */
+function splitFindings(document: ConfigDocument): readonly Finding[] {
+  const wants = (key: string) => document.at('network_config', key) !== false;
+  if (wants('split') || !wants('mesos_bridge') || !wants('docker_bridge')) return [];
+  const remedy = 'set mesos_bridge or docker_bridge to false, so that the other one has the whole subnet';
+  return [{ path: ['network_config', 'split'], message: `can not be false beside two bridges: ${remedy}` }];
 }
 
 function listenFindings(document: ConfigDocument): readonly Finding[] {

@@ -1,9 +1,33 @@
 import assert from 'node:assert/strict';
 import { apply } from '#host/apply/apply.js';
 import type { Step } from '#host/diff/host-step.js';
-import { hostScope } from '#host/problem.js';
+import { hostScope, overlayScope } from '#host/problem.js';
 import { BatchSessions } from '#host/tools/batch-session.js';
 import { noDocker } from '#host/tools/docker-engine.js';
+
+describe('Bridges that are to be made', () => {
+  it('fail each for its own overlay', async () => {
+    const create = (overlay: string): Step => ({
+      ...{ kind: 'bridge-create', name: `m-${overlay}`, mac: '02:00:00:00:00:01', mtu: 1420, mark: 'sublet:c1' },
+      ...{ scope: overlayScope(overlay), part: 'bridge' },
+    });
+    const up = (overlay: string): Step => ({
+      ...{ kind: 'link-set', name: `m-${overlay}`, set: { kind: 'up' } },
+      ...{ scope: overlayScope(overlay), part: 'bridge' },
+    });
+    const run = async (_: string, __: readonly string[], options?: { input?: string }) =>
+      options?.input?.includes('m-first') === true
+        ? { code: 1, stdout: '', stderr: 'RTNETLINK answers: File exists\nCommand failed -:1\n' }
+        : { code: 0, stdout: '', stderr: '' };
+    const tools = { run: { run }, docker: noDocker, iptables: 'iptables' } as const;
+    const steps = [create('first'), up('first'), create('second'), up('second')];
+    const outcomes = await apply(steps, { ...tools, batches: new BatchSessions() });
+    assert.deepEqual(
+      outcomes.map(({ kind }) => kind),
+      ['failed', 'skipped', 'done', 'done'],
+    );
+  });
+});
 
 describe('A step that sets a sysctl', () => {
   const run = async (path: string) => {

@@ -109,16 +109,27 @@ function batches(steps: readonly Step[]): { tool: Tool; steps: Step[] }[] {
     const last = all.at(-1);
     // A batch stays within a part, so that the device is known to stand before peers are put behind it.
     const joins =
-      last !== undefined && last.tool === tool && last.part === step.part && last.steps.length < batchStepsMax;
+      last !== undefined &&
+      last.tool === tool &&
+      last.part === step.part &&
+      last.steps.length < batchStepsMax &&
+      // Such a batch ends at its first error: a bridge that can't be made is its own overlay's failure.
+      (tool !== 'device' || sameScope(last.steps[0], step));
     if (joins && tool !== 'one') last.steps.push(step);
     else all.push({ tool, part: step.part, steps: [step] });
   }
   return all;
 }
 
+function sameScope(a: Step | undefined, { scope: b }: Step): boolean {
+  if (a === undefined || a.scope.kind === 'host' || b.kind === 'host') return a?.scope.kind === b.kind;
+  return a.scope.name === b.name;
+}
+
 function toolOf(step: Step): Tool {
   switch (step.kind) {
     case 'device-create':
+    case 'bridge-create':
     case 'link-delete':
     case 'link-set':
     case 'address':
@@ -203,6 +214,7 @@ function iprouteLines(step: Step): string[] {
     case 'fdb':
       return [fdbCommand(step)];
     case 'device-create':
+    case 'bridge-create':
     case 'link-delete':
     case 'link-set':
     case 'address':

@@ -71,6 +71,11 @@ function take(host: Draft, step: Step): void {
       host.links.set(name, { name, kind: 'vxlan', mac, mtu, up: false, alias: step.mark, addresses: [], vxlan });
       return;
     }
+    case 'bridge-create': {
+      const { name, mac, mtu, mark } = step;
+      host.links.set(name, { name, kind: 'bridge', mac, mtu, up: false, alias: mark, addresses: [] });
+      return;
+    }
     case 'link-delete':
       if (host.links.get(step.name)?.kind === 'vxlan') forgetPeers(host, 'all');
       host.links.delete(step.name);

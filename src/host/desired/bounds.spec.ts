@@ -72,6 +72,11 @@ describe('rows 57, 58: the bounds of what masters may ask of a host', () => {
     ['link-local', withOverlays({ name: 'a', subnet: '169.254.0.0/17', enabled: true }), /link-local/],
     ['multicast', withOverlays({ name: 'a', subnet: '239.0.0.0/8', enabled: true }), /multicast/],
     ['IPv6 link-local', withOverlays({ name: 'a', subnet6: 'fe80::/64', enabled: true }), /link-local/],
+    [
+      'a VTEP that is named as a bridge',
+      withVxlan({ vtepName: 'd-dcos' }),
+      /^vtep_name d-dcos is the name of a bridge/,
+    ],
     ['a VTEP subnet of half of all', withVxlan({ vtepIp: '8.8.8.1/1' }), /the VTEP subnet of 8\.8\.8\.1\/1 overlaps/],
     [
       'a bridge named eth0',
@@ -248,13 +253,15 @@ describe('rows 57, 58: the bounds of what masters may ask of a host', () => {
       vtepName: device,
       vtepPrefix: fc.integer({ min: 1, max: 30 }),
       leaseValid: fc.boolean(),
+      bridges: fc.constantFrom('as-needed', 'now'),
     });
     let accepted = 0;
     fc.assert(
-      fc.property(said, ({ overlays, held, peers, vtepName, vtepPrefix, leaseValid }) => {
+      fc.property(said, ({ overlays, held, peers, vtepName, vtepPrefix, leaseValid, bridges }) => {
         const input: HostInput = {
           ...base,
           leaseValid,
+          settings: { ...base.settings, bridges },
           overlays: [...overlays, ...base.overlays],
           peers: peers.map((parts, n): Peer => ({ ...examplePeer(n + 2), overlays: parts })),
           lease: {

@@ -58,6 +58,9 @@ export function checkBounds(input: HostInput): void {
     inside(`this host's part of overlay "${held.name}"`, held, byName.get(held.name));
     checkBridge(held, held.mesosBridge, `m-${held.name}`);
     checkBridge(held, held.dockerBridge, `d-${held.name}`);
+    if ([`m-${held.name}`, `d-${held.name}`].includes(lease.vxlan.vtepName)) {
+      throw new HostInputError(`vtep_name ${lease.vxlan.vtepName} is the name of a bridge: ${refused}`);
+    }
   }
   const key = JSON.stringify(overlays);
   for (const peer of peers) {

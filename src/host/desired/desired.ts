@@ -3,6 +3,7 @@
  * carries the node's address. Pure; says nothing of how to get there. Texts are in the form in which the tools print
  * them, so that comparing is comparing strings.
  */
+import { createHash } from 'node:crypto';
 import type { Family } from '#address/ip.js';
 import { cniFile, type DesiredCni } from '#host/desired/desired-cni.js';
 import { type DesiredDockerNetwork, dockerNetworks } from '#host/desired/desired-docker.js';
@@ -10,7 +11,7 @@ import { type DesiredFirewall, firewall } from '#host/desired/desired-firewall.j
 import { type DesiredGuard, guard, noGuard } from '#host/desired/desired-guard.js';
 import { type Marks, marksOf } from '#host/desired/marks.js';
 import type { Underlay } from '#host/desired/underlay.js';
-import type { BridgeLease, HostInput, NetworkOverlay, OverlayLease, Peer } from '#host/input.js';
+import type { BridgeLease, HostInput, HostSettings, NetworkOverlay, OverlayLease, Peer } from '#host/input.js';
 import type { HostFacts } from '#host/observe/host-facts.js';
 import { hostScope, type Problem } from '#host/problem.js';
 import { firstAddress, hostRoute, isIpv6Text, prefixOf } from '#host/tools/text.js';
@@ -78,12 +79,13 @@ export type DesiredSysctls = {
   readonly looseDevices: readonly { readonly name: string; readonly overlay?: string }[];
 };
 
-/** A bridge that a CNI plugin makes with the first container; we only mark it and watch its address. */
 export type DesiredBridge = {
   readonly name: string;
   readonly overlay: string;
   /** Gateway addresses with prefix. */
   readonly gateways: readonly string[];
+  /** Absent: a CNI plugin makes it with the first container; we only mark it and watch its address. */
+  readonly made?: { readonly mac: string; readonly mtu: number };
 };
 
 /** The plan for `input` on a host of which `facts` hold. Without an underlay nothing is tunnelled, and that is a problem. */
@@ -117,7 +119,7 @@ export function desired(given: HostInput, facts: HostFacts): DesiredHost {
         ...attached.flatMap((overlay) => bridgesOf(overlay).map(({ name }) => ({ name, overlay: overlay.name }))),
       ],
     },
-    bridges: mesos.map(({ overlay, bridge }) => ({ name: bridge.name, overlay, gateways: gatewaysOf(bridge) })),
+    bridges: mesos.map(({ overlay, bridge }) => desiredBridge(overlay, bridge, mtu, input.settings)),
     firewall: firewall(input, held, containers),
     guard: guard(input, attached.flatMap(bridgesOf)),
     cni: {
@@ -240,6 +242,23 @@ function sourceRules(input: HostInput): ReadonlySet<string> {
 
 function withoutIpv6(input: HostInput): HostInput {
   return { ...input, settings: { ...input.settings, enableIpv6: false } };
+}
+
+function desiredBridge(overlay: string, bridge: BridgeLease, mtu: number, { bridges }: HostSettings): DesiredBridge {
+  const gateways = gatewaysOf(bridge);
+  const made = bridges === 'now' ? { made: { mac: bridgeMac(bridge.name, gateways), mtu } } : {};
+  return { name: bridge.name, overlay, gateways, ...made };
+}
+
+/**
+ * A bridge without an address of its own takes the lowest of its ports', and containers that know the old one lose
+ * their gateway for a while. The same on each start; the two low bits of the first byte say "local" and "unicast".
+ */
+function bridgeMac(name: string, gateways: readonly string[]): string {
+  const sum = createHash('sha256')
+    .update(`${name} ${gateways.join(' ')}`)
+    .digest('hex');
+  return ['02', ...(sum.slice(0, 10).match(/../g) ?? [])].join(':');
 }
 
 function bridgesOf({ mesosBridge, dockerBridge }: OverlayLease): BridgeLease[] {

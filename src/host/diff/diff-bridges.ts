@@ -1,12 +1,13 @@
 /**
- * The bridges of the `m-` halves. A CNI plugin makes them with the first container; we mark them, and take away an
- * empty one whose subnet is no longer ours, since the plugin refuses a bridge with another gateway.
+ * The bridges of the `m-` ranges. A CNI plugin makes them with the first container, or we do where they are wanted at
+ * once, and then keep them. We mark them, and take away an empty one whose subnet is no longer ours, since the plugin
+ * refuses a bridge with another gateway.
  */
 
 import type { StepPlan } from '#host/apply/step-plan.js';
 import type { DesiredBridge, DesiredHost } from '#host/desired/desired.js';
 import type { Marks } from '#host/desired/marks.js';
-import type { Step } from '#host/diff/host-step.js';
+import type { LinkSetting, Step } from '#host/diff/host-step.js';
 import type { ObservedHost, ObservedLink } from '#host/observe/observed.js';
 import { overlayScope, type Problem, type Scope } from '#host/problem.js';
 
@@ -20,6 +21,10 @@ export function diffBridges({ bridges, marks }: DesiredHost, { links }: Observed
     if (bridge !== undefined) addTo({ steps, problems }, compare(bridge, link, ports, marks));
     else if (isMarked(link, marks) && bridgeName.test(link.name))
       addTo({ steps, problems }, removal(link, ports, overlayScope(link.name.replace(bridgeName, ''))));
+  }
+  for (const bridge of bridges) {
+    const made = links.has(bridge.name) ? [] : creation(bridge, marks);
+    steps.push(...made);
   }
   return { steps, problems };
 }
@@ -38,15 +43,41 @@ function compare(bridge: DesiredBridge, link: ObservedLink, ports: number, marks
   const scope = overlayScope(bridge.overlay);
   const hasGateway = bridge.gateways.some((gateway) => link.addresses.includes(gateway));
   // Without an address it is just being made; with ours it is ours, whatever its alias was.
-  if (link.kind === 'bridge' && hasGateway) {
-    if (link.alias === marks.current) return well;
-    const set = { kind: 'alias', alias: marks.current } as const;
-    return { steps: [{ kind: 'link-set', name: link.name, set, scope, part: 'bridge' }], problems: [] };
-  }
+  const isOurs = link.kind === 'bridge' && (hasGateway || (link.addresses.length === 0 && bridge.made !== undefined));
+  if (isOurs) return { steps: upkeep(bridge, link, marks), problems: [] };
   if (link.kind === 'bridge' && link.addresses.length === 0) return well;
-  if (isMarked(link, marks)) return removal(link, ports, scope);
+  if (isMarked(link, marks)) {
+    const { steps, problems } = removal(link, ports, scope);
+    return { steps: steps.length === 0 ? steps : [...steps, ...creation(bridge, marks)], problems };
+  }
   const error = `there is a ${link.kind} device ${link.name} that is not Sublet's (${link.addresses.join(', ') || 'no address'}): remove it with "ip link del ${link.name}"`;
   return { steps: [], problems: [{ scope, part: 'bridge', error }] };
+}
+
+/** What makes the bridge as it should be; nothing where a CNI plugin does. */
+function creation(bridge: DesiredBridge, marks: Marks): Step[] {
+  const { name, overlay, made } = bridge;
+  if (made === undefined) return [];
+  const { mac, mtu } = made;
+  const link: ObservedLink = { name, kind: 'bridge', mac, mtu, up: false, alias: marks.current, addresses: [] };
+  const create = { kind: 'bridge-create', name, mac, mtu, mark: marks.current } as const;
+  return [{ ...create, scope: overlayScope(overlay), part: 'bridge' }, ...upkeep(bridge, link, marks)];
+}
+
+/** Where a CNI plugin makes the bridge, the rest is the plugin's to keep. */
+function upkeep({ name, overlay, gateways, made }: DesiredBridge, link: ObservedLink, marks: Marks): Step[] {
+  const common = { scope: overlayScope(overlay), part: 'bridge' } as const;
+  const set = (setting: LinkSetting): Step => ({ kind: 'link-set', name, set: setting, ...common });
+  const alias = link.alias === marks.current ? [] : [set({ kind: 'alias', alias: marks.current })];
+  if (made === undefined) return alias;
+  const missing = gateways.filter((gateway) => !link.addresses.includes(gateway));
+  return [
+    ...alias,
+    // IPv6 begins at an MTU of 1280, so the MTU comes before its addresses.
+    ...(link.mtu === made.mtu ? [] : [set({ kind: 'mtu', mtu: made.mtu })]),
+    ...missing.map((cidr): Step => ({ kind: 'address', action: 'add', cidr, device: name, ...common })),
+    ...(link.up ? [] : [set({ kind: 'up' })]),
+  ];
 }
 
 function isMarked({ kind, alias }: ObservedLink, marks: Marks): boolean {

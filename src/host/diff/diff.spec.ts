@@ -349,6 +349,56 @@ describe('diff of the firewall', () => {
   });
 });
 
+describe('diff of bridges that are wanted at once', () => {
+  const now = (): HostInput => {
+    const given = exampleInput();
+    return { ...given, settings: { ...given.settings, bridges: 'now' } };
+  };
+  const ofBridge = (observed: ObservedHost) =>
+    diff(desired(now(), { underlay }), observed)
+      .steps.filter(({ part, kind }) => part === 'bridge' && kind !== 'sysctl')
+      .map(commandOf);
+
+  it('makes each with a MAC, its MTU, mark and addresses, and then nothing more', () => {
+    const steps = ofBridge(bareHost);
+    const [create, ...others] = steps.filter((step) => /m-dcos( |$)/.test(step));
+    assert.match(
+      create ?? '',
+      /^ip link add name m-dcos address 02(:[0-9a-f]{2}){5} mtu 1420 type bridge && .*sublet:c1$/,
+    );
+    assert.deepEqual(others, ['ip address add 9.0.0.1/25 dev m-dcos', 'ip link set dev m-dcos up']);
+    assert.ok(steps.includes('ip address add fd01:b::1/81 dev m-dcos6 nodad'), steps.join('\n'));
+    assert.deepEqual(ofBridge(built(now())), []);
+  });
+
+  it('puts back what was changed: its address, MTU, mark and state', () => {
+    const there = built(now());
+    const changed = link('m-dcos', { mtu: 1500, up: false, addresses: ['9.0.0.1/25'] });
+    assert.deepEqual(ofBridge(withLink(there, changed)), [
+      'ip link set dev m-dcos alias sublet:c1',
+      'ip link set dev m-dcos mtu 1420',
+      'ip link set dev m-dcos up',
+    ]);
+    const bare = link('m-dcos', { mtu: 1420, alias: 'sublet:c1' });
+    assert.deepEqual(ofBridge(withLink(there, bare)), ['ip address add 9.0.0.1/25 dev m-dcos']);
+  });
+
+  it('makes an idle one of another lease anew; never one with containers; leaves others’ alone', () => {
+    const there = built(now());
+    const other = withLink(there, link('m-dcos', { alias: 'sublet:c1', addresses: ['9.0.7.1/25'] }));
+    assert.deepEqual(
+      ofBridge(other).map((step) => step.split(' ').slice(0, 4).join(' ')),
+      ['ip link del dev', 'ip link add name', 'ip address add 9.0.0.1/25', 'ip link set dev'],
+    );
+    const busy = withLink(other, link('veth0', { kind: 'veth', master: 'm-dcos' }));
+    assert.deepEqual(ofBridge(busy), []);
+    const [problem] = diff(desired(now(), { underlay }), busy).problems.filter(({ part }) => part === 'bridge');
+    assert.match(problem?.error ?? '', /m-dcos still carries 1 container of 9\.0\.7\.1\/25/);
+    const foreign = withLink(there, link('m-dcos', { addresses: ['192.0.2.1/24'] }));
+    assert.deepEqual(ofBridge(foreign), []);
+  });
+});
+
 describe('diff of files, bridges and Docker networks', () => {
   it('never writes over somebody else’s CNI file, nor beside it', () => {
     for (const name of ['dcos.conflist', 'dcos.conf']) {

@@ -16,6 +16,13 @@ export type Step = StepAction & {
 export type StepAction =
   | { readonly kind: 'sysctl'; readonly path: string; readonly value: string }
   | { readonly kind: 'device-create'; readonly device: DesiredDevice; readonly mark: string }
+  | {
+      readonly kind: 'bridge-create';
+      readonly name: string;
+      readonly mac: string;
+      readonly mtu: number;
+      readonly mark: string;
+    }
   | { readonly kind: 'link-delete'; readonly name: string }
   | { readonly kind: 'link-set'; readonly name: string; readonly set: LinkSetting }
   | { readonly kind: 'address'; readonly action: 'add' | 'del'; readonly cidr: string; readonly device: string }

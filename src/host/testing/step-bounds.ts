@@ -4,6 +4,7 @@ import { assertNever } from '#errors/invariant.js';
 import { forwardChain, guardChain, guardedSet, masqueradeSet, peersSet } from '#host/desired/marks.js';
 import type { Step } from '#host/diff/host-step.js';
 import type { HostInput } from '#host/input.js';
+import { addressOf } from '#host/tools/text.js';
 
 const setNames = [masqueradeSet, guardedSet, peersSet].flatMap((names) => Object.values<string>(names));
 const chains: readonly string[] = [forwardChain, guardChain];
@@ -29,16 +30,17 @@ export function outOfBounds(step: Step, { overlays, lease, settings }: HostInput
     }
     case 'device-create':
       return unless(step.device.name === lease.vxlan.vtepName);
+    case 'bridge-create':
+      return unless(names.some((name) => step.name === `m-${name}`));
     case 'link-delete':
       return unless(step.name === lease.vxlan.vtepName || /^[md]-/.test(step.name));
     case 'link-set':
       return deviceIsOurs(step.name);
     case 'address':
-      return unless(
-        step.device === lease.vxlan.vtepName && step.action === 'del'
-          ? true
-          : [lease.vxlan.vtepIp, lease.vxlan.vtepIp6].includes(step.cidr),
-      );
+      if (step.device !== lease.vxlan.vtepName) {
+        return unless(bridges.includes(step.device) && within(addressOf(step.cidr)));
+      }
+      return unless(step.action === 'del' || [lease.vxlan.vtepIp, lease.vxlan.vtepIp6].includes(step.cidr));
     case 'neighbour':
     case 'fdb':
       return unless(step.device === lease.vxlan.vtepName);

@@ -23,6 +23,7 @@ export function commandOf(step: Step): string {
     case 'sysctl':
       return `sysctl -w ${step.path}=${step.value}`;
     case 'device-create':
+    case 'bridge-create':
     case 'link-delete':
     case 'link-set':
     case 'address':
@@ -65,6 +66,8 @@ function whyOf(step: Step): string {
       return step.path.endsWith('rp_filter') ? 'the way back may be another' : 'containers are routed';
     case 'device-create':
       return `tunnel endpoint ${step.device.addresses.join(' and ')}`;
+    case 'bridge-create':
+      return 'containers and machines are plugged into it';
     case 'link-delete':
       return 'not as it should be, or no longer needed';
     case 'link-set':
@@ -109,7 +112,7 @@ const ruleReasons = {
 
 type IpStep = Extract<
   StepAction,
-  { kind: 'device-create' | 'link-delete' | 'link-set' | 'address' | 'neighbour' | 'route' | 'rule' }
+  { kind: 'device-create' | 'bridge-create' | 'link-delete' | 'link-set' | 'address' | 'neighbour' | 'route' | 'rule' }
 >;
 
 /** Lines for `ip -batch`. */
@@ -119,6 +122,10 @@ export function ipCommands(step: IpStep): string[] {
       const { name, mac, mtu, vni, port, local } = step.device;
       const vxlan = `type vxlan id ${vni} dstport ${port} local ${local} nolearning`;
       return [`link add name ${name} address ${mac} mtu ${mtu} ${vxlan}`, `link set dev ${name} alias ${step.mark}`];
+    }
+    case 'bridge-create': {
+      const { name, mac, mtu, mark } = step;
+      return [`link add name ${name} address ${mac} mtu ${mtu} type bridge`, `link set dev ${name} alias ${mark}`];
     }
     case 'link-delete':
       return [`link del dev ${step.name}`];

@@ -94,7 +94,8 @@ function differenceOf(command: Registering, holder: AgentRecord): string | undef
     a.mesosBridge === b.mesosBridge &&
     a.dockerBridge === b.dockerBridge &&
     a.enableIpv6 === b.enableIpv6 &&
-    a.overlayMtu === b.overlayMtu;
+    a.overlayMtu === b.overlayMtu &&
+    a.split === b.split;
   return same ? undefined : 'network_config';
 }
 

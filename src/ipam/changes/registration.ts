@@ -56,11 +56,15 @@ function checkFields(action: string, command: Registering): Refusal | undefined 
     const message = `${action}: hostname ${JSON.stringify(hostname)} has other characters: ${hostnameForm.allowed} is allowed`;
     return refuse('invalid-argument', 'hostname', message);
   }
-  const { overlayMtu, enableIpv6 } = networkConfig;
+  const { overlayMtu, enableIpv6, mesosBridge, dockerBridge, split } = networkConfig;
   const least = enableIpv6 ? mtuMin6 : mtuMin;
   if (!Number.isInteger(overlayMtu) || overlayMtu < least || overlayMtu > mtuMax) {
     const allowed = `${least} to ${mtuMax} is allowed${enableIpv6 ? ' with IPv6' : ''}`;
     return refuse('invalid-argument', 'network_config.overlay_mtu', `${action}: overlay_mtu ${overlayMtu}: ${allowed}`);
+  }
+  if (!split && mesosBridge && dockerBridge) {
+    const message = `${action}: split false: it is allowed with one of mesos_bridge and docker_bridge, and both are true`;
+    return refuse('invalid-argument', 'network_config.split', message);
   }
   const use = unreachableUse(nodeIp);
   if (use === undefined) return undefined;

@@ -161,8 +161,8 @@ export function overlayOf(stored: Maybe<sublet.store.v1.Overlay.$Properties>): O
 
 export function toNetworkConfig(config: NetworkConfig): sublet.store.v1.NetworkConfig.$Properties {
   // The names agree; the log must not carry what else the object may have.
-  const { allocateSubnet, mesosBridge, dockerBridge, enableIpv6, overlayMtu } = config;
-  return { allocateSubnet, mesosBridge, dockerBridge, enableIpv6, overlayMtu };
+  const { allocateSubnet, mesosBridge, dockerBridge, enableIpv6, overlayMtu, split } = config;
+  return { allocateSubnet, mesosBridge, dockerBridge, enableIpv6, overlayMtu, unsplit: !split };
 }
 
 export function networkConfigOf(stored: Maybe<sublet.store.v1.NetworkConfig.$Properties>): NetworkConfig {
@@ -173,6 +173,7 @@ export function networkConfigOf(stored: Maybe<sublet.store.v1.NetworkConfig.$Pro
     dockerBridge: config.dockerBridge ?? false,
     enableIpv6: config.enableIpv6 ?? false,
     overlayMtu: config.overlayMtu ?? 0,
+    split: config.unsplit !== true,
   };
 }
 

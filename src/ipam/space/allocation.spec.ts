@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { formatCidr4, parseCidr4 } from '#address/cidr4.js';
 import { formatCidr6, parseCidr6 } from '#address/cidr6.js';
-import { formatCidr } from '#address/ip.js';
+import { formatCidr, parseIp } from '#address/ip.js';
 import { formatMac } from '#address/mac.js';
 import { Ipam } from '#ipam/ipam.js';
 import { dcos, everything, overlay, PlanUnderTest, subnetOf } from '#ipam/plan-under-test.js';
@@ -60,6 +60,26 @@ describe('the worked example', () => {
       ],
     );
     assert.equal(later.epoch, agent.epoch);
+  });
+
+  it('without a split gives the one bridge the whole subnet, in both families, and says so of each address', () => {
+    const plan = new PlanUnderTest({}, [dcos, overlay('dcos6', 'fd01:b::/64', 80)]);
+    const config = { ...everything, split: false };
+    const [v4, v6] = plan.register('a', { networkConfig: { ...config, dockerBridge: false } }).overlays;
+    assert.deepEqual(v4?.mesosBridge, { name: 'm-dcos', ip: parseCidr4('9.0.0.0/24'), ip6: undefined });
+    assert.deepEqual(v6?.mesosBridge, { name: 'm-dcos6', ip: undefined, ip6: parseCidr6('fd01:b::/80') });
+    assert.equal(v4?.dockerBridge, undefined);
+    const other = plan.register('b', { node: '10.0.0.2', networkConfig: { ...config, mesosBridge: false } })
+      .overlays[0];
+    assert.deepEqual([other?.mesosBridge, other?.dockerBridge?.ip], [undefined, parseCidr4('9.0.1.0/24')]);
+    const bridges = ['9.0.0.200', '9.0.1.1'].map((ip) => plan.ipam.lookup(parseIp(ip), 0));
+    assert.deepEqual(
+      bridges.map((found) => 'bridge' in found && found.bridge),
+      ['m-dcos', 'd-dcos'],
+    );
+    const refusal = plan.refused(plan.request('c', { networkConfig: config }));
+    assert.deepEqual([refusal.code, refusal.field], ['invalid-argument', 'network_config.split']);
+    assert.match(refusal.message, /split false: it is allowed with one of mesos_bridge and docker_bridge/);
   });
 });
 

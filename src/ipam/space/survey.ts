@@ -2,14 +2,14 @@
 
 import { size4 } from '#address/cidr4.js';
 import { contains6, offsetOf6 } from '#address/cidr6.js';
-import { containsIp, familyOf, type Ip } from '#address/ip.js';
+import { type Cidr, containsIp, familyOf, type Ip } from '#address/ip.js';
 import { ipv4 } from '#address/ipv4.js';
 import type { Holding } from '#ipam/agent-record.js';
 import type { Plan } from '#ipam/plan.js';
 import { reservationsIn } from '#ipam/plan-writer.js';
 import { blockCidr, blockOf, type Space } from '#ipam/space/space.js';
 import type { Exclusion, Lookup, PlanUsage, Reservation } from '#ipam/space/usage.js';
-import type { OverlayStatus } from '#ipam/view/full-agent.js';
+import type { NetworkConfig, OverlayStatus } from '#ipam/view/full-agent.js';
 
 /** Undefined until there is a network. Costs O(reserved + quarantined). */
 export function usageOf(plan: Plan, time: number): PlanUsage | undefined {
@@ -31,12 +31,17 @@ export function lookUp(plan: Plan, ip: Ip, time: number): Lookup {
   const subnet = blockCidr(space, block);
   const { state, agentId } = stateOf(space, block, time);
   if (space.overlay === undefined) return { kind: 'vtep', ip, subnet: space.subnet, state, agentId };
-  // The lower half is the Mesos bridge's, the upper one Docker's.
-  const inLower = containsIp({ ...subnet, prefix: subnet.prefix + 1 }, ip);
   const config = state === 'held' && agentId !== undefined ? plan.agents.get(agentId)?.networkConfig : undefined;
-  const there = inLower ? config?.mesosBridge : config?.dockerBridge;
-  const bridge = there === true ? `${inLower ? 'm' : 'd'}-${space.overlay}` : undefined;
+  const bridge = config && bridgeAt(config, space.overlay, subnet, ip);
   return { kind: 'overlay', ip, overlay: space.overlay, subnet, state, agentId, bridge };
+}
+
+/** With a split the lower half is the Mesos bridge's, the upper one Docker's. */
+function bridgeAt(config: NetworkConfig, overlay: string, subnet: Cidr, ip: Ip): string | undefined {
+  const { mesosBridge, dockerBridge, split } = config;
+  const mesos = split ? containsIp({ ...subnet, prefix: subnet.prefix + 1 }, ip) : mesosBridge;
+  if (!(mesos ? mesosBridge : dockerBridge)) return undefined;
+  return `${mesos ? 'm' : 'd'}-${overlay}`;
 }
 
 /** How the overlays fare on the hosts, as agents reported last. */

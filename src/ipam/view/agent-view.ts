@@ -1,9 +1,9 @@
 /**
- * Works out an agent's whole part of the plan from what is kept of it and the network: MAC, IPv6 VTEP address, halves.
+ * Works out an agent's whole part of the plan from what is kept of it and the network: MAC, IPv6 VTEP address, bridges.
  * Events and answers carry the two; a consumer that needs the full view computes it here, which most masters never do.
  */
-import { type Cidr4, cidr4, halves4, offsetOf4 } from '#address/cidr4.js';
-import { addressAt6, type Cidr6, cidr6, halves6 } from '#address/cidr6.js';
+import { cidr4, halves4, offsetOf4 } from '#address/cidr4.js';
+import { addressAt6, cidr6, halves6 } from '#address/cidr6.js';
 import type { Ipv4 } from '#address/ipv4.js';
 import { macFor } from '#address/mac.js';
 import { assertNever } from '#errors/invariant.js';
@@ -70,19 +70,22 @@ function viewOverlay(info: Overlay, holding: Holding, config: NetworkConfig): Ag
   const { block4, block6, status, error } = holding;
   const subnet = block4 === undefined || info.v4 === undefined ? undefined : cidr4(block4, info.v4.prefix);
   const subnet6 = block6 === undefined || info.v6 === undefined ? undefined : cidr6(block6, info.v6.prefix);
+  const pieces = { subnet, subnet6 };
   return {
     info,
-    subnet,
-    subnet6,
-    mesosBridge: config.mesosBridge ? viewBridge(`m-${info.name}`, 0, subnet, subnet6) : undefined,
-    dockerBridge: config.dockerBridge ? viewBridge(`d-${info.name}`, 1, subnet, subnet6) : undefined,
+    ...pieces,
+    mesosBridge: config.mesosBridge ? viewBridge(`m-${info.name}`, config.split ? 0 : 'whole', pieces) : undefined,
+    dockerBridge: config.dockerBridge ? viewBridge(`d-${info.name}`, config.split ? 1 : 'whole', pieces) : undefined,
     status,
     error,
   };
 }
 
-function viewBridge(name: string, half: 0 | 1, subnet: Cidr4 | undefined, subnet6: Cidr6 | undefined): Bridge {
-  return { name, ip: subnet && halves4(subnet)[half], ip6: subnet6 && halves6(subnet6)[half] };
+type Pieces = Pick<AgentOverlay, 'subnet' | 'subnet6'>;
+
+function viewBridge(name: string, part: 0 | 1 | 'whole', { subnet, subnet6 }: Pieces): Bridge {
+  if (part === 'whole') return { name, ip: subnet, ip6: subnet6 };
+  return { name, ip: subnet && halves4(subnet)[part], ip6: subnet6 && halves6(subnet6)[part] };
 }
 
 function viewProblem(network: Network, { overlay, family, reason }: StoredProblem): OverlayProblem {

@@ -9,13 +9,16 @@ import type { Mac } from '#address/mac.js';
 import type { AgentId, InstanceId } from '#ipam/identity.js';
 import type { Overlay } from '#ipam/network.js';
 
-/** What the agent wants. `overlayMtu` is in bytes. */
+/**
+ * What the agent wants. `overlayMtu` is in bytes. Without `split` the one bridge that is wanted has the whole subnet.
+ */
 export type NetworkConfig = {
   readonly allocateSubnet: boolean;
   readonly mesosBridge: boolean;
   readonly dockerBridge: boolean;
   readonly enableIpv6: boolean;
   readonly overlayMtu: number;
+  readonly split: boolean;
 };
 
 /** The tunnel endpoint; every part but the address follows from the network. */
@@ -31,7 +34,7 @@ export type Vxlan = {
   readonly vxlanPort: number;
 };
 
-/** One half of the agent's piece; its first host is the gateway. */
+/** A half of the agent's piece, or the whole of it; the first host is the gateway. */
 export type Bridge = { readonly name: string; readonly ip: Cidr4 | undefined; readonly ip6: Cidr6 | undefined };
 
 /** `none`: the agent has not reported. `planned`: it builds nothing on its host. `error` is set with `failed` only. */
@@ -41,9 +44,9 @@ export type AgentOverlay = {
   readonly info: Overlay;
   readonly subnet: Cidr4 | undefined;
   readonly subnet6: Cidr6 | undefined;
-  /** Lower half, unless the agent wants none. */
+  /** Lower half, or the whole; undefined: the agent wants none. */
   readonly mesosBridge: Bridge | undefined;
-  /** Upper half, unless the agent wants none. */
+  /** Upper half, or the whole; undefined: the agent wants none. */
   readonly dockerBridge: Bridge | undefined;
   readonly status: OverlayStatus;
   readonly error: string;

@@ -89,6 +89,7 @@ class TestOffice {
         mesosBridge: true,
         dockerBridge: true,
         enableIpv6: true,
+        split: true,
         overlayMtu: 1420,
       },
       takeover: false,

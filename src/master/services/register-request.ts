@@ -62,6 +62,7 @@ function parseNetworkConfig(config: sublet.v1.NetworkConfig.$Properties): Networ
     dockerBridge: config.dockerBridge ?? true,
     enableIpv6: config.enableIpv6 ?? true,
     overlayMtu,
+    split: config.split ?? true,
   };
 }
 

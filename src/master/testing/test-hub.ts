@@ -85,6 +85,7 @@ export class TestHubs {
         mesosBridge: true,
         dockerBridge: true,
         enableIpv6: true,
+        split: true,
         overlayMtu: 1420,
       },
       takeover: false,
