@@ -42,7 +42,7 @@ export type { RaftRole, ReadState, Ready, SoftState } from '#raft/ready.js';
 export { withHeldVotes } from '#raft/roles/held-votes.js';
 export type { ProgressState, RaftPeerStatus } from '#raft/tracker/progress.js';
 export type { BootstrapProblem, BootstrapProblemCode } from '#replica/bootstrap/bootstrap-problem.js';
-export { foundingsDiffer, type PeerClaim } from '#replica/bootstrap/cluster-founding.js';
+export { incarnationsDiffer, type PeerClaim } from '#replica/bootstrap/incarnation.js';
 export type { CompactionLimits } from '#replica/compaction.js';
 export type { StorageWriterLimits } from '#replica/driver/storage-writer.js';
 export type { LeadershipNotice } from '#replica/fitness/leadership-state.js';

@@ -65,7 +65,7 @@ describe('masters with names', function () {
   const ready = (name: string): Promise<true> =>
     until(`${name} ready`, boundMs, async () => holds((await fetch(`http://127.0.0.1:${port(name, 2)}/readyz`)).ok));
 
-  it('found their cluster when the names of the others become known, and find one that has moved with its name', async () => {
+  it('bootstrap their cluster when the names of the others become known, and find one that has moved with its name', async () => {
     const all: Readonly<Record<string, string>> = {
       'm1.test': '127.0.0.11',
       'm2.test': '127.0.0.12',

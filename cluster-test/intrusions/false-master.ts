@@ -1,7 +1,7 @@
 /** A program with a master's certificate that sends the peer port of real masters what it likes. */
 import { Client, Metadata, status } from '@grpc/grpc-js';
 import { freePorts } from '#cluster-test/process/ports.js';
-import { clusterIdKey, forwardDefinition, foundingKey } from '#master/forward/forward-method.js';
+import { clusterIdKey, forwardDefinition, incarnationKey } from '#master/forward/forward-method.js';
 import type { sublet } from '#proto/sublet.js';
 import { memberId } from '#raft/log/entry.js';
 import type { MemberInfo, Membership } from '#replica/ports/membership.js';
@@ -72,7 +72,7 @@ export class FalseMaster implements Disposable {
     const { path, requestSerialize, responseDeserialize } = forwardDefinition;
     const metadata = new Metadata();
     metadata.set(clusterIdKey, membership.clusterId);
-    metadata.set(foundingKey, membership.founding);
+    metadata.set(incarnationKey, membership.incarnation);
     const options = { deadline: Date.now() + answerMs };
     const stream = this.#client.makeBidiStreamRequest(path, requestSerialize, responseDeserialize, metadata, options);
     return new Promise((resolve, reject) => {

@@ -69,7 +69,7 @@ describe('masters that move', function () {
   }
 
   it('all at once are told where they are recorded, and go on at their new addresses once told, with all that they had', async () => {
-    const founding = (await masters.status(await masters.leader())).founding;
+    const incarnation = (await masters.status(await masters.leader())).incarnation;
     const old = new Map(masters.masters.map((master) => [master.name, peerOf(master)]));
     const moved = await newAddresses([...old.keys()]);
     await Promise.all(masters.masters.map(({ child }) => child.stop()));
@@ -107,7 +107,7 @@ describe('masters that move', function () {
       assert.deepEqual(await register(masters.addresses, at + 1, 2), lease, 'the lease is as it was');
     }
     const status = await masters.status(await masters.leader());
-    assert.deepEqual([status.founding, status.adoption], [founding, false]);
+    assert.deepEqual([status.incarnation, status.adoption], [incarnation, false]);
     // The cluster has recorded it: what was set by hand is out of use at each.
     for (const master of masters.masters) {
       await until(`${master.name} has it from the log`, boundMs, () =>

@@ -17,7 +17,7 @@ const startBoundMs = 30_000;
 
 export type MastersOptions = {
   readonly count: number;
-  /** A `--config` file for all; its `network` founds the plan. */
+  /** A `--config` file for all; its `network` is the first plan. */
   readonly config: string;
   /** More flags for each. */
   readonly flags?: readonly string[];

@@ -26,7 +26,7 @@ import { agentService } from '#api/services.js';
 import type { SimulatedMaster } from '#cluster-test/simulation/simulated-master.js';
 import type { SimulatedNetwork } from '#cluster-test/simulation/simulated-network.js';
 import type { SimulatedProcess } from '#cluster-test/simulation/world.js';
-import { checkFounding } from '#master/leader/founding-check.js';
+import { checkIncarnation } from '#master/leader/incarnation-check.js';
 import type { KeepAliveSource } from '#master/leases/stream-reports.js';
 import { toRefusedError } from '#master/server/refusal-mapping.js';
 import { networkMessage } from '#master/services/plan-message.js';
@@ -164,13 +164,13 @@ export class MasterLink implements MasterApi {
     this.#ask(master, async (work) => {
       const { network } = work.plan;
       if (network === undefined) throw new RefusedError('unavailable', 'there is no network yet');
-      checkFounding('watch', request, work.plan);
-      const { clusterId, founding } = work.plan;
-      return { network: networkMessage(network), revision: work.plan.ipam.revision, clusterId, founding };
-    }).then(({ network, revision, clusterId, founding }) => {
+      checkIncarnation('watch', request, work.plan);
+      const { clusterId, incarnation } = work.plan;
+      return { network: networkMessage(network), revision: work.plan.ipam.revision, clusterId, incarnation };
+    }).then(({ network, revision, clusterId, incarnation }) => {
       const { WatchResponse: Response } = sublet.v1;
       const messages: sublet.v1.WatchResponse.$Properties[] = [
-        { snapshotBegin: { clusterId, revision, founding } },
+        { snapshotBegin: { clusterId, revision, incarnation } },
         { snapshotChunk: { network, agents: [] } },
         { snapshotEnd: { revision } },
       ];

@@ -297,7 +297,7 @@ export class Operator {
       work.replica.changeMembership(change).then(
         () => {
           world.count(`membership: ${change.kind}`);
-          // docs/operations/membership.md: who founded alone must not do so again if its disk is lost.
+          // docs/operations/membership.md: a member that bootstrapped alone must not do so again if its disk is lost.
           if (profile.masters === 1) for (const master of masters) master.joins = true;
           ended();
         },

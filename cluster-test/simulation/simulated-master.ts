@@ -467,7 +467,7 @@ export class SimulatedMaster {
     return new SimulatedDisk(world, name, () => Array.from({ length: 8 }, hex).join(''));
   }
 
-  /** Of a replica that takes part; one that waits to be founded, or has stopped, says term 0. */
+  /** Of a replica that takes part; one that waits to be bootstrapped, or has stopped, says term 0. */
   #memory(): Memory | undefined {
     if (this.work?.started !== true) return undefined;
     const { process } = this.work;

@@ -65,7 +65,7 @@ describe('what an agent makes of a refusal', () => {
     ['resource-exhausted', 'exhausted'],
     ['unavailable', 'unavailable'],
     // None of its cluster's masters: what the agent holds is still its own, and another one may be.
-    ['other-founding', 'unavailable'],
+    ['other-incarnation', 'unavailable'],
   ] as const) {
     it(`is ${kind} for ${given}, from a call and from a stream`, async () => {
       reason = given;

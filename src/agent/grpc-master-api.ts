@@ -151,8 +151,8 @@ function masterError(error: unknown, master: string | undefined): MasterError {
 function kindOf(error: ServiceError, reason: RefusalReason | undefined): MasterErrorKind {
   if (reason === 'held-elsewhere') return 'held';
   if (reason === 'resource-exhausted') return 'exhausted';
-  // A master of another founding is none of this agent's: what it holds is still its own.
-  if (reason === 'other-founding') return 'unavailable';
+  // A master of another incarnation is none of this agent's: what it holds is still its own.
+  if (reason === 'other-incarnation') return 'unavailable';
   // A code that is not listed is an unknown outcome, or trouble of the master: both are retried.
   return kinds[error.code] ?? 'unavailable';
 }

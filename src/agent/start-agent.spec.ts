@@ -199,7 +199,7 @@ describe('a started agent', () => {
     ['overloaded', 'waiting'],
     ['no-space', 'waiting'],
     ['resource-exhausted', 'refused'],
-    ['other-founding', 'waiting'],
+    ['other-incarnation', 'waiting'],
   ] as const) {
     it(`is ${state} when a master refuses it because of ${reason}`, async () => {
       const refused = new RefusedError(reason, 'no more');

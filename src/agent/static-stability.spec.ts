@@ -69,11 +69,11 @@ describe('rule 5, static stability of an agent', () => {
     world.masters.setDown(false);
     await world.time.runFor(11_000);
     assert.equal(agent.leaseSource, 'masters');
-    const request = { clusterId: 'cluster-1', founding: 'f1', fromRevision: 100, peersOnly: true, peerForm: 1 };
+    const request = { clusterId: 'cluster-1', incarnation: 'f1', fromRevision: 100, peersOnly: true, peerForm: 1 };
     assert.deepEqual(world.masters.lastWatch.request, request);
   });
 
-  it('tells the masters which founding of which cluster its lease is of, with all that it asks', async () => {
+  it('tells the masters which incarnation of which cluster its lease is of, with all that it asks', async () => {
     await ranBefore();
     const agent = world.start();
     await world.time.runFor(2_000);
@@ -81,12 +81,12 @@ describe('rule 5, static stability of an agent', () => {
     await world.time.until(agent.leave(), 1_000);
     assert.equal(registers[0]?.held, undefined);
     const asked = [registers.at(-1)?.held, keepAlives.at(-1), reports.at(-1), watches.at(-1)?.request, leaves.at(-1)];
-    for (const each of asked) assert.deepEqual([each?.clusterId, each?.founding], ['cluster-1', 'f1']);
+    for (const each of asked) assert.deepEqual([each?.clusterId, each?.incarnation], ['cluster-1', 'f1']);
     // Before there is a table, it is the lease's cluster whose peers are wanted.
-    assert.deepEqual([watches[0]?.request.clusterId, watches[0]?.request.founding], ['cluster-1', 'f1']);
+    assert.deepEqual([watches[0]?.request.clusterId, watches[0]?.request.incarnation], ['cluster-1', 'f1']);
   });
 
-  it('keeps the peers of another founding of its cluster from the host', async () => {
+  it('keeps the peers of another incarnation of its cluster from the host', async () => {
     world.masters.onWatch = (watch) => watch.send(...snapshot(100, undefined, 'cluster-1', 'f2'));
     world.start();
     await world.time.runFor(5_000);
@@ -384,7 +384,7 @@ describe('rule 5, static stability of an agent', () => {
     const report = await world.time.until(agent.leave(), 1_000);
     assert.equal(report.gaveBack, true);
     assert.deepEqual(world.host.cleaned, [['cluster-1']]);
-    const fence = { agentId: 'a', instanceId: 'instance-1', epoch: 7, clusterId: 'cluster-1', founding: 'f1' };
+    const fence = { agentId: 'a', instanceId: 'instance-1', epoch: 7, clusterId: 'cluster-1', incarnation: 'f1' };
     assert.deepEqual(world.masters.leaves, [{ ...fence, runId: 'run-1' }]);
     assert.equal(world.store.lease, undefined);
     const asked = world.masters.registers.length;

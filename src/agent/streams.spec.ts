@@ -103,7 +103,7 @@ describe('watch of an agent', () => {
     const { master } = world.masters.lastWatch;
     world.masters.lastWatch.end();
     await world.time.runFor(1_000);
-    const request = { clusterId: 'cluster-1', founding: 'f1', fromRevision: 101, peersOnly: true, peerForm: 1 };
+    const request = { clusterId: 'cluster-1', incarnation: 'f1', fromRevision: 101, peersOnly: true, peerForm: 1 };
     assert.deepEqual(world.masters.lastWatch.request, request);
     assert.notEqual(world.masters.lastWatch.master, master);
     assert.equal(agent.table.size, 2);

@@ -177,7 +177,7 @@ export class MasterClient {
   #moveOn(error: ServiceError, idempotent: boolean): boolean {
     // Nothing was changed. Another address may be that of a master that serves, or of the cluster that is meant.
     const reason = reasonOf(error);
-    if (reason === 'other-founding' || reason === 'unavailable') return true;
+    if (reason === 'other-incarnation' || reason === 'unavailable') return true;
     if (error.code === status.UNAVAILABLE) return idempotent || neverSent(error);
     return idempotent && (error.code === status.DEADLINE_EXCEEDED || brokeOff(error));
   }

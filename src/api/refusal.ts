@@ -27,10 +27,10 @@ export const refusals = {
     code: status.FAILED_PRECONDITION,
     meaning: 'The plan, or one of the masters, must change first; the message says how.',
   },
-  'other-founding': {
+  'other-incarnation': {
     code: status.FAILED_PRECONDITION,
     meaning:
-      'What the caller holds is of another founding of this cluster: two clusters have one id. Ask another master.',
+      'What the caller holds is of another incarnation of this cluster: two clusters have one id. Ask another master.',
   },
   'permission-denied': {
     code: status.PERMISSION_DENIED,

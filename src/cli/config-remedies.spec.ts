@@ -40,7 +40,7 @@ type File = { readonly settings?: Partial<NetworkSettings>; readonly overlays?: 
 type Case = {
   readonly what: string;
   readonly plan?: { readonly settings?: Partial<NetworkSettings>; readonly overlays?: readonly Overlay[] };
-  /** What operators and agents have done since the network was founded. */
+  /** What operators and agents have done since the network was created. */
   readonly since?: readonly string[];
   readonly agents?: readonly string[];
   readonly file: File;
@@ -168,7 +168,7 @@ const notMended: readonly (Case & { readonly why: RegExp })[] = [
     why: /^change the file: vtep_subnet 44\.128\.0\.0\/21 is not a supernet of 44\.128\.0\.0\/20: it can only grow$/,
   },
   {
-    what: 'what was fixed when the network was founded',
+    what: 'what was fixed when the network was created',
     file: { settings: { vni: 7, vxlanPort: 4789 } },
     named: [[], []],
     why: /^change the file: this was fixed when the network was established$/,

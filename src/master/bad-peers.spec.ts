@@ -58,7 +58,7 @@ describe('a master that can’t belong to those it is to join, like', function (
       listen: '127.0.0.1:0',
       httpListen: '127.0.0.1:0',
       network: {
-        founding: { settings: testSettings, overlays: [testOverlay] },
+        initial: { settings: testSettings, overlays: [testOverlay] },
         file: { settings: {}, overlays: undefined },
       },
       insecure: false,

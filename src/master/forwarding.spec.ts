@@ -32,7 +32,7 @@ describe('a call to a follower', () => {
       await using masters = await TestMasters.start({ count: 2 });
       const { peer } = masters.master(0).member.info;
       const { path, request, response } = clusterService.getStatus;
-      const plan = { clusterId: 'test', founding: 'f1' };
+      const plan = { clusterId: 'test', incarnation: 'f1' };
       const link = new ForwardLink({ via: 'test', peer, plan, credentials: credentials.createInsecure() });
       const answer = await link.call(path, request.encode({}).finish(), 10_000, noCaller);
       link.close();
@@ -163,7 +163,7 @@ describe('a call to a follower', () => {
     const link = new ForwardLink({
       via: 'test',
       peer,
-      plan: { clusterId: 'other', founding: '' },
+      plan: { clusterId: 'other', incarnation: '' },
       credentials: credentials.createInsecure(),
     });
     const { path, request } = clusterService.getStatus;

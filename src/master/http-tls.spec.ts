@@ -52,7 +52,7 @@ describe('HTTP of a master behind TLS', function () {
       tls: await authority.files(join(folder, 'tls'), 'sublet://master/m1'),
       dataDir: mkdtempSync(join(folder, 'data-')),
       network: {
-        founding: { settings: testSettings, overlays: [testOverlay] },
+        initial: { settings: testSettings, overlays: [testOverlay] },
         file: { settings: {}, overlays: undefined },
       },
       insecure: false,

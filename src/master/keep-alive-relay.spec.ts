@@ -32,7 +32,7 @@ function follower() {
         return Buffer.from(response.encode({ results }).finish());
       },
     },
-    plan: { clusterId: 'test', founding: '' },
+    plan: { clusterId: 'test', incarnation: '' },
     admission: new Admission(defaultAdmissionLimits),
     clock: time,
     report: (error) => assert.fail(String(error)),

@@ -30,7 +30,7 @@ import { type ConfiguredNetwork, NetworkKeeper } from '#master/leader/configured
 import { HistoryGuard } from '#master/leader/history-guard.js';
 import { LeaderChanges } from '#master/leader/leader-changes.js';
 import { Leadership } from '#master/leader/leadership.js';
-import { OtherFoundings } from '#master/leader/other-foundings.js';
+import { OtherIncarnations } from '#master/leader/other-incarnations.js';
 import { KeepAliveService } from '#master/leases/keep-alive-service.js';
 import { LeaseKeeper } from '#master/leases/lease-keeper.js';
 import { type Contest, contestFields } from '#master/leases/lease-processes.js';
@@ -162,7 +162,7 @@ export class MasterServices {
   readonly comparison: StateComparison;
   readonly guard: HistoryGuard;
   readonly #marker: BranchMarker;
-  readonly #foundings: OtherFoundings | undefined;
+  readonly #otherIncarnations: OtherIncarnations | undefined;
   readonly #digests: StateDigests;
   readonly #options: MasterServicesOptions;
   readonly #keeper: NetworkKeeper;
@@ -194,10 +194,10 @@ export class MasterServices {
     this.guard = new HistoryGuard({ log, plan, leadership, clock, wallClock, newValue, logger, report });
     const { guard } = this;
     const { control, configured = [] } = options;
-    this.#foundings =
+    this.#otherIncarnations =
       control &&
-      new OtherFoundings({ log, clusterId, configured, hello: (peer) => control.hello(peer), clock, logger });
-    const mayGrant = (): RefusedError | undefined => this.#foundings?.refusal ?? guard.refusal;
+      new OtherIncarnations({ log, clusterId, configured, hello: (peer) => control.hello(peer), clock, logger });
+    const mayGrant = (): RefusedError | undefined => this.#otherIncarnations?.refusal ?? guard.refusal;
     const told = (keepAlive: ReceivedKeepAlive): void => guard.told(keepAlive.agentId, keepAlive);
     const contested = (contest: Contest): void =>
       logger.warn(contestFields(contest), 'two processes ask for one lease');
@@ -287,7 +287,7 @@ export class MasterServices {
     this.hub.restored(this.#options.machine.ipam.revision, this.#options.log.status().appliedIndex);
     this.#closed = undefined;
     this.#waitsFor = '';
-    this.#foundings?.start();
+    this.#otherIncarnations?.start();
   }
 
   /** Takes no part yet, and why: shown to callers that ask for the plan, and in the status. */
@@ -307,7 +307,7 @@ export class MasterServices {
 
   /** Why this master is not ready, though it answers; undefined: nothing is known. */
   get unfit(): string | undefined {
-    return this.#foundings?.problem;
+    return this.#otherIncarnations?.problem;
   }
 
   /** Why the plan can't be asked for; undefined: it can. */
@@ -329,7 +329,7 @@ export class MasterServices {
       ...(this.#options.moreWarnings?.() ?? []),
       ...spaceWarnings(this.#options.log.status()),
       ...endedWarnings(this.#options.log.status()),
-      ...(this.#foundings?.warnings() ?? []),
+      ...(this.#otherIncarnations?.warnings() ?? []),
       ...adoptionWarnings(this.plan.ipam),
       ...this.comparison.warnings(),
       ...this.#keeper.warnings(),
@@ -409,7 +409,7 @@ export class MasterServices {
   stop(): void {
     for (const unsubscribe of this.#subscriptions) unsubscribe();
     this.#marker.stop();
-    this.#foundings?.stop();
+    this.#otherIncarnations?.stop();
     this.guard.stop();
     this.#keeper.stop();
     this.#moves.stop();

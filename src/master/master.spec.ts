@@ -43,7 +43,7 @@ class Trio implements AsyncDisposable {
         listen: address(count + at),
         httpListen: address(2 * count + at),
         network: {
-          founding: { settings: testSettings, overlays: [testOverlay] },
+          initial: { settings: testSettings, overlays: [testOverlay] },
           file: { settings: {}, overlays: undefined },
         },
         insecure: false,
@@ -333,7 +333,7 @@ describe('a master', function () {
     await assert.rejects(startMaster({ ...elsewhere, ...ports }), /can't listen for peers on 127.*EADDRINUSE|bind/);
     assert.deepEqual(trio.fatal, [], 'it never began, so it can not have failed');
     const settings = { ...testSettings, vtepSubnet: parseCidr4('8.0.0.0/7') };
-    const network = { founding: { settings, overlays: [] }, file: { settings: {}, overlays: undefined } };
+    const network = { initial: { settings, overlays: [] }, file: { settings: {}, overlays: undefined } };
     await assert.rejects(startMaster({ ...elsewhere, network }), /vtep_subnet.*8\.0\.0\.0\/7/);
   });
 });

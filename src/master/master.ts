@@ -63,7 +63,7 @@ export type MasterOptions = {
   readonly clusterId: string;
   /** The first members, this one among them; asked for at the very first start only. */
   readonly founders: readonly Founder[];
-  /** HOST:PORT of peers of an existing cluster to join, instead of founding one; for the very first start, too. */
+  /** HOST:PORT of peers of an existing cluster to join, instead of bootstrapping one; for the very first start, too. */
   readonly join?: readonly string[];
   /** `sublet/` is made inside. */
   readonly dataDir: string;
@@ -112,7 +112,7 @@ const drainMs = 1_000;
  */
 export async function startMaster(options: MasterOptions): Promise<Master> {
   checkAddresses(options);
-  checkFounding(options.network);
+  checkInitialNetwork(options.network);
   await checkOwnName(options);
   const openFiles = openFilesLimit();
   connectionShares(openFiles);
@@ -495,8 +495,8 @@ async function checkOwnName({ name, founders, join = [], peerListen, logger }: M
   if (problem !== undefined) logger.warn({}, problem.message);
 }
 
-function checkFounding({ founding }: ConfiguredNetwork): void {
-  const wrong = checkNetwork(founding.settings, founding.overlays);
+function checkInitialNetwork({ initial }: ConfiguredNetwork): void {
+  const wrong = checkNetwork(initial.settings, initial.overlays);
   if (wrong !== undefined) throw new Error(wrong.message);
 }
 

@@ -11,7 +11,7 @@ import { decodeCommand } from '#ipam/codec/command-codec.js';
 import { Ipam } from '#ipam/ipam.js';
 import { isConfChange } from '#raft/confchange/conf-change.js';
 import { type LogIndex, logIndex, memberId, noMember, type Term, term } from '#raft/log/entry.js';
-import { foundingOf } from '#replica/bootstrap/cluster-founding.js';
+import { incarnationOf } from '#replica/bootstrap/incarnation.js';
 import type { LogStore } from '#replica/ports/log-store.js';
 import type { AppliedMeta, MemberInfo, Membership } from '#replica/ports/membership.js';
 import type { StateRecord } from '#replica/ports/state-machine.js';
@@ -62,7 +62,7 @@ export function previousStateOf({ header, records }: SnapshotFileContent): Previ
   };
 }
 
-/** Founds a cluster with a plan, in a data directory that holds none. @throws Error, StoreError, FolderError */
+/** Bootstraps a cluster with a plan, in a data directory that holds none. @throws Error, StoreError, FolderError */
 export async function restoreCluster(
   dataDir: string,
   legacy: PreviousState,
@@ -121,7 +121,7 @@ export async function survivorIn(
   return { self, membership, legacy };
 }
 
-/** Founds a cluster in the survivor's place; its old store is kept beside it. @throws Error, StoreError */
+/** Bootstraps a cluster in the survivor's place; its old store is kept beside it. @throws Error, StoreError */
 export async function recoverCluster(
   dataDir: string,
   { legacy }: Survivor,
@@ -210,7 +210,7 @@ export async function writeFirstState(
   const self: MemberInfo = { id, name, peer, storeId: store.identity.storeId };
   const nobody = { voters: [], votersOutgoing: [], learners: [], learnersNext: [], autoLeave: false };
   const alone = { confState: { ...nobody, voters: [id] }, members: [self], nextMemberId: memberId(2) };
-  const membership = { clusterId, founding: foundingOf([self]), ...alone };
+  const membership = { clusterId, incarnation: incarnationOf([self]), ...alone };
   const meta = { index, term: term(legacy.term + 1), time, membership };
   const sink = await store.stageSnapshot(meta);
   const records: StateRecord[] = ipam.records().map(([key, value]) => ({ key, value }));

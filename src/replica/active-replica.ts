@@ -8,7 +8,7 @@ import { type LogIndex, type MemberId, noMember } from '#raft/log/entry.js';
 import type { PeerMessage } from '#raft/message.js';
 import type { ActiveReplicaListener } from '#replica/active-replica-listener.js';
 import { type ActiveReplicaStart, Assembly } from '#replica/assembly.js';
-import { rejoinRemedy } from '#replica/bootstrap/cluster-founding.js';
+import { rejoinRemedy } from '#replica/bootstrap/incarnation.js';
 import type { SnapshotReceiver } from '#replica/driver/snapshot-transfers.js';
 import { TurnWaits } from '#replica/driver/turn-waits.js';
 import { withRemedy } from '#replica/fatal-error.js';
@@ -78,14 +78,15 @@ export class ActiveReplica<Output> {
    * Begins to count time, and with it to take part. A sole voter campaigns immediately. So does, once the others are
    * connected, the first founder of a cluster that begins now: there is no leader to wait for.
    */
-  start({ founded }: { readonly founded: boolean }): void {
+  start({ bootstrapped }: { readonly bootstrapped: boolean }): void {
     const { network, store } = this.#options;
     network.setMembership(this.self.id, this.membership);
     this.#ticker.start();
     const { voters, votersOutgoing } = this.membership.confState;
     const alone = voters.length === 1 && voters[0] === this.self.id && votersOutgoing.length === 0;
     if (alone) this.#campaign();
-    else if (founded && voters[0] === this.self.id) this.#later(2 * this.#timing.heartbeatMs, () => this.#campaign());
+    else if (bootstrapped && voters[0] === this.self.id)
+      this.#later(2 * this.#timing.heartbeatMs, () => this.#campaign());
     this.#parts.driver.wake();
     // Not every write is the writer's: a snapshot that comes in is written for its sender, who can't end this member.
     store.onFailure((error) => this.#fail(error));
@@ -185,8 +186,8 @@ export class ActiveReplica<Output> {
     this.#fail(new StoreError('amnesia', `${reason}; to rejoin, ${rejoinRemedy(this.self.name)}`));
   }
 
-  /** Another founding of this cluster goes on without this member, and holds what it would let: it ends at once. */
-  rejectedByFounding(reason: string): void {
+  /** Another incarnation of this cluster goes on without this member, and holds what it would let: it ends at once. */
+  rejectedByIncarnation(reason: string): void {
     this.#leaving = true;
     this.#leave(reason);
   }

@@ -13,7 +13,7 @@ const [one, two, three, four] = [1, 2, 3, 4].map(memberId) as [
 
 const membership: Membership = {
   clusterId: 'test',
-  founding: 'f1',
+  incarnation: 'f1',
   confState: { voters: [one, two, three], votersOutgoing: [], learners: [four], learnersNext: [], autoLeave: false },
   members: [one, two, three, four].map((id) => ({ id, name: `m${id}`, peer: `m${id}:1`, storeId: `${id}`.repeat(32) })),
   nextMemberId: memberId(5),

@@ -85,7 +85,7 @@ export type ReplicaOptions<Output> = {
   readonly founders: readonly Founder[];
   /**
    * HOST:PORT of members of the cluster that an empty store shall join: it waits until that cluster has added it, and
-   * founds nothing. `founders` do not count then.
+   * bootstraps nothing. `founders` do not count then.
    */
   readonly join?: readonly string[];
   /** Opened by the caller, who closes it after `stop`. */
@@ -112,7 +112,7 @@ export type ReplicaOptions<Output> = {
   readonly timing?: ReplicaTiming;
   readonly limits?: Partial<ReplicaLimits>;
   /**
-   * So long a sole founder waits for members that know it already before it founds its cluster, in ms. Default:
+   * So long a sole founder waits for members that know it already before it bootstraps its cluster, in ms. Default:
    * `defaultAloneMs`; 0 where there can be no other member.
    */
   readonly aloneMs?: number;

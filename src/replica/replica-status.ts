@@ -1,7 +1,7 @@
 /** A replica's state for operators, put together from the core's and the replica's own. */
 import { type LogIndex, logIndex, noMember, term } from '#raft/log/entry.js';
 import type { RaftStatus } from '#raft/raft-status.js';
-import { noFounding } from '#replica/bootstrap/cluster-founding.js';
+import { noIncarnation } from '#replica/bootstrap/incarnation.js';
 import { isVotingMember } from '#replica/members/membership-change.js';
 import type { Move } from '#replica/members/moved-members.js';
 import type { PeerAccounts } from '#replica/members/peer-accounts.js';
@@ -61,7 +61,7 @@ function peerStatus(member: MemberInfo, { membership, raft, peers }: ReplicaStat
   };
 }
 
-/** Of a member that is not at work: it waits to be founded, or has stopped. */
+/** Of a member that is not at work: it waits to be bootstrapped, or has stopped. */
 export function idleStatus(self: MemberInfo, membership: Membership, space: StoreSpace): ReplicaStatus {
   const none = logIndex(0);
   return {
@@ -90,5 +90,5 @@ export function idleStatus(self: MemberInfo, membership: Membership, space: Stor
 /** The membership of a cluster that does not exist yet. */
 export function noMembership(clusterId: string): Membership {
   const confState = { voters: [], votersOutgoing: [], learners: [], learnersNext: [], autoLeave: false };
-  return { clusterId, founding: noFounding, confState, members: [], nextMemberId: noMember };
+  return { clusterId, incarnation: noIncarnation, confState, members: [], nextMemberId: noMember };
 }

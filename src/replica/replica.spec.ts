@@ -2,7 +2,7 @@ import assert from 'node:assert/strict';
 import { TestCluster, type TestClusterOptions } from '#replica/testing/test-cluster.js';
 
 describe('replica', () => {
-  it('alone: founds its cluster, commits and answers', async () => {
+  it('alone: bootstraps its cluster, commits and answers', async () => {
     const cluster = await TestCluster.start({ names: ['a'] });
     const a = cluster.member('a');
     const applied = await cluster.commit(a, 'one');
@@ -20,7 +20,7 @@ describe('replica', () => {
     assert.throws(() => made({}, 'A'), /member name "A"/);
   });
 
-  it('that is stopped while it begins to listen founds nothing, and its start ends', async () => {
+  it('that is stopped while it begins to listen bootstraps nothing, and its start ends', async () => {
     const cluster = new TestCluster({ names: ['a', 'b'] });
     const a = cluster.member('a');
     cluster.boot(a);
@@ -69,12 +69,12 @@ describe('replica', () => {
     assert.equal(cluster.time.now(), beginMs);
   });
 
-  it('that is stopped leaves nothing armed: right after its founding, and when it is about to go', async () => {
+  it('that is stopped leaves nothing armed: right after its bootstrap, and when it is about to go', async () => {
     const cluster = new TestCluster();
     for (const member of cluster.members) cluster.boot(member);
     const [first] = cluster.members;
     if (first === undefined) throw new Error('three members');
-    await cluster.time.runUntil(() => first.replica.status().commitIndex > 0, 5000, 'its founding');
+    await cluster.time.runUntil(() => first.replica.status().commitIndex > 0, 5000, 'its bootstrap');
     assert.equal(first.replica.status().term, 1, 'it waits for the others to be connected');
     const young = first.process?.timers ?? assert.fail();
     await cluster.time.until(first.replica.stop(), 1000);

@@ -1,6 +1,6 @@
 /**
  * One replica of a log: a Raft member with its store, its peers and a state machine, all by interface. Owns its life:
- * found or join a cluster, load what is stored, take part, stop. Knows nothing of what it replicates.
+ * bootstrap or join a cluster, load what is stored, take part, stop. Knows nothing of what it replicates.
  */
 
 import { asError } from '#errors/unknown-error.js';
@@ -8,8 +8,8 @@ import { type LogIndex, type MemberId, noMember, type Term } from '#raft/log/ent
 import type { PeerMessage } from '#raft/message.js';
 import { ActiveReplica } from '#replica/active-replica.js';
 import type { ActiveReplicaListener } from '#replica/active-replica-listener.js';
-import { otherFoundingText, type PeerClaim, rejoinRemedy } from '#replica/bootstrap/cluster-founding.js';
-import { type Founded, Founding } from '#replica/bootstrap/founding.js';
+import { Bootstrap, type Bootstrapped } from '#replica/bootstrap/bootstrap.js';
+import { otherIncarnationText, type PeerClaim, rejoinRemedy } from '#replica/bootstrap/incarnation.js';
 import { withRemedy } from '#replica/fatal-error.js';
 import type { LeadershipNotice } from '#replica/fitness/leadership-state.js';
 import type { MembershipChange } from '#replica/members/membership-change.js';
@@ -55,7 +55,7 @@ export class Replica<Output> implements ReplicatedLog<Output> {
   /** By member: the highest term in which it has sent a message that only leaves once the term is stored. */
   readonly #termsSeen = new Map<MemberId, Term>();
   readonly #claim: StoreClaim;
-  #founding: Founding | undefined;
+  #bootstrap: Bootstrap | undefined;
   #active: ActiveReplica<Output> | undefined;
   /** Known while the cluster exists but the core is not at work yet. */
   #stored: { readonly self: MemberInfo; readonly membership: Membership } | undefined;
@@ -76,9 +76,9 @@ export class Replica<Output> implements ReplicatedLog<Output> {
   }
 
   /**
-   * Listens to its peers, founds or joins the cluster if its store is empty, loads the state and takes part. Resolves
-   * when it does, which may be long: what it waits for is observed as `bootstrap-problem`. Rejects when it can't
-   * listen, the store is another member's, or the stored state can't be read.
+   * Listens to its peers, bootstraps or joins the cluster if its store is empty, loads the state and takes part.
+   * Resolves when it does, which may be long: what it waits for is observed as `bootstrap-problem`. Rejects when it
+   * can't listen, the store is another member's, or the stored state can't be read.
    */
   start(): Promise<void> {
     this.#starting = this.#start();
@@ -108,7 +108,7 @@ export class Replica<Output> implements ReplicatedLog<Output> {
     } catch (error) {
       throw withRemedy(asError(error), self);
     }
-    this.#active.start({ founded: start.how === 'founder' });
+    this.#active.start({ bootstrapped: start.how === 'founder' });
   }
 
   /**
@@ -118,7 +118,7 @@ export class Replica<Output> implements ReplicatedLog<Output> {
    */
   async stop({ transfer = false }: { readonly transfer?: boolean } = {}): Promise<void> {
     this.#markStopped();
-    this.#founding?.stop();
+    this.#bootstrap?.stop();
     await this.#active?.stop({ transfer });
     // Its failure is for who started it.
     await this.#starting?.catch(() => undefined);
@@ -204,29 +204,29 @@ export class Replica<Output> implements ReplicatedLog<Output> {
     return idleStatus(this.#stored?.self ?? this.#configuredSelf(), membership, store.space());
   }
 
-  /** What the core starts from; undefined when stopped before it was founded. */
+  /** What the core starts from; undefined when stopped before it was bootstrapped. */
   async #begin(): Promise<
     | {
         readonly log: Pick<LoadedLog, 'hardState' | 'entries' | 'compacted'>;
         readonly applied: AppliedMeta;
         readonly memberId: MemberId | undefined;
-        readonly how: Founded['how'] | undefined;
+        readonly how: Bootstrapped['how'] | undefined;
       }
     | undefined
   > {
     const { store } = this.#options;
     const { applied } = store.loaded;
     if (applied !== undefined) return { log: store.loaded, applied, memberId: store.identity.memberId, how: undefined };
-    const founded = await this.#found();
-    if (founded === undefined || this.#stopped) return undefined;
-    const { meta, memberId, how } = founded;
+    const bootstrapped = await this.#runBootstrap();
+    if (bootstrapped === undefined || this.#stopped) return undefined;
+    const { meta, memberId, how } = bootstrapped;
     await store.bootstrap(memberId, meta);
     return { log: firstLog(meta), applied: meta, memberId, how };
   }
 
-  #found(): Promise<Founded | undefined> {
+  #runBootstrap(): Promise<Bootstrapped | undefined> {
     const { name, clusterId, founders, join = [], store, clock, network, observe, aloneMs } = this.#options;
-    this.#founding = new Founding({
+    this.#bootstrap = new Bootstrap({
       name,
       clusterId,
       founders,
@@ -237,7 +237,7 @@ export class Replica<Output> implements ReplicatedLog<Output> {
       hello: (peer) => network.hello(peer),
       problem: (problem) => observe({ kind: 'bootstrap-problem', problem }),
     });
-    return this.#founding.run();
+    return this.#bootstrap.run();
   }
 
   #configuredSelf(): MemberInfo {
@@ -250,7 +250,7 @@ export class Replica<Output> implements ReplicatedLog<Output> {
     const { name, clusterId, commandKinds, founders, store } = this.#options;
     const membership = this.#active?.membership ?? this.#stored?.membership ?? store.loaded.applied?.membership;
     const bootstrapped = membership !== undefined;
-    const seen = this.#founding?.seen ?? [];
+    const seen = this.#bootstrap?.seen ?? [];
     const { storeId } = store.identity;
     const contradiction = caller === undefined ? undefined : this.#met(caller);
     const claim = this.#claim;
@@ -326,11 +326,11 @@ export class Replica<Output> implements ReplicatedLog<Output> {
 
   #onClaimed(claim: PeerClaim): void {
     if (this.#active === undefined) {
-      this.#founding?.claimed(claim);
+      this.#bootstrap?.claimed(claim);
       return;
     }
-    const disowned = otherFoundingText(claim, this.#active.self, this.#active.membership);
-    if (disowned !== undefined) this.#active.rejectedByFounding(disowned);
+    const disowned = otherIncarnationText(claim, this.#active.self, this.#active.membership);
+    if (disowned !== undefined) this.#active.rejectedByIncarnation(disowned);
   }
 
   #onRefused(peer: string, reason: string, refusal: PeerRefusal): void {
@@ -371,7 +371,10 @@ export class Replica<Output> implements ReplicatedLog<Output> {
   #notAtWork(): ProposeError {
     const { name } = this.#options;
     if (this.#stopped) return stoppedError(name);
-    return new ProposeError('not-leader', `member ${name} does not take part yet: its cluster waits to be founded`);
+    return new ProposeError(
+      'not-leader',
+      `member ${name} does not take part yet: its cluster waits to be bootstrapped`,
+    );
   }
 }
 

@@ -3,7 +3,7 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { ChannelCredentials, Client, ServerCredentials } from '@grpc/grpc-js';
 import { logIndex, type MemberId, memberId, term } from '#raft/log/entry.js';
 import type { PeerMessage, SnapshotMessage } from '#raft/message.js';
-import type { PeerClaim } from '#replica/bootstrap/cluster-founding.js';
+import type { PeerClaim } from '#replica/bootstrap/incarnation.js';
 import { type StoreClaim, uncountedClaim } from '#replica/members/store-facts.js';
 import type { SnapshotSource } from '#replica/ports/log-store.js';
 import type { MemberReport } from '#replica/ports/member-report.js';
@@ -98,7 +98,7 @@ function info(id: number, port: number, storeId = `store-${id}`): MemberInfo {
 function membership(members: readonly MemberInfo[], clusterId = 'test'): Membership {
   const voters = members.map(({ id }) => id);
   const confState = { voters, votersOutgoing: [], learners: [], learnersNext: [], autoLeave: false };
-  return { clusterId, founding: 'f1', confState, members, nextMemberId: memberId(9) };
+  return { clusterId, incarnation: 'f1', confState, members, nextMemberId: memberId(9) };
 }
 
 function heartbeat(commit: number): PeerMessage {
@@ -282,21 +282,21 @@ describe('peers over gRPC', () => {
     });
   }
 
-  it('tell a member that takes no part, or is of another founding, who takes it for a peer', async () => {
+  it('tell a member that takes no part, or is of another incarnation, who takes it for a peer', async () => {
     const one = await start();
     const two = await start();
     const known = membership([info(1, one.network.port), info(2, two.network.port)]);
     one.network.setMembership(memberId(1), known);
     await until(() => two.claims.length > 0, 'the claim');
     const [self] = known.members;
-    const claim = { clusterId: 'test', founding: 'f1', name: 'm1', peer: self?.peer, storeId: 'store-2' };
+    const claim = { clusterId: 'test', incarnation: 'f1', name: 'm1', peer: self?.peer, storeId: 'store-2' };
     assert.deepEqual(two.claims[0], claim);
     assert.deepEqual(one.refused, []);
-    two.network.setMembership(memberId(2), { ...known, founding: 'f2' });
+    two.network.setMembership(memberId(2), { ...known, incarnation: 'f2' });
     await until(() => one.refused.length > 0, 'the refusal');
     assert.match(
       one.refused[0] ?? '',
-      /a member of founding f2 of cluster test, the caller of founding f1: two clusters/,
+      /a member of incarnation f2 of cluster test, the caller of incarnation f1: two clusters/,
     );
     assert.deepEqual(two.claims.at(-1), claim);
   });

@@ -1,7 +1,7 @@
 /** Memberships, positions, hellos and reports as Protocol Buffers; what comes in is checked into branded values. */
 import type { sublet } from '#proto/sublet.js';
 import { type ConfState, logIndex, type MemberId, memberId, term } from '#raft/log/entry.js';
-import { noFounding } from '#replica/bootstrap/cluster-founding.js';
+import { noIncarnation } from '#replica/bootstrap/incarnation.js';
 import type { StoreClaim } from '#replica/members/store-facts.js';
 import { endedLengthMax, type MemberReport } from '#replica/ports/member-report.js';
 import type { AppliedMeta, Membership } from '#replica/ports/membership.js';
@@ -38,19 +38,19 @@ export function decodeConfState(wire: WireConfState | null | undefined): ConfSta
 
 export function encodeMembership({
   clusterId,
-  founding,
+  incarnation,
   confState,
   members,
   nextMemberId,
 }: Membership): WireMembership {
   const wireMembers = members.map(({ id, name, peer, storeId }) => ({ id, name, peer, storeId }));
-  return { clusterId, founding, confState: encodeConfState(confState), members: wireMembers, nextMemberId };
+  return { clusterId, incarnation, confState: encodeConfState(confState), members: wireMembers, nextMemberId };
 }
 
 export function decodeMembership(wire: WireMembership): Membership {
   return {
     clusterId: wire.clusterId ?? '',
-    founding: wire.founding ?? noFounding,
+    incarnation: wire.incarnation ?? noIncarnation,
     confState: decodeConfState(wire.confState),
     members: (wire.members ?? []).map(({ id, name, peer, storeId }) => ({
       id: memberId(id ?? 0),

@@ -12,7 +12,7 @@ function member(id: number): MemberInfo {
 /** Of member 1: 2 is there, 3 was removed, and 4 is the next id. */
 const membership: Membership = {
   ...noMembership('test'),
-  founding: 'f1',
+  incarnation: 'f1',
   members: [member(1), member(2)],
   nextMemberId: memberId(4),
 };
@@ -40,9 +40,9 @@ describe('the gate to a member', () => {
     assert.equal(answer(member(2), { protocolVersion: 2 }), 'FAILED_PRECONDITION');
   });
 
-  it('is closed to who is of another founding, and open to who says nothing of it, as earlier releases do', () => {
-    assert.equal(answer(member(2), { founding: 'f2' }), 'FAILED_PRECONDITION');
-    assert.deepEqual(answer(member(2), { founding: '' }), member(2));
+  it('is closed to who is of another incarnation, and open to who says nothing of it, as earlier releases do', () => {
+    assert.equal(answer(member(2), { incarnation: 'f2' }), 'FAILED_PRECONDITION');
+    assert.deepEqual(answer(member(2), { incarnation: '' }), member(2));
   });
 
   it('is open to who joined while it was away, if it knows whom it calls', () => {
@@ -78,7 +78,7 @@ describe('the gate to a member', () => {
       contradiction: undefined,
     };
     for (const shown of [undefined, 'm1', 'm2']) assert.equal(helloFor(shown, hello), hello);
-    // Before the cluster is founded, founders tell each other their stores.
+    // Before the cluster is bootstrapped, founders tell each other their stores.
     const waiting = { ...hello, bootstrapped: false, membership: undefined };
     assert.equal(helloFor('m9', waiting), waiting);
     for (const shown of ['m9', '']) {

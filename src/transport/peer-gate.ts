@@ -2,7 +2,7 @@
 import { status } from '@grpc/grpc-js';
 import type { sublet } from '#proto/sublet.js';
 import { memberId } from '#raft/log/entry.js';
-import { foundingsDiffer, noFounding, type PeerClaim, rejoinRemedy } from '#replica/bootstrap/cluster-founding.js';
+import { incarnationsDiffer, noIncarnation, type PeerClaim, rejoinRemedy } from '#replica/bootstrap/incarnation.js';
 import { removedText } from '#replica/members/membership-change.js';
 import type { StoreClaim } from '#replica/members/store-facts.js';
 import { isUnknownPeer } from '#replica/members/unknown-peers.js';
@@ -29,9 +29,9 @@ export class ClaimRefusal extends CallRefusal {
   override readonly name = 'ClaimRefusal';
   readonly claim: PeerClaim;
 
-  constructor(code: status, message: string, { clusterId, founding, fromName, fromPeer, toStoreId }: WireEnvelope) {
+  constructor(code: status, message: string, { clusterId, incarnation, fromName, fromPeer, toStoreId }: WireEnvelope) {
     super(code, message);
-    const text = { clusterId: clusterId ?? '', founding: founding ?? noFounding, storeId: toStoreId ?? '' };
+    const text = { clusterId: clusterId ?? '', incarnation: incarnation ?? noIncarnation, storeId: toStoreId ?? '' };
     this.claim = { ...text, name: fromName ?? '', peer: fromPeer ?? '' };
   }
 }
@@ -54,14 +54,14 @@ export function peerRefusalOf(code: status): PeerRefusal | undefined {
 
 export function envelopeOf(
   self: MemberInfo,
-  { clusterId, founding }: Pick<Membership, 'clusterId' | 'founding'>,
+  { clusterId, incarnation }: Pick<Membership, 'clusterId' | 'incarnation'>,
   to: MemberInfo,
   claim?: StoreClaim,
 ): WireEnvelope {
   return {
     protocolVersion,
     clusterId,
-    founding,
+    incarnation,
     toId: to.id,
     toStoreId: to.storeId,
     fromId: self.id,
@@ -100,8 +100,8 @@ export function admit(
     const way = `to join this one, empty its data directory, start it with --cluster-id ${membership.clusterId} --join, and add it with \`sublet members add\``;
     throw new CallRefusal(status.FAILED_PRECONDITION, `${clusters}: ${way}`);
   }
-  if (foundingsDiffer(envelope.founding ?? noFounding, membership.founding)) {
-    const two = `this is a member of founding ${membership.founding} of cluster ${clusterId}, the caller of founding ${envelope.founding}`;
+  if (incarnationsDiffer(envelope.incarnation ?? noIncarnation, membership.incarnation)) {
+    const two = `this is a member of incarnation ${membership.incarnation} of cluster ${clusterId}, the caller of incarnation ${envelope.incarnation}`;
     const way =
       'two clusters have one id, and lease the same addresses: the masters of the one that came later must stop, and join the other with empty data directories';
     throw new ClaimRefusal(status.FAILED_PRECONDITION, `${two}: ${way}`, envelope);

@@ -112,7 +112,7 @@ describe('a link to a peer that is slow', () => {
     dropped = 0;
     link = new PeerLink({
       member,
-      envelope: envelopeOf(info(1, 1), { clusterId: 'test', founding: 'f1' }, member),
+      envelope: envelopeOf(info(1, 1), { clusterId: 'test', incarnation: 'f1' }, member),
       channel: { credentials: ChannelCredentials.createInsecure(), pingMs },
       report: undefined,
       unreachable: () => {

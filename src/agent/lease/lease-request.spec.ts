@@ -47,7 +47,7 @@ describe('registration of an agent', () => {
       input?.peers.map(({ agentId }) => agentId),
       ['b'],
     );
-    const fence = { agentId: 'a', instanceId: 'instance-1', epoch: 7, clusterId: 'cluster-1', founding: 'f1' };
+    const fence = { agentId: 'a', instanceId: 'instance-1', epoch: 7, clusterId: 'cluster-1', incarnation: 'f1' };
     assert.deepEqual(world.masters.keepAlives, [{ ...fence, runId: 'run-1' }]);
     assert.deepEqual(world.masters.reports, [{ ...fence, overlays: [{ overlay: 'dcos', state: { status: 1 } }] }]);
     assert.equal(world.masters.watches.length, 1);
@@ -257,7 +257,7 @@ describe('registration of an agent', () => {
     assert.equal(world.masters.registers[0]?.held, undefined);
     assert.deepEqual(world.masters.registers[1]?.held, {
       clusterId: 'cluster-1',
-      founding: 'f1',
+      incarnation: 'f1',
       epoch: 7,
       vtepIp: '44.128.0.1/20',
       subnets: [{ overlay: 'dcos', subnet: '9.0.0.0/24', subnet6: '' }],

@@ -19,7 +19,7 @@ const overloadedBackoff: Backoff = { baseMs: 500, capMs: 20_000 };
 /** No address is left, which lasts until an operator has made room. Waits are drawn from the upper half. */
 const exhaustedBackoff: Backoff = { baseMs: 10_000, capMs: 120_000 };
 /**
- * The masters said no. Soon at first, since a network may be just being founded; a holder counts as silent after 30 s,
+ * The masters said no. Soon at first, since a network may just be being created; a holder counts as silent after 30 s,
  * so that a reinstalled host gets in at most 20 s after that. Waits are drawn from the upper half.
  */
 const refusedBackoff: Backoff = { baseMs: 1_000, capMs: 20_000 };

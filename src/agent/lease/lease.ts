@@ -5,7 +5,7 @@
 import { z } from 'zod';
 import { MasterError, type RegisterRequest, type RegisterResponse } from '#agent/master-api.js';
 import type { sublet } from '#proto/sublet.js';
-import { noFounding } from '#replica/bootstrap/cluster-founding.js';
+import { noIncarnation } from '#replica/bootstrap/incarnation.js';
 
 const count = z.int().min(0);
 
@@ -37,8 +37,8 @@ export type LeasedBridge = z.infer<typeof bridgeSchema>;
 
 export const leaseSchema = z.strictObject({
   clusterId: z.string().min(1),
-  /** Which founding of that cluster let it; empty: not known. */
-  founding: z.string().default(noFounding),
+  /** Which incarnation of that cluster let it; empty: not known. */
+  incarnation: z.string().default(noIncarnation),
   agentId: z.string().min(1),
   instanceId: z.string().min(1),
   /** The log index that granted it. */
@@ -81,7 +81,7 @@ export function leaseOf(response: RegisterResponse): Lease {
   const vxlan = given(agent.vxlan, 'agent.vxlan');
   return {
     clusterId: given(response.clusterId || undefined, 'cluster_id'),
-    founding: response.founding,
+    incarnation: response.incarnation,
     agentId: agent.agentId ?? '',
     instanceId: agent.instanceId ?? '',
     epoch: given(response.lease, 'lease').epoch ?? 0,
@@ -149,10 +149,10 @@ export function without(lease: Lease, names: ReadonlySet<string>): Lease {
 }
 
 /** The holder of a lease: what keep-alives, reports and leaves have in common. */
-export type LeaseKey = Pick<Lease, 'agentId' | 'instanceId' | 'epoch' | 'clusterId' | 'founding'>;
+export type LeaseKey = Pick<Lease, 'agentId' | 'instanceId' | 'epoch' | 'clusterId' | 'incarnation'>;
 
-export function keyOf({ agentId, instanceId, epoch, clusterId, founding }: Lease): LeaseKey {
-  return { agentId, instanceId, epoch, clusterId, founding };
+export function keyOf({ agentId, instanceId, epoch, clusterId, incarnation }: Lease): LeaseKey {
+  return { agentId, instanceId, epoch, clusterId, incarnation };
 }
 
 /** The newest revision that a master sent with a branch of its history. */
@@ -162,7 +162,7 @@ export type Seen = { readonly revision: number; readonly branch: string };
 export function heldOf(lease: Lease, { revision, branch }: Seen): NonNullable<RegisterRequest['held']> {
   return {
     clusterId: lease.clusterId,
-    founding: lease.founding,
+    incarnation: lease.incarnation,
     epoch: lease.epoch,
     ...(branch === '' ? {} : { revision, branch }),
     vtepIp: lease.vxlan.vtepIp,

@@ -38,8 +38,8 @@ describe('peer table', () => {
     assert.equal(table.revision, 100);
     assert.deepEqual(take(table, end), ['network']);
     assert.deepEqual(ids(table), ['d']);
-    const going = { clusterId: 'cluster-1', founding: 'f1', fromRevision: 200, peersOnly: true, peerForm: 1 };
-    assert.deepEqual(table.request({ clusterId: 'cluster-2', founding: 'f2' }), going);
+    const going = { clusterId: 'cluster-1', incarnation: 'f1', fromRevision: 200, peersOnly: true, peerForm: 1 };
+    assert.deepEqual(table.request({ clusterId: 'cluster-2', incarnation: 'f2' }), going);
   });
 
   it('forgets a snapshot that broke off with its stream', () => {
@@ -176,10 +176,10 @@ describe('peer table', () => {
     const copy = new PeerTable('a', table.picture);
     assert.deepEqual(copy.picture, table.picture);
     assert.deepEqual(copy.request(undefined), table.request(undefined));
-    assert.ok(copy.isOf({ clusterId: 'cluster-1', founding: 'f1' }));
-    assert.ok(!copy.isOf({ clusterId: 'cluster-1', founding: 'f2' }));
-    // A lease from before there were any: it may be of any founding.
-    assert.ok(copy.isOf({ clusterId: 'cluster-1', founding: '' }));
+    assert.ok(copy.isOf({ clusterId: 'cluster-1', incarnation: 'f1' }));
+    assert.ok(!copy.isOf({ clusterId: 'cluster-1', incarnation: 'f2' }));
+    // A lease from before there were any: it may be of any incarnation.
+    assert.ok(copy.isOf({ clusterId: 'cluster-1', incarnation: '' }));
   });
 });
 

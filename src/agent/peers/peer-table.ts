@@ -9,13 +9,13 @@ import { inflateChunk, peerOfAgent, peerOfShort, WatchProtocolError } from '#age
 import { peersMax } from '#host/desired/bounds.js';
 import type { Peer } from '#host/input.js';
 import { sublet } from '#proto/sublet.js';
-import { foundingsDiffer, noFounding } from '#replica/bootstrap/cluster-founding.js';
+import { incarnationsDiffer, noIncarnation } from '#replica/bootstrap/incarnation.js';
 
 /** The whole table at one revision of one cluster. */
 export type PeerPicture = {
   readonly clusterId: string;
-  /** Which founding of the cluster; empty: not known. */
-  readonly founding: string;
+  /** Which incarnation of the cluster; empty: not known. */
+  readonly incarnation: string;
   readonly revision: number;
   /** The branch of the masters' history that the revision is of; empty: unknown. */
   readonly branch: string;
@@ -23,8 +23,8 @@ export type PeerPicture = {
   readonly peers: readonly Peer[];
 };
 
-/** A cluster, and which founding of it. */
-export type ClusterFounding = { readonly clusterId: string; readonly founding: string };
+/** A cluster, and which incarnation of it. */
+export type ClusterIncarnation = { readonly clusterId: string; readonly incarnation: string };
 
 /** Characters of one peer as JSON: 128 overlays with both families take 15,000. */
 const peerLengthMax = 16_384;
@@ -34,7 +34,7 @@ export type TableChange = 'nothing' | 'position' | 'peers' | 'network';
 
 type Staged = {
   readonly clusterId: string;
-  readonly founding: string;
+  readonly incarnation: string;
   readonly peers: Map<string, Peer>;
   network: LeaseNetwork | undefined;
   selfReachable: boolean;
@@ -43,7 +43,7 @@ type Staged = {
 export class PeerTable {
   readonly #self: string;
   #clusterId = '';
-  #founding = noFounding;
+  #incarnation = noIncarnation;
   #revision = 0;
   #branch = '';
   #network: LeaseNetwork | undefined;
@@ -56,7 +56,7 @@ export class PeerTable {
     this.#self = self;
     if (picture === undefined) return;
     this.#clusterId = picture.clusterId;
-    this.#founding = picture.founding;
+    this.#incarnation = picture.incarnation;
     this.#revision = picture.revision;
     this.#branch = picture.branch;
     this.#network = picture.network;
@@ -68,9 +68,9 @@ export class PeerTable {
     return this.#clusterId;
   }
 
-  /** Whether it is of the cluster that a lease is of, and not of another founding of it. */
-  isOf({ clusterId, founding }: ClusterFounding): boolean {
-    return clusterId === this.#clusterId && !foundingsDiffer(founding, this.#founding);
+  /** Whether it is of the cluster that a lease is of, and not of another incarnation of it. */
+  isOf({ clusterId, incarnation }: ClusterIncarnation): boolean {
+    return clusterId === this.#clusterId && !incarnationsDiffer(incarnation, this.#incarnation);
   }
 
   get revision(): number {
@@ -93,19 +93,19 @@ export class PeerTable {
   /** Undefined before the first snapshot. */
   get picture(): PeerPicture | undefined {
     if (this.#network === undefined) return undefined;
-    const { clusterId, founding, revision, branch, network } = {
+    const { clusterId, incarnation, revision, branch, network } = {
       clusterId: this.#clusterId,
-      founding: this.#founding,
+      incarnation: this.#incarnation,
       revision: this.#revision,
       branch: this.#branch,
       network: this.#network,
     };
-    return { clusterId, founding, revision, branch, network, peers: [...this.#peers.values()] };
+    return { clusterId, incarnation, revision, branch, network, peers: [...this.#peers.values()] };
   }
 
   /** The request that goes on from here. Before any snapshot it names what the lease is of: no other will do. */
-  request(lease: ClusterFounding | undefined): WatchRequest {
-    const of = this.#network === undefined ? lease : { clusterId: this.#clusterId, founding: this.#founding };
+  request(lease: ClusterIncarnation | undefined): WatchRequest {
+    const of = this.#network === undefined ? lease : { clusterId: this.#clusterId, incarnation: this.#incarnation };
     const branch = this.#branch === '' ? {} : { branch: this.#branch };
     return {
       ...of,
@@ -126,7 +126,7 @@ export class PeerTable {
     if (message.snapshotBegin) {
       this.#staged = {
         clusterId: message.snapshotBegin.clusterId ?? '',
-        founding: message.snapshotBegin.founding ?? noFounding,
+        incarnation: message.snapshotBegin.incarnation ?? noIncarnation,
         peers: new Map(),
         network: undefined,
         selfReachable: true,
@@ -161,7 +161,7 @@ export class PeerTable {
     if (staged?.network === undefined) throw new WatchProtocolError('a snapshot ended without its begin or network');
     this.#staged = undefined;
     this.#clusterId = staged.clusterId;
-    this.#founding = staged.founding;
+    this.#incarnation = staged.incarnation;
     this.#revision = revision ?? 0;
     this.#branch = branch ?? '';
     this.#network = staged.network;

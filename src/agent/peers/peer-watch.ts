@@ -7,7 +7,7 @@ import type { AgentLog } from '#agent/agent-log.js';
 import { awayBackoff } from '#agent/away-backoff.js';
 import { type MasterApi, MasterError, type OpenStream, type WatchResponse } from '#agent/master-api.js';
 import { WatchProtocolError } from '#agent/peers/peer-message.js';
-import type { ClusterFounding, PeerTable, TableChange } from '#agent/peers/peer-table.js';
+import type { ClusterIncarnation, PeerTable, TableChange } from '#agent/peers/peer-table.js';
 import type { Clock } from '#replica/ports/clock.js';
 import { formatDuration } from '#text/duration.js';
 import { type Backoff, jitteredBackoffMs } from '#time/backoff.js';
@@ -26,7 +26,7 @@ export type PeerWatchOptions = {
   readonly log: AgentLog;
   readonly table: PeerTable;
   /** Whose peers are wanted, while there is no table yet. */
-  readonly lease: () => ClusterFounding | undefined;
+  readonly lease: () => ClusterIncarnation | undefined;
   /** The table has changed; not called for `nothing`. */
   readonly changed: (change: Exclude<TableChange, 'nothing'>) => void;
 };

@@ -16,7 +16,7 @@ import { type AgentIdentity, type AgentStore, formerClustersMax, type LeaseRecor
 import { errorText } from '#errors/unknown-error.js';
 import { type FileLock, lockFile } from '#files/file-lock.js';
 import { makePrivateFolder } from '#files/private-folder.js';
-import { noFounding } from '#replica/bootstrap/cluster-founding.js';
+import { noIncarnation } from '#replica/bootstrap/incarnation.js';
 
 /** The folder can't be used; the message says why and what to do. */
 export class StateDirError extends Error {
@@ -40,7 +40,7 @@ const leaseFileSchema = z.strictObject({
 const peersHeadSchema = z.strictObject({
   format,
   clusterId: z.string().min(1),
-  founding: z.string().default(noFounding),
+  incarnation: z.string().default(noIncarnation),
   revision: z.int().min(0),
   branch: z.string().default(''),
   network: networkSchema,
@@ -142,10 +142,10 @@ function readPeers(path: string): PeerPicture | undefined {
   const lines = readSealed(path);
   if (lines === undefined) return undefined;
   const [head = '', ...rest] = lines;
-  const { clusterId, founding, revision, branch, network } = peersHeadSchema.parse(JSON.parse(head));
+  const { clusterId, incarnation, revision, branch, network } = peersHeadSchema.parse(JSON.parse(head));
   return {
     clusterId,
-    founding,
+    incarnation,
     revision,
     branch,
     network,

@@ -228,7 +228,7 @@ export type GrantParts = {
   readonly epoch?: number;
   readonly ttlSeconds?: number;
   readonly clusterId?: string;
-  readonly founding?: string;
+  readonly incarnation?: string;
   readonly revision?: number;
   readonly network?: sublet.v1.Network.$Properties;
   readonly problems?: sublet.v1.OverlayProblem.$Properties[];
@@ -236,7 +236,14 @@ export type GrantParts = {
 
 /** A master's answer that leases the first subnet to the caller. */
 export function grant(request: RegisterRequest, parts: GrantParts = {}): RegisterResponse {
-  const { epoch = 7, ttlSeconds = 0, clusterId = 'cluster-1', founding = 'f1', revision = 100, problems = [] } = parts;
+  const {
+    epoch = 7,
+    ttlSeconds = 0,
+    clusterId = 'cluster-1',
+    incarnation = 'f1',
+    revision = 100,
+    problems = [],
+  } = parts;
   const { RegisterResponse: Response } = sublet.v1;
   const agent = exampleAgent(request.agentId ?? '', 1, epoch);
   const message: sublet.v1.RegisterResponse.$Properties = {
@@ -246,7 +253,7 @@ export function grant(request: RegisterRequest, parts: GrantParts = {}): Registe
     problems,
     revision,
     clusterId,
-    founding,
+    incarnation,
   };
   return Response.decode(Response.encode(message).finish());
 }
@@ -256,10 +263,10 @@ export function snapshot(
   revision: number,
   others: readonly sublet.v1.Agent.$Properties[] = [exampleAgent('b', 2)],
   clusterId = 'cluster-1',
-  founding = 'f1',
+  incarnation = 'f1',
 ): sublet.v1.WatchResponse.$Properties[] {
   return [
-    { snapshotBegin: { clusterId, revision, founding } },
+    { snapshotBegin: { clusterId, revision, incarnation } },
     { snapshotChunk: { network: exampleNetwork, agents: [exampleAgent('a', 1)] } },
     { snapshotChunk: { agents: [...others] } },
     { snapshotEnd: { revision } },

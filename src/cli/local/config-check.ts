@@ -67,7 +67,7 @@ function masterFacts(config: MasterConfig): Facts {
   ];
 }
 
-/** The members that found the cluster, or the masters of the one to join. */
+/** The members that bootstrap the cluster, or the masters of the one to join. */
 function clusterFact({ members, join }: MasterConfig['cluster']): readonly [string, Cell] {
   if (join.length > 0) return ['joins', join.map(formatHostPort).join(', ')];
   return ['members', members.map(({ name, peer }) => `${name} at ${formatHostPort(peer)}`).join(', ')];

@@ -109,7 +109,7 @@ function masterOptions(config: MasterConfig): Omit<MasterOptions, 'version' | 'l
 }
 
 function configuredNetwork({ settings, mentioned, overlays }: NetworkSection): ConfiguredNetwork {
-  return { founding: { settings, overlays: overlays ?? [] }, file: { settings: mentioned, overlays } };
+  return { initial: { settings, overlays: overlays ?? [] }, file: { settings: mentioned, overlays } };
 }
 
 /** With 2 a supervisor leaves it alone. Otherwise it may start it again; whether that helps, the message says. */

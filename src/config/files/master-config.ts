@@ -54,7 +54,7 @@ export type MasterConfig = {
     readonly id: string;
     /** The first members, this one among them; after bootstrap the replicated membership counts. */
     readonly members: readonly MemberConfig[];
-    /** Peer addresses of a cluster to join instead of founding one. */
+    /** Peer addresses of a cluster to join instead of bootstrapping one. */
     readonly join: readonly HostPort[];
   };
   /** The address plan, and how long leases and quarantines last. */
@@ -235,12 +235,12 @@ function memberFindings(document: ConfigDocument): readonly Finding[] {
   return [...findings, ...joinFindings(document)];
 }
 
-/** A member founds a cluster with others, or joins one that exists. */
+/** A member bootstraps a cluster with others, or joins one that exists. */
 function joinFindings(document: ConfigDocument): readonly Finding[] {
   if (document.at('cluster', 'join') === undefined) return [];
   const findings: Finding[] = [];
   if (document.at('cluster', 'members') !== undefined) {
-    const message = 'goes without cluster.members: those found a cluster, and join enters one that exists';
+    const message = 'goes without cluster.members: those bootstrap a cluster, and join enters one that exists';
     findings.push({ path: ['cluster', 'join'], message });
   }
   if (document.at('name') === undefined) {

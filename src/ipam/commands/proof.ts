@@ -13,7 +13,7 @@ import { formatBlock } from '#ipam/plan-writer.js';
 import { exactBlock, type Space } from '#ipam/space/space.js';
 import type { HistoryWord } from '#ipam/view/history.js';
 
-/** What a caller has seen of a plan of this cluster id and founding. */
+/** What a caller has seen of a plan of this cluster id and incarnation. */
 export type Testimony = {
   /** Undefined: a watcher. */
   readonly agentId: AgentId | undefined;

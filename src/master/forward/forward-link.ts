@@ -21,13 +21,13 @@ import {
   forwardDefinition,
   forwardMessageBytesMax,
   forwardPendingMax,
-  foundingKey,
+  incarnationKey,
   refusedByPeer,
 } from '#master/forward/forward-method.js';
 import { TurnBatch } from '#master/forward/turn-batch.js';
-import type { OwnFounding } from '#master/leader/founding-check.js';
+import type { OwnIncarnation } from '#master/leader/incarnation-check.js';
 import type { sublet } from '#proto/sublet.js';
-import { noFounding } from '#replica/bootstrap/cluster-founding.js';
+import { noIncarnation } from '#replica/bootstrap/incarnation.js';
 import type { Caller } from '#tls/caller.js';
 import { serverName } from '#tls/client-credentials.js';
 
@@ -42,7 +42,7 @@ type Pending = {
 export type ForwardLinkOptions = {
   /** HOST:PORT of the other master's peer port. */
   readonly peer: string;
-  readonly plan: OwnFounding;
+  readonly plan: OwnIncarnation;
   readonly credentials: ChannelCredentials;
   /** Names this process to the other master. */
   readonly via: string;
@@ -120,9 +120,9 @@ export class ForwardLink {
 
   #open(): void {
     const metadata = new Metadata();
-    const { clusterId, founding } = this.#options.plan;
+    const { clusterId, incarnation } = this.#options.plan;
     metadata.set(clusterIdKey, clusterId);
-    if (founding !== noFounding) metadata.set(foundingKey, founding);
+    if (incarnation !== noIncarnation) metadata.set(incarnationKey, incarnation);
     const { path, requestSerialize, responseDeserialize } = forwardDefinition;
     const stream: Stream = this.#client.makeBidiStreamRequest(path, requestSerialize, responseDeserialize, metadata);
     this.#stream = stream;

@@ -34,8 +34,8 @@ export const forwardPendingMax = 16_384;
 
 /** The metadata key that carries the cluster's id: a master of another cluster is refused. */
 export const clusterIdKey = 'sublet-cluster-id';
-/** And which founding of it; absent from a master of an earlier release. */
-export const foundingKey = 'sublet-founding';
+/** And which incarnation of it; absent from a master of an earlier release. */
+export const incarnationKey = 'sublet-incarnation';
 
 /** As grpc-js takes it; both ends read decoded messages. */
 export const forwardDefinition = {

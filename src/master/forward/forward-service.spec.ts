@@ -18,7 +18,7 @@ function overlay(name: string, at: number) {
 /** Hands a call to the leader, over a connection of its own. */
 async function handOn(masters: TestMasters, path: string, request: Uint8Array, caller: Caller): Promise<Uint8Array> {
   const { peer } = masters.master(0).member.info;
-  const plan = { clusterId: 'test', founding: 'f1' };
+  const plan = { clusterId: 'test', incarnation: 'f1' };
   const link = new ForwardLink({ via: 'test', peer, plan, credentials: credentials.createInsecure() });
   try {
     return await link.call(path, request, 5_000, caller);

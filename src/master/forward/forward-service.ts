@@ -21,15 +21,15 @@ import {
   forwardCountMax,
   forwardDefinition,
   forwardPendingMax,
-  foundingKey,
+  incarnationKey,
 } from '#master/forward/forward-method.js';
 import { TurnBatch } from '#master/forward/turn-batch.js';
-import type { OwnFounding } from '#master/leader/founding-check.js';
+import type { OwnIncarnation } from '#master/leader/incarnation-check.js';
 import type { CallRouter } from '#master/server/call-router.js';
 import type { Endpoint } from '#master/server/endpoint.js';
 import { toRefusedError } from '#master/server/refusal-mapping.js';
 import type { sublet } from '#proto/sublet.js';
-import { foundingsDiffer } from '#replica/bootstrap/cluster-founding.js';
+import { incarnationsDiffer } from '#replica/bootstrap/incarnation.js';
 import type { Clock } from '#replica/ports/clock.js';
 import type { MemberInfo } from '#replica/ports/membership.js';
 import type { Caller } from '#tls/caller.js';
@@ -39,7 +39,7 @@ type Answer = sublet.peer.v1.ForwardedAnswer.$Properties;
 type Stream = ServerDuplexStream<sublet.peer.v1.ForwardRequest, sublet.peer.v1.ForwardResponse.$Properties>;
 
 export type ForwardServiceOptions = {
-  readonly plan: OwnFounding;
+  readonly plan: OwnIncarnation;
   readonly router: Pick<CallRouter, 'serve'>;
   /** By path: everything that may be handed on. */
   readonly endpoints: ReadonlyMap<string, Endpoint>;
@@ -115,9 +115,9 @@ function strangerText(metadata: Metadata, plan: ForwardServiceOptions['plan']): 
   if (clusterId !== plan.clusterId) {
     return `this master is of cluster "${plan.clusterId}", the caller of "${String(clusterId)}"`;
   }
-  const [founding] = metadata.get(foundingKey).map(String);
-  if (founding === undefined || !foundingsDiffer(founding, plan.founding)) return undefined;
-  return `this master is of founding ${plan.founding} of cluster "${clusterId}", the caller of founding ${founding}`;
+  const [incarnation] = metadata.get(incarnationKey).map(String);
+  if (incarnation === undefined || !incarnationsDiffer(incarnation, plan.incarnation)) return undefined;
+  return `this master is of incarnation ${plan.incarnation} of cluster "${clusterId}", the caller of incarnation ${incarnation}`;
 }
 
 /** Why the certificate of a master that calls is not enough; undefined: it is. One that has just been added calls again. */

@@ -10,7 +10,7 @@ describe('links to other masters', () => {
   it('are not opened any more once they are closed', async () => {
     const links = new PeerLinks({
       via: 'test',
-      plan: { clusterId: 'test', founding: 'f1' },
+      plan: { clusterId: 'test', incarnation: 'f1' },
       credentials: credentials.createInsecure(),
       clock: systemClock,
     });

@@ -6,14 +6,14 @@
 import type { ChannelCredentials } from '@grpc/grpc-js';
 import { RefusedError } from '#api/refusal.js';
 import { ForwardLink } from '#master/forward/forward-link.js';
-import type { OwnFounding } from '#master/leader/founding-check.js';
+import type { OwnIncarnation } from '#master/leader/incarnation-check.js';
 import type { PeerCalls } from '#master/server/call-router.js';
 import type { Clock } from '#replica/ports/clock.js';
 import type { MemberInfo } from '#replica/ports/membership.js';
 import type { Caller } from '#tls/caller.js';
 
 export type PeerLinksOptions = {
-  readonly plan: OwnFounding;
+  readonly plan: OwnIncarnation;
   readonly credentials: ChannelCredentials;
   readonly clock: Clock;
   /** Names this process to other masters. */

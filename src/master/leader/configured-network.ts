@@ -15,7 +15,7 @@ import { ProposeError, type ReplicatedLog } from '#replica/ports/replicated-log.
 
 export type ConfiguredNetwork = {
   /** What a cluster begins with that has no network yet. */
-  readonly founding: { readonly settings: NetworkSettings; readonly overlays: readonly Overlay[] };
+  readonly initial: { readonly settings: NetworkSettings; readonly overlays: readonly Overlay[] };
   /** What the file says; what it does not mention, a setting or the list of overlays, it leaves to the plan. */
   readonly file: {
     readonly settings: Partial<NetworkSettings>;
@@ -85,7 +85,7 @@ export class NetworkKeeper {
   async #bring(): Promise<void> {
     const { machine, network } = this.#options;
     if (machine.network === undefined) {
-      await this.#propose({ kind: 'configure-network', ...network.founding });
+      await this.#propose({ kind: 'configure-network', ...network.initial });
     }
     const { file } = network;
     for (const overlay of machine.ipam.disagreements(file.settings, file.overlays).additions) {

@@ -12,7 +12,7 @@ type Held = sublet.v1.HeldLease.$Properties;
 /** What an agent of another history of the cluster runs on. */
 const lost = (more: Held = {}): Held => ({
   clusterId: 'test',
-  founding: 'f1',
+  incarnation: 'f1',
   epoch: 9_000,
   vtepIp: '44.128.0.7/20',
   subnets: [{ overlay: 'dcos', subnet: '9.0.6.0/24' }],
@@ -92,7 +92,7 @@ describe('an agent that knows more than the log', () => {
       instanceId: 'agent-1-1',
       epoch: lease?.epoch ?? 0,
       clusterId: 'test',
-      founding: 'f1',
+      incarnation: 'f1',
     };
     keepAlive(masters, { ...key, revision, branch: '0.1.0123456789ab' }, 1);
     assert.match(await begun(masters), /agent "agent-1" has seen revision 3 on branch 1\.0123456789ab/);
@@ -113,16 +113,16 @@ describe('an agent that knows more than the log', () => {
 
   it('is not one that names another cluster, or tells what it was told here', async () => {
     await using masters = await TestMasters.start();
-    const { lease, revision, branch, clusterId, founding } = await masters.register('agent-1');
+    const { lease, revision, branch, clusterId, incarnation } = await masters.register('agent-1');
     const key = { agentId: 'agent-1', instanceId: 'agent-1-1', epoch: lease?.epoch ?? 0, runId: 'r' };
     const { office } = masters.master(0).services;
-    keepAlive(masters, { ...key, clusterId, founding, revision, branch });
+    keepAlive(masters, { ...key, clusterId, incarnation, revision, branch });
     await until('it counts', () => office.counted === 1);
     masters.cluster.elect(0);
-    keepAlive(masters, { ...key, clusterId, founding, revision, branch });
+    keepAlive(masters, { ...key, clusterId, incarnation, revision, branch });
     await until('it counts again', () => office.counted === 2);
     const overlays = [{ overlay: 'dcos', state: { status: 1 } }];
-    await masters.client().call(agentService.reportStatus, { ...key, clusterId, founding, overlays }, once);
+    await masters.client().call(agentService.reportStatus, { ...key, clusterId, incarnation, overlays }, once);
     const other = { ...key, epoch: 4_000, clusterId: 'other' };
     await refusal(masters.client().call(agentService.reportStatus, other, once));
     assert.equal(masters.master(0).machine.ipam.adoption, false);
@@ -186,7 +186,7 @@ describe('a watcher that knows more than the log', () => {
     ] as const) {
       await using masters = await TestMasters.start({ count: 2 });
       await masters.register('agent-1');
-      const request = { clusterId: 'test', founding: 'f1', fromRevision, branch };
+      const request = { clusterId: 'test', incarnation: 'f1', fromRevision, branch };
       const stream = masters.client(1).serverStream(agentService.watch, request);
       let snapshots = 0;
       stream.on('data', ({ snapshotEnd }: sublet.v1.WatchResponse) => {

@@ -16,7 +16,7 @@ function leader(answer: () => Promise<KeepAliveOutcome>) {
     office: { keepAlive: answer, streams: (more) => reports.push(...more) },
     leadership: { seat: { kind: 'here' }, onChange: () => () => undefined },
     router: { serve: () => assert.fail('a leader hands nothing on') },
-    plan: { clusterId: 'test', founding: '' },
+    plan: { clusterId: 'test', incarnation: '' },
     admission: new Admission(defaultAdmissionLimits),
     clock: new VirtualTime(),
     via: 'm1-a',

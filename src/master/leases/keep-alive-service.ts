@@ -8,7 +8,7 @@ import { agentService } from '#api/services.js';
 import type { Admission } from '#master/access/admission.js';
 import { checkSelf } from '#master/access/authorization.js';
 import { forwardMethods, refusedByPeer } from '#master/forward/forward-method.js';
-import { checkFounding, type OwnFounding } from '#master/leader/founding-check.js';
+import { checkIncarnation, type OwnIncarnation } from '#master/leader/incarnation-check.js';
 import type { Leadership } from '#master/leader/leadership.js';
 import { type KeepAliveOutcome, type LeaseKeeper, parseKeepAlive } from '#master/leases/lease-keeper.js';
 import { PacedRounds } from '#master/leases/paced-rounds.js';
@@ -27,7 +27,7 @@ type Stream = ServerDuplexStream<Buffer, Uint8Array>;
 
 export type KeepAliveServiceOptions = {
   readonly office: Pick<LeaseKeeper, 'keepAlive' | 'streams'>;
-  readonly plan: OwnFounding;
+  readonly plan: OwnIncarnation;
   readonly leadership: Pick<Leadership, 'seat' | 'onChange'>;
   readonly router: Pick<CallRouter, 'serve'>;
   readonly admission: Admission;
@@ -145,7 +145,7 @@ export class KeepAliveService {
     const keepAlive = parseKeepAlive(request, source);
     const action = `keep-alive of agent_id "${keepAlive.agentId}"`;
     checkSelf(action, source.principal, keepAlive.agentId);
-    checkFounding(action, request, plan);
+    checkIncarnation(action, request, plan);
     source.last = keepAlive;
     const outcome = await (leadership.seat.kind === 'here' ? office.keepAlive(keepAlive) : this.#relay.add(keepAlive));
     if (outcome instanceof RefusedError) throw outcome;

@@ -55,7 +55,7 @@ type Handler = (request: IncomingMessage) => Promise<HttpAnswer> | HttpAnswer;
 export function httpServer(options: HttpServerOptions): Server {
   const { metrics, plan, hosts, limits } = options;
   const planState = pacedAnswer(
-    () => `${plan.founding} ${plan.ipam.revision}`,
+    () => `${plan.incarnation} ${plan.ipam.revision}`,
     () => state(options),
   );
   const routes = new Map<string, Handler>([

@@ -14,8 +14,8 @@ import { type AgentThen, viewAgent } from '#ipam/view/agent-view.js';
 import type { OverlayStatus } from '#ipam/view/full-agent.js';
 import { checkSelf } from '#master/access/authorization.js';
 import { checkNodeAddress, type NodeAddressRules } from '#master/access/node-address-check.js';
-import { checkFounding } from '#master/leader/founding-check.js';
 import type { HistoryGuard } from '#master/leader/history-guard.js';
+import { checkIncarnation } from '#master/leader/incarnation-check.js';
 import type { LeaseKeeper } from '#master/leases/lease-keeper.js';
 import { type CallContext, type Endpoint, encodingEndpoint, endpoint } from '#master/server/endpoint.js';
 import { parseField, safeInteger } from '#master/server/refusal-mapping.js';
@@ -82,7 +82,7 @@ async function register(
   checkSelf(action, context.caller.principal, parsed.agentId);
   const { nodeAddresses } = options;
   if (nodeAddresses !== undefined) checkNodeAddress(action, parsed.nodeIp, context.caller, nodeAddresses);
-  checkFounding(action, request.held ?? {}, plan);
+  checkIncarnation(action, request.held ?? {}, plan);
   const { held } = parsed;
   const kind = held === undefined ? 'register' : await guard.registrationKind(parsed.agentId, request.held ?? {}, held);
   const refusal = mayGrant();
@@ -152,7 +152,7 @@ function registered(then: AgentThen, revision: number, { plan, encoding }: Agent
     problems: agent.problems.map(({ overlay, message }) => ({ overlay, reason: message })),
     revision,
     clusterId: plan.clusterId,
-    founding: plan.founding,
+    incarnation: plan.incarnation,
     branch: plan.ipam.branchAt(revision),
   };
   return toBuffer(RegisterResponse.encode(rest, writer).finish());
@@ -165,7 +165,7 @@ async function reportStatus(
   const agentId = parseField('agent_id', request.agentId, parseAgentId);
   const instanceId = parseField('instance_id', request.instanceId, parseInstanceId);
   const epoch = safeInteger('epoch', request.epoch);
-  checkFounding(`report status of agent_id "${agentId}"`, request, plan);
+  checkIncarnation(`report status of agent_id "${agentId}"`, request, plan);
   await guard.check(agentId, request);
   checkInstance('report status', plan, agentId, instanceId);
   const overlays = parseReports(request.overlays);
@@ -188,7 +188,7 @@ async function leave(
   const agentId = parseField('agent_id', request.agentId, parseAgentId);
   const instanceId = parseField('instance_id', request.instanceId, parseInstanceId);
   const epoch = safeInteger('epoch', request.epoch);
-  checkFounding(`leave of agent_id "${agentId}"`, request, plan);
+  checkIncarnation(`leave of agent_id "${agentId}"`, request, plan);
   await guard.check(agentId, request);
   checkInstance('leave', plan, agentId, instanceId);
   const lease = plan.ipam.lease(agentId);
@@ -207,7 +207,7 @@ async function returnOverlays(
   const instanceId = parseField('instance_id', request.instanceId, parseInstanceId);
   const epoch = safeInteger('epoch', request.epoch);
   const action = 'return overlays';
-  checkFounding(`${action} of agent_id "${agentId}"`, request, plan);
+  checkIncarnation(`${action} of agent_id "${agentId}"`, request, plan);
   checkInstance(action, plan, agentId, instanceId);
   const { overlays } = request;
   if (overlays.length === 0 || overlays.length > overlaysMax) {

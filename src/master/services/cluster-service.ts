@@ -101,7 +101,7 @@ async function getStatus(
     awaitedAgents: [...awaited.first],
     adoptionReason: ipam.adoptionReason,
     branch: revision > status.appliedIndex ? '' : ipam.branchAt(revision || ipam.revision),
-    founding: options.plan.founding,
+    incarnation: options.plan.incarnation,
   };
 }
 

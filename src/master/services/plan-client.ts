@@ -10,7 +10,7 @@ import type { Ipam } from '#ipam/ipam.js';
 import type { Network } from '#ipam/network.js';
 import type { IpamMachine, PlanOutcome } from '#master/ipam-machine.js';
 import { refusedByPlan } from '#master/server/refusal-mapping.js';
-import { noFounding } from '#replica/bootstrap/cluster-founding.js';
+import { noIncarnation } from '#replica/bootstrap/incarnation.js';
 import type { Clock } from '#replica/ports/clock.js';
 import type { Applied, ReplicatedLog } from '#replica/ports/replicated-log.js';
 
@@ -27,7 +27,7 @@ export class PlanClient {
   readonly #machine: IpamMachine;
   readonly #clock: Clock;
   #appliedAt: number;
-  #founding = noFounding;
+  #incarnation = noIncarnation;
 
   constructor({ log, machine, clock, clusterId }: PlanOptions) {
     this.clusterId = clusterId;
@@ -43,11 +43,11 @@ export class PlanClient {
     });
   }
 
-  /** Which founding of the cluster it is of; empty as long as this master does not know, or if none was drawn. */
-  get founding(): string {
+  /** Which incarnation of the cluster it is of; empty as long as this master does not know, or if none was drawn. */
+  get incarnation(): string {
     // It never changes, and a status is made anew each time.
-    if (this.#founding === noFounding) this.#founding = this.#log.status().membership.founding;
-    return this.#founding;
+    if (this.#incarnation === noIncarnation) this.#incarnation = this.#log.status().membership.incarnation;
+    return this.#incarnation;
   }
 
   /** As it is now on this master. */

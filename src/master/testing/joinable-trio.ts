@@ -59,7 +59,7 @@ export class JoinableTrio implements AsyncDisposable {
         listen: at(3 + index),
         httpListen: at(6 + index),
         network: {
-          founding: { settings: testSettings, overlays: [testOverlay] },
+          initial: { settings: testSettings, overlays: [testOverlay] },
           file: { settings: {}, overlays: undefined },
         },
         insecure: false,

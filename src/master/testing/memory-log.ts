@@ -23,10 +23,10 @@ export class MemoryCluster<Output> {
   #leader: MemoryMember<Output> | undefined;
   #term = 0;
 
-  readonly #founding: string;
+  readonly #incarnation: string;
 
-  constructor(machines: readonly StateMachine<Output>[], peers: readonly string[] = [], founding = 'f1') {
-    this.#founding = founding;
+  constructor(machines: readonly StateMachine<Output>[], peers: readonly string[] = [], incarnation = 'f1') {
+    this.#incarnation = incarnation;
     this.members = machines.map((machine, at) => new MemoryMember(this, machine, at + 1, peers[at] ?? `m${at + 1}:1`));
   }
 
@@ -42,7 +42,7 @@ export class MemoryCluster<Output> {
     const ids = this.members.map(({ info }) => info.id);
     return {
       clusterId: 'test',
-      founding: this.#founding,
+      incarnation: this.#incarnation,
       confState: { voters: ids, votersOutgoing: [], learners: [], learnersNext: [], autoLeave: false },
       members: this.members.map(({ info }) => info),
       nextMemberId: memberId(ids.length + 1),

@@ -86,7 +86,7 @@ export class SecureTrio implements AsyncDisposable {
       listen: this.#at(3 + index),
       httpListen: this.#at(6 + index),
       network: {
-        founding: { settings: testSettings, overlays: [testOverlay] },
+        initial: { settings: testSettings, overlays: [testOverlay] },
         file: { settings: {}, overlays: undefined },
       },
       insecure: false,

@@ -147,7 +147,7 @@ export class TestHubs {
     const clusterId = 'test';
     const clock = this.time;
     const chunkBytesMax = options.chunkBytesMax ?? 1024 * 1024;
-    const plan = { clusterId, founding: 'f1' };
+    const plan = { clusterId, incarnation: 'f1' };
     const snapshotsOf = (form: AgentForm): PlanSnapshots =>
       new PlanSnapshots({ machine, ring, encoding, clock, chunkBytesMax, plan, form });
     const snapshots = { whole: snapshotsOf('whole'), short: snapshotsOf('short') };

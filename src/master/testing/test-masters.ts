@@ -44,8 +44,8 @@ export const testOverlay: Overlay = {
 
 export type TestMastersOptions = {
   readonly count?: number;
-  /** Which founding of cluster "test" they are of. Default: f1. */
-  readonly founding?: string;
+  /** Which incarnation of cluster "test" they are of. Default: f1. */
+  readonly incarnation?: string;
   /** Whether the first one leads from the start. Default: true. */
   readonly elect?: boolean;
   readonly settings?: Partial<NetworkSettings>;
@@ -91,11 +91,11 @@ export class TestMasters implements AsyncDisposable {
 
   static async start(options: TestMastersOptions = {}): Promise<TestMasters> {
     const count = options.count ?? 1;
-    const founding = {
+    const initial = {
       settings: { ...testSettings, ...options.settings },
       overlays: options.overlays ?? [testOverlay],
     };
-    assert.equal(checkNetwork(founding.settings, founding.overlays), undefined);
+    assert.equal(checkNetwork(initial.settings, initial.overlays), undefined);
     const machines = Array.from({ length: count }, () => new IpamMachine());
     const peerServers = machines.map(() => new Server());
     const insecure = ServerCredentials.createInsecure();
@@ -103,7 +103,7 @@ export class TestMasters implements AsyncDisposable {
     const cluster = new MemoryCluster(
       machines,
       ports.map((port) => `127.0.0.1:${port}`),
-      options.founding,
+      options.incarnation,
     );
     const servers = [...peerServers];
     const masters: TestMaster[] = [];
@@ -114,7 +114,7 @@ export class TestMasters implements AsyncDisposable {
         machine,
         clusterId: 'test',
         name: member.info.name,
-        network: { founding, file: options.file ?? { settings: {}, overlays: undefined } },
+        network: { initial, file: options.file ?? { settings: {}, overlays: undefined } },
         electionTimeoutMs: 1_000,
         peerCredentials: credentials.createInsecure(),
         version: 'test',

@@ -8,7 +8,7 @@ import { toBuffer } from '#api/method.js';
 import type { AgentId } from '#ipam/identity.js';
 import type { FullAgent } from '#ipam/view/full-agent.js';
 import type { IpamMachine } from '#master/ipam-machine.js';
-import type { OwnFounding } from '#master/leader/founding-check.js';
+import type { OwnIncarnation } from '#master/leader/incarnation-check.js';
 import type { PlanEncoding } from '#master/services/plan-encoding.js';
 import type { EventRing } from '#master/watch/event-ring.js';
 import { sublet } from '#proto/sublet.js';
@@ -26,7 +26,7 @@ export type PlanSnapshotsOptions = {
   readonly machine: IpamMachine;
   readonly ring: EventRing;
   readonly encoding: PlanEncoding;
-  readonly plan: OwnFounding;
+  readonly plan: OwnIncarnation;
   readonly clock: Clock;
   readonly form: AgentForm;
   /** Bytes of one message before it is compressed, at most. */
@@ -154,8 +154,8 @@ export class PlanSnapshots {
   /** Compressed, where that is wanted, with a break before each chunk: one of 1 MiB takes about 15 ms. */
   async #message({ revision, branch, chunks }: Packed): Promise<PlanSnapshot> {
     const { plan, form } = this.#options;
-    const { clusterId, founding } = plan;
-    const snapshotBegin = { clusterId, revision, founding, branch };
+    const { clusterId, incarnation } = plan;
+    const snapshotBegin = { clusterId, revision, incarnation, branch };
     const messages = [toBuffer(WatchResponse.encode({ snapshotBegin }).finish())];
     for (const chunk of chunks) {
       if (form === 'short') await this.#breathe();

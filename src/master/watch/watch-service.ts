@@ -4,7 +4,7 @@ import type { ServerWritableStream, UntypedHandleCall } from '@grpc/grpc-js';
 import { RefusedError } from '#api/refusal.js';
 import { agentService } from '#api/services.js';
 import type { Admission } from '#master/access/admission.js';
-import { checkFounding, type OwnFounding } from '#master/leader/founding-check.js';
+import { checkIncarnation, type OwnIncarnation } from '#master/leader/incarnation-check.js';
 import { type CallerOf, type StreamMethod, streamError } from '#master/server/api-server.js';
 import { decode } from '#master/server/endpoint.js';
 import { parseBranchText, safeInteger, toRefusedError } from '#master/server/refusal-mapping.js';
@@ -20,7 +20,7 @@ type Stream = ServerWritableStream<Buffer, Uint8Array>;
 
 export type WatchServiceOptions = {
   readonly hub: WatchHub;
-  readonly plan: OwnFounding;
+  readonly plan: OwnIncarnation;
   readonly admission: Admission;
   readonly callerOf?: CallerOf;
   /** Why this master can not answer for the plan yet; undefined: it can. */
@@ -50,7 +50,7 @@ function accept(
     checkView(caller, start);
     const why = closed();
     if (why !== undefined) throw new RefusedError('unavailable', why);
-    checkFounding('watch', request, plan);
+    checkIncarnation('watch', request, plan);
     admission.enter('stream', caller);
   } catch (error) {
     fail(error);

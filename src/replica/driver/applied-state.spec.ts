@@ -11,7 +11,7 @@ const start: AppliedMeta = {
   time: 0,
   membership: {
     clusterId: 'test',
-    founding: 'f1',
+    incarnation: 'f1',
     confState: { voters: [memberId(1)], votersOutgoing: [], learners: [], learnersNext: [], autoLeave: false },
     members: [],
     nextMemberId: memberId(2),

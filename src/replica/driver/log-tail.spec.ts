@@ -6,7 +6,7 @@ import type { AppliedMeta } from '#replica/ports/membership.js';
 
 function meta(index: number, inTerm = 1): AppliedMeta {
   const confState = { voters: [memberId(1)], votersOutgoing: [], learners: [], learnersNext: [], autoLeave: false };
-  const membership = { clusterId: 'test', founding: 'f1', confState, members: [], nextMemberId: memberId(2) };
+  const membership = { clusterId: 'test', incarnation: 'f1', confState, members: [], nextMemberId: memberId(2) };
   return { index: logIndex(index), term: term(inTerm), time: 0, membership };
 }
 

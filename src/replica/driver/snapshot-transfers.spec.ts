@@ -9,7 +9,7 @@ import { VirtualTime } from '#replica/testing/virtual-time.js';
 
 function meta(index: number): AppliedMeta {
   const confState = { voters: [memberId(1)], votersOutgoing: [], learners: [], learnersNext: [], autoLeave: false };
-  const membership = { clusterId: 'test', founding: 'f1', confState, members: [], nextMemberId: memberId(2) };
+  const membership = { clusterId: 'test', incarnation: 'f1', confState, members: [], nextMemberId: memberId(2) };
   return { index: logIndex(index), term: term(1), time: 0, membership };
 }
 

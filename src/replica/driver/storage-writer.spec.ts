@@ -7,7 +7,7 @@ import type { AppliedMeta, Membership } from '#replica/ports/membership.js';
 
 const membership: Membership = {
   clusterId: 'test',
-  founding: 'f1',
+  incarnation: 'f1',
   confState: { voters: [memberId(1)], votersOutgoing: [], learners: [], learnersNext: [], autoLeave: false },
   members: [],
   nextMemberId: memberId(2),

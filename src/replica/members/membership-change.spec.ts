@@ -111,7 +111,7 @@ describe('membership', () => {
     const leader = await cluster.leader();
     const by = await caughtUp(cluster, leader, newcomer);
     const member = gone.disk.memberId;
-    if (member === undefined) throw new Error('not founded');
+    if (member === undefined) throw new Error('not bootstrapped');
     cluster.crash(gone);
     await cluster.time.until(leader.replica.changeMembership({ kind: 'replace', member, by }), 5000);
     const { members } = await cluster.time.until(leader.replica.changeMembership({ kind: 'remove', member }), 5000);
@@ -138,7 +138,7 @@ describe('membership', () => {
     const { disk, name, peer } = follower;
     const id = disk.memberId;
     const own = leader.disk.memberId;
-    if (id === undefined || own === undefined) throw new Error('not founded');
+    if (id === undefined || own === undefined) throw new Error('not bootstrapped');
     const refused = (reason: RegExp) => (error: unknown) => {
       assert.ok(error instanceof MembershipRefusedError);
       assert.match(error.message, reason);
@@ -359,7 +359,7 @@ describe('membership', () => {
     const leader = await cluster.leader();
     const newcomer = await add(cluster, 'd');
     const member = cluster.members.find((each) => each !== leader && each !== newcomer)?.disk.memberId;
-    if (member === undefined) throw new Error('not founded');
+    if (member === undefined) throw new Error('not bootstrapped');
     const by = await caughtUp(cluster, leader, newcomer);
     const answer = leader.replica.changeMembership({ kind: 'replace', member, by });
     const joint = (): boolean => leader.replica.status().membership.confState.votersOutgoing.length > 0;

@@ -13,7 +13,7 @@ const self = { id: memberId(1), name: 'a', peer: 'a:7071', storeId: 'a' };
 const confState = { voters: [self.id], votersOutgoing: [], learners: [], learnersNext: [], autoLeave: false };
 const membership: Membership = {
   clusterId: 'test',
-  founding: 'f',
+  incarnation: 'f',
   confState,
   members: [self],
   nextMemberId: memberId(2),

@@ -20,8 +20,8 @@ export type MemberInfo = {
 export type Membership = {
   /** 1–63 characters; a message from another cluster is refused. */
   readonly clusterId: string;
-  /** Which founding of `clusterId` this is, as `foundingOf` names it; a message from another one is refused. */
-  readonly founding: string;
+  /** Which incarnation of `clusterId` this is, as `incarnationOf` names it; a message from another one is refused. */
+  readonly incarnation: string;
   readonly confState: ConfState;
   /**
    * Ascending by id; exactly the ids of `confState`. Exception: at index 0 (a member that joins and knows nothing yet)

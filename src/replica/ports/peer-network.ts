@@ -5,7 +5,7 @@
 
 import type { MemberId } from '#raft/log/entry.js';
 import type { PeerMessage, SnapshotMessage } from '#raft/message.js';
-import type { PeerClaim } from '#replica/bootstrap/cluster-founding.js';
+import type { PeerClaim } from '#replica/bootstrap/incarnation.js';
 import type { StoreClaim } from '#replica/members/store-facts.js';
 import type { SnapshotSource } from '#replica/ports/log-store.js';
 import type { MemberReport } from '#replica/ports/member-report.js';
@@ -69,14 +69,14 @@ export type PeerHandler = {
   ): Promise<void>;
   /**
    * Somebody called who takes this member for a peer of its own, and was sent away: this member takes no part yet, or its
-   * cluster is of another founding.
+   * cluster is of another incarnation.
    */
   claimed(claim: PeerClaim): void;
   /** The last message to this member was surely not delivered. */
   unreachable(member: MemberId): void;
   /**
-   * A peer will not talk to this member, and says why: another cluster or founding, a store it does not know, a removed
-   * member, a store that was put back.
+   * A peer will not talk to this member, and says why: another cluster or incarnation, a store it does not know, a
+   * removed member, a store that was put back.
    */
   refused(peer: string, reason: string, refusal: PeerRefusal): void;
 };

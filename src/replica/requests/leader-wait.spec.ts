@@ -31,7 +31,7 @@ describe('who waits for a leader', () => {
     assert.ok(error instanceof ProposeError && error.code === 'timeout', String(error));
   });
 
-  for (const [where, founded] of [
+  for (const [where, bootstrapped] of [
     ['waits for its founders', false],
     ['takes part', true],
   ] as const) {
@@ -39,8 +39,8 @@ describe('who waits for a leader', () => {
       const cluster = new TestCluster();
       const [a] = cluster.members;
       if (a === undefined) throw new Error('three members');
-      for (const member of founded ? cluster.members : [a]) cluster.boot(member);
-      if (founded) await cluster.leader();
+      for (const member of bootstrapped ? cluster.members : [a]) cluster.boot(member);
+      if (bootstrapped) await cluster.leader();
       for (const member of cluster.members) if (member !== a) cluster.crash(member);
       await cluster.time.runFor(5000);
       const { timers } = a.process ?? assert.fail();

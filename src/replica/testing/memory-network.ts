@@ -5,7 +5,7 @@
 
 import type { MemberId } from '#raft/log/entry.js';
 import type { PeerMessage, SnapshotMessage } from '#raft/message.js';
-import { foundingsDiffer, type PeerClaim } from '#replica/bootstrap/cluster-founding.js';
+import { incarnationsDiffer, type PeerClaim } from '#replica/bootstrap/incarnation.js';
 import type { StoreClaim } from '#replica/members/store-facts.js';
 import { UnknownPeers } from '#replica/members/unknown-peers.js';
 import type { SnapshotSource } from '#replica/ports/log-store.js';
@@ -246,14 +246,14 @@ export function callerOf(
 ): MemoryCaller | undefined {
   const sender = membership?.members.find(({ id }) => id === self);
   if (membership === undefined || sender === undefined) return undefined;
-  const { clusterId, founding, members } = membership;
+  const { clusterId, incarnation, members } = membership;
   const storeId = members.find(({ id }) => id === to)?.storeId ?? '';
-  return { sender, store, claim: { clusterId, founding, name: sender.name, peer: sender.peer, storeId } };
+  return { sender, store, claim: { clusterId, incarnation, name: sender.name, peer: sender.peer, storeId } };
 }
 
 /** Whether a receiver with this membership hears the caller. If not, the receiver gets the claim, as by a real gate. */
 export function isHeard(claim: PeerClaim, membership: Membership | undefined): membership is Membership {
-  return membership !== undefined && !foundingsDiffer(claim.founding, membership.founding);
+  return membership !== undefined && !incarnationsDiffer(claim.incarnation, membership.incarnation);
 }
 
 function link(from: string, to: string): string {

@@ -1,18 +1,18 @@
 import assert from 'node:assert/strict';
-import { noFounding } from '#replica/bootstrap/cluster-founding.js';
+import { noIncarnation } from '#replica/bootstrap/incarnation.js';
 import { decodeMembershipRecord, encodeMembershipRecord } from '#storage/records/membership-record.js';
 import { membership } from '#storage/testing/sample.js';
 
 describe('the record of a membership', () => {
-  it('keeps all of it, the founding too', () => {
+  it('keeps all of it, the incarnation too', () => {
     const { stored, sum } = encodeMembershipRecord(membership());
     assert.deepEqual(decodeMembershipRecord(stored), { membership: membership(), sum });
   });
 
-  it('of a cluster without a founding is as it was before there were any', () => {
-    const old = { ...membership(), founding: noFounding };
+  it('of a cluster without an incarnation is as it was before there were any', () => {
+    const old = { ...membership(), incarnation: noIncarnation };
     const { stored, sum } = encodeMembershipRecord(old);
-    assert.ok(!Buffer.from(stored).toString().includes('founding'));
+    assert.ok(!Buffer.from(stored).toString().includes('incarnation'));
     assert.deepEqual(decodeMembershipRecord(stored), { membership: old, sum });
   });
 

@@ -5,7 +5,7 @@
 import { crc32 } from 'node:zlib';
 import { z } from 'zod';
 import { memberId } from '#raft/log/entry.js';
-import { noFounding } from '#replica/bootstrap/cluster-founding.js';
+import { noIncarnation } from '#replica/bootstrap/incarnation.js';
 import type { Membership } from '#replica/ports/membership.js';
 
 const sumBytes = 4;
@@ -15,7 +15,7 @@ const memberIdsSchema = z.array(memberIdSchema).readonly();
 const membershipSchema = z.strictObject({
   clusterId: z.string().min(1).max(63),
   /** Absent in what was written before there was one. */
-  founding: z.string().max(63).default(noFounding),
+  incarnation: z.string().max(63).default(noIncarnation),
   confState: z.strictObject({
     voters: memberIdsSchema,
     votersOutgoing: memberIdsSchema,
@@ -31,8 +31,8 @@ const membershipSchema = z.strictObject({
 
 export function encodeMembershipRecord(membership: Membership): { readonly stored: Uint8Array; readonly sum: number } {
   // Without one it is written as before there was one: a release of then reads it still.
-  const { founding, ...rest } = membership;
-  const json = Buffer.from(JSON.stringify(founding === noFounding ? rest : membership));
+  const { incarnation, ...rest } = membership;
+  const json = Buffer.from(JSON.stringify(incarnation === noIncarnation ? rest : membership));
   const sum = crc32(json);
   const stored = new Uint8Array(sumBytes + json.byteLength);
   new DataView(stored.buffer).setUint32(0, sum);

@@ -15,7 +15,7 @@ export const self = memberId(1);
 export function membership(storeId = sampleStoreId): Membership {
   return {
     clusterId: 'sample',
-    founding: 'f1',
+    incarnation: 'f1',
     confState: { voters: [self], votersOutgoing: [], learners: [], learnersNext: [], autoLeave: false },
     members: [{ id: self, name: 'm1', peer: '127.0.0.1:7071', storeId }],
     nextMemberId: memberId(2),

@@ -174,12 +174,12 @@ async function loneVoter({ client }: Operator): Promise<string | undefined> {
 }
 
 /**
- * A founder of a cluster of one founds again when its disk is lost and no other master is up, with addresses that are
- * leased already.
+ * A founder of a cluster of one bootstraps again when its disk is lost and no other master is up, with addresses that
+ * are leased already.
  */
 function joinsToo(founder: string, { peer }: Newcomer, terminal: Terminal): string {
   return remark(
-    `${founder} founded this cluster alone, and with a lost disk, while no other master is up, would found another one, which leases addresses that are held. Start it from now on with --join (cluster.join) in the place of --member (cluster.members), naming the others; it is not read while ${founder} has its store:`,
+    `${founder} bootstrapped this cluster alone, and with a lost disk, while no other master is up, would bootstrap another one, which leases addresses that are held. Start it from now on with --join (cluster.join) in the place of --member (cluster.members), naming the others; it is not read while ${founder} has its store:`,
     `sublet master --name ${founder} --join ${peer} …`,
     terminal,
   );

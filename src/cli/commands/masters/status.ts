@@ -46,7 +46,10 @@ function facts(status: Status): readonly (readonly [string, Cell])[] {
   const runtime = status.nodeVersion === '' ? '' : ` on Node.js ${status.nodeVersion}`;
   const behind = status.commitIndex - status.appliedIndex;
   return [
-    ['cluster', status.founding === '' ? status.clusterId : `${status.clusterId}, founding ${status.founding}`],
+    [
+      'cluster',
+      status.incarnation === '' ? status.clusterId : `${status.clusterId}, incarnation ${status.incarnation}`,
+    ],
     ['leader', leader],
     ['term', String(status.term)],
     ['revision', `${status.appliedIndex}${behind > 0 ? ` (${count(behind)} behind what is committed)` : ''}`],

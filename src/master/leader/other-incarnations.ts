@@ -6,12 +6,12 @@
 import { RefusedError } from '#api/refusal.js';
 import type { MasterLog } from '#master/master-log.js';
 import type { Warning } from '#master/warning.js';
-import { foundingsDiffer } from '#replica/bootstrap/cluster-founding.js';
+import { incarnationsDiffer } from '#replica/bootstrap/incarnation.js';
 import type { Clock } from '#replica/ports/clock.js';
 import type { Founder, MemberHello } from '#replica/ports/peer-network.js';
 import type { ReplicatedLog } from '#replica/ports/replicated-log.js';
 
-export type OtherFoundingsOptions = {
+export type OtherIncarnationsOptions = {
   readonly log: Pick<ReplicatedLog<unknown>, 'status'>;
   readonly clusterId: string;
   /** The members that the configuration names, this one among them. */
@@ -24,13 +24,13 @@ export type OtherFoundingsOptions = {
 const askEveryMs = 3_000;
 /** How long the first answers are waited for before anything is granted, ms. */
 const firstAnswersMs = 3_000;
-/** A master of another founding that does not answer so often in a row is gone. */
+/** A master of another incarnation that does not answer so often in a row is gone. */
 const silentMax = 5;
 
-type Found = { readonly name: string; readonly founding: string; silent: number };
+type Found = { readonly name: string; readonly incarnation: string; silent: number };
 
-export class OtherFoundings {
-  readonly #options: OtherFoundingsOptions;
+export class OtherIncarnations {
+  readonly #options: OtherIncarnationsOptions;
   /** By peer address. */
   readonly #found = new Map<string, Found>();
   #begun = false;
@@ -39,11 +39,11 @@ export class OtherFoundings {
   #cancelFirst: () => void = () => undefined;
   #stopped = false;
 
-  constructor(options: OtherFoundingsOptions) {
+  constructor(options: OtherIncarnationsOptions) {
     this.#options = options;
   }
 
-  /** The founding of this master is known from now on. */
+  /** The incarnation of this master is known from now on. */
   start(): void {
     if (this.#begun || this.#stopped) return;
     this.#begun = true;
@@ -65,17 +65,17 @@ export class OtherFoundings {
   get problem(): string | undefined {
     const [first] = this.#found;
     if (first === undefined) return undefined;
-    const [peer, { name, founding }] = first;
+    const [peer, { name, incarnation }] = first;
     const { self, membership } = this.#options.log.status();
     return (
-      `two clusters have the id "${membership.clusterId}": ${self.name} is of founding ${membership.founding}, and ${name} at ` +
-      `${peer}, which is in the configuration of ${self.name}, is of founding ${founding}`
+      `two clusters have the id "${membership.clusterId}": ${self.name} is of incarnation ${membership.incarnation}, and ${name} at ` +
+      `${peer}, which is in the configuration of ${self.name}, is of incarnation ${incarnation}`
     );
   }
 
   get refusal(): RefusedError | undefined {
     const { problem } = this;
-    if (problem !== undefined) return new RefusedError('other-founding', `nothing is granted here: ${problem}`);
+    if (problem !== undefined) return new RefusedError('other-incarnation', `nothing is granted here: ${problem}`);
     if (this.#asked) return undefined;
     return new RefusedError('unavailable', 'this master is asking the other masters of its configuration who they are');
   }
@@ -123,20 +123,21 @@ export class OtherFoundings {
   }
 
   #answered(peer: string, { clusterId, name, membership }: MemberHello): void {
-    const own = this.#options.log.status().membership.founding;
-    const other = membership?.founding ?? '';
-    if (clusterId !== this.#options.clusterId || !foundingsDiffer(other, own)) {
+    const own = this.#options.log.status().membership.incarnation;
+    const other = membership?.incarnation ?? '';
+    if (clusterId !== this.#options.clusterId || !incarnationsDiffer(other, own)) {
       this.#gone(peer);
       return;
     }
     const known = this.#found.get(peer);
-    this.#found.set(peer, { name, founding: other, silent: 0 });
-    if (known?.founding !== other) this.#options.logger.error({ remedy }, `nothing is granted here: ${this.problem}`);
+    this.#found.set(peer, { name, incarnation: other, silent: 0 });
+    if (known?.incarnation !== other)
+      this.#options.logger.error({ remedy }, `nothing is granted here: ${this.problem}`);
   }
 
   #gone(peer: string): void {
     if (!this.#found.delete(peer)) return;
-    this.#options.logger.info({ peer }, 'the master of another founding is gone');
+    this.#options.logger.info({ peer }, 'the master of another incarnation is gone');
   }
 }
 

@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { type MemberId, memberId } from '#raft/log/entry.js';
+import { Bootstrap, type Bootstrapped } from '#replica/bootstrap/bootstrap.js';
 import type { BootstrapProblem } from '#replica/bootstrap/bootstrap-problem.js';
-import { type Founded, Founding } from '#replica/bootstrap/founding.js';
 import { uncountedClaim } from '#replica/members/store-facts.js';
 import type { LogWrite } from '#replica/ports/log-store.js';
 import type { MemberInfo, Membership } from '#replica/ports/membership.js';
@@ -22,7 +22,7 @@ function membership(member: TestMember): unknown {
   return of.members.map(({ id, name, storeId }) => ({ id, name, storeId }));
 }
 
-describe('founding a cluster', () => {
+describe('the bootstrap of a cluster', () => {
   it('waits for every founder, and gives ids by the order of names', async () => {
     const cluster = new TestCluster({ names: ['c', 'a', 'b'] });
     cluster.boot(cluster.member('c'));
@@ -46,7 +46,7 @@ describe('founding a cluster', () => {
     for (const member of cluster.members) assert.deepEqual(membership(member), membership(leader));
   });
 
-  it('a founder that crashed before it began finds the others founded, and begins with the same', async () => {
+  it('a founder that crashed before it began finds the others bootstrapped, and begins with the same', async () => {
     const cluster = new TestCluster();
     const [a, b, c] = cluster.members;
     if (a === undefined || b === undefined || c === undefined) throw new Error('three members');
@@ -95,9 +95,9 @@ describe('founding a cluster', () => {
       const leader = await cluster.leader();
       await cluster.commit(leader, 'x');
       await cluster.time.runFor(5000);
-      const founded = cluster.members.filter(({ disk }) => disk.content.applied !== undefined);
-      for (const member of founded) assert.deepEqual(membership(member), membership(leader), `wiped at ${wipeMs}`);
-      if (!founded.includes(b)) assert.match(problem(b, 'wiped')?.message ?? '', /its data was lost/);
+      const bootstrapped = cluster.members.filter(({ disk }) => disk.content.applied !== undefined);
+      for (const member of bootstrapped) assert.deepEqual(membership(member), membership(leader), `wiped at ${wipeMs}`);
+      if (!bootstrapped.includes(b)) assert.match(problem(b, 'wiped')?.message ?? '', /its data was lost/);
     }
   });
 
@@ -105,7 +105,7 @@ describe('founding a cluster', () => {
     const cluster = new TestCluster();
     const [a, b, c] = cluster.members;
     if (a === undefined || b === undefined || c === undefined) throw new Error('three members');
-    // Founding is slow, and the elections after it are not.
+    // Incarnation is slow, and the elections after it are not.
     const slow = ({ hardState }: LogWrite) => ({ kind: 'ok', afterMs: hardState === undefined ? 3000 : 1 }) as const;
     a.disk.fate = slow;
     for (const member of [a, b]) cluster.boot(member);
@@ -119,9 +119,9 @@ describe('founding a cluster', () => {
     cluster.boot(b);
     const leader = await cluster.leader();
     await cluster.time.runFor(5000);
-    const founded = cluster.members.filter(({ disk }) => disk.content.applied !== undefined);
-    assert.ok(founded.length >= 2);
-    for (const member of founded) assert.deepEqual(membership(member), membership(leader));
+    const bootstrapped = cluster.members.filter(({ disk }) => disk.content.applied !== undefined);
+    assert.ok(bootstrapped.length >= 2);
+    for (const member of bootstrapped) assert.deepEqual(membership(member), membership(leader));
   });
 
   it('a member that lost its disk is refused with the way back, and can come back as a new member', async () => {
@@ -240,8 +240,8 @@ describe('founding a cluster', () => {
   });
 });
 
-describe('founding alone', () => {
-  /** `a` has founded alone, the others have joined, and then its disk is lost; `others` run on. */
+describe('a bootstrap alone', () => {
+  /** `a` has bootstrapped alone, the others have joined, and then its disk is lost; `others` run on. */
   async function grown(): Promise<{ readonly cluster: TestCluster; readonly a: TestMember; readonly b: TestMember }> {
     const cluster = await TestCluster.start({ names: ['a'] });
     const [a] = cluster.members;
@@ -270,7 +270,7 @@ describe('founding alone', () => {
     assert.equal(a.disk.content.applied, undefined);
     assert.equal(
       problem(a, 'not-ready')?.message,
-      'a at a:7071 founds cluster test alone, and first waits 1s500ms for masters that know it already',
+      'a at a:7071 bootstraps cluster test alone, and first waits 1s500ms for masters that know it already',
     );
     await cluster.leader(1_000);
   });
@@ -279,41 +279,41 @@ describe('founding alone', () => {
     const { cluster, a, b } = await grown();
     cluster.boot(a);
     await cluster.time.runFor(20_000);
-    assert.equal(a.disk.content.applied, undefined, 'nothing was founded');
+    assert.equal(a.disk.content.applied, undefined, 'nothing was bootstrapped');
     const stores = /^b at b:7071 knows a with store 0+1, but this store is 0+3: its data was lost.*--join/;
     assert.match(problem(a, 'wiped')?.message ?? '', stores);
     assert.equal(b.replica.status().membership.members.length, 2);
   });
 
-  it('is taken back when the others are heard only later: there never are two foundings that know of each other', async () => {
+  it('is taken back when the others are heard only later: there never are two incarnations that know of each other', async () => {
     const { cluster, a, b } = await grown();
     cluster.hub.isolate(a.peer, [b.peer]);
     cluster.boot(a);
     await cluster.leader();
-    const first = b.replica.status().membership.founding;
-    const second = a.replica.status().membership.founding;
+    const first = b.replica.status().membership.incarnation;
+    const second = a.replica.status().membership.incarnation;
     assert.match(first, /^[0-9a-f]{16}$/);
     assert.match(second, /^[0-9a-f]{16}$/);
     assert.notEqual(first, second);
     cluster.hub.heal();
     const ended = (): string | undefined =>
       a.events.flatMap((event) => (event.kind === 'removed' ? [event.message] : []))[0];
-    await cluster.time.runUntil(() => ended() !== undefined, 5_000, 'the end of the second founding');
+    await cluster.time.runUntil(() => ended() !== undefined, 5_000, 'the end of the second incarnation');
     assert.match(
       ended() ?? '',
-      new RegExp(`^cluster test exists already \\(founding ${first}\\), with a as a member, as b at b:7071 says; `),
+      new RegExp(`^cluster test exists already \\(incarnation ${first}\\), with a as a member, as b at b:7071 says; `),
     );
-    assert.match(ended() ?? '', new RegExp(`second founding \\(${second}\\).*remove it with .*--join`));
+    assert.match(ended() ?? '', new RegExp(`second incarnation \\(${second}\\).*remove it with .*--join`));
     await assert.rejects(a.replica.propose(new Uint8Array(1)), /stopped/);
   });
 
-  it('gives everyone who joins the same founding, and keeps it across a restart', async () => {
+  it('gives everyone who joins the same incarnation, and keeps it across a restart', async () => {
     const { cluster, b } = await grown();
-    const { founding } = b.replica.status().membership;
-    assert.equal(b.disk.content.applied?.membership.founding, founding);
+    const { incarnation } = b.replica.status().membership;
+    assert.equal(b.disk.content.applied?.membership.incarnation, incarnation);
     cluster.restart(b);
     await cluster.time.runUntil(() => b.replica.status().appliedIndex > 0, 5_000, 'b is at work');
-    assert.equal(b.replica.status().membership.founding, founding);
+    assert.equal(b.replica.status().membership.incarnation, incarnation);
   });
 });
 
@@ -328,7 +328,7 @@ describe('finding a place among members that differ', () => {
   }
 
   /** What d finds when a and b answer with these, after a round; it gives up then. */
-  async function found(answers: Readonly<Record<'a' | 'b', Membership>>): Promise<MemberId | string | undefined> {
+  async function placeBy(answers: Readonly<Record<'a' | 'b', Membership>>): Promise<MemberId | string | undefined> {
     let told: BootstrapProblem | undefined;
     const hello = async (peer: string): Promise<MemberHello> => {
       const name = peer === 'a:7071' ? 'a' : 'b';
@@ -336,7 +336,7 @@ describe('finding a place among members that differ', () => {
       const store = { claim: uncountedClaim(''), contradiction: undefined };
       return { ...common, ...store, name, membership: answers[name] };
     };
-    const founding: Founding = new Founding({
+    const bootstrap: Bootstrap = new Bootstrap({
       name: 'd',
       clusterId: 'test',
       founders: [],
@@ -347,10 +347,10 @@ describe('finding a place among members that differ', () => {
       aloneMs: 0,
       problem: (problem) => {
         told = problem;
-        founding.stop();
+        bootstrap.stop();
       },
     });
-    const place: Founded | undefined = await founding.run();
+    const place: Bootstrapped | undefined = await bootstrap.run();
     return place?.memberId ?? told?.code;
   }
 
@@ -365,8 +365,8 @@ describe('finding a place among members that differ', () => {
   ] as const;
   for (const [what, older, newer, place] of cases) {
     it(`goes by the newest: ${what}`, async () => {
-      assert.equal(await found({ a: older, b: newer }), place);
-      assert.equal(await found({ a: newer, b: older }), place);
+      assert.equal(await placeBy({ a: older, b: newer }), place);
+      assert.equal(await placeBy({ a: newer, b: older }), place);
     });
   }
 });

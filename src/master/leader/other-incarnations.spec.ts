@@ -1,5 +1,5 @@
 import assert from 'node:assert/strict';
-import { OtherFoundings } from '#master/leader/other-foundings.js';
+import { OtherIncarnations } from '#master/leader/other-incarnations.js';
 import { silentLog } from '#master/master-log.js';
 import type { MemberHello } from '#replica/ports/peer-network.js';
 import type { ReplicaStatus } from '#replica/ports/replicated-log.js';
@@ -7,24 +7,24 @@ import { VirtualTime } from '#replica/testing/virtual-time.js';
 
 const configured = [1, 2, 3].map((n) => ({ name: `m${n}`, peer: `10.0.0.${n}:7071` }));
 
-/** What listens at an address: a founding of cluster "new", another cluster, or nothing. */
-type There = { readonly founding: string; readonly clusterId?: string } | undefined;
+/** What listens at an address: an incarnation of cluster "new", another cluster, or nothing. */
+type There = { readonly incarnation: string; readonly clusterId?: string } | undefined;
 
 class Site {
   readonly time = new VirtualTime();
   readonly logged: string[] = [];
   readonly there = new Map<string, There>();
   members = [{ name: 'm1', peer: '10.0.0.1:7071' }];
-  readonly foundings: OtherFoundings;
+  readonly incarnations: OtherIncarnations;
 
   constructor() {
     const status = () =>
       ({
         self: { name: 'm1' },
-        membership: { clusterId: 'new', founding: 'f1', members: this.members },
+        membership: { clusterId: 'new', incarnation: 'f1', members: this.members },
       }) as unknown as ReplicaStatus; // What is looked at of it.
     const error = (_details: object, message: string): void => void this.logged.push(message);
-    this.foundings = new OtherFoundings({
+    this.incarnations = new OtherIncarnations({
       log: { status },
       clusterId: 'new',
       configured,
@@ -37,61 +37,61 @@ class Site {
   async #hello(peer: string): Promise<MemberHello> {
     const there = this.there.get(peer);
     if (there === undefined) throw new Error('nobody listens');
-    const { founding, clusterId = 'new' } = there;
+    const { incarnation, clusterId = 'new' } = there;
     const name = configured.find((each) => each.peer === peer)?.name ?? '';
-    const membership = { clusterId, founding, members: [] };
+    const membership = { clusterId, incarnation, members: [] };
     return { clusterId, name, bootstrapped: true, membership } as unknown as MemberHello; // As above.
   }
 }
 
-describe('a second founding at a configured address', () => {
+describe('a second incarnation at a configured address', () => {
   it('keeps a master from granting anything until it is gone, and is named', async () => {
     const site = new Site();
-    site.there.set('10.0.0.3:7071', { founding: 'f3' });
-    site.foundings.start();
-    assert.match(site.foundings.refusal?.message ?? '', /is asking the other masters/);
+    site.there.set('10.0.0.3:7071', { incarnation: 'f3' });
+    site.incarnations.start();
+    assert.match(site.incarnations.refusal?.message ?? '', /is asking the other masters/);
     await site.time.runFor(100);
-    assert.equal(site.foundings.refusal?.reason, 'other-founding');
-    const { problem } = site.foundings;
-    assert.match(problem ?? '', /m1 is of founding f1, and m3 at 10\.0\.0\.3:7071, .* is of founding f3/);
-    assert.match(site.foundings.warnings()[0]?.message ?? '', /nothing is granted here, and it is not ready/);
+    assert.equal(site.incarnations.refusal?.reason, 'other-incarnation');
+    const { problem } = site.incarnations;
+    assert.match(problem ?? '', /m1 is of incarnation f1, and m3 at 10\.0\.0\.3:7071, .* is of incarnation f3/);
+    assert.match(site.incarnations.warnings()[0]?.message ?? '', /nothing is granted here, and it is not ready/);
     await site.time.runFor(30_000);
     assert.equal(site.logged.length, 1);
     site.there.delete('10.0.0.3:7071');
     await site.time.runFor(10_000);
-    assert.ok(site.foundings.problem, 'it may be cut off for a moment');
+    assert.ok(site.incarnations.problem, 'it may be cut off for a moment');
     await site.time.runFor(10_000);
-    assert.deepEqual([site.foundings.problem, site.foundings.refusal], [undefined, undefined]);
+    assert.deepEqual([site.incarnations.problem, site.incarnations.refusal], [undefined, undefined]);
   });
 
   it('is found when it comes later, and is over when it becomes a member', async () => {
     const site = new Site();
-    site.foundings.start();
+    site.incarnations.start();
     await site.time.runFor(100);
-    assert.equal(site.foundings.refusal, undefined);
-    site.there.set('10.0.0.2:7071', { founding: 'f2' });
+    assert.equal(site.incarnations.refusal, undefined);
+    site.there.set('10.0.0.2:7071', { incarnation: 'f2' });
     await site.time.runFor(3_100);
-    assert.match(site.foundings.problem ?? '', /m2 at 10\.0\.0\.2:7071/);
+    assert.match(site.incarnations.problem ?? '', /m2 at 10\.0\.0\.2:7071/);
     site.members = [...site.members, { name: 'm2', peer: '10.0.0.2:7071' }];
     await site.time.runFor(3_100);
-    assert.equal(site.foundings.problem, undefined);
+    assert.equal(site.incarnations.problem, undefined);
   });
 
-  it('is none of the same founding, of another cluster id, or one that is not known', async () => {
+  it('is none of the same incarnation, of another cluster id, or one that is not known', async () => {
     const site = new Site();
-    site.there.set('10.0.0.2:7071', { founding: 'f1' });
-    site.there.set('10.0.0.3:7071', { founding: 'f3', clusterId: 'other' });
-    site.foundings.start();
+    site.there.set('10.0.0.2:7071', { incarnation: 'f1' });
+    site.there.set('10.0.0.3:7071', { incarnation: 'f3', clusterId: 'other' });
+    site.incarnations.start();
     await site.time.runFor(3_100);
-    site.there.set('10.0.0.2:7071', { founding: '' });
+    site.there.set('10.0.0.2:7071', { incarnation: '' });
     await site.time.runFor(3_100);
-    assert.equal(site.foundings.problem, undefined);
-    site.foundings.stop();
+    assert.equal(site.incarnations.problem, undefined);
+    site.incarnations.stop();
   });
 
   it('is waited for at the start, but not for long', async () => {
     const site = new Site();
-    const foundings = new OtherFoundings({
+    const incarnations = new OtherIncarnations({
       log: { status: () => ({ self: { name: 'm1' }, membership: { members: [] } }) as unknown as ReplicaStatus },
       clusterId: 'new',
       configured,
@@ -99,10 +99,10 @@ describe('a second founding at a configured address', () => {
       logger: silentLog,
       hello: () => new Promise(() => undefined),
     });
-    foundings.start();
+    incarnations.start();
     await site.time.runFor(2_900);
-    assert.equal(foundings.refusal?.reason, 'unavailable');
+    assert.equal(incarnations.refusal?.reason, 'unavailable');
     await site.time.runFor(200);
-    assert.equal(foundings.refusal, undefined);
+    assert.equal(incarnations.refusal, undefined);
   });
 });

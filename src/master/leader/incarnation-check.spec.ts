@@ -9,8 +9,8 @@ import { TestMasters } from '#master/testing/test-masters.js';
 import type { sublet } from '#proto/sublet.js';
 import { noCaller } from '#tls/caller.js';
 
-const ours = { clusterId: 'test', founding: 'f1' };
-const others = { clusterId: 'test', founding: 'f2' };
+const ours = { clusterId: 'test', incarnation: 'f1' };
+const others = { clusterId: 'test', incarnation: 'f2' };
 const key = { agentId: 'agent-1', instanceId: 'agent-1-1' };
 
 type Stream = { on(event: 'error', told: (error: ServiceError) => void): unknown };
@@ -19,15 +19,15 @@ function ended(stream: Stream): Promise<ServiceError> {
   return new Promise((resolve) => stream.on('error', resolve));
 }
 
-describe('a master of one of two foundings of a cluster', () => {
+describe('a master of one of two incarnations of a cluster', () => {
   it('tells which it is of', async () => {
     await using masters = await TestMasters.start();
-    assert.equal((await masters.register('agent-1')).founding, 'f1');
+    assert.equal((await masters.register('agent-1')).incarnation, 'f1');
     const told = await masters.client().call(clusterService.getStatus, {}, { idempotent: true });
-    assert.equal(told.founding, 'f1');
+    assert.equal(told.incarnation, 'f1');
     const watch = masters.client().serverStream(agentService.watch, {});
     const begin = new Promise<sublet.v1.WatchResponse>((resolve) => watch.once('data', resolve));
-    assert.equal((await begin).snapshotBegin?.founding, 'f1');
+    assert.equal((await begin).snapshotBegin?.incarnation, 'f1');
     watch.on('error', () => {});
     watch.cancel();
   });
@@ -50,9 +50,12 @@ describe('a master of one of two foundings of a cluster', () => {
           const [{ reason = '' } = {}] = error.attempts;
           assert.match(
             reason,
-            /^(register|report status of|leave of) agent_id "agent-1": what it holds is of founding f2 /,
+            /^(register|report status of|leave of) agent_id "agent-1": what it holds is of incarnation f2 /,
           );
-          assert.match(reason, /of cluster "test", and this master is of founding f1: .*cluster\.id.*lease and peers/);
+          assert.match(
+            reason,
+            /of cluster "test", and this master is of incarnation f1: .*cluster\.id.*lease and peers/,
+          );
           return true;
         });
       }
@@ -61,7 +64,7 @@ describe('a master of one of two foundings of a cluster', () => {
       keepAlive.write({ ...key, ...others, epoch });
       const watchEnd = ended(client.serverStream(agentService.watch, { ...others, fromRevision: 1 }));
       for (const error of await Promise.all([keepAliveEnd, watchEnd])) {
-        assert.deepEqual([error.code, reasonOf(error)], [status.FAILED_PRECONDITION, 'other-founding']);
+        assert.deepEqual([error.code, reasonOf(error)], [status.FAILED_PRECONDITION, 'other-incarnation']);
       }
     }
     assert.equal(masters.master(0).machine.ipam.revision, revision);
@@ -72,7 +75,7 @@ describe('a master of one of two foundings of a cluster', () => {
     const { lease } = await masters.register('agent-1');
     const epoch = lease?.epoch ?? 0;
     const client = masters.client();
-    for (const held of [ours, { clusterId: 'test', founding: '' }, {}, { clusterId: 'before', founding: 'f2' }]) {
+    for (const held of [ours, { clusterId: 'test', incarnation: '' }, {}, { clusterId: 'before', incarnation: 'f2' }]) {
       const again = await masters.register('agent-1', { held });
       assert.equal(again.lease?.epoch, epoch);
       const keepAlive = client.bidiStream(agentService.keepAlive);
@@ -87,13 +90,13 @@ describe('a master of one of two foundings of a cluster', () => {
   });
 
   it('is left for the next address by who asks, as nothing happened', async () => {
-    await using second = await TestMasters.start({ founding: 'f2' });
+    await using second = await TestMasters.start({ incarnation: 'f2' });
     await using first = await TestMasters.start();
     const client = new MasterClient({ masters: [second.master(0).api, first.master(0).api], timeoutMs: 5_000 });
     try {
       const request = { ...key, sequence: 1, nodeIp: '10.0.0.1', held: ours };
       const answer = await client.call(agentService.register, request, { idempotent: false });
-      assert.equal(answer.founding, 'f1');
+      assert.equal(answer.incarnation, 'f1');
       assert.equal(client.current, first.master(0).api);
       assert.equal(second.master(0).machine.ipam.agentCount, 0);
     } finally {
@@ -108,7 +111,7 @@ describe('a master of one of two foundings of a cluster', () => {
     const link = new ForwardLink({ via: 'test', peer, plan: others, credentials: credentials.createInsecure() });
     await assert.rejects(
       link.call(path, request.encode({}).finish(), 5_000, noCaller),
-      /this master is of founding f1 of cluster "test", the caller of founding f2/,
+      /this master is of incarnation f1 of cluster "test", the caller of incarnation f2/,
     );
     link.close();
   });

@@ -4,7 +4,7 @@
  * The founders ask each other who they are. Only when every one of them has an empty store, and every one has seen the
  * same founders with the same stores, does each write the same first state. This makes a disk that is wiped meanwhile
  * harmless: a founder that decides has fixed its account of the founders, so no founder can decide otherwise. A founder
- * that crashed before it wrote finds the others founded, with its own store among them, and follows suit. A sole
+ * that crashed before it wrote finds the others bootstrapped, with its own store among them, and follows suit. A sole
  * founder has no other to ask. It waits a moment instead: if its cluster has grown since, and its disk was lost, the
  * others call it.
  */
@@ -12,18 +12,18 @@
 import { errorText } from '#errors/unknown-error.js';
 import { logIndex, type MemberId, memberId, term } from '#raft/log/entry.js';
 import type { BootstrapProblem, BootstrapProblemCode } from '#replica/bootstrap/bootstrap-problem.js';
-import { foundingOf, type PeerClaim, rejoinRemedy } from '#replica/bootstrap/cluster-founding.js';
+import { incarnationOf, type PeerClaim, rejoinRemedy } from '#replica/bootstrap/incarnation.js';
 import type { Clock } from '#replica/ports/clock.js';
 import type { AppliedMeta, MemberInfo, Membership } from '#replica/ports/membership.js';
 import type { Founder, MemberHello } from '#replica/ports/peer-network.js';
 import { noMembership } from '#replica/replica-status.js';
 import { formatDuration } from '#text/duration.js';
 
-export type FoundingOptions = {
+export type BootstrapOptions = {
   readonly name: string;
   readonly clusterId: string;
   readonly founders: readonly Founder[];
-  /** HOST:PORT of members of a cluster that exists: when there are any, this member joins it and founds nothing. */
+  /** HOST:PORT of members of a cluster that exists: when there are any, this member joins it and bootstraps nothing. */
   readonly join: readonly string[];
   readonly storeId: string;
   readonly clock: Clock;
@@ -34,7 +34,11 @@ export type FoundingOptions = {
   readonly problem: (problem: BootstrapProblem) => void;
 };
 
-export type Founded = { readonly how: 'founder' | 'joined'; readonly memberId: MemberId; readonly meta: AppliedMeta };
+export type Bootstrapped = {
+  readonly how: 'founder' | 'joined';
+  readonly memberId: MemberId;
+  readonly meta: AppliedMeta;
+};
 
 /** Between two rounds of asking: while founders come up, and while something is wrong that an operator must mend. */
 const pollMs = 100;
@@ -44,10 +48,10 @@ const joinPollMs = 500;
 type Seen = MemberHello['seen'];
 type Answer = { readonly founder: Founder; readonly hello: MemberHello };
 type Silence = { readonly founder: Founder; readonly problem: BootstrapProblem };
-type Round = { readonly founded: Founded } | { readonly problem: BootstrapProblem };
+type Round = { readonly bootstrapped: Bootstrapped } | { readonly problem: BootstrapProblem };
 
-export class Founding {
-  readonly #options: FoundingOptions;
+export class Bootstrap {
+  readonly #options: BootstrapOptions;
   #seen: Seen;
   #stopped = false;
   readonly #end: Promise<undefined>;
@@ -57,7 +61,7 @@ export class Founding {
   readonly #beganAtMs: number;
   #claim: PeerClaim | undefined;
 
-  constructor(options: FoundingOptions) {
+  constructor(options: BootstrapOptions) {
     this.#options = options;
     this.#beganAtMs = options.clock.now();
     this.#end = new Promise((resolve) => {
@@ -72,12 +76,12 @@ export class Founding {
   }
 
   /** Resolves when this member knows its place; undefined when stopped before. */
-  async run(): Promise<Founded | undefined> {
+  async run(): Promise<Bootstrapped | undefined> {
     while (!this.#stopped) {
       // A founder that does not answer is not waited for after the end.
       const round = await Promise.race([this.#round(), this.#end]);
       if (round === undefined) break;
-      if ('founded' in round) return round.founded;
+      if ('bootstrapped' in round) return round.bootstrapped;
       this.#tell(round.problem);
       await this.#pause(
         round.problem.code === 'unreachable' || round.problem.code === 'not-ready' ? pollMs : this.#mendPollMs,
@@ -92,7 +96,7 @@ export class Founding {
   }
 
   /**
-   * A member of a cluster calls. For a sole founder it is the only sign that its cluster exists already: it founds
+   * A member of a cluster calls. For a sole founder it is the only sign that its cluster exists already: it bootstraps
    * nothing from then on.
    */
   claimed(claim: PeerClaim): void {
@@ -170,7 +174,7 @@ export class Founding {
     if (behind !== undefined) {
       return { problem: problem('not-ready', behind.founder, 'has not seen all founders yet') };
     }
-    return founded(
+    return bootstrapped(
       'founder',
       name,
       firstState(clusterId, founders, new Map(stores.map((one) => [one.name, one.storeId]))),
@@ -178,8 +182,8 @@ export class Founding {
   }
 
   /**
-   * A member that lost its disk and is started with its first flags must not found its cluster again while the others
-   * go on.
+   * A member that lost its disk and is started with its first flags must not bootstrap its cluster again while the
+   * others go on.
    */
   #aloneProblem(): BootstrapProblem | undefined {
     const { name, founders, clusterId, storeId, clock, aloneMs } = this.#options;
@@ -190,7 +194,7 @@ export class Founding {
       return { code: 'wiped', peer, message };
     }
     if (clock.now() - this.#beganAtMs >= aloneMs) return undefined;
-    const what = `founds cluster ${clusterId} alone, and first waits ${formatDuration(aloneMs)} for masters that know it already`;
+    const what = `bootstraps cluster ${clusterId} alone, and first waits ${formatDuration(aloneMs)} for masters that know it already`;
     return problem('not-ready', self, what);
   }
 
@@ -223,11 +227,14 @@ export class Founding {
     const stores = new Map(membership.members.map((member) => [member.name, member.storeId]));
     const first = firstState(clusterId, founders, stores);
     if (first !== undefined && sameMembership(first.membership, membership)) {
-      return founded('founder', name, { ...first, membership: { ...first.membership, founding: membership.founding } });
+      return bootstrapped('founder', name, {
+        ...first,
+        membership: { ...first.membership, incarnation: membership.incarnation },
+      });
     }
     // The membership has changed since: begin with nothing, and learn all from a snapshot.
     const empty = { ...membership, confState: noMembership(clusterId).confState };
-    return founded('joined', name, { index: logIndex(0), term: term(0), time: 0, membership: empty });
+    return bootstrapped('joined', name, { index: logIndex(0), term: term(0), time: 0, membership: empty });
   }
 
   #identityProblem(founder: Founder, peer: MemberHello): BootstrapProblem | undefined {
@@ -276,14 +283,15 @@ function firstState(
   }
   const confState = { ...noMembership(clusterId).confState, voters: members.map(({ id }) => id) };
   const nextMemberId = memberId(members.length + 1);
-  const membership = { clusterId, founding: foundingOf(members), confState, members, nextMemberId };
+  const membership = { clusterId, incarnation: incarnationOf(members), confState, members, nextMemberId };
   return { index: logIndex(1), term: term(1), time: 0, membership };
 }
 
-function founded(how: Founded['how'], name: string, meta: AppliedMeta | undefined): Round {
+function bootstrapped(how: Bootstrapped['how'], name: string, meta: AppliedMeta | undefined): Round {
   const own = meta?.membership.members.find((member) => member.name === name);
-  if (meta === undefined || own === undefined) throw new Error(`member ${name} is not in the state it wants to found`);
-  return { founded: { how, memberId: own.id, meta } };
+  if (meta === undefined || own === undefined)
+    throw new Error(`member ${name} is not in the state it wants to bootstrap`);
+  return { bootstrapped: { how, memberId: own.id, meta } };
 }
 
 function problem(code: BootstrapProblemCode, founder: Founder, what: string): BootstrapProblem {

@@ -1,6 +1,6 @@
 /**
- * A master that founded a cluster alone loses its disk after others have joined, and is started as it was: nobody gets
- * addresses that others hold, whoever can be reached then. With real masters and agents.
+ * A master that bootstrapped a cluster alone loses its disk after others have joined, and is started as it was: nobody
+ * gets addresses that others hold, whoever can be reached then. With real masters and agents.
  */
 import assert from 'node:assert/strict';
 import { rmSync } from 'node:fs';
@@ -66,7 +66,7 @@ describe('the founder of a cluster of one, with a lost disk', function () {
     return (await agents.get(agent, '/status')) as Status;
   }
 
-  it('founds nothing while the others are there: they call it, and it ends and says how to come back', async () => {
+  it('bootstraps nothing while the others are there: they call it, and it ends and says how to come back', async () => {
     await m1.child.kill();
     loseDisk();
     masters.restart(m1);
@@ -75,7 +75,7 @@ describe('the founder of a cluster of one, with a lost disk', function () {
     assert.doesNotMatch(m1.child.output, /exists: m1/);
   });
 
-  it('founds a cluster that no agent of the first takes for its own, and ends when the others are back', async () => {
+  it('bootstraps a cluster that no agent of the first takes for its own, and ends when the others are back', async () => {
     const agent = await agents.start({ id: 'a1', nodeIp: '10.0.0.1', masters: masters.addresses });
     await agents.ready(agent);
     const before = (await status(agent)).lease;
@@ -83,8 +83,8 @@ describe('the founder of a cluster of one, with a lost disk', function () {
     loseDisk();
     masters.restart(m1);
     await masters.ready([m1]);
-    const { founding } = await masters.status(m1);
-    assert.match(founding, /^[0-9a-f]{16}$/);
+    const { incarnation } = await masters.status(m1);
+    assert.match(incarnation, /^[0-9a-f]{16}$/);
 
     await agent.child.kill();
     agents.restart(agent);
@@ -92,7 +92,7 @@ describe('the founder of a cluster of one, with a lost disk', function () {
       const told = await status(agent).catch(() => undefined);
       return /two clusters have this id/.test(told?.registration.error ?? '') ? told : undefined;
     });
-    assert.match(registration.error ?? '', new RegExp(`this master is of founding ${founding}`));
+    assert.match(registration.error ?? '', new RegExp(`this master is of incarnation ${incarnation}`));
     assert.deepEqual([lease?.epoch, lease?.valid, lease?.source], [before?.epoch, true, 'cache']);
     assert.equal(Number((await masters.status(m1)).agents?.total), 0);
 
