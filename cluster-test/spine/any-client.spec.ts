@@ -149,6 +149,22 @@ describe('any master, by any gRPC client', function () {
     assert.match(all, /nobody/);
   });
 
+  it('answers buf curl in the form of Connect over HTTP, with protobuf and without reflection', () => {
+    const { http = '' } = masters.masters.find(({ api }) => api === follower) ?? {};
+    const curl = (method: string, request: object) =>
+      run(join(top, 'node_modules/.bin/buf'), [
+        ...['curl', '--protocol', 'connect', '--schema', 'proto', '-d', JSON.stringify(request)],
+        `http://${http}/sublet.v1.OperatorService/${method}`,
+      ]);
+    const { status, out, all } = curl('GetAgent', { agentId: 'agent-1' });
+    assert.equal(status, 0, all);
+    assert.equal(JSON.parse(out).agent.agentId, 'agent-1');
+    const refused = curl('GetAgent', { agentId: 'missing' });
+    assert.notEqual(refused.status, 0);
+    assert.match(refused.all, /not_found/);
+    assert.match(refused.all, /"reason": ?"NOT_FOUND"/);
+  });
+
   it('is understood by Python, with stubs made from the .proto files', function () {
     const imports = run(python, ['-c', 'import grpc, google.protobuf']);
     requires(

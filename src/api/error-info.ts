@@ -9,8 +9,9 @@ import { type RefusalDetails, type RefusalReason, type RefusedError, refusalReas
 
 /** Where gRPC carries an encoded `google.rpc.Status`. */
 const detailsKey = 'grpc-status-details-bin';
-const errorInfoType = 'type.googleapis.com/google.rpc.ErrorInfo';
-const domain = 'sublet';
+export const errorInfoName = 'google.rpc.ErrorInfo';
+const errorInfoType = `type.googleapis.com/${errorInfoName}`;
+export const errorDomain = 'sublet';
 
 /** Field numbers of google/rpc/status.proto, google/protobuf/any.proto and google/rpc/error_details.proto. */
 const fields = {
@@ -26,13 +27,13 @@ export function wireReason(reason: RefusalReason): string {
   return reason.replaceAll('-', '_').toUpperCase();
 }
 
-/** The trailing metadata of a call that is refused. */
-export function refusalMetadata({ code, message, reason, details }: RefusedError): Metadata {
+/** The encoded `google.rpc.ErrorInfo` of a refusal. */
+export function errorInfoBytes({ reason, details }: Pick<RefusedError, 'reason' | 'details'>): Uint8Array {
   const info = Writer.create()
     .uint32(tag(fields.errorInfo.reason, delimited))
     .string(wireReason(reason))
     .uint32(tag(fields.errorInfo.domain, delimited))
-    .string(domain);
+    .string(errorDomain);
   for (const [key, value] of Object.entries(details)) {
     info
       .uint32(tag(fields.errorInfo.metadata, delimited))
@@ -43,6 +44,12 @@ export function refusalMetadata({ code, message, reason, details }: RefusedError
       .string(value)
       .ldelim();
   }
+  return info.finish();
+}
+
+/** The trailing metadata of a call that is refused. */
+export function refusalMetadata(refused: RefusedError): Metadata {
+  const { code, message } = refused;
   const status = Writer.create()
     .uint32(tag(fields.status.code, varint))
     .int32(code)
@@ -53,7 +60,7 @@ export function refusalMetadata({ code, message, reason, details }: RefusedError
     .uint32(tag(fields.any.typeUrl, delimited))
     .string(errorInfoType)
     .uint32(tag(fields.any.value, delimited))
-    .bytes(info.finish())
+    .bytes(errorInfoBytes(refused))
     .ldelim()
     .finish();
   const metadata = new Metadata();
@@ -88,7 +95,7 @@ function errorInfoOf(details: Uint8Array): ErrorInfo | undefined {
       const [typeUrl] = delimitedFields(any, fields.any.typeUrl).map(utf8);
       const [value] = delimitedFields(any, fields.any.value);
       if (typeUrl !== errorInfoType || value === undefined) continue;
-      if (delimitedFields(value, fields.errorInfo.domain).map(utf8)[0] !== domain) continue;
+      if (delimitedFields(value, fields.errorInfo.domain).map(utf8)[0] !== errorDomain) continue;
       const entries = delimitedFields(value, fields.errorInfo.metadata).map((entry): [string, string] => {
         const { key, value: text } = fields.mapEntry;
         return [delimitedFields(entry, key).map(utf8)[0] ?? '', delimitedFields(entry, text).map(utf8)[0] ?? ''];

@@ -63,6 +63,15 @@ export function accessRefusal(request: IncomingMessage, needed: Access, rules: A
   return text(401, `this needs to be authenticated: ${advice}`);
 }
 
+/** What a request that may read is allowed by; undefined: by nothing. */
+export function allowedBy(request: IncomingMessage, rules: AccessRules): 'open' | 'certificate' | 'token' | undefined {
+  const { open, byCertificate } = rules;
+  if (accessRefusal(request, 'read', rules) !== undefined) return undefined;
+  if (allows(open, 'read')) return 'open';
+  const shown = byCertificate?.(request.socket);
+  return shown !== undefined && allows(shown, 'read') ? 'certificate' : 'token';
+}
+
 const order: readonly Access[] = ['nothing', 'read', 'change'];
 
 function allows(given: Access, needed: Access): boolean {

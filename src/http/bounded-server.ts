@@ -5,11 +5,22 @@
  * `/healthz` and `/readyz` have places of their own: a connection beyond the limits of the others may ask for these two
  * alone, and a newcomer takes the place of the oldest. A probe is so answered while others hold all connections.
  */
-import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http';
+import {
+  createServer,
+  type IncomingHttpHeaders,
+  type IncomingMessage,
+  type Server,
+  type ServerResponse,
+} from 'node:http';
 import { isIP, type Socket } from 'node:net';
 import { hostname } from 'node:os';
 
-export type HttpAnswer = { readonly code: number; readonly type: string; readonly body: string | Buffer };
+export type HttpAnswer = {
+  readonly code: number;
+  readonly type: string;
+  readonly body: string | Buffer;
+  readonly headers?: Readonly<Record<string, string>>;
+};
 
 export type BoundedServerOptions = {
   /** Names, besides those of loopback and of this machine, under which the server is asked: `http_hosts`. */
@@ -133,7 +144,7 @@ function refusal(
 function write(
   request: IncomingMessage,
   response: ServerResponse,
-  { code, type, body }: HttpAnswer,
+  { code, type, body, headers }: HttpAnswer,
   limits: ServerLimits,
 ): void {
   // What is not taken in time is not kept for its reader.
@@ -147,6 +158,7 @@ function write(
     'x-content-type-options': 'nosniff',
     ...(code === 503 || code === 421 ? { connection: 'close' } : {}),
     ...(code === 401 ? { 'www-authenticate': 'Bearer' } : {}),
+    ...headers,
   });
   response.end(request.method === 'HEAD' ? undefined : body);
 }
@@ -155,15 +167,51 @@ function write(
  * Why a request must not change anything: it may come of a web page that a browser on this network shows. Undefined: it may.
  * A page of another site can send no JSON without being asked first, and a browser says where it comes from.
  */
-export function crossSite({ headers }: IncomingMessage): HttpAnswer | undefined {
+export function crossSite(
+  { headers }: IncomingMessage,
+  types: readonly string[] = ['application/json'],
+): HttpAnswer | undefined {
   if (headers.origin !== undefined)
     return text(403, 'a request with an Origin header is refused: this is not for browsers');
-  const type = (headers['content-type'] ?? '').split(';', 1)[0]?.trim().toLowerCase();
-  if (type === 'application/json') return undefined;
-  return text(
-    415,
-    `content-type ${JSON.stringify(type)}: application/json is expected, as with curl -H 'content-type: application/json'`,
-  );
+  const type = contentType(headers);
+  if (types.includes(type)) return undefined;
+  return {
+    ...text(
+      415,
+      `content-type ${JSON.stringify(type)}: ${types.join(' or ')} is expected, as with curl -H 'content-type: application/json'`,
+    ),
+    headers: { 'accept-post': types.join(', ') },
+  };
+}
+
+/** The media type of a request's body, without its parameters; empty: it has none. */
+export function contentType(headers: IncomingHttpHeaders): string {
+  return (headers['content-type'] ?? '').split(';', 1)[0]?.trim().toLowerCase() ?? '';
+}
+
+/**
+ * The body of a request, whole. The rest of one that is too large is not read: the answer has to close the connection.
+ * @throws RangeError when it is larger than `bytesMax`
+ */
+export function readBody(request: IncomingMessage, bytesMax: number): Promise<Buffer> {
+  return new Promise((resolve, reject) => {
+    const parts: Buffer[] = [];
+    let bytes = 0;
+    const take = (part: Buffer): void => {
+      bytes += part.length;
+      if (bytes <= bytesMax) {
+        parts.push(part);
+        return;
+      }
+      request.off('data', take);
+      request.pause();
+      reject(new RangeError(`the body is larger than ${bytesMax} bytes`));
+    };
+    request.on('data', take);
+    request.once('end', () => resolve(Buffer.concat(parts)));
+    request.once('error', reject);
+    request.once('close', () => reject(new Error('the connection was closed before the body had arrived')));
+  });
 }
 
 export function text(code: number, body: string): HttpAnswer {

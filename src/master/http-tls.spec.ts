@@ -9,7 +9,7 @@ import { connect } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { MasterClient } from '#api/master-client.js';
-import { accessService, agentService, operatorService } from '#api/services.js';
+import { accessService, agentService, clusterService, operatorService } from '#api/services.js';
 import { freePorts } from '#cluster-test/process/ports.js';
 import { type Master, startMaster } from '#master/master.js';
 import { silentLog } from '#master/master-log.js';
@@ -29,6 +29,7 @@ describe('HTTP of a master behind TLS', function () {
   let authority: TestAuthority;
   let master: Master;
   let health = '';
+  const audited: string[] = [];
 
   async function start(httpTls: boolean): Promise<void> {
     const [api, peer, http, probes] = (await freePorts(4)).map((port) => `127.0.0.1:${port}`);
@@ -57,7 +58,12 @@ describe('HTTP of a master behind TLS', function () {
       },
       insecure: false,
       version: 'spec',
-      logger: silentLog,
+      logger: {
+        ...silentLog,
+        info: (fields, message) => {
+          if ('audit' in fields) audited.push(message);
+        },
+      },
       onFatal: (error) => assert.fail(error.message),
     });
     await master.ready();
@@ -85,7 +91,14 @@ describe('HTTP of a master behind TLS', function () {
   };
 
   /** The status, or why there was none. */
-  async function ask(path: string, { uri, of = authority, certificate, token, body }: Asked = {}): Promise<string> {
+  async function ask(path: string, asked: Asked = {}): Promise<string> {
+    return (await exchange(path, asked)).code;
+  }
+
+  async function exchange(
+    path: string,
+    { uri, of = authority, certificate, token, body }: Asked = {},
+  ): Promise<{ readonly code: string; readonly text: string }> {
     const { cert, key } = uri === undefined ? {} : await of.issue(uri, certificate);
     const [, port = ''] = master.addresses.http.split(':');
     return new Promise((resolve) => {
@@ -106,11 +119,14 @@ describe('HTTP of a master behind TLS', function () {
           },
         },
         (response) => {
-          response.resume();
-          resolve(String(response.statusCode));
+          let text = '';
+          response.on('data', (part) => {
+            text += part;
+          });
+          response.on('end', () => resolve({ code: String(response.statusCode), text }));
         },
       );
-      asked.on('error', () => resolve('refused'));
+      asked.on('error', () => resolve({ code: 'refused', text: '' }));
       asked.end(body);
     });
   }
@@ -159,6 +175,39 @@ describe('HTTP of a master behind TLS', function () {
       assert.equal(await ask('/metrics', viewer), '403');
     });
 
+    it('has each role call over HTTP what it may call on the API, and no more', async () => {
+      const none = { path: operatorService.listOverlays.path, body: '{}' };
+      const change = { path: operatorService.removeOverlay.path, body: '{"name":"missing"}' };
+      const admins = { path: clusterService.endAdoption.path, body: '{}' };
+      const expected: readonly (readonly [string, Asked, readonly string[]])[] = [
+        ['none', {}, ['401', '401', '401']],
+        ['token', { token: secret }, ['200', '403', '403']],
+        ['viewer', { uri: 'sublet://viewer/vera' }, ['200', '403', '403']],
+        ['operator', { uri: 'sublet://operator/alice' }, ['200', '404', '403']],
+        ['admin', { uri: 'sublet://admin/root' }, ['200', '404', '200']],
+      ];
+      for (const [name, who, codes] of expected) {
+        const got = [];
+        for (const { path, body } of [none, change, admins]) got.push(await ask(path, { ...who, body }));
+        assert.deepEqual(got, codes, name);
+      }
+    });
+
+    it('names its callers in the audit log and in WhoAmI', async () => {
+      const whoAmI = { path: accessService.whoAmI.path, body: '{}' };
+      for (const [who, identity] of [
+        [{ token: secret }, { role: 'viewer', id: 'http/token' }],
+        [{ uri: 'sublet://operator/bob' }, { role: 'operator', id: 'bob' }],
+      ] as const) {
+        const { code, text } = await exchange(whoAmI.path, { ...who, body: whoAmI.body });
+        assert.equal(code, '200');
+        assert.deepEqual(JSON.parse(text).identity, identity);
+      }
+      audited.length = 0;
+      await ask(operatorService.removeOverlay.path, { uri: 'sublet://operator/bob', body: '{"name":"missing"}' });
+      assert.deepEqual(audited, ['operator/bob calls /sublet.v1.OperatorService/RemoveOverlay']);
+    });
+
     it('row 1: closes plain text', async () => {
       const [host = '', port = ''] = master.addresses.http.split(':');
       const socket = connect(Number(port), host);
@@ -201,6 +250,13 @@ describe('HTTP of a master behind TLS', function () {
       const changed = await fetch(at + removal, { method: 'POST', headers, body: '{"agents":["10.0.0.1"]}' });
       assert.equal(changed.status, 401);
       assert.match(await changed.text(), /show the certificate of a viewer or an operator/);
+      const call = (path: string, body: string): Promise<Response> =>
+        fetch(at + path, { method: 'POST', headers, body });
+      const listed = await call(operatorService.listOverlays.path, '{}');
+      assert.equal(listed.status, 200);
+      const removed = await call(operatorService.removeOverlay.path, '{"name":"missing"}');
+      assert.equal(removed.status, 403);
+      assert.match(await removed.text(), /viewer\/http\/loopback may not call/);
     });
   });
 });

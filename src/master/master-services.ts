@@ -43,9 +43,10 @@ import { MoveKeeper } from '#master/members/move-keeper.js';
 import { endedWarnings } from '#master/process/ended-warnings.js';
 import { runtimeWarnings } from '#master/process/runtime-warnings.js';
 import { spaceWarnings } from '#master/process/space-warnings.js';
-import { apiServer, type CallerOf, type CallObserver, streamsPerPlainConnection } from '#master/server/api-server.js';
+import { apiServer, type CallerOf, streamsPerPlainConnection } from '#master/server/api-server.js';
 import { CallRouter } from '#master/server/call-router.js';
 import type { Endpoint } from '#master/server/endpoint.js';
+import { type CallObserver, UnaryCalls } from '#master/server/unary-call.js';
 import { agentEndpoints } from '#master/services/agent-service.js';
 import { clusterEndpoints } from '#master/services/cluster-service.js';
 import { origin } from '#master/services/operator-parse.js';
@@ -297,7 +298,14 @@ export class MasterServices {
     this.#closed = `${starting}: ${problem}`;
   }
 
-  /** Carries out a call of the API by its path, for other front ends. @throws RefusedError */
+  /** Calls of the API for a front end beside its gRPC server. */
+  unaryCalls(observe: CallObserver): UnaryCalls {
+    const { clock, logger } = this.#options;
+    const report = (error: unknown): void => logger.error({ err: error }, 'an error that was not expected');
+    return new UnaryCalls(this.#endpoints, { router: this.#router, admission: this.admission, observe, report }, clock);
+  }
+
+  /** Carries out a call of this master's own by its path. @throws RefusedError */
   async call(path: string, request: Uint8Array, caller: Caller, timeoutMs: number): Promise<Uint8Array> {
     const endpoint = this.#endpoints.find((each) => each.path === path);
     if (endpoint === undefined) throw new RefusedError('unimplemented', `this master has no method ${path}`);

@@ -17,6 +17,7 @@ import { listenForHealth } from '#http/health-server.js';
 import { checkNetwork } from '#ipam/changes/network-check.js';
 import { commandKindOf, commandKinds, laterCommandKinds } from '#ipam/commands/command-kind.js';
 import { AdminSocket, adminCallerOf, adminInterceptors } from '#master/access/admin-socket.js';
+import { HttpCallers } from '#master/access/http-callers.js';
 import { MasterTls } from '#master/access/master-tls.js';
 import { CallRates } from '#master/access/rates.js';
 import { Revocations } from '#master/access/revocations.js';
@@ -35,13 +36,13 @@ import type { AddressCheck } from '#master/members/recorded-address.js';
 import { Metrics } from '#master/process/metrics.js';
 import { reportReplicaEvent } from '#master/process/replica-report.js';
 import { StoreMeter } from '#master/process/store-meter.js';
-import type { CallObserver } from '#master/server/api-server.js';
 import { Doors } from '#master/server/doors.js';
 import { Health } from '#master/server/health.js';
 import { httpServer } from '#master/server/http-server.js';
 import { advertised, hostOf, portOf } from '#master/server/listen-address.js';
 import { addReflection } from '#master/server/reflection.js';
 import { RefusalLog } from '#master/server/refusal-log.js';
+import type { CallObserver } from '#master/server/unary-call.js';
 import { refuseApi } from '#master/server/wrong-port.js';
 import type { sublet } from '#proto/sublet.js';
 import type { Clock } from '#replica/ports/clock.js';
@@ -52,7 +53,6 @@ import { Replica } from '#replica/replica.js';
 import type { ReplicaEvent } from '#replica/replica-event.js';
 import { defaultReplicaLimits, type ReplicaTiming } from '#replica/replica-options.js';
 import { openLevelStore } from '#storage/level-store.js';
-import { byAddress } from '#tls/caller.js';
 import type { CertificateReloader } from '#tls/certificate/certificate-reloader.js';
 import type { TlsFiles } from '#tls/certificate/tls-files.js';
 import { GrpcPeerNetwork } from '#transport/grpc-peer-network.js';
@@ -296,18 +296,17 @@ export class Master {
       changed: () => this.#lookAtHealth(),
       report: (error) => logger.error({ err: error }, 'an error that was not expected'),
     });
+    const access = httpAccess(options, tls);
+    const revocations = new Revocations(() => this.#machine.ipam);
     this.#http = httpServer({
       plan: this.services.plan,
       metrics,
-      call: (path, request, caller, timeoutMs) => {
-        tls?.auditHttp(caller, path);
-        return this.services.call(path, request, caller, timeoutMs);
-      },
+      calls: this.services.unaryCalls((path, ms, refused) => metrics.observe(path, ms, refused)),
       notReady: () => this.#readiness.why(),
       limits: { connections: doors.http.connectionsMax },
       hosts: [...(options.httpHosts ?? []), hostOf(options.httpListen)],
-      access: httpAccess(options, tls),
-      callerOf: tls?.httpCallerOf ?? byAddress,
+      access,
+      callers: new HttpCallers({ rules: access, rates, revocations, tls: tls?.httpCalls }),
       report: (error) => logger.error({ err: error }, 'an error that was not expected'),
     });
   }

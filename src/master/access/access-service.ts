@@ -81,7 +81,8 @@ function whoAmI(
   if (principal === undefined) return { address, methods, master: name };
   const { role, id } = principal;
   const known = { identity: { role, id }, address, methods, master: name };
-  if (shown === undefined) return known;
+  // An address is one connection's at the API; a caller over HTTP may have the same one.
+  if (shown === undefined || formatPrincipal(shown) !== formatPrincipal(principal)) return known;
   const { serial, beginsMs, endsMs } = shown;
   return { ...known, serial, begins: timestamp(beginsMs), ends: timestamp(endsMs) };
 }

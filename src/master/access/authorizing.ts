@@ -8,7 +8,7 @@ import { authorize } from '#master/access/authorization.js';
 import type { CallRates } from '#master/access/rates.js';
 import type { Revocations } from '#master/access/revocations.js';
 import { statusOf } from '#master/server/api-server.js';
-import { formatPrincipal, type Principal } from '#tls/principal.js';
+import { formatPrincipal, type Principal, type PrincipalName } from '#tls/principal.js';
 
 export type Refused = (from: string, path: string, refused: RefusedError) => void;
 
@@ -64,8 +64,9 @@ export function refusing(judge: Judge, refused: Refused): ServerInterceptor {
     });
 }
 
-function refusalOf(
-  principal: Principal | undefined,
+/** Why the principal may not call the method; undefined: it may, and the call is counted. */
+export function refusalOf(
+  principal: (PrincipalName & Partial<Pick<Principal, 'beginsMs'>>) | undefined,
   path: string,
   { rates, revocations }: Pick<AuthorizingOptions, 'rates' | 'revocations'>,
 ): RefusedError | undefined {

@@ -7,6 +7,7 @@ import type { Access } from '#http/access.js';
 import { clientOf } from '#master/access/admission.js';
 import { rolesFor } from '#master/access/authorization.js';
 import { authorizing, type Refused, refusing } from '#master/access/authorizing.js';
+import type { HttpTls } from '#master/access/http-callers.js';
 import type { CallRates } from '#master/access/rates.js';
 import { type Revocations, revokedText } from '#master/access/revocations.js';
 import type { MasterLog } from '#master/master-log.js';
@@ -136,8 +137,18 @@ export class MasterTls {
     address: from,
   });
 
-  /** As `callerOf`, of the HTTP port. */
-  readonly httpCallerOf = (from: string): Caller => ({ principal: this.http?.principalAt(from), address: from });
+  /** Calls of the API on the HTTP port. */
+  get httpCalls(): HttpTls {
+    return {
+      principalAt: (from) => this.http?.principalAt(from),
+      refused: (caller, path, refusal) => {
+        this.#refusedCall(caller, path, refusal);
+        if (this.http !== undefined) this.#endIfRevoked(this.http, caller.address);
+      },
+      taken: (principal, from, path) => this.audit(principal, from, path),
+      end: (from) => this.http?.endAt(from),
+    };
+  }
 
   /** What the certificate of a connection to the HTTP port allows; undefined: it has none. */
   readonly httpAccess = ({ remoteAddress, remotePort }: Socket): Access | undefined => {
@@ -167,12 +178,6 @@ export class MasterTls {
     if (role === 'agent' || rolesFor(path).includes('viewer')) return;
     const identity = formatPrincipal({ role, id });
     this.#options.logger.info({ audit: true, identity, serial, from, path }, `${identity} calls ${path}`);
-  }
-
-  /** As `audit`, for a caller of the HTTP port. */
-  auditHttp({ address: from }: Caller, path: string): void {
-    const principal = this.http?.principalAt(from);
-    if (principal !== undefined) this.audit(principal, from, path);
   }
 
   /** Of the server behind the gate of the peer port. */

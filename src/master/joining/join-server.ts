@@ -3,10 +3,11 @@
 import { Server, type ServerUnaryCall, type sendUnaryData } from '@grpc/grpc-js';
 import type { RefusedError } from '#api/refusal.js';
 import { joinService } from '#api/services.js';
-import { type CallObserver, rawCodecs, statusOf } from '#master/server/api-server.js';
+import { rawCodecs, statusOf } from '#master/server/api-server.js';
 import type { CallRouter } from '#master/server/call-router.js';
 import type { Endpoint } from '#master/server/endpoint.js';
 import { toRefusedError } from '#master/server/refusal-mapping.js';
+import type { CallObserver } from '#master/server/unary-call.js';
 import type { Clock } from '#replica/ports/clock.js';
 import { byAddress } from '#tls/caller.js';
 

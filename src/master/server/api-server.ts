@@ -18,10 +18,8 @@ import {
 import { refusalMetadata } from '#api/error-info.js';
 import { toBuffer } from '#api/method.js';
 import type { RefusedError } from '#api/refusal.js';
-import type { Admission } from '#master/access/admission.js';
-import type { CallRouter } from '#master/server/call-router.js';
 import type { Endpoint } from '#master/server/endpoint.js';
-import { toRefusedError } from '#master/server/refusal-mapping.js';
+import { type UnaryCallOptions, unaryCall } from '#master/server/unary-call.js';
 import type { Clock } from '#replica/ports/clock.js';
 import type { Caller } from '#tls/caller.js';
 
@@ -30,9 +28,6 @@ export const requestBytesMax = 1024 * 1024;
 
 /** Without TLS a connection may be that of many agents. */
 export const streamsPerPlainConnection = 16_384;
-
-/** Called for each unary call when it is over. */
-export type CallObserver = (path: string, milliseconds: number, refused: RefusedError | undefined) => void;
 
 /** A method with a stream: raw bytes in and out, and its own handler. */
 export type StreamMethod = {
@@ -44,11 +39,9 @@ export type StreamMethod = {
 /** From HOST:PORT of a connection to its caller. */
 export type CallerOf = (from: string) => Caller;
 
-export type ApiServerOptions = {
+export type ApiServerOptions = UnaryCallOptions & {
   readonly endpoints: Iterable<Endpoint>;
   readonly streams: Iterable<StreamMethod>;
-  readonly router: Pick<CallRouter, 'serve'>;
-  readonly admission: Admission;
   readonly clock: Pick<Clock, 'now'>;
   /** The scale of gRPC's deadlines: read once, as a call comes in. */
   readonly wallClock: () => number;
@@ -57,8 +50,6 @@ export type ApiServerOptions = {
   readonly interceptors: readonly ServerInterceptor[];
   /** What HTTP/2 tells clients of one connection. */
   readonly streamsPerConnection: number;
-  readonly observe: CallObserver;
-  readonly report: (error: unknown) => void;
 };
 
 const serverOptions = {
@@ -120,33 +111,13 @@ export const rawCodecs = {
 };
 
 function unary(endpoint: Endpoint, options: ApiServerOptions): handleUnaryCall<Buffer, Uint8Array> {
-  const { router, admission, callerOf, clock, wallClock, observe, report } = options;
+  const { callerOf, clock, wallClock } = options;
   return (call: ServerUnaryCall<Buffer, Uint8Array>, callback: sendUnaryData<Uint8Array>) => {
-    const begin = performance.now();
     const caller = callerOf(call.getPeer());
-    const refuse = (error: unknown): void => {
-      const refused = toRefusedError(error, report);
-      observe(endpoint.path, performance.now() - begin, refused);
-      callback(statusOf(refused));
-    };
-    try {
-      admission.enter('call', caller);
-    } catch (error) {
-      refuse(error);
-      return;
-    }
     const until = call.getDeadline();
     const deadline = clock.now() + ((typeof until === 'number' ? until : until.getTime()) - wallClock());
-    router.serve(endpoint, call.request, { caller, deadline, forwarded: false }).then(
-      (response) => {
-        admission.leave('call', caller);
-        observe(endpoint.path, performance.now() - begin, undefined);
-        callback(null, response);
-      },
-      (error: unknown) => {
-        admission.leave('call', caller);
-        refuse(error);
-      },
+    unaryCall(endpoint, { request: call.request, caller, deadline }, options, (refused, response) =>
+      callback(refused === undefined ? null : statusOf(refused), response),
     );
   };
 }

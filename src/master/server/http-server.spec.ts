@@ -33,12 +33,12 @@ describe('HTTP', () => {
     server = httpServer({
       plan: services.plan,
       metrics,
-      call: (path, request, caller, timeoutMs) => services.call(path, request, caller, timeoutMs),
+      calls: services.unaryCalls((path, ms, refused) => metrics.observe(path, ms, refused)),
       notReady: () => notReady,
       report: (error) => assert.fail(String(error)),
       hosts: [],
       access: { open: 'change', advice: '' },
-      callerOf: (address) => ({ principal: { role: 'operator', id: 'alice' }, address }),
+      callers: { admit: () => ({ principal: { role: 'operator', id: 'alice' }, address: '127.0.0.1:1' }) },
     });
     server.listen(0, '127.0.0.1');
     await once(server, 'listening');

@@ -1,6 +1,6 @@
 /**
- * What a master answers over HTTP: metrics, health, and the two endpoints that scripts made for DC/OS use. It
- * speaks plain JSON and text, and holds nothing of its own.
+ * What a master answers over HTTP: metrics, health, calls of the API in Connect's form, and the two endpoints that scripts
+ * made for DC/OS use. It holds nothing of its own.
  */
 
 import type { IncomingMessage, Server } from 'node:http';
@@ -15,25 +15,27 @@ import {
   crossSite,
   type HttpAnswer,
   healthPaths,
+  readBody,
   type ServerLimits,
   text,
 } from '#http/bounded-server.js';
 import { pacedAnswer } from '#http/paced-answer.js';
 import type { AgentId } from '#ipam/identity.js';
 import type { Ipam } from '#ipam/ipam.js';
+import type { HttpCallers } from '#master/access/http-callers.js';
 import type { Metrics } from '#master/process/metrics.js';
-import type { CallerOf } from '#master/server/api-server.js';
+import { ConnectCalls, isMethodPath } from '#master/server/connect-calls.js';
 import { parseField, toRefusedError } from '#master/server/refusal-mapping.js';
+import type { UnaryCalls } from '#master/server/unary-call.js';
 import type { PlanClient } from '#master/services/plan-client.js';
 import { agentMessage, networkMessage } from '#master/services/plan-message.js';
 import { formatSize } from '#text/size.js';
-import type { Caller } from '#tls/caller.js';
 
 export type HttpServerOptions = {
   readonly plan: PlanClient;
   readonly metrics: Pick<Metrics, 'page' | 'contentType'>;
-  /** Carries out a call of the API, here or at the leader. @throws RefusedError */
-  readonly call: (path: string, request: Uint8Array, caller: Caller, timeoutMs: number) => Promise<Uint8Array>;
+  /** Calls of the API, here or at the leader. */
+  readonly calls: Pick<UnaryCalls, 'has' | 'call'>;
   /** Why the master can't serve now; undefined: it can. */
   readonly notReady: () => string | undefined;
   readonly report: (error: unknown) => void;
@@ -41,8 +43,7 @@ export type HttpServerOptions = {
   readonly hosts: readonly string[];
   readonly limits?: Partial<ServerLimits>;
   readonly access: AccessRules;
-  /** The caller whose connection comes from HOST:PORT. */
-  readonly callerOf: CallerOf;
+  readonly callers: Pick<HttpCallers, 'admit'>;
 };
 
 const bodyBytesMax = 1024 * 1024;
@@ -53,7 +54,8 @@ const sliceAgents = 1_000;
 type Handler = (request: IncomingMessage) => Promise<HttpAnswer> | HttpAnswer;
 
 export function httpServer(options: HttpServerOptions): Server {
-  const { metrics, plan, hosts, limits } = options;
+  const { metrics, plan, hosts, limits, calls, access, callers, report } = options;
+  const connect = new ConnectCalls({ calls, access, report, admit: (request, path) => callers.admit(request, path) });
   const planState = pacedAnswer(
     () => `${plan.incarnation} ${plan.ipam.revision}`,
     () => state(options),
@@ -69,6 +71,7 @@ export function httpServer(options: HttpServerOptions): Server {
     hosts,
     ...(limits && { limits }),
     answer: (request, method, path) => {
+      if (isMethodPath(path)) return connect.answer(request, method, path);
       const handler = routes.get(`${method} ${path}`);
       const needed = method === 'GET' ? 'read' : 'change';
       const refused = healthPaths.includes(path) ? undefined : accessRefusal(request, needed, options.access);
@@ -87,14 +90,16 @@ async function attempt(
     return await handler(request);
   } catch (error) {
     const refused = toRefusedError(error, report);
-    return text(httpCode(refused), refused.message);
+    const answer = text(httpCode(refused), refused.message);
+    return answer.code === 413 ? { ...answer, headers: { connection: 'close' } } : answer;
   }
 }
 
 function unknownRoute(method: string, path: string, routes: ReadonlyMap<string, Handler>): HttpAnswer {
   const methods = [...routes.keys()].filter((key) => key.endsWith(` ${path}`)).map((key) => key.split(' ')[0]);
   if (methods.length > 0) return text(405, `${path} takes ${methods.join(', ')}, not ${method}`);
-  return text(404, `no ${path} here; there are: ${[...routes.keys()].join(', ')}`);
+  const calls = 'POST /sublet.v1.SERVICE/METHOD';
+  return text(404, `no ${path} here; there are: ${[...routes.keys(), calls].join(', ')}`);
 }
 
 function readiness({ notReady }: HttpServerOptions): HttpAnswer {
@@ -127,13 +132,13 @@ async function state({ plan }: HttpServerOptions): Promise<HttpAnswer> {
 /** Agents are named by their node addresses, as in DC/OS; one that is not known is said so, and nothing is done. */
 async function deleteAgents(
   request: IncomingMessage,
-  { plan, call, callerOf }: HttpServerOptions,
+  { plan, calls, callers }: HttpServerOptions,
 ): Promise<HttpAnswer> {
-  const addresses = parseDelete(await readBody(request));
-  const agentIds = addresses.map((address) => agentAt(plan.ipam, address));
   const { path, request: type, response } = operatorService.releaseAgents;
-  const caller = callerOf(`${request.socket.remoteAddress ?? ''}:${request.socket.remotePort ?? 0}`);
-  const answer = await call(path, type.encode({ agentIds }).finish(), caller, requestTimeoutMs);
+  const caller = callers.admit(request, path);
+  const addresses = parseDelete(await bodyText(request));
+  const agentIds = addresses.map((address) => agentAt(plan.ipam, address));
+  const answer = await calls.call(path, type.encode({ agentIds }).finish(), caller, requestTimeoutMs);
   const { revision, released } = response.decode(answer);
   return json(JSON.stringify({ agents: addresses, revision, released }));
 }
@@ -159,17 +164,13 @@ function agentAt(ipam: Ipam, address: string): AgentId {
   throw new RefusedError('not-found', `agents: no agent has the node address ${address}`);
 }
 
-async function readBody(request: IncomingMessage): Promise<string> {
-  const parts: Buffer[] = [];
-  let bytes = 0;
-  for await (const part of request) {
-    if (!Buffer.isBuffer(part)) throw new TypeError('a request without an encoding gives buffers');
-    bytes += part.length;
-    if (bytes > bodyBytesMax)
-      throw new RefusedError('too-large', `the body is larger than ${formatSize(bodyBytesMax)}`);
-    parts.push(part);
+async function bodyText(request: IncomingMessage): Promise<string> {
+  try {
+    return (await readBody(request, bodyBytesMax)).toString('utf8');
+  } catch (error) {
+    if (!(error instanceof RangeError)) throw error;
+    throw new RefusedError('too-large', `the body is larger than ${formatSize(bodyBytesMax)}`);
   }
-  return Buffer.concat(parts).toString('utf8');
 }
 
 function httpCode({ reason }: RefusedError): number {
