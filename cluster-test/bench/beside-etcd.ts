@@ -1,6 +1,7 @@
 /**
  * The same storm on an etcd of as many members and on masters, one after the other on the same machine: a plain put of what an
- * agent says of itself, a subnet lease as flannel takes it from etcd, and a registration.
+ * agent says of itself, a subnet lease as flannel takes it from etcd, the kindest such lease (a block that is known to be free),
+ * and a registration.
  */
 import { tmpdir } from 'node:os';
 import { parseArgs } from 'node:util';
@@ -38,19 +39,39 @@ export async function run(args: readonly string[]): Promise<void> {
   const { result, yardstick } = await besideYardstick(agents, concurrency, folder, async () => ({
     puts: await measurePuts(members, { calls: agents, concurrency }),
     flannel: await measureLeases(members, { calls: leases, concurrency }),
+    kindest: await measureEtcd(members, { calls: agents, concurrency }, (etcd, number) => etcd.leaseFreeBlock(number)),
     registrations: await measureRegistrations(members, { calls: agents, concurrency }),
   }));
 
-  const { puts, flannel, registrations } = result;
+  const { puts, flannel, kindest, registrations } = result;
   print('beside-etcd', { agents, leases, concurrency, members, fileSystem: fileSystemOf(folder) }, [
     { name: 'bare echo', value: yardstick.echoPerSecond, unit: '/s' },
     { name: 'echo p50 + fdatasync p50', value: yardstick.floorMs, unit: 'ms' },
     ...rowsOf('etcd, plain puts', puts, yardstick),
     ...rowsOf('etcd, leases as flannel takes them', flannel, yardstick),
+    ...rowsOf('etcd, leases of free blocks', kindest, yardstick),
     ...rowsOf('registrations', registrations, yardstick),
-    { name: 'registrations / puts', value: registrations.loaded.perSecond / puts.loaded.perSecond, unit: '×' },
-    { name: 'registrations / leases', value: registrations.loaded.perSecond / flannel.loaded.perSecond, unit: '×' },
+    ...ratios('puts', registrations, puts),
+    ...ratios('leases as flannel takes them', registrations, flannel),
+    ...ratios('leases of free blocks', registrations, kindest),
   ]);
+}
+
+/** Registrations beside what was measured in the same run. */
+function ratios(what: string, registrations: Measured, other: Measured): Row[] {
+  return [
+    { name: `registrations / ${what}`, value: registrations.loaded.perSecond / other.loaded.perSecond, unit: '×' },
+    { name: `registrations / ${what}: processor time`, value: allCpuUs(registrations) / allCpuUs(other), unit: '×' },
+    {
+      name: `registrations / ${what}: one at a time, p50`,
+      value: registrations.single.latencyMs.p50 / other.single.latencyMs.p50,
+      unit: '×',
+    },
+  ];
+}
+
+function allCpuUs({ cpuUs }: Measured): number {
+  return cpuUs.servers.reduce((total, us) => total + us, 0);
 }
 
 /** What an agent says of itself, put under a key of its own. */
@@ -98,8 +119,8 @@ function peakMbOf(pids: readonly number[]): number {
   return Math.max(...pids.map((pid) => memoryOf(pid).peakMb));
 }
 
-function rowsOf(what: string, { loaded, single, cpuUs, peakMb }: Measured, yardstick: Yardstick): Row[] {
-  const sum = cpuUs.servers.reduce((total, us) => total + us, 0);
+function rowsOf(what: string, measured: Measured, yardstick: Yardstick): Row[] {
+  const { loaded, single, cpuUs, peakMb } = measured;
   return [
     { name: what, value: loaded.perSecond, unit: '/s' },
     { name: `${what} / bare echo`, value: loaded.perSecond / yardstick.echoPerSecond, unit: '×' },
@@ -107,7 +128,7 @@ function rowsOf(what: string, { loaded, single, cpuUs, peakMb }: Measured, yards
     { name: `${what}: p99`, value: loaded.latencyMs.p99, unit: 'ms' },
     { name: `${what}: one at a time, p50`, value: single.latencyMs.p50, unit: 'ms' },
     { name: `${what}: one at a time / floor`, value: single.latencyMs.p50 / yardstick.floorMs, unit: '×' },
-    { name: `${what}: processor time, all members`, value: sum, unit: 'µs' },
+    { name: `${what}: processor time, all members`, value: allCpuUs(measured), unit: 'µs' },
     { name: `${what}: processor time, client`, value: cpuUs.client, unit: 'µs' },
     { name: `${what}: peak memory, largest member`, value: peakMb, unit: 'MB' },
   ];

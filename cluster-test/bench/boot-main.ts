@@ -3,7 +3,8 @@
  * times at which each of them came to a position. Times are ms of the machine's clock since it started, so that they can be
  * compared across processes.
  */
-import { EtcdAgent, SubletAgent } from '#cluster-test/bench/boot-client.js';
+import { SubletAgent } from '#cluster-test/bench/boot-client.js';
+import { EtcdAgent } from '#cluster-test/bench/etcd-agent.js';
 import { load } from '#cluster-test/bench/load.js';
 import { machineMs } from '#cluster-test/bench/machine-clock.js';
 

@@ -262,6 +262,59 @@ describe('a watch', () => {
     assert.ok((batch?.length ?? 0) <= 60 * 11, `${batch?.length} bytes`);
   });
 
+  it('in the short form brings many changes for 20 bytes each, and a few uncompressed', async () => {
+    const test = new TestHubs();
+    const { watcher } = await test.watching({ view: 'short' });
+    test.registerMany(200);
+    await test.settle();
+    assert.ok((watcher.bytes.at(-1)?.length ?? 0) <= 20 * 200, `${watcher.bytes.at(-1)?.length} bytes`);
+    assert.equal(watcher.batches, 1);
+    assert.equal(watcher.agents.size, 200);
+    assert.equal(watcher.messages.at(-1)?.deflatedChanges?.revision, test.at(0).machine.ipam.revision);
+    test.register(200);
+    await test.settle();
+    assert.ok(watcher.messages.at(-1)?.changes);
+    assert.equal(watcher.agents.size, 201);
+  });
+
+  it('that has read a snapshot gets what came meanwhile with the others', async () => {
+    const test = new TestHubs();
+    test.register(0);
+    const { watcher } = await test.watching();
+    test.register(1);
+    const late = new TestWatcher();
+    test.watch(late);
+    await test.time.runFor(2);
+    assert.equal(late.snapshots, 1);
+    test.register(2);
+    await test.settle();
+    assert.deepEqual([watcher.batches, late.snapshots, late.batches], [1, 1, 1]);
+    assert.equal(late.bytes.at(-1), watcher.bytes.at(-1));
+  });
+
+  it('waits for the more company, the more changes come, and not for a single one', async () => {
+    const test = new TestHubs();
+    const watchers = Array.from({ length: 250 }, () => new TestWatcher());
+    for (const watcher of watchers) test.watch(watcher);
+    await test.settle();
+    const [one] = watchers;
+    const change = (number: number): void => test.register(number);
+    change(0);
+    await test.time.runFor(10);
+    assert.equal(one?.batches, 1);
+    // One each ms: rounds of 5 changes after 5 ms, of 25 after 25 ms, and of 100, which is the longest wait.
+    for (let number = 1; number <= 1_000; number += 1) {
+      change(number);
+      await test.time.runFor(1);
+    }
+    assert.ok((one?.batches ?? 0) <= 20, `${one?.batches} batches`);
+    await test.settle();
+    const before = one?.batches ?? 0;
+    change(2_000);
+    await test.time.runFor(10);
+    assert.equal(one?.batches, before + 1);
+  });
+
   it('never splits a revision, however small its batches', async () => {
     const test = new TestHubs({ batchBytesMax: 1 });
     const watcher = new TestWatcher();
@@ -308,8 +361,8 @@ describe('a watch', () => {
     for (const watcher of watchers) test.watch(watcher);
     await test.settle();
     test.register(1);
-    // Due right after the first 500 are served.
-    test.time.after(30, () => test.register(2));
+    // The round begins 12 ms later; this is due right after its first 500 are served.
+    test.time.after(12, () => test.register(2));
     await test.settle();
     assert.deepEqual(new Set(watchers.map(({ revision }) => revision)), new Set([4]));
     assert.ok(watchers.some(({ batches }) => batches === 2));

@@ -3,7 +3,13 @@ import { randomBytes } from 'node:crypto';
 import { deflateRawSync } from 'node:zlib';
 import { parseCidr, parseIp } from '#address/ip.js';
 import { cidrBytes, ipBytes } from '#address/ip-bytes.js';
-import { inflateChunk, peerOfAgent, peerOfShort, WatchProtocolError } from '#agent/peers/peer-message.js';
+import {
+  inflateChanges,
+  inflateChunk,
+  peerOfAgent,
+  peerOfShort,
+  WatchProtocolError,
+} from '#agent/peers/peer-message.js';
 import { exampleAgent } from '#agent/testing/fake-masters.js';
 import { sublet } from '#proto/sublet.js';
 
@@ -79,5 +85,25 @@ describe('a compressed chunk', () => {
     refused(deflateRawSync(chunk).subarray(0, -2));
     refused(randomBytes(64).fill(0xff, 0, 1));
     refused(deflateRawSync(Buffer.from([0xff, 0xff])));
+  });
+});
+
+describe('a compressed batch of changes', () => {
+  const list = sublet.v1.Changes.encode({ changes: [{ revision: 7, peerChanged: short }] }).finish();
+
+  it('is the batch that was compressed, at the position that stands beside it', () => {
+    const { changes, revision, branch } = inflateChanges({ changes: deflateRawSync(list), revision: 9, branch: 'b' });
+    assert.deepEqual([changes?.length, changes?.[0]?.revision, revision, branch], [1, 7, 9, 'b']);
+  });
+
+  it('is refused beyond 1 MiB, or where it is none', () => {
+    const refused = (bytes: Uint8Array): void =>
+      assert.throws(
+        () => inflateChanges({ changes: bytes, revision: 9 }),
+        /^WatchProtocolError: a compressed batch of/,
+      );
+    refused(deflateRawSync(Buffer.alloc(1024 * 1024 + 1)));
+    refused(deflateRawSync(list).subarray(0, -2));
+    refused(new Uint8Array());
   });
 });

@@ -9,8 +9,8 @@ import { errorText } from '#errors/unknown-error.js';
 import type { Peer, PeerOverlay } from '#host/input.js';
 import { sublet } from '#proto/sublet.js';
 
-/** Bytes of a chunk of a snapshot before it is compressed, as the API says. */
-const chunkBytesMax = 1024 * 1024;
+/** Bytes of a chunk of a snapshot, or of a batch of changes, before it is compressed, as the API says. */
+const inflatedBytesMax = 1024 * 1024;
 
 /** The master sent something that the protocol does not allow here; the watch must begin anew. */
 export class WatchProtocolError extends Error {
@@ -62,13 +62,23 @@ export function peerOfShort(message: sublet.v1.Peer.$Properties, vtepMacOui: str
 
 /** @throws WatchProtocolError for what is no compressed chunk, or a longer one than the API has */
 export function inflateChunk(bytes: Uint8Array): sublet.v1.SnapshotChunk {
+  return inflate('chunk', bytes, (inflated) => sublet.v1.SnapshotChunk.decode(inflated));
+}
+
+/** @throws WatchProtocolError as `inflateChunk` */
+export function inflateChanges(message: sublet.v1.DeflatedChanges.$Properties): sublet.v1.Changes.$Properties {
+  const { changes } = inflate('batch of changes', message.changes ?? none, (inflated) =>
+    sublet.v1.Changes.decode(inflated),
+  );
+  return { changes, revision: message.revision ?? 0, branch: message.branch ?? '' };
+}
+
+function inflate<Message>(what: string, bytes: Uint8Array, decode: (inflated: Uint8Array) => Message): Message {
   try {
-    const inflated = inflateRawSync(bytes, { maxOutputLength: chunkBytesMax, finishFlush: constants.Z_FINISH });
-    return sublet.v1.SnapshotChunk.decode(inflated);
+    return decode(inflateRawSync(bytes, { maxOutputLength: inflatedBytesMax, finishFlush: constants.Z_FINISH }));
   } catch (error) {
-    // zlib and protobufjs have no error types of their own: whatever it is, the bytes are no chunk.
-    const why = errorText(error);
-    throw new WatchProtocolError(`a compressed chunk of ${bytes.length} bytes: ${why}`);
+    // zlib and protobufjs have no error types of their own: whatever it is, the bytes are not what they should be.
+    throw new WatchProtocolError(`a compressed ${what} of ${bytes.length} bytes: ${errorText(error)}`);
   }
 }
 

@@ -7,7 +7,7 @@ import { PeerTable } from '#agent/peers/peer-table.js';
 import { changes, exampleAgent, exampleNetwork, snapshot } from '#agent/testing/fake-masters.js';
 import { sublet } from '#proto/sublet.js';
 
-const { SnapshotChunk, WatchResponse } = sublet.v1;
+const { Changes, SnapshotChunk, WatchResponse } = sublet.v1;
 
 /** Agent `number` of the worked example in its short form. */
 function shortMessage(agentId: string, number: number): sublet.v1.Peer.$Properties {
@@ -77,8 +77,11 @@ describe('peer table', () => {
     const [begin = {}, , , end = {}] = snapshot(100);
     assert.deepEqual(take(table, begin, { deflatedChunk }, end), ['nothing', 'nothing', 'network']);
     assert.deepEqual(take(table, changes(101, { agentRemoved: 'c' })), ['peers']);
-    assert.deepEqual(take(table, changes(102, { peerChanged: shortMessage('d', 4) })), ['peers']);
+    const list = { changes: [{ revision: 102, peerChanged: shortMessage('d', 4) }] };
+    const deflatedChanges = { changes: deflateRawSync(Changes.encode(list).finish()), revision: 102 };
+    assert.deepEqual(take(table, { deflatedChanges }), ['peers']);
     assert.deepEqual(table.picture, whole.picture);
+    assert.deepEqual(take(table, { deflatedChanges }), ['nothing']);
   });
 
   it('learns from the short form that another agent has its node address, or a peer', () => {

@@ -5,7 +5,13 @@
 import type { LeaseNetwork } from '#agent/lease/lease.js';
 import { leaseNetworkOf } from '#agent/lease/lease.js';
 import type { WatchRequest, WatchResponse } from '#agent/master-api.js';
-import { inflateChunk, peerOfAgent, peerOfShort, WatchProtocolError } from '#agent/peers/peer-message.js';
+import {
+  inflateChanges,
+  inflateChunk,
+  peerOfAgent,
+  peerOfShort,
+  WatchProtocolError,
+} from '#agent/peers/peer-message.js';
 import { peersMax } from '#host/desired/bounds.js';
 import type { Peer } from '#host/input.js';
 import { sublet } from '#proto/sublet.js';
@@ -137,6 +143,7 @@ export class PeerTable {
     if (message.deflatedChunk?.length) return this.#takeChunk(inflateChunk(message.deflatedChunk));
     if (message.snapshotEnd) return this.#endSnapshot(message.snapshotEnd);
     if (message.changes) return this.#takeChanges(message.changes);
+    if (message.deflatedChanges) return this.#takeChanges(inflateChanges(message.deflatedChanges));
     if (message.progress) return this.#advance(message.progress, 'position');
     return 'nothing'; // A kind of message that only a newer master knows.
   }

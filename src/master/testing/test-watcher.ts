@@ -10,7 +10,7 @@ import { agentMessage, networkMessage } from '#master/services/plan-message.js';
 import type { WatchSink } from '#master/watch/watch-hub.js';
 import { sublet } from '#proto/sublet.js';
 
-const { Agent, Network, Peer, SnapshotChunk, WatchResponse } = sublet.v1;
+const { Agent, Changes, Network, Peer, SnapshotChunk, WatchResponse } = sublet.v1;
 
 export class TestWatcher implements WatchSink {
   readonly messages: sublet.v1.WatchResponse[] = [];
@@ -45,7 +45,7 @@ export class TestWatcher implements WatchSink {
 
   /** Messages with changes so far. */
   get batches(): number {
-    return this.messages.filter(({ changes }) => changes).length;
+    return this.messages.filter(({ changes, deflatedChanges }) => changes ?? deflatedChanges).length;
   }
 
   send(message: Buffer, sent: () => void): void {
@@ -64,12 +64,20 @@ export class TestWatcher implements WatchSink {
   take(message: Uint8Array): void {
     const response = WatchResponse.decode(message);
     this.messages.push(response);
-    const { snapshotBegin, snapshotChunk, deflatedChunk, snapshotEnd, changes, progress } = response;
+    const { snapshotBegin, snapshotChunk, deflatedChunk, snapshotEnd, changes, deflatedChanges, progress } = response;
     if (snapshotBegin) this.#begin(snapshotBegin);
     if (snapshotChunk) this.#chunk(snapshotChunk);
     if (deflatedChunk?.length) this.#chunk(SnapshotChunk.decode(inflateRawSync(deflatedChunk)));
     if (snapshotEnd) this.#end(snapshotEnd);
     if (changes) this.#changes(changes);
+    if (deflatedChanges) {
+      const { changes: list, revision, branch } = deflatedChanges;
+      this.#changes({
+        changes: Changes.decode(inflateRawSync(list ?? '')).changes,
+        revision: revision ?? 0,
+        branch: branch ?? '',
+      });
+    }
     if (progress) this.#progress(progress);
   }
 

@@ -1,4 +1,5 @@
 import assert from 'node:assert/strict';
+import { parseAgentId } from '#ipam/identity.js';
 import { PlanUnderTest } from '#ipam/plan-under-test.js';
 import type { FullAgent } from '#ipam/view/full-agent.js';
 import { PlanEncoding } from '#master/services/plan-encoding.js';
@@ -40,6 +41,21 @@ describe('an event ring', () => {
     const { ring, encoding } = ringOf(5);
     for (const place of [0, 1, 2, 0, 4]) ring.after(place, place % 2 === 0 ? 'all' : 'peers');
     assert.equal(encoding.agents, 5);
+  });
+
+  it('compresses no revision that would be longer than the API allows', () => {
+    const { ring } = ringOf(0);
+    const removed = (count: number) =>
+      Array.from({ length: count }, (_, number) => ({
+        kind: 'agent-removed' as const,
+        agentId: parseAgentId(`agent-${number}`),
+        revision: 1,
+      }));
+    const bytesAfter = (place: number): number => ring.after(place, 'short')?.bytes?.length ?? 0;
+    ring.append({ revision: 1, events: removed(1_000), network: undefined, reclaimMs: undefined });
+    assert.ok(bytesAfter(0) < 10_000);
+    ring.append({ revision: 2, events: removed(70_000), network: undefined, reclaimMs: undefined });
+    assert.ok(bytesAfter(1) > 1024 * 1024);
   });
 
   it('refuses to go back', () => {

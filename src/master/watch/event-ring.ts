@@ -3,6 +3,7 @@
  * it, and never again. A batch holds whole revisions only; watchers at the same place get the same batch. The ring is bounded:
  * who stands before its base has to begin with a snapshot.
  */
+import { deflateRawSync } from 'node:zlib';
 import { toBuffer } from '#api/method.js';
 import type { Event } from '#ipam/commands/event.js';
 import type { AgentId } from '#ipam/identity.js';
@@ -11,7 +12,7 @@ import { viewAgent } from '#ipam/view/agent-view.js';
 import type { PlanEncoding } from '#master/services/plan-encoding.js';
 import { sublet } from '#proto/sublet.js';
 
-const { Change, Changes, WatchResponse } = sublet.v1;
+const { Change, Changes, DeflatedChanges, WatchResponse } = sublet.v1;
 
 export type EventRingOptions = {
   readonly encoding: PlanEncoding;
@@ -39,7 +40,7 @@ export type Batch = { readonly bytes: Buffer | undefined; readonly upTo: number 
 
 /**
  * What a watcher gets of a change. `all`: agents as they are on record. `peers`: the same, without what concerns no peer.
- * `short`: peers in their short form.
+ * `short`: peers in their short form, and compressed where they are many.
  */
 export type WatchView = 'all' | 'peers' | 'short';
 
@@ -55,6 +56,10 @@ type Touched = { readonly agents: readonly AgentId[]; readonly network: boolean 
 
 /** What one event takes beside its encoded forms. */
 const estimatedBytes = 1024;
+/** Shorter batches are not worth the time of the one who inflates them. */
+const deflateBytesMin = 256;
+/** What the API allows a compressed batch to be before it is compressed. */
+const deflateBytesMax = 1024 * 1024;
 
 export class EventRing {
   readonly #options: EventRingOptions;
@@ -162,10 +167,10 @@ export class EventRing {
     }
     // What was applied after the last event changed nothing, so a reader that has all events is as far as the head.
     if (at === this.#slots.length) upTo = this.#head;
-    return {
-      bytes: changes.length === 0 ? undefined : changesMessage(changes, upTo, this.#options.branchAt(upTo)),
-      upTo,
-    };
+    if (changes.length === 0) return { bytes: undefined, upTo };
+    const branch = this.#options.branchAt(upTo);
+    const deflated = view === 'short' && bytes >= deflateBytesMin ? deflatedMessage(changes, upTo, branch) : undefined;
+    return { bytes: deflated ?? changesMessage(changes, upTo, branch), upTo };
   }
 
   #encoded(slot: Slot, view: WatchView): readonly Uint8Array[] {
@@ -256,10 +261,21 @@ function encodeRevision(source: Revision, view: WatchView, encoding: PlanEncodin
 
 const changesField = (4 << 3) | 2;
 const changeField = (1 << 3) | 2;
+const deflatedChangesField = (7 << 3) | 2;
 
 /** `WatchResponse{changes{changes, revision, branch}}`, of changes that are encoded already. */
 function changesMessage(changes: readonly Uint8Array[], revision: number, branch: string): Buffer {
   const inner = Changes.encode({ revision, branch });
   for (const change of changes) inner.uint32(changeField).bytes(change);
   return toBuffer(WatchResponse.encode({}).uint32(changesField).bytes(inner.finish()).finish());
+}
+
+/** `WatchResponse{deflated_changes}`; undefined: one revision alone is longer than that may be. */
+function deflatedMessage(changes: readonly Uint8Array[], revision: number, branch: string): Buffer | undefined {
+  const list = Changes.encode({});
+  for (const change of changes) list.uint32(changeField).bytes(change);
+  const bytes = list.finish();
+  if (bytes.length > deflateBytesMax) return undefined;
+  const inner = DeflatedChanges.encode({ changes: deflateRawSync(bytes), revision, branch });
+  return toBuffer(WatchResponse.encode({}).uint32(deflatedChangesField).bytes(inner.finish()).finish());
 }

@@ -70,10 +70,15 @@ type Watcher = {
   waitsSince: number;
 };
 
-/** Events wait a little for company: the more watchers, the longer, since each batch costs a message to each. */
+/**
+ * A round sends one batch to every watcher, which takes about this long for each. The next round waits for as many times
+ * that as the last one had changes: single changes go out at once, and a master that gets more than it has time to send one
+ * by one gathers them.
+ */
+const roundMsPerWatcher = 0.02;
+const gatheredMax = 20;
 const flushMinMs = 5;
 const flushMaxMs = 500;
-const flushMsPerWatcher = 0.05;
 /** Watchers served without a break. */
 const sliceWatchers = 500;
 const tickMs = 1_000;
@@ -91,6 +96,10 @@ export class WatchHub {
   readonly #options: WatchHubOptions;
   readonly #watchers = new Set<Watcher>();
   #cancelFlush: (() => void) | undefined;
+  /** Changes since the last round began, and those that it had. */
+  #gathering = 0;
+  #gathered = 0;
+  #roundAt = Number.NEGATIVE_INFINITY;
   #cancelTick: () => void;
   #progressAt: number;
   #progress: { readonly revision: number; readonly message: Buffer } | undefined;
@@ -184,6 +193,7 @@ export class WatchHub {
       return;
     }
     ring.append({ revision: index, events: output.events, network: output.network, reclaimMs });
+    this.#gathering += 1;
     this.#scheduleFlush();
   }
 
@@ -204,10 +214,18 @@ export class WatchHub {
 
   #scheduleFlush(): void {
     if (this.#cancelFlush !== undefined || this.#watchers.size === 0) return;
-    const delay = Math.min(flushMaxMs, Math.max(flushMinMs, this.#watchers.size * flushMsPerWatcher));
-    this.#cancelFlush = this.#options.clock.after(delay, () => {
+    this.#cancelFlush = this.#options.clock.after(this.#flushDelay(), () => {
+      this.#roundAt = this.#options.clock.now();
+      this.#gathered = this.#gathering;
+      this.#gathering = 0;
       this.#inSlices((watcher) => this.#serve(watcher));
     });
+  }
+
+  #flushDelay(): number {
+    const recent = this.#options.clock.now() - this.#roundAt <= 2 * flushMaxMs;
+    const gathered = recent ? Math.min(gatheredMax, Math.max(1, this.#gathered)) : 1;
+    return Math.min(flushMaxMs, Math.max(flushMinMs, this.#watchers.size * roundMsPerWatcher * gathered));
   }
 
   /** Does something with every watcher, with breaks; a flush that falls due meanwhile is scheduled at the end. */
@@ -279,9 +297,10 @@ export class WatchHub {
     const { snapshot } = watcher;
     const message = snapshot?.of.messages[snapshot.next];
     if (snapshot === undefined || message === undefined) {
+      // What came since goes out with the next round, in a batch that many have in common.
       watcher.phase = 'events';
       watcher.snapshot = undefined;
-      this.#serveEvents(watcher);
+      this.#scheduleFlushFor(watcher);
       return;
     }
     snapshot.next += 1;
