@@ -108,14 +108,23 @@ describe('backup and disaster', function () {
     for (const { dataDir } of masters.masters) rmSync(dataDir, { recursive: true });
     const dataDir = join(masters.folder, 'new');
     const restored = await command(
-      ...['snapshot', 'restore', file, '--data-dir', dataDir, '--name', 'm1', '--cluster-id', 'again'],
+      ...['snapshot', 'restore', file, '--data-dir', dataDir, '--name', 'm1', '--cluster-id', 'again', '--unverified'],
     );
     assert.equal(restored.code, 0, restored.output);
     const again = await masters.launch('m1', dataDir, ['--cluster-id', 'again']);
     await masters.ready([again]);
     await adopt(masters, leases);
     // An existing store is never overwritten.
-    const twice = await command('snapshot', 'restore', file, '--data-dir', dataDir, '--cluster-id', 'third');
+    const twice = await command(
+      'snapshot',
+      'restore',
+      file,
+      '--data-dir',
+      dataDir,
+      '--cluster-id',
+      'third',
+      '--unverified',
+    );
     assert.deepEqual([twice.code, /holds a store already/.test(twice.output)], [1, true], twice.output);
   });
 

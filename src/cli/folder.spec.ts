@@ -36,7 +36,7 @@ describe('a folder that can’t be made', () => {
       ['agent', '--node-ip', '10.0.0.1', '--network', 'plan', '--http-listen', any, '--state-dir'],
       'state_dir (--state-dir)',
     ],
-    ['snapshot restore', ['snapshot', 'restore', backup, '--data-dir'], '--data-dir'],
+    ['snapshot restore', ['snapshot', 'restore', backup, '--unverified', '--data-dir'], '--data-dir'],
     ['dev', ['dev', '--data-dir'], ''],
   ];
   const nowhere = [[join(file, 'data'), `${file} is not a folder`]];

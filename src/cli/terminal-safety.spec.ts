@@ -306,7 +306,7 @@ describe('the process on a terminal with colours', () => {
     for await (const piece of writeSnapshotFile(source, { savedBy: escapes, savedAt: 0, version: 'spec' }))
       pieces.push(piece);
     writeFileSync(file, Buffer.concat(pieces));
-    const out = await output(['snapshot', 'restore', file, '--data-dir', join(place, 'd')]);
+    const out = await output(['snapshot', 'restore', file, '--unverified', '--data-dir', join(place, 'd')]);
     assert.match(out, /--name: "\$\(id\).*1 to 63 characters/);
     onlyColours(out);
     onlyColours(await output(['snapshot', 'inspect', file]));
@@ -319,7 +319,8 @@ describe('the process on a terminal with colours', () => {
     for await (const piece of writeSnapshotFile(source, { savedBy: 'm1', savedAt: 0, version: 'spec' }))
       pieces.push(piece);
     writeFileSync(file, Buffer.concat(pieces));
-    const out = await output(['snapshot', 'restore', file, '--data-dir', join(place, "it's a dir"), '--name', 'm1']);
+    const folder = join(place, "it's a dir");
+    const out = await output(['snapshot', 'restore', file, '--unverified', '--data-dir', folder, '--name', 'm1']);
     assert.ok(out.includes(String.raw`--data-dir '${place}/it'\''s a dir' …`), out);
   });
 });

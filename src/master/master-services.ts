@@ -63,6 +63,7 @@ import { sublet } from '#proto/sublet.js';
 import type { Clock } from '#replica/ports/clock.js';
 import type { Founder } from '#replica/ports/peer-network.js';
 import type { ReplicaStatus, ReplicatedLog } from '#replica/ports/replicated-log.js';
+import type { SignSnapshot } from '#storage/snapshots/snapshot-file.js';
 import { byAddress, type Caller, noCaller } from '#tls/caller.js';
 import type { Principal } from '#tls/principal.js';
 
@@ -93,6 +94,8 @@ export type MasterServicesOptions = {
   readonly callerOf?: CallerOf;
   /** Has hosts join by tokens and renew their certificates; absent: without TLS. */
   readonly certifying?: Certifying;
+  /** Signs backups with the certificate of this master; absent: without TLS. */
+  readonly signBackup?: SignSnapshot;
   /** Where node addresses lie; default: anywhere. */
   readonly nodeIps?: readonly Cidr[] | undefined;
   /** Streams of one connection to the API's server. */
@@ -361,14 +364,14 @@ export class MasterServices {
     const { admission, hub } = this;
     const report = (error: unknown): void => logger.error({ err: error }, 'an error that was not expected');
     const closed = (): string | undefined => this.#closed;
-    const { control, name, version, clock, wallClock } = this.#options;
+    const { control, name, version, clock, wallClock, signBackup: sign } = this.#options;
     const { callerOf = byAddress, interceptors = [] } = callers;
     const { streamsPerConnection = streamsPerPlainConnection } = this.#options;
     const streams = [
       this.#keepAlives.method,
       watchMethod({ hub, plan: this.plan, admission, callerOf, closed, report }),
       saveSnapshotMethod({
-        ...{ control, name, version, clock, wallClock, admission, callerOf, closed, report },
+        ...{ control, name, version, clock, wallClock, sign, admission, callerOf, closed, report },
         record: (caller) => this.#recordBackup(caller),
       }),
     ];

@@ -54,6 +54,7 @@ import type { ReplicaEvent } from '#replica/replica-event.js';
 import { defaultReplicaLimits, type ReplicaTiming } from '#replica/replica-options.js';
 import { openLevelStore } from '#storage/level-store.js';
 import type { CertificateReloader } from '#tls/certificate/certificate-reloader.js';
+import { signDocument } from '#tls/certificate/document-signature.js';
 import type { TlsFiles } from '#tls/certificate/tls-files.js';
 import { GrpcPeerNetwork } from '#transport/grpc-peer-network.js';
 
@@ -256,6 +257,7 @@ export class Master {
       ...(tls && { peerNameAt: tls.peerNameAt }),
       ...(tls && { streamsPerConnection: streamsOfOperator }),
       ...(joining && { certifying: joining }),
+      ...(tls && { signBackup: (statement: string) => signDocument(tls.certificate.material, statement) }),
       wallClock: Date.now,
       random: Math.random,
       ...(options.limits === undefined ? {} : { limits: options.limits }),

@@ -78,13 +78,7 @@ export async function operate(
  */
 function certificateOf(command: Command, terminal: Terminal): CertificateReloader | undefined {
   const folder = connectionSetting(command, 'tls');
-  const part = (name: 'ca' | 'cert' | 'key'): string | undefined => {
-    const file = connectionSetting(command, `tls-${name}`);
-    const inFolder = folder === undefined ? undefined : join(folder.value, `${name}.pem`);
-    // A folder that a flag names counts more than a file that the environment names, and likewise before the context.
-    return file !== undefined && rank(file) <= rank(folder) ? file.value : (inFolder ?? file?.value);
-  };
-  const [ca, cert, key] = [part('ca'), part('cert'), part('key')];
+  const [ca, cert, key] = [tlsFile(command, 'ca'), tlsFile(command, 'cert'), tlsFile(command, 'key')];
   if (ca === undefined && cert === undefined && key === undefined) return undefined;
   if (ca === undefined || cert === undefined || key === undefined) {
     throw usage('--tls-ca, --tls-cert and --tls-key go together: give all three, or none');
@@ -105,6 +99,15 @@ function certificateOf(command: Command, terminal: Terminal): CertificateReloade
     const hint = 'Name the folder that has your ca.pem, cert.pem and key.pem with --tls DIR or SUBLET_TLS.';
     throw usage(message, ...(/there is no such file/.test(message) ? [hint] : []));
   }
+}
+
+/** The file that the settings name; undefined: none. */
+export function tlsFile(command: Command, part: 'ca' | 'cert' | 'key'): string | undefined {
+  const folder = connectionSetting(command, 'tls');
+  const file = connectionSetting(command, `tls-${part}`);
+  const inFolder = folder === undefined ? undefined : join(folder.value, `${part}.pem`);
+  // A folder that a flag names counts more than a file that the environment names, and likewise before the context.
+  return file !== undefined && rank(file) <= rank(folder) ? file.value : (inFolder ?? file?.value);
 }
 
 /** The lower, the more it counts: flags, the environment, the context, nothing. */

@@ -1,25 +1,36 @@
-/** Snapshot files on disk: written whole or not at all, and read back before they are believed. */
+/** Snapshot files on disk: written whole or not at all, encrypted on request, and read back before they are believed. */
+import { createHash } from 'node:crypto';
 import { createReadStream } from 'node:fs';
 import { open, rename, rm } from 'node:fs/promises';
 import { dirname } from 'node:path';
-import { exitCodes, Failure } from '#cli/failure.js';
+import { AgeEncryption, decryptAge, isAge } from '#age/age-file.js';
+import { AgeError, type AgeIdentity, type AgeRecipient } from '#age/age-keys.js';
+import { exitCodes, Failure, usage } from '#cli/failure.js';
 import { whyUnreadable } from '#cli/operator/unreadable.js';
 import { WriteError } from '#files/write-failure.js';
 import { syncDirectory } from '#storage/files/directory.js';
 import { readSnapshotFile, type SnapshotFileContent, SnapshotFileError } from '#storage/snapshots/snapshot-file.js';
 
+export type WholeFile = {
+  /** Whom it is encrypted to; empty: it is not encrypted. */
+  readonly recipients: readonly AgeRecipient[];
+  /** Called before the file gets its name; what it throws ends the writing. */
+  readonly check: (content: SnapshotFileContent) => void;
+};
+
 /** Writes `pieces` to `file` by way of a temporary one beside it, and returns what was read back. @throws Failure */
-export async function writeWhole(file: string, pieces: AsyncIterable<Uint8Array>): Promise<SnapshotFileContent> {
+export async function writeWhole(
+  file: string,
+  pieces: AsyncIterable<Uint8Array>,
+  { recipients, check }: WholeFile,
+): Promise<SnapshotFileContent> {
   const temporary = `${file}.${process.pid}.part`;
   try {
-    const handle = await open(temporary, 'wx', 0o600);
-    try {
-      for await (const piece of pieces) await handle.writeFile(piece);
-      await handle.sync();
-    } finally {
-      await handle.close();
-    }
-    const content = await readWhole(temporary);
+    const content =
+      recipients.length === 0
+        ? await writePlain(temporary, pieces)
+        : await writeEncrypted(temporary, pieces, recipients);
+    check(content);
     await rename(temporary, file);
     await syncDirectory(dirname(file));
     return content;
@@ -31,10 +42,68 @@ export async function writeWhole(file: string, pieces: AsyncIterable<Uint8Array>
   }
 }
 
-/** @throws Failure when the file is not there, or not whole */
-export async function readWhole(file: string): Promise<SnapshotFileContent> {
+async function writePlain(temporary: string, pieces: AsyncIterable<Uint8Array>): Promise<SnapshotFileContent> {
+  await writeSynced(temporary, async (write) => {
+    for await (const piece of pieces) await write(piece);
+  });
+  return readWhole(temporary, undefined);
+}
+
+/** What is on disk can't be read here, without an identity: its bytes are compared, and the content is read on its way there. */
+async function writeEncrypted(
+  temporary: string,
+  pieces: AsyncIterable<Uint8Array>,
+  recipients: readonly AgeRecipient[],
+): Promise<SnapshotFileContent> {
+  const encryption = new AgeEncryption(recipients);
+  const written = createHash('sha256');
+  const content = await writeSynced(temporary, (write) => {
+    const sealed = async (bytes: Uint8Array): Promise<void> => {
+      written.update(bytes);
+      await write(bytes);
+    };
+    const read = async function* (): AsyncGenerator<Uint8Array> {
+      await sealed(encryption.head);
+      for await (const piece of pieces) {
+        await sealed(encryption.add(piece));
+        yield piece;
+      }
+      await sealed(encryption.end());
+    };
+    return readSnapshotFile(read());
+  });
+  const found = createHash('sha256');
+  for await (const piece of createReadStream(temporary)) found.update(piece);
+  if (found.digest('hex') !== written.digest('hex')) {
+    throw new SnapshotFileError('what was read back differs from what was written');
+  }
+  return content;
+}
+
+async function writeSynced<T>(
+  file: string,
+  work: (write: (bytes: Uint8Array) => Promise<void>) => Promise<T>,
+): Promise<T> {
+  const handle = await open(file, 'wx', 0o600);
   try {
-    return await readSnapshotFile(createReadStream(file));
+    const result = await work((bytes) => handle.writeFile(bytes));
+    await handle.sync();
+    return result;
+  } finally {
+    await handle.close();
+  }
+}
+
+/**
+ * @param identities those of an encrypted file; undefined: none are given
+ * @throws Failure when the file is not there, not whole, or encrypted to others
+ */
+export async function readWhole(
+  file: string,
+  identities: readonly AgeIdentity[] | undefined,
+): Promise<SnapshotFileContent> {
+  try {
+    return await readSnapshotFile(await decrypted(file, identities));
   } catch (error) {
     const found = whyUnreadable(file, error);
     if (found === undefined) throw fileFailure(file, error);
@@ -42,8 +111,23 @@ export async function readWhole(file: string): Promise<SnapshotFileContent> {
   }
 }
 
+async function decrypted(
+  file: string,
+  identities: readonly AgeIdentity[] | undefined,
+): Promise<AsyncIterable<Uint8Array>> {
+  let encrypted = false;
+  for await (const piece of createReadStream(file, { end: 63 })) encrypted = isAge(piece);
+  const bytes = createReadStream(file);
+  if (!encrypted) return bytes;
+  if (identities !== undefined) return decryptAge(bytes, identities);
+  bytes.destroy();
+  throw usage(`${file}: it is encrypted`, 'Name the file with the identity of its recipient: --identity FILE');
+}
+
 function fileFailure(file: string, error: unknown): unknown {
-  if (error instanceof SnapshotFileError) return new Failure(exitCodes.refused, `${file}: ${error.message}`);
+  if (error instanceof SnapshotFileError || error instanceof AgeError) {
+    return new Failure(exitCodes.refused, `${file}: ${error.message}`);
+  }
   return isOfFiles(error) ? new Failure(exitCodes.refused, `${file}: ${error.message}`) : error;
 }
 

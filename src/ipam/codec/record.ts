@@ -118,6 +118,11 @@ export function recordKey(record: PlanRecord): Uint8Array {
   }
 }
 
+/** Whether the record under this key is of a token, which a restore makes void: it has no place in a backup. */
+export function isTokenKey(key: Uint8Array): boolean {
+  return key[0] === prefixes['join-token'];
+}
+
 function numberKey(prefix: number, number: number): Uint8Array {
   const key = Buffer.allocUnsafe(9);
   key[0] = prefix;

@@ -71,6 +71,7 @@ class Backup {
       version: '1',
       clock: this.time,
       wallClock: () => 0,
+      sign: undefined,
       admission: this.admission,
       closed: () => undefined,
       record: (caller) => this.record(formatCaller(caller)),

@@ -8,6 +8,7 @@ import type { ServerWritableStream, UntypedHandleCall } from '@grpc/grpc-js';
 import { toBuffer } from '#api/method.js';
 import { RefusedError } from '#api/refusal.js';
 import { clusterService } from '#api/services.js';
+import { isTokenKey } from '#ipam/codec/record.js';
 import type { Admission } from '#master/access/admission.js';
 import { forwardMethods } from '#master/forward/forward-method.js';
 import type { ClusterControl } from '#master/members/membership-step.js';
@@ -16,7 +17,8 @@ import { decode, type Endpoint, endpoint } from '#master/server/endpoint.js';
 import { toRefusedError } from '#master/server/refusal-mapping.js';
 import type { PlanClient } from '#master/services/plan-client.js';
 import type { Clock } from '#replica/ports/clock.js';
-import { writeSnapshotFile } from '#storage/snapshots/snapshot-file.js';
+import type { SnapshotSource } from '#replica/ports/log-store.js';
+import { type SignSnapshot, writeSnapshotFile } from '#storage/snapshots/snapshot-file.js';
 import { formatDuration } from '#text/duration.js';
 import { byAddress, type Caller } from '#tls/caller.js';
 
@@ -32,6 +34,8 @@ export type SnapshotServiceOptions = {
   readonly clock: Clock;
   /** Ms since 1970. */
   readonly wallClock: () => number;
+  /** With the certificate of this master; undefined: it has none. */
+  readonly sign: SignSnapshot | undefined;
   readonly admission: Admission;
   readonly callerOf?: CallerOf;
   readonly closed: () => string | undefined;
@@ -60,7 +64,7 @@ export function saveSnapshotMethod(options: SnapshotServiceOptions): StreamMetho
 }
 
 async function save(stream: Stream, caller: Caller, options: SnapshotServiceOptions): Promise<void> {
-  const { control, name, version, clock, wallClock, closed, record } = options;
+  const { control, name, version, clock, wallClock, sign, closed, record } = options;
   const { path, request, response } = clusterService.saveSnapshot;
   const { stale } = decode(path, request, stream.request);
   const why = closed();
@@ -74,7 +78,8 @@ async function save(stream: Stream, caller: Caller, options: SnapshotServiceOpti
   if (gone.signal.aborted) return;
   const source = await control.openSnapshot({ fresh: !stale });
   try {
-    for await (const chunk of writeSnapshotFile(source, { savedBy: name, savedAt: wallClock(), version })) {
+    const saved = { savedBy: name, savedAt: wallClock(), version };
+    for await (const chunk of writeSnapshotFile(withoutTokens(source), saved, sign)) {
       if (gone.signal.aborted) return;
       if (stream.write(toBuffer(response.encode({ chunk }).finish()))) continue;
       await drained(stream, gone.signal, clock);
@@ -83,6 +88,19 @@ async function save(stream: Stream, caller: Caller, options: SnapshotServiceOpti
     stream.off('cancelled', left);
     await source.close();
   }
+}
+
+function withoutTokens(source: SnapshotSource): SnapshotSource {
+  return {
+    meta: source.meta,
+    close: () => source.close(),
+    async *chunks(chunkBytesMax) {
+      for await (const chunk of source.chunks(chunkBytesMax)) {
+        const kept = chunk.filter(({ key }) => !isTokenKey(key));
+        if (kept.length > 0) yield kept;
+      }
+    },
+  };
 }
 
 /** For masters that send a backup. */

@@ -3,7 +3,8 @@
  * believed only whole: it has an end, and every part has its sum.
  *
  * Layout: `magic`, then parts: kind (1 byte) · length (4) · CRC-32 of the content (4) · content. First the header as JSON,
- * then records (an encoded `SnapshotRecords` each), at last the end as JSON, with the SHA-256 of all bytes before it.
+ * then records (an encoded `SnapshotRecords` each), then the end as JSON, with the SHA-256 of all bytes before it. A file of
+ * format 2 has one part more, the signature as JSON: it is of the SHA-256 of all bytes before that part.
  */
 
 import { createHash, type Hash } from 'node:crypto';
@@ -17,7 +18,8 @@ import type { StateRecord } from '#replica/ports/state-machine.js';
 const { SnapshotRecords } = sublet.raft.v1;
 
 const headerSchema = z.strictObject({
-  format: z.literal(1),
+  /** 2: the file is signed. */
+  format: z.union([z.literal(1), z.literal(2)]),
   clusterId: z.string().min(1).max(63),
   index: z.int().nonnegative(),
   term: z.int().nonnegative(),
@@ -30,9 +32,13 @@ const headerSchema = z.strictObject({
   /** Of the program that wrote it. */
   version: z.string(),
 });
+const signatureSchema = z.strictObject({ certificates: z.string(), signature: z.string() });
 const endSchema = z.strictObject({ records: z.int().nonnegative(), sha256: z.string().regex(/^[0-9a-f]{64}$/) });
 
 export type SnapshotFileHeader = z.output<typeof headerSchema>;
+export type SnapshotSignature = z.output<typeof signatureSchema>;
+/** Signs a statement about the file. */
+export type SignSnapshot = (statement: string) => SnapshotSignature;
 
 /** The file is not whole, or not a snapshot. The message says what and where. */
 export class SnapshotFileError extends Error {
@@ -45,12 +51,13 @@ const partHeadBytes = 9;
 const partRecordsBytes = 1024 * 1024;
 /** A part as it may be read: one record of the largest size, with room for its envelope. */
 const partBytesMax = 4 * 1024 * 1024;
-const kinds = { header: 1, records: 2, end: 3 } as const;
+const kinds = { header: 1, records: 2, end: 3, signature: 4 } as const;
 
-/** The bytes of the file, in pieces of up to a part. The caller closes `source`. */
+/** The bytes of the file, in pieces of up to a part. The caller closes `source`. Without `sign` it is not signed. */
 export async function* writeSnapshotFile(
   source: SnapshotSource,
   saved: Pick<SnapshotFileHeader, 'savedBy' | 'savedAt' | 'version'>,
+  sign?: SignSnapshot,
 ): AsyncGenerator<Uint8Array, void, undefined> {
   const { index, term, time, membership } = source.meta;
   const { clusterId, confState } = membership;
@@ -59,7 +66,15 @@ export async function* writeSnapshotFile(
     peer,
     votes: confState.voters.includes(id),
   }));
-  const header: SnapshotFileHeader = { format: 1, clusterId, index, term, time, members, ...saved };
+  const header: SnapshotFileHeader = {
+    format: sign === undefined ? 1 : 2,
+    clusterId,
+    index,
+    term,
+    time,
+    members,
+    ...saved,
+  };
   const hash = createHash('sha256');
   const hashed = (bytes: Uint8Array): Uint8Array => {
     hash.update(bytes);
@@ -72,10 +87,23 @@ export async function* writeSnapshotFile(
     records += chunk.length;
     yield hashed(part(kinds.records, SnapshotRecords.encode({ records: [...chunk] }).finish()));
   }
-  yield part(kinds.end, Buffer.from(JSON.stringify({ records, sha256: hash.digest('hex') })));
+  const sha256 = hash.copy().digest('hex');
+  yield hashed(part(kinds.end, Buffer.from(JSON.stringify({ records, sha256 }))));
+  if (sign === undefined) return;
+  yield part(kinds.signature, Buffer.from(JSON.stringify(sign(statementOf(hash.digest('hex'))))));
 }
 
-export type SnapshotFileContent = { readonly header: SnapshotFileHeader; readonly records: readonly StateRecord[] };
+/** What is signed: good for no other kind of document. */
+function statementOf(sha256: string): string {
+  return `sublet snapshot, format 2, sha256 ${sha256}`;
+}
+
+export type SnapshotFileContent = {
+  readonly header: SnapshotFileHeader;
+  readonly records: readonly StateRecord[];
+  /** Not verified here, and what it has to be of; undefined: the file is not signed. */
+  readonly signature: { readonly signed: SnapshotSignature; readonly statement: string } | undefined;
+};
 
 /** Reads a whole file and checks it. @throws SnapshotFileError */
 export async function readSnapshotFile(bytes: AsyncIterable<Uint8Array>): Promise<SnapshotFileContent> {
@@ -93,8 +121,11 @@ export async function readSnapshotFile(bytes: AsyncIterable<Uint8Array>): Promis
       if (end.records !== records.length) {
         throw new SnapshotFileError(`it says ${end.records} records and has ${records.length}`);
       }
+      const statement = statementOf(reader.digest());
+      const signed =
+        header.format === 2 ? parsed('signature', signatureSchema, await nextPart(reader, kinds.signature)) : undefined;
       if ((await reader.take(1)) !== undefined) throw new SnapshotFileError('something follows its end');
-      return { header, records };
+      return { header, records, signature: signed && { signed, statement } };
     }
     if (next.kind !== kinds.records) throw new SnapshotFileError(`it has a part of kind ${next.kind}`);
     for (const record of recordsIn(next.content)) records.push(record);

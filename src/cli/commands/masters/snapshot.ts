@@ -1,4 +1,4 @@
-/** `sublet snapshot save|inspect|restore|recover`: backups, and a cluster that begins anew with the plan of a lost one. */
+/** `sublet snapshot save|inspect|restore|recover|keygen`: backups, and a cluster that begins anew with the plan of a lost one. */
 
 import { randomBytes } from 'node:crypto';
 import { status } from '@grpc/grpc-js';
@@ -10,6 +10,17 @@ import { argument, exitCodes, Failure, folderFailure, usage } from '#cli/failure
 import { operate } from '#cli/operator/operator.js';
 import { masterFailure } from '#cli/operator/refusal-words.js';
 import { readWhole, writeWhole } from '#cli/operator/snapshot-file-io.js';
+import {
+  authoritiesOf,
+  identitiesFrom,
+  makeIdentityFile,
+  originOf,
+  originText,
+  readsBackup,
+  recipientsIn,
+  requireVerified,
+  type SnapshotOrigin,
+} from '#cli/operator/snapshot-trust.js';
 import { formOf, forPeople, plainJson, writeValue } from '#cli/output/form.js';
 import { formatFacts } from '#cli/table.js';
 import type { Terminal } from '#cli/terminal.js';
@@ -35,6 +46,7 @@ export const define: Define = (command, terminal) => {
   inspect(command, terminal);
   restore(command, terminal);
   recover(command, terminal);
+  keygen(command, terminal);
   examples(
     command,
     ['sublet snapshot save plan.snapshot', 'while the cluster serves'],
@@ -44,12 +56,16 @@ export const define: Define = (command, terminal) => {
 
 function save(group: Command, terminal: Terminal): void {
   const command = connects(group.command('save').summary('save a backup while the cluster serves'))
-    .description('Saves a backup, from any master, while the cluster serves. The file is there whole or not at all.')
+    .description(
+      'Saves a backup, from any master, while the cluster serves. The file is there whole or not at all. With TLS the master signs it.',
+    )
     .argument('<FILE>', 'the file; one that is there is replaced')
+    .option('--encrypt-to <RECIPIENT,…>', 'encrypt it to these recipients of age (sublet snapshot keygen)')
     .option('--stale', 'what the asked master has, also while there is no leader');
   examples(command, ['sublet snapshot save /var/backups/sublet.snapshot', 'everything acknowledged until now']);
-  command.action((file: string, { stale }: { stale?: true }) =>
-    operate(command, terminal, async ({ client }) => {
+  command.action((file: string, { stale, encryptTo }: { stale?: true; encryptTo?: string }) => {
+    const recipients = encryptTo === undefined ? [] : recipientsIn(encryptTo);
+    return operate(command, terminal, async ({ client, material }) => {
       // Settles on a master that answers; the stream then comes from that one.
       await client.call(clusterService.getStatus, {}, { idempotent: true });
       const pieces = async function* (): AsyncGenerator<Uint8Array> {
@@ -57,39 +73,44 @@ function save(group: Command, terminal: Terminal): void {
         const stream = client.serverStream(clusterService.saveSnapshot, { stale: stale === true });
         for await (const { chunk } of stream) yield chunk;
       };
-      const content = await writeWhole(file, pieces()).catch((error: unknown) => {
+      const authorities = material?.authorities;
+      const check = (content: SnapshotFileContent): void => void originOf(file, content, authorities);
+      const content = await writeWhole(file, pieces(), { recipients, check }).catch((error: unknown) => {
         const failure = error instanceof Failure ? error : masterFailure(error);
         if (stale || !isServiceError(error) || error.code !== status.UNAVAILABLE) throw failure;
         const hint = `To save what the asked master has: sublet snapshot save ${file} --stale`;
         throw new Failure(failure.exitCode, failure.message, [...failure.hints, hint]);
       });
-      terminal.write(`Saved ${file}.\n${describe(content, terminal)}`);
-    }),
-  );
+      const sealed = recipients.length > 0 ? `, encrypted to ${recipients.map(({ text }) => text).join(', ')}` : '';
+      terminal.write(`Saved ${file}${sealed}.\n${describe(content, originOf(file, content, authorities), terminal)}`);
+    });
+  });
 }
 
 function inspect(group: Command, terminal: Terminal): void {
-  const command = group
-    .command('inspect')
+  const command = readsBackup(group.command('inspect'))
     .summary('check a backup, and tell what it holds')
-    .description('Reads a backup to its end, checks every sum, loads the plan, and tells what it holds.')
+    .description(
+      'Reads a backup to its end, checks every sum and the signature, loads the plan, and tells what it holds.',
+    )
     .argument('<FILE>', 'the backup')
     .addOption(outputOption('its header and counts as JSON'));
   examples(command, ['sublet snapshot inspect plan.snapshot', 'ends with 1 if it is damaged']);
-  command.action(async (file: string) => {
+  command.action(async (file: string, { identity }: { identity?: string }) => {
     const output = formOf(command);
-    const content = await readWhole(file);
+    const content = await readWhole(file, identitiesFrom(identity));
+    const origin = originOf(file, content, authoritiesOf(command));
     const { header, records } = content;
     const { agentCount, revision, adoption } = previousStateOf(content).ipam;
-    if (forPeople(output)) terminal.write(describe(content, terminal));
+    if (forPeople(output)) terminal.write(describe(content, origin, terminal));
     else {
-      const facts = { ...header, records: records.length, agents: agentCount, revision, adoption };
+      const facts = { ...header, signature: origin, records: records.length, agents: agentCount, revision, adoption };
       writeValue(output, plainJson(facts), terminal);
     }
   });
 }
 
-function describe(content: SnapshotFileContent, terminal: Terminal): string {
+function describe(content: SnapshotFileContent, origin: SnapshotOrigin, terminal: Terminal): string {
   const { header, records } = content;
   const { agentCount } = previousStateOf(content).ipam;
   return formatFacts(
@@ -103,6 +124,7 @@ function describe(content: SnapshotFileContent, terminal: Terminal): string {
         header.members.map(({ name, peer, votes }) => `${name}=${peer}${votes ? '' : ' (learner)'}`).join(', '),
       ],
       ['saved', `${new Date(header.savedAt).toISOString()} by ${header.savedBy}, version ${header.version}`],
+      ['signed', originText(origin, header.savedAt)],
     ],
     terminal,
   );
@@ -124,14 +146,20 @@ function rebornOptions(command: Command): Command {
 }
 
 function restore(group: Command, terminal: Terminal): void {
-  const command = rebornOptions(group.command('restore').summary('begin a new cluster with a backup'))
+  const command = readsBackup(rebornOptions(group.command('restore').summary('begin a new cluster with a backup')))
     .description(
       'Begins a new cluster of one master with a backup, on one machine only: other masters are added to it. It is in adoption: running agents get back what they hold, and no other block is allocated until `sublet adoption end`.',
     )
-    .argument('<FILE>', 'the backup');
-  examples(command, ['sublet snapshot restore plan.snapshot --data-dir /var/lib/sublet --name m1', 'then start m1']);
-  command.action(async (file: string, options: RebornOptions) => {
-    const content = await readWhole(file);
+    .argument('<FILE>', 'the backup')
+    .option('--unverified', 'also a backup that is not signed, or whose signature is not to be verified');
+  examples(command, [
+    'sublet snapshot restore plan.snapshot --data-dir /var/lib/sublet --name m1 --tls /etc/sublet/tls',
+    'then start m1',
+  ]);
+  type Options = RebornOptions & { identity?: string; unverified?: true };
+  command.action(async (file: string, options: Options) => {
+    const content = await readWhole(file, identitiesFrom(options.identity));
+    if (options.unverified !== true) requireVerified(file, originOf(file, content, authoritiesOf(command)));
     const [first] = content.header.members;
     const reborn = rebornOf(options, content.header.clusterId, first ?? { name: 'master-1', peer: '127.0.0.1:7071' });
     const report = await told(() =>
@@ -172,6 +200,21 @@ function recover(group: Command, terminal: Terminal): void {
     );
     terminal.write(`Recovered what ${self.name} had. Its old store is ${report.oldStore ?? ''}.\n`);
     terminal.write(next(report, reborn, options.dataDir));
+  });
+}
+
+function keygen(group: Command, terminal: Terminal): void {
+  const command = group
+    .command('keygen')
+    .summary('make a key to encrypt backups to')
+    .description(
+      'Makes a file with an identity of age, as age-keygen does, and prints its recipient. Backups are encrypted to the recipient; the identity alone decrypts them.',
+    )
+    .argument('<FILE>', 'the file with the identity: keep it, and a copy, away from the masters and the backups');
+  examples(command, ['sublet snapshot keygen backup.key', 'then: sublet snapshot save FILE --encrypt-to age1…']);
+  command.action((file: string) => {
+    const recipient = makeIdentityFile(file);
+    terminal.write(`Made ${file}. Its recipient is ${recipient}\n`);
   });
 }
 
