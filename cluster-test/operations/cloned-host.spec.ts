@@ -16,9 +16,9 @@ type Status = {
   readonly problems: readonly string[];
 };
 
-/** A stream is found closed at once or after 15 s, and a refused agent asks again within 5 s. */
-const takeOverBoundMs = 25_000;
-const boundMs = 20_000;
+/** A stream is found closed at once or after 15 s, and a refused agent asks again within 5 s: on a machine that does much else. */
+const takeOverBoundMs = 60_000;
+const boundMs = 30_000;
 
 describe('a host that was cloned with its state', function () {
   this.timeout(180_000);
@@ -98,7 +98,9 @@ describe('a host that was cloned with its state', function () {
           const text = warnings.map(({ message }) => message).join('\n');
           assert.match(text, new RegExp(`agent h: two processes .* at 10\\.0\\.0\\.1 from .* at ${cloneIp} from `));
         }
-        assert.ok(masters.masters.some(({ child }) => /two processes ask for one lease/.test(child.output)));
+        await until('a master says so', boundMs, () =>
+          holds(masters.masters.some(({ child }) => /two processes ask for one lease/.test(child.output))),
+        );
         await delay(6_000);
         assert.equal(
           (await status(second)).lease?.valid,

@@ -159,8 +159,12 @@ describe('a watch across a leader change', function () {
     const wanted = [...acknowledged].filter(([agentId]) => !before.has(agentId));
     // A retried registration may be acknowledged at a later revision than the one that let it.
     assert.deepEqual(seen.map(([agentId]) => agentId).toSorted(), wanted.map(([agentId]) => agentId).toSorted());
-    const other = masters.masters.find((master) => master !== killed);
-    const history = (await replicaView(other?.api ?? '')).history.filter(({ what }) => what === 'register');
+    const other = masters.masters.find((master) => master !== killed) ?? assert.fail();
+    // The watcher may follow another one than this, which learns of a commit a moment later.
+    await until(`${other.name} at ${watcher.revision}`, boundMs, async () =>
+      holds((await masters.status(other)).appliedIndex >= watcher.revision),
+    );
+    const history = (await replicaView(other.api)).history.filter(({ what }) => what === 'register');
     assert.deepEqual(
       seen.map(([agentId, revision]) => [agentId, revision]),
       history.slice(-seen.length).map(({ who, revision }) => [who, revision]),

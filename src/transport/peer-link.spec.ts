@@ -8,6 +8,7 @@ import {
   type ServerReadableStream,
   type sendUnaryData,
 } from '@grpc/grpc-js';
+import { holds, until } from '#cluster-test/process/condition.js';
 import { type Entry, logIndex, memberId, term } from '#raft/log/entry.js';
 import type { AppendMessage, PeerMessage } from '#raft/message.js';
 import type { MemberInfo } from '#replica/ports/membership.js';
@@ -17,17 +18,10 @@ import { PeerLink } from '#transport/peer-link.js';
 import { type DeliverRequest, type DeliverResponse, peerService } from '#transport/peer-service.js';
 
 const mebibyte = 1024 * 1024;
-const boundMs = 10_000;
-const pingMs = 500;
-
-/** Real sockets have no clock that a test could own: wait for the condition, with a bound. */
-async function until(condition: () => boolean, what: string): Promise<void> {
-  const endMs = performance.now() + boundMs;
-  while (!condition()) {
-    if (performance.now() > endMs) throw new Error(`${what} did not come to be within ${boundMs} ms`);
-    await sleep(5);
-  }
-}
+/** Of each wait: real sockets have no clock that a test could own. */
+const boundMs = 15_000;
+/** Longer than a machine that does much else stands still: a ping that is missed ends the connection. */
+const pingMs = 30_000;
 
 /** A peer that reads nothing until the spec has it read. */
 class SlowPeer {
@@ -120,7 +114,7 @@ describe('a link to a peer that is slow', () => {
       },
       refused: (reason) => assert.fail(reason),
     });
-    await until(() => link.connected, 'the connection');
+    await until('the connection', boundMs, () => holds(link.connected));
   });
 
   afterEach(() => {
@@ -139,11 +133,11 @@ describe('a link to a peer that is slow', () => {
     const kept = sends - dropped;
     assert.ok(kept >= 64 && kept <= 64 + 20, `${kept} of ${sends} were kept`);
     peer.read();
-    await until(() => peer.received.length === kept, 'all that was kept');
+    await until('all that was kept', boundMs, () => holds(peer.received.length === kept));
     const first = Array.from({ length: kept }, (_, at) => at + 1);
     assert.deepEqual(peer.received, first);
     link.send(append(sends + 1));
-    await until(() => peer.received.at(-1) === sends + 1, 'what is sent when it is blocked no more');
+    await until('what is sent when it is blocked no more', boundMs, () => holds(peer.received.at(-1) === sends + 1));
     assert.equal(peer.streams, 1);
   });
 
@@ -154,11 +148,11 @@ describe('a link to a peer that is slow', () => {
     }
     assert.equal(dropped, 0);
     peer.end();
-    await until(() => peer.streams === 2 && link.connected, 'the next stream');
+    await until('the next stream', boundMs, () => holds(peer.streams === 2 && link.connected));
     assert.equal(dropped, 1);
     peer.read();
     link.send(append(99));
-    await until(() => peer.received.includes(99), 'what is sent then');
+    await until('what is sent then', boundMs, () => holds(peer.received.includes(99)));
     assert.deepEqual(peer.received, [99]);
   });
 
@@ -171,10 +165,10 @@ describe('a link to a peer that is slow', () => {
     assert.equal(dropped, 0);
     const sends = 6000;
     for (let nth = 0; nth < sends; nth += 1) link.send(heartbeat);
-    await until(() => dropped > 0, 'a drop');
+    await until('a drop', boundMs, () => holds(dropped > 0));
     const kept = sends - dropped;
     assert.ok(kept > 4000 && kept <= 4096, `${kept} of ${sends} were kept`);
     peer.read();
-    await until(() => peer.received.length === 24 + kept, 'all that was kept');
+    await until('all that was kept', boundMs, () => holds(peer.received.length === 24 + kept));
   });
 });
