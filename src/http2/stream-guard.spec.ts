@@ -24,8 +24,7 @@ function framed(body: Buffer, flags = 0): Buffer {
   return Buffer.concat([head, body]);
 }
 
-describe('a guard of gRPC streams', function () {
-  this.timeout(10_000);
+describe('a guard of gRPC streams', () => {
   let guard: StreamGuard;
   let notices: GuardNotice[];
   let handled: number;

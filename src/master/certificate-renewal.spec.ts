@@ -14,8 +14,7 @@ import { TestAuthority, writeTlsFiles } from '#tls/testing/test-authority.js';
 const once = { idempotent: true };
 const silent = { info: () => undefined, warn: () => undefined, error: () => undefined };
 
-describe('a renewal of certificates', function () {
-  this.timeout(60_000);
+describe('a renewal of certificates', () => {
   let trio: SecureTrio;
   /** Trusted by all, and in use for nothing yet: the second half of a roll-over. */
   let next: TestAuthority;

@@ -23,8 +23,7 @@ const secret = '0123456789abcdef0123456789abcdef';
 const state = '/overlay-master/state';
 const removal = '/overlay-master/agents/delete';
 
-describe('HTTP of a master behind TLS', function () {
-  this.timeout(30_000);
+describe('HTTP of a master behind TLS', () => {
   const folder = mkdtempSync(join(tmpdir(), 'sublet-http-tls-spec-'));
   let authority: TestAuthority;
   let master: Master;

@@ -44,8 +44,7 @@ async function refusalOf(call: Promise<unknown>): Promise<string> {
   }
 }
 
-describe('joining', function () {
-  this.timeout(30_000);
+describe('joining', () => {
   let trio: JoinableTrio;
   before(async () => {
     trio = await JoinableTrio.start();

@@ -118,9 +118,7 @@ class Trio implements AsyncDisposable {
   }
 }
 
-describe('three masters', function () {
-  this.timeout(60_000);
-
+describe('three masters', () => {
   it('let through any of them, and hold the same', async () => {
     await using trio = await Trio.start();
     const subnets = [];
@@ -180,16 +178,15 @@ describe('three masters', function () {
   });
 
   it('hand over when the leader stops, and wait for no election', async () => {
-    const electionMs = 1_500;
-    await using trio = await Trio.start(3, { heartbeatMs: 100, electionMs });
+    await using trio = await Trio.start(3, { heartbeatMs: 100, electionMs: 3_000 });
     const old = await trio.leader();
-    const others = trio.others(old).map((name) => trio.master(name).services.leadership);
-    const begin = performance.now();
-    const stopped = trio.stop(old);
-    await until('another one leads', () => others.some(({ seat }) => seat.kind === 'here'));
-    const took = performance.now() - begin;
-    assert.ok(took < electionMs, `${took} ms`);
-    await stopped;
+    // It stays until another one leads: an election would begin when it has gone, and take longer than the question.
+    await trio.stop(old);
+    const roles = trio.others(old).map(async (name) => {
+      const { role } = await trio.client(name).call(clusterService.getStatus, {}, { idempotent: true });
+      return role;
+    });
+    assert.ok((await Promise.all(roles)).includes(sublet.v1.MemberRole.MEMBER_ROLE_LEADER));
   });
 
   it('know where each of them serves, once they have talked', async () => {
@@ -256,8 +253,7 @@ describe('three masters', function () {
   });
 });
 
-describe('a master', function () {
-  this.timeout(30_000);
+describe('a master', () => {
   // grpc-js would print that a port is taken; here that is asserted.
   before(() => setLogVerbosity(logVerbosity.NONE));
   after(() => setLogVerbosity(logVerbosity.ERROR));

@@ -136,8 +136,7 @@ describe('a store that root makes for a service', () => {
     return [...new Set(found)];
   }
 
-  it('is that service’s, restored, looked at and recovered', async function () {
-    this.timeout(20_000);
+  it('is that service’s, restored, looked at and recovered', async () => {
     const plan = new PlanUnderTest();
     const legacy = { clusterId: 'one', index: logIndex(plan.index), term: term(1), time: 0, ipam: plan.ipam };
     await restoreCluster(dataDir, legacy, { name: 'm1', peer: 'm1:7071', clusterId: 'two' });

@@ -17,8 +17,7 @@ import { peerService } from '#transport/peer-service.js';
 const once = { idempotent: true };
 const twice = { idempotent: false };
 
-describe('masters behind TLS', function () {
-  this.timeout(60_000);
+describe('masters behind TLS', () => {
   let trio: SecureTrio;
   let admin: MasterClient;
   before(async () => {

@@ -29,8 +29,7 @@ function registration(agentId: string, nodeIp: string, sequence = 1) {
   return { agentId, instanceId: `instance-${agentId}`, sequence, nodeIp };
 }
 
-describe('masters behind TLS', function () {
-  this.timeout(60_000);
+describe('masters behind TLS', () => {
   let trio: SecureTrio;
   let a1: MasterClient;
   let epoch = 0;

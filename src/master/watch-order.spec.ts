@@ -107,8 +107,7 @@ class Scene {
 }
 
 describe('watchers and changes in any order', () => {
-  it('leave every watcher with the plan as it is', async function () {
-    this.timeout(60_000);
+  it('leave every watcher with the plan as it is', async () => {
     await fc.assert(
       fc.asyncProperty(
         fc.array(step, { maxLength: 60 }),

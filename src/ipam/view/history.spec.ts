@@ -212,8 +212,7 @@ describe('rule 11, history: the last 10,000 changes are kept', () => {
     assert.deepEqual(restored.history({ after: 0, limit: 20_000 }), all);
   });
 
-  it('keeps what operators did however much agents do, in the same records on a restored replica', function () {
-    this.timeout(60_000);
+  it('keeps what operators did however much agents do, in the same records on a restored replica', () => {
     const plan = new PlanUnderTest();
     const expected = plan.ipam.history({ after: 0, limit: 10 }).map(({ what }) => what);
     plan.run({ kind: 'update-overlay', name: 'dcos', enabled: false }, { by: 'ann' });

@@ -10,8 +10,7 @@ import { until } from '#master/testing/until.js';
 const once = { idempotent: true };
 const twice = { idempotent: false };
 
-describe('the admin socket of a master', function () {
-  this.timeout(60_000);
+describe('the admin socket of a master', () => {
   let trio: SecureTrio;
   const clients: MasterClient[] = [];
   before(async () => {
