@@ -136,7 +136,7 @@ export class Cluster {
   get leader(): SimulatedMaster | undefined {
     let best: { readonly master: SimulatedMaster; readonly term: number } | undefined;
     for (const master of this.masters) {
-      if (master.work?.started !== true || master.process?.paused === true) continue;
+      if (master.work?.started !== true || master.process?.paused === true || master.isOfFormerBranch) continue;
       const { leaderReady, role, term } = master.work.replica.status();
       if (!leaderReady || role !== 'leader') continue;
       if (best === undefined || term > best.term) best = { master, term };
@@ -182,19 +182,27 @@ export class Cluster {
     return { masters, consensus: this.consensus.fork(), plan: this.plan.fork(), lives: this.lives };
   }
 
-  /** All masters are stopped, their disks are put back to copies of one moment, and they start again. */
-  putBack({ masters, consensus, plan }: ClusterCopy): void {
-    this.world.count('clusters put back');
+  /**
+   * All masters are stopped, their disks are put back to copies of one moment, and they start again; but `away`, which stays
+   * as it is, and does not run.
+   */
+  putBack({ masters, consensus, plan }: ClusterCopy, away?: SimulatedMaster): void {
+    this.world.count(away === undefined ? 'clusters put back' : 'majorities put back');
     this.world.trace('all put back', plan.lastIndex);
     this.begunAnewMs = this.world.time.now();
-    for (const master of this.masters) master.lose('its cluster is put back');
+    for (const master of this.masters) master.lose(master === away ? 'it is away' : 'its cluster is put back');
+    away?.staysBehind({ clusterId: this.clusterId, consensus: this.consensus, plan: this.plan });
+    const sessions = new Map(this.masters.map((master) => [master, master.disk.session?.nonce]));
     this.network.stopped();
     this.consensus = consensus;
     this.plan = plan;
     this.history.wentBack(plan);
     this.hands.wentBack(this.history.life);
     this.use.wentBack();
-    for (const master of this.masters) master.putBackWithAll(masters.get(master));
+    for (const master of this.masters) {
+      if (master === away) continue;
+      master.putBackWithAll(masters.get(master), away === undefined ? undefined : sessions.get(master));
+    }
   }
 
   /** In adoption: whether no host is left that may carry what the plan does not know. */
@@ -217,7 +225,9 @@ export class Cluster {
   full(): void {
     this.consensus.full();
     this.hands.full();
-    for (const { machine, replica, process } of this.atWork) {
+    for (const { work, isOfFormerBranch } of this.masters) {
+      if (work?.started !== true || isOfFormerBranch) continue;
+      const { machine, replica, process } = work;
       const { appliedIndex } = replica.status();
       this.plan.full(process.name, machine.real.ipam, machine.real.time, appliedIndex);
     }

@@ -56,6 +56,8 @@ export class Faults {
       master.process?.resume();
     }
     this.#away?.start();
+    const survivor = this.#stores.survivorAtLast;
+    if (survivor !== undefined) this.#beginAnew(survivor);
     for (const agent of [...agents, ...this.#cluster.clones]) {
       agent.wake();
       agent.process?.resume();
@@ -110,6 +112,7 @@ export class Faults {
       ['hung-disk', (random) => this.#hang(random)],
       ['lost-tail', (random) => this.#stores.loseTail(random)],
       ['all-put-back', () => this.#putAllBack()],
+      ['most-put-back', (random) => this.#putMostBack(random)],
       ['wiped-disk', (random) => this.#stores.wipe(random)],
       ['pause', (random) => this.#pause(random, 2)],
       ['stall', (random) => this.#pause(random, 0.3)],
@@ -276,6 +279,19 @@ export class Faults {
     if (this.#away === undefined) this.#stores.putAllBack();
   }
 
+  /** Two of three go back; the third one comes again later, and knows better. */
+  #putMostBack(random: SeededRandom): void {
+    if (this.#away !== undefined) return;
+    const { leader } = this.#cluster;
+    if (this.#cluster.lives > 0) {
+      this.#growAgain();
+      return;
+    }
+    if (leader !== undefined) this.#stores.putMostBack(random);
+    const survivor = this.#stores.survivorOfContradiction(random);
+    if (survivor !== undefined) this.#beginAnew(survivor);
+  }
+
   #pause(random: SeededRandom, timeouts: number): void {
     const { leader } = this.#cluster;
     const master = random.below(2) === 0 ? leader : this.#master(random);
@@ -377,7 +393,7 @@ export class Faults {
    * since. Then masters join again, one at a time, and an operator ends the adoption.
    */
   #loseCluster(random: SeededRandom): void {
-    const { lives, masters, leader, allCameBack } = this.#cluster;
+    const { lives, masters, leader } = this.#cluster;
     const work = leader?.work;
     if (work === undefined) return;
     const { membership } = work.replica.status();
@@ -400,7 +416,15 @@ export class Faults {
       else this.#takeAway(survivor, random);
       return;
     }
-    if (membership.confState.voters.length < 3) this.#operator.changeMembership();
+    this.#growAgain();
+  }
+
+  /** A cluster that began anew: masters join again, one at a time, and an operator ends the adoption. */
+  #growAgain(): void {
+    const { leader, allCameBack } = this.#cluster;
+    const work = leader?.work;
+    if (work === undefined) return;
+    if (work.replica.status().membership.confState.voters.length < 3) this.#operator.changeMembership();
     if (allCameBack && work.machine.real.ipam.adoption) this.#operator.change({ kind: 'end-adoption' });
   }
 

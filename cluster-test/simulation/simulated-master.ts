@@ -98,6 +98,8 @@ export class SimulatedMaster {
   #disks = 0;
   /** Nonce of the session that was lost when the store was put back. */
   #lostSession: string | undefined;
+  /** Its store is of a history that most others have lost: what was known when it went away. */
+  #formerBranch: SharedCluster | undefined;
   /** In force, as far as this member has applied. */
   #confState: ConfState | undefined;
 
@@ -117,6 +119,7 @@ export class SimulatedMaster {
   replaceDisk(): void {
     const { fate, readFails } = this.disk;
     this.#lostSession = undefined;
+    this.#formerBranch = undefined;
     this.disk = this.#newDisk();
     this.disk.fate = fate;
     this.disk.readFails = readFails;
@@ -131,13 +134,27 @@ export class SimulatedMaster {
     this.#lostSession = lostSession;
   }
 
+  /** Whether its store has what most others have lost. */
+  get isOfFormerBranch(): boolean {
+    return this.#formerBranch !== undefined;
+  }
+
+  /** Its host is away while the stores of most others are put back. `branch`: the cluster as it was until then. */
+  staysBehind(branch: SharedCluster): void {
+    this.#formerBranch = branch;
+    this.durable.damaged = true;
+  }
+
   /** As it is on disk, with what its operator knows; for `putBackWithAll`. */
   copy(): MasterCopy {
     return { disk: this.disk.copy(), down: this.down, joins: this.joins };
   }
 
-  /** All masters' disks are put back to copies of one moment. `copy` undefined: this one was not there. */
-  putBackWithAll(copy: MasterCopy | undefined): void {
+  /**
+   * Disks are put back to copies of one moment. `copy` undefined: this one was not there. `lostSession`: nonce of the session
+   * that a master knows that is not put back.
+   */
+  putBackWithAll(copy: MasterCopy | undefined, lostSession?: string): void {
     const disk = copy?.disk;
     if (copy === undefined || disk === undefined) {
       this.replaceDisk();
@@ -145,7 +162,8 @@ export class SimulatedMaster {
       return;
     }
     this.durable = this.#watchDisk();
-    this.#lostSession = undefined;
+    this.#lostSession = lostSession;
+    if (lostSession !== undefined) this.durable.damaged = true;
     this.joins = copy.joins;
     this.disk.putBack(disk);
     this.down = copy.down ?? { kind: 'crashed', why: 'put back' };
@@ -280,12 +298,13 @@ export class SimulatedMaster {
 
   #assemble(process: SimulatedProcess, store: LogStore): MasterAtWork {
     const { network, settings, founders, others, shared } = this.#surroundings;
-    const { clusterId } = shared();
+    const checked = this.#formerBranch ?? shared();
+    const { clusterId } = checked;
     const { machine } = this;
     const { world } = machine;
     const random = world.random(`process ${this.name}`);
     const { clock } = process;
-    const plan = new WatchedMachine(this.name, shared());
+    const plan = new WatchedMachine(this.name, checked);
     const replica = new Replica<PlanOutcome>({
       name: this.name,
       clusterId,

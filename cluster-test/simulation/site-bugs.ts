@@ -15,6 +15,17 @@ export const siteBugs: readonly Bug[] = [
     aim: { faults: ['put-back', 'crash'] },
   },
   {
+    name: 'proof-after-most-went-back-ignored',
+    changes: [
+      {
+        file: 'master/leader/history-guard.js',
+        right: 'return ipam.proofIn(testimony, lastIndex);',
+        wrong: 'return undefined;',
+      },
+    ],
+    aim: { faults: ['most-put-back', 'crash'], shape: { calm: 2 } },
+  },
+  {
     name: 'second-process-accepted',
     changes: [
       { file: 'master/leases/lease-processes.js', right: 'if (silentMs >= currentMs)', wrong: 'if (silentMs >= 0)' },

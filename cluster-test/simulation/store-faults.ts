@@ -23,6 +23,15 @@ export class StoreFaults {
     | undefined;
 
   #copy: ClusterCopy | undefined;
+  /** Most stores are to be put back, or were; then `witness` is the one that was not. */
+  #most:
+    | { readonly phase: 'copied'; readonly copy: ClusterCopy; readonly members: string }
+    | {
+        readonly phase: 'away' | 'returned';
+        readonly witness: SimulatedMaster;
+        readonly others: readonly SimulatedMaster[];
+      }
+    | undefined;
 
   constructor(cluster: Cluster, operator: Operator) {
     this.#cluster = cluster;
@@ -39,6 +48,7 @@ export class StoreFaults {
     this.#lost = undefined;
     this.#backup = undefined;
     this.#copy = undefined;
+    this.#most = undefined;
   }
 
   /** The newest writes are missing, as after a disk that lied about its syncs. */
@@ -126,6 +136,105 @@ export class StoreFaults {
     if (ipam.network !== undefined && whole) this.#copy = this.#cluster.copy();
   }
 
+  /**
+   * Copies of all stores are taken at one moment. Later the stores of all members but one are put back while that one's host
+   * is away: no peer contradicts them. When all hosts have come back and the adoption is over, the one that knows better
+   * returns, with its store as it is or with an empty one.
+   */
+  putMostBack(random: SeededRandom): void {
+    const most = this.#most;
+    if (most?.phase === 'away') this.#returns(most.witness, most.others, random);
+    else if (most?.phase === 'copied') this.#goBack(most.copy, most.members, random);
+    else if (most === undefined) this.#copyMost();
+  }
+
+  /** The store that a new cluster begins with, once those that were put back have ended by what the witness knows. */
+  survivorOfContradiction(random: SeededRandom): SimulatedMaster | undefined {
+    const most = this.#most;
+    if (most?.phase !== 'returned' || !most.witness.isOfFormerBranch) return undefined;
+    const { witness, others } = most;
+    if (others.some(({ down }) => down?.kind !== 'refused')) return undefined;
+    this.#cluster.world.count('mark: those that were put back have ended by what one knows');
+    const able = [witness, ...others].filter(({ durable }) => (durable.head?.applied.index ?? 0) > 0);
+    return able[random.below(able.length)];
+  }
+
+  /** As `survivorOfContradiction`, when all trouble ends. */
+  get survivorAtLast(): SimulatedMaster | undefined {
+    const most = this.#most;
+    return most?.phase === 'returned' && most.witness.isOfFormerBranch ? most.witness : undefined;
+  }
+
+  #copyMost(): void {
+    const { masters } = this.#cluster;
+    const whole = masters.every(({ durable, disk }) => !durable.damaged && disk.failures === 0);
+    const members = this.#threeVoters();
+    if (!whole || members === undefined) return;
+    this.#most = { phase: 'copied', copy: this.#cluster.copy(), members };
+  }
+
+  #goBack(copy: ClusterCopy, members: string, random: SeededRandom): void {
+    const { lives, masters, world } = this.#cluster;
+    if (this.#lost !== undefined) return;
+    if (copy.lives !== lives || this.#threeVoters() !== members) {
+      if (this.#threeVoters() !== undefined || copy.lives !== lives) this.#most = undefined;
+      return;
+    }
+    const voters = masters.filter(({ name }) => members.includes(`${name} `));
+    const witness = voters[random.below(voters.length)];
+    const others = voters.filter((master) => master !== witness);
+    if (witness === undefined) return;
+    for (const other of others) {
+      const { session } = other.disk;
+      const copied = copy.masters.get(other)?.disk?.session;
+      if (session === undefined || copied === undefined || session.starts <= copied.starts) {
+        other.crash();
+        return;
+      }
+      if (!witness.disk.hasSeen(session.nonce)) return;
+    }
+    world.count('mark: most stores put back');
+    this.forget();
+    this.#lost = witness;
+    this.#most = { phase: 'away', witness, others };
+    this.#cluster.putBack(copy, witness);
+  }
+
+  #returns(witness: SimulatedMaster, others: readonly SimulatedMaster[], random: SeededRandom): void {
+    if (this.#lost !== witness || !witness.isOfFormerBranch) {
+      this.#most = undefined;
+      return;
+    }
+    const { leader, allCameBack, world } = this.#cluster;
+    const ipam = leader?.work?.machine.real.ipam;
+    if (ipam === undefined) return;
+    if (ipam.adoption) {
+      if (allCameBack) this.#operator.change({ kind: 'end-adoption' });
+      else this.#operator.makeRoom();
+      return;
+    }
+    if (!allCameBack) return;
+    const known = others.every(({ disk }) => (disk.session?.starts ?? 0) < startsMax);
+    if (!known || random.below(3) === 0) {
+      this.#replace(witness);
+      return;
+    }
+    world.count('mark: a master returns that knows what most have lost');
+    this.#most = { phase: 'returned', witness, others };
+    witness.start();
+  }
+
+  /** Names and stores of the members, if there are three voters and nothing is under way; undefined otherwise. */
+  #threeVoters(): string | undefined {
+    const { membership } = this.#cluster.leader?.work?.replica.status() ?? {};
+    if (membership === undefined || this.#lost !== undefined) return undefined;
+    const { voters, votersOutgoing, learners } = membership.confState;
+    if (voters.length !== 3 || votersOutgoing.length > 0 || learners.length > 0) return undefined;
+    const ipam = this.#cluster.leader?.work?.machine.real.ipam;
+    if (ipam?.network === undefined || ipam.adoption) return undefined;
+    return membership.members.map(({ name, storeId }) => `${name} ${storeId}`).join(', ');
+  }
+
   /** Crashes the member whose store is to suffer; undefined: another one has to be replaced first, or not all are well. */
   #next(random: SeededRandom): SimulatedMaster | undefined {
     if (this.#lost !== undefined) {
@@ -172,9 +281,15 @@ export class StoreFaults {
     } else if (members.some(({ name }) => name === master.name) && master.durable.damaged) {
       this.#operator.expel(master.name);
     } else {
-      if (master.durable.damaged) master.replaceDisk();
+      if (master.durable.damaged) {
+        master.crash();
+        master.replaceDisk();
+      }
       this.#operator.changeMembership();
       if (members.some(({ name }) => name === master.name)) this.#lost = undefined;
     }
   }
 }
+
+/** A store keeps the nonces of its newest 32 starts: what was put back and started more often is not found by them. */
+const startsMax = 30;
