@@ -46,7 +46,7 @@ export type ForwardServiceOptions = {
   readonly revocations: Revocations;
   /** The name of the master whose connection to the peer port comes from HOST:PORT; undefined: without TLS. */
   readonly nameAt: ((from: string) => string) | undefined;
-  /** The masters of the cluster, as this one knows them; none before it has been founded. */
+  /** The masters of the cluster, as this one knows them; none before it has been bootstrapped. */
   readonly members: () => readonly Pick<MemberInfo, 'name'>[];
   readonly clock: Pick<Clock, 'now'>;
   readonly report: (error: unknown) => void;
