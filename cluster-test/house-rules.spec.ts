@@ -198,6 +198,13 @@ describe('house rules', () => {
     assert.deepEqual(wrong, []);
   });
 
+  it('knows an error by its class or code, and not by its being of no class', () => {
+    const wrong = production
+      .filter(({ text }) => /\.constructor\s*[!=]==/.test(text))
+      .map(({ name }) => `src/${name}: throw a subclass of ExpectedError (src/errors/), and look for that`);
+    assert.deepEqual(wrong, []);
+  });
+
   it('hides members by #name, constructors and what a spec has to reach aside', () => {
     const wrong = production.flatMap(({ name, text }) =>
       [...text.matchAll(/^ +private (?!constructor)(.*)$/gm)].map(([, member]) => `src/${name}: ${member}`),

@@ -28,6 +28,7 @@ import { PeerCache } from '#agent/peers/peer-cache.js';
 import { PeerTable, type TableChange } from '#agent/peers/peer-table.js';
 import { PeerWatch } from '#agent/peers/peer-watch.js';
 import { formerClustersMax } from '#agent/state/store.js';
+import { ExpectedError } from '#errors/expected-error.js';
 import { errorText } from '#errors/unknown-error.js';
 import { HostInputError } from '#host/input-check.js';
 import type { CleanupReport } from '#host/reconciler-interface.js';
@@ -52,6 +53,11 @@ const refusals: ReadonlySet<MasterErrorKind> = new Set(['aborted', 'held', 'refu
 export type LeaveOptions = { readonly hostOnly?: boolean };
 /** `gaveBack`: a lease was given back; false: there was none, or the masters were not to be asked. */
 export type LeaveReport = CleanupReport & { readonly gaveBack: boolean };
+
+/** There is no lease to give back, and nothing of a former one on this host. */
+export class NothingHeldError extends ExpectedError {
+  override readonly name = 'NothingHeldError';
+}
 
 export type LeaseSource = 'none' | 'cache' | 'masters';
 
@@ -233,7 +239,7 @@ export class Agent {
     const clusterIds = [
       ...new Set([...(lease === undefined ? [] : [lease.clusterId]), ...store.identity.formerClusterIds]),
     ];
-    if (clusterIds.length === 0) throw new Error('this agent holds nothing that it could give back');
+    if (clusterIds.length === 0) throw new NothingHeldError('this agent holds nothing that it could give back');
     if (lease !== undefined) {
       if (!hostOnly) await this.#giveBack(lease);
       // From here on the cluster is one that may have left something on this host, and that is all.

@@ -89,7 +89,7 @@ export async function startAgent(options: StartAgentOptions): Promise<RunningAge
  * What `sublet agent` does to leave for good, with the agent stopped: gives the cached lease back and takes the data
  * plane down.
  * @throws StateDirError while an agent runs on the directory; MasterError when no master could be reached, or they
- * refuse; Error when there is nothing to give back or to take down.
+ * refuse; NothingHeldError when there is nothing to give back or to take down.
  */
 export async function leaveCluster(options: StartAgentOptions, leaveOptions?: LeaveOptions): Promise<LeaveReport> {
   const { agent, dispose } = await assemble(options);

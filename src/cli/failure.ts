@@ -3,6 +3,7 @@
  * Exit codes: 0 done, 1 refused or failed, 2 wrong use, 3 no master reachable, 70 a master that must not go on as it is.
  */
 import { AddressError } from '#address/brand.js';
+import { ExpectedError, isSystemError } from '#errors/expected-error.js';
 import { FolderError } from '#files/make-folder.js';
 import { StoreError } from '#replica/ports/log-store.js';
 
@@ -25,6 +26,12 @@ export class Failure extends Error {
 
 export function usage(message: string, ...hints: readonly string[]): Failure {
   return new Failure(exitCodes.usage, message, hints);
+}
+
+/** What is no bug: an expected failure of any kind, the system's included. undefined: `error` is none. */
+export function expectedFailure(error: unknown): Failure | undefined {
+  const isExpected = error instanceof ExpectedError || error instanceof StoreError || isSystemError(error);
+  return isExpected ? new Failure(exitCodes.refused, error.message) : undefined;
 }
 
 /** A folder that a setting names can't be made; undefined: `error` is another one. `setting` as the user knows it. */

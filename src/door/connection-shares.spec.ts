@@ -24,7 +24,10 @@ describe('the shares of the connections', () => {
   });
 
   it('are refused below 128, with the way out', () => {
-    assert.throws(() => connectionShares(127), /RLIMIT_NOFILE\) is 127, and a master needs 128 at least: raise it/);
+    assert.throws(() => connectionShares(127), {
+      name: 'OpenFilesError',
+      message: /RLIMIT_NOFILE\) is 127, and a master needs 128 at least: raise it/,
+    });
   });
 
   it('are bounded without a limit', () => {

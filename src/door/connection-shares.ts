@@ -4,6 +4,7 @@
  * can't take what the other masters need.
  */
 import { readFileSync } from 'node:fs';
+import { ExpectedError } from '#errors/expected-error.js';
 
 export type ConnectionShares = { readonly api: number; readonly peer: number; readonly http: number };
 
@@ -21,11 +22,16 @@ const httpMax = 512;
 /** Where the system has no such limit, or does not tell. */
 const withoutLimit: ConnectionShares = { api: 131_072, peer: peerMax, http: httpMax };
 
-/** @throws Error when `openFiles` is too low to serve at all */
+/** The limit of open files of this process is too low. */
+export class OpenFilesError extends ExpectedError {
+  override readonly name = 'OpenFilesError';
+}
+
+/** @throws OpenFilesError when `openFiles` is too low to serve at all */
 export function connectionShares(openFiles: number | undefined): ConnectionShares {
   if (openFiles === undefined) return withoutLimit;
   if (openFiles < openFilesMin) {
-    throw new Error(
+    throw new OpenFilesError(
       `the limit of open files (RLIMIT_NOFILE) is ${openFiles}, and a master needs ${openFilesMin} at least: raise it ` +
         '(ulimit -n, or LimitNOFILE in the unit), to one for each agent and 256 more',
     );

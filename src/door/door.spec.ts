@@ -152,7 +152,7 @@ describe('a door', () => {
     });
     await assert.rejects(
       unknown.open(),
-      /^Error: listen: the name m1\.test is not known on this machine.*set listen to an/,
+      /^UnknownNameError: listen: the name m1\.test is not known on this machine.*set listen to an/,
     );
   });
 

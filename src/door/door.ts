@@ -6,6 +6,7 @@
 
 import { lookup } from 'node:dns/promises';
 import { createServer, isIP, type Server, type Socket } from 'node:net';
+import { ExpectedError } from '#errors/expected-error.js';
 import { errorText } from '#errors/unknown-error.js';
 import type { Clock } from '#replica/ports/clock.js';
 
@@ -42,6 +43,11 @@ const sweepMs = 1_000;
 const roomAfterMs = 10_000;
 /** An error of the system that repeats is emitted once in so long. */
 const errorEveryMs = 60_000;
+
+/** The system knows no address of a name to listen at. */
+export class UnknownNameError extends ExpectedError {
+  override readonly name = 'UnknownNameError';
+}
 
 export class Door {
   readonly #options: DoorOptions;
@@ -116,14 +122,14 @@ export class Door {
     this.#waitingForRoom?.();
   }
 
-  /** @throws Error for a name that is not known */
+  /** @throws UnknownNameError for a name that is not known */
   async #addresses(host: string): Promise<readonly string[]> {
     const { resolve = addressesOf, setting } = this.#options;
     try {
       return await resolve(host);
     } catch (error) {
       const why = errorText(error);
-      throw new Error(
+      throw new UnknownNameError(
         `${setting}: the name ${host} is not known on this machine (${why}): add it to /etc/hosts or DNS, or set ${setting} to an address`,
         { cause: error },
       );

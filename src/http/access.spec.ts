@@ -59,10 +59,13 @@ describe('access to an HTTP port', () => {
     };
     assert.ok(Token.read('http_token_file', file('right', `${secret}\n`, 0o600)).equals(secret));
     const read = (path: string) => () => Token.read('http_token_file', path);
-    assert.throws(read(file('open', secret, 0o644)), /^Error: http_token_file: .*\(mode 0644\): chmod 600 /);
-    assert.throws(read(file('short', 'hunter2', 0o600)), /has to hold one word of 16 to 4096 characters/);
+    assert.throws(read(file('open', secret, 0o644)), /^TokenFileError: http_token_file: .*\(mode 0644\): chmod 600 /);
+    assert.throws(read(file('short', 'hunter2', 0o600)), {
+      name: 'TokenFileError',
+      message: /has to hold one word of 16 to 4096 characters/,
+    });
     assert.throws(read(file('two', `${secret} ${secret}`, 0o600)), /has to hold one word/);
-    assert.throws(read(join(folder, 'none')), /^Error: http_token_file: .*ENOENT/);
+    assert.throws(read(join(folder, 'none')), /^TokenFileError: http_token_file: .*ENOENT/);
     rmSync(folder, { recursive: true });
   });
 });

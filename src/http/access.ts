@@ -4,6 +4,7 @@ import { createHash, timingSafeEqual } from 'node:crypto';
 import { readFileSync, statSync } from 'node:fs';
 import type { IncomingMessage } from 'node:http';
 import type { Socket } from 'node:net';
+import { ExpectedError } from '#errors/expected-error.js';
 import { errorText } from '#errors/unknown-error.js';
 import { type HttpAnswer, text } from '#http/bounded-server.js';
 
@@ -25,6 +26,11 @@ export type AccessRules = {
 const tokenLengthMin = 16;
 const tokenLengthMax = 4096;
 
+/** The message names the setting, the file and what is wrong. */
+export class TokenFileError extends ExpectedError {
+  override readonly name = 'TokenFileError';
+}
+
 /** A secret that is compared in constant time. */
 export class Token {
   readonly #digest: Buffer;
@@ -33,11 +39,11 @@ export class Token {
     this.#digest = digestOf(secret);
   }
 
-  /** @throws Error that names the setting, the file and what is wrong */
+  /** @throws TokenFileError */
   static read(setting: string, file: string): Token {
     const secret = contentOf(setting, file).trim();
     if (secret.length < tokenLengthMin || secret.length > tokenLengthMax || /\s/.test(secret)) {
-      throw new Error(
+      throw new TokenFileError(
         `${setting}: ${file} has to hold one word of ${tokenLengthMin} to ${tokenLengthMax} characters: make one with openssl rand -hex 32`,
       );
     }
@@ -90,6 +96,6 @@ function contentOf(setting: string, file: string): string {
       throw new Error(`others may read or write it (mode 0${(mode & 0o777).toString(8)}): chmod 600 ${file}`);
     return readFileSync(file, 'utf8');
   } catch (error) {
-    throw new Error(`${setting}: ${file}: ${errorText(error)}`, { cause: error });
+    throw new TokenFileError(`${setting}: ${file}: ${errorText(error)}`, { cause: error });
   }
 }

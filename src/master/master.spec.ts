@@ -312,10 +312,10 @@ describe('a master', () => {
   it('listens beyond loopback only when it is told that this is meant', async () => {
     await using trio = await Trio.start(1);
     const options = trio.options('m1');
-    await assert.rejects(
-      startMaster({ ...options, listen: '0.0.0.0:0' }),
-      /listen 0.0.0.0:0 can be reached from other machines, and there is no TLS/,
-    );
+    await assert.rejects(startMaster({ ...options, listen: '0.0.0.0:0' }), {
+      name: 'StartError',
+      message: /listen 0.0.0.0:0 can be reached from other machines, and there is no TLS/,
+    });
   });
 
   it('does not start with a port that is taken, a data directory in use or a network that is not sound', async () => {
@@ -330,6 +330,9 @@ describe('a master', () => {
     assert.deepEqual(trio.fatal, [], 'it never began, so it can not have failed');
     const settings = { ...testSettings, vtepSubnet: parseCidr4('8.0.0.0/7') };
     const network = { initial: { settings, overlays: [] }, file: { settings: {}, overlays: undefined } };
-    await assert.rejects(startMaster({ ...elsewhere, network }), /vtep_subnet.*8\.0\.0\.0\/7/);
+    await assert.rejects(startMaster({ ...elsewhere, network }), {
+      name: 'StartError',
+      message: /vtep_subnet.*8\.0\.0\.0\/7/,
+    });
   });
 });

@@ -4,13 +4,13 @@
  */
 
 import type { Server as HttpServer } from 'node:http';
-import { join } from 'node:path';
 import { credentials, type Server, ServerCredentials } from '@grpc/grpc-js';
 import { isLoopback } from '#address/host-address.js';
 import type { Cidr } from '#address/ip.js';
 import { certificateService } from '#api/services.js';
 import { connectionShares, openFilesLimit } from '#door/connection-shares.js';
 import { addressesOf } from '#door/door.js';
+import { ExpectedError } from '#errors/expected-error.js';
 import { makePrivateFolder } from '#files/private-folder.js';
 import { type AccessRules, Token } from '#http/access.js';
 import { listenForHealth } from '#http/health-server.js';
@@ -44,6 +44,7 @@ import { addReflection } from '#master/server/reflection.js';
 import { RefusalLog } from '#master/server/refusal-log.js';
 import type { CallObserver } from '#master/server/unary-call.js';
 import { refuseApi } from '#master/server/wrong-port.js';
+import { storePlace } from '#master/store-place.js';
 import type { sublet } from '#proto/sublet.js';
 import type { Clock } from '#replica/ports/clock.js';
 import type { Founder } from '#replica/ports/peer-network.js';
@@ -106,10 +107,16 @@ const healthEveryMs = 500;
 /** How long calls that are under way may take when the master stops, in ms. */
 const drainMs = 1_000;
 
+/** What the options of a master ask for can not be. The message names the option and says why. */
+export class StartError extends ExpectedError {
+  override readonly name = 'StartError';
+}
+
 /**
  * Starts a master. Resolves when its store is open, its ports are bound and it takes part, or waits to: `ready` tells
  * when it serves.
- * @throws StoreError; Error for a port that is taken, an address that is not loopback, a network that is not sound
+ * @throws StoreError, ConfigurationMismatchError, TlsFileError, FolderError; an ExpectedError for what the operator has to mend: StartError
+ *     and what the parts say of their files and limits; errors of the system for a port that is taken
  */
 export async function startMaster(options: MasterOptions): Promise<Master> {
   checkAddresses(options);
@@ -118,7 +125,7 @@ export async function startMaster(options: MasterOptions): Promise<Master> {
   const openFiles = openFilesLimit();
   connectionShares(openFiles);
   const clock = systemClock;
-  const folder = join(options.dataDir, 'sublet');
+  const folder = storePlace(options.dataDir);
   for (const place of [options.dataDir, folder]) {
     const warning = makePrivateFolder(place);
     if (warning !== undefined) options.logger.warn({ data_dir: place }, warning);
@@ -482,23 +489,23 @@ function checkAddresses({ insecure, tls, httpTls, listen, peerListen, httpListen
   const plain = { ...secured, ...(tls !== undefined && httpTls === true ? {} : { httpListen }) };
   for (const [name, address] of Object.entries(plain)) {
     if (isLoopback(hostOf(address))) continue;
-    throw new Error(
+    throw new StartError(
       `${name} ${address} can be reached from other machines, and there is no TLS: use a loopback address, or set insecure`,
     );
   }
 }
 
-/** @throws Error when the other masters can't reach this one by its name */
+/** @throws StartError when the other masters can't reach this one by its name */
 async function checkOwnName({ name, founders, join = [], peerListen, logger }: MasterOptions): Promise<void> {
   const others = join.length > 0 ? join : founders.flatMap((founder) => (founder.name === name ? [] : [founder.peer]));
   const problem = await ownNameProblem({ peerListen, others, lookup: addressesOf, clock: systemClock });
-  if (problem?.kind === 'elsewhere') throw new Error(problem.message);
+  if (problem?.kind === 'elsewhere') throw new StartError(problem.message);
   if (problem !== undefined) logger.warn({}, problem.message);
 }
 
 function checkInitialNetwork({ initial }: ConfiguredNetwork): void {
   const wrong = checkNetwork(initial.settings, initial.overlays);
-  if (wrong !== undefined) throw new Error(wrong.message);
+  if (wrong !== undefined) throw new StartError(wrong.message);
 }
 
 /** Lets calls finish, for a moment. */

@@ -48,7 +48,10 @@ describe('a survivor that a cluster begins anew from', () => {
         /in there holds no plan: it was never more than a master/,
       );
     }
-    await assert.rejects(survivorIn(store(applied(7, [2, 3])), 'there'), /in there is of a master that was removed/);
+    await assert.rejects(survivorIn(store(applied(7, [2, 3])), 'there'), {
+      name: 'RecoveryError',
+      message: /in there is of a master that was removed/,
+    });
   });
 
   /** A plan with agent `a1`; and, in the log only, `b2`, after an entry without a command. */

@@ -6,9 +6,11 @@
 import { existsSync } from 'node:fs';
 import { rename, rm } from 'node:fs/promises';
 import { join } from 'node:path';
+import { ExpectedError } from '#errors/expected-error.js';
 import { makeFolder } from '#files/make-folder.js';
 import { decodeCommand } from '#ipam/codec/command-codec.js';
 import { Ipam } from '#ipam/ipam.js';
+import { existingStorePlace, storePlace } from '#master/store-place.js';
 import { isConfChange } from '#raft/confchange/conf-change.js';
 import { type LogIndex, logIndex, memberId, noMember, type Term, term } from '#raft/log/entry.js';
 import { incarnationOf } from '#replica/bootstrap/incarnation.js';
@@ -50,6 +52,11 @@ export type RecoveryReport = {
   readonly oldStore: string | undefined;
 };
 
+/** No cluster can be begun anew with what was given. Nothing was changed. */
+export class RecoveryError extends ExpectedError {
+  override readonly name = 'RecoveryError';
+}
+
 /** The plan of a backup. @throws RecordError, InvariantError when its records are no plan */
 export function previousStateOf({ header, records }: SnapshotFileContent): PreviousState {
   const ipam = Ipam.restore(records.map(({ key, value }) => [key, value] as const));
@@ -62,15 +69,17 @@ export function previousStateOf({ header, records }: SnapshotFileContent): Previ
   };
 }
 
-/** Bootstraps a cluster with a plan, in a data directory that holds none. @throws Error, StoreError, FolderError */
+/** Bootstraps a cluster with a plan, in a data directory that holds none. @throws RecoveryError, StoreError, FolderError */
 export async function restoreCluster(
   dataDir: string,
   legacy: PreviousState,
   reborn: NewCluster,
 ): Promise<RecoveryReport> {
-  const place = join(dataDir, 'sublet');
+  const place = storePlace(dataDir);
   if (existsSync(place)) {
-    throw new Error(`${place} holds a store already: restore into another data directory, or move it away first`);
+    throw new RecoveryError(
+      `${place} holds a store already: restore into another data directory, or move it away first`,
+    );
   }
   const made = await makeStore(dataDir, legacy, reborn);
   await ownAs(join(dataDir, newStore), dataDir);
@@ -82,9 +91,9 @@ export async function restoreCluster(
 /** What a survivor's store says of itself, before anything is changed. */
 export type Survivor = { readonly self: MemberInfo; readonly membership: Membership; readonly legacy: PreviousState };
 
-/** @throws StoreError; Error when the store holds no cluster */
+/** @throws StoreError, NoStoreError; RecoveryError when the store holds no cluster */
 export async function readSurvivor(dataDir: string): Promise<Survivor> {
-  const place = existingPlace(dataDir);
+  const place = existingStorePlace(dataDir);
   const store = await openLevelStore(place, { clock: systemClock });
   try {
     return await survivorIn(store, dataDir);
@@ -99,7 +108,7 @@ export async function readSurvivor(dataDir: string): Promise<Survivor> {
  * Reads the store of one survivor: the plan as stored, and everything that its log holds beyond. What is not known to
  * be committed is taken, too: some of it was acknowledged, and there is no way left to find out which. `place` is for
  * messages.
- * @throws StoreError; Error when it holds no cluster
+ * @throws StoreError; RecoveryError when it holds no cluster
  */
 export async function survivorIn(
   store: Pick<LogStore, 'identity' | 'loaded' | 'records'>,
@@ -107,11 +116,11 @@ export async function survivorIn(
 ): Promise<Survivor> {
   const { applied, hardState } = store.loaded;
   if (applied === undefined || applied.index === 0) {
-    throw new Error(`the store in ${place} holds no plan: it was never more than a master that waits to join`);
+    throw new RecoveryError(`the store in ${place} holds no plan: it was never more than a master that waits to join`);
   }
   const self = applied.membership.members.find(({ id }) => id === store.identity.memberId);
   if (self === undefined) {
-    throw new Error(
+    throw new RecoveryError(
       `the store in ${place} is of a master that was removed from its cluster, which went on without it: recover from one that was a member to the end`,
     );
   }
@@ -121,16 +130,16 @@ export async function survivorIn(
   return { self, membership, legacy };
 }
 
-/** Bootstraps a cluster in the survivor's place; its old store is kept beside it. @throws Error, StoreError */
+/** Bootstraps a cluster in the survivor's place; its old store is kept beside it. @throws RecoveryError, NoStoreError, StoreError */
 export async function recoverCluster(
   dataDir: string,
   { legacy }: Survivor,
   reborn: NewCluster,
   suffix: string,
 ): Promise<RecoveryReport> {
-  const place = existingPlace(dataDir);
+  const place = existingStorePlace(dataDir);
   const oldStore = join(dataDir, `sublet.lost-${suffix}`);
-  if (existsSync(oldStore)) throw new Error(`${oldStore} exists already: move it away first`);
+  if (existsSync(oldStore)) throw new RecoveryError(`${oldStore} exists already: move it away first`);
   const made = await makeStore(dataDir, legacy, reborn);
   await ownAs(join(dataDir, newStore), place);
   await rename(place, oldStore);
@@ -142,12 +151,6 @@ export async function recoverCluster(
 const newStore = 'sublet.new';
 /** Records written at a time. */
 const recordsPerWrite = 1_000;
-
-function existingPlace(dataDir: string): string {
-  const place = join(dataDir, 'sublet');
-  if (!existsSync(join(place, 'identity'))) throw new Error(`there is no store in ${place}`);
-  return place;
-}
 
 async function replay(
   store: Pick<LogStore, 'loaded' | 'records'>,
@@ -176,7 +179,9 @@ async function makeStore(
   { name, peer, clusterId }: NewCluster,
 ): Promise<Pick<RecoveryReport, 'index' | 'agents'>> {
   if (clusterId === legacy.clusterId) {
-    throw new Error(`the new cluster can not be named ${clusterId} again: masters of the old one must not mix with it`);
+    throw new RecoveryError(
+      `the new cluster can not be named ${clusterId} again: masters of the old one must not mix with it`,
+    );
   }
   const place = join(dataDir, newStore);
   makeFolder(dataDir);

@@ -13,6 +13,7 @@ import {
   type sendUnaryData,
   status,
 } from '@grpc/grpc-js';
+import { ExpectedError } from '#errors/expected-error.js';
 import { errorText } from '#errors/unknown-error.js';
 import type { sublet } from '#proto/sublet.js';
 import type { MemberId } from '#raft/log/entry.js';
@@ -71,6 +72,11 @@ type DeliverCall = ServerReadableStream<DeliverRequest, DeliverResponse>;
 type SnapshotCall = ServerReadableStream<InstallSnapshotRequest, InstallSnapshotResponse>;
 type Incoming = { readonly from: MemberInfo; readonly end: (refusal: CallRefusal) => void };
 
+/** The peer port can not be bound; `cause` says why. */
+export class PeerListenError extends ExpectedError {
+  override readonly name = 'PeerListenError';
+}
+
 export class PeerServer {
   readonly #options: PeerServerOptions;
   readonly #server: Server;
@@ -106,7 +112,7 @@ export class PeerServer {
       return await (port === undefined ? this.#bind() : port.open(this.#server));
     } catch (error) {
       const why = errorText(error);
-      throw new Error(`can't listen for peers on ${listen}: ${why}`, { cause: error });
+      throw new PeerListenError(`can't listen for peers on ${listen}: ${why}`, { cause: error });
     }
   }
 

@@ -7,7 +7,7 @@ import { AgentIdError } from '#agent/agent-id.js';
 import { MasterError } from '#agent/master-api.js';
 import { leaveCluster, type StartAgentOptions, startAgent } from '#agent/start-agent.js';
 import { StateDirError } from '#agent/state/state-dir.js';
-import { exitCodes, Failure } from '#cli/failure.js';
+import { exitCodes, expectedFailure, Failure } from '#cli/failure.js';
 import { TlsFolder } from '#cli/operator/tls-folder.js';
 import { grpcLogs } from '#cli/process/grpc-log.js';
 import { joinedFiles, renewAt, renewal } from '#cli/process/joining.js';
@@ -246,7 +246,5 @@ function leaveFailure(error: unknown, config: AgentConfig): unknown {
         : 'Ask again later, or take Sublet off this host without the masters: `sublet agent leave --host-only`.';
     return new Failure(exitCodes.refused, message, [`Nothing was changed. ${advice}`]);
   }
-  // No lease to give back: said in plain words by a plain error.
-  if (error instanceof Error && error.constructor === Error) return new Failure(exitCodes.refused, error.message);
-  return startFailure(error, config);
+  return expectedFailure(error) ?? startFailure(error, config);
 }

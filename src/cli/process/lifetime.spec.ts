@@ -126,22 +126,22 @@ describe('a process of sublet', function () {
   it('refuses a port that is taken, with 1 and what to do', async () => {
     const first = master();
     await says(first, /"msg":"ready"/);
-    const other = await sublet([
-      'master',
-      '--data-dir',
-      join(folder, 'other'),
-      '--listen',
-      ports[0] ?? '',
-      '--peer-listen',
-      '127.0.0.1:0',
-      '--http-listen',
-      '127.0.0.1:0',
-    ]);
-    assert.equal(other.code, 1, other.output);
-    assert.equal(
-      other.output,
-      `sublet: can’t listen at ${ports[0]}: something listens there already\n  Choose other addresses with --listen, --peer-listen, --http-listen and --join-listen.\n`,
-    );
+    const free = { 'data-dir': join(folder, 'other'), 'peer-listen': '127.0.0.1:0', 'http-listen': '127.0.0.1:0' };
+    const [api = '', peer = ''] = ports;
+    for (const [taken, settings] of [
+      [api, { ...free, listen: api }],
+      [peer, { ...free, listen: '127.0.0.1:0', 'peer-listen': peer }],
+    ] as const) {
+      const other = await sublet([
+        'master',
+        ...Object.entries(settings).flatMap(([key, value]) => [`--${key}`, value]),
+      ]);
+      assert.equal(other.code, 1, other.output);
+      assert.equal(
+        other.output,
+        `sublet: can’t listen at ${taken}: something listens there already\n  Choose other addresses with --listen, --peer-listen, --http-listen and --join-listen.\n`,
+      );
+    }
   });
 
   it('refuses a configuration that can’t be used, with 2 and all that is wrong', async () => {

@@ -1,6 +1,6 @@
 /** The master process: its configuration, its parts, and its life. */
 import type { Command } from 'commander';
-import { type ExitCode, exitCodes, Failure, folderFailure } from '#cli/failure.js';
+import { type ExitCode, exitCodes, expectedFailure, Failure, folderFailure } from '#cli/failure.js';
 import { TlsFolder } from '#cli/operator/tls-folder.js';
 import { grpcLogs } from '#cli/process/grpc-log.js';
 import { renewal } from '#cli/process/joining.js';
@@ -13,6 +13,7 @@ import { loadMasterConfig, type MasterConfig } from '#config/files/master-config
 import type { NetworkSection } from '#config/files/network-config.js';
 import { formatHostPort } from '#config/host-port.js';
 import { masterSettings } from '#config/master-settings.js';
+import { systemErrorIn } from '#errors/expected-error.js';
 import { keepFilesPrivate } from '#files/private-folder.js';
 import type { ConfiguredNetwork } from '#master/leader/configured-network.js';
 import { type Master, type MasterOptions, startMaster } from '#master/master.js';
@@ -123,25 +124,19 @@ function startFailure(error: unknown): unknown {
   if (error instanceof StoreError && error.code === 'locked') return new Failure(exitCodes.refused, error.message);
   if (error instanceof StoreError || error instanceof ConfigurationMismatchError) return fatalFailure(error);
   if (error instanceof TlsFileError) return new Failure(exitCodes.usage, error.message);
-  const port = portFailure(error);
-  if (port !== undefined) return port;
-  // What startMaster says in plain words, about its options.
-  if (error instanceof Error && error.constructor === Error) return new Failure(exitCodes.refused, error.message);
-  return error;
+  return portFailure(error) ?? expectedFailure(error) ?? error;
 }
 
-/** gRPC keeps the system's error in its words, HTTP hands it through. */
 function portFailure(error: unknown): Failure | undefined {
-  if (!(error instanceof Error)) return undefined;
-  const [, code = '', address = ''] =
-    /\b(EADDRINUSE|EADDRNOTAVAIL|EACCES)\b.*?([^ ]+:[0-9]+)/.exec(error.message) ?? [];
-  const why = {
+  const { code = '', address, port } = systemErrorIn(error) ?? {};
+  const reasons: Readonly<Record<string, string>> = {
     EADDRINUSE: 'something listens there already',
     EADDRNOTAVAIL: 'this machine has no such address',
     EACCES: 'this user may not',
-  }[code];
-  if (why === undefined) return undefined;
-  return new Failure(exitCodes.refused, `can’t listen at ${address}: ${why}`, [
+  };
+  const why = reasons[code];
+  if (why === undefined || address === undefined || port === undefined) return undefined;
+  return new Failure(exitCodes.refused, `can’t listen at ${formatHostPort({ host: address, port })}: ${why}`, [
     'Choose other addresses with --listen, --peer-listen, --http-listen and --join-listen.',
   ]);
 }

@@ -1,17 +1,13 @@
 /** `sublet members move --data-dir`: notes in the store of a stopped master where the masters are reached now. */
-import { exitCodes, Failure } from '#cli/failure.js';
+import { expectedFailure } from '#cli/failure.js';
 import { formatTable } from '#cli/table.js';
 import type { Terminal } from '#cli/terminal.js';
 import { moveOffline, type NamedPeer } from '#master/members/offline-move.js';
-import { StoreError } from '#replica/ports/log-store.js';
 
 /** @throws Failure */
 export async function moveStored(dataDir: string, masters: readonly NamedPeer[], terminal: Terminal): Promise<void> {
   const { self, members, moved } = await moveOffline(dataDir, masters).catch((error: unknown) => {
-    if (error instanceof StoreError || (error instanceof Error && error.constructor === Error)) {
-      throw new Failure(exitCodes.refused, error.message);
-    }
-    throw error;
+    throw expectedFailure(error) ?? error;
   });
   const rows = members.map(({ name, peer, storeId }) => [
     name,

@@ -16,7 +16,7 @@ export class MovedAddresses {
     this.#inUse = moved.length > 0;
   }
 
-  /** @throws Error with what is wrong with the file */
+  /** @throws MovedFileError with what is wrong with the file */
   static async read(folder: string): Promise<MovedAddresses> {
     return new MovedAddresses(folder, await readMoved(folder));
   }

@@ -3,8 +3,8 @@
  * have moved, so that none finds another and none can lead. The log and its membership stay as they are; the addresses go
  * beside them, until the leader that they make possible has had the cluster record them.
  */
-import { existsSync } from 'node:fs';
-import { join } from 'node:path';
+import { ExpectedError } from '#errors/expected-error.js';
+import { existingStorePlace } from '#master/store-place.js';
 import type { MovedMember } from '#replica/members/moved-members.js';
 import type { MemberInfo } from '#replica/ports/membership.js';
 import { systemClock } from '#replica/ports/system-clock.js';
@@ -20,20 +20,26 @@ export type OfflineMove = {
   readonly moved: readonly MovedMember[];
 };
 
+/** The store, or the addresses, do not fit. Nothing was changed. */
+export class OfflineMoveError extends ExpectedError {
+  override readonly name = 'OfflineMoveError';
+}
+
 /**
  * Members that are not named stay at their recorded addresses. What was set before is replaced.
- * @throws StoreError, also when a master has the store open; Error when the store or the addresses do not fit
+ * @throws StoreError, also when a master has the store open; NoStoreError; OfflineMoveError when the store or the addresses do not fit
  */
 export async function moveOffline(dataDir: string, peers: readonly NamedPeer[]): Promise<OfflineMove> {
-  const place = join(dataDir, 'sublet');
-  if (!existsSync(join(place, 'identity'))) throw new Error(`there is no store in ${place}`);
+  const place = existingStorePlace(dataDir);
   const store = await openLevelStore(place, { clock: systemClock });
   try {
     const { applied } = store.loaded;
     const members = applied?.membership.members ?? [];
     const self = members.find(({ id }) => id === store.identity.memberId);
     if (self === undefined) {
-      throw new Error(`the store in ${place} is of no member of a cluster: it was removed, or never was one`);
+      throw new OfflineMoveError(
+        `the store in ${place} is of no member of a cluster: it was removed, or never was one`,
+      );
     }
     const moved = movedMembers(members, peers);
     await writeMoved(place, moved);
@@ -45,12 +51,14 @@ export async function moveOffline(dataDir: string, peers: readonly NamedPeer[]):
   }
 }
 
-/** @throws Error for a name that is not there or is given twice, and for an address that two would have */
+/** @throws OfflineMoveError for a name that is not there or is given twice, and for an address that two would have */
 export function movedMembers(members: readonly MemberInfo[], peers: readonly NamedPeer[]): readonly MovedMember[] {
   for (const { name } of peers) {
-    if (peers.filter((other) => other.name === name).length > 1) throw new Error(`${name} is given twice`);
+    if (peers.filter((other) => other.name === name).length > 1) throw new OfflineMoveError(`${name} is given twice`);
     if (members.some((member) => member.name === name)) continue;
-    throw new Error(`there is no member "${name}"; there are ${members.map((member) => member.name).join(', ')}`);
+    throw new OfflineMoveError(
+      `there is no member "${name}"; there are ${members.map((member) => member.name).join(', ')}`,
+    );
   }
   const after = members.map((member) => ({
     member,
@@ -59,7 +67,9 @@ export function movedMembers(members: readonly MemberInfo[], peers: readonly Nam
   for (const { member, peer } of after) {
     const twin = after.find((other) => other.peer === peer && other.member.id !== member.id);
     if (twin !== undefined) {
-      throw new Error(`${member.name} and ${twin.member.name} would both be at ${peer}: each needs its own address`);
+      throw new OfflineMoveError(
+        `${member.name} and ${twin.member.name} would both be at ${peer}: each needs its own address`,
+      );
     }
   }
   return after.flatMap(({ member, peer }) =>

@@ -1,4 +1,5 @@
 /** The identity of a member by its own store, and whether its configuration agrees. */
+import { ExpectedError } from '#errors/expected-error.js';
 import type { MemberId } from '#raft/log/entry.js';
 import { removedText } from '#replica/members/membership-change.js';
 import type { MemberInfo, Membership } from '#replica/ports/membership.js';
@@ -9,7 +10,12 @@ export class ConfigurationMismatchError extends Error {
   override readonly name = 'ConfigurationMismatchError';
 }
 
-/** @throws ConfigurationMismatchError; Error when the cluster does not know this member or this store */
+/** The cluster does not know this member, or not with this store. */
+export class NotMemberError extends ExpectedError {
+  override readonly name = 'NotMemberError';
+}
+
+/** @throws ConfigurationMismatchError; NotMemberError when the cluster does not know this member or this store */
 export function storedSelf<Output>(
   { name, clusterId: configured, store }: Pick<ReplicaOptions<Output>, 'name' | 'clusterId' | 'store'>,
   { clusterId, members }: Membership,
@@ -22,7 +28,7 @@ export function storedSelf<Output>(
     );
   }
   const self = members.find((member) => member.id === id);
-  if (self === undefined) throw new Error(removedText(`${name} (id ${id})`));
+  if (self === undefined) throw new NotMemberError(removedText(`${name} (id ${id})`));
   if (self.name !== name) {
     throw new ConfigurationMismatchError(
       `name: this store belongs to member ${self.name}, but the configured name is ${name}: ` +
@@ -30,7 +36,9 @@ export function storedSelf<Output>(
     );
   }
   if (self.storeId !== store.identity.storeId) {
-    throw new Error(`the cluster knows member ${name} with store ${self.storeId}, not ${store.identity.storeId}`);
+    throw new NotMemberError(
+      `the cluster knows member ${name} with store ${self.storeId}, not ${store.identity.storeId}`,
+    );
   }
   return self;
 }

@@ -5,6 +5,7 @@
 import { open, readFile, rename, rm } from 'node:fs/promises';
 import { join } from 'node:path';
 import { z } from 'zod';
+import { ExpectedError } from '#errors/expected-error.js';
 import type { MovedMember } from '#replica/members/moved-members.js';
 import { syncDirectory } from '#storage/files/directory.js';
 
@@ -16,7 +17,12 @@ const schema = z.strictObject({
   moved: z.array(z.strictObject({ storeId: z.string(), from: address, to: address })).max(membersMax),
 });
 
-/** Empty: there is no file. `place` is the folder of the store. @throws Error with what is wrong with the file */
+/** The file holds no addresses: it was changed by hand, or damaged. */
+export class MovedFileError extends ExpectedError {
+  override readonly name = 'MovedFileError';
+}
+
+/** Empty: there is no file. `place` is the folder of the store. @throws MovedFileError with what is wrong with the file */
 export async function readMoved(place: string): Promise<readonly MovedMember[]> {
   const path = join(place, fileName);
   const text = await readFile(path, 'utf8').catch((error: NodeJS.ErrnoException) => {
@@ -29,7 +35,7 @@ export async function readMoved(place: string): Promise<readonly MovedMember[]> 
   } catch (error) {
     const why = error instanceof z.ZodError ? z.prettifyError(error) : error instanceof Error ? error.message : '';
     const way = 'remove it, and say again where the masters are with `sublet members move --data-dir`';
-    throw new Error(`${path} can not be read: ${why}: ${way}`, { cause: error });
+    throw new MovedFileError(`${path} can not be read: ${why}: ${way}`, { cause: error });
   }
 }
 

@@ -6,7 +6,7 @@ import type { Command } from 'commander';
 import { isServiceError } from '#api/master-client.js';
 import { clusterService } from '#api/services.js';
 import { connects, type Define, examples, outputOption } from '#cli/command-kit.js';
-import { argument, exitCodes, Failure, folderFailure, usage } from '#cli/failure.js';
+import { argument, expectedFailure, Failure, folderFailure, usage } from '#cli/failure.js';
 import { operate } from '#cli/operator/operator.js';
 import { masterFailure } from '#cli/operator/refusal-words.js';
 import { readWhole, writeWhole } from '#cli/operator/snapshot-file-io.js';
@@ -34,7 +34,6 @@ import {
   recoverCluster,
   restoreCluster,
 } from '#master/recovery.js';
-import { StoreError } from '#replica/ports/log-store.js';
 import type { SnapshotFileContent } from '#storage/snapshots/snapshot-file.js';
 import { clusterIdForm, memberNameForm } from '#text/name-form.js';
 
@@ -258,9 +257,6 @@ async function told<T>(work: () => Promise<T>): Promise<T> {
   try {
     return await work();
   } catch (error) {
-    if (error instanceof StoreError || (error instanceof Error && error.constructor === Error)) {
-      throw new Failure(exitCodes.refused, error.message);
-    }
-    throw error;
+    throw expectedFailure(error) ?? error;
   }
 }
