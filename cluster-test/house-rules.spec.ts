@@ -20,8 +20,8 @@ const allowed: Readonly<Record<string, readonly string[]>> = {
   replica: ['errors', 'time', 'text', 'raft', 'proto'],
   storage: ['errors', 'text', 'files', 'raft', 'replica', 'proto'],
   transport: ['errors', 'time', 'text', 'tls', 'raft', 'replica', 'proto'],
-  door: ['errors', 'replica'],
-  tls: ['errors'],
+  door: ['errors', 'address', 'replica'],
+  tls: ['errors', 'address'],
   api: ['errors', 'text', 'tls', 'proto'],
   config: ['errors', 'runtime', 'text', 'address', 'ipam'],
   master: [

@@ -7,6 +7,14 @@ import { VirtualTime } from '#replica/testing/virtual-time.js';
 /** A socket that has no other end; what it has read is up to the spec. */
 class FakeSocket extends Socket {
   override bytesRead = 0;
+  // A getter of the class, which says nothing without another end.
+  override readonly remoteAddress: string;
+
+  constructor(from: string) {
+    super();
+    this.remoteAddress = from;
+  }
+
   wasReset = false;
 
   override resetAndDestroy(): this {
@@ -46,8 +54,8 @@ describe('a door', () => {
     return made;
   }
 
-  function come(to: Door, bytesRead = 1): FakeSocket {
-    const socket = new FakeSocket();
+  function come(to: Door, bytesRead = 1, from = '10.0.0.1'): FakeSocket {
+    const socket = new FakeSocket(from);
     socket.bytesRead = bytesRead;
     to.admit(socket);
     return socket;
@@ -118,6 +126,40 @@ describe('a door', () => {
       [true, false],
       'later one of them gives way',
     );
+  });
+
+  it('shares its connections out by network where it shall: the newest of the one with most makes room', async () => {
+    const to = door({ shared: true });
+    // Addresses of one /64, and one IPv4 address in two forms.
+    const six = [1, 2, 3, 4, 5, 6].map((host) => come(to, 1, `2001:db8::${host}`));
+    const four = ['10.0.0.7', '::ffff:10.0.0.7', '10.0.0.7'].map((from) => come(to, 1, from));
+    come(to, 1, '10.0.0.8');
+    assert.equal(come(to, 1, '2001:db8::ffff').wasReset, true, 'its network has most');
+    assert.equal(come(to, 1, '10.0.0.9').destroyed, false);
+    assert.deepEqual(
+      six.map(({ wasReset }) => wasReset),
+      [false, false, false, false, false, true],
+    );
+    assert.equal(come(to, 1, '10.0.0.10').destroyed, false);
+    assert.equal(come(to, 1, '::ffff:10.0.0.7').wasReset, true, 'it has three, and none has two more');
+    assert.ok(four.every(({ destroyed }) => !destroyed));
+    assert.deepEqual([to.connections, to.refused], [10, 4]);
+    assert.deepEqual(
+      told.flatMap((notice) => (notice.kind === 'crowded' ? [`${notice.held} ${notice.network}`] : [])),
+      ['6 2001:db8::/64', '6 2001:db8::/64', '5 2001:db8::/64', '3 10.0.0.7'],
+    );
+    await time.runFor(1);
+    for (const socket of [...six, ...four]) socket.destroy();
+    await time.runFor(1);
+    assert.equal(to.connections, 3, 'one that has made room is counted once');
+  });
+
+  it('keeps what it has where each network has one', () => {
+    const to = door({ shared: true, connectionsMax: 3 });
+    const inside = [1, 2, 3].map((host) => come(to, 1, `10.0.0.${host}`));
+    assert.equal(come(to, 1, '10.0.0.4').wasReset, true);
+    assert.ok(inside.every(({ destroyed }) => !destroyed));
+    assert.deepEqual(told, [{ kind: 'full', setting: 'listen', connectionsMax: 3 }]);
   });
 
   it('asks for no time while nothing is silent', async () => {

@@ -6,6 +6,8 @@
 
 import { lookup } from 'node:dns/promises';
 import { createServer, isIP, type Server, type Socket } from 'node:net';
+import { clientNetwork } from '#address/client-network.js';
+import { NetworkShares } from '#address/network-shares.js';
 import { ExpectedError } from '#errors/expected-error.js';
 import { errorText } from '#errors/unknown-error.js';
 import type { Clock } from '#replica/ports/clock.js';
@@ -13,6 +15,8 @@ import type { Clock } from '#replica/ports/clock.js';
 export type DoorNotice =
   /** The bound is reached: a connection was closed. Emitted once, until `room`. */
   | { readonly kind: 'full'; readonly setting: string; readonly connectionsMax: number }
+  /** The bound is reached: a connection of this network was closed, which has so many. Emitted for each. */
+  | { readonly kind: 'crowded'; readonly setting: string; readonly network: string; readonly held: number }
   /** After `full`: there is room again. */
   | { readonly kind: 'room'; readonly setting: string; readonly refused: number }
   /** The system gave no socket. */
@@ -24,6 +28,8 @@ export type DoorOptions = {
   /** HOST:PORT; an IPv6 host in brackets; port 0 takes any free one. A name is listened on at all its addresses. */
   readonly listen: string;
   readonly connectionsMax: number;
+  /** At its bound, the network of callers that has most connections makes room for one that has fewer. Default: false. */
+  readonly shared?: boolean;
   readonly accept: (socket: Socket) => void;
   /** The other end may close its half first, and still get its answer. */
   readonly halfOpen?: boolean;
@@ -54,6 +60,7 @@ export class Door {
   readonly #servers: Server[] = [];
   /** Connections that have not sent anything yet, with the time they came; oldest first. */
   readonly #silent = new Map<Socket, number>();
+  readonly #shares: NetworkShares<Socket> | undefined;
   #connections = 0;
   #refused = 0;
   /** When the last connection was closed, as long as `room` was not emitted since. */
@@ -65,6 +72,8 @@ export class Door {
 
   constructor(options: DoorOptions) {
     this.#options = options;
+    // The connections of the joining port wait for their turn: a network's last one is closed for no other.
+    if (options.shared) this.#shares = new NetworkShares({ max: options.connectionsMax, lead: 2, loses: 'newest' });
   }
 
   get setting(): string {
@@ -154,7 +163,7 @@ export class Door {
   /** What a listener does with each socket. */
   admit(socket: Socket): void {
     const { connectionsMax, accept, clock } = this.#options;
-    if (this.#closed || this.#connections >= connectionsMax) {
+    if (this.#closed || !this.#hasRoom(socket)) {
       this.#refuse(socket);
       return;
     }
@@ -166,10 +175,35 @@ export class Door {
     this.#sweepLater();
   }
 
-  #refuse(socket: Socket): void {
+  #hasRoom(socket: Socket): boolean {
+    if (this.#shares === undefined) return this.#connections < this.#options.connectionsMax;
+    const network = clientNetwork(socket.remoteAddress ?? '');
+    const entered = this.#shares.enter(socket, network);
+    if (entered.kind === 'full') {
+      this.#crowded(network, entered.held);
+      return false;
+    }
+    if (entered.instead === undefined) return true;
+    const { holder, network: of, held } = entered.instead;
+    this.#connections -= 1;
+    this.#close(holder);
+    this.#crowded(of, held);
+    return true;
+  }
+
+  #crowded(network: string, held: number): void {
+    const { setting, notice } = this.#options;
+    if (held > 0) notice({ kind: 'crowded', setting, network, held });
+  }
+
+  #close(socket: Socket): void {
     socket.on('error', () => undefined);
     socket.resetAndDestroy();
     this.#refused += 1;
+  }
+
+  #refuse(socket: Socket): void {
+    this.#close(socket);
     if (this.#closed) return;
     const { setting, connectionsMax, notice, clock } = this.#options;
     const told = this.full;
@@ -194,8 +228,10 @@ export class Door {
   }
 
   #left(socket: Socket): void {
-    this.#connections -= 1;
     this.#silent.delete(socket);
+    // One that has made room has left before.
+    if (this.#shares?.leave(socket) === false) return;
+    this.#connections -= 1;
   }
 
   /** The bound is reached: one that has said nothing gives way to the next that comes. */

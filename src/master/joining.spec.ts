@@ -4,7 +4,7 @@ import assert from 'node:assert/strict';
 import { generateKeyPairSync, webcrypto, X509Certificate } from 'node:crypto';
 import { chmodSync, mkdtempSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { createSecureContext, createServer, type TLSSocket } from 'node:tls';
+import { connect, createSecureContext, createServer, type TLSSocket } from 'node:tls';
 import { ChannelCredentials, status } from '@grpc/grpc-js';
 import * as x509 from '@peculiar/x509';
 import { joinCluster } from '#api/join-client.js';
@@ -17,6 +17,7 @@ import {
   joinService,
   operatorService,
 } from '#api/services.js';
+import { joinConnectionsMax } from '#door/connection-shares.js';
 import { CertificateSigner } from '#master/joining/certificate-signer.js';
 import { JoinableTrio, newKey } from '#master/testing/joinable-trio.js';
 import { until } from '#master/testing/until.js';
@@ -95,6 +96,29 @@ describe('joining', () => {
     await joins(token, 0, { key });
     const { principal } = await joins(token, 1, { key });
     assert.equal(principal.id, 'host-4');
+  });
+
+  it('row 46: is possible while a few addresses hold all connections of the port', async () => {
+    const port = Number(trio.joinsAt(1).split(':')[1]);
+    const held: TLSSocket[] = [];
+    const hold = (localAddress: string): Promise<void> => {
+      const socket = connect({
+        ...{ host: '127.0.0.1', port, localAddress, ca: trio.authority.cert },
+        ...{ checkServerIdentity: () => undefined, ALPNProtocols: ['h2'] },
+      });
+      held.push(socket.on('error', () => undefined));
+      return new Promise((resolve) => socket.once('secureConnect', resolve));
+    };
+    // Half as many at a time as there may be handshakes under way.
+    for (const address of ['127.0.0.2', '127.0.0.3', '127.0.0.4', '127.0.0.5']) {
+      await Promise.all(Array.from({ length: joinConnectionsMax / 4 }, () => hold(address)));
+    }
+    assert.ok(held.every(({ destroyed }) => !destroyed));
+    await joins(await trio.token('host-14'), 1);
+    const crowded =
+      /^join: a connection from 127\.0\.0\.[2-5] was refused: 64 connections are open, 16 of its network$/;
+    assert.ok(trio.log.some((line) => crowded.test(line)));
+    for (const socket of held) socket.destroy();
   });
 
   it('row 31: is refused for another id, another role and another address, and after the token is revoked', async () => {
@@ -282,8 +306,7 @@ describe('joining', () => {
     const csr = await makeCertificateRequest(newKey());
     const renewed = agent.call(certificateService.renew, { csr, role: 'agent', subject: 'host-12' }, once);
     // Its connection may end, with the call on it, before the refusal is written.
-    const refused =
-      /^(PERMISSION_DENIED: agent\/host-12 was revoked|no master reachable|UNAVAILABLE: Connection dropped)/;
+    const refused = /^(PERMISSION_DENIED: agent\/host-12 was revoked|NoMasterError: |UNAVAILABLE: Connection dropped)/;
     assert.match(await refusalOf(renewed), refused);
     assert.match(await refusalOf(joins(token, 0)), /revoked/);
   });

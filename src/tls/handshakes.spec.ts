@@ -8,7 +8,7 @@ import { join } from 'node:path';
 import { connect as connectTls, type TLSSocket } from 'node:tls';
 import { readTlsFiles, type TlsMaterial } from '#tls/certificate/tls-files.js';
 import { TestAuthority } from '#tls/testing/test-authority.js';
-import { handshakesPerAddressMax, TlsGate } from '#tls/tls-gate.js';
+import { handshakesMax, TlsGate } from '#tls/tls-gate.js';
 
 describe('the handshakes of a gate', () => {
   const folder = mkdtempSync(join(tmpdir(), 'sublet-handshakes-'));
@@ -17,6 +17,8 @@ describe('the handshakes of a gate', () => {
   let listener: NetServer;
   let port: number;
   const refusals: string[] = [];
+  const callers: string[] = [];
+  let reported: () => void = () => undefined;
   const sockets: Socket[] = [];
   /** Those that the gate has given, newest last. */
   const sessions: Buffer[] = [];
@@ -24,7 +26,11 @@ describe('the handshakes of a gate', () => {
     authority = await TestAuthority.make();
     gate = new TlsGate({
       ...{ material: await material('sublet://master/m1'), protocol: 'h2', allowed: ['agent'] },
-      refused: ({ refusal, message }) => refusals.push(`${refusal}: ${message}`),
+      refused: ({ refusal, from, message }) => {
+        refusals.push(`${refusal}: ${message}`);
+        callers.push(from);
+        reported();
+      },
     });
     gate.onSecured((socket) => socket.on('error', () => undefined).write('taken'));
     listener = createServer((socket) => gate.take(socket));
@@ -59,25 +65,45 @@ describe('the handshakes of a gate', () => {
     return socket;
   }
 
-  it('row 46: closes more handshakes of one address than may be, and takes those of others', async () => {
-    const half = (): Promise<unknown> => {
+  it('row 46: of the address that has most of them make room for others, the oldest first, once there are too many', async () => {
+    const half = async (): Promise<Socket> => {
       const socket = connect({ port, host: '127.0.0.1', localAddress: '127.0.0.3' });
       sockets.push(socket);
       socket.on('error', () => undefined);
-      return once(socket, 'connect');
+      await once(socket, 'connect');
+      return socket;
     };
-    await Promise.all(Array.from({ length: handshakesPerAddressMax }, half));
+    // One after the other, so that the gate has them in this order.
+    const first = await half();
+    const others = await Promise.all(Array.from({ length: handshakesMax - 1 }, half));
     assert.equal(refusals.length, 0, refusals.join());
     const more = connect({ port, host: '127.0.0.1', localAddress: '127.0.0.3' });
     more.on('error', () => undefined);
     await new Promise((resolve) => more.once('close', resolve));
-    assert.deepEqual(refusals, ['too-many-handshakes: 64 handshakes of one address are under way']);
+    const full = 'too-many-handshakes: 256 handshakes are under way, 256 of';
+    assert.deepEqual(refusals, [`${full} its network`]);
+    const gone = new Promise((resolve) => first.once('close', resolve));
     await handshake('127.0.0.4');
+    await gone;
+    assert.equal(refusals[1], `${full} 127.0.0.3`);
+    assert.ok(others.every(({ destroyed }) => !destroyed));
     // Its own are taken again when some have gone.
     for (const socket of sockets.splice(0)) socket.destroy();
     await handshake('127.0.0.4');
     await handshake('127.0.0.3');
-    assert.equal(refusals.filter((text) => text.startsWith('too-many')).length, 1);
+    assert.equal(refusals.filter((text) => text.startsWith('too-many')).length, 2);
+  });
+
+  it('names the address of a caller that hangs up', async () => {
+    refusals.length = 0;
+    const socket = connect({ port, host: '127.0.0.1', localAddress: '127.0.0.5' });
+    await once(socket, 'connect');
+    const { localPort } = socket;
+    const report = new Promise<void>((resolve) => (reported = resolve));
+    socket.destroy();
+    await report;
+    assert.deepEqual(refusals, ['handshake-failed: the caller has closed the connection during the handshake']);
+    assert.deepEqual(callers.at(-1), `127.0.0.5:${localPort}`);
   });
 
   it('takes no session of an earlier connection: each one shows its certificate', async () => {

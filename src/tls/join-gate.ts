@@ -6,6 +6,7 @@
 import type { Socket } from 'node:net';
 import { createServer, type Server, type TLSSocket } from 'node:tls';
 import { type TlsMaterial, tlsGroups, tlsVersion } from '#tls/certificate/tls-files.js';
+import { callerAddress, Handshakes, handshakeMs, isConnected } from '#tls/handshakes.js';
 
 export type JoinGateOptions = {
   readonly material: TlsMaterial;
@@ -15,37 +16,38 @@ export type JoinGateOptions = {
   readonly refused: (address: string, message: string) => void;
 };
 
-/** From the acceptance of a connection to the end of its handshake. */
-const handshakeMs = 5_000;
 /** Handshakes that are under way at a time. */
 export const joinHandshakesMax = 32;
-/** Open connections of one address. */
-export const joinsPerAddressMax = 16;
 /** A connection is for one call, which waits for its turn to be signed. It ends then, whatever is sent. */
 export const joinConnectionMs = 60_000;
 
 export class JoinGate {
   readonly #options: JoinGateOptions;
   readonly #server: Server;
-  /** By address. */
-  readonly #open = new Map<string, number>();
   readonly #sockets = new Set<Socket>();
-  /** By HOST:PORT: the connections whose handshake is under way, the oldest first. */
-  readonly #shaking = new Map<string, Socket>();
+  readonly #handshakes: Handshakes;
   #serve: (socket: TLSSocket) => void = (socket) => socket.destroy();
 
   constructor(options: JoinGateOptions) {
     this.#options = options;
+    this.#handshakes = new Handshakes({
+      max: joinHandshakesMax,
+      ended: (from, _, message) => options.refused(hostOf(from), message),
+    });
     this.#server = createServer({
       ...contextOf(options.material),
       ...{ requestCert: false, handshakeTimeout: handshakeMs, ALPNProtocols: ['h2'] },
     });
     this.#server.on('secureConnection', (socket) => {
-      this.#shaking.delete(callerOf(socket));
+      this.#handshakes.over(callerAddress(socket));
       this.#serve(socket);
     });
     this.#server.on('tlsClientError', (error, socket) => {
-      options.refused(hostOf(socket), error.message);
+      const from = callerAddress(socket);
+      if (isConnected(socket)) {
+        this.#handshakes.over(from);
+        options.refused(hostOf(from), error.message);
+      }
       socket.destroy();
     });
   }
@@ -65,57 +67,19 @@ export class JoinGate {
   }
 
   take(socket: Socket): void {
-    const host = hostOf(socket);
-    const open = this.#open.get(host) ?? 0;
-    const full = this.#shaking.size >= joinHandshakesMax && !this.#makeRoom(host);
-    if (full || open >= joinsPerAddressMax) {
-      socket.on('error', () => undefined);
-      socket.resetAndDestroy();
-      const why = full ? `${joinHandshakesMax} handshakes are under way` : `it has ${joinsPerAddressMax} connections`;
-      this.#options.refused(host, why);
-      return;
-    }
-    const caller = callerOf(socket);
+    if (!this.#handshakes.begin(socket)) return;
     const cancel = this.#options.timer.after(joinConnectionMs, () => socket.destroy());
-    this.#open.set(host, open + 1);
-    this.#shaking.set(caller, socket);
     this.#sockets.add(socket);
     socket.once('close', () => {
       cancel();
-      this.#shaking.delete(caller);
       this.#sockets.delete(socket);
-      const left = (this.#open.get(host) ?? 1) - 1;
-      if (left === 0) this.#open.delete(host);
-      else this.#open.set(host, left);
     });
     this.#server.emit('connection', socket);
   }
-
-  /**
-   * Ends the oldest handshake of the address that has most of them under way, if it has more than `host`: a few addresses
-   * that open handshakes and leave them keep no other one out. False: `host` has as many itself.
-   */
-  #makeRoom(host: string): boolean {
-    const counts = new Map<string, number>();
-    for (const socket of this.#shaking.values()) counts.set(hostOf(socket), (counts.get(hostOf(socket)) ?? 0) + 1);
-    const [most, count] = [...counts].reduce((a, b) => (b[1] > a[1] ? b : a), [host, 0]);
-    if (count <= (counts.get(host) ?? 0)) return false;
-    const [oldest] = [...this.#shaking].filter(([, socket]) => hostOf(socket) === most);
-    if (oldest === undefined) return false;
-    const [caller, socket] = oldest;
-    this.#shaking.delete(caller);
-    this.#options.refused(most, `${joinHandshakesMax} handshakes are under way, ${count} of it`);
-    socket.resetAndDestroy();
-    return true;
-  }
 }
 
-function hostOf({ remoteAddress = 'unknown' }: Socket): string {
-  return remoteAddress;
-}
-
-function callerOf({ remoteAddress = 'unknown', remotePort = 0 }: Socket): string {
-  return `${remoteAddress} ${remotePort}`;
+function hostOf(from: string): string {
+  return from.slice(0, from.lastIndexOf(':'));
 }
 
 /** The chain ends with the authority, which clients elsewhere know already. */

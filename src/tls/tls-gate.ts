@@ -9,6 +9,14 @@ import { createServer, type Server, type TLSSocket } from 'node:tls';
 import { isIssuedBy, principalOf } from '#tls/certificate/certificate.js';
 import { faultOf, issuersOf } from '#tls/certificate/certificate-fault.js';
 import { type TlsMaterial, tlsGroups, tlsVersion } from '#tls/certificate/tls-files.js';
+import {
+  callerAddress,
+  type HandshakeEnd,
+  Handshakes,
+  handshakeMs,
+  isConnected,
+  sameAddressText,
+} from '#tls/handshakes.js';
 import { keepPeerChains, peerCertificate } from '#tls/peer-certificate.js';
 import { formatPrincipal, type Principal, PrincipalError, type Role } from '#tls/principal.js';
 
@@ -40,12 +48,14 @@ export type TlsGateOptions = {
   readonly wallClock?: () => number;
 };
 
-/** From the acceptance of a connection to the end of its handshake. */
-export const handshakeMs = 5_000;
-/** Handshakes that are under way at a time: each costs half a millisecond of a processor. */
+/** Handshakes that are under way at a time. */
 export const handshakesMax = 256;
-/** Of one address: others are served while it holds all of its handshakes open. */
-export const handshakesPerAddressMax = 64;
+
+const endings: Readonly<Record<HandshakeEnd, GateRefusal>> = {
+  crowded: 'too-many-handshakes',
+  'same-address': 'same-address',
+  'hung-up': 'handshake-failed',
+};
 
 /** Open connections whose certificates are verified again in one turn of the event loop: 0.1 ms each. */
 const judgedPerTurn = 100;
@@ -65,11 +75,8 @@ export class TlsGate {
   readonly #server: Server;
   /** By HOST:PORT of the caller: the open connections that were handed on. */
   readonly #open = new Map<string, { readonly socket: TLSSocket; readonly principal: Principal | undefined }>();
-  /** Callers whose handshake is under way. */
-  readonly #shaking = new Set<string>();
+  readonly #handshakes: Handshakes;
   #authorities: readonly X509Certificate[];
-  /** How many of them each address has. */
-  readonly #shakingAt = new Map<string, number>();
   #refused = 0;
   #serve: (socket: TLSSocket, principal: Principal | undefined) => void = (socket) => socket.destroy();
 
@@ -77,6 +84,10 @@ export class TlsGate {
     this.#options = options;
     this.#authorities = options.material.authorities;
     keepPeerChains();
+    this.#handshakes = new Handshakes({
+      max: handshakesMax,
+      ended: (from, why, message) => this.#refuse(from, endings[why], message),
+    });
     this.#server = createServer({
       ...contextOf(options.material),
       requestCert: true,
@@ -87,9 +98,12 @@ export class TlsGate {
     });
     this.#server.on('secureConnection', (socket) => this.#secured(socket));
     this.#server.on('tlsClientError', (error: NodeJS.ErrnoException, socket) => {
-      const from = addressOf(socket);
+      const from = callerAddress(socket);
+      if (isConnected(socket)) {
+        this.#handshakes.over(from);
+        this.#refuse(from, refusalOf(error), textOf(error));
+      }
       socket.destroy();
-      this.#refuse(from, refusalOf(error), textOf(error));
     });
   }
 
@@ -150,25 +164,12 @@ export class TlsGate {
   }
 
   take(socket: Socket): void {
-    const from = addressOf(socket);
-    const ofAddress = this.#shakingAt.get(hostOf(from)) ?? 0;
-    const all = this.#shaking.size >= handshakesMax;
-    if (all || ofAddress >= handshakesPerAddressMax) {
-      socket.on('error', () => undefined);
-      socket.resetAndDestroy();
-      const what = all ? `${handshakesMax} handshakes` : `${handshakesPerAddressMax} handshakes of one address`;
-      this.#refuse(from, 'too-many-handshakes', `${what} are under way`);
-      return;
-    }
-    this.#shaking.add(from);
-    this.#shakingAt.set(hostOf(from), ofAddress + 1);
-    socket.once('close', () => this.#shaken(from));
-    this.#server.emit('connection', socket);
+    if (this.#handshakes.begin(socket)) this.#server.emit('connection', socket);
   }
 
   #secured(socket: TLSSocket): void {
-    const from = addressOf(socket);
-    this.#shaken(from);
+    const from = callerAddress(socket);
+    this.#handshakes.over(from);
     const { allowed, anonymous } = this.#options;
     try {
       const certificate = peerCertificate(socket);
@@ -203,7 +204,7 @@ export class TlsGate {
    */
   #handOn(socket: TLSSocket, from: string, principal: Principal | undefined): void {
     if (this.#open.has(from)) {
-      this.#close(socket, 'same-address', `another connection from ${from} is open: connect from another port`);
+      this.#close(socket, 'same-address', sameAddressText(from));
       return;
     }
     this.#open.set(from, { socket, principal });
@@ -220,24 +221,14 @@ export class TlsGate {
   }
 
   #close(socket: TLSSocket, refusal: GateRefusal, message: string): void {
-    const from = addressOf(socket);
+    const from = callerAddress(socket);
     socket.on('error', () => undefined);
     socket.destroy();
     this.#refuse(from, refusal, message);
   }
 
-  /** The handshake of this caller is over, in whatever way. */
-  #shaken(from: string): void {
-    if (!this.#shaking.delete(from)) return;
-    const host = hostOf(from);
-    const left = (this.#shakingAt.get(host) ?? 1) - 1;
-    if (left === 0) this.#shakingAt.delete(host);
-    else this.#shakingAt.set(host, left);
-  }
-
   #refuse(from: string, refusal: GateRefusal, message: string): void {
     this.#refused += 1;
-    this.#shaken(from);
     this.#options.refused({ refusal, from, message });
   }
 }
@@ -247,10 +238,6 @@ function contextOf({ authorities, cert, key }: TlsMaterial) {
   const ca = authorities.map(String);
   const secureOptions = constants.SSL_OP_NO_TICKET;
   return { ca, cert, key, minVersion: tlsVersion, ecdhCurve: tlsGroups, secureOptions } as const;
-}
-
-function hostOf(from: string): string {
-  return from.slice(0, from.lastIndexOf(':'));
 }
 
 function refusalOf({ code = '' }: NodeJS.ErrnoException): GateRefusal {
@@ -267,9 +254,4 @@ function textOf(error: NodeJS.ErrnoException): string {
     default:
       return 'reason' in error && typeof error.reason === 'string' ? error.reason : error.message;
   }
-}
-
-/** As grpc-js writes the address of a caller: an IPv6 address has no brackets there. */
-function addressOf({ remoteAddress = 'unknown', remotePort = 0 }: Socket): string {
-  return `${remoteAddress}:${remotePort}`;
 }

@@ -2,6 +2,7 @@
  * A bound on wrong guesses at the port for joining, of one address and of all together. A secret has 256 bits: the bound
  * keeps guesses from costing anything, and one address from keeping others out.
  */
+import { clientNetwork } from '#address/client-network.js';
 import { RefusedError } from '#api/refusal.js';
 import type { Clock } from '#replica/ports/clock.js';
 
@@ -35,7 +36,7 @@ export class GuessLimit {
    * @throws RefusedError `overloaded`
    */
   enter(address: string): { right(): void } {
-    const key = networkOf(address);
+    const key = clientNetwork(address);
     const own = this.#bucketOf(key);
     this.#refill(own, perAddress);
     this.#refill(this.#all, inAll);
@@ -56,7 +57,8 @@ export class GuessLimit {
 
   /** Counts what turned out to be wrong later than `enter`. */
   wrong(address: string): void {
-    for (const bucket of [this.#bucketOf(networkOf(address)), this.#all]) bucket.left = Math.max(0, bucket.left - 1);
+    for (const bucket of [this.#bucketOf(clientNetwork(address)), this.#all])
+      bucket.left = Math.max(0, bucket.left - 1);
   }
 
   #bucketOf(key: string): Bucket {
@@ -75,15 +77,4 @@ export class GuessLimit {
     bucket.left = Math.min(burst, bucket.left + ((now - bucket.atMs) / 1_000) * rate);
     bucket.atMs = now;
   }
-}
-
-/** One host has a whole /64 of IPv6 addresses. */
-function networkOf(address: string): string {
-  if (!address.includes(':') || address.includes('.')) return address;
-  const [head = '', tail] = address.replace(/^\[|\]$/g, '').split('::');
-  const groups = head === '' ? [] : head.split(':');
-  const after = tail === undefined || tail === '' ? [] : tail.split(':');
-  const zeros = tail === undefined ? 0 : 8 - groups.length - after.length;
-  const all = [...groups, ...Array.from({ length: Math.max(0, zeros) }, () => '0'), ...after];
-  return `${all.slice(0, 4).join(':')}::/64`;
 }

@@ -4,6 +4,7 @@ import type { MasterTls } from '#master/access/master-tls.js';
 import type { Certifying } from '#master/joining/certificate-service.js';
 import { CertificateSigner } from '#master/joining/certificate-signer.js';
 import type { JoiningOptions } from '#master/joining/joining-options.js';
+import type { JoinDoor } from '#master/server/doors.js';
 import type { RefusalLog } from '#master/server/refusal-log.js';
 import type { Clock } from '#replica/ports/clock.js';
 import type { Caller } from '#tls/caller.js';
@@ -12,7 +13,7 @@ import { JoinGate } from '#tls/join-gate.js';
 export class MasterJoining implements Certifying {
   readonly signer: CertificateSigner | undefined;
   /** Undefined: hosts do not join at this master. */
-  readonly door: { readonly listen: string; readonly gate: JoinGate } | undefined;
+  readonly door: JoinDoor | undefined;
   readonly #tls: MasterTls;
 
   /** @throws TlsFileError */
@@ -27,18 +28,15 @@ export class MasterJoining implements Certifying {
     const authorities = this.authorities();
     this.signer =
       caKey === undefined ? undefined : new CertificateSigner({ file: caKey, authorities, lifetimeMs, wallClock });
-    const gate = new JoinGate({
-      material: tls.certificate.material,
-      timer,
-      refused: (address, message) =>
-        refusals.note(
-          `join gate ${address}`,
-          { port: 'join', from: address },
-          `join: a connection from ${address} was refused: ${message}`,
-        ),
-    });
+    const refused = (address: string, message: string): void =>
+      refusals.note(
+        `join gate ${address}`,
+        { port: 'join', from: address },
+        `join: a connection from ${address} was refused: ${message}`,
+      );
+    const gate = new JoinGate({ material: tls.certificate.material, timer, refused });
     tls.certificate.onReload((next) => gate.setMaterial(next));
-    this.door = listen === undefined ? undefined : { listen, gate };
+    this.door = listen === undefined ? undefined : { listen, gate, refused };
   }
 
   authorities(): string {

@@ -1,7 +1,9 @@
 /**
  * What a caller of the gRPC ports may have open, and have a master keep before its call is whole, by its role.
  */
+
 import type { Socket } from 'node:net';
+import { clientNetwork } from '#address/client-network.js';
 import { type CallerLimits, type GuardNotice, StreamGuard } from '#http2/stream-guard.js';
 import { rolesFor } from '#master/access/authorization.js';
 import type { CallRates } from '#master/access/rates.js';
@@ -51,7 +53,7 @@ const joinLimits: CallerLimits = {
   messageBytes: joinRequestBytesMax,
   connectionBytes: 2 * joinRequestBytesMax,
   callerBytes: 8 * joinRequestBytesMax,
-  // Behind one address many hosts may wait for their turn to be signed.
+  // Behind one network many hosts may wait for their turn to be signed.
   streams: 2_048,
 };
 
@@ -101,7 +103,7 @@ export class Intake {
 
   /** The caller has shown no certificate. */
   takeJoin(socket: Socket): void {
-    this.#take(this.join, socket, undefined, joinLimits);
+    this.join.take(socket, clientNetwork(socket.remoteAddress ?? ''), joinLimits);
   }
 
   /** `principal`: undefined without TLS. False: there are too many connections, this one was closed. */

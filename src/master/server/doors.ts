@@ -18,7 +18,7 @@ export type DoorsOptions = {
   readonly peerListen: string;
   readonly httpListen: string;
   /** Undefined: there is no port for joining. */
-  readonly join?: { readonly listen: string; readonly gate: JoinGate } | undefined;
+  readonly join?: JoinDoor | undefined;
   /** RLIMIT_NOFILE; undefined: none. */
   readonly openFiles: number | undefined;
   readonly clock: Clock;
@@ -27,6 +27,13 @@ export type DoorsOptions = {
   readonly gates?: { readonly api: TlsGate; readonly peer: TlsGate; readonly http?: TlsGate | undefined } | undefined;
   /** Sees each connection before gRPC has it. */
   readonly intake: Pick<Intake, 'takeApi' | 'takePeer' | 'takeJoin'>;
+};
+
+export type JoinDoor = {
+  readonly listen: string;
+  readonly gate: JoinGate;
+  /** A connection of this address or network was closed, and why. */
+  readonly refused: (network: string, message: string) => void;
 };
 
 type Serve = (socket: Socket, principal: Principal | undefined) => void;
@@ -75,9 +82,10 @@ export class Doors {
       join &&
       new Door({
         ...each,
-        setting: 'join_listen',
+        setting: joinSetting,
         listen: join.listen,
         connectionsMax: joinConnectionsMax,
+        shared: true,
         accept: (socket) => join.gate.take(socket),
       });
   }
@@ -134,7 +142,7 @@ export class Doors {
 
   warnings(): readonly Warning[] {
     return this.all().flatMap(([, door]) =>
-      door.full ? [{ message: this.#fullText(door.setting, door.connectionsMax), remedy: fullRemedy }] : [],
+      door.full ? [{ message: this.#fullText(door.setting, door.connectionsMax), remedy: remedyOf(door.setting) }] : [],
     );
   }
 
@@ -150,7 +158,13 @@ export class Doors {
     const { kind, setting } = notice;
     switch (kind) {
       case 'full':
-        logger.warn({ setting }, `${this.#fullText(setting, notice.connectionsMax)}: ${fullRemedy}`);
+        logger.warn({ setting }, `${this.#fullText(setting, notice.connectionsMax)}: ${remedyOf(setting)}`);
+        return;
+      case 'crowded':
+        this.#options.join?.refused(
+          notice.network,
+          `${joinConnectionsMax} connections are open, ${notice.held} of its network`,
+        );
         return;
       case 'room': {
         const { refused } = notice;
@@ -171,12 +185,19 @@ export class Doors {
   #fullText(setting: string, connectionsMax: number): string {
     const { openFiles } = this.#options;
     const limit =
-      openFiles === undefined ? '' : `, as many as the limit of ${openFiles} open files (RLIMIT_NOFILE) leaves it`;
+      openFiles === undefined || setting === joinSetting
+        ? ''
+        : `, as many as the limit of ${openFiles} open files (RLIMIT_NOFILE) leaves it`;
     return `${setting}: ${connectionsMax} connections are open${limit}; new ones are closed`;
   }
 }
 
-const fullRemedy = 'raise the limit (LimitNOFILE in the unit), or have clients use other masters';
+const joinSetting = 'join_listen';
+
+function remedyOf(setting: string): string {
+  if (setting === joinSetting) return 'hosts that join try again; have them join at other masters, too';
+  return 'raise the limit (LimitNOFILE in the unit), or have clients use other masters';
+}
 
 /** Has gRPC take sockets that another listener accepted. */
 function injection(server: Server): (socket: Socket) => void {
