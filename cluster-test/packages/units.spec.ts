@@ -55,6 +55,14 @@ describe('the systemd units', () => {
       assert.equal(of.get(name), undefined, name);
   });
 
+  it('keep what other programs read of the lease while the agent is stopped', () => {
+    const of = settings('sublet-agent.service');
+    assert.deepEqual(
+      ['RuntimeDirectory', 'RuntimeDirectoryMode', 'RuntimeDirectoryPreserve'].map((name) => of.get(name)),
+      [['sublet'], ['0755'], ['yes']],
+    );
+  });
+
   it('name the user that sublet.sysusers makes', () => {
     const [user] = settings('sublet-master.service').get('User') ?? [];
     const made = readFileSync(`${top}deploy/systemd/sublet.sysusers`, 'utf8');

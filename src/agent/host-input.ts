@@ -41,9 +41,10 @@ export function hostInput({
   };
 }
 
-function hostLease({ nodeIp, vxlan, overlays }: Lease): HostLease {
+function hostLease({ agentId, nodeIp, vxlan, overlays }: Lease): HostLease {
   const { vni, vxlanPort: port, vtepName, vtepIp, vtepIp6, vtepMac, vtepMtu } = vxlan;
   return {
+    agentId,
     nodeIp,
     vxlan: { vni, port, vtepName, vtepIp, vtepMac, ...text({ vtepIp6 }), ...(vtepMtu === 0 ? {} : { vtepMtu }) },
     overlays: overlays.map(

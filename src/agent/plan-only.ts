@@ -59,6 +59,8 @@ export class PlanOnly implements Reconciler {
       stepsRun: {},
       stepsFailed: {},
       driftRepaired: {},
+      hookRuns: 0,
+      hookFailures: 0,
       lastPassMs: this.#lastPassMs,
       entries: this.#entries,
     };

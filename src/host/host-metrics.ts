@@ -24,12 +24,14 @@ export class HostCounters {
     else if (isDrift) add(this.#drift, kind);
   }
 
-  snapshot(): HostMetrics {
+  snapshot(hook: { readonly runs: number; readonly failures: number }): HostMetrics {
     return {
       passes: this.#passes,
       stepsRun: Object.fromEntries(this.#run),
       stepsFailed: Object.fromEntries(this.#failed),
       driftRepaired: Object.fromEntries(this.#drift),
+      hookRuns: hook.runs,
+      hookFailures: hook.failures,
       lastPassMs: this.lastPassMs,
       entries: this.entries,
     };

@@ -41,7 +41,7 @@ async function observeWhatCan(input: HostInput, run: Runner, docker: DockerEngin
 }
 
 function readOrBare(observed: ObservedHost): ObservedHost {
-  const { sets, tables, cni, docker } = observed;
+  const { sets, tables, cni, docker, runFiles } = observed;
   return {
     ...observed,
     sets: sets.kind === 'read' ? sets : bareHost.sets,
@@ -51,5 +51,6 @@ function readOrBare(observed: ObservedHost): ObservedHost {
     },
     cni: cni.kind === 'read' ? cni : bareHost.cni,
     docker: docker.kind === 'read' ? docker : bareHost.docker,
+    runFiles: runFiles.kind === 'read' ? runFiles : bareHost.runFiles,
   };
 }

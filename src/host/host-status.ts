@@ -10,6 +10,8 @@ export type HostStatus = {
   readonly problems: readonly string[];
   /** True when the last pass left nothing to do. */
   readonly converged: boolean;
+  /** Why the last run of `on_change` failed; absent: it went well, or there was none. */
+  readonly hookError?: string;
   /** Set when the last pass found nothing left on the host of what is not in the lease. */
   readonly cleared?: true;
 };
@@ -32,6 +34,9 @@ export type HostMetrics = {
   readonly stepsFailed: Readonly<Record<string, number>>;
   /** Steps that put back what somebody else changed or removed, by step kind. */
   readonly driftRepaired: Readonly<Record<string, number>>;
+  /** Runs of `on_change`, and those of them that failed. */
+  readonly hookRuns: number;
+  readonly hookFailures: number;
   /** Gauge: how long the last observation of the peers' entries and comparison took, in ms. */
   readonly lastPassMs: number;
   /** Gauge: entries (neighbours, FDB, routes) that this host should have. */

@@ -22,6 +22,8 @@ export type HostInput = {
 };
 
 export type HostLease = {
+  /** For the files of the lease alone. */
+  readonly agentId?: string;
   /** Underlay address; must be on an interface of this host. */
   readonly nodeIp: string;
   readonly vxlan: VxlanLease;
@@ -119,8 +121,22 @@ export type HostSettings = {
    * which then keeps them.
    */
   readonly bridges?: 'as-needed' | 'now';
+  /** A command, its path absolute, that is run after other programs find something else on this host than before. */
+  readonly onChange?: readonly string[];
+  /** Where the lease is written as files; absent: nowhere. */
+  readonly runFiles?: RunFileSettings;
   /** Which iptables to call. `iptables` is whatever the site chose, which is also what Docker calls. */
   readonly iptables: IptablesFlavour;
+};
+
+/** Absolute paths. */
+export type RunFileSettings = {
+  /** Folder of lease.json and the overlays' env files. */
+  readonly runDir?: string;
+  /** The file of flannel's daemon, written for one overlay. */
+  readonly flannelFile?: string;
+  /** Absent: the only one that the host has. */
+  readonly flannelOverlay?: string;
 };
 
 export type CniStyle = 'standard' | 'mesos';

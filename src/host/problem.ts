@@ -14,7 +14,7 @@ export type Problem = {
 };
 
 /** The parts that fail on their own. Those with a 6 are IPv6's alone: a host without IPv6 has all the others. */
-export type Part = 'device' | 'mtu' | 'stale-device' | 'fdb' | 'bridge' | 'cni' | 'docker' | Part4 | Part6;
+export type Part = 'device' | 'mtu' | 'stale-device' | 'fdb' | 'bridge' | 'cni' | 'docker' | 'files' | Part4 | Part6;
 type Part4 = 'sysctl' | 'loose-filter' | TwoFamilyPart;
 type Part6 = 'sysctl6' | 'device6' | `${TwoFamilyPart}6`;
 /** Parts that each family has of its own. */
@@ -51,6 +51,7 @@ export function familyOfPart(part: Part): Family | undefined {
     case 'bridge':
     case 'cni':
     case 'docker':
+    case 'files':
       return undefined;
   }
 }

@@ -6,6 +6,7 @@
  */
 import { errorText } from '#errors/unknown-error.js';
 import { apply, type StepOutcome } from '#host/apply/apply.js';
+import { ChangeHook, type HookRunner, hookRunner } from '#host/apply/change-hook.js';
 import { cleanHost } from '#host/apply/cleanup.js';
 import { FailedParts } from '#host/apply/failed-parts.js';
 import { predict } from '#host/apply/predict.js';
@@ -52,6 +53,7 @@ export type HostReconcilerOptions = {
   readonly log: HostLog;
   readonly clock: HostClock;
   readonly run?: Runner;
+  readonly hook?: HookRunner;
   /** Opens the engine at a Docker host. */
   readonly docker?: (host: string) => DockerEngine;
   /** How often what has no events is looked at: firewall, CNI files, Docker, sysctls. Default 3,000. */
@@ -67,7 +69,7 @@ const verifyMs = 500;
 /** A full pass may take one part in this many of the time. */
 const fullPassShare = 200;
 
-const pollAreas: readonly Area[] = ['firewall', 'cni', 'docker', 'sysctls'];
+const pollAreas: readonly Area[] = ['firewall', 'cni', 'docker', 'files', 'sysctls'];
 /** After a change of these, the kernel or others may have changed more. */
 const verifiedParts: ReadonlySet<Part> = new Set(['device', 'device6', 'mtu', 'stale-device', 'bridge']);
 
@@ -88,6 +90,7 @@ export class HostReconciler implements Reconciler {
   readonly #counters = new HostCounters();
   readonly #backOff = new FailedParts();
   readonly #reservations: ReservationKeeper;
+  readonly #hook: ChangeHook;
   readonly #listeners: ((status: HostStatus) => void)[] = [];
   readonly #dirty = new Set<Area>();
 
@@ -108,6 +111,12 @@ export class HostReconciler implements Reconciler {
     this.#run = options.run ?? processRunner;
     this.#look = options.run ?? this.#shell;
     this.#reservations = new ReservationKeeper(this.#run, this.#log);
+    this.#hook = new ChangeHook({
+      log: this.#log,
+      clock: this.#clock,
+      run: options.hook ?? hookRunner(),
+      onOutcome: () => this.#tell(this.#status),
+    });
     this.#openDocker = options.docker ?? dockerEngine;
     this.#pollMs = options.pollMs ?? 3_000;
     this.#fullPassMs = options.fullPassMs ?? 60_000;
@@ -170,7 +179,7 @@ export class HostReconciler implements Reconciler {
   }
 
   metrics(): HostMetrics {
-    return this.#counters.snapshot();
+    return this.#counters.snapshot(this.#hook.counts);
   }
 
   async plan(input: HostInput): Promise<readonly PlannedStep[]> {
@@ -186,6 +195,7 @@ export class HostReconciler implements Reconciler {
     this.#stopped = true;
     for (const cancel of this.#timers.values()) cancel();
     this.#timers.clear();
+    this.#hook.stop();
     await this.#monitor.stop();
     await this.#running;
     await Promise.all([this.#batches.close(), this.#shell.close()]);
@@ -289,6 +299,7 @@ export class HostReconciler implements Reconciler {
     const isOpen = outcomes.length < plan.steps.length || outcomes.some(({ kind }) => kind !== 'done');
     this.#tell(hostStatusOf(wish, plan.problems, this.#backOff.errors(), !isOpen));
     if (outcomes.length > 0) this.#logOutcomes(outcomes, input);
+    this.#hook.passed(outcomes, input.settings);
   }
 
   #count(outcomes: readonly StepOutcome[], drift: { before: ObservedHost; observed: ObservedHost } | undefined): void {
@@ -319,7 +330,9 @@ export class HostReconciler implements Reconciler {
   }
 
   /** Whether it was news. */
-  #tell(status: HostStatus): boolean {
+  #tell({ hookError: _, ...told }: HostStatus): boolean {
+    const hookError = this.#hook.error;
+    const status = hookError === '' ? told : { ...told, hookError };
     const isNews = JSON.stringify(status) !== JSON.stringify(this.#status);
     if (isNews) this.#logFailed(status);
     this.#status = status;

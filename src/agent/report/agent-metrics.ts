@@ -100,6 +100,13 @@ function hostMetrics(registry: Registry, { options: { host } }: Agent): void {
     'Steps that put back what others changed',
     () => host.metrics().driftRepaired,
   );
+  counter(registry, 'sublet_host_hook_runs_total', 'Runs of the command of on_change', () => host.metrics().hookRuns);
+  counter(
+    registry,
+    'sublet_host_hook_failures_total',
+    'Runs of the command of on_change that failed',
+    () => host.metrics().hookFailures,
+  );
   new Gauge({
     name: 'sublet_host_overlay_status',
     help: '1 for the state that the overlay is in',

@@ -152,7 +152,7 @@ function overlayProblems({ lease, options }: Agent): readonly string[] {
   const lacking = (lease?.problems ?? []).map(
     ({ overlay, reason }) => `overlay ${overlay} was not allocated: ${reason}`,
   );
-  const { overlays, problems } = options.host.status();
+  const { overlays, problems, hookError } = options.host.status();
   const failed = overlays.flatMap((overlay) =>
     overlay.kind === 'failed' ? [`overlay ${overlay.name}: ${overlay.error}`] : [],
   );
@@ -160,5 +160,5 @@ function overlayProblems({ lease, options }: Agent): readonly string[] {
     overlay.kind === 'ok' ? overlay.notes.map((note) => `overlay ${overlay.name} works, but: ${note}`) : [],
   );
   const others = problems.filter((problem) => !failed.some((error) => error.includes(problem)));
-  return [...lacking, ...failed, ...others, ...notes];
+  return [...lacking, ...failed, ...others, ...(hookError === undefined ? [] : [hookError]), ...notes];
 }

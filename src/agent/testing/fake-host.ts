@@ -51,6 +51,8 @@ export class FakeHost implements Reconciler {
       stepsRun: { route: 2 },
       stepsFailed: {},
       driftRepaired: {},
+      hookRuns: 3,
+      hookFailures: 1,
       lastPassMs: 3,
       entries: 3,
     };

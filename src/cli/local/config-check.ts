@@ -117,6 +117,9 @@ function agentFacts(config: AgentConfig): Facts {
     ['network', config.network === 'plan' ? 'plan: changes nothing on this host' : 'linux'],
     ['wants', wanted.join(', ')],
     ['guard', guardFact(config)],
+    ...(config.onChange.length === 0 ? [] : [['on change', config.onChange.join(' ')] as const]),
+    ...(config.runFiles.runDir === undefined ? [] : [['run files', config.runFiles.runDir] as const]),
+    ...(config.runFiles.flannelFile === undefined ? [] : [['flannel', config.runFiles.flannelFile] as const]),
     ['cni', `${config.cniDir}, style ${config.cniStyle}`],
   ];
 }

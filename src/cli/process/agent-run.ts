@@ -21,7 +21,7 @@ import { type AgentConfig, loadAgentConfig } from '#config/files/agent-config.js
 import { formatHostPort } from '#config/host-port.js';
 import { keepFilesPrivate } from '#files/private-folder.js';
 import { mayChangeNetwork } from '#host/desired/rights.js';
-import type { HostSettings } from '#host/input.js';
+import type { HostSettings, RunFileSettings } from '#host/input.js';
 import { HostReconciler } from '#host/reconciler.js';
 import { systemClock } from '#replica/ports/system-clock.js';
 import { CertificateReloader } from '#tls/certificate/certificate-reloader.js';
@@ -207,7 +207,18 @@ export function hostSettings(config: AgentConfig): HostSettings {
     docker: config.networkConfig.allocateSubnet && config.networkConfig.dockerBridge,
     usesDocker: config.networkConfig.dockerBridge,
     bridges: config.bridges,
+    ...(config.onChange.length === 0 ? {} : { onChange: config.onChange }),
+    runFiles: runFileSettings(config),
     iptables: config.iptables,
+  };
+}
+
+function runFileSettings({ runFiles }: AgentConfig): RunFileSettings {
+  const { runDir, flannelFile, flannelOverlay } = runFiles;
+  return {
+    ...(runDir === undefined ? {} : { runDir }),
+    ...(flannelFile === undefined ? {} : { flannelFile }),
+    ...(flannelOverlay === undefined ? {} : { flannelOverlay }),
   };
 }
 

@@ -33,6 +33,8 @@ describe('the configuration of an agent', () => {
       cniStyle: 'standard',
       guard: true,
       guardExcept: [],
+      onChange: [],
+      runFiles: { runDir: undefined, flannelFile: undefined, flannelOverlay: undefined },
       dockerHost: undefined,
       iptables: 'iptables',
       networkConfig: {
@@ -151,6 +153,22 @@ describe('the configuration of an agent', () => {
       { network_config: { bridges: 'later' } },
       'network_config.bridges: "later" is unknown here: "as-needed" or "now" is allowed',
     ],
+    [
+      'a relative run_dir',
+      { run_dir: 'run/sublet' },
+      'run_dir: "run/sublet" has another form: an absolute path of [A-Za-z0-9._@+-] between slashes is allowed',
+    ],
+    [
+      'a flannel_subnet_file that goes up',
+      { flannel_subnet_file: '/run/../etc/passwd' },
+      'flannel_subnet_file: "/run/../etc/passwd" has another form: an absolute path of [A-Za-z0-9._@+-] between slashes is allowed',
+    ],
+    [
+      'a command that would be looked for',
+      { on_change: ['systemctl', 'reload', 'nomad'] },
+      'on_change: does not begin with an absolute path: ["/usr/local/bin/x", "argument"] is allowed',
+    ],
+    ['a command of no words', { on_change: [] }, 'on_change: is empty: an absolute path, and arguments, are allowed'],
     [
       'an address beyond loopback',
       { http_listen: '[::]:7073' },

@@ -11,6 +11,7 @@ import { formatCidr, formatIp, parseCidr, parseIp } from '#address/ip.js';
 import { agentSettings } from '#config/agent-settings.js';
 import { type LogConfig, log, logConfig } from '#config/files/log-config.js';
 import type { Loaded } from '#config/files/master-config.js';
+import { overlayKeys } from '#config/files/network-config.js';
 import type { HostPort } from '#config/host-port.js';
 import { httpHosts, listeningFindings, type TlsConfig, tls, tlsConfig, tlsFindings } from '#config/listening.js';
 import { insecureSetting } from '#config/process-settings.js';
@@ -48,6 +49,14 @@ export type AgentConfig = {
   /** Undefined: host-local's own default. */
   readonly cniDataDir: string | undefined;
   readonly cniStyle: 'standard' | 'mesos';
+  /** Absolute path and arguments; empty: none. */
+  readonly onChange: readonly string[];
+  /** Absolute paths. */
+  readonly runFiles: {
+    readonly runDir: string | undefined;
+    readonly flannelFile: string | undefined;
+    readonly flannelOverlay: string | undefined;
+  };
   /** Undefined: DOCKER_HOST, else the local socket. */
   readonly dockerHost: string | undefined;
   readonly iptables: 'iptables' | 'iptables-nft' | 'iptables-legacy';
@@ -86,6 +95,24 @@ const defaults = {
   overlayMtu: 1420,
 };
 
+/** Without `.`, `..` and doubled or closing slashes, so that one file has one path. */
+const absolutePath = matching({
+  pattern: /^(\/(?!\.\.?(\/|$))[A-Za-z0-9._@+-]+)+$/,
+  allowed: 'an absolute path of [A-Za-z0-9._@+-] between slashes',
+});
+
+const commandWordsMax = 32;
+const word = matching({ pattern: /^[^\0]{1,4096}$/, allowed: 'a text of 1 to 4096 characters' });
+
+/** No shell looks for the program. */
+const command: Schema<readonly string[]> = z
+  .array(word)
+  .min(1, 'is empty: an absolute path, and arguments, are allowed')
+  .max(commandWordsMax, `has too many words: ${commandWordsMax} at most are allowed`)
+  .refine(([program]) => program === undefined || absolutePath.safeParse(program).success, {
+    message: 'does not begin with an absolute path: ["/usr/local/bin/x", "argument"] is allowed',
+  });
+
 /** The same rule as the masters': `config check` reports it before a registration is refused. */
 const nodeIp: Schema<string> = parsedBy((text) => {
   const address = parseIp(text);
@@ -111,6 +138,10 @@ export const agentSchema = section({
   cni_dir: path.optional(),
   cni_data_dir: path.optional(),
   cni_style: oneOf('standard', 'mesos').optional(),
+  on_change: command.optional(),
+  run_dir: absolutePath.optional(),
+  flannel_subnet_file: absolutePath.optional(),
+  flannel_overlay: overlayKeys.name.optional(),
   docker_host: matching({
     pattern: /^(unix:\/\/\/.+|tcp:\/\/[^/]+:[0-9]{1,5}\/?)$/,
     allowed: 'unix:///PATH or tcp://HOST:PORT',
@@ -164,6 +195,12 @@ export function loadAgentConfig(source: ConfigSource): Loaded<AgentConfig> {
     cniDir: given.cni_dir ?? defaults.cniDir,
     cniDataDir: given.cni_data_dir,
     cniStyle: given.cni_style ?? (dcos ? 'mesos' : 'standard'),
+    onChange: given.on_change ?? [],
+    runFiles: {
+      runDir: given.run_dir,
+      flannelFile: given.flannel_subnet_file,
+      flannelOverlay: given.flannel_overlay,
+    },
     dockerHost: given.docker_host,
     iptables: given.iptables ?? 'iptables',
     networkConfig: {

@@ -9,6 +9,7 @@ import { assertNever } from '#errors/invariant.js';
 import { errorText } from '#errors/unknown-error.js';
 import { deleteCniFile, writeCniFile } from '#host/apply/cni-folder.js';
 import { explain } from '#host/apply/explain.js';
+import { deleteRunFile, writeRunFile } from '#host/apply/run-file.js';
 import type { Step } from '#host/diff/host-step.js';
 import type { IptablesFlavour } from '#host/input.js';
 import { iptablesCommand } from '#host/observe/observe-firewall.js';
@@ -85,6 +86,7 @@ export function dependentsOf({ part, scope }: Pick<Step, 'part' | 'scope'>): rea
     case 'bridge':
     case 'cni':
     case 'docker':
+    case 'files':
       return scope.kind === 'overlay' ? [] : [part];
     default:
       return assertNever(part);
@@ -288,6 +290,12 @@ async function perform(step: Step, { run, docker, iptables }: Tools): Promise<st
       return undefined;
     case 'cni-delete':
       await deleteCniFile(step.dir, step.name);
+      return undefined;
+    case 'file-write':
+      await writeRunFile(step.path, step.content);
+      return undefined;
+    case 'file-delete':
+      await deleteRunFile(step.path);
       return undefined;
     case 'docker-create':
       await docker.create(step.request);

@@ -15,7 +15,7 @@ export async function cleanHost(
   settings: HostSettings,
   { run, batches, docker }: Omit<Tools, 'iptables'>,
 ): Promise<CleanupReport> {
-  const wish = nothing(clusterIds, settings.cniDir);
+  const wish = nothing(clusterIds, settings);
   const lookout = {
     run,
     docker,
@@ -47,8 +47,8 @@ export async function cleanHost(
 
 /** Places that could not be looked at may still hold something of ours. */
 function unread(observed: ObservedHost, clusterIds: readonly string[], { usesDocker }: HostSettings): string[] {
-  const { sets, tables, cni, docker } = observed;
-  const places = [sets, tables[4], tables[6], cni, ...(usesDocker ? [docker] : [])];
+  const { sets, tables, cni, docker, runFiles } = observed;
+  const places = [sets, tables[4], tables[6], cni, runFiles, ...(usesDocker ? [docker] : [])];
   const marks = clusterIds.map(markOf).join(' or ');
   return places.flatMap((place) =>
     place.kind === 'unreadable' ? [`could not look for ${marks}: ${place.error}`] : [],

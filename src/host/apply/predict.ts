@@ -43,6 +43,7 @@ type Draft = {
   filters: ObservedHost['filters'];
   cni: ObservedHost['cni'];
   docker: ObservedHost['docker'];
+  runFiles: ObservedHost['runFiles'];
 };
 
 function draftOf(observed: ObservedHost): Draft {
@@ -119,6 +120,10 @@ function take(host: Draft, step: Step): void {
     case 'cni-write':
     case 'cni-delete':
       host.cni = cniAfter(host.cni, step);
+      return;
+    case 'file-write':
+    case 'file-delete':
+      host.runFiles = runFilesAfter(host.runFiles, step);
       return;
     case 'docker-create':
     case 'docker-delete':
@@ -246,6 +251,16 @@ function cniAfter(
     const mark = cniMark(step.content);
     files.set(step.name, { content: step.content, ...(mark === undefined ? {} : { mark }) });
   }
+  return { kind: 'read', value: files };
+}
+
+function runFilesAfter(
+  there: ObservedHost['runFiles'],
+  step: Extract<Step, { kind: 'file-write' | 'file-delete' }>,
+): ObservedHost['runFiles'] {
+  if (there.kind !== 'read') return there;
+  const files = new Map(there.value);
+  change(files, step.path, step.kind === 'file-write' ? step.content : undefined);
   return { kind: 'read', value: files };
 }
 

@@ -9,6 +9,7 @@ import { cniFile, type DesiredCni } from '#host/desired/desired-cni.js';
 import { type DesiredDockerNetwork, dockerNetworks } from '#host/desired/desired-docker.js';
 import { type DesiredFirewall, firewall } from '#host/desired/desired-firewall.js';
 import { type DesiredGuard, guard, noGuard } from '#host/desired/desired-guard.js';
+import { type DesiredRunFiles, noRunFiles, runFiles } from '#host/desired/desired-run-files.js';
 import { type Marks, marksOf } from '#host/desired/marks.js';
 import type { Underlay } from '#host/desired/underlay.js';
 import type { BridgeLease, HostInput, HostSettings, NetworkOverlay, OverlayLease, Peer } from '#host/input.js';
@@ -35,6 +36,7 @@ export type DesiredHost = {
   readonly guard: DesiredGuard;
   readonly cni: DesiredCni;
   readonly docker: readonly DesiredDockerNetwork[];
+  readonly runFiles: DesiredRunFiles;
   /** The overlays whose status is reported, in the lease's order. */
   readonly overlays: readonly DesiredOverlay[];
   /** The tunnel can have no IPv6: the kernel has dropped what there was of it, and nothing of it is touched. */
@@ -132,6 +134,11 @@ export function desired(given: HostInput, facts: HostFacts): DesiredHost {
       vtepName: input.lease.vxlan.vtepName,
       bridges: attached.flatMap(bridgesOf).map(({ name }) => name),
     }),
+    runFiles: runFiles(
+      input,
+      attached.filter(({ subnet, subnet6 }) => subnet !== undefined || subnet6 !== undefined),
+      { mtu, vtepMtu: device === undefined ? undefined : tunnelMtu },
+    ),
     overlays: asked.map(({ name, subnet, subnet6 }) => ({
       name,
       families: ([4, 6] as const).filter((family) => (family === 4 ? subnet : subnet6) !== undefined),
@@ -149,7 +156,10 @@ export function desired(given: HostInput, facts: HostFacts): DesiredHost {
 }
 
 /** What a host looks like that has nothing of ours; for leaving. */
-export function nothing(clusterIds: readonly string[], cniDir: string): DesiredHost {
+export function nothing(
+  clusterIds: readonly string[],
+  { cniDir, runFiles: places = {} }: Pick<HostSettings, 'cniDir' | 'runFiles'>,
+): DesiredHost {
   return {
     marks: marksOf(clusterIds[0] ?? '', clusterIds),
     device: { kind: 'absent' },
@@ -161,6 +171,7 @@ export function nothing(clusterIds: readonly string[], cniDir: string): DesiredH
     guard: noGuard,
     cni: { dir: cniDir, files: new Map() },
     docker: [],
+    runFiles: noRunFiles(places),
     overlays: [],
     isIpv6Off: false,
     ranges: [],

@@ -128,7 +128,7 @@ describe('diff', () => {
   it('takes off everything of ours, and nothing else, when leaving', () => {
     const host = withLink(built(), link('m-dcos', { alias: 'sublet:c1', addresses: ['9.0.0.1/25'] }));
     const foreign = withLink(host, link('br0', { addresses: ['9.0.0.1/25'] }));
-    const after = predict(foreign, diff(nothing(['c1'], '/etc/cni/net.d'), foreign).steps);
+    const after = predict(foreign, diff(nothing(['c1'], { cniDir: '/etc/cni/net.d' }), foreign).steps);
     assert.deepEqual([...after.links.keys()], ['br0']);
     assert.equal(after.rules.size + after.routes.size + after.neighbours.size, 0);
     assert.ok(after.sets.kind === 'read' && after.sets.value.size === 0);

@@ -13,6 +13,7 @@ import { diffDocker } from '#host/diff/diff-docker.js';
 import { diffFirewall } from '#host/diff/diff-firewall.js';
 import { diffGuard } from '#host/diff/diff-guard.js';
 import { diffPeers } from '#host/diff/diff-peers.js';
+import { diffRunFiles } from '#host/diff/diff-run-files.js';
 import { diffLooseFilters, diffSysctls } from '#host/diff/diff-sysctl.js';
 import type { ObservedHost } from '#host/observe/observed.js';
 import { diffStrangers } from '#host/observe/strangers.js';
@@ -34,6 +35,8 @@ export function diff(desired: DesiredHost, observed: ObservedHost): StepPlan {
     diffStrangers(desired, observed),
     diffCni(desired, observed),
     diffDocker(desired, observed),
+    // Last: a program that finds the file finds what it speaks of.
+    diffRunFiles(desired, observed),
   ];
   parts.push(
     diffBlackholes(

@@ -79,6 +79,8 @@ export type StepAction =
   | { readonly kind: 'chain-delete'; readonly family: Family; readonly table: ChainTable; readonly chain: string }
   | { readonly kind: 'cni-write'; readonly dir: string; readonly name: string; readonly content: string }
   | { readonly kind: 'cni-delete'; readonly dir: string; readonly name: string }
+  | { readonly kind: 'file-write'; readonly path: string; readonly content: string }
+  | { readonly kind: 'file-delete'; readonly path: string }
   | { readonly kind: 'docker-create'; readonly request: DockerNetworkRequest }
   | { readonly kind: 'docker-delete'; readonly name: string; readonly id: string };
 

@@ -9,6 +9,7 @@ import type { HostInput, HostSettings } from '#host/input.js';
 import { observeCni } from '#host/observe/observe-cni.js';
 import { observeSets, observeTables, saveTables } from '#host/observe/observe-firewall.js';
 import { observeLinks, observePeers, observeRules } from '#host/observe/observe-kernel.js';
+import { observeRunFiles } from '#host/observe/observe-run-files.js';
 import { observeStrangers } from '#host/observe/observe-strangers.js';
 import { observeSurroundings } from '#host/observe/observe-surroundings.js';
 import { observeRaDevices, observeSysctls } from '#host/observe/observe-sysctl.js';
@@ -17,7 +18,7 @@ import type { DockerEngine } from '#host/tools/docker-engine.js';
 import type { Runner } from '#host/tools/runner.js';
 
 /** What can be read on its own. `peers`: neighbours, FDB and routes, the tables that grow with the network. */
-export type Area = 'links' | 'peers' | 'strangers' | 'rules' | 'sysctls' | 'firewall' | 'cni' | 'docker';
+export type Area = 'links' | 'peers' | 'strangers' | 'rules' | 'sysctls' | 'firewall' | 'cni' | 'docker' | 'files';
 
 export const allAreas: ReadonlySet<Area> = new Set([
   'links',
@@ -28,6 +29,7 @@ export const allAreas: ReadonlySet<Area> = new Set([
   'firewall',
   'cni',
   'docker',
+  'files',
 ]);
 
 /** What to look at: names from the input, and the tools to look with. */
@@ -77,6 +79,7 @@ export async function observe(lookout: Lookout, areas: ReadonlySet<Area>, known:
     }),
     when('firewall', () => observeFirewall(lookout, known.sets, areas.has('peers'))),
     when('cni', async () => ({ cni: await observeCni(settings.cniDir) })),
+    when('files', async () => ({ runFiles: await observeRunFiles(settings.runFiles ?? {}) })),
     when('docker', async () => ({ docker: await lookout.docker.observe() })),
   ]);
   return Object.assign({}, known, ...parts);

@@ -33,6 +33,8 @@ export type ObservedHost = {
   readonly filters: ObservedFilters;
   readonly cni: Readable<ReadonlyMap<string, ObservedCniFile>>;
   readonly docker: ObservedDocker;
+  /** Path → content, of what may be ours in the run folder, and flannel's file. */
+  readonly runFiles: Readable<ReadonlyMap<string, string>>;
 };
 
 /** What the host reaches beside the overlays. Addresses are canonical text. */
@@ -171,4 +173,5 @@ export const bareHost: ObservedHost = {
   filters: { tables: [], unread: [] },
   cni: { kind: 'read', value: empty },
   docker: { kind: 'read', engine: { version: [0, 0], firewall: 'iptables' }, networks: empty },
+  runFiles: { kind: 'read', value: empty },
 };

@@ -69,6 +69,12 @@ export function outOfBounds(step: Step, { overlays, lease, settings }: HostInput
       return unless(
         step.dir === settings.cniDir && names.some((name) => step.name.replace(/\.conf(list)?$/, '') === name),
       );
+    case 'file-write':
+    case 'file-delete': {
+      const { runDir, flannelFile } = settings.runFiles ?? {};
+      const inRunDir = ['lease.json', ...names.map((name) => `${name}.env`)].map((name) => `${runDir}/${name}`);
+      return unless([...inRunDir, flannelFile].includes(step.path));
+    }
     case 'docker-create':
       return unless(names.includes(step.request.Name));
     case 'docker-delete':

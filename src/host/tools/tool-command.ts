@@ -51,6 +51,10 @@ export function commandOf(step: Step): string {
       return `cat > ${step.dir}/${step.name} <<'EOF'\n${step.content}EOF`;
     case 'cni-delete':
       return `rm ${step.dir}/${step.name}`;
+    case 'file-write':
+      return `cat > ${step.path} <<'EOF'\n${step.content}EOF`;
+    case 'file-delete':
+      return `rm ${step.path}`;
     case 'docker-create':
       return dockerCommand(step.request);
     case 'docker-delete':
@@ -96,6 +100,9 @@ function whyOf(step: Step): string {
     case 'cni-write':
     case 'cni-delete':
       return 'how container engines attach containers';
+    case 'file-write':
+    case 'file-delete':
+      return 'the lease for other programs';
     case 'docker-create':
     case 'docker-delete':
       return 'how Docker attaches containers';
