@@ -1,6 +1,6 @@
 /**
  * An etcd of several members on loopback, to be measured beside the masters: plain puts, and a subnet lease as flannel takes
- * it. Its messages are named here by the few fields that this takes (etcd's rpc.proto and kv.proto).
+ * it.
  */
 import { spawnSync } from 'node:child_process';
 import { randomInt } from 'node:crypto';
@@ -8,52 +8,28 @@ import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { Client, credentials } from '@grpc/grpc-js';
-import protobuf, { type Type } from 'protobufjs';
 import { leaseFreeBlock } from '#cluster-test/bench/etcd-agent.js';
+import {
+  decodeRange,
+  decodeTransaction,
+  encodeCreate,
+  encodeLeaseGrant,
+  encodePut,
+  encodeRange,
+  etcdPaths,
+} from '#cluster-test/bench/etcd-messages.js';
+import { unary } from '#cluster-test/bench/unary.js';
 import { Child } from '#cluster-test/process/child.js';
 import { holds, until } from '#cluster-test/process/condition.js';
 import { freePorts } from '#cluster-test/process/ports.js';
 
 const startBoundMs = 30_000;
-const timeoutMs = 30_000;
 const leaseSeconds = 86_400;
 const leaseIdEnd = 2 ** 40;
 /** How many free blocks flannel draws one of. */
 const candidatesMax = 100;
 /** /24s of a /8. */
 const blocks = 65_536;
-
-const { root } = protobuf.parse(`
-  syntax = "proto3";
-  message Put { bytes key = 1; bytes value = 2; int64 lease = 3; }
-  message PutAnswer {}
-  message Range { bytes key = 1; bytes range_end = 2; }
-  message KeyValue { bytes key = 1; bytes value = 5; int64 lease = 6; }
-  message RangeAnswer { repeated KeyValue kvs = 2; }
-  message LeaseGrant { int64 ttl = 1; int64 id = 2; }
-  message LeaseGrantAnswer {}
-  message Compare { int32 result = 1; int32 target = 2; bytes key = 3; oneof value { int64 version = 4; } }
-  message Operation { oneof request { Put put = 2; } }
-  message Transaction { repeated Compare compare = 1; repeated Operation success = 2; }
-  message TransactionAnswer { bool succeeded = 2; }
-`);
-
-type Method = { readonly path: string; readonly request: Type; readonly answer: Type };
-
-const methods = {
-  put: methodOf('KV/Put', 'Put'),
-  range: methodOf('KV/Range', 'Range'),
-  transaction: methodOf('KV/Txn', 'Transaction'),
-  leaseGrant: methodOf('Lease/LeaseGrant', 'LeaseGrant'),
-};
-
-function methodOf(name: string, message: string): Method {
-  return {
-    path: `/etcdserverpb.${name}`,
-    request: root.lookupType(message),
-    answer: root.lookupType(`${message}Answer`),
-  };
-}
 
 /** Members with data in a temporary folder, deleted at the end. */
 export class EtcdMembers implements AsyncDisposable {
@@ -126,7 +102,7 @@ export class EtcdClient implements Disposable {
 
   /** Writes `value` under `key` through member `number` modulo their count; the answer stays bytes. */
   async put(number: number, key: string, value: Uint8Array): Promise<void> {
-    await this.#call(number, methods.put, { key: Buffer.from(key), value });
+    await unary(this.#clientOf(number), etcdPaths.put, encodePut({ key: Buffer.from(key), value }));
   }
 
   /**
@@ -135,11 +111,11 @@ export class EtcdClient implements Disposable {
    */
   async leaseSubnet(number: number, value: Uint8Array): Promise<void> {
     const prefix = '/subnets/';
-    const all = { key: Buffer.from(prefix), rangeEnd: Buffer.from('/subnets0') };
+    const all = encodeRange({ key: Buffer.from(prefix), rangeEnd: Buffer.from('/subnets0') });
+    const client = this.#clientOf(number);
     for (;;) {
-      const { answer: leases } = methods.range;
-      const { kvs } = leases.toObject(leases.decode(await this.#call(number, methods.range, all)), { arrays: true });
-      const taken = new Set(kvs.map(({ key }: { readonly key: Buffer }) => key.toString()));
+      const { kvs } = decodeRange(await unary(client, etcdPaths.range, all));
+      const taken = new Set(kvs.map(({ key }) => key.toString()));
       const candidates: string[] = [];
       for (let block = 0; candidates.length < candidatesMax && block < blocks; block++) {
         const key = `${prefix}9.${block >> 8}.${block & 255}.0-24`;
@@ -148,14 +124,9 @@ export class EtcdClient implements Disposable {
       const key = Buffer.from(candidates[randomInt(candidates.length)] ?? '');
       // etcd would choose an id of 63 bits by itself.
       const lease = randomInt(1, leaseIdEnd);
-      await this.#call(number, methods.leaseGrant, { ttl: leaseSeconds, id: lease });
-      const answer = await this.#call(number, methods.transaction, {
-        // Equal, version, 0: the key does not exist.
-        compare: [{ result: 0, target: 0, key, version: 0 }],
-        success: [{ put: { key, value, lease } }],
-      });
-      const { answer: outcome } = methods.transaction;
-      if (outcome.toObject(outcome.decode(answer), { defaults: true }).succeeded === true) return;
+      await unary(client, etcdPaths.leaseGrant, encodeLeaseGrant({ ttl: leaseSeconds, id: lease }));
+      const answer = await unary(client, etcdPaths.transaction, encodeCreate({ key, value, lease }));
+      if (decodeTransaction(answer).succeeded) return;
     }
   }
 
@@ -168,23 +139,6 @@ export class EtcdClient implements Disposable {
     const client = this.#clients[number % this.#clients.length];
     if (client === undefined) throw new RangeError('an etcd client needs an address');
     return client;
-  }
-
-  #call(number: number, { path, request }: Method, message: Readonly<Record<string, unknown>>): Promise<Buffer> {
-    const client = this.#clientOf(number);
-    const encode = (value: Readonly<Record<string, unknown>>): Buffer =>
-      Buffer.from(request.encode(request.fromObject(value)).finish());
-    const options = { deadline: Date.now() + timeoutMs };
-    return new Promise((resolve, reject) => {
-      client.makeUnaryRequest(
-        path,
-        encode,
-        (bytes: Buffer) => bytes,
-        message,
-        options,
-        (error, answer) => (answer === undefined ? reject(error) : resolve(answer)),
-      );
-    });
   }
 
   [Symbol.dispose](): void {
