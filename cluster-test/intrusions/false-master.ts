@@ -46,8 +46,20 @@ export class FalseMaster implements Disposable {
     });
   }
 
-  /** Opens the stream of consensus as `self` of this membership. */
-  deliver(self: MemberInfo, membership: Membership, to: MemberInfo): Delivery {
+  /** Opens the stream of consensus as `self` of this membership; `more` comes with the envelope. */
+  deliver(
+    self: MemberInfo,
+    membership: Membership,
+    to: MemberInfo,
+    more: Omit<DeliverRequest, 'envelope'> = {},
+  ): Delivery {
+    const delivery = this.silent();
+    delivery.send({ envelope: envelopeOf(self, membership, to), messages: [], ...more });
+    return delivery;
+  }
+
+  /** Opens the stream of consensus, and sends nothing on it. */
+  silent(): Delivery {
     const { path, requestSerialize, responseDeserialize } = peerService.deliver;
     let finish: (text: string) => void = () => undefined;
     const ended = new Promise<string>((resolve) => (finish = resolve));
@@ -60,7 +72,6 @@ export class FalseMaster implements Disposable {
     });
     // A caller may look at `ended` alone.
     accepted.catch(() => undefined);
-    call.write({ envelope: envelopeOf(self, membership, to), messages: [] });
     return { send: (request) => call.write(request), accepted, ended };
   }
 

@@ -87,6 +87,24 @@ describe('the peer port behind TLS', function () {
     assert.deepEqual([after.term, after.leader], [term, leader.name]);
   });
 
+  it('R6: keeps 16 KiB of a stream before it knows the caller, and four streams of one master', async () => {
+    const leader = await masters.leader();
+    const m9 = await falseMaster('m9', leader);
+    const { membership } = await m9.hello();
+    assert.ok(membership !== undefined);
+    const [self, to] = [await m9.newcomer(membership), memberNamed(membership, leader.name)];
+    const long = m9.deliver(self, membership, to, { report: { ended: 'x'.repeat(20_000) } });
+    assert.match(
+      await long.ended,
+      /^RESOURCE_EXHAUSTED: a first message of 20\d\d\d B: master\/m9 may send 16384 B at most/,
+    );
+    const streams = Array.from({ length: 5 }, () => m9.silent().ended);
+    assert.match(await Promise.race(streams), /^UNAVAILABLE: /);
+    await Promise.all(streams);
+    const audited = /5 open streams \/sublet\.raft\.v1\.PeerService\/Deliver of this caller, and 4 are allowed/;
+    await until('the log names the limit', boundMs, () => holds(audited.test(leader.child.output)));
+  });
+
   it('row 26: takes a master that is added, behind TLS as without', async () => {
     const m4 = await masters.join('m4');
     const admin = await clientOf('admin', 'alice');

@@ -3,6 +3,7 @@ import assert from 'node:assert/strict';
 import { once } from 'node:events';
 import { type ClientHttp2Session, type ClientHttp2Stream, connect } from 'node:http2';
 import { createServer, type Server as NetServer } from 'node:net';
+import type { Readable } from 'node:stream';
 import { gzipSync } from 'node:zlib';
 import { Server, ServerCredentials } from '@grpc/grpc-js';
 import { type CallerLimits, type GuardNotice, StreamGuard } from '#http2/stream-guard.js';
@@ -15,6 +16,7 @@ const codecs = {
   responseDeserialize: bytesAsTheyAre,
 };
 const path = '/spec.Spec/Echo';
+const collectPath = '/spec.Spec/Collect';
 const limits: CallerLimits = { messageBytes: 50_000, connectionBytes: 100_000, callerBytes: 150_000, streams: 20 };
 
 function framed(body: Buffer, flags = 0): Buffer {
@@ -28,6 +30,10 @@ describe('a guard of gRPC streams', () => {
   let guard: StreamGuard;
   let notices: GuardNotice[];
   let handled: number;
+  /** Bytes of messages. */
+  let collected: number;
+  /** Of the newest connection. */
+  let retire: () => void;
   let listener: NetServer;
   let grpc: Server;
   let sessions: ClientHttp2Session[];
@@ -35,7 +41,7 @@ describe('a guard of gRPC streams', () => {
   let caller: string;
 
   beforeEach(async () => {
-    [notices, handled, sessions, taken, caller] = [[], 0, [], limits, 'agent/a1'];
+    [notices, handled, collected, sessions, taken, caller] = [[], 0, 0, [], limits, 'agent/a1'];
     guard = new StreamGuard({
       totalBytes: 190_000,
       messagesPerPiece: 8,
@@ -44,8 +50,17 @@ describe('a guard of gRPC streams', () => {
     });
     grpc = new Server({ 'grpc.max_receive_message_length': 1_000_000 });
     grpc.addService(
-      { Echo: { path, requestStream: false, responseStream: false, ...codecs } },
       {
+        Echo: { path, requestStream: false, responseStream: false, ...codecs },
+        Collect: { path: collectPath, requestStream: true, responseStream: false, ...codecs },
+      },
+      {
+        Collect: (call: Readable, answer: (error: null, bytes: Buffer) => void) => {
+          call.on('data', (bytes: Buffer) => {
+            collected += bytes.length;
+          });
+          call.on('end', () => answer(null, Buffer.alloc(0)));
+        },
         Echo: (call: { request: Buffer }, answer: (error: null, bytes: Buffer) => void) => {
           handled += 1;
           answer(null, call.request);
@@ -54,7 +69,7 @@ describe('a guard of gRPC streams', () => {
     );
     const injector = grpc.createConnectionInjector(ServerCredentials.createInsecure());
     listener = createServer((socket) => {
-      guard.take(socket, caller, taken);
+      retire = guard.take(socket, caller, taken);
       injector.injectConnection(socket);
     });
     listener.listen(0, '127.0.0.1');
@@ -90,7 +105,7 @@ describe('a guard of gRPC streams', () => {
     return new Promise((resolve) => {
       const look = (headers: Record<string, unknown>): void => {
         const { 'grpc-status': code, 'grpc-message': message = '' } = headers;
-        if (code !== undefined) resolve({ code: String(code), message: decodeURIComponent(String(message)) });
+        if (code !== undefined) resolve({ code: String(code), message: decodeURI(String(message)) });
       };
       stream.on('response', look);
       stream.on('trailers', look);
@@ -238,6 +253,54 @@ describe('a guard of gRPC streams', () => {
     guard.end(`${socket.localAddress}:${socket.localPort}`);
     await once(on, 'close');
     assert.equal(guard.refused('many-refusals'), 1);
+  });
+
+  it('R4: retires a connection: calls under way end, later ones are not taken, and then it ends', async () => {
+    const on = session();
+    const open = begin(on);
+    assert.equal(await echo(on), '0', 'both have begun');
+    retire();
+    await once(on, 'goaway');
+    const late = on.closed ? undefined : begin(on);
+    late?.end(framed(Buffer.from('x')));
+    const answer = statusOf(open);
+    open.end(framed(Buffer.from('x')));
+    assert.equal((await answer).code, '0');
+    if (!on.destroyed) await once(on, 'close');
+    assert.equal(handled, 2);
+    assert.deepEqual(notices, []);
+  });
+
+  it('R6: bounds the first message of a method, by which the caller is judged, more closely than the rest', async () => {
+    taken = { ...limits, methods: new Map([[collectPath, { firstMessageBytes: 20_000, streams: 4 }]]) };
+    const on = session();
+    const long = begin(on, { ':path': collectPath });
+    long.write(framed(Buffer.alloc(20_001)).subarray(0, 10));
+    const { code, message } = await statusOf(long);
+    assert.deepEqual([code, message], ['8', 'a first message of 20001 B: agent/a1 may send 20000 B at most']);
+    const right = begin(on, { ':path': collectPath });
+    const answer = statusOf(right);
+    right.write(framed(Buffer.alloc(20_000)));
+    right.end(framed(Buffer.alloc(50_000)));
+    assert.equal((await answer).code, '0');
+    assert.equal(collected, 70_000);
+    assert.equal(await echo(on, Buffer.alloc(50_000)), '0', 'other methods have no such bound');
+  });
+
+  it('R6: ends a connection with more open streams of one method than may be, of all connections of its caller', async () => {
+    taken = { ...limits, methods: new Map([[collectPath, { firstMessageBytes: 20_000, streams: 4 }]]) };
+    const [first, second] = [session(), session()];
+    for (let n = 0; n < 4; n++) begin(first, { ':path': collectPath });
+    assert.equal(await echo(first), '0', 'all have begun');
+    assert.equal(await echo(second), '0', 'other methods go on');
+    begin(second, { ':path': collectPath });
+    await once(second, 'close');
+    assert.match(notices[0]?.message ?? '', /^5 open streams \/spec\.Spec\/Collect of this caller, and 4 are allowed/);
+    first.destroy();
+    while (guard.streamsOf(caller) > 0) await new Promise(setImmediate);
+    const third = session();
+    for (let n = 0; n < 4; n++) begin(third, { ':path': collectPath });
+    assert.equal(await echo(third), '0', 'those of the others count no more');
   });
 
   it('ends a connection with many messages in one frame', async () => {

@@ -21,6 +21,15 @@ export type CallerLimits = {
   readonly messageBytes: number;
   /** Open at a time, of all connections of the caller. */
   readonly streams: number;
+  /** By path: methods whose streams are bounded more closely. */
+  readonly methods?: ReadonlyMap<string, MethodLimits>;
+};
+
+export type MethodLimits = {
+  /** Of the first message of a stream, by which its caller is judged. More than a frame (16 KiB): a smaller bound is not seen. */
+  readonly firstMessageBytes: number;
+  /** Open at a time, of all connections of the caller. */
+  readonly streams: number;
 };
 
 export type GuardRefusal =
@@ -76,10 +85,16 @@ type Connection = GuardedCaller & {
   readonly guard: StreamGuard;
   readonly socket: Socket;
   readonly limits: CallerLimits;
+  /** Undefined until its first stream. */
+  session: Http2Session | undefined;
   /** Bytes kept now. */
   bytes: number;
   ended: boolean;
 };
+
+type Call = { readonly path: string; readonly encoding: string };
+/** What a piece has brought: messages that are whole with it, the length of the one that is not, and how long that may be. */
+type Piece = { readonly whole: number; readonly length: number; readonly largest: number };
 
 /** By the addresses of both ends: the connections of all guards of this process. */
 const connections = new Map<string, Connection>();
@@ -90,7 +105,7 @@ export class StreamGuard {
   readonly #options: StreamGuardOptions;
   /** By caller: bytes of messages that are not whole. */
   readonly #bytes = new Map<string, number>();
-  /** By caller: its open streams. */
+  /** By caller, and by caller and path: open streams. */
   readonly #streams = new Map<string, number>();
   /** By HOST:PORT. */
   readonly #open = new Map<string, Connection>();
@@ -120,17 +135,30 @@ export class StreamGuard {
     return this.#streams.get(caller) ?? 0;
   }
 
-  /** Guards a connection, which is about to be handed to a server. All connections of one caller count together. */
-  take(socket: Socket, caller: string, limits: CallerLimits): void {
+  /**
+   * Guards a connection, which is about to be handed to a server. All connections of one caller count together. The returned
+   * function has the connection take no more calls, and end when those under way have ended.
+   */
+  take(socket: Socket, caller: string, limits: CallerLimits): () => void {
     const key = endsOf(socket);
     const from = `${socket.remoteAddress}:${socket.remotePort}`;
-    const connection = { guard: this, caller, from, socket, limits, bytes: 0, ended: false };
+    const connection: Connection = {
+      guard: this,
+      caller,
+      from,
+      socket,
+      limits,
+      session: undefined,
+      bytes: 0,
+      ended: false,
+    };
     connections.set(key, connection);
     this.#open.set(from, connection);
     socket.once('close', () => {
       if (connections.get(key) === connection) connections.delete(key);
       if (this.#open.get(from) === connection) this.#open.delete(from);
     });
+    return () => retire(connection);
   }
 
   /** Ends the open connection from HOST:PORT for the refusals that it had, once gRPC has done with what came last. */
@@ -142,24 +170,35 @@ export class StreamGuard {
   /** Called as a stream begins, before gRPC knows of it. */
   begin(stream: ServerHttp2Stream, path: string, connection: Connection): void {
     const { caller, limits } = connection;
-    const streams = this.streamsOf(caller) + 1;
-    this.#streams.set(caller, streams);
-    stream.once('close', () => {
-      const left = this.streamsOf(caller) - 1;
-      if (left === 0) this.#streams.delete(caller);
-      else this.#streams.set(caller, left);
-    });
+    const streams = this.#counted(stream, caller);
+    const method = limits.methods?.get(path);
+    const ofMethod = method === undefined ? 0 : this.#counted(stream, `${caller} ${path}`);
     if (connection.ended) return;
     if (streams > limits.streams) {
       const what = `${streams} open streams of this caller, and ${limits.streams} are allowed`;
+      this.#endSoon(connection, 'many-streams', what);
+    } else if (method !== undefined && ofMethod > method.streams) {
+      const what = `${ofMethod} open streams ${path} of this caller, and ${method.streams} are allowed`;
       this.#endSoon(connection, 'many-streams', what);
     } else if (this.#options.begins?.(path, connection) === false) {
       this.#endSoon(connection, 'many-refusals', 'too many calls of methods that there are not');
     }
   }
 
+  /** Counts a stream until it closes. Returns how many there are. */
+  #counted(stream: ServerHttp2Stream, key: string): number {
+    const streams = this.streamsOf(key) + 1;
+    this.#streams.set(key, streams);
+    stream.once('close', () => {
+      const left = this.streamsOf(key) - 1;
+      if (left === 0) this.#streams.delete(key);
+      else this.#streams.set(key, left);
+    });
+    return streams;
+  }
+
   /** Called once gRPC begins to read the stream. */
-  read(stream: ServerHttp2Stream, encoding: string, connection: Connection): void {
+  read(stream: ServerHttp2Stream, { path, encoding }: Call, connection: Connection): void {
     if (stream.headersSent || stream.closed || stream.destroyed) return;
     if (encoding !== 'identity') {
       const shown = JSON.stringify(encoding.slice(0, encodingLengthMax));
@@ -169,7 +208,10 @@ export class StreamGuard {
       return;
     }
     const meter = new MessageMeter();
+    const { messageBytes, methods } = connection.limits;
+    const firstBytes = methods?.get(path)?.firstMessageBytes ?? messageBytes;
     let kept = 0;
+    let messages = 0;
     const count = (now: number): void => {
       this.#count(connection, now - kept);
       kept = now;
@@ -179,7 +221,9 @@ export class StreamGuard {
       if (connection.ended || stream.closed) return;
       const whole = meter.add(piece);
       if (meter.kept !== kept) count(meter.kept);
-      this.#check(stream, connection, meter, whole);
+      messages += whole;
+      const largest = messages === 0 ? firstBytes : messageBytes;
+      this.#check(stream, connection, { whole, length: meter.length, largest });
     });
   }
 
@@ -193,13 +237,14 @@ export class StreamGuard {
     else this.#bytes.set(caller, bytes);
   }
 
-  #check(stream: ServerHttp2Stream, connection: Connection, meter: MessageMeter, whole: number): void {
+  #check(stream: ServerHttp2Stream, connection: Connection, { whole, length, largest }: Piece): void {
     const { messagesPerPiece, totalBytes } = this.#options;
     const { caller, limits } = connection;
     if (whole > messagesPerPiece) {
       this.#end(connection, stream.session, 'many-messages', `${whole} messages in one piece`, messagesPerPiece);
-    } else if (meter.length > limits.messageBytes) {
-      const message = `a message of ${meter.length} B: ${caller} may send ${limits.messageBytes} B at most`;
+    } else if (length > largest) {
+      const which = largest === limits.messageBytes ? 'a message' : 'a first message';
+      const message = `${which} of ${length} B: ${caller} may send ${largest} B at most`;
       refuse(stream, resourceExhausted, message);
       this.refuse('too-large', caller, message);
     } else if (connection.bytes > limits.connectionBytes) {
@@ -260,11 +305,17 @@ function created(message: unknown): void {
   const { stream, headers } = message;
   const connection = connectionOf(stream.session);
   if (connection === undefined) return;
-  connection.guard.begin(stream, headers[':path'] ?? '', connection);
-  const encoding = headers['grpc-encoding'] ?? 'identity';
-  stream.once('resume', () =>
-    connection.guard.read(stream, Array.isArray(encoding) ? encoding.join() : encoding, connection),
-  );
+  const path = headers[':path'] ?? '';
+  connection.guard.begin(stream, path, connection);
+  const shown = headers['grpc-encoding'] ?? 'identity';
+  const encoding = Array.isArray(shown) ? shown.join() : shown;
+  stream.once('resume', () => connection.guard.read(stream, { path, encoding }, connection));
+}
+
+function retire({ session, socket }: Connection): void {
+  // With GOAWAY: of calls that are on their way here the caller learns that they were not begun.
+  if (session === undefined || session.closed) socket.destroy();
+  else session.close();
 }
 
 /** Undefined: a server of this process that has no guard. */
@@ -273,7 +324,9 @@ function connectionOf(session: Http2Session | undefined): Connection | undefined
   const known = bySession.get(session);
   if (known !== undefined) return known;
   const connection = connections.get(endsOf(session.socket));
-  if (connection !== undefined) bySession.set(session, connection);
+  if (connection === undefined) return undefined;
+  bySession.set(session, connection);
+  connection.session = session;
   return connection;
 }
 
@@ -289,7 +342,8 @@ function refuse(stream: ServerHttp2Stream, code: number, message: string): void 
     stream.close(constants.NGHTTP2_ENHANCE_YOUR_CALM);
     return;
   }
-  const trailers = { 'grpc-status': String(code), 'grpc-message': encodeURIComponent(message) };
+  // grpc-js decodes what encodeURI encodes, and no more.
+  const trailers = { 'grpc-status': String(code), 'grpc-message': encodeURI(message) };
   stream.respond({ ':status': 200, 'content-type': 'application/grpc', ...trailers }, { endStream: true });
   stream.close(constants.NGHTTP2_NO_ERROR);
 }

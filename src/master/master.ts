@@ -191,7 +191,7 @@ export class Master {
     const refusals = new RefusalLog(clock, logger);
     const rates = new CallRates(clock);
     const intake = new Intake({
-      rates,
+      ...{ rates, clock, random: Math.random },
       refused: (port, { refusal, caller, message }) =>
         refusals.note(`${port} ${refusal} ${caller}`, { port, refusal, caller }, `${port}: ${caller}: ${message}`),
     });

@@ -1,6 +1,7 @@
 import assert from 'node:assert/strict';
 import { Socket } from 'node:net';
 import { Intake } from '#master/leases/intake.js';
+import { VirtualTime } from '#replica/testing/virtual-time.js';
 import type { Principal } from '#tls/principal.js';
 
 const agent: Principal = { role: 'agent', id: 'a1', serial: '01', beginsMs: 0, endsMs: Number.POSITIVE_INFINITY };
@@ -19,7 +20,7 @@ describe('the intake of connections', () => {
   it('closes connections of an identity beyond its number, and makes room when some have gone', async () => {
     const notices: string[] = [];
     const intake = new Intake({
-      rates: { refusal: () => true },
+      ...{ rates: { refusal: () => true }, clock: new VirtualTime(), random: () => 0 },
       refused: (port, { refusal, caller, message }) => notices.push(`${port} ${refusal} ${caller}: ${message}`),
     });
     const open = Array.from({ length: 16 }, socket);
@@ -37,5 +38,30 @@ describe('the intake of connections', () => {
     assert.equal(intake.takeApi(socket(), agent), true);
     assert.equal(intake.takeApi(socket(), agent), false);
     assert.equal(intake.api.refused('many-connections'), 2);
+  });
+
+  it('R4: has connections of operators end after an hour, more or less by a tenth, and those of others go on', async () => {
+    const minuteMs = 60_000;
+    for (const [random, minutes] of [
+      [0, 54],
+      [0.5, 60],
+    ] as const) {
+      const clock = new VirtualTime();
+      const intake = new Intake({
+        ...{ rates: { refusal: () => true }, clock, random: () => random },
+        refused: () => assert.fail(),
+      });
+      const [ofAgent, ofAdmin, without, ofMaster] = [socket(), socket(), socket(), socket()];
+      intake.takeApi(ofAgent, agent);
+      intake.takeApi(ofAdmin, { ...agent, role: 'admin' });
+      intake.takeApi(without, undefined);
+      intake.takePeer(ofMaster, { ...agent, role: 'master' });
+      await clock.runFor(minutes * minuteMs - 1);
+      assert.equal(ofAdmin.destroyed, false);
+      await clock.runFor(2);
+      assert.equal(ofAdmin.destroyed, true);
+      await clock.runFor(24 * 60 * minuteMs);
+      assert.deepEqual([ofAgent.destroyed, without.destroyed, ofMaster.destroyed], [false, false, false]);
+    }
   });
 });

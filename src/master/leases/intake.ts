@@ -4,13 +4,15 @@
 
 import type { Socket } from 'node:net';
 import { clientNetwork } from '#address/client-network.js';
-import { type CallerLimits, type GuardNotice, StreamGuard } from '#http2/stream-guard.js';
+import { type CallerLimits, type GuardNotice, type MethodLimits, StreamGuard } from '#http2/stream-guard.js';
 import { rolesFor } from '#master/access/authorization.js';
 import type { CallRates } from '#master/access/rates.js';
 import { joinRequestBytesMax } from '#master/joining/join-server.js';
 import { requestBytesMax } from '#master/server/api-server.js';
+import type { Clock } from '#replica/ports/clock.js';
 import { formatPrincipal, type Principal, type Role } from '#tls/principal.js';
 import { messageBytesMax } from '#transport/peer-channel.js';
+import { peerService } from '#transport/peer-service.js';
 
 const kibibyte = 1024;
 const mebibyte = 1024 * kibibyte;
@@ -48,6 +50,33 @@ const masterLimits: CallerLimits = {
   streams: 20_000,
 };
 
+/**
+ * A stream between masters begins with who calls whom, and is judged by that: 3 kB at most, with what a member reports of
+ * itself, and in front of a snapshot with nine members.
+ */
+const firstPeerMessageBytes = 16 * kibibyte;
+/** A master has one of each stream open; another one takes its place after a cut of the network. */
+const streamsOfPeer = 4;
+/** Calls that are answered at once, some of which may come together after a pause. */
+const hellosOfPeer = 64;
+
+/** Without TLS several masters may call from one address. */
+function ofPeerMethods(masters: number): ReadonlyMap<string, MethodLimits> {
+  const limits = (streams: number): MethodLimits => ({
+    firstMessageBytes: firstPeerMessageBytes,
+    streams: masters * streams,
+  });
+  const { hello, deliver, installSnapshot } = peerService;
+  return new Map([
+    [hello.path, limits(hellosOfPeer)],
+    [deliver.path, limits(streamsOfPeer)],
+    [installSnapshot.path, limits(streamsOfPeer)],
+  ]);
+}
+
+const peerLimits: CallerLimits = { ...masterLimits, methods: ofPeerMethods(1) };
+const plainPeerLimits: CallerLimits = { ...masterLimits, methods: ofPeerMethods(Number.POSITIVE_INFINITY) };
+
 /** A host that joins sends one small message, and has shown no certificate. */
 const joinLimits: CallerLimits = {
   messageBytes: joinRequestBytesMax,
@@ -69,7 +98,20 @@ const apiMessagesPerPiece = 64;
  */
 const connectionsMax: Readonly<Record<Role, number>> = { agent: 16, viewer: 64, operator: 64, admin: 64, master: 16 };
 
+/**
+ * A connection of an operator shows its certificate anew after an hour: it takes no more calls, and those under way have a
+ * minute to end. Connections of agents and masters end with their certificates.
+ */
+const ageMs = 60 * 60_000;
+const agingRoles: ReadonlySet<Role> = new Set(['viewer', 'operator', 'admin']);
+const retirementMs = 60_000;
+/** Ages differ by as much as 10 %, so that what began together does not end together. */
+const ageSpread = 0.1;
+
 export type IntakeOptions = {
+  readonly clock: Pick<Clock, 'after'>;
+  /** In [0, 1). */
+  readonly random: () => number;
   readonly rates: Pick<CallRates, 'refusal'>;
   readonly refused: (port: string, notice: GuardNotice) => void;
 };
@@ -80,8 +122,11 @@ export class Intake {
   readonly join: StreamGuard;
   /** By identity: its open connections. */
   readonly #connections = new Map<string, number>();
+  readonly #options: IntakeOptions;
 
-  constructor({ rates, refused }: IntakeOptions) {
+  constructor(options: IntakeOptions) {
+    this.#options = options;
+    const { rates, refused } = options;
     this.api = new StreamGuard({
       totalBytes: apiTotalBytes,
       messagesPerPiece: apiMessagesPerPiece,
@@ -112,7 +157,7 @@ export class Intake {
   }
 
   takePeer(socket: Socket, principal: Principal | undefined): boolean {
-    return this.#take(this.peer, socket, principal, masterLimits);
+    return this.#take(this.peer, socket, principal, principal === undefined ? plainPeerLimits : peerLimits);
   }
 
   #take(guard: StreamGuard, socket: Socket, principal: Principal | undefined, limits: CallerLimits): boolean {
@@ -134,8 +179,18 @@ export class Intake {
       if (left === 0) this.#connections.delete(caller);
       else this.#connections.set(caller, left);
     });
-    guard.take(socket, caller, limits);
+    const retire = guard.take(socket, caller, limits);
+    if (agingRoles.has(principal.role)) this.#age(socket, retire);
     return true;
+  }
+
+  #age(socket: Socket, retire: () => void): void {
+    const { clock, random } = this.#options;
+    let cancel = clock.after(ageMs * (1 - ageSpread + 2 * ageSpread * random()), () => {
+      retire();
+      cancel = clock.after(retirementMs, () => socket.destroy());
+    });
+    socket.once('close', () => cancel());
   }
 }
 
