@@ -21,8 +21,8 @@ export type JoinToken = {
   readonly endsAt: number;
   /** How many keys may be certified. */
   readonly uses: number;
-  /** SHA-256 of each public key that it was used for, in the order of use. */
-  readonly keyHashes: readonly string[];
+  /** In the order of their first use. */
+  readonly keys: readonly TokenKey[];
   readonly revoked: boolean;
   /** For display. */
   readonly createdBy: string;
@@ -30,11 +30,21 @@ export type JoinToken = {
   readonly createdAt: number;
 };
 
+/** A key that was certified with a token. */
+export type TokenKey = {
+  /** SHA-256 of the public key, 64 hex digits. */
+  readonly hash: string;
+  /** Of the host that has it. */
+  readonly address: Ip;
+  /** How often it was certified: once, and again when its answer was lost. */
+  readonly times: number;
+};
+
 export type TokenState = 'valid' | 'used' | 'revoked' | 'ended';
 
 /** `time` is cluster time. */
-export function tokenState({ revoked, endsAt, keyHashes, uses }: JoinToken, time: number): TokenState {
+export function tokenState({ revoked, endsAt, keys, uses }: JoinToken, time: number): TokenState {
   if (revoked) return 'revoked';
   if (endsAt <= time) return 'ended';
-  return keyHashes.length >= uses ? 'used' : 'valid';
+  return keys.length >= uses ? 'used' : 'valid';
 }

@@ -25,6 +25,8 @@ export const tokensMax = 1_000;
 export const tokenTtlMaxMs = 24 * 3600 * 1000;
 /** Keys that may be certified with one token. */
 export const tokenUsesMax = 100;
+/** Certificates of one key with one token: a host whose answer was lost asks again, at each master once. */
+export const certificatesPerKeyMax = 10;
 /** Identities that are revoked. */
 export const revocationsMax = 10_000;
 /** ROLE/ID: a role of 16 characters, and an agent id. */

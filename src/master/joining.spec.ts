@@ -18,6 +18,7 @@ import {
   operatorService,
 } from '#api/services.js';
 import { joinConnectionsMax } from '#door/connection-shares.js';
+import { certificatesPerKeyMax } from '#ipam/limits.js';
 import { CertificateSigner } from '#master/joining/certificate-signer.js';
 import { JoinableTrio, newKey } from '#master/testing/joinable-trio.js';
 import { until } from '#master/testing/until.js';
@@ -96,6 +97,14 @@ describe('joining', () => {
     await joins(token, 0, { key });
     const { principal } = await joins(token, 1, { key });
     assert.equal(principal.id, 'host-4');
+    // A few times: no host has masters sign for it without end.
+    for (let times = 3; times <= certificatesPerKeyMax; times++) await joins(token, 2, { key });
+    assert.match(
+      await refusalOf(joins(token, 2, { key })),
+      /^FAILED_PRECONDITION: .* has brought this key 10 certificates/,
+    );
+    const signed = trio.log.filter((line) => line.startsWith('agent/host-4 has joined'));
+    assert.equal(signed.length, certificatesPerKeyMax);
   });
 
   it('row 46: is possible while a few addresses hold all connections of the port', async () => {

@@ -5,7 +5,7 @@ import type { CreateToken, UseToken } from '#ipam/commands/command.js';
 import type { Refusal } from '#ipam/commands/result.js';
 import { Ipam } from '#ipam/ipam.js';
 import { tokenState } from '#ipam/join-token.js';
-import { tokensMax, tokenTtlMaxMs } from '#ipam/limits.js';
+import { certificatesPerKeyMax, tokensMax, tokenTtlMaxMs } from '#ipam/limits.js';
 import { PlanUnderTest } from '#ipam/plan-under-test.js';
 
 const hourMs = 3_600_000;
@@ -48,12 +48,24 @@ describe('a token', () => {
   };
   const refusal = (more: Partial<UseToken>): Refusal => plan.refused(use(more));
 
-  it('row 30: is used once, and by the same key again, whose answer may have been lost', () => {
+  it('row 30: is used once, and for the same key again, from the same address, a few times: its answer may be lost', () => {
     assert.equal(stateOf(), 'valid');
     assert.equal(plan.run(use()).result.kind, 'token');
     assert.equal(stateOf(), 'used');
-    const again = plan.run(use()).result;
-    assert.ok(again.kind === 'token' && !again.changed);
+    for (let times = 2; times <= certificatesPerKeyMax; times++) {
+      assert.equal(plan.run(use()).result.kind, 'token');
+      assert.deepEqual(plan.ipam.token(id)?.keys, [{ hash: key('c1'), address: parseIp('10.0.0.7'), times }]);
+    }
+    const more = 'make another one: sublet token create --role agent --id host-7';
+    assert.equal(
+      refusal({}).message,
+      `join: token ${id} has brought this key 10 certificates, as many as may be; ${more}`,
+    );
+    assert.equal(
+      refusal({ address: parseIp('10.0.0.8') }).message,
+      `join: token ${id} was used for this key from 10.0.0.7, and the host now calls from 10.0.0.8; ${more}`,
+    );
+    assert.deepEqual(Ipam.restore(plan.ipam.records()).tokens(), plan.ipam.tokens());
     assert.match(
       refusal({ keyHash: key('c2') }).message,
       /was used once already; make another one: sublet token create/,
@@ -94,6 +106,13 @@ describe('a token', () => {
     plan.run(use({ id: many, keyHash: key('c1') }));
     plan.run(use({ id: many, keyHash: key('c2') }));
     assert.match(refusal({ id: many, keyHash: key('c3') }).message, /was used 2 times already/);
+    assert.equal(plan.run(use({ id: many, keyHash: key('c1') })).result.kind, 'token');
+    // A key is of one host, also while the token has uses left.
+    const left = '8e'.repeat(16);
+    plan.run(created({ id: left, uses: 2 }));
+    plan.run(use({ id: left, keyHash: key('c1') }));
+    assert.match(refusal({ id: left, address: parseIp('fd00::7') }).message, /the host now calls from fd00::7/);
+    assert.equal(stateOf(left), 'valid');
   });
 
   it('row 31: is of no use after its time, which is cluster time, once revoked, or for anything else', () => {

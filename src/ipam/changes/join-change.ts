@@ -1,9 +1,16 @@
 /** The commands about tokens for joining. Their time is cluster time, which comes with each command. */
-import { formatIp } from '#address/ip.js';
+import { formatIp, type Ip } from '#address/ip.js';
 import type { CreateToken, RevokeToken, UseToken } from '#ipam/commands/command.js';
 import { type Refusal, type Reply, refuse } from '#ipam/commands/result.js';
 import { type JoinToken, tokenState } from '#ipam/join-token.js';
-import { agentIdLengthMax, masterNameLengthMax, tokensMax, tokenTtlMaxMs, tokenUsesMax } from '#ipam/limits.js';
+import {
+  agentIdLengthMax,
+  certificatesPerKeyMax,
+  masterNameLengthMax,
+  tokensMax,
+  tokenTtlMaxMs,
+  tokenUsesMax,
+} from '#ipam/limits.js';
 import type { Plan } from '#ipam/plan.js';
 import { assertInvariant } from '#ipam/plan-invariant.js';
 import type { PlanWriter } from '#ipam/plan-writer.js';
@@ -25,7 +32,7 @@ export function createToken(plan: Plan, writer: PlanWriter, command: CreateToken
   }
   for (const [, token] of gone) writer.dropToken(token);
   const { by: createdBy, wallTime: createdAt } = writer.origin;
-  const ends = { endsAt: writer.time + ttlMs, uses, keyHashes: [], revoked: false };
+  const ends = { endsAt: writer.time + ttlMs, uses, keys: [], revoked: false };
   const token: JoinToken = { id, secretHash, role, subject, nodeIp, ...ends, createdBy, createdAt };
   writer.putToken(token);
   const from = nodeIp === undefined ? '' : `, from ${formatIp(nodeIp)}`;
@@ -39,11 +46,17 @@ export function useToken(plan: Plan, writer: PlanWriter, command: UseToken): Rep
   const refusal = refusalOfUse(token, command, writer.time) ?? revokedFor(plan, 'join', command.role, command.subject);
   if (refusal !== undefined) return refusal;
   assertInvariant(token !== undefined, 'a token that is not there is of no use');
-  if (token.keyHashes.includes(command.keyHash)) return { kind: 'token', token };
-  const used = { ...token, keyHashes: [...token.keyHashes, command.keyHash] };
+  const { keyHash: hash, address } = command;
+  const known = token.keys.find((key) => key.hash === hash);
+  const keys =
+    known === undefined
+      ? [...token.keys, { hash, address, times: 1 }]
+      : token.keys.map((key) => (key === known ? { ...key, times: key.times + 1 } : key));
+  const used = { ...token, keys };
   writer.putToken(used);
   const { id, role, subject } = used;
-  writer.note('use-token', writer.origin.by, [id, subject], `${role}/${subject} joined`);
+  const detail = `${role}/${subject} joined${known === undefined ? '' : ' again, with the same key'}`;
+  writer.note('use-token', writer.origin.by, [id, subject], detail);
   return { kind: 'token', token: used };
 }
 
@@ -67,7 +80,7 @@ export function refusalOfUse(
   if (token === undefined || token.secretHash !== asked.secretHash) {
     return refuse('not-found', 'token', 'join: there is no such token: it is mistyped, or ended more than a day ago');
   }
-  const { id, role, subject, nodeIp, uses } = token;
+  const { id, role, subject, nodeIp } = token;
   const remedy = `make another one: sublet token create --role ${role} --id ${subject}`;
   if (role !== asked.role || subject !== asked.subject) {
     const other = `make another one: sublet token create --role ${asked.role} --id ${asked.subject}`;
@@ -84,14 +97,26 @@ export function refusalOfUse(
       return refuse('failed-precondition', 'token', `join: token ${id} is revoked; ${remedy}`);
     case 'ended':
       return refuse('failed-precondition', 'token', `join: token ${id} has ended; ${remedy}`);
-    case 'used': {
-      if (asked.keyHash === undefined || token.keyHashes.includes(asked.keyHash)) return undefined;
-      const times = uses === 1 ? 'once' : `${uses} times`;
-      return refuse('failed-precondition', 'token', `join: token ${id} was used ${times} already; ${remedy}`);
+    case 'used':
+    case 'valid': {
+      const why = asked.keyHash === undefined ? undefined : keyRefusal(token, asked.keyHash, asked.address);
+      if (why === undefined) return undefined;
+      return refuse('failed-precondition', 'token', `join: token ${id} ${why}; ${remedy}`);
     }
-    case 'valid':
-      return undefined;
   }
+}
+
+/** Why a key is not certified with a token that is of use; undefined: it is. A host whose answer was lost asks with the same key. */
+function keyRefusal({ keys, uses }: JoinToken, hash: string, address: Ip): string | undefined {
+  const known = keys.find((key) => key.hash === hash);
+  if (known === undefined) {
+    return keys.length < uses ? undefined : `was used ${uses === 1 ? 'once' : `${uses} times`} already`;
+  }
+  if (known.address !== address) {
+    return `was used for this key from ${formatIp(known.address)}, and the host now calls from ${formatIp(address)}`;
+  }
+  if (known.times < certificatesPerKeyMax) return undefined;
+  return `has brought this key ${known.times} certificates, as many as may be`;
 }
 
 export function revokeToken(plan: Plan, writer: PlanWriter, { id }: RevokeToken): Reply | Refusal {

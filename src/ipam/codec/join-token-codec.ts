@@ -67,7 +67,7 @@ export function toJoinToken(token: JoinToken): sublet.store.v1.JoinToken.$Proper
     nodeIp: nodeIp === undefined ? null : ipBytes(nodeIp),
     endsAtMs: token.endsAt,
     uses,
-    keyHashes: token.keyHashes.map(bytesOf),
+    keys: token.keys.map(({ hash, address, times }) => ({ hash: bytesOf(hash), address: ipBytes(address), times })),
     revoked,
     createdBy,
     createdAtMs: token.createdAt,
@@ -84,7 +84,11 @@ export function joinTokenOf(stored: sublet.store.v1.JoinToken.$Properties): Join
     endsAt: stored.endsAtMs ?? 0,
     uses: stored.uses ?? 0,
     revoked: stored.revoked ?? false,
-    keyHashes: (stored.keyHashes ?? []).map((hash) => hexOf(hash, hashBytes)),
+    keys: (stored.keys ?? []).map(({ hash, address, times }) => ({
+      hash: hexOf(hash, hashBytes),
+      address: ipOf(address),
+      times: times ?? 0,
+    })),
     createdBy: stored.createdBy ?? '',
     createdAt: stored.createdAtMs ?? 0,
   };

@@ -226,7 +226,10 @@ export type CreateToken = {
   readonly uses: number;
 };
 
-/** A key is to be certified by a token. Used again with the same key, it changes nothing: the answer may have been lost. */
+/**
+ * A key is to be certified by a token. The same key may be certified again, from the same address, a few times: the answer may
+ * have been lost.
+ */
 export type UseToken = {
   readonly kind: 'use-token';
   readonly id: string;

@@ -74,7 +74,7 @@ const states = {
 
 /** `time` is cluster time, `now` the wall clock's: an end is a moment of cluster time, and shown by the clock. */
 function tokenMessage(token: JoinToken, time: number, now: number): sublet.v1.Token.$Properties {
-  const { id, role, subject, nodeIp, uses, keyHashes, createdBy } = token;
+  const { id, role, subject, nodeIp, uses, keys, createdBy } = token;
   return {
     id: Buffer.from(id, 'hex'),
     role,
@@ -82,7 +82,7 @@ function tokenMessage(token: JoinToken, time: number, now: number): sublet.v1.To
     nodeIp: nodeIp === undefined ? '' : formatIp(nodeIp),
     ends: timestamp(Math.max(0, now + token.endsAt - time)),
     uses,
-    used: keyHashes.length,
+    used: keys.length,
     state: states[tokenState(token, time)],
     createdBy,
     created: timestamp(token.createdAt),
