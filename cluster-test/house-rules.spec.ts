@@ -91,6 +91,10 @@ const vagueWordsMax = 19;
 const packagesMax = 77;
 /** Files at one level that are no specs (docs/architecture.md, sub-rooms). */
 const filesPerFolderMax = 15;
+/** A member of a type that is called: `name(): T;` or `name: () => T;`. */
+const callbackMember = /^ {2}(?:readonly )?\w+\??(?:\(|: \(+(?:\w+: [^)]*|\))[^\n]*=>)/gm;
+/** What a type of `src/replica` may have of them, so that its code is read downwards. The ports to the world are not counted. */
+const callbacksMax = 3;
 const emptyNames = /(^|\/)(utils?|helpers?|common|manager|misc)(\.|\/|-)/;
 
 type Source = { readonly name: string; readonly room: string; readonly text: string };
@@ -161,6 +165,21 @@ describe('house rules', () => {
 
   it('has no import cycle, types included', () => {
     assert.deepEqual(importCycles(), []);
+  });
+
+  it('makes the parts of a member of those before them, which none of them calls back', () => {
+    const inReplica = production.filter(
+      ({ name }) => name.startsWith('replica/') && !name.startsWith('replica/ports/'),
+    );
+    const assembly = inReplica.find(({ name }) => name === 'replica/assembly.ts');
+    assert.doesNotMatch(assembly?.text ?? '=>', /=>/, 'a closure over a part that is made later');
+    const wide = inReplica.flatMap(({ name, text }) =>
+      [...text.matchAll(/^export type (\w+)(?:<[^=]*>)? = (?:\w+ & )?\{\n([\s\S]*?)\n\};/gm)]
+        .map(([, type, body = '']) => [type, body.match(callbackMember)?.length ?? 0] as const)
+        .filter(([, callbacks]) => callbacks > callbacksMax)
+        .map(([type, callbacks]) => `src/${name}: ${type} has ${callbacks}`),
+    );
+    assert.deepEqual(wide, []);
   });
 
   it('names rooms, not paths', () => {

@@ -6,13 +6,11 @@
 import { asError } from '#errors/unknown-error.js';
 import { type LogIndex, type MemberId, noMember } from '#raft/log/entry.js';
 import type { PeerMessage } from '#raft/message.js';
-import type { ActiveReplicaListener } from '#replica/active-replica-listener.js';
-import { type ActiveReplicaStart, Assembly } from '#replica/assembly.js';
+import type { EmitActiveReplicaEvent } from '#replica/active-replica-event.js';
+import { type ActiveReplicaStart, type Assembly, assemble } from '#replica/assembly.js';
 import { rejoinRemedy } from '#replica/bootstrap/incarnation.js';
-import type { SnapshotReceiver } from '#replica/driver/snapshot-transfers.js';
-import { TurnWaits } from '#replica/driver/turn-waits.js';
+import type { RaftDriver } from '#replica/driver/raft-driver.js';
 import { withRemedy } from '#replica/fatal-error.js';
-import type { LeadershipNotice } from '#replica/fitness/leadership-state.js';
 import { type MembershipChange, removedText } from '#replica/members/membership-change.js';
 import { movesInForce, withMoves } from '#replica/members/moved-members.js';
 import { StoreError } from '#replica/ports/log-store.js';
@@ -32,10 +30,9 @@ export class ActiveReplica<Output> {
   readonly self: MemberInfo;
   readonly #options: ReplicaOptions<Output>;
   readonly #timing: ReplicaTiming;
-  readonly #listener: ActiveReplicaListener<Output>;
+  readonly #emit: EmitActiveReplicaEvent<Output>;
   readonly #parts: Assembly<Output>;
   readonly #ticker: Ticker;
-  readonly #waits: TurnWaits;
   /** Calls off what is due once, later: a timer that is armed would keep the process from ending. */
   readonly #cancellations: (() => void)[] = [];
   #acknowledgedMs = Number.NEGATIVE_INFINITY;
@@ -43,22 +40,17 @@ export class ActiveReplica<Output> {
   #leaving = false;
   #stopped = false;
 
-  constructor(options: ReplicaOptions<Output>, start: ActiveReplicaStart, listener: ActiveReplicaListener<Output>) {
+  constructor(options: ReplicaOptions<Output>, start: ActiveReplicaStart, emit: EmitActiveReplicaEvent<Output>) {
     const { clock, defer } = options;
     const { self, timing } = start;
     this.self = self;
     this.#options = options;
     this.#timing = timing;
-    this.#listener = listener;
-    this.#parts = new Assembly(options, start, {
-      listener,
-      turnEnded: () => this.#onTurnEnded(),
-      failed: (error) => this.#fail(error),
-    });
+    this.#emit = emit;
+    this.#parts = assemble(options, start, emit);
     this.#ticker = new Ticker(clock, defer, timing.heartbeatMs, (gapMs) =>
       this.#parts.driver.act(() => this.#tick(gapMs)),
     );
-    this.#waits = new TurnWaits(clock);
   }
 
   /** With the addresses where members are called. */
@@ -67,11 +59,7 @@ export class ActiveReplica<Output> {
   }
 
   get #recorded(): Membership {
-    return this.#parts.decisions.applied.membership;
-  }
-
-  get office(): LeadershipNotice {
-    return this.#parts.office.notice();
+    return this.#parts.applied.membership;
   }
 
   /**
@@ -90,25 +78,26 @@ export class ActiveReplica<Output> {
     this.#parts.driver.wake();
     // Not every write is the writer's: a snapshot that comes in is written for its sender, who can't end this member.
     store.onFailure((error) => this.#fail(error));
+    this.#watch();
   }
 
   /** @throws ProposeError, as a rejection */
   propose(command: Uint8Array): Promise<Applied<Output>> {
     if (this.#stopped) return Promise.reject(this.#stoppedError());
-    if (!this.#parts.office.leads || this.#handingOver) return Promise.reject(this.#parts.decisions.notLeader());
+    if (!this.#parts.leadership.leads || this.#handingOver) return Promise.reject(this.#parts.handler.notLeader);
     const refusal = this.#parts.fitness.proposalRefusal() ?? this.#parts.commandKinds.refusal(command);
     if (refusal !== undefined) return Promise.reject(refusal);
-    const answer = this.#parts.requests.command(command);
+    const answer = this.#parts.requests.proposals.add(command);
     // While a write is in flight its end brings the next turn, and with it one batch of all that came meanwhile.
-    if (!this.#parts.driver.writer.busy) this.#parts.driver.wake();
+    if (!this.#parts.writer.busy) this.#parts.driver.wake();
     return answer;
   }
 
   /** @throws ProposeError, as a rejection */
   readBarrier(): Promise<LogIndex> {
     if (this.#stopped) return Promise.reject(this.#stoppedError());
-    if (this.#parts.office.leader === noMember) return Promise.reject(this.#parts.decisions.notLeader());
-    const answer = this.#parts.requests.read();
+    if (this.#parts.leadership.leader === noMember) return Promise.reject(this.#parts.handler.notLeader);
+    const answer = this.#parts.requests.reads.add();
     this.#parts.driver.wake();
     return answer;
   }
@@ -120,7 +109,7 @@ export class ActiveReplica<Output> {
     if (message.kind !== 'transfer-leader' && message.kind !== 'read-index') this.#parts.peers.heard(message.from);
     const refusal = this.#messageRefusal(message);
     if (refusal === undefined) this.#parts.driver.receive(message);
-    else this.#parts.decisions.refused(message.from, refusal);
+    else this.#options.observe({ kind: 'message-refused', from: message.from, reason: refusal });
   }
 
   /** Why the core does not hear of it; undefined: it does. */
@@ -136,9 +125,9 @@ export class ActiveReplica<Output> {
     this.#parts.peers.reported(from, report);
   }
 
-  receiveSnapshot(...[message, meta, chunks]: Parameters<SnapshotReceiver['receive']>): Promise<void> {
+  receiveSnapshot(...snapshot: Parameters<RaftDriver<Output>['receiveSnapshot']>): Promise<void> {
     if (this.#stopped) return Promise.reject(this.#stoppedError());
-    return this.#parts.driver.receiver.receive(message, meta, chunks);
+    return this.#parts.driver.receiveSnapshot(...snapshot);
   }
 
   unreachable(member: MemberId): void {
@@ -151,7 +140,7 @@ export class ActiveReplica<Output> {
    * none to ask.
    */
   transferLeadership(to?: MemberId): MemberId | undefined {
-    const target = to ?? (this.#parts.office.leads ? this.#parts.fitness.successors()[0] : undefined);
+    const target = to ?? (this.#parts.leadership.leads ? this.#parts.fitness.successors()[0] : undefined);
     if (target === undefined || this.#stopped) return undefined;
     this.#parts.driver.act(() => this.#parts.raft.transferLeadership(target));
     this.#parts.driver.wake();
@@ -159,7 +148,7 @@ export class ActiveReplica<Output> {
   }
 
   get appliedIndex(): LogIndex {
-    return this.#parts.decisions.applied.index;
+    return this.#parts.applied.index;
   }
 
   /** Resolves when what was applied up to `index` is stored, and all it needs to be known as committed. @throws ProposeError */
@@ -168,14 +157,14 @@ export class ActiveReplica<Output> {
     for (let tries = 1; !isSaved(); tries++) {
       if (this.#stopped) throw this.#stoppedError();
       if (tries > savedTriesMax) throw new ProposeError('timeout', `the disk has not stored index ${index} in time`);
-      this.#parts.driver.writer.flush();
+      this.#parts.driver.flush();
       await this.#until(isSaved);
     }
   }
 
   /** This member was removed, as reported by a peer or by the log. */
   removed(reason: string): void {
-    if (this.#leaving) return;
+    if (this.#leaving || this.#stopped) return;
     this.#leaving = true;
     // Delays the shutdown so that the response to the removal can be sent from here.
     this.#later(this.#timing.electionMs, () => this.#leave(reason));
@@ -199,9 +188,11 @@ export class ActiveReplica<Output> {
    */
   changeMembership(change: MembershipChange): Promise<Membership> {
     if (this.#stopped) return Promise.reject(this.#stoppedError());
-    if (!this.#parts.office.ready || this.#handingOver) return Promise.reject(this.#parts.decisions.notLeader());
+    if (!this.#parts.leadership.ready || this.#handingOver) return Promise.reject(this.#parts.handler.notLeader);
     const answers: Promise<Membership>[] = [];
-    this.#parts.driver.act(() => answers.push(this.#parts.requests.change(change, this.#recorded)));
+    this.#parts.driver.act(() =>
+      answers.push(this.#parts.requests.changes.propose(change, this.#recorded, this.#parts.raft)),
+    );
     this.#parts.driver.wake();
     const [answer = Promise.reject(this.#stoppedError())] = answers;
     // A leader that is left alone by the change must know of it after a crash, too: the one that left can't tell it.
@@ -231,13 +222,13 @@ export class ActiveReplica<Output> {
       raft: this.#parts.raft.status(),
       moves: movesInForce(this.#recorded, this.#options.moved ?? []),
       applied: this.appliedIndex,
-      ready: this.#parts.office.ready,
-      writer: this.#parts.driver.writer,
+      ready: this.#parts.leadership.ready,
+      writer: this.#parts.writer,
       peers: this.#parts.peers,
       space: this.#options.store.space(),
       serves: this.#options.serves?.(this.self) ?? '',
-      refusal: this.#parts.office.leads ? this.#parts.fitness.proposalRefusal()?.message : undefined,
-      ...this.#parts.decisions.snapshots,
+      refusal: this.#parts.leadership.leads ? this.#parts.fitness.proposalRefusal()?.message : undefined,
+      ...this.#parts.handler.snapshots,
     });
   }
 
@@ -246,21 +237,21 @@ export class ActiveReplica<Output> {
    * answer, and stores what is applied by then. Each step waits an election timeout at most.
    */
   async stop({ transfer }: { readonly transfer: boolean }): Promise<void> {
-    if (transfer && this.#parts.office.leads && !this.#stopped) {
+    if (transfer && this.#parts.leadership.leads && !this.#stopped) {
       this.#handingOver = true;
       // Calls that came here are handed on to the next leader, which has to be known for that.
-      const handedOver = (): boolean => !this.#parts.office.leads && this.#parts.office.leader !== noMember;
+      const handedOver = (): boolean => !this.#parts.leadership.leads && this.#parts.leadership.leader !== noMember;
       if (this.transferLeadership() !== undefined) await this.#until(handedOver);
-      await this.#until(() => this.#parts.requests.inFlight === 0);
+      await this.#until(() => this.#parts.requests.proposals.inFlight === 0);
     }
     if (this.#stopped) return;
     this.#ticker.stop();
     const { appliedIndex } = this;
-    const { driver, upkeep, tail } = this.#parts;
-    driver.writer.flush();
+    const { driver, writer, upkeep, tail } = this.#parts;
+    driver.flush();
     // What is applied after that need not be stored: while a leader sends more, there always is more.
     const isSaved = (): boolean => tail.persisted.index >= appliedIndex;
-    await this.#until(() => isSaved() || (!driver.writer.busy && !upkeep.unsaved));
+    await this.#until(() => isSaved() || (!writer.busy && !upkeep.unsaved));
     this.#end();
   }
 
@@ -269,7 +260,7 @@ export class ActiveReplica<Output> {
   }
 
   #campaign(): void {
-    if (this.#parts.office.leader !== noMember) return;
+    if (this.#parts.leadership.leader !== noMember) return;
     this.#parts.driver.act(() => this.#parts.raft.campaign());
     this.#parts.driver.wake();
   }
@@ -278,36 +269,40 @@ export class ActiveReplica<Output> {
     const paused = gapMs > this.#timing.electionMs;
     if (paused) {
       this.#options.observe({ kind: 'paused', forMs: gapMs });
-      if (this.#parts.office.leads) this.#listener.leadership(this.#parts.office.notice(true));
+      if (this.#parts.leadership.leads) this.#emit({ kind: 'leadership', notice: this.#parts.leadership.notice(true) });
     }
     this.#parts.fitness.tick();
     this.#noteAcknowledged();
-    this.#parts.requests.tick();
+    this.#parts.requests.reads.tick();
     this.#parts.driver.wake();
   }
 
   /** On a leader, now and then: how far each follower has stored what is committed. */
   #noteAcknowledged(): void {
     const now = this.#options.clock.now();
-    if (!this.#parts.office.leads || now - this.#acknowledgedMs < acknowledgedEveryMs) return;
+    if (!this.#parts.leadership.leads || now - this.#acknowledgedMs < acknowledgedEveryMs) return;
     this.#acknowledgedMs = now;
     const { progress, commit } = this.#parts.raft.status();
     for (const { id, storeId } of this.membership.members) {
       const match = id === this.self.id ? undefined : progress.get(id)?.match;
-      if (match !== undefined) this.#listener.acknowledged(storeId, Math.min(match, commit));
+      if (match !== undefined) this.#emit({ kind: 'acknowledged', storeId, index: Math.min(match, commit) });
     }
   }
 
-  #onTurnEnded(): void {
-    this.#parts.upkeep.run();
-    this.#waits.check();
-    const { members } = this.#recorded;
-    if (members.length > 0 && !members.some(({ id }) => id === this.self.id)) this.removed(removedText(this.self.name));
+  /** Ends the member when its driver can't go on, or the membership no longer has it. */
+  #watch(): void {
+    const { driver, waits } = this.#parts;
+    driver.failure.then((error) => this.#fail(error));
+    const isOut = (): boolean => {
+      const { members } = this.#recorded;
+      return members.length > 0 && !members.some(({ id }) => id === this.self.id);
+    };
+    waits.until(() => this.#stopped || isOut()).then(() => this.removed(removedText(this.self.name)));
   }
 
   /** Resolves when `condition` holds after a turn, when the member has stopped, or after an election timeout. */
   #until(condition: () => boolean): Promise<void> {
-    return this.#waits.until(() => this.#stopped || condition(), this.#timing.electionMs);
+    return this.#parts.waits.until(() => this.#stopped || condition(), this.#timing.electionMs);
   }
 
   #leave(reason: string): void {
@@ -315,7 +310,7 @@ export class ActiveReplica<Output> {
     this.#options.observe({ kind: 'removed', message: reason });
     this.ending(reason);
     this.#end();
-    this.#listener.ended();
+    this.#emit({ kind: 'ended' });
   }
 
   /** Tells the peers why this member stops for good: they are asked about it when it is gone. */
@@ -329,19 +324,18 @@ export class ActiveReplica<Output> {
     this.ending(fatal.message);
     this.#end();
     this.#options.observe({ kind: 'fatal', error: fatal });
-    this.#listener.ended();
+    this.#emit({ kind: 'ended' });
   }
 
   /** Nothing is sent or written from here on; all pending requests are rejected. */
   #end(): void {
-    const { term } = this.#parts.office;
+    const { term } = this.#parts.leadership;
     this.#stopped = true;
     for (const cancel of this.#cancellations) cancel();
     this.#ticker.stop();
-    this.#parts.upkeep.stop();
     this.#parts.driver.stop();
     this.#parts.requests.end(term, () => this.#stoppedError());
-    this.#waits.check();
+    this.#parts.waits.check();
   }
 
   #stoppedError(): ProposeError {

@@ -1,12 +1,16 @@
-/** The parts that a member at work consists of, put together on what is stored. */
-import type { LogIndex } from '#raft/log/entry.js';
+/** The parts that a member at work consists of, each made of those before it: a part calls none that comes after. */
 import { Raft } from '#raft/raft.js';
-import type { ActiveReplicaListener } from '#replica/active-replica-listener.js';
+import type { EmitActiveReplicaEvent } from '#replica/active-replica-event.js';
+import { AppliedState } from '#replica/driver/applied-state.js';
+import { CommitNotices } from '#replica/driver/commit-notices.js';
 import { LogTail } from '#replica/driver/log-tail.js';
 import { LogUpkeep } from '#replica/driver/log-upkeep.js';
 import { RaftDriver } from '#replica/driver/raft-driver.js';
 import { raftConfig } from '#replica/driver/raft-settings.js';
 import { ReadyHandler } from '#replica/driver/ready-handler.js';
+import { SnapshotReceiver, SnapshotSender } from '#replica/driver/snapshot-transfers.js';
+import { StorageWriter } from '#replica/driver/storage-writer.js';
+import { TurnWaits } from '#replica/driver/turn-waits.js';
 import { LeadershipState } from '#replica/fitness/leadership-state.js';
 import { MemberHealth } from '#replica/fitness/member-health.js';
 import { PeerAccounts } from '#replica/members/peer-accounts.js';
@@ -25,104 +29,108 @@ export type ActiveReplicaStart = {
   readonly limits: ReplicaLimits;
 };
 
-/** What the parts tell their owner, and ask it. */
-export type AssemblyHooks<Output> = {
-  readonly listener: ActiveReplicaListener<Output>;
-  readonly turnEnded: () => void;
-  readonly failed: (error: Error) => void;
-};
-
-export class Assembly<Output> {
+export type Assembly<Output> = {
+  readonly peers: PeerAccounts;
   readonly tail: LogTail;
   readonly raft: Raft;
-  readonly office: LeadershipState;
-  readonly requests: PendingRequests<Output>;
-  readonly decisions: ReadyHandler<Output>;
-  readonly driver: RaftDriver;
-  readonly upkeep: LogUpkeep;
-  readonly peers: PeerAccounts;
+  readonly leadership: LeadershipState;
+  readonly applied: AppliedState<Output>;
   readonly commandKinds: CommandKinds;
+  readonly requests: PendingRequests<Output>;
+  readonly handler: ReadyHandler<Output>;
+  readonly writer: StorageWriter;
+  readonly upkeep: LogUpkeep;
+  readonly waits: TurnWaits;
   readonly fitness: MemberHealth;
+  readonly driver: RaftDriver<Output>;
+};
 
-  constructor(options: ReplicaOptions<Output>, start: ActiveReplicaStart, hooks: AssemblyHooks<Output>) {
-    const { store, network, clock, defer, random, observe } = options;
-    const { self, applied, timing, limits } = start;
-    const { listener, turnEnded, failed } = hooks;
-    const { hardState, entries, compacted } = start.log;
-    this.peers = new PeerAccounts(clock);
-    this.tail = new LogTail({ hardState, entries, compacted, applied });
-    this.raft = new Raft(raftConfig({ id: self.id, applied: applied.index, timing, limits, random }), this.tail);
-    this.requests = new PendingRequests({ raft: this.raft, clock, limits, random, electionMs: timing.electionMs });
-    this.office = new LeadershipState(self.id, hardState?.term);
-    this.commandKinds = new CommandKinds(
-      {
-        self,
-        later: options.laterCommands,
-        peers: this.peers,
-        membership: () => this.decisions.applied.membership,
-      },
-      entries,
-      hardState?.commit ?? compacted.index,
-    );
-    this.decisions = new ReadyHandler({
-      self,
-      options,
-      raft: this.raft,
-      requests: this.requests,
-      office: this.office,
-      listener,
-      start: applied,
-      commandKinds: this.commandKinds,
-      writing: () => this.driver.writer.busy,
-      turnEnded,
-      failed,
-    });
-    this.driver = new RaftDriver({
-      self: self.id,
-      raft: this.raft,
-      tail: this.tail,
-      store,
-      network,
-      clock,
-      defer,
-      writes: limits.writes,
-      snapshotSendsMax: limits.snapshotSendsMax,
-      host: this.decisions,
-    });
-    this.upkeep = new LogUpkeep({
-      clock,
-      limits,
-      tail: this.tail,
-      writer: this.driver.writer,
-      applied: this.decisions.applied,
-      pinned: () => this.driver.sender.pinned,
-      activeMatches: () => this.#activeMatches(self, timing),
-    });
-    this.fitness = new MemberHealth({
-      self,
-      clock,
-      electionMs: timing.electionMs,
-      raft: this.raft,
-      office: this.office,
-      observe,
-      peers: this.peers,
-      membership: () => this.decisions.applied.membership,
-      serves: () => options.serves?.(self) ?? '',
-      commandKinds: options.commandKinds,
-      space: () => store.space(),
-      announce: (report) => network.announce(report),
-      writingSinceMs: () => this.driver.writer.diskSinceMs,
-    });
-  }
+export function assemble<Output>(
+  options: ReplicaOptions<Output>,
+  start: ActiveReplicaStart,
+  emit: EmitActiveReplicaEvent<Output>,
+): Assembly<Output> {
+  const { store, network, machine, clock, defer, random, observe, serves, laterCommands } = options;
+  const { self, log, timing, limits } = start;
+  const { hardState, entries, compacted } = log;
+  const { electionMs } = timing;
+  const { id } = self;
 
-  /**
-   * On a leader: how far the members are that answer. The core's `active` is no substitute: it is cleared for all
-   * members each time that the core has counted its quorum, and the log would be compacted as if no member answered.
-   */
-  #activeMatches({ id }: MemberInfo, { electionMs }: ReplicaTiming): readonly LogIndex[] {
-    if (!this.office.leads) return [];
-    return [...this.raft.status().progress]
-      .filter(([member]) => member === id || this.peers.heardWithin(electionMs, member))
-      .map(([, { match }]) => match);
-  }
+  const peers = new PeerAccounts(clock);
+  const tail = new LogTail({ hardState, entries, compacted, applied: start.applied });
+  const raft = new Raft(raftConfig({ id, applied: start.applied.index, timing, limits, random }), tail);
+  const leadership = new LeadershipState(id, hardState?.term);
+  const applied = new AppliedState(machine, raft, start.applied);
+  const kinds = { self, later: laterCommands, applied, peers };
+  const commandKinds = new CommandKinds(kinds, entries, hardState?.commit ?? compacted.index);
+  const requests = new PendingRequests<Output>({ raft, clock, limits, random, electionMs });
+  const handler = new ReadyHandler({ self, options, leadership, applied, commandKinds, requests, emit });
+
+  const messages = new CommitNotices(network, clock);
+  const writer = new StorageWriter({ store, clock, applied, limits: limits.writes, stored: hardState });
+  const sender = new SnapshotSender(store, network, clock, limits.snapshotSendsMax);
+  const receiver = new SnapshotReceiver(store);
+  const upkeep = new LogUpkeep({
+    self: id,
+    electionMs,
+    limits,
+    raft,
+    leadership,
+    peers,
+    tail,
+    applied,
+    writer,
+    sender,
+  });
+  const waits = new TurnWaits(clock);
+
+  const fitness = new MemberHealth({
+    self,
+    clock,
+    electionMs,
+    observe,
+    raft,
+    leadership,
+    peers,
+    applied,
+    store,
+    network,
+    writer,
+    serves,
+    commandKinds: options.commandKinds,
+  });
+  const driver = new RaftDriver({
+    self: id,
+    clock,
+    defer,
+    flushAfterMs: limits.flushAfterMs,
+    observe,
+    raft,
+    tail,
+    leadership,
+    applied,
+    requests,
+    handler,
+    messages,
+    writer,
+    sender,
+    receiver,
+    upkeep,
+    waits,
+  });
+  return {
+    peers,
+    tail,
+    raft,
+    leadership,
+    applied,
+    commandKinds,
+    requests,
+    handler,
+    writer,
+    upkeep,
+    waits,
+    fitness,
+    driver,
+  };
 }

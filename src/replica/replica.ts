@@ -7,7 +7,7 @@ import { asError } from '#errors/unknown-error.js';
 import { type LogIndex, type MemberId, noMember, type Term } from '#raft/log/entry.js';
 import type { PeerMessage } from '#raft/message.js';
 import { ActiveReplica } from '#replica/active-replica.js';
-import type { ActiveReplicaListener } from '#replica/active-replica-listener.js';
+import type { ActiveReplicaEvent } from '#replica/active-replica-event.js';
 import { Bootstrap, type Bootstrapped } from '#replica/bootstrap/bootstrap.js';
 import { otherIncarnationText, type PeerClaim, rejoinRemedy } from '#replica/bootstrap/incarnation.js';
 import { withRemedy } from '#replica/fatal-error.js';
@@ -104,7 +104,8 @@ export class Replica<Output> implements ReplicatedLog<Output> {
       throw new StoreError('amnesia', `${contradiction}; to rejoin, ${rejoinRemedy(self.name)}`);
     const [timing, limits] = [this.#timing, this.#limits];
     try {
-      this.#active = new ActiveReplica(this.#options, { self, log, applied, timing, limits }, this.#listener());
+      const emit = (event: ActiveReplicaEvent<Output>): void => this.#onEvent(event);
+      this.#active = new ActiveReplica(this.#options, { self, log, applied, timing, limits }, emit);
     } catch (error) {
       throw withRemedy(asError(error), self);
     }
@@ -346,19 +347,26 @@ export class Replica<Output> implements ReplicatedLog<Output> {
     return true;
   }
 
-  #listener(): ActiveReplicaListener<Output> {
-    return {
-      applied: (applied) => tell(this.#onApplied, applied),
-      acknowledged: (storeId, index) => this.#facts.acknowledged(storeId, index),
-      restored: (index) => tell(this.#onRestored, index),
-      leadership: (notice) => tell(this.#onLeadership, notice),
-      ended: () => {
+  #onEvent(event: ActiveReplicaEvent<Output>): void {
+    switch (event.kind) {
+      case 'applied':
+        tell(this.#onApplied, event.applied);
+        return;
+      case 'restored':
+        tell(this.#onRestored, event.index);
+        return;
+      case 'leadership':
+        tell(this.#onLeadership, event.notice);
+        return;
+      case 'acknowledged':
+        this.#facts.acknowledged(event.storeId, event.index);
+        return;
+      case 'ended':
         this.#markStopped();
         this.#options.network.stop().catch((error: unknown) => {
           this.#options.observe({ kind: 'fatal', error: asError(error) });
         });
-      },
-    };
+    }
   }
 
   /** A concurrent start() checks this flag and stops. */

@@ -5,27 +5,19 @@
 
 import { invariant } from '#errors/invariant.js';
 import { decodeConfChange, isConfChange } from '#raft/confchange/conf-change.js';
-import type { ConfState, Entry, LogIndex } from '#raft/log/entry.js';
-import type { AppliedChanges } from '#replica/driver/storage-writer.js';
+import type { Entry, LogIndex } from '#raft/log/entry.js';
+import type { Raft } from '#raft/raft.js';
 import { changeMembers } from '#replica/members/membership-change.js';
 import type { AppliedMeta, Membership } from '#replica/ports/membership.js';
 import type { Applied } from '#replica/ports/replicated-log.js';
 import type { RecordChange, StateMachine, StateRecord } from '#replica/ports/state-machine.js';
 import { decodeStamped } from '#replica/requests/cluster-time.js';
 
-/** What the rest of the replica learns of each entry, in log order. */
-export type AppliedHost<Output> = {
-  applied(applied: Applied<Output>, entry: Entry): void;
-  /** The entry carried no command. */
-  passed(entry: Entry): void;
-  /** Has the core switch to the new configuration. */
-  reconfigure(change: ReturnType<typeof decodeConfChange>): ConfState;
-  membershipChanged(membership: Membership): void;
-};
+export type AppliedChanges = { readonly meta: AppliedMeta; readonly changes: readonly RecordChange[] };
 
 export class AppliedState<Output> {
   readonly #machine: StateMachine<Output>;
-  readonly #host: AppliedHost<Output>;
+  readonly #raft: Pick<Raft, 'applyConfChange'>;
   #index: LogIndex;
   #term: Entry['term'];
   #time: number;
@@ -34,9 +26,10 @@ export class AppliedState<Output> {
   #changedBytes = 0;
   #persistedIndex: LogIndex;
 
-  constructor(machine: StateMachine<Output>, host: AppliedHost<Output>, start: AppliedMeta) {
+  /** `start` is the stored state, already restored into the machine. */
+  constructor(machine: StateMachine<Output>, raft: Pick<Raft, 'applyConfChange'>, start: AppliedMeta) {
     this.#machine = machine;
-    this.#host = host;
+    this.#raft = raft;
     this.#index = start.index;
     this.#term = start.term;
     this.#time = start.time;
@@ -71,14 +64,16 @@ export class AppliedState<Output> {
     return this.#changedBytes;
   }
 
-  /** Applies the next entries. What the machine throws goes to the caller, who must stop the member. */
-  apply(entries: readonly Entry[]): void {
-    for (const entry of entries) {
-      invariant(entry.index === this.#index + 1, () => `entry ${entry.index} applied after ${this.#index}`);
-      if (isConfChange(entry.type)) this.#reconfigure(entry);
-      else if (entry.data.byteLength === 0) this.#pass(entry);
-      else this.#command(entry);
-    }
+  /**
+   * Applies the next entry. Returns what came of its command; undefined: it carried none. A change of the configuration
+   * is the core's, too, when this returns. What the machine throws goes to the caller, which must stop the member.
+   */
+  apply(entry: Entry): Applied<Output> | undefined {
+    invariant(entry.index === this.#index + 1, () => `entry ${entry.index} applied after ${this.#index}`);
+    if (isConfChange(entry.type)) this.#reconfigure(entry);
+    else if (entry.data.byteLength === 0) this.#moveTo(entry, this.#time);
+    else return this.#command(entry);
+    return undefined;
   }
 
   /** Hands over what was applied up to now, if the log is committed that far. */
@@ -103,7 +98,7 @@ export class AppliedState<Output> {
     this.#membership = meta.membership;
   }
 
-  #command(entry: Entry): void {
+  #command(entry: Entry): Applied<Output> {
     const { time, command } = decodeStamped(entry.data);
     this.#moveTo(entry, time);
     const { output, changes } = this.#machine.apply(command, {
@@ -115,21 +110,14 @@ export class AppliedState<Output> {
       this.#changes.push(change);
       this.#changedBytes += change.key.byteLength + (change.value?.byteLength ?? 0);
     }
-    this.#host.applied({ index: entry.index, time: this.#time, output }, entry);
-  }
-
-  #pass(entry: Entry): void {
-    this.#moveTo(entry, this.#time);
-    this.#host.passed(entry);
+    return { index: entry.index, time: this.#time, output };
   }
 
   #reconfigure(entry: Entry): void {
     const change = decodeConfChange(entry);
-    const confState = this.#host.reconfigure(change);
+    const confState = this.#raft.applyConfChange(change);
     this.#moveTo(entry, this.#time);
     this.#membership = changeMembers(this.#membership, change, confState);
-    this.#host.membershipChanged(this.#membership);
-    this.#host.passed(entry);
   }
 
   /** A leader's clock may be behind its predecessor's last stamp: cluster time stands still until it has caught up. */

@@ -1,74 +1,70 @@
 /** What a log needs besides its entries: applied changes stored when no write takes them along, and its tail compacted. */
-import type { LogIndex } from '#raft/log/entry.js';
+import type { LogIndex, MemberId } from '#raft/log/entry.js';
+import type { Raft } from '#raft/raft.js';
 import { compactionPoint } from '#replica/compaction.js';
 import type { AppliedState } from '#replica/driver/applied-state.js';
 import type { LogTail } from '#replica/driver/log-tail.js';
+import type { SnapshotSender } from '#replica/driver/snapshot-transfers.js';
 import type { StorageWriter } from '#replica/driver/storage-writer.js';
-import type { Clock } from '#replica/ports/clock.js';
+import type { LeadershipState } from '#replica/fitness/leadership-state.js';
+import type { PeerAccounts } from '#replica/members/peer-accounts.js';
 import type { ReplicaLimits } from '#replica/replica-options.js';
 
 export type LogUpkeepParts = {
-  readonly clock: Clock;
-  readonly limits: ReplicaLimits;
+  readonly self: MemberId;
+  readonly electionMs: number;
+  readonly limits: Pick<ReplicaLimits, 'compaction' | 'unsavedBytesMax'>;
+  readonly raft: Pick<Raft, 'status'>;
+  readonly leadership: LeadershipState;
+  readonly peers: PeerAccounts;
   readonly tail: LogTail;
-  readonly writer: StorageWriter;
   readonly applied: Pick<AppliedState<unknown>, 'pending' | 'pendingBytes'>;
-  /** Behind it the log is needed by a snapshot on its way. */
-  readonly pinned: () => LogIndex | undefined;
-  readonly activeMatches: () => readonly LogIndex[];
+  readonly writer: Pick<StorageWriter, 'commitLags'>;
+  readonly sender: Pick<SnapshotSender, 'pinned'>;
 };
 
 export class LogUpkeep {
   readonly #parts: LogUpkeepParts;
-  /** While applied changes are to be flushed at a time. */
-  #cancelFlush: (() => void) | undefined;
-  #stopped = false;
 
   constructor(parts: LogUpkeepParts) {
     this.#parts = parts;
   }
 
-  /** Whether anything is applied or committed that the store has not heard of. */
+  /** Whether anything is applied or committed that the store has not heard of. It waits for the next log write. */
   get unsaved(): boolean {
     const { applied, writer } = this.#parts;
     return applied.pending || writer.commitLags;
   }
 
-  /** A timer that is armed would keep the process from ending. */
-  stop(): void {
-    this.#stopped = true;
-    this.#cancelFlush?.();
+  /** More is applied and not stored than may wait. */
+  get overfull(): boolean {
+    const { applied, limits } = this.#parts;
+    return applied.pendingBytes > limits.unsavedBytesMax;
   }
 
-  /** After each turn. */
-  run(): void {
-    if (this.#stopped) return;
-    this.#save();
-    this.#compact();
-  }
-
-  /** Applied changes wait for the next log write, but not for long. */
-  #save(): void {
-    const { applied, writer, limits, clock } = this.#parts;
-    if (applied.pendingBytes > limits.unsavedBytesMax) writer.flush();
-    if (this.#cancelFlush !== undefined || !this.unsaved) return;
-    this.#cancelFlush = clock.after(limits.flushAfterMs, () => {
-      this.#cancelFlush = undefined;
-      if (this.unsaved) writer.flush();
-    });
-  }
-
-  #compact(): void {
-    const { writer, tail, limits, pinned, activeMatches } = this.#parts;
+  /** Compacts the tail of the log, if that is worth while now. Returns the last index that the store should forget. */
+  compact(): LogIndex | undefined {
+    const { tail, limits, sender } = this.#parts;
     const persisted = tail.persisted.index;
     const firstIndex = tail.firstIndex();
     const { entriesKept, compactionStep } = limits.compaction;
     // Most turns end here: nothing is worth a look before.
-    if (persisted - firstIndex < entriesKept + compactionStep - 1) return;
-    const view = { persisted, firstIndex, pinned: pinned(), activeMatches: activeMatches() };
+    if (persisted - firstIndex < entriesKept + compactionStep - 1) return undefined;
+    const view = { persisted, firstIndex, pinned: sender.pinned, activeMatches: this.#activeMatches() };
     const through = compactionPoint(view, limits.compaction);
-    if (through === undefined) return;
-    tail.compact(through);
-    writer.compact(through);
+    if (through !== undefined) tail.compact(through);
+    return through;
+  }
+
+  /**
+   * On a leader: how far the members are that answer. The core's `active` is no substitute: it is cleared for all
+   * members each time that the core has counted its quorum, and the log would be compacted as if no member answered.
+   */
+  #activeMatches(): readonly LogIndex[] {
+    const { self, electionMs, raft, leadership, peers } = this.#parts;
+    if (!leadership.leads) return [];
+    return [...raft.status().progress]
+      .filter(([member]) => member === self || peers.heardWithin(electionMs, member))
+      .map(([, { match }]) => match);
   }
 }

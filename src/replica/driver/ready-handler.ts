@@ -1,41 +1,32 @@
 /**
- * Applies the outputs of the core: leadership, commits, confirmed reads, membership, snapshots. Answers the requests
- * that wait for it, and calls the listeners.
+ * Applies the outputs of the core: leadership, committed entries, confirmed reads, snapshots. Answers the requests that
+ * wait for them, and emits what the rest of the process learns.
  */
+import { isConfChange } from '#raft/confchange/conf-change.js';
 import { type Entry, type LogIndex, type MemberId, noMember, type Term } from '#raft/log/entry.js';
-import type { Raft } from '#raft/raft.js';
 import type { Ready } from '#raft/ready.js';
-import type { ActiveReplicaListener } from '#replica/active-replica-listener.js';
-import { AppliedState } from '#replica/driver/applied-state.js';
-import type { RaftDriverHost } from '#replica/driver/raft-driver.js';
+import type { EmitActiveReplicaEvent } from '#replica/active-replica-event.js';
+import type { AppliedState } from '#replica/driver/applied-state.js';
 import type { SendResult } from '#replica/driver/snapshot-transfers.js';
-import type { AppliedChanges } from '#replica/driver/storage-writer.js';
 import type { LeadershipState } from '#replica/fitness/leadership-state.js';
 import { withMoves } from '#replica/members/moved-members.js';
-import type { AppliedMeta, MemberInfo, Membership } from '#replica/ports/membership.js';
-import { type Applied, notLeaderError, type ProposeError } from '#replica/ports/replicated-log.js';
+import type { AppliedMeta, MemberInfo } from '#replica/ports/membership.js';
+import { notLeaderError, type ProposeError } from '#replica/ports/replicated-log.js';
 import type { ReplicaOptions } from '#replica/replica-options.js';
 import type { CommandKinds } from '#replica/requests/command-kinds.js';
 import type { PendingRequests } from '#replica/requests/pending-requests.js';
 
 export type ReadyHandlerParts<Output> = {
   readonly self: MemberInfo;
-  readonly options: ReplicaOptions<Output>;
-  readonly raft: Raft;
-  readonly requests: PendingRequests<Output>;
-  readonly office: LeadershipState;
+  readonly options: Pick<ReplicaOptions<Output>, 'network' | 'moved' | 'observe'>;
+  readonly leadership: LeadershipState;
+  readonly applied: AppliedState<Output>;
   readonly commandKinds: CommandKinds;
-  readonly listener: ActiveReplicaListener<Output>;
-  /** The stored state, already restored into the machine. */
-  readonly start: AppliedMeta;
-  /** Whether a storage write is in flight. */
-  readonly writing: () => boolean;
-  readonly turnEnded: () => void;
-  readonly failed: (error: Error) => void;
+  readonly requests: PendingRequests<Output>;
+  readonly emit: EmitActiveReplicaEvent<Output>;
 };
 
-export class ReadyHandler<Output> implements RaftDriverHost {
-  readonly applied: AppliedState<Output>;
+export class ReadyHandler<Output> {
   readonly #parts: ReadyHandlerParts<Output>;
   /** The leader was announced while the membership did not contain it: it joined while this member was away. */
   #leaderUnnamed = false;
@@ -44,13 +35,6 @@ export class ReadyHandler<Output> implements RaftDriverHost {
 
   constructor(parts: ReadyHandlerParts<Output>) {
     this.#parts = parts;
-    const host = {
-      applied: (done: Applied<Output>, entry: Entry) => this.#onApplied(done, entry),
-      passed: (entry: Entry) => this.#onPassed(entry),
-      reconfigure: parts.raft.applyConfChange.bind(parts.raft),
-      membershipChanged: (membership: Membership) => this.#onMembership(membership),
-    };
-    this.applied = new AppliedState(parts.options.machine, host, parts.start);
   }
 
   /** Snapshots sent to peers, and taken over from them. */
@@ -58,47 +42,45 @@ export class ReadyHandler<Output> implements RaftDriverHost {
     return { snapshotsSent: this.#snapshotsSent, snapshotsInstalled: this.#snapshotsInstalled };
   }
 
-  /** Commands that came while a write was in flight are proposed together: one batch, one message per peer. */
-  beforeReady(): void {
-    const { requests, office, writing } = this.#parts;
-    requests.runReads();
-    if (office.ready && !writing()) requests.proposeQueued(this.applied.time);
+  /** The error for callers that ask this member for what only a leader does. */
+  get notLeader(): ProposeError {
+    return notLeaderError(this.#parts.self.name, this.#leader);
   }
 
-  leadership(ready: Pick<Ready, 'softState' | 'hardState'>): void {
-    const { requests, office, listener } = this.#parts;
-    const { changed, lost } = office.update(ready);
+  /** The first thing of a Ready: who leads, in which term. */
+  lead(ready: Pick<Ready, 'softState' | 'hardState'>): void {
+    const { requests, leadership, emit } = this.#parts;
+    const { changed, lost } = leadership.update(ready);
     if (!changed) return;
-    if (lost !== undefined) requests.officeLost(lost, () => this.notLeader());
-    requests.leaderChanged();
-    this.#leaderUnnamed = this.#leader === undefined && office.leader !== noMember;
-    listener.leadership(office.notice());
+    if (lost !== undefined) requests.leadershipLost(lost, () => this.notLeader);
+    // A read that is in flight may never be answered.
+    requests.reads.restart();
+    this.#leaderUnnamed = this.#leader === undefined && leadership.leader !== noMember;
+    emit({ kind: 'leadership', notice: leadership.notice() });
   }
 
   apply(entries: readonly Entry[]): void {
-    this.applied.apply(entries);
-    this.#parts.requests.appliedTo(this.applied.index);
+    const { applied, requests } = this.#parts;
+    for (const entry of entries) this.#apply(entry);
+    requests.reads.applied(applied.index);
   }
 
-  takeApplied(commit: LogIndex): AppliedChanges | undefined {
-    return this.applied.take(commit);
+  confirmRead(request: number, index: LogIndex): void {
+    const { applied, requests } = this.#parts;
+    requests.reads.confirmed(request, index);
+    requests.reads.applied(applied.index);
   }
 
-  readConfirmed(request: number, index: LogIndex): void {
-    this.#parts.requests.readConfirmed(request, index);
-    this.#parts.requests.appliedTo(this.applied.index);
-  }
-
-  async restore(meta: AppliedMeta, from: MemberId): Promise<void> {
-    const { self, options, requests, office, listener } = this.#parts;
-    await this.applied.restore(options.store.records(), meta);
+  /** The state of the machine is now that of a snapshot, which came from `from`. */
+  restored({ index, membership }: AppliedMeta, from: MemberId): void {
+    const { self, options, requests, leadership, emit } = this.#parts;
     this.#snapshotsInstalled += 1;
-    requests.abandon(office.term, 'a snapshot replaced the log: the command may or may not have been applied');
-    options.network.setMembership(self.id, withMoves(meta.membership, options.moved ?? []));
-    options.observe({ kind: 'snapshot-installed', index: meta.index, from });
-    listener.restored(meta.index);
+    requests.abandon(leadership.term, 'a snapshot replaced the log: the command may or may not have been applied');
+    options.network.setMembership(self.id, withMoves(membership, options.moved ?? []));
+    options.observe({ kind: 'snapshot-installed', index, from });
+    emit({ kind: 'restored', index });
     this.#nameLeader();
-    requests.appliedTo(meta.index);
+    requests.reads.applied(index);
   }
 
   snapshotEnded(result: SendResult): void {
@@ -117,47 +99,36 @@ export class ReadyHandler<Output> implements RaftDriverHost {
     }
   }
 
-  turnEnded(): void {
-    this.#parts.turnEnded();
-  }
-
-  refused(from: MemberId, reason: string): void {
-    this.#parts.options.observe({ kind: 'message-refused', from, reason });
-  }
-
-  failed(error: Error): void {
-    this.#parts.failed(error);
-  }
-
-  notLeader(): ProposeError {
-    return notLeaderError(this.#parts.self.name, this.#leader);
-  }
-
   get #leader(): MemberInfo | undefined {
-    return this.applied.membership.members.find(({ id }) => id === this.#parts.office.leader);
+    const { applied, leadership } = this.#parts;
+    return applied.membership.members.find(({ id }) => id === leadership.leader);
   }
 
-  #onApplied(applied: Applied<Output>, entry: Entry): void {
-    this.#parts.commandKinds.applied(entry);
+  #apply(entry: Entry): void {
+    const { applied: state, commandKinds, requests, emit } = this.#parts;
+    const applied = state.apply(entry);
+    if (applied === undefined) {
+      if (isConfChange(entry.type)) this.#membershipChanged();
+      this.#checkReady(entry.term);
+      requests.passed(entry, state.membership);
+      return;
+    }
+    commandKinds.applied(entry);
     this.#checkReady(entry.term);
-    this.#parts.listener.applied(applied);
-    this.#parts.requests.applied(applied, entry);
-  }
-
-  #onPassed(entry: Entry): void {
-    this.#checkReady(entry.term);
-    this.#parts.requests.passed(entry, this.applied.membership);
+    emit({ kind: 'applied', applied });
+    requests.proposals.applied(applied, entry);
   }
 
   #checkReady(term: Term): void {
-    const { requests, office, listener } = this.#parts;
-    if (!office.applied(term)) return;
-    requests.officeBegins(this.applied.time);
-    listener.leadership(office.notice());
+    const { requests, leadership, applied, emit } = this.#parts;
+    if (!leadership.applied(term)) return;
+    requests.time.beginOffice(applied.time);
+    emit({ kind: 'leadership', notice: leadership.notice() });
   }
 
-  #onMembership(membership: Membership): void {
-    const { self, options } = this.#parts;
+  #membershipChanged(): void {
+    const { self, options, applied } = this.#parts;
+    const { membership } = applied;
     options.network.setMembership(self.id, withMoves(membership, options.moved ?? []));
     options.observe({ kind: 'membership', membership });
     this.#nameLeader();
@@ -165,9 +136,9 @@ export class ReadyHandler<Output> implements RaftDriverHost {
 
   /** The membership has changed: callers that ask for the leader can now get its name. */
   #nameLeader(): void {
-    const { office, listener } = this.#parts;
+    const { leadership, emit } = this.#parts;
     if (!this.#leaderUnnamed || this.#leader === undefined) return;
     this.#leaderUnnamed = false;
-    listener.leadership(office.notice());
+    emit({ kind: 'leadership', notice: leadership.notice() });
   }
 }

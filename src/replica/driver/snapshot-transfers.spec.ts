@@ -44,17 +44,20 @@ describe('sending snapshots', () => {
           sent.push({ message: of, end: (error) => (error === undefined ? resolve() : reject(error)) });
         }),
     };
-    const sender = new SnapshotSender(store, network, time, 2, (result) => {
+    const sender = new SnapshotSender(store, network, time, 2);
+    const send = async (of: SnapshotMessage): Promise<void> => {
+      const result = await sender.send(of);
+      if (result === undefined) return;
       const { to, index, kind } = result;
       const how = kind === 'waits' && result.again ? 'still waits' : kind;
       ended.push(`${to} ${index} ${kind === 'failed' ? result.error.message : how}`);
-    });
-    return { sender, sent, ended, time, open: () => open };
+    };
+    return { sender, send, sent, ended, time, open: () => open };
   }
 
   it('is of the state as stored now, which may be newer than the message', async () => {
-    const { sender, sent, ended, open } = bench(50);
-    sender.send(message(40));
+    const { sender, send, sent, ended, open } = bench(50);
+    send(message(40));
     assert.equal(sender.pinned, 40);
     await settle();
     assert.equal(sent[0]?.message.snapshot.index, 50);
@@ -65,11 +68,14 @@ describe('sending snapshots', () => {
   });
 
   it('is one at a time to a member, and a few in all; who has to wait is told', async () => {
-    const { sender, sent, ended, open } = bench(50);
-    sender.send(message(40, 2));
-    sender.send(message(41, 2));
-    sender.send(message(42, 3));
-    sender.send(message(43, 4));
+    const { sender, send, sent, ended, open } = bench(50);
+    for (const [index, to] of [
+      [40, 2],
+      [41, 2],
+      [42, 3],
+      [43, 4],
+    ])
+      send(message(index ?? 0, to));
     await settle();
     assert.equal(sent.length, 2);
     assert.deepEqual(ended, ['4 43 waits']);
@@ -80,13 +86,13 @@ describe('sending snapshots', () => {
   });
 
   it('rests after one that failed, longer each time, and not after one that arrived', async () => {
-    const { sender, sent, ended, time } = bench(50);
+    const { send, sent, ended, time } = bench(50);
     /** Asks until one begins, as the core does, and ends it; returns how long that took, in s. */
     const next = async (error?: Error): Promise<number> => {
       const count = sent.length;
       const begin = time.now();
       for (let asked = 0; sent.length === count && asked < 400; asked++) {
-        sender.send(message(40));
+        send(message(40));
         await settle();
         if (sent.length === count) await time.runFor(100);
       }
@@ -101,7 +107,7 @@ describe('sending snapshots', () => {
     assert.equal(ended.filter((each) => each === '2 40 cut').length, 8);
     assert.equal(ended.filter((each) => each === '2 40 waits').length, 0);
     // To others they go meanwhile.
-    sender.send(message(40, 3));
+    send(message(40, 3));
     await settle();
     assert.equal(sent.at(-1)?.message.to, 3);
     assert.equal(await next(), 4);
@@ -111,19 +117,20 @@ describe('sending snapshots', () => {
   });
 
   it('tells of a wait once, until it is over', async () => {
-    const { sender, sent, ended } = bench(50);
-    for (const to of [2, 3, 4, 4, 5, 4]) sender.send(message(40, to));
-    assert.deepEqual(ended, ['4 40 waits', '4 40 still waits', '5 40 waits', '4 40 still waits']);
+    const { send, sent, ended } = bench(50);
+    for (const to of [2, 3, 4, 4, 5, 4]) send(message(40, to));
     await settle();
+    assert.deepEqual(ended, ['4 40 waits', '4 40 still waits', '5 40 waits', '4 40 still waits']);
     sent[0]?.end();
     await settle();
-    for (const to of [4, 5, 2]) sender.send(message(40, to));
-    assert.deepEqual(ended.slice(4), ['2 50 sent', '5 40 still waits', '2 40 waits']);
+    for (const to of [4, 5, 2]) send(message(40, to));
     await settle();
+    assert.deepEqual(ended.slice(4), ['2 50 sent', '5 40 still waits', '2 40 waits']);
     for (const { end } of sent) end();
     await settle();
     // Two begin, and the third waits anew.
-    for (const to of [2, 4, 5]) sender.send(message(40, to));
+    for (const to of [2, 4, 5]) send(message(40, to));
+    await settle();
     assert.equal(ended.at(-1), '5 40 waits');
   });
 });
@@ -145,11 +152,13 @@ describe('receiving a snapshot', () => {
         },
       }),
     };
-    const receiver: SnapshotReceiver = new SnapshotReceiver(store, ({ snapshot }) => {
-      log.push('offer');
-      if (wanted) log.push(`claim ${receiver.claim(snapshot).meta.index}`);
-    });
-    return { receiver, log };
+    const receiver = new SnapshotReceiver(store);
+    const receive = (of: SnapshotMessage, at: AppliedMeta, records: AsyncIterable<readonly StateRecord[]>) =>
+      receiver.receive(of, at, records, () => {
+        log.push('offer');
+        if (wanted) log.push(`claim ${receiver.claim(of.snapshot).meta.index}`);
+      });
+    return { receive, log };
   }
 
   async function* chunks(...sizes: readonly number[]): AsyncIterable<readonly StateRecord[]> {
@@ -160,36 +169,33 @@ describe('receiving a snapshot', () => {
   }
 
   it('stages all of it before the core hears of it', async () => {
-    const { receiver, log } = bench(true);
-    await receiver.receive(message(40), meta(40), chunks(3, 2));
+    const { receive, log } = bench(true);
+    await receive(message(40), meta(40), chunks(3, 2));
     assert.deepEqual(log, ['append 3', 'append 2', 'finish', 'offer', 'claim 40']);
   });
 
   it('deletes one that the core does not want', async () => {
-    const { receiver, log } = bench(false);
-    await receiver.receive(message(40), meta(40), chunks(1));
+    const { receive, log } = bench(false);
+    await receive(message(40), meta(40), chunks(1));
     assert.deepEqual(log, ['append 1', 'finish', 'offer', 'abort']);
   });
 
   it('deletes one that broke off, and takes the next', async () => {
-    const { receiver, log } = bench(true);
-    await assert.rejects(receiver.receive(message(40), meta(40), chunks(1, -1)), /cut/);
+    const { receive, log } = bench(true);
+    await assert.rejects(receive(message(40), meta(40), chunks(1, -1)), /cut/);
     assert.deepEqual(log, ['append 1', 'abort']);
-    await receiver.receive(message(41), meta(41), chunks(1));
+    await receive(message(41), meta(41), chunks(1));
     assert.equal(log.at(-1), 'claim 41');
   });
 
   it('refuses a second one meanwhile, and one that contradicts its message', async () => {
-    const { receiver } = bench(true);
-    const first = receiver.receive(message(40), meta(40), chunks(1));
-    await assert.rejects(receiver.receive(message(41), meta(41), chunks(1)), /another snapshot is being received/);
+    const { receive } = bench(true);
+    const first = receive(message(40), meta(40), chunks(1));
+    await assert.rejects(receive(message(41), meta(41), chunks(1)), /another snapshot is being received/);
     await first;
+    await assert.rejects(receive(message(41), meta(40), chunks(1)), /a snapshot at 40 of term 1 came as one at 41/);
     await assert.rejects(
-      receiver.receive(message(41), meta(40), chunks(1)),
-      /a snapshot at 40 of term 1 came as one at 41/,
-    );
-    await assert.rejects(
-      receiver.receive(message(41), { ...meta(41), term: term(2) }, chunks(1)),
+      receive(message(41), { ...meta(41), term: term(2) }, chunks(1)),
       /a snapshot at 41 of term 2 came as one at 41 of term 1/,
     );
   });

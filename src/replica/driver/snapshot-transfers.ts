@@ -36,7 +36,6 @@ export class SnapshotSender {
   readonly #network: Pick<PeerNetwork, 'sendSnapshot'>;
   readonly #clock: Clock;
   readonly #sendsMax: number;
-  readonly #ended: (result: SendResult) => void;
   /** Per member, the lowest index whose successors it will need: the log must not be compacted beyond it. */
   readonly #inFlight = new Map<MemberId, LogIndex>();
   /** Followers waiting for a send slot. */
@@ -49,13 +48,11 @@ export class SnapshotSender {
     network: Pick<PeerNetwork, 'sendSnapshot'>,
     clock: Clock,
     sendsMax: number,
-    ended: (result: SendResult) => void,
   ) {
     this.#store = store;
     this.#network = network;
     this.#clock = clock;
     this.#sendsMax = sendsMax;
-    this.#ended = ended;
   }
 
   /** The log is needed from behind this index on; undefined when nothing is under way. */
@@ -65,27 +62,30 @@ export class SnapshotSender {
     return lowest;
   }
 
-  /** Streams the applied state to whom `message` names. It may be newer than the message promises, never older. */
-  send(message: SnapshotMessage): void {
+  /**
+   * Streams the applied state to the member that `message` names. It may be newer than the message promises, never
+   * older. Resolves when it is over; undefined: a transfer to that member is in flight already.
+   */
+  async send(message: SnapshotMessage): Promise<SendResult | undefined> {
     const { to, snapshot } = message;
-    if (this.#inFlight.has(to)) return;
+    const { index } = snapshot;
+    if (this.#inFlight.has(to)) return undefined;
     if (this.#clock.now() < (this.#pauses.get(to)?.endMs ?? Number.NEGATIVE_INFINITY)) {
-      this.#ended({ kind: 'waits', to, index: snapshot.index, again: true });
-      return;
+      return { kind: 'waits', to, index, again: true };
     }
     if (this.#inFlight.size >= this.#sendsMax) {
       // The core asks again with each heartbeat.
       const again = this.#waiting.has(to);
       this.#waiting.add(to);
-      this.#ended({ kind: 'waits', to, index: snapshot.index, again });
-      return;
+      return { kind: 'waits', to, index, again };
     }
     this.#waiting.delete(to);
-    this.#inFlight.set(to, snapshot.index);
-    this.#stream(message).then(
-      (index) => this.#end({ kind: 'sent', to, index }),
-      (error: unknown) => this.#end({ kind: 'failed', to, index: snapshot.index, error: asError(error) }),
-    );
+    this.#inFlight.set(to, index);
+    try {
+      return this.#end({ kind: 'sent', to, index: await this.#stream(message) });
+    } catch (error) {
+      return this.#end({ kind: 'failed', to, index, error: asError(error) });
+    }
   }
 
   async #stream(message: SnapshotMessage): Promise<LogIndex> {
@@ -99,14 +99,14 @@ export class SnapshotSender {
     }
   }
 
-  #end(result: SendResult): void {
+  #end(result: SendResult): SendResult {
     const { to, kind } = result;
     this.#inFlight.delete(to);
     if (kind === 'sent') this.#pauses.delete(to);
     else this.#pause(to);
     // Clears the queue: followers that still need a snapshot ask again.
     if (this.#inFlight.size === 0) this.#waiting.clear();
-    this.#ended(result);
+    return result;
   }
 
   #pause(to: MemberId): void {
@@ -122,21 +122,22 @@ export class SnapshotSender {
 /** Takes snapshots in, one at a time, and keeps the staged one until the core has decided about it. */
 export class SnapshotReceiver {
   readonly #store: Pick<LogStore, 'stageSnapshot'>;
-  readonly #offer: (message: SnapshotMessage) => void;
   #receiving = false;
   #staged: StagedSnapshot | undefined;
 
-  /** `offer` gives a snapshot that is staged to the core and works off what the core then wants. */
-  constructor(store: Pick<LogStore, 'stageSnapshot'>, offer: (message: SnapshotMessage) => void) {
+  constructor(store: Pick<LogStore, 'stageSnapshot'>) {
     this.#store = store;
-    this.#offer = offer;
   }
 
-  /** Rejects when the stream breaks, when another one is being received, and when it contradicts its message. */
+  /**
+   * `offer` gives the snapshot, once it is staged, to the core, which claims it at once or does not want it. Rejects when
+   * the stream breaks, when another one is being received, and when it contradicts its message.
+   */
   async receive(
     message: SnapshotMessage,
     meta: AppliedMeta,
     chunks: AsyncIterable<readonly StateRecord[]>,
+    offer: () => void,
   ): Promise<void> {
     const { index, term } = message.snapshot;
     if (meta.index !== index || meta.term !== term) {
@@ -145,7 +146,7 @@ export class SnapshotReceiver {
     if (this.#receiving) throw new Error('another snapshot is being received');
     this.#receiving = true;
     try {
-      await this.#stage(message, meta, chunks);
+      await this.#stage(meta, chunks, offer);
     } finally {
       this.#receiving = false;
     }
@@ -161,17 +162,13 @@ export class SnapshotReceiver {
     return staged;
   }
 
-  async #stage(
-    message: SnapshotMessage,
-    meta: AppliedMeta,
-    chunks: AsyncIterable<readonly StateRecord[]>,
-  ): Promise<void> {
+  async #stage(meta: AppliedMeta, chunks: AsyncIterable<readonly StateRecord[]>, offer: () => void): Promise<void> {
     const sink = await this.#store.stageSnapshot(meta);
     let claimed = false;
     try {
       for await (const records of chunks) await sink.append(records);
       this.#staged = await sink.finish();
-      this.#offer(message);
+      offer();
       claimed = this.#staged === undefined;
     } finally {
       // What is left of a transfer that broke, or of a snapshot that the core did not want.

@@ -1,7 +1,8 @@
 import assert from 'node:assert/strict';
 import { type Entry, logIndex, memberId, noMember, term } from '#raft/log/entry.js';
 import type { Message, StorageAppendMessage } from '#raft/message.js';
-import { type AppliedChanges, StorageWriter, type StorageWriterLimits } from '#replica/driver/storage-writer.js';
+import type { AppliedChanges } from '#replica/driver/applied-state.js';
+import { StorageWriter, type StorageWriterLimits } from '#replica/driver/storage-writer.js';
 import type { LogStore, LogWrite, StagedSnapshot } from '#replica/ports/log-store.js';
 import type { AppliedMeta, Membership } from '#replica/ports/membership.js';
 
@@ -86,36 +87,56 @@ class Bench {
         return this.#hold();
       },
     };
-    const host = {
-      takeApplied: (commit: number) => {
+    async function* records() {}
+    const applied = {
+      take: (commit: number) => {
         const taken = this.applied !== undefined && this.applied.meta.index <= commit ? this.applied : undefined;
         if (taken !== undefined) this.applied = undefined;
         return taken;
       },
-      durable: (write: LogWrite) => {
-        this.log.push(`durable ${write.entries?.at(-1)?.index ?? '-'}`);
-        return write.install === undefined ? undefined : this.made;
-      },
-      respond: (responses: readonly Message[]) => {
-        for (const response of responses)
-          if (response.kind === 'append-response') this.log.push(`ack ${response.index}`);
-      },
-      idle: () => this.writer.run(),
-      failed: (error: unknown) => this.log.push(`failed ${error instanceof Error ? error.message : ''}`),
+      restore: () => this.made,
     };
-    const stored = { term: term(1), vote: noMember, commit: logIndex(0) };
-    this.writer = new StorageWriter(
-      store,
-      { now: () => 0, after: () => () => {} },
-      host,
-      { ...defaultLimits, ...limits },
-      stored,
-    );
+    this.writer = new StorageWriter({
+      store: { ...store, records },
+      clock: { now: () => 0, after: () => () => {} },
+      applied,
+      limits: { ...defaultLimits, ...limits },
+      stored: { term: term(1), vote: noMember, commit: logIndex(0) },
+    });
   }
 
   add(work: Work, install?: StagedSnapshot): void {
     this.writer.add(append(work), install);
-    this.writer.run();
+    this.run();
+  }
+
+  flush(): void {
+    this.writer.flush();
+    this.run();
+  }
+
+  compact(through: number): void {
+    this.writer.compact(logIndex(through));
+    this.run();
+  }
+
+  /** As the driver does it, after each change and after each write. */
+  run(): void {
+    this.#respond(this.writer.release());
+    this.writer.begin()?.then(
+      (durable) => {
+        if (durable !== undefined) {
+          this.log.push(`durable ${durable.write.entries?.at(-1)?.index ?? '-'}`);
+          this.#respond(durable.responses);
+        }
+        this.run();
+      },
+      (error: unknown) => this.log.push(`failed ${error instanceof Error ? error.message : ''}`),
+    );
+  }
+
+  #respond(responses: readonly Message[]): void {
+    for (const response of responses) if (response.kind === 'append-response') this.log.push(`ack ${response.index}`);
   }
 
   /** The disk answers. */
@@ -238,11 +259,11 @@ describe('storage writer', () => {
     const bench = new Bench();
     bench.add({ entries: entries(1, 1) });
     await bench.done();
-    bench.writer.flush();
+    bench.flush();
     assert.equal(bench.writes.length, 1);
     bench.applied = { meta: meta(1), changes: [] };
     bench.add({ commit: 1 });
-    bench.writer.flush();
+    bench.flush();
     assert.deepEqual([bench.writes[1]?.applied?.meta.index, bench.writes[1]?.hardState?.commit], [1, 1]);
     await bench.done();
     assert.equal(bench.writer.commitLags, false);
@@ -290,16 +311,16 @@ describe('storage writer', () => {
     bench.add({ entries: entries(2, 2), ack: 2 });
     await bench.done(new Error('no space'));
     bench.add({ entries: entries(3, 3), ack: 3 });
-    bench.writer.flush();
+    bench.flush();
     assert.deepEqual(bench.log, ['failed no space']);
     assert.equal(bench.writes.length, 1);
-    await bench.writer.settled();
+    assert.equal(bench.writer.busy, true, 'its outcome is unknown');
   });
 
   it('compacts between writes, before what has queued meanwhile: there may always be something', async () => {
     const bench = new Bench();
     bench.add({ entries: entries(1, 1) });
-    bench.writer.compact(logIndex(1));
+    bench.compact(1);
     bench.add({ entries: entries(2, 2) });
     await bench.done();
     await bench.done();
@@ -310,7 +331,7 @@ describe('storage writer', () => {
   it('compacts nothing of a log that a snapshot has replaced', async () => {
     const bench = new Bench();
     bench.add({ commit: 40 }, { meta: meta(40) });
-    bench.writer.compact(logIndex(1));
+    bench.compact(1);
     await bench.done();
     bench.add({ entries: entries(41, 41) });
     await bench.done();

@@ -11,10 +11,9 @@ import { invariant } from '#errors/invariant.js';
 import type { Entry, HardState, LogIndex } from '#raft/log/entry.js';
 import { entryBytes } from '#raft/log/entry-size.js';
 import type { Message, StorageAppendMessage } from '#raft/message.js';
+import type { AppliedState } from '#replica/driver/applied-state.js';
 import type { Clock } from '#replica/ports/clock.js';
 import type { LogStore, LogWrite, StagedSnapshot } from '#replica/ports/log-store.js';
-import type { AppliedMeta } from '#replica/ports/membership.js';
-import type { RecordChange } from '#replica/ports/state-machine.js';
 
 export type StorageWriterLimits = {
   /** Entries in one batch. What queues beyond waits for the batch after. */
@@ -25,19 +24,16 @@ export type StorageWriterLimits = {
   readonly queuedMax: number;
 };
 
-export type AppliedChanges = { readonly meta: AppliedMeta; readonly changes: readonly RecordChange[] };
+/** A write that is over: the responses of its messages may go out. A snapshot in it is the machine's state, too. */
+export type DurableWrite = { readonly write: LogWrite; readonly responses: readonly Message[] };
 
-/** What the writer tells, and asks. */
-export type StorageWriterHost = {
-  /** What was applied since it was last taken, if its index is at most `commit`. Taking it hands it over. */
-  takeApplied(commit: LogIndex): AppliedChanges | undefined;
-  /** Before `responses` go anywhere: the batch is durable. An install resolves when the state is restored, too. */
-  durable(write: LogWrite): void | Promise<void>;
-  /** In order, for each message whose writes are durable. */
-  respond(responses: readonly Message[]): void;
-  /** A batch has ended, and its responses are given: time for the next turn. */
-  idle(): void;
-  failed(error: unknown): void;
+export type StorageWriterParts = {
+  readonly store: Pick<LogStore, 'write' | 'compact' | 'records'>;
+  readonly clock: Clock;
+  readonly applied: Pick<AppliedState<unknown>, 'take' | 'restore'>;
+  readonly limits: StorageWriterLimits;
+  /** As the store was opened with it. */
+  readonly stored: HardState | undefined;
 };
 
 type Work = {
@@ -52,9 +48,9 @@ type Work = {
 type Batch = { readonly write: LogWrite; readonly works: readonly Work[] };
 
 export class StorageWriter {
-  readonly #store: Pick<LogStore, 'write' | 'compact'>;
+  readonly #store: StorageWriterParts['store'];
   readonly #clock: Clock;
-  readonly #host: StorageWriterHost;
+  readonly #applied: StorageWriterParts['applied'];
   readonly #limits: StorageWriterLimits;
   readonly #queue: Work[] = [];
   /** Of the newest message queued, and of the newest one taken into a batch. */
@@ -66,21 +62,13 @@ export class StorageWriter {
   #busy = false;
   #diskSinceMs: number | undefined;
   #stopped = false;
-  #failed = false;
-  readonly #waiters: (() => void)[] = [];
   #writes = 0;
   #entriesWritten = 0;
 
-  constructor(
-    store: Pick<LogStore, 'write' | 'compact'>,
-    clock: Clock,
-    host: StorageWriterHost,
-    limits: StorageWriterLimits,
-    stored: HardState | undefined,
-  ) {
+  constructor({ store, clock, applied, limits, stored }: StorageWriterParts) {
     this.#store = store;
     this.#clock = clock;
-    this.#host = host;
+    this.#applied = applied;
     this.#limits = limits;
     this.#queued = stored;
     this.#taken = stored;
@@ -110,7 +98,7 @@ export class StorageWriter {
     return this.#entriesWritten;
   }
 
-  /** Queues one message of the core; `run` starts the write. `install` belongs to its snapshot. */
+  /** Queues one message of the core; `begin` starts the write. `install` belongs to its snapshot. */
   add({ hardState, entries, responses }: StorageAppendMessage, install: StagedSnapshot | undefined): void {
     const promised =
       hardState !== undefined && (hardState.term !== this.#queued?.term || hardState.vote !== this.#queued?.vote);
@@ -119,31 +107,43 @@ export class StorageWriter {
     this.#queue.push({ hardState, entries, install, responses, promises });
   }
 
-  /** Schedules a flush of the commit index and applied changes. */
+  /** The next batch has the commit index and the applied changes, also where there is nothing else to write. */
   flush(): void {
     this.#flushWanted = true;
-    this.run();
   }
 
-  /** Have the store forget entries up to and including `through`, as soon as no batch is in flight. */
+  /** The next batch has the store forget entries up to and including `through`. */
   compact(through: LogIndex): void {
     this.#compactThrough = through;
-    this.run();
   }
 
-  /** Starts the next batch unless one is in flight. */
-  run(): void {
-    if (this.busy || this.#stopped) return;
-    this.#releasePromiseless();
+  /** Takes the responses at the head of the queue that need no new write. None while a batch is in flight. */
+  release(): readonly Message[] {
+    if (this.#busy || this.#stopped) return [];
+    const released: Message[] = [];
+    for (let work = this.#queue[0]; work !== undefined && !work.promises; work = this.#queue[0]) {
+      this.#queue.shift();
+      this.#taken = work.hardState ?? this.#taken;
+      for (const response of work.responses) released.push(response);
+    }
+    return released;
+  }
+
+  /**
+   * Starts the next batch; undefined: one is in flight, or there is nothing to do. Resolves when it is over, with what
+   * is durable now; undefined: entries were forgotten. It rejects when its outcome is unknown: nothing is written then
+   * any more.
+   */
+  begin(): Promise<DurableWrite | undefined> | undefined {
+    if (this.#busy || this.#stopped) return undefined;
     if (this.#compactThrough !== undefined) {
       // Before the next batch: where one follows upon the other there would be no time for it, and the log only grew.
       const through = this.#compactThrough;
       this.#compactThrough = undefined;
-      this.#track(this.#store.compact(through));
-      return;
+      return this.#track(this.#store.compact(through).then(() => undefined));
     }
     const batch = this.#nextBatch();
-    if (batch !== undefined) this.#track(this.#write(batch));
+    return batch === undefined ? undefined : this.#track(this.#write(batch));
   }
 
   /** Whether a commit index is known that the store has not heard of yet. */
@@ -151,23 +151,9 @@ export class StorageWriter {
     return this.#taken !== this.#written;
   }
 
-  /** Resolves when no batch is in flight, or the store has failed. */
-  settled(): Promise<void> {
-    return this.busy && !this.#failed ? new Promise((resolve) => this.#waiters.push(resolve)) : Promise.resolve();
-  }
-
   /** No more batches after the one in flight, and no more responses. */
   stop(): void {
     this.#stopped = true;
-  }
-
-  /** Responses at the head of the queue need no new write. */
-  #releasePromiseless(): void {
-    for (let work = this.#queue[0]; work !== undefined && !work.promises; work = this.#queue[0]) {
-      this.#queue.shift();
-      this.#taken = work.hardState ?? this.#taken;
-      this.#host.respond(work.responses);
-    }
   }
 
   #nextBatch(): Batch | undefined {
@@ -176,7 +162,7 @@ export class StorageWriter {
     const install = works[0]?.install;
     const entries = works.length === 1 ? (works[0]?.entries ?? []) : mergeEntries(works);
     const applied =
-      install === undefined && this.#taken !== undefined ? this.#host.takeApplied(this.#taken.commit) : undefined;
+      install === undefined && this.#taken !== undefined ? this.#applied.take(this.#taken.commit) : undefined;
     const hardState = this.#taken === this.#written ? undefined : this.#taken;
     this.#flushWanted = false;
     if (works.length === 0 && applied === undefined && hardState === undefined) return undefined;
@@ -208,41 +194,30 @@ export class StorageWriter {
     return this.#queue.splice(0, count);
   }
 
-  async #write({ write, works }: Batch): Promise<void> {
+  async #write({ write, works }: Batch): Promise<DurableWrite> {
     await this.#store.write(write);
     // To load the state of a snapshot takes a while, which is not the disk's.
     this.#diskSinceMs = undefined;
     this.#writes += 1;
     this.#entriesWritten += write.entries?.length ?? 0;
     this.#written = write.hardState ?? this.#written;
-    await this.#host.durable(write);
-    // The log begins anew after a snapshot: there is nothing to forget of the former one.
-    if (write.install !== undefined) this.#compactThrough = undefined;
-    if (this.#stopped) return;
-    for (const work of works) this.#host.respond(work.responses);
+    if (write.install !== undefined) {
+      await this.#applied.restore(this.#store.records(), write.install.meta);
+      // The log begins anew after a snapshot: there is nothing to forget of the former one.
+      this.#compactThrough = undefined;
+    }
+    return { write, responses: works.flatMap(({ responses }) => responses) };
   }
 
-  #track(operation: Promise<void>): void {
+  /** The outcome of a failed operation is unknown: it stays in flight, so that nothing is written after it. */
+  #track(operation: Promise<DurableWrite | undefined>): Promise<DurableWrite | undefined> {
     this.#busy = true;
     this.#diskSinceMs = this.#clock.now();
-    operation.then(
-      () => {
-        this.#busy = false;
-        this.#diskSinceMs = undefined;
-        this.#wakeWaiters();
-        this.#host.idle();
-      },
-      (error: unknown) => {
-        // The outcome of a failed write is unknown: it stays "in flight", so that nothing is written after it.
-        this.#failed = true;
-        this.#wakeWaiters();
-        this.#host.failed(error);
-      },
-    );
-  }
-
-  #wakeWaiters(): void {
-    for (const wake of this.#waiters.splice(0)) wake();
+    return operation.then((durable) => {
+      this.#busy = false;
+      this.#diskSinceMs = undefined;
+      return durable;
+    });
   }
 }
 

@@ -9,14 +9,15 @@ export class TurnWaits {
     this.#clock = clock;
   }
 
-  /** Resolves when `condition` holds, or after `mostMs`. */
-  until(condition: () => boolean, mostMs: number): Promise<void> {
+  /** Resolves when `condition` holds, or after `mostMs`; undefined: however long it takes. */
+  until(condition: () => boolean, mostMs?: number): Promise<void> {
     if (condition()) return Promise.resolve();
     return new Promise((resolve) => {
-      const cancel = this.#clock.after(mostMs, () => {
+      const givenUp = (): void => {
         this.#waits = this.#waits.filter((other) => other !== wait);
         resolve();
-      });
+      };
+      const cancel = mostMs === undefined ? () => {} : this.#clock.after(mostMs, givenUp);
       const done = () => {
         cancel();
         resolve();
@@ -27,8 +28,8 @@ export class TurnWaits {
   }
 
   check(): void {
-    if (this.#waits.length === 0) return;
     const due = this.#waits.filter(({ condition }) => condition());
+    if (due.length === 0) return;
     this.#waits = this.#waits.filter((wait) => !due.includes(wait));
     for (const { done } of due) done();
   }

@@ -12,9 +12,9 @@ import type { ProposeError } from '#replica/ports/replicated-log.js';
 
 export type MemberHealthParts = SpaceWatchParts & {
   readonly raft: Raft;
-  readonly office: LeadershipState;
-  /** Since when a storage write is in flight, if one is. */
-  readonly writingSinceMs: () => number | undefined;
+  readonly leadership: LeadershipState;
+  /** Since when the disk is at work on a write, if it is. */
+  readonly writer: { readonly diskSinceMs: number | undefined };
 };
 
 export class MemberHealth {
@@ -30,14 +30,14 @@ export class MemberHealth {
 
   /** Counts a tick with the core, after a leader that is not fit was asked to hand over. */
   tick(): void {
-    const { raft, office, clock, writingSinceMs } = this.#parts;
-    const able = office.leads ? this.successors() : undefined;
-    const hangs = this.#disk.check(clock.now(), writingSinceMs(), able ?? []);
+    const { raft, leadership, clock, writer } = this.#parts;
+    const able = leadership.leads ? this.successors() : undefined;
+    const hangs = this.#disk.check(clock.now(), writer.diskSinceMs, able ?? []);
     const target = this.#space.check(able) ?? hangs;
     if (target !== undefined) raft.transferLeadership(target);
     // A member with a disk that hangs does not campaign: it could neither vote nor lead.
-    if (office.leads) raft.delay();
-    else if (!this.#disk.hangs) raft.delay(this.#space.campaignDelay(office.leader));
+    if (leadership.leads) raft.delay();
+    else if (!this.#disk.hangs) raft.delay(this.#space.campaignDelay(leadership.leader));
   }
 
   /** The voters that could take over from this leader, best first. */

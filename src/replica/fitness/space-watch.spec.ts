@@ -50,11 +50,11 @@ describe('a watch on space', () => {
       clock,
       electionMs,
       peers,
-      space: () => space,
+      store: { space: () => space },
+      network: { announce: (report) => announced.push(report) },
       serves: () => 'here:7070',
       commandKinds: ['line'],
-      membership: () => membership,
-      announce: (report) => announced.push(report),
+      applied: { membership },
       observe: (event) => events.push(event),
     });
   });

@@ -8,9 +8,10 @@ import { Handover } from '#replica/fitness/handover.js';
 import { isVotingMember } from '#replica/members/membership-change.js';
 import type { PeerAccounts } from '#replica/members/peer-accounts.js';
 import type { Clock } from '#replica/ports/clock.js';
-import type { StoreSpace } from '#replica/ports/log-store.js';
+import type { LogStore } from '#replica/ports/log-store.js';
 import { type MemberReport, spaceText } from '#replica/ports/member-report.js';
 import type { MemberInfo, Membership } from '#replica/ports/membership.js';
+import type { PeerNetwork } from '#replica/ports/peer-network.js';
 import { ProposeError } from '#replica/ports/replicated-log.js';
 import type { ReplicaEvent } from '#replica/replica-event.js';
 
@@ -25,14 +26,13 @@ export type SpaceWatchParts = {
   readonly self: MemberInfo;
   readonly clock: Clock;
   readonly electionMs: number;
-  /** Of this member's disk. */
-  readonly space: () => StoreSpace;
-  readonly serves: () => string;
+  readonly store: Pick<LogStore, 'space'>;
+  readonly network: Pick<PeerNetwork, 'announce'>;
   /** For its reports. */
+  readonly serves: ((self: MemberInfo) => string) | undefined;
   readonly commandKinds: readonly string[];
-  readonly membership: () => Membership;
+  readonly applied: { readonly membership: Membership };
   readonly peers: PeerAccounts;
-  readonly announce: (report: MemberReport) => void;
   readonly observe: (event: ReplicaEvent) => void;
 };
 
@@ -56,8 +56,8 @@ export class SpaceWatch {
 
   /** Once a tick. Whom of its `successors` a leader should hand over to now, if to anybody; undefined: it does not lead. */
   check(successors: readonly MemberId[] | undefined): MemberId | undefined {
-    const { clock, space, observe } = this.#parts;
-    const { problem } = space();
+    const { clock, store, observe } = this.#parts;
+    const { problem } = store.space();
     const changed = this.#low !== (problem !== undefined);
     this.#low = problem !== undefined;
     this.#report(changed);
@@ -79,8 +79,8 @@ export class SpaceWatch {
 
   /** Why a leader does not take proposals now; undefined: it does. */
   refusal(): ProposeError | undefined {
-    const { self, space } = this.#parts;
-    const { problem } = space();
+    const { self, store } = this.#parts;
+    const { problem } = store.space();
     if (problem === undefined) return undefined;
     const heirs = this.#heirs();
     if (heirs.length === 0) return new ProposeError('no-space', this.#account());
@@ -90,9 +90,9 @@ export class SpaceWatch {
 
   /** Whose disk has how much room, and what to do. */
   #account(): string {
-    const { self, space, peers, membership } = this.#parts;
-    const each = membership().members.map(({ id, name }) => {
-      if (id === self.id) return `${name}: ${spaceText(space())}`;
+    const { self, store, peers, applied } = this.#parts;
+    const each = applied.membership.members.map(({ id, name }) => {
+      if (id === self.id) return `${name}: ${spaceText(store.space())}`;
       const report = this.#fresh(id) ? peers.of(id)?.report : undefined;
       return `${name}: ${report === undefined ? 'not heard of' : spaceText(report.space)}`;
     });
@@ -107,8 +107,8 @@ export class SpaceWatch {
   }
 
   #roomyVoters(): readonly MemberInfo[] {
-    const { self, membership } = this.#parts;
-    const { confState, members } = membership();
+    const { self, applied } = this.#parts;
+    const { confState, members } = applied.membership;
     return members.filter(({ id }) => id !== self.id && isVotingMember(confState, id) && this.#roomy(id));
   }
 
@@ -126,18 +126,18 @@ export class SpaceWatch {
     const now = this.#parts.clock.now();
     if (!changed && this.#reportedMs !== undefined && now - this.#reportedMs < reportEveryMs) return;
     this.#reportedMs = now;
-    this.#parts.announce(this.#own());
+    this.#parts.network.announce(this.#own());
   }
 
   /** The last report of this member: it stops for good. */
   end(reason: string): void {
-    this.#parts.announce({ ...this.#own(), ended: reason });
+    this.#parts.network.announce({ ...this.#own(), ended: reason });
   }
 
   #own(): MemberReport {
-    const { space, serves, commandKinds } = this.#parts;
-    const { freeBytes, neededBytes } = space();
-    return { serves: serves(), space: { freeBytes, neededBytes, low: this.#low }, commandKinds };
+    const { self, store, serves, commandKinds } = this.#parts;
+    const { freeBytes, neededBytes } = store.space();
+    return { serves: serves?.(self) ?? '', space: { freeBytes, neededBytes, low: this.#low }, commandKinds };
   }
 
   #tellIfStuck(stuck: boolean): void {

@@ -20,7 +20,7 @@ export type LaterCommands = {
 export type CommandKindsParts = {
   readonly self: MemberInfo;
   readonly later: LaterCommands | undefined;
-  readonly membership: () => Membership;
+  readonly applied: { readonly membership: Membership };
   readonly peers: Pick<PeerAccounts, 'of'>;
 };
 
@@ -48,14 +48,14 @@ export class CommandKinds {
 
   /** A member that was just added has not reported yet; this is what it said when it was asked. */
   answered(member: MemberId, kinds: readonly string[]): void {
-    const ids = this.#parts.membership().members.map(({ id }) => id);
+    const ids = this.#parts.applied.membership.members.map(({ id }) => id);
     const kept = [...this.#asked].filter(([id]) => ids.includes(id));
     this.#asked = new Map([...kept, [member, kinds]]);
   }
 
   /** Why a leader does not propose `command` yet; undefined: it may. */
   refusal(command: Uint8Array): ProposeError | undefined {
-    const { later, self, membership, peers } = this.#parts;
+    const { later, self, applied, peers } = this.#parts;
     if (later === undefined || this.#later.size === this.#inUse.size) return undefined;
     const kind = later.kindOf(command);
     if (!this.#later.has(kind) || this.#inUse.has(kind)) return undefined;
@@ -63,7 +63,7 @@ export class CommandKinds {
       this.#inUse.add(kind);
       return undefined;
     }
-    for (const { id, name, peer } of membership().members) {
+    for (const { id, name, peer } of applied.membership.members) {
       if (id === self.id) continue;
       const known = peers.of(id)?.report?.commandKinds ?? this.#asked.get(id);
       if (known?.includes(kind) === true) continue;

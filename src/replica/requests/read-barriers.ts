@@ -24,20 +24,6 @@ const roundsPerLife = 2 ** 20;
 /** Beginnings to draw from: with `roundsPerLife` numbers each they fit a safe integer. */
 const beginnings = 2 ** 32;
 
-/** Has the core start the round numbered `request`; false if no leader is known. */
-export type StartRound = (request: number) => boolean;
-
-/** Starts a round with a core. */
-export function startRound(raft: Pick<Raft, 'readIndex'>, request: number): boolean {
-  try {
-    raft.readIndex(request);
-    return true;
-  } catch (error) {
-    if (error instanceof RaftError && (error.code === 'no-leader' || error.code === 'too-many-reads')) return false;
-    throw error;
-  }
-}
-
 type Caller = {
   readonly deadlineMs: number;
   readonly resolve: (index: LogIndex) => void;
@@ -45,9 +31,9 @@ type Caller = {
 };
 
 export class ReadBarriers {
+  readonly #raft: Pick<Raft, 'readIndex'>;
   readonly #clock: Clock;
   readonly #limits: ReadBarrierLimits;
-  readonly #start: StartRound;
   /** Callers of no round yet, of the round under way, and of confirmed rounds whose index is not applied yet. */
   #asking: Caller[] = [];
   #round: { request: number; startedMs: number; readonly callers: Caller[] } | undefined;
@@ -60,10 +46,15 @@ export class ReadBarriers {
    * Rounds are numbered from a beginning that is drawn: an answer to the same member's process before, still on its way
    * when this one starts, would confirm a round of this one with an index that is too old.
    */
-  constructor(clock: Clock, limits: ReadBarrierLimits, random: (below: number) => number, start: StartRound) {
+  constructor(
+    raft: Pick<Raft, 'readIndex'>,
+    clock: Clock,
+    limits: ReadBarrierLimits,
+    random: (below: number) => number,
+  ) {
+    this.#raft = raft;
     this.#clock = clock;
     this.#limits = limits;
-    this.#start = start;
     this.#requests = random(beginnings) * roundsPerLife;
   }
 
@@ -87,9 +78,20 @@ export class ReadBarriers {
     if (this.#round !== undefined || this.#asking.length === 0) return;
     this.#requests += 1;
     const request = this.#requests;
-    if (!this.#start(request)) return;
+    if (!this.#begins(request)) return;
     this.#round = { request, startedMs: this.#clock.now(), callers: this.#asking };
     this.#asking = [];
+  }
+
+  /** Has the core start the round numbered `request`; false: it can't now. */
+  #begins(request: number): boolean {
+    try {
+      this.#raft.readIndex(request);
+      return true;
+    } catch (error) {
+      if (error instanceof RaftError && (error.code === 'no-leader' || error.code === 'too-many-reads')) return false;
+      throw error;
+    }
   }
 
   /** The core's answer: `request` may be served once `index` is applied. */
