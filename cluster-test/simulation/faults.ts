@@ -425,7 +425,8 @@ export class Faults {
     const work = leader?.work;
     if (work === undefined) return;
     if (work.replica.status().membership.confState.voters.length < 3) this.#operator.changeMembership();
-    if (allCameBack && work.machine.real.ipam.adoption) this.#operator.change({ kind: 'end-adoption' });
+    if (allCameBack && work.machine.real.ipam.adoption)
+      this.#operator.change({ kind: 'end-adoption', missing: Number.MAX_SAFE_INTEGER });
   }
 
   /** Meanwhile somebody gets fresh addresses, of which it does not know. */

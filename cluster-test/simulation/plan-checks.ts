@@ -10,7 +10,7 @@ import { formatIpv4 } from '#address/ipv4.js';
 import { BranchChecks } from '#cluster-test/simulation/branch-checks.js';
 import type { World } from '#cluster-test/simulation/world.js';
 import { decodeCommand } from '#ipam/codec/command-codec.js';
-import { type Command, isRegistering, type Registering } from '#ipam/commands/command.js';
+import type { Command, Register } from '#ipam/commands/command.js';
 import { Ipam } from '#ipam/ipam.js';
 import { viewAgent } from '#ipam/view/agent-view.js';
 import type { FullAgent } from '#ipam/view/full-agent.js';
@@ -130,7 +130,7 @@ export class PlanChecks {
     this.#judge(decoded, outcome);
     this.#adopt(decoded, at.index, outcome);
     this.branches.applied(at.index, ipam.adoption);
-    if (ipam.adoption && isRegistering(decoded)) this.#judgeAdoption(decoded, outcome);
+    if (ipam.adoption && decoded.kind === 'register') this.#judgeAdoption(decoded, outcome);
     this.#follow(outcome, at, ipam);
   }
 
@@ -200,10 +200,10 @@ export class PlanChecks {
   #adopt(command: Command, index: number, { events, result }: PlanOutcome): void {
     if (result.kind === 'refused') return;
     if (command.kind === 'mark-branch') this.branches.began(index, command.value);
-    if (command.kind !== 'begin-adoption-on-proof') return;
+    if (command.kind !== 'begin-adoption' || command.proof === undefined) return;
     const before = [...this.#agents.values()].map(({ epoch }) => epoch);
     const after = events.flatMap((event) => (event.kind === 'agent-changed' ? [event.agent.record.epoch] : []));
-    this.branches.began(index, command.value);
+    this.branches.began(index, command.proof.value);
     this.branches.adopted(index, { before, after });
     this.#adoptedAt = after[0] ?? this.#adoptedAt;
   }
@@ -213,7 +213,6 @@ export class PlanChecks {
     if (result.kind === 'refused') return;
     switch (command.kind) {
       case 'register':
-      case 'register-run':
         this.#judgeRegister(command);
         return;
       case 'leave':
@@ -229,7 +228,7 @@ export class PlanChecks {
     }
   }
 
-  #judgeRegister(command: Registering): void {
+  #judgeRegister(command: Register): void {
     const { agentId, instanceId, sequence, takeover, holders } = command;
     const holder = this.#agents.get(agentId);
     if (holder === undefined) return;
@@ -248,7 +247,7 @@ export class PlanChecks {
   }
 
   /** In adoption an agent gets what it says it holds, or was let in this cluster, and nobody gets anything else. */
-  #judgeAdoption({ agentId, held }: Registering, { events }: PlanOutcome): void {
+  #judgeAdoption({ agentId, held }: Register, { events }: PlanOutcome): void {
     const holding = this.#agents.get(agentId);
     const before = holding === undefined || holding.epoch === this.#adoptedAt ? [] : holding.blocks;
     const holds = held?.subnets.flatMap(({ overlay, subnet }) =>

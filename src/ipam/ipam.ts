@@ -8,15 +8,7 @@ import type { Ip } from '#address/ip.js';
 import { assertNever } from '#errors/invariant.js';
 import type { AgentRecord } from '#ipam/agent-record.js';
 import { formatBranch } from '#ipam/branch.js';
-import {
-  type Awaited,
-  awaitedIn,
-  beginAdoption,
-  beginAdoptionOnProof,
-  endAdoption,
-  endAdoptionAlthough,
-  markBranch,
-} from '#ipam/changes/adoption.js';
+import { type Awaited, awaitedIn, beginAdoption, endAdoption, markBranch } from '#ipam/changes/adoption.js';
 import { replaceAgent } from '#ipam/changes/agent-replacement.js';
 import { expire, leave, release } from '#ipam/changes/departure.js';
 import { createToken, revokeToken, useToken } from '#ipam/changes/join-change.js';
@@ -342,7 +334,6 @@ function dispatch(plan: Plan, writer: PlanWriter, command: Command): Reply | Ref
     case 'remove-overlay':
       return removeOverlay(plan, writer, command);
     case 'register':
-    case 'register-run':
       return register(plan, writer, command);
     case 'report-status':
       return reportStatus(plan, writer, command);
@@ -363,19 +354,13 @@ function dispatch(plan: Plan, writer: PlanWriter, command: Command): Reply | Ref
     case 'unexclude':
       return unexclude(plan, writer, command);
     case 'begin-adoption':
-      return beginAdoption(writer);
+      return beginAdoption(writer, command);
     case 'end-adoption':
-      return endAdoption(plan, writer);
+      return endAdoption(plan, writer, command);
     case 'record-membership':
       return recordMembership(writer, command);
     case 'mark-branch':
       return markBranch(writer, command);
-    case 'begin-adoption-on-proof':
-      return beginAdoptionOnProof(writer, command);
-    case 'register-held':
-      return register(plan, writer, command);
-    case 'end-adoption-although':
-      return endAdoptionAlthough(plan, writer, command);
     case 'create-token':
       return createToken(plan, writer, command);
     case 'use-token':

@@ -4,7 +4,7 @@ import { Ipam } from '#ipam/ipam.js';
 import { PlanUnderTest } from '#ipam/plan-under-test.js';
 
 describe('the run_id of a registration', () => {
-  const run = (id: string) => ({ kind: 'register-run', runId: parseRunId(id) }) as const;
+  const run = (id: string) => ({ runId: parseRunId(id) });
 
   it('is part of the record, and of the record that is stored', () => {
     const under = new PlanUnderTest();

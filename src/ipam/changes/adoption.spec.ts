@@ -38,7 +38,7 @@ describe('rule 12, adoption: what agents still hold is honoured where free, and 
       half.problems.map(({ reason }) => reason),
       ['adoption'],
     );
-    plan.run({ kind: 'end-adoption' });
+    plan.run({ kind: 'end-adoption', missing: 99 });
     assert.equal(subnetOf(plan.register('b1')), '9.0.0.0/24');
     assert.equal(formatCidr4(plan.register('a').vxlan.vtepIp), '44.128.0.1/20');
   });
@@ -70,7 +70,7 @@ describe('rule 12, adoption: what agents still hold is honoured where free, and 
       agent.problems.map(({ family, reason }) => [family, reason]),
     ];
     assert.deepEqual(shown(half), [[[undefined, 'fd01:b:0:0:7::/80']], [[4, 'adoption']]]);
-    plan.run({ kind: 'end-adoption' });
+    plan.run({ kind: 'end-adoption', missing: 99 });
     assert.deepEqual(shown(plan.register('b2', { sequence: 2 })), [
       [[undefined, 'fd01:b:0:0:7::/80']],
       [[4, 'exhausted']],
@@ -103,7 +103,7 @@ describe('rule 12, adoption: what agents still hold is honoured where free, and 
     plan.time += minute;
     assert.equal(subnetOf(plan.register('b1', { held: held('44.128.0.1', '9.0.0.0/24') })), '9.0.0.0/24');
     plan.release('b1');
-    plan.run({ kind: 'end-adoption' });
+    plan.run({ kind: 'end-adoption', missing: 99 });
     const back = plan.register('a', { sequence: 2 });
     assert.deepEqual([subnetOf(back), formatCidr4(back.vxlan.vtepIp)], ['9.0.1.0/24', '44.128.0.2/20']);
   });
@@ -138,7 +138,7 @@ describe('rule 12, adoption: what agents still hold is honoured where free, and 
     plan.register('a');
     plan.run({ kind: 'begin-adoption' });
     plan.refused(plan.request('a', { sequence: 2 }));
-    plan.run({ kind: 'end-adoption' });
+    plan.run({ kind: 'end-adoption', missing: 99 });
     assert.equal(subnetOf(plan.register('a', { sequence: 2 })), '9.0.0.0/24');
   });
 

@@ -5,7 +5,7 @@
 import type { AgentRecord } from '#ipam/agent-record.js';
 import { nextEpochBase } from '#ipam/branch.js';
 import { carriedOver } from '#ipam/changes/claim.js';
-import type { BeginAdoptionOnProof, EndAdoptionAlthough, MarkBranch } from '#ipam/commands/command.js';
+import type { AdoptionProof, BeginAdoption, EndAdoption, MarkBranch } from '#ipam/commands/command.js';
 import { done, type Refusal, type Reply, refuse } from '#ipam/commands/result.js';
 import { adoptionReasonLengthMax } from '#ipam/limits.js';
 import type { Plan } from '#ipam/plan.js';
@@ -17,36 +17,32 @@ export type Awaited = { readonly count: number; readonly first: readonly AgentRe
 /** Missing agents that a refusal names. */
 const namedMax = 5;
 
-/** Also in one that is under way: a plan that was saved during adoption begins anew like any other. */
-export function beginAdoption(writer: PlanWriter): Reply {
-  writer.beginAdoption('');
-  writer.note('begin-adoption', writer.origin.by, []);
-  return done();
-}
-
-/** Also in one that is under way: the plan may have gone back while it was. */
-export function beginAdoptionOnProof(writer: PlanWriter, command: BeginAdoptionOnProof): Reply | Refusal {
-  const { reason, claimedEpoch, value } = command;
-  if (reason.length === 0 || reason.length > adoptionReasonLengthMax) {
-    const message = `begin-adoption-on-proof: the reason has ${reason.length} characters: 1 to ${adoptionReasonLengthMax} are allowed`;
-    return refuse('invalid-argument', 'reason', message);
-  }
-  const { epochBase } = writer.plan.meta;
-  writer.raiseEpochs(nextEpochBase(epochBase, writer.position.index, claimedEpoch));
-  writer.beginBranch(value);
+/**
+ * Also in one that is in progress: a plan that was saved during adoption begins anew like any other, and one may have
+ * gone back while it was.
+ */
+export function beginAdoption(writer: PlanWriter, { proof }: BeginAdoption): Reply | Refusal {
+  const refusal = proof === undefined ? undefined : leaveBranch(writer, proof);
+  if (refusal !== undefined) return refusal;
+  const reason = proof?.reason ?? '';
   writer.beginAdoption(reason);
   writer.note('begin-adoption', writer.origin.by, [], reason);
   return done();
 }
 
-export function endAdoption(plan: Plan, writer: PlanWriter): Reply {
-  if (!plan.meta.adoption) return done();
-  writer.endAdoption();
-  writer.note('end-adoption', writer.origin.by, []);
-  return done();
+/** What was proved to have gone back goes on as another branch, with epochs above all that were claimed. */
+function leaveBranch(writer: PlanWriter, { reason, claimedEpoch, value }: AdoptionProof): Refusal | undefined {
+  if (reason.length === 0 || reason.length > adoptionReasonLengthMax) {
+    const message = `begin-adoption: the reason has ${reason.length} characters: 1 to ${adoptionReasonLengthMax} are allowed`;
+    return refuse('invalid-argument', 'reason', message);
+  }
+  const { epochBase } = writer.plan.meta;
+  writer.raiseEpochs(nextEpochBase(epochBase, writer.position.index, claimedEpoch));
+  writer.beginBranch(value);
+  return undefined;
 }
 
-export function endAdoptionAlthough(plan: Plan, writer: PlanWriter, { missing }: EndAdoptionAlthough): Reply | Refusal {
+export function endAdoption(plan: Plan, writer: PlanWriter, { missing }: EndAdoption): Reply | Refusal {
   if (!plan.meta.adoption) return done();
   const awaited = awaitedIn(plan, namedMax);
   if (awaited.count > missing) {

@@ -5,7 +5,7 @@
 
 import { formatIp } from '#address/ip.js';
 import type { AgentRecord, DepartedRecord, FormerInstance } from '#ipam/agent-record.js';
-import type { CommandOrigin, HolderJudgement, Registering } from '#ipam/commands/command.js';
+import type { CommandOrigin, HolderJudgement, Register } from '#ipam/commands/command.js';
 import { type Refusal, refuse } from '#ipam/commands/result.js';
 import { formerInstancesMax } from '#ipam/limits.js';
 import type { Plan } from '#ipam/plan.js';
@@ -21,7 +21,7 @@ export type Claim =
   /** The id has no holder. `returning`: what rests of it may be had back. */
   | { readonly kind: 'arrive'; readonly departed: DepartedRecord | undefined; readonly returning: boolean };
 
-export function claimOf(plan: Plan, command: Registering & CommandOrigin, time: number): Claim | Refusal {
+export function claimOf(plan: Plan, command: Register & CommandOrigin, time: number): Claim | Refusal {
   const { agentId, instanceId } = command;
   const holder = plan.agents.get(agentId);
   const departed = plan.departed.get(agentId);
@@ -56,7 +56,7 @@ function takeover(agentId: AgentRecord['agentId'], holder: AgentRecord, time: nu
 }
 
 /** A request that an instance sent before it was replaced, or before its lease ended, and that comes late. */
-function lateRetry(command: Registering, last: AgentRecord | DepartedRecord | undefined): Refusal | undefined {
+function lateRetry(command: Register, last: AgentRecord | DepartedRecord | undefined): Refusal | undefined {
   const { agentId, instanceId, sequence } = command;
   const former = last?.former.find((other) => other.instanceId === instanceId);
   if (former === undefined || sequence > former.sequence || isUnsequenced(sequence, former.sequence)) return undefined;
@@ -69,7 +69,7 @@ function isUnsequenced(sequence: number, last: number): boolean {
   return sequence === 0 && last === 0;
 }
 
-function confirmation(command: Registering, holder: AgentRecord): Claim | Refusal {
+function confirmation(command: Register, holder: AgentRecord): Claim | Refusal {
   const { agentId, sequence } = command;
   const action = `register agent_id "${agentId}" with sequence ${sequence}`;
   if (sequence < holder.sequence) {
@@ -84,7 +84,7 @@ function confirmation(command: Registering, holder: AgentRecord): Claim | Refusa
 }
 
 /** The first field in which a request differs from what the agent registered with. */
-function differenceOf(command: Registering, holder: AgentRecord): string | undefined {
+function differenceOf(command: Register, holder: AgentRecord): string | undefined {
   if (command.nodeIp !== holder.nodeIp) return 'node_ip';
   if (command.hostname !== holder.hostname) return 'hostname';
   const { networkConfig: a } = command;
@@ -99,7 +99,7 @@ function differenceOf(command: Registering, holder: AgentRecord): string | undef
   return same ? undefined : 'network_config';
 }
 
-function arrival(command: Registering, departed: DepartedRecord | undefined, time: number): Claim | Refusal {
+function arrival(command: Register, departed: DepartedRecord | undefined, time: number): Claim | Refusal {
   if (departed === undefined || departed.until <= time) return { kind: 'arrive', departed, returning: false };
   const { agentId, instanceId, sequence } = command;
   const sameInstance = departed.instanceId === instanceId;

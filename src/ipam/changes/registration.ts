@@ -15,7 +15,7 @@ import {
   judgedSilent,
 } from '#ipam/changes/claim.js';
 import { noNetwork } from '#ipam/changes/network-change.js';
-import type { CommandOrigin, Registering } from '#ipam/commands/command.js';
+import type { CommandOrigin, Register } from '#ipam/commands/command.js';
 import { type Refusal, type Reply, refuse } from '#ipam/commands/result.js';
 import { mtuMax, mtuMin, mtuMin6 } from '#ipam/limits.js';
 import type { PlacedBlock, Plan } from '#ipam/plan.js';
@@ -25,7 +25,7 @@ import type { AgentThen } from '#ipam/view/agent-view.js';
 import type { NetworkConfig } from '#ipam/view/full-agent.js';
 import { hostnameForm } from '#text/name-form.js';
 
-export function register(plan: Plan, writer: PlanWriter, command: Registering & CommandOrigin): Reply | Refusal {
+export function register(plan: Plan, writer: PlanWriter, command: Register & CommandOrigin): Reply | Refusal {
   const action = `register agent_id "${command.agentId}"`;
   if (plan.settings === undefined) return noNetwork(action);
   const wrong = checkFields(action, command) ?? checkNodeIp(plan, action, command.nodeIp);
@@ -42,7 +42,7 @@ export function register(plan: Plan, writer: PlanWriter, command: Registering & 
   return { kind: 'registered', agent: unchanged ? plan.asItIs(old) : write(plan, writer, claim, old, next) };
 }
 
-function checkFields(action: string, command: Registering): Refusal | undefined {
+function checkFields(action: string, command: Register): Refusal | undefined {
   const { sequence, hostname, nodeIp, networkConfig } = command;
   if (!Number.isSafeInteger(sequence) || sequence < 0) {
     return refuse('invalid-argument', 'sequence', `${action}: sequence ${sequence}: 0 to 2^53 − 1 is allowed`);
@@ -92,7 +92,7 @@ function checkFamily(plan: Plan, action: string, nodeIp: Ip, old: AgentRecord | 
 }
 
 /** A node address whose holder is silent goes to the new claimant (rule 2). */
-function checkNodeHolder(plan: Plan, action: string, command: Registering & CommandOrigin): Refusal | undefined {
+function checkNodeHolder(plan: Plan, action: string, command: Register & CommandOrigin): Refusal | undefined {
   const holder = plan.nodeHolder(command.nodeIp);
   if (holder === undefined || holder.agentId === command.agentId || judgedSilent(command.holders, holder)) {
     return undefined;
@@ -104,11 +104,11 @@ function checkNodeHolder(plan: Plan, action: string, command: Registering & Comm
 function recordOf(
   plan: Plan,
   writer: PlanWriter,
-  command: Registering & CommandOrigin,
+  command: Register & CommandOrigin,
   claim: Claim,
   { vtepIp, holdings, problems }: Allocation,
 ): AgentRecord {
-  const { agentId, instanceId, sequence, nodeIp, hostname } = command;
+  const { agentId, instanceId, runId, sequence, nodeIp, hostname } = command;
   const goesOn = claim.kind === 'confirm' || claim.kind === 'reinstall';
   return {
     agentId,
@@ -125,7 +125,7 @@ function recordOf(
     holdings,
     problems,
     former: formerInstances(claim.kind === 'arrive' ? claim.departed : claim.holder, instanceId),
-    runId: command.kind === 'register' ? undefined : command.runId,
+    runId,
     takeoverAfter:
       claim.kind === 'takeover'
         ? writer.restEnd

@@ -16,21 +16,6 @@ const agentId = parseAgentId('a');
 const range = { overlay: 'dcos', subnet: parseCidr('9.0.1.0/24') };
 const vtep = { overlay: undefined, subnet: parseCidr('44.128.0.7/32') };
 
-/** At least one of each kind, with every field set and with every optional one left out. */
-const registerHeld: Action = {
-  kind: 'register-held',
-  runId: undefined,
-  agentId,
-  instanceId: parseInstanceId('i'),
-  sequence: 3,
-  nodeIp: parseIp('10.0.0.1'),
-  hostname: 'a',
-  networkConfig: everything,
-  takeover: false,
-  held: { vtepIp: parseIpv4('44.128.0.1'), subnets: [] },
-  holders: [],
-};
-
 const createToken: CreateToken = {
   kind: 'create-token',
   id: '1a'.repeat(16),
@@ -42,6 +27,7 @@ const createToken: CreateToken = {
   uses: 1,
 };
 
+/** At least one of each kind, with every field set and with every optional one left out. */
 const actions: readonly Action[] = [
   { kind: 'configure-network', settings: dcosSettings, overlays: [dcos, overlay('six', 'fd01:b::/64', 80)] },
   {
@@ -74,6 +60,7 @@ const actions: readonly Action[] = [
     kind: 'register',
     agentId,
     instanceId: parseInstanceId('i'),
+    runId: parseRunId('r'),
     sequence: Number.MAX_SAFE_INTEGER,
     nodeIp: parseIp('255.255.255.254'),
     hostname: 'höst',
@@ -86,6 +73,7 @@ const actions: readonly Action[] = [
         { overlay: 'six', subnet: undefined, subnet6: parseCidr6('fd01:b::/80') },
       ],
     },
+    heldUnconfirmed: true,
     holders: [
       { agentId, epoch: 7, silent: true, lastHeard: 1_700_000_000_000 },
       { agentId, epoch: 8, silent: false, lastHeard: undefined },
@@ -95,6 +83,7 @@ const actions: readonly Action[] = [
     kind: 'register',
     agentId,
     instanceId: parseInstanceId('i'),
+    runId: undefined,
     sequence: 0,
     nodeIp: parseIp('fd00::1'),
     hostname: '',
@@ -108,6 +97,7 @@ const actions: readonly Action[] = [
     },
     takeover: false,
     held: undefined,
+    heldUnconfirmed: false,
     holders: [],
   },
   {
@@ -136,7 +126,10 @@ const actions: readonly Action[] = [
   { kind: 'exclude', overlay: 'six', subnet: parseCidr('fd01:b::/70') },
   { kind: 'unexclude', ...range },
   { kind: 'begin-adoption' },
-  { kind: 'end-adoption' },
+  { kind: 'begin-adoption', proof: { reason: 'höher', claimedEpoch: 2 ** 52, value: '00aa00bb00cd' } },
+  { kind: 'begin-adoption', proof: { reason: '', claimedEpoch: 0, value: '' } },
+  { kind: 'end-adoption', missing: 4 },
+  { kind: 'end-adoption', missing: 0 },
   ...(['add', 'promote', 'remove'] as const).map(
     (kind): Action => ({ kind: 'record-membership', change: { kind, master: { name: 'm3', peer: '10.0.0.3:7071' } } }),
   ),
@@ -148,19 +141,6 @@ const actions: readonly Action[] = [
       by: { name: 'm4', peer: '[fd00::4]:7071' },
     },
   },
-  {
-    kind: 'register-run',
-    agentId,
-    instanceId: parseInstanceId('i'),
-    runId: parseRunId('r'),
-    sequence: 3,
-    nodeIp: parseIp('10.0.0.1'),
-    hostname: 'h',
-    networkConfig: everything,
-    takeover: false,
-    held: undefined,
-    holders: [],
-  },
   { kind: 'drain-overlay', name: 'web' },
   { kind: 'return-overlays', agentId: parseAgentId('a'), epoch: 7, overlays: ['web', 'dcos'] },
   {
@@ -171,9 +151,6 @@ const actions: readonly Action[] = [
     holders: [{ agentId: parseAgentId('a'), epoch: 7, silent: true, lastHeard: undefined }],
   },
   { kind: 'mark-branch', value: '00aa00bb00cc' },
-  { kind: 'begin-adoption-on-proof', reason: 'höher', claimedEpoch: 2 ** 52, value: '00aa00bb00cd' },
-  registerHeld,
-  { kind: 'end-adoption-although', missing: 4 },
   createToken,
   { ...createToken, role: 'master', subject: 'm3', nodeIp: parseIp('fd00::4') },
   {

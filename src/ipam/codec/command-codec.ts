@@ -28,7 +28,7 @@ import {
   toSettings,
   toStatus,
 } from '#ipam/codec/wire.js';
-import type { Action, Command, HolderJudgement, Register, Registering } from '#ipam/commands/command.js';
+import type { Action, AdoptionProof, Command, HolderJudgement, Register } from '#ipam/commands/command.js';
 import { parseAgentId, parseInstanceId, parseRunId } from '#ipam/identity.js';
 import { sublet } from '#proto/sublet.js';
 
@@ -87,8 +87,6 @@ function toAction(action: Action): sublet.store.v1.Command.$Properties {
       return { removeOverlay: { name: action.name } };
     case 'register':
       return { register: toRegister(action) };
-    case 'register-run':
-      return { registerRun: { register: toRegister(action), runId: action.runId } };
     case 'report-status': {
       const overlays = action.overlays.map((report) => ({ ...report, status: toStatus(report.status) }));
       return { reportStatus: { agentId: action.agentId, epoch: action.epoch, overlays } };
@@ -114,21 +112,13 @@ function toAction(action: Action): sublet.store.v1.Command.$Properties {
     case 'unexclude':
       return { unexclude: { overlay: action.overlay ?? null, subnet: toCidr(action.subnet) } };
     case 'begin-adoption':
-      return { beginAdoption: {} };
+      return { beginAdoption: { proof: action.proof ? { ...action.proof } : null } };
     case 'end-adoption':
-      return { endAdoption: {} };
+      return { endAdoption: { missing: action.missing } };
     case 'record-membership':
       return { recordMembership: toMasterChange(action.change) };
     case 'mark-branch':
       return { markBranch: { value: action.value } };
-    case 'begin-adoption-on-proof': {
-      const { reason, claimedEpoch, value } = action;
-      return { beginAdoptionOnProof: { reason, claimedEpoch, value } };
-    }
-    case 'register-held':
-      return { registerHeld: { register: toRegister(action), runId: action.runId ?? null } };
-    case 'end-adoption-although':
-      return { endAdoptionAlthough: { missing: action.missing } };
     case 'create-token':
     case 'use-token':
     case 'revoke-token':
@@ -143,11 +133,12 @@ function toAction(action: Action): sublet.store.v1.Command.$Properties {
   }
 }
 
-function toRegister(action: Registering): sublet.store.v1.Register.$Properties {
-  const { agentId, instanceId, sequence, hostname, takeover, held } = action;
+function toRegister(action: Register): sublet.store.v1.Register.$Properties {
+  const { agentId, instanceId, runId, sequence, hostname, takeover, held, heldUnconfirmed } = action;
   return {
     agentId,
     instanceId,
+    runId: runId ?? null,
     sequence,
     nodeIp: ipBytes(action.nodeIp),
     hostname,
@@ -163,6 +154,7 @@ function toRegister(action: Registering): sublet.store.v1.Register.$Properties {
           })),
         }
       : null,
+    heldUnconfirmed,
     holders: toJudgements(action.holders),
   };
 }
@@ -210,15 +202,13 @@ function actionOf(stored: sublet.store.v1.Command): Action {
     case 'removeOverlay':
       return { kind: 'remove-overlay', name: present(stored.removeOverlay, kind).name ?? '' };
     case 'beginAdoption':
-      return { kind: 'begin-adoption' };
+      return { kind: 'begin-adoption', proof: proofOf(present(stored.beginAdoption, kind).proof) };
     case 'endAdoption':
-      return { kind: 'end-adoption' };
+      return { kind: 'end-adoption', missing: present(stored.endAdoption, kind).missing ?? 0 };
     case 'recordMembership':
       return { kind: 'record-membership', change: masterChangeOf(present(stored.recordMembership, kind)) };
     case 'markBranch':
-    case 'beginAdoptionOnProof':
-    case 'endAdoptionAlthough':
-      return historyActionOf(stored, kind);
+      return { kind: 'mark-branch', value: present(stored.markBranch, kind).value ?? '' };
     case 'createToken':
     case 'useToken':
     case 'revokeToken':
@@ -244,8 +234,6 @@ function actionOf(stored: sublet.store.v1.Command): Action {
 
 type AgentActionField =
   | 'register'
-  | 'registerRun'
-  | 'registerHeld'
   | 'reportStatus'
   | 'leave'
   | 'returnOverlays'
@@ -257,15 +245,6 @@ function agentActionOf(stored: sublet.store.v1.Command, kind: AgentActionField):
   switch (kind) {
     case 'register':
       return registerOf(present(stored.register, kind));
-    case 'registerRun': {
-      const { register, runId } = present(stored.registerRun, kind);
-      return { ...registerOf(present(register, 'register')), kind: 'register-run', runId: parseRunId(runId ?? '') };
-    }
-    case 'registerHeld': {
-      const { register, runId } = present(stored.registerHeld, kind);
-      const run = runId ? parseRunId(runId) : undefined;
-      return { ...registerOf(present(register, 'register')), kind: 'register-held', runId: run };
-    }
     case 'reportStatus': {
       const action = present(stored.reportStatus, kind);
       const overlays = (action.overlays ?? []).map((report) => ({
@@ -320,27 +299,10 @@ function setAsideOf(stored: sublet.store.v1.Command, kind: 'reserve' | 'unreserv
   return { kind, ...range, agentId: parseAgentId(stored.reserve?.agentId ?? '') };
 }
 
-function historyActionOf(
-  stored: sublet.store.v1.Command,
-  kind: 'markBranch' | 'beginAdoptionOnProof' | 'endAdoptionAlthough',
-): Action {
-  switch (kind) {
-    case 'markBranch':
-      return { kind: 'mark-branch', value: present(stored.markBranch, kind).value ?? '' };
-    case 'beginAdoptionOnProof': {
-      const { reason, claimedEpoch, value } = present(stored.beginAdoptionOnProof, kind);
-      return {
-        kind: 'begin-adoption-on-proof',
-        reason: reason ?? '',
-        claimedEpoch: claimedEpoch ?? 0,
-        value: value ?? '',
-      };
-    }
-    case 'endAdoptionAlthough':
-      return { kind: 'end-adoption-although', missing: present(stored.endAdoptionAlthough, kind).missing ?? 0 };
-    default:
-      return assertNever(kind);
-  }
+function proofOf(stored: sublet.store.v1.AdoptionProof.$Properties | null | undefined): AdoptionProof | undefined {
+  return stored
+    ? { reason: stored.reason ?? '', claimedEpoch: stored.claimedEpoch ?? 0, value: stored.value ?? '' }
+    : undefined;
 }
 
 function registerOf(stored: sublet.store.v1.Register.$Properties): Register {
@@ -348,6 +310,7 @@ function registerOf(stored: sublet.store.v1.Register.$Properties): Register {
     kind: 'register',
     agentId: parseAgentId(stored.agentId ?? ''),
     instanceId: parseInstanceId(stored.instanceId ?? ''),
+    runId: stored.runId == null ? undefined : parseRunId(stored.runId),
     sequence: stored.sequence ?? 0,
     nodeIp: ipOf(stored.nodeIp),
     hostname: stored.hostname ?? '',
@@ -363,6 +326,7 @@ function registerOf(stored: sublet.store.v1.Register.$Properties): Register {
           })),
         }
       : undefined,
+    heldUnconfirmed: stored.heldUnconfirmed ?? false,
     holders: judgementsOf(stored.holders),
   };
 }

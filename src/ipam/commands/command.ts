@@ -97,6 +97,8 @@ export type Register = {
   readonly kind: 'register';
   readonly agentId: AgentId;
   readonly instanceId: InstanceId;
+  /** Of the process that asks; undefined: it names none. */
+  readonly runId: RunId | undefined;
   /** Rises with each changed request of an instance; an equal one is a retry. */
   readonly sequence: number;
   readonly nodeIp: Ip;
@@ -104,20 +106,13 @@ export type Register = {
   readonly networkConfig: NetworkConfig;
   /** Claims an id whose holder may still live, for fresh addresses. */
   readonly takeover: boolean;
-  /** Honoured in adoption only, and by `register-held`. */
+  /** What the agent runs on. Honoured in adoption, and where it is unconfirmed. */
   readonly held: HeldLease | undefined;
+  /** The log does not confirm `held`: the agent gets what it runs on, or nothing in place of it. */
+  readonly heldUnconfirmed: boolean;
   /** Of those that `Ipam.holdersConcerned` names. */
   readonly holders: readonly HolderJudgement[];
 };
-
-/** A registration that names its process. */
-export type RegisterRun = Omit<Register, 'kind'> & { readonly kind: 'register-run'; readonly runId: RunId };
-
-export type Registering = Register | RegisterRun | RegisterHeld;
-
-export function isRegistering(action: Action): action is Registering {
-  return action.kind === 'register' || action.kind === 'register-run' || action.kind === 'register-held';
-}
 
 export type ReportStatus = {
   readonly kind: 'report-status';
@@ -171,22 +166,8 @@ export type Exclude = { readonly kind: 'exclude'; readonly overlay: string | und
 /** Ends an exclusion, named as it was made. */
 export type Unexclude = { readonly kind: 'unexclude'; readonly overlay: string | undefined; readonly subnet: Cidr };
 
-/** After a restore or a recovery: `held` is honoured where free and no fresh block is allocated, until it is ended. */
-export type BeginAdoption = { readonly kind: 'begin-adoption' };
-export type EndAdoption = { readonly kind: 'end-adoption' };
-
-/** As `register`, for an agent whose `held` the log does not confirm: it gets what it runs on, or nothing in place of it. */
-export type RegisterHeld = Omit<Register, 'kind'> & {
-  readonly kind: 'register-held';
-  readonly runId: RunId | undefined;
-};
-
-/** The first command of each leader: a branch of the log's history begins here. `value` is random, 12 hex digits. */
-export type MarkBranch = { readonly kind: 'mark-branch'; readonly value: string };
-
-/** Begins an adoption, since a claim proves that this plan is older than what others have seen. */
-export type BeginAdoptionOnProof = {
-  readonly kind: 'begin-adoption-on-proof';
+/** What shows that this plan is older than what others have seen. */
+export type AdoptionProof = {
   readonly reason: string;
   /** The highest epoch that was claimed; 0: the claim was of another kind. */
   readonly claimedEpoch: number;
@@ -194,8 +175,14 @@ export type BeginAdoptionOnProof = {
   readonly value: string;
 };
 
-/** As `end-adoption`, refused if more than so many agents on record have not come back. */
-export type EndAdoptionAlthough = { readonly kind: 'end-adoption-although'; readonly missing: number };
+/** `held` is honoured where free and no fresh block is allocated, until it is ended. `proof` absent: after a restore. */
+export type BeginAdoption = { readonly kind: 'begin-adoption'; readonly proof?: AdoptionProof | undefined };
+
+/** Refused if more agents on record than `missing` have not come back. */
+export type EndAdoption = { readonly kind: 'end-adoption'; readonly missing: number };
+
+/** The first command of each leader: a branch of the log's history begins here. `value` is random, 12 hex digits. */
+export type MarkBranch = { readonly kind: 'mark-branch'; readonly value: string };
 
 /** A master as its peers know it: its name, and HOST:PORT. */
 export type MasterName = { readonly name: string; readonly peer: string };
@@ -285,14 +272,10 @@ export type Action =
   | BeginAdoption
   | EndAdoption
   | RecordMembership
-  | RegisterRun
   | DrainOverlay
   | ReturnOverlays
   | ReplaceAgent
   | MarkBranch
-  | BeginAdoptionOnProof
-  | RegisterHeld
-  | EndAdoptionAlthough
   | CreateToken
   | UseToken
   | RevokeToken

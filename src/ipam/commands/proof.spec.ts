@@ -133,7 +133,7 @@ describe('a claim that the log can not have produced is a proof', () => {
 
 describe('an adoption that a proof begins', () => {
   const begin = (plan: PlanUnderTest, claimedEpoch = 0) =>
-    plan.run({ kind: 'begin-adoption-on-proof', reason: 'a proof', claimedEpoch, value: value(7) }, { by: 'y' });
+    plan.run({ kind: 'begin-adoption', proof: { reason: 'a proof', claimedEpoch, value: value(7) } }, { by: 'y' });
 
   it('tells its reason as long as it lasts, and in the history', () => {
     const plan = marked();
@@ -142,7 +142,7 @@ describe('an adoption that a proof begins', () => {
     assert.equal(plan.restored().adoptionReason, 'a proof');
     const entry = plan.ipam.history({ after: 0, limit: 1 })[0];
     assert.deepEqual([entry?.what, entry?.who, entry?.detail], ['begin-adoption', 'y', 'a proof']);
-    plan.run({ kind: 'end-adoption-although', missing: 0 });
+    plan.run({ kind: 'end-adoption', missing: 0 });
     assert.deepEqual([plan.ipam.adoption, plan.ipam.adoptionReason], [false, '']);
     assert.equal(plan.restored().hash(), plan.ipam.hash());
   });
@@ -183,11 +183,11 @@ describe('an adoption that a proof begins', () => {
     const plan = marked();
     for (const id of ['a', 'b1', 'c2']) plan.register(id);
     begin(plan);
-    const refusal = plan.refused({ kind: 'end-adoption-although', missing: 2 });
+    const refusal = plan.refused({ kind: 'end-adoption', missing: 2 });
     assert.equal(refusal.code, 'failed-precondition');
     assert.match(refusal.message, /3 agents on record have not come back \(a, b1, c2\), and although_missing is 2/);
     plan.register('a', { sequence: 2, held: held('44.128.0.1', ['dcos', '9.0.0.0/24']) });
-    plan.run({ kind: 'end-adoption-although', missing: 2 });
+    plan.run({ kind: 'end-adoption', missing: 2 });
     assert.equal(plan.ipam.adoption, false);
     assert.match(plan.ipam.history({ after: 0, limit: 1 })[0]?.detail ?? '', /although 2 on record had not come back/);
   });
@@ -195,7 +195,7 @@ describe('an adoption that a proof begins', () => {
 
 describe('a lease that this log does not confirm', () => {
   const request = (plan: PlanUnderTest, id: string, claim: ReturnType<typeof held>, sequence = 1) =>
-    ({ ...plan.request(id, { held: claim, sequence }), kind: 'register-held', runId: undefined }) as const;
+    plan.request(id, { held: claim, heldUnconfirmed: true, sequence });
   const register = (plan: PlanUnderTest, id: string, claim: ReturnType<typeof held>, sequence = 1) => {
     plan.run(request(plan, id, claim, sequence));
     return plan.agent(id);

@@ -8,7 +8,7 @@ import type { Ipv4 } from '#address/ipv4.js';
 import type { Ipv6 } from '#address/ipv6.js';
 import type { AgentRecord, DepartedRecord, Holding, StoredProblem } from '#ipam/agent-record.js';
 import { type Claim, carriedOver } from '#ipam/changes/claim.js';
-import type { Registering } from '#ipam/commands/command.js';
+import type { Register } from '#ipam/commands/command.js';
 import { type Refusal, refuse } from '#ipam/commands/result.js';
 import type { OverlayEntry, Plan } from '#ipam/plan.js';
 import { assertInvariant } from '#ipam/plan-invariant.js';
@@ -25,7 +25,7 @@ export type Allocation = {
 /** Where an agent's addresses may come from before anything is let afresh. */
 type Sources = {
   readonly plan: Plan;
-  readonly command: Registering;
+  readonly command: Register;
   readonly time: number;
   /** The agent's own lease, which goes on. */
   readonly current: AgentRecord | undefined;
@@ -33,7 +33,7 @@ type Sources = {
   readonly returning: DepartedRecord | undefined;
 };
 
-export function allocate(plan: Plan, command: Registering, claim: Claim, time: number): Allocation | Refusal {
+export function allocate(plan: Plan, command: Register, claim: Claim, time: number): Allocation | Refusal {
   const current = claim.kind === 'confirm' || claim.kind === 'reinstall' ? claim.holder : undefined;
   const returning = claim.kind === 'arrive' && claim.returning ? claim.departed : undefined;
   const sources: Sources = { plan, command, time, current, returning };
@@ -162,7 +162,7 @@ function pick(sources: Sources, space: Space, { current, returning, held }: Wish
   }
   if (current !== undefined) return current;
   // What runs is not renumbered: it keeps its block, or has to be stopped by an operator.
-  if (held !== undefined && sources.command.kind === 'register-held') {
+  if (held !== undefined && sources.command.heldUnconfirmed) {
     if (pool.mayReturn(held, agentId)) return held;
     if (unavailable(sources, space, { current, returning, held })) return undefined;
   }
@@ -176,7 +176,7 @@ function pick(sources: Sources, space: Space, { current, returning, held }: Wish
 
 /** Whether the agent runs on a block that it can't have, as another one holds it or it is set aside. */
 function unavailable({ command }: Sources, { pool }: Space, { current, held }: Wishes): boolean {
-  if (command.kind !== 'register-held' || held === undefined || held === current) return false;
+  if (!command.heldUnconfirmed || held === undefined || held === current) return false;
   return pool.holder(held) !== command.agentId && !pool.mayReturn(held, command.agentId);
 }
 

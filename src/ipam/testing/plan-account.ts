@@ -7,15 +7,7 @@ import { type Cidr, type Family, familyOf } from '#address/ip.js';
 import { ipv4 } from '#address/ipv4.js';
 import { ipv6 } from '#address/ipv6.js';
 import type { AgentRecord } from '#ipam/agent-record.js';
-import {
-  type Action,
-  type Expire,
-  isRegistering,
-  type Leave,
-  type Registering,
-  type ReportStatus,
-  type ReturnOverlays,
-} from '#ipam/commands/command.js';
+import type { Action, Expire, Leave, Register, ReportStatus, ReturnOverlays } from '#ipam/commands/command.js';
 import type { Ipam, Outcome } from '#ipam/ipam.js';
 import type { NetworkSettings, Overlay } from '#ipam/network.js';
 import type { BlockState, PoolUsage } from '#ipam/space/usage.js';
@@ -50,12 +42,12 @@ export class PlanAccount {
   take(action: Action, { result, events }: Outcome, time: number): void {
     this.#checkFencing(action, result);
     if (result.kind === 'refused') {
-      if (!isRegistering(action) || result.code !== 'resource-exhausted') return;
+      if (action.kind !== 'register' || result.code !== 'resource-exhausted') return;
       this.#vtep.checkExhausted(action.agentId, time);
       this.seen.add('exhausted vtep');
       return;
     }
-    if (isRegistering(action) && result.kind === 'registered') this.#checkLet(action, result.agent.record, time);
+    if (action.kind === 'register' && result.kind === 'registered') this.#checkLet(action, result.agent.record, time);
     // What the old one held before the events is kept for the new one after them.
     if (action.kind === 'replace-agent') {
       for (const space of this.#spaces) space.reserveHeld(action.agentId, action.successor);
@@ -103,7 +95,7 @@ export class PlanAccount {
       assert.ok(result.kind === 'refused' || !result.changed, `${action.kind} of a stale epoch counted`);
       this.seen.add(`fenced ${action.kind}`);
     }
-    if (!isRegistering(action)) return;
+    if (action.kind !== 'register') return;
     const lease = this.#leases.get(action.agentId);
     if (lease?.instanceId !== action.instanceId || action.sequence >= lease.sequence) return;
     assert.equal(result.kind, 'refused', 'a late request was answered');
@@ -111,7 +103,7 @@ export class PlanAccount {
   }
 
   /** Compares an agent's allocation, and the problems that it was sent, with the blocks as they were before. */
-  #checkLet(action: Registering, record: AgentRecord, time: number): void {
+  #checkLet(action: Register, record: AgentRecord, time: number): void {
     const { agentId } = record;
     for (const space of this.#spaces) {
       const block = blockIn(space, record);

@@ -85,6 +85,7 @@ export const draftRegister: fc.Arbitrary<Draft> = fc
       kind: 'register',
       agentId: draft.agentId,
       instanceId: parseInstanceId(draft.instance),
+      runId: draft.run === undefined ? undefined : parseRunId(draft.run),
       sequence: draft.sequence,
       nodeIp: parseIp(draft.node),
       hostname: draft.agentId,
@@ -96,14 +97,14 @@ export const draftRegister: fc.Arbitrary<Draft> = fc
       },
       takeover: draft.takeover,
       held: draft.held && heldLease(plan, draft.held.vtep, draft.held.block),
+      heldUnconfirmed: false,
       holders: [],
     };
     const holders = plan.ipam.holdersConcerned(request).map(({ agentId: id }) => {
       const judgement = plan.judge(id, draft.silent, 40);
       return { ...judgement, epoch: judgement.epoch - (draft.staleJudgement ? 1 : 0) };
     });
-    const run = draft.run === undefined ? {} : ({ kind: 'register-run', runId: parseRunId(draft.run) } as const);
-    return { ...request, holders, ...run };
+    return { ...request, holders };
   });
 
 function heldLease(plan: PlanUnderTest, vtep: number, block: number): HeldLease {
@@ -257,8 +258,8 @@ const change: fc.Arbitrary<Draft> = fc.oneof(
       { kind: 'add-overlay', overlay: overlay('z', '10.1.0.0/24', 28), source: 'config' },
       { kind: 'exclude', overlay: undefined, subnet: parseCidr4('44.128.0.0/28') },
       { kind: 'begin-adoption' },
-      { kind: 'end-adoption' },
-      { kind: 'end-adoption' },
+      { kind: 'end-adoption', missing: 99 },
+      { kind: 'end-adoption', missing: 99 },
       { kind: 'record-membership', change: { kind: 'remove', master: { name: 'm3', peer: '10.0.0.3:7071' } } },
       { kind: 'record-membership', change: { kind: 'add', master: { name: '', peer: '10.0.0.3:7071' } } },
     )

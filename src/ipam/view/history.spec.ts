@@ -167,7 +167,7 @@ describe('rule 11, history: the last 10,000 changes are kept', () => {
       ],
       [{ kind: 'record-backup', master: 'm1' }, ['save-snapshot', '', 'through m1']],
       [{ kind: 'begin-adoption' }, ['begin-adoption', '', '']],
-      [{ kind: 'end-adoption' }, ['end-adoption', '', '']],
+      [{ kind: 'end-adoption', missing: 1 }, ['end-adoption', '', 'although 1 on record had not come back']],
     ];
     for (const [action, [what, ...rest]] of cases)
       assert.deepEqual(told(plan, action, 'ann'), [[what, 'ann', ...rest]]);

@@ -115,20 +115,20 @@ export class HistoryGuard {
   }
 
   /**
-   * How a registration is proposed that says what it runs on: `register-held` where that must not be replaced.
+   * Whether what an agent says that it runs on is not confirmed by the log, so that it must not be replaced.
    * @throws ProposeError
    */
-  async registrationKind(agentId: AgentId, told: Told, held: HeldLease): Promise<'register' | 'register-held'> {
+  async isUnconfirmed(agentId: AgentId, told: Told, held: HeldLease): Promise<boolean> {
     const { plan } = this.#options;
     if (told.clusterId && told.clusterId !== plan.clusterId) {
       if (!plan.ipam.adoption && plan.ipam.isFirstOfFormer(held))
         await this.#begin(former(agentId, told.clusterId), agentId);
-      return 'register-held';
+      return true;
     }
     await this.check(agentId, told, held);
     const testimony = this.#testimony(agentId, told, held);
-    if (plan.ipam.adoption || testimony === undefined) return 'register-held';
-    return plan.ipam.standingOf(testimony) === 'confirmed' ? 'register' : 'register-held';
+    if (plan.ipam.adoption || testimony === undefined) return true;
+    return plan.ipam.standingOf(testimony) === 'unconfirmed';
   }
 
   /** Why nothing can be granted now; undefined: it can. */
@@ -181,9 +181,8 @@ export class HistoryGuard {
     try {
       const by = agentId ?? 'a watcher';
       const command = {
-        kind: 'begin-adoption-on-proof',
-        ...proof,
-        value: newValue(),
+        kind: 'begin-adoption',
+        proof: { ...proof, value: newValue() },
         wallTime: wallClock(),
         by,
       } as const;

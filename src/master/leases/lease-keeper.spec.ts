@@ -81,6 +81,7 @@ class TestOffice {
       kind: 'register',
       agentId: id,
       instanceId: parseInstanceId('i'),
+      runId: undefined,
       sequence,
       nodeIp: parseIp(`10.0.${this.cluster.commands.length >> 8}.${this.cluster.commands.length & 255}`),
       hostname: '',
@@ -94,6 +95,7 @@ class TestOffice {
       },
       takeover: false,
       held: undefined,
+      heldUnconfirmed: false,
       holders: [],
       ...more,
     });

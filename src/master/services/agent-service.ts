@@ -6,9 +6,8 @@ import { Writer } from 'protobufjs/minimal.js';
 import { type Method, methodName, toBuffer } from '#api/method.js';
 import { RefusedError } from '#api/refusal.js';
 import { agentService } from '#api/services.js';
-import type { CommandOrigin, Register, ReportStatus } from '#ipam/commands/command.js';
-import type { Answer } from '#ipam/commands/result.js';
-import { parseAgentId, parseInstanceId, parseRunId, type RunId } from '#ipam/identity.js';
+import type { ReportStatus } from '#ipam/commands/command.js';
+import { parseAgentId, parseInstanceId, parseRunId } from '#ipam/identity.js';
 import { overlaysMax, statusErrorLengthMax } from '#ipam/limits.js';
 import { type AgentThen, viewAgent } from '#ipam/view/agent-view.js';
 import type { OverlayStatus } from '#ipam/view/full-agent.js';
@@ -84,11 +83,11 @@ async function register(
   if (nodeAddresses !== undefined) checkNodeAddress(action, parsed.nodeIp, context.caller, nodeAddresses);
   checkIncarnation(action, request.held ?? {}, plan);
   const { held } = parsed;
-  const kind = held === undefined ? 'register' : await guard.registrationKind(parsed.agentId, request.held ?? {}, held);
+  const heldUnconfirmed = held !== undefined && (await guard.isUnconfirmed(parsed.agentId, request.held ?? {}, held));
   const refusal = mayGrant();
   if (refusal !== undefined) throw refusal;
   const { ipam } = plan;
-  const runId = request.runId === '' ? undefined : parseField('run_id', request.runId, parseRunId);
+  const { runId } = parsed;
   const sender = {
     runId,
     connection: formatCaller(context.caller),
@@ -106,31 +105,19 @@ async function register(
     // What was parsed is new and not shared, so it is added to rather than copied.
     const command = Object.assign(parsed, {
       // What the log confirms need not be replicated again.
-      held: ipam.adoption || kind === 'register-held' ? held : undefined,
+      held: ipam.adoption || heldUnconfirmed ? held : undefined,
+      heldUnconfirmed,
       holders: ipam.holdersConcerned(parsed).map((holder) => office.judge(holder, parsed)),
       wallTime: wallClock(),
       by: '',
     });
-    const answer = await office.registering(parsed.agentId, parsed.instanceId, () =>
-      changeFor(plan, command, kind, runId),
-    );
+    const answer = await office.registering(parsed.agentId, parsed.instanceId, () => plan.change(command));
     if (answer.kind !== 'registered') throw new RangeError(`a registration was answered with "${answer.kind}"`);
     office.processes.registered(answer.agent.record, sender, answer.revision);
     return registered(answer.agent, answer.revision, options);
   } finally {
     decided();
   }
-}
-
-/** Registers a process by its run_id, and in an adoption what it runs on. */
-function changeFor(
-  plan: PlanClient,
-  command: Register & CommandOrigin,
-  kind: 'register' | 'register-held',
-  runId: RunId | undefined,
-): Promise<Answer> {
-  if (kind === 'register-held') return plan.change({ ...command, kind, runId });
-  return plan.change(runId === undefined ? command : { ...command, kind: 'register-run', runId });
 }
 
 /** The field of RegisterResponse that is written here as ready bytes, with its wire type. */

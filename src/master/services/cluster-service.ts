@@ -63,7 +63,7 @@ export function clusterEndpoints(options: ClusterServiceOptions): readonly Endpo
       const { plan, wallClock } = options;
       const by = origin(caller, request.expectedRevision, wallClock());
       const missing = safeInteger('although_missing', request.althoughMissing);
-      const { revision } = await plan.change({ ...by, kind: 'end-adoption-although', missing });
+      const { revision } = await plan.change({ ...by, kind: 'end-adoption', missing });
       return { revision };
     }),
   ];

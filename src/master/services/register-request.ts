@@ -6,15 +6,15 @@ import { parseIp } from '#address/ip.js';
 import { type Ipv4, readIpv4 } from '#address/ipv4.js';
 import { RefusedError } from '#api/refusal.js';
 import type { HeldLease, Register } from '#ipam/commands/command.js';
-import { parseAgentId, parseInstanceId } from '#ipam/identity.js';
+import { parseAgentId, parseInstanceId, parseRunId } from '#ipam/identity.js';
 import { defaultOverlayMtu, mtuMax, mtuMin, overlaysMax } from '#ipam/limits.js';
 import type { NetworkConfig } from '#ipam/view/full-agent.js';
 import { parseBranchText, parseField, safeInteger } from '#master/server/refusal-mapping.js';
 import type { sublet } from '#proto/sublet.js';
 import { hostnameForm } from '#text/name-form.js';
 
-/** All of a registration but the judgement of other holders. */
-export type ParsedRegister = Omit<Register, 'holders'>;
+/** All of a registration but what the leader judges. */
+export type ParsedRegister = Omit<Register, 'heldUnconfirmed' | 'holders'>;
 
 /** @throws RefusedError `invalid-argument`, naming the field */
 export function parseRegister(request: sublet.v1.RegisterRequest): ParsedRegister {
@@ -22,6 +22,7 @@ export function parseRegister(request: sublet.v1.RegisterRequest): ParsedRegiste
     kind: 'register',
     agentId: parseField('agent_id', request.agentId, parseAgentId),
     instanceId: parseField('instance_id', request.instanceId, parseInstanceId),
+    runId: request.runId === '' ? undefined : parseField('run_id', request.runId, parseRunId),
     sequence: safeInteger('sequence', request.sequence),
     nodeIp: parseField('node_ip', request.nodeIp, parseIp),
     hostname: parseHostname(request.hostname),

@@ -77,6 +77,7 @@ export class TestHubs {
       kind: 'register',
       agentId: parseAgentId(`agent-${number}`),
       instanceId: parseInstanceId('i'),
+      runId: undefined,
       sequence,
       nodeIp: parseIp(`10.${number >> 16}.${(number >> 8) & 255}.${number & 255}`),
       hostname: sequence === 1 ? '' : `host-${sequence}`,
@@ -90,6 +91,7 @@ export class TestHubs {
       },
       takeover: false,
       held: undefined,
+      heldUnconfirmed: false,
       holders: [],
     });
   }
