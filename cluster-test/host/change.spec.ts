@@ -13,6 +13,9 @@ import { until } from '#cluster-test/process/condition.js';
 import { requires } from '#cluster-test/requirement.js';
 import type { HostInput, HostSettings } from '#host/input.js';
 
+/** Well before the pass over everything, which comes after 60 s. */
+const soonMs = 30_000;
+
 describe('a change', function () {
   this.timeout(60_000);
   let underlay: Underlay;
@@ -149,10 +152,10 @@ describe('a change', function () {
   it('of bridges: one that comes with its first container is marked and its filter loosened, without being called drift', async () => {
     const drift = (await driver.metrics()).driftRepaired;
     const container = await CniContainer.attach('first', host, join(settings.cniDir, 'dcos.conflist'));
-    await until('the bridge is marked', 5_000, () =>
+    await until('the bridge is marked', soonMs, () =>
       /alias sublet:test-cluster/.test(host.sh('ip link show m-dcos')) ? true : undefined,
     );
-    await until('its filter is loose', 5_000, () =>
+    await until('its filter is loose', soonMs, () =>
       host.sh('cat /proc/sys/net/ipv4/conf/m-dcos/rp_filter').trim() === '2' ? true : undefined,
     );
     assert.deepEqual((await driver.metrics()).driftRepaired, drift);
@@ -161,7 +164,7 @@ describe('a change', function () {
 
   it('of the subnet waits for the containers of the old one, then goes on by itself', async () => {
     const container = await CniContainer.attach('old', host, join(settings.cniDir, 'dcos.conflist'));
-    await until('the bridge is marked', 5_000, () =>
+    await until('the bridge is marked', soonMs, () =>
       /alias sublet/.test(host.sh('ip link show m-dcos')) ? true : undefined,
     );
     const next = input([2]);

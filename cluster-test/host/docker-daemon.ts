@@ -7,8 +7,8 @@ import { atEnd, type Netns } from '#cluster-test/host/netns.js';
 import { testFolder } from '#cluster-test/host/test-folder.js';
 import { holds, until } from '#cluster-test/process/condition.js';
 
-const startBoundMs = 30_000;
-const stopBoundMs = 15_000;
+const startBoundMs = 45_000;
+const stopBoundMs = 30_000;
 const answerBoundMs = 5_000;
 /** Debian's client; another one on PATH may be of another version than the engine. */
 const client = '/usr/bin/docker';
@@ -53,12 +53,14 @@ export class DockerDaemon {
     child.stderr.on('data', (bytes: Buffer) => {
       said = (said + bytes.toString()).slice(-5_000);
     });
-    await until(`dockerd ready (it said: ${said})`, startBoundMs, () => {
-      if (child.exitCode !== null) throw new Error(`dockerd ended: ${said}`);
+    const ready = await until('dockerd ready', startBoundMs, () => {
+      if (child.exitCode !== null) return false;
       // An engine that takes the call and hangs would hold up this process, and with it the bound.
-      const asked = spawnSync(client, ['-H', this.address, 'version'], { stdio: 'ignore', timeout: answerBoundMs });
-      return holds(asked.status === 0);
+      const asked = spawnSync(client, ['-H', this.address, 'version'], { encoding: 'utf8', timeout: answerBoundMs });
+      if (asked.status !== 0) throw new Error(`${asked.stderr}; it said:\n${said}`);
+      return true;
     });
+    if (!ready) throw new Error(`dockerd ended with ${child.exitCode}; it said:\n${said}`);
   }
 
   /** Ends the daemon, containers included, and waits for it. */

@@ -16,8 +16,11 @@ import { testFolder } from '#cluster-test/host/test-folder.js';
 import { until } from '#cluster-test/process/condition.js';
 import { command, requires } from '#cluster-test/requirement.js';
 
+/** Well before the pass over everything, which comes after 60 s. */
+const soonMs = 30_000;
+
 describe('the firewall', function () {
-  this.timeout(60_000);
+  this.timeout(120_000);
 
   for (const flavour of ['iptables-nft', 'iptables-legacy'] as const) {
     it(`works with ${flavour} beside a Docker that uses it`, async function () {
@@ -52,12 +55,12 @@ describe('the firewall', function () {
         const chain = (name: string) => host.sh(`${flavour} -S ${name}`);
         assert.match(chain('DOCKER-USER'), /-j SUBLET-FORWARD\n.*-j RETURN/);
         host.sh(`${flavour} -F FORWARD && ${flavour} -F SUBLET-FORWARD && ${flavour} -F DOCKER-USER`);
-        await until('the jump is back, in FORWARD, since nothing leads to DOCKER-USER', 5_000, () =>
+        await until('the jump is back, in FORWARD, since nothing leads to DOCKER-USER', soonMs, () =>
           /-j SUBLET-FORWARD/.test(chain('FORWARD')) && /-i m-dcos/.test(chain('SUBLET-FORWARD')) ? true : undefined,
         );
         await talk();
         host.sh(`${flavour} -A DOCKER-USER -j RETURN && ${flavour} -I FORWARD -j DOCKER-USER`);
-        await until('the jump is where Docker has it again', 5_000, () =>
+        await until('the jump is where Docker has it again', soonMs, () =>
           /-j SUBLET-FORWARD/.test(chain('DOCKER-USER')) && !/SUBLET/.test(chain('FORWARD')) ? true : undefined,
         );
         await inDocker.stop();

@@ -10,6 +10,8 @@ import { inputFor, leaseOf, settingsFor, withoutDocker } from '#cluster-test/hos
 import { until } from '#cluster-test/process/condition.js';
 import { command, requires } from '#cluster-test/requirement.js';
 
+/** Well before the pass over everything, which comes after 60 s. */
+const soonMs = 30_000;
 const nft = (text: string) => `nft -f - <<'END'\n${text}\nEND`;
 const forwardReject = nft(
   'table inet others { chain f { type filter hook forward priority 10; ct state established accept; reject with icmpx admin-prohibited; }\n}',
@@ -95,7 +97,7 @@ describe('a firewall of others', function () {
   for (const { name, sets, says, keeps } of closed) {
     it(`is named, with the command that opens it: ${name}`, async () => {
       host.sh(sets);
-      const error = await until('the overlay fails', 15_000, () => {
+      const error = await until('the overlay fails', soonMs, () => {
         const [overlay] = driver.status.overlays;
         return overlay?.kind === 'failed' ? overlay.error : undefined;
       });
@@ -113,7 +115,7 @@ describe('a firewall of others', function () {
       host.sh(sets);
       // A repair in the firewall shows that it was looked at since.
       host.sh('ipset del overlay 9.0.0.0/8');
-      await until('the firewall was looked at', 20_000, async () => {
+      await until('the firewall was looked at', soonMs, async () => {
         return (await driver.metrics()).driftRepaired['set-entry'] === 1 ? true : undefined;
       });
       const [overlay] = driver.status.overlays;

@@ -16,7 +16,8 @@ import { until } from '#cluster-test/process/condition.js';
 import { requires } from '#cluster-test/requirement.js';
 import type { HostSettings } from '#host/input.js';
 
-const repairMs = 5_000;
+/** Well before the pass over everything, which comes after 60 s: the firewall is looked at every 3 s. */
+const repairMs = 30_000;
 const stranger = 66;
 const publishedPort = 8_070;
 /** Addresses at which each host of the underlay takes packets. */

@@ -85,7 +85,7 @@ export class HostDriver {
   }
 
   /** Waits until every overlay is OK. */
-  async allOk(boundMs = 15_000): Promise<void> {
+  async allOk(boundMs = 30_000): Promise<void> {
     try {
       await until('every overlay OK', boundMs, () => {
         const { overlays, converged } = this.status;

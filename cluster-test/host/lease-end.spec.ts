@@ -11,6 +11,8 @@ import { fixture } from '#cluster-test/process/fixture.js';
 import { command, requires } from '#cluster-test/requirement.js';
 
 const ttlMs = 30_000;
+/** Of what follows at once, on a machine that does much else. */
+const boundMs = 30_000;
 
 describe('a lease with a TTL', function () {
   this.timeout(150_000);
@@ -34,14 +36,15 @@ describe('a lease with a TTL', function () {
   });
 
   it('ends on the host that is cut off, which says so, and in the others’ tables; and begins again', async () => {
-    await until('they know each other', 5_000, () => holds(other.netns.sh('ip route show 9.0.0.0/24') !== ''));
+    await until('they know each other', boundMs, () => holds(other.netns.sh('ip route show 9.0.0.0/24') !== ''));
     const cutAt = performance.now();
     cutOff.netns.sh('ip link set eth0 down');
-    await until('its tunnel is down', ttlMs + 10_000, () =>
+    await until('its tunnel is down', ttlMs + boundMs, () =>
       holds(!/[<,]UP[,>]/.test(cutOff.netns.sh('ip link show vtep1024'))),
     );
     const afterMs = performance.now() - cutAt;
-    assert.ok(afterMs > ttlMs - 12_000, `not before its end: ${afterMs} ms`);
+    // It was renewed 10 s before the cut, or a little more where the machine does much else: never half a lease before.
+    assert.ok(afterMs > ttlMs / 2, `not before its end: ${afterMs} ms`);
     const { lease, problems } = await scene.agentStatus(cutOff);
     assert.equal(lease?.valid, false);
     assert.ok(
@@ -58,7 +61,7 @@ describe('a lease with a TTL', function () {
     cutOff.netns.sh('ip link set eth0 up');
     await scene.agentReady(cutOff, 40_000);
     assert.match(cutOff.netns.sh('ip route show'), /9\.0\.1\.0\/24 via 44\.128\.0\.2/);
-    await until('the others know it again', 10_000, () =>
+    await until('the others know it again', boundMs, () =>
       holds(/44\.128\.0\.1 dev/.test(other.netns.sh('ip route show'))),
     );
   });

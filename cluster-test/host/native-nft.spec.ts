@@ -13,6 +13,8 @@ import { testFolder } from '#cluster-test/host/test-folder.js';
 import { until } from '#cluster-test/process/condition.js';
 import { command, requires } from '#cluster-test/requirement.js';
 
+/** Well before the pass over everything, which comes after 60 s. */
+const soonMs = 30_000;
 const foreign = 'ct state vmap { established : accept, related : accept }';
 
 describe('a rule of nft in the tables of iptables', function () {
@@ -43,7 +45,7 @@ describe('a rule of nft in the tables of iptables', function () {
   /** Passes that looked at the firewall, beyond those so far. */
   async function someMorePasses(driver: HostDriver): Promise<void> {
     const from = (await driver.metrics()).passes;
-    await until('three more passes', 20_000, async () =>
+    await until('three more passes', soonMs, async () =>
       (await driver.metrics()).passes >= from + 3 ? true : undefined,
     );
   }
@@ -83,7 +85,7 @@ describe('a rule of nft in the tables of iptables', function () {
         host.sh(
           "nft -a list chain ip filter FORWARD | sed -n 's/.*SUBLET-FORWARD # handle //p' | xargs nft delete rule ip filter FORWARD handle",
         );
-        await until('the jump is back', 10_000, () =>
+        await until('the jump is back', soonMs, () =>
           count(list('ip', 'filter'), /jump SUBLET/) === 1 ? true : undefined,
         );
 
@@ -109,7 +111,7 @@ describe('a rule of nft in the tables of iptables', function () {
     const driver = new HostDriver(host, { env: { PATH: `${folder}:${process.env.PATH}` } });
     try {
       await driver.update(input);
-      await until('the overlay says so', 10_000, () => {
+      await until('the overlay says so', soonMs, () => {
         const overlay = driver.status.overlays.find(({ name }) => name === 'dcos');
         if (overlay?.kind !== 'failed') return undefined;
         assert.match(overlay.error, /the table filter holds rules that iptables-nft can not show.*JSON support/);

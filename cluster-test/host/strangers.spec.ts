@@ -9,7 +9,7 @@ import { requires } from '#cluster-test/requirement.js';
 import type { HostSettings } from '#host/input.js';
 
 /** Well before the pass over everything, which comes after 60 s. */
-const soonMs = 5_000;
+const soonMs = 30_000;
 
 describe('things of others on a host', function () {
   this.timeout(60_000);

@@ -20,21 +20,22 @@ export class AgentCrowd implements AsyncDisposable {
   readonly agents: readonly Agent[];
   readonly #clients: readonly MasterClient[];
 
-  /** Starts `count` agents; number n begins at master n modulo their count, with the credentials of its number. */
+  /** Starts `count` agents, numbered from `first`; number n begins at master n modulo their count, with the credentials of its number. */
   constructor(
     count: number,
     masters: readonly string[],
     credentialsOf: (number: number) => ChannelCredentials = () => credentials.createInsecure(),
+    first = 0,
   ) {
-    const numbers = Array.from({ length: count }, (_, number) => number);
+    const numbers = Array.from({ length: count }, (_, at) => first + at);
     this.#clients = numbers.map((number) => {
-      const first = number % masters.length;
+      const own = number % masters.length;
       return new MasterClient({
-        masters: [...masters.slice(first), ...masters.slice(0, first)],
+        masters: [...masters.slice(own), ...masters.slice(0, own)],
         credentials: credentialsOf(number),
       });
     });
-    this.agents = this.#clients.map((client, number) => start(number, client));
+    this.agents = this.#clients.map((client, at) => start(first + at, client));
   }
 
   async [Symbol.asyncDispose](): Promise<void> {

@@ -88,7 +88,7 @@ export class Child {
   }
 
   /** SIGTERM, and waits for the end; after `boundMs` it is killed, and that is an error. */
-  async stop(boundMs = 15_000): Promise<Exit> {
+  async stop(boundMs = 30_000): Promise<Exit> {
     this.#process.kill('SIGTERM');
     const timer = setTimeout(() => this.#process.kill('SIGKILL'), boundMs);
     const exit = await this.exited;

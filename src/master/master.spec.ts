@@ -15,8 +15,8 @@ import { TestWatcher } from '#master/testing/test-watcher.js';
 import { until } from '#master/testing/until.js';
 import { sublet } from '#proto/sublet.js';
 
-/** Quick elections: nothing here waits for a disk of another machine. */
-const quick = { heartbeatMs: 30, electionMs: 300 };
+/** Quick elections, and longer than a write of a busy disk takes: after that a leader hands over. */
+const quick = { heartbeatMs: 50, electionMs: 700 };
 
 /** Three masters in this process, on loopback, with their data in a temporary folder. */
 class Trio implements AsyncDisposable {

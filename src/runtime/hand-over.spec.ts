@@ -53,14 +53,14 @@ describe('handing over to the right Node.js', function () {
       `import { handOver } from '${handOver}';
       if (!(await handOver())) {
         const { pid, execPath, argv, env } = process;
-        console.log(JSON.stringify({ pid, execPath, argv: argv.slice(2), env: String(env.GIVEN) + env.SUBLET_SHELL_PID }));
-        if (argv[2] === 'exit') process.exit(Number(argv[3]));
-        if (argv[2] === 'abort') process.kill(pid, 'SIGTERM');
         if (argv[2] === 'serve') {
           const { onSignals } = await import('${signals}');
           onSignals(['SIGTERM', 'SIGINT'], (name) => { console.log('told ' + name); setTimeout(() => process.exit(7), 200); });
           setInterval(() => {}, 1_000);
         }
+        console.log(JSON.stringify({ pid, execPath, argv: argv.slice(2), env: String(env.GIVEN) + env.SUBLET_SHELL_PID }));
+        if (argv[2] === 'exit') process.exit(Number(argv[3]));
+        if (argv[2] === 'abort') process.kill(pid, 'SIGTERM');
       }`,
     );
   });
@@ -139,7 +139,8 @@ describe('handing over to the right Node.js', function () {
     const { child, said, output } = await serving();
     assert.notEqual(said.pid, child.pid);
     child.kill('SIGTERM');
-    assert.deepEqual(await once(child, 'exit'), [7, null]);
+    // When its output has ended, too, which may be after the process.
+    assert.deepEqual(await once(child, 'close'), [7, null]);
     assert.match(output(), /told/);
   });
 
@@ -147,7 +148,8 @@ describe('handing over to the right Node.js', function () {
     const { child, said, output } = await serving();
     process.kill(said.pid, 'SIGTERM');
     child.kill('SIGTERM');
-    assert.deepEqual(await once(child, 'exit'), [7, null]);
+    // When its output has ended, too, which may be after the process.
+    assert.deepEqual(await once(child, 'close'), [7, null]);
     assert.deepEqual(output().match(/told \w+/g), ['told SIGTERM']);
   });
 

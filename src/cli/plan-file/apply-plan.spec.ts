@@ -10,7 +10,7 @@ import { run } from '#cli/program.js';
 import { CannedMaster, CannedRefusal } from '#cli/testing/canned-master.js';
 import { RecordedTerminal } from '#cli/testing/recorded-terminal.js';
 import { Child } from '#cluster-test/process/child.js';
-import { holds, until } from '#cluster-test/process/condition.js';
+import { until } from '#cluster-test/process/condition.js';
 import { freePorts } from '#cluster-test/process/ports.js';
 
 const boundMs = 30_000;
@@ -28,7 +28,12 @@ describe('a plan that is applied', function () {
       ...['master', '--data-dir', join(folder, 'data'), '--listen', one, '--peer-listen', two, '--http-listen', three],
       ...['--overlay', 'name=dcos,subnet=9.0.0.0/8,prefix=24'],
     ]);
-    await until('the master serves', boundMs, async () => holds((await ran(undefined, 'network')).code === 0));
+    // It serves a moment before the network of its flags is in the plan.
+    await until('the master has its network', boundMs, async () => {
+      const { out, notes } = await ran(undefined, 'network');
+      assert.match(out, /44\.128\.0\.0\/20/, notes);
+      return true;
+    });
   });
   after(async () => {
     await master.kill();

@@ -17,7 +17,8 @@ import { drawJoinToken, type JoinTokenText, pinOf, secretHashOf } from '#tls/joi
 import type { Role } from '#tls/principal.js';
 import { writeTlsFiles } from '#tls/testing/test-authority.js';
 
-const quick = { heartbeatMs: 30, electionMs: 300 };
+/** A write that takes longer than an election makes a leader hand over: a busy disk is slower than a quiet one. */
+const timing = { heartbeatMs: 50, electionMs: 1_000 };
 const hourMs = 3_600_000;
 const dayMs = 24 * hourMs;
 const once = { idempotent: false };
@@ -51,7 +52,7 @@ export class JoinableTrio implements AsyncDisposable {
         clusterId: 'spec',
         founders,
         peerListen: peer,
-        timing: quick,
+        timing,
         retainEntries: 1_000,
         tls: await trio.files('master', name),
         joining: { listen: at(9 + index), caKey: index === 0 ? caKey : undefined, lifetimeMs: 7 * dayMs },

@@ -17,7 +17,8 @@ import { masterCredentials } from '#tls/client-credentials.js';
 import type { Role } from '#tls/principal.js';
 import { type CertificateRequest, TestAuthority } from '#tls/testing/test-authority.js';
 
-const quick = { heartbeatMs: 30, electionMs: 300 };
+/** A write that takes longer than an election makes a leader hand over: a busy disk is slower than a quiet one. */
+const timing = { heartbeatMs: 50, electionMs: 1_000 };
 const callMs = 5_000;
 
 export class SecureTrio implements AsyncDisposable {
@@ -78,7 +79,7 @@ export class SecureTrio implements AsyncDisposable {
       name,
       clusterId: 'spec',
       peerListen: peer,
-      timing: quick,
+      timing,
       retainEntries: 1_000,
       ...(joins ? { founders: [], join: others } : { founders: this.#founders }),
       tls: await this.authority.files(joinPath(this.folder, name, 'tls'), `sublet://master/${name}`),
