@@ -74,7 +74,8 @@ export function apiServer(options: ApiServerOptions): Server {
   const add = (path: string, requestStream: boolean, responseStream: boolean, handle: UntypedHandleCall): void => {
     const [, service = '', name = ''] = path.split('/');
     const known = services.get(service) ?? { definition: {}, handlers: {} };
-    known.definition[name] = { path, originalName: name, requestStream, responseStream, ...rawCodecs };
+    const codecs = responseStream && !requestStream ? keepingCodecs : rawCodecs;
+    known.definition[name] = { path, originalName: name, requestStream, responseStream, ...codecs };
     known.handlers[name] = handle;
     services.set(service, known);
   };
@@ -108,6 +109,15 @@ export const rawCodecs = {
   requestDeserialize: (bytes: Buffer): Buffer => bytes,
   responseSerialize: toBuffer,
   responseDeserialize: (bytes: Buffer): Buffer => bytes,
+};
+
+/**
+ * gRPC keeps the request of a stream for as long as that is open. It is a piece of one of Node's pools of 64 KiB, which it would
+ * keep, too: a copy is as long as the request.
+ */
+const keepingCodecs = {
+  ...rawCodecs,
+  requestDeserialize: (bytes: Buffer): Buffer => Buffer.from(new Uint8Array(bytes).buffer),
 };
 
 function unary(endpoint: Endpoint, options: ApiServerOptions): handleUnaryCall<Buffer, Uint8Array> {

@@ -10,6 +10,7 @@ import type { AgentId } from '#ipam/identity.js';
 import type { Network } from '#ipam/network.js';
 import { viewAgent } from '#ipam/view/agent-view.js';
 import type { PlanEncoding } from '#master/services/plan-encoding.js';
+import { ByteStore } from '#master/watch/byte-store.js';
 import { sublet } from '#proto/sublet.js';
 
 const { Change, Changes, DeflatedChanges, WatchResponse } = sublet.v1;
@@ -70,6 +71,7 @@ export class EventRing {
   #base = 0;
   #head = 0;
   #batches = new Map<string, Batch>();
+  readonly #store = new ByteStore();
 
   constructor(options: EventRingOptions) {
     this.#options = options;
@@ -179,7 +181,8 @@ export class EventRing {
     // The two views of agents differ by the changes of states alone.
     const other = view === 'all' ? 'peers' : view === 'peers' ? 'all' : undefined;
     const twin = other !== undefined && !slot.of.events.some(statusOnly) ? slot.encoded.get(other) : undefined;
-    const encoded = twin ?? encodeRevision(slot.of, view, this.#options.encoding);
+    const encoded =
+      twin ?? encodeRevision(slot.of, view, this.#options.encoding).map((bytes) => this.#store.keep(bytes));
     slot.encoded.set(view, encoded);
     const bytes = twin === undefined ? encoded.reduce((sum, { length }) => sum + length, 0) : 0;
     slot.bytes += bytes;
