@@ -1,5 +1,8 @@
 /** The identities of masters that are removed and added again, and revocations across restarts of masters. */
 import assert from 'node:assert/strict';
+import { once as eventOnce } from 'node:events';
+import { createServer as createHttpServer } from 'node:http';
+import { createServer as createNetServer } from 'node:net';
 import { Client, Metadata, status } from '@grpc/grpc-js';
 import type { MasterClient } from '#api/master-client.js';
 import { accessService, agentService, clusterService } from '#api/services.js';
@@ -84,6 +87,46 @@ describe('masters behind TLS', () => {
       await refusalOf(admin.call(clusterService.addMember, { name: 'm9', peer: '127.0.0.1:1' }, twice)),
       /^FAILED_PRECONDITION: add member m9: master\/m9 was revoked .*`sublet certs unrevoke master\/m9`/,
     );
+  });
+
+  it('row 67: answer one text for every address that is no master’s, and keep the cause in the log', async () => {
+    const http = createHttpServer((_, response) => response.writeHead(404).end());
+    const rude = createNetServer((socket) => socket.destroy());
+    const ports = await Promise.all(
+      [http, rude].map(async (server) => {
+        server.listen(0, '127.0.0.1');
+        await eventOnce(server, 'listening');
+        const address = server.address();
+        return address !== null && typeof address === 'object' ? address.port : 0;
+      }),
+    );
+    const own = trio.masters[0]?.addresses ?? assert.fail();
+    const tried = [...ports.map((port) => `127.0.0.1:${port}`), '127.0.0.1:1', own.http, own.api];
+    try {
+      for (const peer of tried) {
+        const text = await refusalOf(admin.call(clusterService.addMember, { name: 'm8', peer }, twice));
+        assert.equal(
+          text,
+          `FAILED_PRECONDITION: add member m8: no master answers at ${peer} (the log of the leader has the cause): start it with --name m8 --join, and a peer address that all masters reach`,
+        );
+        assert.ok(trio.log.some((line) => line.startsWith(`add member m8: no master answers at ${peer}: `)));
+      }
+      for (const [peer, use] of [
+        ['169.254.169.254:80', 'a link-local address'],
+        ['[fe80::1]:7071', 'a link-local address'],
+        ['224.0.0.1:7071', 'a multicast address'],
+        ['0.0.0.0:7071', 'unspecified'],
+        ['[::]:7071', 'unspecified'],
+        ['[::ffff:10.0.0.1]:7071', 'an IPv4 address in IPv6 form'],
+      ] as const) {
+        assert.equal(
+          await refusalOf(admin.call(clusterService.addMember, { name: 'm8', peer }, twice)),
+          `INVALID_ARGUMENT: peer: "${peer}": ${use}; give an address that all masters reach`,
+        );
+      }
+    } finally {
+      for (const server of [http, rude]) server.close();
+    }
   });
 
   async function m3Client(): Promise<Client> {

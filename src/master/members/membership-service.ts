@@ -3,6 +3,9 @@
  * the leader. A new master comes as a learner; `voter-change.ts` has the steps that concern votes.
  */
 
+import { AddressError } from '#address/brand.js';
+import { isLoopback, unreachableUse } from '#address/host-address.js';
+import { parseIp } from '#address/ip.js';
 import { RefusedError } from '#api/refusal.js';
 import { clusterService } from '#api/services.js';
 import { errorText } from '#errors/unknown-error.js';
@@ -108,18 +111,35 @@ function checkPeer(peer: string): void {
   if (port < 1 || port > 65_535) {
     throw new RefusedError('invalid-argument', `peer: "${peer}": HOST:PORT is needed, with a port from 1 to 65535`);
   }
+  const use = useOf(peer.slice(0, peer.lastIndexOf(':')).replace(/^\[(.*)\]$/, '$1'));
+  if (use === undefined) return;
+  throw new RefusedError('invalid-argument', `peer: "${peer}": ${use}; give an address that all masters reach`);
+}
+
+/** What is against an address as that of a master; undefined: nothing, or it is a name. Masters of one machine have loopback. */
+function useOf(host: string): string | undefined {
+  try {
+    return isLoopback(host) ? undefined : unreachableUse(parseIp(host));
+  } catch (error) {
+    if (error instanceof AddressError) return undefined;
+    throw error;
+  }
 }
 
 /** The identity of the master that waits there. @throws RefusedError unless it is one that can be added */
 async function askNewcomer(options: MembershipServiceOptions, name: string, peer: string): Promise<MemberHello> {
-  const { clusterId } = options;
+  const { clusterId, logger } = options;
   const control = controlOf(options);
   const unfit = (what: string): RefusedError =>
     new RefusedError('failed-precondition', `add member ${name}: the master at ${peer} ${what}`);
   const hello = await control.hello(peer).catch((error: unknown) => {
-    const why = errorText(error);
+    // One text for all that is no master: what else answers there is for the log of this master, not for its callers.
+    logger.warn({ peer, err: error }, `add member ${name}: no master answers at ${peer}: ${errorText(error)}`);
     const way = `start it with --name ${name} --join, and a peer address that all masters reach`;
-    throw unfit(`does not answer: ${why}; ${way}`);
+    throw new RefusedError(
+      'failed-precondition',
+      `add member ${name}: no master answers at ${peer} (the log of the leader has the cause): ${way}`,
+    );
   });
   if (hello.name !== name)
     throw unfit(`is named ${hello.name}: add it under that name, or start it with --name ${name}`);
