@@ -18,8 +18,8 @@ import { requires } from '#cluster-test/requirement.js';
 const stoppedMs = 5_000;
 const answersDuring = 50;
 const readsMax = 200;
-/** Storm clients send no keep-alives: their agents must outlive the spec, which takes about 20 s. */
-const reclaim = '120s';
+/** Storm clients send no keep-alives: their agents must outlive the spec, on a machine that does much else, too. */
+const reclaim = '600s';
 /** Of the history: all that may be decided in this spec. */
 const expected: ReadonlySet<string> = new Set(['configure-network', 'register', 'report-status']);
 const agentIds = ['kept-1', 'kept-2', 'kept-3'];

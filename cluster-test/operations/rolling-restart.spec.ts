@@ -8,15 +8,18 @@ import { Masters } from '#cluster-test/process/masters.js';
 
 /** Long, so that a wait for an election could not be taken for a hand-over on a slow machine. */
 const electionMs = 6_000;
+/** Less than who waits for an election waits: a follower has heard of its leader a heartbeat ago at most. */
+const waitMaxMs = 5_000;
+const boundMs = 30_000;
 
 describe('a rolling restart', function () {
-  this.timeout(90_000);
+  this.timeout(180_000);
 
   it('of three masters in a storm loses nothing, and nobody waits for an election', async () => {
     const flags = ['--election-ms', String(electionMs), '--heartbeat-ms', '200'];
     await using masters = await Masters.start({ count: 3, config: benchConfig(), flags });
     await using storm = new Storm({ addresses: () => masters.addresses, clients: 8, pauseMs: 2 });
-    await until('the storm', electionMs, () => holds(storm.acknowledged > 100));
+    await until('the storm', boundMs, () => holds(storm.acknowledged > 100));
     assert.ok((await restartAll(masters)) >= 1);
     await storm.stop();
     await storm.check(masters.addresses);
@@ -24,6 +27,6 @@ describe('a rolling restart', function () {
     console.log(
       `      ${acknowledged} acknowledged, none lost, longest wait ${Math.round(longestWaitMs)} ms, ${refusals} tries made again`,
     );
-    assert.ok(longestWaitMs < electionMs / 2, `${longestWaitMs} ms: ${storm.lastRefusal}`);
+    assert.ok(longestWaitMs < waitMaxMs, `${longestWaitMs} ms: ${storm.lastRefusal}`);
   });
 });

@@ -6,7 +6,8 @@ import { Child } from '#cluster-test/process/child.js';
 import { holds, until } from '#cluster-test/process/condition.js';
 import { freePorts } from '#cluster-test/process/ports.js';
 
-const readyBoundMs = 30_000;
+/** An agent that was refused asks again after 20 s at most. */
+const readyBoundMs = 60_000;
 
 export type AgentProcessOptions = {
   readonly id: string;

@@ -13,7 +13,7 @@ import { masterCredentials } from '#tls/client-credentials.js';
 import type { Role } from '#tls/principal.js';
 import type { TestAuthority } from '#tls/testing/test-authority.js';
 
-const startBoundMs = 30_000;
+const startBoundMs = 45_000;
 
 export type MastersOptions = {
   readonly count: number;
@@ -176,7 +176,7 @@ export class Masters implements AsyncDisposable {
   }
 
   /** The master that leads by its own account, once there is one. */
-  async leader(boundMs = 15_000): Promise<MasterProcess> {
+  async leader(boundMs = 30_000): Promise<MasterProcess> {
     return until('a leader', boundMs, async () => {
       for (const master of this.masters.filter(({ child }) => child.running)) {
         const status = await this.status(master).catch(() => undefined); // One that is dead or starting can't say.
