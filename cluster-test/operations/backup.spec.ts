@@ -9,7 +9,7 @@ import { benchConfig, registration } from '#cluster-test/bench/plan.js';
 import { command, endAdoption, operate, running } from '#cluster-test/operations/operator.js';
 import { Storm } from '#cluster-test/operations/storm.js';
 import { holds, until } from '#cluster-test/process/condition.js';
-import { Masters } from '#cluster-test/process/masters.js';
+import { type Masters, shownMasters } from '#cluster-test/process/masters.js';
 import type { sublet } from '#proto/sublet.js';
 
 type Lease = { readonly number: number; readonly vtepIp: string; readonly subnet: string; readonly epoch: number };
@@ -71,10 +71,11 @@ async function adopt(masters: Masters, leases: readonly Lease[]): Promise<void> 
 }
 
 describe('backup and disaster', function () {
-  this.timeout(90_000);
+  this.timeout(180_000);
+  const start = shownMasters(this);
 
   it('row 60: saves a backup under load, finds one that is damaged, and restores it into a new cluster', async () => {
-    await using masters = await Masters.start({ count: 3, config: benchConfig() });
+    await using masters = await start({ count: 3, config: benchConfig() });
     const file = join(masters.folder, 'plan.snapshot');
     const leases: Lease[] = [];
     for (let number = 0; number < agents; number++) leases.push(await register(masters, number));
@@ -129,7 +130,7 @@ describe('backup and disaster', function () {
   });
 
   it('recovers from one survivor when the quorum is lost for good, loudly', async () => {
-    await using masters = await Masters.start({ count: 3, config: benchConfig() });
+    await using masters = await start({ count: 3, config: benchConfig() });
     const leases: Lease[] = [];
     for (let number = 0; number < agents; number++) leases.push(await register(masters, number));
     const leader = await masters.leader();

@@ -8,7 +8,7 @@ import { benchConfig } from '#cluster-test/bench/plan.js';
 import { type AgentProcess, Agents } from '#cluster-test/process/agents.js';
 import { holds, until } from '#cluster-test/process/condition.js';
 import { showOnFailure } from '#cluster-test/process/fixture.js';
-import { Masters } from '#cluster-test/process/masters.js';
+import { Masters, shownMasters } from '#cluster-test/process/masters.js';
 
 type Status = {
   readonly registration: { readonly state: string; readonly error?: string };
@@ -168,9 +168,10 @@ describe('a host that was cloned with its state', function () {
 
 describe('an agent that is started anew', function () {
   this.timeout(120_000);
+  const start = shownMasters(this);
 
   it('after kill -9 is registered with its first request, whichever master it was kept alive by', async () => {
-    await using masters = await Masters.start({ count: 3, config: benchConfig() });
+    await using masters = await start({ count: 3, config: benchConfig() });
     await using agents = new Agents();
     for (const [at, first] of masters.addresses.entries()) {
       const order = [first, ...masters.addresses.filter((one) => one !== first)];

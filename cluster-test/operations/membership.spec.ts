@@ -7,7 +7,7 @@ import { LoggedStorm } from '#cluster-test/operations/logged-storm.js';
 import { command, operate, running } from '#cluster-test/operations/operator.js';
 import { Storm } from '#cluster-test/operations/storm.js';
 import { holds, until } from '#cluster-test/process/condition.js';
-import { type JoiningMaster, type MasterProcess, Masters } from '#cluster-test/process/masters.js';
+import { type JoiningMaster, type MasterProcess, type Masters, shownMasters } from '#cluster-test/process/masters.js';
 
 const boundMs = 20_000;
 /** As fast as this machine goes, with the masters, the clients and the test on it. */
@@ -48,9 +48,10 @@ async function voters(masters: Masters): Promise<readonly string[]> {
 
 describe('membership by operators', function () {
   this.timeout(180_000);
+  const start = shownMasters(this);
 
   it('goes from 1 master to 3, to 5, to 3 and to 1 under load, and nothing is lost', async () => {
-    await using masters = await Masters.start({ count: 1, config: benchConfig() });
+    await using masters = await start({ count: 1, config: benchConfig() });
     const newcomers = await Promise.all(['m2', 'm3', 'm4', 'm5'].map((name) => masters.join(name)));
     const addresses = masters.masters.map(({ api }) => api);
     const seed = faultSeed('membership');
@@ -101,7 +102,7 @@ describe('membership by operators', function () {
   });
 
   it('replaces a dead master, and then the one that leads, each in one step, and nothing is lost', async () => {
-    await using masters = await Masters.start({ count: 3, config: benchConfig() });
+    await using masters = await start({ count: 3, config: benchConfig() });
     await using storm = new Storm({ addresses: () => running(masters), clients: 2, pauseMs: 10 });
     const m3 = named(masters, 'm3');
     await m3.child.kill();
@@ -146,7 +147,7 @@ describe('membership by operators', function () {
   });
 
   it('has the history tell who added, promoted, replaced and removed which master, on every master alike', async () => {
-    await using masters = await Masters.start({ count: 1, config: benchConfig() });
+    await using masters = await start({ count: 1, config: benchConfig() });
     const [m2, m3, m4] = [await masters.join('m2'), await masters.join('m3'), await masters.join('m4')];
     await admit(masters, m2);
     await admit(masters, m3);
@@ -186,7 +187,7 @@ describe('membership by operators', function () {
   });
 
   it('catches up a master that was away while another one joined, and that one leads', async () => {
-    await using masters = await Masters.start({ count: 3, config: benchConfig() });
+    await using masters = await start({ count: 3, config: benchConfig() });
     const away = named(masters, (await masters.leader()).name === 'm3' ? 'm2' : 'm3');
     await away.child.kill();
     const m4 = await masters.join('m4');
@@ -204,7 +205,7 @@ describe('membership by operators', function () {
   });
 
   it('refuses a removed and a wiped master with the way to rejoin, and the wiped one rejoins by it', async () => {
-    await using masters = await Masters.start({ count: 3, config: benchConfig() });
+    await using masters = await start({ count: 3, config: benchConfig() });
     await using storm = new Storm({ addresses: () => running(masters), clients: 2, pauseMs: 10 });
     const m3 = named(masters, 'm3');
     await m3.child.stop();

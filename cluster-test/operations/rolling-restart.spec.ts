@@ -4,7 +4,7 @@ import { benchConfig } from '#cluster-test/bench/plan.js';
 import { restartAll } from '#cluster-test/operations/rolling-restart.js';
 import { Storm } from '#cluster-test/operations/storm.js';
 import { holds, until } from '#cluster-test/process/condition.js';
-import { Masters } from '#cluster-test/process/masters.js';
+import { shownMasters } from '#cluster-test/process/masters.js';
 
 /** Long, so that a wait for an election could not be taken for a hand-over on a slow machine. */
 const electionMs = 6_000;
@@ -14,10 +14,11 @@ const boundMs = 30_000;
 
 describe('a rolling restart', function () {
   this.timeout(180_000);
+  const start = shownMasters(this);
 
   it('of three masters in a storm loses nothing, and nobody waits for an election', async () => {
     const flags = ['--election-ms', String(electionMs), '--heartbeat-ms', '200'];
-    await using masters = await Masters.start({ count: 3, config: benchConfig(), flags });
+    await using masters = await start({ count: 3, config: benchConfig(), flags });
     await using storm = new Storm({ addresses: () => masters.addresses, clients: 8, pauseMs: 2 });
     await until('the storm', boundMs, () => holds(storm.acknowledged > 100));
     assert.ok((await restartAll(masters)) >= 1);

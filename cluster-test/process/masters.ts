@@ -2,10 +2,12 @@
 import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import type { Suite } from 'mocha';
 import { MasterClient, type MasterClientOptions } from '#api/master-client.js';
 import { clusterService } from '#api/services.js';
 import { Child, type ChildOptions } from '#cluster-test/process/child.js';
 import { holds, until } from '#cluster-test/process/condition.js';
+import { showOnFailure } from '#cluster-test/process/fixture.js';
 import { freePorts } from '#cluster-test/process/ports.js';
 import { sublet as proto } from '#proto/sublet.js';
 import { readTlsFiles } from '#tls/certificate/tls-files.js';
@@ -53,6 +55,23 @@ async function tlsFlags({ authority }: MastersOptions, folder: string, uri: stri
 /** HOST:PORT where it listens for its peers. */
 export function peerOf({ args }: MasterProcess): string {
   return args[args.indexOf('--peer-listen') + 1] ?? '';
+}
+
+/** For tests that start masters of their own: starts some, and shows at the end of a test that failed what they said. */
+export function shownMasters(suite: Suite): (options: MastersOptions) => Promise<Masters> {
+  const started: Masters[] = [];
+  suite.afterEach('shows what masters said', function () {
+    const all = started.splice(0).flatMap(({ masters }) => masters);
+    showOnFailure(
+      this,
+      all.map(({ name, child }) => [name, child] as const),
+    );
+  });
+  return async (options) => {
+    const masters = await Masters.start(options);
+    started.push(masters);
+    return masters;
+  };
 }
 
 export class Masters implements AsyncDisposable {
