@@ -11,6 +11,9 @@ import { until } from '#cluster-test/process/condition.js';
 import { requires } from '#cluster-test/requirement.js';
 import type { HostInput, HostSettings } from '#host/input.js';
 
+/** Well before the pass over everything, which comes after 60 s: files are looked at every 3 s. */
+const boundMs = 30_000;
+
 describe('the files of the lease', function () {
   this.timeout(60_000);
   let underlay: Underlay;
@@ -80,14 +83,14 @@ describe('the files of the lease', function () {
   });
 
   it('are there when the command is run, which is told the overlays', async () => {
-    await until('on_change was run', 10_000, () => (hookLines().length > 0 ? true : undefined));
+    await until('on_change was run', boundMs, () => (hookLines().length > 0 ? true : undefined));
     assert.match(hookLines()[0] ?? '', /^reload (dcos,dcos6) 9\.0\.0\.1$/);
   });
 
   it('are put back when they are changed or removed', async () => {
     writeFileSync(join(runDir, 'dcos.env'), `# sublet:${clusterId}\nSUBLET_SUBNET=10.0.0.0/8\n`);
     rmSync(flannelFile);
-    await until('both are back', 10_000, () => {
+    await until('both are back', boundMs, () => {
       const env = readFileSync(join(runDir, 'dcos.env'), 'utf8');
       return env.includes('SUBLET_SUBNET=9.0.0.0/24\n') && existsSync(flannelFile) ? true : undefined;
     });
@@ -99,8 +102,8 @@ describe('the files of the lease', function () {
     const [dcos] = withoutDocker(leaseOf(1));
     assert.ok(dcos);
     await driver.update(input({}, [dcos]));
-    await until('dcos6.env is gone', 10_000, () => (existsSync(join(runDir, 'dcos6.env')) ? undefined : true));
-    await until('on_change was run for it', 10_000, () => (runsFor6() > before ? true : undefined));
+    await until('dcos6.env is gone', boundMs, () => (existsSync(join(runDir, 'dcos6.env')) ? undefined : true));
+    await until('on_change was run for it', boundMs, () => (runsFor6() > before ? true : undefined));
   });
 
   it('keep no pass waiting for a command that does not end, and the status has what went wrong', async () => {
@@ -112,13 +115,13 @@ describe('the files of the lease', function () {
     );
     chmodSync(slow, 0o755);
     await driver.update(input({ onChange: [slow] }));
-    await until('the command has begun', 10_000, () => (existsSync(begun) ? true : undefined));
+    await until('the command has begun', boundMs, () => (existsSync(begun) ? true : undefined));
     await driver.update(inputFor(1, [3], { ...settings, onChange: [slow] }, withoutDocker(leaseOf(1))));
-    await until('a route comes all the same', 10_000, () =>
+    await until('a route comes all the same', boundMs, () =>
       host.sh('ip route show').includes('9.0.2.0/24 via 44.128.0.3') ? true : undefined,
     );
     writeFileSync(join(folder, 'end'), '');
-    await until('the status has it', 10_000, () => {
+    await until('the status has it', boundMs, () => {
       return driver.status.hookError?.endsWith('slow: exit code 4: broken') === true ? true : undefined;
     });
     assert.ok(
