@@ -43,6 +43,7 @@ const allowed: Readonly<Record<string, readonly string[]>> = {
     'api',
     'proto',
   ],
+  page: ['address'],
   host: ['errors', 'time', 'text', 'address', 'files'],
   agent: ['errors', 'time', 'runtime', 'tls', 'http', 'text', 'address', 'files', 'host', 'replica', 'api', 'proto'],
   cli: [
@@ -82,6 +83,7 @@ const wallClockFiles = [
     'tls/certificate/certificate-reloader.ts',
     'tls/tls-gate.ts',
     'tls/connection-probe.ts',
+    'page/view/texts.ts',
   ],
 ];
 /** Words that hide the subject of a sentence (docs/style.md), and how often the comments of `src` may have them, all together. */
@@ -101,7 +103,7 @@ type Source = { readonly name: string; readonly room: string; readonly text: str
 
 function sources(): Source[] {
   return readdirSync('src', { recursive: true, encoding: 'utf8' })
-    .filter((name) => name.endsWith('.ts'))
+    .filter((name) => /\.tsx?$/.test(name))
     .map((name) => ({ name, room: name.includes('/') ? (name.split('/')[0] ?? '') : '', text: read(name) }));
 }
 
@@ -117,10 +119,10 @@ function imports(text: string): string[] {
 function importCycles(): string[] {
   const targets = new Map(
     sources().map(({ name, text }) => [
-      name,
+      name.replace(/\.tsx?$/, ''),
       imports(text)
         .filter((target) => target.startsWith('#'))
-        .map((target) => target.slice(1).replace(/\.js$/, '.ts')),
+        .map((target) => target.slice(1).replace(/\.js$/, '')),
     ]),
   );
   const reached = (from: string): ReadonlySet<string> => {

@@ -61,12 +61,18 @@ export function accessRefusal(request: IncomingMessage, needed: Access, rules: A
   if (allows(open, needed)) return undefined;
   const shown = byCertificate?.(request.socket);
   if (shown !== undefined && allows(shown, needed)) return undefined;
-  const [, secret] = /^Bearer +(\S+) *$/i.exec(request.headers.authorization ?? '') ?? [];
+  const secret = secretOf(request.headers.authorization ?? '');
   const isToken = secret !== undefined && token?.equals(secret) === true;
   if (isToken && allows('read', needed)) return undefined;
   if (isToken) return text(403, `the token is for reading alone: ${advice}`);
   if (shown !== undefined) return text(403, `the certificate of this connection does not allow it: ${advice}`);
-  return text(401, `this needs to be authenticated: ${advice}`);
+  return {
+    ...text(401, `this needs to be authenticated: ${advice}`),
+    // A browser asks for the token as a password.
+    headers: {
+      'www-authenticate': token === undefined ? 'Bearer' : ['Bearer', 'Basic realm="sublet", charset="UTF-8"'],
+    },
+  };
 }
 
 /** What a request that may read is allowed by; undefined: by nothing. */
@@ -76,6 +82,17 @@ export function allowedBy(request: IncomingMessage, rules: AccessRules): 'open' 
   if (allows(open, 'read')) return 'open';
   const shown = byCertificate?.(request.socket);
   return shown !== undefined && allows(shown, 'read') ? 'certificate' : 'token';
+}
+
+/** The token of `Bearer TOKEN`, or the password of `Basic`, under any user name: browsers can send that alone. */
+function secretOf(authorization: string): string | undefined {
+  const [, bearer] = /^Bearer +(\S+) *$/i.exec(authorization) ?? [];
+  if (bearer !== undefined) return bearer;
+  const [, basic] = /^Basic +([A-Za-z0-9+/]+=*) *$/i.exec(authorization) ?? [];
+  if (basic === undefined) return undefined;
+  const pair = Buffer.from(basic, 'base64').toString('utf8');
+  const colon = pair.indexOf(':');
+  return colon < 0 ? undefined : pair.slice(colon + 1);
 }
 
 const order: readonly Access[] = ['nothing', 'read', 'change'];

@@ -19,7 +19,9 @@ export type HttpAnswer = {
   readonly code: number;
   readonly type: string;
   readonly body: string | Buffer;
-  readonly headers?: Readonly<Record<string, string>>;
+  readonly headers?: Readonly<Record<string, string | string[]>>;
+  /** Goes on with the answer for as long as it likes, instead of a body. */
+  readonly stream?: (response: ServerResponse) => void;
 };
 
 export type BoundedServerOptions = {
@@ -141,12 +143,20 @@ function refusal(
   return text(421, `host ${JSON.stringify(host)} is none of this server's names: ask by address, or set http_hosts`);
 }
 
+const commonHeaders = { 'cache-control': 'no-store', 'x-content-type-options': 'nosniff' };
+
 function write(
   request: IncomingMessage,
   response: ServerResponse,
-  { code, type, body, headers }: HttpAnswer,
+  { code, type, body, headers, stream }: HttpAnswer,
   limits: ServerLimits,
 ): void {
+  if (stream !== undefined) {
+    response.writeHead(code, { 'content-type': type, ...commonHeaders, ...headers });
+    if (request.method === 'HEAD') response.end();
+    else stream(response);
+    return;
+  }
   // What is not taken in time is not kept for its reader.
   const bound = setTimeout(() => request.socket.destroy(), limits.answerMs);
   bound.unref();
@@ -154,10 +164,8 @@ function write(
   response.writeHead(code, {
     'content-type': type,
     'content-length': Buffer.byteLength(body),
-    'cache-control': 'no-store',
-    'x-content-type-options': 'nosniff',
+    ...commonHeaders,
     ...(code === 503 || code === 421 ? { connection: 'close' } : {}),
-    ...(code === 401 ? { 'www-authenticate': 'Bearer' } : {}),
     ...headers,
   });
   response.end(request.method === 'HEAD' ? undefined : body);

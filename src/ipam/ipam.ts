@@ -51,7 +51,7 @@ import {
   reservationsOf,
   usageOf,
 } from '#ipam/space/survey.js';
-import type { Exclusion, Lookup, PlanUsage, Reservation } from '#ipam/space/usage.js';
+import type { BlockRun, Exclusion, Lookup, PlanUsage, Reservation } from '#ipam/space/usage.js';
 import { viewAgent } from '#ipam/view/agent-view.js';
 import { type ConfigDrifts, configDriftsOf } from '#ipam/view/config-drift.js';
 import type { FullAgent } from '#ipam/view/full-agent.js';
@@ -262,6 +262,11 @@ export class Ipam {
 
   lookup(ip: Ip, time: number): Lookup {
     return lookUp(this.plan, ip, time);
+  }
+
+  /** Undefined: no such overlay, or none of this family. As `BlockPool.setAside`; `time` is cluster time. */
+  setAside(overlay: string, family: 'v4' | 'v6', time: number, limit: number): readonly BlockRun[] | undefined {
+    return this.plan.overlays.get(overlay)?.[family]?.pool.setAside(time, limit);
   }
 
   reservations(): readonly Reservation[] {

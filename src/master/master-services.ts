@@ -40,6 +40,7 @@ import { memberMessages } from '#master/members/member-account.js';
 import { membershipEndpoints } from '#master/members/membership-service.js';
 import type { ClusterControl } from '#master/members/membership-step.js';
 import { MoveKeeper } from '#master/members/move-keeper.js';
+import { PlanPage, type PlanPageOptions } from '#master/page/plan-page.js';
 import { endedWarnings } from '#master/process/ended-warnings.js';
 import { runtimeWarnings } from '#master/process/runtime-warnings.js';
 import { spaceWarnings } from '#master/process/space-warnings.js';
@@ -299,6 +300,12 @@ export class MasterServices {
     if (!this.#closed?.startsWith(starting)) return;
     this.#waitsFor = problem;
     this.#closed = `${starting}: ${problem}`;
+  }
+
+  /** The page of the plan, for callers that `callers` admits. */
+  page(callers: PlanPageOptions['callers']): PlanPage {
+    const { plan, hub, admission } = this;
+    return new PlanPage({ plan, hub, admission, callers, closed: () => this.#closed });
   }
 
   /** Calls of the API for a front end beside its gRPC server. */

@@ -307,6 +307,7 @@ export class Master {
     });
     const access = httpAccess(options, tls);
     const revocations = new Revocations(() => this.#machine.ipam);
+    const callers = new HttpCallers({ rules: access, rates, revocations, tls: tls?.httpCalls });
     this.#http = httpServer({
       plan: this.services.plan,
       metrics,
@@ -315,7 +316,8 @@ export class Master {
       limits: { connections: doors.http.connectionsMax },
       hosts: [...(options.httpHosts ?? []), hostOf(options.httpListen)],
       access,
-      callers: new HttpCallers({ rules: access, rates, revocations, tls: tls?.httpCalls }),
+      callers,
+      page: this.services.page(callers),
       report: (error) => logger.error({ err: error }, 'an error that was not expected'),
     });
   }

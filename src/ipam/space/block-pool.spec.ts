@@ -166,6 +166,17 @@ class Pair {
     }
     assert.deepEqual(this.fast.usage(this.time), { ...counts, total: this.slow.end - this.slow.first });
     assert.equal(this.fast.choose(this.time), this.slow.choose(this.time));
+    const shown = new Map([...this.slow.inside()].map(([block]) => [block, 'free' as BlockState]));
+    for (const { first, count, state } of this.fast.setAside(this.time, 100)) {
+      for (let at = 0n; at < count; at++) {
+        const block = this.slow.first + first + at;
+        assert.equal(shown.get(block), 'free', `block ${block} is in one run`);
+        shown.set(block, state);
+      }
+    }
+    for (const [block, cell] of this.slow.inside()) {
+      if (cell.holder === undefined) assert.equal(shown.get(block), this.slow.state(cell, this.time));
+    }
   }
 }
 
@@ -182,6 +193,25 @@ describe('a block pool', () => {
       }),
       { numRuns: 100 },
     );
+  });
+
+  it('lists what is set aside in runs, the first ones up to a limit', () => {
+    const pool = new BlockPool(0n, 100n);
+    for (const block of [7n, 8n, 20n]) {
+      pool.hold(block, parseAgentId('a'));
+      pool.free(block, 5);
+    }
+    pool.reserve(9n, parseAgentId('b'));
+    pool.exclude(30n, 40n);
+    const runs = [
+      { first: 30n, count: 10n, state: 'excluded' },
+      { first: 7n, count: 2n, state: 'quarantined' },
+      { first: 9n, count: 1n, state: 'reserved' },
+      { first: 20n, count: 1n, state: 'quarantined' },
+    ];
+    assert.deepEqual(pool.setAside(4, 10), runs);
+    assert.deepEqual(pool.setAside(4, 2), runs.slice(0, 2));
+    assert.deepEqual(pool.setAside(5, 10), [runs[0], runs[2]]);
   });
 
   it('knows 2^62 blocks as easily as four', () => {

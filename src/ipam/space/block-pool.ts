@@ -9,7 +9,7 @@ import { IntervalSet } from '#address/interval-set.js';
 import { SortedMap } from '#address/sorted-map.js';
 import type { AgentId } from '#ipam/identity.js';
 import { assertInvariant, brokenPlan } from '#ipam/plan-invariant.js';
-import type { BlockState, PoolUsage } from '#ipam/space/usage.js';
+import type { BlockRun, BlockState, PoolUsage } from '#ipam/space/usage.js';
 
 /** A block that was held and is not now; `until` is when its quarantine ends, and since when it is free. */
 type Idle = { readonly until: number; readonly block: bigint };
@@ -222,6 +222,30 @@ export class BlockPool {
       else if (state === 'quarantined') quarantined += 1n;
     }
     return { held, excluded, quarantined, reserved, free: total - held - excluded - quarantined - reserved, total };
+  }
+
+  /**
+   * The blocks that are not held and not free, in runs, the first `limit` of them: those excluded (which may be held, too),
+   * then the others by number. Costs O(n log n) in what was freed and is reserved.
+   */
+  setAside(time: number, limit: number): readonly BlockRun[] {
+    const runs: { first: bigint; count: bigint; state: BlockRun['state'] }[] = [];
+    for (const { start, end } of this.#excluded.within(this.#first, this.#end)) {
+      if (runs.length === limit) return runs;
+      runs.push({ first: start - this.#first, count: end - start, state: 'excluded' });
+    }
+    const blocks = [...this.#freed.keys()];
+    for (const [block] of this.#reserved.entries()) if (!this.#freed.has(block)) blocks.push(block);
+    for (const block of blocks.sort(ascending)) {
+      const state = this.state(block, time);
+      if (state !== 'quarantined' && state !== 'reserved') continue;
+      const first = block - this.#first;
+      const last = runs.at(-1);
+      if (last?.state === state && last.first + last.count === first) last.count += 1n;
+      else if (runs.length === limit) return runs;
+      else runs.push({ first, count: 1n, state });
+    }
+    return runs;
   }
 
   /** The longest that a block still rests after `time`, in ms; 0 when none does. */

@@ -11,6 +11,13 @@ export type BlockState = 'held' | 'excluded' | 'quarantined' | 'reserved' | 'fre
 /** Blocks in each state; the five add up to `total`. Bigints: an IPv6 overlay can have 2^118 of them. */
 export type PoolUsage = Readonly<Record<BlockState, bigint>> & { readonly total: bigint };
 
+/** Blocks of one state that follow one another; `first` counts from the first block of the space. */
+export type BlockRun = {
+  readonly first: bigint;
+  readonly count: bigint;
+  readonly state: 'excluded' | 'quarantined' | 'reserved';
+};
+
 export type OverlayUsage = {
   readonly overlay: Overlay;
   readonly v4: PoolUsage | undefined;

@@ -23,6 +23,7 @@ import { pacedAnswer } from '#http/paced-answer.js';
 import type { AgentId } from '#ipam/identity.js';
 import type { Ipam } from '#ipam/ipam.js';
 import type { HttpCallers } from '#master/access/http-callers.js';
+import type { PlanPage } from '#master/page/plan-page.js';
 import type { Metrics } from '#master/process/metrics.js';
 import { ConnectCalls, isMethodPath } from '#master/server/connect-calls.js';
 import { parseField, toRefusedError } from '#master/server/refusal-mapping.js';
@@ -44,6 +45,8 @@ export type HttpServerOptions = {
   readonly limits?: Partial<ServerLimits>;
   readonly access: AccessRules;
   readonly callers: Pick<HttpCallers, 'admit'>;
+  /** Absent: there is no page of the plan. */
+  readonly page?: Pick<PlanPage, 'routes'>;
 };
 
 const bodyBytesMax = 1024 * 1024;
@@ -66,6 +69,7 @@ export function httpServer(options: HttpServerOptions): Server {
     ['GET /readyz', () => readiness(options)],
     ['GET /overlay-master/state', planState],
     ['POST /overlay-master/agents/delete', (request) => crossSite(request) ?? deleteAgents(request, options)],
+    ...(options.page?.routes ?? []),
   ]);
   return boundedServer({
     hosts,
