@@ -2,6 +2,7 @@ import assert from 'node:assert/strict';
 import { formatCidr, parseIp } from '#address/ip.js';
 import { parseAgentId } from '#ipam/identity.js';
 import { everything, PlanUnderTest, subnetOf } from '#ipam/plan-under-test.js';
+import { parseStatusError } from '#ipam/registration-fields.js';
 
 const minute = 60_000;
 
@@ -98,7 +99,7 @@ describe('rule 3, fenced: what is late or stale is ABORTED and changes nothing',
     const plan = new PlanUnderTest({ reclaimMs: 24 * 60 * minute, quarantineMs: 24 * 60 * minute });
     const { epoch } = plan.register('a');
     for (const stale of [epoch - 1, epoch + 1]) {
-      const status = { overlay: 'dcos', status: 'ok', error: '' } as const;
+      const status = { overlay: 'dcos', status: 'ok', error: parseStatusError('') } as const;
       assert.equal(
         plan.refused({ kind: 'report-status', agentId: a, epoch: stale, overlays: [status] }).code,
         'aborted',

@@ -3,6 +3,7 @@ import { formatCidr4, parseCidr4 } from '#address/cidr4.js';
 import { parseCidr, parseIp } from '#address/ip.js';
 import { parseAgentId } from '#ipam/identity.js';
 import { dcos, everything, overlay, PlanUnderTest, subnetOf } from '#ipam/plan-under-test.js';
+import { parseStatusError } from '#ipam/registration-fields.js';
 import { viewAgent } from '#ipam/view/agent-view.js';
 
 const minute = 60_000;
@@ -97,7 +98,7 @@ describe('rule 2, never in two hands: a subnet, a VTEP address, a MAC and a node
   it('gives a reinstalled host (same node_ip, holder silent) the same subnets at a new epoch', () => {
     const plan = new PlanUnderTest();
     const first = plan.register('a');
-    const overlays = [{ overlay: 'dcos', status: 'ok', error: '' }] as const;
+    const overlays = [{ overlay: 'dcos', status: 'ok', error: parseStatusError('') }] as const;
     plan.run({ kind: 'report-status', agentId: first.agentId, epoch: first.epoch, overlays });
     plan.time += minute;
     const again = plan.register('a', { instance: 'other', holders: [plan.judge('a', true, 40)] });

@@ -12,6 +12,7 @@ import type { Refusal } from '#ipam/commands/result.js';
 import { parseAgentId, parseInstanceId } from '#ipam/identity.js';
 import { Ipam, type Outcome } from '#ipam/ipam.js';
 import type { NetworkSettings, Overlay } from '#ipam/network.js';
+import { parseHostname, parseNetworkConfig, parseNodeIp, parseSequence } from '#ipam/registration-fields.js';
 import { viewAgent } from '#ipam/view/agent-view.js';
 import type { FullAgent, NetworkConfig } from '#ipam/view/full-agent.js';
 
@@ -52,9 +53,12 @@ export function overlay(name: string, ...parts: (string | number)[]): Overlay {
 
 export const dcos = overlay('dcos', '9.0.0.0/8', 24);
 
-type Details = Partial<Omit<Register, 'kind' | 'agentId' | 'instanceId' | 'nodeIp'>> & {
+type Details = Partial<Pick<Register, 'runId' | 'takeover' | 'held' | 'heldUnconfirmed' | 'holders'>> & {
   readonly instance?: string;
+  readonly sequence?: number;
   readonly node?: string;
+  readonly hostname?: string;
+  readonly networkConfig?: NetworkConfig;
 };
 
 export class PlanUnderTest {
@@ -102,21 +106,22 @@ export class PlanUnderTest {
 
   /** A request of agent `id`; by default of its first instance, on a node of its own. */
   request(id: string, details: Details = {}): Register {
-    const { instance = `${id}-1`, node = `10.0.0.${Number(/\d+$/.exec(id)?.[0] ?? 0) + 1}`, ...rest } = details;
+    const { instance = `${id}-1`, node = `10.0.0.${Number(/\d+$/.exec(id)?.[0] ?? 0) + 1}` } = details;
+    const { sequence = 1, hostname = id, networkConfig = everything } = details;
+    const { runId, takeover = false, held, heldUnconfirmed = false, holders = [] } = details;
     return {
       kind: 'register',
       agentId: parseAgentId(id),
       instanceId: parseInstanceId(instance),
-      runId: undefined,
-      sequence: 1,
-      nodeIp: parseIp(node),
-      hostname: id,
-      networkConfig: everything,
-      takeover: false,
-      held: undefined,
-      heldUnconfirmed: false,
-      holders: [],
-      ...rest,
+      runId,
+      sequence: parseSequence(sequence),
+      nodeIp: parseNodeIp(parseIp(node)),
+      hostname: parseHostname(hostname),
+      networkConfig: parseNetworkConfig(networkConfig),
+      takeover,
+      held,
+      heldUnconfirmed,
+      holders,
     };
   }
 

@@ -1,4 +1,5 @@
 import assert from 'node:assert/strict';
+import { parseStatusError } from '#ipam/registration-fields.js';
 import { peerMessage } from '#master/services/plan-message.js';
 import { TestHubs } from '#master/testing/test-hub.js';
 import { TestWatcher, watcherText } from '#master/testing/test-watcher.js';
@@ -223,7 +224,8 @@ describe('a watch', () => {
     test.watch(peers, { view: 'peers' });
     await test.settle();
     const { agentId, epoch } = test.at(0).machine.ipam.agentsAfter(undefined, 1)[0] ?? assert.fail();
-    test.propose({ kind: 'report-status', agentId, epoch, overlays: [{ overlay: 'dcos', status: 'ok', error: '' }] });
+    const overlays = [{ overlay: 'dcos', status: 'ok', error: parseStatusError('') }] as const;
+    test.propose({ kind: 'report-status', agentId, epoch, overlays });
     await test.time.runFor(11_000);
     assert.equal(all.batches, 1);
     assert.equal(peers.batches, 0);

@@ -3,7 +3,6 @@
  * get. First everything is decided, then everything is written.
  */
 
-import { unreachableRemedy, unreachableUse } from '#address/host-address.js';
 import { containsIp, type Family, familyOf, formatCidr, formatIp, type Ip } from '#address/ip.js';
 import type { AgentRecord, Holding } from '#ipam/agent-record.js';
 import {
@@ -17,18 +16,16 @@ import {
 import { noNetwork } from '#ipam/changes/network-change.js';
 import type { CommandOrigin, Register } from '#ipam/commands/command.js';
 import { type Refusal, type Reply, refuse } from '#ipam/commands/result.js';
-import { mtuMax, mtuMin, mtuMin6 } from '#ipam/limits.js';
 import type { PlacedBlock, Plan } from '#ipam/plan.js';
 import { formatBlock, type PlanWriter } from '#ipam/plan-writer.js';
 import { type Allocation, allocate } from '#ipam/space/allocation.js';
 import type { AgentThen } from '#ipam/view/agent-view.js';
 import type { NetworkConfig } from '#ipam/view/full-agent.js';
-import { hostnameForm } from '#text/name-form.js';
 
 export function register(plan: Plan, writer: PlanWriter, command: Register & CommandOrigin): Reply | Refusal {
   const action = `register agent_id "${command.agentId}"`;
   if (plan.settings === undefined) return noNetwork(action);
-  const wrong = checkFields(action, command) ?? checkNodeIp(plan, action, command.nodeIp);
+  const wrong = checkNodeIp(plan, action, command.nodeIp);
   if (wrong !== undefined) return wrong;
   const claim = claimOf(plan, command, writer.time);
   if (claim.kind === 'refused') return claim;
@@ -40,36 +37,6 @@ export function register(plan: Plan, writer: PlanWriter, command: Register & Com
   const next = recordOf(plan, writer, command, claim, allotment);
   const unchanged = old !== undefined && sameRecord(old, next);
   return { kind: 'registered', agent: unchanged ? plan.asItIs(old) : write(plan, writer, claim, old, next) };
-}
-
-function checkFields(action: string, command: Register): Refusal | undefined {
-  const { sequence, hostname, nodeIp, networkConfig } = command;
-  if (!Number.isSafeInteger(sequence) || sequence < 0) {
-    return refuse('invalid-argument', 'sequence', `${action}: sequence ${sequence}: 0 to 2^53 − 1 is allowed`);
-  }
-  if (hostname.length > hostnameForm.lengthMax) {
-    const message = `${action}: hostname has ${hostname.length} characters: at most ${hostnameForm.lengthMax} are allowed`;
-    return refuse('invalid-argument', 'hostname', message);
-  }
-  // It is shown on terminals, where a control character does more than look odd.
-  if (!hostnameForm.pattern.test(hostname)) {
-    const message = `${action}: hostname ${JSON.stringify(hostname)} has other characters: ${hostnameForm.allowed} is allowed`;
-    return refuse('invalid-argument', 'hostname', message);
-  }
-  const { overlayMtu, enableIpv6, mesosBridge, dockerBridge, split } = networkConfig;
-  const least = enableIpv6 ? mtuMin6 : mtuMin;
-  if (!Number.isInteger(overlayMtu) || overlayMtu < least || overlayMtu > mtuMax) {
-    const allowed = `${least} to ${mtuMax} is allowed${enableIpv6 ? ' with IPv6' : ''}`;
-    return refuse('invalid-argument', 'network_config.overlay_mtu', `${action}: overlay_mtu ${overlayMtu}: ${allowed}`);
-  }
-  if (!split && mesosBridge && dockerBridge) {
-    const message = `${action}: split false: it is allowed with one of mesos_bridge and docker_bridge, and both are true`;
-    return refuse('invalid-argument', 'network_config.split', message);
-  }
-  const use = unreachableUse(nodeIp);
-  if (use === undefined) return undefined;
-  const message = `${action}: node_ip ${formatIp(nodeIp)} is ${use}: ${unreachableRemedy} (--node-ip)`;
-  return refuse('invalid-argument', 'node_ip', message);
 }
 
 function checkNodeIp(plan: Plan, action: string, nodeIp: Ip): Refusal | undefined {
@@ -108,7 +75,8 @@ function recordOf(
   claim: Claim,
   { vtepIp, holdings, problems }: Allocation,
 ): AgentRecord {
-  const { agentId, instanceId, runId, sequence, nodeIp, hostname } = command;
+  const { agentId, instanceId, runId, sequence, nodeIp } = command;
+  const hostname: string = command.hostname;
   const goesOn = claim.kind === 'confirm' || claim.kind === 'reinstall';
   return {
     agentId,

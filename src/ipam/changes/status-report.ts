@@ -3,7 +3,6 @@ import type { AgentRecord, Holding } from '#ipam/agent-record.js';
 import { staleEpoch } from '#ipam/changes/departure.js';
 import type { ReportStatus } from '#ipam/commands/command.js';
 import { done, type Refusal, type Reply, refuse } from '#ipam/commands/result.js';
-import { statusErrorLengthMax } from '#ipam/limits.js';
 import type { Plan } from '#ipam/plan.js';
 import type { PlanWriter } from '#ipam/plan-writer.js';
 
@@ -12,13 +11,9 @@ export function reportStatus(plan: Plan, writer: PlanWriter, command: ReportStat
   const action = `report status of agent_id "${agentId}"`;
   const agent = plan.agents.get(agentId);
   if (agent?.epoch !== epoch) return staleEpoch(plan, action, agentId, epoch);
-  for (const { overlay, error } of overlays) {
+  for (const { overlay } of overlays) {
     if (!agent.holdings.some((holding) => holding.overlay === overlay)) {
       return refuse('not-found', 'overlays', `${action}: it holds nothing of overlay "${overlay.slice(0, 64)}"`);
-    }
-    if (error.length > statusErrorLengthMax) {
-      const message = `error of overlay "${overlay}" has ${error.length} characters: at most ${statusErrorLengthMax}`;
-      return refuse('invalid-argument', 'overlays', `${action}: ${message}`);
     }
   }
   const holdings = agent.holdings.map((holding) => reported(holding, overlays));

@@ -11,7 +11,16 @@ import type { Action, Command, CreateToken } from '#ipam/commands/command.js';
 import { commandKindOf, commandKinds, laterCommandKinds } from '#ipam/commands/command-kind.js';
 import { parseAgentId, parseInstanceId, parseRunId } from '#ipam/identity.js';
 import { dcos, dcosSettings, everything, overlay } from '#ipam/plan-under-test.js';
+import {
+  parseHostname,
+  parseNetworkConfig,
+  parseNodeIp,
+  parseSequence,
+  parseStatusError,
+} from '#ipam/registration-fields.js';
+import { sublet } from '#proto/sublet.js';
 
+const store = sublet.store.v1;
 const agentId = parseAgentId('a');
 const range = { overlay: 'dcos', subnet: parseCidr('9.0.1.0/24') };
 const vtep = { overlay: undefined, subnet: parseCidr('44.128.0.7/32') };
@@ -61,10 +70,10 @@ const actions: readonly Action[] = [
     agentId,
     instanceId: parseInstanceId('i'),
     runId: parseRunId('r'),
-    sequence: Number.MAX_SAFE_INTEGER,
-    nodeIp: parseIp('255.255.255.254'),
-    hostname: 'höst',
-    networkConfig: everything,
+    sequence: parseSequence(Number.MAX_SAFE_INTEGER),
+    nodeIp: parseNodeIp(parseIp('255.255.255.254')),
+    hostname: parseHostname('~host'),
+    networkConfig: parseNetworkConfig(everything),
     takeover: true,
     held: {
       vtepIp: parseIpv4('44.128.0.1'),
@@ -84,17 +93,17 @@ const actions: readonly Action[] = [
     agentId,
     instanceId: parseInstanceId('i'),
     runId: undefined,
-    sequence: 0,
-    nodeIp: parseIp('fd00::1'),
-    hostname: '',
-    networkConfig: {
+    sequence: parseSequence(0),
+    nodeIp: parseNodeIp(parseIp('fd00::1')),
+    hostname: parseHostname(''),
+    networkConfig: parseNetworkConfig({
       allocateSubnet: false,
       mesosBridge: false,
       dockerBridge: false,
       enableIpv6: false,
-      overlayMtu: 0,
-      split: true,
-    },
+      overlayMtu: 576,
+      split: false,
+    }),
     takeover: false,
     held: undefined,
     heldUnconfirmed: false,
@@ -105,10 +114,10 @@ const actions: readonly Action[] = [
     agentId,
     epoch: 9,
     overlays: [
-      { overlay: 'a', status: 'none', error: '' },
-      { overlay: 'b', status: 'ok', error: '' },
-      { overlay: 'c', status: 'failed', error: 'no Docker' },
-      { overlay: 'd', status: 'configuring', error: '' },
+      { overlay: 'a', status: 'none', error: parseStatusError('') },
+      { overlay: 'b', status: 'ok', error: parseStatusError('') },
+      { overlay: 'c', status: 'failed', error: parseStatusError('no Docker') },
+      { overlay: 'd', status: 'configuring', error: parseStatusError('') },
     ],
   },
   { kind: 'leave', agentId, epoch: 9 },
@@ -238,6 +247,37 @@ describe('commands', () => {
       }),
       { numRuns: 2000 },
     );
+  });
+
+  it('of an agent are read with the limits of a request: one beyond them is damaged', () => {
+    const [registered] = actions.filter(({ kind }) => kind === 'register');
+    const [reported] = actions.filter(({ kind }) => kind === 'report-status');
+    if (registered === undefined || reported === undefined) throw new Error('one of each kind');
+    const changed = (action: Action, change: (stored: sublet.store.v1.Command) => void): Uint8Array => {
+      const stored = store.Command.decode(encodeCommand({ ...action, wallTime: 0, by: '' }));
+      change(stored);
+      return store.Command.encode(stored).finish();
+    };
+    const register = (fields: sublet.store.v1.Register.$Properties) =>
+      changed(registered, (stored) => Object.assign(stored.register ?? {}, fields));
+    const config = { enableIpv6: true, mesosBridge: true, dockerBridge: true };
+    for (const [bytes, wrong] of [
+      [register({ sequence: 2 ** 53 }), /sequence/],
+      [register({ hostname: 'a\u001b[31m' }), /hostname/],
+      [register({ hostname: 'h'.repeat(254) }), /hostname/],
+      [register({ nodeIp: Uint8Array.of(127, 0, 0, 1) }), /node_ip 127\.0\.0\.1 is a loopback address/],
+      [register({ networkConfig: { ...config, overlayMtu: 1279 } }), /overlay_mtu is 1279/],
+      [register({ networkConfig: { ...config, overlayMtu: 1420, unsplit: true } }), /split/],
+      [
+        changed(reported, (stored) =>
+          Object.assign(stored.reportStatus?.overlays?.[0] ?? {}, { error: 'x'.repeat(1025) }),
+        ),
+        /error has 1025 characters: 1024 at most/,
+      ],
+    ] as const) {
+      assert.throws(() => decodeCommand(bytes), RecordError);
+      assert.throws(() => decodeCommand(bytes), wrong);
+    }
   });
 
   it('name what is wrong with them', () => {

@@ -30,6 +30,13 @@ import {
 } from '#ipam/codec/wire.js';
 import type { Action, AdoptionProof, Command, HolderJudgement, Register } from '#ipam/commands/command.js';
 import { parseAgentId, parseInstanceId, parseRunId } from '#ipam/identity.js';
+import {
+  parseHostname,
+  parseNetworkConfig,
+  parseNodeIp,
+  parseSequence,
+  parseStatusError,
+} from '#ipam/registration-fields.js';
 import { sublet } from '#proto/sublet.js';
 
 const store = sublet.store.v1;
@@ -250,7 +257,7 @@ function agentActionOf(stored: sublet.store.v1.Command, kind: AgentActionField):
       const overlays = (action.overlays ?? []).map((report) => ({
         overlay: report.overlay ?? '',
         status: overlayStatusOf(report.status),
-        error: report.error ?? '',
+        error: parseStatusError(report.error ?? ''),
       }));
       return { kind: 'report-status', agentId: parseAgentId(action.agentId ?? ''), epoch: action.epoch ?? 0, overlays };
     }
@@ -311,10 +318,10 @@ function registerOf(stored: sublet.store.v1.Register.$Properties): Register {
     agentId: parseAgentId(stored.agentId ?? ''),
     instanceId: parseInstanceId(stored.instanceId ?? ''),
     runId: stored.runId == null ? undefined : parseRunId(stored.runId),
-    sequence: stored.sequence ?? 0,
-    nodeIp: ipOf(stored.nodeIp),
-    hostname: stored.hostname ?? '',
-    networkConfig: networkConfigOf(stored.networkConfig),
+    sequence: parseSequence(stored.sequence ?? 0),
+    nodeIp: parseNodeIp(ipOf(stored.nodeIp)),
+    hostname: parseHostname(stored.hostname ?? ''),
+    networkConfig: parseNetworkConfig(networkConfigOf(stored.networkConfig)),
     takeover: stored.takeover ?? false,
     held: stored.held
       ? {

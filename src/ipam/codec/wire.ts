@@ -14,6 +14,7 @@ import { mac, oui } from '#address/mac.js';
 import { assertNever } from '#errors/invariant.js';
 import { IdentityError } from '#ipam/identity.js';
 import type { NetworkSettings, Overlay } from '#ipam/network.js';
+import { FieldError } from '#ipam/registration-fields.js';
 import type { NetworkConfig, OverlayStatus } from '#ipam/view/full-agent.js';
 import { sublet } from '#proto/sublet.js';
 
@@ -41,7 +42,8 @@ export function reading<Stored, T>(what: string, decode: () => Stored, convert: 
   try {
     return convert(stored);
   } catch (error) {
-    if (error instanceof AddressError || error instanceof IdentityError) throw unreadable(what, error);
+    const wrong = error instanceof AddressError || error instanceof IdentityError || error instanceof FieldError;
+    if (wrong) throw unreadable(what, error);
     throw error;
   }
 }

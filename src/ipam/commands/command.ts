@@ -10,8 +10,9 @@ import type { Ipv4 } from '#address/ipv4.js';
 import type { AgentId, InstanceId, RunId } from '#ipam/identity.js';
 import type { JoinRole } from '#ipam/join-token.js';
 import type { NetworkSettings, Overlay } from '#ipam/network.js';
+import type { CheckedNetworkConfig, Hostname, NodeIp, Sequence, StatusError } from '#ipam/registration-fields.js';
 import type { RevocationCause } from '#ipam/revocation.js';
-import type { NetworkConfig, OverlayStatus } from '#ipam/view/full-agent.js';
+import type { OverlayStatus } from '#ipam/view/full-agent.js';
 
 /** What every command carries. */
 export type CommandOrigin = {
@@ -100,10 +101,10 @@ export type Register = {
   /** Of the process that asks; undefined: it names none. */
   readonly runId: RunId | undefined;
   /** Rises with each changed request of an instance; an equal one is a retry. */
-  readonly sequence: number;
-  readonly nodeIp: Ip;
-  readonly hostname: string;
-  readonly networkConfig: NetworkConfig;
+  readonly sequence: Sequence;
+  readonly nodeIp: NodeIp;
+  readonly hostname: Hostname;
+  readonly networkConfig: CheckedNetworkConfig;
   /** Claims an id whose holder may still live, for fresh addresses. */
   readonly takeover: boolean;
   /** What the agent runs on. Honoured in adoption, and where it is unconfirmed. */
@@ -118,7 +119,11 @@ export type ReportStatus = {
   readonly kind: 'report-status';
   readonly agentId: AgentId;
   readonly epoch: number;
-  readonly overlays: readonly { readonly overlay: string; readonly status: OverlayStatus; readonly error: string }[];
+  readonly overlays: readonly {
+    readonly overlay: string;
+    readonly status: OverlayStatus;
+    readonly error: StatusError;
+  }[];
 };
 
 /** The agent has taken its data plane down and gives everything back. */

@@ -2,6 +2,7 @@
  * Random overlays, and random commands to try on them. A draft becomes a command only when it is its turn, so that it can
  * speak of leases, pieces and exclusions that there are by then.
  */
+
 import fc from 'fast-check';
 import { type Cidr4, networkOf4, parseCidr4, parseInterface4, subnetAt4, subnetCount4 } from '#address/cidr4.js';
 import { type Cidr6, networkOf6, parseCidr6, parseInterface6, subnetAt6, subnetCount6 } from '#address/cidr6.js';
@@ -12,6 +13,13 @@ import { parseAgentId, parseInstanceId, parseRunId } from '#ipam/identity.js';
 import { prefix6Max, prefixMax } from '#ipam/limits.js';
 import type { Overlay, Space4, Space6 } from '#ipam/network.js';
 import { everything, overlay, type PlanUnderTest } from '#ipam/plan-under-test.js';
+import {
+  parseHostname,
+  parseNetworkConfig,
+  parseNodeIp,
+  parseSequence,
+  parseStatusError,
+} from '#ipam/registration-fields.js';
 
 export const quarantineMs = 900_000;
 
@@ -86,15 +94,15 @@ export const draftRegister: fc.Arbitrary<Draft> = fc
       agentId: draft.agentId,
       instanceId: parseInstanceId(draft.instance),
       runId: draft.run === undefined ? undefined : parseRunId(draft.run),
-      sequence: draft.sequence,
-      nodeIp: parseIp(draft.node),
-      hostname: draft.agentId,
-      networkConfig: {
+      sequence: parseSequence(draft.sequence),
+      nodeIp: parseNodeIp(parseIp(draft.node)),
+      hostname: parseHostname(draft.agentId),
+      networkConfig: parseNetworkConfig({
         ...everything,
         allocateSubnet: draft.allocateSubnet,
         enableIpv6: draft.enableIpv6,
         ...(draft.split ? {} : { split: false, dockerBridge: false }),
-      },
+      }),
       takeover: draft.takeover,
       held: draft.held && heldLease(plan, draft.held.vtep, draft.held.block),
       heldUnconfirmed: false,
@@ -223,7 +231,7 @@ const change: fc.Arbitrary<Draft> = fc.oneof(
         kind: 'report-status',
         agentId: draft.id,
         epoch: epochOf(plan, draft.id, draft.stale),
-        overlays: [{ overlay: 'x', status: draft.status, error: 'why' }],
+        overlays: [{ overlay: 'x', status: draft.status, error: parseStatusError('why') }],
       }),
   ),
   fc.record({ id: agentId, successor: agentId, stale }).map(

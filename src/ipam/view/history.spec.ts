@@ -4,6 +4,7 @@ import { parseCidr } from '#address/ip.js';
 import type { Action } from '#ipam/commands/command.js';
 import { parseAgentId } from '#ipam/identity.js';
 import { dcos, overlay, PlanUnderTest } from '#ipam/plan-under-test.js';
+import { parseStatusError } from '#ipam/registration-fields.js';
 
 const minute = 60_000;
 
@@ -178,7 +179,7 @@ describe('rule 11, history: the last 10,000 changes are kept', () => {
     const { agentId, epoch } = plan.register('a');
     assert.deepEqual(told(plan, plan.request('a')), []);
     assert.deepEqual(told(plan, plan.request('a', { sequence: 2 })), []);
-    const overlays = [{ overlay: 'dcos', status: 'ok', error: '' }] as const;
+    const overlays = [{ overlay: 'dcos', status: 'ok', error: parseStatusError('') }] as const;
     assert.deepEqual(told(plan, { kind: 'report-status', agentId, epoch, overlays }), []);
     assert.deepEqual(told(plan, { kind: 'add-overlay', overlay: dcos, source: 'config' }), []);
   });

@@ -4,6 +4,7 @@ import { RefusedError } from '#api/refusal.js';
 import { encodeCommand } from '#ipam/codec/command-codec.js';
 import type { Action, Register } from '#ipam/commands/command.js';
 import { type AgentId, parseAgentId, parseInstanceId } from '#ipam/identity.js';
+import { parseHostname, parseNetworkConfig, parseNodeIp, parseSequence } from '#ipam/registration-fields.js';
 import { IpamMachine, type PlanOutcome } from '#master/ipam-machine.js';
 import { Leadership } from '#master/leader/leadership.js';
 import { type KeepAliveOutcome, LeaseKeeper } from '#master/leases/lease-keeper.js';
@@ -82,17 +83,17 @@ class TestOffice {
       agentId: id,
       instanceId: parseInstanceId('i'),
       runId: undefined,
-      sequence,
-      nodeIp: parseIp(`10.0.${this.cluster.commands.length >> 8}.${this.cluster.commands.length & 255}`),
-      hostname: '',
-      networkConfig: {
+      sequence: parseSequence(sequence),
+      nodeIp: parseNodeIp(parseIp(`10.0.${this.cluster.commands.length >> 8}.${this.cluster.commands.length & 255}`)),
+      hostname: parseHostname(''),
+      networkConfig: parseNetworkConfig({
         allocateSubnet: true,
         mesosBridge: true,
         dockerBridge: true,
         enableIpv6: true,
         split: true,
         overlayMtu: 1420,
-      },
+      }),
       takeover: false,
       held: undefined,
       heldUnconfirmed: false,
@@ -482,7 +483,7 @@ describe('rules 4 and 5: a lease under reclaim', () => {
     await test.time.runFor(40_000);
     const sameHost = {
       instanceId: parseInstanceId('j'),
-      nodeIp: test.machine.ipam.agent(agentId)?.nodeIp ?? assert.fail(),
+      nodeIp: parseNodeIp(test.machine.ipam.agent(agentId)?.nodeIp ?? assert.fail()),
       holders: [{ agentId, epoch, silent: true, lastHeard: undefined }],
     };
     const anew = test.register('a', 1, sameHost);

@@ -4,6 +4,7 @@ import { RefusedError } from '#api/refusal.js';
 import type { Refusal } from '#ipam/commands/result.js';
 import { IdentityError } from '#ipam/identity.js';
 import { branchLengthMax } from '#ipam/limits.js';
+import { FieldError } from '#ipam/registration-fields.js';
 import { ProposeError, type ProposeErrorCode } from '#replica/ports/replicated-log.js';
 
 const reasonOf = {
@@ -31,11 +32,12 @@ export function refusedByPlan({ code, message, field }: Refusal): RefusedError {
 }
 
 /** Reads one field of a request; what the parser throws becomes an `invalid-argument` that names the field. */
-export function parseField<Value>(field: string, text: string, parse: (text: string) => Value): Value {
+export function parseField<Raw, Value>(field: string, raw: Raw, parse: (raw: Raw) => Value): Value {
   try {
-    return parse(text);
+    return parse(raw);
   } catch (error) {
     if (error instanceof AddressError) throw new RefusedError('invalid-argument', `${field}: ${error.message}`);
+    if (error instanceof FieldError) throw new RefusedError('invalid-argument', error.message, { field: error.field });
     if (error instanceof IdentityError) {
       // It names agent_id or instance_id itself, which need not be the field that the caller wrote it in.
       const named = error.message.startsWith(`${field} `);

@@ -8,7 +8,8 @@ import { RefusedError } from '#api/refusal.js';
 import { agentService } from '#api/services.js';
 import type { ReportStatus } from '#ipam/commands/command.js';
 import { parseAgentId, parseInstanceId, parseRunId } from '#ipam/identity.js';
-import { overlaysMax, statusErrorLengthMax } from '#ipam/limits.js';
+import { overlaysMax } from '#ipam/limits.js';
+import { clippedStatusError } from '#ipam/registration-fields.js';
 import { type AgentThen, viewAgent } from '#ipam/view/agent-view.js';
 import type { OverlayStatus } from '#ipam/view/full-agent.js';
 import { checkSelf } from '#master/access/authorization.js';
@@ -230,7 +231,7 @@ function parseReports(reports: readonly sublet.v1.OverlayReport.$Properties[]): 
   return reports.map(({ overlay, state }) => ({
     overlay: overlay ?? '',
     status: parseStatus(state?.status ?? Status.OVERLAY_STATUS_UNSPECIFIED),
-    error: parseError(state?.error ?? ''),
+    error: clippedStatusError(state?.error ?? ''),
   }));
 }
 
@@ -250,9 +251,4 @@ function parseStatus(status: sublet.v1.OverlayStatus): OverlayStatus {
         `overlays.state.status is ${status}: OK, FAILED, CONFIGURING or PLANNED is allowed`,
       );
   }
-}
-
-/** An error text that is too long is cut, not refused: what matters is at its beginning, and it must not get lost. */
-function parseError(error: string): string {
-  return error.length <= statusErrorLengthMax ? error : `${error.slice(0, statusErrorLengthMax - 1)}…`;
 }

@@ -7,11 +7,11 @@ import { type Ipv4, readIpv4 } from '#address/ipv4.js';
 import { RefusedError } from '#api/refusal.js';
 import type { HeldLease, Register } from '#ipam/commands/command.js';
 import { parseAgentId, parseInstanceId, parseRunId } from '#ipam/identity.js';
-import { defaultOverlayMtu, mtuMax, mtuMin, overlaysMax } from '#ipam/limits.js';
+import { defaultOverlayMtu, overlaysMax } from '#ipam/limits.js';
+import { parseHostname, parseNetworkConfig, parseNodeIp, parseSequence } from '#ipam/registration-fields.js';
 import type { NetworkConfig } from '#ipam/view/full-agent.js';
 import { parseBranchText, parseField, safeInteger } from '#master/server/refusal-mapping.js';
 import type { sublet } from '#proto/sublet.js';
-import { hostnameForm } from '#text/name-form.js';
 
 /** All of a registration but what the leader judges. */
 export type ParsedRegister = Omit<Register, 'heldUnconfirmed' | 'holders'>;
@@ -23,46 +23,23 @@ export function parseRegister(request: sublet.v1.RegisterRequest): ParsedRegiste
     agentId: parseField('agent_id', request.agentId, parseAgentId),
     instanceId: parseField('instance_id', request.instanceId, parseInstanceId),
     runId: request.runId === '' ? undefined : parseField('run_id', request.runId, parseRunId),
-    sequence: safeInteger('sequence', request.sequence),
-    nodeIp: parseField('node_ip', request.nodeIp, parseIp),
-    hostname: parseHostname(request.hostname),
-    networkConfig: parseNetworkConfig(request.networkConfig ?? {}),
+    sequence: parseField('sequence', request.sequence, parseSequence),
+    nodeIp: parseField('node_ip', request.nodeIp, (text) => parseNodeIp(parseIp(text))),
+    hostname: parseField('hostname', request.hostname, parseHostname),
+    networkConfig: parseField('network_config', networkConfigOf(request.networkConfig ?? {}), parseNetworkConfig),
     takeover: request.takeover,
     held: request.held == null ? undefined : parseHeld(request.held),
   };
 }
 
-function parseHostname(hostname: string): string {
-  if (hostname.length > hostnameForm.lengthMax) {
-    throw new RefusedError(
-      'invalid-argument',
-      `hostname "${hostname.slice(0, 32)}…" has ${hostname.length} characters: ${hostnameForm.lengthMax} at most are allowed`,
-    );
-  }
-  // It is shown on terminals and in logs, where a control character could do harm.
-  if (!hostnameForm.pattern.test(hostname)) {
-    throw new RefusedError(
-      'invalid-argument',
-      `hostname ${JSON.stringify(hostname)} has characters that no host name has: ${hostnameForm.allowed} is allowed`,
-    );
-  }
-  return hostname;
-}
-
-function parseNetworkConfig(config: sublet.v1.NetworkConfig.$Properties): NetworkConfig {
-  const overlayMtu = config.overlayMtu ?? defaultOverlayMtu;
-  if (overlayMtu < mtuMin || overlayMtu > mtuMax) {
-    throw new RefusedError(
-      'invalid-argument',
-      `network_config.overlay_mtu is ${overlayMtu}: ${mtuMin} to ${mtuMax} is allowed`,
-    );
-  }
+/** A setting that the request leaves out has its default. */
+function networkConfigOf(config: sublet.v1.NetworkConfig.$Properties): NetworkConfig {
   return {
     allocateSubnet: config.allocateSubnet ?? true,
     mesosBridge: config.mesosBridge ?? true,
     dockerBridge: config.dockerBridge ?? true,
     enableIpv6: config.enableIpv6 ?? true,
-    overlayMtu,
+    overlayMtu: config.overlayMtu ?? defaultOverlayMtu,
     split: config.split ?? true,
   };
 }

@@ -1,9 +1,11 @@
 /** A watch hub over a log that the spec owns, under a clock that it owns. */
+
 import { parseIp } from '#address/ip.js';
 import { encodeCommand } from '#ipam/codec/command-codec.js';
 import type { Action } from '#ipam/commands/command.js';
 import { parseAgentId, parseInstanceId } from '#ipam/identity.js';
 import type { NetworkSettings } from '#ipam/network.js';
+import { parseHostname, parseNetworkConfig, parseNodeIp, parseSequence } from '#ipam/registration-fields.js';
 import { IpamMachine, type PlanOutcome } from '#master/ipam-machine.js';
 import { PlanEncoding } from '#master/services/plan-encoding.js';
 import { MemoryCluster, type MemoryMember } from '#master/testing/memory-log.js';
@@ -78,17 +80,17 @@ export class TestHubs {
       agentId: parseAgentId(`agent-${number}`),
       instanceId: parseInstanceId('i'),
       runId: undefined,
-      sequence,
-      nodeIp: parseIp(`10.${number >> 16}.${(number >> 8) & 255}.${number & 255}`),
-      hostname: sequence === 1 ? '' : `host-${sequence}`,
-      networkConfig: {
+      sequence: parseSequence(sequence),
+      nodeIp: parseNodeIp(parseIp(`10.${number >> 16}.${(number >> 8) & 255}.${number & 255}`)),
+      hostname: parseHostname(sequence === 1 ? '' : `host-${sequence}`),
+      networkConfig: parseNetworkConfig({
         allocateSubnet: true,
         mesosBridge: true,
         dockerBridge: true,
         enableIpv6: true,
         split: true,
         overlayMtu: 1420,
-      },
+      }),
       takeover: false,
       held: undefined,
       heldUnconfirmed: false,
