@@ -39,6 +39,12 @@ describe('the systemd units', () => {
       assert.ok(Math.abs(Number(written) - Number(shown)) <= 0.3, `${shown}, and deploy/README.md has "${written}"`);
     });
 
+    it(`have systemd wait until the ${role} is ready, and watch that it lives`, () => {
+      const of = settings(unit);
+      assert.deepEqual([of.get('Type'), of.get('NotifyAccess')], [['notify'], ['all']]);
+      for (const name of ['WatchdogSec', 'TimeoutStartSec']) assert.equal(of.get(name)?.length, 1, name);
+    });
+
     it(`bound memory, tasks and open files of the ${role}, and give it a folder of its own`, () => {
       const of = settings(unit);
       for (const name of ['MemoryMax', 'TasksMax', 'LimitNOFILE']) assert.equal(of.get(name)?.length, 1, name);

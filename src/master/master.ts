@@ -380,6 +380,11 @@ export class Master {
     return new Promise((resolve) => this.#readyWaiters.push(resolve));
   }
 
+  /** Why it does not serve yet, or no longer; undefined: it does. */
+  unready(): string | undefined {
+    return this.#readiness.why();
+  }
+
   /** Ends watches, hands leadership over (if `transfer`), lets calls finish, and closes everything. Idempotent. */
   stop({ transfer = true }: { readonly transfer?: boolean } = {}): Promise<void> {
     this.#stopping ??= this.#stop(transfer);

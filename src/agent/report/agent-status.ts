@@ -124,6 +124,17 @@ export function notReady(agent: Agent): readonly string[] {
   return [];
 }
 
+/** Why the host has not been built up yet; undefined: it has, or what failed is tried again and again. */
+export function unbuilt(agent: Agent): string | undefined {
+  const [reason] = notReady(agent);
+  if (reason !== undefined) return reason;
+  const { overlays } = agent.options.host.status();
+  const isBuilt = (agent.lease?.overlays ?? []).length === 0 || overlays.length > 0;
+  const open = overlays.filter(({ kind }) => kind === 'configuring').map(({ name }) => name);
+  if (isBuilt && open.length === 0) return undefined;
+  return open.length === 0 ? 'the overlays are being built' : `${open.join(', ')}: being built`;
+}
+
 function registrationStatus({ registration, options }: Agent): AgentStatus['registration'] {
   const { state } = registration;
   if (!('untilMs' in state)) return { state: state.kind };

@@ -5,6 +5,7 @@ import { join } from 'node:path';
 import type { Command } from 'commander';
 import { AgentIdError } from '#agent/agent-id.js';
 import { MasterError } from '#agent/master-api.js';
+import { unbuilt } from '#agent/report/agent-status.js';
 import { leaveCluster, type StartAgentOptions, startAgent } from '#agent/start-agent.js';
 import { StateDirError } from '#agent/state/state-dir.js';
 import { exitCodes, expectedFailure, Failure } from '#cli/failure.js';
@@ -61,6 +62,7 @@ export async function runAgent(command: Command, options: { takeover?: true }, t
       failed(exitCodes.refused);
     });
     return {
+      unready: () => unbuilt(running.agent),
       stop: () => {
         renewing?.stop();
         return running.stop();

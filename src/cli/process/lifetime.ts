@@ -4,9 +4,15 @@
  */
 import type { ExitCode } from '#cli/failure.js';
 import type { Logger } from '#cli/process/log.js';
+import { serviceNotice } from '#cli/process/service-notice.js';
+import { systemClock } from '#replica/ports/system-clock.js';
 import { onSignals } from '#runtime/signals.js';
 
-export type Running = { stop(): Promise<void> };
+export type Running = {
+  stop(): Promise<void>;
+  /** Why it does not serve yet, for a service manager; undefined: it does. */
+  unready(): string | undefined;
+};
 
 /** Longer than handing leadership over and closing a store take together. */
 const stopBoundMs = 15_000;
@@ -24,12 +30,18 @@ const signalNumbers = new Map<NodeJS.Signals, number>([
  * its supervisor to decide. Resolves with the exit code when all has stopped.
  */
 export function serve(log: Logger, start: (failed: (exitCode: ExitCode) => void) => Promise<Running>): Promise<number> {
-  return new Promise((resolve, reject) => {
+  const notice = serviceNotice(process.env, systemClock, log);
+  return new Promise((resolve, fail) => {
+    const reject = (error: unknown): void => {
+      notice?.close();
+      fail(error);
+    };
     let running: Running | undefined;
     let ending: number | undefined;
     const end = (exitCode: number): void => {
       if (ending !== undefined) return;
       ending = exitCode;
+      notice?.stopping();
       // While it is still starting there is nothing to hand over: ending is all there is to do.
       if (running === undefined) process.exit(exitCode);
       const bound = setTimeout(() => {
@@ -51,6 +63,7 @@ export function serve(log: Logger, start: (failed: (exitCode: ExitCode) => void)
     const orphaned = (): void => told('the process that started this one has ended', 1);
     if (process.connected) process.once('disconnect', orphaned);
     const finish = (exitCode: number): void => {
+      notice?.close();
       // An open channel would keep this process alive.
       process.off('disconnect', orphaned);
       if (process.connected) process.disconnect();
@@ -61,6 +74,7 @@ export function serve(log: Logger, start: (failed: (exitCode: ExitCode) => void)
     };
     start(end).then((started) => {
       running = started;
+      notice?.started(() => started.unready());
     }, reject);
   });
 }

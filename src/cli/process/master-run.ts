@@ -56,6 +56,7 @@ export async function runMaster(command: Command, terminal: Terminal): Promise<v
     void master.ready().then(() => log.info({}, 'ready'));
     const renewing = renewalOf(config, master, terminal, log);
     return {
+      unready: () => master.unready(),
       stop: () => {
         renewing?.stop();
         return master.stop();
