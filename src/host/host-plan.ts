@@ -50,6 +50,7 @@ function readOrBare(observed: ObservedHost): ObservedHost {
       6: tables[6].kind === 'read' ? tables[6] : bareHost.tables[6],
     },
     cni: cni.kind === 'read' ? cni : bareHost.cni,
+    cniBeside: new Map([...observed.cniBeside].map(([dir, one]) => [dir, one.kind === 'read' ? one : bareHost.cni])),
     docker: docker.kind === 'read' ? docker : bareHost.docker,
     runFiles: runFiles.kind === 'read' ? runFiles : bareHost.runFiles,
   };

@@ -92,6 +92,16 @@ export type PeerOverlay = {
 export type HostSettings = {
   /** Folder the container engine reads its networks from. */
   readonly cniDir: string;
+  /** Further folders that get the same files. */
+  readonly cniDirsBeside?: readonly string[];
+  /** Goes before the names of the files: `10-`. */
+  readonly cniFilePrefix?: string;
+  /** The overlay whose file comes before those of the others. */
+  readonly cniDefault?: string;
+  /** False leaves portmap out. */
+  readonly cniPortmap?: boolean;
+  /** Plugins after those of Sublet, each with its `type`. */
+  readonly cniChain?: readonly { readonly type: string }[];
   /** Where host-local keeps its leases; absent: the plugin's own default. */
   readonly cniDataDir?: string;
   /** `standard`: `<overlay>.conflist` with portmap; `mesos`: `<overlay>.conf` for mesos-cni-port-mapper. */

@@ -120,6 +120,6 @@ function agentFacts(config: AgentConfig): Facts {
     ...(config.onChange.length === 0 ? [] : [['on change', config.onChange.join(' ')] as const]),
     ...(config.runFiles.runDir === undefined ? [] : [['run files', config.runFiles.runDir] as const]),
     ...(config.runFiles.flannelFile === undefined ? [] : [['flannel', config.runFiles.flannelFile] as const]),
-    ['cni', `${config.cniDir}, style ${config.cniStyle}`],
+    ['cni', `${[config.cniDir, ...config.cniDirs].join(' and ')}, style ${config.cniStyle}`],
   ];
 }

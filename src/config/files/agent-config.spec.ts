@@ -29,6 +29,11 @@ describe('the configuration of an agent', () => {
       httpHosts: [],
       network: 'linux',
       cniDir: '/etc/cni/net.d',
+      cniDirs: [],
+      cniFilePrefix: '',
+      cniDefault: undefined,
+      cniPortmap: true,
+      cniChain: [],
       cniDataDir: undefined,
       cniStyle: 'standard',
       guard: true,
@@ -167,6 +172,26 @@ describe('the configuration of an agent', () => {
       'a command that would be looked for',
       { on_change: ['systemctl', 'reload', 'nomad'] },
       'on_change: does not begin with an absolute path: ["/usr/local/bin/x", "argument"] is allowed',
+    ],
+    [
+      'a plugin without its type',
+      { cni_chain: [{ rate: 1 }] },
+      'cni_chain[0].type: is missing: the name of a plugin’s program is allowed',
+    ],
+    [
+      'a plugin that is text',
+      { cni_chain: ['bandwidth'] },
+      'cni_chain[0]: is not an object: a plugin like {"type": "bandwidth"} is allowed',
+    ],
+    [
+      'a chain of the port mapper',
+      { cni_style: 'mesos', cni_chain: [{ type: 'tuning' }] },
+      'cni_chain: is of cni_style standard alone: remove it, or set cni_style',
+    ],
+    [
+      'a prefix that is a path',
+      { cni_file_prefix: '../' },
+      'cni_file_prefix: "../" has another form: a text of 1 to 32 characters of [A-Za-z0-9_-] is allowed',
     ],
     ['a command of no words', { on_change: [] }, 'on_change: is empty: an absolute path, and arguments, are allowed'],
     [

@@ -46,6 +46,13 @@ export type AgentConfig = {
   /** Device names. */
   readonly guardExcept: readonly string[];
   readonly cniDir: string;
+  readonly cniDirs: readonly string[];
+  readonly cniFilePrefix: string;
+  /** Undefined: the overlay whose file came first until now. */
+  readonly cniDefault: string | undefined;
+  readonly cniPortmap: boolean;
+  /** Plugins, each an object with its `type`. */
+  readonly cniChain: readonly { readonly type: string }[];
   /** Undefined: host-local's own default. */
   readonly cniDataDir: string | undefined;
   readonly cniStyle: 'standard' | 'mesos';
@@ -82,6 +89,8 @@ export type AgentConfig = {
 const mastersMax = 9;
 const overlaysAllowedMax = 128;
 const guardExceptMax = 32;
+const cniDirsMax = 8;
+const cniChainMax = 16;
 /** A name that a device may have, in words of iptables. */
 const deviceForm = {
   pattern: /^[A-Za-z0-9][A-Za-z0-9._-]{0,14}$/,
@@ -113,6 +122,11 @@ const command: Schema<readonly string[]> = z
     message: 'does not begin with an absolute path: ["/usr/local/bin/x", "argument"] is allowed',
   });
 
+const plugin = z.looseObject(
+  { type: matching({ pattern: /^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$/, allowed: 'the name of a plugin’s program' }) },
+  { error: 'is not an object: a plugin like {"type": "bandwidth"} is allowed' },
+);
+
 /** The same rule as the masters': `config check` reports it before a registration is refused. */
 const nodeIp: Schema<string> = parsedBy((text) => {
   const address = parseIp(text);
@@ -136,6 +150,14 @@ export const agentSchema = section({
   guard: yesNo.optional(),
   guard_except: z.array(matching(deviceForm)).max(guardExceptMax).optional(),
   cni_dir: path.optional(),
+  cni_dirs: z.array(path).max(cniDirsMax).optional(),
+  cni_file_prefix: matching({
+    pattern: /^[A-Za-z0-9_-]{1,32}$/,
+    allowed: 'a text of 1 to 32 characters of [A-Za-z0-9_-]',
+  }).optional(),
+  cni_default: overlayKeys.name.optional(),
+  cni_portmap: yesNo.optional(),
+  cni_chain: z.array(plugin).max(cniChainMax).optional(),
   cni_data_dir: path.optional(),
   cni_style: oneOf('standard', 'mesos').optional(),
   on_change: command.optional(),
@@ -178,6 +200,7 @@ export function loadAgentConfig(source: ConfigSource): Loaded<AgentConfig> {
     ...joinFindings(read),
     ...listenFindings(read),
     ...splitFindings(read),
+    ...chainFindings(read),
   ]);
   const wanted = given.network_config;
   const dcos = given.max_configuration_attempts !== undefined;
@@ -193,6 +216,11 @@ export function loadAgentConfig(source: ConfigSource): Loaded<AgentConfig> {
     guard: given.guard ?? true,
     guardExcept: given.guard_except ?? [],
     cniDir: given.cni_dir ?? defaults.cniDir,
+    cniDirs: given.cni_dirs ?? [],
+    cniFilePrefix: given.cni_file_prefix ?? '',
+    cniDefault: given.cni_default,
+    cniPortmap: given.cni_portmap ?? true,
+    cniChain: given.cni_chain ?? [],
     cniDataDir: given.cni_data_dir,
     cniStyle: given.cni_style ?? (dcos ? 'mesos' : 'standard'),
     onChange: given.on_change ?? [],
@@ -228,6 +256,14 @@ function joinFindings(document: ConfigDocument): readonly Finding[] {
   const other = ['tls', 'insecure'].find((key) => document.at(key) !== undefined && document.at(key) !== false);
   if (other === undefined) return [];
   return [{ path: ['join'], message: `can not be set beside ${other}: remove one of the two` }];
+}
+
+/** Mesos's port mapper delegates to one plugin. */
+function chainFindings(document: ConfigDocument): readonly Finding[] {
+  const style = document.at('cni_style') ?? (document.at('max_configuration_attempts') === undefined ? '' : 'mesos');
+  if (style !== 'mesos') return [];
+  const keys = ['cni_chain', 'cni_portmap', 'cni_default'].filter((key) => document.at(key) !== undefined);
+  return keys.map((key) => ({ path: [key], message: 'is of cni_style standard alone: remove it, or set cni_style' }));
 }
 
 /** The masters refuse it likewise. */

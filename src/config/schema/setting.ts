@@ -13,7 +13,7 @@ export type Setting = {
   /** What the flag takes: `HOST:PORT`; absent for a switch. */
   readonly takes?: string;
   /** How the flag's text becomes the file's value; `text` leaves it. */
-  readonly as: 'text' | 'number' | 'switch' | 'member' | 'overlay';
+  readonly as: 'text' | 'number' | 'switch' | 'member' | 'overlay' | 'json';
   /** May be given several times; the values form a list, which replaces the file's. */
   readonly repeated?: boolean;
   readonly about: string;
@@ -47,6 +47,8 @@ function one({ as }: Setting, value: string | boolean): unknown {
     }
     case 'overlay':
       return pairs(value);
+    case 'json':
+      return json(value);
   }
 }
 
@@ -64,6 +66,15 @@ function pairs(text: string): unknown {
       return [key, value];
     }),
   );
+}
+
+/** Text that is not JSON stays text: the schema then says what is allowed. */
+function json(text: string): unknown {
+  try {
+    return JSON.parse(text);
+  } catch {
+    return text;
+  }
 }
 
 function number(text: string): number | string {

@@ -48,7 +48,15 @@ export async function cleanHost(
 /** Places that could not be looked at may still hold something of ours. */
 function unread(observed: ObservedHost, clusterIds: readonly string[], { usesDocker }: HostSettings): string[] {
   const { sets, tables, cni, docker, runFiles } = observed;
-  const places = [sets, tables[4], tables[6], cni, runFiles, ...(usesDocker ? [docker] : [])];
+  const places = [
+    sets,
+    tables[4],
+    tables[6],
+    cni,
+    ...observed.cniBeside.values(),
+    runFiles,
+    ...(usesDocker ? [docker] : []),
+  ];
   const marks = clusterIds.map(markOf).join(' or ');
   return places.flatMap((place) =>
     place.kind === 'unreadable' ? [`could not look for ${marks}: ${place.error}`] : [],

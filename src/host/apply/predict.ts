@@ -5,10 +5,10 @@
  */
 import type { Family } from '#address/ip.js';
 import { assertNever } from '#errors/invariant.js';
-import { cniMark } from '#host/desired/desired-cni.js';
 import type { DockerNetworkRequest } from '#host/desired/desired-docker.js';
 import { dockerLabel } from '#host/desired/marks.js';
 import type { LinkSetting, Step } from '#host/diff/host-step.js';
+import { cniFileOf } from '#host/observe/cni-file.js';
 import {
   type ObservedDockerNetwork,
   type ObservedEntry,
@@ -42,6 +42,7 @@ type Draft = {
   tables: Record<Family, ObservedHost['tables'][Family]>;
   filters: ObservedHost['filters'];
   cni: ObservedHost['cni'];
+  cniBeside: ObservedHost['cniBeside'];
   docker: ObservedHost['docker'];
   runFiles: ObservedHost['runFiles'];
 };
@@ -119,7 +120,11 @@ function take(host: Draft, step: Step): void {
       return;
     case 'cni-write':
     case 'cni-delete':
-      host.cni = cniAfter(host.cni, step);
+      {
+        const beside = host.cniBeside.get(step.dir);
+        if (beside === undefined) host.cni = cniAfter(host.cni, step);
+        else host.cniBeside = new Map([...host.cniBeside, [step.dir, cniAfter(beside, step)]]);
+      }
       return;
     case 'file-write':
     case 'file-delete':
@@ -248,8 +253,7 @@ function cniAfter(
   if (step.kind === 'cni-delete') {
     files.delete(step.name);
   } else {
-    const mark = cniMark(step.content);
-    files.set(step.name, { content: step.content, ...(mark === undefined ? {} : { mark }) });
+    files.set(step.name, cniFileOf(step.content));
   }
   return { kind: 'read', value: files };
 }

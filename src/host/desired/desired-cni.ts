@@ -7,9 +7,14 @@ import { markOf } from '#host/desired/marks.js';
 import type { BridgeLease, HostSettings } from '#host/input.js';
 
 export type DesiredCni = {
-  readonly dir: string;
-  /** File name → content. */
+  /** Each gets the same networks. */
+  readonly dirs: readonly string[];
+  /** File name → content, of the overlays in the order of their names. */
   readonly files: ReadonlyMap<string, string>;
+  /** The overlay whose file comes first; absent: the one whose file came first until now. */
+  readonly first?: string;
+  /** Whether this host's own settings say which place the files have among those of others. */
+  readonly isPlaced: boolean;
 };
 
 export type CniNetwork = {
@@ -25,7 +30,18 @@ export type CniNetwork = {
 export function cniFile(network: CniNetwork): [name: string, content: string] {
   const mesos = network.settings.cniStyle === 'mesos';
   const config = mesos ? mesosConfig(network) : standardConfig(network);
-  return [`${network.overlay}${mesos ? '.conf' : '.conflist'}`, `${JSON.stringify(config, null, 2)}\n`];
+  const name = `${network.settings.cniFilePrefix ?? ''}${network.overlay}${mesos ? '.conf' : '.conflist'}`;
+  return [name, `${JSON.stringify(config, null, 2)}\n`];
+}
+
+/** The folders and what says which file comes first. */
+export function cniPlaces(settings: HostSettings): Omit<DesiredCni, 'files'> {
+  const { cniDir, cniDirsBeside = [], cniFilePrefix = '', cniDefault } = settings;
+  return {
+    dirs: [...new Set([cniDir, ...cniDirsBeside])],
+    ...(cniDefault === undefined ? {} : { first: cniDefault }),
+    isPlaced: cniFilePrefix !== '' || cniDefault !== undefined,
+  };
 }
 
 /** Which cluster wrote a CNI file: its mark, or undefined for anybody else's file. */
@@ -35,6 +51,16 @@ export function cniMark(content: string): string | undefined {
     return markIn(parsed);
   } catch {
     return undefined; // Not JSON: certainly not ours.
+  }
+}
+
+/** The network that a file describes; undefined: none that can be read. */
+export function cniNetworkName(content: string): string | undefined {
+  try {
+    const name = member(JSON.parse(content), 'name');
+    return typeof name === 'string' ? name : undefined;
+  } catch {
+    return undefined;
   }
 }
 
@@ -55,13 +81,16 @@ function ownership(clusterId: string) {
   return { sublet: { mark: markOf(clusterId) } };
 }
 
+const portmap = { type: 'portmap', capabilities: { portMappings: true } };
+
 /** A network configuration list (CNI specification 0.3.1, which every engine since 2017 reads). */
 function standardConfig(network: CniNetwork) {
+  const { cniPortmap = true, cniChain = [] } = network.settings;
   return {
     cniVersion: '0.3.1',
     name: network.overlay,
     args: ownership(network.clusterId),
-    plugins: [bridgePlugin(network), { type: 'portmap', capabilities: { portMappings: true } }],
+    plugins: [bridgePlugin(network), ...(cniPortmap ? [portmap] : []), ...cniChain],
   };
 }
 

@@ -201,6 +201,17 @@ describe('CNI file', () => {
     });
   });
 
+  it('has the plugins of cni_chain after its own, and no portmap where that is off', () => {
+    const chain = [{ type: 'bandwidth', capabilities: { bandwidth: true } }, { type: 'tc-redirect-tap' }];
+    const settings = { ...exampleInput().settings, cniChain: chain };
+    const plugins = (own: object) => JSON.parse(cniFile({ ...network, settings: { ...settings, ...own } })[1]).plugins;
+    assert.deepEqual(
+      plugins({}).map(({ type }: { type: string }) => type),
+      ['bridge', 'portmap', 'bandwidth', 'tc-redirect-tap'],
+    );
+    assert.deepEqual(plugins({ cniPortmap: false }).slice(1), chain);
+  });
+
   it('delegates from Mesos’s port mapper in the mesos style', () => {
     const [name, content] = cniFile({ ...network, settings: { ...exampleInput().settings, cniStyle: 'mesos' } });
     const config = JSON.parse(content);

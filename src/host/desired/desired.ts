@@ -5,7 +5,7 @@
  */
 import { createHash } from 'node:crypto';
 import type { Family } from '#address/ip.js';
-import { cniFile, type DesiredCni } from '#host/desired/desired-cni.js';
+import { cniFile, cniPlaces, type DesiredCni } from '#host/desired/desired-cni.js';
 import { type DesiredDockerNetwork, dockerNetworks } from '#host/desired/desired-docker.js';
 import { type DesiredFirewall, firewall } from '#host/desired/desired-firewall.js';
 import { type DesiredGuard, guard, noGuard } from '#host/desired/desired-guard.js';
@@ -125,7 +125,7 @@ export function desired(given: HostInput, facts: HostFacts): DesiredHost {
     firewall: firewall(input, held, containers),
     guard: guard(input, attached.flatMap(bridgesOf)),
     cni: {
-      dir: input.settings.cniDir,
+      ...cniPlaces(input.settings),
       files: new Map(mesos.map(({ overlay, bridge }) => cniFile({ ...input, overlay, bridge, mtu }))),
     },
     docker: dockerNetworks(attached, {
@@ -158,7 +158,7 @@ export function desired(given: HostInput, facts: HostFacts): DesiredHost {
 /** What a host looks like that has nothing of ours; for leaving. */
 export function nothing(
   clusterIds: readonly string[],
-  { cniDir, runFiles: places = {} }: Pick<HostSettings, 'cniDir' | 'runFiles'>,
+  settings: Pick<HostSettings, 'cniDir' | 'cniDirsBeside' | 'runFiles'>,
 ): DesiredHost {
   return {
     marks: marksOf(clusterIds[0] ?? '', clusterIds),
@@ -169,9 +169,13 @@ export function nothing(
     bridges: [],
     firewall: { sets: [], masquerade: [], forward: { 4: [], 6: [] } },
     guard: noGuard,
-    cni: { dir: cniDir, files: new Map() },
+    cni: {
+      dirs: [...new Set([settings.cniDir, ...(settings.cniDirsBeside ?? [])])],
+      files: new Map(),
+      isPlaced: false,
+    },
     docker: [],
-    runFiles: noRunFiles(places),
+    runFiles: noRunFiles(settings.runFiles ?? {}),
     overlays: [],
     isIpv6Off: false,
     ranges: [],

@@ -2,42 +2,92 @@
 
 import type { StepPlan } from '#host/apply/step-plan.js';
 import type { DesiredHost } from '#host/desired/desired.js';
+import { cniNetworkName, type DesiredCni } from '#host/desired/desired-cni.js';
+import type { Marks } from '#host/desired/marks.js';
 import type { Step } from '#host/diff/host-step.js';
-import type { ObservedHost } from '#host/observe/observed.js';
+import type { ObservedCniFile, ObservedHost } from '#host/observe/observed.js';
 import { overlayScope, type Problem } from '#host/problem.js';
 
 export function diffCni({ cni, marks }: DesiredHost, observed: ObservedHost): StepPlan {
-  const there = observed.cni;
-  const { dir } = cni;
+  const plans = cni.dirs.map((dir, at) =>
+    diffFolder(cni, marks, dir, at === 0 ? observed.cni : (observed.cniBeside.get(dir) ?? { kind: 'unasked' })),
+  );
+  return { steps: plans.flatMap(({ steps }) => steps), problems: plans.flatMap(({ problems }) => problems) };
+}
+
+function diffFolder(cni: DesiredCni, marks: Marks, dir: string, there: ObservedHost['cni']): StepPlan {
+  const networks = networksOf(cni);
   if (there.kind !== 'read') {
     const error = there.kind === 'unreadable' ? there.error : `the CNI folder ${dir} was not read`;
-    return { steps: [], problems: [...cni.files.keys()].map((name) => problem(name, error)) };
+    return { steps: [], problems: networks.map(({ overlay }) => problem(overlay, error)) };
   }
+  const isOurs = (file: ObservedCniFile | undefined) => marks.all.has(file?.mark ?? '');
+  const others = new Map([...there.value].filter(([, file]) => !isOurs(file)));
+  const ours = new Map([...there.value].filter(([, file]) => isOurs(file)));
   const steps: Step[] = [];
   const problems: Problem[] = [];
-  const isOurs = (name: string) => marks.all.has(there.value.get(name)?.mark ?? '');
-  for (const [name, content] of cni.files) {
-    const inTheWay = [name, twin(name)].find((file) => there.value.has(file) && !isOurs(file));
+  const names = fileNames(networks, cni, ours);
+  for (const { overlay, plain, content } of networks) {
+    const name = names.get(overlay) ?? plain;
+    const inTheWay =
+      [name, twin(name)].find((file) => others.has(file)) ??
+      [...others].find(([, { network }]) => network === overlay)?.[0];
     if (inTheWay !== undefined) {
-      problems.push(problem(name, `${dir}/${inTheWay} describes the same network and is not Sublet's: move it away`));
-    } else if (
-      !there.value.has(name) &&
-      wouldBeFirst(
-        name,
-        [...there.value.keys()].filter((file) => !isOurs(file)),
-      )
-    ) {
+      problems.push(
+        problem(overlay, `${dir}/${inTheWay} describes the same network and is not Sublet's: move it away`),
+      );
+    } else if (!cni.isPlaced && !ours.has(name) && wouldBeFirst(name, [...others.keys()])) {
       const why = `${name} would come before every other network file in ${dir}, and engines take the first for their default network`;
-      problems.push(problem(name, `${why}: give the overlay a name that begins with a letter`));
-    } else if (there.value.get(name)?.content !== content) {
-      steps.push({ kind: 'cni-write', dir, name, content, scope: overlayScope(overlayOf(name)), part: 'cni' });
+      problems.push(problem(overlay, `${why}: give the overlay a name that begins with a letter`));
+    } else if (ours.get(name)?.content !== content) {
+      steps.push({ kind: 'cni-write', dir, name, content, scope: overlayScope(overlay), part: 'cni' });
     }
   }
-  for (const name of there.value.keys()) {
-    if (isOurs(name) && !cni.files.has(name))
-      steps.push({ kind: 'cni-delete', dir, name, scope: overlayScope(overlayOf(name)), part: 'cni' });
+  const wanted = new Set(names.values());
+  for (const [name, { network }] of ours) {
+    if (wanted.has(name)) continue;
+    const overlay = network ?? name.slice(0, name.lastIndexOf('.'));
+    steps.push({ kind: 'cni-delete', dir, name, scope: overlayScope(overlay), part: 'cni' });
   }
   return { steps, problems };
+}
+
+type Network = { readonly overlay: string; readonly plain: string; readonly content: string };
+
+function networksOf({ files }: DesiredCni): Network[] {
+  return [...files]
+    .map(([plain, content]) => ({ overlay: cniNetworkName(content) ?? plain, plain, content }))
+    .sort((a, b) => (a.plain < b.plain ? -1 : 1));
+}
+
+/**
+ * The name of each overlay's file. Engines of Kubernetes take the first file by name for their default network, so an
+ * overlay that comes later never takes that place from another one: where its name would sort before, its file is
+ * named to come after.
+ */
+function fileNames(
+  networks: readonly Network[],
+  { first }: DesiredCni,
+  ours: ReadonlyMap<string, ObservedCniFile>,
+): ReadonlyMap<string, string> {
+  const before = [...ours].sort(([a], [b]) => (a < b ? -1 : 1)).map(([, { network }]) => network);
+  const present = before.find((name) => networks.some(({ overlay }) => overlay === name));
+  const leading = networks.find(({ overlay }) => overlay === (first ?? present)) ?? networks[0];
+  return new Map(
+    networks.map(({ overlay, plain }) => {
+      if (leading === undefined || plain >= leading.plain || !plain.endsWith('.conflist')) return [overlay, plain];
+      return [overlay, after(plain, overlay, leading.plain)];
+    }),
+  );
+}
+
+/** The plain name, with letters before the overlay's that have it sort after `leading`. */
+function after(plain: string, overlay: string, leading: string): string {
+  const at = plain.lastIndexOf(overlay);
+  let letters = 'zz';
+  const name = (): string => `${plain.slice(0, at)}${letters}-${plain.slice(at)}`;
+  while (name() <= leading) letters += 'z';
+  return name();
 }
 
 /**
@@ -53,10 +103,6 @@ function twin(name: string): string {
   return name.endsWith('.conflist') ? name.replace(/list$/, '') : `${name}list`;
 }
 
-function overlayOf(name: string): string {
-  return name.slice(0, name.lastIndexOf('.'));
-}
-
-function problem(name: string, error: string): Problem {
-  return { scope: overlayScope(overlayOf(name)), part: 'cni', error };
+function problem(overlay: string, error: string): Problem {
+  return { scope: overlayScope(overlay), part: 'cni', error };
 }

@@ -349,6 +349,83 @@ describe('diff of the firewall', () => {
   });
 });
 
+describe('diff of CNI files of several overlays', () => {
+  type Settings = Partial<HostInput['settings']>;
+  const holding = (names: readonly string[], settings: Settings = {}): HostInput => {
+    const given = exampleInput();
+    const overlays = names.map((name, at) => ({
+      name,
+      subnet: `9.${at}.0.0/24`,
+      mesosBridge: { name: `m-${name}`, cidr: `9.${at}.0.0/25` },
+    }));
+    return { ...given, lease: { ...given.lease, overlays }, settings: { ...given.settings, ...settings } };
+  };
+  const filesOf = (host: ObservedHost): readonly string[] =>
+    host.cni.kind === 'read' ? [...host.cni.value.keys()].sort() : [];
+  const outcome = (input: HostInput, on: ObservedHost = bareHost): ObservedHost =>
+    predict(on, diff(desired(input, { underlay }), on).steps);
+
+  it('leave the first place to the overlay that had it, whatever the later one is called', () => {
+    const one = outcome(holding(['dcos']));
+    assert.deepEqual(filesOf(one), ['dcos.conflist']);
+    const two = outcome(holding(['alpha', 'dcos', 'extra']), one);
+    assert.deepEqual(filesOf(two), ['dcos.conflist', 'extra.conflist', 'zz-alpha.conflist']);
+    assert.deepEqual(diff(desired(holding(['alpha', 'dcos', 'extra']), { underlay }), two).steps.filter(isCni), []);
+    assert.deepEqual(filesOf(outcome(holding(['alpha']), two)), ['alpha.conflist'], 'the last one has the place');
+    const zzz = outcome(holding(['alpha', 'zzz']), outcome(holding(['zzz'])));
+    assert.deepEqual(filesOf(zzz), ['zzz.conflist', 'zzzz-alpha.conflist']);
+  });
+
+  it('take the order that cni_default gives, behind the prefix', () => {
+    const both = outcome(holding(['alpha', 'dcos']));
+    assert.deepEqual(filesOf(both), ['alpha.conflist', 'dcos.conflist']);
+    const chosen = holding(['alpha', 'dcos'], { cniDefault: 'dcos', cniFilePrefix: '10-' });
+    assert.deepEqual(filesOf(outcome(chosen, both)), ['10-dcos.conflist', '10-zz-alpha.conflist']);
+    const foreign: ObservedHost = {
+      ...bareHost,
+      cni: { kind: 'read', value: new Map([['20-flannel.conflist', { content: '{}', network: 'cbr0' }]]) },
+    };
+    assert.deepEqual(filesOf(outcome(chosen, foreign))[0], '10-dcos.conflist', 'the operator says so');
+  });
+
+  it('are those of each folder, which need not have the same order', () => {
+    const two = holding(['alpha', 'dcos'], { cniDirsBeside: ['/opt/cni/config'] });
+    const beside = { content: '{"name":"dcos"}', mark: 'sublet:c1', network: 'dcos' };
+    const there: ObservedHost = {
+      ...bareHost,
+      cniBeside: new Map([['/opt/cni/config', { kind: 'read', value: new Map([['dcos.conflist', beside]]) }]]),
+    };
+    const written = diff(desired(two, { underlay }), there).steps.flatMap((step) =>
+      step.kind === 'cni-write' ? [`${step.dir}/${step.name}`] : [],
+    );
+    assert.deepEqual(written.sort(), [
+      '/etc/cni/net.d/alpha.conflist',
+      '/etc/cni/net.d/dcos.conflist',
+      '/opt/cni/config/dcos.conflist',
+      '/opt/cni/config/zz-alpha.conflist',
+    ]);
+    const gone = diff(nothing(['c1'], two.settings), outcome(two, there)).steps.filter(isCni);
+    assert.equal(gone.length, 4, 'and all go with the agent');
+  });
+
+  it('give way to a network of the same name in another’s file, whatever the file is called', () => {
+    const foreign: ObservedHost = {
+      ...bareHost,
+      cni: { kind: 'read', value: new Map([['50-mine.conflist', { content: '{}', network: 'dcos' }]]) },
+    };
+    const { steps, problems } = diff(desired(holding(['dcos']), { underlay }), foreign);
+    assert.deepEqual(steps.filter(isCni), []);
+    assert.match(
+      problems.find(({ part }) => part === 'cni')?.error ?? '',
+      /50-mine\.conflist describes the same network/,
+    );
+  });
+
+  function isCni({ part }: Step): boolean {
+    return part === 'cni';
+  }
+});
+
 describe('diff of bridges that are wanted at once', () => {
   const now = (): HostInput => {
     const given = exampleInput();

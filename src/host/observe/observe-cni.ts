@@ -4,7 +4,7 @@ import { readdir, readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { errorText } from '#errors/unknown-error.js';
 import { writableByOthers } from '#files/private-folder.js';
-import { cniMark } from '#host/desired/desired-cni.js';
+import { cniFileOf } from '#host/observe/cni-file.js';
 import type { ObservedCniFile, ObservedHost } from '#host/observe/observed.js';
 
 /** Files beyond this many are not looked at; a container engine reads a handful. */
@@ -31,6 +31,5 @@ export async function observeCni(dir: string): Promise<ObservedHost['cni']> {
 /** A file that can't be read (a folder, a link that leads nowhere) is not ours, and hides none of the others. */
 async function readCniFile(path: string): Promise<ObservedCniFile> {
   const content = await readFile(path, 'utf8').catch(() => '');
-  const mark = cniMark(content);
-  return { content, ...(mark === undefined ? {} : { mark }) };
+  return cniFileOf(content);
 }

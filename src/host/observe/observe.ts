@@ -78,7 +78,11 @@ export async function observe(lookout: Lookout, areas: ReadonlySet<Area>, known:
       return { sysctls, raDevices: lookout.forwards6 ? await observeRaDevices(run, sysctls) : [] };
     }),
     when('firewall', () => observeFirewall(lookout, known.sets, areas.has('peers'))),
-    when('cni', async () => ({ cni: await observeCni(settings.cniDir) })),
+    when('cni', async () => {
+      const beside = (settings.cniDirsBeside ?? []).filter((dir) => dir !== settings.cniDir);
+      const read = beside.map(async (dir) => [dir, await observeCni(dir)] as const);
+      return { cni: await observeCni(settings.cniDir), cniBeside: new Map(await Promise.all(read)) };
+    }),
     when('files', async () => ({ runFiles: await observeRunFiles(settings.runFiles ?? {}) })),
     when('docker', async () => ({ docker: await lookout.docker.observe() })),
   ]);

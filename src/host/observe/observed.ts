@@ -32,6 +32,8 @@ export type ObservedHost = {
   /** All packet filters, ours and others'. */
   readonly filters: ObservedFilters;
   readonly cni: Readable<ReadonlyMap<string, ObservedCniFile>>;
+  /** The same of further CNI folders, by folder. */
+  readonly cniBeside: ReadonlyMap<string, Readable<ReadonlyMap<string, ObservedCniFile>>>;
   readonly docker: ObservedDocker;
   /** Path → content, of what may be ours in the run folder, and flannel's file. */
   readonly runFiles: Readable<ReadonlyMap<string, string>>;
@@ -125,6 +127,8 @@ export type ObservedCniFile = {
   readonly content: string;
   /** Whose it is; absent: not Sublet's. */
   readonly mark?: string;
+  /** The network that it describes; absent: none that can be read. */
+  readonly network?: string;
 };
 
 export type ObservedDocker =
@@ -172,6 +176,7 @@ export const bareHost: ObservedHost = {
   },
   filters: { tables: [], unread: [] },
   cni: { kind: 'read', value: empty },
+  cniBeside: empty,
   docker: { kind: 'read', engine: { version: [0, 0], firewall: 'iptables' }, networks: empty },
   runFiles: { kind: 'read', value: empty },
 };

@@ -67,7 +67,8 @@ export function outOfBounds(step: Step, { overlays, lease, settings }: HostInput
     case 'cni-write':
     case 'cni-delete':
       return unless(
-        step.dir === settings.cniDir && names.some((name) => step.name.replace(/\.conf(list)?$/, '') === name),
+        [settings.cniDir, ...(settings.cniDirsBeside ?? [])].includes(step.dir) &&
+          names.some((name) => /^(z+-)?$/.test(step.name.replace(/\.conf(list)?$/, '').slice(0, -name.length))),
       );
     case 'file-write':
     case 'file-delete': {
