@@ -59,6 +59,41 @@ describe('an honest failure', function () {
     return driver;
   }
 
+  it('no Docker on a host that may do without: a notice, its network when it comes, a failure when it ends', async function () {
+    requires(this, ...dockerTools);
+    const docker = await DockerDaemon.start(host);
+    try {
+      await docker.stop();
+      settings = { ...settings, dockerHost: docker.address, dockerOptional: true };
+      const [dcos] = leaseOf(1);
+      assert.ok(dcos);
+      const running = await start(inputFor(1, [2], settings, [dcos]));
+      const before = overlay('dcos');
+      assert.match(
+        before?.kind === 'ok' ? before.notes.join() : '',
+        /this host has no Docker: the addresses of d-dcos wait/,
+      );
+      await docker.start();
+      await until('the network is there', recoveryMs, () =>
+        inspect(docker).includes('9.0.0.128/25') ? true : undefined,
+      );
+      await running.allOk(recoveryMs);
+      await docker.stop();
+      await until('dcos has failed', recoveryMs, () => (overlay('dcos')?.kind === 'failed' ? true : undefined));
+      failedWith('dcos', /Docker does not answer at unix:/);
+    } finally {
+      await docker.remove();
+    }
+  });
+
+  function inspect(docker: DockerDaemon): string {
+    try {
+      return docker.docker('network', 'inspect', 'dcos');
+    } catch {
+      return ''; // Not yet.
+    }
+  }
+
   it('no Docker: the overlay that wants it fails; the other works; it mends when Docker comes', async function () {
     requires(this, ...dockerTools);
     const docker = await DockerDaemon.start(host);

@@ -228,8 +228,9 @@ export const agentSettings: readonly Setting[] = [
     flag: '--docker-bridge',
     takes: 'BOOL',
     as: 'switch',
-    about: 'whether each subnet has a d- bridge, for Docker containers: its upper half',
-    default: 'true',
+    about:
+      'whether each subnet has a d- bridge, for Docker containers: its upper half; auto: as true, and a host without Docker has a notice in place of a failure',
+    default: 'auto; true where docker_host is given',
   },
   {
     key: 'network_config.split',

@@ -274,5 +274,9 @@ async function checkDocker({ settings, docker }: HostCheck): Promise<Found> {
       says: `Docker ${version.join('.')} answers at ${host}, with the firewall backend ${firewall}`,
     };
   }
+  if (seen.kind === 'unreadable' && seen.socket !== undefined && settings.dockerOptional === true) {
+    const says = `this host has no Docker (nothing is at ${seen.socket}): the addresses of its bridges wait for it`;
+    return { severity: 'warning', says, todo: 'without Docker set network_config.docker_bridge to false' };
+  }
   return { severity: 'error', says: seen.kind === 'unreadable' ? seen.error : 'Docker was not asked' };
 }

@@ -112,8 +112,8 @@ export type HostSettings = {
   readonly enableIpv6: boolean;
   /** `unix:///path` or `tcp://HOST:PORT`; absent: the local socket. */
   readonly dockerHost?: string;
-  /** False: this host is to have no Docker network, so that it is no failure when Docker is not there. */
-  readonly docker?: boolean;
+  /** True: a host on which there is no Docker, and has been none for these overlays, is as it should be. */
+  readonly dockerOptional?: boolean;
   /** Whether Docker networks are wanted; where they are not, a Docker that does not answer leaves nothing behind. */
   readonly usesDocker: boolean;
   /**

@@ -211,7 +211,7 @@ export function hostSettings(config: AgentConfig): HostSettings {
     overlayMtu: config.networkConfig.overlayMtu,
     enableIpv6: config.networkConfig.enableIpv6,
     ...dockerHost(config),
-    docker: config.networkConfig.allocateSubnet && config.networkConfig.dockerBridge,
+    dockerOptional: config.dockerOptional,
     usesDocker: config.networkConfig.dockerBridge,
     bridges: config.bridges,
     ...(config.onChange.length === 0 ? {} : { onChange: config.onChange }),

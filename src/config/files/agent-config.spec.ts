@@ -50,6 +50,7 @@ describe('the configuration of an agent', () => {
         overlayMtu: 1420,
         enableIpv6: true,
       },
+      dockerOptional: true,
       bridges: 'as-needed',
       tls: undefined,
       tlsRenew: false,
@@ -193,6 +194,11 @@ describe('the configuration of an agent', () => {
       { cni_file_prefix: '../' },
       'cni_file_prefix: "../" has another form: a text of 1 to 32 characters of [A-Za-z0-9_-] is allowed',
     ],
+    [
+      'a word for Docker that is none',
+      { network_config: { docker_bridge: 'maybe' } },
+      'network_config.docker_bridge: "maybe" is neither: true, false or auto is allowed',
+    ],
     ['a command of no words', { on_change: [] }, 'on_change: is empty: an absolute path, and arguments, are allowed'],
     [
       'an address beyond loopback',
@@ -215,6 +221,18 @@ describe('the configuration of an agent', () => {
       'network_config.overlay_mut: is not a known key; did you mean overlay_mtu? (allowed: allocate_subnet, mesos_bridge, docker_bridge, split, bridges, overlay_mtu, enable_ipv6)',
     ],
   ];
+  it('does without Docker by default, and not where the file wants it or says where it is', () => {
+    const optional = (value: object) => {
+      const { config } = loadAgentConfig({ file: { name: 'agent.json', text: JSON.stringify(value) } });
+      return [config.networkConfig.dockerBridge, config.dockerOptional];
+    };
+    assert.deepEqual(optional({}), [true, true]);
+    assert.deepEqual(optional({ network_config: { docker_bridge: 'auto' } }), [true, true]);
+    assert.deepEqual(optional({ network_config: { docker_bridge: true } }), [true, false]);
+    assert.deepEqual(optional({ docker_host: 'unix:///run/docker.sock' }), [true, false]);
+    assert.deepEqual(optional({ network_config: { docker_bridge: false } }), [false, false]);
+  });
+
   for (const [title, value, message] of wrong) {
     it(`refuses ${title}`, () => assert.equal(problems(value), message));
   }

@@ -27,6 +27,7 @@ import {
   secret,
   whole,
   yesNo,
+  yesNoOr,
 } from '#config/schema/reading.js';
 import { section } from '#config/schema/section.js';
 import { agentIdForm } from '#text/name-form.js';
@@ -76,6 +77,8 @@ export type AgentConfig = {
     readonly overlayMtu: number;
     readonly enableIpv6: boolean;
   };
+  /** A host without Docker is as it should be. */
+  readonly dockerOptional: boolean;
   readonly bridges: 'as-needed' | 'now';
   readonly tls: TlsConfig | undefined;
   readonly tlsRenew: boolean;
@@ -172,7 +175,7 @@ export const agentSchema = section({
   network_config: section({
     allocate_subnet: yesNo.optional(),
     mesos_bridge: yesNo.optional(),
-    docker_bridge: yesNo.optional(),
+    docker_bridge: yesNoOr('auto').optional(),
     split: yesNo.optional(),
     bridges: oneOf('as-needed', 'now').optional(),
     overlay_mtu: whole(576, 65_535, 'bytes').optional(),
@@ -234,11 +237,13 @@ export function loadAgentConfig(source: ConfigSource): Loaded<AgentConfig> {
     networkConfig: {
       allocateSubnet: wanted?.allocate_subnet ?? true,
       mesosBridge: wanted?.mesos_bridge ?? true,
-      dockerBridge: wanted?.docker_bridge ?? true,
+      dockerBridge: wanted?.docker_bridge !== false,
       split: wanted?.split ?? true,
       overlayMtu: wanted?.overlay_mtu ?? defaults.overlayMtu,
       enableIpv6: wanted?.enable_ipv6 ?? true,
     },
+    // Where the file says where Docker is, there is one.
+    dockerOptional: (wanted?.docker_bridge ?? 'auto') === 'auto' && given.docker_host === undefined,
     bridges: wanted?.bridges ?? 'as-needed',
     tls: given.tls && tlsConfig(given.tls),
     tlsRenew: given.tls?.renew ?? false,

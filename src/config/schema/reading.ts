@@ -57,6 +57,15 @@ export function whole(min: number, max: number, of?: string): Schema<number> {
   });
 }
 
+/** A switch that may also be left to this word. */
+export function yesNoOr<Word extends string>(word: Word): Schema<boolean | Word> {
+  return reading(`true, false or ${word} is allowed`, { enum: [true, false, word] }, (value) => {
+    if (typeof value === 'boolean') return value;
+    if (value !== word) throw new ValueError(`${showValue(value)} is neither`);
+    return word;
+  });
+}
+
 export const yesNo: Schema<boolean> = reading('true or false is allowed', { type: 'boolean' }, (value) => {
   if (typeof value !== 'boolean') throw new ValueError(`${showValue(value)} is not a boolean`);
   return value;

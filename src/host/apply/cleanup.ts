@@ -46,8 +46,10 @@ export async function cleanHost(
 }
 
 /** Places that could not be looked at may still hold something of ours. */
-function unread(observed: ObservedHost, clusterIds: readonly string[], { usesDocker }: HostSettings): string[] {
+function unread(observed: ObservedHost, clusterIds: readonly string[], settings: HostSettings): string[] {
   const { sets, tables, cni, docker, runFiles } = observed;
+  const isWithout = settings.dockerOptional === true && docker.kind === 'unreadable' && docker.socket !== undefined;
+  const asksDocker = settings.usesDocker && !isWithout;
   const places = [
     sets,
     tables[4],
@@ -55,7 +57,7 @@ function unread(observed: ObservedHost, clusterIds: readonly string[], { usesDoc
     cni,
     ...observed.cniBeside.values(),
     runFiles,
-    ...(usesDocker ? [docker] : []),
+    ...(asksDocker ? [docker] : []),
   ];
   const marks = clusterIds.map(markOf).join(' or ');
   return places.flatMap((place) =>

@@ -36,6 +36,8 @@ export type DesiredHost = {
   readonly guard: DesiredGuard;
   readonly cni: DesiredCni;
   readonly docker: readonly DesiredDockerNetwork[];
+  /** Whether the host does without them where there is no Docker. */
+  readonly dockerOptional: boolean;
   readonly runFiles: DesiredRunFiles;
   /** The overlays whose status is reported, in the lease's order. */
   readonly overlays: readonly DesiredOverlay[];
@@ -134,6 +136,7 @@ export function desired(given: HostInput, facts: HostFacts): DesiredHost {
       vtepName: input.lease.vxlan.vtepName,
       bridges: attached.flatMap(bridgesOf).map(({ name }) => name),
     }),
+    dockerOptional: input.settings.dockerOptional === true,
     runFiles: runFiles(
       input,
       attached.filter(({ subnet, subnet6 }) => subnet !== undefined || subnet6 !== undefined),
@@ -175,6 +178,7 @@ export function nothing(
       isPlaced: false,
     },
     docker: [],
+    dockerOptional: true,
     runFiles: noRunFiles(settings.runFiles ?? {}),
     overlays: [],
     isIpv6Off: false,

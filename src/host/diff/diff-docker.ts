@@ -18,8 +18,15 @@ import type { Step } from '#host/diff/host-step.js';
 import type { ObservedDockerNetwork, ObservedHost } from '#host/observe/observed.js';
 import { overlayScope, type Problem, type Scope } from '#host/problem.js';
 
-export function diffDocker({ docker: wanted, marks }: DesiredHost, { docker: there }: ObservedHost): StepPlan {
+export function diffDocker(
+  { docker: wanted, dockerOptional, marks }: DesiredHost,
+  { docker: there, links }: ObservedHost,
+): StepPlan {
   if (there.kind !== 'read') {
+    // A bridge of Docker's stays when the engine ends: where there is one, Docker belongs to this host.
+    const isHostWithout = there.kind === 'unreadable' && !wanted.some(({ bridge }) => links.has(bridge));
+    if (dockerOptional && isHostWithout && there.socket !== undefined)
+      return { steps: [], problems: wanted.map(waits) };
     const error = there.kind === 'unreadable' ? there.error : 'Docker was not asked';
     return { steps: [], problems: wanted.map(({ overlay }) => problem(overlay, error)) };
   }
@@ -35,6 +42,12 @@ export function diffDocker({ docker: wanted, marks }: DesiredHost, { docker: the
     ...stale.map((network) => removal(network, overlayScope(network.name), 'which this host no longer holds')),
   );
   return { steps: plans.flatMap(({ steps }) => steps), problems: plans.flatMap(({ problems }) => problems) };
+}
+
+/** On a host without Docker. */
+function waits({ overlay, bridge }: DesiredDockerNetwork): Problem {
+  const error = `this host has no Docker: the addresses of ${bridge} wait for it; without Docker set network_config.docker_bridge to false`;
+  return { ...problem(overlay, error), note: true };
 }
 
 function compare(

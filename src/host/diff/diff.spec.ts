@@ -489,6 +489,27 @@ describe('diff of files, bridges and Docker networks', () => {
     }
   });
 
+  it('does without Docker only where it may, nothing is at its socket and no bridge of Docker’s is left', () => {
+    const given = exampleInput();
+    const optional = (on: boolean): HostInput => ({ ...given, settings: { ...given.settings, dockerOptional: on } });
+    const without: ObservedHost = {
+      ...built(),
+      docker: { kind: 'unreadable', error: 'no answer', socket: '/var/run/docker.sock' },
+    };
+    const said = (input: HostInput, host: ObservedHost) =>
+      diff(desired(input, { underlay }), host)
+        .problems.filter(({ part }) => part === 'docker')
+        .map(({ error, note }) => [error.split(':')[0], note]);
+    const notice = ['this host has no Docker', true];
+    const failure = ['no answer', undefined];
+    assert.deepEqual(said(optional(true), without), [notice, notice]);
+    assert.deepEqual(said(optional(false), without), [failure, failure]);
+    const hung: ObservedHost = { ...without, docker: { kind: 'unreadable', error: 'no answer' } };
+    assert.deepEqual(said(optional(true), hung), [failure, failure]);
+    const stopped = withLink(without, link('d-dcos', { addresses: ['9.0.0.129/25'] }));
+    assert.deepEqual(said(optional(true), stopped), [failure, failure]);
+  });
+
   it('removes the file of the other style', () => {
     const input = exampleInput();
     const steps = commands({ ...input, settings: { ...input.settings, cniStyle: 'mesos' } }, built());

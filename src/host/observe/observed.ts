@@ -137,7 +137,8 @@ export type ObservedDocker =
       readonly engine: DockerEngineFacts;
       readonly networks: ReadonlyMap<string, ObservedDockerNetwork>;
     }
-  | { readonly kind: 'unreadable'; readonly error: string }
+  /** `socket`: its path, where nothing is. */
+  | { readonly kind: 'unreadable'; readonly error: string; readonly socket?: string }
   | { readonly kind: 'unasked' };
 
 export type ObservedDockerNetwork = {

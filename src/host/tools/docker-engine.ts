@@ -42,7 +42,10 @@ export function dockerEngine(host: string = localDocker, options: DockerHttpOpti
       try {
         return await observeDocker(await negotiated());
       } catch (error) {
-        return { kind: 'unreadable', error: `Docker does not answer at ${host} (${errorText(error)}): ${remedy}` };
+        const answer = `Docker does not answer at ${host} (${errorText(error)}): ${remedy}`;
+        const socket = /^unix:\/\/(.+)$/.exec(host)?.[1];
+        const isMissing = error instanceof Error && 'code' in error && error.code === 'ENOENT';
+        return { kind: 'unreadable', error: answer, ...(isMissing && socket !== undefined ? { socket } : {}) };
       }
     },
     async create(request) {
