@@ -24,6 +24,7 @@ describe('what the host is told', () => {
       clusterId: 'cluster-1',
       formerClusterIds: [],
       lease: {
+        agentId: 'a',
         nodeIp: '10.0.0.1',
         vxlan: { vni: 1024, port: 64000, vtepName: 'vtep1024', vtepIp: '44.128.0.1/20', vtepMac: '70:b3:d5:80:00:01' },
         overlays: [
