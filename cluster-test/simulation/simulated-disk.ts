@@ -9,16 +9,10 @@ import type { StoreSpace } from '#replica/ports/log-store.js';
 import type { SeededRandom } from '#replica/testing/seeded-random.js';
 import { readUint64 } from '#replica/uint64.js';
 import type { IdentityFile, SlotNumber } from '#storage/files/identity-file.js';
-import type {
-  KeyRange,
-  KeyValue,
-  KeyValueBackend,
-  KeyValueOperation,
-  KeyValueSnapshot,
-  KeyValueView,
-} from '#storage/key-value.js';
+import type { KeyValueBackend, KeyValueOperation, KeyValueSnapshot } from '#storage/key-value.js';
 import type { StoreDisk } from '#storage/key-value-log-store.js';
 import { decodeHead } from '#storage/records/head-record.js';
+import { applyBatch, type Table, TableView, textOfKey } from '#storage/testing/key-value-table.js';
 
 /** What the disk does with one write. `stored`: the data are there although the write failed. */
 export type WriteFate =
@@ -153,13 +147,11 @@ export class SimulatedDisk {
   }
 
   apply(operations: readonly KeyValueOperation[]): void {
-    const undo: { key: string; before: Uint8Array | undefined }[] = [];
-    for (const operation of operations) {
-      const key = text(operation.key);
-      undo.push({ key, before: this.table.get(key) });
-      if (operation.type === 'put') this.table.set(key, operation.value);
-      else this.table.delete(key);
-    }
+    const undo = operations.map((operation) => {
+      const key = textOfKey(operation.key);
+      return { key, before: this.table.get(key) };
+    });
+    applyBatch(this.table, operations);
     this.#undo.push(undo);
     if (this.#undo.length > undoMax) this.#undo.shift();
     this.watcher?.batch(operations);
@@ -290,35 +282,9 @@ const tornAt = 100;
 /** Pairs that a scan hands over at once. */
 const scanBatchCount = 256;
 
-class View implements KeyValueView {
-  protected readonly table: () => ReadonlyMap<string, Uint8Array>;
-  protected readonly disk: SimulatedDisk;
-
-  constructor(disk: SimulatedDisk, table: () => ReadonlyMap<string, Uint8Array>) {
-    this.disk = disk;
-    this.table = table;
-  }
-
-  async get(key: Uint8Array): Promise<Uint8Array | undefined> {
-    this.disk.checkRead();
-    return this.table().get(text(key));
-  }
-
-  async *scan(range: KeyRange): AsyncGenerator<readonly KeyValue[], void, undefined> {
-    const table = this.table();
-    const keys = within(table, range);
-    for (let at = 0; at < keys.length; at += scanBatchCount) {
-      this.disk.checkRead();
-      yield keys.slice(at, at + scanBatchCount).flatMap((key): KeyValue[] => {
-        const value = table.get(key);
-        return value === undefined ? [] : [[bytes(key), value]];
-      });
-    }
-  }
-
-  async keys(range: KeyRange, countMax: number): Promise<readonly Uint8Array[]> {
-    this.disk.checkRead();
-    return within(this.table(), range).slice(0, countMax).map(bytes);
+class View extends TableView {
+  constructor(disk: SimulatedDisk, table: () => Table) {
+    super({ table, beforeRead: () => disk.checkRead(), batchCount: scanBatchCount });
   }
 }
 
@@ -329,67 +295,53 @@ class Snapshot extends View implements KeyValueSnapshot {
 }
 
 class Handle extends View implements KeyValueBackend {
+  readonly #disk: SimulatedDisk;
   readonly #process: SimulatedProcess;
   /** After a failed write: what the handle believes, which the disk never saw. */
   #believed: Map<string, Uint8Array> | undefined;
 
   constructor(disk: SimulatedDisk, process: SimulatedProcess) {
     super(disk, () => this.#believed ?? disk.table);
+    this.#disk = disk;
     this.#process = process;
   }
 
   async write(operations: readonly KeyValueOperation[]): Promise<void> {
     try {
-      await this.disk.write(this.#process, { delicate: this.#takesBack(operations) }, () => this.#store(operations));
+      await this.#disk.write(this.#process, { delicate: this.#takesBack(operations) }, () => this.#store(operations));
     } catch (error) {
-      this.#believed ??= new Map(this.disk.table);
+      this.#believed ??= new Map(this.#disk.table);
       throw error;
     }
   }
 
   snapshot(): KeyValueSnapshot {
-    const frozen = new Map(this.table());
-    return new Snapshot(this.disk, () => frozen);
+    const frozen = new Map(this.#table);
+    return new Snapshot(this.#disk, () => frozen);
   }
 
   close(): Promise<void> {
     return Promise.resolve();
   }
 
+  get #table(): Table {
+    return this.#believed ?? this.#disk.table;
+  }
+
   /** Whether entries that are still part of the log are replaced or deleted. */
   #takesBack(operations: readonly KeyValueOperation[]): boolean {
-    const compacted = this.disk.compactedIndex;
+    const compacted = this.#disk.compactedIndex;
     return operations.some(({ key }) => {
       if (key[0] !== entryByte || readUint64(key, 1) <= compacted) return false;
-      return this.table().has(text(key));
+      return this.#table.has(textOfKey(key));
     });
   }
 
   #store(operations: readonly KeyValueOperation[]): void {
     if (this.#believed === undefined) {
-      this.disk.apply(operations);
+      this.#disk.apply(operations);
       return;
     }
-    for (const operation of operations) {
-      if (operation.type === 'put') this.#believed.set(text(operation.key), operation.value);
-      else this.#believed.delete(text(operation.key));
-    }
+    applyBatch(this.#believed, operations);
   }
-}
-
-function within(table: ReadonlyMap<string, Uint8Array>, range: KeyRange): string[] {
-  const from = text(range.from);
-  const to = text(range.to);
-  const keys: string[] = [];
-  for (const key of table.keys()) if (key >= from && key < to) keys.push(key);
-  return keys.sort();
-}
-
-/** One character a byte, so that strings compare as bytes do. */
-function text(key: Uint8Array): string {
-  return Buffer.from(key.buffer, key.byteOffset, key.byteLength).toString('latin1');
-}
-
-function bytes(key: string): Uint8Array {
-  return new Uint8Array(Buffer.from(key, 'latin1'));
 }

@@ -2,6 +2,7 @@ import assert from 'node:assert/strict';
 import fc from 'fast-check';
 import { assertNever } from '#errors/invariant.js';
 import { logIndex, memberId } from '#raft/log/entry.js';
+import { logStoreContract } from '#replica/contracts/log-store-contract.js';
 import { type LogStore, type LogWrite, StoreError } from '#replica/ports/log-store.js';
 import type { RecordChange } from '#replica/ports/state-machine.js';
 import { identityLagMs, openLogStore } from '#storage/key-value-log-store.js';
@@ -34,6 +35,23 @@ async function reopened(disk: MemoryDisk): Promise<LogStore> {
 }
 
 describe('log store', () => {
+  for (const { name, run } of logStoreContract(async () => {
+    const disk = new MemoryDisk();
+    let nonces = 0;
+    const newNonce = (): string => (nonces++).toString(16).padStart(8, '0');
+    const open = (): Promise<LogStore> => openLogStore({ ...memoryStoreDisk(disk), newNonce });
+    const first = await open();
+    let newest = first;
+    const reopen = async (): Promise<LogStore> => {
+      await newest.close();
+      newest = await open();
+      return newest;
+    };
+    return { value: { store: first, reopen } };
+  })) {
+    it(name, run);
+  }
+
   it('counts its openings on disk before it is handed out, each with a nonce of its own', async () => {
     const disk = new MemoryDisk();
     let nonce = 0x10;

@@ -3,8 +3,34 @@ import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { setImmediate as nextTurn } from 'node:timers/promises';
-import type { KeyValueOperation } from '#storage/key-value.js';
+import type { KeyValueBackend, KeyValueOperation } from '#storage/key-value.js';
 import { openLevelKeyValue } from '#storage/level-key-value.js';
+import { keyValueContract } from '#storage/testing/key-value-contract.js';
+
+describe('LevelDB', () => {
+  for (const { name, run } of keyValueContract(async () => {
+    const directory = await mkdtemp(join(tmpdir(), 'sublet-level-'));
+    const open = (): Promise<KeyValueBackend> =>
+      openLevelKeyValue(join(directory, 'db'), {
+        place: directory,
+        mayCreate: true,
+        writeBufferBytes: 4 * 1024 * 1024,
+      });
+    let backend = await open();
+    const reopen = async (): Promise<KeyValueBackend> => {
+      await backend.close();
+      backend = await open();
+      return backend;
+    };
+    const dispose = async (): Promise<void> => {
+      await backend.close();
+      await rm(directory, { recursive: true });
+    };
+    return { value: { backend, reopen }, dispose };
+  })) {
+    it(name, run);
+  }
+});
 
 describe('a scan of LevelDB', () => {
   let directory = '';

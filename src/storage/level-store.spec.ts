@@ -7,14 +7,39 @@ import { join } from 'node:path';
 import { ClassicLevel } from 'classic-level';
 import { condition, requires } from '#cluster-test/requirement.js';
 import { logIndex } from '#raft/log/entry.js';
+import { logStoreContract } from '#replica/contracts/log-store-contract.js';
 import { type LogStore, StoreError } from '#replica/ports/log-store.js';
+import { systemClock } from '#replica/ports/system-clock.js';
 import { type LevelStoreOptions, openLevelStore } from '#storage/level-store.js';
 import { HandClock } from '#storage/testing/hand-clock.js';
 import { contentOf, hardState, membership, meta, record, sampleEntries, self } from '#storage/testing/sample.js';
 
 const small = { freeBytesFloor: 0, ballastBytes: 64 * 1024 };
 
+/** Stores of a fresh directory each, as `open` makes them. */
+function contractOf(open: (directory: string) => Promise<LogStore>) {
+  return logStoreContract(async () => {
+    const directory = await mkdtemp(join(tmpdir(), 'sublet-store-'));
+    const first = await open(directory);
+    let newest = first;
+    const reopen = async (): Promise<LogStore> => {
+      await newest.close();
+      newest = await open(directory);
+      return newest;
+    };
+    const dispose = async (): Promise<void> => {
+      await newest.close();
+      await rm(directory, { recursive: true });
+    };
+    return { value: { store: first, reopen }, dispose };
+  });
+}
+
 describe('log store on LevelDB', () => {
+  for (const { name, run } of contractOf((place) => openLevelStore(place, { clock: systemClock, ...small }))) {
+    it(name, run);
+  }
+
   let directory = '';
   const open = new Set<LogStore>();
 

@@ -3,8 +3,9 @@ import { StoreError, type StoreErrorCode } from '#replica/ports/log-store.js';
 import type { KeyValueOperation } from '#storage/key-value.js';
 import { openLogStore } from '#storage/key-value-log-store.js';
 import { entryKey } from '#storage/records/keys.js';
+import type { Table } from '#storage/testing/key-value-table.js';
 import { LifeOfAStore } from '#storage/testing/life-of-a-store.js';
-import { applied, MemoryDisk, type Table } from '#storage/testing/memory-disk.js';
+import { applied, MemoryDisk } from '#storage/testing/memory-disk.js';
 import { contentOf, memoryStoreDisk } from '#storage/testing/sample.js';
 
 async function refusal(disk: MemoryDisk): Promise<StoreErrorCode | undefined> {

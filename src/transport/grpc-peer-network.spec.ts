@@ -5,6 +5,7 @@ import { freePorts } from '#cluster-test/process/ports.js';
 import { logIndex, type MemberId, memberId, term } from '#raft/log/entry.js';
 import type { PeerMessage, SnapshotMessage } from '#raft/message.js';
 import type { PeerClaim } from '#replica/bootstrap/incarnation.js';
+import { peerNetworkContract } from '#replica/contracts/peer-network-contract.js';
 import { type StoreClaim, uncountedClaim } from '#replica/members/store-facts.js';
 import type { SnapshotSource } from '#replica/ports/log-store.js';
 import type { MemberReport } from '#replica/ports/member-report.js';
@@ -119,6 +120,20 @@ function records(count: number, bytes: number): StateRecord[] {
 }
 
 describe('peers over gRPC', () => {
+  for (const { name, run } of peerNetworkContract(async () => {
+    const [nowhere, ...ports] = await freePorts(4);
+    const networks = ports.map((port) => {
+      const peer = `127.0.0.1:${port}`;
+      return { peer, network: new GrpcPeerNetwork({ listen: peer, credentials, pingMs: 500 }) };
+    });
+    const wait = async (what: string, met: () => boolean): Promise<void> => {
+      await until(what, boundMs, () => holds(met()));
+    };
+    return { value: { networks, nowhere: `127.0.0.1:${nowhere}`, until: wait } };
+  })) {
+    it(name, run);
+  }
+
   let nodes: Node[] = [];
 
   /** On a port that nothing else takes while it is stopped, and started there again. */

@@ -7,7 +7,7 @@
 import { invariant } from '#errors/invariant.js';
 import type { Entry, HardState, MemberId } from '#raft/log/entry.js';
 import { logIndex, noMember, term } from '#raft/log/entry.js';
-import type { StoreFact } from '#replica/members/store-facts.js';
+import type { StoreFact, StoreSession } from '#replica/members/store-facts.js';
 import {
   type LoadedLog,
   type LogStore,
@@ -98,10 +98,10 @@ export class MemoryLogDisk {
 }
 
 export class MemoryLogStore implements LogStore {
-  readonly identity: StoreIdentity;
   readonly loaded: LoadedLog;
   readonly peerFacts: ReadonlyMap<string, StoreFact>;
   readonly #disk: MemoryLogDisk;
+  readonly #session: StoreSession;
   readonly #after: (delayMs: number, run: () => void) => void;
   readonly #staged = new Map<StagedSnapshot, Records>();
   #failure: StoreError | undefined;
@@ -111,15 +111,20 @@ export class MemoryLogStore implements LogStore {
 
   /** `after` drops what is due once the process is dead. */
   constructor(disk: MemoryLogDisk, after: (delayMs: number, run: () => void) => void) {
-    const { storeId, clusterId, memberId, content } = disk;
+    const { content } = disk;
     this.#disk = disk;
     this.#after = after;
     disk.starts += 1;
     // Of two copies of a disk that are opened, each has a nonce of its own.
     disk.nonces = [disk.nonce().toString(16).padStart(8, '0'), ...disk.nonces];
-    this.identity = { storeId, clusterId, memberId, session: { starts: disk.starts, nonces: disk.nonces } };
+    this.#session = { starts: disk.starts, nonces: disk.nonces };
     this.peerFacts = disk.peerFacts;
     this.loaded = content;
+  }
+
+  get identity(): StoreIdentity {
+    const { storeId, clusterId, memberId } = this.#disk;
+    return { storeId, clusterId, memberId, session: this.#session };
   }
 
   onFailure(failed: (error: StoreError) => void): void {

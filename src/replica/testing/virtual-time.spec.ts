@@ -1,11 +1,19 @@
 /** Time that a test owns: it must move on whatever is asked of it, and say so when it can't. */
 import assert from 'node:assert/strict';
+import { clockContract } from '#replica/contracts/clock-contract.js';
 import { TimeStandsStill, VirtualTime } from '#replica/testing/virtual-time.js';
 
 /** Late enough that 10^-11 ms are less than what a double tells apart. */
 const lateMs = 132_358.350_794_438_9;
 
 describe('virtual time', () => {
+  for (const { name, run } of clockContract(async () => {
+    const clock = new VirtualTime();
+    return { clock, pass: (ms) => clock.runFor(ms) };
+  })) {
+    it(name, run);
+  }
+
   it('moves on by the smallest delay above none, so that a rest left by rounding is waited out', async () => {
     const time = new VirtualTime();
     const seen: number[] = [];

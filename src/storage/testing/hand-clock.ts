@@ -19,9 +19,7 @@ export class HandClock implements Clock {
   turn(ms: number): void {
     this.#now += ms;
     const due = [...this.#timers].filter(({ at }) => at <= this.#now).sort((a, b) => a.at - b.at);
-    for (const timer of due) {
-      this.#timers.delete(timer);
-      timer.run();
-    }
+    // One that ran may have cancelled another.
+    for (const timer of due) if (this.#timers.delete(timer)) timer.run();
   }
 }

@@ -5,14 +5,8 @@
  * until `reboot` gives the disk as the next process finds it.
  */
 import { type IdentityFile, type SlotNumber, slotBytes } from '#storage/files/identity-file.js';
-import type {
-  KeyRange,
-  KeyValue,
-  KeyValueBackend,
-  KeyValueOperation,
-  KeyValueSnapshot,
-  KeyValueView,
-} from '#storage/key-value.js';
+import type { KeyValueBackend, KeyValueOperation, KeyValueSnapshot } from '#storage/key-value.js';
+import { applyBatch, type Table, TableView } from '#storage/testing/key-value-table.js';
 
 export class DiskCrash extends Error {
   override readonly name = 'DiskCrash';
@@ -21,7 +15,6 @@ export class DiskCrash extends Error {
 export type CrashKind = 'lost' | 'kept' | 'torn';
 export const crashKinds: readonly CrashKind[] = ['lost', 'kept', 'torn'];
 
-export type Table = ReadonlyMap<string, Uint8Array>;
 type Slots = readonly [Uint8Array, Uint8Array];
 
 /** Pairs a scan hands over at once. */
@@ -113,53 +106,32 @@ export class MemoryDisk {
   }
 }
 
-class MemoryView implements KeyValueView {
-  protected readonly disk: MemoryDisk;
-  readonly #table: () => Table;
-
+class MemoryView extends TableView {
   constructor(disk: MemoryDisk, table: () => Table) {
-    this.disk = disk;
-    this.#table = table;
-  }
-
-  async get(key: Uint8Array): Promise<Uint8Array | undefined> {
-    this.disk.requireUp();
-    return this.#table().get(text(key));
-  }
-
-  async *scan(range: KeyRange): AsyncIterable<readonly KeyValue[]> {
-    const found = within(this.#table(), range);
-    for (let at = 0; at < found.length; at += scanBatchCount) {
-      this.disk.requireUp();
-      yield found.slice(at, at + scanBatchCount).map(([key, value]) => [bytes(key), value] as const);
-    }
-  }
-
-  async keys(range: KeyRange, countMax: number): Promise<readonly Uint8Array[]> {
-    this.disk.requireUp();
-    return within(this.#table(), range)
-      .slice(0, countMax)
-      .map(([key]) => bytes(key));
+    super({ table, beforeRead: () => disk.requireUp(), batchCount: scanBatchCount });
   }
 }
 
 class MemoryKeyValue extends MemoryView implements KeyValueBackend {
+  readonly #disk: MemoryDisk;
+
   constructor(disk: MemoryDisk) {
     super(disk, () => disk.table);
+    this.#disk = disk;
   }
 
   write(operations: readonly KeyValueOperation[]): Promise<void> {
-    return this.disk.step('write batch', (kind) => {
+    return this.#disk.step('write batch', (kind) => {
       if (kind === 'torn') return;
-      this.disk.batches.push(operations);
-      this.disk.table = applied(this.disk.table, operations);
+      this.#disk.batches.push(operations);
+      this.#disk.table = applied(this.#disk.table, operations);
     });
   }
 
   snapshot(): KeyValueSnapshot {
-    this.disk.requireUp();
-    const { table } = this.disk;
-    return new MemorySnapshot(this.disk, table);
+    this.#disk.requireUp();
+    const { table } = this.#disk;
+    return new MemorySnapshot(this.#disk, () => table);
   }
 
   async close(): Promise<void> {
@@ -168,10 +140,6 @@ class MemoryKeyValue extends MemoryView implements KeyValueBackend {
 }
 
 class MemorySnapshot extends MemoryView implements KeyValueSnapshot {
-  constructor(disk: MemoryDisk, table: Table) {
-    super(disk, () => table);
-  }
-
   async close(): Promise<void> {
     // There is nothing to release.
   }
@@ -180,29 +148,11 @@ class MemorySnapshot extends MemoryView implements KeyValueSnapshot {
 /** `table` after one batch. */
 export function applied(table: Table, operations: readonly KeyValueOperation[]): Table {
   const next = new Map(table);
-  for (const operation of operations) {
-    if (operation.type === 'put') next.set(text(operation.key), copy(operation.value));
-    else next.delete(text(operation.key));
-  }
+  applyBatch(next, operations);
   return next;
-}
-
-function within(table: Table, range: KeyRange): readonly (readonly [string, Uint8Array])[] {
-  const from = text(range.from);
-  const to = text(range.to);
-  return [...table].filter(([key]) => key >= from && key < to).sort(([a], [b]) => (a < b ? -1 : 1));
 }
 
 /** A real one: `slice` of a Buffer shares its memory. */
 function copy(of: Uint8Array): Uint8Array {
   return new Uint8Array(of);
-}
-
-/** One character a byte, so that strings compare as bytes do. */
-function text(key: Uint8Array): string {
-  return Buffer.from(key).toString('latin1');
-}
-
-function bytes(key: string): Uint8Array {
-  return new Uint8Array(Buffer.from(key, 'latin1'));
 }
