@@ -17,7 +17,8 @@ import {
 import { SimulatedNetwork } from '#cluster-test/simulation/simulated-network.js';
 import { Storm } from '#cluster-test/simulation/storm.js';
 import { Machine, type World } from '#cluster-test/simulation/world.js';
-import { survivorIn, writeFirstState } from '#master/recovery.js';
+import { type PreviousState, survivorIn, writeFirstState } from '#master/recovery.js';
+import { incarnationOf } from '#replica/bootstrap/incarnation.js';
 
 /** How long an operator waits at least before the adoption is ended, ms. */
 const lateAnswersMs = 30_000;
@@ -42,6 +43,8 @@ export class Cluster {
   clusterId = 'simulated';
   /** How often it began anew, and when it did so last. */
   lives = 0;
+  /** Known of a cluster that began anew. */
+  incarnation: string | undefined;
   begunAnewMs = 0;
   readonly history: History;
   readonly hands: LiveHands;
@@ -74,10 +77,11 @@ export class Cluster {
     this.network.onHeard = (from, to, session) => this.#checkHeard(from, to, session);
     this.network.onArrival = (name, message) => rare.arrived(name, message);
     this.#founders = Array.from({ length: profile.masters }, (_, at) => `m${at + 1}`);
+    const { timing, limits } = profile;
     this.#surroundings = {
       network: this.network,
       shared: () => this,
-      settings: { timing: profile.timing, limits: profile.limits },
+      settings: { timing, limits, asksOthers: profile.faults.has('restored-twice') },
       founders: this.#founders.map((name) => ({ name, peer: peerOf(name) })),
       others: (name) => this.masters.flatMap((master) => (master.name === name ? [] : [master.peer])),
       masterAt: (peer) => this.masters.find((master) => master.peer === peer),
@@ -127,16 +131,16 @@ export class Cluster {
     return master;
   }
 
-  /** Those whose process is up and takes part. */
+  /** Those whose process is up and takes part in the cluster. */
   get atWork(): readonly MasterAtWork[] {
-    return this.masters.flatMap(({ work }) => (work?.started === true ? [work] : []));
+    return this.masters.flatMap(({ work, apart }) => (work?.started === true && apart === undefined ? [work] : []));
   }
 
   /** The one that may serve, of the highest term. */
   get leader(): SimulatedMaster | undefined {
     let best: { readonly master: SimulatedMaster; readonly term: number } | undefined;
     for (const master of this.masters) {
-      if (master.work?.started !== true || master.process?.paused === true || master.isOfFormerBranch) continue;
+      if (master.work?.started !== true || master.process?.paused === true || master.apart !== undefined) continue;
       const { leaderReady, role, term } = master.work.replica.status();
       if (!leaderReady || role !== 'leader') continue;
       if (best === undefined || term > best.term) best = { master, term };
@@ -146,9 +150,10 @@ export class Cluster {
 
   /**
    * All masters are lost but one, and that one's store begins a new cluster (`sublet snapshot recover`). Everybody else
-   * starts with an empty disk, once an operator has it join.
+   * starts with an empty disk, once an operator has it join; but each of `rivals` begins a cluster of the same id with the
+   * same plan, as after a restore on several machines.
    */
-  async beginAnew(survivor: SimulatedMaster): Promise<void> {
+  async beginAnew(survivor: SimulatedMaster, rivals: readonly SimulatedMaster[] = []): Promise<void> {
     this.lives += 1;
     this.begunAnewMs = this.world.time.now();
     this.world.count('clusters that began anew');
@@ -156,7 +161,10 @@ export class Cluster {
     for (const master of this.masters) master.lose('its cluster is lost');
     this.history.lost();
     this.network.lost();
-    const { legacy } = await survivor.withStore('recovery', (store) => survivorIn(store, survivor.name));
+    const read = () => survivor.withStore('recovery', (store) => survivorIn(store, survivor.name));
+    const { legacy } = await read();
+    const copies = new Map<SimulatedMaster, PreviousState>();
+    for (const rival of rivals) copies.set(rival, (await read()).legacy);
     const { onLeader } = this.consensus;
     this.clusterId = `simulated-${this.lives}`;
     this.consensus = new ConsensusChecks(this.world);
@@ -166,14 +174,29 @@ export class Cluster {
       master.replaceDisk();
       master.joins = true;
     }
-    const { name, peer, machine } = survivor;
-    const reborn = { name, peer, clusterId: this.clusterId };
-    const { index } = await survivor.withStore('new life', (store) =>
-      writeFirstState(store, legacy, reborn, machine.wallNow()),
-    );
-    this.plan.carriedOver(legacy.ipam, index, legacy.term + 1);
+    this.incarnation = await this.#restore(survivor, legacy, this.plan);
+    for (const [rival, copy] of copies) {
+      const { clusterId } = this;
+      const plan = new PlanChecks(this.world);
+      rival.beginsApart({ clusterId, consensus: new ConsensusChecks(this.world), plan });
+      this.history.apart.set(await this.#restore(rival, copy, plan), plan);
+      this.world.count('mark: another incarnation began');
+      rival.start();
+    }
     this.history.begunAnew(this.plan);
     survivor.start();
+  }
+
+  /** Writes the plan of a lost cluster to an empty disk. Returns which incarnation of the new cluster it makes. */
+  async #restore(master: SimulatedMaster, legacy: PreviousState, plan: PlanChecks): Promise<string> {
+    const { name, peer, machine } = master;
+    const reborn = { name, peer, clusterId: this.clusterId };
+    const [storeId, { index }] = await master.withStore('new life', async (store) => [
+      store.identity.storeId,
+      await writeFirstState(store, legacy, reborn, machine.wallNow()),
+    ]);
+    plan.carriedOver(legacy.ipam, index, legacy.term + 1);
+    return incarnationOf([{ name, storeId }]);
   }
 
   /** All masters and what is known of them, at one moment. */
@@ -207,11 +230,19 @@ export class Cluster {
 
   /** In adoption: whether no host is left that may carry what the plan does not know. */
   get allCameBack(): boolean {
-    const unknown = this.agents.some(({ store: { lease }, leaseLife }) => {
-      return lease !== undefined && (lease.lease.clusterId !== this.clusterId || leaseLife < this.hands.life);
+    const unknown = this.agents.some((agent) => {
+      const { lease } = agent.store;
+      const other = lease?.lease.clusterId !== this.clusterId || this.holdsOfOther(agent);
+      return lease !== undefined && (other || agent.leaseLife < this.hands.life);
     });
     // What the lost cluster has answered may be on its way still.
     return !unknown && this.world.time.now() - this.begunAnewMs > lateAnswersMs;
+  }
+
+  /** Whether what the host runs on is of another incarnation of the cluster. */
+  holdsOfOther({ store: { lease } }: SimulatedAgent): boolean {
+    if (lease === undefined || this.incarnation === undefined) return false;
+    return lease.lease.clusterId === this.clusterId && lease.lease.incarnation !== this.incarnation;
   }
 
   #checkHeard(from: string, to: string, session: string | undefined): void {
@@ -225,11 +256,12 @@ export class Cluster {
   full(): void {
     this.consensus.full();
     this.hands.full();
-    for (const { work, isOfFormerBranch } of this.masters) {
-      if (work?.started !== true || isOfFormerBranch) continue;
+    for (const { work, apart } of this.masters) {
+      if (work?.started !== true) continue;
       const { machine, replica, process } = work;
       const { appliedIndex } = replica.status();
-      this.plan.full(process.name, machine.real.ipam, machine.real.time, appliedIndex);
+      const { plan } = apart ?? this;
+      plan.full(process.name, machine.real.ipam, machine.real.time, appliedIndex);
     }
   }
 

@@ -58,6 +58,7 @@ export class Faults {
     this.#away?.start();
     const survivor = this.#stores.survivorAtLast;
     if (survivor !== undefined) this.#beginAnew(survivor);
+    this.#dismissRivals();
     for (const agent of [...agents, ...this.#cluster.clones]) {
       agent.wake();
       agent.process?.resume();
@@ -113,6 +114,7 @@ export class Faults {
       ['lost-tail', (random) => this.#stores.loseTail(random)],
       ['all-put-back', () => this.#putAllBack()],
       ['most-put-back', (random) => this.#putMostBack(random)],
+      ['restored-twice', (random) => this.#restoreTwice(random)],
       ['wiped-disk', (random) => this.#stores.wipe(random)],
       ['pause', (random) => this.#pause(random, 2)],
       ['stall', (random) => this.#pause(random, 0.3)],
@@ -429,6 +431,65 @@ export class Faults {
       this.#operator.change({ kind: 'end-adoption', missing: Number.MAX_SAFE_INTEGER });
   }
 
+  /**
+   * All are lost, and the plan of one store is restored on several machines. Each is a cluster of its own then, of the same
+   * id. Later an operator has all but the first one join that, and installs the hosts anew that run on what another granted.
+   */
+  #restoreTwice(random: SeededRandom): void {
+    const { lives, masters, leader } = this.#cluster;
+    if (lives > 0) {
+      const rivals = masters.filter(({ apart }) => apart !== undefined);
+      if (random.below(3) === 0) this.#reinstallOfOthers();
+      if (rivals.length === 0 || !this.#alwaysSeen || random.below(4) === 0) this.#growAgain();
+      else if (rivals.every(({ work }) => work?.others?.problem !== undefined)) {
+        // Hosts that come meanwhile get nothing from either: each incarnation knows of another one.
+        for (const rival of rivals) this.#operator.endAdoptionApart(rival);
+        if (leader?.work?.others?.problem !== undefined) this.#operator.change({ kind: 'end-adoption' });
+      }
+      return;
+    }
+    const storeIds = leader?.work?.replica.status().membership.members.map(({ storeId }) => storeId) ?? [];
+    const able = masters.filter(
+      ({ durable: { head, damaged } }) =>
+        !damaged && head !== undefined && storeIds.includes(head.storeId) && head.applied.index > 0,
+    );
+    if (able.length < 2 || random.below(4) > 0) return;
+    const survivor = able[random.below(able.length)];
+    const rivals = able.filter((master) => master !== survivor).slice(0, 1 + random.below(2));
+    if (survivor !== undefined) this.#beginAnew(survivor, rivals);
+  }
+
+  /** Whether masters of two incarnations that run can always ask one another. */
+  get #alwaysSeen(): boolean {
+    return [...this.#cluster.profile.faults].every((kind) => harmlessToMasters.has(kind));
+  }
+
+  /** Hosts that run on what a cluster granted that is gone, while the other one refuses them; their clones go for good. */
+  #reinstallOfOthers(): void {
+    const { agents, clones, masters } = this.#cluster;
+    if (masters.some(({ apart }) => apart !== undefined)) return;
+    for (const clone of clones.filter((one) => this.#cluster.holdsOfOther(one))) {
+      clones.splice(clones.indexOf(clone), 1);
+      clone.kill();
+    }
+    for (const agent of agents.filter((one) => this.#cluster.holdsOfOther(one))) {
+      agent.reinstall();
+      agent.takeover = true;
+    }
+  }
+
+  /** When all trouble ends: no other cluster of the same id is left. */
+  #dismissRivals(): void {
+    const { masters, incarnation } = this.#cluster;
+    if (incarnation === undefined) return;
+    for (const master of masters) {
+      if (master.apart === undefined) continue;
+      master.lose('its operator has ended it');
+      master.replaceDisk();
+    }
+    this.#reinstallOfOthers();
+  }
+
   /** Meanwhile somebody gets fresh addresses, of which it does not know. */
   #takeAway(master: SimulatedMaster, random: SeededRandom): void {
     this.#away = master;
@@ -441,10 +502,10 @@ export class Faults {
     }
   }
 
-  #beginAnew(survivor: SimulatedMaster): void {
+  #beginAnew(survivor: SimulatedMaster, rivals: readonly SimulatedMaster[] = []): void {
     this.#stores.forget();
     this.#away = undefined;
-    this.#cluster.beginAnew(survivor).catch((error: unknown) => {
+    this.#cluster.beginAnew(survivor, rivals).catch((error: unknown) => {
       const what = error instanceof Error ? (error.stack ?? error.message) : String(error);
       this.#cluster.world.fail('a cluster that begins anew', what);
     });
@@ -469,6 +530,10 @@ const clonesMax = 2;
 const cloneStartMs = 40_000;
 /** While a membership change is under way, in ms: it takes a few rounds of messages. */
 const soonMs = 30;
+/** Kinds that leave each master running, and the network between them as it is. */
+const harmlessToMasters: ReadonlySet<FaultKind> = new Set<FaultKind>([
+  ...(['restored-twice', 'agent-crash', 'agent-reinstall', 'agent-leave', 'takeover', 'transfer'] as const),
+]);
 /** Kinds that need long to be got over. */
 const rare: ReadonlySet<FaultKind> = new Set<FaultKind>([
   ...(['restart-all', 'agent-sleep', 'agent-reinstall', 'agent-swap', 'client-cut', 'takeover'] as const),

@@ -17,6 +17,8 @@ export class History implements RegistrationWitness {
   #baseRevision = 0;
   /** The newest revision that any caller has seen. */
   #seen = 0;
+  /** What other incarnations of the cluster have granted, by incarnation. */
+  readonly apart = new Map<string, PlanChecks>();
   /** Calls that began in another life of the cluster say nothing of this one. */
   #life = 0;
 
@@ -62,15 +64,19 @@ export class History implements RegistrationWitness {
 
   granted(request: RegisterRequest, response: RegisterResponse, asked: Asked): void {
     const agentId = request.agentId ?? '';
-    const { epoch, revision, instanceId, vxlan, overlays, clusterId } = leaseOf(response);
+    const { epoch, revision, instanceId, vxlan, overlays, clusterId, incarnation } = leaseOf(response);
+    const apart = this.apart.get(incarnation);
     this.#world.count('registrations acknowledged');
     this.#world.trace('granted', epoch, () => `${agentId} at ${revision}`);
-    this.answered(`registration of ${agentId}`, revision, asked);
-    if (revision < this.#baseRevision) return;
-    this.#plan.branches.granted(request, clusterId, revision);
+    if (apart === undefined) {
+      this.answered(`registration of ${agentId}`, revision, asked);
+      if (revision < this.#baseRevision) return;
+    } else this.#world.count('mark: another incarnation granted what a host runs on');
+    const plan = apart ?? this.#plan;
+    plan.branches.granted(request, clusterId, revision);
     const subnets = overlays.flatMap(({ name, subnet }) => (subnet === '' ? [] : [`${name} ${subnet}`]));
     const blocks = [`vtep ${vxlan.vtepIp.replace(/\/\d+$/, '')}`, ...subnets];
-    const holding = this.#plan.at(agentId, revision);
+    const holding = plan.at(agentId, revision);
     const same =
       holding !== undefined &&
       holding.epoch === epoch &&
@@ -79,5 +85,16 @@ export class History implements RegistrationWitness {
     const what = () =>
       `${agentId} was told ${blocks.join(', ')} at epoch ${epoch}, revision ${revision}; the log has ${JSON.stringify(holding)}`;
     this.#world.check(same, 'acknowledged allocations survive', what);
+    if (apart !== undefined) this.#checkApart(apart, request, blocks);
+  }
+
+  /** Of two incarnations of a cluster, restored from one plan, one at most may allocate; here the other one. */
+  #checkApart(plan: PlanChecks, { agentId, held }: RegisterRequest, blocks: readonly string[]): void {
+    const restored = plan.at(agentId ?? '', plan.base)?.blocks ?? [];
+    const claimed = (held?.subnets ?? []).map(({ overlay, subnet }) => `${overlay} ${subnet}`);
+    const known = new Set([...restored, ...claimed, `vtep ${held?.vtepIp?.replace(/\/\d+$/, '')}`]);
+    const fresh = blocks.find((block) => !known.has(block));
+    const what = () => `${agentId} got ${fresh}, which it did not have, while another incarnation runs`;
+    this.#world.check(fresh === undefined, 'one incarnation allocates', what);
   }
 }

@@ -146,6 +146,17 @@ export class Operator {
       this.#changeAt(work, { kind: 'release', agentIds: [nobody], force: false, holders: [] }, () => {});
   }
 
+  /** Ends the adoption of another incarnation of the cluster, as one does that takes it for the only one. */
+  endAdoptionApart({ work }: SimulatedMaster): void {
+    if (work?.started !== true) return;
+    work.process.run(() => {
+      work.plan.change({ kind: 'end-adoption', wallTime: work.process.machine.wallNow(), by: 'operator' }).then(
+        () => this.#cluster.world.count('operator: end-adoption of another incarnation'),
+        (error: unknown) => this.#expected(error),
+      );
+    });
+  }
+
   /** Releases an agent whose host was taken away for good: it comes back, if at all, as a new installation. */
   release(): void {
     const { agents, clones, world } = this.#cluster;

@@ -24,7 +24,7 @@ const firstKinds = [
 /** Kinds that came later draw from streams of their own, so that the seeds of the regressions keep what they draw. */
 const laterKinds = [
   ...(['read-error', 'clock-leap', 'lost-cluster', 'returning-leader', 'unlucky-change', 'late-snapshot'] as const),
-  ...(['put-back', 'agent-clone', 'agent-shuffle', 'all-put-back', 'most-put-back'] as const),
+  ...(['put-back', 'agent-clone', 'agent-shuffle', 'all-put-back', 'most-put-back', 'restored-twice'] as const),
 ] as const;
 /** Every kind of trouble there is; a seed has each with some chance, and one run can be told to leave some out. */
 export const faultKinds = [...firstKinds, ...laterKinds] as const;

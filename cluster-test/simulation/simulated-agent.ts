@@ -23,6 +23,8 @@ export type Asked = { readonly life: number; readonly seen: number };
 export type RegistrationWitness = {
   /** The present life of the cluster. */
   readonly life: number;
+  /** By incarnation: other clusters of the same id. */
+  readonly apart: ReadonlyMap<string, unknown>;
   asked(): Asked;
   granted(request: RegisterRequest, response: RegisterResponse, asked: Asked): void;
 };
@@ -196,6 +198,8 @@ export class SimulatedAgent {
         const response = await api.register(request);
         witness.granted(request, response, asked);
         this.leaseLife = witness.life;
+        // Which process another incarnation knows is nothing to this one.
+        if (witness.apart.has(response.incarnation)) return response;
         use.accepted(this, process, { epoch: response.lease?.epoch ?? 0, runId: request.runId ?? '', sentMs });
         return response;
       },
@@ -206,7 +210,7 @@ export class SimulatedAgent {
         let sent = { epoch: 0, runId: '', sentMs: 0 };
         const stream = api.keepAlive({
           message: (response) => {
-            use.accepted(this, process, sent);
+            if (!witness.apart.has(this.store.lease?.lease.incarnation ?? '')) use.accepted(this, process, sent);
             this.leaseLife = witness.life;
             hands?.keptAlive(this);
             events.message(response);

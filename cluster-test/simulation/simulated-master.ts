@@ -17,6 +17,7 @@ import type { PlanOutcome } from '#master/ipam-machine.js';
 import { BranchMarker, branchValue } from '#master/leader/branch-marker.js';
 import { HistoryGuard } from '#master/leader/history-guard.js';
 import { Leadership } from '#master/leader/leadership.js';
+import { OtherIncarnations } from '#master/leader/other-incarnations.js';
 import { KeepAliveService } from '#master/leases/keep-alive-service.js';
 import { LeaseKeeper } from '#master/leases/lease-keeper.js';
 import { silentLog } from '#master/master-log.js';
@@ -36,6 +37,8 @@ import { openLogStore } from '#storage/key-value-log-store.js';
 export type MasterSettings = {
   readonly timing: ReplicaTiming;
   readonly limits: Partial<ReplicaLimits>;
+  /** It asks the other masters of its configuration whether they are of another incarnation. */
+  readonly asksOthers: boolean;
 };
 
 export type SharedCluster = {
@@ -66,6 +69,7 @@ export type MasterAtWork = {
   readonly office: LeaseKeeper;
   readonly marker: BranchMarker;
   readonly guard: HistoryGuard;
+  readonly others: OtherIncarnations | undefined;
   readonly leadership: Leadership;
   readonly router: CallRouter;
   readonly keepAlives: KeepAliveService;
@@ -98,8 +102,8 @@ export class SimulatedMaster {
   #disks = 0;
   /** Nonce of the session that was lost when the store was put back. */
   #lostSession: string | undefined;
-  /** Its store is of a history that most others have lost: what was known when it went away. */
-  #formerBranch: SharedCluster | undefined;
+  /** Its store is of another history than the cluster's: what is known of that one. */
+  #apart: SharedCluster | undefined;
   /** In force, as far as this member has applied. */
   #confState: ConfState | undefined;
 
@@ -119,7 +123,7 @@ export class SimulatedMaster {
   replaceDisk(): void {
     const { fate, readFails } = this.disk;
     this.#lostSession = undefined;
-    this.#formerBranch = undefined;
+    this.#apart = undefined;
     this.disk = this.#newDisk();
     this.disk.fate = fate;
     this.disk.readFails = readFails;
@@ -134,15 +138,23 @@ export class SimulatedMaster {
     this.#lostSession = lostSession;
   }
 
-  /** Whether its store has what most others have lost. */
-  get isOfFormerBranch(): boolean {
-    return this.#formerBranch !== undefined;
+  /** What is known of the history that its store is of; undefined: it is the cluster's. */
+  get apart(): SharedCluster | undefined {
+    return this.#apart;
   }
 
   /** Its host is away while the stores of most others are put back. `branch`: the cluster as it was until then. */
   staysBehind(branch: SharedCluster): void {
-    this.#formerBranch = branch;
+    this.#apart = branch;
     this.durable.damaged = true;
+  }
+
+  /** Its empty disk gets the plan of a lost cluster: it makes another incarnation of the one that begins anew. */
+  beginsApart(shared: SharedCluster): void {
+    this.#apart = shared;
+    this.durable = this.#watchDisk();
+    this.durable.damaged = true;
+    this.joins = false;
   }
 
   /** As it is on disk, with what its operator knows; for `putBackWithAll`. */
@@ -251,8 +263,9 @@ export class SimulatedMaster {
     });
   }
 
-  async #stop({ replica, office, marker, guard, leadership, keepAlives, store }: MasterAtWork): Promise<void> {
+  async #stop({ replica, office, marker, guard, others, leadership, keepAlives, store }: MasterAtWork): Promise<void> {
     await replica.stop({ transfer: true });
+    others?.stop();
     keepAlives.stop();
     marker.stop();
     guard.stop();
@@ -281,6 +294,7 @@ export class SimulatedMaster {
     await work.replica.start();
     this.#confState = work.replica.status().membership.confState;
     work.started = true;
+    work.others?.start();
   }
 
   /** A store that is opened must be whole, unless its disk was made to fail. */
@@ -297,13 +311,14 @@ export class SimulatedMaster {
   }
 
   #assemble(process: SimulatedProcess, store: LogStore): MasterAtWork {
-    const { network, settings, founders, others, shared } = this.#surroundings;
-    const checked = this.#formerBranch ?? shared();
+    const { network, settings, founders, others: askedToJoin, shared } = this.#surroundings;
+    const checked = this.#apart ?? shared();
     const { clusterId } = checked;
     const { machine } = this;
     const { world } = machine;
     const random = world.random(`process ${this.name}`);
     const { clock } = process;
+    const control = new SimulatedPeers(network, process, this.peer);
     const plan = new WatchedMachine(this.name, checked);
     const replica = new Replica<PlanOutcome>({
       name: this.name,
@@ -314,12 +329,13 @@ export class SimulatedMaster {
       commandKinds,
       clock,
       laterCommands: { kinds: laterCommandKinds, kindOf: commandKindOf },
-      network: new SimulatedPeers(network, process, this.peer),
-      join: this.joins ? others(this.name) : [],
+      network: control,
+      join: this.joins ? askedToJoin(this.name) : [],
       defer: (run) => process.defer(run),
       random: (below) => random.below(below),
       observe: (event) => this.#observe(process, event),
-      ...settings,
+      timing: settings.timing,
+      limits: settings.limits,
     });
     const report = (error: unknown): void => {
       const text = error instanceof Error ? (error.stack ?? error.message) : String(error);
@@ -334,6 +350,10 @@ export class SimulatedMaster {
     const history = { log: replica, leadership, clock, wallClock, newValue, logger: silentLog, report };
     const marker = new BranchMarker(history);
     const guard = new HistoryGuard({ ...history, plan: service });
+    const hello = (peer: string) => control.hello(peer);
+    const others = settings.asksOthers
+      ? new OtherIncarnations({ log: replica, clusterId, configured: founders, hello, clock, logger: silentLog })
+      : undefined;
     const office = new LeaseKeeper({
       log: replica,
       machine: plan.real,
@@ -368,7 +388,7 @@ export class SimulatedMaster {
         plan: service,
         office,
         guard,
-        mayGrant: () => guard.refusal,
+        mayGrant: () => others?.refusal ?? guard.refusal,
         encoding: new PlanEncoding(),
         wallClock,
         via,
@@ -384,6 +404,7 @@ export class SimulatedMaster {
       office,
       marker,
       guard,
+      others,
       leadership,
       router,
       keepAlives,
@@ -495,7 +516,7 @@ export class SimulatedMaster {
   }
 
   #watchDisk(): DurableState {
-    const { consensus } = this.#surroundings.shared();
+    const { consensus } = this.#apart ?? this.#surroundings.shared();
     const durable = new DurableState(this.machine.world, this.name, consensus);
     this.disk.watcher = durable;
     consensus.forget(this.name);

@@ -26,6 +26,17 @@ export const siteBugs: readonly Bug[] = [
     aim: { faults: ['most-put-back', 'crash'], shape: { calm: 2 } },
   },
   {
+    name: 'another-incarnation-not-heeded',
+    changes: [
+      {
+        file: 'master/leader/other-incarnations.js',
+        right: 'if (problem !== undefined)',
+        wrong: 'if (problem === this)',
+      },
+    ],
+    aim: { faults: ['restored-twice', 'agent-reinstall', 'agent-crash'], shape: { calm: 2, timing: slowTiming } },
+  },
+  {
     name: 'second-process-accepted',
     changes: [
       { file: 'master/leases/lease-processes.js', right: 'if (silentMs >= currentMs)', wrong: 'if (silentMs >= 0)' },

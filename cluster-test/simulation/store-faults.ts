@@ -151,7 +151,7 @@ export class StoreFaults {
   /** The store that a new cluster begins with, once those that were put back have ended by what the witness knows. */
   survivorOfContradiction(random: SeededRandom): SimulatedMaster | undefined {
     const most = this.#most;
-    if (most?.phase !== 'returned' || !most.witness.isOfFormerBranch) return undefined;
+    if (most?.phase !== 'returned' || most.witness.apart === undefined) return undefined;
     const { witness, others } = most;
     if (others.some(({ down }) => down?.kind !== 'refused')) return undefined;
     this.#cluster.world.count('mark: those that were put back have ended by what one knows');
@@ -162,7 +162,7 @@ export class StoreFaults {
   /** As `survivorOfContradiction`, when all trouble ends. */
   get survivorAtLast(): SimulatedMaster | undefined {
     const most = this.#most;
-    return most?.phase === 'returned' && most.witness.isOfFormerBranch ? most.witness : undefined;
+    return most?.phase === 'returned' && most.witness.apart !== undefined ? most.witness : undefined;
   }
 
   #copyMost(): void {
@@ -201,7 +201,7 @@ export class StoreFaults {
   }
 
   #returns(witness: SimulatedMaster, others: readonly SimulatedMaster[], random: SeededRandom): void {
-    if (this.#lost !== witness || !witness.isOfFormerBranch) {
+    if (this.#lost !== witness || witness.apart === undefined) {
       this.#most = undefined;
       return;
     }
