@@ -404,6 +404,33 @@ describe('a leader that has just taken office', () => {
     assert.equal(account.register(first), 'ok', 'closed, and never heard by this leader');
   });
 
+  it('learns of an open stream of a process after a closed one of the same process', async () => {
+    const account = await atWork();
+    account.processes.begin();
+    account.close({ ...first, stream: 'm1-a/9' });
+    account.processes.open(account.lease, first);
+    await account.time.runFor(reopenMs);
+    assert.equal(reasonOf(account.register(clone)), 'held-elsewhere');
+    account.close(first);
+    assert.equal(account.register(restarted), 'ok', 'the open one is closed, too');
+  });
+
+  it('takes no report of a stream that it knows to be closed for an open one', async () => {
+    const account = await atWork();
+    account.close(first);
+    account.processes.open(account.lease, first);
+    await account.time.runFor(reopenMs);
+    assert.equal(account.register(clone), 'ok');
+  });
+
+  it('counts a reported stream beside the one that it has heard', async () => {
+    const account = await atWork();
+    account.processes.open(account.lease, { ...first, stream: 'm2-b/1' });
+    account.close(first);
+    await account.time.runFor(reopenMs);
+    assert.equal(reasonOf(account.register(clone)), 'held-elsewhere');
+  });
+
   it('is told of streams of others in vain', async () => {
     const account = await atWork();
     account.processes.begin();

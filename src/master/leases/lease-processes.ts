@@ -275,11 +275,22 @@ export class LeaseProcesses {
     this.#processes.set(lease.agentId, known);
   }
 
-  /** A master tells of a stream that is open there. What is known from a keep-alive or a registration is newer. */
+  /**
+   * A master reports a stream that is open there. What is known from a keep-alive or a registration is newer; but a process
+   * of which only a closed stream is known keeps the lease alive by this one.
+   */
   open(lease: PlacedLease, { runId, stream, connection }: StreamSender): void {
     const { agentId, epoch, nodeIp } = lease;
-    if (this.#processes.has(agentId) || lease.runId !== runId) return;
+    if (lease.runId !== runId) return;
     const at = this.#options.clock.now();
+    const known = this.#processes.get(agentId);
+    if (known !== undefined) {
+      if (known.runId === undefined || known.runId !== runId || known.epoch !== epoch || isClosed(known, stream))
+        return;
+      if (known.closedAt !== undefined) Object.assign(known, { stream, connection, at, closedAt: undefined });
+      else if (known.stream !== stream) keepOther(known.others, stream, { connection, at });
+      return;
+    }
     const rest = { others: new Map(), formerStream: '', closedAt: undefined, revision: 0 };
     this.#processes.set(agentId, { agentId, epoch, runId, nodeIp, connection, stream, at, ...rest });
   }
@@ -402,13 +413,21 @@ function moveTo(known: Process, stream: string): void {
   const { connection, at, others } = known;
   others.delete(stream);
   if (known.stream !== '' && known.stream !== stream && known.closedAt === undefined) {
-    others.delete(known.stream);
-    others.set(known.stream, { connection, at });
-    const [oldest] = others.keys();
-    if (others.size > otherStreamsMax && oldest !== undefined) others.delete(oldest);
+    keepOther(others, known.stream, { connection, at });
   }
   known.stream = stream;
   known.closedAt = undefined;
+}
+
+function keepOther(
+  others: Process['others'],
+  stream: string,
+  heard: { readonly connection: string; readonly at: number },
+): void {
+  others.delete(stream);
+  others.set(stream, heard);
+  const [oldest] = others.keys();
+  if (others.size > otherStreamsMax && oldest !== undefined) others.delete(oldest);
 }
 
 function isClosed(known: Process, stream: string): boolean {
