@@ -248,6 +248,9 @@ export class Cluster {
   #checkHeard(from: string, to: string, session: string | undefined): void {
     const [sender, receiver] = [from, to].map((name) => this.masters.find((master) => master.name === name));
     if (sender === undefined || receiver === undefined) return;
+    // A store that is no member's any more is refused by the gate in front of the peer port, whatever is known of it.
+    const { members } = receiver.work?.replica.status().membership ?? { members: [] };
+    if (!members.some(({ storeId }) => storeId === sender.disk.session?.storeId)) return;
     const heard = receiver.hears(sender, session);
     this.world.check(heard, 'a store that was put back is not heard', () => `${to} has taken a message of ${from}`);
   }
