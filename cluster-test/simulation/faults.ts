@@ -427,8 +427,7 @@ export class Faults {
     const work = leader?.work;
     if (work === undefined) return;
     if (work.replica.status().membership.confState.voters.length < 3) this.#operator.changeMembership();
-    if (allCameBack && work.machine.real.ipam.adoption)
-      this.#operator.change({ kind: 'end-adoption', missing: Number.MAX_SAFE_INTEGER });
+    if (allCameBack && work.machine.real.ipam.adoption) this.#operator.endAdoption();
   }
 
   /**
@@ -444,7 +443,7 @@ export class Faults {
       else if (rivals.every(({ work }) => work?.others?.problem !== undefined)) {
         // Hosts that come meanwhile get nothing from either: each incarnation knows of another one.
         for (const rival of rivals) this.#operator.endAdoptionApart(rival);
-        if (leader?.work?.others?.problem !== undefined) this.#operator.change({ kind: 'end-adoption' });
+        if (leader?.work?.others?.problem !== undefined) this.#operator.endAdoption();
       }
       return;
     }

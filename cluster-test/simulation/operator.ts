@@ -16,6 +16,8 @@ import { parseAgentId } from '#ipam/identity.js';
 import { type MembershipChange, MembershipRefusedError } from '#replica/members/membership-change.js';
 import { ProposeError } from '#replica/ports/replicated-log.js';
 
+/** However many agents are missing. */
+const endAdoption = { kind: 'end-adoption', missing: Number.MAX_SAFE_INTEGER } as const;
 /** Reads at a leader that has just been elected. */
 const readsAfterElection = 4;
 /** The id of no agent. */
@@ -146,11 +148,15 @@ export class Operator {
       this.#changeAt(work, { kind: 'release', agentIds: [nobody], force: false, holders: [] }, () => {});
   }
 
+  endAdoption(): void {
+    this.change(endAdoption);
+  }
+
   /** Ends the adoption of another incarnation of the cluster, as one does that takes it for the only one. */
   endAdoptionApart({ work }: SimulatedMaster): void {
     if (work?.started !== true) return;
     work.process.run(() => {
-      work.plan.change({ kind: 'end-adoption', wallTime: work.process.machine.wallNow(), by: 'operator' }).then(
+      work.plan.change({ ...endAdoption, wallTime: work.process.machine.wallNow(), by: 'operator' }).then(
         () => this.#cluster.world.count('operator: end-adoption of another incarnation'),
         (error: unknown) => this.#expected(error),
       );

@@ -122,7 +122,7 @@ export class StoreFaults {
     const ipam = leader?.work?.machine.real.ipam;
     if (ipam === undefined || this.#lost !== undefined) return;
     if (ipam.adoption) {
-      if (allCameBack) this.#operator.change({ kind: 'end-adoption', missing: Number.MAX_SAFE_INTEGER });
+      if (allCameBack) this.#operator.endAdoption();
       else this.#operator.makeRoom();
       return;
     }
@@ -209,7 +209,7 @@ export class StoreFaults {
     const ipam = leader?.work?.machine.real.ipam;
     if (ipam === undefined) return;
     if (ipam.adoption) {
-      if (allCameBack) this.#operator.change({ kind: 'end-adoption', missing: Number.MAX_SAFE_INTEGER });
+      if (allCameBack) this.#operator.endAdoption();
       else this.#operator.makeRoom();
       return;
     }

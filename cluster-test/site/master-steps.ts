@@ -67,6 +67,8 @@ export class MasterSteps {
     await this.#site.allConfirmed();
     const { copiedAllAt = 0 } = masters;
     const lost = this.#site.hosts.filter((host) => (record.firstGrantedAt(host) ?? 0) > copiedAllAt);
+    // A backup of the part that is lost now names holders that the masters no longer know: what these leave is not quarantined.
+    if ((this.#savedAt ?? 0) > copiedAllAt) this.#savedAt = undefined;
     await masters.rewindAll();
     if (lost.length > 0) {
       await masters.adoptionBegun();
