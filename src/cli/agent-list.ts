@@ -7,7 +7,7 @@ import { remark } from '#cli/member-words.js';
 import type { List, ListOptions, TableShape } from '#cli/output/list.js';
 import { type Cell, type Column, formatTable } from '#cli/table.js';
 import type { Terminal } from '#cli/terminal.js';
-import { ago, overlayState, plural, presence } from '#cli/words.js';
+import { ago, isRevoked, overlayState, plural, presence } from '#cli/words.js';
 import { sublet } from '#proto/sublet.js';
 
 type Agent = sublet.v1.Agent.$Properties;
@@ -120,7 +120,7 @@ export function formatAgents(
     const head: readonly Cell[] = [
       { text: agent.agentId ?? '', style: 'bold' },
       agent.reachable === false ? { text: `${agent.nodeIp} (lost)`, style: 'red' } : (agent.nodeIp ?? ''),
-      presence(agent.presence, terminal.now()),
+      presenceCell(agent, terminal),
       withoutPrefix(agent.vxlan?.vtepIp),
       ...(wide ? wideCells(agent, terminal) : []),
     ];
@@ -142,6 +142,12 @@ export function formatAgents(
   const table = formatTable(columns, rows, terminal, { titled: titles, ...(widths && { widths }) });
   if (terminal.columns === undefined || !remarks) return table;
   return `${table}${terminal.paint('dim', plural(agents.length, 'agent'))}\n${failures(agents, terminal)}`;
+}
+
+function presenceCell({ presence: of, revocation }: Agent, terminal: Terminal): Cell {
+  const cell = presence(of, terminal.now());
+  if (!isRevoked(revocation)) return cell;
+  return { text: `${typeof cell === 'string' ? cell : cell.text}, revoked`, style: 'red' };
 }
 
 const wideColumns: readonly Column[] = [

@@ -73,6 +73,20 @@ describe('sublet members', () => {
     assert.equal(exit, 0);
   });
 
+  it('names a master whose certificates are revoked, and the command that takes it back', async () => {
+    const by = { since: { seconds: 1_700_000_000 }, by: 'admin/alice@10.0.0.9' };
+    const [m1, m2 = {}, m3 = {}] = oneDead.members ?? [];
+    const later = { ...by, acceptedFrom: { seconds: 1_700_000_060 } };
+    const revoked = { ...oneDead, members: [m1 ?? {}, { ...m2, revocation: by }, { ...m3, revocation: later }] };
+    const { out } = await members([revoked]);
+    assert.match(
+      out,
+      /! The certificates of m2 are revoked 2023-11-1\d \d\d:\d\d:20 by\n {2}admin\/alice@10\.0\.0\.9\.\n/,
+    );
+    assert.match(out, /\n {2}sublet certs unrevoke master\/m2\n$/);
+    assert.doesNotMatch(out, /m3 are revoked/);
+  });
+
   it('says what to do when there is no leader, and when the master that was asked takes no part', async () => {
     const orphaned = await members([{ members: [{ name: 'm2', self: true }], accountOf: 'm2' }]);
     assert.match(orphaned.out, /There is no leader: this is how m2 sees it\./);

@@ -2,6 +2,7 @@ import assert from 'node:assert/strict';
 import { status as code, Server, ServerCredentials } from '@grpc/grpc-js';
 import { definition } from '#api/method.js';
 import { agentService, clusterService, operatorService } from '#api/services.js';
+import { formatAgents } from '#cli/agent-list.js';
 import { formatStatus } from '#cli/commands/masters/status.js';
 import { run } from '#cli/program.js';
 import { CannedMaster, CannedRefusal } from '#cli/testing/canned-master.js';
@@ -12,6 +13,9 @@ import { until } from '#master/testing/until.js';
 import { sublet } from '#proto/sublet.js';
 
 const { v1 } = sublet;
+
+const revocation = { since: { seconds: 1_700_000_000 }, by: 'admin/alice@10.0.0.9' };
+const revokedBefore = { ...revocation, acceptedFrom: { seconds: 1_700_000_060 } };
 
 describe('what operators ask', () => {
   let master: CannedMaster;
@@ -30,6 +34,8 @@ describe('what operators ask', () => {
       )
       .on(operatorService.getAgent, ({ agentId }) => {
         if (agentId === 'agent-1') return { agent: agent1, revision: 9 };
+        if (agentId === 'stolen') return { agent: { ...agent2, agentId, revocation }, revision: 9 };
+        if (agentId === 'anew') return { agent: { ...agent2, agentId, revocation: revokedBefore }, revision: 9 };
         throw new CannedRefusal(code.NOT_FOUND, `agent_id: "${agentId}" holds nothing`);
       })
       .on(operatorService.listOverlays, () => sampleOverlays)
@@ -252,6 +258,25 @@ describe('what operators ask', () => {
       if (columns !== undefined) for (const line of out.split('\n')) assert.ok(line.length <= columns, line);
     });
   }
+
+  it('marks agents whose certificates are revoked, and says since when and by whom', async () => {
+    const agents = [agent1, { ...agent2, revocation }, { ...agent2, agentId: 'anew', revocation: revokedBefore }];
+    assert.match(
+      formatAgents(agents, new RecordedTerminal(undefined)),
+      /agent-2 .* silent 1h2m, revoked .*\nanew .* silent 1h2m {2}/s,
+    );
+    const certificates = async (id: string) => {
+      const terminal = new RecordedTerminal(120);
+      assert.equal(await run(['agents', id, '--master', master.address], terminal), 0);
+      return /^certificates +(.*)$/m.exec(terminal.unpainted)?.[1];
+    };
+    assert.equal(await certificates('agent-1'), undefined);
+    assert.equal(await certificates('stolen'), 'revoked 2023-11-14 22:13:20 by admin/alice@10.0.0.9');
+    assert.equal(
+      await certificates('anew'),
+      'revoked 2023-11-14 22:13:20 by admin/alice@10.0.0.9, but for those that begin 2023-11-14 22:14:20 or later',
+    );
+  });
 
   it('names the ten agents silent for longest, and counts the rest', () => {
     const silentAgents = Array.from({ length: 100 }, (_, at) => ({ agentId: `agent-${at + 1}`, nodeIp: '10.0.0.1' }));

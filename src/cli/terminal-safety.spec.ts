@@ -103,6 +103,7 @@ describe('row 59: text of other machines', () => {
       peer: '10.0.0.4:7071',
       role: sublet.v1.MemberRole.MEMBER_ROLE_FOLLOWER,
       stopRisk: 'x',
+      revocation: { by: 'b' },
     };
     const network = {
       vtepSubnet: '44.128.0.0/20',
@@ -135,7 +136,7 @@ describe('row 59: text of other machines', () => {
       )
       .on(clusterService.transferLeadership, () => bad({ leader: 'm2' }))
       .on(operatorService.listAgents, () => ({ ...bad({ agents: [agent1, agent2] }), nextPageToken: '' }))
-      .on(operatorService.getAgent, () => bad({ agent: agent1 }))
+      .on(operatorService.getAgent, () => bad({ agent: { ...agent1, revocation: { by: 'b' } } }))
       .on(operatorService.listOverlays, () => bad({ overlays: sampleOverlays.overlays }))
       .on(operatorService.listHistory, () => bad({ entries: history.entries }))
       .on(operatorService.lookup, ({ ip }) =>

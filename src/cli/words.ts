@@ -58,6 +58,22 @@ export function presence(of: Presence, now: number): Cell {
   }
 }
 
+type Revocation = sublet.v1.Revocation.$Properties | null | undefined;
+
+/** Whether all certificates are, those that are issued later included. */
+export function isRevoked(revocation: Revocation): boolean {
+  return revocation != null && revocation.acceptedFrom == null;
+}
+
+/** `revoked 5m ago by admin/alice@10.0.0.9`; undefined: nothing is revoked. */
+export function revocationCell(revocation: Revocation, now: number): Exclude<Cell, string> | undefined {
+  if (revocation == null) return undefined;
+  const { since, by, acceptedFrom } = revocation;
+  const when = `revoked ${clockTime(since, now)} by ${by}`;
+  if (acceptedFrom == null) return { text: when, style: 'red' };
+  return { text: `${when}, but for those that begin ${clockTime(acceptedFrom, now)} or later`, style: 'yellow' };
+}
+
 type State = sublet.v1.OverlayState.$Properties | null | undefined;
 
 /**

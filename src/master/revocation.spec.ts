@@ -89,6 +89,17 @@ describe('a revoked identity', () => {
       refusalOf(admin.call(operatorService.getAgent, { agentId: 'leaving' }, once));
     await admin.call(accessService.revokeIdentity, { identity }, once);
     assert.equal(await known(), 'OK');
+    // It is shown where the agent is, and in the status.
+    const { agent: shown } = await admin.call(operatorService.getAgent, { agentId: 'leaving' }, once);
+    assert.equal(shown?.revocation?.by, 'admin/root@127.0.0.1');
+    const { agents: listed } = await admin.call(operatorService.listAgents, {}, once);
+    assert.ok(listed.find(({ agentId }) => agentId === 'leaving')?.revocation);
+    assert.equal(listed.find(({ agentId }) => agentId === 'innocent')?.revocation ?? null, null);
+    const leader = trio.masters.find(({ services }) => services.leadership.seat.kind === 'here');
+    const atLeader = await trio.client('admin', 'root', leader === undefined ? [] : [leader]);
+    const { warnings } = await atLeader.call(clusterService.getStatus, {}, once);
+    const warned = /^\d+ agents? (is|are) revoked and (holds its|hold their) lease still: /;
+    assert.ok(warnings.some(({ message }) => warned.test(message ?? '')));
     const { released } = await admin.call(accessService.revokeIdentity, { identity, release: true }, once);
     assert.equal(released.length, 2);
     assert.match(await known(), /^NOT_FOUND/);

@@ -3,13 +3,13 @@
 import { formatCidr } from '#address/ip.js';
 import { RefusedError } from '#api/refusal.js';
 import { accessService } from '#api/services.js';
-import type { Revocation, RevocationCause } from '#ipam/revocation.js';
 import { methodsFor } from '#master/access/authorization.js';
 import { type Endpoint, endpoint } from '#master/server/endpoint.js';
 import { origin } from '#master/services/operator-parse.js';
 import type { PlanClient } from '#master/services/plan-client.js';
 import { timestamp } from '#master/services/plan-message.js';
-import { sublet } from '#proto/sublet.js';
+import { revocationMessage } from '#master/services/revocation-message.js';
+import type { sublet } from '#proto/sublet.js';
 import type { ReplicatedLog } from '#replica/ports/replicated-log.js';
 import type { Caller } from '#tls/caller.js';
 import { formatPrincipal, type Principal, PrincipalError, type PrincipalName, parseIdentity } from '#tls/principal.js';
@@ -27,10 +27,6 @@ export type AccessServiceOptions = {
 
 /** Certificates begin this much before they are issued, ms: clocks differ. */
 const backdatedMs = 60_000;
-const causes: Readonly<Record<RevocationCause, sublet.v1.RevocationCause>> = {
-  operator: sublet.v1.RevocationCause.REVOCATION_CAUSE_OPERATOR,
-  removal: sublet.v1.RevocationCause.REVOCATION_CAUSE_REMOVAL,
-};
 
 export function accessEndpoints(options: AccessServiceOptions): readonly Endpoint[] {
   const { plan, wallClock } = options;
@@ -114,16 +110,4 @@ function identityOf(identity: sublet.v1.Identity.$Properties | null | undefined)
     if (!(error instanceof PrincipalError)) throw error;
     throw new RefusedError('invalid-argument', `identity: ${error.message}`);
   }
-}
-
-function revocationMessage(revocation: Revocation): sublet.v1.Revocation.$Properties {
-  const { identity, cause, since, by, acceptedFrom } = revocation;
-  const [role = '', id = ''] = identity.split('/');
-  return {
-    identity: { role, id },
-    cause: causes[cause],
-    since: timestamp(since),
-    by,
-    acceptedFrom: acceptedFrom === undefined ? null : timestamp(acceptedFrom),
-  };
 }

@@ -22,6 +22,7 @@ import {
 } from '#master/members/membership-step.js';
 import { promoteMember, removeMember, replaceMember, transfer } from '#master/members/voter-change.js';
 import { type CallContext, type Endpoint, endpoint } from '#master/server/endpoint.js';
+import { withRevocations } from '#master/services/revocation-message.js';
 import type { sublet } from '#proto/sublet.js';
 import type { MemberHello } from '#replica/ports/peer-network.js';
 import { memberNameForm } from '#text/name-form.js';
@@ -78,7 +79,7 @@ async function listMembers(
     leader: status.leader?.name ?? '',
     term: status.term,
     lastIndex: status.lastIndex,
-    members: memberMessages(status, options),
+    members: withRevocations(memberMessages(status, options), options.plan.ipam),
     accountOf: status.self.name,
   };
 }

@@ -1,6 +1,8 @@
 import assert from 'node:assert/strict';
 import { agentService, clusterService } from '#api/services.js';
-import { deadMasterWarnings } from '#master/process/cluster-warnings.js';
+import { PlanUnderTest } from '#ipam/plan-under-test.js';
+import { deadMasterWarnings, revocationWarnings } from '#master/process/cluster-warnings.js';
+import { withRevocations } from '#master/services/revocation-message.js';
 import { TestMasters } from '#master/testing/test-masters.js';
 import { sublet } from '#proto/sublet.js';
 import { VirtualTime } from '#replica/testing/virtual-time.js';
@@ -35,6 +37,29 @@ describe('what status warns of', () => {
     assert.deepEqual(said(master('m1'), master('m2'), { name: 'm3', alive: false }), [
       'master m3 is dead and was not heard by this leader: one more, and nothing can be changed',
     ]);
+  });
+
+  it('names members, and agents with a lease, whose certificates are all revoked', () => {
+    const plan = new PlanUnderTest();
+    const revoke = (identity: string) =>
+      plan.run({ kind: 'revoke-identity', identity, cause: 'operator', release: false });
+    const warned = () => revocationWarnings(plan.ipam, [{ name: 'm1' }, { name: 'm2' }]);
+    for (const id of ['host-1', 'host-2']) plan.run(plan.request(id));
+    for (const other of ['agent/gone', 'master/m9', 'operator/host-1', 'agent/host-2']) revoke(other);
+    plan.run({ kind: 'unrevoke-identity', identity: 'agent/host-2', cause: 'operator', acceptedFrom: 1_000 });
+    assert.deepEqual(warned(), []);
+    for (const identity of ['agent/host-1', 'master/m2']) revoke(identity);
+    assert.deepEqual(
+      warned().map(({ message, remedy }) => `${message}: ${remedy}`),
+      [
+        'the certificates of master m2 are revoked, though it is a member: the others take nothing from it: sublet certs unrevoke master/m2',
+        '1 agent is revoked and holds its lease still: host-1: sublet agents host-1, then sublet release host-1 or sublet certs unrevoke agent/host-1',
+      ],
+    );
+    revoke('agent/host-2');
+    assert.match(warned().at(-1)?.message ?? '', /^2 agents are revoked and hold their lease still: host-1$/);
+    const [, m2] = withRevocations([{ name: 'm1' }, { name: 'm2' }], plan.ipam);
+    assert.equal(m2?.revocation?.identity?.id, 'm2');
   });
 
   it('tells of silent agents and failed overlays at every master, whichever leads', async () => {

@@ -1,8 +1,10 @@
 /** What an operator should know of the other masters and of the agents, by the leader's account. */
-import type { AgentId } from '#ipam/identity.js';
+import { type AgentId, parseAgentId } from '#ipam/identity.js';
+import type { Ipam } from '#ipam/ipam.js';
 import type { HostOverlayCounts } from '#ipam/space/survey.js';
 import type { Warning } from '#master/warning.js';
 import { sublet } from '#proto/sublet.js';
+import type { MemberInfo } from '#replica/ports/membership.js';
 import { formatTime } from '#text/duration.js';
 
 type Member = sublet.v1.Member.$Properties;
@@ -67,6 +69,36 @@ export function failedOverlayWarnings({ failed }: HostOverlayCounts): Warning[] 
       remedy: `sublet agents ${first.agentId}`,
       cluster: true,
     },
+  ];
+}
+
+/** Agents that hold a lease and masters that are members, but whose certificates are all revoked. */
+export function revocationWarnings(
+  ipam: Pick<Ipam, 'revocations' | 'agent'>,
+  members: readonly Pick<MemberInfo, 'name'>[],
+): Warning[] {
+  const revoked = ipam.revocations().filter(({ acceptedFrom }) => acceptedFrom === undefined);
+  const held = revoked.flatMap(({ identity }) => {
+    const [role, id = ''] = identity.split('/');
+    return role === 'agent' && ipam.agent(parseAgentId(id)) !== undefined ? [id] : [];
+  });
+  const masters = members.filter(({ name }) => revoked.some(({ identity }) => identity === `master/${name}`));
+  const [first] = held;
+  return [
+    ...masters.map(({ name }) => ({
+      message: `the certificates of master ${name} are revoked, though it is a member: the others take nothing from it`,
+      remedy: `sublet certs unrevoke master/${name}`,
+      cluster: true,
+    })),
+    ...(first === undefined
+      ? []
+      : [
+          {
+            message: `${agents(held.length)} revoked and ${held.length === 1 ? 'holds its' : 'hold their'} lease still: ${first}`,
+            remedy: `sublet agents ${first}, then sublet release ${first} or sublet certs unrevoke agent/${first}`,
+            cluster: true,
+          },
+        ]),
   ];
 }
 

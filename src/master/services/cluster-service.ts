@@ -10,13 +10,19 @@ import type { Leadership } from '#master/leader/leadership.js';
 import type { LeaseKeeper } from '#master/leases/lease-keeper.js';
 import type { Place } from '#master/leases/lease-processes.js';
 import { memberMessages, ownRole } from '#master/members/member-account.js';
-import { deadMasterWarnings, failedOverlayWarnings, silentAgentWarnings } from '#master/process/cluster-warnings.js';
+import {
+  deadMasterWarnings,
+  failedOverlayWarnings,
+  revocationWarnings,
+  silentAgentWarnings,
+} from '#master/process/cluster-warnings.js';
 import type { PeerCalls } from '#master/server/call-router.js';
 import { type Endpoint, endpoint } from '#master/server/endpoint.js';
 import { safeInteger } from '#master/server/refusal-mapping.js';
 import { origin } from '#master/services/operator-parse.js';
 import type { PlanClient } from '#master/services/plan-client.js';
 import { timestamp } from '#master/services/plan-message.js';
+import { withRevocations } from '#master/services/revocation-message.js';
 import type { Warning } from '#master/warning.js';
 import type { sublet } from '#proto/sublet.js';
 import type { Clock } from '#replica/ports/clock.js';
@@ -89,7 +95,7 @@ async function getStatus(
     term: status.term,
     commitIndex: status.commitIndex,
     appliedIndex: status.appliedIndex,
-    members: memberMessages(status, options),
+    members: withRevocations(memberMessages(status, options), ipam),
     ...account,
     warnings: [...clusterWarnings, ...options.warnings(), ...contestWarnings(account)].map(
       ({ message, remedy, notice = false, cluster = false }) => ({ message, remedy, notice, cluster }),
@@ -155,6 +161,7 @@ function clusterWarningsOf(options: ClusterServiceOptions): readonly Warning[] {
     ...deadMasterWarnings(memberMessages(status, options), wallClock()),
     ...silentAgentWarnings(silence, wallClock()),
     ...failedOverlayWarnings(plan.ipam.hostOverlays()),
+    ...revocationWarnings(plan.ipam, status.membership.members),
   ];
 }
 

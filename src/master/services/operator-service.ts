@@ -36,6 +36,7 @@ import {
   overlayMessage,
   usageMessage,
 } from '#master/services/plan-message.js';
+import { certificateRevocation } from '#master/services/revocation-message.js';
 import { sublet } from '#proto/sublet.js';
 
 const { LookupKind, PresenceState } = sublet.v1;
@@ -62,12 +63,14 @@ export function operatorEndpoints(options: OperatorServiceOptions): readonly End
 }
 
 function agentReads({ plan, office }: OperatorServiceOptions): readonly Endpoint[] {
-  const message = (agent: FullAgent): sublet.v1.Agent.$Properties =>
-    agentMessage(
+  const message = (agent: FullAgent): sublet.v1.Agent.$Properties => ({
+    ...agentMessage(
       agent,
       plan.network?.reclaimMs,
       office.presence.of(agent.agentId, (lease) => plan.ipam.awaits(lease)),
-    );
+    ),
+    revocation: certificateRevocation(plan.ipam, 'agent', agent.agentId),
+  });
   return [
     endpoint(operatorService.listAgents, presenceRead, async (request) => {
       const size = pageSize('page_size', request.pageSize, agentsPageDefault, pageMax);

@@ -13,7 +13,7 @@ import type { List, ListOptions, TableShape } from '#cli/output/list.js';
 import { showList } from '#cli/output/list-watch.js';
 import { type Cell, type Column, formatTable } from '#cli/table.js';
 import type { Terminal } from '#cli/terminal.js';
-import { count, role } from '#cli/words.js';
+import { count, isRevoked, revocationCell, role } from '#cli/words.js';
 import { formatHostPort, parseHostPort } from '#config/host-port.js';
 import { sublet } from '#proto/sublet.js';
 import { promoteLagMax } from '#replica/members/membership-change.js';
@@ -62,8 +62,8 @@ const memberList: List<Members, Member> = {
   items: ({ members }) => members,
   replaced: (response, members) => new sublet.v1.ListMembersResponse({ ...response, members }),
   name: ({ name }) => name ?? '',
-  watched: ({ peer, role, api, alive, stopRisk, spaceLow, ended }) => [
-    ...[peer, role, api, alive, stopRisk, spaceLow, ended],
+  watched: ({ peer, role, api, alive, stopRisk, spaceLow, ended, revocation }) => [
+    ...[peer, role, api, alive, stopRisk, spaceLow, ended, isRevoked(revocation)],
   ],
   table: formatMembers,
 };
@@ -95,7 +95,13 @@ export function formatMembers(
   const ended = members.flatMap(({ name, ended: why }) =>
     why ? [remark(`${name} stopped by itself: ${why}`, '', terminal)] : [],
   );
-  return [formatTable(columns, rows, terminal), ...remarks(response, terminal), ...ended].join('\n');
+  const revoked = members.flatMap(({ name, revocation }) => {
+    const said = revocationCell(revocation, terminal.now());
+    if (said === undefined || !isRevoked(revocation)) return [];
+    const way = `sublet certs unrevoke master/${name}`;
+    return [remark(`The certificates of ${name} are ${said.text}.`, way, terminal)];
+  });
+  return [formatTable(columns, rows, terminal), ...remarks(response, terminal), ...ended, ...revoked].join('\n');
 }
 
 function wideCells({ api, stopRisk }: Member): readonly Cell[] {

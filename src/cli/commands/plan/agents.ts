@@ -11,7 +11,7 @@ import { type Operator, operate, print } from '#cli/operator/operator.js';
 import { showList } from '#cli/output/list-watch.js';
 import { type Cell, formatFacts } from '#cli/table.js';
 import { type Terminal, wrap } from '#cli/terminal.js';
-import { ago, clockTime, overlayState, presence } from '#cli/words.js';
+import { ago, clockTime, overlayState, presence, revocationCell } from '#cli/words.js';
 import type { sublet } from '#proto/sublet.js';
 import { formatDuration } from '#text/duration.js';
 
@@ -114,6 +114,7 @@ export function formatAgent(agent: Agent, terminal: Terminal): string {
       'last heard',
       agent.presence?.lastHeard ? `${ago(agent.presence.lastHeard, now)} ago`.replace('now ago', 'now') : undefined,
     ],
+    ['certificates', revocationCell(agent.revocation, now)],
     ['registered', clockTime(agent.registeredAt, now)],
     [
       'lease',
