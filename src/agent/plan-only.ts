@@ -6,6 +6,7 @@ import { errorText } from '#errors/unknown-error.js';
 import type { HostMetrics, HostOverlayStatus, HostStatus, PingReport } from '#host/host-status.js';
 import type { HostInput } from '#host/input.js';
 import type { CleanupReport, PlannedStep, Reconciler } from '#host/reconciler-interface.js';
+import type { AddressUsage } from '#host/usage/address-usage.js';
 
 /** Lines printed for one plan; what is beyond is counted. */
 const stepsShownMax = 200;
@@ -64,6 +65,10 @@ export class PlanOnly implements Reconciler {
       lastPassMs: this.#lastPassMs,
       entries: this.#entries,
     };
+  }
+
+  usage(): readonly AddressUsage[] {
+    return [];
   }
 
   plan(input: HostInput): Promise<readonly PlannedStep[]> {

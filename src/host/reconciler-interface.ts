@@ -4,6 +4,7 @@
 
 import type { HostMetrics, HostStatus, PingReport } from '#host/host-status.js';
 import type { HostInput, HostSettings } from '#host/input.js';
+import type { AddressUsage } from '#host/usage/address-usage.js';
 
 /** Makes one Linux host match the latest input, and keeps it so. */
 export type Reconciler = {
@@ -20,6 +21,8 @@ export type Reconciler = {
   onStatus(listener: (status: HostStatus) => void): void;
   status(): HostStatus;
   metrics(): HostMetrics;
+  /** How full this host's ranges are; of those of which it can be told. */
+  usage(): readonly AddressUsage[];
   /** What `update(input)` would do to this host as it is now; changes nothing and needs no root. */
   plan(input: HostInput): Promise<readonly PlannedStep[]>;
   /** Probes peers' VTEPs: all, or the one with this agent id or VTEP, node or IPv6 VTEP address. */

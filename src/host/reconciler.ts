@@ -35,6 +35,7 @@ import { type KernelMonitor, kernelMonitor } from '#host/tools/kernel-monitor.js
 import { processRunner, type Runner } from '#host/tools/runner.js';
 import { ShellRunner } from '#host/tools/shell-runner.js';
 import { commandOf } from '#host/tools/tool-command.js';
+import { type AddressUsage, addressUsage } from '#host/usage/address-usage.js';
 
 /** What the reconciler says while it works; the agent's logger fits. */
 export type HostLog = {
@@ -180,6 +181,10 @@ export class HostReconciler implements Reconciler {
 
   metrics(): HostMetrics {
     return this.#counters.snapshot(this.#hook.counts);
+  }
+
+  usage(): readonly AddressUsage[] {
+    return this.#input === undefined ? [] : addressUsage(this.#input, this.#model.docker);
   }
 
   async plan(input: HostInput): Promise<readonly PlannedStep[]> {

@@ -2,6 +2,7 @@
 import { Counter, collectDefaultMetrics, Gauge, Registry } from 'prom-client';
 import type { Agent } from '#agent/agent.js';
 import { notReady } from '#agent/report/agent-status.js';
+import type { AddressUsage } from '#host/usage/address-usage.js';
 import type { CertificateReloader } from '#tls/certificate/certificate-reloader.js';
 
 type Certificate = Pick<CertificateReloader, 'material' | 'problem'>;
@@ -107,6 +108,23 @@ function hostMetrics(registry: Registry, { options: { host } }: Agent): void {
     'Runs of the command of on_change that failed',
     () => host.metrics().hookFailures,
   );
+  const usage = (name: string, help: string, read: (one: AddressUsage) => number | undefined): void => {
+    new Gauge({
+      name,
+      help,
+      labelNames: ['overlay', 'bridge', 'family'],
+      registers: [registry],
+      collect() {
+        this.reset();
+        for (const one of host.usage()) {
+          const value = read(one);
+          if (value !== undefined) this.set({ overlay: one.overlay, bridge: one.bridge, family: one.family }, value);
+        }
+      },
+    });
+  };
+  usage('sublet_agent_addresses_used', 'Addresses that containers have', ({ used }) => used);
+  usage('sublet_agent_addresses_size', 'Addresses that there are for containers; IPv4 alone', ({ size }) => size);
   new Gauge({
     name: 'sublet_host_overlay_status',
     help: '1 for the state that the overlay is in',

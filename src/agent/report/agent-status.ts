@@ -3,6 +3,7 @@ import type { Agent, LeaseSource } from '#agent/agent.js';
 import type { Lease } from '#agent/lease/lease.js';
 import type { RegistrationState } from '#agent/lease/lease-request.js';
 import type { HostStatus } from '#host/host-status.js';
+import type { AddressUsage } from '#host/usage/address-usage.js';
 import type { CertificateAge, CertificateReloader } from '#tls/certificate/certificate-reloader.js';
 import { timeText } from '#tls/certificate/tls-files.js';
 import { formatPrincipal } from '#tls/principal.js';
@@ -33,6 +34,8 @@ export type AgentStatus = {
   /** Null: without TLS. */
   readonly certificate: CertificateStatus | null;
   readonly host: HostStatus;
+  /** How full the ranges of this host are; what can't be told is left out. */
+  readonly addresses: readonly AddressUsage[];
   readonly ready: boolean;
   /** Why it is not ready, and whatever else an operator should look at. */
   readonly problems: readonly string[];
@@ -86,6 +89,7 @@ export function agentStatus(agent: Agent, networkMode: string, certificate?: Cer
     },
     certificate: certificate === undefined ? null : certificateStatus(certificate),
     host: options.host.status(),
+    addresses: options.host.usage(),
     ready: unready.length === 0,
     problems: [
       ...unready,

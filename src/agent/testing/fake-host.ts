@@ -3,6 +3,7 @@
 import type { HostMetrics, HostStatus, PingReport } from '#host/host-status.js';
 import type { HostInput } from '#host/input.js';
 import type { CleanupReport, PlannedStep, Reconciler } from '#host/reconciler-interface.js';
+import type { AddressUsage } from '#host/usage/address-usage.js';
 
 export class FakeHost implements Reconciler {
   readonly inputs: HostInput[] = [];
@@ -11,6 +12,7 @@ export class FakeHost implements Reconciler {
   /** What can't be taken off. */
   left: readonly string[] = [];
   stopped = false;
+  used: readonly AddressUsage[] = [];
   #status: HostStatus = { overlays: [], problems: [], converged: false };
   #listeners: ((status: HostStatus) => void)[] = [];
 
@@ -56,6 +58,10 @@ export class FakeHost implements Reconciler {
       lastPassMs: 3,
       entries: 3,
     };
+  }
+
+  usage(): readonly AddressUsage[] {
+    return this.used;
   }
 
   async plan(): Promise<readonly PlannedStep[]> {

@@ -24,6 +24,7 @@ function shown(parts: Partial<Status>): string {
     lease,
     watch: { connected: true, revision: 12, peers: 3, last_error: '' },
     host: { overlays: [{ kind: 'ok', name: 'dcos' }], converged: true, problems: [] },
+    addresses: [],
     ready: true,
     problems: [],
     ...parts,
@@ -35,6 +36,17 @@ describe('sublet agent status', () => {
   it('says that all is well when it is', () => {
     assert.match(shown({}), /network\s+linux: this host is as it should be/);
     assert.match(shown({}), /peers\s+3, as of revision 12\n/);
+  });
+
+  it('says how full each range is', () => {
+    const used = { overlay: 'dcos', family: 4, range: '9.0.0.0/25', size: 125, used: 12 };
+    const addresses = [
+      { ...used, bridge: 'd-dcos', used: 3 },
+      { ...used, bridge: 'm-dcos' },
+    ];
+    assert.match(shown({ addresses }), /IN USE\s+dcos .* d-dcos 3 of 125, m-dcos 12 of 125\s/);
+    const six = { overlay: 'dcos', bridge: 'm-dcos', family: 6, range: 'fd01:b::/81', used: 2 };
+    assert.match(shown({ addresses: [six] }), / m-dcos 2 \(IPv6\)\s/);
   });
 
   it('does not call a host as it should be whose overlay failed, though no step is left to do', () => {

@@ -42,6 +42,18 @@ const statusSchema = z.object({
     converged: z.boolean(),
     problems: z.array(z.string()).default([]),
   }),
+  addresses: z
+    .array(
+      z.object({
+        overlay: z.string(),
+        bridge: z.string(),
+        family: z.number(),
+        range: z.string(),
+        size: z.number().optional(),
+        used: z.number(),
+      }),
+    )
+    .default([]),
   ready: z.boolean(),
   problems: z.array(z.string()),
 });
@@ -51,6 +63,11 @@ type AgentStatus = z.infer<typeof statusSchema>;
 export async function askAgent(http: string): Promise<AgentStatus> {
   const at = formatHostPort(argument('--http', http, parseHostPort));
   return statusOf(await fetchJson(`http://${at}/status`, at), at);
+}
+
+/** All that the agent at HOST:PORT says of itself. @throws Failure when none answers there */
+export function agentAnswer(at: string): Promise<unknown> {
+  return fetchJson(`http://${at}/status`, at);
 }
 
 /** @throws Failure when no agent answers there */
@@ -108,14 +125,20 @@ export function formatAgentStatus(status: AgentStatus, terminal: Terminal): stri
   const rows = (lease?.overlays ?? []).map(({ name, subnet, subnet6 }): readonly Cell[] => {
     const found = host.overlays.find((overlay) => overlay.name === name);
     const subnets = [subnet, subnet6].filter(Boolean).join(' ');
-    return [name, subnets || '-', found === undefined ? '-' : found.kind];
+    const used = status.addresses.filter(({ overlay }) => overlay === name).map(usedWords);
+    return [name, subnets || '-', found === undefined ? '-' : found.kind, used.join(', ') || '-'];
   });
   const table =
     rows.length === 0
       ? ''
-      : `\n${formatTable([{ title: 'OVERLAY' }, { title: 'SUBNET' }, { title: 'ON THE HOST' }], rows, terminal)}`;
+      : `\n${formatTable([{ title: 'OVERLAY' }, { title: 'SUBNET' }, { title: 'ON THE HOST' }, { title: 'IN USE' }], rows, terminal)}`;
   const problems = status.problems.map((problem) => `${terminal.paint('yellow', '!')} ${problem}\n`).join('');
   return formatFacts(facts, terminal) + table + (problems === '' ? '' : `\n${problems}`);
+}
+
+/** `m-dcos 12 of 125` */
+function usedWords({ bridge, size, used, family }: AgentStatus['addresses'][number]): string {
+  return size === undefined ? `${bridge} ${used} (IPv${family})` : `${bridge} ${used} of ${size}`;
 }
 
 function leaseWords(lease: NonNullable<AgentStatus['lease']>): string {

@@ -4,6 +4,7 @@ import {
   bootTimeMs,
   type ReservationView,
   staleReservations,
+  unusedReservations,
 } from '#host/apply/reservations.js';
 
 const bootMs = 1_000_000;
@@ -53,6 +54,16 @@ describe('Addresses that host-local keeps', () => {
   it('are not free where containers may be that can’t be seen', async () => {
     assert.deepEqual(await stale({ bridge: true }, { addresses: [], all: false }), []);
     assert.deepEqual(await stale({ cutOff: true }, { addresses: [], all: false }), []);
+  });
+
+  it('are unused when they are older than 10 minutes and in no namespace, whenever the host was booted', async () => {
+    const nowMs = 5_000_000;
+    const [old, used, young] = [made('9.0.0.2', nowMs - 600_001), made('9.0.0.3', 0), made('9.0.0.4', nowMs - 600_000)];
+    const unused = (all: boolean) =>
+      unusedReservations([old, used, young], nowMs, async () => ({ addresses: new Set(['9.0.0.3']), all }));
+    assert.deepEqual(await unused(true), [old]);
+    assert.equal(await unused(false), undefined, 'a hidden process may have any address');
+    assert.deepEqual(await unusedReservations([young], nowMs, () => assert.fail('nothing is old enough')), []);
   });
 
   it('are judged by the boot time in /proc/stat', () => {

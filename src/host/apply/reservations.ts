@@ -61,17 +61,21 @@ export async function staleReservations(
 }
 
 /** One network of host-local with an address range of this host. */
-type Network = {
+export type ReservedNetwork = {
   readonly overlay: string;
   readonly folder: string;
   readonly bridge: string;
   readonly ranges: readonly string[];
 };
 
-function networksOf({ lease, settings }: HostInput): readonly Network[] {
-  return lease.overlays.flatMap(({ name, mesosBridge }): Network[] => {
+/** Of overlays with an `m-` bridge. */
+export function reservedNetworks(
+  overlays: HostInput['lease']['overlays'],
+  cniDataDir: string = defaultCniDataDir,
+): readonly ReservedNetwork[] {
+  return overlays.flatMap(({ name, mesosBridge }): ReservedNetwork[] => {
     if (mesosBridge === undefined) return [];
-    const folder = join(settings.cniDataDir ?? defaultCniDataDir, name);
+    const folder = join(cniDataDir, name);
     const ranges = [mesosBridge.cidr, mesosBridge.cidr6].filter((range) => range !== undefined);
     return [{ overlay: name, folder, bridge: mesosBridge.name, ranges }];
   });
@@ -88,9 +92,9 @@ const filesAtOnceMax = 500;
  */
 export async function freeReservations(input: HostInput, run: Runner): Promise<readonly FreedAddresses[]> {
   const all: FreedAddresses[] = [];
-  for (const network of networksOf(input)) {
+  for (const network of reservedNetworks(input.lease.overlays, input.settings.cniDataDir)) {
     // Listed before the bridge is looked at: what is reserved after that is not judged.
-    const reservations = reservationsIn(network);
+    const reservations = addressReservations(network);
     if (reservations.length === 0) continue;
     const devices = await observeDevices(run);
     const bridge = devices.some(({ name }) => name === network.bridge);
@@ -111,9 +115,70 @@ export async function freeReservations(input: HostInput, run: Runner): Promise<r
   return all;
 }
 
-function reservationsIn({ folder, ranges }: Network): readonly AddressReservation[] {
+/** A container that is being made has no address for moments; the longest that an engine takes for it. */
+const makingMs = 600_000;
+
+export type DeadReservation = AddressReservation & {
+  /** Container and interface, as host-local has noted them; empty: nothing. */
+  readonly owner: string;
+};
+
+/**
+ * The reservations of one network that no container has: made 10 minutes ago or longer, and in no network namespace.
+ * `nowMs` is of the wall clock, as the times of files are. Undefined: not all namespaces can be seen, so that nothing
+ * can be said.
+ * @throws Error when the host can't be looked at
+ */
+export async function deadReservations(
+  network: ReservedNetwork,
+  nowMs: number,
+  run: Runner,
+): Promise<readonly DeadReservation[] | undefined> {
+  const dead = await unusedReservations(addressReservations(network), nowMs, () => addressesInUse(run));
+  return dead?.map((one) => ({ ...one, owner: ownerIn(one.path) }));
+}
+
+/** Those that are old enough and in no namespace; undefined: not all namespaces can be seen. */
+export async function unusedReservations(
+  reservations: readonly AddressReservation[],
+  nowMs: number,
+  look: () => Promise<AddressesInUse>,
+): Promise<readonly AddressReservation[] | undefined> {
+  const old = reservations.filter(({ madeMs }) => madeMs < nowMs - makingMs);
+  if (old.length === 0) return [];
+  const { addresses, all } = await look();
+  return all ? old.filter(({ address }) => !addresses.has(address)) : undefined;
+}
+
+function ownerIn(path: string): string {
+  try {
+    return readFileSync(path, 'utf8').trim().split(/\s+/).join(' ');
+  } catch (error) {
+    if (isGone(error)) return '';
+    throw error;
+  }
+}
+
+/**
+ * Frees these, as far as they are still the same files; gives how many.
+ * @throws Error when a file can't be removed
+ */
+export async function freeDead(
+  network: ReservedNetwork,
+  dead: readonly AddressReservation[],
+  run: Runner,
+): Promise<number> {
+  let freed = 0;
+  for (let at = 0; at < dead.length; at += filesAtOnceMax) {
+    freed += await remove(network, true, dead.slice(at, at + filesAtOnceMax), run);
+  }
+  return freed;
+}
+
+/** Its files of addresses of its ranges. */
+export function addressReservations({ folder, ranges }: ReservedNetwork): readonly AddressReservation[] {
   return namesIn(folder).flatMap((address): AddressReservation[] => {
-    if (!ranges.some((range) => isIn(range, address))) return [];
+    if (!ranges.some((range) => inRange(range, address))) return [];
     const path = join(folder, address);
     const stat = statSync(path, { throwIfNoEntry: false });
     if (stat === undefined) return [];
@@ -121,7 +186,7 @@ function reservationsIn({ folder, ranges }: Network): readonly AddressReservatio
   });
 }
 
-function isIn(range: string, text: string): boolean {
+export function inRange(range: string, text: string): boolean {
   if (range.includes(':')) {
     const address = readIpv6(text);
     return address !== undefined && contains6(parseCidr6(range), address);
@@ -130,7 +195,8 @@ function isIn(range: string, text: string): boolean {
   return address !== undefined && contains4(parseCidr4(range), address);
 }
 
-function namesIn(folder: string): readonly string[] {
+/** Empty where there is no such folder. */
+export function namesIn(folder: string): readonly string[] {
   try {
     return readdirSync(folder);
   } catch (error) {
@@ -226,7 +292,7 @@ echo $removed`;
 const lockWaitS = '5';
 
 async function remove(
-  { folder, bridge }: Network,
+  { folder, bridge }: ReservedNetwork,
   isBridgeThere: boolean,
   reservations: readonly AddressReservation[],
   run: Runner,

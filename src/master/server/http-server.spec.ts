@@ -66,6 +66,28 @@ describe('HTTP', () => {
     return { code: response.status, body: await response.text() };
   };
 
+  it('lists the agents as targets of Prometheus, at the port that is asked for', async () => {
+    const { code, body } = await get('/sd/agents');
+    assert.equal(code, 200);
+    const groups: { targets: string[]; labels: Record<string, string> }[] = JSON.parse(body);
+    const group = groups.find(({ labels }) => labels.__meta_sublet_agent === 'agent-1');
+    const ip = group?.labels.__meta_sublet_node_ip;
+    assert.deepEqual(group?.targets, [`${ip}:7073`]);
+    assert.deepEqual(Object.keys(group?.labels ?? {}), [
+      '__meta_sublet_agent',
+      '__meta_sublet_hostname',
+      '__meta_sublet_node_ip',
+    ]);
+    const other = JSON.parse((await get('/sd/agents?port=9100')).body);
+    assert.deepEqual(
+      other.map(({ targets }: { targets: string[] }) => targets[0]?.split(':')[1]),
+      groups.map(() => '9100'),
+    );
+    for (const port of ['0', '65536', 'x', '-1', '']) {
+      assert.equal((await get(`/sd/agents?port=${port}`)).code, 400, port);
+    }
+  });
+
   it('tells the state as DC/OS does', async () => {
     const { code, body } = await get('/overlay-master/state');
     assert.equal(code, 200);
@@ -157,6 +179,11 @@ describe('HTTP', () => {
     assert.deepEqual(
       agents.map((agent: DcosAgentInfo) => `${agent.ip} ${agent.overlays[0]?.subnet}`),
       ['10.0.0.2 9.0.1.0/24', '10.0.0.1 9.0.2.0/24'],
+    );
+    const groups = JSON.parse((await get('/sd/agents')).body);
+    assert.deepEqual(
+      groups.map(({ targets }: { targets: string[] }) => targets.join()),
+      ['10.0.0.2:7073', '10.0.0.1:7073'],
     );
     // It holds what it held all the same, and is there again once it has an address of its own.
     assert.equal(masters.master(0).machine.ipam.agentCount, 3);

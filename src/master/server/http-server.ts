@@ -25,6 +25,7 @@ import type { Ipam } from '#ipam/ipam.js';
 import type { HttpCallers } from '#master/access/http-callers.js';
 import type { PlanPage } from '#master/page/plan-page.js';
 import type { Metrics } from '#master/process/metrics.js';
+import { agentTargets } from '#master/server/agent-targets.js';
 import { ConnectCalls, isMethodPath } from '#master/server/connect-calls.js';
 import { parseField, toRefusedError } from '#master/server/refusal-mapping.js';
 import type { UnaryCalls } from '#master/server/unary-call.js';
@@ -63,11 +64,13 @@ export function httpServer(options: HttpServerOptions): Server {
     () => `${plan.incarnation} ${plan.ipam.revision}`,
     () => state(options),
   );
+  const targets = agentTargets(plan);
   const routes = new Map<string, Handler>([
     ['GET /metrics', async () => ({ code: 200, type: metrics.contentType, body: await metrics.page() })],
     ['GET /healthz', () => text(200, 'ok')],
     ['GET /readyz', () => readiness(options)],
     ['GET /overlay-master/state', planState],
+    ['GET /sd/agents', (request) => targets(request.url ?? '')],
     ['POST /overlay-master/agents/delete', (request) => crossSite(request) ?? deleteAgents(request, options)],
     ...(options.page?.routes ?? []),
   ]);

@@ -1,6 +1,8 @@
-/** `sublet agent`: runs the agent of this host; `sublet agent status|check|ping|leave` look at it and end it. */
+/** `sublet agent`: runs the agent of this host; `sublet agent status|check|ping|prune|leave` look at it and end it. */
 import { type Command, Option } from 'commander';
 import { connects, type Define, examples, groupAction, outputOption } from '#cli/command-kit.js';
+import type { PruneOptions } from '#cli/local/agent-prune.js';
+import { needsConsent } from '#cli/operator/consent.js';
 import { formOf } from '#cli/output/form.js';
 import { addSettingFlags } from '#cli/setting-flags.js';
 import type { Terminal } from '#cli/terminal.js';
@@ -17,6 +19,7 @@ export const define: Define = (command, terminal) => {
   status(command, terminal);
   check(command, terminal);
   ping(command, terminal);
+  prune(command, terminal);
   leave(command, terminal);
   examples(
     command,
@@ -71,6 +74,28 @@ function leave(group: Command, terminal: Terminal): void {
   command.action(async (options: { hostOnly?: true }) => {
     const { leaveWithAgent } = await import('#cli/process/agent-run.js');
     await leaveWithAgent(command, options, terminal);
+  });
+}
+
+function prune(group: Command, terminal: Terminal): void {
+  const command = group
+    .command('prune')
+    .summary('free addresses of containers that are gone')
+    .description(
+      'Frees the addresses that host-local keeps for containers that are gone: reserved 10 minutes ago or longer, and in no network namespace of this host. It needs root, and the agent at work. An address that only a virtual machine has, and no namespace, looks unused, too: look at the list first.',
+    );
+  configures(command);
+  needsConsent(command)
+    .option('--http <HOST:PORT>', 'where the agent of this host answers', '127.0.0.1:7073')
+    .addOption(outputOption('what --dry-run shows'));
+  examples(
+    command,
+    ['sublet agent prune --dry-run', 'what would be freed'],
+    ['sublet agent prune --config /etc/sublet/agent.json', 'with the cni_data_dir of that file'],
+  );
+  command.action(async (options: PruneOptions) => {
+    const { pruneAddresses } = await import('#cli/local/agent-prune.js');
+    await pruneAddresses(command, options, formOf(command), terminal);
   });
 }
 
