@@ -12,7 +12,8 @@ import type { World } from '#cluster-test/simulation/world.js';
 
 export class History implements RegistrationWitness {
   readonly #world: World;
-  #plan: PlanChecks;
+  /** Of each life of the cluster; the last one is the present one. */
+  readonly #plans: PlanChecks[];
   /** Answers of before tell of a cluster that is lost. */
   #baseRevision = 0;
   /** The newest revision that any caller has seen. */
@@ -24,7 +25,7 @@ export class History implements RegistrationWitness {
 
   constructor(world: World, plan: PlanChecks) {
     this.#world = world;
-    this.#plan = plan;
+    this.#plans = [plan];
   }
 
   /** How often the cluster began anew, or went back. */
@@ -38,7 +39,7 @@ export class History implements RegistrationWitness {
   }
 
   begunAnew(plan: PlanChecks): void {
-    this.#plan = plan;
+    this.#plans.push(plan);
     this.#baseRevision = plan.base;
     this.#seen = plan.base;
     this.#life += 1;
@@ -56,9 +57,10 @@ export class History implements RegistrationWitness {
   }
 
   answered(what: string, revision: number, { life, seen }: Asked): void {
-    if (revision < this.#baseRevision) return;
+    // A call that began in a former life may have been answered in it: its revision may be of a branch that is lost.
+    if (revision < this.#baseRevision || life !== this.#life) return;
     const stale = () => `${what} was answered with revision ${revision}; ${seen} had been seen before it was asked`;
-    this.#world.check(life !== this.#life || revision >= seen, 'linearizable history', stale);
+    this.#world.check(revision >= seen, 'linearizable history', stale);
     this.#seen = Math.max(this.#seen, revision);
   }
 
@@ -72,19 +74,20 @@ export class History implements RegistrationWitness {
       this.answered(`registration of ${agentId}`, revision, asked);
       if (revision < this.#baseRevision) return;
     } else this.#world.count('mark: another incarnation granted what a host runs on');
-    const plan = apart ?? this.#plan;
-    plan.branches.granted(request, clusterId, revision);
     const subnets = overlays.flatMap(({ name, subnet }) => (subnet === '' ? [] : [`${name} ${subnet}`]));
     const blocks = [`vtep ${vxlan.vtepIp.replace(/\/\d+$/, '')}`, ...subnets];
-    const holding = plan.at(agentId, revision);
-    const same =
-      holding !== undefined &&
-      holding.epoch === epoch &&
-      holding.instanceId === instanceId &&
-      sameBlocks(holding.blocks, blocks);
+    const isSame = (plan: PlanChecks): boolean => {
+      const holding = plan.at(agentId, revision);
+      if (holding?.epoch !== epoch || holding.instanceId !== instanceId) return false;
+      return sameBlocks(holding.blocks, blocks);
+    };
+    // Of the life in which it was answered, which is that of the call or a later one.
+    const plans = apart === undefined ? this.#plans.slice(asked.life) : [apart];
+    const plan = plans.findLast(isSame);
     const what = () =>
-      `${agentId} was told ${blocks.join(', ')} at epoch ${epoch}, revision ${revision}; the log has ${JSON.stringify(holding)}`;
-    this.#world.check(same, 'acknowledged allocations survive', what);
+      `${agentId} was told ${blocks.join(', ')} at epoch ${epoch}, revision ${revision}; the log has ${JSON.stringify(plans.at(-1)?.at(agentId, revision))}`;
+    this.#world.check(plan !== undefined, 'acknowledged allocations survive', what);
+    plan?.branches.granted(request, clusterId, revision);
     if (apart !== undefined) this.#checkApart(apart, request, blocks);
   }
 
