@@ -146,6 +146,8 @@ describe('the Debian package', function () {
       await until('the agent is ready', boundMs, async () => holds((await fetch(`http://${at(agentHttp)}/readyz`)).ok));
       const agents = await sublet(['agents', '--master', at(api)], installed);
       assert.match(agents.stdout, /a1 .*9\.0\.0\.0\/24/);
+      for (const path of ['', 'app.js', 'app.css'])
+        assert.equal((await fetch(`http://${at(http)}/ui/${path}`)).status, 200);
       assert.equal((await agent.stop()).code, 0);
       assert.equal((await master.stop()).code, 0);
     } catch (error) {

@@ -8,6 +8,7 @@ import { createInterface } from 'node:readline';
 import { until } from '#cluster-test/process/condition.js';
 
 const boundMs = 20_000;
+const closeMs = 5_000;
 
 type Reply = { readonly resolve: (result: unknown) => void; readonly reject: (error: Error) => void };
 type Message = {
@@ -44,7 +45,11 @@ export class Browser implements AsyncDisposable {
 
   static async start(): Promise<Browser> {
     const folder = mkdtempSync(join(tmpdir(), 'sublet-browser-'));
-    const flags = ['--headless', '--no-sandbox', '--disable-gpu', '--hide-scrollbars', '--remote-debugging-port=0'];
+    const flags = [
+      ...['--headless', '--no-sandbox', '--disable-gpu', '--hide-scrollbars', '--remote-debugging-port=0'],
+      // Containers have a small /dev/shm; and it is to ask the page's master alone.
+      ...['--disable-dev-shm-usage', '--no-first-run', '--disable-extensions', '--disable-background-networking'],
+    ];
     const child = spawn('chromium', [...flags, `--user-data-dir=${folder}`, 'about:blank'], {
       stdio: ['ignore', 'ignore', 'pipe'],
     });
@@ -159,17 +164,22 @@ export class Browser implements AsyncDisposable {
 
   async [Symbol.asyncDispose](): Promise<void> {
     const exited = once(this.#child, 'exit');
-    this.#socket.close();
-    this.#child.kill('SIGKILL');
+    const bound = setTimeout(() => this.#child.kill('SIGKILL'), closeMs);
+    // It ends its own processes first; the answer may not come any more.
+    void this.#send('Browser.close', {}, '');
     await exited;
+    clearTimeout(bound);
+    this.#socket.close();
     rmSync(this.#folder, { recursive: true, force: true, maxRetries: 10, retryDelay: 50 });
   }
 
   async #place(selector: string, at: readonly [number, number] | undefined): Promise<readonly [number, number]> {
-    const box = await this.value<{ x: number; y: number; width: number; height: number } | null>(
-      `(() => { const found = document.querySelector(${JSON.stringify(selector)}); found?.scrollIntoView({ block: 'nearest' }); return found?.getBoundingClientRect().toJSON() ?? null; })()`,
-    );
-    if (box === null) throw new Error(`there is no ${selector}; ${this.problems.join('; ')}`);
+    const find = `(() => { const found = document.querySelector(${JSON.stringify(selector)});
+      found?.scrollIntoView({ block: 'nearest' }); return found?.getBoundingClientRect().toJSON() ?? null; })()`;
+    const box = await until(`there is ${selector}`, boundMs, async () => {
+      const found = await this.value<{ x: number; y: number; width: number; height: number } | null>(find);
+      return found !== null && found.width > 0 ? found : undefined;
+    });
     const [x, y] = at ?? [box.width / 2, box.height / 2];
     return [box.x + x, box.y + y];
   }

@@ -1,6 +1,7 @@
 /** A master with the page of the plan, in this process: a real HTTP port over a log in memory. */
 import assert from 'node:assert/strict';
 import { once } from 'node:events';
+import type { Server } from 'node:http';
 import { parseCidr4 } from '#address/cidr4.js';
 import { agentService } from '#api/services.js';
 import type { AccessRules } from '#http/access.js';
@@ -9,25 +10,49 @@ import { CallRates } from '#master/access/rates.js';
 import { httpServer } from '#master/server/http-server.js';
 import { TestMasters } from '#master/testing/test-masters.js';
 import { systemClock } from '#replica/ports/system-clock.js';
+import { VirtualTime } from '#replica/testing/virtual-time.js';
 import { byAddress } from '#tls/caller.js';
 
 /** Calls under way at a time. */
 const together = 500;
 const callMs = 30_000;
+const turnMs = 20;
+
+/** Time at the master: a tenth as fast as outside, so that no agent falls silent by itself, and a spec may let more of it pass. */
+class SlowTime {
+  readonly clock = new VirtualTime();
+  #passing: Promise<void> = Promise.resolve();
+  readonly #timer = setInterval(() => void this.pass(turnMs / 10), turnMs);
+
+  pass(durationMs: number): Promise<void> {
+    this.#passing = this.#passing.then(() => this.clock.runFor(durationMs));
+    return this.#passing;
+  }
+
+  stop(): void {
+    clearInterval(this.#timer);
+  }
+}
 
 export class PageMaster implements AsyncDisposable {
   readonly masters: TestMasters;
   readonly url: string;
-  readonly #close: () => void;
+  readonly time: SlowTime;
+  readonly #server: Server;
 
-  private constructor(masters: TestMasters, url: string, close: () => void) {
+  private constructor(masters: TestMasters, time: SlowTime, url: string, server: Server) {
     this.masters = masters;
+    this.time = time;
     this.url = url;
-    this.#close = close;
+    this.#server = server;
   }
 
   static async start(rules: Partial<AccessRules> = { open: 'change' }): Promise<PageMaster> {
-    const masters = await TestMasters.start({ settings: { vtepSubnet: parseCidr4('44.128.0.0/15') } });
+    const time = new SlowTime();
+    const masters = await TestMasters.start({
+      clock: time.clock,
+      settings: { vtepSubnet: parseCidr4('44.128.0.0/15') },
+    });
     const { services } = masters.master(0);
     const access: AccessRules = { open: 'nothing', advice: 'send the token', ...rules };
     const rates = new CallRates(systemClock);
@@ -47,10 +72,7 @@ export class PageMaster implements AsyncDisposable {
     await once(server, 'listening');
     const address = server.address();
     const port = address !== null && typeof address === 'object' ? address.port : 0;
-    return new PageMaster(masters, `http://127.0.0.1:${port}/ui/`, () => {
-      server.close();
-      server.closeAllConnections();
-    });
+    return new PageMaster(masters, time, `http://127.0.0.1:${port}/ui/`, server);
   }
 
   /** Registers `host-FROM` to before `host-TO`. */
@@ -69,8 +91,15 @@ export class PageMaster implements AsyncDisposable {
     }
   }
 
+  /** Ends the connections of all pages. */
+  cut(): void {
+    this.#server.closeAllConnections();
+  }
+
   async [Symbol.asyncDispose](): Promise<void> {
-    this.#close();
+    this.time.stop();
+    this.#server.close();
+    this.cut();
     await this.masters[Symbol.asyncDispose]();
   }
 }

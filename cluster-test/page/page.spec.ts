@@ -1,14 +1,19 @@
 /** The page of the plan in a real browser: what it shows, what is clicked, and that its console stays empty. */
 import assert from 'node:assert/strict';
-import { operatorService } from '#api/services.js';
+import { agentService, operatorService } from '#api/services.js';
 import { Browser } from '#cluster-test/page/browser.js';
 import { PageMaster } from '#cluster-test/page/page-master.js';
+import { holds, until } from '#cluster-test/process/condition.js';
 import { command, requires } from '#cluster-test/requirement.js';
 import { Token } from '#http/access.js';
+import { sublet } from '#proto/sublet.js';
 import { byAddress } from '#tls/caller.js';
 
 const secret = '0123456789abcdef0123456789abcdef';
 const agents = 40;
+const boundMs = 20_000;
+/** Beyond the 30 s after which an agent counts as silent. */
+const silentMs = 31_000;
 
 describe('the page of the plan in a browser', function () {
   this.timeout(120_000);
@@ -38,11 +43,24 @@ describe('the page of the plan in a browser', function () {
     master.masters.master(0).services.call(path, bytes, byAddress('10.9.9.9:1'), 5_000);
   const colourOf = (state: string): Promise<string> =>
     browser.value(`getComputedStyle(document.querySelector('.legend i.${state}')).backgroundColor`);
-  /** The colour of the map at a share of its square. */
-  const pixelAt = (x: number, y: number): Promise<string> =>
-    browser.value(`(() => { const it = document.querySelector('canvas'); const side = Math.min(it.width, it.height);
-      const [r, g, b] = it.getContext('2d').getImageData((it.width - side) / 2 + ${x} * side, (it.height - side) / 2 + ${y} * side, 1, 1).data;
-      return 'rgb(' + [r, g, b].join(', ') + ')'; })()`);
+  /** An expression on the canvas `it` and the edge `side` of its square, once it is as large as its place. */
+  const onCanvas = <Value>(expression: string): Promise<Value> =>
+    until('the canvas is drawn', boundMs, async () => {
+      const value = await browser.value<Value | null>(`(() => { const it = document.querySelector('canvas');
+        if (it === null || it.width !== it.clientWidth || it.height !== it.clientHeight) return null;
+        const side = Math.min(it.width, it.height); return ${expression}; })()`);
+      return value ?? undefined;
+    });
+  /** Waits until the map has the colour of the state at a share of its square. */
+  const coloured = async (x: number, y: number, state: string): Promise<void> => {
+    const colour = await colourOf(state);
+    await until(`${state} at ${x}, ${y}`, boundMs, async () => {
+      const [red, green, blue] = await onCanvas<number[]>(
+        `[...it.getContext('2d').getImageData((it.width - side) / 2 + ${x} * side, (it.height - side) / 2 + ${y} * side, 1, 1).data]`,
+      );
+      return holds(colour === `rgb(${red}, ${green}, ${blue})`);
+    });
+  };
   const pressAll = async (keys: readonly string[]): Promise<void> => {
     for (const key of keys) await browser.press(key);
   };
@@ -50,9 +68,9 @@ describe('the page of the plan in a browser', function () {
   it('shows the overlay in five states, and follows it', async () => {
     await browser.shows('[data-state="held"]', new RegExp(`^${agents}$`));
     await browser.shows('[data-state="excluded"]', /^64$/);
-    assert.equal(await pixelAt(0.5 / 256, 0.5 / 256), await colourOf('held'));
-    assert.equal(await pixelAt(0.9, 0.9), await colourOf('free'));
-    assert.equal(await pixelAt(18 / 256, 2 / 256), await colourOf('excluded'));
+    await coloured(0.5 / 256, 0.5 / 256, 'held');
+    await coloured(0.9, 0.9, 'free');
+    await coloured(18 / 256, 2 / 256, 'excluded');
     await master.register(agents, agents + 1);
     await browser.shows('[data-state="held"]', new RegExp(`^${agents + 1}$`));
     const { releaseAgents } = operatorService;
@@ -63,10 +81,7 @@ describe('the page of the plan in a browser', function () {
   });
 
   it('names the block under the pointer, and shows the agent that is clicked', async () => {
-    const [x, y] = await browser.value<[number, number]>(
-      `(() => { const it = document.querySelector('canvas'); const side = Math.min(it.width, it.height);
-        return [(it.width - side) / 2 + 1, (it.height - side) / 2 + 1]; })()`,
-    );
+    const [x = 0, y = 0] = await onCanvas<number[]>('[(it.width - side) / 2 + 1, (it.height - side) / 2 + 1]');
     await browser.hover('canvas', [x, y]);
     await browser.shows('.readout', /^9\.0\.0\.0\/24 · held · host-00000 · 10\.0\.0\.0$/);
     await browser.click('canvas', [x, y]);
@@ -105,9 +120,9 @@ describe('the page of the plan in a browser', function () {
     await browser.shows('.readout', /^9\.0\.0\.0\/24 · held · host-00000/);
     await browser.press('ArrowRight');
     await browser.shows('.readout', /^9\.0\.[13]\.0\/24 · held/);
-    const before = await browser.picture();
+    const before = await onCanvas<string>('it.toDataURL()');
     await browser.press('+');
-    assert.notDeepEqual(await browser.picture(), before);
+    await until('the map is nearer', boundMs, async () => holds((await onCanvas('it.toDataURL()')) !== before));
     await browser.press('Enter');
     await browser.shows('aside', /host-0000[13]\.example/);
   });
@@ -129,6 +144,48 @@ describe('the page of the plan in a browser', function () {
     await browser.shows('tbody', /^((?!register)[\s\S])*$/);
   });
 
+  it('says that the connection is lost, and goes on where it was', async () => {
+    const { services } = master.masters.master(0);
+    const snapshots = services.hub.snapshotsServed;
+    await browser.value(`globalThis.said = []; new MutationObserver(() => said.push(document.querySelector('.following').innerText))
+      .observe(document.querySelector('.following'), { childList: true, characterData: true, subtree: true })`);
+    const before = await browser.value<number>('document.querySelectorAll("nav a small")[0].innerText.trim()');
+    master.cut();
+    await master.register(agents + 5, agents + 6);
+    await browser.shows('nav a:nth-child(2)', new RegExp(`Agents ${Number(before) + 1}$`));
+    await browser.shows('header .following', /^live/);
+    const said = await browser.value<string[]>('said');
+    assert.ok(said.includes('not connected'), said.join());
+    assert.equal(services.hub.snapshotsServed, snapshots);
+    // A lost connection is what it is here.
+    for (const problem of browser.problems.splice(0)) assert.match(problem, /net::ERR_/);
+  });
+
+  it('row 74: shows what hosts say as text', async () => {
+    const { services } = master.masters.master(0);
+    const { register, reportStatus } = agentService;
+    const evil = '<img src=x onerror="document.title=1">';
+    const asked = { agentId: 'evil', instanceId: 'i', sequence: 1, nodeIp: '10.66.0.1' };
+    const answer = await change(register.path, register.request.encode(asked).finish());
+    const { lease } = register.response.decode(answer);
+    const status = sublet.v1.OverlayStatus.OVERLAY_STATUS_FAILED;
+    const report = { overlay: 'dcos', state: { status, error: evil } };
+    const said = { agentId: 'evil', instanceId: 'i', epoch: lease?.epoch ?? 0, overlays: [report] };
+    await change(reportStatus.path, reportStatus.request.encode(said).finish());
+    assert.equal(services.plan.ipam.hostOverlays().failed.agents, 1);
+    await browser.click('nav a:nth-child(2)');
+    await browser.click('.filters label:nth-child(3) input');
+    await browser.shows('.rows', /evil[\s\S]*<img src=x onerror=/);
+    await browser.click('.row');
+    await browser.shows('aside', /failed[\s\S]*<img src=x onerror=/);
+    assert.equal(await browser.value('document.images.length + document.title'), '0Sublet');
+    // Neither inline scripts nor eval are run, whatever gets into the page.
+    await browser.value(`(() => { const it = document.createElement('script'); it.textContent = 'document.title = 2';
+      document.body.append(it); it.remove(); })()`);
+    assert.equal(await browser.value('document.title'), 'Sublet');
+    for (const problem of browser.problems.splice(0)) assert.match(problem, /Content Security Policy/);
+  });
+
   it('is dark or light as the system says, until it is chosen, and fits a phone', async () => {
     const ground = (): Promise<string> => browser.value('getComputedStyle(document.body).backgroundColor');
     const light = await ground();
@@ -136,13 +193,22 @@ describe('the page of the plan in a browser', function () {
     const dark = await ground();
     assert.notEqual(dark, light);
     await browser.click('header button');
-    assert.equal(await ground(), light);
+    await until('it is light', boundMs, async () => holds((await ground()) === light));
     for (const view of ['map', 'agents', 'masters', 'history']) {
       await browser.value(`location.hash = ${JSON.stringify(`#${view}`)}`);
       await browser.shows('nav a.chosen', new RegExp(view, 'i'));
       assert.equal(await browser.value('document.documentElement.scrollWidth'), 390, view);
     }
     await browser.value('localStorage.clear()');
+  });
+
+  it('finds the agents that are silent', async () => {
+    await browser.press('2');
+    await browser.shows('.rows', /host-00001[\s\S]*live/);
+    await master.time.pass(silentMs);
+    await browser.shows('.filters label:nth-child(2)', /^silent \([1-9]\d*\)$/);
+    await browser.click('.filters label:nth-child(2) input');
+    await browser.shows('.rows', /evil[\s\S]*host-00000[\s\S]*silent/);
   });
 
   it('asks for the token as a password, and follows with it', async () => {
