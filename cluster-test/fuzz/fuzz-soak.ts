@@ -4,6 +4,8 @@ import { type SpecSoak, soakSpec } from '#cluster-test/process/spec-soak.js';
 const specs = [
   'fuzz/readers.spec.js',
   'fuzz/masters.spec.js',
+  'fuzz/lying-member.spec.js',
+  'intrusions/renewed-master.spec.js',
   ...['../src/tls/principal.spec.js', '../src/host/desired/bounds.spec.js', '../src/cli/terminal-safety.spec.js'],
 ];
 

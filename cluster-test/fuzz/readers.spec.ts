@@ -4,19 +4,17 @@ import { createHash } from 'node:crypto';
 import { crc32 } from 'node:zlib';
 import { Amount, fuzzSeed, fuzzTimeoutMs } from '#cluster-test/fuzz/amount.js';
 import { Chance } from '#cluster-test/fuzz/chance.js';
+import { peerMessage } from '#cluster-test/fuzz/peer-messages.js';
 import { sublet } from '#proto/sublet.js';
-import { logIndex, memberId, term } from '#raft/log/entry.js';
+import { memberId } from '#raft/log/entry.js';
 import type { PeerMessage } from '#raft/message.js';
 import { CoreMember } from '#raft/testing/core-member.js';
-import { entryRecord } from '#replica/driver/entry-record.js';
 import { readSnapshotFile, SnapshotFileError, writeSnapshotFile } from '#storage/snapshots/snapshot-file.js';
 import { meta } from '#storage/testing/sample.js';
 import { decodeMessage, WireError } from '#transport/message-codec.js';
 import { readChunks } from '#transport/snapshot-stream.js';
 
 const layers = 3;
-/** One more than the protocol has. */
-const kinds = 16;
 /**
  * A member that lies is not withstood: it may make another one stop. That one names the rule that is broken, and goes no
  * further.
@@ -141,32 +139,7 @@ describe('what reads bytes from elsewhere', function () {
     while (amount.next()) {
       if (taken++ % 200 === 0) member = new CoreMember(1, { checkQuorum: true, preVote: true });
       const { term: now } = member.status;
-      const near = (value: number): number =>
-        Math.min(Number.MAX_SAFE_INTEGER, Math.max(0, value + chance.below(4) - 1));
-      const index = chance.below(8) === 0 ? chance.number() : near(chance.below(6));
-      const of = chance.below(8) === 0 ? chance.number() : near(now);
-      const entries = Array.from({ length: chance.below(3) }, (_, at) =>
-        entryRecord({
-          term: term(of),
-          index: logIndex(Math.min(index + 1 + at, Number.MAX_SAFE_INTEGER)),
-          type: chance.pick(['normal', 'conf-change', 'conf-change-v2']),
-          data: chance.bytes(20),
-        }),
-      );
-      const message = {
-        kind: chance.below(kinds),
-        from: 2,
-        term: of,
-        index,
-        logTerm: near(of),
-        commit: near(index),
-        context: chance.number(),
-        reject: chance.below(2) === 0,
-        rejectHint: near(index),
-        transfer: chance.below(4) === 0,
-        entries,
-        ...(chance.below(3) === 0 ? { confState: { voters: [1, 2, 3], learners: [chance.below(5)] } } : {}),
-      };
+      const message = peerMessage(chance, { from: 2, term: now, index: 5, voters: [1, 2, 3] });
       const bytes = PeerMessage.encode(message).finish();
       const received = decoded(chance.below(5) === 0 ? chance.mutated(bytes) : bytes);
       if (received === undefined) continue;

@@ -1,12 +1,13 @@
-/** Small frames without end, by a caller with an agent's certificate: rows 46 and 48 of docs/intrusions.md. */
+/** Calls and small frames without end, by callers with agents' certificates: rows 42, 46 and 48 of docs/intrusions.md. */
 import assert from 'node:assert/strict';
 import { connect as connectPlain, type Socket } from 'node:net';
 import { connect, type TLSSocket } from 'node:tls';
 import { MasterClient } from '#api/master-client.js';
-import { clusterService } from '#api/services.js';
-import { benchConfig } from '#cluster-test/bench/plan.js';
-import { memoryOf } from '#cluster-test/bench/process-usage.js';
+import { agentService, clusterService } from '#api/services.js';
+import { benchConfig, registration } from '#cluster-test/bench/plan.js';
+import { cpuMsOf, memoryOf } from '#cluster-test/bench/process-usage.js';
 import { callHead, field, flags, frame, preface, types } from '#cluster-test/fuzz/frames.js';
+import { CallFlood, type FloodOutcomes } from '#cluster-test/intrusions/call-flood.js';
 import { holds, until } from '#cluster-test/process/condition.js';
 import { showOnFailure } from '#cluster-test/process/fixture.js';
 import { type MasterProcess, Masters } from '#cluster-test/process/masters.js';
@@ -14,6 +15,8 @@ import { readTlsFiles, type TlsMaterial } from '#tls/certificate/tls-files.js';
 import { TestAuthority } from '#tls/testing/test-authority.js';
 
 const boundMs = 30_000;
+/** A hundred handshakes, and the same again for each connection that is ended. */
+const floodBoundMs = 90_000;
 /** Frames, or pairs of frames, of each flood. */
 const frames = 20_000;
 const growthMbMax = 100;
@@ -54,15 +57,21 @@ const floods: Readonly<Record<string, (number: number) => Buffer>> = {
   'a window that overflows': () => frame(types.windowUpdate, 0, 0, increment(2 ** 31 - 1)),
 };
 
+/** Agents that call without pause. */
+const flooders = 100;
+/** Calls of another caller that are measured, one after the other. */
+const measured = 60;
+
 describe('floods behind TLS', function () {
-  this.timeout(60_000);
+  this.timeout(240_000);
   let masters: Masters;
   let master: MasterProcess;
   let material: TlsMaterial;
   let others: MasterClient;
+  let authority: TestAuthority;
 
   before(async () => {
-    const authority = await TestAuthority.make();
+    authority = await TestAuthority.make();
     masters = await Masters.start({ count: 1, config: benchConfig(), authority });
     master = masters.masters[0] ?? assert.fail();
     const files = await authority.files(`${masters.folder}/flooder`, 'sublet://agent/flooder');
@@ -108,6 +117,58 @@ describe('floods behind TLS', function () {
 
   const answered = (): Promise<unknown> =>
     others.call(clusterService.getStatus, {}, { idempotent: true, timeoutMs: boundMs });
+
+  it('row 42: serve others while a hundred agents register, list, and call methods that there are not, without pause', async () => {
+    const oscar = new MasterClient({ masters: masters.addresses, ...(await masters.credentials('operator', 'oscar')) });
+    const agent = new MasterClient({ masters: masters.addresses, ...(await masters.credentials('agent', 'agent-1')) });
+    const calm = await latencies(others, measured);
+    const identities = await Promise.all(
+      Array.from({ length: flooders }, async (_, at) => {
+        const number = 1_000 + at;
+        const { cert, key } = await authority.issue(`sublet://agent/agent-${number}`);
+        return { number, cert, key };
+      }),
+    );
+    let flooded: readonly number[];
+    let outcomes: FloodOutcomes;
+    /** Processor time of the master for one call of the flood, handshakes included. */
+    let costMs: number;
+    {
+      await using flood = new CallFlood({ api: master.api, ca: authority.pem, identities });
+      const total = (): number => [...flood.outcomes.values()].reduce((sum, count) => sum + count, 0);
+      await until('the flood is under way, and connections with nothing but refusals are ended', floodBoundMs, () =>
+        holds(total() > 10 * flooders && (flood.outcomes.get('ended') ?? 0) > 0),
+      );
+      const begun = { calls: total(), cpuMs: cpuMsOf(master.child.pid) };
+      flooded = await latencies(oscar, measured);
+      const { agent: registered } = await agent.call(agentService.register, registration(1), { idempotent: true });
+      assert.ok(registered != null);
+      await until('the flood has gone on all the while', boundMs, () => holds(total() > begun.calls));
+      outcomes = flood.outcomes;
+      costMs = (cpuMsOf(master.child.pid) - begun.cpuMs) / (total() - begun.calls);
+    }
+    for (const each of [oscar, agent]) each.close();
+    assert.ok(master.child.running);
+    assert.doesNotMatch(master.child.output, /not expected/);
+    // Printed and not held: processor time that other programs take is in it.
+    const text = (all: readonly number[]): string =>
+      `p50 ${all[all.length >> 1]?.toFixed(1)} ms, p90 ${all[Math.floor(all.length * 0.9)]?.toFixed(1)} ms, p99 ${all[Math.floor(all.length * 0.99)]?.toFixed(1)} ms`;
+    const shown = [...outcomes].map(([status, count]) => `${status}: ${count}`).join(', ');
+    console.log(
+      `      others: ${text(calm)} before, ${text(flooded)} beside calls with status ${shown}; ${costMs.toFixed(2)} ms of processor time each`,
+    );
+  });
+
+  /** Ms, in ascending order, of calls that all succeed. */
+  async function latencies(client: MasterClient, count: number): Promise<readonly number[]> {
+    const all: number[] = [];
+    for (let call = 0; call < count; call++) {
+      const begin = performance.now();
+      await client.call(clusterService.getStatus, {}, { idempotent: false, timeoutMs: boundMs });
+      all.push(performance.now() - begin);
+    }
+    return all.sort((a, b) => a - b);
+  }
 
   for (const [what, next] of Object.entries(floods)) {
     it(`row 48: serve others beside ${what}`, async () => {
