@@ -70,6 +70,37 @@ const allowed: Readonly<Record<string, readonly string[]>> = {
     'proto',
   ],
 };
+/** Sub-room → those of its room that it may not import. What begins a room (its top) may import all of them. */
+const apart: Readonly<Record<string, readonly string[]>> = {
+  'raft/log': ['reads'],
+  'raft/tracker': ['roles', 'reads'],
+  'ipam/commands': ['changes', 'codec'],
+  'ipam/space': ['codec'],
+  'ipam/codec': ['changes'],
+  'ipam/view': ['codec'],
+  'replica/ports': ['driver', 'requests', 'fitness', 'contracts'],
+  'replica/members': ['driver', 'requests', 'fitness', 'bootstrap', 'contracts'],
+  'replica/bootstrap': ['driver', 'requests', 'fitness', 'members', 'contracts'],
+  'replica/requests': ['driver', 'fitness', 'bootstrap', 'contracts'],
+  'replica/fitness': ['driver', 'requests', 'bootstrap', 'contracts'],
+  'replica/driver': ['bootstrap', 'contracts'],
+  'replica/contracts': ['driver', 'requests', 'fitness', 'testing'],
+  'storage/files': ['records', 'snapshots'],
+  'storage/records': ['snapshots'],
+  'storage/checks': ['snapshots'],
+  'master/server': ['forward', 'watch', 'members', 'joining', 'integrity'],
+  'master/services': ['watch', 'joining', 'integrity'],
+  'master/watch': ['forward', 'leases', 'members'],
+  'agent/lease': ['peers', 'report'],
+  'agent/peers': ['report'],
+  'agent/state': ['report'],
+  'host/filter': ['apply', 'diff', 'reach'],
+  'host/observe': ['reach'],
+  'host/tools': ['apply', 'reach'],
+  'cli/output': ['commands', 'process', 'doctor', 'debug', 'dev'],
+  'cli/operator': ['commands', 'doctor', 'debug', 'dev', 'completion', 'plan-file'],
+  'cli/process': ['commands', 'doctor', 'debug', 'dev'],
+};
 const pure = ['errors', 'time', 'address', 'text', 'raft', 'ipam'];
 /** Times that are told to people, the deadlines of calls, of which grpc-js makes a timer at once, and the validity of certificates. */
 const wallClockFiles = [
@@ -163,6 +194,24 @@ describe('house rules', () => {
         .map((target) => `src/${name} imports #${target}`),
     );
     assert.deepEqual(wrong, []);
+  });
+
+  it('keeps sub-rooms apart', () => {
+    const wrong = production.flatMap(({ name, text }) => {
+      const [room = '', sub = ''] = name.split('/');
+      const forbidden = (apart[`${room}/${sub}`] ?? []).map((other) => `#${room}/${other}/`);
+      return imports(text)
+        .filter((target) => forbidden.some((start) => target.startsWith(start)))
+        .map((target) => `src/${name} imports ${target}`);
+    });
+    assert.deepEqual(wrong, []);
+    const rooms = new Set(production.map(({ name }) => name.split('/').slice(0, 2).join('/')));
+    const unknown = Object.entries(apart).flatMap(([from, others]) =>
+      [from, ...others.map((other) => `${from.split('/')[0]}/${other}`)].filter(
+        (place) => !rooms.has(place) && !place.endsWith('/testing'),
+      ),
+    );
+    assert.deepEqual(unknown, [], 'a rule about a sub-room that there is not');
   });
 
   it('has no import cycle, types included', () => {

@@ -1,5 +1,6 @@
 /** Runs in Node's loader thread: puts the fragments of one bug into the modules that they belong to. */
 import type { BugChange } from '#cluster-test/simulation/bug.js';
+import { fragmentPattern } from '#cluster-test/simulation/fragment-pattern.js';
 
 type Loaded = { readonly format: string; readonly source?: string | ArrayBuffer | Uint8Array };
 type NextLoad = (url: string, context: object) => Promise<Loaded>;
@@ -18,9 +19,10 @@ export async function load(url: string, context: object, nextLoad: NextLoad): Pr
   if (source === undefined) throw new Error(`${url} was loaded without its source`);
   let text = typeof source === 'string' ? source : new TextDecoder().decode(source);
   for (const { file, right, wrong } of concerned) {
-    const found = text.split(right).length - 1;
+    const pattern = fragmentPattern(right);
+    const found = [...text.matchAll(pattern)].length;
     if (found !== 1) throw new Error(`${file} holds the fragment ${found} times instead of once: ${right}`);
-    text = text.replace(right, () => wrong);
+    text = text.replace(pattern, () => wrong);
     text += `\n(globalThis.subletPlantedBugs ??= []).push(${JSON.stringify(right)});\n`;
   }
   return { ...loaded, source: text };

@@ -4,7 +4,7 @@ import type { FaultKind, Shape } from '#cluster-test/simulation/profile.js';
 export type BugChange = {
   /** Below `dist/src/`. */
   readonly file: string;
-  /** Must occur exactly once. */
+  /** Must occur exactly once; white space in it stands for any. */
   readonly right: string;
   readonly wrong: string;
 };

@@ -15,8 +15,8 @@ export const bugs: readonly Bug[] = [
     changes: [
       {
         file: 'raft/roles/replication.js',
-        right: 'if (core.log.term(index) !== core.term) {\n        return false;',
-        wrong: 'if (core.log.term(index) === undefined) {\n        return false;',
+        right: 'if (core.log.term(index) !== core.term) { return false;',
+        wrong: 'if (core.log.term(index) === undefined) { return false;',
       },
     ],
     aim: { faults: [...elections, 'slow-disk', 'transfer'] },
@@ -38,9 +38,9 @@ export const bugs: readonly Bug[] = [
     changes: [
       {
         file: 'raft/core.js',
-        right: "        case 'vote-response':\n        case 'pre-vote-response':",
+        right: "case 'vote-response': case 'pre-vote-response':",
         wrong:
-          "        case 'vote-response':\n            (message.to === core.id ? core.afterAppend : core.immediate).push(message);\n            break;\n        case 'pre-vote-response':",
+          "case 'vote-response': (message.to === core.id ? core.afterAppend : core.immediate).push(message); break; case 'pre-vote-response':",
       },
     ],
     aim: { faults: ['crash'] },
@@ -61,9 +61,9 @@ export const bugs: readonly Bug[] = [
     changes: [
       {
         file: 'raft/core.js',
-        right: "        case 'append-response':\n",
+        right: "case 'append-response': ",
         wrong:
-          "        case 'append-response':\n            (message.to === core.id ? core.afterAppend : core.immediate).push(message);\n            break;\n",
+          "case 'append-response': (message.to === core.id ? core.afterAppend : core.immediate).push(message); break;",
       },
     ],
     aim: { faults: ['crash'] },
@@ -154,9 +154,8 @@ export const bugs: readonly Bug[] = [
     changes: [
       {
         file: 'raft/reads/reads.js',
-        right:
-          '    startRead(core, message);\n    if (core.reads.count > 0) {\n        broadcastHeartbeat(core);\n    }\n}\n/** The first',
-        wrong: '    answer(core, message, core.log.commit);\n}\n/** The first',
+        right: '    startRead(core, message); if (core.reads.count > 0) { broadcastHeartbeat(core); } } /** The first',
+        wrong: '    answer(core, message, core.log.commit); } /** The first',
       },
     ],
     aim: { faults: ['isolated-leader', 'pause', 'bridge'], shape: { calm: 2 } },
@@ -171,8 +170,8 @@ export const bugs: readonly Bug[] = [
       },
       {
         file: 'raft/roles/follower.js',
-        right: '    core.log.commitTo(commit);\n',
-        wrong: '    core.log.commitTo(logIndex(Math.min(commit, core.log.lastIndex)));\n',
+        right: '    core.log.commitTo(commit); ',
+        wrong: '    core.log.commitTo(logIndex(Math.min(commit, core.log.lastIndex))); ',
       },
     ],
     aim: { faults: [...elections, 'one-way-cut', 'loss'], shape: { calm: 2, stormPace: 0.2 } },
@@ -182,8 +181,8 @@ export const bugs: readonly Bug[] = [
     changes: [
       {
         file: 'raft/roles/follower.js',
-        right: 'if (index <= core.log.commit) {\n        return false;',
-        wrong: 'if (index === 0) {\n        return false;',
+        right: 'if (index <= core.log.commit) { return false;',
+        wrong: 'if (index === 0) { return false;',
       },
       {
         file: 'raft/roles/follower.js',
@@ -211,8 +210,8 @@ export const bugs: readonly Bug[] = [
       },
       {
         file: 'storage/key-value-log-store.js',
-        right: 'if (through > applied.index)\n',
-        wrong: 'if (through > applied.index + 1e9)\n',
+        right: 'if (through > applied.index) ',
+        wrong: 'if (through > applied.index + 1e9) ',
       },
     ],
     aim: { faults: ['snapshots', 'crash'] },
@@ -222,9 +221,9 @@ export const bugs: readonly Bug[] = [
     changes: [
       {
         file: 'storage/key-value-log-store.js',
-        right: 'await this.#backend.write(operations);\n        this.#content = content;',
+        right: 'await this.#backend.write(operations); this.#content = content;',
         wrong:
-          'const state = operations.filter(({ key }) => key[0] === 0x73);\n        if (state.length > 0) await this.#backend.write(state);\n        await this.#backend.write(operations.filter(({ key }) => key[0] !== 0x73));\n        this.#content = content;',
+          'const state = operations.filter(({ key }) => key[0] === 0x73); if (state.length > 0) await this.#backend.write(state); await this.#backend.write(operations.filter(({ key }) => key[0] !== 0x73)); this.#content = content;',
       },
     ],
     aim: { faults: ['crash', 'storage-crash', 'restart-all', 'slow-disk'], shape: { calm: 2 } },
@@ -234,9 +233,9 @@ export const bugs: readonly Bug[] = [
     changes: [
       {
         file: 'storage/key-value-log-store.js',
-        right: 'await this.#backend.write(operations);\n        this.#content = content;',
+        right: 'await this.#backend.write(operations); this.#content = content;',
         wrong:
-          'const last = Buffer.from(entryKey(this.#content.head.lastIndex));\n        const replaced = operations.filter(({ key }) => key[0] === 0x6c && Buffer.compare(key, last) <= 0);\n        if (replaced.length > 0) await this.#backend.write(replaced.map(({ key }) => ({ type: "del", key })));\n        await this.#backend.write(operations);\n        this.#content = content;',
+          'const last = Buffer.from(entryKey(this.#content.head.lastIndex)); const replaced = operations.filter(({ key }) => key[0] === 0x6c && Buffer.compare(key, last) <= 0); if (replaced.length > 0) await this.#backend.write(replaced.map(({ key }) => ({ type: "del", key }))); await this.#backend.write(operations); this.#content = content;',
       },
     ],
     aim: {
@@ -249,7 +248,7 @@ export const bugs: readonly Bug[] = [
     changes: [
       {
         file: 'storage/key-value-log-store.js',
-        right: 'this.#failure ??= failure;\n        if (first)\n            this.#onFailure(failure);',
+        right: 'this.#failure ??= failure; if (first) this.#onFailure(failure);',
         wrong: '',
       },
       {
@@ -267,7 +266,7 @@ export const bugs: readonly Bug[] = [
         file: 'ipam/changes/departure.js',
         right: "const freed = depart(writer, agent, 'expire', agentId, false);",
         wrong:
-          "if (globalThis.subletLocalClock() < agent.registeredAt + plan.settings.reclaimMs) return staleEpoch(plan, action, agentId, epoch);\n    const freed = depart(writer, agent, 'expire', agentId, false);",
+          "if (globalThis.subletLocalClock() < agent.registeredAt + plan.settings.reclaimMs) return staleEpoch(plan, action, agentId, epoch); const freed = depart(writer, agent, 'expire', agentId, false);",
       },
     ],
     aim: {
@@ -304,7 +303,7 @@ export const bugs: readonly Bug[] = [
         file: 'ipam/space/block-pool.js',
         right: 'const longestFree = this.#idle.first()?.[0];',
         wrong:
-          'const rested = [...this.#freed].find(([block, until]) => until <= time && !this.#excluded.has(block) && this.#reserved.get(block) === undefined);\n        const longestFree = rested && { block: rested[0], until: rested[1] };',
+          'const rested = [...this.#freed].find(([block, until]) => until <= time && !this.#excluded.has(block) && this.#reserved.get(block) === undefined); const longestFree = rested && { block: rested[0], until: rested[1] };',
       },
     ],
     aim: {
@@ -317,8 +316,8 @@ export const bugs: readonly Bug[] = [
     changes: [
       {
         file: 'ipam/space/allocation.js',
-        right: 'if (sources.plan.meta.adoption) {\n        // What',
-        wrong: 'if (sources.time < 0) {\n        // What',
+        right: 'if (sources.plan.meta.adoption) { // What',
+        wrong: 'if (sources.time < 0) { // What',
       },
     ],
     aim: {
@@ -331,8 +330,8 @@ export const bugs: readonly Bug[] = [
     changes: [
       {
         file: 'ipam/changes/departure.js',
-        right: 'if (agent?.epoch !== epoch) {\n',
-        wrong: 'if (agent === undefined) {\n',
+        right: 'if (agent?.epoch !== epoch) { ',
+        wrong: 'if (agent === undefined) { ',
       },
     ],
     aim: { faults: ['loss', 'delay'] },
@@ -342,8 +341,8 @@ export const bugs: readonly Bug[] = [
     changes: [
       {
         file: 'ipam/changes/claim.js',
-        right: 'if (holder.instanceId === instanceId)\n',
-        wrong: 'if (holder.epoch > 0)\n',
+        right: 'if (holder.instanceId === instanceId) ',
+        wrong: 'if (holder.epoch > 0) ',
       },
     ],
     aim: { faults: ['agent-reinstall', 'agent-crash'], shape: { calm: 2 } },

@@ -6,7 +6,7 @@
 import { Agent } from '#agent/agent.js';
 import type { AgentLog } from '#agent/agent-log.js';
 import type { MasterApi, RegisterRequest, RegisterResponse } from '#agent/master-api.js';
-import { FakeHost } from '#agent/testing/fake-host.js';
+import { WatchedHost } from '#agent/testing/fake-host.js';
 import { MemoryStore } from '#agent/testing/memory-store.js';
 import type { LeaseUse } from '#cluster-test/simulation/lease-use.js';
 import type { LiveHands } from '#cluster-test/simulation/live-hands.js';
@@ -14,7 +14,7 @@ import { MasterLink } from '#cluster-test/simulation/master-link.js';
 import type { SimulatedMaster } from '#cluster-test/simulation/simulated-master.js';
 import type { SimulatedNetwork } from '#cluster-test/simulation/simulated-network.js';
 import { type Machine, SimulatedProcess } from '#cluster-test/simulation/world.js';
-import { defaultHostSettings, type HostInput } from '#host/input.js';
+import { defaultHostSettings } from '#host/input.js';
 
 /** Before a call: the cluster's life, and the newest revision that its answer must not be older than. */
 export type Asked = { readonly life: number; readonly seen: number };
@@ -238,21 +238,6 @@ export class SimulatedAgent {
         return api.current;
       },
     };
-  }
-}
-
-class WatchedHost extends FakeHost {
-  readonly #told: (input: HostInput) => void;
-
-  constructor(told: (input: HostInput) => void) {
-    super();
-    this.#told = told;
-  }
-
-  override update(input: HostInput): void {
-    this.inputs.length = 0;
-    super.update(input);
-    this.#told(input);
   }
 }
 

@@ -6,13 +6,12 @@ import type { SimulatedProcess, World } from '#cluster-test/simulation/world.js'
 import type { MemberId } from '#raft/log/entry.js';
 import type { PeerMessage, SnapshotMessage } from '#raft/message.js';
 import type { StoreClaim } from '#replica/members/store-facts.js';
-import { UnknownPeers } from '#replica/members/unknown-peers.js';
 import type { SnapshotSource } from '#replica/ports/log-store.js';
 import type { MemberReport } from '#replica/ports/member-report.js';
 import type { Membership } from '#replica/ports/membership.js';
 import type { MemberHello, PeerHandler, PeerNetwork } from '#replica/ports/peer-network.js';
 import type { StateRecord } from '#replica/ports/state-machine.js';
-import { callerOf, isHeard, type MemoryCaller } from '#replica/testing/memory-network.js';
+import { type MemoryCaller, PeerPlace } from '#replica/testing/peer-place.js';
 import type { SeededRandom } from '#replica/testing/seeded-random.js';
 import { decodeMessage, encodeMessage } from '#transport/message-codec.js';
 
@@ -172,10 +171,7 @@ export class SimulatedPeers implements PeerNetwork {
   readonly #process: SimulatedProcess;
   /** HOST:PORT; the host part is the machine's name. */
   readonly #address: string;
-  #handler: PeerHandler | undefined;
-  #self: MemberId | undefined;
-  #membership: Membership | undefined;
-  readonly #newcomers = new UnknownPeers();
+  readonly #place = new PeerPlace();
   #lastFetchMs = 0;
 
   constructor(network: SimulatedNetwork, process: SimulatedProcess, address: string) {
@@ -186,45 +182,43 @@ export class SimulatedPeers implements PeerNetwork {
   }
 
   start(handler: PeerHandler): Promise<void> {
-    this.#handler = handler;
+    this.#place.handler = handler;
     this.#network.attach(this.#address, this);
     return Promise.resolve();
   }
 
   setMembership(self: MemberId, membership: Membership): void {
-    this.#self = self;
-    this.#membership = membership;
-    this.#newcomers.settle(membership);
+    this.#place.setMembership(self, membership);
   }
 
   send(message: PeerMessage): void {
     const { world } = this.#network;
     if (!this.#process.alive) return;
     this.#network.onSend(this.#process.machine.name, message);
-    const to = this.#addressOf(message.to);
-    const caller = callerOf(message, this.#membership, this.#self, this.#handler?.claim());
+    const to = this.#place.addressOf(message.to);
+    const caller = this.#place.callerOf(message);
     if (to === undefined || caller === undefined) return;
     const left = this.#network.carry(this.#address, to, () => {
       const receiver = this.#network.peersAt(to);
       if (receiver === undefined) {
-        this.#process.run(() => this.#handler?.unreachable(message.to));
+        this.#process.run(() => this.#place.handler?.unreachable(message.to));
         return;
       }
       world.trace(message.kind, message.term, () => `${this.#address}>${to} ${describe(message)}`);
       this.#network.onArrival(receiver.#process.machine.name, message);
       const refused = (reason: string): void => {
         this.#network.carry(to, this.#address, () =>
-          this.#process.run(() => this.#handler?.refused(to, reason, 'rewound')),
+          this.#process.run(() => this.#place.handler?.refused(to, reason, 'rewound')),
         );
       };
       receiver.#process.run(() => receiver.#take(onTheWire(message, caller), caller, refused));
     });
-    if (!left) world.time.after(1, () => this.#process.run(() => this.#handler?.unreachable(message.to)));
+    if (!left) world.time.after(1, () => this.#process.run(() => this.#place.handler?.unreachable(message.to)));
   }
 
   announce(report: MemberReport): void {
-    const from = this.#self;
-    const { clusterId, members = [] } = this.#membership ?? {};
+    const from = this.#place.self;
+    const { clusterId, members = [] } = this.#place.membership ?? {};
     if (from === undefined || !this.#process.alive) return;
     for (const { peer: to } of members) {
       if (to === this.#address) continue;
@@ -232,7 +226,7 @@ export class SimulatedPeers implements PeerNetwork {
         const receiver = this.#network.peersAt(to);
         if (receiver === undefined) return;
         receiver.#process.run(() => {
-          if (clusterId === receiver.#membership?.clusterId) receiver.#handler?.reported(from, report);
+          if (clusterId === receiver.#place.membership?.clusterId) receiver.#place.handler?.reported(from, report);
         });
       });
     }
@@ -247,7 +241,7 @@ export class SimulatedPeers implements PeerNetwork {
         const asked = this.#network.peersAt(address);
         if (asked === undefined) return;
         asked.#process.run(() => {
-          if (asked.#handler !== undefined) back(asked.#handler.hello(caller));
+          if (asked.#place.handler !== undefined) back(asked.#place.handler.hello(caller));
         });
       });
       this.#process.clock.after(helloTimeoutMs, () => reject(new Error(`${address} does not answer`)));
@@ -256,13 +250,13 @@ export class SimulatedPeers implements PeerNetwork {
 
   stop(): Promise<void> {
     this.#network.detach(this.#address, this);
-    this.#handler = undefined;
+    this.#place.handler = undefined;
     return Promise.resolve();
   }
 
   /** Streams `source` to the receiver, who pulls; either end may die, and any chunk may be lost for good. */
   sendSnapshot(message: SnapshotMessage, source: SnapshotSource): Promise<void> {
-    const to = this.#addressOf(message.to);
+    const to = this.#place.addressOf(message.to);
     if (to === undefined) return Promise.reject(new Error(`member ${message.to} is not known`));
     const { world } = this.#network;
     world.trace('snapshot', message.snapshot.index, () => `${this.#address}>${to}`);
@@ -346,34 +340,19 @@ export class SimulatedPeers implements PeerNetwork {
     });
   }
 
-  /** A message arrives. One that is not for this member of this cluster is refused, as a connection would be. */
-  #take(message: PeerMessage, { claim, sender, store }: MemoryCaller, refused: (reason: string) => void): void {
-    const membership = this.#membership;
-    if (!isHeard(claim, membership)) {
-      this.#handler?.claimed(claim);
-      return;
-    }
-    if (message.to !== this.#self || claim.clusterId !== membership.clusterId) return;
-    const rewound = store === undefined ? undefined : this.#handler?.met(store);
-    if (rewound !== undefined) {
-      refused(rewound);
-      return;
-    }
-    this.#newcomers.heard(sender, membership);
-    this.#network.onHeard(sender.name, this.#process.machine.name, store?.session.nonces[0]);
-    this.#handler?.receive(message);
+  /** A message arrives. */
+  #take(message: PeerMessage, caller: MemoryCaller, refused: (reason: string) => void): void {
+    this.#place.take(message, caller, refused, () =>
+      this.#network.onHeard(caller.sender.name, this.#process.machine.name, caller.store?.session.nonces[0]),
+    );
   }
 
   #receive(...args: Parameters<PeerHandler['receiveSnapshot']>): Promise<void> {
     const { clusterId } = args[1].membership;
-    if (args[0].to !== this.#self || clusterId !== this.#membership?.clusterId) {
+    if (args[0].to !== this.#place.self || clusterId !== this.#place.membership?.clusterId) {
       return Promise.reject(new Error('the snapshot is for somebody else'));
     }
-    return this.#handler?.receiveSnapshot(...args) ?? Promise.reject(new Error('nobody listens'));
-  }
-
-  #addressOf(member: MemberId): string | undefined {
-    return (this.#membership?.members.find(({ id }) => id === member) ?? this.#newcomers.of(member))?.peer;
+    return this.#place.handler?.receiveSnapshot(...args) ?? Promise.reject(new Error('nobody listens'));
   }
 }
 

@@ -69,7 +69,7 @@ export const siteBugs: readonly Bug[] = [
     changes: [
       {
         file: 'master/leader/history-guard.js',
-        right: 'if (proof !== undefined)\n            await this.#begin(proof, agentId);',
+        right: 'if (proof !== undefined) await this.#begin(proof, agentId);',
         wrong: '',
       },
     ],

@@ -8,12 +8,12 @@ import type { AgentLog } from '#agent/agent-log.js';
 import { GrpcMasterApi } from '#agent/grpc-master-api.js';
 import { leaseOf } from '#agent/lease/lease.js';
 import type { MasterApi } from '#agent/master-api.js';
-import { FakeHost } from '#agent/testing/fake-host.js';
+import { WatchedHost } from '#agent/testing/fake-host.js';
 import { MemoryStore } from '#agent/testing/memory-store.js';
 import { MasterClient } from '#api/master-client.js';
 import { until } from '#cluster-test/process/condition.js';
 import { blocksOf, type SiteRecord } from '#cluster-test/site/record.js';
-import { defaultHostSettings, type HostInput } from '#host/input.js';
+import { defaultHostSettings } from '#host/input.js';
 import { systemClock } from '#replica/ports/system-clock.js';
 
 /** A master that is killed takes its answers with it; so long is one waited for. */
@@ -110,7 +110,7 @@ export class SiteHost {
       store: this.store,
       clock: systemClock,
       log: silent,
-      host: new RecordingHost((input) => record.told(this, input)),
+      host: new WatchedHost((input) => record.told(this, input)),
       // One boot for all: clones often share the boot id of the host that they are copies of.
       bootClock: { bootId: 'boot', now: () => performance.now() },
       random: Math.random,
@@ -198,21 +198,6 @@ export class SiteHost {
         return api.current;
       },
     };
-  }
-}
-
-class RecordingHost extends FakeHost {
-  readonly #told: (input: HostInput) => void;
-
-  constructor(told: (input: HostInput) => void) {
-    super();
-    this.#told = told;
-  }
-
-  override update(input: HostInput): void {
-    this.inputs.length = 0;
-    super.update(input);
-    this.#told(input);
   }
 }
 

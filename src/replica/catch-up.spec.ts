@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { logIndex } from '#raft/log/entry.js';
 import { defaultReplicaLimits } from '#replica/replica-options.js';
-import { callerOf } from '#replica/testing/memory-network.js';
+import { callerOf } from '#replica/testing/peer-place.js';
 import { TestCluster, type TestMember } from '#replica/testing/test-cluster.js';
 
 /** A log that is compacted soon. */

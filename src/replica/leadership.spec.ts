@@ -2,7 +2,7 @@ import assert from 'node:assert/strict';
 import { logIndex, noTerm } from '#raft/log/entry.js';
 import type { LeadershipNotice } from '#replica/fitness/leadership-state.js';
 import { ProposeError } from '#replica/ports/replicated-log.js';
-import { callerOf } from '#replica/testing/memory-network.js';
+import { callerOf } from '#replica/testing/peer-place.js';
 import { TestCluster, type TestMember } from '#replica/testing/test-cluster.js';
 
 function code(error: unknown): string {

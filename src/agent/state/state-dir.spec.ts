@@ -1,6 +1,17 @@
 import assert from 'node:assert/strict';
 import { once } from 'node:events';
-import { chmodSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs';
+import {
+  chmodSync,
+  existsSync,
+  mkdirSync,
+  mkdtempSync,
+  readdirSync,
+  readFileSync,
+  renameSync,
+  rmSync,
+  statSync,
+  writeFileSync,
+} from 'node:fs';
 import { createServer } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join, resolve } from 'node:path';
@@ -9,6 +20,7 @@ import { leaseOf } from '#agent/lease/lease.js';
 import { PeerTable } from '#agent/peers/peer-table.js';
 import { writeSealed } from '#agent/state/sealed-file.js';
 import { StateDir, StateDirError } from '#agent/state/state-dir.js';
+import { agentStoreContract } from '#agent/testing/agent-store-contract.js';
 import { exampleAgent, grant, snapshot } from '#agent/testing/fake-masters.js';
 import { sublet } from '#proto/sublet.js';
 
@@ -40,6 +52,26 @@ describe('state directory of an agent', () => {
       table.take(WatchResponse.decode(WatchResponse.encode(message).finish()));
     if (table.picture === undefined) throw new Error('no picture');
     return table.picture;
+  }
+
+  for (const { name, check } of agentStoreContract) {
+    it(name, async () => {
+      const path = join(folder, 'state');
+      const away = join(folder, 'away');
+      let dir = await StateDir.open(path, log);
+      const reopen = async (): Promise<StateDir> => {
+        await dir[Symbol.asyncDispose]();
+        if (existsSync(away)) renameSync(away, path);
+        dir = await StateDir.open(path, log);
+        return dir;
+      };
+      try {
+        await check({ store: dir, reopen, breakDisk: () => renameSync(path, away) });
+      } finally {
+        await dir[Symbol.asyncDispose]();
+      }
+      assert.deepEqual(errors, []);
+    });
   }
 
   it('makes an instance id once', async () => {

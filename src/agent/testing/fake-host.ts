@@ -82,3 +82,19 @@ export class FakeHost implements Reconciler {
     return { removed: [], left: this.left };
   }
 }
+
+/** Hands each input on as it comes, and keeps the newest alone: for runs with very many. */
+export class WatchedHost extends FakeHost {
+  readonly #taken: (input: HostInput) => void;
+
+  constructor(taken: (input: HostInput) => void) {
+    super();
+    this.#taken = taken;
+  }
+
+  override update(input: HostInput): void {
+    this.inputs.length = 0;
+    super.update(input);
+    this.#taken(input);
+  }
+}

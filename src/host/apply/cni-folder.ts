@@ -3,10 +3,11 @@
  * and Mesos reads every file in it, so the temporary file stands elsewhere on the same file system.
  */
 import { existsSync } from 'node:fs';
-import { chmod, lstat, open, rename, rm, rmdir, stat } from 'node:fs/promises';
+import { chmod, lstat, rm, rmdir, stat } from 'node:fs/promises';
 import { basename, dirname, join } from 'node:path';
 import { makeFolder } from '#files/make-folder.js';
 import { writableByOthers } from '#files/private-folder.js';
+import { writeWholeFile } from '#files/whole-file.js';
 
 export async function writeCniFile(dir: string, name: string, content: string): Promise<void> {
   // Engines read it, also those of other users: the mask of this process does not count here.
@@ -17,20 +18,9 @@ export async function writeCniFile(dir: string, name: string, content: string): 
   makeFolder(staging);
   await refuseForeign(staging);
   const temporary = join(staging, `${name}.${process.pid}`);
-  // One that is there is of an agent that crashed, or a link of somebody else: neither is written to.
-  await rm(temporary, { force: true });
   try {
-    const file = await open(temporary, 'wx', 0o644);
-    try {
-      await file.chmod(0o644);
-      await file.writeFile(content);
-      await file.sync();
-    } finally {
-      await file.close();
-    }
-    await rename(temporary, join(dir, name));
+    await writeWholeFile(join(dir, name), temporary, content, 0o644);
   } finally {
-    await rm(temporary, { force: true });
     await rmdir(staging).catch(() => undefined); // Another agent's file is in it: that one removes it.
   }
 }

@@ -5,14 +5,13 @@
 
 import type { MemberId } from '#raft/log/entry.js';
 import type { PeerMessage, SnapshotMessage } from '#raft/message.js';
-import { incarnationsDiffer, type PeerClaim } from '#replica/bootstrap/incarnation.js';
 import type { StoreClaim } from '#replica/members/store-facts.js';
-import { UnknownPeers } from '#replica/members/unknown-peers.js';
 import type { SnapshotSource } from '#replica/ports/log-store.js';
 import type { MemberReport } from '#replica/ports/member-report.js';
-import type { MemberInfo, Membership } from '#replica/ports/membership.js';
+import type { Membership } from '#replica/ports/membership.js';
 import type { MemberHello, PeerHandler, PeerNetwork } from '#replica/ports/peer-network.js';
 import type { StateRecord } from '#replica/ports/state-machine.js';
+import { type MemoryCaller, PeerPlace } from '#replica/testing/peer-place.js';
 import type { SeededRandom } from '#replica/testing/seeded-random.js';
 import type { VirtualTime } from '#replica/testing/virtual-time.js';
 
@@ -131,10 +130,7 @@ export class MemoryPeerNetwork implements PeerNetwork {
   readonly #hub: MemoryHub;
   readonly #peer: string;
   readonly #whenAwake: (run: () => void) => void;
-  #handler: PeerHandler | undefined;
-  #self: MemberId | undefined;
-  #membership: Membership | undefined;
-  readonly #newcomers = new UnknownPeers();
+  readonly #place = new PeerPlace();
 
   /** What arrives is handed over by `whenAwake`: not to a process that is stopped. */
   constructor(hub: MemoryHub, peer: string, whenAwake: (run: () => void) => void) {
@@ -144,43 +140,41 @@ export class MemoryPeerNetwork implements PeerNetwork {
   }
 
   start(handler: PeerHandler): Promise<void> {
-    this.#handler = handler;
+    this.#place.handler = handler;
     this.#hub.attach(this.#peer, this);
     return Promise.resolve();
   }
 
   setMembership(self: MemberId, membership: Membership): void {
-    this.#self = self;
-    this.#membership = membership;
-    this.#newcomers.settle(membership);
+    this.#place.setMembership(self, membership);
   }
 
   send(message: PeerMessage): void {
     this.#hub.onSend(message);
-    const to = this.#address(message.to);
-    const caller = callerOf(message, this.#membership, this.#self, this.#handler?.claim());
+    const to = this.#place.addressOf(message.to);
+    const caller = this.#place.callerOf(message);
     if (to === undefined || caller === undefined) return;
-    const refused = (reason: string) => this.#whenAwake(() => this.#handler?.refused(to, reason, 'rewound'));
+    const refused = (reason: string) => this.#whenAwake(() => this.#place.handler?.refused(to, reason, 'rewound'));
     const sent = this.#hub.carry(this.#peer, to, (node) => node.take(message, caller, refused));
-    if (!sent) this.#hub.time.after(1, () => this.#handler?.unreachable(message.to));
+    if (!sent) this.#hub.time.after(1, () => this.#place.handler?.unreachable(message.to));
   }
 
   announce(report: MemberReport): void {
-    const { clusterId, members = [] } = this.#membership ?? {};
-    const from = this.#self;
+    const { clusterId, members = [] } = this.#place.membership ?? {};
+    const from = this.#place.self;
     if (from === undefined) return;
     for (const { peer } of members) {
       if (peer === this.#peer) continue;
       this.#hub.carry(this.#peer, peer, (node) => {
         node.#whenAwake(() => {
-          if (clusterId === node.#membership?.clusterId) node.#handler?.reported(from, report);
+          if (clusterId === node.#place.membership?.clusterId) node.#place.handler?.reported(from, report);
         });
       });
     }
   }
 
   async sendSnapshot(message: SnapshotMessage, source: SnapshotSource): Promise<void> {
-    const to = this.#address(message.to);
+    const to = this.#place.addressOf(message.to);
     if (to === undefined) throw new Error(`member ${message.to} is unknown`);
     await this.#hub.transfer(this.#peer, to, message, source);
   }
@@ -188,7 +182,7 @@ export class MemoryPeerNetwork implements PeerNetwork {
   hello(peer: string, caller?: StoreClaim): Promise<MemberHello> {
     return new Promise((resolve, reject) => {
       const asked = this.#hub.carry(this.#peer, peer, (node) => {
-        const answer = node.#handler?.hello(caller);
+        const answer = node.#place.handler?.hello(caller);
         if (answer !== undefined) this.#hub.carry(peer, this.#peer, () => resolve(answer));
       });
       if (!asked) this.#hub.time.after(1, () => reject(new Error(`${peer} can't be reached`)));
@@ -201,59 +195,14 @@ export class MemoryPeerNetwork implements PeerNetwork {
     return Promise.resolve();
   }
 
-  /** A message arrives. One that is not for this member of this cluster is refused, as a connection would be. */
-  take(message: PeerMessage, { claim, sender, store }: MemoryCaller, refused: (reason: string) => void): void {
-    this.#whenAwake(() => {
-      const membership = this.#membership;
-      if (!isHeard(claim, membership)) {
-        this.#handler?.claimed(claim);
-        return;
-      }
-      if (message.to !== this.#self || claim.clusterId !== membership.clusterId) return;
-      const rewound = store === undefined ? undefined : this.#handler?.met(store);
-      if (rewound !== undefined) {
-        refused(rewound);
-        return;
-      }
-      this.#newcomers.heard(sender, membership);
-      this.#handler?.receive(message);
-    });
+  /** A message arrives. */
+  take(message: PeerMessage, caller: MemoryCaller, refused: (reason: string) => void): void {
+    this.#whenAwake(() => this.#place.take(message, caller, refused));
   }
 
   takeSnapshot(...args: Parameters<PeerHandler['receiveSnapshot']>): Promise<void> {
-    return this.#handler?.receiveSnapshot(...args) ?? Promise.reject(new Error('nobody listens'));
+    return this.#place.handler?.receiveSnapshot(...args) ?? Promise.reject(new Error('nobody listens'));
   }
-
-  #address(member: MemberId): string | undefined {
-    return (this.#membership?.members.find(({ id }) => id === member) ?? this.#newcomers.of(member))?.peer;
-  }
-}
-
-/** The sender of a message, and the identity that it expects of the receiver. */
-export type MemoryCaller = {
-  readonly sender: MemberInfo;
-  readonly claim: PeerClaim;
-  /** What the sender states of its store. */
-  readonly store: StoreClaim | undefined;
-};
-
-/** Undefined: who sends knows no place of its own any more. */
-export function callerOf(
-  { to }: PeerMessage,
-  membership: Membership | undefined,
-  self: MemberId | undefined,
-  store: StoreClaim | undefined,
-): MemoryCaller | undefined {
-  const sender = membership?.members.find(({ id }) => id === self);
-  if (membership === undefined || sender === undefined) return undefined;
-  const { clusterId, incarnation, members } = membership;
-  const storeId = members.find(({ id }) => id === to)?.storeId ?? '';
-  return { sender, store, claim: { clusterId, incarnation, name: sender.name, peer: sender.peer, storeId } };
-}
-
-/** Whether a receiver with this membership hears the caller. If not, the receiver gets the claim, as by a real gate. */
-export function isHeard(claim: PeerClaim, membership: Membership | undefined): membership is Membership {
-  return membership !== undefined && !incarnationsDiffer(claim.incarnation, membership.incarnation);
 }
 
 function link(from: string, to: string): string {

@@ -1,0 +1,90 @@
+/**
+ * The place of a member among its peers, for networks in memory: whom it knows, what it says of itself to them, and whom
+ * it takes messages from. It does what `transport/` does with envelopes.
+ */
+import type { MemberId } from '#raft/log/entry.js';
+import type { PeerMessage } from '#raft/message.js';
+import { incarnationsDiffer, type PeerClaim } from '#replica/bootstrap/incarnation.js';
+import type { StoreClaim } from '#replica/members/store-facts.js';
+import { UnknownPeers } from '#replica/members/unknown-peers.js';
+import type { MemberInfo, Membership } from '#replica/ports/membership.js';
+import type { PeerHandler } from '#replica/ports/peer-network.js';
+
+/** The sender of a message, and the identity that it expects of the receiver. */
+export type MemoryCaller = {
+  readonly sender: MemberInfo;
+  readonly claim: PeerClaim;
+  /** What the sender states of its store. */
+  readonly store: StoreClaim | undefined;
+};
+
+export class PeerPlace {
+  handler: PeerHandler | undefined;
+  #self: MemberId | undefined;
+  #membership: Membership | undefined;
+  readonly #newcomers = new UnknownPeers();
+
+  setMembership(self: MemberId, membership: Membership): void {
+    this.#self = self;
+    this.#membership = membership;
+    this.#newcomers.settle(membership);
+  }
+
+  get self(): MemberId | undefined {
+    return this.#self;
+  }
+
+  get membership(): Membership | undefined {
+    return this.#membership;
+  }
+
+  /** HOST:PORT of a member, or of one that joined since; undefined: it is not known. */
+  addressOf(member: MemberId): string | undefined {
+    return (this.#membership?.members.find(({ id }) => id === member) ?? this.#newcomers.of(member))?.peer;
+  }
+
+  /** What a message is sent with. Undefined: this member knows no place of its own any more. */
+  callerOf(message: PeerMessage): MemoryCaller | undefined {
+    return callerOf(message, this.#membership, this.#self, this.handler?.claim());
+  }
+
+  /**
+   * A message arrives. One that is not for this member of this cluster is refused, as a connection would be. `heard` is
+   * called before one is handed over.
+   */
+  take(
+    message: PeerMessage,
+    { claim, sender, store }: MemoryCaller,
+    refused: (reason: string) => void,
+    heard: () => void = () => undefined,
+  ): void {
+    const membership = this.#membership;
+    if (membership === undefined || incarnationsDiffer(claim.incarnation, membership.incarnation)) {
+      this.handler?.claimed(claim);
+      return;
+    }
+    if (message.to !== this.#self || claim.clusterId !== membership.clusterId) return;
+    const rewound = store === undefined ? undefined : this.handler?.met(store);
+    if (rewound !== undefined) {
+      refused(rewound);
+      return;
+    }
+    this.#newcomers.heard(sender, membership);
+    heard();
+    this.handler?.receive(message);
+  }
+}
+
+/** Undefined: the membership does not have the sender. */
+export function callerOf(
+  { to }: PeerMessage,
+  membership: Membership | undefined,
+  self: MemberId | undefined,
+  store: StoreClaim | undefined,
+): MemoryCaller | undefined {
+  const sender = membership?.members.find(({ id }) => id === self);
+  if (membership === undefined || sender === undefined) return undefined;
+  const { clusterId, incarnation, members } = membership;
+  const storeId = members.find(({ id }) => id === to)?.storeId ?? '';
+  return { sender, store, claim: { clusterId, incarnation, name: sender.name, peer: sender.peer, storeId } };
+}
