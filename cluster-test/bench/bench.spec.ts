@@ -7,7 +7,8 @@ import { promisify } from 'node:util';
 import { command, requires } from '#cluster-test/requirement.js';
 
 const main = join(dirname(fileURLToPath(import.meta.url)), 'main.js');
-const boundMs = 60_000;
+/** It ends a benchmark that hangs; on a machine with much else to do one takes a minute. */
+const boundMs = 240_000;
 
 type Result = {
   readonly title: string;
@@ -55,10 +56,18 @@ describe('a benchmark', function () {
     }
   });
 
-  it('boot: everyone knows everyone, and a change reaches all, beside etcd', async function () {
+  it('boot: everyone knows everyone at a learner, and a change reaches all, beside etcd', async function () {
     requires(this, command('etcd'));
-    const found = await figures('boot', '--agents', '40', '--changes', '2', '--idle-seconds', '1', '--beside-etcd');
-    for (const name of ['all know all', 'bytes of watches', 'etcd: all know all', 'etcd: a change at all p99']) {
+    const few = ['--agents', '40', '--changes', '2', '--idle-seconds', '1', '--learners', '1'];
+    const found = await figures('boot', ...few, '--beside-etcd');
+    const both = ['a change at all p99', 'processor time of those that vote'];
+    for (const name of [
+      ...both,
+      'all know all',
+      'bytes of watches',
+      'etcd: all know all',
+      'etcd: a change at all p99',
+    ]) {
       assert.ok((found.get(name) ?? 0) > 0, name);
     }
   });

@@ -1,12 +1,15 @@
 /**
  * The whole boot. Each agent has a connection of its own, takes its lease, reads all peers, keeps its lease alive, and follows
  * the peers that come after it. The boot ends when the watch of each agent has all peers. With `--beside-etcd` the same runs on
- * an etcd of as many members, in its kindest use. The clients run on the same machine, in several processes.
+ * an etcd of as many members, in its kindest use. With `--learners` agents are connected to so many masters without a vote, and
+ * to no other. The clients run on the same machine, in several processes.
  */
 import { type ChildProcess, fork } from 'node:child_process';
 import { once } from 'node:events';
 import { fileURLToPath } from 'node:url';
 import { parseArgs } from 'node:util';
+import { MasterClient } from '#api/master-client.js';
+import { clusterService } from '#api/services.js';
 import type { BootOrder, BootReport } from '#cluster-test/bench/boot-main.js';
 import { EtcdMembers } from '#cluster-test/bench/etcd.js';
 import { percentiles } from '#cluster-test/bench/load.js';
@@ -14,10 +17,11 @@ import { machineMs } from '#cluster-test/bench/machine-clock.js';
 import { benchConfig } from '#cluster-test/bench/plan.js';
 import { cpuMsOf, memoryOf } from '#cluster-test/bench/process-usage.js';
 import { print, type Row } from '#cluster-test/bench/report.js';
-import { Masters } from '#cluster-test/process/masters.js';
+import { until } from '#cluster-test/process/condition.js';
+import { type JoiningMaster, Masters } from '#cluster-test/process/masters.js';
 
 export const help =
-  'boot [--agents 1000] [--concurrency 256] [--clients 2] [--changes 20] [--idle-seconds 30] [--beside-etcd]';
+  'boot [--agents 1000] [--concurrency 256] [--clients 2] [--changes 20] [--idle-seconds 30] [--learners 0] [--beside-etcd]';
 
 type Plan = {
   readonly agents: number;
@@ -26,25 +30,33 @@ type Plan = {
   readonly changes: number;
   /** Over which the cost of doing nothing is measured: three rounds of keep-alives by default. */
   readonly idleSeconds: number;
+  /** Masters without a vote, which then have all agents. */
+  readonly learners: number;
 };
 type Servers = {
   readonly kind: 'sublet' | 'etcd';
   readonly addresses: readonly string[];
   readonly pids: readonly number[];
+  /** Those that vote, of `pids`. */
+  readonly voters: readonly number[];
 };
 type Boot = {
   readonly leasedMs: number;
   readonly knownMs: number;
   readonly cpuMs: number;
+  readonly votersCpuMs: number;
   readonly megabytes: number;
   readonly peakMb: number;
   readonly idleCpuMsPerSecond: number;
   readonly bootMs: readonly number[];
   readonly changeMs: readonly number[];
+  /** Processor time of all servers for one change, for each watcher, without what they use when idle. */
+  readonly changeCpuUs: number;
 };
 
 /** It ends a bench whose servers or clients hang, in ms. */
 const askBoundMs = 600_000;
+const addBoundMs = 30_000;
 
 export async function run(args: readonly string[]): Promise<void> {
   const { values } = parseArgs({
@@ -55,6 +67,7 @@ export async function run(args: readonly string[]): Promise<void> {
       clients: { type: 'string', default: '2' },
       changes: { type: 'string', default: '20' },
       'idle-seconds': { type: 'string', default: '30' },
+      learners: { type: 'string', default: '0' },
       'beside-etcd': { type: 'boolean', default: false },
     },
   });
@@ -64,9 +77,13 @@ export async function run(args: readonly string[]): Promise<void> {
     clients: positive('--clients', values.clients),
     changes: positive('--changes', values.changes),
     idleSeconds: positive('--idle-seconds', values['idle-seconds']),
+    learners: counted('--learners', values.learners, 0),
   };
   const masters = await bootMasters(plan);
   const rows = rowsOf('', masters);
+  if (plan.learners > 0) {
+    rows.push({ name: 'processor time of those that vote', value: masters.votersCpuMs / 1_000, unit: 's' });
+  }
   if (values['beside-etcd']) {
     const etcd = await bootEtcd(plan);
     rows.push(...rowsOf('etcd: ', etcd));
@@ -77,20 +94,44 @@ export async function run(args: readonly string[]): Promise<void> {
 }
 
 function positive(name: string, text: string): number {
+  return counted(name, text, 1);
+}
+
+function counted(name: string, text: string, least: number): number {
   const value = Number(text);
-  if (!Number.isSafeInteger(value) || value < 1) throw new RangeError(`${name} ${text}: 1 or more`);
+  if (!Number.isSafeInteger(value) || value < least) throw new RangeError(`${name} ${text}: ${least} or more`);
   return value;
 }
 
 async function bootMasters(plan: Plan): Promise<Boot> {
   await using masters = await Masters.start({ count: 3, config: benchConfig() });
+  const voters = masters.masters.map(({ child }) => child.pid);
+  const learners = await addLearners(masters, plan.learners);
   const pids = masters.masters.map(({ child }) => child.pid);
-  return await boot(plan, { kind: 'sublet', addresses: masters.addresses, pids });
+  const addresses = learners.length === 0 ? masters.addresses : learners.map(({ api }) => api);
+  return await boot(plan, { kind: 'sublet', addresses, pids, voters });
+}
+
+async function addLearners(masters: Masters, count: number): Promise<readonly JoiningMaster[]> {
+  const client = new MasterClient({ masters: masters.addresses });
+  const learners: JoiningMaster[] = [];
+  for (let number = 1; number <= count; number += 1) {
+    const learner = await masters.join(`w${number}`);
+    learners.push(learner);
+    const { name, peer } = learner;
+    // Until it has begun to listen it is refused, and nothing is changed.
+    await until(`${name} added`, addBoundMs, () =>
+      client.call(clusterService.addMember, { name, peer }, { idempotent: false }).catch(() => undefined),
+    );
+  }
+  client.close();
+  await masters.ready(learners);
+  return learners;
 }
 
 async function bootEtcd(plan: Plan): Promise<Boot> {
   await using members = await EtcdMembers.start(3);
-  return await boot(plan, { kind: 'etcd', addresses: members.addresses, pids: members.pids });
+  return await boot(plan, { kind: 'etcd', addresses: members.addresses, pids: members.pids, voters: members.pids });
 }
 
 async function boot({ agents, concurrency, clients, changes, idleSeconds }: Plan, servers: Servers): Promise<Boot> {
@@ -99,8 +140,9 @@ async function boot({ agents, concurrency, clients, changes, idleSeconds }: Plan
     fork(main, [servers.kind, ...servers.addresses], { stdio: ['ignore', 'inherit', 'inherit', 'ipc'] }),
   );
   try {
-    const cpu = (): number => servers.pids.reduce((sum, pid) => sum + cpuMsOf(pid), 0);
+    const cpu = (pids = servers.pids): number => pids.reduce((sum, pid) => sum + cpuMsOf(pid), 0);
     const cpuBefore = cpu();
+    const votersBefore = cpu(servers.voters);
     const begun = machineMs();
     const numbers = Array.from({ length: agents }, (_, number) => number);
     const atOnce = Math.max(1, Math.floor(concurrency / clients));
@@ -114,12 +156,14 @@ async function boot({ agents, concurrency, clients, changes, idleSeconds }: Plan
     const known = await ask(processes, 'reached', () => ({ kind: 'reach', position: position(agents) }));
     const knownMs = Math.max(...known.flatMap(({ atMs }) => atMs)) - begun;
     const cpuMs = cpu() - cpuBefore;
+    const votersCpuMs = cpu(servers.voters) - votersBefore;
     const bytes = known.reduce((sum, one) => sum + one.bytes, 0);
 
     const idleFrom = { ms: machineMs(), cpu: cpu() };
     await new Promise((resolve) => setTimeout(resolve, idleSeconds * 1_000));
     const idleCpuMsPerSecond = ((cpu() - idleFrom.cpu) * 1_000) / (machineMs() - idleFrom.ms);
 
+    const changesFrom = { ms: machineMs(), cpu: cpu() };
     const changeMs: number[] = [];
     for (let change = 0; change < changes; change += 1) {
       const number = agents + change;
@@ -131,15 +175,19 @@ async function boot({ agents, concurrency, clients, changes, idleSeconds }: Plan
       const reached = await ask(processes, 'reached', () => ({ kind: 'reach', position: to }));
       changeMs.push(...reached.flatMap(({ atMs }) => atMs).map((at) => at - from));
     }
+    const idleMs = ((machineMs() - changesFrom.ms) * idleCpuMsPerSecond) / 1_000;
+    const changeCpuUs = ((cpu() - changesFrom.cpu - idleMs) * 1_000) / (changes * agents);
     return {
       leasedMs: Math.max(...booted.map(({ leasedAtMs }) => leasedAtMs)) - begun,
       knownMs,
       cpuMs,
+      votersCpuMs,
       megabytes: bytes / 1e6,
       peakMb: servers.pids.reduce((most, pid) => Math.max(most, memoryOf(pid).peakMb), 0),
       idleCpuMsPerSecond,
       bootMs: booted.flatMap(({ bootMs }) => bootMs),
       changeMs,
+      changeCpuUs,
     };
   } finally {
     for (const child of processes) child.kill();
@@ -181,6 +229,7 @@ function rowsOf(prefix: string, boot: Boot): Row[] {
     { name: `${prefix}one boot p99`, value: one.p99, unit: 'ms' },
     { name: `${prefix}a change at all p50`, value: change.p50, unit: 'ms' },
     { name: `${prefix}a change at all p99`, value: change.p99, unit: 'ms' },
+    { name: `${prefix}a change, processor time for each watcher`, value: boot.changeCpuUs, unit: 'µs' },
     { name: `${prefix}idle, of one processor`, value: boot.idleCpuMsPerSecond / 10, unit: '%' },
   ];
 }

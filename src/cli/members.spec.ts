@@ -121,6 +121,16 @@ describe('sublet members', () => {
     assert.doesNotMatch(many.out, /--join/);
   });
 
+  it('adds a learner that is to stay one, and says what it is for', async () => {
+    const { exit, out, paths } = await members([oneDead], 'add', 'w1=10.0.0.9:7071', '--learner');
+    assert.deepEqual([exit, paths.at(-1)], [0, 'AddMember']);
+    assert.match(
+      out,
+      /^Added w1 as a learner\. It serves watches and hands other calls of agents on to the leader\.\n/,
+    );
+    assert.doesNotMatch(out, /promote/);
+  });
+
   it('replaces once the newcomer has caught up, and not before', async () => {
     const learner = (lag: number): Members => ({
       members: [{ name: 'm4', role: LEARNER, alive: true, matchIndex: 1, lag }],

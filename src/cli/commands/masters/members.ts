@@ -149,27 +149,42 @@ function add(group: Command, terminal: Terminal): void {
     .description(
       'Adds a master that was started with --join and waits. It comes as a learner: it follows, and has no vote until it is promoted.',
     )
-    .argument('<NAME=HOST:PORT>', 'its name, and where all masters reach its peer port');
+    .argument('<NAME=HOST:PORT>', 'its name, and where all masters reach its peer port')
+    .option('--learner', 'it stays without a vote, to serve watches of agents');
   examples(
     command,
     ['sublet master --name m2 --join 10.0.0.1:7071 …', 'on the new machine'],
     ['sublet members add m2=10.0.0.2:7071', 'from anywhere'],
+    ['sublet members add w1=10.0.0.9:7071 --learner', 'to serve watches'],
   );
-  command.action((text: string) =>
+  command.action((text: string, { learner: stays = false }: { readonly learner?: boolean }) =>
     operate(command, terminal, async (operator) => {
       const request = newcomer(text);
       const founder = await loneVoter(operator);
       const response = await operator.client.call(clusterService.addMember, request, { idempotent: false });
       const learns = response.member?.role === LEARNER;
       print(operator, clusterService.addMember, response, () =>
-        learns
-          ? `Added ${request.name} as a learner. Once it has caught up (sublet members), give it its vote:\n` +
-            `  sublet members promote ${request.name}\n` +
-            (founder === undefined ? '' : `\n${joinsToo(founder, request, terminal)}`)
-          : `${request.name} is a member already, and votes.\n`,
+        addedText(
+          request.name,
+          learns,
+          stays,
+          founder === undefined ? '' : `\n${joinsToo(founder, request, terminal)}`,
+        ),
       );
     }),
   );
+}
+
+function addedText(name: string, learns: boolean, stays: boolean, note: string): string {
+  if (!learns) return `${name} is a member already, and votes.\n`;
+  const learner = `Added ${name} as a learner.`;
+  if (stays) {
+    return (
+      `${learner} It serves watches and hands other calls of agents on to the leader.\n` +
+      'It has no vote: name it to agents beside or in place of the masters that vote.\n'
+    );
+  }
+  return `${learner} Once it has caught up (sublet members), give it its vote:\n  sublet members promote ${name}\n${note}`;
 }
 
 /** The one that votes in a cluster of one. */
