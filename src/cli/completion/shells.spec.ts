@@ -1,5 +1,4 @@
 /** The completion scripts in shells that run on a terminal: keys are typed, and what is on the screen is read. */
-import assert from 'node:assert/strict';
 import { type ChildProcess, spawn } from 'node:child_process';
 import { chmodSync, mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
@@ -11,7 +10,8 @@ import { subletMain } from '#cluster-test/process/child.js';
 import { holds, until } from '#cluster-test/process/condition.js';
 import { command, runsWith } from '#cluster-test/requirement.js';
 
-const boundMs = 30_000;
+const boundMs = 60_000;
+const pressAgainMs = 3_000;
 
 const starts: Readonly<Record<Shell, (folder: string) => readonly string[]>> = {
   bash: (folder) => ['bash', '--noprofile', '--rcfile', join(folder, 'bash')],
@@ -71,15 +71,22 @@ for (const [shell, start] of Object.entries(starts)) {
       rmSync(folder, { recursive: true, force: true });
     });
 
-    /** Types keys, and waits until what comes of them is on the screen. */
+    /**
+     * Types keys, and waits until what comes of them is on the screen. What masters know is put in when it comes within 300 ms,
+     * which a busy machine does not always do: the last key is pressed again then, as a person would.
+     */
     async function typed(keys: string, wanted: RegExp): Promise<void> {
       screen = '';
       process_.stdin?.write(keys);
-      await until(`${wanted} is on the screen of ${shell}`, boundMs, () => holds(wanted.test(plain(screen)))).catch(
-        (error: unknown) => {
-          assert.fail(`${String(error)}\n${JSON.stringify(plain(screen))}`);
-        },
-      );
+      let pressedAt = performance.now();
+      await until(`${wanted} is on the screen of ${shell}`, boundMs, () => {
+        if (wanted.test(plain(screen))) return true;
+        if (performance.now() - pressedAt > pressAgainMs) {
+          pressedAt = performance.now();
+          process_.stdin?.write(keys.endsWith('\t') ? '\t' : keys);
+        }
+        throw new Error(JSON.stringify(plain(screen)));
+      });
       // Ctrl-U: the next line is a fresh one.
       process_.stdin?.write('\u0015');
     }
