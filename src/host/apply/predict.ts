@@ -43,6 +43,7 @@ type Draft = {
   filters: ObservedHost['filters'];
   cni: ObservedHost['cni'];
   cniBeside: ObservedHost['cniBeside'];
+  readonly cniFirst: ObservedHost['cniFirst'];
   docker: ObservedHost['docker'];
   runFiles: ObservedHost['runFiles'];
 };

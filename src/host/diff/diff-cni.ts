@@ -10,12 +10,17 @@ import { overlayScope, type Problem } from '#host/problem.js';
 
 export function diffCni({ cni, marks }: DesiredHost, observed: ObservedHost): StepPlan {
   const plans = cni.dirs.map((dir, at) =>
-    diffFolder(cni, marks, dir, at === 0 ? observed.cni : (observed.cniBeside.get(dir) ?? { kind: 'unasked' })),
+    diffFolder(cni, marks, dir, {
+      files: at === 0 ? observed.cni : (observed.cniBeside.get(dir) ?? { kind: 'unasked' }),
+      first: observed.cniFirst.get(dir),
+    }),
   );
   return { steps: plans.flatMap(({ steps }) => steps), problems: plans.flatMap(({ problems }) => problems) };
 }
 
-function diffFolder(cni: DesiredCni, marks: Marks, dir: string, there: ObservedHost['cni']): StepPlan {
+type Folder = { readonly files: ObservedHost['cni']; readonly first: string | undefined };
+
+function diffFolder(cni: DesiredCni, marks: Marks, dir: string, { files: there, first }: Folder): StepPlan {
   const networks = networksOf(cni);
   if (there.kind !== 'read') {
     const error = there.kind === 'unreadable' ? there.error : `the CNI folder ${dir} was not read`;
@@ -26,7 +31,7 @@ function diffFolder(cni: DesiredCni, marks: Marks, dir: string, there: ObservedH
   const ours = new Map([...there.value].filter(([, file]) => isOurs(file)));
   const steps: Step[] = [];
   const problems: Problem[] = [];
-  const names = fileNames(networks, cni, ours);
+  const names = fileNames(networks, cni.first ?? first, ours);
   for (const { overlay, plain, content } of networks) {
     const name = names.get(overlay) ?? plain;
     const inTheWay =
@@ -67,12 +72,13 @@ function networksOf({ files }: DesiredCni): Network[] {
  */
 function fileNames(
   networks: readonly Network[],
-  { first }: DesiredCni,
+  first: string | undefined,
   ours: ReadonlyMap<string, ObservedCniFile>,
 ): ReadonlyMap<string, string> {
   const before = [...ours].sort(([a], [b]) => (a < b ? -1 : 1)).map(([, { network }]) => network);
   const present = before.find((name) => networks.some(({ overlay }) => overlay === name));
-  const leading = networks.find(({ overlay }) => overlay === (first ?? present)) ?? networks[0];
+  const named = (name: string | undefined) => networks.find(({ overlay }) => overlay === name);
+  const leading = named(first) ?? named(present) ?? networks[0];
   return new Map(
     networks.map(({ overlay, plain }) => {
       if (leading === undefined || plain >= leading.plain || !plain.endsWith('.conflist')) return [overlay, plain];

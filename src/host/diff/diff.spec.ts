@@ -376,6 +376,18 @@ describe('diff of CNI files of several overlays', () => {
     assert.deepEqual(filesOf(zzz), ['zzz.conflist', 'zzzz-alpha.conflist']);
   });
 
+  it('get their own names back when they were removed', () => {
+    const both = outcome(holding(['dcos', 'dcos6']));
+    assert.ok(both.cni.kind === 'read');
+    const value = new Map([...both.cni.value].filter(([name]) => name !== 'dcos.conflist'));
+    const damaged: ObservedHost = {
+      ...both,
+      cni: { kind: 'read', value },
+      cniFirst: new Map([['/etc/cni/net.d', 'dcos']]),
+    };
+    assert.deepEqual(filesOf(outcome(holding(['dcos', 'dcos6']), damaged)), ['dcos.conflist', 'dcos6.conflist']);
+  });
+
   it('take the order that cni_default gives, behind the prefix', () => {
     const both = outcome(holding(['alpha', 'dcos']));
     assert.deepEqual(filesOf(both), ['alpha.conflist', 'dcos.conflist']);

@@ -81,12 +81,34 @@ export async function observe(lookout: Lookout, areas: ReadonlySet<Area>, known:
     when('cni', async () => {
       const beside = (settings.cniDirsBeside ?? []).filter((dir) => dir !== settings.cniDir);
       const read = beside.map(async (dir) => [dir, await observeCni(dir)] as const);
-      return { cni: await observeCni(settings.cniDir), cniBeside: new Map(await Promise.all(read)) };
+      const cni = await observeCni(settings.cniDir);
+      const cniBeside = new Map(await Promise.all(read));
+      return { cni, cniBeside, cniFirst: firstFiles(lookout, new Map([[settings.cniDir, cni], ...cniBeside]), known) };
     }),
     when('files', async () => ({ runFiles: await observeRunFiles(settings.runFiles ?? {}) })),
     when('docker', async () => ({ docker: await lookout.docker.observe() })),
   ]);
   return Object.assign({}, known, ...parts);
+}
+
+function firstFiles(
+  { bridges, marks }: Lookout,
+  folders: ReadonlyMap<string, ObservedHost['cni']>,
+  { cniFirst }: ObservedHost,
+): ObservedHost['cniFirst'] {
+  const isHeld = (overlay: string | undefined) => overlay !== undefined && bridges.includes(`m-${overlay}`);
+  const first = (dir: string, files: ObservedHost['cni']): string | undefined => {
+    const before = cniFirst.get(dir);
+    if (isHeld(before) || files.kind !== 'read') return before;
+    const ours = [...files.value].filter(([, { mark, network }]) => marks.includes(mark ?? '') && isHeld(network));
+    return ours.sort(([a], [b]) => (a < b ? -1 : 1))[0]?.[1].network;
+  };
+  return new Map(
+    [...folders].flatMap(([dir, files]) => {
+      const overlay = first(dir, files);
+      return overlay === undefined ? [] : [[dir, overlay] as const];
+    }),
+  );
 }
 
 async function observeFirewall(

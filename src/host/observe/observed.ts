@@ -34,6 +34,11 @@ export type ObservedHost = {
   readonly cni: Readable<ReadonlyMap<string, ObservedCniFile>>;
   /** The same of further CNI folders, by folder. */
   readonly cniBeside: ReadonlyMap<string, Readable<ReadonlyMap<string, ObservedCniFile>>>;
+  /**
+   * By CNI folder: the overlay whose file came first when this host was first looked at, or was written then. It stays
+   * when the file is damaged or removed, as long as the overlay is held.
+   */
+  readonly cniFirst: ReadonlyMap<string, string>;
   readonly docker: ObservedDocker;
   /** Path → content, of what may be ours in the run folder, and flannel's file. */
   readonly runFiles: Readable<ReadonlyMap<string, string>>;
@@ -178,6 +183,7 @@ export const bareHost: ObservedHost = {
   filters: { tables: [], unread: [] },
   cni: { kind: 'read', value: empty },
   cniBeside: empty,
+  cniFirst: empty,
   docker: { kind: 'read', engine: { version: [0, 0], firewall: 'iptables' }, networks: empty },
   runFiles: { kind: 'read', value: empty },
 };
