@@ -30,6 +30,12 @@ const targets = [
     '//',
     '/..',
   ],
+  ...['/ui/', '/ui/blocks?overlay=%ff&family=v6', '/ui/blocks?%', '/sublet.v1.OperatorService/ListHistory'],
+  ...[
+    '/sublet.v1.OperatorService/GetAgent?message=%7B%22',
+    '/sublet.v1.ClusterService/GetStatus?base64=1&message=%',
+    '/sublet.v1./',
+  ],
   ...['/%00', '/%', '/\u00ff', 'http://127.0.0.1/metrics', 'x:1', '/metrics?a=%ff', `/${'a'.repeat(9_000)}`],
 ];
 const versions = ['HTTP/1.1', 'HTTP/1.1', 'HTTP/1.0', 'HTTP/2.0', 'HTTP/9', 'http/1.1', ''];

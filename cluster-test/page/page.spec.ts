@@ -138,10 +138,12 @@ describe('the page of the plan in a browser', function () {
     await browser.shows('tbody tr', /^m1\s+leader\s+alive\s+0\s/);
     await browser.click('nav a:nth-child(4)');
     await browser.shows('tbody', /register/);
+    await browser.shows('tbody .link', /^host-/);
     await browser.click('input[name="what"]');
     await browser.type('exclude');
     await browser.shows('tbody', /^[^\n]*\texclude\t[\s\S]*9\.1\.0\.0\/18/);
     await browser.shows('tbody', /^((?!register)[\s\S])*$/);
+    assert.equal(await browser.value('document.querySelectorAll("tbody .link").length'), 0, 'an operator is no agent');
   });
 
   it('says that the connection is lost, and goes on where it was', async () => {

@@ -9,6 +9,7 @@ import { parseIp } from '#address/ip.js';
 import { dcosAgentInfo, dcosNetwork } from '#api/dcos-json.js';
 import { RefusedError, refusals } from '#api/refusal.js';
 import { operatorService } from '#api/services.js';
+import { errorText } from '#errors/unknown-error.js';
 import { type AccessRules, accessRefusal } from '#http/access.js';
 import {
   boundedServer,
@@ -175,7 +176,7 @@ async function bodyText(request: IncomingMessage): Promise<string> {
   try {
     return (await readBody(request, bodyBytesMax)).toString('utf8');
   } catch (error) {
-    if (!(error instanceof RangeError)) throw error;
+    if (!(error instanceof RangeError)) throw new RefusedError('unavailable', errorText(error));
     throw new RefusedError('too-large', `the body is larger than ${formatSize(bodyBytesMax)}`);
   }
 }

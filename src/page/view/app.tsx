@@ -135,7 +135,9 @@ export function App(): ComponentChild {
           <AgentsView model={model} tick={tick} counts={agents} choose={setAgentId} chosen={agentId} />
         )}
         {view === 'masters' && <MastersView status={status} />}
-        {view === 'history' && <HistoryView revision={model.revision} choose={setAgentId} />}
+        {view === 'history' && (
+          <HistoryView revision={model.revision} isAgent={(id) => model.agents.has(id)} choose={setAgentId} />
+        )}
         {agentId !== undefined && (
           <AgentPanel
             key={agentId}

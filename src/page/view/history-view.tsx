@@ -19,9 +19,14 @@ const pageEntries = 100;
 const refreshMs = 1_000;
 const typingMs = 300;
 
-export type HistoryViewProps = { readonly revision: number; readonly choose: (agentId: string) => void };
+export type HistoryViewProps = {
+  readonly revision: number;
+  /** Whether there is such an agent now. */
+  readonly isAgent: (agentId: string) => boolean;
+  readonly choose: (agentId: string) => void;
+};
 
-export function HistoryView({ revision, choose }: HistoryViewProps): ComponentChild {
+export function HistoryView({ revision, isAgent, choose }: HistoryViewProps): ComponentChild {
   const [filters, setFilters] = useState(noFilters);
   const wanted = useThrottled(filters, typingMs);
   const at = useThrottled(revision, refreshMs);
@@ -100,9 +105,13 @@ export function HistoryView({ revision, choose }: HistoryViewProps): ComponentCh
                 <td>{clockText(time)}</td>
                 <td>{what}</td>
                 <td>
-                  <button type="button" class="link" onClick={() => choose(who)}>
-                    {who}
-                  </button>
+                  {isAgent(who) ? (
+                    <button type="button" class="link" onClick={() => choose(who)}>
+                      {who}
+                    </button>
+                  ) : (
+                    who
+                  )}
                 </td>
                 <td>
                   {subjects.join(', ')} <small>{detail}</small>
