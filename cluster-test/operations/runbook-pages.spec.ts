@@ -1,0 +1,128 @@
+/** Blocks of the pages, run line by line against real masters behind TLS, as an operator would who copies them. */
+import assert from 'node:assert/strict';
+import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { benchConfig } from '#cluster-test/bench/plan.js';
+import { command } from '#cluster-test/operations/operator.js';
+import { showOnFailure } from '#cluster-test/process/fixture.js';
+import { Masters } from '#cluster-test/process/masters.js';
+import { TestAuthority } from '#tls/testing/test-authority.js';
+
+type Runbook = {
+  readonly page: string;
+  /** A line of the block. */
+  readonly line: string;
+  /** What has to be there before, as `sublet` takes it. */
+  readonly before?: readonly (readonly string[])[];
+  /** A line that is the other choice beside an earlier one, and what has to be there before it. */
+  readonly choice?: { readonly line: string; readonly before: readonly string[] };
+};
+
+const runbooks: readonly Runbook[] = [
+  { page: 'docs/operations/plan-file.md', line: 'sublet apply -f plan.yaml' },
+  {
+    page: 'docs/operations/overlays.md',
+    line: 'sublet overlay drain web',
+    before: [['overlay', 'add', 'web', '--subnet', '10.90.0.0/16', '--prefix', '24']],
+  },
+  { page: 'docs/operations/backup.md', line: 'sublet snapshot save /var/backups/sublet.snapshot\n' },
+  { page: 'docs/operations/backup.md', line: 'sublet snapshot keygen' },
+  { page: 'docs/security.md', line: 'sublet ca issue admin alice ' },
+  { page: 'docs/security.md', line: 'sublet ca init --ca new', before: [['ca', 'init']] },
+  {
+    page: 'docs/security.md',
+    line: 'sublet certs unrevoke agent/host-7 ',
+    choice: { line: '--later-only', before: ['certs', 'revoke', 'agent/host-7'] },
+  },
+  { page: 'docs/security.md', line: 'sublet whoami --master unix:' },
+  {
+    page: 'docs/security.md',
+    line: 'sublet ca issue admin bob',
+    before: [
+      ['ca', 'init'],
+      ['certs', 'revoke', 'admin/alice'],
+    ],
+  },
+];
+
+const prompt = /^(?:\$|m1#) /;
+const commandLine = /^(?:(?:\$|m1#) )?(?:sublet|cat) /;
+const fence = /^```\n([\s\S]*?)^```$/gm;
+
+describe('blocks of the pages', function () {
+  this.timeout(90_000);
+  let masters: Masters;
+  let place: string;
+  const formerFolder = process.cwd();
+  const variables = ['SUBLET_MASTER', 'SUBLET_TLS'] as const;
+  const former = variables.map((name) => process.env[name]);
+  /** What stands in a page for what is another thing on each machine. */
+  const standsFor = new Map<string, string>();
+
+  before(async () => {
+    place = mkdtempSync(join(tmpdir(), 'sublet-runbooks-'));
+    const authority = await TestAuthority.make();
+    masters = await Masters.start({ count: 1, config: benchConfig(), authority });
+    const tls = join(place, 'tls');
+    await authority.files(tls, 'sublet://admin/root');
+    process.env.SUBLET_MASTER = masters.addresses.join(',');
+    process.env.SUBLET_TLS = tls;
+    const [m1 = assert.fail()] = masters.masters;
+    standsFor.set('/var/backups', place).set('/etc/sublet/tls', tls).set('/var/lib/sublet', m1.dataDir);
+  });
+  afterEach(function () {
+    process.chdir(formerFolder);
+    showOnFailure(this, masters?.masters.map(({ name, child }) => [name, child] as const) ?? []);
+  });
+  after(async () => {
+    for (const [at, name] of variables.entries()) {
+      const value = former[at];
+      if (value === undefined) delete process.env[name];
+      else process.env[name] = value;
+    }
+    await masters?.[Symbol.asyncDispose]();
+    rmSync(place, { recursive: true });
+  });
+
+  for (const { page, line, before: needed = [], choice } of runbooks) {
+    it(`can be run as they stand: ${line.trim()}, of ${page}`, async () => {
+      const text = readFileSync(page, 'utf8');
+      const [block, ...others] = [...text.matchAll(fence)]
+        .map(([, lines = '']) => lines)
+        .filter((each) => each.includes(line));
+      assert.ok(block !== undefined && others.length === 0, `one block of ${page} has "${line}"`);
+      process.chdir(mkdtempSync(join(place, 'block-')));
+      for (const args of needed) await succeed(args);
+      const lines = block.split('\n').filter((each) => commandLine.test(each));
+      assert.ok(lines.length > 0);
+      for (const each of lines) {
+        if (choice !== undefined && each.includes(choice.line)) await succeed(choice.before);
+        await runLine(each);
+      }
+    });
+  }
+
+  /** A line of a shell without quotes: `sublet` or `cat`, with a file for its output, and a remark. */
+  async function runLine(line: string): Promise<void> {
+    const [typed = '', file] = line
+      .replace(prompt, '')
+      .replace(/ +#.*$/, '')
+      .split(' > ');
+    const [program, ...args] = typed.trim().split(/\s+/).map(meant);
+    const out = program === 'cat' ? args.map((each) => readFileSync(each, 'utf8')).join('') : await succeed(args);
+    if (file !== undefined) writeFileSync(file.trim(), out);
+    const recipient = /Its recipient is (age1\w+)/.exec(out)?.[1];
+    if (recipient !== undefined) standsFor.set('age1…', recipient);
+  }
+
+  function meant(word: string): string {
+    return [...standsFor].reduce((text, [shown, meaning]) => text.replace(shown, meaning), word);
+  }
+
+  async function succeed(args: readonly string[]): Promise<string> {
+    const { code, out, output } = await command(...args);
+    assert.equal(code, 0, `sublet ${args.join(' ')}: ${output}`);
+    return out;
+  }
+});
