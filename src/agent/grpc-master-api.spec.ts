@@ -1,17 +1,94 @@
 import assert from 'node:assert/strict';
 import { once } from 'node:events';
 import { createServer } from 'node:net';
-import { Server, ServerCredentials } from '@grpc/grpc-js';
+import { Server, ServerCredentials, type ServerUnaryCall, type sendUnaryData } from '@grpc/grpc-js';
 import { GrpcMasterApi } from '#agent/grpc-master-api.js';
 import type { MasterError, StreamEvents } from '#agent/master-api.js';
+import { grant } from '#agent/testing/fake-masters.js';
+import { type MasterScript, masterApiContract } from '#agent/testing/master-api-contract.js';
 import { refusalMetadata } from '#api/error-info.js';
 import { MasterClient } from '#api/master-client.js';
 import { definition } from '#api/method.js';
 import { type RefusalReason, RefusedError } from '#api/refusal.js';
 import { agentService } from '#api/services.js';
 import { holds, until } from '#cluster-test/process/condition.js';
+import type { sublet } from '#proto/sublet.js';
 
 const boundMs = 10_000;
+
+type Stream = NodeJS.EventEmitter & { write(message: object): void };
+type Done = sendUnaryData<object>;
+
+/** A master that answers by a script. */
+class ScriptedMaster {
+  readonly #server = new Server();
+  script: MasterScript | undefined;
+
+  constructor() {
+    const { register, reportStatus, leave, watch, keepAlive } = agentService;
+    this.#server.addService(
+      {
+        register: definition(register),
+        reportStatus: definition(reportStatus),
+        leave: definition(leave),
+        watch: definition(watch),
+        keepAlive: definition(keepAlive),
+      },
+      {
+        register: ({ request }: ServerUnaryCall<sublet.v1.RegisterRequest.$Properties, object>, done: Done) => {
+          const refused = new RefusedError('already-exists', 'it is held');
+          const { code, message: details } = refused;
+          if (this.script?.refuses) done({ code, details, metadata: refusalMetadata(refused) });
+          else done(null, grant(request));
+        },
+        reportStatus: (_: object, done: Done) => done(null, {}),
+        leave: (_: object, done: Done) => done(null, {}),
+        watch: (call: Stream) => {
+          for (const message of this.script?.watched ?? []) call.write(message);
+        },
+        keepAlive: (call: Stream) => call.on('data', () => call.write(this.script?.keptAlive ?? {})),
+      },
+    );
+  }
+
+  listen(): Promise<number> {
+    return new Promise((resolve, reject) =>
+      this.#server.bindAsync('127.0.0.1:0', ServerCredentials.createInsecure(), (error, port) =>
+        error ? reject(error) : resolve(port),
+      ),
+    );
+  }
+
+  stop(): void {
+    this.#server.forceShutdown();
+  }
+}
+
+describe('the masters over gRPC', () => {
+  for (const { name, check } of masterApiContract) {
+    it(name, async () => {
+      const masters = [new ScriptedMaster(), new ScriptedMaster()];
+      const ports = await Promise.all(masters.map((master) => master.listen()));
+      const client = new MasterClient({ masters: ports.map((port) => `127.0.0.1:${port}`), timeoutMs: boundMs });
+      const goDown = (): void => {
+        for (const master of masters) master.stop();
+      };
+      try {
+        await check({
+          api: new GrpcMasterApi(client),
+          play: (script) => {
+            for (const master of masters) master.script = script;
+          },
+          goDown,
+          until: async (what, met) => void (await until(what, boundMs, () => holds(met()))),
+        });
+      } finally {
+        client.close();
+        goDown();
+      }
+    });
+  }
+});
 
 describe('what an agent makes of a refusal', () => {
   const server = new Server();
