@@ -4,6 +4,7 @@ import { mkdtempSync, readFileSync, rmSync } from 'node:fs';
 import { createServer } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { connect } from 'node:tls';
 import { type Metadata, Server, ServerCredentials, status } from '@grpc/grpc-js';
 import { NothingHeldError } from '#agent/agent.js';
 import { leaveCluster, type RunningAgent, type StartAgentOptions, startAgent } from '#agent/start-agent.js';
@@ -16,6 +17,9 @@ import { agentService } from '#api/services.js';
 import { holds, until as untilSeen } from '#cluster-test/process/condition.js';
 import { defaultHostSettings } from '#host/input.js';
 import type { sublet } from '#proto/sublet.js';
+import { systemClock } from '#replica/ports/system-clock.js';
+import { CertificateReloader } from '#tls/certificate/certificate-reloader.js';
+import { TestAuthority } from '#tls/testing/test-authority.js';
 
 const boundMs = 30_000;
 
@@ -150,6 +154,28 @@ describe('a started agent', () => {
       await running.stop();
     }
     assert.equal(host.stopped, true);
+  });
+
+  it('answers over TLS for other machines, with a certificate alone', async () => {
+    const authority = await TestAuthority.make();
+    const files = await authority.files(join(folder, 'own'), 'sublet://agent/a');
+    const certificate = new CertificateReloader({ files, allowed: ['agent'], timer: systemClock, log: silent });
+    const stateDir = join(folder, 'state');
+    const httpsListen = { host: '127.0.0.1', port: 0 };
+    await assert.rejects(
+      startAgent(options({ stateDir, httpsListen })),
+      /^HttpsError: https_listen: this agent is without TLS/,
+    );
+    const running = await startAgent(options({ stateDir, httpsListen, certificate }));
+    try {
+      const socket = connect({ port: running.https?.port ?? 0, host: '127.0.0.1', rejectUnauthorized: false });
+      socket.write('GET /status HTTP/1.1\r\nhost: localhost\r\nconnection: close\r\n\r\n');
+      const [first] = await once(socket, 'data');
+      assert.match(String(first), /^HTTP\/1\.1 401 /);
+      assert.equal((await get(running, '/status')).status, 200, 'in clear, on loopback');
+    } finally {
+      await running.stop();
+    }
   });
 
   it('rule 7: names the overlays that it was not let in its metrics', async () => {

@@ -34,6 +34,10 @@ export type StartAgentOptions = {
   readonly httpListen: HostAndPort;
   /** Names under which HTTP is asked, besides those of loopback, of this machine and of `httpListen`. */
   readonly httpHosts?: readonly string[];
+  /** Where HTTP answers with TLS, for other machines; undefined: nowhere. It needs `certificate`. */
+  readonly httpsListen?: HostAndPort | undefined;
+  /** With a token for `httpsListen`. */
+  readonly httpTokenFile?: string | undefined;
   /** `plan`: print what would be done to this host, and change nothing. */
   readonly network: 'linux' | 'plan';
   readonly networkConfig: AgentOptions['networkConfig'];
@@ -49,6 +53,8 @@ export type RunningAgent = {
   readonly agent: Agent;
   /** Where its HTTP answers. */
   readonly http: HostAndPort;
+  /** And with TLS; undefined: nowhere. */
+  readonly https: HostAndPort | undefined;
   /** Resolves, with the reason, when the agent has given up and the process should end with 1; otherwise never. */
   readonly failed: Promise<Error>;
   /** Stops the process's part; lease and data plane stay. */
@@ -62,10 +68,12 @@ export async function startAgent(options: StartAgentOptions): Promise<RunningAge
   const parts = await assemble(options);
   const { agent, dispose } = parts;
   try {
-    const hosts = [...(options.httpHosts ?? []), options.httpListen.host];
-    const listen = options.httpListen;
-    const { network: networkMode, certificate } = options;
-    const http = await AgentHttp.listen({ agent, networkMode, listen, hosts, certificate });
+    const { network: networkMode, certificate, httpListen: listen, httpsListen, httpTokenFile, log } = options;
+    const hosts = [options.httpHosts ?? [], listen.host, httpsListen?.host ?? []].flat();
+    const http = await AgentHttp.listen({
+      ...{ agent, networkMode, listen, hosts, certificate, log },
+      secured: httpsListen && { listen: httpsListen, tokenFile: httpTokenFile },
+    });
     agent.start();
     const { host } = options.httpListen;
     const end = async (): Promise<void> => {
@@ -75,6 +83,8 @@ export async function startAgent(options: StartAgentOptions): Promise<RunningAge
     return {
       agent,
       http: { host, port: http.port },
+      https:
+        httpsListen && http.securedPort !== undefined ? { host: httpsListen.host, port: http.securedPort } : undefined,
       failed: parts.failed,
       stop: () => agent.stop().finally(end),
       leave: () => agent.leave().finally(end),

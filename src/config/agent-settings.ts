@@ -56,6 +56,23 @@ export const agentSettings: readonly Setting[] = [
     default: 'none',
   },
   {
+    key: 'https_listen',
+    flag: '--https-listen',
+    takes: 'HOST:PORT',
+    as: 'text',
+    about:
+      'what http_listen answers, over TLS for other machines, with the certificate of tls or join; readers show the certificate of a viewer, operator or admin',
+    default: 'none',
+  },
+  {
+    key: 'http_token_file',
+    flag: '--http-token-file',
+    takes: 'FILE',
+    as: 'text',
+    about: 'a file, mode 0600, with a token whose bearer may read over https_listen (authorization: Bearer TOKEN)',
+    default: 'none',
+  },
+  {
     key: 'network',
     flag: '--network',
     takes: 'MODE',

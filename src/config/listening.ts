@@ -89,8 +89,8 @@ export function httpTlsFindings(document: ConfigDocument): readonly Finding[] {
   return [{ path: ['http_tls'], message: 'goes with tls: it is the certificate of tls that HTTP shows' }];
 }
 
-/** Ports that show nothing of the plan and change nothing. */
-const harmless: readonly string[] = ['health_listen'];
+/** Ports that show nothing of the plan and change nothing, and those that are never without TLS. */
+const harmless: readonly string[] = ['health_listen', 'https_listen'];
 
 /** What is wrong with these addresses to listen on: beyond loopback, or two of them the same. `secured`: keys that have TLS where it is on. `bad`: why the Node.js must not serve. */
 export function listeningFindings(

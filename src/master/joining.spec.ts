@@ -63,7 +63,7 @@ describe('joining', () => {
     assert.deepEqual(principal, { role: 'agent', id: 'host-1' });
     assert.equal(principalOf(parsed.raw).id, 'host-1');
     assert.ok(parsed.verify(new X509Certificate(trio.authority.cert).publicKey) && !parsed.ca);
-    assert.deepEqual(parsed.keyUsage, ['1.3.6.1.5.5.7.3.2'], 'for clients alone');
+    assert.deepEqual(parsed.keyUsage, ['1.3.6.1.5.5.7.3.1', '1.3.6.1.5.5.7.3.2'], 'also for its HTTP');
     const days = (parsed.validToDate.getTime() - Date.now()) / dayMs;
     assert.ok(days > 6.9 && days < 7.1, `valid for ${days} days`);
     const files = writeTlsFiles(mkdtempSync(join(trio.folder, 'host-')), { ca: authorities, cert: certificate, key });
@@ -255,8 +255,11 @@ describe('joining', () => {
     for (const [csr, says] of bad) assert.match(await refusalOf(joinsWith(token, csr, 1)), says);
     // None of them has used the token.
     const parsed = new X509Certificate((await joinsWith(token, whole, 1)).certificate);
-    assert.equal(parsed.subjectAltName, 'URI:sublet://agent/host-8');
-    assert.deepEqual([parsed.ca, parsed.keyUsage, parsed.subject], [false, ['1.3.6.1.5.5.7.3.2'], 'CN=agent host-8']);
+    assert.equal(parsed.subjectAltName, 'URI:sublet://agent/host-8, DNS:sublet-agent');
+    assert.deepEqual(
+      [parsed.ca, parsed.keyUsage, parsed.subject],
+      [false, ['1.3.6.1.5.5.7.3.1', '1.3.6.1.5.5.7.3.2'], 'CN=agent host-8'],
+    );
     assert.ok(parsed.validToDate.getTime() < Date.now() + 8 * dayMs);
   });
 

@@ -147,7 +147,7 @@ export class TlsGate {
   }
 
   /** Closes the open connections whose certificate has ended. */
-  endExpired(nowMs: number): void {
+  endExpired(nowMs = this.#now()): void {
     this.end(({ endsMs }) => endsMs < nowMs);
   }
 
@@ -215,9 +215,13 @@ export class TlsGate {
   /** TLS has not verified the certificate. */
   #faultOf(socket: TLSSocket, certificate: X509Certificate | undefined): string {
     if (certificate === undefined) return 'the caller has shown no certificate';
-    const { wallClock = Date.now } = this.#options;
-    const fault = faultOf(certificate, this.#authorities, wallClock()) ?? String(socket.authorizationError);
+    const fault = faultOf(certificate, this.#authorities, this.#now()) ?? String(socket.authorizationError);
     return `the certificate of the caller is refused: ${fault}`;
+  }
+
+  #now(): number {
+    const { wallClock = Date.now } = this.#options;
+    return wallClock();
   }
 
   #close(socket: TLSSocket, refusal: GateRefusal, message: string): void {

@@ -6,9 +6,14 @@ import { once } from 'node:events';
 import type { Server } from 'node:http';
 import type { Registry } from 'prom-client';
 import type { Agent } from '#agent/agent.js';
+import type { AgentLog } from '#agent/agent-log.js';
 import { agentMetrics } from '#agent/report/agent-metrics.js';
 import { agentStatus, notReady } from '#agent/report/agent-status.js';
 import { overlayInfo } from '#agent/report/overlay-info.js';
+import { SecuredHttp } from '#agent/report/secured-http.js';
+import { ExpectedError } from '#errors/expected-error.js';
+import { errorText } from '#errors/unknown-error.js';
+import { Token } from '#http/access.js';
 import { boundedServer, type HttpAnswer, text } from '#http/bounded-server.js';
 import type { CertificateReloader } from '#tls/certificate/certificate-reloader.js';
 
@@ -20,12 +25,23 @@ export type AgentHttpOptions = {
   readonly hosts: readonly string[];
   /** Of the agent; undefined: without TLS. */
   readonly certificate?: CertificateReloader | undefined;
+  /** Where the same is answered with TLS, to callers with a certificate or the token; undefined: nowhere. */
+  readonly secured?: Secured | undefined;
+  readonly log: AgentLog;
 };
+
+type Secured = { readonly listen: AgentHttpOptions['listen']; readonly tokenFile: string | undefined };
+
+/** `https_listen` can't be served: there is no certificate, or no token that can be read. */
+export class HttpsError extends ExpectedError {
+  override readonly name = 'HttpsError';
+}
 
 export class AgentHttp {
   readonly #options: AgentHttpOptions;
   readonly #metrics: Registry;
   readonly #server: Server;
+  readonly #secured: SecuredHttp | undefined;
 
   private constructor(options: AgentHttpOptions) {
     this.#options = options;
@@ -34,6 +50,13 @@ export class AgentHttp {
       hosts: options.hosts,
       answer: (_, method, path) => this.#answer(method, path),
     });
+    const { secured, certificate, hosts, log } = options;
+    if (secured === undefined) return;
+    if (certificate === undefined)
+      throw new HttpsError('https_listen: this agent is without TLS and has no certificate: set tls or join');
+    const answer = (method: string, path: string) => this.#answer(method, path);
+    const { listen, tokenFile } = secured;
+    this.#secured = new SecuredHttp({ listen, token: tokenOf(tokenFile), certificate, hosts, log, answer });
   }
 
   /** Rejects when the address can't be listened at. */
@@ -41,7 +64,18 @@ export class AgentHttp {
     const http = new AgentHttp(options);
     http.#server.listen(options.listen.port, options.listen.host);
     await once(http.#server, 'listening');
+    try {
+      await http.#secured?.open();
+    } catch (error) {
+      await http.close();
+      throw error;
+    }
     return http;
+  }
+
+  /** The port with TLS; undefined: there is none. */
+  get securedPort(): number | undefined {
+    return this.#secured?.port;
   }
 
   /** The port that it listens at: the one asked for, or the system's choice for 0. */
@@ -53,6 +87,7 @@ export class AgentHttp {
   async close(): Promise<void> {
     const closed = new Promise((done) => this.#server.close(done));
     this.#server.closeAllConnections();
+    this.#secured?.close();
     await closed;
   }
 
@@ -83,6 +118,15 @@ export class AgentHttp {
     if (lease === undefined || network === undefined) return text(503, 'this agent is not registered yet');
     const takesSubnets = options.networkConfig.allocateSubnet ?? true;
     return json(overlayInfo({ lease, network, host: options.host.status(), takesSubnets }));
+  }
+}
+
+/** @throws HttpsError */
+function tokenOf(file: string | undefined): Token | undefined {
+  try {
+    return file === undefined ? undefined : Token.read('http_token_file', file);
+  } catch (error) {
+    throw new HttpsError(errorText(error));
   }
 }
 

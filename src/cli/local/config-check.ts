@@ -114,6 +114,7 @@ function agentFacts(config: AgentConfig): Facts {
     ['masters', config.masters.map(formatHostPort).join(', ')],
     ['state', config.stateDir],
     ['http', formatHostPort(config.httpListen)],
+    ...(config.httpsListen === undefined ? [] : [['https', formatHostPort(config.httpsListen)] as const]),
     ['network', config.network === 'plan' ? 'plan: changes nothing on this host' : 'linux'],
     ['wants', wanted.join(', ')],
     ['guard', guardFact(config)],

@@ -51,6 +51,7 @@ export async function runAgent(command: Command, options: { takeover?: true }, t
       {
         masters: config.masters.map(formatHostPort),
         http: formatHostPort(running.http),
+        ...(running.https && { https: formatHostPort(running.https) }),
         network: config.network,
         node: process.versions.node,
       },
@@ -121,6 +122,7 @@ function agentLog(config: AgentConfig): Logger {
 
 function startOptions(config: AgentConfig, secured: Secured, log: Logger, terminal: Terminal): StartAgentOptions {
   const { nodeIp, masters, stateDir, httpListen, httpHosts, network, networkConfig } = config;
+  const { httpsListen, httpTokenFile } = config;
   return {
     ...secured,
     nodeIp,
@@ -128,6 +130,8 @@ function startOptions(config: AgentConfig, secured: Secured, log: Logger, termin
     stateDir,
     httpListen,
     httpHosts,
+    httpsListen,
+    httpTokenFile,
     network,
     networkConfig,
     log,
@@ -238,14 +242,16 @@ function startFailure(error: unknown, config: AgentConfig): unknown {
   if (error instanceof StateDirError) return new Failure(exitCodes.refused, error.message);
   if (error instanceof AgentIdError) return new Failure(exitCodes.usage, error.message);
   const code = error instanceof Error && 'code' in error ? error.code : undefined;
-  const at = formatHostPort(config.httpListen);
+  const { httpListen, httpsListen } = config;
+  const secured =
+    httpsListen !== undefined && error instanceof Error && 'port' in error && error.port === httpsListen.port;
+  const at = secured ? `https_listen ${formatHostPort(httpsListen)}` : `http_listen ${formatHostPort(httpListen)}`;
   if (code === 'EADDRINUSE') {
-    return new Failure(exitCodes.refused, `http_listen ${at}: something listens there already`, [
-      'Choose another address with --http-listen.',
+    return new Failure(exitCodes.refused, `${at}: something listens there already`, [
+      `Choose another address with ${secured ? '--https-listen' : '--http-listen'}.`,
     ]);
   }
-  if (code === 'EADDRNOTAVAIL')
-    return new Failure(exitCodes.refused, `http_listen ${at}: this host has no such address`);
+  if (code === 'EADDRNOTAVAIL') return new Failure(exitCodes.refused, `${at}: this host has no such address`);
   return error;
 }
 

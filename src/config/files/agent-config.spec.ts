@@ -27,6 +27,8 @@ describe('the configuration of an agent', () => {
       stateDir: 'sublet-data/agent',
       httpListen: { host: '127.0.0.1', port: 7073 },
       httpHosts: [],
+      httpsListen: undefined,
+      httpTokenFile: undefined,
       network: 'linux',
       cniDir: '/etc/cni/net.d',
       cniDirs: [],
@@ -78,6 +80,11 @@ describe('the configuration of an agent', () => {
     assert.equal(config.networkConfig.allocateSubnet, false);
     assert.equal(load({ ...dcos, cni_style: 'standard' }).cniStyle, 'standard');
     assert.equal(load(dcos, [{ flag: '--cni-style', value: 'standard' }]).cniStyle, 'standard');
+  });
+
+  it('takes an address beyond loopback for HTTP with TLS', () => {
+    const config = load({ https_listen: '0.0.0.0:7443', http_token_file: '/t', tls: { dir: '/c' } });
+    assert.deepEqual([config.httpsListen, config.httpTokenFile], [{ host: '0.0.0.0', port: 7443 }, '/t']);
   });
 
   it('takes masters by list, by commas and by repeated flags', () => {
@@ -204,6 +211,16 @@ describe('the configuration of an agent', () => {
       'an address beyond loopback',
       { http_listen: '[::]:7073' },
       'http_listen: "[::]:7073" is reachable from other machines, and has no TLS: a loopback address like 127.0.0.1:7073 is allowed, or set insecure (--insecure) in a laboratory',
+    ],
+    [
+      'HTTP with TLS where it is without',
+      { http_listen: '127.0.0.1:7443', https_listen: '127.0.0.1:7443' },
+      'https_listen: "127.0.0.1:7443" is what http_listen listens on: each needs a port of its own',
+    ],
+    [
+      'a token of HTTP without the port that takes it',
+      { http_token_file: '/etc/sublet/token' },
+      'http_token_file: goes with https_listen: it is read there alone',
     ],
     [
       'a token that is cut off, without a word of it',

@@ -41,6 +41,10 @@ export type AgentConfig = {
   readonly stateDir: string;
   readonly httpListen: HostPort;
   readonly httpHosts: readonly string[];
+  /** With TLS; undefined: nowhere. */
+  readonly httpsListen: HostPort | undefined;
+  /** For `httpsListen`. */
+  readonly httpTokenFile: string | undefined;
   readonly network: 'linux' | 'plan';
   readonly overlaysAllowed: readonly string[] | undefined;
   readonly guard: boolean;
@@ -145,6 +149,8 @@ export const agentSchema = section({
   state_dir: path.optional(),
   http_listen: listen.optional(),
   http_hosts: httpHosts.optional(),
+  https_listen: listen.optional(),
+  http_token_file: path.optional(),
   network: oneOf('linux', 'plan').optional(),
   overlays_allowed: z
     .array(parsedBy((text) => formatCidr(parseCidr(text)), '9.0.0.0/8'))
@@ -214,6 +220,8 @@ export function loadAgentConfig(source: ConfigSource): Loaded<AgentConfig> {
     stateDir: given.state_dir ?? join('sublet-data', 'agent'),
     httpListen: given.http_listen ?? defaults.httpListen,
     httpHosts: given.http_hosts ?? [],
+    httpsListen: given.https_listen,
+    httpTokenFile: given.http_token_file,
     network: given.network ?? 'linux',
     overlaysAllowed: given.overlays_allowed,
     guard: given.guard ?? true,
@@ -280,9 +288,18 @@ function splitFindings(document: ConfigDocument): readonly Finding[] {
 }
 
 function listenFindings(document: ConfigDocument): readonly Finding[] {
-  const given = document.at('http_listen');
-  const read = given === undefined ? undefined : listen.safeParse(given);
-  return listeningFindings(document, { http_listen: read?.success ? read.data : undefined }, []);
+  const at = (key: string): HostPort | undefined => {
+    const given = document.at(key);
+    const read = given === undefined ? undefined : listen.safeParse(given);
+    return read?.success ? read.data : undefined;
+  };
+  const findings = listeningFindings(
+    document,
+    { http_listen: at('http_listen') ?? defaults.httpListen, https_listen: at('https_listen') },
+    [],
+  );
+  if (document.at('http_token_file') === undefined || document.at('https_listen') !== undefined) return findings;
+  return [...findings, { path: ['http_token_file'], message: 'goes with https_listen: it is read there alone' }];
 }
 
 function warnings(document: ConfigDocument): readonly Finding[] {

@@ -5,7 +5,7 @@
 import 'reflect-metadata';
 import { randomBytes, webcrypto } from 'node:crypto';
 import * as x509 from '@peculiar/x509';
-import { type PrincipalName, principalUri } from '#tls/principal.js';
+import { type PrincipalName, principalUri, type Role } from '#tls/principal.js';
 
 export type PemPair = { readonly cert: string; readonly key: string };
 
@@ -75,15 +75,19 @@ export function certifyKey(
   return signKey(authority, publicKey, contentFor(principal, lifetimeMs, nowMs));
 }
 
-/** As `serverName` of clients. */
-const masterName = { type: 'dns', value: 'sublet' } as const;
+/** HTTP clients look for a host name. All masters have the one that masters have in TLS, all agents another one. */
+const hostNames: Readonly<Partial<Record<Role, string>>> = { master: 'sublet', agent: 'sublet-agent' };
 
 function contentFor(principal: PrincipalName, lifetimeMs: number, nowMs: number): CertificateContent {
+  const hostName = hostNames[principal.role];
   return {
     commonName: `${principal.role} ${principal.id}`,
-    // HTTP clients look for a host name: a master has the one that all masters have in TLS.
-    names: [{ type: 'url', value: principalUri(principal) }, ...(principal.role === 'master' ? [masterName] : [])],
-    usages: principal.role === 'master' ? ['server', 'client'] : ['client'],
+    names: [
+      { type: 'url', value: principalUri(principal) },
+      ...(hostName === undefined ? [] : [{ type: 'dns', value: hostName } as const]),
+    ],
+    // Agents serve HTTP.
+    usages: hostName === undefined ? ['client'] : ['server', 'client'],
     fromMs: nowMs - backdatedMs,
     toMs: nowMs + lifetimeMs,
   };
