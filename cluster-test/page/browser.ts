@@ -38,10 +38,16 @@ export class Browser implements AsyncDisposable {
 
   private constructor(child: ChildProcess, folder: string, socket: WebSocket) {
     this.#child = child;
+    process.once('exit', this.#kill);
     this.#folder = folder;
     this.#socket = socket;
     socket.addEventListener('message', ({ data }) => this.#heard(JSON.parse(String(data))));
   }
+
+  /** It must not outlive this process, however that ends. */
+  readonly #kill = (): void => {
+    this.#child.kill('SIGKILL');
+  };
 
   static async start(): Promise<Browser> {
     const folder = mkdtempSync(join(tmpdir(), 'sublet-browser-'));
@@ -164,11 +170,12 @@ export class Browser implements AsyncDisposable {
 
   async [Symbol.asyncDispose](): Promise<void> {
     const exited = once(this.#child, 'exit');
-    const bound = setTimeout(() => this.#child.kill('SIGKILL'), closeMs);
+    const bound = setTimeout(this.#kill, closeMs);
     // It ends its own processes first; the answer may not come any more.
     void this.#send('Browser.close', {}, '');
     await exited;
     clearTimeout(bound);
+    process.off('exit', this.#kill);
     this.#socket.close();
     rmSync(this.#folder, { recursive: true, force: true, maxRetries: 10, retryDelay: 50 });
   }
