@@ -22,8 +22,7 @@ async function snapshot(...args: readonly string[]): Promise<Ended> {
   return { code, out: terminal.out, notes: terminal.notes };
 }
 
-describe('sublet snapshot', function () {
-  this.timeout(20_000);
+describe('sublet snapshot', () => {
   let place: string;
   let authority: TestAuthority;
   let ca: string;
