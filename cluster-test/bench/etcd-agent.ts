@@ -1,5 +1,5 @@
 /** An agent of `boot` that keeps its subnet in an etcd, with as few calls as that takes. */
-import { Client, credentials } from '@grpc/grpc-js';
+import { Client, credentials, type ServiceError, status } from '@grpc/grpc-js';
 import type { BootAgent, Progress } from '#cluster-test/bench/boot-client.js';
 import {
   decodeRangeCount,
@@ -49,12 +49,23 @@ export class EtcdAgent implements BootAgent {
       advanced({ position: known, bytes: bytes.length });
     });
     watch.write(encodeWatchCreate({ ...blocks, startRevision: revision + 1 }));
+    this.#keepAlive();
+  }
+
+  /** An etcd that has more to do than it can ends the stream with UNAVAILABLE; as its own client does, it is opened again. */
+  #keepAlive(): void {
     const alive = this.#client.makeBidiStreamRequest(etcdPaths.keepAlive, same, same);
-    alive.on('error', ended);
+    alive.on('error', (error: ServiceError) => {
+      if (error.code !== status.UNAVAILABLE) ended(error);
+      setTimeout(() => this.#keepAlive(), reopenMs);
+    });
     alive.on('data', () => undefined);
     alive.write(encodeKeepAlive({ id: this.#leaseId }));
   }
 }
+
+/** As etcd's client waits. */
+const reopenMs = 500;
 
 const blocksPrefix = '/coreos.com/network/subnets/';
 /** All keys that begin with the prefix: its last character is one further here. */
