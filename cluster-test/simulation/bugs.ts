@@ -248,7 +248,7 @@ export const bugs: readonly Bug[] = [
     changes: [
       {
         file: 'storage/key-value-log-store.js',
-        right: 'this.#failure ??= failure; if (first) this.#onFailure(failure);',
+        right: 'this.#failure ??= failure; this.#resolvePoisoned(this.#failure);',
         wrong: '',
       },
       {

@@ -77,7 +77,7 @@ export class ActiveReplica<Output> {
       this.#later(2 * this.#timing.heartbeatMs, () => this.#campaign());
     this.#parts.driver.wake();
     // Not every write is the writer's: a snapshot that comes in is written for its sender, who can't end this member.
-    store.onFailure((error) => this.#fail(error));
+    store.poisoned.then((error) => this.#fail(error));
     this.#watch();
   }
 

@@ -265,7 +265,8 @@ describe('log store', () => {
       const store = await bootstrapped(disk, clock);
       await store.write({ entries: sampleEntries(1, 3) });
       const told: StoreError[] = [];
-      store.onFailure((error) => told.push(error));
+      store.poisoned.then((error) => told.push(error));
+      await new Promise(setImmediate);
       assert.equal(told.length, 0, what);
       disk.crashAt(disk.steps.length, 'lost');
       await fail(store).catch((error: unknown) => assert(error instanceof StoreError));
@@ -273,8 +274,7 @@ describe('log store', () => {
       assert.match(told[0]?.message ?? '', new RegExp(`could not ${what}: `));
       await assert.rejects(store.write({}), { code: 'poisoned' });
       assert.equal(told.length, 1, what);
-      store.onFailure((error) => told.push(error));
-      assert.equal(told[1], told[0], 'who comes late is told at once');
+      assert.equal(await store.poisoned, told[0], 'a listener that comes late learns the same');
     }
   });
 
@@ -288,7 +288,7 @@ describe('log store', () => {
       applied: { meta: meta(1), changes },
     });
     const told: StoreError[] = [];
-    store.onFailure((error) => told.push(error));
+    store.poisoned.then((error) => told.push(error));
     disk.table = new Map(
       [...disk.table].map(([key, value]) => {
         const text = Buffer.from(value).toString('latin1').replace('sound', 'soumd');

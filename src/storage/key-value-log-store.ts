@@ -99,6 +99,7 @@ async function firstIdentity(head: Head, disk: StoreDisk): Promise<IdentitySlots
 class KeyValueLogStore implements LogStore {
   readonly loaded: LoadedLog;
   readonly peerFacts: ReadonlyMap<string, StoreFact>;
+  readonly poisoned: Promise<StoreError>;
   readonly #disk: StoreDisk;
   readonly #backend: KeyValueBackend;
   readonly #slots: IdentitySlots;
@@ -109,7 +110,7 @@ class KeyValueLogStore implements LogStore {
   /** Facts that are not in the identity file yet. */
   #newFacts: ReadonlyMap<string, StoreFact> | undefined;
   #failure: StoreError | undefined;
-  #onFailure: (error: StoreError) => void = () => {};
+  #resolvePoisoned: (error: StoreError) => void = () => {};
   #closed = false;
   #cancelTick: (() => void) | undefined;
   #ticking: Promise<void> = Promise.resolve();
@@ -127,6 +128,9 @@ class KeyValueLogStore implements LogStore {
     this.#content = content;
     this.loaded = loaded;
     this.peerFacts = new Map(Object.entries(slots.identity.peers));
+    this.poisoned = new Promise((resolve) => {
+      this.#resolvePoisoned = resolve;
+    });
     this.#sweeper = new Sweeper(
       backend,
       (operations) => this.#exclusively('delete what is out of use', () => backend.write(operations)),
@@ -161,11 +165,6 @@ class KeyValueLogStore implements LogStore {
   get identity(): StoreIdentity {
     const { storeId, clusterId, memberId, starts, nonces } = this.#slots.identity;
     return { storeId, clusterId, memberId, session: { starts, nonces } };
-  }
-
-  onFailure(failed: (error: StoreError) => void): void {
-    this.#onFailure = failed;
-    if (this.#failure !== undefined) failed(this.#failure);
   }
 
   bootstrap(memberId: MemberId, meta: AppliedMeta): Promise<void> {
@@ -352,9 +351,8 @@ class KeyValueLogStore implements LogStore {
 
   #poison(action: string, error: unknown): StoreError {
     const failure = storeError(this.#disk.place, action, error);
-    const first = this.#failure === undefined;
     this.#failure ??= failure;
-    if (first) this.#onFailure(failure);
+    this.#resolvePoisoned(this.#failure);
     return failure;
   }
 

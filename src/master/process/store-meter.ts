@@ -60,8 +60,8 @@ export class StoreMeter implements LogStore {
     }
   }
 
-  onFailure(failed: (error: StoreError) => void): void {
-    this.#store.onFailure(failed);
+  get poisoned(): Promise<StoreError> {
+    return this.#store.poisoned;
   }
 
   bootstrap(memberId: MemberId, meta: AppliedMeta): Promise<void> {

@@ -76,14 +76,13 @@ export type LogStore = {
   readonly loaded: LoadedLog;
   /** Facts about peers' stores, by store id, as they were kept when the store was opened. */
   readonly peerFacts: ReadonlyMap<string, StoreFact>;
+  /**
+   * Resolves when the store is poisoned, whatever it was doing: also for work without a waiting caller (deleting, the
+   * identity file) or with another caller (a snapshot being received). The member has to end then.
+   */
+  readonly poisoned: Promise<StoreError>;
   /** Keeps these facts in place of the former ones. They are durable a second later, and after `close`. */
   keepPeerFacts(facts: ReadonlyMap<string, StoreFact>): void;
-  /**
-   * Calls `failed` once, when the store is poisoned, whatever it was doing: also for work without a waiting caller
-   * (deleting, the identity file) or with another caller (a snapshot being received). The member has to end then. At
-   * once if it is poisoned already. One listener, the last one given.
-   */
-  onFailure(failed: (error: StoreError) => void): void;
   /**
    * First life of a member: applied state without records, and identity, in one synced batch. With an index above 0
    * (a founder) it also stores the hard state { term, no vote, commit = index } of `meta`; index 0 is a member that

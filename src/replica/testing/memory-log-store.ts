@@ -100,12 +100,13 @@ export class MemoryLogDisk {
 export class MemoryLogStore implements LogStore {
   readonly loaded: LoadedLog;
   readonly peerFacts: ReadonlyMap<string, StoreFact>;
+  readonly poisoned: Promise<StoreError>;
   readonly #disk: MemoryLogDisk;
   readonly #session: StoreSession;
   readonly #after: (delayMs: number, run: () => void) => void;
   readonly #staged = new Map<StagedSnapshot, Records>();
   #failure: StoreError | undefined;
-  #onFailure: (error: StoreError) => void = () => {};
+  #resolvePoisoned: (error: StoreError) => void = () => {};
   #inFlight = false;
   openSnapshots = 0;
 
@@ -119,17 +120,15 @@ export class MemoryLogStore implements LogStore {
     disk.nonces = [disk.nonce().toString(16).padStart(8, '0'), ...disk.nonces];
     this.#session = { starts: disk.starts, nonces: disk.nonces };
     this.peerFacts = disk.peerFacts;
+    this.poisoned = new Promise((resolve) => {
+      this.#resolvePoisoned = resolve;
+    });
     this.loaded = content;
   }
 
   get identity(): StoreIdentity {
     const { storeId, clusterId, memberId } = this.#disk;
     return { storeId, clusterId, memberId, session: this.#session };
-  }
-
-  onFailure(failed: (error: StoreError) => void): void {
-    this.#onFailure = failed;
-    if (this.#failure !== undefined) failed(this.#failure);
   }
 
   async bootstrap(memberId: MemberId, meta: AppliedMeta): Promise<void> {
@@ -244,7 +243,7 @@ export class MemoryLogStore implements LogStore {
   #poison(): StoreError {
     const failure = new StoreError('io', 'the disk failed');
     this.#failure ??= failure;
-    this.#onFailure(failure);
+    this.#resolvePoisoned(this.#failure);
     return failure;
   }
 }
