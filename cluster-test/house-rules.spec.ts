@@ -78,7 +78,7 @@ const apart: Readonly<Record<string, readonly string[]>> = {
   'ipam/space': ['codec'],
   'ipam/codec': ['changes'],
   'ipam/view': ['codec'],
-  'replica/ports': ['driver', 'requests', 'fitness', 'contracts'],
+  'replica/ports': ['driver', 'requests', 'fitness', 'members', 'bootstrap', 'contracts'],
   'replica/members': ['driver', 'requests', 'fitness', 'bootstrap', 'contracts'],
   'replica/bootstrap': ['driver', 'requests', 'fitness', 'members', 'contracts'],
   'replica/requests': ['driver', 'fitness', 'bootstrap', 'contracts'],

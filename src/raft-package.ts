@@ -42,13 +42,13 @@ export type { RaftRole, ReadState, Ready, SoftState } from '#raft/ready.js';
 export { withHeldVotes } from '#raft/roles/held-votes.js';
 export type { ProgressState, RaftPeerStatus } from '#raft/tracker/progress.js';
 export type { BootstrapProblem, BootstrapProblemCode } from '#replica/bootstrap/bootstrap-problem.js';
-export { incarnationsDiffer, type PeerClaim } from '#replica/bootstrap/incarnation.js';
+export { incarnationsDiffer } from '#replica/bootstrap/incarnation.js';
 export type { CompactionLimits } from '#replica/compaction.js';
 export type { StorageWriterLimits } from '#replica/driver/storage-writer.js';
 export type { LeadershipNotice } from '#replica/fitness/leadership-state.js';
 export { type MembershipChange, MembershipRefusedError } from '#replica/members/membership-change.js';
 export { UnknownPeers } from '#replica/members/unknown-peers.js';
-export type { Clock } from '#replica/ports/clock.js';
+export type { Clock, Defer } from '#replica/ports/clock.js';
 export {
   type LoadedLog,
   type LogStore,
@@ -63,7 +63,7 @@ export {
 } from '#replica/ports/log-store.js';
 export type { MemberReport, ReportedSpace } from '#replica/ports/member-report.js';
 export type { AppliedMeta, MemberInfo, Membership } from '#replica/ports/membership.js';
-export type { Founder, MemberHello, PeerHandler, PeerNetwork } from '#replica/ports/peer-network.js';
+export type { Founder, MemberHello, PeerClaim, PeerHandler, PeerNetwork } from '#replica/ports/peer-network.js';
 export {
   type Applied,
   type LeadershipChange,
@@ -83,7 +83,6 @@ export { systemClock, systemDefer } from '#replica/ports/system-clock.js';
 export { Replica } from '#replica/replica.js';
 export type { ReplicaEvent } from '#replica/replica-event.js';
 export {
-  type Defer,
   defaultReplicaLimits,
   defaultReplicaTiming,
   type ReplicaLimits,

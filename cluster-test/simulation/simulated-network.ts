@@ -5,12 +5,12 @@
 import type { SimulatedProcess, World } from '#cluster-test/simulation/world.js';
 import type { MemberId } from '#raft/log/entry.js';
 import type { PeerMessage, SnapshotMessage } from '#raft/message.js';
-import type { StoreClaim } from '#replica/members/store-facts.js';
 import type { SnapshotSource } from '#replica/ports/log-store.js';
 import type { MemberReport } from '#replica/ports/member-report.js';
 import type { Membership } from '#replica/ports/membership.js';
 import type { MemberHello, PeerHandler, PeerNetwork } from '#replica/ports/peer-network.js';
 import type { StateRecord } from '#replica/ports/state-machine.js';
+import type { StoreClaim } from '#replica/ports/store-claim.js';
 import { type MemoryCaller, PeerPlace } from '#replica/testing/peer-place.js';
 import type { SeededRandom } from '#replica/testing/seeded-random.js';
 import { decodeMessage, encodeMessage } from '#transport/message-codec.js';

@@ -3,7 +3,7 @@
 import type { CompactionLimits } from '#replica/compaction.js';
 import type { StorageWriterLimits } from '#replica/driver/storage-writer.js';
 import type { MovedMember } from '#replica/members/moved-members.js';
-import type { Clock } from '#replica/ports/clock.js';
+import type { Clock, Defer } from '#replica/ports/clock.js';
 import type { LogStore } from '#replica/ports/log-store.js';
 import type { MemberInfo } from '#replica/ports/membership.js';
 import type { Founder, PeerNetwork } from '#replica/ports/peer-network.js';
@@ -15,9 +15,6 @@ import type { ReadBarrierLimits } from '#replica/requests/read-barriers.js';
 import { formatDuration } from '#text/duration.js';
 import { clusterIdForm, memberNameForm } from '#text/name-form.js';
 import { formatSize } from '#text/size.js';
-
-/** Runs `run` after what has already arrived was handed over: once per turn of the event loop (`setImmediate`). */
-export type Defer = (run: () => void) => void;
 
 export type ReplicaTiming = {
   /** Between two heartbeats of a leader, 1 ms or more. */

@@ -3,10 +3,9 @@ import { type LogIndex, logIndex, noMember, term } from '#raft/log/entry.js';
 import type { RaftStatus } from '#raft/raft-status.js';
 import { noIncarnation } from '#replica/bootstrap/incarnation.js';
 import { isVotingMember } from '#replica/members/membership-change.js';
-import type { Move } from '#replica/members/moved-members.js';
 import type { PeerAccounts } from '#replica/members/peer-accounts.js';
 import type { StoreSpace } from '#replica/ports/log-store.js';
-import type { MemberInfo, Membership } from '#replica/ports/membership.js';
+import type { MemberInfo, Membership, Move } from '#replica/ports/membership.js';
 import type { PeerStatus, ReplicaStatus } from '#replica/ports/replicated-log.js';
 
 export type ReplicaStatusParts = {

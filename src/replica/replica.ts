@@ -9,16 +9,16 @@ import type { PeerMessage } from '#raft/message.js';
 import { ActiveReplica } from '#replica/active-replica.js';
 import type { ActiveReplicaEvent } from '#replica/active-replica-event.js';
 import { Bootstrap, type Bootstrapped } from '#replica/bootstrap/bootstrap.js';
-import { otherIncarnationText, type PeerClaim, rejoinRemedy } from '#replica/bootstrap/incarnation.js';
+import { otherIncarnationText, rejoinRemedy } from '#replica/bootstrap/incarnation.js';
 import { withRemedy } from '#replica/fatal-error.js';
 import type { LeadershipNotice } from '#replica/fitness/leadership-state.js';
 import type { MembershipChange } from '#replica/members/membership-change.js';
 import { withMoves } from '#replica/members/moved-members.js';
-import { makesTermDurable, rewoundText, type StoreClaim, StoreFacts } from '#replica/members/store-facts.js';
+import { makesTermDurable, rewoundText, StoreFacts } from '#replica/members/store-facts.js';
 import { storedSelf } from '#replica/members/stored-self.js';
 import { type LoadedLog, type SnapshotSource, StoreError } from '#replica/ports/log-store.js';
 import type { AppliedMeta, MemberInfo, Membership } from '#replica/ports/membership.js';
-import type { MemberHello, PeerHandler, PeerRefusal } from '#replica/ports/peer-network.js';
+import type { MemberHello, PeerClaim, PeerHandler, PeerRefusal } from '#replica/ports/peer-network.js';
 import {
   type Applied,
   ProposeError,
@@ -26,6 +26,7 @@ import {
   type ReplicatedLog,
   stoppedError,
 } from '#replica/ports/replicated-log.js';
+import type { StoreClaim } from '#replica/ports/store-claim.js';
 import {
   checkLimits,
   checkNames,

@@ -3,8 +3,7 @@
  * taken in, so that a stalled event loop does not pass for a silent leader; ticks missed in a stall are dropped,
  * not made up for.
  */
-import type { Clock } from '#replica/ports/clock.js';
-import type { Defer } from '#replica/replica-options.js';
+import type { Clock, Defer } from '#replica/ports/clock.js';
 
 export class Ticker {
   readonly #clock: Clock;

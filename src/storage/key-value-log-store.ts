@@ -9,7 +9,6 @@
  */
 import { type Entry, type LogIndex, type MemberId, noMember } from '#raft/log/entry.js';
 import { decodeEntryRecord } from '#replica/driver/entry-record.js';
-import { type StoreFact, sessionNoncesMax } from '#replica/members/store-facts.js';
 import type { Clock } from '#replica/ports/clock.js';
 import {
   type LoadedLog,
@@ -23,6 +22,7 @@ import {
 } from '#replica/ports/log-store.js';
 import type { AppliedMeta } from '#replica/ports/membership.js';
 import type { StateRecord } from '#replica/ports/state-machine.js';
+import { type StoreFact, sessionNoncesMax } from '#replica/ports/store-claim.js';
 import { type CheckedStore, checkStore, readHead } from '#storage/checks/store-check.js';
 import { corrupt, storeError } from '#storage/checks/store-failure.js';
 import type { DiskSpace } from '#storage/files/disk-space.js';

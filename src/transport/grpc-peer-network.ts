@@ -14,12 +14,12 @@ import {
 } from '@grpc/grpc-js';
 import type { MemberId } from '#raft/log/entry.js';
 import type { PeerMessage, SnapshotMessage } from '#raft/message.js';
-import type { StoreClaim } from '#replica/members/store-facts.js';
 import { UnknownPeers } from '#replica/members/unknown-peers.js';
 import type { SnapshotSource } from '#replica/ports/log-store.js';
 import type { MemberReport } from '#replica/ports/member-report.js';
 import type { MemberInfo, Membership } from '#replica/ports/membership.js';
 import type { MemberHello, PeerHandler, PeerNetwork } from '#replica/ports/peer-network.js';
+import type { StoreClaim } from '#replica/ports/store-claim.js';
 import { formatDuration } from '#text/duration.js';
 import { decodeHello, encodeClaim } from '#transport/membership-codec.js';
 import { type PeerChannelOptions, peerClient } from '#transport/peer-channel.js';

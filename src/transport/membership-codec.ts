@@ -2,10 +2,10 @@
 import type { sublet } from '#proto/sublet.js';
 import { type ConfState, logIndex, type MemberId, memberId, term } from '#raft/log/entry.js';
 import { noIncarnation } from '#replica/bootstrap/incarnation.js';
-import type { StoreClaim } from '#replica/members/store-facts.js';
 import { endedLengthMax, type MemberReport } from '#replica/ports/member-report.js';
 import type { AppliedMeta, Membership } from '#replica/ports/membership.js';
 import type { MemberHello } from '#replica/ports/peer-network.js';
+import type { StoreClaim } from '#replica/ports/store-claim.js';
 import { protocolVersion } from '#transport/peer-service.js';
 
 type WireConfState = sublet.raft.v1.ConfState.$Properties;

@@ -2,12 +2,12 @@
 import { status } from '@grpc/grpc-js';
 import type { sublet } from '#proto/sublet.js';
 import { memberId } from '#raft/log/entry.js';
-import { incarnationsDiffer, noIncarnation, type PeerClaim, rejoinRemedy } from '#replica/bootstrap/incarnation.js';
+import { incarnationsDiffer, noIncarnation, rejoinRemedy } from '#replica/bootstrap/incarnation.js';
 import { removedText } from '#replica/members/membership-change.js';
-import type { StoreClaim } from '#replica/members/store-facts.js';
 import { isUnknownPeer } from '#replica/members/unknown-peers.js';
 import type { MemberInfo, Membership } from '#replica/ports/membership.js';
-import type { MemberHello, PeerRefusal } from '#replica/ports/peer-network.js';
+import type { MemberHello, PeerClaim, PeerRefusal } from '#replica/ports/peer-network.js';
+import type { StoreClaim } from '#replica/ports/store-claim.js';
 import { encodeClaim } from '#transport/membership-codec.js';
 import { protocolVersion } from '#transport/peer-service.js';
 

@@ -10,9 +10,9 @@ import { PlanClient } from '#master/services/plan-client.js';
 import { MemoryCluster } from '#master/testing/memory-log.js';
 import { type MemberId, memberId } from '#raft/log/entry.js';
 import { changeMembers, type MembershipChange, toConfChange } from '#replica/members/membership-change.js';
-import { uncountedClaim } from '#replica/members/store-facts.js';
 import type { MemberHello } from '#replica/ports/peer-network.js';
 import { ProposeError, type ReplicaStatus } from '#replica/ports/replicated-log.js';
+import { uncountedClaim } from '#replica/ports/store-claim.js';
 import { VirtualTime } from '#replica/testing/virtual-time.js';
 import { byAddress } from '#tls/caller.js';
 

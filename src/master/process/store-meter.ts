@@ -2,7 +2,6 @@
 import { readdir, stat } from 'node:fs/promises';
 import { join } from 'node:path';
 import type { LogIndex, MemberId } from '#raft/log/entry.js';
-import type { StoreFact } from '#replica/members/store-facts.js';
 import type {
   LoadedLog,
   LogStore,
@@ -15,6 +14,7 @@ import type {
 } from '#replica/ports/log-store.js';
 import type { AppliedMeta } from '#replica/ports/membership.js';
 import type { StateRecord } from '#replica/ports/state-machine.js';
+import type { StoreFact } from '#replica/ports/store-claim.js';
 
 export class StoreMeter implements LogStore {
   /** Called with the ms that each write took, sync included, whether it came through or not. */

@@ -2,10 +2,10 @@ import assert from 'node:assert/strict';
 import { type MemberId, memberId } from '#raft/log/entry.js';
 import { Bootstrap, type Bootstrapped } from '#replica/bootstrap/bootstrap.js';
 import type { BootstrapProblem } from '#replica/bootstrap/bootstrap-problem.js';
-import { uncountedClaim } from '#replica/members/store-facts.js';
 import type { LogWrite } from '#replica/ports/log-store.js';
 import type { MemberInfo, Membership } from '#replica/ports/membership.js';
 import type { MemberHello } from '#replica/ports/peer-network.js';
+import { uncountedClaim } from '#replica/ports/store-claim.js';
 import { noMembership } from '#replica/replica-status.js';
 import { TestCluster, type TestMember } from '#replica/testing/test-cluster.js';
 

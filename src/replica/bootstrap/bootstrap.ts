@@ -12,10 +12,10 @@
 import { errorText } from '#errors/unknown-error.js';
 import { logIndex, type MemberId, memberId, term } from '#raft/log/entry.js';
 import type { BootstrapProblem, BootstrapProblemCode } from '#replica/bootstrap/bootstrap-problem.js';
-import { incarnationOf, type PeerClaim, rejoinRemedy } from '#replica/bootstrap/incarnation.js';
+import { incarnationOf, rejoinRemedy } from '#replica/bootstrap/incarnation.js';
 import type { Clock } from '#replica/ports/clock.js';
 import type { AppliedMeta, MemberInfo, Membership } from '#replica/ports/membership.js';
-import type { Founder, MemberHello } from '#replica/ports/peer-network.js';
+import type { Founder, MemberHello, PeerClaim } from '#replica/ports/peer-network.js';
 import { noMembership } from '#replica/replica-status.js';
 import { formatDuration } from '#text/duration.js';
 

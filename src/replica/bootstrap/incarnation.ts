@@ -6,6 +6,7 @@
  */
 import { createHash } from 'node:crypto';
 import type { Membership } from '#replica/ports/membership.js';
+import type { PeerClaim } from '#replica/ports/peer-network.js';
 
 /** Of a cluster that was bootstrapped by a release that drew none: it differs from no other. */
 export const noIncarnation = '';
@@ -22,17 +23,6 @@ export function incarnationOf(founders: readonly { readonly name: string; readon
 export function incarnationsDiffer(one: string, other: string): boolean {
   return one !== noIncarnation && other !== noIncarnation && one !== other;
 }
-
-/** The identity that an unknown peer expected of this member. */
-export type PeerClaim = {
-  readonly clusterId: string;
-  readonly incarnation: string;
-  /** The name of the caller. */
-  readonly name: string;
-  readonly peer: string;
-  /** The store that the caller knows this member with. */
-  readonly storeId: string;
-};
 
 /**
  * What ends a member that is a cluster of its own, when a peer of another incarnation counts it among its members: it

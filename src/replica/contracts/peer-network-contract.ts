@@ -2,14 +2,13 @@
 import assert from 'node:assert/strict';
 import { logIndex, type MemberId, memberId, term } from '#raft/log/entry.js';
 import type { PeerMessage, SnapshotMessage } from '#raft/message.js';
-import type { PeerClaim } from '#replica/bootstrap/incarnation.js';
 import { type ContractCase, contractCase, type Subject } from '#replica/contracts/contract.js';
-import type { StoreClaim } from '#replica/members/store-facts.js';
 import type { SnapshotSource } from '#replica/ports/log-store.js';
 import type { MemberReport } from '#replica/ports/member-report.js';
 import type { AppliedMeta, MemberInfo, Membership } from '#replica/ports/membership.js';
-import type { MemberHello, PeerHandler, PeerNetwork } from '#replica/ports/peer-network.js';
+import type { MemberHello, PeerClaim, PeerHandler, PeerNetwork } from '#replica/ports/peer-network.js';
 import type { StateRecord } from '#replica/ports/state-machine.js';
+import type { StoreClaim } from '#replica/ports/store-claim.js';
 
 export type ContractPeers = {
   /** Of each of three members, not started yet. `peer` is HOST:PORT. */

@@ -27,12 +27,11 @@ import type { SendResult, SnapshotReceiver, SnapshotSender } from '#replica/driv
 import type { DurableWrite, StorageWriter } from '#replica/driver/storage-writer.js';
 import type { TurnWaits } from '#replica/driver/turn-waits.js';
 import type { LeadershipState } from '#replica/fitness/leadership-state.js';
-import type { Clock } from '#replica/ports/clock.js';
+import type { Clock, Defer } from '#replica/ports/clock.js';
 import type { LogWrite } from '#replica/ports/log-store.js';
 import type { AppliedMeta } from '#replica/ports/membership.js';
 import type { StateRecord } from '#replica/ports/state-machine.js';
 import type { ReplicaEvent } from '#replica/replica-event.js';
-import type { Defer } from '#replica/replica-options.js';
 import type { PendingRequests } from '#replica/requests/pending-requests.js';
 
 /** Readies worked off in one turn; more wait for the next, so that a long catch-up lets messages and ticks in. */

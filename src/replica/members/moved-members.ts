@@ -3,7 +3,7 @@
  * force on this member alone, until the cluster has committed other addresses. An address is where a member is called; who
  * answers there is checked by member id and store id, so a wrong one costs a connection and never a vote.
  */
-import type { MemberInfo, Membership } from '#replica/ports/membership.js';
+import type { Membership, Move } from '#replica/ports/membership.js';
 
 export type MovedMember = {
   readonly storeId: string;
@@ -12,9 +12,6 @@ export type MovedMember = {
   /** HOST:PORT where the member is called instead. */
   readonly to: string;
 };
-
-/** A member as recorded, and where it is called instead. */
-export type Move = { readonly member: MemberInfo; readonly to: string };
 
 export function movesInForce({ members }: Pick<Membership, 'members'>, moved: readonly MovedMember[]): readonly Move[] {
   return members.flatMap((member) => {

@@ -1,11 +1,6 @@
 import assert from 'node:assert/strict';
-import {
-  type StoreClaim,
-  type StoreFact,
-  StoreFacts,
-  sessionNoncesMax,
-  storeFactsMax,
-} from '#replica/members/store-facts.js';
+import { StoreFacts, storeFactsMax } from '#replica/members/store-facts.js';
+import { type StoreClaim, type StoreFact, sessionNoncesMax } from '#replica/ports/store-claim.js';
 
 /** Of a store that was started so often; `branch` names what it went through after start `from`. */
 function claim(

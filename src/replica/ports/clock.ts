@@ -5,3 +5,6 @@ export type Clock = {
   /** Calls `run` once, `delayMs` or more from now. The returned function cancels; calling it late does nothing. */
   after(delayMs: number, run: () => void): () => void;
 };
+
+/** Runs `run` after what has already arrived was handed over: once per turn of the event loop (`setImmediate`). */
+export type Defer = (run: () => void) => void;

@@ -4,9 +4,9 @@
  * implements it on a disk that fails on purpose.
  */
 import type { Entry, HardState, LogIndex, MemberId } from '#raft/log/entry.js';
-import type { StoreFact, StoreSession } from '#replica/members/store-facts.js';
 import type { AppliedMeta } from '#replica/ports/membership.js';
 import type { RecordChange, StateRecord } from '#replica/ports/state-machine.js';
+import type { StoreFact, StoreSession } from '#replica/ports/store-claim.js';
 
 export type StoreIdentity = {
   /** Random, made with the store: 32 hex digits. */

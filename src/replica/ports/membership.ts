@@ -32,6 +32,9 @@ export type Membership = {
   readonly nextMemberId: MemberId;
 };
 
+/** A member as recorded, and where it is called instead. */
+export type Move = { readonly member: MemberInfo; readonly to: string };
+
 /** The position that the applied state stands for, and the membership in force there. */
 export type AppliedMeta = {
   readonly index: LogIndex;

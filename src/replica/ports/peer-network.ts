@@ -5,12 +5,11 @@
 
 import type { MemberId } from '#raft/log/entry.js';
 import type { PeerMessage, SnapshotMessage } from '#raft/message.js';
-import type { PeerClaim } from '#replica/bootstrap/incarnation.js';
-import type { StoreClaim } from '#replica/members/store-facts.js';
 import type { SnapshotSource } from '#replica/ports/log-store.js';
 import type { MemberReport } from '#replica/ports/member-report.js';
 import type { AppliedMeta, Membership } from '#replica/ports/membership.js';
 import type { StateRecord } from '#replica/ports/state-machine.js';
+import type { StoreClaim } from '#replica/ports/store-claim.js';
 
 /** One of the first members, as configured. `peer` is HOST:PORT. */
 export type Founder = { readonly name: string; readonly peer: string };
@@ -37,6 +36,17 @@ export type MemberHello = {
   readonly claim: StoreClaim;
   /** How the caller's store contradicts what this member knows of it; undefined: it does not, or the caller named none. */
   readonly contradiction: string | undefined;
+};
+
+/** The identity that an unknown peer expected of this member. */
+export type PeerClaim = {
+  readonly clusterId: string;
+  readonly incarnation: string;
+  /** The name of the caller. */
+  readonly name: string;
+  readonly peer: string;
+  /** The store that the caller knows this member with. */
+  readonly storeId: string;
 };
 
 /** Why a peer does not talk to this member. */

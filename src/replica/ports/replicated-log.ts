@@ -4,10 +4,9 @@
  */
 import type { LogIndex, MemberId, Term } from '#raft/log/entry.js';
 import type { RaftRole } from '#raft/ready.js';
-import type { Move } from '#replica/members/moved-members.js';
 import type { StoreSpace } from '#replica/ports/log-store.js';
 import type { MemberReport } from '#replica/ports/member-report.js';
-import type { MemberInfo, Membership } from '#replica/ports/membership.js';
+import type { MemberInfo, Membership, Move } from '#replica/ports/membership.js';
 
 /** A command that was committed and applied, in log order. */
 export type Applied<Output> = {

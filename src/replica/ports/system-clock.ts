@@ -1,6 +1,5 @@
 /** The process's own monotonic clock and event loop, to be handed to replicas, masters and agents as arguments. */
-import type { Clock } from '#replica/ports/clock.js';
-import type { Defer } from '#replica/replica-options.js';
+import type { Clock, Defer } from '#replica/ports/clock.js';
 
 /** Node keeps timers in 31 bits of ms, and takes a longer one for one that is due at once. */
 const timerMaxMs = 2 ** 31 - 1;

@@ -7,7 +7,6 @@
 import { invariant } from '#errors/invariant.js';
 import type { Entry, HardState, MemberId } from '#raft/log/entry.js';
 import { logIndex, noMember, term } from '#raft/log/entry.js';
-import type { StoreFact, StoreSession } from '#replica/members/store-facts.js';
 import {
   type LoadedLog,
   type LogStore,
@@ -21,6 +20,7 @@ import {
 } from '#replica/ports/log-store.js';
 import type { AppliedMeta } from '#replica/ports/membership.js';
 import type { StateRecord } from '#replica/ports/state-machine.js';
+import type { StoreFact, StoreSession } from '#replica/ports/store-claim.js';
 
 /** What a disk does with a write. */
 export type WriteFate =

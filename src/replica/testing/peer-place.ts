@@ -4,11 +4,11 @@
  */
 import type { MemberId } from '#raft/log/entry.js';
 import type { PeerMessage } from '#raft/message.js';
-import { incarnationsDiffer, type PeerClaim } from '#replica/bootstrap/incarnation.js';
-import type { StoreClaim } from '#replica/members/store-facts.js';
+import { incarnationsDiffer } from '#replica/bootstrap/incarnation.js';
 import { UnknownPeers } from '#replica/members/unknown-peers.js';
 import type { MemberInfo, Membership } from '#replica/ports/membership.js';
-import type { PeerHandler } from '#replica/ports/peer-network.js';
+import type { PeerClaim, PeerHandler } from '#replica/ports/peer-network.js';
+import type { StoreClaim } from '#replica/ports/store-claim.js';
 
 /** The sender of a message, and the identity that it expects of the receiver. */
 export type MemoryCaller = {

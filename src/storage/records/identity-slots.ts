@@ -8,7 +8,8 @@
 import { crc32 } from 'node:zlib';
 import { z } from 'zod';
 import { logIndex, memberId, noMember, term } from '#raft/log/entry.js';
-import { sessionNoncesMax, storeFactsMax } from '#replica/members/store-facts.js';
+import { storeFactsMax } from '#replica/members/store-facts.js';
+import { sessionNoncesMax } from '#replica/ports/store-claim.js';
 import { corrupt } from '#storage/checks/store-failure.js';
 import { type IdentityFile, type SlotNumber, slotBytes } from '#storage/files/identity-file.js';
 import { hex32 } from '#storage/records/sum.js';
