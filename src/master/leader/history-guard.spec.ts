@@ -5,6 +5,7 @@ import { TestMasters } from '#master/testing/test-masters.js';
 import { until } from '#master/testing/until.js';
 import type { sublet } from '#proto/sublet.js';
 import { ProposeError } from '#replica/ports/replicated-log.js';
+import { VirtualTime } from '#replica/testing/virtual-time.js';
 
 const once = { idempotent: false } as const;
 type Held = sublet.v1.HeldLease.$Properties;
@@ -75,6 +76,37 @@ describe('an agent that knows more than the log', () => {
     const next = await Promise.all([4, 5, 6, 7, 8, 9].map((n) => masters.register(`agent-${n}`)));
     const subnets = next.map((each) => each.agent?.overlays?.[0]?.subnet);
     assert.ok(!subnets.includes('9.0.6.0/24'), subnets.join());
+  });
+
+  it('leaves what a new leader has not heard awaited, not silent, after 30 s; release says so before', async () => {
+    const time = new VirtualTime();
+    await using masters = await TestMasters.start({ count: 2, clock: time });
+    for (const agentId of ['agent-1', 'agent-2']) await masters.register(agentId);
+    masters.cluster.elect(0);
+    await masters.register('agent-3', { held: lost() });
+    const release = () => masters.client().call(operatorService.releaseAgents, { agentIds: ['agent-1'] }, once);
+    const { code, message } = await refusal(release());
+    assert.equal(code, 'FAILED_PRECONDITION');
+    const words = [
+      /agent "agent-1" on node 10\.0\.0\.1 holds it and has not come back since the adoption began/,
+      /; wait until it registers, or release it with force \(sublet release --force\)/,
+    ];
+    for (const each of words) assert.match(message, each);
+    await time.runFor(31_000);
+    for (const at of [0, 1]) {
+      const { agents, awaitedAgents, silentAgents, warnings } = await status(masters, at);
+      assert.deepEqual(awaitedAgents, ['agent-1', 'agent-2']);
+      assert.deepEqual([agents?.live, agents?.silent, agents?.awaited], [0, 1, 2]);
+      assert.deepEqual(
+        silentAgents.map(({ agentId }) => agentId),
+        ['agent-3'],
+      );
+      const silent = warnings.map(({ message }) => message ?? '').filter((message) => /silent/.test(message));
+      assert.equal(silent.length, 1);
+      assert.match(silent[0] ?? '', /^1 agent is silent: agent-3 for /);
+    }
+    await release();
+    assert.deepEqual((await status(masters)).awaitedAgents, ['agent-2']);
   });
 
   it('begins it with a keep-alive, at a follower, too', async () => {

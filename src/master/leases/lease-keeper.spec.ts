@@ -156,6 +156,30 @@ describe('presence', () => {
     assert.deepEqual(test.office.presence.counts(), { live: 0, silent: 1, awaited: 0 });
   });
 
+  it('counts an agent that an adoption awaits as neither live nor silent, however long, until it is heard', async () => {
+    const test = new TestOffice(undefined);
+    const agents = ['a', 'b', 'c'].map((id) => test.register(id));
+    test.cluster.elect(1);
+    test.cluster.elect(0);
+    await test.time.runFor(30_001);
+    const { presence } = test.office;
+    assert.deepEqual(presence.counts(), { live: 0, silent: 3, awaited: 0 });
+    assert.deepEqual(
+      presence.counts(() => true),
+      { live: 0, silent: 0, awaited: 3 },
+    );
+    await test.answered(agents[0] ?? assert.fail());
+    assert.deepEqual(
+      presence.counts(() => true),
+      { live: 1, silent: 0, awaited: 2 },
+    );
+    await test.time.runFor(30_001);
+    assert.deepEqual(
+      presence.counts(() => true),
+      { live: 0, silent: 1, awaited: 2 },
+    );
+  });
+
   it('comes back with a keep-alive', async () => {
     const test = new TestOffice(undefined);
     const agent = test.register('a');
