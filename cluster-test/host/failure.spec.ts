@@ -3,12 +3,14 @@ import assert from 'node:assert/strict';
 import { execFileSync, spawn, spawnSync } from 'node:child_process';
 import { createSocket } from 'node:dgram';
 import { once } from 'node:events';
-import { mkdirSync, rmdirSync, symlinkSync } from 'node:fs';
+import { mkdirSync, rmdirSync, symlinkSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
 import { DockerDaemon } from '#cluster-test/host/docker-daemon.js';
 import { HostDriver } from '#cluster-test/host/host-driver.js';
 import { atEnd, type Netns, Underlay } from '#cluster-test/host/netns.js';
 import { dockerTools, hostTools } from '#cluster-test/host/requirements.js';
 import { inputFor, leaseOf, settingsFor, withoutDocker } from '#cluster-test/host/scene-input.js';
+import { testFolder } from '#cluster-test/host/test-folder.js';
 import { subletMain } from '#cluster-test/process/child.js';
 import { until } from '#cluster-test/process/condition.js';
 import { command, requires } from '#cluster-test/requirement.js';
@@ -207,6 +209,36 @@ describe('an honest failure', function () {
     });
   }
 
+  it('kernel modules of iptables lacking: names the module and its package, routes stand; mends when they come', async () => {
+    const lacking = iptablesWithoutModules();
+    try {
+      driver = new HostDriver(host, { env: lacking.env });
+      await driver.update(input());
+      failedWith('dcos', /missing kernel module/, lacksModules);
+      failedWith('dcos6', /missing kernel module/, lacksModules);
+      assert.match(host.sh('ip route show'), /9\.0\.1\.0\/24 via 44\.128\.0\.2/);
+      assert.match(host.sh('ip -6 route show'), /fd01:b:0:0:1::\/80 via fd01:a::2/);
+      assert.doesNotMatch(host.sh('iptables-save'), /MASQUERADE/);
+      const check = [process.execPath, subletMain, 'agent', 'check', '--docker-bridge', 'false', '-o', 'json'];
+      const { code, stdout } = await host.run(check, { env: lacking.env });
+      assert.equal(code, 1, stdout);
+      const findings: readonly CheckFinding[] = JSON.parse(stdout);
+      const refused = findings.filter(({ what, severity }) => what === 'iptables' && severity === 'error');
+      for (const command of ['iptables', 'ip6tables']) {
+        for (const use of ['-m comment', '-m set', '-j MASQUERADE']) {
+          const found = refused.find(({ says }) => says.startsWith(`the kernel does not take "${command} ${use}"`));
+          assert.match(found?.todo ?? '', lacksModules, `${command} ${use}: ${stdout}`);
+        }
+      }
+      lacking.remove();
+      await driver.allOk(recoveryMs);
+      assert.match(host.sh('iptables-save'), /MASQUERADE/);
+    } finally {
+      await driver?.stop();
+      lacking.remove();
+    }
+  });
+
   it('no root: every overlay says so', async function () {
     requires(this, command('setpriv'));
     await start(input(), ['setpriv', '--reuid', '65534', '--regid', '65534', '--clear-groups']);
@@ -274,6 +306,31 @@ describe('`sublet agent check` in a container', () => {
     assert.match(`${found?.severity}: ${found?.says}; ${found?.todo}`, /^error: .*EROFS.*systempaths=unconfined$/);
   });
 });
+
+/** What to do about it, for a host of any kind. */
+const lacksModules = /modprobe -a [a-zA-Z_ ]*xt_\w+.*kernel-modules-extra-.*linux-modules-extra-/;
+
+/** An `iptables` before the host's own that takes no rule with a comment, a set or MASQUERADE, as on a kernel without their modules. */
+function iptablesWithoutModules(): { env: Record<string, string>; remove: () => void } {
+  const { folder, remove } = testFolder('no-modules');
+  const said = [
+    'Warning: Extension comment revision 0 not supported, missing kernel module?',
+    'iptables v1.8.11 (nf_tables):  RULE_INSERT failed (No such file or directory): rule in chain FORWARD',
+  ];
+  for (const name of ['iptables', 'ip6tables', 'iptables-restore', 'ip6tables-restore']) {
+    const input = name.endsWith('restore') ? '$(cat)' : '';
+    const script = [
+      '#!/bin/sh',
+      `input="${input}"`,
+      `if printf '%s\\n' "$* $input" | grep -qE -- '-m (comment|set)|MASQUERADE'; then`,
+      ...said.map((line) => `echo '${line}' >&2`),
+      'exit 4; fi',
+      input === '' ? `exec /usr/sbin/${name} "$@"` : `printf '%s\\n' "$input" | exec /usr/sbin/${name} "$@"`,
+    ];
+    writeFileSync(join(folder, name), `${script.join('\n')}\n`, { mode: 0o755 });
+  }
+  return { env: { PATH: `${folder}:${process.env.PATH}` }, remove };
+}
 
 /** Hides one tool from a driver, in the mounts that `ip netns exec` gives it for itself. */
 function hideTool(tool: string): { prefix: readonly string[]; show: (pid: number) => void; remove: () => void } {

@@ -49,8 +49,9 @@ function deviceRemedy({ vni, port }: { vni: number; port: number }, said: string
 function firewallRemedy(step: Extract<Step, { kind: 'filter-rule' | 'chain-set' }>, said: string): string | undefined {
   if (/xtables lock/i.test(said)) return 'another program holds the iptables lock; it is tried again';
   if (!lacksModule.test(said)) return undefined;
-  const rule = step.kind === 'filter-rule' ? step.rule : '';
+  const rule = step.kind === 'filter-rule' ? step.rule : step.rules.join('\n');
   const needs = [
+    ...(step.table === 'raw' ? modulesOf.guard : []),
     ...(rule.includes('--comment') ? modulesOf.comment : []),
     ...(rule.includes('--match-set') ? modulesOf.set : []),
     ...(rule.includes('MASQUERADE') ? modulesOf.masquerade : []),
