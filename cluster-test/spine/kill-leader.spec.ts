@@ -1,6 +1,7 @@
 /** 1,000 agents register at once, and the leader is killed in the middle of it. */
 import assert from 'node:assert/strict';
 import { setTimeout as delay } from 'node:timers/promises';
+import { metric } from '#cluster-test/bench/metrics.js';
 import { benchConfig } from '#cluster-test/bench/plan.js';
 import { holds, until } from '#cluster-test/process/condition.js';
 import { showOnFailure } from '#cluster-test/process/fixture.js';
@@ -12,6 +13,8 @@ import type { sublet } from '#proto/sublet.js';
 const agents = 1_000;
 /** The leader is killed once so many are acknowledged. */
 const killAfter = 300;
+/** Leaders that a master learned of. */
+const changesMetric = 'sublet_raft_leader_changes_total';
 /** How long the leader is left alone. */
 const alonePatienceMs = 700;
 
@@ -55,6 +58,10 @@ describe('the leader killed while 1,000 agents register', function () {
   let masters: Masters;
   let registrar: PersistentRegistrar;
   let leader: MasterProcess;
+  /** Of the leader, before it is killed. */
+  let term = 0;
+  /** By survivor, before the kill. */
+  const changes = new Map<string, number>();
   const acknowledged = new Map<
     string,
     { readonly granted: Let; readonly revision: number; readonly before: boolean }
@@ -97,6 +104,17 @@ describe('the leader killed while 1,000 agents register', function () {
 
   const survivors = (): MasterProcess[] => masters.masters.filter((master) => master !== leader);
 
+  /** Waits until each survivor knows the leader, and notes its term and the counts of changes. */
+  async function noteLeader(): Promise<void> {
+    for (const master of survivors()) {
+      await until(`${master.name} knows the leader`, 30_000, async () =>
+        holds((await masters.status(master)).leader === leader.name),
+      );
+      changes.set(master.name, await metric(master.http, changesMetric));
+    }
+    ({ term } = await masters.status(leader));
+  }
+
   it('acknowledges nothing that a majority does not have', async () => {
     using alone = new PersistentRegistrar([leader.api]);
     const stopped = survivors();
@@ -111,6 +129,7 @@ describe('the leader killed while 1,000 agents register', function () {
   });
 
   it('acknowledges all in the end, on both sides of the kill', async () => {
+    await noteLeader();
     let killed: Promise<unknown> | undefined;
     await Promise.all(
       Array.from({ length: agents }, async (_, number) => {
@@ -128,6 +147,23 @@ describe('the leader killed while 1,000 agents register', function () {
     assert.equal(acknowledged.size, agents);
     const before = [...acknowledged.values()].filter((one) => one.before).length;
     assert.ok(before >= killAfter - 1 && before < agents, `${before} of ${agents} before the kill`);
+  });
+
+  it('is followed by another one, which each survivor logs with the reason and counts', async () => {
+    for (const { name, child, http } of survivors()) {
+      const lines = await until(`${name} logs that another one leads`, 60_000, () => {
+        const all = [...child.output.matchAll(/(m\d) leads, term (\d+) \(([^)]*)\)/g)];
+        const others = all.filter(([, who, inTerm]) => who !== leader.name && Number(inTerm) > term);
+        return others.length > 0 ? others : undefined;
+      });
+      assert.match(
+        lines[0]?.[3] ?? '',
+        new RegExp(`^${leader.name} was (not heard for |heard \\w+ ago: it handed over, or lost its quorum)`),
+      );
+      // Each is counted before it is logged; one more may come between.
+      const grown = (await metric(http, changesMetric)) - (changes.get(name) ?? assert.fail());
+      assert.ok(grown >= lines.length, `${name}: ${changesMetric} grew by ${grown}, and ${lines.length} are logged`);
+    }
   });
 
   it('has every acknowledged registration on each survivor, and nothing in two hands', async () => {
