@@ -59,16 +59,7 @@ describe('agents that run on while their cluster begins anew', function () {
     const [m1] = masters.masters;
     assert.ok(m1);
     for (const { dataDir } of masters.masters) rmSync(dataDir, { recursive: true });
-    const restored = await command(
-      'snapshot',
-      'restore',
-      file,
-      '--data-dir',
-      m1.dataDir,
-      '--cluster-id',
-      'again',
-      '--unverified',
-    );
+    const restored = await command('snapshot', 'restore', file, '--data-dir', m1.dataDir, '--cluster-id', 'again');
     assert.equal(restored.code, 0, restored.output);
     await goesOn(m1, before, /On record: 5 agents\. Not back yet: 1:\n {2}a5\n/);
   });

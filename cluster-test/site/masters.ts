@@ -143,7 +143,7 @@ export class SiteMasters {
     this.#clusterId = `test-${this.#clusters}`;
     const [first, ...others] = this.all;
     assert.ok(first !== undefined);
-    const place = ['--unverified', '--data-dir', first.dataDir, '--name', first.name, '--peer', peerOf(first)];
+    const place = ['--data-dir', first.dataDir, '--name', first.name, '--peer', peerOf(first)];
     const restored = await command('snapshot', 'restore', file, ...place, '--cluster-id', this.#clusterId);
     assert.equal(restored.code, 0, restored.output);
     this.#start(first);

@@ -17,6 +17,9 @@ const stormMs = soakMinutes > 0 ? soakMinutes * 60_000 : process.env.SUBLET_TEST
 /** For the start, one step that is under way at the end, and settling. */
 const extraMs = 300_000;
 const convergedBoundMs = 30_000;
+/** What a storm of so many minutes has done at least once. */
+const soakOfAllMinutes = 10;
+const mustCome = ['clones started', 'masters killed', 'masters put back', 'all masters put back', 'restores'];
 
 describe('a site that clones, rewinds and restores', function () {
   this.timeout(stormMs + extraMs);
@@ -60,6 +63,12 @@ describe('a site that clones, rewinds and restores', function () {
     );
     for (const [agentId, blocks] of holdings) assert.deepEqual(held.get(agentId), blocks, agentId);
     assert.ok(holds(record.granted > 0 && record.checks > 0));
+    // A short storm draws some of its steps only; a soak has them all.
+    if (soakMinutes >= soakOfAllMinutes)
+      assert.deepEqual(
+        mustCome.filter((what) => counts[what] === undefined),
+        [],
+      );
     const done = Object.entries(counts).map(([what, count]) => `${count} ${what}`);
     console.log(
       `      ${record.granted} registrations acknowledged, ${record.checks} comparisons: nothing in two hands, none lost`,

@@ -72,9 +72,20 @@ export function originOf(
   }
 }
 
-/** @throws Failure when the origin is not verified */
-export function requireVerified(file: string, origin: SnapshotOrigin): void {
+/**
+ * Why a restore goes on that verifies nothing, for the operator; undefined: the origin is verified. Without TLS settings an
+ * unsigned backup is taken: masters without TLS have no other.
+ * @throws Failure when the origin is not verified
+ */
+export function requireVerified(
+  file: string,
+  origin: SnapshotOrigin,
+  authorities: readonly X509Certificate[] | undefined,
+): string | undefined {
   const anyway = 'If you know that nothing has changed it: --unverified';
+  if (origin.kind === 'unsigned' && authorities === undefined) {
+    return `${file} is not signed: its masters had no TLS, or it was changed. With --tls DIR an unsigned backup is refused.`;
+  }
   if (origin.kind === 'unsigned') {
     throw usage(
       `${file}: it is not signed: its masters had no TLS, or it was changed`,
@@ -89,6 +100,7 @@ export function requireVerified(file: string, origin: SnapshotOrigin): void {
       anyway,
     );
   }
+  return undefined;
 }
 
 export function originText(origin: SnapshotOrigin, savedAt: number): string {

@@ -150,7 +150,7 @@ function restore(group: Command, terminal: Terminal): void {
       'Begins a new cluster of one master with a backup, on one machine only: other masters are added to it. It is in adoption: running agents get back what they hold, and no other block is allocated until `sublet adoption end`.',
     )
     .argument('<FILE>', 'the backup')
-    .option('--unverified', 'also a backup that is not signed, or whose signature is not to be verified');
+    .option('--unverified', 'also a backup that is not signed, with --tls, or whose signature is not to be verified');
   examples(command, [
     'sublet snapshot restore plan.snapshot --data-dir /var/lib/sublet --name m1 --tls /etc/sublet/tls',
     'then start m1',
@@ -158,7 +158,11 @@ function restore(group: Command, terminal: Terminal): void {
   type Options = RebornOptions & { identity?: string; unverified?: true };
   command.action(async (file: string, options: Options) => {
     const content = await readWhole(file, identitiesFrom(options.identity));
-    if (options.unverified !== true) requireVerified(file, originOf(file, content, authoritiesOf(command)));
+    if (options.unverified !== true) {
+      const authorities = authoritiesOf(command);
+      const warning = requireVerified(file, originOf(file, content, authorities), authorities);
+      if (warning !== undefined) terminal.note(`${terminal.paintNote('yellow', '!')} ${warning}\n`);
+    }
     const [first] = content.header.members;
     const reborn = rebornOf(options, content.header.clusterId, first ?? { name: 'master-1', peer: '127.0.0.1:7071' });
     const report = await told(() =>
