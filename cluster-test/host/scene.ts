@@ -25,6 +25,8 @@ export type AgentHost = {
   readonly args: string[];
   readonly cniDir: string;
   readonly docker: DockerDaemon | undefined;
+  /** What goes before its command. */
+  readonly enter: readonly string[];
   child: Child;
 };
 
@@ -35,6 +37,7 @@ export type AgentStatusJson = {
   readonly lease: {
     readonly source: string;
     readonly valid: boolean;
+    readonly ttl_left_ms: number | null;
     readonly node_ip: string;
     readonly vxlan: { readonly vtepIp: string };
     readonly overlays: readonly { readonly name: string; readonly subnet?: string; readonly subnet6?: string }[];
@@ -56,6 +59,8 @@ export type AgentPlan = {
   readonly netns?: Netns;
   /** It is not told `nodeIp`. */
   readonly findsNodeIp?: true;
+  /** Goes before its command, after the words that enter the host: what gives it other mounts, say. */
+  readonly prefix?: readonly string[];
 };
 
 export class Scene {
@@ -118,8 +123,10 @@ export class Scene {
   }
 
   /** Starts an agent, and waits until its host is as it should be. */
-  async startAgent({ id, nodeIp, config, flags = [], docker, netns, findsNodeIp }: AgentPlan): Promise<AgentHost> {
+  async startAgent(plan: AgentPlan): Promise<AgentHost> {
+    const { id, nodeIp, config, flags = [], docker, netns, findsNodeIp, prefix = [] } = plan;
     const host = netns ?? this.host(id, nodeIp);
+    const enter = [...host.enter, ...prefix];
     const cniDir = join(this.folder, id, 'net.d');
     const args = [
       ...['agent', '--config', config, '--id', id, '--master', this.masterList],
@@ -129,7 +136,7 @@ export class Scene {
       ...(docker === undefined ? [] : ['--docker-host', docker.address]),
       ...flags,
     ];
-    const agent = { id, netns: host, args, cniDir, docker, child: new Child(args, { prefix: host.enter }) };
+    const agent = { id, netns: host, args, cniDir, docker, enter, child: new Child(args, { prefix: enter }) };
     this.agents.push(agent);
     await this.agentReady(agent);
     return agent;
@@ -153,7 +160,7 @@ export class Scene {
   }
 
   restartAgent(agent: AgentHost): void {
-    agent.child = new Child(agent.args, { prefix: agent.netns.enter });
+    agent.child = new Child(agent.args, { prefix: agent.enter });
   }
 
   async agentStatus(agent: AgentHost): Promise<AgentStatusJson> {
