@@ -1,18 +1,9 @@
 import assert from 'node:assert/strict';
-import { mkdtempSync, rmSync } from 'node:fs';
-import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http';
+import { createServer } from 'node:http';
 import type { AddressInfo } from 'node:net';
-import { tmpdir } from 'node:os';
-import { join } from 'node:path';
+import { FakeEngine, type Handle, json } from '#host/testing/fake-engine.js';
 import { dockerEngine } from '#host/tools/docker-engine.js';
 
-type Handle = (request: IncomingMessage, response: ServerResponse) => void;
-
-const json =
-  (value: unknown, status = 200): Handle =>
-  (_, response) => {
-    response.writeHead(status, { 'content-type': 'application/json' }).end(JSON.stringify(value));
-  };
 const version = (more: object = {}) => json({ Version: '26.1.5', ApiVersion: '1.45', MinAPIVersion: '1.24', ...more });
 const ours = {
   Id: 'b2',
@@ -30,45 +21,6 @@ const creation = {
   EnableIPv6: false,
   CheckDuplicate: true,
 } as const;
-
-/** An engine that answers as the table says, by `METHOD /path`; other calls get a 404 in the engine's form. */
-class FakeEngine {
-  readonly asked: string[] = [];
-  readonly bodies: string[] = [];
-  readonly #server: Server;
-  readonly #folder = mkdtempSync(join(tmpdir(), 'sublet-engine-'));
-  answers: Readonly<Record<string, Handle>> = {};
-
-  constructor() {
-    this.#server = createServer((request, response) => {
-      const call = `${request.method} ${request.url}`;
-      this.asked.push(call);
-      let body = '';
-      request.setEncoding('utf8').on('data', (text: string) => {
-        body += text;
-      });
-      request.on('end', () => {
-        this.bodies.push(body);
-        const handle = this.answers[call] ?? json({ message: 'page not found' }, 404);
-        handle(request, response);
-      });
-    });
-  }
-
-  get host(): string {
-    return `unix://${join(this.#folder, 'docker.sock')}`;
-  }
-
-  listen(): Promise<void> {
-    return new Promise((resolve) => this.#server.listen(join(this.#folder, 'docker.sock'), resolve));
-  }
-
-  async stop(): Promise<void> {
-    this.#server.closeAllConnections();
-    await new Promise((resolve) => this.#server.close(resolve));
-    rmSync(this.#folder, { recursive: true, force: true });
-  }
-}
 
 describe('the Docker engine', () => {
   let engine: FakeEngine;
