@@ -15,6 +15,18 @@ const boundMs = 30_000;
 const diskBytes = 160 * 1024 * 1024;
 const registrationsMax = 2_000;
 
+/** The last words of a master whose disk is full: the reason in one line of level FATAL, and no stack. */
+function assertReasonOnce(output: string): void {
+  const fatal = output.split('\n').filter((line) => line.includes('"level":"fatal"'));
+  assert.equal(fatal.length, 1, output);
+  const { msg, err } = JSON.parse(fatal[0] ?? '');
+  assert.match(msg, /^No space left while the store in .*, then start again\.$/);
+  assert.equal(err, undefined);
+  assert.equal(output.split('No space left while the store in').length - 1, 1, output);
+  assert.doesNotMatch(output, /\.js:\d|\bstack\b/);
+  assert.match(output, /\nsublet: master m3 has stopped by itself; its log says why\n$/);
+}
+
 describe('a master that stops for good', function () {
   this.timeout(120_000);
   let folder = '';
@@ -42,6 +54,7 @@ describe('a master that stops for good', function () {
     disk?.fill(0);
     for (let at = 0; m3.child.running && at < registrationsMax; at++) await registrar.register(at);
     assert.equal((await m3.child.exited).code, 70);
+    assertReasonOnce(m3.child.output);
     for (const words of [['status'], ['members']]) {
       for (const { api } of [m1, m2]) {
         await until(`sublet ${words} at ${api} has the reason`, boundMs, async () => {

@@ -14,6 +14,7 @@ import type { NetworkSection } from '#config/files/network-config.js';
 import { formatHostPort } from '#config/host-port.js';
 import { masterSettings } from '#config/master-settings.js';
 import { systemErrorIn } from '#errors/expected-error.js';
+import { InvariantError } from '#errors/invariant.js';
 import { keepFilesPrivate } from '#files/private-folder.js';
 import type { ConfiguredNetwork } from '#master/leader/configured-network.js';
 import { type Master, type MasterOptions, startMaster } from '#master/master.js';
@@ -38,8 +39,8 @@ export async function runMaster(command: Command, terminal: Terminal): Promise<v
   let fatal: Failure | undefined;
   const exitCode = await serve(log, async (failed) => {
     const onFatal = (error: Error): void => {
-      fatal = fatalFailure(error);
-      log.fatal({ err: error }, error.message);
+      fatal = new Failure(fatalExitCode(error), `master ${config.name} has stopped by itself; its log says why`);
+      log.fatal(isBug(error) ? { err: error } : {}, error.message);
       failed(fatal.exitCode);
     };
     const master = await startMaster({ ...masterOptions(config), version, logger: log, onFatal }).catch(
@@ -115,15 +116,22 @@ function configuredNetwork({ settings, mentioned, overlays }: NetworkSection): C
 }
 
 /** With 2 a supervisor leaves it alone. Otherwise it may start it again; whether that helps, the message says. */
-function fatalFailure(error: Error): Failure {
-  const exitCode: ExitCode = error instanceof ConfigurationMismatchError ? exitCodes.usage : exitCodes.storeFailed;
-  return new Failure(exitCode, error.message);
+function fatalExitCode(error: Error): ExitCode {
+  return error instanceof ConfigurationMismatchError ? exitCodes.usage : exitCodes.storeFailed;
+}
+
+/** Of any other failure the message says all, and a stack would only repeat it. */
+function isBug(error: Error): boolean {
+  if (error instanceof InvariantError) return error.code === 'broken';
+  return !(error instanceof ConfigurationMismatchError) && expectedFailure(error) === undefined;
 }
 
 function startFailure(error: unknown): unknown {
   // Somebody else has the store: there is nothing wrong with it, and nothing that starting again would mend.
   if (error instanceof StoreError && error.code === 'locked') return new Failure(exitCodes.refused, error.message);
-  if (error instanceof StoreError || error instanceof ConfigurationMismatchError) return fatalFailure(error);
+  if (error instanceof StoreError || error instanceof ConfigurationMismatchError) {
+    return new Failure(fatalExitCode(error), error.message);
+  }
   if (error instanceof TlsFileError) return new Failure(exitCodes.usage, error.message);
   return portFailure(error) ?? expectedFailure(error) ?? error;
 }

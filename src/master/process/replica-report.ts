@@ -1,9 +1,15 @@
 /** What a replica tells of itself, as lines of the log; and what ends the process. */
 
+import { ExpectedError } from '#errors/expected-error.js';
 import { assertNever } from '#errors/invariant.js';
 import type { MasterLog } from '#master/master-log.js';
 import type { ReplicaEvent } from '#replica/replica-event.js';
 import { formatTime } from '#text/duration.js';
+
+/** This master was removed from the cluster; the message says how it comes back. */
+class RemovedError extends ExpectedError {
+  override readonly name = 'RemovedError';
+}
 
 export function reportReplicaEvent(event: ReplicaEvent, log: MasterLog, fail: (error: Error) => void): void {
   switch (event.kind) {
@@ -11,7 +17,7 @@ export function reportReplicaEvent(event: ReplicaEvent, log: MasterLog, fail: (e
       fail(event.error);
       return;
     case 'removed':
-      fail(new Error(event.message));
+      fail(new RemovedError(event.message));
       return;
     case 'bootstrap-problem': {
       const { code, peer, message } = event.problem;
