@@ -285,6 +285,20 @@ describe('a started agent', () => {
     const running = await startAgent(options());
     try {
       await assert.rejects(startAgent(options()), /is used by another sublet agent/);
+      const authority = await TestAuthority.make();
+      const files = await authority.files(join(folder, 'tls'), 'sublet://agent/agent-1');
+      const looks = new Set<object>();
+      const timer = {
+        after: () => {
+          const look = {};
+          looks.add(look);
+          return () => looks.delete(look);
+        },
+      };
+      const certificate = new CertificateReloader({ files, allowed: ['agent'], timer, log: silent }).start();
+      assert.equal(looks.size, 1);
+      await assert.rejects(startAgent(options({ certificate })), /is used by another sublet agent/);
+      assert.equal(looks.size, 0, 'its certificate is looked at no more');
     } finally {
       await running.stop();
     }

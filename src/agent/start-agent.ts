@@ -113,6 +113,16 @@ export async function leaveCluster(options: StartAgentOptions, leaveOptions?: Le
 type Assembled = { readonly agent: Agent; readonly failed: Promise<Error>; readonly dispose: () => Promise<void> };
 
 async function assemble(options: StartAgentOptions): Promise<Assembled> {
+  try {
+    return await assembled(options);
+  } catch (error) {
+    // It looks at its files again and again: the process would not end.
+    options.certificate?.stop();
+    throw error;
+  }
+}
+
+async function assembled(options: StartAgentOptions): Promise<Assembled> {
   const { masters, nodeIp, network, reconciler, print, log, settings, networkConfig, certificate } = options;
   const store = await StateDir.open(options.stateDir, log);
   const name = hostname();
