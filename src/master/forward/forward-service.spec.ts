@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { credentials } from '@grpc/grpc-js';
-import { operatorService } from '#api/services.js';
+import { clusterService, operatorService } from '#api/services.js';
 import { ForwardLink } from '#master/forward/forward-link.js';
 import { callerMessage, callerOfMessage, forwardMethods } from '#master/forward/forward-method.js';
 import { refusal } from '#master/testing/refusal.js';
@@ -82,6 +82,24 @@ describe('the caller of a forwarded call', () => {
     assert.match(message, /AddOverlay: the call was handed on without the identity of its caller/);
     const { path, request } = forwardMethods.keepAlives;
     await handOn(masters, path, request.encode({}).finish(), noCaller);
+  });
+
+  it('is not needed behind TLS where a follower asks the leader for its account of the masters and agents', async () => {
+    let principal: CallerPrincipal = { role: 'agent', id: 'agent-1' };
+    const callerOf = (address: string): Caller => ({ principal, address });
+    await using masters = await TestMasters.start({ count: 2, peerNameAt: () => 'm2', callerOf });
+    await masters.register('agent-1');
+    principal = { role: 'viewer', id: 'vera' };
+    const { leader, name, agents } = await masters.client(1).call(clusterService.getStatus, {}, once);
+    assert.notEqual(name, leader, 'a follower answers');
+    assert.deepEqual([agents?.total, agents?.live], [1, 1]);
+    assert.equal((await masters.client(1).call(clusterService.listMembers, {}, once)).accountOf, leader);
+    // With the address of a caller it is a call of that caller.
+    const { path, request } = clusterService.getStatus;
+    await assert.rejects(
+      handOn(masters, path, request.encode({}).finish(), callerNamed('10.0.0.9:1')),
+      /GetStatus: the call was handed on without the identity of its caller/,
+    );
   });
 });
 

@@ -12,6 +12,7 @@ import {
   type UntypedServiceImplementation,
 } from '@grpc/grpc-js';
 import { RefusedError } from '#api/refusal.js';
+import { clusterService } from '#api/services.js';
 import { authorize, rolesFor } from '#master/access/authorization.js';
 import type { Revocations } from '#master/access/revocations.js';
 import {
@@ -51,6 +52,9 @@ export type ForwardServiceOptions = {
   readonly clock: Pick<Clock, 'now'>;
   readonly report: (error: unknown) => void;
 };
+
+/** Methods of the table of roles that a follower also calls for itself: it adds the leader's account to its own. */
+const askedByMasters: ReadonlySet<string> = new Set([clusterService.getStatus.path, clusterService.listMembers.path]);
 
 export const forwardServiceDefinition: ServiceDefinition = { Forward: forwardDefinition };
 
@@ -149,14 +153,15 @@ async function carryOut(
  * The master that handed the call on has checked this; a leader checks what it carries out itself, by its own revocations.
  * @throws RefusedError
  */
-function judge({ principal }: Caller, path: string, { nameAt, revocations }: ForwardServiceOptions): void {
+function judge({ principal, address }: Caller, path: string, { nameAt, revocations }: ForwardServiceOptions): void {
   if (principal !== undefined) {
     revocations.check(principal);
     authorize(principal, path);
     return;
   }
-  // What masters call for themselves, and joining, is in no row of the table of roles.
-  if (nameAt === undefined || rolesFor(path).length === 0) return;
+  if (nameAt === undefined) return;
+  // Joining, and most of what masters call for themselves, is in no row of the table of roles.
+  if (rolesFor(path).length === 0 || (address === '' && askedByMasters.has(path))) return;
   throw new RefusedError('permission-denied', `${path}: the call was handed on without the identity of its caller`);
 }
 
