@@ -52,6 +52,8 @@ export type HostOverlayCounts = {
     /** Of the first agent by id; empty texts: none failed. */
     readonly first: { readonly agentId: string; readonly overlay: string; readonly error: string };
   };
+  /** Agents that build nothing (`--network plan`); `first` by id, empty: there is none. */
+  readonly planned: { readonly agents: number; readonly first: string };
 };
 
 /** Costs O(agents). */
@@ -59,17 +61,23 @@ export function hostOverlaysOf(plan: Plan): HostOverlayCounts {
   const byStatus = { none: 0, ok: 0, failed: 0, configuring: 0, planned: 0 };
   let agents = 0;
   let first = { agentId: '', overlay: '', error: '' };
+  let planning = 0;
+  let firstPlanning = '';
   for (const [agentId, { holdings }] of plan.agents.entries()) {
     let failed: Holding | undefined;
     for (const holding of holdings) {
       byStatus[holding.status] += 1;
       if (holding.status === 'failed') failed ??= holding;
     }
+    if (holdings.some(({ status }) => status === 'planned')) {
+      if (planning === 0) firstPlanning = agentId;
+      planning += 1;
+    }
     if (failed === undefined) continue;
     if (agents === 0) first = { agentId, overlay: failed.overlay, error: failed.error };
     agents += 1;
   }
-  return { byStatus, failed: { agents, first } };
+  return { byStatus, failed: { agents, first }, planned: { agents: planning, first: firstPlanning } };
 }
 
 /** An IPv6 VTEP address belongs to the holder of the IPv4 one at the same offset. */

@@ -98,4 +98,40 @@ describe('what status warns of', () => {
       assert.deepEqual(others, [failed]);
     }
   });
+
+  it('counts agents that only plan, in a notice, at every master', async () => {
+    await using masters = await TestMasters.start({ clock: new VirtualTime(), count: 2 });
+    const notices = async (at: number) => {
+      const { warnings } = await masters.client(at).call(clusterService.getStatus, {}, { idempotent: true });
+      return warnings
+        .filter(({ cluster }) => cluster)
+        .map(({ message, remedy, notice, cluster }) => ({ message, remedy, notice, cluster }));
+    };
+    const report = async (agentId: string, status: sublet.v1.OverlayStatus) => {
+      const { lease } = await masters.register(agentId);
+      const request = {
+        agentId,
+        instanceId: `${agentId}-1`,
+        epoch: lease?.epoch ?? 0,
+        overlays: [{ overlay: 'dcos', state: { status } }],
+      };
+      await masters.client().call(agentService.reportStatus, request, { idempotent: true });
+    };
+    await report('agent-1', OverlayStatus.OVERLAY_STATUS_OK);
+    await report('agent-2', OverlayStatus.OVERLAY_STATUS_PLANNED);
+    const notice = {
+      message: '1 agent runs with --network plan: agent-2. Peers route to it; nothing answers there',
+      remedy: 'sublet agents --state planned',
+      notice: true,
+      cluster: true,
+    };
+    for (const at of [0, 1]) assert.deepEqual(await notices(at), [notice]);
+    await report('agent-3', OverlayStatus.OVERLAY_STATUS_PLANNED);
+    const message =
+      '2 agents run with --network plan: agent-2 is the first. Peers route to them; nothing answers there';
+    for (const at of [0, 1]) assert.deepEqual(await notices(at), [{ ...notice, message }]);
+    await report('agent-2', OverlayStatus.OVERLAY_STATUS_OK);
+    await report('agent-3', OverlayStatus.OVERLAY_STATUS_OK);
+    for (const at of [0, 1]) assert.deepEqual(await notices(at), []);
+  });
 });

@@ -72,6 +72,21 @@ export function failedOverlayWarnings({ failed }: HostOverlayCounts): Warning[] 
   ];
 }
 
+/** Agents that build nothing on their host: they hold blocks like any other, so their peers have routes to them. */
+export function planOnlyNotices({ planned }: HostOverlayCounts): Warning[] {
+  if (planned.agents === 0) return [];
+  const { agents: count, first } = planned;
+  const named = count === 1 ? first : `${first} is the first`;
+  return [
+    {
+      message: `${agents(count, 'runs', 'run')} with --network plan: ${named}. Peers route to ${count === 1 ? 'it' : 'them'}; nothing answers there`,
+      remedy: 'sublet agents --state planned',
+      notice: true,
+      cluster: true,
+    },
+  ];
+}
+
 /** Agents that hold a lease and masters that are members, but whose certificates are all revoked. */
 export function revocationWarnings(
   ipam: Pick<Ipam, 'revocations' | 'agent'>,

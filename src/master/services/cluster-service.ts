@@ -13,6 +13,7 @@ import { memberMessages, ownRole } from '#master/members/member-account.js';
 import {
   deadMasterWarnings,
   failedOverlayWarnings,
+  planOnlyNotices,
   revocationWarnings,
   silentAgentWarnings,
 } from '#master/process/cluster-warnings.js';
@@ -161,6 +162,7 @@ function clusterWarningsOf(options: ClusterServiceOptions): readonly Warning[] {
     ...deadMasterWarnings(memberMessages(status, options), wallClock()),
     ...silentAgentWarnings(silence, wallClock()),
     ...failedOverlayWarnings(plan.ipam.hostOverlays()),
+    ...planOnlyNotices(plan.ipam.hostOverlays()),
     ...revocationWarnings(plan.ipam, status.membership.members),
   ];
 }
@@ -181,7 +183,12 @@ async function leaderAccount({ leadership, peers, clock }: ClusterServiceOptions
     const { agents, silentAgents, contestedLeases, warnings } = response.decode(bytes);
     const clusterWarnings = warnings
       .filter(({ cluster }) => cluster === true)
-      .map(({ message, remedy }) => ({ message: message ?? '', remedy: remedy ?? '', cluster: true }));
+      .map(({ message, remedy, notice }) => ({
+        message: message ?? '',
+        remedy: remedy ?? '',
+        notice: notice ?? false,
+        cluster: true,
+      }));
     return { agents: agents ?? null, silentAgents, contestedLeases, clusterWarnings };
   } catch {
     // The status is asked for most when something is broken: it goes out with what is known here.
