@@ -11,6 +11,7 @@ import { type AgentHost, Scene } from '#cluster-test/host/scene.js';
 import { holds, until } from '#cluster-test/process/condition.js';
 import { fixture } from '#cluster-test/process/fixture.js';
 import { command, requires } from '#cluster-test/requirement.js';
+import { stopsAtFailure } from '#cluster-test/suite-order.js';
 
 const ttlMs = 30_000;
 /** Of what follows at once, on a machine that does much else. */
@@ -43,6 +44,7 @@ class UptimeFile {
 
 describe('a lease with a TTL', function () {
   this.timeout(150_000);
+  stopsAtFailure(this);
   let scene: Scene;
   let cutOff: AgentHost;
   let other: AgentHost;
