@@ -7,6 +7,8 @@ import { benchConfig } from '#cluster-test/bench/plan.js';
 import { command } from '#cluster-test/operations/operator.js';
 import { showOnFailure } from '#cluster-test/process/fixture.js';
 import { Masters } from '#cluster-test/process/masters.js';
+import { TestMasters, testSettings } from '#master/testing/test-masters.js';
+import { VirtualTime } from '#replica/testing/virtual-time.js';
 import { TestAuthority } from '#tls/testing/test-authority.js';
 
 type Runbook = {
@@ -46,6 +48,8 @@ const runbooks: readonly Runbook[] = [
   },
 ];
 
+/** An agent that was not heard for so long is silent. */
+const silentMs = 31_000;
 const prompt = /^(?:\$|m1#) /;
 const commandLine = /^(?:(?:\$|m1#) )?(?:sublet|cat) /;
 const fence = /^```\n([\s\S]*?)^```$/gm;
@@ -54,6 +58,7 @@ describe('blocks of the pages', function () {
   this.timeout(90_000);
   let masters: Masters;
   let place: string;
+  let tls: string;
   const formerFolder = process.cwd();
   const variables = ['SUBLET_MASTER', 'SUBLET_TLS'] as const;
   const former = variables.map((name) => process.env[name]);
@@ -64,12 +69,15 @@ describe('blocks of the pages', function () {
     place = mkdtempSync(join(tmpdir(), 'sublet-runbooks-'));
     const authority = await TestAuthority.make();
     masters = await Masters.start({ count: 1, config: benchConfig(), authority });
-    const tls = join(place, 'tls');
+    tls = join(place, 'tls');
     await authority.files(tls, 'sublet://admin/root');
-    process.env.SUBLET_MASTER = masters.addresses.join(',');
-    process.env.SUBLET_TLS = tls;
     const [m1 = assert.fail()] = masters.masters;
     standsFor.set('/var/backups', place).set('/etc/sublet/tls', tls).set('/var/lib/sublet', m1.dataDir);
+  });
+  beforeEach(() => {
+    process.chdir(mkdtempSync(join(place, 'block-')));
+    process.env.SUBLET_MASTER = masters.addresses.join(',');
+    process.env.SUBLET_TLS = tls;
   });
   afterEach(function () {
     process.chdir(formerFolder);
@@ -87,20 +95,45 @@ describe('blocks of the pages', function () {
 
   for (const { page, line, before: needed = [], choice } of runbooks) {
     it(`can be run as they stand: ${line.trim()}, of ${page}`, async () => {
-      const text = readFileSync(page, 'utf8');
-      const [block, ...others] = [...text.matchAll(fence)]
-        .map(([, lines = '']) => lines)
-        .filter((each) => each.includes(line));
-      assert.ok(block !== undefined && others.length === 0, `one block of ${page} has "${line}"`);
-      process.chdir(mkdtempSync(join(place, 'block-')));
       for (const args of needed) await succeed(args);
-      const lines = block.split('\n').filter((each) => commandLine.test(each));
-      assert.ok(lines.length > 0);
-      for (const each of lines) {
-        if (choice !== undefined && each.includes(choice.line)) await succeed(choice.before);
-        await runLine(each);
-      }
+      await runBlock(page, line, choice);
     });
+  }
+
+  for (const line of [
+    'sublet agents replace host-3 --by host-9',
+    'sublet agents replace host-3 --by host-9 --old-is-off',
+  ]) {
+    it(`can be run as they stand: ${line}, of docs/operations/overlays.md, for a host that is silent`, async () => {
+      // Silence takes 30 s: these masters run by a clock of the spec.
+      const time = new VirtualTime();
+      await using masters = await TestMasters.start({ clock: time });
+      process.env.SUBLET_MASTER = masters.master(0).api;
+      delete process.env.SUBLET_TLS;
+      const former = await masters.register('host-3');
+      const { code, output } = await command(...line.split(' ').slice(1));
+      assert.equal(code, 1, output);
+      assert.match(output.replaceAll(/\s+/g, ' '), /stop it and wait until it is silent/);
+      await time.runFor(silentMs);
+      await runBlock('docs/operations/overlays.md', `\n${line}\n`);
+      if (!line.endsWith('--old-is-off')) masters.cluster.time += testSettings.quarantineMs;
+      const { agent } = await masters.register('host-9');
+      assert.deepEqual([agent?.vxlan, agent?.overlays], [former.agent?.vxlan, former.agent?.overlays]);
+    });
+  }
+
+  /** Runs the one block of this page that has this text. */
+  async function runBlock(page: string, text: string, choice?: Runbook['choice']): Promise<void> {
+    const [block, ...others] = [...readFileSync(join(formerFolder, page), 'utf8').matchAll(fence)]
+      .map(([, lines = '']) => `\n${lines}`)
+      .filter((each) => each.includes(text));
+    assert.ok(block !== undefined && others.length === 0, `one block of ${page} has "${text}"`);
+    const lines = block.split('\n').filter((each) => commandLine.test(each));
+    assert.ok(lines.length > 0);
+    for (const each of lines) {
+      if (choice !== undefined && each.includes(choice.line)) await succeed(choice.before);
+      await runLine(each);
+    }
   }
 
   /** A line of a shell without quotes: `sublet` or `cat`, with a file for its output, and a remark. */
