@@ -278,6 +278,14 @@ describe('what operators ask', () => {
     );
   });
 
+  it('says that it is not known who is live, where the leader did not say', () => {
+    const unheard = new v1.GetStatusResponse({ ...status, agents: { total: 4 }, silentAgents: [] });
+    const [line] = formatStatus(unheard, new RecordedTerminal(80))
+      .split('\n')
+      .filter((each) => each.startsWith('agents'));
+    assert.equal(line, 'agents       4: 0 live, 0 silent, of 4 it is not known (the leader did not say)');
+  });
+
   it('names the ten agents silent for longest, and counts the rest', () => {
     const silentAgents = Array.from({ length: 100 }, (_, at) => ({ agentId: `agent-${at + 1}`, nodeIp: '10.0.0.1' }));
     const many = new v1.GetStatusResponse({

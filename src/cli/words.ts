@@ -44,6 +44,14 @@ export function role(of: sublet.v1.MemberRole | null | undefined): string {
   }
 }
 
+type AgentCounts = sublet.v1.AgentCounts.$Properties | null | undefined;
+
+/** Of how many agents a status does not say whether they are live: the leader alone knows it, and has not answered. */
+export function presenceUnknown(agents: AgentCounts): number {
+  const { total, live, silent, awaited } = agents ?? {};
+  return Math.max(0, (total ?? 0) - (live ?? 0) - (silent ?? 0) - (awaited ?? 0));
+}
+
 type Presence = sublet.v1.Presence.$Properties | null | undefined;
 
 /** `live`, or `silent 5m`. */

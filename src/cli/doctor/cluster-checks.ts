@@ -2,6 +2,7 @@
 import { X509Certificate } from 'node:crypto';
 import { readFileSync, statSync } from 'node:fs';
 import { noLeader } from '#cli/member-words.js';
+import { presenceUnknown } from '#cli/words.js';
 import { errorText } from '#errors/unknown-error.js';
 import type { CheckFinding } from '#host/host-status.js';
 import type { sublet } from '#proto/sublet.js';
@@ -84,7 +85,14 @@ export function statusFindings(status: sublet.v1.GetStatusResponse): readonly Ch
           says: `${silent} of ${agents?.total ?? 0} are silent`,
           todo: 'sublet agents --silent',
         }
-      : { severity: 'ok', what: 'agents', says: `${agents?.total ?? 0}, none is silent` };
+      : presenceUnknown(agents) > 0
+        ? {
+            severity: 'warning',
+            what: 'agents',
+            says: `${agents?.total ?? 0}; of ${presenceUnknown(agents)} it is not known whether they are silent: the leader has not said`,
+            todo: 'ask the leader: sublet doctor --master HOST:PORT',
+          }
+        : { severity: 'ok', what: 'agents', says: `${agents?.total ?? 0}, none is silent` };
   return [
     head,
     count,

@@ -5,7 +5,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { parse } from 'yaml';
 import { clusterService } from '#api/services.js';
-import { certificateFindings } from '#cli/doctor/cluster-checks.js';
+import { certificateFindings, statusFindings } from '#cli/doctor/cluster-checks.js';
 import {
   clockFinding,
   folderFindings,
@@ -22,6 +22,7 @@ import { RecordedTerminal } from '#cli/testing/recorded-terminal.js';
 import { status } from '#cli/testing/samples.js';
 import type { CheckFinding } from '#host/host-status.js';
 import { ToolMissingError } from '#host/tools/runner.js';
+import { sublet } from '#proto/sublet.js';
 import { makeAuthority } from '#tls/certificate/authority.js';
 
 const folder = mkdtempSync(join(tmpdir(), 'sublet-doctor-'));
@@ -176,6 +177,16 @@ describe('sublet doctor', () => {
         ['ok', 'add it to the file'],
         ['warning', 'sublet overlay grow dcos --subnet CIDR'],
       ],
+    );
+  });
+
+  it('does not say that none is silent where the leader did not say', () => {
+    const found = (agents: object) =>
+      statusFindings(new sublet.v1.GetStatusResponse({ ...status, agents, warnings: [] })).map(brief)[1];
+    assert.equal(found({ total: 4, live: 4 }), 'ok agents: 4, none is silent');
+    assert.equal(
+      found({ total: 4 }),
+      'warning agents: 4; of 4 it is not known whether they are silent: the leader has not said',
     );
   });
 

@@ -5,7 +5,7 @@ import { heard, noLeader, remark } from '#cli/member-words.js';
 import { operate, print } from '#cli/operator/operator.js';
 import { type Cell, formatFacts, formatTable } from '#cli/table.js';
 import type { Terminal } from '#cli/terminal.js';
-import { ago, count, role } from '#cli/words.js';
+import { ago, count, presenceUnknown, role } from '#cli/words.js';
 import type { sublet } from '#proto/sublet.js';
 
 type Status = sublet.v1.GetStatusResponse;
@@ -63,7 +63,9 @@ function agents({ leader, agents }: Status): string {
   const { live = 0, silent = 0, awaited = 0, total = 0 } = agents ?? {};
   if (leader === '') return count(total);
   const missing = awaited === 0 ? '' : `, ${count(awaited)} not back yet`;
-  return `${count(total)}: ${count(live)} live, ${count(silent)} silent${missing}`;
+  const unknown = presenceUnknown(agents);
+  const rest = unknown === 0 ? '' : `, of ${count(unknown)} it is not known (the leader did not say)`;
+  return `${count(total)}: ${count(live)} live, ${count(silent)} silent${missing}${rest}`;
 }
 
 function adoption({ awaited }: Status): Cell {
