@@ -64,6 +64,16 @@ describe('the command line', () => {
     }
   });
 
+  it('breaks no word of a refusal at the end of the line', async () => {
+    const terminal = new RecordedTerminal(80);
+    assert.equal(await run(['agents', '-o', 'jso'], terminal), 2);
+    assert.match(terminal.notes, /^sublet: option .*\n {2}json, yaml, name or/);
+    assert.deepEqual(
+      terminal.notes.split('\n').filter((line) => line.length > 80),
+      [],
+    );
+  });
+
   it('ends a process with 2 whose configuration is not there: starting it again would not help', async () => {
     const { code, notes } = await ran('master', '--config', '/nonexistent/master.json');
     assert.equal(code, 2);

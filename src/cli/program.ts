@@ -290,8 +290,8 @@ function usageError(text: string, terminal: Terminal): string {
     .replace(/^(too many arguments for .*)\. Expected (\d+) arguments? but got (\d+)\.$/, '$1: $3 given, $2 allowed');
   // npm takes options for its own, and passes on their values alone.
   const isByNpm = process.env.npm_lifecycle_event !== undefined && said.startsWith('too many arguments');
-  const hint = isByNpm ? '  With npm, two hyphens come before options: npm run -s sublet -- COMMAND --OPTION\n' : '';
-  return `${terminal.paintNote('red', 'sublet:')} ${said}\n${hint}`;
+  const hint = isByNpm ? '  With npm, two hyphens come before options: npm run -s sublet -- …\n' : '';
+  return `${wrap(`${terminal.paintNote('red', 'sublet:')} ${said}`, terminal)}\n${hint}`;
 }
 
 /** Runs one command line. @returns the exit code; only a bug is thrown. */
