@@ -13,6 +13,16 @@ export function keepFilesPrivate(): void {
   process.umask(0o077);
 }
 
+/** Has all files and folders that `work` makes belong to the user of this process alone. */
+export async function withPrivateFiles<T>(work: () => Promise<T>): Promise<T> {
+  const former = process.umask(0o077);
+  try {
+    return await work();
+  } finally {
+    process.umask(former);
+  }
+}
+
 /**
  * Makes the folder for this user alone, if it is not there. Returns what to warn of: others may read it.
  * @throws FolderError when it can't be made, or when others may write there

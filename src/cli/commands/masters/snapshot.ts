@@ -23,9 +23,10 @@ import {
 } from '#cli/operator/snapshot-trust.js';
 import { formOf, forPeople, plainJson, writeValue } from '#cli/output/form.js';
 import { formatFacts } from '#cli/table.js';
-import type { Terminal } from '#cli/terminal.js';
+import { type Terminal, wrap } from '#cli/terminal.js';
 import { count, plural, shellWord } from '#cli/words.js';
 import { formatHostPort, parseHostPort } from '#config/host-port.js';
+import { withPrivateFiles } from '#files/private-folder.js';
 import {
   type NewCluster,
   previousStateOf,
@@ -165,12 +166,15 @@ function restore(group: Command, terminal: Terminal): void {
     }
     const [first] = content.header.members;
     const reborn = rebornOf(options, content.header.clusterId, first ?? { name: 'master-1', peer: '127.0.0.1:7071' });
+    const restored = () => restoreCluster(options.dataDir, previousStateOf(content), reborn);
     const report = await told(() =>
-      restoreCluster(options.dataDir, previousStateOf(content), reborn).catch((error: unknown) => {
+      withPrivateFiles(restored).catch((error: unknown) => {
         throw folderFailure('--data-dir', options.dataDir, error) ?? error;
       }),
     );
-    terminal.write(`Restored ${file}.\n${onlyHere}\n${next(report, reborn, options.dataDir)}`);
+    terminal.write(
+      `Restored ${file}.\n${wrap(onlyHere, terminal)}\n${next(report, reborn, options.dataDir, terminal)}`,
+    );
   });
 }
 
@@ -197,12 +201,12 @@ function recover(group: Command, terminal: Terminal): void {
     }
     const reborn = rebornOf(options, membership.clusterId, self);
     const suffix = new Date().toISOString().replaceAll(/[:.]/g, '-');
-    const report = await told(() => recoverCluster(options.dataDir, survivor, reborn, suffix));
+    const report = await told(() => withPrivateFiles(() => recoverCluster(options.dataDir, survivor, reborn, suffix)));
     terminal.note(
       `${terminal.paintNote('yellow', '!')} The quorum of cluster ${membership.clusterId} was given up. Never start ${others.join(' or ') || 'a copy of it'} again: it would lease what this cluster leases.\n`,
     );
     terminal.write(`Recovered what ${self.name} had. Its old store is ${report.oldStore ?? ''}.\n`);
-    terminal.write(next(report, reborn, options.dataDir));
+    terminal.write(next(report, reborn, options.dataDir, terminal));
   });
 }
 
@@ -245,9 +249,15 @@ function rebornOf(
 const onlyHere =
   'Do this on one machine only: restored on others as well, there are several clusters that grant the same addresses. Add masters to this one instead (sublet members add).';
 
-function next({ index, agents }: RecoveryReport, { name, clusterId }: NewCluster, dataDir: string): string {
+function next(
+  { index, agents }: RecoveryReport,
+  { name, clusterId }: NewCluster,
+  dataDir: string,
+  terminal: Terminal,
+): string {
+  const made = `The new cluster is ${clusterId}: one master, ${name}, at log index ${index}, in adoption, with ${plural(agents, 'agent')} on record.`;
   return [
-    `The new cluster is ${clusterId}: one master, ${name}, at log index ${index}, in adoption, with ${plural(agents, 'agent')} on record.`,
+    wrap(made, terminal),
     'Next:',
     `  sublet master --name ${name} --cluster-id ${clusterId} --data-dir ${shellWord(dataDir)} …`,
     '  sublet adoption             which agents are not back yet',
