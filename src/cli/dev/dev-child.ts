@@ -25,15 +25,18 @@ export type DevDeath = {
 export class DevChild {
   readonly process: DevProcess;
   readonly #died: (death: DevDeath) => void;
+  readonly #again: (pid: number) => void;
   #child: ChildProcess | undefined;
   #startedAt = 0;
   #deaths = 0;
   #restart: NodeJS.Timeout | undefined;
   #stopping = false;
 
-  constructor(process: DevProcess, died: (death: DevDeath) => void) {
+  /** `died` hears of each end unasked, `again` of each start after one. */
+  constructor(process: DevProcess, died: (death: DevDeath) => void, again: (pid: number) => void) {
     this.process = process;
     this.#died = died;
+    this.#again = again;
   }
 
   get pid(): number | undefined {
@@ -60,8 +63,13 @@ export class DevChild {
     if (this.#stopping) return;
     this.#deaths = performance.now() - this.#startedAt >= livedWellMs ? 1 : this.#deaths + 1;
     const againInMs = backOffMs[this.#deaths - 1];
-    if (againInMs !== undefined) this.#restart = setTimeout(() => this.start(), againInMs);
+    if (againInMs !== undefined) this.#restart = setTimeout(() => this.#startAgain(), againInMs);
     this.#died({ how, againInMs, lastWords: tail(this.process.log) });
+  }
+
+  #startAgain(): void {
+    this.start();
+    if (this.pid !== undefined) this.#again(this.pid);
   }
 
   /** Asks it to stop, and makes it. */

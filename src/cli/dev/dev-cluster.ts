@@ -32,21 +32,35 @@ export type DevCluster = {
   stop(): Promise<void>;
 };
 
+export type DevWatcher = {
+  /** Hears of each process that ends unasked. */
+  readonly died: (process: DevProcess, death: DevDeath) => void;
+  /** And of each start after such an end. */
+  readonly again: (process: DevProcess, pid: number) => void;
+};
+
 export type DevState =
   | { readonly kind: 'ready'; readonly agents: readonly Agent[]; readonly leader: string }
   | { readonly kind: 'waiting'; readonly missing: string };
 
-/** Starts all processes, with certificates that are made where there are none. `died` hears of each that ends unasked. `nowMs`: since 1970. */
+/** Starts all processes, with certificates that are made where there are none. `nowMs`: since 1970. */
 export async function startDevCluster(
   options: DevOptions,
   nowMs: number,
-  died: (process: DevProcess, death: DevDeath) => void,
+  { died, again }: DevWatcher,
 ): Promise<DevCluster> {
   const plan = devPlan(options);
   await needPorts(plan.flatMap(({ ports }) => ports));
   keepDevOptions(options);
   const credentials = await devCredentials(options, plan, nowMs);
-  const children = plan.map((process) => new DevChild(process, (death) => died(process, death)));
+  const children = plan.map(
+    (process) =>
+      new DevChild(
+        process,
+        (death) => died(process, death),
+        (pid) => again(process, pid),
+      ),
+  );
   const isNew = ({ process: { kind, dataDir } }: DevChild): boolean => kind === 'agent' && !existsSync(dataDir);
   const inOrder = children.filter(isNew);
   for (const child of children.filter((one) => !inOrder.includes(one))) child.start();

@@ -36,9 +36,10 @@ export async function runDev(wishes: DevWishes, terminal: Terminal): Promise<voi
   terminal.write(
     `Starting ${plural(masters, 'master')} and ${plural(agents, 'agent')}; data in ${dataDir}, logs in its log/\n\n`,
   );
-  const cluster = await startDevCluster(options, terminal.now(), (process, death) =>
-    sayDeath(process, death, terminal),
-  );
+  const cluster = await startDevCluster(options, terminal.now(), {
+    died: (process, death) => sayDeath(process, death, terminal),
+    again: ({ name }, pid) => terminal.write(`  ${name} is started again, with PID ${pid}\n`),
+  });
   const stopped = untilTold(cluster, terminal);
   const state = await Promise.race([cluster.ready(readyBoundMs), stopped]);
   if (state === undefined) return;
@@ -133,16 +134,16 @@ function processes({ children }: DevCluster, leader: string, terminal: Terminal)
 /** Command lines to go on with, as this program was called. */
 function further(options: DevOptions, cluster: DevCluster, leader: string, terminal: Terminal): string {
   const called = program();
-  const { basePort } = options;
   const tls = devTls(options, devAdmin);
-  const at = basePort === devDefaults.basePort ? '' : ` --master 127.0.0.1:${basePort}`;
+  const apis = cluster.children.flatMap(({ process: { api } }) => api ?? []);
   const pid = cluster.children.find(({ process: { name } }) => name === leader)?.pid;
   const lines: readonly RemarkedLine[] = [
     ...(tls === undefined ? [] : ([[`export SUBLET_TLS=${resolve(tls)}`, 'your certificate: admin/dev']] as const)),
-    [`${called} status${at}`, 'how the cluster is'],
-    [`${called} agents agent-1${at}`, 'one agent, with its bridges'],
-    [`${called} lookup 9.0.1.7${at}`, 'whose address is this?'],
-    [`${called} watch${at}`, 'every change as it happens'],
+    [`export SUBLET_MASTER=${apis.join()}`, 'all masters: the next one is asked where one is gone'],
+    [`${called} status`, 'how the cluster is'],
+    [`${called} agents agent-1`, 'one agent, with its bridges'],
+    [`${called} lookup 9.0.1.7`, 'whose address is this?'],
+    [`${called} watch`, 'every change as it happens'],
     [`kill -9 ${pid}`, `the leader; another takes over`],
   ];
   return `Look further, from another terminal:\n${remarkedLines(lines, terminal)}`;

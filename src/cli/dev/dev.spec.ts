@@ -105,6 +105,7 @@ describe('sublet dev', function () {
       others.push(child);
       return child;
     };
+    assert.match(first.stdout, new RegExp(`export SUBLET_MASTER=127\\.0\\.0\\.1:${basePort} `));
     const withIt = status({ SUBLET_TLS });
     assert.equal((await withIt.exited).code, 0, withIt.output);
     assert.match(withIt.stdout, /2: 2 live/);
@@ -134,6 +135,10 @@ describe('sublet dev', function () {
     await until('the death is told', boundMs, () =>
       holds(/agent-1 has ended \(SIGKILL\); starting it again in 500ms/.test(child.stdout)),
     );
+    await until('its new PID is printed', boundMs, () => {
+      const [, pid] = /agent-1 is started again, with PID (\d+)\n/.exec(child.stdout) ?? [];
+      return holds(pid !== undefined && lives(Number(pid)));
+    });
     await until('agent-1 answers again', boundMs, async () =>
       holds((await fetch(`http://127.0.0.1:${basePort + 3}/readyz`)).ok),
     );
