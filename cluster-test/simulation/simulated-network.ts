@@ -44,10 +44,10 @@ export const fairWeather: Weather = {
 /** Bytes in one chunk of a snapshot: small, so that there are several. */
 const chunkBytes = 1024;
 /** Without a next chunk for so long a transfer is given up. */
-const chunkTimeoutMs = 5_000;
+export const chunkTimeoutMs = 5_000;
 const helloTimeoutMs = 1_000;
 /** Of an offer that is late, at most; its sender waits for 10 s. */
-const lateOfferMaxMs = 20_000;
+export const lateOfferMaxMs = 20_000;
 
 export class SimulatedNetwork {
   readonly world: World;

@@ -7,6 +7,7 @@ import { Cluster } from '#cluster-test/simulation/cluster.js';
 import { Faults } from '#cluster-test/simulation/faults.js';
 import { Operator } from '#cluster-test/simulation/operator.js';
 import { type FaultChoice, type FaultKind, type Profile, profileOf } from '#cluster-test/simulation/profile.js';
+import { chunkTimeoutMs, lateOfferMaxMs } from '#cluster-test/simulation/simulated-network.js';
 import { Violation, World } from '#cluster-test/simulation/world.js';
 import { parseAgentId } from '#ipam/identity.js';
 import { TimeStandsStill } from '#replica/testing/virtual-time.js';
@@ -154,10 +155,15 @@ class Simulation {
     return this.#cluster.leader !== undefined && this.#strayed.length === 0;
   }
 
+  /** For so long an offer of before the healing, which comes late from a process that has died, is in the way of others. */
+  get #lateOffersMs(): number {
+    return this.profile.faults.has('late-snapshot') ? lateOfferMaxMs + chunkTimeoutMs : 0;
+  }
+
   async #comesRight(what: string, timeouts: number, right: () => boolean): Promise<void> {
     const { time } = this.#world;
     const beganMs = time.now();
-    const withinMs = timeouts * this.profile.timing.electionMs + extraMs;
+    const withinMs = timeouts * this.profile.timing.electionMs + extraMs + this.#lateOffersMs;
     const before = time.events;
     let came = false;
     await time.work(() =>
