@@ -59,7 +59,8 @@ export async function runAgent(command: Command, options: { takeover?: true }, t
     );
     const renewing = renewalOf(config, secured, terminal, log);
     void running.failed.then((error) => {
-      log.error({ err: error }, `gave up: ${error.message}`);
+      // It is the masters' answer: a stack would only repeat it.
+      log.error({}, `gave up: ${error.message}`);
       failed(exitCodes.refused);
     });
     return {

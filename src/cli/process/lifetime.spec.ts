@@ -8,6 +8,7 @@ import { join } from 'node:path';
 import { Child, sublet } from '#cluster-test/process/child.js';
 import { holds, until } from '#cluster-test/process/condition.js';
 import { freePorts } from '#cluster-test/process/ports.js';
+import { TestMasters } from '#master/testing/test-masters.js';
 
 const boundMs = 20_000;
 
@@ -170,5 +171,24 @@ describe('a process of sublet', function () {
     assert.equal(again.code, 1);
     assert.match(again.output, /is used by another sublet agent/);
     assert.deepEqual(await child.stop(), { code: 0, signal: null });
+  });
+
+  it('is an agent that the masters can never take: it says why, without a stack, and ends with 1', async () => {
+    await using masters = await TestMasters.start();
+    const child = new Child([
+      ...['agent', '--id', 'a', '--node-ip', '9.0.0.1', '--network', 'plan', '--state-dir', folder],
+      ...['--http-listen', ports[0] ?? '', '--master', masters.master(0).api],
+    ]);
+    children.push(child);
+    assert.equal((await child.exited).code, 1);
+    const { output } = child;
+    const said = output.split('\n').filter((line) => line.includes('gave up: '));
+    assert.equal(said.length, 1, output);
+    const { level, msg, err } = JSON.parse(said[0] ?? '');
+    assert.equal(level, 'error');
+    assert.match(msg, /^gave up: .*9\.0\.0\.1/);
+    assert.equal(err, undefined);
+    assert.doesNotMatch(output, /\.js:\d|"stack"/);
+    assert.match(output, /\nsublet: the agent gave up; its log says why\n$/);
   });
 });
