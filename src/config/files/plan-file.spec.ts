@@ -135,6 +135,11 @@ describe('a plan in a file', () => {
       ],
     ],
     [
+      'what is no text, of which little is repeated',
+      `%YAML ${'x'.repeat(5_000)}\n---\n{}`,
+      [`plan.yaml:1: no YAML: Unsupported YAML version ${'x'.repeat(95)}… (column 7)`],
+    ],
+    [
       'a second document',
       'lease: {}\n---\nlease: {}',
       ['plan.yaml:2: no YAML: Source contains multiple documents; please use YAML.parseAllDocuments() (column 1)'],

@@ -14,7 +14,7 @@ export function parseYamlText(text: string): JsonText {
     const { line, col } = lines.linePos(offset);
     return new JsonTextError(message, Math.max(1, line), Math.max(1, col));
   };
-  if (problem !== undefined) throw placed(problem.message.split('\n')[0] ?? '', problem.pos[0]);
+  if (problem !== undefined) throw placed(shortened(problem.message.split('\n')[0] ?? ''), problem.pos[0]);
   return {
     value: plain(() => document.toJS({ maxAliasCount: 100 }), placed),
     line(path) {
@@ -25,6 +25,13 @@ export function parseYamlText(text: string): JsonText {
       return 1;
     },
   };
+}
+
+/** The library repeats what it can't read, and of a file that is no text that is much. */
+const messageMax = 120;
+
+function shortened(message: string): string {
+  return message.length <= messageMax ? message : `${message.slice(0, messageMax)}…`;
 }
 
 /** Aliases that would make a value far larger than its file are refused by the library as it resolves them. */
