@@ -67,6 +67,7 @@ export function shortReason(reason: string): string {
     return 'there is no such socket: a master with tls makes it, admin.sock in its data_dir';
   if (/ECONNREFUSED/.test(reason)) return 'nothing listens there (connection refused)';
   if (/Name resolution failed/.test(reason)) return 'the host name is not known';
+  if (/wrong version number/.test(reason)) return 'what listens there does not speak TLS';
   const late = /^Deadline exceeded after ([0-9.]+)s/.exec(reason);
   if (late !== null) return `no answer within ${formatTime(Number(late[1]) * 1_000)}`;
   const [, last] = /Last error: (.*?)(?: \(\d{4}-[\d-]+T[\d:.]+Z\))?(?:\. Resolution note.*)?$/.exec(reason) ?? [];
