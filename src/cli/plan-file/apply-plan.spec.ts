@@ -144,6 +144,22 @@ exclusions: [{ overlay: blue, subnet: 10.0.64.0/18 }]
     );
     assert.match(notes, /Applied again, the file brings about what is left/);
   });
+
+  it('does not advise to apply a file again that the masters will refuse again', async () => {
+    const [
+      {
+        overlay: { name, subnet },
+      } = assert.fail(),
+    ] = parse((await ran(undefined, 'overlays', '-o', 'yaml')).out).overlays as {
+      overlay: { name: string; subnet: string };
+    }[];
+    const file = written(`network: { overlays: [{ name: second, subnet: ${subnet}, prefix: 24 }] }\n`);
+    const { code: exit, notes } = await ran(undefined, 'apply', '-f', file);
+    assert.equal(exit, 1);
+    assert.match(notes, new RegExp(`overlaps .* of overlay "${name}" \\[INVALID_ARGUMENT\\]`));
+    assert.match(notes, /nothing was changed\n {2}Change the file, and look what is left: sublet diff -f /);
+    assert.doesNotMatch(notes, /Applied again/);
+  });
 });
 
 describe('a plan that is applied while others change it', () => {

@@ -1,4 +1,5 @@
 /** `sublet apply`, `sublet diff` and `sublet export`: the plan of the masters and the plan in a file. */
+import { status } from '@grpc/grpc-js';
 import type { Command } from 'commander';
 import { reasonOf } from '#api/error-info.js';
 import { isServiceError, type MasterClient } from '#api/master-client.js';
@@ -176,10 +177,16 @@ class Application {
     const { exitCode, message, hints } = masterFailure(error);
     const call = changes[at]?.call;
     const command = call === undefined ? '' : planCommandOf(call);
+    const { file } = this.#options;
+    // The same file would be refused again.
+    const next =
+      isServiceError(error) && error.code === status.INVALID_ARGUMENT
+        ? `Change the file, and look what is left: sublet diff -f ${file}`
+        : `Applied again, the file brings about what is left: sublet apply -f ${file}`;
     return new Failure(
       exitCode,
       `${message}\n  in change ${at + 1} of ${changes.length}: ${command}; ${madeSoFar(at)}`,
-      [...hints, `Applied again, the file brings about what is left: sublet apply -f ${this.#options.file}`],
+      [...hints, next],
     );
   }
 }
