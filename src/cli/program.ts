@@ -145,6 +145,12 @@ export const commands: readonly Entry[] = [
     load: () => import('#cli/commands/file/export.js'),
   },
   {
+    name: 'plan',
+    group: look,
+    summary: 'forecast when overlays are full',
+    load: () => import('#cli/commands/plan/plan.js'),
+  },
+  {
     name: 'whoami',
     group: look,
     summary: 'show your identity and its rights',

@@ -83,6 +83,8 @@ const commands: readonly (readonly string[])[] = [
   ['exclude', 'dcos', '9.0.0.0/16'],
   ['unreserve', 'dcos', '9.0.0.0/24'],
   ['export'],
+  ['plan'],
+  ['plan', '--arrivals', '1/day', '--prefix', 'dcos=25'],
   ['top', '--once'],
   ['diff', '-f', planFile],
   ['apply', '-f', planFile, '--dry-run'],

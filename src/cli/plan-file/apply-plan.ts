@@ -30,7 +30,7 @@ export type FileOptions = {
 
 /** Shows what `sublet apply` would do. @throws Failure when there is anything, and when it can't be done */
 export async function diffPlan(command: Command, options: FileOptions, terminal: Terminal): Promise<void> {
-  const loaded = read(options.file);
+  const loaded = readPlanFile(options.file);
   await operate(command, terminal, async (operator) => {
     const { live, diff } = await compared(operator.client, loaded, options);
     show(operator, live, diff, options.file);
@@ -52,7 +52,7 @@ export async function applyPlan(
   options: FileOptions & ConsentOptions,
   terminal: Terminal,
 ): Promise<void> {
-  const loaded = read(options.file);
+  const loaded = readPlanFile(options.file);
   await operate(command, terminal, async (operator) => {
     const { client, output } = operator;
     const { live, diff } = await compared(client, loaded, options);
@@ -86,7 +86,7 @@ export async function exportPlan(command: Command, terminal: Terminal): Promise<
   });
 }
 
-function read(file: string): LoadedPlan {
+export function readPlanFile(file: string): LoadedPlan {
   const { name, text } = readConfigFile(file, exitCodes.usage);
   return orFailure(name, exitCodes.usage, () => loadPlanFile({ name, text, parse: parseYamlText }));
 }

@@ -43,7 +43,8 @@ export function grownSpace(space: Space, subnet: Cidr): Space {
   return { ...space, subnet };
 }
 
-function vtepRange(subnet: Cidr4): BlockRange {
+/** The addresses of the VTEP subnet that are allocated. */
+export function vtepRange(subnet: Cidr4): BlockRange {
   return { first: BigInt(subnet.address) + 1n, end: BigInt(last4(subnet)) };
 }
 
