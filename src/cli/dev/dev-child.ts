@@ -14,6 +14,8 @@ const livedWellMs = 30_000;
 /** Between SIGTERM and SIGKILL. */
 const stopBoundMs = 20_000;
 const lastLines = 5;
+/** Of these they are the last ones. */
+const linesRead = 20;
 
 /** How a process ended, and when it is started again; `undefined`: not any more. */
 export type DevDeath = {
@@ -64,7 +66,7 @@ export class DevChild {
     this.#deaths = performance.now() - this.#startedAt >= livedWellMs ? 1 : this.#deaths + 1;
     const againInMs = backOffMs[this.#deaths - 1];
     if (againInMs !== undefined) this.#restart = setTimeout(() => this.#startAgain(), againInMs);
-    this.#died({ how, againInMs, lastWords: tail(this.process.log) });
+    this.#died({ how, againInMs, lastWords: lastWordsOf(readFileSync(this.process.log, 'utf8')) });
   }
 
   #startAgain(): void {
@@ -89,10 +91,11 @@ export class DevChild {
   }
 }
 
-/** The last messages of a log. */
-function tail(file: string): readonly string[] {
-  const lines = readFileSync(file, 'utf8').trimEnd().split('\n').slice(-lastLines);
-  return lines.filter((line) => line !== '').map(message);
+/** The last messages of a log, each once: a process that is started again says the same again. */
+export function lastWordsOf(log: string): readonly string[] {
+  const lines = log.trimEnd().split('\n').slice(-linesRead);
+  const messages = lines.filter((line) => line !== '').map(message);
+  return [...new Set(messages)].slice(-lastLines);
 }
 
 /** The words of a line of pino's; any other line as it is. */

@@ -113,7 +113,7 @@ function sayDeath({ name, log }: DevProcess, { how, againInMs, lastWords }: DevD
       : `starting it again in ${formatTime(againInMs)}`;
   terminal.write(`${terminal.paint('yellow', '!')} ${name} has ended (${how}); ${next}\n`);
   if (/^SIG/.test(how)) return;
-  for (const line of lastWords) terminal.write(`    ${terminal.paint('dim', line)}\n`);
+  for (const line of lastWords) terminal.write(`${terminal.paint('dim', wrap(`    ${line}`, terminal))}\n`);
   terminal.write(`    all of its log: ${shown(log)}\n`);
 }
 
