@@ -76,7 +76,7 @@ export function formatCapacity(report: CapacityReport, terminal: Terminal): stri
     ...(plan.disabled.length === 0 ? [] : [`Disabled, so not counted: ${plan.disabled.join(', ')}.`]),
   ];
   const found = lines.flatMap(wordsOf);
-  const none = `Nothing is full within ${plural(days, 'day')}; then there are ${plural(forecast.agents, 'agent')}.`;
+  const none = `Nothing is full within ${plural(days, 'day')}; then the plan has ${plural(forecast.agents, 'agent')}.`;
   const text = (sentences: readonly string[]): string =>
     sentences.map((each) => `${wrapIndented(printable(each), terminal.columns, '  ')}\n`).join('');
   const table = lines.length === 0 ? '' : formatTable(columns, rows, terminal);
@@ -108,12 +108,13 @@ function wordsOf({ space, forecast: { fullAt }, without, supposed }: ReportLine)
   const when = fullAt === 0 ? 'full from the start' : `full ${inDays(fullAt)}`;
   if (overlay === '') {
     return [
-      `The VTEP subnet ${subnet} is ${when}; ${plural(without, 'arrival')} refused. Grow it: sublet network grow.`,
+      `The VTEP subnet ${subnet} is ${when}; ${plural(without, 'arrival')} refused. Grow it: sublet network grow --vtep-subnet CIDR`,
     ];
   }
-  const which = supposed ? `${overlay} with /${prefix}` : overlay;
-  const missed = `; ${plural(without, 'arrival')} without a block of it`;
-  return [`${which} is ${when}${missed}.${supposed ? '' : ` Grow it: sublet overlay grow ${overlay}.`}`];
+  const missed = `${plural(without, 'arrival')} without a block of it`;
+  if (supposed) return [`${overlay} with /${prefix} is ${when}; ${missed}.`];
+  const flag = subnet.includes(':') ? '--subnet6' : '--subnet';
+  return [`${overlay} is ${when}; ${missed}. Grow it: sublet overlay grow ${overlay} ${flag} CIDR`];
 }
 
 /** `in about 23 days`, `in about 3.5 days`, `in about 5h`, `now`. */

@@ -93,7 +93,7 @@ describe('sublet plan', () => {
         'dcos     9.0.0.0/16     /24        256    40     146  in about 21 days        189            1       0',
         'dcos     fd01:b::/64    /80     65,536    40  65,496                no        189            1  65,346',
         'VTEPs    44.128.0.0/20  /32      4,094    40   4,054                no        460            1   3,633',
-        'dcos is full in about 21 days; 271 arrivals without a block of it. Grow it: sublet overlay grow dcos.',
+        'dcos is full in about 21 days; 271 arrivals without a block of it. Grow it: sublet overlay grow dcos --subnet CIDR',
         '',
       ].join('\n'),
     );
@@ -220,7 +220,7 @@ reservations: [{ overlay: dcos, subnet: 9.0.0.0/24, agent: a }]
     const { out } = await ran('-f', file, '--agents', '4', '--arrivals', '1/day', '--days', '6');
     assert.match(out, /^The plan of the file: 0 agents and 4 agents more at once, quarantine 1h\.$/m);
     assert.match(out, /^The file has no network\.vtep_subnet: tunnel endpoints are not counted\.$/m);
-    assert.match(out, /^Nothing is full within 6 days; then there are 10 agents\.$/m);
+    assert.match(out, /^Nothing is full within 6 days; then the plan has 10 agents\.$/m);
     const { spaces } = await json('-f', file, '--agents', '20', '--prefix', 'dcos=25');
     assert.deepEqual(spaces[0].now, { held: 0, reserved: 1, excluded: 4, quarantined: 0, free: 11, total: 16 });
     assert.deepEqual([spaces[0].fullInDays, spaces[0].without, spaces[1].now.free], [0, 9, 23]);
@@ -228,7 +228,13 @@ reservations: [{ overlay: dcos, subnet: 9.0.0.0/24, agent: a }]
     assert.match(full.out, /^No overlay allocates\.$/m);
     assert.match(
       full.out,
-      /^The VTEP subnet 44\.128\.0\.0\/28 is full from the start; 6 arrivals refused\. Grow it: /m,
+      /^The VTEP subnet 44\.128\.0\.0\/28 is full from the start; 6 arrivals refused\. Grow it: sublet network grow --vtep-subnet\s+CIDR$/m,
+    );
+    const six = written('network: { overlays: [{ name: six, subnet6: "fd01:b::/64", prefix6: 68 }] }\n');
+    const { out: grown } = await ran('-f', six, '--agents', '20');
+    assert.match(
+      grown,
+      /^six is full from the start; 4 arrivals without a block of it\. Grow it: sublet overlay grow six --subnet6\s+CIDR$/m,
     );
     assert.equal(master.asked.length, asked);
   });

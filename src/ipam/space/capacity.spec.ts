@@ -154,6 +154,13 @@ describe('the capacity of a plan', () => {
     assert.ok((long?.without ?? 0) > 0);
   });
 
+  it('has a departure before an arrival of the same time', () => {
+    const held = { ...empty(1), held: 1, free: 0 };
+    const start = { quarantineMs: 0, agents: 1, vtep: held, overlays: [[held]] };
+    const { refused, agents, overlays } = forecastCapacity(start, 0, { arrivals: 1, departures: 1 }, 9);
+    assert.deepEqual([refused, agents, overlays[0]?.without], [0, 1, 0]);
+  });
+
   it('refuses agents that the VTEP subnet has no address for, and gives them no block', () => {
     const start = { quarantineMs: dayMs, agents: 0, vtep: empty(5), overlays: [[empty(100)]] };
     const { agents, refused, vtep, overlays } = forecastCapacity(start, 8, { arrivals: 0, departures: 0 }, 1);
