@@ -81,5 +81,5 @@ function shownText(master: string, socket: TLSSocket, material: TlsMaterial, now
 function refusedText(master: string, { principal, authorities }: TlsMaterial): string {
   const dates = `valid from ${timeText(principal.beginsMs)} to ${timeText(principal.endsMs)}`;
   const trusted = `this process trusts ${authorities.map(fingerprintOf).join(' and ')}`;
-  return `the master at ${master} refuses the certificate of ${formatPrincipal(principal)}, ${dates} (${trusted}): its authority, its role, its dates by the master's clock, or too many connections; the log of the master says which`;
+  return `the master at ${master} refuses the certificate of ${formatPrincipal(principal)}, ${dates} (${trusted}): its authority, its role, its dates by the master's clock, too many connections, or the port is the one of masters among themselves (7071 by default); the log of the master says which`;
 }
