@@ -53,6 +53,13 @@ describe('contexts', () => {
     return { code, out: terminal.out, notes: terminal.notes };
   }
 
+  it('keeps each address of a list of masters whole', async () => {
+    const masters = [7070, 7080, 7090].map((port) => `127.0.0.1:${port}`);
+    await ran('context', 'set', 'dev', '--master', masters.join(), '--tls', '/home/ann/sublet-data/tls/admin');
+    const { out } = await ran('context');
+    for (const master of masters) assert.ok(out.includes(master), out);
+  });
+
   const asked = async (...args: readonly string[]) => {
     const terminal = new RecordedTerminal();
     const code = await run(['status', '-o', 'jsonpath={.clusterId}', ...args], terminal);

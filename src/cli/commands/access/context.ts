@@ -50,7 +50,7 @@ function row(name: string, { master, tls, timeout, ...parts }: Context, isCurren
   return [
     isCurrent ? '*' : '',
     { text: name, style: 'bold' },
-    master ?? '-',
+    master?.replaceAll(',', ', ') ?? '-',
     parts['tls-cert'] ?? tls ?? '-',
     timeout ?? '-',
   ];
