@@ -7,6 +7,8 @@ import { operatorService } from '#api/services.js';
 import { run } from '#cli/program.js';
 import { CannedMaster } from '#cli/testing/canned-master.js';
 import { RecordedTerminal, secondsAgo } from '#cli/testing/recorded-terminal.js';
+import { parseAgentId } from '#ipam/identity.js';
+import { PlanUnderTest } from '#ipam/plan-under-test.js';
 
 const day = 86_400;
 
@@ -188,6 +190,22 @@ describe('sublet plan', () => {
       out,
       /^5 days with 75\.1 arrivals and 0\.2 departures a day \(by 20 days of history: 1,502 arrivals, 4 departures\):$/m,
     );
+  });
+
+  it('knows arrivals and departures by the words of the plan', async () => {
+    const plan = new PlanUnderTest();
+    for (const id of ['n-1', 'n-2', 'n-3', 'n-4']) plan.register(id);
+    plan.release('n-1');
+    const { epoch } = plan.ipam.lease(parseAgentId('n-2')) ?? assert.fail('no lease');
+    plan.run({ kind: 'leave', agentId: parseAgentId('n-2'), epoch });
+    plan.register('n-1', { sequence: 2 });
+    // The same agent at another address, and after a new installation: neither is an arrival.
+    plan.register('n-3', { node: '10.0.1.3', sequence: 2 });
+    plan.register('n-4', { instance: 'n-4-2', holders: [plan.judge('n-4', true)] });
+    const entries = plan.ipam.history({ after: 0, limit: 100 });
+    changes = [...entries].reverse().map(({ what, detail }) => [2, what, detail] as const);
+    const { rates } = await json();
+    assert.deepEqual([rates.arrivals, rates.departures], [5, 2]);
   });
 
   it('makes no forecast of less than a day of history', async () => {
