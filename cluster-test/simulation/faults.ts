@@ -47,6 +47,8 @@ export class Faults {
     const { network, masters, agents, storm } = this.#cluster;
     network.heal();
     network.weather = fairWeather;
+    // Watches are silent here after their beginning: what they would have told by now, new ones tell.
+    network.lost();
     for (const master of masters) {
       master.disk.full = false;
       master.disk.nearlyFull = false;

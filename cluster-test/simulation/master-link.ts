@@ -1,6 +1,6 @@
 /**
  * The masters as an agent reaches them, over the simulated network: the real services answer, and what they refuse
- * becomes what the agent's gRPC client makes of it. A watch gives the whole plan once, and then is silent.
+ * becomes what the agent's gRPC client makes of it. A watch gives the network and the agent itself once, and then is silent.
  */
 
 import { status } from '@grpc/grpc-js';
@@ -26,10 +26,11 @@ import { agentService } from '#api/services.js';
 import type { SimulatedMaster } from '#cluster-test/simulation/simulated-master.js';
 import type { SimulatedNetwork } from '#cluster-test/simulation/simulated-network.js';
 import type { SimulatedProcess } from '#cluster-test/simulation/world.js';
+import { type AgentId, parseAgentId } from '#ipam/identity.js';
 import { checkIncarnation } from '#master/leader/incarnation-check.js';
 import type { KeepAliveSource } from '#master/leases/stream-reports.js';
 import { toRefusedError } from '#master/server/refusal-mapping.js';
-import { networkMessage } from '#master/services/plan-message.js';
+import { agentMessage, networkMessage } from '#master/services/plan-message.js';
 import { sublet } from '#proto/sublet.js';
 import { byAddress } from '#tls/caller.js';
 
@@ -58,6 +59,8 @@ export type MasterLinkOptions = {
   readonly first: number;
   /** HOST:PORT, as a master sees it. */
   readonly connection: () => string;
+  /** The agent that a watch gives beside the network; undefined: none. */
+  readonly watched?: string;
   /** The master of the keep-alive stream has died, so the others know it to be closed; the agent may not know yet. */
   readonly closed?: () => void;
 };
@@ -68,14 +71,16 @@ export class MasterLink implements MasterApi {
   readonly #masters: () => readonly SimulatedMaster[];
   readonly #connection: () => string;
   readonly #closed: () => void;
+  readonly #watched: AgentId | undefined;
   #at: number;
 
-  constructor({ network, process, masters, first, connection, closed = () => {} }: MasterLinkOptions) {
+  constructor({ network, process, masters, first, connection, watched, closed = () => {} }: MasterLinkOptions) {
     this.#network = network;
     this.#process = process;
     this.#masters = masters;
     this.#connection = connection;
     this.#closed = closed;
+    this.#watched = watched === undefined ? undefined : parseAgentId(watched);
     this.#at = first;
   }
 
@@ -166,12 +171,15 @@ export class MasterLink implements MasterApi {
       if (network === undefined) throw new RefusedError('unavailable', 'there is no network yet');
       checkIncarnation('watch', request, work.plan);
       const { clusterId, incarnation } = work.plan;
-      return { network: networkMessage(network), revision: work.plan.ipam.revision, clusterId, incarnation };
-    }).then(({ network, revision, clusterId, incarnation }) => {
+      const { ipam } = work.plan;
+      const own = this.#watched && ipam.agent(this.#watched);
+      const agents = own === undefined ? [] : [agentMessage(own, network.reclaimMs)];
+      return { network: networkMessage(network), agents, revision: ipam.revision, clusterId, incarnation };
+    }).then(({ network, agents, revision, clusterId, incarnation }) => {
       const { WatchResponse: Response } = sublet.v1;
       const messages: sublet.v1.WatchResponse.$Properties[] = [
         { snapshotBegin: { clusterId, revision, incarnation } },
-        { snapshotChunk: { network, agents: [] } },
+        { snapshotChunk: { network, agents } },
         { snapshotEnd: { revision } },
       ];
       for (const message of messages) if (!over) events.message(Response.decode(Response.encode(message).finish()));

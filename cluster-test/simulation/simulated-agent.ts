@@ -96,6 +96,7 @@ export class SimulatedAgent {
       masters,
       first: random.below(64),
       connection: () => `${this.nodeIp}:${port}`,
+      watched: this.agentId,
       closed: () => use.broken(this, process),
     });
     const agent = new Agent({
