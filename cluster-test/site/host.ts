@@ -141,7 +141,7 @@ export class SiteHost {
       return true;
     } catch {
       // Where nobody knows whether masters took it, the next registration may be granted something else.
-      if (this.store.lease?.leaving === true) this.#options.record.left(this);
+      if (this.store.lease?.leaving === true) this.#options.record.perhapsLeft(this);
       return false;
     } finally {
       this.#running = undefined;

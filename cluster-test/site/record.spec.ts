@@ -39,6 +39,17 @@ describe('the record of a site', () => {
     assert.deepEqual([record.wrong, record.held(one), record.held(other)], [[], undefined, blocks]);
   });
 
+  it('takes what may have been given back for free, and for held as long as nothing else is granted', () => {
+    record.acknowledged(one, blocks);
+    record.perhapsLeft(copy);
+    assert.deepEqual(record.held(one), blocks);
+    record.acknowledged(other, blocks);
+    record.acknowledged(one, ['44.128.0.3', '9.0.3.0/24']);
+    assert.deepEqual(record.wrong, []);
+    record.acknowledged(one, ['44.128.0.4', '9.0.4.0/24']);
+    assert.equal(record.wrong.length, 1);
+  });
+
   it('keeps when a host was first granted what it holds', () => {
     record.acknowledged(one, blocks);
     const first = record.firstGrantedAt(one);

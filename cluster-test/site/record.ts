@@ -8,7 +8,8 @@ import type { HostInput } from '#host/input.js';
 /** One host, a clone included. Hosts of one agent id are copies of one another. */
 export type RecordedHost = { readonly name: string; readonly agentId: string };
 
-type Holding = { readonly blocks: readonly string[]; readonly sinceMs: number };
+/** `perhaps`: it may have been given back, and be another host's by now. */
+type Holding = { readonly blocks: readonly string[]; readonly sinceMs: number; readonly perhaps: boolean };
 
 /** Texts that are kept of what is wrong. */
 const wrongMax = 20;
@@ -51,14 +52,14 @@ export class SiteRecord {
     const { name, agentId } = host;
     this.#granted += 1;
     this.#write(host, 'granted', blocks);
-    const { blocks: before = blocks, sinceMs = performance.now() } = this.#held.get(agentId) ?? {};
-    this.#held.set(agentId, { blocks, sinceMs });
-    if (before.join() !== blocks.join()) {
+    const { blocks: before = blocks, sinceMs = performance.now(), perhaps = false } = this.#held.get(agentId) ?? {};
+    this.#held.set(agentId, { blocks, sinceMs, perhaps: false });
+    if (!perhaps && before.join() !== blocks.join()) {
       this.wrongBy(`${name} was granted ${blocks.join(' ')}, and ${agentId} was granted ${before.join(' ')} before`);
     }
     this.#checks += 1;
     for (const [other, held] of this.#held) {
-      const shared = other === agentId ? [] : blocks.filter((block) => held.blocks.includes(block));
+      const shared = other === agentId || held.perhaps ? [] : blocks.filter((block) => held.blocks.includes(block));
       if (shared.length > 0) this.wrongBy(`${shared.join(' ')} was granted to ${name}, while ${other} holds it`);
     }
   }
@@ -73,7 +74,14 @@ export class SiteRecord {
     this.#check(host, blocks);
   }
 
-  /** The host has given back what it was granted, or may have: what it is granted next can be something else. */
+  /** The host may have given back what it was granted: what it is granted next can be something else. */
+  perhapsLeft(host: RecordedHost): void {
+    this.#write(host, 'perhaps left', []);
+    const held = this.#held.get(host.agentId);
+    if (held !== undefined) this.#held.set(host.agentId, { ...held, perhaps: true });
+  }
+
+  /** The host has given back what it was granted: what it is granted next can be something else. */
   left(host: RecordedHost): void {
     this.#write(host, 'left', []);
     this.#held.delete(host.agentId);
