@@ -103,7 +103,7 @@ for (const { title, count, openFiles, silent } of [
       masters = await Masters.start({ count, config: benchConfig(), prefix });
     });
     afterEach(function () {
-      showOnFailure(this, masters?.masters.map(({ name, child }) => [name, child] as const) ?? []);
+      showOnFailure(this, masters?.masters);
     });
     after(() => masters?.[Symbol.asyncDispose]());
 

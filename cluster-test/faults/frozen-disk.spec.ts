@@ -33,7 +33,7 @@ describe('a leader whose file system is frozen', function () {
     masters = await Masters.start({ count: names.length, config: benchConfig(), folder });
   });
   afterEach(function () {
-    showOnFailure(this, masters?.masters.map(({ name, child }) => [name, child] as const) ?? []);
+    showOnFailure(this, masters?.masters);
   });
   after(async () => {
     for (const disk of disks.values()) disk.thaw();

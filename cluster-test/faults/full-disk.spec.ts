@@ -33,10 +33,7 @@ describe('masters whose disk is full', function () {
   });
   beforeEach(() => running().resume());
   afterEach(function () {
-    showOnFailure(
-      this,
-      (cluster?.masters ?? []).map(({ name, host }) => [name, host.child] as const),
-    );
+    showOnFailure(this, cluster?.scene.masters);
   });
   after(() => cluster?.remove());
 

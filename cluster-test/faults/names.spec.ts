@@ -32,7 +32,10 @@ describe('masters with names', function () {
     ports = await freePorts(9);
   });
   afterEach(async function () {
-    showOnFailure(this, children);
+    showOnFailure(
+      this,
+      [...children].map(([name, child]) => ({ name, child })),
+    );
     await Promise.all([...children.values()].map((child) => child.kill()));
     children.clear();
     rmSync(folder, { recursive: true, force: true });

@@ -31,10 +31,7 @@ describe('masters whose links are cut', function () {
   });
   beforeEach(() => running().resume());
   afterEach(function () {
-    showOnFailure(
-      this,
-      (cluster?.masters ?? []).map(({ name, host }) => [name, host.child] as const),
-    );
+    showOnFailure(this, cluster?.scene.masters);
     for (const master of cluster?.masters ?? []) heal(master);
   });
   after(() => cluster?.remove());

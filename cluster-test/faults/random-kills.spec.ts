@@ -32,10 +32,7 @@ describe('masters that are killed at random', function () {
     cluster = await FaultCluster.start({ seed, stormMs });
   });
   afterEach(function () {
-    showOnFailure(
-      this,
-      (cluster?.masters ?? []).map(({ name, host }) => [name, host.child] as const),
-    );
+    showOnFailure(this, cluster?.scene.masters);
   });
   after(() => cluster?.remove());
 

@@ -37,10 +37,7 @@ describe('a leader that is stopped for 5 s', function () {
     await startAgents(cluster);
   });
   afterEach(function () {
-    showOnFailure(this, [
-      ...(cluster?.masters ?? []).map(({ name, host }) => [name, host.child] as const),
-      ...agents.map(({ id, child }) => [id, child] as const),
-    ]);
+    showOnFailure(this, cluster?.scene.masters, agents);
   });
   after(async () => {
     await Promise.all(agents.map(({ child }) => child.kill()));

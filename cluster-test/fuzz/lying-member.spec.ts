@@ -28,7 +28,7 @@ describe('masters beside a member that lies', function () {
   let masters: Masters | undefined;
 
   afterEach(async function () {
-    showOnFailure(this, masters?.masters.map(({ name, child }) => [name, child] as const) ?? []);
+    showOnFailure(this, masters?.masters);
     await masters?.[Symbol.asyncDispose]();
   });
 

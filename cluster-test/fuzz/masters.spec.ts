@@ -56,11 +56,7 @@ describe('masters under any input', function () {
     memoryMb = new Map(all().map(({ child }) => [child.pid, memoryOf(child.pid).residentMb]));
   });
   afterEach(async function () {
-    if (this.currentTest?.state === 'failed')
-      showOnFailure(
-        this,
-        all().map(({ name, child }) => [name, child] as const),
-      );
+    showOnFailure(this, secure?.masters, plain?.masters);
   });
   after(async () => {
     await secure?.[Symbol.asyncDispose]();

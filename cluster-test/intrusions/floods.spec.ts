@@ -79,7 +79,7 @@ describe('floods behind TLS', function () {
     others = new MasterClient({ masters: masters.addresses, ...(await masters.credentials('viewer', 'vera')) });
   });
   afterEach(function () {
-    showOnFailure(this, [['m1', master.child]]);
+    showOnFailure(this, masters?.masters);
   });
   after(async () => {
     others?.close();

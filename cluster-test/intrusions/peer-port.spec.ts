@@ -32,7 +32,7 @@ describe('the peer port behind TLS', function () {
   });
   afterEach(function () {
     for (const each of closing.splice(0)) each[Symbol.dispose]();
-    showOnFailure(this, masters?.masters.map(({ name, child }) => [name, child] as const) ?? []);
+    showOnFailure(this, masters?.masters);
   });
   after(() => masters?.[Symbol.asyncDispose]());
 

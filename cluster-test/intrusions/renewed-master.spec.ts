@@ -28,7 +28,7 @@ describe('a master whose certificate is renewed', function () {
   const sessions: ClientHttp2Session[] = [];
 
   afterEach(function () {
-    showOnFailure(this, [['m1', master.child]]);
+    showOnFailure(this, masters?.masters);
   });
   after(async () => {
     for (const session of sessions) session.destroy();

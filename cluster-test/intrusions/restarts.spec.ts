@@ -11,7 +11,7 @@ describe('a master that is killed ten times in a row', function () {
   let masters: Masters | undefined;
 
   afterEach(function () {
-    showOnFailure(this, masters?.masters.map(({ name, child }) => [name, child] as const) ?? []);
+    showOnFailure(this, masters?.masters);
   });
   after(() => masters?.[Symbol.asyncDispose]());
 

@@ -20,7 +20,7 @@ describe('a roll-over of the authority', function () {
   let masters: Masters | undefined;
 
   afterEach(function () {
-    showOnFailure(this, masters?.masters.map(({ name, child }) => [name, child] as const) ?? []);
+    showOnFailure(this, masters?.masters);
   });
   after(() => masters?.[Symbol.asyncDispose]());
 

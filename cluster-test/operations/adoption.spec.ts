@@ -40,8 +40,7 @@ describe('agents that run on while their cluster begins anew', function () {
     masters = await Masters.start({ count: 3, config: benchConfig() });
   });
   afterEach(async function () {
-    const shown = [...masters.masters.map(({ name, child }) => [name, child] as const)];
-    showOnFailure(this, [...shown, ...agents.agents.map(({ id, child }) => [id, child] as const)]);
+    showOnFailure(this, masters?.masters, agents?.agents);
     await agents[Symbol.asyncDispose]();
     await masters[Symbol.asyncDispose]();
   });

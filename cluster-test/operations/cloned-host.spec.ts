@@ -30,8 +30,7 @@ describe('a host that was cloned with its state', function () {
     masters = await Masters.start({ count: 3, config: benchConfig() });
   });
   afterEach(async function () {
-    const shown = [...masters.masters.map(({ name, child }) => [name, child] as const)];
-    showOnFailure(this, [...shown, ...agents.agents.map(({ id, child }) => [id, child] as const)]);
+    showOnFailure(this, masters?.masters, agents?.agents);
     await agents[Symbol.asyncDispose]();
     await masters[Symbol.asyncDispose]();
   });

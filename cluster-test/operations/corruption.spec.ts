@@ -51,10 +51,7 @@ describe('a master whose plan differs', function () {
     masters = await Masters.start({ count: 3, config: benchConfig() });
   });
   afterEach(function () {
-    showOnFailure(
-      this,
-      masters.masters.map(({ name, child }) => [name, child] as const),
-    );
+    showOnFailure(this, masters.masters);
   });
   after(async () => {
     await masters?.[Symbol.asyncDispose]();

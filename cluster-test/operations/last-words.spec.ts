@@ -40,7 +40,7 @@ describe('a master that stops for good', function () {
     masters = await Masters.start({ count: 3, config: benchConfig(), folder });
   });
   afterEach(function () {
-    showOnFailure(this, masters?.masters.map(({ name, child }) => [name, child] as const) ?? []);
+    showOnFailure(this, masters?.masters);
   });
   after(async () => {
     await masters?.[Symbol.asyncDispose]();

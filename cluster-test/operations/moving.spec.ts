@@ -52,10 +52,7 @@ describe('masters that move', function () {
     leases = await Promise.all([1, 2, 3].map((number) => register(masters.addresses, number)));
   });
   afterEach(async function () {
-    showOnFailure(
-      this,
-      masters.masters.map(({ name, child }) => [name, child] as const),
-    );
+    showOnFailure(this, masters.masters);
     await masters[Symbol.asyncDispose]();
   });
 

@@ -24,10 +24,7 @@ describe('a backup that was restored on each of three machines', function () {
     masters = await Masters.start({ count: 3, config: benchConfig() });
   });
   afterEach(function () {
-    showOnFailure(
-      this,
-      masters.masters.map(({ name, child }) => [name, child] as const),
-    );
+    showOnFailure(this, masters.masters);
   });
   after(() => masters[Symbol.asyncDispose]());
 

@@ -81,7 +81,7 @@ describe('blocks of the pages', function () {
   });
   afterEach(function () {
     process.chdir(formerFolder);
-    showOnFailure(this, masters?.masters.map(({ name, child }) => [name, child] as const) ?? []);
+    showOnFailure(this, masters?.masters);
   });
   after(async () => {
     for (const [at, name] of variables.entries()) {

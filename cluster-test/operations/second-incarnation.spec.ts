@@ -45,8 +45,7 @@ describe('the founder of a cluster of one, with a lost disk', function () {
     await masters.ready();
   });
   afterEach(async function () {
-    const shown = [...masters.masters.map(({ name, child }) => [name, child] as const)];
-    showOnFailure(this, [...shown, ...agents.agents.map(({ id, child }) => [id, child] as const)]);
+    showOnFailure(this, masters?.masters, agents?.agents);
     await agents[Symbol.asyncDispose]();
     await masters[Symbol.asyncDispose]();
   });

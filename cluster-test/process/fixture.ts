@@ -8,8 +8,14 @@ export function fixture(name: string): string {
   return fileURLToPath(new URL(`../../../cluster-test/fixtures/${name}`, import.meta.url));
 }
 
-/** For `afterEach`: prints what the processes said if the test failed. */
-export function showOnFailure(context: Context, processes: Iterable<readonly [name: string, child: Child]>): void {
+/** A master has a name, an agent an id. */
+type NamedProcess = ({ readonly name: string } | { readonly id: string }) & { readonly child: Child };
+
+/** For `afterEach`: prints the output of the processes if the test failed. A group that was not started yet is undefined. */
+export function showOnFailure(context: Context, ...groups: readonly (readonly NamedProcess[] | undefined)[]): void {
   if (context.currentTest?.state !== 'failed') return;
-  for (const [name, child] of processes) console.error(`--- ${name} said:\n${child.output}`);
+  for (const process of groups.flatMap((group) => group ?? [])) {
+    const name = 'name' in process ? process.name : process.id;
+    console.error(`--- ${name} said:\n${process.child.output}`);
+  }
 }

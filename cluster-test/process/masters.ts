@@ -62,10 +62,7 @@ export function shownMasters(suite: Suite): (options: MastersOptions) => Promise
   const started: Masters[] = [];
   suite.afterEach('shows what masters said', function () {
     const all = started.splice(0).flatMap(({ masters }) => masters);
-    showOnFailure(
-      this,
-      all.map(({ name, child }) => [name, child] as const),
-    );
+    showOnFailure(this, all);
   });
   return async (options) => {
     const masters = await Masters.start(options);

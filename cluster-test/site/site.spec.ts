@@ -32,10 +32,7 @@ describe('a site that clones, rewinds and restores', function () {
     site = new Site(masters, seed);
   });
   afterEach(function () {
-    showOnFailure(
-      this,
-      (masters?.all ?? []).map(({ name, child }) => [name, child] as const),
-    );
+    showOnFailure(this, masters?.all);
     if (this.currentTest?.state !== 'failed') return;
     console.log(site?.counts, site?.record.wrong, site?.record.newest.join('\n'));
   });

@@ -53,10 +53,7 @@ describe('any master, by any gRPC client', function () {
   });
   after(() => masters?.[Symbol.asyncDispose]());
   afterEach(function () {
-    showOnFailure(
-      this,
-      (masters?.masters ?? []).map(({ name, child }) => [name, child] as const),
-    );
+    showOnFailure(this, masters?.masters);
   });
 
   it('answers a call to a follower as one to the leader, writes too', async () => {

@@ -43,10 +43,7 @@ describe('a follower that was away past the compaction point', function () {
     await masters?.[Symbol.asyncDispose]();
   });
   afterEach(function () {
-    showOnFailure(
-      this,
-      (masters?.masters ?? []).map(({ name, child }) => [name, child] as const),
-    );
+    showOnFailure(this, masters?.masters);
   });
 
   async function register(count: number): Promise<void> {

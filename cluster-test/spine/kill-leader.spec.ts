@@ -77,10 +77,7 @@ describe('the leader killed while 1,000 agents register', function () {
     await masters?.[Symbol.asyncDispose]();
   });
   afterEach(function () {
-    showOnFailure(
-      this,
-      (masters?.masters ?? []).map(({ name, child }) => [name, child] as const),
-    );
+    showOnFailure(this, masters?.masters);
   });
 
   /** Waits until each of these masters has applied what was acknowledged, and reads it there. */

@@ -33,10 +33,7 @@ describe('all masters killed at once, and started again', function () {
     await masters?.[Symbol.asyncDispose]();
   });
   afterEach(function () {
-    showOnFailure(
-      this,
-      (masters?.masters ?? []).map(({ name, child }) => [name, child] as const),
-    );
+    showOnFailure(this, masters?.masters);
   });
 
   function atWork({ agents: all }: AgentCrowd): true {

@@ -111,10 +111,7 @@ describe('a watch across a leader change', function () {
     await masters?.[Symbol.asyncDispose]();
   });
   afterEach(function () {
-    showOnFailure(
-      this,
-      (masters?.masters ?? []).map(({ name, child }) => [name, child] as const),
-    );
+    showOnFailure(this, masters?.masters);
   });
 
   let killed: MasterProcess;

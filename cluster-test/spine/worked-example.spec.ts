@@ -58,8 +58,7 @@ describe('the worked example, by three masters and their agents as processes', f
     await masters?.[Symbol.asyncDispose]();
   });
   afterEach(function () {
-    const processes = [...(masters?.masters ?? []).map(({ name, child }) => [name, child] as const)];
-    showOnFailure(this, [...processes, ...agents.agents.map(({ id, child }) => [id, child] as const)]);
+    showOnFailure(this, masters?.masters, agents?.agents);
   });
 
   it('lets to the first agent and the second exactly what the design says', async () => {
