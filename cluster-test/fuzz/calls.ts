@@ -1,10 +1,10 @@
 /** Calls over one certificate to one port, some at a time, on HTTP/2 as Node speaks it. */
-import { type ClientHttp2Session, connect } from 'node:http2';
-import { connect as connectTls } from 'node:tls';
+import type { ClientHttp2Session } from 'node:http2';
 import type { Amount } from '#cluster-test/fuzz/amount.js';
 import type { Chance } from '#cluster-test/fuzz/chance.js';
 import { type FuzzedMethod, framed, headersFor, messageFor } from '#cluster-test/fuzz/messages.js';
 import type { TlsMaterial } from '#tls/certificate/tls-files.js';
+import { openSession } from '#tls/testing/http2-session.js';
 
 const atOnce = 16;
 /** Calls with one certificate in a row: fewer than the burst that an agent is allowed. */
@@ -57,22 +57,8 @@ export class Calls implements Disposable {
     const material = materials[this.#turn++ % materials.length];
     if (material === undefined) throw new RangeError('no certificate to call with');
     this.#chance.own = material.principal.id;
-    const [host = '', port = ''] = to.split(':');
-    const { ca, cert, key } = material;
-    const session = connect(`https://${to}`, {
-      createConnection: () =>
-        connectTls({
-          host,
-          port: Number(port),
-          ca,
-          cert,
-          key,
-          ALPNProtocols: ['h2'],
-          checkServerIdentity: () => undefined,
-        }),
-    });
+    const session = openSession(to, material);
     session.setMaxListeners(0);
-    session.on('error', () => undefined);
     if (this.#closed) session.destroy();
     this.#session = session;
     return session;

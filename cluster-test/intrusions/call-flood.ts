@@ -3,11 +3,11 @@
  * registrations of their own, lists that are not for them, and methods that there are not. A connection that the master ends
  * is opened again.
  */
-import { type ClientHttp2Session, connect, type IncomingHttpHeaders } from 'node:http2';
-import { connect as connectTls } from 'node:tls';
+import type { ClientHttp2Session, IncomingHttpHeaders } from 'node:http2';
 import { parentPort, Worker, workerData } from 'node:worker_threads';
 import { agentService, operatorService } from '#api/services.js';
 import { registration } from '#cluster-test/bench/plan.js';
+import { callOn, openSession } from '#tls/testing/http2-session.js';
 
 export type FloodIdentity = {
   /** Of its agent, as `registration` takes it. */
@@ -54,20 +54,6 @@ export class CallFlood implements AsyncDisposable {
 function flood({ api, ca, identities }: CallFloodOptions): void {
   const outcomes = new Map<string, number>();
   setInterval(() => parentPort?.postMessage(outcomes), reportMs);
-  const [host = '', port = ''] = api.split(':');
-  const open = ({ cert, key }: FloodIdentity): ClientHttp2Session => {
-    const tls = {
-      host,
-      port: Number(port),
-      ca,
-      cert,
-      key,
-      ALPNProtocols: ['h2'],
-      checkServerIdentity: () => undefined,
-    };
-    const session = connect(`https://${api}`, { createConnection: () => connectTls(tls) });
-    return session.on('error', () => undefined);
-  };
   const turn = async (identity: FloodIdentity): Promise<void> => {
     const register = agentService.register.request.encode(registration(identity.number)).finish();
     const kinds = [
@@ -76,7 +62,7 @@ function flood({ api, ca, identities }: CallFloodOptions): void {
       ['/sublet.v1.AgentService/Nothing', new Uint8Array()],
     ] as const;
     for (;;) {
-      const session = open(identity);
+      const session = openSession(api, { ...identity, ca });
       const calls = async (first: number): Promise<void> => {
         for (let call = first; !session.destroyed && !session.closed; call++) {
           const [path, request] = kinds[call % kinds.length] ?? kinds[0];
@@ -92,18 +78,14 @@ function flood({ api, ca, identities }: CallFloodOptions): void {
 }
 
 function statusOf(session: ClientHttp2Session, path: string, request: Uint8Array): Promise<string> {
-  const head = Buffer.alloc(5);
-  head.writeUInt32BE(request.length, 1);
   return new Promise((resolve) => {
-    const headers = { ':method': 'POST', ':path': path, 'content-type': 'application/grpc', te: 'trailers' };
-    const stream = session.request(headers);
+    const stream = callOn(session, path, request);
     const look = ({ 'grpc-status': status }: IncomingHttpHeaders): void => {
       if (status !== undefined) resolve(String(status));
     };
     stream.on('response', look).on('trailers', look);
     stream.on('error', () => resolve('ended')).on('close', () => resolve('ended'));
     stream.resume();
-    stream.end(Buffer.concat([head, request]));
   });
 }
 

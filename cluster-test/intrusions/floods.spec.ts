@@ -12,6 +12,7 @@ import { holds, until } from '#cluster-test/process/condition.js';
 import { showOnFailure } from '#cluster-test/process/fixture.js';
 import { type MasterProcess, Masters } from '#cluster-test/process/masters.js';
 import { readTlsFiles, type TlsMaterial } from '#tls/certificate/tls-files.js';
+import { http2Options } from '#tls/testing/http2-session.js';
 import { TestAuthority } from '#tls/testing/test-authority.js';
 
 const boundMs = 30_000;
@@ -87,13 +88,8 @@ describe('floods behind TLS', function () {
   });
 
   function flooder(): Promise<TLSSocket> {
-    const [host = '', port = ''] = master.api.split(':');
-    const { ca, cert, key } = material;
     return new Promise((resolve, reject) => {
-      const socket = connect(
-        { host, port: Number(port), ca, cert, key, ALPNProtocols: ['h2'], checkServerIdentity: () => undefined },
-        () => socket.write(begin),
-      );
+      const socket = connect(http2Options(master.api, material), () => socket.write(begin));
       socket.once('error', reject);
       socket.on('error', () => undefined);
       // Its SETTINGS: the connection is taken.

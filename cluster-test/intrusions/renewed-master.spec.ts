@@ -4,8 +4,7 @@
  */
 import assert from 'node:assert/strict';
 import { renameSync, writeFileSync } from 'node:fs';
-import { type ClientHttp2Session, connect } from 'node:http2';
-import { connect as connectTls } from 'node:tls';
+import type { ClientHttp2Session } from 'node:http2';
 import { MasterClient } from '#api/master-client.js';
 import { agentService } from '#api/services.js';
 import { benchConfig, registration } from '#cluster-test/bench/plan.js';
@@ -14,6 +13,7 @@ import { fuzzSoaks } from '#cluster-test/fuzz/amount.js';
 import { holds, until } from '#cluster-test/process/condition.js';
 import { showOnFailure } from '#cluster-test/process/fixture.js';
 import { type MasterProcess, Masters } from '#cluster-test/process/masters.js';
+import { callOn, openSession } from '#tls/testing/http2-session.js';
 import { TestAuthority } from '#tls/testing/test-authority.js';
 
 const boundMs = 60_000;
@@ -44,15 +44,11 @@ describe('a master whose certificate is renewed', function () {
     const messages = new Map<number, number>();
     const ended: string[] = [];
     const watch = (session: ClientHttp2Session, number: number): void => {
-      const headers = { ':method': 'POST', ':path': agentService.watch.path, te: 'trailers' };
-      const stream = session.request({ ...headers, 'content-type': 'application/grpc' });
+      const request = agentService.watch.request.encode({ peersOnly: true }).finish();
+      const stream = callOn(session, agentService.watch.path, request);
       stream.on('data', () => messages.set(number, (messages.get(number) ?? 0) + 1));
       stream.on('error', (error) => ended.push(`${number}: ${error.message}`));
       stream.on('close', () => ended.push(`${number}: closed`));
-      const request = agentService.watch.request.encode({ peersOnly: true }).finish();
-      const head = Buffer.alloc(5);
-      head.writeUInt32BE(request.length, 1);
-      stream.end(Buffer.concat([head, request]));
     };
     for (let number = 0; number < streamsInAll; ) {
       const session = await secured(authority, `watcher-${number}`);
@@ -92,13 +88,8 @@ describe('a master whose certificate is renewed', function () {
   });
 
   async function secured(authority: TestAuthority, id: string): Promise<ClientHttp2Session> {
-    const [host = '', port = ''] = master.api.split(':');
-    const { cert, key } = await authority.issue(`sublet://agent/${id}`);
-    const tls = { host, port: Number(port), cert, key, ca: authority.pem, ALPNProtocols: ['h2'] };
-    const session = connect(`https://${master.api}`, {
-      createConnection: () => connectTls({ ...tls, checkServerIdentity: () => undefined }),
-    });
-    session.on('error', () => undefined);
+    const identity = { ca: authority.pem, ...(await authority.issue(`sublet://agent/${id}`)) };
+    const session = openSession(master.api, identity);
     sessions.push(session);
     return session;
   }

@@ -1,7 +1,6 @@
 /** Mutual TLS on real ports; the rows in titles are those of docs/intrusions.md. */
 import assert from 'node:assert/strict';
 import { chmodSync, mkdtempSync, symlinkSync } from 'node:fs';
-import { connect as connectHttp2 } from 'node:http2';
 import { connect as connectPlain, createServer } from 'node:net';
 import { join } from 'node:path';
 import { Duplex } from 'node:stream';
@@ -17,6 +16,7 @@ import type { Membership } from '#replica/ports/membership.js';
 import { readTlsFiles, type TlsFiles } from '#tls/certificate/tls-files.js';
 import { masterCredentials, serverName } from '#tls/client-credentials.js';
 import { type Role, roles } from '#tls/principal.js';
+import { openSession } from '#tls/testing/http2-session.js';
 import { type CertificateRequest, TestAuthority, writeTlsFiles } from '#tls/testing/test-authority.js';
 import { decodeHello } from '#transport/membership-codec.js';
 import { envelopeOf } from '#transport/peer-gate.js';
@@ -345,11 +345,7 @@ describe('masters behind TLS', () => {
   /** One message, or the beginning of one, over HTTP/2 as it is. Resolves with its gRPC status. */
   async function written(port: string, uri: string, path: string, bytes: Buffer, encoding: string): Promise<string> {
     const { cert, key } = await trio.authority.issue(uri);
-    const [host = '', number = ''] = port.split(':');
-    const tls = { host, port: Number(number), cert, key, ca: trio.authority.pem, ALPNProtocols: ['h2'] };
-    const session = connectHttp2(`https://${port}`, {
-      createConnection: () => connect({ ...tls, checkServerIdentity: () => undefined }),
-    });
+    const session = openSession(port, { ca: trio.authority.pem, cert, key });
     const headers = { 'content-type': 'application/grpc', te: 'trailers', 'grpc-encoding': encoding };
     const stream = session.request({ ':method': 'POST', ':path': path, ...headers });
     stream.write(bytes);
