@@ -351,7 +351,8 @@ export class Agent {
       this.#lostTo(error);
       return;
     }
-    if (error.kind === 'invalid' && this.#lease === undefined) {
+    if (this.#lease === undefined) {
+      if (error.kind !== 'invalid') return;
       this.#quiet();
       this.#options.failed(error);
       return;
@@ -387,7 +388,8 @@ export class Agent {
     this.keepAlive.stop();
     this.#reporter.setLease(undefined);
     this.#heldElsewhere = error.message;
-    this.#source = this.#lease === undefined ? 'none' : 'cache';
+    if (this.#lease === undefined) return;
+    this.#source = 'cache';
     this.term.held(error.samePlace);
     this.#saveLease();
   }

@@ -104,6 +104,25 @@ describe('an agent whose lease another process keeps alive', () => {
     assert.match(await agentMetrics(agent).metrics(), /^sublet_agent_held_elsewhere 0$/m);
   });
 
+  for (const [where, refusal] of [
+    ['at another place', elsewhere],
+    ['at the same place', samePlace],
+    ['of another instance', new MasterError('refused', 'ALREADY_EXISTS', words, { field: 'agent_id' })],
+  ] as const) {
+    it(`${where} logs no end of a lease that it never had`, async () => {
+      refuse = refusal;
+      const agent = world.start();
+      await world.time.runFor(60_000);
+      refuse = undefined;
+      await world.time.runFor(25_000);
+      assert.deepEqual(notReady(agent), []);
+      assert.deepEqual(
+        world.logged.filter((message) => /lease|tunnel/.test(message)),
+        [],
+      );
+    });
+  }
+
   it('at the same place uses the lease on for 30 s: it is mostly the process before this one', async () => {
     await startOnLease();
     refuse = samePlace;
