@@ -13,7 +13,7 @@ import { loadMasterConfig } from '#config/files/master-config.js';
 import { Metrics as MasterMetrics } from '#master/process/metrics.js';
 import { TestMasters } from '#master/testing/test-masters.js';
 import { VirtualTime } from '#replica/testing/virtual-time.js';
-import type { CertificateReloader } from '#tls/certificate/certificate-reloader.js';
+import type { CertificateReport } from '#tls/certificate/certificate-reloader.js';
 
 const top = fileURLToPath(new URL('../../../', import.meta.url));
 const text = (file: string): string => readFileSync(top + file, 'utf8');
@@ -106,10 +106,13 @@ const scrapeShape = z.object({ scrape_configs: z.array(z.object({ job_name: z.st
 
 /** What masters and agents say, in the states that are asked for, with the labels that Prometheus gives to each target. */
 async function scraped(): Promise<Metrics> {
-  const certificate = {
-    material: { principal: { beginsMs: 1_000, endsMs: 7_000 }, authorityEndsMs: 9_000 },
+  const principal = { role: 'agent', id: 'agent-1', serial: '0A', beginsMs: 1_000, endsMs: 7_000 } as const;
+  const certificate: CertificateReport = {
+    material: { principal, authorityEndsMs: 9_000 },
+    age: 'good',
     problem: '',
-  } as unknown as CertificateReloader;
+    warnings: () => [],
+  };
   await using masters = await TestMasters.start({ clock: new VirtualTime() });
   const { services, member } = masters.master(0);
   const status = () => member.status();

@@ -3,12 +3,10 @@ import { Counter, collectDefaultMetrics, Gauge, Registry } from 'prom-client';
 import type { Agent } from '#agent/agent.js';
 import { notReady } from '#agent/report/agent-status.js';
 import type { AddressUsage } from '#host/usage/address-usage.js';
-import type { CertificateReloader } from '#tls/certificate/certificate-reloader.js';
-
-type Certificate = Pick<CertificateReloader, 'material' | 'problem'>;
+import type { CertificateReport } from '#tls/certificate/certificate-reloader.js';
 
 /** A registry of its own for each agent, with Node's numbers in it. */
-export function agentMetrics(agent: Agent, certificate?: Certificate): Registry {
+export function agentMetrics(agent: Agent, certificate?: CertificateReport): Registry {
   const registry = new Registry();
   collectDefaultMetrics({ register: registry });
   leaseMetrics(registry, agent);
@@ -137,7 +135,7 @@ function hostMetrics(registry: Registry, { options: { host } }: Agent): void {
   });
 }
 
-function certificateMetrics(registry: Registry, certificate: Certificate): void {
+function certificateMetrics(registry: Registry, certificate: CertificateReport): void {
   new Gauge({
     name: 'sublet_certificate_expires_seconds',
     help: 'When the certificate in use ends, and the first of the authorities that it trusts, in seconds since 1970',

@@ -2,17 +2,17 @@ import assert from 'node:assert/strict';
 import { agentMetrics } from '#agent/report/agent-metrics.js';
 import { agentStatus } from '#agent/report/agent-status.js';
 import { AgentWorld } from '#agent/testing/agent-world.js';
-import type { CertificateReloader } from '#tls/certificate/certificate-reloader.js';
+import type { CertificateReport } from '#tls/certificate/certificate-reloader.js';
 
 describe('what an agent says of its certificate', () => {
   const principal = { role: 'agent', id: 'host-7', serial: '0A', beginsMs: 1_000, endsMs: 7_000 } as const;
   const warning = { message: 'the certificate ends soon', remedy: 'put a new one in place' };
-  const certificate = {
+  const certificate: CertificateReport = {
     material: { principal, authorityEndsMs: 9_000 },
     age: 'ending',
     problem: 'tls.key: no',
     warnings: () => [warning],
-  } as unknown as CertificateReloader;
+  };
 
   it('is in its status, with what is wrong among its problems', () => {
     const agent = new AgentWorld().start();

@@ -4,7 +4,7 @@ import type { Lease } from '#agent/lease/lease.js';
 import type { RegistrationState } from '#agent/lease/lease-request.js';
 import type { HostStatus } from '#host/host-status.js';
 import type { AddressUsage } from '#host/usage/address-usage.js';
-import type { CertificateAge, CertificateReloader } from '#tls/certificate/certificate-reloader.js';
+import type { CertificateAge, CertificateReport } from '#tls/certificate/certificate-reloader.js';
 import { timeText } from '#tls/certificate/tls-files.js';
 import { formatPrincipal } from '#tls/principal.js';
 
@@ -65,7 +65,7 @@ type LeaseStatus = {
     readonly node_ip: string;
   };
 
-export function agentStatus(agent: Agent, networkMode: string, certificate?: CertificateReloader): AgentStatus {
+export function agentStatus(agent: Agent, networkMode: string, certificate?: CertificateReport): AgentStatus {
   const { options, keepAlive, watch, table } = agent;
   const { answered, failures, lastError } = keepAlive.counts;
   const counts = watch.counts;
@@ -101,7 +101,7 @@ export function agentStatus(agent: Agent, networkMode: string, certificate?: Cer
   };
 }
 
-function certificateStatus({ material: { principal }, age, problem }: CertificateReloader): CertificateStatus {
+function certificateStatus({ material: { principal }, age, problem }: CertificateReport): CertificateStatus {
   const { serial, endsMs } = principal;
   return { identity: formatPrincipal(principal), serial, ends: timeText(endsMs), age, problem };
 }
@@ -110,7 +110,7 @@ function refusals({ keepAlive }: Agent): readonly string[] {
   return keepAlive.refusal === '' ? [] : [`the masters refuse to keep the lease alive: ${keepAlive.refusal}`];
 }
 
-function certificateProblems(certificate: CertificateReloader | undefined): readonly string[] {
+function certificateProblems(certificate: CertificateReport | undefined): readonly string[] {
   return (certificate?.warnings() ?? []).map(({ message, remedy }) => `${message}: ${remedy}`);
 }
 

@@ -10,7 +10,7 @@ import type { PoolUsage } from '#ipam/space/usage.js';
 import { type CallRates, rateNames } from '#master/access/rates.js';
 import type { MasterServices } from '#master/master-services.js';
 import type { ReplicaStatus } from '#replica/ports/replicated-log.js';
-import type { CertificateReloader } from '#tls/certificate/certificate-reloader.js';
+import type { CertificateReport } from '#tls/certificate/certificate-reloader.js';
 
 export type MetricsOptions = {
   readonly services: MasterServices;
@@ -27,7 +27,7 @@ export type MetricsOptions = {
   /** By listener. */
   readonly guards?: readonly (readonly [string, Pick<StreamGuard, 'refused' | 'bytes'>])[];
   /** Absent: there is no TLS. */
-  readonly certificate?: Pick<CertificateReloader, 'material' | 'problem'>;
+  readonly certificate?: CertificateReport;
 };
 
 /** In seconds: from a follower's memory to a lost leader. */
@@ -319,7 +319,7 @@ export class Metrics {
     });
   }
 
-  #certificateGauges(certificate: NonNullable<MetricsOptions['certificate']>): void {
+  #certificateGauges(certificate: CertificateReport): void {
     const registers = [this.#registry];
     const ends = new Gauge({
       name: 'sublet_certificate_expires_seconds',

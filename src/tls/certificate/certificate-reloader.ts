@@ -38,6 +38,15 @@ export type CertificateWarning = { readonly message: string; readonly remedy: st
 /** How often the files are looked at, ms. */
 export const lookEveryMs = 5_000;
 
+/** What status and metrics say of the certificate in use. */
+export type CertificateReport = {
+  readonly material: Pick<TlsMaterial, 'principal' | 'authorityEndsMs'>;
+  readonly age: CertificateAge;
+  /** Why the files on disk are not in use; empty: they are. */
+  readonly problem: string;
+  warnings(): readonly CertificateWarning[];
+};
+
 /** The context of the certificate in use, looked up at each handshake. */
 class CurrentContext implements SecureContext {
   readonly #material: () => TlsMaterial;
@@ -51,7 +60,7 @@ class CurrentContext implements SecureContext {
   }
 }
 
-export class CertificateReloader {
+export class CertificateReloader implements CertificateReport {
   /** For `masterCredentials`: later connections are made with the certificate in use by then. */
   readonly context: SecureContext = new CurrentContext(() => this.#material);
   readonly #options: CertificateReloaderOptions;
@@ -79,7 +88,6 @@ export class CertificateReloader {
     return this.#material;
   }
 
-  /** Why the files on disk are not in use; empty: they are. */
   get problem(): string {
     return this.#problem;
   }
