@@ -192,8 +192,7 @@ describe('the page of the plan in a browser', function () {
     const ground = (): Promise<string> => browser.value('getComputedStyle(document.body).backgroundColor');
     const light = await ground();
     await browser.screen({ width: 390, height: 844, dark: true, touch: true });
-    const dark = await ground();
-    assert.notEqual(dark, light);
+    await until('it is dark', boundMs, async () => holds((await ground()) !== light));
     await browser.click('header button');
     await until('it is light', boundMs, async () => holds((await ground()) === light));
     for (const view of ['map', 'agents', 'masters', 'history']) {

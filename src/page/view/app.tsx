@@ -11,7 +11,7 @@ import { masters } from '#page/view/master-calls.js';
 import { MastersView } from '#page/view/masters-view.js';
 import { type Found, Search } from '#page/view/search.js';
 import { countText } from '#page/view/texts.js';
-import { toggleTheme } from '#page/view/theme.js';
+import { applyTheme, toggleTheme } from '#page/view/theme.js';
 import { usePoll } from '#page/view/use-poll.js';
 
 const views = ['map', 'agents', 'masters', 'history'] as const;
@@ -59,7 +59,10 @@ export function App(): ComponentChild {
 
   useEffect(() => {
     const scheme = matchMedia('(prefers-color-scheme: dark)');
-    const themed = (): void => setThemeTick((last) => last + 1);
+    const themed = (): void => {
+      applyTheme();
+      setThemeTick((last) => last + 1);
+    };
     const hash = (): void => setView(chosenView());
     const pressed = (event: KeyboardEvent): void => {
       const { key, target: at } = event;

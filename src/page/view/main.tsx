@@ -1,6 +1,6 @@
 import { render } from 'preact';
 import { App } from '#page/view/app.js';
-import { restoreTheme } from '#page/view/theme.js';
+import { applyTheme } from '#page/view/theme.js';
 
-restoreTheme();
+applyTheme();
 render(<App />, document.body);

@@ -1,21 +1,18 @@
-/** Dark or light: as the system says, until the reader chooses. */
+/** Dark or light: as the system says, until the reader chooses. The theme in use is `data-theme` of the page. */
 
 const key = 'sublet-theme';
 
-export function restoreTheme(): void {
+/** Sets the theme in use; to be called at the start and when the system's scheme changes. */
+export function applyTheme(): void {
   const chosen = localStorage.getItem(key);
-  if (chosen === 'dark' || chosen === 'light') document.documentElement.dataset.theme = chosen;
-}
-
-export function isDark(): boolean {
-  const { theme } = document.documentElement.dataset;
-  return theme === undefined ? matchMedia('(prefers-color-scheme: dark)').matches : theme === 'dark';
+  const system = matchMedia('(prefers-color-scheme: dark)').matches ? 'dark' : 'light';
+  document.documentElement.dataset.theme = chosen === 'dark' || chosen === 'light' ? chosen : system;
 }
 
 export function toggleTheme(): void {
-  const next = isDark() ? 'light' : 'dark';
-  document.documentElement.dataset.theme = next;
-  localStorage.setItem(key, next);
+  const { dataset } = document.documentElement;
+  dataset.theme = dataset.theme === 'dark' ? 'light' : 'dark';
+  localStorage.setItem(key, dataset.theme);
 }
 
 /** The value of a colour of the style sheet, `#rrggbb`. */
