@@ -93,6 +93,11 @@ export class Browser implements AsyncDisposable {
     await this.#send('Network.setExtraHTTPHeaders', { headers });
   }
 
+  /** Requests for these fail, `*` standing for anything; without any, none fails. */
+  async block(...urls: readonly string[]): Promise<void> {
+    await this.#send('Network.setBlockedURLs', { urls });
+  }
+
   async open(url: string): Promise<void> {
     await this.#send('Page.navigate', { url });
   }

@@ -28,6 +28,7 @@ describe('the page of the plan in a browser', function () {
     browser = await Browser.start();
   });
   beforeEach(async () => {
+    await browser.block();
     await browser.screen({ width: 1280, height: 800 });
     await browser.open('about:blank');
     await browser.open(master.url);
@@ -161,6 +162,19 @@ describe('the page of the plan in a browser', function () {
     assert.equal(services.hub.snapshotsServed, snapshots);
     // A lost connection is what it is here.
     for (const problem of browser.problems.splice(0)) assert.match(problem, /net::ERR_/);
+  });
+
+  it('says that it loads until it has the plan', async () => {
+    await browser.block('*/ui/events*');
+    await browser.open('about:blank');
+    await browser.open(`${master.url}#agents`);
+    await browser.shows('.rows', /^Loading: 0 agents$/);
+    await browser.press('1');
+    await browser.shows('main', /^Loading: 0 agents$/);
+    await browser.block();
+    await browser.press('2');
+    await browser.shows('.rows', /^host-00000/);
+    for (const problem of browser.problems.splice(0)) assert.match(problem, /net::ERR_BLOCKED_BY_CLIENT/);
   });
 
   it('row 74: shows what hosts say as text', async () => {

@@ -7,7 +7,7 @@ import { useEffect, useLayoutEffect, useMemo, useRef, useState } from 'preact/ho
 import type { PlanModel } from '#page/plan/plan-model.js';
 import { addressText, subnetText } from '#page/plan/subnet.js';
 import { type AgentAnswer, masters, type StatusAnswer } from '#page/view/master-calls.js';
-import { agoText, countText, enumText } from '#page/view/texts.js';
+import { agoText, countText, emptyText, enumText } from '#page/view/texts.js';
 import { useThrottled } from '#page/view/use-poll.js';
 
 type Filter = 'all' | 'silent' | 'failed';
@@ -96,7 +96,7 @@ export function AgentsView({ model, tick, counts, choose, chosen }: AgentsViewPr
             ))}
           </div>
         </div>
-        {ids.length === 0 && <p class="empty">{filter === 'all' ? 'No agents yet.' : 'None.'}</p>}
+        {ids.length === 0 && <p class="empty">{filter === 'all' ? emptyText(model, 'No agents yet.') : 'None.'}</p>}
       </div>
     </section>
   );

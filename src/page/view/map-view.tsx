@@ -7,7 +7,7 @@ import { type Raster, rasterOf } from '#page/plan/raster.js';
 import { addressText, blockAt, blockText, type MapFamily, parsedAddress } from '#page/plan/subnet.js';
 import { fitted, panned, pointAt, type Viewport, zoomed } from '#page/plan/viewport.js';
 import { blocks, masters, type UsageAnswer } from '#page/view/master-calls.js';
-import { countText } from '#page/view/texts.js';
+import { countText, emptyText } from '#page/view/texts.js';
 import { cssColour } from '#page/view/theme.js';
 import { usePoll, useThrottled } from '#page/view/use-poll.js';
 
@@ -66,13 +66,7 @@ export function MapView({ model, tick, theme, target, choose }: MapViewProps): C
   }, [map, at]);
 
   if (map === undefined) {
-    return (
-      <p class="empty">
-        {model.isLoaded
-          ? 'There is no overlay yet: sublet overlay add'
-          : `Loading: ${countText(model.arriving)} agents`}
-      </p>
-    );
+    return <p class="empty">{emptyText(model, 'There is no overlay yet: sublet overlay add')}</p>;
   }
   const usageOf = (each: BlockMap): UsageAnswer | undefined => {
     const found = usage.answer?.overlays?.find(({ overlay }) => overlay.name === each.overlay);

@@ -1,4 +1,10 @@
 /** How the page writes times, sizes and names of the API. */
+import type { PlanModel } from '#page/plan/plan-model.js';
+
+/** What a view shows that has nothing to show: `empty` once the plan is loaded. */
+export function emptyText(model: PlanModel, empty: string): string {
+  return model.isLoaded ? empty : `Loading: ${countText(model.arriving)} agents`;
+}
 
 /** `3 min ago`; empty for no time. */
 export function agoText(time: string | undefined): string {
