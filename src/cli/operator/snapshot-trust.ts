@@ -77,7 +77,7 @@ export function originOf(
  * unsigned backup is taken: masters without TLS have no other.
  * @throws Failure when the origin is not verified
  */
-export function requireVerified(
+export function checkOrigin(
   file: string,
   origin: SnapshotOrigin,
   authorities: readonly X509Certificate[] | undefined,

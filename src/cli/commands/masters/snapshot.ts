@@ -12,13 +12,13 @@ import { masterFailure } from '#cli/operator/refusal-words.js';
 import { readWhole, writeWhole } from '#cli/operator/snapshot-file-io.js';
 import {
   authoritiesOf,
+  checkOrigin,
   identitiesFrom,
   makeIdentityFile,
   originOf,
   originText,
   readsBackup,
   recipientsIn,
-  requireVerified,
   type SnapshotOrigin,
 } from '#cli/operator/snapshot-trust.js';
 import { formOf, forPeople, plainJson, writeValue } from '#cli/output/form.js';
@@ -151,7 +151,7 @@ function restore(group: Command, terminal: Terminal): void {
       'Begins a new cluster of one master with a backup, on one machine only: other masters are added to it. It is in adoption: running agents get back what they hold, and no other block is allocated until `sublet adoption end`.',
     )
     .argument('<FILE>', 'the backup')
-    .option('--unverified', 'also a backup that is not signed, with --tls, or whose signature is not to be verified');
+    .option('--unverified', 'take the backup although its signature is missing or not verified');
   examples(command, [
     'sublet snapshot restore plan.snapshot --data-dir /var/lib/sublet --name m1 --tls /etc/sublet/tls',
     'then start m1',
@@ -161,7 +161,7 @@ function restore(group: Command, terminal: Terminal): void {
     const content = await readWhole(file, identitiesFrom(options.identity));
     if (options.unverified !== true) {
       const authorities = authoritiesOf(command);
-      const warning = requireVerified(file, originOf(file, content, authorities), authorities);
+      const warning = checkOrigin(file, originOf(file, content, authorities), authorities);
       if (warning !== undefined) terminal.note(`${terminal.paintNote('yellow', '!')} ${warning}\n`);
     }
     const [first] = content.header.members;
