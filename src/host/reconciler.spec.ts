@@ -1,39 +1,10 @@
 import assert from 'node:assert/strict';
 import { defaultHostSettings, type HostInput } from '#host/input.js';
-import { type HostClock, HostReconciler } from '#host/reconciler.js';
+import { HostReconciler } from '#host/reconciler.js';
 import { exampleInput } from '#host/testing/example.js';
 import { noDocker } from '#host/tools/docker-engine.js';
 import type { Runner } from '#host/tools/runner.js';
-
-/** Time goes on only when the test says so. */
-class TestClock implements HostClock {
-  #nowMs = 0;
-  #timers: { readonly atMs: number; readonly run: () => void }[] = [];
-
-  now(): number {
-    return this.#nowMs;
-  }
-
-  after(delayMs: number, run: () => void): () => void {
-    const timer = { atMs: this.#nowMs + delayMs, run };
-    this.#timers.push(timer);
-    return () => {
-      this.#timers = this.#timers.filter((other) => other !== timer);
-    };
-  }
-
-  get pending(): number {
-    return this.#timers.length;
-  }
-
-  /** Runs what is due in the next `ms`. */
-  advance(ms: number): void {
-    this.#nowMs += ms;
-    const due = this.#timers.filter(({ atMs }) => atMs <= this.#nowMs);
-    this.#timers = this.#timers.filter(({ atMs }) => atMs > this.#nowMs);
-    for (const { run } of due) run();
-  }
-}
+import { HandClock } from '#storage/testing/hand-clock.js';
 
 /** A host of which nothing is there but a chain of ours that can't be taken away; it counts the tries. */
 class StubbornHost implements Runner {
@@ -65,7 +36,7 @@ describe('the reconciler’s retries', () => {
   });
 
   it('go by the monotonic clock: a clock that is set, back or forward, changes nothing', async () => {
-    const [clock, host] = [new TestClock(), new StubbornHost()];
+    const [clock, host] = [new HandClock(), new StubbornHost()];
     const log = { info: () => {}, warn: () => {} };
     const reconciler = new HostReconciler({ log, clock, run: host, docker: () => noDocker });
     reconciler.update(input());
@@ -74,10 +45,10 @@ describe('the reconciler’s retries', () => {
     for (const [at, delayMs] of [1_000, 2_000, 4_000, 8_000, 15_000, 15_000].entries()) {
       const hourMs = 3_600_000;
       Date.now = () => realNow() + (at % 2 === 0 ? -hourMs : hourMs);
-      clock.advance(delayMs - 1);
+      clock.turn(delayMs - 1);
       await reconciler.settled();
       assert.equal(host.tries, at + 1, `not before ${delayMs} ms`);
-      clock.advance(gatherMs);
+      clock.turn(gatherMs);
       await reconciler.settled();
       assert.equal(host.tries, at + 2, `after ${delayMs} ms`);
     }
@@ -85,7 +56,7 @@ describe('the reconciler’s retries', () => {
   });
 
   it('leave no timers behind, however many passes fail', async () => {
-    const [clock, host] = [new TestClock(), new StubbornHost()];
+    const [clock, host] = [new HandClock(), new StubbornHost()];
     const log = { info: () => {}, warn: () => {} };
     const reconciler = new HostReconciler({ log, clock, run: host, docker: () => noDocker });
     for (let pass = 0; pass < 50; pass++) {

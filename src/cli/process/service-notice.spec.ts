@@ -8,85 +8,56 @@ import { Child } from '#cluster-test/process/child.js';
 import { holds, until } from '#cluster-test/process/condition.js';
 import { freePorts } from '#cluster-test/process/ports.js';
 import { command, requires } from '#cluster-test/requirement.js';
-
-/** A clock that the test moves on. */
-class TestClock {
-  #nowMs = 0;
-  #timers: { atMs: number; run: () => void }[] = [];
-
-  now(): number {
-    return this.#nowMs;
-  }
-
-  after(delayMs: number, run: () => void): () => void {
-    const timer = { atMs: this.#nowMs + delayMs, run };
-    this.#timers.push(timer);
-    return () => {
-      this.#timers = this.#timers.filter((other) => other !== timer);
-    };
-  }
-
-  advance(ms: number): void {
-    const endMs = this.#nowMs + ms;
-    for (;;) {
-      const [next] = this.#timers.toSorted((a, b) => a.atMs - b.atMs);
-      if (next === undefined || next.atMs > endMs) break;
-      this.#timers = this.#timers.filter((other) => other !== next);
-      this.#nowMs = next.atMs;
-      next.run();
-    }
-    this.#nowMs = endMs;
-  }
-}
+import { VirtualTime } from '#replica/testing/virtual-time.js';
 
 function world(watchdogMs?: number) {
-  const clock = new TestClock();
+  const clock = new VirtualTime();
   const sent: string[] = [];
   const sender = { send: (assignment: string) => void sent.push(assignment), close: () => void sent.push('closed') };
   return { clock, sent, notice: new ServiceNotice({ sender, clock, watchdogMs }) };
 }
 
 describe('what a service manager hears', () => {
-  it('is why a process is not ready, then that it is, once', () => {
+  it('is why a process is not ready, then that it is, once', async () => {
     const { clock, sent, notice } = world();
     let reason: string | undefined = 'not registered';
     notice.started(() => reason);
-    clock.advance(1_000);
+    await clock.runFor(1_000);
     assert.deepEqual(sent, ['STATUS=not ready: not registered']);
     reason = undefined;
-    clock.advance(250);
-    clock.advance(60_000);
+    await clock.runFor(250);
+    await clock.runFor(60_000);
     assert.deepEqual(sent.splice(0), ['STATUS=not ready: not registered', 'STATUS=ready', 'READY=1']);
     reason = 'the lease\nhas ended';
-    clock.advance(5_000);
+    await clock.runFor(5_000);
     assert.deepEqual(sent, ['STATUS=not ready: the lease has ended']);
   });
 
-  it('is that it has started after half a minute, whatever it waits for', () => {
+  it('is that it has started after half a minute, whatever it waits for', async () => {
     const { clock, sent, notice } = world();
     notice.started(() => 'no leader');
-    clock.advance(29_900);
+    await clock.runFor(29_900);
     assert.ok(!sent.includes('READY=1'));
-    clock.advance(200);
+    await clock.runFor(200);
     assert.deepEqual(sent, ['STATUS=not ready: no leader', 'READY=1']);
   });
 
-  it('is a sign of life three times in the time of the watchdog, also before it has started', () => {
+  it('is a sign of life three times in the time of the watchdog, also before it has started', async () => {
     const { clock, sent, notice } = world(90_000);
-    clock.advance(60_000);
+    await clock.runFor(60_000);
     assert.deepEqual(sent, ['WATCHDOG=1', 'WATCHDOG=1', 'WATCHDOG=1']);
     notice.stopping();
-    clock.advance(30_000);
+    await clock.runFor(30_000);
     assert.deepEqual(sent.slice(3), ['STOPPING=1', 'WATCHDOG=1'], 'stopping takes time, too');
     notice.close();
-    clock.advance(90_000);
+    await clock.runFor(90_000);
     assert.deepEqual(sent.slice(5), ['closed']);
   });
 
   it('is nothing where there is none', () => {
     const log = { warn: () => assert.fail() };
     // Of the logger, it uses nothing else.
-    assert.equal(serviceNotice({}, new TestClock(), log as never), undefined);
+    assert.equal(serviceNotice({}, new VirtualTime(), log as never), undefined);
   });
 });
 

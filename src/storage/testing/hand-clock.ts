@@ -15,6 +15,11 @@ export class HandClock implements Clock {
     return () => this.#timers.delete(timer);
   }
 
+  /** Timers that have not run and are not cancelled. */
+  get pending(): number {
+    return this.#timers.size;
+  }
+
   /** Runs what is due until then, in order of time; what that starts anew counts from then. */
   turn(ms: number): void {
     this.#now += ms;
