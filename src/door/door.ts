@@ -9,7 +9,7 @@ import { createServer, isIP, type Server, type Socket } from 'node:net';
 import { clientNetwork } from '#address/client-network.js';
 import { NetworkShares } from '#address/network-shares.js';
 import { ExpectedError } from '#errors/expected-error.js';
-import { errorText } from '#errors/unknown-error.js';
+import { errorCode, errorText } from '#errors/unknown-error.js';
 import type { Clock } from '#replica/ports/clock.js';
 
 export type DoorNotice =
@@ -281,5 +281,5 @@ export async function addressesOf(host: string): Promise<readonly string[]> {
 
 /** Whether the machine lacks the address, or its whole family. */
 function isAbsent(error: unknown): boolean {
-  return error instanceof Error && 'code' in error && (error.code === 'EADDRNOTAVAIL' || error.code === 'EAFNOSUPPORT');
+  return ['EADDRNOTAVAIL', 'EAFNOSUPPORT'].includes(errorCode(error));
 }

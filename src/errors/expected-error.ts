@@ -1,5 +1,5 @@
 /** Failures that a user can mend, apart from bugs: by type, so that no bug is ever shown as a plain refusal. */
-import { asError } from '#errors/unknown-error.js';
+import { asError, errorCode } from '#errors/unknown-error.js';
 
 /** The message says all that a user needs: what is wrong, and where. Each kind of failure has a subclass of its own. */
 export abstract class ExpectedError extends Error {}
@@ -21,5 +21,5 @@ export function systemErrorIn(error: unknown): SystemError | undefined {
 }
 
 export function isSystemError(error: unknown): error is SystemError {
-  return error instanceof Error && 'syscall' in error && 'code' in error && typeof error.code === 'string';
+  return error instanceof Error && 'syscall' in error && errorCode(error) !== '';
 }

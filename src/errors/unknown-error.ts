@@ -4,6 +4,11 @@ export function asError(error: unknown): Error {
   return error instanceof Error ? error : new Error(String(error));
 }
 
+/** Its `code` as the system and Node.js name it: `ENOENT`; empty: it has none. */
+export function errorCode(error: unknown): string {
+  return error instanceof Error && 'code' in error && typeof error.code === 'string' ? error.code : '';
+}
+
 /** Its message; of `fetch`, which says `fetch failed` of each failure, that of the cause. */
 export function errorText(error: unknown): string {
   const { message, cause } = asError(error);

@@ -5,7 +5,7 @@
 
 import { mkdirSync, type Stats, statSync } from 'node:fs';
 import { dirname, resolve } from 'node:path';
-import { errorText } from '#errors/unknown-error.js';
+import { errorCode, errorText } from '#errors/unknown-error.js';
 
 /** A folder can't be made: the message says of which part of its path, and why. */
 export class FolderError extends Error {
@@ -43,7 +43,7 @@ function look(path: string): Stats | undefined {
   try {
     return statSync(path);
   } catch (error) {
-    const code = codeOf(error);
+    const code = errorCode(error);
     // Below a file, too, there is nothing: the file is come to on the way up.
     if (code === 'ENOENT' || code === 'ENOTDIR') return undefined;
     throw failure(path, error);
@@ -55,19 +55,15 @@ function make(path: string, mode: number): void {
     mkdirSync(path, { mode });
   } catch (error) {
     // Somebody else was quicker.
-    if (codeOf(error) === 'EEXIST' && isFolder(path)) return;
+    if (errorCode(error) === 'EEXIST' && isFolder(path)) return;
     throw failure(path, error);
   }
 }
 
 function failure(path: string, error: unknown): FolderError {
-  const code = codeOf(error);
+  const code = errorCode(error);
   const known = reasons[code];
   // The code stays: who knows what the folder is for goes by it.
   const why = known === undefined ? errorText(error) : `${known} (${code})`;
   return new FolderError(`${path} can't be made: ${why}`, { cause: error });
-}
-
-function codeOf(error: unknown): string {
-  return error instanceof Error && 'code' in error ? String(error.code) : '';
 }

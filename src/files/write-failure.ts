@@ -1,5 +1,6 @@
 /** Says which file could not be written, where and why: the system's own words for a full disk name no path. */
 import { dirname } from 'node:path';
+import { errorCode } from '#errors/unknown-error.js';
 
 /** A file could not be written. `code` is the system's. */
 export class WriteError extends Error {
@@ -7,7 +8,7 @@ export class WriteError extends Error {
   readonly code: string;
 
   constructor(path: string, cause: unknown) {
-    const code = cause instanceof Error && 'code' in cause ? String(cause.code) : '';
+    const code = errorCode(cause);
     super(`${path} can't be written: ${reasonOf(path, code, cause)}`, { cause });
     this.code = code;
   }

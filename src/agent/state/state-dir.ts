@@ -13,7 +13,7 @@ import { leaseSchema, networkSchema } from '#agent/lease/lease.js';
 import type { PeerPicture } from '#agent/peers/peer-table.js';
 import { DamagedFileError, readSealed, writeSealed, writeSealedSlowly } from '#agent/state/sealed-file.js';
 import { type AgentIdentity, type AgentStore, formerClustersMax, type LeaseRecord } from '#agent/state/store.js';
-import { errorText } from '#errors/unknown-error.js';
+import { errorCode, errorText } from '#errors/unknown-error.js';
 import { type FileLock, lockFile } from '#files/file-lock.js';
 import { makePrivateFolder } from '#files/private-folder.js';
 import { noIncarnation } from '#replica/bootstrap/incarnation.js';
@@ -197,7 +197,7 @@ function lockBySocket(path: string): Promise<Lock> {
   const server = createServer((socket) => socket.destroy());
   return new Promise((done, failed) => {
     server.once('error', (error) => {
-      const taken = 'code' in error && error.code === 'EADDRINUSE';
+      const taken = errorCode(error) === 'EADDRINUSE';
       const message = taken ? takenText(path) : `state_dir ${path} can't be locked: ${error.message}`;
       failed(new StateDirError(message, { cause: error }));
     });

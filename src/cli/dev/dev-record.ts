@@ -8,6 +8,7 @@ import { join } from 'node:path';
 import { z } from 'zod';
 import { type DevOptions, devDefaults } from '#cli/dev/dev-plan.js';
 import { exitCodes, Failure } from '#cli/failure.js';
+import { isSystemError } from '#errors/expected-error.js';
 import { FolderError, makeFolder } from '#files/make-folder.js';
 
 const record = z.strictObject({ masters: z.int().positive(), agents: z.int().min(0), basePort: z.int().positive() });
@@ -45,7 +46,7 @@ export function keepDevOptions({ dataDir, masters, agents, basePort }: DevOption
       `${JSON.stringify(record.parse({ masters, agents, basePort }), undefined, 2)}\n`,
     );
   } catch (error) {
-    if (!(error instanceof FolderError || (error instanceof Error && 'syscall' in error))) throw error;
+    if (!(error instanceof FolderError || isSystemError(error))) throw error;
     throw new Failure(exitCodes.refused, `${dataDir} can’t be made or written: ${error.message}`, [
       'Give another folder with --data-dir DIR.',
     ]);

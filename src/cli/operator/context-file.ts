@@ -6,7 +6,7 @@ import { mkdirSync, readFileSync, renameSync, writeFileSync } from 'node:fs';
 import { homedir } from 'node:os';
 import { dirname, join } from 'node:path';
 import { usage } from '#cli/failure.js';
-import { errorText } from '#errors/unknown-error.js';
+import { errorCode, errorText } from '#errors/unknown-error.js';
 import { jsonText } from '#text/printable-text.js';
 
 /** What a context may set, as the flags are called: `master` is `--master`. */
@@ -33,7 +33,7 @@ export function readContexts(file: string = contextFile()): Contexts {
   try {
     text = readFileSync(file, 'utf8');
   } catch (error) {
-    if (error instanceof Error && 'code' in error && (error.code === 'ENOENT' || error.code === 'ENOTDIR')) {
+    if (['ENOENT', 'ENOTDIR'].includes(errorCode(error))) {
       return { current: '', contexts: {} };
     }
     throw usage(`${file}: ${errorText(error)}`);

@@ -7,6 +7,7 @@ import { AgeEncryption, decryptAge, isAge } from '#age/age-file.js';
 import { AgeError, type AgeIdentity, type AgeRecipient } from '#age/age-keys.js';
 import { exitCodes, Failure, usage } from '#cli/failure.js';
 import { whyUnreadable } from '#cli/operator/unreadable.js';
+import { isSystemError } from '#errors/expected-error.js';
 import { WriteError } from '#files/write-failure.js';
 import { syncDirectory } from '#storage/files/directory.js';
 import { readSnapshotFile, type SnapshotFileContent, SnapshotFileError } from '#storage/snapshots/snapshot-file.js';
@@ -36,7 +37,7 @@ export async function writeWhole(
     return content;
   } catch (error) {
     await rm(temporary, { force: true });
-    throw isOfFiles(error)
+    throw isSystemError(error)
       ? new Failure(exitCodes.refused, new WriteError(file, error).message)
       : fileFailure(file, error);
   }
@@ -128,10 +129,5 @@ function fileFailure(file: string, error: unknown): unknown {
   if (error instanceof SnapshotFileError || error instanceof AgeError) {
     return new Failure(exitCodes.refused, `${file}: ${error.message}`);
   }
-  return isOfFiles(error) ? new Failure(exitCodes.refused, `${file}: ${error.message}`) : error;
-}
-
-/** Whether the file system has refused. */
-function isOfFiles(error: unknown): error is Error {
-  return error instanceof Error && 'code' in error && typeof error.code === 'string' && 'syscall' in error;
+  return isSystemError(error) ? new Failure(exitCodes.refused, `${file}: ${error.message}`) : error;
 }

@@ -13,7 +13,7 @@ import {
 import { exitCodes, Failure, usage } from '#cli/failure.js';
 import { tlsFile } from '#cli/operator/operator.js';
 import { whyUnreadable } from '#cli/operator/unreadable.js';
-import { errorText } from '#errors/unknown-error.js';
+import { errorCode, errorText } from '#errors/unknown-error.js';
 import type { SnapshotFileContent } from '#storage/snapshots/snapshot-file.js';
 import { certificatesIn } from '#tls/certificate/certificate.js';
 import { SignatureError, verifyDocument } from '#tls/certificate/document-signature.js';
@@ -143,7 +143,7 @@ export function makeIdentityFile(file: string): string {
   try {
     writeFileSync(file, content, { mode: 0o600, flag: 'wx' });
   } catch (error) {
-    const exists = error instanceof Error && 'code' in error && error.code === 'EEXIST';
+    const exists = errorCode(error) === 'EEXIST';
     const why = exists ? 'it is there already: a key is not replaced' : errorText(error);
     throw new Failure(exitCodes.refused, `${file}: ${why}`);
   }

@@ -5,12 +5,13 @@
 import { lstatSync, readlinkSync, type Stats, statSync } from 'node:fs';
 import { userInfo } from 'node:os';
 import { dirname, parse, resolve, sep } from 'node:path';
+import { errorCode } from '#errors/unknown-error.js';
 
 export type Unreadable = { readonly why: string; readonly hints: readonly string[] };
 
 /** Undefined for what is no answer of the file system, or a rare one. */
 export function whyUnreadable(file: string, error: unknown): Unreadable | undefined {
-  switch (error instanceof Error && 'code' in error ? error.code : undefined) {
+  switch (errorCode(error)) {
     case 'ENOENT':
       return { why: 'there is no such file', hints: [] };
     case 'EISDIR':

@@ -20,6 +20,7 @@ import { plural } from '#cli/words.js';
 import { agentSettings } from '#config/agent-settings.js';
 import { type AgentConfig, loadAgentConfig } from '#config/files/agent-config.js';
 import { formatHostPort } from '#config/host-port.js';
+import { errorCode } from '#errors/unknown-error.js';
 import { keepFilesPrivate } from '#files/private-folder.js';
 import { mayChangeNetwork } from '#host/desired/rights.js';
 import type { HostSettings, RunFileSettings } from '#host/input.js';
@@ -242,7 +243,7 @@ function dockerHost({ dockerHost }: AgentConfig): { readonly dockerHost?: string
 function startFailure(error: unknown, config: AgentConfig): unknown {
   if (error instanceof StateDirError) return new Failure(exitCodes.refused, error.message);
   if (error instanceof AgentIdError) return new Failure(exitCodes.usage, error.message);
-  const code = error instanceof Error && 'code' in error ? error.code : undefined;
+  const code = errorCode(error);
   const { httpListen, httpsListen } = config;
   const secured =
     httpsListen !== undefined && error instanceof Error && 'port' in error && error.port === httpsListen.port;

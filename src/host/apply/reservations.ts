@@ -18,6 +18,7 @@ import { contains4, parseCidr4 } from '#address/cidr4.js';
 import { contains6, parseCidr6 } from '#address/cidr6.js';
 import { readIpv4 } from '#address/ipv4.js';
 import { readIpv6 } from '#address/ipv6.js';
+import { errorCode } from '#errors/unknown-error.js';
 import type { HostInput } from '#host/input.js';
 import { ask } from '#host/observe/observe-kernel.js';
 import type { Runner } from '#host/tools/runner.js';
@@ -305,5 +306,5 @@ async function remove(
 }
 
 function isGone(error: unknown): boolean {
-  return error instanceof Error && 'code' in error && (error.code === 'ENOENT' || error.code === 'ESRCH');
+  return ['ENOENT', 'ESRCH'].includes(errorCode(error));
 }

@@ -2,7 +2,7 @@
 
 import { readdir, readFile } from 'node:fs/promises';
 import { join } from 'node:path';
-import { errorText } from '#errors/unknown-error.js';
+import { errorCode, errorText } from '#errors/unknown-error.js';
 import { writableByOthers } from '#files/private-folder.js';
 import { cniFileOf } from '#host/observe/cni-file.js';
 import type { ObservedCniFile, ObservedHost } from '#host/observe/observed.js';
@@ -22,7 +22,7 @@ export async function observeCni(dir: string): Promise<ObservedHost['cni']> {
     const files = await Promise.all(names.map(async (name) => [name, await readCniFile(join(dir, name))] as const));
     return { kind: 'read', value: new Map(files) };
   } catch (error) {
-    if (error instanceof Error && 'code' in error && error.code === 'ENOENT') return { kind: 'read', value: new Map() };
+    if (errorCode(error) === 'ENOENT') return { kind: 'read', value: new Map() };
     const why = errorText(error);
     return { kind: 'unreadable', error: `the CNI folder ${dir} can't be read: ${why}` };
   }

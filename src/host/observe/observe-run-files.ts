@@ -1,7 +1,7 @@
 /** Reads what there is where the lease is written as files. */
 import { readdir, readFile } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
-import { errorText } from '#errors/unknown-error.js';
+import { errorCode, errorText } from '#errors/unknown-error.js';
 import { writableByOthers } from '#files/private-folder.js';
 import { envEnding, leaseFile } from '#host/desired/desired-run-files.js';
 import type { RunFileSettings } from '#host/input.js';
@@ -51,5 +51,5 @@ async function read(path: string, files: Map<string, string>): Promise<void> {
 }
 
 function isMissing(error: unknown): boolean {
-  return error instanceof Error && 'code' in error && error.code === 'ENOENT';
+  return errorCode(error) === 'ENOENT';
 }

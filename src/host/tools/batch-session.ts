@@ -4,6 +4,7 @@
  * that everything before it was carried out, and every error of the batch has come before.
  */
 import { type ChildProcess, spawn } from 'node:child_process';
+import { errorCode } from '#errors/unknown-error.js';
 import { ToolMissingError, toolEnvironment } from '#host/tools/runner.js';
 
 export type BatchTool = 'ip' | 'bridge';
@@ -74,7 +75,7 @@ class BatchSession {
     // A tool that has ended breaks the pipe; its end is what is reported.
     child.stdin?.on('error', () => undefined);
     child.on('error', (error) => {
-      const isMissing = 'code' in error && error.code === 'ENOENT';
+      const isMissing = errorCode(error) === 'ENOENT';
       this.#end(child, isMissing ? new ToolMissingError(this.#tool).message : error.message);
     });
     child.on('close', () =>

@@ -1,7 +1,7 @@
 /** The Docker engine of this host: its bridge networks, and making and removing them. */
 
 import { z } from 'zod';
-import { errorText } from '#errors/unknown-error.js';
+import { errorCode, errorText } from '#errors/unknown-error.js';
 import { type DockerEngineFacts, type DockerNetworkRequest, dockerVersion } from '#host/desired/desired-docker.js';
 import { dockerLabel } from '#host/desired/marks.js';
 import type { ObservedDocker, ObservedDockerNetwork } from '#host/observe/observed.js';
@@ -44,7 +44,7 @@ export function dockerEngine(host: string = localDocker, options: DockerHttpOpti
       } catch (error) {
         const answer = `Docker does not answer at ${host} (${errorText(error)}): ${remedy}`;
         const socket = /^unix:\/\/(.+)$/.exec(host)?.[1];
-        const isMissing = error instanceof Error && 'code' in error && error.code === 'ENOENT';
+        const isMissing = errorCode(error) === 'ENOENT';
         return { kind: 'unreadable', error: answer, ...(isMissing && socket !== undefined ? { socket } : {}) };
       }
     },

@@ -3,6 +3,7 @@
  * bound on its time and on the size of its answer, and its errors name the call and what the engine said.
  */
 import { type ClientRequest, type IncomingMessage, type RequestOptions, request } from 'node:http';
+import { errorCode } from '#errors/unknown-error.js';
 import { foreignText } from '#text/printable-text.js';
 import { formatSize } from '#text/size.js';
 
@@ -135,7 +136,7 @@ async function bodyOf(incoming: IncomingMessage, call: string): Promise<string> 
       chunks.push(chunk);
     }
   } catch (error) {
-    if (error instanceof Error && 'code' in error && error.code === 'ECONNRESET') {
+    if (errorCode(error) === 'ECONNRESET') {
       throw new Error(`${call}: the connection ended in the middle of the answer`);
     }
     throw error;

@@ -2,6 +2,7 @@
  * Runs the host's own tools: iproute2, ipset, iptables, ping. Knows nothing of what they do.
  */
 import { spawn } from 'node:child_process';
+import { errorCode } from '#errors/unknown-error.js';
 
 export type RunResult = {
   /** Exit code; null when it was ended by a signal (a time-out included). */
@@ -97,5 +98,5 @@ function collect(stream: NodeJS.ReadableStream): () => string {
 }
 
 function isMissing(error: Error): boolean {
-  return 'code' in error && error.code === 'ENOENT';
+  return errorCode(error) === 'ENOENT';
 }

@@ -1,6 +1,7 @@
 /** A log store that says how long its writes take, and how large it is; everything else it leaves to the real one. */
 import { readdir, stat } from 'node:fs/promises';
 import { join } from 'node:path';
+import { errorCode } from '#errors/unknown-error.js';
 import type { LogIndex, MemberId } from '#raft/log/entry.js';
 import type {
   LoadedLog,
@@ -94,6 +95,6 @@ export class StoreMeter implements LogStore {
 }
 
 function gone(error: unknown): number {
-  if (error instanceof Error && 'code' in error && error.code === 'ENOENT') return 0;
+  if (errorCode(error) === 'ENOENT') return 0;
   throw error;
 }

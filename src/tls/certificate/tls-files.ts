@@ -3,7 +3,7 @@
 import { createPrivateKey, X509Certificate } from 'node:crypto';
 import { readFileSync, statSync } from 'node:fs';
 import { createSecureContext, type SecureContext } from 'node:tls';
-import { errorText } from '#errors/unknown-error.js';
+import { errorCode, errorText } from '#errors/unknown-error.js';
 import { certificatesIn, fingerprintOf, isIssuedBy, principalOf } from '#tls/certificate/certificate.js';
 import { type Principal, PrincipalError, type Role } from '#tls/principal.js';
 
@@ -104,7 +104,7 @@ function readPem(setting: string, file: string): Buffer {
 }
 
 function unreadableText(error: unknown): string {
-  const code = error instanceof Error && 'code' in error ? error.code : undefined;
+  const code = errorCode(error);
   if (code === 'ENOENT' || code === 'ENOTDIR') return 'there is no such file';
   return code === 'EACCES' ? 'this user may not read it' : errorText(error);
 }
