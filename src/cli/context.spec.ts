@@ -124,6 +124,20 @@ describe('contexts', () => {
     assert.match(await asked(), /^sublet: SUBLET_TLS_CA: .*env\.pem/);
   });
 
+  it('are made before their certificate is there, with a note', async () => {
+    const { code, notes } = await ran('context', 'set', 'one', '--master', one.address, '--tls', folder);
+    assert.deepEqual([code, notes], [0, '']);
+    const [missing, key] = [join(folder, 'none'), join(folder, 'key.pem')];
+    const early = await ran('context', 'set', 'one', '--tls', missing, '--tls-key', key);
+    assert.equal(early.code, 0);
+    assert.equal(
+      early.notes.replaceAll(/\s+/g, ' '),
+      `! --tls: there is no folder ${missing} yet; commands with this context need it ` +
+        `! --tls-key: there is no file ${key} yet; commands with this context need it `,
+    );
+    assert.equal(readContexts().contexts.one?.tls, missing);
+  });
+
   it('are refused where there is none of that name, or the file holds something else', async () => {
     await ran('context', 'set', 'one', '--master', one.address);
     assert.match(await asked('--context', 'two'), /^sublet: --context: there is no context "two": there is one\n/);

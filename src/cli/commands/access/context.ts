@@ -1,5 +1,6 @@
 /** `sublet context [use|set|remove]`: connections to masters by name. */
-
+import { existsSync } from 'node:fs';
+import { resolve } from 'node:path';
 import type { Command } from 'commander';
 import { connects, type Define, examples, groupAction } from '#cli/command-kit.js';
 import { usage } from '#cli/failure.js';
@@ -14,7 +15,7 @@ import {
   writeContexts,
 } from '#cli/operator/context-file.js';
 import { type Cell, formatTable } from '#cli/table.js';
-import type { Terminal } from '#cli/terminal.js';
+import { type Terminal, wrap } from '#cli/terminal.js';
 
 export const define: Define = (command, terminal) => {
   command.description(
@@ -81,10 +82,9 @@ function set(group: Command, terminal: Terminal): void {
     'sublet context set prod --master 10.0.0.1:7070 --tls ~/.sublet',
     'for `sublet context use prod`',
   ]);
-  command.action(async (name: string) => {
+  command.action((name: string) => {
     if (!contextNameForm.test(name))
       throw usage(`NAME: "${name}" is no name: 1 to 63 characters of [A-Za-z0-9._-] are allowed`);
-    const { resolve } = await import('node:path');
     const given = contextKeys.flatMap((key) => {
       const value = givenOption(
         command,
@@ -100,6 +100,12 @@ function set(group: Command, terminal: Terminal): void {
       contexts: { ...contexts, [name]: context },
     });
     terminal.write(`Wrote ${name} to ${contextFile()}.\n`);
+    // A certificate may come later than the context.
+    for (const [key, path] of given.filter(([each, value]) => each.startsWith('tls') && !existsSync(value))) {
+      const kind = key === 'tls' ? 'folder' : 'file';
+      const missing = `! --${key}: there is no ${kind} ${path} yet; commands with this context need it`;
+      terminal.note(`${wrap(missing, terminal)}\n`);
+    }
   });
 }
 
