@@ -127,8 +127,8 @@ export type HostSettings = {
   /** Devices beside the tunnel and the bridges from which packets may be routed into overlays. */
   readonly guardExcept?: readonly string[];
   /**
-   * Who makes the `m-` bridges: absent or `as-needed`, a CNI plugin with the first container; `now`, the reconciler,
-   * which then keeps them.
+   * Absent or `as-needed`: a CNI plugin makes an `m-` bridge for its first container. `now`: the reconciler makes the
+   * `m-` bridges and repairs them.
    */
   readonly bridges?: 'as-needed' | 'now';
   /** A command, its path absolute, that is run after other programs find something else on this host than before. */

@@ -21,7 +21,7 @@ export type Reconciler = {
   onStatus(listener: (status: HostStatus) => void): void;
   status(): HostStatus;
   metrics(): HostMetrics;
-  /** How full this host's ranges are; of those of which it can be told. */
+  /** How full this host's ranges are; without those whose addresses in use are not known. */
   usage(): readonly AddressUsage[];
   /** What `update(input)` would do to this host as it is now; changes nothing and needs no root. */
   plan(input: HostInput): Promise<readonly PlannedStep[]>;

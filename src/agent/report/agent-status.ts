@@ -34,7 +34,7 @@ export type AgentStatus = {
   /** Null: without TLS. */
   readonly certificate: CertificateStatus | null;
   readonly host: HostStatus;
-  /** How full the ranges of this host are; what can't be told is left out. */
+  /** How full the ranges of this host are; without those whose addresses in use are not known. */
   readonly addresses: readonly AddressUsage[];
   readonly ready: boolean;
   /** Why it is not ready, and whatever else an operator should look at. */

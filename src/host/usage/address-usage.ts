@@ -17,7 +17,7 @@ export type AddressUsage = {
   readonly used: number;
 };
 
-/** Of each range whose use can be told. A folder that is not there has no reservations. */
+/** Without ranges whose reservations or containers can't be read. A folder that is not there has no reservations. */
 export function addressUsage(input: HostInput, docker: ObservedDocker): readonly AddressUsage[] {
   return [...reservedBy(input), ...onDocker(input, docker)].sort((a, b) => (a.bridge < b.bridge ? -1 : 1));
 }

@@ -20,7 +20,7 @@ export class BlockMap {
   readonly overlay: string;
   readonly family: MapFamily;
   readonly space: BlockSpace;
-  /** Who holds a block. */
+  /** By block: the id of the agent that holds it. */
   readonly holders = new Map<number, string>();
   #aside: readonly AsideRun[] = [];
   #asideAt: Int32Array = new Int32Array(0);

@@ -3,13 +3,13 @@
  * all of them would be larger than the page. `wire.spec.ts` compares it with the generated code.
  */
 
-export type MapPiece = { readonly name: string; readonly subnet: Uint8Array; readonly subnet6: Uint8Array };
+export type MapAgentOverlay = { readonly name: string; readonly subnet: Uint8Array; readonly subnet6: Uint8Array };
 
 export type MapAgent = {
   readonly agentId: string;
   readonly nodeIp: Uint8Array;
   readonly vtepIp: Uint8Array;
-  readonly overlays: readonly MapPiece[];
+  readonly overlays: readonly MapAgentOverlay[];
   /** Another agent has taken over its node address. */
   readonly unreachable: boolean;
 };
@@ -102,7 +102,7 @@ function readChange(bytes: Uint8Array): readonly MapChange[] {
 function readPeer(bytes: Uint8Array): MapAgent {
   let [agentId, unreachable] = ['', false];
   let [nodeIp, vtepIp] = [none, none];
-  const overlays: MapPiece[] = [];
+  const overlays: MapAgentOverlay[] = [];
   for (const { number, value, bytes: part } of fieldsOf(bytes)) {
     if (number === 1) agentId = utf8.decode(part);
     else if (number === 2) nodeIp = part;
@@ -113,7 +113,7 @@ function readPeer(bytes: Uint8Array): MapAgent {
   return { agentId, nodeIp, vtepIp, overlays, unreachable };
 }
 
-function readPeerOverlay(bytes: Uint8Array): MapPiece {
+function readPeerOverlay(bytes: Uint8Array): MapAgentOverlay {
   let name = '';
   let [subnet, subnet6] = [none, none];
   for (const field of fieldsOf(bytes)) {
