@@ -116,7 +116,7 @@ describe('rule 2, never in two hands: a subnet, a VTEP address, a MAC and a node
     const request = plan.request('a', { instance: 'other', node: '10.0.0.7', holders: [plan.judge('a', true, 40)] });
     assert.match(
       plan.refused(request).message,
-      /silent, but on another node than 10\.0\.0\.7: release it, or register with takeover/,
+      /silent, but on another node than 10\.0\.0\.7: release it, or register with takeover \(sublet agent --takeover\) for fresh subnets/,
     );
   });
 

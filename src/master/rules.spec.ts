@@ -63,7 +63,10 @@ describe('rule 2, never in two hands, at any master', () => {
       const { code, message } = await refusal(masters.register('agent-1', more, 1));
       assert.equal(code, 'ALREADY_EXISTS');
       assert.match(message, /agent "agent-1" on node 10\.0\.0\.1 holds it and was last heard [\d.hms]+ ago/);
-      assert.match(message, /ago; stop it and wait until it is silent, or register with takeover/);
+      assert.match(
+        message,
+        /ago; stop it and wait until it is silent, or register with takeover \(sublet agent --takeover\) for fresh subnets/,
+      );
     }
     const { code, message } = await refusal(masters.register('agent-2', { nodeIp: '10.0.0.1' }, 1));
     assert.equal(code, 'ALREADY_EXISTS');

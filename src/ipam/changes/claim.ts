@@ -38,9 +38,10 @@ export function claimOf(plan: Plan, command: Register & CommandOrigin, time: num
   const elsewhere = holder.reachable
     ? `on another node than ${formatIp(command.nodeIp)}`
     : 'has lost that node_ip to another agent';
+  const fresh = 'register with takeover (sublet agent --takeover) for fresh subnets';
   const advice = silent
-    ? `it is silent, but ${elsewhere}: release it, or register with takeover for fresh subnets`
-    : 'stop it and wait until it is silent, or register with takeover for fresh subnets';
+    ? `it is silent, but ${elsewhere}: release it, or ${fresh}`
+    : `stop it and wait until it is silent, or ${fresh}`;
   const who = describeHolder(plan, command, holder);
   return refuse('already-exists', 'agent_id', `register agent_id "${agentId}": ${who}; ${advice}`);
 }
