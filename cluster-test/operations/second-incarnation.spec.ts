@@ -1,6 +1,7 @@
 /**
- * A master that bootstrapped a cluster alone loses its disk after others have joined, and is started as it was: nobody
- * gets addresses that others hold, whoever can be reached then. With real masters and agents.
+ * A master bootstraps a cluster alone, others join, and then its disk is lost and it is started with the flags of its first
+ * start. With the others up it bootstraps nothing; with all of them down it bootstraps a second incarnation of the cluster. No
+ * agent gets an address that another agent holds. With real masters and agents.
  */
 import assert from 'node:assert/strict';
 import { rmSync } from 'node:fs';

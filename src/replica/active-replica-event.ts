@@ -1,4 +1,4 @@
-/** What a member at work emits. `Replica` alone receives it, in order, while what is told of is still the newest. */
+/** The events of a member at work. `Replica` alone receives them: in order, and each before the state that it names changes. */
 import type { LogIndex } from '#raft/log/entry.js';
 import type { LeadershipNotice } from '#replica/fitness/leadership-state.js';
 import type { Applied } from '#replica/ports/replicated-log.js';
