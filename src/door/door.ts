@@ -7,6 +7,7 @@
 import { lookup } from 'node:dns/promises';
 import { createServer, isIP, type Server, type Socket } from 'node:net';
 import { clientNetwork } from '#address/client-network.js';
+import { bareHostOf, portOf } from '#address/host-and-port.js';
 import { NetworkShares } from '#address/network-shares.js';
 import { ExpectedError } from '#errors/expected-error.js';
 import { errorCode, errorText } from '#errors/unknown-error.js';
@@ -101,9 +102,8 @@ export class Door {
   /** Listens; resolves with the port. @throws what the system says of the address */
   async open(): Promise<number> {
     const { listen } = this.#options;
-    const at = listen.lastIndexOf(':');
-    const host = listen.slice(0, at).replace(/^\[|\]$/g, '');
-    let port = Number(listen.slice(at + 1));
+    const host = bareHostOf(listen);
+    let port = portOf(listen);
     const hosts = isIP(host) === 0 ? await this.#addresses(host) : [host];
     const failures: unknown[] = [];
     for (const one of hosts) {

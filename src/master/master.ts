@@ -6,6 +6,7 @@
 import type { Server as HttpServer } from 'node:http';
 import { credentials, type Server, ServerCredentials } from '@grpc/grpc-js';
 import { isLoopback } from '#address/host-address.js';
+import { bareHostOf, hostOf, portOf } from '#address/host-and-port.js';
 import type { Cidr } from '#address/ip.js';
 import { certificateService } from '#api/services.js';
 import { connectionShares, openFilesLimit } from '#door/connection-shares.js';
@@ -39,7 +40,7 @@ import { StoreMeter } from '#master/process/store-meter.js';
 import { Doors } from '#master/server/doors.js';
 import { Health } from '#master/server/health.js';
 import { httpServer } from '#master/server/http-server.js';
-import { advertised, hostOf, portOf } from '#master/server/listen-address.js';
+import { advertised } from '#master/server/listen-address.js';
 import { addReflection } from '#master/server/reflection.js';
 import { RefusalLog } from '#master/server/refusal-log.js';
 import type { CallObserver } from '#master/server/unary-call.js';
@@ -360,7 +361,7 @@ export class Master {
     this.#httpPort = await this.#doors.openHttp(this.#http);
     const { healthListen } = this.#options;
     if (healthListen !== undefined) {
-      const listen = { host: hostOf(healthListen).replace(/^\[|\]$/g, ''), port: portOf(healthListen) };
+      const listen = { host: bareHostOf(healthListen), port: portOf(healthListen) };
       this.#healthHttp = await listenForHealth({ listen, ready: () => this.#readiness.why() === undefined });
     }
     this.#joinPort = await this.#doors.openJoin(this.#join);

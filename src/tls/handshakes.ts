@@ -2,8 +2,10 @@
  * The handshakes that are under way behind a listener: so many at a time, shared out by the network of their callers. Callers
  * that open handshakes and leave them keep no others out: theirs, the oldest first, make room.
  */
+
 import type { Socket } from 'node:net';
 import { clientNetwork } from '#address/client-network.js';
+import { hostOf } from '#address/host-and-port.js';
 import { NetworkShares } from '#address/network-shares.js';
 
 /** From the acceptance of a connection to the end of its handshake. */
@@ -43,7 +45,7 @@ export class Handshakes {
       return false;
     }
     const { max } = this.#options;
-    const entered = this.#shares.enter(from, clientNetwork(from.slice(0, from.lastIndexOf(':'))));
+    const entered = this.#shares.enter(from, clientNetwork(hostOf(from)));
     if (entered.kind === 'full') {
       this.#end(socket, from, 'crowded', `${max} handshakes are under way, ${entered.held} of its network`);
       return false;

@@ -3,8 +3,10 @@
  * master's certificate with its authority, so that the caller can compare the pin, and leads to a server with one method.
  * Nothing that it takes reaches another port.
  */
+
 import type { Socket } from 'node:net';
 import { createServer, type Server, type TLSSocket } from 'node:tls';
+import { hostOf } from '#address/host-and-port.js';
 import { type TlsMaterial, tlsGroups, tlsVersion } from '#tls/certificate/tls-files.js';
 import { callerAddress, Handshakes, handshakeMs, isConnected } from '#tls/handshakes.js';
 
@@ -76,10 +78,6 @@ export class JoinGate {
     });
     this.#server.emit('connection', socket);
   }
-}
-
-function hostOf(from: string): string {
-  return from.slice(0, from.lastIndexOf(':'));
 }
 
 /** The chain ends with the authority, which clients elsewhere know already. */

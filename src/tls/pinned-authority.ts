@@ -2,8 +2,10 @@
  * The first contact of a host that trusts nothing yet: which authority a server shows, held against the pin of a token.
  * Nothing is sent but the handshake, which tells nothing of the token.
  */
+
 import type { X509Certificate } from 'node:crypto';
 import { connect } from 'node:tls';
+import { bareHostOf, portOf } from '#address/host-and-port.js';
 import { tlsGroups, tlsVersion } from '#tls/certificate/tls-files.js';
 import { serverName } from '#tls/client-credentials.js';
 import { pinOf } from '#tls/join-token-text.js';
@@ -27,11 +29,10 @@ const chainMax = 8;
  * @throws PinError, NoHandshakeError
  */
 export function pinnedAuthority(server: string, pin: Uint8Array, timeoutMs: number): Promise<string> {
-  const at = server.lastIndexOf(':');
   return new Promise((resolve, reject) => {
     const socket = connect({
-      host: server.slice(0, at).replace(/^\[|\]$/g, ''),
-      port: Number(server.slice(at + 1)),
+      host: bareHostOf(server),
+      port: portOf(server),
       servername: serverName['grpc.ssl_target_name_override'],
       minVersion: tlsVersion,
       ecdhCurve: tlsGroups,

@@ -1,6 +1,8 @@
 /** A master's TLS: the gates of its two gRPC ports, its credentials as a client of other masters, and the files they come from. */
+
 import type { Socket } from 'node:net';
 import type { ChannelCredentials, ServerInterceptor } from '@grpc/grpc-js';
+import { hostOf } from '#address/host-and-port.js';
 import { RefusedError } from '#api/refusal.js';
 import { operatorService } from '#api/services.js';
 import type { Access } from '#http/access.js';
@@ -227,7 +229,7 @@ export class MasterTls {
   }
 
   #refused(port: string, { refusal, from, message }: GateNotice): void {
-    const address = from.slice(0, from.lastIndexOf(':'));
+    const address = hostOf(from);
     this.#options.refusals.note(
       `${port} ${refusal} ${address}`,
       { port, refusal, from },

@@ -4,9 +4,9 @@
  */
 
 import { isLoopback } from '#address/host-address.js';
+import { bareHostOf, hostOf } from '#address/host-and-port.js';
 import { type Cidr, containsIp, formatCidr, formatIp, type Ip, parseIp } from '#address/ip.js';
 import { RefusedError } from '#api/refusal.js';
-import { hostOf } from '#master/server/listen-address.js';
 import type { Caller } from '#tls/caller.js';
 import { formatPrincipal } from '#tls/principal.js';
 
@@ -44,10 +44,8 @@ function refusal(action: string, nodeIp: Ip, { principal, address }: Caller, why
 
 /** Of HOST:PORT, with an IPv6 address in brackets or without; undefined: the host is a name. */
 function hostAddress(at: string): Ip | undefined {
-  const host = hostOf(at)
-    .replace(/^\[(.*)\]$/, '$1')
-    // A socket for both families shows IPv4 so.
-    .replace(/^::ffff:(?=[0-9.]+$)/, '');
+  // A socket for both families shows IPv4 so.
+  const host = bareHostOf(at).replace(/^::ffff:(?=[0-9.]+$)/, '');
   try {
     return parseIp(host);
   } catch {

@@ -2,7 +2,9 @@
  * Certificates for hosts: by a token, and for the identity that a caller has. A master with the authority's key signs; one
  * without it hands the call to the others in turn. The use of a token is in the log before anything is signed.
  */
+
 import { createHash } from 'node:crypto';
+import { bareHostOf } from '#address/host-and-port.js';
 import { parseIp } from '#address/ip.js';
 import { RefusedError } from '#api/refusal.js';
 import { certificateService, joinService } from '#api/services.js';
@@ -269,6 +271,5 @@ function roleOf(text: string): JoinRole {
 
 /** The address of a caller without its port, an IPv4 address also where the listener is on IPv6. */
 function hostIn({ address }: Caller): string {
-  const host = address.slice(0, Math.max(0, address.lastIndexOf(':'))).replace(/^\[|\]$/g, '');
-  return host.replace(/^::ffff:(?=\d+\.\d+\.\d+\.\d+$)/, '');
+  return bareHostOf(address).replace(/^::ffff:(?=\d+\.\d+\.\d+\.\d+$)/, '');
 }

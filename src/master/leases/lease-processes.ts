@@ -6,6 +6,7 @@
  * A process is current until its stream is closed or it has sent nothing for `currentMs`. A leader that has just taken
  * office takes the process that registered last (the record has its run_id) for current for that time.
  */
+import { hostOf } from '#address/host-and-port.js';
 import { formatIp, type Ip } from '#address/ip.js';
 import { RefusedError } from '#api/refusal.js';
 import type { AgentId, RunId } from '#ipam/identity.js';
@@ -442,8 +443,4 @@ function sameStream(known: Process, { runId, stream }: StreamSender): boolean {
 /** Each process has a port of its own, also on the same host. */
 function samePlace(a: Place, b: Place): boolean {
   return (a.nodeIp === b.nodeIp || b.nodeIp === undefined) && hostOf(a.connection) === hostOf(b.connection);
-}
-
-function hostOf(connection: string): string {
-  return connection.slice(0, Math.max(0, connection.lastIndexOf(':')));
 }

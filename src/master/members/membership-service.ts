@@ -5,6 +5,7 @@
 
 import { AddressError } from '#address/brand.js';
 import { isLoopback, unreachableUse } from '#address/host-address.js';
+import { bareHostOf } from '#address/host-and-port.js';
 import { parseIp } from '#address/ip.js';
 import { RefusedError } from '#api/refusal.js';
 import { clusterService } from '#api/services.js';
@@ -112,7 +113,7 @@ function checkPeer(peer: string): void {
   if (port < 1 || port > 65_535) {
     throw new RefusedError('invalid-argument', `peer: "${peer}": HOST:PORT is needed, with a port from 1 to 65535`);
   }
-  const use = useOf(peer.slice(0, peer.lastIndexOf(':')).replace(/^\[(.*)\]$/, '$1'));
+  const use = useOf(bareHostOf(peer));
   if (use === undefined) return;
   throw new RefusedError('invalid-argument', `peer: "${peer}": ${use}; give an address that all masters reach`);
 }

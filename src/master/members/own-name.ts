@@ -5,7 +5,7 @@
  */
 import { isIP } from 'node:net';
 import { isLoopback } from '#address/host-address.js';
-import { hostOf } from '#master/server/listen-address.js';
+import { hostOf } from '#address/host-and-port.js';
 import type { Clock } from '#replica/ports/clock.js';
 
 export type OwnNameCheck = {

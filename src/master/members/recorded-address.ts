@@ -2,7 +2,7 @@
  * Whether this master is where the others look for it. They go by the address that the cluster has recorded; the
  * configuration names addresses for the first start alone, so one that was changed there has no effect by itself.
  */
-import { hostOf } from '#master/server/listen-address.js';
+import { hostOf } from '#address/host-and-port.js';
 import type { MemberInfo } from '#replica/ports/membership.js';
 
 export type AddressCheck = {

@@ -2,6 +2,7 @@
 
 import { type Cidr4, parseCidr4 } from '#address/cidr4.js';
 import { type Cidr6, parseCidr6 } from '#address/cidr6.js';
+import { hostOf } from '#address/host-and-port.js';
 import { type Cidr, parseCidr } from '#address/ip.js';
 import { RefusedError } from '#api/refusal.js';
 import type { CommandOrigin } from '#ipam/commands/command.js';
@@ -18,7 +19,7 @@ import { formatPrincipal } from '#tls/principal.js';
 export function origin({ principal, address }: Caller, expectedRevision: number, wallTime: number): CommandOrigin {
   const expected = safeInteger('expected_revision', expectedRevision);
   const who = principal === undefined ? 'operator' : formatPrincipal(principal);
-  const by = `${who}@${address.slice(0, Math.max(0, address.lastIndexOf(':')))}`;
+  const by = `${who}@${hostOf(address)}`;
   return { wallTime, by, expectedRevision: expected === 0 ? undefined : expected };
 }
 
