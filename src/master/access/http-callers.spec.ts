@@ -56,19 +56,19 @@ describe('callers over HTTP', () => {
   };
 
   it('are their addresses where everything is open, and may do everything', () => {
-    assert.deepEqual(callers({ open: 'change' }).admit(asked(), change), byAddress(':0'));
+    assert.deepEqual(callers({ open: 'change' }).admit(asked(), change), byAddress('unknown:0'));
   });
 
   it('are a viewer with the token, and one on loopback beside TLS', () => {
     const bearer = callers({ token: new Token(secret) });
     const request = asked(`Bearer ${secret}`);
-    assert.equal(formatCaller(bearer.admit(request, read)), 'viewer/http/token@:0');
+    assert.equal(formatCaller(bearer.admit(request, read)), 'viewer/http/token@unknown:0');
     assert.equal(
       reason(() => bearer.admit(request, change)),
       'permission-denied',
     );
     const loopback = callers({ open: 'read' });
-    assert.equal(formatCaller(loopback.admit(asked(), read)), 'viewer/http/loopback@:0');
+    assert.equal(formatCaller(loopback.admit(asked(), read)), 'viewer/http/loopback@unknown:0');
     assert.equal(
       reason(() => loopback.admit(asked(), change)),
       'permission-denied',
@@ -84,13 +84,13 @@ describe('callers over HTTP', () => {
       refused: (caller, path) => refused.push(`${formatCaller(caller)} ${path}`),
     };
     const byCertificate = (): 'change' => 'change';
-    assert.equal(formatCaller(callers({ byCertificate }, tls).admit(asked(), change)), 'operator/alice@:0');
+    assert.equal(formatCaller(callers({ byCertificate }, tls).admit(asked(), change)), 'operator/alice@unknown:0');
     assert.deepEqual(taken, [`alice ${change}`]);
     assert.equal(
       reason(() => callers({ byCertificate }, tls, true).admit(asked(), read)),
       'permission-denied',
     );
-    assert.deepEqual(refused, [`operator/alice@:0 ${read}`]);
+    assert.deepEqual(refused, [`operator/alice@unknown:0 ${read}`]);
   });
 
   it('are held to the rates of the API, and lose the connection for too many refusals', () => {
@@ -109,6 +109,6 @@ describe('callers over HTTP', () => {
       reason(() => one.admit(asked(), read)),
       'overloaded',
     );
-    assert.deepEqual(ended, [':0']);
+    assert.deepEqual(ended, ['unknown:0']);
   });
 });

@@ -7,6 +7,7 @@ import type { RefusedError } from '#api/refusal.js';
 import { type AccessRules, allowedBy } from '#http/access.js';
 import { type AuthorizingOptions, refusalOf } from '#master/access/authorizing.js';
 import type { Caller } from '#tls/caller.js';
+import { callerAddress } from '#tls/handshakes.js';
 import { formatPrincipal, type Principal, type PrincipalName } from '#tls/principal.js';
 
 /** The bearer of the token of `http_token_file`. No certificate can have an id with a slash; so below. */
@@ -37,7 +38,7 @@ export class HttpCallers {
   /** The caller of a request that may read, once it may call the method at `path`; counts the call. @throws RefusedError */
   admit(request: IncomingMessage, path: string): Caller {
     const { tls, rates, revocations } = this.#options;
-    const address = addressOf(request);
+    const address = callerAddress(request.socket);
     const principal = this.#principalOf(request, address);
     const caller = { principal, address };
     if (principal === undefined) return caller;
@@ -61,8 +62,4 @@ export class HttpCallers {
     if (by === 'token') return tokenBearer;
     return rules.open === 'change' ? undefined : loopbackReader;
   }
-}
-
-function addressOf({ socket }: IncomingMessage): string {
-  return `${socket.remoteAddress ?? ''}:${socket.remotePort ?? 0}`;
 }

@@ -8,11 +8,11 @@ import { bytesOfJson, type DescribedMethod, jsonOfBytes, methodAt } from '#api/p
 import { RefusedError } from '#api/refusal.js';
 import { errorText } from '#errors/unknown-error.js';
 import { type AccessRules, accessRefusal } from '#http/access.js';
-import { contentType, crossSite, type HttpAnswer, readBody, text } from '#http/bounded-server.js';
+import { contentType, crossSite, type HttpAnswer, text } from '#http/bounded-server.js';
 import { requestBytesMax } from '#master/server/api-server.js';
 import { toRefusedError } from '#master/server/refusal-mapping.js';
+import { requestBody } from '#master/server/request-body.js';
 import type { UnaryCalls } from '#master/server/unary-call.js';
-import { formatSize } from '#text/size.js';
 import type { Caller } from '#tls/caller.js';
 
 export type ConnectCallsOptions = {
@@ -121,12 +121,7 @@ function checkHeaders(headers: IncomingHttpHeaders, verb: string): number {
 
 async function bodyMessage(request: IncomingMessage): Promise<Message> {
   const encoding = contentType(request.headers) === types.proto ? 'proto' : 'json';
-  try {
-    return { encoding, bytes: await readBody(request, requestBytesMax) };
-  } catch (error) {
-    if (!(error instanceof RangeError)) throw new RefusedError('unavailable', errorText(error));
-    throw new RefusedError('too-large', `the body is larger than ${formatSize(requestBytesMax)}`);
-  }
+  return { encoding, bytes: await requestBody(request, requestBytesMax) };
 }
 
 /** `?connect=v1&encoding=json&message=%7B%7D`. @throws RefusedError */

@@ -9,14 +9,12 @@ import { parseIp } from '#address/ip.js';
 import { dcosAgentInfo, dcosNetwork } from '#api/dcos-json.js';
 import { RefusedError, refusals } from '#api/refusal.js';
 import { operatorService } from '#api/services.js';
-import { errorText } from '#errors/unknown-error.js';
 import { type AccessRules, accessRefusal } from '#http/access.js';
 import {
   boundedServer,
   crossSite,
   type HttpAnswer,
   healthPaths,
-  readBody,
   type ServerLimits,
   text,
 } from '#http/bounded-server.js';
@@ -29,10 +27,10 @@ import type { Metrics } from '#master/process/metrics.js';
 import { agentTargets } from '#master/server/agent-targets.js';
 import { ConnectCalls, isMethodPath } from '#master/server/connect-calls.js';
 import { parseField, toRefusedError } from '#master/server/refusal-mapping.js';
+import { requestBody } from '#master/server/request-body.js';
 import type { UnaryCalls } from '#master/server/unary-call.js';
 import type { PlanClient } from '#master/services/plan-client.js';
 import { agentMessage, networkMessage } from '#master/services/plan-message.js';
-import { formatSize } from '#text/size.js';
 
 export type HttpServerOptions = {
   readonly plan: PlanClient;
@@ -144,7 +142,7 @@ async function deleteAgents(
 ): Promise<HttpAnswer> {
   const { path, request: type, response } = operatorService.releaseAgents;
   const caller = callers.admit(request, path);
-  const addresses = parseDelete(await bodyText(request));
+  const addresses = parseDelete((await requestBody(request, bodyBytesMax)).toString('utf8'));
   const agentIds = addresses.map((address) => agentAt(plan.ipam, address));
   const answer = await calls.call(path, type.encode({ agentIds }).finish(), caller, requestTimeoutMs);
   const { revision, released } = response.decode(answer);
@@ -170,15 +168,6 @@ function agentAt(ipam: Ipam, address: string): AgentId {
   const found = ipam.lookup(parseField('agents', address, parseIp), 0);
   if (found.kind === 'node') return found.agentId;
   throw new RefusedError('not-found', `agents: no agent has the node address ${address}`);
-}
-
-async function bodyText(request: IncomingMessage): Promise<string> {
-  try {
-    return (await readBody(request, bodyBytesMax)).toString('utf8');
-  } catch (error) {
-    if (!(error instanceof RangeError)) throw new RefusedError('unavailable', errorText(error));
-    throw new RefusedError('too-large', `the body is larger than ${formatSize(bodyBytesMax)}`);
-  }
 }
 
 function httpCode({ reason }: RefusedError): number {
