@@ -1,5 +1,5 @@
 import assert from 'node:assert/strict';
-import { bareHostOf, hostOf, portOf } from '#address/host-and-port.js';
+import { bareHostOf, hostOf, portOf, remoteHostOf } from '#address/host-and-port.js';
 
 describe('HOST:PORT', () => {
   it('has a host, with or without the brackets of an IPv6 address, and a port', () => {
@@ -13,6 +13,17 @@ describe('HOST:PORT', () => {
     ] as const) {
       assert.deepEqual([hostOf(address), bareHostOf(address), portOf(address)], [host, bare, port]);
     }
+    assert.deepEqual(
+      [
+        '::ffff:10.0.0.1:40000',
+        '[::ffff:10.0.0.1]:40000',
+        '10.0.0.1:40000',
+        '2001:db8::1:40000',
+        '::ffff:1:2:40000',
+        '',
+      ].map(remoteHostOf),
+      ['10.0.0.1', '10.0.0.1', '10.0.0.1', '2001:db8::1', '::ffff:1:2', ''],
+    );
     assert.deepEqual([hostOf(''), hostOf('master-1')], ['', '']);
   });
 });

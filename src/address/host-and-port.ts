@@ -10,6 +10,14 @@ export function bareHostOf(address: string): string {
   return hostOf(address).replace(/^\[(.*)\]$/, '$1');
 }
 
+/**
+ * Of the other end of a socket. One that listens for both families shows an IPv4 address in IPv6 form:
+ * `::ffff:10.0.0.1:40000` → `10.0.0.1`.
+ */
+export function remoteHostOf(address: string): string {
+  return bareHostOf(address).replace(/^::ffff:(?=\d+\.\d+\.\d+\.\d+$)/, '');
+}
+
 /** `127.0.0.1:7070` → 7070. */
 export function portOf(address: string): number {
   return Number(address.slice(address.lastIndexOf(':') + 1));

@@ -33,6 +33,8 @@ describe('row 41: a node_ip', () => {
     }
     check('10.0.0.1', 'agent/a@10.0.0.1:5');
     check('10.0.0.1', 'agent/a@127.0.0.1:5');
+    check('10.0.0.1', 'agent/a@::ffff:127.0.0.1:5');
+    check('fd00::1', 'agent/a@::1:5');
     check('fd00::1', 'agent/a@fd00::1:5');
     check('10.0.0.2', 'agent/a@10.0.0.7:5');
   });

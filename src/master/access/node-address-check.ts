@@ -4,7 +4,7 @@
  */
 
 import { isLoopback } from '#address/host-address.js';
-import { bareHostOf, hostOf } from '#address/host-and-port.js';
+import { remoteHostOf } from '#address/host-and-port.js';
 import { type Cidr, containsIp, formatCidr, formatIp, type Ip, parseIp } from '#address/ip.js';
 import { RefusedError } from '#api/refusal.js';
 import type { Caller } from '#tls/caller.js';
@@ -28,7 +28,7 @@ export function checkNodeAddress(action: string, nodeIp: Ip, caller: Caller, rul
     throw refusal(action, nodeIp, { principal, address }, `lies in none of node_ips (${ranges})`);
   }
   // A master that is asked by a process on its own machine sees a loopback address.
-  if (principal === undefined || isLoopback(hostOf(address))) return;
+  if (principal === undefined || isLoopback(remoteHostOf(address))) return;
   if (masters().some((at) => hostAddress(at) === nodeIp)) {
     throw refusal(action, nodeIp, { principal, address }, 'is the address of a master');
   }
@@ -44,10 +44,8 @@ function refusal(action: string, nodeIp: Ip, { principal, address }: Caller, why
 
 /** Of HOST:PORT, with an IPv6 address in brackets or without; undefined: the host is a name. */
 function hostAddress(at: string): Ip | undefined {
-  // A socket for both families shows IPv4 so.
-  const host = bareHostOf(at).replace(/^::ffff:(?=[0-9.]+$)/, '');
   try {
-    return parseIp(host);
+    return parseIp(remoteHostOf(at));
   } catch {
     return undefined;
   }

@@ -4,7 +4,7 @@
  */
 
 import { createHash } from 'node:crypto';
-import { bareHostOf } from '#address/host-and-port.js';
+import { remoteHostOf } from '#address/host-and-port.js';
 import { parseIp } from '#address/ip.js';
 import { RefusedError } from '#api/refusal.js';
 import { certificateService, joinService } from '#api/services.js';
@@ -93,7 +93,7 @@ export class CertificateService {
 
   async #join(request: sublet.v1.JoinRequest, context: CallContext): Promise<sublet.v1.JoinResponse.$Properties> {
     const { forwarded } = context;
-    const address = hostIn(context.caller);
+    const address = remoteHostOf(context.caller.address);
     // The master that the host has called counts; one that it hands the call to knows the host from it.
     const guess = forwarded ? undefined : this.#guesses.enter(address);
     const asked = await this.#judged(request, address).catch((error: unknown) => {
@@ -160,7 +160,7 @@ export class CertificateService {
     const publicKey = await this.#keyOf(request.csr, context);
     const certificate = await signer.sign(publicKey, principal);
     this.#options.logger.info(
-      { identity: formatPrincipal(principal), from: hostIn(context.caller) },
+      { identity: formatPrincipal(principal), from: remoteHostOf(context.caller.address) },
       `the certificate of ${formatPrincipal(principal)} is renewed`,
     );
     return { certificate, authorities: certifying.authorities() };
@@ -267,9 +267,4 @@ function roleOf(text: string): JoinRole {
     'invalid-argument',
     `role is ${JSON.stringify(text.slice(0, 64))}: ${joinRoles.join(' or ')} is allowed`,
   );
-}
-
-/** The address of a caller without its port, an IPv4 address also where the listener is on IPv6. */
-function hostIn({ address }: Caller): string {
-  return bareHostOf(address).replace(/^::ffff:(?=\d+\.\d+\.\d+\.\d+$)/, '');
 }
