@@ -91,17 +91,23 @@ export async function observe(lookout: Lookout, areas: ReadonlySet<Area>, known:
   return Object.assign({}, known, ...parts);
 }
 
+/** What was written since the last look counts too: a file that is removed before the next look keeps its place. */
 function firstFiles(
-  { bridges, marks }: Lookout,
+  { bridges, marks, settings }: Lookout,
   folders: ReadonlyMap<string, ObservedHost['cni']>,
-  { cniFirst }: ObservedHost,
+  known: ObservedHost,
 ): ObservedHost['cniFirst'] {
   const isHeld = (overlay: string | undefined) => overlay !== undefined && bridges.includes(`m-${overlay}`);
-  const first = (dir: string, files: ObservedHost['cni']): string | undefined => {
-    const before = cniFirst.get(dir);
-    if (isHeld(before) || files.kind !== 'read') return before;
+  const firstHeld = (files: ObservedHost['cni'] | undefined): string | undefined => {
+    if (files?.kind !== 'read') return undefined;
     const ours = [...files.value].filter(([, { mark, network }]) => marks.includes(mark ?? '') && isHeld(network));
     return ours.sort(([a], [b]) => (a < b ? -1 : 1))[0]?.[1].network;
+  };
+  const first = (dir: string, files: ObservedHost['cni']): string | undefined => {
+    const before = known.cniFirst.get(dir);
+    if (isHeld(before)) return before;
+    const knownFiles = dir === settings.cniDir ? known.cni : known.cniBeside.get(dir);
+    return firstHeld(knownFiles) ?? firstHeld(files);
   };
   return new Map(
     [...folders].flatMap(([dir, files]) => {
