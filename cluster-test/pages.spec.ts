@@ -1,41 +1,25 @@
 /** What the pages name is there: links and headings, files, metrics, scripts, and the commands that they show. */
 import assert from 'node:assert/strict';
-import { existsSync, readdirSync, readFileSync } from 'node:fs';
+import { existsSync, readFileSync } from 'node:fs';
 import { dirname, join, normalize } from 'node:path';
 import { CommanderError } from 'commander';
 import { fill, makeProgram } from '#cli/program.js';
 import { RecordedTerminal } from '#cli/testing/recorded-terminal.js';
+import { anchorOf } from '#docs-html/anchors.js';
+import { pagesOfRepository } from '#docs-html/repository.js';
 
 type Page = { readonly name: string; readonly text: string };
 
-const pages: readonly Page[] = [
-  'README.md',
-  'CHANGELOG.md',
-  'CONTRIBUTING.md',
-  'SECURITY.md',
-  'RELEASING.md',
-  'deploy/README.md',
-  ...readdirSync('docs', { recursive: true, encoding: 'utf8' })
-    .filter((name) => name.endsWith('.md'))
-    .map((name) => `docs/${name}`),
-].map((name) => ({ name, text: readFileSync(name, 'utf8') }));
+const pages: readonly Page[] = pagesOfRepository().map(({ path, text }) => ({ name: path, text }));
 
 const fence = /^ *```[\s\S]*?^ *```$/gm;
 /** The page without its blocks of code. */
 const prose = (text: string): string => text.replace(fence, '');
 const spans = (text: string): readonly string[] => [...prose(text).matchAll(/`([^`]+)`/g)].map(([, span = '']) => span);
 
-/** As GitHub makes them. */
 function anchors(text: string): ReadonlySet<string> {
   const headings = [...prose(text).matchAll(/^#+ (.+)$/gm)].map(([, heading = '']) => heading);
-  return new Set(
-    headings.map((heading) =>
-      heading
-        .toLowerCase()
-        .replace(/[^\p{L}\p{N} _-]/gu, '')
-        .replaceAll(' ', '-'),
-    ),
-  );
+  return new Set(headings.map(anchorOf));
 }
 
 function brokenLinks({ name, text }: Page): readonly string[] {
@@ -59,8 +43,21 @@ function filesOfRows(text: string): readonly string[] {
 }
 
 function missingFiles({ text }: Page): readonly string[] {
-  const named = spans(text).filter((span) => /^(src|cluster-test|docs|deploy|proto)\/[\w./-]*$/.test(span));
+  const named = spans(text).filter((span) => /^(src|cluster-test|docs|docs-html|deploy|proto)\/[\w./-]*$/.test(span));
   return [...named, ...filesOfRows(text)].filter((file) => !existsSync(file));
+}
+
+/** Of prose (docs/style.md). */
+const columnsMax = 100;
+/** Its entries are written beside each other by many. */
+const notWrapped = 'CHANGELOG.md';
+
+/** Lines of prose that are too wide. Tables, code, and what is made from the program are as they are. */
+function wideLines({ name, text }: Page): readonly string[] {
+  if (name === notWrapped) return [];
+  return prose(text.replace(/<!-- (?!end)[\s\S]*?<!-- end -->/g, ''))
+    .split('\n')
+    .filter((line) => line.length > columnsMax && !line.startsWith('|'));
 }
 
 /** Without what a shell does with it, and what stands for the rest of it. */
@@ -132,6 +129,7 @@ describe('the pages', () => {
     it(`name what there is: ${page.name}`, async () => {
       assert.deepEqual(brokenLinks(page), [], 'links');
       assert.deepEqual(missingFiles(page), [], 'files');
+      assert.deepEqual(wideLines(page), [], `prose wider than ${columnsMax} columns`);
       assert.deepEqual(page.text.match(strangers) ?? [], [], 'commands that a package of others could answer');
       const named = page.text.match(/\bsublet_[a-z]+_[a-z_]+/g) ?? [];
       assert.deepEqual(
