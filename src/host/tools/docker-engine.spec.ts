@@ -115,6 +115,17 @@ describe('the Docker engine', () => {
     await assert.rejects(docker.remove('../containers/x'), { message: /HTTP 500: plain words$/ });
   });
 
+  it('says at a change, too, that it does not answer, with the remedy', async () => {
+    engine.answers = {
+      'GET /version': version(),
+      'POST /v1.45/networks/create': (request) => void request.socket.destroy(),
+    };
+    const silent = /^Docker does not answer at unix:.* \(.*socket hang up\): start Docker/;
+    await assert.rejects(dockerEngine(engine.host).create(creation), { message: silent });
+    await engine.close();
+    await assert.rejects(dockerEngine(engine.host).remove('b2'), { message: /^Docker does not answer at unix:/ });
+  });
+
   it('is unreadable when its answer is cut', async () => {
     const cut: Handle = (_, response) => {
       response.writeHead(200, { 'content-length': '1000' });

@@ -10,6 +10,7 @@ import { type DockerApi, DockerHttp, type DockerHttpOptions, DockerStatusError }
 export type DockerEngine = {
   /** Never rejects: an engine that does not answer is `unreadable`. */
   observe(): Promise<ObservedDocker>;
+  /** Rejects with the engine's reason, or with the remedy where it gives no whole answer. */
   create(request: DockerNetworkRequest): Promise<void>;
   remove(id: string): Promise<void>;
 };
@@ -37,25 +38,28 @@ const networkShape = z.object({
 export function dockerEngine(host: string = localDocker, options: DockerHttpOptions = {}): DockerEngine {
   /** Asked each time: an engine may be replaced by one of another version while the agent runs. */
   const negotiated = () => new DockerHttp(host, options).version();
+  const silence = (error: unknown) => `Docker does not answer at ${host} (${errorText(error)}): ${remedy}`;
+  const change = async (run: (api: DockerApi) => Promise<unknown>): Promise<void> => {
+    try {
+      const { api } = await negotiated();
+      await run(api);
+    } catch (error) {
+      throw error instanceof DockerStatusError ? error : new Error(silence(error), { cause: error });
+    }
+  };
   return {
     async observe() {
       try {
         return await observeDocker(await negotiated());
       } catch (error) {
-        const answer = `Docker does not answer at ${host} (${errorText(error)}): ${remedy}`;
+        const answer = silence(error);
         const socket = /^unix:\/\/(.+)$/.exec(host)?.[1];
         const isMissing = errorCode(error) === 'ENOENT';
         return { kind: 'unreadable', error: answer, ...(isMissing && socket !== undefined ? { socket } : {}) };
       }
     },
-    async create(request) {
-      const { api } = await negotiated();
-      await api('POST', '/networks/create', request);
-    },
-    async remove(id) {
-      const { api } = await negotiated();
-      await api('DELETE', networkPath(id));
-    },
+    create: (request) => change((api) => api('POST', '/networks/create', request)),
+    remove: (id) => change((api) => api('DELETE', networkPath(id))),
   };
 }
 
