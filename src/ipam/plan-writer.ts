@@ -15,7 +15,7 @@ import { exclusionKey, type PlacedBlock, type Plan } from '#ipam/plan.js';
 import { assertInvariant } from '#ipam/plan-invariant.js';
 import type { Revocation } from '#ipam/revocation.js';
 import { blockAddress, blockCidr, blockRange, type Space } from '#ipam/space/space.js';
-import type { Exclusion, Reservation } from '#ipam/space/usage.js';
+import { beneficiaryOf, type Exclusion, type Reservation, reservedForOf } from '#ipam/space/usage.js';
 import type { AgentThen } from '#ipam/view/agent-view.js';
 import type { HistoryEntry, HistoryWord } from '#ipam/view/history.js';
 
@@ -169,7 +169,7 @@ export class PlanWriter {
   }
 
   reserve(space: Space, block: bigint, reservation: Reservation): void {
-    space.pool.reserve(block, reservation.agentId);
+    space.pool.reserve(block, beneficiaryOf(reservation));
     this.plan.reservationCount += 1;
     this.ledger.add({ kind: 'reservation', value: reservation });
   }
@@ -180,10 +180,10 @@ export class PlanWriter {
     this.ledger.remove({ kind: 'reservation', value: reservation });
   }
 
-  /** Reserves a block for another agent than the one that it is reserved for. */
+  /** Reserves a block for another agent or node address than it is reserved for. */
   reserveAnew(space: Space, block: bigint, old: Reservation, next: Reservation): void {
     space.pool.unreserve(block);
-    space.pool.reserve(block, next.agentId);
+    space.pool.reserve(block, beneficiaryOf(next));
     this.ledger.replace({ kind: 'reservation', value: old }, { kind: 'reservation', value: next });
   }
 
@@ -308,8 +308,8 @@ function freedRecord({ space, block }: PlacedBlock, until: number): PlanRecord {
 /** Every reservation of a space, by block. */
 export function reservationsIn(space: Space): readonly Reservation[] {
   const found: Reservation[] = [];
-  for (const [block, agentId] of space.pool.reservations) {
-    found.push({ overlay: space.overlay, subnet: blockCidr(space, block), agentId });
+  for (const [block, beneficiary] of space.pool.reservations) {
+    found.push({ overlay: space.overlay, subnet: blockCidr(space, block), ...reservedForOf(beneficiary) });
   }
   return found;
 }

@@ -85,7 +85,14 @@ const hex = (bytes: Uint8Array) => Buffer.from(bytes).toString('hex');
 /** What sixty runs must come by, or they would show little. */
 const wanted = [
   ...['held', 'reserved', 'excluded', 'quarantined', 'free'].flatMap((state) => [`${state} IPv4`, `${state} IPv6`]),
-  ...['gave free', 'gave reserved', 'gave quarantined', 'exhausted overlay', 'exhausted vtep'],
+  ...[
+    'gave free',
+    'gave reserved',
+    'gave reserved for a node',
+    'gave quarantined',
+    'exhausted overlay',
+    'exhausted vtep',
+  ],
   ...['register', 'leave', 'expire', 'report-status'].map((kind) => `fenced ${kind}`),
 ];
 

@@ -12,6 +12,7 @@ import { reservationsMax } from '#ipam/limits.js';
 import type { Plan } from '#ipam/plan.js';
 import type { PlanWriter } from '#ipam/plan-writer.js';
 import { blockCidr } from '#ipam/space/space.js';
+import { formatBeneficiary, reservedForOf } from '#ipam/space/usage.js';
 
 export function replaceAgent(plan: Plan, writer: PlanWriter, command: ReplaceAgent & CommandOrigin): Reply | Refusal {
   const { agentId, successor, off } = command;
@@ -29,9 +30,10 @@ export function replaceAgent(plan: Plan, writer: PlanWriter, command: ReplaceAge
   const blocks = plan.blocksOf(agent);
   const wrong = blocks.flatMap(({ space, block }) => {
     const keptFor = space.pool.reservation(block);
-    const kept = keptFor !== undefined && keptFor !== agentId && keptFor !== successor;
-    if (!kept && !space.pool.excludes(block)) return [];
-    return [`${formatCidr(blockCidr(space, block))} is ${kept ? `reserved for "${keptFor}"` : 'excluded'}`];
+    const other = keptFor !== undefined && ![agentId, agent.nodeIp, successor].includes(keptFor) ? keptFor : undefined;
+    if (other === undefined && !space.pool.excludes(block)) return [];
+    const why = other === undefined ? 'excluded' : `reserved for ${formatBeneficiary(other)}`;
+    return [`${formatCidr(blockCidr(space, block))} is ${why}`];
   });
   if (wrong.length > 0) {
     const message = `${action}: ${wrong.join(', ')}: unreserve that first, or release the agent`;
@@ -49,7 +51,7 @@ export function replaceAgent(plan: Plan, writer: PlanWriter, command: ReplaceAge
     if (keptFor === successor) continue;
     const next = { ...reservation, agentId: successor };
     if (keptFor === undefined) writer.reserve(space, block, next);
-    else writer.reserveAnew(space, block, { ...reservation, agentId: keptFor }, next);
+    else writer.reserveAnew(space, block, { ...reservation, ...reservedForOf(keptFor) }, next);
   }
   const subjects = blocks.map(({ space, block }) => formatCidr(blockCidr(space, block)));
   writer.note('reserve', by, [...subjects, successor], `in the place of ${agentId}`);

@@ -12,7 +12,7 @@ import type { AgentId } from '#ipam/identity.js';
 import { exclusionKey, Plan } from '#ipam/plan.js';
 import { reservationsIn } from '#ipam/plan-writer.js';
 import { blockAddress, blockOf, blockRange, exactBlock, type Space } from '#ipam/space/space.js';
-import type { Exclusion, Reservation } from '#ipam/space/usage.js';
+import { beneficiaryOf, type Exclusion, type Reservation } from '#ipam/space/usage.js';
 
 type HeldBlock = { readonly block: bigint; readonly agentId: AgentId };
 
@@ -93,11 +93,12 @@ export class Restoration {
     }
   }
 
-  #takeReservation({ overlay, subnet, agentId }: Reservation): void {
+  #takeReservation(reservation: Reservation): void {
+    const { overlay, subnet } = reservation;
     const space = this.#spaceOf(overlay, familyOf(subnet.address));
     const block = exactBlock(space, subnet);
     if (block === undefined) throw new RecordError('a reservation is for no block of its overlay');
-    space.pool.reserve(block, agentId);
+    space.pool.reserve(block, beneficiaryOf(reservation));
     this.#plan.reservationCount += 1;
   }
 

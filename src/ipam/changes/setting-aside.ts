@@ -1,29 +1,36 @@
-/** What operators set aside (rule 6): blocks reserved for one agent, ranges excluded from allocation. */
-import { containsIp, familyOf, formatCidr } from '#address/ip.js';
+/** What operators set aside (rule 6): blocks reserved for one agent or node address, ranges excluded from allocation. */
+import { containsIp, familyOf, formatCidr, formatIp } from '#address/ip.js';
 import type { Exclude, Reserve, Unexclude, Unreserve } from '#ipam/commands/command.js';
 import { done, type Refusal, type Reply, refuse } from '#ipam/commands/result.js';
 import { exclusionsMax, reservationsMax } from '#ipam/limits.js';
 import { exclusionKey, type Plan } from '#ipam/plan.js';
 import type { PlanWriter } from '#ipam/plan-writer.js';
 import { blockRange, describeSpace, exactBlock, type Space } from '#ipam/space/space.js';
+import { type Beneficiary, beneficiaryOf, formatBeneficiary, reservedForOf } from '#ipam/space/usage.js';
 
 type Range = Reserve | Unreserve | Exclude | Unexclude;
 
 export function reserve(plan: Plan, writer: PlanWriter, command: Reserve): Reply | Refusal {
-  const { overlay, subnet, agentId } = command;
+  const { overlay, subnet, nodeIp } = command;
+  const beneficiary = beneficiaryOf(command);
   const action = actionOf(command);
   const place = blockPlace(plan, command);
   if ('kind' in place) return place;
+  const around = nodeIp === undefined ? undefined : plan.spaceAround(nodeIp);
+  if (nodeIp !== undefined && around !== undefined) {
+    const message = `${action}: node_ip ${formatIp(nodeIp)} lies in ${describeSpace(around)}: no agent can register it`;
+    return refuse('invalid-argument', 'node_ip', message);
+  }
   const { space, block } = place;
   const { pool } = space;
   const keptFor = pool.reservation(block);
-  if (keptFor === agentId) return done();
+  if (keptFor === beneficiary) return done();
   if (keptFor !== undefined) {
-    return refuse('already-exists', 'subnet', `${action}: it is reserved for agent "${keptFor}" already`);
+    return refuse('already-exists', 'subnet', `${action}: it is reserved for ${formatBeneficiary(keptFor)} already`);
   }
   if (pool.excludes(block)) return refuse('failed-precondition', 'subnet', `${action}: it is excluded`);
   const holder = pool.holder(block);
-  if (holder !== undefined && holder !== agentId) {
+  if (holder !== undefined && holder !== agentOf(plan, beneficiary)) {
     return refuse('failed-precondition', 'subnet', `${action}: agent "${holder}" holds it; release that one first`);
   }
   if (plan.reservationCount >= reservationsMax) {
@@ -33,8 +40,8 @@ export function reserve(plan: Plan, writer: PlanWriter, command: Reserve): Reply
       `${action}: there are ${reservationsMax} reservations, the most allowed`,
     );
   }
-  writer.reserve(space, block, { overlay: space.overlay, subnet, agentId });
-  writer.note('reserve', writer.origin.by, [formatCidr(subnet), agentId], overlay ?? 'VTEP');
+  writer.reserve(space, block, { overlay: space.overlay, subnet, ...reservedForOf(beneficiary) });
+  writer.note('reserve', writer.origin.by, [formatCidr(subnet), subjectOf(beneficiary)], overlay ?? 'VTEP');
   return done();
 }
 
@@ -43,10 +50,10 @@ export function unreserve(plan: Plan, writer: PlanWriter, command: Unreserve): R
   const place = blockPlace(plan, command);
   if ('kind' in place) return place;
   const { space, block } = place;
-  const agentId = space.pool.reservation(block);
-  if (agentId === undefined) return refuse('not-found', 'subnet', `${actionOf(command)}: it is not reserved`);
-  writer.unreserve(space, block, { overlay: space.overlay, subnet, agentId });
-  writer.note('unreserve', writer.origin.by, [formatCidr(subnet), agentId], overlay ?? 'VTEP');
+  const beneficiary = space.pool.reservation(block);
+  if (beneficiary === undefined) return refuse('not-found', 'subnet', `${actionOf(command)}: it is not reserved`);
+  writer.unreserve(space, block, { overlay: space.overlay, subnet, ...reservedForOf(beneficiary) });
+  writer.note('unreserve', writer.origin.by, [formatCidr(subnet), subjectOf(beneficiary)], overlay ?? 'VTEP');
   return done();
 }
 
@@ -67,7 +74,7 @@ export function exclude(plan: Plan, writer: PlanWriter, command: Exclude): Reply
   const { first, end } = blockRange(subnet, space.prefix);
   const reserved = space.pool.reservationIn(first, end);
   if (reserved !== undefined) {
-    const message = `${action}: a block of it is reserved for agent "${reserved[1]}"; unreserve that one first`;
+    const message = `${action}: a block of it is reserved for ${formatBeneficiary(reserved[1])}; unreserve that one first`;
     return refuse('failed-precondition', 'subnet', message);
   }
   if (space.pool.excludes(first, end)) {
@@ -96,6 +103,16 @@ export function unexclude(plan: Plan, writer: PlanWriter, command: Unexclude): R
   writer.unexclude(space, exclusion);
   writer.note('unexclude', writer.origin.by, [formatCidr(subnet)], overlay ?? 'VTEP');
   return done();
+}
+
+/** The agent that a reservation is for, as far as it is known: the one that is reached at the node address. */
+function agentOf(plan: Plan, beneficiary: Beneficiary): string | undefined {
+  return typeof beneficiary === 'string' ? beneficiary : plan.nodeHolder(beneficiary)?.agentId;
+}
+
+/** As the history names it. */
+function subjectOf(beneficiary: Beneficiary): string {
+  return typeof beneficiary === 'string' ? beneficiary : formatIp(beneficiary);
 }
 
 function actionOf({ kind, overlay, subnet }: Range): string {

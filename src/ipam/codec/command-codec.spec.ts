@@ -130,6 +130,8 @@ const actions: readonly Action[] = [
   { kind: 'expire', agentId, epoch: 9 },
   { kind: 'reserve', ...range, agentId },
   { kind: 'reserve', ...vtep, agentId },
+  { kind: 'reserve', ...range, nodeIp: parseNodeIp(parseIp('10.0.0.1')) },
+  { kind: 'reserve', ...vtep, nodeIp: parseNodeIp(parseIp('fd00::1')) },
   { kind: 'unreserve', ...range },
   { kind: 'unreserve', ...vtep },
   { kind: 'exclude', overlay: 'six', subnet: parseCidr('fd01:b::/70') },

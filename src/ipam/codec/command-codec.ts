@@ -20,11 +20,13 @@ import {
   overlayStatusOf,
   present,
   reading,
+  reservedForIn,
   settingsOf,
   toCidr,
   toCidrMaybe,
   toNetworkConfig,
   toOverlay,
+  toReservedFor,
   toSettings,
   toStatus,
 } from '#ipam/codec/wire.js';
@@ -111,7 +113,9 @@ function toAction(action: Action): sublet.store.v1.Command.$Properties {
     case 'expire':
       return { expire: { agentId: action.agentId, epoch: action.epoch } };
     case 'reserve':
-      return { reserve: { overlay: action.overlay ?? null, subnet: toCidr(action.subnet), agentId: action.agentId } };
+      return {
+        reserve: { overlay: action.overlay ?? null, subnet: toCidr(action.subnet), ...toReservedFor(action) },
+      };
     case 'unreserve':
       return { unreserve: { overlay: action.overlay ?? null, subnet: toCidr(action.subnet) } };
     case 'exclude':
@@ -303,7 +307,7 @@ function setAsideOf(stored: sublet.store.v1.Command, kind: 'reserve' | 'unreserv
   const action = present(stored[kind], kind);
   const range = { overlay: optional(action.overlay), subnet: cidrOf(action.subnet) };
   if (kind !== 'reserve') return { kind, ...range };
-  return { kind, ...range, agentId: parseAgentId(stored.reserve?.agentId ?? '') };
+  return { kind, ...range, ...reservedForIn(present(stored.reserve, kind)) };
 }
 
 function proofOf(stored: sublet.store.v1.AdoptionProof.$Properties | null | undefined): AdoptionProof | undefined {

@@ -20,12 +20,13 @@ import {
   present,
   RecordError,
   reading,
+  reservedForIn,
   settingsOf,
   toCidr,
   toOverlay,
+  toReservedFor,
   toSettings,
 } from '#ipam/codec/wire.js';
-import { parseAgentId } from '#ipam/identity.js';
 import type { Interning } from '#ipam/interning.js';
 import type { JoinToken } from '#ipam/join-token.js';
 import type { NetworkSettings, Overlay } from '#ipam/network.js';
@@ -167,8 +168,8 @@ function toStored(record: PlanRecord): sublet.store.v1.Record.$Properties {
     case 'removed-overlay':
       return { removedOverlay: { name: record.value } };
     case 'reservation': {
-      const { overlay = null, subnet, agentId } = record.value;
-      return { reservation: { overlay, subnet: toCidr(subnet), agentId } };
+      const { overlay = null, subnet } = record.value;
+      return { reservation: { overlay, subnet: toCidr(subnet), ...toReservedFor(record.value) } };
     }
     case 'exclusion': {
       const { overlay = null, subnet } = record.value;
@@ -246,8 +247,9 @@ function recordOf(stored: sublet.store.v1.Record, interning: Interning): PlanRec
     case 'removedOverlay':
       return { kind: 'removed-overlay', value: present(stored.removedOverlay, kind).name ?? '' };
     case 'reservation': {
-      const { overlay, subnet, agentId } = present(stored.reservation, kind);
-      return { kind, value: { ...setAside(overlay, cidrOf(subnet)), agentId: parseAgentId(agentId ?? '') } };
+      const reservation = present(stored.reservation, kind);
+      const { overlay, subnet } = reservation;
+      return { kind, value: { ...setAside(overlay, cidrOf(subnet)), ...reservedForIn(reservation) } };
     }
     case 'exclusion': {
       const { overlay, subnet } = present(stored.exclusion, kind);

@@ -12,9 +12,10 @@ import { type Ipv4, ipv4 } from '#address/ipv4.js';
 import { type Ipv6, ipv6 } from '#address/ipv6.js';
 import { mac, oui } from '#address/mac.js';
 import { assertNever } from '#errors/invariant.js';
-import { IdentityError } from '#ipam/identity.js';
+import { IdentityError, parseAgentId } from '#ipam/identity.js';
 import type { NetworkSettings, Overlay } from '#ipam/network.js';
-import { FieldError } from '#ipam/registration-fields.js';
+import { FieldError, parseNodeIp } from '#ipam/registration-fields.js';
+import type { ReservedFor } from '#ipam/space/usage.js';
 import type { NetworkConfig, OverlayStatus } from '#ipam/view/full-agent.js';
 import { sublet } from '#proto/sublet.js';
 
@@ -67,6 +68,18 @@ export function ipOf(bytes: Maybe<Uint8Array>): Ip {
   if (bytes?.length === 16) return ipv6Of(bytes);
   if (bytes?.length !== 4) throw new RecordError(`an address has ${bytes?.length ?? 0} bytes: 4 or 16`);
   return ipv4(new DataView(bytes.buffer, bytes.byteOffset).getUint32(0));
+}
+
+/** A reservation's agent id or node address. */
+export function toReservedFor({ agentId, nodeIp }: ReservedFor): { agentId: string; nodeIp: Uint8Array | null } {
+  return { agentId: agentId ?? '', nodeIp: nodeIp === undefined ? null : ipBytes(nodeIp) };
+}
+
+export function reservedForIn({
+  agentId,
+  nodeIp,
+}: Readonly<{ agentId?: Maybe<string>; nodeIp?: Maybe<Uint8Array> }>): ReservedFor {
+  return nodeIp == null ? { agentId: parseAgentId(agentId ?? '') } : { nodeIp: parseNodeIp(ipOf(nodeIp)) };
 }
 
 export function ipv6Of(bytes: Uint8Array): Ipv6 {

@@ -12,6 +12,7 @@ import type { JoinRole } from '#ipam/join-token.js';
 import type { NetworkSettings, Overlay } from '#ipam/network.js';
 import type { CheckedNetworkConfig, Hostname, NodeIp, Sequence, StatusError } from '#ipam/registration-fields.js';
 import type { RevocationCause } from '#ipam/revocation.js';
+import type { ReservedFor } from '#ipam/space/usage.js';
 import type { OverlayStatus } from '#ipam/view/full-agent.js';
 
 /** What every command carries. */
@@ -152,13 +153,15 @@ export type ReplaceAgent = {
 /** The lease of this epoch has run out. */
 export type Expire = { readonly kind: 'expire'; readonly agentId: AgentId; readonly epoch: number };
 
-/** Keeps one block for one agent. `overlay` undefined: an address of the VTEP subnet, as a /32. */
+/**
+ * Keeps one block for one agent, or for the agent that registers a node address. `overlay` undefined: an address of the
+ * VTEP subnet, as a /32.
+ */
 export type Reserve = {
   readonly kind: 'reserve';
   readonly overlay: string | undefined;
   readonly subnet: Cidr;
-  readonly agentId: AgentId;
-};
+} & ReservedFor;
 
 export type Unreserve = { readonly kind: 'unreserve'; readonly overlay: string | undefined; readonly subnet: Cidr };
 

@@ -152,32 +152,32 @@ type Wishes = {
 /** The block that the agent gets in this space, or undefined if there is none for it. */
 function pick(sources: Sources, space: Space, { current, returning, held }: Wishes): bigint | undefined {
   const { pool } = space;
-  const { agentId } = sources.command;
+  const { agentId, nodeIp } = sources.command;
   if (sources.plan.meta.adoption) {
     // What the agent runs on is the truth. The records may be older than that: another one, that has not come back yet, may run on
     // what they name for this agent. Once it has registered in this cluster they are right.
-    if (held !== undefined && (held === current || pool.mayReturn(held, agentId))) return held;
+    if (held !== undefined && (held === current || pool.mayReturn(held, agentId, nodeIp))) return held;
     const confirmed = sources.current !== undefined && !carriedOver(sources.plan, sources.current);
     return confirmed ? current : undefined;
   }
   if (current !== undefined) return current;
   // What runs is not renumbered: it keeps its block, or has to be stopped by an operator.
   if (held !== undefined && sources.command.heldUnconfirmed) {
-    if (pool.mayReturn(held, agentId)) return held;
+    if (pool.mayReturn(held, agentId, nodeIp)) return held;
     if (unavailable(sources, space, { current, returning, held })) return undefined;
   }
-  const own = pool.chooseReserved(agentId, sources.time);
+  const own = pool.chooseReserved(agentId, sources.time) ?? pool.chooseReserved(nodeIp, sources.time);
   if (own !== undefined) return own;
   // It must be the same rest: the block may have been held by another since.
   const rests = returning !== undefined && pool.restsUntil(returning) === sources.returning?.until;
-  if (rests && pool.mayReturn(returning, agentId)) return returning;
+  if (rests && pool.mayReturn(returning, agentId, nodeIp)) return returning;
   return pool.choose(sources.time);
 }
 
 /** Whether the agent runs on a block that it can't have, as another one holds it or it is set aside. */
 function unavailable({ command }: Sources, { pool }: Space, { current, held }: Wishes): boolean {
   if (!command.heldUnconfirmed || held === undefined || held === current) return false;
-  return pool.holder(held) !== command.agentId && !pool.mayReturn(held, command.agentId);
+  return pool.holder(held) !== command.agentId && !pool.mayReturn(held, command.agentId, command.nodeIp);
 }
 
 function numberOf(space: Space | undefined, address: Ip | undefined): bigint | undefined {

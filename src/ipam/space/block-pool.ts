@@ -9,7 +9,8 @@ import { IntervalSet } from '#address/interval-set.js';
 import { SortedMap } from '#address/sorted-map.js';
 import type { AgentId } from '#ipam/identity.js';
 import { assertInvariant, brokenPlan } from '#ipam/plan-invariant.js';
-import type { BlockRun, BlockState, PoolUsage } from '#ipam/space/usage.js';
+import type { NodeIp } from '#ipam/registration-fields.js';
+import type { Beneficiary, BlockRun, BlockState, PoolUsage } from '#ipam/space/usage.js';
 
 /** A block that was held and is not now; `until` is when its quarantine ends, and since when it is free. */
 type Idle = { readonly until: number; readonly block: bigint };
@@ -23,8 +24,8 @@ export class BlockPool {
   readonly #freed = new Map<bigint, number>();
   /** Those of `freed` that anybody may get once they have rested, longest free first. */
   readonly #idle = new SortedMap<Idle, true>(byTimeThenBlock);
-  readonly #reserved = new SortedMap<bigint, AgentId>(ascending);
-  readonly #reservedFor = new Map<AgentId, readonly bigint[]>();
+  readonly #reserved = new SortedMap<bigint, Beneficiary>(ascending);
+  readonly #reservedFor = new Map<Beneficiary, readonly bigint[]>();
   readonly #excluded = new IntervalSet();
   #heldAndExcluded = 0;
   /** Held or freed. */
@@ -58,7 +59,7 @@ export class BlockPool {
     return [...this.#freed].sort(([a], [b]) => ascending(a, b));
   }
 
-  get reservations(): Iterable<readonly [bigint, AgentId]> {
+  get reservations(): Iterable<readonly [bigint, Beneficiary]> {
     return this.#reserved.entries();
   }
 
@@ -75,7 +76,7 @@ export class BlockPool {
     return this.#held.get(block);
   }
 
-  reservation(block: bigint): AgentId | undefined {
+  reservation(block: bigint): Beneficiary | undefined {
     return this.#reserved.get(block);
   }
 
@@ -84,9 +85,9 @@ export class BlockPool {
     return this.#freed.get(block);
   }
 
-  /** The lowest block that is kept for the agent and at rest no more. */
-  chooseReserved(agentId: AgentId, time: number): bigint | undefined {
-    return this.#reservedFor.get(agentId)?.find((block) => this.state(block, time) === 'reserved');
+  /** The lowest block that is kept for the agent, or for the node address, and at rest no more. */
+  chooseReserved(beneficiary: Beneficiary, time: number): bigint | undefined {
+    return this.#reservedFor.get(beneficiary)?.find((block) => this.state(block, time) === 'reserved');
   }
 
   /** The block that anybody should get (rule 6): the lowest never used, else the one longest free; undefined: none. */
@@ -98,12 +99,13 @@ export class BlockPool {
   }
 
   /**
-   * Whether the agent may get this very block back, quarantined or not: no other agent holds it or has a right to it.
+   * Whether the agent, at this node address, may get this very block back, quarantined or not: no other agent holds it or
+   * has a right to it.
    */
-  mayReturn(block: bigint, agentId: AgentId): boolean {
+  mayReturn(block: bigint, agentId: AgentId, nodeIp: NodeIp): boolean {
     const keptFor = this.#reserved.get(block);
     const free = this.contains(block) && !this.#held.has(block) && !this.#excluded.has(block);
-    return free && (keptFor === undefined || keptFor === agentId);
+    return free && (keptFor === undefined || keptFor === agentId || keptFor === nodeIp);
   }
 
   hold(block: bigint, agentId: AgentId): void {
@@ -137,28 +139,28 @@ export class BlockPool {
     this.#offer(block);
   }
 
-  /** Keeps the block for one agent; the caller has made sure that no other agent has a right to it. */
-  reserve(block: bigint, agentId: AgentId): void {
+  /** Keeps the block for one agent or node address; the caller has made sure that no other agent has a right to it. */
+  reserve(block: bigint, beneficiary: Beneficiary): void {
     assertInvariant(!this.#reserved.get(block) && !this.#excluded.has(block), 'a block is set aside once');
-    this.#reserved.set(block, agentId);
-    this.#reservedFor.set(agentId, [...(this.#reservedFor.get(agentId) ?? []), block].sort(ascending));
+    this.#reserved.set(block, beneficiary);
+    this.#reservedFor.set(beneficiary, [...(this.#reservedFor.get(beneficiary) ?? []), block].sort(ascending));
     this.#taken.add(block);
     this.#withdraw(block);
   }
 
   unreserve(block: bigint): void {
-    const agentId = this.#reserved.get(block);
-    assertInvariant(agentId !== undefined, 'a block that is not reserved can not be unreserved');
+    const beneficiary = this.#reserved.get(block);
+    assertInvariant(beneficiary !== undefined, 'a block that is not reserved can not be unreserved');
     this.#reserved.delete(block);
-    const others = (this.#reservedFor.get(agentId) ?? []).filter((other) => other !== block);
-    if (others.length === 0) this.#reservedFor.delete(agentId);
-    else this.#reservedFor.set(agentId, others);
+    const others = (this.#reservedFor.get(beneficiary) ?? []).filter((other) => other !== block);
+    if (others.length === 0) this.#reservedFor.delete(beneficiary);
+    else this.#reservedFor.set(beneficiary, others);
     if (!this.#used.has(block)) this.#taken.remove(block);
     this.#offer(block);
   }
 
   /** The lowest reservation in [start, end). */
-  reservationIn(start: bigint, end: bigint): readonly [bigint, AgentId] | undefined {
+  reservationIn(start: bigint, end: bigint): readonly [bigint, Beneficiary] | undefined {
     const next = this.#reserved.atOrAfter(start);
     return next !== undefined && next[0] < end ? next : undefined;
   }

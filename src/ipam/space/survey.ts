@@ -29,11 +29,11 @@ export function lookUp(plan: Plan, ip: Ip, time: number): Lookup {
   if (space === undefined) return lookUpVtep6(plan, ip, time);
   const block = blockOf(space, ip);
   const subnet = blockCidr(space, block);
-  const { state, agentId } = stateOf(space, block, time);
-  if (space.overlay === undefined) return { kind: 'vtep', ip, subnet: space.subnet, state, agentId };
+  const { state, agentId, ...waiting } = stateOf(space, block, time);
+  if (space.overlay === undefined) return { kind: 'vtep', ip, subnet: space.subnet, state, agentId, ...waiting };
   const config = state === 'held' && agentId !== undefined ? plan.agents.get(agentId)?.networkConfig : undefined;
   const bridge = config && bridgeAt(config, space.overlay, subnet, ip);
-  return { kind: 'overlay', ip, overlay: space.overlay, subnet, state, agentId, bridge };
+  return { kind: 'overlay', ip, overlay: space.overlay, subnet, state, agentId, ...waiting, bridge };
 }
 
 /** With a split the lower half is the Mesos bridge's, the upper one Docker's. */
@@ -94,10 +94,15 @@ function lookUpVtep6(plan: Plan, ip: Ip, time: number): Lookup {
   return { kind: 'vtep', ip, subnet, ...stateOf(plan.vtep, block, time) };
 }
 
-function stateOf({ pool }: Space, block: bigint, time: number) {
+type Owner = Pick<Extract<Lookup, { kind: 'vtep' }>, 'state' | 'agentId' | 'reservedNode'>;
+
+function stateOf({ pool }: Space, block: bigint, time: number): Owner {
   // The VTEP subnet's own address and its broadcast address are in no pool: they are never allocated.
-  if (!pool.contains(block)) return { state: 'excluded' as const, agentId: undefined };
-  return { state: pool.state(block, time), agentId: pool.holder(block) ?? pool.reservation(block) };
+  if (!pool.contains(block)) return { state: 'excluded', agentId: undefined };
+  const owner = pool.holder(block) ?? pool.reservation(block);
+  const state = pool.state(block, time);
+  if (owner === undefined || typeof owner === 'string') return { state, agentId: owner };
+  return { state, agentId: undefined, reservedNode: owner };
 }
 
 /** By space, the VTEP subnet first, and block. */

@@ -1,9 +1,10 @@
 /**
  * How much of each address space is let, and whose one address is: what operators look at.
  */
-import type { Cidr, Ip } from '#address/ip.js';
+import { type Cidr, formatIp, type Ip } from '#address/ip.js';
 import type { AgentId } from '#ipam/identity.js';
 import type { Overlay } from '#ipam/network.js';
+import type { NodeIp } from '#ipam/registration-fields.js';
 
 /** Every block is in exactly one of these. */
 export type BlockState = 'held' | 'excluded' | 'quarantined' | 'reserved' | 'free';
@@ -26,7 +27,10 @@ export type OverlayUsage = {
 
 export type PlanUsage = { readonly vtep: PoolUsage; readonly overlays: readonly OverlayUsage[] };
 
-/** Whose an address is. `agentId` is the holder's, or with `reserved` whom it waits for. */
+/**
+ * Whose an address is. `agentId` is the holder's, or with `reserved` whom it waits for; `reservedNode` is there with `reserved` alone,
+ * where the block waits for a node address.
+ */
 export type Lookup =
   | { readonly kind: 'unknown'; readonly ip: Ip }
   | { readonly kind: 'node'; readonly ip: Ip; readonly agentId: AgentId }
@@ -37,6 +41,7 @@ export type Lookup =
       readonly subnet: Cidr;
       readonly state: BlockState;
       readonly agentId: AgentId | undefined;
+      readonly reservedNode?: NodeIp;
     }
   | {
       readonly kind: 'overlay';
@@ -46,17 +51,38 @@ export type Lookup =
       readonly subnet: Cidr;
       readonly state: BlockState;
       readonly agentId: AgentId | undefined;
+      readonly reservedNode?: NodeIp;
       /** The half that contains it, `m-dcos`; undefined where no agent holds the block, or its host does not have that bridge. */
       readonly bridge: string | undefined;
     };
 
-/** A block kept for one agent. */
+/** What a block is reserved for: one agent, or the agent that registers this node address. */
+export type Beneficiary = AgentId | NodeIp;
+
+/** The same as fields: exactly one is there. */
+export type ReservedFor =
+  | { readonly agentId: AgentId; readonly nodeIp?: undefined }
+  | { readonly agentId?: undefined; readonly nodeIp: NodeIp };
+
+export function beneficiaryOf(fields: ReservedFor): Beneficiary {
+  return fields.agentId ?? fields.nodeIp;
+}
+
+export function reservedForOf(beneficiary: Beneficiary): ReservedFor {
+  return typeof beneficiary === 'string' ? { agentId: beneficiary } : { nodeIp: beneficiary };
+}
+
+/** `agent "a"`, `node 10.0.0.1` */
+export function formatBeneficiary(beneficiary: Beneficiary): string {
+  return typeof beneficiary === 'string' ? `agent "${beneficiary}"` : `node ${formatIp(beneficiary)}`;
+}
+
+/** A block kept for one agent or node address. */
 export type Reservation = {
   /** Undefined: an address of the VTEP subnet. */
   readonly overlay: string | undefined;
   readonly subnet: Cidr;
-  readonly agentId: AgentId;
-};
+} & ReservedFor;
 
 /** A range without allocation. */
 export type Exclusion = { readonly overlay: string | undefined; readonly subnet: Cidr };

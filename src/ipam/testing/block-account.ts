@@ -3,11 +3,19 @@
  * time alone. Shares no code with the pools, and is simple rather than fast, so that the two can be compared.
  */
 import assert from 'node:assert/strict';
-import { type Cidr, type Family, isCidr4 } from '#address/ip.js';
+import { type Cidr, type Family, formatIp, type Ip, isCidr4 } from '#address/ip.js';
 import type { BlockState, PoolUsage } from '#ipam/space/usage.js';
 
 type Range = { readonly start: bigint; readonly end: bigint };
 type Rest = { readonly until: number; readonly last: string };
+
+/** An agent, and its node address as `nodeKey` names it. */
+export type Claimant = { readonly agentId: string; readonly node: string };
+
+/** Names a node address among what blocks are reserved for; no agent id has a space. */
+export function nodeKey(nodeIp: Ip): string {
+  return `node ${formatIp(nodeIp)}`;
+}
 
 /** One address space: an overlay in one family, or (`overlay` undefined) the VTEP subnet. */
 export class BlockAccount {
@@ -85,18 +93,19 @@ export class BlockAccount {
 
   /**
    * Whether the agent may be given a block that it does not hold: in adoption a block that no other agent has a right
-   * to; else one that is reserved for it, one that is quarantined after it held it, or the one that any agent would
-   * get.
+   * to; else one that is reserved for it or its node address, one that is quarantined after it held it, or the one that
+   * any agent would get.
    */
-  checkGiven(block: bigint, agentId: string, time: number, adoption: boolean): void {
+  checkGiven(block: bigint, claimant: Claimant, time: number, adoption: boolean): void {
+    const { agentId, node } = claimant;
     const where = `${this.name}: block ${block}, given to ${agentId},`;
     assert.ok(block >= this.first && block < this.end, `${where} is outside`);
     assert.equal(this.#held.get(block), undefined, `${where} is held`);
     assert.ok(!this.#isExcluded(block), `${where} is excluded`);
     const keptFor = this.#reserved.get(block) ?? agentId;
-    assert.equal(keptFor, agentId, `${where} is reserved for ${keptFor}`);
+    assert.ok([agentId, node].includes(keptFor), `${where} is reserved for ${keptFor}`);
     if (adoption) return;
-    const own = this.#ownReserved(agentId, time);
+    const own = this.#ownReserved(claimant, time);
     if (own !== undefined) {
       assert.equal(block, own, `${where} is not the one reserved for it`);
       return;
@@ -110,15 +119,21 @@ export class BlockAccount {
   }
 
   /** Whether it is true that there is nothing for the agent here. */
-  checkExhausted(agentId: string, time: number): void {
-    assert.equal(this.#ownReserved(agentId, time), undefined, `${this.name} has a block reserved for ${agentId}`);
+  checkExhausted(claimant: Claimant, time: number): void {
+    const { agentId } = claimant;
+    assert.equal(this.#ownReserved(claimant, time), undefined, `${this.name} has a block reserved for ${agentId}`);
     assert.equal(this.#next(time), undefined, `${this.name} has a block for ${agentId}`);
   }
 
-  /** The lowest block that is kept for the agent and could be had. */
-  #ownReserved(agentId: string, time: number): bigint | undefined {
-    const own = [...this.#reserved].filter(([block, of]) => of === agentId && this.state(block, time) === 'reserved');
-    return lowest(own.map(([block]) => block));
+  /** The lowest block that is kept for the agent and could be had, else the lowest for its node address. */
+  #ownReserved({ agentId, node }: Claimant, time: number): bigint | undefined {
+    const keptFor = (whom: string): bigint | undefined =>
+      lowest(
+        [...this.#reserved]
+          .filter(([block, of]) => of === whom && this.state(block, time) === 'reserved')
+          .map(([block]) => block),
+      );
+    return keptFor(agentId) ?? keptFor(node);
   }
 
   /** The lowest never used; else the one longest free. */
@@ -143,12 +158,13 @@ export class BlockAccount {
     if (block !== undefined) this.#reserved.set(block, successor);
   }
 
-  reserve(subnet: Cidr, agentId: string): void {
+  /** `whom`: an agent id, or `nodeKey`; `agentId`: the agent that this is, if there is one. */
+  reserve(subnet: Cidr, whom: string, agentId: string | undefined): void {
     const block = this.blockAt(subnet.address);
-    assert.equal(this.#reserved.get(block) ?? agentId, agentId, `${this.name}: block ${block} is reserved twice`);
+    assert.equal(this.#reserved.get(block) ?? whom, whom, `${this.name}: block ${block} is reserved twice`);
     assert.ok(!this.#isExcluded(block), `${this.name}: block ${block} is reserved though excluded`);
     assert.equal(this.#held.get(block) ?? agentId, agentId, `${this.name}: block ${block} is reserved though held`);
-    this.#reserved.set(block, agentId);
+    this.#reserved.set(block, whom);
   }
 
   unreserve(subnet: Cidr): void {

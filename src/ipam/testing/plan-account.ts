@@ -10,13 +10,14 @@ import type { AgentRecord } from '#ipam/agent-record.js';
 import type { Action, Expire, Leave, Register, ReportStatus, ReturnOverlays } from '#ipam/commands/command.js';
 import type { Ipam, Outcome } from '#ipam/ipam.js';
 import type { NetworkSettings, Overlay } from '#ipam/network.js';
+import type { NodeIp } from '#ipam/registration-fields.js';
 import type { BlockState, PoolUsage } from '#ipam/space/usage.js';
-import { BlockAccount } from '#ipam/testing/block-account.js';
+import { BlockAccount, type Claimant, nodeKey } from '#ipam/testing/block-account.js';
 
 /** In spaces of up to so many blocks each one is looked at after every command. */
 const lookedAtMax = 4096n;
 
-type Lease = Pick<AgentRecord, 'instanceId' | 'sequence' | 'epoch'>;
+type Lease = Pick<AgentRecord, 'instanceId' | 'sequence' | 'epoch' | 'nodeIp' | 'reachable'>;
 
 /** Commands that count only under the epoch of the lease. */
 function isFenced(action: Action): action is Leave | Expire | ReportStatus | ReturnOverlays {
@@ -43,7 +44,7 @@ export class PlanAccount {
     this.#checkFencing(action, result);
     if (result.kind === 'refused') {
       if (action.kind !== 'register' || result.code !== 'resource-exhausted') return;
-      this.#vtep.checkExhausted(action.agentId, time);
+      this.#vtep.checkExhausted(claimantOf(action), time);
       this.seen.add('exhausted vtep');
       return;
     }
@@ -105,15 +106,17 @@ export class PlanAccount {
   /** Compares an agent's allocation, and the problems that it was sent, with the blocks as they were before. */
   #checkLet(action: Register, record: AgentRecord, time: number): void {
     const { agentId } = record;
+    const claimant = claimantOf(action);
     for (const space of this.#spaces) {
       const block = blockIn(space, record);
       if (block !== undefined && block !== space.heldBy(agentId)) {
-        space.checkGiven(block, agentId, time, this.#adoption);
-        this.seen.add(`gave ${space.state(block, time)}`);
+        space.checkGiven(block, claimant, time, this.#adoption);
+        const state = space.state(block, time);
+        this.seen.add(`gave ${state}${space.owner(block) === claimant.node ? ' for a node' : ''}`);
       }
       const problem = record.problems.find((one) => one.overlay === space.overlay && one.family === space.family);
       if (problem?.reason !== 'exhausted') continue;
-      space.checkExhausted(agentId, time);
+      space.checkExhausted(claimant, time);
       this.seen.add('exhausted overlay');
     }
     if (!action.networkConfig.allocateSubnet) return;
@@ -134,10 +137,18 @@ export class PlanAccount {
     else this.#leases.set(agentId, record);
   }
 
+  #reachedAt(nodeIp: NodeIp): string | undefined {
+    return [...this.#leases].find(([, lease]) => lease.reachable && lease.nodeIp === nodeIp)?.[0];
+  }
+
   #setAside(action: Action): void {
     const at = ({ overlay, subnet }: { readonly overlay: string | undefined; readonly subnet: Cidr }) =>
       this.#space(overlay, familyOf(subnet.address));
-    if (action.kind === 'reserve') at(action).reserve(action.subnet, action.agentId);
+    if (action.kind === 'reserve') {
+      const { subnet, agentId, nodeIp } = action;
+      if (nodeIp === undefined) at(action).reserve(subnet, agentId, agentId);
+      else at(action).reserve(subnet, nodeKey(nodeIp), this.#reachedAt(nodeIp));
+    }
     if (action.kind === 'unreserve') at(action).unreserve(action.subnet);
     if (action.kind === 'exclude') at(action).exclude(action.subnet);
     if (action.kind === 'unexclude') at(action).unexclude(action.subnet);
@@ -170,8 +181,9 @@ export class PlanAccount {
       assert.ok(found.kind === 'vtep' || found.kind === 'overlay');
       const state = space.state(block, time);
       states[state] += 1n;
-      if (found.state !== state || found.agentId !== space.owner(block)) {
-        const is = `${found.state} (${found.agentId ?? 'nobody'})`;
+      const owner = found.agentId ?? (found.reservedNode === undefined ? undefined : nodeKey(found.reservedNode));
+      if (found.state !== state || owner !== space.owner(block)) {
+        const is = `${found.state} (${owner ?? 'nobody'})`;
         assert.fail(`${space.name}: block ${block} is ${is}, not ${state} (${space.owner(block) ?? 'nobody'})`);
       }
     }
@@ -180,6 +192,10 @@ export class PlanAccount {
       if (count > 0n) this.seen.add(`${state} IPv${space.family}`);
     }
   }
+}
+
+function claimantOf({ agentId, nodeIp }: Register): Claimant {
+  return { agentId, node: nodeKey(nodeIp) };
 }
 
 function blockIn(space: BlockAccount, record: AgentRecord): bigint | undefined {

@@ -25,6 +25,9 @@ export const quarantineMs = 900_000;
 
 const ids = ['a', 'b', 'c', 'd', 'e', 'f', 'g'];
 const agentId = fc.constantFrom(...ids).map(parseAgentId);
+const nodeAddress = fc.constantFrom(
+  ...['10.99.0.1', '10.99.0.2', '10.99.0.3', '10.99.0.4', '10.99.0.5', '9.0.0.1', '2001:db8::1'],
+);
 
 /** How a subnet is cut: any prefix at all, or pieces so few that seven agents use them up. */
 function cut(least: number, most: number): fc.Arbitrary<{ readonly from: number; readonly to: number }> {
@@ -78,7 +81,7 @@ export const draftRegister: fc.Arbitrary<Draft> = fc
     agentId,
     instance: fc.constantFrom('1', '2', '3'),
     sequence: fc.nat({ max: 4 }),
-    node: fc.constantFrom('10.99.0.1', '10.99.0.2', '10.99.0.3', '10.99.0.4', '10.99.0.5', '9.0.0.1', '2001:db8::1'),
+    node: nodeAddress,
     allocateSubnet: fc.boolean(),
     enableIpv6: fc.boolean(),
     split: fc.boolean(),
@@ -193,6 +196,10 @@ const departure: fc.Arbitrary<Draft> = fc.oneof(
 );
 
 const settingAside: fc.Arbitrary<Draft> = fc.oneof(
+  fc.tuple(nodeAddress, fc.nat(50)).map(
+    ([node, n]): Draft =>
+      (plan) => ({ ...part(plan, n, 0), kind: 'reserve', nodeIp: parseNodeIp(parseIp(node)) }),
+  ),
   fc.tuple(agentId, fc.nat(50), fc.nat(9)).map(
     ([id, n, width]): Draft =>
       (plan) => ({ ...part(plan, n, width === 9 ? 1 : 0), kind: 'reserve', agentId: id }),

@@ -3,12 +3,14 @@
 import { type Cidr4, parseCidr4 } from '#address/cidr4.js';
 import { type Cidr6, parseCidr6 } from '#address/cidr6.js';
 import { hostOf } from '#address/host-and-port.js';
-import { type Cidr, parseCidr } from '#address/ip.js';
+import { type Cidr, parseCidr, parseIp } from '#address/ip.js';
 import { RefusedError } from '#api/refusal.js';
 import type { CommandOrigin } from '#ipam/commands/command.js';
 import { parseAgentId } from '#ipam/identity.js';
 import { releasedAtOnceMax } from '#ipam/limits.js';
 import type { Overlay, Space4, Space6 } from '#ipam/network.js';
+import { parseNodeIp } from '#ipam/registration-fields.js';
+import type { ReservedFor } from '#ipam/space/usage.js';
 import { historyWords } from '#ipam/view/history.js';
 import { parseField, safeInteger } from '#master/server/refusal-mapping.js';
 import type { sublet } from '#proto/sublet.js';
@@ -44,6 +46,20 @@ export function parseRange(request: { readonly overlay: string; readonly subnet:
     overlay: request.overlay === '' ? undefined : request.overlay,
     subnet: parseField('subnet', request.subnet, parseCidr),
   };
+}
+
+/** What a reservation is for; undefined: the range is to be excluded. @throws RefusedError where both are named */
+export function parseReservedFor(request: {
+  readonly agentId: string;
+  readonly nodeIp: string;
+}): ReservedFor | undefined {
+  const { agentId, nodeIp } = request;
+  if (agentId !== '' && nodeIp !== '') {
+    const message = `node_ip "${nodeIp}" beside agent_id "${agentId}": a block is reserved for one of them`;
+    throw new RefusedError('invalid-argument', message);
+  }
+  if (agentId !== '') return { agentId: parseField('agent_id', agentId, parseAgentId) };
+  return nodeIp === '' ? undefined : { nodeIp: parseField('node_ip', nodeIp, (text) => parseNodeIp(parseIp(text))) };
 }
 
 /** What makes an overlay sound is for the plan to say; here it is only read. */

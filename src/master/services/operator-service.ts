@@ -10,7 +10,7 @@ import { assertNever } from '#errors/invariant.js';
 import type { Answer } from '#ipam/commands/result.js';
 import { type AgentId, parseAgentId } from '#ipam/identity.js';
 import type { Ipam } from '#ipam/ipam.js';
-import type { Lookup } from '#ipam/space/usage.js';
+import type { Exclusion, Lookup } from '#ipam/space/usage.js';
 import type { FullAgent } from '#ipam/view/full-agent.js';
 import type { LeaseKeeper } from '#master/leases/lease-keeper.js';
 import { type CallContext, type Endpoint, endpoint, type ServedAt } from '#master/server/endpoint.js';
@@ -25,6 +25,7 @@ import {
   parseOptionalMs,
   parseOverlay,
   parseRange,
+  parseReservedFor,
   parseTime,
 } from '#master/services/operator-parse.js';
 import type { PlanClient } from '#master/services/plan-client.js';
@@ -114,15 +115,14 @@ function planReads({ plan }: OperatorServiceOptions): readonly Endpoint[] {
     }),
     endpoint(operatorService.listReservations, read, async (request) => {
       const ipam = await plan.read(request.stale);
-      const line = (overlay: string | undefined, subnet: string, agentId: string) => ({
-        overlay: overlay ?? '',
-        subnet,
-        agentId,
-      });
+      const range = ({ overlay, subnet }: Exclusion) => ({ overlay: overlay ?? '', subnet: formatCidr(subnet) });
       return {
         reservations: [
-          ...ipam.reservations().map((each) => line(each.overlay, formatCidr(each.subnet), each.agentId)),
-          ...ipam.exclusions().map((each) => line(each.overlay, formatCidr(each.subnet), '')),
+          ...ipam.reservations().map((each) => ({
+            ...range(each),
+            ...(each.nodeIp === undefined ? { agentId: each.agentId } : { nodeIp: formatIp(each.nodeIp) }),
+          })),
+          ...ipam.exclusions().map(range),
         ],
         revision: ipam.revision,
       };
@@ -227,15 +227,11 @@ function blockWrites({ plan, office, wallClock }: OperatorServiceOptions): reado
     endpoint(operatorService.reserve, write, async (request, { caller }) => {
       const range = parseRange(request);
       const by = origin(caller, request.expectedRevision, wallClock());
+      const reservedFor = parseReservedFor(request);
       const { revision } =
-        request.agentId === ''
+        reservedFor === undefined
           ? await plan.change({ ...by, kind: 'exclude', ...range })
-          : await plan.change({
-              ...by,
-              kind: 'reserve',
-              ...range,
-              agentId: parseField('agent_id', request.agentId, parseAgentId),
-            });
+          : await plan.change({ ...by, kind: 'reserve', ...range, ...reservedFor });
       return { revision };
     }),
     endpoint(operatorService.unreserve, write, async (request, { caller }) => {
@@ -287,12 +283,12 @@ function lookupMessage(ipam: Ipam, lookup: Lookup): sublet.v1.LookupResponse.$Pr
       return { ...answer, kind: LookupKind.LOOKUP_KIND_NODE, agentId: lookup.agentId, nodeIp: nodeIp(lookup.agentId) };
     case 'vtep':
     case 'overlay': {
-      const { subnet, state, agentId } = lookup;
+      const { subnet, state, agentId, reservedNode } = lookup;
       const block = {
         subnet: formatCidr(subnet),
         blockState: blockStates[state],
         agentId: agentId ?? '',
-        nodeIp: nodeIp(agentId),
+        nodeIp: reservedNode === undefined ? nodeIp(agentId) : formatIp(reservedNode),
       };
       return lookup.kind === 'vtep'
         ? { ...answer, ...block, kind: LookupKind.LOOKUP_KIND_VTEP }
