@@ -52,9 +52,9 @@ export async function liveCapacity(client: MasterClient): Promise<CapacityPlan> 
       ...liveSpace(overlay?.name, overlay?.subnet6, overlay?.prefix6, usage6),
     ]),
     disabled: overlays.filter((each) => !usable.includes(each)).map(({ overlay }) => overlay?.name ?? ''),
-    ranges: reservations.flatMap(({ overlay, subnet, agentId }) => {
+    ranges: reservations.flatMap(({ overlay, subnet, agentId, nodeIp }) => {
       const parsed = cidrOf(subnet ?? '');
-      return parsed === undefined ? [] : [{ overlay: overlay ?? '', subnet: parsed, excluded: !agentId }];
+      return parsed === undefined ? [] : [{ overlay: overlay ?? '', subnet: parsed, excluded: !agentId && !nodeIp }];
     }),
   };
 }

@@ -255,7 +255,16 @@ export function leftHeld(holders: readonly string[], range: string): string {
 }
 
 /** For a reservation: whether the agent has to do something to get the block, and who has it now. */
-export function reservationLeaves(holders: readonly string[], subnet: string, agentId: string): string {
+export function reservationLeaves(
+  holders: readonly string[],
+  subnet: string,
+  { agentId, nodeIp }: { readonly agentId: string; readonly nodeIp: string },
+): string {
+  if (nodeIp !== '') {
+    return holders.length > 0
+      ? `${listed(holders, holders.length, namedMax)} holds ${subnet} now: the masters refuse the reservation unless its node address is ${nodeIp}.`
+      : `An agent keeps the block that it holds: the one at ${nodeIp} gets ${subnet} at its first registration, or after its release.`;
+  }
   const others = holders.filter((holder) => holder !== agentId);
   if (holders.includes(agentId))
     return `${agentId} holds ${subnet} now, and gets it back whenever it registers afresh.`;

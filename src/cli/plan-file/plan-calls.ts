@@ -76,7 +76,8 @@ function wordsOf(call: PlanCall): readonly string[] {
     case 'removeOverlay':
       return ['overlay', 'remove', call.request.name ?? ''];
     case 'reserve': {
-      const { overlay, subnet, agentId } = call.request;
+      const { overlay, subnet, agentId, nodeIp } = call.request;
+      if (nodeIp) return ['reserve', overlay ?? '', subnet ?? '', '--for-node', nodeIp];
       return agentId
         ? ['reserve', overlay ?? '', subnet ?? '', '--for', agentId]
         : ['exclude', overlay ?? '', subnet ?? ''];

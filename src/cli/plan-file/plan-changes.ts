@@ -3,7 +3,7 @@ import { AddressError } from '#address/brand.js';
 import { coversCidr, parseCidr } from '#address/ip.js';
 import type { PlanCall } from '#cli/plan-file/plan-calls.js';
 import { overlayUse } from '#cli/words.js';
-import type { PlanFile, PlanOverlay, PlanRange } from '#config/files/plan-file.js';
+import type { PlanFile, PlanOverlay, PlanRange, PlanReservation } from '#config/files/plan-file.js';
 import type { Finding } from '#config/schema/document.js';
 import type { sublet } from '#proto/sublet.js';
 import { formatDuration } from '#text/duration.js';
@@ -224,13 +224,14 @@ function removal(name: string): PlanChange {
   return { sign: '-', what: `overlay ${name}`, call: { method: 'removeOverlay', request: { name } }, lasting: true };
 }
 
-type Range = PlanRange & { /** Empty: excluded. */ readonly agent: string };
+/** Without agent and node address the range is excluded. */
+type Range = PlanReservation;
 
 function rangesDiff(live: LivePlan, wanted: PlanFile, prune: boolean): PlanDiff {
   const { reservations, exclusions } = wanted;
   const now = new Map(
-    live.reservations.map(({ overlay, subnet, agentId }) => {
-      const range: Range = { overlay: overlay ?? '', subnet: subnet ?? '', agent: agentId ?? '' };
+    live.reservations.map(({ overlay, subnet, agentId, nodeIp }) => {
+      const range: Range = { overlay: overlay ?? '', subnet: subnet ?? '', agent: agentId ?? '', nodeIp: nodeIp ?? '' };
       return [keyOf(range), range];
     }),
   );
@@ -244,14 +245,16 @@ function rangesDiff(live: LivePlan, wanted: PlanFile, prune: boolean): PlanDiff 
   const unlisted: string[] = [];
   for (const [key, range] of now) {
     const other = listed.get(key);
-    if (other !== undefined && other.agent !== range.agent) removed.push(unreserve(range));
-    if (other !== undefined || (range.agent === '' ? exclusions : reservations) === undefined) continue;
+    if (other !== undefined && !sameUse(other, range)) removed.push(unreserve(range));
+    if (other !== undefined || (isExcluded(range) ? exclusions : reservations) === undefined) continue;
     if (prune) removed.push(unreserve(range));
     else unlisted.push(wordsOf(range));
   }
   for (const [key, range] of listed) {
-    if (now.get(key)?.agent === range.agent) continue;
-    const request = { overlay: range.overlay, subnet: range.subnet, agentId: range.agent };
+    const there = now.get(key);
+    if (there !== undefined && sameUse(there, range)) continue;
+    const { overlay, subnet, agent: agentId, nodeIp = '' } = range;
+    const request = { overlay, subnet, agentId, nodeIp };
     addedRanges.push({ sign: '+', what: wordsOf(range), call: { method: 'reserve', request }, lasting: false });
   }
   return diff({ changes: [...removed, ...addedRanges], unlisted });
@@ -262,11 +265,21 @@ function unreserve(range: Range): PlanChange {
   return { sign: '-', what: wordsOf(range), call: { method: 'unreserve', request }, lasting: false };
 }
 
+function sameUse(a: Range, b: Range): boolean {
+  return a.agent === b.agent && (a.nodeIp ?? '') === (b.nodeIp ?? '');
+}
+
+function isExcluded({ agent, nodeIp = '' }: Range): boolean {
+  return agent === '' && nodeIp === '';
+}
+
 function keyOf({ overlay, subnet }: PlanRange): string {
   return `${overlay} ${subnet}`;
 }
 
-function wordsOf({ overlay, subnet, agent }: Range): string {
+function wordsOf(range: Range): string {
+  const { overlay, subnet, agent, nodeIp = '' } = range;
   const of = overlay === '' ? 'the VTEP subnet' : overlay;
-  return agent === '' ? `exclusion of ${subnet} of ${of}` : `reservation of ${subnet} of ${of} for ${agent}`;
+  if (isExcluded(range)) return `exclusion of ${subnet} of ${of}`;
+  return `reservation of ${subnet} of ${of} for ${nodeIp === '' ? agent : `node ${nodeIp}`}`;
 }

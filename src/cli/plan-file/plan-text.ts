@@ -41,10 +41,13 @@ export function planFileOf({ clusterId, network, reservations }: LivePlan): Json
       reclaim: network.reclaimMs ? formatDuration(network.reclaimMs) : 'never',
       quarantine: formatDuration(network.quarantineMs ?? 0),
     },
-    reservations: reservations.flatMap(({ overlay, subnet, agentId }) =>
-      agentId ? [{ ...range(overlay, subnet), agent: agentId }] : [],
+    reservations: reservations.flatMap(({ overlay, subnet, agentId, nodeIp }) => {
+      if (!nodeIp && !agentId) return [];
+      return [{ ...range(overlay, subnet), ...(nodeIp ? { node_ip: nodeIp } : { agent: agentId ?? '' }) }];
+    }),
+    exclusions: reservations.flatMap(({ overlay, subnet, agentId, nodeIp }) =>
+      agentId || nodeIp ? [] : [range(overlay, subnet)],
     ),
-    exclusions: reservations.flatMap(({ overlay, subnet, agentId }) => (agentId ? [] : [range(overlay, subnet)])),
   };
 }
 

@@ -33,6 +33,7 @@ lease: { reclaim: never, quarantine: 1h }
 reservations:
   - { overlay: dcos, subnet: 9.0.50.0/24, agent: db-1 }
   - { subnet: 44.128.0.7/32, agent: db-1 }
+  - { overlay: dcos, subnet: 9.0.51.0/24, node_ip: 10.0.0.7 }
 exclusions:
   - { overlay: dcos, subnet: 9.64.0.0/10 }
 `;
@@ -59,6 +60,7 @@ describe('a plan in a file', () => {
       reservations: [
         { overlay: 'dcos', subnet: '9.0.50.0/24', agent: 'db-1' },
         { overlay: '', subnet: '44.128.0.7/32', agent: 'db-1' },
+        { overlay: 'dcos', subnet: '9.0.51.0/24', agent: '', nodeIp: '10.0.0.7' },
       ],
       exclusions: [{ overlay: 'dcos', subnet: '9.64.0.0/10' }],
     });
@@ -124,7 +126,12 @@ describe('a plan in a file', () => {
     [
       'a reservation for no agent',
       'reservations: [{overlay: x, subnet: 9.0.0.0/24}]',
-      ['plan.yaml:1: reservations[0].agent: is missing: 1 to 253 characters of [A-Za-z0-9._:-] is allowed'],
+      ['plan.yaml:1: reservations[0]: has neither agent nor node_ip: one of them is needed'],
+    ],
+    [
+      'a reservation for an agent and a node address',
+      'reservations: [{overlay: x, subnet: 9.0.0.0/24, agent: a, node_ip: 10.0.0.7}]',
+      ['plan.yaml:1: reservations[0]: has agent a beside node_ip 10.0.0.7: one of them is needed'],
     ],
     ['a key twice', 'lease: {}\nlease: {}', ['plan.yaml:2: no YAML: Map keys must be unique (column 1)']],
     [

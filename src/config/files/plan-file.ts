@@ -3,7 +3,7 @@
  * `network` and `lease` have the keys that a master's configuration has, so that parts of one go into the other.
  */
 import type { z } from 'zod';
-import { type Cidr, formatCidr, parseCidr } from '#address/ip.js';
+import { type Cidr, formatCidr, formatIp, parseCidr, parseIp } from '#address/ip.js';
 import { formatMac } from '#address/mac.js';
 import { overlayNameAllowed, overlayNameForm } from '#address/overlay-name.js';
 import { lease, networkKeys, overlayKeys, overlayOfSection } from '#config/files/network-config.js';
@@ -48,7 +48,8 @@ export type PlanOverlay = {
 
 /** A range of an overlay or, with an empty name, of the VTEP subnet. */
 export type PlanRange = { readonly overlay: string; readonly subnet: string };
-export type PlanReservation = PlanRange & { readonly agent: string };
+/** For an agent or, where that is empty, for the agent that registers a node address. */
+export type PlanReservation = PlanRange & { readonly agent: string; readonly nodeIp?: string };
 
 export type LoadedPlan = {
   readonly plan: PlanFile;
@@ -62,6 +63,7 @@ const rangesMax = 100_000;
 const overlayName = matching({ pattern: overlayNameForm, allowed: overlayNameAllowed });
 const subnet: Schema<string> = parsedBy((text) => formatCidr(parseCidr(text)), '9.0.50.0/24');
 const agentId = matching(agentIdForm);
+const nodeAddress: Schema<string> = parsedBy((text) => formatIp(parseIp(text)), '10.0.0.7');
 
 const overlay = section({ ...overlayKeys, draining: yesNo.optional() }).transform(
   ({ draining = false, ...given }, context): PlanOverlay => {
@@ -92,11 +94,24 @@ const overlay = section({ ...overlayKeys, draining: yesNo.optional() }).transfor
   },
 );
 
+const reservation = section({
+  overlay: overlayName.optional(),
+  subnet,
+  agent: agentId.optional(),
+  node_ip: nodeAddress.optional(),
+}).transform(({ agent, node_ip: nodeIp, ...range }, context) => {
+  if ((agent === undefined) === (nodeIp === undefined)) {
+    const given = agent === undefined ? 'has neither agent nor node_ip' : `has agent ${agent} beside node_ip ${nodeIp}`;
+    context.addIssue({ code: 'custom', path: [], message: `${given}: one of them is needed` });
+  }
+  return { ...range, agent: agent ?? '', ...(nodeIp !== undefined && { nodeIp }) };
+});
+
 export const planFileSchema = section({
   cluster: matching(clusterIdForm).optional(),
   network: section({ ...networkKeys, overlays: list(overlay, overlaysMax).optional() }).optional(),
   lease: lease.optional(),
-  reservations: list(section({ overlay: overlayName.optional(), subnet, agent: agentId }), rangesMax).optional(),
+  reservations: list(reservation, rangesMax).optional(),
   exclusions: list(section({ overlay: overlayName.optional(), subnet }), rangesMax).optional(),
 });
 

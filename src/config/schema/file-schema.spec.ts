@@ -86,7 +86,7 @@ describe('the schemas of files', () => {
     ['plan', 'lease: {quarantine: soon}', '.lease.quarantine: pattern'],
     ['plan', 'network: {vni: 16777216}', '.network.vni: range'],
     ['plan', 'network: {overlays: [{subnet: 9.0.0.0/8}]}', '.network.overlays[0].name: missing'],
-    ['plan', 'reservations: [{overlay: x, subnet: 9.0.0.0/24}]', '.reservations[0].agent: missing'],
+    ['plan', 'reservations: [{overlay: x, agent: a}]', '.reservations[0].subnet: missing'],
     ['master', 'insecure: "yes"', '.insecure: boolean is wanted'],
     ['agent', 'cni_style: new', '.cni_style: not in the enum'],
     ['agent', 'masters: 7', '.masters: none of them'],

@@ -41,7 +41,7 @@ export function formatLookup(found: sublet.v1.LookupResponse, terminal: Terminal
     ['subnet', found.subnet],
     ['state', found.blockState === sublet.v1.BlockState.BLOCK_STATE_UNSPECIFIED ? '' : blockState(found.blockState)],
     [reserved ? 'reserved for' : 'agent', found.agentId],
-    ['node ip', found.nodeIp],
+    [reserved && found.agentId === '' ? 'reserved for node' : 'node ip', found.nodeIp],
     ['bridge', found.bridge],
   ];
   return formatFacts(

@@ -1,8 +1,10 @@
 /** `sublet reservations`: lists reservations and exclusions. */
 
 import { Option } from 'commander';
+import { formatIp, parseIp } from '#address/ip.js';
 import { operatorService } from '#api/services.js';
 import { connectsAndWatches, type Define, examples } from '#cli/command-kit.js';
+import { argument } from '#cli/failure.js';
 import { operate } from '#cli/operator/operator.js';
 import type { List, ListOptions, TableShape } from '#cli/output/list.js';
 import { showList } from '#cli/output/list-watch.js';
@@ -12,9 +14,10 @@ import { sublet } from '#proto/sublet.js';
 
 export const define: Define = (command, terminal) => {
   connectsAndWatches(command)
-    .description('Reservations (blocks for one agent) and exclusions (ranges without allocation).')
+    .description('Reservations (blocks for one agent or node address) and exclusions (ranges without allocation).')
     .option('--overlay <NAME>', 'only those of this overlay')
     .option('--for <ID>', 'only what is reserved for this agent')
+    .option('--for-node <IP>', 'only what is reserved for this node address')
     .addOption(new Option('--state <STATE>', 'only reservations, or only exclusions').choices(['reserved', 'excluded']))
     .option('--stale', 'answer from what this master has, without asking the others');
   examples(
@@ -26,9 +29,11 @@ export const define: Define = (command, terminal) => {
   command.action((options: Selection & { stale?: true }) =>
     operate(command, terminal, async (operator) => {
       const request = { stale: options.stale === true };
+      const { forNode } = options;
+      const node = forNode === undefined ? {} : { forNode: formatIp(argument('--for-node', forNode, parseIp)) };
       const look = async (): Promise<sublet.v1.ListReservationsResponse> => {
         const response = await operator.client.call(operatorService.listReservations, request, { idempotent: true });
-        const found = response.reservations.filter((each) => selects(options, each));
+        const found = response.reservations.filter((each) => selects({ ...options, ...node }, each));
         return reservationList.replaced(response, found);
       };
       await showList(operator, operatorService.listReservations, look, reservationList, options);
@@ -37,12 +42,18 @@ export const define: Define = (command, terminal) => {
 };
 
 type Reservation = sublet.v1.Reservation.$Properties;
-type Selection = ListOptions & { readonly overlay?: string; readonly for?: string; readonly state?: string };
+type Selection = ListOptions & {
+  readonly overlay?: string;
+  readonly for?: string;
+  readonly forNode?: string;
+  readonly state?: string;
+};
 
-function selects(wanted: Selection, { overlay, agentId }: Reservation): boolean {
+function selects(wanted: Selection, { overlay, agentId, nodeIp }: Reservation): boolean {
   if (wanted.overlay !== undefined && wanted.overlay !== overlay) return false;
   if (wanted.for !== undefined && wanted.for !== agentId) return false;
-  return wanted.state === undefined || wanted.state === (agentId ? 'reserved' : 'excluded');
+  if (wanted.forNode !== undefined && wanted.forNode !== nodeIp) return false;
+  return wanted.state === undefined || wanted.state === (agentId || nodeIp ? 'reserved' : 'excluded');
 }
 
 const reservationList: List<sublet.v1.ListReservationsResponse, Reservation> = {
@@ -63,10 +74,10 @@ function formatReservations(
   { titles, remarks, widths }: TableShape,
 ): string {
   if (reservations.length === 0) return remarks ? 'Nothing is reserved or excluded.\n' : '';
-  const rows = reservations.map(({ overlay, subnet, agentId }): readonly Cell[] => [
+  const rows = reservations.map(({ overlay, subnet, agentId, nodeIp }): readonly Cell[] => [
     overlay ?? '',
     subnet ?? '',
-    agentId ? agentId : { text: '(excluded)', style: 'yellow' },
+    nodeIp ? `node ${nodeIp}` : agentId ? agentId : { text: '(excluded)', style: 'yellow' },
   ]);
   return formatTable(
     [{ title: 'OVERLAY' }, { title: 'SUBNET', least: 18 }, { title: 'FOR', least: 10 }],
