@@ -118,7 +118,7 @@ describe('the command line', () => {
       /--subnet: "9\.0\.0\.1\/8" has host bits: 9\.0\.0\.0\/8 is the network/,
     ],
     [['release'], /missing required argument 'ID'/],
-    [['reserve', 'dcos', '9.0.0.0/24'], /required option '--for <ID>' not specified/],
+    [['reserve', 'dcos', '9.0.0.0/24'], /--for and --for-node: give one of them/],
     [
       ['members', 'ad'],
       /unknown command 'ad': there is add, promote, replace, remove, move\n {2}See: sublet members --help/,

@@ -163,6 +163,12 @@ export const commands: readonly Entry[] = [
     load: () => import('#cli/commands/file/apply.js'),
   },
   {
+    name: 'import',
+    group: change,
+    summary: 'take in the network of DC/OS or flannel',
+    load: () => import('#cli/commands/file/import.js'),
+  },
+  {
     name: 'release',
     group: change,
     summary: 'release the leases of agents',
@@ -171,7 +177,7 @@ export const commands: readonly Entry[] = [
   {
     name: 'reserve',
     group: change,
-    summary: 'reserve a block for one agent',
+    summary: 'reserve a block for one agent or node address',
     load: () => import('#cli/commands/plan/reserve.js'),
   },
   {

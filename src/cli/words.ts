@@ -110,7 +110,7 @@ function reportedState(of: State): Cell {
 }
 
 /** Of an overlay: whether blocks of it are given to agents. */
-export function overlayUse({ enabled, draining }: sublet.v1.Overlay.$Properties): string {
+export function overlayUse({ enabled, draining }: sublet.v1.Overlay.$Properties): 'enabled' | 'draining' | 'disabled' {
   return enabled ? 'enabled' : draining ? 'draining' : 'disabled';
 }
 

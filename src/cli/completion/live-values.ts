@@ -22,6 +22,7 @@ export const liveValues: Readonly<Record<string, Kind>> = {
   'release ID': 'agent',
   'reserve OVERLAY': 'overlay',
   'reserve --for': 'agent',
+  'import flannel --overlay': 'overlay',
   'exclude OVERLAY': 'overlay',
   'unreserve OVERLAY': 'overlay',
   'unreserve SUBNET': 'reservation',
@@ -88,9 +89,9 @@ const asked: Readonly<Record<Kind, (client: Operator['client']) => Promise<reado
   },
   async reservation(client) {
     const { reservations } = await client.call(operatorService.listReservations, { stale: true }, once);
-    return reservations.map(({ subnet, overlay, agentId }) => ({
+    return reservations.map(({ subnet, overlay, agentId, nodeIp }) => ({
       value: subnet ?? '',
-      about: `${overlay ?? ''}, ${agentId ? `for ${agentId}` : 'excluded'}`,
+      about: `${overlay ?? ''}, ${nodeIp ? `for node ${nodeIp}` : agentId ? `for ${agentId}` : 'excluded'}`,
     }));
   },
 };

@@ -1,18 +1,15 @@
 /** `sublet apply`, `sublet diff` and `sublet export`: the plan of the masters and the plan in a file. */
-import { status } from '@grpc/grpc-js';
 import type { Command } from 'commander';
-import { reasonOf } from '#api/error-info.js';
-import { isServiceError, type MasterClient } from '#api/master-client.js';
+import type { MasterClient } from '#api/master-client.js';
 import { exitCodes, Failure } from '#cli/failure.js';
 import { readConfigFile } from '#cli/local/config-file.js';
 import { type ConsentOptions, confirmed } from '#cli/operator/consent.js';
 import { type Operator, operate } from '#cli/operator/operator.js';
-import { masterFailure } from '#cli/operator/refusal-words.js';
 import { forPeople, writeValue } from '#cli/output/form.js';
 import { yamlText } from '#cli/output/yaml-text.js';
+import { Application } from '#cli/plan-file/application.js';
 import { readLivePlan } from '#cli/plan-file/live-plan.js';
-import { makeCall, planCommandOf } from '#cli/plan-file/plan-calls.js';
-import { type LivePlan, type PlanChange, type PlanDiff, planDiff } from '#cli/plan-file/plan-changes.js';
+import { type LivePlan, type PlanDiff, planDiff } from '#cli/plan-file/plan-changes.js';
 import { diffJson, formatDiff, planFileOf } from '#cli/plan-file/plan-text.js';
 import { orFailure } from '#cli/process/process-config.js';
 import type { Terminal } from '#cli/terminal.js';
@@ -63,7 +60,15 @@ export async function applyPlan(
       return;
     }
     if (diff.changes.some(({ lasting }) => lasting)) await confirmed(operator, options);
-    const revision = await new Application(operator, loaded, options).make(live, diff.changes);
+    const { plan } = loaded;
+    const wanted = {
+      diff: (now: LivePlan) => planDiff(now, plan, options.prune === true),
+      expectedRevision: options.expectedRevision ?? 0,
+      look: `Look again: sublet diff -f ${options.file}`,
+      goOn: `Applied again, the file brings about what is left: sublet apply -f ${options.file}`,
+      mend: `Change the file, and look what is left: sublet diff -f ${options.file}`,
+    };
+    const revision = await new Application(operator.client, wanted).make(live, diff.changes);
     if (!people) writeValue(output, { ...diffJson(live, diff), revision }, terminal);
     else if (diff.changes.length === 0)
       terminal.write(`Nothing to change: the plan at revision ${revision} is as ${options.file} says.\n`);
@@ -116,85 +121,4 @@ async function compared(
     throw new Failure(exitCodes.refused, `${file} can’t be applied: ${plural(problems.length, 'problem')}`, problems);
   }
   return { live, diff };
-}
-
-/** How often other changes of the plan may come between. */
-const overtakenMax = 100;
-
-/** The changes, made one after the other. */
-class Application {
-  readonly #operator: Operator;
-  readonly #loaded: LoadedPlan;
-  readonly #options: FileOptions;
-
-  constructor(operator: Operator, loaded: LoadedPlan, options: FileOptions) {
-    this.#operator = operator;
-    this.#loaded = loaded;
-    this.#options = options;
-  }
-
-  /**
-   * Each change is bound to the revision that it was found at. When another change came between, the plan is read again: if
-   * the same changes are left, as after the registration of an agent, they are made at the new revision.
-   * @returns the revision after the last one
-   */
-  async make({ revision: first }: LivePlan, changes: readonly PlanChange[]): Promise<number> {
-    let revision = first;
-    let overtaken = 0;
-    for (let at = 0; at < changes.length; ) {
-      const change = changes[at];
-      if (change === undefined) break;
-      try {
-        revision = await makeCall(this.#operator.client, change.call, revision);
-        at++;
-      } catch (error) {
-        if (!isOvertaken(error)) throw this.#stopped(error, at, changes);
-        overtaken++;
-        if (overtaken > overtakenMax) throw this.#moved('changes all the time', at);
-        revision = await this.#sameLeft(changes.slice(at), at);
-      }
-    }
-    return revision;
-  }
-
-  /** The revision at which just these changes are left. @throws Failure if others are */
-  async #sameLeft(left: readonly PlanChange[], made: number): Promise<number> {
-    if (this.#options.expectedRevision) throw this.#moved('has changed since that revision', made);
-    const live = await readLivePlan(this.#operator.client);
-    const { changes, impossible } = planDiff(live, this.#loaded.plan, this.#options.prune === true);
-    const commands = (of: readonly PlanChange[]): string => of.map(({ call }) => planCommandOf(call)).join('\n');
-    if (impossible.length > 0 || commands(changes) !== commands(left)) throw this.#moved('has changed meanwhile', made);
-    return live.revision;
-  }
-
-  #moved(how: string, made: number): Failure {
-    return new Failure(exitCodes.refused, `the plan ${how}; ${madeSoFar(made)}`, [
-      `Look again: sublet diff -f ${this.#options.file}`,
-    ]);
-  }
-
-  #stopped(error: unknown, at: number, changes: readonly PlanChange[]): Failure {
-    const { exitCode, message, hints } = masterFailure(error);
-    const call = changes[at]?.call;
-    const command = call === undefined ? '' : planCommandOf(call);
-    const { file } = this.#options;
-    // The same file would be refused again.
-    const next =
-      isServiceError(error) && error.code === status.INVALID_ARGUMENT
-        ? `Change the file, and look what is left: sublet diff -f ${file}`
-        : `Applied again, the file brings about what is left: sublet apply -f ${file}`;
-    return new Failure(
-      exitCode,
-      `${message}\n  in change ${at + 1} of ${changes.length}: ${command}; ${madeSoFar(at)}`,
-      [...hints, next],
-    );
-  }
-}
-
-function madeSoFar(made: number): string {
-  return made === 0 ? 'nothing was changed' : `${plural(made, 'change')} ${made === 1 ? 'was' : 'were'} made before`;
-}
-
-function isOvertaken(error: unknown): boolean {
-  return isServiceError(error) && reasonOf(error) === 'aborted';
 }
