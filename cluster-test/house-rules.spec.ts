@@ -2,6 +2,7 @@
 import assert from 'node:assert/strict';
 import { readdirSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
+import { headersWithoutBraces } from '#cluster-test/braces.js';
 import { comments } from '#cluster-test/comments.js';
 
 /** Room → rooms it may import, itself aside: those that it does import. */
@@ -284,6 +285,27 @@ describe('house rules', () => {
       [...text.matchAll(/^ +private (?!constructor)(.*)$/gm)].map(([, member]) => `src/${name}: ${member}`),
     );
     assert.deepEqual(wrong, ['src/ipam/ipam.ts: readonly plan: Plan;']);
+  });
+
+  it('has braces around a statement that does not fit on the line of its if, else, for or while', () => {
+    const red = [
+      ['if (a)', '  b();'],
+      ['  if (a) {', '    b();', '  } else', '    c();'],
+      ['for await (const each of all)', '  b(each);'],
+      ['while (a) // Until b.', '  b();'],
+      ['} else if (', '  a &&', '  b', ')', '  c();'],
+    ];
+    for (const lines of red) assert.equal(headersWithoutBraces(lines.join('\n')).length, 1, lines.join('\n'));
+    const green = ['if (a) b();', 'else c();', 'if (', '  a', ') {', '  b(', '    c', '  );', '} else if (b) {', '  c();', '}'];
+    assert.deepEqual(headersWithoutBraces(green.join('\n')), []);
+    const wrong = ['src', 'cluster-test', 'proto', 'deploy'].flatMap((folder) =>
+      readdirSync(folder, { recursive: true, encoding: 'utf8' })
+        .filter((name) => /\.[jt]sx?$/.test(name))
+        .flatMap((name) =>
+          headersWithoutBraces(readFileSync(join(folder, name), 'utf8')).map((found) => `${folder}/${name}:${found}`),
+        ),
+    );
+    assert.deepEqual(wrong, []);
   });
 
   it('has at most 15 files at a level', () => {

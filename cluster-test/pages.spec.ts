@@ -71,8 +71,9 @@ async function complaint(args: readonly string[], inPart: boolean): Promise<stri
   const parsed = new Error('parsed');
   const program = makeProgram(new RecordedTerminal(100)).hook('preAction', (_, command) => {
     // What a command with others below it does not know it takes for an argument, and then says so.
-    if (command.args.length > command.registeredArguments.length && !command.registeredArguments.at(-1)?.variadic)
+    if (command.args.length > command.registeredArguments.length && !command.registeredArguments.at(-1)?.variadic) {
       command.error(`no command ${command.args[0]}`);
+    }
     throw parsed;
   });
   try {

@@ -73,7 +73,7 @@ function head(chance: Chance): Buffer {
   const parts = [Buffer.from([chance.pick([0x83, 0x83, 0x83, 0x82, 0x86])]), http, field(':path', chance.pick(paths))];
   for (let more = chance.below(4); more > 0; more--) parts.push(field(chance.pick(names), chance.pick(values)));
   // An index beyond the table, a size of the table beyond all limits, an integer without an end.
-  if (chance.below(12) === 0)
+  if (chance.below(12) === 0) {
     parts.push(
       chance.pick(
         [
@@ -83,6 +83,7 @@ function head(chance: Chance): Buffer {
         ].map((bytes) => Buffer.from(bytes)),
       ),
     );
+  }
   if (chance.below(3) !== 0) parts.push(field('content-type', 'application/grpc'));
   return Buffer.concat(parts);
 }

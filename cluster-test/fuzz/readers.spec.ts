@@ -41,8 +41,9 @@ describe('what reads bytes from elsewhere', function () {
     };
     const source = { meta: meta(7), chunks, close: async () => {} };
     const all: Uint8Array[] = [];
-    for await (const piece of writeSnapshotFile(source, { savedBy: 'm1', savedAt: 1, version: 'spec' }))
+    for await (const piece of writeSnapshotFile(source, { savedBy: 'm1', savedAt: 1, version: 'spec' })) {
       all.push(piece);
+    }
     return Buffer.concat(all);
   }
 

@@ -389,8 +389,9 @@ describe('a network of real hosts', function () {
   it('an agent that leaves takes its things off its host and out of its peers, and nothing else', async () => {
     const third = agent(3);
     await third.child.stop();
-    for (const container of attached.filter(({ endpoint }) => endpoint.name.startsWith('agent-3')))
+    for (const container of attached.filter(({ endpoint }) => endpoint.name.startsWith('agent-3'))) {
       await container.detach();
+    }
     third.docker.docker('rm', '-f', 'docker0', 'docker-six');
     third.docker.docker('network', 'create', 'mine');
     const leave = new Child(['agent', 'leave', ...third.args.slice(1)], { prefix: third.netns.enter });

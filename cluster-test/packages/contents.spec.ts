@@ -86,11 +86,12 @@ describe('the Debian package', function () {
   });
 
   it('has units that start what it installs, and enables none of them', () => {
-    for (const role of ['master', 'agent'])
+    for (const role of ['master', 'agent']) {
       assert.match(
         file(`usr/lib/systemd/system/sublet-${role}.service`),
         new RegExp(`^ExecStart=/usr/bin/sublet ${role} `, 'm'),
       );
+    }
     for (const script of ['postinst', 'prerm', 'postrm']) {
       execFileSync('sh', ['-n', join(root, 'DEBIAN', script)]);
       assert.doesNotMatch(file(`DEBIAN/${script}`), /systemctl.* (enable|start|preset)|invoke start/);
@@ -146,8 +147,9 @@ describe('the Debian package', function () {
       await until('the agent is ready', boundMs, async () => holds((await fetch(`http://${at(agentHttp)}/readyz`)).ok));
       const agents = await sublet(['agents', '--master', at(api)], installed);
       assert.match(agents.stdout, /a1 .*9\.0\.0\.0\/24/);
-      for (const path of ['', 'app.js', 'app.css'])
+      for (const path of ['', 'app.js', 'app.css']) {
         assert.equal((await fetch(`http://${at(http)}/ui/${path}`)).status, 200);
+      }
       assert.equal((await agent.stop()).code, 0);
       assert.equal((await master.stop()).code, 0);
     } catch (error) {

@@ -57,8 +57,9 @@ describe('the systemd units', () => {
     const of = settings('sublet-agent.service');
     const writable = of.get('ReadWritePaths')?.flatMap((value) => value.split(' '));
     assert.deepEqual(writable, ['-/etc/cni', '-/var/lib/cni', '-/run/xtables.lock', '/proc/sys/net']);
-    for (const name of ['ProtectProc', 'ProcSubset', 'PrivateUsers', 'PrivateNetwork', 'MemoryDenyWriteExecute'])
+    for (const name of ['ProtectProc', 'ProcSubset', 'PrivateUsers', 'PrivateNetwork', 'MemoryDenyWriteExecute']) {
       assert.equal(of.get(name), undefined, name);
+    }
   });
 
   it('keep what other programs read of the lease while the agent is stopped', () => {

@@ -108,8 +108,9 @@ export class Browser implements AsyncDisposable {
       result: { value: Value };
       exceptionDetails?: { text: string; exception?: { description?: string } };
     }>('Runtime.evaluate', { expression, awaitPromise: true, returnByValue: true });
-    if (exceptionDetails !== undefined)
+    if (exceptionDetails !== undefined) {
       throw new Error(exceptionDetails.exception?.description ?? exceptionDetails.text);
+    }
     return result.value;
   }
 

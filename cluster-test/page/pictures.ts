@@ -37,8 +37,9 @@ for (const agents of (amounts.length === 0 ? ['0', '50', '65000'] : amounts).map
   const gone = [3, 4, 9, 17]
     .filter((number) => number < agents)
     .map((number) => `host-${String(number).padStart(5, '0')}`);
-  if (gone.length > 0)
+  if (gone.length > 0) {
     await change(releaseAgents.path, releaseAgents.request.encode({ agentIds: gone, force: true }).finish());
+  }
 
   await browser.screen(screens[0][1]);
   const begin = performance.now();

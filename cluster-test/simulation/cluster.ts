@@ -277,8 +277,9 @@ export class Cluster {
         const again = master.down?.kind === 'crashed' || master.down?.kind === 'failed';
         if (master.process?.alive === false && again && !master.disk.full) master.start();
       }
-      for (const agent of [...this.agents, ...this.clones])
+      for (const agent of [...this.agents, ...this.clones]) {
         if (!agent.running && random.below(electionMs * 20) < electionMs) agent.start();
+      }
       this.#supervise();
     });
   }

@@ -93,8 +93,9 @@ export class DurableState implements DiskWatcher {
   /** Term of the log at `index`. What lies before the log's beginning waits to be swept, whatever it says. */
   termAt(index: number): number | undefined {
     const { compacted } = this.head ?? {};
-    if (compacted !== undefined && index <= compacted.index)
+    if (compacted !== undefined && index <= compacted.index) {
       return index === compacted.index ? compacted.term : undefined;
+    }
     return this.entries.get(index)?.term;
   }
 

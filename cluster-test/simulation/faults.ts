@@ -37,8 +37,9 @@ export class Faults {
     this.#cluster.onAdded = (master) => this.#giveFate(master);
     // Clocks that are never set differ from the beginning.
     const clocks = this.#cluster.world.random('wall clocks');
-    if (profile.faults.has('wall-clock'))
+    if (profile.faults.has('wall-clock')) {
       for (const { machine } of this.#cluster.masters) machine.wallOffsetMs += (clocks.below(2001) - 1000) * 1000;
+    }
     for (const [kind, deed] of this.#deeds()) if (profile.faults.has(kind)) this.#again(kind, deed);
   }
 
@@ -80,8 +81,9 @@ export class Faults {
     const afterMs = slow ? 50 + random.below(3000) : 0.5 + random.below(16) / 4;
     const stored = random.below(2) === 0;
     const { storageCrash } = this.#cluster.profile;
-    if (faults.has('storage-crash') && random.chance(delicate ? Math.max(storageCrash, delicateCrash) : storageCrash))
+    if (faults.has('storage-crash') && random.chance(delicate ? Math.max(storageCrash, delicateCrash) : storageCrash)) {
       return { kind: 'crash', afterMs, stored };
+    }
     if (faults.has('disk-error') && random.chance(0.002)) return { kind: 'fail', afterMs, code: 'EIO', stored };
     return { kind: 'ok', afterMs };
   }
@@ -170,8 +172,9 @@ export class Faults {
 
   #oneWay(random: SeededRandom, one: SimulatedMaster, other: SimulatedMaster): void {
     const all = random.below(2) === 0;
-    for (const to of all ? this.#cluster.masters : [other])
+    for (const to of all ? this.#cluster.masters : [other]) {
       if (to !== one) this.#cluster.network.cut(one.peer, to.peer);
+    }
   }
 
   #both(one: SimulatedMaster, other: SimulatedMaster): void {
@@ -206,8 +209,9 @@ export class Faults {
     if (leader === undefined) return;
     for (const other of masters) if (other !== leader) this.#both(leader, other);
     const { electionMs, heartbeatMs } = profile.timing;
-    for (let entries = 0; entries < lonelyEntries; entries += 1)
+    for (let entries = 0; entries < lonelyEntries; entries += 1) {
       world.time.after(random.below(2 * heartbeatMs), () => this.#operator.sayAt(leader));
+    }
     const untilMs = world.time.now() + returnTimeouts * electionMs;
     const look = (): void => {
       if (this.#healed) return;

@@ -144,8 +144,9 @@ export class Operator {
 
   /** Has this leader, whoever else leads, write an entry that changes nothing. */
   sayAt({ work }: SimulatedMaster): void {
-    if (work?.started === true)
+    if (work?.started === true) {
       this.#changeAt(work, { kind: 'release', agentIds: [nobody], force: false, holders: [] }, () => {});
+    }
   }
 
   endAdoption(): void {

@@ -346,8 +346,9 @@ export class PlanChecks {
 
 export function blocksOf(agent: FullAgent): readonly string[] {
   const blocks = [`vtep ${formatIpv4(agent.vxlan.vtepIp.address)}`];
-  for (const { info, subnet } of agent.overlays)
+  for (const { info, subnet } of agent.overlays) {
     if (subnet !== undefined) blocks.push(`${info.name} ${formatCidr4(subnet)}`);
+  }
   return blocks;
 }
 

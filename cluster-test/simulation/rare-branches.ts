@@ -86,10 +86,12 @@ export class RareBranches {
     if (last === undefined) return;
     const hold = (ids: ConfState['voters']): boolean =>
       this.#consensus().majorityHolds(ids, durable.lastIndex, last.term);
-    if (hold(voters) && !hold(votersOutgoing))
+    if (hold(voters) && !hold(votersOutgoing)) {
       this.#mark('in a joint configuration only the new majority had an entry');
-    if (!hold(voters) && hold(votersOutgoing))
+    }
+    if (!hold(voters) && hold(votersOutgoing)) {
       this.#mark('in a joint configuration only the old majority had an entry');
+    }
   }
 
   #mark(what: string): void {

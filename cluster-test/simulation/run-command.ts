@@ -39,8 +39,9 @@ export async function runCommand(
   const jobs = Math.min(count, jobsMax, whole('--jobs', values.jobs ?? String(availableParallelism())));
   const told = (line: SeedLine): void => (values.json ? console.log(JSON.stringify(line)) : report.add(line));
   if (jobs <= 1 || values.trace || values.json) await here(values, bug, first, count, told);
-  else
+  else {
     await Promise.all(Array.from({ length: jobs }, (_, job) => elsewhere(values, { first, count, jobs, job }, told)));
+  }
   if (values.json) return 0;
   const anything =
     values.seed === undefined &&
@@ -74,8 +75,9 @@ async function here(
       if (values.mutation === undefined || !values.json) {
         const { kinds, without } = await necessaryFaults(result, options);
         advice.push(`it takes: ${kinds.join(', ') || 'no fault at all'}`);
-        if (without.length > 0)
+        if (without.length > 0) {
           advice.push(`so: ${replayCommand(seed, events, [...extra, `--without ${without.join(',')}`])}`);
+        }
       }
     }
     told({ ...rest, violation: violation?.message, counts: [...counts], advice });
@@ -130,7 +132,8 @@ function kindsIn(name: string, text = ''): readonly FaultKind[] {
 
 function whole(name: string, text: string): number {
   const number = Number(text);
-  if (!Number.isSafeInteger(number) || number < 0)
+  if (!Number.isSafeInteger(number) || number < 0) {
     throw new Error(`${name} ${text}: a whole number of 0 or more is needed`);
+  }
   return number;
 }

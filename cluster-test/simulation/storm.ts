@@ -82,9 +82,9 @@ export class Storm {
     };
     if (client.epoch !== undefined && chance < 40) this.#leave(client, link, client.epoch).finally(done);
     // A late one, which must be refused.
-    else if (client.formerEpoch !== undefined && chance < 50)
+    else if (client.formerEpoch !== undefined && chance < 50) {
       this.#leave(client, link, client.formerEpoch).finally(done);
-    else this.#register(client, link).finally(done);
+    } else this.#register(client, link).finally(done);
   }
 
   async #register(client: Client, link: MasterLink): Promise<void> {

@@ -61,11 +61,12 @@ describe('a site that clones, rewinds and restores', function () {
     for (const [agentId, blocks] of holdings) assert.deepEqual(held.get(agentId), blocks, agentId);
     assert.ok(holds(record.granted > 0 && record.checks > 0));
     // A short storm draws some of its steps only; a soak has them all.
-    if (soakMinutes >= soakOfAllMinutes)
+    if (soakMinutes >= soakOfAllMinutes) {
       assert.deepEqual(
         mustCome.filter((what) => counts[what] === undefined),
         [],
       );
+    }
     const done = Object.entries(counts).map(([what, count]) => `${count} ${what}`);
     console.log(
       `      ${record.granted} registrations acknowledged, ${record.checks} comparisons: nothing in two hands, none lost`,

@@ -35,8 +35,10 @@ describe('An underlay address', () => {
 });
 
 describe('a loopback host', () => {
-  for (const host of ['127.0.0.1', '127.255.0.9', '::1', '[::1]', 'localhost'])
+  for (const host of ['127.0.0.1', '127.255.0.9', '::1', '[::1]', 'localhost']) {
     it(`is ${host}`, () => assert.equal(isLoopback(host), true));
-  for (const host of ['127.999.0.1', '127.0.0.1.example', '10.0.0.1', '[::]', '0.0.0.0', 'master-1', ''])
+  }
+  for (const host of ['127.999.0.1', '127.0.0.1.example', '10.0.0.1', '[::]', '0.0.0.0', 'master-1', '']) {
     it(`is not ${host}`, () => assert.equal(isLoopback(host), false));
+  }
 });

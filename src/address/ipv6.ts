@@ -42,8 +42,9 @@ export function readIpv6(text: string): Ipv6 | undefined {
   // "::" stands for one group or more (RFC 4291 §2.2).
   if (tail === undefined ? missing !== 0 : missing < 1) return undefined;
   let value = 0n;
-  for (const group of [...left, ...new Array<number>(missing).fill(0), ...right])
+  for (const group of [...left, ...new Array<number>(missing).fill(0), ...right]) {
     value = (value << 16n) | BigInt(group);
+  }
   return ipv6(value);
 }
 

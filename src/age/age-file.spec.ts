@@ -13,8 +13,9 @@ const vector = {
 function encrypted(content: Uint8Array, recipients: readonly string[], pieceBytes = 10_000): Buffer {
   const encryption = new AgeEncryption(recipients.map(parseRecipient));
   const all: Uint8Array[] = [encryption.head];
-  for (let at = 0; at < content.length; at += pieceBytes)
+  for (let at = 0; at < content.length; at += pieceBytes) {
     all.push(encryption.add(content.subarray(at, at + pieceBytes)));
+  }
   return Buffer.concat([...all, encryption.end()]);
 }
 

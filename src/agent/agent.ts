@@ -535,8 +535,9 @@ export class Agent {
     } catch (error) {
       // An underlay that is down for a while is no reason to give anything up.
       const message = errorText(error);
-      if (message !== this.#nodeIpError)
+      if (message !== this.#nodeIpError) {
         log.warn({ nodeIp: this.#nodeIpInUse, error: message }, 'this host has no node_ip now');
+      }
       this.#nodeIpError = message;
     }
     if (!this.#stopped) this.#checkNodeIpLater();

@@ -64,8 +64,9 @@ const lookEveryMin = 200;
 /** For commander: milliseconds. */
 function lookTime(text: string): number {
   const ms = parseDuration(text);
-  if (ms === undefined || ms < lookEveryMin || ms > 3_600_000)
+  if (ms === undefined || ms < lookEveryMin || ms > 3_600_000) {
     throw new InvalidArgumentError(`a length of time from ${lookEveryMin}ms to 1h is allowed, like 5s.`);
+  }
   return ms;
 }
 
@@ -118,7 +119,8 @@ export function examples(command: Command, ...lines: readonly (readonly [string,
 /** For commander: a whole number ≥ 0, or a usage error. */
 export function wholeNumber(text: string): number {
   const value = /^[0-9]{1,16}$/.test(text) ? Number(text) : Number.NaN;
-  if (!Number.isSafeInteger(value))
+  if (!Number.isSafeInteger(value)) {
     throw new InvalidArgumentError('a whole number from 0 to 9007199254740991 is allowed.');
+  }
   return value;
 }

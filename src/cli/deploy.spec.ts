@@ -236,8 +236,9 @@ describe('deploy/', () => {
     const [, stage = ''] = /^FROM program AS master\n([\s\S]*)/m.exec(image) ?? [];
     assert.match(stage, /^USER 65532:65532$/m);
     assert.match(image, /^FROM node:\S+ AS program\n[\s\S]*?^HEALTHCHECK .*SUBLET_HEALTH_URL/ms);
-    for (const [, path] of image.matchAll(/^ENV SUBLET_HEALTH_URL=http:\/\/127\.0\.0\.1:\d+(\S*)$/gm))
+    for (const [, path] of image.matchAll(/^ENV SUBLET_HEALTH_URL=http:\/\/127\.0\.0\.1:\d+(\S*)$/gm)) {
       assert.equal(path, '/healthz');
+    }
     assert.deepEqual(
       [...text('deploy/compose.yaml').matchAll(/^ +target: (\w+)$/gm)].map(([, name]) => name),
       ['master', 'agent'],

@@ -84,8 +84,9 @@ describe('the command line', () => {
     const { code, out, notes } = await ran('--help');
     assert.equal(code, 0);
     assert.equal(notes, '');
-    for (const { name, summary } of commands)
+    for (const { name, summary } of commands) {
       assert.match(out, new RegExp(`^  ${name} +${summary.replace(/[?]/g, '\\?')}$`, 'm'));
+    }
     assert.equal((await ran('help')).out, out);
     assert.equal((await ran('help', 'overlay', 'add')).out, (await ran('overlay', 'add', '--help')).out);
   });

@@ -263,8 +263,9 @@ export function makeProgram(terminal: Terminal): Command {
     ['sublet agents', 'list agents and their subnets'],
     ['sublet lookup 9.0.1.7 -o json', 'find the agent of an address'],
   );
-  for (const { name, summary, group } of commands)
+  for (const { name, summary, group } of commands) {
     program.command(name).summary(summary).description(summary).helpGroup(group);
+  }
   return program;
 }
 

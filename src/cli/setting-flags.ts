@@ -10,8 +10,9 @@ export function addSettingFlags(command: Command, settings: readonly Setting[]):
     );
     const words = suffix.length === 0 ? about : `${about} (${suffix.join('; ')})`;
     const option = new Option(takes === undefined ? flag : `${flag} <${takes}>`, words);
-    if (repeated)
+    if (repeated) {
       option.argParser((value: string, before: readonly string[] | undefined) => [...(before ?? []), value]);
+    }
     command.addOption(option.helpGroup('Settings, each also a key of the file:'));
   }
 }

@@ -64,8 +64,9 @@ describe('sublet snapshot', () => {
     const signed = await saved('signed', 'sublet://master/m1');
     const verified = await restore(signed, '--tls-ca', ca);
     assert.equal(verified.code, 0, verified.notes);
-    for (const made of [`data-${restores}`, `data-${restores}/sublet`])
+    for (const made of [`data-${restores}`, `data-${restores}/sublet`]) {
       assert.equal(statSync(join(place, made)).mode & 0o077, 0, `${made} is of its user alone`);
+    }
     const unverified = await restore(signed);
     assert.equal(unverified.code, 2);
     assert.match(unverified.notes, /signed: it is signed, and there is no authority to verify it by\n.*--tls-ca FILE/);

@@ -306,8 +306,9 @@ describe('the process on a terminal with colours', () => {
     const bad = { ...good, membership: { ...good.membership, members } };
     const pieces: Uint8Array[] = [];
     const source = { meta: bad, chunks: async function* () {}, close: async () => {} };
-    for await (const piece of writeSnapshotFile(source, { savedBy: escapes, savedAt: 0, version: 'spec' }))
+    for await (const piece of writeSnapshotFile(source, { savedBy: escapes, savedAt: 0, version: 'spec' })) {
       pieces.push(piece);
+    }
     writeFileSync(file, Buffer.concat(pieces));
     const out = await output(['snapshot', 'restore', file, '--unverified', '--data-dir', join(place, 'd')]);
     assert.match(out, /--name: "\$\(id\).*1 to 63 characters/);
@@ -319,8 +320,9 @@ describe('the process on a terminal with colours', () => {
     const file = join(place, 'good');
     const pieces: Uint8Array[] = [];
     const source = { meta: meta(3), chunks: async function* () {}, close: async () => {} };
-    for await (const piece of writeSnapshotFile(source, { savedBy: 'm1', savedAt: 0, version: 'spec' }))
+    for await (const piece of writeSnapshotFile(source, { savedBy: 'm1', savedAt: 0, version: 'spec' })) {
       pieces.push(piece);
+    }
     writeFileSync(file, Buffer.concat(pieces));
     const folder = join(place, "it's a dir");
     const out = await output(['snapshot', 'restore', file, '--unverified', '--data-dir', folder, '--name', 'm1']);

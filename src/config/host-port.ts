@@ -30,8 +30,9 @@ export function parseHostPort(text: string): HostPort {
     return { host: formatIp(address), port };
   }
   const host = bare ?? '';
-  if (host === '')
+  if (host === '') {
     throw new AddressError(text, `has no host: ${allowed} (0.0.0.0 is every IPv4 address of this machine)`);
+  }
   // Digits and dots alone are an address, or a mistyped one; never a name.
   if (/^[0-9.]+$/.test(host)) {
     const address = readIp(host);

@@ -170,8 +170,9 @@ function underlayFindings(
 async function checkPort(run: Runner, port: number): Promise<Found> {
   const links = await observeLinks(run);
   const sharing = [...links.values()].find(({ vxlan }) => vxlan?.port === port);
-  if (sharing !== undefined)
+  if (sharing !== undefined) {
     return { severity: 'ok', says: `UDP port ${port} is VXLAN's already, for ${sharing.name}` };
+  }
   const hex = port.toString(16).toUpperCase().padStart(4, '0');
   const tables = await Promise.all(
     ['udp', 'udp6'].map((name) => readFile(`/proc/net/${name}`, 'utf8').catch(() => '')), // No IPv6: no such table.

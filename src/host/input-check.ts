@@ -129,8 +129,9 @@ function integer(field: string, value: number, min: number, max: number): void {
 }
 
 function check(field: string, text: string, isGood: boolean, instead?: string): void {
-  if (!isGood)
+  if (!isGood) {
     throw new HostInputError(
       `${field} ${JSON.stringify(text)} is not in the form expected${instead === undefined ? '' : `: ${instead}`}`,
     );
+  }
 }

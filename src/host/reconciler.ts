@@ -293,12 +293,15 @@ export class HostReconciler implements Reconciler {
   }
 
   #after(input: HostInput, plan: StepPlan, outcomes: readonly StepOutcome[], wish: DesiredHost): void {
-    if (outcomes.some(({ step }) => verifiedParts.has(step.part)))
+    if (outcomes.some(({ step }) => verifiedParts.has(step.part))) {
       this.#later('verify-links', verifyMs, ['links', 'peers', 'sysctls']);
-    if (outcomes.some(({ step }) => step.part === 'forward' || step.part === 'forward6'))
+    }
+    if (outcomes.some(({ step }) => step.part === 'forward' || step.part === 'forward6')) {
       this.#later('verify-firewall', verifyMs, ['firewall']);
-    if (outcomes.some(({ step }) => step.part === 'docker'))
+    }
+    if (outcomes.some(({ step }) => step.part === 'docker')) {
       this.#later('verify-docker', verifyMs, ['links', 'sysctls', 'firewall']);
+    }
     const nextAt = this.#backOff.nextAt();
     if (nextAt !== undefined) this.#later('retry', Math.max(nextAt - this.#clock.now(), debounceMs), pollAreas);
     const isOpen = outcomes.length < plan.steps.length || outcomes.some(({ kind }) => kind !== 'done');

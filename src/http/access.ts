@@ -109,8 +109,9 @@ function contentOf(setting: string, file: string): string {
   try {
     const { mode } = statSync(file);
     const others = mode & 0o077;
-    if (others !== 0)
+    if (others !== 0) {
       throw new Error(`others may read or write it (mode 0${(mode & 0o777).toString(8)}): chmod 600 ${file}`);
+    }
     return readFileSync(file, 'utf8');
   } catch (error) {
     throw new TokenFileError(`${setting}: ${file}: ${errorText(error)}`, { cause: error });

@@ -179,8 +179,9 @@ export function crossSite(
   { headers }: IncomingMessage,
   types: readonly string[] = ['application/json'],
 ): HttpAnswer | undefined {
-  if (headers.origin !== undefined)
+  if (headers.origin !== undefined) {
     return text(403, 'a request with an Origin header is refused: this is not for browsers');
+  }
   const type = contentType(headers);
   if (types.includes(type)) return undefined;
   return {

@@ -298,8 +298,9 @@ export class Master {
     addReflection(this.#api, this.services.admission, tls?.callerOf);
     this.#health = new Health(this.services.admission, tls?.callerOf);
     this.#health.addTo(this.#api);
-    if (tls !== undefined)
+    if (tls !== undefined) {
       this.#adminSocket = this.#makeAdminSocket((path, ms, refused) => metrics.observe(path, ms, refused));
+    }
     this.#readiness = new Readiness({
       ...{ log: this.#replica, leadership: this.services.leadership, clock },
       closed: () => this.services.closed ?? this.services.unfit,

@@ -73,8 +73,9 @@ export class ActiveReplica<Output> {
     const { voters, votersOutgoing } = this.membership.confState;
     const alone = voters.length === 1 && voters[0] === this.self.id && votersOutgoing.length === 0;
     if (alone) this.#campaign();
-    else if (bootstrapped && voters[0] === this.self.id)
+    else if (bootstrapped && voters[0] === this.self.id) {
       this.#later(2 * this.#timing.heartbeatMs, () => this.#campaign());
+    }
     this.#parts.driver.wake();
     // Not every write is the writer's: a snapshot that comes in is written for its sender, who can't end this member.
     store.poisoned.then((error) => this.#fail(error));

@@ -145,8 +145,9 @@ export function checkLimits(limits: ReplicaLimits): void {
     ['proposals.commandBytesMax', proposals.commandBytesMax],
   ] as const;
   for (const [field, value] of pieces) {
-    if (value > pieceBytesMax)
+    if (value > pieceBytesMax) {
       throw new RangeError(`limits.${field} is ${value}: ${formatSize(pieceBytesMax)} at most`);
+    }
   }
 }
 

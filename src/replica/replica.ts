@@ -101,8 +101,9 @@ export class Replica<Output> implements ReplicatedLog<Output> {
     await machine.restore(store.records(), applied);
     const contradiction = await rewound;
     if (this.#stopped) return;
-    if (contradiction !== undefined)
+    if (contradiction !== undefined) {
       throw new StoreError('amnesia', `${contradiction}; to rejoin, ${rejoinRemedy(self.name)}`);
+    }
     const [timing, limits] = [this.#timing, this.#limits];
     try {
       const emit = (event: ActiveReplicaEvent<Output>): void => this.#onEvent(event);

@@ -83,8 +83,9 @@ export async function openLogStore(disk: StoreDisk): Promise<LogStore> {
 async function firstHead(backend: KeyValueBackend, disk: StoreDisk, slots: IdentitySlots | undefined): Promise<Head> {
   const everything = { from: new Uint8Array(0), to: Uint8Array.of(0xff) };
   if (slots !== undefined) throw corrupt(disk.place, 'its head record is missing');
-  if ((await backend.keys(everything, 1)).length > 0)
+  if ((await backend.keys(everything, 1)).length > 0) {
     throw corrupt(disk.place, 'its head record and its identity file are missing');
+  }
   const head = freshHead(disk.newStoreId());
   await backend.write([{ type: 'put', key: headKey, value: encodeHead(head) }]);
   return head;
@@ -199,8 +200,9 @@ class KeyValueLogStore implements LogStore {
   compact(through: LogIndex): Promise<void> {
     return this.#exclusively('compact', async () => {
       const { compacted, applied } = this.#content.head;
-      if (through > applied.index)
+      if (through > applied.index) {
         throw new RangeError(`compaction up to ${through} is beyond the applied index ${applied.index}`);
+      }
       // A follower that is sent a snapshot needs the entries after it next.
       const oldest = Math.min(through, ...[...this.#sources].map(({ meta }) => meta.index));
       if (oldest <= compacted.index) return;

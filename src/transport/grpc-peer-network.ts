@@ -199,8 +199,9 @@ function callFailure({ code, details }: ServiceError): string {
   if (code === status.UNIMPLEMENTED) {
     return 'it serves no peers there: that is another port of a master; name its peer port (its setting peer_listen)';
   }
-  if (notGrpc.test(details))
+  if (notGrpc.test(details)) {
     return 'what listens there does not speak gRPC: name the peer port of a master (its setting peer_listen)';
+  }
   if (/ECONNREFUSED/.test(details)) return 'nothing listens there';
   if (/^Deadline exceeded/.test(details)) return `it takes longer than ${formatDuration(helloTimeoutMs)}`;
   return /Last error: (?:Error: )?(.*?)(?:\. Resolution note.*)?$/.exec(details)?.[1] ?? details;

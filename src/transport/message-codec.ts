@@ -129,8 +129,9 @@ function decode(wire: WireMessage, sender: MemberId, to: MemberId): PeerMessage 
     case Kind.PEER_MESSAGE_KIND_APPEND: {
       const entries = (wire.entries ?? []).map(decodeEntryRecord);
       for (const [at, entry] of entries.entries()) {
-        if (entry.term > positionMax)
+        if (entry.term > positionMax) {
           throw new WireError(`an entry came with term ${entry.term}, beyond ${positionMax}`);
+        }
         if (entry.index !== index + 1 + at) throw new WireError(`entry ${entry.index} came as ${index + 1 + at}`);
       }
       return { kind: 'append', ...envelope, index, logTerm, commit, entries };

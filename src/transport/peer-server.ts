@@ -208,8 +208,9 @@ export class PeerServer {
     const from = this.#admit(begin?.envelope, call);
     const self = this.#options.place()?.self;
     const message = decodeMessage(begin?.message ?? {}, from.id, self?.id ?? from.id);
-    if (message.kind !== 'snapshot')
+    if (message.kind !== 'snapshot') {
       throw new CallRefusal(status.INVALID_ARGUMENT, `a snapshot began as ${message.kind}`);
+    }
     await this.#options.handler.receiveSnapshot(message, decodeMeta(begin?.meta ?? {}), readChunks(parts));
   }
 

@@ -113,8 +113,9 @@ function readChunk(
   if ((number ?? 0) !== expected) {
     throw new CallRefusal(status.DATA_LOSS, `chunk ${number ?? 0} of the snapshot came where ${expected} was due`);
   }
-  if (crc32(bytes) !== sum)
+  if (crc32(bytes) !== sum) {
     throw new CallRefusal(status.DATA_LOSS, `chunk ${expected} of the snapshot has a wrong sum`);
+  }
   return SnapshotRecords.decode(bytes).records.map(({ key, value }) => ({
     key: key ?? new Uint8Array(),
     value: value ?? new Uint8Array(),

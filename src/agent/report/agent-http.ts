@@ -52,8 +52,9 @@ export class AgentHttp {
     });
     const { secured, certificate, hosts, log } = options;
     if (secured === undefined) return;
-    if (certificate === undefined)
+    if (certificate === undefined) {
       throw new HttpsError('https_listen: this agent is without TLS and has no certificate: set tls or join');
+    }
     const answer = (method: string, path: string) => this.#answer(method, path);
     const { listen, tokenFile } = secured;
     this.#secured = new SecuredHttp({ listen, token: tokenOf(tokenFile), certificate, hosts, log, answer });

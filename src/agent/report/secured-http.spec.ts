@@ -75,8 +75,9 @@ describe('HTTP of an agent with TLS', () => {
       assert.equal(await ask(path, { token: 'wrong' }), '401', path);
     }
     assert.deepEqual(answered, []);
-    for (const role of ['viewer', 'operator', 'admin'])
+    for (const role of ['viewer', 'operator', 'admin']) {
       assert.equal(await ask('/status', { as: `${role}/vera` }), '200');
+    }
     assert.equal(await ask('/metrics', { token: secret }), '200');
     for (const path of ['/healthz', '/readyz']) assert.equal(await ask(path), '200');
     assert.deepEqual([...new Set(answered)], ['GET /status', 'GET /metrics', 'GET /healthz', 'GET /readyz']);

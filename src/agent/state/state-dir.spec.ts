@@ -48,8 +48,9 @@ describe('state directory of an agent', () => {
       ...exampleAgent(`p${at}`, 2),
       nodeIp: `10.1.${at >> 8}.${at & 255}`,
     }));
-    for (const message of snapshot(100, others))
+    for (const message of snapshot(100, others)) {
       table.take(WatchResponse.decode(WatchResponse.encode(message).finish()));
+    }
     if (table.picture === undefined) throw new Error('no picture');
     return table.picture;
   }

@@ -158,8 +158,9 @@ function cached<T>(log: AgentLog, name: string, read: () => T | undefined): T | 
   try {
     return read();
   } catch (error) {
-    if (!(error instanceof DamagedFileError || error instanceof z.ZodError || error instanceof SyntaxError))
+    if (!(error instanceof DamagedFileError || error instanceof z.ZodError || error instanceof SyntaxError)) {
       throw error;
+    }
     const why = error instanceof z.ZodError ? z.prettifyError(error) : error.message;
     log.error({ file: name, reason: why }, `the cached ${name} is damaged and is not used; it is fetched or made anew`);
     return undefined;

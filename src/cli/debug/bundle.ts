@@ -111,14 +111,16 @@ async function gather(all: readonly BundlePart[], terminal: Terminal): Promise<G
       missing.push({ name, source, why: redacted(errorText(error)).text });
     }
   }
-  if (files.length === 0)
+  if (files.length === 0) {
     throw new Failure(
       exitCodes.refused,
       'nothing could be gathered',
       missing.map(({ name, why }) => `${name}: ${why}`),
     );
-  if (missing.length > 0)
+  }
+  if (missing.length > 0) {
     terminal.note(`${wrap(`${plural(missing.length, 'part')} could not be had: the manifest says why.`, terminal)}\n`);
+  }
   return { files, missing };
 }
 

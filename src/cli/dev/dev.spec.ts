@@ -23,8 +23,9 @@ async function freeBase(): Promise<number> {
         () => true,
         () => false,
       )
-    )
+    ) {
       return port;
+    }
   }
   throw new Error('found no ten free ports in a row');
 }

@@ -32,16 +32,18 @@ function certificateFinding(file: string, nowMs: number): CheckFinding {
         todo: 'timedatectl',
       };
     }
-    if (left <= 0)
+    if (left <= 0) {
       return {
         severity: 'error',
         what,
         says: `${file} ended at ${validToDate.toISOString()}`,
         todo: 'sublet ca issue --help',
       };
+    }
     const rest = formatDuration(left, 1);
-    if (left < renewDays * dayMs)
+    if (left < renewDays * dayMs) {
       return { severity: 'warning', what, says: `${until}: ${rest} left`, todo: 'sublet ca issue --help' };
+    }
     return { severity: 'ok', what, says: `${until} (${rest})` };
   } catch (error) {
     return { severity: 'error', what, says: `${file}: ${errorText(error)}`, todo: 'sublet ca issue --help' };

@@ -10,8 +10,9 @@ import { formatSize } from '#text/size.js';
 
 export function nodeFinding(versions: Versions): CheckFinding {
   const bad = badNode(versions);
-  if (bad === undefined)
+  if (bad === undefined) {
     return { severity: 'ok', what: 'Node.js', says: `${versions.node}, nghttp2 ${versions.nghttp2}` };
+  }
   return {
     severity: 'error',
     what: 'Node.js',
@@ -107,8 +108,9 @@ export function spaceFinding(folder: string, floor: number): CheckFinding {
   const what = 'disk space';
   if (free >= 4 * floor) return { severity: 'ok', what, says };
   const todo = 'make room, or move the data directory to a larger disk';
-  if (free >= floor)
+  if (free >= floor) {
     return { severity: 'warning', what, says: `${says}; below ${formatSize(floor)} a master does not lead`, todo };
+  }
   return { severity: 'error', what, says: `${says}: below ${formatSize(floor)} a master does not lead`, todo };
 }
 

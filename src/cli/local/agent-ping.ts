@@ -90,8 +90,9 @@ export function knowledgeOf(agent: sublet.v1.Agent.$Properties | undefined): Pee
     state ? [{ name: info?.name ?? '', ...state }] : [],
   );
   const failed = states.filter(({ status }) => status === OverlayStatus.OVERLAY_STATUS_FAILED);
-  if (failed.length > 0)
+  if (failed.length > 0) {
     return { kind: 'failed', errors: failed.map(({ name, error }) => `overlay ${name}: ${error ?? ''}`) };
+  }
   const isBuilt = states.some(({ status }) => status === OverlayStatus.OVERLAY_STATUS_OK);
   return isBuilt || states.length === 0 ? { kind: 'none' } : { kind: 'nothing-built' };
 }

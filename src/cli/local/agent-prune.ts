@@ -75,8 +75,9 @@ export async function findDead(
 export async function networksAt(http: string, cniDataDir: string | undefined): Promise<readonly ReservedNetwork[]> {
   const at = formatHostPort(argument('--http', http, parseHostPort));
   const { lease } = statusSchema.parse(await agentAnswer(at));
-  if (lease === null)
+  if (lease === null) {
     throw new Failure(exitCodes.refused, `the agent at ${at} has no lease: it has no range to look at`);
+  }
   const overlays = lease.overlays.map(({ name, mesosBridge }) => {
     if (mesosBridge === undefined) return { name };
     const { name: bridge, ip, ip6 } = mesosBridge;

@@ -266,9 +266,11 @@ export function reservationLeaves(
       : `An agent keeps the block that it holds: the one at ${nodeIp} gets ${subnet} at its first registration, or after its release.`;
   }
   const others = holders.filter((holder) => holder !== agentId);
-  if (holders.includes(agentId))
+  if (holders.includes(agentId)) {
     return `${agentId} holds ${subnet} now, and gets it back whenever it registers afresh.`;
-  if (others.length > 0)
+  }
+  if (others.length > 0) {
     return `${listed(others, others.length, namedMax)} holds ${subnet} now: the masters refuse the reservation until that is released.`;
+  }
   return `An agent keeps the block that it holds: ${agentId} gets ${subnet} at its first registration, or after: sublet release ${agentId}`;
 }

@@ -76,8 +76,9 @@ function parsed(value: unknown): Contexts {
   if (typeof current !== 'string') throw new Error('current is no text');
   const all = Object.entries(record('contexts', contexts)).map(([name, context]) => {
     const entries = Object.entries(record(name, context)).map(([key, of]) => {
-      if (!contextKeys.some((known) => known === key))
+      if (!contextKeys.some((known) => known === key)) {
         throw new Error(`${name}: "${key}" is no key: ${contextKeys.join(', ')} are`);
+      }
       if (typeof of !== 'string') throw new Error(`${name}: ${key} is no text`);
       return [key, of] as const;
     });

@@ -63,8 +63,9 @@ function neverSent(reason: string): boolean {
 
 /** What grpc-js says of a connection, without what only it understands. */
 export function shortReason(reason: string): string {
-  if (/connect ENOENT/.test(reason))
+  if (/connect ENOENT/.test(reason)) {
     return 'there is no such socket: a master with tls makes it, admin.sock in its data_dir';
+  }
   if (/ECONNREFUSED/.test(reason)) return 'nothing listens there (connection refused)';
   if (/Name resolution failed/.test(reason)) return 'the host name is not known';
   if (/wrong version number/.test(reason)) return 'what listens there does not speak TLS';

@@ -42,8 +42,9 @@ export class TlsFolder {
 
   /** @throws WriteError */
   put({ certificate, authorities }: { readonly certificate: string; readonly authorities: string }): void {
-    if (!existsSync(this.files.ca) || readFileSync(this.files.ca, 'utf8') !== authorities)
+    if (!existsSync(this.files.ca) || readFileSync(this.files.ca, 'utf8') !== authorities) {
       writeDurably(this.files.ca, authorities);
+    }
     writeDurably(this.files.cert, certificate);
   }
 

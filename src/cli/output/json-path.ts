@@ -274,8 +274,9 @@ class Reader {
         continue;
       }
       const escaped = escapes[this.#text[this.#at++] ?? ''];
-      if (escaped === undefined)
+      if (escaped === undefined) {
         throw this.#error(String.raw`only \n, \t, \r, \\, \" and \' are known after \ `.trim());
+      }
       out += escaped;
     }
   }

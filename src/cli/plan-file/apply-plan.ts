@@ -38,8 +38,9 @@ export async function diffPlan(command: Command, options: FileOptions, terminal:
         `the plan at revision ${live.revision} differs from ${options.file}: ${plural(length, 'change')}`,
       );
     }
-    if (forPeople(operator.output))
+    if (forPeople(operator.output)) {
       terminal.write(`The plan at revision ${live.revision} is as ${options.file} says.\n`);
+    }
   });
 }
 
@@ -70,9 +71,9 @@ export async function applyPlan(
     };
     const revision = await new Application(operator.client, wanted).make(live, diff.changes);
     if (!people) writeValue(output, { ...diffJson(live, diff), revision }, terminal);
-    else if (diff.changes.length === 0)
+    else if (diff.changes.length === 0) {
       terminal.write(`Nothing to change: the plan at revision ${revision} is as ${options.file} says.\n`);
-    else terminal.write(`Made ${plural(diff.changes.length, 'change')}: the plan is at revision ${revision}.\n`);
+    } else terminal.write(`Made ${plural(diff.changes.length, 'change')}: the plan is at revision ${revision}.\n`);
   });
 }
 

@@ -98,8 +98,9 @@ export async function leaveWithAgent(
   );
   for (const { command, why } of report.removed) terminal.write(`removed  ${why}: ${command}\n`);
   for (const left of report.left) terminal.write(`${terminal.paint('yellow', 'left')}     ${left}\n`);
-  if (report.gaveBack)
+  if (report.gaveBack) {
     terminal.write('The lease is given back. What this host held is quarantined before it is leased again.\n');
+  }
   if (report.left.length > 0) {
     throw new Failure(
       exitCodes.refused,
@@ -193,8 +194,9 @@ function securedBy(config: AgentConfig, files: TlsFiles | undefined, log: Logger
     }
     return { id: principal.id, certificate: certificate.start() };
   } catch (error) {
-    if (error instanceof TlsFileError)
+    if (error instanceof TlsFileError) {
       throw new Failure(exitCodes.usage, error.message, config.tls === undefined ? joinAnew : []);
+    }
     throw error;
   }
 }

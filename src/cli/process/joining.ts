@@ -92,8 +92,9 @@ export function renewal({ certificate, folder, ask, timer, wallClock, log }: Ren
     const key = folder.key();
     const renewed = await ask({ csr: await makeRequest(key), role: holder.role, subject: holder.id });
     const fault = faultOfRenewed(renewed, holder, key, wallClock());
-    if (fault !== undefined)
+    if (fault !== undefined) {
       throw new JoinAnswerError(`a master has answered with a certificate that is of no use: ${fault}`);
+    }
     folder.put(renewed);
     await certificate.look();
   };
@@ -170,8 +171,9 @@ function tokenOf(text: string) {
 }
 
 function joinFailure(error: unknown): unknown {
-  if (error instanceof PinError || error instanceof JoinAnswerError)
+  if (error instanceof PinError || error instanceof JoinAnswerError) {
     return new Failure(exitCodes.refused, error.message);
+  }
   if (error instanceof NoMasterError) return noMasterFailure(error);
   return isServiceError(error) ? masterFailure(error) : error;
 }

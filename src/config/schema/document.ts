@@ -93,8 +93,9 @@ export class ConfigDocument {
     const { setting, inside } = this.#given(path) ?? {};
     if (setting === undefined || inside === undefined || inside.length === 0) return message;
     const value = this.at(...path);
-    if (inside.length === 1 && typeof value === 'string' && setting.takes !== undefined)
+    if (inside.length === 1 && typeof value === 'string' && setting.takes !== undefined) {
       return `${showValue(value)} has another form: ${setting.takes} is allowed`;
+    }
     const all = this.at(...path.slice(0, -inside.length));
     const part = formatPath(Array.isArray(all) && all.length > 1 ? inside : inside.slice(1));
     return part === '' ? message : `${part}: ${message}`;

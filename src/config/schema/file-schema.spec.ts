@@ -18,8 +18,9 @@ function schemaAt(of: Schema, key: string): Schema {
 /** What of a value the schema does not allow: the keywords that the schemas use. */
 function violations(schema: Schema, value: unknown, at = ''): string[] {
   const { type, properties, items, anyOf, pattern, minimum = 0, maximum = 0, required = [] } = schema;
-  if (Array.isArray(anyOf))
+  if (Array.isArray(anyOf)) {
     return anyOf.some((each) => violations(each, value).length === 0) ? [] : [`${at}: none of them`];
+  }
   if (Array.isArray(schema.enum)) return schema.enum.includes(value) ? [] : [`${at}: not in the enum`];
   if (type === 'object' && isObject(value) && isObject(properties)) {
     const missing = Array.isArray(required) ? required.filter((key) => !(key in value)) : [];
@@ -31,13 +32,15 @@ function violations(schema: Schema, value: unknown, at = ''): string[] {
       }),
     ];
   }
-  if (type === 'array' && Array.isArray(value) && isObject(items))
+  if (type === 'array' && Array.isArray(value) && isObject(items)) {
     return value.flatMap((each, n) => violations(items, each, `${at}[${n}]`));
+  }
   if (type === 'string' && typeof value === 'string') {
     return typeof pattern === 'string' && !new RegExp(pattern, 'u').test(value) ? [`${at}: pattern`] : [];
   }
-  if (type === 'integer' && typeof value === 'number')
+  if (type === 'integer' && typeof value === 'number') {
     return value >= Number(minimum) && value <= Number(maximum) ? [] : [`${at}: range`];
+  }
   return type === undefined || type === typeof value ? [] : [`${at}: ${String(type)} is wanted`];
 }
 

@@ -105,8 +105,9 @@ export const path: Schema<string> = reading(
   { type: 'string', minLength: 1, maxLength: 4096 },
   (value) => {
     const found = text(value);
-    if (found === '' || found.includes('\0') || found.length > 4096)
+    if (found === '' || found.includes('\0') || found.length > 4096) {
       throw new ValueError(`${showValue(found)} is not a path`);
+    }
     return found;
   },
 );

@@ -41,8 +41,9 @@ function deviceRemedy({ vni, port }: { vni: number; port: number }, said: string
   if (/File exists|already exists/i.test(said)) {
     return `another VXLAN device has id ${vni} on port ${port} (see "ip -d link show type vxlan"): remove it, or give the network another vni`;
   }
-  if (/Unknown device type|not supported/i.test(said))
+  if (/Unknown device type|not supported/i.test(said)) {
     return 'this kernel has no VXLAN: load the module ("modprobe vxlan")';
+  }
   return undefined;
 }
 

@@ -291,8 +291,9 @@ describe('Docker network request', () => {
     assert.match(blockOf([28, 2], 'iptables', {}) ?? '', /by vtep1024 and m-dcos, since .* without trusted_host_int/);
     assert.equal(blockOf([28, 2], 'iptables', { [trusted]: 'eth9:m-dcos:vtep1024' }), undefined);
     assert.match(blockOf([28, 2], 'iptables', { [trusted]: 'vtep1024' }) ?? '', /by m-dcos,/);
-    for (const open of ['nat-unprotected', 'routed'])
+    for (const open of ['nat-unprotected', 'routed']) {
       assert.equal(blockOf([28, 0], 'iptables', { [mode]: open }), undefined);
+    }
     assert.match(blockOf([29, 0], 'nftables', { [trusted]: 'vtep1024:m-dcos' }) ?? '', /gateway_mode_ipv4=nat-unprot/);
     assert.match(blockOf([29, 0], 'nftables', { [mode]: 'routed' }) ?? '', /ports that are not published/);
     assert.equal(blockOf([29, 0], 'nftables', { [mode]: 'nat-unprotected' }), undefined);

@@ -19,8 +19,9 @@ export function diffBridges({ bridges, marks }: DesiredHost, { links }: Observed
     const bridge = wanted.get(link.name);
     const ports = [...links.values()].filter(({ master }) => master === link.name).length;
     if (bridge !== undefined) addTo({ steps, problems }, compare(bridge, link, ports, marks));
-    else if (isMarked(link, marks) && bridgeName.test(link.name))
+    else if (isMarked(link, marks) && bridgeName.test(link.name)) {
       addTo({ steps, problems }, removal(link, ports, overlayScope(link.name.replace(bridgeName, ''))));
+    }
   }
   for (const bridge of bridges) {
     const made = links.has(bridge.name) ? [] : creation(bridge, marks);

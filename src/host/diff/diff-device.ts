@@ -32,8 +32,9 @@ export function diffDevice(desired: DesiredHost, observed: ObservedHost): Device
   if (!isOurs(link, device, desired.marks)) {
     return { steps: stale, problems: [foreign(link)], creates: undefined, tables: undefined };
   }
-  if (!isMendable(link, device))
+  if (!isMendable(link, device)) {
     return create(desired, observed, device, [...stale, deviceStep({ kind: 'link-delete', name: device.name })]);
+  }
   return mend(desired, observed, device, link, stale);
 }
 

@@ -25,8 +25,9 @@ export function diffDocker(
   if (there.kind !== 'read') {
     // A bridge of Docker's stays when the engine ends: where there is one, Docker belongs to this host.
     const isHostWithout = there.kind === 'unreadable' && !wanted.some(({ bridge }) => links.has(bridge));
-    if (dockerOptional && isHostWithout && there.socket !== undefined)
+    if (dockerOptional && isHostWithout && there.socket !== undefined) {
       return { steps: [], problems: wanted.map(waits) };
+    }
     const error = there.kind === 'unreadable' ? there.error : 'Docker was not asked';
     return { steps: [], problems: wanted.map(({ overlay }) => problem(overlay, error)) };
   }
@@ -132,8 +133,9 @@ function notes(
 
 function removal(network: ObservedDockerNetwork, scope: Scope, why: string): StepPlan {
   const { name, id, containers } = network;
-  if (containers.length === 0)
+  if (containers.length === 0) {
     return { steps: [{ kind: 'docker-delete', name, id, scope, part: 'docker' }], problems: [] };
+  }
   const error = `Docker network "${name}" ${why} still has containers (${named(containers)}): stop them or connect them elsewhere`;
   return { steps: [], problems: [{ scope, part: 'docker', error }] };
 }

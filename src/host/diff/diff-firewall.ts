@@ -158,8 +158,9 @@ function diffForward({ firewall, marks }: DesiredHost, family: Family, there: Re
     const remove = withoutMarked(present, marks, (rule) => keep && rule === jump);
     // First out, then in: deleting by text takes the first of equal rules, which would be the one just inserted.
     steps.push(...remove.map((rule) => filterRule('delete', family, 'filter', chain, rule, hostScope, part)));
-    if (isWanted && chain === home && !keep)
+    if (isWanted && chain === home && !keep) {
       steps.push(filterRule('insert', family, 'filter', chain, jump, hostScope, part));
+    }
   }
   if (!isWanted && ours !== undefined) {
     steps.push({ kind: 'chain-delete', family, table: 'filter', chain: forwardChain, scope: hostScope, part });

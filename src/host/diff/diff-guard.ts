@@ -35,8 +35,9 @@ function diffFamily({ guard, marks }: DesiredHost, observed: ObservedHost, famil
     );
   }
   const strange = wanted.find((set) => isOfOthers(set, sets.value.get(set.name)));
-  if (strange !== undefined)
+  if (strange !== undefined) {
     return note(`the ipset "${strange.name}" is not of type ${strange.type}: remove or rename it`);
+  }
 
   const scope = { scope: hostScope, part } as const;
   const fill = wanted.map((set) => fillSet(set, sets.value.get(set.name)));

@@ -7,8 +7,9 @@ export type FirewallTool = 'firewalld' | 'ufw' | 'docker' | 'iptables' | 'nft';
 /** Found by the chains that each of them makes. */
 export function toolOf({ table, chain, base }: DropPlace): FirewallTool {
   const names = [...table.chains.keys()];
-  if (table.name === 'firewalld' || names.includes('INPUT_ZONES') || names.includes('FORWARD_IN_ZONES'))
+  if (table.name === 'firewalld' || names.includes('INPUT_ZONES') || names.includes('FORWARD_IN_ZONES')) {
     return 'firewalld';
+  }
   if (table.name === 'docker-bridges' || chain.name.startsWith('DOCKER')) return 'docker';
   const isOfUfw = chain.name.startsWith('ufw') || (chain === base && names.some((name) => /^ufw6?-/.test(name)));
   return isOfUfw ? 'ufw' : table.tool.kind;
@@ -34,11 +35,12 @@ export function openPort(place: DropPlace, port: number): string {
       return portCommands(port).ufw;
     case 'docker':
     case 'iptables':
-      if (table.tool.kind === 'iptables')
+      if (table.tool.kind === 'iptables') {
         return `${table.tool.command} -t ${table.name} -I ${base.name} -p udp --dport ${port} -j ACCEPT`.replace(
           '-t filter ',
           '',
         );
+      }
       return `nft insert rule ${table.family} ${table.name} ${base.name} udp dport ${port} accept`;
     case 'nft':
       return `nft insert rule ${table.family} ${table.name} ${base.name} udp dport ${port} accept`;

@@ -79,8 +79,9 @@ function rulesOf(rule: NftRule, ruleset: NftRuleset): FilterRule[] {
 /** A reject of one family's or protocol's own kind stands for the test for that, which is not printed beside it. */
 function impliedBy(reject: unknown): Condition[] {
   const type = isRecord(reject) ? reject.type : undefined;
-  if (type === 'icmp' || type === 'icmpv6')
+  if (type === 'icmp' || type === 'icmpv6') {
     return [{ kind: 'family', family: type === 'icmp' ? 4 : 6, negated: false }];
+  }
   return type === 'tcp reset' ? [{ kind: 'protocol', names: ['tcp'], negated: false }] : [];
 }
 

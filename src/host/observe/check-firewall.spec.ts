@@ -89,8 +89,9 @@ describe('the check of the kernel’s rules', () => {
     ]) {
       assert.match(said, lacksModule);
     }
-    for (const said of ['Another app is currently holding the xtables lock', 'Bad argument `x`'])
+    for (const said of ['Another app is currently holding the xtables lock', 'Bad argument `x`']) {
       assert.doesNotMatch(said, lacksModule);
+    }
   });
 });
 

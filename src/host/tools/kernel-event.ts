@@ -26,8 +26,9 @@ export function areasOf(line: string, desired: DesiredHost, underlay: Underlay |
   const link = addressLine.exec(line) ?? linkLine.exec(line);
   // `ip` may tell an address by the name that its device had before; the address itself is what counts.
   const address = addressText.exec(line)?.[1];
-  if (address !== undefined && (address === desired.device.device.local || isInOverlays(desired, address)))
+  if (address !== undefined && (address === desired.device.device.local || isInOverlays(desired, address))) {
     return linkAndMore(link, vtep, desired);
+  }
   if (link !== null) return linkAreas(link, desired, { vtep, underlay });
   const rule = ruleLine.exec(line);
   if (rule !== null) return rule[1] === String(sourceTable) ? ['rules'] : [];
@@ -65,8 +66,9 @@ function linkAreas(
   { vtep, underlay }: { vtep: string; underlay: Underlay | undefined },
 ): readonly Area[] {
   // A link that goes down or away takes its entries with it, silently.
-  if (name === vtep)
+  if (name === vtep) {
     return deleted !== undefined || (flags !== '' && !/\bUP\b/.test(flags)) ? ['links', 'peers'] : ['links'];
+  }
   if (desired.sysctls.looseDevices.some((device) => device.name === name)) return ['links', 'sysctls'];
   const isUnderlay = name === underlay?.device || Number(index) === underlay?.index;
   return isUnderlay || underlay?.carriers?.includes(name) === true ? ['links'] : [];

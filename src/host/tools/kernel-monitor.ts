@@ -47,8 +47,9 @@ export function kernelMonitor(listener: MonitorListener): KernelMonitor {
     async stop() {
       stopped = true;
       clearTimeout(restart);
-      if (child === undefined || child.exitCode !== null || child.signalCode !== null || child.pid === undefined)
+      if (child === undefined || child.exitCode !== null || child.signalCode !== null || child.pid === undefined) {
         return;
+      }
       const closed = new Promise((resolve) => child?.once('close', resolve));
       child.kill();
       await closed;

@@ -150,8 +150,9 @@ export function formerInstances(
   instanceId: AgentRecord['instanceId'],
 ): readonly FormerInstance[] {
   if (last === undefined) return noFormer;
-  if (last.instanceId === instanceId && !last.former.some((other) => other.instanceId === instanceId))
+  if (last.instanceId === instanceId && !last.former.some((other) => other.instanceId === instanceId)) {
     return last.former;
+  }
   const all = [{ instanceId: last.instanceId, sequence: last.sequence }, ...last.former];
   return all.filter((other) => other.instanceId !== instanceId).slice(0, formerInstancesMax);
 }

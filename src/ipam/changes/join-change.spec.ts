@@ -84,8 +84,9 @@ describe('a token', () => {
     assert.match(refusal({}).message, /is revoked; make another one: sublet token create --role agent --id host-7$/);
     assert.match(plan.refused(created({ id: '5e'.repeat(16) })).message, why);
     plan.run({ kind: 'unrevoke-identity', identity, cause: 'operator', acceptedFrom: 1_000 });
-    for (const keyHash of [key('c1'), key('c2')])
+    for (const keyHash of [key('c1'), key('c2')]) {
       assert.match(refusal({ keyHash }).message, /is revoked; make another/);
+    }
     const later = '6e'.repeat(16);
     plan.run(created({ id: later }));
     assert.equal(plan.run(use({ id: later })).result.kind, 'token');

@@ -38,8 +38,9 @@ describe('the hash of a set of records', () => {
 
   it('differs for every one of many records that are nearly the same', () => {
     const seen = new Set<string>();
-    for (let n = 0; n < 65_536; n++)
+    for (let n = 0; n < 65_536; n++) {
       seen.add(hashOf([[new Uint8Array([9]), new Uint8Array([n & 255, n >>> 8, 0, 0, 0])]]));
+    }
     assert.equal(seen.size, 65_536);
   });
 

@@ -178,8 +178,9 @@ export class BlockAccount {
     for (const other of this.#excluded.values()) {
       assert.ok(end <= other.start || other.end <= start, `${this.name}: two exclusions overlap`);
     }
-    for (const block of this.#reserved.keys())
+    for (const block of this.#reserved.keys()) {
       assert.ok(block < start || block >= end, `${this.name}: set aside twice`);
+    }
     this.#excluded.set(key, { start, end });
   }
 

@@ -138,8 +138,9 @@ const pairs: readonly (readonly [Key, Key])[] = [
 ];
 
 function settingRemedy(plan: Plan, old: NetworkSettings, wanted: NetworkSettings, key: Key): string {
-  if (settingOption(wanted, key) === undefined)
+  if (settingOption(wanted, key) === undefined) {
     return 'change the file: this was fixed when the network was established';
+  }
   const unfit = unfitSettings(plan, old, { ...old, [key]: wanted[key] });
   if (unfit === undefined) return `change the file, or: ${settingCommand(wanted, [key])}`;
   const pair = pairs.find((both) => both.includes(key));

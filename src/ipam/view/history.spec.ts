@@ -170,8 +170,9 @@ describe('rule 11, history: the last 10,000 changes are kept', () => {
       [{ kind: 'begin-adoption' }, ['begin-adoption', '', '']],
       [{ kind: 'end-adoption', missing: 1 }, ['end-adoption', '', 'although 1 on record had not come back']],
     ];
-    for (const [action, [what, ...rest]] of cases)
+    for (const [action, [what, ...rest]] of cases) {
       assert.deepEqual(told(plan, action, 'ann'), [[what, 'ann', ...rest]]);
+    }
   });
 
   it('does not tell what changes nothing that anybody would look for', () => {

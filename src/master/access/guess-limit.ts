@@ -57,8 +57,9 @@ export class GuessLimit {
 
   /** Counts what turned out to be wrong later than `enter`. */
   wrong(address: string): void {
-    for (const bucket of [this.#bucketOf(clientNetwork(address)), this.#all])
+    for (const bucket of [this.#bucketOf(clientNetwork(address)), this.#all]) {
       bucket.left = Math.max(0, bucket.left - 1);
+    }
   }
 
   #bucketOf(key: string): Bucket {

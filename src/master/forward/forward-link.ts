@@ -83,8 +83,9 @@ export class ForwardLink {
 
   /** @throws RefusedError as the other master answered; `unavailable`: never arrived; `unknown-outcome`: the way broke. */
   call(path: string, request: Uint8Array, timeoutMs: number, caller: Caller): Promise<Uint8Array> {
-    if (this.#closed)
+    if (this.#closed) {
       return Promise.reject(new RefusedError('unavailable', `the link to ${this.#options.peer} is closed`));
+    }
     if (this.#pending.size >= forwardPendingMax) {
       return Promise.reject(
         new RefusedError(

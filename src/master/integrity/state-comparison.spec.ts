@@ -46,8 +46,9 @@ describe('comparing the masters', () => {
         stopped.get(at) ?? '',
         /is corrupt: the masters differ in the plan at revision \d+: .* It must not go on/,
       );
-      for (const each of [0, 1, 2])
+      for (const each of [0, 1, 2]) {
         assert.match((await warnings(masters, each)).join(), /the masters differ in the plan/);
+      }
     });
   }
 

@@ -62,8 +62,9 @@ export class BranchMarker {
         return;
       }
       if (!this.#led) return;
-      if (attempt === 1)
+      if (attempt === 1) {
         logger.warn({ code: error.code }, `the branch mark of this leader is not written yet: ${error.message}`);
+      }
       this.#cancel = clock.after(againMs, () => this.#mark(attempt + 1));
     });
   }

@@ -121,8 +121,9 @@ export class HistoryGuard {
   async isUnconfirmed(agentId: AgentId, told: Told, held: HeldLease): Promise<boolean> {
     const { plan } = this.#options;
     if (told.clusterId && told.clusterId !== plan.clusterId) {
-      if (!plan.ipam.adoption && plan.ipam.isFirstOfFormer(held))
+      if (!plan.ipam.adoption && plan.ipam.isFirstOfFormer(held)) {
         await this.#begin(former(agentId, told.clusterId), agentId);
+      }
       return true;
     }
     await this.check(agentId, told, held);

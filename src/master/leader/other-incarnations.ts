@@ -48,10 +48,11 @@ export class OtherIncarnations {
     if (this.#begun || this.#stopped) return;
     this.#begun = true;
     if (this.#strangers().length === 0) this.#asked = true;
-    else
+    else {
       this.#cancelFirst = this.#options.clock.after(firstAnswersMs, () => {
         this.#asked = true;
       });
+    }
     this.#tick();
   }
 
@@ -131,8 +132,9 @@ export class OtherIncarnations {
     }
     const known = this.#found.get(peer);
     this.#found.set(peer, { name, incarnation: other, silent: 0 });
-    if (known?.incarnation !== other)
+    if (known?.incarnation !== other) {
       this.#options.logger.error({ remedy }, `nothing is granted here: ${this.problem}`);
+    }
   }
 
   #gone(peer: string): void {

@@ -286,8 +286,9 @@ export class LeaseProcesses {
     const at = this.#options.clock.now();
     const known = this.#processes.get(agentId);
     if (known !== undefined) {
-      if (known.runId === undefined || known.runId !== runId || known.epoch !== epoch || isClosed(known, stream))
+      if (known.runId === undefined || known.runId !== runId || known.epoch !== epoch || isClosed(known, stream)) {
         return;
+      }
       if (known.closedAt !== undefined) Object.assign(known, { stream, connection, at, closedAt: undefined });
       else if (known.stream !== stream) keepOther(known.others, stream, { connection, at });
       return;

@@ -75,9 +75,9 @@ export class PacedRounds<Item, Outcome> {
       const outcomes = await this.#options.round(waiting.map(({ item }) => item));
       for (const [at, { resolve, reject }] of waiting.entries()) {
         const outcome = outcomes[at];
-        if (outcome === undefined)
+        if (outcome === undefined) {
           reject(new RangeError(`a round of ${waiting.length} items gave ${outcomes.length} outcomes`));
-        else resolve(outcome);
+        } else resolve(outcome);
       }
     } catch (error) {
       for (const { reject } of waiting) reject(error);

@@ -143,8 +143,9 @@ async function askNewcomer(options: MembershipServiceOptions, name: string, peer
       `add member ${name}: no master answers at ${peer} (the log of the leader has the cause): ${way}`,
     );
   });
-  if (hello.name !== name)
+  if (hello.name !== name) {
     throw unfit(`is named ${hello.name}: add it under that name, or start it with --name ${name}`);
+  }
   if (hello.clusterId !== clusterId) {
     throw unfit(`is configured for cluster ${hello.clusterId}: start it with --cluster-id ${clusterId}`);
   }

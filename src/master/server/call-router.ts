@@ -53,8 +53,9 @@ export class CallRouter {
     try {
       this.#checkOpen(endpoint);
       const anywhere = endpoint.place(request) === 'here';
-      if (!anywhere && this.#options.leadership.seat.kind !== 'here')
+      if (!anywhere && this.#options.leadership.seat.kind !== 'here') {
         return await this.#atLeader(endpoint, request, context);
+      }
       // Fast path: most calls are served locally.
       try {
         return await endpoint.handle(request, context);
@@ -82,8 +83,9 @@ export class CallRouter {
       if (seat.kind !== 'member') this.#checkOpen(endpoint);
       try {
         if (seat.kind === 'here') return await endpoint.handle(request, context);
-        if (seat.kind === 'member' && !context.forwarded)
+        if (seat.kind === 'member' && !context.forwarded) {
           return await this.#handOn(seat.member, endpoint, request, context);
+        }
         if (seat.kind === 'member') throw new RefusedError('unavailable', 'this master does not lead any more');
       } catch (error) {
         const refused = toRefusedError(error, this.#options.report);

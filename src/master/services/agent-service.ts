@@ -181,8 +181,9 @@ async function leave(
   checkInstance('leave', plan, agentId, instanceId);
   const lease = plan.ipam.lease(agentId);
   const runId = request.runId === '' ? undefined : parseField('run_id', request.runId, parseRunId);
-  if (lease?.epoch === epoch && runId !== undefined)
+  if (lease?.epoch === epoch && runId !== undefined) {
     office.processes.leave(lease, { runId, connection: formatCaller(caller) });
+  }
   const { revision } = await plan.change({ kind: 'leave', agentId, epoch, wallTime: wallClock(), by: '' });
   return { revision };
 }

@@ -109,8 +109,9 @@ function parseSpace4({ subnet, prefix }: sublet.v1.Overlay.$Properties): Space4 
 function parseSpace6({ subnet6, prefix6 }: sublet.v1.Overlay.$Properties): Space6 | undefined {
   const parsed = parseOptional6('overlay.subnet6', subnet6);
   if (parsed !== undefined) return { subnet: parsed, prefix: prefix6 ?? 0 };
-  if (prefix6)
+  if (prefix6) {
     throw new RefusedError('invalid-argument', `overlay.prefix6 is ${prefix6}, but overlay.subnet6 is empty`);
+  }
   return undefined;
 }
 

@@ -122,8 +122,9 @@ export class TestWatcher implements WatchSink {
       assert.ok(!this.#staged.agents.has(id), `${id} is in the snapshot twice`);
       this.#staged.agents.set(id, watcherText(Agent.encode(agent).finish()));
     }
-    for (const peer of peers ?? [])
+    for (const peer of peers ?? []) {
       this.#staged.agents.set(peer.agentId ?? '', watcherText(Peer.encode(peer).finish()));
+    }
   }
 
   #end({ revision, branch }: sublet.v1.SnapshotEnd.$Properties): void {

@@ -208,8 +208,9 @@ export class WatchHub {
     this.#cancelTick();
     this.#cancelFlush?.();
     for (const snapshots of Object.values(this.#options.snapshots)) snapshots.stop();
-    for (const watcher of [...this.#watchers])
+    for (const watcher of [...this.#watchers]) {
       this.#end(watcher, new RefusedError('unavailable', 'this master is stopping'));
+    }
   }
 
   #scheduleFlush(): void {
@@ -254,8 +255,9 @@ export class WatchHub {
         (phase === 'events' || phase === 'ahead') &&
         place < head &&
         this.#options.ring.count > 0
-      )
+      ) {
         return true;
+      }
     }
     return false;
   }

@@ -62,8 +62,9 @@ export function AgentsView({ model, tick, counts, choose, chosen }: AgentsViewPr
     choose(next);
     const top = ids.indexOf(next) * rowPx;
     const { scrollTop = 0, clientHeight = 0 } = box.current ?? {};
-    if (top < scrollTop || top > scrollTop + clientHeight - 2 * rowPx)
+    if (top < scrollTop || top > scrollTop + clientHeight - 2 * rowPx) {
       box.current?.scrollTo({ top: top - clientHeight / 2 });
+    }
   };
 
   return (

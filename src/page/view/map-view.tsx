@@ -401,8 +401,9 @@ function usePointers(canvas: { readonly current: HTMLCanvasElement | null }, ges
       const [other] = others;
       if (other !== undefined) {
         const [was, is] = [distance(own.last, other.last), distance(at, other.last)];
-        if (was > 0 && is > 0)
+        if (was > 0 && is > 0) {
           latest.current.pinch(is / was, [(at[0] + other.last[0]) / 2, (at[1] + other.last[1]) / 2]);
+        }
         other.moved = true;
         own.moved = true;
       } else if (own.moved || distance(at, own.start) > tapPx) {

@@ -109,8 +109,9 @@ function suggestionsFor(model: PlanModel, text: string): readonly Suggestion[] {
   if (model.agents.has(text.trim())) found.push({ text: text.trim(), kind: 'agent', agentId: text.trim() });
   for (const agentId of model.agents.keys()) {
     if (found.length >= suggestionsMax) break;
-    if (agentId !== text.trim() && agentId.toLowerCase().includes(wanted))
+    if (agentId !== text.trim() && agentId.toLowerCase().includes(wanted)) {
       found.push({ text: agentId, kind: 'agent', agentId });
+    }
   }
   return found.slice(0, suggestionsMax);
 }

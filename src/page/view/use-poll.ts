@@ -21,8 +21,9 @@ export function usePoll<Answer>(
           const answer = await latest.current();
           if (!ended) setPolled({ answer, error: '' });
         } catch (error) {
-          if (!ended)
+          if (!ended) {
             setPolled(({ answer }) => ({ answer, error: error instanceof Error ? error.message : String(error) }));
+          }
         }
       }
       if (!ended) timer = setTimeout(turn, everyMs);

@@ -289,8 +289,9 @@ function firstState(
 
 function bootstrapped(how: Bootstrapped['how'], name: string, meta: AppliedMeta | undefined): Round {
   const own = meta?.membership.members.find((member) => member.name === name);
-  if (meta === undefined || own === undefined)
+  if (meta === undefined || own === undefined) {
     throw new Error(`member ${name} is not in the state it wants to bootstrap`);
+  }
   return { bootstrapped: { how, memberId: own.id, meta } };
 }
 

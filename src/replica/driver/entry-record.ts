@@ -48,8 +48,9 @@ export function decodeEntryRecord(record: Uint8Array): Entry {
   }
   const found = entrySum(record);
   const computed = sum(record);
-  if (found !== computed)
+  if (found !== computed) {
     throw new EntryRecordError(`entry record has sum ${hex(found)}; its bytes have ${hex(computed)}`);
+  }
   const code = record[typeOffset] ?? entryTypes.length;
   const type = entryTypes[code];
   if (type === undefined) throw new EntryRecordError(`entry record of unknown type ${code}`);

@@ -74,10 +74,12 @@ export function membershipRefusal(
     return `member ${twin.id} is ${twin.name} at ${twin.peer} with store ${twin.storeId}: remove it first, or use another name, address and store`;
   }
   if (change.kind === 'move') return moveRefusal(change, members);
-  if (change.kind === 'demote' && !isVotingMember(confState, change.member))
+  if (change.kind === 'demote' && !isVotingMember(confState, change.member)) {
     return `member ${change.member} does not vote`;
-  if (change.kind === 'remove' || change.kind === 'demote')
+  }
+  if (change.kind === 'remove' || change.kind === 'demote') {
     return removalRefusal(change.member, { members, confState }, id);
+  }
   if (change.kind === 'promote') return promotionRefusal(change.member, { members, confState }, commit, progress);
   return (
     promotionRefusal(change.by, { members, confState }, commit, progress) ??

@@ -92,8 +92,9 @@ function contradictionOf(
     return `it counts ${starts} starts, and start ${fact.starts} was another one`;
   }
   if (term < fact.term) return `it was opened in term ${term}, and had stored term ${fact.term} before`;
-  if (lastIndex < fact.index)
+  if (lastIndex < fact.index) {
     return `its log ended at ${lastIndex}, and it had acknowledged index ${fact.index} before`;
+  }
   return undefined;
 }
 

@@ -16,8 +16,9 @@ function membership(next: number): Membership {
 describe('newcomers', () => {
   it('are those whose id nobody was given yet, as far as is known, and each is news once', () => {
     const newcomers = new UnknownPeers();
-    for (const id of [1, 2, 3])
+    for (const id of [1, 2, 3]) {
       assert.ok(!newcomers.heard(member(id), membership(4)), `${id} is known, or known to be gone`);
+    }
     assert.ok(newcomers.heard(member(4), membership(4)));
     assert.ok(!newcomers.heard(member(4), membership(4)));
     assert.equal(newcomers.of(memberId(4))?.peer, 'm4:7071');

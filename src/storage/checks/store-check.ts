@@ -71,8 +71,9 @@ export async function checkStore(
       `its identity file is of cluster ${identity.clusterId}, its database of cluster ${membership.clusterId}`,
     );
   }
-  for await (const batch of scanState(view, head, place))
+  for await (const batch of scanState(view, head, place)) {
     for (const { key, sum } of batch) recordSums.put(recordName(key), sum);
+  }
   const loaded = { hardState, entries, compacted: head.compacted, applied: { ...head.applied, membership } };
   return { loaded, logSums, recordSums };
 }

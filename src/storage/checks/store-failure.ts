@@ -38,8 +38,9 @@ export function storeError(place: string, action: string, error: unknown): Store
       { cause: error },
     );
   }
-  if (codesOf(error).includes('LEVEL_CORRUPTION'))
+  if (codesOf(error).includes('LEVEL_CORRUPTION')) {
     return corrupt(place, `LevelDB could not ${action}: ${reason}`, error);
+  }
   return new StoreError(
     'io',
     `The store in ${place} could not ${action}: ${reason}. Check the disk and who may read and ` +

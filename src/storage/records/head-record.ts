@@ -78,8 +78,9 @@ export function encodeHead(head: Head): Uint8Array {
 
 /** @throws RangeError with what is wrong */
 export function decodeHead(bytes: Uint8Array): Head {
-  if (bytes[0] !== formatVersion)
+  if (bytes[0] !== formatVersion) {
     throw new RangeError(`format ${bytes[0]}; this version reads format ${formatVersion}`);
+  }
   if (bytes.byteLength !== headBytes) throw new RangeError(`${bytes.byteLength} bytes instead of ${headBytes}`);
   const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength);
   if (view.getUint32(sumOffset) !== crc32(bytes.subarray(0, sumOffset))) throw new RangeError('wrong sum');

@@ -44,8 +44,9 @@ export class StoredSnapshot implements SnapshotSource {
     const snapshot = backend.snapshot();
     try {
       const head = await readHead(snapshot, place);
-      if (head === undefined || head.generation === 0)
+      if (head === undefined || head.generation === 0) {
         throw corrupt(place, 'it has no applied state to make a snapshot of');
+      }
       const meta = { ...head.applied, membership: await readMembership(snapshot, head, place) };
       return new StoredSnapshot(meta, { snapshot, head, place, hooks });
     } catch (error) {

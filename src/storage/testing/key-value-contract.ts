@@ -67,8 +67,9 @@ export function keyValueContract(make: () => Promise<Subject<ContractKeyValue>>)
       await backend.write(names.map((name) => put(name, 'old')));
       let found = 0;
       for await (const batch of backend.scan(everything)) {
-        if (found === 0)
+        if (found === 0) {
           await backend.write([put('00000x', 'new'), put('08998', 'new'), del('08999'), put('9', 'new')]);
+        }
         for (const [key, value] of batch) assert.equal(text(value), 'old', text(key));
         found += batch.length;
       }

@@ -7,8 +7,9 @@ import { type Principal, PrincipalError, parsePrincipal } from '#tls/principal.j
 export function principalOf(certificate: Uint8Array): Principal {
   const uris = uriNamesOf(certificate);
   const [uri, ...others] = uris;
-  if (uri === undefined)
+  if (uri === undefined) {
     throw new PrincipalError('the certificate has no sublet:// name among its subject alternative names');
+  }
   if (others.length > 0) {
     throw new PrincipalError(
       `the certificate has ${uris.length} URIs in its subject alternative names; exactly one is allowed`,

@@ -53,8 +53,9 @@ function init(group: Parameters<Define>[0], terminal: Terminal): void {
     terminal.write(
       `Made ${join(ca, 'ca.pem')} and ${join(ca, 'ca.key')}.\nThe authority is ${fingerprintOf(new X509Certificate(made.cert))}.\n`,
     );
-    for (const principal of wanted)
+    for (const principal of wanted) {
       await issueOne(made, principal, join(ca, folderOf(principal)), certificateDays, terminal);
+    }
   });
 }
 

@@ -83,8 +83,9 @@ function set(group: Command, terminal: Terminal): void {
     'for `sublet context use prod`',
   ]);
   command.action((name: string) => {
-    if (!contextNameForm.test(name))
+    if (!contextNameForm.test(name)) {
       throw usage(`NAME: "${name}" is no name: 1 to 63 characters of [A-Za-z0-9._-] are allowed`);
+    }
     const given = contextKeys.flatMap((key) => {
       const value = givenOption(
         command,

@@ -102,8 +102,9 @@ function revoke(group: Parameters<Define>[0], terminal: Terminal): void {
   examples(command, ['sublet token revoke 0f8fad5bd9cb469fa16570867728950e', 'by its id']);
   command.action((id: string) =>
     operate(command, terminal, async (operator) => {
-      if (!/^[0-9a-f]{32}$/.test(id))
+      if (!/^[0-9a-f]{32}$/.test(id)) {
         throw usage(`ID: "${id}" is not 32 hex digits, as \`sublet token list\` has them`);
+      }
       const request = { tokenId: Buffer.from(id, 'hex') };
       const response = await operator.client.call(certificateService.revokeToken, request, { idempotent: true });
       print(operator, certificateService.revokeToken, response, () => {

@@ -80,8 +80,9 @@ export const define: Define = (command, terminal) => {
       ...shape
     }: Options) =>
       operate(command, terminal, async (operator) => {
-        if (limit < 1 || limit > limitMax)
+        if (limit < 1 || limit > limitMax) {
           throw usage(`--limit: ${limit} is out of range: 1 to ${limitMax} is allowed`);
+        }
         if (security === true && what !== '') throw usage('--security and --what: choose one of the two');
         const request = {
           agentId: agent,

@@ -60,8 +60,9 @@ function grow(group: Command, terminal: Terminal): void {
   examples(command, ['sublet network grow --vtep-subnet 44.128.0.0/16', '65,536 addresses']);
   command.action(({ vtepSubnet, vtepSubnet6, expectedRevision = 0, ...consent }: GrowOptions) =>
     operate(command, terminal, async (operator) => {
-      if (vtepSubnet === undefined && vtepSubnet6 === undefined)
+      if (vtepSubnet === undefined && vtepSubnet6 === undefined) {
         throw usage('--vtep-subnet or --vtep-subnet6 is needed');
+      }
       const request = {
         vtepSubnet: vtepSubnet === undefined ? '' : subnetArgument(vtepSubnet, '--vtep-subnet'),
         vtepSubnet6: vtepSubnet6 === undefined ? '' : subnetArgument(vtepSubnet6, '--vtep-subnet6'),

@@ -69,8 +69,9 @@ function historyTime(text: string): number {
 function prefixes(family: 4 | 6): (text: string, before?: readonly PrefixWish[]) => readonly PrefixWish[] {
   return (text, before = []) => {
     const [, overlay = '', prefix] = /^([a-z0-9-]{1,13})=([0-9]{1,3})$/.exec(text) ?? [];
-    if (prefix === undefined)
+    if (prefix === undefined) {
       throw new InvalidArgumentError('the name of an overlay and a length are allowed, like dcos=25.');
+    }
     return [...before, { overlay, prefix: Number(prefix), family }];
   };
 }
