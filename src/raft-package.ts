@@ -63,7 +63,14 @@ export {
 } from '#replica/ports/log-store.js';
 export type { MemberReport, ReportedSpace } from '#replica/ports/member-report.js';
 export type { AppliedMeta, MemberInfo, Membership } from '#replica/ports/membership.js';
-export type { Founder, MemberHello, PeerClaim, PeerHandler, PeerNetwork } from '#replica/ports/peer-network.js';
+export type {
+  Founder,
+  MemberHello,
+  PeerClaim,
+  PeerEvent,
+  PeerHandler,
+  PeerNetwork,
+} from '#replica/ports/peer-network.js';
 export {
   type Applied,
   type LeadershipChange,

@@ -81,13 +81,13 @@ export class SimulatedNetwork {
     this.#cuts.clear();
   }
 
-  /** Has `told` called when all masters are lost: their streams break. */
-  whenLost(told: () => void): void {
-    this.#whenLost.push(told);
+  /** Has `broken` called when all masters are lost: their streams break. */
+  whenLost(broken: () => void): void {
+    this.#whenLost.push(broken);
   }
 
   lost(): void {
-    for (const told of this.#whenLost.splice(0)) this.world.time.after(this.weather.delayMs, told);
+    for (const broken of this.#whenLost.splice(0)) this.world.time.after(this.weather.delayMs, broken);
   }
 
   /** All masters were stopped together: what is under way, to them or from them, does not arrive. */
@@ -201,19 +201,17 @@ export class SimulatedPeers implements PeerNetwork {
     const left = this.#network.carry(this.#address, to, () => {
       const receiver = this.#network.peersAt(to);
       if (receiver === undefined) {
-        this.#process.run(() => this.#place.handler?.unreachable(message.to));
+        this.#process.run(() => this.#place.unreachable(message.to));
         return;
       }
       world.trace(message.kind, message.term, () => `${this.#address}>${to} ${describe(message)}`);
       this.#network.onArrival(receiver.#process.machine.name, message);
       const refused = (reason: string): void => {
-        this.#network.carry(to, this.#address, () =>
-          this.#process.run(() => this.#place.handler?.refused(to, reason, 'rewound')),
-        );
+        this.#network.carry(to, this.#address, () => this.#process.run(() => this.#place.refused(to, reason)));
       };
       receiver.#process.run(() => receiver.#take(onTheWire(message, caller), caller, refused));
     });
-    if (!left) world.time.after(1, () => this.#process.run(() => this.#place.handler?.unreachable(message.to)));
+    if (!left) world.time.after(1, () => this.#process.run(() => this.#place.unreachable(message.to)));
   }
 
   announce(report: MemberReport): void {
@@ -226,7 +224,7 @@ export class SimulatedPeers implements PeerNetwork {
         const receiver = this.#network.peersAt(to);
         if (receiver === undefined) return;
         receiver.#process.run(() => {
-          if (clusterId === receiver.#place.membership?.clusterId) receiver.#place.handler?.reported(from, report);
+          if (clusterId === receiver.#place.membership?.clusterId) receiver.#place.reported(from, report);
         });
       });
     }
@@ -254,7 +252,7 @@ export class SimulatedPeers implements PeerNetwork {
     return Promise.resolve();
   }
 
-  /** Streams `source` to the receiver, who pulls; either end may die, and any chunk may be lost for good. */
+  /** Streams `source` to the receiver, which pulls; either end may die, and any chunk may be lost for good. */
   sendSnapshot(message: SnapshotMessage, source: SnapshotSource): Promise<void> {
     const to = this.#place.addressOf(message.to);
     if (to === undefined) return Promise.reject(new Error(`member ${message.to} is not known`));
@@ -263,10 +261,10 @@ export class SimulatedPeers implements PeerNetwork {
     return new Promise((resolve, reject) => {
       const fail = (why: string): void => this.#process.run(() => reject(new Error(why)));
       const finish = (error: Error | undefined): void => {
-        const told = this.#network.carry(to, this.#address, () =>
+        const sent = this.#network.carry(to, this.#address, () =>
           this.#process.run(() => (error === undefined ? resolve() : reject(error))),
         );
-        if (!told) world.time.after(chunkTimeoutMs, () => fail(`${to} is cut off`));
+        if (!sent) world.time.after(chunkTimeoutMs, () => fail(`${to} is cut off`));
       };
       let begun = false;
       const left = this.#network.carryOffer(this.#address, to, () => {
@@ -350,9 +348,9 @@ export class SimulatedPeers implements PeerNetwork {
   #receive(...args: Parameters<PeerHandler['receiveSnapshot']>): Promise<void> {
     const { clusterId } = args[1].membership;
     if (args[0].to !== this.#place.self || clusterId !== this.#place.membership?.clusterId) {
-      return Promise.reject(new Error('the snapshot is for somebody else'));
+      return Promise.reject(new Error('the snapshot is for another member'));
     }
-    return this.#place.handler?.receiveSnapshot(...args) ?? Promise.reject(new Error('nobody listens'));
+    return this.#place.handler?.receiveSnapshot(...args) ?? Promise.reject(new Error('it does not listen'));
   }
 }
 

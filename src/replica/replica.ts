@@ -3,6 +3,7 @@
  * bootstrap or join a cluster, load what is stored, take part, stop. Knows nothing of what it replicates.
  */
 
+import { assertNever } from '#errors/invariant.js';
 import { asError } from '#errors/unknown-error.js';
 import { type LogIndex, type MemberId, noMember, type Term } from '#raft/log/entry.js';
 import type { PeerMessage } from '#raft/message.js';
@@ -18,7 +19,7 @@ import { makesTermDurable, rewoundText, StoreFacts } from '#replica/members/stor
 import { storedSelf } from '#replica/members/stored-self.js';
 import { type LoadedLog, type SnapshotSource, StoreError } from '#replica/ports/log-store.js';
 import type { AppliedMeta, MemberInfo, Membership } from '#replica/ports/membership.js';
-import type { MemberHello, PeerClaim, PeerHandler, PeerRefusal } from '#replica/ports/peer-network.js';
+import type { MemberHello, PeerClaim, PeerEvent, PeerHandler, PeerRefusal } from '#replica/ports/peer-network.js';
 import {
   type Applied,
   ProposeError,
@@ -123,7 +124,7 @@ export class Replica<Output> implements ReplicatedLog<Output> {
     this.#markStopped();
     this.#bootstrap?.stop();
     await this.#active?.stop({ transfer });
-    // Its failure is for who started it.
+    // The caller of start() handles its failure.
     await this.#starting?.catch(() => undefined);
     await this.#options.network.stop();
   }
@@ -138,7 +139,7 @@ export class Replica<Output> implements ReplicatedLog<Output> {
   }
 
   /**
-   * Resolves with who leads as soon as somebody is known to; with this member once it may serve.
+   * Resolves with the leader as soon as it is known; with this member once it may serve.
    * @throws ProposeError `timeout` after `withinMs`, `stopped`, as rejections
    */
   leader(withinMs: number): Promise<MemberInfo> {
@@ -302,20 +303,39 @@ export class Replica<Output> implements ReplicatedLog<Output> {
 
   #peerHandler(): PeerHandler {
     return {
+      claim: this.#claim,
       hello: (caller) => this.#hello(caller),
-      met: (claim) => this.#met(claim),
-      claim: () => this.#claim,
-      receive: (message) => this.#receive(message),
-      unknown: (from, reason) => {
-        if (this.#isNews(`${from} ${reason}`)) this.#options.observe({ kind: 'message-refused', from, reason });
-      },
-      reported: (from, report) => this.#active?.reported(from, report),
+      take: (event) => this.#onPeerEvent(event),
       receiveSnapshot: (message, meta, chunks) =>
         this.#active?.receiveSnapshot(message, meta, chunks) ?? Promise.reject(this.#notAtWork()),
-      claimed: (claim) => this.#onClaimed(claim),
-      unreachable: (member) => this.#active?.unreachable(member),
-      refused: (peer, reason, refusal) => this.#onRefused(peer, reason, refusal),
     };
+  }
+
+  #onPeerEvent(event: PeerEvent): void {
+    switch (event.kind) {
+      case 'message':
+        this.#receive(event.message);
+        return;
+      case 'unknown-message': {
+        const { from, reason } = event;
+        if (this.#isNews(`${from} ${reason}`)) this.#options.observe({ kind: 'message-refused', from, reason });
+        return;
+      }
+      case 'report':
+        this.#active?.reported(event.from, event.report);
+        return;
+      case 'claim':
+        this.#onClaimed(event.claim);
+        return;
+      case 'unreachable':
+        this.#active?.unreachable(event.member);
+        return;
+      case 'refused':
+        this.#onRefused(event.peer, event.reason, event.refusal);
+        return;
+      default:
+        assertNever(event);
+    }
   }
 
   #receive(message: PeerMessage): void {
@@ -394,7 +414,7 @@ function claimOf({ identity, loaded }: ReplicaOptions<unknown>['store']): StoreC
   return { storeId: identity.storeId, session: identity.session, term: hardState?.term ?? 0, lastIndex };
 }
 
-/** What a store holds after `bootstrap`: a log that begins late was committed up to there by those who wrote it. */
+/** What a store holds after `bootstrap`: a log that begins late was committed up to there by its writers. */
 function firstLog({ index, term }: AppliedMeta): Pick<LoadedLog, 'hardState' | 'entries' | 'compacted'> {
   const hardState = index === 0 ? undefined : { term, vote: noMember, commit: index };
   return { hardState, entries: [], compacted: { index, term } };

@@ -8,7 +8,7 @@ import { peerNetworkContract } from '#replica/contracts/peer-network-contract.js
 import type { SnapshotSource } from '#replica/ports/log-store.js';
 import type { MemberReport } from '#replica/ports/member-report.js';
 import type { AppliedMeta, MemberInfo, Membership } from '#replica/ports/membership.js';
-import type { MemberHello, PeerClaim, PeerHandler } from '#replica/ports/peer-network.js';
+import type { MemberHello, PeerClaim, PeerEvent, PeerHandler } from '#replica/ports/peer-network.js';
 import type { StateRecord } from '#replica/ports/state-machine.js';
 import { type StoreClaim, uncountedClaim } from '#replica/ports/store-claim.js';
 import { GrpcPeerNetwork } from '#transport/grpc-peer-network.js';
@@ -49,10 +49,9 @@ class Node {
 
   start(): Promise<void> {
     const handler: PeerHandler = {
+      claim: this.claim,
       hello: (caller) => ({ ...hello, contradiction: caller === undefined ? undefined : this.meet(caller) }),
-      met: (claim) => this.meet(claim),
-      claim: () => this.claim,
-      receive: (message) => this.received.push(message),
+      take: (event) => this.take(event),
       receiveSnapshot: async (message, _meta, chunks) => {
         const records: StateRecord[] = [];
         for await (const chunk of chunks) {
@@ -61,13 +60,19 @@ class Node {
         }
         this.snapshots.push({ index: message.snapshot.index, records });
       },
-      reported: (from, report) => this.reports.push({ from, report }),
-      unreachable: (member) => this.unreachable.push(member),
-      refused: (_peer, reason, refusal) => this.refused.push(refusal === 'rewound' ? `rewound: ${reason}` : reason),
-      unknown: (from, reason) => this.unknown.push(`${from}: ${reason}`),
-      claimed: (claim) => this.claims.push(claim),
     };
     return this.network.start(handler);
+  }
+
+  take(event: PeerEvent): void {
+    if (event.kind === 'message') this.received.push(event.message);
+    if (event.kind === 'unknown-message') this.unknown.push(`${event.from}: ${event.reason}`);
+    if (event.kind === 'report') this.reports.push({ from: event.from, report: event.report });
+    if (event.kind === 'claim') this.claims.push(event.claim);
+    if (event.kind === 'unreachable') this.unreachable.push(event.member);
+    if (event.kind === 'refused') {
+      this.refused.push(event.refusal === 'rewound' ? `rewound: ${event.reason}` : event.reason);
+    }
   }
 }
 
@@ -160,7 +165,7 @@ describe('peers over gRPC', () => {
     nodes = [];
   });
 
-  it('say who they are to anyone who asks', async () => {
+  it('send their identity to any caller', async () => {
     const one = await start();
     const two = await start();
     assert.deepEqual(await two.network.hello(`127.0.0.1:${one.network.port}`), hello);
@@ -178,7 +183,7 @@ describe('peers over gRPC', () => {
     assert.deepEqual(one.unreachable, []);
   });
 
-  it('tell each other what they say of themselves: on each connection, and when it changes', async () => {
+  it('send their reports to each other: on each connection, and when they change', async () => {
     const { one, two, known } = await pair();
     const space = { freeBytes: 2 ** 40, neededBytes: 1, low: false };
     one.network.announce({ serves: '127.0.0.1:7070', space, commandKinds: ['line', 'mark'] });
@@ -204,7 +209,7 @@ describe('peers over gRPC', () => {
     assert.deepEqual(again.reports, [{ from: 1, report: silent }]);
   });
 
-  it('hear and answer who joined while they were away', async () => {
+  it('receive from and answer members that joined while they were away', async () => {
     const away = await start();
     const newcomer = await start();
     const before = { ...membership([info(1, away.network.port)]), nextMemberId: memberId(2) };
@@ -293,7 +298,7 @@ describe('peers over gRPC', () => {
     });
   }
 
-  it('tell a member that takes no part, or is of another incarnation, who takes it for a peer', async () => {
+  it('report to a member that takes no part, or is of another incarnation, which caller takes it for a peer', async () => {
     const one = await start();
     const two = await start();
     const known = membership([info(1, one.network.port), info(2, two.network.port)]);
@@ -358,7 +363,7 @@ describe('peers over gRPC', () => {
     client.close();
   });
 
-  it('hear a read that is passed on in the name of who asked, and go on hearing who passes it on', async () => {
+  it('receive a read that is passed on in the name of another member, and go on receiving from the one that passes it on', async () => {
     const { one, two } = await pair();
     const asked = { kind: 'read-index', from: memberId(3), to: memberId(2), term: term(0), request: 77 } as const;
     one.network.send(asked);
@@ -413,7 +418,7 @@ describe('peers over gRPC', () => {
     );
   });
 
-  it('tell the sender when the receiver will not, or can not, take a snapshot', async () => {
+  it('report to the sender when the receiver will not, or can not, take a snapshot', async () => {
     const { one, two, known } = await pair();
     const meta = { index: logIndex(40), term: term(2), time: 77, membership: known };
     two.onChunk = () => Promise.reject(new Error('no room'));
@@ -433,15 +438,9 @@ describe('peers over gRPC', () => {
       },
     });
     await network.start({
-      met: () => undefined,
-      claim: () => hello.claim,
+      claim: hello.claim,
       hello: () => hello,
-      receive: () => {},
-      reported: () => {},
-      unreachable: () => {},
-      refused: () => {},
-      unknown: () => {},
-      claimed: () => {},
+      take: () => {},
       receiveSnapshot: () => Promise.resolve(),
     });
     assert.equal(added, 1);

@@ -32,7 +32,7 @@ import { sendSnapshot } from '#transport/snapshot-stream.js';
 export type GrpcPeerNetworkOptions = {
   /** HOST:PORT to listen on; port 0 takes any free one. */
   readonly listen: string;
-  /** Plain text, or mutual TLS: who is trusted with a connection. Peers are identified above this layer. */
+  /** Plain text, or mutual TLS with the certificates to trust. Peers are identified above this layer. */
   readonly credentials: { readonly server: ServerCredentials; readonly client: ChannelCredentials };
   /** A silent connection is asked for a sign of life after so many ms, and given up after three times as many without. Default 1000. */
   readonly pingMs?: number;
@@ -146,7 +146,7 @@ export class GrpcPeerNetwork implements PeerNetwork {
     const place = this.#place;
     const peer = place?.membership.members.find(({ id }) => id === message.to);
     if (place === undefined || peer === undefined) throw new Error(`member ${message.to} is not in the membership`);
-    const envelope = envelopeOf(place.self, place.membership, peer, this.#handler?.claim());
+    const envelope = envelopeOf(place.self, place.membership, peer, this.#handler?.claim);
     const { signal } = this.#stop;
     await sendSnapshot({ peer: peer.peer, envelope, message, source, channel: this.#channel, signal });
   }
@@ -182,11 +182,11 @@ export class GrpcPeerNetwork implements PeerNetwork {
   #link(self: MemberInfo, member: MemberInfo, membership: Membership): PeerLink {
     return new PeerLink({
       member,
-      envelope: envelopeOf(self, membership, member, this.#handler?.claim()),
+      envelope: envelopeOf(self, membership, member, this.#handler?.claim),
       channel: this.#channel,
       report: this.#report,
-      unreachable: () => this.#handler?.unreachable(member.id),
-      refused: (reason, refusal) => this.#handler?.refused(member.peer, reason, refusal),
+      unreachable: () => this.#handler?.take({ kind: 'unreachable', member: member.id }),
+      refused: (reason, refusal) => this.#handler?.take({ kind: 'refused', peer: member.peer, reason, refusal }),
     });
   }
 }

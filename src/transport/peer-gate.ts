@@ -24,7 +24,7 @@ export class CallRefusal extends Error {
   }
 }
 
-/** Rejects the call, but reports the identity that the caller expected: see `PeerHandler.claimed`. */
+/** Rejects the call, but reports the identity that the caller expected: see `PeerEvent`. */
 export class ClaimRefusal extends CallRefusal {
   override readonly name = 'ClaimRefusal';
   readonly claim: PeerClaim;

@@ -130,7 +130,7 @@ export class PeerServer {
     this.#server.forceShutdown();
   }
 
-  /** Ends the streams of those who are no members any more. */
+  /** Ends the streams of callers that are no members any more. */
   membershipChanged(membership: Membership): void {
     for (const { from, end } of [...this.#streams.values()]) {
       if (isUnknownPeer(from.id, membership)) continue;
@@ -186,7 +186,7 @@ export class PeerServer {
   #receive(from: MemberInfo, { messages, report }: DeliverRequest): void {
     const self = this.#options.place()?.self;
     if (self === undefined) throw new CallRefusal(status.UNAVAILABLE, 'this member does not take part any more');
-    if (report != null) this.#options.handler.reported(from.id, decodeReport(report));
+    if (report != null) this.#options.handler.take({ kind: 'report', from: from.id, report: decodeReport(report) });
     for (const message of messages ?? []) this.#take(message, from.id, self.id);
   }
 
@@ -194,10 +194,10 @@ export class PeerServer {
   #take(message: sublet.raft.v1.PeerMessage.$Properties, from: MemberId, to: MemberId): void {
     const { handler } = this.#options;
     try {
-      handler.receive(decodeMessage(message, from, to));
+      handler.take({ kind: 'message', message: decodeMessage(message, from, to) });
     } catch (error) {
       if (!(error instanceof UnknownMessageError)) throw error;
-      handler.unknown(from, error.message);
+      handler.take({ kind: 'unknown-message', from, reason: error.message });
     }
   }
 
@@ -221,11 +221,11 @@ export class PeerServer {
       const shown = nameAt(call.getPeer());
       const revocation = shown === undefined ? undefined : revoked(shown);
       const from = admit(envelope, place?.self, place?.membership, shown, revocation);
-      const rewound = this.#options.handler.met(decodeClaim(envelope?.fromClaim, from.storeId));
-      if (rewound !== undefined) throw new CallRefusal(status.DATA_LOSS, rewound);
+      const { contradiction } = this.#options.handler.hello(decodeClaim(envelope?.fromClaim, from.storeId));
+      if (contradiction !== undefined) throw new CallRefusal(status.DATA_LOSS, contradiction);
       return from;
     } catch (error) {
-      if (error instanceof ClaimRefusal) this.#options.handler.claimed(error.claim);
+      if (error instanceof ClaimRefusal) this.#options.handler.take({ kind: 'claim', claim: error.claim });
       throw error;
     }
   }

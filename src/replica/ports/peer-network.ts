@@ -28,7 +28,7 @@ export type MemberHello = {
   /** What the founders are, as configured; all must agree at bootstrap. */
   readonly founders: readonly Founder[];
   /**
-   * While it waits to be bootstrapped: whom of the founders it has seen, with the store they answered with, itself
+   * While it waits to be bootstrapped: the founders that it has seen, with the stores that they answered with, itself
    * included. All must have seen the same before any of them begins.
    */
   readonly seen: readonly { readonly name: string; readonly storeId: string }[];
@@ -58,45 +58,51 @@ export type PeerRefusal =
   /** The store of this member was put back to an earlier state, for good. */
   | 'rewound';
 
-/** What the replica does with what arrives. */
-export type PeerHandler = {
-  /** `caller`: of the store of the member that asks, if it takes part in a cluster. */
-  hello(caller: StoreClaim | undefined): MemberHello;
-  /** A peer has begun to talk. Returns how its store contradicts what is known of it; undefined: it is to be heard. */
-  met(claim: StoreClaim): string | undefined;
-  /** The claim of this member's store, as it is sent to peers. */
-  claim(): StoreClaim;
-  receive(message: PeerMessage): void;
+/** What a network reports to its replica. */
+export type PeerEvent =
+  | { readonly kind: 'message'; readonly message: PeerMessage }
   /** `from` sent a message of a kind that this version does not know; it is dropped. */
-  unknown(from: MemberId, reason: string): void;
-  /** What `from` says of itself now. */
-  reported(from: MemberId, report: MemberReport): void;
+  | { readonly kind: 'unknown-message'; readonly from: MemberId; readonly reason: string }
+  /** `from` has announced its state. */
+  | { readonly kind: 'report'; readonly from: MemberId; readonly report: MemberReport }
+  /**
+   * A caller that takes this member for a peer of its own was rejected: this member takes no part yet, or its cluster is
+   * of another incarnation.
+   */
+  | { readonly kind: 'claim'; readonly claim: PeerClaim }
+  /** The last message to this member was surely not delivered. */
+  | { readonly kind: 'unreachable'; readonly member: MemberId }
+  /**
+   * A peer rejects this member, with the reason: another cluster or incarnation, a store it does not know, a removed
+   * member, a store that was put back. `peer` is HOST:PORT.
+   */
+  | { readonly kind: 'refused'; readonly peer: string; readonly reason: string; readonly refusal: PeerRefusal };
+
+/** What a network needs of its replica. */
+export type PeerHandler = {
+  /** The claim of this member's store, as it is sent to peers; it does not change. */
+  readonly claim: StoreClaim;
+  /**
+   * The identity of this member. `caller`: the store of the member that asks, or that opens a connection, if it takes
+   * part in a cluster; a connection from it is rejected if the answer has a `contradiction`.
+   */
+  hello(caller: StoreClaim | undefined): MemberHello;
+  /** Takes one event; events of one peer come in order. */
+  take(event: PeerEvent): void;
   /** Streams a snapshot in; resolves when it is staged, and the message has been given to the core. */
   receiveSnapshot(
     message: SnapshotMessage,
     meta: AppliedMeta,
     chunks: AsyncIterable<readonly StateRecord[]>,
   ): Promise<void>;
-  /**
-   * Somebody called who takes this member for a peer of its own, and was sent away: this member takes no part yet, or its
-   * cluster is of another incarnation.
-   */
-  claimed(claim: PeerClaim): void;
-  /** The last message to this member was surely not delivered. */
-  unreachable(member: MemberId): void;
-  /**
-   * A peer will not talk to this member, and says why: another cluster or incarnation, a store it does not know, a
-   * removed member, a store that was put back.
-   */
-  refused(peer: string, reason: string, refusal: PeerRefusal): void;
 };
 
 export type PeerNetwork = {
   /** Begins to listen and to hand over what arrives. */
   start(handler: PeerHandler): Promise<void>;
   /**
-   * The peers to talk to and to accept, `self` included; called at start and after each change of membership. Beside them
-   * count those who joined since, as far as they call: see `UnknownPeers`.
+   * The peers to talk to and to accept, `self` included; called at start and after each change of membership. Beside
+   * them count members that joined since, as far as they call: see `UnknownPeers`.
    */
   setMembership(self: MemberId, membership: Membership): void;
   /** Best effort, in order per member; never throws and never blocks. `message.to` names the member. */

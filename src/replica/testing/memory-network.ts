@@ -154,9 +154,9 @@ export class MemoryPeerNetwork implements PeerNetwork {
     const to = this.#place.addressOf(message.to);
     const caller = this.#place.callerOf(message);
     if (to === undefined || caller === undefined) return;
-    const refused = (reason: string) => this.#whenAwake(() => this.#place.handler?.refused(to, reason, 'rewound'));
+    const refused = (reason: string) => this.#whenAwake(() => this.#place.refused(to, reason));
     const sent = this.#hub.carry(this.#peer, to, (node) => node.take(message, caller, refused));
-    if (!sent) this.#hub.time.after(1, () => this.#place.handler?.unreachable(message.to));
+    if (!sent) this.#hub.time.after(1, () => this.#place.unreachable(message.to));
   }
 
   announce(report: MemberReport): void {
@@ -167,7 +167,7 @@ export class MemoryPeerNetwork implements PeerNetwork {
       if (peer === this.#peer) continue;
       this.#hub.carry(this.#peer, peer, (node) => {
         node.#whenAwake(() => {
-          if (clusterId === node.#place.membership?.clusterId) node.#place.handler?.reported(from, report);
+          if (clusterId === node.#place.membership?.clusterId) node.#place.reported(from, report);
         });
       });
     }
@@ -201,7 +201,7 @@ export class MemoryPeerNetwork implements PeerNetwork {
   }
 
   takeSnapshot(...args: Parameters<PeerHandler['receiveSnapshot']>): Promise<void> {
-    return this.#place.handler?.receiveSnapshot(...args) ?? Promise.reject(new Error('nobody listens'));
+    return this.#place.handler?.receiveSnapshot(...args) ?? Promise.reject(new Error('it does not listen'));
   }
 }
 

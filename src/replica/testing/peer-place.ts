@@ -1,11 +1,12 @@
 /**
- * The place of a member among its peers, for networks in memory: whom it knows, what it says of itself to them, and whom
- * it takes messages from. It does what `transport/` does with envelopes.
+ * The place of a member among its peers, for networks in memory: which ones it knows, what it sends of itself, and
+ * which messages it takes. It does what `transport/` does with envelopes.
  */
 import type { MemberId } from '#raft/log/entry.js';
 import type { PeerMessage } from '#raft/message.js';
 import { incarnationsDiffer } from '#replica/bootstrap/incarnation.js';
 import { UnknownPeers } from '#replica/members/unknown-peers.js';
+import type { MemberReport } from '#replica/ports/member-report.js';
 import type { MemberInfo, Membership } from '#replica/ports/membership.js';
 import type { PeerClaim, PeerHandler } from '#replica/ports/peer-network.js';
 import type { StoreClaim } from '#replica/ports/store-claim.js';
@@ -45,7 +46,7 @@ export class PeerPlace {
 
   /** What a message is sent with. Undefined: this member knows no place of its own any more. */
   callerOf(message: PeerMessage): MemoryCaller | undefined {
-    return callerOf(message, this.#membership, this.#self, this.handler?.claim());
+    return callerOf(message, this.#membership, this.#self, this.handler?.claim);
   }
 
   /**
@@ -60,18 +61,33 @@ export class PeerPlace {
   ): void {
     const membership = this.#membership;
     if (membership === undefined || incarnationsDiffer(claim.incarnation, membership.incarnation)) {
-      this.handler?.claimed(claim);
+      this.handler?.take({ kind: 'claim', claim });
       return;
     }
     if (message.to !== this.#self || claim.clusterId !== membership.clusterId) return;
-    const rewound = store === undefined ? undefined : this.handler?.met(store);
+    const rewound = store === undefined ? undefined : this.handler?.hello(store).contradiction;
     if (rewound !== undefined) {
       refused(rewound);
       return;
     }
     this.#newcomers.heard(sender, membership);
     heard();
-    this.handler?.receive(message);
+    this.handler?.take({ kind: 'message', message });
+  }
+
+  /** The last message to this member was surely not delivered. */
+  unreachable(member: MemberId): void {
+    this.handler?.take({ kind: 'unreachable', member });
+  }
+
+  /** The member at HOST:PORT refuses the store of this one. */
+  refused(peer: string, reason: string): void {
+    this.handler?.take({ kind: 'refused', peer, reason, refusal: 'rewound' });
+  }
+
+  /** A peer has announced its state. */
+  reported(from: MemberId, report: MemberReport): void {
+    this.handler?.take({ kind: 'report', from, report });
   }
 }
 
