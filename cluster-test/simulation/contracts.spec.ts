@@ -6,6 +6,7 @@ import { SimulatedNetwork, SimulatedPeers } from '#cluster-test/simulation/simul
 import { Machine, SimulatedProcess, World } from '#cluster-test/simulation/world.js';
 import type { LogStore } from '#replica/ports/log-store.js';
 import { openLogStore } from '#storage/key-value-log-store.js';
+import { identityFileContract } from '#storage/testing/identity-file-contract.js';
 import { keyValueContract } from '#storage/testing/key-value-contract.js';
 
 const storeId = '0123456789abcdef0123456789abcdef';
@@ -58,6 +59,18 @@ describe('a simulated disk', () => {
     const backend = await disk.open(running.process).openBackend(true);
     const reopen = () => disk.open(running.restart()).openBackend(false);
     return { value: { backend, reopen }, dispose: () => running.dispose() };
+  })) {
+    it(name, run);
+  }
+});
+
+describe('an identity file on a simulated disk', () => {
+  for (const { name, run } of identityFileContract(async () => {
+    const running = new RunningWorld();
+    const disk = new SimulatedDisk(running.world, 'm1', () => storeId);
+    const file = disk.open(running.process).identityFile;
+    const reopen = async () => disk.open(running.restart()).identityFile;
+    return { value: { file, reopen }, dispose: () => running.dispose() };
   })) {
     it(name, run);
   }

@@ -13,6 +13,7 @@ import type { KeyValueBackend, KeyValueOperation, KeyValueSnapshot } from '#stor
 import type { StoreDisk } from '#storage/key-value-log-store.js';
 import { decodeHead } from '#storage/records/head-record.js';
 import { applyBatch, type Table, TableView, textOfKey } from '#storage/testing/key-value-table.js';
+import { copySlots } from '#storage/testing/memory-disk.js';
 
 /** What the disk does with one write. `stored`: the data are there although the write failed. */
 export type WriteFate =
@@ -33,7 +34,7 @@ export type DiskCopy = {
   readonly session: DiskSession;
 };
 
-/** Told of everything that becomes durable, in order. */
+/** Called with everything that becomes durable, in order. */
 export type DiskWatcher = {
   batch(operations: readonly KeyValueOperation[]): void;
   slots(slots: Slots): void;
@@ -109,7 +110,7 @@ export class SimulatedDisk {
   copy(): DiskCopy | undefined {
     const { slots, session } = this;
     if (slots === undefined || session === undefined) return undefined;
-    return { table: new Map(this.table), slots: [new Uint8Array(slots[0]), new Uint8Array(slots[1])], session };
+    return { table: new Map(this.table), slots: copySlots(slots), session };
   }
 
   /** Puts a copy in place of what there is. Not while a process has it open. */
@@ -241,13 +242,16 @@ export class SimulatedDisk {
 
   #identityFile(process: SimulatedProcess): IdentityFile {
     return {
-      read: () => Promise.resolve(this.slots),
+      read: () => Promise.resolve(this.slots && copySlots(this.slots)),
       create: (slots) =>
         this.write(process, {}, () => {
-          this.slots = slots;
-          this.watcher?.slots(slots);
+          this.slots = copySlots(slots);
+          this.watcher?.slots(this.slots);
         }),
-      write: (slot, bytes) => this.write(process, { tearable: true }, (torn) => this.#writeSlot(slot, bytes, torn)),
+      write: (slot, bytes) =>
+        this.slots === undefined
+          ? Promise.reject(new Error(`${this.name} has no identity file`))
+          : this.write(process, { tearable: true }, (torn) => this.#writeSlot(slot, bytes, torn)),
       close: () => Promise.resolve(),
     };
   }

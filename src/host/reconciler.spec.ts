@@ -2,6 +2,7 @@ import assert from 'node:assert/strict';
 import { defaultHostSettings, type HostInput } from '#host/input.js';
 import { HostReconciler } from '#host/reconciler.js';
 import { exampleInput } from '#host/testing/example.js';
+import { reconcilerContract } from '#host/testing/reconciler-contract.js';
 import { noDocker } from '#host/tools/docker-engine.js';
 import type { Runner } from '#host/tools/runner.js';
 import { HandClock } from '#storage/testing/hand-clock.js';
@@ -19,15 +20,25 @@ class StubbornHost implements Runner {
   }
 }
 
-/** Holds nothing, so that no setting of the machine that runs the spec is wanted. */
-function input(): HostInput {
+/** Holds no subnet, so that no setting of the machine that runs the spec is wanted. */
+function input(...overlays: readonly string[]): HostInput {
   const given = exampleInput([]);
   const settings = { ...defaultHostSettings, cniDir: '/nonexistent/net.d' };
-  return { ...given, settings, lease: { ...given.lease, overlays: [{ name: 'dcos' }] } };
+  return { ...given, settings, lease: { ...given.lease, overlays: overlays.map((name) => ({ name })) } };
 }
 
 /** Events that come together are one pass, so a retry may be so much later. */
 const gatherMs = 51;
+
+describe('the reconciler of a host', () => {
+  for (const { name, run } of reconcilerContract(async () => {
+    const log = { info: () => {}, warn: () => {} };
+    const options = { log, clock: new HandClock(), run: new StubbornHost(), docker: () => noDocker };
+    return { value: { reconciler: new HostReconciler(options), inputOf: input } };
+  })) {
+    it(name, run);
+  }
+});
 
 describe('the reconciler’s retries', () => {
   const realNow = Date.now;
@@ -39,7 +50,7 @@ describe('the reconciler’s retries', () => {
     const [clock, host] = [new HandClock(), new StubbornHost()];
     const log = { info: () => {}, warn: () => {} };
     const reconciler = new HostReconciler({ log, clock, run: host, docker: () => noDocker });
-    reconciler.update(input());
+    reconciler.update(input('dcos'));
     await reconciler.settled();
     assert.equal(host.tries, 1);
     for (const [at, delayMs] of [1_000, 2_000, 4_000, 8_000, 15_000, 15_000].entries()) {
@@ -60,7 +71,7 @@ describe('the reconciler’s retries', () => {
     const log = { info: () => {}, warn: () => {} };
     const reconciler = new HostReconciler({ log, clock, run: host, docker: () => noDocker });
     for (let pass = 0; pass < 50; pass++) {
-      reconciler.update(input());
+      reconciler.update(input('dcos'));
       await reconciler.settled();
     }
     assert.ok(clock.pending <= 3, `${clock.pending} timers`);

@@ -62,3 +62,10 @@ export function exampleInput(
     settings: defaultHostSettings,
   };
 }
+
+/** Whose lease has the overlays with these names, all with the same subnet. */
+export function exampleInputWith(...names: readonly string[]): HostInput {
+  const input = exampleInput();
+  const overlays = names.flatMap((name) => input.lease.overlays.slice(0, 1).map((overlay) => ({ ...overlay, name })));
+  return { ...input, lease: { ...input.lease, overlays } };
+}

@@ -48,7 +48,7 @@ export class MemoryDisk {
 
   /** The same content, sound and working; also a copy to damage. */
   reboot(): MemoryDisk {
-    return new MemoryDisk(new Map(this.table), this.slots && [copy(this.slots[0]), copy(this.slots[1])]);
+    return new MemoryDisk(new Map(this.table), this.slots && copySlots(this.slots));
   }
 
   backend(): KeyValueBackend {
@@ -59,12 +59,12 @@ export class MemoryDisk {
     return {
       read: async () => {
         this.requireUp();
-        return this.slots;
+        return this.slots && copySlots(this.slots);
       },
       create: (slots) =>
         // The file gets its name at the end, so a torn one is none.
         this.step('create identity', (kind) => {
-          if (kind !== 'torn') this.slots = slots;
+          if (kind !== 'torn') this.slots = copySlots(slots);
         }),
       write: (slot, bytes) =>
         this.step('write identity', (kind) => {
@@ -96,7 +96,8 @@ export class MemoryDisk {
 
   #writeSlot(slot: SlotNumber, bytes: Uint8Array): void {
     if (this.slots === undefined) throw new DiskCrash('no identity file');
-    this.slots = slot === 0 ? [bytes, this.slots[1]] : [this.slots[0], bytes];
+    const now = copy(bytes);
+    this.slots = slot === 0 ? [now, this.slots[1]] : [this.slots[0], now];
   }
 
   #tear(slot: SlotNumber, bytes: Uint8Array): Uint8Array {
@@ -150,6 +151,10 @@ export function applied(table: Table, operations: readonly KeyValueOperation[]):
   const next = new Map(table);
   applyBatch(next, operations);
   return next;
+}
+
+export function copySlots(slots: Slots): Slots {
+  return [copy(slots[0]), copy(slots[1])];
 }
 
 /** A real one: `slice` of a Buffer shares its memory. */
