@@ -120,7 +120,11 @@ const strangers =
 
 describe('the pages', () => {
   const metrics = new Set(
-    ['src/master/process/metrics.ts', 'src/agent/report/agent-metrics.ts'].flatMap(
+    [
+      'src/master/process/metrics.ts',
+      'src/agent/report/agent-metrics.ts',
+      'src/tls/certificate/certificate-metrics.ts',
+    ].flatMap(
       (file) => readFileSync(file, 'utf8').match(/sublet_[a-z_]+/g) ?? [],
     ),
   );

@@ -1,17 +1,9 @@
 import assert from 'node:assert/strict';
 import { readFileSync } from 'node:fs';
 import { exitCodes, expectedFailure } from '#cli/failure.js';
+import { thrown } from '#errors/testing/thrown.js';
 import { movedMembers } from '#master/members/offline-move.js';
 import { StoreError } from '#replica/ports/log-store.js';
-
-function thrown(work: () => unknown): unknown {
-  try {
-    work();
-  } catch (error) {
-    return error;
-  }
-  assert.fail('it did not throw');
-}
 
 describe('a failure of a command', () => {
   for (const [what, error] of [

@@ -1,15 +1,7 @@
 import assert from 'node:assert/strict';
 import { readFileSync } from 'node:fs';
 import { isSystemError, systemErrorIn } from '#errors/expected-error.js';
-
-function thrown(work: () => unknown): unknown {
-  try {
-    work();
-  } catch (error) {
-    return error;
-  }
-  assert.fail('it did not throw');
-}
+import { thrown } from '#errors/testing/thrown.js';
 
 describe('an error of the operating system', () => {
   const failed = thrown(() => readFileSync('/proc/none'));

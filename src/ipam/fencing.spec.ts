@@ -1,8 +1,8 @@
 import assert from 'node:assert/strict';
 import { formatCidr, parseIp } from '#address/ip.js';
 import { parseAgentId } from '#ipam/identity.js';
-import { everything, PlanUnderTest, subnetOf } from '#ipam/plan-under-test.js';
 import { parseStatusError } from '#ipam/registration-fields.js';
+import { everything, PlanUnderTest, subnetOf } from '#ipam/testing/plan-under-test.js';
 
 const minute = 60_000;
 

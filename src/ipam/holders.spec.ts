@@ -2,8 +2,8 @@ import assert from 'node:assert/strict';
 import { formatCidr4, parseCidr4 } from '#address/cidr4.js';
 import { parseCidr, parseIp } from '#address/ip.js';
 import { parseAgentId } from '#ipam/identity.js';
-import { dcos, everything, overlay, PlanUnderTest, subnetOf } from '#ipam/plan-under-test.js';
 import { parseStatusError } from '#ipam/registration-fields.js';
+import { dcos, everything, overlay, PlanUnderTest, subnetOf } from '#ipam/testing/plan-under-test.js';
 import { viewAgent } from '#ipam/view/agent-view.js';
 
 const minute = 60_000;
@@ -68,7 +68,7 @@ describe('rule 1, sticky: the same agent_id gets the same subnets and VTEP back 
     ]) {
       assert.deepEqual([subnetOf(again), formatCidr4(again.vxlan.vtepIp)], ['9.0.0.0/24', '44.128.0.1/20']);
     }
-    // What is reserved comes before what rests, once the lease has ended.
+    // What is reserved comes before what is quarantined, once the lease has ended.
     plan.release('a');
     const back = plan.register('a', { instance: 'reinstalled', sequence: 2 });
     assert.deepEqual([subnetOf(back), formatCidr4(back.vxlan.vtepIp)], ['9.7.7.0/24', '44.128.0.77/20']);
@@ -76,7 +76,7 @@ describe('rule 1, sticky: the same agent_id gets the same subnets and VTEP back 
 });
 
 describe('rule 2, never in two hands: a subnet, a VTEP address, a MAC and a node_ip have one holder', () => {
-  it('refuses a second host that claims a live agent_id, saying who holds it and when it was last heard', () => {
+  it('refuses a second host that claims a live agent_id, naming its holder and when it was last heard', () => {
     const plan = new PlanUnderTest();
     plan.register('a');
     const refusal = plan.refused(
@@ -120,7 +120,7 @@ describe('rule 2, never in two hands: a subnet, a VTEP address, a MAC and a node
     );
   });
 
-  it('gives a takeover fresh subnets and lets the old ones rest, for this agent too', () => {
+  it('gives a takeover fresh subnets and quarantines the old ones, for this agent too', () => {
     const plan = new PlanUnderTest();
     const first = plan.register('a');
     plan.time += minute;
@@ -266,7 +266,7 @@ describe('rule 2, never in two hands: a subnet, a VTEP address, a MAC and a node
     assert.match(vtep.message, /contains 44\.128\.99\.1/);
   });
 
-  it('refuses a second underlay family, but lets a lone agent change it', () => {
+  it('refuses a second underlay family, but allows a lone agent to change it', () => {
     const plan = new PlanUnderTest();
     plan.register('a');
     plan.register('a', { sequence: 2, node: '2001:db8::1' });
@@ -326,7 +326,7 @@ describe('rule 2, never in two hands: a subnet, a VTEP address, a MAC and a node
     }
   });
 
-  it('gives what an agent left to whoever has its id next', () => {
+  it('gives what an agent left to the next holder of its id', () => {
     const plan = new PlanUnderTest();
     const { epoch } = plan.register('a');
     plan.run({ kind: 'leave', agentId: parseAgentId('a'), epoch });

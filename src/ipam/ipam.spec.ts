@@ -5,8 +5,8 @@ import { RecordError } from '#ipam/codec/wire.js';
 import type { Register } from '#ipam/commands/command.js';
 import { parseAgentId, parseInstanceId } from '#ipam/identity.js';
 import { Ipam } from '#ipam/ipam.js';
-import { everything, overlay, PlanUnderTest } from '#ipam/plan-under-test.js';
 import { parseStatusError } from '#ipam/registration-fields.js';
+import { everything, overlay, PlanUnderTest } from '#ipam/testing/plan-under-test.js';
 
 const hex = (bytes: Uint8Array) => Buffer.from(bytes).toString('hex');
 
@@ -27,7 +27,7 @@ describe('the plan as a reader sees it', () => {
     );
   });
 
-  it('tells whose an address is', () => {
+  it('names the holder of an address', () => {
     const plan = new PlanUnderTest({}, [overlay('dcos', '9.0.0.0/8', 24), overlay('six', 'fd01:b::/64', 80)]);
     plan.register('a0');
     plan.register('a1');
@@ -105,7 +105,7 @@ describe('the plan as a reader sees it', () => {
     assert.deepEqual(found('2001:db8::1'), { kind: 'unknown' });
   });
 
-  it('names whom a registration depends on', () => {
+  it('names the agents that a registration depends on', () => {
     const plan = new PlanUnderTest();
     plan.register('a0');
     plan.register('a1');

@@ -1,7 +1,7 @@
 /**
- * Random commands over small and over vast address spaces. An account that is kept from outside, and knows nothing of the
- * pools, checks after each what was let to whom and counts the five states of every space anew; a second replica, restored
- * from the records now and then, must come to the same answers and the same hash.
+ * Random commands over small and over vast address spaces. An account that is kept from outside, and knows nothing of
+ * the pools, checks after each which agent holds what and counts the five states of every space anew; a second replica,
+ * restored from the records now and then, must come to the same answers and the same hash.
  */
 import assert from 'node:assert/strict';
 import fc from 'fast-check';
@@ -9,8 +9,8 @@ import { parseCidr4 } from '#address/cidr4.js';
 import { formatCidr, formatIp } from '#address/ip.js';
 import { formatMac } from '#address/mac.js';
 import type { Overlay } from '#ipam/network.js';
-import { overlay, PlanUnderTest } from '#ipam/plan-under-test.js';
 import { PlanAccount } from '#ipam/testing/plan-account.js';
+import { overlay, PlanUnderTest } from '#ipam/testing/plan-under-test.js';
 import { type DraftStep, draftOverlays, draftRegister, draftStep, quarantineMs } from '#ipam/testing/random-drafts.js';
 import type { FullAgent } from '#ipam/view/full-agent.js';
 
@@ -104,7 +104,7 @@ describe('the plan, over random commands', () => {
     );
   });
 
-  it('does so for a seed that never changes, which comes by every state and every way to be let or refused a block', () => {
+  it('does so for a fixed seed, which reaches every state and every way to be granted or refused a block', () => {
     const seen = new Set<string>();
     const cuts = new Set<string>();
     fc.assert(
@@ -133,7 +133,8 @@ describe('the plan, over random commands', () => {
         const request = ask(plan);
         const first = plan.try(request);
         if (first.result.kind !== 'registered') return;
-        const { result, events } = plan.try({ ...request, ...{ holders: [] } });
+        const again = { ...request, holders: [] };
+        const { result, events } = plan.try(again);
         assert.deepEqual(result, { ...first.result, changed: false });
         assert.deepEqual(events, []);
       }),

@@ -2,7 +2,7 @@ import assert from 'node:assert/strict';
 import { formatCidr4, parseCidr4 } from '#address/cidr4.js';
 import { formatCidr, parseCidr } from '#address/ip.js';
 import { parseAgentId } from '#ipam/identity.js';
-import { everything, overlay, PlanUnderTest, subnetOf } from '#ipam/plan-under-test.js';
+import { everything, overlay, PlanUnderTest, subnetOf } from '#ipam/testing/plan-under-test.js';
 
 const minute = 60_000;
 
@@ -26,7 +26,7 @@ describe('rule 5, static stability: only a release frees, unless lease.reclaim s
     assert.equal(plan.ipam.network?.reclaimMs, undefined);
   });
 
-  it('lengthens the TTL under agents, or takes it off, but never shortens it: who can not be reached would not know', () => {
+  it('lengthens the TTL under agents, or takes it off, but never shortens it: an unreachable agent would not know', () => {
     const hour = 60 * minute;
     const plan = new PlanUnderTest({ reclaimMs: 24 * hour, quarantineMs: 12 * hour });
     plan.register('a');
@@ -71,11 +71,11 @@ describe('rule 5, static stability: only a release frees, unless lease.reclaim s
   });
 });
 
-describe('rule 6, quarantine: what is freed rests; then the lowest never used comes first, then the longest free', () => {
+describe('rule 6, quarantine: what is freed is quarantined; then the lowest never used comes first, then the longest free', () => {
   /** Four blocks. */
   const small = () => new PlanUnderTest({}, [overlay('dcos', '9.0.0.0/22', 24)]);
 
-  it('lets no freed block to another before its rest is over', () => {
+  it('gives no freed block to another agent before its quarantine is over', () => {
     const plan = small();
     for (const id of ['a0', 'a1', 'a2', 'a3']) plan.register(id);
     plan.release('a2');
@@ -96,7 +96,7 @@ describe('rule 6, quarantine: what is freed rests; then the lowest never used co
     assert.deepEqual(order, ['9.0.3.0/24', '9.0.1.0/24', '9.0.0.0/24']);
   });
 
-  it('rests VTEP addresses as well', () => {
+  it('quarantines VTEP addresses as well', () => {
     const plan = new PlanUnderTest({ vtepSubnet: parseCidr4('44.128.0.0/28') });
     for (let n = 0; n < 14; n++) plan.register(`a${n}`);
     plan.release('a3');
@@ -112,7 +112,7 @@ describe('rule 6, quarantine: what is freed rests; then the lowest never used co
     assert.equal(subnetOf(plan.register('a0')), '9.0.1.0/24');
     assert.equal(subnetOf(plan.register('vip5')), '9.0.2.0/24');
     assert.equal(subnetOf(plan.register('vip', { node: '10.0.0.50' })), '9.0.0.0/24');
-    // Released, it rests and is then his again.
+    // Released, it is quarantined and is then that agent's again.
     plan.release('vip');
     plan.time += 60 * minute;
     assert.equal(plan.ipam.usage(plan.time)?.overlays[0]?.v4?.reserved, 1n);
@@ -129,7 +129,7 @@ describe('rule 6, quarantine: what is freed rests; then the lowest never used co
     assert.equal(formatCidr4(plan.register('vip', { node: '10.0.0.50' }).vxlan.vtepIp), '44.128.0.1/20');
   });
 
-  it('reserves what an agent holds for it, too: once released, it rests and then waits for it alone', () => {
+  it('reserves what an agent holds for it, too: once released, it is quarantined and then waits for it alone', () => {
     const plan = small();
     plan.register('a0');
     plan.run({ kind: 'reserve', overlay: 'dcos', subnet: parseCidr('9.0.0.0/24'), agentId: parseAgentId('a0') });
@@ -156,7 +156,7 @@ describe('rule 6, quarantine: what is freed rests; then the lowest never used co
     plan.run({ kind: 'reserve', overlay: 'dcos', subnet: block(10_000), agentId: who });
   });
 
-  it('lets nobody an excluded range; who holds a block of it keeps it and does not get it back', () => {
+  it('allocates nothing of an excluded range; a holder of a block of it keeps it and does not get it back', () => {
     const plan = small();
     plan.register('a0');
     const subnet = parseCidr('9.0.0.0/23');

@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { parseRunId } from '#ipam/identity.js';
 import { Ipam } from '#ipam/ipam.js';
-import { PlanUnderTest } from '#ipam/plan-under-test.js';
+import { PlanUnderTest } from '#ipam/testing/plan-under-test.js';
 
 describe('the run_id of a registration', () => {
   const run = (id: string) => ({ runId: parseRunId(id) });

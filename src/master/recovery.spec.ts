@@ -5,7 +5,7 @@ import { join } from 'node:path';
 import { requires, root } from '#cluster-test/requirement.js';
 import { encodeCommand } from '#ipam/codec/command-codec.js';
 import { Ipam } from '#ipam/ipam.js';
-import { PlanUnderTest } from '#ipam/plan-under-test.js';
+import { PlanUnderTest } from '#ipam/testing/plan-under-test.js';
 import { readSurvivor, recoverCluster, restoreCluster, survivorIn, writeFirstState } from '#master/recovery.js';
 import { type Entry, logIndex, memberId, noMember, term } from '#raft/log/entry.js';
 import type { LogStore } from '#replica/ports/log-store.js';
@@ -41,7 +41,7 @@ describe('a survivor that a cluster begins anew from', () => {
     assert.deepEqual([self.name, legacy.index, legacy.clusterId], ['m1', 7, 'one']);
   });
 
-  it('is none that never held a plan, and none that was removed: each is told what it is', async () => {
+  it('is none that never held a plan, and none that was removed: each gets the reason', async () => {
     for (const empty of [undefined, applied(0, [1])]) {
       await assert.rejects(
         survivorIn(store(empty), 'there'),
@@ -92,7 +92,7 @@ describe('a survivor that a cluster begins anew from', () => {
     assert.equal(legacy.ipam.agentCount, 2);
   });
 
-  it('begins a cluster of one whose indexes, and with them all epochs, are beyond whatever was told before', async () => {
+  it('begins a cluster of one whose indexes, and with them all epochs, are beyond all that was answered before', async () => {
     const { store, plan } = withTail();
     const { legacy } = await survivorIn(store, 'there');
     const time = new VirtualTime();

@@ -3,6 +3,7 @@ import { Counter, collectDefaultMetrics, Gauge, Registry } from 'prom-client';
 import type { Agent } from '#agent/agent.js';
 import { notReady } from '#agent/report/agent-status.js';
 import type { AddressUsage } from '#host/usage/address-usage.js';
+import { certificateMetrics } from '#tls/certificate/certificate-metrics.js';
 import type { CertificateReport } from '#tls/certificate/certificate-reloader.js';
 
 /** A registry of its own for each agent, with Node's numbers in it. */
@@ -133,32 +134,6 @@ function hostMetrics(registry: Registry, { options: { host } }: Agent): void {
       for (const { name, kind } of host.status().overlays) this.set({ overlay: name, status: kind }, 1);
     },
   });
-}
-
-function certificateMetrics(registry: Registry, certificate: CertificateReport): void {
-  new Gauge({
-    name: 'sublet_certificate_expires_seconds',
-    help: 'When the certificate in use ends, and the first of the authorities that it trusts, in seconds since 1970',
-    labelNames: ['certificate'],
-    registers: [registry],
-    collect() {
-      const { principal, authorityEndsMs } = certificate.material;
-      this.set({ certificate: 'own' }, principal.endsMs / 1_000);
-      this.set({ certificate: 'authority' }, authorityEndsMs / 1_000);
-    },
-  });
-  gauge(
-    registry,
-    'sublet_certificate_begins_seconds',
-    'When the certificate in use began to be valid, in seconds since 1970',
-    () => certificate.material.principal.beginsMs / 1_000,
-  );
-  gauge(
-    registry,
-    'sublet_certificate_reload_failed',
-    "1: the files of tls have changed and can't be used; the certificate before them stays in use",
-    () => flag(certificate.problem !== ''),
-  );
 }
 
 function gauge(registry: Registry, name: string, help: string, read: () => number): void {

@@ -8,7 +8,7 @@ import { run } from '#cli/program.js';
 import { CannedMaster } from '#cli/testing/canned-master.js';
 import { RecordedTerminal, secondsAgo } from '#cli/testing/recorded-terminal.js';
 import { parseAgentId } from '#ipam/identity.js';
-import { PlanUnderTest } from '#ipam/plan-under-test.js';
+import { PlanUnderTest } from '#ipam/testing/plan-under-test.js';
 
 const day = 86_400;
 

@@ -2,11 +2,12 @@
  * Contexts: connections to masters by name, in `$XDG_CONFIG_HOME/sublet/contexts.json` (`~/.config/sublet/contexts.json`), or
  * the file that SUBLET_CONTEXTS names. They hold addresses and paths, no secrets.
  */
-import { mkdirSync, readFileSync, renameSync, writeFileSync } from 'node:fs';
+import { mkdirSync, readFileSync } from 'node:fs';
 import { homedir } from 'node:os';
 import { dirname, join } from 'node:path';
 import { usage } from '#cli/failure.js';
 import { errorCode, errorText } from '#errors/unknown-error.js';
+import { writeDurably } from '#files/durable-file.js';
 import { jsonText } from '#text/printable-text.js';
 
 /** What a context may set, as the flags are called: `master` is `--master`. */
@@ -52,9 +53,7 @@ export function readContexts(file: string = contextFile()): Contexts {
 export function writeContexts(contexts: Contexts, file: string = contextFile()): void {
   try {
     mkdirSync(dirname(file), { recursive: true, mode: 0o700 });
-    const next = `${file}.${process.pid}.new`;
-    writeFileSync(next, `${jsonText(contexts, 2)}\n`, { mode: 0o600 });
-    renameSync(next, file);
+    writeDurably(file, `${jsonText(contexts, 2)}\n`);
   } catch (error) {
     throw usage(`${file}: ${errorText(error)}`);
   }

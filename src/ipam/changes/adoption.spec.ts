@@ -4,12 +4,12 @@ import { parseCidr6 } from '#address/cidr6.js';
 import { formatCidr, parseCidr } from '#address/ip.js';
 import { parseIpv4 } from '#address/ipv4.js';
 import { parseAgentId } from '#ipam/identity.js';
-import { overlay, PlanUnderTest, subnetOf } from '#ipam/plan-under-test.js';
+import { overlay, PlanUnderTest, subnetOf } from '#ipam/testing/plan-under-test.js';
 import type { FullAgent } from '#ipam/view/full-agent.js';
 
 const minute = 60_000;
 
-describe('rule 12, adoption: what agents still hold is honoured where free, and nobody gets fresh blocks', () => {
+describe('rule 12, adoption: what agents still hold is honoured where free, and no agent gets fresh blocks', () => {
   const held = (vtep: string, subnet: string) => ({
     vtepIp: parseIpv4(vtep),
     subnets: [{ overlay: 'dcos', subnet: parseCidr4(subnet), subnet6: undefined }],
@@ -27,7 +27,7 @@ describe('rule 12, adoption: what agents still hold is honoured where free, and 
     assert.equal(formatCidr4(agent.vxlan.vtepIp), '44.128.0.77/20');
   });
 
-  it('gives nobody anything fresh until it is ended', () => {
+  it('gives no agent anything fresh until it is ended', () => {
     const plan = adopting();
     const refusal = plan.refused(plan.request('a'));
     assert.equal(refusal.code, 'failed-precondition');
@@ -129,11 +129,11 @@ describe('rule 12, adoption: what agents still hold is honoured where free, and 
     // Once the other has corrected its record it gets what it runs on.
     plan.register('a', { sequence: 3, held: held('44.128.0.1', '9.7.7.0/24') });
     assert.equal(subnetOf(plan.register('b1', { sequence: 3, held: held('44.128.0.2', '9.0.0.0/24') })), '9.0.0.0/24');
-    // And what it was let in this cluster needs no word of it.
+    // And what it was granted in this cluster needs no claim.
     assert.equal(subnetOf(plan.register('b1', { sequence: 4 })), '9.0.0.0/24');
   });
 
-  it('lets who said nothing have what is on record, once it is ended', () => {
+  it('gives a silent agent what is on record, once it is ended', () => {
     const plan = new PlanUnderTest();
     plan.register('a');
     plan.run({ kind: 'begin-adoption' });
@@ -147,7 +147,7 @@ describe('rule 12, adoption: what agents still hold is honoured where free, and 
     assert.equal(subnetOf(plan.register('a', { held: held('44.128.0.9', '9.7.7.0/24') })), '9.0.0.0/24');
   });
 
-  it('ends every earlier epoch: whoever names one must register again, and gets one of this cluster', () => {
+  it('ends every earlier epoch: an agent that names one must register again, and gets one of this cluster', () => {
     const plan = new PlanUnderTest({ reclaimMs: 60 * minute, quarantineMs: 15 * minute });
     const before = plan.register('a');
     const { events } = plan.run({ kind: 'begin-adoption' });
@@ -179,7 +179,7 @@ describe('rule 12, adoption: what agents still hold is honoured where free, and 
     assert.equal(plan.register('a', { sequence: 3 }).epoch, again.epoch);
   });
 
-  it('lets the lease of an agent that never came back run out', () => {
+  it('has the lease of an agent that never came back run out', () => {
     const plan = new PlanUnderTest({ reclaimMs: 60 * minute, quarantineMs: 15 * minute });
     const { agentId } = plan.register('a');
     plan.run({ kind: 'begin-adoption' });

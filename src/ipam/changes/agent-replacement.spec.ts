@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { formatCidr, parseCidr } from '#address/ip.js';
 import { parseAgentId } from '#ipam/identity.js';
-import { PlanUnderTest } from '#ipam/plan-under-test.js';
+import { PlanUnderTest } from '#ipam/testing/plan-under-test.js';
 
 const minute = 60_000;
 

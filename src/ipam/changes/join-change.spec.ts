@@ -6,7 +6,7 @@ import type { Refusal } from '#ipam/commands/result.js';
 import { Ipam } from '#ipam/ipam.js';
 import { tokenState } from '#ipam/join-token.js';
 import { certificatesPerKeyMax, tokensMax, tokenTtlMaxMs } from '#ipam/limits.js';
-import { PlanUnderTest } from '#ipam/plan-under-test.js';
+import { PlanUnderTest } from '#ipam/testing/plan-under-test.js';
 
 const hourMs = 3_600_000;
 const id = '1a'.repeat(16);
@@ -157,7 +157,7 @@ describe('a token', () => {
     assert.match(plan.refused({ kind: 'revoke-token', id: '6f'.repeat(16) }).message, /there is no token 6f6f/);
   });
 
-  it('is in the history: who made it, who used it, who revoked it', () => {
+  it('is in the history: its maker, its user, its revoker', () => {
     plan.run(use(), { by: 'joining@10.0.0.7' });
     plan.run({ kind: 'revoke-token', id }, { by: 'admin/bob@10.0.0.9' });
     const entries = plan.ipam.history({ after: 1, limit: 9 });

@@ -2,7 +2,7 @@ import assert from 'node:assert/strict';
 import type { MasterChange, MasterName } from '#ipam/commands/command.js';
 import { parseAgentId } from '#ipam/identity.js';
 import { Ipam } from '#ipam/ipam.js';
-import { PlanUnderTest } from '#ipam/plan-under-test.js';
+import { PlanUnderTest } from '#ipam/testing/plan-under-test.js';
 
 const m3: MasterName = { name: 'm3', peer: '10.0.0.3:7071' };
 const m4: MasterName = { name: 'm4', peer: '[fd00::4]:7071' };
@@ -12,7 +12,7 @@ const record = (plan: PlanUnderTest, change: MasterChange, who = by) =>
   plan.run({ kind: 'record-membership', change }, { by: who });
 
 describe('the record of a change of the masters', () => {
-  it('is one entry of the history: when, what, who asked, which master, and where it was reached', () => {
+  it('is one entry of the history: when, what, the principal, which master, and where it was reached', () => {
     const plan = new PlanUnderTest();
     plan.time = 5000;
     const cases: readonly (readonly [MasterChange, string, readonly string[], string])[] = [
@@ -35,7 +35,7 @@ describe('the record of a change of the masters', () => {
     }
   });
 
-  it('changes nothing but the history and the revision, and tells no watcher', () => {
+  it('changes nothing but the history and the revision, and sends no event', () => {
     const plan = new PlanUnderTest();
     plan.register('a');
     const before = { agents: plan.ipam.agentsAfter(undefined, 9), usage: plan.ipam.usage(0), hash: plan.ipam.hash() };
@@ -104,7 +104,7 @@ describe('the record of a change of the masters', () => {
     const agentId = parseAgentId('m3');
     const whats = plan.ipam.history({ after: 0, limit: 9, agentId }).map(({ what }) => what);
     assert.deepEqual(whats, ['register']);
-    // Nor by who asked: an operator's name has another form, but is not checked against it.
+    // Nor by the principal: an operator's name has another form, but is not checked against it.
     record(plan, { kind: 'remove', master: m4 }, 'm3');
     assert.equal(plan.ipam.history({ after: 0, limit: 9, agentId }).length, 1);
   });

@@ -3,7 +3,7 @@ import { formatCidr4, parseCidr4 } from '#address/cidr4.js';
 import { formatCidr6, parseCidr6 } from '#address/cidr6.js';
 import { parseCidr } from '#address/ip.js';
 import { parseAgentId } from '#ipam/identity.js';
-import { dcos, overlay, PlanUnderTest, subnetOf } from '#ipam/plan-under-test.js';
+import { dcos, overlay, PlanUnderTest, subnetOf } from '#ipam/testing/plan-under-test.js';
 
 const minute = 60_000;
 
@@ -83,7 +83,7 @@ describe('rule 9, a config file that disagrees with the replicated state adds wh
   });
 });
 
-describe('rule 10, an overlay in use is not removed; a disabled one keeps what is held and lets no more', () => {
+describe('rule 10, an overlay in use is not removed; a disabled one keeps what is held and allocates no more', () => {
   it('refuses to remove it, with the count', () => {
     const plan = new PlanUnderTest();
     plan.register('a0');
@@ -93,7 +93,7 @@ describe('rule 10, an overlay in use is not removed; a disabled one keeps what i
     assert.match(refusal.message, /remove overlay "dcos": 2 of its subnets are held/);
   });
 
-  it('refuses to remove it while something of it rests, and forgets it afterwards', () => {
+  it('refuses to remove it while something of it is quarantined, and forgets it afterwards', () => {
     const plan = new PlanUnderTest();
     plan.register('a0');
     plan.run({ kind: 'reserve', overlay: 'dcos', subnet: parseCidr('9.9.0.0/24'), agentId: parseAgentId('vip') });
@@ -110,7 +110,7 @@ describe('rule 10, an overlay in use is not removed; a disabled one keeps what i
     assert.equal(plan.restored().hash(), plan.ipam.hash());
   });
 
-  it('keeps what is held of a disabled one and lets no more', () => {
+  it('keeps what is held of a disabled one and allocates no more', () => {
     const plan = new PlanUnderTest();
     plan.register('a0');
     const { events } = plan.run({ kind: 'update-overlay', name: 'dcos', enabled: false });
@@ -125,7 +125,7 @@ describe('rule 10, an overlay in use is not removed; a disabled one keeps what i
     assert.equal(subnetOf(plan.register('a1')), '9.0.1.0/24');
   });
 
-  it('lets an overlay added at run time to an agent that registers again, at the same epoch', () => {
+  it('gives an overlay added at run time to an agent that registers again, at the same epoch', () => {
     const plan = new PlanUnderTest();
     const { epoch } = plan.register('a');
     const { events } = plan.run({

@@ -3,7 +3,7 @@ import { parseCidr4 } from '#address/cidr4.js';
 import { parseCidr6 } from '#address/cidr6.js';
 import { checkNetwork } from '#ipam/changes/network-check.js';
 import type { NetworkSettings, Overlay } from '#ipam/network.js';
-import { dcos, dcosSettings, overlay } from '#ipam/plan-under-test.js';
+import { dcos, dcosSettings, overlay } from '#ipam/testing/plan-under-test.js';
 
 type Case = readonly [string, Partial<NetworkSettings>, readonly Overlay[], string, RegExp];
 

@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { formatCidr } from '#address/ip.js';
-import { overlay, PlanUnderTest } from '#ipam/plan-under-test.js';
+import { overlay, PlanUnderTest } from '#ipam/testing/plan-under-test.js';
 
 const minute = 60_000;
 
@@ -15,7 +15,7 @@ const held = (plan: PlanUnderTest, id: string): readonly string[] =>
     .flatMap(({ overlays }) => overlays.map(({ info, subnet }) => `${info.name} ${subnet ? formatCidr(subnet) : ''}`));
 
 describe('an overlay that is drained', () => {
-  it('is given back by one agent after the other, rests, and is removed; the other overlay stays as it is', () => {
+  it('is given back by one agent after the other, quarantined, and removed; the other overlay stays as it is', () => {
     const plan = twoOverlays();
     const a = plan.register('a1');
     const b = plan.register('a2');
@@ -48,7 +48,7 @@ describe('an overlay that is drained', () => {
     assert.equal(plan.restored().hash(), plan.ipam.hash());
   });
 
-  it('gives nothing of it to anybody, and what was given back not before its quarantine is over', () => {
+  it('allocates nothing of it, and what was given back not before its quarantine is over', () => {
     const plan = twoOverlays();
     const a = plan.register('a1');
     plan.run({ kind: 'drain-overlay', name: 'web' });
@@ -57,7 +57,7 @@ describe('an overlay that is drained', () => {
     plan.run({ kind: 'return-overlays', agentId: a.agentId, epoch: a.epoch, overlays: ['web'] });
     plan.run({ kind: 'update-overlay', name: 'web', enabled: true });
     plan.register('a3');
-    assert.deepEqual(held(plan, 'a3'), ['dcos 9.0.2.0/24', 'web 10.1.1.0/24'], 'not the block that rests');
+    assert.deepEqual(held(plan, 'a3'), ['dcos 9.0.2.0/24', 'web 10.1.1.0/24'], 'not the quarantined block');
   });
 
   it('is returned once: a repetition changes nothing, and another epoch gives nothing back', () => {
@@ -75,7 +75,7 @@ describe('an overlay that is drained', () => {
     assert.equal(plan.ipam.revision, revision, 'it drains already');
   });
 
-  it('is kept by who holds it once it is enabled again', () => {
+  it('stays with its holders once it is enabled again', () => {
     const plan = twoOverlays();
     const a = plan.register('a1');
     plan.run({ kind: 'drain-overlay', name: 'web' });

@@ -2,7 +2,7 @@ import assert from 'node:assert/strict';
 import { parseAgentId } from '#ipam/identity.js';
 import { Ipam } from '#ipam/ipam.js';
 import { revocationsMax } from '#ipam/limits.js';
-import { PlanUnderTest } from '#ipam/plan-under-test.js';
+import { PlanUnderTest } from '#ipam/testing/plan-under-test.js';
 
 describe('a revoked identity', () => {
   const operator = { cause: 'operator', release: false } as const;

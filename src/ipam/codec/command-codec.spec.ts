@@ -10,7 +10,6 @@ import { RecordError } from '#ipam/codec/wire.js';
 import type { Action, Command, CreateToken } from '#ipam/commands/command.js';
 import { commandKindOf, commandKinds, laterCommandKinds } from '#ipam/commands/command-kind.js';
 import { parseAgentId, parseInstanceId, parseRunId } from '#ipam/identity.js';
-import { dcos, dcosSettings, everything, overlay } from '#ipam/plan-under-test.js';
 import {
   parseHostname,
   parseNetworkConfig,
@@ -18,6 +17,7 @@ import {
   parseSequence,
   parseStatusError,
 } from '#ipam/registration-fields.js';
+import { dcos, dcosSettings, everything, overlay } from '#ipam/testing/plan-under-test.js';
 import { sublet } from '#proto/sublet.js';
 
 const store = sublet.store.v1;
@@ -207,7 +207,7 @@ describe('commands', () => {
     assert.deepEqual([...first, ...laterCommandKinds], commandKinds);
   });
 
-  it('tell their kind, and those that can not be read tell none', () => {
+  it('have a kind that is read, and unreadable ones have none', () => {
     for (const action of actions) {
       const origin = { wallTime: 1_700_000_000_000, by: 'ann', expectedRevision: 7 };
       assert.equal(commandKindOf(encodeCommand({ ...origin, ...action })), action.kind);

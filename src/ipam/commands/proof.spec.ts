@@ -5,7 +5,7 @@ import { nextEpochBase } from '#ipam/branch.js';
 import type { Testimony } from '#ipam/commands/proof.js';
 import { parseAgentId } from '#ipam/identity.js';
 import { branchesMax } from '#ipam/limits.js';
-import { overlay, PlanUnderTest, subnetOf } from '#ipam/plan-under-test.js';
+import { overlay, PlanUnderTest, subnetOf } from '#ipam/testing/plan-under-test.js';
 
 const value = (n: number): string => n.toString(16).padStart(12, '0');
 const step = 2 ** 32;
@@ -135,7 +135,7 @@ describe('an adoption that a proof begins', () => {
   const begin = (plan: PlanUnderTest, claimedEpoch = 0) =>
     plan.run({ kind: 'begin-adoption', proof: { reason: 'a proof', claimedEpoch, value: value(7) } }, { by: 'y' });
 
-  it('tells its reason as long as it lasts, and in the history', () => {
+  it('has its reason as long as it lasts, and in the history', () => {
     const plan = marked();
     begin(plan);
     assert.deepEqual([plan.ipam.adoption, plan.ipam.adoptionReason], [true, 'a proof']);

@@ -4,7 +4,7 @@ import { formatCidr6, parseCidr6 } from '#address/cidr6.js';
 import { formatCidr, parseIp } from '#address/ip.js';
 import { formatMac } from '#address/mac.js';
 import { Ipam } from '#ipam/ipam.js';
-import { dcos, everything, overlay, PlanUnderTest, subnetOf } from '#ipam/plan-under-test.js';
+import { dcos, everything, overlay, PlanUnderTest, subnetOf } from '#ipam/testing/plan-under-test.js';
 
 describe('the worked example', () => {
   it('allocates to the first two agents as in the worked example', () => {

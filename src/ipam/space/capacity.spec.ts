@@ -4,7 +4,6 @@ import { parseCidr4 } from '#address/cidr4.js';
 import { parseCidr } from '#address/ip.js';
 import { parseAgentId } from '#ipam/identity.js';
 import type { Overlay } from '#ipam/network.js';
-import { overlay, PlanUnderTest } from '#ipam/plan-under-test.js';
 import {
   type BlockCounts,
   CapacityModel,
@@ -13,6 +12,7 @@ import {
   unusedCounts,
 } from '#ipam/space/capacity.js';
 import type { PoolUsage } from '#ipam/space/usage.js';
+import { overlay, PlanUnderTest } from '#ipam/testing/plan-under-test.js';
 
 const dayMs = 86_400_000;
 

@@ -12,7 +12,6 @@ import type { Action, Exclude, HeldLease, Register } from '#ipam/commands/comman
 import { parseAgentId, parseInstanceId, parseRunId } from '#ipam/identity.js';
 import { prefix6Max, prefixMax } from '#ipam/limits.js';
 import type { Overlay, Space4, Space6 } from '#ipam/network.js';
-import { everything, overlay, type PlanUnderTest } from '#ipam/plan-under-test.js';
 import {
   parseHostname,
   parseNetworkConfig,
@@ -20,6 +19,7 @@ import {
   parseSequence,
   parseStatusError,
 } from '#ipam/registration-fields.js';
+import { everything, overlay, type PlanUnderTest } from '#ipam/testing/plan-under-test.js';
 
 export const quarantineMs = 900_000;
 
@@ -156,7 +156,7 @@ function part(plan: PlanUnderTest, n: number, width: number): Exclude {
   return { kind: 'exclude', overlay: name, subnet: v6 ? piece6(v6, length(v6), at) : parseCidr6('fc00::/126') };
 }
 
-/** A block that rests after one agent had it; if there is none near, any block. */
+/** A block that is quarantined after one agent had it; if there is none near, any block. */
 function restingPart(plan: PlanUnderTest, n: number): Exclude {
   for (let at = n; at < n + 50; at++) {
     const found = part(plan, at, 0);
@@ -294,7 +294,7 @@ export const draftStep: fc.Arbitrary<DraftStep> = fc.record({
     { weight: 2, arbitrary: settingAside },
     { weight: 1, arbitrary: change },
   ),
-  // Mostly less than a rest, so that what happens to a block while it rests comes up.
+  // Mostly less than a quarantine, so that changes of a quarantined block come up.
   wait: fc.constantFrom(0, 0, 0, 0, 1, 60_000, quarantineMs - 1, quarantineMs),
   restore: fc.integer({ min: 0, max: 9 }).map((n) => n === 0),
 });

@@ -3,13 +3,13 @@ import { parseCidr4 } from '#address/cidr4.js';
 import { parseCidr } from '#address/ip.js';
 import type { Action } from '#ipam/commands/command.js';
 import { parseAgentId } from '#ipam/identity.js';
-import { dcos, overlay, PlanUnderTest } from '#ipam/plan-under-test.js';
 import { parseStatusError } from '#ipam/registration-fields.js';
+import { dcos, overlay, PlanUnderTest } from '#ipam/testing/plan-under-test.js';
 
 const minute = 60_000;
 
 describe('rule 11, history: the last 10,000 changes are kept', () => {
-  it('says revision, time, what, who and which subnet', () => {
+  it('has revision, time, action, principal and subnet', () => {
     const plan = new PlanUnderTest();
     plan.register('a');
     plan.time = 5000;
@@ -46,7 +46,7 @@ describe('rule 11, history: the last 10,000 changes are kept', () => {
     );
   });
 
-  /** What a command that must be applied leaves in the history, newest last: what, who, subjects, detail. */
+  /** What a command that must be applied leaves in the history, newest last: action, principal, subjects, detail. */
   const told = (plan: PlanUnderTest, action: Action, by = ''): readonly (readonly unknown[])[] => {
     const after = plan.ipam.revision;
     plan.run(action, { by });
@@ -55,7 +55,7 @@ describe('rule 11, history: the last 10,000 changes are kept', () => {
       .map(({ what, who, subjects, detail }) => [what, who, subjects.join(' '), detail]);
   };
 
-  it('tells how an agent came to what it holds, with the blocks that it was let', () => {
+  it('shows how an agent came to what it holds, with the blocks that it was granted', () => {
     const plan = new PlanUnderTest();
     assert.deepEqual(told(plan, plan.request('a')), [['register', 'a', '44.128.0.1 9.0.0.0/24', 'arrived']]);
     const moved = plan.request('a', { sequence: 2, node: '10.0.0.9' });
@@ -76,7 +76,7 @@ describe('rule 11, history: the last 10,000 changes are kept', () => {
     assert.deepEqual(told(plan, back), [['register', 'a', '44.128.0.2 10.128.1.0/24 9.0.1.0/24', 'returned']]);
   });
 
-  it('tells who lost its node_ip to whom, and that it has it back', () => {
+  it('shows which agent lost its node_ip to which, and that it has it back', () => {
     const plan = new PlanUnderTest();
     plan.register('a');
     const taken = plan.request('b', { node: '10.0.0.1', holders: [plan.judge('a', true)] });
@@ -119,7 +119,7 @@ describe('rule 11, history: the last 10,000 changes are kept', () => {
     assert.deepEqual(only('expire'), []);
   });
 
-  it('tells who released what, and what ran out', () => {
+  it('shows releases with their principals, and leases that ran out', () => {
     const plan = new PlanUnderTest({ reclaimMs: 60 * minute, quarantineMs: 15 * minute });
     plan.register('a');
     plan.register('b1');
@@ -131,7 +131,7 @@ describe('rule 11, history: the last 10,000 changes are kept', () => {
     assert.deepEqual(told(plan, expire), [['expire', 'b1', 'b1 44.128.0.2 9.0.1.0/24', 'is quarantined for 15m']]);
   });
 
-  it('tells what operators changed, and who it was', () => {
+  it('shows what operators changed, with their names', () => {
     const plan = new PlanUnderTest();
     plan.register('a');
     const blue = overlay('blue', '10.128.0.0/16', 24);
@@ -175,7 +175,7 @@ describe('rule 11, history: the last 10,000 changes are kept', () => {
     }
   });
 
-  it('does not tell what changes nothing that anybody would look for', () => {
+  it('leaves out changes without an effect', () => {
     const plan = new PlanUnderTest();
     const { agentId, epoch } = plan.register('a');
     assert.deepEqual(told(plan, plan.request('a')), []);
@@ -235,7 +235,7 @@ describe('rule 11, history: the last 10,000 changes are kept', () => {
     assert.equal(plan.restored().hash(), plan.ipam.hash());
   });
 
-  it('finds what was done within a time, and by whom', () => {
+  it('finds what was done within a time, and by which principal', () => {
     const plan = new PlanUnderTest();
     const at = (wallTime: number, by: string, enabled: boolean) =>
       plan.run({ kind: 'update-overlay', name: 'dcos', enabled }, { by, wallTime });

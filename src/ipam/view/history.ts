@@ -1,8 +1,8 @@
 /**
- * The last changes, for people: what happened when, to whom, with which subnets. Two rings, each of `historyMax` entries:
- * one for what agents do by themselves, one for what operators and masters do, so that no number of registrations pushes
- * out what an operator did. Entries are numbered across both. What agents report of their own state is not a change of the
- * plan and is not in it.
+ * The last changes, for people: time, action, agent or operator, and subnets. Two rings, each of `historyMax` entries:
+ * one for what agents do by themselves, one for what operators and masters do, so that no number of registrations
+ * pushes out what an operator did. Entries are numbered across both. What agents report of their own state is not a
+ * change of the plan and is not in it.
  */
 import type { AgentId } from '#ipam/identity.js';
 import { historyMax } from '#ipam/limits.js';
@@ -15,9 +15,9 @@ export type HistoryEntry = {
   readonly wallTime: number;
   /** The kind of the command, or a word of its own where that would not say what happened. */
   readonly what: string;
-  /** The agent concerned, or the operator who asked. */
+  /** The agent concerned, or the operator. */
   readonly who: string;
-  /** Subnets, addresses and names that were let, freed or changed. */
+  /** Subnets, addresses and names that were granted, freed or changed. */
   readonly subjects: readonly string[];
   readonly detail: string;
 };
@@ -52,6 +52,16 @@ export const masterEntry = {
 } as const;
 const masterEntries: ReadonlySet<string> = new Set(Object.values(masterEntry));
 
+/** Changes of masters, tokens and revocations, and reads of the whole plan. */
+export const securityWords = [
+  ...Object.values(masterEntry),
+  'create-token',
+  'use-token',
+  'revoke-token',
+  'revoke-identity',
+  'unrevoke-identity',
+  'save-snapshot',
+] as const;
 /** Everything that an entry can say of what happened. */
 export const historyWords = [
   'configure-network',
@@ -73,24 +83,8 @@ export const historyWords = [
   'unexclude',
   'begin-adoption',
   'end-adoption',
-  ...Object.values(masterEntry),
-  'create-token',
-  'use-token',
-  'revoke-token',
-  'revoke-identity',
-  'unrevoke-identity',
-  'save-snapshot',
+  ...securityWords,
 ] as const;
-/** Changes of masters, tokens and revocations, and reads of the whole plan. */
-export const securityWords = [
-  ...Object.values(masterEntry),
-  'create-token',
-  'use-token',
-  'revoke-token',
-  'revoke-identity',
-  'unrevoke-identity',
-  'save-snapshot',
-] as const satisfies readonly HistoryWord[];
 export type HistoryWord = (typeof historyWords)[number];
 
 type Numbered = { readonly number: number; readonly entry: HistoryEntry };

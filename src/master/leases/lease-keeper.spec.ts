@@ -1,10 +1,10 @@
 import assert from 'node:assert/strict';
-import { parseIp } from '#address/ip.js';
 import { RefusedError } from '#api/refusal.js';
 import { encodeCommand } from '#ipam/codec/command-codec.js';
 import type { Action, Register } from '#ipam/commands/command.js';
 import { type AgentId, parseAgentId, parseInstanceId } from '#ipam/identity.js';
-import { parseHostname, parseNetworkConfig, parseNodeIp, parseSequence } from '#ipam/registration-fields.js';
+import { parseNodeIp } from '#ipam/registration-fields.js';
+import { registration } from '#ipam/testing/plan-under-test.js';
 import { IpamMachine, type PlanOutcome } from '#master/ipam-machine.js';
 import { Leadership } from '#master/leader/leadership.js';
 import { type KeepAliveOutcome, LeaseKeeper } from '#master/leases/lease-keeper.js';
@@ -71,35 +71,16 @@ class TestOffice {
     else run();
   }
 
-  /** Registers without asking anybody. Returns the agent's id and epoch. */
+  /** Registers in the plan itself, without a call. Returns the agent's id and epoch. */
   register(
     agentId: string,
     sequence = 1,
     more: Partial<Register> = {},
   ): { readonly agentId: AgentId; readonly epoch: number } {
     const id = parseAgentId(agentId);
-    this.#propose({
-      kind: 'register',
-      agentId: id,
-      instanceId: parseInstanceId('i'),
-      runId: undefined,
-      sequence: parseSequence(sequence),
-      nodeIp: parseNodeIp(parseIp(`10.0.${this.cluster.commands.length >> 8}.${this.cluster.commands.length & 255}`)),
-      hostname: parseHostname(''),
-      networkConfig: parseNetworkConfig({
-        allocateSubnet: true,
-        mesosBridge: true,
-        dockerBridge: true,
-        enableIpv6: true,
-        split: true,
-        overlayMtu: 1420,
-      }),
-      takeover: false,
-      held: undefined,
-      heldUnconfirmed: false,
-      holders: [],
-      ...more,
-    });
+    const { length } = this.cluster.commands;
+    const node = `10.0.${length >> 8}.${length & 255}`;
+    this.#propose({ ...registration(agentId, { instance: 'i', sequence, node, hostname: '' }), ...more });
     return { agentId: id, epoch: this.machine.ipam.lease(id)?.epoch ?? 0 };
   }
 
@@ -116,7 +97,7 @@ class TestOffice {
     return this.answered(this.register('new'));
   }
 
-  /** Lets go of what the log held back; it holds back what comes after. */
+  /** Releases what the log held back; it holds back what comes after. */
   release(): void {
     const held = this.member.held ?? [];
     this.member.held = [];
@@ -204,7 +185,7 @@ describe('presence', () => {
     assert.deepEqual(test.office.presence.silent(1), [{ agentId: first.agentId, silentSince: wallTime }]);
   });
 
-  it('begins anew with a new leader: nobody was heard, and nobody is silent for the first 30 s', async () => {
+  it('begins anew with a new leader: no agent was heard, and none is silent for the first 30 s', async () => {
     const test = new TestOffice(undefined);
     const agent = test.register('a');
     await test.time.runFor(60_000);
@@ -402,7 +383,7 @@ describe('rules 4 and 5: a lease under reclaim', () => {
     assert.equal(test.holds(agent), true);
   });
 
-  it('has its TTL in full after a pause that nobody else has found yet', async () => {
+  it('has its TTL in full after a pause that no other master has found yet', async () => {
     const test = new TestOffice(ttlMs);
     const agent = test.register('a');
     await test.time.runFor(5_000);
@@ -471,7 +452,7 @@ describe('rules 4 and 5: a lease under reclaim', () => {
       answered = true;
     });
     await test.time.runFor(2_000);
-    // The barrier is held back, too; let it pass alone.
+    // The barrier is held back, too; it alone passes.
     test.member.held.pop()?.();
     await test.time.runFor(2_000);
     assert.equal(answered, false);

@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { agentService, clusterService } from '#api/services.js';
-import { PlanUnderTest } from '#ipam/plan-under-test.js';
+import { PlanUnderTest } from '#ipam/testing/plan-under-test.js';
 import { deadMasterWarnings, revocationWarnings } from '#master/process/cluster-warnings.js';
 import { withRevocations } from '#master/services/revocation-message.js';
 import { TestMasters } from '#master/testing/test-masters.js';
@@ -62,7 +62,7 @@ describe('what status warns of', () => {
     assert.equal(m2?.revocation?.identity?.id, 'm2');
   });
 
-  it('tells of silent agents and failed overlays at every master, whichever leads', async () => {
+  it('reports silent agents and failed overlays at every master, whichever leads', async () => {
     const time = new VirtualTime();
     await using masters = await TestMasters.start({ clock: time, count: 2 });
     for (const agentId of ['agent-1', 'agent-2', 'agent-3']) {

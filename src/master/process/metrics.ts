@@ -10,6 +10,7 @@ import type { PoolUsage } from '#ipam/space/usage.js';
 import { type CallRates, rateNames } from '#master/access/rates.js';
 import type { MasterServices } from '#master/master-services.js';
 import type { ReplicaStatus } from '#replica/ports/replicated-log.js';
+import { certificateMetrics } from '#tls/certificate/certificate-metrics.js';
 import type { CertificateReport } from '#tls/certificate/certificate-reloader.js';
 
 export type MetricsOptions = {
@@ -86,7 +87,7 @@ export class Metrics {
     this.#guardCounters(options.guards ?? []);
     this.#rateCounter(options.rates);
     this.#clusterGauges(options);
-    if (options.certificate !== undefined) this.#certificateGauges(options.certificate);
+    if (options.certificate !== undefined) certificateMetrics(this.#registry, options.certificate);
     const info = new Gauge({ name: 'sublet_info', help: 'Always 1.', labelNames: ['version'], registers });
     info.set({ version: options.version }, 1);
   }
@@ -317,31 +318,6 @@ export class Metrics {
         }
       },
     });
-  }
-
-  #certificateGauges(certificate: CertificateReport): void {
-    const registers = [this.#registry];
-    const ends = new Gauge({
-      name: 'sublet_certificate_expires_seconds',
-      help: 'When the certificate in use ends, and the first of the authorities that it trusts, in seconds since 1970.',
-      labelNames: ['certificate'] as const,
-      registers,
-      collect: () => {
-        const { principal, authorityEndsMs } = certificate.material;
-        ends.set({ certificate: 'own' }, principal.endsMs / 1_000);
-        ends.set({ certificate: 'authority' }, authorityEndsMs / 1_000);
-      },
-    });
-    this.#gauge(
-      'sublet_certificate_begins_seconds',
-      'When the certificate in use began to be valid, in seconds since 1970.',
-      () => certificate.material.principal.beginsMs / 1_000,
-    );
-    this.#gauge(
-      'sublet_certificate_reload_failed',
-      "1 while the files of tls have changed and can't be used: the certificate before them stays in use.",
-      () => (certificate.problem === '' ? 0 : 1),
-    );
   }
 
   #rateCounter(rates: MetricsOptions['rates']): void {

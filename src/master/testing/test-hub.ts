@@ -1,11 +1,10 @@
 /** A watch hub over a log that the spec owns, under a clock that it owns. */
 
-import { parseIp } from '#address/ip.js';
 import { encodeCommand } from '#ipam/codec/command-codec.js';
 import type { Action } from '#ipam/commands/command.js';
-import { parseAgentId, parseInstanceId } from '#ipam/identity.js';
+import { parseAgentId } from '#ipam/identity.js';
 import type { NetworkSettings } from '#ipam/network.js';
-import { parseHostname, parseNetworkConfig, parseNodeIp, parseSequence } from '#ipam/registration-fields.js';
+import { registration } from '#ipam/testing/plan-under-test.js';
 import { IpamMachine, type PlanOutcome } from '#master/ipam-machine.js';
 import { PlanEncoding } from '#master/services/plan-encoding.js';
 import { MemoryCluster, type MemoryMember } from '#master/testing/memory-log.js';
@@ -75,27 +74,9 @@ export class TestHubs {
   }
 
   register(number: number, sequence = 1): void {
-    this.propose({
-      kind: 'register',
-      agentId: parseAgentId(`agent-${number}`),
-      instanceId: parseInstanceId('i'),
-      runId: undefined,
-      sequence: parseSequence(sequence),
-      nodeIp: parseNodeIp(parseIp(`10.${number >> 16}.${(number >> 8) & 255}.${number & 255}`)),
-      hostname: parseHostname(sequence === 1 ? '' : `host-${sequence}`),
-      networkConfig: parseNetworkConfig({
-        allocateSubnet: true,
-        mesosBridge: true,
-        dockerBridge: true,
-        enableIpv6: true,
-        split: true,
-        overlayMtu: 1420,
-      }),
-      takeover: false,
-      held: undefined,
-      heldUnconfirmed: false,
-      holders: [],
-    });
+    const node = `10.${number >> 16}.${(number >> 8) & 255}.${number & 255}`;
+    const hostname = sequence === 1 ? '' : `host-${sequence}`;
+    this.propose(registration(`agent-${number}`, { instance: 'i', sequence, node, hostname }));
   }
 
   /** The agent's lease ends. */
@@ -115,7 +96,7 @@ export class TestHubs {
     for (let number = 0; number < count; number++) this.register(number);
   }
 
-  /** Lets everything happen that is due soon: batches and snapshots are sent, and nothing is waited for in vain yet. */
+  /** Runs all that is due soon: batches and snapshots are sent, and no wait has run out yet. */
   settle(): Promise<void> {
     return this.time.runFor(settleMs);
   }

@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { parseAgentId } from '#ipam/identity.js';
-import { PlanUnderTest } from '#ipam/plan-under-test.js';
+import { PlanUnderTest } from '#ipam/testing/plan-under-test.js';
 import type { FullAgent } from '#ipam/view/full-agent.js';
 import { PlanEncoding } from '#master/services/plan-encoding.js';
 import { EventRing } from '#master/watch/event-ring.js';
@@ -33,7 +33,7 @@ function ringOf(count: number): { readonly ring: EventRing; readonly encoding: C
 }
 
 describe('an event ring', () => {
-  it('encodes nothing before somebody wants it', () => {
+  it('encodes nothing before a watcher needs it', () => {
     assert.equal(ringOf(5).encoding.agents, 0);
   });
 

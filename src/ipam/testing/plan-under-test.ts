@@ -61,6 +61,27 @@ type Details = Partial<Pick<Register, 'runId' | 'takeover' | 'held' | 'heldUncon
   readonly networkConfig?: NetworkConfig;
 };
 
+/** A request of agent `id`; by default of its first instance, on a node of its own. */
+export function registration(id: string, details: Details = {}): Register {
+  const { instance = `${id}-1`, node = `10.0.0.${Number(/\d+$/.exec(id)?.[0] ?? 0) + 1}` } = details;
+  const { sequence = 1, hostname = id, networkConfig = everything } = details;
+  const { runId, takeover = false, held, heldUnconfirmed = false, holders = [] } = details;
+  return {
+    kind: 'register',
+    agentId: parseAgentId(id),
+    instanceId: parseInstanceId(instance),
+    runId,
+    sequence: parseSequence(sequence),
+    nodeIp: parseNodeIp(parseIp(node)),
+    hostname: parseHostname(hostname),
+    networkConfig: parseNetworkConfig(networkConfig),
+    takeover,
+    held,
+    heldUnconfirmed,
+    holders,
+  };
+}
+
 export class PlanUnderTest {
   ipam = new Ipam();
   index = 0;
@@ -104,25 +125,8 @@ export class PlanUnderTest {
     return result;
   }
 
-  /** A request of agent `id`; by default of its first instance, on a node of its own. */
   request(id: string, details: Details = {}): Register {
-    const { instance = `${id}-1`, node = `10.0.0.${Number(/\d+$/.exec(id)?.[0] ?? 0) + 1}` } = details;
-    const { sequence = 1, hostname = id, networkConfig = everything } = details;
-    const { runId, takeover = false, held, heldUnconfirmed = false, holders = [] } = details;
-    return {
-      kind: 'register',
-      agentId: parseAgentId(id),
-      instanceId: parseInstanceId(instance),
-      runId,
-      sequence: parseSequence(sequence),
-      nodeIp: parseNodeIp(parseIp(node)),
-      hostname: parseHostname(hostname),
-      networkConfig: parseNetworkConfig(networkConfig),
-      takeover,
-      held,
-      heldUnconfirmed,
-      holders,
-    };
+    return registration(id, details);
   }
 
   register(id: string, details: Details = {}): FullAgent {
