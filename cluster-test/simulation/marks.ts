@@ -64,7 +64,7 @@ const branches: readonly string[] = [
   'mark: an adoption began on a proof',
   'mark: an agent was told of a lost branch',
   'mark: blocks given back',
-  'mark: blocks let again after quarantine',
+  'mark: blocks granted again after quarantine',
   'mark: a copy of a host was refused',
   'operator: end-adoption',
   'refused: aborted',

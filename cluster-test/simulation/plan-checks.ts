@@ -27,7 +27,7 @@ export type Holding = {
 };
 
 type Step = { readonly hash: string; readonly revision: number; readonly term: number };
-type Resting = { readonly until: number; readonly of: string };
+type Quarantined = { readonly until: number; readonly of: string };
 
 export class PlanChecks {
   readonly #world: World;
@@ -36,10 +36,10 @@ export class PlanChecks {
   /** Every state of each agent, by ascending revision; undefined: it held nothing from then on. */
   readonly #past = new Map<string, { readonly revision: number; readonly holding: Holding | undefined }[]>();
   readonly #holders = new Map<string, string>();
-  readonly #resting = new Map<string, Resting>();
+  readonly #quarantined = new Map<string, Quarantined>();
   readonly #nodes = new Map<string, string>();
   #lastIndex = 0;
-  /** Where this cluster's plan began, with what another one had let; 0: it began with nothing. */
+  /** Where this cluster's plan began, with what another one had leased; 0: it began with nothing. */
   #base = 0;
   /** The epoch of leases that were carried over into an adoption, until their agents have registered in it. */
   #adoptedAt = 0;
@@ -60,7 +60,7 @@ export class PlanChecks {
     for (const [agentId, holding] of this.#agents) fork.#agents.set(agentId, holding);
     for (const [agentId, past] of this.#past) fork.#past.set(agentId, [...past]);
     for (const [block, agentId] of this.#holders) fork.#holders.set(block, agentId);
-    for (const [block, resting] of this.#resting) fork.#resting.set(block, resting);
+    for (const [block, resting] of this.#quarantined) fork.#quarantined.set(block, resting);
     for (const [nodeIp, agentId] of this.#nodes) fork.#nodes.set(nodeIp, agentId);
     return fork;
   }
@@ -74,7 +74,10 @@ export class PlanChecks {
     return this.#base;
   }
 
-  /** The plan begins with what a lost cluster had let. What rests is not known: a while of quarantine goes unchecked. */
+  /**
+   * The plan begins with what a lost cluster had leased. What is quarantined is not known: a while of quarantine goes
+   * unchecked.
+   */
   carriedOver(ipam: Ipam, index: number, term: number): void {
     this.#base = index;
     // Above the index if an adoption on a proof has raised the base of the epochs.
@@ -237,7 +240,7 @@ export class PlanChecks {
       this.#world.check(sequence >= holder.sequence, 'fencing', what);
       return;
     }
-    // Nobody was ever heard under a lease that was carried over.
+    // No agent was ever heard under a lease that was carried over.
     const silent =
       holder.epoch === this.#adoptedAt ||
       holders.some((judged) => judged.agentId === agentId && judged.epoch === holder.epoch && judged.silent);
@@ -246,7 +249,7 @@ export class PlanChecks {
     this.#world.count(takeover ? 'takeovers' : 'reinstalled hosts');
   }
 
-  /** In adoption an agent gets what it says it holds, or was let in this cluster, and nobody gets anything else. */
+  /** In adoption an agent gets what it says it holds, or was granted in this cluster, and nothing else is granted. */
   #judgeAdoption({ agentId, held }: Register, { events }: PlanOutcome): void {
     const holding = this.#agents.get(agentId);
     const before = holding === undefined || holding.epoch === this.#adoptedAt ? [] : holding.blocks;
@@ -261,12 +264,13 @@ export class PlanChecks {
       const blocks = blocksOf(viewAgent(event.agent));
       const fresh = blocks.filter((block) => !may.includes(block));
       const what = () =>
-        `${agentId} was let ${fresh.join(', ')}; it had ${before.join(', ')} and held ${may.join(', ')}`;
+        `${agentId} was granted ${fresh.join(', ')}; it had ${before.join(', ')} and held ${may.join(', ')}`;
       this.#world.check(fresh.length === 0, 'nothing fresh in adoption', what);
-      this.#world.count('mark: let in adoption');
-      // The record of another may be older than what its agent runs on, and what it gives up then rests for its sake. Who has
-      // run on the block since got it of the cluster that was lost, after its rest.
-      for (const block of blocks.filter((each) => said.includes(each))) this.#resting.delete(block);
+      this.#world.count('mark: granted in adoption');
+      // The record of another may be older than what its agent runs on, and what it gives up is then quarantined for
+      // its sake. An agent that has run on the block since got it from the cluster that was lost, after that
+      // quarantine.
+      for (const block of blocks.filter((each) => said.includes(each))) this.#quarantined.delete(block);
       if (blocks.some((block) => holding?.blocks.includes(block) !== true)) this.#world.count('mark: adopted blocks');
     }
   }
@@ -299,7 +303,7 @@ export class PlanChecks {
 
   #rest(block: string, of: string, until: number): void {
     this.#holders.delete(block);
-    this.#resting.set(block, { until, of });
+    this.#quarantined.set(block, { until, of });
   }
 
   #change(agent: FullAgent, at: { readonly index: number; readonly time: number }, quarantineMs: number): void {
@@ -327,13 +331,16 @@ export class PlanChecks {
     const holder = this.#holders.get(block);
     const two = () => `${block} is let to ${agentId} at ${index}, ${holder} holds it`;
     this.#world.check(holder === undefined || holder === agentId, 'never in two hands', two);
-    const resting = this.#resting.get(block);
+    const resting = this.#quarantined.get(block);
     if (resting !== undefined) {
-      const early = () => `${block} of ${resting.of} is let to ${agentId} at ${time}, it rests until ${resting.until}`;
+      const early = () =>
+        `${block} of ${resting.of} is granted to ${agentId} at ${time}, it is quarantined until ${resting.until}`;
       this.#world.check(resting.of === agentId || resting.until <= time, 'quarantine', early);
-      this.#world.count(resting.of === agentId ? 'mark: blocks given back' : 'mark: blocks let again after quarantine');
+      this.#world.count(
+        resting.of === agentId ? 'mark: blocks given back' : 'mark: blocks granted again after quarantine',
+      );
     }
-    this.#resting.delete(block);
+    this.#quarantined.delete(block);
     this.#holders.set(block, agentId);
   }
 

@@ -114,7 +114,7 @@ describe('what operators ask', () => {
         'agent-2       10.0.0.2  1h2m',
         '',
         '! overlay dcos is full: 65536 of 65536 pieces are held, reserved, excluded or',
-        '  resting, so new agents do not get it',
+        '  quarantined, so new agents do not get it',
         '  sublet overlay grow dcos --subnet CIDR',
         '- the file of m2 does not have network.overlays.blue, the plan does:',
         '  10.128.0.0/16 prefix 24, enabled',
@@ -179,10 +179,10 @@ describe('what operators ask', () => {
       80,
       ['overlays'],
       [
-        'OVERLAY  SUBNET       PIECES  LETS  HELD  RESERVED  EXCLUDED  RESTING    FREE',
-        'dcos     9.0.0.0/8    /24     yes      1         1    16,384        2  49,148',
-        'dcos6    fd01:b::/64  /80     no       1         0         0        0  65,535',
-        'VTEPs                                  2         0         0        0   4,092',
+        'OVERLAY  SUBNET       SIZE  OPEN  HELD  RESERVED  EXCLUDED  QUARANTINED    FREE',
+        'dcos     9.0.0.0/8    /24   yes      1         1    16,384            2  49,148',
+        'dcos6    fd01:b::/64  /80   no       1         0         0            0  65,535',
+        'VTEPs                                2         0         0            0   4,092',
       ],
     ],
     [
@@ -229,7 +229,7 @@ describe('what operators ask', () => {
       ['reservations'],
       ['OVERLAY  SUBNET       FOR', 'dcos     9.0.50.0/24  db-1', 'dcos     9.64.0.0/10  (excluded)'],
     ],
-    ['what was released', 80, ['release', 'agent-1', '--force'], ['Released 1 agent; resting now: 9.0.0.0/24.']],
+    ['what was released', 80, ['release', 'agent-1', '--force'], ['Released 1 agent; quarantined now: 9.0.0.0/24.']],
     [
       'what was added',
       80,
@@ -259,7 +259,7 @@ describe('what operators ask', () => {
     });
   }
 
-  it('marks agents whose certificates are revoked, and says since when and by whom', async () => {
+  it('marks agents whose certificates are revoked, and says since when and by which principal', async () => {
     const agents = [agent1, { ...agent2, revocation }, { ...agent2, agentId: 'anew', revocation: revokedBefore }];
     assert.match(
       formatAgents(agents, new RecordedTerminal(undefined)),
@@ -278,7 +278,7 @@ describe('what operators ask', () => {
     );
   });
 
-  it('says that it is not known who is live, where the leader did not say', () => {
+  it('says that presence is not known, where the leader did not report it', () => {
     const unheard = new v1.GetStatusResponse({ ...status, agents: { total: 4 }, silentAgents: [] });
     const [line] = formatStatus(unheard, new RecordedTerminal(80))
       .split('\n')
@@ -468,7 +468,7 @@ describe('what operators ask', () => {
     });
   });
 
-  it('ends with 3, soon, when there is nobody to watch', async () => {
+  it('ends with 3, soon, when no master answers', async () => {
     const terminal = new RecordedTerminal(80);
     assert.equal(await run(['watch', '--master', '127.0.0.1:9'], terminal), 3);
     assert.match(terminal.notes, /^sublet: no master reachable\n {2}127\.0\.0\.1:9: nothing listens there/);

@@ -123,7 +123,7 @@ export function blockState(of: sublet.v1.BlockState | null | undefined): string 
     case BlockState.BLOCK_STATE_EXCLUDED:
       return 'excluded';
     case BlockState.BLOCK_STATE_QUARANTINED:
-      return 'resting (quarantined)';
+      return 'quarantined';
     case BlockState.BLOCK_STATE_FREE:
       return 'free';
     default:

@@ -45,7 +45,7 @@ export type AgentRecord = {
   readonly takeoverAfter: number;
 };
 
-/** What is remembered of an agent whose lease has ended, while its blocks rest. */
+/** What is remembered of an agent whose lease has ended, while its blocks are quarantined. */
 export type DepartedRecord = {
   readonly agentId: AgentId;
   readonly instanceId: InstanceId;
@@ -57,7 +57,7 @@ export type DepartedRecord = {
   readonly epoch: number;
   /** It said itself that its data plane is down. */
   readonly left: boolean;
-  /** Cluster time until which its blocks rest. */
+  /** Cluster time until which its blocks are quarantined. */
   readonly until: number;
   readonly vtepIp: Ipv4;
   readonly holdings: readonly Holding[];

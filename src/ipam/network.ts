@@ -14,7 +14,7 @@ export type Overlay = {
   readonly name: string;
   readonly v4: Space4 | undefined;
   readonly v6: Space6 | undefined;
-  /** A disabled overlay keeps what is held and lets no more. */
+  /** A disabled overlay keeps what is held and allocates no more. */
   readonly enabled: boolean;
   /** Disabled, and agents take it off their hosts and give back what they hold of it. Absent: it is not. */
   readonly draining?: true;
@@ -29,7 +29,10 @@ export type NetworkSettings = {
   readonly vni: number;
   readonly vtepName: string;
   readonly vxlanPort: number;
-  /** How long what is released or expired rests before reuse, ms. A change holds for what is freed from then on. */
+  /**
+   * How long what is released or expired is quarantined before reuse, ms. A change holds for what is freed from then
+   * on.
+   */
   readonly quarantineMs: number;
   /** The TTL of leases, ms; undefined: only a release frees. */
   readonly reclaimMs: number | undefined;

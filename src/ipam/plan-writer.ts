@@ -58,7 +58,7 @@ export class PlanWriter {
     return this.#happenings;
   }
 
-  /** When what is freed now may be let again. */
+  /** When what is freed now may be allocated again. */
   get restEnd(): number {
     assertInvariant(this.plan.settings !== undefined, 'nothing is freed without a network');
     return this.time + this.plan.settings.quarantineMs;
@@ -96,7 +96,7 @@ export class PlanWriter {
     return agent;
   }
 
-  /** Ends an agent's lease: all its blocks rest until then. Returns them. */
+  /** Ends an agent's lease: all its blocks are quarantined until `until`. Returns them. */
   removeAgent(agent: AgentRecord, until = this.restEnd): readonly PlacedBlock[] {
     const blocks = this.plan.blocksOf(agent);
     for (const placed of blocks) this.#free(placed, until);
@@ -106,7 +106,7 @@ export class PlanWriter {
     return blocks;
   }
 
-  /** Remembers an agent whose lease has ended, unless nothing of it rests. */
+  /** Remembers an agent whose lease has ended, unless nothing of it is quarantined. */
   putDeparted(departed: DepartedRecord): void {
     assertInvariant(!this.plan.departed.has(departed.agentId), 'an agent departs once');
     if (departed.until <= this.time) return;
@@ -114,7 +114,10 @@ export class PlanWriter {
     this.ledger.add({ kind: 'departed', value: departed });
   }
 
-  /** The address of a departed agent is another one's now. Nothing, if nothing of it rests: it is about to be forgotten. */
+  /**
+   * The address of a departed agent is another one's now. Without effect if nothing of it is quarantined: it is about
+   * to be forgotten.
+   */
   loseDepartedNode(departed: DepartedRecord): void {
     if (departed.until <= this.time) return;
     const next = { ...departed, nodeIpLost: true };
@@ -263,7 +266,7 @@ export class PlanWriter {
     this.#putMeta({ ...this.#meta, revision: this.position.index });
   }
 
-  /** Forgets the agent that departed first if nothing of it rests any more. */
+  /** Forgets the agent that departed first if nothing of it is quarantined any more. */
   #forgetOldest(): boolean {
     const oldest = this.plan.departedByEnd.first()?.[0];
     if (oldest === undefined || oldest.until > this.time) return false;
@@ -290,7 +293,7 @@ export class PlanWriter {
 
   #hold(placed: PlacedBlock, agent: AgentRecord): void {
     const { space, block } = placed;
-    const until = space.pool.restsUntil(block);
+    const until = space.pool.quarantinedUntil(block);
     space.pool.hold(block, agent.agentId);
     if (until !== undefined) this.ledger.remove(freedRecord(placed, until));
   }

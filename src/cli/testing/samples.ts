@@ -91,7 +91,7 @@ export const status = new sublet.v1.GetStatusResponse({
     },
     {
       message:
-        'overlay dcos is full: 65536 of 65536 pieces are held, reserved, excluded or resting, so new agents do not get it',
+        'overlay dcos is full: 65536 of 65536 pieces are held, reserved, excluded or quarantined, so new agents do not get it',
       remedy: 'sublet overlay grow dcos --subnet CIDR',
     },
   ],

@@ -36,7 +36,7 @@ export class Restoration {
     for (const [space, held] of this.#held) {
       held.sort((a, b) => (a.block < b.block ? -1 : 1));
       for (const { block, agentId } of held) {
-        if (space.pool.restsUntil(block) !== undefined) {
+        if (space.pool.quarantinedUntil(block) !== undefined) {
           throw new RecordError(`a block that agent "${agentId}" holds is recorded as freed, too`);
         }
         space.pool.hold(block, agentId);
@@ -111,7 +111,7 @@ export class Restoration {
 
   #takeFreed({ overlay, address, until }: Freed): void {
     const space = this.#spaceOf(overlay, familyOf(address));
-    space.pool.rest(blockOf(space, address), until);
+    space.pool.quarantine(blockOf(space, address), until);
   }
 
   #takeAgent(agent: AgentRecord): void {

@@ -44,7 +44,7 @@ describe('the hash of a set of records', () => {
     assert.equal(seen.size, 65_536);
   });
 
-  it('tells what is key from what is value', () => {
+  it('keeps the key and the value of a record apart', () => {
     const whole = new Uint8Array([1, 2, 3, 4, 5, 6, 7, 8]);
     const cuts = Array.from({ length: 9 }, (_, at) => hashOf([[whole.slice(0, at), whole.slice(at)]]));
     assert.equal(new Set(cuts).size, 9);

@@ -1,7 +1,8 @@
 /**
  * A sum that two replicas can compare: equal sets of records have equal sums, whatever the order in which they came to
  * be, and one record more or less changes it in time that does not depend on how many there are. Each record is mixed
- * into four 32-bit words, which are added up word by word. It tells accidents, not an adversary who crafts records.
+ * into four 32-bit words, which are added up word by word. It detects accidents, not records that an adversary has
+ * crafted.
  */
 
 /** Four 32-bit words. */

@@ -177,7 +177,7 @@ function toStored(record: PlanRecord): sublet.store.v1.Record.$Properties {
     }
     case 'freed': {
       const { overlay = null, address, until } = record.value;
-      return { freed: { overlay, address: ipBytes(address), restsUntilMs: until } };
+      return { freed: { overlay, address: ipBytes(address), quarantinedUntilMs: until } };
     }
     case 'departed':
       return { departed: toDeparted(record.value) };
@@ -281,7 +281,7 @@ function freedOf(stored: sublet.store.v1.Freed.$Properties, interning: Interning
   return {
     overlay: overlay === undefined ? undefined : interning.text(overlay),
     address: ipOf(stored.address),
-    until: stored.restsUntilMs ?? 0,
+    until: stored.quarantinedUntilMs ?? 0,
   };
 }
 

@@ -31,7 +31,9 @@ export type Reply =
   | { readonly kind: 'token'; readonly token: JoinToken }
   | { readonly kind: 'network'; readonly network: Network }
   | { readonly kind: 'overlay'; readonly overlay: Overlay }
-  /** What rests now: by agent in the order asked, the VTEP address (as /32) first, then by overlay and family. */
+  /**
+   * What is quarantined now: by agent in the order asked, the VTEP address (as /32) first, then by overlay and family.
+   */
   | { readonly kind: 'released'; readonly released: readonly Cidr[] };
 
 /**

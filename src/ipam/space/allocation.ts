@@ -22,14 +22,14 @@ export type Allocation = {
   readonly problems: readonly StoredProblem[];
 };
 
-/** Where an agent's addresses may come from before anything is let afresh. */
+/** Where an agent's addresses may come from before a fresh block is allocated. */
 type Sources = {
   readonly plan: Plan;
   readonly command: Register;
   readonly time: number;
   /** The agent's own lease, which goes on. */
   readonly current: AgentRecord | undefined;
-  /** What rests and may be had back. */
+  /** Quarantined blocks that the agent may get back. */
   readonly returning: DepartedRecord | undefined;
 };
 
@@ -110,7 +110,8 @@ function allotOverlay(sources: Sources, entry: OverlayEntry, old: Holding | unde
   const { allocateSubnet, enableIpv6 } = command.networkConfig;
   const back = returning?.holdings.find(({ overlay }) => overlay === name);
   const held = command.held?.subnets.find(({ overlay }) => overlay === name);
-  // A disabled overlay lets nothing more; in adoption, an agent that still holds a piece of it gets that all the same.
+  // A disabled overlay allocates nothing more; in adoption, an agent that still holds a piece of it gets that all the
+  // same.
   const open = allocateSubnet && (enabled || adoption);
   const current4 = numberOf(entry.v4, old?.block4);
   const current6 = numberOf(entry.v6, old?.block6);
@@ -169,8 +170,8 @@ function pick(sources: Sources, space: Space, { current, returning, held }: Wish
   const own = pool.chooseReserved(agentId, sources.time) ?? pool.chooseReserved(nodeIp, sources.time);
   if (own !== undefined) return own;
   // It must be the same rest: the block may have been held by another since.
-  const rests = returning !== undefined && pool.restsUntil(returning) === sources.returning?.until;
-  if (rests && pool.mayReturn(returning, agentId, nodeIp)) return returning;
+  const quarantined = returning !== undefined && pool.quarantinedUntil(returning) === sources.returning?.until;
+  if (quarantined && pool.mayReturn(returning, agentId, nodeIp)) return returning;
   return pool.choose(sources.time);
 }
 

@@ -145,7 +145,7 @@ class Pair {
     for (let at = start; at < end; at++) this.slow.cell(at).excluded = true;
   }
 
-  /** Lets everything that is left: the order in which it comes is the same, too. */
+  /** Allocates everything that is left: the order in which it comes is the same, too. */
   drain(): void {
     this.time += quarantineMs;
     for (let left = 0; left <= 16; left++) {
@@ -181,7 +181,7 @@ class Pair {
 }
 
 describe('a block pool', () => {
-  it('lets, frees, reserves, excludes and grows as one that looks at every block', () => {
+  it('allocates, frees, reserves, excludes and grows as one that looks at every block', () => {
     fc.assert(
       fc.property(fc.array(step, { maxLength: 150, size: 'max' }), (steps) => {
         const pair = new Pair();

@@ -22,7 +22,7 @@ export class BlockPool {
   readonly #held = new Map<bigint, AgentId>();
   /** Every block that was held and is not now, with the end of its quarantine. */
   readonly #freed = new Map<bigint, number>();
-  /** Those of `freed` that anybody may get once they have rested, longest free first. */
+  /** Those of `freed` that any agent may get once their quarantine is over, longest free first. */
   readonly #idle = new SortedMap<Idle, true>(byTimeThenBlock);
   readonly #reserved = new SortedMap<bigint, Beneficiary>(ascending);
   readonly #reservedFor = new Map<Beneficiary, readonly bigint[]>();
@@ -53,7 +53,7 @@ export class BlockPool {
     return this.#held.size;
   }
 
-  /** Every block that was held and is not now, ascending, with the end of its rest. */
+  /** Every block that was held and is not now, ascending, with the end of its quarantine. */
   get freedBlocks(): readonly (readonly [bigint, number])[] {
     // Sorted, because a map remembers in which order blocks were freed, and a restored replica does not know.
     return [...this.#freed].sort(([a], [b]) => ascending(a, b));
@@ -81,16 +81,16 @@ export class BlockPool {
   }
 
   /** When the quarantine of a freed block ends; undefined for one that was never used or is held. */
-  restsUntil(block: bigint): number | undefined {
+  quarantinedUntil(block: bigint): number | undefined {
     return this.#freed.get(block);
   }
 
-  /** The lowest block that is kept for the agent, or for the node address, and at rest no more. */
+  /** The lowest block that is reserved for the agent, or for the node address, and whose quarantine is over. */
   chooseReserved(beneficiary: Beneficiary, time: number): bigint | undefined {
     return this.#reservedFor.get(beneficiary)?.find((block) => this.state(block, time) === 'reserved');
   }
 
-  /** The block that anybody should get (rule 6): the lowest never used, else the one longest free; undefined: none. */
+  /** The block to allocate next (rule 6): the lowest never used, else the one longest free; undefined: none. */
   choose(time: number): bigint | undefined {
     const fresh = this.#taken.firstGap(this.#first);
     if (fresh < this.#end) return fresh;
@@ -123,16 +123,16 @@ export class BlockPool {
     }
   }
 
-  /** Ends the holding: the block rests until then. */
+  /** Ends the holding: the block is quarantined until `until`. */
   free(block: bigint, until: number): void {
     if (!this.#held.delete(block)) throw brokenPlan(`block ${block} is freed but not held`);
     if (this.#excluded.has(block)) this.#heldAndExcluded -= 1;
-    this.rest(block, until);
+    this.quarantine(block, until);
   }
 
   /** Notes a block that was freed earlier (when the state is loaded). */
-  rest(block: bigint, until: number): void {
-    if (!this.contains(block) || this.#held.has(block)) throw brokenPlan(`block ${block} can't rest`);
+  quarantine(block: bigint, until: number): void {
+    if (!this.contains(block) || this.#held.has(block)) throw brokenPlan(`block ${block} can't be quarantined`);
     this.#freed.set(block, until);
     this.#used.add(block);
     this.#taken.add(block);
@@ -250,7 +250,7 @@ export class BlockPool {
     return runs;
   }
 
-  /** The longest that a block still rests after `time`, in ms; 0 when none does. */
+  /** The longest that a block is still quarantined after `time`, in ms; 0 when none is. */
   restLeft(time: number): number {
     let left = 0;
     for (const until of this.#freed.values()) left = Math.max(left, until - time);
@@ -263,7 +263,7 @@ export class BlockPool {
     }
   }
 
-  /** Puts a freed block where anybody may get it, unless it is set aside. */
+  /** Makes a freed block available to any agent, unless it is set aside. */
   #offer(block: bigint): void {
     const until = this.#freed.get(block);
     if (until === undefined || this.#excluded.has(block) || this.#reserved.get(block) !== undefined) return;

@@ -1,6 +1,6 @@
 /**
- * One address space that is let in blocks: an overlay in one family, or the VTEP subnet. Turns addresses into block
- * numbers and back, so that the pool beneath need not know of families.
+ * One address space that is allocated in blocks: an overlay in one family, or the VTEP subnet. Turns addresses into
+ * block numbers and back, so that the pool beneath need not know of families.
  */
 import { type Cidr4, cidr4, last4, size4 } from '#address/cidr4.js';
 import { type Cidr6, cidr6, size6 } from '#address/cidr6.js';

@@ -1,4 +1,7 @@
-/** What operators look at: how much of each space is let, whose an address is, what is set aside. Changes nothing. */
+/**
+ * What operators look at: how much of each space is allocated, which agent holds an address, what is set aside. Changes
+ * nothing.
+ */
 
 import { size4 } from '#address/cidr4.js';
 import { contains6, offsetOf6 } from '#address/cidr6.js';

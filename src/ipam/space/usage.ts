@@ -1,6 +1,4 @@
-/**
- * How much of each address space is let, and whose one address is: what operators look at.
- */
+/** How much of each address space is allocated, and which agent holds an address: what operators look at. */
 import { type Cidr, formatIp, type Ip } from '#address/ip.js';
 import type { AgentId } from '#ipam/identity.js';
 import type { Overlay } from '#ipam/network.js';
@@ -28,8 +26,8 @@ export type OverlayUsage = {
 export type PlanUsage = { readonly vtep: PoolUsage; readonly overlays: readonly OverlayUsage[] };
 
 /**
- * Whose an address is. `agentId` is the holder's, or with `reserved` whom it waits for; `reservedNode` is there with `reserved` alone,
- * where the block waits for a node address.
+ * Whose an address is. `agentId` is the holder's, or with `reserved` the agent that it is kept for; `reservedNode` is there
+ * with `reserved` alone, where the block is kept for a node address.
  */
 export type Lookup =
   | { readonly kind: 'unknown'; readonly ip: Ip }

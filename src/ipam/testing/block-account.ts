@@ -37,7 +37,7 @@ export class BlockAccount {
     this.span(subnet);
   }
 
-  /** Says which subnet the blocks are of, at first and when it has grown. */
+  /** Sets the subnet of the blocks, at first and when it has grown. */
   span(subnet: Cidr): void {
     const { start, end } = this.#rangeOf(subnet);
     // The VTEP subnet's own address and its broadcast address are never allocated.
@@ -76,7 +76,9 @@ export class BlockAccount {
     return undefined;
   }
 
-  /** The agent holds this block now, and nothing else here; `until` is when the rest of what it gave back ends. */
+  /**
+   * The agent holds this block now, and nothing else here; `until` is the end of the quarantine of what it gave back.
+   */
   settle(agentId: string, block: bigint | undefined, until: number): void {
     const before = this.heldBy(agentId);
     if (before === block) return;
@@ -112,7 +114,7 @@ export class BlockAccount {
     }
     const rest = this.#freed.get(block);
     if (rest !== undefined && rest.until > time) {
-      assert.equal(rest.last, agentId, `${where} rests after ${rest.last} had it`);
+      assert.equal(rest.last, agentId, `${where} is quarantined after ${rest.last} had it`);
       return;
     }
     assert.equal(block, this.#next(time), `${where} is not the next one`);
@@ -193,7 +195,7 @@ export class BlockAccount {
     return false;
   }
 
-  /** Held by whom it is, an excluded block is held; what rests is not yet reserved or free. */
+  /** A held block is held, also if it is excluded; a quarantined one is not yet reserved or free. */
   state(block: bigint, time: number): BlockState {
     if (this.#held.has(block)) return 'held';
     if (this.#isExcluded(block)) return 'excluded';
@@ -202,7 +204,7 @@ export class BlockAccount {
     return this.#reserved.has(block) ? 'reserved' : 'free';
   }
 
-  /** Whose the block is, or whom it is kept for. */
+  /** The holder of the block, or the agent that it is kept for. */
   owner(block: bigint): string | undefined {
     return this.#held.get(block) ?? this.#reserved.get(block);
   }

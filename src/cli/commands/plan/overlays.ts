@@ -17,7 +17,7 @@ type Usage = sublet.v1.PoolUsage.$Properties | null | undefined;
 export const define: Define = (command, terminal) => {
   connectsAndWatches(command)
     .description(
-      'The overlays, and how many pieces of each are held, reserved, excluded, resting after use, or free. The last lines count the tunnel endpoints’ addresses.',
+      'The overlays, and how many pieces of each are held, reserved, excluded, quarantined, or free. The last lines count the tunnel endpoints’ addresses.',
     )
     .addOption(new Option('--state <STATE>', 'only overlays that are so').choices(['enabled', 'disabled', 'draining']))
     .option('--stale', 'answer from what this master has, without asking the others');
@@ -61,9 +61,10 @@ function overlayList(whole: boolean): List<sublet.v1.ListOverlaysResponse, Overl
 const columns: readonly Column[] = [
   { title: 'OVERLAY', least: 7 },
   { title: 'SUBNET', least: 10 },
-  { title: 'PIECES' },
-  { title: 'LETS' },
-  ...['HELD', 'RESERVED', 'EXCLUDED', 'RESTING', 'FREE'].map((title) => ({ title, align: 'right' as const })),
+  { title: 'SIZE' },
+  // Whether blocks of it are given to agents. With longer titles the table is wider than 80 columns.
+  { title: 'OPEN' },
+  ...['HELD', 'RESERVED', 'EXCLUDED', 'QUARANTINED', 'FREE'].map((title) => ({ title, align: 'right' as const })),
 ];
 const wideColumns: readonly Column[] = ['TOTAL', 'USED'].map((title) => ({ title, align: 'right' }));
 
@@ -74,7 +75,7 @@ export function formatOverlays(
   whole: boolean,
 ): string {
   const rows = overlays.flatMap(({ overlay, usage, usage6 }): readonly (readonly Cell[])[] => {
-    const lets: Cell = overlay?.draining
+    const open: Cell = overlay?.draining
       ? { text: 'draining', style: 'yellow' }
       : overlay?.enabled
         ? { text: 'yes', style: 'green' }
@@ -83,7 +84,7 @@ export function formatOverlays(
       { text: overlay?.name ?? '', style: 'bold' },
       subnet,
       `/${prefix ?? 0}`,
-      lets,
+      open,
       ...counts(of),
       ...(wide ? shares(of) : []),
     ];

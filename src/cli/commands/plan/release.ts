@@ -30,8 +30,8 @@ export const define: Define = (command, terminal) => {
       const request = { agentIds, force, expectedRevision: options.expectedRevision ?? 0 };
       const response = await operator.client.call(operatorService.releaseAgents, request, { idempotent: false });
       print(operator, operatorService.releaseAgents, response, () => {
-        const rests = response.released.length === 0 ? '' : `; resting now: ${response.released.join(', ')}`;
-        return `Released ${plural(agentIds.length, 'agent')}${rests}.\n`;
+        const freed = response.released.length === 0 ? '' : `; quarantined now: ${response.released.join(', ')}`;
+        return `Released ${plural(agentIds.length, 'agent')}${freed}.\n`;
       });
     }),
   );
