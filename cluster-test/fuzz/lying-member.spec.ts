@@ -82,7 +82,9 @@ describe('masters beside a member that lies', function () {
     );
     if (!accepted) return { sent: 0, outcome: 'refused' };
     const near = {
-      ...{ from: Number(self.id), term: Number(now.term), index: Number(now.appliedIndex) },
+      from: Number(self.id),
+      term: Number(now.term),
+      index: Number(now.appliedIndex),
       voters: membership.confState.voters.map(Number),
     };
     let ended = '';

@@ -89,7 +89,10 @@ describe('masters under any input', function () {
           ? []
           : [
               {
-                ...{ agentId, nodeIp, vtepIp: vxlan?.vtepIp?.split('/')[0], vtepMac: vxlan?.vtepMac },
+                agentId,
+                nodeIp,
+                vtepIp: vxlan?.vtepIp?.split('/')[0],
+                vtepMac: vxlan?.vtepMac,
                 subnets: overlays?.map(({ subnet }) => subnet),
               },
             ],

@@ -71,7 +71,12 @@ export async function startAgent(options: StartAgentOptions): Promise<RunningAge
     const { network: networkMode, certificate, httpListen: listen, httpsListen, httpTokenFile, log } = options;
     const hosts = [options.httpHosts ?? [], listen.host, httpsListen?.host ?? []].flat();
     const http = await AgentHttp.listen({
-      ...{ agent, networkMode, listen, hosts, certificate, log },
+      agent,
+      networkMode,
+      listen,
+      hosts,
+      certificate,
+      log,
       secured: httpsListen && { listen: httpsListen, tokenFile: httpTokenFile },
     });
     agent.start();

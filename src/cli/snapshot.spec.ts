@@ -120,8 +120,12 @@ describe('sublet snapshot', () => {
     await using trio = await SecureTrio.start();
     const alice = await trio.client('admin', 'alice');
     const request = {
-      ...{ tokenId: Buffer.alloc(16, 1), secretHash: Buffer.alloc(32, 2) },
-      ...{ role: 'agent', subject: 'host-7', ttlMs: 3_600_000, uses: 1 },
+      tokenId: Buffer.alloc(16, 1),
+      secretHash: Buffer.alloc(32, 2),
+      role: 'agent',
+      subject: 'host-7',
+      ttlMs: 3_600_000,
+      uses: 1,
     };
     await alice.call(certificateService.createToken, request, { idempotent: false });
     const files = await trio.files('sublet://operator/oscar');

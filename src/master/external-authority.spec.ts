@@ -36,15 +36,24 @@ describe('certificates of another authority', function () {
     const founders = names.map((name, index) => ({ name, peer: at(index) }));
     const starting = founders.map(({ name, peer }, index) =>
       startMaster({
-        ...{ name, clusterId: 'spec', founders, peerListen: peer, retainEntries: 1_000 },
-        ...{ listen: at(3 + index), httpListen: at(6 + index), tls: filesOf('master', name) },
+        name,
+        clusterId: 'spec',
+        founders,
+        peerListen: peer,
+        retainEntries: 1_000,
+        listen: at(3 + index),
+        httpListen: at(6 + index),
+        tls: filesOf('master', name),
         timing: { heartbeatMs: 30, electionMs: 300 },
         dataDir: join(folder, `data-${name}`),
         network: {
           initial: { settings: testSettings, overlays: [testOverlay] },
           file: { settings: {}, overlays: undefined },
         },
-        ...{ insecure: false, version: 'spec', logger: silentLog, onFatal: (error) => assert.fail(error.message) },
+        insecure: false,
+        version: 'spec',
+        logger: silentLog,
+        onFatal: (error) => assert.fail(error.message),
       }),
     );
     masters.push(...(await Promise.all(starting)));

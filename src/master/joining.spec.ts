@@ -111,10 +111,16 @@ describe('joining', () => {
     const port = Number(trio.joinsAt(1).split(':')[1]);
     const held: TLSSocket[] = [];
     const hold = (localAddress: string): Promise<void> => {
-      const socket = connect({
-        ...{ host: '127.0.0.1', port, localAddress, ca: trio.authority.cert },
-        ...{ checkServerIdentity: () => undefined, ALPNProtocols: ['h2'] },
-      });
+      // The types of TLS do not know `localAddress`, which the socket takes.
+      const options = {
+        host: '127.0.0.1',
+        port,
+        localAddress,
+        ca: trio.authority.cert,
+        checkServerIdentity: () => undefined,
+        ALPNProtocols: ['h2'],
+      };
+      const socket = connect(options);
       held.push(socket.on('error', () => undefined));
       return new Promise((resolve) => socket.once('secureConnect', resolve));
     };
@@ -263,7 +269,7 @@ describe('joining', () => {
     assert.ok(parsed.validToDate.getTime() < Date.now() + 8 * dayMs);
   });
 
-  it('has a port of its own, which serves nothing else, and joins nobody elsewhere', async () => {
+  it('has a port of its own, which serves nothing else, and joins no process on another port', async () => {
     const context = createSecureContext({ ca: trio.authority.cert });
     const credentials = ChannelCredentials.createFromSecureContext(context, { checkServerIdentity: refuseOthers });
     const stranger = new MasterClient({ masters: [trio.joinsAt(0)], credentials, timeoutMs: callMs });

@@ -77,7 +77,7 @@ export type MasterServicesOptions = {
   readonly clusterId: string;
   readonly name: string;
   readonly network: ConfiguredNetwork;
-  /** The members that the configuration names; none are asked who they are without `control`. */
+  /** The members that the configuration names; without `control` none is asked for its identity. */
   readonly configured?: readonly Founder[];
   readonly electionTimeoutMs: number;
   /** For calls to other masters' peer ports. */
@@ -244,7 +244,13 @@ export class MasterServices {
     const snapshots = { whole: snapshotsOf('whole'), short: snapshotsOf('short') };
     const appliedIndex = (): number => log.status().appliedIndex;
     this.hub = new WatchHub({
-      ...{ ring, snapshots, clusterId, clock, appliedIndex, branchAt, report },
+      ring,
+      snapshots,
+      clusterId,
+      clock,
+      appliedIndex,
+      branchAt,
+      report,
       hasBranch: (branch, revision) => machine.ipam.hasBranch(branch, revision),
       isBeyond: (revision) => guard.isBeyond(revision),
       untrue: (start) => this.#claim(start),
@@ -378,7 +384,16 @@ export class MasterServices {
       this.#keepAlives.method,
       watchMethod({ hub, plan: this.plan, admission, callerOf, closed, report }),
       saveSnapshotMethod({
-        ...{ control, name, version, clock, wallClock, sign, admission, callerOf, closed, report },
+        control,
+        name,
+        version,
+        clock,
+        wallClock,
+        sign,
+        admission,
+        callerOf,
+        closed,
+        report,
         record: (caller) => this.#recordBackup(caller),
       }),
     ];
@@ -386,7 +401,14 @@ export class MasterServices {
       endpoints: this.#endpoints,
       streams,
       router: this.#router,
-      ...{ admission, callerOf, interceptors, streamsPerConnection, clock, wallClock, observe, report },
+      admission,
+      callerOf,
+      interceptors,
+      streamsPerConnection,
+      clock,
+      wallClock,
+      observe,
+      report,
     });
   }
 
@@ -412,12 +434,19 @@ export class MasterServices {
     const members = () => this.#options.log.status().membership.members;
     const nameAt = this.#options.peerNameAt;
     const implementation = forwardService({
-      ...{ plan, router: this.#router, endpoints, revocations, nameAt, members, clock, report },
+      plan,
+      router: this.#router,
+      endpoints,
+      revocations,
+      nameAt,
+      members,
+      clock,
+      report,
     });
     return { definition: forwardServiceDefinition, implementation };
   }
 
-  /** Lets go of watches and keep-alives, so that agents turn to other masters. */
+  /** Ends watches and keep-alives, so that agents turn to other masters. */
   endStreams(): void {
     this.hub.stop();
     this.#keepAlives.stop();

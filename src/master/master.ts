@@ -192,14 +192,22 @@ export class Master {
     const refusals = new RefusalLog(clock, logger);
     const rates = new CallRates(clock);
     const intake = new Intake({
-      ...{ rates, clock, random: Math.random },
+      rates,
+      clock,
+      random: Math.random,
       refused: (port, { refusal, caller, message }) =>
         refusals.note(`${port} ${refusal} ${caller}`, { port, refusal, caller }, `${port}: ${caller}: ${message}`),
     });
     const tls =
       options.tls &&
       new MasterTls({
-        ...{ files: options.tls, name, clock, wallClock: Date.now, logger, refusals, rates },
+        files: options.tls,
+        name,
+        clock,
+        wallClock: Date.now,
+        logger,
+        refusals,
+        rates,
         revocations: new Revocations(() => this.#machine.ipam),
         http: options.httpTls ?? false,
         end: (from) => intake.api.end(from),
@@ -218,7 +226,8 @@ export class Master {
       listening = resolve;
     });
     this.#peers = new GrpcPeerNetwork({
-      ...{ listen: peerListen, listening },
+      listen: peerListen,
+      listening,
       port: { open: (server) => doors.openPeer(server), close: () => doors.peer.close() },
       credentials: { server: ServerCredentials.createInsecure(), client: peerCredentials },
       ...(tls && { nameAt: tls.peerNameAt, revoked: tls.revokedMaster, interceptors: tls.peerInterceptors }),
@@ -230,7 +239,15 @@ export class Master {
     });
     const compaction = { ...defaultReplicaLimits.compaction, entriesKept: retainEntries };
     this.#replica = new Replica({
-      ...{ name, clusterId, founders, join, store, machine: this.#machine, commandKinds, clock, timing },
+      name,
+      clusterId,
+      founders,
+      join,
+      store,
+      machine: this.#machine,
+      commandKinds,
+      clock,
+      timing,
       moved: addresses.moved,
       laterCommands: { kinds: laterCommandKinds, kindOf: commandKindOf },
       network: this.#peers,
@@ -246,7 +263,14 @@ export class Master {
       },
     });
     this.services = new MasterServices({
-      ...{ log: this.#replica, machine: this.#machine, clusterId, name, network, version, clock, logger },
+      log: this.#replica,
+      machine: this.#machine,
+      clusterId,
+      name,
+      network,
+      version,
+      clock,
+      logger,
       control: this.#control(),
       configured: founders,
       onCorrupt: (error) => {
@@ -274,7 +298,10 @@ export class Master {
     this.#replica.onRestored(() => tls?.planChanged());
     const status = (): ReplicaStatus => this.#replica.status();
     const metrics = new Metrics({
-      ...{ services: this.services, status, storeBytes: () => store.bytes(), version },
+      services: this.services,
+      status,
+      storeBytes: () => store.bytes(),
+      version,
       doors: () => doors.all(),
       rates,
       guards: [
@@ -302,7 +329,9 @@ export class Master {
       this.#adminSocket = this.#makeAdminSocket((path, ms, refused) => metrics.observe(path, ms, refused));
     }
     this.#readiness = new Readiness({
-      ...{ log: this.#replica, leadership: this.services.leadership, clock },
+      log: this.#replica,
+      leadership: this.services.leadership,
+      clock,
       closed: () => this.services.closed ?? this.services.unfit,
       changed: () => this.#lookAtHealth(),
       report: (error) => logger.error({ err: error }, 'an error that was not expected'),
@@ -387,7 +416,7 @@ export class Master {
     return this.#readiness.why();
   }
 
-  /** Ends watches, hands leadership over (if `transfer`), lets calls finish, and closes everything. Idempotent. */
+  /** Ends watches, hands leadership over (if `transfer`), waits for calls, and closes everything. Idempotent. */
   stop({ transfer = true }: { readonly transfer?: boolean } = {}): Promise<void> {
     this.#stopping ??= this.#stop(transfer);
     return this.#stopping;
@@ -517,7 +546,7 @@ function checkInitialNetwork({ initial }: ConfiguredNetwork): void {
   if (wrong !== undefined) throw new StartError(wrong.message);
 }
 
-/** Lets calls finish, for a moment. */
+/** Waits for calls in flight, for a moment. */
 function drained(server: Server, clock: Clock): Promise<void> {
   return new Promise((resolve) => {
     const cancel = clock.after(drainMs, () => {

@@ -25,7 +25,9 @@ describe('the handshakes of a gate', () => {
   before(async () => {
     authority = await TestAuthority.make();
     gate = new TlsGate({
-      ...{ material: await material('sublet://master/m1'), protocol: 'h2', allowed: ['agent'] },
+      material: await material('sublet://master/m1'),
+      protocol: 'h2',
+      allowed: ['agent'],
       refused: ({ refusal, from, message }) => {
         refusals.push(`${refusal}: ${message}`);
         callers.push(from);
@@ -54,11 +56,19 @@ describe('the handshakes of a gate', () => {
 
   async function handshake(localAddress: string, session?: Buffer): Promise<TLSSocket> {
     const { ca, cert, key } = await material('sublet://agent/a1');
-    const socket = connectTls({
-      ...{ port, host: '127.0.0.1', localAddress, ca, cert, key, ALPNProtocols: ['h2'] },
+    // The types of TLS do not know `localAddress`, which the socket takes.
+    const options = {
+      port,
+      host: '127.0.0.1',
+      localAddress,
+      ca,
+      cert,
+      key,
+      ALPNProtocols: ['h2'],
       ...(session === undefined ? {} : { session }),
       checkServerIdentity: () => undefined,
-    });
+    };
+    const socket = connectTls(options);
     sockets.push(socket);
     socket.on('session', (each: Buffer) => sessions.push(each));
     await once(socket, 'data');

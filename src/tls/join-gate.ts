@@ -38,7 +38,9 @@ export class JoinGate {
     });
     this.#server = createServer({
       ...contextOf(options.material),
-      ...{ requestCert: false, handshakeTimeout: handshakeMs, ALPNProtocols: ['h2'] },
+      requestCert: false,
+      handshakeTimeout: handshakeMs,
+      ALPNProtocols: ['h2'],
     });
     this.#server.on('secureConnection', (socket) => {
       this.#handshakes.over(callerAddress(socket));

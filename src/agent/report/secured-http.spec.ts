@@ -30,7 +30,11 @@ describe('HTTP of an agent with TLS', () => {
     const files = writeTlsFiles(folder, { ca: authority.cert, ...own });
     certificate = new CertificateReloader({ files, allowed: ['agent'], timer: systemClock, log });
     http = new SecuredHttp({
-      ...{ listen: { host: '127.0.0.1', port: 0 }, token: new Token(secret), certificate, hosts: [], log },
+      listen: { host: '127.0.0.1', port: 0 },
+      token: new Token(secret),
+      certificate,
+      hosts: [],
+      log,
       answer: async (method, path) => {
         answered.push(`${method} ${path}`);
         return text(200, 'answered');
@@ -56,8 +60,14 @@ describe('HTTP of an agent with TLS', () => {
       };
       const asked = request(
         {
-          ...{ host: '127.0.0.1', port: http.port, path, headers, agent: false },
-          ...{ ca: authority.cert, servername: 'sublet-agent', ...own },
+          host: '127.0.0.1',
+          port: http.port,
+          path,
+          headers,
+          agent: false,
+          ca: authority.cert,
+          servername: 'sublet-agent',
+          ...own,
         },
         (response) => {
           response.resume();

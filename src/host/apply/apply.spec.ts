@@ -8,12 +8,20 @@ import { noDocker } from '#host/tools/docker-engine.js';
 describe('Bridges that are to be made', () => {
   it('fail each for its own overlay', async () => {
     const create = (overlay: string): Step => ({
-      ...{ kind: 'bridge-create', name: `m-${overlay}`, mac: '02:00:00:00:00:01', mtu: 1420, mark: 'sublet:c1' },
-      ...{ scope: overlayScope(overlay), part: 'bridge' },
+      kind: 'bridge-create',
+      name: `m-${overlay}`,
+      mac: '02:00:00:00:00:01',
+      mtu: 1420,
+      mark: 'sublet:c1',
+      scope: overlayScope(overlay),
+      part: 'bridge',
     });
     const up = (overlay: string): Step => ({
-      ...{ kind: 'link-set', name: `m-${overlay}`, set: { kind: 'up' } },
-      ...{ scope: overlayScope(overlay), part: 'bridge' },
+      kind: 'link-set',
+      name: `m-${overlay}`,
+      set: { kind: 'up' },
+      scope: overlayScope(overlay),
+      part: 'bridge',
     });
     const run = async (_: string, __: readonly string[], options?: { input?: string }) =>
       options?.input?.includes('m-first') === true

@@ -42,7 +42,10 @@ describe('what a failed step means', () => {
     [
       'the chain of the guard',
       {
-        ...{ ...chain, table: 'raw', chain: 'SUBLET-GUARD', part: 'guard' },
+        ...chain,
+        table: 'raw',
+        chain: 'SUBLET-GUARD',
+        part: 'guard',
         rules: ['-p udp -m addrtype --dst-type LOCAL -m set ! --match-set sublet-peers src -j DROP'],
       },
       "iptables-restore v1.8.9 (nf_tables): Couldn't load match `addrtype':No such file or directory",

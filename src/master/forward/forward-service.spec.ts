@@ -55,12 +55,20 @@ describe('the caller of a forwarded call', () => {
     await follower.call(operatorService.addOverlay, overlay('first', 0), twice);
     masters.master(1).member.lags = true;
     await masters.master(0).services.plan.change({
-      ...{ kind: 'revoke-identity', identity: 'operator/alice', cause: 'operator', release: false },
-      ...{ wallTime: 1_000_000, by: 'admin/root@10.0.0.1' },
+      kind: 'revoke-identity',
+      identity: 'operator/alice',
+      cause: 'operator',
+      release: false,
+      wallTime: 1_000_000,
+      by: 'admin/root@10.0.0.1',
     });
     await masters.master(0).services.plan.change({
-      ...{ kind: 'unrevoke-identity', identity: 'operator/alice', cause: 'operator', acceptedFrom: 2_000_000 },
-      ...{ wallTime: 2_000_000, by: 'admin/root@10.0.0.1' },
+      kind: 'unrevoke-identity',
+      identity: 'operator/alice',
+      cause: 'operator',
+      acceptedFrom: 2_000_000,
+      wallTime: 2_000_000,
+      by: 'admin/root@10.0.0.1',
     });
     assert.equal(masters.master(1).machine.ipam.revocation('operator/alice'), undefined, 'the follower lags');
     const refused = await refusal(follower.call(operatorService.addOverlay, overlay('stolen', 1), twice));

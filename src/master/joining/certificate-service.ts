@@ -205,8 +205,12 @@ export class CertificateService {
   async #recordUse(asked: JudgedRequest, publicKey: Uint8Array, { deadline, caller }: CallContext): Promise<void> {
     const { role, subject, from: address } = asked;
     const request = {
-      ...{ tokenId: Buffer.from(asked.id, 'hex'), secretHash: Buffer.from(asked.secretHash, 'hex') },
-      ...{ role, subject, address, keyHash: createHash('sha256').update(publicKey).digest() },
+      tokenId: Buffer.from(asked.id, 'hex'),
+      secretHash: Buffer.from(asked.secretHash, 'hex'),
+      role,
+      subject,
+      address,
+      keyHash: createHash('sha256').update(publicKey).digest(),
     };
     const bytes = forwardMethods.useToken.request.encode(request).finish();
     await this.#options.router.serve(this.useToken, bytes, { caller, deadline, forwarded: false });
@@ -216,10 +220,13 @@ export class CertificateService {
   async #use(request: sublet.peer.v1.UseTokenRequest): Promise<void> {
     const { plan, wallClock } = this.#options;
     await plan.change({
-      ...{ kind: 'use-token', wallTime: wallClock(), by: `joining@${request.address}` },
+      kind: 'use-token',
+      wallTime: wallClock(),
+      by: `joining@${request.address}`,
       id: hexOf('token_id', request.tokenId, idBytes),
       secretHash: hexOf('secret_hash', request.secretHash, hashBytes),
-      ...{ role: roleOf(request.role), subject: request.subject },
+      role: roleOf(request.role),
+      subject: request.subject,
       address: parseField('address', request.address, parseIp),
       keyHash: hexOf('key_hash', request.keyHash, hashBytes),
     });

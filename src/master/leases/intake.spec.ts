@@ -20,7 +20,9 @@ describe('the intake of connections', () => {
   it('closes connections of an identity beyond its number, and makes room when some have gone', async () => {
     const notices: string[] = [];
     const intake = new Intake({
-      ...{ rates: { refusal: () => true }, clock: new VirtualTime(), random: () => 0 },
+      rates: { refusal: () => true },
+      clock: new VirtualTime(),
+      random: () => 0,
       refused: (port, { refusal, caller, message }) => notices.push(`${port} ${refusal} ${caller}: ${message}`),
     });
     const open = Array.from({ length: 16 }, socket);
@@ -48,7 +50,9 @@ describe('the intake of connections', () => {
     ] as const) {
       const clock = new VirtualTime();
       const intake = new Intake({
-        ...{ rates: { refusal: () => true }, clock, random: () => random },
+        rates: { refusal: () => true },
+        clock,
+        random: () => random,
         refused: () => assert.fail(),
       });
       const [ofAgent, ofAdmin, without, ofMaster] = [socket(), socket(), socket(), socket()];

@@ -161,7 +161,18 @@ describe('calls in the form of Connect', () => {
 
   it('has an HTTP status for each reason of a refusal', async () => {
     const statuses: Readonly<Record<number, number>> = {
-      ...{ 2: 500, 3: 400, 4: 504, 5: 404, 6: 409, 7: 403, 8: 429, 9: 400, 10: 409, 12: 501, 13: 500, 14: 503 },
+      2: 500,
+      3: 400,
+      4: 504,
+      5: 404,
+      6: 409,
+      7: 403,
+      8: 429,
+      9: 400,
+      10: 409,
+      12: 501,
+      13: 500,
+      14: 503,
     };
     for (const reason of refusalReasons) {
       refusal = new RefusedError(reason, 'the spec says so');

@@ -69,7 +69,10 @@ describe('a signed document', () => {
     });
     const hostCertificate = await x509.X509CertificateGenerator.create({
       ...common,
-      ...{ issuer: 'CN=root', subject: 'CN=host', publicKey: host.publicKey, signingKey: root.privateKey },
+      issuer: 'CN=root',
+      subject: 'CN=host',
+      publicKey: host.publicKey,
+      signingKey: root.privateKey,
     });
     const cert = hostCertificate.toString('pem');
     const forged = await signCertificate(
