@@ -124,9 +124,7 @@ describe('the pages', () => {
       'src/master/process/metrics.ts',
       'src/agent/report/agent-metrics.ts',
       'src/tls/certificate/certificate-metrics.ts',
-    ].flatMap(
-      (file) => readFileSync(file, 'utf8').match(/sublet_[a-z_]+/g) ?? [],
-    ),
+    ].flatMap((file) => readFileSync(file, 'utf8').match(/sublet_[a-z_]+/g) ?? []),
   );
   const { scripts } = JSON.parse(readFileSync('package.json', 'utf8'));
 

@@ -150,7 +150,7 @@ describe('sublet/raft, with LevelDB and gRPC', function () {
   it('passes leadership on when the leader stops, and brings a member back by snapshot', async () => {
     const first = await leader();
     await stop(first);
-    // For an election timeout the leader keeps the log of who was just there.
+    // For an election timeout the leader keeps the log for a member that was just heard.
     for (let nth = 0; (await leader()).replica.status().firstIndex <= 100; nth += 1) {
       assert.ok(nth < 10_000, 'no compaction');
       await say(`word ${nth % 40}`);

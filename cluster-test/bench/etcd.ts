@@ -106,8 +106,8 @@ export class EtcdClient implements Disposable {
   }
 
   /**
-   * A /24 of 9.0.0.0/8 as flannel leases it: read all leases, choose one of the first hundred blocks that are free, and create its
-   * key with a lease of a day if nobody was faster; else from the beginning.
+   * A /24 of 9.0.0.0/8 as flannel leases it: read all leases, choose one of the first hundred blocks that are free, and
+   * create its key with a lease of a day, which fails if another host was faster; then from the beginning.
    */
   async leaseSubnet(number: number, value: Uint8Array): Promise<void> {
     const prefix = '/subnets/';

@@ -1,4 +1,4 @@
-/** Failover: kills the leader with -9 again and again under load, and times how long nobody gets an answer. */
+/** Failover: kills the leader with -9 again and again under load, and times how long no call is answered. */
 import { setTimeout as delay } from 'node:timers/promises';
 import { parseArgs } from 'node:util';
 import { MasterClient } from '#api/master-client.js';

@@ -71,7 +71,10 @@ function watchRoutes(netns: Netns): ReadonlyMap<string, bigint> {
   return seen;
 }
 
-/** Who is registered beforehand, many at a time; and who is timed, one after the other, apart enough to travel alone. */
+/**
+ * Agents that register beforehand, many at a time; and those that are timed, one after the other, far enough apart for
+ * an event of its own.
+ */
 const crowd = { first: 10_000, atOnce: 64, everyMs: 0 };
 const alone = { first: 1_000, atOnce: 1, everyMs: 200 };
 

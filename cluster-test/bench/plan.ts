@@ -1,4 +1,4 @@
-/** What the benchmarks let: an overlay of a /8 in /24s, VTEPs from a /12, and agents to ask for them. */
+/** The plan of the benchmarks: an overlay of a /8 in /24s, VTEPs from a /12, and agents to ask for them. */
 import { Client, credentials } from '@grpc/grpc-js';
 import { agentService } from '#api/services.js';
 import { fixture } from '#cluster-test/process/fixture.js';

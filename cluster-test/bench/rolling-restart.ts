@@ -1,4 +1,4 @@
-/** Rolling restart: every master in turn, with SIGTERM, in a storm of registrations; how long did anybody wait? */
+/** Rolling restart: every master in turn, with SIGTERM, in a storm of registrations; it measures the longest wait. */
 import { parseArgs } from 'node:util';
 import { fileSystemOf } from '#cluster-test/bench/disk.js';
 import { benchConfig } from '#cluster-test/bench/plan.js';

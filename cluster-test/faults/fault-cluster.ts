@@ -1,6 +1,6 @@
 /**
- * Three masters and two storm clients, each in a network namespace of its own on one bridge. Everything that a spec
- * wants to know of a master goes through a client, as it does for everybody else.
+ * Three masters and two storm clients, each in a network namespace of its own on one bridge. A spec reads a master's
+ * state through a client alone, as any other caller does.
  */
 import { join } from 'node:path';
 import { benchConfig } from '#cluster-test/bench/plan.js';
@@ -20,7 +20,7 @@ export const faultTools: readonly Requirement[] = [
   ...['ip', 'nsenter', 'iptables', 'curl', 'mount'].map(command),
 ];
 
-/** Until somebody leads, on a machine that does much else. */
+/** Until a master leads, on a machine that does much else. */
 export const leaderBoundMs = 30_000;
 /** Until a master that is asked to do something has done it. */
 export const settleBoundMs = 60_000;

@@ -107,7 +107,7 @@ for (const { title, count, openFiles, silent } of [
     });
     after(() => masters?.[Symbol.asyncDispose]());
 
-    it('go on: stores, peers and open channels; it is told; and they take clients again', async () => {
+    it('go on: stores, peers and open channels; the limit is logged; and they take clients again', async () => {
       const leader = await masters.leader();
       using registrar = new Registrar([leader.api]);
       await registrar.register(0);
@@ -150,7 +150,7 @@ for (const { title, count, openFiles, silent } of [
     });
 
     if (count > 1) {
-      it('let a master that is started again find its peers, whose ports for clients are full', async () => {
+      it('do not keep a restarted master from its peers, when its ports for clients are full', async () => {
         const leader = await masters.leader();
         const holders = masters.masters.map(({ api }) => new Holders(api, openFiles, preface));
         try {

@@ -97,7 +97,7 @@ describe('masters whose disk is full', function () {
     await verdict(running(), 'disk of the leader nearly full (it handed over)', 1);
   });
 
-  it('of all, nearly: the leader stays and says who has how much, and goes on once one has space', async () => {
+  it('of all, nearly: the leader stays and reports the room of each, and goes on once one has space', async () => {
     const leader = await running().leader();
     const followers = running().others(leader);
     await running().flow(answersDuring);

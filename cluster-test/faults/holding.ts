@@ -1,4 +1,4 @@
-/** What an agent was let, in a form that answers, logs and replicas can be compared in. */
+/** What an agent was granted, in a form that answers, logs and replicas can be compared in. */
 import type { sublet } from '#proto/sublet.js';
 
 export type Holding = {

@@ -27,7 +27,7 @@ describe('masters with names', function () {
   });
   beforeEach(async () => {
     folder = mkdtempSync(join(tmpdir(), 'sublet-names-'));
-    // Nobody answers there: a name that is not in the file is not known, at once.
+    // No name server answers there: a name that is not in the file is not known, at once.
     writeFileSync(join(folder, 'resolv.conf'), 'nameserver 127.0.0.1\noptions timeout:1 attempts:1\n');
     ports = await freePorts(9);
   });
@@ -104,7 +104,7 @@ describe('masters with names', function () {
     assert.match(child.output, /peer_listen: m1\.test is 127\.0\.1\.1 on this machine.*m2\.test is 192\.0\.2\.2/);
     assert.match(child.output, /correct \/etc\/hosts, or set peer_listen \(--peer-listen\)/);
 
-    // Told where to listen, it does: the others go by their own files.
+    // With peer_listen set, it runs: the others go by their own files.
     const told = start('m1', ['--peer-listen', `0.0.0.0:${port('m1', 1)}`]);
     await until('it runs', boundMs, () => holds(/master m1 of cluster sublet runs/.test(told.output)));
   });

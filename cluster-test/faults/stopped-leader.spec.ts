@@ -83,7 +83,7 @@ describe('a leader that is stopped for 5 s', function () {
     }
   }
 
-  it('answers no stale read when it wakes, and lets no lease expire', async () => {
+  it('answers no stale read when it wakes, and no lease expires', async () => {
     assert.ok(cluster !== undefined);
     const running = cluster;
     const old = await running.leader();

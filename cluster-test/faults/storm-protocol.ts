@@ -26,7 +26,7 @@ export type StormCommand =
   | { readonly kind: 'read'; readonly address: string; readonly agentId: string };
 
 export type StormCounts = {
-  /** Agents that were let something, each counted once. */
+  /** Agents that were granted something, each counted once. */
   readonly acknowledged: number;
   /** Answers to agents that asked again, the same as the first. */
   readonly repeated: number;

@@ -1,7 +1,7 @@
 /**
- * A steady storm of registrations from one process. Each acknowledgement is written to a log before the next step;
- * now and then an agent asks again, which must give what it was let, and what was acknowledged is read back from
- * any master, which must know it. A worker never gives a number up: what was decided is known exactly.
+ * A steady storm of registrations from one process. Each acknowledgement is written to a log before the next step; now
+ * and then an agent asks again, which must give what it was granted, and what was acknowledged is read back from any
+ * master, which must know it. A worker never gives a number up: what was decided is known exactly.
  */
 import { appendFileSync } from 'node:fs';
 import { setTimeout as delay } from 'node:timers/promises';

@@ -1,6 +1,6 @@
 /**
- * What must hold after every fault, judged from the log that the clients kept and from what each master has: nothing
- * in two hands, every acknowledged registration on every replica, the same answer to whoever asks again, one order of
+ * What must hold after every fault, judged from the log that the clients kept and from what each master has: nothing in
+ * two hands, every acknowledged registration on every replica, the same answer to each repeated request, one order of
  * revisions everywhere.
  */
 import assert from 'node:assert/strict';
@@ -13,7 +13,7 @@ import type { ReplicaView } from '#cluster-test/process/replica-view.js';
 /** Answers that must come again before the verdict. */
 const answersAfter = 40;
 
-/** Lets the storm flow, stops it, judges, and prints one line. The storm stays stopped. */
+/** Runs the storm, stops it, judges, and prints one line. The storm stays stopped. */
 export async function verdict(cluster: FaultCluster, fault: string, faults: number): Promise<Totals> {
   await cluster.flow(answersAfter);
   await cluster.pause();

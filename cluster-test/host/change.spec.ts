@@ -106,7 +106,7 @@ describe('a change', function () {
     assert.match(host.sh('ip -6 address show dev vtep1024'), /fd01:a::1\/64/);
   });
 
-  it('of the overlays: one that is added appears, one that is let go disappears with what belonged to it', async () => {
+  it('of the overlays: an added one appears, and a removed one disappears with what belonged to it', async () => {
     const next = input([2]);
     const more = { name: 'extra', subnet: '11.0.0.0/24', mesosBridge: { name: 'm-extra', cidr: '11.0.0.0/25' } };
     await update({

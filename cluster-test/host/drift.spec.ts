@@ -134,7 +134,7 @@ describe('drift', function () {
   });
 });
 
-/** Things of somebody else's beside each of ours. */
+/** Foreign things beside each of ours. */
 function makeForeignThings(host: Netns): void {
   host.sh(`ip link add other type veth peer name other1 && ip link set other up && ip address add 172.30.0.1/24 dev other
     ip route add 9.200.0.0/24 dev other && ip route add 203.0.113.0/24 dev other table 42

@@ -1,6 +1,6 @@
 /**
- * One end of a connection, run inside a container's network namespace: serves on port 7000 who its caller is and what
- * it was sent, and calls others when told to by lines on standard input.
+ * One end of a connection, run inside a container's network namespace: answers on port 7000 with the caller's address
+ * and the bytes that it sent, and calls others as lines on standard input demand.
  */
 import { createHash, type Hash } from 'node:crypto';
 import { connect, createServer, type Socket } from 'node:net';

@@ -256,7 +256,7 @@ describe('an honest failure', function () {
     await running.allOk(recoveryMs);
   });
 
-  it('a route of somebody else’s to a peer’s subnet: that overlay fails, the route stays', async () => {
+  it('a foreign route to a peer’s subnet: that overlay fails, the route stays', async () => {
     host.sh('ip route add 9.0.1.0/24 dev eth0');
     const running = await start();
     failedWith('dcos', /9\.0\.1\.0\/24 that is not Sublet's/);

@@ -161,7 +161,7 @@ describe('the guard', function () {
     for (const target of routedIn) assert.equal(pings(target), false, target);
   });
 
-  it('lets published ports and masqueraded traffic pass', async () => {
+  it('passes published ports and masqueraded traffic', async () => {
     const inDocker = await docker.container('published', 'dcos', ['-p', `${publishedPort + 1}:${endpointPort}`]);
     assert.equal(await container.endpoint.seenBy(`10.0.0.${stranger}`), '10.0.0.1');
     assert.equal(await caller.seenBy('10.0.0.1', publishedPort), `10.0.0.${stranger}`);

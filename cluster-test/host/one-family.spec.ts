@@ -115,7 +115,7 @@ describe('a host without IPv6', function () {
     await hasBoth();
   });
 
-  it('is told by `sublet agent check` beforehand', async () => {
+  it('is reported by `sublet agent check` beforehand', async () => {
     const check = async () => {
       const args = ['agent', 'check', '--node-ip', '10.0.0.1', '--docker-bridge', 'false', '-o', 'json'];
       const { stdout } = await host.run([process.execPath, subletMain, ...args]);

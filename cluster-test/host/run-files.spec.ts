@@ -82,7 +82,7 @@ describe('the files of the lease', function () {
     assert.deepEqual([code, stdout.trim()], [0, '--bip=9.0.0.1/25 --ip-masq=false --mtu=1420']);
   });
 
-  it('are there when the command is run, which is told the overlays', async () => {
+  it('are there when the command is run, which gets the overlays', async () => {
     await until('on_change was run', boundMs, () => (hookLines().length > 0 ? true : undefined));
     assert.match(hookLines()[0] ?? '', /^reload (dcos,dcos6) 9\.0\.0\.1$/);
   });

@@ -102,7 +102,7 @@ describe('a network of real hosts', function () {
     });
   }
 
-  it('lets what the worked example says, in the order of arrival', async () => {
+  it('leases what the worked example says, in the order of arrival', async () => {
     const leases = await Promise.all([...hosts, onMaster].map((host) => scene.agentStatus(host)));
     assert.deepEqual(
       leases.map(({ lease }) => [
@@ -289,7 +289,7 @@ describe('a network of real hosts', function () {
     await everyPairTalks(containers);
   });
 
-  it('an overlay added at run time appears on every host; disabled, it stays with who has it', async () => {
+  it('an overlay added at run time appears on every host; disabled, it stays on the hosts that hold a block', async () => {
     const added = await scene.operate('overlay', 'add', 'extra', '--subnet', '11.0.0.0/16', '--prefix', '24');
     assert.equal(added.code, 0, added.output);
     await until('every host has it', overlayAddedMs, () =>

@@ -57,7 +57,7 @@ export type AgentPlan = {
   readonly docker?: DockerDaemon;
   /** Where it runs; default: a host of its own. */
   readonly netns?: Netns;
-  /** It is not told `nodeIp`. */
+  /** Its configuration has no `nodeIp`. */
   readonly findsNodeIp?: true;
   /** Goes before its command, after the words that enter the host: what gives it other mounts, say. */
   readonly prefix?: readonly string[];

@@ -63,14 +63,14 @@ describe('an agent at a site', function () {
   const nodeIpOf = (status: () => Promise<AgentStatusJson>): Promise<string> =>
     until('it has a lease', boundMs, async () => (await status()).lease?.node_ip);
 
-  it('finds its node address by itself, and passes over masters that tell none', async () => {
+  it('finds its node address by itself, and passes over masters that report none', async () => {
     assert.equal((await scene.agentStatus(agent)).lease?.node_ip, '10.0.0.1');
     const masters = ['--id', 'agent-2', '--master', `127.0.0.1:7070,${scene.masterList}`];
     const host = scene.host('agent-2', '10.0.0.2');
     assert.equal(await withPlanAgent(host, 'agent-2', masters, (_, status) => nodeIpOf(status)), '10.0.0.2');
   });
 
-  it('says what is needed where no master tells an address', async () => {
+  it('says what is needed where no master reports an address', async () => {
     const masters = ['--id', 'agent-3', '--master', '127.0.0.1:7070'];
     await withPlanAgent(agent.netns, 'agent-3', masters, (child) =>
       until('it says so', boundMs, () =>

@@ -1,6 +1,7 @@
 /**
- * docs/operations/backup.md as agents live it: real agents that keep running while their cluster dies and begins anew. They
- * get back what they hold without a restart, and nobody else gets anything until the operator ends the adoption.
+ * docs/operations/backup.md as agents live it: real agents that keep running while their cluster dies and begins anew.
+ * They get back what they hold without a restart, and no other agent gets anything until the operator ends the
+ * adoption.
  */
 import assert from 'node:assert/strict';
 import { rmSync } from 'node:fs';
@@ -137,7 +138,7 @@ describe('agents that run on while their cluster begins anew', function () {
       const held = (await status(agent)).lease;
       assert.notEqual(held?.vxlan.vtepIp, lease?.vxlan.vtepIp);
       assert.notEqual(held?.overlays[0]?.subnet, lease?.overlays[0]?.subnet);
-      // Nobody's tunnel went down on the way.
+      // No agent's tunnel went down on the way.
       assert.doesNotMatch(agent.child.output, /the lease has ended/);
     }
   }

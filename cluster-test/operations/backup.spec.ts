@@ -37,7 +37,7 @@ async function register(masters: Masters, number: number, lease?: Lease): Promis
   }
 }
 
-/** What an agent says by the epoch of its lease has no effect, and it is told to register again. */
+/** What an agent says by the epoch of its lease has no effect, and the answer is that it must register again. */
 async function isFenced(masters: Masters, { number, epoch }: Lease): Promise<void> {
   const client = new MasterClient({ masters: running(masters), timeoutMs: 10_000 });
   const stale = { agentId: `agent-${number}`, instanceId: `instance-${number}`, epoch };

@@ -90,7 +90,7 @@ describe('membership by operators', function () {
       `      ${acknowledged} acknowledged, none lost, none twice, at ${Math.round(answersPerSecond)} answers/s; ` +
         `${repeated} asked again, ${reads} read; longest wait ${Math.round(longestWaitMs)} ms`,
     );
-    // Started again with what they have, they are told once more, and stop.
+    // Started again with their stores, they are refused once more, and stop.
     const gone = masters.masters.filter(({ name }) => name !== 'm5');
     for (const master of gone) masters.restart(master);
     for (const { child } of gone) {
@@ -139,14 +139,14 @@ describe('membership by operators', function () {
     );
     assert.deepEqual(await voters(masters), names);
     assert.equal((await leads.child.exited).code, 70, leads.child.output);
-    // Asked again, it tells who there is.
+    // Asked again, it lists the members that there are.
     const again = await command('members', 'replace', leads.name, 'm5', '--master', running(masters).join());
     assert.match(again.output, new RegExp(`there is no member "${leads.name}"; there are ${names.join(', ')}`));
     await storm.stop();
     await storm.check([m5.api]);
   });
 
-  it('has the history tell who added, promoted, replaced and removed which master, on every master alike', async () => {
+  it('records each addition, promotion, replacement and removal in the history, on every master alike', async () => {
     await using masters = await start({ count: 1, config: benchConfig() });
     const [m2, m3, m4] = [await masters.join('m2'), await masters.join('m3'), await masters.join('m4')];
     await admit(masters, m2);
@@ -157,7 +157,7 @@ describe('membership by operators', function () {
     await until('m4 waits', boundMs, () => holds(/has no member/.test(m4.child.output)));
     await operate(masters, 'members', 'replace', 'm3', `m4=${m4.peer}`);
     await leave(masters, 'm2');
-    // What was refused is not told.
+    // The history has nothing of what was refused.
     const again = await command('members', 'remove', 'm2', '--master', running(masters).join());
     assert.match(again.output, /there is no member "m2"; there are m1, m4/);
 
@@ -182,7 +182,7 @@ describe('membership by operators', function () {
     for (const name of ['m1', 'm4']) assert.deepEqual(await told(named(masters, name).api), expected, name);
     const table = await operate(masters, 'history');
     assert.match(table, /remove-member +operator@127\.0\.0\.1 +m2 at/);
-    // Nobody lacked anything to tell it: not even the founder, alone when it added the first one.
+    // No master lacked a part of the history: not even the founder, alone when it added the first one.
     for (const { child } of masters.masters) assert.doesNotMatch(child.output, /the history does not tell/);
   });
 

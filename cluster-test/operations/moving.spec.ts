@@ -65,7 +65,7 @@ describe('masters that move', function () {
     return new Map(names.map((name, at) => [name, `127.0.0.1:${ports[at]}`]));
   }
 
-  it('all at once are told where they are recorded, and go on at their new addresses once told, with all that they had', async () => {
+  it('all at once are refused with their recorded addresses, and go on at the new ones once configured, with all they had', async () => {
     const incarnation = (await masters.status(await masters.leader())).incarnation;
     const old = new Map(masters.masters.map((master) => [master.name, peerOf(master)]));
     const moved = await newAddresses([...old.keys()]);
@@ -123,7 +123,7 @@ describe('masters that move', function () {
     assert.doesNotMatch(second.child.output, /the members are recorded at/);
   });
 
-  it('two of which alone were told serve, and the third says what is to be done until it is told, too', async () => {
+  it('two of which alone are configured for it serve, and the third says what is to be done until it is, too', async () => {
     const moved = await newAddresses(masters.masters.map(({ name }) => name));
     await Promise.all(masters.masters.map(({ child }) => child.stop()));
     const tell = async ({ dataDir }: MasterProcess): Promise<void> => {

@@ -8,7 +8,7 @@ import { shownMasters } from '#cluster-test/process/masters.js';
 
 /** Long, so that a wait for an election could not be taken for a hand-over on a slow machine. */
 const electionMs = 6_000;
-/** Less than who waits for an election waits: a follower has heard of its leader a heartbeat ago at most. */
+/** Less than an election takes: a follower has heard from its leader a heartbeat ago at most. */
 const waitMaxMs = 5_000;
 const boundMs = 30_000;
 
@@ -16,7 +16,7 @@ describe('a rolling restart', function () {
   this.timeout(180_000);
   const start = shownMasters(this);
 
-  it('of three masters in a storm loses nothing, and nobody waits for an election', async () => {
+  it('of three masters in a storm loses nothing, and waits for no election', async () => {
     const flags = ['--election-ms', String(electionMs), '--heartbeat-ms', '200'];
     await using masters = await start({ count: 3, config: benchConfig(), flags });
     await using storm = new Storm({ addresses: () => masters.addresses, clients: 8, pauseMs: 2 });

@@ -1,4 +1,4 @@
-/** Blocks of the pages, run line by line against real masters behind TLS, as an operator would who copies them. */
+/** Blocks of the pages, run line by line against real masters behind TLS, as an operator would copy them. */
 import assert from 'node:assert/strict';
 import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';

@@ -58,7 +58,7 @@ export class Storm implements AsyncDisposable {
     return this.#lastRefusal;
   }
 
-  /** Lets what is under way come to its end. */
+  /** Waits until the calls in flight have ended. */
   async stop(): Promise<void> {
     this.#running = false;
     await Promise.all(this.#workers);

@@ -18,7 +18,7 @@ const together = 500;
 const callMs = 30_000;
 const turnMs = 20;
 
-/** Time at the master: a tenth as fast as outside, so that no agent falls silent by itself, and a spec may let more of it pass. */
+/** Time at the master: a tenth as fast as outside, so that no agent falls silent by itself; a spec can advance it. */
 class SlowTime {
   readonly clock = new VirtualTime();
   #passing: Promise<void> = Promise.resolve();

@@ -1,7 +1,8 @@
 /**
- * A plan that went back is found. All disks may be put back to an earlier moment; agents remember what the lost part of the
- * history told them. The model follows the branch marks in the log. An agent that brings a revision of another branch is
- * granted nothing before an adoption has begun, and the epochs of that adoption are none that the lost part can have granted.
+ * A plan that went back is found. All disks may be put back to an earlier moment; agents remember what they were
+ * answered in the lost part of the history. The model follows the branch marks in the log. An agent that brings a
+ * revision of another branch is granted nothing before an adoption has begun, and the epochs of that adoption are none
+ * that the lost part can have granted.
  */
 import type { RegisterRequest } from '#agent/master-api.js';
 import type { World } from '#cluster-test/simulation/world.js';

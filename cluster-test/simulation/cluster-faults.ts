@@ -63,7 +63,7 @@ export class ClusterFaults {
     };
     if (lives === 0) {
       if (this.#away !== undefined) {
-        // One that was removed while it was away is nobody to begin with.
+        // One that was removed while it was away is no survivor.
         if (isAble(this.#away)) this.#beginAnew(this.#away);
         else this.#away = undefined;
         return;
@@ -147,7 +147,7 @@ export class ClusterFaults {
     this.#reinstallOfOthers();
   }
 
-  /** Meanwhile somebody gets fresh addresses, of which it does not know. */
+  /** Meanwhile an agent gets fresh addresses, of which it does not know. */
   #takeAway(master: SimulatedMaster, random: SeededRandom): void {
     const { agents } = this.#cluster;
     this.#away = master;

@@ -149,9 +149,9 @@ export class Cluster {
   }
 
   /**
-   * All masters are lost but one, and that one's store begins a new cluster (`sublet snapshot recover`). Everybody else
-   * starts with an empty disk, once an operator has it join; but each of `rivals` begins a cluster of the same id with the
-   * same plan, as after a restore on several machines.
+   * All masters are lost but one, and that one's store begins a new cluster (`sublet snapshot recover`). All others
+   * start with an empty disk, once an operator has it join; but each of `rivals` begins a cluster of the same id with
+   * the same plan, as after a restore on several machines.
    */
   async beginAnew(survivor: SimulatedMaster, rivals: readonly SimulatedMaster[] = []): Promise<void> {
     this.lives += 1;

@@ -304,7 +304,7 @@ export class ConsensusChecks implements DurableListener {
     this.#world.check(entry === undefined || entry.term === term, 'old terms are not committed by counting', what);
   }
 
-  /** Nobody votes for a candidate whose log is behind its own (paper §5.4.1). */
+  /** No member votes for a candidate whose log is behind its own (paper §5.4.1). */
   #checkUpToDate(name: string, { from, to, term }: PeerMessage, { durable }: CheckedMember): void {
     const candidate = this.#asked.get(`${to}>${from} ${term}`);
     const last = durable.entries.get(durable.lastIndex);
@@ -340,7 +340,7 @@ export class ConsensusChecks implements DurableListener {
     return [...terms].some((term) => majority(voters, term) && majority(votersOutgoing, term));
   }
 
-  /** Whether the disks of most of these members hold the entry; of nobody, that is so. */
+  /** Whether the disks of most of these members hold the entry; true for no members. */
   majorityHolds(ids: readonly number[], index: number, term: number): boolean {
     if (ids.length === 0) return true;
     let held = 0;

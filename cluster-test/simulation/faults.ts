@@ -43,7 +43,7 @@ export class Faults {
     for (const [kind, deed] of this.#deeds()) if (profile.faults.has(kind)) this.#again(kind, deed);
   }
 
-  /** All is well from now on; who was cut off, asleep or down comes back. */
+  /** No trouble from now on; members that were cut off, asleep or down come back. */
   heal(): void {
     this.#healed = true;
     const { network, masters, agents, storm } = this.#cluster;
@@ -202,7 +202,7 @@ export class Faults {
 
   /**
    * A leader is alone, while clients reach it, until another leads; and it comes back in the moment in which that one
-   * dies, with a long log of an older term, to be judged by those who have a short one of the newer.
+   * dies, with a long log of an older term, to be judged by members with a short log of the newer term.
    */
   #returnLeader(random: SeededRandom): void {
     const { leader, masters, world, profile, network } = this.#cluster;
@@ -229,7 +229,7 @@ export class Faults {
 
   /**
    * A membership change, and trouble just then: a voter cut off or gone, the leader left alone with a newcomer in the
-   * middle of it, or somebody else who changes something, too.
+   * middle of it, or another operator that changes something, too.
    */
   #changeUnluckily(random: SeededRandom): void {
     const { leader, masters, world } = this.#cluster;
@@ -384,7 +384,7 @@ const readErrors = 0.02;
 const delicateCrash = 0.3;
 /** What an operator has a leader write while it is alone. */
 const lonelyEntries = 10;
-/** How long a leader stays alone, if nobody takes its place, in election timeouts. */
+/** How long a leader stays alone, if no other takes its place, in election timeouts. */
 const returnTimeouts = 6;
 /** The last one only while the first process runs. */
 const cloneKinds = ['other-address', 'same-address', 'running'] as const;

@@ -45,7 +45,10 @@ export class History implements RegistrationWitness {
     this.#life += 1;
   }
 
-  /** All disks were put back: what was told since then is of another branch, and what was told before still holds. */
+  /**
+   * All disks were put back: what was answered since then is of another branch, and what was answered before still
+   * holds.
+   */
   wentBack(plan: PlanChecks): void {
     this.begunAnew(plan);
     this.#seen = plan.revision;

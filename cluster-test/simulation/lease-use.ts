@@ -62,7 +62,8 @@ export class LeaseUse {
     const onRecord = record?.runId === runId;
     const { nodeIp } = agent;
     for (const use of all) {
-      // Copies of a running process can't be told apart until the masters have told one of them the other's node address.
+      // Copies of a running process are alike to the masters until they have answered one of them with the other's node
+      // address.
       if (use === own || use.epoch !== epoch || use.runId === runId || use.broken || use.process.paused) continue;
       if (!use.onRecord) continue;
       // A new leader may not hear of a stream for 5 s; then another process at that node address is taken for the same host's.

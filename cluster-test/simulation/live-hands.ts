@@ -1,5 +1,5 @@
 /**
- * No address in two live hands: what each host's data plane was told to carry, by the agents themselves. A host counts
+ * No address in two live hands: the input of each host's data plane, as the agents themselves gave it. A host counts
  * while its agent runs and says that the lease is good. One that sleeps carries nothing; after it wakes its agent has
  * the time of one look at the clock to find that the lease has ended.
  */
@@ -7,7 +7,7 @@ import type { SimulatedAgent } from '#cluster-test/simulation/simulated-agent.js
 import type { World } from '#cluster-test/simulation/world.js';
 import type { HostInput } from '#host/input.js';
 
-/** `LeaseTerm` asks the boot clock every 5 s, and the host is told within 100 ms. */
+/** `LeaseTerm` asks the boot clock every 5 s, and the host gets its new input within 100 ms. */
 const lookMs = 5_100;
 
 export class LiveHands {
@@ -17,7 +17,10 @@ export class LiveHands {
   readonly #excusedUntilMs = new Map<SimulatedAgent, number>();
   /** The life of the cluster that has granted what each host carries. */
   readonly #lives = new Map<SimulatedAgent, number>();
-  /** The present one began with disks that were put back: until an agent has spoken, nobody can know what it was let since. */
+  /**
+   * The present one began with disks that were put back: until an agent has registered, no master can know what it was
+   * granted since.
+   */
   #life = 0;
 
   constructor(world: World) {

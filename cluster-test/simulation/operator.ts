@@ -1,6 +1,6 @@
 /**
- * The operator: configures the network, looks at the state, releases who is gone, moves leadership, and adds, promotes,
- * removes and replaces masters, one step at a time, as somebody with the command line would.
+ * The operator: configures the network, looks at the state, releases agents that are gone, moves leadership, and adds,
+ * promotes, removes and replaces masters, one step at a time, as a person with the command line would.
  */
 
 import { parseCidr4 } from '#address/cidr4.js';
@@ -46,7 +46,7 @@ export class Operator {
     this.#cluster.consensus.onLeader = (name) => this.#lookAt(name);
   }
 
-  /** Whoever has just been elected is asked at once, again and again: it may not know yet what is committed. */
+  /** A leader that has just been elected is asked at once, again and again: it may not know yet what is committed. */
   #lookAt(name: string): void {
     const { profile, world } = this.#cluster;
     const random = world.random('reads after elections');
@@ -58,7 +58,7 @@ export class Operator {
     }
   }
 
-  /** Until there is a network, whoever leads is told of it. */
+  /** Until there is a network, each leader is asked to establish it. */
   #configure(): void {
     const { profile } = this.#cluster;
     this.#process.clock.after(profile.timing.heartbeatMs * 2, () => {
@@ -142,7 +142,7 @@ export class Operator {
     });
   }
 
-  /** Has this leader, whoever else leads, write an entry that changes nothing. */
+  /** Has this leader write an entry that changes nothing, also while another one leads. */
   sayAt({ work }: SimulatedMaster): void {
     if (work?.started === true) {
       this.#changeAt(work, { kind: 'release', agentIds: [nobody], force: false, holders: [] }, () => {});
@@ -271,7 +271,7 @@ export class Operator {
     this.#change({ kind: 'add-learner', name: spare.name, peer: spare.peer, storeId: head.storeId });
   }
 
-  /** A newcomer starts with an empty disk, and is told whom to ask. */
+  /** A newcomer starts with an empty disk and the addresses of members to ask. */
   #prepare(spare: SimulatedMaster): boolean {
     const used = spare.durable.head !== undefined && spare.durable.head.generation !== 0;
     if (used && !this.#mayBeWiped(spare)) return false;
@@ -284,7 +284,7 @@ export class Operator {
 
   /**
    * Until it is known to be committed that it left, and known for good, a voter may still be needed. `changeMembership`
-   * answers then; whoever only looks at the members waits until the leader's disk has what was seen.
+   * answers then; a caller that only reads the members waits until the leader's disk has what was read.
    */
   #mayBeWiped({ name }: SimulatedMaster): boolean {
     const { leader } = this.#cluster;

@@ -26,7 +26,7 @@ const laterKinds = [
   ...(['read-error', 'clock-leap', 'lost-cluster', 'returning-leader', 'unlucky-change', 'late-snapshot'] as const),
   ...(['put-back', 'agent-clone', 'agent-shuffle', 'all-put-back', 'most-put-back', 'restored-twice'] as const),
 ] as const;
-/** Every kind of trouble there is; a seed has each with some chance, and one run can be told to leave some out. */
+/** Every kind of trouble there is; a seed has each with some chance, and an option of a run leaves some out. */
 export const faultKinds = [...firstKinds, ...laterKinds] as const;
 export type FaultKind = (typeof faultKinds)[number];
 
@@ -75,7 +75,7 @@ export function profileOf(world: World, choice: FaultChoice): Profile {
   const drawnTiming = timings[random.below(timings.length)] ?? defaultTiming;
   const reclaims = random.below(3) === 0;
   const reclaimMs = reclaims ? reclaimMinMs + random.below(3 * reclaimMinMs) : undefined;
-  // A lease runs out only while nobody else comes to lead; at a fast pace few seeds last so long.
+  // A lease runs out only while no other member comes to lead; at a fast pace few seeds last so long.
   const slowly = reclaims && world.random('profile of leases').below(2) === 0;
   const timing = choice.shape?.timing ?? (slowly ? slowTiming : drawnTiming);
   return {
@@ -96,7 +96,7 @@ export function profileOf(world: World, choice: FaultChoice): Profile {
   };
 }
 
-/** So short that whoever misses a few entries needs a snapshot. */
+/** So short that a follower that misses a few entries needs a snapshot. */
 const shortLog: Partial<ReplicaLimits> = {
   compaction: { entriesKept: 1, compactionStep: 1, entriesKeptForPeersMax: 2 },
   flushAfterMs: 100,

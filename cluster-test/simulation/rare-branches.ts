@@ -13,7 +13,7 @@ export class RareBranches {
   /** By candidate and voter: where the candidate's log ended when it asked last, before a campaign or in it. */
   readonly #asked = new Map<string, { readonly index: number; readonly term: number }>();
 
-  /** The newest that anybody has led in. */
+  /** The newest that any member has led in. */
   #term = 0;
 
   constructor(world: World, consensus: () => ConsensusChecks) {

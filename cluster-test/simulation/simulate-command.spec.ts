@@ -66,7 +66,7 @@ describe('npm run simulate', function () {
     assert.deepEqual(all.sort(), traces(here).sort());
   });
 
-  it('tells of a seed that fails how to run it again, and which trouble it takes', async () => {
+  it('reports how to run a failed seed again, and which faults it takes', async () => {
     const mutation = 'quorum-too-small';
     const { caught } = await runPlanted({ mutation, aimed: false, first: 1, seeds: 40, events: 3000 });
     assert.ok(caught !== undefined);

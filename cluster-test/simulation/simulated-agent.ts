@@ -1,6 +1,6 @@
 /**
- * A host with the real agent on it. Its disk keeps the agent's state, its data plane what the agent told it last; both
- * outlive the process. It can be killed, put to sleep, installed anew, and get another address.
+ * A host with the real agent on it. Its disk keeps the agent's state, its data plane the last input; both outlive the
+ * process. It can be killed, put to sleep, installed anew, and get another address.
  */
 
 import { Agent } from '#agent/agent.js';

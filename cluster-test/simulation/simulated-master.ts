@@ -54,7 +54,9 @@ export type MasterSurroundings = {
   readonly shared: () => SharedCluster;
   readonly settings: MasterSettings;
   readonly founders: readonly Founder[];
-  /** Whom the operator tells the master of this name to ask when it joins: all there ever were, members or not. */
+  /**
+   * The addresses that the operator has the master of this name ask when it joins: all there ever were, members or not.
+   */
   readonly others: (name: string) => readonly string[];
   readonly masterAt: (peer: string) => SimulatedMaster | undefined;
 };
@@ -215,7 +217,7 @@ export class SimulatedMaster {
     this.down = { kind: 'refused', why };
   }
 
-  /** Has an operator's command work on its store, on a disk that does what it is told. */
+  /** Has an operator's command work on its store, on a disk without faults. */
   async withStore<Result>(what: string, use: (store: LogStore) => Promise<Result>): Promise<Result> {
     const process = new SimulatedProcess(this.machine, `${this.name} ${what}`);
     const { disk } = this;

@@ -51,7 +51,7 @@ class PlantedSearches {
     if (known !== undefined) return known;
     const bounds = { first: firstSeed, seeds: plantedSeedsMax, events: plantedEvents };
     const run = this.#last.then(() => runPlanted({ mutation, aimed: true, ...bounds }));
-    // Whoever asks for it hears of a failure.
+    // A caller that waits for it gets a failure.
     this.#last = run.catch(() => undefined);
     this.#runs.set(mutation, run);
     return run;

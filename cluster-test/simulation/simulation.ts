@@ -59,7 +59,7 @@ export async function simulate(options: SimulationOptions): Promise<SimulationRe
   process.on('unhandledRejection', unhandled);
   try {
     await simulation.run();
-    // Rejections that nobody handled are told at the end of this turn.
+    // Node reports unhandled rejections at the end of this turn.
     await new Promise((resolve) => setImmediate(resolve));
   } finally {
     process.off('unhandledRejection', unhandled);
@@ -119,7 +119,7 @@ class Simulation {
     }
   }
 
-  /** A clone and the host that it is a copy of: the masters let one of them go on. */
+  /** A clone and the host that it is a copy of: the masters serve one of them. */
   async #oneHostPerLease(): Promise<void> {
     const { use, clones } = this.#cluster;
     if (clones.length === 0) return;

@@ -58,7 +58,7 @@ export class StoreFaults {
     this.#cluster.world.count('tails lost');
     victim.durable.damaged = true;
     victim.disk.loseTail(4 + random.below(40));
-    // What lies above the sequence in the identity file is missed by nobody: such a store must not be started.
+    // What lies above the sequence in the identity file would be lost unseen: such a store must not be started.
     if (victim.disk.behindItsIdentity()) victim.start();
     else victim.down = { kind: 'refused', why: 'its disk has lied' };
   }

@@ -1,6 +1,6 @@
 /**
- * Clients that register and leave, again and again, through any master: the load of the simulation. Each keeps what it
- * was told, repeats what was not answered, and now and then sends something late on purpose.
+ * Clients that register and leave, again and again, through any master: the load of the simulation. Each keeps its
+ * answers, repeats what was not answered, and now and then sends something late on purpose.
  */
 
 import { MasterError, type RegisterRequest } from '#agent/master-api.js';

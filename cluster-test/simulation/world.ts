@@ -6,7 +6,7 @@ import type { Clock } from '#replica/ports/clock.js';
 import { SeededRandom } from '#replica/testing/seeded-random.js';
 import { VirtualTime } from '#replica/testing/virtual-time.js';
 
-/** A promise that the simulated system made was broken, or it did what nobody asked for. */
+/** A promise that the simulated system made was broken, or it did what no client asked for. */
 export class Violation extends Error {
   override readonly name = 'Violation';
   /** Which invariant: a word or two, the same for each seed that breaks it. */
@@ -52,7 +52,7 @@ export class World {
     return stream;
   }
 
-  /** Adds what happened to the trace. `detail` is made only when somebody reads it. */
+  /** Adds what happened to the trace. `detail` is called only when it is written. */
   trace(what: string, number: number, detail?: () => string): void {
     let hash = this.#hash;
     for (let at = 0; at < what.length; at += 1) hash = Math.imul(hash ^ what.charCodeAt(at), 0x01000193);

@@ -1,6 +1,6 @@
 /**
- * A host of a site: the real agent, over real connections to real masters, on a state directory in memory and a data plane
- * that writes down what it is told. It can be stopped and started, moved to another address, and cloned with its state.
+ * A host of a site: the real agent, over real connections to real masters, on a state directory in memory and a data
+ * plane that records its input. It can be stopped and started, moved to another address, and cloned with its state.
  */
 import { randomUUID } from 'node:crypto';
 import { Agent } from '#agent/agent.js';
@@ -140,7 +140,7 @@ export class SiteHost {
       this.#options.record.gone(this);
       return true;
     } catch {
-      // Where nobody knows whether masters took it, the next registration may be granted something else.
+      // Where it is not known whether masters took it, the next registration may be granted something else.
       if (this.store.lease?.leaving === true) this.#options.record.perhapsLeft(this);
       return false;
     } finally {

@@ -1,6 +1,6 @@
 /**
- * An independent record of a storm: what each host's data plane was told to carry, and what masters granted, in the order
- * in which it happened in this process. It knows nothing of how masters decide.
+ * An independent record of a storm: the input of each host's data plane, and what masters granted, in the order in
+ * which it happened in this process. It knows nothing of how masters decide.
  */
 import { appendFileSync, readFileSync } from 'node:fs';
 import type { HostInput } from '#host/input.js';
@@ -22,7 +22,7 @@ export class SiteRecord {
   readonly #carried = new Map<RecordedHost, readonly string[]>();
   /** By agent id: what was granted to it first, which it keeps until it leaves, and when that was. */
   readonly #held = new Map<string, Holding>();
-  /** By host: the addresses of its peers by agent id, as its data plane was told last. */
+  /** By host: the addresses of its peers by agent id, of the last input of its data plane. */
   readonly #peers = new Map<RecordedHost, ReadonlyMap<string, readonly string[]>>();
   readonly #wrong: string[] = [];
   #granted = 0;
@@ -64,7 +64,7 @@ export class SiteRecord {
     }
   }
 
-  /** The agent told its data plane what to carry. */
+  /** The agent gave its data plane a new input. */
   told(host: RecordedHost, { lease, leaseValid, peers }: HostInput): void {
     this.#peers.set(host, new Map(peers.map(({ agentId, vtepIp, overlays }) => [agentId, blocksOf(vtepIp, overlays)])));
     const blocks = leaseValid ? blocksOf(lease.vxlan.vtepIp, lease.overlays) : [];
@@ -129,7 +129,7 @@ export class SiteRecord {
     return readFileSync(this.#file, 'utf8').trimEnd().split('\n').slice(-newestMax);
   }
 
-  /** Another check compared what two hosts were told. */
+  /** Another check compared the inputs of two hosts. */
   compared(): void {
     this.#checks += 1;
   }

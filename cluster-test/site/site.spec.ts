@@ -1,6 +1,6 @@
 /**
- * What a site does to hosts and masters, all in one storm on real processes, with an independent record of what each host
- * was told. It lasts 45 s with SUBLET_TEST_ALL=1, 15 s without, and SUBLET_SITE_SOAK_MINUTES, where that is set.
+ * What a site does to hosts and masters, all in one storm on real processes, with an independent record of each host's
+ * input. It lasts 45 s with SUBLET_TEST_ALL=1, 15 s without, and SUBLET_SITE_SOAK_MINUTES, where that is set.
  */
 import assert from 'node:assert/strict';
 import { faultSeed } from '#cluster-test/faults/seed.js';

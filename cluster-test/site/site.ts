@@ -120,7 +120,7 @@ export class Site {
     });
   }
 
-  /** Every host was told of each other one what the masters have. */
+  /** Every host has, for each other one, what the masters have. */
   async peersKnown(): Promise<void> {
     await until('all peers known', settleBoundMs, () => {
       for (const host of this.hosts) {

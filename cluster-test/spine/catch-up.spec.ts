@@ -66,7 +66,7 @@ describe('a follower that was away past the compaction point', function () {
   const failedSnapshots = (): number =>
     masters.masters.flatMap(({ child }) => child.output.split('a snapshot to a member failed').slice(1)).length;
 
-  it('lacks entries that nobody keeps any more', async () => {
+  it('lacks entries that no master keeps any more', async () => {
     await register(100);
     await away.child.kill();
     const has = (await masters.status(leader)).appliedIndex;

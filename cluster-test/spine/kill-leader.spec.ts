@@ -183,7 +183,7 @@ describe('the leader killed while 1,000 agents register', function () {
     }
   });
 
-  it('lets registrations flow again', async () => {
+  it('serves registrations again', async () => {
     const { agent, revision } = await registrar.register(agents);
     acknowledged.set(agent?.agentId ?? '', { granted: letTo(agent), revision, before: false });
   });

@@ -11,7 +11,7 @@ import { Masters } from '#cluster-test/process/masters.js';
 
 const agents = 200;
 const startBoundMs = 60_000;
-/** Long enough that who waits ever longer for masters that are away would wait for long by now. */
+/** Long enough for a back-off without a cap to have grown long. */
 const awayMs = 8_000;
 /**
  * From the last of as many agents that start once there is a leader, as fast as the machine is, to the last of those that

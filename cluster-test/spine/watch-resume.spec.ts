@@ -29,7 +29,7 @@ class Watcher implements Disposable {
   #at: number;
   #stopped = false;
   #staged: string[] | undefined;
-  /** What was told with `revision`. */
+  /** The branch that came with `revision`. */
   #branch = '';
 
   constructor(addresses: readonly string[], first: number, clusterId = '', revision = 0) {
@@ -154,7 +154,7 @@ describe('a watch across a leader change', function () {
     );
     assert.equal(seen.length, new Set(seen.map(([agentId]) => agentId)).size, 'each agent once');
     const wanted = [...acknowledged].filter(([agentId]) => !before.has(agentId));
-    // A retried registration may be acknowledged at a later revision than the one that let it.
+    // A retried registration may be acknowledged at a later revision than the one that granted it.
     assert.deepEqual(seen.map(([agentId]) => agentId).toSorted(), wanted.map(([agentId]) => agentId).toSorted());
     const other = masters.masters.find((master) => master !== killed) ?? assert.fail();
     // The watcher may follow another one than this, which learns of a commit a moment later.

@@ -43,7 +43,7 @@ describe('the worked example, by three masters and their agents as processes', f
     agents = new Agents();
     masters = await Masters.start({ count: 3, config: fixture('dcos-master.json') });
     const config = fixture('dcos-agent.json');
-    // One after the other, so that it is known who comes first; each asks another master first.
+    // One after the other, so that the order of arrival is known; each asks another master first.
     const [a = '', b = '', c = ''] = masters.addresses;
     first = await agents.start({ id: 'agent-1', nodeIp: '10.0.0.1', masters: [a, b, c], config });
     await agents.ready(first);
@@ -61,7 +61,7 @@ describe('the worked example, by three masters and their agents as processes', f
     showOnFailure(this, masters?.masters, agents?.agents);
   });
 
-  it('lets to the first agent and the second exactly what the design says', async () => {
+  it('leases to the first and the second agent exactly what the design says', async () => {
     for (const master of masters.addresses) {
       const { exit, json } = await command(['agents', '-o', 'json', '--master', master]);
       assert.equal(exit, 0);
@@ -139,7 +139,7 @@ describe('the worked example, by three masters and their agents as processes', f
     }
   });
 
-  it('tells whose an address is, and which half', async () => {
+  it('names the holder of an address, and which half it is in', async () => {
     const { json } = await command(['lookup', '9.0.1.200', '-o', 'json', '--master', masters.addresses.join(',')]);
     assert.equal(json.agentId, 'agent-2');
     assert.equal(json.bridge, 'd-dcos');
@@ -200,7 +200,7 @@ describe('the worked example, by three masters and their agents as processes', f
     return { exit: code, json: Object(JSON.parse(stdout)) };
   }
 
-  /** What is let to an agent, without what changes by itself. */
+  /** What is granted to an agent, without what changes by itself. */
   async function agent(agentId: string) {
     const client = new MasterClient({ masters: masters.addresses });
     try {

@@ -121,7 +121,7 @@ describe('IPv6 networks', () => {
 });
 
 describe('addresses of either family', () => {
-  it('are told apart by their text', () => {
+  it('are distinguished by their text', () => {
     assert.equal(familyOf(parseIp('10.0.0.1')), 4);
     assert.equal(familyOf(parseIp('fd00::1')), 6);
     assert.equal(formatIp(parseIp('FD00::1')), 'fd00::1');

@@ -71,7 +71,7 @@ describe('IPv6 addresses', () => {
     );
   });
 
-  it('are told from other text as Node tells them', () => {
+  it('are distinguished from other text as in Node', () => {
     const piece = fc.constantFrom(':', '::', '0', '1', 'ffff', 'abcde', '1.2.3.4', 'g');
     fc.assert(
       fc.property(fc.array(piece, { maxLength: 17 }), (pieces) => {

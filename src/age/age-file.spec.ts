@@ -47,7 +47,7 @@ describe('files in the age format', () => {
     }
   });
 
-  it('is refused to another key, which names whom it would be for', async () => {
+  it('is refused to another key, and the error names its recipients', async () => {
     const file = encrypted(Buffer.from('the plan'), [other.recipient]);
     await assert.rejects(
       decrypted(file, own.content),

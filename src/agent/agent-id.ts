@@ -1,4 +1,4 @@
-/** Under which id an agent runs that is given none: its first host name, also when the host is renamed later. */
+/** The id of an agent without a configured one: its first host name, also when the host is renamed later. */
 
 import type { AgentLog } from '#agent/agent-log.js';
 import type { AgentStore } from '#agent/state/store.js';
@@ -17,7 +17,7 @@ export type AgentIdParts = {
   readonly log: AgentLog;
 };
 
-/** What hosts are named before they have a name. */
+/** Host names of machines that were not named. */
 const namesOfNobody: readonly string[] = ['localhost', 'localhost.localdomain', '(none)'];
 
 /** @throws AgentIdError */

@@ -3,7 +3,7 @@
  *
  * The lease comes from three sources, best first: a master's answer in this process; the cache, when no master has
  * answered shortly after the start; nothing. A dead control plane changes nothing on the host (rule 5); only a TTL that
- * has run out, or masters who say that the lease is not this agent's, take the tunnel down.
+ * has run out, or masters that give the lease to another process, take the tunnel down.
  */
 
 import type { AgentOptions } from '#agent/agent-options.js';
@@ -49,7 +49,7 @@ const termSaveMinMs = 30_000;
 /** What the masters said no to has not happened. */
 const refusals: ReadonlySet<MasterErrorKind> = new Set(['aborted', 'held', 'refused', 'invalid']);
 
-/** `hostOnly`: the masters are not asked; what was let to this host stays on record there. */
+/** `hostOnly`: the masters are not asked; the lease of this host stays on record there. */
 export type LeaveOptions = { readonly hostOnly?: boolean };
 /** `gaveBack`: a lease was given back; false: there was none, or the masters were not to be asked. */
 export type LeaveReport = CleanupReport & { readonly gaveBack: boolean };
@@ -395,8 +395,8 @@ export class Agent {
   }
 
   /**
-   * The masters let another address take this one's place for the lease, though this process has not asked for it. Another
-   * one may have the same run_id (a copy of a running machine), so this one draws a new one, and asks which of them has it.
+   * The masters have moved the lease to another address, though this process has not asked for it. Another one may have
+   * the same run_id (a copy of a running machine), so this one draws a new one, and asks which of them has it.
    */
   #checkNodeIpOf({ nodeIp }: KeepAliveResponse): void {
     const lease = this.#lease;

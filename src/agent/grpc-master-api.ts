@@ -24,7 +24,7 @@ import { agentService } from '#api/services.js';
 
 const kinds: Readonly<Partial<Record<status, MasterErrorKind>>> = {
   [status.ABORTED]: 'aborted',
-  // The masters have no such agent: whatever was let to it is not its own any more.
+  // The masters have no such agent: it holds no lease any more.
   [status.NOT_FOUND]: 'aborted',
   [status.INVALID_ARGUMENT]: 'invalid',
   [status.OUT_OF_RANGE]: 'invalid',
@@ -42,7 +42,7 @@ export class GrpcMasterApi implements MasterApi {
   /** Why no stream could be opened at a master, found once until a message comes: finding it takes a handshake. */
   readonly #causes = new Map<string, string>();
 
-  /** The client stays the caller's, who closes it. */
+  /** The caller closes the client. */
   constructor(client: MasterClient) {
     this.#client = client;
   }

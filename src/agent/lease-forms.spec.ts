@@ -18,7 +18,7 @@ const input = hostInput({
   formerClusterIds: [],
 });
 
-describe('what the host is told', () => {
+describe('what the host is given', () => {
   it('is the lease of the worked example', () => {
     assert.deepEqual(input, {
       clusterId: 'cluster-1',

@@ -79,7 +79,7 @@ export class MasterError extends Error {
     return this.#details.same_place === 'true';
   }
 
-  /** Of `refused`: another instance has the agent id, and so whatever was let to this one. */
+  /** Of `refused`: another instance has the agent id, and so the lease of this one. */
   get idIsAnothers(): boolean {
     return this.status === 'ALREADY_EXISTS' && this.#details.field === 'agent_id';
   }

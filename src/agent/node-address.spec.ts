@@ -59,14 +59,14 @@ describe('The node address', () => {
       assert.equal(await nodeAddress('10.9.9.9', '10.0.0.100').find(undefined), '10.0.0.1');
     });
 
-    it('is not a loopback address: the next master tells', async () => {
+    it('is not a loopback address: the next master is asked', async () => {
       view.names = { 'host-a': ['127.0.1.1'], localhost: ['::1', '127.0.0.1'] };
       const masters = ['127.0.0.1', '::1', 'host-a', 'localhost', '10.0.0.100'];
       assert.equal(await nodeAddress(...masters).find(undefined), '10.0.0.1');
     });
 
     for (const masters of [['127.0.0.1'], ['::1'], ['localhost'], ['127.0.0.1', '10.9.9.9']]) {
-      it(`can't be told by ${masters.join(' and ')} alone: the error says what to give`, async () => {
+      it(`can't be known from ${masters.join(' and ')} alone: the error says what to give`, async () => {
         view.names = { localhost: ['::1', '127.0.0.1'] };
         await assert.rejects(nodeAddress(...masters).find(undefined), (error) => {
           assert.ok(error instanceof NoNodeAddressError);
@@ -93,7 +93,7 @@ describe('The node address', () => {
       assert.equal(await nodeAddress('10.0.0.1').find(undefined), '10.0.0.1');
     });
 
-    it('is told by a master elsewhere before one on this host', async () => {
+    it('is taken from a master elsewhere before one on this host', async () => {
       view.addresses.push(on('eth1', '192.168.7.1/24'));
       assert.equal(await nodeAddress('192.168.7.1', '10.0.0.100').find(undefined), '10.0.0.1');
     });

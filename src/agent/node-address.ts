@@ -18,7 +18,7 @@ import type { Clock } from '#replica/ports/clock.js';
 /** A master, as far as routes are concerned. */
 export type Destination = { readonly host: string; readonly port: number };
 
-/** What this host tells of itself. */
+/** What an address is chosen from: the names, routes and devices of this host. */
 export type AddressView = {
   /** All addresses of a name, the preferred one first. */
   resolve(host: string): Promise<readonly string[]>;

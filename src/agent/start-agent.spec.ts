@@ -178,7 +178,7 @@ describe('a started agent', () => {
     }
   });
 
-  it('rule 7: names the overlays that it was not let in its metrics', async () => {
+  it('rule 7: names the overlays that were not leased to it in its metrics', async () => {
     const why = 'overlay "full" (9.0.0.0/23) has no free /24';
     master.problems = [
       { overlay: 'full', reason: why },

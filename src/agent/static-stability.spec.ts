@@ -73,7 +73,7 @@ describe('rule 5, static stability of an agent', () => {
     assert.deepEqual(world.masters.lastWatch.request, request);
   });
 
-  it('tells the masters which incarnation of which cluster its lease is of, with all that it asks', async () => {
+  it('sends the cluster and incarnation of its lease to the masters with each request', async () => {
     await ranBefore();
     const agent = world.start();
     await world.time.runFor(2_000);
@@ -106,7 +106,7 @@ describe('rule 5, static stability of an agent', () => {
     assert.equal(world.host.last()?.leaseValid, true);
   });
 
-  it('does not tell the host of a lease without a whole picture of the peers', async () => {
+  it('does not give the host a lease without the whole list of peers', async () => {
     world.masters.onWatch = (watch) => watch.send(...snapshot(100).slice(0, 3));
     world.start();
     await world.time.runFor(5_000);
@@ -431,7 +431,7 @@ describe('rule 5, static stability of an agent', () => {
     assert.equal(world.masters.leaves.length, 1);
   });
 
-  it('takes its host down alone when it is told so, and is let the same again later', async () => {
+  it('takes its host down alone when asked to, and gets the same lease again later', async () => {
     const agent = world.start();
     await world.time.runFor(1_000);
     world.masters.setDown(true);
@@ -440,7 +440,7 @@ describe('rule 5, static stability of an agent', () => {
     assert.equal(world.store.lease, undefined);
   });
 
-  it('can be told to leave again when no master could be told', async () => {
+  it('can be asked to leave again when no master was reached', async () => {
     const agent = world.start();
     await world.time.runFor(1_000);
     world.masters.setDown(true);
@@ -448,7 +448,7 @@ describe('rule 5, static stability of an agent', () => {
     assert.notEqual(world.store.lease, undefined);
   });
 
-  it('does not start from the cache what it was told to give back, whether or not the masters know', async () => {
+  it('does not start from a cached lease that was given back, whether or not the masters know', async () => {
     const agent = world.start();
     await world.time.runFor(1_000);
     world.masters.setDown(true);
@@ -488,7 +488,7 @@ describe('rule 5, static stability of an agent', () => {
     assert.deepEqual(world.host.inputs, []);
   });
 
-  it('is not told to leave when that can’t be written down', async () => {
+  it('does not leave when the intent can’t be written to disk', async () => {
     const agent = world.start();
     await world.time.runFor(1_000);
     world.store.full = true;

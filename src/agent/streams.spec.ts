@@ -120,7 +120,7 @@ describe('watch of an agent', () => {
     assert.equal(agent.table.size, 1);
   });
 
-  it('leaves a master that stays behind the revision others tell of', async () => {
+  it('leaves a master that stays behind the revision of the others', async () => {
     world.masters.onKeepAlive = () => ({ nextInMs: 10_000, revision: 500 });
     world.start();
     await world.time.runFor(10_000 + behindMaxMs - 100);
@@ -145,7 +145,7 @@ describe('watch of an agent', () => {
     assert.equal(world.masters.watches.length, 1);
   });
 
-  it('tells the host of changes that come together once', async () => {
+  it('gives the host changes that come together at once', async () => {
     world.start();
     await world.time.runFor(1_000);
     const told = world.host.inputs.length;
@@ -157,7 +157,7 @@ describe('watch of an agent', () => {
     assert.equal(world.host.last()?.peers.length, 48);
   });
 
-  it('does not tell the host of what it would not see', async () => {
+  it('does not give the host what it would not see', async () => {
     world.start();
     await world.time.runFor(1_000);
     const told = world.host.inputs.length;

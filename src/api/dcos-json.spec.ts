@@ -24,7 +24,7 @@ const agent = {
 };
 
 describe('DC/OS JSON', () => {
-  it('has an agent as the overlay agent module tells of itself', () => {
+  it('has an agent in the form of the overlay agent module', () => {
     assert.deepEqual(JSON.parse(JSON.stringify(dcosAgentInfo(agent))), {
       ip: '10.0.0.2',
       overlays: [
@@ -42,7 +42,7 @@ describe('DC/OS JSON', () => {
     });
   });
 
-  it('calls a state that was never reported invalid, and tells the error of a failed one', () => {
+  it('reports a state that was never reported as invalid, and the error of a failed one', () => {
     const status = (state: sublet.v1.OverlayState.$Properties | null) =>
       dcosAgentInfo({ ...agent, overlays: [{ info: overlay, state }] }).overlays[0]?.state;
     assert.equal(status(null)?.status, 'STATUS_INVALID');

@@ -55,7 +55,7 @@ describe('the reason of a refusal', () => {
     assert.equal(reasonOf({ metadata }), 'aborted');
   });
 
-  it('is unknown when there are no details, those of somebody else, a reason of another version, or no status', () => {
+  it('is unknown when there are no details, foreign ones, a reason of another version, or no status', () => {
     const broken = new Metadata();
     broken.set('grpc-status-details-bin', Buffer.of(0x1a, 0xff, 0xff));
     for (const metadata of [

@@ -108,7 +108,7 @@ describe('sublet master, with a file that has', () => {
     });
   }
 
-  it('this is told of in the documentation, line by line', async () => {
+  it('this is in the documentation, line by line', async () => {
     const rows: string[][] = [];
     for (const [title, content] of cases) {
       const { code, told } = await refusal(content, 'master', '--config');

@@ -64,7 +64,7 @@ describe('sublet certs and sublet whoami', () => {
     return { code, out: terminal.out, notes: terminal.notes };
   }
 
-  it('list what is revoked, by whom, and what is accepted of it all the same', async () => {
+  it('list what is revoked, by which principal, and what is accepted all the same', async () => {
     const { code, out } = await sublet1('certs', 'list');
     assert.equal(code, 0);
     assert.match(out, /agent\/host-7 +\S+.* +admin\/root@10\.0\.0\.9 +none\n/);

@@ -209,7 +209,7 @@ async function started({ plan = {}, since = [], agents = [], file }: Case): Prom
   return masters;
 }
 
-describe('rule 9: a file that disagrees is told with the command that ends it', () => {
+describe('rule 9: a file that disagrees is reported with the command that ends it', () => {
   for (const each of mended) {
     it(`which does so, for ${each.what}`, async () => {
       for (const [at, commands] of each.named.entries()) {

@@ -55,7 +55,7 @@ async function members(answers: readonly Members[], ...args: readonly string[]) 
 }
 
 describe('sublet members', () => {
-  it('says who must not stop and why, once, below a table that fits a terminal', async () => {
+  it('names the masters that must not stop and why, once, below a table that fits a terminal', async () => {
     const { exit, out } = await members([oneDead]);
     assert.equal(
       out,
@@ -95,7 +95,7 @@ describe('sublet members', () => {
     assert.equal(waiting.out, '! m4 takes no part in a cluster yet. What it waits for:\n  sublet status\n');
   });
 
-  it('tells the founder of a cluster of one to join from then on, when it is no longer alone', async () => {
+  it('advises the founder of a cluster of one to set join, when it is no longer alone', async () => {
     const alone: Members = { members: [{ name: 'm1', role: LEADER, self: true }] };
     const { exit, out } = await members([alone], 'add', 'm2=10.0.0.2:7071');
     assert.equal(exit, 0);

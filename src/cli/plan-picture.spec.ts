@@ -37,7 +37,7 @@ describe('a watch, in words', () => {
     );
   });
 
-  it('tells of agents that come, change and go', () => {
+  it('reports agents that come, change and go', () => {
     const seen = picture(agent1);
     const [dcos, dcos6] = agent1.overlays ?? [];
     assert.deepEqual(seen.take(changes({ revision: 10, agentChanged: agent2 })), [
@@ -58,7 +58,7 @@ describe('a watch, in words', () => {
     ]);
   });
 
-  it('tells of overlays that come, change and go', () => {
+  it('reports overlays that come, change and go', () => {
     const seen = picture();
     const two = { name: 'two', subnet: '10.128.0.0/12', prefix: 26, enabled: true };
     const [dcos = {}] = network.overlays;
@@ -76,7 +76,7 @@ describe('a watch, in words', () => {
     );
   });
 
-  it('tells of a second snapshot what differs from the first', () => {
+  it('reports what differs in a second snapshot', () => {
     const seen = picture(agent1);
     assert.deepEqual(snapshot(seen, 20, [agent1]), []);
     assert.deepEqual(snapshot(seen, 21, [agent2]), [

@@ -293,7 +293,7 @@ export function withoutHelpCommand(args: readonly string[]): readonly string[] {
   return args[0] === 'help' ? [...args.slice(1), '--help'] : args;
 }
 
-/** commander's words in ours: who says it, and where to read on. */
+/** commander's errors in our form: the command, the error, and where to read on. */
 function usageError(text: string, terminal: Terminal): string {
   const said = text
     .replace(/^error: /, '')

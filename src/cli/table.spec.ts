@@ -94,7 +94,7 @@ describe('tables', () => {
     assert.equal(text.split('\n').length, many.length + 2);
   });
 
-  it('let no other machine’s text move the cursor', () => {
+  it('replace the control characters in another machine’s text', () => {
     const text = formatTable([{ title: 'A' }], [['x\u001b[2Jy\nz']], new RecordedTerminal());
     assert.equal(text, 'A\nx [2Jy z\n');
   });

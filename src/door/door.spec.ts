@@ -61,7 +61,7 @@ describe('a door', () => {
     return socket;
   }
 
-  it('lets in as many as may be, closes the rest, and says so once', async () => {
+  it('admits as many as may be, closes the rest, and says so once', async () => {
     const to = door();
     const inside = Array.from({ length: 10 }, () => come(to));
     const outside = Array.from({ length: 3 }, () => come(to));

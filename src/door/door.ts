@@ -1,7 +1,7 @@
 /**
- * A listener with a bound on its connections. Sockets that it lets in are handed to a server (gRPC, HTTP), which does not
- * listen by itself. At its bound it closes new connections at once, so descriptors are left for the store and the peers.
- * Work is done per connection, never per call.
+ * A listener with a bound on its connections. Sockets that it admits are handed to a server (gRPC, HTTP), which does
+ * not listen by itself. At its bound it closes new connections at once, so descriptors are left for the store and the
+ * peers. Work is done per connection, never per call.
  */
 
 import { lookup } from 'node:dns/promises';

@@ -31,7 +31,7 @@ describe('making a folder', () => {
     assert.equal(refusal(join(file, 'a', 'b')), `${file} is not a folder`);
   });
 
-  it('ends where a file system lets nobody make folders', function () {
+  it('ends where a file system does not allow new folders', function () {
     if (process.platform !== 'linux') this.skip();
     const why = "/proc/sublet can't be made: its file system has no folders that can be made (ENOENT)";
     assert.equal(refusal('/proc/sublet/a'), why);

@@ -54,7 +54,7 @@ function make(path: string, mode: number): void {
   try {
     mkdirSync(path, { mode });
   } catch (error) {
-    // Somebody else was quicker.
+    // Another process was faster.
     if (errorCode(error) === 'EEXIST' && isFolder(path)) return;
     throw failure(path, error);
   }
@@ -63,7 +63,7 @@ function make(path: string, mode: number): void {
 function failure(path: string, error: unknown): FolderError {
   const code = errorCode(error);
   const known = reasons[code];
-  // The code stays: who knows what the folder is for goes by it.
+  // The code stays: callers, which know what the folder is for, decide by it.
   const why = known === undefined ? errorText(error) : `${known} (${code})`;
   return new FolderError(`${path} can't be made: ${why}`, { cause: error });
 }

@@ -32,7 +32,7 @@ export type HostMetrics = {
   readonly stepsRun: Readonly<Record<string, number>>;
   /** Steps that failed, by step kind. */
   readonly stepsFailed: Readonly<Record<string, number>>;
-  /** Steps that put back what somebody else changed or removed, by step kind. */
+  /** Steps that put back what another program changed or removed, by step kind. */
   readonly driftRepaired: Readonly<Record<string, number>>;
   /** Runs of `on_change`, and those of them that failed. */
   readonly hookRuns: number;

@@ -1,4 +1,7 @@
-/** What keeps a host from being as it should: whom it concerns, which part it stops, and what to do about it. */
+/**
+ * What keeps a host from its desired state: the overlay or host concerned, the part that it stops, and what to do about
+ * it.
+ */
 import type { Family } from '#address/ip.js';
 
 export type Scope = { readonly kind: 'host' } | { readonly kind: 'overlay'; readonly name: string };

@@ -27,7 +27,7 @@ describe('access to an HTTP port', () => {
     assert.equal(body, 'this needs to be authenticated: do this\n');
   });
 
-  it('lets the bearer of the token read, and change nothing', () => {
+  it('allows the bearer of the token to read, and to change nothing', () => {
     const rules = { open: 'nothing', token: new Token(secret) } as const;
     assert.equal(code(rules, 'read', `Bearer ${secret}`), 200);
     assert.equal(code(rules, 'read', `bearer  ${secret}`), 200);

@@ -75,7 +75,7 @@ describe('an HTTP server', function () {
     assert.ok((await connections()) <= 32 + 64);
   });
 
-  it('takes the place of who has left', async () => {
+  it('reuses the place of a closed connection', async () => {
     await open({ connectionsPerAddress: 1 });
     const first = raw('GET / HTTP/1.1\r\n');
     await until('it is there', boundMs, async () => holds((await connections()) === 1));
@@ -163,7 +163,7 @@ describe('an HTTP server', function () {
 });
 
 describe('row 51: an answer that is costly to work out', () => {
-  it('is worked out once for all who ask meanwhile, and not again while nothing has changed', async () => {
+  it('is worked out once for all concurrent callers, and not again while nothing has changed', async () => {
     let version = 1;
     let works = 0;
     let finish: () => void = () => undefined;

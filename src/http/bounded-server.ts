@@ -1,6 +1,6 @@
 /**
- * The HTTP server of a process: how many connections, from whom, for how long, and which requests get as far as an
- * answer. What is answered is of no concern here.
+ * The HTTP server of a process: how many connections it takes, from which callers, for how long, and which requests are
+ * answered. What is answered is of no concern here.
  *
  * `/healthz` and `/readyz` have places of their own: a connection beyond the limits of the others may ask for these two
  * alone, and a newcomer takes the place of the oldest. A probe is so answered while others hold all connections.
@@ -137,7 +137,7 @@ function refusal(
     const why = 'too many connections, of this address or of all: only /healthz and /readyz are answered';
     return text(503, `${why}. Close some, or try again later`);
   }
-  // Only a browser that was led here by a name of somebody else's says such a name (DNS rebinding).
+  // Only a browser that was led here by a foreign name sends such a name (DNS rebinding).
   const host = headers.host?.replace(/:\d*$/, '').toLowerCase();
   if (host === undefined || isIP(host.replace(/^\[|\]$/g, '')) !== 0 || names.has(host)) return undefined;
   return text(421, `host ${JSON.stringify(host)} is none of this server's names: ask by address, or set http_hosts`);

@@ -1,4 +1,7 @@
-/** An answer that is costly to work out: once for all who ask meanwhile, and after a pause in proportion to what it cost. */
+/**
+ * An answer that is costly to work out: once for all concurrent callers, and after a pause in proportion to what it
+ * cost.
+ */
 
 /** The pause after one that took 1 ms, in ms: a twentieth of the time goes into it at most. */
 const pausePerMs = 20;
@@ -33,7 +36,7 @@ export function pacedAnswer<T>(
         inFlight = undefined;
       });
       const answer = await inFlight;
-      // One that was under way before may be of an earlier state: who came later sees the later one.
+      // One that was in flight before may be of an earlier state: later callers get the later one.
       if (joined === undefined) return answer;
     }
   };

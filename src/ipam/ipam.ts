@@ -1,8 +1,8 @@
 /**
- * The replicated address plan: a deterministic state machine that lets subnets, VTEP addresses and MACs to agents. It
+ * The replicated address plan: a deterministic state machine that leases subnets, VTEP addresses and MACs to agents. It
  * is changed by committed commands only, and knows no clock: `time` comes with each command. Its state is a set of
- * records, which the replica keeps on disk; indexes in memory are derived from them. Presence and TTLs are the
- * leader's business, and reach the plan as judgements in commands.
+ * records, which the replica keeps on disk; indexes in memory are derived from them. Presence and TTLs are the leader's
+ * business, and reach the plan as judgements in commands.
  */
 import type { Ip } from '#address/ip.js';
 import { assertNever } from '#errors/invariant.js';
@@ -130,7 +130,7 @@ export class Ipam {
     return this.plan.hash.toString();
   }
 
-  /** As `hash`, not formatted: for who notes it after each command. */
+  /** As `hash`, not formatted: it is noted after each command. */
   get hashWords(): HashWords {
     return this.plan.hash.words;
   }
@@ -233,7 +233,9 @@ export class Ipam {
     for (const [, record] of this.plan.agents.entries()) yield record;
   }
 
-  /** In adoption: whose lease was carried over and who has not come back yet, the first `limit` by ascending id. */
+  /**
+   * In adoption: the agents with a carried-over lease that have not registered yet, the first `limit` by ascending id.
+   */
   awaited(limit: number): Awaited {
     return awaitedIn(this.plan, limit);
   }

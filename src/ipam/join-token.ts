@@ -1,6 +1,6 @@
 /**
- * Tokens for joining: each stands for one identity and lets so many keys be certified for it, until a moment of cluster
- * time. The plan has the hash of a token's secret, never the secret.
+ * Tokens for joining: each stands for one identity and allows a number of keys to be certified for it, until a moment
+ * of cluster time. The plan has the hash of a token's secret, never the secret.
  */
 import type { Ip } from '#address/ip.js';
 

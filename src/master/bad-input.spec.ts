@@ -18,7 +18,7 @@ type Case = {
   readonly title: string;
   readonly path: string;
   readonly bytes: Uint8Array;
-  /** OK: it is let pass, and the answer says what there is to say. */
+  /** OK: it is accepted, and the answer has the details. */
   readonly code: keyof typeof status;
   readonly says: RegExp;
 };
@@ -513,7 +513,7 @@ describe('bad input like', () => {
     });
   }
 
-  it('this is told of in the documentation, line by line', async () => {
+  it('this is in the documentation, line by line', async () => {
     const rows: string[][] = [];
     for (const { title, path, bytes, code } of cases) {
       const message = told(await send(path, bytes)).replace(/[\dhms.]+ ago/, 'N ago');
@@ -538,7 +538,7 @@ describe('bad input like', () => {
     assert.deepEqual(news, plain);
   });
 
-  it('an exhausted overlay takes nothing from the rest, which is let', async () => {
+  it('an exhausted overlay takes nothing from the rest, which is granted', async () => {
     const { problems, agent: let2 } = await masters.register('agent-3');
     assert.equal(problems.length, 1);
     assert.equal(let2?.overlays?.[0]?.subnet, '9.0.2.0/24');

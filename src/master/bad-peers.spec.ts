@@ -110,7 +110,7 @@ describe('a master that can’t belong to those it is to join, like', () => {
     });
   }
 
-  it('is told of in the documentation, line by line', () => {
+  it('is in the documentation, line by line', () => {
     assert.equal(rows.length, cases.length, 'each line is what one of the tests above was told');
     holdPart('bad-input.md', 'bad peers', table(['input', 'status', 'message'], rows));
   });

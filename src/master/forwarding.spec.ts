@@ -51,7 +51,7 @@ describe('a call to a follower', () => {
     assert.equal(handedOn.code, 'INVALID_ARGUMENT');
   });
 
-  it('tells who is live, by the account of the leader', async () => {
+  it('lists the live agents, by the account of the leader', async () => {
     await using masters = await TestMasters.start({ count: 2 });
     await masters.register('agent-1');
     const { agents } = await masters.client(1).call(operatorService.listAgents, {}, { idempotent: true });

@@ -1,6 +1,6 @@
 /**
- * The address plan as the state machine that a replica replicates. It decodes, applies and restores, and keeps
- * the plan in memory for those who read it; it decides nothing.
+ * The address plan as the state machine that a replica replicates. It decodes, applies and restores, and keeps the plan
+ * in memory for readers; it decides nothing.
  */
 import { decodeCommand } from '#ipam/codec/command-codec.js';
 import type { Event } from '#ipam/commands/event.js';

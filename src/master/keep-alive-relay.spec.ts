@@ -74,7 +74,7 @@ describe('keep-alives: a follower passes them on', () => {
     );
   });
 
-  it('and tells each agent what the leader said of its own', async () => {
+  it('and pass to each agent what the leader answered it', async () => {
     const { time, keepAlive } = follower();
     const answers = Promise.allSettled([keepAlive(1), keepAlive(2, 5), keepAlive(3)]);
     const outcomes = await time.until(answers, 2_000);

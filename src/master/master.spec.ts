@@ -120,7 +120,7 @@ class Trio implements AsyncDisposable {
 }
 
 describe('three masters', () => {
-  it('let through any of them, and hold the same', async () => {
+  it('grant through any of them, and hold the same', async () => {
     await using trio = await Trio.start();
     const subnets = [];
     for (const [at, name] of trio.names.entries()) {
@@ -257,7 +257,7 @@ describe('a master', () => {
   before(() => setLogVerbosity(logVerbosity.NONE));
   after(() => setLogVerbosity(logVerbosity.ERROR));
 
-  it('tells the ports that the system chose, that of its peers too', async () => {
+  it('reports the ports that the system chose, that of its peers too', async () => {
     await using trio = await Trio.start(1);
     const { dataDir } = trio.options('m1');
     const any = '127.0.0.1:0';
@@ -271,7 +271,7 @@ describe('a master', () => {
     }
   });
 
-  it('alone serves, tells so, and stops quickly', async () => {
+  it('alone serves, reports it, and stops quickly', async () => {
     await using trio = await Trio.start(1);
     const { http } = trio.master('m1').addresses;
     assert.equal((await fetch(`http://${http}/readyz`)).status, 200);
@@ -308,7 +308,7 @@ describe('a master', () => {
     }
   });
 
-  it('listens beyond loopback only when it is told that this is meant', async () => {
+  it('listens beyond loopback only when it is configured as meant', async () => {
     await using trio = await Trio.start(1);
     const options = trio.options('m1');
     await assert.rejects(startMaster({ ...options, listen: '0.0.0.0:0' }), {

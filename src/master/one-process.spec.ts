@@ -139,7 +139,7 @@ describe('a keep-alive stream at a follower', () => {
     stream.close();
   });
 
-  it('is told to a new leader, which takes nobody else for its process', async () => {
+  it('is reported to a new leader, which accepts no other process for it', async () => {
     await using masters = await TestMasters.start({ count: 3 });
     const client = masters.client(2);
     const { lease } = await register(client, 'h', 1, '10.0.0.1');
@@ -182,7 +182,7 @@ describe('node addresses that were shuffled among live hosts', () => {
     for (const stream of streams) stream.close();
   });
 
-  it('are given to nobody while their holders stay', async () => {
+  it('go to no other agent while their holders stay', async () => {
     await using masters = await TestMasters.start();
     const client = masters.client();
     await register(client, 'a', 1, '10.0.0.1');

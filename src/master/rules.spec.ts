@@ -56,7 +56,7 @@ function reached(masters: TestMasters, at = 0): ReadonlyMap<string, string> {
 const list = (peers: ReadonlyMap<string, string>): string => [...peers].sort().join(' ');
 
 describe('rule 2, never in two hands, at any master', () => {
-  it('refuses a second host that claims a live agent_id with who holds it and when it was last heard', async () => {
+  it('refuses a second host that claims a live agent_id with its holder and when it was last heard', async () => {
     await using masters = await TestMasters.start({ count: 2 });
     await masters.register('agent-1');
     for (const more of [{ instanceId: 'other' }, { instanceId: 'other', nodeIp: '10.0.0.9' }]) {
@@ -87,7 +87,7 @@ describe('rule 2, never in two hands, at any master', () => {
     );
   });
 
-  it('gives a takeover fresh subnets, and lets the old ones rest', async () => {
+  it('gives a takeover fresh subnets, and quarantines the old ones', async () => {
     await using masters = await TestMasters.start();
     await masters.register('agent-1');
     const taken = await masters.register('agent-1', { instanceId: 'other', nodeIp: '10.0.0.9', takeover: true });
@@ -96,7 +96,7 @@ describe('rule 2, never in two hands, at any master', () => {
     assert.deepEqual([old.blockState, old.agentId], [sublet.v1.BlockState.BLOCK_STATE_QUARANTINED, '']);
   });
 
-  it('takes who has lost its node_ip out of its peers’ tables: those that stand, new ones, and after a restore', async () => {
+  it('takes an agent that lost its node_ip out of its peers’ tables: those that stand, new ones, and after a restore', async () => {
     const time = new VirtualTime();
     await using masters = await TestMasters.start({ clock: time, count: 2 });
     const first = await masters.register('agent-1');
@@ -202,7 +202,7 @@ describe('rule 3, fenced, at any master', () => {
 });
 
 describe('rule 5, static stability, in the status', () => {
-  it('lists who is silent and since when, at any master', async () => {
+  it('lists the silent agents and since when, at any master', async () => {
     const time = new VirtualTime();
     await using masters = await TestMasters.start({ clock: time, count: 2 });
     const before = Date.now();
@@ -224,7 +224,7 @@ describe('rule 5, static stability, in the status', () => {
 });
 
 describe('rule 6, reserved and excluded, by operators', () => {
-  it('keeps a block for one agent alone, and a range for nobody', async () => {
+  it('keeps a block for one agent alone, and allocates nothing of an excluded range', async () => {
     await using masters = await TestMasters.start();
     const client = masters.client();
     const reserve = (subnet: string, agentId: string) =>
@@ -241,7 +241,7 @@ describe('rule 6, reserved and excluded, by operators', () => {
 });
 
 describe('rule 7, all or nothing, in the answer', () => {
-  it('names each overlay that was not let, and why', async () => {
+  it('names each overlay that was not granted, and why', async () => {
     const tiny: Overlay = {
       name: 'tiny',
       v4: { subnet: parseCidr4('192.168.0.0/23'), prefix: 24 },
@@ -279,7 +279,7 @@ describe('rule 7, all or nothing, in the answer', () => {
 });
 
 describe('rule 8, no allocation before the state is known', () => {
-  it('lets a call wait for a leader that has not applied an entry of its own term', async () => {
+  it('has a call wait for a leader that has not applied an entry of its own term', async () => {
     await using masters = await TestMasters.start({ count: 2 });
     await masters.register('agent-1');
     const { length } = masters.cluster.commands;
@@ -328,7 +328,7 @@ describe('rule 10, an overlay added at run time reaches every agent', () => {
 });
 
 describe('rule 11, history, for operators', () => {
-  it('tells revision, time, what, who and which subnet', async () => {
+  it('has revision, time, action, principal and subnet', async () => {
     await using masters = await TestMasters.start();
     const before = Date.now();
     const { revision } = await masters.register('agent-1');

@@ -32,7 +32,7 @@ describe('a slow watcher', () => {
     watcher.assertSameAs(test.at(0).machine);
   });
 
-  it('that reads nothing is let go', async () => {
+  it('that reads nothing is closed', async () => {
     const test = new TestHubs();
     const { watcher } = await test.watching();
     watcher.reads = false;
@@ -81,7 +81,7 @@ describe('a slow watcher', () => {
     );
   });
 
-  it('that is never done with a snapshot is let go', async () => {
+  it('that is never done with a snapshot is closed', async () => {
     const test = new TestHubs({ ringCountMax: 3 });
     test.registerMany(20);
     const watcher = new TestWatcher();

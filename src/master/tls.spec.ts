@@ -161,7 +161,7 @@ describe('masters behind TLS', () => {
     await until('the log has it', () => trio.log.some((line) => /agent\/m2 is not of the role master/.test(line)));
   });
 
-  it('row 12: let an agent register itself alone, through any of them', async () => {
+  it('row 12: allow an agent to register itself alone, through any of them', async () => {
     const before = trio.revision;
     for (const master of trio.masters) {
       const client = await trio.client('agent', 'a1', [master]);
@@ -174,7 +174,7 @@ describe('masters behind TLS', () => {
     assert.equal(trio.revision, before, 'nothing changes');
   });
 
-  it('row 41: let an agent register no node_ip outside node_ips, through any of them', async () => {
+  it('row 41: allow an agent to register no node_ip outside node_ips, through any of them', async () => {
     for (const master of trio.masters) {
       const client = await trio.client('agent', 'a1', [master]);
       const outcome = await refusalOf(client.call(agentService.register, registration('a1', '8.8.8.8', 2), once));
@@ -207,7 +207,7 @@ describe('masters behind TLS', () => {
     assert.match(await ended, /PERMISSION_DENIED/);
   });
 
-  it('row 18: let an agent watch its peers alone', async () => {
+  it('row 18: allow an agent to watch its peers alone', async () => {
     const outcome = (peersOnly: boolean): Promise<string> =>
       new Promise((resolve) => {
         const stream = a1.serverStream(agentService.watch, { peersOnly });
@@ -275,7 +275,7 @@ describe('masters behind TLS', () => {
     return { codeOf, close: () => client.close() };
   }
 
-  it('name in the history who made a change, by certificate, through any of them', async () => {
+  it('name in the history the principal of a change, by certificate, through any of them', async () => {
     for (const [at, master] of trio.masters.entries()) {
       const alice = await trio.client('operator', 'alice', [master]);
       const overlay = { name: `more${at}`, subnet: `10.${100 + at}.0.0/16`, prefix: 24, enabled: true };
@@ -290,7 +290,7 @@ describe('masters behind TLS', () => {
     ]);
   });
 
-  it('name in the history who saved a backup, and log each change and each backup with the certificate', async () => {
+  it('name in the history the principal that saved a backup, and log each change and each backup with the certificate', async () => {
     for (const master of trio.masters) {
       const ann = await trio.client('operator', 'ann', [master]);
       const stream = ann.serverStream(clusterService.saveSnapshot, {});

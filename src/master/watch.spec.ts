@@ -115,7 +115,7 @@ describe('a watch', () => {
     resumed.assertSameAs(test.at(1).machine);
   });
 
-  it('ahead of a master that nobody tells where the log ends is told to go elsewhere', async () => {
+  it('ahead of a master that can not learn the end of the log is ended as unavailable', async () => {
     const test = new TestHubs();
     test.at(0).member.trouble = { error: new ProposeError('timeout', 'no quorum'), lost: false };
     const watcher = new TestWatcher();
@@ -129,7 +129,7 @@ describe('a watch', () => {
     assert.deepEqual(test.untrue, []);
   });
 
-  it('beyond the end of the log begins with a snapshot, and the leader is told', async () => {
+  it('beyond the end of the log begins with a snapshot, and the leader gets a report', async () => {
     const test = new TestHubs({ members: 2 });
     test.register(1);
     const watcher = new TestWatcher();
@@ -202,7 +202,7 @@ describe('a watch', () => {
     watcher.assertSameAs(machine);
   });
 
-  it('is told of progress now and then, once, when nothing else was to be told', async () => {
+  it('gets its progress now and then, once, when there is no event', async () => {
     const test = new TestHubs();
     const { watcher } = await test.watching();
     test.pass();
@@ -216,7 +216,7 @@ describe('a watch', () => {
     assert.equal(test.at(0).hub.size, 1);
   });
 
-  it('for peers only leaves out what concerns no peer, and is told of progress instead', async () => {
+  it('for peers only leaves out what concerns no peer, and gets its progress instead', async () => {
     const test = new TestHubs();
     test.register(1);
     const [all, peers] = [new TestWatcher(), new TestWatcher()];

@@ -45,7 +45,7 @@ export type Core = {
   /** Candidates: the first answer of each voter. */
   readonly votes: Map<MemberId, boolean>;
 
-  /** Leader: to whom it hands over, or `noMember`. */
+  /** Leader: the target of its leadership transfer, or `noMember`. */
   leadTransferee: MemberId;
   /** Leader: a configuration change up to this index may be unapplied, and none may be proposed until it is. */
   pendingConfIndex: LogIndex;

@@ -72,7 +72,7 @@ export type CheckQuorumMessage = Envelope & { readonly kind: 'check-quorum' };
 export type TransferLeaderMessage = Envelope & { readonly kind: 'transfer-leader' };
 /** MsgTimeoutNow: campaign at once (leadership transfer, dissertation §3.10). */
 export type TimeoutNowMessage = Envelope & { readonly kind: 'timeout-now' };
-/** MsgForgetLeader: a follower forgets whom it follows. Local. */
+/** MsgForgetLeader: a follower forgets its leader. Local. */
 export type ForgetLeaderMessage = Envelope & { readonly kind: 'forget-leader' };
 /** MsgReadIndex; `request` is the asker's own number for the read (dissertation §6.4). */
 export type ReadIndexMessage = Envelope & { readonly kind: 'read-index'; readonly request: number };

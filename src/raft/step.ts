@@ -179,7 +179,7 @@ function stepCandidate(core: Core, message: RoleMessage): void {
     case 'append':
     case 'heartbeat':
     case 'snapshot':
-      // Somebody else has won this term.
+      // Another member has won this term.
       becomeFollower(core, message.term, message.from);
       hear(core, message);
       break;

@@ -77,7 +77,7 @@ export class ActiveReplica<Output> {
       this.#later(2 * this.#timing.heartbeatMs, () => this.#campaign());
     }
     this.#parts.driver.wake();
-    // Not every write is the writer's: a snapshot that comes in is written for its sender, who can't end this member.
+    // Not every write is the writer's: a snapshot that comes in is written for its sender, which can't end this member.
     store.poisoned.then((error) => this.#fail(error));
     this.#watch();
   }
@@ -176,7 +176,9 @@ export class ActiveReplica<Output> {
     this.#fail(new StoreError('amnesia', `${reason}; to rejoin, ${rejoinRemedy(this.self.name)}`));
   }
 
-  /** Another incarnation of this cluster goes on without this member, and holds what it would let: it ends at once. */
+  /**
+   * Another incarnation of this cluster goes on without this member, and holds what it would lease: it ends at once.
+   */
   rejectedByIncarnation(reason: string): void {
     this.#leaving = true;
     this.#leave(reason);
@@ -234,8 +236,8 @@ export class ActiveReplica<Output> {
   }
 
   /**
-   * Ends this member's part, in order: hands leadership over (if `transfer`), lets what is under way come to its
-   * answer, and stores what is applied by then. Each step waits an election timeout at most.
+   * Ends this member's part, in order: hands leadership over (if `transfer`), waits for the answers of what is in
+   * flight, and stores what is applied by then. Each step waits an election timeout at most.
    */
   async stop({ transfer }: { readonly transfer: boolean }): Promise<void> {
     if (transfer && this.#parts.leadership.leads && !this.#stopped) {

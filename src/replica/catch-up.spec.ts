@@ -118,7 +118,7 @@ describe('catching up', () => {
     assert.deepEqual(cluster.promises.violations, []);
   });
 
-  it('has a follower whose turn comes later told of once, not with each heartbeat', async () => {
+  it('reports a follower that waits for its turn once, not with each heartbeat', async () => {
     const cluster = await TestCluster.start({
       names: ['a', 'b', 'c', 'd', 'e'],
       limits: { ...limits, snapshotSendsMax: 1 },
@@ -198,7 +198,7 @@ describe('catching up', () => {
     assert.ok(leader.replica.status().lastIndex - leader.replica.status().firstIndex < 50, 'compaction goes on');
   });
 
-  it('finds the log kept for who answers and lags, also right after the leader has counted its quorum', async () => {
+  it('finds the log kept for a follower that answers and lags, also right after the leader has counted its quorum', async () => {
     const cluster = await TestCluster.start({ limits });
     const leader = await cluster.leader();
     const slow = cluster.follower();

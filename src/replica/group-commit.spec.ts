@@ -26,7 +26,7 @@ describe('group commit', () => {
     assert.deepEqual(cluster.promises.violations, []);
   });
 
-  it('tells the followers of a commit along with the next entries: two messages per change and follower, not four', async () => {
+  it('sends the commit to the followers along with the next entries: two messages per change and follower, not four', async () => {
     const cluster = await TestCluster.start();
     const leader = await cluster.leader();
     await cluster.time.runFor(2000);

@@ -72,7 +72,7 @@ describe('leadership', () => {
     assert.equal(leader.replica.status().appliedIndex, 2);
   });
 
-  it('an isolated leader steps down, answers nothing, and its lost commands are told from those that came to be', async () => {
+  it('an isolated leader steps down, answers nothing, and its lost commands are known from those that were applied', async () => {
     const cluster = await TestCluster.start();
     const old = await cluster.leader();
     await cluster.commit(old, 'kept');
@@ -88,7 +88,7 @@ describe('leadership', () => {
     for (const { ledger } of cluster.members) assert.equal(ledger.text, '1 kept\n2 new');
   });
 
-  it('that is lost leaves what was under way to the next leader: who waits gets its answer, if it comes soon', async () => {
+  it('that is lost leaves what was in flight to the next leader: a pending caller gets its answer, if it comes soon', async () => {
     const cluster = await TestCluster.start();
     const leader = await cluster.leader();
     const others = cluster.members.filter((member) => member !== leader);
@@ -149,7 +149,7 @@ describe('leadership', () => {
     assert.equal(heardMs(), before);
   });
 
-  it('does not count who asked for a read as heard, if a follower passes the question on', async () => {
+  it('does not count the member that asked for a read as heard, if a follower passes the question on', async () => {
     const cluster = await TestCluster.start();
     const leader = await cluster.leader();
     const [follower, dead] = cluster.members.filter((member) => member !== leader);
@@ -196,7 +196,7 @@ describe('leadership', () => {
     return { cluster, leader, before };
   }
 
-  it('tells who waits where other commands now go that theirs was replaced, when it leads again at once', async () => {
+  it('rejects a pending command whose index now has another one, when it leads again at once', async () => {
     const { cluster, leader, before } = await leadingAgain((at, old) =>
       Array.from({ length: 6 }, (_, nth) => at.propose(old, `lost ${nth}`)),
     );
@@ -205,7 +205,7 @@ describe('leadership', () => {
     assert.deepEqual(await cluster.time.until(before, 3000), Array(6).fill('not-leader'));
   });
 
-  it('tells so who waits where another change of the membership now goes', async () => {
+  it('rejects likewise a pending change of the membership whose index now has another one', async () => {
     const add = (member: TestMember, name: string): Promise<unknown> =>
       member.replica.changeMembership({ kind: 'add-learner', name, peer: `${name}:7071`, storeId: name });
     const { cluster, leader, before } = await leadingAgain((at, old) => {
@@ -217,7 +217,7 @@ describe('leadership', () => {
   });
 
   for (const who of ['a follower', 'the leader']) {
-    it(`lets ${who} stop at once, and leave nothing armed, also while commands go on and on`, async () => {
+    it(`has ${who} stop at once, and leave nothing armed, also while commands go on and on`, async () => {
       const cluster = await TestCluster.start();
       const leader = await cluster.leader();
       await cluster.time.runFor(1000);
@@ -259,7 +259,7 @@ describe('leadership', () => {
     }
   });
 
-  it('moves to whom an operator names', async () => {
+  it('moves to the member that an operator names', async () => {
     const cluster = await TestCluster.start();
     const leader = await cluster.leader();
     const target = cluster.follower();
@@ -369,7 +369,7 @@ describe('leadership', () => {
     assert.match(fatal?.error.message ?? '', /has lost what it had acknowledged: .*members remove \w.*members add/);
   });
 
-  it('of a cluster that begins is there soon: nobody waits for an election timeout', async () => {
+  it('of a cluster that begins is there soon: without the wait of an election timeout', async () => {
     const cluster = await TestCluster.start();
     assert.ok(cluster.time.now() < 500, `${cluster.time.now()} ms`);
   });
@@ -399,7 +399,7 @@ describe('leadership', () => {
     assert.notEqual(leaders[0], leader);
   });
 
-  it('a paused leader that nobody replaced tells its listeners that it was paused', async () => {
+  it('a paused leader that was not replaced reports to its listeners that it was paused', async () => {
     const cluster = await TestCluster.start({ names: ['a'] });
     const [a] = cluster.members;
     if (a === undefined) throw new Error('no member');

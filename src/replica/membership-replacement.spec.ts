@@ -53,7 +53,7 @@ describe('replacing a member', () => {
     ]);
   });
 
-  it('replaces neither the leader nor who does not vote, nor by one that is far behind', () => {
+  it('replaces neither the leader nor a member that does not vote, nor by one that is far behind', () => {
     const refusal = (member: typeof one, match: number) =>
       membershipRefusal({ kind: 'replace', member, by: four }, membership, status(match)) ?? '';
     assert.match(refusal(one, 4500), /transfer leadership first/);

@@ -26,7 +26,7 @@ describe('read barrier', () => {
     }
   });
 
-  it('of many callers costs one round, and one more for those who came during it', async () => {
+  it('of many callers costs one round, and one more for those that came during it', async () => {
     const cluster = await TestCluster.start();
     cluster.hub.delayMs = 5;
     const leader = await cluster.leader();
@@ -76,7 +76,7 @@ describe('read barrier', () => {
     assert.equal(asker.ledger.text, '1 one');
   });
 
-  it('is not answered by what the process before was told, and was on its way still', async () => {
+  it('is not answered by an answer to the process before, which was on its way still', async () => {
     const cluster = await TestCluster.start();
     const leader = await cluster.leader();
     const asker = cluster.follower();
@@ -100,7 +100,7 @@ describe('read barrier', () => {
     assert.ok((await cluster.time.until(asker.replica.readBarrier(), 5000)) >= index);
   });
 
-  it('of one member alone needs nobody', async () => {
+  it('of one member alone needs no peer', async () => {
     const cluster = await TestCluster.start({ names: ['a'] });
     const [a] = cluster.members;
     if (a === undefined) throw new Error('no member');

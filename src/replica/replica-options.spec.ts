@@ -8,7 +8,7 @@ describe('the options of a replica', () => {
     assert.throws(() => checkTiming({ heartbeatMs: 100, electionMs: 499 }), /499ms is too short: .* 500ms at least/);
   });
 
-  it('have limits that let something through, and that a connection can carry', () => {
+  it('have limits that allow any work at all, and that a connection can carry', () => {
     const { proposals, compaction } = limits;
     checkLimits({ ...limits, unsavedBytesMax: 0, uncommittedBytesMax: Number.POSITIVE_INFINITY });
     const none = { ...limits, proposals: { ...proposals, perBatchMax: 0 } };

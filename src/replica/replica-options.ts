@@ -19,7 +19,10 @@ import { formatSize } from '#text/size.js';
 export type ReplicaTiming = {
   /** Between two heartbeats of a leader, 1 ms or more. */
   readonly heartbeatMs: number;
-  /** Without a leader's word for this long, up to twice as long, a member campaigns: at least 5 × `heartbeatMs`. */
+  /**
+   * A member that has not heard from a leader for this long, up to twice as long, campaigns: at least 5 ×
+   * `heartbeatMs`.
+   */
   readonly electionMs: number;
 };
 
@@ -37,7 +40,10 @@ export type ReplicaLimits = {
   readonly appendBytesMax: number;
   /** Bytes of committed entries applied in one step. */
   readonly applyBytesPerStepMax: number;
-  /** Applied changes not yet stored: written without waiting for company beyond so many bytes, and after so many ms. */
+  /**
+   * Applied changes that are not stored yet: beyond so many bytes, or after so many ms, they are written without a log
+   * write.
+   */
   readonly unsavedBytesMax: number;
   readonly flushAfterMs: number;
   /** Snapshots streamed to followers at a time. */
@@ -85,7 +91,7 @@ export type ReplicaOptions<Output> = {
    * bootstraps nothing. `founders` do not count then.
    */
   readonly join?: readonly string[];
-  /** Opened by the caller, who closes it after `stop`. */
+  /** Opened by the caller, and closed by it after `stop`. */
   readonly store: LogStore;
   /** Where members are called in place of their recorded addresses. */
   readonly moved?: readonly MovedMember[];

@@ -55,7 +55,7 @@ describe('replica', () => {
     assert.deepEqual(a.replica.status().role, 'follower');
   });
 
-  it('that waits for its founders is stopped at once, whoever does not answer', async () => {
+  it('that waits for its founders is stopped at once, whichever does not answer', async () => {
     const cluster = new TestCluster({ names: ['a', 'b'] });
     const [a, b] = cluster.members;
     if (a === undefined || b === undefined) throw new Error('two members');

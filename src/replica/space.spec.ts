@@ -56,7 +56,7 @@ describe('a disk without room', () => {
     assert.equal((await cluster.commit(third, 'two')).output, '1: two');
   });
 
-  it('of all members: the leader stays, takes nothing, and says who has how much room; with room it goes on', async () => {
+  it('of all members: the leader stays, takes nothing, and reports the room of each; with room it goes on', async () => {
     const { cluster, leader } = await started();
     const { term } = leader.replica.status();
     const spaces = new Map(cluster.members.map((member, at) => [member, scarce((at + 1) * mebibyte)]));
@@ -81,7 +81,7 @@ describe('a disk without room', () => {
     await cluster.commit(follower, 'y');
   });
 
-  it('of the leader while nobody with room answers: it says so, and hands over when one is back', async () => {
+  it('of the leader while no member with room answers: it says so, and hands over when one is back', async () => {
     const { cluster, leader } = await started();
     const [scanty, away] = cluster.members.filter((member) => member !== leader);
     if (scanty === undefined || away === undefined) throw new Error('three members are needed');
@@ -111,7 +111,7 @@ describe('a disk without room', () => {
     await cluster.commit(leader, 'y');
   });
 
-  it('of a follower lets the one with room go first in an election', async () => {
+  it('of a follower has the one with room go first in an election', async () => {
     for (let seed = 1; seed <= 8; seed += 1) {
       const cluster = await TestCluster.start({ seed });
       await cluster.time.runFor(2000);

@@ -51,7 +51,7 @@ describe('ticker', () => {
     assert.deepEqual(loop.gaps, [100]);
   });
 
-  it('counts one tick after a stall, however long it was, and tells how long', () => {
+  it('counts one tick after a stall, however long it was, and returns how long', () => {
     const loop = new Loop();
     loop.ticker.start();
     loop.fire(5000);

@@ -52,7 +52,7 @@ export function rightNode(from: string = import.meta.url): string | undefined {
       const manifest = resolve(`${name}/package.json`);
       const node = join(dirname(manifest), 'bin/node');
       accessSync(node, constants.X_OK);
-      // The library comes with the release: a right version has a right one.
+      // Each release of Node.js has its nghttp2 built in, so the version decides.
       const about: unknown = JSON.parse(readFileSync(manifest, 'utf8'));
       const version = typeof about === 'object' && about !== null && 'version' in about ? String(about.version) : '';
       const good = badNode({ node: version, nghttp2: '1.68.1' }) === undefined;
@@ -92,7 +92,7 @@ async function endAs(child: ChildProcess): Promise<void> {
   if (signal === null) process.exit(code ?? 1);
   process.removeAllListeners(signal);
   process.kill(process.pid, signal);
-  // For a signal that does not end a process, which only a shell's numbering can tell of.
+  // For a signal that does not end this process: the exit code is 128 and its number, as of a shell.
   process.exit(signalExitBase + system.signals[signal]);
 }
 

@@ -34,7 +34,7 @@ describe('the releases of Node.js', () => {
   };
 
   for (const { id, matches, hole } of badReleases) {
-    it(`${id}: is told from its neighbours, and said with what is wrong and what to take`, () => {
+    it(`${id}: is distinguished from its neighbours, and reported with what is wrong and what to take`, () => {
       const row = rows[id] ?? [];
       assert.ok(row.some(([, , bad]) => bad) && row.some(([, , bad]) => !bad));
       for (const [node, nghttp2, bad] of row) assert.equal(matches({ node, nghttp2 }), bad, `${node} ${nghttp2}`);

@@ -178,7 +178,7 @@ describe('log store', () => {
     }
   });
 
-  it('keeps a snapshot that is installed, whoever gives it up later', async () => {
+  it('keeps a snapshot that is installed, whichever caller gives it up later', async () => {
     const disk = new MemoryDisk();
     const clock = new HandClock();
     const store = await bootstrapped(disk, clock);
@@ -220,7 +220,7 @@ describe('log store', () => {
     assert.deepEqual(await stepsOf({ hardState: hardState(2, 3) }), both);
   });
 
-  it('lets the durable index in the identity file lag by a second at most', async () => {
+  it('has the durable index in the identity file lag by a second at most', async () => {
     const disk = new MemoryDisk();
     const clock = new HandClock();
     const store = await bootstrapped(disk, clock);
@@ -253,7 +253,7 @@ describe('log store', () => {
     await assert.rejects(store.write({ entries: sampleEntries(4, 4) }), /update the identity file/);
   });
 
-  it('tells of its first failure once, whatever it was doing and whoever asked for it', async () => {
+  it('reports its first failure once, whichever call it was and whichever caller', async () => {
     const clock = new HandClock();
     const failures: readonly (readonly [what: string, fail: (store: LogStore) => Promise<unknown>])[] = [
       ['stage a snapshot', (store) => store.stageSnapshot(meta(40))],
@@ -278,7 +278,7 @@ describe('log store', () => {
     }
   });
 
-  it('takes nothing more once a snapshot shows that its records have changed by themselves, and tells of it', async () => {
+  it('takes nothing more once a snapshot shows that its records have changed by themselves, and reports it', async () => {
     const disk = new MemoryDisk();
     const store = await bootstrapped(disk);
     const changes = [record('a', 'sound'), record('b', 'sound')];

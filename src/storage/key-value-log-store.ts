@@ -172,7 +172,7 @@ class KeyValueLogStore implements LogStore {
     return this.#exclusively('bootstrap', async () => {
       const draft = new WriteDraft(this.#content);
       draft.bootstrap(memberId, meta);
-      // A log that begins late was committed up to there by those who wrote it.
+      // A log that begins late was committed up to there by its writers.
       if (meta.index > 0) draft.setHardState({ term: meta.term, vote: noMember, commit: meta.index });
       await this.#commit(draft);
       await this.#updateSlots();

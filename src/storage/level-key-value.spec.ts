@@ -41,7 +41,7 @@ describe('a scan of LevelDB', () => {
 
   afterEach(() => rm(directory, { recursive: true }));
 
-  it('that fails while its reader is busy with something else tells its reader, and nobody else', async () => {
+  it('that fails while its reader is busy rejects the read, and nothing else', async () => {
     const options = { place: directory, mayCreate: true, writeBufferBytes: 4 * 1024 * 1024 };
     const backend = await openLevelKeyValue(join(directory, 'db'), options);
     const operations = Array.from({ length: 10_000 }, (_, at): KeyValueOperation => {

@@ -38,6 +38,6 @@ describe('lengths of time', () => {
     [897_000, '14m57s'],
     [93_784_005, '1d2h'],
   ] as const) {
-    it(`is told as ${text} when ${ms} ms were measured`, () => assert.equal(formatTime(ms), text));
+    it(`is written as ${text} when ${ms} ms were measured`, () => assert.equal(formatTime(ms), text));
   }
 });

@@ -31,8 +31,8 @@ export function formatDuration(ms: number, parts = 5): string {
 }
 
 /**
- * A measured length for prose, rounded to what a reader needs: `12ms`, `1.1s`, `45s`, `14m57s`, `1d2h`. A length that
- * somebody set is written exactly, with `formatDuration`.
+ * A measured length for prose, rounded to what a reader needs: `12ms`, `1.1s`, `45s`, `14m57s`, `1d2h`. A configured
+ * length is written exactly, with `formatDuration`.
  */
 export function formatTime(ms: number): string {
   const past = Math.max(0, ms);

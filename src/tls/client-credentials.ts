@@ -1,4 +1,4 @@
-/** The client's side of TLS: who is called must be a master, by its certificate. Its name and its address do not count. */
+/** The client's side of TLS: the server must be a master, by its certificate. Its name and its address do not count. */
 import type { SecureContext } from 'node:tls';
 import { ChannelCredentials } from '@grpc/grpc-js';
 import { principalOf } from '#tls/certificate/certificate.js';

@@ -1,6 +1,6 @@
 /**
  * The first contact of a host that trusts nothing yet: which authority a server shows, held against the pin of a token.
- * Nothing is sent but the handshake, which tells nothing of the token.
+ * Nothing is sent but the handshake, which shows nothing of the token.
  */
 
 import type { X509Certificate } from 'node:crypto';

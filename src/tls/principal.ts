@@ -1,6 +1,6 @@
 /**
  * Identities: a role and an id, as a certificate states them in its one URI subject alternative name,
- * `sublet://ROLE/ID`. Nothing else of a certificate says who its holder is: no common name, no DNS name, no address.
+ * `sublet://ROLE/ID`. Nothing else of a certificate identifies its holder: no common name, no DNS name, no address.
  */
 
 /** `admin` may do all that `operator` may, `operator` all that `viewer` may. */

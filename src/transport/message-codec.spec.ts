@@ -81,7 +81,7 @@ const messages: fc.Arbitrary<PeerMessage> = fc.oneof(
   fc.record({ kind: fc.constant('heartbeat-response' as const), ...envelope, context: fc.maxSafeNat() }),
   fc.record({ kind: fc.constant('timeout-now' as const), ...envelope }),
   fc.record({ kind: fc.constant('transfer-leader' as const), ...envelope, from: fc.constant(memberId(3)) }),
-  // In the name of who asked a member that led until just now, too.
+  // In the name of the member that asked a member that led until just now, too.
   fc.record({
     kind: fc.constant('read-index' as const),
     ...envelope,

@@ -13,8 +13,8 @@ const Kind = sublet.raft.v1.PeerMessageKind;
 type WireMessage = sublet.raft.v1.PeerMessage.$Properties;
 
 /**
- * What a follower passes on to its leader, in the name of another: the wish that somebody lead, and a read that was asked of
- * it while it led.
+ * What a follower passes on to its leader, in the name of another: a request to lead, and a read that was asked of it
+ * while it led.
  */
 const passedOn: ReadonlySet<WireMessage['kind']> = new Set([
   Kind.PEER_MESSAGE_KIND_TRANSFER_LEADER,
@@ -98,7 +98,8 @@ export function encodeMessage(message: PeerMessage): WireMessage {
 
 /**
  * The message that `sender` sent to `to`.
- * @throws WireError when it makes no sense, or speaks for somebody else; `UnknownMessageError` when a later release may know it
+ * @throws WireError when it makes no sense, or names another sender; `UnknownMessageError` when a later release may
+ * know it
  */
 export function decodeMessage(wire: WireMessage, sender: MemberId, to: MemberId): PeerMessage {
   try {

@@ -33,19 +33,19 @@ describe('the gate to a member', () => {
     assert.equal(answer(member(2), { fromStoreId: 'a'.repeat(32) }), 'PERMISSION_DENIED');
   });
 
-  it('is closed to who was removed, who means somebody else, and who is of another cluster or release', () => {
+  it('is closed to removed members, to callers of another member, and to another cluster or release', () => {
     assert.equal(answer(member(3)), 'PERMISSION_DENIED');
     assert.equal(answer(member(2), { toId: 2 }), 'FAILED_PRECONDITION');
     assert.equal(answer(member(2), { clusterId: 'other' }), 'FAILED_PRECONDITION');
     assert.equal(answer(member(2), { protocolVersion: 2 }), 'FAILED_PRECONDITION');
   });
 
-  it('is closed to who is of another incarnation, and open to who says nothing of it, as earlier releases do', () => {
+  it('is closed to another incarnation, and open to callers that name none, as earlier releases do', () => {
     assert.equal(answer(member(2), { incarnation: 'f2' }), 'FAILED_PRECONDITION');
     assert.deepEqual(answer(member(2), { incarnation: '' }), member(2));
   });
 
-  it('is open to who joined while it was away, if it knows whom it calls', () => {
+  it('is open to a member that joined while it was away, if that knows which member it calls', () => {
     assert.deepEqual(answer(member(4)), member(4));
     assert.equal(answer(member(4), { toStoreId: 'a'.repeat(32) }), 'UNAVAILABLE');
     // As of a release that does not say.

@@ -275,7 +275,7 @@ describe('registration of an agent', () => {
     assert.equal(agent.lease?.agentId, 'renamed');
   });
 
-  it('asks again for an overlay that it was not let, the more seldom the more agents there are', async () => {
+  it('asks again for an overlay that was not leased to it, the more seldom the more agents there are', async () => {
     world.masters.onRegister = (request) =>
       grant(request, { problems: [{ overlay: 'full', reason: 'no block is free' }] });
     world.start();

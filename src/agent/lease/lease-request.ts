@@ -19,8 +19,8 @@ const overloadedBackoff: Backoff = { baseMs: 500, capMs: 20_000 };
 /** No address is left, which lasts until an operator has made room. Waits are drawn from the upper half. */
 const exhaustedBackoff: Backoff = { baseMs: 10_000, capMs: 120_000 };
 /**
- * The masters said no. Soon at first, since a network may just be being created; a holder counts as silent after 30 s,
- * so that a reinstalled host gets in at most 20 s after that. Waits are drawn from the upper half.
+ * The masters have refused. Soon at first, since a network may just be being created; a holder counts as silent after
+ * 30 s, so that a reinstalled host gets in at most 20 s after that. Waits are drawn from the upper half.
  */
 const refusedBackoff: Backoff = { baseMs: 1_000, capMs: 20_000 };
 /** Another process keeps the lease alive. Asked again soon enough to have the lease shortly after that one has gone. */
@@ -31,7 +31,7 @@ const abortedRoundsMax = 2;
 /** Rounds in a row that the masters' answer gave a higher sequence for. */
 const correctedRoundsMax = 3;
 
-/** What a request says besides who asks. */
+/** A registration without the identity of the agent. */
 export type RegistrationContent = Omit<RegisterRequest, 'instanceId' | 'sequence' | 'runId'>;
 
 /** `sentAtMs` of the boot clock is when the answered request was sent; no `ttlMs`: the lease does not run out. */
@@ -43,7 +43,7 @@ export type RegistrationState =
   | { readonly kind: 'asking'; readonly attempt: number }
   /** No master has decided; asked again at `untilMs` of the clock. */
   | { readonly kind: 'waiting'; readonly attempt: number; readonly error: string; readonly untilMs: number }
-  /** The masters said no; asked anew at `untilMs` of the clock. */
+  /** The masters have refused; asked anew at `untilMs` of the clock. */
   | { readonly kind: 'refused'; readonly error: string; readonly untilMs: number }
   | { readonly kind: 'registered' }
   | { readonly kind: 'stopped' };
@@ -65,7 +65,7 @@ export type RegistrationOptions = {
   /** What to ask for in a new round. May reject: the address of this host may not be known yet. */
   readonly compose: () => Promise<RegistrationContent>;
   readonly granted: (grant: Grant) => void;
-  /** The masters said no to this agent; it goes on asking. */
+  /** The masters have refused this agent; it goes on asking. */
   readonly refused: (error: MasterError) => void;
 };
 
@@ -205,7 +205,7 @@ export class Registration {
 
   #askAgain(round: Round, error: MasterError, delayMs: number): void {
     const { clock, log } = this.#options;
-    // Said at the first failure and then with each doubling, not thousands of times in a long outage.
+    // Logged at the first failure and at each doubling, not thousands of times in a long outage.
     if (Number.isInteger(Math.log2(round.attempt))) {
       log.warn({ attempt: round.attempt, status: error.status, error: error.message }, 'not registered; asking again');
     }

@@ -7,11 +7,11 @@ import type { BootClock } from '#agent/state/boot-clock.js';
 import type { TermRecord } from '#agent/state/store.js';
 import type { Clock } from '#replica/ports/clock.js';
 
-/** A timer may stand still while the host sleeps; this often the boot clock is asked itself, in ms. */
+/** A timer stands still while the host sleeps, so the boot clock is read this often, in ms. */
 const lookEveryMs = 5_000;
 /**
  * How long a lease that the masters no longer know is used on while the agent can't get a new one, in ms. What was
- * released rests 15 minutes by default before another agent gets it; this ends before that.
+ * released is quarantined for 15 minutes by default before another agent gets it; this ends before that.
  */
 export const fencedGraceMs = 10 * 60_000;
 /**

@@ -37,7 +37,7 @@ export type LeasedBridge = z.infer<typeof bridgeSchema>;
 
 export const leaseSchema = z.strictObject({
   clusterId: z.string().min(1),
-  /** Which incarnation of that cluster let it; empty: not known. */
+  /** Which incarnation of that cluster granted it; empty: not known. */
   incarnation: z.string().default(noIncarnation),
   agentId: z.string().min(1),
   instanceId: z.string().min(1),

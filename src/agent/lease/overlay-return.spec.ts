@@ -89,7 +89,7 @@ describe('an agent whose overlay is drained', () => {
     assert.deepEqual(world.masters.returns, []);
   });
 
-  it('tells the masters until they know, and asks for what is held when they say no', async () => {
+  it('repeats the return until a master answers it, and registers if the masters refuse it', async () => {
     const world = await holder();
     drain(world);
     await world.time.runFor(1_000);

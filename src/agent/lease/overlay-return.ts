@@ -18,7 +18,7 @@ export type OverlayReturnOptions = {
   readonly log: AgentLog;
   /** Puts the lease in place of the one that there is, in memory and in the cache. */
   readonly replaceLease: (lease: Lease) => void;
-  /** The masters see it otherwise: what is held has to be asked for. */
+  /** The masters have refused the return: the agent has to register again. */
   readonly askAgain: (reason: string) => void;
 };
 

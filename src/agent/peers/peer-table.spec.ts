@@ -102,7 +102,7 @@ describe('peer table', () => {
     assert.equal(table.selfReachable, false);
   });
 
-  it('takes in changes, and tells which a host would see', () => {
+  it('takes in changes, and returns those that a host would see', () => {
     take(table, ...snapshot(100));
     assert.deepEqual(take(table, changes(101, { agentChanged: exampleAgent('c', 3) })), ['peers']);
     assert.deepEqual(take(table, changes(102, { agentChanged: { ...exampleAgent('c', 3), hostname: 'other' } })), [
@@ -135,7 +135,7 @@ describe('peer table', () => {
     assert.equal(table.revision, 105);
   });
 
-  it('leaves out who is not reachable', () => {
+  it('leaves out unreachable agents', () => {
     take(table, ...snapshot(100));
     assert.deepEqual(take(table, changes(101, { agentChanged: { ...exampleAgent('b', 2), reachable: false } })), [
       'peers',

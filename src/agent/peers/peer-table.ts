@@ -1,6 +1,6 @@
 /**
- * Every other agent, and the network, as the masters' watch tells of them: a snapshot replaces the table when its end
- * has arrived, changes are taken in by whole revisions. Only what a host needs of a peer is kept.
+ * Every other agent, and the network, as the watch of the masters sends them: a snapshot replaces the table when its
+ * end has arrived, changes are taken in by whole revisions. Only what a host needs of a peer is kept.
  */
 import type { LeaseNetwork } from '#agent/lease/lease.js';
 import { leaseNetworkOf } from '#agent/lease/lease.js';

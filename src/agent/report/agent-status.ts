@@ -1,4 +1,4 @@
-/** How an agent stands, as plain JSON for people and scripts, and whether it is ready. */
+/** The status of an agent, as plain JSON for people and scripts, and whether it is ready. */
 import type { Agent, LeaseSource } from '#agent/agent.js';
 import type { Lease } from '#agent/lease/lease.js';
 import type { RegistrationState } from '#agent/lease/lease-request.js';

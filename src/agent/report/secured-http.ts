@@ -37,12 +37,10 @@ export class SecuredHttp {
     this.#options = options;
     const { certificate, token, hosts, answer, log } = options;
     const gate = new TlsGate({
-      ...{
-        material: certificate.material,
-        protocol: 'http/1.1',
-        allowed: ['viewer', 'operator', 'admin'],
-        anonymous: true,
-      },
+      material: certificate.material,
+      protocol: 'http/1.1',
+      allowed: ['viewer', 'operator', 'admin'],
+      anonymous: true,
       refused: ({ from, message }) => log.debug({ from }, `https: a connection from ${from} was refused: ${message}`),
     });
     certificate.onReload((next) => gate.setMaterial(next));

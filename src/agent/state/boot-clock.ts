@@ -1,6 +1,6 @@
 /**
- * Time since the host booted, time asleep included. A lease with a TTL is counted by it: a monotonic clock stands
- * still while the host is suspended, and a wall clock can be set back; both would let a lease outlive its end.
+ * Time since the host booted, time asleep included. A lease with a TTL is counted by it: a monotonic clock stands still
+ * while the host is suspended, and a wall clock can be set back; by either a lease would outlive its end.
  */
 import { randomUUID } from 'node:crypto';
 import { readFileSync } from 'node:fs';

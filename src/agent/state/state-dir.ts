@@ -1,5 +1,5 @@
 /**
- * The agent's folder: who it is (`identity`), its lease (`lease`) and its peers (`peers`), each a sealed file. The
+ * The agent's folder: its identity (`identity`), its lease (`lease`) and its peers (`peers`), each a sealed file. The
  * lease and the peers are a cache: damage is logged and they are fetched again. One process at a time.
  */
 

@@ -25,7 +25,7 @@ export type ContractMasters = {
   readonly play: (script: MasterScript) => void;
   /** Ends all streams, and has no call answered from now on. */
   readonly goDown: () => void;
-  /** Lets time pass until `holds` returns true. Rejects when that takes too long. */
+  /** Advances time until `holds` returns true. Rejects when that takes too long. */
   readonly until: (what: string, holds: () => boolean) => Promise<void>;
 };
 

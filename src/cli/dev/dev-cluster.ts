@@ -1,6 +1,6 @@
 /**
- * A whole cluster on this machine, as processes of their own: started together, watched until it lets subnets,
- * kept running, stopped in order.
+ * A whole cluster on this machine, as processes of their own: started together, watched until it leases subnets, kept
+ * running, stopped in order.
  */
 
 import { existsSync } from 'node:fs';
@@ -24,7 +24,7 @@ const turnBoundMs = 15_000;
 export type DevCluster = {
   readonly children: readonly DevChild[];
   /**
-   * Every agent of the plan and what it was let, once each of them is live and has all that it is going to get.
+   * Every agent of the plan and its lease, once each of them is live and has all that it is going to get.
    * @returns what is missing when that was not so within `boundMs`
    */
   ready(boundMs: number): Promise<DevState>;

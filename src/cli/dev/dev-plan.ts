@@ -89,7 +89,7 @@ export function devTls(options: DevOptions, name: string): string | undefined {
   return options.insecure ? undefined : join(devAuthority(options).folder, name);
 }
 
-/** As whom a person looks at the cluster, and changes it. */
+/** The identity with which a person looks at the cluster, and changes it. */
 export const devAdmin = 'admin';
 
 /** DC/OS's own network, dual stack. */

@@ -1,4 +1,6 @@
-/** `sublet dev` as a person sees it: what is started, what was let, how to look further, and what dies meanwhile. */
+/**
+ * The output of `sublet dev`: what is started, what was leased, how to look further, and which process ends meanwhile.
+ */
 
 import { isAbsolute, resolve } from 'node:path';
 import { formatAgents } from '#cli/agent-list.js';

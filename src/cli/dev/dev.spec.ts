@@ -67,7 +67,7 @@ describe('sublet dev', function () {
     return last?.running ? last : started();
   }
 
-  /** What was let, as the table says: `agent-1 9.0.0.0/24`. */
+  /** The leases, as the table has them: `agent-1 9.0.0.0/24`. */
   function letTo({ stdout }: Child): string[] {
     return [...stdout.matchAll(/^(agent-[0-9]+) +[0-9.]+ +live +[0-9.]+ +\S+ +(\S+)/gm)].map(
       ([, id, subnet]) => `${id} ${subnet}`,
@@ -93,7 +93,7 @@ describe('sublet dev', function () {
     }
   }
 
-  it('lets subnets, stops on Ctrl-C, and recovers the same on the next run', async () => {
+  it('leases subnets, stops on Ctrl-C, and recovers the same on the next run', async () => {
     const first = await started();
     assert.equal(letTo(first).length, 4);
     // New agents register in the order of their names.

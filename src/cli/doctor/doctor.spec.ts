@@ -62,7 +62,7 @@ describe('the checks of a machine', () => {
     assert.equal(syncFinding('/d', Array(50).fill(150)).severity, 'error');
   });
 
-  it('find who else may use a data directory, and one that is not there', () => {
+  it('find other users that may use a data directory, and one that is not there', () => {
     const data = join(folder, 'data');
     mkdirSync(data);
     const modes: readonly (readonly [number, CheckFinding['severity']])[] = [
@@ -102,7 +102,7 @@ describe('the checks of a machine', () => {
     });
     after(() => server.close());
 
-    it('tell ports that are open from those that are not', async () => {
+    it('distinguish open ports from closed ones', async () => {
       assert.equal((await portFinding('listen', { host: '0.0.0.0', port }, () => 0)).severity, 'ok');
       assert.equal(
         brief(await portFinding('listen', { host: '127.0.0.1', port: 9 }, () => 0)),

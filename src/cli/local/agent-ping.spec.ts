@@ -7,7 +7,7 @@ const live = { state: PresenceState.PRESENCE_STATE_LIVE };
 const overlay = (status: number, error = '') => ({ info: { name: 'dcos' }, state: { status, error } });
 
 describe('what the masters know of a peer that is not reached', () => {
-  it('is nothing where it is live and has an overlay that works, or was never let one', () => {
+  it('is nothing where it is live and has an overlay that works, or was never granted one', () => {
     assert.deepEqual(knowledgeOf(undefined), { kind: 'none' });
     assert.deepEqual(knowledgeOf({ presence: live }), { kind: 'none' });
     assert.deepEqual(knowledgeOf({ presence: live, overlays: [overlay(OverlayStatus.OVERLAY_STATUS_OK)] }), {
@@ -20,7 +20,7 @@ describe('what the masters know of a peer that is not reached', () => {
     assert.deepEqual(knowledgeOf({ presence: live, overlays }), { kind: 'nothing-built' });
   });
 
-  it('is what fails on its host, or that nobody hears it', () => {
+  it('is what fails on its host, or that it is silent', () => {
     const overlays = [overlay(OverlayStatus.OVERLAY_STATUS_FAILED, 'no room')];
     assert.deepEqual(knowledgeOf({ presence: live, overlays }), { kind: 'failed', errors: ['overlay dcos: no room'] });
     const silent = { state: PresenceState.PRESENCE_STATE_SILENT };

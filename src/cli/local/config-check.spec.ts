@@ -87,7 +87,7 @@ describe('sublet config check', () => {
     );
   });
 
-  it('asks whose it is when the keys don’t tell', async () => {
+  it('asks for the kind of process when the keys do not show it', async () => {
     const { code, notes } = await check({ insecure: false });
     assert.equal(code, 2);
     assert.equal(

@@ -144,7 +144,7 @@ describe('consent to what cannot be undone', () => {
     assert.ok(!wrote('Reserve'));
   });
 
-  it('shows who still holds a block of an overlay that is drained, and waits no longer than told', async () => {
+  it('shows the holders of blocks of an overlay that is drained, and waits no longer than asked', async () => {
     const asked = await ran(undefined, 'overlay', 'drain', 'dcos');
     assert.equal(asked.exit, 0);
     assert.equal(asked.out, '1 agent holds a block of dcos:\n- agent-1: is taking it off its host\n');

@@ -25,7 +25,7 @@ export function needsConsent(command: Command): Command {
 }
 
 /**
- * Whether the change is to be made. `consequences` is called only if somebody will read them.
+ * Whether the change is to be made. `consequences` is called only if they are shown.
  * @throws Failure when the answer is not yes
  */
 export async function consented(

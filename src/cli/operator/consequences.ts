@@ -254,7 +254,7 @@ export function leftHeld(holders: readonly string[], range: string): string {
   );
 }
 
-/** For a reservation: whether the agent has to do something to get the block, and who has it now. */
+/** For a reservation: whether the agent has to do something to get the block, and the present holder. */
 export function reservationLeaves(
   holders: readonly string[],
   subnet: string,

@@ -54,7 +54,7 @@ export async function operate(
   const output = formOf(command);
   noGrpcLogs(process.env);
   const options = { masters: mastersOf(command), ...timeoutOf(connectionSetting(command, 'timeout')) };
-  // The admin socket has no TLS: its file says who may connect.
+  // The admin socket has no TLS: the mode of its file decides which users may connect.
   const isSocket = options.masters.some((master) => socketPattern.test(master));
   const certificate = isSocket ? undefined : certificateOf(command, terminal);
   const client = new MasterClient({

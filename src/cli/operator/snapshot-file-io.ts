@@ -13,7 +13,7 @@ import { syncDirectory } from '#storage/files/directory.js';
 import { readSnapshotFile, type SnapshotFileContent, SnapshotFileError } from '#storage/snapshots/snapshot-file.js';
 
 export type WholeFile = {
-  /** Whom it is encrypted to; empty: it is not encrypted. */
+  /** The recipients that it is encrypted to; empty: it is not encrypted. */
   readonly recipients: readonly AgeRecipient[];
   /** Called before the file gets its name; what it throws ends the writing. */
   readonly check: (content: SnapshotFileContent) => void;

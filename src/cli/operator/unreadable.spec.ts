@@ -6,7 +6,7 @@ import { exitCodes, Failure } from '#cli/failure.js';
 import { readConfigFile } from '#cli/local/config-file.js';
 import { requires, root } from '#cluster-test/requirement.js';
 
-/** Whom every system has, with no rights: as a service's own user. */
+/** A user that every system has, without rights, like a service's own user. */
 const nobody = 65_534;
 const groupOfRoot = process.getegid?.() ?? 0;
 
@@ -14,7 +14,7 @@ describe('a configuration that the user of a service may not read', () => {
   let folder = '';
   let file = '';
 
-  // Only root can be somebody else for a moment.
+  // Only root can take another user's id for a moment.
   before(function () {
     requires(this, root);
   });
@@ -50,7 +50,7 @@ describe('a configuration that the user of a service may not read', () => {
     return assert.fail('it could be read');
   }
 
-  it('is named, with who may not, whose it is, and what lets the user in', () => {
+  it('is named, with the user that may not read it, its owner, and what gives the user access', () => {
     const { message, hints, exitCode } = failure(file);
     assert.equal(message, `${file}: user nobody may not read it (root’s, mode 0600)`);
     assert.deepEqual(hints, [`Allow that user, for example: chmod o+r ${file}`]);

@@ -1,6 +1,6 @@
 /**
- * Why a file can't be read, in words. Where this user may not, it says who that is, whose the file is, and what would
- * allow it: a service has a user of its own, who is not the one that wrote the file and looked at it.
+ * Why a file can't be read, in words. Where this user may not, the error names the user, the owner of the file, and
+ * what would allow it: a service has a user of its own, often another one than the person that wrote the file.
  */
 import { lstatSync, readlinkSync, type Stats, statSync } from 'node:fs';
 import { userInfo } from 'node:os';

@@ -39,7 +39,7 @@ describe('a process of sublet', function () {
 
   const says = (child: Child, what: RegExp) => until(`it says ${what}`, boundMs, () => holds(what.test(child.output)));
 
-  it('logs JSON in a pipe, and stops with 0 when it is told to', async () => {
+  it('logs JSON in a pipe, and stops with 0 on SIGTERM', async () => {
     const child = master();
     await says(child, /"msg":"ready"/);
     assert.deepEqual(await child.stop(), { code: 0, signal: null });

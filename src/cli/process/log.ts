@@ -18,7 +18,7 @@ const jsonForm: LoggerOptions = {
   formatters: { level: (label) => ({ level: label }) },
 };
 
-/** `about` is in every line: who logs. */
+/** `about` is in every line: the process that logs. */
 export function makeLogger(config: LogConfig, about: Readonly<Record<string, string>>): Logger {
   const options = { level: config.level, base: about };
   const readable = config.format === 'readable' || (config.format === 'auto' && isatty(stderr));

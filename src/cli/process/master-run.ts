@@ -127,7 +127,7 @@ function isBug(error: Error): boolean {
 }
 
 function startFailure(error: unknown): unknown {
-  // Somebody else has the store: there is nothing wrong with it, and nothing that starting again would mend.
+  // Another process has the store open: the store is intact, and another start would fail alike.
   if (error instanceof StoreError && error.code === 'locked') return new Failure(exitCodes.refused, error.message);
   if (error instanceof StoreError || error instanceof ConfigurationMismatchError) {
     return new Failure(fatalExitCode(error), error.message);

@@ -74,7 +74,7 @@ describe('a process of Type=notify', function () {
   this.timeout(60_000);
   const boundMs = 20_000;
 
-  it('tells a real socket that it is ready, that it lives, and that it stops', async function () {
+  it('notifies a real socket that it is ready, that it lives, and that it stops', async function () {
     requires(this, command('systemd-notify'), command('python3'));
     const folder = mkdtempSync(join(tmpdir(), 'sublet-notify-'));
     const socket = join(folder, 'notify');

@@ -103,7 +103,7 @@ describe('the configuration of a master', () => {
     ]);
   });
 
-  it('lets flags win, also over the DC/OS name of a key', () => {
+  it('has flags win, also over the DC/OS name of a key', () => {
     const { config } = load({ replicated_log_dir: '/a', raft: { heartbeat_ms: 50, election_ms: 900 } }, [
       { flag: '--data-dir', value: '/b' },
       { flag: '--heartbeat-ms', value: '20' },
@@ -133,7 +133,7 @@ describe('the configuration of a master', () => {
     assert.equal(load({ peer_listen: '[::1]:8072', cluster: { members } }).config.name, 'm2');
   });
 
-  it('rests a block for a fourth of the TTL when nothing else is said', () => {
+  it('quarantines a block for a fourth of the TTL by default', () => {
     assert.equal(load({ lease: { reclaim: '24h' } }).config.network.settings.quarantineMs, 6 * 3_600_000);
     assert.equal(load({ lease: { reclaim: '5m' } }).config.network.settings.quarantineMs, 900_000);
   });
@@ -402,7 +402,7 @@ describe('the configuration of a master', () => {
     it(`refuses ${title}`, () => assert.deepEqual(problems(value), wanted));
   }
 
-  it('names the line of each problem, and tells all of them at once', () => {
+  it('names the line of each problem, and reports all of them at once', () => {
     const text = '{\n  "raft": {\n    "heartbeat_ms": 1,\n    "elections": 3\n  },\n  "listen": "x"\n}\n';
     assert.throws(
       () => loadMasterConfig({ file: { name: 'conf/m.json', text }, flags: [{ flag: '--quarantine', value: 'x' }] }),
@@ -441,7 +441,7 @@ describe('the configuration of a master', () => {
     assert.deepEqual(problems([]), ['[] is not a configuration: a JSON object { … } is expected']);
   });
 
-  it('lets a process listen beyond loopback when told to, and says what that means', () => {
+  it('allows listening beyond loopback when it is configured, and says what that means', () => {
     const { config, warnings } = load({ listen: '0.0.0.0:7070', insecure: true });
     assert.equal(config.listen.host, '0.0.0.0');
     assert.deepEqual(warnings.map(formatProblem), [

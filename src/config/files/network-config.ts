@@ -121,7 +121,7 @@ export function networkConfig(given: Network, lease: Lease, reclaimSaid: boolean
   return { mentioned, settings: { ...defaultSettings, quarantineMs, ...mentioned }, overlays: given?.overlays };
 }
 
-/** The shortest rest that a block may have under this TTL is what it has by default. */
+/** The shortest quarantine that a block may have under this TTL is the default. */
 function defaultQuarantine(reclaimMs: number | undefined): number {
   return reclaimMs === undefined ? defaultQuarantineMs : quarantineMsLeast(reclaimMs);
 }

@@ -124,7 +124,7 @@ export const listen: Schema<HostPort> = reading(hostPortAllowed, { type: 'string
   parseHostPort(text(value)),
 );
 
-/** HOST:PORT of somebody else; a port that is known. */
+/** HOST:PORT of another process; the port is not 0. */
 export const remote: Schema<HostPort> = reading(hostPortAllowed, { type: 'string' }, (value) =>
   parseRemote(text(value)),
 );

@@ -229,7 +229,7 @@ function iprouteLines(step: Step): string[] {
   }
 }
 
-/** What should go and has gone is as wanted: somebody else, or the kernel, was faster. */
+/** A removal of what is not there has succeeded: another program, or the kernel, was faster. */
 function isAlreadyGone(step: Step, error: string): boolean {
   const goes = step.kind === 'link-delete' || ('action' in step && step.action === 'del');
   return (

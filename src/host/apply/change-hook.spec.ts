@@ -157,7 +157,7 @@ describe('the run of on_change', () => {
     assert.ok(!said.includes('SPEC_SECRET') && said.endsWith('\n/\n'), said);
   });
 
-  it('tells how it failed, with the last line that it wrote', async () => {
+  it('reports how it failed, with the last line that it wrote', async () => {
     assert.equal(await run(script('echo one >&2; echo two >&2; exit 7')), 'exit code 7: two');
     assert.equal(await run(script('kill -TERM $$')), 'ended by SIGTERM');
     assert.match((await run(join(folder, 'none'))) ?? '', /is not run: ENOENT/);

@@ -1,4 +1,4 @@
-/** What a failed step means to the person who has to mend it: the tool's own words, and what to do. */
+/** The text of a failed step for operators: the tool's own words, and what to do. */
 import { dirname } from 'node:path';
 import type { Step } from '#host/diff/host-step.js';
 import { lacksModule, moduleRemedy, modulesOf } from '#host/tools/kernel-modules.js';

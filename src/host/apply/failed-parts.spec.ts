@@ -11,7 +11,7 @@ function step(part: Part, scope: Scope = hostScope): Step {
 const fail = (one: Step): StepOutcome => ({ kind: 'failed', step: one, error: 'no' });
 
 describe('a back-off', () => {
-  it('lets IPv4’s parts go on while IPv6’s wait, and the other way round', () => {
+  it('has IPv4’s parts go on while IPv6’s wait, and the other way round', () => {
     const backOff = new FailedParts();
     const parts = ['peers', 'peers6', 'device6', 'mtu', 'forward', 'forward6', 'masquerade', 'masquerade6'] as const;
     const steps = parts.map((part) => step(part));

@@ -1,7 +1,7 @@
 /**
- * The observed host as it would be after some steps, without running them. Pure. It lets a change of the input be
- * compared with what is known of the host instead of reading all of it again, and lets a spec say that the steps lead
- * where they should.
+ * The observed host as it would be after some steps, without running them. Pure. With it a change of the input is
+ * compared with what is known of the host, which is not read again, and a spec checks that the steps lead to the
+ * desired state.
  */
 import type { Family } from '#address/ip.js';
 import { assertNever } from '#errors/invariant.js';
@@ -116,7 +116,7 @@ function take(host: Draft, step: Step): void {
     case 'chain-set':
     case 'chain-delete':
       host.tables[step.family] = tablesAfter(host.tables[step.family], step);
-      // What they let through now is not known before they are read again.
+      // Which traffic they pass now is not known before they are read again.
       host.filters = { tables: [], unread: host.filters.unread };
       return;
     case 'cni-write':

@@ -34,7 +34,7 @@ describe('Addresses that host-local keeps', () => {
     assert.deepEqual(await stale({}), ['9.0.0.2', '9.0.0.3']);
   });
 
-  it('are not free while their containers live, though somebody deleted the bridge', async () => {
+  it('are not free while their containers live, though another program deleted the bridge', async () => {
     assert.deepEqual(await stale({ cutOff: true }, { addresses: ['9.0.0.3', '10.0.0.1'] }), ['9.0.0.2']);
     assert.deepEqual(await stale({ cutOff: true }, { addresses: ['9.0.0.2', '9.0.0.3'] }), []);
   });

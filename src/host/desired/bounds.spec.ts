@@ -151,7 +151,7 @@ describe('rows 57, 58: the bounds of what masters may ask of a host', () => {
     assert.match(refusalOf(withVxlan({ vtepIp: '10.0.0.9/24' })) ?? '', /the VTEP subnet of 10\.0\.0\.9\/24 overlaps/);
   });
 
-  it('leave the word to whoever runs the host, by overlays_allowed', () => {
+  it('leave the decision to the operator of the host, by overlays_allowed', () => {
     const input = overlay('10.9.0.0/16');
     const settings = { ...input.settings, overlaysAllowed: ['9.0.0.0/8', 'fd01:b::/64', '10.9.0.0/16'] };
     assert.equal(checkHostInput({ ...input, settings }).input.overlays.length, 3);

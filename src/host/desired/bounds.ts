@@ -76,7 +76,7 @@ const refused = 'the masters must not ask for that; this host stays as it is';
 
 /**
  * Checks the input against the host as it is. Returns why it is refused; undefined: it may be carried out.
- * `overlays_allowed` is the word of who runs this host: what it names may hold addresses that the host has learned.
+ * `overlays_allowed` is set by the operator of this host: overlays in it may hold addresses that the host has learned.
  */
 export function hostRefusal(input: HostInput, observed: ObservedHost): string | undefined {
   const allowed = (input.settings.overlaysAllowed ?? []).map(parseCidr);

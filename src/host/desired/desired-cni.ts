@@ -44,7 +44,7 @@ export function cniPlaces(settings: HostSettings): Omit<DesiredCni, 'files'> {
   };
 }
 
-/** Which cluster wrote a CNI file: its mark, or undefined for anybody else's file. */
+/** Which cluster wrote a CNI file: its mark, or undefined for a foreign file. */
 export function cniMark(content: string): string | undefined {
   try {
     const parsed: unknown = JSON.parse(content);

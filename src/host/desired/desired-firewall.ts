@@ -1,6 +1,6 @@
 /**
- * The packet filter that a host with containers needs: traffic that leaves the overlays is masqueraded, traffic
- * between them is not, and the forward chain lets both through whatever Docker's policy is. Plain data.
+ * The packet filter that a host with containers needs: traffic that leaves the overlays is masqueraded, traffic between
+ * them is not, and the forward chain accepts both, whatever Docker's policy is. Plain data.
  */
 import type { Family } from '#address/ip.js';
 import { masqueradeSet } from '#host/desired/marks.js';

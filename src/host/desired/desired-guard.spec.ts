@@ -64,7 +64,7 @@ describe('the guard that is desired', () => {
     assert.deepEqual(entriesOf(seen, 'sublet-guarded6'), ['fd01:a::/64']);
   });
 
-  it('lets the tunnel, the bridges, the host and what is excepted route', () => {
+  it('passes the tunnel, the bridges, the host and what is excepted route', () => {
     const devices = ['lo', 'vtep1024', 'm-dcos', 'd-dcos', 'm-dcos6', 'd-dcos6', 'docker0'];
     assert.deepEqual(guardOf(withSettings({ guardExcept: ['docker0'] })).rules[6], [
       '-m set ! --match-set sublet-guarded6 dst -j RETURN',
@@ -129,7 +129,7 @@ describe('the way to the guard', () => {
     );
   });
 
-  it('is blocked by a set of somebody else and by a table that can’t be read, which is a note', () => {
+  it('is blocked by a foreign set and by a table that can’t be read, which is a note', () => {
     const set = { type: 'hash:mac', family: 4, comments: false, entries: new Map() } as const;
     const table = { postrouting: [], forward: [], prerouting: [], randomFully: true, incompatible: ['raw'] } as const;
     const hosts: readonly ObservedHost[] = [

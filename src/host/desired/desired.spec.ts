@@ -280,7 +280,7 @@ describe('Docker network request', () => {
     assert.equal(Options['com.docker.network.bridge.trusted_host_interfaces'], undefined);
   });
 
-  it('tells which networks cut their containers off from other hosts', () => {
+  it('lists the networks that cut their containers off from other hosts', () => {
     const blockOf = (version: DockerVersion, firewall: 'iptables' | 'nftables', options: Record<string, string>) =>
       directRoutingBlock(dcos, { version, firewall }, options, dcos.reachedBy);
     const [trusted, mode] = [

@@ -88,7 +88,7 @@ function differences({ subnet, subnet6, bridge }: DesiredDockerNetwork, there: O
   return wrong;
 }
 
-/** Options that decide who reaches the containers. */
+/** Options that decide from where the containers are reached. */
 const routingOptions: ReadonlySet<string> = new Set([
   dockerOption.trusted,
   dockerOption.gatewayMode4,

@@ -179,8 +179,8 @@ function incompatibleNotes({ incompatible = [] }: ObservedTables, family: Family
 
 /**
  * Whether the jump stays where it is. It goes to the top when a rule before it ends the chain for all packets with
- * RETURN, which is what Docker ends its chain with (`ends`). A DROP or REJECT before it was put there by someone who means it,
- * and is reported instead (`blackholes`); after an ACCEPT nothing is missing.
+ * RETURN, which is what Docker ends its chain with (`ends`). A DROP or REJECT before it was put there on purpose, and
+ * is reported instead (`blackholes`); after an ACCEPT nothing is missing.
  */
 export function isReached(rules: readonly string[], jump: string, ends = /^-j RETURN\b/): boolean {
   const end = rules.findIndex((rule) => ends.test(rule));

@@ -65,7 +65,7 @@ function isOfOthers(set: DesiredSet, there: ObservedSet | undefined): boolean {
   return there !== undefined && (there.type !== set.type || there.family !== set.family);
 }
 
-/** All of these sets is ours, by their names: an entry of somebody else opens the guard and goes. */
+/** These sets are ours as a whole, by their names: a foreign entry would open the guard and is removed. */
 function fillSet(set: DesiredSet, there: ObservedSet | undefined): { readonly add: Step[]; readonly del: Step[] } {
   const { name, family, type } = set;
   const scope = { scope: hostScope, part: partOf('guard', family) } as const;

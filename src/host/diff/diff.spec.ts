@@ -287,7 +287,7 @@ describe('diff of the firewall', () => {
       `iptables -t filter -D DOCKER-USER ${jump}`,
       `iptables -t filter -I DOCKER-USER ${jump}`,
     ]);
-    // Put before it by someone who means it: reported, not fought.
+    // Put before it on purpose: reported, not moved.
     assert.deepEqual(firewallCommands(tables(there, ['-j REJECT --reject-with icmp-port-unreachable', jump])), []);
   });
 
@@ -489,7 +489,7 @@ describe('diff of bridges that are wanted at once', () => {
 });
 
 describe('diff of files, bridges and Docker networks', () => {
-  it('never writes over somebody else’s CNI file, nor beside it', () => {
+  it('never writes over a foreign CNI file, nor beside it', () => {
     for (const name of ['dcos.conflist', 'dcos.conf']) {
       const cni = { kind: 'read', value: new Map([[name, { content: '{}' }]]) } as const;
       const { steps, problems } = diff(wish, { ...bareHost, cni });

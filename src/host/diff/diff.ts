@@ -1,6 +1,6 @@
 /**
  * What must be done so that the observed host becomes the desired one, in an order that never routes to what can't be
- * reached. Pure. Equal hosts give no steps; what only somebody else can mend gives a problem instead of a step.
+ * reached. Pure. Equal hosts give no steps; what is not ours to change gives a problem instead of a step.
  */
 
 import type { StepPlan } from '#host/apply/step-plan.js';

@@ -40,7 +40,7 @@ export type StepAction =
       readonly dst: string;
       readonly device: string;
     }
-  /** `add` refuses to displace somebody else's route to the same subnet; `replace` is for our own. */
+  /** `add` refuses to displace a foreign route to the same subnet; `replace` is for our own. */
   | {
       readonly kind: 'route';
       readonly action: 'add' | 'replace' | 'del';

@@ -25,7 +25,7 @@ export function placeWords({ table, chain, base, rule }: DropPlace): string {
   return `${what} the chain ${chain.name}${via} (see "nft list chain ${table.family} ${table.name} ${chain.name}")`;
 }
 
-/** Lets UDP to `port` in. */
+/** Accepts UDP to `port`. */
 export function openPort(place: DropPlace, port: number): string {
   const { table, base } = place;
   switch (toolOf(place)) {
@@ -64,7 +64,7 @@ export function portCommandWords(port: number): string {
     .join('; ');
 }
 
-/** Lets through what goes between the tunnel and a bridge. */
+/** Accepts traffic between the tunnel and a bridge. */
 export function openForward(place: DropPlace, vtep: string, bridge: string): string {
   const { table, base } = place;
   switch (toolOf(place)) {

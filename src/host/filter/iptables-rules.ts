@@ -101,7 +101,7 @@ const goesOn: ReadonlySet<string> = new Set(
     ' ',
   ),
 );
-/** Targets that let the packet through, whatever they change in it. */
+/** Targets that accept the packet, whatever they change in it. */
 const accepts: ReadonlySet<string> = new Set('ACCEPT MASQUERADE SNAT DNAT REDIRECT NETMAP'.split(' '));
 
 function verdictOf(option: '-j' | '-g', target: string): Verdict {

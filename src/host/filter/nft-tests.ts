@@ -98,7 +98,7 @@ function payloadTests({ protocol, field }: Record<string, unknown>, values: read
   if (field === 'protocol' || field === 'nexthdr') {
     return [{ kind: 'protocol', names: texts(values).map(protocolName) }, ...family];
   }
-  // Of another protocol than those that are asked about, it does not hold; of the same, who knows.
+  // For another protocol than those that are asked about it does not match; for the same one the match is not known.
   const isOther = typeof protocol === 'string' && /^(icmp|icmpv6|igmp|esp|ah|sctp|dccp|arp|vlan|ether)$/.test(protocol);
   return [isOther ? { kind: 'constant', holds: false } : { kind: 'unknown' }];
 }

@@ -88,7 +88,7 @@ function uniqueFindings(found: readonly Found[]): Found[] {
 /** A device of an overlay, of either half, whose name is not known before the masters are asked. */
 const anyBridge = 'm-*';
 
-/** For people, who put the name of their overlay there. */
+/** A placeholder for the name of an overlay, in texts for people. */
 function named({ says, todo, certain }: Drop): Drop {
   const name = (text: string) => text.replaceAll(anyBridge, 'm-OVERLAY');
   return { says: name(says), todo: name(todo), certain };

@@ -62,7 +62,7 @@ export function parseSetSizes(listed: string): ReadonlyMap<string, number> {
   return sizes;
 }
 
-/** What iptables-save prints, by family: read once for our rules and for what others let through. */
+/** What iptables-save prints, by family: read once for our rules and for what foreign ones accept. */
 export type SavedTables = Readonly<Record<Family, Readable<string>>>;
 
 export async function saveTables(run: Runner, flavour: IptablesFlavour): Promise<SavedTables> {

@@ -93,7 +93,7 @@ describe('a table that iptables can not print', () => {
     assert.deepEqual(tables.kind === 'read' && tables.value.postrouting, [text, 'nft rule 3']);
   });
 
-  it('is unreadable, with the reason, where nft can not tell either', async () => {
+  it('is unreadable, with the reason, where nft does not know the table either', async () => {
     const tables = await read(runner(undefined, []), ['filter']);
     assert.equal(tables.kind, 'unreadable');
     assert.match(tables.kind === 'unreadable' ? tables.error : '', /table filter holds rules .*"nft" is not installed/);

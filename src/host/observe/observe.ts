@@ -40,7 +40,7 @@ export type Lookout = {
   readonly bridges: readonly string[];
   /** Subnets of the network's overlays. */
   readonly overlays: readonly string[];
-  /** Whether IPv6 is to be forwarded, so that it matters who lives by router advertisements. */
+  /** Whether IPv6 is to be forwarded: a device that depends on router advertisements matters only then. */
   readonly forwards6: boolean;
   /** Comments of iptables rules that are ours. */
   readonly marks: readonly string[];

@@ -95,7 +95,7 @@ describe('what others put where ours is', () => {
     );
   });
 
-  it('fails nobody where there are no peers', () => {
+  it('fails no overlay where there are no peers', () => {
     const alone = desired(exampleInput([]), { underlay });
     const { problems } = diff(alone, host([link('eth5', ['9.0.1.1/25'])]));
     assert.deepEqual(problems, []);

@@ -1,7 +1,7 @@
 /**
  * Routes and addresses of others that take a peer's subnet away from the tunnel though every entry of ours is in place:
- * a more specific route, an address inside the subnet, a route in the table that containers' packets look at first. Pure.
- * A stale address on a bridge of ours is taken away; what else there is belongs to somebody, so the overlay says FAILED.
+ * a more specific route, an address inside the subnet, a route in the table that containers' packets look at first.
+ * Pure. A stale address on a bridge of ours is taken away; all else is foreign, so the overlay reports FAILED.
  */
 import { AddressError } from '#address/brand.js';
 import { networkOf4, parseInterface4 } from '#address/cidr4.js';

@@ -84,7 +84,7 @@ async function observeDocker({ answer, api }: { answer: unknown; api: DockerApi 
 
 const infoShape = z.object({ FirewallBackend: z.object({ Driver: z.string() }).nullish() });
 
-/** Only engines from 28 on tell where they write their rules, and may write them to nftables. */
+/** Only engines from 28 on report where they write their rules, and may write them to nftables. */
 async function engineFacts(api: DockerApi, text: string): Promise<DockerEngineFacts> {
   const version = dockerVersion(text);
   if (version[0] < 28) return { version, firewall: 'iptables' };

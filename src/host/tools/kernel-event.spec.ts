@@ -7,7 +7,7 @@ const wish = desired(exampleInput(), { underlay });
 const at = (line: string) => areasOf(line, wish, { ...underlay, index: 2 });
 
 describe('a kernel event', () => {
-  it('is nobody’s drift when it is the echo of what we want', () => {
+  it('is no drift when it is the echo of our own change', () => {
     for (const line of [
       '44.128.0.2 dev vtep1024 lladdr 70:b3:d5:80:00:02 PERMANENT proto 205 ',
       'fd01:a::2 dev vtep1024 lladdr 70:b3:d5:80:00:02 PERMANENT proto 205 ',

@@ -42,7 +42,7 @@ describe('a shell runner', () => {
     assert.equal((await shell.run('echo', ['on'])).stdout, 'on\n');
   });
 
-  it('does not let a command read the next ones', async () => {
+  it('gives a command an empty standard input', async () => {
     assert.equal((await shell.run('cat', [])).stdout, '');
     assert.equal((await shell.run('echo', ['on'])).stdout, 'on\n');
   });

@@ -1,6 +1,6 @@
 /**
  * Claims to an agent id (rules 1–3): how a registration relates to the current or previous holder. The leader's
- * judgement of who is silent counts only for the epoch it names, so one overtaken by events can do no harm.
+ * judgement of silence counts only for the epoch that it names, so an outdated one has no effect.
  */
 
 import { formatIp } from '#address/ip.js';
@@ -16,9 +16,9 @@ export type Claim =
   | { readonly kind: 'confirm'; readonly holder: AgentRecord }
   /** The holder's host, installed anew: the same addresses at a new epoch. */
   | { readonly kind: 'reinstall'; readonly holder: AgentRecord }
-  /** Another host in place of a holder that may still live: fresh addresses, the old ones rest. */
+  /** Another host in place of a holder that may still live: fresh addresses, the old ones are quarantined. */
   | { readonly kind: 'takeover'; readonly holder: AgentRecord }
-  /** The id has no holder. `returning`: what rests of it may be had back. */
+  /** The id has no holder. `returning`: it may get back what of it is quarantined. */
   | { readonly kind: 'arrive'; readonly departed: DepartedRecord | undefined; readonly returning: boolean };
 
 export function claimOf(plan: Plan, command: Register & CommandOrigin, time: number): Claim | Refusal {
@@ -108,7 +108,7 @@ function arrival(command: Register, departed: DepartedRecord | undefined, time: 
     const since = `the lease that it was answered with has ended; register again with a higher sequence`;
     return refuse('aborted', 'sequence', `register agent_id "${agentId}" with sequence ${sequence}: ${since}`);
   }
-  // Another host gets them back only if the last one said that it had let go of them: it might still be using them.
+  // Another host gets them back only if the last one released them itself: it might still be using them.
   const sameNode = !departed.nodeIpLost && departed.nodeIp === command.nodeIp;
   const returning = sameInstance || departed.left || sameNode;
   return { kind: 'arrive', departed, returning };

@@ -90,7 +90,7 @@ function checkGrowth(plan: Plan, old: NetworkSettings, next: NetworkSettings): R
 
 /**
  * An agent counts the TTL of the last answer that it got (rule 5). One that can't be reached would use its addresses
- * for longer than a shorter TTL lets the masters keep them for it.
+ * for longer than the masters keep them for it by a shorter TTL.
  */
 function checkReclaim(plan: Plan, old: NetworkSettings, next: NetworkSettings): Refusal | undefined {
   const ms = ({ reclaimMs }: NetworkSettings): number => reclaimMs ?? Number.POSITIVE_INFINITY;

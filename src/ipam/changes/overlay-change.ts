@@ -74,7 +74,7 @@ export function removeOverlay(plan: Plan, writer: PlanWriter, { name }: RemoveOv
     return refuse('failed-precondition', 'name', `${action}: ${held} of its subnets are held; ${advice}`);
   }
   // A quarantined block may still be in use on a host that is cut off. Were the overlay forgotten, its space could be
-  // let again.
+  // allocated again.
   const restLeft = Math.max(...spaces.map(({ pool }) => pool.restLeft(writer.time)));
   if (restLeft > 0) {
     const wait = `the last of its subnets is in quarantine for another ${formatTime(restLeft)}`;

@@ -1,6 +1,6 @@
 /**
- * The register command (rules 1, 2, 3, 6, 7, 12): who asks, may it be at this underlay address, what does it
- * get. First everything is decided, then everything is written.
+ * The register command (rules 1, 2, 3, 6, 7, 12): which claim the agent has, whether it may have this underlay address,
+ * and what it is granted. First everything is decided, then everything is written.
  */
 
 import { containsIp, type Family, familyOf, formatCidr, formatIp, type Ip } from '#address/ip.js';
@@ -129,7 +129,7 @@ function write(
   return agent;
 }
 
-/** What the history says; undefined when nothing happened that anybody would look for. */
+/** The entry of the history; undefined when nothing changed that operators look for. */
 function describe(claim: Claim, old: AgentRecord | undefined, next: AgentRecord): string | undefined {
   const parts: string[] = [];
   if (claim.kind === 'arrive') parts.push(claim.returning ? 'returned' : 'arrived');

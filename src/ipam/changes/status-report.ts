@@ -1,4 +1,4 @@
-/** What an agent says of its overlays: kept to be shown, and of no consequence for what is let. */
+/** What an agent says of its overlays: kept to be shown, and without effect on allocations. */
 import type { AgentRecord, Holding } from '#ipam/agent-record.js';
 import { staleEpoch } from '#ipam/changes/departure.js';
 import type { ReportStatus } from '#ipam/commands/command.js';

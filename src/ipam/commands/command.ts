@@ -1,7 +1,7 @@
 /**
  * Everything that can change the plan, as a closed union. The values are parsed and branded; `command-codec.ts` turns
- * them into what the log holds and back. A command carries all that its outcome depends on besides the plan itself,
- * the leader's judgement of who is silent included, so that every replica comes to the same outcome.
+ * them into what the log holds and back. A command carries all that its outcome depends on besides the plan itself, the
+ * leader's judgement of silent holders included, so that every replica comes to the same outcome.
  */
 import type { Cidr4 } from '#address/cidr4.js';
 import type { Cidr6 } from '#address/cidr6.js';

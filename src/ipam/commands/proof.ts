@@ -88,7 +88,7 @@ function isKnownLost(plan: Plan, branch: string): boolean {
   return told !== undefined && told.epochBase < plan.meta.epochBase;
 }
 
-/** A block that the log has never granted, or granted to another one who has held it since before that epoch. */
+/** A block that the log has never granted, or granted to another one that has held it since before that epoch. */
 function byBlocks(plan: Plan, { agentId, epoch, held }: Testimony): Proof | undefined {
   const { epochBase, adoption } = plan.meta;
   if (agentId === undefined || held === undefined || adoption || epoch === 0 || epoch < epochBase) return undefined;

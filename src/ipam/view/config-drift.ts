@@ -61,7 +61,7 @@ function overlayCommand(what: string, name: string, options: readonly string[] =
   return ['sublet overlay', what, name, ...options].join(' ');
 }
 
-/** The reason without the action, which is not one that anybody took. */
+/** The reason without the action, which was not carried out. */
 function reason({ message }: Refusal): string {
   return message.slice(message.indexOf(': ') + 2);
 }

@@ -68,7 +68,7 @@ export type FullAgent = {
   readonly problems: readonly OverlayProblem[];
   /** The log index that granted the lease. */
   readonly epoch: number;
-  /** When this agent id was first let what it holds, ms since 1970. For display. */
+  /** When this agent id was first granted what it holds, ms since 1970. For display. */
   readonly registeredAt: number;
 };
 

@@ -28,8 +28,8 @@ export type AdminSocketOptions = {
 };
 
 /**
- * The identity of the callers. The system lets only the user of the master and root connect; which of them it was is not
- * known. No certificate can have an id with a slash.
+ * The identity of the callers. Only the user of the master and root can connect; which of them it was is not known. No
+ * certificate can have an id with a slash.
  */
 const admin = { role: 'admin', id: `local/uid-${process.getuid?.() ?? 0}` } as const;
 

@@ -75,7 +75,7 @@ describe('callers over HTTP', () => {
     );
   });
 
-  it('are who their certificates say, unless these are revoked; what they are refused and granted is reported', () => {
+  it('have the identity of their certificates, unless these are revoked; refusals and grants are reported', () => {
     const taken: string[] = [];
     const refused: string[] = [];
     const tls: Partial<HttpTls> = {

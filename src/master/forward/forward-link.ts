@@ -112,7 +112,7 @@ export class ForwardLink {
     });
   }
 
-  /** Lets go of every call that is under way, and of the connection. */
+  /** Abandons every call in flight, and closes the connection. */
   close(): void {
     this.#closed = true;
     this.#lost('the leader has changed');

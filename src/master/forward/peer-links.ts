@@ -39,7 +39,7 @@ export class PeerLinks implements PeerCalls {
     return this.#to(member.peer).call(path, request, timeoutMs, caller);
   }
 
-  /** Another member leads now, or this one: links to all others are let go, after a moment. */
+  /** Another member leads now, or this one: links to all others are closed, after a moment. */
   leaderIs(member: MemberInfo): void {
     for (const [peer, entry] of this.#links) {
       if (peer === member.peer) {

@@ -73,7 +73,7 @@ describe('comparing the masters', () => {
     }
   });
 
-  it('reports a difference of two and stops neither: nobody knows who is right', async () => {
+  it('reports a difference of two and stops neither: there is no majority', async () => {
     const { masters, stopped } = await start(2);
     await using _ = masters;
     corrupt(masters.master(1));
@@ -82,7 +82,7 @@ describe('comparing the masters', () => {
     assert.match((await warnings(masters, 1)).join(), /the masters differ in the plan/);
   });
 
-  /** What anybody can send to the peer port of a master. */
+  /** What any caller can send to the peer port of a master. */
   async function told(masters: TestMasters, at: number, as: { readonly leaderId: number; readonly term: number }) {
     const { services, machine } = masters.master(at);
     const { request } = forwardMethods.compareState;

@@ -1,8 +1,8 @@
 /**
  * Detects state divergence: the leader asks every other master now and then for the hash of its plan at one revision.
- * Equal logs make equal plans, so a difference means that somebody's memory, disk or program is wrong. All masters get
- * the hashes, and each then asks the others itself: a master that stands against the hash of a majority stops, before
- * it gives an address a second time, but never by the word of one.
+ * Equal logs make equal plans, so a difference means that the memory, the disk or the program of one master is wrong.
+ * All masters get the hashes, and each then asks the others itself: a master that stands against the hash of a majority
+ * stops, before it gives an address a second time, but never by the word of one.
  */
 
 import { RefusedError } from '#api/refusal.js';
@@ -103,7 +103,10 @@ export class StateComparison {
     });
   }
 
-  /** One comparison; does nothing unless this master leads. Resolves when all who can be reached know what came of it. */
+  /**
+   * One comparison; does nothing unless this master leads. Resolves when all members that can be reached have the
+   * outcome.
+   */
   async compare(): Promise<void> {
     const { log, leadership, digests } = this.#options;
     if (leadership.seat.kind !== 'here') return;
@@ -138,7 +141,7 @@ export class StateComparison {
     return this.#verifying;
   }
 
-  /** What the others say themselves of that revision, and what follows. `others`: those who answered. */
+  /** What the others say themselves of that revision, and what follows. `others`: the members that answered. */
   async #standings(revision: number, hash: string): Promise<Standings> {
     const { log, version, branches } = this.#options;
     const { self, membership } = log.status();

@@ -67,7 +67,7 @@ describe('the network of the file', () => {
     assert.match(warning?.remedy ?? '', /sublet overlay add blue --subnet 10\.128\.0\.0\/9 --prefix 24$/);
   });
 
-  it('that disagrees never stops a master, and every difference is told with its remedy', async () => {
+  it('that disagrees never stops a master, and every difference is reported with its remedy', async () => {
     const settings = { ...testSettings, vtepSubnet: parseCidr4('44.128.0.0/16'), vtepMtu: 1400 };
     const file = { settings, overlays: [overlay('dcos', '9.0.0.0/9'), overlay('over', '9.200.0.0/16')] };
     const logged: string[] = [];
@@ -85,7 +85,7 @@ describe('the network of the file', () => {
     assert.deepEqual(names(masters), ['dcos']);
   });
 
-  it('is told in the log of a master that does not lead, too, and once', async () => {
+  it('is reported in the log of a master that does not lead, too, and once', async () => {
     const logged: string[] = [];
     const note = (_: object, message: string): void => void logged.push(message);
     const logger = { debug: () => undefined, info: () => undefined, warn: note, error: note };

@@ -36,7 +36,7 @@ function keepAlive(masters: TestMasters, request: sublet.v1.KeepAliveRequest.$Pr
 }
 
 describe('an agent that knows more than the log', () => {
-  it('begins an adoption with its registration, gets what it runs on, and nobody gets anything fresh', async () => {
+  it('begins an adoption with its registration, gets what it runs on, and no agent gets anything fresh', async () => {
     const logged: string[] = [];
     const push = (_details: object, message: string) => void logged.push(message);
     const logger = { debug: push, info: push, warn: push, error: push };
@@ -116,7 +116,7 @@ describe('an agent that knows more than the log', () => {
     assert.match(await begun(masters), /agent "agent-1" has epoch 77/);
   });
 
-  it('begins it with a keep-alive of a lease that is on record, by the branch that it was told', async () => {
+  it('begins it with a keep-alive of a lease that is on record, by the branch that it names', async () => {
     await using masters = await TestMasters.start({ count: 2 });
     const { lease, revision } = await masters.register('agent-1');
     const key = {
@@ -143,7 +143,7 @@ describe('an agent that knows more than the log', () => {
     }
   });
 
-  it('is not one that names another cluster, or tells what it was told here', async () => {
+  it('is not one that names another cluster, or repeats what it was answered here', async () => {
     await using masters = await TestMasters.start();
     const { lease, revision, branch, clusterId, incarnation } = await masters.register('agent-1');
     const key = { agentId: 'agent-1', instanceId: 'agent-1-1', epoch: lease?.epoch ?? 0, runId: 'r' };
@@ -160,7 +160,7 @@ describe('an agent that knows more than the log', () => {
     assert.equal(masters.master(0).machine.ipam.adoption, false);
   });
 
-  it('is granted nothing, nor is anybody, while the proof can not be written', async () => {
+  it('is granted nothing, nor is another agent, while the proof can not be written', async () => {
     await using masters = await TestMasters.start();
     const { member, services } = masters.master(0);
     const propose = member.propose.bind(member);
@@ -175,7 +175,7 @@ describe('an agent that knows more than the log', () => {
 });
 
 describe('a lease of another cluster', () => {
-  it('begins an adoption where nobody was registered before, if it has addresses of this network', async () => {
+  it('begins an adoption where no agent was registered before, if it has addresses of this network', async () => {
     await using masters = await TestMasters.start();
     const far = lost({
       clusterId: 'first',

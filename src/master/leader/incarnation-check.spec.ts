@@ -20,7 +20,7 @@ function ended(stream: Stream): Promise<ServiceError> {
 }
 
 describe('a master of one of two incarnations of a cluster', () => {
-  it('tells which it is of', async () => {
+  it('reports its incarnation', async () => {
     await using masters = await TestMasters.start();
     assert.equal((await masters.register('agent-1')).incarnation, 'f1');
     const told = await masters.client().call(clusterService.getStatus, {}, { idempotent: true });
@@ -70,7 +70,7 @@ describe('a master of one of two incarnations of a cluster', () => {
     assert.equal(masters.master(0).machine.ipam.revision, revision);
   });
 
-  it('serves who is of its own, of a cluster of another id, and who says nothing, as agents of earlier releases do', async () => {
+  it('serves agents of its own incarnation, of a cluster of another id, and those that name none, as earlier releases do', async () => {
     await using masters = await TestMasters.start();
     const { lease } = await masters.register('agent-1');
     const epoch = lease?.epoch ?? 0;
@@ -89,7 +89,7 @@ describe('a master of one of two incarnations of a cluster', () => {
     }
   });
 
-  it('is left for the next address by who asks, as nothing happened', async () => {
+  it('is left by a caller for the next address, as nothing happened', async () => {
     await using second = await TestMasters.start({ incarnation: 'f2' });
     await using first = await TestMasters.start();
     const client = new MasterClient({ masters: [second.master(0).api, first.master(0).api], timeoutMs: 5_000 });

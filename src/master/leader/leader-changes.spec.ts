@@ -74,7 +74,7 @@ function member(id: number): MemberInfo {
 }
 
 describe('the changes of the leader', () => {
-  it('are told with who was not heard for how long, and for how long none was known', async () => {
+  it('are logged with the member that was silent and for how long, and for how long no leader was known', async () => {
     const account = new Account(2);
     account.leads(1, 1);
     account.heard(1);
@@ -90,7 +90,7 @@ describe('the changes of the leader', () => {
     assert.equal(account.changes.count, 2);
   });
 
-  it('tell a leader that handed over from one that was silent', async () => {
+  it('distinguish a leader that handed over from one that was silent', async () => {
     const account = new Account(3);
     account.leads(1, 1);
     await account.time.runFor(5_000);
@@ -125,7 +125,7 @@ describe('the changes of the leader', () => {
     assert.equal(overtaken.lines[1], 'm3 leads, term 4 (m1, this master, led term 1, and a quorum turned to term 4)');
   });
 
-  it('are not told twice: a notice without a change is none, and several terms without a leader are one loss', () => {
+  it('are not logged twice: a notice without a change is none, and several terms without a leader are one loss', () => {
     const account = new Account(1);
     account.leads(2, 1);
     account.leads(2, 1);

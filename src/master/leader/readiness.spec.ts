@@ -138,7 +138,7 @@ describe('a master is ready', () => {
     assert.equal(readiness.why(), 'this master is starting');
   });
 
-  it('and tells of what nobody foresaw', async () => {
+  it('and reports errors that were not expected', async () => {
     const { readiness, unforeseen, sit, answer } = scene();
     sit(follows);
     await answer('bug');

@@ -51,8 +51,8 @@ const masterLimits: CallerLimits = {
 };
 
 /**
- * A stream between masters begins with who calls whom, and is judged by that: 3 kB at most, with what a member reports of
- * itself, and in front of a snapshot with nine members.
+ * A stream between masters begins with the identities of both, and is judged by that: 3 kB at most, with what a member
+ * reports of itself, and in front of a snapshot with nine members.
  */
 const firstPeerMessageBytes = 16 * kibibyte;
 /** A master has one of each stream open; another one takes its place after a cut of the network. */

@@ -117,7 +117,7 @@ export class KeepAliveService {
     return { path: agentService.keepAlive.path, requestStream: true, handle };
   }
 
-  /** Lets go of every stream: its agent turns to another master. */
+  /** Ends every stream: its agent turns to another master. */
   stop(): void {
     this.#unsubscribe();
     this.#relay.stop();

@@ -1,7 +1,7 @@
 /**
- * What a master does only while it leads: it keeps account of who was heard, answers keep-alives after a quorum
- * has confirmed that it still leads, and ends leases that have run out. Nothing of it is kept from one term in
- * office to the next.
+ * What a master does only while it leads: it records when each agent was heard, answers keep-alives after a quorum has
+ * confirmed that it still leads, and ends leases that have run out. Nothing of it is kept from one term in office to
+ * the next.
  */
 
 import { formatIp, type Ip } from '#address/ip.js';

@@ -431,7 +431,7 @@ describe('a leader that has just taken office', () => {
     assert.equal(reasonOf(account.register(clone)), 'held-elsewhere');
   });
 
-  it('is told of streams of others in vain', async () => {
+  it('ignores reports of streams of others', async () => {
     const account = await atWork();
     account.processes.begin();
     account.processes.open(account.lease, clone);
@@ -449,7 +449,7 @@ describe('a leader that has just taken office', () => {
 });
 
 describe('a contested lease', () => {
-  it('is told once, and again when another place asks or after a minute', async () => {
+  it('is reported once, and again when another place asks or after a minute', async () => {
     const account = await atWork();
     for (let at = 0; at < 20; at++) {
       account.register(clone);

@@ -1,7 +1,7 @@
 /**
- * Node addresses that their holders have left: who asks for another address is at its present one no longer, also while the
- * other one is refused. So hosts whose addresses were shuffled get what they ask for after one round of requests, though
- * each of these addresses is on record for a live agent. The leader's account, in its memory only.
+ * Node addresses that their holders have left: an agent that asks for another address is no longer at its recorded one,
+ * also while the other one is refused. So hosts whose addresses were shuffled get what they ask for after one round of
+ * requests, though each of these addresses is on record for a live agent. The leader's account, in its memory only.
  */
 import type { Ip } from '#address/ip.js';
 import type { AgentId } from '#ipam/identity.js';

@@ -64,7 +64,7 @@ describe('paced rounds', () => {
     await assert.rejects(rounds.add('c'), /2 keep-alives wait already/);
   });
 
-  it('let everybody go when they are stopped', async () => {
+  it('reject all that wait when they are stopped', async () => {
     const { time, begun, rounds } = testRounds();
     const waiting = assert.rejects(rounds.add('a'), /is stopping/);
     rounds.stop();

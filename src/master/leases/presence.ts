@@ -38,7 +38,7 @@ type Heard = {
 export class Presence {
   readonly #clock: Clock;
   readonly #wallClock: () => number;
-  /** In the order of `at`: a Map keeps the order of insertion, and who is heard is inserted anew. */
+  /** In the order of `at`: a Map keeps the order of insertion, and an agent that is heard is inserted anew. */
   #heard = new Map<AgentId, Heard>();
   #begun = false;
 

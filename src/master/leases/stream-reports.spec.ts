@@ -48,7 +48,7 @@ class Reporting {
 }
 
 describe('reports of keep-alive streams', () => {
-  it('tell of a closed one at once, by its own name', () => {
+  it('have a closed one at once, by its own name', () => {
     const reporting = new Reporting();
     const first = reporting.stream('a');
     reporting.stream('b');
@@ -57,7 +57,7 @@ describe('reports of keep-alive streams', () => {
     assert.equal(reporting.delivered[0]?.[0]?.keepAlive.stream, 'm1-a/1');
   });
 
-  it('tell of what is closed meanwhile in one message', async () => {
+  it('have all that is closed meanwhile in one message', async () => {
     const reporting = new Reporting();
     reporting.held = true;
     for (const source of ['a', 'b', 'c'].map((agent) => reporting.stream(agent))) reporting.reports.close(source);
@@ -69,7 +69,7 @@ describe('reports of keep-alive streams', () => {
     );
   });
 
-  it('tell a new leader of all that are open, once', async () => {
+  it('have all open ones for a new leader, once', async () => {
     const reporting = new Reporting();
     reporting.held = true;
     reporting.reports.close(reporting.stream('x'));
@@ -80,7 +80,7 @@ describe('reports of keep-alive streams', () => {
     assert.deepEqual(reporting.seen, ['x closed', 'c closed', 'a open', 'b open']);
   });
 
-  it('tell nothing of a stream without a keep-alive, of one that this master ended, and of all when it stops', () => {
+  it('have no stream without a keep-alive, none that this master ended, and all when it stops', () => {
     const reporting = new Reporting();
     reporting.reports.close(reporting.reports.open(byAddress('10.0.0.1:4000')));
     const ended = reporting.stream('a');

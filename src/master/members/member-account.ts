@@ -1,6 +1,6 @@
 /**
- * How the masters are, one by one, as one of them knows: role, position in the log, last contact; and, on the leader, who
- * is up, and whether the cluster would serve on without each.
+ * How the masters are, one by one, as one of them knows: role, position in the log, last contact; and, on the leader,
+ * which are up, and whether the cluster would serve on without each.
  */
 import { timestamp } from '#master/services/plan-message.js';
 import { sublet } from '#proto/sublet.js';

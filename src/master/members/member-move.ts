@@ -1,6 +1,6 @@
 /**
- * Has the cluster record another address of a master. Its id, its store and its vote stay; who answers at the new address
- * is asked first, so that an address of another master, or of none, is never recorded.
+ * Has the cluster record another address of a master. Its id, its store and its vote stay; the new address is asked for
+ * the identity of its master first, so that an address of another master, or of none, is never recorded.
  */
 
 import { RefusedError } from '#api/refusal.js';

@@ -82,7 +82,7 @@ class Leader {
     return this.call(clusterService.addMember, { name, peer: peerOf(name) });
   }
 
-  /** What the history tells: revision, what, who and of whom. */
+  /** Entries of the history: revision, action, principal and member. */
   get history(): readonly (readonly unknown[])[] {
     const entries = this.plan.ipam.history({ after: 0, limit: 100 });
     return entries.map(({ revision, what, who, subjects }) => [revision, what, who, subjects.join(' ')]);
@@ -142,7 +142,7 @@ function hello(peer: string): MemberHello {
 const who = 'operator@10.0.0.9';
 
 describe('the history of the masters', () => {
-  it('tells what an operator asked for: one entry each, however many steps it took', async () => {
+  it('has what an operator asked for: one entry each, however many steps it took', async () => {
     const leader = new Leader('m2', 'm3');
     await leader.add('m4');
     await leader.call(clusterService.promoteMember, { name: 'm4' });
@@ -160,7 +160,7 @@ describe('the history of the masters', () => {
     assert.deepEqual(leader.warnings, []);
   });
 
-  it('tells where a master was reached, and when it was asked for', async () => {
+  it('has where a master was reached, and when the change was asked for', async () => {
     const leader = new Leader('m2', 'm3');
     await leader.time.runFor(5000);
     await leader.call(clusterService.removeMember, { name: 'm3' });
@@ -169,7 +169,7 @@ describe('the history of the masters', () => {
     assert.equal(entry?.wallTime, 1_700_000_005_000);
   });
 
-  it('tells nothing of what was refused, nothing twice, and nothing of a transfer', async () => {
+  it('has nothing of what was refused, nothing twice, and nothing of a transfer', async () => {
     const leader = new Leader('m2', 'm3');
     await leader.add('m4');
     await leader.add('m4');
@@ -182,7 +182,7 @@ describe('the history of the masters', () => {
     assert.deepEqual(leader.warnings, []);
   });
 
-  it('tells once of a change that was asked for again, after it broke off half-way', async () => {
+  it('has one entry of a change that was asked for again, after it broke off half-way', async () => {
     const leader = new Leader('m2', 'm3');
     await leader.add('m4');
     // As if the leader had lost its office between the two steps.
@@ -239,7 +239,7 @@ describe('the history of the masters', () => {
     assert.equal(leader.warnings.length, 1);
   });
 
-  it('may lack a change whose outcome nobody knows: it is not told of, and the log says so', async () => {
+  it('may lack a change whose outcome is unknown: it has no entry, and the log says so', async () => {
     const leader = new Leader('m2', 'm3');
     await leader.add('m4');
     const error = new ProposeError('unknown-outcome', 'leadership was lost on the way');

@@ -20,7 +20,7 @@ export type MembershipHistoryOptions = MemberAccountOptions & {
   readonly logger: MasterLog;
 };
 
-/** Election timeouts that the entry may take: who leads without a quorum gives way within two. */
+/** Election timeouts that the entry may take: a leader without a quorum steps down within two. */
 const entryTimeouts = 3;
 
 /**

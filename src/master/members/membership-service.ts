@@ -1,6 +1,6 @@
 /**
- * The part of ClusterService that looks at the masters and changes who they are: one step at a time, each carried out by
- * the leader. A new master comes as a learner; `voter-change.ts` has the steps that concern votes.
+ * The part of ClusterService that shows and changes the membership: one step at a time, each carried out by the leader.
+ * A new master comes as a learner; `voter-change.ts` has the steps that concern votes.
  */
 
 import { AddressError } from '#address/brand.js';

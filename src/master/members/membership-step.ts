@@ -1,4 +1,7 @@
-/** What the steps of changing the masters share: what they are given, how one is carried out, and who is meant by a name. */
+/**
+ * What the steps of changing the masters share: what they are given, how one is carried out, and which member a name
+ * means.
+ */
 import { RefusedError } from '#api/refusal.js';
 import type { Leadership } from '#master/leader/leadership.js';
 import { memberMessages } from '#master/members/member-account.js';

@@ -16,7 +16,7 @@ describe('a master and its recorded address', () => {
     }
   });
 
-  it('differ when it is configured elsewhere: both are told, and the ways out with the configured addresses', () => {
+  it('differ when it is configured elsewhere: both are reported, and the ways out with the configured addresses', () => {
     const founders = named('m1=10.1.0.1:7071', 'm2=10.1.0.2:7071');
     const told = addressProblem({ self, members, founders, joins: false, listens: '0.0.0.0:7071' }) ?? '';
     assert.match(

@@ -26,7 +26,7 @@ import type { Caller } from '#tls/caller.js';
 
 /** Election timeouts that another member may take to lead. */
 const transferTimeouts = 3;
-/** Between two looks at who is heard of, in ms. */
+/** Between two looks at the members that answer, in ms. */
 const lookAgainMs = 50;
 const wayToReplace = 'add and promote another one first';
 
@@ -106,8 +106,8 @@ async function handOverIfLeading(options: MembershipServiceOptions, action: stri
 }
 
 /**
- * A change must not leave voters of whom most are not heard of: it could neither be completed nor taken back. One who has
- * just come to lead listens for an election timeout first.
+ * A change must not leave voters most of which do not answer: it could neither be completed nor taken back. A new
+ * leader listens for an election timeout first.
  * @throws RefusedError
  */
 async function checkQuorum(
@@ -145,7 +145,7 @@ async function checkQuorum(
   }
 }
 
-/** @throws RefusedError when no member took over in time. Returns who leads. */
+/** @throws RefusedError when no member took over in time. Returns the leader. */
 export async function transfer(options: MembershipServiceOptions, to: string): Promise<string> {
   const { leadership, electionTimeoutMs, clock } = options;
   const status = options.log.status();

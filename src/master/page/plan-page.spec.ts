@@ -132,7 +132,7 @@ describe('the page of the plan', () => {
     });
     after(() => closed[Symbol.asyncDispose]());
 
-    it('is for who has it: as a password, which a browser asks for, or as a bearer', async () => {
+    it('needs the token: as a password, which a browser asks for, or as a bearer', async () => {
       for (const path of ['', 'app.js', 'events', 'blocks?overlay=dcos']) {
         const { status, headers } = await fetch(closed.url + path);
         assert.equal(status, 401, path);

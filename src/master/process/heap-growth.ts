@@ -1,4 +1,4 @@
-/** How much garbage a master process lets pile up before it collects. */
+/** How much garbage a master process gathers before it collects. */
 import { getHeapSpaceStatistics, getHeapStatistics, setFlagsFromString } from 'node:v8';
 
 type Step = { readonly aboveBytes: number; readonly growthPercent: number };

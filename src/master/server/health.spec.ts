@@ -37,7 +37,7 @@ describe('health and reflection', () => {
       ),
     );
 
-  it('tells a watcher each change', async () => {
+  it('sends a watcher each change', async () => {
     await start();
     const { health } = masters.master(0);
     const told: number[] = [];
@@ -64,7 +64,7 @@ describe('health and reflection', () => {
     assert.equal(answer instanceof Error && answer.code, status.NOT_FOUND);
   });
 
-  it('row 49: let one client watch so often', async () => {
+  it('row 49: allow one client only so many watches', async () => {
     await start();
     const streams = Array.from({ length: 16 }, () => watch(''));
     const ended = streams.map(endOf);

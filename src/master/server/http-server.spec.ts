@@ -88,7 +88,7 @@ describe('HTTP', () => {
     }
   });
 
-  it('tells the state as DC/OS does', async () => {
+  it('reports the state as DC/OS does', async () => {
     const { code, body } = await get('/overlay-master/state');
     assert.equal(code, 200);
     const state = JSON.parse(body);
@@ -172,7 +172,7 @@ describe('HTTP', () => {
     });
   });
 
-  it('has each node address once in the state, with the subnets of who has it now', async () => {
+  it('has each node address once in the state, with the subnets of its present holder', async () => {
     await time.runFor(silentMs);
     await masters.register('agent-3', { nodeIp: '10.0.0.1' });
     const { agents } = JSON.parse((await get('/overlay-master/state')).body);
@@ -193,7 +193,7 @@ describe('HTTP', () => {
     assert.equal(state.agents[0].overlays[0].subnet, '9.0.0.0/24');
   });
 
-  it('names in the history who released agents', async () => {
+  it('names in the history the principal that released agents', async () => {
     assert.equal((await remove('{"agents":["10.0.0.2"]}')).code, 200);
     const [entry] = masters.master(0).machine.ipam.history({ after: 0, limit: 1, what: new Set(['release']) });
     assert.equal(entry?.who, 'operator/alice@127.0.0.1');

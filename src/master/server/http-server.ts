@@ -115,7 +115,8 @@ function readiness({ notReady }: HttpServerOptions): HttpAnswer {
 
 /**
  * The DC/OS `State`, as this master has it: no leader is needed. There an agent is its address, and each address is one
- * agent's: who has lost its own to another is left out, since what looks for that address would find the wrong subnets.
+ * agent's: an agent that has lost its own to another is left out, since a lookup of that address would find the wrong
+ * subnets.
  */
 async function state({ plan }: HttpServerOptions): Promise<HttpAnswer> {
   const { network } = plan;
@@ -131,7 +132,7 @@ async function state({ plan }: HttpServerOptions): Promise<HttpAnswer> {
     await new Promise(setImmediate);
   }
   const head = network === undefined ? '' : `"network":${JSON.stringify(dcosNetwork(networkMessage(network)))},`;
-  // As bytes: those who read slowly then share them.
+  // As bytes, which slow readers share.
   return jsonBytes(`{${head}"agents":[${agents.join(',')}]}`);
 }
 

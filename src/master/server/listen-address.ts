@@ -1,4 +1,4 @@
-/** Addresses to listen on, HOST:PORT with an IPv6 host in brackets: what they say of who can reach them. */
+/** Addresses to listen on, HOST:PORT with an IPv6 host in brackets: from where they can be reached. */
 import { hostOf } from '#address/host-and-port.js';
 
 /**

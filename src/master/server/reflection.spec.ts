@@ -28,7 +28,7 @@ describe('reflection and health', () => {
   });
   after(() => masters[Symbol.asyncDispose]());
 
-  it('let buf curl call with no files at hand, and its JSON is ours', async () => {
+  it('serve buf curl with no files at hand, and its JSON is ours', async () => {
     const { api } = masters.master(0);
     const client = masters.client();
     const same = async <Request, Decoded extends Request, Response, ResponseDecoded extends Response>(
@@ -60,7 +60,7 @@ describe('reflection and health', () => {
     );
   });
 
-  it('tells whether the master serves', async () => {
+  it('reports whether the master serves', async () => {
     const { api, health } = masters.master(0);
     const path = '/grpc.health.v1.Health/Check';
     assert.deepEqual(JSON.parse(await curl(api, path)), { status: 'NOT_SERVING' });

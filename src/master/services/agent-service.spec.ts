@@ -9,7 +9,7 @@ import { sublet } from '#proto/sublet.js';
 import { VirtualTime } from '#replica/testing/virtual-time.js';
 
 describe('agent service', () => {
-  it('lets the worked example of the design', async () => {
+  it('grants the worked example of the design', async () => {
     await using masters = await TestMasters.start();
     const first = await masters.register('agent-1');
     const second = await masters.register('agent-2');
@@ -44,7 +44,7 @@ describe('agent service', () => {
     assert.equal(code, 'ABORTED');
   });
 
-  it('refuses a second host that claims the id of a live one, and lets a reinstalled one in when it is silent', async () => {
+  it('refuses a second host that claims the id of a live one, and accepts a reinstalled one when the first is silent', async () => {
     const time = new VirtualTime();
     await using masters = await TestMasters.start({ clock: time });
     const first = await masters.register('agent-1');
@@ -90,7 +90,7 @@ describe('agent service', () => {
     assert.deepEqual({ ...agent?.overlays?.[0]?.state }, state);
   });
 
-  it('tells the instance of an agent to nobody but itself (C3)', async () => {
+  it('shows the instance of an agent to that agent alone (C3)', async () => {
     await using masters = await TestMasters.start();
     const secret = 'b5f0c1d2-secret';
     const { agent, lease } = await masters.register('agent-1', { instanceId: secret });

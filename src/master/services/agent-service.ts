@@ -1,6 +1,6 @@
 /**
- * AgentService's unary calls: register, report status, leave. All are carried out by the leader, which alone can
- * judge who is silent.
+ * AgentService's unary calls: register, report status, leave. All are carried out by the leader, which alone can judge
+ * which agents are silent.
  */
 import { Writer } from 'protobufjs/minimal.js';
 import { type Method, methodName, toBuffer } from '#api/method.js';

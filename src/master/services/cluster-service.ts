@@ -1,6 +1,6 @@
 /**
- * ClusterService: how this master sees the cluster. It is answered by the master that was asked, also when there is
- * no leader; what only the leader knows, who is live, it asks the leader for, and leaves out when that fails.
+ * ClusterService: how this master sees the cluster. It is answered by the master that was asked, also when there is no
+ * leader; what only the leader knows, which agents are live, it asks the leader for, and leaves out when that fails.
  */
 
 import { formatIp } from '#address/ip.js';
@@ -51,7 +51,7 @@ const contestedMax = 100;
 const contestedWarningsMax = 10;
 /** So many of those that have not come back in an adoption are named. */
 const awaitedMax = 100;
-/** How long the leader may take to say who is live before the answer goes out without, in ms. */
+/** How long the leader may take to report the live agents before the answer goes out without them, in ms. */
 const leaderAccountMs = 500;
 
 type Account = Pick<sublet.v1.GetStatusResponse.$Properties, 'agents' | 'silentAgents' | 'contestedLeases'> & {

@@ -1,6 +1,6 @@
 /**
  * OperatorService: what operators look at and change. Changes go to the leader. Reads are answered where they are
- * asked, at a linearizable point; those that tell who is live go to the leader, which alone knows, unless `stale`.
+ * asked, at a linearizable point; those that report live agents go to the leader, which alone knows, unless `stale`.
  */
 
 import { formatCidr, formatIp, parseIp } from '#address/ip.js';

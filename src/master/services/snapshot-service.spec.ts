@@ -92,7 +92,7 @@ class Backup {
 }
 
 describe('saving a snapshot', () => {
-  it('goes on as the caller reads, and lets go of the snapshot at the end', async () => {
+  it('goes on as the caller reads, and closes the snapshot at the end', async () => {
     const backup = new Backup();
     for (let piece = 1; piece <= 4; piece++) {
       await backup.settle();
@@ -105,7 +105,7 @@ describe('saving a snapshot', () => {
     assert.deepEqual([backup.closed, backup.admission.total.streams], [1, 0]);
   });
 
-  it('lets go of a caller that reads nothing for 30 s, and of the snapshot, which keeps the log behind it', async () => {
+  it('ends for a caller that reads nothing for 30 s, and closes the snapshot, which keeps the log behind it', async () => {
     const backup = new Backup();
     await backup.settle();
     await backup.time.runFor(stalledMs);
@@ -157,7 +157,7 @@ describe('saving a snapshot', () => {
     assert.deepEqual([backup.recorded, backup.opened], [[], 1]);
   });
 
-  it('lets go of the snapshot when the caller goes away', async () => {
+  it('closes the snapshot when the caller goes away', async () => {
     const backup = new Backup();
     await backup.settle();
     backup.caller.emit('cancelled');

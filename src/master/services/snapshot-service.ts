@@ -1,6 +1,6 @@
 /**
  * SaveSnapshot: a backup of the plan as a stream of the snapshot file's bytes, by the master that is asked. While it is
- * under way the log behind it is kept, so a caller that does not read is let go.
+ * under way the log behind it is kept, so a caller that does not read is ended.
  */
 
 import { once } from 'node:events';
@@ -111,7 +111,7 @@ export function recordBackupEndpoint(plan: PlanClient, wallClock: () => number):
   });
 }
 
-/** Resolves also when the caller went away, who drains nothing any more. @throws RefusedError */
+/** Resolves also when the caller went away, and drains nothing any more. @throws RefusedError */
 async function drained(stream: Stream, gone: AbortSignal, clock: Clock): Promise<void> {
   const stalled = new AbortController();
   const cancel = clock.after(stalledMs, () => stalled.abort());

@@ -1,6 +1,6 @@
 /**
- * A replicated log without consensus, for specs: members in one process share a list of commands, and the spec
- * says who leads, who lags and who is cut off. Everything else is real, the address plan included.
+ * A replicated log without consensus, for specs: members in one process share a list of commands, and the spec says
+ * which one leads, lags or is cut off. Everything else is real, the address plan included.
  */
 import { type LogIndex, logIndex, memberId, term } from '#raft/log/entry.js';
 import type { MemberInfo, Membership } from '#replica/ports/membership.js';
@@ -207,7 +207,7 @@ export class MemoryMember<Output> implements ReplicatedLog<Output> {
     for (const listener of this.#onRestored) listener(logIndex(index));
   }
 
-  /** Tells the listeners who leads, or that this member was paused. */
+  /** Calls the listeners with the leader, or because this member was paused. */
   announce(paused: boolean): void {
     const { leader } = this.#cluster;
     for (const listener of this.#onLeadership) {

@@ -1,7 +1,7 @@
 /**
- * The latest events, by revision, ready to be sent: each is encoded for a view when the first watcher of that view needs
- * it, and never again. A batch holds whole revisions only; watchers at the same place get the same batch. The ring is bounded:
- * who stands before its base has to begin with a snapshot.
+ * The latest events, by revision, ready to be sent: each is encoded for a view when the first watcher of that view
+ * needs it, and never again. A batch holds whole revisions only; watchers at the same place get the same batch. The
+ * ring is bounded: a watcher before its base has to begin with a snapshot.
  */
 import { deflateRawSync } from 'node:zlib';
 import { toBuffer } from '#api/method.js';
@@ -57,7 +57,7 @@ type Touched = { readonly agents: readonly AgentId[]; readonly network: boolean 
 
 /** What one event takes beside its encoded forms. */
 const estimatedBytes = 1024;
-/** Shorter batches are not worth the time of the one who inflates them. */
+/** Shorter batches are not worth the time that inflating them takes. */
 const deflateBytesMin = 256;
 /** What the API allows a compressed batch to be before it is compressed. */
 const deflateBytesMax = 1024 * 1024;

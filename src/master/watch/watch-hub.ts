@@ -1,7 +1,7 @@
 /**
  * All watch streams of this master. Per watcher we keep only a log position and one message in flight: what it gets
  * next is looked up when it has taken the last, in the ring that all share. One that falls behind the ring begins again
- * with a snapshot; one that does not read is let go.
+ * with a snapshot; one that does not read is ended.
  */
 
 import { toBuffer } from '#api/method.js';
@@ -343,7 +343,7 @@ export class WatchHub {
     }
   }
 
-  /** Those who have read the least of the oldest snapshot make room. */
+  /** The watchers that have read the least of the oldest snapshot make room. */
   #letGoOfOldSnapshots(): void {
     const held = new Set<PlanSnapshot>();
     for (const { snapshot } of this.#watchers) if (snapshot !== undefined) held.add(snapshot.of);

@@ -1,4 +1,4 @@
-/** What was changed, when and by whom; the newest first. */
+/** What was changed, when and by which principal; the newest first. */
 import type { ComponentChild } from 'preact';
 import { useEffect, useState } from 'preact/hooks';
 import { type HistoryAnswer, masters } from '#page/view/master-calls.js';

@@ -1,4 +1,4 @@
-/** The masters: who leads, how far each is behind, and what an operator should look at. */
+/** The masters: which one leads, how far each is behind, and what an operator should look at. */
 import type { ComponentChild } from 'preact';
 import { masters, type StatusAnswer } from '#page/view/master-calls.js';
 import { agoText, countText, enumText, size } from '#page/view/texts.js';

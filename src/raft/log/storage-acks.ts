@@ -40,9 +40,9 @@ function appliedTo(core: Core, index: LogIndex, bytes: number): void {
 }
 
 /**
- * A leader leaves a joint configuration by itself, if that was asked for, once the change that entered it is
- * applied. If the proposal is dropped now, as while leadership is passing on, each tick tries again: nothing else may
- * ever be proposed, and who left with the change would be counted on for good.
+ * A leader leaves a joint configuration by itself, if that was asked for, once the change that entered it is applied.
+ * If the proposal is dropped now, as while leadership is passing on, each tick tries again: nothing else may ever be
+ * proposed, and the members that left with the change would count in quorums for good.
  */
 export function leaveJointIfDue(core: Core): void {
   const due = core.membership.config.autoLeave && core.log.applied >= core.pendingConfIndex;

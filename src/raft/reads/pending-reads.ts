@@ -6,7 +6,7 @@
 import type { LogIndex, MemberId } from '#raft/log/entry.js';
 import { jointIndex, type Voters } from '#raft/tracker/quorum.js';
 
-/** `from`: who asked. `index`: the commit index when it was asked; the answer must include it. */
+/** `from`: the member that asked. `index`: the commit index when it was asked; the answer must include it. */
 export type PendingRead = { readonly request: number; readonly from: MemberId; readonly index: LogIndex };
 
 export class PendingReads {

@@ -146,7 +146,7 @@ describe('an election', () => {
     assert.equal(member.status.role, 'leader');
   });
 
-  it('asks the voters of both halves, and nobody else', () => {
+  it('asks the voters of both halves, and no other member', () => {
     const state = confState([1, 2], { votersOutgoing: members(1, 3), learners: members(4) });
     const member = new CoreMember(1, { confState: state });
     member.raft.campaign();
@@ -323,7 +323,7 @@ describe('an election across a change of the configuration', () => {
     assert.equal(member.status.commit, 0);
   });
 
-  it('lets one that campaigned learn of the change from a rejection by a higher term, too', () => {
+  it('has one that campaigned learn of the change from a rejection by a higher term, too', () => {
     const member = new CoreMember(1, { confState: joint, entries: log(3), hardState: { term: 1, commit: 0 } });
     member.raft.campaign();
     member.run();
@@ -427,7 +427,7 @@ describe('a pre-vote', () => {
     assert.deepEqual(answerTo(led, voteRequest('pre-vote', { from: 2, to: 1, term: 5 })), ['rejected', 5]);
   });
 
-  it('that nobody answers is repeated after an election timeout, not at every tick', () => {
+  it('that gets no answer is repeated after an election timeout, not at every tick', () => {
     const member = new CoreMember(1, preVote);
     member.ticks(10);
     member.run();
@@ -491,7 +491,7 @@ describe('a member in touch with its leader, where quorums are checked', () => {
 });
 
 describe('forgetting the leader', () => {
-  it('lets a follower vote in the same term, keeping its own vote and term', () => {
+  it('allows a follower to vote in the same term, keeping its own vote and term', () => {
     const member = new CoreMember(1);
     member.receive(heartbeat({ from: 2, to: 1, term: 1 }));
     member.take();

@@ -89,7 +89,7 @@ describe('an append that follows on an entry that is not here', () => {
     assert.deepEqual(hint([1, 2, 2], [2, 4]), [2, 2]);
   });
 
-  it('changes nothing but who leads', () => {
+  it('changes nothing but the leader', () => {
     const member = follower([1, 1]);
     member.receive(append(fromTwo, { after: [9, 4], terms: [5], commit: 9 }));
     assert.deepEqual([member.status.lastIndex, member.status.commit, member.status.leader], [2, 0, 2]);

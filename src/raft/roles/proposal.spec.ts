@@ -40,7 +40,7 @@ function proposal(...changes: readonly (ConfChange | string)[]): Message {
 }
 
 describe('a proposal on a leader', () => {
-  it('tells where it was put, side by side, in the own term', () => {
+  it('returns its positions, side by side, in the own term', () => {
     const member = alone();
     assert.deepEqual(member.raft.propose([bytes('a'), bytes('b')]), { term: 1, firstIndex: 2 });
     member.run();
@@ -130,7 +130,7 @@ describe('the bytes that a leader appends beyond what is applied', () => {
     assert.equal(cluster.elect(1).status.uncommittedBytes, 0);
   });
 
-  it('do not let a refused configuration change block the next one when it is dropped', () => {
+  it('do not have a refused configuration change block the next one when it is dropped', () => {
     const member = limited();
     member.raft.propose([bytes('1234567890')]);
     assert.throws(() => member.raft.proposeConfChange(addFour), dropped);
@@ -174,7 +174,7 @@ describe('a configuration change', () => {
     assert.deepEqual(member.status.confState, confState([1], { learners: members(2) }));
   });
 
-  it('is refused if nobody would vote any more, instead of stopping every member when applied', () => {
+  it('is refused if no voter would be left, instead of stopping every member when applied', () => {
     assert.throws(() => alone().raft.proposeConfChange(confChange([['remove', 1]])), refused);
   });
 

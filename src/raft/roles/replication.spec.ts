@@ -274,7 +274,7 @@ describe('a peer that is replicated to', () => {
     assert.equal(peer(member, 2).paused, true);
   });
 
-  it('is not told again what it was told', () => {
+  it('does not get again what it has', () => {
     const member = replicating();
     member.raft.propose([bytes('a')]);
     member.run();
@@ -451,7 +451,7 @@ describe('a leader that checks its quorum', () => {
     assert.deepEqual([role, term, known], ['follower', 1, 0]);
   });
 
-  it('does so after its first one too, if nobody answers it', () => {
+  it('does so after its first one too, if no member answers it', () => {
     const member = leader({ checkQuorum: true });
     member.ticks(10);
     assert.equal(member.status.role, 'follower');

@@ -154,7 +154,7 @@ export function handleHeartbeatResponse(core: Core, message: HeartbeatResponseMe
   }
 }
 
-/** Tells the target of a leadership transfer, which has the whole log, to campaign at once. */
+/** Has the target of a leadership transfer, which has the whole log, campaign at once. */
 export function sendTimeoutNow(core: Core, to: MemberId): void {
   send(core, { kind: 'timeout-now', from: core.id, to, term: core.term });
 }

@@ -286,7 +286,7 @@ export class CoreCluster {
     return member;
   }
 
-  /** Lets everyone work and delivers messages until nothing happens any more. */
+  /** Has all members process and delivers messages until nothing happens any more. */
   settle(): void {
     for (let round = 0; round < roundsMax; round += 1) {
       for (const member of this.members.values()) {

@@ -31,7 +31,7 @@ describe('quorum', () => {
     );
   });
 
-  it('of nobody agrees to everything', () => {
+  it('of no voters agrees to everything', () => {
     assert.equal(
       majorityIndex([], () => 1),
       Number.POSITIVE_INFINITY,

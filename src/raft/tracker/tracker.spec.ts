@@ -105,7 +105,7 @@ describe('a change of one voter', () => {
 });
 
 describe('a configuration change', () => {
-  it('is refused, leaving nothing behind, if nobody would vote any more', () => {
+  it('is refused, leaving nothing behind, if no voter would be left', () => {
     const before = restored(confState([1]));
     assert.throws(() => changeMembership(before, confChange([['remove', 1]]), peers), MembershipError);
     assert.deepEqual(before, restored(confState([1])));

@@ -1,9 +1,9 @@
 /**
- * The arithmetic of configuration changes: who votes, who only listens, and whose progress is tracked, before
- * and after a change (Raft paper §6, dissertation §4.3). Values in, values out: an error leaves nothing behind.
+ * The arithmetic of configuration changes: voters, learners, and the members with tracked progress, before and after a
+ * change (Raft paper §6, dissertation §4.3). Values in, values out: an error leaves nothing behind.
  *
- * "Incoming" voters are `config.voters`, "outgoing" ones `config.votersOutgoing`; the configuration is joint
- * while there are outgoing ones. Learners that still vote in the outgoing half wait in `learnersNext`.
+ * "Incoming" voters are `config.voters`, "outgoing" ones `config.votersOutgoing`; the configuration is joint while
+ * there are outgoing ones. Learners that still vote in the outgoing half wait in `learnersNext`.
  */
 
 import { invariant } from '#errors/invariant.js';

@@ -101,7 +101,7 @@ describe('the bootstrap of a cluster', () => {
     }
   });
 
-  it('never begins twice: who decides has fixed what it saw, even if it takes its disk long to write it', async () => {
+  it('never begins twice: the member that decides has fixed what it saw, even if it takes its disk long to write it', async () => {
     const cluster = new TestCluster();
     const [a, b, c] = cluster.members;
     if (a === undefined || b === undefined || c === undefined) throw new Error('three members');
@@ -307,7 +307,7 @@ describe('a bootstrap alone', () => {
     await assert.rejects(a.replica.propose(new Uint8Array(1)), /stopped/);
   });
 
-  it('gives everyone who joins the same incarnation, and keeps it across a restart', async () => {
+  it('gives all joining members the same incarnation, and keeps it across a restart', async () => {
     const { cluster, b } = await grown();
     const { incarnation } = b.replica.status().membership;
     assert.equal(b.disk.content.applied?.membership.incarnation, incarnation);

@@ -1,12 +1,12 @@
 /**
  * How a cluster begins, and how a member with an empty store finds its place in one that exists.
  *
- * The founders ask each other who they are. Only when every one of them has an empty store, and every one has seen the
- * same founders with the same stores, does each write the same first state. This makes a disk that is wiped meanwhile
- * harmless: a founder that decides has fixed its account of the founders, so no founder can decide otherwise. A founder
- * that crashed before it wrote finds the others bootstrapped, with its own store among them, and follows suit. A sole
- * founder has no other to ask. It waits a moment instead: if its cluster has grown since, and its disk was lost, the
- * others call it.
+ * The founders ask each other for their identities. Only when every one of them has an empty store, and every one has
+ * seen the same founders with the same stores, does each write the same first state. This makes a disk that is wiped
+ * meanwhile harmless: a founder that decides has fixed its account of the founders, so no founder can decide otherwise.
+ * A founder that crashed before it wrote finds the others bootstrapped, with its own store among them, and follows
+ * suit. A sole founder has no other to ask. It waits a moment instead: if its cluster has grown since, and its disk was
+ * lost, the others call it.
  */
 
 import { errorText } from '#errors/unknown-error.js';
@@ -27,7 +27,7 @@ export type BootstrapOptions = {
   readonly join: readonly string[];
   readonly storeId: string;
   readonly clock: Clock;
-  /** So long a founder that is alone waits for somebody who knows it already, in ms. */
+  /** So long a founder that is alone waits for a member that knows it already, in ms. */
   readonly aloneMs: number;
   readonly hello: (peer: string) => Promise<MemberHello>;
   /** Called once per problem. */
@@ -199,9 +199,9 @@ export class Bootstrap {
   }
 
   /**
-   * By the newest membership that anybody answers with: a member that was removed may still run, and does not know of
-   * those who came after. Ids are given in order and never twice, so the member that has given more ids is newer. Among
-   * those who have given equally many, the one that does not know this member has seen it removed.
+   * By the newest membership among the answers: a member that was removed may still run, and does not know of members
+   * that came after. Ids are given in order and never twice, so the member that has given more ids is newer. Among
+   * memberships with equally many ids, that of the one that does not know this member has seen it removed.
    */
   #newestPlace(answered: readonly Answer[]): Round | undefined {
     const known = answered.flatMap(({ founder, hello: { membership } }) =>
@@ -308,7 +308,7 @@ function named({ name, peer }: Founder): string {
   return name === '' ? `the member at ${peer}` : `${name} at ${peer}`;
 }
 
-/** Somebody to ask whose name is not known. */
+/** A member to ask whose name is not known. */
 function unnamed(peer: string): Founder {
   return { name: '', peer };
 }

@@ -25,8 +25,8 @@ export function incarnationsDiffer(one: string, other: string): boolean {
 }
 
 /**
- * What ends a member that is a cluster of its own, when a peer of another incarnation counts it among its members: it
- * has lost its data and bootstrapped again. Undefined: it goes on. One that is not alone is not ended by a single call.
+ * Why a member that is alone in its cluster stops when a peer of another incarnation counts it among its members: it
+ * has lost its data and bootstrapped again. Undefined: it goes on, as a member with peers does.
  */
 export function otherIncarnationText(
   { name, peer, clusterId, incarnation }: PeerClaim,

@@ -59,7 +59,7 @@ export class CommitNotices {
   }
 }
 
-/** Whether who gets `message` needs `before` no more. */
+/** Whether the receiver of `message` does not need `before` any more. */
 function saysAll(message: PeerMessage, before: AppendMessage): boolean {
   if (message.kind !== 'append' || message.term !== before.term) return false;
   return message.index >= before.index && message.commit >= before.commit;

@@ -28,7 +28,7 @@ export class EntryRecordError extends Error {
   override readonly name = 'EntryRecordError';
 }
 
-/** The bytes of `entry`, shared by all who ask: read-only. */
+/** The bytes of `entry`, shared by all callers: read-only. */
 export function entryRecord(entry: Entry): Uint8Array {
   entry.encoded ??= encode(entry);
   return entry.encoded;

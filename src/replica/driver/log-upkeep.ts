@@ -48,7 +48,7 @@ export class LogUpkeep {
     const persisted = tail.persisted.index;
     const firstIndex = tail.firstIndex();
     const { entriesKept, compactionStep } = limits.compaction;
-    // Most turns end here: nothing is worth a look before.
+    // Most turns end here: the tail is too short to compact.
     if (persisted - firstIndex < entriesKept + compactionStep - 1) return undefined;
     const view = { persisted, firstIndex, pinned: sender.pinned, activeMatches: this.#activeMatches() };
     const through = compactionPoint(view, limits.compaction);

@@ -34,7 +34,10 @@ import type { StateRecord } from '#replica/ports/state-machine.js';
 import type { ReplicaEvent } from '#replica/replica-event.js';
 import type { PendingRequests } from '#replica/requests/pending-requests.js';
 
-/** Readies worked off in one turn; more wait for the next, so that a long catch-up lets messages and ticks in. */
+/**
+ * Readies worked off in one turn; more wait for the next, so that messages and ticks are not held up by a long
+ * catch-up.
+ */
 const readiesPerTurnMax = 16;
 
 export type RaftDriverParts<Output> = {

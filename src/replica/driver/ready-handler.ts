@@ -47,7 +47,7 @@ export class ReadyHandler<Output> {
     return notLeaderError(this.#parts.self.name, this.#leader);
   }
 
-  /** The first thing of a Ready: who leads, in which term. */
+  /** The first part of a Ready: the leader and its term. */
   lead(ready: Pick<Ready, 'softState' | 'hardState'>): void {
     const { requests, leadership, emit } = this.#parts;
     const { changed, lost } = leadership.update(ready);

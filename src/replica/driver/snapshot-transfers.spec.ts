@@ -17,7 +17,7 @@ function message(index: number, to = 2): SnapshotMessage {
   return { kind: 'snapshot', from: memberId(1), to: memberId(to), term: term(3), snapshot: snapshotOf(meta(index)) };
 }
 
-/** Lets promises settle. */
+/** Waits for promises that can settle at once. */
 const settle = () => new Promise(setImmediate);
 
 describe('sending snapshots', () => {
@@ -67,7 +67,7 @@ describe('sending snapshots', () => {
     assert.deepEqual([ended, open(), sender.pinned], [['2 50 sent'], 0, undefined]);
   });
 
-  it('is one at a time to a member, and a few in all; who has to wait is told', async () => {
+  it('is one at a time to a member, and a few in all; the wait of others is reported', async () => {
     const { sender, send, sent, ended, open } = bench(50);
     for (const [index, to] of [
       [40, 2],
@@ -85,7 +85,7 @@ describe('sending snapshots', () => {
     assert.deepEqual([sender.pinned, open()], [42, 1]);
   });
 
-  it('rests after one that failed, longer each time, and not after one that arrived', async () => {
+  it('waits after one that failed, longer each time, and not after one that arrived', async () => {
     const { send, sent, ended, time } = bench(50);
     /** Asks until one begins, as the core does, and ends it; returns how long that took, in s. */
     const next = async (error?: Error): Promise<number> => {
@@ -101,9 +101,9 @@ describe('sending snapshots', () => {
       return Math.round((time.now() - begin) / 100) / 10;
     };
     const cut = new Error('cut');
-    const rests: number[] = [];
-    for (let failures = 0; failures < 8; failures++) rests.push(await next(cut));
-    assert.deepEqual(rests, [0, 1, 2, 4, 4, 4, 4, 4]);
+    const waits: number[] = [];
+    for (let failures = 0; failures < 8; failures++) waits.push(await next(cut));
+    assert.deepEqual(waits, [0, 1, 2, 4, 4, 4, 4, 4]);
     assert.equal(ended.filter((each) => each === '2 40 cut').length, 8);
     assert.equal(ended.filter((each) => each === '2 40 waits').length, 0);
     // To others they go meanwhile.
@@ -116,7 +116,7 @@ describe('sending snapshots', () => {
     assert.deepEqual([await next(cut), await next(cut)], [0, 1]);
   });
 
-  it('tells of a wait once, until it is over', async () => {
+  it('reports a wait once, until it is over', async () => {
     const { send, sent, ended } = bench(50);
     for (const to of [2, 3, 4, 4, 5, 4]) send(message(40, to));
     await settle();

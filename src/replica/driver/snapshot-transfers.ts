@@ -40,7 +40,7 @@ export class SnapshotSender {
   readonly #inFlight = new Map<MemberId, LogIndex>();
   /** Followers waiting for a send slot. */
   readonly #waiting = new Set<MemberId>();
-  /** To whom the last transfer failed. */
+  /** Followers whose last transfer failed. */
   readonly #pauses = new Map<MemberId, Pause>();
 
   constructor(

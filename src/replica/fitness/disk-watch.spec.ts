@@ -27,7 +27,7 @@ describe('the watch over a disk', () => {
     );
   });
 
-  it('tells of a hang once where nobody can take over', () => {
+  it('reports a hang once where no other member can take over', () => {
     const events: ReplicaEvent[] = [];
     const watch = new DiskWatch(electionMs, (event) => events.push(event));
     for (const now of [1100, 1200, 2300]) assert.equal(watch.check(now, 0, []), undefined);

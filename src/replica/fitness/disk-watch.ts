@@ -22,7 +22,7 @@ export class DiskWatch {
     return this.#hungSinceMs !== undefined;
   }
 
-  /** Once a tick. Whom of its `successors` a leader should hand over to now, if to anybody; none on others. */
+  /** Once a tick. The one of its `successors` that a leader should hand over to now; none on others. */
   check(now: number, busySinceMs: number | undefined, successors: readonly MemberId[]): MemberId | undefined {
     const forMs = busySinceMs === undefined ? 0 : now - busySinceMs;
     if (forMs <= this.#electionMs) {

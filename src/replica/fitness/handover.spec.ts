@@ -6,7 +6,7 @@ import { Handover, successors } from '#replica/fitness/handover.js';
 const electionMs = 1000;
 const [two, three] = [memberId(2), memberId(3)];
 
-describe('who takes over from a leader', () => {
+describe('the member that takes over from a leader', () => {
   /** Member 1 leads 2 and 3; 4 is a learner. */
   function status() {
     const start = { confState: confState([1, 2, 3], { learners: [memberId(4)] }) };
@@ -42,7 +42,7 @@ describe('a handover', () => {
     assert.equal(handover.next(2 * electionMs, [two, three]), two);
   });
 
-  it('asks one that was asked in vain again when there is nobody else, and nobody when there is nobody', () => {
+  it('asks one that was asked in vain again when there is no other, and none when there is none', () => {
     const handover = new Handover(electionMs);
     assert.equal(handover.next(0, []), undefined);
     assert.equal(handover.next(0, [two]), two);

@@ -1,6 +1,6 @@
 /**
- * To whom leadership goes when a leader has to give it away: to a voter that answers, rather one whose disk has room,
- * rather one that has more of the log. One that does not take over within an election timeout is followed by the next.
+ * The target when a leader has to hand over: a voter that answers, preferably one whose disk has room, then one that
+ * has more of the log. One that does not take over within an election timeout is followed by the next.
  */
 import type { MemberId } from '#raft/log/entry.js';
 import type { RaftStatus } from '#raft/raft-status.js';

@@ -1,6 +1,6 @@
 /**
  * Whether this member is fit to lead: its disk answers, and has room. A leader that is not hands over to one that is; a
- * follower that is not does not campaign while its disk hangs, and lets others go first while it has no room.
+ * follower that is not does not campaign while its disk hangs, and delays its campaign while it has no room.
  */
 import type { MemberId } from '#raft/log/entry.js';
 import type { Raft } from '#raft/raft.js';

@@ -67,7 +67,7 @@ describe('a watch on space', () => {
     assert.equal(watch.check([two, three]), undefined, 'that was long ago');
   });
 
-  it('names as heirs who votes, has room and answers, and else tells of all disks', () => {
+  it('names as successors the voters that have room and answer, and else reports all disks', () => {
     peers.reported(four, room);
     watch.check([two, three]);
     assert.equal(watch.refusal()?.code, 'no-space', 'a learner can not take over');
@@ -79,7 +79,7 @@ describe('a watch on space', () => {
     assert.match(watch.refusal()?.message ?? '', /m2: 900\.0 MiB free, .*; m3: not heard of; m4/);
   });
 
-  it('lets others go first in an election if they have room, but waits for nobody that is lost', () => {
+  it('has others go first in an election if they have room, but waits for no member that is lost', () => {
     watch.check(undefined);
     assert.equal(watch.campaignDelay(noMember), 0, 'nobody is known to have room');
     peers.reported(two, room);

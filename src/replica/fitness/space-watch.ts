@@ -1,7 +1,7 @@
 /**
  * Watches the free space on this member's disk, and what its peers say of theirs. While it is below its floor, a leader
- * hands over to a voter that has room, and a follower lets such a one go first in an election. Where no member has
- * space, the leader goes on leading and refuses proposals with an account of all disks.
+ * hands over to a voter that has room, and a follower delays its campaign for such a one. Where no member has space,
+ * the leader goes on leading and refuses proposals with an account of all disks.
  */
 import type { MemberId } from '#raft/log/entry.js';
 import { Handover } from '#replica/fitness/handover.js';
@@ -54,7 +54,7 @@ export class SpaceWatch {
     return this.#parts.peers.of(member)?.report?.space.low === true;
   }
 
-  /** Once a tick. Whom of its `successors` a leader should hand over to now, if to anybody; undefined: it does not lead. */
+  /** Once a tick. The one of its `successors` that a leader should hand over to now; undefined: it does not lead. */
   check(successors: readonly MemberId[] | undefined): MemberId | undefined {
     const { clock, store, observe } = this.#parts;
     const { problem } = store.space();

@@ -84,9 +84,9 @@ describe('membership', () => {
     assert.deepEqual(cluster.promises.violations, []);
   });
 
-  it('survives restarts: everybody knows the same members afterwards, and ids are not used again', async () => {
+  it('survives restarts: all members know the same membership afterwards, and ids are not used again', async () => {
     const cluster = await TestCluster.start();
-    // The last who joined: without it the highest id is one that was given before it.
+    // The last member that joined: without it the highest id is one that was given before it.
     const gone = cluster.member('c');
     const [a] = cluster.members;
     if (cluster.ready === gone) gone.replica.transferLeadership(a?.disk.memberId);
@@ -104,7 +104,7 @@ describe('membership', () => {
     assert.equal(d.disk.memberId, 4);
   });
 
-  it('who was replaced can be removed at once, also when it is dead', async () => {
+  it('a replaced member can be removed at once, also when it is dead', async () => {
     const cluster = await TestCluster.start();
     const gone = cluster.follower();
     const newcomer = await add(cluster, 'd');
@@ -186,7 +186,7 @@ describe('membership', () => {
     await assert.rejects(promoted, /member b has nothing of the log yet: wait until it has caught up/);
   });
 
-  it('a voter of two becomes a learner before it goes, and who stays knows it after a crash', async () => {
+  it('a voter of two becomes a learner before it goes, and the one that stays knows it after a crash', async () => {
     const cluster = await TestCluster.start({ names: ['a', 'b'] });
     const leader = await cluster.leader();
     const other = cluster.members.find((member) => member !== leader);
@@ -221,7 +221,7 @@ describe('membership', () => {
     );
   });
 
-  it('answers a replacement when the joint configuration is left and that is stored: who left may go for good', async () => {
+  it('answers a replacement when the joint configuration is left and that is stored: the old member may go for good', async () => {
     const cluster = await TestCluster.start();
     const leader = await cluster.leader();
     const newcomer = await add(cluster, 'd');
@@ -239,7 +239,7 @@ describe('membership', () => {
     await cluster.commit(await cluster.leader(), 'goes on');
   });
 
-  it('a member that was away learns from a leader that joined meanwhile, and then who it is', async () => {
+  it('a member that was away learns of a leader that joined meanwhile, and then its name', async () => {
     const cluster = await TestCluster.start();
     const away = cluster.follower();
     cluster.crash(away);
@@ -256,7 +256,7 @@ describe('membership', () => {
     assert.equal(leaders.at(-1), 'd', 'whoever hands calls on is told');
   });
 
-  it('a member that was cut off learns who leads once it hears that the newcomer’s joining is committed', async () => {
+  it('a member that was cut off learns of its leader once it hears that the newcomer’s joining is committed', async () => {
     const cluster = await TestCluster.start();
     const leader = await cluster.leader();
     const late = cluster.follower();
@@ -308,7 +308,7 @@ describe('membership', () => {
     await cluster.commit(newcomer, 'goes on');
   });
 
-  it('answers a replacement though leadership was to pass on meanwhile, in vain, and nobody proposes anything else', async () => {
+  it('answers a replacement though leadership was to pass on meanwhile, in vain, and no other change is proposed', async () => {
     const cluster = await TestCluster.start();
     const leader = await cluster.leader();
     const newcomer = await add(cluster, 'd');

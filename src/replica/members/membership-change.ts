@@ -1,6 +1,6 @@
 /**
- * What a configuration change means for names, addresses and store ids. The core's `ConfChange` speaks of ids;
- * its context carries, as JSON, who a new member is, so that everyone learns of it with the same entry.
+ * What a configuration change means for names, addresses and store ids. The core's `ConfChange` speaks of ids; its
+ * context carries, as JSON, the identity of a new member, so that all learn of it with the same entry.
  */
 
 import { InvariantError } from '#errors/invariant.js';
@@ -20,7 +20,7 @@ export type MembershipChange =
       readonly commandKinds?: readonly string[] | undefined;
     }
   | { readonly kind: 'promote'; readonly member: MemberId }
-  /** A voter becomes a learner, and still answers those who do not know it yet. */
+  /** A voter becomes a learner, and still answers members that do not know it yet. */
   | { readonly kind: 'demote'; readonly member: MemberId }
   | { readonly kind: 'remove'; readonly member: MemberId }
   /**

@@ -64,7 +64,7 @@ describe('membership changes on their way', () => {
     ['an entry of a later term in their place', entry(3, 3)],
     ['an entry of a later term before them', entry(2, 3)],
   ] as const) {
-    it(`are told by ${what} that they were replaced`, async () => {
+    it(`are rejected by ${what} when they were replaced`, async () => {
       const answer = ask();
       changes.passed(other, membership);
       assert.equal(await answer, 'not-leader');

@@ -1,6 +1,6 @@
 /**
- * Membership changes on their way: who waits for the configuration entry at which index. A change in joint steps is over
- * when the joint configuration is left.
+ * Membership changes in flight: the callers that wait, by the index of the configuration entry. A change in joint steps
+ * is over when the joint configuration is left.
  */
 
 import { RaftError } from '#raft/errors.js';
@@ -24,7 +24,7 @@ type Waiting = {
 export class MembershipChanges {
   /** By log index. The core allows one change at a time, so this stays small. */
   readonly #waiting = new Map<number, Waiting>();
-  /** Applied, but in a joint configuration still: who leaves may not go before that ends. */
+  /** Applied, but in a joint configuration still: a member that leaves may not go before that ends. */
   #joint: readonly Waiting[] = [];
 
   /** Has a leader's core propose `change`. @throws ProposeError, MembershipRefusedError, as rejections */

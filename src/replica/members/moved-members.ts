@@ -1,7 +1,8 @@
 /**
- * Addresses of members that an operator has set by hand, because the recorded ones are not reached any more. They are in
- * force on this member alone, until the cluster has committed other addresses. An address is where a member is called; who
- * answers there is checked by member id and store id, so a wrong one costs a connection and never a vote.
+ * Addresses of members that an operator has set by hand, because the recorded ones are not reached any more. They are
+ * in force on this member alone, until the cluster has committed other addresses. An address is where a member is
+ * called; the member there is checked by member id and store id, so a wrong address costs a connection and never a
+ * vote.
  */
 import type { Membership, Move } from '#replica/ports/membership.js';
 

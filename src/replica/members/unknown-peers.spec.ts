@@ -14,7 +14,7 @@ function membership(next: number): Membership {
 }
 
 describe('newcomers', () => {
-  it('are those whose id nobody was given yet, as far as is known, and each is news once', () => {
+  it('are those whose id was not given yet, as far as is known, and each is news once', () => {
     const newcomers = new UnknownPeers();
     for (const id of [1, 2, 3]) {
       assert.ok(!newcomers.heard(member(id), membership(4)), `${id} is known, or known to be gone`);

@@ -84,9 +84,9 @@ export type LogStore = {
   /** Keeps these facts in place of the former ones. They are durable a second later, and after `close`. */
   keepPeerFacts(facts: ReadonlyMap<string, StoreFact>): void;
   /**
-   * First life of a member: applied state without records, and identity, in one synced batch. With an index above 0
-   * (a founder) it also stores the hard state { term, no vote, commit = index } of `meta`; index 0 is a member that
-   * joins, whose configuration is empty while `members` says whom to talk to. `loaded` does not change.
+   * First life of a member: applied state without records, and identity, in one synced batch. With an index above 0 (a
+   * founder) it also stores the hard state { term, no vote, commit = index } of `meta`; index 0 is a member that joins,
+   * whose configuration is empty while `members` are those to talk to. `loaded` does not change.
    */
   bootstrap(memberId: MemberId, meta: AppliedMeta): Promise<void>;
   /**

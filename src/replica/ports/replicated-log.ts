@@ -34,7 +34,7 @@ export type ProposeErrorCode =
 export class ProposeError extends Error {
   override readonly name = 'ProposeError';
   readonly code: ProposeErrorCode;
-  /** With `not-leader`: who leads, if known. */
+  /** With `not-leader`: the leader, if known. */
   readonly leader: MemberInfo | undefined;
 
   constructor(code: ProposeErrorCode, message: string, leader?: MemberInfo) {
@@ -44,7 +44,7 @@ export class ProposeError extends Error {
   }
 }
 
-/** Of a member that does not lead; `leader` does, if anybody is known to. */
+/** The error of a member that does not lead; `leader` leads, if one is known. */
 export function notLeaderError(name: string, leader: MemberInfo | undefined): ProposeError {
   const who = leader === undefined ? 'no leader is known' : `${leader.name} at ${leader.peer} does`;
   return new ProposeError('not-leader', `member ${name} does not lead the cluster: ${who}`, leader);

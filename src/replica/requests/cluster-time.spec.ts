@@ -58,7 +58,7 @@ describe('cluster time', () => {
     for (const { ledger } of cluster.members) assert.deepEqual(ledger.lines, leader.ledger.lines);
   });
 
-  it('stands still while nobody leads, and survives a restart', async () => {
+  it('stands still while there is no leader, and survives a restart', async () => {
     const cluster = await TestCluster.start({ names: ['a'] });
     const [a] = cluster.members;
     if (a === undefined) throw new Error('no member');

@@ -29,7 +29,7 @@ export class CommandKinds {
   readonly #later: ReadonlySet<string>;
   /** Committed once: the leader knew then that all members know them, and a later member knows what all knew. */
   readonly #inUse = new Set<string>();
-  /** What those who were added here said when they were asked, before they were members. */
+  /** What members that were added here answered before they were members. */
   #asked: ReadonlyMap<MemberId, readonly string[]> = new Map();
 
   /** `entries` are what the log holds at start, committed up to `commit`. */

@@ -2,8 +2,8 @@ import assert from 'node:assert/strict';
 import { ProposeError } from '#replica/ports/replicated-log.js';
 import { TestCluster } from '#replica/testing/test-cluster.js';
 
-describe('who waits for a leader', () => {
-  it('learns who leads on every member, and on the leader not before it may serve', async () => {
+describe('waiting for a leader', () => {
+  it('ends with the leader on every member, and on the leader not before it may serve', async () => {
     const cluster = new TestCluster();
     for (const member of cluster.members) cluster.boot(member);
     await cluster.time.until(Promise.all(cluster.members.map(({ process }) => process?.started)), 5000);
@@ -35,7 +35,7 @@ describe('who waits for a leader', () => {
     ['waits for its founders', false],
     ['takes part', true],
   ] as const) {
-    it(`is told at once when the member stops that ${where}, and nothing is left armed`, async () => {
+    it(`ends at once when the member stops that ${where}, and nothing is left armed`, async () => {
       const cluster = new TestCluster();
       const [a] = cluster.members;
       if (a === undefined) throw new Error('three members');

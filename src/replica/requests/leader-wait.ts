@@ -1,4 +1,4 @@
-/** Waiting for somebody to lead: what a program does first after its member has started. */
+/** Waiting for a leader: what a program does first after its member has started. */
 
 import type { Clock } from '#replica/ports/clock.js';
 import type { MemberInfo } from '#replica/ports/membership.js';

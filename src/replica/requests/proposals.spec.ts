@@ -60,7 +60,7 @@ describe('proposals', () => {
     assert.equal(await answer, 'not-leader');
   });
 
-  it('are told with the first entry of a later term that they were replaced, those further on, too', async () => {
+  it('are rejected with the first entry of a later term if they were replaced, those further on, too', async () => {
     const proposals = make();
     const leader = new Leader();
     const lost = ['a', 'b', 'c'].map((text) => fate(proposals.add(Buffer.from(text))));

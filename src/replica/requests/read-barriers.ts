@@ -1,6 +1,6 @@
 /**
- * Linearizable read points in batches (dissertation §6.4): one ReadIndex round is under way at a time, and all who
- * ask meanwhile share the next one. A round that was started before a caller asked is of no use to it.
+ * Linearizable read points in batches (dissertation §6.4): one ReadIndex round is under way at a time, and all reads
+ * that come meanwhile share the next one. A round that was started before a caller asked is of no use to it.
  */
 
 import { RaftError } from '#raft/errors.js';
@@ -73,7 +73,7 @@ export class ReadBarriers {
     return new Promise((resolve, reject) => this.#asking.push({ deadlineMs, resolve, reject }));
   }
 
-  /** Starts a round if somebody asks and none is under way. */
+  /** Starts a round if a read is pending and no round is in flight. */
   run(): void {
     if (this.#round !== undefined || this.#asking.length === 0) return;
     this.#requests += 1;
@@ -112,7 +112,7 @@ export class ReadBarriers {
     }
   }
 
-  /** Asks again for a round that was lost, and sends away who has waited too long. */
+  /** Repeats a round that was lost, and rejects reads that have waited too long. */
   tick(): void {
     const now = this.#clock.now();
     const round = this.#round;
@@ -131,7 +131,7 @@ export class ReadBarriers {
     this.#round = undefined;
   }
 
-  /** Sends away everyone who has no confirmed read point yet. */
+  /** Rejects all reads without a confirmed read point. */
   fail(error: () => ProposeError): void {
     this.restart();
     const callers = this.#asking;

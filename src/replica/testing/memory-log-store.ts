@@ -87,7 +87,7 @@ export class MemoryLogDisk {
     return Object.assign(copy, { clusterId, memberId, starts, nonces, peerFacts, content, fate, nonce });
   }
 
-  /** Lets the writes that hang be done. */
+  /** Completes the writes that hang. */
   release(): void {
     for (const done of this.#held.splice(0)) done();
   }

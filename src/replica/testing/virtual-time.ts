@@ -36,7 +36,7 @@ export class VirtualTime implements Clock {
 
   /**
    * Runs once `delayMs` have passed; a delay of none, at this instant still. Any other takes a grain at least: the rest
-   * of 10^-11 ms that a subtraction leaves would not move the time, and who waits for it would wait again without end.
+   * of 10^-11 ms that a subtraction leaves would not move the time, and a wait for it would never end.
    */
   after(delayMs: number, run: () => void): () => void {
     const delay = delayMs > 0 ? Math.max(grainMs, delayMs) : 0;

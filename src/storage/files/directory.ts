@@ -12,7 +12,7 @@ export async function syncDirectory(path: string): Promise<void> {
 }
 
 /**
- * Gives `place`, and all that is in it, to whom `model` belongs: a service that runs as somebody could not open what
+ * Gives `place`, and all that is in it, to the owner of `model`: a service that runs as that user could not open what
  * root made in its place. Without root there is nothing to do.
  */
 export async function ownAs(place: string, model: string): Promise<void> {

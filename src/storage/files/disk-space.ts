@@ -105,7 +105,7 @@ export class FileDiskSpace implements DiskSpace {
       await rename(temporary, this.#ballast);
     } catch (error) {
       await rm(temporary, { force: true });
-      // Somebody else was faster with what was free; the next look says so.
+      // Another program has taken the free space; the next look shows it.
       if (!isDiskFull(error)) throw error;
     }
   }

@@ -11,7 +11,7 @@ import type { Head } from '#storage/records/head-record.js';
 export type SnapshotHooks = {
   /** The records are not what was written: the store can be trusted no more. */
   readonly damaged: (failure: StoreError) => void;
-  /** Once, when the source lets go. */
+  /** Called once, when the source is closed. */
   readonly closed: () => void;
 };
 

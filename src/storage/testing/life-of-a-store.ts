@@ -94,7 +94,7 @@ export class LifeOfAStore {
     await this.store.write({ install, hardState: hardState(4, 20), entries: sampleEntries(21, 22, 4) });
   }
 
-  /** Turns the clock bit by bit and lets what that starts come to its end. */
+  /** Advances the clock bit by bit, and waits each time for the work that this starts. */
   async #pass(ms: number): Promise<void> {
     const stepMs = 20;
     const turnsOfTheLoop = 5;

@@ -1,4 +1,4 @@
-/** `sublet members [add|promote|replace|remove]`: the masters, how each is, and who they are. */
+/** `sublet members [add|promote|replace|remove]`: the masters: which there are, and how each is. */
 
 import { setTimeout as delay } from 'node:timers/promises';
 import { type Command, Option } from 'commander';
@@ -271,7 +271,9 @@ async function added({ client }: Operator, request: Newcomer): Promise<string> {
   return request.name;
 }
 
-/** Resolves when the learner may be given a vote, and at once for who is none: then the leader has the last word. */
+/**
+ * Resolves when the learner may be given a vote, and at once for a member that is no learner: then the leader decides.
+ */
 async function caughtUp(
   { client, terminal }: Operator,
   name: string,
