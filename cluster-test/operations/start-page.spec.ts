@@ -37,7 +37,7 @@ function blocksOf(page: string): readonly Block[] {
   });
 }
 
-/** Without what differs from one run to the next: who leads, how far the log is, how much room a disk has. */
+/** Without what differs from one run to the next: the leader, the length of the log, the room on a disk. */
 function comparable(text: string): string {
   return text
     .replaceAll(/\b(?:leader|follower)\b/g, 'ROLE')

@@ -126,7 +126,7 @@ function blockProblems({ where, overlay, subnet }: OldBlock, old: OldNetwork): r
   return [`${where}: ${text} is a /${subnet.prefix}: the pieces of overlay ${overlay} are /${space.prefix}`];
 }
 
-/** The subnet's own address and its broadcast address are nobody's. */
+/** The subnet's own address and its broadcast address belong to no host. */
 function vtepProblems(where: string, address: OldBlock['subnet'], { settings }: OldNetwork): readonly string[] {
   const outer = settings.vtepSubnet === undefined ? undefined : parseCidr(settings.vtepSubnet);
   if (outer === undefined || !isCidr4(outer) || !isCidr4(address)) return [];

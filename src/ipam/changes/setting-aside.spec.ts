@@ -5,8 +5,8 @@ import { formatCidr, parseCidr, parseIp } from '#address/ip.js';
 import { parseIpv4 } from '#address/ipv4.js';
 import type { Action } from '#ipam/commands/command.js';
 import { parseAgentId } from '#ipam/identity.js';
-import { overlay as overlayOf, PlanUnderTest } from '#ipam/plan-under-test.js';
 import { parseNodeIp } from '#ipam/registration-fields.js';
+import { overlay as overlayOf, PlanUnderTest } from '#ipam/testing/plan-under-test.js';
 
 const both = overlayOf('dcos', '9.0.0.0/8', 24, 'fd01:b::/64', 80);
 
@@ -127,7 +127,10 @@ describe('rule 6, reserved for a node address', () => {
     plan.run(forNode('9.0.5.0/24', '10.0.0.2'));
     plan.register('a1');
     const replace: Action = {
-      ...{ kind: 'replace-agent', agentId: parseAgentId('a1'), successor: parseAgentId('b'), off: true },
+      kind: 'replace-agent',
+      agentId: parseAgentId('a1'),
+      successor: parseAgentId('b'),
+      off: true,
       holders: [plan.judge('a1', true, 40)],
     };
     plan.run(replace);
