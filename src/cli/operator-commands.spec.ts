@@ -286,6 +286,27 @@ describe('what operators ask', () => {
     assert.equal(line, 'agents       4: 0 live, 0 silent, of 4 it is not known (the leader did not say)');
   });
 
+  it('says when overlays are full by the history, the soonest three', () => {
+    const from = { arrivals: 310, departures: 12, historySeconds: 30 * 86_400 };
+    const spaces = [
+      { overlay: 'dcos', subnet: '9.0.0.0/16', fullInSeconds: 23 * 86_400, ...from },
+      { subnet: '44.128.0.0/20', fullInSeconds: 30 * 86_400, ...from },
+      { overlay: 'web', subnet: '9.1.0.0/16', fullInSeconds: 31 * 86_400, ...from },
+      { overlay: 'six', subnet: 'fd01:b::/64', fullInSeconds: 32 * 86_400, ...from },
+    ];
+    const said = (capacityForecasts: typeof spaces): readonly string[] =>
+      formatStatus(new v1.GetStatusResponse({ ...status, capacityForecasts }), new RecordedTerminal(120))
+        .split('\n')
+        .filter((line) => line.startsWith('capacity'));
+    assert.deepEqual(said(spaces), [
+      'capacity     dcos (9.0.0.0/16) is full in about 23 days: 310 arrivals, 12 departures in 30 days',
+      'capacity     the VTEP subnet 44.128.0.0/20 is full in about 30 days: 310 arrivals, 12 departures in 30 days',
+      'capacity     web (9.1.0.0/16) is full in about 31 days: 310 arrivals, 12 departures in 30 days',
+      'capacity     and 1 more: sublet plan',
+    ]);
+    assert.deepEqual(said([]), []);
+  });
+
   it('names the ten agents silent for longest, and counts the rest', () => {
     const silentAgents = Array.from({ length: 100 }, (_, at) => ({ agentId: `agent-${at + 1}`, nodeIp: '10.0.0.1' }));
     const many = new v1.GetStatusResponse({

@@ -41,6 +41,7 @@ import { membershipEndpoints } from '#master/members/membership-service.js';
 import type { ClusterControl } from '#master/members/membership-step.js';
 import { MoveKeeper } from '#master/members/move-keeper.js';
 import { PlanPage, type PlanPageOptions } from '#master/page/plan-page.js';
+import { OutlookKeeper } from '#master/process/capacity-outlook.js';
 import { endedWarnings } from '#master/process/ended-warnings.js';
 import { runtimeWarnings } from '#master/process/runtime-warnings.js';
 import { spaceWarnings } from '#master/process/space-warnings.js';
@@ -166,6 +167,7 @@ export class MasterServices {
   readonly hub: WatchHub;
   readonly comparison: StateComparison;
   readonly guard: HistoryGuard;
+  readonly outlook: OutlookKeeper;
   readonly #marker: BranchMarker;
   readonly #otherIncarnations: OtherIncarnations | undefined;
   readonly #digests: StateDigests;
@@ -277,6 +279,8 @@ export class MasterServices {
       masters: () => log.status().membership.members.map(({ peer }) => peer),
     };
     const warnings = (): readonly Warning[] => this.warnings();
+    this.outlook = new OutlookKeeper({ plan, clock, wallClock });
+    const { outlook } = this;
     const cluster = { log, leadership, peers, clusterId, clock, wallClock, electionTimeoutMs };
     const checksIdentities = options.principalAt !== undefined;
     const membership = { ...cluster, plan, logger, control: options.control, checksIdentities };
@@ -284,7 +288,7 @@ export class MasterServices {
     this.#endpoints = [
       ...agentEndpoints({ plan, office, guard, mayGrant, encoding, wallClock, via, nodeAddresses }),
       ...operatorEndpoints({ plan, office, wallClock }),
-      ...clusterEndpoints({ ...cluster, plan, office, version, warnings }),
+      ...clusterEndpoints({ ...cluster, plan, office, version, warnings, outlook }),
       ...accessEndpoints({ log, plan, name, wallClock, principalAt: options.principalAt }),
       ...membershipEndpoints(membership),
       ...joinTokenEndpoints({ plan, wallClock }),

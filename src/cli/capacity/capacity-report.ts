@@ -1,11 +1,12 @@
 /** A forecast of the capacity, for people and for programs. */
 import type { Json } from '#api/proto-json.js';
 import type { CapacityPlan, CapacitySpace } from '#cli/capacity/capacity-plan.js';
-import type { HistoryFlow } from '#cli/capacity/history-flow.js';
+import { inDays, spanText } from '#cli/capacity/days.js';
 import { plainJson } from '#cli/output/form.js';
 import { type Cell, formatTable, wrapIndented } from '#cli/table.js';
 import type { Terminal } from '#cli/terminal.js';
 import { count, plural } from '#cli/words.js';
+import type { HistoryFlow } from '#ipam/space/agent-flow.js';
 import type { AgentFlow, CapacityForecast, SpaceForecast } from '#ipam/space/capacity.js';
 import { formatDuration } from '#text/duration.js';
 import { printable } from '#text/printable-text.js';
@@ -115,19 +116,6 @@ function wordsOf({ space, forecast: { fullAt }, without, supposed }: ReportLine)
   if (supposed) return [`${overlay} with /${prefix} is ${when}; ${missed}.`];
   const flag = subnet.includes(':') ? '--subnet6' : '--subnet';
   return [`${overlay} is ${when}; ${missed}. Grow it: sublet overlay grow ${overlay} ${flag} CIDR`];
-}
-
-/** `in about 23 days`, `in about 3.5 days`, `in about 5h`, `now`. */
-function inDays(ms: number): string {
-  if (ms === 0) return 'now';
-  if (ms < 2 * dayMs) return `in about ${formatDuration(Math.max(ms, 60_000), 1)}`;
-  const days = ms / dayMs;
-  return `in about ${days < 10 ? Number(days.toFixed(1)) : count(Math.round(days))} days`;
-}
-
-function spanText(ms: number): string {
-  const days = ms / dayMs;
-  return days < 10 ? `${Number(days.toFixed(1))} days` : `${Math.round(days)} days`;
 }
 
 function rate(perDay: number): string {

@@ -9,14 +9,16 @@ import {
   withPrefix,
 } from '#cli/capacity/capacity-plan.js';
 import { type CapacityReport, formatCapacity, reportJson } from '#cli/capacity/capacity-report.js';
-import { type HistoryFlow, historyFlow } from '#cli/capacity/history-flow.js';
+import { historyFlow } from '#cli/capacity/history-flow.js';
 import { usage } from '#cli/failure.js';
 import { operate } from '#cli/operator/operator.js';
 import { type Form, formOf, forPeople, writeValue } from '#cli/output/form.js';
 import { readPlanFile } from '#cli/plan-file/apply-plan.js';
 import type { Terminal } from '#cli/terminal.js';
 import { count } from '#cli/words.js';
+import type { HistoryFlow } from '#ipam/space/agent-flow.js';
 import { type AgentFlow, forecastCapacity } from '#ipam/space/capacity.js';
+import { ratesOf } from '#ipam/space/outlook.js';
 
 export type CapacityOptions = {
   readonly file?: string;
@@ -31,7 +33,6 @@ export type CapacityOptions = {
   readonly prefix6?: readonly PrefixWish[];
 };
 
-const dayMs = 86_400_000;
 const daysMax = 3_650;
 /** Steps of one space: a second or two. */
 const stepsMax = 20_000_000;
@@ -53,7 +54,8 @@ export async function runPlan(command: Command, options: CapacityOptions, termin
     const plan = await liveCapacity(client);
     const given = givenFlow(options);
     const found = given === undefined ? await historyFlow(client, options.history, terminal.now()) : undefined;
-    show(output, reportOf(plan, given ?? ratesOf(found), options, found), terminal);
+    const flow = given ?? (found === undefined ? { arrivals: 0, departures: 0 } : ratesOf(found));
+    show(output, reportOf(plan, flow, options, found), terminal);
   });
 }
 
@@ -61,11 +63,6 @@ export async function runPlan(command: Command, options: CapacityOptions, termin
 function givenFlow({ arrivals, departures }: CapacityOptions): AgentFlow | undefined {
   if (arrivals === undefined && departures === undefined) return undefined;
   return { arrivals: arrivals ?? 0, departures: departures ?? 0 };
-}
-
-function ratesOf(found: HistoryFlow | undefined): AgentFlow {
-  const { arrivals, departures, spanMs } = found ?? { arrivals: 0, departures: 0, spanMs: dayMs };
-  return { arrivals: (arrivals * dayMs) / spanMs, departures: (departures * dayMs) / spanMs };
 }
 
 function reportOf(

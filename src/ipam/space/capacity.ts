@@ -269,6 +269,6 @@ function touchedBlocks(range: Cidr, prefix: number): BlockRange {
 }
 
 /** As the API counts: the largest safe integer stands for all beyond. */
-function saturated(count: bigint): number {
+export function saturated(count: bigint): number {
   return Number(count < BigInt(Number.MAX_SAFE_INTEGER) ? count : Number.MAX_SAFE_INTEGER);
 }

@@ -155,7 +155,7 @@ export class Metrics {
     );
   }
 
-  #planGauges({ plan }: MasterServices): void {
+  #planGauges({ plan, outlook }: MasterServices): void {
     this.#gauge('sublet_agents', 'Agents that hold a lease.', () => plan.ipam.agentCount);
     this.#gauge('sublet_revision', 'Log index of the last change of the plan.', () => plan.ipam.revision);
     const blocks = new Gauge({
@@ -177,6 +177,18 @@ export class Metrics {
         for (const { overlay, v4, v6 } of usage.overlays) {
           set(overlay.name, 'ipv4', v4);
           set(overlay.name, 'ipv6', v6);
+        }
+      },
+    });
+    const full = new Gauge({
+      name: 'sublet_overlay_full_seconds',
+      help: 'Until no block of an overlay, or of the VTEP subnet (overlay ""), is free, if agents arrive and depart as in the history; only where that says something.',
+      labelNames: ['overlay', 'family'],
+      registers: [this.#registry],
+      collect: () => {
+        full.reset();
+        for (const { overlay = '', family, fullInMs } of outlook.current.full) {
+          full.set({ overlay, family: `ipv${family}` }, Math.round(fullInMs / 1_000));
         }
       },
     });

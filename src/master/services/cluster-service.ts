@@ -3,13 +3,14 @@
  * leader; what only the leader knows, which agents are live, it asks the leader for, and leaves out when that fails.
  */
 
-import { formatIp } from '#address/ip.js';
+import { formatCidr, formatIp } from '#address/ip.js';
 import { clusterService } from '#api/services.js';
 import type { LeaseRef } from '#ipam/ipam.js';
 import type { Leadership } from '#master/leader/leadership.js';
 import type { LeaseKeeper } from '#master/leases/lease-keeper.js';
 import type { Place } from '#master/leases/lease-processes.js';
 import { memberMessages, ownRole } from '#master/members/member-account.js';
+import type { OutlookKeeper } from '#master/process/capacity-outlook.js';
 import {
   deadMasterWarnings,
   failedOverlayWarnings,
@@ -43,6 +44,7 @@ export type ClusterServiceOptions = {
   readonly electionTimeoutMs: number;
   /** What an operator should look at, as of now. */
   readonly warnings: () => readonly Warning[];
+  readonly outlook: Pick<OutlookKeeper, 'current'>;
 };
 
 const silentMax = 100;
@@ -109,7 +111,28 @@ async function getStatus(
     adoptionReason: ipam.adoptionReason,
     branch: revision > status.appliedIndex ? '' : ipam.branchAt(revision || ipam.revision),
     incarnation: options.plan.incarnation,
+    capacityForecasts: forecastMessages(options),
   };
+}
+
+function forecastMessages({ plan, outlook }: ClusterServiceOptions): sublet.v1.CapacityForecast.$Properties[] {
+  const { flow, full } = outlook.current;
+  const { network } = plan;
+  if (flow === undefined || network === undefined) return [];
+  return full.flatMap(({ overlay: name, family, fullInMs }) => {
+    const overlay = network.overlays.find((each) => each.name === name);
+    const subnet = name === undefined ? network.vtepSubnet : (family === 4 ? overlay?.v4 : overlay?.v6)?.subnet;
+    // Removed since then.
+    if (subnet === undefined) return [];
+    return {
+      overlay: name ?? '',
+      subnet: formatCidr(subnet),
+      fullInSeconds: Math.round(fullInMs / 1_000),
+      arrivals: flow.arrivals,
+      departures: flow.departures,
+      historySeconds: Math.round(flow.spanMs / 1_000),
+    };
+  });
 }
 
 function contestWarnings({ contestedLeases }: Pick<Account, 'contestedLeases'>): readonly Warning[] {

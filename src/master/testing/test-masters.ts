@@ -52,6 +52,8 @@ export type TestMastersOptions = {
   readonly overlays?: readonly Overlay[];
   readonly file?: ConfiguredNetwork['file'];
   readonly clock?: Clock;
+  /** Ms since 1970. Default: the machine's. */
+  readonly wallClock?: () => number;
   readonly limits?: Partial<ServiceLimits>;
   readonly logger?: MasterLog;
   /** As if they were behind TLS: the callers of the API, and the masters that call the peer port. */
@@ -119,7 +121,7 @@ export class TestMasters implements AsyncDisposable {
         peerCredentials: credentials.createInsecure(),
         version: 'test',
         clock: options.clock ?? systemClock,
-        wallClock: Date.now,
+        wallClock: options.wallClock ?? Date.now,
         random: () => 0.5,
         logger: options.logger ?? silentLog,
         onCorrupt: (error) => options.onCorrupt?.(at, error),

@@ -1,11 +1,12 @@
 /** `sublet status`: how the masters and agents are, as the master that is asked sees it. */
 import { clusterService } from '#api/services.js';
+import { inDays, spanText } from '#cli/capacity/days.js';
 import { connectsAndPrints, type Define, examples } from '#cli/command-kit.js';
 import { heard, noLeader, remark } from '#cli/member-words.js';
 import { operate, print } from '#cli/operator/operator.js';
 import { type Cell, formatFacts, formatTable } from '#cli/table.js';
 import type { Terminal } from '#cli/terminal.js';
-import { ago, count, presenceUnknown, role } from '#cli/words.js';
+import { ago, count, plural, presenceUnknown, role } from '#cli/words.js';
 import type { sublet } from '#proto/sublet.js';
 
 type Status = sublet.v1.GetStatusResponse;
@@ -55,6 +56,7 @@ function facts(status: Status): readonly (readonly [string, Cell])[] {
     ['revision', `${status.appliedIndex}${behind > 0 ? ` (${count(behind)} behind what is committed)` : ''}`],
     ['agents', agents(status)],
     ...(status.adoption ? [['adoption', adoption(status)] as const] : []),
+    ...capacity(status),
     ['answered by', `${status.name}, version ${status.version}${runtime}`],
   ];
 }
@@ -66,6 +68,19 @@ function agents({ leader, agents }: Status): string {
   const unknown = presenceUnknown(agents);
   const rest = unknown === 0 ? '' : `, of ${count(unknown)} it is not known (the leader did not say)`;
   return `${count(total)}: ${count(live)} live, ${count(silent)} silent${missing}${rest}`;
+}
+
+/** More are found by `sublet plan`. */
+const forecastsMax = 3;
+
+function capacity({ capacityForecasts }: Status): readonly (readonly [string, Cell])[] {
+  const shown = capacityForecasts.slice(0, forecastsMax).map(({ overlay, subnet, fullInSeconds, ...from }) => {
+    const space = overlay ? `${overlay} (${subnet ?? ''})` : `the VTEP subnet ${subnet ?? ''}`;
+    const basis = `${plural(from.arrivals ?? 0, 'arrival')}, ${plural(from.departures ?? 0, 'departure')} in ${spanText((from.historySeconds ?? 0) * 1_000)}`;
+    return ['capacity', `${space} is full ${inDays((fullInSeconds ?? 0) * 1_000)}: ${basis}`] as const;
+  });
+  const left = capacityForecasts.length - shown.length;
+  return left > 0 ? [...shown, ['capacity', `and ${count(left)} more: sublet plan`]] : shown;
 }
 
 function adoption({ awaited }: Status): Cell {
