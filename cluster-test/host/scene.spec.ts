@@ -6,6 +6,8 @@
 import assert from 'node:assert/strict';
 import { existsSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
+import { AlertWatch } from '#cluster-test/alerts/alert-watch.js';
+import type { ScrapeTarget } from '#cluster-test/alerts/recording.js';
 import { attachByPlugin, CniContainer } from '#cluster-test/host/cni-container.js';
 import { DockerDaemon } from '#cluster-test/host/docker-daemon.js';
 import { Endpoint } from '#cluster-test/host/endpoint.js';
@@ -38,7 +40,7 @@ describe('a network of real hosts', function () {
   const attached: CniContainer[] = [];
 
   before(async function () {
-    requires(this, ...cniTools, ...dockerTools, command('curl'));
+    requires(this, ...cniTools, ...dockerTools, command('curl'), command('promtool'));
     scene = new Scene(outsideIp);
     const world = scene.underlay.host('outside', `${outsideIp}/24`);
     outside = new Endpoint('outside', world.path, outsideIp);
@@ -365,10 +367,20 @@ describe('a network of real hosts', function () {
 
   it('a released agent disappears from every peer, by the call that DC/OS scripts make', async () => {
     const second = agent(2);
+    const targets = scene.masters.map(({ args, netns }): ScrapeTarget => {
+      const instance = args[args.indexOf('--http-listen') + 1] ?? '';
+      return { job: 'sublet-master', instance, metrics: async () => netns.sh(`curl -sSf http://${instance}/metrics`) };
+    });
+    const watch = await AlertWatch.begin(targets);
     await second.child.stop();
     const body = JSON.stringify({ agents: ['10.0.0.2'] });
     const url = 'http://10.0.0.11:7072/overlay-master/agents/delete';
-    const released = await until('it counts as silent, and is released', silentMs, async () => {
+    await until('it counts as silent', silentMs, async () => {
+      const pages = await Promise.all(targets.map(({ metrics }) => metrics()));
+      return holds(pages.some((page) => /^sublet_agents_presence\{state="silent"\} 1$/m.test(page)));
+    });
+    await watch.faulty();
+    const released = await until('it is released', silentMs, async () => {
       const { stdout } = await onMaster.netns.run([
         'curl',
         '-sS',
@@ -382,6 +394,7 @@ describe('a network of real hosts', function () {
       return JSON.parse(stdout);
     });
     assert.deepEqual(released.agents, ['10.0.0.2']);
+    await watch.mended([{ alertname: 'SubletAgentsSilent' }]);
     await forgotten([agent(1), agent(3), onMaster], '44.128.0.2', '10.0.0.2', '70:b3:d5:80:00:02');
     await containers[0]?.seenBy('9.0.2.2');
   });

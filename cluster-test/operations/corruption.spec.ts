@@ -4,44 +4,18 @@
  */
 import assert from 'node:assert/strict';
 import { join } from 'node:path';
-import { parseIpv4 } from '#address/ipv4.js';
 import { benchConfig } from '#cluster-test/bench/plan.js';
+import { falsify } from '#cluster-test/operations/falsify.js';
 import { command, operate, running } from '#cluster-test/operations/operator.js';
 import { holds, until } from '#cluster-test/process/condition.js';
 import { showOnFailure } from '#cluster-test/process/fixture.js';
 import { Masters } from '#cluster-test/process/masters.js';
 import { PersistentRegistrar } from '#cluster-test/process/persistent-registrar.js';
 import { replicaView } from '#cluster-test/process/replica-view.js';
-import { decodeRecord, encodeRecord } from '#ipam/codec/record.js';
-import { Interning } from '#ipam/interning.js';
-import { systemClock } from '#replica/ports/system-clock.js';
-import { openLevelStore } from '#storage/level-store.js';
 
 /** The leader compares every 30 s; a master that answers too late for one comparison is in the next. */
 const comparedBoundMs = 80_000;
 const agents = 20;
-
-/** Says in a master's store, while that is stopped, that an agent holds another subnet: with right sums, as a lying disk would. */
-async function falsify(dataDir: string, agentId: string): Promise<void> {
-  const store = await openLevelStore(join(dataDir, 'sublet'), { clock: systemClock });
-  try {
-    const { applied } = store.loaded;
-    assert.ok(applied);
-    for await (const batch of store.records()) {
-      for (const { key, value } of batch) {
-        const record = decodeRecord(key, value, new Interning());
-        if (record.kind !== 'agent' || record.value.agentId !== agentId) continue;
-        const holdings = record.value.holdings.map((holding) => ({ ...holding, block4: parseIpv4('9.200.0.0') }));
-        const wrong = encodeRecord({ ...record, value: { ...record.value, holdings } });
-        await store.write({ applied: { meta: applied, changes: [{ key, value: wrong }] } });
-        return;
-      }
-    }
-    assert.fail(`${agentId} is not on record`);
-  } finally {
-    await store.close();
-  }
-}
 
 describe('a master whose plan differs', function () {
   this.timeout(360_000);
@@ -64,7 +38,7 @@ describe('a master whose plan differs', function () {
     const corrupt = masters.masters.find((master) => master !== leader);
     assert.ok(corrupt);
     await corrupt.child.stop();
-    await falsify(corrupt.dataDir, 'agent-7');
+    await falsify(corrupt.dataDir, 'agent-7', '9.200.0.0');
     masters.restart(corrupt);
     // Nothing that it checks itself shows it.
     await masters.ready([corrupt]);
