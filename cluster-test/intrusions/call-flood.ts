@@ -23,27 +23,46 @@ export type CallFloodOptions = {
   readonly identities: readonly FloodIdentity[];
 };
 
-/** By gRPC status, or `ended` with the connection. */
+/** Calls by gRPC status, or `ended` with the connection. */
 export type FloodOutcomes = ReadonlyMap<string, number>;
 
+/** What has come of one identity's calls. */
+export type FlooderReport = {
+  readonly number: number;
+  readonly outcomes: FloodOutcomes;
+  /** Connections that it has opened. */
+  readonly connections: number;
+  /** Since its first one. */
+  readonly tookMs: number;
+};
+
 /** Calls that each has under way. */
-const atOnce = 4;
+export const callsAtOnce = 4;
 const reportMs = 100;
 
 export class CallFlood implements AsyncDisposable {
   readonly #worker: Worker;
-  #outcomes: FloodOutcomes = new Map();
+  #reports: readonly FlooderReport[] = [];
 
   constructor(options: CallFloodOptions) {
     this.#worker = new Worker(new URL(import.meta.url), { workerData: options });
-    this.#worker.on('message', (outcomes: FloodOutcomes) => {
-      this.#outcomes = outcomes;
+    this.#worker.on('message', (reports: readonly FlooderReport[]) => {
+      this.#reports = reports;
     });
   }
 
-  /** So far. */
+  /** Of each identity, so far. */
+  get reports(): readonly FlooderReport[] {
+    return this.#reports;
+  }
+
+  /** Of all together, so far. */
   get outcomes(): FloodOutcomes {
-    return this.#outcomes;
+    const all = new Map<string, number>();
+    for (const { outcomes } of this.#reports) {
+      for (const [status, count] of outcomes) all.set(status, (all.get(status) ?? 0) + count);
+    }
+    return all;
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
@@ -52,9 +71,24 @@ export class CallFlood implements AsyncDisposable {
 }
 
 function flood({ api, ca, identities }: CallFloodOptions): void {
-  const outcomes = new Map<string, number>();
-  setInterval(() => parentPort?.postMessage(outcomes), reportMs);
-  const turn = async (identity: FloodIdentity): Promise<void> => {
+  const flooders = identities.map((identity) => ({
+    identity,
+    outcomes: new Map<string, number>(),
+    connections: 0,
+    beganMs: performance.now(),
+  }));
+  setInterval(() => {
+    const now = performance.now();
+    const reports: readonly FlooderReport[] = flooders.map(({ identity, outcomes, connections, beganMs }) => ({
+      number: identity.number,
+      outcomes,
+      connections,
+      tookMs: now - beganMs,
+    }));
+    parentPort?.postMessage(reports);
+  }, reportMs);
+  const turn = async (flooder: (typeof flooders)[number]): Promise<void> => {
+    const { identity, outcomes } = flooder;
     const register = agentService.register.request.encode(registration(identity.number)).finish();
     const kinds = [
       [agentService.register.path, register],
@@ -63,6 +97,7 @@ function flood({ api, ca, identities }: CallFloodOptions): void {
     ] as const;
     for (;;) {
       const session = openSession(api, { ...identity, ca });
+      flooder.connections += 1;
       const calls = async (first: number): Promise<void> => {
         for (let call = first; !session.destroyed && !session.closed; call++) {
           const [path, request] = kinds[call % kinds.length] ?? kinds[0];
@@ -70,11 +105,11 @@ function flood({ api, ca, identities }: CallFloodOptions): void {
           outcomes.set(outcome, (outcomes.get(outcome) ?? 0) + 1);
         }
       };
-      await Promise.all(Array.from({ length: atOnce }, (_, at) => calls(at)));
+      await Promise.all(Array.from({ length: callsAtOnce }, (_, at) => calls(at)));
       session.destroy();
     }
   };
-  for (const identity of identities) void turn(identity);
+  for (const flooder of flooders) void turn(flooder);
 }
 
 function statusOf(session: ClientHttp2Session, path: string, request: Uint8Array): Promise<string> {

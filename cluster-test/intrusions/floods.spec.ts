@@ -2,15 +2,17 @@
 import assert from 'node:assert/strict';
 import { connect as connectPlain, type Socket } from 'node:net';
 import { connect, type TLSSocket } from 'node:tls';
+import { status } from '@grpc/grpc-js';
 import { MasterClient } from '#api/master-client.js';
 import { agentService, clusterService } from '#api/services.js';
 import { benchConfig, registration } from '#cluster-test/bench/plan.js';
 import { cpuMsOf, memoryOf } from '#cluster-test/bench/process-usage.js';
 import { callHead, field, flags, frame, preface, types } from '#cluster-test/fuzz/frames.js';
-import { CallFlood, type FloodOutcomes } from '#cluster-test/intrusions/call-flood.js';
+import { CallFlood, callsAtOnce, type FlooderReport } from '#cluster-test/intrusions/call-flood.js';
 import { holds, until } from '#cluster-test/process/condition.js';
 import { showOnFailure } from '#cluster-test/process/fixture.js';
 import { type MasterProcess, Masters } from '#cluster-test/process/masters.js';
+import { agentRates } from '#master/access/rates.js';
 import { readTlsFiles, type TlsMaterial } from '#tls/certificate/tls-files.js';
 import { http2Options } from '#tls/testing/http2-session.js';
 import { TestAuthority } from '#tls/testing/test-authority.js';
@@ -126,7 +128,8 @@ describe('floods behind TLS', function () {
       }),
     );
     let flooded: readonly number[];
-    let outcomes: FloodOutcomes;
+    let reports: readonly FlooderReport[];
+    let shown: string;
     /** Processor time of the master for one call of the flood, handshakes included. */
     let costMs: number;
     {
@@ -137,23 +140,43 @@ describe('floods behind TLS', function () {
       );
       const begun = { calls: total(), cpuMs: cpuMsOf(master.child.pid) };
       flooded = await latencies(oscar, measured);
+      assert.ok((flood.outcomes.get(String(status.OK)) ?? 0) > 0, 'some of its registrations are served');
       const { agent: registered } = await agent.call(agentService.register, registration(1), { idempotent: true });
       assert.ok(registered != null);
       await until('the flood has gone on all the while', boundMs, () => holds(total() > begun.calls));
-      outcomes = flood.outcomes;
+      reports = flood.reports;
+      shown = [...flood.outcomes].map(([status, count]) => `${status}: ${count}`).join(', ');
       costMs = (cpuMsOf(master.child.pid) - begun.cpuMs) / (total() - begun.calls);
     }
     for (const each of [oscar, agent]) each.close();
     assert.ok(master.child.running);
     assert.doesNotMatch(master.child.output, /not expected/);
+    for (const report of reports) assertShare(report);
     // Printed and not held: processor time that other programs take is in it.
     const text = (all: readonly number[]): string =>
       `p50 ${all[all.length >> 1]?.toFixed(1)} ms, p90 ${all[Math.floor(all.length * 0.9)]?.toFixed(1)} ms, p99 ${all[Math.floor(all.length * 0.99)]?.toFixed(1)} ms`;
-    const shown = [...outcomes].map(([status, count]) => `${status}: ${count}`).join(', ');
     console.log(
       `      others: ${text(calm)} before, ${text(flooded)} beside calls with status ${shown}; ${costMs.toFixed(2)} ms of processor time each`,
     );
   });
+
+  /**
+   * What one identity gets, however much it asks for: so many calls of others are ahead of the next caller at most. Its
+   * time is taken on the side of the flood, which is longer than what the master counts.
+   */
+  function assertShare({ number, outcomes, connections, tookMs }: FlooderReport): void {
+    const inTime = ({ perSecond, burst }: { readonly perSecond: number; readonly burst: number }): number =>
+      burst + (perSecond * tookMs) / 1_000;
+    const count = (...statuses: readonly (number | 'ended')[]): number =>
+      statuses.reduce<number>((sum, each) => sum + (outcomes.get(String(each)) ?? 0), 0);
+    const refused = count(status.RESOURCE_EXHAUSTED, status.PERMISSION_DENIED, status.UNIMPLEMENTED);
+    const served = [...outcomes.values()].reduce((sum, each) => sum + each, 0) - refused - count('ended');
+    const { registrations, refusals } = agentRates;
+    const what = `agent-${number}: ${served} served, ${refused} refused on ${connections} connections in ${Math.round(tookMs)} ms`;
+    assert.ok(served <= inTime(registrations), what);
+    // One refusal too many ends its connection, with the calls that are under way there.
+    assert.ok(refused <= inTime(refusals) + callsAtOnce * connections, what);
+  }
 
   /** Ms, in ascending order, of calls that all succeed. */
   async function latencies(client: MasterClient, count: number): Promise<readonly number[]> {

@@ -9,9 +9,11 @@ import { GrpcMasterApi } from '#agent/grpc-master-api.js';
 import { NodeAddress } from '#agent/node-address.js';
 import { PlanOnly } from '#agent/plan-only.js';
 import { AgentHttp } from '#agent/report/agent-http.js';
+import { ReaderRevocations } from '#agent/report/reader-revocations.js';
 import { systemBootClock } from '#agent/state/boot-clock.js';
 import { StateDir } from '#agent/state/state-dir.js';
 import { MasterClient } from '#api/master-client.js';
+import { accessService } from '#api/services.js';
 import type { HostSettings } from '#host/input.js';
 import type { Reconciler } from '#host/reconciler-interface.js';
 import { systemClock } from '#replica/ports/system-clock.js';
@@ -66,10 +68,16 @@ export type RunningAgent = {
 /** @throws StateDirError; Error when HTTP can't listen. */
 export async function startAgent(options: StartAgentOptions): Promise<RunningAgent> {
   const parts = await assemble(options);
-  const { agent, dispose } = parts;
+  const { agent, client, dispose } = parts;
   try {
     const { network: networkMode, certificate, httpListen: listen, httpsListen, httpTokenFile, log } = options;
     const hosts = [options.httpHosts ?? [], listen.host, httpsListen?.host ?? []].flat();
+    const revocations = new ReaderRevocations({
+      ask: (version) => client.call(accessService.listRevokedReaders, { version }, { idempotent: true }),
+      clock: systemClock,
+      random: Math.random,
+      log,
+    });
     const http = await AgentHttp.listen({
       agent,
       networkMode,
@@ -77,7 +85,7 @@ export async function startAgent(options: StartAgentOptions): Promise<RunningAge
       hosts,
       certificate,
       log,
-      secured: httpsListen && { listen: httpsListen, tokenFile: httpTokenFile },
+      secured: httpsListen && { listen: httpsListen, tokenFile: httpTokenFile, revocations, clock: systemClock },
     });
     agent.start();
     const { host } = options.httpListen;
@@ -115,7 +123,12 @@ export async function leaveCluster(options: StartAgentOptions, leaveOptions?: Le
   }
 }
 
-type Assembled = { readonly agent: Agent; readonly failed: Promise<Error>; readonly dispose: () => Promise<void> };
+type Assembled = {
+  readonly agent: Agent;
+  readonly client: MasterClient;
+  readonly failed: Promise<Error>;
+  readonly dispose: () => Promise<void>;
+};
 
 async function assemble(options: StartAgentOptions): Promise<Assembled> {
   try {
@@ -171,5 +184,5 @@ async function assembled(options: StartAgentOptions): Promise<Assembled> {
     certificate?.stop();
     await store[Symbol.asyncDispose]();
   };
-  return { agent, failed, dispose };
+  return { agent, client, failed, dispose };
 }

@@ -86,4 +86,9 @@ export const accessService = {
     v1.ListRevocationsRequest,
     v1.ListRevocationsResponse,
   ),
+  listRevokedReaders: method(
+    '/sublet.v1.AccessService/ListRevokedReaders',
+    v1.ListRevokedReadersRequest,
+    v1.ListRevokedReadersResponse,
+  ),
 };

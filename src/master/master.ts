@@ -5,7 +5,6 @@
 
 import type { Server as HttpServer } from 'node:http';
 import { credentials, type Server, ServerCredentials } from '@grpc/grpc-js';
-import { isLoopback } from '#address/host-address.js';
 import { bareHostOf, hostOf, portOf } from '#address/host-and-port.js';
 import type { Cidr } from '#address/ip.js';
 import { certificateService } from '#api/services.js';
@@ -35,6 +34,7 @@ import { MovedAddresses } from '#master/members/moved-addresses.js';
 import { ownNameProblem } from '#master/members/own-name.js';
 import type { AddressCheck } from '#master/members/recorded-address.js';
 import { Metrics } from '#master/process/metrics.js';
+import { openAddresses, openWarnings } from '#master/process/open-addresses.js';
 import { reportReplicaEvent } from '#master/process/replica-report.js';
 import { StoreMeter } from '#master/process/store-meter.js';
 import { Doors } from '#master/server/doors.js';
@@ -189,6 +189,7 @@ export class Master {
     this.#clock = clock;
     const { name, clusterId, founders, join = [], timing, retainEntries, logger, version, network } = options;
     const { listen, peerListen, httpListen } = options;
+    const open = openAddresses(options);
     const refusals = new RefusalLog(clock, logger);
     const rates = new CallRates(clock);
     const intake = new Intake({
@@ -278,6 +279,7 @@ export class Master {
         this.#fail(error);
       },
       moreWarnings: () => [
+        ...openWarnings(open),
         ...doors.warnings(),
         ...(tls?.warnings() ?? []),
         ...addresses.warnings(this.#replica.status(), this.#configuredAddresses()),
@@ -304,6 +306,7 @@ export class Master {
       version,
       doors: () => doors.all(),
       rates,
+      insecure: open.length > 0,
       guards: [
         ['api', intake.api],
         ['peer', intake.peer],
@@ -521,15 +524,17 @@ function httpAccess({ httpTokenFile, httpTls }: MasterOptions, tls: MasterTls | 
   };
 }
 
-function checkAddresses({ insecure, tls, httpTls, listen, peerListen, httpListen }: MasterOptions): void {
-  if (insecure) return;
-  const secured = tls === undefined ? { listen, peerListen } : {};
-  const plain = { ...secured, ...(tls !== undefined && httpTls === true ? {} : { httpListen }) };
-  for (const [name, address] of Object.entries(plain)) {
-    if (isLoopback(hostOf(address))) continue;
+function checkAddresses(options: MasterOptions): void {
+  const [open] = openAddresses(options);
+  if (open === undefined) return;
+  const { option, address } = open;
+  if (!options.insecure) {
     throw new StartError(
-      `${name} ${address} can be reached from other machines, and there is no TLS: use a loopback address, or set insecure`,
+      `${option} ${address} can be reached from other machines, and there is no TLS: use a loopback address, or set insecure`,
     );
+  }
+  for (const { message, remedy } of openWarnings(openAddresses(options))) {
+    options.logger.warn({}, `${message}; ${remedy}`);
   }
 }
 

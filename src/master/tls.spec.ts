@@ -221,6 +221,28 @@ describe('masters behind TLS', () => {
     assert.match(await outcome(false), /PERMISSION_DENIED: watch: agent\/a1 may watch with peers_only alone/);
   });
 
+  it('row 18: show the instance id of an agent to no other caller, in no answer and no refusal', async () => {
+    const viewer = await trio.client('viewer', 'vera');
+    const seen: unknown[] = [
+      await viewer.call(operatorService.listAgents, {}, once),
+      await viewer.call(operatorService.getAgent, { agentId: 'a2' }, once),
+      await viewer.call(operatorService.listHistory, {}, once),
+      await refusalOf(a1.call(agentService.register, registration('a1', '10.0.0.2', 3), once)),
+    ];
+    const stolen = { ...registration('a2', '10.0.0.2', 3), instanceId: 'other' };
+    seen.push(await refusalOf((await trio.client('agent', 'a2')).call(agentService.register, stolen, once)));
+    const watched: unknown[] = [];
+    const stream = a1.serverStream(agentService.watch, { peersOnly: true });
+    stream.on('data', (message) => watched.push(message));
+    stream.on('error', () => undefined);
+    const end = (): boolean => JSON.stringify(watched).includes('snapshotEnd');
+    await until('the watch has the plan', end);
+    stream.cancel();
+    const all = JSON.stringify([...seen, ...watched]);
+    assert.match(all, /10\.0\.0\.2/);
+    assert.doesNotMatch(all, /instance-a2/);
+  });
+
   it('rows 16, 17, 19, 20, 21, 70: give each role its methods and no others', async () => {
     const methods: readonly Method<object, object, object, object>[] = [
       agentService,

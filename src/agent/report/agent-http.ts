@@ -10,11 +10,13 @@ import type { AgentLog } from '#agent/agent-log.js';
 import { agentMetrics } from '#agent/report/agent-metrics.js';
 import { agentStatus, notReady } from '#agent/report/agent-status.js';
 import { overlayInfo } from '#agent/report/overlay-info.js';
+import type { ReaderRevocations } from '#agent/report/reader-revocations.js';
 import { SecuredHttp } from '#agent/report/secured-http.js';
 import { ExpectedError } from '#errors/expected-error.js';
 import { errorText } from '#errors/unknown-error.js';
 import { Token } from '#http/access.js';
 import { boundedServer, type HttpAnswer, text } from '#http/bounded-server.js';
+import type { Clock } from '#replica/ports/clock.js';
 import type { CertificateReloader } from '#tls/certificate/certificate-reloader.js';
 
 export type AgentHttpOptions = {
@@ -30,7 +32,12 @@ export type AgentHttpOptions = {
   readonly log: AgentLog;
 };
 
-type Secured = { readonly listen: AgentHttpOptions['listen']; readonly tokenFile: string | undefined };
+type Secured = {
+  readonly listen: AgentHttpOptions['listen'];
+  readonly tokenFile: string | undefined;
+  readonly revocations: ReaderRevocations;
+  readonly clock: Clock;
+};
 
 /** `https_listen` can't be served: there is no certificate, or no token that can be read. */
 export class HttpsError extends ExpectedError {
@@ -56,8 +63,8 @@ export class AgentHttp {
       throw new HttpsError('https_listen: this agent is without TLS and has no certificate: set tls or join');
     }
     const answer = (method: string, path: string) => this.#answer(method, path);
-    const { listen, tokenFile } = secured;
-    this.#secured = new SecuredHttp({ listen, token: tokenOf(tokenFile), certificate, hosts, log, answer });
+    const { tokenFile, ...rest } = secured;
+    this.#secured = new SecuredHttp({ ...rest, token: tokenOf(tokenFile), certificate, hosts, log, answer });
   }
 
   /** Rejects when the address can't be listened at. */

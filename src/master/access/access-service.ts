@@ -4,6 +4,7 @@ import { formatCidr } from '#address/ip.js';
 import { RefusedError } from '#api/refusal.js';
 import { accessService } from '#api/services.js';
 import { methodsFor } from '#master/access/authorization.js';
+import { RevokedReaders } from '#master/access/revoked-readers.js';
 import { type Endpoint, endpoint } from '#master/server/endpoint.js';
 import { origin } from '#master/services/operator-parse.js';
 import type { PlanClient } from '#master/services/plan-client.js';
@@ -30,6 +31,7 @@ const backdatedMs = 60_000;
 
 export function accessEndpoints(options: AccessServiceOptions): readonly Endpoint[] {
   const { plan, wallClock } = options;
+  const revokedReaders = new RevokedReaders();
   return [
     endpoint(
       accessService.whoAmI,
@@ -64,6 +66,9 @@ export function accessEndpoints(options: AccessServiceOptions): readonly Endpoin
       const ipam = await plan.read(stale);
       return { revocations: ipam.revocations().map(revocationMessage), revision: ipam.revision };
     }),
+    endpoint(accessService.listRevokedReaders, { place: 'here', idempotent: true }, async ({ version }) =>
+      revokedReaders.of(await plan.read(false), version),
+    ),
   ];
 }
 

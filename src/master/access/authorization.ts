@@ -65,6 +65,7 @@ const accessRows: Row<typeof accessService> = {
   revokeIdentity: admins,
   unrevokeIdentity: admins,
   listRevocations: viewers,
+  listRevokedReaders: agents,
 };
 
 /** What is served beside the API, by service. */

@@ -25,6 +25,8 @@ export type MetricsOptions = {
     { readonly connections: number; readonly connectionsMax: number; readonly refused: number },
   ])[];
   readonly rates?: Pick<CallRates, 'refused'> | undefined;
+  /** Whether other machines reach it without TLS. */
+  readonly insecure?: boolean;
   /** By listener. */
   readonly guards?: readonly (readonly [string, Pick<StreamGuard, 'refused' | 'bytes'>])[];
   /** Absent: there is no TLS. */
@@ -88,6 +90,9 @@ export class Metrics {
     this.#rateCounter(options.rates);
     this.#clusterGauges(options);
     if (options.certificate !== undefined) certificateMetrics(this.#registry, options.certificate);
+    this.#gauge('sublet_insecure', '1: other machines reach this master without TLS.', () =>
+      options.insecure === true ? 1 : 0,
+    );
     const info = new Gauge({ name: 'sublet_info', help: 'Always 1.', labelNames: ['version'], registers });
     info.set({ version: options.version }, 1);
   }
