@@ -24,12 +24,13 @@ import { LeaseTerm } from '#agent/lease/lease-term.js';
 import { draining, drainStatuses, OverlayReturn } from '#agent/lease/overlay-return.js';
 import { StatusReporter } from '#agent/lease/status-reporter.js';
 import { type KeepAliveResponse, MasterError, type MasterErrorKind } from '#agent/master-api.js';
+import { NodeAddressWatch } from '#agent/node-address-watch.js';
 import { PeerCache } from '#agent/peers/peer-cache.js';
 import { PeerTable, type TableChange } from '#agent/peers/peer-table.js';
 import { PeerWatch } from '#agent/peers/peer-watch.js';
+import { LeaseCache } from '#agent/state/lease-cache.js';
 import { formerClustersMax } from '#agent/state/store.js';
 import { ExpectedError } from '#errors/expected-error.js';
-import { errorText } from '#errors/unknown-error.js';
 import { HostInputError } from '#host/input-check.js';
 import type { CleanupReport } from '#host/reconciler-interface.js';
 import { between } from '#time/backoff.js';
@@ -40,11 +41,8 @@ export const cacheAfterMs = 3_000;
 const hostGatherMs = 100;
 /** All agents hear of a change of the network at once; they register again within this time, ms. */
 export const networkChangeJitterMs = 30_000;
-const nodeIpEveryMs = 10_000;
 /** An agent that lacks an overlay asks again after so long for each peer there is, so that all together ask 10 times a second, ms. */
 const problemRetryMs = { perPeer: 100, min: 60_000, max: 3_600_000 };
-/** How often the end of a lease with a TTL is cached, ms: at least this, or a hundredth of the TTL. */
-const termSaveMinMs = 30_000;
 
 /** What the masters said no to has not happened. */
 const refusals: ReadonlySet<MasterErrorKind> = new Set(['aborted', 'held', 'refused', 'invalid']);
@@ -68,7 +66,9 @@ export class Agent {
   readonly table: PeerTable;
   readonly term: LeaseTerm;
   readonly #options: AgentOptions;
+  readonly #cache: LeaseCache;
   readonly #peerCache: PeerCache;
+  readonly #nodeAddress: NodeAddressWatch;
   readonly #reporter: StatusReporter;
   readonly #returns: OverlayReturn;
   #lease: Lease | undefined;
@@ -89,13 +89,9 @@ export class Agent {
   #heldElsewhere = '';
   /** The masters have another node address for the lease, and this one; empty: they have not. */
   #otherNodeIp = '';
-  #cacheError = '';
   #hostError = '';
-  #nodeIpError = '';
-  #termSavedAtMs = Number.NEGATIVE_INFINITY;
   #cancelHost: (() => void) | undefined;
   #cancelCacheDue: () => void = () => {};
-  #cancelNodeIp: () => void = () => {};
 
   constructor(options: AgentOptions) {
     this.#options = options;
@@ -148,6 +144,7 @@ export class Agent {
       lease: () => this.#lease,
       changed: (change) => this.#onTable(change),
     });
+    this.#cache = new LeaseCache({ store, clock, log });
     this.#peerCache = new PeerCache({ clock, log, store, table: this.table });
     this.#returns = new OverlayReturn({
       api,
@@ -158,6 +155,13 @@ export class Agent {
         this.#saveLease();
       },
       askAgain: (reason) => this.registration.begin(reason),
+    });
+    this.#nodeAddress = new NodeAddressWatch({
+      clock,
+      log,
+      nodeIp: options.nodeIp,
+      inUse: () => this.#nodeIpInUse,
+      found: (nodeIp) => this.#onNodeIp(nodeIp),
     });
     this.#reporter = new StatusReporter({ api, clock, random, log, fenced: (error) => this.#onFenced(error) });
   }
@@ -192,7 +196,8 @@ export class Agent {
   get troubles(): readonly string[] {
     const cache = (error: string): string => (error === '' ? '' : `the cache can't be written: ${error}`);
     const lost = this.#reachable ? '' : 'peers do not route here: another agent has taken node_ip over';
-    const all = [lost, cache(this.#cacheError), cache(this.#peerCache.error), this.#hostError, this.#nodeIpError];
+    const caches = [this.#cache, this.#peerCache].map(({ error }) => cache(error));
+    const all = [lost, ...caches, this.#hostError, this.#nodeAddress.error];
     return all.filter((trouble) => trouble !== '');
   }
 
@@ -214,7 +219,7 @@ export class Agent {
       this.watch.start();
       this.#cancelCacheDue = clock.after(cacheAfterMs, () => this.#useCache());
     }
-    this.#checkNodeIpLater();
+    this.#nodeAddress.start();
     this.registration.begin('the agent has started');
   }
 
@@ -283,7 +288,7 @@ export class Agent {
     this.term.stop();
     this.#cancelHost?.();
     this.#cancelCacheDue();
-    this.#cancelNodeIp();
+    this.#nodeAddress.stop();
   }
 
   #ownCache(): AgentOptions['store']['lease'] {
@@ -314,7 +319,7 @@ export class Agent {
       log.info({ clusterId, epoch, vtepIp: lease.vxlan.vtepIp, overlays: lease.overlays.length }, 'registered');
     }
     for (const { overlay, reason } of problems) log.error({ overlay, reason }, 'an overlay was not allocated');
-    this.#rememberCluster(clusterId);
+    this.#cache.rememberCluster(this.#lease?.clusterId, clusterId);
     const before = this.#source === 'masters' ? this.#lease : undefined;
     const same = before?.epoch === epoch && before.nodeIp === lease.nodeIp && before.clusterId === clusterId;
     this.#heldElsewhere = '';
@@ -419,10 +424,8 @@ export class Agent {
     this.term.heard(sentAtMs, ttlLeftMs ?? undefined);
     this.#saw({ revision, branch });
     this.watch.announced(revision);
-    const { clock } = this.#options;
     const ttlMs = this.term.record?.ttlMs;
-    if (ttlMs === undefined || clock.now() - this.#termSavedAtMs < Math.max(termSaveMinMs, ttlMs / 100)) return;
-    this.#saveLease();
+    if (ttlMs !== undefined && this.#cache.isDue(ttlMs)) this.#saveLease();
   }
 
   /** What the host has done is reported, and what it has taken down for good is given back. */
@@ -522,54 +525,16 @@ export class Agent {
     return this.#leaving ? undefined : this.#lease?.nodeIp;
   }
 
-  #checkNodeIpLater(): void {
-    this.#cancelNodeIp = this.#options.clock.after(nodeIpEveryMs, () => void this.#checkNodeIp());
-  }
-
-  async #checkNodeIp(): Promise<void> {
-    const { nodeIp, log } = this.#options;
-    try {
-      const now = await nodeIp(this.#nodeIpInUse);
-      this.#nodeIpError = '';
-      if (this.#source === 'masters' && now !== this.#lease?.nodeIp) this.registration.begin(`node_ip is ${now} now`);
-    } catch (error) {
-      // An underlay that is down for a while is no reason to give anything up.
-      const message = errorText(error);
-      if (message !== this.#nodeIpError) {
-        log.warn({ nodeIp: this.#nodeIpInUse, error: message }, 'this host has no node_ip now');
-      }
-      this.#nodeIpError = message;
+  #onNodeIp(nodeIp: string): void {
+    if (this.#source === 'masters' && nodeIp !== this.#lease?.nodeIp) {
+      this.registration.begin(`node_ip is ${nodeIp} now`);
     }
-    if (!this.#stopped) this.#checkNodeIpLater();
-  }
-
-  #rememberCluster(clusterId: string): void {
-    const { store } = this.#options;
-    const before = this.#lease?.clusterId;
-    if (before === undefined || before === clusterId) return;
-    const { identity } = store;
-    const former = [before, ...identity.formerClusterIds.filter((id) => id !== before && id !== clusterId)];
-    this.#cached(() => store.saveIdentity({ ...identity, formerClusterIds: former.slice(0, formerClustersMax) }));
   }
 
   #saveLease(): void {
     const lease = this.#lease;
     if (lease === undefined) return;
-    this.#termSavedAtMs = this.#options.clock.now();
     const leaving = this.#leaving ? { leaving: true } : {};
-    const { term } = this;
-    const seen = this.#seen;
-    this.#cached(() => this.#options.store.saveLease({ lease, term: term.record, seen, ...leaving }));
-  }
-
-  /** A failed cache write is logged, not fatal. */
-  #cached(save: () => void): void {
-    try {
-      save();
-      this.#cacheError = '';
-    } catch (error) {
-      this.#cacheError = errorText(error);
-      this.#options.log.error({ error: this.#cacheError }, 'the lease could not be cached');
-    }
+    this.#cache.save({ lease, term: this.term.record, seen: this.#seen, ...leaving });
   }
 }
