@@ -317,6 +317,17 @@ describe('a master', () => {
     });
   });
 
+  it('that can not read its certificate gives its data back, so that the process ends and may be started again', async () => {
+    await using trio = await Trio.start(1);
+    const any = '127.0.0.1:0';
+    const ports = { listen: any, peerListen: any, httpListen: any };
+    const options = { ...trio.options('m1'), ...ports, dataDir: join(trio.options('m1').dataDir, 'other') };
+    const tls = { ca: '/nowhere/ca.pem', cert: '/nowhere/cert.pem', key: '/nowhere/key.pem' };
+    const refused = { name: 'TlsFileError', message: /\/nowhere\// };
+    await assert.rejects(startMaster({ ...options, tls }), refused);
+    await assert.rejects(startMaster({ ...options, tls }), refused, 'and not that the store is in use');
+  });
+
   it('does not start with a port that is taken, a data directory in use or a network that is not sound', async () => {
     await using trio = await Trio.start(1);
     const options = trio.options('m1');

@@ -132,11 +132,14 @@ export async function startMaster(options: MasterOptions): Promise<Master> {
     if (warning !== undefined) options.logger.warn({ data_dir: place }, warning);
   }
   const store = await openLevelStore(folder, { clock });
-  const addresses = await MovedAddresses.read(folder).catch(async (error: unknown) => {
+  let master: Master;
+  try {
+    const addresses = await MovedAddresses.read(folder);
+    master = new Master(options, new StoreMeter(store, folder), clock, { openFiles, addresses });
+  } catch (error) {
     await store.close();
     throw error;
-  });
-  const master = new Master(options, new StoreMeter(store, folder), clock, { openFiles, addresses });
+  }
   try {
     await master.start();
   } catch (error) {
