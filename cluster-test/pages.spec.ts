@@ -7,6 +7,7 @@ import { fill, makeProgram } from '#cli/program.js';
 import { RecordedTerminal } from '#cli/testing/recorded-terminal.js';
 import { anchorOf } from '#docs-html/anchors.js';
 import { pagesOfRepository } from '#docs-html/repository.js';
+import { sections } from '#docs-html/sections.js';
 
 type Page = { readonly name: string; readonly text: string };
 
@@ -159,6 +160,11 @@ describe('the pages', () => {
       names.filter((name) => !index.includes(`(${name.slice('docs/'.length)})`)),
       [],
     );
+  });
+
+  it('have a place on the site, in one section each of docs-html/sections.ts', () => {
+    const placed = sections.flatMap((section) => section.pages);
+    assert.deepEqual([...placed].sort(), pages.map(({ name }) => name).sort());
   });
 
   it('show enough commands for this to mean something', () => {

@@ -43,8 +43,9 @@ export const sections: readonly Section[] = [
       'docs/benchmarks.md',
     ],
   },
+  { title: 'Troubleshooting', pages: ['docs/troubleshooting.md'] },
   { title: 'Upgrade', pages: ['CHANGELOG.md'] },
-  { title: 'Security', pages: ['docs/security.md', 'docs/intrusions.md', 'SECURITY.md'] },
+  { title: 'Security', pages: ['docs/security.md', 'docs/intrusions.md', 'docs/security-review.md', 'SECURITY.md'] },
   { title: 'Comparison', pages: ['docs/comparison.md'] },
   {
     title: 'Contributing',

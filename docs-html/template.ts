@@ -21,8 +21,9 @@ export type PageParts = {
 };
 
 const descriptionCharacters = 160;
-/** Fewer headings than this are seen without a list of them. */
+/** Fewer headings than this are seen without a list of them; with more than `contentsMax` it has those of the second level alone. */
 const contentsMin = 3;
+const contentsMax = 45;
 
 export function pageHtml({ page, path, home, style, sections, previous, next }: PageParts): string {
   const title = page.title === 'Sublet' ? page.title : `${page.title} – Sublet`;
@@ -71,11 +72,16 @@ function sectionHtml({ title, isOpen, entries }: PageParts['sections'][number]):
   return `<details${isOpen ? ' open' : ''}><summary>${escapeHtml(title)}</summary>\n<ul>\n${items}\n</ul>\n</details>`;
 }
 
-/** Headings of the second level; empty where they are few. */
+/** Headings below the title; empty where they are few. */
 function contentsList({ headings }: RenderedPage): string {
-  const listed = headings.filter(({ depth }) => depth === 2);
+  const deep = headings.filter(({ depth }) => depth === 2 || depth === 3);
+  const listed = deep.length <= contentsMax ? deep : deep.filter(({ depth }) => depth === 2);
   if (listed.length < contentsMin) return '';
-  return `<ul>\n${listed.map(({ text, anchor }) => `<li><a href="#${anchor}">${escapeHtml(text)}</a></li>`).join('\n')}\n</ul>`;
+  const items = listed.map(
+    ({ depth, text, anchor }) =>
+      `<li${depth === 3 ? ' class="below"' : ''}><a href="#${anchor}">${escapeHtml(text)}</a></li>`,
+  );
+  return `<ul>\n${items.join('\n')}\n</ul>`;
 }
 
 function turn(rel: 'prev' | 'next', entry: Entry | undefined): string {
