@@ -500,9 +500,11 @@ export class MasterServices {
   }
 
   /** Has the leader compare what a watcher has seen with its log. */
-  #claim({ fromRevision, branch }: WatchStart): void {
+  #claim({ fromRevision, branch, agentId }: WatchStart): void {
     const { clock, logger } = this.#options;
-    const bytes = forwardMethods.checkClaim.request.encode({ revision: fromRevision, branch }).finish();
+    const bytes = forwardMethods.checkClaim.request
+      .encode({ revision: fromRevision, branch, agentId: agentId ?? null })
+      .finish();
     const context = { caller: noCaller, deadline: clock.now() + defaultTimeoutMs, forwarded: false };
     this.#router.serve(this.guard.endpoint, bytes, context).catch((error: unknown) => {
       // The watcher has its snapshot; a leader of an earlier release does not know the call.

@@ -146,6 +146,20 @@ describe('a watch', () => {
     watcher.assertSameAs(test.at(1).machine);
   });
 
+  it('row 75: of a caller that only reads begins with a snapshot, too, and is not reported to the leader', async () => {
+    const test = new TestHubs();
+    test.register(1);
+    for (const revision of [1, 1_000]) {
+      const watcher = new TestWatcher();
+      Object.assign(watcher, { clusterId: 'test', revision, branch: '0.1.0123456789ab', forgets: true });
+      test.watch(watcher, { testifies: false });
+      await test.settle();
+      assert.equal(watcher.snapshots, 1);
+      watcher.assertSameAs(test.at(0).machine);
+    }
+    assert.deepEqual(test.untrue, []);
+  });
+
   it('that names no branch, or one that the history does not have there, begins with a snapshot', async () => {
     const test = new TestHubs();
     test.register(1);

@@ -24,6 +24,8 @@ export type Testimony = {
   readonly branch: string;
   /** What it runs on. */
   readonly held: HeldLease | undefined;
+  /** Without `agentId`: the agent that watches, for the reason; undefined: it is not known. */
+  readonly watcher?: AgentId | undefined;
 };
 
 /** `claimedEpoch` is 0 when the proof is no epoch. */
@@ -44,12 +46,12 @@ export function proofIn(plan: Plan, testimony: Testimony, lastIndex: number): Pr
   );
 }
 
-function byEpoch(plan: Plan, { agentId, epoch }: Testimony, lastIndex: number): Proof | undefined {
+function byEpoch(plan: Plan, { agentId, epoch, watcher }: Testimony, lastIndex: number): Proof | undefined {
   const { epochBase } = plan.meta;
   const last = epochBase + lastIndex;
   if (epoch > last) {
     return {
-      reason: `${who(agentId)} has epoch ${epoch}, and ${last} is the last that can have been granted`,
+      reason: `${who(agentId, watcher)} has epoch ${epoch}, and ${last} is the last that can have been granted`,
       claimedEpoch: epoch,
     };
   }
@@ -62,12 +64,17 @@ function byEpoch(plan: Plan, { agentId, epoch }: Testimony, lastIndex: number): 
   };
 }
 
-function byRevision(plan: Plan, { agentId, revision, branch }: Testimony, lastIndex: number): Proof | undefined {
+function byRevision(
+  plan: Plan,
+  { agentId, revision, branch, watcher }: Testimony,
+  lastIndex: number,
+): Proof | undefined {
   if (revision <= lastIndex || isKnownLost(plan, branch)) return undefined;
-  return { reason: `${who(agentId)} has seen revision ${revision}, and the log ends at ${lastIndex}`, claimedEpoch: 0 };
+  const reason = `${who(agentId, watcher)} has seen revision ${revision}, and the log ends at ${lastIndex}`;
+  return { reason, claimedEpoch: 0 };
 }
 
-function byBranch(plan: Plan, { agentId, revision, branch, epoch }: Testimony): Proof | undefined {
+function byBranch(plan: Plan, { agentId, revision, branch, epoch, watcher }: Testimony): Proof | undefined {
   const told = parseBranch(branch);
   if (told === undefined || isKnownLost(plan, branch)) return undefined;
   const here = plan.branches.at(revision);
@@ -77,7 +84,7 @@ function byBranch(plan: Plan, { agentId, revision, branch, epoch }: Testimony): 
   const other = `branch ${told.index}.${told.value} of the history`;
   const own = `${here.index}.${here.value}`;
   return {
-    reason: `${who(agentId)} has seen revision ${revision} on ${other}, and this plan has branch ${own} there`,
+    reason: `${who(agentId, watcher)} has seen revision ${revision} on ${other}, and this plan has branch ${own} there`,
     claimedEpoch: epoch,
   };
 }
@@ -177,6 +184,7 @@ function blocksIn(plan: Plan, { vtepIp, subnets }: HeldLease): readonly PlacedBl
   return blocks;
 }
 
-function who(agentId: AgentId | undefined): string {
-  return agentId === undefined ? 'a watcher' : `agent "${agentId}"`;
+function who(agentId: AgentId | undefined, watcher?: AgentId): string {
+  if (agentId !== undefined) return `agent "${agentId}"`;
+  return watcher === undefined ? 'a watcher' : `the watch of agent "${watcher}"`;
 }

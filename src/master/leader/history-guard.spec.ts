@@ -1,4 +1,5 @@
 import assert from 'node:assert/strict';
+import { once } from 'node:events';
 import { agentService, clusterService, operatorService } from '#api/services.js';
 import { refusal } from '#master/testing/refusal.js';
 import { TestMasters } from '#master/testing/test-masters.js';
@@ -6,8 +7,9 @@ import { until } from '#master/testing/until.js';
 import type { sublet } from '#proto/sublet.js';
 import { ProposeError } from '#replica/ports/replicated-log.js';
 import { VirtualTime } from '#replica/testing/virtual-time.js';
+import type { CallerPrincipal } from '#tls/caller.js';
 
-const once = { idempotent: false } as const;
+const again = { idempotent: false } as const;
 type Held = sublet.v1.HeldLease.$Properties;
 
 /** What an agent of another history of the cluster runs on. */
@@ -59,18 +61,18 @@ describe('an agent that knows more than the log', () => {
     }
     assert.ok(logged.some((line) => line.includes(reason)));
     assert.equal(masters.master(0).services.guard.proofs, 1);
-    const { entries } = await masters.client().call(operatorService.listHistory, { what: ['begin-adoption'] }, once);
+    const { entries } = await masters.client().call(operatorService.listHistory, { what: ['begin-adoption'] }, again);
     assert.deepEqual(
       entries.map(({ who, detail }) => [who, detail]),
       [['agent-2', reason]],
     );
 
-    const early = await refusal(masters.client().call(clusterService.endAdoption, {}, once));
+    const early = await refusal(masters.client().call(clusterService.endAdoption, {}, again));
     assert.deepEqual(
       [early.code, /1 agents on record have not come back \(agent-1\)/.test(early.message)],
       ['FAILED_PRECONDITION', true],
     );
-    await masters.client().call(clusterService.endAdoption, { althoughMissing: 1 }, once);
+    await masters.client().call(clusterService.endAdoption, { althoughMissing: 1 }, again);
     assert.deepEqual((await status(masters)).warnings, []);
     // What the agent of the lost history holds is not free.
     const next = await Promise.all([4, 5, 6, 7, 8, 9].map((n) => masters.register(`agent-${n}`)));
@@ -84,7 +86,7 @@ describe('an agent that knows more than the log', () => {
     for (const agentId of ['agent-1', 'agent-2']) await masters.register(agentId);
     masters.cluster.elect(0);
     await masters.register('agent-3', { held: lost() });
-    const release = () => masters.client().call(operatorService.releaseAgents, { agentIds: ['agent-1'] }, once);
+    const release = () => masters.client().call(operatorService.releaseAgents, { agentIds: ['agent-1'] }, again);
     const { code, message } = await refusal(release());
     assert.equal(code, 'FAILED_PRECONDITION');
     const words = [
@@ -136,11 +138,31 @@ describe('an agent that knows more than the log', () => {
       const request = { agentId: 'agent-9', instanceId: 'i', epoch: 500 };
       const call =
         method === agentService.leave
-          ? masters.client().call(agentService.leave, request, once)
-          : masters.client().call(agentService.reportStatus, request, once);
+          ? masters.client().call(agentService.leave, request, again)
+          : masters.client().call(agentService.reportStatus, request, again);
       assert.equal((await refusal(call)).code, 'ABORTED');
       assert.match(masters.master(0).machine.ipam.adoptionReason, /agent "agent-9" has epoch 500/);
     }
+  });
+
+  it('row 75: is believed of the watch of an agent, which is named, and not of a caller that only reads', async () => {
+    let principal: CallerPrincipal = { role: 'viewer', id: 'vera' };
+    await using masters = await TestMasters.start({ callerOf: (address) => ({ principal, address }) });
+    const seen = { clusterId: 'test', fromRevision: 5_000, branch: '0.1.0123456789ab', peersOnly: true };
+    for (const role of ['viewer', 'operator', 'admin', 'agent'] as const) {
+      principal = { role, id: role === 'agent' ? 'host-7' : 'vera' };
+      const stream = masters.client().serverStream(agentService.watch, seen);
+      stream.on('error', () => undefined); // It is cancelled.
+      await once(stream, 'data');
+      stream.cancel();
+    }
+    assert.match(await begun(masters), /^the watch of agent "host-7" has seen revision 5000, and the log ends at \d+$/);
+    assert.equal(masters.master(0).services.guard.proofs, 1);
+    const { entries } = await masters.client().call(operatorService.listHistory, { what: ['begin-adoption'] }, again);
+    assert.deepEqual(
+      entries.map(({ who }) => who),
+      ['host-7'],
+    );
   });
 
   it('is not one that names another cluster, or repeats what it was answered here', async () => {
@@ -154,9 +176,9 @@ describe('an agent that knows more than the log', () => {
     keepAlive(masters, { ...key, clusterId, incarnation, revision, branch });
     await until('it counts again', () => office.counted === 2);
     const overlays = [{ overlay: 'dcos', state: { status: 1 } }];
-    await masters.client().call(agentService.reportStatus, { ...key, clusterId, incarnation, overlays }, once);
+    await masters.client().call(agentService.reportStatus, { ...key, clusterId, incarnation, overlays }, again);
     const other = { ...key, epoch: 4_000, clusterId: 'other' };
-    await refusal(masters.client().call(agentService.reportStatus, other, once));
+    await refusal(masters.client().call(agentService.reportStatus, other, again));
     assert.equal(masters.master(0).machine.ipam.adoption, false);
   });
 

@@ -7,14 +7,14 @@ import { RefusedError } from '#api/refusal.js';
 import { encodeCommand } from '#ipam/codec/command-codec.js';
 import type { HeldLease } from '#ipam/commands/command.js';
 import type { Proof, Testimony } from '#ipam/commands/proof.js';
-import type { AgentId } from '#ipam/identity.js';
+import { type AgentId, parseAgentId } from '#ipam/identity.js';
 import { adoptionReasonLengthMax } from '#ipam/limits.js';
 import { forwardMethods } from '#master/forward/forward-method.js';
 import type { PlanOutcome } from '#master/ipam-machine.js';
 import type { Leadership } from '#master/leader/leadership.js';
 import type { MasterLog } from '#master/master-log.js';
 import { type Endpoint, endpoint } from '#master/server/endpoint.js';
-import { parseBranchText, safeInteger } from '#master/server/refusal-mapping.js';
+import { parseBranchText, parseField, safeInteger } from '#master/server/refusal-mapping.js';
 import type { PlanClient } from '#master/services/plan-client.js';
 import type { Clock } from '#replica/ports/clock.js';
 import { ProposeError, type ReplicatedLog } from '#replica/ports/replicated-log.js';
@@ -37,6 +37,8 @@ export type Told = {
   readonly epoch?: number | null | undefined;
   readonly revision?: number | null | undefined;
   readonly branch?: string | null | undefined;
+  /** The agent whose watch has seen it; undefined: it is not known, or it is no watch. */
+  readonly watcher?: AgentId | undefined;
 };
 
 /** In an adoption, another proof begins it anew at most so often: all agents register again each time. */
@@ -75,14 +77,16 @@ export class HistoryGuard {
     if (testimony === undefined || !this.suspects(testimony)) return;
     await this.#options.log.readBarrier();
     const proof = this.#proofIn(testimony, this.#options.log.status().appliedIndex);
-    if (proof !== undefined) await this.#begin(proof, agentId);
+    if (proof !== undefined) await this.#begin(proof, agentId ?? told.watcher);
   }
 
   /** What other masters call. */
   get endpoint(): Endpoint {
     const place = { place: 'leader', idempotent: true } as const;
-    return endpoint(forwardMethods.checkClaim, place, async ({ revision, branch }) => {
-      await this.check(undefined, { revision: safeInteger('revision', revision), branch: parseBranchText(branch) });
+    return endpoint(forwardMethods.checkClaim, place, async ({ revision, branch, agentId }) => {
+      const watcher = agentId === '' ? undefined : parseField('agent_id', agentId, parseAgentId);
+      const seen = { revision: safeInteger('revision', revision), branch: parseBranchText(branch) };
+      await this.check(undefined, { ...seen, watcher });
       return {};
     });
   }
@@ -143,7 +147,7 @@ export class HistoryGuard {
   }
 
   #testimony(agentId: AgentId | undefined, told: Told, held: HeldLease | undefined): Testimony | undefined {
-    const { clusterId, epoch, revision, branch } = told;
+    const { clusterId, epoch, revision, branch, watcher } = told;
     if (clusterId && clusterId !== this.#options.plan.clusterId) return undefined;
     return {
       agentId,
@@ -151,6 +155,7 @@ export class HistoryGuard {
       revision: branch || agentId === undefined ? (revision ?? 0) : 0,
       branch: branch ?? '',
       held,
+      watcher,
     };
   }
 

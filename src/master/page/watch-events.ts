@@ -46,6 +46,8 @@ export class WatchEvents {
       fromRevision: Number(revision),
       branch: parseBranchText(query.get('branch') ?? ''),
       view: 'short',
+      // A page of another site can have a browser ask for this, and a reader must not change anything.
+      testifies: false,
     } as const;
     const why = closed();
     if (why !== undefined) throw new RefusedError('unavailable', why);

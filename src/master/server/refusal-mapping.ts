@@ -6,6 +6,7 @@ import { IdentityError } from '#ipam/identity.js';
 import { branchLengthMax } from '#ipam/limits.js';
 import { FieldError } from '#ipam/registration-fields.js';
 import { ProposeError, type ProposeErrorCode } from '#replica/ports/replicated-log.js';
+import { clusterIdForm } from '#text/name-form.js';
 
 const reasonOf = {
   'not-leader': 'unavailable',
@@ -53,6 +54,19 @@ export function parseBranchText(branch: string): string {
   throw new RefusedError(
     'invalid-argument',
     `branch has ${branch.length} characters: ${branchLengthMax} at most are allowed`,
+  );
+}
+
+/**
+ * The cluster id that a caller names, which may be of another cluster. It is handed on with others' messages, which must not
+ * become too long by it. @throws RefusedError
+ */
+export function parseClusterIdText(clusterId: string): string {
+  const { lengthMax } = clusterIdForm;
+  if (clusterId.length <= lengthMax) return clusterId;
+  throw new RefusedError(
+    'invalid-argument',
+    `cluster_id has ${clusterId.length} characters: ${lengthMax} at most are allowed`,
   );
 }
 

@@ -24,7 +24,12 @@ export type TestHubOptions = {
   readonly settings?: Partial<NetworkSettings>;
 };
 
-export type WatchingOptions = { readonly at?: number; readonly view?: WatchView; readonly from?: TestWatcher };
+export type WatchingOptions = {
+  readonly at?: number;
+  readonly view?: WatchView;
+  readonly testifies?: boolean;
+  readonly from?: TestWatcher;
+};
 
 const settleMs = 2_000;
 
@@ -115,9 +120,12 @@ export class TestHubs {
     await this.at(to).member.install(records.map(([key, value]) => ({ key, value })));
   }
 
-  watch(watcher: TestWatcher, { at = 0, view = 'all' }: Omit<WatchingOptions, 'from'> = {}): () => void {
+  watch(
+    watcher: TestWatcher,
+    { at = 0, view = 'all', testifies = true }: Omit<WatchingOptions, 'from'> = {},
+  ): () => void {
     const { clusterId, revision, branch } = watcher;
-    return this.at(at).hub.watch({ clusterId, fromRevision: revision, branch, view }, watcher);
+    return this.at(at).hub.watch({ clusterId, fromRevision: revision, branch, view, testifies }, watcher);
   }
 
   #serve(machine: IpamMachine, member: MemoryMember<PlanOutcome>, options: TestHubOptions): HubMember {

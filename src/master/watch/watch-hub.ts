@@ -6,6 +6,7 @@
 
 import { toBuffer } from '#api/method.js';
 import { RefusedError } from '#api/refusal.js';
+import type { AgentId } from '#ipam/identity.js';
 import type { PlanOutcome } from '#master/ipam-machine.js';
 import type { EventRing, WatchView } from '#master/watch/event-ring.js';
 import type { AgentForm, PlanSnapshot, PlanSnapshots } from '#master/watch/plan-snapshot.js';
@@ -38,7 +39,7 @@ export type WatchHubOptions = {
   readonly branchAt: (revision: number) => string;
   /** Resolves with whether the log ends before that revision; false while it is unknown. */
   readonly isBeyond: (revision: number) => Promise<boolean>;
-  /** A watcher has seen what this history does not have. */
+  /** A watcher that testifies has seen what this history does not have. */
   readonly untrue: (start: WatchStart) => void;
   readonly report: (error: unknown) => void;
 };
@@ -51,6 +52,10 @@ export type WatchStart = {
   /** The branch of that revision; another branch, or none, begins with a snapshot. */
   readonly branch: string;
   readonly view: WatchView;
+  /** Whether what it has seen is reported when this history does not have it: a caller that only reads must not change anything. */
+  readonly testifies: boolean;
+  /** The agent that watches; undefined: it is none, or is not known. */
+  readonly agentId?: AgentId | undefined;
 };
 
 type Watcher = {
@@ -158,7 +163,7 @@ export class WatchHub {
     if (fromRevision === 0 || start.clusterId !== clusterId) return 'wants-snapshot';
     if (fromRevision > ring.head) return 'ahead';
     if (hasBranch(branch, fromRevision)) return fromRevision >= ring.base ? 'events' : 'wants-snapshot';
-    if (branch !== '') untrue(start);
+    if (branch !== '' && start.testifies) untrue(start);
     return 'wants-snapshot';
   }
 
@@ -169,7 +174,7 @@ export class WatchHub {
       const beyond = await isBeyond(watcher.place);
       if (!this.#watchers.has(watcher) || watcher.phase !== 'ahead') return;
       if (beyond) {
-        untrue(watcher.start);
+        if (watcher.start.testifies) untrue(watcher.start);
         this.#rewind(watcher);
       }
       this.#serve(watcher);

@@ -3,11 +3,18 @@
 import type { ServerWritableStream, UntypedHandleCall } from '@grpc/grpc-js';
 import { RefusedError } from '#api/refusal.js';
 import { agentService } from '#api/services.js';
+import { parseAgentId } from '#ipam/identity.js';
 import type { Admission } from '#master/access/admission.js';
 import { checkIncarnation, type OwnIncarnation } from '#master/leader/incarnation-check.js';
 import { type CallerOf, type StreamMethod, streamError } from '#master/server/api-server.js';
 import { decode } from '#master/server/endpoint.js';
-import { parseBranchText, safeInteger, toRefusedError } from '#master/server/refusal-mapping.js';
+import {
+  parseBranchText,
+  parseClusterIdText,
+  parseField,
+  safeInteger,
+  toRefusedError,
+} from '#master/server/refusal-mapping.js';
 import type { WatchView } from '#master/watch/event-ring.js';
 import type { WatchHub, WatchStart } from '#master/watch/watch-hub.js';
 import { sublet } from '#proto/sublet.js';
@@ -28,8 +35,6 @@ export type WatchServiceOptions = {
   readonly report: (error: unknown) => void;
 };
 
-const clusterIdLengthMax = 63;
-
 export function watchMethod(options: WatchServiceOptions): StreamMethod {
   const handle: UntypedHandleCall = (stream: Stream) => accept(stream, options);
   return { path: agentService.watch.path, requestStream: false, handle };
@@ -46,7 +51,7 @@ function accept(
   let start: WatchStart;
   try {
     const request = decode(agentService.watch.path, agentService.watch.request, stream.request);
-    start = parseWatch(request);
+    start = { ...parseWatch(request), ...witnessOf(caller) };
     checkView(caller, start);
     const why = closed();
     if (why !== undefined) throw new RefusedError('unavailable', why);
@@ -75,22 +80,31 @@ function accept(
   stream.on('close', close);
 }
 
+/**
+ * What an agent has seen may prove that the plan went back (`leader/history-guard.ts`). Viewers, operators and admins read
+ * here. Without TLS nothing tells them apart.
+ */
+function witnessOf({ principal }: Caller): Pick<WatchStart, 'testifies' | 'agentId'> {
+  if (principal === undefined) return { testifies: true };
+  if (principal.role !== 'agent') return { testifies: false };
+  return { testifies: true, agentId: parseField('agent_id', principal.id, parseAgentId) };
+}
+
 /** An agent needs its peers, and gets no more. @throws RefusedError `permission-denied` */
 function checkView({ principal }: Caller, { view }: WatchStart): void {
   if (principal?.role !== 'agent' || view !== 'all') return;
   throw new RefusedError('permission-denied', `watch: ${formatPrincipal(principal)} may watch with peers_only alone`);
 }
 
-function parseWatch(request: sublet.v1.WatchRequest): WatchStart {
+function parseWatch(request: sublet.v1.WatchRequest): Omit<WatchStart, 'testifies'> {
   const { clusterId, fromRevision, branch } = request;
-  if (clusterId.length > clusterIdLengthMax) {
-    throw new RefusedError(
-      'invalid-argument',
-      `cluster_id has ${clusterId.length} characters: ${clusterIdLengthMax} at most are allowed`,
-    );
-  }
   const revision = safeInteger('from_revision', fromRevision);
-  return { clusterId, fromRevision: revision, branch: parseBranchText(branch), view: viewOf(request) };
+  return {
+    clusterId: parseClusterIdText(clusterId),
+    fromRevision: revision,
+    branch: parseBranchText(branch),
+    view: viewOf(request),
+  };
 }
 
 /** @throws RefusedError `invalid-argument` */
