@@ -10,7 +10,7 @@ const allowed: Readonly<Record<string, readonly string[]>> = {
   errors: [],
   time: [],
   runtime: [],
-  http: ['errors'],
+  http: ['errors', 'address'],
   http2: [],
   address: [],
   age: [],

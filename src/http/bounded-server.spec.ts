@@ -3,9 +3,11 @@ import { once } from 'node:events';
 import { type IncomingHttpHeaders, type RequestOptions, request, type Server } from 'node:http';
 import { connect, type Socket } from 'node:net';
 import { hostname } from 'node:os';
+import { duplexPair } from 'node:stream';
 import { holds, until } from '#cluster-test/process/condition.js';
-import { boundedServer, crossSite, type ServerLimits, text } from '#http/bounded-server.js';
+import { boundedServer, crossSite, type HttpAnswer, type ServerLimits, text } from '#http/bounded-server.js';
 import { pacedAnswer } from '#http/paced-answer.js';
+import { waitingMax } from '#http/turns.js';
 
 const boundMs = 30_000;
 /** More than the buffers of both ends hold. */
@@ -17,7 +19,11 @@ describe('an HTTP server', function () {
   let port = 0;
   const sockets: Socket[] = [];
 
+  /** Of `/held/…`: those that were begun, with what answers them. */
+  const begun: { readonly path: string; readonly answer: () => void }[] = [];
+
   async function open(limits: Partial<ServerLimits> = {}): Promise<void> {
+    begun.length = 0;
     server = boundedServer({
       hosts: ['Master-1.example'],
       limits,
@@ -37,6 +43,9 @@ describe('an HTTP server', function () {
   });
 
   function raw(words = ''): Socket {
+  function held(path: string): Promise<HttpAnswer> {
+    return new Promise((resolve) => begun.push({ path, answer: () => resolve(text(200, path)) }));
+  }
     const socket = connect(port, '127.0.0.1');
     socket.on('error', () => undefined);
     socket.write(words);
@@ -118,6 +127,87 @@ describe('an HTTP server', function () {
   });
 
   it('row 52: changes nothing for a web page', async () => {
+  const pipelined = (count: number): string =>
+    Array.from({ length: count }, (_, n) => `GET /held/${n} HTTP/1.1\r\nHost: localhost\r\n\r\n`).join('');
+
+  it('row 76: answers the requests of a connection one after the other', async () => {
+    await open();
+    let got = '';
+    raw(pipelined(3)).on('data', (part) => {
+      got += part;
+    });
+    for (const n of [0, 1, 2]) {
+      await until('its turn has come', boundMs, async () => holds(begun.length === n + 1));
+      begun[n]?.answer();
+      await until('the answer has come', boundMs, async () => holds(got.includes(`\r\n\r\n/held/${n}\n`)));
+    }
+  });
+
+  it('row 76: closes a connection on which too many requests wait, and begins none of them', async () => {
+    await open();
+    const flood = raw(pipelined(1 + waitingMax + 1));
+    await once(flood.resume(), 'close');
+    assert.deepEqual(
+      begun.map(({ path }) => path),
+      ['/held/0'],
+    );
+    assert.equal((await ask('/')).code, 200);
+  });
+
+  it('row 76: parses no more of what it has read of a connection once that is closed', async () => {
+    await open();
+    let seen = 0;
+    server.on('request', () => {
+      seen += 1;
+    });
+    const shortest = 'GET / HTTP/1.1\r\n\r\n';
+    await once(raw(shortest.repeat(3_500)).resume(), 'close');
+    assert.ok(seen > waitingMax && seen <= Math.ceil(4_096 / shortest.length), String(seen));
+  });
+
+  it('loses nothing of what comes while an answer is not taken', async () => {
+    await open();
+    let answers = 0;
+    let last = '';
+    const reader = raw('GET /large HTTP/1.1\r\nHost: localhost\r\n\r\n');
+    reader.on('data', (bytes) => {
+      const now = last + bytes.toString('latin1');
+      answers += now.split('HTTP/1.1 200').length - 1;
+      last = now.slice(now.lastIndexOf('HTTP/1.1 200') + 1).slice(-12);
+    });
+    await once(reader, 'data');
+    reader.pause();
+    reader.write(`GET / HTTP/1.1\r\nHost: localhost\r\nCookie: ${'x'.repeat(3_000)}\r\n\r\n`.repeat(waitingMax));
+    await until('the first is answered', boundMs, async () => holds((await ask('/')).code === 200));
+    reader.resume();
+    await until('all are answered', boundMs, async () => holds(answers === 1 + waitingMax));
+  });
+
+  it('row 76: begins none that waits once its connection is closed', async () => {
+    await open();
+    const gone = raw(pipelined(3));
+    await until('the first is begun', boundMs, async () => holds(begun.length === 1));
+    gone.destroy();
+    await until('it is closed', boundMs, async () => holds((await connections()) === 0));
+    begun[0]?.answer();
+    assert.equal((await ask('/')).code, 200);
+    assert.equal(begun.length, 1);
+  });
+
+  it('row 51: takes a /64 of IPv6 for one address', async () => {
+    await open({ connectionsPerAddress: 2 });
+    const codeFrom = (remoteAddress: string): Promise<string> => {
+      const [client, end] = duplexPair();
+      server.emit('connection', Object.assign(end, { remoteAddress, setTimeout: () => end }));
+      client.write('GET /metrics HTTP/1.1\r\nHost: localhost\r\n\r\n');
+      return new Promise((resolve) => client.once('data', (bytes) => resolve(String(bytes).slice(9, 12))));
+    };
+    assert.equal(await codeFrom('2001:db8::1'), '200');
+    assert.equal(await codeFrom('2001:db8::2:0:0:7'), '200');
+    assert.equal(await codeFrom('2001:db8::3'), '503');
+    assert.equal(await codeFrom('2001:db8:0:1::3'), '200');
+  });
+
     await open();
     const post = async (headers: Record<string, string>): Promise<number> =>
       (await ask('/x', { method: 'POST', headers })).code;

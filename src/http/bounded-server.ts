@@ -1,6 +1,6 @@
 /**
  * The HTTP server of a process: how many connections it takes, from which callers, for how long, and which requests are
- * answered. What is answered is of no concern here.
+ * answered. What is answered is of no concern here. The requests of one connection are answered one after the other.
  *
  * `/healthz` and `/readyz` have places of their own: a connection beyond the limits of the others may ask for these two
  * alone, and a newcomer takes the place of the oldest. A probe is so answered while others hold all connections.
@@ -14,6 +14,9 @@ import {
 } from 'node:http';
 import { isIP, type Socket } from 'node:net';
 import { hostname } from 'node:os';
+import { clientNetwork } from '#address/client-network.js';
+import { parseInPieces } from '#http/parse-in-pieces.js';
+import { Turns } from '#http/turns.js';
 
 export type HttpAnswer = {
   readonly code: number;
@@ -60,6 +63,7 @@ export const healthPaths: readonly string[] = ['/healthz', '/readyz'];
 export function boundedServer({ hosts, answer, limits }: BoundedServerOptions): Server {
   const allowed: ServerLimits = { ...defaultServerLimits, ...limits };
   const places = new Places(allowed);
+  const turns = new Turns();
   const names = new Set(['localhost', hostname(), ...hosts].map((name) => name.toLowerCase()));
   const server = createServer(
     {
@@ -70,23 +74,28 @@ export function boundedServer({ hosts, answer, limits }: BoundedServerOptions): 
       // A name for the host is needed below, where it is not one of these two paths.
       requireHostHeader: false,
     },
-    (request, response) => {
-      const path = (request.url ?? '').split('?', 1)[0] ?? '';
-      const method = request.method === 'HEAD' ? 'GET' : (request.method ?? '');
-      const refused = healthPaths.includes(path) ? undefined : refusal(request, places, names);
-      void Promise.resolve(refused ?? answer(request, method, path)).then((it) =>
-        write(request, response, it, allowed),
-      );
-    },
+    (request, response) =>
+      turns.take(request.socket, response, () => {
+        const path = (request.url ?? '').split('?', 1)[0] ?? '';
+        const method = request.method === 'HEAD' ? 'GET' : (request.method ?? '');
+        const refused = healthPaths.includes(path) ? undefined : refusal(request, places, names);
+        void Promise.resolve(refused ?? answer(request, method, path)).then((it) =>
+          write(request, response, it, allowed),
+        );
+      }),
   );
-  server.on('connection', (socket) => places.enter(socket));
+  server.on('connection', (socket) => {
+    parseInPieces(socket);
+    places.enter(socket);
+  });
   return server;
 }
 
 /** Which connections there are, and for what. */
 class Places {
   readonly #limits: ServerLimits;
-  readonly #perAddress = new Map<string, number>();
+  /** By the network that a caller is known by: an IPv4 address, or a /64. */
+  readonly #perNetwork = new Map<string, number>();
   /** The oldest first. */
   readonly #probes = new Set<Socket>();
   #others = 0;
@@ -100,14 +109,14 @@ class Places {
   }
 
   enter(socket: Socket): void {
-    const address = socket.remoteAddress ?? '';
+    const network = clientNetwork(socket.remoteAddress ?? '');
     const { connections, connectionsPerAddress } = this.#limits;
     const probes = Math.min(probesMax, Math.floor(connections / 2));
-    const has = this.#perAddress.get(address) ?? 0;
+    const has = this.#perNetwork.get(network) ?? 0;
     if (this.#others < connections - probes && has < connectionsPerAddress) {
       this.#others += 1;
-      this.#perAddress.set(address, has + 1);
-      socket.once('close', () => this.#leave(address));
+      this.#perNetwork.set(network, has + 1);
+      socket.once('close', () => this.#leave(network));
       return;
     }
     const [oldest] = this.#probes;
@@ -119,11 +128,11 @@ class Places {
     socket.once('close', () => this.#probes.delete(socket));
   }
 
-  #leave(address: string): void {
+  #leave(network: string): void {
     this.#others -= 1;
-    const left = (this.#perAddress.get(address) ?? 1) - 1;
-    if (left === 0) this.#perAddress.delete(address);
-    else this.#perAddress.set(address, left);
+    const left = (this.#perNetwork.get(network) ?? 1) - 1;
+    if (left === 0) this.#perNetwork.delete(network);
+    else this.#perNetwork.set(network, left);
   }
 }
 

@@ -1,6 +1,7 @@
 import assert from 'node:assert/strict';
 import { once } from 'node:events';
 import { type ClientRequest, get, type IncomingMessage } from 'node:http';
+import { connect } from 'node:net';
 import { inflateRawSync } from 'node:zlib';
 import { operatorService } from '#api/services.js';
 import { PageMaster } from '#cluster-test/page/page-master.js';
@@ -90,6 +91,17 @@ describe('the page of the plan', () => {
     await fetch(`${master.url}events`, { method: 'HEAD' });
     for (const request of opened.splice(0)) request.destroy();
     await until('it is counted no more', boundMs, async () => holds(admission().streams === 0));
+  });
+
+  it('row 76: begins no watch for requests that wait for another on their connection', async () => {
+    const { hostname, port } = new URL(master.url);
+    const socket = connect(Number(port), hostname);
+    socket.on('error', () => undefined);
+    socket.write(`GET /ui/events HTTP/1.1\r\nHost: ${hostname}\r\n\r\n`.repeat(5));
+    await once(socket, 'data');
+    assert.equal(admission().streams, 1);
+    socket.destroy();
+    await until('nothing of it is left', boundMs, async () => holds(admission().streams === 0));
   });
 
   it('names what is wrong with a request', async () => {
