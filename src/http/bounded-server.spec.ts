@@ -28,6 +28,7 @@ describe('an HTTP server', function () {
       hosts: ['Master-1.example'],
       limits,
       answer: (asked, method, path) =>
+        (path.startsWith('/held/') ? held(path) : undefined) ??
         (method === 'POST' ? crossSite(asked) : undefined) ??
         (path === '/large' ? { code: 200, type: 'text/plain', body: large } : text(200, 'ok')),
     });
@@ -42,10 +43,10 @@ describe('an HTTP server', function () {
     server.closeAllConnections();
   });
 
-  function raw(words = ''): Socket {
   function held(path: string): Promise<HttpAnswer> {
     return new Promise((resolve) => begun.push({ path, answer: () => resolve(text(200, path)) }));
   }
+  function raw(words = ''): Socket {
     const socket = connect(port, '127.0.0.1');
     socket.on('error', () => undefined);
     socket.write(words);
@@ -126,7 +127,6 @@ describe('an HTTP server', function () {
     assert.equal((await ask('/')).code, 200);
   });
 
-  it('row 52: changes nothing for a web page', async () => {
   const pipelined = (count: number): string =>
     Array.from({ length: count }, (_, n) => `GET /held/${n} HTTP/1.1\r\nHost: localhost\r\n\r\n`).join('');
 
@@ -208,6 +208,7 @@ describe('an HTTP server', function () {
     assert.equal(await codeFrom('2001:db8:0:1::3'), '200');
   });
 
+  it('row 52: changes nothing for a web page', async () => {
     await open();
     const post = async (headers: Record<string, string>): Promise<number> =>
       (await ask('/x', { method: 'POST', headers })).code;
@@ -220,6 +221,19 @@ describe('an HTTP server', function () {
     assert.equal(await post({ ...json, origin: 'http://attacker.example' }), 403);
     assert.equal(await post({ ...json, origin: 'null' }), 403);
     assert.equal(await post({ ...json, host: 'attacker.example' }), 421);
+  });
+
+  it('row 52: answers what a person opens, and nothing that a page of another site has a browser load', async () => {
+    await open();
+    const code = async (site: string, mode: string, path = '/state'): Promise<number> =>
+      (await ask(path, { headers: { 'sec-fetch-site': site, 'sec-fetch-mode': mode } })).code;
+    assert.equal(await code('same-origin', 'cors'), 200);
+    assert.equal(await code('none', 'navigate'), 200);
+    assert.equal(await code('cross-site', 'navigate'), 200, 'a link');
+    for (const site of ['cross-site', 'same-site']) {
+      for (const mode of ['no-cors', 'cors']) assert.equal(await code(site, mode), 403);
+    }
+    assert.equal(await code('cross-site', 'no-cors', '/healthz'), 200);
   });
 
   it('row 53: answers under its own names and any address, and under no other name but for health', async () => {

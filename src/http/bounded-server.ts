@@ -146,10 +146,21 @@ function refusal(
     const why = 'too many connections, of this address or of all: only /healthz and /readyz are answered';
     return text(503, `${why}. Close some, or try again later`);
   }
+  if (isOfOtherSite(headers)) {
+    return text(403, 'a web page of another site has asked for this: open the page of the plan itself');
+  }
   // Only a browser that was led here by a foreign name sends such a name (DNS rebinding).
   const host = headers.host?.replace(/:\d*$/, '').toLowerCase();
   if (host === undefined || isIP(host.replace(/^\[|\]$/g, '')) !== 0 || names.has(host)) return undefined;
   return text(421, `host ${JSON.stringify(host)} is none of this server's names: ask by address, or set http_hosts`);
+}
+
+/**
+ * A browser says so (Fetch Metadata) of what a page of another site has it load. Such a page can't read the answer, but its
+ * requests would take connections and places of readers. A link that a person follows is none.
+ */
+function isOfOtherSite({ 'sec-fetch-site': site, 'sec-fetch-mode': mode }: IncomingHttpHeaders): boolean {
+  return (site === 'cross-site' || site === 'same-site') && mode !== 'navigate';
 }
 
 const commonHeaders = { 'cache-control': 'no-store', 'x-content-type-options': 'nosniff' };
