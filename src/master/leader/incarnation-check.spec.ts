@@ -5,6 +5,7 @@ import { reasonOf } from '#api/error-info.js';
 import { MasterClient, NoMasterError } from '#api/master-client.js';
 import { agentService, clusterService } from '#api/services.js';
 import { ForwardLink } from '#master/forward/forward-link.js';
+import { refusal } from '#master/testing/refusal.js';
 import { TestMasters } from '#master/testing/test-masters.js';
 import type { sublet } from '#proto/sublet.js';
 import { noCaller } from '#tls/caller.js';
@@ -30,6 +31,29 @@ describe('a master of one of two incarnations of a cluster', () => {
     assert.equal((await begin).snapshotBegin?.incarnation, 'f1');
     watch.on('error', () => {});
     watch.cancel();
+  });
+
+  it('row 80: refuses a cluster id that is none by its length, before it is handed on', async () => {
+    await using masters = await TestMasters.start({ count: 2 });
+    await masters.register('agent-1');
+    const long = { clusterId: 'c'.repeat(64) };
+    for (const at of [0, 1]) {
+      const client = masters.client(at);
+      const stream = client.bidiStream(agentService.keepAlive);
+      const refused = ended(stream);
+      stream.write({ ...key, ...long });
+      const registered = client.call(
+        agentService.register,
+        { ...key, sequence: 2, nodeIp: '10.0.0.9', held: long },
+        { idempotent: false },
+      );
+      for (const { code, message } of [await refused, await refusal(registered)]) {
+        assert.match(
+          `${code} ${message}`,
+          /^(?:3|INVALID_ARGUMENT) .*cluster_id has 64 characters: 63 at most are allowed/,
+        );
+      }
+    }
   });
 
   it('refuses an agent of the other one whatever it asks, at a follower too, and changes nothing', async () => {

@@ -4,6 +4,7 @@
  * or replace.
  */
 import { RefusedError } from '#api/refusal.js';
+import { parseClusterIdText } from '#master/server/refusal-mapping.js';
 import type { PlanClient } from '#master/services/plan-client.js';
 import { incarnationsDiffer } from '#replica/bootstrap/incarnation.js';
 
@@ -18,13 +19,14 @@ export type OwnIncarnation = Pick<PlanClient, 'clusterId' | 'incarnation'>;
 
 /**
  * A cluster of another id is another matter: after a restore, agents go over to it.
- * @throws RefusedError `other-incarnation`
+ * @throws RefusedError `other-incarnation`; `invalid-argument` for a cluster id that is none by its length
  */
 export function checkIncarnation(
   action: string,
   { clusterId, incarnation }: ClaimedIncarnation,
   plan: OwnIncarnation,
 ): void {
+  parseClusterIdText(clusterId ?? '');
   if (!incarnation || clusterId !== plan.clusterId || !incarnationsDiffer(incarnation, plan.incarnation)) return;
   const shown = incarnation.slice(0, incarnationLengthMax);
   throw new RefusedError(
