@@ -58,16 +58,32 @@ export function callerMessage({ address, principal }: Caller): sublet.peer.v1.Ca
   return { address, identity: { role, id }, ...(beginsMs !== undefined && { certificateBeginsMs: beginsMs }) };
 }
 
-/** @throws RefusedError for a role that there is not */
+/** Of a certificate, of the bearer of a token, or of the admin socket; none of a connection that has ended. */
+const idForm = /^[A-Za-z0-9._:/-]{0,253}$/;
+/** Of HOST:PORT, and of a master's name with a port: it stands in the history. */
+const addressLengthMax = 128;
+
+/** @throws RefusedError for what no master makes of a caller */
 export function callerOfMessage(message: sublet.peer.v1.Caller.$Properties | null | undefined): Caller {
   const { identity, certificateBeginsMs: beginsMs } = message ?? {};
   const address = message?.address ?? '';
+  if (address.length > addressLengthMax) {
+    const limit = `${addressLengthMax} at most are allowed`;
+    throw new RefusedError('invalid-argument', `caller.address has ${address.length} characters: ${limit}`);
+  }
   if (identity == null) return { address, principal: undefined };
   const role = roles.find((each) => each === identity.role);
   if (role === undefined) {
     throw new RefusedError('permission-denied', `there is no role ${JSON.stringify(identity.role?.slice(0, 64))}`);
   }
   const principal = { role, id: identity.id ?? '' };
+  if (!idForm.test(principal.id)) {
+    const shown = JSON.stringify(principal.id.slice(0, 64));
+    throw new RefusedError(
+      'invalid-argument',
+      `caller.identity.id ${shown}: 253 characters of [A-Za-z0-9._:/-] at most`,
+    );
+  }
   return { address, principal: beginsMs == null ? principal : { ...principal, beginsMs } };
 }
 

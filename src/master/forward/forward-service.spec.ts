@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { credentials } from '@grpc/grpc-js';
-import { clusterService, operatorService } from '#api/services.js';
+import { certificateService, clusterService, operatorService } from '#api/services.js';
 import { ForwardLink } from '#master/forward/forward-link.js';
 import { callerMessage, callerOfMessage, forwardMethods } from '#master/forward/forward-method.js';
 import { refusal } from '#master/testing/refusal.js';
@@ -43,6 +43,25 @@ describe('the caller of a forwarded call', () => {
       () => callerOfMessage({ address: host, identity: { role: 'root', id: 'x' } }),
       /^RefusedError: there is no role "root"/,
     );
+  });
+
+  it('row 77: has an id and an address of a form that a master makes, which the history can keep', async () => {
+    const named = (id: string, address = '10.0.0.7:4711') => ({ address, identity: { role: 'operator', id } });
+    for (const id of ['al\u001bice', 'al ice', 'a'.repeat(254)]) {
+      assert.throws(() => callerOfMessage(named(id)), /^RefusedError: caller\.identity\.id "al?/);
+    }
+    assert.throws(
+      () => callerOfMessage(named('alice', '1'.repeat(129))),
+      /caller\.address has 129 characters: 128 at most/,
+    );
+    await using masters = await TestMasters.start();
+    const { path, request } = forwardMethods.recordBackup;
+    for (const [by, master, wrong] of [
+      ['x'.repeat(513), 'm1', /^RefusedError: by has 513 characters: 512 at most are allowed/],
+      ['admin/a@m1', 'm'.repeat(64), /^RefusedError: master has 64 characters: 63 at most are allowed/],
+    ] as const) {
+      await assert.rejects(handOn(masters, path, request.encode({ by, master }).finish(), noCaller), wrong);
+    }
   });
 
   it('is judged by the leader, by the begin of its certificate, where the other master has not applied a revocation', async () => {
@@ -112,6 +131,24 @@ describe('the caller of a forwarded call', () => {
 });
 
 describe('a master that hands calls on', () => {
+  it('row 77: asks for a certificate of its own name, and of no other master', async () => {
+    await using masters = await TestMasters.start({ count: 2, peerNameAt: () => 'm2' });
+    const { path, request } = certificateService.renew;
+    const renew = (subject: string) =>
+      handOn(
+        masters,
+        path,
+        request.encode({ role: 'master', subject }).finish(),
+        callerNamed(`master/${subject}@10.0.0.9:1`),
+      );
+    await assert.rejects(
+      renew('m1'),
+      /Renew: master\/m2 has handed on a call in the name of master\/m1: a master calls in its own name alone/,
+    );
+    // These masters have no certificates: its own call came as far as that.
+    await assert.rejects(renew('m2'), /renew: this master is without TLS and has no certificates/);
+  });
+
   it('row 26: is a member, by the name of its certificate, as the other end knows the members', async () => {
     let name = 'm9';
     await using masters = await TestMasters.start({ count: 2, peerNameAt: () => name });

@@ -67,7 +67,8 @@ export function forwardService(options: ForwardServiceOptions): UntypedServiceIm
 }
 
 function accept(stream: Stream, options: ForwardServiceOptions): void {
-  const stranger = strangerText(stream.metadata, options.plan) ?? outsiderText(stream.getPeer(), options);
+  const name = options.nameAt?.(stream.getPeer());
+  const stranger = strangerText(stream.metadata, options.plan) ?? outsiderText(name, options);
   if (stranger !== undefined) {
     stream.emit('error', { code: status.FAILED_PRECONDITION, details: stranger });
     return;
@@ -90,7 +91,7 @@ function accept(stream: Stream, options: ForwardServiceOptions): void {
         answers.add(content);
       };
       inFlight += 1;
-      const outcome = inFlight > forwardPendingMax ? tooMany() : carryOut(call, options);
+      const outcome = inFlight > forwardPendingMax ? tooMany() : carryOut(call, name, options);
       outcome.then(
         (response) => answer({ id, response }),
         (error: unknown) => {
@@ -125,22 +126,23 @@ function strangerText(metadata: Metadata, plan: ForwardServiceOptions['plan']): 
 }
 
 /** Why the certificate of a master that calls is not enough; undefined: it is. One that has just been added calls again. */
-function outsiderText(from: string, { nameAt, members }: ForwardServiceOptions): string | undefined {
-  const name = nameAt?.(from);
+function outsiderText(name: string | undefined, { members }: ForwardServiceOptions): string | undefined {
   const known = members();
   if (name === undefined || known.length === 0 || known.some((member) => member.name === name)) return undefined;
   return `${formatPrincipal({ role: 'master', id: name })} is not a member of this cluster, as this master knows it`;
 }
 
+/** @param by the name in the certificate of the master that has handed it on; undefined: without TLS */
 async function carryOut(
   call: sublet.peer.v1.ForwardedCall.$Properties,
+  by: string | undefined,
   options: ForwardServiceOptions,
 ): Promise<Uint8Array> {
   const path = call.method ?? '';
   const endpoint = options.endpoints.get(path);
   if (endpoint === undefined) throw new RefusedError('unimplemented', `this master has no method ${path}`);
   const caller = callerOfMessage(call.caller);
-  judge(caller, path, options);
+  judge(caller, path, by, options);
   return options.router.serve(endpoint, call.request ?? new Uint8Array(0), {
     caller,
     deadline: options.clock.now() + (call.timeoutMs ?? 0),
@@ -151,15 +153,24 @@ async function carryOut(
 
 /**
  * The master that handed the call on has checked this; a leader checks what it carries out itself, by its own revocations.
+ * A master calls for itself and for those who call it, and no master calls another one: a certificate in the name of another
+ * one would be worth that one's vote.
  * @throws RefusedError
  */
-function judge({ principal, address }: Caller, path: string, { nameAt, revocations }: ForwardServiceOptions): void {
+function judge(
+  { principal, address }: Caller,
+  path: string,
+  by: string | undefined,
+  { revocations }: ForwardServiceOptions,
+): void {
   if (principal !== undefined) {
     revocations.check(principal);
     authorize(principal, path);
-    return;
+    if (by === undefined || principal.role !== 'master' || principal.id === by) return;
+    const other = `master/${by} has handed on a call in the name of ${formatPrincipal(principal)}`;
+    throw new RefusedError('permission-denied', `${path}: ${other}: a master calls in its own name alone`);
   }
-  if (nameAt === undefined) return;
+  if (by === undefined) return;
   // Joining, and most of what masters call for themselves, is in no row of the table of roles.
   if (rolesFor(path).length === 0 || (address === '' && askedByMasters.has(path))) return;
   throw new RefusedError('permission-denied', `${path}: the call was handed on without the identity of its caller`);

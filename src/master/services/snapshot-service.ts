@@ -20,6 +20,7 @@ import type { Clock } from '#replica/ports/clock.js';
 import type { SnapshotSource } from '#replica/ports/log-store.js';
 import { type SignSnapshot, writeSnapshotFile } from '#storage/snapshots/snapshot-file.js';
 import { formatDuration } from '#text/duration.js';
+import { memberNameForm } from '#text/name-form.js';
 import { byAddress, type Caller } from '#tls/caller.js';
 
 type Stream = ServerWritableStream<Buffer, Uint8Array>;
@@ -103,9 +104,18 @@ function withoutTokens(source: SnapshotSource): SnapshotSource {
   };
 }
 
+/** `ROLE/ID@HOST`: it is kept in the history. */
+const whoLengthMax = 512;
+
+function tooLong(field: string, value: string, max: number): RefusedError {
+  return new RefusedError('invalid-argument', `${field} has ${value.length} characters: ${max} at most are allowed`);
+}
+
 /** For masters that send a backup. */
 export function recordBackupEndpoint(plan: PlanClient, wallClock: () => number): Endpoint {
   return endpoint(forwardMethods.recordBackup, { place: 'leader', idempotent: true }, async ({ by, master }) => {
+    if (by.length > whoLengthMax) throw tooLong('by', by, whoLengthMax);
+    if (master.length > memberNameForm.lengthMax) throw tooLong('master', master, memberNameForm.lengthMax);
     await plan.change({ wallTime: wallClock(), by, expectedRevision: undefined, kind: 'record-backup', master });
     return {};
   });
