@@ -13,19 +13,41 @@ import type { PlanClient } from '#master/services/plan-client.js';
 const sliceAgents = 1_000;
 /** Where an agent answers by default. */
 const defaultPort = 7073;
-/** Lists that are kept, one for each port that was asked for. */
+/** Lists that are kept beside that of the default port, one for each other port. */
 const portsMax = 4;
+/** A list that was not asked for in so long makes room for that of another port, in ms. */
+const portMs = 60_000;
 
-/** Answers `url`, the path with its query. */
-export function agentTargets(plan: PlanClient): (url: string) => HttpAnswer | Promise<HttpAnswer> {
-  const answers = new Map<number, () => Promise<HttpAnswer>>();
+type Kept = { readonly answer: () => Promise<HttpAnswer>; askedAtMs: number };
+
+/**
+ * Answers `url`, the path with its query. A list is worked out for all who ask for it together: another port for each request
+ * must be no way around that.
+ */
+export function agentTargets(
+  plan: PlanClient,
+  now: () => number = () => performance.now(),
+): (url: string) => HttpAnswer | Promise<HttpAnswer> {
+  const lists = new Map<number, Kept>();
+  const others = (): readonly (readonly [number, Kept])[] => [...lists].filter(([port]) => port !== defaultPort);
   return (url) => {
     const port = portOf(url);
     if (port === undefined) return text(400, 'port is not a number from 1 to 65535');
-    if (answers.size >= portsMax && !answers.has(port)) answers.clear();
-    const answer = answers.get(port) ?? paced(plan, port);
-    answers.set(port, answer);
-    return answer();
+    if (!lists.has(port) && port !== defaultPort && others().length >= portsMax) {
+      for (const [other, { askedAtMs }] of others()) if (now() - askedAtMs >= portMs) lists.delete(other);
+      if (others().length >= portsMax) {
+        return text(
+          429,
+          `port: ${portsMax} others are asked for: ${others()
+            .map(([other]) => other)
+            .join(', ')}`,
+        );
+      }
+    }
+    const list = lists.get(port) ?? { answer: paced(plan, port), askedAtMs: 0 };
+    list.askedAtMs = now();
+    lists.set(port, list);
+    return list.answer();
   };
 }
 
