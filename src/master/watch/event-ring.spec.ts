@@ -43,6 +43,18 @@ describe('an event ring', () => {
     assert.equal(encoding.agents, 5);
   });
 
+  it('row 79: keeps no more of batches for watchers at many places than of events', () => {
+    const { ring } = ringOf(100);
+    let most = 0;
+    for (const view of ['all', 'peers', 'short'] as const) {
+      for (let place = 0; place < 100; place++) {
+        assert.equal(ring.after(place, view), ring.after(place, view), 'the next watcher there gets the same');
+        most = Math.max(most, ring.batchBytes);
+      }
+    }
+    assert.ok(most > 900_000 && most < 1_100_000, String(most));
+  });
+
   it('compresses no revision that would be longer than the API allows', () => {
     const { ring } = ringOf(0);
     const removed = (count: number) =>

@@ -57,6 +57,8 @@ type Touched = { readonly agents: readonly AgentId[]; readonly network: boolean 
 
 /** What one event takes beside its encoded forms. */
 const estimatedBytes = 1024;
+/** What a batch that is kept takes beside its bytes. */
+const batchCost = 256;
 /** Shorter batches are not worth the time that inflating them takes. */
 const deflateBytesMin = 256;
 /** What the API allows a compressed batch to be before it is compressed. */
@@ -71,6 +73,7 @@ export class EventRing {
   #base = 0;
   #head = 0;
   #batches = new Map<string, Batch>();
+  #batchBytes = 0;
   readonly #store = new ByteStore();
 
   constructor(options: EventRingOptions) {
@@ -102,13 +105,13 @@ export class EventRing {
     this.#bytes = 0;
     this.#base = base;
     this.#head = Math.max(base, head);
-    this.#batches.clear();
+    this.#forgetBatches();
   }
 
   /** The command at this index was applied, and changed nothing. */
   pass(index: number): void {
     this.#head = index;
-    if (this.#batches.size > 0) this.#batches.clear();
+    this.#forgetBatches();
   }
 
   append(revision: Revision): void {
@@ -119,7 +122,7 @@ export class EventRing {
     this.#slots.push({ revision: revision.revision, of: revision, encoded: new Map(), bytes });
     this.#head = revision.revision;
     this.#bytes += bytes;
-    if (this.#batches.size > 0) this.#batches.clear();
+    this.#forgetBatches();
     this.#trim();
   }
 
@@ -131,8 +134,22 @@ export class EventRing {
     const known = this.#batches.get(key);
     if (known !== undefined) return known;
     const batch = this.#makeBatch(place, view);
+    // Watchers that begin at many places have one made for each.
+    if (this.#batchBytes > this.#options.bytesMax) this.#forgetBatches();
+    this.#batchBytes += batchCost + (batch.bytes?.length ?? 0);
     this.#batches.set(key, batch);
     return batch;
+  }
+
+  /** Bytes of the batches that are kept for the next watcher at the same place. */
+  get batchBytes(): number {
+    return this.#batchBytes;
+  }
+
+  #forgetBatches(): void {
+    if (this.#batches.size === 0) return;
+    this.#batches.clear();
+    this.#batchBytes = 0;
   }
 
   /** Bytes of the events after `place`, encoded or estimated. */
