@@ -2,6 +2,7 @@
 
 import type { Socket } from 'node:net';
 import type { ChannelCredentials, ServerInterceptor } from '@grpc/grpc-js';
+import { clientNetwork } from '#address/client-network.js';
 import { hostOf } from '#address/host-and-port.js';
 import { RefusedError } from '#api/refusal.js';
 import { operatorService } from '#api/services.js';
@@ -229,9 +230,8 @@ export class MasterTls {
   }
 
   #refused(port: string, { refusal, from, message }: GateNotice): void {
-    const address = hostOf(from);
     this.#options.refusals.note(
-      `${port} ${refusal} ${address}`,
+      `${port} ${refusal} ${clientNetwork(hostOf(from))}`,
       { port, refusal, from },
       `${port}: a connection from ${from} was refused: ${message}`,
     );

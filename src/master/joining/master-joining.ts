@@ -1,5 +1,6 @@
 /** What a master has for hosts that join: the gate of their port, and the authority's key, if it has it. */
 
+import { clientNetwork } from '#address/client-network.js';
 import type { MasterTls } from '#master/access/master-tls.js';
 import type { Certifying } from '#master/joining/certificate-service.js';
 import { CertificateSigner } from '#master/joining/certificate-signer.js';
@@ -30,7 +31,7 @@ export class MasterJoining implements Certifying {
       caKey === undefined ? undefined : new CertificateSigner({ file: caKey, authorities, lifetimeMs, wallClock });
     const refused = (address: string, message: string): void =>
       refusals.note(
-        `join gate ${address}`,
+        `join gate ${clientNetwork(address)}`,
         { port: 'join', from: address },
         `join: a connection from ${address} was refused: ${message}`,
       );

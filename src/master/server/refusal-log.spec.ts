@@ -22,4 +22,26 @@ describe('the log of refusals', () => {
     log.note('call 10.0.0.1', { from: '10.0.0.1:1' }, 'refused');
     assert.deepEqual(lines[3], { audit: true, from: '10.0.0.1:1', message: 'refused' });
   });
+
+  it('row 81: has a bounded number of lines in 10 s, whatever number of callers there is', () => {
+    const clock = { time: 0, now: () => clock.time };
+    const lines: object[] = [];
+    const log = new RefusalLog(clock, { warn: (fields, message) => lines.push({ ...fields, message }) });
+    const flood = (of: string): void => {
+      for (let n = 0; n < 5_000; n++) log.note(`${of} ${n}`, {}, 'refused');
+    };
+    flood('first');
+    assert.equal(lines.length, 1_001);
+    const rest = /^refusals of more than 1000 callers and kinds/;
+    const shown = (at: number) => JSON.parse(JSON.stringify(lines.at(at)));
+    assert.deepEqual([shown(-1).omitted, rest.test(shown(-1).message)], [1, true]);
+    // One of those that have a line is counted on.
+    log.note('first 7', {}, 'refused');
+    clock.time = 10_000;
+    log.note('first 7', {}, 'refused');
+    assert.deepEqual(lines.at(-1), { audit: true, omitted: 1, message: 'refused' });
+    flood('second');
+    assert.equal(lines.length, 1_002 + 999 + 1);
+    assert.equal(shown(-1).omitted, 4_000);
+  });
 });
