@@ -38,6 +38,16 @@ describe('access to an HTTP port', () => {
     assert.equal(code({ open: 'nothing' }, 'read', `Bearer ${secret}`), 401, 'there is no token');
   });
 
+  it('row 82: reports each request with a wrong token', () => {
+    let wrong = 0;
+    const rules = { open: 'nothing', token: new Token(secret), wrongToken: () => (wrong += 1) } as const;
+    for (const authorization of [undefined, `Bearer ${secret}`, 'Basic ???']) code(rules, 'read', authorization);
+    assert.equal(wrong, 0);
+    code(rules, 'read', `Bearer ${secret}x`);
+    code(rules, 'change', `Basic ${Buffer.from('anyone:x').toString('base64')}`);
+    assert.equal(wrong, 2);
+  });
+
   it('is given by the certificate of the connection', () => {
     const of = (access: Access | undefined): Omit<AccessRules, 'advice'> => ({
       open: 'nothing',

@@ -20,6 +20,8 @@ export type AccessRules = {
   readonly byCertificate?: (socket: Socket) => Access | undefined;
   /** What else a caller may do to be answered, for messages. */
   readonly advice: string;
+  /** Called for each request that is refused with another token than `token`. */
+  readonly wrongToken?: (socket: Socket) => void;
 };
 
 /** 32 hexadecimal digits have 128 bits. */
@@ -57,7 +59,7 @@ export class Token {
 
 /** Why a request that needs `needed` is not answered; undefined: it is. */
 export function accessRefusal(request: IncomingMessage, needed: Access, rules: AccessRules): HttpAnswer | undefined {
-  const { open, token, byCertificate, advice } = rules;
+  const { open, token, byCertificate, advice, wrongToken } = rules;
   if (allows(open, needed)) return undefined;
   const shown = byCertificate?.(request.socket);
   if (shown !== undefined && allows(shown, needed)) return undefined;
@@ -66,6 +68,7 @@ export function accessRefusal(request: IncomingMessage, needed: Access, rules: A
   if (isToken && allows('read', needed)) return undefined;
   if (isToken) return text(403, `the token is for reading alone: ${advice}`);
   if (shown !== undefined) return text(403, `the certificate of this connection does not allow it: ${advice}`);
+  if (secret !== undefined && token !== undefined) wrongToken?.(request.socket);
   return {
     ...text(401, `this needs to be authenticated: ${advice}`),
     // A browser asks for the token as a password.

@@ -29,6 +29,7 @@ describe('HTTP of a master behind TLS', () => {
   let master: Master;
   let health = '';
   const audited: string[] = [];
+  const refused: string[] = [];
 
   async function start(httpTls: boolean): Promise<void> {
     const [api, peer, http, probes] = (await freePorts(4)).map((port) => `127.0.0.1:${port}`);
@@ -61,6 +62,9 @@ describe('HTTP of a master behind TLS', () => {
         ...silentLog,
         info: (fields, message) => {
           if ('audit' in fields) audited.push(message);
+        },
+        warn: (fields, message) => {
+          if ('audit' in fields) refused.push(message);
         },
       },
       onFatal: (error) => assert.fail(error.message),
@@ -205,6 +209,15 @@ describe('HTTP of a master behind TLS', () => {
       audited.length = 0;
       await ask(operatorService.removeOverlay.path, { uri: 'sublet://operator/bob', body: '{"name":"missing"}' });
       assert.deepEqual(audited, ['operator/bob calls /sublet.v1.OperatorService/RemoveOverlay']);
+    });
+
+    it('row 82: names in the log an address that sends a wrong token', async () => {
+      assert.equal(await ask('/metrics', { token: `${secret}x` }), '401');
+      assert.ok(
+        refused.some((line) => /^http: 127\.0\.0\.1:\d+ has sent another token/.test(line)),
+        refused.join('; '),
+      );
+      assert.ok(!refused.some((line) => line.includes(secret)));
     });
 
     it('row 1: closes plain text', async () => {

@@ -5,6 +5,7 @@
 
 import type { Server as HttpServer } from 'node:http';
 import { credentials, type Server, ServerCredentials } from '@grpc/grpc-js';
+import { clientNetwork } from '#address/client-network.js';
 import { bareHostOf, hostOf, portOf } from '#address/host-and-port.js';
 import type { Cidr } from '#address/ip.js';
 import { certificateService } from '#api/services.js';
@@ -58,6 +59,7 @@ import { openLevelStore } from '#storage/level-store.js';
 import type { CertificateReloader } from '#tls/certificate/certificate-reloader.js';
 import { signDocument } from '#tls/certificate/document-signature.js';
 import type { TlsFiles } from '#tls/certificate/tls-files.js';
+import { callerAddress } from '#tls/handshakes.js';
 import { GrpcPeerNetwork } from '#transport/grpc-peer-network.js';
 
 export type MasterOptions = {
@@ -342,7 +344,7 @@ export class Master {
       changed: () => this.#lookAtHealth(),
       report: (error) => logger.error({ err: error }, 'an error that was not expected'),
     });
-    const access = httpAccess(options, tls);
+    const access = httpAccess(options, tls, refusals);
     const revocations = new Revocations(() => this.#machine.ipam);
     const callers = new HttpCallers({ rules: access, rates, revocations, tls: tls?.httpCalls });
     this.#http = httpServer({
@@ -516,7 +518,11 @@ export class Master {
 }
 
 /** With TLS a change needs a certificate; reading needs one, or the token, where the port has TLS or there is a token. */
-function httpAccess({ httpTokenFile, httpTls }: MasterOptions, tls: MasterTls | undefined): AccessRules {
+function httpAccess(
+  { httpTokenFile, httpTls }: MasterOptions,
+  tls: MasterTls | undefined,
+  refusals: RefusalLog,
+): AccessRules {
   const token = httpTokenFile === undefined ? undefined : Token.read('http_token_file', httpTokenFile);
   const openWithout = tls === undefined ? 'change' : 'read';
   return {
@@ -524,6 +530,11 @@ function httpAccess({ httpTokenFile, httpTls }: MasterOptions, tls: MasterTls | 
     token,
     ...(tls?.http && { byCertificate: tls.httpAccess }),
     advice: tls === undefined ? 'send the token of http_token_file' : 'show the certificate of a viewer or an operator',
+    wrongToken: (socket) => {
+      const from = callerAddress(socket);
+      const message = `http: ${from} has sent another token than that of http_token_file`;
+      refusals.note(`http token ${clientNetwork(hostOf(from))}`, { port: 'http', from }, message);
+    },
   };
 }
 
