@@ -28,6 +28,7 @@ export const operatorService = {
   removeOverlay: method('/sublet.v1.OperatorService/RemoveOverlay', v1.RemoveOverlayRequest, v1.RemoveOverlayResponse),
   updateNetwork: method('/sublet.v1.OperatorService/UpdateNetwork', v1.UpdateNetworkRequest, v1.UpdateNetworkResponse),
   reserve: method('/sublet.v1.OperatorService/Reserve', v1.ReserveRequest, v1.ReserveResponse),
+  previewChange: method('/sublet.v1.OperatorService/PreviewChange', v1.PreviewChangeRequest, v1.PreviewChangeResponse),
   unreserve: method('/sublet.v1.OperatorService/Unreserve', v1.UnreserveRequest, v1.UnreserveResponse),
   listReservations: method(
     '/sublet.v1.OperatorService/ListReservations',

@@ -41,7 +41,7 @@ import { operatorNameLengthMax } from '#ipam/limits.js';
 import type { Network, NetworkSettings, Overlay } from '#ipam/network.js';
 import { Plan } from '#ipam/plan.js';
 import { assertInvariant, brokenPlan } from '#ipam/plan-invariant.js';
-import { type CommandPosition, PlanWriter } from '#ipam/plan-writer.js';
+import { type CommandPosition, FirstWrite, PlanWriter, previewWriter } from '#ipam/plan-writer.js';
 import type { Revocation } from '#ipam/revocation.js';
 import {
   exclusionsOf,
@@ -64,6 +64,9 @@ export type Outcome = {
   /** Exactly the records that changed, each once; empty unless the result says `changed`. */
   readonly changes: readonly PlanRecordChange[];
 };
+
+/** Of a command that would be applied: whether it would change anything. */
+export type Preview = { readonly kind: 'accepted'; readonly changes: boolean };
 
 /** What decides whether a keep-alive counts. */
 export type LeaseRef = Pick<AgentRecord, 'agentId' | 'instanceId' | 'epoch'>;
@@ -114,6 +117,20 @@ export class Ipam {
     // The reply is new and not shared, so it is added to rather than copied.
     const result = Object.assign(reply, { revision: plan.meta.revision, changed: writer.changed });
     return { result, events: writer.events, changes: writer.ledger.changes };
+  }
+
+  /** What would come of a command if it were applied next. Changes nothing. `time` is cluster time. */
+  preview(command: Command, time: number): Preview | Refusal {
+    const { plan } = this;
+    const writer = previewWriter(plan, { index: plan.meta.revision + 1, time }, command);
+    try {
+      const reply = checkOrigin(plan, command) ?? dispatch(plan, writer, command);
+      return reply.kind === 'refused' ? reply : { kind: 'accepted', changes: false };
+    } catch (error) {
+      // A command is refused before anything is written.
+      if (error instanceof FirstWrite) return { kind: 'accepted', changes: true };
+      throw error;
+    }
   }
 
   /** Every record, in ascending order of key; sorts them, so it is for tools and tests. */

@@ -304,6 +304,22 @@ export class PlanWriter {
   }
 }
 
+/** What a previewed command would have written first. */
+export class FirstWrite extends Error {}
+
+/** A writer that changes nothing: all that would change something throws `FirstWrite`. */
+export function previewWriter(plan: Plan, position: CommandPosition, origin: CommandOrigin): PlanWriter {
+  return new Proxy(new PlanWriter(plan, position, origin), {
+    get: (writer, name) => {
+      const value: unknown = Reflect.get(writer, name, writer);
+      if (typeof value !== 'function') return value;
+      return () => {
+        throw new FirstWrite();
+      };
+    },
+  });
+}
+
 function freedRecord({ space, block }: PlacedBlock, until: number): PlanRecord {
   return { kind: 'freed', value: { overlay: space.overlay, address: blockAddress(space, block), until } };
 }

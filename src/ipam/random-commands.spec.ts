@@ -55,11 +55,17 @@ function play({ overlays: given, steps }: Run): ReadonlySet<string> {
     plan.time += wait;
     const action = draft(plan);
     const before = plan.ipam.hash();
-    const outcome = plan.try(action);
     const command = { wallTime: 1_700_000_000_000 + plan.time, by: '', ...action };
+    const preview = plan.ipam.preview(command, plan.time);
+    assert.equal(plan.ipam.hash(), before);
+    const outcome = plan.try(action);
     assert.deepEqual(second.apply(command, { index: plan.index, time: plan.time }), outcome);
     const changed = outcome.result.kind !== 'refused' && outcome.result.changed;
     assert.equal(plan.ipam.hash() !== before, changed);
+    assert.deepEqual(
+      preview,
+      outcome.result.kind === 'refused' ? outcome.result : { kind: 'accepted', changes: changed },
+    );
     assert.equal(outcome.changes.length > 0, changed);
     const keys = outcome.changes.map(({ key }) => Buffer.from(key).toString('hex'));
     assert.equal(new Set(keys).size, keys.length, 'a record changed twice');

@@ -47,6 +47,7 @@ describe('consent to what cannot be undone', () => {
       })
       .on(operatorService.listOverlays, () => sampleOverlays)
       .on(operatorService.getNetwork, () => ({ network: { vtepSubnet: '44.128.0.0/20', quarantineMs: 900_000 } }))
+      .on(operatorService.previewChange, () => ({ changes: true, revision: 9 }))
       .on(operatorService.updateOverlay, () => ({ overlay: { name: 'dcos' } }))
       .on(operatorService.removeOverlay, () => ({ revision: 9 }))
       .on(operatorService.updateNetwork, () => ({ network: {} }))

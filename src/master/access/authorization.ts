@@ -38,6 +38,7 @@ const operatorRows: Row<typeof operatorService> = {
   updateNetwork: operators,
   reserve: operators,
   unreserve: operators,
+  previewChange: operators,
 };
 
 const clusterRows: Row<typeof clusterService> = {

@@ -14,20 +14,9 @@ import type { Exclusion, Lookup } from '#ipam/space/usage.js';
 import type { FullAgent } from '#ipam/view/full-agent.js';
 import type { LeaseKeeper } from '#master/leases/lease-keeper.js';
 import { type CallContext, type Endpoint, endpoint, type ServedAt } from '#master/server/endpoint.js';
-import { parseField, safeInteger } from '#master/server/refusal-mapping.js';
-import {
-  origin,
-  pageSize,
-  parseAgentIds,
-  parseHistoryWords,
-  parseOptional4,
-  parseOptional6,
-  parseOptionalMs,
-  parseOverlay,
-  parseRange,
-  parseReservedFor,
-  parseTime,
-} from '#master/services/operator-parse.js';
+import { parseField, refusedByPlan, safeInteger } from '#master/server/refusal-mapping.js';
+import { ChangeCommands, type ChangeCommandsOptions } from '#master/services/change-commands.js';
+import { pageSize, parseHistoryWords, parseTime } from '#master/services/operator-parse.js';
 import type { PlanClient } from '#master/services/plan-client.js';
 import {
   agentMessage,
@@ -45,12 +34,7 @@ const agentsPageDefault = 500;
 const historyDefault = 100;
 const pageMax = 1_000;
 
-export type OperatorServiceOptions = {
-  readonly plan: PlanClient;
-  readonly office: LeaseKeeper;
-  /** Ms since 1970. */
-  readonly wallClock: () => number;
-};
+export type OperatorServiceOptions = ChangeCommandsOptions;
 
 const write = { place: 'leader', idempotent: false } as const;
 const read = { place: 'here', idempotent: true } as const;
@@ -60,7 +44,15 @@ const presenceRead = {
 };
 
 export function operatorEndpoints(options: OperatorServiceOptions): readonly Endpoint[] {
-  return [...agentReads(options), ...planReads(options), ...overlayWrites(options), ...blockWrites(options)];
+  const { plan } = options;
+  const commands = new ChangeCommands(options);
+  return [
+    ...agentReads(options),
+    ...planReads(options),
+    ...overlayWrites(plan, commands),
+    ...blockWrites(plan, commands),
+    preview(plan, commands),
+  ];
 }
 
 function agentReads({ plan, office }: OperatorServiceOptions): readonly Endpoint[] {
@@ -150,101 +142,84 @@ function planReads({ plan }: OperatorServiceOptions): readonly Endpoint[] {
   ];
 }
 
-function overlayWrites({ plan, wallClock }: OperatorServiceOptions): readonly Endpoint[] {
-  const from = ({ caller }: CallContext, { expectedRevision }: { expectedRevision: number }) =>
-    origin(caller, expectedRevision, wallClock());
+function overlayWrites(plan: PlanClient, commands: ChangeCommands): readonly Endpoint[] {
   return [
-    endpoint(operatorService.addOverlay, write, async (request, context) => {
-      const overlay = parseOverlay(request.overlay);
-      return overlayAnswer(
-        await plan.change({ ...from(context, request), kind: 'add-overlay', overlay, source: 'operator' }),
-      );
-    }),
-    endpoint(operatorService.updateOverlay, write, async (request, context) => {
-      if (request.drain) {
-        const { name, enabled, subnet, subnet6 } = request;
-        if ((enabled ?? subnet ?? subnet6 ?? null) !== null) {
-          throw new RefusedError('invalid-argument', 'drain: goes alone, without enabled, subnet and subnet6');
-        }
-        return overlayAnswer(await plan.change({ ...from(context, request), kind: 'drain-overlay', name }));
-      }
-      const answer = await plan.change({
-        ...from(context, request),
-        kind: 'update-overlay',
-        name: request.name,
-        enabled: request.enabled ?? undefined,
-        subnet: parseOptional4('subnet', request.subnet),
-        subnet6: parseOptional6('subnet6', request.subnet6),
-      });
-      return overlayAnswer(answer);
-    }),
+    endpoint(operatorService.addOverlay, write, async (request, context) =>
+      overlayAnswer(await plan.change(commands.addOverlay(request, context))),
+    ),
+    endpoint(operatorService.updateOverlay, write, async (request, context) =>
+      overlayAnswer(await plan.change(commands.updateOverlay(request, context))),
+    ),
     endpoint(operatorService.removeOverlay, write, async (request, context) => {
-      const { revision } = await plan.change({ ...from(context, request), kind: 'remove-overlay', name: request.name });
+      const { revision } = await plan.change(commands.removeOverlay(request, context));
       return { revision };
     }),
     endpoint(operatorService.updateNetwork, write, async (request, context) => {
-      const reclaimMs = parseOptionalMs('reclaim_ms', request.reclaimMs);
-      const answer = await plan.change({
-        ...from(context, request),
-        kind: 'update-network',
-        vtepSubnet: parseOptional4('vtep_subnet', request.vtepSubnet),
-        vtepSubnet6: parseOptional6('vtep_subnet6', request.vtepSubnet6),
-        vtepMtu: request.vtepMtu ?? undefined,
-        quarantineMs: parseOptionalMs('quarantine_ms', request.quarantineMs),
-        reclaim: reclaimMs === undefined ? undefined : { ttlMs: reclaimMs === 0 ? undefined : reclaimMs },
-      });
+      const answer = await plan.change(commands.updateNetwork(request, context));
       if (answer.kind !== 'network') throw unexpected('update network', answer);
       return { network: networkMessage(answer.network), revision: answer.revision };
     }),
   ];
 }
 
-function blockWrites({ plan, office, wallClock }: OperatorServiceOptions): readonly Endpoint[] {
+function blockWrites(plan: PlanClient, commands: ChangeCommands): readonly Endpoint[] {
   return [
-    endpoint(operatorService.releaseAgents, write, async (request, { caller }) => {
-      const agentIds = parseAgentIds(request.agentIds);
-      const holders = agentIds
-        .flatMap((agentId) => plan.ipam.lease(agentId) ?? [])
-        .map((lease) => office.presence.judge(lease));
-      const { force } = request;
-      const by = origin(caller, request.expectedRevision, wallClock());
-      const answer = await plan.change({ ...by, kind: 'release', agentIds, force, holders });
+    endpoint(operatorService.releaseAgents, write, async (request, context) => {
+      const answer = await plan.change(commands.releaseAgents(request, context));
       if (answer.kind !== 'released') throw unexpected('release', answer);
       return { revision: answer.revision, released: answer.released.map(formatCidr) };
     }),
-    endpoint(operatorService.replaceAgent, write, async (request, { caller }) => {
-      const agentId = parseField('agent_id', request.agentId, parseAgentId);
-      const successor = parseField('successor', request.successor, parseAgentId);
-      const lease = plan.ipam.lease(agentId);
-      const holders = lease === undefined ? [] : [office.presence.judge(lease)];
-      const { off } = request;
-      const by = origin(caller, request.expectedRevision, wallClock());
-      const answer = await plan.change({ ...by, kind: 'replace-agent', agentId, successor, off, holders });
+    endpoint(operatorService.replaceAgent, write, async (request, context) => {
+      const answer = await plan.change(commands.replaceAgent(request, context));
       if (answer.kind !== 'released') throw unexpected('replace agent', answer);
-      const quarantineMs = off ? 0 : (plan.network?.quarantineMs ?? 0);
+      const quarantineMs = request.off ? 0 : (plan.network?.quarantineMs ?? 0);
       return { revision: answer.revision, reserved: answer.released.map(formatCidr), quarantineMs };
     }),
-    endpoint(operatorService.reserve, write, async (request, { caller }) => {
-      const range = parseRange(request);
-      const by = origin(caller, request.expectedRevision, wallClock());
-      const reservedFor = parseReservedFor(request);
-      const { revision } =
-        reservedFor === undefined
-          ? await plan.change({ ...by, kind: 'exclude', ...range })
-          : await plan.change({ ...by, kind: 'reserve', ...range, ...reservedFor });
+    endpoint(operatorService.reserve, write, async (request, context) => {
+      const { revision } = await plan.change(commands.reserve(request, context));
       return { revision };
     }),
-    endpoint(operatorService.unreserve, write, async (request, { caller }) => {
-      const range = parseRange(request);
-      const named = formatCidr(range.subnet);
-      const excluded = plan.ipam
-        .exclusions()
-        .some(({ overlay, subnet }) => overlay === range.overlay && formatCidr(subnet) === named);
-      const by = origin(caller, request.expectedRevision, wallClock());
-      const { revision } = await plan.change({ ...by, kind: excluded ? 'unexclude' : 'unreserve', ...range });
+    endpoint(operatorService.unreserve, write, async (request, context) => {
+      const { revision } = await plan.change(commands.unreserve(request, context));
       return { revision };
     }),
   ];
+}
+
+function preview(plan: PlanClient, commands: ChangeCommands): Endpoint {
+  return endpoint(operatorService.previewChange, { place: 'leader', idempotent: true }, async (request, context) => {
+    // What the leader has acknowledged, and who is live by its account.
+    const ipam = await plan.read(false);
+    const found = ipam.preview(previewedCommand(commands, request, context), plan.time);
+    if (found.kind === 'refused') throw refusedByPlan(found);
+    return { changes: found.changes, revision: ipam.revision };
+  });
+}
+
+function previewedCommand(commands: ChangeCommands, request: sublet.v1.PreviewChangeRequest, context: CallContext) {
+  const { v1 } = sublet;
+  switch (request.change) {
+    case 'addOverlay':
+      return commands.addOverlay(new v1.AddOverlayRequest(request.addOverlay ?? {}), context);
+    case 'updateOverlay':
+      return commands.updateOverlay(new v1.UpdateOverlayRequest(request.updateOverlay ?? {}), context);
+    case 'removeOverlay':
+      return commands.removeOverlay(new v1.RemoveOverlayRequest(request.removeOverlay ?? {}), context);
+    case 'updateNetwork':
+      return commands.updateNetwork(new v1.UpdateNetworkRequest(request.updateNetwork ?? {}), context);
+    case 'releaseAgents':
+      return commands.releaseAgents(new v1.ReleaseAgentsRequest(request.releaseAgents ?? {}), context);
+    case 'replaceAgent':
+      return commands.replaceAgent(new v1.ReplaceAgentRequest(request.replaceAgent ?? {}), context);
+    case 'reserve':
+      return commands.reserve(new v1.ReserveRequest(request.reserve ?? {}), context);
+    case 'unreserve':
+      return commands.unreserve(new v1.UnreserveRequest(request.unreserve ?? {}), context);
+    case undefined:
+      throw new RefusedError('invalid-argument', 'change is missing: the request of one change is needed');
+    default:
+      return assertNever(request.change);
+  }
 }
 
 /** The agents after this id, `limit` at most, in ascending order of id; of those in one state if that is asked for. */

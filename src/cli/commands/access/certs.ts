@@ -1,8 +1,15 @@
 /** `sublet certs list|revoke|unrevoke`: the identities whose certificates the masters refuse. */
 import { accessService } from '#api/services.js';
 import { connectsAndLists, type Define, examples, groupAction, writes } from '#cli/command-kit.js';
-import { usage } from '#cli/failure.js';
-import { type ConsentOptions, consented, needsConsent, previewed } from '#cli/operator/consent.js';
+import { exitCodes, Failure, usage } from '#cli/failure.js';
+import {
+  type ConsentOptions,
+  type Consequences,
+  consented,
+  needsConsent,
+  previewed,
+  previews,
+} from '#cli/operator/consent.js';
 import { operate, print } from '#cli/operator/operator.js';
 import { type List, type ListOptions, printList, type TableShape } from '#cli/output/list.js';
 import { type Cell, formatTable } from '#cli/table.js';
@@ -93,7 +100,7 @@ function revoke(group: Group, terminal: Terminal): void {
 }
 
 function unrevoke(group: Group, terminal: Terminal): void {
-  const command = writes(group.command('unrevoke').summary('accept an identity again'))
+  const command = previews(writes(group.command('unrevoke').summary('accept an identity again')))
     .description(
       'Has the masters accept an identity again. All of its certificates are good again, a stolen one as well, unless --later-only is given.',
     )
@@ -104,11 +111,23 @@ function unrevoke(group: Group, terminal: Terminal): void {
     ['sublet certs unrevoke agent/host-7', 'it was revoked by mistake'],
     ['sublet certs unrevoke agent/host-7 --later-only', 'its host was made anew: issue a certificate after this'],
   );
-  command.action((text: string, options: { laterOnly?: true; expectedRevision?: number }) =>
+  type Options = ConsentOptions & { laterOnly?: true; expectedRevision?: number };
+  command.action((text: string, options: Options) =>
     operate(command, terminal, async (operator) => {
       const identity = identityArgument(text);
       const laterCertificatesOnly = options.laterOnly === true;
       const request = { identity, laterCertificatesOnly, expectedRevision: options.expectedRevision ?? 0 };
+      const lines = async (): Promise<Consequences> => {
+        const { revocations } = await operator.client.call(accessService.listRevocations, {}, { idempotent: true });
+        const name = formatPrincipal(identity);
+        if (!revocations.some((each) => nameOf(each) === name)) {
+          throw new Failure(exitCodes.refused, `${name} is not revoked`, ['sublet certs list']);
+        }
+        return [
+          `The masters accept ${name} again: ${laterCertificatesOnly ? 'certificates that are issued from then on' : 'all of its certificates'}.`,
+        ];
+      };
+      if (!(await previewed(operator, options, lines))) return;
       const response = await operator.client.call(accessService.unrevokeIdentity, request, { idempotent: false });
       const which = laterCertificatesOnly
         ? `certificates of ${formatPrincipal(identity)} that are issued from now on`

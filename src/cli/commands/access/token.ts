@@ -3,6 +3,7 @@ import { X509Certificate } from 'node:crypto';
 import { certificateService } from '#api/services.js';
 import { connectsAndPrints, type Define, examples, wholeNumber } from '#cli/command-kit.js';
 import { exitCodes, Failure, usage } from '#cli/failure.js';
+import { type ConsentOptions, type Consequences, previewed, previews } from '#cli/operator/consent.js';
 import { mastersOf, operate, print } from '#cli/operator/operator.js';
 import { TlsFolder } from '#cli/operator/tls-folder.js';
 import { forPeople, writeValue } from '#cli/output/form.js';
@@ -36,7 +37,7 @@ export const define: Define = (command, terminal) => {
 };
 
 function create(group: Parameters<Define>[0], terminal: Terminal): void {
-  const command = connectsAndPrints(group.command('create'))
+  const command = previews(connectsAndPrints(group.command('create')))
     .summary('make a token')
     .description(
       'Makes a token and prints it: `sublet agent --join TOKEN` on that host then gets its certificate. The token is a secret until it is used.',
@@ -51,8 +52,8 @@ function create(group: Parameters<Define>[0], terminal: Terminal): void {
     ['sublet token create --role agent --id host-7', 'used once, within an hour'],
     ['sublet token create --role agent --id host-7 --node-ip 10.0.0.7 --ttl 10m', 'from that host alone'],
   );
-  type Options = { role: string; id: string; nodeIp?: string; ttl: string; uses: number };
-  command.action(({ role, id, nodeIp = '', ttl, uses }: Options) =>
+  type Options = ConsentOptions & { role: string; id: string; nodeIp?: string; ttl: string; uses: number };
+  command.action(({ role, id, nodeIp = '', ttl, uses, ...consent }: Options) =>
     operate(command, terminal, async (operator) => {
       const { material } = operator;
       const authority = material && issuerIn(material.ca, new X509Certificate(material.cert));
@@ -63,6 +64,10 @@ function create(group: Parameters<Define>[0], terminal: Terminal): void {
       }
       const ttlMs = parseDuration(ttl);
       if (ttlMs === undefined) throw usage(`--ttl: "${ttl}" is not a duration like 10m, 1h or 24h`);
+      const lines = async (): Promise<Consequences> => [
+        `A token for ${role}/${id}: of use ${uses === 1 ? 'once' : `${uses} times`} within ${ttl}, from ${nodeIp || 'any address'}. The masters are not asked whether they would take it.`,
+      ];
+      if (!(await previewed(operator, consent, lines))) return;
       const drawn = drawJoinToken(pinOf(authority));
       const request = { tokenId: drawn.id, secretHash: secretHashOf(drawn.secret), role, subject: id, nodeIp, ttlMs };
       const response = await operator.client.call(
@@ -95,17 +100,28 @@ function list(group: Parameters<Define>[0], terminal: Terminal): void {
 }
 
 function revoke(group: Parameters<Define>[0], terminal: Terminal): void {
-  const command = connectsAndPrints(group.command('revoke'))
+  const command = previews(connectsAndPrints(group.command('revoke')))
     .summary('make a token useless')
     .description('From its answer on no key is certified with the token. Certificates that it brought stay.')
     .argument('<ID>', 'the id of the token, as `sublet token list` has it');
   examples(command, ['sublet token revoke 0f8fad5bd9cb469fa16570867728950e', 'by its id']);
-  command.action((id: string) =>
+  command.action((id: string, options: ConsentOptions) =>
     operate(command, terminal, async (operator) => {
       if (!/^[0-9a-f]{32}$/.test(id)) {
         throw usage(`ID: "${id}" is not 32 hex digits, as \`sublet token list\` has them`);
       }
       const request = { tokenId: Buffer.from(id, 'hex') };
+      const lines = async (): Promise<Consequences> => {
+        const { tokens } = await operator.client.call(certificateService.listTokens, {}, { idempotent: true });
+        const token = tokens.find((each) => hexOf(each.id ?? new Uint8Array()) === id);
+        if (token === undefined) {
+          throw new Failure(exitCodes.refused, `there is no token ${id}`, ['sublet token list']);
+        }
+        return [
+          `No key is certified with token ${id} for ${token.role ?? ''}/${token.subject ?? ''} from then on. Certificates that it brought stay.`,
+        ];
+      };
+      if (!(await previewed(operator, options, lines))) return;
       const response = await operator.client.call(certificateService.revokeToken, request, { idempotent: true });
       print(operator, certificateService.revokeToken, response, () => {
         const { role, subject } = response.token ?? {};

@@ -6,8 +6,9 @@ import { clusterService } from '#api/services.js';
 import { connectsAndPrints, connectsAndWatches, type Define, examples, groupAction } from '#cli/command-kit.js';
 import { argument, exitCodes, Failure, usage } from '#cli/failure.js';
 import { heard, noLeader, remark } from '#cli/member-words.js';
-import { type ConsentOptions, consented, needsConsent } from '#cli/operator/consent.js';
+import { type ConsentOptions, consented, needsConsent, previewed, previews } from '#cli/operator/consent.js';
 import { memberRemoval } from '#cli/operator/consequences.js';
+import { additions, isCaughtUp, moves, type Newcomer, promotion, succession } from '#cli/operator/member-previews.js';
 import { type Operator, operate, print } from '#cli/operator/operator.js';
 import type { List, ListOptions, TableShape } from '#cli/output/list.js';
 import { showList } from '#cli/output/list-watch.js';
@@ -16,7 +17,6 @@ import type { Terminal } from '#cli/terminal.js';
 import { count, isRevoked, revocationCell, role } from '#cli/words.js';
 import { formatHostPort, parseHostPort } from '#config/host-port.js';
 import { sublet } from '#proto/sublet.js';
-import { promoteLagMax } from '#replica/members/membership-change.js';
 import { parseDuration } from '#text/duration.js';
 import { formatSize } from '#text/size.js';
 
@@ -145,7 +145,7 @@ function disk(freeBytes: number | null | undefined, low: boolean | null | undefi
 }
 
 function add(group: Command, terminal: Terminal): void {
-  const command = connectsAndPrints(group.command('add').summary('add a master that waits to join'))
+  const command = previews(connectsAndPrints(group.command('add').summary('add a master that waits to join')))
     .description(
       'Adds a master that was started with --join and waits. It comes as a learner: it follows, and has no vote until it is promoted.',
     )
@@ -157,9 +157,11 @@ function add(group: Command, terminal: Terminal): void {
     ['sublet members add m2=10.0.0.2:7071', 'from anywhere'],
     ['sublet members add w1=10.0.0.9:7071 --learner', 'to serve watches'],
   );
-  command.action((text: string, { learner: stays = false }: { readonly learner?: boolean }) =>
+  type Options = ConsentOptions & { readonly learner?: boolean };
+  command.action((text: string, { learner: stays = false, ...consent }: Options) =>
     operate(command, terminal, async (operator) => {
       const request = newcomer(text);
+      if (!(await previewed(operator, consent, () => additions(operator.client, request)))) return;
       const founder = await loneVoter(operator);
       const response = await operator.client.call(clusterService.addMember, request, { idempotent: false });
       const learns = response.member?.role === LEARNER;
@@ -206,8 +208,6 @@ function joinsToo(founder: string, { peer }: Newcomer, terminal: Terminal): stri
   );
 }
 
-type Newcomer = { readonly name: string; readonly peer: string };
-
 function newcomer(text: string): Newcomer {
   const at = text.indexOf('=');
   if (at < 1) throw usage(`"${text}": NAME=HOST:PORT is needed, like m2=10.0.0.2:7071`);
@@ -216,12 +216,22 @@ function newcomer(text: string): Newcomer {
 }
 
 function promote(group: Command, terminal: Terminal): void {
-  const command = connectsAndPrints(group.command('promote').summary('give a learner its vote'))
-    .description('Gives a learner its vote. Refused, with what it lacks, until it has caught up.')
-    .argument('<NAME>', 'the learner');
-  examples(command, ['sublet members promote m2', 'it votes from here on']);
-  command.action((name: string) =>
+  const command = previews(connectsAndPrints(group.command('promote').summary('give a learner its vote')))
+    .description(
+      'Gives a learner its vote. Refused, with what it lacks, until it has caught up; --wait waits for that.',
+    )
+    .argument('<NAME>', 'the learner')
+    .option('--wait <TIME>', 'wait until it has caught up, at most this long');
+  examples(
+    command,
+    ['sublet members promote m2', 'it votes from here on'],
+    ['sublet members promote m2 --wait 5m', 'right after `sublet members add`'],
+  );
+  command.action((name: string, options: ConsentOptions & { wait?: string }) =>
     operate(command, terminal, async (operator) => {
+      const waitMs = options.wait === undefined ? undefined : waitTime(options.wait);
+      if (!(await previewed(operator, options, () => promotion(operator.client, name)))) return;
+      if (waitMs !== undefined) await caughtUp(operator, name, waitMs, 'promoted', ['sublet members    how far it is']);
       const response = await operator.client.call(clusterService.promoteMember, { name }, { idempotent: false });
       print(operator, clusterService.promoteMember, response, () => `${name} votes now.\n`);
     }),
@@ -229,10 +239,19 @@ function promote(group: Command, terminal: Terminal): void {
 }
 
 const defaultWait = '5m';
+
+function waitTime(text: string): number {
+  const ms = parseDuration(text);
+  if (ms === undefined) throw usage(`--wait: "${text}" is not a duration, like ${defaultWait}`);
+  return ms;
+}
+
 const lookEveryMs = 250;
 
 function replace(group: Command, terminal: Terminal): void {
-  const command = connectsAndPrints(group.command('replace').summary('have a new master vote in the place of another'))
+  const command = needsConsent(
+    connectsAndPrints(group.command('replace').summary('have a new master vote in the place of another')),
+  )
     .description(
       'Has a new master vote in the place of another, dead or alive, in one step, and removes that one for good. With NAME=HOST:PORT the new one is added first, and waited for until it has caught up. It needs a name and an address of its own, as both are members for a while.',
     )
@@ -244,12 +263,14 @@ function replace(group: Command, terminal: Terminal): void {
     ['sublet master --name m4 --join 10.0.0.1:7071 …', 'on the new machine'],
     ['sublet members replace m3 m4=10.0.0.4:7071', 'from anywhere'],
   );
-  command.action((name: string, successor: string, { wait = defaultWait }: { wait?: string }) =>
+  type Options = ConsentOptions & { readonly wait?: string };
+  command.action((name: string, successor: string, { wait = defaultWait, ...consent }: Options) =>
     operate(command, terminal, async (operator) => {
-      const waitMs = parseDuration(wait);
-      if (waitMs === undefined) throw usage(`--wait: "${wait}" is not a duration, like ${defaultWait}`);
-      const by = successor.includes('=') ? await added(operator, newcomer(successor)) : successor;
-      await caughtUp(operator, by, waitMs, [
+      const waitMs = waitTime(wait);
+      const next = successor.includes('=') ? newcomer(successor) : successor;
+      if (!(await consented(operator, consent, () => succession(operator.client, name, next)))) return;
+      const by = typeof next === 'string' ? next : await added(operator, next);
+      await caughtUp(operator, by, waitMs, 'replaced', [
         `It goes on. Ask again when it has: sublet members replace ${name} ${by}`,
         'sublet members    how far it is',
       ]);
@@ -278,6 +299,7 @@ async function caughtUp(
   { client, terminal }: Operator,
   name: string,
   waitMs: number,
+  done: string,
   hints: readonly string[],
 ): Promise<void> {
   const begin = performance.now();
@@ -285,11 +307,11 @@ async function caughtUp(
     const { members } = await client.call(clusterService.listMembers, {}, { idempotent: true });
     const member = members.find((one) => one.name === name);
     if (member?.role !== LEARNER) return;
-    const { alive, matchIndex, lag } = member;
-    if (alive === true && (matchIndex ?? 0) > 0 && (lag ?? Number.POSITIVE_INFINITY) <= promoteLagMax) return;
+    if (isCaughtUp(member)) return;
+    const { alive, lag } = member;
     if (performance.now() - begin >= waitMs) {
       const state = alive === true ? `lacks ${count(lag ?? 0)} entries of the log` : 'is not heard of';
-      throw new Failure(exitCodes.refused, `${name} ${state}; nothing was replaced`, hints);
+      throw new Failure(exitCodes.refused, `${name} ${state}; nothing was ${done}`, hints);
     }
     if (!told) terminal.note(`Waiting until ${name} has caught up …\n`);
     await delay(lookEveryMs);
@@ -314,7 +336,9 @@ function remove(group: Command, terminal: Terminal): void {
 }
 
 function move(group: Command, terminal: Terminal): void {
-  const command = connectsAndPrints(group.command('move').summary('masters are reached at other addresses from now on'))
+  const command = previews(
+    connectsAndPrints(group.command('move').summary('masters are reached at other addresses from now on')),
+  )
     .description(
       'Has the cluster record where masters are reached from now on; each must answer there already, with its own data. With --data-dir it is noted in the store of a master that is stopped, for the case that all have moved and none can lead: do so on each, name all that have moved, then start them.',
     )
@@ -328,14 +352,16 @@ function move(group: Command, terminal: Terminal): void {
       'all have moved: on each of them, stopped',
     ],
   );
-  command.action(async (texts: string[], { dataDir }: { dataDir?: string }) => {
+  command.action(async (texts: string[], { dataDir, ...consent }: ConsentOptions & { dataDir?: string }) => {
     const masters = texts.map(newcomer);
     if (dataDir !== undefined) {
+      if (consent.dryRun) throw usage('--dry-run: goes without --data-dir, with which no master is asked');
       const { moveStored } = await import('#cli/process/stored-move.js');
       await moveStored(dataDir, masters, terminal);
       return;
     }
     await operate(command, terminal, async (operator) => {
+      if (!(await previewed(operator, consent, () => moves(operator.client, masters)))) return;
       for (const request of masters) {
         const response = await operator.client.call(clusterService.moveMember, request, { idempotent: false });
         print(operator, clusterService.moveMember, response, () => `${request.name} is recorded at ${request.peer}.\n`);

@@ -71,8 +71,9 @@ function replace(group: Command, terminal: Terminal): void {
     operate(command, terminal, async (operator) => {
       const { by: successor, oldIsOff, expectedRevision = 0 } = options;
       const off = oldIsOff === true;
-      if (!(await consented(operator, options, () => replacement(operator.client, agentId, successor, off)))) return;
       const request = { agentId, successor, off, expectedRevision };
+      const lines = () => replacement(operator.client, agentId, successor, off);
+      if (!(await consented(operator, options, lines, { replaceAgent: request }))) return;
       const response = await operator.client.call(operatorService.replaceAgent, request, { idempotent: false });
       print(operator, operatorService.replaceAgent, response, () => {
         const wait = response.quarantineMs === 0 ? 'now' : `in ${formatDuration(response.quarantineMs)}, not before`;

@@ -25,13 +25,11 @@ export const define: Define = (command, terminal) => {
     operate(command, terminal, async (operator) => {
       const subnet = subnetArgument(text);
       const leaves = async () => leftHeld(await heldWithin(operator.client, overlay, subnet), subnet);
-      const goOn = await previewed(operator, options, async () => [
-        `${subnet} of ${overlay} would be excluded: no agent gets a block of it.`,
-        await leaves(),
-      ]);
-      if (!goOn) return;
-      const left = forPeople(operator.output) ? wrap(await leaves(), terminal) : '';
       const request = { overlay, subnet, agentId: '', expectedRevision: options.expectedRevision ?? 0 };
+      const lines = async () =>
+        [`${subnet} of ${overlay} would be excluded: no agent gets a block of it.`, await leaves()] as const;
+      if (!(await previewed(operator, options, lines, { reserve: request }))) return;
+      const left = forPeople(operator.output) ? wrap(await leaves(), terminal) : '';
       const response = await operator.client.call(operatorService.reserve, request, { idempotent: false });
       print(operator, operatorService.reserve, response, () => `Excluded ${subnet} of ${overlay}.\n${left}\n`);
     }),

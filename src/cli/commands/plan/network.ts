@@ -5,9 +5,10 @@ import { operatorService } from '#api/services.js';
 import { connectsAndPrints, type Define, examples, refuseUnknown, wholeNumber, writes } from '#cli/command-kit.js';
 import { subnetArgument } from '#cli/commands/plan/subnet-argument.js';
 import { usage } from '#cli/failure.js';
-import { type ConsentOptions, consented, needsConsent } from '#cli/operator/consent.js';
+import { type ConsentOptions, consented, needsConsent, previewed, previews } from '#cli/operator/consent.js';
 import { networkGrowth } from '#cli/operator/consequences.js';
 import { operate, print } from '#cli/operator/operator.js';
+import { settingsChange } from '#cli/operator/plan-previews.js';
 import { type Cell, formatFacts } from '#cli/table.js';
 import type { Terminal } from '#cli/terminal.js';
 import { overlayUse } from '#cli/words.js';
@@ -68,7 +69,8 @@ function grow(group: Command, terminal: Terminal): void {
         vtepSubnet6: vtepSubnet6 === undefined ? '' : subnetArgument(vtepSubnet6, '--vtep-subnet6'),
         expectedRevision,
       };
-      if (!(await consented(operator, consent, () => networkGrowth(operator.client, request)))) return;
+      const lines = () => networkGrowth(operator.client, request);
+      if (!(await consented(operator, consent, lines, { updateNetwork: request }))) return;
       const response = await operator.client.call(operatorService.updateNetwork, request, { idempotent: false });
       print(operator, operatorService.updateNetwork, response, () =>
         formatNetwork(response.network ?? {}, '', terminal),
@@ -77,10 +79,15 @@ function grow(group: Command, terminal: Terminal): void {
   );
 }
 
-type SetOptions = { vtepMtu?: number; quarantine?: number; reclaim?: number; expectedRevision?: number };
+type SetOptions = ConsentOptions & {
+  vtepMtu?: number;
+  quarantine?: number;
+  reclaim?: number;
+  expectedRevision?: number;
+};
 
 function set(group: Command, terminal: Terminal): void {
-  const command = writes(group.command('set').summary('change the MTU, the quarantine and the TTL of leases'))
+  const command = previews(writes(group.command('set').summary('change the MTU, the quarantine and the TTL of leases')))
     .description(
       'Changes settings that may change under agents. Agents take a new MTU over within 30 s. While there are agents, leases can be made to last longer, or for ever, but not shorter: an agent out of reach would not learn of it.',
     )
@@ -96,7 +103,7 @@ function set(group: Command, terminal: Terminal): void {
     ['sublet network set --vtep-mtu 1400', 'the underlay carries less than it says'],
     ['sublet network set --reclaim never', 'only a release frees'],
   );
-  command.action(({ vtepMtu, quarantine, reclaim, expectedRevision = 0 }: SetOptions) =>
+  command.action(({ vtepMtu, quarantine, reclaim, expectedRevision = 0, ...consent }: SetOptions) =>
     operate(command, terminal, async (operator) => {
       const change = {
         ...(vtepMtu === undefined ? {} : { vtepMtu }),
@@ -105,6 +112,8 @@ function set(group: Command, terminal: Terminal): void {
       };
       if (Object.keys(change).length === 0) throw usage('--vtep-mtu, --quarantine or --reclaim is needed');
       const request = { ...change, expectedRevision };
+      const lines = () => settingsChange(operator.client, change);
+      if (!(await previewed(operator, consent, lines, { updateNetwork: request }))) return;
       const response = await operator.client.call(operatorService.updateNetwork, request, { idempotent: false });
       print(operator, operatorService.updateNetwork, response, () =>
         formatNetwork(response.network ?? {}, '', terminal),

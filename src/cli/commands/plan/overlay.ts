@@ -7,9 +7,10 @@ import { operatorService } from '#api/services.js';
 import { type Define, examples, wholeNumber, writes } from '#cli/command-kit.js';
 import { subnetArgument } from '#cli/commands/plan/subnet-argument.js';
 import { exitCodes, Failure, usage } from '#cli/failure.js';
-import { type ConsentOptions, consented, needsConsent } from '#cli/operator/consent.js';
+import { type ConsentOptions, consented, needsConsent, previewed, previews } from '#cli/operator/consent.js';
 import { drainProgress, holdersOf, overlayDrain, overlayGrowth, overlayRemoval } from '#cli/operator/consequences.js';
 import { type Operator, operate, print } from '#cli/operator/operator.js';
+import { overlayAddition, overlaySwitch } from '#cli/operator/plan-previews.js';
 import type { Terminal } from '#cli/terminal.js';
 import { overlayUse, plural } from '#cli/words.js';
 import type { sublet } from '#proto/sublet.js';
@@ -36,10 +37,11 @@ export const define: Define = (command, terminal) => {
   );
 };
 
-type AddOptions = Written & { subnet?: string; prefix?: number; subnet6?: string; prefix6?: number; disabled?: true };
+type AddOptions = Written &
+  ConsentOptions & { subnet?: string; prefix?: number; subnet6?: string; prefix6?: number; disabled?: true };
 
 function add(group: Command, terminal: Terminal): void {
-  const command = writes(group.command('add').summary('add an overlay'))
+  const command = previews(writes(group.command('add').summary('add an overlay')))
     .description('Adds an overlay. Agents that run get their piece of it within 30 seconds.')
     .argument('<NAME>', overlayNameAllowed)
     .option('--subnet <CIDR>', 'its IPv4 network')
@@ -56,6 +58,8 @@ function add(group: Command, terminal: Terminal): void {
     operate(command, terminal, async (operator) => {
       const overlay = overlayOf(name, options);
       const request = { overlay, expectedRevision: options.expectedRevision ?? 0 };
+      const lines = () => overlayAddition(operator.client, overlay, described(overlay));
+      if (!(await previewed(operator, options, lines, { addOverlay: request }))) return;
       const response = await operator.client.call(operatorService.addOverlay, request, { idempotent: false });
       print(operator, operatorService.addOverlay, response, () => `Added ${described(response.overlay ?? {})}.\n`);
     }),
@@ -75,12 +79,16 @@ function overlayOf(name: string, { subnet, prefix, subnet6, prefix6, disabled }:
 }
 
 function setEnabled(group: Command, terminal: Terminal, name: string, summary: string, enabled: boolean): void {
-  const command = writes(group.command(name).summary(summary))
+  const command = previews(writes(group.command(name).summary(summary)))
     .description(`${capital(summary)}.`)
     .argument('<NAME>', 'the overlay');
   examples(command, [`sublet overlay ${name} dcos`, summary]);
-  command.action((overlay: string, options: Written) =>
-    operate(command, terminal, (operator) => update(operator, { name: overlay, enabled }, options)),
+  command.action((overlay: string, options: Written & ConsentOptions) =>
+    operate(command, terminal, async (operator) => {
+      const request = { name: overlay, enabled, expectedRevision: options.expectedRevision ?? 0 };
+      const lines = () => overlaySwitch(operator.client, overlay, enabled);
+      if (await previewed(operator, options, lines, { updateOverlay: request })) await update(operator, request);
+    }),
   );
 }
 
@@ -99,8 +107,9 @@ function grow(group: Command, terminal: Terminal): void {
         ...(subnet === undefined ? {} : { subnet: subnetArgument(subnet, '--subnet') }),
         ...(subnet6 === undefined ? {} : { subnet6: subnetArgument(subnet6, '--subnet6') }),
       };
-      const goOn = await consented(operator, options, () => overlayGrowth(operator.client, name, larger));
-      if (goOn) await update(operator, { name, ...larger }, options);
+      const request = { name, ...larger, expectedRevision: options.expectedRevision ?? 0 };
+      const lines = () => overlayGrowth(operator.client, name, larger);
+      if (await consented(operator, options, lines, { updateOverlay: request })) await update(operator, request);
     }),
   );
 }
@@ -126,8 +135,9 @@ function drain(group: Command, terminal: Terminal): void {
       const { client } = operator;
       const waitMs = options.wait === undefined ? 0 : parseDuration(options.wait);
       if (waitMs === undefined) throw usage(`--wait: "${options.wait}" is not a duration, like 10m`);
-      if (!(await consented(operator, options, () => overlayDrain(client, name)))) return;
       const request = { name, drain: true, expectedRevision: options.expectedRevision ?? 0 };
+      const lines = () => overlayDrain(client, name);
+      if (!(await consented(operator, options, lines, { updateOverlay: request }))) return;
       const response = await client.call(operatorService.updateOverlay, request, { idempotent: true });
       const begin = performance.now();
       let holders = await holdersOf(client, name);
@@ -146,12 +156,7 @@ function drain(group: Command, terminal: Terminal): void {
   );
 }
 
-async function update(
-  operator: Operator,
-  change: sublet.v1.UpdateOverlayRequest.$Properties,
-  { expectedRevision = 0 }: Written,
-) {
-  const request = { ...change, expectedRevision };
+async function update(operator: Operator, request: sublet.v1.UpdateOverlayRequest.$Properties): Promise<void> {
   const response = await operator.client.call(operatorService.updateOverlay, request, { idempotent: false });
   print(operator, operatorService.updateOverlay, response, () => `Now ${described(response.overlay ?? {})}.\n`);
 }
@@ -171,8 +176,9 @@ function remove(group: Command, terminal: Terminal): void {
   );
   command.action((name: string, options: Written & ConsentOptions) =>
     operate(command, terminal, async (operator) => {
-      if (!(await consented(operator, options, () => overlayRemoval(operator.client, name)))) return;
       const request = { name, expectedRevision: options.expectedRevision ?? 0 };
+      const lines = () => overlayRemoval(operator.client, name);
+      if (!(await consented(operator, options, lines, { removeOverlay: request }))) return;
       const response = await operator.client.call(operatorService.removeOverlay, request, { idempotent: false });
       print(operator, operatorService.removeOverlay, response, () => `Removed ${name}.\n`);
     }),

@@ -24,10 +24,10 @@ export const define: Define = (command, terminal) => {
     operate(command, terminal, async (operator) => {
       const force = options.force === true;
       const consequences = () => releases(operator.client, agentIds, force);
-      // Without --force only agents that are silent are released: no running host loses anything.
-      const goOn = force ? consented(operator, options, consequences) : previewed(operator, options, consequences);
-      if (!(await goOn)) return;
       const request = { agentIds, force, expectedRevision: options.expectedRevision ?? 0 };
+      // Without --force only agents that are silent are released: no running host loses anything.
+      const ask = force ? consented : previewed;
+      if (!(await ask(operator, options, consequences, { releaseAgents: request }))) return;
       const response = await operator.client.call(operatorService.releaseAgents, request, { idempotent: false });
       print(operator, operatorService.releaseAgents, response, () => {
         const freed = response.released.length === 0 ? '' : `; quarantined now: ${response.released.join(', ')}`;

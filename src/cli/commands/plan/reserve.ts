@@ -35,13 +35,10 @@ export const define: Define = (command, terminal) => {
       const block = `${subnet} of ${overlay === '' ? 'the VTEP subnet' : overlay}`;
       const leaves = async () =>
         reservationLeaves(await heldWithin(operator.client, overlay, subnet), subnet, { agentId, nodeIp });
-      const goOn = await previewed(operator, options, async () => [
-        `${block} would be reserved for ${whom}.`,
-        await leaves(),
-      ]);
-      if (!goOn) return;
-      const left = forPeople(operator.output) ? wrap(await leaves(), terminal) : '';
       const request = { overlay, subnet, agentId, nodeIp, expectedRevision: options.expectedRevision ?? 0 };
+      const lines = async () => [`${block} would be reserved for ${whom}.`, await leaves()] as const;
+      if (!(await previewed(operator, options, lines, { reserve: request }))) return;
+      const left = forPeople(operator.output) ? wrap(await leaves(), terminal) : '';
       const response = await operator.client.call(operatorService.reserve, request, { idempotent: false });
       const done = `Reserved ${block} for ${whom}.\n${left}\n`;
       print(operator, operatorService.reserve, response, () => done);
