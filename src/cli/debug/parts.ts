@@ -5,6 +5,7 @@ import type { Method } from '#api/method.js';
 import { responseJson } from '#api/proto-json.js';
 import { clusterService, operatorService } from '#api/services.js';
 import { listAgents } from '#cli/agent-list.js';
+import { getLocal } from '#cli/local/local-http.js';
 import type { Runner } from '#host/tools/runner.js';
 import { jsonText } from '#text/printable-text.js';
 
@@ -44,8 +45,8 @@ export function httpParts(whose: 'master' | 'agent', at: string): readonly Bundl
     name: `${whose}/${path}.txt`,
     source: `http://${at}/${path}`,
     get: async () => {
-      const response = await fetch(`http://${at}/${path}`, { signal: AbortSignal.timeout(partMs) });
-      return `# status ${response.status}\n${await response.text()}`;
+      const { status, text } = await getLocal(`http://${at}/${path}`, partMs);
+      return `# status ${status}\n${text}`;
     },
   }));
 }

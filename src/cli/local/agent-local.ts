@@ -2,15 +2,18 @@
 
 import { z } from 'zod';
 import { argument, exitCodes, Failure } from '#cli/failure.js';
+import { getLocal } from '#cli/local/local-http.js';
 import { shortReason } from '#cli/operator/refusal-words.js';
 import { type Form, forPeople, plainJson, writeValue } from '#cli/output/form.js';
 import { type Cell, formatFacts, formatTable } from '#cli/table.js';
 import type { Terminal } from '#cli/terminal.js';
 import { plural } from '#cli/words.js';
 import { formatHostPort, parseHostPort } from '#config/host-port.js';
+import { errorText } from '#errors/unknown-error.js';
 import { formatDuration } from '#text/duration.js';
 
 const timeoutMs = 5_000;
+const httpOk = 200;
 
 /** What is shown of /status; there is more in it. */
 const statusSchema = z.object({
@@ -88,14 +91,13 @@ function statusOf(body: unknown, at: string): AgentStatus {
 
 async function fetchJson(url: string, at: string): Promise<unknown> {
   try {
-    const response = await fetch(url, { signal: AbortSignal.timeout(timeoutMs) });
-    const body: unknown = await response.json();
-    if (response.ok) return body;
-    throw new Failure(exitCodes.refused, `${url} answers with status ${response.status}`);
+    const { status, text } = await getLocal(url, timeoutMs);
+    const body: unknown = JSON.parse(text);
+    if (status === httpOk) return body;
+    throw new Failure(exitCodes.refused, `${url} answers with status ${status}`);
   } catch (error) {
     if (error instanceof Failure) throw error;
-    const cause = error instanceof Error && error.cause instanceof Error ? error.cause.message : String(error);
-    throw new Failure(exitCodes.refused, `no agent answers at ${at}: ${cause}`, [
+    throw new Failure(exitCodes.refused, `no agent answers at ${at}: ${errorText(error)}`, [
       'Is it running? Its address is http_listen in its configuration; say --http HOST:PORT for another one.',
     ]);
   }
