@@ -32,7 +32,7 @@ import type { MasterLog } from '#master/master-log.js';
 import { MasterServices, type ServiceLimits } from '#master/master-services.js';
 import type { ClusterControl } from '#master/members/membership-step.js';
 import { MovedAddresses } from '#master/members/moved-addresses.js';
-import { ownNameProblem } from '#master/members/own-name.js';
+import { clientNameProblem, ownNameProblem } from '#master/members/own-name.js';
 import type { AddressCheck } from '#master/members/recorded-address.js';
 import { Metrics } from '#master/process/metrics.js';
 import { openAddresses, openWarnings } from '#master/process/open-addresses.js';
@@ -553,11 +553,16 @@ function checkAddresses(options: MasterOptions): void {
 }
 
 /** @throws StartError when the other masters can't reach this one by its name */
-async function checkOwnName({ name, founders, join = [], peerListen, logger }: MasterOptions): Promise<void> {
+async function checkOwnName(options: MasterOptions): Promise<void> {
+  const { name, founders, join = [], peerListen, listen, httpListen, logger } = options;
   const others = join.length > 0 ? join : founders.flatMap((founder) => (founder.name === name ? [] : [founder.peer]));
   const problem = await ownNameProblem({ peerListen, others, lookup: addressesOf, clock: systemClock });
   if (problem?.kind === 'elsewhere') throw new StartError(problem.message);
   if (problem !== undefined) logger.warn({}, problem.message);
+  for (const [setting, address] of Object.entries({ listen, http_listen: httpListen })) {
+    const said = await clientNameProblem(setting, address, { lookup: addressesOf, clock: systemClock });
+    if (said !== undefined) logger.warn({}, said);
+  }
 }
 
 function checkInitialNetwork({ initial }: ConfiguredNetwork): void {

@@ -1,5 +1,5 @@
 import assert from 'node:assert/strict';
-import { ownNameProblem } from '#master/members/own-name.js';
+import { clientNameProblem, ownNameProblem } from '#master/members/own-name.js';
 import { VirtualTime } from '#replica/testing/virtual-time.js';
 
 describe('the name that a master listens at', () => {
@@ -50,6 +50,19 @@ describe('the name that a master listens at', () => {
       assert.equal(await problem(own, 'm2.test:7071'), undefined);
     }
     assert.equal(await problem('m1.test:7071'), undefined);
+  });
+
+  it('is said of the ports for clients, too, with the setting', async () => {
+    const said = (setting: string, listen: string) =>
+      clientNameProblem(setting, listen, { lookup, clock: new VirtualTime() });
+    assert.equal(
+      await said('listen', 'm1.test:7070'),
+      'listen: m1.test is 127.0.1.1 on this machine, where no other machine reaches it: correct /etc/hosts, or set listen (--listen) to an address of this machine, or to 0.0.0.0:7070',
+    );
+    assert.match((await said('http_listen', 'm3.test:80')) ?? '', /m3\.test is 127\.0\.0\.3, ::1 .*\(--http-listen\)/);
+    for (const listen of ['dual.test:7070', 'm2.test:7070', 'unknown.test:7070', '127.0.0.1:7070', 'localhost:7070']) {
+      assert.equal(await said('listen', listen), undefined, listen);
+    }
   });
 
   it('does not wait for a name server that does not answer', async () => {

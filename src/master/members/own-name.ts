@@ -37,9 +37,28 @@ export async function ownNameProblem(check: OwnNameCheck): Promise<OwnNameProble
   const port = peerListen.slice(peerListen.lastIndexOf(':'));
   const message =
     `peer_listen: ${host} is ${own.join(', ')} on this machine, where no other machine reaches it, and the other masters are configured ` +
-    `to reach it by that name (${other.text}): correct /etc/hosts, or set peer_listen (--peer-listen) to an address of ` +
-    `this machine, or to 0.0.0.0${port}`;
+    `to reach it by that name (${other.text}): ${remedyWords('peer_listen', port)}`;
   return { kind: elsewhere === undefined ? 'unknown' : 'elsewhere', message };
+}
+
+/** What is wrong with a name to serve clients at, in words; undefined: nothing that is known. */
+export async function clientNameProblem(
+  setting: string,
+  listen: string,
+  check: Pick<OwnNameCheck, 'lookup' | 'clock'>,
+): Promise<string | undefined> {
+  const host = hostOf(listen);
+  if (isAddress(host) || isLoopback(host)) return undefined;
+  const own = await addressesOf(host, check);
+  if (own === undefined || !own.every(isLoopback)) return undefined;
+  const port = listen.slice(listen.lastIndexOf(':'));
+  const remedy = remedyWords(setting, port);
+  return `${setting}: ${host} is ${own.join(', ')} on this machine, where no other machine reaches it: ${remedy}`;
+}
+
+function remedyWords(setting: string, port: string): string {
+  const flag = `--${setting.replace('_', '-')}`;
+  return `correct /etc/hosts, or set ${setting} (${flag}) to an address of this machine, or to 0.0.0.0${port}`;
 }
 
 type Place = { readonly place: 'here' | 'elsewhere' | 'unknown'; readonly text: string };
@@ -55,7 +74,10 @@ async function placeOf(peer: string, check: OwnNameCheck): Promise<Place> {
 }
 
 /** Undefined: not known, or not in time. */
-function addressesOf(host: string, { lookup, clock }: OwnNameCheck): Promise<readonly string[] | undefined> {
+function addressesOf(
+  host: string,
+  { lookup, clock }: Pick<OwnNameCheck, 'lookup' | 'clock'>,
+): Promise<readonly string[] | undefined> {
   return new Promise((resolve) => {
     const cancel = clock.after(lookupMs, () => resolve(undefined));
     const done = (addresses: readonly string[] | undefined): void => {
