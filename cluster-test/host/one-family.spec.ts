@@ -137,14 +137,49 @@ describe('a host without IPv6', function () {
     it(`by the sysctl of ${name} while the agent runs, has IPv4 and then both again`, async () => {
       await driver.update(input());
       await hasBoth();
+      // As a CNI plugin leaves it with its first container. The kernel takes its addresses with IPv6, and does not give them back.
+      host.sh(
+        'ip link add m-dcos6 type bridge && ip address add fd01:b::1/81 dev m-dcos6 nodad && ip link set m-dcos6 up',
+      );
+      const bridge = () => host.sh('ip address show dev m-dcos6; ip link show dev m-dcos6');
+      await until('the bridge is marked', settledMs, () => holds(/alias sublet:/.test(bridge())));
       host.sh(`sysctl -qw net.ipv6.conf.${name}.disable_ipv6=1`);
       await hasIpv4Only(/net\.ipv6\.conf\.vtep1024\.disable_ipv6 is 1/);
       await isQuiet();
       host.sh(`sysctl -qw net.ipv6.conf.${name}.disable_ipv6=0`);
       await hasBoth();
+      await until('containers have their gateway again', settledMs, () => holds(/fd01:b::1\/81/.test(bridge())));
       await isQuiet();
     });
   }
+
+  it('by the sysctl of new devices while the agent runs, gives containers of an overlay of both families IPv4', async () => {
+    await driver.update(input());
+    await hasBoth();
+    host.sh('sysctl -qw net.ipv6.conf.default.disable_ipv6=1');
+    const two = {
+      name: 'two',
+      subnet: '11.0.0.0/24',
+      subnet6: 'fd01:c::/80',
+      mesosBridge: { name: 'm-two', cidr: '11.0.0.0/25', cidr6: 'fd01:c::/81' },
+    };
+    const given = inputFor(1, [2], settings, [...withoutDocker(leaseOf(1)), two]);
+    const overlays = [...given.overlays, { name: 'two', subnet: '11.0.0.0/8', subnet6: 'fd01:c::/64', enabled: true }];
+    await driver.update({ ...given, overlays });
+    const ofTwo = () => driver.status.overlays.find((overlay) => overlay.name === 'two');
+    await until('it is said', settledMs, () => {
+      const status = ofTwo();
+      return holds(status?.kind === 'failed' && /IPv6 is off on m-two .*default\.disable_ipv6 is 1/.test(status.error));
+    }).catch((cause: unknown) => assert.fail(`${cause} ${JSON.stringify(driver.status)}`));
+    assert.match(host.sh('ip -6 address show dev vtep1024'), /fd01:a::1\/64/, 'the tunnel keeps it');
+    const file = join(settings.cniDir, 'two.conflist');
+    const container = await CniContainer.attach('two', host, file);
+    assert.equal(container.endpoint.address, '11.0.0.2');
+    host.sh('sysctl -qw net.ipv6.conf.all.disable_ipv6=0');
+    await until('both families', settledMs, () => holds(/fd01:c::1\/81/.test(host.sh('ip address show dev m-two'))));
+    await driver.allOk(settledMs);
+    await container.detach();
+  });
 
   it('in the kernel (ipv6.disable=1) has IPv4, and asks nothing of IPv6', async () => {
     await driver.stop();

@@ -22,6 +22,9 @@ const inForward = (rules: string, policy = 'accept') =>
 const inInput = (rules: string, policy = 'drop') =>
   nft(`table inet t { chain i { type filter hook input priority 0; policy ${policy}; ${rules}\n}\n}`);
 
+const atDevice = (device: string, rules: string) =>
+  nft(`table netdev t { chain i { type filter hook ingress device "${device}" priority 0; ${rules}\n}\n}`);
+
 /** As firewalld 1.3 makes them, shortened: zones by device, and a reject for what is in none. */
 const firewalld = (zones: string) =>
   nft(`table inet firewalld {
@@ -178,6 +181,12 @@ const forwarded: readonly Case[] = [
     is: 'dropped',
   },
   { name: 'iptables-legacy -P FORWARD DROP', sets: 'iptables-legacy -P FORWARD DROP', is: 'dropped' },
+  {
+    name: 'nft, a drop as the tunnel’s device takes it in',
+    sets: atDevice('vtep1024', 'tcp dport != 22 drop'),
+    is: 'dropped',
+  },
+  { name: 'nft, a drop at another device', sets: atDevice('eth0', 'drop'), is: 'passes' },
 ];
 
 const received: readonly Case[] = [
@@ -234,10 +243,42 @@ const received: readonly Case[] = [
     ),
     is: 'dropped',
   },
+  {
+    name: 'ports of nft beside their protocols',
+    sets: inInput('meta l4proto . th dport { tcp . 64000, udp . 53 } accept'),
+    is: 'dropped',
+  },
+  {
+    name: 'the port beside the peer’s address',
+    sets: inInput('ip saddr . udp dport { 10.7.0.1 . 53, 10.0.0.2 . 64000-64010 } accept'),
+    is: 'passes',
+  },
+  {
+    name: 'a verdict map by address and port',
+    sets: inInput('ip saddr . udp dport vmap { 10.0.0.2 . 53 : accept, 10.0.0.2 . 64000 : drop }', 'accept'),
+    is: 'dropped',
+  },
   { name: 'the port by a verdict map', sets: inInput('udp dport vmap { 53 : drop, 64000 : accept }'), is: 'passes' },
   { name: 'all for this host accepted', sets: inInput('fib daddr type local accept'), is: 'passes' },
   { name: 'a bound on connections', sets: inInput('udp dport 64000 ct count over 100 drop', 'accept'), is: 'passes' },
   { name: 'the older iptables', sets: 'iptables-legacy -P INPUT DROP', is: 'dropped' },
+  {
+    name: 'nft at the underlay’s device',
+    sets: atDevice('eth0', 'ip saddr 10.0.0.0/24 udp dport 64000 drop'),
+    is: 'dropped',
+  },
+  {
+    name: 'nft at the underlay’s device, of other networks',
+    sets: atDevice('eth0', 'ip saddr 10.7.0.0/16 drop'),
+    is: 'passes',
+  },
+  {
+    name: 'nft at the underlay’s device, of both families',
+    sets: nft(
+      'table inet t { chain i { type filter hook ingress device "eth0" priority 0; policy drop; tcp dport 22 accept;\n}\n}',
+    ),
+    is: 'dropped',
+  },
 ];
 
 const boundMs = 30_000;
@@ -316,12 +357,16 @@ describe('what a firewall does with packets, as judged and as it is', function (
 
   /** Whether a datagram gets to the host's sockets, of which none has the port. Counted behind and before the firewall. */
   async function receives(): Promise<boolean> {
-    host.sh(nft('table ip seen { chain p { type filter hook prerouting priority -500; udp dport 64000 counter;\n}\n}'));
+    host.sh(
+      atDevice('eth0', 'udp dport 64000 counter;')
+        .replace('table netdev t', 'table netdev seen')
+        .replace('priority 0', 'priority -500'),
+    );
     const without = () => Number(/^Udp: \d+ (\d+)/m.exec(host.sh('cat /proc/net/snmp'))?.[1]);
     const before = without();
     peer.sh("bash -c 'echo x >/dev/udp/10.0.0.1/64000'");
     await until('the packet is there', boundMs, () =>
-      /packets 1 /.test(host.sh('nft list table ip seen')) ? true : undefined,
+      /packets 1 /.test(host.sh('nft list table netdev seen')) ? true : undefined,
     );
     return without() > before;
   }

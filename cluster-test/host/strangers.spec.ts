@@ -74,6 +74,20 @@ describe('things of others on a host', function () {
     assert.equal(driver.status.overlays[1]?.kind, 'ok');
   });
 
+  it('a rule of others that sends containers’ packets elsewhere fails the overlay; the command that it names opens it', async () => {
+    host.sh('ip link add vpn0 type bridge && ip link set vpn0 up && ip address add 100.64.0.1/32 dev vpn0');
+    host.sh('ip route add 9.0.0.0/8 dev vpn0 table 52 && ip rule add pref 5270 lookup 52');
+    assert.match(wayTo('9.0.1.2'), /dev vpn0/);
+    await failsUntil('dcos', /table 52.*routing rule of others/, 'ip rule add to 9.0.0.0/8 lookup main pref 1');
+    assert.match(wayTo('9.0.1.2'), /dev vtep1024/);
+    host.sh('ip rule del pref 1 && ip rule del pref 5270 && ip -6 rule add to fd01:b::/64 pref 90 unreachable');
+    await failsUntil('dcos6', /routing rule of others/, 'ip -6 rule del pref 90');
+    host.sh(
+      'ip rule add pref 32042 from all lookup 52 && ip rule del pref 32042 from all lookup 52 && ip rule add pref 40000 lookup 52',
+    );
+    await driver.allOk(soonMs);
+  });
+
   it('a device that is renamed is followed: its MTU is still the tunnel’s', async () => {
     host.sh('ip link set eth0 down && ip link set eth0 name wan0 && ip link set wan0 up');
     host.sh('ip link set wan0 mtu 1400');

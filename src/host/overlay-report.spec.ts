@@ -26,6 +26,7 @@ const families: Readonly<Record<Part, Families>> = {
   guard: 'v4',
   sysctl6: 'v6',
   device6: 'v6',
+  bridge6: 'v6',
   peers6: 'v6',
   'source-route6': 'v6',
   masquerade6: 'v6',

@@ -19,7 +19,7 @@ export type Problem = {
 /** The parts that fail on their own. Those with a 6 are IPv6's alone: a host without IPv6 has all the others. */
 export type Part = 'device' | 'mtu' | 'stale-device' | 'fdb' | 'bridge' | 'cni' | 'docker' | 'files' | Part4 | Part6;
 type Part4 = 'sysctl' | 'loose-filter' | TwoFamilyPart;
-type Part6 = 'sysctl6' | 'device6' | `${TwoFamilyPart}6`;
+type Part6 = 'sysctl6' | 'device6' | 'bridge6' | `${TwoFamilyPart}6`;
 /** Parts that each family has of its own. */
 type TwoFamilyPart = 'peers' | 'source-route' | 'masquerade' | 'forward' | 'guard';
 
@@ -41,6 +41,7 @@ export function familyOfPart(part: Part): Family | undefined {
       return 4;
     case 'sysctl6':
     case 'device6':
+    case 'bridge6':
     case 'peers6':
     case 'source-route6':
     case 'masquerade6':

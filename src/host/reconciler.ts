@@ -72,7 +72,7 @@ const fullPassShare = 200;
 
 const pollAreas: readonly Area[] = ['firewall', 'cni', 'docker', 'files', 'sysctls'];
 /** After a change of these, the kernel or others may have changed more. */
-const verifiedParts: ReadonlySet<Part> = new Set(['device', 'device6', 'mtu', 'stale-device', 'bridge']);
+const verifiedParts: ReadonlySet<Part> = new Set(['device', 'device6', 'mtu', 'stale-device', 'bridge', 'bridge6']);
 
 type TimerKind = 'event' | 'poll' | 'full-pass' | 'retry' | 'verify-links' | 'verify-firewall' | 'verify-docker';
 
@@ -294,7 +294,7 @@ export class HostReconciler implements Reconciler {
 
   #after(input: HostInput, plan: StepPlan, outcomes: readonly StepOutcome[], wish: DesiredHost): void {
     if (outcomes.some(({ step }) => verifiedParts.has(step.part))) {
-      this.#later('verify-links', verifyMs, ['links', 'peers', 'sysctls']);
+      this.#later('verify-links', verifyMs, ['links', 'peers', 'strangers', 'sysctls']);
     }
     if (outcomes.some(({ step }) => step.part === 'forward' || step.part === 'forward6')) {
       this.#later('verify-firewall', verifyMs, ['firewall']);
@@ -382,7 +382,8 @@ export class HostReconciler implements Reconciler {
 
   #schedulePoll(): void {
     this.#timer('poll', this.#pollMs, () => {
-      this.#lookAt(pollAreas);
+      // What rules of others do has no events of its own.
+      this.#lookAt(this.#model.detours.length === 0 ? pollAreas : [...pollAreas, 'strangers']);
       this.#schedulePoll();
     });
   }

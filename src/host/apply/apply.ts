@@ -45,16 +45,27 @@ export type StepOutcome =
 export async function apply(steps: readonly Step[], tools: Tools): Promise<StepOutcome[]> {
   const outcomes: StepOutcome[] = [];
   const failedParts = new Set<Part>();
+  const failedSteps: Step[] = [];
+  const waits = (step: Step): boolean =>
+    failedParts.has(step.part) || failedSteps.some((failed) => isGroundOf(failed, step));
   for (const batch of batches(steps)) {
-    const runnable = batch.steps.filter(({ part }) => !failedParts.has(part));
-    const skipped = batch.steps.filter(({ part }) => failedParts.has(part));
+    const runnable = batch.steps.filter((step) => !waits(step));
+    const skipped = batch.steps.filter(waits);
     outcomes.push(...skipped.map((step) => ({ kind: 'skipped', step }) as const));
     for (const outcome of await runBatch(batch.tool, runnable, tools)) {
       outcomes.push(outcome);
-      if (outcome.kind === 'failed') for (const part of dependentsOf(outcome.step)) failedParts.add(part);
+      if (outcome.kind !== 'failed') continue;
+      for (const part of dependentsOf(outcome.step)) failedParts.add(part);
+      if (outcome.step.part === 'bridge') failedSteps.push(outcome.step);
     }
   }
   return outcomes;
+}
+
+/** Whether a step stands on a part of its own overlay: IPv6 on the bridge. */
+export function isGroundOf(ground: Pick<Step, 'part' | 'scope'>, step: Pick<Step, 'part' | 'scope'>): boolean {
+  if (ground.part !== 'bridge' || step.part !== 'bridge6') return false;
+  return ground.scope.kind === 'overlay' && step.scope.kind === 'overlay' && ground.scope.name === step.scope.name;
 }
 
 /** The parts that can't be built when this step failed. Peers' entries stand each for themselves. */
@@ -84,6 +95,7 @@ export function dependentsOf({ part, scope }: Pick<Step, 'part' | 'scope'>): rea
     case 'guard':
     case 'guard6':
     case 'bridge':
+    case 'bridge6':
     case 'cni':
     case 'docker':
     case 'files':

@@ -22,6 +22,7 @@ export async function cleanHost(
     vtepName: '',
     bridges: [],
     overlays: [],
+    ways: [],
     forwards6: false,
     marks: [...wish.marks.all],
     settings,

@@ -2,6 +2,7 @@
 import { dirname } from 'node:path';
 import type { Step } from '#host/diff/host-step.js';
 import { lacksModule, moduleRemedy, modulesOf } from '#host/tools/kernel-modules.js';
+import { isIpv6Text } from '#host/tools/text.js';
 import { commandOf } from '#host/tools/tool-command.js';
 
 /** One line: what was tried, what the tool said, what to do where that is known. */
@@ -18,6 +19,10 @@ function attempted(step: Step): string {
 }
 
 function remedy(step: Step, said: string): string | undefined {
+  // Not for want of rights: then the kernel says "Operation not permitted".
+  if (step.kind === 'address' && isIpv6Text(step.cidr) && /IPv6 is disabled|Permission denied/i.test(said)) {
+    return `IPv6 is off on ${step.device}: "sysctl -w net.ipv6.conf.${step.device}.disable_ipv6=0", and look for disable_ipv6 in /etc/sysctl.d`;
+  }
   if (/Operation not permitted|Permission denied|EPERM/i.test(said) && step.part !== 'cni') return withoutRoot;
   if (step.kind === 'device-create') return deviceRemedy(step.device, said);
   if (step.kind === 'link-set' && step.set.kind === 'up' && /Address already in use/i.test(said)) return portRemedy;

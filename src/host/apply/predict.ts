@@ -23,8 +23,14 @@ export function predict(observed: ObservedHost, steps: readonly Step[]): Observe
   if (steps.length === 0) return observed;
   const host = draftOf(observed);
   for (const step of steps) take(host, step);
-  // No step changes a set that could not be read.
-  return { ...host, sets: observed.sets.kind === 'read' ? { kind: 'read', value: host.sets } : observed.sets };
+  // Where packets go is not known any more. No step changes a set that could not be read.
+  const detours = steps.some(changesWays) ? [] : observed.detours;
+  return { ...host, detours, sets: observed.sets.kind === 'read' ? { kind: 'read', value: host.sets } : observed.sets };
+}
+
+/** Whether packets may go another way after this step. */
+function changesWays({ kind }: Step): boolean {
+  return ['device-create', 'link-delete', 'link-set', 'address', 'route', 'rule'].includes(kind);
 }
 
 type Draft = {

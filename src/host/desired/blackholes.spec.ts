@@ -9,7 +9,7 @@ import { bareHost, type ObservedHost, type ObservedLink } from '#host/observe/ob
 import { hostStatusOf } from '#host/overlay-report.js';
 import type { Problem } from '#host/problem.js';
 import { exampleInput, underlay } from '#host/testing/example.js';
-import { type NftRuleset, parseNft } from '#host/tools/nft-ruleset.js';
+import { hookDevices, type NftRuleset, parseNft, readNft } from '#host/tools/nft-ruleset.js';
 import type { Runner } from '#host/tools/runner.js';
 
 const wish = desired(exampleInput(), { underlay });
@@ -192,6 +192,36 @@ describe('the reader of packet filters', () => {
     return { reader: new FilterReader(run, { now: () => nowMs, readText: async () => '' }), commands, pass };
   }
 
+  it('knows the devices of a hook, which nft before 1.1 prints in its own language alone', async () => {
+    const chain = (name: string, dev?: unknown) => {
+      const hook = { family: 'netdev', table: 't', name, type: 'filter', hook: 'ingress', prio: 0 };
+      return { chain: dev === undefined ? hook : { ...hook, dev } };
+    };
+    const printed =
+      'table netdev t {\n\tchain a {\n\t\ttype filter hook ingress device "eth0" priority filter; policy accept;\n\t}\n' +
+      '\tchain b {\n\t\ttype filter hook ingress devices = { "eth0", eth1 } priority filter; policy drop;\n\t}\n}\n';
+    assert.deepEqual(
+      [...hookDevices(printed)],
+      [
+        ['netdev t a', ['eth0']],
+        ['netdev t b', ['eth0', 'eth1']],
+      ],
+    );
+    const read = async (text: string, ...chains: readonly object[]) => {
+      const run: Runner = {
+        run: async (_, args) => ({
+          code: 0,
+          stdout: args.includes('-j') ? JSON.stringify({ nftables: chains }) : text,
+          stderr: '',
+        }),
+      };
+      const ruleset = await readNft(run);
+      return ruleset.kind === 'read' ? ruleset.value.chains.map(({ dev }) => dev) : assert.fail();
+    };
+    assert.deepEqual(await read(printed, chain('a'), chain('b'), chain('c')), [['eth0'], ['eth0', 'eth1'], []]);
+    assert.deepEqual(await read('', chain('a', 'eth7'), chain('b', ['eth8', 'eth9'])), ['eth7', ['eth8', 'eth9']]);
+  });
+
   it('reads nftables seldom where that takes long', async () => {
     const { reader: slow, commands, pass } = reader(1_000);
     const nfts = () => commands.filter((command) => command === 'nft').length;
@@ -246,7 +276,7 @@ describe('the reader of packet filters', () => {
               table: 'filter',
               chain: 'INPUT',
               handle: 2,
-              expr: [match({ concat: [] }, 1), { drop: null }],
+              expr: [match({ numgen: { mode: 'random' } }, 1), { drop: null }],
             },
           },
         ],

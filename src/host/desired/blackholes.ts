@@ -97,8 +97,8 @@ export function tunnelDrops({ tables, underlay, local, port, peer }: TunnelQuest
   const words = (way: string) => (by: DropPlace, does: string) =>
     `UDP port ${port}, the tunnel's, ${does} here ${way} ${from}: ${placeWords(by)}`;
   return [
-    ...dropOf(fateOf(tables, into, ['prerouting', 'input']), words('when it comes from'), open),
-    ...dropOf(fateOf(tables, out, ['output', 'postrouting']), words('on its way to'), open),
+    ...dropOf(fateOf(tables, into, ['ingress', 'prerouting', 'input']), words('when it comes from'), open),
+    ...dropOf(fateOf(tables, out, ['output', 'postrouting', 'egress']), words('on its way to'), open),
   ];
 }
 
@@ -171,7 +171,7 @@ export function forwardDrops(
   const open = (by: DropPlace) => openForward(by, vtep, bridge);
   const words = (from: string, to: string) => (by: DropPlace, does: string) =>
     `what is forwarded from ${from} to ${to} ${does} on this host: ${placeWords(by)}`;
-  const hooks = ['prerouting', 'forward', 'postrouting'] as const;
+  const hooks = ['ingress', 'prerouting', 'forward', 'postrouting', 'egress'] as const;
   return [
     ...dropOf(fateOf(tables, into, hooks), words(vtep, bridge), open),
     ...dropOf(fateOf(tables, out, hooks), words(bridge, vtep), open),

@@ -2,6 +2,9 @@ import assert from 'node:assert/strict';
 import { desired } from '#host/desired/desired.js';
 import { cniFile } from '#host/desired/desired-cni.js';
 import { type DockerVersion, directRoutingBlock, dockerRequest, dockerVersion } from '#host/desired/desired-docker.js';
+import { factsOf } from '#host/observe/host-facts.js';
+import { bareHost } from '#host/observe/observed.js';
+import { overlayScope } from '#host/problem.js';
 import { exampleInput, examplePeer, underlay } from '#host/testing/example.js';
 
 describe('desired host', () => {
@@ -101,6 +104,45 @@ describe('desired host', () => {
       );
       assert.match(host.problems[0]?.error ?? '', why);
     }
+  });
+
+  it('gives an overlay IPv4 alone on a bridge that can have no IPv6, though the tunnel has it', () => {
+    const given = exampleInput();
+    const bridge = { name: 'm-both', cidr: '11.0.0.0/25', cidr6: 'fd01:c::/81' };
+    const both = { name: 'both', subnet: '11.0.0.0/24', subnet6: 'fd01:c::/80', mesosBridge: bridge };
+    const input = { ...given, lease: { ...given.lease, overlays: [...given.lease.overlays, both] } };
+    const sysctls = new Map([
+      ['net/ipv6/conf/all/forwarding', '1'],
+      ['net/ipv6/conf/default/disable_ipv6', '1'],
+      ['net/ipv6/conf/vtep1024/disable_ipv6', '0'],
+      ['net/ipv6/conf/m-dcos6/disable_ipv6', '0'],
+    ]);
+    const facts = factsOf({ ...bareHost, sysctls }, input);
+    const host = desired(input, { ...facts, underlay });
+    assert.doesNotMatch(host.cni.files.get('both.conflist') ?? '', /fd01/);
+    assert.match(host.cni.files.get('dcos6.conflist') ?? '', /fd01:b::\/81/);
+    assert.deepEqual(
+      host.bridges.map(({ name, isIpv6Off, gateways }) => [name, isIpv6Off, ...gateways]),
+      [
+        ['m-dcos', false, '9.0.0.1/25'],
+        ['m-dcos6', false, 'fd01:b::1/81'],
+        ['m-both', true, '11.0.0.1/25'],
+      ],
+    );
+    assert.ok(host.routes.has('fd01:b:0:0:1::/80'), 'the tunnel has IPv6');
+    assert.deepEqual(
+      host.problems.map(({ scope, part }) => [scope, part]),
+      [[overlayScope('both'), 'bridge6']],
+    );
+    assert.match(
+      host.problems[0]?.error ?? '',
+      /IPv6 is off on m-both \(net\.ipv6\.conf\.default\.disable_ipv6 is 1\): run "sysctl/,
+    );
+    // The control.
+    sysctls.set('net/ipv6/conf/m-both/disable_ipv6', '0');
+    const well = desired(input, { ...factsOf({ ...bareHost, sysctls }, input), underlay });
+    assert.match(well.cni.files.get('both.conflist') ?? '', /fd01:c::\/81/);
+    assert.deepEqual(well.problems, []);
   });
 
   it('fails IPv6’s overlays alone where the network has no addresses for the tunnel’s IPv6', () => {

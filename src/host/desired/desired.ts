@@ -14,7 +14,7 @@ import { type Marks, marksOf } from '#host/desired/marks.js';
 import type { Underlay } from '#host/desired/underlay.js';
 import type { BridgeLease, HostInput, HostSettings, NetworkOverlay, OverlayLease, Peer } from '#host/input.js';
 import type { HostFacts } from '#host/observe/host-facts.js';
-import { hostScope, type Problem } from '#host/problem.js';
+import { hostScope, overlayScope, type Problem } from '#host/problem.js';
 import { firstAddress, hostRoute, isIpv6Text, prefixOf } from '#host/tools/text.js';
 
 export type DesiredHost = {
@@ -88,6 +88,8 @@ export type DesiredBridge = {
   readonly overlay: string;
   /** Gateway addresses with prefix. */
   readonly gateways: readonly string[];
+  /** The kernel takes no IPv6 address on it. */
+  readonly isIpv6Off: boolean;
   /** Absent: a CNI plugin makes it with the first container; we only mark it and watch its address. */
   readonly made?: { readonly mac: string; readonly mtu: number };
 };
@@ -104,8 +106,11 @@ export function desired(given: HostInput, facts: HostFacts): DesiredHost {
   const mtu = Math.min(input.settings.overlayMtu, tunnelMtu ?? input.settings.overlayMtu);
   const asked = given.lease.overlays.map((overlay) => heldOverlay(overlay, given.settings.enableIpv6));
   const held = input.lease.overlays.map((overlay) => heldOverlay(overlay, input.settings.enableIpv6));
+  const bridgesOff = facts.bridgesIpv6Off ?? {};
   // An overlay of IPv6 alone keeps its bridges: its containers still reach each other, and are not taken off.
-  const attached = asked.map((overlay, at) => (overlay.subnet === undefined ? overlay : (held[at] ?? overlay)));
+  const attached = asked.map((overlay, at) =>
+    overlay.subnet === undefined ? overlay : attachedOverlay(held[at] ?? overlay, bridgesOff),
+  );
   const mesos = attached.flatMap(({ name, mesosBridge }) =>
     mesosBridge ? [{ overlay: name, bridge: mesosBridge }] : [],
   );
@@ -123,7 +128,9 @@ export function desired(given: HostInput, facts: HostFacts): DesiredHost {
         ...attached.flatMap((overlay) => bridgesOf(overlay).map(({ name }) => ({ name, overlay: overlay.name }))),
       ],
     },
-    bridges: mesos.map(({ overlay, bridge }) => desiredBridge(overlay, bridge, mtu, input.settings)),
+    bridges: mesos.map(({ overlay, bridge }) =>
+      desiredBridge(overlay, bridge, { mtu, settings: input.settings, off: bridgesOff }),
+    ),
     firewall: firewall(input, held, containers),
     guard: guard(input, attached.flatMap(bridgesOf)),
     cni: {
@@ -154,6 +161,7 @@ export function desired(given: HostInput, facts: HostFacts): DesiredHost {
       ...leaseProblems(input),
       ...(isIpv6Off ? [{ scope: hostScope, part: 'device6', error: off } as const] : []),
       ...(given.settings.enableIpv6 ? tunnelProblems6(given) : []),
+      ...(input.settings.enableIpv6 ? bridgeProblems6(input, bridgesOff) : []),
     ],
   };
 }
@@ -263,10 +271,23 @@ function withoutIpv6(input: HostInput): HostInput {
   return { ...input, settings: { ...input.settings, enableIpv6: false } };
 }
 
-function desiredBridge(overlay: string, bridge: BridgeLease, mtu: number, { bridges }: HostSettings): DesiredBridge {
+type BridgesOff = NonNullable<HostFacts['bridgesIpv6Off']>;
+
+/** Where its bridge can have no IPv6, containers get IPv4 alone: a plugin that can not add the gateway attaches none. */
+function attachedOverlay(overlay: OverlayLease, off: BridgesOff): OverlayLease {
+  const { mesosBridge } = overlay;
+  if (mesosBridge?.cidr === undefined || off[mesosBridge.name] === undefined) return overlay;
+  return { ...overlay, mesosBridge: { name: mesosBridge.name, cidr: mesosBridge.cidr } };
+}
+
+function desiredBridge(
+  overlay: string,
+  bridge: BridgeLease,
+  { mtu, settings, off }: { mtu: number; settings: HostSettings; off: BridgesOff },
+): DesiredBridge {
   const gateways = gatewaysOf(bridge);
-  const made = bridges === 'now' ? { made: { mac: bridgeMac(bridge.name, gateways), mtu } } : {};
-  return { name: bridge.name, overlay, gateways, ...made };
+  const made = settings.bridges === 'now' ? { made: { mac: bridgeMac(bridge.name, gateways), mtu } } : {};
+  return { name: bridge.name, overlay, gateways, isIpv6Off: off[bridge.name] !== undefined, ...made };
 }
 
 /**
@@ -328,6 +349,14 @@ function tunnelProblems6({ lease, peers }: HostInput): Problem[] {
   if (first === undefined) return [];
   const error = `${without.length} peer${without.length === 1 ? ' has' : 's have'} no IPv6 tunnel address (${first.agentId}${without.length > 1 ? ', …' : ''}), so its subnets of IPv6 are not reached`;
   return [{ scope: hostScope, part: 'peers6', error, note: true }];
+}
+
+/** Overlays of IPv6 whose own bridge can have none, though the tunnel has. */
+function bridgeProblems6({ lease }: HostInput, off: BridgesOff): Problem[] {
+  return lease.overlays.flatMap(({ name, mesosBridge }) => {
+    const error = mesosBridge === undefined ? undefined : off[mesosBridge.name];
+    return error === undefined ? [] : [{ scope: overlayScope(name), part: 'bridge6', error } as const];
+  });
 }
 
 /** RFC 8200 §5: a link that carries IPv6 carries packets of 1280 bytes. */

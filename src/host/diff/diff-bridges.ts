@@ -1,7 +1,7 @@
 /**
  * The bridges of the `m-` ranges. A CNI plugin makes them with the first container, or we do where they are wanted at
- * once, and then keep them. We mark them, and take away an empty one whose subnet is no longer ours, since the plugin
- * refuses a bridge with another gateway.
+ * once. We mark them, keep them up and their gateways on them, and take away an empty one whose subnet is no longer
+ * ours, since the plugin refuses a bridge with another gateway.
  */
 
 import type { StepPlan } from '#host/apply/step-plan.js';
@@ -10,6 +10,7 @@ import type { Marks } from '#host/desired/marks.js';
 import type { LinkSetting, Step } from '#host/diff/host-step.js';
 import type { ObservedHost, ObservedLink } from '#host/observe/observed.js';
 import { overlayScope, type Problem, type Scope } from '#host/problem.js';
+import { isIpv6Text } from '#host/tools/text.js';
 
 export function diffBridges({ bridges, marks }: DesiredHost, { links }: ObservedHost): StepPlan {
   const steps: Step[] = [];
@@ -43,8 +44,9 @@ const well: StepPlan = { steps: [], problems: [] };
 function compare(bridge: DesiredBridge, link: ObservedLink, ports: number, marks: Marks): StepPlan {
   const scope = overlayScope(bridge.overlay);
   const hasGateway = bridge.gateways.some((gateway) => link.addresses.includes(gateway));
-  // Without an address it is just being made; with ours it is ours, whatever its alias was.
-  const isOurs = link.kind === 'bridge' && (hasGateway || (link.addresses.length === 0 && bridge.made !== undefined));
+  // With our gateway it is ours, whatever its alias was. Without an address a plugin is just making it, or it has lost it.
+  const hasLost = link.addresses.length === 0 && (bridge.made !== undefined || isMarked(link, marks));
+  const isOurs = link.kind === 'bridge' && (hasGateway || hasLost);
   if (isOurs) return { steps: upkeep(bridge, link, marks), problems: [] };
   if (link.kind === 'bridge' && link.addresses.length === 0) return well;
   if (isMarked(link, marks)) {
@@ -65,19 +67,24 @@ function creation(bridge: DesiredBridge, marks: Marks): Step[] {
   return [{ ...create, scope: overlayScope(overlay), part: 'bridge' }, ...upkeep(bridge, link, marks)];
 }
 
-/** Where a CNI plugin makes the bridge, the rest is the plugin's to keep. */
-function upkeep({ name, overlay, gateways, made }: DesiredBridge, link: ObservedLink, marks: Marks): Step[] {
-  const common = { scope: overlayScope(overlay), part: 'bridge' } as const;
-  const set = (setting: LinkSetting): Step => ({ kind: 'link-set', name, set: setting, ...common });
+/** Where a CNI plugin makes the bridge, it is kept from when it bears our mark: until then the plugin is at it. */
+function upkeep({ name, overlay, gateways, isIpv6Off, made }: DesiredBridge, link: ObservedLink, marks: Marks): Step[] {
+  const scope = overlayScope(overlay);
+  const set = (setting: LinkSetting): Step => ({ kind: 'link-set', name, set: setting, scope, part: 'bridge' });
   const alias = link.alias === marks.current ? [] : [set({ kind: 'alias', alias: marks.current })];
-  if (made === undefined) return alias;
+  if (made === undefined && !isMarked(link, marks)) return alias;
   const missing = gateways.filter((gateway) => !link.addresses.includes(gateway));
+  const add = (cidr: string): Step => {
+    return { kind: 'address', action: 'add', cidr, device: name, scope, part: isIpv6Text(cidr) ? 'bridge6' : 'bridge' };
+  };
   return [
     ...alias,
-    // IPv6 begins at an MTU of 1280, so the MTU comes before its addresses.
-    ...(link.mtu === made.mtu ? [] : [set({ kind: 'mtu', mtu: made.mtu })]),
-    ...missing.map((cidr): Step => ({ kind: 'address', action: 'add', cidr, device: name, ...common })),
+    // IPv6 begins at an MTU of 1280, so the MTU comes before its addresses. A plugin's is the plugin's to keep.
+    ...(made === undefined || link.mtu === made.mtu ? [] : [set({ kind: 'mtu', mtu: made.mtu })]),
+    ...missing.filter((cidr) => !isIpv6Text(cidr)).map(add),
     ...(link.up ? [] : [set({ kind: 'up' })]),
+    // Last: a host may refuse them on this bridge, which has IPv4 all the same.
+    ...(isIpv6Off ? [] : missing.filter(isIpv6Text).map(add)),
   ];
 }
 

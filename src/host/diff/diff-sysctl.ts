@@ -28,11 +28,10 @@ export function diffLooseFilters(desired: DesiredHost, observed: ObservedHost, c
   const steps = desired.sysctls.looseDevices
     .filter(({ name }) => name === creates || observed.links.has(name))
     .filter(({ name }) => name === creates || observed.sysctls.get(reversePathFilter(name)) !== '2')
-    .map(({ name, overlay }) =>
-      overlay === undefined
-        ? sysctl('loose-filter', reversePathFilter(name), '2')
-        : sysctl('bridge', reversePathFilter(name), '2', overlayScope(overlay)),
-    );
+    .map(({ name, overlay }) => {
+      const scope = overlay === undefined ? hostScope : overlayScope(overlay);
+      return sysctl('loose-filter', reversePathFilter(name), '2', scope);
+    });
   return { steps, problems: [] };
 }
 

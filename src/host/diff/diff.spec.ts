@@ -445,7 +445,7 @@ describe('diff of bridges that are wanted at once', () => {
   };
   const ofBridge = (observed: ObservedHost) =>
     diff(desired(now(), { underlay }), observed)
-      .steps.filter(({ part, kind }) => part === 'bridge' && kind !== 'sysctl')
+      .steps.filter(({ part }) => part === 'bridge' || part === 'bridge6')
       .map(commandOf);
 
   it('makes each with a MAC, its MTU, mark and addresses, and then nothing more', () => {
@@ -548,6 +548,26 @@ describe('diff of files, bridges and Docker networks', () => {
     assert.match(problems[0]?.error ?? '', /m-dcos still carries 1 container of 9\.0\.7\.1/);
     const foreign = diff(wish, withLink(built(), link('m-dcos', { addresses: ['10.9.9.1/24'] })));
     assert.match(foreign.problems[0]?.error ?? '', /m-dcos that is not Sublet's/);
+  });
+
+  it('keeps a bridge that it has marked up, with its gateways, and not before it is marked', () => {
+    const lost = (alias?: string) =>
+      withLink(built(), link('m-dcos6', { up: false, ...(alias === undefined ? {} : { alias }) }));
+    const of = (host: ObservedHost) => commands(exampleInput(), host).filter((step) => step.includes('dev m-dcos6'));
+    assert.deepEqual(of(lost('sublet:c1')), [
+      'ip link set dev m-dcos6 up',
+      'ip address add fd01:b::1/81 dev m-dcos6 nodad',
+    ]);
+    // A plugin is just making it; one of others is theirs.
+    assert.deepEqual(of(lost()), []);
+    assert.deepEqual(of(lost('sublet:other')), []);
+    const off = desired(exampleInput(), { underlay, bridgesIpv6Off: { 'm-dcos6': 'IPv6 is off' } });
+    assert.deepEqual(
+      diff(off, lost('sublet:c1'))
+        .steps.filter(({ part }) => part === 'bridge' || part === 'bridge6')
+        .map(commandOf),
+      ['ip link set dev m-dcos6 up'],
+    );
   });
 
   it('says what is left of an overlay that is gone, and fails no other for it', () => {

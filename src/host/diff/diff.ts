@@ -16,7 +16,7 @@ import { diffPeers } from '#host/diff/diff-peers.js';
 import { diffRunFiles } from '#host/diff/diff-run-files.js';
 import { diffLooseFilters, diffSysctls } from '#host/diff/diff-sysctl.js';
 import type { ObservedHost } from '#host/observe/observed.js';
-import { diffStrangers } from '#host/observe/strangers.js';
+import { diffDetours, diffStrangers } from '#host/observe/strangers.js';
 
 export function diff(desired: DesiredHost, observed: ObservedHost): StepPlan {
   const device = diffDevice(desired, observed);
@@ -38,15 +38,10 @@ export function diff(desired: DesiredHost, observed: ObservedHost): StepPlan {
     // Last: a program that finds the file finds what it speaks of.
     diffRunFiles(desired, observed),
   ];
-  parts.push(
-    diffBlackholes(
-      desired,
-      observed,
-      parts.flatMap(({ steps }) => steps),
-    ),
-  );
-  return {
+  const before: StepPlan = {
     steps: parts.flatMap(({ steps }) => steps),
     problems: [...desired.problems, ...parts.flatMap(({ problems }) => problems)],
   };
+  const found = [diffBlackholes(desired, observed, before.steps), diffDetours(desired, observed, before)];
+  return { ...before, problems: [...before.problems, ...found.flatMap(({ problems }) => problems)] };
 }

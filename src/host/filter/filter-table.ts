@@ -10,13 +10,14 @@ export type ObservedFilters = {
   readonly unread: readonly string[];
 };
 
-export type Hook = 'prerouting' | 'input' | 'forward' | 'output' | 'postrouting';
+/** `ingress` and `egress` belong to devices: before a device's packets get to the others, and after. */
+export type Hook = 'ingress' | 'prerouting' | 'input' | 'forward' | 'output' | 'postrouting' | 'egress';
 
 export type FilterTable = {
   /** How it is listed and changed: by a command of the iptables family, or by `nft`. */
   readonly tool: { readonly kind: 'iptables'; readonly command: string } | { readonly kind: 'nft' };
-  /** nftables' word for it; `inet` is both families. */
-  readonly family: 'ip' | 'ip6' | 'inet';
+  /** nftables' word for it; `inet` is both families, and `netdev` all that comes and goes by a device. */
+  readonly family: 'ip' | 'ip6' | 'inet' | 'netdev';
   readonly name: string;
   /** By name. */
   readonly chains: ReadonlyMap<string, FilterChain>;
@@ -34,6 +35,8 @@ export type BaseChain = {
   /** Lower ones come first. An accept ends this chain only; a drop is final. */
   readonly priority: number;
   readonly policy: 'accept' | 'drop';
+  /** The devices that the hook is of; absent: all. */
+  readonly devices?: readonly string[];
 };
 
 export type FilterRule = {
@@ -64,6 +67,8 @@ export type ConditionTest =
   | { readonly kind: 'family'; readonly family: Family }
   /** Type of the destination, in lower case: `local`, `multicast`, … */
   | { readonly kind: 'destination-type'; readonly types: readonly string[] }
+  /** All of one of these. */
+  | { readonly kind: 'one-of'; readonly cases: readonly (readonly Condition[])[] }
   /** What holds, or not, for every packet that is asked about. */
   | { readonly kind: 'constant'; readonly holds: boolean }
   | { readonly kind: 'unknown' };

@@ -78,6 +78,12 @@ export function openForward(place: DropPlace, vtep: string, bridge: string): str
     case 'nft': {
       if (table.tool.kind === 'nft') {
         const insert = `nft insert rule ${table.family} ${table.name} ${base.name}`;
+        const hook = base.base?.hook;
+        // Of a device: there is no way out yet, or no way in any more, and it may be either of the two.
+        if (hook === 'ingress' || hook === 'egress') {
+          const name = hook === 'ingress' ? 'iifname' : 'oifname';
+          return `${insert} ${name} ${vtep} accept && ${insert} ${name} ${bridge} accept`;
+        }
         return `${insert} iifname ${vtep} accept && ${insert} oifname ${vtep} accept`;
       }
       const insert = `${table.tool.command} -t ${table.name} -I ${base.name}`.replace('-t filter ', '');

@@ -3,7 +3,9 @@ import type { Condition, FilterChain, FilterRule, FilterTable, Hook, Verdict } f
 import { isRecord, nftValues, testsOf } from '#host/filter/nft-tests.js';
 import type { NftChain, NftRule, NftRuleset } from '#host/tools/nft-ruleset.js';
 
-const hooks: ReadonlySet<string> = new Set<Hook>(['prerouting', 'input', 'forward', 'output', 'postrouting']);
+const hooks: ReadonlySet<string> = new Set<Hook>([
+  ...(['ingress', 'prerouting', 'input', 'forward', 'output', 'postrouting', 'egress'] as const),
+]);
 
 /**
  * The tables of the families that overlays' packets pass. `printed` are those of iptables-nft as its save prints them:
@@ -19,7 +21,7 @@ export function nftTables(ruleset: NftRuleset, printed: readonly FilterTable[]):
   const tables = new Map<string, FilterTable & { chains: Map<string, FilterChain> }>();
   for (const chain of ruleset.chains) {
     const { family, table: name } = chain;
-    if (family !== 'ip' && family !== 'ip6' && family !== 'inet') continue;
+    if (family !== 'ip' && family !== 'ip6' && family !== 'inet' && family !== 'netdev') continue;
     const twin = printed.find((table) => table.family === family && table.name === name);
     const key = `${family} ${name}`;
     const table = tables.get(key) ?? { tool: twin?.tool ?? { kind: 'nft' }, family, name, chains: new Map() };
@@ -48,9 +50,10 @@ function rulesWith(rule: NftRule, ruleset: NftRuleset, printed: FilterRule | und
   );
 }
 
-function baseOf({ hook, prio = 0, policy }: NftChain): Pick<FilterChain, 'base'> {
+function baseOf({ hook, prio = 0, policy, dev }: NftChain): Pick<FilterChain, 'base'> {
   if (!isHook(hook)) return {};
-  return { base: { hook, priority: prio, policy: policy === 'drop' ? 'drop' : 'accept' } };
+  const devices = dev === undefined ? {} : { devices: [dev].flat() };
+  return { base: { hook, priority: prio, policy: policy === 'drop' ? 'drop' : 'accept', ...devices } };
 }
 
 function isHook(hook: string | undefined): hook is Hook {

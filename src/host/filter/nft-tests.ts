@@ -12,9 +12,24 @@ export function testsOf(match: unknown, rule: NftRule, ruleset: NftRuleset): Con
   if (op !== '==' && op !== '!=' && op !== 'in') return [unknown];
   const values = nftValues(right, rule, ruleset);
   if (values === undefined) return [unknown];
+  if (isRecord(left) && Array.isArray(left.concat)) {
+    return [{ kind: 'one-of', cases: casesOf(left.concat, values), negated: op === '!=' }];
+  }
   const [test, ...implied] = leftTests(left, values);
   if (test === undefined) return [unknown];
   return [...implied.map((one) => ({ ...one, negated: false })), { ...test, negated: op === '!=' }];
+}
+
+/** Several fields beside one another (`ip saddr . udp dport`), for each of the values that they are compared with. */
+function casesOf(fields: readonly unknown[], values: readonly unknown[]): Condition[][] {
+  return values.map((value) => {
+    const parts = isRecord(value) && Array.isArray(value.concat) ? value.concat : [];
+    if (parts.length !== fields.length) return [unknown];
+    return fields.flatMap((field, at): Condition[] => {
+      const tests = leftTests(field, [bareElement(parts[at])]);
+      return tests.length === 0 ? [unknown] : tests.map((test) => ({ ...test, negated: false }));
+    });
+  });
 }
 
 /** The values that the right side stands for; undefined: they are not in the ruleset. */

@@ -7,6 +7,7 @@ import { assertNever } from '#errors/invariant.js';
 import { guardChain } from '#host/desired/marks.js';
 import { covers } from '#host/filter/address-range.js';
 import type {
+  BaseChain,
   Condition,
   ConditionTest,
   FilterChain,
@@ -48,16 +49,22 @@ export function fateOf(tables: readonly FilterTable[], packet: Packet, hooks: re
   return fate;
 }
 
-function baseChains(tables: readonly FilterTable[], { family }: Packet, hook: Hook) {
-  const families = family === 4 ? ['ip', 'inet'] : ['ip6', 'inet'];
+function baseChains(tables: readonly FilterTable[], packet: Packet, hook: Hook) {
+  const families = ['inet', 'netdev', packet.family === 4 ? 'ip' : 'ip6'];
   return tables
     .filter((table) => families.includes(table.family))
     .flatMap((table) =>
       [...table.chains.values()].flatMap((base) =>
-        base.base?.hook === hook ? [{ table, base, order: base.base.priority }] : [],
+        base.base?.hook === hook && isOfDevice(base.base, packet) ? [{ table, base, order: base.base.priority }] : [],
       ),
     )
     .toSorted((a, b) => a.order - b.order);
+}
+
+/** A device that is not known by its name is none of those of a hook. */
+function isOfDevice({ hook, devices }: BaseChain, packet: Packet): boolean {
+  const device = hook === 'egress' ? packet.out : packet.in;
+  return devices === undefined || devices.some((name) => deviceIs(device, name) === true);
 }
 
 type Walk = { readonly packet: Packet; readonly table: FilterTable; certain: boolean; looked: number };
@@ -150,6 +157,8 @@ function testHolds(test: ConditionTest, packet: Packet): boolean | undefined {
       return test.family === packet.family;
     case 'destination-type':
       return test.types.includes(packet.out === undefined ? 'local' : 'unicast');
+    case 'one-of':
+      return any(test.cases.map((one) => allHold(one, packet)));
     case 'constant':
       return test.holds;
     case 'unknown':

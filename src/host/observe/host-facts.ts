@@ -8,6 +8,8 @@ export type HostFacts = {
   readonly underlay?: Underlay;
   /** Why the tunnel can have no IPv6 on this host, and what to do; absent: it can. */
   readonly ipv6Off?: string;
+  /** By name, bridges of the lease that can have no IPv6: why, and what to do; absent: all can. */
+  readonly bridgesIpv6Off?: Readonly<Record<string, string>>;
   /** Bytes; set only while no interface has the node's address: containers keep the MTU that they have. */
   readonly tunnelMtu?: number;
 };
@@ -19,18 +21,24 @@ export function factsOf(
   const { vtepName } = lease.vxlan;
   const underlay = underlayOf(observed, lease.nodeIp);
   const off = ipv6Off(observed.sysctls, vtepName);
+  const bridges = Object.fromEntries(
+    lease.overlays.flatMap(({ mesosBridge }) => {
+      const why = mesosBridge?.cidr6 === undefined ? undefined : ipv6Off(observed.sysctls, mesosBridge.name);
+      return mesosBridge === undefined || why === undefined ? [] : [[mesosBridge.name, why]];
+    }),
+  );
   const tunnelMtu = observed.links.get(vtepName)?.mtu;
   return {
     ...(underlay === undefined ? {} : { underlay }),
     ...(off === undefined ? {} : { ipv6Off: off }),
+    ...(Object.keys(bridges).length === 0 ? {} : { bridgesIpv6Off: bridges }),
     ...(underlay !== undefined || tunnelMtu === undefined ? {} : { tunnelMtu }),
   };
 }
 
 export function sameFacts(a: HostFacts, b: HostFacts): boolean {
-  return (
-    JSON.stringify(a.underlay) === JSON.stringify(b.underlay) && a.ipv6Off === b.ipv6Off && a.tunnelMtu === b.tunnelMtu
-  );
+  const same = (key: 'underlay' | 'bridgesIpv6Off') => JSON.stringify(a[key]) === JSON.stringify(b[key]);
+  return same('underlay') && same('bridgesIpv6Off') && a.ipv6Off === b.ipv6Off && a.tunnelMtu === b.tunnelMtu;
 }
 
 /** Why `device` can have no IPv6; a device that is not there yet gets what the default says. */

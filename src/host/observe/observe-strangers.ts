@@ -1,12 +1,13 @@
 /**
  * Reads the routes that others have put where ours are: inside the overlays in the main table, and in the source table.
- * Those of others are few among ours, which can be 100,000, and are picked by a look at the line.
+ * Those of others are few among ours, which can be 100,000, and are picked by a look at the line. What rules and tables of
+ * others make of a packet is asked of the kernel, for a few peers.
  */
 import { AddressError } from '#address/brand.js';
 import { type Cidr, overlapsCidr, parseCidr } from '#address/ip.js';
 import { routeProtocol, sourceTable } from '#host/desired/marks.js';
 import { eachEntry } from '#host/observe/observe-kernel.js';
-import type { StrangerRoute } from '#host/observe/observed.js';
+import type { Detour, StrangerRoute } from '#host/observe/observed.js';
 import type { Runner } from '#host/tools/runner.js';
 import { isIpv6Text } from '#host/tools/text.js';
 
@@ -63,4 +64,45 @@ function destinationOf(text: string, family: '-4' | '-6'): Cidr | undefined {
     if (error instanceof AddressError) return undefined; // Nothing that leads to an address of an overlay.
     throw error;
   }
+}
+
+/** A packet of a container to one of a peer. */
+export type WayQuestion = {
+  /** The peer's subnet. */
+  readonly subnet: string;
+  readonly to: string;
+  readonly from: string;
+  /** That containers are on, when it is there. */
+  readonly bridge: string;
+};
+
+/** The ways that lead elsewhere than to the tunnel. `bridges`: those that are there. */
+export async function observeDetours(
+  run: Runner,
+  questions: readonly WayQuestion[],
+  { vtep, bridges }: { readonly vtep: string; readonly bridges: ReadonlySet<string> },
+): Promise<readonly Detour[]> {
+  const found = await Promise.all(
+    questions.map(async ({ subnet, to, from, bridge }): Promise<Detour[]> => {
+      const forwarded = bridges.has(bridge) ? await wayTo(run, to, ['from', from, 'iif', bridge]) : undefined;
+      // A host that does not forward yet has no answer for a container's packet, but for its own.
+      const way = forwarded?.kind === 'way' ? forwarded : await wayTo(run, to, []);
+      return way.kind === 'way' && way.device === vtep ? [] : [{ subnet, line: way.line }];
+    }),
+  );
+  return found.flat();
+}
+
+type Way =
+  | { readonly kind: 'way'; readonly device: string; readonly line: string }
+  /** The kernel sends it nowhere. */
+  | { readonly kind: 'none'; readonly line: string };
+
+async function wayTo(run: Runner, to: string, more: readonly string[]): Promise<Way> {
+  const family = isIpv6Text(to) ? '-6' : '-4';
+  const { code, stdout, stderr } = await run.run('ip', ['-N', family, 'route', 'get', to, ...more]);
+  const line = stdout.trim().split('\n')[0]?.trim().replace(/\s+/g, ' ') ?? '';
+  const device = / dev (\S+)/.exec(line)?.[1];
+  if (code === 0 && device !== undefined) return { kind: 'way', device, line };
+  return { kind: 'none', line: stderr.trim().split('\n')[0] || line };
 }

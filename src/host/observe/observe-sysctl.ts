@@ -7,16 +7,16 @@ import { disableIpv6Path, forwardPath, reversePathFilter } from '#host/tools/sys
 const root = '/proc/sys';
 
 /**
- * The forwarding switches, the reverse path filters of the VTEP and the bridges, and whether the VTEP may have IPv6;
- * what does not exist is left out.
+ * The forwarding switches, the reverse path filters of the VTEP and the bridges, and whether they may have IPv6; what
+ * does not exist is left out.
  */
 export async function observeSysctls(
   vtepName: string,
   bridges: readonly string[],
 ): Promise<ReadonlyMap<string, string>> {
   const paths = [
-    ...[forwardPath[4], forwardPath[6], disableIpv6Path('default'), disableIpv6Path(vtepName)],
-    ...[vtepName, ...bridges].map(reversePathFilter),
+    ...[forwardPath[4], forwardPath[6], disableIpv6Path('default')],
+    ...[vtepName, ...bridges].flatMap((device) => [reversePathFilter(device), disableIpv6Path(device)]),
   ];
   const values = await Promise.all(paths.map(async (path) => [path, await read(path)] as const));
   return new Map(values.flatMap(([path, value]) => (value === undefined ? [] : [[path, value]])));

@@ -6,8 +6,8 @@ import { predict } from '#host/apply/predict.js';
 import { desired } from '#host/desired/desired.js';
 import { diff } from '#host/diff/diff.js';
 import { lookoutOf, observe } from '#host/observe/observe.js';
-import { bareHost, type ObservedHost } from '#host/observe/observed.js';
-import { exampleInput, underlay } from '#host/testing/example.js';
+import { bareHost, type ObservedHost, type ObservedLink } from '#host/observe/observed.js';
+import { exampleInput, examplePeer, underlay } from '#host/testing/example.js';
 import { noDocker } from '#host/tools/docker-engine.js';
 import type { Runner } from '#host/tools/runner.js';
 
@@ -35,5 +35,43 @@ describe('a look at the CNI folder', () => {
       back.map((step) => ('name' in step ? [step.kind, step.name] : [step.kind])),
       [['cni-write', 'dcos.conflist']],
     );
+  });
+});
+
+describe('a look at where containers’ packets go', () => {
+  const input = exampleInput([examplePeer(2)]);
+  const bridge: ObservedLink = { name: 'm-dcos', kind: 'bridge', mac: '', mtu: 1420, up: true, addresses: [] };
+  const look = async (answer: (line: string) => string, links: readonly ObservedLink[] = []) => {
+    const asked: string[] = [];
+    const run: Runner = {
+      run: async (command, args) => {
+        const line = [command, ...args].join(' ');
+        if (!line.includes('route get')) return { code: 0, stdout: '', stderr: '' };
+        asked.push(line);
+        const said = answer(line);
+        return said.includes('dev') ? { code: 0, stdout: said, stderr: '' } : { code: 2, stdout: '', stderr: said };
+      },
+    };
+    const known = { ...bareHost, links: new Map(links.map((link) => [link.name, link])) };
+    const { detours } = await observe(lookoutOf(input, run, noDocker), new Set(['strangers']), known);
+    return { asked, detours };
+  };
+
+  it('finds what does not lead to the tunnel, as from a container where the bridge is there', async () => {
+    const well = await look((line) => `${line} dev vtep1024 `);
+    assert.deepEqual(well, {
+      asked: ['ip -N -4 route get 9.0.1.254', 'ip -N -6 route get fd01:b::1:ffff:ffff:fffe'],
+      detours: [],
+    });
+    const away = await look((line) => (/iif/.test(line) ? '9.0.1.254 dev wg0 table 7 ' : 'x dev vtep1024 '), [bridge]);
+    assert.equal(away.asked[0], 'ip -N -4 route get 9.0.1.254 from 9.0.0.126 iif m-dcos');
+    assert.deepEqual(away.detours, [{ subnet: '9.0.1.0/24', line: '9.0.1.254 dev wg0 table 7' }]);
+  });
+
+  it('asks for a packet of the host where the kernel has no answer for that of a container', async () => {
+    const answer = (line: string) => (/iif/.test(line) ? 'RTNETLINK answers: No route to host' : 'x dev vtep1024 ');
+    assert.deepEqual((await look(answer, [bridge])).detours, []);
+    const nowhere = await look(() => 'RTNETLINK answers: Invalid argument', [bridge]);
+    assert.deepEqual(nowhere.detours[0], { subnet: '9.0.1.0/24', line: 'RTNETLINK answers: Invalid argument' });
   });
 });

@@ -10,12 +10,13 @@ import { observeCni } from '#host/observe/observe-cni.js';
 import { observeSets, observeTables, saveTables } from '#host/observe/observe-firewall.js';
 import { observeLinks, observePeers, observeRules } from '#host/observe/observe-kernel.js';
 import { observeRunFiles } from '#host/observe/observe-run-files.js';
-import { observeStrangers } from '#host/observe/observe-strangers.js';
+import { observeDetours, observeStrangers, type WayQuestion } from '#host/observe/observe-strangers.js';
 import { observeSurroundings } from '#host/observe/observe-surroundings.js';
 import { observeRaDevices, observeSysctls } from '#host/observe/observe-sysctl.js';
 import type { ObservedHost } from '#host/observe/observed.js';
 import type { DockerEngine } from '#host/tools/docker-engine.js';
 import type { Runner } from '#host/tools/runner.js';
+import { addressBehind, hostRoute } from '#host/tools/text.js';
 
 /** What can be read on its own. `peers`: neighbours, FDB and routes, the tables that grow with the network. */
 export type Area = 'links' | 'peers' | 'strangers' | 'rules' | 'sysctls' | 'firewall' | 'cni' | 'docker' | 'files';
@@ -40,6 +41,8 @@ export type Lookout = {
   readonly bridges: readonly string[];
   /** Subnets of the network's overlays. */
   readonly overlays: readonly string[];
+  /** Asked of the kernel's routing. */
+  readonly ways: readonly WayQuestion[];
   /** Whether IPv6 is to be forwarded: a device that depends on router advertisements matters only then. */
   readonly forwards6: boolean;
   /** Comments of iptables rules that are ours. */
@@ -56,7 +59,38 @@ export function lookoutOf(input: HostInput, run: Runner, docker: DockerEngine): 
   const names = bridges.map(({ name }) => name);
   const marks = [...marksOf(input.clusterId, input.formerClusterIds).all];
   const overlays = input.overlays.flatMap(({ subnet, subnet6 }) => [subnet, subnet6].flatMap((text) => text ?? []));
-  return { run, docker, vtepName: lease.vxlan.vtepName, bridges: names, overlays, forwards6, marks, settings };
+  const ways = waysOf(input);
+  return { run, docker, vtepName: lease.vxlan.vtepName, bridges: names, overlays, ways, forwards6, marks, settings };
+}
+
+/** Peers of each overlay and family whose ways are asked for. */
+const waysMax = 2;
+
+function waysOf({ lease, peers, settings }: HostInput): WayQuestion[] {
+  return lease.overlays.flatMap(({ name, mesosBridge, dockerBridge }) => {
+    const bridge = mesosBridge ?? dockerBridge;
+    return (['subnet', 'subnet6'] as const).flatMap((family) => {
+      const range = family === 'subnet' ? bridge?.cidr : bridge?.cidr6;
+      if (bridge === undefined || range === undefined || (family === 'subnet6' && !settings.enableIpv6)) return [];
+      return firstSubnets(peers, name, family).map((subnet): WayQuestion => {
+        return {
+          subnet: hostRoute(subnet),
+          to: addressBehind(subnet),
+          from: addressBehind(range),
+          bridge: bridge.name,
+        };
+      });
+    });
+  });
+}
+
+function firstSubnets(peers: HostInput['peers'], overlay: string, family: 'subnet' | 'subnet6'): string[] {
+  const found: string[] = [];
+  for (const peer of peers) {
+    const subnet = peer.overlays.find(({ name }) => name === overlay)?.[family];
+    if (subnet !== undefined && found.push(subnet) === waysMax) break;
+  }
+  return found;
 }
 
 /** `known` with the given areas read anew. */
@@ -71,7 +105,12 @@ export async function observe(lookout: Lookout, areas: ReadonlySet<Area>, known:
       return { links, surroundings };
     }),
     when('peers', () => observePeers(run, vtepName)),
-    when('strangers', async () => ({ strangers: await observeStrangers(run, lookout.overlays) })),
+    when('strangers', async () => {
+      const there = { vtep: vtepName, bridges: new Set(lookout.bridges.filter((name) => known.links.get(name)?.up)) };
+      const asked = [observeStrangers(run, lookout.overlays), observeDetours(run, lookout.ways, there)] as const;
+      const [strangers, detours] = await Promise.all(asked);
+      return { strangers, detours };
+    }),
     when('rules', async () => ({ rules: await observeRules(run) })),
     when('sysctls', async () => {
       const sysctls = await observeSysctls(vtepName, lookout.bridges);

@@ -21,6 +21,8 @@ export type ObservedHost = {
   readonly sourceRoutes: ReadonlyMap<string, string>;
   /** Routes of others inside overlays, and all of theirs in the source table. */
   readonly strangers: readonly StrangerRoute[];
+  /** Of some peers' subnets: the ways of containers' packets that do not lead to the tunnel. */
+  readonly detours: readonly Detour[];
   /** Our rules: source → how many times it is there, which should be once. */
   readonly rules: ReadonlyMap<string, number>;
   /** Path under /proc/sys → value; what does not exist is not there. */
@@ -52,6 +54,13 @@ export type Surroundings = {
   readonly defaultDevices: readonly string[];
   readonly resolvers: readonly string[];
   readonly masters: readonly string[];
+};
+
+export type Detour = {
+  /** A peer's subnet. */
+  readonly subnet: string;
+  /** What `ip route get` prints of an address in it. */
+  readonly line: string;
 };
 
 export type StrangerRoute = {
@@ -169,6 +178,7 @@ export const bareHost: ObservedHost = {
   routes: empty,
   sourceRoutes: empty,
   strangers: [],
+  detours: [],
   rules: empty,
   sysctls: new Map([
     [forwardPath[4], '0'],

@@ -95,6 +95,31 @@ describe('what others put where ours is', () => {
     );
   });
 
+  it('is a rule that sends containers’ packets elsewhere, which fails the overlay unless something else explains it', () => {
+    const detours = [
+      { subnet: '9.0.1.0/24', line: '9.0.1.254 from 9.0.0.126 dev eth5 table 100' },
+      { subnet: '9.0.2.0/24', line: '9.0.2.254 from 9.0.0.126 dev eth5 table 100' },
+      { subnet: 'fd01:b:0:0:1::/80', line: 'RTNETLINK answers: Permission denied' },
+      { subnet: '9.0.77.0/24', line: 'of no peer' },
+    ];
+    const { problems } = found({ ...host([]), detours });
+    assert.equal(problems.length, 2, problems.join('\n'));
+    assert.match(
+      problems[0] ?? '',
+      /^dcos: packets of containers to 9\.0\.1\.0\/24 .*table 100.*"ip rule add to 9\.0\.0\.0\/8 lookup main pref 1"/,
+    );
+    assert.match(problems[1] ?? '', /^dcos6: .*"ip -6 rule add to fd01:b::\/64 lookup main pref 1"/);
+    const explained = route('9.0.1.128/25', '9.0.1.128/25 via 10.0.0.9 dev eth5');
+    assert.deepEqual(
+      found({ ...host([], [explained]), detours }).problems.map((problem) => problem.split(' ')[1]),
+      ['the', 'packets'],
+    );
+    // While a route of ours is put back, the kernel's answer is of a host that is not as it will be.
+    const { routes, ...rest } = host([]);
+    const without = new Map([...routes].filter(([subnet]) => subnet !== '9.0.2.0/24'));
+    assert.deepEqual(found({ ...rest, routes: without, detours }).problems, []);
+  });
+
   it('fails no overlay where there are no peers', () => {
     const alone = desired(exampleInput([]), { underlay });
     const { problems } = diff(alone, host([link('eth5', ['9.0.1.1/25'])]));

@@ -12,7 +12,7 @@ import type { DesiredHost } from '#host/desired/desired.js';
 import { sourceTable } from '#host/desired/marks.js';
 import type { Step } from '#host/diff/host-step.js';
 import type { ObservedHost, ObservedLink, StrangerRoute } from '#host/observe/observed.js';
-import { overlayScope, type Part, type Problem, partOf } from '#host/problem.js';
+import { familyOfPart, overlayScope, type Part, type Problem, partOf } from '#host/problem.js';
 import { addressOf, isIpv6Text, prefixOf } from '#host/tools/text.js';
 
 /** Said of one host; there is no end to what others can put into a table. */
@@ -91,6 +91,49 @@ function readNetwork(text: string): Cidr | undefined {
     if (error instanceof AddressError) return undefined;
     throw error;
   }
+}
+
+/**
+ * Ways of containers' packets by rules and tables of others. `before`: what this pass does and has found; while our own
+ * entries change, or something else explains it, nothing is said.
+ */
+export function diffDetours(desired: DesiredHost, observed: ObservedHost, before: StepPlan): StepPlan {
+  if (desired.device.kind !== 'present' || !desired.device.device.up) return { steps: [], problems: [] };
+  if (before.steps.some(({ kind }) => ownWays.has(kind))) return { steps: [], problems: [] };
+  const known = new Set(
+    before.problems.flatMap(({ scope, note, part }) => (note === true ? [] : [keyOf(scope, part)])),
+  );
+  const problems: Problem[] = [];
+  for (const { subnet, line } of observed.detours) {
+    const range = rangeOf(desired, subnet);
+    if (range === undefined || !desired.routes.has(subnet)) continue;
+    if (observed.routes.get(subnet) !== desired.routes.get(subnet)) continue;
+    const command = `ip ${isIpv6Text(subnet) ? '-6 ' : ''}rule add to ${range} lookup main pref 1`;
+    const error = `packets of containers to ${subnet} of a peer do not go to the tunnel (${line}), since a routing rule of others comes before the main table (see "ip rule show"): have it leave out ${range}, or run "${command}"`;
+    const found = problem(desired, subnet, 'peers', error);
+    const key = keyOf(found.scope, found.part);
+    if (!known.has(key)) problems.push(found);
+    // One for each overlay and family.
+    known.add(key);
+  }
+  return { steps: [], problems };
+}
+
+/** Steps that change where packets go. */
+const ownWays: ReadonlySet<Step['kind']> = new Set([
+  ...(['device-create', 'link-delete', 'link-set', 'address', 'route', 'rule'] as const),
+]);
+
+/** An overlay and a family. */
+function keyOf(scope: Problem['scope'], part: Part): string {
+  return `${scope.kind === 'host' ? '' : scope.name} ${familyOfPart(part) ?? ''}`;
+}
+
+/** The whole overlay that a subnet is of. */
+function rangeOf({ ranges }: DesiredHost, subnet: string): string | undefined {
+  const network = networkOf(subnet);
+  const all = ranges.flatMap((one) => [one.subnet, one.subnet6]);
+  return all.find((text) => text !== undefined && coversCidr(parseCidr(text), network));
 }
 
 function routeProblems(

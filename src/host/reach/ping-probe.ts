@@ -1,9 +1,4 @@
 /** One probe each, by the system's `ping`, since Node has no raw sockets. */
-import { last4, parseCidr4 } from '#address/cidr4.js';
-import { last6, parseCidr6 } from '#address/cidr6.js';
-import { formatIp } from '#address/ip.js';
-import { ipv4 } from '#address/ipv4.js';
-import { ipv6 } from '#address/ipv6.js';
 import type { PingProbe } from '#host/host-status.js';
 import { type Runner, ToolMissingError } from '#host/tools/runner.js';
 import { isIpv6Text } from '#host/tools/text.js';
@@ -67,13 +62,4 @@ function reason(output: string): string {
     .split('\n')
     .find((text) => /unreachable|too long|exceeded|prohibited|not permitted|error|ping:/i.test(text));
   return line?.trim() ?? `no answer within ${formatDuration(answerSeconds * 1_000)}`;
-}
-
-/** An address near the end of a subnet, which is no gateway's: those are the first of each half. */
-export function addressBehind(subnet: string): string {
-  if (isIpv6Text(subnet)) {
-    const last = last6(parseCidr6(subnet));
-    return formatIp(ipv6(last - 1n));
-  }
-  return formatIp(ipv4(last4(parseCidr4(subnet)) - 1));
 }

@@ -12,10 +12,10 @@ import { factsOf } from '#host/observe/host-facts.js';
 import { type Area, lookoutOf, observe } from '#host/observe/observe.js';
 import { bareHost, type ObservedHost } from '#host/observe/observed.js';
 import { causesOf, type PeerKnowledge } from '#host/reach/ping-causes.js';
-import { addressBehind, echo, hop, smallBytes } from '#host/reach/ping-probe.js';
+import { echo, hop, smallBytes } from '#host/reach/ping-probe.js';
 import { noDocker } from '#host/tools/docker-engine.js';
 import type { Runner } from '#host/tools/runner.js';
-import { addressOf, isIpv6Text, prefixOf } from '#host/tools/text.js';
+import { addressBehind, addressOf, isIpv6Text, prefixOf } from '#host/tools/text.js';
 
 /** Peers probed at once, and in all when no target is given. */
 const probesAtOnce = 16;

@@ -65,10 +65,20 @@ describe('a kernel event', () => {
       '10.7.0.0/16 via 10.0.0.9 dev eth0 ',
       'default via 10.0.0.254 dev eth0 ',
       '2 9.0.1.1 dev eth5 table 255 proto 2 scope 254 src 9.0.1.1 ',
-      '32765:\tfrom all lookup 100',
       '',
     ]) {
       assert.deepEqual(at(line), [], line);
+    }
+  });
+
+  it('of a rule of others is looked at, whatever it does', () => {
+    for (const line of [
+      '100:\tfrom all lookup 100',
+      'Deleted 100:\tnot from all fwmark 0xca6c lookup 51820',
+      '90:\tfrom all to 9.0.0.0/8 blackhole',
+      '5270:\tfrom all lookup 52 proto 3',
+    ]) {
+      assert.deepEqual(at(line), ['strangers'], line);
     }
   });
 

@@ -14,7 +14,7 @@ const addressText = /^(?:Deleted )?\d+: \S+ +inet6? ([^/ ]+)/;
 /** `9.0.0.0/25 dev eth5 proto 4`, `default via 10.0.0.1 dev eth0 table 42`; a number before it is the type. */
 const anyRouteLine = /^(?:Deleted )?(?:\d+ )?(default|[0-9a-f.:]+(?:\/\d+)?) (.*)$/;
 const neighbourState = /\b(lladdr|NOARP|PERMANENT|REACHABLE|STALE|DELAY|PROBE|INCOMPLETE|FAILED|NONE)\b/;
-const ruleLine = /^(?:Deleted )?\d+:\s+.*\blookup (\d+)/;
+const ruleLine = /^(?:Deleted )?\d+:\s+(?:not )?from .*?(?:\blookup (\S+)|$)/;
 const fdbLine = /^(Deleted )?(\S+) dev (\S+) lladdr (\S+) NOARP PERMANENT/;
 const neighbourLine = /^(Deleted )?(\S+) dev (\S+) (?:lladdr (\S+) )?(.*)$/;
 const routeLine = /^(Deleted )?(\S+) via (\S+) dev (\S+) (.*)$/;
@@ -31,7 +31,8 @@ export function areasOf(line: string, desired: DesiredHost, underlay: Underlay |
   }
   if (link !== null) return linkAreas(link, desired, { vtep, underlay });
   const rule = ruleLine.exec(line);
-  if (rule !== null) return rule[1] === String(sourceTable) ? ['rules'] : [];
+  // A rule of others may take containers' packets away, or give them back.
+  if (rule !== null) return rule[1] === String(sourceTable) ? ['rules'] : ['strangers'];
   if (isStrangers(line, desired)) return ['strangers'];
   if (!line.includes(` dev ${vtep} `)) return [];
   return peerEntryAgrees(line, desired) ? [] : ['peers'];

@@ -21,6 +21,8 @@ const chainShape = z.object({
   type: z.string().optional(),
   prio: z.number().optional(),
   policy: z.string().optional(),
+  /** Of a hook that belongs to devices. */
+  dev: z.union([z.string(), z.array(z.string())]).optional(),
 });
 export type NftChain = z.infer<typeof chainShape>;
 
@@ -49,7 +51,7 @@ export async function readNft(run: Runner, args: readonly string[] = ['ruleset']
   const command = ['nft', '-j', 'list', ...args];
   try {
     const { code, stdout, stderr } = await run.run('nft', command.slice(1));
-    if (code === 0) return { kind: 'read', value: parseNft(stdout) };
+    if (code === 0) return { kind: 'read', value: await withDevices(run, parseNft(stdout)) };
     const said = stderr.trim().split('\n')[0] || `exit code ${code}`;
     return { kind: 'unreadable', error: `"${command.join(' ')}" failed: ${said}` };
   } catch (error) {
@@ -59,6 +61,39 @@ export async function readNft(run: Runner, args: readonly string[] = ['ruleset']
     }
     throw error;
   }
+}
+
+/** Versions before 1.1 leave the devices of a hook out of their JSON, and print them in their own language alone. */
+async function withDevices(run: Runner, ruleset: NftRuleset): Promise<NftRuleset> {
+  const lacks = ({ hook, dev }: NftChain): boolean => (hook === 'ingress' || hook === 'egress') && dev === undefined;
+  if (!ruleset.chains.some(lacks)) return ruleset;
+  const { code, stdout } = await run.run('nft', ['list', 'chains']);
+  const devices = code === 0 ? hookDevices(stdout) : new Map<string, string[]>();
+  // Of a hook whose devices are not known nothing is said.
+  const devicesOf = ({ family, table, name }: NftChain): string[] => devices.get(`${family} ${table} ${name}`) ?? [];
+  return {
+    ...ruleset,
+    chains: ruleset.chains.map((chain) => (lacks(chain) ? { ...chain, dev: devicesOf(chain) } : chain)),
+  };
+}
+
+/** Of what `nft list chains` prints: family, table and chain → devices. */
+export function hookDevices(printed: string): ReadonlyMap<string, string[]> {
+  const found = new Map<string, string[]>();
+  let [table, chain] = ['', ''];
+  for (const line of printed.split('\n')) {
+    table = /^table (\S+ \S+) \{/.exec(line)?.[1] ?? table;
+    chain = /^\s+chain (\S+) \{/.exec(line)?.[1] ?? chain;
+    const [, one, several] = /\bhook \S+ (?:device "?([^"\s;]+)"?|devices = \{([^}]*)\})/.exec(line) ?? [];
+    if (one !== undefined) found.set(`${table} ${chain}`, [one]);
+    else if (several !== undefined) {
+      found.set(
+        `${table} ${chain}`,
+        several.split(',').flatMap((name) => name.replaceAll('"', '').trim() || []),
+      );
+    }
+  }
+  return found;
 }
 
 /** Throws ZodError or SyntaxError for what `nft -j` does not print. */
