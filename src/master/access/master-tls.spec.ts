@@ -23,13 +23,14 @@ const ports = ['api', 'peer', 'http'] as const;
 type Port = (typeof ports)[number];
 const roleAt = { api: 'agent', peer: 'master', http: 'viewer' } as const;
 const minuteMs = 60_000;
-const beganMs = Date.now();
 
 describe('TLS of a master', () => {
   let authority: TestAuthority;
   let folder: string;
   let files: TlsFiles;
   let time: VirtualTime;
+  /** The wall clock when a test begins: certificates are of that moment. */
+  let beganMs: number;
   let tls: MasterTls;
   let servers: Map<Port, Server>;
   let log: string[];
@@ -40,6 +41,7 @@ describe('TLS of a master', () => {
   });
   beforeEach(async () => {
     folder = mkdtempSync(join(tmpdir(), 'sublet-master-tls-spec-'));
+    beganMs = Date.now();
     files = await authority.files(folder, 'sublet://master/m1');
     time = new VirtualTime();
     plan = new PlanUnderTest();
