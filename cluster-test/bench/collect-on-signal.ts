@@ -11,7 +11,7 @@ setFlagsFromString('--expose-gc');
 const collect: unknown = runInNewContext('gc');
 
 process.on('SIGUSR2', () => {
-  if (typeof collect !== 'function') throw new TypeError('this Node can not be told to collect');
+  if (typeof collect !== 'function') throw new TypeError('this Node.js has no gc()');
   const pass = (left: number): void => {
     collect();
     if (left > 1) setImmediate(pass, left - 1);

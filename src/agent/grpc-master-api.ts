@@ -56,19 +56,19 @@ export class GrpcMasterApi implements MasterApi {
   }
 
   register(request: RegisterRequest): Promise<RegisterResponse> {
-    return told(this.#client.call(agentService.register, request, { idempotent: true }));
+    return asMasterError(this.#client.call(agentService.register, request, { idempotent: true }));
   }
 
   async reportStatus(request: ReportStatusRequest): Promise<void> {
-    await told(this.#client.call(agentService.reportStatus, request, { idempotent: true }));
+    await asMasterError(this.#client.call(agentService.reportStatus, request, { idempotent: true }));
   }
 
   async leave(request: LeaveRequest): Promise<void> {
-    await told(this.#client.call(agentService.leave, request, { idempotent: true }));
+    await asMasterError(this.#client.call(agentService.leave, request, { idempotent: true }));
   }
 
   async returnOverlays(request: ReturnOverlaysRequest): Promise<void> {
-    await told(this.#client.call(agentService.returnOverlays, request, { idempotent: true }));
+    await asMasterError(this.#client.call(agentService.returnOverlays, request, { idempotent: true }));
   }
 
   keepAlive(events: StreamEvents<KeepAliveResponse>): KeepAliveStream {
@@ -131,7 +131,7 @@ type Incoming<Message> = {
   cancel(): void;
 };
 
-async function told<T>(call: Promise<T>): Promise<T> {
+async function asMasterError<T>(call: Promise<T>): Promise<T> {
   try {
     return await call;
   } catch (error) {

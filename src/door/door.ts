@@ -206,9 +206,9 @@ export class Door {
     this.#close(socket);
     if (this.#closed) return;
     const { setting, connectionsMax, notice, clock } = this.#options;
-    const told = this.full;
+    const reported = this.full;
     this.#lastRefusal = clock.now();
-    if (told) return;
+    if (reported) return;
     notice({ kind: 'full', setting, connectionsMax });
     this.#waitForRoom(roomAfterMs);
   }

@@ -344,7 +344,7 @@ const others: readonly Case[] = [
     /node_ip "10\.0\.0\.9" beside agent_id "a"/,
   ),
   bad('an end to no reservation', unreserve, { overlay: 'dcos', subnet: '9.8.0.0/24' }, 'NOT_FOUND', /9\.8\.0\.0\/24/),
-  bad('a release of nobody', releaseAgents, {}, 'INVALID_ARGUMENT', /agent_ids is empty/),
+  bad('a release of no agent', releaseAgents, {}, 'INVALID_ARGUMENT', /agent_ids is empty/),
   bad('a release of a stranger', releaseAgents, { agentIds: ['x'] }, 'NOT_FOUND', /release agent_id "x"/),
   bad(
     'a release of a live agent',

@@ -213,8 +213,8 @@ export async function writeFirstState(
   ipam.apply({ kind: 'begin-adoption', by, wallTime }, { index, time });
   const id = memberId(1);
   const self: MemberInfo = { id, name, peer, storeId: store.identity.storeId };
-  const nobody = { voters: [], votersOutgoing: [], learners: [], learnersNext: [], autoLeave: false };
-  const alone = { confState: { ...nobody, voters: [id] }, members: [self], nextMemberId: memberId(2) };
+  const empty = { voters: [], votersOutgoing: [], learners: [], learnersNext: [], autoLeave: false };
+  const alone = { confState: { ...empty, voters: [id] }, members: [self], nextMemberId: memberId(2) };
   const membership = { clusterId, incarnation: incarnationOf([self]), ...alone };
   const meta = { index, term: term(legacy.term + 1), time, membership };
   const sink = await store.stageSnapshot(meta);

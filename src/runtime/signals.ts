@@ -1,5 +1,5 @@
 /**
- * The signals that tell this process to stop. One that goes to a whole group (a terminal, a supervisor) reaches a process that was
+ * The signals that stop this process. One that goes to a whole group (a terminal, a supervisor) reaches a process that was
  * started by `handOver` twice: by itself, and passed on by its parent.
  */
 
@@ -14,7 +14,7 @@ export function expectEchoes(): void {
 
 export function onSignals(
   names: readonly NodeJS.Signals[],
-  told: (name: NodeJS.Signals) => void,
+  stop: (name: NodeJS.Signals) => void,
   now: () => number = () => performance.now(),
 ): void {
   const cameAt = new Map<NodeJS.Signals, number>();
@@ -23,7 +23,7 @@ export function onSignals(
       const last = cameAt.get(name);
       cameAt.set(name, now());
       if (passedOnToo && last !== undefined && now() - last < echoMs) return;
-      told(name);
+      stop(name);
     });
   }
 }

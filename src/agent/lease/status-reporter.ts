@@ -26,7 +26,7 @@ export class StatusReporter {
   #lease: KeepAliveRequest | undefined;
   #overlays: readonly HostOverlayStatus[] | undefined;
   /** The last report to the masters, and its epoch. */
-  #told = '';
+  #reported = '';
   #sending = false;
   #attempt = 0;
   #cancelTimer: (() => void) | undefined;
@@ -67,12 +67,12 @@ export class StatusReporter {
     if (this.#lease === undefined || this.#overlays === undefined) return;
     const request: ReportStatusRequest = { ...this.#lease, overlays: this.#overlays.map(reportOf) };
     const text = JSON.stringify(request);
-    if (text === this.#told || request.overlays?.length === 0) return;
+    if (text === this.#reported || request.overlays?.length === 0) return;
     this.#sending = true;
     let delayMs = gatherMs;
     try {
       await api.reportStatus(request);
-      this.#told = text;
+      this.#reported = text;
       this.#attempt = 0;
     } catch (error) {
       if (!(error instanceof MasterError)) throw error;

@@ -152,7 +152,7 @@ export class FakeMasters implements MasterApi {
   /** The newest watch. */
   get lastWatch(): FakeWatch {
     const last = this.watches.at(-1);
-    if (last === undefined) throw new Error('nobody watches');
+    if (last === undefined) throw new Error('there is no watch');
     return last;
   }
 

@@ -67,7 +67,7 @@ export function formatCapacity(report: CapacityReport, terminal: Terminal): stri
   const columns = [
     { title: 'OVERLAY', least: 7 },
     { title: 'SUBNET', least: 10 },
-    { title: 'PIECES' },
+    { title: 'SIZE' },
     ...right.map((title) => ({ title, align: 'right' as const })),
   ];
   const said = [

@@ -144,10 +144,10 @@ class Watch {
   #take(response: WatchResponse): void {
     const { output, terminal } = this.#operator;
     if (!forPeople(output)) writeNext(output, responseJson(agentService.watch, response), terminal);
-    const told = this.#picture.take(response);
+    const lines = this.#picture.take(response);
     // Asked for from a revision on, a stream may begin without a snapshot.
     if (response.changes && this.#introduction === undefined) this.#begun = true;
-    if (forPeople(output) && this.#begun) for (const line of told) terminal.write(`${wrap(line, terminal)}\n`);
+    if (forPeople(output) && this.#begun) for (const line of lines) terminal.write(`${wrap(line, terminal)}\n`);
     if (response.snapshotBegin) this.#clusterId = response.snapshotBegin.clusterId ?? '';
     const position = response.snapshotEnd ?? response.changes ?? response.progress;
     const revision = position?.revision;

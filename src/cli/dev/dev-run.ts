@@ -42,7 +42,7 @@ export async function runDev(wishes: DevWishes, terminal: Terminal): Promise<voi
     died: (process, death) => sayDeath(process, death, terminal),
     again: ({ name }, pid) => terminal.write(`  ${name} is started again, with PID ${pid}\n`),
   });
-  const stopped = untilTold(cluster, terminal);
+  const stopped = untilStopped(cluster, terminal);
   const state = await Promise.race([cluster.ready(readyBoundMs), stopped]);
   if (state === undefined) return;
   if (state.kind === 'waiting') {
@@ -85,13 +85,13 @@ function checkWishes({ masters, agents, basePort }: DevWishes): void {
 }
 
 /** Resolves when the cluster has stopped, on Ctrl-C or SIGTERM. A second signal leaves the stopping to the children. */
-function untilTold(cluster: DevCluster, terminal: Terminal): Promise<undefined> {
+function untilStopped(cluster: DevCluster, terminal: Terminal): Promise<undefined> {
   return new Promise((resolve, reject) => {
-    let told = false;
+    let stopping = false;
     const stop = (): void => {
       // The children notice that this process is gone, and stop by themselves.
-      if (told) process.exit(interrupted);
-      told = true;
+      if (stopping) process.exit(interrupted);
+      stopping = true;
       terminal.write('\nStopping…\n');
       cluster.stop().then(() => {
         terminal.write('Stopped. `sublet dev` goes on where this left off.\n');

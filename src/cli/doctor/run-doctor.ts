@@ -70,7 +70,7 @@ function certificateFiles(command: Command): CertificateFiles | undefined {
 async function fileFindings(file: string, terminal: Terminal): Promise<readonly CheckFinding[]> {
   const source = { file: readConfigFile(file, exitCodes.usage) };
   const kind = configKind(source.file.text);
-  if (kind === undefined) throw usage(`${file}: its keys don’t tell whose configuration it is`);
+  if (kind === undefined) throw usage(`${file}: its keys are of neither a master nor an agent`);
   try {
     if (kind === 'agent') {
       const { config } = orFailure(file, exitCodes.refused, () => loadAgentConfig(source));

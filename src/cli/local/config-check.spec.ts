@@ -92,7 +92,7 @@ describe('sublet config check', () => {
     assert.equal(code, 2);
     assert.equal(
       notes,
-      'sublet: conf.json: its keys don’t tell whose configuration it is: say --kind master or --kind agent\n',
+      'sublet: conf.json: its keys are of neither a master nor an agent: say --kind master or --kind agent\n',
     );
     assert.equal((await check({ insecure: false }, '--kind', 'agent')).code, 0);
   });

@@ -18,12 +18,12 @@ import { formatDuration } from '#text/duration.js';
 /** @throws Failure when the file can't be used */
 export function checkConfig(file: string, wanted: ConfigKind | undefined, terminal: Terminal): void {
   const source = { file: readConfigFile(file, exitCodes.refused) };
-  const told = wanted ?? configKind(source.file.text);
+  const kindOrCause = wanted ?? configKind(source.file.text);
   // What is not JSON is wrong in either; reading it says where.
-  const kind = told === 'no-json' ? 'master' : told;
+  const kind = kindOrCause === 'no-json' ? 'master' : kindOrCause;
   if (kind === undefined) {
     throw usage(
-      `${source.file.name}: its keys don’t tell whose configuration it is: say --kind master or --kind agent`,
+      `${source.file.name}: its keys are of neither a master nor an agent: say --kind master or --kind agent`,
     );
   }
   const loaded = orFailure(source.file.name, exitCodes.refused, () =>

@@ -54,13 +54,13 @@ export function serve(log: Logger, start: (failed: (exitCode: ExitCode) => void)
         finish(exitCode);
       }, reject);
     };
-    const told = (why: string, signal: number): void => {
+    const stop = (why: string, signal: number): void => {
       if (ending !== undefined) process.exit(signalExitBase + signal);
       log.info({ why }, 'stopping; once more to end at once');
       end(0);
     };
-    onSignals([...signalNumbers.keys()], (name) => told(name, signalNumbers.get(name) ?? 0));
-    const orphaned = (): void => told('the process that started this one has ended', 1);
+    onSignals([...signalNumbers.keys()], (name) => stop(name, signalNumbers.get(name) ?? 0));
+    const orphaned = (): void => stop('the process that started this one has ended', 1);
     if (process.connected) process.once('disconnect', orphaned);
     const finish = (exitCode: number): void => {
       notice?.close();

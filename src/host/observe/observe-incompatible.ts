@@ -37,7 +37,7 @@ export async function readIncompatible(
     if (listed.kind !== 'read') {
       const why =
         listed.kind === 'unreadable' ? listed.error : '"nft" is not installed (Debian: apt-get install nftables)';
-      const error = `the table ${table} holds rules that ${command} can not show, made with nft: nothing is changed in it, since what is there can not be told: ${why}`;
+      const error = `the table ${table} holds rules that ${command} can not show, made with nft: nothing is changed in it, since its rules are not known: ${why}`;
       return { kind: 'unreadable', error };
     }
     known = {

@@ -124,7 +124,10 @@ export class PlanAccount {
       if (!overlay.enabled || record.problems.some((problem) => problem.overlay === overlay.name)) continue;
       for (const space of spaces) {
         if (space.family === 6 && !action.networkConfig.enableIpv6) continue;
-        assert.ok(blockIn(space, record) !== undefined, `${agentId} got nothing of ${space.name} and was told nothing`);
+        assert.ok(
+          blockIn(space, record) !== undefined,
+          `${agentId} got nothing of ${space.name} and no problem was reported`,
+        );
       }
     }
   }
@@ -183,8 +186,8 @@ export class PlanAccount {
       states[state] += 1n;
       const owner = found.agentId ?? (found.reservedNode === undefined ? undefined : nodeKey(found.reservedNode));
       if (found.state !== state || owner !== space.owner(block)) {
-        const is = `${found.state} (${owner ?? 'nobody'})`;
-        assert.fail(`${space.name}: block ${block} is ${is}, not ${state} (${space.owner(block) ?? 'nobody'})`);
+        const is = `${found.state} (${owner ?? 'no agent'})`;
+        assert.fail(`${space.name}: block ${block} is ${is}, not ${state} (${space.owner(block) ?? 'no agent'})`);
       }
     }
     assert.deepEqual({ ...states, total: space.total }, counted);

@@ -39,7 +39,7 @@ export class NetworkKeeper {
   readonly #unsubscribe: () => void;
   #led = false;
   /** What the log says already. */
-  #told: ReadonlySet<string> = new Set();
+  #logged: ReadonlySet<string> = new Set();
 
   constructor(options: NetworkKeeperOptions) {
     this.#options = options;
@@ -91,14 +91,14 @@ export class NetworkKeeper {
     for (const overlay of machine.ipam.disagreements(file.settings, file.overlays).additions) {
       await this.#propose({ kind: 'add-overlay', overlay, source: 'config' });
     }
-    this.#tell();
+    this.#log();
   }
 
   /** A follower reports the differences once it has the present plan. */
   async #compare(): Promise<void> {
     try {
       await this.#options.log.readBarrier();
-      this.#tell();
+      this.#log();
     } catch (error) {
       // The status tells it all the same, and the log at the next change of the leader.
       if (!(error instanceof ProposeError)) throw error;
@@ -106,15 +106,15 @@ export class NetworkKeeper {
   }
 
   /** Writes down what was not there when it was last asked. */
-  #tell(): void {
+  #log(): void {
     const warnings = this.warnings();
     const { logger } = this.#options;
     for (const { message, remedy, notice } of warnings) {
-      if (this.#told.has(message)) continue;
+      if (this.#logged.has(message)) continue;
       if (notice) logger.info({ remedy }, message);
       else logger.warn({ remedy }, message);
     }
-    this.#told = new Set(warnings.map(({ message }) => message));
+    this.#logged = new Set(warnings.map(({ message }) => message));
   }
 
   async #propose(action: Action): Promise<void> {

@@ -21,7 +21,7 @@ export type PresenceView =
 /** Whether the lease was carried over by an adoption under way, and its agent has not registered since. */
 export type IsAwaited = (lease: Pick<LeaseRef, 'epoch'>) => boolean;
 
-const nobody: IsAwaited = () => false;
+const noneAwaited: IsAwaited = () => false;
 
 export type PresenceCounts = { readonly live: number; readonly silent: number; readonly awaited: number };
 
@@ -95,7 +95,7 @@ export class Presence {
   }
 
   /** Undefined when nothing is known of the agent (it has not come back in an adoption), or no account is kept. */
-  of(agentId: AgentId, isAwaited: IsAwaited = nobody): PresenceView | undefined {
+  of(agentId: AgentId, isAwaited: IsAwaited = noneAwaited): PresenceView | undefined {
     const heard = this.#heard.get(agentId);
     return heard === undefined || (heard.never && isAwaited(heard)) ? undefined : this.#view(heard);
   }
@@ -108,7 +108,7 @@ export class Presence {
   }
 
   /** `isAwaited`: whether an agent is to come back in an adoption; until then it is neither live nor silent. */
-  counts(isAwaited: IsAwaited = nobody): PresenceCounts {
+  counts(isAwaited: IsAwaited = noneAwaited): PresenceCounts {
     let silent = 0;
     let awaited = 0;
     for (const heard of this.#heard.values()) {
@@ -119,7 +119,7 @@ export class Presence {
   }
 
   /** All in one state, in no order. */
-  agents(state: PresenceView['state'], isAwaited: IsAwaited = nobody): AgentId[] {
+  agents(state: PresenceView['state'], isAwaited: IsAwaited = noneAwaited): AgentId[] {
     const silent = state === 'silent';
     return [...this.#heard.values()]
       .filter((heard) => this.#silent(heard) === silent && !(heard.never && isAwaited(heard)))
@@ -129,7 +129,7 @@ export class Presence {
   /** The first `limit` of the silent, the longest silent first. */
   silent(
     limit: number,
-    isAwaited: IsAwaited = nobody,
+    isAwaited: IsAwaited = noneAwaited,
   ): readonly { readonly agentId: AgentId; readonly silentSince: number }[] {
     const found: { agentId: AgentId; silentSince: number }[] = [];
     for (const heard of this.#heard.values()) {

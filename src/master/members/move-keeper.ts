@@ -25,7 +25,7 @@ export class MoveKeeper {
   #busy = false;
   #stopped = false;
   /** By member name: the last reported reason why it was not recorded. */
-  readonly #told = new Map<string, string>();
+  readonly #logged = new Map<string, string>();
 
   constructor(options: MoveKeeperOptions) {
     this.#options = options;
@@ -68,8 +68,8 @@ export class MoveKeeper {
         );
       } catch (error) {
         if (!(error instanceof RefusedError || error instanceof ProposeError)) throw error;
-        if (this.#told.get(member.name) === error.message) continue;
-        this.#told.set(member.name, error.message);
+        if (this.#logged.get(member.name) === error.message) continue;
+        this.#logged.set(member.name, error.message);
         logger.warn({ member: member.name, to }, `not recorded yet: ${error.message}`);
       }
     }

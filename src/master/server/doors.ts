@@ -53,7 +53,7 @@ export class Doors {
     this.#options = options;
     const { listen, peerListen, httpListen, openFiles, clock } = options;
     const shares = connectionShares(openFiles);
-    const notice = (told: DoorNotice): void => this.#tell(told);
+    const notice = (each: DoorNotice): void => this.#log(each);
     const each = { clock, notice };
     this.api = new Door({
       ...each,
@@ -153,7 +153,7 @@ export class Doors {
     return (socket) => gate.take(socket);
   }
 
-  #tell(notice: DoorNotice): void {
+  #log(notice: DoorNotice): void {
     const { logger } = this.#options;
     const { kind, setting } = notice;
     switch (kind) {

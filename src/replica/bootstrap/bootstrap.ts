@@ -57,7 +57,7 @@ export class Bootstrap {
   readonly #end: Promise<undefined>;
   #stop: () => void = () => {};
   #wake: (() => void) | undefined;
-  readonly #told = new Set<string>();
+  readonly #reported = new Set<string>();
   readonly #beganAtMs: number;
   #claim: PeerClaim | undefined;
 
@@ -82,7 +82,7 @@ export class Bootstrap {
       const round = await Promise.race([this.#round(), this.#end]);
       if (round === undefined) break;
       if ('bootstrapped' in round) return round.bootstrapped;
-      this.#tell(round.problem);
+      this.#report(round.problem);
       await this.#pause(
         round.problem.code === 'unreachable' || round.problem.code === 'not-ready' ? pollMs : this.#mendPollMs,
       );
@@ -248,12 +248,12 @@ export class Bootstrap {
     return problem('name-mismatch', founder, `${answers}: names are unique, and each has its own address`);
   }
 
-  #tell(found: BootstrapProblem): void {
+  #report(found: BootstrapProblem): void {
     const key = `${found.code} ${found.peer} ${found.message}`;
     // Bounds the memory: after so many different problems an old one is reported again.
-    if (this.#told.size >= 1000) this.#told.clear();
-    if (this.#told.has(key)) return;
-    this.#told.add(key);
+    if (this.#reported.size >= 1000) this.#reported.clear();
+    if (this.#reported.has(key)) return;
+    this.#reported.add(key);
     this.#options.problem(found);
   }
 

@@ -32,7 +32,7 @@ export class TestAuthority {
   async issue(uri: string, request: CertificateRequest = {}): Promise<IssuedCertificate> {
     const issued = await signCertificate(this.#pair, {
       names: [{ type: 'url', value: uri }],
-      commonName: 'nobody in particular',
+      commonName: 'no name of its own',
       usages: ['server', 'client'],
       fromMs: Date.now() - hourMs,
       toMs: Date.now() + hourMs,

@@ -89,7 +89,7 @@ function save(group: Command, terminal: Terminal): void {
 
 function inspect(group: Command, terminal: Terminal): void {
   const command = readsBackup(group.command('inspect'))
-    .summary('check a backup, and tell what it holds')
+    .summary('check a backup, and show what it holds')
     .description(
       'Reads a backup to its end, checks every sum and the signature, loads the plan, and tells what it holds.',
     )
@@ -167,7 +167,7 @@ function restore(group: Command, terminal: Terminal): void {
     const [first] = content.header.members;
     const reborn = rebornOf(options, content.header.clusterId, first ?? { name: 'master-1', peer: '127.0.0.1:7071' });
     const restored = () => restoreCluster(options.dataDir, previousStateOf(content), reborn);
-    const report = await told(() =>
+    const report = await asFailure(() =>
       withPrivateFiles(restored).catch((error: unknown) => {
         throw folderFailure('--data-dir', options.dataDir, error) ?? error;
       }),
@@ -189,7 +189,7 @@ function recover(group: Command, terminal: Terminal): void {
     'with that master stopped, then start it',
   ]);
   command.action(async (options: RebornOptions & { yesILostTheQuorum?: true }) => {
-    const survivor = await told(() => readSurvivor(options.dataDir));
+    const survivor = await asFailure(() => readSurvivor(options.dataDir));
     const { self, membership, legacy } = survivor;
     const others = membership.members.filter(({ id }) => id !== self.id).map(({ name, peer }) => `${name} at ${peer}`);
     if (options.yesILostTheQuorum !== true) {
@@ -201,7 +201,9 @@ function recover(group: Command, terminal: Terminal): void {
     }
     const reborn = rebornOf(options, membership.clusterId, self);
     const suffix = new Date().toISOString().replaceAll(/[:.]/g, '-');
-    const report = await told(() => withPrivateFiles(() => recoverCluster(options.dataDir, survivor, reborn, suffix)));
+    const report = await asFailure(() =>
+      withPrivateFiles(() => recoverCluster(options.dataDir, survivor, reborn, suffix)),
+    );
     terminal.note(
       `${terminal.paintNote('yellow', '!')} The quorum of cluster ${membership.clusterId} was given up. Never start ${others.join(' or ') || 'a copy of it'} again: it would lease what this cluster leases.\n`,
     );
@@ -267,7 +269,7 @@ function next(
 }
 
 /** What these steps say in plain words, as failures. */
-async function told<T>(work: () => Promise<T>): Promise<T> {
+async function asFailure<T>(work: () => Promise<T>): Promise<T> {
   try {
     return await work();
   } catch (error) {
