@@ -33,6 +33,14 @@ export const networkSettings: readonly Setting[] = [
     about: 'MTU of the tunnel endpoints',
     default: 'the underlay’s less 50 (IPv4) or 70 (IPv6)',
   },
+  {
+    key: 'network.vtep_name',
+    flag: '--vtep-name',
+    takes: 'NAME',
+    as: 'text',
+    about: 'name of the tunnel endpoints’ device on each host, 1 to 15 characters of [A-Za-z0-9._-]',
+    default: 'vtep1024',
+  },
   { key: 'network.vni', flag: '--vni', takes: 'N', as: 'number', about: 'VXLAN network identifier', default: '1024' },
   {
     key: 'network.vxlan_port',

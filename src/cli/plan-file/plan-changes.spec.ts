@@ -139,9 +139,10 @@ describe('what a plan in a file changes', () => {
     ['another cluster', { cluster: 'berlin' }, ['cluster: berlin: the masters are of cluster sublet']],
     [
       'fixed settings',
-      { network: { vni: 7, vxlan_port: 4789, vtep_mac_oui: '02:00:00:00:00:00' } },
+      { network: { vni: 7, vxlan_port: 4789, vtep_mac_oui: '02:00:00:00:00:00', vtep_name: 'vtep7' } },
       [
         'network.vtep_mac_oui: 02:00:00:00:00:00: the plan has 70:b3:d5:00:00:00, which can’t be changed',
+        'network.vtep_name: vtep7: the plan has vtep1024, which can’t be changed',
         'network.vni: 7: the plan has 1024, which can’t be changed',
         'network.vxlan_port: 4789: the plan has 64000, which can’t be changed',
       ],

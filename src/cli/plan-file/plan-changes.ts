@@ -59,6 +59,7 @@ type Fixed = readonly [key: string, wanted: string | number | undefined, live: s
 function networkDiff({ network, clusterId }: LivePlan, wanted: PlanFile): PlanDiff {
   const fixed: readonly Fixed[] = [
     ['vtep_mac_oui', wanted.network.vtepMacOui, network.vtepMacOui],
+    ['vtep_name', wanted.network.vtepName, network.vtepName],
     ['vni', wanted.network.vni, network.vni],
     ['vxlan_port', wanted.network.vxlanPort, network.vxlanPort],
   ];

@@ -11,7 +11,16 @@ import { printable } from '#text/printable-text.js';
 
 /** The plan as `loadPlanFile` reads it. */
 export function planFileOf({ clusterId, network, reservations }: LivePlan): Json {
-  const { vtepSubnet = '', vtepSubnet6, vtepMacOui = '', vtepMtu, vni = 0, vxlanPort = 0, overlays } = network;
+  const {
+    vtepSubnet = '',
+    vtepSubnet6,
+    vtepMacOui = '',
+    vtepMtu,
+    vtepName,
+    vni = 0,
+    vxlanPort = 0,
+    overlays,
+  } = network;
   const range = (overlay: string | null | undefined, subnet: string | null | undefined) => ({
     ...(overlay && { overlay }),
     subnet: subnet ?? '',
@@ -24,6 +33,7 @@ export function planFileOf({ clusterId, network, reservations }: LivePlan): Json
       vtep_mac_oui: vtepMacOui,
       // 0, which a file can't say: the underlay's, less the encapsulation.
       ...(vtepMtu && { vtep_mtu: vtepMtu }),
+      ...(vtepName && { vtep_name: vtepName }),
       vni,
       vxlan_port: vxlanPort,
       overlays: (overlays ?? []).map((overlay) => {

@@ -266,6 +266,11 @@ describe('the configuration of a master', () => {
       ],
     ],
     [
+      'a name that no device can have',
+      { network: { vtep_name: 'tunnel-of-sublet' } },
+      ['network.vtep_name: "tunnel-of-sublet" is not a device name: 1 to 15 characters of [A-Za-z0-9._-] are allowed'],
+    ],
+    [
       'a quarantine too short for the TTL',
       { lease: { reclaim: '24h', quarantine: '1h' } },
       [
@@ -394,7 +399,7 @@ describe('the configuration of a master', () => {
       'an agent’s word for a network',
       { network: 'plan' },
       [
-        'network: "plan" is not an object: { … } with the keys vtep_subnet, vtep_subnet6, vtep_mac_oui, vtep_mtu, vni, vxlan_port, overlays is allowed',
+        'network: "plan" is not an object: { … } with the keys vtep_subnet, vtep_subnet6, vtep_mac_oui, vtep_mtu, vtep_name, vni, vxlan_port, overlays is allowed',
       ],
     ],
   ];

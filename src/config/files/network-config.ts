@@ -88,6 +88,7 @@ export const networkKeys = {
   vtep_subnet6: subnet6.optional(),
   vtep_mac_oui: parsedBy(parseOui, '70:b3:d5:00:00:00').optional(),
   vtep_mtu: whole(mtuMin, mtuMax, 'bytes').optional(),
+  vtep_name: parsedBy((text) => text, 'vtep1024').optional(),
   vni: whole(1, vniMax).optional(),
   vxlan_port: whole(1, 65_535).optional(),
 };
@@ -112,6 +113,7 @@ export function networkConfig(given: Network, lease: Lease, reclaimSaid: boolean
     ...(given?.vtep_subnet6 && { vtepSubnet6: given.vtep_subnet6 }),
     ...(given?.vtep_mac_oui !== undefined && { vtepMacOui: given.vtep_mac_oui }),
     ...(given?.vtep_mtu !== undefined && { vtepMtu: given.vtep_mtu }),
+    ...(given?.vtep_name !== undefined && { vtepName: given.vtep_name }),
     ...(given?.vni !== undefined && { vni: given.vni }),
     ...(given?.vxlan_port !== undefined && { vxlanPort: given.vxlan_port }),
     ...(lease?.quarantine !== undefined && { quarantineMs: lease.quarantine }),

@@ -23,6 +23,7 @@ export type PlanFile = {
     readonly vtepSubnet6?: string;
     readonly vtepMacOui?: string;
     readonly vtepMtu?: number;
+    readonly vtepName?: string;
     readonly vni?: number;
     readonly vxlanPort?: number;
   };
@@ -147,6 +148,7 @@ function networkOf(given: z.infer<typeof planFileSchema>['network']): PlanFile['
     ...(given?.vtep_subnet6 && { vtepSubnet6: formatCidr(given.vtep_subnet6) }),
     ...(given?.vtep_mac_oui !== undefined && { vtepMacOui: formatMac(given.vtep_mac_oui) }),
     ...(given?.vtep_mtu !== undefined && { vtepMtu: given.vtep_mtu }),
+    ...(given?.vtep_name !== undefined && { vtepName: given.vtep_name }),
     ...(given?.vni !== undefined && { vni: given.vni }),
     ...(given?.vxlan_port !== undefined && { vxlanPort: given.vxlan_port }),
   };
