@@ -100,6 +100,7 @@ export function importConflicts(
   const count = set.reservations.size;
   const added = old.hosts.flatMap(({ blocks }) => blocks).filter((block) => !set.reservations.has(blockWords(block)));
   return [
+    ...vtep6Conflicts(live, old),
     ...old.overlays.flatMap((overlay) => overlayConflicts(live, overlay, old)),
     ...old.hosts.flatMap((host) => [
       ...agentConflicts(host, agents),
@@ -111,6 +112,20 @@ export function importConflicts(
         ]
       : []),
   ];
+}
+
+/** A VTEP has the same place in both subnets, so that its IPv6 address stays where both begin as they did. */
+function vtep6Conflicts({ network }: LivePlan, { settings }: OldNetwork): readonly string[] {
+  const { vtepSubnet, vtepSubnet6 } = settings;
+  if (vtepSubnet === undefined || vtepSubnet6 === undefined || !network.vtepSubnet6) return [];
+  const moved = [
+    ['vtep_subnet', vtepSubnet, network.vtepSubnet],
+    ['vtep_subnet6', vtepSubnet6, network.vtepSubnet6],
+  ] as const;
+  return moved.flatMap(([key, was, is]) => {
+    if (!is || parseCidr(was).address === parseCidr(is).address) return [];
+    return [`network.${key}: ${was}: the masters have ${is}, which begins elsewhere: IPv6 VTEP addresses would change`];
+  });
 }
 
 function overlayConflicts(live: LivePlan, { where, overlay }: OldOverlay, old: OldNetwork): readonly string[] {
