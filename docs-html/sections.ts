@@ -17,6 +17,8 @@ export const sections: readonly Section[] = [
       'docs/operations/firewall.md',
       'docs/operations/external-authority.md',
       'docs/operations/membership.md',
+      'docs/operations/from-dcos.md',
+      'docs/operations/from-flannel.md',
       'docs/operations/moving.md',
       'docs/operations/overlays.md',
       'docs/operations/plan-file.md',

@@ -3,7 +3,8 @@
  * of flannel are in a real etcd; the masters are in this process.
  */
 import assert from 'node:assert/strict';
-import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { spawnSync } from 'node:child_process';
+import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { parseCidr4 } from '#address/cidr4.js';
@@ -11,7 +12,11 @@ import { parseCidr6 } from '#address/cidr6.js';
 import { operatorService } from '#api/services.js';
 import { EtcdMembers } from '#cluster-test/bench/etcd.js';
 import { command } from '#cluster-test/operations/operator.js';
+import { pageBlock } from '#cluster-test/page-block.js';
+import { Child } from '#cluster-test/process/child.js';
+import { holds, until } from '#cluster-test/process/condition.js';
 import { fixture } from '#cluster-test/process/fixture.js';
+import { freePorts } from '#cluster-test/process/ports.js';
 import { command as program, requires } from '#cluster-test/requirement.js';
 import { TestMasters, testOverlay } from '#master/testing/test-masters.js';
 import type { sublet } from '#proto/sublet.js';
@@ -152,6 +157,18 @@ describe('the state of DC/OS, imported', () => {
     assert.match(said, /network\.overlays\[0\]: the pieces of overlay dcos are \/24: the masters have \/25/);
   });
 
+  it('is refused where a larger VTEP subnet would move the IPv6 addresses of VTEPs', async () => {
+    await using other = await TestMasters.start({
+      settings: { vtepSubnet: parseCidr4('44.0.0.0/8'), vtepSubnet6: parseCidr6('fd01:a::/64') },
+    });
+    const { code, output } = await command('import', 'dcos-state', state, '--master', other.master(0).api);
+    assert.equal(code, 1);
+    assert.match(
+      output.replaceAll(/\s+/g, ' '),
+      /: 1 problem; .* network\.vtep_subnet: 44\.128\.0\.0\/20: the masters have 44\.0\.0\.0\/8, which begins elsewhere/,
+    );
+  });
+
   it('is refused at another revision than the expected one', async () => {
     const { code, output } = await ran(state, '--expected-revision', '77');
     assert.deepEqual(
@@ -169,7 +186,7 @@ describe('flannel in a real etcd, imported', function () {
   const folder = mkdtempSync(join(tmpdir(), 'sublet-import-'));
 
   before(async function () {
-    requires(this, program('etcd'));
+    requires(this, program('etcd'), program('etcdctl'), program('openssl'));
     etcd = await EtcdMembers.start(1);
     url = `http://${etcd.addresses[0]}`;
     await put('/coreos.com/network/config', {
@@ -263,6 +280,78 @@ describe('flannel in a real etcd, imported', function () {
     }
     const paged = await ran('--etcd', url, '--prefix', many, '--dry-run');
     assert.equal(commandsIn(paged.out).length, 1_202, paged.output.slice(0, 500));
+  });
+
+  it('is looked at and made by the commands of the page, which keeps a lease of a host from expiring', async () => {
+    const page = 'docs/operations/from-flannel.md';
+    const lines = pageBlock(page, '--dry-run').trim().split('\n');
+    for (const line of lines) {
+      const [, ...args] = line.replace('http://10.0.0.1:2379', url).split(' ');
+      const { code, output } = await command(...args, '--master', masters.master(0).api);
+      assert.equal(code, 0, `${line}: ${output}`);
+    }
+    assert.equal(lines.length, 2);
+    const key = base64('/coreos.com/network/subnets/10.5.34.0-24');
+    const { kvs } = JSON.parse(await etcdCall('/v3/kv/range', { key }));
+    const { ID } = JSON.parse(await etcdCall('/v3/lease/grant', { TTL: 86_400 }));
+    await etcdCall('/v3/kv/put', { key, value: kvs[0].value, lease: ID });
+    const env = { ...process.env, ETCDCTL_ENDPOINTS: url, ETCDCTL_API: '3' };
+    const shell = spawnSync('sh', ['-ec', pageBlock(page, 'etcdctl put')], { env, encoding: 'utf8' });
+    assert.equal(shell.status, 0, shell.stderr);
+    const [kept] = JSON.parse(await etcdCall('/v3/kv/range', { key })).kvs;
+    assert.deepEqual([kept.value, kept.lease], [kvs[0].value, undefined]);
+  });
+
+  it('is read by TLS, with a certificate of the operator’s where etcd asks for one', async () => {
+    const place = (name: string): string => join(folder, name);
+    for (const name of ['server', 'client']) {
+      const made = spawnSync('openssl', [
+        ...['req', '-x509', '-newkey', 'ec', '-pkeyopt', 'ec_paramgen_curve:P-256', '-nodes', '-days', '2'],
+        ...['-subj', `/CN=${name}`, '-addext', 'subjectAltName=IP:127.0.0.1'],
+        ...['-out', place(`${name}.pem`), '-keyout', place(`${name}.key`)],
+      ]);
+      assert.equal(made.status, 0, String(made.stderr));
+    }
+    // etcd calls itself for the JSON form, and shows the certificate of its server.
+    const both = ['server.pem', 'client.pem'].map((name) => readFileSync(place(name), 'utf8')).join('');
+    writeFileSync(place('clients.pem'), both);
+    const [client = 0, peer = 0] = await freePorts(2);
+    const at = `https://127.0.0.1:${client}`;
+    const args = [
+      ...['--data-dir', place('tls'), '--logger', 'zap', '--log-level', 'error'],
+      ...['--listen-client-urls', at, '--advertise-client-urls', at],
+      ...[
+        '--listen-peer-urls',
+        `http://127.0.0.1:${peer}`,
+        '--initial-advertise-peer-urls',
+        `http://127.0.0.1:${peer}`,
+      ],
+      ...['--initial-cluster', `default=http://127.0.0.1:${peer}`, '--client-cert-auth'],
+      ...[
+        '--cert-file',
+        place('server.pem'),
+        '--key-file',
+        place('server.key'),
+        '--trusted-ca-file',
+        place('clients.pem'),
+      ],
+    ];
+    const secured = new Child(args, { command: ['etcd'] });
+    try {
+      const ca = ['--etcd', at, '--etcd-ca', place('server.pem')];
+      const own = ['--etcd-cert', place('client.pem'), '--etcd-key', place('client.key')];
+      await until('etcd answers', 30_000, async () => {
+        if (!secured.running) throw new Error(secured.output);
+        return holds(/there is no key/.test((await ran(...ca, ...own)).output));
+      });
+      assert.match(
+        (await ran(...ca)).output.replaceAll(/\s+/g, ' '),
+        /can’t be read: .*(?:certificate|alert|hang up|reset)/i,
+      );
+      assert.match((await ran('--etcd', at, ...own)).output.replaceAll(/\s+/g, ' '), /can’t be read: .*self-signed/i);
+    } finally {
+      await secured.kill();
+    }
   });
 
   it('says what is wrong with the options, and with an etcd that can’t be read', async () => {

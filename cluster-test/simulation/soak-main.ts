@@ -1,7 +1,7 @@
 /**
- * `npm run soak -- [--minutes M] [--kill-minutes K] [--site-minutes P] [--fuzz-minutes F] [--package-minutes Q] [--alert-minutes A] [--table-minutes T] [--tries N] [--seeds S] [--jobs J]`:
+ * `npm run soak -- [--minutes M] [--kill-minutes K] [--site-minutes P] [--fuzz-minutes F] [--package-minutes Q] [--alert-minutes A] [--move-minutes V] [--table-minutes T] [--tries N] [--seeds S] [--jobs J]`:
  * first real masters that are killed at random (as root), then inputs of every kind at readers and real masters, then a site of real masters with clones, masters put back and
- * restores, then the Debian package on booted hosts, then each alert under a real Prometheus, then how many seeds it takes to find each planted bug without aiming, then fresh seeds for the rest of the time.
+ * restores, then the Debian package on booted hosts, then each alert under a real Prometheus, then hosts that move from DC/OS and flannel and back, then how many seeds it takes to find each planted bug without aiming, then fresh seeds for the rest of the time.
  * Ends with 1 if the masters lose something or grant it twice, a seed fails, a rare branch was never met, or a bug was found
  * in none of its tries.
  */
@@ -9,6 +9,7 @@ import { parseArgs } from 'node:util';
 import { alertSoak } from '#cluster-test/alerts/alert-soak.js';
 import { killSoak } from '#cluster-test/faults/kill-soak.js';
 import { fuzzSoak } from '#cluster-test/fuzz/fuzz-soak.js';
+import { moveSoak } from '#cluster-test/host/move-soak.js';
 import { packageSoak } from '#cluster-test/packages/package-soak.js';
 import { soakOutcome } from '#cluster-test/process/spec-soak.js';
 import { withUsage } from '#cluster-test/process/usage.js';
@@ -17,7 +18,7 @@ import { runCommand } from '#cluster-test/simulation/run-command.js';
 import { type BugSearch, searchTable, searchUnaimed } from '#cluster-test/simulation/unaimed-search.js';
 import { siteSoak } from '#cluster-test/site/site-soak.js';
 
-const usage = `npm run soak -- [--minutes M] [--kill-minutes K] [--site-minutes P] [--fuzz-minutes F] [--package-minutes Q] [--alert-minutes A] [--table-minutes T] [--tries N] [--seeds S] [--events E] [--jobs J]
+const usage = `npm run soak -- [--minutes M] [--kill-minutes K] [--site-minutes P] [--fuzz-minutes F] [--package-minutes Q] [--alert-minutes A] [--move-minutes V] [--table-minutes T] [--tries N] [--seeds S] [--events E] [--jobs J]
 docs/simulation.md says what it does.`;
 
 /** Seeds that one run of `npm run simulate` works off. */
@@ -34,6 +35,7 @@ await withUsage(usage, args, async () => {
       'fuzz-minutes': { type: 'string', default: '30' },
       'package-minutes': { type: 'string', default: '10' },
       'alert-minutes': { type: 'string', default: '10' },
+      'move-minutes': { type: 'string', default: '5' },
       'table-minutes': { type: 'string', default: '60' },
       tries: { type: 'string', default: '5' },
       seeds: { type: 'string', default: '150' },
@@ -60,6 +62,9 @@ await withUsage(usage, args, async () => {
   const alerts = alertSoak(Math.min(minutesLeft(), Number(values['alert-minutes'])));
   if (typeof alerts === 'object') console.log(`alerts: ${soakOutcome(alerts)}`);
 
+  const moves = moveSoak(Math.min(minutesLeft(), Number(values['move-minutes'])));
+  if (typeof moves === 'object') console.log(`hosts that move: ${soakOutcome(moves)}`);
+
   const searches: readonly BugSearch[] = await searchUnaimed({
     tries: Number(values.tries),
     seedsMax: Number(values.seeds),
@@ -84,8 +89,9 @@ inputs of every kind: ${soakOutcome(fuzz)}
 clones, masters put back and restores: ${soakOutcome(site)}
 packages on hosts: ${soakOutcome(packages)}
 alerts: ${soakOutcome(alerts)}
+hosts that move: ${soakOutcome(moves)}
 planted bugs that were tried and not found: ${unfound.map(({ name }) => name).join(', ') || 'none'}
 fresh seeds: ${report.seeds}, of which ${report.failed} failed; never met: ${report.missed.join('; ') || 'nothing'}`);
-  const stormFailed = [kills, fuzz, site, packages, alerts].includes('failed');
+  const stormFailed = [kills, fuzz, site, packages, alerts, moves].includes('failed');
   process.exitCode = stormFailed || unfound.length > 0 || report.failed > 0 || report.marksMissing ? 1 : 0;
 });
