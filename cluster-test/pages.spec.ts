@@ -5,9 +5,9 @@ import { dirname, join, normalize } from 'node:path';
 import { CommanderError } from 'commander';
 import { fill, makeProgram } from '#cli/program.js';
 import { RecordedTerminal } from '#cli/testing/recorded-terminal.js';
-import { anchorOf } from '#docs-html/anchors.js';
-import { pagesOfRepository } from '#docs-html/repository.js';
-import { sections } from '#docs-html/sections.js';
+import { anchorOf } from '#site/anchors.js';
+import { pagesOfRepository } from '#site/repository.js';
+import { sections } from '#site/sections.js';
 
 type Page = { readonly name: string; readonly text: string };
 
@@ -44,7 +44,7 @@ function filesOfRows(text: string): readonly string[] {
 }
 
 function missingFiles({ text }: Page): readonly string[] {
-  const named = spans(text).filter((span) => /^(src|cluster-test|docs|docs-html|deploy|proto)\/[\w./-]*$/.test(span));
+  const named = spans(text).filter((span) => /^(src|cluster-test|docs|deploy|proto)\/[\w./-]*$/.test(span));
   return [...named, ...filesOfRows(text)].filter((file) => !existsSync(file));
 }
 
@@ -162,7 +162,7 @@ describe('the pages', () => {
     );
   });
 
-  it('have a place on the site, in one section each of docs-html/sections.ts', () => {
+  it('have a place on the site, in one section each of deploy/site/sections.ts', () => {
     const placed = sections.flatMap((section) => section.pages);
     assert.deepEqual([...placed].sort(), pages.map(({ name }) => name).sort());
   });

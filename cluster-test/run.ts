@@ -19,7 +19,7 @@ const top = join(dist, '..');
 const lanes = 2;
 
 function specs(parts: readonly string[]): string[] {
-  return ['src', 'proto', 'docs-html', 'cluster-test']
+  return ['src', 'proto', 'deploy/site', 'cluster-test']
     .flatMap((folder) =>
       readdirSync(join(dist, folder), { recursive: true, encoding: 'utf8' }).map((name) => join(folder, name)),
     )

@@ -7,7 +7,7 @@ import { pathToFileURL } from 'node:url';
 import { Browser } from '#cluster-test/page/browser.js';
 import { holds, until } from '#cluster-test/process/condition.js';
 import { command, requires } from '#cluster-test/requirement.js';
-import { writeSite } from '#docs-html/repository.js';
+import { writeSite } from '#site/repository.js';
 
 const boundMs = 20_000;
 const phone = { width: 390, height: 844, touch: true };

@@ -1,7 +1,7 @@
 /** One page of Markdown as HTML, with the headings that it has. Raw HTML is refused, but for comments, which are left out. */
 import { Marked, Renderer, type Tokens } from 'marked';
-import { Anchors } from '#docs-html/anchors.js';
-import { escapeHtml } from '#docs-html/escape.js';
+import { Anchors } from '#site/anchors.js';
+import { escapeHtml } from '#site/escape.js';
 
 export type Heading = {
   /** 1 is the title of the page. */

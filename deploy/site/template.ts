@@ -1,6 +1,6 @@
 /** The form of a page of the site: sections beside it, what is on it, and the pages before and after it. */
-import { escapeHtml } from '#docs-html/escape.js';
-import type { RenderedPage } from '#docs-html/markdown.js';
+import { escapeHtml } from '#site/escape.js';
+import type { RenderedPage } from '#site/markdown.js';
 
 export type Entry = { readonly title: string; readonly href: string };
 

@@ -2,10 +2,10 @@
 import { copyFileSync, mkdirSync, readdirSync, readFileSync, statSync, writeFileSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
-import { sections } from '#docs-html/sections.js';
-import { renderSite, type Source } from '#docs-html/site.js';
+import { sections } from '#site/sections.js';
+import { renderSite, type Source } from '#site/site.js';
 
-const top = fileURLToPath(new URL('../../', import.meta.url));
+const top = fileURLToPath(new URL('../../../', import.meta.url));
 /** Folders that have pages, beside the top itself. */
 const folders = ['docs', 'deploy'];
 
@@ -30,6 +30,6 @@ export function writeSite(folder: string, sources = pagesOfRepository()): number
   };
   for (const [path, html] of pages) writeFileSync(place(path), html);
   for (const [from, path] of files) copyFileSync(join(top, from), place(path));
-  copyFileSync(join(top, 'docs-html/style.css'), place('style.css'));
+  copyFileSync(join(top, 'deploy/site/style.css'), place('style.css'));
   return pages.size;
 }

@@ -3,9 +3,9 @@
  * between pages, and to a part of one, has to lead somewhere.
  */
 import { posix } from 'node:path';
-import { type RenderedPage, renderMarkdown } from '#docs-html/markdown.js';
-import type { Section } from '#docs-html/sections.js';
-import { pageHtml } from '#docs-html/template.js';
+import { type RenderedPage, renderMarkdown } from '#site/markdown.js';
+import type { Section } from '#site/sections.js';
+import { pageHtml } from '#site/template.js';
 
 export type Source = {
   /** From the top of the repository. */
@@ -87,10 +87,12 @@ function* misplaced(sources: readonly Source[], sections: readonly Section[]): G
   const listed = sections.flatMap(({ pages }) => pages);
   for (const { path } of sources) {
     const times = listed.filter((one) => one === path).length;
-    if (times !== 1) yield `${path} is in ${times === 0 ? 'no section' : 'several sections'} of docs-html/sections.ts`;
+    const where = times === 0 ? 'no section' : 'several sections';
+    if (times !== 1) yield `${path} is in ${where} of deploy/site/sections.ts`;
   }
   for (const path of listed) {
-    if (!sources.some((source) => source.path === path)) yield `docs-html/sections.ts has ${path}, which is not there`;
+    const isThere = sources.some((source) => source.path === path);
+    if (!isThere) yield `deploy/site/sections.ts has ${path}, which is not there`;
   }
 }
 

@@ -2,8 +2,8 @@ import assert from 'node:assert/strict';
 import { existsSync, mkdtempSync, readdirSync, readFileSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
-import { writeSite } from '#docs-html/repository.js';
-import { renderSite } from '#docs-html/site.js';
+import { writeSite } from '#site/repository.js';
+import { renderSite } from '#site/site.js';
 
 const matches = (text: string, pattern: RegExp): readonly string[] =>
   [...text.matchAll(pattern)].map(([, one = '']) => one);
