@@ -132,7 +132,10 @@ export class Agent {
         if (error === undefined) log.info({}, 'the masters answer again');
         else log.warn({ error: error.message }, 'no master is heard; the host stays as it is, and the agent tries on');
       },
-      refused: ({ message }) => log.warn({}, `the masters refuse to keep the lease alive; trying on: ${message}`),
+      refused: (error) => {
+        if (error === undefined) log.info({}, 'the masters keep the lease alive again');
+        else log.warn({}, `the masters refuse to keep the lease alive; trying on: ${error.message}`);
+      },
     });
     this.watch = new PeerWatch({
       api,

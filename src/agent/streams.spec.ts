@@ -58,9 +58,12 @@ describe('keep-alives of an agent', () => {
     world.masters.onKeepAlive = () => unavailable;
     await world.time.runFor(10_000);
     assert.ok(agentStatus(agent, 'plan').problems.includes(problem));
+    const again = (): number => world.logged.filter((line) => line === 'the masters keep the lease alive again').length;
+    assert.equal(again(), 0);
     world.masters.onKeepAlive = () => ({ nextInMs: 1_000, revision: 100 });
     await world.time.runFor(20_000);
     assert.deepEqual(agentStatus(agent, 'plan').problems, []);
+    assert.equal(again(), 1);
   });
 
   it('that no master answers are in the log, once, and their return', async () => {

@@ -39,8 +39,11 @@ export type KeepAliveOptions = {
   readonly fenced: (error: MasterError) => void;
   /** Another process keeps the lease alive. Nothing more is sent until `start`. */
   readonly held: (error: MasterError) => void;
-  /** The masters refuse a keep-alive, such as for a revoked identity; called once until one is answered. It is tried again. */
-  readonly refused: (error: MasterError) => void;
+  /**
+   * The masters refuse a keep-alive, such as for a revoked identity; called once until one is answered. It is tried again.
+   * Undefined: one is answered.
+   */
+  readonly refused: (error: MasterError | undefined) => void;
   /** No master has answered for several tries in a row, the last for this reason; undefined: one answers again. */
   readonly away: (error: MasterError | undefined) => void;
 };
@@ -115,6 +118,7 @@ export class KeepAlive {
     this.#tellBack(response);
     this.#answered += 1;
     this.#lastError = '';
+    if (this.#refusal !== '') this.#options.refused(undefined);
     this.#refusal = '';
     const delayMs = Math.min(nextMs.max, Math.max(nextMs.min, response.nextInMs));
     this.#timer(this.#options.clock.after(delayMs, () => this.#send()));

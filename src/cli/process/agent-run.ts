@@ -155,17 +155,23 @@ async function tlsFilesOf(config: AgentConfig, log: Logger): Promise<TlsFiles | 
 
 /** Of a certificate that joining has brought; files of the configuration are renewed by others, unless `tls.renew` is on. */
 function renewalOf(
-  { tls, tlsRenew, stateDir, masters: at }: AgentConfig,
+  config: AgentConfig,
   { certificate }: Secured,
   terminal: Terminal,
   log: Logger,
 ): CertificateRenewal | undefined {
-  if ((tls !== undefined && !tlsRenew) || certificate === undefined) return undefined;
-  const folder = tls === undefined ? tlsFolderIn(stateDir) : new TlsFolder(tls);
-  const masters = at.map(formatHostPort);
+  const folder = renewedFolder(config);
+  if (folder === undefined || certificate === undefined) return undefined;
+  const masters = config.masters.map(formatHostPort);
   const ask = (request: Parameters<typeof renewAt>[2]) => renewAt(masters, certificate, request);
   const wallClock = (): number => terminal.now();
   return renewal({ certificate, folder, ask, timer: systemClock, wallClock, log }).start();
+}
+
+/** The files that this agent has the masters renew; undefined: others renew them. */
+export function renewedFolder({ tls, tlsRenew, stateDir }: AgentConfig): TlsFolder | undefined {
+  if (tls === undefined) return tlsFolderIn(stateDir);
+  return tlsRenew ? new TlsFolder(tls) : undefined;
 }
 
 /** Where joining puts an agent's certificate. */

@@ -1,13 +1,14 @@
 import assert from 'node:assert/strict';
 import { createPublicKey, X509Certificate } from 'node:crypto';
 import { mkdtempSync, readFileSync, rmSync, statSync } from 'node:fs';
-import { join } from 'node:path';
+import { dirname, join } from 'node:path';
 import { Failure } from '#cli/failure.js';
 import { TlsFolder } from '#cli/operator/tls-folder.js';
 import { type JoiningProcess, joinedFiles, renewAt, renewal } from '#cli/process/joining.js';
 import { makeLogger } from '#cli/process/log.js';
 import { run } from '#cli/program.js';
 import { RecordedTerminal } from '#cli/testing/recorded-terminal.js';
+import { command } from '#cluster-test/operations/operator.js';
 import { Child } from '#cluster-test/process/child.js';
 import { holds, until } from '#cluster-test/process/condition.js';
 import { freePorts } from '#cluster-test/process/ports.js';
@@ -123,6 +124,43 @@ describe('a process that joins', function () {
     assert.equal(readFileSync(files.key, 'utf8'), key);
     renewing.stop();
     certificate.stop();
+  });
+
+  it('renews its certificate at once by `sublet agent renew`, with the same key, for an agent that runs to take it', async () => {
+    const stateDir = folder();
+    const host = process_({ folder: join(stateDir, 'tls'), join: formatJoinToken(await trio.token('host-7')) });
+    const files = await joinedFiles(host, await log());
+    assert.ok(files !== undefined);
+    const running = new CertificateReloader({ files, allowed: ['agent'], timer: systemClock, log: await log() });
+    const { serial } = running.material.principal;
+    const key = readFileSync(files.key, 'utf8');
+    const settings = ['--state-dir', stateDir, '--master', trio.master(1).addresses.api];
+    const { code, output } = await command('agent', 'renew', ...settings);
+    assert.equal(code, 0, output);
+    assert.match(output, /^Renewed the certificate of agent\/host-7 in .*tls, valid until \S+Z\.$/m);
+    await running.look();
+    assert.equal(running.problem, '');
+    assert.notEqual(running.material.principal.serial, serial);
+    assert.equal(readFileSync(files.key, 'utf8'), key);
+    running.stop();
+    // Twice in a minute is refused by the masters, and the files stay.
+    const again = await command('agent', 'renew', ...settings);
+    assert.equal(again.code, 1, again.output);
+    assert.equal(readTlsFiles(files, ['agent']).principal.serial, running.material.principal.serial);
+  });
+
+  it('has nothing to renew before it has joined, and leaves files of tls to others', async () => {
+    const stateDir = folder();
+    const outcome = async (...flags: string[]): Promise<string> => {
+      const { code, output } = await command('agent', 'renew', '--state-dir', stateDir, ...flags);
+      return `${code} ${output.replaceAll(/\s+/g, ' ')}`;
+    };
+    assert.match(await outcome(), /^1 sublet: .*tls has no certificate: this agent has not joined/);
+    const { ca } = await trio.files('agent', 'host-8');
+    assert.match(
+      await outcome('--tls', dirname(ca)),
+      /^1 sublet: the files of tls are for others to renew: tls\.renew is off/,
+    );
   });
 
   it('row 72: keeps its files when a master answers a renewal with what is of no use', async () => {

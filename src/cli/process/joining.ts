@@ -87,26 +87,34 @@ export type RenewingProcess = {
 };
 
 /** Renews the certificate in the folder, with the key that is there. */
-export function renewal({ certificate, folder, ask, timer, wallClock, log }: RenewingProcess): CertificateRenewal {
-  const renew = async (holder: Principal): Promise<void> => {
-    const key = folder.key();
-    const renewed = await ask({ csr: await makeRequest(key), role: holder.role, subject: holder.id });
-    const fault = faultOfRenewed(renewed, holder, key, wallClock());
-    if (fault !== undefined) {
-      throw new JoinAnswerError(`a master has answered with a certificate that is of no use: ${fault}`);
-    }
-    folder.put(renewed);
-    await certificate.look();
-  };
-  const principal = (): Principal => certificate.material.principal;
+export function renewal(process: RenewingProcess): CertificateRenewal {
+  const { certificate, timer, wallClock, log } = process;
   return new CertificateRenewal({
-    principal,
-    renew,
+    principal: () => certificate.material.principal,
+    renew: () => renewNow(process),
     timer,
     wallClock,
     random: Math.random,
     log,
   });
+}
+
+/** Renews the certificate at once, and takes it into use. @throws JoinAnswerError, and what `ask` rejects with */
+export async function renewNow({
+  certificate,
+  folder,
+  ask,
+  wallClock,
+}: Pick<RenewingProcess, 'certificate' | 'folder' | 'ask' | 'wallClock'>): Promise<void> {
+  const holder = certificate.material.principal;
+  const key = folder.key();
+  const renewed = await ask({ csr: await makeRequest(key), role: holder.role, subject: holder.id });
+  const fault = faultOfRenewed(renewed, holder, key, wallClock());
+  if (fault !== undefined) {
+    throw new JoinAnswerError(`a master has answered with a certificate that is of no use: ${fault}`);
+  }
+  folder.put(renewed);
+  await certificate.look();
 }
 
 /** Why the files in use must not be replaced by what a master has answered: a start with it would fail. Undefined: they may. */

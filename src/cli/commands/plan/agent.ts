@@ -1,4 +1,4 @@
-/** `sublet agent`: runs the agent of this host; `sublet agent status|check|ping|prune|leave` look at it and end it. */
+/** `sublet agent`: runs the agent of this host; `sublet agent status|check|ping|prune|renew|leave` look at it, mend it and end it. */
 import { type Command, Option } from 'commander';
 import { connects, type Define, examples, groupAction, outputOption } from '#cli/command-kit.js';
 import type { PruneOptions } from '#cli/local/agent-prune.js';
@@ -20,6 +20,7 @@ export const define: Define = (command, terminal) => {
   check(command, terminal);
   ping(command, terminal);
   prune(command, terminal);
+  renew(command, terminal);
   leave(command, terminal);
   examples(
     command,
@@ -96,6 +97,25 @@ function prune(group: Command, terminal: Terminal): void {
   command.action(async (options: PruneOptions) => {
     const { pruneAddresses } = await import('#cli/local/agent-prune.js');
     await pruneAddresses(command, options, formOf(command), terminal);
+  });
+}
+
+function renew(group: Command, terminal: Terminal): void {
+  const command = group
+    .command('renew')
+    .summary('renew the certificate of this host’s agent now')
+    .description(
+      'Has the masters renew the certificate that joining has brought, or the files of tls with tls.renew, at once and with the same key. An agent does so by itself from half of the life of its certificate on; this is for a new authority. It takes the settings of the agent. An agent that runs takes the new certificate into use within 5 s.',
+    );
+  configures(command);
+  examples(
+    command,
+    ['sublet agent renew --config /etc/sublet/agent.json', 'while the agent runs, or before it starts'],
+    ['sublet agent renew --master 10.0.0.1:7070 --state-dir /var/lib/sublet-agent', 'with flags'],
+  );
+  command.action(async () => {
+    const { renewAgentCertificate } = await import('#cli/local/agent-renew.js');
+    await renewAgentCertificate(command, terminal);
   });
 }
 
