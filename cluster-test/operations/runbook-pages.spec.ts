@@ -30,6 +30,7 @@ const runbooks: readonly Runbook[] = [
   },
   { page: 'docs/operations/backup.md', line: 'sublet snapshot save /var/backups/sublet.snapshot\n' },
   { page: 'docs/operations/backup.md', line: 'sublet snapshot keygen' },
+  { page: 'docs/upgrade.md', line: 'sublet snapshot save ' },
   { page: 'docs/security.md', line: 'sublet ca issue admin alice ' },
   { page: 'docs/security.md', line: 'sublet ca init --ca new', before: [['ca', 'init']] },
   {

@@ -1,7 +1,7 @@
 /** The Debian package for this machine, built quickly: not compressed, from what is built already. */
 import { execFileSync } from 'node:child_process';
-import { readdirSync } from 'node:fs';
-import { join } from 'node:path';
+import { mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { command, type Requirement } from '#cluster-test/requirement.js';
 
@@ -21,4 +21,19 @@ export function buildPackage(folder: string): string {
   const [file] = readdirSync(folder).filter((name) => name.endsWith(`_${arch}.deb`));
   if (file === undefined) throw new Error(`no package in ${folder}`);
   return join(folder, file);
+}
+
+/** The version of `laterPackage`. */
+export const upgraded = '0.1.99';
+
+/** The package as a later release: another version, in the control file and in the program. */
+export function laterPackage(file: string, to: string): void {
+  const root = mkdtempSync(join(dirname(to), 'later-'));
+  execFileSync('dpkg-deb', ['--raw-extract', file, root]);
+  const change = (path: string, from: RegExp, text: string): void =>
+    writeFileSync(join(root, path), readFileSync(join(root, path), 'utf8').replace(from, text));
+  change('DEBIAN/control', /^Version: .*$/m, `Version: ${upgraded}-1`);
+  change('usr/lib/sublet/package.json', /"version": "[^"]*"/, `"version": "${upgraded}"`);
+  execFileSync('dpkg-deb', ['--root-owner-group', '-Znone', '--build', root, to]);
+  rmSync(root, { recursive: true });
 }

@@ -4,11 +4,11 @@
  */
 import assert from 'node:assert/strict';
 import { execFileSync } from 'node:child_process';
-import { mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { mkdirSync, mkdtempSync, rmSync } from 'node:fs';
 import { join } from 'node:path';
 import { StormClient } from '#cluster-test/faults/storm-client.js';
 import { atEnd, type Netns, Underlay } from '#cluster-test/host/netns.js';
-import { buildPackage, packageTools } from '#cluster-test/packages/built-package.js';
+import { buildPackage, laterPackage, packageTools, upgraded } from '#cluster-test/packages/built-package.js';
 import {
   type DebianRelease,
   makeRoot,
@@ -25,7 +25,6 @@ const masterJson = '/etc/sublet/master.json';
 const agentJson = '/etc/sublet/agent.json';
 /** Registrations between two steps of the upgrade. */
 const answersBetween = 50;
-const upgraded = '0.1.99';
 
 type Site = {
   readonly underlay: Underlay;
@@ -33,18 +32,6 @@ type Site = {
   readonly hosts: readonly NspawnHost[];
   readonly addresses: readonly string[];
 };
-
-/** The package as a later release: another version, in the control file and in the program. */
-function laterPackage(file: string, folder: string): void {
-  const root = join(folder, 'later');
-  execFileSync('dpkg-deb', ['--raw-extract', file, root]);
-  const change = (path: string, from: RegExp, to: string): void =>
-    writeFileSync(join(root, path), readFileSync(join(root, path), 'utf8').replace(from, to));
-  change('DEBIAN/control', /^Version: .*$/m, `Version: ${upgraded}-1`);
-  change('usr/lib/sublet/package.json', /"version": "[^"]*"/, `"version": "${upgraded}"`);
-  execFileSync('dpkg-deb', ['--root-owner-group', '-Znone', '--build', root, join(folder, 'out/later.deb')]);
-  rmSync(root, { recursive: true });
-}
 
 describe('the Debian package on hosts', function () {
   this.timeout(900_000);
@@ -62,7 +49,7 @@ describe('the Debian package on hosts', function () {
     mkdirSync(out);
     const built = buildPackage(out);
     execFileSync('mv', [built, join(out, 'first.deb')]);
-    laterPackage(join(out, 'first.deb'), folder);
+    laterPackage(join(out, 'first.deb'), join(out, 'later.deb'));
   });
   after(() => removeFolder());
 
@@ -178,6 +165,22 @@ describe('the Debian package on hosts', function () {
           `        ${acknowledged} registrations on three upgrades, none lost, longest wait ${Math.round(longestWaitMs)} ms`,
         );
         await storm.kill();
+      });
+
+      it('goes back to the former version, as the same member with its data and its networks', async () => {
+        const [host] = running().hosts;
+        assert.ok(host !== undefined);
+        const fields = '"(instanceId|epoch|vtepIp|vtepMac|subnet)":("[^"]*"|[0-9]+)';
+        const networks = `ip -d link show vtep1024 && grep -oE '${fields}' /var/lib/sublet-agent/lease`;
+        const before = await host.sh(`${networks} && cat ${masterJson} ${agentJson}`);
+        await install(host, 'first.deb');
+        await until('m1 is ready', boundMs, () => ready(host, 7072));
+        await until('the agent of m1 is ready', boundMs, () => ready(host, 7073));
+        assert.equal(await host.sh(`${networks} && cat ${masterJson} ${agentJson}`), before);
+        const status = await host.sh('sublet --master $(hostname -I | cut -d" " -f1):7070 status');
+        assert.match(status, /answered by +m1, version 0\.1\.0/);
+        await install(host, 'later.deb');
+        await until('m1 is ready again', boundMs, () => ready(host, 7072));
       });
 
       it('leaves a service alone whose configuration the new version does not take, and says why', async () => {

@@ -27,9 +27,10 @@ const bootBoundMs = 60_000;
 /** Where hosts see the folder of packages. */
 export const packagesAt = '/packages';
 
-/** Makes the file system of a release, from Debian's mirror. */
-export function makeRoot(release: DebianRelease, folder: string): void {
-  execFileSync('mmdebstrap', ['--quiet', '--variant=minbase', `--include=${installed}`, suites[release], folder], {
+/** Makes the file system of a release, from Debian's mirror, with further packages. */
+export function makeRoot(release: DebianRelease, folder: string, packages: readonly string[] = []): void {
+  const include = [installed, ...packages].join(',');
+  execFileSync('mmdebstrap', ['--quiet', '--variant=minbase', `--include=${include}`, suites[release], folder], {
     stdio: ['ignore', 'ignore', 'inherit'],
   });
 }
