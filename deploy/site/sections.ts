@@ -46,7 +46,7 @@ export const sections: readonly Section[] = [
     ],
   },
   { title: 'Troubleshooting', pages: ['docs/troubleshooting.md'] },
-  { title: 'Upgrade', pages: ['CHANGELOG.md'] },
+  { title: 'Upgrade', pages: ['docs/upgrade.md', 'CHANGELOG.md'] },
   { title: 'Security', pages: ['docs/security.md', 'docs/intrusions.md', 'docs/security-review.md', 'SECURITY.md'] },
   { title: 'Comparison', pages: ['docs/comparison.md'] },
   {
