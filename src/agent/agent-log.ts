@@ -1,4 +1,4 @@
-/** Where an agent says what happens to it; pino's loggers fit. */
+/** The log of an agent; pino's loggers fit. */
 export type AgentLog = {
   debug(fields: object, message: string): void;
   info(fields: object, message: string): void;

@@ -120,7 +120,7 @@ export class GrpcMasterApi implements MasterApi {
   }
 }
 
-/** What grpc-js says of a connection that does not come about: for TLS, or for another cause. */
+/** The messages of grpc-js for a connection that can't be opened, by TLS or another cause. */
 const notConnected = /No connection established|Failed to connect/;
 
 /** What both kinds of stream of grpc-js have, as far as it is used here. */

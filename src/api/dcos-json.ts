@@ -55,7 +55,7 @@ export function dcosAgentInfo(agent: sublet.v1.Agent.$Properties): DcosAgentInfo
   return { ip: agent.nodeIp ?? '', overlays: (agent.overlays ?? []).map((overlay) => agentOverlay(overlay, agent)) };
 }
 
-/** What `GET /overlay-master/state` says of the network. */
+/** The network in the answer of `GET /overlay-master/state`. */
 export function dcosNetwork(network: sublet.v1.Network.$Properties): DcosNetwork {
   return {
     vtep_subnet: network.vtepSubnet ?? '',

@@ -70,7 +70,7 @@ export type Preview = { readonly kind: 'accepted'; readonly changes: boolean };
 
 /** What decides whether a keep-alive counts. */
 export type LeaseRef = Pick<AgentRecord, 'agentId' | 'instanceId' | 'epoch'>;
-/** And what tells which process holds it, and where. */
+/** With the fields that identify the process that holds it, and its address. */
 export type PlacedLease = LeaseRef & Pick<AgentRecord, 'sequence' | 'nodeIp' | 'runId'>;
 
 export class Ipam {

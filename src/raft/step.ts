@@ -1,6 +1,6 @@
 /**
- * A message finding its way: the guards at the door, the comparison of terms that every message begins with
- * (Raft paper §5.1), and the dispatch by role.
+ * How the core takes a message: guards, the comparison of terms that every message begins with (Raft paper §5.1), and
+ * the dispatch by role.
  */
 
 import { assertNever, invariant } from '#errors/invariant.js';
@@ -27,12 +27,12 @@ import { handleAppendResponse, handleHeartbeatResponse, transferTo } from '#raft
 import { campaignByItself, checkQuorum } from '#raft/roles/timers.js';
 import type { Progress } from '#raft/tracker/progress.js';
 
-/** What only the member itself and its storage threads may say. */
+/** Kinds that only the member itself and its storage threads may send. */
 const localKinds: ReadonlySet<Message['kind']> = new Set<Message['kind']>([
   ...(['hup', 'beat', 'unreachable', 'snapshot-status', 'check-quorum'] as const),
   ...(['storage-append', 'storage-append-response', 'storage-apply', 'storage-apply-response'] as const),
 ]);
-/** Answers, which make sense only from a member of the configuration. */
+/** Responses; they are taken only from a member of the configuration. */
 const responseKinds: ReadonlySet<Message['kind']> = new Set<Message['kind']>([
   ...(['append-response', 'vote-response', 'pre-vote-response', 'heartbeat-response'] as const),
   ...(['read-index-response', 'unreachable'] as const),
@@ -103,10 +103,10 @@ function enterHigherTerm(core: Core, message: Message): boolean {
       if (!message.transfer && leaseHolds(core)) {
         return false;
       }
-      // A pre-vote only asks what would be.
+      // A pre-vote changes no term.
       return kind === 'pre-vote' || follow(core, message, noMember);
     case 'pre-vote-response':
-      // Granted, it carries the term asked for, which this member enters when it has won.
+      // A granted response carries the term that was asked for; this member enters it when it has won.
       return !message.reject || follow(core, message, noMember);
     case 'append':
     case 'heartbeat':
@@ -122,7 +122,7 @@ function follow(core: Core, { term }: Message, leader: MemberId): true {
   return true;
 }
 
-/** A member in touch with a leader does not help to depose it (dissertation §4.2.3). */
+/** A member that has heard from a leader within an election timeout gives no votes (dissertation §4.2.3). */
 function leaseHolds(core: Core): boolean {
   return core.config.checkQuorum && core.leader !== noMember && core.electionElapsed < core.config.electionTicks;
 }
@@ -257,7 +257,8 @@ function forwardProposal(core: Core, message: ProposeMessage): void {
 
 function forward(core: Core, message: TransferLeaderMessage | ReadIndexMessage): void {
   if (core.leader !== noMember) {
-    // A read keeps its asker and no term; a transfer keeps its target as the sender and carries the own term.
+    // A forwarded read keeps the member that asked as its sender, without a term; a forwarded transfer keeps its target
+    // as the sender, with the own term.
     const term = message.kind === 'transfer-leader' ? core.term : noTerm;
     send(core, { ...message, to: core.leader, term });
   }
@@ -290,7 +291,7 @@ function stepLeader(core: Core, message: RoleMessage): void {
   }
 }
 
-/** What a leader hears of, or from, one peer. */
+/** Messages at a leader from one peer, or about it. */
 function stepPeer(core: Core, message: RoleMessage, progress: Progress): void {
   switch (message.kind) {
     case 'append-response':

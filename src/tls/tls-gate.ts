@@ -1,7 +1,7 @@
 /**
  * The TLS side of a listener: takes sockets as they are accepted, and hands on those whose handshake has verified a
- * certificate of the cluster's authority, with an principal of an allowed role. Nothing of a caller is read before that. All
- * work is done per connection.
+ * certificate of the cluster's authority, with a principal of an allowed role. Nothing of a caller is read before that.
+ * All work is done per connection.
  */
 import { constants, type X509Certificate } from 'node:crypto';
 import type { Socket } from 'node:net';

@@ -20,7 +20,7 @@ export type PeerLinkOptions = {
   readonly member: MemberInfo;
   readonly envelope: WireEnvelope;
   readonly channel: PeerChannelOptions;
-  /** What this member said of itself until now. */
+  /** The report that this member announced last. */
   readonly report: MemberReport | undefined;
   /** A message was dropped, or the stream broke. */
   readonly unreachable: () => void;
@@ -91,7 +91,7 @@ export class PeerLink {
     queueMicrotask(() => this.#flush());
   }
 
-  /** Tells the peer, and again with each stream to come. */
+  /** Sends the report to the peer, and again at the begin of each later stream. */
   announce(report: MemberReport): void {
     this.#report = report;
     this.#stream?.call.write({ messages: [], ...this.#reportPart() });
@@ -101,7 +101,7 @@ export class PeerLink {
     return this.#report === undefined ? {} : { report: encodeReport(this.#report) };
   }
 
-  /** The peer was heard of: if an attempt waits for its time, it is made now. */
+  /** The peer has connected to this member: an attempt that waits is made now. */
   nudge(): void {
     if (this.#retry === undefined || this.#refusing) return;
     clearTimeout(this.#retry);
@@ -117,7 +117,7 @@ export class PeerLink {
     if (call === undefined) return;
     this.#flush();
     call.end();
-    // It may be the word of its own removal that is on its way; a peer that is gone does not answer any more.
+    // The last message may be the commit of the peer's own removal; a peer that is gone does not answer any more.
     setTimeout(() => call.cancel(), closeMs).unref();
   }
 

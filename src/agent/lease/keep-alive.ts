@@ -79,8 +79,8 @@ export class KeepAlive {
   }
 
   /**
-   * Sends for this lease from now on, at once. `same`: nothing has changed in it, so that an open stream goes on. To close
-   * that would tell the masters for a moment that this process has gone.
+   * Sends for this lease from now on, at once. `same`: nothing has changed in it, so that an open stream goes on.
+   * Closing it would look to the masters, for a moment, as if this process had gone.
    */
   start(request: KeepAliveRequest, same = false): void {
     if (same && this.#request !== undefined && this.#stream !== undefined) return;

@@ -1,6 +1,6 @@
 /**
  * The firewall of a host before an agent starts: whether the kernel takes the rules that Sublet needs, tried in a
- * namespace that is gone with the try, and whether a firewall of others would swallow what the overlays send.
+ * namespace that is gone with the try, and whether a foreign firewall would drop what the overlays send.
  */
 import type { Family } from '#address/ip.js';
 import { type Drop, forwardDrops, type TunnelQuestion, tunnelDrops } from '#host/desired/blackholes.js';

@@ -15,7 +15,7 @@ import type { ObservedHost, ObservedLink, StrangerRoute } from '#host/observe/ob
 import { familyOfPart, overlayScope, type Part, type Problem, partOf } from '#host/problem.js';
 import { addressOf, isIpv6Text, prefixOf } from '#host/tools/text.js';
 
-/** Said of one host; there is no end to what others can put into a table. */
+/** The most problems for one host: others can put any number of routes into a table. */
 const problemsMax = 8;
 
 export function diffStrangers(desired: DesiredHost, observed: ObservedHost): StepPlan {
@@ -95,7 +95,7 @@ function readNetwork(text: string): Cidr | undefined {
 
 /**
  * Ways of containers' packets by rules and tables of others. `before`: what this pass does and has found; while our own
- * entries change, or something else explains it, nothing is said.
+ * entries change, or another problem explains it, none is reported.
  */
 export function diffDetours(desired: DesiredHost, observed: ObservedHost, before: StepPlan): StepPlan {
   if (desired.device.kind !== 'present' || !desired.device.device.up) return { steps: [], problems: [] };

@@ -11,7 +11,7 @@ export function handleAppend(core: Core, message: AppendMessage): void {
   // gone back to an earlier state, and this member may have the only copy of what they lost.
   core.log.expectCommitted({ index, term: logTerm }, entries);
   if (index < core.log.commit) {
-    // What is committed can't conflict; tell the leader how far we agree at least.
+    // What is committed can't conflict: acknowledge up to the commit index.
     acknowledge(core, message.from, core.log.commit);
     return;
   }
@@ -45,7 +45,7 @@ function rejectAppend(core: Core, { from, index, logTerm }: AppendMessage): void
   });
 }
 
-/** Tells `to` that everything up to `index` is here, as soon as it is stable. A leader tells itself as well. */
+/** Acknowledges to `to` everything up to `index`, as soon as it is stable. A leader acknowledges to itself as well. */
 export function acknowledge(core: Core, to: MemberId, index: LogIndex): void {
   send(core, {
     kind: 'append-response',
