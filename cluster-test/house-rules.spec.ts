@@ -4,6 +4,8 @@ import { readdirSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { headersWithoutBraces } from '#cluster-test/braces.js';
 import { comments } from '#cluster-test/comments.js';
+import { bugs } from '#cluster-test/simulation/planted/bugs.js';
+import { fragmentPattern } from '#cluster-test/simulation/planted/fragment-pattern.js';
 
 /** Room → rooms it may import, itself aside: those that it does import. */
 const allowed: Readonly<Record<string, readonly string[]>> = {
@@ -337,7 +339,10 @@ describe('house rules', () => {
 
   it('has at most 15 files at a level', () => {
     const counts = new Map<string, number>();
-    for (const { name } of production) {
+    const tests = sources('cluster-test').filter(
+      ({ name }) => !name.endsWith('.spec.ts') && !name.startsWith('bench/'),
+    );
+    for (const { name } of [...production, ...tests.map((source) => ({ name: `cluster-test/${source.name}` }))]) {
       const folder = name.slice(0, Math.max(0, name.lastIndexOf('/')));
       counts.set(folder, (counts.get(folder) ?? 0) + 1);
     }
@@ -389,6 +394,20 @@ describe('house rules', () => {
         .map(([reference]) => `src/${name}: ${reference}`),
     ]);
     assert.equal(rules.size, 12);
+    assert.deepEqual(wrong, []);
+  });
+
+  it('leaves each planted bug of the simulator a place, which a change of the code may take from it', () => {
+    const wrong = bugs.flatMap(({ name, changes }) =>
+      changes
+        .map(({ file, right }) => ({
+          file,
+          right,
+          found: [...readFileSync(join('dist/src', file), 'utf8').matchAll(fragmentPattern(right))].length,
+        }))
+        .filter(({ found }) => found !== 1)
+        .map(({ file, right, found }) => `${name}: ${file} has it ${found} times: ${right}`),
+    );
     assert.deepEqual(wrong, []);
   });
 

@@ -1,9 +1,9 @@
 /** The simulated clock, disk and network do what the real ones do, as far as nothing is made to fail. */
 
 import { clockContract, logStoreContract, peerNetworkContract } from 'sublet/raft/contracts';
-import { SimulatedDisk } from '#cluster-test/simulation/simulated-disk.js';
-import { SimulatedNetwork, SimulatedPeers } from '#cluster-test/simulation/simulated-network.js';
-import { Machine, SimulatedProcess, World } from '#cluster-test/simulation/world.js';
+import { SimulatedDisk } from '#cluster-test/simulation/world/simulated-disk.js';
+import { SimulatedNetwork, SimulatedPeers } from '#cluster-test/simulation/world/simulated-network.js';
+import { Machine, SimulatedProcess, World } from '#cluster-test/simulation/world/world.js';
 import type { LogStore } from '#replica/ports/log-store.js';
 import { openLogStore } from '#storage/key-value-log-store.js';
 import { identityFileContract } from '#storage/testing/identity-file-contract.js';

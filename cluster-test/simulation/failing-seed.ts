@@ -1,5 +1,5 @@
 /** A seed that fails: how to run it again, and with how little trouble it still does. */
-import type { FaultChoice, FaultKind } from '#cluster-test/simulation/profile.js';
+import type { FaultChoice, FaultKind } from '#cluster-test/simulation/faults/profile.js';
 import { type SimulationOptions, type SimulationResult, simulate } from '#cluster-test/simulation/simulation.js';
 
 /** Runs that looking for a smaller set of faults may take. */

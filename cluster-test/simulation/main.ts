@@ -4,7 +4,7 @@
  */
 import { parseArgs } from 'node:util';
 import { withUsage } from '#cluster-test/process/usage.js';
-import { assertPlanted, plantBug } from '#cluster-test/simulation/plant-bug.js';
+import { assertPlanted, plantBug } from '#cluster-test/simulation/planted/plant-bug.js';
 
 const usage = `npm run simulate -- [--seeds N | --seed S] [--first S] [--events M] [--jobs J] [--trace | --json]
                        [--without KIND,…] [--only KIND,…] [--mutation NAME [--aimed]]

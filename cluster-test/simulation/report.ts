@@ -1,5 +1,5 @@
 /** What came of a set of seeds: a line for each, and at the end what they met, how fast, and what they never met. */
-import { addCounts, missedMarks } from '#cluster-test/simulation/marks.js';
+import { addCounts, missedMarks } from '#cluster-test/simulation/checks/marks.js';
 import type { SimulationResult } from '#cluster-test/simulation/simulation.js';
 
 /** One seed's run, as a process tells of it. */

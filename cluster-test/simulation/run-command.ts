@@ -3,9 +3,9 @@ import { spawn } from 'node:child_process';
 import { availableParallelism } from 'node:os';
 import { createInterface } from 'node:readline';
 import { fileURLToPath } from 'node:url';
-import type { Bug } from '#cluster-test/simulation/bug.js';
 import { necessaryFaults, replayCommand } from '#cluster-test/simulation/failing-seed.js';
-import { type FaultChoice, type FaultKind, faultKinds } from '#cluster-test/simulation/profile.js';
+import { type FaultChoice, type FaultKind, faultKinds } from '#cluster-test/simulation/faults/profile.js';
+import type { Bug } from '#cluster-test/simulation/planted/bug.js';
 import { Report, type SeedLine } from '#cluster-test/simulation/report.js';
 import { simulate } from '#cluster-test/simulation/simulation.js';
 

@@ -3,7 +3,7 @@ import assert from 'node:assert/strict';
 import { execFile } from 'node:child_process';
 import { tmpdir } from 'node:os';
 import { fileURLToPath } from 'node:url';
-import { runPlanted } from '#cluster-test/simulation/planted-run.js';
+import { runPlanted } from '#cluster-test/simulation/planted/planted-run.js';
 
 const main = fileURLToPath(new URL('./main.js', import.meta.url));
 

@@ -1,11 +1,11 @@
 /** Whole clusters under trouble, each from one seed; see docs/simulation.md. */
 import assert from 'node:assert/strict';
 import { readFileSync } from 'node:fs';
-import { bugs } from '#cluster-test/simulation/bugs.js';
+import { addCounts, missedMarks } from '#cluster-test/simulation/checks/marks.js';
 import { replayCommand } from '#cluster-test/simulation/failing-seed.js';
-import { addCounts, missedMarks } from '#cluster-test/simulation/marks.js';
-import { type PlantedRun, runPlanted } from '#cluster-test/simulation/planted-run.js';
-import type { FaultKind } from '#cluster-test/simulation/profile.js';
+import type { FaultKind } from '#cluster-test/simulation/faults/profile.js';
+import { bugs } from '#cluster-test/simulation/planted/bugs.js';
+import { type PlantedRun, runPlanted } from '#cluster-test/simulation/planted/planted-run.js';
 import { simulate } from '#cluster-test/simulation/simulation.js';
 
 type Regression = {

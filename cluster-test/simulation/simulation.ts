@@ -3,12 +3,12 @@
  * healing, after which everything must come right within a bounded time.
  */
 import { formatIp } from '#address/ip.js';
-import { Cluster } from '#cluster-test/simulation/cluster.js';
-import { Faults } from '#cluster-test/simulation/faults.js';
-import { Operator } from '#cluster-test/simulation/operator.js';
-import { type FaultChoice, type FaultKind, type Profile, profileOf } from '#cluster-test/simulation/profile.js';
-import { chunkTimeoutMs, lateOfferMaxMs } from '#cluster-test/simulation/simulated-network.js';
-import { Violation, World } from '#cluster-test/simulation/world.js';
+import { Faults } from '#cluster-test/simulation/faults/faults.js';
+import { Operator } from '#cluster-test/simulation/faults/operator.js';
+import { type FaultChoice, type FaultKind, type Profile, profileOf } from '#cluster-test/simulation/faults/profile.js';
+import { Cluster } from '#cluster-test/simulation/world/cluster.js';
+import { chunkTimeoutMs, lateOfferMaxMs } from '#cluster-test/simulation/world/simulated-network.js';
+import { Violation, World } from '#cluster-test/simulation/world/world.js';
 import { parseAgentId } from '#ipam/identity.js';
 import { TimeStandsStill } from '#replica/testing/virtual-time.js';
 

@@ -2,8 +2,8 @@
  * How soon each planted bug is found without aiming: several tries per bug, each from a fresh seed and with a bound. The
  * tries go round, so that the table is as good for every bug when the time is over.
  */
-import { bugs } from '#cluster-test/simulation/bugs.js';
-import { runPlanted } from '#cluster-test/simulation/planted-run.js';
+import { bugs } from '#cluster-test/simulation/planted/bugs.js';
+import { runPlanted } from '#cluster-test/simulation/planted/planted-run.js';
 
 /** `seeds` until it was found, or that were tried in vain. */
 export type SearchTry = { readonly seeds: number; readonly found: boolean };

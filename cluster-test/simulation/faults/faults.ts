@@ -2,15 +2,16 @@
  * Trouble, kind by kind. Each kind that the profile has on comes again and again, at times of its own chance, and undoes
  * itself after a while; `heal` ends all of it.
  */
-import type { Cluster } from '#cluster-test/simulation/cluster.js';
-import { ClusterFaults } from '#cluster-test/simulation/cluster-faults.js';
-import type { Operator } from '#cluster-test/simulation/operator.js';
-import type { FaultKind } from '#cluster-test/simulation/profile.js';
-import type { SimulatedAgent } from '#cluster-test/simulation/simulated-agent.js';
-import type { WriteFate } from '#cluster-test/simulation/simulated-disk.js';
-import type { SimulatedMaster } from '#cluster-test/simulation/simulated-master.js';
-import { fairWeather } from '#cluster-test/simulation/simulated-network.js';
-import { StoreFaults } from '#cluster-test/simulation/store-faults.js';
+
+import { ClusterFaults } from '#cluster-test/simulation/faults/cluster-faults.js';
+import type { Operator } from '#cluster-test/simulation/faults/operator.js';
+import type { FaultKind } from '#cluster-test/simulation/faults/profile.js';
+import { StoreFaults } from '#cluster-test/simulation/faults/store-faults.js';
+import type { Cluster } from '#cluster-test/simulation/world/cluster.js';
+import type { SimulatedAgent } from '#cluster-test/simulation/world/simulated-agent.js';
+import type { WriteFate } from '#cluster-test/simulation/world/simulated-disk.js';
+import type { SimulatedMaster } from '#cluster-test/simulation/world/simulated-master.js';
+import { fairWeather } from '#cluster-test/simulation/world/simulated-network.js';
 import type { SeededRandom } from '#replica/testing/seeded-random.js';
 
 /** What a kind does when its time has come. */

@@ -1,5 +1,5 @@
 /** What a set of runs must have met at least once: branches that are easy to miss, and without which little is proven. */
-import { type FaultKind, faultKinds } from '#cluster-test/simulation/profile.js';
+import { type FaultKind, faultKinds } from '#cluster-test/simulation/faults/profile.js';
 
 /** Kinds that last from beginning to end. */
 const steady: readonly FaultKind[] = [

@@ -2,9 +2,9 @@
  * Deliberate bugs: each puts a wrong fragment in place of a right one when the built module is loaded, so that the
  * product itself knows nothing of them. The simulator must find every one; `aim` is the trouble that brings it out.
  */
-import type { Bug } from '#cluster-test/simulation/bug.js';
-import { siteBugs } from '#cluster-test/simulation/site-bugs.js';
-import { slowTiming } from '#cluster-test/simulation/timings.js';
+import type { Bug } from '#cluster-test/simulation/planted/bug.js';
+import { siteBugs } from '#cluster-test/simulation/planted/site-bugs.js';
+import { slowTiming } from '#cluster-test/simulation/world/timings.js';
 
 const elections = ['crash', 'isolated-leader', 'bridge', 'delay'] as const;
 

@@ -1,6 +1,6 @@
 /** The state machine of a simulated master: the real one, and the checks that look on. */
-import type { ConsensusChecks } from '#cluster-test/simulation/consensus-checks.js';
-import type { PlanChecks } from '#cluster-test/simulation/plan-checks.js';
+import type { ConsensusChecks } from '#cluster-test/simulation/checks/consensus-checks.js';
+import type { PlanChecks } from '#cluster-test/simulation/checks/plan-checks.js';
 import { IpamMachine, type PlanOutcome } from '#master/ipam-machine.js';
 import type { ApplyPosition, RecordChange, StateMachine, StateRecord } from '#replica/ports/state-machine.js';
 

@@ -4,11 +4,11 @@
  */
 
 import { MasterError, type RegisterRequest } from '#agent/master-api.js';
-import type { History } from '#cluster-test/simulation/history.js';
-import { MasterLink } from '#cluster-test/simulation/master-link.js';
-import type { SimulatedMaster } from '#cluster-test/simulation/simulated-master.js';
-import type { SimulatedNetwork } from '#cluster-test/simulation/simulated-network.js';
-import { Machine, SimulatedProcess } from '#cluster-test/simulation/world.js';
+import type { History } from '#cluster-test/simulation/checks/history.js';
+import { MasterLink } from '#cluster-test/simulation/world/master-link.js';
+import type { SimulatedMaster } from '#cluster-test/simulation/world/simulated-master.js';
+import type { SimulatedNetwork } from '#cluster-test/simulation/world/simulated-network.js';
+import { Machine, SimulatedProcess } from '#cluster-test/simulation/world/world.js';
 import type { SeededRandom } from '#replica/testing/seeded-random.js';
 
 type Client = {

@@ -1,22 +1,22 @@
 /** Everyone in one simulation: masters, agents, the storm, and what they share; put together from a profile. */
-import { ConsensusChecks } from '#cluster-test/simulation/consensus-checks.js';
-import { History } from '#cluster-test/simulation/history.js';
-import { LeaseUse } from '#cluster-test/simulation/lease-use.js';
-import { LiveHands } from '#cluster-test/simulation/live-hands.js';
-import { PlanChecks } from '#cluster-test/simulation/plan-checks.js';
-import type { Profile } from '#cluster-test/simulation/profile.js';
-import { RareBranches } from '#cluster-test/simulation/rare-branches.js';
-import { SimulatedAgent } from '#cluster-test/simulation/simulated-agent.js';
+import { ConsensusChecks } from '#cluster-test/simulation/checks/consensus-checks.js';
+import { History } from '#cluster-test/simulation/checks/history.js';
+import { LeaseUse } from '#cluster-test/simulation/checks/lease-use.js';
+import { LiveHands } from '#cluster-test/simulation/checks/live-hands.js';
+import { PlanChecks } from '#cluster-test/simulation/checks/plan-checks.js';
+import { RareBranches } from '#cluster-test/simulation/checks/rare-branches.js';
+import type { Profile } from '#cluster-test/simulation/faults/profile.js';
+import { Storm } from '#cluster-test/simulation/faults/storm.js';
+import { SimulatedAgent } from '#cluster-test/simulation/world/simulated-agent.js';
 import {
   type MasterAtWork,
   type MasterCopy,
   type MasterSurroundings,
   peerOf,
   SimulatedMaster,
-} from '#cluster-test/simulation/simulated-master.js';
-import { SimulatedNetwork } from '#cluster-test/simulation/simulated-network.js';
-import { Storm } from '#cluster-test/simulation/storm.js';
-import { Machine, type World } from '#cluster-test/simulation/world.js';
+} from '#cluster-test/simulation/world/simulated-master.js';
+import { SimulatedNetwork } from '#cluster-test/simulation/world/simulated-network.js';
+import { Machine, type World } from '#cluster-test/simulation/world/world.js';
 import { type PreviousState, survivorIn, writeFirstState } from '#master/recovery.js';
 import { incarnationOf } from '#replica/bootstrap/incarnation.js';
 

@@ -3,9 +3,9 @@
  * clocks of the world: when a message was sent and when its answer came. While one process is current for the masters,
  * nothing of another one of the same agent id may be accepted.
  */
-import type { SimulatedAgent } from '#cluster-test/simulation/simulated-agent.js';
-import type { SimulatedMaster } from '#cluster-test/simulation/simulated-master.js';
-import type { SimulatedProcess, World } from '#cluster-test/simulation/world.js';
+import type { SimulatedAgent } from '#cluster-test/simulation/world/simulated-agent.js';
+import type { SimulatedMaster } from '#cluster-test/simulation/world/simulated-master.js';
+import type { SimulatedProcess, World } from '#cluster-test/simulation/world/world.js';
 import type { HostInput } from '#host/input.js';
 import { parseAgentId } from '#ipam/identity.js';
 

@@ -6,9 +6,9 @@
 
 import { leaseOf } from '#agent/lease/lease.js';
 import type { RegisterRequest, RegisterResponse } from '#agent/master-api.js';
-import { type PlanChecks, sameBlocks } from '#cluster-test/simulation/plan-checks.js';
-import type { Asked, RegistrationWitness } from '#cluster-test/simulation/simulated-agent.js';
-import type { World } from '#cluster-test/simulation/world.js';
+import { type PlanChecks, sameBlocks } from '#cluster-test/simulation/checks/plan-checks.js';
+import type { Asked, RegistrationWitness } from '#cluster-test/simulation/world/simulated-agent.js';
+import type { World } from '#cluster-test/simulation/world/world.js';
 
 export class History implements RegistrationWitness {
   readonly #world: World;

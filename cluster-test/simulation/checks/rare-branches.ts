@@ -2,8 +2,8 @@
  * Notes when a situation comes about in which one rule of Raft alone keeps a cluster safe. Without them a run proves
  * little, however long: `marks.ts` names those that a set of runs must have met.
  */
-import type { CheckedMember, ConsensusChecks } from '#cluster-test/simulation/consensus-checks.js';
-import type { World } from '#cluster-test/simulation/world.js';
+import type { CheckedMember, ConsensusChecks } from '#cluster-test/simulation/checks/consensus-checks.js';
+import type { World } from '#cluster-test/simulation/world/world.js';
 import type { ConfState } from '#raft/log/entry.js';
 import type { PeerMessage, VoteResponseMessage } from '#raft/message.js';
 

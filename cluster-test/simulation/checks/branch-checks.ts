@@ -5,7 +5,7 @@
  * that the lost part can have granted.
  */
 import type { RegisterRequest } from '#agent/master-api.js';
-import type { World } from '#cluster-test/simulation/world.js';
+import type { World } from '#cluster-test/simulation/world/world.js';
 
 /** Epochs are numbered from a base, a multiple of this. */
 const epochStep = 2 ** 32;

@@ -8,12 +8,12 @@ import type { AgentLog } from '#agent/agent-log.js';
 import type { MasterApi, RegisterRequest, RegisterResponse } from '#agent/master-api.js';
 import { WatchedHost } from '#agent/testing/fake-host.js';
 import { MemoryStore } from '#agent/testing/memory-store.js';
-import type { LeaseUse } from '#cluster-test/simulation/lease-use.js';
-import type { LiveHands } from '#cluster-test/simulation/live-hands.js';
-import { MasterLink } from '#cluster-test/simulation/master-link.js';
-import type { SimulatedMaster } from '#cluster-test/simulation/simulated-master.js';
-import type { SimulatedNetwork } from '#cluster-test/simulation/simulated-network.js';
-import { type Machine, SimulatedProcess } from '#cluster-test/simulation/world.js';
+import type { LeaseUse } from '#cluster-test/simulation/checks/lease-use.js';
+import type { LiveHands } from '#cluster-test/simulation/checks/live-hands.js';
+import { MasterLink } from '#cluster-test/simulation/world/master-link.js';
+import type { SimulatedMaster } from '#cluster-test/simulation/world/simulated-master.js';
+import type { SimulatedNetwork } from '#cluster-test/simulation/world/simulated-network.js';
+import { type Machine, SimulatedProcess } from '#cluster-test/simulation/world/world.js';
 import { defaultHostSettings } from '#host/input.js';
 
 /** Before a call: the cluster's life, and the newest revision that its answer must not be older than. */

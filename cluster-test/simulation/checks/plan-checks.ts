@@ -7,8 +7,8 @@
 import { formatCidr4 } from '#address/cidr4.js';
 import { formatIp } from '#address/ip.js';
 import { formatIpv4 } from '#address/ipv4.js';
-import { BranchChecks } from '#cluster-test/simulation/branch-checks.js';
-import type { World } from '#cluster-test/simulation/world.js';
+import { BranchChecks } from '#cluster-test/simulation/checks/branch-checks.js';
+import type { World } from '#cluster-test/simulation/world/world.js';
 import { decodeCommand } from '#ipam/codec/command-codec.js';
 import type { Command, Register } from '#ipam/commands/command.js';
 import { Ipam } from '#ipam/ipam.js';

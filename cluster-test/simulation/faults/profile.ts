@@ -1,7 +1,7 @@
 /** What one seed is about: how large its cluster is, how fast it ticks, what is small, and which faults are on. */
-import { fairWeather, type Weather } from '#cluster-test/simulation/simulated-network.js';
-import { defaultTiming, slowTiming, timings } from '#cluster-test/simulation/timings.js';
-import type { World } from '#cluster-test/simulation/world.js';
+import { fairWeather, type Weather } from '#cluster-test/simulation/world/simulated-network.js';
+import { defaultTiming, slowTiming, timings } from '#cluster-test/simulation/world/timings.js';
+import type { World } from '#cluster-test/simulation/world/world.js';
 import type { ReplicaLimits, ReplicaTiming } from '#replica/replica-options.js';
 import type { SeededRandom } from '#replica/testing/seeded-random.js';
 

@@ -2,11 +2,12 @@
  * Trouble with a whole cluster: all of its masters but one are lost, all or most are put back to copies, or its plan is restored
  * on several machines. What is left begins anew, masters join it again, and an operator ends the adoption that follows.
  */
-import type { Cluster } from '#cluster-test/simulation/cluster.js';
-import type { Operator } from '#cluster-test/simulation/operator.js';
-import type { FaultKind } from '#cluster-test/simulation/profile.js';
-import type { SimulatedMaster } from '#cluster-test/simulation/simulated-master.js';
-import type { StoreFaults } from '#cluster-test/simulation/store-faults.js';
+
+import type { Operator } from '#cluster-test/simulation/faults/operator.js';
+import type { FaultKind } from '#cluster-test/simulation/faults/profile.js';
+import type { StoreFaults } from '#cluster-test/simulation/faults/store-faults.js';
+import type { Cluster } from '#cluster-test/simulation/world/cluster.js';
+import type { SimulatedMaster } from '#cluster-test/simulation/world/simulated-master.js';
 import type { SeededRandom } from '#replica/testing/seeded-random.js';
 
 export class ClusterFaults {

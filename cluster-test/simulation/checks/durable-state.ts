@@ -3,8 +3,8 @@
  * the log, the hard state, and the applied position. What a member may say to others is held against it.
  */
 import { crc32 } from 'node:zlib';
-import type { DiskWatcher, Slots } from '#cluster-test/simulation/simulated-disk.js';
-import { Violation, type World } from '#cluster-test/simulation/world.js';
+import type { DiskWatcher, Slots } from '#cluster-test/simulation/world/simulated-disk.js';
+import { Violation, type World } from '#cluster-test/simulation/world/world.js';
 import type { HardState } from '#raft/log/entry.js';
 import { readUint64 } from '#replica/uint64.js';
 import type { KeyValueOperation } from '#storage/key-value.js';

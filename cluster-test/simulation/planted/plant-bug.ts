@@ -1,7 +1,7 @@
 /** Has the modules of the product loaded with one deliberate bug, from here on in this process. */
 import { register } from 'node:module';
-import type { Bug } from '#cluster-test/simulation/bug.js';
-import { bugs } from '#cluster-test/simulation/bugs.js';
+import type { Bug } from '#cluster-test/simulation/planted/bug.js';
+import { bugs } from '#cluster-test/simulation/planted/bugs.js';
 
 declare global {
   /** The fragments that were replaced so far, for `assertPlanted`. */

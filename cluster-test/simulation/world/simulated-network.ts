@@ -2,7 +2,7 @@
  * The network between machines: messages take a while, are lost, doubled and overtaken, and links are cut in one
  * direction or both. It carries anything; peers' messages and streamed snapshots have their own ways on top of it.
  */
-import type { SimulatedProcess, World } from '#cluster-test/simulation/world.js';
+import type { SimulatedProcess, World } from '#cluster-test/simulation/world/world.js';
 import type { MemberId } from '#raft/log/entry.js';
 import type { PeerMessage, SnapshotMessage } from '#raft/message.js';
 import type { SnapshotSource } from '#replica/ports/log-store.js';

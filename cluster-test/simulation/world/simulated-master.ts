@@ -4,13 +4,13 @@
  */
 
 import { RefusedError } from '#api/refusal.js';
-import type { ConsensusChecks, Memory } from '#cluster-test/simulation/consensus-checks.js';
-import { DurableState } from '#cluster-test/simulation/durable-state.js';
-import type { PlanChecks } from '#cluster-test/simulation/plan-checks.js';
-import { type DiskCopy, SimulatedDisk, type WriteFate } from '#cluster-test/simulation/simulated-disk.js';
-import { type SimulatedNetwork, SimulatedPeers } from '#cluster-test/simulation/simulated-network.js';
-import { WatchedMachine } from '#cluster-test/simulation/watched-machine.js';
-import { type Machine, SimulatedProcess } from '#cluster-test/simulation/world.js';
+import type { ConsensusChecks, Memory } from '#cluster-test/simulation/checks/consensus-checks.js';
+import { DurableState } from '#cluster-test/simulation/checks/durable-state.js';
+import type { PlanChecks } from '#cluster-test/simulation/checks/plan-checks.js';
+import { type DiskCopy, SimulatedDisk, type WriteFate } from '#cluster-test/simulation/world/simulated-disk.js';
+import { type SimulatedNetwork, SimulatedPeers } from '#cluster-test/simulation/world/simulated-network.js';
+import { WatchedMachine } from '#cluster-test/simulation/world/watched-machine.js';
+import { type Machine, SimulatedProcess } from '#cluster-test/simulation/world/world.js';
 import { commandKindOf, commandKinds, laterCommandKinds } from '#ipam/commands/command-kind.js';
 import { Admission, defaultAdmissionLimits } from '#master/access/admission.js';
 import type { PlanOutcome } from '#master/ipam-machine.js';

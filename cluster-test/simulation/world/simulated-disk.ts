@@ -4,7 +4,7 @@
  * the identity file torn, too. After a write that failed, a handle that is used on answers as if all were well, and
  * what it wrote is gone at the next opening: LevelDB does just that.
  */
-import type { SimulatedProcess, World } from '#cluster-test/simulation/world.js';
+import type { SimulatedProcess, World } from '#cluster-test/simulation/world/world.js';
 import type { StoreSpace } from '#replica/ports/log-store.js';
 import type { SeededRandom } from '#replica/testing/seeded-random.js';
 import { readUint64 } from '#replica/uint64.js';

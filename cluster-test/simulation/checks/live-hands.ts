@@ -3,8 +3,8 @@
  * while its agent runs and says that the lease is good. One that sleeps carries nothing; after it wakes its agent has
  * the time of one look at the clock to find that the lease has ended.
  */
-import type { SimulatedAgent } from '#cluster-test/simulation/simulated-agent.js';
-import type { World } from '#cluster-test/simulation/world.js';
+import type { SimulatedAgent } from '#cluster-test/simulation/world/simulated-agent.js';
+import type { World } from '#cluster-test/simulation/world/world.js';
 import type { HostInput } from '#host/input.js';
 
 /** `LeaseTerm` asks the boot clock every 5 s, and the host gets its new input within 100 ms. */

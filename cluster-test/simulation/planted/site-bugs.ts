@@ -1,6 +1,6 @@
 /** Deliberate bugs in what guards a site that copies state: hosts that are cloned, stores that are put back. */
-import type { Bug } from '#cluster-test/simulation/bug.js';
-import { slowTiming } from '#cluster-test/simulation/timings.js';
+import type { Bug } from '#cluster-test/simulation/planted/bug.js';
+import { slowTiming } from '#cluster-test/simulation/world/timings.js';
 
 export const siteBugs: readonly Bug[] = [
   {
@@ -69,8 +69,8 @@ export const siteBugs: readonly Bug[] = [
     changes: [
       {
         file: 'master/leader/history-guard.js',
-        right: 'if (proof !== undefined) await this.#begin(proof, agentId);',
-        wrong: '',
+        right: 'if (proof !== undefined) await this.#begin(',
+        wrong: 'if (this === undefined) await this.#begin(',
       },
     ],
     aim: { faults: ['all-put-back', 'crash'], shape: { calm: 2 } },

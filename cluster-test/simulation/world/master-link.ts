@@ -23,9 +23,9 @@ import {
 import type { Method } from '#api/method.js';
 import { type RefusalReason, RefusedError } from '#api/refusal.js';
 import { agentService } from '#api/services.js';
-import type { SimulatedMaster } from '#cluster-test/simulation/simulated-master.js';
-import type { SimulatedNetwork } from '#cluster-test/simulation/simulated-network.js';
-import type { SimulatedProcess } from '#cluster-test/simulation/world.js';
+import type { SimulatedMaster } from '#cluster-test/simulation/world/simulated-master.js';
+import type { SimulatedNetwork } from '#cluster-test/simulation/world/simulated-network.js';
+import type { SimulatedProcess } from '#cluster-test/simulation/world/world.js';
 import { type AgentId, parseAgentId } from '#ipam/identity.js';
 import { checkIncarnation } from '#master/leader/incarnation-check.js';
 import type { KeepAliveSource } from '#master/leases/stream-reports.js';

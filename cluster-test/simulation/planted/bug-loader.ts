@@ -1,6 +1,6 @@
 /** Runs in Node's loader thread: puts the fragments of one bug into the modules that they belong to. */
-import type { BugChange } from '#cluster-test/simulation/bug.js';
-import { fragmentPattern } from '#cluster-test/simulation/fragment-pattern.js';
+import type { BugChange } from '#cluster-test/simulation/planted/bug.js';
+import { fragmentPattern } from '#cluster-test/simulation/planted/fragment-pattern.js';
 
 type Loaded = { readonly format: string; readonly source?: string | ArrayBuffer | Uint8Array };
 type NextLoad = (url: string, context: object) => Promise<Loaded>;

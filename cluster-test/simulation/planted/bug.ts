@@ -1,5 +1,5 @@
 /** The form of a deliberate bug. */
-import type { FaultKind, Shape } from '#cluster-test/simulation/profile.js';
+import type { FaultKind, Shape } from '#cluster-test/simulation/faults/profile.js';
 
 export type BugChange = {
   /** Below `dist/src/`. */

@@ -3,8 +3,13 @@
  * per term, log matching, leader completeness, state machine safety, nothing that goes back, and no word before the
  * fsync that it promises.
  */
-import type { DurableEntry, DurableListener, DurableState, Promised } from '#cluster-test/simulation/durable-state.js';
-import type { World } from '#cluster-test/simulation/world.js';
+import type {
+  DurableEntry,
+  DurableListener,
+  DurableState,
+  Promised,
+} from '#cluster-test/simulation/checks/durable-state.js';
+import type { World } from '#cluster-test/simulation/world/world.js';
 import type { ConfState } from '#raft/log/entry.js';
 import type { PeerMessage } from '#raft/message.js';
 import type { Head } from '#storage/records/head-record.js';

@@ -22,7 +22,7 @@ export type PlantedRunOptions = {
 
 /** Ends at the first seed that finds it. @throws Error when the process itself fails */
 export function runPlanted({ mutation, aimed, first, seeds, events }: PlantedRunOptions): Promise<PlantedRun> {
-  const main = fileURLToPath(new URL('./main.js', import.meta.url));
+  const main = fileURLToPath(new URL('../main.js', import.meta.url));
   const numbers = ['--first', `${first}`, '--seeds', `${seeds}`, '--events', `${events}`];
   const args = [main, '--mutation', mutation, ...(aimed ? ['--aimed'] : []), ...numbers, '--json'];
   const beganMs = performance.now();

@@ -3,10 +3,11 @@
  * One store at a time, since what its member has promised is lost with it, and only while all other members are well.
  * The member is then removed and comes back as a new one.
  */
-import type { Cluster, ClusterCopy } from '#cluster-test/simulation/cluster.js';
-import type { Operator } from '#cluster-test/simulation/operator.js';
-import type { DiskCopy } from '#cluster-test/simulation/simulated-disk.js';
-import type { SimulatedMaster } from '#cluster-test/simulation/simulated-master.js';
+
+import type { Operator } from '#cluster-test/simulation/faults/operator.js';
+import type { Cluster, ClusterCopy } from '#cluster-test/simulation/world/cluster.js';
+import type { DiskCopy } from '#cluster-test/simulation/world/simulated-disk.js';
+import type { SimulatedMaster } from '#cluster-test/simulation/world/simulated-master.js';
 import type { SeededRandom } from '#replica/testing/seeded-random.js';
 
 export class StoreFaults {
