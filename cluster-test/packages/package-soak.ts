@@ -1,6 +1,15 @@
-/** The Debian package on booted hosts, which takes some minutes: for `npm run soak`. */
-import { type SpecSoak, soakSpec } from '#cluster-test/process/spec-soak.js';
+/** The Debian package on booted hosts, by hand and by Ansible, which takes some minutes each: for `npm run soak`. */
+import { type SpecSoak, soakOutcome, soakSpec } from '#cluster-test/process/spec-soak.js';
+import { command } from '#cluster-test/requirement.js';
+
+const minutesVariable = 'SUBLET_PACKAGE_SOAK_MINUTES';
 
 export function packageSoak(minutes: number): SpecSoak {
-  return soakSpec({ spec: 'packages/hosts.spec.js', minutesVariable: 'SUBLET_PACKAGE_SOAK_MINUTES', minutes });
+  const byHand = soakSpec({ spec: 'packages/hosts.spec.js', minutesVariable, minutes });
+  if (byHand !== 'held') return byHand;
+  const missing = ['ansible-playbook', 'ssh', 'ssh-keygen'].flatMap((name) => command(name).missing ?? []);
+  const byAnsible = soakSpec({ spec: 'packages/ansible.spec.js', minutesVariable, minutes, missing });
+  if (typeof byAnsible !== 'object') return byAnsible;
+  console.log(`packages by Ansible: ${soakOutcome(byAnsible)}`);
+  return byHand;
 }

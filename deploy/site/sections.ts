@@ -14,6 +14,7 @@ export const sections: readonly Section[] = [
       'docs/operations/README.md',
       'docs/operations/installing.md',
       'deploy/README.md',
+      'deploy/ansible/README.md',
       'docs/operations/firewall.md',
       'docs/operations/external-authority.md',
       'docs/operations/membership.md',
