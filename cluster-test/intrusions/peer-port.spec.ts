@@ -113,7 +113,7 @@ describe('the peer port behind TLS', function () {
     await admin.call(addMember, { name: 'm4', peer: m4.peer }, { idempotent: true });
     await masters.ready([m4]);
     await admin.call(removeMember, { name: 'm4' }, { idempotent: false });
-    assert.equal((await m4.child.exited).code, 70);
+    assert.equal((await m4.child.exited).code, 71);
   });
 
   it('row 27: loses no lease by a heartbeat of a far term from a member, and has a leader again', async () => {

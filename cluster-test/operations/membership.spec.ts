@@ -30,7 +30,7 @@ async function leave(masters: Masters, name: string): Promise<void> {
   const master = named(masters, name);
   await operate(masters, 'members', 'remove', name);
   const { code } = await master.child.exited;
-  assert.equal(code, 70, master.child.output);
+  assert.equal(code, 71, master.child.output);
   assert.match(master.child.output, /was removed from the cluster.*to rejoin it needs an empty data directory/s);
 }
 
@@ -94,7 +94,7 @@ describe('membership by operators', function () {
     const gone = masters.masters.filter(({ name }) => name !== 'm5');
     for (const master of gone) masters.restart(master);
     for (const { child } of gone) {
-      assert.equal((await child.exited).code, 70, child.output);
+      assert.equal((await child.exited).code, 71, child.output);
       assert.match(child.output, /was removed from the cluster and takes no part any more; to rejoin/);
     }
     const left = JSON.parse(await operate(masters, 'members', '-o', 'json'));
@@ -125,7 +125,7 @@ describe('membership by operators', function () {
     assert.match(replaced, /m4 votes in the place of m3\. There are m1, m2, m4\.\n$/);
     assert.deepEqual(await voters(masters), ['m1', 'm2', 'm4']);
     masters.restart(m3);
-    assert.equal((await m3.child.exited).code, 70, m3.child.output);
+    assert.equal((await m3.child.exited).code, 71, m3.child.output);
     assert.match(m3.child.output, /was removed from the cluster and takes no part any more; to rejoin/);
 
     const leads = await masters.leader();
@@ -138,7 +138,7 @@ describe('membership by operators', function () {
       names,
     );
     assert.deepEqual(await voters(masters), names);
-    assert.equal((await leads.child.exited).code, 70, leads.child.output);
+    assert.equal((await leads.child.exited).code, 71, leads.child.output);
     // Asked again, it lists the members that there are.
     const again = await command('members', 'replace', leads.name, 'm5', '--master', running(masters).join());
     assert.match(again.output, new RegExp(`there is no member "${leads.name}"; there are ${names.join(', ')}`));

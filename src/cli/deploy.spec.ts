@@ -267,9 +267,10 @@ describe('deploy/', () => {
       }
     });
 
-    it(`leaves the check of the configuration to the process in ${unit}, since only its exit code ends the restarts`, () => {
+    it(`leaves the check of the configuration to the process in ${unit}, since only its exit code ends the restarts, and starts no removed master again`, () => {
       const lines = text(`deploy/systemd/${unit}`).split('\n');
-      assert.ok(lines.includes(`RestartPreventExitStatus=${exitCodes.usage}`));
+      const statuses = unit === 'sublet-master.service' ? [exitCodes.usage, exitCodes.removed] : [exitCodes.usage];
+      assert.ok(lines.includes(`RestartPreventExitStatus=${statuses.join(' ')}`));
       assert.deepEqual(
         lines.filter((line) => line.startsWith('ExecStartPre') && line.includes('sublet')),
         [],

@@ -1,13 +1,14 @@
 /**
  * How a command fails: one place that turns errors into exit codes, words, and what to do next.
- * Exit codes: 0 done, 1 refused or failed, 2 wrong use, 3 no master reachable, 70 a master that must not go on as it is.
+ * Exit codes: 0 done, 1 refused or failed, 2 wrong use, 3 no master reachable, 70 a master that must not go on as it is, 71 one
+ * that was removed.
  */
 import { AddressError } from '#address/brand.js';
 import { ExpectedError, isSystemError } from '#errors/expected-error.js';
 import { FolderError } from '#files/make-folder.js';
 import { StoreError } from '#replica/ports/log-store.js';
 
-export const exitCodes = { done: 0, refused: 1, usage: 2, noMaster: 3, storeFailed: 70 } as const;
+export const exitCodes = { done: 0, refused: 1, usage: 2, noMaster: 3, storeFailed: 70, removed: 71 } as const;
 export type ExitCode = (typeof exitCodes)[keyof typeof exitCodes];
 
 /** A failure with its exit code. */

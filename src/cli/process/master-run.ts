@@ -20,7 +20,8 @@ import type { ConfiguredNetwork } from '#master/leader/configured-network.js';
 import { type Master, type MasterOptions, startMaster } from '#master/master.js';
 import { compileEarly } from '#master/process/early-compilation.js';
 import { boundHeapGrowth } from '#master/process/heap-growth.js';
-import { ConfigurationMismatchError } from '#replica/members/stored-self.js';
+import { RemovedError } from '#master/process/replica-report.js';
+import { ConfigurationMismatchError, NotMemberError } from '#replica/members/stored-self.js';
 import { StoreError } from '#replica/ports/log-store.js';
 import { systemClock } from '#replica/ports/system-clock.js';
 import type { CertificateRenewal } from '#tls/certificate/certificate-renewal.js';
@@ -115,8 +116,9 @@ function configuredNetwork({ settings, mentioned, overlays }: NetworkSection): C
   return { initial: { settings, overlays: overlays ?? [] }, file: { settings: mentioned, overlays } };
 }
 
-/** With 2 a supervisor leaves it alone. Otherwise it may start it again; whether that helps, the message says. */
+/** With 2 and 71 a supervisor leaves it alone. Otherwise it may start it again; whether that helps, the message says. */
 function fatalExitCode(error: Error): ExitCode {
+  if (error instanceof RemovedError || error instanceof NotMemberError) return exitCodes.removed;
   return error instanceof ConfigurationMismatchError ? exitCodes.usage : exitCodes.storeFailed;
 }
 

@@ -7,7 +7,7 @@ import type { ReplicaEvent } from '#replica/replica-event.js';
 import { formatTime } from '#text/duration.js';
 
 /** This master was removed from the cluster; the message says how it comes back. */
-class RemovedError extends ExpectedError {
+export class RemovedError extends ExpectedError {
   override readonly name = 'RemovedError';
 }
 
