@@ -66,6 +66,12 @@ describe('contexts', () => {
     return code === 0 ? terminal.out.trim() : terminal.notes;
   };
 
+  it('are made by `add`, too', async () => {
+    assert.equal((await ran('context', 'add', 'other', '--master', '10.0.0.9:7070')).code, 0);
+    assert.match((await ran('context')).out, /other +10\.0\.0\.9:7070/);
+    await ran('context', 'remove', 'other');
+  });
+
   it('are made, used, shown and removed', async () => {
     assert.equal((await ran('context')).out, 'No contexts. Make one: sublet context set NAME --master HOST:PORT\n');
     assert.equal((await ran('context', 'set', 'one', '--master', one.address)).code, 0);

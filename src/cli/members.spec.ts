@@ -46,6 +46,7 @@ async function members(answers: readonly Members[], ...args: readonly string[]) 
   await using master = await new CannedMaster()
     .on(clusterService.listMembers, () => answers[Math.min(asked++, answers.length - 1)] ?? {})
     .on(clusterService.addMember, ({ name }) => ({ member: { name, role: LEARNER } }))
+    .on(clusterService.promoteMember, ({ name }) => ({ member: { name } }))
     .on(clusterService.replaceMember, ({ by }) => ({ members: [{ name: 'm1' }, { name: by }] }))
     .listen();
   const terminal = new RecordedTerminal(80);
@@ -153,5 +154,75 @@ describe('sublet members', () => {
       /m4 is not heard of; nothing was replaced\n {2}It goes on\. Ask again when it has: sublet members replace m3 m4\n/,
     );
     assert.ok(!paths.includes('ReplaceMember'));
+  });
+
+  it('says what each change does with --dry-run, and asks for the list alone', async () => {
+    const learner = { name: 'm4', peer: '10.0.0.4:7071', role: LEARNER, matchIndex: 9, lag: 0, alive: true };
+    const four: Members = { ...oneDead, members: [...(oneDead.members ?? []), learner] };
+    for (const [args, says] of [
+      [['add', 'm5=10.0.0.5:7071'], /^m5 at 10\.0\.0\.5:7071 becomes a learner.*The 3 votes stay/],
+      [['add', 'm4=10.0.0.4:7071'], /^m4 at 10\.0\.0\.4:7071 is a member already: nothing changes\./],
+      [
+        ['promote', 'm4'],
+        /^m4 has caught up, and gets a vote\. 3 voters become 4: 3 of them must be up, 1 may be down\./,
+      ],
+      [['promote', 'm2'], /^m2 votes already: nothing changes\./],
+      [
+        ['replace', 'm3', 'm4'],
+        /^m4 gets the vote once .* Master m3 at 10\.0\.0\.3:7071 is removed for good.*can’t be undone/,
+      ],
+      [['replace', 'm3', 'm5=10.0.0.5:7071'], /^m5 at 10\.0\.0\.5:7071 is added as a learner, and gets the vote/],
+      [['move', 'm3=10.1.0.3:7071'], /^m3 is recorded at 10\.1\.0\.3:7071 in the place of 10\.0\.0\.3:7071/],
+      [['move', 'm3=10.0.0.3:7071'], /^m3 is recorded at 10\.0\.0\.3:7071 already: nothing changes\./],
+    ] as const) {
+      const { exit, out, notes, paths } = await members([four], ...args, '--dry-run');
+      assert.equal(exit, 0, notes);
+      assert.match(out.replaceAll(/\n\s*/g, ' '), says);
+      assert.match(out, /Nothing was changed: --dry-run\.\n$/);
+      assert.deepEqual(paths, ['ListMembers']);
+    }
+    for (const [args, says] of [
+      [['add', 'm3=10.0.0.9:7071'], /there is a master "m3" at 10\.0\.0\.3:7071 already/],
+      [['promote', 'm9'], /there is no master "m9": there is m1, m2, m3, m4/],
+      [['replace', 'm9', 'm4'], /there is no master "m9"/],
+      [['move', 'm9=10.0.0.9:7071'], /there is no master "m9"/],
+    ] as const) {
+      const { exit, notes } = await members([four], ...args, '--dry-run');
+      assert.equal(exit, 1);
+      assert.match(notes, says);
+    }
+    const late: Members = { ...four, members: [...(oneDead.members ?? []), { ...learner, lag: 1_000_000 }] };
+    assert.match(
+      (await members([late], 'promote', 'm4', '--dry-run')).notes,
+      /m4 has not caught up: the masters refuse/,
+    );
+  });
+
+  it('gives a vote once the learner has caught up, with --wait', async () => {
+    const learner = { name: 'm4', peer: '10.0.0.4:7071', role: LEARNER, matchIndex: 9, lag: 1_000_000, alive: true };
+    const late: Members = { ...oneDead, members: [learner] };
+    const ready: Members = { ...oneDead, members: [{ ...learner, lag: 0 }] };
+    const waited = await members([late, late, ready], 'promote', 'm4', '--wait', '1m');
+    assert.equal(waited.exit, 0, waited.notes);
+    assert.match(waited.notes, /^Waiting until m4 has caught up …\n$/);
+    assert.deepEqual(waited.paths, ['ListMembers', 'ListMembers', 'ListMembers', 'PromoteMember']);
+    const { exit, notes } = await members([late], 'promote', 'm4', '--wait', '0s');
+    assert.equal(exit, 1);
+    assert.match(notes, /m4 lacks 1,000,000 entries of the log; nothing was promoted/);
+  });
+
+  it('hands over to one that votes and lives, by `sublet transfer --dry-run`', async () => {
+    await using master = await new CannedMaster().on(clusterService.listMembers, () => oneDead).listen();
+    for (const [args, exit, says] of [
+      [[], 0, /^m1 hands over to the master with the longest log/],
+      [['m2'], 0, /^m1 hands over to m2, without a pause/],
+      [['m1'], 0, /^m1 leads already: nothing changes\./],
+      [['m3'], 1, /m3 is dead/],
+      [['m9'], 1, /there is no master "m9"/],
+    ] as const) {
+      const terminal = new RecordedTerminal(80);
+      assert.equal(await run(['transfer', ...args, '--dry-run', '--master', master.address], terminal), exit);
+      assert.match(terminal.out + terminal.notes, says);
+    }
   });
 });

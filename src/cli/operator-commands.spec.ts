@@ -286,6 +286,20 @@ describe('what operators ask', () => {
     assert.equal(line, 'agents       4: 0 live, 0 silent, of 4 it is not known (the leader did not say)');
   });
 
+  it('shows one overlay, and names those that there are', async () => {
+    const { out } = await ran(80, 'overlays', 'dcos');
+    assert.match(out, /^overlay +dcos\nallocates +yes\nsubnet +9\.0\.0\.0\/8 in pieces of \/24\nheld +1 of 65,536\n/);
+    const json = JSON.parse((await ran(undefined, 'overlays', 'dcos', '-o', 'json')).out);
+    assert.deepEqual(
+      json.overlays.map(({ overlay }: { overlay: { name: string } }) => overlay.name),
+      ['dcos'],
+    );
+    const { exit, notes } = await ran(80, 'overlays', 'nowhere');
+    assert.equal(exit, 1);
+    assert.match(notes, /there is no overlay "nowhere": there is dcos/);
+    assert.equal((await ran(80, 'overlays', 'dcos', '--watch')).exit, 2);
+  });
+
   it('says when overlays are full by the history, the soonest three', () => {
     const from = { arrivals: 310, departures: 12, historySeconds: 30 * 86_400 };
     const spaces = [

@@ -28,6 +28,7 @@ export const liveValues: Readonly<Record<string, Kind>> = {
   'unreserve SUBNET': 'reservation',
   'reservations --overlay': 'overlay',
   'reservations --for': 'agent',
+  'overlays NAME': 'overlay',
   'overlay enable NAME': 'overlay',
   'overlay disable NAME': 'overlay',
   'overlay grow NAME': 'overlay',

@@ -27,6 +27,11 @@ const lasting: readonly (readonly [readonly string[], string, RegExp])[] = [
     /44\.128\.0\.0\/20 becomes 44\.128\.0\.0\/16/,
   ],
   [['release', 'agent-1', '--force'], 'ReleaseAgents', /agent-1: live at 10\.0\.0\.1, holds 9\.0\.0\.0\/24/],
+  [
+    ['members', 'replace', 'm3', 'm2'],
+    'ReplaceMember',
+    /Master m3 at 10\.0\.0\.13:7071 is removed for good in the same step/,
+  ],
   [['members', 'remove', 'm3'], 'RemoveMember', /3 voters become 2: 2 of them must be up, 0 may be down/],
   [['adoption', 'end'], 'EndAdoption', /not in adoption: nothing changes/],
 ];
@@ -39,6 +44,7 @@ describe('consent to what cannot be undone', () => {
       .on(clusterService.getStatus, () => status)
       .on(clusterService.listMembers, () => ({ members: status.members, leader: 'm1', accountOf: 'm1' }))
       .on(clusterService.removeMember, () => ({ members: status.members.slice(0, 2) }))
+      .on(clusterService.replaceMember, () => ({ members: status.members.slice(0, 2) }))
       .on(clusterService.endAdoption, () => ({ revision: 7 }))
       .on(operatorService.listAgents, () => ({ agents: [agent1, agent2], revision: 9 }))
       .on(operatorService.getAgent, ({ agentId }) => {

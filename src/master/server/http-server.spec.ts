@@ -162,6 +162,9 @@ describe('HTTP', () => {
     assert.match((await remove('{')).body, /the body is not JSON/);
     assert.match((await remove('{"agents":"10.0.0.2"}')).body, /agents: a list of node addresses is expected/);
     assert.equal((await remove('{"agents":["x"]}')).code, 400);
+    assert.equal((await remove('{"agents":[]}')).body, 'agents is empty: name at least one node address\n');
+    const many = JSON.stringify({ agents: Array.from({ length: 1_001 }, () => '10.0.0.2') });
+    assert.match((await remove(many)).body, /^agents has 1001 entries: \d+ at most are allowed\n$/);
     assert.equal((await remove(' '.repeat(1024 * 1024 + 1))).code, 413);
     const missing = await get('/nothing');
     assert.equal(missing.code, 404);

@@ -21,6 +21,7 @@ import {
 import { pacedAnswer } from '#http/paced-answer.js';
 import type { AgentId } from '#ipam/identity.js';
 import type { Ipam } from '#ipam/ipam.js';
+import { releasedAtOnceMax } from '#ipam/limits.js';
 import type { HttpCallers } from '#master/access/http-callers.js';
 import type { PlanPage } from '#master/page/plan-page.js';
 import type { Metrics } from '#master/process/metrics.js';
@@ -161,6 +162,14 @@ function parseDelete(body: string): readonly string[] {
   if (!Array.isArray(agents) || !agents.every((each) => typeof each === 'string')) {
     const example = '{"agents":["10.0.0.2"]}';
     throw new RefusedError('invalid-argument', `agents: a list of node addresses is expected, as in ${example}`);
+  }
+  const { length } = agents;
+  if (length === 0) throw new RefusedError('invalid-argument', 'agents is empty: name at least one node address');
+  if (length > releasedAtOnceMax) {
+    throw new RefusedError(
+      'invalid-argument',
+      `agents has ${length} entries: ${releasedAtOnceMax} at most are allowed`,
+    );
   }
   return agents;
 }

@@ -73,7 +73,7 @@ function use(group: Command, terminal: Terminal): void {
 }
 
 function set(group: Command, terminal: Terminal): void {
-  const command = connects(group.command('set').summary('make a context, or change one'))
+  const command = connects(group.command('set').alias('add').summary('make a context, or change one'))
     .description(
       'Makes a context of the connection that the flags describe, or changes what they name of one that is there. The first one is the current one. Files are stored by their paths, from the root on.',
     )

@@ -1,12 +1,13 @@
-/** `sublet overlays`: the overlays and how full they are. */
+/** `sublet overlays [NAME]`: the overlays and how full they are. */
 
 import { Option } from 'commander';
 import { operatorService } from '#api/services.js';
 import { connectsAndWatches, type Define, examples } from '#cli/command-kit.js';
-import { operate } from '#cli/operator/operator.js';
+import { exitCodes, Failure, usage } from '#cli/failure.js';
+import { type Operator, operate, print } from '#cli/operator/operator.js';
 import type { List, ListOptions, TableShape } from '#cli/output/list.js';
 import { showList } from '#cli/output/list-watch.js';
-import { type Cell, type Column, formatTable } from '#cli/table.js';
+import { type Cell, type Column, formatFacts, formatTable } from '#cli/table.js';
 import type { Terminal } from '#cli/terminal.js';
 import { count, overlayUse } from '#cli/words.js';
 import { sublet } from '#proto/sublet.js';
@@ -17,19 +18,26 @@ type Usage = sublet.v1.PoolUsage.$Properties | null | undefined;
 export const define: Define = (command, terminal) => {
   connectsAndWatches(command)
     .description(
-      'The overlays, and how many pieces of each are held, reserved, excluded, quarantined, or free. The last lines count the tunnel endpoints’ addresses.',
+      'The overlays, and how many pieces of each are held, reserved, excluded, quarantined, or free. The last lines count the tunnel endpoints’ addresses. With a NAME, that overlay alone.',
     )
+    .argument('[NAME]', 'one overlay')
     .addOption(new Option('--state <STATE>', 'only overlays that are so').choices(['enabled', 'disabled', 'draining']))
     .option('--stale', 'answer from what this master has, without asking the others');
   examples(
     command,
     ['sublet overlays', 'all of them'],
+    ['sublet overlays dcos', 'one, and how full it is'],
     ['sublet overlays --state draining -o name', 'names, for scripts'],
     ['sublet overlays --sort-by usage.free', 'the fullest first'],
   );
-  command.action((options: ListOptions & { stale?: true; state?: string }) =>
+  command.action((name: string | undefined, options: ListOptions & { stale?: true; state?: string }) =>
     operate(command, terminal, async (operator) => {
       const request = { stale: options.stale === true };
+      if (name !== undefined) {
+        if (options.watch) throw usage('--watch is of the list: leave out the NAME');
+        await one(operator, name, request.stale);
+        return;
+      }
       const { state } = options;
       const list = overlayList(state === undefined);
       const look = async (): Promise<sublet.v1.ListOverlaysResponse> => {
@@ -42,6 +50,54 @@ export const define: Define = (command, terminal) => {
     }),
   );
 };
+
+async function one(operator: Operator, name: string, stale: boolean): Promise<void> {
+  const { client, terminal } = operator;
+  const { overlays, revision } = await client.call(operatorService.listOverlays, { stale }, { idempotent: true });
+  const found = overlays.find(({ overlay }) => overlay?.name === name);
+  if (found === undefined) {
+    const names = overlays.map(({ overlay }) => overlay?.name ?? '').join(', ');
+    throw new Failure(exitCodes.refused, `there is no overlay "${name}": there is ${names || 'none'}`);
+  }
+  const response = new sublet.v1.ListOverlaysResponse({ overlays: [found], revision });
+  print(operator, operatorService.listOverlays, response, () => formatOverlay(found, terminal));
+}
+
+/** Everything about one overlay. */
+function formatOverlay({ overlay, usage: usage4, usage6 }: OverlayUsage, terminal: Terminal): string {
+  const space = (
+    subnet: string,
+    prefix: number | null | undefined,
+    of: Usage,
+  ): readonly (readonly [string, Cell])[] => {
+    const [, used = ''] = shares(of);
+    return [
+      ['subnet', `${subnet} in pieces of /${prefix ?? 0}`],
+      ['held', `${count(of?.held)} of ${count(of?.total)}`],
+      [
+        'set aside',
+        `${count(of?.reserved)} reserved, ${count(of?.excluded)} excluded, ${count(of?.quarantined)} quarantined`,
+      ],
+      [
+        'free',
+        (of?.total ?? 0) > 0 && !of?.free ? { text: 'none', style: 'red' } : `${count(of?.free)} (${used} is not)`,
+      ],
+    ];
+  };
+  const facts: readonly (readonly [string, Cell])[] = [
+    ['overlay', { text: overlay?.name ?? '', style: 'bold' }],
+    [
+      'allocates',
+      overlay?.enabled
+        ? { text: 'yes', style: 'green' }
+        : { text: `no: ${overlayUse(overlay ?? {})}`, style: 'yellow' },
+    ],
+    ...(overlay?.subnet ? space(overlay.subnet, overlay.prefix, usage4) : []),
+    ...(overlay?.subnet6 ? space(overlay.subnet6, overlay.prefix6, usage6) : []),
+    ['agents', `sublet agents --overlay ${overlay?.name ?? ''}`],
+  ];
+  return formatFacts(facts, terminal);
+}
 
 /** `whole`: no overlay is left out, so that the VTEPs belong to it. */
 function overlayList(whole: boolean): List<sublet.v1.ListOverlaysResponse, OverlayUsage> {
