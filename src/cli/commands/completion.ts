@@ -17,8 +17,9 @@ export const define: Define = (command, terminal) => {
     ['sublet completion fish | source', 'in ~/.config/fish/config.fish'],
   );
   command.action((shell: Shell | undefined) => {
-    if (shell === undefined)
+    if (shell === undefined) {
       throw usage(`SHELL: one of ${shells.join(', ')} is needed`, 'Like: source <(sublet completion bash)');
+    }
     terminal.write(scripts[shell]);
   });
 };

@@ -5,7 +5,7 @@ import { operatorService } from '#api/services.js';
 import { complete, pathOf } from '#cli/completion/candidates.js';
 import { afterBreak, splitLine } from '#cli/completion/command-line.js';
 import { askLive, liveValues } from '#cli/completion/live-values.js';
-import { commands, commandTree, fill, makeProgram } from '#cli/program.js';
+import { commands, commandTree, fill, makeProgram, run } from '#cli/program.js';
 import { CannedMaster, CannedRefusal } from '#cli/testing/canned-master.js';
 import { RecordedTerminal } from '#cli/testing/recorded-terminal.js';
 
@@ -27,6 +27,15 @@ async function allCommands(): Promise<readonly Command[]> {
 }
 
 describe('completion', () => {
+  it('names the shells where none is given', async () => {
+    const alone = new RecordedTerminal();
+    assert.equal(await run(['completion'], alone), 2);
+    assert.equal(
+      alone.notes,
+      'sublet: SHELL: one of bash, zsh, fish is needed\n  Like: source <(sublet completion bash)\n',
+    );
+  });
+
   it('offers every command, and those below one', async () => {
     assert.deepEqual([...(await offered(''))].sort(), commands.map(({ name }) => name).sort());
     assert.deepEqual(await offered('overl'), ['overlays', 'overlay']);

@@ -33,7 +33,7 @@ const exitMeanings: Readonly<Record<keyof typeof exitCodes, string>> = {
   usage: 'wrong use: a command, flag, argument or configuration that can’t be',
   noMaster: 'no master reachable, or none that can answer for want of a leader',
   storeFailed: 'a master can’t go on: its store failed, or its data was lost',
-  removed: 'a master was removed from its cluster; systemd does not start it again',
+  removed: 'a master is no member of its cluster any more; systemd does not start it again',
 };
 
 export function exitCodeTable(): string {
