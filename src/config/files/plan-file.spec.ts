@@ -135,6 +135,11 @@ describe('a plan in a file', () => {
     ],
     ['a key twice', 'lease: {}\nlease: {}', ['plan.yaml:2: no YAML: Map keys must be unique (column 1)']],
     [
+      'a key twice further in',
+      'lease: {}\nnetwork:\n  {vni: 1, vni: 2}',
+      ['plan.yaml:3: no YAML: Map keys must be unique (column 12)'],
+    ],
+    [
       'no YAML',
       'a: [',
       [
@@ -162,6 +167,20 @@ describe('a plan in a file', () => {
       assert.deepEqual(problems(text), wanted);
     });
   }
+
+  it('row 84: is refused with a hundred of its problems, and the count of the others', () => {
+    const keys = Array.from({ length: 5_000 }, (_, at) => `k${at}: 1`);
+    const found = problems(keys.join('\n'));
+    assert.equal(found.length, 101);
+    assert.equal(found[0]?.slice(0, 37), 'plan.yaml:1: k0: is not a known key (');
+    assert.equal(found.at(-1), 'plan.yaml:1: 4900 more problems are not shown');
+  });
+
+  it('row 84: is refused when it is nested without end', () => {
+    const brackets = `lease: {}\nnetwork: ${'['.repeat(100_000)}`;
+    assert.deepEqual(problems(brackets), ['plan.yaml:2: no YAML: nested more than 32 deep (column 42)']);
+    assert.match(problems('- '.repeat(3_000)).join(), /^plan\.yaml:1: no YAML: nested too deep \(column \d+\)$/);
+  });
 
   it('is refused when its aliases make it far larger than it is', () => {
     const levels = Array.from(

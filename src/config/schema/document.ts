@@ -24,6 +24,8 @@ export type ConfigSource = {
 export type Finding = { readonly path: Path; readonly message: string };
 
 const fileBytesMax = 4 * 1024 * 1024;
+/** Problems that are shown: a person reads no more. */
+const problemsMax = 100;
 
 export class ConfigDocument {
   /** The merged object, under the keys of the settings (not their DC/OS aliases). */
@@ -116,7 +118,11 @@ export class ConfigDocument {
 
   #inOrder(findings: readonly Finding[]): readonly ConfigProblem[] {
     const place = ({ origin }: ConfigProblem): number => (origin.kind === 'file' ? origin.line : 0);
-    return findings.map((finding) => this.problem(finding)).sort((a, b) => place(a) - place(b));
+    const problems = findings.slice(0, problemsMax).map((finding) => this.problem(finding));
+    problems.sort((a, b) => place(a) - place(b));
+    const more = findings.length - problems.length;
+    if (more > 0) problems.push({ origin: this.origin([]), key: '', message: `${more} more problems are not shown` });
+    return problems;
   }
 
   /** The path as the file has it. */
