@@ -12,6 +12,12 @@ describe('secrets in a bundle', () => {
     ['a private key that is cut off', pem.slice(0, 60), '[left out]', 1],
     ['a token to join with', `{"join": "${token}"}`, '{"join": "sj1.[left out]"}', 1],
     ['a token in a log', `joins by ${token}, twice ${token}`, 'joins by sj1.[left out], twice sj1.[left out]', 2],
+    [
+      'a key of age',
+      '# public key: age1x\nAGE-SECRET-KEY-1QQ7Z\n',
+      '# public key: age1x\nAGE-SECRET-KEY-[left out]\n',
+      1,
+    ],
     ['a header', 'authorization: Bearer abcdefgh.ijk', 'authorization: Bearer [left out]', 1],
     ['a password in an address', 'tcp://user:pa$$@10.0.0.1:2375/', 'tcp://[left out]@10.0.0.1:2375/', 1],
     [

@@ -8,6 +8,7 @@ type Rule = readonly [pattern: RegExp, replacement: string];
 
 const rules: readonly Rule[] = [
   [/-----BEGIN [A-Z ]*PRIVATE KEY-----[\s\S]*?(?:-----END [A-Z ]*PRIVATE KEY-----|$)/g, leftOut],
+  [/\bAGE-SECRET-KEY-[0-9A-Z]+/g, `AGE-SECRET-KEY-${leftOut}`],
   // A token to join with: its last part is the secret.
   [/\bsj1(?:\.[\w-]+){1,3}/g, `sj1.${leftOut}`],
   [/\b(Bearer|Basic) +[\w.~+/=-]{8,}/g, `$1 ${leftOut}`],
