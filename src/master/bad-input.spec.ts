@@ -143,6 +143,13 @@ const registrations: readonly Case[] = [
     /held.subnets.subnet: "9.0.0.1\/24" has host bits/,
   ),
   bad(
+    'a held overlay whose name is none',
+    register,
+    { ...agent, held: { subnets: [{ overlay: 'x'.repeat(2_000), subnet: '9.0.0.0/24' }] } },
+    'INVALID_ARGUMENT',
+    /held.subnets.overlay: "x{64}…": 1 to 13 characters of/,
+  ),
+  bad(
     'a held VTEP address that is none',
     register,
     { ...agent, held: { vtepIp: 'x' } },
@@ -170,6 +177,13 @@ const registrations: readonly Case[] = [
     { agentId: 'agent-1', instanceId: 'agent-1-1', epoch: 3, overlays: [{ overlay: 'x', state: { status: 1 } }] },
     'NOT_FOUND',
     /it holds nothing of overlay "x"/,
+  ),
+  bad(
+    'a status of an overlay whose name is none',
+    reportStatus,
+    { agentId: 'agent-1', instanceId: 'agent-1-1', epoch: 3, overlays: [{ overlay: 'X', state: { status: 1 } }] },
+    'INVALID_ARGUMENT',
+    /overlays.overlay: "X": 1 to 13 characters of/,
   ),
   bad(
     'a status that is none',

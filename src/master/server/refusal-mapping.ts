@@ -1,5 +1,6 @@
 /** Turns whatever stops a call into the one refusal that its caller sees. */
 import { AddressError } from '#address/brand.js';
+import { overlayNameAllowed, overlayNameForm } from '#address/overlay-name.js';
 import { RefusedError } from '#api/refusal.js';
 import type { Refusal } from '#ipam/commands/result.js';
 import { IdentityError } from '#ipam/identity.js';
@@ -56,6 +57,16 @@ export function parseBranchText(branch: string): string {
     `branch has ${branch.length} characters: ${branchLengthMax} at most are allowed`,
   );
 }
+
+/** The name of an overlay that an agent holds: it goes into the log before the plan is asked for it. @throws RefusedError */
+export function parseOverlayName(field: string, name: string): string {
+  if (overlayNameForm.test(name)) return name;
+  const shown = JSON.stringify(name.length > shownMax ? `${name.slice(0, shownMax)}…` : name);
+  throw new RefusedError('invalid-argument', `${field}: ${shown}: ${overlayNameAllowed} are allowed`);
+}
+
+/** Characters of a name that are shown. */
+const shownMax = 64;
 
 /**
  * The cluster id that a caller names, which may be of another cluster. It is handed on with others' messages, which must not

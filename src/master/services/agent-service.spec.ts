@@ -32,6 +32,25 @@ describe('agent service', () => {
     assert.deepEqual(again, first);
   });
 
+  it('row 83: writes nothing to the log for overlays that an agent can not hold by their names', async () => {
+    await using masters = await TestMasters.start();
+    const { lease } = await masters.register('agent-1');
+    const key = { agentId: 'agent-1', instanceId: 'agent-1-1', epoch: lease?.epoch ?? 0 };
+    const { member } = masters.master(0);
+    const before = member.appliedIndex;
+    const long = 'x'.repeat(2_000);
+    const client = masters.client();
+    const overlays = [{ overlay: long, state: { status: 1 } }];
+    for (const call of [
+      client.call(agentService.reportStatus, { ...key, overlays }, { idempotent: true }),
+      client.call(agentService.returnOverlays, { ...key, overlays: [long] }, { idempotent: true }),
+      masters.register('agent-1', { sequence: 2, held: { subnets: [{ overlay: long, subnet: '9.0.0.0/24' }] } }),
+    ]) {
+      assert.equal((await refusal(call)).code, 'INVALID_ARGUMENT');
+    }
+    assert.equal(member.appliedIndex, before);
+  });
+
   it('takes leave of an agent, again when it asks again, and of no later epoch', async () => {
     await using masters = await TestMasters.start();
     const { lease } = await masters.register('agent-1');

@@ -18,7 +18,7 @@ import type { HistoryGuard } from '#master/leader/history-guard.js';
 import { checkIncarnation } from '#master/leader/incarnation-check.js';
 import type { LeaseKeeper } from '#master/leases/lease-keeper.js';
 import { type CallContext, type Endpoint, encodingEndpoint, endpoint } from '#master/server/endpoint.js';
-import { parseField, safeInteger } from '#master/server/refusal-mapping.js';
+import { parseField, parseOverlayName, safeInteger } from '#master/server/refusal-mapping.js';
 import type { PlanClient } from '#master/services/plan-client.js';
 import type { PlanEncoding } from '#master/services/plan-encoding.js';
 import { agentMessage, leaseMessage } from '#master/services/plan-message.js';
@@ -202,6 +202,7 @@ async function returnOverlays(
   if (overlays.length === 0 || overlays.length > overlaysMax) {
     throw new RefusedError('invalid-argument', `overlays: ${overlays.length} names: 1 to ${overlaysMax} are allowed`);
   }
+  for (const name of overlays) parseOverlayName('overlays', name);
   const command = { kind: 'return-overlays', agentId, epoch, overlays, wallTime: wallClock(), by: '' } as const;
   const { revision } = await plan.change(command);
   return { revision };
@@ -230,7 +231,7 @@ function parseReports(reports: readonly sublet.v1.OverlayReport.$Properties[]): 
     );
   }
   return reports.map(({ overlay, state }) => ({
-    overlay: overlay ?? '',
+    overlay: parseOverlayName('overlays.overlay', overlay ?? ''),
     status: parseStatus(state?.status ?? Status.OVERLAY_STATUS_UNSPECIFIED),
     error: clippedStatusError(state?.error ?? ''),
   }));

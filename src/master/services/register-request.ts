@@ -10,7 +10,7 @@ import { parseAgentId, parseInstanceId, parseRunId } from '#ipam/identity.js';
 import { defaultOverlayMtu, overlaysMax } from '#ipam/limits.js';
 import { parseHostname, parseNetworkConfig, parseNodeIp, parseSequence } from '#ipam/registration-fields.js';
 import type { NetworkConfig } from '#ipam/view/full-agent.js';
-import { parseBranchText, parseField, safeInteger } from '#master/server/refusal-mapping.js';
+import { parseBranchText, parseField, parseOverlayName, safeInteger } from '#master/server/refusal-mapping.js';
 import type { sublet } from '#proto/sublet.js';
 
 /** All of a registration but what the leader judges. */
@@ -58,7 +58,7 @@ function parseHeld(held: sublet.v1.HeldLease.$Properties): HeldLease {
   return {
     vtepIp: held.vtepIp ? parseField('held.vtep_ip', held.vtepIp, parseVtepIp) : undefined,
     subnets: subnets.map(({ overlay, subnet, subnet6 }) => ({
-      overlay: overlay ?? '',
+      overlay: parseOverlayName('held.subnets.overlay', overlay ?? ''),
       subnet: subnet ? parseField('held.subnets.subnet', subnet, parseCidr4) : undefined,
       subnet6: subnet6 ? parseField('held.subnets.subnet6', subnet6, parseCidr6) : undefined,
     })),
