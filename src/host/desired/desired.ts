@@ -90,8 +90,10 @@ export type DesiredBridge = {
   readonly gateways: readonly string[];
   /** The kernel takes no IPv6 address on it. */
   readonly isIpv6Off: boolean;
-  /** Absent: a CNI plugin makes it with the first container; we only mark it and watch its address. */
-  readonly made?: { readonly mac: string; readonly mtu: number };
+  /** Bytes; of a bridge that a CNI plugin makes, what its next containers get. */
+  readonly mtu: number;
+  /** Absent: a CNI plugin makes it with the first container; we mark it, and keep it up with its gateways. */
+  readonly made?: { readonly mac: string };
 };
 
 /** The plan for `input` on a host of which `facts` hold. Without an underlay nothing is tunnelled, and that is a problem. */
@@ -286,8 +288,8 @@ function desiredBridge(
   { mtu, settings, off }: { mtu: number; settings: HostSettings; off: BridgesOff },
 ): DesiredBridge {
   const gateways = gatewaysOf(bridge);
-  const made = settings.bridges === 'now' ? { made: { mac: bridgeMac(bridge.name, gateways), mtu } } : {};
-  return { name: bridge.name, overlay, gateways, isIpv6Off: off[bridge.name] !== undefined, ...made };
+  const made = settings.bridges === 'now' ? { made: { mac: bridgeMac(bridge.name, gateways) } } : {};
+  return { name: bridge.name, overlay, gateways, isIpv6Off: off[bridge.name] !== undefined, mtu, ...made };
 }
 
 /**

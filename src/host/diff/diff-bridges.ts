@@ -5,7 +5,7 @@
  */
 
 import type { StepPlan } from '#host/apply/step-plan.js';
-import type { DesiredBridge, DesiredHost } from '#host/desired/desired.js';
+import { type DesiredBridge, type DesiredHost, ipv6MtuBytesMin } from '#host/desired/desired.js';
 import type { Marks } from '#host/desired/marks.js';
 import type { LinkSetting, Step } from '#host/diff/host-step.js';
 import type { ObservedHost, ObservedLink } from '#host/observe/observed.js';
@@ -59,16 +59,17 @@ function compare(bridge: DesiredBridge, link: ObservedLink, ports: number, marks
 
 /** What makes the bridge as it should be; nothing where a CNI plugin does. */
 function creation(bridge: DesiredBridge, marks: Marks): Step[] {
-  const { name, overlay, made } = bridge;
+  const { name, overlay, mtu, made } = bridge;
   if (made === undefined) return [];
-  const { mac, mtu } = made;
+  const { mac } = made;
   const link: ObservedLink = { name, kind: 'bridge', mac, mtu, up: false, alias: marks.current, addresses: [] };
   const create = { kind: 'bridge-create', name, mac, mtu, mark: marks.current } as const;
   return [{ ...create, scope: overlayScope(overlay), part: 'bridge' }, ...upkeep(bridge, link, marks)];
 }
 
 /** Where a CNI plugin makes the bridge, it is kept from when it bears our mark: until then the plugin is at it. */
-function upkeep({ name, overlay, gateways, isIpv6Off, made }: DesiredBridge, link: ObservedLink, marks: Marks): Step[] {
+function upkeep(bridge: DesiredBridge, link: ObservedLink, marks: Marks): Step[] {
+  const { name, overlay, gateways, isIpv6Off, mtu, made } = bridge;
   const scope = overlayScope(overlay);
   const set = (setting: LinkSetting): Step => ({ kind: 'link-set', name, set: setting, scope, part: 'bridge' });
   const alias = link.alias === marks.current ? [] : [set({ kind: 'alias', alias: marks.current })];
@@ -77,14 +78,17 @@ function upkeep({ name, overlay, gateways, isIpv6Off, made }: DesiredBridge, lin
   const add = (cidr: string): Step => {
     return { kind: 'address', action: 'add', cidr, device: name, scope, part: isIpv6Text(cidr) ? 'bridge6' : 'bridge' };
   };
+  const missing6 = isIpv6Off ? [] : missing.filter(isIpv6Text);
+  // IPv6 begins at an MTU of 1280, so the MTU comes before its addresses. Else a plugin's MTU is the plugin's to keep.
+  const follows = made !== undefined || (missing6.length > 0 && link.mtu < ipv6MtuBytesMin);
+  const mtuThen = follows ? mtu : link.mtu;
   return [
     ...alias,
-    // IPv6 begins at an MTU of 1280, so the MTU comes before its addresses. A plugin's is the plugin's to keep.
-    ...(made === undefined || link.mtu === made.mtu ? [] : [set({ kind: 'mtu', mtu: made.mtu })]),
+    ...(link.mtu === mtuThen ? [] : [set({ kind: 'mtu', mtu })]),
     ...missing.filter((cidr) => !isIpv6Text(cidr)).map(add),
     ...(link.up ? [] : [set({ kind: 'up' })]),
     // Last: a host may refuse them on this bridge, which has IPv4 all the same.
-    ...(isIpv6Off ? [] : missing.filter(isIpv6Text).map(add)),
+    ...(mtuThen < ipv6MtuBytesMin ? [] : missing6.map(add)),
   ];
 }
 

@@ -6,6 +6,7 @@ import { type DockerEngineFacts, type DockerVersion, dockerRequest } from '#host
 import { diff } from '#host/diff/diff.js';
 import type { Step } from '#host/diff/host-step.js';
 import type { HostInput, Peer } from '#host/input.js';
+import type { HostFacts } from '#host/observe/host-facts.js';
 import { bareHost, type ObservedHost, type ObservedLink } from '#host/observe/observed.js';
 import { exampleInput, examplePeer, underlay } from '#host/testing/example.js';
 import { commandOf } from '#host/tools/tool-command.js';
@@ -561,6 +562,19 @@ describe('diff of files, bridges and Docker networks', () => {
     // A plugin is just making it; one of others is theirs.
     assert.deepEqual(of(lost()), []);
     assert.deepEqual(of(lost('sublet:other')), []);
+    // A plugin made it while the underlay's MTU was lower: IPv6 needs 1280 bytes.
+    const narrow = (facts: HostFacts, mtu: number) => {
+      const there = withLink(built(), link('m-dcos6', { mtu, alias: 'sublet:c1' }));
+      return diff(desired(exampleInput(), facts), there)
+        .steps.filter(({ part }) => part === 'bridge' || part === 'bridge6')
+        .map(commandOf);
+    };
+    assert.deepEqual(narrow({ underlay }, 1230), [
+      'ip link set dev m-dcos6 mtu 1420',
+      'ip address add fd01:b::1/81 dev m-dcos6 nodad',
+    ]);
+    assert.deepEqual(narrow({ underlay }, 1300), ['ip address add fd01:b::1/81 dev m-dcos6 nodad']);
+    assert.deepEqual(narrow({ underlay: { device: 'eth0', mtu: 1300 } }, 1250), []);
     const off = desired(exampleInput(), { underlay, bridgesIpv6Off: { 'm-dcos6': 'IPv6 is off' } });
     assert.deepEqual(
       diff(off, lost('sublet:c1'))
