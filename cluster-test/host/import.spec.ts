@@ -15,8 +15,10 @@ import { cniTools } from '#cluster-test/host/requirements.js';
 import { type AgentHost, Scene } from '#cluster-test/host/scene.js';
 import { pageBlock } from '#cluster-test/page-block.js';
 import { sublet } from '#cluster-test/process/child.js';
+import { holds, until } from '#cluster-test/process/condition.js';
 import { command, requires } from '#cluster-test/requirement.js';
 
+const boundMs = 30_000;
 const minutes = Number(process.env[moveSoakMinutes] ?? 0);
 
 type OldHost = OldTunnelHost & {
@@ -99,9 +101,20 @@ class Site {
     assert.equal(lost, 0, `lost of ${answered + lost} ${between}`);
   }
 
-  /** The device by which a host sends to the container of another one. */
-  wayTo(host: OldHost, other: OldHost): string {
-    return / dev (\S+)/.exec(host.netns.sh(`ip route get ${other.container.endpoint.address}`))?.[1] ?? '';
+  /** Waits until a host sends to the container of another one by this device: peers learn of a move by and by. */
+  async sends(host: OldHost, other: OldHost, device: string): Promise<void> {
+    const { address } = other.container.endpoint;
+    await until(`${host.nodeIp} sends to ${other.nodeIp} by ${device}`, boundMs, () =>
+      holds(host.netns.sh(`ip route get ${address}`).includes(` dev ${device} `)),
+    );
+  }
+
+  /** Waits until every host sends to every other one by Sublet's tunnel, and takes the former one away. */
+  async forget(former: string, device: string): Promise<void> {
+    for (const host of this.hosts) {
+      for (const other of this.hosts.filter((each) => each !== host)) await this.sends(host, other, device);
+    }
+    for (const { netns } of this.hosts) netns.sh(`ip link del ${former}`);
   }
 
   async startAgent({ id, netns, nodeIp }: OldHost, config: string, flags: readonly string[]): Promise<AgentHost> {
@@ -176,10 +189,11 @@ describe('hosts that move from flannel', function () {
     await site.allReach();
     await site.whileTalking(one, three, () => move(two));
     await site.allReach();
-    assert.deepEqual([site.wayTo(one, two), site.wayTo(one, three)], ['vtep1024', 'flannel.1']);
+    await site.sends(one, two, 'vtep1024');
+    await site.sends(one, three, 'flannel.1');
+    await site.allReach();
     await site.whileTalking(one, two, () => move(three));
     await site.allReach();
-    assert.equal(site.wayTo(one, three), 'vtep1024');
   });
 
   if (minutes > 0) {
@@ -192,7 +206,8 @@ describe('hosts that move from flannel', function () {
         );
         await site.whileTalking(two, three, () => moveBack(one));
         await site.allReach();
-        assert.deepEqual([site.wayTo(one, two), site.wayTo(two, one)], ['flannel.1', 'flannel.1']);
+        await site.sends(two, one, 'flannel.1');
+        await site.allReach();
         await site.whileTalking(three, two, () => move(one));
         await site.allReach();
       }
@@ -200,7 +215,7 @@ describe('hosts that move from flannel', function () {
   }
 
   it('have nothing of flannel on the way at the end', async () => {
-    for (const { netns } of site.hosts) netns.sh('ip link del flannel.1');
+    await site.forget('flannel.1', 'vtep1024');
     await site.allReach();
   });
 });
@@ -260,7 +275,9 @@ describe('hosts that move from DC/OS', function () {
     await site.allReach();
     await site.whileTalking(three, one, () => move(two));
     await site.allReach();
-    assert.deepEqual([site.wayTo(one, two), site.wayTo(one, three)], ['vtep1025', 'vtep1024']);
+    await site.sends(one, two, 'vtep1025');
+    await site.sends(one, three, 'vtep1024');
+    await site.allReach();
     const fresh = await site.attach(one.netns, join(one.agent?.cniDir ?? '', 'dcos.conflist'));
     assert.notEqual(fresh.endpoint.address, one.container.endpoint.address);
     assert.equal(await fresh.endpoint.seenBy(three.container.endpoint.address), fresh.endpoint.address);
@@ -282,7 +299,8 @@ describe('hosts that move from DC/OS', function () {
           assert.match(left.output, /left .*m-dcos/, 'its container is on it');
         });
         await site.allReach();
-        assert.deepEqual([site.wayTo(one, two), site.wayTo(two, one)], ['vtep1024', 'vtep1024']);
+        await site.sends(two, one, 'vtep1024');
+        await site.allReach();
         await site.whileTalking(three, two, () => move(one));
         await site.allReach();
       }
@@ -290,7 +308,7 @@ describe('hosts that move from DC/OS', function () {
   }
 
   it('have nothing of DC/OS on the way at the end', async () => {
-    for (const { netns } of site.hosts) netns.sh('ip link del vtep1024');
+    await site.forget('vtep1024', 'vtep1025');
     await site.allReach();
   });
 });
