@@ -1,7 +1,7 @@
 /** How long this file system takes to make a small append durable, and which one it is. */
 import { closeSync, fdatasyncSync, openSync, readFileSync, rmSync, writeSync } from 'node:fs';
 import { join, resolve } from 'node:path';
-import { type Percentiles, percentiles } from '#cluster-test/bench/load.js';
+import { type Percentiles, percentiles } from '#cluster-test/bench/storms/load.js';
 
 const rounds = 200;
 const appendBytes = 512;

@@ -6,7 +6,7 @@ import { type ChildProcess, fork } from 'node:child_process';
 import { once } from 'node:events';
 import { fileURLToPath } from 'node:url';
 import { Client, credentials, Server, ServerCredentials, type ServiceError } from '@grpc/grpc-js';
-import { type StormResult, storm } from '#cluster-test/bench/storm.js';
+import { type StormResult, storm } from '#cluster-test/bench/storms/storm.js';
 
 const path = '/bench.Echo/Echo';
 const messageBytes = 160;

@@ -4,10 +4,10 @@
  */
 import { parseArgs } from 'node:util';
 import { fileSystemOf } from '#cluster-test/bench/disk.js';
-import { load } from '#cluster-test/bench/load.js';
 import { benchConfig, Registrar } from '#cluster-test/bench/plan.js';
 import { memoryOf } from '#cluster-test/bench/process-usage.js';
 import { print } from '#cluster-test/bench/report.js';
+import { load } from '#cluster-test/bench/storms/load.js';
 import { Masters } from '#cluster-test/process/masters.js';
 
 export const help = `full-house [--agents 65000] [--concurrency 256]`;

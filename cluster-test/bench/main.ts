@@ -6,15 +6,15 @@ import { handOver } from '#runtime/hand-over.js';
 type Benchmark = { readonly help: string; run(args: readonly string[]): Promise<void> };
 
 const benchmarks: Readonly<Record<string, () => Promise<Benchmark>>> = {
-  'boot-storm': () => import('#cluster-test/bench/boot-storm.js'),
-  'beside-etcd': () => import('#cluster-test/bench/beside-etcd.js'),
+  'boot-storm': () => import('#cluster-test/bench/storms/boot-storm.js'),
+  'beside-etcd': () => import('#cluster-test/bench/etcd/beside-etcd.js'),
   'full-house': () => import('#cluster-test/bench/full-house.js'),
-  failover: () => import('#cluster-test/bench/failover.js'),
-  'rolling-restart': () => import('#cluster-test/bench/rolling-restart.js'),
-  'host-peers': () => import('#cluster-test/bench/host-peers.js'),
-  watchers: () => import('#cluster-test/bench/watchers.js'),
-  'new-peer': () => import('#cluster-test/bench/new-peer.js'),
-  boot: () => import('#cluster-test/bench/boot.js'),
+  failover: () => import('#cluster-test/bench/storms/failover.js'),
+  'rolling-restart': () => import('#cluster-test/bench/storms/rolling-restart.js'),
+  'host-peers': () => import('#cluster-test/bench/peers/host-peers.js'),
+  watchers: () => import('#cluster-test/bench/peers/watchers.js'),
+  'new-peer': () => import('#cluster-test/bench/peers/new-peer.js'),
+  boot: () => import('#cluster-test/bench/boot/boot.js'),
 };
 
 /** On the Node.js of the package: a master would hand over to it, and the process that is measured be its shell. */

@@ -1,7 +1,7 @@
 /** What the machine could do at all: the echo before and after what is measured, so that one that slows down on the way shows. */
 import { measureFdatasync } from '#cluster-test/bench/disk.js';
 import { measureEcho } from '#cluster-test/bench/echo.js';
-import type { StormResult } from '#cluster-test/bench/storm.js';
+import type { StormResult } from '#cluster-test/bench/storms/storm.js';
 
 export type Yardstick = {
   /** Calls a second under load. */

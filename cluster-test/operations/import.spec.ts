@@ -10,7 +10,7 @@ import { join } from 'node:path';
 import { parseCidr4 } from '#address/cidr4.js';
 import { parseCidr6 } from '#address/cidr6.js';
 import { operatorService } from '#api/services.js';
-import { EtcdMembers } from '#cluster-test/bench/etcd.js';
+import { EtcdMembers } from '#cluster-test/bench/etcd/etcd.js';
 import { command } from '#cluster-test/operations/operator.js';
 import { pageBlock } from '#cluster-test/page-block.js';
 import { Child } from '#cluster-test/process/child.js';

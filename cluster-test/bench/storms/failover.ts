@@ -4,9 +4,9 @@ import { parseArgs } from 'node:util';
 import { MasterClient } from '#api/master-client.js';
 import { agentService } from '#api/services.js';
 import { fileSystemOf } from '#cluster-test/bench/disk.js';
-import { percentiles } from '#cluster-test/bench/load.js';
 import { benchConfig, registration } from '#cluster-test/bench/plan.js';
 import { print } from '#cluster-test/bench/report.js';
+import { percentiles } from '#cluster-test/bench/storms/load.js';
 import { until } from '#cluster-test/process/condition.js';
 import { Masters } from '#cluster-test/process/masters.js';
 

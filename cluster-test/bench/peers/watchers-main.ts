@@ -6,8 +6,8 @@
 import { setTimeout as delay } from 'node:timers/promises';
 import { MasterClient } from '#api/master-client.js';
 import { agentService } from '#api/services.js';
-import { load } from '#cluster-test/bench/load.js';
 import { registration } from '#cluster-test/bench/plan.js';
+import { load } from '#cluster-test/bench/storms/load.js';
 import { sublet } from '#proto/sublet.js';
 
 /** Connections that `shared` watches share. */

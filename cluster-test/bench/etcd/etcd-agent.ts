@@ -1,6 +1,6 @@
 /** An agent of `boot` that keeps its subnet in an etcd, with as few calls as that takes. */
 import { Client, credentials, type ServiceError, status } from '@grpc/grpc-js';
-import type { BootAgent, Progress } from '#cluster-test/bench/boot-client.js';
+import type { BootAgent, Progress } from '#cluster-test/bench/boot/boot-client.js';
 import {
   decodeRangeCount,
   decodeTransaction,
@@ -11,7 +11,7 @@ import {
   encodeRange,
   encodeWatchCreate,
   etcdPaths,
-} from '#cluster-test/bench/etcd-messages.js';
+} from '#cluster-test/bench/etcd/etcd-messages.js';
 import { channelOptions, registration } from '#cluster-test/bench/plan.js';
 import { same, unary } from '#cluster-test/bench/unary.js';
 

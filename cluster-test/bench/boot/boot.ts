@@ -10,13 +10,13 @@ import { fileURLToPath } from 'node:url';
 import { parseArgs } from 'node:util';
 import { MasterClient } from '#api/master-client.js';
 import { clusterService } from '#api/services.js';
-import type { BootOrder, BootReport } from '#cluster-test/bench/boot-main.js';
-import { EtcdMembers } from '#cluster-test/bench/etcd.js';
-import { percentiles } from '#cluster-test/bench/load.js';
+import type { BootOrder, BootReport } from '#cluster-test/bench/boot/boot-main.js';
+import { EtcdMembers } from '#cluster-test/bench/etcd/etcd.js';
 import { machineMs } from '#cluster-test/bench/machine-clock.js';
 import { benchConfig } from '#cluster-test/bench/plan.js';
 import { cpuMsOf, memoryOf } from '#cluster-test/bench/process-usage.js';
 import { print, type Row } from '#cluster-test/bench/report.js';
+import { percentiles } from '#cluster-test/bench/storms/load.js';
 import { until } from '#cluster-test/process/condition.js';
 import { type JoiningMaster, Masters } from '#cluster-test/process/masters.js';
 

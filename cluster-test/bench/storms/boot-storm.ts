@@ -8,8 +8,8 @@ import { metric } from '#cluster-test/bench/metrics.js';
 import { type Answer, benchConfig, notLetOnce, Registrar } from '#cluster-test/bench/plan.js';
 import { memoryOf } from '#cluster-test/bench/process-usage.js';
 import { print, type Row } from '#cluster-test/bench/report.js';
-import { storm } from '#cluster-test/bench/storm.js';
-import { tlsStorm } from '#cluster-test/bench/tls-storm.js';
+import { storm } from '#cluster-test/bench/storms/storm.js';
+import { tlsStorm } from '#cluster-test/bench/storms/tls-storm.js';
 import { besideYardstick } from '#cluster-test/bench/yardstick.js';
 import { Masters } from '#cluster-test/process/masters.js';
 

@@ -1,6 +1,6 @@
 /** The measured process of `host-peers`, inside the host's namespace; prints one `HostPeersResult`. */
 import { setTimeout as delay } from 'node:timers/promises';
-import type { HostPeersResult } from '#cluster-test/bench/host-peers.js';
+import type { HostPeersResult } from '#cluster-test/bench/peers/host-peers.js';
 import { processorTime } from '#cluster-test/bench/process-usage.js';
 import { desired } from '#host/desired/desired.js';
 import { diff } from '#host/diff/diff.js';

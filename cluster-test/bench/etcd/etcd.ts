@@ -8,7 +8,7 @@ import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { Client, credentials } from '@grpc/grpc-js';
-import { leaseFreeBlock } from '#cluster-test/bench/etcd-agent.js';
+import { leaseFreeBlock } from '#cluster-test/bench/etcd/etcd-agent.js';
 import {
   decodeRange,
   decodeTransaction,
@@ -17,7 +17,7 @@ import {
   encodePut,
   encodeRange,
   etcdPaths,
-} from '#cluster-test/bench/etcd-messages.js';
+} from '#cluster-test/bench/etcd/etcd-messages.js';
 import { unary } from '#cluster-test/bench/unary.js';
 import { Child } from '#cluster-test/process/child.js';
 import { holds, until } from '#cluster-test/process/condition.js';

@@ -1,8 +1,8 @@
 /** The registering process of `new-peer`, on a master's host: prints one `Registered` per line. */
 import { setTimeout as delay } from 'node:timers/promises';
-import { load } from '#cluster-test/bench/load.js';
-import type { Registered } from '#cluster-test/bench/new-peer.js';
+import type { Registered } from '#cluster-test/bench/peers/new-peer.js';
 import { agentOf, Registrar } from '#cluster-test/bench/plan.js';
+import { load } from '#cluster-test/bench/storms/load.js';
 
 const [masters = '', ...numbers] = process.argv.slice(2);
 const [peers = 0, first = 0, atOnce = 1, everyMs = 0] = numbers.map(Number);

@@ -8,10 +8,10 @@ import { createInterface } from 'node:readline';
 import { setTimeout as delay } from 'node:timers/promises';
 import { fileURLToPath } from 'node:url';
 import { parseArgs } from 'node:util';
-import { percentiles } from '#cluster-test/bench/load.js';
 import { benchConfig } from '#cluster-test/bench/plan.js';
 import { memoryOf, processorTime } from '#cluster-test/bench/process-usage.js';
 import { print } from '#cluster-test/bench/report.js';
+import { percentiles } from '#cluster-test/bench/storms/load.js';
 import { atEnd, type Netns } from '#cluster-test/host/netns.js';
 import { Scene } from '#cluster-test/host/scene.js';
 import { holds, until } from '#cluster-test/process/condition.js';
@@ -39,7 +39,7 @@ export async function run(args: readonly string[]): Promise<void> {
     const before = Number(values.registered);
     if (before > 0) await register(scene, before, crowd);
     const flags = ['--docker-bridge', 'false'];
-    const agentConfig = join(dirname(fileURLToPath(import.meta.url)), '../../../cluster-test/bench/agent.json');
+    const agentConfig = join(dirname(fileURLToPath(import.meta.url)), '../../../../cluster-test/bench/agent.json');
     for (let n = 1; n <= Number(values.agents); n++) {
       await scene.startAgent({ id: `agent-${n}`, nodeIp: `10.0.0.${n}`, config: agentConfig, flags });
     }

@@ -3,10 +3,10 @@
  * times at which each of them came to a position. Times are ms of the machine's clock since it started, so that they can be
  * compared across processes.
  */
-import { SubletAgent } from '#cluster-test/bench/boot-client.js';
-import { EtcdAgent } from '#cluster-test/bench/etcd-agent.js';
-import { load } from '#cluster-test/bench/load.js';
+import { SubletAgent } from '#cluster-test/bench/boot/boot-client.js';
+import { EtcdAgent } from '#cluster-test/bench/etcd/etcd-agent.js';
 import { machineMs } from '#cluster-test/bench/machine-clock.js';
+import { load } from '#cluster-test/bench/storms/load.js';
 
 export type BootOrder =
   | { readonly kind: 'boot'; readonly numbers: readonly number[]; readonly atOnce: number }

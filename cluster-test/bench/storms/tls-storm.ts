@@ -6,11 +6,11 @@ import { fileURLToPath } from 'node:url';
 import { type ChannelCredentials, Client, credentials } from '@grpc/grpc-js';
 import { agentService } from '#api/services.js';
 import { collectedWord } from '#cluster-test/bench/collect-on-signal.js';
-import { load } from '#cluster-test/bench/load.js';
 import { metric } from '#cluster-test/bench/metrics.js';
 import { type Answer, benchConfig, channelOptions, notLetOnce, registration } from '#cluster-test/bench/plan.js';
 import { cpuMsOf, memoryOf } from '#cluster-test/bench/process-usage.js';
 import { print, type Row } from '#cluster-test/bench/report.js';
+import { load } from '#cluster-test/bench/storms/load.js';
 import { AgentCrowd } from '#cluster-test/process/agent-crowd.js';
 import { holds, until } from '#cluster-test/process/condition.js';
 import { type MasterProcess, Masters } from '#cluster-test/process/masters.js';
@@ -94,7 +94,7 @@ export async function tlsStorm(options: TlsStormOptions): Promise<void> {
 
 async function runRound(options: TlsStormOptions, authority: TestAuthority | undefined): Promise<Round> {
   const { agents, concurrency, crowd } = options;
-  const preload = `--import ${fileURLToPath(new URL('collect-on-signal.js', import.meta.url))}`;
+  const preload = `--import ${fileURLToPath(new URL('../collect-on-signal.js', import.meta.url))}`;
   await using masters = await Masters.start({
     count: options.masters,
     config: benchConfig(),

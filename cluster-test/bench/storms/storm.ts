@@ -2,8 +2,9 @@
  * A storm of calls, measured in one order whatever is called: warm up, the load, then one call at a time. Ratios between two of
  * them so compare like with like, compiled code and grown heaps included.
  */
-import { type LoadResult, load } from '#cluster-test/bench/load.js';
+
 import { cpuMsOf } from '#cluster-test/bench/process-usage.js';
+import { type LoadResult, load } from '#cluster-test/bench/storms/load.js';
 
 /** Processes that have just started compile as they go. */
 const warmCalls = 2_000;

@@ -7,11 +7,11 @@ import { tmpdir } from 'node:os';
 import { parseArgs } from 'node:util';
 import { agentService } from '#api/services.js';
 import { fileSystemOf } from '#cluster-test/bench/disk.js';
-import { EtcdClient, EtcdMembers } from '#cluster-test/bench/etcd.js';
+import { EtcdClient, EtcdMembers } from '#cluster-test/bench/etcd/etcd.js';
 import { benchConfig, channelOptions, Registrar, registration } from '#cluster-test/bench/plan.js';
 import { memoryOf } from '#cluster-test/bench/process-usage.js';
 import { print, type Row } from '#cluster-test/bench/report.js';
-import { type StormResult, storm } from '#cluster-test/bench/storm.js';
+import { type StormResult, storm } from '#cluster-test/bench/storms/storm.js';
 import { besideYardstick, type Yardstick } from '#cluster-test/bench/yardstick.js';
 import { Masters } from '#cluster-test/process/masters.js';
 

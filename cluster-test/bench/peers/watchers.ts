@@ -9,11 +9,11 @@ import { once } from 'node:events';
 import { fileURLToPath } from 'node:url';
 import { parseArgs } from 'node:util';
 import { collectedWord } from '#cluster-test/bench/collect-on-signal.js';
-import { load } from '#cluster-test/bench/load.js';
 import { metric } from '#cluster-test/bench/metrics.js';
 import { benchConfig, Registrar } from '#cluster-test/bench/plan.js';
 import { memoryOf } from '#cluster-test/bench/process-usage.js';
 import { print, type Row } from '#cluster-test/bench/report.js';
+import { load } from '#cluster-test/bench/storms/load.js';
 import { holds, until } from '#cluster-test/process/condition.js';
 import { type MasterProcess, Masters } from '#cluster-test/process/masters.js';
 
@@ -37,7 +37,7 @@ export async function run(args: readonly string[]): Promise<void> {
 }
 
 async function measure(mode: keyof typeof modes, watchers: number): Promise<Row[]> {
-  const preload = `--import ${fileURLToPath(new URL('collect-on-signal.js', import.meta.url))}`;
+  const preload = `--import ${fileURLToPath(new URL('../collect-on-signal.js', import.meta.url))}`;
   await using masters = await Masters.start({ count: 1, config: benchConfig(), env: { NODE_OPTIONS: preload } });
   const [master] = masters.masters;
   if (master === undefined) throw new RangeError('a master was started');
