@@ -6,6 +6,8 @@ import { sections } from '#site/sections.js';
 import { renderSite, type Source } from '#site/site.js';
 
 const top = fileURLToPath(new URL('../../../', import.meta.url));
+/** Where `npm run docs` makes the site. */
+export const siteFolder = join(top, 'dist/docs');
 /** Folders that have pages, beside the top itself. */
 const folders = ['docs', 'deploy'];
 

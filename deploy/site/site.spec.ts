@@ -2,7 +2,7 @@ import assert from 'node:assert/strict';
 import { existsSync, mkdtempSync, readdirSync, readFileSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
-import { writeSite } from '#site/repository.js';
+import { siteFolder, writeSite } from '#site/repository.js';
 import { renderSite } from '#site/site.js';
 
 const matches = (text: string, pattern: RegExp): readonly string[] =>
@@ -38,6 +38,11 @@ describe('the site of the pages', () => {
         .map((target) => `${name}: ${target}`),
     );
     assert.deepEqual(broken, []);
+  });
+
+  it('is made by `npm run docs` in dist/docs, beside the manifest of the repository', () => {
+    assert.ok(siteFolder.endsWith('/dist/docs'), siteFolder);
+    assert.ok(existsSync(join(siteFolder, '../../package.json')), siteFolder);
   });
 
   it('gives no two parts of a page one name', () => {
