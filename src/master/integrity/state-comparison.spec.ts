@@ -52,6 +52,29 @@ describe('comparing the masters', () => {
     });
   }
 
+  it('says so until the one that differs answers again, and agrees', async () => {
+    const { masters } = await start(3);
+    await using _ = masters;
+    const { comparison } = masters.master(0).services;
+    corrupt(masters.master(2));
+    await masters.register('agent-7');
+    await comparison.compare();
+    assert.notEqual(comparison.difference, '');
+    // All are equal again.
+    for (const at of [0, 1]) corrupt(masters.master(at));
+    await masters.register('agent-8');
+    await comparison.compare();
+    assert.equal(comparison.difference, '');
+
+    corrupt(masters.master(2));
+    await masters.register('agent-9');
+    await comparison.compare();
+    assert.notEqual(comparison.difference, '');
+    masters.master(2).peerServer.forceShutdown();
+    await comparison.compare();
+    assert.notEqual(comparison.difference, '', 'it has stopped, and is not put right by that');
+  });
+
   it('calls no plan corrupt that comes from another log, and has its data kept', async () => {
     for (const at of [0, 2]) {
       const { masters, stopped } = await start(3);

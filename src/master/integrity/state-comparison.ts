@@ -50,6 +50,8 @@ type Standings = {
   readonly majorityHash: string;
   /** Not all have applied the same log: nothing is corrupt. */
   readonly diverged: boolean;
+  /** Every member has answered. */
+  readonly isWhole: boolean;
 };
 type Standing = { readonly member: MemberInfo; readonly hash: string; readonly branches: string };
 
@@ -160,7 +162,8 @@ export class StateComparison {
     );
     const others = standings.slice(1).map(({ member }) => member);
     const diverged = standings.some((each) => each.branches !== standings[0]?.branches);
-    return { others, difference: describe(revision, standings), majorityHash, diverged };
+    const isWhole = standings.length === membership.members.length;
+    return { others, difference: describe(revision, standings), majorityHash, diverged, isWhole };
   }
 
   #tick(): void {
@@ -187,8 +190,10 @@ export class StateComparison {
     }
   }
 
-  #conclude(revision: number, { difference, majorityHash, diverged }: Standings): void {
+  #conclude(revision: number, { difference, majorityHash, diverged, isWhole }: Standings): void {
     const { digests, logger, fail, log } = this.#options;
+    // One that differed and stopped is not heard now: it is a difference until all answer, and agree.
+    if (difference === '' && !isWhole) return;
     if (difference !== this.#difference) {
       if (difference === '') logger.info({ revision }, 'the masters agree again on the plan');
       else logger.error({ revision }, difference);
