@@ -10,7 +10,7 @@ import { VirtualTime } from '#replica/testing/virtual-time.js';
 const changes: readonly (readonly [line: string, says: RegExp])[] = [
   [
     'overlay add web --subnet 10.64.0.0/16 --prefix 24',
-    /^Added: web: 10\.64\.0\.0\/16 in pieces of \/24, enabled\. 3 agents get a block/,
+    /^Overlay web: 10\.64\.0\.0\/16 in pieces of \/24, enabled, would be added\. 3 agents get a block/,
   ],
   ['overlay add off --subnet 10.65.0.0/24 --prefix 25 --disabled', /No agent gets a block of it until it is enabled/],
   ['overlay add two --subnet 10.66.0.0/24 --prefix 25', /It has 2 blocks: 1 agent gets none\./],

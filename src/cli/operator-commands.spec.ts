@@ -321,6 +321,15 @@ describe('what operators ask', () => {
     assert.deepEqual(said([]), []);
   });
 
+  it('names the command that releases agents, where it is looked for below agents', async () => {
+    for (const word of ['delete', 'remove', 'release']) {
+      const { exit, notes } = await ran(80, 'agents', word, 'agent-1');
+      assert.equal(exit, 2);
+      assert.match(notes, /what agents hold is released\n {2}Like: sublet release agent-7\n$/);
+    }
+    assert.match((await ran(80, 'agents', 'a', 'b')).notes, /too many arguments for 'agents': 2 given, 1 allowed/);
+  });
+
   it('names the ten agents silent for longest, and counts the rest', () => {
     const silentAgents = Array.from({ length: 100 }, (_, at) => ({ agentId: `agent-${at + 1}`, nodeIp: '10.0.0.1' }));
     const many = new v1.GetStatusResponse({

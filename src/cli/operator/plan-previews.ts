@@ -26,7 +26,7 @@ export async function overlayAddition(client: Client, overlay: Overlay, describe
           `It has ${count(most)} blocks: ${plural(agents - most, 'agent')} ${agents - most === 1 ? 'gets' : 'get'} none.`,
         ]
       : [];
-  return [`Added: ${described}.`, gets, ...lacking];
+  return [`Overlay ${described}, would be added.`, gets, ...lacking];
 }
 
 /** Of one family; without it there is no limit. */

@@ -64,6 +64,8 @@ describe('a plan that is applied', function () {
       assert.equal(exit, 0, said);
       assert.match(said, /the plan at revision \d+ is as .*plan\.yaml says\.\n$/i);
     }
+    const dry = await ran(undefined, 'apply', '--dry-run', '-f', file);
+    assert.match(dry.out, /^The plan at revision \d+ is as .*plan\.yaml says\. Nothing was changed: --dry-run\.\n$/);
     assert.deepEqual(parse((await ran(undefined, 'export', '-o', 'json')).out), parse(out));
   });
 

@@ -57,7 +57,8 @@ export async function applyPlan(
     const people = forPeople(output);
     if (people || options.dryRun === true) show(operator, live, diff, options.file);
     if (options.dryRun === true) {
-      if (people) terminal.write('Nothing was changed: --dry-run.\n');
+      const so = diff.changes.length > 0 ? '' : `The plan at revision ${live.revision} is as ${options.file} says. `;
+      if (people) terminal.write(`${so}Nothing was changed: --dry-run.\n`);
       return;
     }
     if (diff.changes.some(({ lasting }) => lasting)) await confirmed(operator, options);

@@ -40,15 +40,27 @@ export const define: Define = (command, terminal) => {
     ["sublet agents -o jsonpath='{.agents[*].nodeIp}'", 'part of the JSON'],
   );
   replace(command, terminal);
-  command.action((id: string | undefined, options: Selection & { stale?: true }) =>
-    operate(command, terminal, async (operator) => {
+  command.allowExcessArguments().action((id: string | undefined, options: Selection & { stale?: true }) => {
+    refuseMore(command);
+    return operate(command, terminal, async (operator) => {
       const stale = options.stale === true;
       if (id === undefined) await list(operator, options, stale);
       else if (options.watch) throw usage('--watch is of the list: leave out the ID');
       else await one(operator, id, stale);
-    }),
-  );
+    });
+  });
 };
+
+/** What operators of other programs try first. */
+const triedWords = ['delete', 'remove', 'release', 'rm'];
+
+/** @throws Failure for more than one argument */
+function refuseMore({ args }: Command): void {
+  const [word = ''] = args;
+  if (args.length < 2) return;
+  if (!triedWords.includes(word)) throw usage(`too many arguments for 'agents': ${args.length} given, 1 allowed`);
+  throw usage(`there is no command agents ${word}: what agents hold is released`, 'Like: sublet release agent-7');
+}
 
 type ReplaceOptions = ConsentOptions & { by: string; oldIsOff?: true; expectedRevision?: number };
 
