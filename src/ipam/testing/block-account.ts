@@ -164,6 +164,8 @@ export class BlockAccount {
   reserve(subnet: Cidr, whom: string, agentId: string | undefined): void {
     const block = this.blockAt(subnet.address);
     assert.equal(this.#reserved.get(block) ?? whom, whom, `${this.name}: block ${block} is reserved twice`);
+    // Nothing changes, though another agent may hold the block by now: one that has moved away from the node.
+    if (this.#reserved.has(block)) return;
     assert.ok(!this.#isExcluded(block), `${this.name}: block ${block} is reserved though excluded`);
     assert.equal(this.#held.get(block) ?? agentId, agentId, `${this.name}: block ${block} is reserved though held`);
     this.#reserved.set(block, whom);
