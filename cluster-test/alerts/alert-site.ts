@@ -276,7 +276,8 @@ export class AlertSite implements AsyncDisposable {
         await shows(leader.http, /^sublet_raft_voters\{state="down"\} 1$/m);
       },
       mend: async () => {
-        const { peer } = await this.masters.join('m4');
+        const { peer, child } = await this.masters.join('m4');
+        await until('m4 waits', boundMs, () => holds(/has no member/.test(child.output)));
         await operate(this.masters, 'members', 'replace', corrupt.name, `m4=${peer}`, '--wait', '1m');
         await differs(0);
       },
