@@ -1,6 +1,16 @@
 import assert from 'node:assert/strict';
 import { X509Certificate } from 'node:crypto';
-import { chmodSync, mkdtempSync, readFileSync, rmSync, statSync } from 'node:fs';
+import {
+  chmodSync,
+  mkdirSync,
+  mkdtempSync,
+  readdirSync,
+  readFileSync,
+  rmSync,
+  statSync,
+  symlinkSync,
+  writeFileSync,
+} from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { run } from '#cli/program.js';
@@ -83,6 +93,26 @@ describe('sublet ca', () => {
     assert.equal(again.code, 1);
     assert.match(again.output, /key\.pem is there already: a key is not replaced/);
     assert.equal(readFileSync(join(folder, 'ca', 'agent-a', 'key.pem'), 'utf8'), before);
+  });
+
+  it('row 85: writes into no folder in which others may write, and through no link', async () => {
+    const place = join(folder, 'ca');
+    writeFileSync(place, 'a file');
+    const noFolder = await sublet('init');
+    assert.equal(noFolder.code, 1);
+    assert.match(noFolder.output, /ca can.t be used: /);
+    rmSync(place);
+    mkdirSync(place);
+    chmodSync(place, 0o777);
+    assert.match((await sublet('init')).output, /other users may write in .*ca \(mode 0777\): .*"chmod go-w /);
+    assert.deepEqual(readdirSync(place), []);
+    chmodSync(place, 0o700);
+    const victim = join(folder, 'victim');
+    writeFileSync(victim, 'precious');
+    symlinkSync(victim, join(place, 'ca.pem'));
+    assert.equal((await sublet('init')).code, 0);
+    assert.equal(readFileSync(victim, 'utf8'), 'precious');
+    assert.match(readFileSync(join(place, 'ca.pem'), 'utf8'), /^-----BEGIN CERTIFICATE/);
   });
 
   it('refuses an identity, a number of days and an authority that are none, and says why', async () => {

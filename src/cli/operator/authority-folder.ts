@@ -1,8 +1,9 @@
 /** The folder of a certificate authority: ca.pem, ca.key, and folders with a certificate, its key and ca.pem each. */
-import { chmodSync, existsSync, mkdirSync, readFileSync, statSync, writeFileSync } from 'node:fs';
+import { chmodSync, existsSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { exitCodes, Failure } from '#cli/failure.js';
 import { errorText } from '#errors/unknown-error.js';
+import { makePrivateFolder } from '#files/private-folder.js';
 import { issueCertificate, makeAuthority, type PemPair } from '#tls/certificate/authority.js';
 import type { PrincipalName } from '#tls/principal.js';
 
@@ -51,13 +52,24 @@ export async function issueInto(
   }
   const made = await issueCertificate(authority, principal, days, nowMs);
   writePair(out, { cert: 'cert.pem', key: 'key.pem' }, made);
-  writeFileSync(join(out, 'ca.pem'), authority.cert, { mode: 0o644 });
+  writeAnew(join(out, 'ca.pem'), authority.cert);
 }
 
+/** @throws Failure for a folder that can't be made, or that others may write in: they could take the key's place */
 function writePair(folder: string, names: PemPair, { cert, key }: PemPair): void {
-  mkdirSync(folder, { recursive: true, mode: 0o700 });
+  try {
+    makePrivateFolder(folder);
+  } catch (error) {
+    throw new Failure(exitCodes.refused, `${folder} can't be used: ${errorText(error)}`);
+  }
   // The key first, and only if there is none: a certificate without its key is of no use.
   writeFileSync(join(folder, names.key), key, { mode: 0o600, flag: 'wx' });
   chmodSync(join(folder, names.key), 0o600);
-  writeFileSync(join(folder, names.cert), cert, { mode: 0o644 });
+  writeAnew(join(folder, names.cert), cert);
+}
+
+/** A link that was laid there is not followed. */
+function writeAnew(file: string, content: string): void {
+  rmSync(file, { force: true });
+  writeFileSync(file, content, { mode: 0o644, flag: 'wx' });
 }
