@@ -1,13 +1,14 @@
 /** Snapshot files on disk: written whole or not at all, encrypted on request, and read back before they are believed. */
 import { createHash } from 'node:crypto';
 import { createReadStream } from 'node:fs';
-import { open, rename, rm } from 'node:fs/promises';
+import { open, realpath, rename, rm, stat } from 'node:fs/promises';
 import { dirname } from 'node:path';
 import { AgeEncryption, decryptAge, isAge } from '#age/age-file.js';
 import { AgeError, type AgeIdentity, type AgeRecipient } from '#age/age-keys.js';
 import { exitCodes, Failure, usage } from '#cli/failure.js';
 import { whyUnreadable } from '#cli/operator/unreadable.js';
 import { isSystemError } from '#errors/expected-error.js';
+import { errorCode } from '#errors/unknown-error.js';
 import { WriteError } from '#files/write-failure.js';
 import { syncDirectory } from '#storage/files/directory.js';
 import { readSnapshotFile, type SnapshotFileContent, SnapshotFileError } from '#storage/snapshots/snapshot-file.js';
@@ -19,12 +20,16 @@ export type WholeFile = {
   readonly check: (content: SnapshotFileContent) => void;
 };
 
-/** Writes `pieces` to `file` by way of a temporary one beside it, and returns what was read back. @throws Failure */
+/**
+ * Writes `pieces` to `name` by way of a temporary file beside it, and returns what was read back. A link stays, and what it
+ * leads to is written. @throws Failure, also where `name` is something else than a file, whose place a file would take
+ */
 export async function writeWhole(
-  file: string,
+  name: string,
   pieces: AsyncIterable<Uint8Array>,
   { recipients, check }: WholeFile,
 ): Promise<SnapshotFileContent> {
+  const file = await placeOf(name);
   const temporary = `${file}.${process.pid}.part`;
   try {
     const content =
@@ -41,6 +46,20 @@ export async function writeWhole(
       ? new Failure(exitCodes.refused, new WriteError(file, error).message)
       : fileFailure(file, error);
   }
+}
+
+/** The file that a name means; one that is not there yet means itself. */
+async function placeOf(name: string): Promise<string> {
+  try {
+    const file = await realpath(name);
+    if ((await stat(file)).isFile()) return file;
+  } catch (error) {
+    if (errorCode(error) === 'ENOENT') return name;
+    throw fileFailure(name, error);
+  }
+  throw new Failure(exitCodes.refused, `${name}: it is not a file, and the snapshot would take its place`, [
+    'Name a file: it is written beside, read back, and renamed.',
+  ]);
 }
 
 async function writePlain(temporary: string, pieces: AsyncIterable<Uint8Array>): Promise<SnapshotFileContent> {
