@@ -5,6 +5,7 @@ import { join } from 'node:path';
 import { predict } from '#host/apply/predict.js';
 import { desired } from '#host/desired/desired.js';
 import { diff } from '#host/diff/diff.js';
+import type { HostInput } from '#host/input.js';
 import { lookoutOf, observe } from '#host/observe/observe.js';
 import { bareHost, type ObservedHost, type ObservedLink } from '#host/observe/observed.js';
 import { exampleInput, examplePeer, underlay } from '#host/testing/example.js';
@@ -66,6 +67,19 @@ describe('a look at where containers’ packets go', () => {
     const away = await look((line) => (/iif/.test(line) ? '9.0.1.254 dev wg0 table 7 ' : 'x dev vtep1024 '), [bridge]);
     assert.equal(away.asked[0], 'ip -N -4 route get 9.0.1.254 from 9.0.0.126 iif m-dcos');
     assert.deepEqual(away.detours, [{ subnet: '9.0.1.0/24', line: '9.0.1.254 dev wg0 table 7' }]);
+  });
+
+  it('asks for two peers of each overlay and family, and for 16 in all', () => {
+    const peers = [2, 3, 4].map((n) => examplePeer(n));
+    const given = exampleInput(peers);
+    const ways = ({ lease }: HostInput) => lookoutOf({ ...given, lease }, noTools, noDocker).ways;
+    assert.deepEqual(
+      ways(given).map(({ subnet }) => subnet),
+      ['9.0.1.0/24', '9.0.2.0/24', 'fd01:b:0:0:1::/80', 'fd01:b:0:0:2::/80'],
+    );
+    const [dcos = assert.fail()] = given.lease.overlays;
+    const overlays = Array.from({ length: 20 }, () => dcos);
+    assert.equal(ways({ ...given, lease: { ...given.lease, overlays } }).length, 16);
   });
 
   it('asks for a packet of the host where the kernel has no answer for that of a container', async () => {

@@ -63,11 +63,12 @@ export function lookoutOf(input: HostInput, run: Runner, docker: DockerEngine): 
   return { run, docker, vtepName: lease.vxlan.vtepName, bridges: names, overlays, ways, forwards6, marks, settings };
 }
 
-/** Peers of each overlay and family whose ways are asked for. */
+/** Peers of each overlay and family whose ways are asked for, and those of all overlays together. */
 const waysMax = 2;
+const waysInAllMax = 16;
 
 function waysOf({ lease, peers, settings }: HostInput): WayQuestion[] {
-  return lease.overlays.flatMap(({ name, mesosBridge, dockerBridge }) => {
+  const ways = lease.overlays.flatMap(({ name, mesosBridge, dockerBridge }) => {
     const bridge = mesosBridge ?? dockerBridge;
     return (['subnet', 'subnet6'] as const).flatMap((family) => {
       const range = family === 'subnet' ? bridge?.cidr : bridge?.cidr6;
@@ -82,6 +83,7 @@ function waysOf({ lease, peers, settings }: HostInput): WayQuestion[] {
       });
     });
   });
+  return ways.slice(0, waysInAllMax);
 }
 
 function firstSubnets(peers: HostInput['peers'], overlay: string, family: 'subnet' | 'subnet6'): string[] {
