@@ -142,6 +142,39 @@ describe('rule 12, adoption: what agents still hold is honoured where free, and 
     assert.equal(subnetOf(plan.register('a', { sequence: 2 })), '9.0.0.0/24');
   });
 
+  it('believes what an agent runs on that comes after the end rather than its older record', () => {
+    const plan = new PlanUnderTest({}, [overlay('dcos', '9.0.0.0/8', 24), overlay('blue', '10.128.0.0/16', 24)]);
+    plan.register('a');
+    plan.register('b1');
+    const late = { sequence: 2, heldUnconfirmed: true };
+    plan.run({ kind: 'begin-adoption' });
+    plan.run({ kind: 'end-adoption', missing: 99 });
+    const a = plan.register('a', { ...late, held: held('44.128.0.9', '9.7.7.0/24') });
+    const dcosOf = (agent: FullAgent) => agent.overlays.find(({ info }) => info.name === 'dcos')?.subnet;
+    assert.deepEqual([formatCidr4(a.vxlan.vtepIp), a.problems], ['44.128.0.9/20', []]);
+    assert.equal(formatCidr4(dcosOf(a) ?? assert.fail()), '9.7.7.0/24');
+    // What its older record named may be what another one runs on, which comes later still.
+    const d = plan.register('d7', { heldUnconfirmed: true, held: held('44.128.0.1', '9.0.0.0/24') });
+    assert.equal(formatCidr4(dcosOf(d) ?? assert.fail()), '9.0.0.0/24');
+    assert.equal(formatCidr4(d.vxlan.vtepIp), '44.128.0.1/20');
+    // From here on it is a lease like any other.
+    assert.deepEqual(plan.register('a', { sequence: 3 }).overlays, a.overlays);
+  });
+
+  it('gives neither by the record nor afresh what an agent lacks that comes after the end, and another one holds', () => {
+    const plan = new PlanUnderTest();
+    for (const id of ['a', 'b1', 'c2']) plan.register(id);
+    plan.run({ kind: 'begin-adoption' });
+    plan.register('c2', { sequence: 2, held: held('44.128.0.3', '9.0.2.0/24') });
+    plan.run({ kind: 'end-adoption', missing: 99 });
+    const late = { sequence: 2, heldUnconfirmed: true };
+    const agent = plan.register('a', { ...late, held: held('44.128.0.1', '9.0.2.0/24') });
+    assert.deepEqual([agent.overlays, agent.problems.map(({ reason }) => reason)], [[], ['held-by-another']]);
+    // What it runs on is what its record names.
+    const other = plan.register('b1', { ...late, held: held('44.128.0.2', '9.0.1.0/24') });
+    assert.deepEqual([subnetOf(other), formatCidr4(other.vxlan.vtepIp)], ['9.0.1.0/24', '44.128.0.2/20']);
+  });
+
   it('takes no notice of it otherwise', () => {
     const plan = new PlanUnderTest();
     assert.equal(subnetOf(plan.register('a', { held: held('44.128.0.9', '9.7.7.0/24') })), '9.0.0.0/24');
@@ -177,6 +210,24 @@ describe('rule 12, adoption: what agents still hold is honoured where free, and 
     );
     // Once is enough: from here on it is a lease like any other.
     assert.equal(plan.register('a', { sequence: 3 }).epoch, again.epoch);
+  });
+
+  it('releases an agent that has not come back with force only, however long it was not heard', () => {
+    const plan = new PlanUnderTest();
+    const { agentId } = plan.register('a');
+    plan.run({ kind: 'begin-adoption' });
+    const holders = [{ agentId, epoch: plan.agent('a').epoch, silent: true, lastHeard: undefined }];
+    const release = { kind: 'release', agentIds: [agentId], force: false, holders } as const;
+    const { code, message } = plan.refused(release);
+    assert.equal(code, 'failed-precondition');
+    assert.match(
+      message,
+      /has not come back since the adoption began; wait until it registers, or release it with force/,
+    );
+    plan.run({ ...release, force: true });
+    const { agentId: other } = plan.register('b1', { held: held('44.128.0.2', '9.0.1.0/24') });
+    const silent = [{ agentId: other, epoch: plan.agent('b1').epoch, silent: true, lastHeard: undefined }];
+    plan.run({ ...release, agentIds: [other], holders: silent });
   });
 
   it('has the lease of an agent that never came back run out', () => {

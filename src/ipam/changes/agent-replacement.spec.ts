@@ -67,6 +67,22 @@ describe('an agent that is replaced', () => {
     assert.equal(plan.refused({ ...stale, agentId: parseAgentId('z') }).code, 'not-found');
   });
 
+  it('is not replaced while an adoption waits for it, but by an operator’s word that it is off', () => {
+    const plan = new PlanUnderTest();
+    plan.register('a1');
+    const had = blocks(plan, 'a1');
+    plan.run({ kind: 'begin-adoption' });
+    const waits = plan.refused(replace(plan, 'a1', 'b2'));
+    assert.match(
+      waits.message,
+      /has not come back since the adoption began; wait until it registers, or .*--old-is-off/,
+    );
+    plan.run(replace(plan, 'a1', 'b2', { off: true }));
+    plan.run({ kind: 'end-adoption', missing: 0 });
+    plan.register('b2');
+    assert.deepEqual(blocks(plan, 'b2'), had);
+  });
+
   it('is not replaced by one that holds blocks, nor over what is set aside', () => {
     const plan = new PlanUnderTest();
     plan.register('a1');

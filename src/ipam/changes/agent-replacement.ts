@@ -4,7 +4,7 @@
  * running on what another host gets; only an operator's word that it is off for good makes the quarantine needless.
  */
 import { formatCidr } from '#address/ip.js';
-import { describeHolder, judgedSilent } from '#ipam/changes/claim.js';
+import { describeHolder, isAwaited, judgedSilent } from '#ipam/changes/claim.js';
 import { depart } from '#ipam/changes/departure.js';
 import type { CommandOrigin, ReplaceAgent } from '#ipam/commands/command.js';
 import { type Refusal, type Reply, refuse } from '#ipam/commands/result.js';
@@ -19,9 +19,12 @@ export function replaceAgent(plan: Plan, writer: PlanWriter, command: ReplaceAge
   const action = `replace agent_id "${agentId}"`;
   const agent = plan.agents.get(agentId);
   if (agent === undefined) return refuse('not-found', 'agent_id', `${action}: it has no lease`);
-  if (!judgedSilent(command.holders, agent)) {
-    const why = `${describeHolder(plan, command, agent)}; stop it and wait until it is silent`;
-    return refuse('failed-precondition', 'agent_id', `${action}: ${why}`);
+  // That it was not heard since the adoption began says nothing of whether it runs.
+  const awaited = isAwaited(plan, agent);
+  if ((awaited && !off) || !judgedSilent(command.holders, agent)) {
+    const offOnly = 'wait until it registers, or replace it by your word that it is off (--old-is-off)';
+    const remedy = awaited && !off ? offOnly : 'stop it and wait until it is silent';
+    return refuse('failed-precondition', 'agent_id', `${action}: ${describeHolder(plan, command, agent)}; ${remedy}`);
   }
   if (successor !== agentId && plan.agents.get(successor) !== undefined) {
     const message = `${action}: agent "${successor}" holds blocks already and would keep those; release it first`;

@@ -115,8 +115,13 @@ function arrival(command: Register, departed: DepartedRecord | undefined, time: 
 }
 
 /** Whether the lease is one of an earlier cluster, and its agent has not registered in this one (rule 12). */
-export function carriedOver({ meta }: Plan, { epoch }: AgentRecord): boolean {
+export function carriedOver({ meta }: Plan, { epoch }: Pick<AgentRecord, 'epoch'>): boolean {
   return epoch === meta.adoptedAt;
+}
+
+/** Whether the lease was carried over by the adoption that is under way, and its agent has not registered since. */
+export function isAwaited(plan: Plan, holder: Pick<AgentRecord, 'epoch'>): boolean {
+  return plan.meta.adoption && carriedOver(plan, holder);
 }
 
 /** Whether the proposer judged this very lease of the holder to be silent. */
@@ -140,7 +145,7 @@ export function describeHolder(
 
 function heardText(plan: Plan, now: number, holder: AgentRecord, lastHeard: number | undefined): string {
   if (lastHeard !== undefined) return `was last heard ${formatTime(now - lastHeard)} ago`;
-  if (plan.meta.adoption && carriedOver(plan, holder)) return 'has not come back since the adoption began';
+  if (isAwaited(plan, holder)) return 'has not come back since the adoption began';
   return 'was not heard since the leader took office';
 }
 

@@ -5,7 +5,7 @@
 
 import type { Cidr } from '#address/ip.js';
 import type { AgentRecord } from '#ipam/agent-record.js';
-import { carriedOver, describeHolder, judgedSilent } from '#ipam/changes/claim.js';
+import { describeHolder, isAwaited, judgedSilent } from '#ipam/changes/claim.js';
 import type { CommandOrigin, Expire, Leave, Release } from '#ipam/commands/command.js';
 import { done, type Refusal, type Reply, refuse } from '#ipam/commands/result.js';
 import { releasedAtOnceMax } from '#ipam/limits.js';
@@ -50,8 +50,10 @@ export function release(plan: Plan, writer: PlanWriter, command: Release & Comma
     const agent = plan.agents.get(agentId);
     const action = `release agent_id "${agentId}"`;
     if (agent === undefined) return refuse('not-found', 'agent_ids', `${action}: it has no lease`);
-    if (!force && !judgedSilent(command.holders, agent)) {
-      const first = plan.meta.adoption && carriedOver(plan, agent) ? 'wait until it registers' : 'stop it first';
+    // That it was not heard since the adoption began says nothing of whether it runs.
+    const awaited = isAwaited(plan, agent);
+    if (!force && (awaited || !judgedSilent(command.holders, agent))) {
+      const first = awaited ? 'wait until it registers' : 'stop it first';
       const why = `${describeHolder(plan, command, agent)}; ${first}, or release it with force (sublet release --force)`;
       return refuse('failed-precondition', 'force', `${action}: ${why}`);
     }

@@ -135,8 +135,9 @@ function allotOverlay(sources: Sources, entry: OverlayEntry, old: Holding | unde
   };
   if (open && enabled && entry.v4 && block4 === undefined) miss(entry.v4, wishes4);
   if (open && enabled && entry.v6 && enableIpv6 && block6 === undefined) miss(entry.v6, wishes6);
-  // In adoption nothing is taken afresh, so there is nothing to give back: what is still held must not be lost.
-  const whole = missing.length === 0 || adoption;
+  // In adoption nothing is taken afresh, so there is nothing to give back: what is still held must not be lost. What an
+  // older record names is no part of what the agent runs on.
+  const whole = missing.length === 0 || adoption || isOutdated(sources);
   return {
     block4: ipv4At(entry.v4, whole ? block4 : current4),
     block6: ipv6At(entry.v6, whole ? block6 : current6),
@@ -161,7 +162,7 @@ function pick(sources: Sources, space: Space, { current, returning, held }: Wish
     const confirmed = sources.current !== undefined && !carriedOver(sources.plan, sources.current);
     return confirmed ? current : undefined;
   }
-  if (current !== undefined) return current;
+  if (current !== undefined && (held === undefined || held === current || !isOutdated(sources))) return current;
   // What runs is not renumbered: it keeps its block, or has to be stopped by an operator.
   if (held !== undefined && sources.command.heldUnconfirmed) {
     if (pool.mayReturn(held, agentId, nodeIp)) return held;
@@ -173,6 +174,14 @@ function pick(sources: Sources, space: Space, { current, returning, held }: Wish
   const quarantined = returning !== undefined && pool.quarantinedUntil(returning) === sources.returning?.until;
   if (quarantined && pool.mayReturn(returning, agentId, nodeIp)) return returning;
   return pool.choose(sources.time);
+}
+
+/**
+ * Whether the agent's record is older than what it runs on: it was carried over, and the agent comes after the adoption has
+ * ended. Another one may run on what the record names.
+ */
+function isOutdated({ plan, command, current }: Sources): boolean {
+  return command.heldUnconfirmed && current !== undefined && carriedOver(plan, current);
 }
 
 /** Whether the agent runs on a block that it can't have, as another one holds it or it is set aside. */

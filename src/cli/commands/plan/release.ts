@@ -13,7 +13,7 @@ export const define: Define = (command, terminal) => {
       'Takes back what these agents hold: all of them, or none if one can’t be. What was held is quarantined before it is leased again; an agent that still runs registers again.',
     )
     .argument('<ID...>', 'agents to release')
-    .option('--force', 'release also agents that are live');
+    .option('--force', 'release also agents that are live, or that an adoption waits for');
   examples(
     command,
     ['sublet release agent-7', 'a host that is gone for good'],
@@ -25,7 +25,8 @@ export const define: Define = (command, terminal) => {
       const force = options.force === true;
       const consequences = () => releases(operator.client, agentIds, force);
       const request = { agentIds, force, expectedRevision: options.expectedRevision ?? 0 };
-      // Without --force only agents that are silent are released: no running host loses anything.
+      // Without --force only agents that are silent are released, and none that an adoption waits for: no running host loses
+      // anything.
       const ask = force ? consented : previewed;
       if (!(await ask(operator, options, consequences, { releaseAgents: request }))) return;
       const response = await operator.client.call(operatorService.releaseAgents, request, { idempotent: false });
