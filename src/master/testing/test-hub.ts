@@ -21,7 +21,8 @@ export type TestHubOptions = {
   readonly ringBytesMax?: number;
   readonly batchBytesMax?: number;
   readonly chunkBytesMax?: number;
-  readonly settings?: Partial<NetworkSettings>;
+  /** `none`: the network is configured later. */
+  readonly settings?: Partial<NetworkSettings> | 'none';
 };
 
 export type WatchingOptions = {
@@ -56,8 +57,12 @@ export class TestHubs {
     this.cluster = new MemoryCluster(machines);
     this.members = machines.map((machine, at) => this.#serve(machine, this.cluster.member(at), options));
     this.elect(0);
-    const settings = { ...testSettings, ...options.settings };
-    this.propose({ kind: 'configure-network', settings, overlays: [testOverlay] });
+    if (options.settings !== 'none') this.configure(options.settings);
+  }
+
+  configure(settings: Partial<NetworkSettings> = {}): void {
+    const all = { ...testSettings, ...settings };
+    this.propose({ kind: 'configure-network', settings: all, overlays: [testOverlay] });
   }
 
   at(member: number): HubMember {

@@ -35,6 +35,19 @@ describe('a snapshot', () => {
     watcher.assertSameAs(test.at(0).machine, { repeated: true });
   });
 
+  it('is made anew once there is a network: one without is of no use to agents', async () => {
+    const test = new TestHubs({ settings: 'none' });
+    const { watcher: early } = await test.watching();
+    assert.deepEqual([early.snapshots, early.network], [1, undefined]);
+    test.configure();
+    test.register(1);
+    const { watcher } = await test.watching();
+    watcher.assertSameAs(test.at(0).machine);
+    const [, chunk] = watcher.messages;
+    assert.ok(chunk?.snapshotChunk?.network, 'the network is in the snapshot itself');
+    assert.equal(watcher.snapshots, 1);
+  });
+
   it('is made anew when the state was replaced while it was made', async () => {
     const test = new TestHubs({ members: 2 });
     const { member, machine } = test.at(1);

@@ -6,6 +6,7 @@
 import { deflateRawSync } from 'node:zlib';
 import { toBuffer } from '#api/method.js';
 import type { AgentId } from '#ipam/identity.js';
+import type { Network } from '#ipam/network.js';
 import type { FullAgent } from '#ipam/view/full-agent.js';
 import type { IpamMachine } from '#master/ipam-machine.js';
 import type { OwnIncarnation } from '#master/leader/incarnation-check.js';
@@ -20,7 +21,13 @@ const { SnapshotChunk, WatchResponse } = sublet.v1;
 export type AgentForm = 'whole' | 'short';
 
 /** Messages to be sent in order: begin, chunks, end. */
-export type PlanSnapshot = { readonly revision: number; readonly messages: readonly Buffer[]; readonly bytes: number };
+export type PlanSnapshot = {
+  readonly revision: number;
+  readonly messages: readonly Buffer[];
+  readonly bytes: number;
+  /** Undefined: there was none yet. */
+  readonly network: Network | undefined;
+};
 
 export type PlanSnapshotsOptions = {
   readonly machine: IpamMachine;
@@ -68,8 +75,10 @@ export class PlanSnapshots {
     this.#current = undefined;
   }
 
-  #fresh({ revision, bytes }: PlanSnapshot): boolean {
-    const { ring } = this.#options;
+  #fresh({ revision, bytes, network }: PlanSnapshot): boolean {
+    const { ring, machine } = this.#options;
+    // One from before there was a network is of no use to agents, whatever events follow it.
+    if (network === undefined && machine.network !== undefined) return false;
     return revision >= ring.base && ring.bytesAfter(revision) <= Math.max(staleBytesMin, bytes / 2);
   }
 
@@ -148,11 +157,11 @@ export class PlanSnapshots {
       chunk.add(form === 'short' ? peerField : agentField, agent);
     }
     chunks.push(chunk.finish());
-    return { revision, branch: ipam.branchAt(revision), chunks };
+    return { revision, branch: ipam.branchAt(revision), network, chunks };
   }
 
   /** Compressed, where that is wanted, with a break before each chunk: one of 1 MiB takes about 15 ms. */
-  async #message({ revision, branch, chunks }: Packed): Promise<PlanSnapshot> {
+  async #message({ revision, branch, network, chunks }: Packed): Promise<PlanSnapshot> {
     const { plan, form } = this.#options;
     const { clusterId, incarnation } = plan;
     const snapshotBegin = { clusterId, revision, incarnation, branch };
@@ -163,12 +172,15 @@ export class PlanSnapshots {
       messages.push(toBuffer(WatchResponse.encode({}).uint32(field).bytes(bytes).finish()));
     }
     messages.push(toBuffer(WatchResponse.encode({ snapshotEnd: { revision, branch } }).finish()));
-    return { revision, messages, bytes: messages.reduce((sum, { length }) => sum + length, 0) };
+    return { revision, messages, bytes: messages.reduce((sum, { length }) => sum + length, 0), network };
   }
 }
 
 /** What a snapshot is made of: encoded `SnapshotChunk`s. */
-type Packed = { readonly revision: number; readonly branch: string; readonly chunks: readonly Uint8Array[] };
+type Packed = Pick<PlanSnapshot, 'revision' | 'network'> & {
+  readonly branch: string;
+  readonly chunks: readonly Uint8Array[];
+};
 
 /** Tag and length of a field below 2^28 bytes. */
 const fieldOverhead = 5;
