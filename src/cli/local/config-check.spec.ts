@@ -71,6 +71,18 @@ describe('sublet config check', () => {
     assert.match(out, /^cni {6}\/etc\/cni\/net\.d, style mesos$/m);
   });
 
+  it('refuses an IPv6 overlay without IPv6 addresses of the tunnel', async () => {
+    const six = { name: 'six', subnet6: 'fd01:b::/64', prefix6: 80 };
+    const refused = await check({ network: { vtep_subnet: '44.128.0.0/20', overlays: [six] } });
+    assert.deepEqual([refused.code, refused.out], [1, '']);
+    assert.match(
+      refused.notes,
+      /^ {2}conf\.json:\d+: .*overlay "six" has a subnet6 and the network has no vtep_subnet6/m,
+    );
+    const { code } = await check({ network: { vtep_subnet6: 'fd01:a::/64', overlays: [six] } });
+    assert.equal(code, 0);
+  });
+
   it('lists all that is wrong, with 1', async () => {
     assert.deepEqual(
       await check({ network: { overlays: [{ name: 'host', subnet: '9.0.0.0/8', prefix: 24 }] }, data_dr: '/' }),
