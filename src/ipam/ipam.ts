@@ -10,6 +10,7 @@ import type { AgentRecord } from '#ipam/agent-record.js';
 import { formatBranch } from '#ipam/branch.js';
 import { type Awaited, awaitedIn, beginAdoption, endAdoption, markBranch } from '#ipam/changes/adoption.js';
 import { replaceAgent } from '#ipam/changes/agent-replacement.js';
+import { isAwaited } from '#ipam/changes/claim.js';
 import { expire, leave, release } from '#ipam/changes/departure.js';
 import { createToken, revokeToken, useToken } from '#ipam/changes/join-change.js';
 import { recordMembership } from '#ipam/changes/master-change.js';
@@ -28,7 +29,7 @@ import type { Command, HeldLease, Register } from '#ipam/commands/command.js';
 import type { Event } from '#ipam/commands/event.js';
 import {
   type HeldStanding,
-  isFirstOfFormer,
+  hasBlocksOf,
   type Proof,
   proofIn,
   standingOf,
@@ -193,9 +194,14 @@ export class Ipam {
     return standingOf(this.plan, testimony);
   }
 
-  /** No agent was ever registered, and this lease of another cluster has addresses of this network: others will follow. */
-  isFirstOfFormer(held: HeldLease): boolean {
-    return isFirstOfFormer(this.plan, held);
+  /** Whether a lease has addresses of this network. */
+  hasBlocksOf(held: HeldLease): boolean {
+    return hasBlocksOf(this.plan, held);
+  }
+
+  /** Whether an agent was ever registered. */
+  get everUsed(): boolean {
+    return this.plan.vtep?.pool.everUsed === true;
   }
 
   /** The epoch of the leases that the last adoption carried over; 0: there was none. */
@@ -205,8 +211,7 @@ export class Ipam {
 
   /** Whether this lease was carried over by the adoption that is under way, and its agent has not registered since. */
   awaits(lease: Pick<LeaseRef, 'epoch'>): boolean {
-    const { adoption, adoptedAt } = this.plan.meta;
-    return adoption && lease.epoch === adoptedAt;
+    return isAwaited(this.plan, lease);
   }
 
   get network(): Network | undefined {

@@ -35,6 +35,7 @@ function follower() {
     plan: { clusterId: 'test', incarnation: '' },
     admission: new Admission(defaultAdmissionLimits),
     clock: time,
+    foreign: () => undefined,
     report: (error) => assert.fail(String(error)),
   });
   const keepAlive = (number: number, epoch = 1) =>

@@ -59,7 +59,7 @@ import { recordBackupEndpoint, saveSnapshotMethod } from '#master/services/snaps
 import type { Warning } from '#master/warning.js';
 import { EventRing } from '#master/watch/event-ring.js';
 import { type AgentForm, PlanSnapshots } from '#master/watch/plan-snapshot.js';
-import { WatchHub, type WatchStart } from '#master/watch/watch-hub.js';
+import { WatchHub } from '#master/watch/watch-hub.js';
 import { watchMethod } from '#master/watch/watch-service.js';
 import { sublet } from '#proto/sublet.js';
 import type { Clock } from '#replica/ports/clock.js';
@@ -78,7 +78,7 @@ export type MasterServicesOptions = {
   readonly clusterId: string;
   readonly name: string;
   readonly network: ConfiguredNetwork;
-  /** The members that the configuration names; without `control` none is asked for its identity. */
+  /** The masters that the configuration names, those to join too; without `control` none is asked for its identity. */
   readonly configured?: readonly Founder[];
   readonly electionTimeoutMs: number;
   /** For calls to other masters' peer ports. */
@@ -203,7 +203,15 @@ export class MasterServices {
     const { control, configured = [] } = options;
     this.#otherIncarnations =
       control &&
-      new OtherIncarnations({ log, clusterId, configured, hello: (peer) => control.hello(peer), clock, logger });
+      new OtherIncarnations({
+        log,
+        clusterId,
+        configured,
+        clock,
+        logger,
+        hello: (peer) => control.hello(peer),
+        report: (peer) => this.#reportIncarnation(peer),
+      });
     const mayGrant = (): RefusedError | undefined => this.#otherIncarnations?.refusal ?? guard.refusal;
     const told = (keepAlive: ReceivedKeepAlive): void => guard.told(keepAlive.agentId, keepAlive);
     const contested = (contest: Contest): void =>
@@ -230,6 +238,9 @@ export class MasterServices {
       clock,
       via,
       report,
+      foreign: (agentId, claimed) => {
+        if (guard.isOther(agentId, claimed)) this.#claim({ agentId, incarnation: claimed.incarnation ?? '' });
+      },
     });
 
     const { certifying } = options;
@@ -255,7 +266,8 @@ export class MasterServices {
       report,
       hasBranch: (branch, revision) => machine.ipam.hasBranch(branch, revision),
       isBeyond: (revision) => guard.isBeyond(revision),
-      untrue: (start) => this.#claim(start),
+      untrue: ({ fromRevision, branch, agentId }) =>
+        this.#claim({ revision: fromRevision, branch, agentId: agentId ?? null }),
     });
 
     this.#digests = new StateDigests(machine);
@@ -431,6 +443,7 @@ export class MasterServices {
       [
         ...[...this.#endpoints, ...this.#keepAlives.endpoints, this.comparison.endpoint, this.guard.endpoint],
         ...[this.#certificates.join, this.#certificates.useToken, this.#backups],
+        ...(this.#otherIncarnations === undefined ? [] : [this.#otherIncarnations.endpoint]),
       ].map((each) => [each.path, each] as const),
     );
     const revocations = new Revocations(() => this.plan.ipam);
@@ -499,16 +512,24 @@ export class MasterServices {
     };
   }
 
-  /** Has the leader compare what a watcher has seen with its log. */
-  #claim({ fromRevision, branch, agentId }: WatchStart): void {
+  /** Has the leader compare what a caller has seen with its log. */
+  #claim(claim: sublet.peer.v1.CheckClaimRequest.$Properties): void {
+    this.#callLeader(this.guard.endpoint, forwardMethods.checkClaim.request.encode(claim).finish());
+  }
+
+  /** Has the leader look at the address where this master has found another incarnation. */
+  #reportIncarnation(peer: string): void {
+    const others = this.#otherIncarnations;
+    if (others === undefined || this.leadership.seat.kind !== 'member') return;
+    this.#callLeader(others.endpoint, forwardMethods.reportIncarnation.request.encode({ peer }).finish());
+  }
+
+  #callLeader(to: Endpoint, bytes: Uint8Array): void {
     const { clock, logger } = this.#options;
-    const bytes = forwardMethods.checkClaim.request
-      .encode({ revision: fromRevision, branch, agentId: agentId ?? null })
-      .finish();
     const context = { caller: noCaller, deadline: clock.now() + defaultTimeoutMs, forwarded: false };
-    this.#router.serve(this.guard.endpoint, bytes, context).catch((error: unknown) => {
-      // The watcher has its snapshot; a leader of an earlier release does not know the call.
-      logger.debug({ err: error }, 'the leader did not get the report of a watcher that knows another history');
+    this.#router.serve(to, bytes, context).catch((error: unknown) => {
+      // What was found is found again; a leader of an earlier release does not know the call.
+      logger.debug({ err: error, path: to.path }, 'the leader did not get what this master has found');
     });
   }
 

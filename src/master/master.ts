@@ -278,7 +278,7 @@ export class Master {
       clock,
       logger,
       control: this.#control(),
-      configured: founders,
+      configured: [...founders, ...join.map((peer) => ({ name: '', peer }))],
       onCorrupt: (error) => {
         this.#replica.ending(error.message);
         this.#fail(error);

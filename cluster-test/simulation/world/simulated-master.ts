@@ -29,6 +29,7 @@ import { PlanEncoding } from '#master/services/plan-encoding.js';
 import type { ConfState } from '#raft/log/entry.js';
 import { type LogStore, StoreError } from '#replica/ports/log-store.js';
 import type { Founder } from '#replica/ports/peer-network.js';
+import { ProposeError } from '#replica/ports/replicated-log.js';
 import { Replica } from '#replica/replica.js';
 import type { ReplicaEvent } from '#replica/replica-event.js';
 import type { ReplicaLimits, ReplicaTiming } from '#replica/replica-options.js';
@@ -354,7 +355,15 @@ export class SimulatedMaster {
     const guard = new HistoryGuard({ ...history, plan: service });
     const hello = (peer: string) => control.hello(peer);
     const others = settings.asksOthers
-      ? new OtherIncarnations({ log: replica, clusterId, configured: founders, hello, clock, logger: silentLog })
+      ? new OtherIncarnations({
+          log: replica,
+          clusterId,
+          configured: founders,
+          hello,
+          clock,
+          logger: silentLog,
+          report: () => undefined,
+        })
       : undefined;
     const office = new LeaseKeeper({
       log: replica,
@@ -384,6 +393,12 @@ export class SimulatedMaster {
       clock,
       via,
       report,
+      foreign: (agentId, claimed) => {
+        if (leadership.seat.kind !== 'here') return;
+        guard.checkOther(agentId, claimed).catch((error: unknown) => {
+          if (!(error instanceof ProposeError)) report(error);
+        });
+      },
     });
     const endpoints = [
       ...agentEndpoints({

@@ -164,9 +164,8 @@ function endedHere(plan: Plan, agentId: AgentId, epoch: number): boolean {
   return lastOf(plan, ended, (subjects) => subjects.includes(agentId)) >= Math.max(1, epoch - epochBase);
 }
 
-export function isFirstOfFormer(plan: Plan, held: HeldLease): boolean {
-  const { vtep } = plan;
-  return vtep !== undefined && !vtep.pool.everUsed && blocksIn(plan, held).length > 0;
+export function hasBlocksOf(plan: Plan, held: HeldLease): boolean {
+  return blocksIn(plan, held).length > 0;
 }
 
 /** The blocks of this network that the agent says it runs on. */

@@ -9,6 +9,7 @@ const { ForwardRequest, ForwardResponse, KeepAlivesRequest, KeepAlivesResponse }
 const { ReportStreamsRequest, ReportStreamsResponse } = sublet.peer.v1;
 const { RecordBackupRequest, RecordBackupResponse, UseTokenRequest, UseTokenResponse } = sublet.peer.v1;
 const { CheckClaimRequest, CheckClaimResponse, CompareStateRequest, CompareStateResponse } = sublet.peer.v1;
+const { ReportIncarnationRequest, ReportIncarnationResponse } = sublet.peer.v1;
 
 export const forwardMethods = {
   forward: method('/sublet.peer.v1.ForwardService/Forward', ForwardRequest, ForwardResponse, {
@@ -18,6 +19,11 @@ export const forwardMethods = {
   keepAlives: method('/sublet.peer.v1.ForwardService/KeepAlives', KeepAlivesRequest, KeepAlivesResponse),
   reportStreams: method('/sublet.peer.v1.ForwardService/ReportStreams', ReportStreamsRequest, ReportStreamsResponse),
   checkClaim: method('/sublet.peer.v1.ForwardService/CheckClaim', CheckClaimRequest, CheckClaimResponse),
+  reportIncarnation: method(
+    '/sublet.peer.v1.ForwardService/ReportIncarnation',
+    ReportIncarnationRequest,
+    ReportIncarnationResponse,
+  ),
   useToken: method('/sublet.peer.v1.ForwardService/UseToken', UseTokenRequest, UseTokenResponse),
   recordBackup: method('/sublet.peer.v1.ForwardService/RecordBackup', RecordBackupRequest, RecordBackupResponse),
   compareState: method('/sublet.peer.v1.ForwardService/CompareState', CompareStateRequest, CompareStateResponse),

@@ -80,7 +80,7 @@ describe('an agent that knows more than the log', () => {
     assert.ok(!subnets.includes('9.0.6.0/24'), subnets.join());
   });
 
-  it('leaves what a new leader has not heard awaited, not silent, after 30 s; release says so before', async () => {
+  it('leaves what a new leader has not heard awaited, not silent, after 30 s; release needs force all the while', async () => {
     const time = new VirtualTime();
     await using masters = await TestMasters.start({ count: 2, clock: time });
     for (const agentId of ['agent-1', 'agent-2']) await masters.register(agentId);
@@ -107,7 +107,9 @@ describe('an agent that knows more than the log', () => {
       assert.equal(silent.length, 1);
       assert.match(silent[0] ?? '', /^1 agent is silent: agent-3 for /);
     }
-    await release();
+    // It was never heard, so silence proves nothing.
+    assert.equal((await refusal(release())).code, 'FAILED_PRECONDITION');
+    await masters.client().call(operatorService.releaseAgents, { agentIds: ['agent-1'], force: true }, once);
     assert.deepEqual((await status(masters)).awaitedAgents, ['agent-2']);
   });
 
@@ -197,7 +199,7 @@ describe('an agent that knows more than the log', () => {
 });
 
 describe('a lease of another cluster', () => {
-  it('begins an adoption where no agent was registered before, if it has addresses of this network', async () => {
+  it('begins an adoption in a new cluster, also where a fresh agent came first, if it has addresses of this network', async () => {
     await using masters = await TestMasters.start();
     const far = lost({
       clusterId: 'first',
@@ -206,6 +208,9 @@ describe('a lease of another cluster', () => {
     });
     await masters.register('agent-8', { held: far });
     assert.equal(masters.master(0).machine.ipam.adoption, false);
+    const second = await masters.register('agent-2', { held: lost({ clusterId: 'first' }) });
+    assert.equal(second.agent?.overlays?.[0]?.subnet, '9.0.6.0/24');
+    assert.match((await refusal(masters.register('agent-3'))).message, /in adoption/);
 
     await using anew = await TestMasters.start();
     const { agent } = await anew.register('agent-2', { held: lost({ clusterId: 'first' }) });
@@ -213,9 +218,20 @@ describe('a lease of another cluster', () => {
     assert.match(anew.master(0).machine.ipam.adoptionReason, /agent "agent-2" brings a lease of cluster "first"/);
   });
 
-  it('is honoured afterwards where it is free, and nothing fresh is given in its place', async () => {
+  it('begins none in a cluster of more than a day', async () => {
+    await using masters = await TestMasters.start();
+    masters.cluster.time = 24 * 3_600_000;
+    await masters.register('agent-1');
+    const { agent } = await masters.register('agent-2', { held: lost({ clusterId: 'first' }) });
+    assert.equal(agent?.overlays?.[0]?.subnet, '9.0.6.0/24');
+    assert.equal(masters.master(0).machine.ipam.adoption, false);
+  });
+
+  it('is honoured after an adoption where it is free, and nothing fresh is given in its place', async () => {
     await using masters = await TestMasters.start();
     await masters.register('agent-1');
+    await masters.register('agent-9', { held: lost({ clusterId: 'first', vtepIp: '44.128.0.99', subnets: [] }) });
+    await masters.client().call(clusterService.endAdoption, { althoughMissing: 9 }, once);
     const { agent } = await masters.register('agent-2', { held: lost({ clusterId: 'first' }) });
     assert.deepEqual([agent?.vxlan?.vtepIp, agent?.overlays?.[0]?.subnet], ['44.128.0.7/20', '9.0.6.0/24']);
     const taken = lost({
@@ -229,6 +245,45 @@ describe('a lease of another cluster', () => {
     const vtep = await refusal(masters.register('agent-4', { held: { ...taken, vtepIp: '44.128.0.1' } }));
     assert.match(vtep.message, /VTEP address 44\.128\.0\.1.* is held by agent "agent-1"/);
     assert.equal(masters.master(0).machine.ipam.adoption, false);
+  });
+});
+
+describe('a lease of another incarnation of this cluster id', () => {
+  const other = lost({ incarnation: '0123456789abcdef' });
+
+  it('is refused, and begins an adoption: what it holds is granted to no other', async () => {
+    await using masters = await TestMasters.start({ count: 2 });
+    await masters.register('agent-1');
+    const { message } = await refusal(masters.register('agent-2', { held: other }, 1));
+    assert.match(message, /two clusters have this id/);
+    const { adoption, adoptionReason } = await status(masters);
+    assert.ok(adoption);
+    assert.match(adoptionReason, /^agent "agent-2" has a lease of incarnation 0123456789abcdef of this cluster id/);
+    assert.match((await refusal(masters.register('agent-3'))).message, /in adoption/);
+  });
+
+  it('begins it with a keep-alive, at a follower, too, and with a status report', async () => {
+    const told = { agentId: 'agent-9', instanceId: 'i', epoch: 5, clusterId: 'test', incarnation: '0123456789abcdef' };
+    for (const at of [0, 1]) {
+      await using masters = await TestMasters.start({ count: 2 });
+      keepAlive(masters, told, at);
+      assert.match(await begun(masters), /agent "agent-9" has a lease of incarnation 0123456789abcdef/);
+    }
+    await using masters = await TestMasters.start();
+    await refusal(masters.client().call(agentService.reportStatus, told, once));
+    assert.match(await begun(masters), /agent "agent-9" has a lease of incarnation 0123456789abcdef/);
+  });
+
+  it('begins none once an operator has ended the one for it', async () => {
+    await using masters = await TestMasters.start();
+    await refusal(masters.register('agent-2', { held: other }));
+    assert.equal(masters.master(0).machine.ipam.adoption, true);
+    await masters.client().call(clusterService.endAdoption, {}, once);
+    await refusal(masters.register('agent-2', { held: other }));
+    await refusal(masters.register('agent-4', { held: other }));
+    assert.equal(masters.master(0).machine.ipam.adoption, false);
+    await refusal(masters.register('agent-4', { held: { ...other, incarnation: 'fedcba9876543210' } }));
+    assert.equal(masters.master(0).machine.ipam.adoption, true, 'no operator has decided about that one');
   });
 });
 

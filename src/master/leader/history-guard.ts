@@ -11,11 +11,13 @@ import { type AgentId, parseAgentId } from '#ipam/identity.js';
 import { adoptionReasonLengthMax } from '#ipam/limits.js';
 import { forwardMethods } from '#master/forward/forward-method.js';
 import type { PlanOutcome } from '#master/ipam-machine.js';
+import { type ClaimedIncarnation, incarnationLengthMax } from '#master/leader/incarnation-check.js';
 import type { Leadership } from '#master/leader/leadership.js';
 import type { MasterLog } from '#master/master-log.js';
 import { type Endpoint, endpoint } from '#master/server/endpoint.js';
 import { parseBranchText, parseField, safeInteger } from '#master/server/refusal-mapping.js';
 import type { PlanClient } from '#master/services/plan-client.js';
+import { incarnationsDiffer } from '#replica/bootstrap/incarnation.js';
 import type { Clock } from '#replica/ports/clock.js';
 import { ProposeError, type ReplicatedLog } from '#replica/ports/replicated-log.js';
 
@@ -44,6 +46,10 @@ export type Told = {
 /** In an adoption, another proof begins it anew at most so often: all agents register again each time. */
 const anewEveryMs = 60_000;
 const retryMs = 1_000;
+/** So long after its bootstrap a cluster takes a lease of another one for a sign that others will follow, ms of cluster time. */
+const youngMs = 24 * 3_600_000;
+/** Adoptions that are looked through for one that began for the same reason. */
+const adoptionsMax = 1_000;
 
 export class HistoryGuard {
   readonly #options: HistoryGuardOptions;
@@ -83,10 +89,14 @@ export class HistoryGuard {
   /** What other masters call. */
   get endpoint(): Endpoint {
     const place = { place: 'leader', idempotent: true } as const;
-    return endpoint(forwardMethods.checkClaim, place, async ({ revision, branch, agentId }) => {
-      const watcher = agentId === '' ? undefined : parseField('agent_id', agentId, parseAgentId);
-      const seen = { revision: safeInteger('revision', revision), branch: parseBranchText(branch) };
-      await this.check(undefined, { ...seen, watcher });
+    return endpoint(forwardMethods.checkClaim, place, async ({ revision, branch, agentId, incarnation }) => {
+      const agent = agentId === '' ? undefined : parseField('agent_id', agentId, parseAgentId);
+      if (incarnation === '') {
+        const seen = { revision: safeInteger('revision', revision), branch: parseBranchText(branch) };
+        await this.check(undefined, { ...seen, watcher: agent });
+      } else if (agent !== undefined) {
+        await this.checkOther(agent, { clusterId: this.#options.plan.clusterId, incarnation });
+      }
       return {};
     });
   }
@@ -125,7 +135,7 @@ export class HistoryGuard {
   async isUnconfirmed(agentId: AgentId, told: Told, held: HeldLease): Promise<boolean> {
     const { plan } = this.#options;
     if (told.clusterId && told.clusterId !== plan.clusterId) {
-      if (!plan.ipam.adoption && plan.ipam.isFirstOfFormer(held)) {
+      if (this.#mayFollow() && plan.ipam.hasBlocksOf(held)) {
         await this.#begin(former(agentId, told.clusterId), agentId);
       }
       return true;
@@ -136,6 +146,34 @@ export class HistoryGuard {
     return plan.ipam.standingOf(testimony) === 'unconfirmed';
   }
 
+  /**
+   * An agent that is to be refused has a lease of another incarnation of this cluster id: two clusters have granted
+   * addresses, and hosts run on what the other one granted. Returns once the adoption has begun; at once for a claim that is
+   * none. Leader only.
+   * @throws ProposeError
+   */
+  async checkOther(agentId: AgentId, claimed: ClaimedIncarnation): Promise<void> {
+    const other = this.#ofOther(agentId, claimed);
+    if (other !== undefined) await this.#begin(other, agentId);
+  }
+
+  /** Whether an adoption has to begin for what the agent claims, by the state here: any master. */
+  isOther(agentId: AgentId, claimed: ClaimedIncarnation): boolean {
+    return this.#ofOther(agentId, claimed) !== undefined;
+  }
+
+  /** None where an operator has ended an adoption for that incarnation before. */
+  #ofOther(agentId: AgentId, { clusterId, incarnation }: ClaimedIncarnation): Proof | undefined {
+    const { plan } = this.#options;
+    if (plan.ipam.adoption || !incarnation || clusterId !== plan.clusterId) return undefined;
+    if (!incarnationsDiffer(incarnation, plan.incarnation)) return undefined;
+    const shown = incarnation.slice(0, incarnationLengthMax);
+    const about = `has a lease of incarnation ${shown} of this cluster id: two clusters have granted addresses`;
+    const began = plan.ipam.history({ after: 0, limit: adoptionsMax, what: new Set(['begin-adoption']) });
+    if (began.some(({ detail }) => detail.endsWith(about))) return undefined;
+    return { reason: `agent "${agentId}" ${about}`, claimedEpoch: 0 };
+  }
+
   /** Why nothing can be granted now; undefined: it can. */
   get refusal(): RefusedError | undefined {
     const unwritten = this.#unwritten;
@@ -144,6 +182,13 @@ export class HistoryGuard {
       'unavailable',
       `an adoption has to begin: ${unwritten.reason}. Nothing is granted until that is written to the log`,
     );
+  }
+
+  /** Whether this cluster may have been bootstrapped in the place of another one, whose agents are still to come. */
+  #mayFollow(): boolean {
+    const { ipam, time } = this.#options.plan;
+    if (ipam.adoption) return false;
+    return !ipam.everUsed || (ipam.adoptedAt === 0 && time < youngMs);
   }
 
   #testimony(agentId: AgentId | undefined, told: Told, held: HeldLease | undefined): Testimony | undefined {
@@ -217,6 +262,6 @@ export class HistoryGuard {
 }
 
 function former(agentId: AgentId, clusterId: string): Proof {
-  const reason = `agent "${agentId}" brings a lease of cluster "${clusterId}", and none was registered here before: others will follow`;
+  const reason = `agent "${agentId}" brings a lease of cluster "${clusterId}", and this cluster is new: others will follow`;
   return { reason, claimedEpoch: 0 };
 }

@@ -56,10 +56,11 @@ describe('a master of one of two incarnations of a cluster', () => {
     }
   });
 
-  it('refuses an agent of the other one whatever it asks, at a follower too, and changes nothing', async () => {
+  it('refuses an agent of the other one whatever it asks, at a follower too, and changes nothing of its lease', async () => {
     await using masters = await TestMasters.start({ count: 2 });
     const { lease } = await masters.register('agent-1', { held: ours });
-    const { revision } = masters.master(0).machine.ipam;
+    const { ipam } = masters.master(0).machine;
+    const { revision } = ipam;
     const epoch = lease?.epoch ?? 0;
     for (const at of [0, 1]) {
       const client = masters.client(at);
@@ -91,7 +92,13 @@ describe('a master of one of two incarnations of a cluster', () => {
         assert.deepEqual([error.code, reasonOf(error)], [status.FAILED_PRECONDITION, 'other-incarnation']);
       }
     }
-    assert.equal(masters.master(0).machine.ipam.revision, revision);
+    const entries = ipam.history({ after: revision, limit: 10 });
+    assert.deepEqual(
+      entries.map(({ what }) => what),
+      ['begin-adoption'],
+      'once, whatever comes after it',
+    );
+    assert.equal(ipam.revision, revision + 1);
   });
 
   it('serves agents of its own incarnation, of a cluster of another id, and those that name none, as earlier releases do', async () => {

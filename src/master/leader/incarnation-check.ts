@@ -39,4 +39,4 @@ export function checkIncarnation(
 }
 
 /** Characters of what a caller says that are shown. */
-const incarnationLengthMax = 16;
+export const incarnationLengthMax = 16;

@@ -15,6 +15,8 @@ class Site {
   readonly logged: string[] = [];
   readonly there = new Map<string, There>();
   members = [{ name: 'm1', peer: '10.0.0.1:7071' }];
+  /** What the leader was to look at. */
+  readonly reports: string[] = [];
   readonly incarnations: OtherIncarnations;
 
   constructor() {
@@ -31,6 +33,7 @@ class Site {
       clock: this.time,
       logger: { ...silentLog, error },
       hello: (peer) => this.#hello(peer),
+      report: (peer) => this.reports.push(peer),
     });
   }
 
@@ -77,6 +80,43 @@ describe('a second incarnation at a configured address', () => {
     assert.equal(site.incarnations.problem, undefined);
   });
 
+  it('is reported to the leader, which looks at it though its own configuration has no such address', async () => {
+    const site = new Site();
+    site.there.set('10.0.0.2:7071', { incarnation: 'f2' });
+    site.there.set('10.0.0.9:7071', { incarnation: 'f9' });
+    site.incarnations.start();
+    await site.time.runFor(3_100);
+    assert.deepEqual(site.reports, ['10.0.0.2:7071', '10.0.0.2:7071']);
+    site.there.delete('10.0.0.2:7071');
+    await site.time.runFor(20_000);
+    assert.equal(site.incarnations.problem, undefined);
+
+    site.incarnations.reported('10.0.0.9:7071');
+    await site.time.runFor(100);
+    assert.match(
+      site.incarnations.problem ?? '',
+      / at 10\.0\.0\.9:7071, which is in the configuration of another master, /,
+    );
+    assert.ok(!site.reports.includes('10.0.0.9:7071'), 'the leader does not report it again');
+    await site.time.runFor(20_000);
+    assert.ok(site.incarnations.problem);
+    await site.time.runFor(20_000);
+    assert.equal(site.incarnations.problem, undefined, 'it was not reported for 30 s');
+  });
+
+  it('is looked for at a bounded number of reported addresses', async () => {
+    const site = new Site();
+    site.incarnations.start();
+    const peers = Array.from({ length: 17 }, (_, n) => `10.1.0.${n}:7071`);
+    for (const peer of peers) {
+      site.there.set(peer, { incarnation: 'f9' });
+      site.incarnations.reported(peer);
+    }
+    for (const peer of peers.slice(0, 16)) site.there.delete(peer);
+    await site.time.runFor(20_000);
+    assert.equal(site.incarnations.problem, undefined);
+  });
+
   it('is none of the same incarnation, of another cluster id, or one that is not known', async () => {
     const site = new Site();
     site.there.set('10.0.0.2:7071', { incarnation: 'f1' });
@@ -97,6 +137,7 @@ describe('a second incarnation at a configured address', () => {
       configured,
       clock: site.time,
       logger: silentLog,
+      report: () => undefined,
       hello: () => new Promise(() => undefined),
     });
     incarnations.start();

@@ -21,6 +21,7 @@ function leader(answer: () => Promise<KeepAliveOutcome>) {
     clock: new VirtualTime(),
     via: 'm1-a',
     report: (error) => assert.fail(String(error)),
+    foreign: () => undefined,
   });
   const idle = () => undefined;
   const stream = Object.assign(new EventEmitter(), {

@@ -5,10 +5,11 @@
 import type { ServerDuplexStream, UntypedHandleCall } from '@grpc/grpc-js';
 import { RefusedError } from '#api/refusal.js';
 import { agentService } from '#api/services.js';
+import type { AgentId } from '#ipam/identity.js';
 import type { Admission } from '#master/access/admission.js';
 import { checkSelf } from '#master/access/authorization.js';
 import { forwardMethods, refusedByPeer } from '#master/forward/forward-method.js';
-import { checkIncarnation, type OwnIncarnation } from '#master/leader/incarnation-check.js';
+import { type ClaimedIncarnation, checkIncarnation, type OwnIncarnation } from '#master/leader/incarnation-check.js';
 import type { Leadership } from '#master/leader/leadership.js';
 import { type KeepAliveOutcome, type LeaseKeeper, parseKeepAlive } from '#master/leases/lease-keeper.js';
 import { PacedRounds } from '#master/leases/paced-rounds.js';
@@ -36,6 +37,8 @@ export type KeepAliveServiceOptions = {
   /** Names this process among those of all masters. */
   readonly via: string;
   readonly report: (error: unknown) => void;
+  /** An agent names the incarnation of its lease, before it is refused where that is another one. */
+  readonly foreign: (agentId: AgentId, claimed: ClaimedIncarnation) => void;
 };
 
 const relayIntervalMs = 1_000;
@@ -145,6 +148,7 @@ export class KeepAliveService {
     const keepAlive = parseKeepAlive(request, source);
     const action = `keep-alive of agent_id "${keepAlive.agentId}"`;
     checkSelf(action, source.principal, keepAlive.agentId);
+    this.#options.foreign(keepAlive.agentId, request);
     checkIncarnation(action, request, plan);
     source.last = keepAlive;
     const outcome = await (leadership.seat.kind === 'here' ? office.keepAlive(keepAlive) : this.#relay.add(keepAlive));

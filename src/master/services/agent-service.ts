@@ -82,8 +82,9 @@ async function register(
   checkSelf(action, context.caller.principal, parsed.agentId);
   const { nodeAddresses } = options;
   if (nodeAddresses !== undefined) checkNodeAddress(action, parsed.nodeIp, context.caller, nodeAddresses);
-  checkIncarnation(action, request.held ?? {}, plan);
   const { held } = parsed;
+  await guard.checkOther(parsed.agentId, request.held ?? {});
+  checkIncarnation(action, request.held ?? {}, plan);
   const heldUnconfirmed = held !== undefined && (await guard.isUnconfirmed(parsed.agentId, request.held ?? {}, held));
   const refusal = mayGrant();
   if (refusal !== undefined) throw refusal;
@@ -153,6 +154,7 @@ async function reportStatus(
   const agentId = parseField('agent_id', request.agentId, parseAgentId);
   const instanceId = parseField('instance_id', request.instanceId, parseInstanceId);
   const epoch = safeInteger('epoch', request.epoch);
+  await guard.checkOther(agentId, request);
   checkIncarnation(`report status of agent_id "${agentId}"`, request, plan);
   await guard.check(agentId, request);
   checkInstance('report status', plan, agentId, instanceId);
