@@ -3,7 +3,7 @@ import { cpSync, mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { Child } from '#cluster-test/process/child.js';
-import { holds, until } from '#cluster-test/process/condition.js';
+import { until } from '#cluster-test/process/condition.js';
 import { freePorts } from '#cluster-test/process/ports.js';
 
 /** An agent that was refused asks again after 20 s at most. */
@@ -59,7 +59,9 @@ export class Agents implements AsyncDisposable {
     try {
       await until(`agent ${id} ready`, readyBoundMs, async () => {
         if (!child.running) throw new Error(`agent ${id} has ended`);
-        return holds((await fetch(`http://${http}/readyz`)).ok);
+        const ready = await fetch(`http://${http}/readyz`);
+        if (ready.ok) return true;
+        throw new Error(await ready.text());
       });
     } catch (error) {
       throw new Error(`agent ${id} is not ready; it said:\n${child.output}`, { cause: error });

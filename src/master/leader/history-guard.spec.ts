@@ -109,7 +109,7 @@ describe('an agent that knows more than the log', () => {
     }
     // It was never heard, so silence proves nothing.
     assert.equal((await refusal(release())).code, 'FAILED_PRECONDITION');
-    await masters.client().call(operatorService.releaseAgents, { agentIds: ['agent-1'], force: true }, once);
+    await masters.client().call(operatorService.releaseAgents, { agentIds: ['agent-1'], force: true }, again);
     assert.deepEqual((await status(masters)).awaitedAgents, ['agent-2']);
   });
 
@@ -231,7 +231,7 @@ describe('a lease of another cluster', () => {
     await using masters = await TestMasters.start();
     await masters.register('agent-1');
     await masters.register('agent-9', { held: lost({ clusterId: 'first', vtepIp: '44.128.0.99', subnets: [] }) });
-    await masters.client().call(clusterService.endAdoption, { althoughMissing: 9 }, once);
+    await masters.client().call(clusterService.endAdoption, { althoughMissing: 9 }, again);
     const { agent } = await masters.register('agent-2', { held: lost({ clusterId: 'first' }) });
     assert.deepEqual([agent?.vxlan?.vtepIp, agent?.overlays?.[0]?.subnet], ['44.128.0.7/20', '9.0.6.0/24']);
     const taken = lost({
@@ -270,7 +270,7 @@ describe('a lease of another incarnation of this cluster id', () => {
       assert.match(await begun(masters), /agent "agent-9" has a lease of incarnation 0123456789abcdef/);
     }
     await using masters = await TestMasters.start();
-    await refusal(masters.client().call(agentService.reportStatus, told, once));
+    await refusal(masters.client().call(agentService.reportStatus, told, again));
     assert.match(await begun(masters), /agent "agent-9" has a lease of incarnation 0123456789abcdef/);
   });
 
@@ -278,7 +278,7 @@ describe('a lease of another incarnation of this cluster id', () => {
     await using masters = await TestMasters.start();
     await refusal(masters.register('agent-2', { held: other }));
     assert.equal(masters.master(0).machine.ipam.adoption, true);
-    await masters.client().call(clusterService.endAdoption, {}, once);
+    await masters.client().call(clusterService.endAdoption, {}, again);
     await refusal(masters.register('agent-2', { held: other }));
     await refusal(masters.register('agent-4', { held: other }));
     assert.equal(masters.master(0).machine.ipam.adoption, false);
