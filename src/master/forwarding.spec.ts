@@ -33,7 +33,7 @@ describe('a call to a follower', () => {
       const { peer } = masters.master(0).member.info;
       const { path, request, response } = clusterService.getStatus;
       const plan = { clusterId: 'test', incarnation: 'f1' };
-      const link = new ForwardLink({ via: 'test', peer, plan, credentials: credentials.createInsecure() });
+      const link = new ForwardLink({ peer, plan, credentials: credentials.createInsecure() });
       const answer = await link.call(path, request.encode({}).finish(), 10_000, noCaller);
       link.close();
       assert.equal(response.decode(answer).name, 'm1');
@@ -161,7 +161,6 @@ describe('a call to a follower', () => {
     await using masters = await TestMasters.start();
     const peer = masters.master(0).member.info.peer;
     const link = new ForwardLink({
-      via: 'test',
       peer,
       plan: { clusterId: 'other', incarnation: '' },
       credentials: credentials.createInsecure(),

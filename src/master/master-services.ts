@@ -222,7 +222,7 @@ export class MasterServices {
     const via = `${options.name}-${Math.floor(random() * 2 ** 32).toString(16)}`;
     this.admission = new Admission(limits.admission);
     const { office, admission } = this;
-    this.#links = new PeerLinks({ plan, credentials: options.peerCredentials, clock, via });
+    this.#links = new PeerLinks({ plan, credentials: options.peerCredentials, clock });
     const peers = this.#links;
     const { leaderWaitMs } = limits;
     const closed = (): string | undefined => this.#closed;
@@ -298,7 +298,7 @@ export class MasterServices {
     const membership = { ...cluster, plan, logger, control: options.control, checksIdentities };
     this.#moves = new MoveKeeper({ ...membership, report });
     this.#endpoints = [
-      ...agentEndpoints({ plan, office, guard, mayGrant, encoding, wallClock, via, nodeAddresses }),
+      ...agentEndpoints({ plan, office, guard, mayGrant, encoding, wallClock, nodeAddresses }),
       ...operatorEndpoints({ plan, office, wallClock }),
       ...clusterEndpoints({ ...cluster, plan, office, version, warnings, outlook }),
       ...accessEndpoints({ log, plan, name, wallClock, principalAt: options.principalAt }),

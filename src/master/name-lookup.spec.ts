@@ -53,7 +53,7 @@ describe('a master that is known by a name', () => {
 
   it('is reached by masters that hand calls on with its addresses alone', async () => {
     const plan = { clusterId: 'test', incarnation: 'f1' };
-    const link = new ForwardLink({ via: 'test', peer, plan, credentials: insecure });
+    const link = new ForwardLink({ peer, plan, credentials: insecure });
     const { path, request, response } = clusterService.getStatus;
     const answer = await link.call(path, request.encode({}).finish(), timeoutMs, noCaller);
     link.close();

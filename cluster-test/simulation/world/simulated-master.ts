@@ -408,7 +408,6 @@ export class SimulatedMaster {
         mayGrant: () => others?.refusal ?? guard.refusal,
         encoding: new PlanEncoding(),
         wallClock,
-        via,
       }),
       ...keepAlives.endpoints,
     ].map((each) => [each.path, each] as const);

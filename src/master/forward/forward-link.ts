@@ -44,8 +44,6 @@ export type ForwardLinkOptions = {
   readonly peer: string;
   readonly plan: OwnIncarnation;
   readonly credentials: ChannelCredentials;
-  /** Names this process to the other master. */
-  readonly via: string;
 };
 
 const channelOptions = {
@@ -95,14 +93,12 @@ export class ForwardLink {
       );
     }
     const id = this.#nextId++;
-    const { via } = this.#options;
     const call: Call = {
       id,
       method: path,
       request,
       timeoutMs: Math.min(Math.ceil(timeoutMs), 0xffffffff),
       caller: callerMessage(caller),
-      via,
     };
     return new Promise((resolve, reject) => {
       this.#pending.set(id, { resolve, reject, sent: false });

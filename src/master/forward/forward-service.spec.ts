@@ -19,7 +19,7 @@ function overlay(name: string, at: number) {
 async function handOn(masters: TestMasters, path: string, request: Uint8Array, caller: Caller): Promise<Uint8Array> {
   const { peer } = masters.master(0).member.info;
   const plan = { clusterId: 'test', incarnation: 'f1' };
-  const link = new ForwardLink({ via: 'test', peer, plan, credentials: credentials.createInsecure() });
+  const link = new ForwardLink({ peer, plan, credentials: credentials.createInsecure() });
   try {
     return await link.call(path, request, 5_000, caller);
   } finally {

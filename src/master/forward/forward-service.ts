@@ -147,7 +147,6 @@ async function carryOut(
     caller,
     deadline: options.clock.now() + (call.timeoutMs ?? 0),
     forwarded: true,
-    via: call.via || undefined,
   });
 }
 

@@ -9,7 +9,6 @@ import { noCaller } from '#tls/caller.js';
 describe('links to other masters', () => {
   it('are not opened any more once they are closed', async () => {
     const links = new PeerLinks({
-      via: 'test',
       plan: { clusterId: 'test', incarnation: 'f1' },
       credentials: credentials.createInsecure(),
       clock: systemClock,

@@ -16,8 +16,6 @@ export type PeerLinksOptions = {
   readonly plan: OwnIncarnation;
   readonly credentials: ChannelCredentials;
   readonly clock: Clock;
-  /** Names this process to other masters. */
-  readonly via: string;
 };
 
 /** How long a master that leads no more may still answer, in ms. */
@@ -59,8 +57,8 @@ export class PeerLinks implements PeerCalls {
   #to(peer: string): ForwardLink {
     const known = this.#links.get(peer);
     if (known !== undefined) return known.link;
-    const { plan, credentials, via } = this.#options;
-    const link = new ForwardLink({ peer, plan, credentials, via });
+    const { plan, credentials } = this.#options;
+    const link = new ForwardLink({ peer, plan, credentials });
     this.#links.set(peer, { link, cancelClose: undefined });
     return link;
   }

@@ -139,7 +139,7 @@ describe('a master of one of two incarnations of a cluster', () => {
     await using masters = await TestMasters.start();
     const { peer } = masters.master(0).member.info;
     const { path, request } = clusterService.getStatus;
-    const link = new ForwardLink({ via: 'test', peer, plan: others, credentials: credentials.createInsecure() });
+    const link = new ForwardLink({ peer, plan: others, credentials: credentials.createInsecure() });
     await assert.rejects(
       link.call(path, request.encode({}).finish(), 5_000, noCaller),
       /this master is of incarnation f1 of cluster "test", the caller of incarnation f2/,

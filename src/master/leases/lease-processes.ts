@@ -51,8 +51,6 @@ export type Sender = {
 export type RegistrationSender = Sender & {
   readonly nodeIp: Ip;
   readonly sequence: number;
-  /** Names the process of the master that it came in at; undefined: not known. */
-  readonly via: string | undefined;
 };
 
 /** The process that keep-alives come from. */
@@ -322,9 +320,7 @@ export class LeaseProcesses {
   #sameCaller(known: Process, sender: RegistrationSender, { nodeIp }: PlacedLease): boolean {
     if (known.runId !== undefined || sender.runId !== undefined) return known.runId === sender.runId;
     // If it changes no address, its keep-alive stream will tell which process it is.
-    if (sender.connection === known.connection || sender.nodeIp === nodeIp) return true;
-    const sameMaster = sender.via !== undefined && known.stream.startsWith(`${sender.via}/`);
-    return !sameMaster && hostOf(sender.connection) === hostOf(known.connection);
+    return sender.connection === known.connection || sender.nodeIp === nodeIp;
   }
 
   #refuseWhileCurrent(action: string, known: Process, claimant: Place): void {
@@ -368,9 +364,10 @@ export class LeaseProcesses {
   #contest({ agentId, nodeIp, connection }: Process, claimant: Place, at: number): void {
     const before = this.#contests.get(agentId);
     const holder = { nodeIp, connection };
-    // A keep-alive does not tell the node address that a registration on the same connection did.
-    const told = claimant.connection === before?.claimant.connection ? before.claimant.nodeIp : undefined;
-    const contest = { agentId, holder, claimant: { ...claimant, nodeIp: claimant.nodeIp ?? told }, at };
+    // A keep-alive does not name the node address that a registration from the same host did.
+    const sameHost = before !== undefined && hostOf(claimant.connection) === hostOf(before.claimant.connection);
+    const named = sameHost ? before.claimant.nodeIp : undefined;
+    const contest = { agentId, holder, claimant: { ...claimant, nodeIp: claimant.nodeIp ?? named }, at };
     this.#contests.delete(agentId);
     this.#contests.set(agentId, contest);
     for (const oldest of this.#contests.keys()) {

@@ -17,8 +17,6 @@ export type CallContext = {
   readonly deadline: number;
   /** True when another master handed the call on: it is not handed on again. */
   readonly forwarded: boolean;
-  /** Names the process of the master that the call came in at; absent: this one, or one of an earlier release. */
-  readonly via?: string | undefined;
 };
 
 export type Endpoint = {

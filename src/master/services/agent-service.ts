@@ -37,8 +37,6 @@ export type AgentServiceOptions = {
   readonly mayGrant: () => RefusedError | undefined;
   /** Ms since 1970. */
   readonly wallClock: () => number;
-  /** Names this process among those of all masters. */
-  readonly via: string;
   /** Absent: any that hosts can have. */
   readonly nodeAddresses?: NodeAddressRules;
 };
@@ -93,7 +91,6 @@ async function register(
   const sender = {
     runId,
     connection: formatCaller(context.caller),
-    via: context.forwarded ? context.via : options.via,
   };
   const lease = ipam.lease(parsed.agentId);
   const { nodeIp, sequence } = parsed;
