@@ -94,6 +94,17 @@ describe('sublet certs and sublet whoami', () => {
     assert.deepEqual(master.asked, []);
   });
 
+  it('say what taking an identity back does, and that there is none to take back, with --dry-run', async () => {
+    const { out } = await sublet1('certs', 'unrevoke', 'agent/host-7', '--dry-run');
+    assert.match(out, /^The masters accept agent\/host-7 again: all of its certificates\.\nNothing was changed/);
+    const later = await sublet1('certs', 'unrevoke', 'agent/host-7', '--later-only', '--dry-run');
+    assert.match(later.out, /certificates that are issued from then on\.\n/);
+    const { code, notes } = await sublet1('certs', 'unrevoke', 'agent/host-8', '--dry-run');
+    assert.equal(code, 1);
+    assert.match(notes, /agent\/host-8 is not revoked/);
+    assert.ok(master.asked.every(({ path }) => path.endsWith('/ListRevocations')));
+  });
+
   it('say that an identity is your own, and that others take it back', async () => {
     const folder = mkdtempSync(join(tmpdir(), 'sublet-certs-spec-'));
     try {

@@ -1,9 +1,13 @@
 import assert from 'node:assert/strict';
+import { mkdtempSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
 import { certificateService } from '#api/services.js';
 import { run } from '#cli/program.js';
 import { CannedMaster } from '#cli/testing/canned-master.js';
 import { RecordedTerminal, secondsAgo } from '#cli/testing/recorded-terminal.js';
 import { sublet } from '#proto/sublet.js';
+import { TestAuthority } from '#tls/testing/test-authority.js';
 
 const { TokenState } = sublet.v1;
 const id = Buffer.alloc(16, 0x1a);
@@ -60,6 +64,37 @@ describe('sublet token', () => {
     const wrong = await ran('revoke', 'host-7');
     assert.equal(wrong.exit, 2);
     assert.match(wrong.notes, /ID: "host-7" is not 32 hex digits/);
+  });
+
+  it('says with --dry-run what it would make or revoke, and does not', async () => {
+    master.asked.length = 0;
+    const folder = mkdtempSync(join(tmpdir(), 'sublet-token-spec-'));
+    try {
+      await (await TestAuthority.make()).files(folder, 'sublet://admin/root');
+      const made = await ran(
+        'create',
+        '--role',
+        'agent',
+        '--id',
+        'host-7',
+        '--uses',
+        '3',
+        '--tls',
+        folder,
+        '--dry-run',
+      );
+      assert.equal(made.exit, 0, made.notes);
+      assert.match(made.out, /^A token for agent\/host-7: of use 3 times within 1h, from any address\./);
+      assert.match(made.out, /Nothing was changed: --dry-run\.\n$/);
+    } finally {
+      rmSync(folder, { recursive: true });
+    }
+    const { out } = await ran('revoke', '1a'.repeat(16), '--dry-run');
+    assert.match(out, /^No key is certified with token (?:1a){16} for agent\/host-7 from then on\./);
+    const { exit, notes } = await ran('revoke', '3c'.repeat(16), '--dry-run');
+    assert.equal(exit, 1);
+    assert.match(notes, /there is no token (?:3c){16}/);
+    assert.ok(master.asked.every(({ path }) => path.endsWith('/ListTokens')));
   });
 
   it('makes none without TLS: there is no authority to pin', async () => {
