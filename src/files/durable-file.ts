@@ -1,13 +1,17 @@
 /** Files that are whole or as they were: written beside, synced, and renamed. */
-import { closeSync, fsyncSync, openSync, renameSync, writeFileSync } from 'node:fs';
+import { closeSync, fsyncSync, openSync, renameSync, rmSync, writeFileSync } from 'node:fs';
 import { dirname } from 'node:path';
 import { WriteError } from '#files/write-failure.js';
 
-/** For this user alone (0600); durable on return. One writer at a time. @throws WriteError */
+/**
+ * For this user alone (0600); durable on return. Of several processes that write it, the last one counts. Whatever
+ * stands at the temporary name is removed, and never written to. @throws WriteError
+ */
 export function writeDurably(path: string, text: string): void {
-  const beside = `${path}.new`;
+  const beside = `${path}.${process.pid}.new`;
   try {
-    const file = openSync(beside, 'w', 0o600);
+    rmSync(beside, { force: true });
+    const file = openSync(beside, 'wx', 0o600);
     try {
       writeFileSync(file, text);
       fsyncSync(file);
@@ -22,6 +26,7 @@ export function writeDurably(path: string, text: string): void {
       closeSync(folder);
     }
   } catch (error) {
+    rmSync(beside, { force: true });
     throw new WriteError(path, error);
   }
 }
