@@ -113,6 +113,23 @@ describe('the check of packet filters', () => {
     ]);
   });
 
+  it('names the tables that can’t be read, of the families that are wanted', async () => {
+    const broken = (...families: readonly string[]) =>
+      runner((line) =>
+        families.includes(line) ? { code: 1, stderr: `${line}: can't initialize: Permission denied` } : undefined,
+      );
+    const found = async (settled: typeof settings, ...families: readonly string[]) =>
+      (await checkPacketFilters(broken(...families), { ...check, settings: settled })).map(({ severity, says }) => [
+        severity,
+        /^"(\S+)" failed: .*Permission denied/.exec(says)?.[1],
+      ]);
+    assert.deepEqual(await found({ ...settings, enableIpv6: true }, 'iptables-save', 'ip6tables-save'), [
+      ['error', 'iptables-save'],
+      ['error', 'ip6tables-save'],
+    ]);
+    assert.deepEqual(await found(settings, 'ip6tables-save'), [['ok', undefined]]);
+  });
+
   it('names the tunnel’s port where it is dropped, and not where the node’s network is accepted', async () => {
     const closed = await checkPacketFilters(saved(':INPUT DROP [0:0]', '-A INPUT -i lo -j ACCEPT'), check);
     assert.deepEqual(

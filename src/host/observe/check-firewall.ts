@@ -10,7 +10,7 @@ import type { FilterTable } from '#host/filter/filter-table.js';
 import type { HostCheck } from '#host/host-check.js';
 import type { CheckFinding } from '#host/host-status.js';
 import type { HostSettings } from '#host/input.js';
-import { iptablesCommand, saveTables, traitsOf } from '#host/observe/observe-firewall.js';
+import { iptablesCommand, type SavedTables, saveTables, traitsOf } from '#host/observe/observe-firewall.js';
 import { observeLinks } from '#host/observe/observe-kernel.js';
 import type { ObservedLink } from '#host/observe/observed.js';
 import { moduleRemedy, modulesOf } from '#host/tools/kernel-modules.js';
@@ -112,9 +112,15 @@ export async function checkPacketFilters(run: Runner, check: HostCheck): Promise
     ({ says, todo, certain }): Found => ({ severity: certain ? 'error' : 'warning', says, todo }),
   );
   const blind = unread.map((why): Found => ({ severity: 'warning', says: `nftables can not be read: ${why}` }));
+  // The agent compares what it reads there, and fails the overlays of the family where it can't.
+  if (forwards) blind.push(...families.flatMap((family) => unsavedFinding(saves[family])));
   if (found.length + blind.length > 0) return uniqueFindings([...found, ...blind]);
   const says = `no firewall drops UDP port ${port}${forwards ? ' or what is forwarded by the tunnel' : ''}`;
   return [{ severity: 'ok', says }];
+}
+
+function unsavedFinding(saved: SavedTables[Family]): Found[] {
+  return saved.kind === 'unreadable' ? [{ severity: 'error', says: saved.error }] : [];
 }
 
 /** Peers are taken to be in the network of the node's address; where that is not given, of the first device with one. */
