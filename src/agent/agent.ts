@@ -529,9 +529,11 @@ export class Agent {
   }
 
   #onNodeIp(nodeIp: string): void {
-    if (this.#source === 'masters' && nodeIp !== this.#lease?.nodeIp) {
-      this.registration.begin(`node_ip is ${nodeIp} now`);
-    }
+    if (this.#source !== 'masters' || nodeIp === this.#lease?.nodeIp) return;
+    const { api } = this.#options;
+    // A connection from an address that is gone ends by a timeout alone; the next master is called anew.
+    api.turnFrom(api.current);
+    this.registration.begin(`node_ip is ${nodeIp} now`);
   }
 
   #saveLease(): void {
