@@ -126,7 +126,7 @@ describe('the command line', () => {
     ],
     [
       ['agent', 'statsu'],
-      /unknown command 'statsu': there is status, check, ping, prune, leave\n {2}See: sublet agent --help/,
+      /unknown command 'statsu': there is status, check, ping, prune, renew, leave\n {2}See: sublet agent --help/,
     ],
     [['network', 'gorw'], /unknown command 'gorw': there is show, grow, set\n {2}See: sublet network --help/],
     [['adoption', 'ned'], /unknown command 'ned': there is end\n {2}See: sublet adoption --help/],
