@@ -194,6 +194,7 @@ export class SiteHost {
       },
       watch: (request, events) => api.watch(request, events),
       turnFrom: (master) => api.turnFrom(master),
+      reconnect: () => api.reconnect(),
       get current() {
         return api.current;
       },

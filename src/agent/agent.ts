@@ -531,8 +531,8 @@ export class Agent {
   #onNodeIp(nodeIp: string): void {
     if (this.#source !== 'masters' || nodeIp === this.#lease?.nodeIp) return;
     const { api } = this.#options;
-    // A connection from an address that is gone ends by a timeout alone; the next master is called anew.
-    api.turnFrom(api.current);
+    // Connections from an address that is gone end by a timeout alone.
+    api.reconnect();
     this.registration.begin(`node_ip is ${nodeIp} now`);
   }
 

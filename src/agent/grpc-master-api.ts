@@ -55,6 +55,10 @@ export class GrpcMasterApi implements MasterApi {
     if (this.#client.current === master) this.#client.next();
   }
 
+  reconnect(): void {
+    this.#client.reconnect();
+  }
+
   register(request: RegisterRequest): Promise<RegisterResponse> {
     return asMasterError(this.#client.call(agentService.register, request, { idempotent: true }));
   }

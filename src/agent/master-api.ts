@@ -46,6 +46,8 @@ export type MasterApi = {
   readonly current: string;
   /** Turns to the next master for what is opened from now on, unless that has been done since `master` was in use. */
   turnFrom(master: string): void;
+  /** What is sent or opened from now on goes over new connections. */
+  reconnect(): void;
 };
 
 /**

@@ -14,13 +14,20 @@ const variables = ['http_proxy', 'https_proxy', 'grpc_proxy'] as const;
 describe('A client of the masters', () => {
   const server = new Server();
   let master: string;
+  /** HOST:PORT of the connection of each call. */
+  const callers: string[] = [];
   const environment = new Map(variables.map((name) => [name, process.env[name]]));
 
   before(async () => {
     const { leave } = agentService;
     server.addService(
       { leave: definition(leave) },
-      { leave: (_: object, done: (e: null, a: object) => void) => done(null, {}) },
+      {
+        leave: (call: { getPeer(): string }, done: (e: null, a: object) => void) => {
+          callers.push(call.getPeer());
+          done(null, {});
+        },
+      },
     );
     master = `127.0.0.1:${await listen(server)}`;
   });
@@ -43,6 +50,22 @@ describe('A client of the masters', () => {
       }
     });
   }
+
+  it('has one connection, and another one once it is to connect anew', async () => {
+    const client = new MasterClient({ masters: [master], timeoutMs: boundMs });
+    callers.length = 0;
+    try {
+      for (const calls of [2, 1]) {
+        for (let call = 0; call < calls; call++) await client.call(agentService.leave, {}, { idempotent: true });
+        client.reconnect();
+      }
+    } finally {
+      client.close();
+    }
+    const [first, second, third] = callers;
+    assert.equal(first, second);
+    assert.notEqual(third, first);
+  });
 
   it('would ask the proxy, were it a client like any other', async () => {
     process.env.http_proxy = deadProxy;

@@ -52,7 +52,8 @@ export type UnaryOptions = {
 };
 
 export class MasterClient {
-  readonly #clients: readonly { readonly master: string; readonly client: Client }[];
+  readonly #options: MasterClientOptions;
+  #clients: readonly { readonly master: string; readonly client: Client }[];
   readonly #timeoutMs: number;
   readonly #explain: MasterClientOptions['explain'];
   #current = 0;
@@ -61,9 +62,15 @@ export class MasterClient {
     if (options.masters.length === 0) throw new RangeError('masters: at least one HOST:PORT is needed');
     this.#timeoutMs = options.timeoutMs ?? 10_000;
     this.#explain = options.explain;
-    this.#clients = options.masters.map((master) => ({
+    this.#options = options;
+    this.#clients = this.#connections();
+  }
+
+  #connections(): readonly { readonly master: string; readonly client: Client }[] {
+    const { masters, credentials: shown = credentials.createInsecure() } = this.#options;
+    return masters.map((master) => ({
       master,
-      client: new Client(master, options.credentials ?? credentials.createInsecure(), {
+      client: new Client(master, shown, {
         // Connections, and how long to wait after a failed one, are this client's own: grpc-js shares both otherwise.
         'grpc.use_local_subchannel_pool': 1,
         'grpc.max_receive_message_length': 16 * 1024 * 1024,
@@ -162,6 +169,13 @@ export class MasterClient {
   /** Turns to the next address. */
   next(): void {
     this.#current = (this.#current + 1) % this.#clients.length;
+  }
+
+  /** Calls and streams from now on are on new connections; what is under way stays on the former ones, until it ends. */
+  reconnect(): void {
+    const former = this.#clients;
+    this.#clients = this.#connections();
+    for (const { client } of former) client.close();
   }
 
   close(): void {

@@ -92,6 +92,9 @@ export class MasterLink implements MasterApi {
     if (this.current === master) this.#at += 1;
   }
 
+  /** A simulated network has no connections that outlive an address. */
+  reconnect(): void {}
+
   register(request: RegisterRequest): Promise<RegisterResponse> {
     return this.#call(agentService.register, request);
   }

@@ -235,6 +235,7 @@ export class SimulatedAgent {
       },
       watch: (request, events) => api.watch(request, events),
       turnFrom: (master) => api.turnFrom(master),
+      reconnect: () => api.reconnect(),
       get current() {
         return api.current;
       },

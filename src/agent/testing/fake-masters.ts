@@ -58,6 +58,8 @@ export class FakeMasters implements MasterApi {
   });
   onWatch: (watch: FakeWatch) => void = (watch) => watch.send(...snapshot(100));
   latencyMs = 5;
+  /** Times that new connections were asked for. */
+  reconnects = 0;
   /** Keep-alive streams opened so far. */
   streamsOpened = 0;
   readonly #clock: Clock;
@@ -77,6 +79,10 @@ export class FakeMasters implements MasterApi {
 
   turnFrom(master: string): void {
     if (this.current === master) this.#at += 1;
+  }
+
+  reconnect(): void {
+    this.reconnects += 1;
   }
 
   /** All masters go, with their streams, or come back. */
