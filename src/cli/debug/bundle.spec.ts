@@ -83,7 +83,7 @@ describe('a bundle', () => {
       manifest.missing.map(({ name }) => name),
       ['agent/metrics.txt', 'agent/readyz.txt', 'agent/status.txt'],
     );
-    for (const { why } of manifest.missing) assert.equal(why, 'bad port');
+    for (const { why } of manifest.missing) assert.equal(why, 'connect ECONNREFUSED 127.0.0.1:9');
     assert.equal(read('master/readyz.txt'), '# status 503\nthis is /readyz\n');
     assert.equal(JSON.parse(read('masters/agents.json')).agents[0].agentId, 'agent-1');
     assert.match(read('config/1-agent.json'), /"join":"sj1\.\[left out\]"/);

@@ -1,6 +1,6 @@
 /** The page: what is followed, what is chosen, and its four views. */
 import type { ComponentChild } from 'preact';
-import { useCallback, useEffect, useMemo, useRef, useState } from 'preact/hooks';
+import { useCallback, useEffect, useLayoutEffect, useMemo, useRef, useState } from 'preact/hooks';
 import { PlanModel } from '#page/plan/plan-model.js';
 import { AgentPanel } from '#page/view/agent-panel.js';
 import { AgentsView } from '#page/view/agents-view.js';
@@ -57,7 +57,8 @@ export function App(): ComponentChild {
     history.replaceState(null, '', `#${next}`);
   }, []);
 
-  useEffect(() => {
+  // Before the first picture: what a person sees takes keys.
+  useLayoutEffect(() => {
     const scheme = matchMedia('(prefers-color-scheme: dark)');
     const themed = (): void => {
       applyTheme();

@@ -374,7 +374,7 @@ function usePointers(canvas: { readonly current: HTMLCanvasElement | null }, ges
   const held = useRef(new Map<number, Held>());
   const latest = useRef(gestures);
   latest.current = gestures;
-  useEffect(() => {
+  useLayoutEffect(() => {
     const element = canvas.current;
     const wheel = (event: WheelEvent): void => {
       event.preventDefault();
