@@ -65,6 +65,22 @@ describe('files in the age format', () => {
     }
   });
 
+  it('is refused where a Base64 text has bits set that no byte has', async () => {
+    const file = encrypted(Buffer.from('the plan'), [own.recipient]).toString('latin1');
+    const digits = 'ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/';
+    // The MAC: what precedes it is bound by it.
+    const at = (/\n--- .{42}/.exec(file)?.index ?? 0) + 5 + 42;
+    const value = digits.indexOf(file.charAt(at));
+    assert.equal(value % 4, 0);
+    for (const bits of [1, 2, 3]) {
+      const changed = `${file.slice(0, at)}${digits.charAt(value + bits)}${file.slice(at + 1)}`;
+      await assert.rejects(
+        decrypted(Buffer.from(changed, 'latin1'), own.content),
+        /a Base64 text in it has another form/,
+      );
+    }
+  });
+
   it('is refused with chunks swapped, left out, or something behind the last', async () => {
     const file = encrypted(Buffer.alloc(200_000, 'x'), [own.recipient]);
     const chunk = 65_536 + 16;

@@ -140,9 +140,9 @@ function headerIn(bytes: Buffer): Header | undefined {
     throw new AgeError(`its header was changed: it has no recipient, or more than ${stanzasMax}`);
   }
   return {
-    stanzas: stanzas.map(({ args, body }) => ({ args, body: Buffer.from(body, 'base64') })),
+    stanzas: stanzas.map(({ args, body }) => ({ args, body: canonical(body) })),
     signed: `${lines.join('\n')}\n---`,
-    mac: Buffer.from(end[1] ?? '', 'base64'),
+    mac: canonical(end[1] ?? ''),
     length: end.index + end[0].length,
   };
 }
@@ -172,7 +172,7 @@ function stanza(fileKey: Uint8Array, recipient: AgeRecipient): readonly string[]
 /** Undefined: the stanza is for another key. */
 function unwrapped({ args, body }: Stanza, { key, recipient }: AgeIdentity): Buffer | undefined {
   const [kind, share = '', ...others] = args;
-  const bytes = Buffer.from(share, 'base64');
+  const bytes = canonical(share);
   if (kind !== 'X25519' || others.length > 0 || bytes.length !== keyBytes || body.length !== fileKeyBytes + tagBytes) {
     return undefined;
   }
@@ -218,6 +218,13 @@ function opened(key: Uint8Array, nonce: Uint8Array, sealed: Uint8Array): Buffer 
     // The tag is wrong; nothing else is checked here.
     return undefined;
   }
+  return bytes;
+}
+
+/** The bytes of Base64 without `=`. Its last character may have bits that no byte has: they are zero. @throws AgeError */
+function canonical(text: string): Buffer {
+  const bytes = Buffer.from(text, 'base64');
+  if (unpadded(bytes) !== text) throw new AgeError('its header was changed: a Base64 text in it has another form');
   return bytes;
 }
 
