@@ -27,11 +27,11 @@ async function largestYoung(before: string): Promise<number> {
 }
 
 describe('the heap of a master', () => {
-  it('has a young generation of 32 MiB, or twice that when it doubles unseen', async function () {
+  it('has a young generation of 64 MiB, and some pages while it is collected', async function () {
     this.timeout(60_000);
     const module = new URL('heap-growth.js', import.meta.url);
     const largest = await largestYoung(`import { boundHeapGrowth } from '${module}'; boundHeapGrowth();`);
-    // By itself 128 MiB, on a machine that has the memory.
-    assert.ok(largest <= 64 * 1024 * 1024, `${largest} bytes`);
+    // V8 takes some pages more while it collects. By itself it goes on to its next size, which is 128 MiB.
+    assert.ok(largest < 80 * 1024 * 1024, `${largest} bytes`);
   });
 });

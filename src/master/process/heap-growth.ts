@@ -17,7 +17,8 @@ const steps: readonly Step[] = [
  * registrations takes as much processor time and a tenth less memory; with a quarter it is slower by a twentieth.
  */
 const youngBytesMax = 64 * mebi;
-const lookEveryMs = 100;
+/** Between two sizes V8 collects the young generation several times, which takes longer. */
+const lookEveryMs = 25;
 
 /**
  * Has the heap collected earlier as it grows, where V8 by itself waits until it has grown two- to fourfold, and bounds the
