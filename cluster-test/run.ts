@@ -8,6 +8,7 @@ import { readdirSync } from 'node:fs';
 import { dirname, join, relative } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import Mocha from 'mocha';
+import '#cluster-test/first-seed.js';
 import { noteSkipped } from '#cluster-test/requirement.js';
 import { reportingMocha } from '#cluster-test/test-report.js';
 import { handOver } from '#runtime/hand-over.js';
