@@ -354,6 +354,16 @@ describe('flannel in a real etcd, imported', function () {
     }
   });
 
+  it('names the command that reads the same again, with all that it was read by', async () => {
+    await put('/o/config', { Network: '10.6.0.0/16' });
+    const ca = join(folder, 'ca.pem');
+    writeFileSync(ca, '');
+    const flags = ['--etcd', url, '--etcd-ca', ca, '--prefix', '/o', '--overlay', 'pods'];
+    const { output } = await ran(...flags, '--expected-revision', '77');
+    const again = `Look again: sublet import flannel ${flags.join(' ')} --dry-run`;
+    assert.ok(output.replaceAll(/\s+/g, ' ').includes(again), output);
+  });
+
   it('says what is wrong with the options, and with an etcd that can’t be read', async () => {
     const cases: readonly (readonly [readonly string[], number, RegExp])[] = [
       [[], 2, /--etcd and --file: give one of them/],

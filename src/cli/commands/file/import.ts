@@ -51,6 +51,9 @@ function dcosState(group: Command, terminal: Terminal): void {
   });
 }
 
+const defaultPrefix = '/coreos.com/network';
+const defaultOverlay = 'flannel';
+
 type FlannelOptions = ImportOptions & {
   readonly etcd?: string;
   readonly etcdCa?: string;
@@ -76,8 +79,8 @@ function flannel(group: Command, terminal: Terminal): void {
     .addOption(
       source('--file <FILE>', 'in place of --etcd: what `etcdctl get --prefix PREFIX/ -w json` printed; - is stdin'),
     )
-    .addOption(source('--prefix <KEY>', 'where flannel’s keys are').default('/coreos.com/network'))
-    .option('--overlay <NAME>', 'name of the overlay that its network becomes', 'flannel');
+    .addOption(source('--prefix <KEY>', 'where flannel’s keys are').default(defaultPrefix))
+    .option('--overlay <NAME>', 'name of the overlay that its network becomes', defaultOverlay);
   examples(
     command,
     ['sublet import flannel --etcd http://10.0.0.1:2379 --dry-run', 'what would be done'],
@@ -114,13 +117,24 @@ function flannel(group: Command, terminal: Terminal): void {
       };
       return readFlannelKeys(await etcdKeysBelow(prefix, { url: etcd, ...tls }), prefix, overlay);
     };
-    const again = `sublet import flannel ${etcd === undefined ? '--file' : '--etcd'} ${shellWord(from)}`;
-    await runImport(
-      command,
-      { name: etcd === undefined && from === '-' ? 'stdin' : from, again },
-      read,
-      options,
-      terminal,
-    );
+    const name = etcd === undefined && from === '-' ? 'stdin' : from;
+    await runImport(command, { name, again: commandOf(options) }, read, options, terminal);
   });
+}
+
+/** The command that reads the same again: without what it was read by, it would read something else. */
+function commandOf({ etcd, etcdCa, etcdCert, etcdKey, file, prefix, overlay }: FlannelOptions): string {
+  const flags = [
+    ['--etcd', etcd],
+    ['--etcd-ca', etcdCa],
+    ['--etcd-cert', etcdCert],
+    ['--etcd-key', etcdKey],
+    ['--file', file],
+    ['--prefix', prefix === defaultPrefix ? undefined : prefix],
+    ['--overlay', overlay === defaultOverlay ? undefined : overlay],
+  ] as const;
+  return [
+    'sublet import flannel',
+    ...flags.flatMap(([flag, value]) => (value === undefined ? [] : [flag, shellWord(value)])),
+  ].join(' ');
 }
