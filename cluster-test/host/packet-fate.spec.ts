@@ -187,6 +187,16 @@ const forwarded: readonly Case[] = [
     is: 'dropped',
   },
   { name: 'nft, a drop at another device', sets: atDevice('eth0', 'drop'), is: 'passes' },
+  {
+    name: 'nft, other peers and ports of another protocol',
+    sets: inForward('ip saddr . udp dport != { 10.0.0.2 . 64000 } drop'),
+    is: 'passes',
+  },
+  {
+    name: 'nft, other peers and ports of the same protocol',
+    sets: inForward('ip saddr . tcp dport != { 10.0.0.2 . 64000 } drop'),
+    is: 'dropped',
+  },
 ];
 
 const received: readonly Case[] = [

@@ -12,22 +12,27 @@ export function testsOf(match: unknown, rule: NftRule, ruleset: NftRuleset): Con
   if (op !== '==' && op !== '!=' && op !== 'in') return [unknown];
   const values = nftValues(right, rule, ruleset);
   if (values === undefined) return [unknown];
-  if (isRecord(left) && Array.isArray(left.concat)) {
-    return [{ kind: 'one-of', cases: casesOf(left.concat, values), negated: op === '!=' }];
-  }
-  const [test, ...implied] = leftTests(left, values);
+  const [test, ...implied] =
+    isRecord(left) && Array.isArray(left.concat) ? concatTests(left.concat, values) : leftTests(left, values);
   if (test === undefined) return [unknown];
+  // `!=` negates the test alone: other ports of UDP are ports of UDP.
   return [...implied.map((one) => ({ ...one, negated: false })), { ...test, negated: op === '!=' }];
 }
 
-/** Several fields beside one another (`ip saddr . udp dport`), for each of the values that they are compared with. */
+/** Several fields beside one another (`ip saddr . udp dport`): the test itself first, then what its fields imply. */
+function concatTests(fields: readonly unknown[], values: readonly unknown[]): ConditionTest[] {
+  const implied = fields.flatMap((field) => leftTests(field, []).slice(1));
+  return [{ kind: 'one-of', cases: casesOf(fields, values) }, ...implied];
+}
+
+/** For each of the values that the fields are compared with, one condition for each field. */
 function casesOf(fields: readonly unknown[], values: readonly unknown[]): Condition[][] {
   return values.map((value) => {
     const parts = isRecord(value) && Array.isArray(value.concat) ? value.concat : [];
     if (parts.length !== fields.length) return [unknown];
-    return fields.flatMap((field, at): Condition[] => {
-      const tests = leftTests(field, [bareElement(parts[at])]);
-      return tests.length === 0 ? [unknown] : tests.map((test) => ({ ...test, negated: false }));
+    return fields.map((field, at): Condition => {
+      const [test] = leftTests(field, [bareElement(parts[at])]);
+      return test === undefined ? unknown : { ...test, negated: false };
     });
   });
 }
