@@ -44,13 +44,8 @@ export class FailedParts {
   /** Records the outcomes of a pass; `needed` includes skipped steps. */
   record(needed: readonly Step[], outcomes: readonly StepOutcome[], nowMs: number): void {
     this.#widen(outcomes);
-    const keyed = (step: Step): string => this.#keyOf(step);
-    const stillNeeded = new Set(needed.map(keyed));
-    const tried = new Set(outcomes.map(({ step }) => keyed(step)));
-    const failed = failuresBy(outcomes, keyed);
-    for (const key of this.#failures.keys()) {
-      if (!stillNeeded.has(key) || (tried.has(key) && !failed.has(key))) this.#forget(key);
-    }
+    const failed = failuresBy(outcomes, (step) => this.#keyOf(step));
+    this.#forgetEnded(needed, outcomes, failed);
     for (const [key, failures] of failed) {
       const [first] = failures;
       if (first === undefined) continue;
@@ -108,9 +103,17 @@ export class FailedParts {
     }
   }
 
-  #forget(key: string): void {
-    this.#failures.delete(key);
-    this.#whole.delete(key);
+  /** Those that are not needed any more, or were tried and did not fail. */
+  #forgetEnded(needed: readonly Step[], outcomes: readonly StepOutcome[], failed: ReadonlyMap<string, unknown>): void {
+    // The first pass of a host has a step for each entry of each peer: keys are made only to look for earlier failures.
+    if (this.#failures.size === 0) return;
+    const stillNeeded = new Set(needed.map((step) => this.#keyOf(step)));
+    const tried = new Set(outcomes.map(({ step }) => this.#keyOf(step)));
+    for (const key of this.#failures.keys()) {
+      if (stillNeeded.has(key) && (!tried.has(key) || failed.has(key))) continue;
+      this.#failures.delete(key);
+      this.#whole.delete(key);
+    }
   }
 }
 
