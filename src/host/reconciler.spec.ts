@@ -7,13 +7,15 @@ import { noDocker } from '#host/tools/docker-engine.js';
 import type { Runner } from '#host/tools/runner.js';
 import { HandClock } from '#storage/testing/hand-clock.js';
 
-/** A host of which nothing is there but a chain of ours that can't be taken away; it counts the tries. */
+/** A host of which nothing is there but chains of ours that can't be taken away; it counts the tries. */
 class StubbornHost implements Runner {
   tries = 0;
+  /** The commands by which it has such a chain. */
+  readonly busy = ['iptables'];
 
   run(command: string, args: readonly string[]): ReturnType<Runner['run']> {
-    const isSave = command === 'iptables-save';
-    const isTry = command === 'iptables' && args.includes('-F');
+    const isSave = this.busy.some((each) => command === `${each}-save`);
+    const isTry = this.busy.includes(command) && args.includes('-F');
     if (isTry) this.tries += 1;
     const stdout = isSave ? '*filter\n:FORWARD ACCEPT [0:0]\n:SUBLET-FORWARD - [0:0]\nCOMMIT\n' : '';
     return Promise.resolve({ code: isTry ? 1 : 0, stdout, stderr: isTry ? 'Resource busy' : '' });
@@ -63,6 +65,31 @@ describe('the reconciler’s retries', () => {
       await reconciler.settled();
       assert.equal(host.tries, at + 2, `after ${delayMs} ms`);
     }
+    await reconciler.stop();
+  });
+
+  it('that fail alike are logged once, also where another part fails in between', async () => {
+    const [clock, host, errors] = [new HandClock(), new StubbornHost(), [] as string[]];
+    const log = {
+      info: () => {},
+      warn: (fields: object, message: string) => {
+        if (message === 'host step failed' && 'error' in fields) errors.push(String(fields.error));
+      },
+    };
+    const reconciler = new HostReconciler({ log, clock, run: host, docker: () => noDocker });
+    reconciler.update(input('dcos'));
+    await reconciler.settled();
+    // From the next pass on, so that its retries come between those of the first.
+    host.busy.push('ip6tables');
+    for (let second = 0; second < 60; second++) {
+      clock.turn(1_000);
+      await reconciler.settled();
+    }
+    assert.ok(host.tries > 10, String(host.tries));
+    assert.deepEqual(
+      errors.map((error) => /^"(\w+) /.exec(error)?.[1]),
+      ['iptables', 'ip6tables'],
+    );
     await reconciler.stop();
   });
 

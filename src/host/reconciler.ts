@@ -323,10 +323,12 @@ export class HostReconciler implements Reconciler {
     const done = outcomes.filter(({ kind }) => kind === 'done');
     const commands = done.slice(0, loggedMax).map(({ step }) => commandOf(step));
     if (done.length > 0) this.#log.info({ steps: done.length, commands, peers: input.peers.length }, 'host changed');
-    // A part that goes on failing alike is logged once; the status tells that it still does.
+    // A part that goes on failing alike is logged once, also where others fail between its tries; the status has it still.
     const news = failed.map(({ error }) => error).filter((error) => !this.#loggedErrors.has(error));
     for (const error of news.slice(0, loggedMax)) this.#log.warn({ error }, 'host step failed');
-    this.#loggedErrors = new Set(failed.map(({ error }) => error));
+    const standing = this.#backOff.texts();
+    const waiting = [...this.#loggedErrors].filter((error) => standing.has(error));
+    this.#loggedErrors = new Set([...waiting, ...failed.map(({ error }) => error)]);
   }
 
   /** Nothing could be read: each overlay says so. */
