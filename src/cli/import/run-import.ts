@@ -8,11 +8,11 @@ import { exitCodes, Failure } from '#cli/failure.js';
 import { importConflicts, importDiff } from '#cli/import/import-plan.js';
 import { blockWords, type OldNetwork, type Reading } from '#cli/import/old-network.js';
 import { oldNetworkProblems } from '#cli/import/old-network-check.js';
-import { type ConsentOptions, confirmed } from '#cli/operator/consent.js';
+import type { ConsentOptions } from '#cli/operator/consent.js';
 import { type Operator, operate } from '#cli/operator/operator.js';
 import { forPeople, writeValue } from '#cli/output/form.js';
-import { Application } from '#cli/plan-file/application.js';
 import { readLivePlan } from '#cli/plan-file/live-plan.js';
+import { checkRevision, makeChanges } from '#cli/plan-file/make-changes.js';
 import type { LivePlan, PlanDiff } from '#cli/plan-file/plan-changes.js';
 import { diffJson, formatDiff } from '#cli/plan-file/plan-text.js';
 import { type Terminal, wrap } from '#cli/terminal.js';
@@ -44,7 +44,14 @@ export async function runImport(
         'It comes from the configuration that they are started with: docs/reference/configuration.md.',
       ]);
     }
-    checkRevision(live, source, options);
+    const wanted = {
+      diff: (now: LivePlan) => importDiff(now, old),
+      expectedRevision: options.expectedRevision ?? 0,
+      look: `Look again: ${source.again} --dry-run`,
+      goOn: `Run again, it brings about what is left: ${source.again}`,
+      mend: `Look what is left: ${source.again} --dry-run`,
+    };
+    checkRevision(live, wanted);
     const diff = importDiff(live, old);
     const conflicts = [
       ...diff.impossible.map(({ path, message }) => `${formatPath(path)}: ${message}`),
@@ -57,30 +64,13 @@ export async function runImport(
       if (people) terminal.write('Nothing was changed: --dry-run.\n');
       return;
     }
-    if (diff.changes.some(({ lasting }) => lasting)) await confirmed(operator, options);
-    const revision = await new Application(client, {
-      diff: (now) => importDiff(now, old),
-      expectedRevision: options.expectedRevision ?? 0,
-      look: `Look again: ${source.again} --dry-run`,
-      goOn: `Run again, it brings about what is left: ${source.again}`,
-      mend: `Look what is left: ${source.again} --dry-run`,
-    }).make(live, diff.changes);
-    const { length } = diff.changes;
-    if (!people) writeValue(output, { ...diffJson(live, diff), revision }, terminal);
-    else if (length === 0) terminal.write(`Nothing to change: the plan at revision ${revision} has all of it.\n`);
-    else terminal.write(`Made ${plural(length, 'change')}: the plan is at revision ${revision}.\n`);
+    await makeChanges(operator, { live, diff }, wanted, { ...options, already: 'has all of it' });
   });
 }
 
 function notImportable({ name }: ImportSource, problems: readonly string[]): Failure {
   const message = `${name} can’t be imported: ${plural(problems.length, 'problem')}; nothing was changed`;
   return new Failure(exitCodes.refused, message, problems.map(printable));
-}
-
-function checkRevision(live: LivePlan, { again }: ImportSource, { expectedRevision = 0 }: ImportOptions): void {
-  if (expectedRevision === 0 || expectedRevision === live.revision) return;
-  const message = `the plan is at revision ${live.revision}, not at ${expectedRevision}; nothing was changed`;
-  throw new Failure(exitCodes.refused, `--expected-revision: ${message}`, [`Look again: ${again} --dry-run`]);
 }
 
 /** Those of the blocks that are quarantined; each is looked up, where there are any in its space. */

@@ -121,6 +121,8 @@ exclusions: [{ overlay: blue, subnet: 10.0.64.0/18 }]
     );
     const made = await ran(undefined, 'apply', '-o', 'yaml', '-f', file);
     assert.equal(parse(made.out).changes[0].command, 'sublet network set --quarantine 2h');
+    const now = JSON.parse((await ran(undefined, 'diff', '-o', 'json', '-f', file)).out);
+    assert.deepEqual([now.changes, parse(made.out).revision], [[], now.revision], 'the revision that it has led to');
   });
 
   it('is refused as a whole where one part can’t be, at its line', async () => {

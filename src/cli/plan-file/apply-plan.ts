@@ -3,12 +3,12 @@ import type { Command } from 'commander';
 import type { MasterClient } from '#api/master-client.js';
 import { exitCodes, Failure } from '#cli/failure.js';
 import { readConfigFile } from '#cli/local/config-file.js';
-import { type ConsentOptions, confirmed } from '#cli/operator/consent.js';
+import type { ConsentOptions } from '#cli/operator/consent.js';
 import { type Operator, operate } from '#cli/operator/operator.js';
 import { forPeople, writeValue } from '#cli/output/form.js';
 import { yamlText } from '#cli/output/yaml-text.js';
-import { Application } from '#cli/plan-file/application.js';
 import { readLivePlan } from '#cli/plan-file/live-plan.js';
+import { checkRevision, makeChanges } from '#cli/plan-file/make-changes.js';
 import { type LivePlan, type PlanDiff, planDiff } from '#cli/plan-file/plan-changes.js';
 import { diffJson, formatDiff, planFileOf } from '#cli/plan-file/plan-text.js';
 import { orFailure } from '#cli/process/process-config.js';
@@ -61,20 +61,15 @@ export async function applyPlan(
       if (people) terminal.write(`${so}Nothing was changed: --dry-run.\n`);
       return;
     }
-    if (diff.changes.some(({ lasting }) => lasting)) await confirmed(operator, options);
     const { plan } = loaded;
     const wanted = {
       diff: (now: LivePlan) => planDiff(now, plan, options.prune === true),
       expectedRevision: options.expectedRevision ?? 0,
-      look: `Look again: sublet diff -f ${options.file}`,
+      look: lookAgain(options),
       goOn: `Applied again, the file brings about what is left: sublet apply -f ${options.file}`,
       mend: `Change the file, and look what is left: sublet diff -f ${options.file}`,
     };
-    const revision = await new Application(operator.client, wanted).make(live, diff.changes);
-    if (!people) writeValue(output, { ...diffJson(live, diff), revision }, terminal);
-    else if (diff.changes.length === 0) {
-      terminal.write(`Nothing to change: the plan at revision ${revision} is as ${options.file} says.\n`);
-    } else terminal.write(`Made ${plural(diff.changes.length, 'change')}: the plan is at revision ${revision}.\n`);
+    await makeChanges(operator, { live, diff }, wanted, { ...options, already: `is as ${options.file} says` });
   });
 }
 
@@ -103,6 +98,10 @@ function show({ output, terminal }: Operator, live: LivePlan, diff: PlanDiff, fi
   else writeValue(output, diffJson(live, diff), terminal);
 }
 
+function lookAgain({ file }: Pick<FileOptions, 'file'>): string {
+  return `Look again: sublet diff -f ${file}`;
+}
+
 /** @throws Failure for another revision than the expected one, and for what no call brings about */
 async function compared(
   client: MasterClient,
@@ -110,13 +109,7 @@ async function compared(
   { file, prune, expectedRevision = 0 }: FileOptions,
 ): Promise<{ readonly live: LivePlan; readonly diff: PlanDiff }> {
   const live = await readLivePlan(client);
-  if (expectedRevision !== 0 && expectedRevision !== live.revision) {
-    throw new Failure(
-      exitCodes.refused,
-      `--expected-revision: the plan is at revision ${live.revision}, not at ${expectedRevision}; nothing was changed`,
-      [`Look again: sublet diff -f ${file}`],
-    );
-  }
+  checkRevision(live, { expectedRevision, look: lookAgain({ file }) });
   const diff = planDiff(live, plan, prune === true);
   if (diff.impossible.length > 0) {
     const problems = diff.impossible.map((finding) => formatProblem(problem(finding)));
