@@ -47,7 +47,7 @@ describe('a plan that is applied', function () {
   }
 
   function written(text: string): string {
-    const file = join(folder, 'plan.yaml');
+    const file = join(folder, 'the plan.yaml');
     writeFileSync(file, text);
     return file;
   }
@@ -117,7 +117,7 @@ exclusions: [{ overlay: blue, subnet: 10.0.64.0/18 }]
     assert.equal(moved.code, 1);
     assert.match(
       moved.notes,
-      /--expected-revision: the plan is at revision \d+, not at \d+; nothing was changed\n {2}Look again: sublet diff/,
+      /--expected-revision: the plan is at revision \d+, not at \d+; nothing was changed\n {2}Look again: sublet diff -f '.*the plan\.yaml'\n/,
     );
     const made = await ran(undefined, 'apply', '-o', 'yaml', '-f', file);
     assert.equal(parse(made.out).changes[0].command, 'sublet network set --quarantine 2h');

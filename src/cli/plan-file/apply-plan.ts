@@ -13,7 +13,7 @@ import { type LivePlan, type PlanDiff, planDiff } from '#cli/plan-file/plan-chan
 import { diffJson, formatDiff, planFileOf } from '#cli/plan-file/plan-text.js';
 import { orFailure } from '#cli/process/process-config.js';
 import type { Terminal } from '#cli/terminal.js';
-import { plural } from '#cli/words.js';
+import { plural, shellWord } from '#cli/words.js';
 import { type LoadedPlan, loadPlanFile } from '#config/files/plan-file.js';
 import { formatProblem } from '#config/schema/config-problem.js';
 import { parseYamlText } from '#config/schema/yaml-file.js';
@@ -66,8 +66,8 @@ export async function applyPlan(
       diff: (now: LivePlan) => planDiff(now, plan, options.prune === true),
       expectedRevision: options.expectedRevision ?? 0,
       look: lookAgain(options),
-      goOn: `Applied again, the file brings about what is left: sublet apply -f ${options.file}`,
-      mend: `Change the file, and look what is left: sublet diff -f ${options.file}`,
+      goOn: `Applied again, the file brings about what is left: sublet apply -f ${shellWord(options.file)}`,
+      mend: `Change the file, and look what is left: sublet diff -f ${shellWord(options.file)}`,
     };
     await makeChanges(operator, { live, diff }, wanted, { ...options, already: `is as ${options.file} says` });
   });
@@ -99,7 +99,7 @@ function show({ output, terminal }: Operator, live: LivePlan, diff: PlanDiff, fi
 }
 
 function lookAgain({ file }: Pick<FileOptions, 'file'>): string {
-  return `Look again: sublet diff -f ${file}`;
+  return `Look again: sublet diff -f ${shellWord(file)}`;
 }
 
 /** @throws Failure for another revision than the expected one, and for what no call brings about */
