@@ -175,6 +175,27 @@ describe('rule 12, adoption: what agents still hold is honoured where free, and 
     assert.deepEqual([subnetOf(other), formatCidr4(other.vxlan.vtepIp)], ['9.0.1.0/24', '44.128.0.2/20']);
   });
 
+  it('gives one that comes after the end an overlay that it does not run on in both families or in none', () => {
+    const plan = new PlanUnderTest();
+    plan.register('a');
+    // Two blocks of IPv6, which two other agents hold.
+    const both = overlay('both', '10.128.0.0/16', 24, 'fd01:b::/80', 81);
+    plan.run({ kind: 'add-overlay', overlay: both, source: 'operator' });
+    for (const id of ['b1', 'c2']) plan.register(id);
+    plan.run({ kind: 'begin-adoption' });
+    plan.run({ kind: 'end-adoption', missing: 99 });
+    const late = { sequence: 2, heldUnconfirmed: true };
+    const agent = plan.register('a', { ...late, held: held('44.128.0.9', '9.7.7.0/24') });
+    assert.deepEqual(
+      agent.overlays.map(({ info }) => info.name),
+      ['dcos'],
+    );
+    assert.deepEqual(
+      agent.problems.map(({ overlay: name, reason }) => [name, reason]),
+      [['both', 'exhausted']],
+    );
+  });
+
   it('takes no notice of it otherwise', () => {
     const plan = new PlanUnderTest();
     assert.equal(subnetOf(plan.register('a', { held: held('44.128.0.9', '9.7.7.0/24') })), '9.0.0.0/24');

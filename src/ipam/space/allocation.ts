@@ -135,12 +135,16 @@ function allotOverlay(sources: Sources, entry: OverlayEntry, old: Holding | unde
   };
   if (open && enabled && entry.v4 && block4 === undefined) miss(entry.v4, wishes4);
   if (open && enabled && entry.v6 && enableIpv6 && block6 === undefined) miss(entry.v6, wishes6);
-  // In adoption nothing is taken afresh, so there is nothing to give back: what is still held must not be lost. What an
-  // older record names is no part of what the agent runs on.
-  const whole = missing.length === 0 || adoption || isOutdated(sources);
+  // In adoption nothing is taken afresh, so there is nothing to give back: what is still held must not be lost.
+  const whole = missing.length === 0 || adoption;
+  const kept = (block: bigint | undefined, { current, held: runsOn }: Wishes): bigint | undefined => {
+    // What an older record names is no part of what the agent runs on.
+    const isRunning = runsOn !== undefined && isOutdated(sources);
+    return whole || isRunning ? block : current;
+  };
   return {
-    block4: ipv4At(entry.v4, whole ? block4 : current4),
-    block6: ipv6At(entry.v6, whole ? block6 : current6),
+    block4: ipv4At(entry.v4, kept(block4, wishes4)),
+    block6: ipv6At(entry.v6, kept(block6, wishes6)),
     missing,
   };
 }
