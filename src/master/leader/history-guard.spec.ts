@@ -285,6 +285,19 @@ describe('a lease of another incarnation of this cluster id', () => {
     await refusal(masters.register('agent-4', { held: { ...other, incarnation: 'fedcba9876543210' } }));
     assert.equal(masters.master(0).machine.ipam.adoption, true, 'no operator has decided about that one');
   });
+
+  it('does not begin one anew while one is under way, however long that is', async () => {
+    const time = new VirtualTime();
+    await using masters = await TestMasters.start({ clock: time });
+    await refusal(masters.register('agent-2', { held: other }));
+    const { ipam } = masters.master(0).machine;
+    const { adoptedAt } = ipam;
+    assert.ok(adoptedAt > 0);
+    await time.runFor(120_000);
+    await refusal(masters.register('agent-4', { held: { ...other, incarnation: 'fedcba9876543210' } }));
+    assert.equal(ipam.adoptedAt, adoptedAt);
+    assert.equal(masters.master(0).services.guard.proofs, 1);
+  });
 });
 
 describe('a watcher that knows more than the log', () => {
