@@ -62,7 +62,7 @@ describe('the watch on the node address', () => {
     assert.deepEqual(site.found, ['10.0.0.1']);
   });
 
-  it('leaves no timer behind, also when it is stopped during a look', async () => {
+  it('leaves no timer behind and reports no address when it is stopped, also during a look', async () => {
     const site = new Site();
     site.watch.start();
     let end = (): void => undefined;
@@ -74,6 +74,7 @@ describe('the watch on the node address', () => {
     end();
     await nextTurn();
     assert.equal(site.clock.pending, 0);
+    assert.deepEqual(site.found, []);
     const other = new Site();
     other.watch.start();
     other.watch.stop();

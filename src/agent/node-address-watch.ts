@@ -12,7 +12,7 @@ export type NodeAddressWatchOptions = {
   readonly nodeIp: (inUse: string | undefined) => Promise<string>;
   /** The address that peers have of this host; undefined: none. */
   readonly inUse: () => string | undefined;
-  /** Called at each look that finds an address. */
+  /** Called at each look that finds an address; never after `stop`. */
   readonly found: (nodeIp: string) => void;
 };
 
@@ -41,17 +41,24 @@ export class NodeAddressWatch {
   }
 
   async #look(): Promise<void> {
-    const { nodeIp, inUse, found, log } = this.#options;
+    const nodeIp = await this.#find();
+    if (this.#stopped) return;
+    if (nodeIp !== undefined) this.#options.found(nodeIp);
+    this.start();
+  }
+
+  async #find(): Promise<string | undefined> {
+    const { nodeIp, inUse, log } = this.#options;
     try {
       const now = await nodeIp(inUse());
       this.#error = '';
-      found(now);
+      return now;
     } catch (error) {
       // An underlay that is down for a while is no reason to give anything up.
       const message = errorText(error);
       if (message !== this.#error) log.warn({ nodeIp: inUse(), error: message }, 'this host has no node_ip now');
       this.#error = message;
+      return undefined;
     }
-    if (!this.#stopped) this.start();
   }
 }
