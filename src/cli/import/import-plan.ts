@@ -62,7 +62,7 @@ function notCovered<Key extends 'vtepSubnet' | 'vtepSubnet6'>(
 
 /** As the masters have it, where that takes in what is wanted. */
 function planOverlayOf({ name, v4, v6 }: Overlay, live: LiveOverlay | undefined): PlanOverlay {
-  const spaceOf = (
+  const takenIn = (
     wanted: { readonly subnet: Cidr; readonly prefix: number } | undefined,
     has: string | null | undefined,
     prefix: number | null | undefined,
@@ -70,8 +70,8 @@ function planOverlayOf({ name, v4, v6 }: Overlay, live: LiveOverlay | undefined)
     if (has && (wanted === undefined || coversCidr(parseCidr(has), wanted.subnet))) return [has, prefix ?? 0];
     return wanted === undefined ? ['', 0] : [formatCidr(wanted.subnet), wanted.prefix];
   };
-  const [subnet, prefix] = spaceOf(v4, live?.subnet, live?.prefix);
-  const [subnet6, prefix6] = spaceOf(v6, live?.subnet6, live?.prefix6);
+  const [subnet, prefix] = takenIn(v4, live?.subnet, live?.prefix);
+  const [subnet6, prefix6] = takenIn(v6, live?.subnet6, live?.prefix6);
   return { name, subnet, prefix, subnet6, prefix6, state: live === undefined ? 'disabled' : overlayUse(live) };
 }
 
@@ -97,13 +97,16 @@ export function importConflicts(
 ): readonly string[] {
   const set = setAsideOf(live);
   const heldBy = new Map(agents.flatMap((agent) => heldIn(agent).map(([block]) => [block, agent] as const)));
+  const reachable = new Map(
+    agents.flatMap((agent) => (agent.reachable === false ? [] : [[agent.nodeIp ?? '', agent] as const])),
+  );
   const count = set.reservations.size;
   const added = old.hosts.flatMap(({ blocks }) => blocks).filter((block) => !set.reservations.has(blockWords(block)));
   return [
     ...vtep6Conflicts(live, old),
     ...old.overlays.flatMap((overlay) => overlayConflicts(live, overlay, old)),
     ...old.hosts.flatMap((host) => [
-      ...agentConflicts(host, agents),
+      ...agentConflicts(host, reachable.get(formatIp(host.nodeIp))),
       ...host.blocks.flatMap((block) => blockConflicts(block, host, { set, heldBy, quarantined })),
     ]),
     ...(count + added.length > reservationsMax
@@ -176,8 +179,7 @@ function newOverlayConflicts(
 }
 
 /** An agent that runs at the address of a host keeps what it holds, so that must be what the host has had. */
-function agentConflicts({ where, nodeIp, blocks }: OldHost, agents: readonly LiveAgent[]): readonly string[] {
-  const agent = agents.find((each) => each.reachable !== false && each.nodeIp === formatIp(nodeIp));
+function agentConflicts({ where, nodeIp, blocks }: OldHost, agent: LiveAgent | undefined): readonly string[] {
   if (agent === undefined) return [];
   const held = heldIn(agent);
   return blocks.flatMap((block) => {
