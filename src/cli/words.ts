@@ -1,19 +1,18 @@
 /** The API's enums, times and numbers as people read them. */
+import { type TimestampMessage, timestampMs } from '#api/timestamp.js';
 import type { Cell } from '#cli/table.js';
 import { sublet } from '#proto/sublet.js';
 import { formatDuration } from '#text/duration.js';
 
 const { BlockState, LookupKind, MemberRole, OverlayStatus, PresenceState } = sublet.v1;
-type Timestamp = { readonly seconds?: number | null; readonly nanos?: number | null };
 
 /** Ms since 1970; undefined for a time that is not set. */
-export function milliseconds(time: Timestamp | null | undefined): number | undefined {
-  if (time === null || time === undefined) return undefined;
-  return (time.seconds ?? 0) * 1_000 + Math.floor((time.nanos ?? 0) / 1_000_000);
+export function milliseconds(time: TimestampMessage | null | undefined): number | undefined {
+  return time === null || time === undefined ? undefined : timestampMs(time);
 }
 
 /** How long ago, in at most two units: `5m`, `2h30m`; under a second `now`. */
-export function ago(time: Timestamp | null | undefined, now: number): string {
+export function ago(time: TimestampMessage | null | undefined, now: number): string {
   const at = milliseconds(time);
   if (at === undefined) return '';
   const past = now - at;
@@ -21,7 +20,7 @@ export function ago(time: Timestamp | null | undefined, now: number): string {
 }
 
 /** Local time of day for today, else the date with it: `14:03:07`, `2025-06-01 14:03:07`. */
-export function clockTime(time: Timestamp | null | undefined, now: number): string {
+export function clockTime(time: TimestampMessage | null | undefined, now: number): string {
   const at = milliseconds(time);
   if (at === undefined) return '';
   const local = (ms: number): string => new Date(ms - new Date(ms).getTimezoneOffset() * 60_000).toISOString();

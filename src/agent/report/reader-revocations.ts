@@ -3,6 +3,7 @@
  * answers, the list stays as it is. Before the first answer there is none.
  */
 import type { AgentLog } from '#agent/agent-log.js';
+import { timestampMs } from '#api/timestamp.js';
 import { errorText } from '#errors/unknown-error.js';
 import type { sublet } from '#proto/sublet.js';
 import type { Clock } from '#replica/ports/clock.js';
@@ -82,14 +83,10 @@ export class ReaderRevocations {
     this.#goodFrom = new Map(
       readers.map(({ identity, acceptedFrom }) => [
         `${identity?.role ?? ''}/${identity?.id ?? ''}`,
-        acceptedFrom == null ? Number.POSITIVE_INFINITY : msOf(acceptedFrom),
+        acceptedFrom == null ? Number.POSITIVE_INFINITY : timestampMs(acceptedFrom),
       ]),
     );
     this.#version = version;
     for (const listener of this.#listeners) listener();
   }
-}
-
-function msOf({ seconds, nanos }: { readonly seconds?: number | null; readonly nanos?: number | null }): number {
-  return (seconds ?? 0) * 1_000 + Math.round((nanos ?? 0) / 1_000_000);
 }

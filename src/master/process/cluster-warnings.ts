@@ -1,4 +1,5 @@
 /** What an operator should know of the other masters and of the agents, by the leader's account. */
+import { timestampMs } from '#api/timestamp.js';
 import { type AgentId, parseAgentId } from '#ipam/identity.js';
 import type { Ipam } from '#ipam/ipam.js';
 import type { HostOverlayCounts } from '#ipam/space/survey.js';
@@ -30,8 +31,7 @@ export function deadMasterWarnings(members: readonly Member[], now: number): War
 
 function since({ lastContact }: Member, now: number): string {
   if (!lastContact) return 'and was not heard by this leader';
-  const at = (lastContact.seconds ?? 0) * 1_000 + (lastContact.nanos ?? 0) / 1_000_000;
-  return `for ${formatTime(now - at)}`;
+  return `for ${formatTime(now - timestampMs(lastContact))}`;
 }
 
 function spareWords(spare: number): string {

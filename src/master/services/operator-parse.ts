@@ -5,6 +5,7 @@ import { type Cidr6, parseCidr6 } from '#address/cidr6.js';
 import { hostOf } from '#address/host-and-port.js';
 import { type Cidr, parseCidr, parseIp } from '#address/ip.js';
 import { RefusedError } from '#api/refusal.js';
+import { type TimestampMessage, timestampMs } from '#api/timestamp.js';
 import type { CommandOrigin } from '#ipam/commands/command.js';
 import { parseAgentId } from '#ipam/identity.js';
 import { releasedAtOnceMax } from '#ipam/limits.js';
@@ -116,12 +117,9 @@ function parseSpace6({ subnet6, prefix6 }: sublet.v1.Overlay.$Properties): Space
 }
 
 /** A time of day of a request in ms since 1970; undefined: none is given. @throws RefusedError */
-export function parseTime(
-  field: string,
-  time: { readonly seconds?: number | null; readonly nanos?: number | null } | null | undefined,
-): number | undefined {
+export function parseTime(field: string, time: TimestampMessage | null | undefined): number | undefined {
   if (time === null || time === undefined) return undefined;
-  const ms = (time.seconds ?? 0) * 1_000 + Math.floor((time.nanos ?? 0) / 1_000_000);
+  const ms = timestampMs(time);
   if (Number.isSafeInteger(ms) && ms >= 0) return ms;
   throw new RefusedError('invalid-argument', `${field}: a time from 1970 on is allowed`);
 }
