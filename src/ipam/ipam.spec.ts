@@ -27,6 +27,19 @@ describe('the plan as a reader sees it', () => {
     );
   });
 
+  it('previews a change as it would be answered, also where the plan has changed since it was read', () => {
+    const plan = new PlanUnderTest();
+    plan.register('a0');
+    const { revision } = plan.ipam;
+    const preview = (enabled: boolean, expectedRevision: number) => {
+      const command = { kind: 'update-overlay', name: 'dcos', enabled, wallTime: 0, by: '', expectedRevision } as const;
+      const found = plan.ipam.preview(command, plan.time);
+      return found.kind === 'refused' ? found.code : found.changes;
+    };
+    assert.deepEqual([preview(false, revision), preview(true, revision)], [true, false]);
+    assert.equal(preview(false, revision - 1), 'aborted');
+  });
+
   it('names the holder of an address', () => {
     const plan = new PlanUnderTest({}, [overlay('dcos', '9.0.0.0/8', 24), overlay('six', 'fd01:b::/64', 80)]);
     plan.register('a0');

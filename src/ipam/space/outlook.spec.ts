@@ -1,5 +1,6 @@
 import assert from 'node:assert/strict';
 import { parseCidr4 } from '#address/cidr4.js';
+import { parseCidr } from '#address/ip.js';
 import { historyMax } from '#ipam/limits.js';
 import type { Overlay } from '#ipam/network.js';
 import { agentFlow, flowWords, type HistoryFlow } from '#ipam/space/agent-flow.js';
@@ -86,10 +87,26 @@ describe('the outlook', () => {
     assert.deepEqual(outlookOf(plan), []);
   });
 
-  it('takes milliseconds however many come and go', () => {
-    const plan = growing(12);
-    const flow = { arrivals: 10_000_000, departures: 9_999_999, spanMs: dayMs, lateArrivals: 5_000_000 };
-    assert.ok(outlookOf(plan, flow).length <= 2);
+  it('ends after 100,000 arrivals and departures of all spaces, and after a year', () => {
+    const free = (blocks: bigint, flow: HistoryFlow): number => {
+      const { overlays } = growing(12).ipam.usage(0) ?? assert.fail('no usage');
+      const pool = { held: 0n, reserved: 0n, excluded: 0n, quarantined: 0n, free: blocks, total: blocks };
+      const usage = { vtep: { ...pool, free: 1_000_000n, total: 1_000_000n }, overlays };
+      const filled = { ...usage, overlays: overlays.map((each) => ({ ...each, v4: pool })) };
+      return outlook(filled, quarantineMs, flow).length;
+    };
+    const many = { arrivals: 100_000, departures: 0, spanMs: dayMs, lateArrivals: 50_000 };
+    assert.deepEqual([free(49_000n, many), free(51_000n, many)], [1, 0], 'of two spaces');
+    const long = { arrivals: 200, departures: 0, spanMs: 200 * dayMs, lateArrivals: 100 };
+    assert.deepEqual([free(364n, long), free(366n, long)], [1, 0]);
+  });
+
+  it('names the space first that is full first', () => {
+    const larger = overlay('a-larger', '9.9.0.0/24', 28);
+    const plan = growing(12, [larger, small]);
+    plan.run({ kind: 'exclude', overlay: 'dcos', subnet: parseCidr('9.0.0.240/28') });
+    const names = outlookOf(plan).map(({ overlay: name }) => name);
+    assert.deepEqual(names, ['dcos', 'a-larger']);
   });
 
   it('finds nothing where no agent came or went, and less than was asked for where the history is short', () => {
