@@ -218,6 +218,23 @@ describe('a lease of another cluster', () => {
     assert.match(anew.master(0).machine.ipam.adoptionReason, /agent "agent-2" brings a lease of cluster "first"/);
   });
 
+  it('begins one in a cluster of any age in which no agent has registered, and not anew while it lasts', async () => {
+    const time = new VirtualTime();
+    await using masters = await TestMasters.start({ clock: time });
+    masters.cluster.time = 24 * 3_600_000;
+    const reserve = { overlay: 'dcos', subnet: '9.0.99.0/24', agentId: 'agent-9' };
+    await masters.client().call(operatorService.reserve, reserve, again);
+    // It has a subnet of this network, and no VTEP address, so that it is refused.
+    const held = lost({ clusterId: 'first', vtepIp: '45.0.0.1/20' });
+    assert.match((await refusal(masters.register('agent-2', { held }))).message, /in adoption/);
+    const { ipam } = masters.master(0).machine;
+    const { adoptedAt } = ipam;
+    assert.ok(adoptedAt > 0);
+    await time.runFor(120_000);
+    await refusal(masters.register('agent-2', { held }));
+    assert.equal(ipam.adoptedAt, adoptedAt);
+  });
+
   it('begins none in a cluster of more than a day', async () => {
     await using masters = await TestMasters.start();
     masters.cluster.time = 24 * 3_600_000;

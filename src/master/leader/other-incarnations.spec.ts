@@ -115,6 +115,14 @@ describe('a second incarnation at a configured address', () => {
     for (const peer of peers.slice(0, 16)) site.there.delete(peer);
     await site.time.runFor(20_000);
     assert.equal(site.incarnations.problem, undefined);
+
+    const other = new Site();
+    const long = `${'h'.repeat(257)}:7071`;
+    other.there.set(long, { incarnation: 'f9' });
+    other.incarnations.start();
+    other.incarnations.reported(long);
+    await other.time.runFor(20_000);
+    assert.equal(other.incarnations.problem, undefined, 'no address is that long');
   });
 
   it('is none of the same incarnation, of another cluster id, or one that is not known', async () => {

@@ -335,6 +335,9 @@ describe('a caller without a run_id is its keep-alive stream', () => {
     assert.equal(reasonOf(account.keepAlive({ ...moved, nodeIp: '', connection: '10.0.0.1:4003' })), 'held-elsewhere');
     const [contest] = account.processes.contests(1);
     assert.equal(contest && describePlace(contest.claimant), 'at node_ip 10.0.0.2 from 10.0.0.1:4003');
+    assert.equal(reasonOf(account.keepAlive({ ...moved, nodeIp: '', connection: '10.0.0.3:4003' })), 'held-elsewhere');
+    const [other] = account.processes.contests(1);
+    assert.equal(other && describePlace(other.claimant), 'from 10.0.0.3:4003');
     assert.equal(reasonOf(account.register({ ...second, connection: '10.0.0.2:4002' })), 'held-elsewhere');
     await account.time.runFor(currentMs);
     assert.equal(account.register(moved), 'ok', 'the stream has been silent for 15 s');

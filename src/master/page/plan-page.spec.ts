@@ -85,6 +85,19 @@ describe('the page of the plan', () => {
     assert.deepEqual([...again.model.agents.keys()], ['host-00004']);
   });
 
+  it('is believed nothing of what it has seen, and begins no adoption', async () => {
+    for (const [revision, branch] of [
+      ['1', '0.1.0123456789ab'],
+      ['9000', '0.1.0123456789ab'],
+    ] as const) {
+      const { model } = await follow(new URLSearchParams({ cluster: 'test', revision, branch }).toString());
+      await until('the snapshot has arrived', boundMs, async () => holds(model.agents.size > 0));
+    }
+    const { services, machine } = master.masters.master(0);
+    await master.register(5, 6);
+    assert.deepEqual([services.guard.proofs, machine.ipam.adoption], [0, false]);
+  });
+
   it('gives back the place of a page that has gone', async () => {
     await follow();
     await until('it is counted', boundMs, async () => holds(admission().streams === 1));

@@ -2,6 +2,7 @@ import assert from 'node:assert/strict';
 import { parseCidr4 } from '#address/cidr4.js';
 import { clusterService, operatorService } from '#api/services.js';
 import { Metrics } from '#master/process/metrics.js';
+import { refusal } from '#master/testing/refusal.js';
 import { TestMasters, testOverlay } from '#master/testing/test-masters.js';
 import { VirtualTime } from '#replica/testing/virtual-time.js';
 
@@ -59,6 +60,17 @@ describe('the outlook of a master', () => {
     ]);
     assert.match(await page(), /^sublet_overlay_full_seconds\{overlay="dcos",family="ipv4"\} 79200$/m);
     assert.doesNotMatch(await page(), /^sublet_overlay_full_seconds\{overlay="",/m);
+  });
+
+  it('is not there while an adoption lasts, in which nothing fresh is granted', async () => {
+    const held = { clusterId: 'test', incarnation: '0123456789abcdef', epoch: 1 };
+    await refusal(masters.register('agent-x', { held }));
+    assert.equal(masters.master(0).machine.ipam.adoption, true);
+    await time.runFor(60_000);
+    assert.deepEqual(await forecasts(), []);
+    await masters.client().call(clusterService.endAdoption, { althoughMissing: arrived }, { idempotent: false });
+    await time.runFor(60_000);
+    assert.equal((await forecasts()).length, 1);
   });
 
   it('is gone when the overlay has grown beyond it', async () => {

@@ -12,6 +12,7 @@ describe('what other machines reach of a master without TLS', () => {
     assert.deepEqual(options(beyond), ['listen', 'peerListen', 'httpListen']);
     assert.deepEqual(options({ ...beyond, tls: {} }), ['httpListen']);
     assert.deepEqual(options({ ...beyond, tls: {}, httpTls: true }), []);
+    assert.deepEqual(options({ ...beyond, httpTls: true }), ['listen', 'peerListen', 'httpListen']);
   });
 
   it('R1: is in one warning, with the addresses', () => {
