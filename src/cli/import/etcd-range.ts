@@ -9,6 +9,7 @@ import { z } from 'zod';
 import { exitCodes, Failure, usage } from '#cli/failure.js';
 import { parsedJson } from '#cli/import/old-network.js';
 import { whyUnreadable } from '#cli/operator/unreadable.js';
+import { type WholeAnswer, wholeAnswer } from '#cli/whole-answer.js';
 import { errorCode, errorText } from '#errors/unknown-error.js';
 import { foreignText } from '#text/printable-text.js';
 
@@ -102,7 +103,7 @@ function rangeUrl(text: string): URL {
   return new URL('/v3/kv/range', url);
 }
 
-function exchange(url: URL, options: EtcdOptions, body: string): Promise<{ status: number; text: string }> {
+async function exchange(url: URL, options: EtcdOptions, body: string): Promise<WholeAnswer> {
   const { ca, cert, key } = options;
   const tls = {
     ...(ca !== undefined && { ca: pem('--etcd-ca', ca) }),
@@ -111,25 +112,10 @@ function exchange(url: URL, options: EtcdOptions, body: string): Promise<{ statu
   };
   const headers = { 'content-type': 'application/json', 'content-length': Buffer.byteLength(body) };
   const asked = { method: 'POST', headers, timeout: timeoutMs, agent: false as const };
-  return new Promise((resolve, reject) => {
-    const request = url.protocol === 'https:' ? requestHttps(url, { ...asked, ...tls }) : requestHttp(url, asked);
-    request.on('timeout', () => request.destroy(new Error(`no answer within ${timeoutMs / 1000} s`)));
-    request.on('error', reject);
-    request.on('response', (response) => {
-      const chunks: Buffer[] = [];
-      let bytes = 0;
-      response.on('data', (chunk: Buffer) => {
-        bytes += chunk.length;
-        chunks.push(chunk);
-        if (bytes > answerBytesMax) request.destroy(new Error(`an answer of more than ${answerBytesMax} bytes`));
-      });
-      response.on('error', reject);
-      response.on('end', () => {
-        resolve({ status: response.statusCode ?? 0, text: Buffer.concat(chunks).toString('utf8') });
-      });
-    });
-    request.end(body);
-  });
+  const request = url.protocol === 'https:' ? requestHttps(url, { ...asked, ...tls }) : requestHttp(url, asked);
+  request.on('timeout', () => request.destroy(new Error(`no answer within ${timeoutMs / 1000} s`)));
+  request.end(body);
+  return wholeAnswer(request, answerBytesMax);
 }
 
 function pem(option: string, file: string): Buffer {

@@ -1,7 +1,6 @@
 /** Asks a server of this machine over HTTP: never by a proxy that the environment names for the web. */
-import { Agent, get, type IncomingMessage } from 'node:http';
-
-export type LocalAnswer = { readonly status: number; readonly text: string };
+import { Agent, get } from 'node:http';
+import { type WholeAnswer, wholeAnswer } from '#cli/whole-answer.js';
 
 /** The metrics of a master with 65,000 agents are a few MiB. */
 const answerBytesMax = 64 * 1024 * 1024;
@@ -12,21 +11,11 @@ const answerBytesMax = 64 * 1024 * 1024;
  * @param timeoutMs until the last byte
  * @throws Error when nothing answers, not in time, or with more than 64 MiB
  */
-export async function getLocal(url: string, timeoutMs: number): Promise<LocalAnswer> {
+export async function getLocal(url: string, timeoutMs: number): Promise<WholeAnswer> {
   const agent = new Agent();
   const signal = AbortSignal.timeout(timeoutMs);
   try {
-    const answer = await new Promise<IncomingMessage>((resolve, reject) => {
-      get(url, { agent, signal }, resolve).on('error', reject);
-    });
-    const chunks: Buffer[] = [];
-    let bytes = 0;
-    for await (const chunk of answer) {
-      bytes += chunk.length;
-      if (bytes > answerBytesMax) throw new Error(`its answer is larger than ${answerBytesMax} bytes`);
-      chunks.push(chunk);
-    }
-    return { status: answer.statusCode ?? 0, text: Buffer.concat(chunks).toString() };
+    return await wholeAnswer(get(url, { agent, signal }), answerBytesMax);
   } catch (error) {
     if (signal.aborted) throw new Error(`no whole answer within ${timeoutMs} ms`, { cause: error });
     throw error;
