@@ -384,7 +384,7 @@ export class HostReconciler implements Reconciler {
 
   #schedulePoll(): void {
     this.#timer('poll', this.#pollMs, () => {
-      // What rules of others do has no events of its own.
+      // Foreign rules name tables of which no event is followed: a detour may have ended unseen.
       this.#lookAt(this.#model.detours.length === 0 ? pollAreas : [...pollAreas, 'strangers']);
       this.#schedulePoll();
     });

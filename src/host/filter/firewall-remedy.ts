@@ -79,7 +79,7 @@ export function openForward(place: DropPlace, vtep: string, bridge: string): str
       if (table.tool.kind === 'nft') {
         const insert = `nft insert rule ${table.family} ${table.name} ${base.name}`;
         const hook = base.base?.hook;
-        // Of a device: there is no way out yet, or no way in any more, and it may be either of the two.
+        // Each of these knows one device of a packet alone, and may be a hook of the tunnel or of the bridge.
         if (hook === 'ingress' || hook === 'egress') {
           const name = hook === 'ingress' ? 'iifname' : 'oifname';
           return `${insert} ${name} ${vtep} accept && ${insert} ${name} ${bridge} accept`;
