@@ -1,6 +1,7 @@
 import assert from 'node:assert/strict';
 import { once } from 'node:events';
 import { agentService, clusterService, operatorService } from '#api/services.js';
+import { parseAgentId } from '#ipam/identity.js';
 import { refusal } from '#master/testing/refusal.js';
 import { TestMasters } from '#master/testing/test-masters.js';
 import { until } from '#master/testing/until.js';
@@ -195,6 +196,31 @@ describe('an agent that knows more than the log', () => {
     member.propose = propose;
     assert.match(await begun(masters), /agent "agent-2" has epoch 9000/);
     await until('it is written', () => services.guard.refusal === undefined);
+  });
+
+  it('is granted what it needs after a second proof within a minute, which was written without an answer', async () => {
+    const time = new VirtualTime();
+    await using masters = await TestMasters.start({ clock: time });
+    const { member, services, machine } = masters.master(0);
+    const end = () => masters.client().call(clusterService.endAdoption, { althoughMissing: 9 }, again);
+    await masters.register('agent-2', { held: lost() });
+    await end();
+    const propose = member.propose.bind(member);
+    member.propose = async (command) => {
+      await propose(command);
+      throw new ProposeError('unknown-outcome', 'no answer');
+    };
+    await assert.rejects(
+      services.guard.check(parseAgentId('agent-3'), { clusterId: 'test', epoch: 2 ** 33 }),
+      /no answer/,
+    );
+    member.propose = propose;
+    assert.ok(machine.ipam.adoption);
+    assert.notEqual(services.guard.refusal, undefined);
+    await time.runFor(2_000);
+    assert.equal(services.guard.refusal, undefined);
+    await end();
+    await masters.register('agent-4');
   });
 });
 

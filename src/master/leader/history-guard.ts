@@ -214,7 +214,11 @@ export class HistoryGuard {
   #begin(proof: Proof, agentId: AgentId | undefined): Promise<void> {
     const { clock, plan } = this.#options;
     if (this.#pending !== undefined) return this.#pending.written;
-    if (plan.ipam.adoption && clock.now() - this.#begunAtMs < anewEveryMs) return Promise.resolve();
+    if (plan.ipam.adoption && clock.now() - this.#begunAtMs < anewEveryMs) {
+      // A proof that is left to be written came after the last adoption had ended: this one began by it.
+      this.#unwritten = undefined;
+      return Promise.resolve();
+    }
     const written = this.#write(proof, agentId).finally(() => {
       this.#pending = undefined;
     });
