@@ -329,6 +329,16 @@ describe('a lease of another incarnation of this cluster id', () => {
     assert.equal(masters.master(0).machine.ipam.adoption, true, 'no operator has decided about that one');
   });
 
+  it('begins none for what no cluster has drawn, and that is not handed on', async () => {
+    await using masters = await TestMasters.start({ count: 2 });
+    const long = { ...other, incarnation: '0'.repeat(17) };
+    const { guard } = masters.master(1).services;
+    assert.equal(guard.isOther(parseAgentId('agent-2'), other), true);
+    assert.equal(guard.isOther(parseAgentId('agent-2'), long), false);
+    assert.match((await refusal(masters.register('agent-2', { held: long }))).message, /of incarnation 0{16} of/);
+    assert.equal(masters.master(0).machine.ipam.adoption, false);
+  });
+
   it('does not begin one anew while one is under way, however long that is', async () => {
     const time = new VirtualTime();
     await using masters = await TestMasters.start({ clock: time });

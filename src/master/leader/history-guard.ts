@@ -162,13 +162,13 @@ export class HistoryGuard {
     return this.#ofOther(agentId, claimed) !== undefined;
   }
 
-  /** None where an operator has ended an adoption for that incarnation before. */
+  /** None for what no cluster has drawn, by its length, and where an operator has ended an adoption for that incarnation. */
   #ofOther(agentId: AgentId, { clusterId, incarnation }: ClaimedIncarnation): Proof | undefined {
     const { plan } = this.#options;
     if (plan.ipam.adoption || !incarnation || clusterId !== plan.clusterId) return undefined;
+    if (incarnation.length > incarnationLengthMax) return undefined;
     if (!incarnationsDiffer(incarnation, plan.incarnation)) return undefined;
-    const shown = incarnation.slice(0, incarnationLengthMax);
-    const about = `has a lease of incarnation ${shown} of this cluster id: two clusters have granted addresses`;
+    const about = `has a lease of incarnation ${incarnation} of this cluster id: two clusters have granted addresses`;
     const began = plan.ipam.history({ after: 0, limit: adoptionsMax, what: new Set(['begin-adoption']) });
     if (began.some(({ detail }) => detail.endsWith(about))) return undefined;
     return { reason: `agent "${agentId}" ${about}`, claimedEpoch: 0 };

@@ -38,5 +38,5 @@ export function checkIncarnation(
   );
 }
 
-/** Characters of what a caller says that are shown. */
+/** All that a cluster draws. Of what a caller names, no more is shown. */
 export const incarnationLengthMax = 16;
