@@ -16,6 +16,7 @@ import { hostRefusal } from '#host/desired/bounds.js';
 import { type DesiredHost, desired } from '#host/desired/desired.js';
 import { shareTables } from '#host/desired/share-tables.js';
 import { diff } from '#host/diff/diff.js';
+import type { Step } from '#host/diff/host-step.js';
 import { HostCounters } from '#host/host-metrics.js';
 import { planHost } from '#host/host-plan.js';
 import type { HostMetrics, HostStatus, PingReport } from '#host/host-status.js';
@@ -104,7 +105,8 @@ export class HostReconciler implements Reconciler {
   readonly #timers = new Map<TimerKind, () => void>();
   #running: Promise<void> | undefined;
   #stopped = false;
-  #loggedErrors: ReadonlySet<string> = new Set();
+  /** Errors that were logged and stand, with the step of each. */
+  #loggedErrors: ReadonlyMap<string, Step> = new Map();
 
   constructor(options: HostReconcilerOptions) {
     this.#log = options.log;
@@ -326,9 +328,9 @@ export class HostReconciler implements Reconciler {
     // A part that goes on failing alike is logged once, also where others fail between its tries; the status has it still.
     const news = failed.map(({ error }) => error).filter((error) => !this.#loggedErrors.has(error));
     for (const error of news.slice(0, loggedMax)) this.#log.warn({ error }, 'host step failed');
-    const standing = this.#backOff.texts();
-    const waiting = [...this.#loggedErrors].filter((error) => standing.has(error));
-    this.#loggedErrors = new Set([...waiting, ...failed.map(({ error }) => error)]);
+    const waiting = [...this.#loggedErrors].filter(([, step]) => this.#backOff.has(step));
+    const latest = failed.map(({ error, step }) => [error, step] as const);
+    this.#loggedErrors = new Map([...waiting, ...latest].slice(-standingErrorsMax));
   }
 
   /** Nothing could be read: each overlay says so. */
@@ -418,6 +420,8 @@ export class HostReconciler implements Reconciler {
 
 /** Commands and errors of one pass that are logged. */
 const loggedMax = 10;
+/** Errors that stand and are known to be logged; one beyond them is logged again when its step is tried again. */
+const standingErrorsMax = 1_000;
 
 /** Whether everything but the peers is the same: then nothing of the host needs to be read for the change. */
 function sameSite(a: HostInput, b: HostInput): boolean {

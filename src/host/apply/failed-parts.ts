@@ -68,11 +68,6 @@ export class FailedParts {
     return this.#failures.has(this.#keyOf(step));
   }
 
-  /** The errors of the failures that stand, each as its step had it; `errorsMax` of one failure. */
-  texts(): ReadonlySet<string> {
-    return new Set([...this.#failures.values()].flatMap(({ errors }) => errors));
-  }
-
   /** One for each part, whether its entries wait together or each for itself. */
   errors(): Problem[] {
     const byPart = new Map<string, Failure>();
