@@ -287,6 +287,13 @@ const overlays: readonly Case[] = [
     'FAILED_PRECONDITION',
     /9\.0\.0\.0\/16.*9\.0\.0\.0\/8/s,
   ),
+  bad(
+    'a drain with another change',
+    updateOverlay,
+    { name: 'dcos', drain: true, enabled: false },
+    'INVALID_ARGUMENT',
+    /drain: goes alone, without enabled, subnet and subnet6/,
+  ),
   bad('the removal of an overlay in use', removeOverlay, { name: 'dcos' }, 'FAILED_PRECONDITION', /dcos.*\d/s),
   bad('the removal of no overlay', removeOverlay, { name: 'x' }, 'NOT_FOUND', /"x"/),
   bad(

@@ -35,14 +35,8 @@ export function agentTargets(
     if (port === undefined) return text(400, 'port is not a number from 1 to 65535');
     if (!lists.has(port) && port !== defaultPort && others().length >= portsMax) {
       for (const [other, { askedAtMs }] of others()) if (now() - askedAtMs >= portMs) lists.delete(other);
-      if (others().length >= portsMax) {
-        return text(
-          429,
-          `port: ${portsMax} others are asked for: ${others()
-            .map(([other]) => other)
-            .join(', ')}`,
-        );
-      }
+      const kept = others().map(([other]) => other);
+      if (kept.length >= portsMax) return text(429, `port: ${portsMax} others are asked for: ${kept.join(', ')}`);
     }
     const list = lists.get(port) ?? { answer: paced(plan, port), askedAtMs: 0 };
     list.askedAtMs = now();

@@ -59,7 +59,7 @@ export class PlanClient {
     return this.#machine.network;
   }
 
-  /** Cluster time now, by the last command and the clock since, in ms. For display: it may lag behind the leader's. */
+  /** Cluster time now, by the last command and the clock since, in ms. It may lag behind the leader's. */
   get time(): number {
     return this.#machine.time + Math.max(0, this.#clock.now() - this.#appliedAt);
   }
