@@ -8,7 +8,7 @@ import { encodeCommand } from '#ipam/codec/command-codec.js';
 import type { HeldLease } from '#ipam/commands/command.js';
 import type { Proof, Testimony } from '#ipam/commands/proof.js';
 import { type AgentId, parseAgentId } from '#ipam/identity.js';
-import { adoptionReasonLengthMax } from '#ipam/limits.js';
+import { adoptionReasonLengthMax, historyMax } from '#ipam/limits.js';
 import { forwardMethods } from '#master/forward/forward-method.js';
 import type { PlanOutcome } from '#master/ipam-machine.js';
 import { type ClaimedIncarnation, incarnationLengthMax } from '#master/leader/incarnation-check.js';
@@ -48,8 +48,6 @@ const anewEveryMs = 60_000;
 const retryMs = 1_000;
 /** So long after its bootstrap a cluster takes a lease of another one for a sign that others will follow, ms of cluster time. */
 const youngMs = 24 * 3_600_000;
-/** Adoptions that are looked through for one that began for the same reason. */
-const adoptionsMax = 1_000;
 
 export class HistoryGuard {
   readonly #options: HistoryGuardOptions;
@@ -169,7 +167,7 @@ export class HistoryGuard {
     if (incarnation.length > incarnationLengthMax) return undefined;
     if (!incarnationsDiffer(incarnation, plan.incarnation)) return undefined;
     const about = `has a lease of incarnation ${incarnation} of this cluster id: two clusters have granted addresses`;
-    const began = plan.ipam.history({ after: 0, limit: adoptionsMax, what: new Set(['begin-adoption']) });
+    const began = plan.ipam.history({ after: 0, limit: historyMax, what: new Set(['begin-adoption']) });
     if (began.some(({ detail }) => detail.endsWith(about))) return undefined;
     return { reason: `agent "${agentId}" ${about}`, claimedEpoch: 0 };
   }
