@@ -213,10 +213,21 @@ export class MasterServices {
         report: (peer) => this.#reportIncarnation(peer),
       });
     const mayGrant = (): RefusedError | undefined => this.#otherIncarnations?.refusal ?? guard.refusal;
-    const told = (keepAlive: ReceivedKeepAlive): void => guard.told(keepAlive.agentId, keepAlive);
+    const claimed = (keepAlive: ReceivedKeepAlive): void => guard.checkLater(keepAlive.agentId, keepAlive);
     const contested = (contest: Contest): void =>
       logger.warn(contestFields(contest), 'two processes ask for one lease');
-    const keeper = { log, machine, leadership, clock, wallClock, random, electionTimeoutMs, report, told, contested };
+    const keeper = {
+      log,
+      machine,
+      leadership,
+      clock,
+      wallClock,
+      random,
+      electionTimeoutMs,
+      report,
+      claimed,
+      contested,
+    };
     this.office = new LeaseKeeper(keeper);
     // A master that starts anew must not name its streams as before.
     const via = `${options.name}-${Math.floor(random() * 2 ** 32).toString(16)}`;

@@ -373,7 +373,7 @@ export class SimulatedMaster {
       wallClock,
       random: chance,
       report,
-      told: (keepAlive) => guard.told(keepAlive.agentId, keepAlive),
+      claimed: (keepAlive) => guard.checkLater(keepAlive.agentId, keepAlive),
       electionTimeoutMs: settings.timing.electionMs,
       contested: () => undefined,
     });

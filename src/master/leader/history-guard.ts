@@ -34,7 +34,7 @@ export type HistoryGuardOptions = {
 };
 
 /** What a caller names with its claim; empty or 0 where it says nothing. */
-export type Told = {
+export type Claimed = {
   readonly clusterId?: string | null | undefined;
   readonly epoch?: number | null | undefined;
   readonly revision?: number | null | undefined;
@@ -76,12 +76,12 @@ export class HistoryGuard {
    * Returns once the adoption that a claim proves necessary has begun; at once for a claim that proves nothing. Leader only.
    * @throws ProposeError when no quorum answered or it could not be written
    */
-  async check(agentId: AgentId | undefined, told: Told, held?: HeldLease): Promise<void> {
-    const testimony = this.#testimony(agentId, told, held);
+  async check(agentId: AgentId | undefined, claimed: Claimed, held?: HeldLease): Promise<void> {
+    const testimony = this.#testimony(agentId, claimed, held);
     if (testimony === undefined || !this.suspects(testimony)) return;
     await this.#options.log.readBarrier();
     const proof = this.#proofIn(testimony, this.#options.log.status().appliedIndex);
-    if (proof !== undefined) await this.#begin(proof, agentId ?? told.watcher);
+    if (proof !== undefined) await this.#begin(proof, agentId ?? claimed.watcher);
   }
 
   /** What other masters call. */
@@ -112,10 +112,10 @@ export class HistoryGuard {
   }
 
   /** As `check`, for a claim that is answered without it. */
-  told(agentId: AgentId, told: Told): void {
-    const testimony = this.#testimony(agentId, told, undefined);
+  checkLater(agentId: AgentId, claimed: Claimed): void {
+    const testimony = this.#testimony(agentId, claimed, undefined);
     if (testimony === undefined || !this.suspects(testimony)) return;
-    this.check(agentId, told).catch((error: unknown) => {
+    this.check(agentId, claimed).catch((error: unknown) => {
       if (!(error instanceof ProposeError)) this.#options.report(error);
     });
   }
@@ -130,16 +130,16 @@ export class HistoryGuard {
    * Whether what an agent says that it runs on is not confirmed by the log, so that it must not be replaced.
    * @throws ProposeError
    */
-  async isUnconfirmed(agentId: AgentId, told: Told, held: HeldLease): Promise<boolean> {
+  async isUnconfirmed(agentId: AgentId, claimed: Claimed, held: HeldLease): Promise<boolean> {
     const { plan } = this.#options;
-    if (told.clusterId && told.clusterId !== plan.clusterId) {
+    if (claimed.clusterId && claimed.clusterId !== plan.clusterId) {
       if (this.#mayFollow() && plan.ipam.hasBlocksOf(held)) {
-        await this.#begin(former(agentId, told.clusterId), agentId);
+        await this.#begin(former(agentId, claimed.clusterId), agentId);
       }
       return true;
     }
-    await this.check(agentId, told, held);
-    const testimony = this.#testimony(agentId, told, held);
+    await this.check(agentId, claimed, held);
+    const testimony = this.#testimony(agentId, claimed, held);
     if (plan.ipam.adoption || testimony === undefined) return true;
     return plan.ipam.standingOf(testimony) === 'unconfirmed';
   }
@@ -189,8 +189,8 @@ export class HistoryGuard {
     return !ipam.everUsed || (ipam.adoptedAt === 0 && time < youngMs);
   }
 
-  #testimony(agentId: AgentId | undefined, told: Told, held: HeldLease | undefined): Testimony | undefined {
-    const { clusterId, epoch, revision, branch, watcher } = told;
+  #testimony(agentId: AgentId | undefined, claimed: Claimed, held: HeldLease | undefined): Testimony | undefined {
+    const { clusterId, epoch, revision, branch, watcher } = claimed;
     if (clusterId && clusterId !== this.#options.plan.clusterId) return undefined;
     return {
       agentId,

@@ -33,7 +33,7 @@ class TestOffice {
   readonly office: LeaseKeeper;
   readonly reported: unknown[] = [];
   readonly contested: Contest[] = [];
-  readonly told: ReceivedKeepAlive[] = [];
+  readonly claimed: ReceivedKeepAlive[] = [];
 
   constructor(reclaimMs: number | undefined, random = 0.5) {
     this.cluster = new MemoryCluster([this.machine, new IpamMachine()]);
@@ -53,7 +53,7 @@ class TestOffice {
       wallClock: () => wallTime + clock.now(),
       random: () => random,
       electionTimeoutMs: 1_000,
-      told: (keepAlive) => this.told.push(keepAlive),
+      claimed: (keepAlive) => this.claimed.push(keepAlive),
       report: (error) => this.reported.push(error),
       contested: (contest) => this.contested.push(contest),
     });

@@ -46,7 +46,7 @@ export type OfficeOptions = {
   /** A leader that did nothing for longer than this was paused, and trusts no TTL that ran meanwhile. */
   readonly electionTimeoutMs: number;
   /** An agent has sent what it has seen, which is to be compared with the log. */
-  readonly told: (keepAlive: ReceivedKeepAlive) => void;
+  readonly claimed: (keepAlive: ReceivedKeepAlive) => void;
   /** Receives unexpected errors (bugs). */
   readonly report: (error: unknown) => void;
   /** A lease is contested, from a place that was not seen to do so before. */
@@ -221,7 +221,7 @@ export class LeaseKeeper {
   #count(keepAlive: ReceivedKeepAlive): KeepAliveOutcome {
     const { agentId, instanceId, epoch } = keepAlive;
     const { ipam } = this.#options.machine;
-    this.#options.told(keepAlive);
+    this.#options.claimed(keepAlive);
     if (this.#expiring.has(agentId)) {
       return new RefusedError(
         'unavailable',
