@@ -9,6 +9,7 @@ import { toBuffer } from '#api/method.js';
 import { RefusedError } from '#api/refusal.js';
 import { clusterService } from '#api/services.js';
 import { isTokenKey } from '#ipam/codec/record.js';
+import { operatorNameLengthMax } from '#ipam/limits.js';
 import type { Admission } from '#master/access/admission.js';
 import { forwardMethods } from '#master/forward/forward-method.js';
 import type { ClusterControl } from '#master/members/membership-step.js';
@@ -104,9 +105,6 @@ function withoutTokens(source: SnapshotSource): SnapshotSource {
   };
 }
 
-/** `ROLE/ID@HOST`: it is kept in the history. */
-const whoLengthMax = 512;
-
 function tooLong(field: string, value: string, max: number): RefusedError {
   return new RefusedError('invalid-argument', `${field} has ${value.length} characters: ${max} at most are allowed`);
 }
@@ -114,7 +112,7 @@ function tooLong(field: string, value: string, max: number): RefusedError {
 /** For masters that send a backup. */
 export function recordBackupEndpoint(plan: PlanClient, wallClock: () => number): Endpoint {
   return endpoint(forwardMethods.recordBackup, { place: 'leader', idempotent: true }, async ({ by, master }) => {
-    if (by.length > whoLengthMax) throw tooLong('by', by, whoLengthMax);
+    if (by.length > operatorNameLengthMax) throw tooLong('by', by, operatorNameLengthMax);
     if (master.length > memberNameForm.lengthMax) throw tooLong('master', master, memberNameForm.lengthMax);
     await plan.change({ wallTime: wallClock(), by, expectedRevision: undefined, kind: 'record-backup', master });
     return {};
