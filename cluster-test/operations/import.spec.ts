@@ -268,6 +268,10 @@ describe('flannel in a real etcd, imported', function () {
     writeFileSync(file, await etcdCall('/v3/kv/range', range));
     const { out, output } = await ran('--file', file, '--dry-run');
     assert.deepEqual(commandsIn(out), wanted, output);
+    writeFileSync(file, await etcdCall('/v3/kv/range', { ...range, limit: 2 }));
+    const cut = await ran('--file', file, '--dry-run');
+    assert.equal(cut.code, 1);
+    assert.match(cut.output, /keys\.json has not all keys: etcd has more than these 2\n/);
     const many = '/many/network';
     await put(`${many}/config`, { Network: '11.0.0.0/8' });
     for (let host = 0; host < 1_200; host += 100) {

@@ -64,7 +64,11 @@ export async function etcdKeysBelow(prefix: string, options: EtcdOptions): Promi
 
 /** The entries in what `etcdctl get --prefix PREFIX/ -w json` printed. @throws Failure */
 export function etcdKeysIn(name: string, text: string): readonly EtcdEntry[] {
-  return rangeOf(parsedJson(name, text), name).kvs;
+  const { kvs, more } = rangeOf(parsedJson(name, text), name);
+  if (!more) return kvs;
+  throw new Failure(exitCodes.refused, `${name} has not all keys: etcd has more than these ${kvs.length}`, [
+    'Print them without --limit.',
+  ]);
 }
 
 function rangeOf(json: unknown, name: string): z.infer<typeof rangeSchema> {
