@@ -36,11 +36,13 @@ export async function overlayGrowth(client: Client, name: string, larger: Larger
 
 function grown(from: string | null | undefined, to: string | undefined, prefix: number | null | undefined): string[] {
   if (to === undefined) return [];
-  const blocks = (of: string): number => 2 ** ((prefix ?? 0) - Number(of.slice(of.indexOf('/') + 1)));
-  return [
-    `${from ?? 'no network'} becomes ${to}` +
-      (from ? `, ${count(blocks(from))} blocks become ${count(blocks(to))}` : ''),
-  ];
+  const blocks = (of: string): string => count(blocksOf(of, prefix ?? 0));
+  return [`${from ?? 'no network'} becomes ${to}${from ? `, ${blocks(from)} blocks become ${blocks(to)}` : ''}`];
+}
+
+/** How many blocks of a length a network has. */
+export function blocksOf(subnet: string, prefix: number): number {
+  return 2 ** (prefix - Number(subnet.slice(subnet.indexOf('/') + 1)));
 }
 
 export async function overlayDrain(client: Client, name: string): Promise<Consequences> {

@@ -1,7 +1,7 @@
 /** What changes of the plan that can be undone do, in words, before they are made. */
 import { operatorService } from '#api/services.js';
 import type { Consequences } from '#cli/operator/consent.js';
-import { holdersOf } from '#cli/operator/consequences.js';
+import { blocksOf, holdersOf } from '#cli/operator/consequences.js';
 import type { Operator } from '#cli/operator/operator.js';
 import { count, plural } from '#cli/words.js';
 import type { sublet } from '#proto/sublet.js';
@@ -16,7 +16,11 @@ const again = { idempotent: true } as const;
 export async function overlayAddition(client: Client, overlay: Overlay, described: string): Promise<Consequences> {
   const { vtep } = await client.call(operatorService.listOverlays, {}, again);
   const agents = vtep?.held ?? 0;
-  const most = Math.min(blocksOf(overlay.subnet, overlay.prefix), blocksOf(overlay.subnet6, overlay.prefix6));
+  const { subnet, prefix, subnet6, prefix6 } = overlay;
+  const most = Math.min(
+    subnet ? blocksOf(subnet, prefix ?? 0) : Number.POSITIVE_INFINITY,
+    subnet6 ? blocksOf(subnet6, prefix6 ?? 0) : Number.POSITIVE_INFINITY,
+  );
   const gets = overlay.enabled
     ? `${plural(agents, 'agent')} ${agents === 1 ? 'gets' : 'get'} a block of it within 30 seconds, if ${agents === 1 ? 'it runs' : 'they run'} with subnets.`
     : 'No agent gets a block of it until it is enabled.';
@@ -27,12 +31,6 @@ export async function overlayAddition(client: Client, overlay: Overlay, describe
         ]
       : [];
   return [`Overlay ${described}, would be added.`, gets, ...lacking];
-}
-
-/** Of one family; without it there is no limit. */
-function blocksOf(subnet: string | null | undefined, prefix: number | null | undefined): number {
-  if (!subnet) return Number.POSITIVE_INFINITY;
-  return 2 ** ((prefix ?? 0) - Number(subnet.slice(subnet.indexOf('/') + 1)));
 }
 
 export async function overlaySwitch(client: Client, name: string, enabled: boolean): Promise<Consequences> {
