@@ -14,10 +14,16 @@ const changes: readonly (readonly [line: string, says: RegExp])[] = [
   ],
   ['overlay add off --subnet 10.65.0.0/24 --prefix 25 --disabled', /No agent gets a block of it until it is enabled/],
   ['overlay add two --subnet 10.66.0.0/24 --prefix 25', /It has 2 blocks: 1 agent gets none\./],
+  ['network grow --vtep-subnet6 fd01:a::/64', /^VTEP subnet: none becomes fd01:a::\/64/],
+  [
+    'overlay add both --subnet 10.67.0.0/24 --prefix 26 --subnet6 fd02:b::/64 --prefix6 65',
+    /It has 2 blocks: 1 agent gets none\./,
+  ],
   ['overlay disable dcos', /No agent gets a block of dcos from then on\. 3 agents hold a block of dcos, and keep it\./],
   ['overlay enable dcos', /Agents get blocks of dcos again\. 3 agents hold a block of dcos now/],
   ['overlay grow dcos --subnet 8.0.0.0/7', /9\.0\.0\.0\/8 becomes 8\.0\.0\.0\/7, 65,536 blocks become 131,072/],
   ['network set --quarantine 1h --vtep-mtu 1400', /^VTEP MTU: .* becomes 1400\. .* Quarantine: 15m becomes 1h/],
+  ['network set --reclaim never', /^The lease of a silent agent ends: after 1h becomes never\./],
   ['network grow --vtep-subnet 44.128.0.0/16', /becomes 44\.128\.0\.0\/16/],
   ['reserve dcos 9.0.50.0/24 --for db-1', /9\.0\.50\.0\/24 of dcos would be reserved for db-1\./],
   ['unreserve dcos 9.0.50.0/24', /9\.0\.50\.0\/24 of dcos is reserved for db-1 now, and can be allocated/],
@@ -54,7 +60,11 @@ describe('--dry-run', () => {
   let masters: TestMasters;
 
   beforeEach(async () => {
-    masters = await TestMasters.start({ clock: new VirtualTime(), wallClock: () => 1_750_000_000_000 });
+    masters = await TestMasters.start({
+      clock: new VirtualTime(),
+      wallClock: () => 1_750_000_000_000,
+      settings: { reclaimMs: 3_600_000 },
+    });
     for (const id of ['agent-1', 'agent-2', 'agent-3']) await masters.register(id);
   });
   afterEach(() => masters[Symbol.asyncDispose]());

@@ -173,6 +173,10 @@ describe('sublet members', () => {
       ],
       [['replace', 'm3', 'm5=10.0.0.5:7071'], /^m5 at 10\.0\.0\.5:7071 is added as a learner, and gets the vote/],
       [['move', 'm3=10.1.0.3:7071'], /^m3 is recorded at 10\.1\.0\.3:7071 in the place of 10\.0\.0\.3:7071/],
+      [
+        ['move', 'm3=10.1.0.3:7071', 'm2=10.1.0.2:7071'],
+        /^m3 is recorded at 10\.1\.0\.3:7071 .* m2 is recorded at 10\.1\.0\.2:7071 in the place of 10\.0\.0\.2:7071/,
+      ],
       [['move', 'm3=10.0.0.3:7071'], /^m3 is recorded at 10\.0\.0\.3:7071 already: nothing changes\./],
     ] as const) {
       const { exit, out, notes, paths } = await members([four], ...args, '--dry-run');
@@ -191,11 +195,11 @@ describe('sublet members', () => {
       assert.equal(exit, 1);
       assert.match(notes, says);
     }
-    const late: Members = { ...four, members: [...(oneDead.members ?? []), { ...learner, lag: 1_000_000 }] };
-    assert.match(
-      (await members([late], 'promote', 'm4', '--dry-run')).notes,
-      /m4 has not caught up: the masters refuse/,
-    );
+    for (const behind of [{ lag: 1_000_000 }, { alive: false }, { matchIndex: 0 }]) {
+      const late: Members = { ...four, members: [...(oneDead.members ?? []), { ...learner, ...behind }] };
+      const { notes } = await members([late], 'promote', 'm4', '--dry-run');
+      assert.match(notes, /m4 has not caught up: the masters refuse/, JSON.stringify(behind));
+    }
   });
 
   it('gives a vote once the learner has caught up, with --wait', async () => {
@@ -212,12 +216,15 @@ describe('sublet members', () => {
   });
 
   it('hands over to one that votes and lives, by `sublet transfer --dry-run`', async () => {
-    await using master = await new CannedMaster().on(clusterService.listMembers, () => oneDead).listen();
+    const learner = { name: 'm4', peer: '10.0.0.4:7071', role: LEARNER, alive: true };
+    const four: Members = { ...oneDead, members: [...(oneDead.members ?? []), learner] };
+    await using master = await new CannedMaster().on(clusterService.listMembers, () => four).listen();
     for (const [args, exit, says] of [
       [[], 0, /^m1 hands over to the master with the longest log/],
       [['m2'], 0, /^m1 hands over to m2, without a pause/],
       [['m1'], 0, /^m1 leads already: nothing changes\./],
       [['m3'], 1, /m3 is dead/],
+      [['m4'], 1, /m4 is a learner, and has no vote/],
       [['m9'], 1, /there is no master "m9"/],
     ] as const) {
       const terminal = new RecordedTerminal(80);
