@@ -154,7 +154,7 @@ describe('a plan in a file', () => {
     [
       'a second document',
       'lease: {}\n---\nlease: {}',
-      ['plan.yaml:2: no YAML: Source contains multiple documents; please use YAML.parseAllDocuments() (column 1)'],
+      ['plan.yaml:2: no YAML: a second document begins here: one is allowed (column 1)'],
     ],
     [
       'an unknown tag',

@@ -73,7 +73,9 @@ function keyTwice(document: Document): number | undefined {
 }
 
 /** Lists within lists by hyphens are not counted: the library gives up where the stack of this process ends. */
-function messageOf({ message }: { readonly message: string }): string {
+function messageOf({ code, message }: { readonly code: string; readonly message: string }): string {
+  // The library advises its callers here, not the author of the file.
+  if (code === 'MULTIPLE_DOCS') return 'a second document begins here: one is allowed';
   if (/call stack/.test(message)) return 'nested too deep';
   return shortened(message.split('\n')[0] ?? '');
 }
