@@ -88,8 +88,8 @@ function uniqueFindings(found: readonly Found[]): Found[] {
 /** A device of an overlay, of either half, whose name is not known before the masters are asked. */
 const anyBridge = 'm-*';
 
-/** A placeholder for the name of an overlay, in texts for people. */
-function named({ says, todo, certain }: Drop): Drop {
+/** Texts for people say `m-OVERLAY` for such a device. */
+function readable({ says, todo, certain }: Drop): Drop {
   const name = (text: string) => text.replaceAll(anyBridge, 'm-OVERLAY');
   return { says: name(says), todo: name(todo), certain };
 }
@@ -106,7 +106,7 @@ export async function checkPacketFilters(run: Runner, check: HostCheck): Promise
   const forwards = containers.cni || containers.docker;
   const drops: Drop[] = [
     ...(question === undefined ? [] : tunnelDrops(question)),
-    ...(forwards ? families.flatMap((family) => forwardDrops(later, vtepName, anyBridge, family).map(named)) : []),
+    ...(forwards ? families.flatMap((family) => forwardDrops(later, vtepName, anyBridge, family).map(readable)) : []),
   ];
   const found = drops.map(
     ({ says, todo, certain }): Found => ({ severity: certain ? 'error' : 'warning', says, todo }),
